@@ -1,1 +1,21 @@
-//! (being built)
+//! The rules and the words of Sidedoor, and nothing else: no I/O, no clock, no vendor type.
+//!
+//! | file | story |
+//! |---|---|
+//! | [`ids`] | what things are called, and which names are acceptable |
+//! | [`interlock`] | why no code path can end a customer's call |
+//! | [`supervision`] | one supervisor's presence on one contact, and its state machine |
+//! | [`directive`] | what a supervisor's browser is asked to do, and what it answers |
+//! | [`evidence`] | one observation of a leg's life |
+//! | [`departure`] | the conclusion drawn from evidence |
+//! | [`participant`] | the row a supervision becomes in Salesforce |
+//! | [`audit`] | who did what, and what came of it |
+
+pub mod audit;
+pub mod departure;
+pub mod directive;
+pub mod evidence;
+pub mod ids;
+pub mod interlock;
+pub mod participant;
+pub mod supervision;

@@ -1,1 +1,21 @@
-//! (being built)
+//! What the flows need of the world, and nothing about how it is had: [`Telephony`] (Amazon Connect), [`Crm`]
+//! (Salesforce), [`Journal`] (the durable record) and [`Clock`].
+//!
+//! Retries belong to the flows alone. An adapter makes one attempt and says in its error what may be done about it.
+
+pub mod crm;
+pub mod journal;
+pub mod telephony;
+
+use jiff::Timestamp;
+
+pub use crm::{Crm, CrmError, CrmVerdict, Recorded};
+pub use journal::{Change, Committed, Journal, JournalError};
+pub use telephony::{Admission, MonitorCall, Priority, Telephony, VendorError, Verdict};
+
+/// The time. Injected, so that tests own it; `clippy.toml` forbids every other clock.
+pub trait Clock: Send + Sync {
+    /// Now, in whole milliseconds: anchored to wall time, advancing with a monotonic clock, so that a step of the wall
+    /// clock cannot tear a bracket.
+    fn now(&self) -> Timestamp;
+}

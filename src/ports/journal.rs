@@ -1,0 +1,350 @@
+//! The durable record, as the flows see it.
+//!
+//! One [`Change`] is one transaction: a supervision's new state, the evidence that caused it, its delivery, its
+//! idempotency key and its audit entries stand together or not at all, and once [`Journal::commit`] answers they are on
+//! disk (fsync). Writes are guarded by the revision they were made from: a change made from an old one is
+//! [`Committed::Stale`] and writes nothing.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::Recorded;
+use crate::domain::audit::AuditEntry;
+use crate::domain::evidence::Evidence;
+use crate::domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
+use crate::domain::supervision::{State, Supervision};
+
+/// A supervision and the revision it was read at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The supervision.
+    pub supervision: Supervision,
+    /// Grows with every write.
+    pub revision: i64,
+    /// Its row on the way to the CRM, once there is one.
+    pub recording: Option<Recording>,
+}
+
+/// How the row of a supervision stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recording {
+    /// The delivery's id.
+    pub id: DeliveryId,
+    /// Whose row.
+    pub supervision: SupervisionId,
+    /// Where it stands.
+    pub state: RecordingState,
+    /// The row's newest version.
+    pub version: u32,
+    /// The version the CRM has; 0 for none.
+    pub recorded_version: u32,
+    /// The object it is kept in, once known.
+    pub object_name: Option<String>,
+    /// The record's id, once known.
+    pub record_id: Option<String>,
+    /// When the CRM last took it.
+    pub recorded_at: Option<Timestamp>,
+    /// Attempts since the last success.
+    pub attempts: u32,
+    /// The last error, for people.
+    pub last_error: Option<String>,
+    /// When it is due next, while pending.
+    pub due_at: Timestamp,
+}
+
+/// Where a row stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordingState {
+    /// On its way.
+    Pending,
+    /// The CRM has the newest version.
+    Recorded,
+    /// It needs a person; the answer is kept.
+    Dead,
+}
+
+impl RecordingState {
+    /// The word in the API and in the journal.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Recorded => "RECORDED",
+            Self::Dead => "DEAD",
+        }
+    }
+
+    /// The state a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Pending, Self::Recorded, Self::Dead]
+            .into_iter()
+            .find(|s| s.as_str() == word)
+    }
+}
+
+/// How a supervision is written.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// A new one. If it holds the supervisor's voice place and another does already, nothing is written
+    /// ([`Committed::Busy`]).
+    Insert(Box<Supervision>),
+    /// One read at this revision.
+    Update(Box<Supervision>, i64),
+}
+
+/// A caller's idempotency key, bound to what it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyUse {
+    /// Whose key.
+    pub caller: String,
+    /// The key.
+    pub key: String,
+    /// SHA-256 of method, path, caller and body.
+    pub fingerprint: String,
+}
+
+/// A key used before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Of what it was used with.
+    pub fingerprint: String,
+    /// What it started.
+    pub supervision: SupervisionId,
+    /// The process that took it: one from before a crash will never answer.
+    pub taken_by: String,
+    /// The answer, once given: HTTP status and body.
+    pub answer: Option<(u16, String)>,
+}
+
+/// What happens to a key.
+#[derive(Debug, Clone)]
+pub enum KeyWrite {
+    /// It starts something: refused as [`Committed::KeyUsed`] if it did before.
+    Take(KeyUse, SupervisionId),
+    /// Its answer was given.
+    Answer(KeyUse, u16, String),
+    /// Its answer was a fault of ours (5xx), which is never replayed: the key is free again.
+    Forget(KeyUse),
+}
+
+/// A leg's evidence, whether a supervision explains the leg or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegEvidence {
+    /// Which instance.
+    pub instance: InstanceName,
+    /// The leg, as the vendor spells it.
+    pub leg: String,
+    /// What was observed.
+    pub evidence: Evidence,
+}
+
+/// A MONITOR leg that no supervision explains (yet).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnexplainedLeg {
+    /// Which instance.
+    pub instance: InstanceName,
+    /// The leg, as the vendor spells it.
+    pub leg: String,
+    /// When to look into it.
+    pub due_at: Timestamp,
+    /// How often we did.
+    pub looks: u32,
+}
+
+/// How a delivery attempt ended. Guarded by the version it sent.
+#[derive(Debug, Clone)]
+pub struct DeliveryResult {
+    /// Whose row.
+    pub supervision: SupervisionId,
+    /// The version that was sent.
+    pub version: u32,
+    /// When the attempt ended.
+    pub at: Timestamp,
+    /// How.
+    pub result: Delivered,
+}
+
+/// The ends of a delivery attempt.
+#[derive(Debug, Clone)]
+pub enum Delivered {
+    /// The CRM has that version. `note` marks a row written with something left out.
+    Recorded {
+        /// Where.
+        recorded: Recorded,
+        /// What was left out, if anything.
+        note: Option<String>,
+    },
+    /// Again at `due_at`.
+    Again {
+        /// When.
+        due_at: Timestamp,
+        /// Why.
+        error: String,
+    },
+    /// A dead letter, with the CRM's answer.
+    Dead {
+        /// Why.
+        error: String,
+        /// As it came.
+        answer: Option<String>,
+    },
+}
+
+/// One transaction.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// The supervision.
+    pub supervision: Option<Write>,
+    /// New evidence.
+    pub evidence: Vec<LegEvidence>,
+    /// The row has a new version, due then. Needs `supervision`.
+    pub deliver_at: Option<Timestamp>,
+    /// The row is due earlier than planned, if it is still pending.
+    pub hasten: Option<(SupervisionId, Timestamp)>,
+    /// A delivery attempt ended.
+    pub delivered: Option<DeliveryResult>,
+    /// Legs to look into, or to look into later.
+    pub unexplained: Vec<UnexplainedLeg>,
+    /// Legs that are explained now.
+    pub explained: Vec<(InstanceName, String)>,
+    /// The EventBridge envelope's id: refused as [`Committed::Duplicate`] if it was seen before.
+    pub event: Option<(String, Timestamp)>,
+    /// An idempotency key.
+    pub key: Option<KeyWrite>,
+    /// The audit.
+    pub audit: Vec<AuditEntry>,
+}
+
+/// What became of a change. Everything but `Done` wrote nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// It is on disk.
+    Done,
+    /// The supervision changed since it was read: read again.
+    Stale,
+    /// The supervisor's voice place is taken by this one.
+    Busy(SupervisionId),
+    /// The leg belongs to this other supervision.
+    LegTaken(SupervisionId),
+    /// The key was used before.
+    KeyUsed(KeyRecord),
+    /// The event was seen before.
+    Duplicate,
+}
+
+/// The journal cannot do its work.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum JournalError {
+    /// Too many writes wait: nothing was written.
+    #[error("the journal is overloaded")]
+    Overloaded,
+    /// It is closed: nothing was written.
+    #[error("the journal is closed")]
+    Closed,
+    /// The store failed; the change may or may not stand.
+    #[error("the journal's store failed: {0}")]
+    Store(String),
+    /// What was read cannot be understood.
+    #[error("the journal holds something unreadable: {0}")]
+    Unreadable(String),
+}
+
+/// Which supervisions to list, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// In one of these states; empty for any.
+    pub states: Vec<State>,
+    /// On this contact.
+    pub contact: Option<ContactId>,
+    /// Of this supervisor.
+    pub supervisor: Option<UserId>,
+    /// Older than this one (the cursor).
+    pub before: Option<SupervisionId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// The durable record.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Writes one transaction and waits until it is on disk.
+    ///
+    /// # Errors
+    /// [`JournalError`]; see [`Committed`] for refusals.
+    async fn commit(&self, change: Change) -> Result<Committed, JournalError>;
+
+    /// Writes one transaction in its turn, without waiting for it. For what may be lost in a crash without harm.
+    fn commit_later(&self, change: Change);
+
+    /// Waits until everything handed in before is on disk.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    async fn flush(&self) -> Result<(), JournalError>;
+
+    /// One supervision.
+    ///
+    /// # Errors
+    /// [`JournalError`], here and below.
+    async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, JournalError>;
+
+    /// The supervision whose leg this is.
+    async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<Stored>, JournalError>;
+
+    /// Supervisions, newest first.
+    async fn list(&self, filter: &Filter) -> Result<Vec<Stored>, JournalError>;
+
+    /// The unfinished supervisions of one supervisor.
+    async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<Stored>, JournalError>;
+
+    /// The unfinished supervisions on one contact.
+    async fn active_on(&self, instance: &InstanceName, contact: &ContactId) -> Result<Vec<Stored>, JournalError>;
+
+    /// All in one of these states, oldest first, at most `limit`; for resuming.
+    async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<Stored>, JournalError>;
+
+    /// Those to look at by `now`, longest due first, at most `limit`.
+    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError>;
+
+    /// A leg's evidence, oldest first.
+    async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, JournalError>;
+
+    /// Unexplained legs to look into by `now`.
+    async fn due_unexplained(&self, now: Timestamp, limit: u32) -> Result<Vec<UnexplainedLeg>, JournalError>;
+
+    /// Pending rows due by `now`, longest due first, at most `limit`.
+    async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Recording>, JournalError>;
+
+    /// When the next check, unexplained leg or delivery is due.
+    async fn next_due(&self) -> Result<NextDue, JournalError>;
+
+    /// What a caller's key started.
+    async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, JournalError>;
+
+    /// Removes what is past its retention; at most a bounded number of rows a call. Returns how many.
+    async fn sweep(&self, retention: &Retention) -> Result<u64, JournalError>;
+
+    /// The name of this process in the journal: new at every start.
+    fn incarnation(&self) -> &str;
+}
+
+/// When something is due next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NextDue {
+    /// A supervision is to be looked at.
+    pub check: Option<Timestamp>,
+    /// A leg is to be explained.
+    pub unexplained: Option<Timestamp>,
+    /// A row is to be delivered.
+    pub delivery: Option<Timestamp>,
+}
+
+/// What is past its time: everything older than these moments.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Idempotency keys.
+    pub keys_before: Timestamp,
+    /// Evidence and seen events.
+    pub evidence_before: Timestamp,
+    /// Finished supervisions whose row is recorded.
+    pub supervisions_before: Timestamp,
+}
