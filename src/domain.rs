@@ -9,9 +9,13 @@
 //! | [`evidence`] | one observation of a leg's life |
 //! | [`departure`] | the conclusion drawn from evidence |
 //! | [`participant`] | the row a supervision becomes in Salesforce |
+//! | [`contact_event`] | the vendor's events, read tolerantly |
+//! | [`authority`] | who may do what |
 //! | [`audit`] | who did what, and what came of it |
 
 pub mod audit;
+pub mod authority;
+pub mod contact_event;
 pub mod departure;
 pub mod directive;
 pub mod evidence;

@@ -1,1 +1,288 @@
-//! (being built)
+//! The use cases: what Sidedoor does, over the ports, knowing neither HTTP nor SQL nor any vendor.
+//!
+//! | file | story |
+//! |---|---|
+//! | [`monitor`] | a supervisor asks to listen |
+//! | [`join`] | the MonitorContact call, its retries, its end |
+//! | [`disconnect`] | somebody asks that the supervisor leave |
+//! | [`leave`] | how the leg is made to end: directive, or StopContact behind the interlock |
+//! | [`acknowledge`] | the browser answers a directive |
+//! | [`observe`] | a vendor's event comes in |
+//! | [`conclude`] | evidence is weighed: joined, alive, gone |
+//! | [`explain`] | a MONITOR leg that nobody asked us for |
+//! | [`reconcile`] | looking at the vendor when no event comes, and after a departure |
+//! | [`deliver`] | rows on their way to the CRM |
+//! | [`resume`] | after a restart |
+//! | [`keys`] | idempotency keys |
+//! | [`retry`] | full-jitter backoff, the one layer of retries |
+//! | [`query`] | reading |
+//!
+//! **Shape of every flow.** Read a supervision with its revision, change it by its state machine, commit it with its
+//! evidence, delivery and audit as one [`crate::ports::Change`]. If somebody else was faster, the change is stale:
+//! read again. So any number of flows may work on one supervision, and none holds a lock across a vendor's call.
+
+pub mod acknowledge;
+pub mod conclude;
+pub mod deliver;
+pub mod disconnect;
+pub mod explain;
+mod in_hand;
+pub mod join;
+pub mod keys;
+pub mod leave;
+pub mod monitor;
+pub mod observe;
+pub mod query;
+pub mod reconcile;
+pub mod resume;
+pub mod retry;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::audit::AuditEntry;
+use crate::domain::authority::Caller;
+use crate::domain::ids::{InstanceName, SupervisionId};
+use crate::domain::supervision::{Channel, LeaveTimes};
+use crate::ports::journal::KeyUse;
+use crate::ports::{Clock, Crm, Journal, JournalError, Telephony};
+use crate::timing::Calibration;
+
+/// How often a change is made anew because somebody else was faster, before we give up.
+const STALE_TRIES: u32 = 16;
+
+/// How a leg of some channel is made to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LegEnd {
+    /// A directive to the supervisor's browser.
+    Ccp,
+    /// StopContact on the leg behind the interlock; if that is refused, the directive.
+    StopContactThenCcp,
+}
+
+/// What the flows know of a Connect instance.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// Connect's id of it; events name it.
+    pub vendor_id: String,
+    /// How voice legs end.
+    pub voice_leg_end: LegEnd,
+    /// How chat and task legs end.
+    pub chat_leg_end: LegEnd,
+}
+
+impl Instance {
+    fn leg_end(&self, channel: Channel) -> LegEnd {
+        match channel {
+            Channel::Voice => self.voice_leg_end,
+            Channel::Chat | Channel::Task => self.chat_leg_end,
+        }
+    }
+}
+
+/// The flows' settings; the configuration's documentation says what each is for.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The configured instances.
+    pub instances: HashMap<InstanceName, Instance>,
+    /// The one meant when a request names none.
+    pub default_instance: Option<InstanceName>,
+    /// How long an answer may take before it is "accepted, not finished".
+    pub answer_within: Duration,
+    /// After this long a join is never sent again.
+    pub join_ttl: SignedDuration,
+    /// How long evidence of a leave may take before it is overdue.
+    pub leave_deadline: SignedDuration,
+    /// How long a directive is good.
+    pub directive_ttl: SignedDuration,
+    /// How often an idle supervision is looked at.
+    pub idle_poll: SignedDuration,
+    /// How long a departure's row waits for the after-check, so that one write carries both.
+    pub after_check_grace: SignedDuration,
+    /// How old a poll's answer may be at the vendor.
+    pub poll_staleness: SignedDuration,
+    /// The greatest error of our own clock, ms.
+    pub clock_error_ms: i64,
+    /// Rows delivered at a time.
+    pub deliveries_in_flight: usize,
+    /// How long things are kept.
+    pub keep: Keep,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// Idempotency keys and their answers.
+    pub keys: SignedDuration,
+    /// Evidence and ids of seen events.
+    pub evidence: SignedDuration,
+    /// Finished supervisions.
+    pub supervisions: SignedDuration,
+}
+
+/// What the flows are built on.
+pub struct Parts {
+    /// Amazon Connect.
+    pub telephony: Arc<dyn Telephony>,
+    /// Salesforce; none when delivery is switched off.
+    pub crm: Option<Arc<dyn Crm>>,
+    /// The durable record.
+    pub journal: Arc<dyn Journal>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is known of the vendors' clocks.
+    pub calibration: Arc<dyn Calibration>,
+    /// Where background work is tracked, so that a stop can wait for it.
+    pub tasks: TaskTracker,
+    /// Cancelled when no new work is to begin; what is unfinished is on disk and resumes at the next start.
+    pub stopping: CancellationToken,
+}
+
+/// The use cases. Cheap to clone.
+#[derive(Clone)]
+pub struct Flows {
+    parts: Arc<Parts>,
+    settings: Arc<Settings>,
+    signals: Arc<Signals>,
+}
+
+/// Wakes the loops that otherwise sleep until something is due.
+#[derive(Default)]
+struct Signals {
+    check: Notify,
+    deliver: Notify,
+}
+
+/// What comes with every request.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who asks.
+    pub caller: Caller,
+    /// The HTTP request's id.
+    pub request_id: Option<String>,
+    /// Its idempotency key, if it carries one.
+    pub key: Option<KeyUse>,
+}
+
+/// Why a use case refuses or fails.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FlowError {
+    /// There is no such supervision (or the caller may not know of it).
+    #[error("there is no such supervision")]
+    NotFound,
+    /// The caller may not do this.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// The named instance is not configured.
+    #[error("no Connect instance of that name is configured")]
+    UnknownInstance,
+    /// The supervisor listens elsewhere already.
+    #[error("the supervisor is on another contact already")]
+    Busy(SupervisionId),
+    /// The supervision never gave out that directive.
+    #[error("this supervision never gave out that directive")]
+    UnknownDirective,
+    /// The key was used for something else.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The first request with this key is still running.
+    #[error("the first request with this idempotency key is still running")]
+    KeyRunning,
+    /// The join failed.
+    #[error("{code}: {detail}")]
+    JoinFailed {
+        /// The supervision, at FAILED.
+        supervision: SupervisionId,
+        /// A stable word.
+        code: String,
+        /// For people.
+        detail: String,
+    },
+    /// The journal cannot take it.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Many others changed the same supervision meanwhile.
+    #[error("the supervision is changing too quickly")]
+    Contended,
+    /// The process is stopping.
+    #[error("the service is stopping")]
+    Stopping,
+}
+
+impl Flows {
+    /// Puts the use cases on their parts.
+    pub fn new(parts: Parts, settings: Settings) -> Self {
+        Self {
+            parts: Arc::new(parts),
+            settings: Arc::new(settings),
+            signals: Arc::default(),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    fn journal(&self) -> &dyn Journal {
+        self.parts.journal.as_ref()
+    }
+
+    fn telephony(&self) -> &dyn Telephony {
+        self.parts.telephony.as_ref()
+    }
+
+    fn instance(&self, name: &InstanceName) -> Option<&Instance> {
+        self.settings.instances.get(name)
+    }
+
+    fn leave_times(&self) -> LeaveTimes {
+        LeaveTimes {
+            deadline: self.settings.leave_deadline,
+            directive_ttl: self.settings.directive_ttl,
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.parts.stopping.is_cancelled()
+    }
+
+    /// Runs work to its end, tracked, whatever becomes of the request that began it; waits for it as long as an answer
+    /// may take.
+    async fn run_and_wait<F>(&self, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let running = self.parts.tasks.spawn(work);
+        // A panic in the work is logged by its own task; the answer then says what the journal knows.
+        let _ = tokio::time::timeout(self.settings.answer_within, running).await;
+    }
+
+    fn audit(&self, by: &Request, action: &'static str, id: SupervisionId, outcome: impl Into<String>) -> AuditEntry {
+        AuditEntry {
+            at: self.now(),
+            actor: by.caller.name.clone(),
+            action,
+            supervision: Some(id),
+            outcome: outcome.into(),
+            request_id: by.request_id.clone(),
+        }
+    }
+
+    fn audit_own(&self, action: &'static str, id: SupervisionId, outcome: impl Into<String>) -> AuditEntry {
+        AuditEntry {
+            at: self.now(),
+            actor: crate::domain::audit::SELF.to_owned(),
+            action,
+            supervision: Some(id),
+            outcome: outcome.into(),
+            request_id: None,
+        }
+    }
+}

@@ -1,1 +1,204 @@
-//! (being built)
+//! The journal: SQLite behind [`crate::ports::Journal`]. The only room that knows `sqlx`.
+//!
+//! **Guarantee.** When [`crate::ports::Journal::commit`] answers, the change is on disk: WAL with `synchronous = FULL`
+//! syncs the log at every commit. A change is one transaction; a refused one writes nothing.
+//!
+//! **One writer, group commit.** All writes go through one task ([`writer`]), which takes whatever waits (bounded) into
+//! one transaction and syncs once for all of them. Reads go through a small pool of read-only connections and see what
+//! was committed.
+//!
+//! **Crash story.** The process may be killed at any instruction. What was answered stands; what was not answered may
+//! stand or not, never in part. A lock file keeps a second process away from the same database; the kernel drops the
+//! lock with the process, so nothing needs cleaning after a kill.
+
+mod apply;
+mod migrations;
+mod read;
+mod rows;
+mod writer;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+
+use crate::domain::evidence::Evidence;
+use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use crate::domain::supervision::State;
+use crate::ports::journal::{Filter, KeyRecord, NextDue, Recording, Retention, Stored, UnexplainedLeg};
+use crate::ports::{Change, Committed, Journal, JournalError};
+
+/// Readers at a time. Reads are short; more would only wait for the same two cores.
+const READERS: u32 = 4;
+
+/// Why a journal cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL is not one of SQLite's.
+    #[error("store.url must be sqlite://<path>")]
+    Url,
+    /// Another process has it.
+    #[error("{0} is in use by another Sidedoor process; stop that one, or give this one a store.url of its own")]
+    InUse(PathBuf),
+    /// The lock file cannot be made.
+    #[error("cannot lock {0}: {1}")]
+    Lock(PathBuf, std::io::Error),
+    /// The database cannot be opened or migrated.
+    #[error("cannot open the journal: {0}")]
+    Store(String),
+}
+
+/// A journal in a SQLite file.
+#[derive(Debug)]
+pub struct SqliteJournal {
+    readers: SqlitePool,
+    writer: writer::Writer,
+    incarnation: String,
+    // Held for its lock; released by the kernel with the process.
+    _lock: File,
+}
+
+impl SqliteJournal {
+    /// Opens (or makes) the database at `url` (`sqlite://path`), migrates it and starts the writer.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        let path = url
+            .strip_prefix("sqlite://")
+            .filter(|p| !p.is_empty())
+            .ok_or(OpenError::Url)?;
+        let lock = lock(Path::new(path))?;
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|_| OpenError::Url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(std::time::Duration::from_secs(5));
+        let store = |e: sqlx::Error| OpenError::Store(e.to_string());
+        let mut connection = options.connect().await.map_err(store)?;
+        migrations::all()
+            .run_direct(None, &mut connection, false)
+            .await
+            .map_err(|e| OpenError::Store(e.to_string()))?;
+        connection.ping().await.map_err(store)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .acquire_timeout(std::time::Duration::from_secs(5))
+            .connect_with(options.read_only(true).create_if_missing(false))
+            .await
+            .map_err(store)?;
+        let incarnation = uuid::Uuid::new_v4().to_string();
+        let writer = writer::Writer::start(connection, incarnation.clone());
+        Ok(Self {
+            readers,
+            writer,
+            incarnation,
+            _lock: lock,
+        })
+    }
+
+    /// Writes what waits, syncs, folds the log into the database and closes.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}
+
+fn lock(database: &Path) -> Result<File, OpenError> {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| OpenError::Lock(path.clone(), e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(database.to_owned())),
+        Err(std::fs::TryLockError::Error(e)) => Err(OpenError::Lock(path, e)),
+    }
+}
+
+/// A store's failure, in words.
+fn failed(e: sqlx::Error) -> JournalError {
+    JournalError::Store(e.to_string())
+}
+
+#[async_trait]
+impl Journal for SqliteJournal {
+    async fn commit(&self, change: Change) -> Result<Committed, JournalError> {
+        self.writer.commit(change).await
+    }
+
+    fn commit_later(&self, change: Change) {
+        self.writer.commit_later(change);
+    }
+
+    async fn flush(&self) -> Result<(), JournalError> {
+        self.writer.commit(Change::default()).await.map(|_| ())
+    }
+
+    async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, JournalError> {
+        read::supervision(&self.readers, id).await
+    }
+
+    async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<Stored>, JournalError> {
+        read::by_leg(&self.readers, instance, leg).await
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Vec<Stored>, JournalError> {
+        read::list(&self.readers, filter).await
+    }
+
+    async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<Stored>, JournalError> {
+        read::active_of(&self.readers, instance, user).await
+    }
+
+    async fn active_on(&self, instance: &InstanceName, contact: &ContactId) -> Result<Vec<Stored>, JournalError> {
+        read::active_on(&self.readers, instance, contact).await
+    }
+
+    async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<Stored>, JournalError> {
+        read::in_states(&self.readers, states, limit).await
+    }
+
+    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
+        read::due_checks(&self.readers, now, limit).await
+    }
+
+    async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, JournalError> {
+        read::evidence(&self.readers, instance, leg).await
+    }
+
+    async fn due_unexplained(&self, now: Timestamp, limit: u32) -> Result<Vec<UnexplainedLeg>, JournalError> {
+        read::due_unexplained(&self.readers, now, limit).await
+    }
+
+    async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Recording>, JournalError> {
+        read::due_deliveries(&self.readers, now, limit).await
+    }
+
+    async fn next_due(&self) -> Result<NextDue, JournalError> {
+        read::next_due(&self.readers).await
+    }
+
+    async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, JournalError> {
+        read::key(&self.readers, caller, key).await
+    }
+
+    async fn sweep(&self, retention: &Retention) -> Result<u64, JournalError> {
+        self.writer.sweep(*retention).await
+    }
+
+    fn incarnation(&self) -> &str {
+        &self.incarnation
+    }
+}

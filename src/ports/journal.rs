@@ -119,7 +119,7 @@ pub struct KeyRecord {
 #[derive(Debug, Clone)]
 pub enum KeyWrite {
     /// It starts something: refused as [`Committed::KeyUsed`] if it did before.
-    Take(KeyUse, SupervisionId),
+    Take(KeyUse, SupervisionId, Timestamp),
     /// Its answer was given.
     Answer(KeyUse, u16, String),
     /// Its answer was a fault of ours (5xx), which is never replayed: the key is free again.

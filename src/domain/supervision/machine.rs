@@ -75,13 +75,13 @@ impl Supervision {
         contact: Option<ContactId>,
         supervisor: Supervisor,
         channel: Option<Channel>,
-        now: Timestamp,
+        first_look: Timestamp,
     ) -> Self {
         Self {
             contact,
             leg: Some(leg),
             channel,
-            next_check_at: Some(now),
+            next_check_at: Some(first_look),
             ..Self::blank(Origin::Observed, instance, supervisor, Mode::Silent, State::Monitoring)
         }
     }

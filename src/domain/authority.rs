@@ -1,0 +1,104 @@
+//! Who may do what. A caller has scopes, and perhaps the one supervisor its credential names.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::UserId;
+use super::supervision::{Asker, Supervision};
+
+/// What a credential allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Scope {
+    /// Act, only as the supervisor the credential names.
+    Supervise,
+    /// Act as any supervisor: for a key that a trusted back end holds.
+    SuperviseAny,
+    /// See everything, change nothing.
+    Read,
+    /// Deliver vendors' events, and nothing else.
+    Events,
+    /// See everything, and end others' supervisions.
+    Operate,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Scope; 5] = [
+        Self::Supervise,
+        Self::SuperviseAny,
+        Self::Read,
+        Self::Events,
+        Self::Operate,
+    ];
+
+    /// The word in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Supervise => "supervise",
+            Self::SuperviseAny => "supervise:any",
+            Self::Read => "read",
+            Self::Events => "events",
+            Self::Operate => "operate",
+        }
+    }
+
+    /// The scope a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.as_str() == word)
+    }
+}
+
+/// A caller: its name for the audit, and what it may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The credential's name.
+    pub name: String,
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// The supervisor it names, for [`Scope::Supervise`].
+    pub supervisor: Option<UserId>,
+}
+
+impl Caller {
+    /// Whether it has a scope.
+    pub fn has(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope)
+    }
+
+    /// Whether it may start listening as `user`.
+    pub fn may_act_as(&self, user: &UserId) -> bool {
+        self.has(Scope::SuperviseAny) || (self.has(Scope::Supervise) && self.supervisor.as_ref() == Some(user))
+    }
+
+    /// As whom it may end this supervision, if at all.
+    pub fn may_end(&self, supervision: &Supervision) -> Option<Asker> {
+        if self.owns(supervision) {
+            Some(Asker::Supervisor)
+        } else if self.has(Scope::Operate) {
+            Some(Asker::Operator)
+        } else {
+            None
+        }
+    }
+
+    /// Whether it may answer a directive of this supervision: only for the supervisor whose browser it is.
+    pub fn owns(&self, supervision: &Supervision) -> bool {
+        self.has(Scope::SuperviseAny)
+            || supervision
+                .supervisor
+                .connect_user_id
+                .as_ref()
+                .is_some_and(|user| self.may_act_as(user))
+    }
+
+    /// Whether it may see this supervision.
+    pub fn may_see(&self, supervision: &Supervision) -> bool {
+        self.sees_all() || self.owns(supervision)
+    }
+
+    /// Whether it may see everybody's.
+    pub fn sees_all(&self) -> bool {
+        [Scope::Read, Scope::Operate, Scope::SuperviseAny]
+            .into_iter()
+            .any(|scope| self.has(scope))
+    }
+}

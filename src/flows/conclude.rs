@@ -1,0 +1,322 @@
+//! Evidence is weighed: it shows a leg joined, alive or gone, and from it the departure is concluded, and concluded anew
+//! when more comes.
+//!
+//! Evidence is kept by leg, whether or not a supervision explains the leg yet: an event may overtake the answer that
+//! names its leg. What happens then is safe in either order, because each side writes first and looks afterwards: the
+//! join commits its leg and then weighs what is stored; evidence is stored and then looked up against the legs.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::observe::Observed;
+use super::{FlowError, Flows, STALE_TRIES};
+use crate::domain::contact_event::ContactEvent;
+use crate::domain::departure::{Continuity, Departure, drop_facts, reason};
+use crate::domain::evidence::{Evidence, Sighting, Source};
+use crate::domain::ids::InstanceName;
+use crate::domain::interlock::ContactSeen;
+use crate::domain::supervision::{AMAZON_CONNECT, Channel, Joined, State, Supervision};
+use crate::ports::journal::{LegEvidence, Stored, UnexplainedLeg, Write};
+use crate::ports::{Change, Committed};
+use crate::timing::{Bracket, Stamp, Stream, estimate};
+
+/// How long a leg that nobody explains waits before it is looked into: the answer that explains it may be on its way.
+const UNEXPLAINED_GRACE: SignedDuration = SignedDuration::from_secs(2);
+
+/// What was observed of one leg at once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Observation {
+    /// Sightings to keep.
+    pub(super) evidence: Vec<Evidence>,
+    /// A moment at which it was surely alive, staleness taken off.
+    pub(super) alive_at: Option<Timestamp>,
+    /// The kind of contact.
+    pub(super) channel: Option<Channel>,
+}
+
+impl Observation {
+    /// What an event shows.
+    pub(super) fn of_event(event: &ContactEvent, learnt_at: Timestamp) -> Self {
+        let sighting = |sighting, vendor_stamp, disconnect_reason| Evidence {
+            source: Source::ContactEvent,
+            sighting,
+            learnt_at,
+            vendor_stamp,
+            disconnect_reason,
+            event_id: event.id.clone(),
+        };
+        let mut evidence = Vec::new();
+        if event.connected_at.is_some() || event.event_type == "CONNECTED_TO_AGENT" {
+            evidence.push(sighting(Sighting::Joined, event.connected_at, None));
+        }
+        if event.is_end() {
+            evidence.push(sighting(
+                Sighting::Dropped,
+                event.disconnected_at,
+                event.disconnect_reason.clone(),
+            ));
+        }
+        if evidence.is_empty() {
+            evidence.push(sighting(Sighting::Exists, None, None));
+        }
+        Self {
+            evidence,
+            alive_at: None,
+            channel: event.channel,
+        }
+    }
+
+    /// What a DescribeContact of the leg shows. Asked at `asked_at`; a poll's answer may be `staleness` old.
+    pub(super) fn of_description(
+        seen: &ContactSeen,
+        asked_at: Timestamp,
+        learnt_at: Timestamp,
+        staleness: SignedDuration,
+    ) -> Self {
+        let sighting = |sighting, vendor_stamp, disconnect_reason| Evidence {
+            source: Source::DescribeContact,
+            sighting,
+            learnt_at,
+            vendor_stamp,
+            disconnect_reason,
+            event_id: None,
+        };
+        let mut evidence = Vec::new();
+        if seen.connected_at.is_some() {
+            evidence.push(sighting(Sighting::Joined, seen.connected_at, None));
+        }
+        if seen.disconnected_at.is_some() {
+            evidence.push(sighting(
+                Sighting::Dropped,
+                seen.disconnected_at,
+                seen.disconnect_reason.clone(),
+            ));
+        }
+        let alive_at = seen.disconnected_at.is_none().then(|| asked_at - staleness);
+        Self {
+            evidence,
+            alive_at,
+            channel: seen.channel,
+        }
+    }
+}
+
+impl Flows {
+    /// Weighs what the journal holds of a leg.
+    pub(super) async fn weigh_stored_evidence(&self, instance: &InstanceName, leg: &str) -> Result<(), FlowError> {
+        self.weigh(instance, leg, Observation::default(), None)
+            .await
+            .map(|_| ())
+    }
+
+    /// Weighs an observation of a leg together with what is known of it. `event` is the envelope's id, for telling
+    /// duplicates.
+    pub(super) async fn weigh(
+        &self,
+        instance: &InstanceName,
+        leg: &str,
+        mut observation: Observation,
+        mut event: Option<String>,
+    ) -> Result<Observed, FlowError> {
+        for _ in 0..STALE_TRIES {
+            let now = self.now();
+            let Some(stored) = self.journal().by_leg(instance, leg).await? else {
+                if observation.evidence.is_empty() {
+                    return Ok(Observed::Ignored);
+                }
+                match self
+                    .keep_for_later(instance, leg, &mut observation, event.take(), now)
+                    .await?
+                {
+                    // A supervision may have gained the leg while we wrote: look once more, with nothing new in hand.
+                    Observed::Taken if self.journal().by_leg(instance, leg).await?.is_some() => continue,
+                    done => return Ok(done),
+                }
+            };
+            let known = self.journal().evidence(instance, leg).await?;
+            let fresh: Vec<Evidence> = observation
+                .evidence
+                .iter()
+                .filter(|e| !known.iter().any(|k| k.repeats(e)))
+                .cloned()
+                .collect();
+            let all: Vec<Evidence> = known.into_iter().chain(fresh.iter().cloned()).collect();
+            let Stored {
+                mut supervision,
+                revision,
+                ..
+            } = stored.clone();
+            let row_due = self.absorb(&mut supervision, &all, &observation, now);
+            if supervision == stored.supervision && fresh.is_empty() && event.is_none() {
+                return Ok(Observed::Taken);
+            }
+            let id = supervision.id;
+            let (before, after) = (stored.supervision.state, supervision.state);
+            let mut change = Change {
+                evidence: keep(instance, leg, fresh),
+                event: event.clone().map(|id| (id, now)),
+                deliver_at: row_due,
+                explained: vec![(instance.clone(), leg.to_owned())],
+                ..Change::default()
+            };
+            if before != after {
+                let what = supervision.departure.as_ref().map_or_else(String::new, told);
+                change.audit.push(self.audit_own("supervision.left", id, what));
+            }
+            change.supervision = Some(Write::Update(Box::new(supervision), revision));
+            match self.journal().commit(change).await? {
+                Committed::Done => {
+                    self.signals.check.notify_one();
+                    if row_due.is_some() {
+                        self.signals.deliver.notify_one();
+                    }
+                    return Ok(Observed::Taken);
+                }
+                Committed::Duplicate => return Ok(Observed::Duplicate),
+                _ => {}
+            }
+        }
+        Err(FlowError::Contended)
+    }
+
+    /// Stores evidence of a leg that no supervision explains, and notes to look into it.
+    async fn keep_for_later(
+        &self,
+        instance: &InstanceName,
+        leg: &str,
+        observation: &mut Observation,
+        event: Option<String>,
+        now: Timestamp,
+    ) -> Result<Observed, FlowError> {
+        let change = Change {
+            evidence: keep(instance, leg, std::mem::take(&mut observation.evidence)),
+            unexplained: vec![UnexplainedLeg {
+                instance: instance.clone(),
+                leg: leg.to_owned(),
+                due_at: now + UNEXPLAINED_GRACE,
+                looks: 0,
+            }],
+            event: event.map(|id| (id, now)),
+            ..Change::default()
+        };
+        match self.journal().commit(change).await? {
+            Committed::Duplicate => Ok(Observed::Duplicate),
+            _ => {
+                self.signals.check.notify_one();
+                Ok(Observed::Taken)
+            }
+        }
+    }
+
+    /// Lets a supervision learn from all there is. Returns when its row is due, if it changed.
+    fn absorb(
+        &self,
+        s: &mut Supervision,
+        all: &[Evidence],
+        observation: &Observation,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let mut row_due = None;
+        s.channel = s.channel.or(observation.channel);
+        if let Some(alive_at) = observation.alive_at {
+            s.note_alive(alive_at);
+        }
+        if let Some(joined) = self.joined(s, all)
+            && s.note_joined(joined)
+        {
+            row_due = Some(now + super::join::JOIN_ROW_GRACE);
+        }
+        let Some(departure) = self.departure(s, all) else {
+            return row_due;
+        };
+        let was = s.state;
+        match s.conclude(departure) {
+            Ok(true) if was != State::Left => {
+                // The after-check is due at once; the row waits a moment, so that one write carries both.
+                s.next_check_at = Some(now);
+                Some(now + self.settings.after_check_grace)
+            }
+            Ok(true) => Some(now),
+            Ok(false) | Err(_) => row_due,
+        }
+    }
+
+    fn joined(&self, s: &Supervision, all: &[Evidence]) -> Option<Joined> {
+        let first = all
+            .iter()
+            .filter(|e| e.sighting == Sighting::Joined)
+            .min_by_key(|e| e.learnt_at)?;
+        let bracket = Bracket {
+            not_before: s.join.as_ref().and_then(|j| j.first_sent_at),
+            not_after: first.learnt_at,
+        };
+        let stamp = first
+            .vendor_stamp
+            .map(|at| Stamp::read(stream(&s.instance, first.source, "connected"), at));
+        let known = self.parts.calibration.as_ref();
+        let estimate = estimate(bracket, stamp.as_ref(), known, self.settings.clock_error_ms);
+        Some(Joined {
+            at: estimate.point,
+            uncertainty_ms: estimate.uncertainty_ms,
+            vendor_stamp: first.vendor_stamp,
+        })
+    }
+
+    fn departure(&self, s: &Supervision, all: &[Evidence]) -> Option<Departure> {
+        let facts = drop_facts(s, all)?;
+        let bracket = Bracket {
+            not_before: facts.alive_at,
+            not_after: facts.gone_by,
+        };
+        let stamp = facts
+            .stamp
+            .map(|(source, at)| Stamp::read(stream(&s.instance, source, "disconnected"), at));
+        let known = self.parts.calibration.as_ref();
+        let estimate = estimate(bracket, stamp.as_ref(), known, self.settings.clock_error_ms);
+        Some(Departure {
+            disconnected_at: estimate.point,
+            uncertainty_ms: estimate.uncertainty_ms,
+            earliest: estimate.earliest,
+            latest: estimate.latest,
+            vendor_timestamp: stamp.map(|s| s.at),
+            source: facts.source,
+            reason: reason(s, facts.vendor_reason.as_deref()),
+            continuity: Continuity::Unknown,
+            grade: estimate.grade.as_str().to_owned(),
+            offset_ms: estimate.offset_ms,
+            calibration_version: estimate.version,
+            conflicting: estimate.conflicting,
+        })
+    }
+}
+
+fn stream(instance: &InstanceName, source: Source, field: &'static str) -> Stream {
+    Stream {
+        vendor: AMAZON_CONNECT,
+        instance: instance.to_string(),
+        source: source.as_str(),
+        field,
+    }
+}
+
+fn keep(instance: &InstanceName, leg: &str, evidence: Vec<Evidence>) -> Vec<LegEvidence> {
+    let one = |evidence| LegEvidence {
+        instance: instance.clone(),
+        leg: leg.to_owned(),
+        evidence,
+    };
+    evidence.into_iter().map(one).collect()
+}
+
+/// A departure in a few words, for the audit.
+fn told(d: &Departure) -> String {
+    let within = d
+        .uncertainty_ms
+        .map_or_else(|| "unbounded".to_owned(), |ms| format!("± {ms} ms"));
+    format!(
+        "{} {within}, {} by {}, {}",
+        d.disconnected_at,
+        d.reason.as_str(),
+        d.source.as_str(),
+        d.grade
+    )
+}

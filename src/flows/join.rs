@@ -1,0 +1,359 @@
+//! The MonitorContact call: its place in the budget, its retries with one `ClientToken`, and its end.
+//!
+//! **A late join is worse than none.** After `join_ttl` it is never sent again. If it may have been carried out all the
+//! same (a lost answer, a crash), the vendor is asked whether a leg exists; one that does is adopted, else the join
+//! failed as `expired`.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::retry::Backoff;
+use super::{FlowError, Flows, STALE_TRIES};
+use crate::domain::ids::SupervisionId;
+use crate::domain::interlock::LegId;
+use crate::domain::supervision::{State, Supervision};
+use crate::ports::journal::{Stored, Write};
+use crate::ports::telephony::{MonitorCall, UserContact};
+use crate::ports::{Admission, Change, Committed, JournalError, Priority, VendorError};
+
+/// How soon after a join we look at the leg, if no event told us of it.
+pub(super) const FIRST_LOOK: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
+/// How long the join's row waits: long enough for the news that the supervisor was connected to share the write.
+pub(super) const JOIN_ROW_GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
+/// How often we look for a leg that may exist.
+const LOOKS: u32 = 8;
+
+/// What one attempt, or the waiting before it, came to.
+enum Attempt {
+    Leg(LegId),
+    Again(Duration),
+    /// It will not succeed; whether a leg exists all the same is known (`false`) or must be looked up (`true`).
+    GiveUp {
+        look: bool,
+        code: String,
+        detail: String,
+    },
+    /// The process stops: what is on disk resumes at the next start.
+    Leave,
+}
+
+impl Flows {
+    /// Carries a join to its end. `maybe_sent` says that an earlier process may have sent it already.
+    pub(super) async fn join(&self, id: SupervisionId, admission: Option<Admission>, maybe_sent: bool) {
+        if let Err(e) = self.try_join(id, admission, maybe_sent).await {
+            // The supervision is on disk as it was: the next start takes it up again.
+            tracing::error!(supervision_id = %id, error = %e, "join of {id} could not be carried on");
+        }
+    }
+
+    async fn try_join(
+        &self,
+        id: SupervisionId,
+        mut admission: Option<Admission>,
+        mut maybe_sent: bool,
+    ) -> Result<(), FlowError> {
+        for attempt in 0.. {
+            let Some(s) = self.ready_to_send(id, &mut admission, maybe_sent).await? else {
+                return Ok(());
+            };
+            let outcome = match admission.take() {
+                None => Attempt::Again(Duration::ZERO),
+                Some(place) => self.send(&s, place, attempt, &mut maybe_sent).await,
+            };
+            match outcome {
+                Attempt::Leg(leg) => return self.leg_given(id, leg).await,
+                Attempt::GiveUp {
+                    look: false,
+                    code,
+                    detail,
+                } => return self.join_failed(id, &code, &detail).await,
+                Attempt::GiveUp {
+                    look: true,
+                    code,
+                    detail,
+                } => return self.look_for_leg(id, &code, &detail).await,
+                Attempt::Leave => return Ok(()),
+                Attempt::Again(wait) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = self.parts.stopping.cancelled() => return Ok(()),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a place in the budget and writes "about to be sent". `None` when there is nothing (more) to send: it
+    /// was withdrawn, it expired, or the process stops.
+    async fn ready_to_send(
+        &self,
+        id: SupervisionId,
+        admission: &mut Option<Admission>,
+        maybe_sent: bool,
+    ) -> Result<Option<Supervision>, FlowError> {
+        loop {
+            let Some(Stored {
+                mut supervision,
+                revision,
+                ..
+            }) = self.journal().supervision(id).await?
+            else {
+                return Ok(None);
+            };
+            let (State::Requested | State::Joining, Some(join)) = (supervision.state, &supervision.join) else {
+                return Ok(None);
+            };
+            let left = join.expires_at.duration_since(self.now());
+            if supervision.leave.is_some() || !left.is_positive() {
+                let (code, detail) = if supervision.leave.is_some() {
+                    ("withdrawn", "The supervisor left before Connect gave them the leg.")
+                } else {
+                    (
+                        "expired",
+                        "Connect did not give the leg in time; a late join is worse than none.",
+                    )
+                };
+                if maybe_sent {
+                    self.look_for_leg(id, code, detail).await?;
+                } else {
+                    self.join_failed(id, code, detail).await?;
+                }
+                return Ok(None);
+            }
+            if admission.is_none() {
+                let patience = Duration::try_from(left).unwrap_or_default();
+                let place = tokio::select! {
+                    place = self.telephony().admit_monitor(&supervision.instance, patience) => place,
+                    () = self.parts.stopping.cancelled() => return Ok(None),
+                };
+                match place {
+                    Ok(place) => *admission = Some(place),
+                    // The budget's queue is full: said at once, unless a leg may exist already.
+                    Err(e) if !maybe_sent => {
+                        self.join_failed(id, e.code, &e.message).await?;
+                        return Ok(None);
+                    }
+                    Err(_) => tokio::time::sleep(Backoff::CALL.wait(2)).await,
+                }
+                // The wait may have been long: look again whether the supervisor still wants it.
+                continue;
+            }
+            if supervision.state == State::Joining {
+                return Ok(Some(supervision));
+            }
+            if supervision.start_joining(self.now()).is_err() {
+                return Ok(None);
+            }
+            let change = Change {
+                supervision: Some(Write::Update(Box::new(supervision.clone()), revision)),
+                ..Change::default()
+            };
+            if self.journal().commit(change).await? == Committed::Done {
+                return Ok(Some(supervision));
+            }
+        }
+    }
+
+    async fn send(&self, s: &Supervision, place: Admission, attempt: u32, maybe_sent: &mut bool) -> Attempt {
+        let (Some(contact), Some(user), Some(join)) = (&s.contact, &s.supervisor.connect_user_id, &s.join) else {
+            let detail = "The request names no contact or no supervisor.".to_owned();
+            return Attempt::GiveUp {
+                look: false,
+                code: "unreadable".into(),
+                detail,
+            };
+        };
+        let call = MonitorCall {
+            instance: s.instance.clone(),
+            contact: contact.clone(),
+            user: user.clone(),
+            mode: s.mode,
+            client_token: join.client_token.clone(),
+        };
+        let error = match self.telephony().monitor(&call, place).await {
+            Ok(raw) => match LegId::from_monitor_answer(&raw, contact) {
+                Ok(leg) => return Attempt::Leg(leg),
+                Err(refusal) => {
+                    let detail = format!("Connect's answer was refused by the interlock: {refusal}.");
+                    return Attempt::GiveUp {
+                        look: false,
+                        code: "interlock_refused".into(),
+                        detail,
+                    };
+                }
+            },
+            Err(error) => error,
+        };
+        *maybe_sent |= error.may_have_happened;
+        tracing::warn!(supervision_id = %s.id, code = error.code, attempt, "MonitorContact for {} failed: {}", s.id, error.message);
+        if self.is_stopping() && error.is_retryable() {
+            return Attempt::Leave;
+        }
+        let expires_in = Duration::try_from(join.expires_at.duration_since(self.now())).unwrap_or_default();
+        match Backoff::CALL.after(error.verdict, attempt) {
+            Some(wait) if wait < expires_in => Attempt::Again(wait),
+            Some(_) => give_up(*maybe_sent, "expired", &error),
+            None => give_up(*maybe_sent, error.code, &error),
+        }
+    }
+
+    /// Connect gave the leg: on to MONITORING, or straight to LEAVING if a leave waits.
+    async fn leg_given(&self, id: SupervisionId, leg: LegId) -> Result<(), FlowError> {
+        for _ in 0..STALE_TRIES {
+            let Some(Stored {
+                mut supervision,
+                revision,
+                ..
+            }) = self.journal().supervision(id).await?
+            else {
+                return Ok(());
+            };
+            let now = self.now();
+            if supervision
+                .leg_given(leg.clone(), now, now + FIRST_LOOK, self.leave_times())
+                .is_err()
+            {
+                return Ok(());
+            }
+            let (instance, state) = (supervision.instance.clone(), supervision.state);
+            let change = Change {
+                explained: vec![(instance.clone(), leg.to_string())],
+                deliver_at: Some(now + JOIN_ROW_GRACE),
+                audit: vec![self.audit_own("leg.given", id, format!("leg {leg}"))],
+                supervision: Some(Write::Update(Box::new(supervision), revision)),
+                ..Change::default()
+            };
+            match self.journal().commit(change).await? {
+                Committed::Done => {
+                    self.signals.check.notify_one();
+                    self.signals.deliver.notify_one();
+                    // Events may have come before this answer.
+                    self.weigh_stored_evidence(&instance, leg.as_str()).await?;
+                    if state == State::Leaving {
+                        self.carry_out_leave(id).await?;
+                    }
+                    return Ok(());
+                }
+                Committed::LegTaken(by) => {
+                    let detail = format!("Connect's leg is recorded by supervision {by} already.");
+                    return self.join_failed(id, "leg_taken", &detail).await;
+                }
+                _ => {}
+            }
+        }
+        Err(FlowError::Contended)
+    }
+
+    /// The join came to nothing.
+    async fn join_failed(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), FlowError> {
+        for _ in 0..STALE_TRIES {
+            let Some(Stored {
+                mut supervision,
+                revision,
+                ..
+            }) = self.journal().supervision(id).await?
+            else {
+                return Ok(());
+            };
+            if supervision.fail(code, detail, self.now()).is_err() {
+                return Ok(());
+            }
+            let change = Change {
+                audit: vec![self.audit_own("supervision.failed", id, code)],
+                supervision: Some(Write::Update(Box::new(supervision), revision)),
+                ..Change::default()
+            };
+            if self.journal().commit(change).await? == Committed::Done {
+                return Ok(());
+            }
+        }
+        Err(FlowError::Contended)
+    }
+
+    /// Nothing more is sent, but an earlier sending may have made a leg: asks the vendor, adopts it if it is there, else
+    /// the join failed. If the vendor cannot say for long, it failed too: a leg that turns up later is an observed one.
+    async fn look_for_leg(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), FlowError> {
+        for attempt in 0..LOOKS {
+            let Some(Stored { supervision, .. }) = self.journal().supervision(id).await? else {
+                return Ok(());
+            };
+            match self.find_leg(&supervision).await {
+                Ok(Some(leg)) => {
+                    tracing::info!(supervision_id = %id, leg_contact_id = %leg, "found the leg of {id} by looking");
+                    return self.leg_given(id, leg).await;
+                }
+                Ok(None) => break,
+                Err(e) => {
+                    tracing::warn!(supervision_id = %id, code = e.code, "looking for the leg of {id} failed: {}", e.message);
+                    let Some(wait) = Backoff::LOOK.after(e.verdict, attempt) else {
+                        break;
+                    };
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = self.parts.stopping.cancelled() => return Ok(()),
+                    }
+                }
+            }
+        }
+        self.join_failed(id, code, detail).await
+    }
+
+    /// The MONITOR leg this supervisor has on this contact now, by the vendor's word.
+    async fn find_leg(&self, s: &Supervision) -> Result<Option<LegId>, VendorError> {
+        let (Some(user), Some(contact)) = (&s.supervisor.connect_user_id, &s.contact) else {
+            return Ok(None);
+        };
+        let has = self
+            .telephony()
+            .current_contacts(&s.instance, std::slice::from_ref(user), Priority::Monitor)
+            .await?;
+        for candidate in has.iter().filter(|c| is_live_leg(c)) {
+            let seen = self
+                .telephony()
+                .describe(&s.instance, &candidate.contact, Priority::Monitor)
+                .await?;
+            // Which field links a leg to its contact is not documented. One that names other contacts, and not this
+            // one, is another's leg; one that names none can only be this one, as it began after the request.
+            let ours = seen.related.is_empty() || seen.related.iter().any(|id| id == contact.as_str());
+            if let (true, Ok(leg)) = (ours, LegId::from_description(&seen, Some(contact))) {
+                return Ok(Some(leg));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a leg of this user may be the fruit of a join of ours that has not been answered yet.
+    pub(super) async fn join_pending_for(
+        &self,
+        instance: &crate::domain::ids::InstanceName,
+        user: &crate::domain::ids::UserId,
+        now: Timestamp,
+    ) -> Result<bool, JournalError> {
+        let active = self.journal().active_of(instance, user).await?;
+        Ok(active.iter().any(|s| {
+            let waits = matches!(s.supervision.state, State::Requested | State::Joining);
+            // Past its time and past the looking that follows, a stuck join explains nothing any more.
+            let fresh = s
+                .supervision
+                .join
+                .as_ref()
+                .is_some_and(|j| now < j.expires_at + self.settings.join_ttl);
+            waits && fresh
+        }))
+    }
+}
+
+fn is_live_leg(contact: &UserContact) -> bool {
+    contact.initiation_method == "MONITOR"
+        && !matches!(contact.state.as_str(), "ENDED" | "MISSED" | "ERROR" | "REJECTED")
+}
+
+fn give_up(look: bool, code: &str, error: &VendorError) -> Attempt {
+    Attempt::GiveUp {
+        look,
+        code: code.to_owned(),
+        detail: error.message.clone(),
+    }
+}

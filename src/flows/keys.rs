@@ -1,0 +1,69 @@
+//! Idempotency keys: the same key and body get the stored answer; the same key with another body is refused; a first
+//! request still running is said to be so.
+//!
+//! A key is taken in the same transaction as what it starts, so there is no moment at which one stands without the
+//! other. Its answer follows when it is given. A process that dies in between leaves a key without an answer; the next
+//! one sees that another process took it, and answers with what became of the supervision.
+
+use super::{FlowError, Flows, Request};
+use crate::domain::ids::SupervisionId;
+use crate::ports::Change;
+use crate::ports::journal::{KeyRecord, KeyUse, KeyWrite};
+
+/// What a key used before leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replay {
+    /// The stored answer: HTTP status and body.
+    Answer(u16, String),
+    /// It began this before a crash: answer with what became of it.
+    State(SupervisionId),
+}
+
+impl Flows {
+    /// Whether the request's key was used before.
+    ///
+    /// # Errors
+    /// [`FlowError::KeyReused`], [`FlowError::KeyRunning`], or the journal's.
+    pub async fn replay(&self, by: &Request) -> Result<Option<Replay>, FlowError> {
+        let Some(key) = &by.key else { return Ok(None) };
+        match self.journal().key(&key.caller, &key.key).await? {
+            None => Ok(None),
+            Some(record) => self.replay_of(key, record).await.map(Some),
+        }
+    }
+
+    /// What a used key leads to.
+    pub(super) async fn replay_of(&self, key: &KeyUse, mut record: KeyRecord) -> Result<Replay, FlowError> {
+        if record.fingerprint != key.fingerprint {
+            return Err(FlowError::KeyReused);
+        }
+        if record.answer.is_none() && record.taken_by == self.journal().incarnation() {
+            // The answer is written without waiting for it: it may be on its way. Wait for the queue, look once more.
+            self.journal().flush().await?;
+            match self.journal().key(&key.caller, &key.key).await? {
+                Some(again) => record = again,
+                // Its answer was a fault of ours just now, which frees the key: the caller may send it again.
+                None => return Err(FlowError::KeyRunning),
+            }
+        }
+        match record.answer {
+            Some((status, body)) => Ok(Replay::Answer(status, body)),
+            None if record.taken_by == self.journal().incarnation() => Err(FlowError::KeyRunning),
+            None => Ok(Replay::State(record.supervision)),
+        }
+    }
+
+    /// Keeps the answer a request was given, for replays. A fault of ours (5xx) is never kept: it frees the key.
+    pub fn remember_answer(&self, by: &Request, status: u16, body: &str) {
+        let Some(key) = &by.key else { return };
+        let write = if status >= 500 {
+            KeyWrite::Forget(key.clone())
+        } else {
+            KeyWrite::Answer(key.clone(), status, body.to_owned())
+        };
+        self.journal().commit_later(Change {
+            key: Some(write),
+            ..Change::default()
+        });
+    }
+}

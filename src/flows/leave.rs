@@ -1,0 +1,188 @@
+//! How a leg is made to end. Voice: by a directive to the supervisor's browser, since no server call is documented to
+//! drop it. Chat and task: by StopContact on the leg, behind the interlock; if that is refused, by the directive.
+//!
+//! **Interlock.** StopContact is sent only with a [`crate::domain::interlock::ClearedLeg`], made from a DescribeContact
+//! of this very moment that says MONITOR and names the supervisor. Its 200 is "accepted" and proves nothing.
+//!
+//! **Crash story.** `ServerEnd::Due` is on disk before the call; a restart does the whole check and call again, which is
+//! harmless: a leg that has ended answers 410.
+
+use super::conclude::Observation;
+use super::retry::Backoff;
+use super::{FlowError, Flows, LegEnd, STALE_TRIES};
+use crate::domain::ids::SupervisionId;
+use crate::domain::interlock::{ContactSeen, clear_to_end};
+use crate::domain::supervision::{Channel, ServerEnd, State, Supervision};
+use crate::ports::journal::{Stored, Write};
+use crate::ports::{Change, Committed, Priority, VendorError};
+
+/// Attempts at a server-side end before the browser is directed instead.
+const TRIES: u32 = 4;
+
+/// Whether a leave still needs the server to decide or to do something.
+pub(super) fn is_to_be_carried_out(s: &Supervision) -> bool {
+    let server_end = s.leave.as_ref().map_or(ServerEnd::None, |l| l.server_end);
+    match (s.state, server_end) {
+        (State::Leaving, ServerEnd::Due) => true,
+        (State::Leaving, ServerEnd::None) => s.directive.is_none(),
+        _ => false,
+    }
+}
+
+impl Flows {
+    /// Carries out what [`is_to_be_carried_out`] says.
+    pub(super) async fn carry_out_leave(&self, id: SupervisionId) -> Result<(), FlowError> {
+        let Some(Stored { supervision, .. }) = self.journal().supervision(id).await? else {
+            return Ok(());
+        };
+        if !is_to_be_carried_out(&supervision) {
+            return Ok(());
+        }
+        let Some(leg) = supervision.leg.clone() else {
+            return Ok(());
+        };
+        let asked_at = self.now();
+        let seen = self
+            .telephony()
+            .describe(&supervision.instance, leg.as_str(), Priority::Disconnect)
+            .await;
+        if let Ok(seen) = &seen {
+            let observation = Observation::of_description(seen, asked_at, self.now(), self.settings.poll_staleness);
+            self.weigh(&supervision.instance, leg.as_str(), observation, None)
+                .await?;
+            if seen.disconnected_at.is_some() {
+                return Ok(());
+            }
+        }
+        let channel = supervision
+            .channel
+            .or_else(|| seen.as_ref().ok().and_then(|s| s.channel));
+        // Unknown even now: the browser's way is right for every channel.
+        let way = channel.and_then(|c| self.instance(&supervision.instance).map(|i| i.leg_end(c)));
+        match way.unwrap_or(LegEnd::Ccp) {
+            LegEnd::Ccp => self.direct_browser(id, ServerEnd::None, "directed the browser").await,
+            LegEnd::StopContactThenCcp => {
+                // Voice legs are documented not to obey StopContact, so their browser is directed at the same time.
+                if channel == Some(Channel::Voice) {
+                    self.direct_browser(id, ServerEnd::Due, "directed the browser before trying StopContact")
+                        .await?;
+                }
+                self.end_from_server(id, seen).await
+            }
+        }
+    }
+
+    async fn end_from_server(
+        &self,
+        id: SupervisionId,
+        mut seen: Result<ContactSeen, VendorError>,
+    ) -> Result<(), FlowError> {
+        for attempt in 0..TRIES {
+            let Some(Stored { supervision, .. }) = self.journal().supervision(id).await? else {
+                return Ok(());
+            };
+            let (State::Leaving, Some(leg)) = (supervision.state, supervision.leg.clone()) else {
+                return Ok(());
+            };
+            let error = match self.try_end(&supervision, &seen).await {
+                Ok(()) => {
+                    return self
+                        .note_server_end(id, ServerEnd::Accepted, "StopContact was accepted")
+                        .await;
+                }
+                Err(Stopped::Interlock(why)) => {
+                    tracing::warn!(supervision_id = %id, %why, "the interlock refused StopContact for {id}");
+                    return self
+                        .direct_browser(id, ServerEnd::Refused, &format!("interlock: {why}"))
+                        .await;
+                }
+                Err(Stopped::Vendor(error)) => error,
+            };
+            let Some(wait) = Backoff::CALL.after(error.verdict, attempt) else {
+                return self
+                    .direct_browser(id, ServerEnd::Refused, &format!("StopContact: {}", error.code))
+                    .await;
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.parts.stopping.cancelled() => return Ok(()),
+            }
+            // A clearance is of its moment: look again before every try.
+            seen = self
+                .telephony()
+                .describe(&supervision.instance, leg.as_str(), Priority::Disconnect)
+                .await;
+        }
+        self.direct_browser(id, ServerEnd::Refused, "StopContact did not succeed")
+            .await
+    }
+
+    async fn try_end(&self, s: &Supervision, seen: &Result<ContactSeen, VendorError>) -> Result<(), Stopped> {
+        let seen = seen.as_ref().map_err(|e| Stopped::Vendor(e.clone()))?;
+        let (Some(leg), Some(user)) = (&s.leg, &s.supervisor.connect_user_id) else {
+            return Err(Stopped::Interlock("the leg's supervisor is not known".into()));
+        };
+        let cleared =
+            clear_to_end(leg, seen, user, s.contact.as_ref()).map_err(|r| Stopped::Interlock(r.to_string()))?;
+        self.telephony()
+            .end_leg(&s.instance, &cleared)
+            .await
+            .map_err(Stopped::Vendor)
+    }
+
+    /// Gives out the directive, noting how the server-side end stands.
+    async fn direct_browser(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), FlowError> {
+        self.change_leave(id, "directive.issued", why, |flows, s| {
+            let _ = s.direct_browser(flows.now(), flows.leave_times());
+            let _ = s.server_end(stands);
+        })
+        .await
+    }
+
+    async fn note_server_end(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), FlowError> {
+        self.change_leave(id, "leg.stop_accepted", why, |_, s| {
+            let _ = s.server_end(stands);
+        })
+        .await
+    }
+
+    async fn change_leave(
+        &self,
+        id: SupervisionId,
+        action: &'static str,
+        why: &str,
+        change_it: impl Fn(&Self, &mut Supervision),
+    ) -> Result<(), FlowError> {
+        for _ in 0..STALE_TRIES {
+            let Some(Stored {
+                mut supervision,
+                revision,
+                ..
+            }) = self.journal().supervision(id).await?
+            else {
+                return Ok(());
+            };
+            if supervision.state != State::Leaving {
+                return Ok(());
+            }
+            change_it(self, &mut supervision);
+            supervision.next_check_at = Some(self.now() + super::reconcile::LEAVING_FIRST_LOOK);
+            let change = Change {
+                supervision: Some(Write::Update(Box::new(supervision), revision)),
+                audit: vec![self.audit_own(action, id, why)],
+                ..Change::default()
+            };
+            if self.journal().commit(change).await? == Committed::Done {
+                self.signals.check.notify_one();
+                return Ok(());
+            }
+        }
+        Err(FlowError::Contended)
+    }
+}
+
+/// Why a server-side end was not accepted.
+enum Stopped {
+    Interlock(String),
+    Vendor(VendorError),
+}

@@ -1,0 +1,140 @@
+//! A supervisor asks to listen to a live contact.
+//!
+//! The request is on disk before anything is sent: at REQUESTED while it waits for its turn in the rate budget, at
+//! JOINING, with its `ClientToken`, from the moment MonitorContact may be sent. The answer waits for Connect's as long
+//! as an answer may take; the work itself does not depend on anybody waiting.
+
+use super::keys::Replay;
+use super::{FlowError, Flows, Request};
+use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use crate::domain::supervision::{Mode, State, Supervision, Supervisor};
+use crate::ports::journal::{KeyWrite, Stored, Write};
+use crate::ports::{Change, Committed};
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// The contact to listen to.
+    pub contact: ContactId,
+    /// Who listens.
+    pub supervisor: UserId,
+    /// Their Salesforce User, for the row's lookup.
+    pub salesforce_user_id: Option<String>,
+    /// The Salesforce VoiceCall, for the row's lookup.
+    pub voice_call_id: Option<String>,
+    /// What they may do.
+    pub mode: Mode,
+    /// Which instance, where there are several.
+    pub instance: Option<InstanceName>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub enum Started {
+    /// A new supervision, as far as it got.
+    New(Box<Stored>),
+    /// The same supervisor listens to this contact already.
+    Already(Box<Stored>),
+    /// The key was used before.
+    Replay(Replay),
+}
+
+impl Flows {
+    /// Starts a supervision.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], [`FlowError::Busy`], [`FlowError::JoinFailed`], those
+    /// of keys, and the journal's.
+    pub async fn start(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
+        if !by.caller.may_act_as(&ask.supervisor) {
+            return Err(FlowError::Forbidden(
+                "this credential may not listen as that supervisor",
+            ));
+        }
+        if let Some(replay) = self.replay(by).await? {
+            return Ok(Started::Replay(replay));
+        }
+        if self.is_stopping() {
+            return Err(FlowError::Stopping);
+        }
+        let instance = ask.instance.clone().or_else(|| self.settings.default_instance.clone());
+        let instance = instance
+            .filter(|name| self.instance(name).is_some())
+            .ok_or(FlowError::UnknownInstance)?;
+        if let Some(already) = self.already(&instance, &ask).await? {
+            return Ok(Started::Already(Box::new(already)));
+        }
+
+        let supervisor = Supervisor {
+            connect_user_id: Some(ask.supervisor.clone()),
+            username: None,
+            salesforce_user_id: ask.salesforce_user_id.clone(),
+        };
+        let now = self.now();
+        let mut new = Supervision::request(
+            instance,
+            ask.contact.clone(),
+            supervisor,
+            ask.mode,
+            now,
+            self.settings.join_ttl,
+        );
+        new.voice_call_id.clone_from(&ask.voice_call_id);
+        let id = new.id;
+        let admission = self.telephony().try_admit_monitor(&new.instance);
+        if admission.is_some() {
+            // Its turn is now: one transaction for "accepted" and "about to be sent".
+            new.start_joining(now).map_err(|_| FlowError::Contended)?;
+        }
+        let change = Change {
+            key: by.key.clone().map(|key| KeyWrite::Take(key, id, now)),
+            audit: vec![self.audit(by, "supervision.requested", id, format!("contact {}", ask.contact))],
+            supervision: Some(Write::Insert(Box::new(new))),
+            ..Change::default()
+        };
+        match self.journal().commit(change).await? {
+            Committed::Done => {}
+            Committed::KeyUsed(record) => {
+                let key = by.key.as_ref().ok_or(FlowError::Contended)?;
+                return Ok(Started::Replay(self.replay_of(key, record).await?));
+            }
+            Committed::Busy(holder) => return self.busy(holder, &ask).await,
+            Committed::Stale | Committed::LegTaken(_) | Committed::Duplicate => return Err(FlowError::Contended),
+        }
+        let flows = self.clone();
+        self.run_and_wait(async move { flows.join(id, admission, false).await })
+            .await;
+        self.started(id).await
+    }
+
+    /// How a supervision just started stands; a failed join is an error.
+    async fn started(&self, id: SupervisionId) -> Result<Started, FlowError> {
+        let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
+        match (&stored.supervision.state, &stored.supervision.failure) {
+            (State::Failed, Some(failure)) => Err(FlowError::JoinFailed {
+                supervision: id,
+                code: failure.code.clone(),
+                detail: failure.detail.clone(),
+            }),
+            _ => Ok(Started::New(Box::new(stored))),
+        }
+    }
+
+    /// The unfinished supervision of this very supervisor on this very contact, if there is one.
+    async fn already(&self, instance: &InstanceName, ask: &StartRequest) -> Result<Option<Stored>, FlowError> {
+        let active = self.journal().active_of(instance, &ask.supervisor).await?;
+        Ok(active
+            .into_iter()
+            .find(|s| s.supervision.contact.as_ref() == Some(&ask.contact)))
+    }
+
+    /// Somebody holds the voice place: the very one asked for (a race of two equal requests), or another.
+    async fn busy(&self, holder: SupervisionId, ask: &StartRequest) -> Result<Started, FlowError> {
+        let stored = self.journal().supervision(holder).await?.ok_or(FlowError::Contended)?;
+        if stored.supervision.contact.as_ref() == Some(&ask.contact) {
+            Ok(Started::Already(Box::new(stored)))
+        } else {
+            Err(FlowError::Busy(holder))
+        }
+    }
+}

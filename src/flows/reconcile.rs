@@ -1,0 +1,291 @@
+//! Looking at the vendor when no event comes, and at the customer's contact after every departure.
+//!
+//! A supervision carries the moment at which it is to be looked at next, on disk: the loop sleeps until the earliest, and
+//! a restart forgets none. Every look moves that moment, whatever comes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
+
+use super::conclude::Observation;
+use super::in_hand::InHand;
+use super::retry::Backoff;
+use super::{FlowError, Flows, STALE_TRIES};
+use crate::domain::departure::Continuity;
+use crate::domain::directive::AckOutcome;
+use crate::domain::ids::SupervisionId;
+use crate::domain::interlock::ContactSeen;
+use crate::domain::supervision::{State, Supervision};
+use crate::ports::journal::{Retention, Stored, Write};
+use crate::ports::{Change, Committed, Priority, VendorError};
+
+/// When a leave is first looked at, if no event came.
+pub(super) const LEAVING_FIRST_LOOK: SignedDuration = SignedDuration::from_secs(3);
+/// How long an event may take after the browser's DONE before we look ourselves.
+pub(super) const AFTER_DONE: SignedDuration = SignedDuration::from_millis(1500);
+/// Looks at a time.
+const LOOKS_AT_A_TIME: usize = 8;
+/// How many due ones are read at once.
+const PAGE: u32 = 64;
+/// A loop wakes at least this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// A loop's pause while what is due is in hand.
+const IN_HAND_PAUSE: Duration = Duration::from_millis(100);
+/// After-checks that fail before `customerCallContinued` stays unknown.
+const AFTER_CHECKS: u32 = 4;
+/// Two stamps of whole seconds may differ by so much and still be of one moment.
+const SAME_MOMENT: SignedDuration = SignedDuration::from_secs(1);
+/// How often what is past its retention is swept.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+impl Flows {
+    /// Looks at what is due, until the process stops.
+    ///
+    /// # Errors
+    /// Never for the vendor's sake; when the journal fails it waits and goes on.
+    pub async fn reconcile_until_stopped(self) {
+        let (checks, legs) = (InHand::default(), InHand::default());
+        let room = Arc::new(Semaphore::new(LOOKS_AT_A_TIME));
+        while !self.is_stopping() {
+            let pause = match self.reconcile_round(&checks, &legs, &room).await {
+                Ok(pause) => pause,
+                Err(e) => {
+                    tracing::error!(error = %e, "reconciling waits: {e}");
+                    Duration::from_secs(1)
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.signals.check.notified() => {}
+                () = self.parts.stopping.cancelled() => {}
+            }
+        }
+    }
+
+    /// Starts what is due and not in hand; returns how long to sleep.
+    async fn reconcile_round(
+        &self,
+        checks: &InHand<SupervisionId>,
+        legs: &InHand<String>,
+        room: &Arc<Semaphore>,
+    ) -> Result<Duration, FlowError> {
+        let now = self.now();
+        for stored in self.journal().due_checks(now, PAGE).await? {
+            let Some(held) = checks.take(stored.supervision.id) else {
+                continue;
+            };
+            let Ok(permit) = room.clone().acquire_owned().await else {
+                break;
+            };
+            let flows = self.clone();
+            self.parts.tasks.spawn(async move {
+                let _in_hand = (held, permit);
+                let id = stored.supervision.id;
+                if let Err(e) = flows.look_at(stored).await {
+                    tracing::error!(supervision_id = %id, error = %e, "looking at {id} failed");
+                    // It is still due: do not try again at once what just failed.
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                flows.signals.check.notify_one();
+            });
+        }
+        for leg in self.journal().due_unexplained(now, PAGE).await? {
+            let Some(held) = legs.take(format!("{}/{}", leg.instance, leg.leg)) else {
+                continue;
+            };
+            let Ok(permit) = room.clone().acquire_owned().await else {
+                break;
+            };
+            let flows = self.clone();
+            self.parts.tasks.spawn(async move {
+                let _in_hand = (held, permit);
+                flows.explain(leg).await;
+                flows.signals.check.notify_one();
+            });
+        }
+        let next = self.journal().next_due().await?;
+        let due = [next.check, next.unexplained].into_iter().flatten().min();
+        Ok(pause_until(due, self.now()))
+    }
+
+    async fn look_at(&self, stored: Stored) -> Result<(), FlowError> {
+        match stored.supervision.state {
+            State::Monitoring | State::Leaving => self.look_at_leg(&stored.supervision).await,
+            State::Left => self.look_at_contact(&stored.supervision).await,
+            State::Requested | State::Joining | State::Failed => {
+                self.change(stored.supervision.id, |_, s| s.next_check_at = None).await
+            }
+        }
+    }
+
+    async fn look_at_leg(&self, s: &Supervision) -> Result<(), FlowError> {
+        let Some(leg) = &s.leg else { return Ok(()) };
+        if super::leave::is_to_be_carried_out(s) {
+            // Whoever began it could not finish it. A disconnect never expires.
+            self.carry_out_leave(s.id).await?;
+        }
+        let asked_at = self.now();
+        let seen = self
+            .telephony()
+            .describe(&s.instance, leg.as_str(), Priority::Poll)
+            .await;
+        match seen {
+            Ok(seen) => {
+                let observation =
+                    Observation::of_description(&seen, asked_at, self.now(), self.settings.poll_staleness);
+                self.weigh(&s.instance, leg.as_str(), observation, None).await?;
+            }
+            Err(e) => log_look(s, &e),
+        }
+        self.change(s.id, |flows, s| {
+            if s.state.is_final() {
+                return;
+            }
+            let now = flows.now();
+            if s.note_overdue(now) {
+                tracing::warn!(supervision_id = %s.id, "the leave of {} is overdue: no evidence that the leg ended", s.id);
+            }
+            s.checks = s.checks.saturating_add(1);
+            s.next_check_at = Some(now + flows.next_look(s, now));
+        })
+        .await
+    }
+
+    /// When to look again: a leave soon and then ever less often, never past the moment it becomes overdue; an idle one
+    /// at the configured pace.
+    fn next_look(&self, s: &Supervision, now: Timestamp) -> SignedDuration {
+        let idle = self.settings.idle_poll;
+        if s.state != State::Leaving {
+            return idle;
+        }
+        let backoff = SignedDuration::from_secs(1_i64 << s.checks.min(5)).min(idle);
+        let deadline = s.leave.as_ref().and_then(|l| l.deadline).map(|t| t.duration_since(now));
+        match deadline.filter(|_| !s.overdue) {
+            Some(left) if left.is_positive() => backoff.min(left),
+            _ => backoff,
+        }
+    }
+
+    /// The after-check: did the customer's call go on?
+    async fn look_at_contact(&self, s: &Supervision) -> Result<(), FlowError> {
+        let Some(contact) = &s.contact else {
+            return self.change(s.id, |_, s| s.next_check_at = None).await;
+        };
+        let seen = self
+            .telephony()
+            .describe(&s.instance, contact.as_str(), Priority::Poll)
+            .await;
+        let found = match seen {
+            Ok(seen) => Some(weigh_contact(s, &seen)),
+            Err(e) if e.is_retryable() && s.checks < AFTER_CHECKS => {
+                log_look(s, &e);
+                None
+            }
+            Err(e) => {
+                log_look(s, &e);
+                Some((Continuity::Unknown, false))
+            }
+        };
+        self.change(s.id, |flows, s| match found {
+            Some((continuity, ended_first)) => {
+                let _ = s.note_continuity(continuity, ended_first);
+            }
+            None => {
+                let wait = SignedDuration::try_from(Backoff::LOOK.wait(s.checks)).unwrap_or(SAME_MOMENT);
+                s.checks = s.checks.saturating_add(1);
+                s.next_check_at = Some(flows.now() + wait);
+            }
+        })
+        .await
+    }
+
+    /// Changes a supervision by a rule of its own; its row follows if what the row says changed.
+    async fn change(&self, id: SupervisionId, rule: impl Fn(&Self, &mut Supervision)) -> Result<(), FlowError> {
+        for _ in 0..STALE_TRIES {
+            let Some(stored) = self.journal().supervision(id).await? else {
+                return Ok(());
+            };
+            let mut changed = stored.supervision.clone();
+            rule(self, &mut changed);
+            if changed == stored.supervision {
+                return Ok(());
+            }
+            let row_changed = changed.departure != stored.supervision.departure;
+            let change = Change {
+                supervision: Some(Write::Update(Box::new(changed), stored.revision)),
+                deliver_at: row_changed.then(|| self.now()),
+                // Nothing new for the row: it need not wait for this check any longer.
+                hasten: (!row_changed && stored.supervision.state == State::Left).then(|| (id, self.now())),
+                ..Change::default()
+            };
+            if self.journal().commit(change).await? == Committed::Done {
+                self.signals.deliver.notify_one();
+                return Ok(());
+            }
+        }
+        Err(FlowError::Contended)
+    }
+
+    /// Sweeps what is past its retention, until the process stops.
+    pub async fn sweep_until_stopped(self) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+                () = self.parts.stopping.cancelled() => return,
+            }
+            let (now, keep) = (self.now(), self.settings.keep);
+            let retention = Retention {
+                keys_before: now - keep.keys,
+                evidence_before: now - keep.evidence,
+                supervisions_before: now - keep.supervisions,
+            };
+            match self.journal().sweep(&retention).await {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(rows, "swept {rows} rows past their retention"),
+                Err(e) => tracing::error!(error = %e, "sweeping failed"),
+            }
+        }
+    }
+}
+
+/// What a look at the contact says: whether the call went on, and whether it ended before the leg did. Both stamps are
+/// the same vendor's clock, so they may be compared without knowing its offset.
+fn weigh_contact(s: &Supervision, seen: &ContactSeen) -> (Continuity, bool) {
+    let Some(contact_end) = seen.disconnected_at else {
+        return (Continuity::Continued, false);
+    };
+    if seen.has_successor {
+        return (Continuity::Continued, false);
+    }
+    let Some(leg_end) = s.departure.as_ref().and_then(|d| d.vendor_timestamp) else {
+        return (Continuity::Unknown, false);
+    };
+    if contact_end > leg_end + SAME_MOMENT {
+        return (Continuity::Continued, false);
+    }
+    let by_browser = s
+        .directive
+        .as_ref()
+        .and_then(|d| d.answer.as_ref())
+        .is_some_and(|a| a.outcome == AckOutcome::Done);
+    (Continuity::Ended, !by_browser)
+}
+
+fn log_look(s: &Supervision, e: &VendorError) {
+    tracing::warn!(supervision_id = %s.id, code = e.code, "looking at {} failed: {}", s.id, e.message);
+}
+
+/// How long a loop sleeps when something is due at `due`. What is due already is in hand, and wakes the loop when it is
+/// done: the floor only keeps the loop from spinning until then.
+pub(super) fn pause_until(due: Option<Timestamp>, now: Timestamp) -> Duration {
+    let left = due.map_or(LONGEST_SLEEP, |t| {
+        Duration::try_from(t.duration_since(now)).unwrap_or_default()
+    });
+    if left.is_zero() {
+        IN_HAND_PAUSE
+    } else {
+        left.min(LONGEST_SLEEP)
+    }
+}

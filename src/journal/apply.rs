@@ -1,0 +1,325 @@
+//! One change, inside the writer's transaction: first every question that could refuse it, then the writes. So a
+//! refused change has written nothing, and the group it shares a transaction with is not disturbed.
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{Executor, Sqlite};
+
+use super::failed;
+use super::read::{KEY_SQL, key_record};
+use super::rows::{get, millis, supervision_id, unreadable};
+use crate::domain::ids::{DeliveryId, SupervisionId};
+use crate::domain::supervision::{Origin, Supervision};
+use crate::ports::journal::{Delivered, DeliveryResult, KeyWrite, Retention, Write};
+use crate::ports::{Change, Committed, JournalError};
+
+type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
+
+/// How many rows of a kind one sweep removes at most, so that the writer is never held for long.
+const SWEEP_ROWS: i64 = 1000;
+
+async fn run(db: &mut SqliteConnection, query: Query) -> Result<u64, JournalError> {
+    Ok(query.execute(&mut *db).await.map_err(failed)?.rows_affected())
+}
+
+async fn one(db: &mut SqliteConnection, query: Query) -> Result<Option<SqliteRow>, JournalError> {
+    query.fetch_optional(&mut *db).await.map_err(failed)
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, JournalError> {
+    serde_json::to_string(value).map_err(|e| unreadable(&e))
+}
+
+pub(super) async fn apply(
+    db: &mut SqliteConnection,
+    incarnation: &str,
+    change: &Change,
+) -> Result<Committed, JournalError> {
+    if let Some(refusal) = refusal(db, change).await? {
+        return Ok(refusal);
+    }
+    if let Some(write) = &change.supervision {
+        write_supervision(db, write).await?;
+        let (Write::Insert(supervision) | Write::Update(supervision, _)) = write;
+        if let Some(due_at) = change.deliver_at {
+            new_row_version(db, supervision.id, due_at).await?;
+        }
+    }
+    for new in &change.evidence {
+        let insert = sqlx::query("INSERT INTO evidence (instance, leg_id, learnt_at, doc) VALUES (?, ?, ?, ?)")
+            .bind(new.instance.to_string())
+            .bind(new.leg.clone())
+            .bind(millis(new.evidence.learnt_at))
+            .bind(json(&new.evidence)?);
+        run(db, insert).await?;
+    }
+    for leg in &change.unexplained {
+        // One seen again keeps its count of looks unless this is the look.
+        let upsert = sqlx::query(
+            "INSERT INTO unexplained_legs (instance, leg_id, due_at, looks) VALUES (?, ?, ?, ?)
+             ON CONFLICT (instance, leg_id) DO UPDATE SET
+               due_at = CASE WHEN excluded.looks > looks THEN excluded.due_at ELSE MIN(due_at, excluded.due_at) END,
+               looks = MAX(looks, excluded.looks)",
+        )
+        .bind(leg.instance.to_string())
+        .bind(leg.leg.clone())
+        .bind(millis(leg.due_at))
+        .bind(i64::from(leg.looks));
+        run(db, upsert).await?;
+    }
+    for (instance, leg) in &change.explained {
+        let delete = sqlx::query("DELETE FROM unexplained_legs WHERE instance = ? AND leg_id = ?")
+            .bind(instance.to_string())
+            .bind(leg.clone());
+        run(db, delete).await?;
+    }
+    if let Some((id, at)) = &change.event {
+        let insert = sqlx::query("INSERT INTO seen_events (id, seen_at) VALUES (?, ?)")
+            .bind(id.clone())
+            .bind(millis(*at));
+        run(db, insert).await?;
+    }
+    if let Some((supervision, due_at)) = &change.hasten {
+        let hasten = sqlx::query(
+            "UPDATE deliveries SET due_at = MIN(due_at, ?) WHERE supervision_id = ? AND state = 'PENDING' AND attempts = 0",
+        )
+        .bind(millis(*due_at))
+        .bind(supervision.to_string());
+        run(db, hasten).await?;
+    }
+    if let Some(result) = &change.delivered {
+        settle_delivery(db, result).await?;
+    }
+    if let Some(key) = &change.key {
+        write_key(db, incarnation, key).await?;
+    }
+    for entry in &change.audit {
+        let insert = sqlx::query(
+            "INSERT INTO audit (at, actor, action, supervision_id, outcome, request_id) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(millis(entry.at))
+        .bind(entry.actor.clone())
+        .bind(entry.action)
+        .bind(entry.supervision.map(|id| id.to_string()))
+        .bind(entry.outcome.clone())
+        .bind(entry.request_id.clone());
+        run(db, insert).await?;
+    }
+    Ok(Committed::Done)
+}
+
+/// Every reason not to write.
+async fn refusal(db: &mut SqliteConnection, change: &Change) -> Result<Option<Committed>, JournalError> {
+    if let Some((id, _)) = &change.event {
+        let seen = sqlx::query("SELECT 1 FROM seen_events WHERE id = ?").bind(id.clone());
+        if one(db, seen).await?.is_some() {
+            return Ok(Some(Committed::Duplicate));
+        }
+    }
+    if let Some(KeyWrite::Take(key, ..)) = &change.key {
+        let used = sqlx::query(KEY_SQL).bind(key.caller.clone()).bind(key.key.clone());
+        if let Some(row) = one(db, used).await? {
+            return Ok(Some(Committed::KeyUsed(key_record(&row)?)));
+        }
+    }
+    match &change.supervision {
+        None => Ok(None),
+        Some(Write::Insert(new)) => {
+            if let (Origin::Api, true, Some(user)) =
+                (new.origin, new.holds_voice_place(), &new.supervisor.connect_user_id)
+            {
+                let holder = sqlx::query(
+                    "SELECT id FROM supervisions WHERE instance = ? AND connect_user_id = ? AND voice_place = 1
+                     ORDER BY id LIMIT 1",
+                )
+                .bind(new.instance.to_string())
+                .bind(user.to_string());
+                if let Some(row) = one(db, holder).await? {
+                    return Ok(Some(Committed::Busy(supervision_id(get(&row, 0)?)?)));
+                }
+            }
+            leg_taken(db, new).await
+        }
+        Some(Write::Update(new, revision)) => {
+            let at = sqlx::query("SELECT revision FROM supervisions WHERE id = ?").bind(new.id.to_string());
+            let found = one(db, at).await?.map(|row| get::<i64>(&row, 0)).transpose()?;
+            if found != Some(*revision) {
+                return Ok(Some(Committed::Stale));
+            }
+            leg_taken(db, new).await
+        }
+    }
+}
+
+async fn leg_taken(db: &mut SqliteConnection, new: &Supervision) -> Result<Option<Committed>, JournalError> {
+    let Some(leg) = &new.leg else { return Ok(None) };
+    let other = sqlx::query("SELECT id FROM supervisions WHERE instance = ? AND leg_id = ? AND id <> ?")
+        .bind(new.instance.to_string())
+        .bind(leg.to_string())
+        .bind(new.id.to_string());
+    match one(db, other).await? {
+        Some(row) => Ok(Some(Committed::LegTaken(supervision_id(get(&row, 0)?)?))),
+        None => Ok(None),
+    }
+}
+
+async fn write_supervision(db: &mut SqliteConnection, write: &Write) -> Result<(), JournalError> {
+    let (query, new, revision) = match write {
+        Write::Insert(new) => (
+            "INSERT INTO supervisions (contact_id, leg_id, connect_user_id, state, voice_place, next_check_at, ended_at,
+             doc, revision, id, origin, instance) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            new,
+            0,
+        ),
+        Write::Update(new, revision) => (
+            "UPDATE supervisions SET contact_id = ?, leg_id = ?, connect_user_id = ?, state = ?, voice_place = ?,
+             next_check_at = ?, ended_at = ?, doc = ?, revision = ? WHERE id = ?",
+            new,
+            *revision,
+        ),
+    };
+    let query = sqlx::query(query)
+        .bind(new.contact.as_ref().map(ToString::to_string))
+        .bind(new.leg.as_ref().map(ToString::to_string))
+        .bind(new.supervisor.connect_user_id.as_ref().map(ToString::to_string))
+        .bind(new.state.as_str())
+        .bind(i64::from(new.holds_voice_place()))
+        .bind(new.next_check_at.map(millis))
+        .bind(ended_at(new).map(millis))
+        .bind(json(new.as_ref())?)
+        .bind(revision + 1)
+        .bind(new.id.to_string());
+    let query = match write {
+        Write::Insert(_) => query.bind(new.origin.as_str()).bind(new.instance.to_string()),
+        Write::Update(..) => query,
+    };
+    run(db, query).await.map(|_| ())
+}
+
+fn ended_at(supervision: &Supervision) -> Option<Timestamp> {
+    let left = supervision.departure.as_ref().map(|d| d.latest);
+    left.or_else(|| supervision.failure.as_ref().map(|f| f.at))
+}
+
+/// The row has a new version. One that waits after a failed attempt keeps its waiting time: a new version is no reason
+/// to hurry a CRM that is down.
+async fn new_row_version(
+    db: &mut SqliteConnection,
+    supervision: SupervisionId,
+    due_at: Timestamp,
+) -> Result<(), JournalError> {
+    let upsert = sqlx::query(
+        "INSERT INTO deliveries (supervision_id, id, state, version, due_at) VALUES (?, ?, 'PENDING', 1, ?)
+         ON CONFLICT (supervision_id) DO UPDATE SET
+           version = version + 1, state = 'PENDING',
+           due_at = CASE WHEN state = 'PENDING' AND attempts > 0 THEN due_at ELSE excluded.due_at END",
+    )
+    .bind(supervision.to_string())
+    .bind(DeliveryId::generate().to_string())
+    .bind(millis(due_at));
+    run(db, upsert).await.map(|_| ())
+}
+
+/// An attempt ended. If a newer version came meanwhile, the row stays on its way whatever became of the old one.
+async fn settle_delivery(db: &mut SqliteConnection, result: &DeliveryResult) -> Result<(), JournalError> {
+    let (id, version) = (result.supervision.to_string(), i64::from(result.version));
+    let update = match &result.result {
+        Delivered::Recorded { recorded, note } => sqlx::query(
+            "UPDATE deliveries SET recorded_version = MAX(recorded_version, ?1), object_name = ?2,
+               record_id = COALESCE(?3, record_id), recorded_at = ?4, attempts = 0, last_error = ?5, last_answer = NULL,
+               state = CASE WHEN version <= ?1 THEN 'RECORDED' ELSE state END
+             WHERE supervision_id = ?6",
+        )
+        .bind(version)
+        .bind(recorded.object_name.clone())
+        .bind(recorded.record_id.clone())
+        .bind(millis(result.at))
+        .bind(note.clone())
+        .bind(id),
+        Delivered::Again { due_at, error } => sqlx::query(
+            "UPDATE deliveries SET attempts = attempts + 1, due_at = ?, last_error = ? WHERE supervision_id = ?",
+        )
+        .bind(millis(*due_at))
+        .bind(error.clone())
+        .bind(id),
+        Delivered::Dead { error, answer } => sqlx::query(
+            "UPDATE deliveries SET attempts = attempts + 1, last_error = ?2, last_answer = ?3,
+               state = CASE WHEN version <= ?1 THEN 'DEAD' ELSE state END
+             WHERE supervision_id = ?4",
+        )
+        .bind(version)
+        .bind(error.clone())
+        .bind(answer.clone())
+        .bind(id),
+    };
+    run(db, update).await.map(|_| ())
+}
+
+async fn write_key(db: &mut SqliteConnection, incarnation: &str, key: &KeyWrite) -> Result<(), JournalError> {
+    let query = match key {
+        KeyWrite::Take(key, supervision, at) => sqlx::query(
+            "INSERT INTO idempotency_keys (caller, key, fingerprint, supervision_id, taken_by, taken_at)
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(key.caller.clone())
+        .bind(key.key.clone())
+        .bind(key.fingerprint.clone())
+        .bind(supervision.to_string())
+        .bind(incarnation.to_owned())
+        .bind(millis(*at)),
+        KeyWrite::Answer(key, status, body) => sqlx::query(
+            "UPDATE idempotency_keys SET status = ?, body = ? WHERE caller = ? AND key = ? AND fingerprint = ?",
+        )
+        .bind(i64::from(*status))
+        .bind(body.clone())
+        .bind(key.caller.clone())
+        .bind(key.key.clone())
+        .bind(key.fingerprint.clone()),
+        KeyWrite::Forget(key) => {
+            sqlx::query("DELETE FROM idempotency_keys WHERE caller = ? AND key = ? AND fingerprint = ?")
+                .bind(key.caller.clone())
+                .bind(key.key.clone())
+                .bind(key.fingerprint.clone())
+        }
+    };
+    run(db, query).await.map(|_| ())
+}
+
+/// Removes what is past its time, a bounded number of rows of each kind. The audit stays.
+pub(super) async fn sweep(db: &mut SqliteConnection, retention: &Retention) -> Result<u64, JournalError> {
+    let steps = [
+        (
+            "DELETE FROM idempotency_keys WHERE (caller, key) IN
+             (SELECT caller, key FROM idempotency_keys WHERE taken_at < ? LIMIT ?)",
+            retention.keys_before,
+        ),
+        (
+            "DELETE FROM evidence WHERE seq IN (SELECT seq FROM evidence WHERE learnt_at < ? LIMIT ?)",
+            retention.evidence_before,
+        ),
+        (
+            "DELETE FROM seen_events WHERE id IN (SELECT id FROM seen_events WHERE seen_at < ? LIMIT ?)",
+            retention.evidence_before,
+        ),
+        (
+            "DELETE FROM supervisions WHERE id IN
+             (SELECT s.id FROM supervisions s LEFT JOIN deliveries d ON d.supervision_id = s.id
+              WHERE s.ended_at < ? AND s.state IN ('LEFT', 'FAILED') AND COALESCE(d.state, 'RECORDED') = 'RECORDED'
+              LIMIT ?)",
+            retention.supervisions_before,
+        ),
+    ];
+    db.execute("BEGIN IMMEDIATE").await.map_err(failed)?;
+    let mut removed = 0;
+    for (sql, before) in steps {
+        match run(db, sqlx::query(sql).bind(millis(before)).bind(SWEEP_ROWS)).await {
+            Ok(rows) => removed += rows,
+            Err(e) => {
+                let _ = db.execute("ROLLBACK").await;
+                return Err(e);
+            }
+        }
+    }
+    db.execute("COMMIT").await.map_err(failed)?;
+    Ok(removed)
+}

@@ -1,0 +1,16 @@
+//! The schema's history. A migration that has shipped is never edited: its checksum is in every journal.
+
+use std::borrow::Cow;
+
+use sqlx::SqlStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+/// All of them, oldest first.
+pub(super) fn all() -> Migrator {
+    Migrator::with_migrations(vec![step(1, "journal", include_str!("migrations/0001_journal.sql"))])
+}
+
+fn step(version: i64, description: &'static str, sql: &'static str) -> Migration {
+    let sql = SqlStr::from_static(sql);
+    Migration::new(version, Cow::Borrowed(description), MigrationType::Simple, sql, false)
+}

@@ -1,0 +1,200 @@
+//! Questions to the journal. Read-only connections; each answer is one consistent moment of it.
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::failed;
+use super::rows::{get, millis, recording, select_stored, stored, supervision_id, timestamp, unreadable};
+use crate::domain::evidence::Evidence;
+use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use crate::domain::supervision::State;
+use crate::ports::JournalError;
+use crate::ports::journal::{Filter, KeyRecord, NextDue, Recording, Stored, UnexplainedLeg};
+
+type Answer<T> = Result<T, JournalError>;
+
+fn all_stored(rows: Vec<SqliteRow>) -> Answer<Vec<Stored>> {
+    rows.iter().map(stored).collect()
+}
+
+pub(super) async fn supervision(pool: &SqlitePool, id: SupervisionId) -> Answer<Option<Stored>> {
+    let row = sqlx::query(select_stored!("WHERE s.id = ?"))
+        .bind(id.to_string())
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?;
+    row.as_ref().map(stored).transpose()
+}
+
+pub(super) async fn by_leg(pool: &SqlitePool, instance: &InstanceName, leg: &str) -> Answer<Option<Stored>> {
+    let row = sqlx::query(select_stored!("WHERE s.instance = ? AND s.leg_id = ?"))
+        .bind(instance.as_str())
+        .bind(leg)
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?;
+    row.as_ref().map(stored).transpose()
+}
+
+pub(super) async fn active_of(pool: &SqlitePool, instance: &InstanceName, user: &UserId) -> Answer<Vec<Stored>> {
+    let rows = sqlx::query(select_stored!(
+        "WHERE s.instance = ? AND s.connect_user_id = ?
+         AND s.state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING') ORDER BY s.id LIMIT 200"
+    ))
+    .bind(instance.as_str())
+    .bind(user.as_str())
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    all_stored(rows)
+}
+
+pub(super) async fn active_on(pool: &SqlitePool, instance: &InstanceName, contact: &ContactId) -> Answer<Vec<Stored>> {
+    let rows = sqlx::query(select_stored!(
+        "WHERE s.instance = ? AND s.contact_id = ?
+         AND s.state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING') ORDER BY s.id LIMIT 200"
+    ))
+    .bind(instance.as_str())
+    .bind(contact.as_str())
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    all_stored(rows)
+}
+
+pub(super) async fn list(pool: &SqlitePool, filter: &Filter) -> Answer<Vec<Stored>> {
+    let mut sql = QueryBuilder::<Sqlite>::new(select_stored!("WHERE 1 = 1"));
+    if !filter.states.is_empty() {
+        sql.push(" AND ");
+        push_states(&mut sql, &filter.states);
+    }
+    if let Some(contact) = &filter.contact {
+        sql.push(" AND s.contact_id = ").push_bind(contact.as_str());
+    }
+    if let Some(user) = &filter.supervisor {
+        sql.push(" AND s.connect_user_id = ").push_bind(user.as_str());
+    }
+    if let Some(before) = filter.before {
+        sql.push(" AND s.id < ").push_bind(before.to_string());
+    }
+    sql.push(" ORDER BY s.id DESC LIMIT ")
+        .push_bind(i64::from(filter.limit));
+    all_stored(sql.build().fetch_all(pool).await.map_err(failed)?)
+}
+
+pub(super) async fn in_states(pool: &SqlitePool, states: &[State], limit: u32) -> Answer<Vec<Stored>> {
+    let mut sql = QueryBuilder::<Sqlite>::new(select_stored!("WHERE "));
+    push_states(&mut sql, states);
+    sql.push(" ORDER BY s.id LIMIT ").push_bind(i64::from(limit));
+    all_stored(sql.build().fetch_all(pool).await.map_err(failed)?)
+}
+
+fn push_states(sql: &mut QueryBuilder<Sqlite>, states: &[State]) {
+    sql.push("s.state IN (");
+    let mut list = sql.separated(", ");
+    for state in states {
+        list.push_bind(state.as_str());
+    }
+    sql.push(")");
+}
+
+pub(super) async fn due_checks(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
+    let rows = sqlx::query(select_stored!(
+        "WHERE s.next_check_at <= ? ORDER BY s.next_check_at LIMIT ?"
+    ))
+    .bind(millis(now))
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    all_stored(rows)
+}
+
+pub(super) async fn evidence(pool: &SqlitePool, instance: &InstanceName, leg: &str) -> Answer<Vec<Evidence>> {
+    let rows = sqlx::query("SELECT doc FROM evidence WHERE instance = ? AND leg_id = ? ORDER BY seq LIMIT 200")
+        .bind(instance.as_str())
+        .bind(leg)
+        .fetch_all(pool)
+        .await
+        .map_err(failed)?;
+    rows.iter()
+        .map(|row| serde_json::from_str(get(row, 0)?).map_err(|e| unreadable(&e)))
+        .collect()
+}
+
+pub(super) async fn due_unexplained(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<UnexplainedLeg>> {
+    let rows = sqlx::query(
+        "SELECT instance, leg_id, due_at, looks FROM unexplained_legs WHERE due_at <= ? ORDER BY due_at LIMIT ?",
+    )
+    .bind(millis(now))
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    rows.iter()
+        .map(|row| {
+            Ok(UnexplainedLeg {
+                instance: InstanceName::parse(get::<String>(row, 0)?).map_err(|e| unreadable(&e))?,
+                leg: get(row, 1)?,
+                due_at: timestamp(get(row, 2)?)?,
+                looks: u32::try_from(get::<i64>(row, 3)?).unwrap_or(u32::MAX),
+            })
+        })
+        .collect()
+}
+
+pub(super) async fn due_deliveries(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<Recording>> {
+    let rows = sqlx::query(
+        "SELECT supervision_id, id, state, version, recorded_version, object_name, record_id, recorded_at, attempts,
+         last_error, due_at FROM deliveries WHERE state = 'PENDING' AND due_at <= ? ORDER BY due_at LIMIT ?",
+    )
+    .bind(millis(now))
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    rows.iter().map(|row| recording(row, 0)).collect()
+}
+
+pub(super) async fn next_due(pool: &SqlitePool) -> Answer<NextDue> {
+    let row = sqlx::query(
+        "SELECT (SELECT MIN(next_check_at) FROM supervisions WHERE next_check_at IS NOT NULL),
+                (SELECT MIN(due_at) FROM unexplained_legs),
+                (SELECT MIN(due_at) FROM deliveries WHERE state = 'PENDING')",
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(failed)?;
+    let at = |column| get::<Option<i64>>(&row, column)?.map(timestamp).transpose();
+    Ok(NextDue {
+        check: at(0)?,
+        unexplained: at(1)?,
+        delivery: at(2)?,
+    })
+}
+
+pub(super) async fn key(pool: &SqlitePool, caller: &str, key: &str) -> Answer<Option<KeyRecord>> {
+    let row = sqlx::query(KEY_SQL)
+        .bind(caller)
+        .bind(key)
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?;
+    row.as_ref().map(key_record).transpose()
+}
+
+/// A caller's key; the writer asks the same.
+pub(super) const KEY_SQL: &str =
+    "SELECT fingerprint, supervision_id, taken_by, status, body FROM idempotency_keys WHERE caller = ? AND key = ?";
+
+pub(super) fn key_record(row: &SqliteRow) -> Answer<KeyRecord> {
+    let status = get::<Option<i64>>(row, 3)?.and_then(|s| u16::try_from(s).ok());
+    let body = get::<Option<String>>(row, 4)?;
+    Ok(KeyRecord {
+        fingerprint: get(row, 0)?,
+        supervision: supervision_id(get(row, 1)?)?,
+        taken_by: get(row, 2)?,
+        answer: status.zip(body),
+    })
+}
