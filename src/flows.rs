@@ -51,8 +51,9 @@ use crate::domain::audit::AuditEntry;
 use crate::domain::authority::Caller;
 use crate::domain::ids::{InstanceName, SupervisionId};
 use crate::domain::supervision::{Channel, LeaveTimes};
+pub use crate::ports::JournalError;
 use crate::ports::journal::KeyUse;
-use crate::ports::{Clock, Crm, Journal, JournalError, Telephony};
+use crate::ports::{Clock, Crm, Journal, Telephony};
 use crate::timing::Calibration;
 
 /// How often a change is made anew because somebody else was faster, before we give up.

@@ -1,5 +1,6 @@
 //! Sidedoor.
 pub mod app;
+pub mod clock;
 pub mod config;
 pub mod connect;
 pub mod domain;

@@ -8,7 +8,8 @@
 use super::{FlowError, Flows, Request};
 use crate::domain::ids::SupervisionId;
 use crate::ports::Change;
-use crate::ports::journal::{KeyRecord, KeyUse, KeyWrite};
+pub use crate::ports::journal::KeyUse;
+use crate::ports::journal::{KeyRecord, KeyWrite};
 
 /// What a key used before leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::{FlowError, Flows, Request};
 use crate::domain::authority::Scope;
 use crate::domain::ids::SupervisionId;
-use crate::ports::journal::{Filter, Stored};
+pub use crate::ports::journal::{Filter, Recording, Stored};
 
 impl Flows {
     /// One supervision.

@@ -1,0 +1,46 @@
+# What a user runs. `make demo` needs nothing but Rust; `make test` also needs python3 (for the independent clients).
+# The build goes where CARGO_TARGET_DIR says, else to ./target.
+
+TOOLS ?= $(or $(SIDEDOOR_TOOLS),$(HOME)/.cache/sidedoor/tools)
+CARGO_DENY = $(TOOLS)/bin/cargo-deny
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help demo test test-rust test-clients check fmt clippy deny advisories contract bench
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+demo: ## the main job, end to end, against the fakes
+	cargo run --quiet -- demo
+
+test: test-rust test-clients ## all tests
+
+test-rust: ## unit, integration, property and kill -9 tests
+	cargo test
+
+test-clients: ## boto3 and simple-salesforce against the fakes
+	cargo build
+	SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor tests/clients/run.sh
+
+check: fmt clippy deny contract ## formatting, lints, supply chain, contract drift
+
+fmt:
+	cargo fmt --check
+
+clippy:
+	cargo clippy --all-targets -- -D warnings
+
+deny: $(CARGO_DENY)
+	$(CARGO_DENY) --locked check bans licenses sources
+
+advisories: $(CARGO_DENY) ## known vulnerabilities (asks the RustSec database)
+	$(CARGO_DENY) --locked check advisories
+
+$(CARGO_DENY):
+	cargo install --locked --root $(TOOLS) cargo-deny@0.20.2
+
+contract: ## openapi.yaml against the routes, both ways
+	cargo test --test it contract
+
+bench: ## a monitor+disconnect pair beside bare vendor calls, as ratios
+	cargo bench --bench pair

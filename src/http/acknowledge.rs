@@ -1,0 +1,80 @@
+//! `POST /v1/supervisions/{supervisionId}/acknowledgements`: the browser answers a directive.
+
+use axum::extract::{Extension, OriginalUri, Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::body::{self, Reader, text};
+use super::guard::RequestId;
+use super::problem::Problem;
+use super::views::SupervisionView;
+use super::{Door, get_supervision, idempotency};
+use crate::domain::authority::Caller;
+use crate::domain::directive::AckOutcome;
+use crate::domain::ids::DirectiveId;
+use crate::flows;
+use crate::flows::acknowledge::{Acknowledged, Answer};
+
+/// The longest detail.
+const DETAIL: usize = 500;
+
+pub(super) async fn handle(
+    State(door): State<Door>,
+    Extension(caller): Extension<Caller>,
+    Extension(request_id): Extension<RequestId>,
+    Path(id): Path<String>,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = get_supervision::id(&id)?;
+    let headers = request.headers().clone();
+    let bytes = body::read(request, door.settings.max_body_bytes).await?;
+    let key = idempotency::key(&headers, &caller, "POST", uri.path(), &bytes)?;
+    let answer = read(&bytes)?;
+    let by = flows::Request {
+        caller,
+        request_id: Some(request_id.0),
+        key,
+    };
+    let flows = &door.flows;
+    match flows.acknowledge(id, answer, &by).await {
+        Ok(Acknowledged::Is(stored)) => Ok(idempotency::answer(
+            flows,
+            &by,
+            StatusCode::OK,
+            &SupervisionView::of(&stored),
+        )),
+        Ok(Acknowledged::Replay(replay)) => idempotency::replay(flows, &by, replay, StatusCode::OK).await,
+        Err(e) => Ok(idempotency::failed(flows, &by, e)),
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Answer, Problem> {
+    let value = body::parse(bytes)?;
+    let mut body = Reader::new(&value, "")?;
+    let directive = body.required("directiveId", |raw| {
+        DirectiveId::parse(raw).ok_or_else(|| "must be a UUID".to_owned())
+    });
+    let outcome = body.required("outcome", |raw| match raw {
+        "DONE" => Ok(AckOutcome::Done),
+        "ALREADY_GONE" => Ok(AckOutcome::AlreadyGone),
+        "REFUSED" => Ok(AckOutcome::Refused),
+        "FAILED" => Ok(AckOutcome::Failed),
+        _ => Err("must be DONE, ALREADY_GONE, REFUSED or FAILED".into()),
+    });
+    let at = body.optional("at", |raw| {
+        raw.parse::<jiff::Timestamp>()
+            .map_err(|_| "must be an RFC 3339 date-time".to_owned())
+    });
+    let detail = body.optional("detail", text(DETAIL));
+    body.finish()?;
+    let (Some(directive), Some(outcome)) = (directive, outcome) else {
+        return Err(Problem::invalid(Vec::new()));
+    };
+    Ok(Answer {
+        directive,
+        outcome,
+        at,
+        detail,
+    })
+}

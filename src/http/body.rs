@@ -1,0 +1,215 @@
+//! Bodies: bounded, JSON, strict. Every bad member is named at once, by its JSON pointer, and an unknown one is refused:
+//! a misspelt option that is silently ignored is worse than an error.
+
+use std::time::Duration;
+
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::problem::{FieldError, Problem};
+
+/// How long a body may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(10);
+
+/// Reads a body of at most `most` bytes that says it is JSON. An empty one needs no media type.
+pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!("The body may have at most {most} bytes.");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    };
+    let announced = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > most as u64) {
+        return Err(too_large());
+    }
+    let says_json = is_json(request.headers());
+    let arriving = tokio::time::timeout(ARRIVAL, to_bytes(request.into_body(), most));
+    let body = match arriving.await {
+        Ok(Ok(body)) => body,
+        // The one thing that fails here besides the connection is the bound.
+        Ok(Err(_)) => return Err(too_large()),
+        Err(_) => {
+            let detail = "The body took too long to arrive.";
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail));
+        }
+    };
+    if !says_json && !body.is_empty() {
+        let detail = "Send the body as application/json.";
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            detail,
+        ));
+    }
+    Ok(body)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media = headers
+        .get(CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    let essence = media.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+/// Any JSON value.
+pub(super) fn parse(body: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(body).map_err(|e| {
+        // serde's own words quote the input; the place is enough.
+        Problem::invalid_one("", format!("is not JSON: line {}, column {}", e.line(), e.column()))
+    })
+}
+
+/// A JSON object being read: each member once, every problem kept.
+pub(super) struct Reader<'v> {
+    object: &'v Map<String, Value>,
+    prefix: &'static str,
+    known: Vec<&'static str>,
+    errors: Vec<FieldError>,
+}
+
+impl<'v> Reader<'v> {
+    /// Of the object `value`, whose own JSON pointer is `prefix`.
+    pub(super) fn new(value: &'v Value, prefix: &'static str) -> Result<Self, Problem> {
+        let object = value
+            .as_object()
+            .ok_or_else(|| Problem::invalid_one(prefix, "must be a JSON object"))?;
+        Ok(Self {
+            object,
+            prefix,
+            known: Vec::new(),
+            errors: Vec::new(),
+        })
+    }
+
+    fn note(&mut self, member: &str, detail: impl Into<String>) {
+        self.errors.push(FieldError {
+            pointer: format!("{}/{member}", self.prefix),
+            detail: detail.into(),
+        });
+    }
+
+    /// An optional text that `take` accepts; null is the same as missing.
+    pub(super) fn optional<T>(
+        &mut self,
+        member: &'static str,
+        take: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.known.push(member);
+        match self.object.get(member) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => match take(text) {
+                Ok(taken) => Some(taken),
+                Err(problem) => {
+                    self.note(member, problem);
+                    None
+                }
+            },
+            Some(_) => {
+                self.note(member, "must be a text");
+                None
+            }
+        }
+    }
+
+    /// A required text that `take` accepts.
+    pub(super) fn required<T>(
+        &mut self,
+        member: &'static str,
+        take: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        if matches!(self.object.get(member), None | Some(Value::Null)) {
+            self.known.push(member);
+            self.note(member, "is required");
+            return None;
+        }
+        self.optional(member, take)
+    }
+
+    /// A required object, read by `read` under its own pointer.
+    pub(super) fn object<T>(
+        &mut self,
+        member: &'static str,
+        pointer: &'static str,
+        read: impl FnOnce(&mut Reader<'v>) -> Option<T>,
+    ) -> Option<T> {
+        self.known.push(member);
+        let object = match self.object.get(member) {
+            None | Some(Value::Null) => {
+                self.note(member, "is required");
+                return None;
+            }
+            Some(Value::Object(object)) => object,
+            Some(_) => {
+                self.note(member, "must be a JSON object");
+                return None;
+            }
+        };
+        let mut inner = Reader {
+            object,
+            prefix: pointer,
+            known: Vec::new(),
+            errors: Vec::new(),
+        };
+        let taken = read(&mut inner);
+        inner.note_unknown();
+        self.errors.append(&mut inner.errors);
+        taken
+    }
+
+    fn note_unknown(&mut self) {
+        let unknown: Vec<String> = self
+            .object
+            .keys()
+            .filter(|k| !self.known.contains(&k.as_str()))
+            .take(10)
+            .cloned()
+            .collect();
+        for member in unknown {
+            let short: String = member.chars().filter(|c| !c.is_control()).take(64).collect();
+            self.note(
+                &short,
+                format!("is not known here; known are {}", self.known.join(", ")),
+            );
+        }
+    }
+
+    /// Whether everything was good.
+    pub(super) fn finish(mut self) -> Result<(), Problem> {
+        self.note_unknown();
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid(self.errors))
+        }
+    }
+}
+
+/// A text of 1 to `most` characters without control characters.
+pub(super) fn text(most: usize) -> impl Fn(&str) -> Result<String, String> {
+    move |raw| {
+        let count = raw.chars().count();
+        if count == 0 || count > most || raw.chars().any(char::is_control) {
+            return Err(format!(
+                "must be 1 to {most} characters, none of them a control character"
+            ));
+        }
+        Ok(raw.to_owned())
+    }
+}
+
+/// A Salesforce record id: 15 or 18 letters and digits.
+pub(super) fn salesforce_id(raw: &str) -> Result<String, String> {
+    if matches!(raw.len(), 15 | 18) && raw.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        Ok(raw.to_owned())
+    } else {
+        Err("must be a Salesforce record id of 15 or 18 letters and digits".into())
+    }
+}

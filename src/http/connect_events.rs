@@ -1,0 +1,51 @@
+//! `POST /v1/events/connect`: EventBridge delivers a contact event (an API destination; it gives up at 5 s and comes
+//! again on a 5xx, so an event is answered only once it is on disk).
+
+use axum::extract::{Extension, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::Door;
+use super::body;
+use super::guard::RequestId;
+use super::problem::{Problem, json};
+use crate::domain::authority::{Caller, Scope};
+use crate::domain::contact_event::{self, Envelope};
+use crate::flows;
+use crate::flows::FlowError;
+use crate::flows::observe::Observed;
+
+#[derive(Serialize)]
+struct Receipt {
+    accepted: bool,
+    duplicate: bool,
+}
+
+pub(super) async fn handle(
+    State(door): State<Door>,
+    Extension(caller): Extension<Caller>,
+    Extension(request_id): Extension<RequestId>,
+    request: Request,
+) -> Result<Response, Problem> {
+    if !caller.has(Scope::Events) {
+        return Err(FlowError::Forbidden("this credential may not deliver events").into());
+    }
+    let bytes = body::read(request, door.settings.max_body_bytes).await?;
+    let envelope =
+        contact_event::read(&body::parse(&bytes)?).map_err(|bad| Problem::invalid_one(bad.pointer, bad.problem))?;
+    let by = flows::Request {
+        caller,
+        request_id: Some(request_id.0),
+        key: None,
+    };
+    let observed = match envelope {
+        Envelope::Contact(event) => door.flows.observe(&event, &by).await?,
+        Envelope::Other => Observed::Ignored,
+    };
+    let receipt = Receipt {
+        accepted: observed != Observed::Ignored,
+        duplicate: observed == Observed::Duplicate,
+    };
+    Ok(json(StatusCode::OK, &receipt))
+}

@@ -1,0 +1,11 @@
+//! `/openapi.yaml`: the contract, as it stands at the root of the repository.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+
+pub(super) async fn openapi() -> impl IntoResponse {
+    (
+        [(CONTENT_TYPE, "text/plain; charset=utf-8")],
+        include_str!("../../openapi.yaml"),
+    )
+}

@@ -1,0 +1,81 @@
+//! What surrounds every request: its id, its log line, its safe headers, and the bound on how many there are.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::Instrument;
+
+use super::Door;
+use super::problem::Problem;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of a request: the caller's `X-Request-Id` if it is a short plain word, else one of ours.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) String);
+
+tokio::task_local! {
+    /// The current request's id, for problem bodies.
+    static CURRENT: RequestId;
+}
+
+/// The current request's id.
+pub(super) fn current_request_id() -> Option<String> {
+    CURRENT.try_with(|id| id.0.clone()).ok()
+}
+
+fn request_id(request: &Request) -> RequestId {
+    let given = request.headers().get(&REQUEST_ID).and_then(|v| v.to_str().ok());
+    // Only what cannot forge a log line or a header is taken over.
+    let plain = |id: &&str| {
+        !id.is_empty()
+            && id.len() <= 64
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    RequestId(
+        given
+            .filter(plain)
+            .map_or_else(|| uuid::Uuid::now_v7().to_string(), ToOwned::to_owned),
+    )
+}
+
+/// Gives the request its id, logs its end once, and sets the headers every answer has.
+pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
+    #[allow(clippy::disallowed_methods, reason = "how long an answer took is nobody's evidence")]
+    let begun = Instant::now();
+    let id = request_id(&request);
+    let method = request.method().clone();
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("(none)", MatchedPath::as_str)
+        .to_owned();
+    request.extensions_mut().insert(id.clone());
+    let span = tracing::info_span!("http", request_id = %id.0);
+    let mut response = CURRENT
+        .scope(id.clone(), next.run(request))
+        .instrument(span.clone())
+        .await;
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        headers.insert(&REQUEST_ID, value);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let (status, took_ms) = (response.status().as_u16(), begun.elapsed().as_millis());
+    span.in_scope(|| tracing::debug!(%method, path, status, took_ms, "{method} {path} {status}"));
+    response
+}
+
+/// Refuses what is more than can be worked on at a time.
+pub(super) async fn room(State(door): State<Door>, request: Request, next: Next) -> Response {
+    match door.room.clone().try_acquire_owned() {
+        Ok(_held) => next.run(request).await,
+        Err(_) => Problem::overloaded("Too many requests are being worked on.").into_response(),
+    }
+}

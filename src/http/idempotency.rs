@@ -1,0 +1,104 @@
+//! `Idempotency-Key`: taken from the request, fingerprinted with what it is for, and the stored answer given back.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::problem::Problem;
+use super::views::SupervisionView;
+use crate::domain::authority::Caller;
+use crate::flows::keys::KeyUse;
+use crate::flows::keys::Replay;
+use crate::flows::{FlowError, Flows, Request};
+
+/// The longest key.
+const MAX: usize = 255;
+
+/// The request's key, bound to method, path, caller and body.
+pub(super) fn key(
+    headers: &HeaderMap,
+    caller: &Caller,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> Result<Option<KeyUse>, Problem> {
+    let mut given = headers.get_all("idempotency-key").iter();
+    let Some(first) = given.next() else { return Ok(None) };
+    let plain = first
+        .to_str()
+        .ok()
+        .filter(|k| (1..=MAX).contains(&k.len()) && k.bytes().all(|b| b.is_ascii_graphic()));
+    let (Some(key), None) = (plain, given.next()) else {
+        return Err(Problem::invalid_one(
+            "Idempotency-Key",
+            format!("must be one value of 1 to {MAX} visible ASCII characters"),
+        ));
+    };
+    let mut hash = Sha256::new();
+    // Each part with its length, so that no two requests can run together into one text.
+    for part in [method.as_bytes(), path.as_bytes(), caller.name.as_bytes(), body] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    Ok(Some(KeyUse {
+        caller: caller.name.clone(),
+        key: key.to_owned(),
+        fingerprint: hex::encode(hash.finalize()),
+    }))
+}
+
+/// Gives an answer and keeps it for replays.
+pub(super) fn answer(flows: &Flows, by: &Request, status: StatusCode, body: &impl Serialize) -> Response {
+    let text = match serde_json::to_string(body) {
+        Ok(text) => text,
+        Err(_) => {
+            return Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "The answer cannot be written.",
+            )
+            .into_response();
+        }
+    };
+    flows.remember_answer(by, status.as_u16(), &text);
+    as_json(status, text)
+}
+
+/// A flow's error as an answer, kept for replays where the key was taken by what failed.
+pub(super) fn failed(flows: &Flows, by: &Request, error: FlowError) -> Response {
+    let key_was_taken = matches!(
+        error,
+        FlowError::JoinFailed { .. } | FlowError::Journal(_) | FlowError::Contended
+    );
+    let problem = Problem::from(error);
+    if key_was_taken {
+        flows.remember_answer(by, problem.status().as_u16(), &problem.body());
+    }
+    problem.into_response()
+}
+
+/// The answer to a key used before.
+pub(super) async fn replay(flows: &Flows, by: &Request, replay: Replay, over: StatusCode) -> Result<Response, Problem> {
+    let mut response = match replay {
+        Replay::Answer(status, body) => as_json(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), body),
+        Replay::State(id) => {
+            let stored = flows.get(id, by).await?;
+            let status = if stored.supervision.state.is_final() {
+                over
+            } else {
+                StatusCode::ACCEPTED
+            };
+            super::problem::json(status, &SupervisionView::of(&stored))
+        }
+    };
+    response
+        .headers_mut()
+        .insert("idempotent-replayed", HeaderValue::from_static("true"));
+    Ok(response)
+}
+
+fn as_json(status: StatusCode, body: String) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+}

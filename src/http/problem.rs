@@ -1,0 +1,257 @@
+//! Errors as the world sees them: problem-details members as `application/json` (Salesforce's External Services takes no
+//! other media type), each with a stable `code`. The one place where a flow's error becomes a status.
+
+use axum::Json;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::guard::current_request_id;
+use crate::flows::FlowError;
+use crate::flows::JournalError;
+
+/// One bad place in a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Where: a JSON pointer into the body, or the name of a parameter or header.
+    pub pointer: String,
+    /// What is wrong.
+    pub detail: String,
+}
+
+/// An error answer.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    code: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+    request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    supervision_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflicts_with: Option<String>,
+    #[serde(skip)]
+    retry_after_s: Option<u32>,
+}
+
+impl Problem {
+    /// A problem with a stable `code`.
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:sidedoor:problem:{code}"),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code: code.to_owned(),
+            errors: Vec::new(),
+            request_id: current_request_id(),
+            supervision_id: None,
+            conflicts_with: None,
+            retry_after_s: None,
+        }
+    }
+
+    /// A request that cannot be understood; every bad place is named.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [one] if one.pointer.is_empty() => format!("The request {}.", one.detail),
+            [one] => format!("{} {}.", one.pointer, one.detail),
+            many => format!("{} parts of the request cannot be taken.", many.len()),
+        };
+        Self {
+            errors,
+            ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
+        }
+    }
+
+    /// [`Self::invalid`] for one place.
+    pub fn invalid_one(pointer: &str, detail: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }])
+    }
+
+    /// No known credential.
+    pub fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Send a valid key as `Authorization: Bearer …` or `X-API-Key`.",
+        )
+    }
+
+    /// Too much at a time; come again.
+    pub fn overloaded(detail: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(1)
+    }
+
+    /// When to come again, s.
+    #[must_use]
+    fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The body.
+    pub fn body(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| String::from("{}"))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), [(CONTENT_TYPE, "application/json")], self.body()).into_response();
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED.as_u16() {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<FlowError> for Problem {
+    fn from(e: FlowError) -> Self {
+        use StatusCode as S;
+        match e {
+            FlowError::NotFound => Self::new(S::NOT_FOUND, "not_found", "There is no such supervision."),
+            FlowError::Forbidden(why) => Self::new(S::FORBIDDEN, "forbidden", format!("{}.", capital(why))),
+            FlowError::UnknownInstance => Self::new(
+                S::UNPROCESSABLE_ENTITY,
+                "unknown_instance",
+                "No Connect instance of that name is configured, or there are several and none was named.",
+            ),
+            FlowError::Busy(first) => {
+                let detail = format!(
+                    "The supervisor is on another contact already (supervision {first}); Connect allows one voice contact at a time."
+                );
+                Self {
+                    conflicts_with: Some(first.to_string()),
+                    ..Self::new(S::CONFLICT, "supervisor_busy", detail)
+                }
+            }
+            FlowError::UnknownDirective => Self::new(
+                S::NOT_FOUND,
+                "directive_not_found",
+                "This supervision never gave out that directive.",
+            ),
+            FlowError::KeyReused => Self::new(
+                S::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "This Idempotency-Key was used for another request; take a new one.",
+            ),
+            FlowError::KeyRunning => Self::new(
+                S::CONFLICT,
+                "request_in_progress",
+                "The first request with this Idempotency-Key is still running; ask again in a moment.",
+            )
+            .retry_after(1),
+            FlowError::JoinFailed {
+                supervision,
+                code,
+                detail,
+            } => {
+                let problem = Self::new(join_status(&code), &code, detail);
+                let problem = if problem.status == 503 {
+                    problem.retry_after(1)
+                } else {
+                    problem
+                };
+                Self {
+                    supervision_id: Some(supervision.to_string()),
+                    ..problem
+                }
+            }
+            FlowError::Journal(JournalError::Overloaded) | FlowError::Contended => {
+                Self::overloaded("More is being written than the journal can take.")
+            }
+            FlowError::Journal(JournalError::Closed) | FlowError::Stopping => {
+                Self::overloaded("The service is stopping.")
+            }
+            FlowError::Journal(e @ (JournalError::Store(_) | JournalError::Unreadable(_))) => {
+                // The store's words are for the log: they may name paths.
+                tracing::error!(error = %e, "a request failed: {e}");
+                Self::new(
+                    S::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "The journal failed; nothing is known to be accepted.",
+                )
+            }
+        }
+    }
+}
+
+/// The status of a join that failed: whose move is it? `docs/errors.md` has the codes.
+fn join_status(code: &str) -> StatusCode {
+    match code {
+        "connect_not_found" => StatusCode::NOT_FOUND,
+        "connect_quota_exceeded"
+        | "connect_idempotency_conflict"
+        | "connect_contact_gone"
+        | "withdrawn"
+        | "leg_taken" => StatusCode::CONFLICT,
+        "connect_invalid_request" | "connect_invalid_parameter" | "connect_monitoring_not_enabled" => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        "connect_throttled"
+        | "connect_budget_exhausted"
+        | "connect_internal"
+        | "connect_unavailable"
+        | "connect_timeout"
+        | "connect_unreachable"
+        | "expired" => StatusCode::SERVICE_UNAVAILABLE,
+        // The rest is between us and Connect: rights, credentials, an answer we cannot read.
+        _ => StatusCode::BAD_GATEWAY,
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+pub(super) async fn no_such_route() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "There is no such path; GET /openapi.yaml lists those there are.",
+    )
+}
+
+pub(super) async fn no_such_method(method: Method) -> Problem {
+    let detail = format!("This path does not take {method}; the Allow header says what it takes.");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
+/// A handler panicked: said in the log with its request, never to the caller.
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    tracing::error!("a handler panicked");
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "Something is broken here; the log has more.",
+    )
+    .into_response()
+}
+
+/// A JSON answer.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    (status, Json(body)).into_response()
+}

@@ -1,0 +1,98 @@
+//! `POST /v1/supervisions`: a supervisor asks to listen.
+
+use axum::extract::{Extension, OriginalUri, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::body::{self, Reader, salesforce_id};
+use super::guard::RequestId;
+use super::problem::Problem;
+use super::views::SupervisionView;
+use super::{Door, idempotency};
+use crate::domain::authority::Caller;
+use crate::domain::ids::{ContactId, InstanceName, UserId};
+use crate::domain::supervision::{Mode, State as SupervisionState};
+use crate::flows;
+use crate::flows::monitor::{StartRequest, Started};
+
+pub(super) async fn handle(
+    State(door): State<Door>,
+    Extension(caller): Extension<Caller>,
+    Extension(id): Extension<RequestId>,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+) -> Result<Response, Problem> {
+    let headers = request.headers().clone();
+    let bytes = body::read(request, door.settings.max_body_bytes).await?;
+    let key = idempotency::key(&headers, &caller, "POST", uri.path(), &bytes)?;
+    let ask = read(&bytes)?;
+    let by = flows::Request {
+        caller,
+        request_id: Some(id.0),
+        key,
+    };
+    let flows = &door.flows;
+    let (stored, status) = match flows.start(ask, &by).await {
+        Ok(Started::New(stored)) => {
+            let joining = matches!(
+                stored.supervision.state,
+                SupervisionState::Requested | SupervisionState::Joining
+            );
+            (
+                stored,
+                if joining {
+                    StatusCode::ACCEPTED
+                } else {
+                    StatusCode::CREATED
+                },
+            )
+        }
+        Ok(Started::Already(stored)) => (stored, StatusCode::OK),
+        Ok(Started::Replay(replay)) => return idempotency::replay(flows, &by, replay, StatusCode::OK).await,
+        Err(e) => return Ok(idempotency::failed(flows, &by, e)),
+    };
+    Ok(idempotency::answer(flows, &by, status, &SupervisionView::of(&stored)))
+}
+
+fn read(bytes: &[u8]) -> Result<StartRequest, Problem> {
+    let value = body::parse(bytes)?;
+    let mut whisper = false;
+    let mut body = Reader::new(&value, "")?;
+    let contact = body.required("contactId", |raw| ContactId::parse(raw).map_err(|e| e.to_string()));
+    let supervisor = body.object("supervisor", "/supervisor", |inner| {
+        inner.required("connectUserId", |raw| UserId::parse(raw).map_err(|e| e.to_string()))
+    });
+    let salesforce_user_id = body.optional("salesforceUserId", salesforce_id);
+    let voice_call_id = body.optional("voiceCallId", salesforce_id);
+    let mode = body.optional("mode", |raw| match raw {
+        "SILENT" => Ok(Mode::Silent),
+        "BARGE" => Ok(Mode::Barge),
+        "WHISPER" => {
+            whisper = true;
+            Ok(Mode::Silent)
+        }
+        _ => Err("must be SILENT, WHISPER or BARGE".into()),
+    });
+    let instance = body.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| e.to_string()));
+    body.finish()?;
+    if whisper {
+        let detail = "Amazon Connect has no whisper capability; possible are SILENT and BARGE.";
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "mode_unsupported",
+            detail,
+        ));
+    }
+    let (Some(contact), Some(supervisor)) = (contact, supervisor) else {
+        return Err(Problem::invalid(Vec::new()));
+    };
+    let mode = mode.unwrap_or(Mode::Silent);
+    Ok(StartRequest {
+        contact,
+        supervisor,
+        salesforce_user_id,
+        voice_call_id,
+        mode,
+        instance,
+    })
+}

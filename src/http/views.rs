@@ -1,0 +1,202 @@
+//! A supervision as the world sees it. Every member is always there; what is not known is null. "Accepted" (the state),
+//! "confirmed by the vendor" (the departure) and "recorded in Salesforce" (the recording) stand apart.
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use crate::domain::supervision::{AMAZON_CONNECT, Channel, State, Supervision};
+use crate::flows::query::{Recording, Stored};
+
+/// RFC 3339 UTC, always with milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rfc3339(Timestamp);
+
+impl Serialize for Rfc3339 {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&self.0.strftime("%Y-%m-%dT%H:%M:%S.%3fZ"))
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SupervisionView {
+    id: String,
+    origin: &'static str,
+    instance: String,
+    vendor: &'static str,
+    channel: Option<&'static str>,
+    contact_id: Option<String>,
+    leg_contact_id: Option<String>,
+    supervisor: SupervisorView,
+    voice_call_id: Option<String>,
+    mode: &'static str,
+    state: &'static str,
+    overdue: bool,
+    requested_at: Option<Rfc3339>,
+    joined_at: Option<Rfc3339>,
+    joined_uncertainty_ms: Option<i64>,
+    disconnect_requested_at: Option<Rfc3339>,
+    failure: Option<FailureView>,
+    departure: Option<DepartureView>,
+    recording: Option<RecordingView>,
+    next_action: Option<NextActionView>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SupervisorView {
+    connect_user_id: Option<String>,
+    username: Option<String>,
+    salesforce_user_id: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FailureView {
+    code: String,
+    detail: String,
+    at: Rfc3339,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DepartureView {
+    disconnected_at: Rfc3339,
+    uncertainty_ms: Option<i64>,
+    earliest: Option<Rfc3339>,
+    latest: Rfc3339,
+    vendor_timestamp: Option<Rfc3339>,
+    source: &'static str,
+    reason: &'static str,
+    customer_call_continued: Option<bool>,
+    conflicting: bool,
+    calibration: CalibrationView,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CalibrationView {
+    grade: String,
+    offset_ms: Option<i64>,
+    version: u32,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordingView {
+    state: &'static str,
+    version: u32,
+    recorded_version: u32,
+    object_name: Option<String>,
+    record_id: Option<String>,
+    recorded_at: Option<Rfc3339>,
+    attempts: u32,
+    last_error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NextActionView {
+    directive_id: String,
+    kind: &'static str,
+    supervision_id: String,
+    leg_contact_id: String,
+    contact_id: Option<String>,
+    controller_attached: bool,
+    instructions: String,
+    issued_at: Rfc3339,
+    expires_at: Rfc3339,
+    acknowledged: Option<&'static str>,
+}
+
+impl SupervisionView {
+    pub(super) fn of(stored: &Stored) -> Self {
+        let s = &stored.supervision;
+        Self {
+            id: s.id.to_string(),
+            origin: s.origin.as_str(),
+            instance: s.instance.to_string(),
+            vendor: AMAZON_CONNECT,
+            channel: s.channel.map(Channel::as_str),
+            contact_id: s.contact.as_ref().map(ToString::to_string),
+            leg_contact_id: s.leg.as_ref().map(ToString::to_string),
+            supervisor: SupervisorView {
+                connect_user_id: s.supervisor.connect_user_id.as_ref().map(ToString::to_string),
+                username: s.supervisor.username.clone(),
+                salesforce_user_id: s.supervisor.salesforce_user_id.clone(),
+            },
+            voice_call_id: s.voice_call_id.clone(),
+            mode: s.mode.as_str(),
+            state: s.state.as_str(),
+            overdue: s.overdue,
+            requested_at: s.requested_at.map(Rfc3339),
+            joined_at: s.joined.map(|j| Rfc3339(j.at)),
+            joined_uncertainty_ms: s.joined.and_then(|j| j.uncertainty_ms),
+            disconnect_requested_at: s.leave.as_ref().map(|l| Rfc3339(l.at)),
+            failure: s.failure.as_ref().map(|f| FailureView {
+                code: f.code.clone(),
+                detail: f.detail.clone(),
+                at: Rfc3339(f.at),
+            }),
+            departure: departure(s),
+            recording: stored.recording.as_ref().map(recording),
+            next_action: next_action(s),
+        }
+    }
+}
+
+fn departure(s: &Supervision) -> Option<DepartureView> {
+    let d = s.departure.as_ref()?;
+    Some(DepartureView {
+        disconnected_at: Rfc3339(d.disconnected_at),
+        uncertainty_ms: d.uncertainty_ms,
+        earliest: d.earliest.map(Rfc3339),
+        latest: Rfc3339(d.latest),
+        vendor_timestamp: d.vendor_timestamp.map(Rfc3339),
+        source: d.source.as_str(),
+        reason: d.reason.as_str(),
+        customer_call_continued: d.continuity.as_bool(),
+        conflicting: d.conflicting,
+        calibration: CalibrationView {
+            grade: d.grade.clone(),
+            offset_ms: d.offset_ms,
+            version: d.calibration_version,
+        },
+    })
+}
+
+fn recording(r: &Recording) -> RecordingView {
+    RecordingView {
+        state: r.state.as_str(),
+        version: r.version,
+        recorded_version: r.recorded_version,
+        object_name: r.object_name.clone(),
+        record_id: r.record_id.clone(),
+        recorded_at: r.recorded_at.map(Rfc3339),
+        attempts: r.attempts,
+        last_error: r.last_error.clone(),
+    }
+}
+
+/// What the browser, or else a person, is to do; only while the leave is under way.
+fn next_action(s: &Supervision) -> Option<NextActionView> {
+    let (State::Leaving, Some(directive), Some(leg)) = (s.state, &s.directive, &s.leg) else {
+        return None;
+    };
+    Some(NextActionView {
+        directive_id: directive.id.to_string(),
+        kind: "END_LEG_IN_CCP",
+        supervision_id: s.id.to_string(),
+        leg_contact_id: leg.to_string(),
+        contact_id: s.contact.as_ref().map(ToString::to_string),
+        // Nothing listens for directives yet but whoever reads this answer.
+        controller_attached: false,
+        instructions: "End the supervisor's own MONITOR contact (legContactId) in their Contact Control Panel, and no \
+                       other connection: the page that holds it calls destroy() on its agent connection; a person \
+                       chooses End call there."
+            .into(),
+        issued_at: Rfc3339(directive.issued_at),
+        expires_at: Rfc3339(directive.expires_at),
+        acknowledged: directive.answer.as_ref().map(|a| a.outcome.as_str()),
+    })
+}
