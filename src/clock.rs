@@ -18,7 +18,10 @@ impl SystemClock {
     /// Anchored now.
     #[allow(clippy::disallowed_methods, reason = "this is where the time comes from")]
     pub fn start() -> Self {
-        Self { wall: Timestamp::now(), since: Instant::now() }
+        Self {
+            wall: Timestamp::now(),
+            since: Instant::now(),
+        }
     }
 }
 

@@ -115,6 +115,35 @@ pub struct Settings {
     pub deliveries_in_flight: usize,
     /// How long things are kept.
     pub keep: Keep,
+    /// Waits of our own that no operator needs to set.
+    pub pace: Pace,
+}
+
+/// How patient the flows are before they act by themselves. [`Pace::default`] is what runs; tests run faster.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How soon after a join we look at the leg, if no event told us of it.
+    pub first_look: SignedDuration,
+    /// How soon a leave is looked at, if no event came.
+    pub leaving_first_look: SignedDuration,
+    /// How long an event may take after the browser's DONE before we look ourselves.
+    pub after_done: SignedDuration,
+    /// How long a leg that nobody explains waits: the answer that explains it may be on its way.
+    pub unexplained: SignedDuration,
+    /// How long the join's row waits for the news that the supervisor was connected, so that one write carries both.
+    pub join_row: SignedDuration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            first_look: SignedDuration::from_secs(5),
+            leaving_first_look: SignedDuration::from_secs(3),
+            after_done: SignedDuration::from_millis(1500),
+            unexplained: SignedDuration::from_secs(2),
+            join_row: SignedDuration::from_secs(1),
+        }
+    }
 }
 
 /// How long things are kept.

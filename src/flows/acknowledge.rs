@@ -75,7 +75,7 @@ impl Flows {
             if supervision.state == State::Leaving {
                 // DONE: the event is on its way, give it a moment. Gone already: there is nothing to wait for.
                 let patience = match answer.outcome {
-                    AckOutcome::Done => super::reconcile::AFTER_DONE,
+                    AckOutcome::Done => self.settings.pace.after_done,
                     _ => jiff::SignedDuration::ZERO,
                 };
                 supervision.next_check_at = Some(received_at + patience);

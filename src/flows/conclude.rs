@@ -19,9 +19,6 @@ use crate::ports::journal::{LegEvidence, Stored, UnexplainedLeg, Write};
 use crate::ports::{Change, Committed};
 use crate::timing::{Bracket, Stamp, Stream, estimate};
 
-/// How long a leg that nobody explains waits before it is looked into: the answer that explains it may be on its way.
-const UNEXPLAINED_GRACE: SignedDuration = SignedDuration::from_secs(2);
-
 /// What was observed of one leg at once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Observation {
@@ -192,7 +189,7 @@ impl Flows {
             unexplained: vec![UnexplainedLeg {
                 instance: instance.clone(),
                 leg: leg.to_owned(),
-                due_at: now + UNEXPLAINED_GRACE,
+                due_at: now + self.settings.pace.unexplained,
                 looks: 0,
             }],
             event: event.map(|id| (id, now)),
@@ -223,7 +220,7 @@ impl Flows {
         if let Some(joined) = self.joined(s, all)
             && s.note_joined(joined)
         {
-            row_due = Some(now + super::join::JOIN_ROW_GRACE);
+            row_due = Some(now + self.settings.pace.join_row);
         }
         let Some(departure) = self.departure(s, all) else {
             return row_due;

@@ -92,7 +92,7 @@ impl Flows {
     /// ended by its browser, is one transaction.
     pub(super) fn prepare_leave(&self, supervision: &mut Supervision) {
         let now = self.now();
-        supervision.next_check_at = Some(now + super::reconcile::LEAVING_FIRST_LOOK);
+        supervision.next_check_at = Some(now + self.settings.pace.leaving_first_look);
         let Some(channel) = supervision.channel else { return };
         let way = self
             .instance(&supervision.instance)

@@ -6,7 +6,6 @@
 //! [`crate::domain::interlock::LegId`].
 
 use super::conclude::Observation;
-use super::join::FIRST_LOOK;
 use super::retry::Backoff;
 use super::{FlowError, Flows};
 use crate::domain::ids::UserId;
@@ -17,8 +16,6 @@ use crate::ports::{Change, Committed, JournalError, Priority, VendorError};
 
 /// How often a leg the vendor does not know is looked for before it is forgotten.
 const LOOKS: u32 = 6;
-/// How long to wait while a join of the same supervisor is unanswered: its answer may explain the leg.
-const WHILE_JOINING: jiff::SignedDuration = jiff::SignedDuration::from_secs(2);
 
 impl Flows {
     /// Looks into one leg that no supervision explains.
@@ -56,7 +53,7 @@ impl Flows {
             && self.join_pending_for(&leg.instance, user, now).await?
         {
             let again = UnexplainedLeg {
-                due_at: now + WHILE_JOINING,
+                due_at: now + self.settings.pace.unexplained,
                 looks: leg.looks + 1,
                 ..leg.clone()
             };
@@ -83,13 +80,13 @@ impl Flows {
             contact,
             supervisor,
             seen.channel,
-            now + FIRST_LOOK,
+            now + self.settings.pace.first_look,
         );
         let supervision_id = new.id;
         let change = Change {
             supervision: Some(Write::Insert(Box::new(new))),
             explained: vec![(leg.instance.clone(), leg.leg.clone())],
-            deliver_at: Some(now + super::join::JOIN_ROW_GRACE),
+            deliver_at: Some(now + self.settings.pace.join_row),
             audit: vec![self.audit_own("supervision.observed", supervision_id, format!("leg {}", leg.leg))],
             ..Change::default()
         };
@@ -110,8 +107,9 @@ impl Flows {
             tracing::warn!(leg_contact_id = %leg.leg, code = error.code, "gave up looking into leg {}", leg.leg);
             return Ok(self.forget(leg).await?);
         }
-        let wait = jiff::SignedDuration::try_from(Backoff::LOOK.wait(leg.looks)).unwrap_or(WHILE_JOINING);
-        let due_at = self.now() + wait.max(WHILE_JOINING);
+        let wait =
+            jiff::SignedDuration::try_from(Backoff::LOOK.wait(leg.looks)).unwrap_or(self.settings.pace.unexplained);
+        let due_at = self.now() + wait.max(self.settings.pace.unexplained);
         let again = UnexplainedLeg {
             due_at,
             looks: leg.looks.saturating_add(1),

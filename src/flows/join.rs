@@ -17,10 +17,6 @@ use crate::ports::journal::{Stored, Write};
 use crate::ports::telephony::{MonitorCall, UserContact};
 use crate::ports::{Admission, Change, Committed, JournalError, Priority, VendorError};
 
-/// How soon after a join we look at the leg, if no event told us of it.
-pub(super) const FIRST_LOOK: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
-/// How long the join's row waits: long enough for the news that the supervisor was connected to share the write.
-pub(super) const JOIN_ROW_GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
 /// How often we look for a leg that may exist.
 const LOOKS: u32 = 8;
 
@@ -212,7 +208,12 @@ impl Flows {
             };
             let now = self.now();
             if supervision
-                .leg_given(leg.clone(), now, now + FIRST_LOOK, self.leave_times())
+                .leg_given(
+                    leg.clone(),
+                    now,
+                    now + self.settings.pace.first_look,
+                    self.leave_times(),
+                )
                 .is_err()
             {
                 return Ok(());
@@ -220,7 +221,7 @@ impl Flows {
             let (instance, state) = (supervision.instance.clone(), supervision.state);
             let change = Change {
                 explained: vec![(instance.clone(), leg.to_string())],
-                deliver_at: Some(now + JOIN_ROW_GRACE),
+                deliver_at: Some(now + self.settings.pace.join_row),
                 audit: vec![self.audit_own("leg.given", id, format!("leg {leg}"))],
                 supervision: Some(Write::Update(Box::new(supervision), revision)),
                 ..Change::default()

@@ -166,7 +166,7 @@ impl Flows {
                 return Ok(());
             }
             change_it(self, &mut supervision);
-            supervision.next_check_at = Some(self.now() + super::reconcile::LEAVING_FIRST_LOOK);
+            supervision.next_check_at = Some(self.now() + self.settings.pace.leaving_first_look);
             let change = Change {
                 supervision: Some(Write::Update(Box::new(supervision), revision)),
                 audit: vec![self.audit_own(action, id, why)],

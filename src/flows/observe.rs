@@ -75,7 +75,7 @@ impl Flows {
                 }
                 s.contact_ended = true;
                 // The leg's own event is likely on its way: a moment's patience may save a call.
-                let soon = self.now() + super::reconcile::AFTER_DONE;
+                let soon = self.now() + self.settings.pace.after_done;
                 s.next_check_at = s.leg.as_ref().map(|_| s.next_check_at.map_or(soon, |t| t.min(soon)));
                 let change = Change {
                     supervision: Some(Write::Update(Box::new(s), revision)),

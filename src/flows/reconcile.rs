@@ -21,10 +21,6 @@ use crate::domain::supervision::{State, Supervision};
 use crate::ports::journal::{Retention, Stored, Write};
 use crate::ports::{Change, Committed, Priority, VendorError};
 
-/// When a leave is first looked at, if no event came.
-pub(super) const LEAVING_FIRST_LOOK: SignedDuration = SignedDuration::from_secs(3);
-/// How long an event may take after the browser's DONE before we look ourselves.
-pub(super) const AFTER_DONE: SignedDuration = SignedDuration::from_millis(1500);
 /// Looks at a time.
 const LOOKS_AT_A_TIME: usize = 8;
 /// How many due ones are read at once.
