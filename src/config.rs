@@ -1,1 +1,107 @@
-//! (being built)
+//! Configuration: a TOML file, every value of which an environment variable may override
+//! (`SIDEDOOR__SECTION__KEY`). Everything wrong is reported at once, each with the setting's name and a remedy; a secret
+//! never stands in a message or a debug print.
+//!
+//! `docs/configuration.md` has every setting; a test compares it with [`reader::Reader`]'s list of what was asked for.
+
+mod auth;
+mod connect;
+mod reader;
+mod salesforce;
+mod sections;
+
+use std::fmt;
+use std::path::Path;
+
+pub use auth::{ApiKeyConfig, AuthConfig};
+pub use connect::{ConnectConfig, InstanceConfig, LegEndConfig, QuotaConfig, Rate};
+pub use reader::Reader;
+pub use salesforce::{FieldNames, SalesforceConfig};
+pub use sections::{
+    ClockConfig, HttpConfig, LogFormat, RetentionConfig, StoreConfig, SupervisionConfig, TelemetryConfig,
+};
+
+/// What is wrong with one setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Its dotted name, and the environment variable it came from if it did.
+    pub setting: String,
+    /// What is wrong. Never quotes a secret.
+    pub problem: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Everything that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "the configuration has {} problem(s):", self.0.len())?;
+        for e in &self.0 {
+            writeln!(f, "  {}: {}\n      → {}", e.setting, e.problem, e.remedy)?;
+        }
+        Ok(())
+    }
+}
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The front door.
+    pub http: HttpConfig,
+    /// The journal.
+    pub store: StoreConfig,
+    /// Amazon Connect.
+    pub connect: ConnectConfig,
+    /// Salesforce; `None` when delivery is switched off.
+    pub salesforce: Option<SalesforceConfig>,
+    /// Who may call.
+    pub auth: AuthConfig,
+    /// The supervisions' times.
+    pub supervision: SupervisionConfig,
+    /// Our own clock.
+    pub clock: ClockConfig,
+    /// How long things are kept.
+    pub retention: RetentionConfig,
+    /// Logs.
+    pub telemetry: TelemetryConfig,
+}
+
+impl Config {
+    /// Reads the file at `path` (if any) with the overrides of `env`.
+    ///
+    /// # Errors
+    /// Every problem there is, at once.
+    pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader::open(path, env)?;
+        let http = HttpConfig::read(&mut reader);
+        let auth = AuthConfig::read(&mut reader);
+        if auth.api_keys.is_empty() && !http.listen.ip().is_loopback() {
+            reader.problem(
+                "auth.api_keys",
+                format!(
+                    "no key is configured, and http.listen = {} is not a loopback address",
+                    http.listen
+                ),
+                "configure at least one [[auth.api_keys]], or listen on 127.0.0.1",
+            );
+        }
+        let config = Self {
+            store: StoreConfig::read(&mut reader),
+            connect: ConnectConfig::read(&mut reader),
+            salesforce: SalesforceConfig::read(&mut reader),
+            supervision: SupervisionConfig::read(&mut reader),
+            clock: ClockConfig::read(&mut reader),
+            retention: RetentionConfig::read(&mut reader),
+            telemetry: TelemetryConfig::read(&mut reader),
+            http,
+            auth,
+        };
+        reader.finish().map(|()| config)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! `[auth]`: who may call. Secrets are hashed here; nothing but hashes goes further.
+
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+use super::Reader;
+use crate::domain::authority::Scope;
+use crate::domain::ids::UserId;
+
+/// The shortest secret taken: 16 characters of a random key are beyond guessing over HTTP.
+const SHORTEST_SECRET: usize = 16;
+
+/// `[auth]`
+#[derive(Debug, Clone)]
+pub struct AuthConfig {
+    /// `[[auth.api_keys]]`
+    pub api_keys: Vec<ApiKeyConfig>,
+}
+
+/// One API key.
+#[derive(Clone)]
+pub struct ApiKeyConfig {
+    /// The caller's name in the audit.
+    pub name: String,
+    /// SHA-256 of the secret.
+    pub sha256: [u8; 32],
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// The supervisor it names, for the scope `supervise`.
+    pub supervisor: Option<UserId>,
+}
+
+impl std::fmt::Debug for ApiKeyConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiKeyConfig")
+            .field("name", &self.name)
+            .field("scopes", &self.scopes)
+            .field("supervisor", &self.supervisor)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AuthConfig {
+    pub(super) fn read(r: &mut Reader) -> Self {
+        r.not_yet("auth.issuers");
+        let api_keys: Vec<_> = (0..r.count("auth.api_keys"))
+            .filter_map(|i| ApiKeyConfig::read(r, i))
+            .collect();
+        for (i, key) in api_keys.iter().enumerate() {
+            if api_keys[..i].iter().any(|other| other.name == key.name) {
+                r.problem(
+                    "auth.api_keys",
+                    format!("two keys are named {:?}", key.name),
+                    "give each its own name",
+                );
+            }
+        }
+        Self { api_keys }
+    }
+}
+
+impl ApiKeyConfig {
+    fn read(r: &mut Reader, index: usize) -> Option<Self> {
+        let at = |key: &str| format!("auth.api_keys.{index}.{key}");
+        let name = r.required(&at("name"), "name the key; the audit calls its holder so", |text| {
+            let plain = text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+            if plain && (1..=64).contains(&text.len()) {
+                Ok(text.to_owned())
+            } else {
+                Err("use 1 to 64 letters, digits, '.', '_' or '-'".into())
+            }
+        });
+        let sha256 = read_hash(r, &at("secret"), &at("sha256"));
+        let words = r.list(&at("scopes"));
+        let scopes: Vec<Scope> = words.iter().filter_map(|word| Scope::parse(word)).collect();
+        if scopes.is_empty() || scopes.len() != words.len() {
+            let known: Vec<_> = Scope::ALL.iter().map(|s| s.as_str()).collect();
+            let remedy = format!("give at least one of {}", known.join(", "));
+            r.problem(&at("scopes"), "are missing or not all known", remedy);
+        }
+        let supervisor = r.text_as(&at("supervisor"), |text| UserId::parse(text).map_err(|e| e.to_string()));
+        if scopes.contains(&Scope::Supervise) != supervisor.is_some() {
+            let problem = "goes with the scope supervise, and only with it";
+            r.problem(
+                &at("supervisor"),
+                problem,
+                "name the supervisor's Connect user id, or use supervise:any",
+            );
+        }
+        Some(Self {
+            name: name?,
+            sha256: sha256?,
+            scopes,
+            supervisor,
+        })
+    }
+}
+
+fn read_hash(r: &mut Reader, secret_setting: &str, hash_setting: &str) -> Option<[u8; 32]> {
+    let secret = r.secret(secret_setting);
+    let hash = r.text(hash_setting);
+    match (secret, hash) {
+        (Some(secret), None) if secret.expose_secret().len() < SHORTEST_SECRET => {
+            let problem = format!("is shorter than {SHORTEST_SECRET} characters");
+            r.problem(secret_setting, problem, "make one with: openssl rand -hex 24");
+            None
+        }
+        (Some(secret), None) => Some(Sha256::digest(secret.expose_secret()).into()),
+        (None, Some(hash)) => {
+            let bytes = hex::decode(&hash)
+                .ok()
+                .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+            if bytes.is_none() {
+                let remedy = "make it with: printf %s \"$KEY\" | sha256sum";
+                r.problem(hash_setting, "is not a SHA-256 in 64 hex digits", remedy);
+            }
+            bytes
+        }
+        (Some(_), Some(_)) => {
+            r.problem(secret_setting, "is given beside sha256", "keep one of the two");
+            None
+        }
+        (None, None) => {
+            r.problem(secret_setting, "is missing", "give secret, secret_file or sha256");
+            None
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The small sections: front door, journal, times, clock, retention, logs.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Reader;
+
+/// `[http]`
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How long an answer may take before it becomes "accepted". Lightning gives up at 10 s, so at most 8 s.
+    pub answer_within: Duration,
+    /// The largest body taken, bytes.
+    pub max_body_bytes: usize,
+    /// Requests at a time.
+    pub max_in_flight: usize,
+    /// How long a soft stop waits for what is under way.
+    pub drain: Duration,
+}
+
+impl HttpConfig {
+    pub(super) fn read(r: &mut Reader) -> Self {
+        let default = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let listen = r.text_as("http.listen", |text| {
+            text.parse()
+                .map_err(|_| "write an address and a port, such as 127.0.0.1:8080".to_owned())
+        });
+        Self {
+            listen: listen.unwrap_or(default),
+            answer_within: r.millis("http.answer_within_ms", 7000, 100, 8000),
+            max_body_bytes: r.number("http.max_body_bytes", 65_536, 1024, 1_048_576),
+            max_in_flight: r.number("http.max_in_flight", 1024, 1, 100_000),
+            drain: r.seconds("http.drain_s", 30, 0, 300),
+        }
+    }
+}
+
+/// `[store]`
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// The journal: `sqlite://<path>`.
+    pub url: String,
+}
+
+impl StoreConfig {
+    pub(super) fn read(r: &mut Reader) -> Self {
+        let default = "sqlite://sidedoor.db".to_owned();
+        let url = r.text("store.url").unwrap_or_else(|| default.clone());
+        // A URL of a server may hold a password: none is quoted.
+        if url.starts_with("postgres") {
+            r.problem(
+                "store.url",
+                "PostgreSQL is not supported in this version",
+                "use sqlite://<path>",
+            );
+        } else if url.contains(":memory:") || url.contains("mode=memory") {
+            let problem = "a database in memory would lose what was accepted";
+            r.problem("store.url", problem, "name a file: sqlite://<path>");
+        } else if url.strip_prefix("sqlite://").is_none_or(str::is_empty) {
+            r.problem(
+                "store.url",
+                "is not a journal's URL",
+                "use sqlite://<path>, such as sqlite://sidedoor.db",
+            );
+        } else {
+            return Self { url };
+        }
+        Self { url: default }
+    }
+}
+
+/// `[supervision]`
+#[derive(Debug, Clone)]
+pub struct SupervisionConfig {
+    /// After this long a join is never sent again.
+    pub join_ttl: Duration,
+    /// How long evidence of a leave may take before it is overdue.
+    pub leave_deadline: Duration,
+    /// How long a directive is good.
+    pub directive_ttl: Duration,
+    /// How often an idle supervision is looked at.
+    pub idle_poll: Duration,
+    /// How long a departure's row waits for the after-check.
+    pub after_check_grace: Duration,
+    /// How old a poll's answer may be at the vendor.
+    pub poll_staleness: Duration,
+}
+
+impl SupervisionConfig {
+    pub(super) fn read(r: &mut Reader) -> Self {
+        Self {
+            join_ttl: r.seconds("supervision.join_ttl_s", 30, 1, 300),
+            leave_deadline: r.seconds("supervision.leave_deadline_s", 15, 1, 3600),
+            directive_ttl: r.seconds("supervision.directive_ttl_s", 300, 5, 86_400),
+            idle_poll: r.seconds("supervision.idle_poll_s", 60, 5, 3600),
+            after_check_grace: r.millis("supervision.after_check_grace_ms", 400, 0, 10_000),
+            poll_staleness: r.millis("supervision.poll_staleness_ms", 2000, 0, 60_000),
+        }
+    }
+}
+
+/// `[clock]`
+#[derive(Debug, Clone)]
+pub struct ClockConfig {
+    /// The greatest error of this machine's clock.
+    pub max_error: Duration,
+}
+
+impl ClockConfig {
+    pub(super) fn read(r: &mut Reader) -> Self {
+        Self {
+            max_error: r.millis("clock.max_error_ms", 50, 0, 60_000),
+        }
+    }
+}
+
+/// `[retention]`
+#[derive(Debug, Clone)]
+pub struct RetentionConfig {
+    /// Idempotency keys and their answers.
+    pub idempotency: Duration,
+    /// Evidence and ids of seen events.
+    pub evidence: Duration,
+    /// Finished supervisions.
+    pub supervisions: Duration,
+}
+
+impl RetentionConfig {
+    pub(super) fn read(r: &mut Reader) -> Self {
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        Self {
+            idempotency: Duration::from_secs(3600 * r.number("retention.idempotency_h", 24_u64, 1, 720)),
+            evidence: days(r.number("retention.evidence_days", 30, 1, 3650)),
+            supervisions: days(r.number("retention.supervisions_days", 400, 1, 36_500)),
+        }
+    }
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone)]
+pub struct TelemetryConfig {
+    /// How.
+    pub log_format: LogFormat,
+    /// What: a filter of tracing-subscriber, such as `info` or `sidedoor=debug,warn`.
+    pub log_filter: String,
+}
+
+impl TelemetryConfig {
+    pub(super) fn read(r: &mut Reader) -> Self {
+        let words = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let filter = r.text_as("telemetry.log_filter", |text| {
+            let good = tracing_subscriber::EnvFilter::try_new(text).is_ok();
+            if good {
+                Ok(text.to_owned())
+            } else {
+                Err("write a filter such as info or sidedoor=debug,warn".into())
+            }
+        });
+        Self {
+            log_format: r.word("telemetry.log_format", &words, LogFormat::Text),
+            log_filter: filter.unwrap_or_else(|| "info".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+use std::io::Write;
+
+use super::*;
+
+const GOOD: &str = r#"
+[connect.instances.main]
+instance_id = "11111111-2222-3333-4444-555555555555"
+region = "us-west-2"
+[salesforce]
+login_url = "https://acme.my.salesforce.com"
+client_id = "id"
+client_secret = "the-client-secret"
+[[auth.api_keys]]
+name = "lightning"
+secret = "a-long-enough-secret"
+scopes = ["supervise:any"]
+"#;
+
+fn load_with(toml: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(toml.as_bytes()).expect("written");
+    Config::load(
+        Some(file.path()),
+        env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
+    )
+}
+
+fn problems(toml: &str, env: &[(&str, &str)]) -> Vec<ConfigError> {
+    load_with(toml, env).expect_err("refused").0
+}
+
+#[test]
+fn defaults_are_those_documented() {
+    let config = load_with(GOOD, &[]).expect("good");
+    assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.supervision.join_ttl.as_secs(), 30);
+    assert_eq!(
+        config.connect.default_instance.map(|n| n.to_string()).as_deref(),
+        Some("main")
+    );
+    assert_eq!(config.connect.quotas["default"].rate("MonitorContact"), Rate::DEFAULT);
+    assert_eq!(config.salesforce.expect("on").fields, FieldNames::default());
+}
+
+#[test]
+fn the_environment_overrides_and_is_named_in_errors() {
+    let config = load_with(
+        GOOD,
+        &[
+            ("SIDEDOOR__HTTP__LISTEN", "127.0.0.1:9999"),
+            ("SIDEDOOR__CONNECT__INSTANCES__MAIN__REGION", "eu-central-1"),
+            ("SIDEDOOR__CONNECT__QUOTAS__DEFAULT__MONITORCONTACT__PER_SECOND", "7.5"),
+            ("SIDEDOOR__AUTH__API_KEYS__0__NAME", "renamed"),
+            ("OTHER", "ignored"),
+        ],
+    )
+    .expect("good");
+    assert_eq!(config.http.listen.port(), 9999);
+    assert_eq!(
+        config.connect.instances.values().next().expect("one").region,
+        "eu-central-1"
+    );
+    assert!((config.connect.quotas["default"].rate("MonitorContact").per_second - 7.5).abs() < f64::EPSILON);
+    assert_eq!(config.auth.api_keys[0].name, "renamed");
+    let wrong = problems(GOOD, &[("SIDEDOOR__HTTP__LISTEN", "nowhere")]);
+    assert!(wrong[0].setting.contains("SIDEDOOR__HTTP__LISTEN"), "{wrong:?}");
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_a_remedy() {
+    let wrong = problems(
+        r#"
+[http]
+listen = "everywhere"
+answer_within_ms = 9000
+lisen = "x"
+[store]
+url = "sqlite::memory:"
+[connect.instances.main]
+region = "Oregon"
+quota = "nope"
+[salesforce]
+login_url = "http://acme.example"
+grant = "password"
+object = "no such name!"
+[[auth.api_keys]]
+name = "k"
+secret = "short"
+scopes = ["everything"]
+"#,
+        &[],
+    );
+    let named: Vec<&str> = wrong.iter().map(|e| e.setting.as_str()).collect();
+    for setting in [
+        "http.listen",
+        "http.answer_within_ms",
+        "http.lisen",
+        "store.url",
+        "connect.instances.main.instance_id",
+        "connect.instances.main.region",
+        "connect.instances.main.quota",
+        "salesforce.login_url",
+        "salesforce.grant",
+        "salesforce.object",
+        "salesforce.client_id",
+        "salesforce.client_secret",
+        "auth.api_keys.0.secret",
+        "auth.api_keys.0.scopes",
+    ] {
+        assert!(named.contains(&setting), "{setting} is not among {named:?}");
+    }
+    assert!(wrong.iter().all(|e| !e.remedy.is_empty()));
+    let misspelt = wrong.iter().find(|e| e.setting == "http.lisen").expect("told");
+    assert_eq!(misspelt.remedy, "did you mean http.listen?");
+}
+
+#[test]
+fn an_empty_configuration_says_what_is_needed() {
+    let wrong = Config::load(None, []).expect_err("refused");
+    assert!(wrong.to_string().contains("connect.instances") && wrong.to_string().contains("salesforce.login_url"));
+}
+
+#[test]
+fn open_to_the_world_needs_a_key() {
+    let without_key = GOOD.split("[[auth").next().expect("a part");
+    assert!(load_with(without_key, &[]).is_ok(), "loopback needs none");
+    let wrong = problems(without_key, &[("SIDEDOOR__HTTP__LISTEN", "0.0.0.0:8080")]);
+    assert_eq!(wrong.len(), 1);
+    assert_eq!(wrong[0].setting, "auth.api_keys");
+}
+
+#[test]
+fn no_secret_is_ever_printed() {
+    let config = load_with(GOOD, &[]).expect("good");
+    let printed = format!("{config:?}");
+    for secret in ["the-client-secret", "a-long-enough-secret"] {
+        assert!(!printed.contains(secret));
+    }
+    let wrong = problems(
+        &GOOD.replace("secret = \"a-long", "sha256 = \"abc\"\nsecret = \"a-long"),
+        &[("SIDEDOOR__STORE__URL", "postgres://user:hunter2@db/x")],
+    );
+    let told = format!("{} {wrong:?}", ConfigErrors(wrong.clone()));
+    for secret in ["hunter2", "a-long-enough-secret", "the-client-secret"] {
+        assert!(!told.contains(secret), "{told}");
+    }
+    let broken = load_with("[salesforce]\nclient_secret = \"oops-unquoted\" trailing", &[]).expect_err("refused");
+    assert!(!broken.to_string().contains("oops-unquoted"), "{broken}");
+}
+
+#[test]
+fn secrets_come_from_files_too() {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(b"from-a-file-with-newline\n").expect("written");
+    let path = file.path().display().to_string();
+    let toml = GOOD.replace(
+        "client_secret = \"the-client-secret\"",
+        &format!("client_secret_file = \"{path}\""),
+    );
+    let config = load_with(&toml, &[]).expect("good");
+    let secret = config.salesforce.expect("on").client_secret;
+    assert_eq!(
+        secrecy::ExposeSecret::expose_secret(&secret),
+        "from-a-file-with-newline"
+    );
+    let both = problems(&toml, &[("SIDEDOOR__SALESFORCE__CLIENT_SECRET", "and-again")]);
+    assert!(both[0].problem.contains("twice"), "{both:?}");
+    let gone = problems(&toml.replace(&path, "/nonexistent/secret"), &[]);
+    assert!(gone[0].setting.contains("client_secret_file"), "{gone:?}");
+}
+
+#[test]
+fn what_is_not_there_yet_is_said_to_be_so() {
+    let more = "\n[[auth.issuers]]\nissuer = \"x\"\n";
+    let wrong = problems(&format!("{GOOD}{more}"), &[("SIDEDOOR__STORE__URL", "postgres://db/x")]);
+    assert_eq!(wrong.len(), 2, "{wrong:?}");
+    assert!(
+        wrong
+            .iter()
+            .all(|e| e.problem.contains("not supported in this version"))
+    );
+}
+
+#[test]
+fn the_documentation_lists_every_setting_and_no_other() {
+    let mut reader =
+        Reader::open(None, [("SIDEDOOR__AUTH__API_KEYS__0__NAME".to_owned(), "x".to_owned())]).expect("read");
+    for key in ["instances.main.region", "quotas.default.monitorcontact.burst"] {
+        let name = format!("SIDEDOOR__CONNECT__{}", key.to_uppercase().replace('.', "__"));
+        let mut more = Reader::open(
+            None,
+            [
+                (name, "1".to_owned()),
+                ("SIDEDOOR__AUTH__API_KEYS__0__NAME".to_owned(), "x".to_owned()),
+            ],
+        )
+        .expect("read");
+        AuthConfig::read(&mut more);
+        ConnectConfig::read(&mut more);
+        let asked: Vec<String> = more.asked().map(ToOwned::to_owned).collect();
+        asked.iter().for_each(|setting| reader.pass_over(setting));
+    }
+    HttpConfig::read(&mut reader);
+    StoreConfig::read(&mut reader);
+    SalesforceConfig::read(&mut reader);
+    SupervisionConfig::read(&mut reader);
+    ClockConfig::read(&mut reader);
+    RetentionConfig::read(&mut reader);
+    TelemetryConfig::read(&mut reader);
+    let general = |setting: &str| {
+        setting
+            .replace("auth.api_keys.0.", "auth.api_keys[].")
+            .replace("instances.main", "instances.<name>")
+            .replace("quotas.default.monitorcontact", "quotas.<name>.<Operation>")
+            .replace("quotas.default", "quotas.<name>")
+    };
+    let known: std::collections::BTreeSet<String> = reader.asked().map(general).collect();
+    let documented: std::collections::BTreeSet<String> = include_str!("../../docs/configuration.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next().map(ToOwned::to_owned))
+        .collect();
+    assert_eq!(documented, known);
+}
