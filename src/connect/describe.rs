@@ -1,0 +1,60 @@
+//! A DescribeContact answer, in our words.
+
+use aws_sdk_connect::types::{AgentInfo, Contact};
+use aws_smithy_types::DateTime;
+use jiff::Timestamp;
+
+use crate::domain::interlock::ContactSeen;
+use crate::domain::supervision::Channel;
+
+/// What the rules need of it; customer data stays behind.
+pub(super) fn seen(contact: &Contact) -> ContactSeen {
+    let id = contact.id().unwrap_or_default().to_owned();
+    let mut related: Vec<String> = Vec::new();
+    // Which of these links a leg to its contact is not documented; likeliest first.
+    for other in [
+        contact.related_contact_id(),
+        contact.initial_contact_id(),
+        contact.previous_contact_id(),
+    ] {
+        if let Some(other) = other.filter(|o| !o.is_empty() && *o != id)
+            && !related.iter().any(|r| r == other)
+        {
+            related.push(other.to_owned());
+        }
+    }
+    let agent = contact.agent_info();
+    ContactSeen {
+        related,
+        initiation_method: contact
+            .initiation_method()
+            .map(|m| m.as_str().to_ascii_uppercase())
+            .unwrap_or_default(),
+        channel: contact.channel().and_then(|c| Channel::parse(c.as_str())),
+        agent: agent.and_then(AgentInfo::id).map(ToOwned::to_owned),
+        initiated_at: contact.initiation_timestamp().and_then(moment),
+        connected_at: agent.and_then(connected_at),
+        disconnected_at: contact.disconnect_timestamp().and_then(moment),
+        disconnect_reason: contact.disconnect_reason().map(|r| r.chars().take(64).collect()),
+        has_successor: !contact.next_contacts().is_empty(),
+        id,
+    }
+}
+
+/// When the supervisor was connected. `StateTransitions` are documented "for a supervisor", with states named
+/// CONNECTED in one place and SILENT_MONITOR or BARGE in another: the first that is not INITIAL counts.
+fn connected_at(agent: &AgentInfo) -> Option<Timestamp> {
+    let by_stamp = agent.connected_to_agent_timestamp().and_then(moment);
+    by_stamp.or_else(|| {
+        let live = agent
+            .state_transitions()
+            .iter()
+            .filter(|t| t.state().is_some_and(|s| s.as_str() != "INITIAL"));
+        live.filter_map(|t| t.state_start_timestamp().and_then(moment)).min()
+    })
+}
+
+/// The vendor's epoch seconds, perhaps with a fraction, in ms.
+fn moment(at: &DateTime) -> Option<Timestamp> {
+    at.to_millis().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok())
+}
