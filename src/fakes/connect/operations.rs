@@ -1,0 +1,207 @@
+//! The vendor's operations, as rules on the [`World`]. Shapes are those of botocore's model of `connect` 2017-08-08.
+
+use serde_json::{Value, json};
+
+use super::world::{ApiError, Contact, World};
+use super::{INSTANCE, REGION, StopVoiceLeg};
+
+type Answer = Result<Value, ApiError>;
+
+fn invalid(message: &str) -> ApiError {
+    ApiError::new(400, "InvalidRequestException", message)
+}
+
+fn text<'v>(body: &'v Value, name: &str, longest: usize) -> Result<&'v str, ApiError> {
+    let bad = || {
+        invalid(&format!(
+            "1 validation error detected: Value at '{name}' failed to satisfy constraint"
+        ))
+    };
+    body.get(name)
+        .and_then(Value::as_str)
+        .filter(|t| (1..=longest).contains(&t.len()))
+        .ok_or_else(bad)
+}
+
+pub(super) fn instance(id: &str) -> Result<(), ApiError> {
+    if id == INSTANCE {
+        Ok(())
+    } else {
+        Err(ApiError::new(404, "ResourceNotFoundException", "Instance not found"))
+    }
+}
+
+/// `POST /contact/monitor`. The second value is the leg, if this call made one.
+pub(super) fn monitor(world: &mut World, body: &Value) -> Result<(Value, Option<String>), ApiError> {
+    instance(text(body, "InstanceId", 100)?)?;
+    let (contact, user) = (text(body, "ContactId", 256)?, text(body, "UserId", 256)?);
+    let capabilities = body
+        .get("AllowedMonitorCapabilities")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let known = |c: &Value| matches!(c.as_str(), Some("SILENT_MONITOR" | "BARGE"));
+    if capabilities.len() > 2 || !capabilities.iter().all(known) {
+        return Err(invalid("One or more of the input parameters are invalid"));
+    }
+    let token = body.get("ClientToken").and_then(Value::as_str);
+    if token.is_some_and(|t| t.len() > 500) {
+        return Err(invalid("ClientToken is too long"));
+    }
+    let used_with = json!([contact, user, capabilities]).to_string();
+    let answer = |leg: &str| {
+        let arn = format!("arn:aws:connect:{REGION}:111122223333:instance/{INSTANCE}/contact/{leg}");
+        json!({"ContactId": leg, "ContactArn": arn})
+    };
+    if let Some((before, leg)) = token.and_then(|t| world.tokens.get(t)) {
+        if *before != used_with {
+            let message = "The client token was used with other parameters";
+            return Err(ApiError::new(409, "IdempotencyException", message));
+        }
+        return Ok((answer(leg), None));
+    }
+    let leg = world.begin_leg(contact, user, true)?;
+    if let Some(token) = token {
+        world.tokens.insert(token.to_owned(), (used_with, leg.clone()));
+    }
+    Ok((answer(&leg), Some(leg)))
+}
+
+/// `POST /contact/stop`. **With a customer's contact it really ends the customer's call**: that is the accident Sidedoor
+/// exists to make impossible, so the fake makes it possible.
+pub(super) fn stop(world: &mut World, body: &Value) -> Answer {
+    instance(text(body, "InstanceId", 100)?)?;
+    let id = text(body, "ContactId", 256)?.to_owned();
+    let gone = || {
+        ApiError::new(
+            410,
+            "ContactNotFoundException",
+            "The contact with the specified ID is not active",
+        )
+    };
+    let contact = world.contacts.get(&id).ok_or_else(gone)?;
+    if contact.ended.is_some() {
+        return Err(gone());
+    }
+    if contact.method == "MONITOR" && contact.channel == "VOICE" {
+        return match world.settings.stop_voice_leg {
+            StopVoiceLeg::Refuse400 => Err(invalid("StopContact does not work for contacts initiated by MONITOR")),
+            StopVoiceLeg::Gone410 => Err(gone()),
+            StopVoiceLeg::AcceptAndIgnore => Ok(json!({})),
+        };
+    }
+    world.end(&id, "StopContact", "API");
+    Ok(json!({}))
+}
+
+/// `GET /contacts/{InstanceId}/{ContactId}`.
+pub(super) fn describe(world: &World, id: &str) -> Answer {
+    let not_found = || ApiError::new(404, "ResourceNotFoundException", "Contact not found");
+    let c = world.contacts.get(id).ok_or_else(not_found)?;
+    let stamp = |at| epoch_seconds(world.stamp(at).as_millisecond());
+    let mut contact = json!({
+        "Arn": format!("arn:aws:connect:{REGION}:111122223333:instance/{INSTANCE}/contact/{}", c.id),
+        "Id": c.id,
+        "InitiationMethod": c.method,
+        "Channel": c.channel,
+        "InitiationTimestamp": stamp(c.begun),
+        "LastUpdateTimestamp": stamp(c.ended.as_ref().map_or(c.begun, |(at, _)| *at)),
+    });
+    if let Some((field, supervised)) = world.link(c) {
+        contact[field] = json!(supervised);
+    }
+    let mut agent = json!({"Id": c.user});
+    if let Some(at) = c.connected {
+        agent["ConnectedToAgentTimestamp"] = stamp(at);
+        if c.method == "MONITOR" {
+            let mut state = json!({"State": "SILENT_MONITOR", "StateStartTimestamp": stamp(at)});
+            if let Some((end, _)) = &c.ended {
+                state["StateEndTimestamp"] = stamp(*end);
+            }
+            agent["StateTransitions"] = json!([state]);
+        }
+    }
+    contact["AgentInfo"] = agent;
+    if let Some((at, reason)) = &c.ended {
+        contact["DisconnectTimestamp"] = stamp(*at);
+        contact["DisconnectReason"] = json!(reason);
+    }
+    Ok(json!({"Contact": contact}))
+}
+
+/// `POST /metrics/userdata/{InstanceId}`.
+pub(super) fn user_data(world: &World, body: &Value) -> Answer {
+    let agents = body
+        .pointer("/Filters/Agents")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    if agents.is_empty() || agents.len() > 100 {
+        return Err(ApiError::new(
+            400,
+            "InvalidParameterException",
+            "Agents must have 1 to 100 members",
+        ));
+    }
+    let most = body
+        .get("MaxResults")
+        .and_then(Value::as_u64)
+        .unwrap_or(100)
+        .clamp(1, 100);
+    let begin: usize = body
+        .get("NextToken")
+        .and_then(Value::as_str)
+        .map_or(Some(0), |t| t.parse().ok())
+        .ok_or_else(|| ApiError::new(400, "InvalidParameterException", "NextToken is not one of ours"))?;
+    let most = usize::try_from(most).unwrap_or(100);
+    let list: Vec<Value> = agents.iter().skip(begin).take(most).filter_map(Value::as_str).map(|user| {
+        let live = |c: &&Contact| c.user == user && c.ended.is_none();
+        let contacts: Vec<Value> = world.contacts.values().filter(live).map(|c| {
+            let state = if c.connected.is_some() { "CONNECTED" } else { "CONNECTING" };
+            let mut contact = json!({"ContactId": c.id, "Channel": c.channel, "InitiationMethod": c.method,
+                "AgentContactState": state,
+                "StateStartTimestamp": epoch_seconds(world.stamp(c.connected.unwrap_or(c.begun)).as_millisecond())});
+            if let Some(at) = c.connected {
+                contact["ConnectedToAgentTimestamp"] = epoch_seconds(world.stamp(at).as_millisecond());
+            }
+            contact
+        }).collect();
+        json!({"User": {"Id": user, "Arn": format!("arn:aws:connect:{REGION}:111122223333:instance/{INSTANCE}/agent/{user}")},
+            "Contacts": contacts})
+    }).collect();
+    let mut answer = json!({"UserDataList": list, "ApproximateTotalCount": agents.len()});
+    if begin + most < agents.len() {
+        answer["NextToken"] = json!((begin + most).to_string());
+    }
+    Ok(answer)
+}
+
+/// `GET /users/{InstanceId}/{UserId}`.
+pub(super) fn describe_user(world: &World, id: &str) -> Answer {
+    let user = world
+        .users
+        .get(id)
+        .ok_or_else(|| ApiError::new(404, "ResourceNotFoundException", "User not found"))?;
+    Ok(json!({"User": {"Id": id, "Username": user.username}}))
+}
+
+/// `GET /instance/{InstanceId}`.
+pub(super) fn describe_instance() -> Value {
+    json!({"Instance": {"Id": INSTANCE, "Arn": format!("arn:aws:connect:{REGION}:111122223333:instance/{INSTANCE}"),
+        "InstanceStatus": "ACTIVE", "InstanceAlias": "fake"}})
+}
+
+/// `GET /instance/{InstanceId}/attribute/{Type}`.
+pub(super) fn describe_attribute(kind: &str) -> Value {
+    json!({"Attribute": {"AttributeType": kind, "Value": "true"}})
+}
+
+/// Timestamps on the rest-json wire: numbers of epoch seconds, with a fraction if there is one.
+fn epoch_seconds(ms: i64) -> Value {
+    #[allow(clippy::cast_precision_loss, reason = "ms since 1970 fit a double exactly")]
+    if ms % 1000 == 0 {
+        json!(ms / 1000)
+    } else {
+        json!(ms as f64 / 1000.0)
+    }
+}

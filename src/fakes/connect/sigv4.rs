@@ -1,0 +1,119 @@
+//! AWS Signature Version 4, verified: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
+
+use axum::http::{HeaderMap, Method, Uri};
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+
+use super::world::ApiError;
+use super::{ACCESS_KEY, SECRET_KEY};
+
+/// Whether a request is signed by the key the fake knows. With `verify` false only the header's form is required.
+pub(super) fn check(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &[u8],
+    verify: bool,
+) -> Result<(), ApiError> {
+    let denied = |code: &str, message: &str| ApiError::new(403, code, message);
+    let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    let Some(authorization) = header("authorization") else {
+        return Err(denied(
+            "MissingAuthenticationTokenException",
+            "Missing Authentication Token",
+        ));
+    };
+    let incomplete = || {
+        denied(
+            "IncompleteSignatureException",
+            "Authorization header requires Credential, SignedHeaders and Signature",
+        )
+    };
+    let rest = authorization.strip_prefix("AWS4-HMAC-SHA256 ").ok_or_else(incomplete)?;
+    let part = |name: &str| {
+        rest.split(',')
+            .find_map(|p| p.trim().strip_prefix(name)?.strip_prefix('='))
+    };
+    let (Some(credential), Some(signed), Some(signature)) =
+        (part("Credential"), part("SignedHeaders"), part("Signature"))
+    else {
+        return Err(incomplete());
+    };
+    let scope: Vec<&str> = credential.split('/').collect();
+    let [key, date, region, "connect", "aws4_request"] = scope.as_slice() else {
+        return Err(incomplete());
+    };
+    let amz_date = header("x-amz-date").ok_or_else(incomplete)?;
+    if !signed.split(';').any(|h| h == "host") || !amz_date.starts_with(date) || signature.len() != 64 {
+        return Err(incomplete());
+    }
+    if !verify {
+        return Ok(());
+    }
+    if *key != ACCESS_KEY {
+        return Err(denied(
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        ));
+    }
+    let mut canonical = format!("{method}\n{}\n{}\n", canonical_path(uri), canonical_query(uri));
+    for name in signed.split(';') {
+        let value = header(name)
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        canonical.push_str(&format!("{name}:{value}\n"));
+    }
+    canonical.push_str(&format!("\n{signed}\n{}", hex::encode(Sha256::digest(body))));
+    let scope = format!("{date}/{region}/connect/aws4_request");
+    let to_sign = format!(
+        "AWS4-HMAC-SHA256\n{amz_date}\n{scope}\n{}",
+        hex::encode(Sha256::digest(canonical))
+    );
+    let mut hash = hmac(format!("AWS4{SECRET_KEY}").as_bytes(), date);
+    for step in [*region, "connect", "aws4_request", to_sign.as_str()] {
+        hash = hmac(&hash, step);
+    }
+    if hex::encode(hash) == signature {
+        Ok(())
+    } else {
+        let message = "The request signature we calculated does not match the signature you provided.";
+        Err(denied("InvalidSignatureException", message))
+    }
+}
+
+fn hmac(key: &[u8], text: &str) -> Vec<u8> {
+    // HMAC takes a key of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        return Vec::new();
+    };
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// The path as sent, encoded once more: what AWS asks of every service but S3.
+fn canonical_path(uri: &Uri) -> String {
+    let encode = |segment: &str| {
+        segment
+            .bytes()
+            .map(|b| match b {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(b).to_string(),
+                _ => format!("%{b:02X}"),
+            })
+            .collect::<String>()
+    };
+    uri.path().split('/').map(encode).collect::<Vec<_>>().join("/")
+}
+
+fn canonical_query(uri: &Uri) -> String {
+    let mut pairs: Vec<String> = uri
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|p| !p.is_empty())
+        .map(|p| if p.contains('=') { p.to_owned() } else { format!("{p}=") })
+        .collect();
+    pairs.sort();
+    pairs.join("&")
+}

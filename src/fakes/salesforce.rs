@@ -1,0 +1,135 @@
+//! Fake Salesforce: both grants, describe, upsert by external id, collections, a little SOQL, limits, and the error table.
+//!
+//! | file | story |
+//! |---|---|
+//! | [`login`] | `/services/oauth2/token`: client credentials and JWT bearer |
+//! | [`org`] | objects, fields and rows, and the rules for writing them |
+//! | [`rest`] | the REST API's paths and shapes |
+//! | [`soql`] | as much SOQL as a test reads back with |
+//! | [`admin`] | the `/_fake` API |
+
+pub mod admin;
+mod login;
+pub mod org;
+mod rest;
+mod soql;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use org::{Field, Object, Org, Written};
+
+use super::faults::Fault;
+
+/// How fake Salesforce behaves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct SalesforceSettings {
+    /// The consumer key it knows.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: String,
+    /// PEM of the public key that JWT assertions are verified with; none: the claims alone are checked.
+    pub jwt_public_key: Option<String>,
+    /// API calls a day; beyond them REQUEST_LIMIT_EXCEEDED.
+    pub daily_limit: u64,
+    /// Lookups must point at a row that is there.
+    pub strict_lookups: bool,
+}
+
+impl Default for SalesforceSettings {
+    fn default() -> Self {
+        Self {
+            client_id: "fake-client-id".into(),
+            client_secret: "fake-client-secret".into(),
+            jwt_public_key: None,
+            daily_limit: 100_000,
+            strict_lookups: false,
+        }
+    }
+}
+
+/// Fake Salesforce's handle. Cheap to clone.
+#[derive(Clone)]
+pub struct SalesforceFake {
+    org: Arc<Mutex<Org>>,
+    url: Arc<str>,
+}
+
+impl SalesforceFake {
+    pub(super) fn new(settings: SalesforceSettings, url: String) -> Self {
+        Self {
+            org: Arc::new(Mutex::new(Org::new(settings))),
+            url: url.into(),
+        }
+    }
+
+    pub(super) fn org(&self) -> MutexGuard<'_, Org> {
+        self.org.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its own URL, as `instance_url` tells it.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// All rows of an object.
+    pub fn rows(&self, object: &str) -> Vec<Map<String, Value>> {
+        self.org().rows(object)
+    }
+
+    /// Every accepted write, oldest first.
+    pub fn written(&self) -> Vec<Written> {
+        self.org().written()
+    }
+
+    /// API calls so far (logins are none).
+    pub fn api_calls(&self) -> u64 {
+        self.org().calls
+    }
+
+    /// Logins so far.
+    pub fn logins(&self) -> u64 {
+        self.org().logins
+    }
+
+    /// Ends every session: the next call answers 401 INVALID_SESSION_ID.
+    pub fn revoke_tokens(&self) {
+        self.org().tokens.clear();
+    }
+
+    /// Scripts a fault.
+    pub fn fault(&self, fault: Fault) {
+        self.org().faults.add(fault);
+    }
+
+    /// Forgets scripted faults.
+    pub fn clear_faults(&self) {
+        self.org().faults.clear();
+    }
+
+    /// Changes the settings.
+    pub fn change(&self, how: impl FnOnce(&mut SalesforceSettings)) {
+        how(&mut self.org().settings);
+    }
+
+    /// Adds or replaces an object.
+    pub fn put_object(&self, object: Object) {
+        self.org().put_object(object);
+    }
+
+    /// Takes an object away.
+    pub fn remove_object(&self, name: &str) {
+        self.org().remove_object(name);
+    }
+}
+
+/// The service and its admin API.
+pub fn router(fake: SalesforceFake) -> Router {
+    login::router(fake.clone())
+        .merge(rest::router(fake.clone()))
+        .merge(admin::router(fake))
+}
