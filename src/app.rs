@@ -1,1 +1,256 @@
-//! (being built)
+//! The composition root: builds the house from the configuration, and runs it until it is stopped. The only room that
+//! knows all the others. The listener is injected, so that tests and the demo take any free port.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+
+use crate::clock::SystemClock;
+use crate::config::{Config, ConnectConfig, FieldNames, LegEndConfig, Rate, RetentionConfig, SalesforceConfig};
+use crate::connect::{self, AmazonConnect};
+use crate::domain::authority::Caller;
+use crate::flows::{self, Flows, Keep, LegEnd, Pace};
+use crate::http::{self, ApiKey, Credentials};
+use crate::journal::{OpenError, SqliteJournal};
+use crate::lifecycle::{Lifecycle, Stopped};
+use crate::ports::Crm;
+use crate::salesforce::{self, Salesforce};
+use crate::timing::Uncalibrated;
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// Resuming what an earlier process left.
+    #[error("cannot resume: {0}")]
+    Resume(#[from] flows::FlowError),
+    /// No TLS client can be made.
+    #[error("no TLS client can be made: {0}")]
+    Tls(#[from] reqwest::Error),
+    /// The listener.
+    #[error("cannot listen: {0}")]
+    Listen(#[from] std::io::Error),
+}
+
+/// What tests and the demo set and a configuration file cannot.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// AWS credentials other than the ordinary chain's: access key id and secret.
+    pub credentials: Option<(String, SecretString)>,
+    /// The flows' own waits.
+    pub pace: Pace,
+}
+
+/// The service, running.
+pub struct App {
+    /// Its life: stop it, ask how it is.
+    pub lifecycle: Lifecycle,
+    /// Where it listens.
+    pub address: SocketAddr,
+    journal: Arc<SqliteJournal>,
+    drain: Duration,
+}
+
+/// Builds everything, resumes what an earlier process left, and begins to serve.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) -> Result<App, StartError> {
+    let lifecycle = Lifecycle::default();
+    let journal = Arc::new(SqliteJournal::open(&config.store.url).await?);
+    let telephony = AmazonConnect::new(connect_settings(&config.connect, overrides.credentials)).await;
+    let crm: Option<Arc<dyn Crm>> = match &config.salesforce {
+        Some(org) => Some(Arc::new(Salesforce::new(salesforce_settings(org))?)),
+        None => None,
+    };
+    let parts = flows::Parts {
+        telephony: Arc::new(telephony),
+        crm,
+        journal: journal.clone(),
+        clock: Arc::new(SystemClock::start()),
+        calibration: Arc::new(Uncalibrated),
+        tasks: lifecycle.tasks(),
+        stopping: lifecycle.stopping(),
+    };
+    let flows = Flows::new(parts, flow_settings(&config, overrides.pace));
+    let resumed = flows.resume().await?;
+    if resumed > 0 {
+        tracing::info!(resumed, "took up {resumed} unfinished supervisions");
+    }
+    lifecycle.run("reconciling", flows.clone().reconcile_until_stopped());
+    if config.salesforce.is_some() {
+        lifecycle.run("delivery", flows.clone().deliver_until_stopped());
+    }
+    lifecycle.run("sweeping", flows.clone().sweep_until_stopped());
+
+    let address = listener.local_addr()?;
+    let door = http::Settings {
+        max_body_bytes: config.http.max_body_bytes,
+        max_in_flight: config.http.max_in_flight,
+    };
+    let router = http::router(flows, credentials(&config), Arc::new(lifecycle.clone()), door);
+    let stopping = lifecycle.stopping();
+    lifecycle.run("front door", async move {
+        let serving = axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned());
+        if let Err(e) = serving.await {
+            tracing::error!(error = %e, "the front door failed");
+        }
+    });
+    tracing::info!(%address, "listening on {address}");
+    Ok(App {
+        lifecycle,
+        address,
+        journal,
+        drain: config.http.drain,
+    })
+}
+
+impl App {
+    /// Waits for the soft stop and for what is under way, then closes the journal. `hurry` cuts the waiting short.
+    pub async fn stopped(self, hurry: impl Future<Output = ()>) -> Stopped {
+        let stopped = self.lifecycle.stopped(self.drain, hurry).await;
+        // What was accepted is on disk whether or not the drain was clean; closing folds the log into the database.
+        if tokio::time::timeout(Duration::from_secs(2), self.journal.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the journal did not close in time; the next start recovers its log");
+        }
+        stopped
+    }
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+fn flow_settings(config: &Config, pace: Pace) -> flows::Settings {
+    let way = |configured: LegEndConfig| match configured {
+        LegEndConfig::Ccp => LegEnd::Ccp,
+        LegEndConfig::StopContactThenCcp => LegEnd::StopContactThenCcp,
+    };
+    let instances = config.connect.instances.iter().map(|(name, i)| {
+        let instance = flows::Instance {
+            vendor_id: i.instance_id.clone(),
+            voice_leg_end: way(i.voice_leg_end),
+            chat_leg_end: way(i.chat_leg_end),
+        };
+        (name.clone(), instance)
+    });
+    let RetentionConfig {
+        idempotency,
+        evidence,
+        supervisions,
+    } = config.retention;
+    flows::Settings {
+        instances: instances.collect(),
+        default_instance: config.connect.default_instance.clone(),
+        answer_within: config.http.answer_within,
+        join_ttl: signed(config.supervision.join_ttl),
+        leave_deadline: signed(config.supervision.leave_deadline),
+        directive_ttl: signed(config.supervision.directive_ttl),
+        idle_poll: signed(config.supervision.idle_poll),
+        after_check_grace: signed(config.supervision.after_check_grace),
+        poll_staleness: signed(config.supervision.poll_staleness),
+        clock_error_ms: i64::try_from(config.clock.max_error.as_millis()).unwrap_or(i64::MAX),
+        deliveries_in_flight: config.salesforce.as_ref().map_or(1, |s| s.max_in_flight),
+        keep: Keep {
+            keys: signed(idempotency),
+            evidence: signed(evidence),
+            supervisions: signed(supervisions),
+        },
+        pace,
+    }
+}
+
+fn connect_settings(config: &ConnectConfig, credentials: Option<(String, SecretString)>) -> connect::Settings {
+    let rate = |r: Rate| connect::Rate {
+        per_second: r.per_second,
+        burst: r.burst,
+    };
+    let instances = config.instances.iter().map(|(name, i)| {
+        let quota = config.quotas.get(&i.quota);
+        let instance = connect::InstanceSettings {
+            instance_id: i.instance_id.clone(),
+            region: i.region.clone(),
+            endpoint_url: i.endpoint_url.clone(),
+            call_timeout: i.call_timeout,
+            quota_name: i.quota.clone(),
+            quota: connect::Quota {
+                default: rate(quota.map_or(Rate::DEFAULT, |q| q.default)),
+                operations: quota
+                    .map(|q| {
+                        q.operations
+                            .iter()
+                            .map(|(op, r)| (*op, rate(*r)))
+                            .collect::<BTreeMap<_, _>>()
+                    })
+                    .unwrap_or_default(),
+                queue: quota.map_or(256, |q| q.queue),
+            },
+        };
+        (name.clone(), instance)
+    });
+    connect::Settings {
+        instances: instances.collect(),
+        credentials,
+    }
+}
+
+fn salesforce_settings(config: &SalesforceConfig) -> salesforce::Settings {
+    salesforce::Settings {
+        login_url: config.login_url.clone(),
+        client_id: config.client_id.clone(),
+        client_secret: config.client_secret.clone(),
+        object: config.object.clone(),
+        api_version: config.api_version.clone(),
+        request_timeout: config.request_timeout,
+        fields: fields(config.fields.clone()),
+    }
+}
+
+fn fields(f: FieldNames) -> salesforce::Fields {
+    salesforce::Fields {
+        external_id: f.external_id,
+        supervision_id: f.supervision_id,
+        origin: f.origin,
+        contact_id: f.contact_id,
+        voice_call: f.voice_call,
+        supervisor: f.supervisor,
+        connect_user_id: f.connect_user_id,
+        mode: f.mode,
+        joined_at: f.joined_at,
+        disconnected_at: f.disconnected_at,
+        disconnected_epoch_ms: f.disconnected_epoch_ms,
+        earliest_epoch_ms: f.earliest_epoch_ms,
+        latest_epoch_ms: f.latest_epoch_ms,
+        disconnect_uncertainty_ms: f.disconnect_uncertainty_ms,
+        vendor_disconnected_at: f.vendor_disconnected_at,
+        disconnect_source: f.disconnect_source,
+        disconnect_reason: f.disconnect_reason,
+        customer_call_continued: f.customer_call_continued,
+        calibration_grade: f.calibration_grade,
+        calibration_version: f.calibration_version,
+        applied_offset_ms: f.applied_offset_ms,
+        row_version: f.row_version,
+    }
+}
+
+fn credentials(config: &Config) -> Credentials {
+    let key = |k: &crate::config::ApiKeyConfig| ApiKey {
+        sha256: k.sha256,
+        caller: Caller {
+            name: k.name.clone(),
+            scopes: k.scopes.clone(),
+            supervisor: k.supervisor.clone(),
+        },
+    };
+    Credentials::new(config.auth.api_keys.iter().map(key).collect())
+}

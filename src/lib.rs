@@ -3,6 +3,7 @@ pub mod app;
 pub mod clock;
 pub mod config;
 pub mod connect;
+pub mod demo;
 pub mod domain;
 pub mod fakes;
 pub mod flows;
