@@ -73,7 +73,6 @@ fields! {
     calibration_version = "Calibration_Version__c", "The calibration's version.";
     applied_offset_ms = "Applied_Offset_Ms__c", "The clock offset applied, ms.";
     row_version = "Row_Version__c", "Grows with every version of the row.";
-    rejoin = "Rejoin__c", "Whether the supervisor had been on this contact before.";
 }
 
 impl SalesforceConfig {

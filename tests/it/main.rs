@@ -1,1 +1,19 @@
-fn main() {}
+//! The integration tests: one binary, a file a story. Real service, real sockets, real SQLite; only the vendors are fakes.
+
+#![allow(clippy::disallowed_methods, reason = "tests may look at the real clock")]
+
+mod architecture;
+mod bad_input;
+mod contract;
+mod delivery;
+mod fakes;
+mod idempotency;
+mod joins;
+mod journal;
+mod kill;
+mod legs_not_ours;
+mod main_job;
+mod model;
+mod server_end;
+mod support;
+mod vendor_errors;

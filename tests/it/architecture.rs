@@ -1,0 +1,190 @@
+//! The rules of the house, enforced: who may import whom, which room knows which vendor, and that StopContact is called
+//! in one place.
+
+use std::path::{Path, PathBuf};
+
+/// Which of our rooms a room may name.
+const RULES: [(&str, &[&str]); 16] = [
+    ("domain", &[]),
+    ("timing", &[]),
+    ("ports", &["domain", "timing"]),
+    ("flows", &["domain", "timing", "ports"]),
+    ("connect", &["domain", "ports"]),
+    ("salesforce", &["domain", "ports"]),
+    ("journal", &["domain", "ports"]),
+    ("http", &["flows", "domain"]),
+    ("fakes", &["domain"]),
+    ("clock", &["ports"]),
+    ("config", &["domain"]),
+    ("telemetry", &["config"]),
+    // It answers the front door's question whether the process is ready.
+    ("lifecycle", &["http"]),
+    (
+        "app",
+        &[
+            "clock",
+            "config",
+            "connect",
+            "domain",
+            "flows",
+            "http",
+            "journal",
+            "lifecycle",
+            "ports",
+            "salesforce",
+            "timing",
+        ],
+    ),
+    ("demo", &["app", "config", "fakes", "lifecycle"]),
+    ("main", &["app", "config", "demo", "fakes", "lifecycle", "telemetry"]),
+];
+
+/// Which rooms may know a crate.
+const CRATES: [(&str, &[&str]); 6] = [
+    ("aws_", &["connect"]),
+    ("oauth2::", &["salesforce"]),
+    ("sqlx::", &["journal"]),
+    ("governor::", &["connect"]),
+    ("axum::", &["http", "fakes", "app"]),
+    ("clap::", &["main"]),
+];
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    walkdir::WalkDir::new(root)
+        .into_iter()
+        .map(|entry| entry.expect("readable").into_path())
+        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
+        .map(|path| (path.clone(), std::fs::read_to_string(path).expect("readable")))
+        .collect()
+}
+
+fn room(path: &Path) -> String {
+    let below = path
+        .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+        .expect("below src");
+    let first = below
+        .components()
+        .next()
+        .expect("a name")
+        .as_os_str()
+        .to_string_lossy()
+        .into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The code without its comments.
+fn code(text: &str) -> String {
+    text.lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn named_rooms(text: &str) -> Vec<String> {
+    let word = |rest: &str| {
+        rest.chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect::<String>()
+    };
+    let mut rooms = Vec::new();
+    for prefix in ["crate::", "sidedoor::"] {
+        for (at, _) in text.match_indices(prefix) {
+            let rest = &text[at + prefix.len()..];
+            if let Some(group) = rest.strip_prefix('{') {
+                rooms.extend(
+                    group
+                        .split('}')
+                        .next()
+                        .unwrap_or_default()
+                        .split(',')
+                        .map(|part| word(part.trim())),
+                );
+            } else {
+                rooms.push(word(rest));
+            }
+        }
+    }
+    rooms.retain(|room| !room.is_empty());
+    rooms
+}
+
+#[test]
+fn rooms_import_only_what_they_may() {
+    let mut broken = Vec::new();
+    for (path, text) in sources("src") {
+        let here = room(&path);
+        if here == "lib" {
+            continue;
+        }
+        let Some((_, may)) = RULES.iter().find(|(name, _)| *name == here) else {
+            broken.push(format!("{}: the room {here} has no rule", path.display()));
+            continue;
+        };
+        for named in named_rooms(&code(&text)) {
+            if named != here && !may.contains(&named.as_str()) {
+                broken.push(format!("{} names {named}", path.display()));
+            }
+        }
+    }
+    assert_eq!(broken, Vec::<String>::new());
+}
+
+#[test]
+fn vendors_crates_stay_in_their_rooms() {
+    let mut broken = Vec::new();
+    for (path, text) in sources("src") {
+        for (name, rooms) in CRATES {
+            if code(&text).contains(name) && !rooms.contains(&room(&path).as_str()) {
+                broken.push(format!("{} knows {name}", path.display()));
+            }
+        }
+    }
+    assert_eq!(broken, Vec::<String>::new());
+}
+
+#[test]
+fn stop_contact_is_called_in_one_file_and_only_on_a_cleared_leg() {
+    let calls: Vec<_> = sources("src")
+        .into_iter()
+        .filter(|(_, text)| code(text).contains(".stop_contact("))
+        .collect();
+    assert_eq!(calls.len(), 1, "StopContact may be called in one file only");
+    let (path, text) = &calls[0];
+    assert!(path.ends_with("src/connect/calls.rs"));
+    assert_eq!(code(text).matches(".stop_contact(").count(), 1);
+    let call = text.find(".stop_contact(").expect("there");
+    let function = text[..call].rfind("async fn ").expect("in a function");
+    assert!(
+        text[function..call].contains("leg: &ClearedLeg"),
+        "it takes what the interlock cleared"
+    );
+}
+
+#[test]
+fn only_the_interlock_makes_a_leg_or_clears_one() {
+    for (path, text) in sources("src") {
+        let text = code(&text);
+        if !path.ends_with("src/domain/interlock.rs") {
+            assert!(!text.contains("ClearedLeg("), "{} makes a ClearedLeg", path.display());
+            assert!(!text.contains("LegId("), "{} makes a LegId", path.display());
+        }
+    }
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    for folder in ["src", "tests"] {
+        for (path, text) in sources(folder) {
+            let lines = text.lines().count();
+            assert!(lines <= 480, "{} has {lines} lines: one story a file", path.display());
+            let documented = text.starts_with("//!") || path.ends_with("config/tests.rs");
+            assert!(documented, "{} does not begin by saying what it is", path.display());
+        }
+    }
+    let main = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs")).expect("readable");
+    assert!(
+        main.lines().count() < 120,
+        "main.rs is the command line and nothing else"
+    );
+}

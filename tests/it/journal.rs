@@ -1,0 +1,237 @@
+//! The journal by itself: what stands after a commit, what is refused, and that refusals write nothing.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use sidedoor::domain::audit::AuditEntry;
+use sidedoor::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor::domain::supervision::{Mode, State, Supervision, Supervisor};
+use sidedoor::journal::{OpenError, SqliteJournal};
+use sidedoor::ports::journal::{Filter, KeyUse, KeyWrite, Retention, Write};
+use sidedoor::ports::{Change, Committed, Journal};
+
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite://{}", self.folder.path().join("journal.db").display())
+    }
+
+    async fn open(&self) -> SqliteJournal {
+        SqliteJournal::open(&self.url()).await.expect("opens")
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millisecond(1_790_000_000_000).expect("in range")
+}
+
+fn supervision(contact: &str, user: &str) -> Supervision {
+    let supervisor = Supervisor {
+        connect_user_id: Some(UserId::parse(user).expect("a user")),
+        username: None,
+        salesforce_user_id: None,
+    };
+    let (instance, contact) = (
+        InstanceName::parse("main").expect("a name"),
+        ContactId::parse(contact).expect("an id"),
+    );
+    Supervision::request(
+        instance,
+        contact,
+        supervisor,
+        Mode::Silent,
+        now(),
+        SignedDuration::from_secs(30),
+    )
+}
+
+fn insert(s: &Supervision) -> Change {
+    let audit = AuditEntry {
+        at: now(),
+        actor: "test".into(),
+        action: "supervision.requested",
+        supervision: Some(s.id),
+        outcome: "ok".into(),
+        request_id: None,
+    };
+    Change {
+        supervision: Some(Write::Insert(Box::new(s.clone()))),
+        audit: vec![audit],
+        ..Change::default()
+    }
+}
+
+fn key(name: &str, fingerprint: &str) -> KeyUse {
+    KeyUse {
+        caller: "c".into(),
+        key: name.into(),
+        fingerprint: fingerprint.into(),
+    }
+}
+
+#[tokio::test]
+async fn what_was_committed_stands_after_reopening() {
+    let desk = Desk::new();
+    let journal = Arc::new(desk.open().await);
+    let many: Vec<Supervision> = (0..200).map(|i| supervision("contact", &format!("user-{i}"))).collect();
+    let done = futures::future::join_all(many.iter().map(|s| journal.commit(insert(s)))).await;
+    assert!(done.iter().all(|d| matches!(d, Ok(Committed::Done))));
+    journal.close().await;
+    drop(journal);
+    let journal = desk.open().await;
+    for s in &many {
+        let stored = journal.supervision(s.id).await.expect("read").expect("there");
+        assert_eq!((&stored.supervision, stored.revision), (s, 1));
+    }
+    let page = journal
+        .list(&Filter {
+            limit: 200,
+            ..Filter::default()
+        })
+        .await
+        .expect("read");
+    assert_eq!(page.len(), 200);
+    assert!(
+        page.windows(2).all(|w| w[0].supervision.id > w[1].supervision.id),
+        "newest first"
+    );
+}
+
+#[tokio::test]
+async fn a_change_made_from_an_old_revision_is_refused_whole() {
+    let desk = Desk::new();
+    let journal = desk.open().await;
+    let s = supervision("contact", "user");
+    journal.commit(insert(&s)).await.expect("done");
+    let mut next = s.clone();
+    next.start_joining(now()).expect("fits");
+    let update = Change {
+        supervision: Some(Write::Update(Box::new(next), 1)),
+        ..Change::default()
+    };
+    assert_eq!(journal.commit(update.clone()).await.expect("done"), Committed::Done);
+    let with_key = Change {
+        key: Some(KeyWrite::Take(key("k", "f"), s.id, now())),
+        ..update
+    };
+    assert_eq!(journal.commit(with_key).await.expect("answered"), Committed::Stale);
+    assert_eq!(
+        journal.key("c", "k").await.expect("read"),
+        None,
+        "a refused change writes nothing"
+    );
+}
+
+#[tokio::test]
+async fn places_legs_keys_and_events_are_taken_once() {
+    let desk = Desk::new();
+    let journal = desk.open().await;
+    let first = supervision("contact-1", "user");
+    let second = supervision("contact-2", "user");
+    let mut taking = insert(&first);
+    taking.key = Some(KeyWrite::Take(key("k", "f"), first.id, now()));
+    assert_eq!(journal.commit(taking).await.expect("done"), Committed::Done);
+    assert_eq!(
+        journal.commit(insert(&second)).await.expect("answered"),
+        Committed::Busy(first.id)
+    );
+    assert_eq!(journal.supervision(second.id).await.expect("read"), None);
+
+    let mut again = insert(&supervision("contact-3", "another"));
+    again.key = Some(KeyWrite::Take(key("k", "other"), second.id, now()));
+    let Committed::KeyUsed(record) = journal.commit(again).await.expect("answered") else {
+        panic!("taken twice")
+    };
+    assert_eq!(
+        (record.fingerprint.as_str(), record.supervision, record.answer),
+        ("f", first.id, None)
+    );
+    journal.commit_later(Change {
+        key: Some(KeyWrite::Answer(key("k", "f"), 201, "{}".into())),
+        ..Change::default()
+    });
+    journal.flush().await.expect("done");
+    assert_eq!(
+        journal.key("c", "k").await.expect("read").expect("there").answer,
+        Some((201, "{}".into()))
+    );
+
+    let event = || Change {
+        event: Some(("e-1".into(), now())),
+        ..Change::default()
+    };
+    assert_eq!(journal.commit(event()).await.expect("done"), Committed::Done);
+    assert_eq!(journal.commit(event()).await.expect("answered"), Committed::Duplicate);
+}
+
+#[tokio::test]
+async fn a_second_process_is_kept_away() {
+    let desk = Desk::new();
+    let journal = desk.open().await;
+    assert!(matches!(
+        SqliteJournal::open(&desk.url()).await,
+        Err(OpenError::InUse(_))
+    ));
+    journal.close().await;
+    drop(journal);
+    desk.open().await;
+}
+
+#[tokio::test]
+async fn the_audit_cannot_be_changed_even_by_hand() {
+    let desk = Desk::new();
+    let journal = desk.open().await;
+    journal
+        .commit(insert(&supervision("contact", "user")))
+        .await
+        .expect("done");
+    let path = desk.folder.path().join("journal.db");
+    for sql in ["UPDATE audit SET actor = 'x'", "DELETE FROM audit"] {
+        let tried = std::process::Command::new("sqlite3")
+            .arg(&path)
+            .arg(sql)
+            .output()
+            .expect("the sqlite3 tool");
+        assert!(!tried.status.success());
+        assert!(String::from_utf8_lossy(&tried.stderr).contains("append-only"));
+    }
+}
+
+#[tokio::test]
+async fn sweeping_takes_what_is_past_its_time_and_nothing_unfinished() {
+    let desk = Desk::new();
+    let journal = desk.open().await;
+    let (active, mut over) = (supervision("contact-1", "user-1"), supervision("contact-2", "user-2"));
+    over.fail("expired", "too late", now()).expect("fits");
+    journal.commit(insert(&active)).await.expect("done");
+    journal.commit(insert(&over)).await.expect("done");
+    let before = |t| Retention {
+        keys_before: t,
+        evidence_before: t,
+        supervisions_before: t,
+    };
+    assert_eq!(journal.sweep(&before(now())).await.expect("swept"), 0);
+    assert_eq!(
+        journal
+            .sweep(&before(now() + SignedDuration::from_hours(1)))
+            .await
+            .expect("swept"),
+        1
+    );
+    assert!(journal.supervision(active.id).await.expect("read").is_some());
+    assert!(journal.supervision(over.id).await.expect("read").is_none());
+    assert_eq!(journal.in_states(&[State::Requested], 10).await.expect("read").len(), 1);
+    assert_eq!(
+        journal.supervision(SupervisionId::generate()).await.expect("read"),
+        None
+    );
+}

@@ -1,0 +1,233 @@
+//! kill -9 of a real process under load, at random moments, again and again on one journal: nothing accepted is lost, and
+//! no request makes a second leg. Clients behave as clients should: they repeat a request with its key until it is answered.
+
+use std::collections::BTreeMap;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sidedoor::fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
+use sidedoor::fakes::{Browser, Fakes, FakesConfig, Manners};
+
+const ROUNDS: usize = 60;
+const CLIENTS: usize = 6;
+const KEY: &str = "key-of-the-kill-test-1";
+
+struct Stage {
+    fakes: Fakes,
+    http: reqwest::Client,
+    url: String,
+    serial: AtomicUsize,
+}
+
+fn spawn(fakes: &Fakes, port: u16, journal: &std::path::Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sidedoor"));
+    let settings = [
+        ("HTTP__LISTEN", format!("127.0.0.1:{port}")),
+        ("STORE__URL", format!("sqlite://{}", journal.display())),
+        ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE.to_owned()),
+        ("CONNECT__INSTANCES__MAIN__REGION", REGION.to_owned()),
+        ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", fakes.connect_url().to_owned()),
+        ("CONNECT__QUOTAS__DEFAULT__DEFAULT__PER_SECOND", "2000".to_owned()),
+        ("CONNECT__QUOTAS__DEFAULT__DEFAULT__BURST", "500".to_owned()),
+        ("SALESFORCE__LOGIN_URL", fakes.salesforce_url().to_owned()),
+        ("SALESFORCE__CLIENT_ID", "fake-client-id".to_owned()),
+        ("SALESFORCE__CLIENT_SECRET", "fake-client-secret".to_owned()),
+        ("AUTH__API_KEYS__0__NAME", "test".to_owned()),
+        ("AUTH__API_KEYS__0__SECRET", KEY.to_owned()),
+        ("AUTH__API_KEYS__0__SCOPES", "supervise:any,events".to_owned()),
+        ("TELEMETRY__LOG_FILTER", "error".to_owned()),
+    ];
+    for (name, value) in settings {
+        command.env(format!("SIDEDOOR__{name}"), value);
+    }
+    command
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    command
+        .arg("serve")
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the service starts")
+}
+
+impl Stage {
+    async fn ready(&self) {
+        for _ in 0..1000 {
+            if let Ok(answer) = self.http.get(format!("{}/readyz", self.url)).send().await
+                && answer.status() == 200
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the service did not get ready");
+    }
+
+    /// Repeats a request with its key until it is answered for good.
+    async fn insist(&self, path: &str, key: &str, body: &Value) -> (u16, Value) {
+        for _ in 0..2000 {
+            let request = self.http.post(format!("{}{path}", self.url)).bearer_auth(KEY);
+            let sent = request.header("Idempotency-Key", key).json(body).send().await;
+            if let Ok(answer) = sent {
+                let status = answer.status().as_u16();
+                if let Ok(body) = answer.json::<Value>().await
+                    && status < 500
+                    && body["code"] != "request_in_progress"
+                {
+                    return (status, body);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{path} was never answered");
+    }
+
+    async fn get(&self, id: &str) -> Value {
+        let url = format!("{}/v1/supervisions/{id}", self.url);
+        self.http
+            .get(url)
+            .bearer_auth(KEY)
+            .send()
+            .await
+            .expect("answered")
+            .json()
+            .await
+            .expect("JSON")
+    }
+
+    /// One client's life: supervision after supervision, each on a call of its own, until told to stop.
+    async fn client(self: Arc<Self>, stop: tokio_util::sync::CancellationToken) -> Vec<(String, String, String)> {
+        let mut accepted = Vec::new();
+        while !stop.is_cancelled() {
+            let n = self.serial.fetch_add(1, Ordering::SeqCst);
+            let supervisor = format!("load-{n}");
+            self.fakes.connect().set_ccp_open(&supervisor, true);
+            let call = self.fakes.connect().create_call();
+            let body = json!({"contactId": call, "supervisor": {"connectUserId": supervisor}});
+            let (status, started) = self.insist("/v1/supervisions", &format!("start-{n}"), &body).await;
+            assert!((200..300).contains(&status), "{started}");
+            let id = started["id"].as_str().expect("an id").to_owned();
+            accepted.push((id.clone(), call, supervisor.clone()));
+            let path = format!("/v1/supervisions/{id}/disconnect");
+            let (status, left) = self.insist(&path, &format!("leave-{n}"), &json!({})).await;
+            assert!((200..300).contains(&status), "{left}");
+            if !left["nextAction"].is_null() {
+                self.browser(&supervisor).obey(&left["nextAction"]).await;
+            }
+        }
+        accepted
+    }
+
+    fn browser(&self, supervisor: &str) -> Browser {
+        let manners = Manners {
+            delay_ms: 5,
+            ..Manners::default()
+        };
+        Browser::new(self.fakes.connect().clone(), supervisor, &self.url, Some(KEY.into())).with(manners)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_at_random_moments_loses_nothing_and_doubles_nothing() {
+    let mut config = FakesConfig::default();
+    config.connect.connect_delay_ms = 5;
+    (
+        config.events.delay_min_ms,
+        config.events.delay_max_ms,
+        config.events.duplicate,
+    ) = (5, 60, 0.2);
+    let fakes = sidedoor::fakes::start(config).await.expect("the fakes start");
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a port")
+        .port();
+    let url = format!("http://127.0.0.1:{port}");
+    fakes
+        .connect()
+        .change_events(|e| (e.target, e.api_key) = (Some(format!("{url}/v1/events/connect")), Some(KEY.into())));
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = folder.path().join("journal.db");
+    let http = reqwest::Client::builder()
+        .timeout(Duration::from_secs(10))
+        .build()
+        .expect("a client");
+    let stage = Arc::new(Stage {
+        fakes,
+        http,
+        url,
+        serial: AtomicUsize::new(0),
+    });
+    let seed = std::env::var("SIDEDOOR_SEED")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..));
+    println!("SIDEDOOR_SEED={seed}");
+    let mut chance = fastrand::Rng::with_seed(seed);
+
+    let stop = tokio_util::sync::CancellationToken::new();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| tokio::spawn(stage.clone().client(stop.clone())))
+        .collect();
+    for _ in 0..ROUNDS {
+        let mut process = spawn(&stage.fakes, port, &journal);
+        stage.ready().await;
+        tokio::time::sleep(Duration::from_millis(chance.u64(1..150))).await;
+        process.kill().expect("killed with SIGKILL");
+        process.wait().expect("gone");
+    }
+    let mut process = spawn(&stage.fakes, port, &journal);
+    stage.ready().await;
+    stop.cancel();
+    let mut accepted = Vec::new();
+    for client in clients {
+        accepted.extend(client.await.expect("no client failed"));
+    }
+    assert!(accepted.len() > ROUNDS / 2, "the load was real: {}", accepted.len());
+    println!("{} supervisions through {ROUNDS} kills", accepted.len());
+
+    // Everything accepted comes to its one end.
+    let mut states: BTreeMap<String, usize> = BTreeMap::new();
+    for (id, call, supervisor) in &accepted {
+        let mut last = Value::Null;
+        for _ in 0..1500 {
+            last = stage.get(id).await;
+            let settled =
+                last["state"] == "FAILED" || (last["state"] == "LEFT" && last["recording"]["state"] == "RECORDED");
+            if settled {
+                break;
+            }
+            if !last["nextAction"].is_null() && last["nextAction"]["acknowledged"].is_null() {
+                stage.browser(supervisor).obey(&last["nextAction"]).await;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let state = last["state"].as_str().unwrap_or_default().to_owned();
+        assert!(matches!(state.as_str(), "LEFT" | "FAILED"), "{id} is lost: {last:#}");
+        *states.entry(state.clone()).or_default() += 1;
+        let legs = stage.fakes.connect().legs(call);
+        assert!(legs.len() <= 1, "one request made {} legs", legs.len());
+        assert!(
+            stage.fakes.connect().live_legs(call).is_empty(),
+            "{id} left a leg behind"
+        );
+        if state == "LEFT" {
+            let rows = stage.fakes.salesforce().rows("VoiceCallParticipant__c");
+            let of_leg = rows
+                .iter()
+                .filter(|r| r.get("Leg_Key__c") == Some(&json!(legs[0])))
+                .count();
+            assert_eq!(of_leg, 1, "one leg, one row");
+        }
+    }
+    println!("{states:?}");
+    assert!(
+        states.get("LEFT").is_some_and(|left| *left * 2 > accepted.len()),
+        "most of them listened: {states:?}"
+    );
+    assert_eq!(stage.fakes.connect().customer_contacts_we_ended(), Vec::new());
+    process.kill().expect("killed");
+    process.wait().expect("gone");
+}

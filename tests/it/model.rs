@@ -1,0 +1,184 @@
+//! Random commands, events, duplicates, reorderings, faults and power cuts through the whole house. Whatever comes: the
+//! customer's contact never ends by us, each accepted command comes to one end, and a leg has one row.
+
+use proptest::prelude::*;
+use serde_json::Value;
+use sidedoor::fakes::{Fault, Manners};
+
+use crate::support::house::House;
+
+/// One step.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Supervisor listens on call.
+    Listen(usize, usize),
+    /// Disconnect the n-th supervision there is.
+    Disconnect(usize),
+    /// Its browser obeys.
+    Obey(usize),
+    /// Its browser says DONE and does nothing.
+    Lie(usize),
+    /// The supervisor ends their leg in the CCP.
+    EndInCcp(usize),
+    /// Supervisor begins a leg by hand.
+    ByHand(usize, usize),
+    /// Customer or agent hangs up.
+    HangUp(usize, bool),
+    /// The next call of an operation fails somehow.
+    Fault(usize, usize),
+    /// Power cut.
+    Crash,
+    /// A moment passes, ms.
+    Wait(u64),
+}
+
+const SUPERVISORS: [&str; 3] = ["supervisor-1", "supervisor-2", "supervisor-3"];
+const CALLS: usize = 3;
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => (0..SUPERVISORS.len(), 0..CALLS).prop_map(|(s, c)| Step::Listen(s, c)),
+        4 => (0..6_usize).prop_map(Step::Disconnect),
+        4 => (0..6_usize).prop_map(Step::Obey),
+        1 => (0..6_usize).prop_map(Step::Lie),
+        1 => (0..6_usize).prop_map(Step::EndInCcp),
+        1 => (0..SUPERVISORS.len(), 0..CALLS).prop_map(|(s, c)| Step::ByHand(s, c)),
+        1 => (0..CALLS, any::<bool>()).prop_map(|(c, agent)| Step::HangUp(c, agent)),
+        2 => (0..4_usize, 0..4_usize).prop_map(|(op, how)| Step::Fault(op, how)),
+        1 => Just(Step::Crash),
+        2 => (0..120_u64).prop_map(Step::Wait),
+    ]
+}
+
+async fn play(steps: Vec<Step>, chances: (f64, f64, f64)) {
+    let mut house = House::build()
+        .set("HTTP__ANSWER_WITHIN_MS", "300")
+        .set("SUPERVISION__JOIN_TTL_S", "1")
+        .set("SUPERVISION__IDLE_POLL_S", "5")
+        .fakes(|f| (f.events.loss, f.events.duplicate, f.events.reorder) = chances)
+        .start()
+        .await;
+    let calls: Vec<String> = (0..CALLS)
+        .map(|i| {
+            let channel = if i == 2 { "CHAT" } else { "VOICE" };
+            let new = sidedoor::fakes::connect::NewContact {
+                channel: channel.into(),
+                ..Default::default()
+            };
+            house.connect().create_contact(new)
+        })
+        .collect();
+    let mut known: Vec<(String, &str)> = Vec::new();
+    for step in steps {
+        match step {
+            Step::Listen(s, c) => {
+                let answer = house.listen(&calls[c], SUPERVISORS[s]).await;
+                if answer.status < 300 && !known.iter().any(|(id, _)| *id == answer.id()) {
+                    known.push((answer.id(), SUPERVISORS[s]));
+                }
+            }
+            Step::Disconnect(n) if n < known.len() => {
+                let answer = house.disconnect(&known[n].0).await;
+                assert!(
+                    matches!(answer.status, 200 | 202),
+                    "a disconnect is never refused: {}",
+                    answer.text
+                );
+            }
+            Step::Obey(n) | Step::Lie(n) if n < known.len() => {
+                let (id, supervisor) = &known[n];
+                let action = house.get(id).await.body["nextAction"].clone();
+                if !action.is_null() {
+                    let lies = matches!(step, Step::Lie(_));
+                    house
+                        .browser(supervisor)
+                        .with(Manners {
+                            lies,
+                            delay_ms: 5,
+                            ..Manners::default()
+                        })
+                        .obey(&action)
+                        .await;
+                }
+            }
+            Step::EndInCcp(n) if n < known.len() => {
+                let (id, supervisor) = &known[n];
+                if let Some(leg) = house.get(id).await.body["legContactId"].as_str() {
+                    let _ = house.connect().end_leg_in_ccp(supervisor, leg);
+                }
+            }
+            Step::ByHand(s, c) => {
+                let _ = house.connect().begin_leg_by_hand(&calls[c], SUPERVISORS[s]);
+            }
+            Step::HangUp(c, agent) => {
+                let _ = house
+                    .connect()
+                    .hang_up(&calls[c], if agent { "AGENT" } else { "CUSTOMER" });
+            }
+            Step::Fault(op, how) => {
+                let op = ["MonitorContact", "DescribeContact", "StopContact", "GetCurrentUserData"][op];
+                house.connect().fault(match how {
+                    0 => Fault::error(op, 429, "ThrottlingException"),
+                    1 => Fault::error(op, 500, "InternalServiceException"),
+                    2 => Fault::lost_answer(op),
+                    _ => Fault::late(op, 150),
+                });
+            }
+            Step::Crash => house.crash_and_restart().await,
+            Step::Wait(ms) => tokio::time::sleep(std::time::Duration::from_millis(ms)).await,
+            Step::Disconnect(_) | Step::Obey(_) | Step::Lie(_) | Step::EndInCcp(_) => {}
+        }
+        house.rules_hold().await;
+    }
+    // The day ends: every call is hung up, and everything accepted must come to its end by evidence.
+    for call in &calls {
+        let _ = house.connect().hang_up(call, "CUSTOMER");
+    }
+    for (id, _) in &known {
+        let end = house
+            .until(id, "an end", |s| matches!(s["state"].as_str(), Some("LEFT" | "FAILED")))
+            .await;
+        assert_eq!(end["state"] == "LEFT", !end["departure"].is_null(), "{end:#}");
+        assert_eq!(end["state"] == "FAILED", !end["failure"].is_null(), "{end:#}");
+    }
+    // Every leg there ever was has its row, unless no event ever told of it.
+    house.quiet().await;
+    if chances.0 == 0.0 {
+        for call in &calls {
+            for leg in house.connect().legs(call) {
+                wait_for_row(&house, &leg).await;
+            }
+        }
+    }
+    house.finish().await;
+}
+
+async fn wait_for_row(house: &House, leg: &str) {
+    let written = |rows: Vec<serde_json::Map<String, Value>>| {
+        rows.iter()
+            .any(|r| r.get("Leg_Key__c").and_then(Value::as_str) == Some(leg))
+    };
+    for _ in 0..500 {
+        if written(house.salesforce().rows("VoiceCallParticipant__c")) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the leg {leg} has no row");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_comes_the_rules_hold(
+        steps in prop::collection::vec(step(), 1..25),
+        loss in prop::sample::select(vec![0.0, 0.0, 0.3]),
+        duplicate in prop::sample::select(vec![0.0, 0.5]),
+        reorder in prop::sample::select(vec![0.0, 0.5]),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        runtime.block_on(play(steps, (loss, duplicate, reorder)));
+        runtime.shutdown_background();
+    }
+}

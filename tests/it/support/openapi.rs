@@ -1,0 +1,214 @@
+//! `openapi.yaml` as a judge: every answer of the integration tests is validated against it, undeclared members and all.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+pub struct Contract {
+    pub document: Value,
+}
+
+impl Contract {
+    pub fn load() -> Self {
+        let document = serde_saphyr::from_str(include_str!("../../../openapi.yaml")).expect("openapi.yaml is YAML");
+        Self { document }
+    }
+
+    /// Method and path template of every operation.
+    pub fn routes(&self) -> BTreeSet<(String, String)> {
+        let methods = ["get", "post", "put", "patch", "delete"];
+        let paths = self.document["paths"].as_object().expect("paths");
+        let of = |(path, item): (&String, &Value)| {
+            let named = item
+                .as_object()
+                .expect("a path item")
+                .keys()
+                .filter(|k| methods.contains(&k.as_str()))
+                .cloned();
+            named.map(|m| (m.to_uppercase(), path.clone())).collect::<Vec<_>>()
+        };
+        paths.iter().flat_map(of).collect()
+    }
+
+    /// Whether an answer is one the contract declares.
+    pub fn validate(&self, method: &str, path: &str, status: u16, media: &str, body: &str) -> Result<(), String> {
+        let path = path.split('?').next().unwrap_or(path);
+        let Some(template) = self.template(path) else {
+            return Ok(());
+        };
+        let item = &self.document["paths"][&template];
+        let operation = &item[method.to_lowercase()];
+        if operation.is_null() {
+            // Only the method is wrong: 405 is declared by the operations of the path.
+            return if status == 405 {
+                Ok(())
+            } else {
+                Err(format!("{method} {template} is not declared"))
+            };
+        }
+        let response = self.resolve(&operation["responses"][status.to_string()]);
+        if response.is_null() {
+            return Err(format!("{method} {template} declares no {status}: {body}"));
+        }
+        let media = media.split(';').next().unwrap_or_default();
+        let content = &response["content"][media];
+        if content.is_null() {
+            return Err(format!("{method} {template} {status} declares no {media}"));
+        }
+        if media != "application/json" {
+            return Ok(());
+        }
+        let value: Value = serde_json::from_str(body).map_err(|e| format!("{method} {template} {status}: {e}"))?;
+        self.check(&content["schema"], &value)
+            .map_err(|e| format!("{method} {template} {status}: {e}\n{value:#}"))
+    }
+
+    fn template(&self, path: &str) -> Option<String> {
+        let parts: Vec<&str> = path.split('/').collect();
+        let fits = |template: &&String| {
+            let pattern: Vec<&str> = template.split('/').collect();
+            pattern.len() == parts.len() && pattern.iter().zip(&parts).all(|(a, b)| a.starts_with('{') || a == b)
+        };
+        self.document["paths"]
+            .as_object()
+            .expect("paths")
+            .keys()
+            .find(fits)
+            .cloned()
+    }
+
+    pub fn resolve<'v>(&'v self, value: &'v Value) -> &'v Value {
+        match value.get("$ref").and_then(Value::as_str) {
+            Some(reference) => self
+                .document
+                .pointer(reference.trim_start_matches('#'))
+                .expect("the reference resolves"),
+            None => value,
+        }
+    }
+
+    /// Whether a value is what a schema says.
+    pub fn check(&self, schema: &Value, value: &Value) -> Result<(), String> {
+        let mut whole =
+            json!({"$schema": "http://json-schema.org/draft-07/schema#", "allOf": [as_json_schema(schema)]});
+        whole["components"] = json!({"schemas": {}});
+        for (name, schema) in self.document["components"]["schemas"].as_object().expect("schemas") {
+            whole["components"]["schemas"][name] = as_json_schema(schema);
+        }
+        let validator = jsonschema::options()
+            .should_validate_formats(true)
+            .build(&whole)
+            .expect("schemas compile");
+        let problems: Vec<String> = validator
+            .iter_errors(value)
+            .map(|e| format!("{}: {e}", e.instance_path()))
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems.join("; "))
+        }
+    }
+}
+
+/// OpenAPI 3.0's `nullable` in JSON Schema's words.
+fn as_json_schema(schema: &Value) -> Value {
+    match schema {
+        Value::Object(members) => {
+            let mut out: Map<String, Value> = Map::new();
+            for (key, value) in members {
+                if key != "nullable" && key != "example" {
+                    out.insert(key.clone(), as_json_schema(value));
+                }
+            }
+            if members.get("nullable") == Some(&json!(true)) {
+                json!({"anyOf": [{"type": "null"}, Value::Object(out)]})
+            } else {
+                Value::Object(out)
+            }
+        }
+        Value::Array(items) => items.iter().map(as_json_schema).collect(),
+        other => other.clone(),
+    }
+}
+
+/// What Salesforce's External Services would refuse to import.
+pub fn external_services_problems(document: &Value) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !document["openapi"].as_str().is_some_and(|v| v.starts_with("3.0.")) {
+        problems.push("openapi must be 3.0.x".into());
+    }
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        for (method, operation) in item.as_object().into_iter().flatten() {
+            if method == "parameters" || operation["x-sidedoor-external-services"] == json!(false) {
+                continue;
+            }
+            if !["get", "post", "put", "patch", "delete"].contains(&method.as_str()) {
+                problems.push(format!("{method} {path}: the method cannot be imported"));
+            }
+            if !operation["operationId"].as_str().is_some_and(is_apex_identifier) {
+                problems.push(format!("{method} {path}: operationId is no Apex identifier"));
+            }
+        }
+    }
+    for name in document["components"]["schemas"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+    {
+        if !is_apex_identifier(name) {
+            problems.push(format!("schema {name} is no Apex identifier"));
+        }
+    }
+    walk(document, "", &mut problems);
+    problems
+}
+
+fn walk(value: &Value, at: &str, problems: &mut Vec<String>) {
+    const RESERVED: [&str; 14] = [
+        "switch", "object", "limit", "group", "order", "select", "where", "from", "class", "enum", "void", "new",
+        "case", "date",
+    ];
+    if let Some(description) = value.get("description").and_then(Value::as_str)
+        && description.chars().count() > 1333
+    {
+        problems.push(format!("{at}: the description is longer than 1,333 characters"));
+    }
+    if value["type"] == json!("array") && value["items"]["type"] == json!("array") {
+        problems.push(format!("{at}: anonymous nested arrays"));
+    }
+    if value["type"] == json!("null") || value["type"].is_array() {
+        problems.push(format!("{at}: `type` must be one word, and not null"));
+    }
+    for name in value
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name)
+    {
+        if RESERVED.contains(&name.to_lowercase().as_str()) {
+            problems.push(format!("{at}: the property {name} is a reserved word of Apex"));
+        }
+    }
+    match value {
+        Value::Object(members) => members
+            .iter()
+            .for_each(|(key, v)| walk(v, &format!("{at}/{key}"), problems)),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(i, v)| walk(v, &format!("{at}/{i}"), problems)),
+        _ => {}
+    }
+}
+
+fn is_apex_identifier(name: &str) -> bool {
+    let letters = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    letters
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !name.ends_with('_')
+        && !name.contains("__")
+        && name.len() <= 40
+}

@@ -1,0 +1,135 @@
+//! Every error of MonitorContact: its stable code, its status, and whether it is tried again.
+
+use sidedoor::fakes::Fault;
+
+use crate::support::house::House;
+
+#[tokio::test]
+async fn every_refusal_of_monitor_contact_has_its_code() {
+    let house = House::build().set("SUPERVISION__JOIN_TTL_S", "1").start().await;
+    let table = [
+        (
+            400,
+            "InvalidRequestException",
+            "One or more of the input parameters are invalid",
+            422,
+            "connect_invalid_request",
+        ),
+        (
+            400,
+            "InvalidRequestException",
+            "Monitoring failed, please enable call recording",
+            422,
+            "connect_monitoring_not_enabled",
+        ),
+        (
+            403,
+            "AccessDeniedException",
+            "You do not have access to the agent",
+            502,
+            "connect_access_denied",
+        ),
+        (404, "ResourceNotFoundException", "not found", 404, "connect_not_found"),
+        (409, "IdempotencyException", "used", 409, "connect_idempotency_conflict"),
+        (
+            402,
+            "ServiceQuotaExceededException",
+            "full",
+            409,
+            "connect_quota_exceeded",
+        ),
+        (
+            403,
+            "UnrecognizedClientException",
+            "invalid",
+            502,
+            "connect_credentials",
+        ),
+        (403, "ExpiredTokenException", "expired", 502, "connect_credentials"),
+        (418, "SomethingNewException", "new", 502, "connect_rejected"),
+    ];
+    for (status, code, message, answered, stable) in table {
+        let call = house.connect().create_call();
+        house
+            .connect()
+            .fault(Fault::error("MonitorContact", status, code).saying(message));
+        let before = house.connect().calls("MonitorContact");
+        let answer = house.listen(&call, "supervisor-1").await;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (answered, stable),
+            "{code}: {}",
+            answer.text
+        );
+        assert!(answer.body["detail"].as_str().expect("told").contains(message));
+        assert_eq!(
+            house.connect().calls("MonitorContact"),
+            before + 1,
+            "{code} is not tried again"
+        );
+        let failed = house.get(answer.body["supervisionId"].as_str().expect("named")).await;
+        assert_eq!(
+            (failed.state(), &failed.body["failure"]["code"]),
+            ("FAILED", &serde_json::json!(stable))
+        );
+    }
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again() {
+    let house = House::start().await;
+    for (status, code) in [
+        (429, "ThrottlingException"),
+        (429, "TooManyRequestsException"),
+        (500, "InternalServiceException"),
+        (503, ""),
+    ] {
+        let call = house.connect().create_call();
+        house.connect().fault(Fault::error("MonitorContact", status, code));
+        let started = house.listen(&call, "supervisor-1").await;
+        assert_eq!(started.status, 201, "{code} {}", started.text);
+        house.connect().hang_up(&call, "AGENT").expect("hung up");
+        house.until_left(&started.id()).await;
+    }
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn the_third_supervisor_and_a_call_that_is_over_are_told_by_the_vendor() {
+    let house = House::start().await;
+    let call = house.connect().create_call();
+    house.listen(&call, "supervisor-1").await;
+    house.listen(&call, "supervisor-2").await;
+    let third = house.listen(&call, "supervisor-3").await;
+    assert_eq!((third.status, third.code()), (409, "connect_quota_exceeded"));
+    house.connect().hang_up(&call, "AGENT").expect("hung up");
+    let over = house.listen(&call, "supervisor-3").await;
+    assert_eq!((over.status, over.code()), (422, "connect_invalid_request"));
+    let nowhere = house.listen("no-such-contact", "supervisor-3").await;
+    assert_eq!((nowhere.status, nowhere.code()), (404, "connect_not_found"));
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_vendor_that_is_away_is_no_end_of_the_world() {
+    let house = House::build()
+        .set("SUPERVISION__JOIN_TTL_S", "1")
+        .set("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", "http://127.0.0.1:9")
+        .start()
+        .await;
+    let call = house.connect().create_call();
+    let answer = house.listen(&call, "supervisor-1").await;
+    assert_eq!(
+        (answer.status, answer.state()),
+        (202, "JOINING"),
+        "whether a leg exists is not known yet: {}",
+        answer.text
+    );
+    assert_eq!(
+        house.call("GET", "/readyz").send().await.status,
+        200,
+        "readiness looks at this process only"
+    );
+    house.rules_hold().await;
+}
