@@ -7,10 +7,13 @@ use tokio::sync::Mutex;
 
 use super::Settings;
 use super::verdict::org_fault;
-use crate::ports::{CrmError, CrmVerdict};
+use crate::ports::CrmError;
 
 /// In this order.
 const CANDIDATES: [&str; 2] = ["VoiceCallParticipant", "VoiceCallParticipant__c"];
+
+/// What an org answers when it has no such object, or none that this user may see.
+const NOT_THERE: [&str; 3] = ["NOT_FOUND", "INVALID_TYPE", "INSUFFICIENT_ACCESS"];
 
 /// What describe says, as far as we ask.
 #[derive(Debug, Deserialize)]
@@ -72,7 +75,7 @@ impl Object {
                     Some(reason) => why.push(format!("{candidate} {reason}")),
                 },
                 // The org says there is none, or none for this user: try the next. Anything else is no answer.
-                Err(e) if matches!(e.verdict, CrmVerdict::OrgFault(_)) => why.push(format!("{candidate} is not there")),
+                Err(e) if NOT_THERE.contains(&e.code.as_str()) => why.push(format!("{candidate} is not there")),
                 Err(e) => return Err(e),
             }
         }

@@ -3,33 +3,27 @@
 use serde_json::{Value, json};
 
 use crate::support::house::{EVENTS, House, OPERATOR, READER, SUPERVISOR_1, start};
+use crate::support::sql;
 
 /// Every table's row count: what "nothing written" means.
-fn count(house: &House) -> Vec<i64> {
-    let journal = house.journal_path();
-    let tables = [
-        "supervisions",
-        "deliveries",
-        "evidence",
-        "unexplained_legs",
-        "seen_events",
-        "idempotency_keys",
-        "audit",
-    ];
-    let sql: String = tables.map(|t| format!("SELECT COUNT(*) FROM {t};")).concat();
-    let out = std::process::Command::new("sqlite3").arg(&journal).arg(&sql).output();
-    match out {
-        Ok(out) if out.status.success() => String::from_utf8_lossy(&out.stdout)
-            .lines()
-            .map(|l| l.parse().expect("a count"))
-            .collect(),
-        other => panic!("the sqlite3 tool is needed for this test: {other:?}"),
-    }
+async fn count(house: &House) -> Vec<Vec<String>> {
+    let all =
+        "SELECT CAST((SELECT COUNT(*) FROM supervisions) AS TEXT), CAST((SELECT COUNT(*) FROM deliveries) AS TEXT),
+        CAST((SELECT COUNT(*) FROM evidence) AS TEXT), CAST((SELECT COUNT(*) FROM unexplained_legs) AS TEXT),
+        CAST((SELECT COUNT(*) FROM seen_events) AS TEXT), CAST((SELECT COUNT(*) FROM idempotency_keys) AS TEXT),
+        CAST((SELECT COUNT(*) FROM audit) AS TEXT)";
+    sql(&house.journal_path(), all).await.expect("counted")
 }
 
-async fn refused(house: &House, status: u16, code: &str, answer: crate::support::house::Answer, before: &[i64]) {
+async fn refused(
+    house: &House,
+    status: u16,
+    code: &str,
+    answer: crate::support::house::Answer,
+    before: &[Vec<String>],
+) {
     assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.text);
-    assert_eq!(count(house), before, "{code} wrote something");
+    assert_eq!(count(house).await, before, "{code} wrote something");
 }
 
 #[tokio::test]
@@ -37,7 +31,7 @@ async fn every_bad_start_is_refused_and_writes_nothing() {
     let house = House::start().await;
     let call = house.connect().create_call();
     house.quiet().await;
-    let before = count(&house);
+    let before = count(&house).await;
     let good = start(&call, "supervisor-1");
     let with = |name: &str, value: Value| {
         let mut body = good.clone();
@@ -137,7 +131,7 @@ async fn wrong_callers_are_refused_and_write_nothing() {
     let id = house.listen(&call, "supervisor-2").await.id();
     house.until_recorded(&id).await;
     house.quiet().await;
-    let before = count(&house);
+    let before = count(&house).await;
     let begin = start(&call, "supervisor-1");
     let anonymous = house
         .call("POST", "/v1/supervisions")
@@ -194,7 +188,7 @@ async fn wrong_callers_are_refused_and_write_nothing() {
 #[tokio::test]
 async fn unknown_ids_paths_methods_and_queries_are_refused() {
     let house = House::start().await;
-    let before = count(&house);
+    let before = count(&house).await;
     for id in ["0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1", "nonsense", "%00", "..%2f.."] {
         for (method, path) in [("GET", ""), ("POST", "/disconnect")] {
             let answer = house.call(method, &format!("/v1/supervisions/{id}{path}")).send().await;

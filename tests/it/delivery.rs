@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sidedoor::fakes::{Fault, salesforce::Object};
 
 use crate::support::house::{House, start};
+use crate::support::sql;
 
 async fn left(house: &House, supervisor: &str) -> (String, String) {
     let call = house.connect().create_call();
@@ -87,14 +88,12 @@ async fn a_row_that_needs_a_person_is_kept_with_the_answer() {
     let id = house.listen(&call, "supervisor-1").await.id();
     let dead = house.until(&id, "DEAD", |s| s["recording"]["state"] == "DEAD").await;
     assert!(dead["recording"]["lastError"].as_str().expect("told").contains("X__c"));
-    let kept = std::process::Command::new("sqlite3")
-        .arg(house.journal_path())
-        .arg("SELECT last_answer FROM deliveries")
-        .output()
-        .expect("the sqlite3 tool");
+    let kept = sql(&house.journal_path(), "SELECT last_answer FROM deliveries")
+        .await
+        .expect("read");
     assert!(
-        String::from_utf8_lossy(&kept.stdout).contains("REQUIRED_FIELD_MISSING"),
-        "the answer is kept"
+        kept[0][0].contains("REQUIRED_FIELD_MISSING"),
+        "the answer is kept: {kept:?}"
     );
     // A newer version of the row gets a chance of its own.
     house.salesforce().clear_faults();

@@ -110,6 +110,7 @@ async fn two_supervisors_leave_one_call_independently() {
     assert_eq!(house.get(&second.id()).await.state(), "MONITORING");
     let action = house.disconnect(&second.id()).await.body["nextAction"].clone();
     house.browser("supervisor-2").obey(&action).await;
+    house.until_left(&second.id()).await;
     house.until_recorded(&second.id()).await;
     house.finish().await;
 }
@@ -180,6 +181,7 @@ async fn events_late_twice_and_out_of_order_come_to_the_same() {
         let action = house.disconnect(&id).await.body["nextAction"].clone();
         assert_ne!(action, Value::Null, "round {round}: the channel was asked for");
         house.browser("supervisor-1").obey(&action).await;
+        house.until_left(&id).await;
         let recorded = house.until_recorded(&id).await;
         assert_honest(&house, &recorded);
     }

@@ -2,3 +2,20 @@
 
 pub mod house;
 pub mod openapi;
+
+use std::path::Path;
+
+use sqlx::{ConnectOptions, Row};
+
+/// Asks the journal's database itself, as an operator with a shell could. Every column as text.
+pub async fn sql(journal: &Path, sql: &'static str) -> Result<Vec<Vec<String>>, sqlx::Error> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(journal);
+    let mut connection = options.connect().await?;
+    let rows = sqlx::query(sql).fetch_all(&mut connection).await?;
+    let text = |row: &sqlx::sqlite::SqliteRow| {
+        (0..row.len())
+            .map(|i| row.try_get_unchecked(i).unwrap_or_default())
+            .collect()
+    };
+    Ok(rows.iter().map(text).collect())
+}

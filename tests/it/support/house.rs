@@ -312,30 +312,7 @@ impl House {
     /// The house rules, after every story: no customer's call was ended by us, nothing is pending, a clean stop.
     pub async fn finish(mut self) {
         self.quiet().await;
-        let unfinished = "/v1/supervisions?state=REQUESTED,JOINING,LEAVING";
-        for _ in 0..500 {
-            let waiting = self.call("GET", unfinished).send().await.body["items"]
-                .as_array()
-                .expect("a list")
-                .len();
-            let all = self.call("GET", "/v1/supervisions?pageSize=200").send().await.body;
-            let pending = all["items"]
-                .as_array()
-                .expect("a list")
-                .iter()
-                .filter(|s| s["recording"]["state"] == "PENDING")
-                .count();
-            if waiting + pending == 0 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let waiting = self.call("GET", unfinished).send().await;
-        assert_eq!(waiting.body["items"], json!([]), "something is left unfinished");
-        let all = self.call("GET", "/v1/supervisions?pageSize=200").send().await;
-        for s in all.body["items"].as_array().expect("a list") {
-            assert_ne!(s["recording"]["state"], "PENDING", "a row is left on its way: {s:#}");
-        }
+        self.nothing_pending().await;
         self.rules_hold().await;
         if let Some((runtime, app)) = self.running.take() {
             app.lifecycle.stop();
@@ -343,6 +320,29 @@ impl House {
             assert!(stopped.clean && stopped.failed.is_none(), "{stopped:?}");
             runtime.shutdown_background();
         }
+    }
+
+    /// Waits until nothing is unfinished, on its way or to be explained, and stays so for a moment: an observed leg may
+    /// yet become a supervision with a row.
+    async fn nothing_pending(&self) {
+        let (mut still, mut left) = (0, Vec::new());
+        for _ in 0..600 {
+            left = self.pending().await;
+            still = if left.is_empty() { still + 1 } else { 0 };
+            if still == 10 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("something is left unfinished: {left:#?}");
+    }
+
+    async fn pending(&self) -> Vec<Vec<String>> {
+        let sql = "SELECT 'supervision', id, state FROM supervisions WHERE state IN ('REQUESTED', 'JOINING', 'LEAVING')
+                     OR (state = 'LEFT' AND next_check_at IS NOT NULL)
+                   UNION ALL SELECT 'delivery', supervision_id, state FROM deliveries WHERE state = 'PENDING'
+                   UNION ALL SELECT 'leg', leg_id, CAST(looks AS TEXT) FROM unexplained_legs";
+        super::sql(&self.journal_path(), sql).await.expect("read")
     }
 
     /// No customer's call was ended by us, and no leg has two rows.
