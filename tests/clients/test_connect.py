@@ -1,0 +1,136 @@
+"""boto3 drives the fake Connect: requests are signed, validated and parsed by botocore's own model of the service."""
+
+import datetime
+import time
+
+import pytest
+import requests
+from botocore.exceptions import ClientError
+from conftest import INSTANCE, connect_client
+
+
+def monitor(connect, contact_id, user="supervisor-1", token=None, **more):
+    if token:
+        more["ClientToken"] = token
+    return connect.monitor_contact(InstanceId=INSTANCE, ContactId=contact_id, UserId=user, **more)
+
+
+def describe(connect, contact_id):
+    return connect.describe_contact(InstanceId=INSTANCE, ContactId=contact_id)["Contact"]
+
+
+def refused(call):
+    with pytest.raises(ClientError) as caught:
+        call()
+    error = caught.value
+    assert error.response["Error"]["Message"]
+    assert error.response["ResponseMetadata"]["RequestId"]
+    return type(error).__name__, error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def test_a_leg_is_a_contact_of_its_own(connect, contact):
+    call = contact()
+    answer = monitor(connect, call, AllowedMonitorCapabilities=["SILENT_MONITOR", "BARGE"])
+    leg = answer["ContactId"]
+    assert leg != call and answer["ContactArn"].endswith(leg)
+    time.sleep(0.2)
+    seen = describe(connect, leg)
+    assert (seen["InitiationMethod"], seen["Channel"], seen["RelatedContactId"]) == ("MONITOR", "VOICE", call)
+    assert isinstance(seen["InitiationTimestamp"], datetime.datetime)
+    assert seen["AgentInfo"]["Id"] == "supervisor-1"
+    assert seen["AgentInfo"]["StateTransitions"][0]["State"] == "SILENT_MONITOR"
+    assert "DisconnectTimestamp" not in seen
+    assert describe(connect, call)["InitiationMethod"] == "INBOUND"
+
+
+def test_a_client_token_gives_the_same_leg(connect, contact):
+    call = contact()
+    first = monitor(connect, call, token="token-1")["ContactId"]
+    assert monitor(connect, call, token="token-1")["ContactId"] == first
+    assert refused(lambda: monitor(connect, call, user="supervisor-2", token="token-1")) == ("IdempotencyException", 409)
+
+
+def test_limits_and_unknown_things(connect, contact):
+    call = contact()
+    monitor(connect, call, user="supervisor-1")
+    monitor(connect, call, user="supervisor-2")
+    assert refused(lambda: monitor(connect, call, user="supervisor-3")) == ("ServiceQuotaExceededException", 402)
+    other = contact()
+    assert refused(lambda: monitor(connect, other, user="supervisor-1")) == ("InvalidRequestException", 400)
+    assert refused(lambda: monitor(connect, "no-such-contact", user="supervisor-3")) == ("ResourceNotFoundException", 404)
+    assert refused(lambda: monitor(connect, other, user="nobody")) == ("ResourceNotFoundException", 404)
+    assert refused(lambda: describe(connect, "no-such-contact")) == ("ResourceNotFoundException", 404)
+
+
+def test_stop_contact_is_refused_for_a_voice_leg_as_set(connect, connect_url, contact):
+    call = contact()
+    leg = monitor(connect, call)["ContactId"]
+    stop = lambda: connect.stop_contact(InstanceId=INSTANCE, ContactId=leg)  # noqa: E731
+    try:
+        assert refused(stop) == ("InvalidRequestException", 400)
+        requests.patch(f"{connect_url}/_fake/settings", json={"stopVoiceLeg": "gone410"}, timeout=5)
+        assert refused(stop) == ("ContactNotFoundException", 410)
+        requests.patch(f"{connect_url}/_fake/settings", json={"stopVoiceLeg": "acceptAndIgnore"}, timeout=5)
+        assert stop()["ResponseMetadata"]["HTTPStatusCode"] == 200
+    finally:
+        requests.patch(f"{connect_url}/_fake/settings", json={"stopVoiceLeg": "refuse400"}, timeout=5)
+    assert "DisconnectTimestamp" not in describe(connect, leg), "a 200 proves nothing"
+
+
+def test_stop_contact_ends_a_chat_leg_and_only_that(connect, contact):
+    chat = contact("CHAT")
+    leg = monitor(connect, chat)["ContactId"]
+    connect.stop_contact(InstanceId=INSTANCE, ContactId=leg)
+    assert "DisconnectTimestamp" in describe(connect, leg)
+    assert "DisconnectTimestamp" not in describe(connect, chat)
+    assert refused(lambda: connect.stop_contact(InstanceId=INSTANCE, ContactId=leg)) == ("ContactNotFoundException", 410)
+
+
+def test_stop_contact_on_the_customers_contact_ends_the_customers_call(connect, connect_url, contact):
+    call = contact()
+    leg = monitor(connect, call)["ContactId"]
+    connect.stop_contact(InstanceId=INSTANCE, ContactId=call)
+    assert "DisconnectTimestamp" in describe(connect, call)
+    assert "DisconnectTimestamp" in describe(connect, leg)
+    ledger = requests.get(f"{connect_url}/_fake/ledger", timeout=5).json()
+    ours = [e for e in ledger["customerContactsWeEnded"] if e["contactId"] == call]
+    assert [e["by"] for e in ours] == ["StopContact"]
+
+
+def test_what_users_do_now(connect, contact):
+    call = contact()
+    leg = monitor(connect, call)["ContactId"]
+    time.sleep(0.2)
+    pages = [connect.get_current_user_data(InstanceId=INSTANCE, Filters={"Agents": ["supervisor-1", "supervisor-2"]}, MaxResults=1)]
+    pages.append(
+        connect.get_current_user_data(
+            InstanceId=INSTANCE, Filters={"Agents": ["supervisor-1", "supervisor-2"]}, MaxResults=1, NextToken=pages[0]["NextToken"]
+        )
+    )
+    users = {d["User"]["Id"]: d["Contacts"] for page in pages for d in page["UserDataList"]}
+    assert users["supervisor-2"] == []
+    (mine,) = users["supervisor-1"]
+    assert (mine["ContactId"], mine["InitiationMethod"], mine["AgentContactState"]) == (leg, "MONITOR", "CONNECTED")
+    many = [f"user-{i}" for i in range(101)]
+    kind, status = refused(lambda: connect.get_current_user_data(InstanceId=INSTANCE, Filters={"Agents": many}))
+    assert (kind, status) == ("InvalidParameterException", 400)
+
+
+def test_signatures_are_verified(connect_url, contact):
+    kind, status = refused(lambda: monitor(connect_client(connect_url, secret="wrong"), contact()))
+    assert status == 403
+
+
+def test_the_instance_can_be_asked_about(connect):
+    assert connect.describe_instance(InstanceId=INSTANCE)["Instance"]["Id"] == INSTANCE
+    attribute = connect.describe_instance_attribute(InstanceId=INSTANCE, AttributeType="ENHANCED_CONTACT_MONITORING")
+    assert attribute["Attribute"]["Value"] == "true"
+    assert connect.describe_user(InstanceId=INSTANCE, UserId="agent-1")["User"]["Username"] == "agent-1@example"
+
+
+def test_scripted_faults_come_as_modelled_errors(connect, connect_url, contact):
+    call = contact()
+    fault = {"operation": "MonitorContact", "status": 429, "code": "ThrottlingException", "message": "Rate exceeded"}
+    requests.post(f"{connect_url}/_fake/faults", json=fault, timeout=5)
+    assert refused(lambda: monitor(connect, call)) == ("ThrottlingException", 429)
+    assert monitor(connect, call)["ContactId"]

@@ -1,0 +1,131 @@
+"""simple-salesforce drives the fake Salesforce."""
+
+import time
+import uuid
+from urllib.parse import urlparse
+
+import jwt
+import pytest
+import requests
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from simple_salesforce import Salesforce
+from simple_salesforce.exceptions import SalesforceExpiredSession, SalesforceMalformedRequest, SalesforceResourceNotFound
+
+OBJECT = "VoiceCallParticipant__c"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+def token(url, **form):
+    return requests.post(f"{url}/services/oauth2/token", timeout=5, **form)
+
+
+def by_client_credentials(url):
+    answer = token(url, data={"grant_type": "client_credentials"}, auth=("fake-client-id", "fake-client-secret"))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.fixture
+def org(salesforce_url):
+    granted = by_client_credentials(salesforce_url)
+    assert "expires_in" not in granted and "refresh_token" not in granted
+    client = Salesforce(instance_url=granted["instance_url"], session_id=granted["access_token"], version="68.0")
+    # The library speaks https only; the fake is http on loopback.
+    host = urlparse(granted["instance_url"]).netloc
+    client.base_url = f"http://{host}/services/data/v68.0/"
+    return client
+
+
+def participant(org):
+    objects = org.VoiceCallParticipant__c
+    objects.base_url = f"{org.base_url}sobjects/{OBJECT}/"
+    return objects
+
+
+def test_both_grants(salesforce_url):
+    assert by_client_credentials(salesforce_url)["token_type"] == "Bearer"
+    wrong = token(salesforce_url, data={"grant_type": "client_credentials"}, auth=("fake-client-id", "wrong"))
+    assert (wrong.status_code, wrong.json()["error"]) == (400, "invalid_client")
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    requests.patch(f"{salesforce_url}/_fake/settings", json={"jwtPublicKey": public.decode()}, timeout=5)
+    claims = {"iss": "fake-client-id", "sub": "integration@example", "aud": "https://login.salesforce.com"}
+
+    def ask(signer=key, **changed):
+        exp = int(time.time()) + 120
+        assertion = jwt.encode({**claims, "exp": exp, **changed}, signer, algorithm="RS256")
+        return token(salesforce_url, data={"grant_type": JWT_BEARER, "assertion": assertion})
+
+    assert ask().status_code == 200
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    assert ask(signer=other).json()["error"] == "invalid_grant"
+    assert ask(exp=int(time.time()) + 600).json()["error"] == "invalid_grant"
+    assert ask(aud="https://elsewhere.example").json()["error"] == "invalid_grant"
+    assert ask(iss="another").json()["error"] == "invalid_client_id"
+
+
+def test_describe(org):
+    described = participant(org).describe()
+    fields = {f["name"]: f for f in described["fields"]}
+    assert described["createable"] and described["updateable"]
+    assert fields["Leg_Key__c"]["externalId"] and fields["Leg_Key__c"]["unique"]
+    assert OBJECT in {o["name"] for o in org.describe()["sobjects"]}
+
+
+def test_upsert_creates_then_updates_and_keeps_whole_seconds(org):
+    key = str(uuid.uuid4())
+    rows = participant(org)
+    assert rows.upsert(f"Leg_Key__c/{key}", {"Mode__c": "SILENT", "Disconnected_At__c": "2026-08-04T17:43:47.900Z"}) == 201
+    assert rows.upsert(f"Leg_Key__c/{key}", {"Mode__c": "BARGE"}) == 200
+    row = rows.get_by_custom_id("Leg_Key__c", key)
+    assert row["Mode__c"] == "BARGE"
+    assert row["Disconnected_At__c"] == "2026-08-04T17:43:47.000+0000", "milliseconds are lost"
+    found = org.query(f"SELECT Id, Mode__c FROM {OBJECT} WHERE Leg_Key__c = '{key}'")
+    assert (found["totalSize"], found["records"][0]["Id"]) == (1, row["Id"])
+
+
+def test_refusals(org):
+    rows = participant(org)
+    key = str(uuid.uuid4())
+    for body, code in [
+        ({"No_Such__c": 1}, "INVALID_FIELD"),
+        ({"Leg_Key__c": key}, "INVALID_FIELD"),
+        ({"Joined_At__c": "yesterday"}, "JSON_PARSER_ERROR"),
+        ({"Mode__c": "x" * 256}, "STRING_TOO_LONG"),
+        ({"Supervisor__c": "no-id"}, "MALFORMED_ID"),
+    ]:
+        with pytest.raises(SalesforceMalformedRequest) as caught:
+            rows.upsert(f"Leg_Key__c/{key}", body)
+        assert caught.value.content[0]["errorCode"] == code
+    with pytest.raises(SalesforceResourceNotFound):
+        rows.upsert("Leg_Key__c/looks.like.a.txt", {})
+    with pytest.raises(SalesforceResourceNotFound):
+        rows.get_by_custom_id("Leg_Key__c", "nobody")
+
+
+def test_collections_answer_200_even_when_items_fail(org):
+    records = [
+        {"attributes": {"type": OBJECT}, "Leg_Key__c": str(uuid.uuid4()), "Mode__c": "SILENT"},
+        {"attributes": {"type": OBJECT}, "Leg_Key__c": str(uuid.uuid4()), "No_Such__c": 1},
+    ]
+    done = org._call_salesforce(
+        "PATCH", f"{org.base_url}composite/sobjects/{OBJECT}/Leg_Key__c", json={"allOrNone": False, "records": records}
+    )
+    assert done.headers["Sforce-Limit-Info"].startswith("api-usage=")
+    first, second = done.json()
+    assert first["success"] and first["created"]
+    assert not second["success"] and second["errors"][0]["statusCode"] == "INVALID_FIELD"
+
+
+def test_an_ended_session_and_a_reached_limit(org, salesforce_url):
+    used = requests.get(f"{salesforce_url}/_fake/usage", timeout=5).json()["apiCalls"]
+    requests.patch(f"{salesforce_url}/_fake/settings", json={"dailyLimit": used}, timeout=5)
+    with pytest.raises(Exception) as caught:
+        org.query("SELECT Id FROM User")
+    assert "REQUEST_LIMIT_EXCEEDED" in str(caught.value)
+    requests.patch(f"{salesforce_url}/_fake/settings", json={"dailyLimit": 100000}, timeout=5)
+    requests.post(f"{salesforce_url}/_fake/revoke-tokens", timeout=5)
+    with pytest.raises(SalesforceExpiredSession):
+        org.query("SELECT Id FROM User")
