@@ -44,7 +44,7 @@ impl Grade {
     fn of_calibrated(uncertainty_ms: i64) -> Self {
         match uncertainty_ms {
             ..=50 => Self::Exact,
-            ..=250 => Self::Calibrated,
+            51..=250 => Self::Calibrated,
             _ => Self::Bounded,
         }
     }
