@@ -1,7 +1,6 @@
 //! The composition root: builds the house from the configuration, and runs it until it is stopped. The only room that
 //! knows all the others. The listener is injected, so that tests and the demo take any free port.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +10,15 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use crate::clock::SystemClock;
-use crate::config::{Config, ConnectConfig, FieldNames, LegEndConfig, Rate, RetentionConfig, SalesforceConfig};
-use crate::connect::{self, AmazonConnect};
+use crate::config::{Config, LegEndConfig, RetentionConfig};
+use crate::connect::AmazonConnect;
 use crate::domain::authority::Caller;
 use crate::flows::{self, Flows, Keep, LegEnd, Pace};
 use crate::http::{self, ApiKey, Credentials};
 use crate::journal::{OpenError, SqliteJournal};
 use crate::lifecycle::{Lifecycle, Stopped};
 use crate::ports::Crm;
-use crate::salesforce::{self, Salesforce};
+use crate::salesforce::Salesforce;
 use crate::timing::Uncalibrated;
 
 /// Why the service cannot start.
@@ -65,9 +64,9 @@ pub struct App {
 pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) -> Result<App, StartError> {
     let lifecycle = Lifecycle::default();
     let journal = Arc::new(SqliteJournal::open(&config.store.url).await?);
-    let telephony = AmazonConnect::new(connect_settings(&config.connect, overrides.credentials)).await;
+    let telephony = AmazonConnect::new(&config.connect, overrides.credentials).await;
     let crm: Option<Arc<dyn Crm>> = match &config.salesforce {
-        Some(org) => Some(Arc::new(Salesforce::new(salesforce_settings(org))?)),
+        Some(org) => Some(Arc::new(Salesforce::new(org.clone())?)),
         None => None,
     };
     let parts = flows::Parts {
@@ -167,79 +166,6 @@ fn flow_settings(config: &Config, pace: Pace) -> flows::Settings {
             supervisions: signed(supervisions),
         },
         pace,
-    }
-}
-
-fn connect_settings(config: &ConnectConfig, credentials: Option<(String, SecretString)>) -> connect::Settings {
-    let rate = |r: Rate| connect::Rate {
-        per_second: r.per_second,
-        burst: r.burst,
-    };
-    let instances = config.instances.iter().map(|(name, i)| {
-        let quota = config.quotas.get(&i.quota);
-        let instance = connect::InstanceSettings {
-            instance_id: i.instance_id.clone(),
-            region: i.region.clone(),
-            endpoint_url: i.endpoint_url.clone(),
-            call_timeout: i.call_timeout,
-            quota_name: i.quota.clone(),
-            quota: connect::Quota {
-                default: rate(quota.map_or(Rate::DEFAULT, |q| q.default)),
-                operations: quota
-                    .map(|q| {
-                        q.operations
-                            .iter()
-                            .map(|(op, r)| (*op, rate(*r)))
-                            .collect::<BTreeMap<_, _>>()
-                    })
-                    .unwrap_or_default(),
-                queue: quota.map_or(256, |q| q.queue),
-            },
-        };
-        (name.clone(), instance)
-    });
-    connect::Settings {
-        instances: instances.collect(),
-        credentials,
-    }
-}
-
-fn salesforce_settings(config: &SalesforceConfig) -> salesforce::Settings {
-    salesforce::Settings {
-        login_url: config.login_url.clone(),
-        client_id: config.client_id.clone(),
-        client_secret: config.client_secret.clone(),
-        object: config.object.clone(),
-        api_version: config.api_version.clone(),
-        request_timeout: config.request_timeout,
-        fields: fields(config.fields.clone()),
-    }
-}
-
-fn fields(f: FieldNames) -> salesforce::Fields {
-    salesforce::Fields {
-        external_id: f.external_id,
-        supervision_id: f.supervision_id,
-        origin: f.origin,
-        contact_id: f.contact_id,
-        voice_call: f.voice_call,
-        supervisor: f.supervisor,
-        connect_user_id: f.connect_user_id,
-        mode: f.mode,
-        joined_at: f.joined_at,
-        disconnected_at: f.disconnected_at,
-        disconnected_epoch_ms: f.disconnected_epoch_ms,
-        earliest_epoch_ms: f.earliest_epoch_ms,
-        latest_epoch_ms: f.latest_epoch_ms,
-        disconnect_uncertainty_ms: f.disconnect_uncertainty_ms,
-        vendor_disconnected_at: f.vendor_disconnected_at,
-        disconnect_source: f.disconnect_source,
-        disconnect_reason: f.disconnect_reason,
-        customer_call_continued: f.customer_call_continued,
-        calibration_grade: f.calibration_grade,
-        calibration_version: f.calibration_version,
-        applied_offset_ms: f.applied_offset_ms,
-        row_version: f.row_version,
     }
 }
 

@@ -15,7 +15,7 @@ mod calls;
 mod describe;
 mod errors;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,56 +26,11 @@ use aws_sdk_connect::config::{BehaviorVersion, Credentials, Region};
 use secrecy::{ExposeSecret, SecretString};
 
 use self::budget::Budget;
+use crate::config::{ConnectConfig, InstanceConfig, QuotaConfig};
 use crate::domain::ids::InstanceName;
 
 /// How long a connection to AWS may take to stand.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What the adapter needs to know.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The instances, by our name.
-    pub instances: BTreeMap<InstanceName, InstanceSettings>,
-    /// Other credentials than the ordinary chain's, for the fakes: access key id and secret.
-    pub credentials: Option<(String, SecretString)>,
-}
-
-/// One instance.
-#[derive(Debug, Clone)]
-pub struct InstanceSettings {
-    /// Connect's id of it.
-    pub instance_id: String,
-    /// Its AWS Region.
-    pub region: String,
-    /// Another endpoint than AWS's own.
-    pub endpoint_url: Option<String>,
-    /// How long one call may take.
-    pub call_timeout: Duration,
-    /// The quota's name: instances that share one name share one budget.
-    pub quota_name: String,
-    /// Its rates.
-    pub quota: Quota,
-}
-
-/// The rates of one account and Region.
-#[derive(Debug, Clone)]
-pub struct Quota {
-    /// Of operations without one of their own.
-    pub default: Rate,
-    /// By operation.
-    pub operations: BTreeMap<&'static str, Rate>,
-    /// Calls of an operation that may wait.
-    pub queue: usize,
-}
-
-/// So many calls a second, so many at once.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rate {
-    /// Calls a second.
-    pub per_second: f64,
-    /// Calls at once after a pause.
-    pub burst: u32,
-}
 
 /// The operations we call.
 const OPERATIONS: [&str; 4] = [
@@ -101,35 +56,40 @@ pub struct AmazonConnect {
 }
 
 impl AmazonConnect {
-    /// Prepares a client for each instance. Makes no call.
-    pub async fn new(settings: Settings) -> Self {
-        let mut budgets: HashMap<String, Budgets> = HashMap::new();
+    /// Prepares a client for each instance; instances that name one quota share its budgets. Makes no call.
+    /// `credentials` (access key id and secret) stand for the ordinary chain's, for the fakes.
+    pub async fn new(config: &ConnectConfig, credentials: Option<(String, SecretString)>) -> Self {
+        let budgets: HashMap<&str, Budgets> = config
+            .quotas
+            .iter()
+            .map(|(name, quota)| (name.as_str(), budgets_of(quota)))
+            .collect();
         let mut lines = HashMap::new();
-        for (name, instance) in settings.instances {
-            let client = client(&instance, settings.credentials.as_ref()).await;
-            let shared = budgets
-                .entry(instance.quota_name.clone())
-                .or_insert_with(|| budgets_of(&instance.quota));
-            let line = Line {
-                client,
-                instance_id: instance.instance_id,
-                budgets: shared.clone(),
+        for (name, instance) in &config.instances {
+            // The configuration has refused instances that name a quota it does not have.
+            let Some(budgets) = budgets.get(instance.quota.as_str()).cloned() else {
+                continue;
             };
-            lines.insert(name, line);
+            let client = client(instance, credentials.as_ref()).await;
+            lines.insert(
+                name.clone(),
+                Line {
+                    client,
+                    instance_id: instance.instance_id.clone(),
+                    budgets,
+                },
+            );
         }
         Self { lines }
     }
 }
 
-fn budgets_of(quota: &Quota) -> Budgets {
-    let budget = |operation: &&'static str| {
-        let rate = quota.operations.get(*operation).copied().unwrap_or(quota.default);
-        (*operation, Budget::new(rate, quota.queue))
-    };
+fn budgets_of(quota: &QuotaConfig) -> Budgets {
+    let budget = |operation: &&'static str| (*operation, Budget::new(quota.rate(operation), quota.queue));
     Arc::new(OPERATIONS.iter().map(budget).collect())
 }
 
-async fn client(instance: &InstanceSettings, credentials: Option<&(String, SecretString)>) -> Client {
+async fn client(instance: &InstanceConfig, credentials: Option<&(String, SecretString)>) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(instance.call_timeout)

@@ -50,10 +50,10 @@ use tokio_util::task::TaskTracker;
 use crate::domain::audit::AuditEntry;
 use crate::domain::authority::Caller;
 use crate::domain::ids::{InstanceName, SupervisionId};
-use crate::domain::supervision::{Channel, LeaveTimes};
+use crate::domain::supervision::{Channel, LeaveTimes, Supervision};
 pub use crate::ports::JournalError;
-use crate::ports::journal::KeyUse;
-use crate::ports::{Clock, Crm, Journal, Telephony};
+use crate::ports::journal::{KeyUse, Write};
+use crate::ports::{Change, Clock, Committed, Crm, Journal, Telephony};
 use crate::timing::Calibration;
 
 /// How often a change is made anew because somebody else was faster, before we give up.
@@ -281,6 +281,38 @@ impl Flows {
 
     fn is_stopping(&self) -> bool {
         self.parts.stopping.is_cancelled()
+    }
+
+    /// Changes a supervision by `rule`, anew from the newest revision while others are faster. The rule may refuse
+    /// (`None`); else it gives what is written beside the supervision. Returns what was committed: `Committed::Stale`
+    /// stands for "nothing was to be changed".
+    async fn amend(
+        &self,
+        id: SupervisionId,
+        rule: impl Fn(&mut Supervision) -> Option<Change>,
+    ) -> Result<Committed, FlowError> {
+        for _ in 0..STALE_TRIES {
+            let Some(stored) = self.journal().supervision(id).await? else {
+                return Ok(Committed::Stale);
+            };
+            let mut amended = stored.supervision.clone();
+            let Some(beside) = rule(&mut amended) else {
+                return Ok(Committed::Stale);
+            };
+            let write = Write::Update(Box::new(amended), stored.revision);
+            match self
+                .journal()
+                .commit(Change {
+                    supervision: Some(write),
+                    ..beside
+                })
+                .await?
+            {
+                Committed::Stale => {}
+                committed => return Ok(committed),
+            }
+        }
+        Err(FlowError::Contended)
     }
 
     /// Runs work to its end, tracked, whatever becomes of the request that began it; waits for it as long as an answer

@@ -11,8 +11,8 @@
 //! | [`timing`] | pure: from a causal bracket, and later a calibrated stamp, to an honest instant | nothing of ours |
 //! | [`ports`] | what the flows need: Telephony, Crm, Journal, Clock | domain, timing |
 //! | [`flows`] | the use cases, a file a story | domain, timing, ports |
-//! | [`connect`] | Amazon Connect behind Telephony; alone knows `aws_*` | domain, ports |
-//! | [`salesforce`] | Salesforce behind Crm; alone knows `oauth2` | domain, ports |
+//! | [`connect`] | Amazon Connect behind Telephony; alone knows `aws_*` | domain, ports, its config |
+//! | [`salesforce`] | Salesforce behind Crm; alone knows `oauth2` | domain, ports, its config |
 //! | [`journal`] | SQLite behind Journal; alone knows `sqlx` | domain, ports |
 //! | [`clock`] | the machine's clock behind Clock | ports |
 //! | [`http`] | the front door, a file an operation | flows, domain |

@@ -14,7 +14,7 @@ use std::time::Duration;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::oneshot;
 
-use super::Rate;
+use crate::config::Rate;
 use crate::ports::Priority;
 
 /// No place came: the queue is full, or patience ran out.

@@ -98,8 +98,7 @@ impl Flows {
                     return Ok(Acknowledged::Is(Box::new(stored)));
                 }
                 Committed::KeyUsed(record) => {
-                    let key = by.key.as_ref().ok_or(FlowError::Contended)?;
-                    return Ok(Acknowledged::Replay(self.replay_of(key, record).await?));
+                    return Ok(Acknowledged::Replay(self.replay_of(by, record).await?));
                 }
                 Committed::Stale => {}
                 Committed::Busy(_) | Committed::LegTaken(_) | Committed::Duplicate => return Err(FlowError::Contended),

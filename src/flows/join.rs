@@ -249,28 +249,15 @@ impl Flows {
 
     /// The join came to nothing.
     async fn join_failed(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), FlowError> {
-        for _ in 0..STALE_TRIES {
-            let Some(Stored {
-                mut supervision,
-                revision,
-                ..
-            }) = self.journal().supervision(id).await?
-            else {
-                return Ok(());
-            };
-            if supervision.fail(code, detail, self.now()).is_err() {
-                return Ok(());
-            }
-            let change = Change {
+        self.amend(id, |s| {
+            s.fail(code, detail, self.now()).ok()?;
+            Some(Change {
                 audit: vec![self.audit_own("supervision.failed", id, code)],
-                supervision: Some(Write::Update(Box::new(supervision), revision)),
                 ..Change::default()
-            };
-            if self.journal().commit(change).await? == Committed::Done {
-                return Ok(());
-            }
-        }
-        Err(FlowError::Contended)
+            })
+        })
+        .await
+        .map(|_| ())
     }
 
     /// Nothing more is sent, but an earlier sending may have made a leg: asks the vendor, adopts it if it is there, else

@@ -29,12 +29,18 @@ impl Flows {
         let Some(key) = &by.key else { return Ok(None) };
         match self.journal().key(&key.caller, &key.key).await? {
             None => Ok(None),
-            Some(record) => self.replay_of(key, record).await.map(Some),
+            Some(record) => self.known_key(key, record).await,
         }
     }
 
-    /// What a used key leads to.
-    pub(super) async fn replay_of(&self, key: &KeyUse, mut record: KeyRecord) -> Result<Replay, FlowError> {
+    /// What a key that turned out to be used, when it was about to be taken, leads to.
+    pub(super) async fn replay_of(&self, by: &Request, record: KeyRecord) -> Result<Replay, FlowError> {
+        let key = by.key.as_ref().ok_or(FlowError::Contended)?;
+        self.known_key(key, record).await?.ok_or(FlowError::KeyRunning)
+    }
+
+    /// What a used key leads to; nothing if a fault of ours has freed it meanwhile.
+    async fn known_key(&self, key: &KeyUse, mut record: KeyRecord) -> Result<Option<Replay>, FlowError> {
         if record.fingerprint != key.fingerprint {
             return Err(FlowError::KeyReused);
         }
@@ -43,14 +49,13 @@ impl Flows {
             self.journal().flush().await?;
             match self.journal().key(&key.caller, &key.key).await? {
                 Some(again) => record = again,
-                // Its answer was a fault of ours just now, which frees the key: the caller may send it again.
-                None => return Err(FlowError::KeyRunning),
+                None => return Ok(None),
             }
         }
         match record.answer {
-            Some((status, body)) => Ok(Replay::Answer(status, body)),
+            Some((status, body)) => Ok(Some(Replay::Answer(status, body))),
             None if record.taken_by == self.journal().incarnation() => Err(FlowError::KeyRunning),
-            None => Ok(Replay::State(record.supervision)),
+            None => Ok(Some(Replay::State(record.supervision))),
         }
     }
 

@@ -9,11 +9,11 @@
 
 use super::conclude::Observation;
 use super::retry::Backoff;
-use super::{FlowError, Flows, LegEnd, STALE_TRIES};
+use super::{FlowError, Flows, LegEnd};
 use crate::domain::ids::SupervisionId;
 use crate::domain::interlock::{ContactSeen, clear_to_end};
 use crate::domain::supervision::{Channel, ServerEnd, State, Supervision};
-use crate::ports::journal::{Stored, Write};
+use crate::ports::journal::Stored;
 use crate::ports::{Change, Committed, Priority, VendorError};
 
 /// Attempts at a server-side end before the browser is directed instead.
@@ -153,31 +153,21 @@ impl Flows {
         why: &str,
         change_it: impl Fn(&Self, &mut Supervision),
     ) -> Result<(), FlowError> {
-        for _ in 0..STALE_TRIES {
-            let Some(Stored {
-                mut supervision,
-                revision,
-                ..
-            }) = self.journal().supervision(id).await?
-            else {
-                return Ok(());
-            };
-            if supervision.state != State::Leaving {
-                return Ok(());
+        let committed = self.amend(id, |s| {
+            if s.state != State::Leaving {
+                return None;
             }
-            change_it(self, &mut supervision);
-            supervision.next_check_at = Some(self.now() + self.settings.pace.leaving_first_look);
-            let change = Change {
-                supervision: Some(Write::Update(Box::new(supervision), revision)),
+            change_it(self, s);
+            s.next_check_at = Some(self.now() + self.settings.pace.leaving_first_look);
+            Some(Change {
                 audit: vec![self.audit_own(action, id, why)],
                 ..Change::default()
-            };
-            if self.journal().commit(change).await? == Committed::Done {
-                self.signals.check.notify_one();
-                return Ok(());
-            }
+            })
+        });
+        if committed.await? == Committed::Done {
+            self.signals.check.notify_one();
         }
-        Err(FlowError::Contended)
+        Ok(())
     }
 }
 

@@ -95,8 +95,7 @@ impl Flows {
         match self.journal().commit(change).await? {
             Committed::Done => {}
             Committed::KeyUsed(record) => {
-                let key = by.key.as_ref().ok_or(FlowError::Contended)?;
-                return Ok(Started::Replay(self.replay_of(key, record).await?));
+                return Ok(Started::Replay(self.replay_of(by, record).await?));
             }
             Committed::Busy(holder) => return self.busy(holder, &ask).await,
             Committed::Stale | Committed::LegTaken(_) | Committed::Duplicate => return Err(FlowError::Contended),

@@ -4,10 +4,10 @@
 //! will end too, so they are looked at sooner.
 
 use super::conclude::Observation;
-use super::{FlowError, Flows, Request, STALE_TRIES};
+use super::{FlowError, Flows, Request};
 use crate::domain::contact_event::ContactEvent;
 use crate::domain::ids::{ContactId, InstanceName};
-use crate::ports::journal::{Stored, Write};
+use crate::ports::journal::Stored;
 use crate::ports::{Change, Committed};
 
 /// What became of an event.
@@ -61,31 +61,19 @@ impl Flows {
         let listening = self.journal().active_on(instance, contact).await?;
         let mut taken = Observed::Ignored;
         for Stored { supervision, .. } in listening {
-            for _ in 0..STALE_TRIES {
-                let Some(Stored {
-                    supervision: mut s,
-                    revision,
-                    ..
-                }) = self.journal().supervision(supervision.id).await?
-                else {
-                    break;
-                };
+            let committed = self.amend(supervision.id, |s| {
                 if s.state.is_final() || s.contact_ended {
-                    break;
+                    return None;
                 }
                 s.contact_ended = true;
                 // The leg's own event is likely on its way: a moment's patience may save a call.
                 let soon = self.now() + self.settings.pace.after_done;
                 s.next_check_at = s.leg.as_ref().map(|_| s.next_check_at.map_or(soon, |t| t.min(soon)));
-                let change = Change {
-                    supervision: Some(Write::Update(Box::new(s), revision)),
-                    ..Change::default()
-                };
-                if self.journal().commit(change).await? == Committed::Done {
-                    self.signals.check.notify_one();
-                    taken = Observed::Taken;
-                    break;
-                }
+                Some(Change::default())
+            });
+            if committed.await? == Committed::Done {
+                self.signals.check.notify_one();
+                taken = Observed::Taken;
             }
         }
         Ok(taken)

@@ -12,13 +12,13 @@ use tokio::sync::Semaphore;
 use super::conclude::Observation;
 use super::in_hand::InHand;
 use super::retry::Backoff;
-use super::{FlowError, Flows, STALE_TRIES};
+use super::{FlowError, Flows};
 use crate::domain::departure::Continuity;
 use crate::domain::directive::AckOutcome;
 use crate::domain::ids::SupervisionId;
 use crate::domain::interlock::ContactSeen;
 use crate::domain::supervision::{State, Supervision};
-use crate::ports::journal::{Retention, Stored, Write};
+use crate::ports::journal::{Retention, Stored};
 use crate::ports::{Change, Committed, Priority, VendorError};
 
 /// Looks at a time.
@@ -199,29 +199,24 @@ impl Flows {
 
     /// Changes a supervision by a rule of its own; its row follows if what the row says changed.
     async fn change(&self, id: SupervisionId, rule: impl Fn(&Self, &mut Supervision)) -> Result<(), FlowError> {
-        for _ in 0..STALE_TRIES {
-            let Some(stored) = self.journal().supervision(id).await? else {
-                return Ok(());
-            };
-            let mut changed = stored.supervision.clone();
-            rule(self, &mut changed);
-            if changed == stored.supervision {
-                return Ok(());
+        let committed = self.amend(id, |s| {
+            let before = s.clone();
+            rule(self, s);
+            if *s == before {
+                return None;
             }
-            let row_changed = changed.departure != stored.supervision.departure;
-            let change = Change {
-                supervision: Some(Write::Update(Box::new(changed), stored.revision)),
+            let row_changed = s.departure != before.departure;
+            Some(Change {
                 deliver_at: row_changed.then(|| self.now()),
                 // Nothing new for the row: it need not wait for this check any longer.
-                hasten: (!row_changed && stored.supervision.state == State::Left).then(|| (id, self.now())),
+                hasten: (!row_changed && before.state == State::Left).then(|| (id, self.now())),
                 ..Change::default()
-            };
-            if self.journal().commit(change).await? == Committed::Done {
-                self.signals.deliver.notify_one();
-                return Ok(());
-            }
+            })
+        });
+        if committed.await? == Committed::Done {
+            self.signals.deliver.notify_one();
         }
-        Err(FlowError::Contended)
+        Ok(())
     }
 
     /// Sweeps what is past its retention, until the process stops.

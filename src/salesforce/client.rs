@@ -9,9 +9,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::object::{Describe, Described, Object};
+use super::row;
 use super::token::{Access, Tokens};
 use super::verdict::{answered, org_fault, unanswered, unreadable};
-use super::{Settings, row};
+use crate::config::SalesforceConfig;
 use crate::domain::participant::ParticipantRow;
 use crate::ports::{Crm, CrmError, CrmVerdict, Recorded};
 
@@ -21,7 +22,7 @@ const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// Salesforce.
 pub struct Salesforce {
     http: reqwest::Client,
-    settings: Settings,
+    settings: SalesforceConfig,
     tokens: Tokens,
     object: Object,
 }
@@ -38,7 +39,7 @@ impl Salesforce {
     ///
     /// # Errors
     /// When no TLS client can be made on this machine.
-    pub fn new(settings: Settings) -> Result<Self, reqwest::Error> {
+    pub fn new(settings: SalesforceConfig) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .timeout(settings.request_timeout)
             .connect_timeout(settings.request_timeout)

@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::Settings;
 use super::verdict::org_fault;
+use crate::config::SalesforceConfig;
 use crate::ports::CrmError;
 
 /// In this order.
@@ -46,7 +46,7 @@ pub(super) struct Object {
 }
 
 impl Object {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &SalesforceConfig) -> Self {
         let external_id = settings.fields.external_id.clone();
         Self {
             configured: settings.object.clone(),

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::Fields;
+use crate::config::FieldNames;
 use crate::domain::participant::ParticipantRow;
 
 /// The body of an upsert.
-pub(super) fn body(row: &ParticipantRow, fields: &Fields) -> Map<String, Value> {
+pub(super) fn body(row: &ParticipantRow, fields: &FieldNames) -> Map<String, Value> {
     let mut body = Map::new();
     let mut put = |name: &str, value: Value| {
         if !name.is_empty() {

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::Settings;
 use super::verdict::{clean, org_fault, unanswered, unreadable};
+use crate::config::SalesforceConfig;
 use crate::ports::CrmError;
 
 /// The largest token answer read, bytes.
@@ -66,7 +66,7 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    pub(super) fn new(http: reqwest::Client, settings: &Settings) -> Self {
+    pub(super) fn new(http: reqwest::Client, settings: &SalesforceConfig) -> Self {
         Self {
             http,
             login_url: settings.login_url.clone(),

@@ -9,8 +9,9 @@ const RULES: [(&str, &[&str]); 16] = [
     ("timing", &[]),
     ("ports", &["domain", "timing"]),
     ("flows", &["domain", "timing", "ports"]),
-    ("connect", &["domain", "ports"]),
-    ("salesforce", &["domain", "ports"]),
+    // Each adapter its own section of the configuration.
+    ("connect", &["domain", "ports", "config"]),
+    ("salesforce", &["ports", "domain", "config"]),
     ("journal", &["domain", "ports"]),
     ("http", &["flows", "domain"]),
     ("fakes", &["domain"]),
