@@ -183,11 +183,14 @@ pub struct Flows {
     signals: Arc<Signals>,
 }
 
-/// Wakes the loops that otherwise sleep until something is due.
+/// What the flows of one process share beside the journal.
 #[derive(Default)]
 struct Signals {
+    /// Wakes the loops that otherwise sleep until something is due.
     check: Notify,
     deliver: Notify,
+    /// Leaves being carried out by somebody at this moment.
+    leaves: in_hand::InHand<SupervisionId>,
 }
 
 /// What comes with every request.

@@ -32,6 +32,10 @@ pub(super) fn is_to_be_carried_out(s: &Supervision) -> bool {
 impl Flows {
     /// Carries out what [`is_to_be_carried_out`] says.
     pub(super) async fn carry_out_leave(&self, id: SupervisionId) -> Result<(), FlowError> {
+        // The request's own work and reconciling may both find it to be done: one of them does it.
+        let Some(_held) = self.signals.leaves.take(id) else {
+            return Ok(());
+        };
         let Some(Stored { supervision, .. }) = self.journal().supervision(id).await? else {
             return Ok(());
         };
