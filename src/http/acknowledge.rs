@@ -1,14 +1,15 @@
 //! `POST /v1/supervisions/{supervisionId}/acknowledgements`: the browser answers a directive.
 
-use axum::extract::{Extension, OriginalUri, Path, Request, State};
+use axum::extract::{Extension, OriginalUri, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::body::{self, Reader, text};
+use super::get_supervision::InPath;
 use super::guard::RequestId;
 use super::problem::Problem;
 use super::views::SupervisionView;
-use super::{Door, get_supervision, idempotency};
+use super::{Door, idempotency};
 use crate::domain::authority::Caller;
 use crate::domain::directive::AckOutcome;
 use crate::domain::ids::DirectiveId;
@@ -22,11 +23,10 @@ pub(super) async fn handle(
     State(door): State<Door>,
     Extension(caller): Extension<Caller>,
     Extension(request_id): Extension<RequestId>,
-    Path(id): Path<String>,
+    InPath(id): InPath,
     OriginalUri(uri): OriginalUri,
     request: Request,
 ) -> Result<Response, Problem> {
-    let id = get_supervision::id(&id)?;
     let headers = request.headers().clone();
     let bytes = body::read(request, door.settings.max_body_bytes).await?;
     let key = idempotency::key(&headers, &caller, "POST", uri.path(), &bytes)?;

@@ -1,7 +1,8 @@
 //! `GET /v1/supervisions/{supervisionId}`.
 
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, FromRequestParts, Path, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::Response;
 
 use super::Door;
@@ -16,18 +17,27 @@ pub(super) async fn handle(
     State(door): State<Door>,
     Extension(caller): Extension<Caller>,
     Extension(request_id): Extension<RequestId>,
-    Path(raw): Path<String>,
+    InPath(id): InPath,
 ) -> Result<Response, Problem> {
     let by = Request {
         caller,
         request_id: Some(request_id.0),
         key: None,
     };
-    let stored = door.flows.get(id(&raw)?, &by).await?;
+    let stored = door.flows.get(id, &by).await?;
     Ok(json(StatusCode::OK, &SupervisionView::of(&stored)))
 }
 
-/// The id in a path. What is none names no supervision.
-pub(super) fn id(raw: &str) -> Result<SupervisionId, Problem> {
-    SupervisionId::parse(raw).ok_or_else(|| FlowError::NotFound.into())
+/// The id in a path. What is none, or cannot even be decoded, names no supervision.
+pub(super) struct InPath(pub(super) SupervisionId);
+
+impl<S: Send + Sync> FromRequestParts<S> for InPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let raw = Path::<String>::from_request_parts(parts, state).await.ok();
+        raw.and_then(|Path(raw)| SupervisionId::parse(&raw))
+            .map(Self)
+            .ok_or_else(|| FlowError::NotFound.into())
+    }
 }

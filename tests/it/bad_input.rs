@@ -189,7 +189,13 @@ async fn wrong_callers_are_refused_and_write_nothing() {
 async fn unknown_ids_paths_methods_and_queries_are_refused() {
     let house = House::start().await;
     let before = count(&house).await;
-    for id in ["0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1", "nonsense", "%00", "..%2f.."] {
+    for id in [
+        "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1",
+        "nonsense",
+        "%00",
+        "%ff",
+        "..%2f..",
+    ] {
         for (method, path) in [("GET", ""), ("POST", "/disconnect")] {
             let answer = house.call(method, &format!("/v1/supervisions/{id}{path}")).send().await;
             refused(&house, 404, "not_found", answer, &before).await;

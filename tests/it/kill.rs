@@ -2,55 +2,23 @@
 //! no request makes a second leg. Clients behave as clients should: they repeat a request with its key until it is answered.
 
 use std::collections::BTreeMap;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidedoor::fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
 use sidedoor::fakes::{Browser, Fakes, FakesConfig, Manners};
+
+use crate::support::process::{KEY, free_port, spawn};
 
 const ROUNDS: usize = 60;
 const CLIENTS: usize = 6;
-const KEY: &str = "key-of-the-kill-test-1";
 
 struct Stage {
     fakes: Fakes,
     http: reqwest::Client,
     url: String,
     serial: AtomicUsize,
-}
-
-fn spawn(fakes: &Fakes, port: u16, journal: &std::path::Path) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sidedoor"));
-    let settings = [
-        ("HTTP__LISTEN", format!("127.0.0.1:{port}")),
-        ("STORE__URL", format!("sqlite://{}", journal.display())),
-        ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE.to_owned()),
-        ("CONNECT__INSTANCES__MAIN__REGION", REGION.to_owned()),
-        ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", fakes.connect_url().to_owned()),
-        ("CONNECT__QUOTAS__DEFAULT__DEFAULT__PER_SECOND", "2000".to_owned()),
-        ("CONNECT__QUOTAS__DEFAULT__DEFAULT__BURST", "500".to_owned()),
-        ("SALESFORCE__LOGIN_URL", fakes.salesforce_url().to_owned()),
-        ("SALESFORCE__CLIENT_ID", "fake-client-id".to_owned()),
-        ("SALESFORCE__CLIENT_SECRET", "fake-client-secret".to_owned()),
-        ("AUTH__API_KEYS__0__NAME", "test".to_owned()),
-        ("AUTH__API_KEYS__0__SECRET", KEY.to_owned()),
-        ("AUTH__API_KEYS__0__SCOPES", "supervise:any,events".to_owned()),
-        ("TELEMETRY__LOG_FILTER", "error".to_owned()),
-    ];
-    for (name, value) in settings {
-        command.env(format!("SIDEDOOR__{name}"), value);
-    }
-    command
-        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-    command
-        .arg("serve")
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the service starts")
 }
 
 impl Stage {
@@ -140,10 +108,7 @@ async fn kill_at_random_moments_loses_nothing_and_doubles_nothing() {
         config.events.duplicate,
     ) = (5, 60, 0.2);
     let fakes = sidedoor::fakes::start(config).await.expect("the fakes start");
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|l| l.local_addr())
-        .expect("a port")
-        .port();
+    let port = free_port();
     let url = format!("http://127.0.0.1:{port}");
     fakes
         .connect()
@@ -172,13 +137,12 @@ async fn kill_at_random_moments_loses_nothing_and_doubles_nothing() {
         .map(|_| tokio::spawn(stage.clone().client(stop.clone())))
         .collect();
     for _ in 0..ROUNDS {
-        let mut process = spawn(&stage.fakes, port, &journal);
+        let process = spawn(&stage.fakes, port, &journal);
         stage.ready().await;
         tokio::time::sleep(Duration::from_millis(chance.u64(1..150))).await;
-        process.kill().expect("killed with SIGKILL");
-        process.wait().expect("gone");
+        process.kill();
     }
-    let mut process = spawn(&stage.fakes, port, &journal);
+    let process = spawn(&stage.fakes, port, &journal);
     stage.ready().await;
     stop.cancel();
     let mut accepted = Vec::new();
@@ -228,6 +192,5 @@ async fn kill_at_random_moments_loses_nothing_and_doubles_nothing() {
         "most of them listened: {states:?}"
     );
     assert_eq!(stage.fakes.connect().customer_contacts_we_ended(), Vec::new());
-    process.kill().expect("killed");
-    process.wait().expect("gone");
+    process.kill();
 }

@@ -15,5 +15,6 @@ mod legs_not_ours;
 mod main_job;
 mod model;
 mod server_end;
+mod stopping;
 mod support;
 mod vendor_errors;

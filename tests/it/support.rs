@@ -2,6 +2,7 @@
 
 pub mod house;
 pub mod openapi;
+pub mod process;
 
 use std::path::Path;
 

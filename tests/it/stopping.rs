@@ -1,0 +1,148 @@
+//! Starting and stopping a real process: it says all that is wrong with its configuration, drains when asked, hurries when
+//! asked twice, and loses nothing either way.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sidedoor::fakes::{Fakes, FakesConfig, Fault};
+
+use crate::support::process::{KEY, Process, free_port, spawn};
+
+struct Stage {
+    fakes: Fakes,
+    http: reqwest::Client,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let fakes = sidedoor::fakes::start(FakesConfig::default())
+            .await
+            .expect("the fakes start");
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(20))
+            .build()
+            .expect("a client");
+        Self {
+            fakes,
+            http,
+            port: free_port(),
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    async fn start(&self) -> Process {
+        let process = spawn(&self.fakes, self.port, &self.folder.path().join("journal.db"));
+        for _ in 0..1000 {
+            if self
+                .http
+                .get(self.url("/readyz"))
+                .send()
+                .await
+                .is_ok_and(|a| a.status() == 200)
+            {
+                return process;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("the service did not get ready");
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// A request to listen whose vendor call takes `ms`, on its way.
+    fn slow_start(&self, ms: u64) -> tokio::task::JoinHandle<Result<reqwest::Response, reqwest::Error>> {
+        self.fakes.connect().fault(Fault {
+            after_effect: true,
+            ..Fault::late("MonitorContact", ms)
+        });
+        let body =
+            json!({"contactId": self.fakes.connect().create_call(), "supervisor": {"connectUserId": "supervisor-1"}});
+        tokio::spawn(
+            self.http
+                .post(self.url("/v1/supervisions"))
+                .bearer_auth(KEY)
+                .json(&body)
+                .send(),
+        )
+    }
+}
+
+#[tokio::test]
+async fn a_soft_stop_answers_what_is_under_way_and_takes_nothing_new() {
+    let stage = Stage::new().await;
+    let process = stage.start().await;
+    let slow = stage.slow_start(1500);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    process.terminate();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(
+        stage.http.get(stage.url("/readyz")).send().await.is_err(),
+        "nothing new is taken"
+    );
+    let answer = slow.await.expect("no panic").expect("answered");
+    assert_eq!(answer.status(), 201);
+    assert!(process.exit().await.success());
+}
+
+#[tokio::test]
+async fn a_second_signal_hurries_and_the_next_start_goes_on() {
+    let stage = Stage::new().await;
+    let process = stage.start().await;
+    let slow = stage.slow_start(2500);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    process.terminate();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let begun = Instant::now();
+    process.terminate();
+    process.exit().await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(slow.await.expect("no panic").is_err(), "it was not answered");
+
+    let process = stage.start().await;
+    for _ in 0..500 {
+        let answer = stage
+            .http
+            .get(stage.url("/v1/supervisions"))
+            .bearer_auth(KEY)
+            .send()
+            .await
+            .expect("answered");
+        let all: Value = answer.json().await.expect("JSON");
+        if all["items"][0]["state"] == "MONITORING" {
+            process.terminate();
+            assert!(process.exit().await.success());
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("the join was not taken up again");
+}
+
+#[test]
+fn a_bad_configuration_is_told_whole_and_nothing_starts() {
+    let out = Command::new(env!("CARGO_BIN_EXE_sidedoor"))
+        .arg("serve")
+        .current_dir(std::env::temp_dir())
+        .env("SIDEDOOR__HTTP__LISTEN", "0.0.0.0:0")
+        .env("SIDEDOOR__CONNECT__INSTANCES__MAIN__REGION", "Oregon")
+        .env("SIDEDOOR__SALESFORCE__CLIENT_SECRET", "a-secret-not-to-show")
+        .stdout(Stdio::piped())
+        .output()
+        .expect("ran");
+    assert_eq!(out.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&out.stderr);
+    for setting in [
+        "auth.api_keys",
+        "connect.instances.main.region",
+        "connect.instances.main.instance_id",
+        "salesforce.login_url",
+    ] {
+        assert!(told.contains(setting), "{setting} is missing:\n{told}");
+    }
+    assert!(!told.contains("a-secret-not-to-show"));
+}
