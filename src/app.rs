@@ -10,16 +10,16 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 
 use crate::clock::SystemClock;
-use crate::config::{Config, LegEndConfig, RetentionConfig};
+use crate::config::{Config, CuttingConfig, LegEndConfig, RetentionConfig, TimingConfig, VendorTimingConfig};
 use crate::connect::AmazonConnect;
 use crate::domain::authority::Caller;
 use crate::flows::{self, Flows, Keep, LegEnd, Pace};
 use crate::http::{self, ApiKey, Credentials};
 use crate::journal::{OpenError, SqliteJournal};
 use crate::lifecycle::{Lifecycle, Stopped};
-use crate::ports::Crm;
+use crate::ports::{Clock, Crm, DateSink};
 use crate::salesforce::Salesforce;
-use crate::timing::Uncalibrated;
+use crate::timing::{Cutting, Limits, Thresholds, VendorSettings};
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,13 @@ pub struct App {
 pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) -> Result<App, StartError> {
     let lifecycle = Lifecycle::default();
     let journal = Arc::new(SqliteJournal::open(&config.store.url).await?);
-    let telephony = AmazonConnect::new(&config.connect, overrides.credentials).await;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    // A `Date` more or less is no loss: when the flows are busy, some are dropped.
+    let (hand_in, dates) = tokio::sync::mpsc::channel(64);
+    let sink: DateSink = Arc::new(move |seen| {
+        let _ = hand_in.try_send(seen);
+    });
+    let telephony = AmazonConnect::new(&config.connect, overrides.credentials, clock.clone(), sink).await?;
     let crm: Option<Arc<dyn Crm>> = match &config.salesforce {
         Some(org) => Some(Arc::new(Salesforce::new(org.clone())?)),
         None => None,
@@ -73,8 +79,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         telephony: Arc::new(telephony),
         crm,
         journal: journal.clone(),
-        clock: Arc::new(SystemClock::start()),
-        calibration: Arc::new(Uncalibrated),
+        clock,
         tasks: lifecycle.tasks(),
         stopping: lifecycle.stopping(),
     };
@@ -88,6 +93,8 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         lifecycle.run("delivery", flows.clone().deliver_until_stopped());
     }
     lifecycle.run("sweeping", flows.clone().sweep_until_stopped());
+    lifecycle.run("calibrating", flows.clone().calibrate_until_stopped(dates));
+    lifecycle.run("regrading", flows.clone().regrade_until_stopped());
 
     let address = listener.local_addr()?;
     let door = http::Settings {
@@ -165,7 +172,41 @@ fn flow_settings(config: &Config, pace: Pace) -> flows::Settings {
             evidence: signed(evidence),
             supervisions: signed(supervisions),
         },
+        timing: timing_settings(&config.timing),
         pace,
+    }
+}
+
+fn timing_settings(config: &TimingConfig) -> flows::calibrate::Settings {
+    let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+    let vendor = |v: &VendorTimingConfig| VendorSettings {
+        limits: Limits {
+            max_drift_ppm: f64::from(v.max_drift_ppm),
+            model_error_ms: v.model_error.as_secs_f64() * 1000.0,
+            wander_ppm_per_hour: f64::from(v.wander_ppm_per_hour),
+            window: signed(v.window),
+            quantum_ms: v.quantum.map(ms),
+            ..Limits::default()
+        },
+        date_bound_ms: v.date_bound.map(|d| d.as_secs_f64() * 1000.0),
+        cutting: match v.cutting {
+            CuttingConfig::Learn => None,
+            CuttingConfig::Truncated => Some(Cutting::Truncated),
+            CuttingConfig::Rounded => Some(Cutting::Rounded),
+        },
+    };
+    flows::calibrate::Settings {
+        vendors: config
+            .vendors
+            .iter()
+            .map(|(name, v)| (name.clone(), vendor(v)))
+            .collect(),
+        thresholds: Thresholds {
+            calibrated_ms: ms(config.calibrated),
+            exact_ms: ms(config.exact),
+            ..Thresholds::default()
+        },
+        probe_every: Some(config.probe_every).filter(|d| !d.is_zero()),
     }
 }
 

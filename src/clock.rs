@@ -1,17 +1,23 @@
 //! The one clock: wall time when the process began, advanced by a monotonic clock, so that a step of the wall clock
 //! cannot tear a bracket in two.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ports::Clock;
 
+/// A wall clock that is off by more than this was stepped, not slewed.
+const STEP_MS: i64 = 250;
+
 /// The machine's clock.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct SystemClock {
     wall: Timestamp,
     since: Instant,
+    /// The steps of the wall clock that were followed, ms.
+    followed_ms: AtomicI64,
 }
 
 impl SystemClock {
@@ -21,7 +27,17 @@ impl SystemClock {
         Self {
             wall: Timestamp::now(),
             since: Instant::now(),
+            followed_ms: AtomicI64::new(0),
         }
+    }
+
+    fn apart_from(&self, wall: Timestamp) -> Option<SignedDuration> {
+        let step = wall.as_millisecond() - self.now().as_millisecond();
+        if step.abs() < STEP_MS {
+            return None;
+        }
+        self.followed_ms.fetch_add(step, Ordering::Relaxed);
+        Some(SignedDuration::from_millis(step))
     }
 }
 
@@ -29,6 +45,32 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let gone = SignedDuration::try_from(self.since.elapsed()).unwrap_or(SignedDuration::MAX);
         let now = self.wall.saturating_add(gone).unwrap_or(self.wall);
-        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+        let ms = now
+            .as_millisecond()
+            .saturating_add(self.followed_ms.load(Ordering::Relaxed));
+        Timestamp::from_millisecond(ms).unwrap_or(now)
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "this is where the time comes from")]
+    fn follow_step(&self) -> Option<SignedDuration> {
+        self.apart_from(Timestamp::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_of_the_wall_clock_is_followed_once_and_a_slew_is_not() {
+        let clock = SystemClock::start();
+        let before = clock.now();
+        assert_eq!(clock.apart_from(before + SignedDuration::from_millis(100)), None);
+        let step = clock
+            .apart_from(before + SignedDuration::from_secs(90))
+            .expect("a step");
+        assert!((89_000..=90_000).contains(&step.as_millis()), "{step:?}");
+        assert!(clock.now() >= before + SignedDuration::from_secs(89));
+        assert_eq!(clock.apart_from(clock.now()), None);
     }
 }

@@ -9,6 +9,7 @@ mod connect;
 mod reader;
 mod salesforce;
 mod sections;
+mod timing;
 
 use std::fmt;
 use std::path::Path;
@@ -20,6 +21,7 @@ pub use salesforce::{FieldNames, SalesforceConfig};
 pub use sections::{
     ClockConfig, HttpConfig, LogFormat, RetentionConfig, StoreConfig, SupervisionConfig, TelemetryConfig,
 };
+pub use timing::{CuttingConfig, TimingConfig, VendorTimingConfig};
 
 /// What is wrong with one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub struct Config {
     pub supervision: SupervisionConfig,
     /// Our own clock.
     pub clock: ClockConfig,
+    /// The vendors' clocks.
+    pub timing: TimingConfig,
     /// How long things are kept.
     pub retention: RetentionConfig,
     /// Logs.
@@ -94,6 +98,7 @@ impl Config {
             salesforce: SalesforceConfig::read(&mut reader),
             supervision: SupervisionConfig::read(&mut reader),
             clock: ClockConfig::read(&mut reader),
+            timing: TimingConfig::read(&mut reader),
             retention: RetentionConfig::read(&mut reader),
             telemetry: TelemetryConfig::read(&mut reader),
             http,

@@ -3,6 +3,7 @@
 //! | file | story |
 //! |---|---|
 //! | [`calls`] | one attempt of each operation |
+//! | [`dates`] | the `Date` of every answer |
 //! | [`describe`] | a DescribeContact answer, in our words |
 //! | [`errors`] | every error: a stable code and a verdict |
 //! | [`budget`] | the rate budget: disconnects before monitors before polls |
@@ -12,6 +13,7 @@
 
 mod budget;
 mod calls;
+mod dates;
 mod describe;
 mod errors;
 
@@ -26,8 +28,10 @@ use aws_sdk_connect::config::{BehaviorVersion, Credentials, Region};
 use secrecy::{ExposeSecret, SecretString};
 
 use self::budget::Budget;
+use self::dates::DateWatch;
 use crate::config::{ConnectConfig, InstanceConfig, QuotaConfig};
 use crate::domain::ids::InstanceName;
+use crate::ports::{Clock, DateSink};
 
 /// How long a connection to AWS may take to stand.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,17 +52,29 @@ struct Line {
     client: Client,
     instance_id: String,
     budgets: Budgets,
+    endpoint: String,
 }
 
 /// Amazon Connect.
 pub struct AmazonConnect {
     lines: HashMap<InstanceName, Line>,
+    http: reqwest::Client,
+    clock: Arc<dyn Clock>,
 }
 
 impl AmazonConnect {
     /// Prepares a client for each instance; instances that name one quota share its budgets. Makes no call.
-    /// `credentials` (access key id and secret) stand for the ordinary chain's, for the fakes.
-    pub async fn new(config: &ConnectConfig, credentials: Option<(String, SecretString)>) -> Self {
+    /// `credentials` (access key id and secret) stand for the ordinary chain's, for the fakes. The `Date` of every answer
+    /// goes to `dates`.
+    ///
+    /// # Errors
+    /// When no TLS client can be made.
+    pub async fn new(
+        config: &ConnectConfig,
+        credentials: Option<(String, SecretString)>,
+        clock: Arc<dyn Clock>,
+        dates: DateSink,
+    ) -> Result<Self, reqwest::Error> {
         let budgets: HashMap<&str, Budgets> = config
             .quotas
             .iter()
@@ -70,17 +86,25 @@ impl AmazonConnect {
             let Some(budgets) = budgets.get(instance.quota.as_str()).cloned() else {
                 continue;
             };
-            let client = client(instance, credentials.as_ref()).await;
+            let watch = DateWatch {
+                instance: name.clone(),
+                clock: clock.clone(),
+                sink: dates.clone(),
+            };
+            let client = client(instance, credentials.as_ref(), watch).await;
+            let endpoint = instance.endpoint_url.clone();
             lines.insert(
                 name.clone(),
                 Line {
                     client,
                     instance_id: instance.instance_id.clone(),
                     budgets,
+                    endpoint: endpoint.unwrap_or_else(|| format!("https://connect.{}.amazonaws.com/", instance.region)),
                 },
             );
         }
-        Self { lines }
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build()?;
+        Ok(Self { lines, http, clock })
     }
 }
 
@@ -89,7 +113,7 @@ fn budgets_of(quota: &QuotaConfig) -> Budgets {
     Arc::new(OPERATIONS.iter().map(budget).collect())
 }
 
-async fn client(instance: &InstanceConfig, credentials: Option<&(String, SecretString)>) -> Client {
+async fn client(instance: &InstanceConfig, credentials: Option<&(String, SecretString)>, watch: DateWatch) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(instance.call_timeout)
@@ -106,5 +130,8 @@ async fn client(instance: &InstanceConfig, credentials: Option<&(String, SecretS
     if let Some(url) = &instance.endpoint_url {
         loader = loader.endpoint_url(url);
     }
-    Client::new(&loader.load().await)
+    let config = aws_sdk_connect::config::Builder::from(&loader.load().await)
+        .interceptor(watch)
+        .build();
+    Client::from_conf(config)
 }

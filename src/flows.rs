@@ -9,6 +9,10 @@
 //! | [`acknowledge`] | the browser answers a directive |
 //! | [`observe`] | a vendor's event comes in |
 //! | [`conclude`] | evidence is weighed: joined, alive, gone |
+//! | [`calibrate`] | what that teaches about the vendors' clocks |
+//! | [`regrade`] | a departure concluded anew when its clock is known better |
+//! | [`partner`] | a partner carrier's word on a leg |
+//! | [`vendors`] | asking what is known of a clock, and probing it |
 //! | [`explain`] | a MONITOR leg that nobody asked us for |
 //! | [`reconcile`] | looking at the vendor when no event comes, and after a departure |
 //! | [`deliver`] | rows on their way to the CRM |
@@ -22,6 +26,7 @@
 //! read again. So any number of flows may work on one supervision, and none holds a lock across a vendor's call.
 
 pub mod acknowledge;
+pub mod calibrate;
 pub mod conclude;
 pub mod deliver;
 pub mod disconnect;
@@ -32,10 +37,13 @@ pub mod keys;
 pub mod leave;
 pub mod monitor;
 pub mod observe;
+pub mod partner;
 pub mod query;
 pub mod reconcile;
+pub mod regrade;
 pub mod resume;
 pub mod retry;
+pub mod vendors;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -54,7 +62,6 @@ use crate::domain::supervision::{Channel, LeaveTimes, Supervision};
 pub use crate::ports::JournalError;
 use crate::ports::journal::{KeyUse, Write};
 use crate::ports::{Change, Clock, Committed, Crm, Journal, Telephony};
-use crate::timing::Calibration;
 
 /// How often a change is made anew because somebody else was faster, before we give up.
 const STALE_TRIES: u32 = 16;
@@ -115,6 +122,8 @@ pub struct Settings {
     pub deliveries_in_flight: usize,
     /// How long things are kept.
     pub keep: Keep,
+    /// The vendors' clocks.
+    pub timing: calibrate::Settings,
     /// Waits of our own that no operator needs to set.
     pub pace: Pace,
 }
@@ -132,6 +141,8 @@ pub struct Pace {
     pub unexplained: SignedDuration,
     /// How long the join's row waits for the news that the supervisor was connected, so that one write carries both.
     pub join_row: SignedDuration,
+    /// The least time between two looks at recent departures, if not the usual.
+    pub regrade: Option<Duration>,
 }
 
 impl Default for Pace {
@@ -142,6 +153,7 @@ impl Default for Pace {
             after_done: SignedDuration::from_millis(1500),
             unexplained: SignedDuration::from_secs(2),
             join_row: SignedDuration::from_secs(1),
+            regrade: None,
         }
     }
 }
@@ -167,8 +179,6 @@ pub struct Parts {
     pub journal: Arc<dyn Journal>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// What is known of the vendors' clocks.
-    pub calibration: Arc<dyn Calibration>,
     /// Where background work is tracked, so that a stop can wait for it.
     pub tasks: TaskTracker,
     /// Cancelled when no new work is to begin; what is unfinished is on disk and resumes at the next start.
@@ -181,6 +191,7 @@ pub struct Flows {
     parts: Arc<Parts>,
     settings: Arc<Settings>,
     signals: Arc<Signals>,
+    clocks: Arc<calibrate::Clocks>,
 }
 
 /// What the flows of one process share beside the journal.
@@ -210,6 +221,12 @@ pub enum FlowError {
     /// There is no such supervision (or the caller may not know of it).
     #[error("there is no such supervision")]
     NotFound,
+    /// No vendor of that name is configured.
+    #[error("no vendor of that name is configured")]
+    UnknownVendor,
+    /// The vendor did not answer as it should.
+    #[error("{}: {}", .0.code, .0.message)]
+    Vendor(crate::ports::VendorError),
     /// The caller may not do this.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -253,6 +270,7 @@ impl Flows {
     /// Puts the use cases on their parts.
     pub fn new(parts: Parts, settings: Settings) -> Self {
         Self {
+            clocks: Arc::new(calibrate::Clocks::new(&settings.timing.vendors)),
             parts: Arc::new(parts),
             settings: Arc::new(settings),
             signals: Arc::default(),

@@ -17,7 +17,10 @@ mod documents;
 mod get_supervision;
 mod health;
 mod list_supervisions;
+mod partner_events;
+mod probe_vendor;
 mod start_supervision;
+mod vendors;
 
 use std::sync::Arc;
 
@@ -32,13 +35,17 @@ pub use health::{Check, Readiness};
 use crate::flows::Flows;
 
 /// Every route there is: method and path, as in `openapi.yaml`.
-pub const ROUTES: [(&str, &str); 9] = [
+pub const ROUTES: [(&str, &str); 13] = [
     ("POST", "/v1/supervisions"),
     ("GET", "/v1/supervisions"),
     ("GET", "/v1/supervisions/{supervisionId}"),
     ("POST", "/v1/supervisions/{supervisionId}/disconnect"),
     ("POST", "/v1/supervisions/{supervisionId}/acknowledgements"),
     ("POST", "/v1/events/connect"),
+    ("POST", "/v1/events/partners/{vendor}"),
+    ("GET", "/v1/vendors"),
+    ("GET", "/v1/vendors/{vendor}/calibration"),
+    ("POST", "/v1/vendors/{vendor}/probes"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/openapi.yaml"),
@@ -85,6 +92,10 @@ pub fn router(flows: Flows, credentials: Credentials, readiness: Arc<dyn Readine
             post(acknowledge::handle),
         )
         .route("/v1/events/connect", post(connect_events::handle))
+        .route("/v1/events/partners/{vendor}", post(partner_events::handle))
+        .route("/v1/vendors", get(vendors::list))
+        .route("/v1/vendors/{vendor}/calibration", get(vendors::calibration))
+        .route("/v1/vendors/{vendor}/probes", post(probe_vendor::handle))
         .route_layer(from_fn_with_state(door.clone(), auth::identify));
     let open = Router::new()
         .route("/healthz", get(health::alive))

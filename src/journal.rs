@@ -12,6 +12,7 @@
 //! lock with the process, so nothing needs cleaning after a kill.
 
 mod apply;
+mod clocks;
 mod migrations;
 mod read;
 mod rows;
@@ -29,7 +30,9 @@ use sqlx::{ConnectOptions, Connection};
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::State;
-use crate::ports::journal::{Filter, KeyRecord, NextDue, Recording, Retention, Stored, UnexplainedLeg};
+use crate::ports::journal::{
+    ClockEpoch, Filter, KeyRecord, NextDue, Recording, Retention, Sample, Stored, StreamKey, UnexplainedLeg,
+};
 use crate::ports::{Change, Committed, Journal, JournalError};
 
 /// Readers at a time. Reads are short; more would only wait for the same two cores.
@@ -127,6 +130,54 @@ fn lock(database: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// A journal opened for looking only: beside a running service, or without one. Takes no lock and writes nothing.
+#[derive(Debug)]
+pub struct JournalView {
+    readers: SqlitePool,
+}
+
+impl JournalView {
+    /// Opens the database at `url` (`sqlite://path`) for reading.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        let store = |e: sqlx::Error| OpenError::Store(e.to_string());
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|_| OpenError::Url)?
+            .read_only(true);
+        let readers = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options)
+            .await
+            .map_err(store)?;
+        Ok(Self { readers })
+    }
+
+    /// One supervision.
+    ///
+    /// # Errors
+    /// [`JournalError`], here and below.
+    pub async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, JournalError> {
+        read::supervision(&self.readers, id).await
+    }
+
+    /// A leg's evidence, oldest first.
+    pub async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, JournalError> {
+        read::evidence(&self.readers, instance, leg).await
+    }
+
+    /// Every epoch of every vendor clock, oldest first.
+    pub async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, JournalError> {
+        clocks::epochs(&self.readers).await
+    }
+
+    /// The samples of every vendor clock, oldest first, of each clock at most the latest `limit`.
+    pub async fn clock_samples(&self, limit: u32) -> Result<Vec<(StreamKey, Sample)>, JournalError> {
+        clocks::samples(&self.readers, Timestamp::UNIX_EPOCH, limit).await
+    }
+}
+
 /// A store's failure, in words.
 fn failed(e: sqlx::Error) -> JournalError {
     JournalError::Store(e.to_string())
@@ -188,6 +239,18 @@ impl Journal for SqliteJournal {
 
     async fn next_due(&self) -> Result<NextDue, JournalError> {
         read::next_due(&self.readers).await
+    }
+
+    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
+        read::left_since(&self.readers, since, limit).await
+    }
+
+    async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, JournalError> {
+        clocks::epochs(&self.readers).await
+    }
+
+    async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(StreamKey, Sample)>, JournalError> {
+        clocks::samples(&self.readers, since, limit).await
     }
 
     async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, JournalError> {

@@ -8,7 +8,7 @@
 //! | room | what is in it | may import |
 //! |---|---|---|
 //! | [`domain`] | pure rules and words: ids, the state machine, the interlock, evidence, departures | nothing of ours |
-//! | [`timing`] | pure: from a causal bracket, and later a calibrated stamp, to an honest instant | nothing of ours |
+//! | [`timing`] | pure: the vendor-clock calibrator; from bracket and stamps to an honest instant | nothing of ours |
 //! | [`ports`] | what the flows need: Telephony, Crm, Journal, Clock | domain, timing |
 //! | [`flows`] | the use cases, a file a story | domain, timing, ports |
 //! | [`connect`] | Amazon Connect behind Telephony; alone knows `aws_*` | domain, ports, its config |
@@ -21,6 +21,7 @@
 //! | [`lifecycle`], [`telemetry`] | the process's life; logs | |
 //! | [`app`] | the composition root | everything |
 //! | [`demo`] | the main job played end to end | app, fakes |
+//! | [`timing_report`] | `sidedoor timing`: simulate, explain, replay | config, domain, journal, timing |
 //!
 //! `tests/it/architecture.rs` enforces this table.
 //!
@@ -54,3 +55,4 @@ pub mod ports;
 pub mod salesforce;
 pub mod telemetry;
 pub mod timing;
+pub mod timing_report;

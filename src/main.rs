@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use sidedoor::config::Config;
 use sidedoor::fakes::{self, FakesConfig};
-use sidedoor::{app, demo, lifecycle, telemetry};
+use sidedoor::{app, demo, lifecycle, telemetry, timing_report};
 
 /// Lets a contact-centre supervisor leave a live Amazon Connect call by the side door.
 #[derive(Parser)]
@@ -40,6 +40,9 @@ enum Command {
         #[arg(long, env = "SIDEDOOR_FAKES_EVENTS_KEY", hide_env_values = true)]
         events_key: Option<String>,
     },
+    /// The vendors' clocks: simulate, explain, replay.
+    #[command(subcommand)]
+    Timing(timing_report::Timing),
     /// Play the main job end to end against the fakes, and tell what happens.
     Demo {
         /// Leave everything running, and print curl commands to try.
@@ -67,6 +70,7 @@ async fn main() -> ExitCode {
             run_fakes(config).await
         }
         Command::Demo { keep } => demo::run(keep).await,
+        Command::Timing(what) => timing_report::run(what).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,11 +11,15 @@ use jiff::Timestamp;
 
 pub use crm::{Crm, CrmError, CrmVerdict, Recorded};
 pub use journal::{Change, Committed, Journal, JournalError};
-pub use telephony::{Admission, MonitorCall, Priority, Telephony, VendorError, Verdict};
+pub use telephony::{Admission, DateSeen, DateSink, MonitorCall, Priority, Telephony, VendorError, Verdict};
 
 /// The time. Injected, so that tests own it; `clippy.toml` forbids every other clock.
 pub trait Clock: Send + Sync {
     /// Now, in whole milliseconds: anchored to wall time, advancing with a monotonic clock, so that a step of the wall
     /// clock cannot tear a bracket.
     fn now(&self) -> Timestamp;
+
+    /// Compares this clock with the machine's wall clock. If that was stepped meanwhile, by more than a slewed clock moves,
+    /// adopts it and says by how much: from then on [`Clock::now`] reads that much later than it would have.
+    fn follow_step(&self) -> Option<jiff::SignedDuration>;
 }

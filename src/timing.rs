@@ -2,20 +2,56 @@
 //!
 //! What is certain is a *causal bracket*: the leg was alive when we sent a request whose answer showed it alive, and it
 //! was gone when the first proof of the drop reached us. Both moments are on our own clock, so whatever a vendor's
-//! clock says, the drop lies between them, give or take our own clock's error. See [`bracket`].
+//! clock says, the drop lies between them, give or take our own clock's error. The vendor's stamp narrows the bracket once
+//! the offset of the vendor's clock is known to lie in an interval. And every bracketed stamp is itself a sample of that
+//! offset: `offset ∈ [s − t₁, s + q − t₀)`.
 //!
-//! The vendor's stamp can narrow the bracket, but only once the offset of the vendor's clock is known to lie in an
-//! interval: that is [`Calibration`]'s to say. Today's only one is [`Uncalibrated`], which never says anything, so
-//! every departure is graded [`Grade::Uncalibrated`] and rests on the bracket alone.
+//! | file | story |
+//! |---|---|
+//! | [`estimate`] | from bracket and stamps to an instant, its ends and its grade |
+//! | [`sample`] | one sample, as a strip in the (offset, drift) plane |
+//! | [`polygon`] | the strips' intersection, and its range at a moment |
+//! | [`fit`] | the largest agreeing set, its witnesses, the leave-one-out hull |
+//! | [`challenger`] | lies or a step? |
+//! | [`stream`] | one clock: window, epochs, interval, best point |
+//! | [`calibrator`] | all clocks, and what `Date` headers add |
+//! | [`granularity`], [`latency`], [`line`], [`likeliest`], [`posterior`] | what is learnt besides, and where in the interval truth most likely is |
+//! | [`probing`] | when to send the next probe |
+//! | [`simulate`] | invented worlds in which the truth is known |
+//!
+//! **What is guaranteed and what is not.** The interval contains the truth if causality holds, the drift is below its
+//! bound, the clock strays from a straight line by less than the model error within the window, and at most one of the
+//! agreeing samples lies; nothing is assumed about delays. The point inside, and the modelled 95 % interval, rest on
+//! learnt delays. `docs/timing.md` has the mathematics and what it means for a report.
 
-pub mod bracket;
+pub mod calibrator;
+pub mod challenger;
+pub mod estimate;
+pub mod fit;
+pub mod granularity;
+mod kept;
+pub mod key;
+pub mod latency;
+pub mod likeliest;
+pub mod limits;
+pub mod line;
+pub mod polygon;
+pub mod posterior;
+pub mod probing;
+pub mod sample;
+pub mod simulate;
+pub mod stream;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use bracket::{Bracket, Estimate, estimate};
+pub use calibrator::{Calibrator, Cutting, Outcome, VendorSettings};
+pub use estimate::{Bracket, Estimate, Stamp, estimate};
+pub use key::StreamKey;
+pub use limits::{Limits, Offset, Taken};
+pub use sample::{Cause, Sample};
+pub use stream::ClockStream;
 
-/// How far an instant may be trusted.
+/// How far an instant, or a clock, may be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Grade {
@@ -23,9 +59,9 @@ pub enum Grade {
     Uncalibrated,
     /// The vendor's clock is known to an interval.
     Bounded,
-    /// … and the uncertainty is at most 250 ms.
+    /// … and the uncertainty is small enough for minutes and reports.
     Calibrated,
-    /// … and at most 50 ms.
+    /// … and small enough to order events within a second.
     Exact,
 }
 
@@ -39,75 +75,41 @@ impl Grade {
             Self::Exact => "EXACT",
         }
     }
+}
 
-    /// The grade of an instant that a calibrated stamp narrowed to ± `uncertainty_ms`.
-    fn of_calibrated(uncertainty_ms: i64) -> Self {
-        match uncertainty_ms {
-            ..=50 => Self::Exact,
-            51..=250 => Self::Calibrated,
-            _ => Self::Bounded,
+/// From which uncertainty on a grade is given, ms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thresholds {
+    /// At most this: CALIBRATED.
+    pub calibrated_ms: i64,
+    /// At most this: EXACT, if our own clock's configured error is at most `exact_clock_error_ms`.
+    pub exact_ms: i64,
+    /// See `exact_ms`.
+    pub exact_clock_error_ms: i64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            calibrated_ms: 250,
+            exact_ms: 50,
+            exact_clock_error_ms: 10,
         }
     }
 }
 
-/// Which clock and which field a stamp was read from. Two fields of one vendor may lag differently, so each is its own
-/// stream and they are never mixed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Stream {
-    /// The vendor, such as `amazon-connect`.
-    pub vendor: &'static str,
-    /// Our name of the vendor's instance.
-    pub instance: String,
-    /// Where the stamp came from.
-    pub source: &'static str,
-    /// The field that carried it.
-    pub field: &'static str,
-}
-
-/// A vendor's stamp of an event: the vendor's clock read at the event, cut to `quantum_ms`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
-    /// Which clock.
-    pub stream: Stream,
-    /// What it read.
-    pub at: Timestamp,
-    /// Its granularity in ms: the clock read at least `at` and less than `at + quantum_ms`.
-    pub quantum_ms: i64,
-}
-
-impl Stamp {
-    /// A stamp whose granularity is read off it: whole seconds if its fraction is `.000`, else milliseconds.
-    pub fn read(stream: Stream, at: Timestamp) -> Self {
-        let quantum_ms = if at.as_millisecond() % 1000 == 0 { 1000 } else { 1 };
-        Self { stream, at, quantum_ms }
+impl Thresholds {
+    /// The grade of an instant that a calibrated stamp narrowed to ± `uncertainty_ms`, or of a clock known to that.
+    pub fn of_uncertainty(&self, uncertainty_ms: i64, clock_error_ms: i64) -> Grade {
+        if uncertainty_ms <= self.exact_ms && clock_error_ms <= self.exact_clock_error_ms {
+            Grade::Exact
+        } else if uncertainty_ms <= self.calibrated_ms {
+            Grade::Calibrated
+        } else {
+            Grade::Bounded
+        }
     }
 }
 
-/// An interval that contains a vendor clock's offset (vendor − ours) at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OffsetInterval {
-    /// The least possible offset, ms.
-    pub low_ms: i64,
-    /// The greatest possible offset, ms.
-    pub high_ms: i64,
-    /// The best single value inside, ms.
-    pub best_ms: i64,
-    /// The calibration this came from; grows with every new epoch of a stream.
-    pub version: u32,
-}
-
-/// What is known of the vendors' clocks.
-pub trait Calibration: Send + Sync {
-    /// The offset of `stream`'s clock around `at`, if enough is known to bound it.
-    fn offset(&self, stream: &Stream, at: Timestamp) -> Option<OffsetInterval>;
-}
-
-/// Knows nothing: every estimate rests on its bracket.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Uncalibrated;
-
-impl Calibration for Uncalibrated {
-    fn offset(&self, _stream: &Stream, _at: Timestamp) -> Option<OffsetInterval> {
-        None
-    }
-}
+#[cfg(test)]
+mod properties;

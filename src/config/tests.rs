@@ -205,6 +205,7 @@ fn the_documentation_lists_every_setting_and_no_other() {
     SalesforceConfig::read(&mut reader);
     SupervisionConfig::read(&mut reader);
     ClockConfig::read(&mut reader);
+    TimingConfig::read(&mut reader);
     RetentionConfig::read(&mut reader);
     TelemetryConfig::read(&mut reader);
     let general = |setting: &str| {
@@ -213,6 +214,7 @@ fn the_documentation_lists_every_setting_and_no_other() {
             .replace("instances.main", "instances.<name>")
             .replace("quotas.default.monitorcontact", "quotas.<name>.<Operation>")
             .replace("quotas.default", "quotas.<name>")
+            .replace("timing.vendors.amazon-connect", "timing.vendors.<name>")
     };
     let known: std::collections::BTreeSet<String> = reader.asked().map(general).collect();
     let documented: std::collections::BTreeSet<String> = include_str!("../../docs/configuration.md")

@@ -9,12 +9,12 @@ use aws_sdk_connect::types::{MonitorCapability, UserDataFilters};
 
 use super::budget::Budget;
 use super::errors::{no_place, unknown_instance, vendor_error};
-use super::{AmazonConnect, Line, describe};
+use super::{AmazonConnect, Line, dates, describe};
 use crate::domain::ids::{InstanceName, UserId};
 use crate::domain::interlock::{ClearedLeg, ContactSeen};
 use crate::domain::supervision::Mode;
 use crate::ports::telephony::UserContact;
-use crate::ports::{Admission, MonitorCall, Priority, Telephony, VendorError, Verdict};
+use crate::ports::{Admission, DateSeen, MonitorCall, Priority, Telephony, VendorError, Verdict};
 
 pub(super) const MONITOR_CONTACT: &str = "MonitorContact";
 pub(super) const STOP_CONTACT: &str = "StopContact";
@@ -174,5 +174,10 @@ impl Telephony for AmazonConnect {
             }
         }
         Ok(found)
+    }
+
+    async fn ask_date(&self, instance: &InstanceName) -> Result<DateSeen, VendorError> {
+        let line = self.line(instance, "Date")?;
+        dates::ask(&self.http, &line.endpoint, instance, self.clock.as_ref()).await
     }
 }

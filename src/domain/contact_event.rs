@@ -24,6 +24,8 @@ pub struct ContactEvent {
     pub initiation_method: String,
     /// The kind of contact.
     pub channel: Option<Channel>,
+    /// `initiationTimestamp`, on the vendor's clock.
+    pub initiated_at: Option<Timestamp>,
     /// `agentInfo.connectedToAgentTimestamp`, on the vendor's clock.
     pub connected_at: Option<Timestamp>,
     /// `disconnectTimestamp`, on the vendor's clock.
@@ -48,7 +50,7 @@ impl ContactEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Envelope {
     /// A contact event.
-    Contact(ContactEvent),
+    Contact(Box<ContactEvent>),
     /// An event of another kind.
     Other,
 }
@@ -94,7 +96,7 @@ pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
         .ok_or_else(|| bad("/detail/instanceArn", "must be the ARN of a Connect instance"))?;
     let event_type = text(detail, "eventType").ok_or_else(|| bad("/detail/eventType", "must be a text"))?;
     let agent = field(detail, "agentInfo");
-    Ok(Envelope::Contact(ContactEvent {
+    Ok(Envelope::Contact(Box::new(ContactEvent {
         id: text(envelope, "id").filter(|id| !id.is_empty() && id.len() <= MAX_ID),
         event_type: event_type.to_ascii_uppercase(),
         contact,
@@ -104,9 +106,10 @@ pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
             .to_ascii_uppercase(),
         channel: text(detail, "channel").and_then(|c| Channel::parse(&c)),
         connected_at: agent.and_then(|a| moment(a, "connectedToAgentTimestamp")),
+        initiated_at: moment(detail, "initiationTimestamp"),
         disconnected_at: moment(detail, "disconnectTimestamp"),
         disconnect_reason: text(detail, "disconnectReason").map(|r| r.chars().take(64).collect()),
-    }))
+    })))
 }
 
 fn field<'v>(of: &'v Value, name: &str) -> Option<&'v Value> {
@@ -153,7 +156,7 @@ mod tests {
 
     fn contact(v: &Value) -> ContactEvent {
         match read(v).expect("readable") {
-            Envelope::Contact(event) => event,
+            Envelope::Contact(event) => *event,
             Envelope::Other => panic!("not a contact event"),
         }
     }

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::directive::AckOutcome;
 use super::evidence::{Evidence, Sighting, Source};
 use super::supervision::{Asker, Supervision};
-use crate::domain::ids::InstanceName;
 
 /// Why the leg ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +95,49 @@ pub struct Departure {
     pub calibration_version: u32,
     /// The kinds of evidence excluded each other; the causal bracket was kept.
     pub conflicting: bool,
+    /// What it was concluded from.
+    #[serde(default)]
+    pub basis: Basis,
+}
+
+/// What an instant was concluded from: enough to tell a person why, and to conclude it anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Basis {
+    /// Our clock: surely alive.
+    pub alive_at: Option<Timestamp>,
+    /// How we know: see [`AliveBy`].
+    pub alive_by: Option<AliveBy>,
+    /// Our clock: surely gone.
+    pub gone_by: Option<Timestamp>,
+    /// With odds of 95 in 100 in between, if the learnt delays are right.
+    pub modelled: Option<(Timestamp, Timestamp)>,
+    /// Every stamp of the drop.
+    pub stamps: Vec<StampBasis>,
+}
+
+/// A stamp, and what was known of its clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StampBasis {
+    /// The stream's name: vendor/instance/source/field.
+    pub stream: String,
+    /// What the vendor's clock read.
+    pub at: Timestamp,
+    /// When it reached us.
+    pub learnt_at: Timestamp,
+    /// To what it was cut, the clock's offset (least, most) and its epoch, if the clock was known; ms.
+    pub clock: Option<(i64, i64, i64, u32)>,
+}
+
+/// What showed that the leg was alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AliveBy {
+    /// MonitorContact gave the leg: it was not gone before that was sent.
+    Join,
+    /// A poll's answer still showed it; the poll's staleness is taken off.
+    Poll,
+    /// The browser answered the directive with DONE: it saw the leg alive after the directive was given out.
+    Browser,
 }
 
 impl Departure {
@@ -109,18 +151,16 @@ impl Departure {
 /// The causal facts about a drop: what a bracket is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DropFacts {
-    /// The last moment of our clock at which the leg was surely alive.
-    pub alive_at: Option<Timestamp>,
+    /// The last moment of our clock at which the leg was surely alive, and what showed it.
+    pub alive: Option<(Timestamp, AliveBy)>,
     /// The first moment at which we had proof that it was gone.
     pub gone_by: Timestamp,
     /// What gave that proof.
     pub source: Source,
-    /// The vendor's stamp of the drop, with the source that carried it: an event's before a poll's.
-    pub stamp: Option<(Source, Timestamp)>,
+    /// The vendors' stamps of the drop, at most one of each source and carrier; Amazon Connect's event first.
+    pub stamps: Vec<Evidence>,
     /// The vendor's reason.
     pub vendor_reason: Option<String>,
-    /// Which instance's clock the stamp was read from.
-    pub instance: InstanceName,
 }
 
 /// Gathers the causal facts, if any evidence proves a drop.
@@ -133,23 +173,35 @@ pub fn drop_facts(supervision: &Supervision, evidence: &[Evidence]) -> Option<Dr
     let first = drops().min_by_key(|e| e.learnt_at)?;
     let by_browser = supervision.directive.as_ref().and_then(|d| {
         let done = d.answer.as_ref().is_some_and(|a| a.outcome == AckOutcome::Done);
-        done.then_some(d.issued_at)
+        done.then_some((d.issued_at, AliveBy::Browser))
     });
-    let by_join = supervision.join.as_ref().and_then(|j| j.first_sent_at);
-    let alive_at = [by_join, supervision.alive_at, by_browser]
+    let by_join = supervision
+        .join
+        .as_ref()
+        .and_then(|j| j.first_sent_at)
+        .map(|t| (t, AliveBy::Join));
+    let by_poll = supervision.alive_at.map(|t| (t, AliveBy::Poll));
+    let alive = [by_join, by_poll, by_browser]
         .into_iter()
         .flatten()
-        .filter(|t| *t <= first.learnt_at)
-        .max();
-    let stamped = |source| drops().find(|e| e.source == source && e.vendor_stamp.is_some());
-    let stamp = stamped(Source::ContactEvent).or_else(|| stamped(Source::DescribeContact));
+        .filter(|(t, _)| *t <= first.learnt_at)
+        .max_by_key(|(t, _)| *t);
+    let mut stamps: Vec<Evidence> = Vec::new();
+    for drop in drops().filter(|e| e.vendor_stamp.is_some()) {
+        if !stamps
+            .iter()
+            .any(|s| s.source == drop.source && s.carrier == drop.carrier)
+        {
+            stamps.push(drop.clone());
+        }
+    }
+    stamps.sort_by_key(|e| (e.carrier.is_some(), e.source != Source::ContactEvent));
     Some(DropFacts {
-        alive_at,
+        alive,
         gone_by: first.learnt_at,
         source: first.source,
-        stamp: stamp.and_then(|e| e.vendor_stamp.map(|at| (e.source, at))),
+        stamps,
         vendor_reason: drops().find_map(|e| e.disconnect_reason.clone()),
-        instance: supervision.instance.clone(),
     })
 }
 

@@ -13,6 +13,8 @@ pub enum Source {
     ContactEvent,
     /// A DescribeContact poll.
     DescribeContact,
+    /// A partner carrier's own word on the leg.
+    PartnerEvent,
 }
 
 impl Source {
@@ -21,6 +23,7 @@ impl Source {
         match self {
             Self::ContactEvent => "CONTACT_EVENT",
             Self::DescribeContact => "DESCRIBE_CONTACT",
+            Self::PartnerEvent => "PARTNER_EVENT",
         }
     }
 }
@@ -29,7 +32,7 @@ impl Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Sighting {
-    /// The leg exists (initiated, or still there).
+    /// The leg exists; its stamp, if any, is of its initiation.
     Exists,
     /// The supervisor was connected.
     Joined,
@@ -52,11 +55,15 @@ pub struct Evidence {
     pub disconnect_reason: Option<String>,
     /// The EventBridge envelope's id, for events.
     pub event_id: Option<String>,
+    /// The partner carrier whose clock the stamp was read from; `None` for Amazon Connect's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<String>,
 }
 
 impl Evidence {
     /// Whether `other` says the same thing again: same source, same sighting, same stamp. Repeats teach nothing.
     pub fn repeats(&self, other: &Evidence) -> bool {
-        self.source == other.source && self.sighting == other.sighting && self.vendor_stamp == other.vendor_stamp
+        let same = |e: &Evidence| (e.source, e.sighting, e.vendor_stamp, e.carrier.clone());
+        same(self) == same(other)
     }
 }

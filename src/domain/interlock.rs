@@ -5,7 +5,7 @@
 //!
 //! - [`LegId`] and [`ContactId`] are different types. A `LegId` is made only from the answer to our own MonitorContact,
 //!   from a DescribeContact that says MONITOR, or by the journal of one so made; every constructor refuses an id equal
-//!   to the supervised contact.
+//!   to the supervised contact. A partner carrier's leg has a name that is no contact's at all.
 //! - No function in this crate takes a `ContactId` and ends it. The one that ends a leg takes a [`ClearedLeg`], and
 //!   [`clear_to_end`] is the only thing that makes one: after the vendor has just said that this id is a MONITOR
 //!   contact of this supervisor.
@@ -41,6 +41,13 @@ impl LegId {
             return Err(Refusal::NotMonitor);
         }
         Self::apart_from(&seen.id, supervised)
+    }
+
+    /// A partner carrier's own leg: a name of ours (UUIDv5 of carrier, instance and leg) that two writers agree on, and
+    /// that is no contact id of Amazon Connect's, so that nothing there could be ended by it.
+    pub fn of_carrier(carrier: &str, instance: &str, leg: &str) -> Self {
+        let name = format!("{carrier}\u{1f}{instance}\u{1f}{leg}");
+        Self(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string())
     }
 
     fn apart_from(raw: &str, supervised: Option<&ContactId>) -> Result<Self, Refusal> {

@@ -25,6 +25,10 @@ use super::interlock::LegId;
 /// The vendor of a supervision's contact.
 pub const AMAZON_CONNECT: &str = "amazon-connect";
 
+fn amazon_connect() -> String {
+    AMAZON_CONNECT.to_owned()
+}
+
 /// Where a supervision stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -238,7 +242,10 @@ pub struct Supervision {
     pub id: SupervisionId,
     /// Who began it.
     pub origin: Origin,
-    /// Which Connect instance.
+    /// Whose leg it is: [`AMAZON_CONNECT`], or a partner carrier.
+    #[serde(default = "amazon_connect")]
+    pub vendor: String,
+    /// Which instance of that vendor.
     pub instance: InstanceName,
     /// The kind of contact, once known.
     pub channel: Option<Channel>,

@@ -7,17 +7,18 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::calibrate::{Learnt, stream_of};
 use super::observe::Observed;
 use super::{FlowError, Flows, STALE_TRIES};
 use crate::domain::contact_event::ContactEvent;
-use crate::domain::departure::{Continuity, Departure, drop_facts, reason};
+use crate::domain::departure::{AliveBy, Continuity, Departure, DropFacts, drop_facts, reason};
 use crate::domain::evidence::{Evidence, Sighting, Source};
 use crate::domain::ids::InstanceName;
 use crate::domain::interlock::ContactSeen;
-use crate::domain::supervision::{AMAZON_CONNECT, Channel, Joined, State, Supervision};
+use crate::domain::supervision::{Channel, Joined, State, Supervision};
 use crate::ports::journal::{LegEvidence, Stored, UnexplainedLeg, Write};
 use crate::ports::{Change, Committed};
-use crate::timing::{Bracket, Stamp, Stream, estimate};
+use crate::timing::Stamp;
 
 /// What was observed of one leg at once.
 #[derive(Debug, Clone, Default)]
@@ -40,8 +41,9 @@ impl Observation {
             vendor_stamp,
             disconnect_reason,
             event_id: event.id.clone(),
+            carrier: None,
         };
-        let mut evidence = Vec::new();
+        let mut evidence = vec![sighting(Sighting::Exists, event.initiated_at, None)];
         if event.connected_at.is_some() || event.event_type == "CONNECTED_TO_AGENT" {
             evidence.push(sighting(Sighting::Joined, event.connected_at, None));
         }
@@ -51,9 +53,6 @@ impl Observation {
                 event.disconnected_at,
                 event.disconnect_reason.clone(),
             ));
-        }
-        if evidence.is_empty() {
-            evidence.push(sighting(Sighting::Exists, None, None));
         }
         Self {
             evidence,
@@ -76,8 +75,12 @@ impl Observation {
             vendor_stamp,
             disconnect_reason,
             event_id: None,
+            carrier: None,
         };
         let mut evidence = Vec::new();
+        if seen.initiated_at.is_some() {
+            evidence.push(sighting(Sighting::Exists, seen.initiated_at, None));
+        }
         if seen.connected_at.is_some() {
             evidence.push(sighting(Sighting::Joined, seen.connected_at, None));
         }
@@ -114,6 +117,7 @@ impl Flows {
         mut observation: Observation,
         mut event: Option<String>,
     ) -> Result<Observed, FlowError> {
+        let mut learnt = Learnt::default();
         for _ in 0..STALE_TRIES {
             let now = self.now();
             let Some(stored) = self.journal().by_leg(instance, leg).await? else {
@@ -142,8 +146,8 @@ impl Flows {
                 revision,
                 ..
             } = stored.clone();
-            let row_due = self.absorb(&mut supervision, &all, &observation, now);
-            if supervision == stored.supervision && fresh.is_empty() && event.is_none() {
+            let row_due = self.absorb(&mut supervision, &all, &observation, now, &mut learnt);
+            if supervision == stored.supervision && fresh.is_empty() && event.is_none() && learnt.is_empty() {
                 return Ok(Observed::Taken);
             }
             let id = supervision.id;
@@ -159,6 +163,7 @@ impl Flows {
                 let what = supervision.departure.as_ref().map_or_else(String::new, told);
                 change.audit.push(self.audit_own("supervision.left", id, what));
             }
+            learnt.write_with(&mut change);
             change.supervision = Some(Write::Update(Box::new(supervision), revision));
             match self.journal().commit(change).await? {
                 Committed::Done => {
@@ -211,22 +216,33 @@ impl Flows {
         all: &[Evidence],
         observation: &Observation,
         now: Timestamp,
+        learnt: &mut Learnt,
     ) -> Option<Timestamp> {
         let mut row_due = None;
         s.channel = s.channel.or(observation.channel);
         if let Some(alive_at) = observation.alive_at {
             s.note_alive(alive_at);
         }
+        for (sighting, field) in [(Sighting::Exists, "initiated"), (Sighting::Joined, "connected")] {
+            for evidence in all.iter().filter(|e| e.sighting == sighting) {
+                self.learn_from_join(s, evidence, field, learnt);
+            }
+        }
         if let Some(joined) = self.joined(s, all)
             && s.note_joined(joined)
         {
             row_due = Some(now + self.settings.pace.join_row);
         }
-        let Some(departure) = self.departure(s, all) else {
+        let Some(facts) = drop_facts(s, all) else {
             return row_due;
         };
+        self.learn_from_drop(s, &facts, learnt);
+        // A departure that stands is concluded anew only from new facts here; a better calibration has its own story.
+        if s.departure.as_ref().is_some_and(|d| rests_on(d, &facts)) {
+            return row_due;
+        }
         let was = s.state;
-        match s.conclude(departure) {
+        match s.conclude(self.departure_of(s, &facts)) {
             Ok(true) if was != State::Left => {
                 // The after-check is due at once; the row waits a moment, so that one write carries both.
                 s.next_check_at = Some(now);
@@ -242,15 +258,17 @@ impl Flows {
             .iter()
             .filter(|e| e.sighting == Sighting::Joined)
             .min_by_key(|e| e.learnt_at)?;
-        let bracket = Bracket {
-            not_before: s.join.as_ref().and_then(|j| j.first_sent_at),
-            not_after: first.learnt_at,
-        };
-        let stamp = first
+        let sent = s
+            .join
+            .as_ref()
+            .and_then(|j| j.first_sent_at)
+            .map(|t| (t, AliveBy::Join));
+        let stamps: Vec<Stamp> = first
             .vendor_stamp
-            .map(|at| Stamp::read(stream(&s.instance, first.source, "connected"), at));
-        let known = self.parts.calibration.as_ref();
-        let estimate = estimate(bracket, stamp.as_ref(), known, self.settings.clock_error_ms);
+            .map(|at| stamp(s, first, at, "connected"))
+            .into_iter()
+            .collect();
+        let (estimate, _) = self.conclude_instant(sent, first.learnt_at, &stamps, AliveBy::Join);
         Some(Joined {
             at: estimate.point,
             uncertainty_ms: estimate.uncertainty_ms,
@@ -258,23 +276,22 @@ impl Flows {
         })
     }
 
-    fn departure(&self, s: &Supervision, all: &[Evidence]) -> Option<Departure> {
-        let facts = drop_facts(s, all)?;
-        let bracket = Bracket {
-            not_before: facts.alive_at,
-            not_after: facts.gone_by,
-        };
-        let stamp = facts
-            .stamp
-            .map(|(source, at)| Stamp::read(stream(&s.instance, source, "disconnected"), at));
-        let known = self.parts.calibration.as_ref();
-        let estimate = estimate(bracket, stamp.as_ref(), known, self.settings.clock_error_ms);
-        Some(Departure {
+    /// The conclusion from the facts and what is known of the clocks now.
+    pub(super) fn departure_of(&self, s: &Supervision, facts: &DropFacts) -> Departure {
+        let stamps: Vec<Stamp> = facts
+            .stamps
+            .iter()
+            .filter_map(|e| e.vendor_stamp.map(|at| stamp(s, e, at, "disconnected")))
+            .collect();
+        let vendor_timestamp = stamps.first().map(|s| s.at);
+        // Only the browser's DONE says that the drop followed a command of ours.
+        let (estimate, basis) = self.conclude_instant(facts.alive, facts.gone_by, &stamps, AliveBy::Browser);
+        Departure {
             disconnected_at: estimate.point,
             uncertainty_ms: estimate.uncertainty_ms,
             earliest: estimate.earliest,
             latest: estimate.latest,
-            vendor_timestamp: stamp.map(|s| s.at),
+            vendor_timestamp,
             source: facts.source,
             reason: reason(s, facts.vendor_reason.as_deref()),
             continuity: Continuity::Unknown,
@@ -282,16 +299,29 @@ impl Flows {
             offset_ms: estimate.offset_ms,
             calibration_version: estimate.version,
             conflicting: estimate.conflicting,
-        })
+            basis,
+        }
     }
 }
 
-fn stream(instance: &InstanceName, source: Source, field: &'static str) -> Stream {
-    Stream {
-        vendor: AMAZON_CONNECT,
-        instance: instance.to_string(),
-        source: source.as_str(),
-        field,
+/// Whether a departure was concluded from these very facts.
+fn rests_on(departure: &Departure, facts: &DropFacts) -> bool {
+    let basis = &departure.basis;
+    basis.alive_at == facts.alive.map(|(t, _)| t)
+        && basis.gone_by == Some(facts.gone_by)
+        && basis.stamps.len() == facts.stamps.len()
+        && basis
+            .stamps
+            .iter()
+            .zip(&facts.stamps)
+            .all(|(a, b)| Some(a.at) == b.vendor_stamp)
+}
+
+fn stamp(s: &Supervision, evidence: &Evidence, at: Timestamp, field: &str) -> Stamp {
+    Stamp {
+        stream: stream_of(s, evidence, field),
+        at,
+        learnt_at: evidence.learnt_at,
     }
 }
 

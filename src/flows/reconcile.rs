@@ -17,7 +17,7 @@ use crate::domain::departure::Continuity;
 use crate::domain::directive::AckOutcome;
 use crate::domain::ids::SupervisionId;
 use crate::domain::interlock::ContactSeen;
-use crate::domain::supervision::{State, Supervision};
+use crate::domain::supervision::{AMAZON_CONNECT, State, Supervision};
 use crate::ports::journal::{Retention, Stored};
 use crate::ports::{Change, Committed, Priority, VendorError};
 
@@ -118,6 +118,10 @@ impl Flows {
 
     async fn look_at_leg(&self, s: &Supervision) -> Result<(), FlowError> {
         let Some(leg) = &s.leg else { return Ok(()) };
+        if s.vendor != AMAZON_CONNECT {
+            // A carrier's leg: Connect does not know it, and the carrier tells us by itself.
+            return self.change(s.id, |_, s| s.next_check_at = None).await;
+        }
         if super::leave::is_to_be_carried_out(s) {
             // Whoever began it could not finish it. A disconnect never expires.
             self.carry_out_leave(s.id).await?;

@@ -21,6 +21,7 @@ impl Flows {
     /// # Errors
     /// The journal's.
     pub async fn resume(&self) -> Result<usize, FlowError> {
+        self.recall_clocks().await?;
         let mut taken_up = 0;
         for Stored { supervision, .. } in self
             .journal()

@@ -133,6 +133,34 @@ impl<'v> Reader<'v> {
         self.optional(member, take)
     }
 
+    /// An optional whole number from `least` to `most`.
+    pub(super) fn whole_number(&mut self, member: &'static str, least: i64, most: i64) -> Option<i64> {
+        self.known.push(member);
+        match self.object.get(member) {
+            None | Some(Value::Null) => None,
+            Some(given) => {
+                let number = given.as_i64().filter(|n| (least..=most).contains(n));
+                if number.is_none() {
+                    self.note(member, format!("must be a whole number from {least} to {most}"));
+                }
+                number
+            }
+        }
+    }
+
+    /// An optional list of 1 to `most` values.
+    pub(super) fn list(&mut self, member: &'static str, most: usize) -> Option<&'v [Value]> {
+        self.known.push(member);
+        match self.object.get(member) {
+            None | Some(Value::Null) => None,
+            Some(Value::Array(items)) if (1..=most).contains(&items.len()) => Some(items),
+            Some(_) => {
+                self.note(member, format!("must be a list of 1 to {most}"));
+                None
+            }
+        }
+    }
+
     /// A required object, read by `read` under its own pointer.
     pub(super) fn object<T>(
         &mut self,
@@ -179,6 +207,12 @@ impl<'v> Reader<'v> {
                 format!("is not known here; known are {}", self.known.join(", ")),
             );
         }
+    }
+
+    /// Everything that was not good; for a part of a larger body.
+    pub(super) fn problems(mut self) -> Vec<FieldError> {
+        self.note_unknown();
+        self.errors
     }
 
     /// Whether everything was good.

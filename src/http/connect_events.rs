@@ -16,10 +16,20 @@ use crate::flows;
 use crate::flows::FlowError;
 use crate::flows::observe::Observed;
 
+/// What became of an event.
 #[derive(Serialize)]
-struct Receipt {
+pub(super) struct Receipt {
     accepted: bool,
     duplicate: bool,
+}
+
+impl Receipt {
+    pub(super) fn of(observed: Observed) -> Self {
+        Self {
+            accepted: observed != Observed::Ignored,
+            duplicate: observed == Observed::Duplicate,
+        }
+    }
 }
 
 pub(super) async fn handle(
@@ -43,9 +53,5 @@ pub(super) async fn handle(
         Envelope::Contact(event) => door.flows.observe(&event, &by).await?,
         Envelope::Other => Observed::Ignored,
     };
-    let receipt = Receipt {
-        accepted: observed != Observed::Ignored,
-        duplicate: observed == Observed::Duplicate,
-    };
-    Ok(json(StatusCode::OK, &receipt))
+    Ok(json(StatusCode::OK, &Receipt::of(observed)))
 }

@@ -130,6 +130,12 @@ impl From<FlowError> for Problem {
         use StatusCode as S;
         match e {
             FlowError::NotFound => Self::new(S::NOT_FOUND, "not_found", "There is no such supervision."),
+            FlowError::UnknownVendor => Self::new(
+                S::NOT_FOUND,
+                "vendor_unknown",
+                "No vendor of that name is configured; partner carriers are named under [timing.vendors].",
+            ),
+            FlowError::Vendor(e) => Self::new(S::BAD_GATEWAY, e.code, format!("{}.", e.message.trim_end_matches('.'))),
             FlowError::Forbidden(why) => Self::new(S::FORBIDDEN, "forbidden", format!("{}.", capital(why))),
             FlowError::UnknownInstance => Self::new(
                 S::UNPROCESSABLE_ENTITY,

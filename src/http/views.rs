@@ -4,12 +4,19 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::domain::supervision::{AMAZON_CONNECT, Channel, State, Supervision};
+use crate::domain::supervision::{Channel, State, Supervision};
 use crate::flows::query::{Recording, Stored};
 
 /// RFC 3339 UTC, always with milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rfc3339(Timestamp);
+
+impl Rfc3339 {
+    /// A moment.
+    pub(super) fn of(t: Timestamp) -> Self {
+        Self(t)
+    }
+}
 
 impl Serialize for Rfc3339 {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -23,7 +30,7 @@ pub(super) struct SupervisionView {
     id: String,
     origin: &'static str,
     instance: String,
-    vendor: &'static str,
+    vendor: String,
     channel: Option<&'static str>,
     contact_id: Option<String>,
     leg_contact_id: Option<String>,
@@ -79,6 +86,8 @@ struct CalibrationView {
     grade: String,
     offset_ms: Option<i64>,
     version: u32,
+    modelled_earliest: Option<Rfc3339>,
+    modelled_latest: Option<Rfc3339>,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,7 +125,7 @@ impl SupervisionView {
             id: s.id.to_string(),
             origin: s.origin.as_str(),
             instance: s.instance.to_string(),
-            vendor: AMAZON_CONNECT,
+            vendor: s.vendor.clone(),
             channel: s.channel.map(Channel::as_str),
             contact_id: s.contact.as_ref().map(ToString::to_string),
             leg_contact_id: s.leg.as_ref().map(ToString::to_string),
@@ -161,6 +170,8 @@ fn departure(s: &Supervision) -> Option<DepartureView> {
             grade: d.grade.clone(),
             offset_ms: d.offset_ms,
             version: d.calibration_version,
+            modelled_earliest: d.basis.modelled.map(|(from, _)| Rfc3339(from)),
+            modelled_latest: d.basis.modelled.map(|(_, to)| Rfc3339(to)),
         },
     })
 }

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Executor, Sqlite};
 
-use super::failed;
 use super::read::{KEY_SQL, key_record};
 use super::rows::{get, millis, supervision_id, unreadable};
+use super::{clocks, failed};
 use crate::domain::ids::{DeliveryId, SupervisionId};
 use crate::domain::supervision::{Origin, Supervision};
 use crate::ports::journal::{Delivered, DeliveryResult, KeyWrite, Retention, Write};
@@ -92,6 +92,12 @@ pub(super) async fn apply(
     }
     if let Some(key) = &change.key {
         write_key(db, incarnation, key).await?;
+    }
+    for (key, sample) in &change.samples {
+        clocks::write_sample(db, key, sample).await?;
+    }
+    for epoch in &change.epochs {
+        clocks::write_epoch(db, epoch).await?;
     }
     for entry in &change.audit {
         let insert = sqlx::query(
@@ -295,6 +301,10 @@ pub(super) async fn sweep(db: &mut SqliteConnection, retention: &Retention) -> R
         ),
         (
             "DELETE FROM evidence WHERE seq IN (SELECT seq FROM evidence WHERE learnt_at < ? LIMIT ?)",
+            retention.evidence_before,
+        ),
+        (
+            "DELETE FROM clock_samples WHERE seq IN (SELECT seq FROM clock_samples WHERE learnt_at < ? LIMIT ?)",
             retention.evidence_before,
         ),
         (

@@ -7,7 +7,10 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// All of them, oldest first.
 pub(super) fn all() -> Migrator {
-    Migrator::with_migrations(vec![step(1, "journal", include_str!("migrations/0001_journal.sql"))])
+    Migrator::with_migrations(vec![
+        step(1, "journal", include_str!("migrations/0001_journal.sql")),
+        step(2, "clocks", include_str!("migrations/0002_clocks.sql")),
+    ])
 }
 
 fn step(version: i64, description: &'static str, sql: &'static str) -> Migration {

@@ -111,6 +111,18 @@ pub(super) async fn due_checks(pool: &SqlitePool, now: Timestamp, limit: u32) ->
     all_stored(rows)
 }
 
+pub(super) async fn left_since(pool: &SqlitePool, since: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
+    let rows = sqlx::query(select_stored!(
+        "WHERE s.ended_at >= ? AND s.state = 'LEFT' ORDER BY s.ended_at DESC LIMIT ?"
+    ))
+    .bind(millis(since))
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    all_stored(rows)
+}
+
 pub(super) async fn evidence(pool: &SqlitePool, instance: &InstanceName, leg: &str) -> Answer<Vec<Evidence>> {
     let rows = sqlx::query("SELECT doc FROM evidence WHERE instance = ? AND leg_id = ? ORDER BY seq LIMIT 200")
         .bind(instance.as_str())

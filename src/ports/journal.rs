@@ -13,6 +13,7 @@ use crate::domain::audit::AuditEntry;
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::{State, Supervision};
+pub use crate::timing::{Sample, StreamKey};
 
 /// A supervision and the revision it was read at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,6 +190,47 @@ pub enum Delivered {
     },
 }
 
+/// An epoch of a vendor's clock: what was learnt before it says nothing about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClockEpoch {
+    /// Which clock.
+    pub stream: StreamKey,
+    /// Grows by one with every epoch; the first, which has no record, is 1.
+    pub version: u32,
+    /// Its first sample came then.
+    pub since: Timestamp,
+    /// The last sample that spoke for the epoch before: what was concluded in between may be wrong.
+    pub corroborated: Timestamp,
+    /// Why it began.
+    pub cause: EpochCause,
+}
+
+/// Why an epoch began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EpochCause {
+    /// The vendor's clock was stepped.
+    VendorStep,
+    /// Our own was.
+    OwnStep,
+}
+
+impl EpochCause {
+    /// The word in the API and in the journal.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::VendorStep => "VENDOR_STEP",
+            Self::OwnStep => "OWN_STEP",
+        }
+    }
+
+    /// The cause a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::VendorStep, Self::OwnStep]
+            .into_iter()
+            .find(|c| c.as_str() == word)
+    }
+}
+
 /// One transaction.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
@@ -210,6 +252,10 @@ pub struct Change {
     pub event: Option<(String, Timestamp)>,
     /// An idempotency key.
     pub key: Option<KeyWrite>,
+    /// New samples of vendors' clocks.
+    pub samples: Vec<(StreamKey, Sample)>,
+    /// New epochs of vendors' clocks.
+    pub epochs: Vec<ClockEpoch>,
     /// The audit.
     pub audit: Vec<AuditEntry>,
 }
@@ -316,6 +362,15 @@ pub trait Journal: Send + Sync {
 
     /// When the next check, unexplained leg or delivery is due.
     async fn next_due(&self) -> Result<NextDue, JournalError>;
+
+    /// Supervisions that ended since `since`, latest first, at most `limit`.
+    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError>;
+
+    /// Every epoch of every vendor clock, oldest first.
+    async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, JournalError>;
+
+    /// The samples of every vendor clock learnt since `since`, oldest first, of each clock at most the latest `limit`.
+    async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(StreamKey, Sample)>, JournalError>;
 
     /// What a caller's key started.
     async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, JournalError>;

@@ -97,6 +97,22 @@ impl VendorError {
     }
 }
 
+/// A `Date` header of an answer: a sample of the vendor's API front end's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DateSeen {
+    /// Which instance's endpoint.
+    pub instance: InstanceName,
+    /// Our clock, right before the request was sent.
+    pub sent_at: jiff::Timestamp,
+    /// Our clock, right after the answer's head came.
+    pub received_at: jiff::Timestamp,
+    /// The header: whole seconds.
+    pub date: jiff::Timestamp,
+}
+
+/// Where an adapter hands in the `Date` of every answer it gets. Must not block.
+pub type DateSink = std::sync::Arc<dyn Fn(DateSeen) + Send + Sync>;
+
 /// Amazon Connect. Every method makes **one** attempt, within the rate budget of its operation.
 #[async_trait]
 pub trait Telephony: Send + Sync {
@@ -138,4 +154,10 @@ pub trait Telephony: Send + Sync {
         users: &[UserId],
         priority: Priority,
     ) -> Result<Vec<UserContact>, VendorError>;
+
+    /// One small exchange with the instance's endpoint, outside every quota, for its `Date`.
+    ///
+    /// # Errors
+    /// When no answer came, or one without a `Date`.
+    async fn ask_date(&self, instance: &InstanceName) -> Result<DateSeen, VendorError>;
 }

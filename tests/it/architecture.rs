@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Which of our rooms a room may name.
-const RULES: [(&str, &[&str]); 16] = [
+const RULES: [(&str, &[&str]); 17] = [
     ("domain", &[]),
     ("timing", &[]),
     ("ports", &["domain", "timing"]),
@@ -37,7 +37,20 @@ const RULES: [(&str, &[&str]); 16] = [
         ],
     ),
     ("demo", &["app", "config", "fakes", "lifecycle"]),
-    ("main", &["app", "config", "demo", "fakes", "lifecycle", "telemetry"]),
+    // What `sidedoor timing` prints, from simulation or from a journal that is only read.
+    ("timing_report", &["config", "domain", "journal", "ports", "timing"]),
+    (
+        "main",
+        &[
+            "app",
+            "config",
+            "demo",
+            "fakes",
+            "lifecycle",
+            "telemetry",
+            "timing_report",
+        ],
+    ),
 ];
 
 /// Which rooms may know a crate.
@@ -47,7 +60,7 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("sqlx::", &["journal"]),
     ("governor::", &["connect"]),
     ("axum::", &["http", "fakes", "app"]),
-    ("clap::", &["main"]),
+    ("clap::", &["main", "timing_report"]),
 ];
 
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {

@@ -86,10 +86,28 @@ impl Supervision {
         }
     }
 
+    /// A leg that a partner carrier told us of; Amazon Connect does not know it.
+    pub fn of_carrier(
+        vendor: &str,
+        instance: InstanceName,
+        leg: LegId,
+        contact: Option<ContactId>,
+        supervisor: Supervisor,
+    ) -> Self {
+        Self {
+            vendor: vendor.to_owned(),
+            contact,
+            leg: Some(leg),
+            channel: Some(Channel::Voice),
+            ..Self::blank(Origin::Observed, instance, supervisor, Mode::Silent, State::Monitoring)
+        }
+    }
+
     fn blank(origin: Origin, instance: InstanceName, supervisor: Supervisor, mode: Mode, state: State) -> Self {
         Self {
             id: SupervisionId::generate(),
             origin,
+            vendor: super::AMAZON_CONNECT.to_owned(),
             instance,
             channel: None,
             contact: None,

@@ -137,6 +137,7 @@ fn quick() -> Pace {
         after_done: SignedDuration::from_millis(200),
         unexplained: SignedDuration::from_millis(100),
         join_row: SignedDuration::from_millis(60),
+        regrade: Some(Duration::from_millis(200)),
     }
 }
 

@@ -1,0 +1,121 @@
+//! The `Date` header of every answer: a free sample of the API front end's clock, with the moments of our clock around it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::{ConfigBag, Layer, Storable, StoreReplace};
+use jiff::Timestamp;
+
+use crate::domain::ids::InstanceName;
+use crate::ports::{Clock, DateSeen, DateSink, VendorError, Verdict};
+
+/// How long a probe may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Watches the calls of one instance.
+pub(super) struct DateWatch {
+    pub(super) instance: InstanceName,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) sink: DateSink,
+}
+
+impl std::fmt::Debug for DateWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DateWatch")
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
+}
+
+/// When the attempt was sent.
+#[derive(Debug, Clone, Copy)]
+struct SentAt(Timestamp);
+
+impl Storable for SentAt {
+    type Storer = StoreReplace<Self>;
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for DateWatch {
+    fn name(&self) -> &'static str {
+        "DateWatch"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let mut layer = Layer::new("DateWatch");
+        layer.store_put(SentAt(self.clock.now()));
+        bag.push_layer(layer);
+        Ok(())
+    }
+
+    fn read_after_transmit(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let received_at = self.clock.now();
+        let date = context.response().headers().get("date").and_then(parse);
+        if let (Some(date), Some(SentAt(sent_at))) = (date, bag.load::<SentAt>().copied()) {
+            (self.sink)(DateSeen {
+                instance: self.instance.clone(),
+                sent_at,
+                received_at,
+                date,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// An HTTP date (RFC 9110: always GMT, whole seconds).
+fn parse(header: &str) -> Option<Timestamp> {
+    jiff::fmt::rfc2822::parse(header).ok().map(|zoned| zoned.timestamp())
+}
+
+/// One small unsigned exchange with an endpoint. Whatever it answers, it answers with its time; nothing is called that
+/// counts against a quota.
+pub(super) async fn ask(
+    http: &reqwest::Client,
+    url: &str,
+    instance: &InstanceName,
+    clock: &dyn Clock,
+) -> Result<DateSeen, VendorError> {
+    let failed = |message: String| VendorError {
+        operation: "Date",
+        code: "connect_no_time",
+        message,
+        verdict: Verdict::Retry,
+        may_have_happened: false,
+    };
+    let exchange = || async {
+        let sent_at = clock.now();
+        let answer = http.head(url).timeout(PATIENCE).send().await;
+        (sent_at, answer, clock.now())
+    };
+    // The first may have to connect; the second's round trip is only that.
+    let _ = exchange().await;
+    let (sent_at, answer, received_at) = exchange().await;
+    let answer = answer.map_err(|_| failed("the endpoint did not answer".into()))?;
+    let header = answer.headers().get("date").and_then(|v| v.to_str().ok());
+    let date = header
+        .and_then(parse)
+        .ok_or_else(|| failed("the endpoint's answer has no Date".into()))?;
+    Ok(DateSeen {
+        instance: instance.clone(),
+        sent_at,
+        received_at,
+        date,
+    })
+}

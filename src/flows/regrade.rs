@@ -1,0 +1,102 @@
+//! A departure is concluded when its evidence comes; the clock it rests on may be known better later, or turn out to have
+//! been stepped. Then it is concluded anew: if that halves its uncertainty, or if it rested on a clock that was no more.
+//! Its row is issued again with a higher version; the raw evidence stays.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{FlowError, Flows};
+use crate::domain::departure::{Departure, drop_facts};
+use crate::domain::supervision::Supervision;
+use crate::ports::journal::Stored;
+use crate::ports::{Change, Committed};
+
+/// How long after a departure its row may be issued again.
+const REISSUED_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// How many departures are looked at in one round, the latest.
+const ROUND: u32 = 512;
+/// The least time between two rounds, and the longest.
+const AT_LEAST: Duration = Duration::from_secs(20);
+const AT_MOST: Duration = Duration::from_secs(600);
+
+impl Flows {
+    /// Looks at recent departures again when something was learnt, until the process stops.
+    pub async fn regrade_until_stopped(self) {
+        loop {
+            let pause = self.settings.pace.regrade.unwrap_or(AT_LEAST);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.parts.stopping.cancelled() => return,
+            }
+            tokio::select! {
+                () = self.clocks.learnt.notified() => {}
+                () = tokio::time::sleep(AT_MOST) => {}
+                () = self.parts.stopping.cancelled() => return,
+            }
+            if let Err(e) = self.regrade_round().await {
+                tracing::error!(error = %e, "regrading waits: {e}");
+            }
+        }
+    }
+
+    async fn regrade_round(&self) -> Result<(), FlowError> {
+        let doubted = self
+            .clocks
+            .doubted_since
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
+        let recent = self.journal().left_since(self.now() - REISSUED_FOR, ROUND).await?;
+        for Stored { supervision, .. } in recent {
+            if supervision
+                .departure
+                .as_ref()
+                .is_some_and(|d| !d.basis.stamps.is_empty())
+            {
+                self.regrade(&supervision, doubted).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn regrade(&self, s: &Supervision, doubted: Option<Timestamp>) -> Result<(), FlowError> {
+        let Some(leg) = &s.leg else { return Ok(()) };
+        let evidence = self.journal().evidence(&s.instance, leg.as_str()).await?;
+        let Some(facts) = drop_facts(s, &evidence) else {
+            return Ok(());
+        };
+        let anew = self.departure_of(s, &facts);
+        let worth_it = |old: &Departure| {
+            let doubtful = doubted.is_some_and(|since| facts.gone_by >= since) && old.calibration_version != 0;
+            let halved = match (old.uncertainty_ms, anew.uncertainty_ms) {
+                (Some(old), Some(new)) => new * 2 <= old,
+                (None, Some(_)) => true,
+                _ => false,
+            };
+            halved || (doubtful && old.calibration_version != anew.calibration_version)
+        };
+        if !s.departure.as_ref().is_some_and(worth_it) {
+            return Ok(());
+        }
+        let committed = self.amend(s.id, |s| {
+            let old = s.departure.clone().filter(worth_it)?;
+            let now = self.now();
+            s.conclude(anew.clone()).ok().filter(|changed| *changed)?;
+            let told = |d: &Departure| {
+                d.uncertainty_ms
+                    .map_or_else(|| "unbounded".into(), |ms| format!("± {ms} ms"))
+            };
+            let outcome = format!("{} → {} {}", told(&old), told(&anew), anew.grade);
+            Some(Change {
+                deliver_at: Some(now),
+                audit: vec![self.audit_own("departure.reissued", s.id, outcome)],
+                ..Change::default()
+            })
+        });
+        if committed.await? == Committed::Done {
+            self.signals.deliver.notify_one();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,234 @@
+//! Asking what is known of the vendors' clocks, and probing them.
+
+use jiff::Timestamp;
+
+use super::{FlowError, Flows, Request};
+use crate::domain::audit::AuditEntry;
+use crate::domain::authority::Scope;
+use crate::domain::ids::InstanceName;
+use crate::domain::supervision::AMAZON_CONNECT;
+use crate::ports::Change;
+pub use crate::ports::journal::ClockEpoch;
+pub use crate::timing::{Cause, Grade, Sample, StreamKey};
+
+/// At most so many probes in one request: each may wait a second for its moment.
+pub const MOST_PROBES: u32 = 6;
+/// So many of a clock's last samples are shown.
+const LAST: usize = 10;
+
+/// What is known of one clock.
+#[derive(Debug, Clone)]
+pub struct ClockReport {
+    /// Which.
+    pub stream: StreamKey,
+    /// How far it may be trusted.
+    pub grade: Grade,
+    /// Its epoch.
+    pub version: u32,
+    /// The guaranteed interval of its offset now, and the likeliest value, ms; `None` until enough is known.
+    pub offset_ms: Option<(f64, f64, f64)>,
+    /// Its drift against ours, ppm: least and greatest; `None` until enough is known.
+    pub drift_ppm: Option<(f64, f64)>,
+    /// A step is suspected and not decided.
+    pub suspect: bool,
+    /// To what its stamps are cut, ms, if known.
+    pub quantum_ms: Option<i64>,
+    /// How they are cut, if known.
+    pub cutting: Option<&'static str>,
+    /// Samples in its window.
+    pub samples: usize,
+    /// Of which so many do not agree with the rest.
+    pub outliers: usize,
+    /// The epochs after the first, oldest first.
+    pub epochs: Vec<ClockEpoch>,
+    /// The last samples, latest first.
+    pub last: Vec<Sample>,
+}
+
+/// One vendor.
+#[derive(Debug, Clone)]
+pub struct VendorReport {
+    /// Its name.
+    pub vendor: String,
+    /// Its clocks, by name.
+    pub clocks: Vec<ClockReport>,
+}
+
+/// A sample that a caller measured.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// Which clock and field of the vendor.
+    pub source: String,
+    /// See `source`.
+    pub field: String,
+    /// Our clock before it was read. The caller's clock must be ours.
+    pub sent_at: Timestamp,
+    /// Our clock after.
+    pub received_at: Timestamp,
+    /// What it read.
+    pub stamp: Timestamp,
+}
+
+/// What is to be probed.
+#[derive(Debug, Clone)]
+pub enum Probe {
+    /// Ask so many times for a `Date`.
+    Ask(u32),
+    /// Take what the caller measured.
+    Take(Vec<Measured>),
+}
+
+impl Flows {
+    /// Every vendor and what is known of its clocks.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], and the journal's.
+    pub async fn vendors(&self, by: &Request) -> Result<Vec<VendorReport>, FlowError> {
+        may_read(by)?;
+        let mut names: Vec<&str> = vec![AMAZON_CONNECT];
+        names.extend(
+            self.settings
+                .timing
+                .vendors
+                .keys()
+                .map(String::as_str)
+                .filter(|v| *v != AMAZON_CONNECT),
+        );
+        let epochs = self.journal().clock_epochs().await?;
+        Ok(names.into_iter().map(|vendor| self.report(vendor, &epochs)).collect())
+    }
+
+    /// What is known of one vendor's clocks.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], and the journal's.
+    pub async fn vendor(&self, vendor: &str, by: &Request) -> Result<VendorReport, FlowError> {
+        may_read(by)?;
+        self.known(vendor)?;
+        Ok(self.report(vendor, &self.journal().clock_epochs().await?))
+    }
+
+    /// Probes a vendor's clock, and says what is known then.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], [`FlowError::UnknownInstance`], and
+    /// [`FlowError::Vendor`] when it gave no time.
+    pub async fn probe_vendor(
+        &self,
+        vendor: &str,
+        instance: Option<InstanceName>,
+        probe: Probe,
+        by: &Request,
+    ) -> Result<VendorReport, FlowError> {
+        if !by.caller.has(Scope::Operate) {
+            return Err(FlowError::Forbidden("probing needs the scope operate"));
+        }
+        self.known(vendor)?;
+        let instance = instance
+            .or_else(|| self.settings.default_instance.clone())
+            .ok_or(FlowError::UnknownInstance)?;
+        let outcome = match &probe {
+            Probe::Take(measured) => format!("{vendor}/{instance}: {} measured samples", measured.len()),
+            Probe::Ask(count) => format!("{vendor}/{instance}: asked {count} times"),
+        };
+        match probe {
+            Probe::Take(measured) => {
+                for m in measured {
+                    let key = StreamKey::new(vendor, instance.as_str(), &m.source, &m.field);
+                    let sample = Sample {
+                        not_before: Some(m.sent_at),
+                        not_after: m.received_at,
+                        stamp: m.stamp,
+                        cause: Cause::Spontaneous,
+                    };
+                    self.learn_alone(&key, sample);
+                }
+            }
+            Probe::Ask(_) if vendor != AMAZON_CONNECT => {
+                return Err(FlowError::Forbidden(
+                    "only Amazon Connect can be asked; send measured samples of a carrier",
+                ));
+            }
+            Probe::Ask(count) => {
+                if self.instance(&instance).is_none() {
+                    return Err(FlowError::UnknownInstance);
+                }
+                for _ in 0..count.clamp(1, MOST_PROBES) {
+                    self.probe(&instance).await.map_err(FlowError::Vendor)?;
+                }
+            }
+        }
+        let entry = AuditEntry {
+            at: self.now(),
+            actor: by.caller.name.clone(),
+            action: "vendor.probed",
+            supervision: None,
+            outcome,
+            request_id: by.request_id.clone(),
+        };
+        // The samples were handed in before: in its turn this makes them durable too.
+        self.journal()
+            .commit(Change {
+                audit: vec![entry],
+                ..Change::default()
+            })
+            .await?;
+        Ok(self.report(vendor, &self.journal().clock_epochs().await?))
+    }
+
+    fn known(&self, vendor: &str) -> Result<(), FlowError> {
+        if vendor == AMAZON_CONNECT || self.settings.timing.vendors.contains_key(vendor) {
+            Ok(())
+        } else {
+            Err(FlowError::UnknownVendor)
+        }
+    }
+
+    fn report(&self, vendor: &str, epochs: &[ClockEpoch]) -> VendorReport {
+        let now = self.now();
+        let calibrator = self.clocks.calibrator();
+        let of_vendor = calibrator.streams().filter(|(key, _)| key.vendor == vendor);
+        let clocks = of_vendor.map(|(key, tracked)| {
+            let clock = &tracked.clock;
+            let offset = clock.offset(now);
+            #[allow(clippy::cast_possible_truncation, reason = "an offset in ms")]
+            let grade = offset.map_or(Grade::Uncalibrated, |o| {
+                let half = ((o.guaranteed.1 - o.guaranteed.0) / 2.0).ceil() as i64;
+                self.settings
+                    .timing
+                    .thresholds
+                    .of_uncertainty(half, self.settings.clock_error_ms)
+            });
+            ClockReport {
+                stream: key.clone(),
+                grade,
+                version: clock.version(),
+                offset_ms: offset.map(|o| (o.guaranteed.0, o.guaranteed.1, o.best)),
+                drift_ppm: offset.map(|_| clock.drift_ppm()),
+                suspect: clock.is_suspect(),
+                quantum_ms: if key.is_http_date() {
+                    Some(1000)
+                } else {
+                    clock.granularity().typical_ms()
+                },
+                cutting: tracked.cutting.map(crate::timing::Cutting::as_str),
+                samples: clock.samples().len(),
+                outliers: clock.outliers().len(),
+                epochs: epochs.iter().filter(|e| e.stream == *key).cloned().collect(),
+                last: clock.samples().rev().take(LAST).map(|(s, _)| s).collect(),
+            }
+        });
+        VendorReport {
+            vendor: vendor.to_owned(),
+            clocks: clocks.collect(),
+        }
+    }
+}
+
+fn may_read(by: &Request) -> Result<(), FlowError> {
+    if by.caller.sees_all() {
+        Ok(())
+    } else {
+        Err(FlowError::Forbidden("this credential may not read about clocks"))
+    }
+}

@@ -1,0 +1,84 @@
+//! `POST /v1/events/partners/{vendor}`: a partner carrier's word on a leg.
+
+use axum::extract::{Extension, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Door;
+use super::body::{self, Reader, text};
+use super::connect_events::Receipt;
+use super::guard::RequestId;
+use super::problem::{Problem, json};
+use super::vendors::VendorInPath;
+use crate::domain::authority::{Caller, Scope};
+use crate::domain::evidence::Sighting;
+use crate::domain::ids::{ContactId, InstanceName, UserId};
+use crate::flows;
+use crate::flows::FlowError;
+use crate::flows::partner::{PartnerEvent, PartnerLeg};
+
+pub(super) async fn handle(
+    State(door): State<Door>,
+    Extension(caller): Extension<Caller>,
+    Extension(request_id): Extension<RequestId>,
+    VendorInPath(vendor): VendorInPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    if !caller.has(Scope::Events) {
+        return Err(FlowError::Forbidden("this credential may not deliver events").into());
+    }
+    let bytes = body::read(request, door.settings.max_body_bytes).await?;
+    let event = read(&body::parse(&bytes)?)?;
+    let by = flows::Request {
+        caller,
+        request_id: Some(request_id.0),
+        key: None,
+    };
+    let observed = door.flows.observe_partner(&vendor, &event, &by).await?;
+    Ok(json(StatusCode::OK, &Receipt::of(observed)))
+}
+
+fn read(body: &Value) -> Result<PartnerEvent, Problem> {
+    let mut reader = Reader::new(body, "")?;
+    let words = |e: &dyn std::fmt::Display| e.to_string();
+    let contact = |raw: &str| ContactId::parse(raw).map_err(|e| words(&e));
+    let id = reader.optional("eventId", text(128));
+    let of_connect = reader.optional("legContactId", contact);
+    let own = reader.optional("legId", text(128));
+    let instance = reader.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| words(&e)));
+    let sighting = reader.required("event", |raw| match raw {
+        "CONNECTED" => Ok(Sighting::Joined),
+        "DISCONNECTED" => Ok(Sighting::Dropped),
+        _ => Err("must be CONNECTED or DISCONNECTED".into()),
+    });
+    let moment = |raw: &str| {
+        raw.parse::<Timestamp>()
+            .map_err(|_| "must be an RFC 3339 time".to_owned())
+    };
+    let stamp = reader.optional("at", moment);
+    let reason = reader.optional("reason", text(64));
+    let contact = reader.optional("contactId", contact);
+    let supervisor = reader.optional("connectUserId", |raw| UserId::parse(raw).map_err(|e| words(&e)));
+    reader.finish()?;
+    let leg = match (of_connect, own) {
+        (Some(leg), None) => PartnerLeg::Connect(leg),
+        (None, Some(name)) => PartnerLeg::Own(name),
+        (Some(_), Some(_)) => return Err(Problem::invalid_one("/legId", "cannot be given with legContactId")),
+        (None, None) => return Err(Problem::invalid_one("/legId", "is required, or legContactId is")),
+    };
+    let Some(sighting) = sighting else {
+        return Err(Problem::invalid_one("/event", "is required"));
+    };
+    Ok(PartnerEvent {
+        id,
+        leg,
+        instance,
+        sighting,
+        stamp,
+        reason,
+        contact,
+        supervisor,
+    })
+}

@@ -1,0 +1,113 @@
+//! `POST /v1/vendors/{vendor}/probes`: ask the vendor for its time now, or take what the caller measured.
+
+use axum::extract::{Extension, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::Timestamp;
+use serde_json::{Value, json as value};
+
+use super::Door;
+use super::body::{self, Reader, text};
+use super::guard::RequestId;
+use super::problem::{FieldError, Problem, json};
+use super::vendors::{VendorInPath, VendorView};
+use crate::domain::authority::Caller;
+use crate::domain::ids::InstanceName;
+use crate::flows;
+use crate::flows::vendors::{MOST_PROBES, Measured, Probe};
+
+/// Measured samples in one request.
+const MOST_SAMPLES: usize = 100;
+
+pub(super) async fn handle(
+    State(door): State<Door>,
+    Extension(caller): Extension<Caller>,
+    Extension(request_id): Extension<RequestId>,
+    VendorInPath(vendor): VendorInPath,
+    request: Request,
+) -> Result<Response, Problem> {
+    let bytes = body::read(request, door.settings.max_body_bytes).await?;
+    let parsed = if bytes.is_empty() {
+        value!({})
+    } else {
+        body::parse(&bytes)?
+    };
+    let (instance, probe) = read(&parsed)?;
+    let by = flows::Request {
+        caller,
+        request_id: Some(request_id.0),
+        key: None,
+    };
+    let report = door.flows.probe_vendor(&vendor, instance, probe, &by).await?;
+    Ok(json(StatusCode::OK, &VendorView::of(&report)))
+}
+
+fn read(body: &Value) -> Result<(Option<InstanceName>, Probe), Problem> {
+    let mut reader = Reader::new(body, "")?;
+    let instance = reader.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| e.to_string()));
+    let count = reader.whole_number("count", 1, i64::from(MOST_PROBES));
+    let samples = reader.list("samples", MOST_SAMPLES);
+    reader.finish()?;
+    let Some(samples) = samples else {
+        return Ok((
+            instance,
+            Probe::Ask(count.and_then(|c| u32::try_from(c).ok()).unwrap_or(4)),
+        ));
+    };
+    if count.is_some() {
+        return Err(Problem::invalid_one("/count", "cannot be given with samples"));
+    }
+    let mut errors = Vec::new();
+    let mut measured = Vec::new();
+    for (i, sample) in samples.iter().enumerate() {
+        match read_sample(sample) {
+            Ok(m) => measured.push(m),
+            Err(found) => errors.extend(found.into_iter().map(|e| FieldError {
+                pointer: format!("/samples/{i}{}", e.pointer),
+                detail: e.detail,
+            })),
+        }
+    }
+    if errors.is_empty() {
+        Ok((instance, Probe::Take(measured)))
+    } else {
+        Err(Problem::invalid(errors))
+    }
+}
+
+fn read_sample(sample: &Value) -> Result<Measured, Vec<FieldError>> {
+    let mut reader = Reader::new(sample, "").map_err(|_| {
+        vec![FieldError {
+            pointer: String::new(),
+            detail: "must be a JSON object".into(),
+        }]
+    })?;
+    let moment = |raw: &str| {
+        raw.parse::<Timestamp>()
+            .map_err(|_| "must be an RFC 3339 time".to_owned())
+    };
+    let source = reader.optional("source", text(40));
+    let field = reader.optional("field", text(40));
+    let sent_at = reader.required("sentAt", moment);
+    let received_at = reader.required("receivedAt", moment);
+    let stamp = reader.required("vendorTime", moment);
+    let mut errors = reader.problems();
+    if let (Some(sent), Some(received)) = (sent_at, received_at)
+        && sent > received
+    {
+        errors.push(FieldError {
+            pointer: "/receivedAt".into(),
+            detail: "must not be before sentAt".into(),
+        });
+    }
+    match (sent_at, received_at, stamp) {
+        (Some(sent_at), Some(received_at), Some(stamp)) if errors.is_empty() => Ok(Measured {
+            source: source.unwrap_or_else(|| "PROBE".into()),
+            field: field.unwrap_or_else(|| "clock".into()),
+            sent_at,
+            received_at,
+            stamp,
+        }),
+        _ => Err(errors),
+    }
+}

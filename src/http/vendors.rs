@@ -1,0 +1,165 @@
+//! `GET /v1/vendors` and `GET /v1/vendors/{vendor}/calibration`: what is known of the vendors' clocks.
+
+use axum::extract::{Extension, FromRequestParts, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Door;
+use super::guard::RequestId;
+use super::problem::{Problem, json};
+use super::views::Rfc3339;
+use crate::domain::authority::Caller;
+use crate::flows::vendors::{ClockReport, VendorReport};
+use crate::flows::{FlowError, Request};
+
+#[derive(Serialize)]
+struct VendorList {
+    items: Vec<VendorView>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct VendorView {
+    vendor: String,
+    clocks: Vec<ClockView>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClockView {
+    instance: String,
+    source: String,
+    field: String,
+    grade: &'static str,
+    version: u32,
+    offset_ms: Option<f64>,
+    offset_low_ms: Option<f64>,
+    offset_high_ms: Option<f64>,
+    drift_low_ppm: Option<f64>,
+    drift_high_ppm: Option<f64>,
+    suspect: bool,
+    quantum_ms: Option<i64>,
+    cutting: Option<&'static str>,
+    samples: usize,
+    outliers: usize,
+    epochs: Vec<EpochView>,
+    last_samples: Vec<SampleView>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EpochView {
+    version: u32,
+    since: Rfc3339,
+    corroborated: Rfc3339,
+    cause: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SampleView {
+    not_before: Option<Rfc3339>,
+    not_after: Rfc3339,
+    vendor_timestamp: Rfc3339,
+    cause: &'static str,
+}
+
+/// To a thousandth: what is beyond is rounding.
+fn short(x: f64) -> f64 {
+    (x * 1000.0).round() / 1000.0
+}
+
+impl VendorView {
+    pub(super) fn of(report: &VendorReport) -> Self {
+        Self {
+            vendor: report.vendor.clone(),
+            clocks: report.clocks.iter().map(clock).collect(),
+        }
+    }
+}
+
+fn clock(c: &ClockReport) -> ClockView {
+    let at = |t: Timestamp| Rfc3339::of(t);
+    ClockView {
+        instance: c.stream.instance.clone(),
+        source: c.stream.source.clone(),
+        field: c.stream.field.clone(),
+        grade: c.grade.as_str(),
+        version: c.version,
+        offset_ms: c.offset_ms.map(|o| short(o.2)),
+        offset_low_ms: c.offset_ms.map(|o| short(o.0)),
+        offset_high_ms: c.offset_ms.map(|o| short(o.1)),
+        drift_low_ppm: c.drift_ppm.map(|d| short(d.0)),
+        drift_high_ppm: c.drift_ppm.map(|d| short(d.1)),
+        suspect: c.suspect,
+        quantum_ms: c.quantum_ms,
+        cutting: c.cutting,
+        samples: c.samples,
+        outliers: c.outliers,
+        epochs: c
+            .epochs
+            .iter()
+            .map(|e| EpochView {
+                version: e.version,
+                since: at(e.since),
+                corroborated: at(e.corroborated),
+                cause: e.cause.as_str(),
+            })
+            .collect(),
+        last_samples: c
+            .last
+            .iter()
+            .map(|s| SampleView {
+                not_before: s.not_before.map(at),
+                not_after: at(s.not_after),
+                vendor_timestamp: at(s.stamp),
+                cause: s.cause.as_str(),
+            })
+            .collect(),
+    }
+}
+
+pub(super) async fn list(
+    State(door): State<Door>,
+    Extension(caller): Extension<Caller>,
+    Extension(request_id): Extension<RequestId>,
+) -> Result<Response, Problem> {
+    let by = Request {
+        caller,
+        request_id: Some(request_id.0),
+        key: None,
+    };
+    let items = door.flows.vendors(&by).await?.iter().map(VendorView::of).collect();
+    Ok(json(StatusCode::OK, &VendorList { items }))
+}
+
+pub(super) async fn calibration(
+    State(door): State<Door>,
+    Extension(caller): Extension<Caller>,
+    Extension(request_id): Extension<RequestId>,
+    VendorInPath(vendor): VendorInPath,
+) -> Result<Response, Problem> {
+    let by = Request {
+        caller,
+        request_id: Some(request_id.0),
+        key: None,
+    };
+    let report = door.flows.vendor(&vendor, &by).await?;
+    Ok(json(StatusCode::OK, &VendorView::of(&report)))
+}
+
+/// The vendor in a path. What cannot be decoded names none.
+pub(super) struct VendorInPath(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for VendorInPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let raw = Path::<String>::from_request_parts(parts, state).await.ok();
+        raw.map(|Path(raw)| Self(raw))
+            .ok_or_else(|| FlowError::UnknownVendor.into())
+    }
+}

@@ -1,0 +1,248 @@
+//! What must hold whatever the delays, the offset, the drift and the stamps' granularity: the estimator's promises, tried
+//! on random histories.
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::limits::{Limits, Taken};
+use super::sample::{Cause, Sample};
+use super::stream::ClockStream;
+
+/// A random but causal history: everything true about it, and the samples it made.
+#[derive(Debug, Clone)]
+struct History {
+    offset: f64,
+    drift_ppm: f64,
+    samples: Vec<Sample>,
+}
+
+const START: i64 = 1_790_000_000_000_000;
+
+fn micros(ms: f64) -> Timestamp {
+    #[allow(clippy::cast_possible_truncation, reason = "a day in microseconds")]
+    Timestamp::from_microsecond(START + (ms * 1000.0).round() as i64).expect("in range")
+}
+
+impl History {
+    fn offset_at(&self, t: Timestamp) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "a day in microseconds")]
+        let ms = (t.as_microsecond() - START) as f64 / 1000.0;
+        self.offset + self.drift_ppm * 1e-6 * ms
+    }
+}
+
+/// Delays up to ten seconds, some samples without a lower end; departures up to five minutes apart.
+fn history(most: usize) -> impl Strategy<Value = History> {
+    let event = (1.0_f64..300_000.0, 0.0_f64..10_000.0, 0.0_f64..10_000.0, 0_u8..10);
+    let quantum = prop::sample::select(vec![1.0_f64, 10.0, 100.0, 1000.0]);
+    (
+        -20_000.0_f64..20_000.0,
+        -200.0_f64..200.0,
+        quantum,
+        prop::collection::vec(event, 2..most),
+    )
+        .prop_map(|(offset, drift_ppm, quantum, events)| {
+            let mut history = History {
+                offset,
+                drift_ppm,
+                samples: Vec::new(),
+            };
+            let mut t = 0.0;
+            for (gap, command, notice, kind) in events {
+                t += gap;
+                let vendor = t + offset + drift_ppm * 1e-6 * t;
+                // The vendor's epoch is a whole number of seconds before ours, as START is.
+                let stamp = (vendor / quantum).floor() * quantum;
+                let cause = if kind < 5 { Cause::Command } else { Cause::Spontaneous };
+                let not_before = (kind != 9).then(|| micros(t - command));
+                history.samples.push(Sample {
+                    not_before,
+                    not_after: micros(t + notice),
+                    stamp: micros(stamp),
+                    cause,
+                });
+            }
+            history
+        })
+}
+
+fn all_of(samples: &[Sample]) -> ClockStream {
+    let mut clock = ClockStream::new(Limits {
+        model_error_ms: 0.1,
+        ..Limits::default()
+    });
+    for sample in samples {
+        clock.take(*sample);
+    }
+    clock
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// While causality holds and the drift is within its bound, the truth is inside, at any moment, after any sample; and
+    /// no honest sample is called a contradiction.
+    #[test]
+    fn the_true_offset_is_always_inside(history in history(60)) {
+        let mut clock = ClockStream::new(Limits { model_error_ms: 0.1, ..Limits::default() });
+        for sample in &history.samples {
+            let taken = clock.take(*sample);
+            prop_assert!(matches!(taken, Taken::Agrees | Taken::Useless), "{taken:?}");
+            for at in [sample.not_after, history.samples[0].not_after, sample.not_after + jiff::SignedDuration::from_hours(3)] {
+                if let Some(offset) = clock.offset(at) {
+                    let truth = history.offset_at(at);
+                    prop_assert!(offset.plain.0 <= truth && truth <= offset.plain.1, "{offset:?} {truth}");
+                    prop_assert!(offset.guaranteed.0 <= offset.plain.0 && offset.plain.1 <= offset.guaranteed.1);
+                    prop_assert!(offset.guaranteed.0 <= offset.best && offset.best <= offset.guaranteed.1);
+                }
+            }
+        }
+        prop_assert_eq!(clock.version(), 1);
+    }
+
+    /// It claims no more than the data allow: every corner of what it says is possible is a clock that all samples allow.
+    /// A clock at the ends of the plain interval, with some drift within the bound, contradicts no sample.
+    #[test]
+    fn it_is_never_narrower_than_the_data_allow(history in history(30)) {
+        let clock = all_of(&history.samples);
+        let at = history.samples.iter().map(|s| s.not_after).max().expect("some");
+        let Some(offset) = clock.offset(at) else { return Ok(()) };
+        let granularity = clock.granularity();
+        let allowed = |value: f64, ppm: f64| clock.samples().all(|(s, _)| {
+            let offset_at = |t: Timestamp| value + ppm * 1e-6 * t.duration_since(at).as_secs_f64() * 1000.0;
+            let ms = |a: Timestamp, b: Timestamp| b.duration_since(a).as_secs_f64() * 1000.0;
+            #[allow(clippy::cast_precision_loss, reason = "at most a second")]
+            let quantum = granularity.quantum_ms(s.stamp) as f64;
+            let slack = 0.1 + 1e-3;
+            ms(s.not_after, s.stamp) - slack <= offset_at(s.not_after)
+                && s.not_before.is_none_or(|t| offset_at(t) <= ms(t, s.stamp) + quantum + slack)
+        });
+        // The drift that goes with an end is somewhere in the drift's range.
+        let (low, high) = clock.drift_ppm();
+        for end in [offset.plain.0, offset.plain.1] {
+            let some = (0..=400).any(|i| allowed(end, low + (high - low) * f64::from(i) / 400.0));
+            // Between two tried drifts the exact one may be missed by a hair when the polygon ends in a sharp corner.
+            let inward = if end == offset.plain.0 { 1.0 } else { -1.0 } * (0.02 * (offset.plain.1 - offset.plain.0) + 0.05);
+            let near = some || (0..=400).any(|i| allowed(end + inward, low + (high - low) * f64::from(i) / 400.0));
+            prop_assert!(near, "{end} of {offset:?}");
+        }
+    }
+
+    /// In whatever order samples come, within a window the interval is the same.
+    #[test]
+    fn the_order_of_samples_does_not_matter(history in history(40), seed: u64) {
+        let mut shuffled = history.samples.clone();
+        fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
+        let at = history.samples.iter().map(|s| s.not_after).max().expect("some");
+        let (one, other) = (all_of(&history.samples), all_of(&shuffled));
+        match (one.offset(at), other.offset(at)) {
+            (Some(a), Some(b)) => {
+                for (x, y) in [(a.plain.0, b.plain.0), (a.plain.1, b.plain.1), (a.guaranteed.0, b.guaranteed.0), (a.guaranteed.1, b.guaranteed.1)] {
+                    prop_assert!((x - y).abs() < 1e-3, "{a:?} {b:?}");
+                }
+            }
+            (a, b) => prop_assert_eq!(a.is_some(), b.is_some()),
+        }
+    }
+
+    /// A further sample never widens the interval at a fixed moment.
+    #[test]
+    fn a_sample_never_widens_the_interval(history in history(40)) {
+        // The granularity is known from the start: learning it narrows what samples say, or widens it.
+        let quantum_ms = Some(1000);
+        let mut clock = ClockStream::new(Limits { model_error_ms: 0.1, quantum_ms, ..Limits::default() });
+        let at = history.samples.last().expect("some").not_after;
+        let mut before: Option<(f64, f64)> = None;
+        for sample in &history.samples {
+            clock.take(*sample);
+            let now = clock.offset(at).map(|o| o.guaranteed);
+            if let (Some(b), Some(n)) = (before, now) {
+                prop_assert!(b.0 <= n.0 + 1e-3 && n.1 <= b.1 + 1e-3, "{b:?} {n:?}");
+            }
+            before = now.or(before);
+        }
+    }
+
+    /// One lie among honest samples, however small, leaves the truth in the guaranteed interval.
+    #[test]
+    fn one_lie_does_not_push_the_truth_out(history in history(60), which: prop::sample::Index, lie in -30_000_i64..30_000) {
+        let mut samples = history.samples.clone();
+        let liar = &mut samples[which.index(history.samples.len())];
+        liar.stamp += jiff::SignedDuration::from_millis(lie / 10 * 10);
+        let mut clock = ClockStream::new(Limits { model_error_ms: 0.1, quantum_ms: Some(1000), ..Limits::default() });
+        for sample in &samples {
+            clock.take(*sample);
+            if let (Some(offset), 1) = (clock.offset(sample.not_after), clock.version()) {
+                let truth = history.offset_at(sample.not_after);
+                prop_assert!(offset.guaranteed.0 <= truth && truth <= offset.guaranteed.1, "{offset:?} {truth}");
+            }
+        }
+    }
+
+    /// Whatever comes, honest or not, in any order: memory is bounded, ends stay in order, nothing panics.
+    #[test]
+    fn any_input_is_bounded(
+        raw in prop::collection::vec((any::<Option<i32>>(), any::<i32>(), any::<i32>()), 1..200),
+    ) {
+        let mut clock = ClockStream::new(Limits { max_samples: 64, ..Limits::default() });
+        let moment = |x: i32| Timestamp::from_millisecond(1_790_000_000_000 + i64::from(x)).expect("in range");
+        for (before, after, stamp) in raw {
+            let sample = Sample {
+                not_before: before.map(moment),
+                not_after: moment(after),
+                stamp: moment(stamp),
+                cause: Cause::Command,
+            };
+            clock.take(sample);
+            prop_assert!(clock.samples().len() <= 64);
+            prop_assert!(clock.memory() <= 64 * 1024);
+            if let Some(offset) = clock.offset(moment(after)) {
+                prop_assert!(offset.guaranteed.0 <= offset.guaranteed.1 && offset.best.is_finite());
+            }
+        }
+    }
+}
+
+#[test]
+fn granularity_is_learnt() {
+    for (quantum, expected) in [(1_i64, 1_i64), (10, 10), (100, 100), (1000, 1000)] {
+        let mut clock = ClockStream::new(Limits::default());
+        let mut random = fastrand::Rng::with_seed(7);
+        for i in 0..300 {
+            let t =
+                Timestamp::from_millisecond(1_790_000_000_000 + i * 30_000 + random.i64(0..1000)).expect("in range");
+            let ms = t.as_millisecond();
+            let stamp = Timestamp::from_millisecond(ms - ms.rem_euclid(quantum)).expect("in range");
+            let around = jiff::SignedDuration::from_millis(200);
+            let sample = Sample {
+                not_before: Some(t - around),
+                not_after: t + around,
+                stamp,
+                cause: Cause::Command,
+            };
+            clock.take(sample);
+        }
+        assert_eq!(clock.granularity().typical_ms(), Some(expected));
+    }
+}
+
+#[test]
+fn a_witness_of_at_most_three_samples_proves_a_rejection() {
+    let mut clock = ClockStream::new(Limits::default());
+    let at = |ms: i64| Timestamp::from_millisecond(1_790_000_000_000 + ms).expect("in range");
+    let sample = |t: i64, off: i64| Sample {
+        not_before: Some(at(t - 100)),
+        not_after: at(t + 100),
+        stamp: at(t + off + 1),
+        cause: Cause::Command,
+    };
+    for i in 0..20 {
+        assert_eq!(clock.take(sample(i * 60_000, 500)), Taken::Agrees);
+    }
+    assert_eq!(clock.take(sample(21 * 60_000, 5_000)), Taken::Contradicts);
+    assert!(clock.is_suspect());
+    let [outlier] = clock.outliers() else {
+        panic!("one outlier")
+    };
+    assert!(outlier.witness.iter().all(|label| *label != outlier.label));
+}
