@@ -5,7 +5,7 @@ TOOLS ?= $(or $(SIDEDOOR_TOOLS),$(HOME)/.cache/sidedoor/tools)
 CARGO_DENY = $(TOOLS)/bin/cargo-deny
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-rust test-clients check fmt clippy deny advisories contract bench
+.PHONY: help demo test test-rust test-clients check fmt clippy deny advisories contract bench bench-timing
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ $(CARGO_DENY):
 
 contract: ## openapi.yaml against the routes, both ways
 	cargo test --test it contract
+
+bench-timing: ## the calibrator in invented worlds, beside simpler ones and an oracle; fails if a reach is missed
+	cargo run --release --quiet -- timing simulate --check --folder $(TARGET_DIR)/timing
 
 bench: ## a monitor+disconnect pair beside bare vendor calls, as ratios
 	cargo bench --bench pair

@@ -73,6 +73,10 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    fn would_cut(&self, polygon: &Polygon) -> bool {
+        self.cuts && self.strip.sides().any(|half| polygon.against(&half) == Cut::Smaller)
+    }
+
     fn cut_into(&self, polygon: &mut Polygon) -> Cut {
         if self.cuts {
             return self.strip.cut_into(polygon, self.label);
@@ -99,51 +103,75 @@ pub struct Outlier {
 pub struct Fit {
     whole: Polygon,
     without: Vec<(Label, Polygon)>,
-    /// Without any of the support, and then without any of what held that.
-    bare: [Polygon; 2],
     outliers: Vec<Outlier>,
+    /// The places in `without` that rest on a forgotten sample.
+    stale: Vec<usize>,
+}
+
+/// What a forgotten sample had held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Forgotten {
+    /// Nothing: all is as it was.
+    Nothing,
+    /// Only polygons that leave something out; see [`Fit::mend`].
+    Part,
+    /// The polygon itself: the window is to be fitted anew.
+    Whole,
 }
 
 impl Fit {
     /// No samples: everything is possible.
     pub fn empty(max_drift: f64) -> Self {
-        let all = || Polygon::unbounded(max_drift);
         Self {
-            whole: all(),
+            whole: Polygon::unbounded(max_drift),
             without: Vec::new(),
-            bare: [all(), all()],
             outliers: Vec::new(),
+            stale: Vec::new(),
         }
     }
 
     /// Fits a window, given oldest first.
     pub fn of(window: &[Candidate], max_drift: f64) -> Self {
         let (_, excluded) = agreement(window, max_drift);
-        Self::without(window, &excluded, max_drift)
+        // Whoever contradicts is excluded already; an odd one that comes before what it contradicts cuts nothing.
+        Self::without(window, &excluded, max_drift).0
     }
 
-    /// Fits a window all of whose samples agree but the excluded ones.
-    pub fn without(window: &[Candidate], excluded: &[Label], max_drift: f64) -> Self {
+    /// Fits a window all of whose samples agree but the excluded ones. Says whether they do.
+    pub fn without(window: &[Candidate], excluded: &[Label], max_drift: f64) -> (Self, bool) {
         let agree: Vec<&Candidate> = window.iter().filter(|c| !excluded.contains(&c.label)).collect();
-        let all_but = |left_out: &[Label]| {
-            let mut polygon = Polygon::unbounded(max_drift);
-            for candidate in agree.iter().filter(|c| !left_out.contains(&c.label)) {
-                candidate.cut_into(&mut polygon);
-            }
-            polygon
-        };
-        let whole = all_but(&[]);
-        let mut support = whole.support();
-        let without = support.iter().map(|label| (*label, all_but(&[*label]))).collect();
-        let bare = all_but(&support);
-        support.extend(bare.support());
-        let barer = all_but(&support);
+        let mut whole = Polygon::unbounded(max_drift);
+        let mut all_agree = true;
+        for candidate in &agree {
+            all_agree &= candidate.cut_into(&mut whole) != Cut::Contradiction;
+        }
+        let support = whole.support();
         let disagree = window.iter().filter(|c| excluded.contains(&c.label));
-        Self {
-            outliers: disagree.map(|c| outlier(&whole, c)).collect(),
-            without,
-            bare: [bare, barer],
-            whole,
+        let outliers = disagree.map(|c| outlier(&whole, c)).collect();
+        let one_less = |label: &Label| (*label, all_but(&agree, &[*label], &support, max_drift));
+        let without = if all_agree {
+            support.iter().map(one_less).collect()
+        } else {
+            Vec::new()
+        };
+        (
+            Self {
+                without,
+                whole,
+                outliers,
+                stale: Vec::new(),
+            },
+            all_agree,
+        )
+    }
+
+    /// Makes good what [`Fit::forget`] found that a forgotten sample had held.
+    pub fn mend(&mut self, window: &[Candidate], max_drift: f64) {
+        let agree: Vec<&Candidate> = window.iter().filter(|c| !self.is_outlier(c.label)).collect();
+        for place in std::mem::take(&mut self.stale) {
+            if let Some((label, polygon)) = self.without.get_mut(place) {
+                *polygon = all_but(&agree, &[*label], &polygon.support(), max_drift);
+            }
         }
     }
 
@@ -156,28 +184,33 @@ impl Fit {
         for (_, polygon) in &mut self.without {
             candidate.cut_into(polygon);
         }
-        let mut smaller = self.whole.clone();
-        if candidate.cut_into(&mut smaller) == Cut::Smaller {
-            let before = std::mem::replace(&mut self.whole, smaller);
+        if candidate.would_cut(&self.whole) {
+            let before = self.whole.clone();
+            candidate.cut_into(&mut self.whole);
             // The support is made of old edges and the new one; what was the whole is now "all but the new one".
             self.without.retain(|(l, _)| self.whole.rests_on(*l));
             if self.whole.rests_on(candidate.label) {
                 self.without.push((candidate.label, before));
-                // It is support itself, so what is left without support stays: wide enough, if not the widest.
-                return true;
             }
-        }
-        for polygon in &mut self.bare {
-            candidate.cut_into(polygon);
         }
         true
     }
 
-    /// Forgets a sample. Whether that would make a difference: then the rest is to be fitted anew.
-    pub fn forget(&mut self, label: Label) -> bool {
+    /// Forgets a sample.
+    pub fn forget(&mut self, label: Label) -> Forgotten {
         self.outliers.retain(|o| o.label != label);
-        let others = self.without.iter().map(|(_, p)| p).chain(&self.bare);
-        self.whole.rests_on(label) || others.into_iter().any(|p| p.rests_on(label))
+        if self.whole.rests_on(label) {
+            return Forgotten::Whole;
+        }
+        let held = (0..self.without.len()).filter(|i| self.without[*i].1.rests_on(label));
+        let mut stale: Vec<usize> = held.collect();
+        stale.retain(|place| !self.stale.contains(place));
+        self.stale.extend(stale);
+        if self.stale.is_empty() {
+            Forgotten::Nothing
+        } else {
+            Forgotten::Part
+        }
     }
 
     /// Whether this sample does not agree.
@@ -192,9 +225,7 @@ impl Fit {
 
     /// How much memory it holds beyond itself, bytes.
     pub fn memory(&self) -> usize {
-        let polygons = std::iter::once(&self.whole)
-            .chain(&self.bare)
-            .chain(self.without.iter().map(|(_, p)| p));
+        let polygons = std::iter::once(&self.whole).chain(self.without.iter().map(|(_, p)| p));
         polygons.map(Polygon::memory).sum::<usize>() + self.outliers.capacity() * size_of::<Outlier>()
     }
 
@@ -212,9 +243,15 @@ impl Fit {
 
     /// The same without any of the support, or (`very`) even without what then holds it: for a window with many lies, of
     /// which several may hold the polygon.
-    pub fn cautious(&self, t: f64, very: bool) -> Option<(f64, f64)> {
+    pub fn cautious(&self, window: &[Candidate], max_drift: f64, t: f64, very: bool) -> Option<(f64, f64)> {
         let (low, high) = self.guaranteed(t)?;
-        let bare = &self.bare[usize::from(very)];
+        let agree: Vec<&Candidate> = window.iter().filter(|c| !self.is_outlier(c.label)).collect();
+        let mut support = self.whole.support();
+        let mut bare = all_but(&agree, &support, &[], max_drift);
+        if very {
+            support.extend(bare.support());
+            bare = all_but(&agree, &support, &[], max_drift);
+        }
         let (l, h) = bare.is_bounded().then(|| bare.range(t))?;
         Some((low.min(l), high.max(h)))
     }
@@ -232,10 +269,25 @@ impl Fit {
             .map(|(_, p)| p.mass());
         let (area, o, d) = others.fold(first, |sum, (area, o, d)| {
             let weight = DOUBT * area;
-            (sum.0 + weight, weight.mul_add(o, sum.1), weight.mul_add(d, sum.2))
+            (sum.0 + weight, sum.1 + weight * o, sum.2 + weight * d)
         });
         (o / area, d / area)
     }
+}
+
+/// What some samples leave, but for those left out. The order does not matter; with those that likely hold it first, most
+/// of the others have nothing left to cut.
+fn all_but(agree: &[&Candidate], left_out: &[Label], likely: &[Label], max_drift: f64) -> Polygon {
+    let mut polygon = Polygon::unbounded(max_drift);
+    let (first, rest): (Vec<&Candidate>, Vec<&Candidate>) = agree
+        .iter()
+        .copied()
+        .filter(|c| !left_out.contains(&c.label))
+        .partition(|c| likely.contains(&c.label));
+    for candidate in first.into_iter().chain(rest) {
+        candidate.cut_into(&mut polygon);
+    }
+    polygon
 }
 
 /// The largest agreement found: what it leaves, and the samples that are not in it.
@@ -252,11 +304,6 @@ pub fn agreement(window: &[Candidate], max_drift: f64) -> (Polygon, Vec<Label>) 
     } else {
         by_time
     }
-}
-
-/// Whether the samples that are not excluded all agree.
-pub fn all_agree(window: &[Candidate], excluded: &[Label], max_drift: f64) -> bool {
-    cut_all(window, excluded, max_drift).1.is_empty()
 }
 
 /// The samples that contradict those before them, oldest first, none of those before doubted.

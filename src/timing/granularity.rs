@@ -18,6 +18,8 @@ const MEMORY: usize = 512;
 pub struct Granularity {
     /// The decimal exponents of the last stamps' steps, ms: 0 to 3.
     steps: VecDeque<u8>,
+    /// How many of each exponent.
+    counts: [usize; 4],
     configured: Option<i64>,
 }
 
@@ -26,6 +28,7 @@ impl Granularity {
     pub fn new(configured_ms: Option<i64>) -> Self {
         Self {
             steps: VecDeque::new(),
+            counts: [0; 4],
             configured: configured_ms,
         }
     }
@@ -37,9 +40,11 @@ impl Granularity {
         }
         let before = (self.fine(), self.whole_seconds_are_chance());
         if self.steps.len() == MEMORY {
-            self.steps.pop_front();
+            let oldest = self.steps.pop_front();
+            oldest.into_iter().for_each(|e| self.counts[usize::from(e)] -= 1);
         }
         self.steps.push_back(exponent(stamp));
+        self.counts[usize::from(exponent(stamp))] += 1;
         before != (self.fine(), self.whole_seconds_are_chance())
     }
 
@@ -66,7 +71,7 @@ impl Granularity {
 
     /// The stream's own granularity, ms, as far as known: what most of its stamps were cut to.
     pub fn typical_ms(&self) -> Option<i64> {
-        let whole = self.steps.iter().filter(|s| **s == WHOLE).count();
+        let whole = self.counts[usize::from(WHOLE)];
         match self.configured {
             Some(q) => Some(q),
             None if self.steps.is_empty() => None,
@@ -81,12 +86,12 @@ impl Granularity {
     /// The coarsest step that all fractional stamps are multiples of, ms. Too coarse is only too wide, so a stream is
     /// thought finer only once its stamps show it.
     fn fine(&self) -> i64 {
-        let least = self.steps.iter().filter(|s| **s < WHOLE).min();
-        least.map_or(1, |exponent| 10_i64.pow(u32::from(*exponent)))
+        let least = (0..WHOLE).find(|e| self.counts[usize::from(*e)] > 0);
+        least.map_or(1, |exponent| 10_i64.pow(u32::from(exponent)))
     }
 
     fn whole_seconds_are_chance(&self) -> bool {
-        let whole = self.steps.iter().filter(|s| **s == WHOLE).count();
+        let whole = self.counts[usize::from(WHOLE)];
         let fractional = self.steps.len() - whole;
         fractional >= MANY && whole * 100 <= fractional
     }

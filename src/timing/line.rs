@@ -25,7 +25,7 @@ pub struct Line {
 }
 
 /// Rounds of reweighting by least absolute deviations, and then of leaving out what is far.
-const ABSOLUTE: usize = 8;
+const ABSOLUTE: usize = 6;
 const TRIMMED: usize = 2;
 /// Left out beyond so many standard deviations.
 const FAR: f64 = 3.0;
@@ -80,11 +80,18 @@ impl Line {
     /// The offset at `t` hours and its variance.
     pub fn at(&self, t: f64) -> (f64, f64) {
         let [o, both, d] = self.covariance;
-        (self.d.mul_add(t, self.o), o + 2.0 * t * both + t * t * d)
+        (self.o + self.d * t, o + 2.0 * t * both + t * t * d)
+    }
+
+    /// Moves the zero of the hours by `by`.
+    pub fn move_zero(&mut self, by: f64) {
+        let [o, both, d] = self.covariance;
+        self.o += self.d * by;
+        self.covariance = [o + 2.0 * by * both + by * by * d, both + by * d, d];
     }
 
     /// How far off the line a point is, in its standard deviations.
     pub fn oddness(&self, p: &Point) -> f64 {
-        (p.mean - self.d.mul_add(p.t, self.o)).abs() / p.variance.sqrt()
+        (p.mean - (self.o + self.d * p.t)).abs() / p.variance.sqrt()
     }
 }

@@ -33,7 +33,7 @@ pub struct HalfPlane {
 impl HalfPlane {
     /// How far a point is outside, ms; negative inside.
     fn outside(&self, o: f64, d: f64) -> f64 {
-        let offset = d.mul_add(self.t, o);
+        let offset = o + d * self.t;
         if self.above {
             offset - self.bound
         } else {
@@ -65,24 +65,75 @@ pub enum Cut {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Polygon {
     vertices: Vec<Vertex>,
+    glance: Glance,
+}
+
+/// A cheap sufficient test for "lies inside". The greatest offset over the polygon is a convex function of the moment, so
+/// between two moments it is below the chord of its values there; the least is above. Most samples of a window say less
+/// than is known already, and are passed over by this.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Glance {
+    low: (f64, f64),
+    high: (f64, f64),
+}
+
+/// The moments of the chord, hours from the polygon's zero: the usual window. Beyond it every vertex is asked.
+const FROM: f64 = -6.5;
+const TO: f64 = 0.5;
+
+impl Glance {
+    fn of(vertices: &[Vertex]) -> Self {
+        let at = |t: f64| range(vertices, |v| v.o + v.d * t);
+        let ((low_from, high_from), (low_to, high_to)) = (at(FROM), at(TO));
+        Self {
+            low: (low_from, low_to),
+            high: (high_from, high_to),
+        }
+    }
+
+    fn is_inside(&self, half: &HalfPlane) -> bool {
+        if half.t < FROM || half.t > TO {
+            return false;
+        }
+        let share = (half.t - FROM) / (TO - FROM);
+        let chord = |(from, to): (f64, f64)| from + (to - from) * share;
+        if half.above {
+            chord(self.high) <= half.bound
+        } else {
+            chord(self.low) >= half.bound
+        }
+    }
+}
+
+fn range(vertices: &[Vertex], value: impl Fn(&Vertex) -> f64) -> (f64, f64) {
+    let start = (f64::INFINITY, f64::NEG_INFINITY);
+    vertices
+        .iter()
+        .map(value)
+        .fold(start, |(low, high), x| (low.min(x), high.max(x)))
 }
 
 impl Polygon {
     /// All offsets, and every drift up to `max_drift` ms per hour either way.
     pub fn unbounded(max_drift: f64) -> Self {
         let corner = |o, d| Vertex { o, d, edge: BOX };
+        let vertices = vec![
+            corner(-FAR, -max_drift),
+            corner(FAR, -max_drift),
+            corner(FAR, max_drift),
+            corner(-FAR, max_drift),
+        ];
         Self {
-            vertices: vec![
-                corner(-FAR, -max_drift),
-                corner(FAR, -max_drift),
-                corner(FAR, max_drift),
-                corner(-FAR, max_drift),
-            ],
+            glance: Glance::of(&vertices),
+            vertices,
         }
     }
 
     /// How `half` lies to it: leaves it whole, cuts it, or contradicts it.
     pub fn against(&self, half: &HalfPlane) -> Cut {
+        if self.glance.is_inside(half) {
+            return Cut::Nothing;
+        }
         let (mut best, mut worst) = (f64::INFINITY, f64::NEG_INFINITY);
         for v in &self.vertices {
             let outside = half.outside(v.o, v.d);
@@ -114,8 +165,8 @@ impl Polygon {
                 // The crossing; a point within the tolerance of the line is itself the crossing.
                 let share = (a / (a - b)).clamp(0.0, 1.0);
                 let crossing = Vertex {
-                    o: (next.o - here.o).mul_add(share, here.o),
-                    d: (next.d - here.d).mul_add(share, here.d),
+                    o: here.o + (next.o - here.o) * share,
+                    d: here.d + (next.d - here.d) * share,
                     // Going out, the cut itself is the next edge; coming in, the edge we came along goes on.
                     edge: if in_here { label } else { here.edge },
                 };
@@ -123,6 +174,7 @@ impl Polygon {
             }
         }
         merge_close(&mut kept);
+        self.glance = Glance::of(&kept);
         self.vertices = kept;
     }
 
@@ -137,26 +189,19 @@ impl Polygon {
     /// Moves the zero of the hours by `by`.
     pub fn move_zero(&mut self, by: f64) {
         for v in &mut self.vertices {
-            v.o = v.d.mul_add(by, v.o);
+            v.o += v.d * by;
         }
+        self.glance = Glance::of(&self.vertices);
     }
 
     /// The offset at `t`: least and greatest, ms.
     pub fn range(&self, t: f64) -> (f64, f64) {
-        self.over(|v| v.d.mul_add(t, v.o))
+        range(&self.vertices, |v| v.o + v.d * t)
     }
 
     /// The drift: least and greatest, ms per hour.
     pub fn drift(&self) -> (f64, f64) {
-        self.over(|v| v.d)
-    }
-
-    fn over(&self, value: impl Fn(&Vertex) -> f64) -> (f64, f64) {
-        let start = (f64::INFINITY, f64::NEG_INFINITY);
-        self.vertices
-            .iter()
-            .map(value)
-            .fold(start, |(low, high), x| (low.min(x), high.max(x)))
+        range(&self.vertices, |v| v.d)
     }
 
     /// Whether samples bound the offset on both sides.

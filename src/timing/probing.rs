@@ -11,6 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 /// How far beyond the ends of the interval the outer probes aim, ms.
 const BEYOND: f64 = 60.0;
 
+/// While the interval is wider than this, ms, halving it comes first.
+const WIDE: f64 = 300.0;
+
 /// Whose turn it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Aim {
@@ -28,9 +31,12 @@ impl Aim {
         round_trip: f64,
     ) -> SignedDuration {
         let suspected = (below || above).then_some(below && (!above || self.turn == 0));
+        let wide = known.1 - known.0 > WIDE;
         let target = match (suspected, self.turn) {
-            (Some(true), _) | (None, 0) => known.0 - BEYOND,
-            (Some(false), _) | (None, 1) => known.1 + BEYOND,
+            (Some(true), _) => known.0 - BEYOND,
+            (Some(false), _) => known.1 + BEYOND,
+            (None, 0) if !wide => known.0 - BEYOND,
+            (None, 1) if !wide => known.1 + BEYOND,
             (None, _) => f64::midpoint(known.0, known.1),
         };
         self.turn = (self.turn + 1) % 3;

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use jiff::{SignedDuration, Timestamp};
 
 use super::challenger::Challenger;
-use super::fit::{Candidate, Fit, ODD, Strip, all_agree, share_of_odd};
+use super::fit::{Candidate, Fit, Forgotten, ODD, Strip, share_of_odd};
 use super::granularity::Granularity;
 use super::kept::Kept;
 use super::latency::Latency;
@@ -29,9 +29,9 @@ const MANY_ODD: f64 = 0.1;
 /// Where more than one sample in so many lies, one lie among the agreeing ones is not enough to reckon with.
 const MANY_LIES: usize = 150;
 /// … and here not even as many as hold the polygon.
-const VERY_MANY_LIES: usize = 40;
+const VERY_MANY_LIES: usize = 70;
 /// The centre line is drawn anew after so many samples.
-const REDRAW: u32 = 32;
+const REDRAW: u32 = 64;
 /// The learnt delays' own error, as a share of the typical delay: what keeps a long window's line from looking too sure.
 const BIAS: f64 = 0.12;
 
@@ -105,7 +105,7 @@ impl ClockStream {
             cause: sample.cause,
         };
         self.next = self.next.wrapping_add(1);
-        let mattered = self.forget(kept.not_after) | self.supersede(&sample);
+        let forgotten = self.forget(kept.not_after).max(self.supersede(&sample));
         let place = self
             .samples
             .iter()
@@ -113,17 +113,16 @@ impl ClockStream {
             .map_or(0, |i| i + 1);
         let in_order = place == self.samples.len();
         self.samples.insert(place, kept);
-        let must_refit = mattered || relearnt || !in_order || place == 0;
+        let whole = forgotten == Forgotten::Whole || relearnt || !in_order || place == 0;
+        if forgotten == Forgotten::Part && !whole {
+            self.mend(kept.label);
+        }
         self.since_drawn += 1;
         if self.since_drawn >= REDRAW || self.samples.len() <= ENOUGH_FOR_ODD {
             self.draw();
         }
         let candidate = self.candidate(&kept, self.line.as_ref().filter(|_| self.lies && self.trusted));
-        let agrees = if must_refit {
-            self.refit()
-        } else {
-            self.fit.add(&candidate)
-        };
+        let agrees = if whole { self.refit() } else { self.fit.add(&candidate) };
         if agrees {
             self.challengers.retain_mut(|c| c.take(&candidate));
             self.learn(&kept);
@@ -157,32 +156,43 @@ impl ClockStream {
     }
 
     /// A sample of an event that is known already, with a tighter bracket, takes the place of the looser one: as two they
-    /// would bear witness for each other. Whether the fit rested on it.
-    fn supersede(&mut self, sample: &Sample) -> bool {
+    /// would bear witness for each other. What the fit rested on of it.
+    fn supersede(&mut self, sample: &Sample) -> Forgotten {
         let Some(place) = self.samples.iter().position(|k| k.is_of_the_event_of(sample)) else {
-            return false;
+            return Forgotten::Nothing;
         };
-        self.samples.remove(place).is_some_and(|old| self.fit.forget(old.label))
+        let old = self.samples.remove(place);
+        old.map_or(Forgotten::Nothing, |old| self.fit.forget(old.label))
     }
 
-    /// Makes room for a sample learnt at `incoming`: drops what is too old or too much. Whether the fit rested on it.
-    fn forget(&mut self, incoming: i64) -> bool {
+    /// Makes room for a sample learnt at `incoming`: drops what is too old or too much. What the fit rested on of it.
+    fn forget(&mut self, incoming: i64) -> Forgotten {
         let Some(newest) = self.samples.back().map(|k| k.not_after.max(incoming)) else {
-            return false;
+            return Forgotten::Nothing;
         };
         let age = |d: SignedDuration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
         let (window, sparse) = (age(self.limits.window), age(self.limits.sparse_window));
-        let mut mattered = false;
+        let mut forgotten = Forgotten::Nothing;
         while let Some(oldest) = self.samples.front() {
             let enough = self.samples.len() >= self.limits.enough_samples;
             let old = newest - oldest.not_after > if enough { window } else { sparse };
             if !old && self.samples.len() < self.limits.max_samples {
                 break;
             }
-            mattered |= self.fit.forget(oldest.label);
+            forgotten = forgotten.max(self.fit.forget(oldest.label));
             self.samples.pop_front();
         }
-        mattered
+        forgotten
+    }
+
+    /// Makes good what the forgotten samples had held. The newest sample is not part of it yet.
+    fn mend(&mut self, newest: Label) {
+        let mut window = self.scored(0);
+        window.retain(|c| c.label != newest);
+        if !self.lies {
+            window.iter_mut().for_each(|c| c.cuts = true);
+        }
+        self.fit.mend(&window, self.limits.drift());
     }
 
     /// Fits the window anew, its outliers as they are. Whether everything else agrees.
@@ -190,24 +200,20 @@ impl ClockStream {
         let Some(newest) = self.samples.back() else {
             return true;
         };
-        let moved = newest.not_after - self.zero;
+        #[allow(clippy::cast_precision_loss, reason = "a window in microseconds")]
+        let moved = (newest.not_after - self.zero) as f64 / 3.6e9;
         self.zero = newest.not_after;
-        self.draw();
+        self.line.iter_mut().for_each(|line| line.move_zero(moved));
+        self.challengers.iter_mut().for_each(|c| c.polygon.move_zero(moved));
         let window = if self.lies {
             self.scored(0)
         } else {
             self.samples.iter().map(|k| self.candidate(k, None)).collect()
         };
         let excluded: Vec<Label> = self.fit.outliers().iter().map(|o| o.label).collect();
-        if !all_agree(&window, &excluded, self.limits.drift()) {
-            return false;
-        }
-        self.fit = Fit::without(&window, &excluded, self.limits.drift());
-        #[allow(clippy::cast_precision_loss, reason = "a window in microseconds")]
-        self.challengers
-            .iter_mut()
-            .for_each(|c| c.polygon.move_zero(moved as f64 / 3.6e9));
-        true
+        let (fit, all_agree) = Fit::without(&window, &excluded, self.limits.drift());
+        self.fit = fit;
+        all_agree
     }
 
     /// Fits the window anew, looks for the best explanation of what contradicts, and weighs the hypotheses of a step.

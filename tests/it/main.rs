@@ -17,4 +17,6 @@ mod model;
 mod server_end;
 mod stopping;
 mod support;
+mod timing;
+mod two_clocks;
 mod vendor_errors;

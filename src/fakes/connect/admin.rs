@@ -33,6 +33,7 @@ pub(super) fn router(fake: ConnectFake) -> Router {
         .route("/_fake/contacts", post(create_contact))
         .route("/_fake/contacts/{contact}", get(contact))
         .route("/_fake/contacts/{contact}/hang-up", post(hang_up))
+        .route("/_fake/users", post(add_user))
         .route("/_fake/legs", post(begin_leg))
         .route("/_fake/ccp/{user}/end-leg", post(end_leg))
         .route("/_fake/browser/{user}/directives", post(direct_browser))
@@ -105,6 +106,17 @@ async fn hang_up(State(fake): State<ConnectFake>, Path(id): Path<String>, Json(b
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(why) => refused(why),
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewUser {
+    user_id: String,
+}
+
+async fn add_user(State(fake): State<ConnectFake>, Json(body): Json<NewUser>) -> Response {
+    fake.set_ccp_open(&body.user_id, true);
+    StatusCode::CREATED.into_response()
 }
 
 #[derive(Deserialize)]

@@ -5,6 +5,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
@@ -29,13 +30,29 @@ pub fn router(fake: ConnectFake) -> Router {
         .route("/instance/{instance}", get(describe_instance))
         .route("/instance/{instance}/attribute/{kind}", get(describe_attribute))
         .with_state(fake.clone());
-    service.merge(admin::router(fake)).fallback(|| async {
+    let unknown = || async {
         answer_error(&ApiError::new(
             404,
             "UnknownOperationException",
             "There is no such operation here",
         ))
-    })
+    };
+    let dated = from_fn_with_state(fake.clone(), dated);
+    service.merge(admin::router(fake)).fallback(unknown).layer(dated)
+}
+
+/// Every answer's `Date` is read off the vendor's clock, an error's too.
+async fn dated(State(fake): State<ConnectFake>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let vendor_now = {
+        let world = fake.world();
+        world.settings.clock.read(real_now(), world.since)
+    };
+    let date = vendor_now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        response.headers_mut().insert("date", date);
+    }
+    response
 }
 
 async fn monitor(State(fake): State<ConnectFake>, request: Request) -> Response {
@@ -166,11 +183,7 @@ impl ConnectFake {
             status,
             at: iso(real_now()),
         };
-        let vendor_now = {
-            let mut world = self.world();
-            world.ledger.call(entry);
-            world.settings.clock.read(real_now(), world.since)
-        };
+        self.world().ledger.call(entry);
         if dropped {
             return dropped_connection();
         }
@@ -182,13 +195,10 @@ impl ConnectFake {
             Ok(answer) => axum::Json(answer).into_response(),
             Err(e) => answer_error(&e),
         };
-        let date = vendor_now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let headers = response.headers_mut();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
-        for (name, value) in [("date", date), ("x-amzn-requestid", uuid::Uuid::new_v4().to_string())] {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                headers.insert(name, value);
-            }
+        if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
+            headers.insert("x-amzn-requestid", id);
         }
         response
     }

@@ -118,7 +118,8 @@ impl ClockStream {
         // known well enough to tell them.
         let young = self.version > 1 && self.samples.len() < self.limits.enough_samples;
         let champion = if one_in(MANY_LIES) || young {
-            self.fit.cautious(at, one_in(VERY_MANY_LIES))?
+            self.fit
+                .cautious(&self.scored(0), self.limits.drift(), at, one_in(VERY_MANY_LIES))?
         } else {
             self.fit.guaranteed(at)?
         };

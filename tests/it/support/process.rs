@@ -57,18 +57,86 @@ pub fn free_port() -> u16 {
         .port()
 }
 
+/// Vendors in a process of their own, with a clock of their own.
+pub struct Vendors {
+    child: Child,
+    pub connect_url: String,
+    pub salesforce_url: String,
+}
+
+impl Drop for Vendors {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts `sidedoor fakes` under libfaketime: its wall clock is `faked` (as `FAKETIME` says it), its timers are not.
+pub fn spawn_vendors(faked: &str, events_to: &str) -> Vendors {
+    use std::io::BufRead;
+    let library = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib/faketime",
+        "/usr/local/lib",
+    ]
+    .iter()
+    .map(|folder| format!("{folder}/faketime/libfaketimeMT.so.1"))
+    .find(|path| std::path::Path::new(path).exists())
+    .expect("libfaketime is needed: apt-get install faketime");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sidedoor"))
+        .args([
+            "fakes",
+            "--connect-listen",
+            "127.0.0.1:0",
+            "--salesforce-listen",
+            "127.0.0.1:0",
+            "--events-to",
+            events_to,
+        ])
+        .env("SIDEDOOR_FAKES_EVENTS_KEY", KEY)
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME", faked)
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env("DONT_FAKE_MONOTONIC", "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the vendors start");
+    let mut line = String::new();
+    let out = child.stdout.take().expect("piped");
+    std::io::BufReader::new(out).read_line(&mut line).expect("their URLs");
+    let urls: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    let url = |name: &str| urls[name].as_str().expect("a URL").to_owned();
+    Vendors {
+        connect_url: url("connectUrl"),
+        salesforce_url: url("salesforceUrl"),
+        child,
+    }
+}
+
 /// Starts it; AWS credentials come from the environment, as in the SDK's ordinary chain.
 pub fn spawn(fakes: &Fakes, port: u16, journal: &std::path::Path) -> Process {
+    spawn_with(fakes.connect_url(), fakes.salesforce_url(), port, journal, &[])
+}
+
+/// Starts it against vendors anywhere, with more settings.
+pub fn spawn_with(
+    connect_url: &str,
+    salesforce_url: &str,
+    port: u16,
+    journal: &std::path::Path,
+    more: &[(&str, &str)],
+) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidedoor"));
     let settings = [
         ("HTTP__LISTEN", format!("127.0.0.1:{port}")),
         ("STORE__URL", format!("sqlite://{}", journal.display())),
         ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE.to_owned()),
         ("CONNECT__INSTANCES__MAIN__REGION", REGION.to_owned()),
-        ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", fakes.connect_url().to_owned()),
+        ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", connect_url.to_owned()),
         ("CONNECT__QUOTAS__DEFAULT__DEFAULT__PER_SECOND", "2000".to_owned()),
         ("CONNECT__QUOTAS__DEFAULT__DEFAULT__BURST", "500".to_owned()),
-        ("SALESFORCE__LOGIN_URL", fakes.salesforce_url().to_owned()),
+        ("SALESFORCE__LOGIN_URL", salesforce_url.to_owned()),
         ("SALESFORCE__CLIENT_ID", "fake-client-id".to_owned()),
         ("SALESFORCE__CLIENT_SECRET", "fake-client-secret".to_owned()),
         ("AUTH__API_KEYS__0__NAME", "test".to_owned()),
@@ -77,6 +145,9 @@ pub fn spawn(fakes: &Fakes, port: u16, journal: &std::path::Path) -> Process {
         ("TELEMETRY__LOG_FILTER", "error".to_owned()),
     ];
     for (name, value) in settings {
+        command.env(format!("SIDEDOOR__{name}"), value);
+    }
+    for (name, value) in more {
         command.env(format!("SIDEDOOR__{name}"), value);
     }
     command

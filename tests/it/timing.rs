@@ -1,0 +1,471 @@
+//! The vendors' clocks, over sockets: learnt from departures, joins, dates and probes, kept through a crash, shown, used.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::support::house::{EVENTS, House, OPERATOR, READER};
+use crate::support::sql;
+
+fn ms(v: &Value) -> i64 {
+    v.as_str()
+        .expect("a time")
+        .parse::<Timestamp>()
+        .expect("RFC 3339")
+        .as_millisecond()
+}
+
+/// One supervisor listens and leaves; the departure as recorded, and how far off it is.
+async fn depart(house: &House, supervisor: &str) -> (Value, i64) {
+    let call = house.connect().create_call();
+    let id = house.listen(&call, supervisor).await.id();
+    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(20..120))).await;
+    let action = house.disconnect(&id).await.body["nextAction"].clone();
+    house.browser(supervisor).obey(&action).await;
+    let left = house.until_left(&id).await;
+    let leg = left["legContactId"].as_str().expect("a leg").to_owned();
+    let truth = house
+        .connect()
+        .contact(&leg)
+        .and_then(|c| c.true_disconnect_at)
+        .expect("it ended");
+    let off = ms(&left["departure"]["disconnectedAt"]) - truth.as_millisecond();
+    (left, off)
+}
+
+async fn calibration(house: &House, vendor: &str) -> Value {
+    let path = format!("/v1/vendors/{vendor}/calibration");
+    house.call("GET", &path).key(READER).send().await.body
+}
+
+fn clock<'v>(vendor: &'v Value, source: &str, field: &str) -> &'v Value {
+    vendor["clocks"]
+        .as_array()
+        .expect("clocks")
+        .iter()
+        .find(|c| c["source"] == source && c["field"] == field)
+        .unwrap_or_else(|| panic!("{source}/{field} in {vendor:#}"))
+}
+
+#[tokio::test]
+async fn a_vendor_clock_is_learnt_from_departures_and_survives_a_crash() {
+    let mut house = House::build()
+        .fakes(|f| (f.connect.clock.skew_ms, f.connect.clock.granularity_ms) = (1370, 1))
+        .start()
+        .await;
+    let mut last = Value::Null;
+    for round in 0..8 {
+        let (left, off) = depart(&house, &format!("supervisor-{}", 1 + round % 4)).await;
+        let d = &left["departure"];
+        assert!(
+            off.abs() <= d["uncertaintyMs"].as_i64().expect("bounded"),
+            "off by {off}: {d:#}"
+        );
+        last = left;
+    }
+    let d = &last["departure"];
+    assert_ne!(d["calibration"]["grade"], "UNCALIBRATED", "{d:#}");
+    let applied = d["calibration"]["offsetMs"].as_i64().expect("applied");
+    assert!((applied - 1370).abs() < 150, "{d:#}");
+    assert!(ms(&d["calibration"]["modelledEarliest"]) >= ms(&d["earliest"]));
+
+    let before = calibration(&house, "amazon-connect").await;
+    let drop_clock = clock(&before, "CONTACT_EVENT", "disconnected");
+    assert!(
+        drop_clock["offsetLowMs"].as_f64().expect("known") <= 1370.0,
+        "{drop_clock:#}"
+    );
+    assert!(
+        drop_clock["offsetHighMs"].as_f64().expect("known") >= 1370.0,
+        "{drop_clock:#}"
+    );
+    assert_eq!(
+        (&drop_clock["quantumMs"], &drop_clock["version"]),
+        (&json!(1), &json!(1))
+    );
+    assert!(drop_clock["lastSamples"].as_array().expect("samples").len() >= 8);
+    // The beginning of a leg is another field, and another clock.
+    for field in ["initiated", "connected"] {
+        assert!(
+            clock(&before, "CONTACT_EVENT", field)["samples"]
+                .as_u64()
+                .expect("a count")
+                >= 8
+        );
+    }
+    house.quiet().await;
+    house.crash_and_restart().await;
+    let after = calibration(&house, "amazon-connect").await;
+    let again = clock(&after, "CONTACT_EVENT", "disconnected");
+    assert_eq!(again["samples"], drop_clock["samples"]);
+    let near = |name: &str| (again[name].as_f64().expect("known") - drop_clock[name].as_f64().expect("known")).abs();
+    assert!(
+        near("offsetLowMs") < 5.0 && near("offsetHighMs") < 5.0,
+        "{again:#} {drop_clock:#}"
+    );
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn dates_and_probes_show_the_front_ends_clock() {
+    let house = House::build().fakes(|f| f.connect.clock.skew_ms = -2300).start().await;
+    let path = "/v1/vendors/amazon-connect/probes";
+    let (mut low, mut high) = (f64::NEG_INFINITY, f64::INFINITY);
+    for _ in 0..2 {
+        let answer = house
+            .call("POST", path)
+            .key(OPERATOR)
+            .json(&json!({"count": 6}))
+            .send()
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let date = clock(&answer.body, "HTTP_DATE", "date").clone();
+        (low, high) = (
+            date["offsetLowMs"].as_f64().expect("known"),
+            date["offsetHighMs"].as_f64().expect("known"),
+        );
+        assert!(low <= -2300.0 && -2300.0 <= high, "{date:#}");
+    }
+    // Twelve aimed probes over loopback; random ones would leave some hundred milliseconds.
+    assert!(high - low < 400.0, "{low} {high}");
+    let all = house.call("GET", "/v1/vendors").key(READER).send().await.body;
+    assert_eq!(all["items"][0]["vendor"], "amazon-connect");
+    house.finish().await;
+}
+
+fn measured(at: Timestamp, offset_ms: i64) -> Value {
+    let around = SignedDuration::from_millis(20);
+    json!({"source": "SWITCH", "field": "released", "sentAt": (at - around).to_string(),
+           "receivedAt": (at + around).to_string(), "vendorTime": (at + SignedDuration::from_millis(offset_ms)).to_string()})
+}
+
+#[tokio::test]
+async fn a_step_begins_an_epoch_that_outlives_a_crash() {
+    let mut house = House::build().set("TIMING__VENDORS__ACME__WINDOW_H", "6").start().await;
+    // Whole seconds never occur among these stamps, so their granularity shows at once.
+    #[allow(clippy::disallowed_methods, reason = "the caller's clock is ours")]
+    let start = Timestamp::from_second(Timestamp::now().as_second() - 3600).expect("in range")
+        + SignedDuration::from_millis(333);
+    let minute = |i: i64| start + SignedDuration::from_secs(60 * i) + SignedDuration::from_millis(i);
+    let path = "/v1/vendors/acme/probes";
+    let steady: Vec<Value> = (0..30).map(|i| measured(minute(i), 500)).collect();
+    let answer = house
+        .call("POST", path)
+        .key(OPERATOR)
+        .json(&json!({"samples": steady}))
+        .send()
+        .await;
+    let before = clock(&answer.body, "SWITCH", "released").clone();
+    assert_eq!(
+        (&before["version"], &before["suspect"]),
+        (&json!(1), &json!(false)),
+        "{before:#}"
+    );
+    let stepped: Vec<Value> = (30..50).map(|i| measured(minute(i), 1700)).collect();
+    let answer = house
+        .call("POST", path)
+        .key(OPERATOR)
+        .json(&json!({"samples": stepped}))
+        .send()
+        .await;
+    let after = clock(&answer.body, "SWITCH", "released").clone();
+    assert_eq!(after["version"], 2, "{after:#}");
+    assert!(after["offsetLowMs"].as_f64().expect("known") > 1600.0, "{after:#}");
+    assert_eq!(after["epochs"][0]["cause"], "VENDOR_STEP");
+    house.crash_and_restart().await;
+    let kept = calibration(&house, "acme").await;
+    let kept = clock(&kept, "SWITCH", "released");
+    assert_eq!(
+        (&kept["version"], &kept["samples"]),
+        (&after["version"], &after["samples"])
+    );
+    house.finish().await;
+}
+
+async fn partner(house: &House, body: &Value) -> crate::support::house::Answer {
+    house
+        .call("POST", "/v1/events/partners/acme")
+        .key(EVENTS)
+        .json(body)
+        .send()
+        .await
+}
+
+#[tokio::test]
+async fn a_carriers_own_leg_becomes_a_supervision_with_a_row() {
+    let house = House::build().set("TIMING__VENDORS__ACME__WINDOW_H", "6").start().await;
+    let body = |event: &str, id: &str| {
+        json!({"eventId": id, "legId": "trunk 7/call 91", "event": event, "at": "2026-11-21T10:00:00.250Z",
+               "connectUserId": "supervisor-1"})
+    };
+    assert_eq!(
+        partner(&house, &body("CONNECTED", "e1")).await.body,
+        json!({"accepted": true, "duplicate": false})
+    );
+    assert_eq!(partner(&house, &body("DISCONNECTED", "e2")).await.status, 200);
+    assert_eq!(
+        partner(&house, &body("DISCONNECTED", "e2")).await.body["duplicate"],
+        true
+    );
+    let list = house.call("GET", "/v1/supervisions").send().await.body;
+    let [one] = list["items"].as_array().expect("a list").as_slice() else {
+        panic!("{list:#}")
+    };
+    assert_eq!(
+        (&one["vendor"], &one["origin"], &one["state"]),
+        (&json!("acme"), &json!("OBSERVED"), &json!("LEFT"))
+    );
+    assert_eq!(one["departure"]["source"], "PARTNER_EVENT");
+    // The same leg has the same name for every writer: UUIDv5 of carrier, instance and leg.
+    let leg = one["legContactId"].as_str().expect("a key");
+    assert_eq!(leg.as_bytes()[14], b'5');
+    house.until_recorded(one["id"].as_str().expect("an id")).await;
+    assert_eq!(house.row(leg)["Disconnect_Source__c"], "PARTNER_EVENT");
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_carriers_stamp_is_one_more_kind_of_evidence_off_its_own_clock() {
+    let house = House::build().set("TIMING__VENDORS__ACME__WINDOW_H", "6").start().await;
+    let (left, _) = depart(&house, "supervisor-1").await;
+    let leg = left["legContactId"].clone();
+    let event = json!({"legContactId": leg, "event": "DISCONNECTED", "at": "2026-11-21T10:00:00.250Z"});
+    assert_eq!(partner(&house, &event).await.body["accepted"], true);
+    let of = |vendor: &str| {
+        let vendor = vendor.to_owned();
+        let house = &house;
+        async move { calibration(house, &vendor).await }
+    };
+    assert_eq!(clock(&of("acme").await, "PARTNER_EVENT", "disconnected")["samples"], 1);
+    // The row did not turn into a second one, and the departure still stands.
+    house.until_recorded(left["id"].as_str().expect("an id")).await;
+    assert_eq!(
+        house.row(leg.as_str().expect("a leg"))["Disconnect_Source__c"],
+        left["departure"]["source"]
+    );
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_departure_is_issued_again_when_its_clock_is_known_twice_as_well() {
+    let house = House::build()
+        .fakes(|f| (f.connect.clock.skew_ms, f.connect.clock.granularity_ms) = (800, 1))
+        .start()
+        .await;
+    // The first leaves by hand after a while: nothing but the join bounds it from below, and no clock is known.
+    let call = house.connect().create_call();
+    let id = house.listen(&call, "supervisor-1").await.id();
+    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    let leg = house.get(&id).await.body["legContactId"]
+        .as_str()
+        .expect("a leg")
+        .to_owned();
+    house.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
+    let first = house.until_left(&id).await;
+    let truth = house
+        .connect()
+        .contact(&leg)
+        .and_then(|c| c.true_disconnect_at)
+        .expect("it ended")
+        .as_millisecond();
+    let wide = first["departure"]["uncertaintyMs"]
+        .as_i64()
+        .expect("bounded by the join");
+    house.until_recorded(&id).await;
+    for round in 0..6 {
+        depart(&house, &format!("supervisor-{}", 2 + round % 3)).await;
+    }
+    let again = house
+        .until(&id, "issued again", |s| {
+            s["departure"]["uncertaintyMs"]
+                .as_i64()
+                .is_some_and(|ms| ms * 2 <= wide)
+        })
+        .await;
+    let d = &again["departure"];
+    assert!(
+        (ms(&d["disconnectedAt"]) - truth).abs() <= d["uncertaintyMs"].as_i64().expect("bounded"),
+        "{d:#}"
+    );
+    assert_eq!(d["vendorTimestamp"], first["departure"]["vendorTimestamp"]);
+    let recorded = house.until_recorded(&id).await;
+    let version = |s: &Value| s["recording"]["version"].as_u64().expect("a version");
+    assert!(version(&recorded) > version(&first));
+    assert_eq!(
+        house.row(&leg)["Disconnect_Uncertainty_Ms__c"].as_f64(),
+        d["uncertaintyMs"].as_f64()
+    );
+    let audit = sql(
+        &house.journal_path(),
+        "SELECT outcome FROM audit WHERE action = 'departure.reissued'",
+    )
+    .await;
+    assert!(!audit.expect("read").is_empty());
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn an_operator_is_told_why_and_a_journal_can_be_replayed() {
+    let house = House::build()
+        .fakes(|f| (f.connect.clock.skew_ms, f.connect.clock.granularity_ms) = (800, 1))
+        .start()
+        .await;
+    let mut id = String::new();
+    for _ in 0..4 {
+        id = depart(&house, "supervisor-1").await.0["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
+    }
+    let ask = |arguments: Vec<String>| {
+        let journal = format!("sqlite://{}", house.journal_path().display());
+        tokio::task::spawn_blocking(move || {
+            std::process::Command::new(env!("CARGO_BIN_EXE_sidedoor"))
+                .arg("timing")
+                .args(arguments)
+                .env("SIDEDOOR__STORE__URL", journal)
+                .env("SIDEDOOR__SALESFORCE__ENABLED", "false")
+                .env("SIDEDOOR__CONNECT__INSTANCES__MAIN__INSTANCE_ID", "i")
+                .env("SIDEDOOR__CONNECT__INSTANCES__MAIN__REGION", "us-west-2")
+                .output()
+                .expect("it runs")
+        })
+    };
+    let told = ask(vec!["explain".into(), id]).await.expect("done");
+    let words = String::from_utf8(told.stdout).expect("text");
+    for expected in [
+        "They left at",
+        "±",
+        "the directive was given out then",
+        "CONTACT_EVENT/disconnected",
+        "that is guaranteed",
+        "modelled",
+        "Grade",
+    ] {
+        assert!(
+            words.contains(expected),
+            "{expected} is not in:\n{words}{}",
+            String::from_utf8_lossy(&told.stderr)
+        );
+    }
+    let replayed = ask(vec!["replay".into()]).await.expect("done");
+    let words = String::from_utf8(replayed.stdout).expect("text");
+    assert!(
+        words.contains("amazon-connect/main/CONTACT_EVENT/disconnected: 4 samples"),
+        "{words}"
+    );
+    let unknown = ask(vec!["explain".into(), "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1".into()])
+        .await
+        .expect("done");
+    assert!(!unknown.status.success());
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn bad_probes_and_partner_events_are_refused_and_teach_nothing() {
+    let house = House::build().set("TIMING__VENDORS__ACME__WINDOW_H", "6").start().await;
+    let good = json!({"legId": "x", "event": "CONNECTED"});
+    let at = "2026-11-21T10:00:00Z";
+    for (body, code) in [
+        (json!([]), "invalid_request"),
+        (json!({"event": "CONNECTED"}), "invalid_request"),
+        (json!({"legId": "x"}), "invalid_request"),
+        (
+            json!({"legId": "x", "legContactId": "y", "event": "CONNECTED"}),
+            "invalid_request",
+        ),
+        (json!({"legId": "x", "event": "HELD"}), "invalid_request"),
+        (
+            json!({"legId": "x", "event": "CONNECTED", "at": "yesterday"}),
+            "invalid_request",
+        ),
+        (
+            json!({"legId": "x", "event": "CONNECTED", "more": 1}),
+            "invalid_request",
+        ),
+        (
+            json!({"legId": "x".repeat(129), "event": "CONNECTED"}),
+            "invalid_request",
+        ),
+    ] {
+        let answer = partner(&house, &body).await;
+        assert_eq!((answer.status, answer.code()), (400, code), "{body}");
+    }
+    let probes = "/v1/vendors/acme/probes";
+    let sample = json!({"sentAt": at, "receivedAt": at, "vendorTime": at});
+    for body in [
+        json!({"count": 0}),
+        json!({"count": 7}),
+        json!({"count": "2"}),
+        json!({"samples": []}),
+        json!({"samples": [{}]}),
+        json!({"samples": [7]}),
+        json!({"samples": [sample], "count": 1}),
+        json!({"samples": [{"sentAt": at, "receivedAt": "2026-11-21T09:00:00Z", "vendorTime": at}]}),
+        json!({"smaples": []}),
+    ] {
+        let answer = house.call("POST", probes).key(OPERATOR).json(&body).send().await;
+        assert_eq!((answer.status, answer.code()), (400, "invalid_request"), "{body}");
+    }
+    let post = |path: &'static str, key: &'static str, body: Value| {
+        let house = &house;
+        async move { house.call("POST", path).key(key).json(&body).send().await }
+    };
+    let refused = [
+        (
+            post("/v1/events/partners/nobody", EVENTS, good.clone()).await,
+            404,
+            "vendor_unknown",
+        ),
+        (
+            post("/v1/events/partners/amazon-connect", EVENTS, good.clone()).await,
+            404,
+            "vendor_unknown",
+        ),
+        (
+            post("/v1/events/partners/acme", READER, good.clone()).await,
+            403,
+            "forbidden",
+        ),
+        (
+            post("/v1/vendors/nobody/probes", OPERATOR, json!({})).await,
+            404,
+            "vendor_unknown",
+        ),
+        (
+            post("/v1/vendors/acme/probes", READER, json!({})).await,
+            403,
+            "forbidden",
+        ),
+        (
+            post("/v1/vendors/acme/probes", OPERATOR, json!({})).await,
+            403,
+            "forbidden",
+        ),
+        (
+            house
+                .call("GET", "/v1/vendors/nobody/calibration")
+                .key(READER)
+                .send()
+                .await,
+            404,
+            "vendor_unknown",
+        ),
+        (
+            house.call("GET", "/v1/vendors").key(EVENTS).send().await,
+            403,
+            "forbidden",
+        ),
+    ];
+    for (answer, status, code) in refused {
+        assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.text);
+    }
+    let taught = sql(
+        &house.journal_path(),
+        "SELECT vendor FROM clock_samples UNION ALL SELECT id FROM supervisions",
+    )
+    .await;
+    assert_eq!(taught.expect("read"), Vec::<Vec<String>>::new());
+    house.finish().await;
+}
