@@ -29,7 +29,7 @@ const TAKE_AGAIN_MOST: u32 = 512;
 /// How often our own clock is compared with the machine's.
 const OWN_CLOCK_EVERY: Duration = Duration::from_secs(10);
 /// Of `Date` headers of ordinary calls, at most one in so long is kept from each instance: they come with every call.
-const DATES_APART: SignedDuration = SignedDuration::from_secs(10);
+const DATES_APART: SignedDuration = SignedDuration::from_secs(60);
 /// A usual round trip to a vendor's endpoint, until one is known, ms.
 const ROUND_TRIP_MS: f64 = 60.0;
 

@@ -78,6 +78,8 @@ impl Flows {
             carrier: Some(carrier.to_owned()),
         };
         let leg = match &event.leg {
+            // Connect will be asked about this one.
+            PartnerLeg::Connect(_) if self.instance(&instance).is_none() => return Err(FlowError::UnknownInstance),
             PartnerLeg::Connect(leg) => leg.to_string(),
             PartnerLeg::Own(name) => {
                 let leg = LegId::of_carrier(carrier, instance.as_str(), name);

@@ -17,7 +17,7 @@ const REISSUED_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// How many departures are looked at in one round, the latest.
 const ROUND: u32 = 512;
 /// The least time between two rounds, and the longest.
-const AT_LEAST: Duration = Duration::from_secs(20);
+const AT_LEAST: Duration = Duration::from_secs(60);
 const AT_MOST: Duration = Duration::from_secs(600);
 
 impl Flows {

@@ -1,6 +1,6 @@
 //! Asking what is known of the vendors' clocks, and probing them.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{FlowError, Flows, Request};
 use crate::domain::audit::AuditEntry;
@@ -13,6 +13,8 @@ pub use crate::timing::{Cause, Grade, Sample, StreamKey};
 
 /// At most so many probes in one request: each may wait a second for its moment.
 pub const MOST_PROBES: u32 = 6;
+/// After this long no further probe is begun: the answer must come in time.
+const ENOUGH: SignedDuration = SignedDuration::from_secs(5);
 /// So many of a clock's last samples are shown.
 const LAST: usize = 10;
 
@@ -153,8 +155,12 @@ impl Flows {
                 if self.instance(&instance).is_none() {
                     return Err(FlowError::UnknownInstance);
                 }
+                let enough = self.now() + ENOUGH;
                 for _ in 0..count.clamp(1, MOST_PROBES) {
                     self.probe(&instance).await.map_err(FlowError::Vendor)?;
+                    if self.now() > enough {
+                        break;
+                    }
                 }
             }
         }
