@@ -15,6 +15,7 @@
 //! | [`vendors`] | asking what is known of a clock, and probing it |
 //! | [`explain`] | a MONITOR leg that nobody asked us for |
 //! | [`reconcile`] | looking at the vendor when no event comes, and after a departure |
+//! | [`roll_call`] | idle supervisions, a hundred in one call |
 //! | [`deliver`] | rows on their way to the CRM |
 //! | [`resume`] | after a restart |
 //! | [`keys`] | idempotency keys |
@@ -43,6 +44,7 @@ pub mod reconcile;
 pub mod regrade;
 pub mod resume;
 pub mod retry;
+mod roll_call;
 pub mod vendors;
 
 use std::collections::HashMap;

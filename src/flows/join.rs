@@ -333,7 +333,8 @@ impl Flows {
     }
 }
 
-fn is_live_leg(contact: &UserContact) -> bool {
+/// Whether a contact of a user is a leg that has not ended.
+pub(super) fn is_live_leg(contact: &UserContact) -> bool {
     contact.initiation_method == "MONITOR"
         && !matches!(contact.state.as_str(), "ENDED" | "MISSED" | "ERROR" | "REJECTED")
 }

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::conclude::Observation;
 use super::in_hand::InHand;
 use super::retry::Backoff;
+use super::roll_call::{is_idle, rolls};
 use super::{FlowError, Flows};
 use crate::domain::departure::Continuity;
 use crate::domain::directive::AckOutcome;
@@ -24,7 +25,7 @@ use crate::ports::{Change, Committed, Priority, VendorError};
 /// Looks at a time.
 const LOOKS_AT_A_TIME: usize = 8;
 /// How many due ones are read at once.
-const PAGE: u32 = 64;
+const PAGE: u32 = 1024;
 /// A loop wakes at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// A loop's pause while what is due is in hand.
@@ -68,10 +69,34 @@ impl Flows {
         room: &Arc<Semaphore>,
     ) -> Result<Duration, FlowError> {
         let now = self.now();
+        let mut idle = Vec::new();
+        let mut alone = Vec::new();
         for stored in self.journal().due_checks(now, PAGE).await? {
-            let Some(held) = checks.take(stored.supervision.id) else {
-                continue;
+            if let Some(held) = checks.take(stored.supervision.id) {
+                let together = if is_idle(&stored.supervision) {
+                    &mut idle
+                } else {
+                    &mut alone
+                };
+                together.push((stored, held));
+            }
+        }
+        for (instance, roll) in rolls(idle) {
+            let Ok(permit) = room.clone().acquire_owned().await else {
+                break;
             };
+            let flows = self.clone();
+            self.parts.tasks.spawn(async move {
+                let _in_hand = permit;
+                if let Err(e) = flows.call_the_roll(&instance, &roll).await {
+                    tracing::error!(%instance, error = %e, "the roll call of {instance} could not be finished");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                drop(roll);
+                flows.signals.check.notify_one();
+            });
+        }
+        for (stored, held) in alone {
             let Ok(permit) = room.clone().acquire_owned().await else {
                 break;
             };
@@ -116,7 +141,7 @@ impl Flows {
         }
     }
 
-    async fn look_at_leg(&self, s: &Supervision) -> Result<(), FlowError> {
+    pub(super) async fn look_at_leg(&self, s: &Supervision) -> Result<(), FlowError> {
         let Some(leg) = &s.leg else { return Ok(()) };
         if s.vendor != AMAZON_CONNECT {
             // A carrier's leg: Connect does not know it, and the carrier tells us by itself.
@@ -148,21 +173,20 @@ impl Flows {
                 tracing::warn!(supervision_id = %s.id, "the leave of {} is overdue: no evidence that the leg ended", s.id);
             }
             s.checks = s.checks.saturating_add(1);
-            s.next_check_at = Some(now + flows.next_look(s, now));
+            s.next_check_at = Some(flows.next_look(s, now));
         })
         .await
     }
 
     /// When to look again: a leave soon and then ever less often, never past the moment it becomes overdue; an idle one
-    /// at the configured pace.
-    fn next_look(&self, s: &Supervision, now: Timestamp) -> SignedDuration {
-        let idle = self.settings.idle_poll;
+    /// with the others.
+    fn next_look(&self, s: &Supervision, now: Timestamp) -> Timestamp {
         if s.state != State::Leaving {
-            return idle;
+            return self.next_roll_call(now);
         }
-        let backoff = SignedDuration::from_secs(1_i64 << s.checks.min(5)).min(idle);
+        let backoff = SignedDuration::from_secs(1_i64 << s.checks.min(5)).min(self.settings.idle_poll);
         let deadline = s.leave.as_ref().and_then(|l| l.deadline).map(|t| t.duration_since(now));
-        match deadline.filter(|_| !s.overdue) {
+        now + match deadline.filter(|_| !s.overdue) {
             Some(left) if left.is_positive() => backoff.min(left),
             _ => backoff,
         }

@@ -14,6 +14,7 @@ mod kill;
 mod legs_not_ours;
 mod main_job;
 mod model;
+mod roll_call;
 mod server_end;
 mod stopping;
 mod support;

@@ -1,0 +1,153 @@
+//! The roll call: idle supervisions are looked at together, up to a hundred users in one GetCurrentUserData.
+//!
+//! Idle ones are due at the same moments, a grid as wide as `supervision.idle_poll_s`, so that a call is full. A leg that is
+//! there was alive when the call was sent. One that is not there is described by itself: it has most likely ended. And a
+//! MONITOR contact that nobody explains is looked into, so that a leg whose events were lost is found here too.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::in_hand::Held;
+use super::join::is_live_leg;
+use super::{FlowError, Flows};
+use crate::domain::ids::{InstanceName, SupervisionId, UserId};
+use crate::domain::interlock::LegId;
+use crate::domain::supervision::{AMAZON_CONNECT, State, Supervision};
+use crate::ports::journal::{Stored, UnexplainedLeg};
+use crate::ports::telephony::UserContact;
+use crate::ports::{Change, Priority};
+
+/// The most users GetCurrentUserData takes in one call.
+const USERS: usize = 100;
+
+/// Whether nothing is expected of it: the supervisor is known to listen, and nobody asked them to leave.
+pub(super) fn is_idle(s: &Supervision) -> bool {
+    s.state == State::Monitoring
+        && s.vendor == AMAZON_CONNECT
+        && s.joined.is_some()
+        && s.leg.is_some()
+        && s.supervisor.connect_user_id.is_some()
+        && !s.contact_ended
+}
+
+/// What is looked at in one call, and in hand until that is done.
+pub(super) type Roll = Vec<(Supervision, Held<SupervisionId>)>;
+
+/// Sorts idle supervisions into calls.
+pub(super) fn rolls(idle: Vec<(Stored, Held<SupervisionId>)>) -> Vec<(InstanceName, Roll)> {
+    let mut by_instance: BTreeMap<InstanceName, Roll> = BTreeMap::new();
+    for (stored, held) in idle {
+        let instance = stored.supervision.instance.clone();
+        by_instance
+            .entry(instance)
+            .or_default()
+            .push((stored.supervision, held));
+    }
+    let mut rolls = Vec::new();
+    for (instance, mut roll) in by_instance {
+        while roll.len() > USERS {
+            let rest = roll.split_off(USERS);
+            rolls.push((instance.clone(), std::mem::replace(&mut roll, rest)));
+        }
+        rolls.push((instance, roll));
+    }
+    rolls
+}
+
+impl Flows {
+    /// When an idle supervision is looked at next: the next moment of the grid that is at least half a round away.
+    pub(super) fn next_roll_call(&self, now: Timestamp) -> Timestamp {
+        let every = i64::try_from(self.settings.idle_poll.as_millis())
+            .unwrap_or(i64::MAX)
+            .max(1);
+        let earliest = now.as_millisecond().saturating_add(every / 2);
+        let next = earliest.div_euclid(every).saturating_add(1).saturating_mul(every);
+        Timestamp::from_millisecond(next).unwrap_or(now + self.settings.idle_poll)
+    }
+
+    /// Looks at all of a roll in one call.
+    pub(super) async fn call_the_roll(&self, instance: &InstanceName, roll: &Roll) -> Result<(), FlowError> {
+        let mut users: Vec<UserId> = roll
+            .iter()
+            .filter_map(|(s, _)| s.supervisor.connect_user_id.clone())
+            .collect();
+        users.sort();
+        users.dedup();
+        let asked_at = self.now();
+        let contacts = match self
+            .telephony()
+            .current_contacts(instance, &users, Priority::Poll)
+            .await
+        {
+            Ok(contacts) => contacts,
+            Err(e) => {
+                tracing::warn!(%instance, code = e.code, "the roll call of {instance} failed: {}", e.message);
+                for (s, _) in roll {
+                    self.idle_on(s.id, None).await?;
+                }
+                return Ok(());
+            }
+        };
+        for (s, _) in roll {
+            if contacts.iter().any(|c| is_leg_of(c, s)) {
+                self.idle_on(s.id, Some(asked_at - self.settings.poll_staleness))
+                    .await?;
+            } else {
+                self.look_at_leg(s).await?;
+            }
+        }
+        let strangers = contacts
+            .iter()
+            .filter(|c| is_live_leg(c) && !roll.iter().any(|(s, _)| is_leg_of(c, s)));
+        for stranger in strangers {
+            self.note_stranger(instance, stranger).await?;
+        }
+        Ok(())
+    }
+
+    /// Nothing is new but that it may have been seen alive.
+    async fn idle_on(&self, id: SupervisionId, alive_at: Option<Timestamp>) -> Result<(), FlowError> {
+        let next = self.next_roll_call(self.now());
+        self.amend(id, |s| {
+            if s.state != State::Monitoring {
+                return None;
+            }
+            alive_at.into_iter().for_each(|at| s.note_alive(at));
+            s.checks = s.checks.saturating_add(1);
+            s.next_check_at = Some(next);
+            Some(Change::default())
+        })
+        .await
+        .map(|_| ())
+    }
+
+    async fn note_stranger(&self, instance: &InstanceName, stranger: &UserContact) -> Result<(), FlowError> {
+        if self.journal().by_leg(instance, &stranger.contact).await?.is_some() {
+            return Ok(());
+        }
+        let leg = UnexplainedLeg {
+            instance: instance.clone(),
+            leg: stranger.contact.clone(),
+            due_at: self.now() + self.settings.pace.unexplained,
+            looks: 0,
+        };
+        self.journal()
+            .commit(Change {
+                unexplained: vec![leg],
+                ..Change::default()
+            })
+            .await?;
+        self.signals.check.notify_one();
+        Ok(())
+    }
+}
+
+fn is_leg_of(contact: &UserContact, s: &Supervision) -> bool {
+    let named = s
+        .leg
+        .as_ref()
+        .map(LegId::as_str)
+        .is_some_and(|leg| leg.eq_ignore_ascii_case(&contact.contact));
+    named && is_live_leg(contact)
+}
