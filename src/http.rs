@@ -7,12 +7,14 @@ mod auth;
 mod body;
 mod guard;
 mod idempotency;
+mod path;
 pub mod problem;
 mod views;
 
 mod acknowledge;
 mod connect_events;
 mod disconnect;
+mod disconnect_supervisor;
 mod documents;
 mod get_supervision;
 mod health;
@@ -35,12 +37,13 @@ pub use health::{Check, Readiness};
 use crate::flows::Flows;
 
 /// Every route there is: method and path, as in `openapi.yaml`.
-pub const ROUTES: [(&str, &str); 13] = [
+pub const ROUTES: [(&str, &str); 14] = [
     ("POST", "/v1/supervisions"),
     ("GET", "/v1/supervisions"),
     ("GET", "/v1/supervisions/{supervisionId}"),
     ("POST", "/v1/supervisions/{supervisionId}/disconnect"),
     ("POST", "/v1/supervisions/{supervisionId}/acknowledgements"),
+    ("POST", "/v1/supervisors/{connectUserId}/disconnect"),
     ("POST", "/v1/events/connect"),
     ("POST", "/v1/events/partners/{vendor}"),
     ("GET", "/v1/vendors"),
@@ -90,6 +93,10 @@ pub fn router(flows: Flows, credentials: Credentials, readiness: Arc<dyn Readine
         .route(
             "/v1/supervisions/{supervisionId}/acknowledgements",
             post(acknowledge::handle),
+        )
+        .route(
+            "/v1/supervisors/{connectUserId}/disconnect",
+            post(disconnect_supervisor::handle),
         )
         .route("/v1/events/connect", post(connect_events::handle))
         .route("/v1/events/partners/{vendor}", post(partner_events::handle))

@@ -3,16 +3,22 @@
 
 use super::keys::Replay;
 use super::{FlowError, Flows, LegEnd, Request, STALE_TRIES};
-use crate::domain::ids::SupervisionId;
+use crate::domain::authority::Scope;
+use crate::domain::ids::{InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::{Leave, ServerEnd, Supervision};
-use crate::ports::journal::{KeyWrite, Stored, Write};
+use crate::ports::journal::{Filter, KeyWrite, Stored, Write};
 use crate::ports::{Change, Committed};
+
+/// Among so many of a supervisor's last supervisions the last one of an instance is looked for.
+const LAST_OF_THEIRS: u32 = 50;
 
 /// What came of it.
 #[derive(Debug, Clone)]
 pub enum Disconnected {
     /// How the supervision stands now.
     Is(Box<Stored>),
+    /// It was over before anybody asked this time.
+    WasOver(Box<Stored>),
     /// The key was used before.
     Replay(Replay),
 }
@@ -44,7 +50,8 @@ impl Flows {
             } = stored.clone();
             let now = self.now();
             let outcome = match supervision.ask_to_leave(asker, now, self.leave_times()) {
-                Leave::AlreadyOver | Leave::Underway | Leave::Kept if supervision == stored.supervision => {
+                Leave::AlreadyOver => return Ok(Disconnected::WasOver(Box::new(stored))),
+                Leave::Underway | Leave::Kept if supervision == stored.supervision => {
                     return Ok(Disconnected::Is(Box::new(stored)));
                 }
                 Leave::Begun => {
@@ -52,7 +59,7 @@ impl Flows {
                     "the leave begins"
                 }
                 Leave::Withdrawn => "withdrawn before Connect was asked",
-                Leave::Kept | Leave::AlreadyOver | Leave::Underway => "kept until the leg is known",
+                Leave::Kept | Leave::Underway => "kept until the leg is known",
             };
             let outcome = why.map_or_else(|| outcome.to_owned(), |why| format!("{outcome}; reason given: {why}"));
             let begun = Leg::of(&supervision);
@@ -85,6 +92,52 @@ impl Flows {
             }
         }
         Err(FlowError::Contended)
+    }
+
+    /// Asks that a supervisor leave whatever they listen to. With several legs (chats) all are left, and the answer is of the
+    /// newest; with none it is of the last one they had.
+    ///
+    /// # Errors
+    /// As [`Flows::disconnect`]; [`FlowError::NotFound`] when they never listened to anything.
+    pub async fn disconnect_supervisor(
+        &self,
+        user: &UserId,
+        instance: Option<InstanceName>,
+        why: Option<&str>,
+        by: &Request,
+    ) -> Result<Disconnected, FlowError> {
+        if !by.caller.may_act_as(user) && !by.caller.has(Scope::Operate) {
+            return Err(FlowError::Forbidden(
+                "this credential may not end that supervisor's supervisions",
+            ));
+        }
+        if let Some(replay) = self.replay(by).await? {
+            return Ok(Disconnected::Replay(replay));
+        }
+        let instance = instance
+            .or_else(|| self.settings.default_instance.clone())
+            .filter(|name| self.instance(name).is_some())
+            .ok_or(FlowError::UnknownInstance)?;
+        let mut active = self.journal().active_of(&instance, user).await?;
+        let Some(newest) = active.pop() else {
+            let theirs = Filter {
+                supervisor: Some(user.clone()),
+                limit: LAST_OF_THEIRS,
+                ..Filter::default()
+            };
+            let over = |s: &Stored| s.supervision.instance == instance && s.supervision.state.is_final();
+            let last = self.journal().list(&theirs).await?.into_iter().find(over);
+            return Ok(Disconnected::WasOver(Box::new(last.ok_or(FlowError::NotFound)?)));
+        };
+        // The key stands for one answer, and that is the newest's.
+        let without_key = Request {
+            key: None,
+            ..by.clone()
+        };
+        for older in active {
+            self.disconnect(older.supervision.id, why, &without_key).await?;
+        }
+        self.disconnect(newest.supervision.id, why, by).await
     }
 
     /// Decides how the leg ends as far as that is known without asking the vendor, so that the common case, a voice leg

@@ -11,11 +11,11 @@ use super::problem::Problem;
 use super::views::SupervisionView;
 use super::{Door, idempotency};
 use crate::domain::authority::Caller;
-use crate::flows;
 use crate::flows::disconnect::Disconnected;
+use crate::flows::{self, FlowError, Flows};
 
 /// The longest reason.
-const REASON: usize = 200;
+pub(super) const REASON: usize = 200;
 
 pub(super) async fn handle(
     State(door): State<Door>,
@@ -34,11 +34,21 @@ pub(super) async fn handle(
         request_id: Some(request_id.0),
         key,
     };
-    let flows = &door.flows;
-    let stored = match flows.disconnect(id, reason.as_deref(), &by).await {
-        Ok(Disconnected::Is(stored)) => stored,
-        Ok(Disconnected::Replay(replay)) => return idempotency::replay(flows, &by, replay, StatusCode::OK).await,
-        Err(e) => return Ok(idempotency::failed(flows, &by, e)),
+    let done = door.flows.disconnect(id, reason.as_deref(), &by).await;
+    answer(&door.flows, &by, done).await
+}
+
+/// The answer to a disconnect, of whatever path.
+pub(super) async fn answer(
+    flows: &Flows,
+    by: &flows::Request,
+    done: Result<Disconnected, FlowError>,
+) -> Result<Response, Problem> {
+    let (stored, was_over) = match done {
+        Ok(Disconnected::Is(stored)) => (stored, false),
+        Ok(Disconnected::WasOver(stored)) => (stored, true),
+        Ok(Disconnected::Replay(replay)) => return idempotency::replay(flows, by, replay, StatusCode::OK).await,
+        Err(e) => return Ok(idempotency::failed(flows, by, e)),
     };
     // 200 says that nothing is left to leave; 202 that the leave is accepted, and nothing more.
     let status = if stored.supervision.state.is_final() {
@@ -46,7 +56,9 @@ pub(super) async fn handle(
     } else {
         StatusCode::ACCEPTED
     };
-    Ok(idempotency::answer(flows, &by, status, &SupervisionView::of(&stored)))
+    let view = SupervisionView::of(&stored);
+    let view = if was_over { view.was_over() } else { view };
+    Ok(idempotency::answer(flows, by, status, &view))
 }
 
 fn read(bytes: &[u8]) -> Result<Option<String>, Problem> {

@@ -1,12 +1,13 @@
 //! `GET /v1/supervisions/{supervisionId}`.
 
-use axum::extract::{Extension, FromRequestParts, Path, State};
+use axum::extract::{Extension, FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 
 use super::Door;
 use super::guard::RequestId;
+use super::path::Named;
 use super::problem::{Problem, json};
 use super::views::SupervisionView;
 use crate::domain::authority::Caller;
@@ -28,15 +29,15 @@ pub(super) async fn handle(
     Ok(json(StatusCode::OK, &SupervisionView::of(&stored)))
 }
 
-/// The id in a path. What is none, or cannot even be decoded, names no supervision.
+/// The id in a path. What is none names no supervision.
 pub(super) struct InPath(pub(super) SupervisionId);
 
 impl<S: Send + Sync> FromRequestParts<S> for InPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let raw = Path::<String>::from_request_parts(parts, state).await.ok();
-        raw.and_then(|Path(raw)| SupervisionId::parse(&raw))
+        let Ok(Named(raw)) = Named::from_request_parts(parts, state).await;
+        raw.and_then(|raw| SupervisionId::parse(&raw))
             .map(Self)
             .ok_or_else(|| FlowError::NotFound.into())
     }

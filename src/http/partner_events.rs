@@ -10,8 +10,8 @@ use super::Door;
 use super::body::{self, Reader, text};
 use super::connect_events::Receipt;
 use super::guard::RequestId;
+use super::path::Named;
 use super::problem::{Problem, json};
-use super::vendors::VendorInPath;
 use crate::domain::authority::{Caller, Scope};
 use crate::domain::evidence::Sighting;
 use crate::domain::ids::{ContactId, InstanceName, UserId};
@@ -23,12 +23,13 @@ pub(super) async fn handle(
     State(door): State<Door>,
     Extension(caller): Extension<Caller>,
     Extension(request_id): Extension<RequestId>,
-    VendorInPath(vendor): VendorInPath,
+    Named(vendor): Named,
     request: Request,
 ) -> Result<Response, Problem> {
     if !caller.has(Scope::Events) {
         return Err(FlowError::Forbidden("this credential may not deliver events").into());
     }
+    let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
     let bytes = body::read(request, door.settings.max_body_bytes).await?;
     let event = read(&body::parse(&bytes)?)?;
     let by = flows::Request {

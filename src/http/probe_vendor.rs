@@ -9,12 +9,13 @@ use serde_json::{Value, json as value};
 use super::Door;
 use super::body::{self, Reader, text};
 use super::guard::RequestId;
+use super::path::Named;
 use super::problem::{FieldError, Problem, json};
-use super::vendors::{VendorInPath, VendorView};
+use super::vendors::VendorView;
 use crate::domain::authority::Caller;
 use crate::domain::ids::InstanceName;
-use crate::flows;
 use crate::flows::vendors::{MOST_PROBES, Measured, Probe};
+use crate::flows::{self, FlowError};
 
 /// Measured samples in one request.
 const MOST_SAMPLES: usize = 100;
@@ -23,9 +24,10 @@ pub(super) async fn handle(
     State(door): State<Door>,
     Extension(caller): Extension<Caller>,
     Extension(request_id): Extension<RequestId>,
-    VendorInPath(vendor): VendorInPath,
+    Named(vendor): Named,
     request: Request,
 ) -> Result<Response, Problem> {
+    let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
     let bytes = body::read(request, door.settings.max_body_bytes).await?;
     let parsed = if bytes.is_empty() {
         value!({})

@@ -1,14 +1,14 @@
 //! `GET /v1/vendors` and `GET /v1/vendors/{vendor}/calibration`: what is known of the vendors' clocks.
 
-use axum::extract::{Extension, FromRequestParts, Path, State};
+use axum::extract::{Extension, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Door;
 use super::guard::RequestId;
+use super::path::Named;
 use super::problem::{Problem, json};
 use super::views::Rfc3339;
 use crate::domain::authority::Caller;
@@ -140,26 +140,14 @@ pub(super) async fn calibration(
     State(door): State<Door>,
     Extension(caller): Extension<Caller>,
     Extension(request_id): Extension<RequestId>,
-    VendorInPath(vendor): VendorInPath,
+    Named(vendor): Named,
 ) -> Result<Response, Problem> {
     let by = Request {
         caller,
         request_id: Some(request_id.0),
         key: None,
     };
+    let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
     let report = door.flows.vendor(&vendor, &by).await?;
     Ok(json(StatusCode::OK, &VendorView::of(&report)))
-}
-
-/// The vendor in a path. What cannot be decoded names none.
-pub(super) struct VendorInPath(pub(super) String);
-
-impl<S: Send + Sync> FromRequestParts<S> for VendorInPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let raw = Path::<String>::from_request_parts(parts, state).await.ok();
-        raw.map(|Path(raw)| Self(raw))
-            .ok_or_else(|| FlowError::UnknownVendor.into())
-    }
 }

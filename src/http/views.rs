@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use crate::domain::departure::Reason;
 use crate::domain::supervision::{Channel, State, Supervision};
 use crate::flows::query::{Recording, Stored};
 
@@ -39,6 +40,7 @@ pub(super) struct SupervisionView {
     mode: &'static str,
     state: &'static str,
     overdue: bool,
+    leave_outcome: Option<&'static str>,
     requested_at: Option<Rfc3339>,
     joined_at: Option<Rfc3339>,
     joined_uncertainty_ms: Option<i64>,
@@ -119,6 +121,14 @@ struct NextActionView {
 }
 
 impl SupervisionView {
+    /// For the answer to a disconnect of what was over already.
+    pub(super) fn was_over(mut self) -> Self {
+        if self.leave_outcome == Some("LEFT") {
+            self.leave_outcome = Some("ALREADY_LEFT");
+        }
+        self
+    }
+
     pub(super) fn of(stored: &Stored) -> Self {
         let s = &stored.supervision;
         Self {
@@ -138,6 +148,7 @@ impl SupervisionView {
             mode: s.mode.as_str(),
             state: s.state.as_str(),
             overdue: s.overdue,
+            leave_outcome: leave_outcome(s),
             requested_at: s.requested_at.map(Rfc3339),
             joined_at: s.joined.map(|j| Rfc3339(j.at)),
             joined_uncertainty_ms: s.joined.and_then(|j| j.uncertainty_ms),
@@ -151,6 +162,19 @@ impl SupervisionView {
             recording: stored.recording.as_ref().map(recording),
             next_action: next_action(s),
         }
+    }
+}
+
+/// What has come of leaving, in one word; nothing while nobody has left or asked to.
+fn leave_outcome(s: &Supervision) -> Option<&'static str> {
+    match (s.state, &s.departure) {
+        (State::Left, Some(d)) if d.reason == Reason::ContactEnded => Some("ENDED_WITH_CONTACT"),
+        (State::Left, _) => Some("LEFT"),
+        (State::Leaving, _) if s.overdue => Some("OVERDUE"),
+        (State::Leaving, _) => Some("LEAVING"),
+        (State::Failed, _) => Some("NEVER_JOINED"),
+        (State::Requested | State::Joining, _) if s.leave.is_some() => Some("LEAVING"),
+        _ => None,
     }
 }
 

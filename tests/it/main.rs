@@ -11,6 +11,7 @@ mod idempotency;
 mod joins;
 mod journal;
 mod kill;
+mod leaving;
 mod legs_not_ours;
 mod main_job;
 mod model;
