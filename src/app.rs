@@ -172,6 +172,7 @@ fn flow_settings(config: &Config, pace: Pace) -> flows::Settings {
             evidence: signed(evidence),
             supervisions: signed(supervisions),
         },
+        names_for: config.supervision.usernames,
         timing: timing_settings(&config.timing),
         pace,
     }

@@ -37,11 +37,12 @@ use crate::ports::{Clock, DateSink};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The operations we call.
-const OPERATIONS: [&str; 4] = [
+const OPERATIONS: [&str; 5] = [
     calls::MONITOR_CONTACT,
     calls::STOP_CONTACT,
     calls::DESCRIBE_CONTACT,
     calls::GET_CURRENT_USER_DATA,
+    calls::SEARCH_USERS,
 ];
 
 /// The budgets of one quota, by operation.

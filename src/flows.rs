@@ -20,6 +20,7 @@
 //! | [`resume`] | after a restart |
 //! | [`keys`] | idempotency keys |
 //! | [`retry`] | full-jitter backoff, the one layer of retries |
+//! | [`who`] | a supervisor by id or by name |
 //! | [`query`] | reading |
 //!
 //! **Shape of every flow.** Read a supervision with its revision, change it by its state machine, commit it with its
@@ -46,6 +47,7 @@ pub mod resume;
 pub mod retry;
 mod roll_call;
 pub mod vendors;
+pub mod who;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -124,6 +126,8 @@ pub struct Settings {
     pub deliveries_in_flight: usize,
     /// How long things are kept.
     pub keep: Keep,
+    /// How long a user name stands for the same user without asking the vendor again.
+    pub names_for: Duration,
     /// The vendors' clocks.
     pub timing: calibrate::Settings,
     /// Waits of our own that no operator needs to set.
@@ -194,6 +198,7 @@ pub struct Flows {
     settings: Arc<Settings>,
     signals: Arc<Signals>,
     clocks: Arc<calibrate::Clocks>,
+    names: who::Names,
 }
 
 /// What the flows of one process share beside the journal.
@@ -223,6 +228,12 @@ pub enum FlowError {
     /// There is no such supervision (or the caller may not know of it).
     #[error("there is no such supervision")]
     NotFound,
+    /// Connect has no user of that name.
+    #[error("Amazon Connect has no user of that name")]
+    UnknownSupervisor,
+    /// Connect has several.
+    #[error("Amazon Connect has several users of that name")]
+    AmbiguousSupervisor,
     /// No vendor of that name is configured.
     #[error("no vendor of that name is configured")]
     UnknownVendor,
@@ -273,6 +284,7 @@ impl Flows {
     pub fn new(parts: Parts, settings: Settings) -> Self {
         Self {
             clocks: Arc::new(calibrate::Clocks::new(&settings.timing.vendors)),
+            names: who::names(settings.names_for),
             parts: Arc::new(parts),
             settings: Arc::new(settings),
             signals: Arc::default(),

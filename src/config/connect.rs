@@ -7,7 +7,13 @@ use super::Reader;
 use crate::domain::ids::InstanceName;
 
 /// The operations Sidedoor calls; each may have a rate of its own.
-pub const OPERATIONS: [&str; 4] = ["MonitorContact", "StopContact", "DescribeContact", "GetCurrentUserData"];
+pub const OPERATIONS: [&str; 5] = [
+    "MonitorContact",
+    "StopContact",
+    "DescribeContact",
+    "GetCurrentUserData",
+    "SearchUsers",
+];
 
 /// `[connect]`
 #[derive(Debug, Clone)]

@@ -86,6 +86,8 @@ pub struct SupervisionConfig {
     pub after_check_grace: Duration,
     /// How old a poll's answer may be at the vendor.
     pub poll_staleness: Duration,
+    /// How long a user name stands for the same user.
+    pub usernames: Duration,
 }
 
 impl SupervisionConfig {
@@ -97,6 +99,7 @@ impl SupervisionConfig {
             idle_poll: r.seconds("supervision.idle_poll_s", 60, 5, 3600),
             after_check_grace: r.millis("supervision.after_check_grace_ms", 400, 0, 10_000),
             poll_staleness: r.millis("supervision.poll_staleness_ms", 2000, 0, 60_000),
+            usernames: r.seconds("supervision.usernames_s", 300, 1, 86_400),
         }
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_connect::types::{MonitorCapability, UserDataFilters};
+use aws_sdk_connect::types::{
+    MonitorCapability, StringComparisonType, StringCondition, UserDataFilters, UserSearchCriteria,
+};
 
 use super::budget::Budget;
 use super::errors::{no_place, unknown_instance, vendor_error};
@@ -20,6 +22,7 @@ pub(super) const MONITOR_CONTACT: &str = "MonitorContact";
 pub(super) const STOP_CONTACT: &str = "StopContact";
 pub(super) const DESCRIBE_CONTACT: &str = "DescribeContact";
 pub(super) const GET_CURRENT_USER_DATA: &str = "GetCurrentUserData";
+pub(super) const SEARCH_USERS: &str = "SearchUsers";
 
 /// How long a call other than a join waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -179,5 +182,26 @@ impl Telephony for AmazonConnect {
     async fn ask_date(&self, instance: &InstanceName) -> Result<DateSeen, VendorError> {
         let line = self.line(instance, "Date")?;
         dates::ask(&self.http, &line.endpoint, instance, self.clock.as_ref()).await
+    }
+
+    async fn users_named(&self, instance: &InstanceName, name: &str) -> Result<Vec<UserId>, VendorError> {
+        let line = self.turn(instance, SEARCH_USERS, Priority::Monitor, PATIENCE).await?;
+        let condition = StringCondition::builder()
+            .field_name("Username")
+            .value(name)
+            .comparison_type(StringComparisonType::Exact)
+            .build();
+        let answer = line
+            .client
+            .search_users()
+            .instance_id(&line.instance_id)
+            .search_criteria(UserSearchCriteria::builder().string_condition(condition).build())
+            .max_results(10)
+            .send()
+            .await
+            .map_err(|e| vendor_error(SEARCH_USERS, &e))?;
+        let same = |found: Option<&str>| found.is_some_and(|n| n.to_lowercase() == name.to_lowercase());
+        let users = answer.users().iter().filter(|u| same(u.username()));
+        Ok(users.filter_map(|u| UserId::parse(u.id()?).ok()).collect())
     }
 }

@@ -243,7 +243,12 @@ impl ConnectFake {
         self.events.pending()
     }
 
-    /// Whether a user's CCP is open: closed, their legs never connect.
+    /// Gives a user another name.
+    pub fn name_user(&self, user: &str, username: &str) {
+        self.world().name_user(user, username);
+    }
+
+    /// Whether a user's CCP is open: closed, their legs never connect. A user nobody knew is made.
     pub fn set_ccp_open(&self, user: &str, open: bool) {
         self.world().set_ccp_open(user, open);
     }

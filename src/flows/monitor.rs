@@ -5,6 +5,7 @@
 //! as an answer may take; the work itself does not depend on anybody waiting.
 
 use super::keys::Replay;
+use super::who::Who;
 use super::{FlowError, Flows, Request};
 use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::{Mode, State, Supervision, Supervisor};
@@ -17,7 +18,7 @@ pub struct StartRequest {
     /// The contact to listen to.
     pub contact: ContactId,
     /// Who listens.
-    pub supervisor: UserId,
+    pub supervisor: Who,
     /// Their Salesforce User, for the row's lookup.
     pub salesforce_user_id: Option<String>,
     /// The Salesforce VoiceCall, for the row's lookup.
@@ -46,28 +47,29 @@ impl Flows {
     /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], [`FlowError::Busy`], [`FlowError::JoinFailed`], those
     /// of keys, and the journal's.
     pub async fn start(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
-        if !by.caller.may_act_as(&ask.supervisor) {
+        if matches!(&ask.supervisor, Who::Id(user) if !by.caller.may_act_as(user)) {
             return Err(FlowError::Forbidden(
                 "this credential may not listen as that supervisor",
             ));
         }
+        let instance = ask.instance.clone().or_else(|| self.settings.default_instance.clone());
+        let instance = instance
+            .filter(|name| self.instance(name).is_some())
+            .ok_or(FlowError::UnknownInstance)?;
+        let (user, username) = self.who(&instance, &ask.supervisor, by).await?;
         if let Some(replay) = self.replay(by).await? {
             return Ok(Started::Replay(replay));
         }
         if self.is_stopping() {
             return Err(FlowError::Stopping);
         }
-        let instance = ask.instance.clone().or_else(|| self.settings.default_instance.clone());
-        let instance = instance
-            .filter(|name| self.instance(name).is_some())
-            .ok_or(FlowError::UnknownInstance)?;
-        if let Some(already) = self.already(&instance, &ask).await? {
+        if let Some(already) = self.already(&instance, &user, &ask).await? {
             return Ok(Started::Already(Box::new(already)));
         }
 
         let supervisor = Supervisor {
-            connect_user_id: Some(ask.supervisor.clone()),
-            username: None,
+            connect_user_id: Some(user),
+            username,
             salesforce_user_id: ask.salesforce_user_id.clone(),
         };
         let now = self.now();
@@ -120,8 +122,13 @@ impl Flows {
     }
 
     /// The unfinished supervision of this very supervisor on this very contact, if there is one.
-    async fn already(&self, instance: &InstanceName, ask: &StartRequest) -> Result<Option<Stored>, FlowError> {
-        let active = self.journal().active_of(instance, &ask.supervisor).await?;
+    async fn already(
+        &self,
+        instance: &InstanceName,
+        user: &UserId,
+        ask: &StartRequest,
+    ) -> Result<Option<Stored>, FlowError> {
+        let active = self.journal().active_of(instance, user).await?;
         Ok(active
             .into_iter()
             .find(|s| s.supervision.contact.as_ref() == Some(&ask.contact)))

@@ -192,6 +192,29 @@ impl<'v> Reader<'v> {
         taken
     }
 
+    /// The one of two members that is given.
+    pub(super) fn either<T>(
+        &mut self,
+        one: Option<T>,
+        other: Option<T>,
+        first: &'static str,
+        second: &'static str,
+    ) -> Option<T> {
+        match (one, other) {
+            (Some(_), Some(_)) => {
+                self.note(second, format!("cannot be given with {first}"));
+                None
+            }
+            // One that was given and is bad has been told about already.
+            (None, None) if !self.errors.is_empty() => None,
+            (None, None) => {
+                self.note(first, format!("is required, or {second} is"));
+                None
+            }
+            (one, other) => one.or(other),
+        }
+    }
+
     fn note_unknown(&mut self) {
         let unknown: Vec<String> = self
             .object

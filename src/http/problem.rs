@@ -130,6 +130,16 @@ impl From<FlowError> for Problem {
         use StatusCode as S;
         match e {
             FlowError::NotFound => Self::new(S::NOT_FOUND, "not_found", "There is no such supervision."),
+            FlowError::UnknownSupervisor => Self::new(
+                S::NOT_FOUND,
+                "supervisor_unknown",
+                "Amazon Connect has no user of that name.",
+            ),
+            FlowError::AmbiguousSupervisor => Self::new(
+                S::CONFLICT,
+                "supervisor_ambiguous",
+                "Amazon Connect has several users of that name; name the supervisor by connectUserId.",
+            ),
             FlowError::UnknownVendor => Self::new(
                 S::NOT_FOUND,
                 "vendor_unknown",

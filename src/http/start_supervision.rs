@@ -4,7 +4,7 @@ use axum::extract::{Extension, OriginalUri, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::body::{self, Reader, salesforce_id};
+use super::body::{self, Reader, salesforce_id, text};
 use super::guard::RequestId;
 use super::problem::Problem;
 use super::views::SupervisionView;
@@ -14,6 +14,10 @@ use crate::domain::ids::{ContactId, InstanceName, UserId};
 use crate::domain::supervision::{Mode, State as SupervisionState};
 use crate::flows;
 use crate::flows::monitor::{StartRequest, Started};
+use crate::flows::who::Who;
+
+/// The longest user name Connect takes.
+const USERNAME: usize = 100;
 
 pub(super) async fn handle(
     State(door): State<Door>,
@@ -60,7 +64,9 @@ fn read(bytes: &[u8]) -> Result<StartRequest, Problem> {
     let mut body = Reader::new(&value, "")?;
     let contact = body.required("contactId", |raw| ContactId::parse(raw).map_err(|e| e.to_string()));
     let supervisor = body.object("supervisor", "/supervisor", |inner| {
-        inner.required("connectUserId", |raw| UserId::parse(raw).map_err(|e| e.to_string()))
+        let id = inner.optional("connectUserId", |raw| UserId::parse(raw).map_err(|e| e.to_string()));
+        let name = inner.optional("username", text(USERNAME));
+        inner.either(id.map(Who::Id), name.map(Who::Name), "connectUserId", "username")
     });
     let salesforce_user_id = body.optional("salesforceUserId", salesforce_id);
     let voice_call_id = body.optional("voiceCallId", salesforce_id);

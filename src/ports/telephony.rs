@@ -160,4 +160,10 @@ pub trait Telephony: Send + Sync {
     /// # Errors
     /// When no answer came, or one without a `Date`.
     async fn ask_date(&self, instance: &InstanceName) -> Result<DateSeen, VendorError>;
+
+    /// SearchUsers: the users whose name is this one, whatever its case.
+    ///
+    /// # Errors
+    /// The vendor's.
+    async fn users_named(&self, instance: &InstanceName, name: &str) -> Result<Vec<UserId>, VendorError>;
 }

@@ -128,6 +128,16 @@ def test_the_instance_can_be_asked_about(connect):
     assert connect.describe_user(InstanceId=INSTANCE, UserId="agent-1")["User"]["Username"] == "agent-1@example"
 
 
+def test_users_are_found_by_name(connect):
+    def search(name, comparison="EXACT"):
+        condition = {"FieldName": "Username", "Value": name, "ComparisonType": comparison}
+        return connect.search_users(InstanceId=INSTANCE, SearchCriteria={"StringCondition": condition})["Users"]
+
+    assert [user["Id"] for user in search("Supervisor-1@example")] == ["supervisor-1"]
+    assert search("nobody@example") == []
+    assert refused(lambda: search("super", "STARTS_WITH"))[1] == 400
+
+
 def test_scripted_faults_come_as_modelled_errors(connect, connect_url, contact):
     call = contact()
     fault = {"operation": "MonitorContact", "status": 429, "code": "ThrottlingException", "message": "Rate exceeded"}

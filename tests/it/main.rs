@@ -15,6 +15,7 @@ mod leaving;
 mod legs_not_ours;
 mod main_job;
 mod model;
+mod names;
 mod roll_call;
 mod server_end;
 mod stopping;

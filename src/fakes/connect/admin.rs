@@ -112,10 +112,14 @@ async fn hang_up(State(fake): State<ConnectFake>, Path(id): Path<String>, Json(b
 #[serde(rename_all = "camelCase")]
 struct NewUser {
     user_id: String,
+    username: Option<String>,
 }
 
 async fn add_user(State(fake): State<ConnectFake>, Json(body): Json<NewUser>) -> Response {
     fake.set_ccp_open(&body.user_id, true);
+    if let Some(name) = &body.username {
+        fake.name_user(&body.user_id, name);
+    }
     StatusCode::CREATED.into_response()
 }
 

@@ -185,6 +185,27 @@ pub(super) fn describe_user(world: &World, id: &str) -> Answer {
     Ok(json!({"User": {"Id": id, "Username": user.username}}))
 }
 
+/// `POST /search-users`, as far as it is used: one string condition, an exact user name.
+pub(super) fn search_users(world: &World, body: &Value) -> Answer {
+    let bad = |why: &str| ApiError::new(400, "InvalidParameterException", why);
+    let condition = body
+        .pointer("/SearchCriteria/StringCondition")
+        .ok_or_else(|| bad("only a StringCondition is understood here"))?;
+    let text = |name: &str| condition.get(name).and_then(Value::as_str).unwrap_or_default();
+    if !text("FieldName").eq_ignore_ascii_case("username") || text("ComparisonType") != "EXACT" {
+        return Err(bad("only an exact Username is understood here"));
+    }
+    let wanted = text("Value").to_lowercase();
+    let found = world
+        .users
+        .iter()
+        .filter(|(_, user)| user.username.to_lowercase() == wanted);
+    let users: Vec<Value> = found
+        .map(|(id, user)| json!({"Id": id, "Username": user.username}))
+        .collect();
+    Ok(json!({"ApproximateTotalCount": users.len(), "Users": users}))
+}
+
 /// `GET /instance/{InstanceId}`.
 pub(super) fn describe_instance() -> Value {
     json!({"Instance": {"Id": INSTANCE, "Arn": format!("arn:aws:connect:{REGION}:111122223333:instance/{INSTANCE}"),

@@ -26,6 +26,7 @@ pub fn router(fake: ConnectFake) -> Router {
         .route("/contact/stop", post(stop))
         .route("/contacts/{instance}/{contact}", get(describe))
         .route("/metrics/userdata/{instance}", post(user_data))
+        .route("/search-users", post(search_users))
         .route("/users/{instance}/{user}", get(describe_user))
         .route("/instance/{instance}", get(describe_instance))
         .route("/instance/{instance}/attribute/{kind}", get(describe_attribute))
@@ -91,6 +92,14 @@ async fn user_data(State(fake): State<ConnectFake>, Path(instance): Path<String>
     fake.serve("GetCurrentUserData", request, move |fake, body| {
         operations::instance(&instance)?;
         operations::user_data(&fake.world(), body)
+    })
+    .await
+}
+
+async fn search_users(State(fake): State<ConnectFake>, request: Request) -> Response {
+    fake.serve("SearchUsers", request, |fake, body| {
+        operations::instance(body.get("InstanceId").and_then(Value::as_str).unwrap_or_default())?;
+        operations::search_users(&fake.world(), body)
     })
     .await
 }

@@ -157,6 +157,13 @@ impl World {
         self.users.entry(id.to_owned()).or_insert(user);
     }
 
+    pub(super) fn name_user(&mut self, id: &str, username: &str) {
+        self.add_user(id);
+        if let Some(user) = self.users.get_mut(id) {
+            username.clone_into(&mut user.username);
+        }
+    }
+
     pub(super) fn set_ccp_open(&mut self, id: &str, open: bool) {
         self.add_user(id);
         if let Some(user) = self.users.get_mut(id) {
