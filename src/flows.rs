@@ -20,6 +20,7 @@
 //! | [`resume`] | after a restart |
 //! | [`keys`] | idempotency keys |
 //! | [`retry`] | full-jitter backoff, the one layer of retries |
+//! | [`switch`] | from one contact to the next |
 //! | [`who`] | a supervisor by id or by name |
 //! | [`query`] | reading |
 //!
@@ -46,6 +47,7 @@ pub mod regrade;
 pub mod resume;
 pub mod retry;
 mod roll_call;
+pub mod switch;
 pub mod vendors;
 pub mod who;
 

@@ -265,6 +265,9 @@ pub struct Supervision {
     pub overdue: bool,
     /// When somebody asked us; `None` for observed legs.
     pub requested_at: Option<Timestamp>,
+    /// The supervision whose end this one's join waits for, after a switch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<SupervisionId>,
     /// The join, for those we were asked for.
     pub join: Option<Join>,
     /// When the supervisor was connected, once evidence says so.
@@ -288,9 +291,10 @@ pub struct Supervision {
 }
 
 impl Supervision {
-    /// Whether it takes the supervisor's one voice place: it is not over, and not known to be something else than voice.
+    /// Whether it takes the supervisor's one voice place: it is not over, does not wait for another to leave it, and is not
+    /// known to be something else than voice.
     pub fn holds_voice_place(&self) -> bool {
-        !self.state.is_final() && matches!(self.channel, None | Some(Channel::Voice))
+        !self.state.is_final() && self.waits_for.is_none() && matches!(self.channel, None | Some(Channel::Voice))
     }
 
     /// The leg's row key in Salesforce, once the leg is known.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::retry::Backoff;
+use super::switch::Turn;
 use super::{FlowError, Flows, STALE_TRIES};
 use crate::domain::ids::SupervisionId;
 use crate::domain::interlock::LegId;
@@ -105,6 +106,11 @@ impl Flows {
             if supervision.leave.is_some() || !left.is_positive() {
                 let (code, detail) = if supervision.leave.is_some() {
                     ("withdrawn", "The supervisor left before Connect gave them the leg.")
+                } else if supervision.waits_for.is_some() {
+                    (
+                        "current_not_left",
+                        "The supervisor did not leave the contact they listened to before in time.",
+                    )
                 } else {
                     (
                         "expired",
@@ -117,6 +123,21 @@ impl Flows {
                     self.join_failed(id, code, detail).await?;
                 }
                 return Ok(None);
+            }
+            match self.turn_of(&mut supervision, revision).await? {
+                Turn::Now => {}
+                Turn::NotYet if self.is_stopping() => return Ok(None),
+                Turn::NotYet => continue,
+                Turn::Never => {
+                    let detail = "The supervisor did not leave the contact they listened to before.";
+                    self.join_failed(id, "current_not_left", detail).await?;
+                    return Ok(None);
+                }
+                Turn::Taken(holder) => {
+                    let detail = format!("The supervisor is on another contact already: supervision {holder}.");
+                    self.join_failed(id, "supervisor_busy", &detail).await?;
+                    return Ok(None);
+                }
             }
             if admission.is_none() {
                 let patience = Duration::try_from(left).unwrap_or_default();

@@ -27,6 +27,8 @@ pub struct StartRequest {
     pub mode: Mode,
     /// Which instance, where there are several.
     pub instance: Option<InstanceName>,
+    /// Leave what they listen to first.
+    pub leave_current: bool,
 }
 
 /// What came of it.
@@ -34,6 +36,8 @@ pub struct StartRequest {
 pub enum Started {
     /// A new supervision, as far as it got.
     New(Box<Stored>),
+    /// A new supervision that waits until the supervisor has left the other one.
+    Waiting(Box<Stored>, Box<Stored>),
     /// The same supervisor listens to this contact already.
     Already(Box<Stored>),
     /// The key was used before.
@@ -83,7 +87,16 @@ impl Flows {
         );
         new.voice_call_id.clone_from(&ask.voice_call_id);
         let id = new.id;
-        let admission = self.telephony().try_admit_monitor(&new.instance);
+        let others = self.to_be_left(&new, &ask).await?;
+        new.waits_for = others
+            .iter()
+            .find(|o| o.supervision.holds_voice_place())
+            .map(|o| o.supervision.id);
+        let waits_for = new.waits_for;
+        let admission = match waits_for {
+            Some(_) => None,
+            None => self.telephony().try_admit_monitor(&new.instance),
+        };
         if admission.is_some() {
             // Its turn is now: one transaction for "accepted" and "about to be sent".
             new.start_joining(now).map_err(|_| FlowError::Contended)?;
@@ -102,10 +115,31 @@ impl Flows {
             Committed::Busy(holder) => return self.busy(holder, &ask).await,
             Committed::Stale | Committed::LegTaken(_) | Committed::Duplicate => return Err(FlowError::Contended),
         }
+        self.leave_others(&others, by).await?;
         let flows = self.clone();
-        self.run_and_wait(async move { flows.join(id, admission, false).await })
-            .await;
-        self.started(id).await
+        let join = async move { flows.join(id, admission, false).await };
+        let Some(first) = waits_for else {
+            self.run_and_wait(join).await;
+            return self.started(id).await;
+        };
+        // The answer holds the directive that ends the first leg: it must not wait for what only follows from it.
+        self.parts.tasks.spawn(join);
+        let stored = |s: Option<Stored>| s.map(Box::new).ok_or(FlowError::NotFound);
+        let (new, first) = (
+            self.journal().supervision(id).await?,
+            self.journal().supervision(first).await?,
+        );
+        Ok(Started::Waiting(stored(new)?, stored(first)?))
+    }
+
+    /// What the supervisor listens to by voice elsewhere and is to leave first.
+    async fn to_be_left(&self, new: &Supervision, ask: &StartRequest) -> Result<Vec<Stored>, FlowError> {
+        let (true, Some(user)) = (ask.leave_current, &new.supervisor.connect_user_id) else {
+            return Ok(Vec::new());
+        };
+        let mut active = self.journal().active_of(&new.instance, user).await?;
+        active.retain(|s| s.supervision.holds_voice_place() || s.supervision.waits_for.is_some());
+        Ok(active)
     }
 
     /// How a supervision just started stands; a failed join is an error.

@@ -148,6 +148,19 @@ impl<'v> Reader<'v> {
         }
     }
 
+    /// An optional true or false.
+    pub(super) fn flag(&mut self, member: &'static str) -> Option<bool> {
+        self.known.push(member);
+        match self.object.get(member) {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(flag)) => Some(*flag),
+            Some(_) => {
+                self.note(member, "must be true or false");
+                None
+            }
+        }
+    }
+
     /// An optional list of 1 to `most` values.
     pub(super) fn list(&mut self, member: &'static str, most: usize) -> Option<&'v [Value]> {
         self.known.push(member);

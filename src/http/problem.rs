@@ -220,6 +220,8 @@ fn join_status(code: &str) -> StatusCode {
         | "connect_idempotency_conflict"
         | "connect_contact_gone"
         | "withdrawn"
+        | "current_not_left"
+        | "supervisor_busy"
         | "leg_taken" => StatusCode::CONFLICT,
         "connect_invalid_request" | "connect_invalid_parameter" | "connect_monitoring_not_enabled" => {
             StatusCode::UNPROCESSABLE_ENTITY

@@ -51,6 +51,10 @@ pub(super) async fn handle(
                 },
             )
         }
+        Ok(Started::Waiting(stored, first)) => {
+            let view = SupervisionView::of(&stored).leaving_first(&first);
+            return Ok(idempotency::answer(flows, &by, StatusCode::ACCEPTED, &view));
+        }
         Ok(Started::Already(stored)) => (stored, StatusCode::OK),
         Ok(Started::Replay(replay)) => return idempotency::replay(flows, &by, replay, StatusCode::OK).await,
         Err(e) => return Ok(idempotency::failed(flows, &by, e)),
@@ -80,6 +84,7 @@ fn read(bytes: &[u8]) -> Result<StartRequest, Problem> {
         _ => Err("must be SILENT, WHISPER or BARGE".into()),
     });
     let instance = body.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| e.to_string()));
+    let leave_current = body.flag("leaveCurrent").unwrap_or(false);
     body.finish()?;
     if whisper {
         let detail = "Amazon Connect has no whisper capability; possible are SILENT and BARGE.";
@@ -100,5 +105,6 @@ fn read(bytes: &[u8]) -> Result<StartRequest, Problem> {
         voice_call_id,
         mode,
         instance,
+        leave_current,
     })
 }

@@ -41,6 +41,7 @@ pub(super) struct SupervisionView {
     state: &'static str,
     overdue: bool,
     leave_outcome: Option<&'static str>,
+    waits_for: Option<String>,
     requested_at: Option<Rfc3339>,
     joined_at: Option<Rfc3339>,
     joined_uncertainty_ms: Option<i64>,
@@ -129,6 +130,12 @@ impl SupervisionView {
         self
     }
 
+    /// For the answer to a switch: what is to be done next is to leave the first.
+    pub(super) fn leaving_first(mut self, first: &Stored) -> Self {
+        self.next_action = next_action(&first.supervision);
+        self
+    }
+
     pub(super) fn of(stored: &Stored) -> Self {
         let s = &stored.supervision;
         Self {
@@ -149,6 +156,7 @@ impl SupervisionView {
             state: s.state.as_str(),
             overdue: s.overdue,
             leave_outcome: leave_outcome(s),
+            waits_for: s.waits_for.map(|id| id.to_string()),
             requested_at: s.requested_at.map(Rfc3339),
             joined_at: s.joined.map(|j| Rfc3339(j.at)),
             joined_uncertainty_ms: s.joined.and_then(|j| j.uncertainty_ms),

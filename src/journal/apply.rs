@@ -9,7 +9,7 @@ use super::read::{KEY_SQL, key_record};
 use super::rows::{get, millis, supervision_id, unreadable};
 use super::{clocks, failed};
 use crate::domain::ids::{DeliveryId, SupervisionId};
-use crate::domain::supervision::{Origin, Supervision};
+use crate::domain::supervision::{Origin, State, Supervision};
 use crate::ports::journal::{Delivered, DeliveryResult, KeyWrite, Retention, Write};
 use crate::ports::{Change, Committed, JournalError};
 
@@ -130,30 +130,42 @@ async fn refusal(db: &mut SqliteConnection, change: &Change) -> Result<Option<Co
     }
     match &change.supervision {
         None => Ok(None),
-        Some(Write::Insert(new)) => {
-            if let (Origin::Api, true, Some(user)) =
-                (new.origin, new.holds_voice_place(), &new.supervisor.connect_user_id)
-            {
-                let holder = sqlx::query(
-                    "SELECT id FROM supervisions WHERE instance = ? AND connect_user_id = ? AND voice_place = 1
-                     ORDER BY id LIMIT 1",
-                )
-                .bind(new.instance.to_string())
-                .bind(user.to_string());
-                if let Some(row) = one(db, holder).await? {
-                    return Ok(Some(Committed::Busy(supervision_id(get(&row, 0)?)?)));
-                }
-            }
-            leg_taken(db, new).await
-        }
+        Some(Write::Insert(new)) => match place_taken(db, new).await? {
+            Some(refusal) => Ok(Some(refusal)),
+            None => leg_taken(db, new).await,
+        },
         Some(Write::Update(new, revision)) => {
             let at = sqlx::query("SELECT revision FROM supervisions WHERE id = ?").bind(new.id.to_string());
             let found = one(db, at).await?.map(|row| get::<i64>(&row, 0)).transpose()?;
             if found != Some(*revision) {
                 return Ok(Some(Committed::Stale));
             }
+            // Only one that has waited takes the place by an update, and it waits at REQUESTED.
+            if new.state == State::Requested
+                && let Some(refusal) = place_taken(db, new).await?
+            {
+                return Ok(Some(refusal));
+            }
             leg_taken(db, new).await
         }
+    }
+}
+
+/// Whether another holds the voice place this one would take.
+async fn place_taken(db: &mut SqliteConnection, new: &Supervision) -> Result<Option<Committed>, JournalError> {
+    let (Origin::Api, true, Some(user)) = (new.origin, new.holds_voice_place(), &new.supervisor.connect_user_id) else {
+        return Ok(None);
+    };
+    let holder = sqlx::query(
+        "SELECT id FROM supervisions WHERE instance = ? AND connect_user_id = ? AND voice_place = 1 AND id <> ?
+         ORDER BY id LIMIT 1",
+    )
+    .bind(new.instance.to_string())
+    .bind(user.to_string())
+    .bind(new.id.to_string());
+    match one(db, holder).await? {
+        Some(row) => Ok(Some(Committed::Busy(supervision_id(get(&row, 0)?)?))),
+        None => Ok(None),
     }
 }
 

@@ -20,6 +20,7 @@ mod roll_call;
 mod server_end;
 mod stopping;
 mod support;
+mod switching;
 mod timing;
 mod two_clocks;
 mod vendor_errors;

@@ -118,6 +118,7 @@ impl Supervision {
             state,
             overdue: false,
             requested_at: None,
+            waits_for: None,
             join: None,
             joined: None,
             leave: None,

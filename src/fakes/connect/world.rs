@@ -88,6 +88,8 @@ pub struct ContactView {
     pub connected: bool,
     /// Whether it is over.
     pub ended: bool,
+    /// The true moment of its beginning, real time.
+    pub true_begun_at: Timestamp,
     /// The true moment of its end, real time.
     pub true_disconnect_at: Option<Timestamp>,
     /// The vendor's stamp of it.
@@ -327,6 +329,7 @@ impl World {
             supervised: c.supervised.clone(),
             connected: c.connected.is_some() && c.ended.is_none(),
             ended: c.ended.is_some(),
+            true_begun_at: c.begun,
             true_disconnect_at: c.ended.as_ref().map(|(at, _)| *at),
             vendor_disconnect_at: c.ended.as_ref().map(|(at, _)| self.stamp(*at)),
             disconnect_reason: c.ended.as_ref().map(|(_, reason)| reason.clone()),
