@@ -74,12 +74,28 @@ impl Clocks {
         held(&self.calibrator)
     }
 
-    /// A moment that our clock showed before it was stepped, as it would show it now.
-    fn on_todays_scale(&self, t: Timestamp) -> Timestamp {
+    /// A lower bound that our clock showed, perhaps before it was stepped, as it would show it now.
+    fn not_before(&self, t: Timestamp) -> Timestamp {
+        self.on_todays_scale(t, Timestamp::min)
+    }
+
+    /// The same of an upper bound.
+    fn not_after(&self, t: Timestamp) -> Timestamp {
+        self.on_todays_scale(t, Timestamp::max)
+    }
+
+    /// After a step back our clock shows some moments twice. Which of the two is meant cannot be told from the moment, so
+    /// `safe` chooses.
+    fn on_todays_scale(&self, t: Timestamp, safe: impl Fn(Timestamp, Timestamp) -> Timestamp) -> Timestamp {
         let steps = held(&self.own_steps);
-        steps
-            .iter()
-            .fold(t, |t, (at, step)| if t < *at - *step { t + *step } else { t })
+        steps.iter().fold(t, |t, (at, step)| {
+            let (before, after) = (t < *at - *step, t >= *at);
+            match (before, after) {
+                (true, true) => safe(t, t + *step),
+                (true, false) => t + *step,
+                _ => t,
+            }
+        })
     }
 }
 
@@ -145,10 +161,10 @@ impl Flows {
     pub(super) fn learn_from_drop(&self, s: &Supervision, facts: &DropFacts, learnt: &mut Learnt) {
         for evidence in &facts.stamps {
             let Some(stamp) = evidence.vendor_stamp else { continue };
-            let not_after = self.clocks.on_todays_scale(evidence.learnt_at);
+            let not_after = self.clocks.not_after(evidence.learnt_at);
             let alive = facts
                 .alive
-                .map(|(t, by)| (self.clocks.on_todays_scale(t), by))
+                .map(|(t, by)| (self.clocks.not_before(t), by))
                 .filter(|(t, _)| *t <= not_after);
             let cause = if alive.is_some_and(|(_, by)| by == AliveBy::Browser) {
                 Cause::Command
@@ -170,8 +186,8 @@ impl Flows {
         let (Some(stamp), Some(sent)) = (evidence.vendor_stamp, s.join.as_ref().and_then(|j| j.first_sent_at)) else {
             return;
         };
-        let sent = self.clocks.on_todays_scale(sent);
-        let not_after = self.clocks.on_todays_scale(evidence.learnt_at);
+        let sent = self.clocks.not_before(sent);
+        let not_after = self.clocks.not_after(evidence.learnt_at);
         let sample = Sample {
             not_before: Some(sent).filter(|t| *t <= not_after),
             not_after,
@@ -190,10 +206,10 @@ impl Flows {
         stamps: &[Stamp],
         command: AliveBy,
     ) -> (Estimate, Basis) {
-        let alive = alive.map(|(t, by)| (self.clocks.on_todays_scale(t), by));
+        let alive = alive.map(|(t, by)| (self.clocks.not_before(t), by));
         let bracket = Bracket {
             not_before: alive.map(|(t, _)| t),
-            not_after: self.clocks.on_todays_scale(gone_by),
+            not_after: self.clocks.not_after(gone_by),
             commanded: alive.is_some_and(|(_, by)| by == command),
         };
         let calibrator = self.clocks.calibrator();
@@ -366,5 +382,49 @@ impl Flows {
             epochs,
             ..Change::default()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + s).expect("in range")
+    }
+
+    fn stepped(now: i64, by: i64) -> Clocks {
+        let clocks = Clocks::default();
+        held(&clocks.own_steps).push((at(now), SignedDuration::from_secs(by)));
+        clocks
+    }
+
+    #[test]
+    fn a_step_forward_moves_what_was_shown_before_it() {
+        // At 100 the clock was set to 150.
+        let clocks = stepped(150, 50);
+        assert_eq!(
+            (clocks.not_before(at(90)), clocks.not_after(at(90))),
+            (at(140), at(140))
+        );
+        assert_eq!(
+            (clocks.not_before(at(160)), clocks.not_after(at(160))),
+            (at(160), at(160))
+        );
+    }
+
+    #[test]
+    fn after_a_step_back_a_moment_shown_twice_never_tightens_a_bracket() {
+        // At 150 the clock was set to 100: everything from 100 to 150 is shown twice.
+        let clocks = stepped(100, -50);
+        assert_eq!((clocks.not_before(at(90)), clocks.not_after(at(90))), (at(40), at(40)));
+        assert_eq!(
+            (clocks.not_before(at(120)), clocks.not_after(at(120))),
+            (at(70), at(120))
+        );
+        assert_eq!(
+            (clocks.not_before(at(160)), clocks.not_after(at(160))),
+            (at(160), at(160))
+        );
     }
 }
