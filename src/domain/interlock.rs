@@ -9,7 +9,7 @@
 //! - No function in this crate takes a `ContactId` and ends it. The one that ends a leg takes a [`ClearedLeg`], and
 //!   [`clear_to_end`] is the only thing that makes one: after the vendor has just said that this id is a MONITOR
 //!   contact of this supervisor.
-//! - The architecture test says that `.stop_contact(` stands in one file.
+//! - The SDK's call stands in one file of this repository, and nowhere else even in words: the architecture test says so.
 
 use std::fmt;
 
