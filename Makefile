@@ -44,6 +44,7 @@ contract: ## openapi.yaml against the routes, both ways
 
 bench-timing: ## the calibrator in invented worlds, beside simpler ones and an oracle; fails if a reach is missed
 	cargo run --release --quiet -- timing simulate --check --folder $(TARGET_DIR)/timing
+	cargo bench --bench feasible_set
 
 bench: ## a monitor+disconnect pair beside bare vendor calls, as ratios
 	cargo bench --bench pair

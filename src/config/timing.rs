@@ -67,10 +67,20 @@ impl TimingConfig {
             }
             vendors.insert(name.clone(), VendorTimingConfig::read(r, &name));
         }
+        let calibrated = r.millis("timing.calibrated_ms", 250, 1, 60_000);
+        let exact = r.millis("timing.exact_ms", 50, 1, 60_000);
+        if exact > calibrated {
+            let problem = "is greater than timing.calibrated_ms";
+            r.problem(
+                "timing.exact_ms",
+                problem,
+                "EXACT is the stricter grade: give it the smaller bound",
+            );
+        }
         Self {
             probe_every: r.seconds("timing.probe_every_s", 300, 0, 86_400),
-            calibrated: r.millis("timing.calibrated_ms", 250, 1, 60_000),
-            exact: r.millis("timing.exact_ms", 50, 1, 60_000),
+            calibrated,
+            exact,
             vendors,
         }
     }

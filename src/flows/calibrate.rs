@@ -55,7 +55,7 @@ pub(super) struct Clocks {
     /// Wakes regrading: something was learnt that may make an earlier departure better, or show it wrong.
     pub(super) learnt: tokio::sync::Notify,
     /// The earliest departure that a step may have made wrong.
-    pub(super) doubted_since: Mutex<Option<Timestamp>>,
+    doubted_since: Mutex<Option<Timestamp>>,
 }
 
 fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -72,6 +72,17 @@ impl Clocks {
 
     pub(super) fn calibrator(&self) -> MutexGuard<'_, Calibrator> {
         held(&self.calibrator)
+    }
+
+    /// What was concluded since then may rest on a clock that was stepped.
+    pub(super) fn doubt_since(&self, since: Timestamp) {
+        let mut doubted = held(&self.doubted_since);
+        *doubted = Some(doubted.map_or(since, |t| t.min(since)));
+    }
+
+    /// The doubt, to be acted on.
+    pub(super) fn take_doubt(&self) -> Option<Timestamp> {
+        held(&self.doubted_since).take()
     }
 
     /// A lower bound that our clock showed, perhaps before it was stepped, as it would show it now.
@@ -146,8 +157,7 @@ impl Flows {
         let (version, since) = (clock.version(), clock.since().unwrap_or(corroborated));
         drop(calibrator);
         tracing::warn!(%stream, version, "the clock of {stream} was stepped: epoch {version}; what was concluded since {corroborated} is looked at again");
-        let mut doubted = held(&self.clocks.doubted_since);
-        *doubted = Some(doubted.map_or(corroborated, |t| t.min(corroborated)));
+        self.clocks.doubt_since(corroborated);
         learnt.epochs.push(ClockEpoch {
             stream,
             version,
@@ -254,6 +264,11 @@ impl Flows {
         let mut calibrator = self.clocks.calibrator();
         for epoch in epochs {
             calibrator.resume(&epoch.stream, epoch.version, epoch.since);
+            // Whether the process before came to looking again is not known; looking twice changes nothing.
+            if epoch.cause == EpochCause::VendorStep && epoch.since >= self.now() - TAKE_AGAIN {
+                self.clocks.doubt_since(epoch.corroborated);
+                self.clocks.learnt.notify_one();
+            }
         }
         for (key, sample) in samples {
             calibrator.take(&key, sample);

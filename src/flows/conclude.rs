@@ -152,6 +152,8 @@ impl Flows {
             }
             let id = supervision.id;
             let (before, after) = (stored.supervision.state, supervision.state);
+            let conflicts = |s: &Supervision| s.departure.as_ref().is_some_and(|d| d.conflicting);
+            let newly_conflicting = conflicts(&supervision) && !conflicts(&stored.supervision);
             let mut change = Change {
                 evidence: keep(instance, leg, fresh),
                 event: event.clone().map(|id| (id, now)),
@@ -168,6 +170,9 @@ impl Flows {
             match self.journal().commit(change).await? {
                 Committed::Done => {
                     self.signals.check.notify_one();
+                    if newly_conflicting {
+                        tracing::warn!(supervision_id = %id, "the evidence of {id} contradicts itself: causality alone was kept");
+                    }
                     if row_due.is_some() {
                         self.signals.deliver.notify_one();
                     }

@@ -41,19 +41,22 @@ impl Flows {
     }
 
     async fn regrade_round(&self) -> Result<(), FlowError> {
-        let doubted = self
-            .clocks
-            .doubted_since
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .take();
+        let doubted = self.clocks.take_doubt();
+        let done = self.regrade_recent(doubted).await;
+        if let (Err(_), Some(since)) = (&done, doubted) {
+            self.clocks.doubt_since(since);
+        }
+        done
+    }
+
+    async fn regrade_recent(&self, doubted: Option<Timestamp>) -> Result<(), FlowError> {
         let recent = self.journal().left_since(self.now() - REISSUED_FOR, ROUND).await?;
         for Stored { supervision, .. } in recent {
-            if supervision
+            let stamped = supervision
                 .departure
                 .as_ref()
-                .is_some_and(|d| !d.basis.stamps.is_empty())
-            {
+                .is_some_and(|d| !d.basis.stamps.is_empty());
+            if stamped {
                 self.regrade(&supervision, doubted).await?;
             }
         }
@@ -67,15 +70,8 @@ impl Flows {
             return Ok(());
         };
         let anew = self.departure_of(s, &facts);
-        let worth_it = |old: &Departure| {
-            let doubtful = doubted.is_some_and(|since| facts.gone_by >= since) && old.calibration_version != 0;
-            let halved = match (old.uncertainty_ms, anew.uncertainty_ms) {
-                (Some(old), Some(new)) => new * 2 <= old,
-                (None, Some(_)) => true,
-                _ => false,
-            };
-            halved || (doubtful && old.calibration_version != anew.calibration_version)
-        };
+        let doubtful = doubted.is_some_and(|since| facts.gone_by >= since);
+        let worth_it = |old: &Departure| is_worth_it(old, &anew, doubtful);
         if !s.departure.as_ref().is_some_and(worth_it) {
             return Ok(());
         }
@@ -98,5 +94,64 @@ impl Flows {
             self.signals.deliver.notify_one();
         }
         Ok(())
+    }
+}
+
+/// Whether a departure is to be issued again: its uncertainty is halved, or it rested on a clock that may have been stepped
+/// before it (`doubtful`) and is not what it rests on now.
+fn is_worth_it(old: &Departure, anew: &Departure, doubtful: bool) -> bool {
+    let halved = match (old.uncertainty_ms, anew.uncertainty_ms) {
+        (Some(old), Some(new)) => new * 2 <= old,
+        (None, Some(_)) => true,
+        _ => false,
+    };
+    let rested_on_a_clock = old.calibration_version != 0;
+    halved || (doubtful && rested_on_a_clock && old.calibration_version != anew.calibration_version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::departure::{Basis, Continuity, Reason};
+    use crate::domain::evidence::Source;
+
+    fn departure(uncertainty_ms: Option<i64>, version: u32) -> Departure {
+        Departure {
+            disconnected_at: Timestamp::UNIX_EPOCH,
+            uncertainty_ms,
+            earliest: None,
+            latest: Timestamp::UNIX_EPOCH,
+            vendor_timestamp: None,
+            source: Source::ContactEvent,
+            reason: Reason::Unknown,
+            continuity: Continuity::Unknown,
+            grade: String::new(),
+            offset_ms: None,
+            calibration_version: version,
+            conflicting: false,
+            basis: Basis::default(),
+        }
+    }
+
+    #[test]
+    fn only_a_halved_uncertainty_or_a_clock_that_was_no_more_is_worth_a_new_row() {
+        for (old, anew, doubtful, worth) in [
+            ((Some(400), 1), (Some(200), 1), false, true),
+            ((Some(400), 1), (Some(201), 1), false, false),
+            ((None, 0), (Some(9000), 1), false, true),
+            ((Some(400), 1), (None, 0), false, false),
+            // After a step: what rested on the old clock gives it up, even for a wider bracket, and only once.
+            ((Some(400), 1), (Some(900), 0), true, true),
+            ((Some(400), 1), (Some(900), 0), false, false),
+            ((Some(900), 0), (Some(900), 0), true, false),
+            ((Some(400), 2), (Some(400), 2), true, false),
+        ] {
+            let (before, after) = (departure(old.0, old.1), departure(anew.0, anew.1));
+            assert_eq!(
+                is_worth_it(&before, &after, doubtful),
+                worth,
+                "{old:?} {anew:?} {doubtful}"
+            );
+        }
     }
 }

@@ -209,3 +209,89 @@ impl Calibrator {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::timing::sample::Cause;
+
+    const SECONDS: i64 = 1_790_000_000;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millisecond(SECONDS * 1000 + ms).expect("in range")
+    }
+
+    /// A clock 300 ms ahead, its event stamps cut to seconds as said, its dates truncated. Departures with wide brackets, and
+    /// exchanges of 20 ms, half a minute apart.
+    fn played(cutting: Cutting, date_bound_ms: Option<f64>) -> Calibrator {
+        let settings = VendorSettings {
+            date_bound_ms,
+            ..VendorSettings::default()
+        };
+        let mut calibrator = Calibrator::new([("v".to_owned(), settings)].into());
+        let mut random = fastrand::Rng::with_seed(5);
+        let seconds = |ms: i64, shift: i64| at((ms + shift).div_euclid(1000) * 1000);
+        for i in 0..120 {
+            let t = i * 30_000 + random.i64(0..1000);
+            let shift = if cutting == Cutting::Rounded { 500 } else { 0 };
+            let around = |ms| SignedDuration::from_millis(ms);
+            let departure = Sample {
+                not_before: Some(at(t) - around(random.i64(20..200))),
+                not_after: at(t) + around(random.i64(20..200)),
+                stamp: seconds(t + 300, shift),
+                cause: Cause::Command,
+            };
+            calibrator.take(&events(), departure);
+            let t = t + 10_000 + random.i64(0..1000);
+            let exchange = Sample {
+                not_before: Some(at(t) - around(10)),
+                not_after: at(t) + around(10),
+                stamp: seconds(t + 300, 0),
+                cause: Cause::Exchange,
+            };
+            calibrator.take(&StreamKey::http_date("v", "i"), exchange);
+        }
+        calibrator
+    }
+
+    fn events() -> StreamKey {
+        StreamKey::new("v", "i", "CONTACT_EVENT", "disconnected")
+    }
+
+    fn width(calibrator: &Calibrator) -> f64 {
+        let reading = calibrator.reading(&events(), at(120 * 30_000)).expect("known");
+        reading.offset.plain.1 - reading.offset.plain.0
+    }
+
+    #[test]
+    fn how_stamps_are_cut_is_learnt_and_dates_then_narrow_the_events() {
+        for (cutting, effective) in [(Cutting::Truncated, 300.0), (Cutting::Rounded, 800.0)] {
+            let coupled = played(cutting, Some(0.0));
+            assert_eq!(coupled.stream(&events()).expect("there").cutting, Some(cutting));
+            let offset = coupled.reading(&events(), at(120 * 30_000)).expect("known").offset;
+            assert!(
+                offset.guaranteed.0 <= effective && effective <= offset.guaranteed.1,
+                "{cutting:?} {offset:?}"
+            );
+            assert!(width(&coupled) < width(&played(cutting, None)) * 0.8, "{cutting:?}");
+        }
+    }
+
+    #[test]
+    fn dates_say_nothing_about_events_unless_a_setting_couples_them() {
+        let apart = played(Cutting::Truncated, None);
+        let clock = &apart.stream(&events()).expect("there").clock;
+        assert!(!clock.is_coupled() && clock.samples().len() == 120);
+    }
+
+    #[test]
+    fn a_declared_bound_widens_what_dates_say() {
+        let (tight, loose) = (
+            played(Cutting::Truncated, Some(0.0)),
+            played(Cutting::Truncated, Some(40.0)),
+        );
+        assert!(width(&tight) < width(&loose));
+    }
+}

@@ -9,7 +9,8 @@ use super::fit::{Candidate, Fit, agreement, contradictions};
 use super::polygon::{Cut, Label, Polygon};
 
 /// A step must explain so many samples more than lies do. Lies are a few in a hundred and steps one in tens of
-/// thousands: three lies in agreement are about as rare as one step.
+/// thousands, so by the odds alone three would do; but lies find more ways to agree than steps do. Chosen by simulation:
+/// `docs/timing.md` has the figures for three, four and five.
 pub const DECISIVE: f64 = 5.0;
 /// … one less if the champion is squeezed so that its room counts as much as this sample.
 const SQUEEZED: f64 = 0.5;

@@ -286,6 +286,58 @@ mod tests {
         assert_eq!((got.grade, got.version), (Grade::Uncalibrated, 0));
     }
 
+    /// Two clocks that are known, each by name: `one` is 1,000 ms ahead give or take 100, `other` 5,000 ms behind, ± 50.
+    fn two_clocks(at_one: i64, at_other: i64) -> Estimate {
+        let (fine, latency) = (Granularity::new(Some(1)), Latency::guess(300.0));
+        let reading = |low: f64, high: f64, version| Reading {
+            offset: Offset {
+                guaranteed: (low, high),
+                plain: (low, high),
+                best: f64::midpoint(low, high),
+                sigma: 10.0,
+            },
+            version,
+            granularity: &fine,
+            command: &latency,
+            notice: &latency,
+        };
+        let (one, other) = (reading(900.0, 1100.0, 4), reading(-5050.0, -4950.0, 7));
+        let stamps = [(at_one, "one"), (at_other, "other")].map(|(at, source)| Stamp {
+            stream: StreamKey::new("v", "i", source, "f"),
+            at: ms(at),
+            learnt_at: ms(2000),
+        });
+        let known = |key: &StreamKey, _| Some(if key.source == "one" { one } else { other });
+        estimate(bracket(Some(0), 2000), &stamps, known, 0, &Thresholds::default())
+    }
+
+    #[test]
+    fn several_kinds_of_evidence_are_intersected() {
+        // By one clock the event was at 400 to 601, by the other at 550 to 651.
+        let got = two_clocks(1500, -4400);
+        assert!(
+            near(got.earliest.expect("bounded"), ms(550)) && near(got.latest, ms(601)),
+            "{got:?}"
+        );
+        assert_eq!((got.conflicting, got.version, got.grade), (false, 7, Grade::Exact));
+        assert_eq!(
+            got.stream.map(|s| s.source).as_deref(),
+            Some("other"),
+            "the narrower one is named"
+        );
+    }
+
+    #[test]
+    fn kinds_of_evidence_that_do_not_meet_leave_the_bracket() {
+        let got = two_clocks(1500, -3400);
+        assert!(got.conflicting);
+        assert!(
+            near(got.earliest.expect("bounded"), ms(0)) && near(got.latest, ms(2000)),
+            "{got:?}"
+        );
+        assert_eq!((got.grade, got.offset_ms), (Grade::Uncalibrated, None));
+    }
+
     proptest! {
         /// Whatever the delays, the offset, the quantum and our own clock's error: the truth is inside.
         #[test]

@@ -2,6 +2,7 @@
 //! on random histories.
 
 use jiff::Timestamp;
+use microlp::{ComparisonOp, OptimizationDirection, Problem, SolveOutcome};
 use proptest::prelude::*;
 
 use super::limits::{Limits, Taken};
@@ -125,6 +126,38 @@ proptest! {
             let inward = if end == offset.plain.0 { 1.0 } else { -1.0 } * (0.02 * (offset.plain.1 - offset.plain.0) + 0.05);
             let near = some || (0..=400).any(|i| allowed(end + inward, low + (high - low) * f64::from(i) / 400.0));
             prop_assert!(near, "{end} of {offset:?}");
+        }
+    }
+
+    /// A linear program, which knows nothing of polygons, finds the same ends.
+    #[test]
+    fn a_linear_program_finds_the_same_ends(history in history(40)) {
+        let quantum_ms = Some(1000);
+        let mut clock = ClockStream::new(Limits { model_error_ms: 0.1, quantum_ms, ..Limits::default() });
+        for sample in &history.samples {
+            clock.take(*sample);
+        }
+        let at = history.samples.iter().map(|s| s.not_after).max().expect("some");
+        let Some(offset) = clock.offset(at) else { return Ok(()) };
+        for (direction, end) in [(OptimizationDirection::Minimize, offset.plain.0), (OptimizationDirection::Maximize, offset.plain.1)] {
+            let mut problem = Problem::new(direction);
+            let value = problem.add_var(1.0, (-1e8, 1e8));
+            // 200 ppm, ms per hour.
+            let drift = problem.add_var(0.0, (-720.0, 720.0));
+            let hours = |t: Timestamp| t.duration_since(at).as_secs_f64() / 3600.0;
+            let ms = |a: Timestamp, b: Timestamp| b.duration_since(a).as_secs_f64() * 1000.0;
+            for (s, _) in clock.samples() {
+                let least = ms(s.not_after, s.stamp) - 0.1;
+                problem.add_constraint([(value, 1.0), (drift, hours(s.not_after))], ComparisonOp::Ge, least);
+                if let Some(t) = s.not_before {
+                    problem.add_constraint([(value, 1.0), (drift, hours(t))], ComparisonOp::Le, ms(t, s.stamp) + 1000.1);
+                }
+            }
+            let Ok(SolveOutcome::Solution(solution)) = problem.solve() else {
+                panic!("honest samples leave a solution");
+            };
+            let found = solution.objective();
+            prop_assert!((found - end).abs() < 0.01, "{found} {end}");
         }
     }
 

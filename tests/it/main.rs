@@ -4,6 +4,7 @@
 
 mod architecture;
 mod bad_input;
+mod carriers;
 mod contract;
 mod delivery;
 mod fakes;

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::carriers::partner;
 use crate::support::house::{EVENTS, House, OPERATOR, READER};
 use crate::support::sql;
 
@@ -15,7 +16,7 @@ fn ms(v: &Value) -> i64 {
 }
 
 /// One supervisor listens and leaves; the departure as recorded, and how far off it is.
-async fn depart(house: &House, supervisor: &str) -> (Value, i64) {
+pub async fn depart(house: &House, supervisor: &str) -> (Value, i64) {
     let call = house.connect().create_call();
     let id = house.listen(&call, supervisor).await.id();
     house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
@@ -33,12 +34,12 @@ async fn depart(house: &House, supervisor: &str) -> (Value, i64) {
     (left, off)
 }
 
-async fn calibration(house: &House, vendor: &str) -> Value {
+pub async fn calibration(house: &House, vendor: &str) -> Value {
     let path = format!("/v1/vendors/{vendor}/calibration");
     house.call("GET", &path).key(READER).send().await.body
 }
 
-fn clock<'v>(vendor: &'v Value, source: &str, field: &str) -> &'v Value {
+pub fn clock<'v>(vendor: &'v Value, source: &str, field: &str) -> &'v Value {
     vendor["clocks"]
         .as_array()
         .expect("clocks")
@@ -93,6 +94,8 @@ async fn a_vendor_clock_is_learnt_from_departures_and_survives_a_crash() {
                 >= 8
         );
     }
+    // Every answer of the vendor's API carries its Date: one was kept, though nobody probed.
+    assert_eq!(clock(&before, "HTTP_DATE", "date")["samples"], 1);
     house.quiet().await;
     house.crash_and_restart().await;
     let after = calibration(&house, "amazon-connect").await;
@@ -102,6 +105,37 @@ async fn a_vendor_clock_is_learnt_from_departures_and_survives_a_crash() {
     assert!(
         near("offsetLowMs") < 5.0 && near("offsetHighMs") < 5.0,
         "{again:#} {drop_clock:#}"
+    );
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_vendor_clock_that_is_set_is_noticed_and_no_departure_claims_what_is_not_so() {
+    let house = House::build()
+        .fakes(|f| (f.connect.clock.skew_ms, f.connect.clock.granularity_ms) = (800, 1))
+        .start()
+        .await;
+    for (skew, rounds) in [(800, 6), (3_800, 8)] {
+        house.connect().change(|s| s.clock.skew_ms = skew);
+        for round in 0..rounds {
+            let (left, off) = depart(&house, &format!("supervisor-{}", 1 + round % 4)).await;
+            let d = &left["departure"];
+            assert!(
+                off.abs() <= d["uncertaintyMs"].as_i64().expect("bounded"),
+                "{skew} {off}: {d:#}"
+            );
+        }
+    }
+    let now = calibration(&house, "amazon-connect").await;
+    let drops = clock(&now, "CONTACT_EVENT", "disconnected");
+    assert_eq!(
+        (&drops["version"], &drops["epochs"][0]["cause"]),
+        (&json!(2), &json!("VENDOR_STEP")),
+        "{drops:#}"
+    );
+    assert!(
+        drops["offsetLowMs"].as_f64().is_none_or(|low| low > 3_000.0),
+        "{drops:#}"
     );
     house.finish().await;
 }
@@ -178,70 +212,6 @@ async fn a_step_begins_an_epoch_that_outlives_a_crash() {
     assert_eq!(
         (&kept["version"], &kept["samples"]),
         (&after["version"], &after["samples"])
-    );
-    house.finish().await;
-}
-
-async fn partner(house: &House, body: &Value) -> crate::support::house::Answer {
-    house
-        .call("POST", "/v1/events/partners/acme")
-        .key(EVENTS)
-        .json(body)
-        .send()
-        .await
-}
-
-#[tokio::test]
-async fn a_carriers_own_leg_becomes_a_supervision_with_a_row() {
-    let house = House::build().set("TIMING__VENDORS__ACME__WINDOW_H", "6").start().await;
-    let body = |event: &str, id: &str| {
-        json!({"eventId": id, "legId": "trunk 7/call 91", "event": event, "at": "2026-11-21T10:00:00.250Z",
-               "connectUserId": "supervisor-1"})
-    };
-    assert_eq!(
-        partner(&house, &body("CONNECTED", "e1")).await.body,
-        json!({"accepted": true, "duplicate": false})
-    );
-    assert_eq!(partner(&house, &body("DISCONNECTED", "e2")).await.status, 200);
-    assert_eq!(
-        partner(&house, &body("DISCONNECTED", "e2")).await.body["duplicate"],
-        true
-    );
-    let list = house.call("GET", "/v1/supervisions").send().await.body;
-    let [one] = list["items"].as_array().expect("a list").as_slice() else {
-        panic!("{list:#}")
-    };
-    assert_eq!(
-        (&one["vendor"], &one["origin"], &one["state"]),
-        (&json!("acme"), &json!("OBSERVED"), &json!("LEFT"))
-    );
-    assert_eq!(one["departure"]["source"], "PARTNER_EVENT");
-    // The same leg has the same name for every writer: UUIDv5 of carrier, instance and leg.
-    let leg = one["legContactId"].as_str().expect("a key");
-    assert_eq!(leg.as_bytes()[14], b'5');
-    house.until_recorded(one["id"].as_str().expect("an id")).await;
-    assert_eq!(house.row(leg)["Disconnect_Source__c"], "PARTNER_EVENT");
-    house.finish().await;
-}
-
-#[tokio::test]
-async fn a_carriers_stamp_is_one_more_kind_of_evidence_off_its_own_clock() {
-    let house = House::build().set("TIMING__VENDORS__ACME__WINDOW_H", "6").start().await;
-    let (left, _) = depart(&house, "supervisor-1").await;
-    let leg = left["legContactId"].clone();
-    let event = json!({"legContactId": leg, "event": "DISCONNECTED", "at": "2026-11-21T10:00:00.250Z"});
-    assert_eq!(partner(&house, &event).await.body["accepted"], true);
-    let of = |vendor: &str| {
-        let vendor = vendor.to_owned();
-        let house = &house;
-        async move { calibration(house, &vendor).await }
-    };
-    assert_eq!(clock(&of("acme").await, "PARTNER_EVENT", "disconnected")["samples"], 1);
-    // The row did not turn into a second one, and the departure still stands.
-    house.until_recorded(left["id"].as_str().expect("an id")).await;
-    assert_eq!(
-        house.row(leg.as_str().expect("a leg"))["Disconnect_Source__c"],
-        left["departure"]["source"]
     );
     house.finish().await;
 }
