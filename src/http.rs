@@ -3,6 +3,7 @@
 //!
 //! Every answer carries `X-Request-Id`; every error is one [`problem::Problem`] with a stable `code`.
 
+mod asking;
 mod auth;
 mod body;
 mod guard;

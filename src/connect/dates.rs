@@ -84,8 +84,8 @@ fn parse(header: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::parse(header).ok().map(|zoned| zoned.timestamp())
 }
 
-/// One small unsigned exchange with an endpoint. Whatever it answers, it answers with its time; nothing is called that
-/// counts against a quota.
+/// One small unsigned exchange with an endpoint. It calls no operation; whatever the endpoint answers, an
+/// HTTP server with a clock says its time (RFC 9110, 6.6.1).
 pub(super) async fn ask(
     http: &reqwest::Client,
     url: &str,

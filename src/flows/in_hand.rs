@@ -14,6 +14,12 @@ impl<K> Default for InHand<K> {
 }
 
 impl<K: std::hash::Hash + Eq + Clone> InHand<K> {
+    /// What is in hand now. A loop asks before it reads what is due: whatever was in hand then may be read as it was before
+    /// the work on it was written, and must wait for the next reading.
+    pub(super) fn held(&self) -> HashSet<K> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Takes `key` in hand until the guard drops; `None` if it is already.
     pub(super) fn take(&self, key: K) -> Option<Held<K>> {
         let fresh = self

@@ -71,8 +71,10 @@ impl Flows {
         let now = self.now();
         let mut idle = Vec::new();
         let mut alone = Vec::new();
+        let busy = checks.held();
         for stored in self.journal().due_checks(now, PAGE).await? {
-            if let Some(held) = checks.take(stored.supervision.id) {
+            let id = stored.supervision.id;
+            if let Some(held) = checks.take(id).filter(|_| !busy.contains(&id)) {
                 let together = if is_idle(&stored.supervision) {
                     &mut idle
                 } else {
@@ -112,8 +114,10 @@ impl Flows {
                 flows.signals.check.notify_one();
             });
         }
+        let busy = legs.held();
         for leg in self.journal().due_unexplained(now, PAGE).await? {
-            let Some(held) = legs.take(format!("{}/{}", leg.instance, leg.leg)) else {
+            let name = format!("{}/{}", leg.instance, leg.leg);
+            let Some(held) = legs.take(name.clone()).filter(|_| !busy.contains(&name)) else {
                 continue;
             };
             let Ok(permit) = room.clone().acquire_owned().await else {

@@ -1,19 +1,17 @@
 //! `POST /v1/supervisions/{supervisionId}/acknowledgements`: the browser answers a directive.
 
-use axum::extract::{Extension, OriginalUri, Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::asking::Act;
 use super::body::{self, Reader, text};
 use super::get_supervision::InPath;
-use super::guard::RequestId;
 use super::problem::Problem;
 use super::views::SupervisionView;
 use super::{Door, idempotency};
-use crate::domain::authority::Caller;
 use crate::domain::directive::AckOutcome;
 use crate::domain::ids::DirectiveId;
-use crate::flows;
 use crate::flows::acknowledge::{Acknowledged, Answer};
 
 /// The longest detail.
@@ -21,21 +19,10 @@ const DETAIL: usize = 500;
 
 pub(super) async fn handle(
     State(door): State<Door>,
-    Extension(caller): Extension<Caller>,
-    Extension(request_id): Extension<RequestId>,
     InPath(id): InPath,
-    OriginalUri(uri): OriginalUri,
-    request: Request,
+    Act { by, body }: Act,
 ) -> Result<Response, Problem> {
-    let headers = request.headers().clone();
-    let bytes = body::read(request, door.settings.max_body_bytes).await?;
-    let key = idempotency::key(&headers, &caller, "POST", uri.path(), &bytes)?;
-    let answer = read(&bytes)?;
-    let by = flows::Request {
-        caller,
-        request_id: Some(request_id.0),
-        key,
-    };
+    let answer = read(&body)?;
     let flows = &door.flows;
     match flows.acknowledge(id, answer, &by).await {
         Ok(Acknowledged::Is(stored)) => Ok(idempotency::answer(

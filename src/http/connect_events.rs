@@ -1,18 +1,17 @@
 //! `POST /v1/events/connect`: EventBridge delivers a contact event (an API destination; it gives up at 5 s and comes
 //! again on a 5xx, so an event is answered only once it is on disk).
 
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
 use super::Door;
+use super::asking::By;
 use super::body;
-use super::guard::RequestId;
 use super::problem::{Problem, json};
-use crate::domain::authority::{Caller, Scope};
+use crate::domain::authority::Scope;
 use crate::domain::contact_event::{self, Envelope};
-use crate::flows;
 use crate::flows::FlowError;
 use crate::flows::observe::Observed;
 
@@ -32,23 +31,13 @@ impl Receipt {
     }
 }
 
-pub(super) async fn handle(
-    State(door): State<Door>,
-    Extension(caller): Extension<Caller>,
-    Extension(request_id): Extension<RequestId>,
-    request: Request,
-) -> Result<Response, Problem> {
-    if !caller.has(Scope::Events) {
+pub(super) async fn handle(State(door): State<Door>, By(by): By, request: Request) -> Result<Response, Problem> {
+    if !by.caller.has(Scope::Events) {
         return Err(FlowError::Forbidden("this credential may not deliver events").into());
     }
     let bytes = body::read(request, door.settings.max_body_bytes).await?;
     let envelope =
         contact_event::read(&body::parse(&bytes)?).map_err(|bad| Problem::invalid_one(bad.pointer, bad.problem))?;
-    let by = flows::Request {
-        caller,
-        request_id: Some(request_id.0),
-        key: None,
-    };
     let observed = match envelope {
         Envelope::Contact(event) => door.flows.observe(&event, &by).await?,
         Envelope::Other => Observed::Ignored,

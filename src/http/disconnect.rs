@@ -1,16 +1,15 @@
 //! `POST /v1/supervisions/{supervisionId}/disconnect`: the supervisor is to leave.
 
-use axum::extract::{Extension, OriginalUri, Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::asking::Act;
 use super::body::{self, Reader, text};
 use super::get_supervision::InPath;
-use super::guard::RequestId;
 use super::problem::Problem;
 use super::views::SupervisionView;
 use super::{Door, idempotency};
-use crate::domain::authority::Caller;
 use crate::flows::disconnect::Disconnected;
 use crate::flows::{self, FlowError, Flows};
 
@@ -19,21 +18,10 @@ pub(super) const REASON: usize = 200;
 
 pub(super) async fn handle(
     State(door): State<Door>,
-    Extension(caller): Extension<Caller>,
-    Extension(request_id): Extension<RequestId>,
     InPath(id): InPath,
-    OriginalUri(uri): OriginalUri,
-    request: Request,
+    Act { by, body }: Act,
 ) -> Result<Response, Problem> {
-    let headers = request.headers().clone();
-    let bytes = body::read(request, door.settings.max_body_bytes).await?;
-    let key = idempotency::key(&headers, &caller, "POST", uri.path(), &bytes)?;
-    let reason = read(&bytes)?;
-    let by = flows::Request {
-        caller,
-        request_id: Some(request_id.0),
-        key,
-    };
+    let reason = read(&body)?;
     let done = door.flows.disconnect(id, reason.as_deref(), &by).await;
     answer(&door.flows, &by, done).await
 }

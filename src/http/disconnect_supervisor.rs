@@ -1,37 +1,26 @@
 //! `POST /v1/supervisors/{connectUserId}/disconnect`: the supervisor is to leave whatever they listen to. `me` is the one the
 //! credential names.
 
-use axum::extract::{Extension, OriginalUri, Request, State};
+use axum::extract::State;
 use axum::response::Response;
 
+use super::Door;
+use super::asking::Act;
 use super::body::{self, Reader, text};
 use super::disconnect::{REASON, answer};
-use super::guard::RequestId;
 use super::path::Named;
 use super::problem::Problem;
-use super::{Door, idempotency};
 use crate::domain::authority::Caller;
 use crate::domain::ids::{InstanceName, UserId};
-use crate::flows::{self, FlowError};
+use crate::flows::FlowError;
 
 pub(super) async fn handle(
     State(door): State<Door>,
-    Extension(caller): Extension<Caller>,
-    Extension(request_id): Extension<RequestId>,
     Named(user): Named,
-    OriginalUri(uri): OriginalUri,
-    request: Request,
+    Act { by, body }: Act,
 ) -> Result<Response, Problem> {
-    let headers = request.headers().clone();
-    let bytes = body::read(request, door.settings.max_body_bytes).await?;
-    let key = idempotency::key(&headers, &caller, "POST", uri.path(), &bytes)?;
-    let (reason, instance) = read(&bytes)?;
-    let user = whom(&caller, user.as_deref())?;
-    let by = flows::Request {
-        caller,
-        request_id: Some(request_id.0),
-        key,
-    };
+    let (reason, instance) = read(&body)?;
+    let user = whom(&by.caller, user.as_deref())?;
     let done = door
         .flows
         .disconnect_supervisor(&user, instance, reason.as_deref(), &by)

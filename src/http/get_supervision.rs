@@ -1,30 +1,19 @@
 //! `GET /v1/supervisions/{supervisionId}`.
 
-use axum::extract::{Extension, FromRequestParts, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 
 use super::Door;
-use super::guard::RequestId;
+use super::asking::By;
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::views::SupervisionView;
-use crate::domain::authority::Caller;
 use crate::domain::ids::SupervisionId;
-use crate::flows::{FlowError, Request};
+use crate::flows::FlowError;
 
-pub(super) async fn handle(
-    State(door): State<Door>,
-    Extension(caller): Extension<Caller>,
-    Extension(request_id): Extension<RequestId>,
-    InPath(id): InPath,
-) -> Result<Response, Problem> {
-    let by = Request {
-        caller,
-        request_id: Some(request_id.0),
-        key: None,
-    };
+pub(super) async fn handle(State(door): State<Door>, By(by): By, InPath(id): InPath) -> Result<Response, Problem> {
     let stored = door.flows.get(id, &by).await?;
     Ok(json(StatusCode::OK, &SupervisionView::of(&stored)))
 }

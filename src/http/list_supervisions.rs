@@ -1,18 +1,16 @@
 //! `GET /v1/supervisions`: newest first, by state, contact and supervisor, a page at a time.
 
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
 use super::Door;
-use super::guard::RequestId;
+use super::asking::By;
 use super::problem::{FieldError, Problem, json};
 use super::views::SupervisionView;
-use crate::domain::authority::Caller;
 use crate::domain::ids::{ContactId, SupervisionId, UserId};
 use crate::domain::supervision::State as SupervisionState;
-use crate::flows::Request;
 use crate::flows::query::Filter;
 
 const PAGE: u32 = 50;
@@ -27,19 +25,13 @@ struct Page {
 
 pub(super) async fn handle(
     State(door): State<Door>,
-    Extension(caller): Extension<Caller>,
-    Extension(request_id): Extension<RequestId>,
+    By(by): By,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let mut filter = read(query.as_deref().unwrap_or_default())?;
     let page = filter.limit as usize;
     // One more than asked for tells whether there is a next page.
     filter.limit += 1;
-    let by = Request {
-        caller,
-        request_id: Some(request_id.0),
-        key: None,
-    };
     let mut found = door.flows.list(filter, &by).await?;
     let more = found.len() > page;
     found.truncate(page);

@@ -1,42 +1,35 @@
 //! `POST /v1/events/partners/{vendor}`: a partner carrier's word on a leg.
 
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Door;
+use super::asking::By;
 use super::body::{self, Reader, text};
 use super::connect_events::Receipt;
-use super::guard::RequestId;
 use super::path::Named;
 use super::problem::{Problem, json};
-use crate::domain::authority::{Caller, Scope};
+use crate::domain::authority::Scope;
 use crate::domain::evidence::Sighting;
 use crate::domain::ids::{ContactId, InstanceName, UserId};
-use crate::flows;
 use crate::flows::FlowError;
 use crate::flows::partner::{PartnerEvent, PartnerLeg};
 
 pub(super) async fn handle(
     State(door): State<Door>,
-    Extension(caller): Extension<Caller>,
-    Extension(request_id): Extension<RequestId>,
+    By(by): By,
     Named(vendor): Named,
     request: Request,
 ) -> Result<Response, Problem> {
-    if !caller.has(Scope::Events) {
+    if !by.caller.has(Scope::Events) {
         return Err(FlowError::Forbidden("this credential may not deliver events").into());
     }
     let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
     let bytes = body::read(request, door.settings.max_body_bytes).await?;
     let event = read(&body::parse(&bytes)?)?;
-    let by = flows::Request {
-        caller,
-        request_id: Some(request_id.0),
-        key: None,
-    };
     let observed = door.flows.observe_partner(&vendor, &event, &by).await?;
     Ok(json(StatusCode::OK, &Receipt::of(observed)))
 }

@@ -1,29 +1,27 @@
 //! `POST /v1/vendors/{vendor}/probes`: ask the vendor for its time now, or take what the caller measured.
 
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::{Value, json as value};
 
 use super::Door;
+use super::asking::By;
 use super::body::{self, Reader, text};
-use super::guard::RequestId;
 use super::path::Named;
 use super::problem::{FieldError, Problem, json};
 use super::vendors::VendorView;
-use crate::domain::authority::Caller;
 use crate::domain::ids::InstanceName;
+use crate::flows::FlowError;
 use crate::flows::vendors::{MOST_PROBES, Measured, Probe};
-use crate::flows::{self, FlowError};
 
 /// Measured samples in one request.
 const MOST_SAMPLES: usize = 100;
 
 pub(super) async fn handle(
     State(door): State<Door>,
-    Extension(caller): Extension<Caller>,
-    Extension(request_id): Extension<RequestId>,
+    By(by): By,
     Named(vendor): Named,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -35,11 +33,6 @@ pub(super) async fn handle(
         body::parse(&bytes)?
     };
     let (instance, probe) = read(&parsed)?;
-    let by = flows::Request {
-        caller,
-        request_id: Some(request_id.0),
-        key: None,
-    };
     let report = door.flows.probe_vendor(&vendor, instance, probe, &by).await?;
     Ok(json(StatusCode::OK, &VendorView::of(&report)))
 }

@@ -1,40 +1,24 @@
 //! `POST /v1/supervisions`: a supervisor asks to listen.
 
-use axum::extract::{Extension, OriginalUri, Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use super::asking::Act;
 use super::body::{self, Reader, salesforce_id, text};
-use super::guard::RequestId;
 use super::problem::Problem;
 use super::views::SupervisionView;
 use super::{Door, idempotency};
-use crate::domain::authority::Caller;
 use crate::domain::ids::{ContactId, InstanceName, UserId};
 use crate::domain::supervision::{Mode, State as SupervisionState};
-use crate::flows;
 use crate::flows::monitor::{StartRequest, Started};
 use crate::flows::who::Who;
 
 /// The longest user name Connect takes.
 const USERNAME: usize = 100;
 
-pub(super) async fn handle(
-    State(door): State<Door>,
-    Extension(caller): Extension<Caller>,
-    Extension(id): Extension<RequestId>,
-    OriginalUri(uri): OriginalUri,
-    request: Request,
-) -> Result<Response, Problem> {
-    let headers = request.headers().clone();
-    let bytes = body::read(request, door.settings.max_body_bytes).await?;
-    let key = idempotency::key(&headers, &caller, "POST", uri.path(), &bytes)?;
-    let ask = read(&bytes)?;
-    let by = flows::Request {
-        caller,
-        request_id: Some(id.0),
-        key,
-    };
+pub(super) async fn handle(State(door): State<Door>, Act { by, body }: Act) -> Result<Response, Problem> {
+    let ask = read(&body)?;
     let flows = &door.flows;
     let (stored, status) = match flows.start(ask, &by).await {
         Ok(Started::New(stored)) => {

@@ -1,19 +1,18 @@
 //! `GET /v1/vendors` and `GET /v1/vendors/{vendor}/calibration`: what is known of the vendors' clocks.
 
-use axum::extract::{Extension, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Door;
-use super::guard::RequestId;
+use super::asking::By;
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::views::Rfc3339;
-use crate::domain::authority::Caller;
+use crate::flows::FlowError;
 use crate::flows::vendors::{ClockReport, VendorReport};
-use crate::flows::{FlowError, Request};
 
 #[derive(Serialize)]
 struct VendorList {
@@ -122,31 +121,16 @@ fn clock(c: &ClockReport) -> ClockView {
     }
 }
 
-pub(super) async fn list(
-    State(door): State<Door>,
-    Extension(caller): Extension<Caller>,
-    Extension(request_id): Extension<RequestId>,
-) -> Result<Response, Problem> {
-    let by = Request {
-        caller,
-        request_id: Some(request_id.0),
-        key: None,
-    };
+pub(super) async fn list(State(door): State<Door>, By(by): By) -> Result<Response, Problem> {
     let items = door.flows.vendors(&by).await?.iter().map(VendorView::of).collect();
     Ok(json(StatusCode::OK, &VendorList { items }))
 }
 
 pub(super) async fn calibration(
     State(door): State<Door>,
-    Extension(caller): Extension<Caller>,
-    Extension(request_id): Extension<RequestId>,
+    By(by): By,
     Named(vendor): Named,
 ) -> Result<Response, Problem> {
-    let by = Request {
-        caller,
-        request_id: Some(request_id.0),
-        key: None,
-    };
     let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
     let report = door.flows.vendor(&vendor, &by).await?;
     Ok(json(StatusCode::OK, &VendorView::of(&report)))

@@ -155,7 +155,8 @@ pub trait Telephony: Send + Sync {
         priority: Priority,
     ) -> Result<Vec<UserContact>, VendorError>;
 
-    /// One small exchange with the instance's endpoint, outside every quota, for its `Date`.
+    /// One small exchange with the instance's endpoint for its `Date`. It calls no operation, so it takes no place in our
+    /// rate budget.
     ///
     /// # Errors
     /// When no answer came, or one without a `Date`.
