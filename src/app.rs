@@ -5,20 +5,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use jiff::SignedDuration;
 use secrecy::SecretString;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::clock::SystemClock;
 use crate::config::{Config, CuttingConfig, LegEndConfig, RetentionConfig, TimingConfig, VendorTimingConfig};
 use crate::connect::AmazonConnect;
 use crate::domain::authority::Caller;
+use crate::flows::query::Standing;
 use crate::flows::{self, Flows, Keep, LegEnd, Pace};
 use crate::http::{self, ApiKey, Credentials};
 use crate::journal::{OpenError, SqliteJournal};
 use crate::lifecycle::{Lifecycle, Stopped};
 use crate::ports::{Clock, Crm, DateSink};
 use crate::salesforce::Salesforce;
+use crate::telemetry::metrics::Metrics;
 use crate::timing::{Cutting, Limits, Thresholds, VendorSettings};
 
 /// Why the service cannot start.
@@ -75,11 +78,13 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         Some(org) => Some(Arc::new(Salesforce::new(org.clone())?)),
         None => None,
     };
+    let metrics = Arc::new(Metrics::default());
     let parts = flows::Parts {
         telephony: Arc::new(telephony),
         crm,
         journal: journal.clone(),
         clock,
+        meter: metrics.clone(),
         tasks: lifecycle.tasks(),
         stopping: lifecycle.stopping(),
     };
@@ -100,8 +105,12 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
     let door = http::Settings {
         max_body_bytes: config.http.max_body_bytes,
         max_in_flight: config.http.max_in_flight,
+        cors_allowed_origins: config.http.cors_allowed_origins.clone(),
     };
-    let router = http::router(flows, credentials(&config), Arc::new(lifecycle.clone()), door);
+    let readiness = Arc::new(lifecycle.clone());
+    let exposition = Arc::new(move |standing: &Standing| exposition(&metrics, standing));
+    let router = http::router(flows, credentials(&config), readiness, exposition, door);
+    let listener = listener.tap_io(give_up_on_the_silent);
     let stopping = lifecycle.stopping();
     lifecycle.run("front door", async move {
         let serving = axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned());
@@ -133,6 +142,23 @@ impl App {
     }
 }
 
+/// A peer that answers nothing for so long is gone: so a stream of directives knows soon that its browser is.
+const SILENT: Duration = Duration::from_secs(20);
+
+fn give_up_on_the_silent(stream: &mut TcpStream) {
+    // Not every system can: then it takes longer.
+    let socket = socket2::SockRef::from(&*stream);
+    let _ = socket.set_tcp_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(SILENT));
+}
+
+fn exposition(metrics: &Metrics, standing: &Standing) -> String {
+    let active: Vec<_> = standing.active.iter().map(|(s, n)| (s.as_str(), *n)).collect();
+    let rows: Vec<_> = standing.rows.iter().map(|(s, n)| (s.as_str(), *n)).collect();
+    metrics.exposition(&active, standing.overdue, &rows, standing.streams)
+}
+
 fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
@@ -147,6 +173,7 @@ fn flow_settings(config: &Config, pace: Pace) -> flows::Settings {
             vendor_id: i.instance_id.clone(),
             voice_leg_end: way(i.voice_leg_end),
             chat_leg_end: way(i.chat_leg_end),
+            jurisdiction: i.jurisdiction.clone(),
         };
         (name.clone(), instance)
     });
@@ -174,6 +201,8 @@ fn flow_settings(config: &Config, pace: Pace) -> flows::Settings {
         },
         names_for: config.supervision.usernames,
         timing: timing_settings(&config.timing),
+        policy: config.compliance.clone(),
+        streams: config.http.max_streams,
         pace,
     }
 }

@@ -5,6 +5,7 @@
 //! `docs/configuration.md` has every setting; a test compares it with [`reader::Reader`]'s list of what was asked for.
 
 mod auth;
+mod compliance;
 mod connect;
 mod reader;
 mod salesforce;
@@ -14,6 +15,7 @@ mod timing;
 use std::fmt;
 use std::path::Path;
 
+use crate::domain::rejoin::Policy;
 pub use auth::{ApiKeyConfig, AuthConfig};
 pub use connect::{ConnectConfig, InstanceConfig, LegEndConfig, QuotaConfig, Rate};
 pub use reader::Reader;
@@ -67,6 +69,8 @@ pub struct Config {
     pub clock: ClockConfig,
     /// The vendors' clocks.
     pub timing: TimingConfig,
+    /// What each jurisdiction asks of supervision.
+    pub compliance: Policy,
     /// How long things are kept.
     pub retention: RetentionConfig,
     /// Logs.
@@ -92,9 +96,11 @@ impl Config {
                 "configure at least one [[auth.api_keys]], or listen on 127.0.0.1",
             );
         }
+        let connect = ConnectConfig::read(&mut reader);
         let config = Self {
+            compliance: compliance::read(&mut reader, &connect),
             store: StoreConfig::read(&mut reader),
-            connect: ConnectConfig::read(&mut reader),
+            connect,
             salesforce: SalesforceConfig::read(&mut reader),
             supervision: SupervisionConfig::read(&mut reader),
             clock: ClockConfig::read(&mut reader),

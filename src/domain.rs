@@ -9,10 +9,12 @@
 //! | [`evidence`] | one observation of a leg's life |
 //! | [`departure`] | the conclusion drawn from evidence |
 //! | [`participant`] | the row a supervision becomes in Salesforce |
-//! | [`contact_event`] | the vendor's events, read tolerantly |
+//! | [`rejoin`] | coming back to a contact, and what a jurisdiction asks of supervision |
+//! | [`contact_event`], [`agent_event`] | the vendor's events, read tolerantly |
 //! | [`authority`] | who may do what |
 //! | [`audit`] | who did what, and what came of it |
 
+pub mod agent_event;
 pub mod audit;
 pub mod authority;
 pub mod contact_event;
@@ -22,4 +24,5 @@ pub mod evidence;
 pub mod ids;
 pub mod interlock;
 pub mod participant;
+pub mod rejoin;
 pub mod supervision;

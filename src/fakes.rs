@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use browser::{Browser, Manners};
+pub use browser::{Browser, Manners, Tab};
 pub use connect::{ConnectFake, ConnectSettings, EventSettings};
 pub use faults::{Fault, FaultScript};
 pub use salesforce::{SalesforceFake, SalesforceSettings};

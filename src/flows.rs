@@ -6,6 +6,10 @@
 //! | [`join`] | the MonitorContact call, its retries, its end |
 //! | [`disconnect`] | somebody asks that the supervisor leave |
 //! | [`leave`] | how the leg is made to end: directive, or StopContact behind the interlock |
+//! | [`change_mode`] | from listening to speaking and back |
+//! | [`last_on_call`] | the guard before one who has barged in leaves |
+//! | [`direct`] | what the supervisor's browser is told, as a stream or a poll |
+//! | [`controllers`] | whose browser is there to act |
 //! | [`acknowledge`] | the browser answers a directive |
 //! | [`observe`] | a vendor's event comes in |
 //! | [`conclude`] | evidence is weighed: joined, alive, gone |
@@ -14,12 +18,15 @@
 //! | [`partner`] | a partner carrier's word on a leg |
 //! | [`vendors`] | asking what is known of a clock, and probing it |
 //! | [`explain`] | a MONITOR leg that nobody asked us for |
+//! | [`after_check`] | the customer's call and the agent, right after a departure |
+//! | [`timeline`] | the life of one supervision, told in order |
 //! | [`reconcile`] | looking at the vendor when no event comes, and after a departure |
 //! | [`roll_call`] | idle supervisions, a hundred in one call |
 //! | [`deliver`] | rows on their way to the CRM |
 //! | [`resume`] | after a restart |
 //! | [`keys`] | idempotency keys |
 //! | [`retry`] | full-jitter backoff, the one layer of retries |
+//! | [`comply`] | what a jurisdiction asks of a supervision |
 //! | [`switch`] | from one contact to the next |
 //! | [`who`] | a supervisor by id or by name |
 //! | [`query`] | reading |
@@ -29,14 +36,20 @@
 //! read again. So any number of flows may work on one supervision, and none holds a lock across a vendor's call.
 
 pub mod acknowledge;
+mod after_check;
 pub mod calibrate;
+pub mod change_mode;
+mod comply;
 pub mod conclude;
+pub mod controllers;
 pub mod deliver;
+pub mod direct;
 pub mod disconnect;
 pub mod explain;
 mod in_hand;
 pub mod join;
 pub mod keys;
+mod last_on_call;
 pub mod leave;
 pub mod monitor;
 pub mod observe;
@@ -48,6 +61,7 @@ pub mod resume;
 pub mod retry;
 mod roll_call;
 pub mod switch;
+pub mod timeline;
 pub mod vendors;
 pub mod who;
 
@@ -64,10 +78,11 @@ use tokio_util::task::TaskTracker;
 use crate::domain::audit::AuditEntry;
 use crate::domain::authority::Caller;
 use crate::domain::ids::{InstanceName, SupervisionId};
-use crate::domain::supervision::{Channel, LeaveTimes, Supervision};
+use crate::domain::rejoin::Policy;
+use crate::domain::supervision::{Channel, LeaveTimes, State, Supervision, Supervisor};
 pub use crate::ports::JournalError;
 use crate::ports::journal::{KeyUse, Write};
-use crate::ports::{Change, Clock, Committed, Crm, Journal, Telephony};
+use crate::ports::{Change, Clock, Committed, Crm, Happened, Journal, Meter, Telephony};
 
 /// How often a change is made anew because somebody else was faster, before we give up.
 const STALE_TRIES: u32 = 16;
@@ -90,6 +105,8 @@ pub struct Instance {
     pub voice_leg_end: LegEnd,
     /// How chat and task legs end.
     pub chat_leg_end: LegEnd,
+    /// Whose rules hold when a request names no jurisdiction.
+    pub jurisdiction: Option<String>,
 }
 
 impl Instance {
@@ -132,6 +149,10 @@ pub struct Settings {
     pub names_for: Duration,
     /// The vendors' clocks.
     pub timing: calibrate::Settings,
+    /// What each jurisdiction asks of supervision.
+    pub policy: Policy,
+    /// Streams of directives open at a time.
+    pub streams: usize,
     /// Waits of our own that no operator needs to set.
     pub pace: Pace,
 }
@@ -187,6 +208,8 @@ pub struct Parts {
     pub journal: Arc<dyn Journal>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where what happens is counted.
+    pub meter: Arc<dyn Meter>,
     /// Where background work is tracked, so that a stop can wait for it.
     pub tasks: TaskTracker,
     /// Cancelled when no new work is to begin; what is unfinished is on disk and resumes at the next start.
@@ -201,6 +224,7 @@ pub struct Flows {
     signals: Arc<Signals>,
     clocks: Arc<calibrate::Clocks>,
     names: who::Names,
+    controllers: controllers::Controllers,
 }
 
 /// What the flows of one process share beside the journal.
@@ -251,6 +275,35 @@ pub enum FlowError {
     /// The supervisor listens elsewhere already.
     #[error("the supervisor is on another contact already")]
     Busy(SupervisionId),
+    /// The supervision is not in a state in which this can be done.
+    #[error("the supervision is {}, not MONITORING", .0.as_str())]
+    NotListening(State),
+    /// This mode was not granted when the supervision began.
+    #[error("this supervision was not granted that mode")]
+    ModeNotAllowed,
+    /// Nothing on this channel has such a mode.
+    #[error("{0}")]
+    ModeUnsupported(&'static str),
+    /// The agent has gone, or is not known to be there, and the supervisor has barged in.
+    #[error("leaving now could end the customer's call: {1}")]
+    WouldEndCustomerCall(SupervisionId, &'static str),
+    /// No such jurisdiction is configured.
+    #[error("no jurisdiction of that name is configured")]
+    UnknownJurisdiction,
+    /// The jurisdiction lets nobody rejoin.
+    #[error("the jurisdiction lets no supervisor rejoin")]
+    RejoinRefused(crate::domain::rejoin::Compliance),
+    /// Connect takes no further supervisor on the contact.
+    #[error("Amazon Connect takes no further supervisor on this contact")]
+    ContactFull {
+        /// The supervision, at FAILED.
+        supervision: SupervisionId,
+        /// Who is on it.
+        on_call: Vec<OnCall>,
+    },
+    /// Too many streams are open.
+    #[error("too many streams of directives are open")]
+    TooManyStreams,
     /// The supervision never gave out that directive.
     #[error("this supervision never gave out that directive")]
     UnknownDirective,
@@ -281,12 +334,24 @@ pub enum FlowError {
     Stopping,
 }
 
+/// Somebody who is on a contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnCall {
+    /// By which supervision.
+    pub supervision: SupervisionId,
+    /// Who.
+    pub supervisor: Supervisor,
+    /// Where that stands.
+    pub state: State,
+}
+
 impl Flows {
     /// Puts the use cases on their parts.
     pub fn new(parts: Parts, settings: Settings) -> Self {
         Self {
             clocks: Arc::new(calibrate::Clocks::new(&settings.timing.vendors)),
             names: who::names(settings.names_for),
+            controllers: controllers::Controllers::new(settings.streams),
             parts: Arc::new(parts),
             settings: Arc::new(settings),
             signals: Arc::default(),
@@ -314,6 +379,15 @@ impl Flows {
             deadline: self.settings.leave_deadline,
             directive_ttl: self.settings.directive_ttl,
         }
+    }
+
+    fn count(&self, what: &Happened) {
+        self.parts.meter.count(what);
+    }
+
+    /// Streams of directives open now.
+    pub fn open_streams(&self) -> usize {
+        self.controllers.open()
     }
 
     fn is_stopping(&self) -> bool {
@@ -367,7 +441,7 @@ impl Flows {
         AuditEntry {
             at: self.now(),
             actor: by.caller.name.clone(),
-            action,
+            action: action.into(),
             supervision: Some(id),
             outcome: outcome.into(),
             request_id: by.request_id.clone(),
@@ -378,7 +452,7 @@ impl Flows {
         AuditEntry {
             at: self.now(),
             actor: crate::domain::audit::SELF.to_owned(),
-            action,
+            action: action.into(),
             supervision: Some(id),
             outcome: outcome.into(),
             request_id: None,

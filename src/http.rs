@@ -6,62 +6,103 @@
 mod asking;
 mod auth;
 mod body;
+mod directive_view;
 mod guard;
 mod idempotency;
 mod path;
 pub mod problem;
+mod query;
 mod views;
 
 mod acknowledge;
+mod change_mode;
 mod connect_events;
+mod directives;
 mod disconnect;
 mod disconnect_supervisor;
 mod documents;
 mod get_supervision;
 mod health;
 mod list_supervisions;
+mod metrics;
 mod partner_events;
 mod probe_vendor;
 mod start_supervision;
+mod tickets;
+mod timeline;
 mod vendors;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use tokio::sync::Semaphore;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use auth::{ApiKey, Credentials};
 pub use health::{Check, Readiness};
+pub use metrics::Exposition;
 
 use crate::flows::Flows;
 
 /// Every route there is: method and path, as in `openapi.yaml`.
-pub const ROUTES: [(&str, &str); 14] = [
+pub const ROUTES: [(&str, &str); 19] = [
     ("POST", "/v1/supervisions"),
     ("GET", "/v1/supervisions"),
     ("GET", "/v1/supervisions/{supervisionId}"),
     ("POST", "/v1/supervisions/{supervisionId}/disconnect"),
+    ("POST", "/v1/supervisions/{supervisionId}/mode"),
     ("POST", "/v1/supervisions/{supervisionId}/acknowledgements"),
+    ("GET", "/v1/supervisions/{supervisionId}/timeline"),
     ("POST", "/v1/supervisors/{connectUserId}/disconnect"),
+    ("GET", "/v1/supervisors/{connectUserId}/directives"),
+    ("POST", "/v1/supervisors/{connectUserId}/tickets"),
     ("POST", "/v1/events/connect"),
     ("POST", "/v1/events/partners/{vendor}"),
     ("GET", "/v1/vendors"),
     ("GET", "/v1/vendors/{vendor}/calibration"),
     ("POST", "/v1/vendors/{vendor}/probes"),
+    ("GET", "/metrics"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/openapi.yaml"),
 ];
 
+/// The one path that a ticket opens.
+const DIRECTIVES: &str = "/v1/supervisors/{connectUserId}/directives";
+
+/// What browsers are told of calls from other origins: nothing, unless an origin is on the list.
+fn cross_origin(origins: &[HeaderValue]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    let sent = [
+        "authorization",
+        "content-type",
+        "idempotency-key",
+        "last-event-id",
+        "x-request-id",
+    ];
+    let read = ["x-request-id", "retry-after", "idempotent-replayed"];
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.to_vec()))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(sent.map(HeaderName::from_static))
+        .expose_headers(read.map(HeaderName::from_static))
+        .max_age(std::time::Duration::from_secs(600))
+}
+
 /// The front door's settings.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// The largest body taken, bytes.
     pub max_body_bytes: usize,
     /// Requests at a time; more are told 503 at once.
     pub max_in_flight: usize,
+    /// Pages of these origins may call from a browser (CORS); none by default.
+    pub cors_allowed_origins: Vec<HeaderValue>,
 }
 
 /// What the handlers share.
@@ -72,10 +113,19 @@ pub(crate) struct Door {
     readiness: Arc<dyn Readiness>,
     settings: Settings,
     room: Arc<Semaphore>,
+    tickets: tickets::Tickets,
+    exposition: Arc<Exposition>,
 }
 
 /// The whole front door.
-pub fn router(flows: Flows, credentials: Credentials, readiness: Arc<dyn Readiness>, settings: Settings) -> Router {
+pub fn router(
+    flows: Flows,
+    credentials: Credentials,
+    readiness: Arc<dyn Readiness>,
+    exposition: Arc<Exposition>,
+    settings: Settings,
+) -> Router {
+    let cross_origin = cross_origin(&settings.cors_allowed_origins);
     let room = Arc::new(Semaphore::new(settings.max_in_flight));
     let door = Door {
         flows,
@@ -83,6 +133,8 @@ pub fn router(flows: Flows, credentials: Credentials, readiness: Arc<dyn Readine
         readiness,
         settings,
         room,
+        tickets: tickets::Tickets::new(),
+        exposition,
     };
     let guarded = Router::new()
         .route(
@@ -95,6 +147,11 @@ pub fn router(flows: Flows, credentials: Credentials, readiness: Arc<dyn Readine
             "/v1/supervisions/{supervisionId}/acknowledgements",
             post(acknowledge::handle),
         )
+        .route("/v1/supervisions/{supervisionId}/mode", post(change_mode::handle))
+        .route("/v1/supervisions/{supervisionId}/timeline", get(timeline::handle))
+        .route(DIRECTIVES, get(directives::handle))
+        .route("/v1/supervisors/{connectUserId}/tickets", post(tickets::handle))
+        .route("/metrics", get(metrics::handle))
         .route(
             "/v1/supervisors/{connectUserId}/disconnect",
             post(disconnect_supervisor::handle),
@@ -114,6 +171,7 @@ pub fn router(flows: Flows, credentials: Credentials, readiness: Arc<dyn Readine
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn_with_state(door.clone(), guard::room))
+        .layer(cross_origin)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn(guard::envelope))
         .with_state(door)

@@ -13,6 +13,7 @@
 
 mod apply;
 mod clocks;
+mod directives;
 mod migrations;
 mod read;
 mod rows;
@@ -26,17 +27,22 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection};
+use tokio::sync::broadcast;
 
+use crate::domain::audit::AuditEntry;
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::State;
 use crate::ports::journal::{
-    ClockEpoch, Filter, KeyRecord, NextDue, Recording, Retention, Sample, Stored, StreamKey, UnexplainedLeg,
+    ClockEpoch, Counts, DirectiveNews, Filter, KeyRecord, NextDue, Ordered, Recording, Retention, Sample, Stored,
+    StreamKey, UnexplainedLeg,
 };
 use crate::ports::{Change, Committed, Journal, JournalError};
 
 /// Readers at a time. Reads are short; more would only wait for the same two cores.
 const READERS: u32 = 4;
+/// Changes of directives that a listener may be behind before it must look by itself.
+const NEWS: usize = 1024;
 
 /// Why a journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +67,7 @@ pub struct SqliteJournal {
     readers: SqlitePool,
     writer: writer::Writer,
     incarnation: String,
+    news: broadcast::Sender<DirectiveNews>,
     // Held for its lock; released by the kernel with the process.
     _lock: File,
 }
@@ -97,9 +104,11 @@ impl SqliteJournal {
             .await
             .map_err(store)?;
         let incarnation = uuid::Uuid::new_v4().to_string();
-        let writer = writer::Writer::start(connection, incarnation.clone());
+        let (news, _) = broadcast::channel(NEWS);
+        let writer = writer::Writer::start(connection, incarnation.clone(), news.clone());
         Ok(Self {
             readers,
+            news,
             writer,
             incarnation,
             _lock: lock,
@@ -251,6 +260,42 @@ impl Journal for SqliteJournal {
 
     async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(StreamKey, Sample)>, JournalError> {
         clocks::samples(&self.readers, since, limit).await
+    }
+
+    async fn directives_of(
+        &self,
+        instance: &InstanceName,
+        user: &UserId,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Ordered>, JournalError> {
+        directives::of(&self.readers, instance, user, after, limit).await
+    }
+
+    async fn last_directive_change(&self) -> Result<i64, JournalError> {
+        directives::last_change(&self.readers).await
+    }
+
+    fn directive_news(&self) -> broadcast::Receiver<DirectiveNews> {
+        self.news.subscribe()
+    }
+
+    async fn over_on(
+        &self,
+        instance: &InstanceName,
+        contact: &ContactId,
+        user: &UserId,
+        limit: u32,
+    ) -> Result<Vec<SupervisionId>, JournalError> {
+        read::over_on(&self.readers, instance, contact, user, limit).await
+    }
+
+    async fn counts(&self) -> Result<Counts, JournalError> {
+        read::counts(&self.readers).await
+    }
+
+    async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, JournalError> {
+        read::audit_of(&self.readers, id, limit).await
     }
 
     async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, JournalError> {

@@ -1,5 +1,7 @@
-//! Logs: to stderr, as text for people or JSON for machines. An id stands in the message and as a field; nothing logs a
+//! Logs and metrics ([`metrics`]). Logs go to stderr, as text for people or JSON for machines. An id stands in the message and as a field; nothing logs a
 //! body, a token or a key.
+
+pub mod metrics;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;

@@ -43,6 +43,8 @@ pub struct InstanceConfig {
     pub quota: String,
     /// How long one call may take.
     pub call_timeout: Duration,
+    /// Whose rules hold for supervision in it, if a request names no jurisdiction.
+    pub jurisdiction: Option<String>,
 }
 
 /// How a leg is made to end.
@@ -178,6 +180,7 @@ fn read_instance(r: &mut Reader, at: &str, quotas: &BTreeMap<String, QuotaConfig
     let voice_leg_end = r.word(&format!("{at}.voice_leg_end"), &ways, LegEndConfig::Ccp);
     let chat_leg_end = r.word(&format!("{at}.chat_leg_end"), &ways, LegEndConfig::StopContactThenCcp);
     let call_timeout = r.millis(&format!("{at}.call_timeout_ms"), 3000, 100, 30_000);
+    let jurisdiction = r.text(&format!("{at}.jurisdiction"));
     Some(InstanceConfig {
         instance_id: instance_id?,
         region: region?,
@@ -186,6 +189,7 @@ fn read_instance(r: &mut Reader, at: &str, quotas: &BTreeMap<String, QuotaConfig
         chat_leg_end,
         quota: quota.unwrap_or_else(|| "default".into()),
         call_timeout,
+        jurisdiction,
     })
 }
 

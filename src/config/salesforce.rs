@@ -59,6 +59,7 @@ fields! {
     supervisor = "Supervisor__c", "Lookup to User.";
     connect_user_id = "Connect_User_Id__c", "The supervisor in Connect.";
     mode = "Mode__c", "SILENT or BARGE.";
+    rejoin = "Rejoin__c", "Whether this supervisor had listened to this contact before.";
     joined_at = "Joined_At__c", "When the supervisor was connected.";
     disconnected_at = "Disconnected_At__c", "When the leg dropped, whole seconds.";
     disconnected_epoch_ms = "Disconnected_Epoch_Ms__c", "When the leg dropped, epoch ms.";

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::Reader;
 
 /// `[http]`
@@ -18,6 +20,10 @@ pub struct HttpConfig {
     pub max_in_flight: usize,
     /// How long a soft stop waits for what is under way.
     pub drain: Duration,
+    /// Streams of directives open at a time.
+    pub max_streams: usize,
+    /// Pages of these origins may call from a browser.
+    pub cors_allowed_origins: Vec<HeaderValue>,
 }
 
 impl HttpConfig {
@@ -33,8 +39,30 @@ impl HttpConfig {
             max_body_bytes: r.number("http.max_body_bytes", 65_536, 1024, 1_048_576),
             max_in_flight: r.number("http.max_in_flight", 1024, 1, 100_000),
             drain: r.seconds("http.drain_s", 30, 0, 300),
+            max_streams: r.number("http.max_streams", 1000, 1, 100_000),
+            cors_allowed_origins: read_origins(r),
         }
     }
+}
+
+/// Origins as browsers write them: scheme and host, no path; https unless this very machine.
+fn read_origins(r: &mut Reader) -> Vec<HeaderValue> {
+    let mut origins = Vec::new();
+    for given in r.list("http.cors_allowed_origins") {
+        let url = super::connect::safe_url(&given)
+            .ok()
+            .and_then(|u| url::Url::parse(&u).ok());
+        let plain = url.filter(|u| u.origin().ascii_serialization() == given);
+        match plain.and_then(|_| HeaderValue::from_str(&given).ok()) {
+            Some(origin) => origins.push(origin),
+            None => r.problem(
+                "http.cors_allowed_origins",
+                "holds something that is no origin",
+                "write origins such as https://acme.lightning.force.com, without a path and without *",
+            ),
+        }
+    }
+    origins
 }
 
 /// `[store]`

@@ -185,8 +185,12 @@ fn what_is_not_there_yet_is_said_to_be_so() {
 fn the_documentation_lists_every_setting_and_no_other() {
     let mut reader =
         Reader::open(None, [("SIDEDOOR__AUTH__API_KEYS__0__NAME".to_owned(), "x".to_owned())]).expect("read");
-    for key in ["instances.main.region", "quotas.default.monitorcontact.burst"] {
-        let name = format!("SIDEDOOR__CONNECT__{}", key.to_uppercase().replace('.', "__"));
+    for key in [
+        "connect.instances.main.region",
+        "connect.quotas.default.monitorcontact.burst",
+        "compliance.jurisdictions.x.rejoin",
+    ] {
+        let name = format!("SIDEDOOR__{}", key.to_uppercase().replace('.', "__"));
         let mut more = Reader::open(
             None,
             [
@@ -196,7 +200,8 @@ fn the_documentation_lists_every_setting_and_no_other() {
         )
         .expect("read");
         AuthConfig::read(&mut more);
-        ConnectConfig::read(&mut more);
+        let connect = ConnectConfig::read(&mut more);
+        compliance::read(&mut more, &connect);
         let asked: Vec<String> = more.asked().map(ToOwned::to_owned).collect();
         asked.iter().for_each(|setting| reader.pass_over(setting));
     }
@@ -211,6 +216,7 @@ fn the_documentation_lists_every_setting_and_no_other() {
     let general = |setting: &str| {
         setting
             .replace("auth.api_keys.0.", "auth.api_keys[].")
+            .replace("jurisdictions.x.", "jurisdictions.<name>.")
             .replace("instances.main", "instances.<name>")
             .replace("quotas.default.monitorcontact", "quotas.<name>.<Operation>")
             .replace("quotas.default", "quotas.<name>")

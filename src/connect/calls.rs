@@ -83,7 +83,7 @@ impl Telephony for AmazonConnect {
             .user_id(call.user.as_str())
             .client_token(call.client_token.as_str())
             .allowed_monitor_capabilities(MonitorCapability::SilentMonitor);
-        if call.mode == Mode::Barge {
+        if call.allowed == Mode::Barge {
             request = request.allowed_monitor_capabilities(MonitorCapability::Barge);
         }
         let answer = request.send().await.map_err(|e| vendor_error(MONITOR_CONTACT, &e))?;

@@ -5,7 +5,7 @@ use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 
 use crate::domain::interlock::ContactSeen;
-use crate::domain::supervision::Channel;
+use crate::domain::supervision::{Channel, Mode};
 
 /// What the rules need of it; customer data stays behind.
 pub(super) fn seen(contact: &Contact) -> ContactSeen {
@@ -35,10 +35,24 @@ pub(super) fn seen(contact: &Contact) -> ContactSeen {
         initiated_at: contact.initiation_timestamp().and_then(moment),
         connected_at: agent.and_then(connected_at),
         disconnected_at: contact.disconnect_timestamp().and_then(moment),
+        modes: agent.map(modes).unwrap_or_default(),
         disconnect_reason: contact.disconnect_reason().map(|r| r.chars().take(64).collect()),
         has_successor: !contact.next_contacts().is_empty(),
         id,
     }
+}
+
+/// The modes among the `StateTransitions`: what is neither SILENT_MONITOR nor BARGE says nothing of it.
+fn modes(agent: &AgentInfo) -> Vec<(Mode, Option<Timestamp>)> {
+    let mode = |state: &str| match state.to_ascii_uppercase().as_str() {
+        "SILENT_MONITOR" => Some(Mode::Silent),
+        "BARGE" => Some(Mode::Barge),
+        _ => None,
+    };
+    let known = agent.state_transitions().iter();
+    known
+        .filter_map(|t| Some((mode(t.state()?.as_str())?, t.state_start_timestamp().and_then(moment))))
+        .collect()
 }
 
 /// When the supervisor was connected. `StateTransitions` are documented "for a supervisor", with states named

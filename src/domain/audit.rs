@@ -1,5 +1,7 @@
 //! Who did what, when, and what came of it. Written in the same transaction as the change it tells of.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,7 @@ pub struct AuditEntry {
     /// Who: a caller's name, or `sidedoor` for what the service concluded by itself.
     pub actor: String,
     /// What was done, a stable word such as `supervision.requested`.
-    pub action: &'static str,
+    pub action: Cow<'static, str>,
     /// To which supervision, where there is one.
     pub supervision: Option<SupervisionId>,
     /// What came of it, in a few words; never customer data, never a secret.

@@ -26,6 +26,8 @@ pub struct ContactEvent {
     pub channel: Option<Channel>,
     /// `initiationTimestamp`, on the vendor's clock.
     pub initiated_at: Option<Timestamp>,
+    /// The user of `agentInfo.agentArn`: the agent, or for a leg the supervisor.
+    pub user: Option<String>,
     /// `agentInfo.connectedToAgentTimestamp`, on the vendor's clock.
     pub connected_at: Option<Timestamp>,
     /// `disconnectTimestamp`, on the vendor's clock.
@@ -88,11 +90,7 @@ pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
         .filter(|id| !id.is_empty() && id.len() <= MAX_ID)
         .ok_or_else(|| bad("/detail/contactId", "must be a contact id"))?;
     let instance_id = text(detail, "instanceArn")
-        .and_then(|arn| {
-            arn.split_once("instance/")
-                .map(|(_, rest)| rest.split('/').next().unwrap_or(rest).to_owned())
-        })
-        .filter(|id| !id.is_empty())
+        .and_then(|arn| instance_of_arn(&arn))
         .ok_or_else(|| bad("/detail/instanceArn", "must be the ARN of a Connect instance"))?;
     let event_type = text(detail, "eventType").ok_or_else(|| bad("/detail/eventType", "must be a text"))?;
     let agent = field(detail, "agentInfo");
@@ -105,6 +103,9 @@ pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
             .unwrap_or_default()
             .to_ascii_uppercase(),
         channel: text(detail, "channel").and_then(|c| Channel::parse(&c)),
+        user: agent
+            .and_then(|a| text(a, "agentArn"))
+            .and_then(|arn| arn.split_once("/agent/").map(|(_, id)| id.to_owned())),
         connected_at: agent.and_then(|a| moment(a, "connectedToAgentTimestamp")),
         initiated_at: moment(detail, "initiationTimestamp"),
         disconnected_at: moment(detail, "disconnectTimestamp"),
@@ -112,7 +113,16 @@ pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
     })))
 }
 
-fn field<'v>(of: &'v Value, name: &str) -> Option<&'v Value> {
+/// The instance's id in an ARN of anything of it.
+pub(super) fn instance_of_arn(arn: &str) -> Option<String> {
+    let (_, rest) = arn.split_once("instance/")?;
+    rest.split('/')
+        .next()
+        .filter(|id| !id.is_empty())
+        .map(ToOwned::to_owned)
+}
+
+pub(super) fn field<'v>(of: &'v Value, name: &str) -> Option<&'v Value> {
     let object = of.as_object()?;
     object.get(name).or_else(|| {
         object
@@ -122,12 +132,12 @@ fn field<'v>(of: &'v Value, name: &str) -> Option<&'v Value> {
     })
 }
 
-fn text(of: &Value, name: &str) -> Option<String> {
+pub(super) fn text(of: &Value, name: &str) -> Option<String> {
     field(of, name)?.as_str().map(ToOwned::to_owned)
 }
 
 /// A stamp as ISO text, or as the epoch seconds some AWS payloads carry.
-fn moment(of: &Value, name: &str) -> Option<Timestamp> {
+pub(super) fn moment(of: &Value, name: &str) -> Option<Timestamp> {
     match field(of, name)? {
         Value::String(iso) => iso.parse().ok(),
         #[allow(

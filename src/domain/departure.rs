@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::directive::AckOutcome;
 use super::evidence::{Evidence, Sighting, Source};
 use super::supervision::{Asker, Supervision};
 
@@ -87,6 +86,9 @@ pub struct Departure {
     pub reason: Reason,
     /// Whether the customer's call went on.
     pub continuity: Continuity,
+    /// How the agent was on the contact right after, where the after-check asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_after: Option<AgentAfter>,
     /// How the instant was arrived at: `UNCALIBRATED`, `BOUNDED`, `CALIBRATED` or `EXACT`.
     pub grade: String,
     /// The clock offset applied, ms.
@@ -98,6 +100,27 @@ pub struct Departure {
     /// What it was concluded from.
     #[serde(default)]
     pub basis: Basis,
+}
+
+/// The agent's state on the customer's contact, as GetCurrentUserData named it right after a supervisor had left. Supervision
+/// is known to have left agents on hold or stuck (amazon-connect-streams issues 724, 799, 865, 911).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentAfter {
+    /// `CONNECTED`, `CONNECTED_ONHOLD`, `ERROR`, …; `GONE` when the agent had no such contact any more.
+    pub state: String,
+    /// Whether somebody should look: anything but CONNECTED while the customer is still on the call.
+    pub looks_wrong: bool,
+}
+
+impl AgentAfter {
+    /// The vendor's word, or none if the agent did not have the contact.
+    pub fn of(state: Option<&str>) -> Self {
+        let state = state.unwrap_or("GONE").to_owned();
+        Self {
+            looks_wrong: state != "CONNECTED",
+            state,
+        }
+    }
 }
 
 /// What an instant was concluded from: enough to tell a person why, and to conclude it anew.
@@ -171,10 +194,12 @@ pub struct DropFacts {
 pub fn drop_facts(supervision: &Supervision, evidence: &[Evidence]) -> Option<DropFacts> {
     let drops = || evidence.iter().filter(|e| e.sighting == Sighting::Dropped);
     let first = drops().min_by_key(|e| e.learnt_at)?;
-    let by_browser = supervision.directive.as_ref().and_then(|d| {
-        let done = d.answer.as_ref().is_some_and(|a| a.outcome == AckOutcome::Done);
-        done.then_some((d.issued_at, AliveBy::Browser))
-    });
+    let by_browser = supervision
+        .directives
+        .iter()
+        .filter(|d| d.ended_the_leg())
+        .map(|d| (d.issued_at, AliveBy::Browser))
+        .max_by_key(|(at, _)| *at);
     let by_join = supervision
         .join
         .as_ref()
@@ -207,12 +232,7 @@ pub fn drop_facts(supervision: &Supervision, evidence: &[Evidence]) -> Option<Dr
 
 /// Why the leg ended, as far as the leg's own evidence says. The after-check may yet find that the contact ended first.
 pub fn reason(supervision: &Supervision, vendor_reason: Option<&str>) -> Reason {
-    let browser_done = supervision
-        .directive
-        .as_ref()
-        .and_then(|d| d.answer.as_ref())
-        .is_some_and(|a| a.outcome == AckOutcome::Done);
-    if supervision.contact_ended && !browser_done {
+    if supervision.contact_ended && !supervision.browser_ended_the_leg() {
         return Reason::ContactEnded;
     }
     match &supervision.leave {

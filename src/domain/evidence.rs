@@ -5,6 +5,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::supervision::Mode;
+
 /// Where an observation comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -15,6 +17,8 @@ pub enum Source {
     DescribeContact,
     /// A partner carrier's own word on the leg.
     PartnerEvent,
+    /// The Kinesis agent event stream: the supervisor's own snapshot, with real milliseconds in AWS's sample.
+    AgentEvent,
 }
 
 impl Source {
@@ -24,6 +28,7 @@ impl Source {
             Self::ContactEvent => "CONTACT_EVENT",
             Self::DescribeContact => "DESCRIBE_CONTACT",
             Self::PartnerEvent => "PARTNER_EVENT",
+            Self::AgentEvent => "AGENT_EVENT",
         }
     }
 }
@@ -36,6 +41,10 @@ pub enum Sighting {
     Exists,
     /// The supervisor was connected.
     Joined,
+    /// The supervisor began to listen silently.
+    Silent,
+    /// The supervisor barged in.
+    Barged,
     /// The leg is gone: a proof of the drop.
     Dropped,
 }
@@ -58,6 +67,34 @@ pub struct Evidence {
     /// The partner carrier whose clock the stamp was read from; `None` for Amazon Connect's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carrier: Option<String>,
+}
+
+impl Sighting {
+    /// The sighting of a supervisor in this mode.
+    pub fn of_mode(mode: Mode) -> Self {
+        match mode {
+            Mode::Silent => Self::Silent,
+            Mode::Barge => Self::Barged,
+        }
+    }
+
+    /// The mode it shows, if it shows one.
+    pub fn mode(self) -> Option<Mode> {
+        match self {
+            Self::Silent => Some(Mode::Silent),
+            Self::Barged => Some(Mode::Barge),
+            Self::Exists | Self::Joined | Self::Dropped => None,
+        }
+    }
+}
+
+/// The mode the evidence shows the supervisor in last: by the vendors' stamps, all of one vendor, and among equal ones the
+/// one learnt last.
+pub fn last_mode(evidence: &[Evidence]) -> Option<Mode> {
+    let shown = evidence.iter().filter(|e| e.sighting.mode().is_some());
+    shown
+        .max_by_key(|e| (e.vendor_stamp, e.learnt_at))
+        .and_then(|e| e.sighting.mode())
 }
 
 impl Evidence {

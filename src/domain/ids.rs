@@ -119,6 +119,14 @@ uuid_name! {
     /// One supervisor's presence on one contact.
     SupervisionId
 }
+impl SupervisionId {
+    /// An id no later than any made at or after `at`, and later than any made before that millisecond.
+    pub fn least_at(at: jiff::Timestamp) -> Self {
+        let ms = u64::try_from(at.as_millisecond()).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(ms, &[0; 10]).into_uuid())
+    }
+}
+
 uuid_name! {
     /// One order to a supervisor's browser.
     DirectiveId

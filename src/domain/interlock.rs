@@ -16,7 +16,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{ContactId, UserId};
-use super::supervision::Channel;
+use super::supervision::{Channel, Mode};
 
 /// The supervisor's own MONITOR contact.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -93,6 +93,8 @@ pub struct ContactSeen {
     pub disconnected_at: Option<jiff::Timestamp>,
     /// `Contact.DisconnectReason`.
     pub disconnect_reason: Option<String>,
+    /// What `AgentInfo.StateTransitions` say of the supervisor's mode, each with its start on the vendor's clock.
+    pub modes: Vec<(Mode, Option<jiff::Timestamp>)>,
     /// Whether `Contact.NextContacts` names a successor, as after a transfer.
     pub has_successor: bool,
 }
@@ -181,6 +183,7 @@ mod tests {
             connected_at: None,
             disconnected_at: None,
             disconnect_reason: None,
+            modes: Vec::new(),
             has_successor: false,
         }
     }

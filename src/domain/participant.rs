@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::supervision::Supervision;
+use super::supervision::{Mode, Supervision};
 
 /// One VoiceCallParticipant row, by meaning; the Salesforce adapter gives each its configured field name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,8 +22,10 @@ pub struct ParticipantRow {
     pub supervisor_user_id: Option<String>,
     /// The supervisor in Connect.
     pub connect_user_id: Option<String>,
-    /// `SILENT` or `BARGE`.
+    /// `SILENT`, or `BARGE` once they have barged in.
     pub mode: &'static str,
+    /// Whether this supervisor had listened to this contact before.
+    pub rejoin: bool,
     /// When the supervisor was connected.
     pub joined_at: Option<Timestamp>,
     /// The departure, once concluded.
@@ -70,7 +72,14 @@ impl ParticipantRow {
             voice_call_id: supervision.voice_call_id.clone(),
             supervisor_user_id: supervision.supervisor.salesforce_user_id.clone(),
             connect_user_id: supervision.supervisor.connect_user_id.as_ref().map(ToString::to_string),
-            mode: supervision.mode.as_str(),
+            // What they did at most: whoever spoke and then listened again has spoken.
+            mode: (if supervision.has_barged {
+                Mode::Barge
+            } else {
+                Mode::Silent
+            })
+            .as_str(),
+            rejoin: supervision.compliance.rejoin,
             joined_at: supervision.joined.map(|j| j.at),
             departure: supervision.departure.as_ref().map(|d| DepartureColumns {
                 disconnected_at: d.disconnected_at,

@@ -18,9 +18,10 @@ use serde::{Deserialize, Serialize};
 pub use machine::{Leave, LeaveTimes, Refused};
 
 use super::departure::Departure;
-use super::directive::Directive;
-use super::ids::{ClientToken, ContactId, InstanceName, SupervisionId, UserId};
+use super::directive::{Directive, DirectiveKind};
+use super::ids::{ClientToken, ContactId, DirectiveId, InstanceName, SupervisionId, UserId};
 use super::interlock::LegId;
+use super::rejoin::Compliance;
 
 /// The vendor of a supervision's contact.
 pub const AMAZON_CONNECT: &str = "amazon-connect";
@@ -81,13 +82,13 @@ impl State {
     }
 }
 
-/// What the supervisor may do on the contact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How a supervisor is on the contact, or may be. Every join begins silently: MonitorContact "initiates silent monitoring".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Mode {
-    /// Listen only.
+    /// Listening only.
     Silent,
-    /// Listen, and speak with both when they choose to (`AllowedMonitorCapabilities` BARGE).
+    /// Listening, and speaking with both (`AllowedMonitorCapabilities` BARGE).
     Barge,
 }
 
@@ -208,6 +209,9 @@ pub struct LeaveRequest {
     pub deadline: Option<Timestamp>,
     /// How the server-side end stands, where one is tried.
     pub server_end: ServerEnd,
+    /// An operator has taken it on themselves that the customer's call may end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub customer_call_may_end: bool,
 }
 
 /// A StopContact on a leg (chat and task; voice only if configured).
@@ -222,6 +226,21 @@ pub enum ServerEnd {
     Accepted,
     /// The interlock or the vendor refused; the browser was directed instead.
     Refused,
+}
+
+/// A change of mode that somebody asked for. What confirms it is the vendor's evidence; see [`Supervision::mode`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModeChange {
+    /// To which mode.
+    pub to: Mode,
+    /// When it was accepted.
+    pub at: Timestamp,
+    /// Who asked.
+    pub by: Asker,
+    /// The order to the browser.
+    pub directive: DirectiveId,
+    /// When evidence of it reached us.
+    pub confirmed_at: Option<Timestamp>,
 }
 
 /// Why a supervision never came to be.
@@ -257,8 +276,23 @@ pub struct Supervision {
     pub supervisor: Supervisor,
     /// The Salesforce VoiceCall, if given.
     pub voice_call_id: Option<String>,
-    /// What they may do.
+    /// The agent on the contact, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<UserId>,
+    /// What they may do there; unknown for observed legs.
+    #[serde(default)]
+    pub allowed: Option<Mode>,
+    /// What they do there, as far as evidence says.
     pub mode: Mode,
+    /// Evidence says that they barged in at some time.
+    #[serde(default)]
+    pub has_barged: bool,
+    /// The last change of mode that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode_change: Option<ModeChange>,
+    /// What the policy says of this supervision.
+    #[serde(default)]
+    pub compliance: Compliance,
     /// Where it stands.
     pub state: State,
     /// A leave without evidence past its deadline.
@@ -274,8 +308,9 @@ pub struct Supervision {
     pub joined: Option<Joined>,
     /// The request to leave, if any.
     pub leave: Option<LeaveRequest>,
-    /// What the browser is to do, if anything.
-    pub directive: Option<Directive>,
+    /// What the browser was told to do, oldest first; at most [`machine::DIRECTIVES`] are kept.
+    #[serde(default)]
+    pub directives: Vec<Directive>,
     /// A moment of our clock at which a poll's answer still showed the leg alive, poll staleness already taken off.
     pub alive_at: Option<Timestamp>,
     /// When the customer's contact ended by an event's word; only a hint to look sooner.
@@ -295,6 +330,41 @@ impl Supervision {
     /// known to be something else than voice.
     pub fn holds_voice_place(&self) -> bool {
         !self.state.is_final() && self.waits_for.is_none() && matches!(self.channel, None | Some(Channel::Voice))
+    }
+
+    /// The last order to end the leg.
+    pub fn end_directive(&self) -> Option<&Directive> {
+        self.directives
+            .iter()
+            .rev()
+            .find(|d| d.kind == DirectiveKind::EndLegInCcp)
+    }
+
+    /// The order given last, while it is what is to be done next: to end the leg while leaving, to change the mode while
+    /// listening.
+    pub fn current_directive(&self) -> Option<&Directive> {
+        match self.state {
+            State::Leaving => self.end_directive(),
+            State::Monitoring => {
+                let wanted = self.mode_change.as_ref().filter(|c| c.confirmed_at.is_none())?;
+                self.directives.iter().find(|d| d.id == wanted.directive)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether their browser said that it ended the leg.
+    pub fn browser_ended_the_leg(&self) -> bool {
+        self.directives.iter().any(Directive::ended_the_leg)
+    }
+
+    /// Whether they may be speaking on the call now: by evidence, or because a change to it may have been carried out.
+    pub fn may_have_barged_in(&self) -> bool {
+        let asked = self
+            .mode_change
+            .as_ref()
+            .is_some_and(|c| c.to == Mode::Barge && c.confirmed_at.is_none());
+        self.mode == Mode::Barge || asked
     }
 
     /// The leg's row key in Salesforce, once the leg is known.

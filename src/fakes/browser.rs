@@ -1,6 +1,8 @@
 //! A supervisor's browser: given a directive, it checks it as the real leg control must, ends its own leg in its own CCP,
 //! and acknowledges. It can be told to misbehave, as real ones do.
 
+mod listening;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::clock::{iso, real_now};
 use super::connect::ConnectFake;
+pub use listening::{Heard, Tab};
 
 /// How a browser behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +92,7 @@ impl Browser {
 
     async fn act(&self, directive: &Value) -> &'static str {
         let text = |name: &str| directive.get(name).and_then(Value::as_str);
-        let (Some("END_LEG_IN_CCP"), Some(leg)) = (text("kind"), text("legContactId")) else {
+        let (Some(kind), Some(leg)) = (text("kind"), text("legContactId")) else {
             return "REFUSED";
         };
         // The check the real leg control repeats: the leg is no customer's contact, is MONITOR, and is one's own.
@@ -102,6 +105,21 @@ impl Browser {
         }
         if seen.ended {
             return "ALREADY_GONE";
+        }
+        let contact = seen.supervised.as_deref().and_then(|id| self.connect.contact(id));
+        let last = seen.mode.as_deref() == Some("BARGE") && contact.is_some_and(|c| c.agent_gone);
+        let accepted = directive.get("customerCallMayEnd") == Some(&json!(true));
+        match (kind, text("mode")) {
+            ("END_LEG_IN_CCP", _) if last && !accepted => return "REFUSED",
+            ("END_LEG_IN_CCP", _) => {}
+            ("CHANGE_MODE_IN_CCP", Some(mode)) => {
+                let mode = if mode == "BARGE" { "BARGE" } else { "SILENT_MONITOR" };
+                return match self.connect.change_mode_in_ccp(&self.user, leg, mode) {
+                    Ok(()) => "DONE",
+                    Err(_) => "FAILED",
+                };
+            }
+            _ => return "REFUSED",
         }
         tokio::time::sleep(Duration::from_millis(self.manners.delay_ms.min(60_000))).await;
         match self.connect.end_leg_in_ccp(&self.user, leg) {

@@ -3,6 +3,7 @@
 //! | file | story |
 //! |---|---|
 //! | [`world`] | contacts, legs and users, and what happens to them |
+//! | [`telling`] | what it tells of itself: contact events, agent events |
 //! | [`operations`] | the vendor's operations, as rules on that world |
 //! | [`wire`] | rest-json: paths, errors, headers |
 //! | [`sigv4`] | signatures are verified |
@@ -15,6 +16,7 @@ pub mod events;
 pub mod ledger;
 mod operations;
 mod sigv4;
+mod telling;
 mod wire;
 pub mod world;
 
@@ -123,8 +125,8 @@ impl ConnectFake {
     /// Tells the event pusher what has happened.
     pub(super) fn publish(&self) {
         let happened = self.world().take_happened();
-        for envelope in happened {
-            self.events.push(envelope);
+        for event in happened {
+            self.events.push(event);
         }
     }
 
@@ -145,7 +147,7 @@ impl ConnectFake {
     /// # Errors
     /// In words, when the vendor would refuse.
     pub fn begin_leg_by_hand(&self, contact: &str, user: &str) -> Result<String, String> {
-        let leg = self.world().begin_leg(contact, user, false).map_err(|e| e.message)?;
+        let leg = self.world().begin_leg(contact, user, true).map_err(|e| e.message)?;
         self.after_leg_began(&leg);
         Ok(leg)
     }
@@ -175,6 +177,34 @@ impl ConnectFake {
         let done = self.world().end_leg_in_ccp(user, leg);
         self.publish();
         done
+    }
+
+    /// The supervisor changes the mode of their own leg (`SILENT_MONITOR`, `BARGE`), as `updateMonitorParticipantState` does.
+    ///
+    /// # Errors
+    /// In words, when their CCP would refuse.
+    pub fn change_mode_in_ccp(&self, user: &str, leg: &str, mode: &str) -> Result<(), String> {
+        let done = self.world().change_mode_in_ccp(user, leg, mode);
+        self.publish();
+        done
+    }
+
+    /// The agent hangs up: the contact ends, unless a supervisor has barged in and stays with the customer.
+    ///
+    /// # Errors
+    /// In words, when there is no such live contact.
+    pub fn agent_leaves(&self, contact: &str) -> Result<(), String> {
+        let done = self.world().agent_leaves(contact);
+        self.publish();
+        done
+    }
+
+    /// The agent puts the customer on hold, or takes them back.
+    ///
+    /// # Errors
+    /// In words, when there is no such contact.
+    pub fn hold(&self, contact: &str, on_hold: bool) -> Result<(), String> {
+        self.world().hold(contact, on_hold)
     }
 
     /// The customer (`CUSTOMER`) or the agent (`AGENT`) hangs up: the contact ends, and every leg on it.

@@ -7,7 +7,7 @@ use crate::domain::directive::{AckOutcome, Acknowledgement};
 use crate::domain::ids::{DirectiveId, SupervisionId};
 use crate::domain::supervision::State;
 use crate::ports::journal::{KeyWrite, Stored, Write};
-use crate::ports::{Change, Committed};
+use crate::ports::{Change, Committed, Happened};
 
 /// An answer to a directive.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl Flows {
             if !news {
                 return Ok(Acknowledged::Is(Box::new(stored)));
             }
-            if supervision.state == State::Leaving {
+            if matches!(supervision.state, State::Leaving | State::Monitoring) {
                 // DONE: the event is on its way, give it a moment. Gone already: there is nothing to wait for.
                 let patience = match answer.outcome {
                     AckOutcome::Done => self.settings.pace.after_done,
@@ -80,6 +80,11 @@ impl Flows {
                 };
                 supervision.next_check_at = Some(received_at + patience);
             }
+            let answered = supervision
+                .directives
+                .iter()
+                .find(|d| d.id == answer.directive)
+                .cloned();
             let (instance, leg, state) = (supervision.instance.clone(), supervision.leg.clone(), supervision.state);
             let change = Change {
                 key: by.key.clone().map(|key| KeyWrite::Take(key, id, received_at)),
@@ -90,6 +95,9 @@ impl Flows {
             match self.journal().commit(change).await? {
                 Committed::Done => {
                     self.signals.check.notify_one();
+                    if let Some(directive) = answered {
+                        self.count(&Happened::Directive(&directive, directive.status()));
+                    }
                     if let (State::Left, Some(leg)) = (state, leg) {
                         // Late, but it may tighten what was concluded.
                         self.weigh_stored_evidence(&instance, leg.as_str()).await?;

@@ -10,14 +10,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::calibrate::{Learnt, stream_of};
 use super::observe::Observed;
 use super::{FlowError, Flows, STALE_TRIES};
+use crate::domain::agent_event::LegSeen;
 use crate::domain::contact_event::ContactEvent;
 use crate::domain::departure::{AliveBy, Continuity, Departure, DropFacts, drop_facts, reason};
-use crate::domain::evidence::{Evidence, Sighting, Source};
+use crate::domain::evidence::{Evidence, Sighting, Source, last_mode};
 use crate::domain::ids::InstanceName;
 use crate::domain::interlock::ContactSeen;
 use crate::domain::supervision::{Channel, Joined, State, Supervision};
 use crate::ports::journal::{LegEvidence, Stored, UnexplainedLeg, Write};
-use crate::ports::{Change, Committed};
+use crate::ports::{Change, Committed, Happened};
 use crate::timing::Stamp;
 
 /// What was observed of one leg at once.
@@ -61,6 +62,24 @@ impl Observation {
         }
     }
 
+    /// What a supervisor's own snapshot shows.
+    pub(super) fn of_agent_event(seen: &LegSeen, event_id: Option<&String>, learnt_at: Timestamp) -> Self {
+        let sighting = |(sighting, vendor_stamp): &(Sighting, Option<Timestamp>)| Evidence {
+            source: Source::AgentEvent,
+            sighting: *sighting,
+            learnt_at,
+            vendor_stamp: *vendor_stamp,
+            disconnect_reason: None,
+            event_id: event_id.cloned(),
+            carrier: None,
+        };
+        Self {
+            evidence: seen.sightings.iter().map(sighting).collect(),
+            alive_at: None,
+            channel: seen.channel,
+        }
+    }
+
     /// What a DescribeContact of the leg shows. Asked at `asked_at`; a poll's answer may be `staleness` old.
     pub(super) fn of_description(
         seen: &ContactSeen,
@@ -83,6 +102,9 @@ impl Observation {
         }
         if seen.connected_at.is_some() {
             evidence.push(sighting(Sighting::Joined, seen.connected_at, None));
+        }
+        for (mode, since) in &seen.modes {
+            evidence.push(sighting(Sighting::of_mode(*mode), *since, None));
         }
         if seen.disconnected_at.is_some() {
             evidence.push(sighting(
@@ -166,12 +188,16 @@ impl Flows {
                 change.audit.push(self.audit_own("supervision.left", id, what));
             }
             learnt.write_with(&mut change);
+            let departed = supervision.departure.clone();
             change.supervision = Some(Write::Update(Box::new(supervision), revision));
             match self.journal().commit(change).await? {
                 Committed::Done => {
                     self.signals.check.notify_one();
                     if newly_conflicting {
                         tracing::warn!(supervision_id = %id, "the evidence of {id} contradicts itself: causality alone was kept");
+                    }
+                    if let (false, Some(departure)) = (before == after, &departed) {
+                        self.count(&Happened::Departed(departure));
                     }
                     if row_due.is_some() {
                         self.signals.deliver.notify_one();
@@ -194,8 +220,12 @@ impl Flows {
         event: Option<String>,
         now: Timestamp,
     ) -> Result<Observed, FlowError> {
+        // A heartbeat says the same every two minutes.
+        let known = self.journal().evidence(instance, leg).await?;
+        let mut fresh = std::mem::take(&mut observation.evidence);
+        fresh.retain(|e| !known.iter().any(|k| k.repeats(e)));
         let change = Change {
-            evidence: keep(instance, leg, std::mem::take(&mut observation.evidence)),
+            evidence: keep(instance, leg, fresh),
             unexplained: vec![UnexplainedLeg {
                 instance: instance.clone(),
                 leg: leg.to_owned(),
@@ -237,6 +267,14 @@ impl Flows {
             && s.note_joined(joined)
         {
             row_due = Some(now + self.settings.pace.join_row);
+        }
+        if let Some(mode) = last_mode(all) {
+            let had_barged = s.has_barged;
+            let seen_now = last_mode(&observation.evidence) == Some(mode);
+            s.note_mode(mode, all.iter().any(|e| e.sighting == Sighting::Barged), seen_now, now);
+            if s.has_barged != had_barged {
+                row_due = row_due.or(Some(now + self.settings.pace.join_row));
+            }
         }
         let Some(facts) = drop_facts(s, all) else {
             return row_due;
@@ -300,6 +338,7 @@ impl Flows {
             source: facts.source,
             reason: reason(s, facts.vendor_reason.as_deref()),
             continuity: Continuity::Unknown,
+            agent_after: None,
             grade: estimate.grade.as_str().to_owned(),
             offset_ms: estimate.offset_ms,
             calibration_version: estimate.version,

@@ -18,7 +18,7 @@ use super::{FlowError, Flows};
 use crate::domain::ids::SupervisionId;
 use crate::domain::participant::ParticipantRow;
 use crate::ports::journal::{Delivered, DeliveryResult, Recording, Stored};
-use crate::ports::{Change, Crm, CrmError, CrmVerdict, Recorded};
+use crate::ports::{Change, Crm, CrmError, CrmVerdict, Happened, Recorded};
 
 /// How many due rows are read at once.
 const PAGE: u32 = 64;
@@ -112,6 +112,17 @@ impl Flows {
             return Ok(());
         };
         let result = self.write_row(&row, &recording, crm, parked).await;
+        self.count(&Happened::Delivery(match &result {
+            Delivered::Recorded { .. } => "recorded",
+            Delivered::Again { .. } => "again",
+            Delivered::Dead { .. } => "dead",
+        }));
+        if let (Delivered::Recorded { .. }, Some(departure)) = (&result, &supervision.departure)
+            && recording.recorded_at.is_none_or(|t| t < departure.latest)
+        {
+            let since = self.now().duration_since(departure.latest);
+            self.count(&Happened::Recorded(since.as_secs_f64().max(0.0)));
+        }
         let settled = DeliveryResult {
             supervision: due.supervision,
             version: row.version,

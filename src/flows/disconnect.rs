@@ -7,10 +7,19 @@ use crate::domain::authority::Scope;
 use crate::domain::ids::{InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::{Leave, ServerEnd, Supervision};
 use crate::ports::journal::{Filter, KeyWrite, Stored, Write};
-use crate::ports::{Change, Committed};
+use crate::ports::{Change, Committed, Happened};
 
 /// Among so many of a supervisor's last supervisions the last one of an instance is looked for.
 const LAST_OF_THEIRS: u32 = 50;
+
+/// Why somebody is to leave.
+#[derive(Debug, Clone, Default)]
+pub struct Why {
+    /// In the asker's words.
+    pub reason: Option<String>,
+    /// An operator takes it on themselves that the customer's call may end. Needs `operate` and a reason.
+    pub customer_call_may_end: bool,
+}
 
 /// What came of it.
 #[derive(Debug, Clone)]
@@ -27,19 +36,23 @@ impl Flows {
     /// Asks that the supervisor leave.
     ///
     /// # Errors
-    /// [`FlowError::NotFound`], [`FlowError::Forbidden`], those of keys, and the journal's.
-    pub async fn disconnect(
-        &self,
-        id: SupervisionId,
-        why: Option<&str>,
-        by: &Request,
-    ) -> Result<Disconnected, FlowError> {
+    /// [`FlowError::NotFound`], [`FlowError::Forbidden`], [`FlowError::WouldEndCustomerCall`], those of keys, and the
+    /// journal's.
+    pub async fn disconnect(&self, id: SupervisionId, why: &Why, by: &Request) -> Result<Disconnected, FlowError> {
         // Who may act comes before what is known: a stored answer is for its owner too.
         let seen = self.get(id, by).await?;
         let asker = by.caller.may_end(&seen.supervision);
         let asker = asker.ok_or(FlowError::Forbidden("this credential may not end that supervision"))?;
+        if why.customer_call_may_end && (!by.caller.has(Scope::Operate) || why.reason.is_none()) {
+            return Err(FlowError::Forbidden(
+                "only an operator may accept that the customer's call may end, and must say why",
+            ));
+        }
         if let Some(replay) = self.replay(by).await? {
             return Ok(Disconnected::Replay(replay));
+        }
+        if !why.customer_call_may_end {
+            self.guarded(&seen.supervision, by).await?;
         }
         for _ in 0..STALE_TRIES {
             let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
@@ -49,19 +62,31 @@ impl Flows {
                 ..
             } = stored.clone();
             let now = self.now();
-            let outcome = match supervision.ask_to_leave(asker, now, self.leave_times()) {
+            let asked = supervision.ask_to_leave(asker, now, self.leave_times());
+            if why.customer_call_may_end {
+                supervision.accept_the_call_may_end();
+            }
+            let outcome = match asked {
                 Leave::AlreadyOver => return Ok(Disconnected::WasOver(Box::new(stored))),
                 Leave::Underway | Leave::Kept if supervision == stored.supervision => {
                     return Ok(Disconnected::Is(Box::new(stored)));
+                }
+                // An operator's word on a leave under way: what its directive says must follow.
+                Leave::Underway => {
+                    let _ = supervision.direct_anew(now, self.leave_times());
+                    "under way; the customer's call may end"
                 }
                 Leave::Begun => {
                     self.prepare_leave(&mut supervision);
                     "the leave begins"
                 }
                 Leave::Withdrawn => "withdrawn before Connect was asked",
-                Leave::Kept | Leave::Underway => "kept until the leg is known",
+                Leave::Kept => "kept until the leg is known",
             };
-            let outcome = why.map_or_else(|| outcome.to_owned(), |why| format!("{outcome}; reason given: {why}"));
+            let outcome = why
+                .reason
+                .as_ref()
+                .map_or_else(|| outcome.to_owned(), |why| format!("{outcome}; reason given: {why}"));
             let begun = Leg::of(&supervision);
             let change = Change {
                 key: by.key.clone().map(|key| KeyWrite::Take(key, id, now)),
@@ -103,7 +128,7 @@ impl Flows {
         &self,
         user: &UserId,
         instance: Option<InstanceName>,
-        why: Option<&str>,
+        why: &Why,
         by: &Request,
     ) -> Result<Disconnected, FlowError> {
         if !by.caller.may_act_as(user) && !by.caller.has(Scope::Operate) {
@@ -140,6 +165,23 @@ impl Flows {
         self.disconnect(newest.supervision.id, why, by).await
     }
 
+    /// Refuses, and says so in the audit, what could end the customer's call.
+    async fn guarded(&self, s: &Supervision, by: &Request) -> Result<(), FlowError> {
+        let refused = match self.may_leave(s).await {
+            Err(refused @ FlowError::WouldEndCustomerCall(..)) => refused,
+            other => return other,
+        };
+        self.count(&Happened::LeaveRefused);
+        let audit = vec![self.audit(by, "disconnect.refused", s.id, refused.to_string())];
+        self.journal()
+            .commit(Change {
+                audit,
+                ..Change::default()
+            })
+            .await?;
+        Err(refused)
+    }
+
     /// Decides how the leg ends as far as that is known without asking the vendor, so that the common case, a voice leg
     /// ended by its browser, is one transaction.
     pub(super) fn prepare_leave(&self, supervision: &mut Supervision) {
@@ -151,7 +193,7 @@ impl Flows {
             .map_or(LegEnd::Ccp, |i| i.leg_end(channel));
         // Neither can be refused: the supervision is LEAVING.
         let _ = match way {
-            LegEnd::Ccp => supervision.direct_browser(now, self.leave_times()),
+            LegEnd::Ccp => supervision.direct_browser(now, self.leave_times()).map(|_| ()),
             LegEnd::StopContactThenCcp => supervision.server_end(ServerEnd::Due),
         };
     }

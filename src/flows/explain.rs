@@ -10,9 +10,9 @@ use super::retry::Backoff;
 use super::{FlowError, Flows};
 use crate::domain::ids::UserId;
 use crate::domain::interlock::{ContactSeen, LegId};
-use crate::domain::supervision::{Supervision, Supervisor};
+use crate::domain::supervision::{Origin, Supervision, Supervisor};
 use crate::ports::journal::{UnexplainedLeg, Write};
-use crate::ports::{Change, Committed, JournalError, Priority, VendorError};
+use crate::ports::{Change, Committed, Happened, JournalError, Priority, VendorError};
 
 /// How often a leg the vendor does not know is looked for before it is forgotten.
 const LOOKS: u32 = 6;
@@ -69,12 +69,15 @@ impl Flows {
         let Ok(id) = LegId::from_description(seen, contact.as_ref()) else {
             return Ok(self.forget(leg).await?);
         };
+        let compliance = self
+            .compliance_of_observed(&leg.instance, contact.as_ref(), user.as_ref())
+            .await?;
         let supervisor = Supervisor {
             connect_user_id: user,
             username: None,
             salesforce_user_id: None,
         };
-        let new = Supervision::observed(
+        let mut new = Supervision::observed(
             leg.instance.clone(),
             id,
             contact,
@@ -82,6 +85,7 @@ impl Flows {
             seen.channel,
             now + self.settings.pace.first_look,
         );
+        new.compliance = compliance;
         let supervision_id = new.id;
         let change = Change {
             supervision: Some(Write::Insert(Box::new(new))),
@@ -92,6 +96,7 @@ impl Flows {
         };
         match self.journal().commit(change).await? {
             Committed::Done => {
+                self.count(&Happened::Began(Origin::Observed));
                 self.signals.deliver.notify_one();
                 let observation = Observation::of_description(seen, asked_at, now, self.settings.poll_staleness);
                 self.weigh(&leg.instance, &leg.leg, observation, None).await.map(|_| ())

@@ -10,13 +10,19 @@ use jiff::Timestamp;
 
 use super::retry::Backoff;
 use super::switch::Turn;
-use super::{FlowError, Flows, STALE_TRIES};
+use super::{FlowError, Flows, OnCall, STALE_TRIES};
 use crate::domain::ids::SupervisionId;
 use crate::domain::interlock::LegId;
-use crate::domain::supervision::{State, Supervision};
+use crate::domain::supervision::{Mode, State, Supervision};
 use crate::ports::journal::{Stored, Write};
 use crate::ports::telephony::{MonitorCall, UserContact};
-use crate::ports::{Admission, Change, Committed, JournalError, Priority, VendorError};
+use crate::ports::{Admission, Change, Committed, Happened, JournalError, Priority, VendorError};
+
+/// The code of a join that Connect refused while as many supervisors as it takes were on the contact.
+pub(super) const CONTACT_FULL: &str = "contact_full";
+/// "Two supervisors can monitor the call" (administrator guide). Connect decides; this only helps to understand its refusal,
+/// whose code is not documented.
+const SUPERVISORS_A_CALL: usize = 2;
 
 /// How often we look for a leg that may exist.
 const LOOKS: u32 = 8;
@@ -186,7 +192,7 @@ impl Flows {
             instance: s.instance.clone(),
             contact: contact.clone(),
             user: user.clone(),
-            mode: s.mode,
+            allowed: s.allowed.unwrap_or(Mode::Silent),
             client_token: join.client_token.clone(),
         };
         let error = match self.telephony().monitor(&call, place).await {
@@ -268,8 +274,74 @@ impl Flows {
         Err(FlowError::Contended)
     }
 
+    /// Who else is on the contact of this supervision, as far as is known.
+    pub(super) async fn others_on_call(&self, s: &Supervision) -> Result<Vec<OnCall>, JournalError> {
+        let Some(contact) = &s.contact else {
+            return Ok(Vec::new());
+        };
+        let on_it = self.journal().active_on(&s.instance, contact).await?;
+        let others = on_it
+            .into_iter()
+            .map(|o| o.supervision)
+            .filter(|o| o.id != s.id && o.leg.is_some());
+        Ok(others
+            .map(|o| OnCall {
+                supervision: o.id,
+                supervisor: o.supervisor,
+                state: o.state,
+            })
+            .collect())
+    }
+
+    /// Connect refused a join in a way that may mean that the contact is full: says so if it is. Those who are on it are
+    /// looked at now, since what we know of them may be out of date.
+    async fn perhaps_full(&self, id: SupervisionId, code: &str) -> Result<Option<String>, FlowError> {
+        if !matches!(code, "connect_quota_exceeded" | "connect_invalid_request") {
+            return Ok(None);
+        }
+        let Some(Stored { supervision, .. }) = self.journal().supervision(id).await? else {
+            return Ok(None);
+        };
+        let others = self.others_on_call(&supervision).await?;
+        if others.len() < SUPERVISORS_A_CALL
+            || (code != "connect_quota_exceeded" && !self.is_going_on(&supervision).await)
+        {
+            return Ok(None);
+        }
+        for other in &others {
+            self.amend(other.supervision, |s| {
+                s.next_check_at = Some(self.now());
+                Some(Change::default())
+            })
+            .await?;
+        }
+        self.signals.check.notify_one();
+        let names = others.iter().map(|o| {
+            let id = o.supervisor.connect_user_id.as_ref().map(ToString::to_string);
+            let name = o.supervisor.username.clone().or(id);
+            name.unwrap_or_else(|| "somebody unknown".into())
+        });
+        let names: Vec<String> = names.collect();
+        Ok(Some(format!(
+            "Connect takes no further supervisor on this contact; on it are {}.",
+            names.join(", ")
+        )))
+    }
+
+    /// Whether the vendor says that the contact is not over.
+    async fn is_going_on(&self, s: &Supervision) -> bool {
+        let Some(contact) = &s.contact else { return false };
+        let seen = self
+            .telephony()
+            .describe(&s.instance, contact.as_str(), Priority::Monitor);
+        seen.await.is_ok_and(|seen| seen.disconnected_at.is_none())
+    }
+
     /// The join came to nothing.
     async fn join_failed(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), FlowError> {
+        let full = self.perhaps_full(id, code).await?;
+        let (code, detail) = full.as_deref().map_or((code, detail), |full| (CONTACT_FULL, full));
+        self.count(&Happened::JoinFailed(code));
         self.amend(id, |s| {
             s.fail(code, detail, self.now()).ok()?;
             Some(Change {

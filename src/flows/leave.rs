@@ -24,7 +24,7 @@ pub(super) fn is_to_be_carried_out(s: &Supervision) -> bool {
     let server_end = s.leave.as_ref().map_or(ServerEnd::None, |l| l.server_end);
     match (s.state, server_end) {
         (State::Leaving, ServerEnd::Due) => true,
-        (State::Leaving, ServerEnd::None) => s.directive.is_none(),
+        (State::Leaving, ServerEnd::None) => s.end_directive().is_none(),
         _ => false,
     }
 }
@@ -132,6 +132,14 @@ impl Flows {
             .end_leg(&s.instance, &cleared)
             .await
             .map_err(Stopped::Vendor)
+    }
+
+    /// A directive has expired and the leg is still there: the browser is directed anew. A disconnect never expires.
+    pub(super) async fn renew_directive(&self, id: SupervisionId) -> Result<(), FlowError> {
+        self.change_leave(id, "directive.issued", "the one before had expired", |flows, s| {
+            let _ = s.direct_browser(flows.now(), flows.leave_times());
+        })
+        .await
     }
 
     /// Gives out the directive, noting how the server-side end stands.

@@ -4,13 +4,14 @@
 //! JOINING, with its `ClientToken`, from the moment MonitorContact may be sent. The answer waits for Connect's as long
 //! as an answer may take; the work itself does not depend on anybody waiting.
 
+use super::join::CONTACT_FULL;
 use super::keys::Replay;
 use super::who::Who;
-use super::{FlowError, Flows, Request};
+use super::{FlowError, Flows, Request, comply};
 use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
-use crate::domain::supervision::{Mode, State, Supervision, Supervisor};
+use crate::domain::supervision::{Mode, Origin, State, Supervision, Supervisor};
 use crate::ports::journal::{KeyWrite, Stored, Write};
-use crate::ports::{Change, Committed};
+use crate::ports::{Change, Committed, Happened};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -23,12 +24,16 @@ pub struct StartRequest {
     pub salesforce_user_id: Option<String>,
     /// The Salesforce VoiceCall, for the row's lookup.
     pub voice_call_id: Option<String>,
-    /// What they may do.
+    /// What they may do there at most; every join begins silently.
     pub mode: Mode,
     /// Which instance, where there are several.
     pub instance: Option<InstanceName>,
     /// Leave what they listen to first.
     pub leave_current: bool,
+    /// The agent on the contact, if the caller knows.
+    pub agent: Option<UserId>,
+    /// Whose rules hold; the instance's if none is named.
+    pub jurisdiction: Option<String>,
 }
 
 /// What came of it.
@@ -48,8 +53,9 @@ impl Flows {
     /// Starts a supervision.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], [`FlowError::Busy`], [`FlowError::JoinFailed`], those
-    /// of keys, and the journal's.
+    /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], [`FlowError::UnknownJurisdiction`],
+    /// [`FlowError::RejoinRefused`], [`FlowError::Busy`], [`FlowError::WouldEndCustomerCall`] (of a switch),
+    /// [`FlowError::ContactFull`], [`FlowError::JoinFailed`], those of keys, and the journal's.
     pub async fn start(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
         if matches!(&ask.supervisor, Who::Id(user) if !by.caller.may_act_as(user)) {
             return Err(FlowError::Forbidden(
@@ -71,6 +77,7 @@ impl Flows {
             return Ok(Started::Already(Box::new(already)));
         }
 
+        let compliance = self.comply(&instance, &user, &ask, by).await?;
         let supervisor = Supervisor {
             connect_user_id: Some(user),
             username,
@@ -86,8 +93,13 @@ impl Flows {
             self.settings.join_ttl,
         );
         new.voice_call_id.clone_from(&ask.voice_call_id);
+        new.agent.clone_from(&ask.agent);
+        new.compliance = compliance;
         let id = new.id;
         let others = self.to_be_left(&new, &ask).await?;
+        for other in &others {
+            self.may_leave(&other.supervision).await?;
+        }
         new.waits_for = others
             .iter()
             .find(|o| o.supervision.holds_voice_place())
@@ -103,12 +115,17 @@ impl Flows {
         }
         let change = Change {
             key: by.key.clone().map(|key| KeyWrite::Take(key, id, now)),
-            audit: vec![self.audit(by, "supervision.requested", id, format!("contact {}", ask.contact))],
+            audit: vec![self.audit(
+                by,
+                "supervision.requested",
+                id,
+                format!("contact {}, {}", ask.contact, comply::told(&new.compliance)),
+            )],
             supervision: Some(Write::Insert(Box::new(new))),
             ..Change::default()
         };
         match self.journal().commit(change).await? {
-            Committed::Done => {}
+            Committed::Done => self.count(&Happened::Began(Origin::Api)),
             Committed::KeyUsed(record) => {
                 return Ok(Started::Replay(self.replay_of(by, record).await?));
             }
@@ -146,6 +163,10 @@ impl Flows {
     async fn started(&self, id: SupervisionId) -> Result<Started, FlowError> {
         let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
         match (&stored.supervision.state, &stored.supervision.failure) {
+            (State::Failed, Some(failure)) if failure.code == CONTACT_FULL => Err(FlowError::ContactFull {
+                supervision: id,
+                on_call: self.others_on_call(&stored.supervision).await?,
+            }),
             (State::Failed, Some(failure)) => Err(FlowError::JoinFailed {
                 supervision: id,
                 code: failure.code.clone(),

@@ -5,8 +5,9 @@
 
 use super::conclude::Observation;
 use super::{FlowError, Flows, Request};
+use crate::domain::agent_event::AgentEvent;
 use crate::domain::contact_event::ContactEvent;
-use crate::domain::ids::{ContactId, InstanceName};
+use crate::domain::ids::{ContactId, InstanceName, UserId};
 use crate::ports::journal::Stored;
 use crate::ports::{Change, Committed};
 
@@ -22,6 +23,55 @@ pub enum Observed {
 }
 
 impl Flows {
+    /// Takes agent events: each supervisor's own snapshot of the legs they have. Told twice, they teach nothing new.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], and the journal's: then the sender should send them again.
+    pub async fn observe_agents(&self, events: &[AgentEvent], by: &Request) -> Result<Observed, FlowError> {
+        let learnt_at = self.now();
+        if !by.caller.has(crate::domain::authority::Scope::Events) {
+            return Err(FlowError::Forbidden("this credential may not deliver events"));
+        }
+        let mut taken = Observed::Ignored;
+        for event in events {
+            let Some(instance) = self.instance_of(&event.instance_id) else {
+                continue;
+            };
+            for seen in &event.legs {
+                let Ok(leg) = ContactId::parse(seen.leg.clone()) else {
+                    continue;
+                };
+                let observation = Observation::of_agent_event(seen, event.id.as_ref(), learnt_at);
+                if self.weigh(&instance, leg.as_str(), observation, None).await? == Observed::Taken {
+                    taken = Observed::Taken;
+                }
+            }
+            for leg in &event.vanished {
+                self.leg_vanished(&instance, leg).await?;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// A leg that a snapshot does not show any more is looked at now; nobody has said when it ended.
+    async fn leg_vanished(&self, instance: &InstanceName, leg: &str) -> Result<(), FlowError> {
+        let Some(stored) = self.journal().by_leg(instance, leg).await? else {
+            return Ok(());
+        };
+        let committed = self.amend(stored.supervision.id, |s| {
+            let soon = self.now() + self.settings.pace.after_done;
+            if s.state.is_final() || s.next_check_at.is_some_and(|t| t <= soon) {
+                return None;
+            }
+            s.next_check_at = Some(soon);
+            Some(Change::default())
+        });
+        if committed.await? == Committed::Done {
+            self.signals.check.notify_one();
+        }
+        Ok(())
+    }
+
     /// Takes a contact event.
     ///
     /// # Errors
@@ -42,7 +92,7 @@ impl Flows {
             return self.weigh(&instance, leg.as_str(), observation, event.id.clone()).await;
         }
         match ContactId::parse(event.contact.clone()) {
-            Ok(contact) if event.is_end() => self.contact_ended(&instance, &contact).await,
+            Ok(contact) if event.is_end() => self.contact_ended(&instance, &contact, event.user.as_deref()).await,
             _ => Ok(Observed::Ignored),
         }
     }
@@ -57,7 +107,13 @@ impl Flows {
     }
 
     /// The customer's contact is over: those who listened to it are looked at now.
-    async fn contact_ended(&self, instance: &InstanceName, contact: &ContactId) -> Result<Observed, FlowError> {
+    async fn contact_ended(
+        &self,
+        instance: &InstanceName,
+        contact: &ContactId,
+        agent: Option<&str>,
+    ) -> Result<Observed, FlowError> {
+        let agent = agent.and_then(|id| UserId::parse(id).ok());
         let listening = self.journal().active_on(instance, contact).await?;
         let mut taken = Observed::Ignored;
         for Stored { supervision, .. } in listening {
@@ -66,6 +122,7 @@ impl Flows {
                     return None;
                 }
                 s.contact_ended = true;
+                s.agent = s.agent.take().or_else(|| agent.clone());
                 // The leg's own event is likely on its way: a moment's patience may save a call.
                 let soon = self.now() + self.settings.pace.after_done;
                 s.next_check_at = s.leg.as_ref().map(|_| s.next_check_at.map_or(soon, |t| t.min(soon)));

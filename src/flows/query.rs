@@ -3,9 +3,42 @@
 use super::{FlowError, Flows, Request};
 use crate::domain::authority::Scope;
 use crate::domain::ids::SupervisionId;
-pub use crate::ports::journal::{Filter, Recording, Stored};
+use crate::domain::supervision::State;
+pub use crate::ports::journal::{Filter, Recording, RecordingState, Stored};
+
+/// How things stand now, for the metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Unfinished supervisions by state.
+    pub active: Vec<(State, u64)>,
+    /// Of these, those whose leave is overdue.
+    pub overdue: u64,
+    /// Rows by state.
+    pub rows: Vec<(RecordingState, u64)>,
+    /// Open streams of directives.
+    pub streams: usize,
+}
 
 impl Flows {
+    /// How things stand now.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn standing(&self) -> Result<Standing, FlowError> {
+        let counts = self.journal().counts().await?;
+        Ok(Standing {
+            active: counts.active,
+            overdue: counts.overdue,
+            rows: counts.rows,
+            streams: self.open_streams(),
+        })
+    }
+
+    /// The time, as the service has it.
+    pub fn clock(&self) -> jiff::Timestamp {
+        self.now()
+    }
+
     /// One supervision.
     ///
     /// # Errors

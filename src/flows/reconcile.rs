@@ -1,4 +1,4 @@
-//! Looking at the vendor when no event comes, and at the customer's contact after every departure.
+//! Looking at the vendor when no event comes.
 //!
 //! A supervision carries the moment at which it is to be looked at next, on disk: the loop sleeps until the earliest, and
 //! a restart forgets none. Every look moves that moment, whatever comes of it.
@@ -11,16 +11,12 @@ use tokio::sync::Semaphore;
 
 use super::conclude::Observation;
 use super::in_hand::InHand;
-use super::retry::Backoff;
-use super::roll_call::{is_idle, rolls};
+use super::roll_call::{awaits_a_mode, is_idle, rolls};
 use super::{FlowError, Flows};
-use crate::domain::departure::Continuity;
-use crate::domain::directive::AckOutcome;
 use crate::domain::ids::SupervisionId;
-use crate::domain::interlock::ContactSeen;
 use crate::domain::supervision::{AMAZON_CONNECT, State, Supervision};
 use crate::ports::journal::{Retention, Stored};
-use crate::ports::{Change, Committed, Priority, VendorError};
+use crate::ports::{Change, Committed, Happened, Priority, VendorError};
 
 /// Looks at a time.
 const LOOKS_AT_A_TIME: usize = 8;
@@ -30,10 +26,6 @@ const PAGE: u32 = 1024;
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// A loop's pause while what is due is in hand.
 const IN_HAND_PAUSE: Duration = Duration::from_millis(100);
-/// After-checks that fail before `customerCallContinued` stays unknown.
-const AFTER_CHECKS: u32 = 4;
-/// Two stamps of whole seconds may differ by so much and still be of one moment.
-const SAME_MOMENT: SignedDuration = SignedDuration::from_secs(1);
 /// How often what is past its retention is swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -155,6 +147,9 @@ impl Flows {
             // Whoever began it could not finish it. A disconnect never expires.
             self.carry_out_leave(s.id).await?;
         }
+        if s.state == State::Leaving && s.end_directive().is_some_and(|d| d.expires_at <= self.now()) {
+            self.renew_directive(s.id).await?;
+        }
         let asked_at = self.now();
         let seen = self
             .telephony()
@@ -174,6 +169,7 @@ impl Flows {
             }
             let now = flows.now();
             if s.note_overdue(now) {
+                flows.count(&Happened::Overdue);
                 tracing::warn!(supervision_id = %s.id, "the leave of {} is overdue: no evidence that the leg ended", s.id);
             }
             s.checks = s.checks.saturating_add(1);
@@ -185,7 +181,7 @@ impl Flows {
     /// When to look again: a leave soon and then ever less often, never past the moment it becomes overdue; an idle one
     /// with the others.
     fn next_look(&self, s: &Supervision, now: Timestamp) -> Timestamp {
-        if s.state != State::Leaving {
+        if s.state != State::Leaving && !awaits_a_mode(s) {
             return self.next_roll_call(now);
         }
         let backoff = SignedDuration::from_secs(1_i64 << s.checks.min(5)).min(self.settings.idle_poll);
@@ -196,41 +192,12 @@ impl Flows {
         }
     }
 
-    /// The after-check: did the customer's call go on?
-    async fn look_at_contact(&self, s: &Supervision) -> Result<(), FlowError> {
-        let Some(contact) = &s.contact else {
-            return self.change(s.id, |_, s| s.next_check_at = None).await;
-        };
-        let seen = self
-            .telephony()
-            .describe(&s.instance, contact.as_str(), Priority::Poll)
-            .await;
-        let found = match seen {
-            Ok(seen) => Some(weigh_contact(s, &seen)),
-            Err(e) if e.is_retryable() && s.checks < AFTER_CHECKS => {
-                log_look(s, &e);
-                None
-            }
-            Err(e) => {
-                log_look(s, &e);
-                Some((Continuity::Unknown, false))
-            }
-        };
-        self.change(s.id, |flows, s| match found {
-            Some((continuity, ended_first)) => {
-                let _ = s.note_continuity(continuity, ended_first);
-            }
-            None => {
-                let wait = SignedDuration::try_from(Backoff::LOOK.wait(s.checks)).unwrap_or(SAME_MOMENT);
-                s.checks = s.checks.saturating_add(1);
-                s.next_check_at = Some(flows.now() + wait);
-            }
-        })
-        .await
-    }
-
     /// Changes a supervision by a rule of its own; its row follows if what the row says changed.
-    async fn change(&self, id: SupervisionId, rule: impl Fn(&Self, &mut Supervision)) -> Result<(), FlowError> {
+    pub(super) async fn change(
+        &self,
+        id: SupervisionId,
+        rule: impl Fn(&Self, &mut Supervision),
+    ) -> Result<(), FlowError> {
         let committed = self.amend(id, |s| {
             let before = s.clone();
             rule(self, s);
@@ -273,30 +240,7 @@ impl Flows {
     }
 }
 
-/// What a look at the contact says: whether the call went on, and whether it ended before the leg did. Both stamps are
-/// the same vendor's clock, so they may be compared without knowing its offset.
-fn weigh_contact(s: &Supervision, seen: &ContactSeen) -> (Continuity, bool) {
-    let Some(contact_end) = seen.disconnected_at else {
-        return (Continuity::Continued, false);
-    };
-    if seen.has_successor {
-        return (Continuity::Continued, false);
-    }
-    let Some(leg_end) = s.departure.as_ref().and_then(|d| d.vendor_timestamp) else {
-        return (Continuity::Unknown, false);
-    };
-    if contact_end > leg_end + SAME_MOMENT {
-        return (Continuity::Continued, false);
-    }
-    let by_browser = s
-        .directive
-        .as_ref()
-        .and_then(|d| d.answer.as_ref())
-        .is_some_and(|a| a.outcome == AckOutcome::Done);
-    (Continuity::Ended, !by_browser)
-}
-
-fn log_look(s: &Supervision, e: &VendorError) {
+pub(super) fn log_look(s: &Supervision, e: &VendorError) {
     tracing::warn!(supervision_id = %s.id, code = e.code, "looking at {} failed: {}", s.id, e.message);
 }
 

@@ -125,6 +125,7 @@ mod tests {
             source: Source::ContactEvent,
             reason: Reason::Unknown,
             continuity: Continuity::Unknown,
+            agent_after: None,
             grade: String::new(),
             offset_ms: None,
             calibration_version: version,

@@ -21,6 +21,9 @@ use crate::ports::{Change, Priority};
 /// The most users GetCurrentUserData takes in one call.
 const USERS: usize = 100;
 
+/// How often a leg is looked at by itself for a change of mode that was asked for.
+const MODE_LOOKS: u32 = 8;
+
 /// Whether nothing is expected of it: the supervisor is known to listen, and nobody asked them to leave.
 pub(super) fn is_idle(s: &Supervision) -> bool {
     s.state == State::Monitoring
@@ -29,6 +32,12 @@ pub(super) fn is_idle(s: &Supervision) -> bool {
         && s.leg.is_some()
         && s.supervisor.connect_user_id.is_some()
         && !s.contact_ended
+        && !awaits_a_mode(s)
+}
+
+/// Whether a change of mode was asked for and may be confirmed soon: only a description of the leg shows modes.
+pub(super) fn awaits_a_mode(s: &Supervision) -> bool {
+    s.checks < MODE_LOOKS && s.mode_change.as_ref().is_some_and(|c| c.confirmed_at.is_none())
 }
 
 /// What is looked at in one call, and in hand until that is done.

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::disconnect::Why;
 use super::{FlowError, Flows, Request};
 use crate::domain::ids::SupervisionId;
 use crate::domain::supervision::{Asker, Leave, Supervision};
@@ -36,9 +37,12 @@ impl Flows {
             key: None,
             ..by.clone()
         };
+        let why = Why {
+            reason: Some("switched to another contact".into()),
+            ..Why::default()
+        };
         for other in others {
-            self.disconnect(other.supervision.id, Some("switched to another contact"), &by)
-                .await?;
+            self.disconnect(other.supervision.id, &why, &by).await?;
         }
         Ok(())
     }
@@ -53,7 +57,10 @@ impl Flows {
             Some(f) if !f.state.is_final() && f.overdue => return Ok(Turn::Never),
             Some(f) if !f.state.is_final() => {
                 if f.leave.is_none() {
-                    // A crash came between the two halves of the switch.
+                    // A crash came between the two halves of the switch, or the guard refused the first.
+                    if let Err(FlowError::WouldEndCustomerCall(..)) = self.may_leave(&f).await {
+                        return Ok(Turn::Never);
+                    }
                     self.begin_first_half(f.id).await?;
                 }
                 tokio::time::sleep(LOOK).await;

@@ -167,7 +167,7 @@ impl Flows {
         let entry = AuditEntry {
             at: self.now(),
             actor: by.caller.name.clone(),
-            action: "vendor.probed",
+            action: "vendor.probed".into(),
             supervision: None,
             outcome,
             request_id: by.request_id.clone(),

@@ -29,7 +29,7 @@ pub(super) async fn handle(
             flows,
             &by,
             StatusCode::OK,
-            &SupervisionView::of(&stored),
+            &SupervisionView::of(flows, &stored),
         )),
         Ok(Acknowledged::Replay(replay)) => idempotency::replay(flows, &by, replay, StatusCode::OK).await,
         Err(e) => Ok(idempotency::failed(flows, &by, e)),

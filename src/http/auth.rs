@@ -3,7 +3,7 @@
 //! Only SHA-256 hashes of keys are in memory. A presented key is hashed and compared with **every** stored hash in
 //! constant time, so that neither the time taken nor the place in the list tells anything.
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
@@ -84,7 +84,13 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
 
 /// Lets in whoever is known, with the [`Caller`] in the request's extensions; tells everybody else 401.
 pub(super) async fn identify(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    match door.credentials.caller(request.headers()) {
+    // A ticket opens one path and no other; given there, it is the credential.
+    let is_stream = request
+        .extensions()
+        .get::<MatchedPath>()
+        .is_some_and(|path| path.as_str() == super::DIRECTIVES);
+    let by_ticket = if is_stream { door.tickets.take(&request) } else { None };
+    match by_ticket.or_else(|| door.credentials.caller(request.headers())) {
         Some(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await

@@ -1,5 +1,5 @@
-//! `POST /v1/events/connect`: EventBridge delivers a contact event (an API destination; it gives up at 5 s and comes
-//! again on a 5xx, so an event is answered only once it is on disk).
+//! `POST /v1/events/connect`: EventBridge delivers a contact event, or a Pipe delivers agent events (an API destination; it
+//! gives up at 5 s and comes again on a 5xx, so an event is answered only once it is on disk).
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -10,6 +10,7 @@ use super::Door;
 use super::asking::By;
 use super::body;
 use super::problem::{Problem, json};
+use crate::domain::agent_event;
 use crate::domain::authority::Scope;
 use crate::domain::contact_event::{self, Envelope};
 use crate::flows::FlowError;
@@ -36,9 +37,14 @@ pub(super) async fn handle(State(door): State<Door>, By(by): By, request: Reques
         return Err(FlowError::Forbidden("this credential may not deliver events").into());
     }
     let bytes = body::read(request, door.settings.max_body_bytes).await?;
-    let envelope =
-        contact_event::read(&body::parse(&bytes)?).map_err(|bad| Problem::invalid_one(bad.pointer, bad.problem))?;
-    let observed = match envelope {
+    let delivery = body::parse(&bytes)?;
+    let bad = |bad: contact_event::BadEvent| Problem::invalid_one(bad.pointer, bad.problem);
+    if agent_event::is_delivery(&delivery) {
+        let events = agent_event::read(&delivery).map_err(bad)?;
+        let observed = door.flows.observe_agents(&events, &by).await?;
+        return Ok(json(StatusCode::OK, &Receipt::of(observed)));
+    }
+    let observed = match contact_event::read(&delivery).map_err(bad)? {
         Envelope::Contact(event) => door.flows.observe(&event, &by).await?,
         Envelope::Other => Observed::Ignored,
     };

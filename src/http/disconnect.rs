@@ -10,19 +10,19 @@ use super::get_supervision::InPath;
 use super::problem::Problem;
 use super::views::SupervisionView;
 use super::{Door, idempotency};
-use crate::flows::disconnect::Disconnected;
+use crate::flows::disconnect::{Disconnected, Why};
 use crate::flows::{self, FlowError, Flows};
 
 /// The longest reason.
-pub(super) const REASON: usize = 200;
+const REASON: usize = 200;
 
 pub(super) async fn handle(
     State(door): State<Door>,
     InPath(id): InPath,
     Act { by, body }: Act,
 ) -> Result<Response, Problem> {
-    let reason = read(&body)?;
-    let done = door.flows.disconnect(id, reason.as_deref(), &by).await;
+    let why = read(&body)?;
+    let done = door.flows.disconnect(id, &why, &by).await;
     answer(&door.flows, &by, done).await
 }
 
@@ -44,18 +44,26 @@ pub(super) async fn answer(
     } else {
         StatusCode::ACCEPTED
     };
-    let view = SupervisionView::of(&stored);
+    let view = SupervisionView::of(flows, &stored);
     let view = if was_over { view.was_over() } else { view };
     Ok(idempotency::answer(flows, by, status, &view))
 }
 
-fn read(bytes: &[u8]) -> Result<Option<String>, Problem> {
+fn read(bytes: &[u8]) -> Result<Why, Problem> {
     if bytes.is_empty() {
-        return Ok(None);
+        return Ok(Why::default());
     }
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
-    let reason = body.optional("reason", text(REASON));
+    let why = why(&mut body);
     body.finish()?;
-    Ok(reason)
+    Ok(why)
+}
+
+/// Why somebody is to leave, of whatever path.
+pub(super) fn why(body: &mut Reader<'_>) -> Why {
+    Why {
+        reason: body.optional("reason", text(REASON)),
+        customer_call_may_end: body.flag("customerCallMayEnd").unwrap_or(false),
+    }
 }

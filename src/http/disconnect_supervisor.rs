@@ -6,30 +6,28 @@ use axum::response::Response;
 
 use super::Door;
 use super::asking::Act;
-use super::body::{self, Reader, text};
-use super::disconnect::{REASON, answer};
+use super::body::{self, Reader};
+use super::disconnect::{answer, why};
 use super::path::Named;
 use super::problem::Problem;
 use crate::domain::authority::Caller;
 use crate::domain::ids::{InstanceName, UserId};
 use crate::flows::FlowError;
+use crate::flows::disconnect::Why;
 
 pub(super) async fn handle(
     State(door): State<Door>,
     Named(user): Named,
     Act { by, body }: Act,
 ) -> Result<Response, Problem> {
-    let (reason, instance) = read(&body)?;
+    let (why, instance) = read(&body)?;
     let user = whom(&by.caller, user.as_deref())?;
-    let done = door
-        .flows
-        .disconnect_supervisor(&user, instance, reason.as_deref(), &by)
-        .await;
+    let done = door.flows.disconnect_supervisor(&user, instance, &why, &by).await;
     answer(&door.flows, &by, done).await
 }
 
 /// The supervisor a path names.
-fn whom(caller: &Caller, raw: Option<&str>) -> Result<UserId, Problem> {
+pub(super) fn whom(caller: &Caller, raw: Option<&str>) -> Result<UserId, Problem> {
     match raw {
         Some("me") => {
             let named = caller.supervisor.clone();
@@ -41,14 +39,14 @@ fn whom(caller: &Caller, raw: Option<&str>) -> Result<UserId, Problem> {
     }
 }
 
-fn read(bytes: &[u8]) -> Result<(Option<String>, Option<InstanceName>), Problem> {
+fn read(bytes: &[u8]) -> Result<(Why, Option<InstanceName>), Problem> {
     if bytes.is_empty() {
-        return Ok((None, None));
+        return Ok((Why::default(), None));
     }
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
-    let reason = body.optional("reason", text(REASON));
+    let why = why(&mut body);
     let instance = body.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| e.to_string()));
     body.finish()?;
-    Ok((reason, instance))
+    Ok((why, instance))
 }

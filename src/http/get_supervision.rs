@@ -15,7 +15,7 @@ use crate::flows::FlowError;
 
 pub(super) async fn handle(State(door): State<Door>, By(by): By, InPath(id): InPath) -> Result<Response, Problem> {
     let stored = door.flows.get(id, &by).await?;
-    Ok(json(StatusCode::OK, &SupervisionView::of(&stored)))
+    Ok(json(StatusCode::OK, &SupervisionView::of(&door.flows, &stored)))
 }
 
 /// The id in a path. What is none names no supervision.

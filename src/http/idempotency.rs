@@ -70,7 +70,7 @@ pub(super) fn answer(flows: &Flows, by: &Request, status: StatusCode, body: &imp
 pub(super) fn failed(flows: &Flows, by: &Request, error: FlowError) -> Response {
     let key_was_taken = matches!(
         error,
-        FlowError::JoinFailed { .. } | FlowError::Journal(_) | FlowError::Contended
+        FlowError::JoinFailed { .. } | FlowError::ContactFull { .. } | FlowError::Journal(_) | FlowError::Contended
     );
     let problem = Problem::from(error);
     if key_was_taken {
@@ -90,7 +90,7 @@ pub(super) async fn replay(flows: &Flows, by: &Request, replay: Replay, over: St
             } else {
                 StatusCode::ACCEPTED
             };
-            super::problem::json(status, &SupervisionView::of(&stored))
+            super::problem::json(status, &SupervisionView::of(flows, &stored))
         }
     };
     response

@@ -1,4 +1,4 @@
-//! `GET /v1/supervisions`: newest first, by state, contact and supervisor, a page at a time.
+//! `GET /v1/supervisions`: newest first, by state, contact, supervisor, agent and more, a page at a time.
 
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::Door;
 use super::asking::By;
-use super::problem::{FieldError, Problem, json};
+use super::problem::{Problem, json};
+use super::query::Query;
 use super::views::SupervisionView;
-use crate::domain::ids::{ContactId, SupervisionId, UserId};
-use crate::domain::supervision::State as SupervisionState;
+use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use crate::domain::supervision::{Origin, State as SupervisionState};
 use crate::flows::query::Filter;
 
 const PAGE: u32 = 50;
@@ -28,7 +29,7 @@ pub(super) async fn handle(
     By(by): By,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let mut filter = read(query.as_deref().unwrap_or_default())?;
+    let mut filter = read(query.as_deref())?;
     let page = filter.limit as usize;
     // One more than asked for tells whether there is a next page.
     filter.limit += 1;
@@ -39,59 +40,43 @@ pub(super) async fn handle(
         .last()
         .filter(|_| more)
         .map(|last| last.supervision.id.to_string());
-    let items = found.iter().map(SupervisionView::of).collect();
+    let items = found.iter().map(|s| SupervisionView::of(&door.flows, s)).collect();
     Ok(json(StatusCode::OK, &Page { items, next_cursor }))
 }
 
-fn read(query: &str) -> Result<Filter, Problem> {
-    let mut filter = Filter {
-        limit: PAGE,
-        ..Filter::default()
+fn read(raw: Option<&str>) -> Result<Filter, Problem> {
+    let mut query = Query::new(raw);
+    let states = query.take("state", "must be states, such as MONITORING,LEAVING", |raw| {
+        let words: Vec<&str> = raw.split(',').collect();
+        let known: Option<Vec<_>> = words.iter().map(|word| SupervisionState::parse(word)).collect();
+        known.filter(|_| words.len() <= SupervisionState::ALL.len())
+    });
+    let user = |raw: &str| UserId::parse(raw).ok();
+    let filter = Filter {
+        states: states.unwrap_or_default(),
+        contact: query.take("contactId", "must be a contact id", |raw| ContactId::parse(raw).ok()),
+        supervisor: query.take("connectUserId", "must be a Connect user id", user),
+        agent: query.take("agentUserId", "must be a Connect user id", user),
+        instance: query.take("instance", "must be the name of an instance", |raw| {
+            InstanceName::parse(raw).ok()
+        }),
+        origin: query.take("origin", "must be API or OBSERVED", |raw| {
+            [Origin::Api, Origin::Observed].into_iter().find(|o| o.as_str() == raw)
+        }),
+        overdue: query.flag("overdue"),
+        since: query.moment("begunSince"),
+        until: query.moment("begunBefore"),
+        before: query.take(
+            "cursor",
+            "must be the nextCursor of an earlier page",
+            SupervisionId::parse,
+        ),
+        limit: query
+            .take("pageSize", "must be a number from 1 to 200", |raw| {
+                raw.parse().ok().filter(|size| (1..=LARGEST_PAGE).contains(size))
+            })
+            .unwrap_or(PAGE),
     };
-    let mut errors = Vec::new();
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        let bad = match &*name {
-            "state" => {
-                let words: Option<Vec<_>> = value.split(',').map(SupervisionState::parse).collect();
-                words
-                    .map(|mut states| filter.states.append(&mut states))
-                    .ok_or("must be states, such as MONITORING")
-            }
-            "contactId" => ContactId::parse(&*value)
-                .map(|id| filter.contact = Some(id))
-                .map_err(|_| "must be a contact id"),
-            "connectUserId" => UserId::parse(&*value)
-                .map(|id| filter.supervisor = Some(id))
-                .map_err(|_| "must be a Connect user id"),
-            "cursor" => SupervisionId::parse(&value)
-                .map(|id| filter.before = Some(id))
-                .ok_or("must be the nextCursor of an earlier page"),
-            "pageSize" => value
-                .parse()
-                .ok()
-                .filter(|size| (1..=LARGEST_PAGE).contains(size))
-                .map(|size| filter.limit = size)
-                .ok_or("must be a number from 1 to 200"),
-            _ => Err("is not known here; known are state, contactId, connectUserId, cursor, pageSize"),
-        };
-        if let Err(detail) = bad {
-            let pointer: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-            errors.push(FieldError {
-                pointer,
-                detail: detail.into(),
-            });
-        }
-    }
-    filter.states.dedup();
-    if filter.states.len() > SupervisionState::ALL.len() {
-        errors.push(FieldError {
-            pointer: "state".into(),
-            detail: "names too many states".into(),
-        });
-    }
-    if errors.is_empty() {
-        Ok(filter)
-    } else {
-        Err(Problem::invalid(errors))
-    }
+    query.finish()?;
+    Ok(filter)
 }

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::guard::current_request_id;
-use crate::flows::FlowError;
 use crate::flows::JournalError;
+use crate::flows::{FlowError, OnCall};
 
 /// One bad place in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,8 +37,33 @@ pub struct Problem {
     supervision_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     conflicts_with: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    on_call: Vec<OnCallView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prior_supervisions: Vec<String>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
+}
+
+/// Somebody who is on a contact that takes no more.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OnCallView {
+    supervision_id: String,
+    connect_user_id: Option<String>,
+    username: Option<String>,
+    state: &'static str,
+}
+
+impl OnCallView {
+    fn of(on_call: OnCall) -> Self {
+        Self {
+            supervision_id: on_call.supervision.to_string(),
+            connect_user_id: on_call.supervisor.connect_user_id.map(|id| id.to_string()),
+            username: on_call.supervisor.username,
+            state: on_call.state.as_str(),
+        }
+    }
 }
 
 impl Problem {
@@ -54,6 +79,8 @@ impl Problem {
             request_id: current_request_id(),
             supervision_id: None,
             conflicts_with: None,
+            on_call: Vec::new(),
+            prior_supervisions: Vec::new(),
             retry_after_s: None,
         }
     }
@@ -161,6 +188,56 @@ impl From<FlowError> for Problem {
                     ..Self::new(S::CONFLICT, "supervisor_busy", detail)
                 }
             }
+            FlowError::NotListening(state) => {
+                let detail = format!(
+                    "The supervision is {}; only one that is MONITORING has a mode to change.",
+                    state.as_str()
+                );
+                Self::new(S::CONFLICT, "not_monitoring", detail)
+            }
+            FlowError::ModeNotAllowed => Self::new(
+                S::CONFLICT,
+                "mode_not_allowed",
+                "What a supervisor may do is granted at the start: this supervision was started with mode SILENT.",
+            ),
+            FlowError::ModeUnsupported(why) => Self::new(
+                S::UNPROCESSABLE_ENTITY,
+                "mode_unsupported",
+                format!("{}.", capital(why)),
+            ),
+            FlowError::WouldEndCustomerCall(id, why) => {
+                let detail = format!(
+                    "The supervisor has barged in, and {why}: leaving now could end the customer's call. An operator may \
+                     accept that with customerCallMayEnd and a reason."
+                );
+                Self {
+                    supervision_id: Some(id.to_string()),
+                    ..Self::new(S::CONFLICT, "would_end_customer_call", detail)
+                }
+            }
+            FlowError::UnknownJurisdiction => Self::new(
+                S::UNPROCESSABLE_ENTITY,
+                "unknown_jurisdiction",
+                "No jurisdiction of that name is configured under [compliance.jurisdictions].",
+            ),
+            FlowError::RejoinRefused(compliance) => Self {
+                prior_supervisions: compliance.prior.iter().map(ToString::to_string).collect(),
+                ..Self::new(
+                    S::CONFLICT,
+                    "rejoin_not_allowed",
+                    "The supervisor has left this contact before, and the rules of this jurisdiction let nobody come back.",
+                )
+            },
+            FlowError::ContactFull { supervision, on_call } => Self {
+                supervision_id: Some(supervision.to_string()),
+                on_call: on_call.into_iter().map(OnCallView::of).collect(),
+                ..Self::new(
+                    S::CONFLICT,
+                    "contact_full",
+                    "Amazon Connect takes no further supervisor on this contact; onCall names who is on it.",
+                )
+            },
+            FlowError::TooManyStreams => Self::overloaded("Too many streams of directives are open."),
             FlowError::UnknownDirective => Self::new(
                 S::NOT_FOUND,
                 "directive_not_found",

@@ -11,11 +11,14 @@ use super::views::SupervisionView;
 use super::{Door, idempotency};
 use crate::domain::ids::{ContactId, InstanceName, UserId};
 use crate::domain::supervision::{Mode, State as SupervisionState};
+use crate::flows::FlowError;
 use crate::flows::monitor::{StartRequest, Started};
 use crate::flows::who::Who;
 
 /// The longest user name Connect takes.
 const USERNAME: usize = 100;
+/// The longest name of a jurisdiction.
+const JURISDICTION: usize = 64;
 
 pub(super) async fn handle(State(door): State<Door>, Act { by, body }: Act) -> Result<Response, Problem> {
     let ask = read(&body)?;
@@ -36,19 +39,23 @@ pub(super) async fn handle(State(door): State<Door>, Act { by, body }: Act) -> R
             )
         }
         Ok(Started::Waiting(stored, first)) => {
-            let view = SupervisionView::of(&stored).leaving_first(&first);
+            let view = SupervisionView::of(flows, &stored).leaving_first(flows, &first);
             return Ok(idempotency::answer(flows, &by, StatusCode::ACCEPTED, &view));
         }
         Ok(Started::Already(stored)) => (stored, StatusCode::OK),
         Ok(Started::Replay(replay)) => return idempotency::replay(flows, &by, replay, StatusCode::OK).await,
         Err(e) => return Ok(idempotency::failed(flows, &by, e)),
     };
-    Ok(idempotency::answer(flows, &by, status, &SupervisionView::of(&stored)))
+    Ok(idempotency::answer(
+        flows,
+        &by,
+        status,
+        &SupervisionView::of(flows, &stored),
+    ))
 }
 
 fn read(bytes: &[u8]) -> Result<StartRequest, Problem> {
     let value = body::parse(bytes)?;
-    let mut whisper = false;
     let mut body = Reader::new(&value, "")?;
     let contact = body.required("contactId", |raw| ContactId::parse(raw).map_err(|e| e.to_string()));
     let supervisor = body.object("supervisor", "/supervisor", |inner| {
@@ -58,30 +65,16 @@ fn read(bytes: &[u8]) -> Result<StartRequest, Problem> {
     });
     let salesforce_user_id = body.optional("salesforceUserId", salesforce_id);
     let voice_call_id = body.optional("voiceCallId", salesforce_id);
-    let mode = body.optional("mode", |raw| match raw {
-        "SILENT" => Ok(Mode::Silent),
-        "BARGE" => Ok(Mode::Barge),
-        "WHISPER" => {
-            whisper = true;
-            Ok(Mode::Silent)
-        }
-        _ => Err("must be SILENT, WHISPER or BARGE".into()),
-    });
+    let mode = body.optional("mode", mode);
     let instance = body.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| e.to_string()));
+    let agent = body.optional("agentUserId", |raw| UserId::parse(raw).map_err(|e| e.to_string()));
+    let jurisdiction = body.optional("jurisdiction", text(JURISDICTION));
     let leave_current = body.flag("leaveCurrent").unwrap_or(false);
     body.finish()?;
-    if whisper {
-        let detail = "Amazon Connect has no whisper capability; possible are SILENT and BARGE.";
-        return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "mode_unsupported",
-            detail,
-        ));
-    }
+    let mode = possible(mode.unwrap_or(Asked::Mode(Mode::Silent)))?;
     let (Some(contact), Some(supervisor)) = (contact, supervisor) else {
         return Err(Problem::invalid(Vec::new()));
     };
-    let mode = mode.unwrap_or(Mode::Silent);
     Ok(StartRequest {
         contact,
         supervisor,
@@ -90,5 +83,35 @@ fn read(bytes: &[u8]) -> Result<StartRequest, Problem> {
         mode,
         instance,
         leave_current,
+        agent,
+        jurisdiction,
     })
+}
+
+/// A mode, as callers name it.
+pub(super) enum Asked {
+    /// One there is.
+    Mode(Mode),
+    /// One that Amazon Connect has not.
+    Whisper,
+}
+
+pub(super) fn mode(raw: &str) -> Result<Asked, String> {
+    match raw {
+        "SILENT" => Ok(Asked::Mode(Mode::Silent)),
+        "BARGE" => Ok(Asked::Mode(Mode::Barge)),
+        "WHISPER" => Ok(Asked::Whisper),
+        _ => Err("must be SILENT, WHISPER or BARGE".into()),
+    }
+}
+
+/// The mode, if Amazon Connect has it: `AllowedMonitorCapabilities` knows SILENT_MONITOR and BARGE.
+pub(super) fn possible(asked: Asked) -> Result<Mode, Problem> {
+    match asked {
+        Asked::Mode(mode) => Ok(mode),
+        Asked::Whisper => {
+            let why = "Amazon Connect has no whisper capability; possible are SILENT and BARGE";
+            Err(FlowError::ModeUnsupported(why).into())
+        }
+    }
 }

@@ -4,8 +4,10 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::directive_view::DirectiveView;
 use crate::domain::departure::Reason;
-use crate::domain::supervision::{Channel, State, Supervision};
+use crate::domain::supervision::{Channel, Mode, State, Supervision};
+use crate::flows::Flows;
 use crate::flows::query::{Recording, Stored};
 
 /// RFC 3339 UTC, always with milliseconds.
@@ -37,7 +39,12 @@ pub(super) struct SupervisionView {
     leg_contact_id: Option<String>,
     supervisor: SupervisorView,
     voice_call_id: Option<String>,
+    agent_user_id: Option<String>,
+    allowed_modes: Option<&'static [&'static str]>,
     mode: &'static str,
+    has_barged: bool,
+    mode_change: Option<ModeChangeView>,
+    compliance: ComplianceView,
     state: &'static str,
     overdue: bool,
     leave_outcome: Option<&'static str>,
@@ -49,7 +56,7 @@ pub(super) struct SupervisionView {
     failure: Option<FailureView>,
     departure: Option<DepartureView>,
     recording: Option<RecordingView>,
-    next_action: Option<NextActionView>,
+    next_action: Option<DirectiveView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -79,6 +86,7 @@ struct DepartureView {
     source: &'static str,
     reason: &'static str,
     customer_call_continued: Option<bool>,
+    agent_after: Option<AgentAfterView>,
     conflicting: bool,
     calibration: CalibrationView,
 }
@@ -108,17 +116,26 @@ struct RecordingView {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct NextActionView {
-    directive_id: String,
-    kind: &'static str,
-    supervision_id: String,
-    leg_contact_id: String,
-    contact_id: Option<String>,
-    controller_attached: bool,
-    instructions: String,
-    issued_at: Rfc3339,
-    expires_at: Rfc3339,
-    acknowledged: Option<&'static str>,
+struct ModeChangeView {
+    mode: &'static str,
+    requested_at: Rfc3339,
+    confirmed_at: Option<Rfc3339>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ComplianceView {
+    jurisdiction: Option<String>,
+    rejoin: bool,
+    prior_supervisions: Vec<String>,
+    announcement: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AgentAfterView {
+    state: String,
+    looks_wrong: bool,
 }
 
 impl SupervisionView {
@@ -131,12 +148,12 @@ impl SupervisionView {
     }
 
     /// For the answer to a switch: what is to be done next is to leave the first.
-    pub(super) fn leaving_first(mut self, first: &Stored) -> Self {
-        self.next_action = next_action(&first.supervision);
+    pub(super) fn leaving_first(mut self, flows: &Flows, first: &Stored) -> Self {
+        self.next_action = next_action(flows, &first.supervision);
         self
     }
 
-    pub(super) fn of(stored: &Stored) -> Self {
+    pub(super) fn of(flows: &Flows, stored: &Stored) -> Self {
         let s = &stored.supervision;
         Self {
             id: s.id.to_string(),
@@ -152,7 +169,21 @@ impl SupervisionView {
                 salesforce_user_id: s.supervisor.salesforce_user_id.clone(),
             },
             voice_call_id: s.voice_call_id.clone(),
+            agent_user_id: s.agent.as_ref().map(ToString::to_string),
+            allowed_modes: s.allowed.map(allowed_modes),
             mode: s.mode.as_str(),
+            has_barged: s.has_barged,
+            mode_change: s.mode_change.as_ref().map(|c| ModeChangeView {
+                mode: c.to.as_str(),
+                requested_at: Rfc3339(c.at),
+                confirmed_at: c.confirmed_at.map(Rfc3339),
+            }),
+            compliance: ComplianceView {
+                jurisdiction: s.compliance.jurisdiction.clone(),
+                rejoin: s.compliance.rejoin,
+                prior_supervisions: s.compliance.prior.iter().map(ToString::to_string).collect(),
+                announcement: s.compliance.announcement.as_str(),
+            },
             state: s.state.as_str(),
             overdue: s.overdue,
             leave_outcome: leave_outcome(s),
@@ -168,8 +199,15 @@ impl SupervisionView {
             }),
             departure: departure(s),
             recording: stored.recording.as_ref().map(recording),
-            next_action: next_action(s),
+            next_action: next_action(flows, s),
         }
+    }
+}
+
+fn allowed_modes(most: Mode) -> &'static [&'static str] {
+    match most {
+        Mode::Silent => &["SILENT"],
+        Mode::Barge => &["SILENT", "BARGE"],
     }
 }
 
@@ -197,6 +235,10 @@ fn departure(s: &Supervision) -> Option<DepartureView> {
         source: d.source.as_str(),
         reason: d.reason.as_str(),
         customer_call_continued: d.continuity.as_bool(),
+        agent_after: d.agent_after.as_ref().map(|a| AgentAfterView {
+            state: a.state.clone(),
+            looks_wrong: a.looks_wrong,
+        }),
         conflicting: d.conflicting,
         calibration: CalibrationView {
             grade: d.grade.clone(),
@@ -221,25 +263,7 @@ fn recording(r: &Recording) -> RecordingView {
     }
 }
 
-/// What the browser, or else a person, is to do; only while the leave is under way.
-fn next_action(s: &Supervision) -> Option<NextActionView> {
-    let (State::Leaving, Some(directive), Some(leg)) = (s.state, &s.directive, &s.leg) else {
-        return None;
-    };
-    Some(NextActionView {
-        directive_id: directive.id.to_string(),
-        kind: "END_LEG_IN_CCP",
-        supervision_id: s.id.to_string(),
-        leg_contact_id: leg.to_string(),
-        contact_id: s.contact.as_ref().map(ToString::to_string),
-        // Nothing listens for directives yet but whoever reads this answer.
-        controller_attached: false,
-        instructions: "End the supervisor's own MONITOR contact (legContactId) in their Contact Control Panel, and no \
-                       other connection: the page that holds it calls destroy() on its agent connection; a person \
-                       chooses End call there."
-            .into(),
-        issued_at: Rfc3339(directive.issued_at),
-        expires_at: Rfc3339(directive.expires_at),
-        acknowledged: directive.answer.as_ref().map(|a| a.outcome.as_str()),
-    })
+/// What is to be done next by the browser, or else by a person.
+fn next_action(flows: &Flows, s: &Supervision) -> Option<DirectiveView> {
+    s.current_directive().map(|d| DirectiveView::of(flows, s, d))
 }

@@ -7,7 +7,7 @@ use sqlx::{Executor, Sqlite};
 
 use super::read::{KEY_SQL, key_record};
 use super::rows::{get, millis, supervision_id, unreadable};
-use super::{clocks, failed};
+use super::{clocks, directives, failed};
 use crate::domain::ids::{DeliveryId, SupervisionId};
 use crate::domain::supervision::{Origin, State, Supervision};
 use crate::ports::journal::{Delivered, DeliveryResult, KeyWrite, Retention, Write};
@@ -18,7 +18,7 @@ type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 /// How many rows of a kind one sweep removes at most, so that the writer is never held for long.
 const SWEEP_ROWS: i64 = 1000;
 
-async fn run(db: &mut SqliteConnection, query: Query) -> Result<u64, JournalError> {
+pub(super) async fn run(db: &mut SqliteConnection, query: Query) -> Result<u64, JournalError> {
     Ok(query.execute(&mut *db).await.map_err(failed)?.rows_affected())
 }
 
@@ -40,6 +40,7 @@ pub(super) async fn apply(
     }
     if let Some(write) = &change.supervision {
         write_supervision(db, write).await?;
+        directives::write(db, write).await?;
         let (Write::Insert(supervision) | Write::Update(supervision, _)) = write;
         if let Some(due_at) = change.deliver_at {
             new_row_version(db, supervision.id, due_at).await?;
@@ -105,7 +106,7 @@ pub(super) async fn apply(
         )
         .bind(millis(entry.at))
         .bind(entry.actor.clone())
-        .bind(entry.action)
+        .bind(entry.action.to_string())
         .bind(entry.supervision.map(|id| id.to_string()))
         .bind(entry.outcome.clone())
         .bind(entry.request_id.clone());
@@ -184,14 +185,15 @@ async fn leg_taken(db: &mut SqliteConnection, new: &Supervision) -> Result<Optio
 async fn write_supervision(db: &mut SqliteConnection, write: &Write) -> Result<(), JournalError> {
     let (query, new, revision) = match write {
         Write::Insert(new) => (
-            "INSERT INTO supervisions (contact_id, leg_id, connect_user_id, state, voice_place, next_check_at, ended_at,
-             doc, revision, id, origin, instance) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO supervisions (contact_id, leg_id, connect_user_id, agent_id, state, voice_place, overdue,
+             next_check_at, ended_at, doc, revision, id, origin, instance)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             new,
             0,
         ),
         Write::Update(new, revision) => (
-            "UPDATE supervisions SET contact_id = ?, leg_id = ?, connect_user_id = ?, state = ?, voice_place = ?,
-             next_check_at = ?, ended_at = ?, doc = ?, revision = ? WHERE id = ?",
+            "UPDATE supervisions SET contact_id = ?, leg_id = ?, connect_user_id = ?, agent_id = ?, state = ?,
+             voice_place = ?, overdue = ?, next_check_at = ?, ended_at = ?, doc = ?, revision = ? WHERE id = ?",
             new,
             *revision,
         ),
@@ -200,8 +202,10 @@ async fn write_supervision(db: &mut SqliteConnection, write: &Write) -> Result<(
         .bind(new.contact.as_ref().map(ToString::to_string))
         .bind(new.leg.as_ref().map(ToString::to_string))
         .bind(new.supervisor.connect_user_id.as_ref().map(ToString::to_string))
+        .bind(new.agent.as_ref().map(ToString::to_string))
         .bind(new.state.as_str())
         .bind(i64::from(new.holds_voice_place()))
+        .bind(i64::from(new.overdue))
         .bind(new.next_check_at.map(millis))
         .bind(ended_at(new).map(millis))
         .bind(json(new.as_ref())?)

@@ -10,6 +10,7 @@ pub(super) fn all() -> Migrator {
     Migrator::with_migrations(vec![
         step(1, "journal", include_str!("migrations/0001_journal.sql")),
         step(2, "clocks", include_str!("migrations/0002_clocks.sql")),
+        step(3, "directives", include_str!("migrations/0003_directives.sql")),
     ])
 }
 

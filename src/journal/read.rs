@@ -6,11 +6,12 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::failed;
 use super::rows::{get, millis, recording, select_stored, stored, supervision_id, timestamp, unreadable};
+use crate::domain::audit::AuditEntry;
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::State;
 use crate::ports::JournalError;
-use crate::ports::journal::{Filter, KeyRecord, NextDue, Recording, Stored, UnexplainedLeg};
+use crate::ports::journal::{Counts, Filter, KeyRecord, NextDue, Recording, RecordingState, Stored, UnexplainedLeg};
 
 type Answer<T> = Result<T, JournalError>;
 
@@ -75,12 +76,103 @@ pub(super) async fn list(pool: &SqlitePool, filter: &Filter) -> Answer<Vec<Store
     if let Some(user) = &filter.supervisor {
         sql.push(" AND s.connect_user_id = ").push_bind(user.as_str());
     }
+    if let Some(agent) = &filter.agent {
+        sql.push(" AND s.agent_id = ").push_bind(agent.as_str());
+    }
+    if let Some(instance) = &filter.instance {
+        sql.push(" AND s.instance = ").push_bind(instance.as_str());
+    }
+    if let Some(origin) = filter.origin {
+        sql.push(" AND s.origin = ").push_bind(origin.as_str());
+    }
+    if let Some(overdue) = filter.overdue {
+        sql.push(" AND s.overdue = ").push_bind(i64::from(overdue));
+    }
+    // Ids begin with their moment (UUIDv7).
+    if let Some(since) = filter.since {
+        sql.push(" AND s.id >= ")
+            .push_bind(SupervisionId::least_at(since).to_string());
+    }
+    if let Some(until) = filter.until {
+        sql.push(" AND s.id < ")
+            .push_bind(SupervisionId::least_at(until).to_string());
+    }
     if let Some(before) = filter.before {
         sql.push(" AND s.id < ").push_bind(before.to_string());
     }
     sql.push(" ORDER BY s.id DESC LIMIT ")
         .push_bind(i64::from(filter.limit));
     all_stored(sql.build().fetch_all(pool).await.map_err(failed)?)
+}
+
+pub(super) async fn over_on(
+    pool: &SqlitePool,
+    instance: &InstanceName,
+    contact: &ContactId,
+    user: &UserId,
+    limit: u32,
+) -> Answer<Vec<SupervisionId>> {
+    let rows = sqlx::query(
+        "SELECT id FROM supervisions WHERE instance = ? AND contact_id = ? AND connect_user_id = ? AND state = 'LEFT'
+         ORDER BY id DESC LIMIT ?",
+    )
+    .bind(instance.as_str())
+    .bind(contact.as_str())
+    .bind(user.as_str())
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    rows.iter().map(|row| supervision_id(get(row, 0)?)).collect()
+}
+
+pub(super) async fn counts(pool: &SqlitePool) -> Answer<Counts> {
+    let rows = sqlx::query(
+        "SELECT 'active', state, COUNT(*), SUM(overdue) FROM supervisions
+         WHERE state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING') GROUP BY state
+         UNION ALL SELECT 'rows', 'PENDING', COUNT(*), 0 FROM deliveries WHERE state = 'PENDING'
+         UNION ALL SELECT 'rows', 'DEAD', COUNT(*), 0 FROM deliveries WHERE state = 'DEAD'",
+    )
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    let mut counts = Counts::default();
+    for row in &rows {
+        let (kind, word): (&str, &str) = (get(row, 0)?, get(row, 1)?);
+        let count = |column| get::<i64>(row, column).map(|n| u64::try_from(n).unwrap_or(0));
+        if kind == "active" {
+            let state = State::parse(word).ok_or_else(|| unreadable(&"a state"))?;
+            counts.active.push((state, count(2)?));
+            counts.overdue += count(3)?;
+        } else {
+            let state = RecordingState::parse(word).ok_or_else(|| unreadable(&"a delivery's state"))?;
+            counts.rows.push((state, count(2)?));
+        }
+    }
+    Ok(counts)
+}
+
+pub(super) async fn audit_of(pool: &SqlitePool, id: SupervisionId, limit: u32) -> Answer<Vec<AuditEntry>> {
+    let rows = sqlx::query(
+        "SELECT at, actor, action, outcome, request_id FROM audit WHERE supervision_id = ? ORDER BY seq LIMIT ?",
+    )
+    .bind(id.to_string())
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    rows.iter()
+        .map(|row| {
+            Ok(AuditEntry {
+                at: timestamp(get(row, 0)?)?,
+                actor: get(row, 1)?,
+                action: get::<String>(row, 2)?.into(),
+                supervision: Some(id),
+                outcome: get(row, 3)?,
+                request_id: get(row, 4)?,
+            })
+        })
+        .collect()
 }
 
 pub(super) async fn in_states(pool: &SqlitePool, states: &[State], limit: u32) -> Answer<Vec<Stored>> {

@@ -12,9 +12,14 @@ use crate::ports::journal::{Recording, RecordingState, Stored};
 /// The columns of a [`Stored`], from `supervisions s LEFT JOIN deliveries d`.
 macro_rules! select_stored {
     ($rest:literal) => {
+        select_stored!($rest, "")
+    };
+    ($rest:literal, $more:literal) => {
         concat!(
             "SELECT s.doc, s.revision, d.supervision_id, d.id, d.state, d.version, d.recorded_version, d.object_name, ",
-            "d.record_id, d.recorded_at, d.attempts, d.last_error, d.due_at ",
+            "d.record_id, d.recorded_at, d.attempts, d.last_error, d.due_at",
+            $more,
+            " ",
             "FROM supervisions s LEFT JOIN deliveries d ON d.supervision_id = s.id ",
             $rest
         )

@@ -6,10 +6,10 @@
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{apply, failed};
-use crate::ports::journal::Retention;
+use super::{apply, directives, failed};
+use crate::ports::journal::{DirectiveNews, Retention};
 use crate::ports::{Change, Committed, JournalError};
 
 /// Changes that may wait. More are refused at once: a caller told "overloaded" can act on it, one kept waiting cannot.
@@ -32,10 +32,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: SqliteConnection, incarnation: String) -> Self {
+    pub(super) fn start(
+        connection: SqliteConnection,
+        incarnation: String,
+        news: broadcast::Sender<DirectiveNews>,
+    ) -> Self {
         let (queue, waiting) = mpsc::channel(WAITING);
         // Not a tracked task: it lives as long as the journal and ends when asked to, or when the last handle is gone.
-        tokio::spawn(run(connection, incarnation, waiting));
+        tokio::spawn(run(connection, incarnation, news, waiting));
         Self { queue }
     }
 
@@ -72,7 +76,12 @@ impl Writer {
     }
 }
 
-async fn run(mut connection: SqliteConnection, incarnation: String, mut waiting: mpsc::Receiver<Work>) {
+async fn run(
+    mut connection: SqliteConnection,
+    incarnation: String,
+    news: broadcast::Sender<DirectiveNews>,
+    mut waiting: mpsc::Receiver<Work>,
+) {
     let mut group = Vec::new();
     while let Some(work) = waiting.recv().await {
         let mut next = Some(work);
@@ -91,7 +100,7 @@ async fn run(mut connection: SqliteConnection, incarnation: String, mut waiting:
                 None
             };
         }
-        commit_group(&mut connection, &incarnation, &mut group).await;
+        commit_group(&mut connection, &incarnation, &news, &mut group).await;
         match after {
             Some(Work::Sweep(retention, reply)) => {
                 let _ = reply.send(apply::sweep(&mut connection, &retention).await);
@@ -112,6 +121,7 @@ async fn run(mut connection: SqliteConnection, incarnation: String, mut waiting:
 async fn commit_group(
     connection: &mut SqliteConnection,
     incarnation: &str,
+    news: &broadcast::Sender<DirectiveNews>,
     group: &mut Vec<(Box<Change>, Option<Reply<Committed>>)>,
 ) {
     if group.is_empty() {
@@ -130,7 +140,11 @@ async fn commit_group(
             alone
         }
     };
-    for ((_, reply), result) in group.drain(..).zip(results.drain(..)) {
+    for ((change, reply), result) in group.drain(..).zip(results.drain(..)) {
+        if let (Ok(Committed::Done), Some(whose)) = (&result, directives::concerns(change.supervision.as_ref())) {
+            // Nobody listening is no fault.
+            let _ = news.send(whose);
+        }
         match reply {
             Some(reply) => {
                 let _ = reply.send(result);

@@ -7,12 +7,13 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::sync::broadcast;
 
 use super::Recorded;
 use crate::domain::audit::AuditEntry;
 use crate::domain::evidence::Evidence;
-use crate::domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
-use crate::domain::supervision::{State, Supervision};
+use crate::domain::ids::{ContactId, DeliveryId, DirectiveId, InstanceName, SupervisionId, UserId};
+use crate::domain::supervision::{Origin, State, Supervision};
 pub use crate::timing::{Sample, StreamKey};
 
 /// A supervision and the revision it was read at.
@@ -303,11 +304,48 @@ pub struct Filter {
     pub contact: Option<ContactId>,
     /// Of this supervisor.
     pub supervisor: Option<UserId>,
+    /// Of this agent's contacts.
+    pub agent: Option<UserId>,
+    /// In this instance.
+    pub instance: Option<InstanceName>,
+    /// Begun so.
+    pub origin: Option<Origin>,
+    /// Only those whose leave is overdue, or only the others.
+    pub overdue: Option<bool>,
+    /// Begun at or after this.
+    pub since: Option<Timestamp>,
+    /// Begun before this.
+    pub until: Option<Timestamp>,
     /// Older than this one (the cursor).
     pub before: Option<SupervisionId>,
     /// At most so many.
     pub limit: u32,
 }
+
+/// How many there are of what, now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Unfinished supervisions by state.
+    pub active: Vec<(State, u64)>,
+    /// Of these, those whose leave is overdue.
+    pub overdue: u64,
+    /// Rows on their way, and dead letters.
+    pub rows: Vec<(RecordingState, u64)>,
+}
+
+/// A change of a directive, in the order of changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ordered {
+    /// Grows with every change of any directive, and is never used twice.
+    pub seq: i64,
+    /// Which directive.
+    pub directive: DirectiveId,
+    /// Its supervision, as it is now.
+    pub stored: Stored,
+}
+
+/// Whose directives changed.
+pub type DirectiveNews = (InstanceName, UserId);
 
 /// The durable record.
 #[async_trait]
@@ -371,6 +409,37 @@ pub trait Journal: Send + Sync {
 
     /// The samples of every vendor clock learnt since `since`, oldest first, of each clock at most the latest `limit`.
     async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(StreamKey, Sample)>, JournalError>;
+
+    /// The directives of one supervisor: those changed after `after`, in the order of their last change; without it, those
+    /// that are open. At most `limit`.
+    async fn directives_of(
+        &self,
+        instance: &InstanceName,
+        user: &UserId,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Ordered>, JournalError>;
+
+    /// The newest change of any directive; 0 for none.
+    async fn last_directive_change(&self) -> Result<i64, JournalError>;
+
+    /// Tells whose directives change, after they are on disk. Whoever falls behind must look by themselves.
+    fn directive_news(&self) -> broadcast::Receiver<DirectiveNews>;
+
+    /// The supervisions of one supervisor on one contact that had a leg and are over, newest first, at most `limit`.
+    async fn over_on(
+        &self,
+        instance: &InstanceName,
+        contact: &ContactId,
+        user: &UserId,
+        limit: u32,
+    ) -> Result<Vec<SupervisionId>, JournalError>;
+
+    /// How many there are of what.
+    async fn counts(&self) -> Result<Counts, JournalError>;
+
+    /// The audit of one supervision, oldest first, at most `limit`.
+    async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, JournalError>;
 
     /// What a caller's key started.
     async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, JournalError>;

@@ -39,8 +39,8 @@ pub struct MonitorCall {
     pub contact: ContactId,
     /// The supervisor.
     pub user: UserId,
-    /// What they may do.
-    pub mode: Mode,
+    /// What they may do at most.
+    pub allowed: Mode,
     /// The same for every attempt.
     pub client_token: ClientToken,
 }

@@ -28,6 +28,7 @@ pub(super) fn body(row: &ParticipantRow, fields: &FieldNames) -> Map<String, Val
     }
     put(&fields.connect_user_id, json!(row.connect_user_id));
     put(&fields.mode, json!(row.mode));
+    put(&fields.rejoin, json!(row.rejoin));
     put(&fields.joined_at, json!(row.joined_at.map(date_time)));
     put(&fields.row_version, json!(row.version));
     if let Some(d) = &row.departure {

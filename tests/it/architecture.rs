@@ -17,7 +17,7 @@ const RULES: [(&str, &[&str]); 17] = [
     ("fakes", &["domain"]),
     ("clock", &["ports"]),
     ("config", &["domain"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "ports", "domain"]),
     // It answers the front door's question whether the process is ready.
     ("lifecycle", &["http"]),
     (
@@ -33,6 +33,7 @@ const RULES: [(&str, &[&str]); 17] = [
             "lifecycle",
             "ports",
             "salesforce",
+            "telemetry",
             "timing",
         ],
     ),

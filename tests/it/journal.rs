@@ -60,7 +60,7 @@ fn insert(s: &Supervision) -> Change {
     let audit = AuditEntry {
         at: now(),
         actor: "test".into(),
-        action: "supervision.requested",
+        action: "supervision.requested".into(),
         supervision: Some(s.id),
         outcome: "ok".into(),
         request_id: None,

@@ -108,7 +108,11 @@ async fn two_supervisors_leave_one_call_independently() {
     let mut barge = start(&call, "supervisor-2");
     barge["mode"] = json!("BARGE");
     let second = house.call("POST", "/v1/supervisions").json(&barge).send().await;
-    assert_eq!((second.status, &second.body["mode"]), (201, &json!("BARGE")));
+    assert_eq!(
+        (second.status, &second.body["allowedModes"]),
+        (201, &json!(["SILENT", "BARGE"]))
+    );
+    assert_eq!(second.body["mode"], "SILENT", "every join begins silently");
     let action = house.disconnect(&first).await.body["nextAction"].clone();
     house.browser("supervisor-1").obey(&action).await;
     house.until_left(&first).await;

@@ -99,10 +99,24 @@ async fn what_may_pass_is_tried_again() {
 async fn the_third_supervisor_and_a_call_that_is_over_are_told_by_the_vendor() {
     let house = House::start().await;
     let call = house.connect().create_call();
-    house.listen(&call, "supervisor-1").await;
+    let first = house.listen(&call, "supervisor-1").await.id();
     house.listen(&call, "supervisor-2").await;
     let third = house.listen(&call, "supervisor-3").await;
-    assert_eq!((third.status, third.code()), (409, "connect_quota_exceeded"));
+    assert_eq!((third.status, third.code()), (409, "contact_full"));
+    let on_call = third.body["onCall"].as_array().expect("who is on it");
+    let who = |i: usize| (on_call[i]["connectUserId"].as_str(), on_call[i]["state"].as_str());
+    assert_eq!(who(0), (Some("supervisor-1"), Some("MONITORING")));
+    assert_eq!(who(1), (Some("supervisor-2"), Some("MONITORING")));
+    assert_eq!(on_call[0]["supervisionId"], first.as_str());
+    let failed = house.get(third.body["supervisionId"].as_str().expect("an id")).await;
+    assert_eq!(failed.body["failure"]["code"], "contact_full");
+    // Another quota than the contact's is not taken for it.
+    let other = house.connect().create_call();
+    house
+        .connect()
+        .fault(Fault::error("MonitorContact", 402, "ServiceQuotaExceededException"));
+    let quota = house.listen(&other, "supervisor-3").await;
+    assert_eq!((quota.status, quota.code()), (409, "connect_quota_exceeded"));
     house.connect().hang_up(&call, "AGENT").expect("hung up");
     let over = house.listen(&call, "supervisor-3").await;
     assert_eq!((over.status, over.code()), (422, "connect_invalid_request"));

@@ -4,12 +4,17 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Asker, Channel, Failure, Join, Joined, LeaveRequest, Mode, Origin, ServerEnd, State, Supervision, Supervisor,
+    Asker, Channel, Failure, Join, Joined, LeaveRequest, Mode, ModeChange, Origin, ServerEnd, State, Supervision,
+    Supervisor,
 };
-use crate::domain::departure::{Continuity, Departure};
+use crate::domain::departure::{AgentAfter, Continuity, Departure};
 use crate::domain::directive::{Acknowledgement, Directive, DirectiveKind};
 use crate::domain::ids::{ClientToken, ContactId, DirectiveId, InstanceName, SupervisionId};
 use crate::domain::interlock::LegId;
+use crate::domain::rejoin::Compliance;
+
+/// How many directives of one supervision are kept.
+pub const DIRECTIVES: usize = 8;
 
 /// A transition that does not fit the state; the supervision is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,12 +51,12 @@ pub struct LeaveTimes {
 }
 
 impl Supervision {
-    /// Somebody asks to listen to `contact`.
+    /// Somebody asks to listen to `contact`, and to be allowed no more than `allowed` there.
     pub fn request(
         instance: InstanceName,
         contact: ContactId,
         supervisor: Supervisor,
-        mode: Mode,
+        allowed: Mode,
         now: Timestamp,
         join_ttl: SignedDuration,
     ) -> Self {
@@ -64,7 +69,8 @@ impl Supervision {
             contact: Some(contact),
             requested_at: Some(now),
             join: Some(join),
-            ..Self::blank(Origin::Api, instance, supervisor, mode, State::Requested)
+            allowed: Some(allowed),
+            ..Self::blank(Origin::Api, instance, supervisor, State::Requested)
         }
     }
 
@@ -82,7 +88,7 @@ impl Supervision {
             leg: Some(leg),
             channel,
             next_check_at: Some(first_look),
-            ..Self::blank(Origin::Observed, instance, supervisor, Mode::Silent, State::Monitoring)
+            ..Self::blank(Origin::Observed, instance, supervisor, State::Monitoring)
         }
     }
 
@@ -99,11 +105,11 @@ impl Supervision {
             contact,
             leg: Some(leg),
             channel: Some(Channel::Voice),
-            ..Self::blank(Origin::Observed, instance, supervisor, Mode::Silent, State::Monitoring)
+            ..Self::blank(Origin::Observed, instance, supervisor, State::Monitoring)
         }
     }
 
-    fn blank(origin: Origin, instance: InstanceName, supervisor: Supervisor, mode: Mode, state: State) -> Self {
+    fn blank(origin: Origin, instance: InstanceName, supervisor: Supervisor, state: State) -> Self {
         Self {
             id: SupervisionId::generate(),
             origin,
@@ -114,7 +120,12 @@ impl Supervision {
             leg: None,
             supervisor,
             voice_call_id: None,
-            mode,
+            agent: None,
+            allowed: None,
+            mode: Mode::Silent,
+            has_barged: false,
+            mode_change: None,
+            compliance: Compliance::default(),
             state,
             overdue: false,
             requested_at: None,
@@ -122,7 +133,7 @@ impl Supervision {
             join: None,
             joined: None,
             leave: None,
-            directive: None,
+            directives: Vec::new(),
             alive_at: None,
             contact_ended: false,
             departure: None,
@@ -203,6 +214,7 @@ impl Supervision {
             by,
             deadline: None,
             server_end: ServerEnd::None,
+            customer_call_may_end: false,
         });
         match self.state {
             State::Requested => {
@@ -222,30 +234,118 @@ impl Supervision {
         }
     }
 
+    /// An operator takes it on themselves that the customer's call may end by this leave.
+    pub fn accept_the_call_may_end(&mut self) {
+        if let Some(leave) = self.leave.as_mut().filter(|_| !self.state.is_final()) {
+            leave.customer_call_may_end = true;
+        }
+    }
+
+    /// Withdraws the order to end the leg, if one was given, and gives out another.
+    ///
+    /// # Errors
+    /// [`Refused`] unless LEAVING.
+    pub fn direct_anew(&mut self, now: Timestamp, times: LeaveTimes) -> Result<(), Refused> {
+        if self.end_directive().is_some() {
+            self.directives
+                .iter_mut()
+                .filter(|d| d.kind == DirectiveKind::EndLegInCcp)
+                .for_each(|d| d.expires_at = d.expires_at.min(now));
+            self.direct_browser(now, times)?;
+        }
+        Ok(())
+    }
+
     fn begin_leaving(&mut self, now: Timestamp, times: LeaveTimes) {
         self.state = State::Leaving;
         self.checks = 0;
+        self.withdraw_directives();
         if let Some(leave) = self.leave.as_mut() {
             leave.deadline = Some(now + times.deadline);
         }
     }
 
-    /// Gives out the order to end the leg in the browser, once; the one already given stands.
+    /// Gives out the order to end the leg in the browser; the one already given stands until it expires. Returns whether
+    /// a new one was given.
     ///
     /// # Errors
     /// [`Refused`] unless LEAVING.
-    pub fn direct_browser(&mut self, now: Timestamp, times: LeaveTimes) -> Result<(), Refused> {
-        if self.state != State::Leaving {
+    pub fn direct_browser(&mut self, now: Timestamp, times: LeaveTimes) -> Result<bool, Refused> {
+        let (State::Leaving, Some(leave)) = (self.state, &self.leave) else {
             return Err(self.refuse("directive"));
+        };
+        if self.end_directive().is_some_and(|d| now < d.expires_at) {
+            return Ok(false);
         }
-        self.directive.get_or_insert_with(|| Directive {
-            id: DirectiveId::generate(),
-            kind: DirectiveKind::EndLegInCcp,
-            issued_at: now,
-            expires_at: now + times.directive_ttl,
-            answer: None,
+        let may_end = leave.customer_call_may_end;
+        self.withdraw_directives();
+        self.give(DirectiveKind::EndLegInCcp, now, times).customer_call_may_end = may_end;
+        Ok(true)
+    }
+
+    /// Gives out the order to change the mode.
+    ///
+    /// # Errors
+    /// [`Refused`] unless MONITORING.
+    pub fn direct_mode(&mut self, to: Mode, by: Asker, now: Timestamp, times: LeaveTimes) -> Result<(), Refused> {
+        if self.state != State::Monitoring {
+            return Err(self.refuse("change of mode"));
+        }
+        self.checks = 0;
+        self.withdraw_directives();
+        let directive = self.give(DirectiveKind::ChangeModeInCcp(to), now, times).id;
+        self.mode_change = Some(ModeChange {
+            to,
+            at: now,
+            by,
+            directive,
+            confirmed_at: None,
         });
         Ok(())
+    }
+
+    /// What is open is not to be carried out any more.
+    fn withdraw_directives(&mut self) {
+        self.directives
+            .iter_mut()
+            .filter(|d| d.answer.is_none())
+            .for_each(|d| d.withdrawn = true);
+    }
+
+    fn give(&mut self, kind: DirectiveKind, now: Timestamp, times: LeaveTimes) -> &mut Directive {
+        if self.directives.len() >= DIRECTIVES {
+            // One that proves that the leg was alive is kept longest.
+            let least = self.directives.iter().position(|d| !d.ended_the_leg()).unwrap_or(0);
+            self.directives.remove(least);
+        }
+        self.directives.push(Directive {
+            id: DirectiveId::generate(),
+            kind,
+            issued_at: now,
+            expires_at: now + times.directive_ttl,
+            customer_call_may_end: false,
+            answer: None,
+            withdrawn: false,
+        });
+        let last = self.directives.len() - 1;
+        &mut self.directives[last]
+    }
+
+    /// Evidence says in which mode the supervisor is, and perhaps that they have barged in before. A change that was asked
+    /// for is confirmed only by what is `seen_now`: older evidence may be of before it.
+    pub fn note_mode(&mut self, mode: Mode, has_barged: bool, seen_now: bool, now: Timestamp) {
+        if self.state == State::Failed {
+            return;
+        }
+        self.mode = mode;
+        self.has_barged |= has_barged || mode == Mode::Barge;
+        let asked = self.mode_change.as_mut();
+        if let Some(change) = asked.filter(|c| seen_now && c.to == mode && c.confirmed_at.is_none()) {
+            change.confirmed_at = Some(now);
+            // It is so: nothing is left to do about it, whoever did it.
+            let ordered = self.directives.iter_mut().find(|d| d.id == change.directive);
+            ordered.into_iter().for_each(|d| d.withdrawn = true);
+        }
     }
 
     /// Notes how the server-side end of the leg stands.
@@ -269,7 +369,7 @@ impl Supervision {
     /// [`Refused`] if this supervision never gave out that directive.
     pub fn acknowledge(&mut self, directive: DirectiveId, answer: Acknowledgement) -> Result<bool, Refused> {
         let refused = self.refuse("acknowledgement of that directive");
-        let known = self.directive.as_mut().filter(|d| d.id == directive).ok_or(refused)?;
+        let known = self.directives.iter_mut().find(|d| d.id == directive).ok_or(refused)?;
         if known.answer.as_ref().is_some_and(|a| a.outcome == answer.outcome) {
             return Ok(false);
         }
@@ -304,6 +404,7 @@ impl Supervision {
                 self.state = State::Left;
                 self.overdue = false;
                 self.checks = 0;
+                self.withdraw_directives();
                 self.departure = Some(departure);
                 Ok(true)
             }
@@ -311,6 +412,7 @@ impl Supervision {
                 // What the after-check found is kept: new evidence of the drop says nothing about the customer.
                 if let Some(old) = &self.departure {
                     departure.continuity = old.continuity;
+                    departure.agent_after.clone_from(&old.agent_after);
                     departure.reason = departure.reason.or_known(old.reason);
                 }
                 let changed = self.departure.as_ref() != Some(&departure);
@@ -325,7 +427,12 @@ impl Supervision {
     ///
     /// # Errors
     /// [`Refused`] unless LEFT.
-    pub fn note_continuity(&mut self, found: Continuity, contact_ended_first: bool) -> Result<(), Refused> {
+    pub fn note_after(
+        &mut self,
+        found: Continuity,
+        contact_ended_first: bool,
+        agent: Option<AgentAfter>,
+    ) -> Result<(), Refused> {
         let refused = self.refuse("after-check");
         let departure = self
             .departure
@@ -333,6 +440,7 @@ impl Supervision {
             .filter(|_| self.state == State::Left)
             .ok_or(refused)?;
         departure.continuity = found;
+        departure.agent_after = agent;
         if contact_ended_first {
             departure.contact_ended();
         }

@@ -9,7 +9,11 @@
 //! | GET /_fake/contacts/{contactId} | one contact or leg |
 //! | POST /_fake/contacts/{contactId}/hang-up | `{"by": "CUSTOMER"}` or `AGENT` |
 //! | POST /_fake/legs | a leg begun by hand `{contactId, userId}` |
+//! | POST /_fake/contacts/{contactId}/agent-leaves | the agent hangs up; a barged-in supervisor stays with the customer |
+//! | POST /_fake/contacts/{contactId}/hold | `{"onHold": true}` |
+//! | POST /_fake/users | a user `{userId, username?}` |
 //! | POST /_fake/ccp/{userId}/end-leg | the supervisor ends their own leg `{legContactId}` |
+//! | POST /_fake/ccp/{userId}/mode | … changes its mode `{legContactId, mode: SILENT_MONITOR or BARGE}` |
 //! | POST /_fake/browser/{userId}/directives | the simulated browser obeys `{sidedoorUrl, bearer?, directive}` |
 //! | POST, GET, DELETE /_fake/faults | scripted faults |
 
@@ -33,9 +37,12 @@ pub(super) fn router(fake: ConnectFake) -> Router {
         .route("/_fake/contacts", post(create_contact))
         .route("/_fake/contacts/{contact}", get(contact))
         .route("/_fake/contacts/{contact}/hang-up", post(hang_up))
+        .route("/_fake/contacts/{contact}/agent-leaves", post(agent_leaves))
+        .route("/_fake/contacts/{contact}/hold", post(hold))
         .route("/_fake/users", post(add_user))
         .route("/_fake/legs", post(begin_leg))
         .route("/_fake/ccp/{user}/end-leg", post(end_leg))
+        .route("/_fake/ccp/{user}/mode", post(change_mode))
         .route("/_fake/browser/{user}/directives", post(direct_browser))
         .route("/_fake/faults", post(add_fault).get(faults).delete(clear_faults))
         .with_state(fake)
@@ -102,10 +109,43 @@ struct HangUp {
 }
 
 async fn hang_up(State(fake): State<ConnectFake>, Path(id): Path<String>, Json(body): Json<HangUp>) -> Response {
-    match fake.hang_up(&id, &body.by) {
+    done(fake.hang_up(&id, &body.by))
+}
+
+fn done(done: Result<(), String>) -> Response {
+    match done {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(why) => refused(why),
     }
+}
+
+async fn agent_leaves(State(fake): State<ConnectFake>, Path(id): Path<String>) -> Response {
+    done(fake.agent_leaves(&id))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Hold {
+    on_hold: bool,
+}
+
+async fn hold(State(fake): State<ConnectFake>, Path(id): Path<String>, Json(body): Json<Hold>) -> Response {
+    done(fake.hold(&id, body.on_hold))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangeMode {
+    leg_contact_id: String,
+    mode: String,
+}
+
+async fn change_mode(
+    State(fake): State<ConnectFake>,
+    Path(user): Path<String>,
+    Json(body): Json<ChangeMode>,
+) -> Response {
+    done(fake.change_mode_in_ccp(&user, &body.leg_contact_id, &body.mode))
 }
 
 #[derive(Deserialize)]
@@ -144,10 +184,7 @@ struct EndLeg {
 }
 
 async fn end_leg(State(fake): State<ConnectFake>, Path(user): Path<String>, Json(body): Json<EndLeg>) -> Response {
-    match fake.end_leg_in_ccp(&user, &body.leg_contact_id) {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(why) => refused(why),
-    }
+    done(fake.end_leg_in_ccp(&user, &body.leg_contact_id))
 }
 
 #[derive(Deserialize)]

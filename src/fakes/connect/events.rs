@@ -1,10 +1,11 @@
-//! Contact events, pushed as EventBridge does it through an API destination: best effort, unordered, sometimes twice,
+//! Contact events, and agent events if wanted, pushed as EventBridge does it through an API destination: best effort, unordered, sometimes twice,
 //! sometimes never; an answer of 429 or 5xx, or none within 5 s, is tried again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -36,6 +37,10 @@ pub struct EventSettings {
     pub reorder: f64,
     /// How often an event never comes, 0 to 1.
     pub loss: f64,
+    /// Whether the agent event stream is forwarded too, as Kinesis records in base64.
+    pub agent_events: bool,
+    /// Whether contact events are sent at all.
+    pub contact_events: bool,
 }
 
 impl std::fmt::Debug for EventSettings {
@@ -56,6 +61,8 @@ impl Default for EventSettings {
             duplicate: 0.0,
             reorder: 0.0,
             loss: 0.0,
+            agent_events: false,
+            contact_events: true,
         }
     }
 }
@@ -99,8 +106,17 @@ impl Events {
     }
 
     /// Sends an event on its way, as chance will have it.
-    pub(super) fn push(&self, envelope: Value) {
+    pub(super) fn push(&self, event: Value) {
         let settings = self.settings();
+        let of_agent = event.get("AgentARN").is_some();
+        if !(if of_agent {
+            settings.agent_events
+        } else {
+            settings.contact_events
+        }) {
+            return;
+        }
+        let envelope = if of_agent { record(&event) } else { event };
         if settings.target.is_none() || self.pending() >= MOST {
             return;
         }
@@ -149,6 +165,13 @@ impl Events {
             wait = Duration::from_millis(100 * 2_u64.pow(attempt.min(5)));
         }
     }
+}
+
+/// An agent event as an EventBridge Pipe forwards it from Kinesis: a batch of records, their data in base64.
+fn record(event: &Value) -> Value {
+    let data = base64::engine::general_purpose::STANDARD.encode(event.to_string());
+    json!([{"eventSource": "aws:kinesis", "eventVersion": "1.0", "eventName": "aws:kinesis:record", "awsRegion": REGION,
+        "kinesisSchemaVersion": "1.0", "partitionKey": event["AgentARN"], "sequenceNumber": "1", "data": data}])
 }
 
 /// The envelope of a contact event.

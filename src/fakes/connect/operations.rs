@@ -60,7 +60,8 @@ pub(super) fn monitor(world: &mut World, body: &Value) -> Result<(Value, Option<
         }
         return Ok((answer(leg), None));
     }
-    let leg = world.begin_leg(contact, user, true)?;
+    let may_barge = capabilities.iter().any(|c| c == "BARGE");
+    let leg = world.begin_leg(contact, user, may_barge)?;
     if let Some(token) = token {
         world.tokens.insert(token.to_owned(), (used_with, leg.clone()));
     }
@@ -114,11 +115,16 @@ pub(super) fn describe(world: &World, id: &str) -> Answer {
     if let Some(at) = c.connected {
         agent["ConnectedToAgentTimestamp"] = stamp(at);
         if c.method == "MONITOR" {
-            let mut state = json!({"State": "SILENT_MONITOR", "StateStartTimestamp": stamp(at)});
-            if let Some((end, _)) = &c.ended {
-                state["StateEndTimestamp"] = stamp(*end);
-            }
-            agent["StateTransitions"] = json!([state]);
+            let ends = c.modes.iter().skip(1).map(|(_, since)| Some(*since));
+            let ends = ends.chain([c.ended.as_ref().map(|(at, _)| *at)]);
+            let states = c.modes.iter().zip(ends).map(|((mode, since), end)| {
+                let mut state = json!({"State": mode, "StateStartTimestamp": stamp(*since)});
+                if let Some(end) = end {
+                    state["StateEndTimestamp"] = stamp(end);
+                }
+                state
+            });
+            agent["StateTransitions"] = states.collect();
         }
     }
     contact["AgentInfo"] = agent;
@@ -155,9 +161,13 @@ pub(super) fn user_data(world: &World, body: &Value) -> Answer {
         .ok_or_else(|| ApiError::new(400, "InvalidParameterException", "NextToken is not one of ours"))?;
     let most = usize::try_from(most).unwrap_or(100);
     let list: Vec<Value> = agents.iter().skip(begin).take(most).filter_map(Value::as_str).map(|user| {
-        let live = |c: &&Contact| c.user == user && c.ended.is_none();
+        let live = |c: &&Contact| c.user == user && c.ended.is_none() && !c.agent_gone;
         let contacts: Vec<Value> = world.contacts.values().filter(live).map(|c| {
-            let state = if c.connected.is_some() { "CONNECTED" } else { "CONNECTING" };
+            let state = match c.connected {
+                Some(_) if c.on_hold => "CONNECTED_ONHOLD",
+                Some(_) => "CONNECTED",
+                None => "CONNECTING",
+            };
             let mut contact = json!({"ContactId": c.id, "Channel": c.channel, "InitiationMethod": c.method,
                 "AgentContactState": state,
                 "StateStartTimestamp": epoch_seconds(world.stamp(c.connected.unwrap_or(c.begun)).as_millisecond())});

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::events::envelope;
 use super::ledger::{EndEntry, Ledger};
-use super::{ConnectSettings, INSTANCE, LinkField, REGION};
+use super::{ConnectSettings, LinkField};
 use crate::fakes::clock::{iso, real_now};
 use crate::fakes::faults::FaultScript;
 
@@ -68,6 +67,42 @@ pub(super) struct Contact {
     pub(super) begun: Timestamp,
     pub(super) connected: Option<Timestamp>,
     pub(super) ended: Option<(Timestamp, String)>,
+    /// A customer's contact whose agent has hung up while a barged-in supervisor stayed.
+    pub(super) agent_gone: bool,
+    /// The agent has put the customer on hold.
+    pub(super) on_hold: bool,
+    /// A leg that may barge in.
+    pub(super) may_barge: bool,
+    /// A leg's modes: each and since when.
+    pub(super) modes: Vec<(&'static str, Timestamp)>,
+}
+
+impl Contact {
+    fn new(id: String, channel: String, method: &'static str, user: String) -> Self {
+        Self {
+            id,
+            channel,
+            method,
+            user,
+            supervised: None,
+            begun: real_now(),
+            connected: None,
+            ended: None,
+            agent_gone: false,
+            on_hold: false,
+            may_barge: false,
+            modes: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_live_leg(&self) -> bool {
+        self.method == "MONITOR" && self.ended.is_none()
+    }
+
+    /// `SILENT_MONITOR` or `BARGE`, for a connected leg.
+    pub(super) fn mode(&self) -> Option<&'static str> {
+        self.modes.last().map(|(mode, _)| *mode)
+    }
 }
 
 /// A contact as tests see it.
@@ -86,6 +121,10 @@ pub struct ContactView {
     pub supervised: Option<String>,
     /// Whether the user is connected.
     pub connected: bool,
+    /// `SILENT_MONITOR` or `BARGE`, for a leg that is or was connected.
+    pub mode: Option<String>,
+    /// Whether the agent has hung up and the contact goes on with a barged-in supervisor.
+    pub agent_gone: bool,
     /// Whether it is over.
     pub ended: bool,
     /// The true moment of its beginning, real time.
@@ -108,7 +147,7 @@ pub struct World {
     pub(super) tokens: HashMap<String, (String, String)>,
     pub(super) ledger: Ledger,
     pub(super) faults: FaultScript,
-    happened: Vec<Value>,
+    pub(super) happened: Vec<Value>,
 }
 
 impl World {
@@ -176,25 +215,16 @@ impl World {
     pub(super) fn create_contact(&mut self, new: NewContact) -> String {
         let id = new.contact_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         self.add_user(&new.agent_id);
-        let now = real_now();
-        let contact = Contact {
-            id: id.clone(),
-            channel: new.channel,
-            method: "INBOUND",
-            user: new.agent_id,
-            supervised: None,
-            begun: now,
-            connected: Some(now),
-            ended: None,
-        };
+        let mut contact = Contact::new(id.clone(), new.channel, "INBOUND", new.agent_id);
+        contact.connected = Some(contact.begun);
         self.contacts.insert(id.clone(), contact);
         self.tell(&id, "INITIATED");
         self.tell(&id, "CONNECTED_TO_AGENT");
         id
     }
 
-    /// A leg begins. By the API the contact must be live and have room; by hand likewise.
-    pub(super) fn begin_leg(&mut self, contact: &str, user: &str, _by_api: bool) -> Result<String, ApiError> {
+    /// A leg begins: the contact must be live and have room.
+    pub(super) fn begin_leg(&mut self, contact: &str, user: &str, may_barge: bool) -> Result<String, ApiError> {
         let invalid = |message: &str| ApiError::new(400, "InvalidRequestException", message);
         let found = self.contacts.get(contact).filter(|c| c.method != "MONITOR");
         let supervised = found
@@ -206,7 +236,7 @@ impl World {
         if supervised.ended.is_some() {
             return Err(invalid("One or more of the input parameters are invalid"));
         }
-        let live = |c: &&Contact| c.method == "MONITOR" && c.ended.is_none();
+        let live = |c: &&Contact| c.is_live_leg();
         if supervised.channel == "VOICE" {
             if self
                 .contacts
@@ -229,14 +259,9 @@ impl World {
         }
         let id = uuid::Uuid::new_v4().to_string();
         let leg = Contact {
-            id: id.clone(),
-            channel: supervised.channel,
-            method: "MONITOR",
-            user: user.to_owned(),
             supervised: Some(contact.to_owned()),
-            begun: real_now(),
-            connected: None,
-            ended: None,
+            may_barge,
+            ..Contact::new(id.clone(), supervised.channel, "MONITOR", user.to_owned())
         };
         self.contacts.insert(id.clone(), leg);
         self.tell(&id, "INITIATED");
@@ -249,9 +274,58 @@ impl World {
         };
         let open = self.users.get(&found.user).is_some_and(|u| u.ccp_open);
         if open && found.ended.is_none() && found.connected.is_none() {
-            found.connected = Some(real_now());
+            let now = real_now();
+            found.connected = Some(now);
+            found.modes.push(("SILENT_MONITOR", now));
             self.tell(leg, "CONNECTED_TO_AGENT");
         }
+    }
+
+    /// The supervisor changes the mode of their own leg, as `updateMonitorParticipantState` does.
+    pub(super) fn change_mode_in_ccp(&mut self, user: &str, leg: &str, mode: &str) -> Result<(), String> {
+        let found = self.contacts.get(leg).ok_or("no such contact")?;
+        if !found.is_live_leg() || found.user != user || found.connected.is_none() {
+            return Err("this is no connected leg of this supervisor".into());
+        }
+        let supervised = found.supervised.clone().unwrap_or_default();
+        let agent_gone = self.contacts.get(&supervised).is_some_and(|c| c.agent_gone);
+        let mode = match mode {
+            "BARGE" if !found.may_barge => return Err("this leg may not barge in".into()),
+            "BARGE" => "BARGE",
+            // "may not switch back to silent when only two participants are left"
+            "SILENT_MONITOR" if agent_gone => return Err("only two participants are left".into()),
+            "SILENT_MONITOR" => "SILENT_MONITOR",
+            _ => return Err("there is no such mode".into()),
+        };
+        if let Some(leg) = self.contacts.get_mut(leg).filter(|l| l.mode() != Some(mode)) {
+            leg.modes.push((mode, real_now()));
+        }
+        self.tell_agent(user, None);
+        Ok(())
+    }
+
+    /// The agent hangs up. If a supervisor has barged in, the contact goes on with them; else it ends.
+    pub(super) fn agent_leaves(&mut self, contact: &str) -> Result<(), String> {
+        let barged = self.live_legs(contact);
+        let barged = barged
+            .iter()
+            .filter_map(|leg| self.contacts.get(leg))
+            .any(|leg| leg.mode() == Some("BARGE"));
+        let found = self.contacts.get_mut(contact).ok_or("no such contact")?;
+        if found.method == "MONITOR" || found.ended.is_some() {
+            return Err("this is no live customer contact".into());
+        }
+        if !barged {
+            return self.hang_up(contact, "AGENT");
+        }
+        found.agent_gone = true;
+        Ok(())
+    }
+
+    pub(super) fn hold(&mut self, contact: &str, on_hold: bool) -> Result<(), String> {
+        let found = self.contacts.get_mut(contact).ok_or("no such contact")?;
+        found.on_hold = on_hold;
+        Ok(())
     }
 
     pub(super) fn end_leg_in_ccp(&mut self, user: &str, leg: &str) -> Result<(), String> {
@@ -265,7 +339,18 @@ impl World {
         if found.ended.is_some() {
             return Err("this leg has ended already".into());
         }
+        let supervised = found.supervised.clone().unwrap_or_default();
+        let was_last = found.mode() == Some("BARGE") && self.contacts.get(&supervised).is_some_and(|c| c.agent_gone);
         self.end(leg, "CCP", "AGENT_DISCONNECT");
+        let others = self.live_legs(&supervised);
+        let others = others
+            .iter()
+            .filter_map(|leg| self.contacts.get(leg))
+            .any(|leg| leg.mode() == Some("BARGE"));
+        if was_last && !others {
+            // The accident: nobody is left to talk to, and the customer's call ends.
+            self.end(&supervised, "LAST_PARTY_LEFT", "AGENT_DISCONNECT");
+        }
         Ok(())
     }
 
@@ -294,6 +379,7 @@ impl World {
             return;
         }
         contact.ended = Some((now, reason.to_owned()));
+        let (is_leg, user) = (contact.method == "MONITOR", contact.user.clone());
         let kind = if contact.method == "MONITOR" { "LEG" } else { "CUSTOMER" };
         self.ledger.end(EndEntry {
             contact_id: id.into(),
@@ -302,6 +388,9 @@ impl World {
             at: iso(now),
         });
         self.tell(id, "DISCONNECTED");
+        if is_leg {
+            self.tell_agent(&user, Some(id));
+        }
         for leg in legs {
             self.end(&leg, "CONTACT_ENDED", reason);
         }
@@ -328,6 +417,8 @@ impl World {
             user_id: c.user.clone(),
             supervised: c.supervised.clone(),
             connected: c.connected.is_some() && c.ended.is_none(),
+            mode: c.mode().map(ToOwned::to_owned),
+            agent_gone: c.agent_gone,
             ended: c.ended.is_some(),
             true_begun_at: c.begun,
             true_disconnect_at: c.ended.as_ref().map(|(at, _)| *at),
@@ -345,34 +436,5 @@ impl World {
             LinkField::PreviousContactId => Some(("PreviousContactId", supervised)),
             LinkField::None => None,
         }
-    }
-
-    /// Notes an event about a contact.
-    fn tell(&mut self, id: &str, event_type: &str) {
-        let Some(c) = self.contacts.get(id) else { return };
-        let stamp = |at: Timestamp| json!(iso(self.stamp(at)));
-        let account = format!("arn:aws:connect:{REGION}:111122223333:instance/{INSTANCE}");
-        let mut detail = json!({
-            "eventType": event_type,
-            "contactId": c.id,
-            "channel": c.channel,
-            "instanceArn": account,
-            "initiationMethod": c.method,
-            "initiationTimestamp": stamp(c.begun),
-        });
-        if let Some((field, supervised)) = self.link(c) {
-            detail[field[..1].to_lowercase() + &field[1..]] = json!(supervised);
-        }
-        if let Some(at) = c.connected {
-            detail["connectedToSystemTimestamp"] = stamp(c.begun);
-            detail["agentInfo"] =
-                json!({"agentArn": format!("{account}/agent/{}", c.user), "connectedToAgentTimestamp": stamp(at)});
-        }
-        if let Some((at, reason)) = &c.ended {
-            detail["disconnectTimestamp"] = stamp(*at);
-            detail["disconnectReason"] = json!(reason);
-        }
-        self.happened
-            .push(envelope(&detail, self.settings.clock.read(real_now(), self.since)));
     }
 }

@@ -90,7 +90,6 @@ impl Object {
             "Disconnect_Reason__c",
             "Customer_Call_Continued__c",
             "Calibration_Grade__c",
-            "Rejoin__c",
         ];
         let numbers = [
             "Disconnected_Epoch_Ms__c",
@@ -120,6 +119,7 @@ impl Object {
         let fields = [
             vec![id, key],
             of(&text, "string"),
+            of(&["Rejoin__c"], "boolean"),
             of(&numbers, "double"),
             of(&times, "datetime"),
             lookups,

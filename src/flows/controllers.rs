@@ -1,0 +1,199 @@
+//! Whose browser is there to act: the streams of directives that are open now, and the pollers that asked not long ago.
+//!
+//! Of several tabs of one supervisor, the newest acts first; if it does not answer, the one before it may act some seconds
+//! later, and so on. So one acts, the others learn, and a tab that hangs does not hold the supervisor on the line.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::broadcast;
+
+use crate::domain::ids::{InstanceName, UserId};
+
+/// How long each tab has before the next one may act.
+pub(super) const TAKE_OVER: SignedDuration = SignedDuration::from_secs(4);
+/// Tabs of one supervisor.
+const SEATS: usize = 16;
+/// How long a poller counts as being there. Apex polls by a timer of some seconds.
+pub(super) const POLLER: SignedDuration = SignedDuration::from_secs(15);
+
+/// A supervisor in an instance.
+pub type Whose = (InstanceName, UserId);
+
+/// Everybody who is there.
+#[derive(Clone)]
+pub(super) struct Controllers {
+    seats: Arc<Mutex<Seats>>,
+    changes: broadcast::Sender<Whose>,
+    most: usize,
+}
+
+#[derive(Default)]
+struct Seats {
+    last: u64,
+    open: usize,
+    of: HashMap<Whose, There>,
+}
+
+#[derive(Default)]
+struct There {
+    /// Open streams that act, oldest first.
+    streams: Vec<u64>,
+    /// When a poller last asked.
+    polled: Option<Timestamp>,
+}
+
+impl Controllers {
+    /// At most so many streams in all.
+    pub(super) fn new(most: usize) -> Self {
+        let (changes, _) = broadcast::channel(256);
+        Self {
+            seats: Arc::default(),
+            changes,
+            most,
+        }
+    }
+
+    fn seats(&self) -> std::sync::MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a seat for a stream; `None` when there are too many. A stream that only watches is counted and does not act.
+    pub(super) fn attach(&self, whose: &Whose, acts: bool) -> Option<Seat> {
+        let mut seats = self.seats();
+        let theirs = seats.of.get(whose).map_or(0, |t| t.streams.len());
+        if seats.open >= self.most || theirs >= SEATS {
+            return None;
+        }
+        seats.open += 1;
+        seats.last += 1;
+        let id = seats.last;
+        if acts {
+            seats.of.entry(whose.clone()).or_default().streams.push(id);
+        }
+        drop(seats);
+        let _ = self.changes.send(whose.clone());
+        Some(Seat {
+            all: self.clone(),
+            whose: whose.clone(),
+            id,
+        })
+    }
+
+    /// A poller that acts asked.
+    pub(super) fn polled(&self, whose: &Whose, now: Timestamp) {
+        let mut seats = self.seats();
+        if seats.of.len() >= 10 * self.most {
+            // Bounded: pollers that are long gone make room.
+            seats
+                .of
+                .retain(|_, t| !t.streams.is_empty() || t.polled.is_some_and(|at| now < at + POLLER));
+        }
+        seats.of.entry(whose.clone()).or_default().polled = Some(now);
+    }
+
+    /// Whether somebody is there to act.
+    pub(super) fn is_attached(&self, whose: &Whose, now: Timestamp) -> bool {
+        let seats = self.seats();
+        seats
+            .of
+            .get(whose)
+            .is_some_and(|t| !t.streams.is_empty() || t.polled.is_some_and(|at| now < at + POLLER))
+    }
+
+    /// Open streams.
+    pub(super) fn open(&self) -> usize {
+        self.seats().open
+    }
+}
+
+/// A stream's seat, until it is dropped.
+pub(super) struct Seat {
+    all: Controllers,
+    whose: Whose,
+    id: u64,
+}
+
+impl Seat {
+    /// How many newer tabs act before this one; `None` if this one only watches.
+    fn rank(&self) -> Option<usize> {
+        let seats = self.all.seats();
+        let streams = &seats.of.get(&self.whose)?.streams;
+        streams.iter().rev().position(|id| *id == self.id)
+    }
+
+    /// When it is this tab's turn to act on something given out at `issued_at`; `None` for never.
+    pub(super) fn turn(&self, issued_at: Timestamp) -> Option<Timestamp> {
+        let rank = i32::try_from(self.rank()?).unwrap_or(i32::MAX);
+        Some(
+            issued_at
+                .saturating_add(TAKE_OVER.saturating_mul(rank))
+                .unwrap_or(Timestamp::MAX),
+        )
+    }
+
+    /// Whose tabs come and go.
+    pub(super) fn changes(&self) -> broadcast::Receiver<Whose> {
+        self.all.changes.subscribe()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.all.seats();
+        seats.open = seats.open.saturating_sub(1);
+        if let Some(there) = seats.of.get_mut(&self.whose) {
+            there.streams.retain(|id| *id != self.id);
+            if there.streams.is_empty() && there.polled.is_none() {
+                seats.of.remove(&self.whose);
+            }
+        }
+        drop(seats);
+        let _ = self.all.changes.send(self.whose.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whose(user: &str) -> Whose {
+        let instance = InstanceName::parse("main").expect("a name");
+        (instance, UserId::parse(user).expect("an id"))
+    }
+
+    #[test]
+    fn the_newest_tab_acts_first_and_the_next_takes_over() {
+        let all = Controllers::new(3);
+        let (me, now) = (whose("sup-1"), Timestamp::UNIX_EPOCH);
+        assert!(!all.is_attached(&me, now));
+        let first = all.attach(&me, true).expect("a seat");
+        assert_eq!(first.turn(now), Some(now));
+        let second = all.attach(&me, true).expect("a seat");
+        assert_eq!((first.turn(now), second.turn(now)), (Some(now + TAKE_OVER), Some(now)));
+        let watching = all.attach(&me, false).expect("a seat");
+        assert_eq!(watching.turn(now), None);
+        assert!(all.attach(&whose("sup-2"), true).is_none(), "there are three");
+        drop(second);
+        assert_eq!(first.turn(now), Some(now), "it closed: the other is the newest now");
+        drop(first);
+        assert!(!all.is_attached(&me, now), "who only watches is not there to act");
+        drop(watching);
+        assert_eq!(all.open(), 0);
+        assert!(all.seats().of.is_empty());
+    }
+
+    #[test]
+    fn a_poller_is_there_for_a_while() {
+        let all = Controllers::new(1);
+        let (me, now) = (whose("sup-1"), Timestamp::UNIX_EPOCH);
+        all.polled(&me, now);
+        assert!(all.is_attached(&me, now + SignedDuration::from_secs(14)));
+        assert!(!all.is_attached(&me, now + POLLER));
+        for i in 0..100 {
+            all.polled(&whose(&format!("sup-{i}")), now + SignedDuration::from_secs(60 * i));
+        }
+        assert!(all.seats().of.len() <= 11, "bounded");
+    }
+}

@@ -1,0 +1,44 @@
+//! `POST /v1/supervisions/{supervisionId}/mode`: from listening to speaking and back.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::asking::Act;
+use super::body::{self, Reader};
+use super::get_supervision::InPath;
+use super::problem::Problem;
+use super::start_supervision::{mode, possible};
+use super::views::SupervisionView;
+use super::{Door, idempotency};
+use crate::domain::supervision::Mode;
+use crate::flows::change_mode::ModeAnswer;
+
+pub(super) async fn handle(
+    State(door): State<Door>,
+    InPath(id): InPath,
+    Act { by, body }: Act,
+) -> Result<Response, Problem> {
+    let to = read(&body)?;
+    let flows = &door.flows;
+    let (stored, status) = match flows.change_mode(id, to, &by).await {
+        Ok(ModeAnswer::Directed(stored)) => (stored, StatusCode::ACCEPTED),
+        Ok(ModeAnswer::Already(stored)) => (stored, StatusCode::OK),
+        Ok(ModeAnswer::Replay(replay)) => return idempotency::replay(flows, &by, replay, StatusCode::OK).await,
+        Err(e) => return Ok(idempotency::failed(flows, &by, e)),
+    };
+    Ok(idempotency::answer(
+        flows,
+        &by,
+        status,
+        &SupervisionView::of(flows, &stored),
+    ))
+}
+
+fn read(bytes: &[u8]) -> Result<Mode, Problem> {
+    let value = body::parse(bytes)?;
+    let mut body = Reader::new(&value, "")?;
+    let asked = body.required("mode", mode);
+    body.finish()?;
+    possible(asked.ok_or_else(|| Problem::invalid(Vec::new()))?)
+}

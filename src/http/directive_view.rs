@@ -1,0 +1,96 @@
+//! A directive as the world sees it: as `nextAction` of a supervision, and in the stream of its supervisor.
+
+use serde::Serialize;
+
+use super::views::Rfc3339;
+use crate::domain::directive::{Directive, DirectiveKind, DirectiveStatus};
+use crate::domain::interlock::LegId;
+use crate::domain::supervision::{Mode, Supervision};
+use crate::flows::Flows;
+use crate::flows::direct::Told;
+
+/// What the browser, or else a person, is to do.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DirectiveView {
+    directive_id: String,
+    kind: &'static str,
+    mode: Option<&'static str>,
+    status: &'static str,
+    supervision_id: String,
+    leg_contact_id: String,
+    contact_id: Option<String>,
+    controller_attached: bool,
+    customer_call_may_end: bool,
+    instructions: &'static str,
+    issued_at: Rfc3339,
+    expires_at: Rfc3339,
+    acknowledged: Option<&'static str>,
+}
+
+impl DirectiveView {
+    pub(super) fn of(flows: &Flows, s: &Supervision, d: &Directive) -> Self {
+        let attached = flows.controller_attached(s);
+        Self {
+            directive_id: d.id.to_string(),
+            kind: d.kind.as_str(),
+            mode: d.kind.mode().map(Mode::as_str),
+            status: d.status().as_str(),
+            supervision_id: s.id.to_string(),
+            // There is no directive without a leg.
+            leg_contact_id: s.leg.as_ref().map(LegId::to_string).unwrap_or_default(),
+            contact_id: s.contact.as_ref().map(ToString::to_string),
+            controller_attached: attached,
+            customer_call_may_end: d.customer_call_may_end,
+            instructions: instructions(d, attached),
+            issued_at: Rfc3339::of(d.issued_at),
+            expires_at: Rfc3339::of(d.expires_at),
+            acknowledged: match d.status() {
+                DirectiveStatus::Answered(outcome) => Some(outcome.as_str()),
+                DirectiveStatus::Open | DirectiveStatus::Withdrawn => None,
+            },
+        }
+    }
+}
+
+/// For people, true to whether a browser is there to act.
+fn instructions(d: &Directive, attached: bool) -> &'static str {
+    match (d.kind, attached) {
+        (DirectiveKind::EndLegInCcp, true) => {
+            "The supervisor's browser is told to end their own MONITOR contact (legContactId), and no other connection. If it \
+             does not, the supervisor chooses End call in their Contact Control Panel."
+        }
+        (DirectiveKind::EndLegInCcp, false) => {
+            "No browser of this supervisor is listening. Somebody must end the supervisor's own MONITOR contact (legContactId), \
+             and no other connection: the supervisor chooses End call in their Contact Control Panel, or opens a page that \
+             listens; it will be told then."
+        }
+        (DirectiveKind::ChangeModeInCcp(_), true) => {
+            "The supervisor's browser is told to change the mode of their own MONITOR contact (legContactId)."
+        }
+        (DirectiveKind::ChangeModeInCcp(_), false) => {
+            "No browser of this supervisor is listening. The supervisor changes the mode of their own MONITOR contact in their \
+             Contact Control Panel, or opens a page that listens; it will be told then."
+        }
+    }
+}
+
+/// A directive in the stream of its supervisor.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ToldView {
+    event_id: String,
+    act: bool,
+    #[serde(flatten)]
+    directive: DirectiveView,
+}
+
+impl ToldView {
+    pub(super) fn of(flows: &Flows, told: &Told) -> Self {
+        Self {
+            event_id: told.seq.to_string(),
+            act: told.act,
+            directive: DirectiveView::of(flows, &told.supervision, &told.directive),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! `GET /v1/supervisors/{connectUserId}/directives`: what that supervisor's browser is to do; as server-sent events
+//! (`Accept: text/event-stream`), else as JSON.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{RawQuery, State};
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::stream::{self, Stream};
+use serde::Serialize;
+
+use super::Door;
+use super::asking::By;
+use super::directive_view::ToldView;
+use super::disconnect_supervisor::whom;
+use super::path::Named;
+use super::problem::{Problem, json};
+use super::query::Query;
+use crate::domain::directive::DirectiveStatus;
+use crate::domain::ids::{InstanceName, UserId};
+use crate::flows::direct::{Following, Listener, Told};
+use crate::flows::{FlowError, Flows};
+
+/// How often a silent stream says that it lives. Browsers and proxies give up on silent connections, and ours finds out that
+/// nobody is there any more.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How soon a browser is to come back.
+const COME_BACK: Duration = Duration::from_secs(2);
+/// A stream ends after this long, and the browser comes back: credentials do not live for ever in an open connection.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    items: Vec<ToldView>,
+    next_after: String,
+}
+
+pub(super) async fn handle(
+    State(door): State<Door>,
+    Named(user): Named,
+    By(by): By,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let streams = headers
+        .get(ACCEPT)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|accepts| accepts.contains("text/event-stream"));
+    let user = whom(&by.caller, user.as_deref())?;
+    let listener = read(query.as_deref(), &headers, user, streams)?;
+    if !streams {
+        let (told, next) = door.flows.poll_directives(&listener, &by).await?;
+        let page = Page {
+            items: told.iter().map(|t| ToldView::of(&door.flows, t)).collect(),
+            next_after: next.to_string(),
+        };
+        return Ok(json(StatusCode::OK, &page));
+    }
+    let following = door.flows.follow_directives(&listener, &by)?;
+    let events = Sse::new(events(door.flows.clone(), following));
+    let beat = KeepAlive::new().interval(HEARTBEAT).text("alive");
+    Ok(events.keep_alive(beat).into_response())
+}
+
+fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams: bool) -> Result<Listener, Problem> {
+    let mut query = Query::new(raw);
+    let instance = query.take("instance", "must be the name of an instance", |raw| {
+        InstanceName::parse(raw).ok()
+    });
+    let number = |raw: &str| raw.parse::<i64>().ok().filter(|n| *n >= 0);
+    let after = query.take("after", "must be the eventId heard last", number);
+    // A stream is a browser's; a poller may be anybody's, and must say that it will act.
+    let acts = query.flag("acts").unwrap_or(streams);
+    let _spent = query.take("ticket", "must be a ticket", |_| Some(()));
+    query.finish()?;
+    let last = headers.get("last-event-id").map(|v| v.to_str().ok().and_then(number));
+    let last = match last {
+        Some(None) => return Err(Problem::invalid_one("Last-Event-ID", "must be the eventId heard last")),
+        known => known.flatten(),
+    };
+    Ok(Listener {
+        user,
+        instance,
+        after: last.or(after),
+        acts,
+    })
+}
+
+/// The stream: `directive` for one that is open, `settled` for one that is answered or withdrawn.
+fn events(flows: Flows, following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
+    let begin = Event::default()
+        .retry(COME_BACK)
+        .comment("directives of one supervisor");
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "how long a connection lives is nobody's evidence"
+    )]
+    let until = tokio::time::Instant::now() + LONGEST;
+    let told = stream::unfold(Some((flows, following)), move |state| async move {
+        let (flows, mut following) = state?;
+        let next = tokio::time::timeout_at(until, following.next()).await;
+        match next {
+            Ok(Ok(Some(told))) => {
+                let events: Vec<_> = told.iter().map(|t| Ok(event(&flows, t))).collect();
+                Some((stream::iter(events), Some((flows, following))))
+            }
+            // The process stops, or the hour is over: the browser comes back and says what it heard last.
+            Ok(Ok(None)) | Err(_) => None,
+            Ok(Err(e)) => {
+                say_why(&e);
+                None
+            }
+        }
+    });
+    use futures::StreamExt;
+    stream::iter([Ok(begin)]).chain(told.flatten())
+}
+
+fn event(flows: &Flows, told: &Told) -> Event {
+    let name = match told.directive.status() {
+        DirectiveStatus::Open => "directive",
+        DirectiveStatus::Answered(_) | DirectiveStatus::Withdrawn => "settled",
+    };
+    let data = serde_json::to_string(&ToldView::of(flows, told)).unwrap_or_default();
+    Event::default().id(told.seq.to_string()).event(name).data(data)
+}
+
+fn say_why(e: &FlowError) {
+    tracing::warn!(error = %e, "a stream of directives broke off: {e}");
+}

@@ -1,0 +1,70 @@
+//! Query parameters: strict as bodies are. Every bad one is named at once, and an unknown one is refused.
+
+use super::problem::{FieldError, Problem};
+
+/// A query string being read.
+pub(super) struct Query {
+    given: Vec<(String, String)>,
+    known: Vec<&'static str>,
+    errors: Vec<FieldError>,
+}
+
+/// The most parameters looked at.
+const MOST: usize = 64;
+
+impl Query {
+    pub(super) fn new(raw: Option<&str>) -> Self {
+        let pairs = url::form_urlencoded::parse(raw.unwrap_or_default().as_bytes());
+        Self {
+            given: pairs
+                .take(MOST)
+                .map(|(k, v)| (k.into_owned(), v.into_owned()))
+                .collect(),
+            known: Vec::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// A parameter that `take` accepts; given twice it is refused.
+    pub(super) fn take<T>(&mut self, name: &'static str, bad: &str, take: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.known.push(name);
+        let mut values = self.given.iter().filter(|(k, _)| k == name).map(|(_, v)| v);
+        let first = values.next()?;
+        let taken = if values.next().is_some() { None } else { take(first) };
+        if taken.is_none() {
+            self.errors.push(FieldError {
+                pointer: name.into(),
+                detail: bad.into(),
+            });
+        }
+        taken
+    }
+
+    /// True or false.
+    pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
+        self.take(name, "must be true or false", |raw| raw.parse().ok())
+    }
+
+    /// A moment.
+    pub(super) fn moment(&mut self, name: &'static str) -> Option<jiff::Timestamp> {
+        self.take(name, "must be an RFC 3339 date-time", |raw| raw.parse().ok())
+    }
+
+    /// Every problem at once, if there is any.
+    pub(super) fn finish(mut self) -> Result<(), Problem> {
+        let names = self.known.join(", ");
+        for (name, _) in &self.given {
+            if !self.known.contains(&name.as_str()) {
+                self.errors.push(FieldError {
+                    pointer: name.chars().filter(|c| !c.is_control()).take(64).collect(),
+                    detail: format!("is not known here; known are {names}"),
+                });
+            }
+        }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::invalid(self.errors))
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `POST /v1/supervisors/{connectUserId}/tickets`: a ticket with which that supervisor's browser opens the stream of directives.
+//!
+//! A browser's `EventSource` can send no header, and no key belongs into a page. So whoever may act as the supervisor (Apex)
+//! fetches a ticket, and the page opens the stream with it. It is good for one opening within a minute, and for that supervisor's
+//! stream alone. Only its hash is kept, in memory: after a restart, fetch another.
+
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::{SignedDuration, Timestamp};
+use moka::sync::Cache;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::Door;
+use super::asking::By;
+use super::body;
+use super::disconnect_supervisor::whom;
+use super::path::Named;
+use super::problem::{Problem, json};
+use super::views::Rfc3339;
+use crate::domain::authority::{Caller, Scope};
+use crate::domain::ids::UserId;
+use crate::flows::FlowError;
+
+/// How long a ticket is good.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+/// How many are kept.
+const KEPT: u64 = 10_000;
+
+/// The tickets that are good now.
+#[derive(Clone)]
+pub(super) struct Tickets(Cache<[u8; 32], Caller>);
+
+impl Tickets {
+    pub(super) fn new() -> Self {
+        Self(Cache::builder().max_capacity(KEPT).time_to_live(GOOD_FOR).build())
+    }
+
+    fn issue(&self, by: &Caller, user: &UserId) -> String {
+        // 244 bits from the system's generator.
+        let ticket = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+        let holder = Caller {
+            name: format!("{} (ticket)", by.name),
+            scopes: vec![Scope::Supervise],
+            supervisor: Some(user.clone()),
+        };
+        self.0.insert(Sha256::digest(&ticket).into(), holder);
+        ticket
+    }
+
+    /// Takes a ticket: it is good no more. Its holder may act as its supervisor, and as nobody else.
+    pub(super) fn take(&self, request: &Request) -> Option<Caller> {
+        let query = request.uri().query()?;
+        let mut given = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "ticket");
+        let (_, ticket) = given.next()?;
+        let hash: [u8; 32] = Sha256::digest(ticket.as_bytes()).into();
+        self.0.remove(&hash)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TicketView {
+    ticket: String,
+    connect_user_id: String,
+    expires_at: Rfc3339,
+}
+
+pub(super) async fn handle(
+    State(door): State<Door>,
+    Named(user): Named,
+    By(by): By,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = body::read(request, door.settings.max_body_bytes).await?;
+    if !body.is_empty() {
+        body::Reader::new(&body::parse(&body)?, "")?.finish()?;
+    }
+    let user = whom(&by.caller, user.as_deref())?;
+    if !by.caller.may_act_as(&user) {
+        return Err(FlowError::Forbidden("this credential may not act as that supervisor").into());
+    }
+    let good_for = SignedDuration::try_from(GOOD_FOR).unwrap_or(SignedDuration::ZERO);
+    let expires_at: Timestamp = door.flows.clock() + good_for;
+    let view = TicketView {
+        ticket: door.tickets.issue(&by.caller, &user),
+        connect_user_id: user.to_string(),
+        expires_at: Rfc3339::of(expires_at),
+    };
+    Ok(json(StatusCode::CREATED, &view))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(query: &str) -> Request {
+        Request::builder()
+            .uri(format!("/v1/supervisors/sup-1/directives?{query}"))
+            .body(axum::body::Body::empty())
+            .expect("a request")
+    }
+
+    #[test]
+    fn a_ticket_is_good_once_and_for_one_supervisor() {
+        let tickets = Tickets::new();
+        let back_end = Caller {
+            name: "back-end".into(),
+            scopes: vec![Scope::SuperviseAny],
+            supervisor: None,
+        };
+        let user = UserId::parse("sup-1").expect("an id");
+        let ticket = tickets.issue(&back_end, &user);
+        assert!(tickets.take(&with("ticket=guessed")).is_none());
+        let holder = tickets.take(&with(&format!("after=3&ticket={ticket}"))).expect("good");
+        assert_eq!(
+            (holder.supervisor.as_ref(), holder.has(Scope::SuperviseAny)),
+            (Some(&user), false)
+        );
+        assert!(tickets.take(&with(&format!("ticket={ticket}"))).is_none(), "once");
+    }
+}

@@ -1,0 +1,40 @@
+//! `GET /v1/supervisions/{supervisionId}/timeline`: one supervision's life, told in order.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::Door;
+use super::asking::By;
+use super::get_supervision::InPath;
+use super::problem::{Problem, json};
+use super::views::Rfc3339;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MomentView {
+    at: Rfc3339,
+    what: String,
+    by: String,
+    detail: Option<String>,
+    vendor_timestamp: Option<Rfc3339>,
+}
+
+#[derive(Serialize)]
+struct Timeline {
+    items: Vec<MomentView>,
+}
+
+pub(super) async fn handle(State(door): State<Door>, By(by): By, InPath(id): InPath) -> Result<Response, Problem> {
+    let moments = door.flows.timeline(id, &by).await?;
+    let view = |m: crate::flows::timeline::Moment| MomentView {
+        at: Rfc3339::of(m.at),
+        what: m.what,
+        by: m.by,
+        detail: m.detail,
+        vendor_timestamp: m.vendor_timestamp.map(Rfc3339::of),
+    };
+    let items = moments.into_iter().map(view).collect();
+    Ok(json(StatusCode::OK, &Timeline { items }))
+}

@@ -1,0 +1,207 @@
+//! What is counted, one registry a service, so that two of them in one process do not mix.
+//!
+//! | metric | what |
+//! |---|---|
+//! | `sidedoor_customer_calls_ended_total` | **the alarm**: a customer's call ended right after a drop that was our disconnect's |
+//! | `sidedoor_leaves_overdue_now` | leaves without evidence past their deadline, now |
+//! | `sidedoor_leaves_overdue_total` | the same, ever |
+//! | `sidedoor_leaves_refused_total` | leaves the guard refused |
+//! | `sidedoor_agents_looking_wrong_total` | agents on hold, in error or gone from the contact right after a departure |
+//! | `sidedoor_supervisions_begun_total{origin}` | begun |
+//! | `sidedoor_supervisions_active{state}` | unfinished now |
+//! | `sidedoor_joins_failed_total{code}` | joins that came to nothing |
+//! | `sidedoor_departures_total{reason,source,grade}` | concluded |
+//! | `sidedoor_directives_total{kind,outcome}` | answered by browsers |
+//! | `sidedoor_directive_streams` | open now |
+//! | `sidedoor_rows{state}` | rows on their way, and dead letters, now |
+//! | `sidedoor_deliveries_total{outcome}` | attempts |
+//! | `sidedoor_departure_to_row_seconds` | from the first proof of a drop to its row |
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::ports::{Happened, Meter};
+
+type One = Vec<(&'static str, String)>;
+
+/// The labels of a departure.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DepartureLabels {
+    reason: &'static str,
+    source: &'static str,
+    grade: String,
+}
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    customer_calls_ended: Counter,
+    overdue_ever: Counter,
+    leaves_refused: Counter,
+    agents_wrong: Counter,
+    begun: Family<One, Counter>,
+    joins_failed: Family<One, Counter>,
+    departures: Family<DepartureLabels, Counter>,
+    directives: Family<One, Counter>,
+    deliveries: Family<One, Counter>,
+    to_row: Histogram,
+    overdue: Gauge,
+    active: Family<One, Gauge>,
+    rows: Family<One, Gauge>,
+    streams: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("sidedoor");
+        let bounds = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
+        let new = Self {
+            customer_calls_ended: Counter::default(),
+            overdue_ever: Counter::default(),
+            leaves_refused: Counter::default(),
+            agents_wrong: Counter::default(),
+            begun: Family::default(),
+            joins_failed: Family::default(),
+            departures: Family::default(),
+            directives: Family::default(),
+            deliveries: Family::default(),
+            to_row: Histogram::new(bounds),
+            overdue: Gauge::default(),
+            active: Family::default(),
+            rows: Family::default(),
+            streams: Gauge::default(),
+            registry: Registry::default(),
+        };
+        let mut counter = |name: &str, help: &str, metric: &Counter| registry.register(name, help, metric.clone());
+        counter(
+            "customer_calls_ended",
+            "Customer calls that ended right after a drop that was our disconnect's: must stay 0",
+            &new.customer_calls_ended,
+        );
+        counter(
+            "leaves_overdue",
+            "Leaves without evidence past their deadline",
+            &new.overdue_ever,
+        );
+        counter(
+            "leaves_refused",
+            "Leaves refused since they could have ended the call",
+            &new.leaves_refused,
+        );
+        counter(
+            "agents_looking_wrong",
+            "Agents that looked wrong right after a departure",
+            &new.agents_wrong,
+        );
+        registry.register("supervisions_begun", "Supervisions begun", new.begun.clone());
+        registry.register("joins_failed", "Joins that came to nothing", new.joins_failed.clone());
+        registry.register("departures", "Departures concluded", new.departures.clone());
+        registry.register("directives", "Directives answered by browsers", new.directives.clone());
+        registry.register("deliveries", "Attempts to write a row", new.deliveries.clone());
+        registry.register(
+            "departure_to_row_seconds",
+            "From the first proof of a drop to its row",
+            new.to_row.clone(),
+        );
+        registry.register("leaves_overdue_now", "Leaves overdue now", new.overdue.clone());
+        registry.register("supervisions_active", "Unfinished supervisions now", new.active.clone());
+        registry.register("rows", "Rows on their way and dead letters now", new.rows.clone());
+        registry.register(
+            "directive_streams",
+            "Open streams of directives now",
+            new.streams.clone(),
+        );
+        Self { registry, ..new }
+    }
+}
+
+impl Metrics {
+    /// Everything, with how things stand now, in the OpenMetrics text format.
+    pub fn exposition(&self, active: &[(&str, u64)], overdue: u64, rows: &[(&str, u64)], streams: usize) -> String {
+        let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        for (family, label, values) in [(&self.active, "state", active), (&self.rows, "state", rows)] {
+            family.clear();
+            for (word, n) in values {
+                family.get_or_create(&vec![(label, (*word).to_owned())]).set(gauge(*n));
+            }
+        }
+        self.overdue.set(gauge(overdue));
+        self.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
+        let mut out = String::new();
+        // Writing to a String does not fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+fn one(label: &'static str, word: impl Into<String>) -> One {
+    vec![(label, word.into())]
+}
+
+impl Meter for Metrics {
+    fn count(&self, what: &Happened<'_>) {
+        match what {
+            Happened::Began(origin) => self.begun.get_or_create(&one("origin", origin.as_str())).inc(),
+            Happened::JoinFailed(code) => self.joins_failed.get_or_create(&one("code", *code)).inc(),
+            Happened::Departed(d) => {
+                let labels = DepartureLabels {
+                    reason: d.reason.as_str(),
+                    source: d.source.as_str(),
+                    grade: d.grade.clone(),
+                };
+                self.departures.get_or_create(&labels).inc()
+            }
+            Happened::Overdue => self.overdue_ever.inc(),
+            Happened::CustomerCallEnded => self.customer_calls_ended.inc(),
+            Happened::AgentLooksWrong => self.agents_wrong.inc(),
+            Happened::LeaveRefused => self.leaves_refused.inc(),
+            Happened::Directive(directive, status) => {
+                let labels = vec![
+                    ("kind", directive.kind.as_str().to_owned()),
+                    ("outcome", status.as_str().to_owned()),
+                ];
+                self.directives.get_or_create(&labels).inc()
+            }
+            Happened::Delivery(outcome) => self.deliveries.get_or_create(&one("outcome", *outcome)).inc(),
+            Happened::Recorded(seconds) => {
+                self.to_row.observe(*seconds);
+                0
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::supervision::Origin;
+
+    #[test]
+    fn what_is_counted_is_told_and_what_must_stay_nought_is_there() {
+        let metrics = Metrics::default();
+        metrics.count(&Happened::Began(Origin::Api));
+        metrics.count(&Happened::Recorded(0.2));
+        let told = metrics.exposition(&[("LEAVING", 2)], 1, &[("DEAD", 3)], 4);
+        for line in [
+            "sidedoor_customer_calls_ended_total 0",
+            "sidedoor_supervisions_begun_total{origin=\"API\"} 1",
+            "sidedoor_supervisions_active{state=\"LEAVING\"} 2",
+            "sidedoor_leaves_overdue_now 1",
+            "sidedoor_rows{state=\"DEAD\"} 3",
+            "sidedoor_directive_streams 4",
+            "sidedoor_departure_to_row_seconds_count 1",
+            "# EOF",
+        ] {
+            assert!(told.contains(line), "{line} is missing:\n{told}");
+        }
+        assert!(
+            !metrics.exposition(&[], 0, &[], 0).contains("LEAVING"),
+            "what is over is not told any more"
+        );
+    }
+}
