@@ -1,6 +1,6 @@
 //! A DescribeContact answer, in our words.
 
-use aws_sdk_connect::types::{AgentInfo, Contact};
+use aws_sdk_connect::types::{AgentInfo, Contact, StateTransition};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 
@@ -24,6 +24,7 @@ pub(super) fn seen(contact: &Contact) -> ContactSeen {
         }
     }
     let agent = contact.agent_info();
+    let (modes, mode) = agent.map(modes).unwrap_or_default();
     ContactSeen {
         related,
         initiation_method: contact
@@ -35,24 +36,34 @@ pub(super) fn seen(contact: &Contact) -> ContactSeen {
         initiated_at: contact.initiation_timestamp().and_then(moment),
         connected_at: agent.and_then(connected_at),
         disconnected_at: contact.disconnect_timestamp().and_then(moment),
-        modes: agent.map(modes).unwrap_or_default(),
+        modes,
+        mode,
         disconnect_reason: contact.disconnect_reason().map(|r| r.chars().take(64).collect()),
         has_successor: !contact.next_contacts().is_empty(),
         id,
     }
 }
 
-/// The modes among the `StateTransitions`: what is neither SILENT_MONITOR nor BARGE says nothing of it.
-fn modes(agent: &AgentInfo) -> Vec<(Mode, Option<Timestamp>)> {
-    let mode = |state: &str| match state.to_ascii_uppercase().as_str() {
-        "SILENT_MONITOR" => Some(Mode::Silent),
-        "BARGE" => Some(Mode::Barge),
+/// A mode and its start.
+type Since = (Mode, Option<Timestamp>);
+
+/// The modes among the `StateTransitions`, and the one that has not ended: what is neither SILENT_MONITOR nor BARGE says
+/// nothing of it. Several may begin in one second, as stamps are cut, so the last of the latest counts.
+fn modes(agent: &AgentInfo) -> (Vec<Since>, Option<Since>) {
+    let mode = |t: &StateTransition| match t.state()?.as_str().to_ascii_uppercase().as_str() {
+        "SILENT_MONITOR" => Some((Mode::Silent, t.state_start_timestamp().and_then(moment))),
+        "BARGE" => Some((Mode::Barge, t.state_start_timestamp().and_then(moment))),
         _ => None,
     };
-    let known = agent.state_transitions().iter();
-    known
-        .filter_map(|t| Some((mode(t.state()?.as_str())?, t.state_start_timestamp().and_then(moment))))
-        .collect()
+    let all = agent.state_transitions();
+    let open = all
+        .iter()
+        .filter(|t| t.state_end_timestamp().is_none())
+        .filter_map(mode);
+    let now = open.max_by_key(|(_, since)| *since);
+    let any: Vec<Since> = all.iter().filter_map(mode).collect();
+    let last = any.iter().copied().max_by_key(|(_, since)| *since);
+    (any, now.or(last))
 }
 
 /// When the supervisor was connected. `StateTransitions` are documented "for a supervisor", with states named

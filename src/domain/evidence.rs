@@ -88,13 +88,12 @@ impl Sighting {
     }
 }
 
-/// The mode the evidence shows the supervisor in last: by the vendors' stamps, all of one vendor, and among equal ones the
-/// one learnt last.
-pub fn last_mode(evidence: &[Evidence]) -> Option<Mode> {
-    let shown = evidence.iter().filter(|e| e.sighting.mode().is_some());
-    shown
-        .max_by_key(|e| (e.vendor_stamp, e.learnt_at))
-        .and_then(|e| e.sighting.mode())
+/// The mode the evidence shows the supervisor in last, and since when: by the vendor's stamps, and among equal ones the one
+/// learnt last.
+pub fn last_mode(evidence: &[Evidence]) -> Option<(Mode, Option<Timestamp>)> {
+    let shown = evidence.iter().filter_map(|e| Some((e, e.sighting.mode()?)));
+    let last = shown.max_by_key(|(e, _)| (e.vendor_stamp, e.learnt_at));
+    last.map(|(e, mode)| (mode, e.vendor_stamp))
 }
 
 impl Evidence {

@@ -93,8 +93,10 @@ pub struct ContactSeen {
     pub disconnected_at: Option<jiff::Timestamp>,
     /// `Contact.DisconnectReason`.
     pub disconnect_reason: Option<String>,
-    /// What `AgentInfo.StateTransitions` say of the supervisor's mode, each with its start on the vendor's clock.
+    /// What `AgentInfo.StateTransitions` say of the supervisor's modes, each with its start on the vendor's clock.
     pub modes: Vec<(Mode, Option<jiff::Timestamp>)>,
+    /// The one of these that they are in: that which has not ended.
+    pub mode: Option<(Mode, Option<jiff::Timestamp>)>,
     /// Whether `Contact.NextContacts` names a successor, as after a transfer.
     pub has_successor: bool,
 }
@@ -184,6 +186,7 @@ mod tests {
             disconnected_at: None,
             disconnect_reason: None,
             modes: Vec::new(),
+            mode: None,
             has_successor: false,
         }
     }

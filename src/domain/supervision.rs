@@ -284,6 +284,9 @@ pub struct Supervision {
     pub allowed: Option<Mode>,
     /// What they do there, as far as evidence says.
     pub mode: Mode,
+    /// Since when, on the vendor's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode_since: Option<Timestamp>,
     /// Evidence says that they barged in at some time.
     #[serde(default)]
     pub has_barged: bool,

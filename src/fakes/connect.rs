@@ -73,6 +73,8 @@ pub enum LinkField {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ConnectSettings {
+    /// Its instance's id.
+    pub instance_id: String,
     /// Its clock.
     pub clock: VendorClock,
     /// How long the supervisor's CCP takes to connect, ms.
@@ -90,6 +92,7 @@ pub struct ConnectSettings {
 impl Default for ConnectSettings {
     fn default() -> Self {
         Self {
+            instance_id: INSTANCE.into(),
             clock: VendorClock::default(),
             connect_delay_ms: 50,
             stop_voice_leg: StopVoiceLeg::Refuse400,
@@ -256,6 +259,11 @@ impl ConnectFake {
     /// Scripts a fault.
     pub fn fault(&self, fault: Fault) {
         self.world().faults.add(fault);
+    }
+
+    /// Forgets the faults that have not happened yet.
+    pub fn clear_faults(&self) {
+        self.world().faults.clear();
     }
 
     /// Changes the settings.

@@ -16,7 +16,7 @@ use crate::domain::departure::{AliveBy, Continuity, Departure, DropFacts, drop_f
 use crate::domain::evidence::{Evidence, Sighting, Source, last_mode};
 use crate::domain::ids::InstanceName;
 use crate::domain::interlock::ContactSeen;
-use crate::domain::supervision::{Channel, Joined, State, Supervision};
+use crate::domain::supervision::{Channel, Joined, Mode, State, Supervision};
 use crate::ports::journal::{LegEvidence, Stored, UnexplainedLeg, Write};
 use crate::ports::{Change, Committed, Happened};
 use crate::timing::Stamp;
@@ -30,6 +30,8 @@ pub(super) struct Observation {
     pub(super) alive_at: Option<Timestamp>,
     /// The kind of contact.
     pub(super) channel: Option<Channel>,
+    /// The mode the supervisor is in, and since when on the vendor's clock.
+    pub(super) mode: Option<(Mode, Option<Timestamp>)>,
 }
 
 impl Observation {
@@ -59,6 +61,7 @@ impl Observation {
             evidence,
             alive_at: None,
             channel: event.channel,
+            mode: None,
         }
     }
 
@@ -77,6 +80,7 @@ impl Observation {
             evidence: seen.sightings.iter().map(sighting).collect(),
             alive_at: None,
             channel: seen.channel,
+            mode: seen.sightings.iter().find_map(|(s, since)| Some((s.mode()?, *since))),
         }
     }
 
@@ -118,6 +122,7 @@ impl Observation {
             evidence,
             alive_at,
             channel: seen.channel,
+            mode: seen.mode,
         }
     }
 }
@@ -268,13 +273,18 @@ impl Flows {
         {
             row_due = Some(now + self.settings.pace.join_row);
         }
-        if let Some(mode) = last_mode(all) {
-            let had_barged = s.has_barged;
-            let seen_now = last_mode(&observation.evidence) == Some(mode);
-            s.note_mode(mode, all.iter().any(|e| e.sighting == Sighting::Barged), seen_now, now);
-            if s.has_barged != had_barged {
-                row_due = row_due.or(Some(now + self.settings.pace.join_row));
-            }
+        let had_barged = s.has_barged;
+        // What is seen now counts; what was stored before the supervision knew its leg, only where nothing is known yet.
+        match observation.mode {
+            Some(mode) => s.note_mode(mode, true, now),
+            None if s.mode_since.is_none() => last_mode(all)
+                .into_iter()
+                .for_each(|mode| s.note_mode(mode, false, now)),
+            None => {}
+        }
+        s.has_barged |= all.iter().any(|e| e.sighting == Sighting::Barged);
+        if s.has_barged != had_barged {
+            row_due = row_due.or(Some(now + self.settings.pace.join_row));
         }
         let Some(facts) = drop_facts(s, all) else {
             return row_due;

@@ -2,12 +2,18 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests may look at the real clock")]
 
+mod after_checks;
+mod agent_events;
 mod architecture;
+mod authority_matrix;
 mod bad_input;
 mod carriers;
+mod compliance;
 mod contract;
 mod delivery;
+mod directives;
 mod fakes;
+mod history;
 mod idempotency;
 mod joins;
 mod journal;
@@ -16,6 +22,7 @@ mod leaving;
 mod legs_not_ours;
 mod main_job;
 mod model;
+mod modes;
 mod names;
 mod roll_call;
 mod server_end;

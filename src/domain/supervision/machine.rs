@@ -123,6 +123,7 @@ impl Supervision {
             agent: None,
             allowed: None,
             mode: Mode::Silent,
+            mode_since: None,
             has_barged: false,
             mode_change: None,
             compliance: Compliance::default(),
@@ -331,14 +332,15 @@ impl Supervision {
         &mut self.directives[last]
     }
 
-    /// Evidence says in which mode the supervisor is, and perhaps that they have barged in before. A change that was asked
-    /// for is confirmed only by what is `seen_now`: older evidence may be of before it.
-    pub fn note_mode(&mut self, mode: Mode, has_barged: bool, seen_now: bool, now: Timestamp) {
-        if self.state == State::Failed {
+    /// Evidence says in which mode the supervisor is, and since when on the vendor's clock; what is older than what is known
+    /// says nothing. A change that was asked for is confirmed only by what is `seen_now`: older evidence may be of before it.
+    pub fn note_mode(&mut self, (mode, since): (Mode, Option<Timestamp>), seen_now: bool, now: Timestamp) {
+        if self.state == State::Failed || since < self.mode_since {
             return;
         }
         self.mode = mode;
-        self.has_barged |= has_barged || mode == Mode::Barge;
+        self.mode_since = since;
+        self.has_barged |= mode == Mode::Barge;
         let asked = self.mode_change.as_mut();
         if let Some(change) = asked.filter(|c| seen_now && c.to == mode && c.confirmed_at.is_none()) {
             change.confirmed_at = Some(now);

@@ -216,6 +216,6 @@ async fn faults(State(fake): State<ConnectFake>) -> Json<Vec<Fault>> {
 }
 
 async fn clear_faults(State(fake): State<ConnectFake>) -> StatusCode {
-    fake.world().faults.clear();
+    fake.clear_faults();
     StatusCode::NO_CONTENT
 }

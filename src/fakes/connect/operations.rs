@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::StopVoiceLeg;
 use super::world::{ApiError, Contact, World};
-use super::{INSTANCE, REGION, StopVoiceLeg};
 
 type Answer = Result<Value, ApiError>;
 
@@ -23,8 +23,8 @@ fn text<'v>(body: &'v Value, name: &str, longest: usize) -> Result<&'v str, ApiE
         .ok_or_else(bad)
 }
 
-pub(super) fn instance(id: &str) -> Result<(), ApiError> {
-    if id == INSTANCE {
+pub(super) fn instance(world: &World, id: &str) -> Result<(), ApiError> {
+    if id == world.settings.instance_id {
         Ok(())
     } else {
         Err(ApiError::new(404, "ResourceNotFoundException", "Instance not found"))
@@ -33,7 +33,7 @@ pub(super) fn instance(id: &str) -> Result<(), ApiError> {
 
 /// `POST /contact/monitor`. The second value is the leg, if this call made one.
 pub(super) fn monitor(world: &mut World, body: &Value) -> Result<(Value, Option<String>), ApiError> {
-    instance(text(body, "InstanceId", 100)?)?;
+    instance(world, text(body, "InstanceId", 100)?)?;
     let (contact, user) = (text(body, "ContactId", 256)?, text(body, "UserId", 256)?);
     let capabilities = body
         .get("AllowedMonitorCapabilities")
@@ -49,8 +49,9 @@ pub(super) fn monitor(world: &mut World, body: &Value) -> Result<(Value, Option<
         return Err(invalid("ClientToken is too long"));
     }
     let used_with = json!([contact, user, capabilities]).to_string();
+    let instance_arn = world.instance_arn();
     let answer = |leg: &str| {
-        let arn = format!("arn:aws:connect:{REGION}:111122223333:instance/{INSTANCE}/contact/{leg}");
+        let arn = format!("{instance_arn}/contact/{leg}");
         json!({"ContactId": leg, "ContactArn": arn})
     };
     if let Some((before, leg)) = token.and_then(|t| world.tokens.get(t)) {
@@ -71,7 +72,7 @@ pub(super) fn monitor(world: &mut World, body: &Value) -> Result<(Value, Option<
 /// `POST /contact/stop`. **With a customer's contact it really ends the customer's call**: that is the accident Sidedoor
 /// exists to make impossible, so the fake makes it possible.
 pub(super) fn stop(world: &mut World, body: &Value) -> Answer {
-    instance(text(body, "InstanceId", 100)?)?;
+    instance(world, text(body, "InstanceId", 100)?)?;
     let id = text(body, "ContactId", 256)?.to_owned();
     let gone = || {
         ApiError::new(
@@ -101,7 +102,7 @@ pub(super) fn describe(world: &World, id: &str) -> Answer {
     let c = world.contacts.get(id).ok_or_else(not_found)?;
     let stamp = |at| epoch_seconds(world.stamp(at).as_millisecond());
     let mut contact = json!({
-        "Arn": format!("arn:aws:connect:{REGION}:111122223333:instance/{INSTANCE}/contact/{}", c.id),
+        "Arn": format!("{}/contact/{}", world.instance_arn(), c.id),
         "Id": c.id,
         "InitiationMethod": c.method,
         "Channel": c.channel,
@@ -160,25 +161,36 @@ pub(super) fn user_data(world: &World, body: &Value) -> Answer {
         .map_or(Some(0), |t| t.parse().ok())
         .ok_or_else(|| ApiError::new(400, "InvalidParameterException", "NextToken is not one of ours"))?;
     let most = usize::try_from(most).unwrap_or(100);
-    let list: Vec<Value> = agents.iter().skip(begin).take(most).filter_map(Value::as_str).map(|user| {
-        let live = |c: &&Contact| c.user == user && c.ended.is_none() && !c.agent_gone;
-        let contacts: Vec<Value> = world.contacts.values().filter(live).map(|c| {
-            let state = match c.connected {
-                Some(_) if c.on_hold => "CONNECTED_ONHOLD",
-                Some(_) => "CONNECTED",
-                None => "CONNECTING",
-            };
-            let mut contact = json!({"ContactId": c.id, "Channel": c.channel, "InitiationMethod": c.method,
+    let list: Vec<Value> = agents
+        .iter()
+        .skip(begin)
+        .take(most)
+        .filter_map(Value::as_str)
+        .map(|user| {
+            let live = |c: &&Contact| c.user == user && c.ended.is_none() && !c.agent_gone;
+            let contacts: Vec<Value> = world
+                .contacts
+                .values()
+                .filter(live)
+                .map(|c| {
+                    let state = match c.connected {
+                        Some(_) if c.on_hold => "CONNECTED_ONHOLD",
+                        Some(_) => "CONNECTED",
+                        None => "CONNECTING",
+                    };
+                    let mut contact = json!({"ContactId": c.id, "Channel": c.channel, "InitiationMethod": c.method,
                 "AgentContactState": state,
                 "StateStartTimestamp": epoch_seconds(world.stamp(c.connected.unwrap_or(c.begun)).as_millisecond())});
-            if let Some(at) = c.connected {
-                contact["ConnectedToAgentTimestamp"] = epoch_seconds(world.stamp(at).as_millisecond());
-            }
-            contact
-        }).collect();
-        json!({"User": {"Id": user, "Arn": format!("arn:aws:connect:{REGION}:111122223333:instance/{INSTANCE}/agent/{user}")},
+                    if let Some(at) = c.connected {
+                        contact["ConnectedToAgentTimestamp"] = epoch_seconds(world.stamp(at).as_millisecond());
+                    }
+                    contact
+                })
+                .collect();
+            json!({"User": {"Id": user, "Arn": format!("{}/agent/{user}", world.instance_arn())},
             "Contacts": contacts})
-    }).collect();
+        })
+        .collect();
     let mut answer = json!({"UserDataList": list, "ApproximateTotalCount": agents.len()});
     if begin + most < agents.len() {
         answer["NextToken"] = json!((begin + most).to_string());
@@ -217,8 +229,8 @@ pub(super) fn search_users(world: &World, body: &Value) -> Answer {
 }
 
 /// `GET /instance/{InstanceId}`.
-pub(super) fn describe_instance() -> Value {
-    json!({"Instance": {"Id": INSTANCE, "Arn": format!("arn:aws:connect:{REGION}:111122223333:instance/{INSTANCE}"),
+pub(super) fn describe_instance(world: &World) -> Value {
+    json!({"Instance": {"Id": world.settings.instance_id, "Arn": world.instance_arn(),
         "InstanceStatus": "ACTIVE", "InstanceAlias": "fake"}})
 }
 

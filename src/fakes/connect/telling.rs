@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use super::events::envelope;
 use super::world::{Contact, World};
-use super::{INSTANCE, REGION};
 use crate::fakes::clock::{iso, real_now};
 
 impl World {
@@ -26,7 +25,7 @@ impl World {
                 "Queue": null, "QueueTimestamp": null})
         };
         let contacts: Vec<Value> = self.contacts.values().filter(theirs).map(contact).collect();
-        let arn = format!("arn:aws:connect:{REGION}:111122223333:instance/{INSTANCE}");
+        let arn = self.instance_arn();
         let event = json!({"AWSAccountId": "111122223333", "AgentARN": format!("{arn}/agent/{user}"), "InstanceARN": arn,
             "EventId": uuid::Uuid::new_v4().to_string(), "EventType": "STATE_CHANGE", "Version": "2017-10-01",
             "EventTimestamp": stamp(real_now()),
@@ -39,7 +38,7 @@ impl World {
     pub(super) fn tell(&mut self, id: &str, event_type: &str) {
         let Some(c) = self.contacts.get(id) else { return };
         let stamp = |at: Timestamp| json!(iso(self.stamp(at)));
-        let account = format!("arn:aws:connect:{REGION}:111122223333:instance/{INSTANCE}");
+        let account = self.instance_arn();
         let mut detail = json!({
             "eventType": event_type,
             "contactId": c.id,

@@ -82,7 +82,7 @@ async fn describe(
     request: Request,
 ) -> Response {
     fake.serve("DescribeContact", request, move |fake, _| {
-        operations::instance(&instance)?;
+        operations::instance(&fake.world(), &instance)?;
         operations::describe(&fake.world(), &contact)
     })
     .await
@@ -90,7 +90,7 @@ async fn describe(
 
 async fn user_data(State(fake): State<ConnectFake>, Path(instance): Path<String>, request: Request) -> Response {
     fake.serve("GetCurrentUserData", request, move |fake, body| {
-        operations::instance(&instance)?;
+        operations::instance(&fake.world(), &instance)?;
         operations::user_data(&fake.world(), body)
     })
     .await
@@ -98,7 +98,10 @@ async fn user_data(State(fake): State<ConnectFake>, Path(instance): Path<String>
 
 async fn search_users(State(fake): State<ConnectFake>, request: Request) -> Response {
     fake.serve("SearchUsers", request, |fake, body| {
-        operations::instance(body.get("InstanceId").and_then(Value::as_str).unwrap_or_default())?;
+        operations::instance(
+            &fake.world(),
+            body.get("InstanceId").and_then(Value::as_str).unwrap_or_default(),
+        )?;
         operations::search_users(&fake.world(), body)
     })
     .await
@@ -110,7 +113,7 @@ async fn describe_user(
     request: Request,
 ) -> Response {
     fake.serve("DescribeUser", request, move |fake, _| {
-        operations::instance(&instance)?;
+        operations::instance(&fake.world(), &instance)?;
         operations::describe_user(&fake.world(), &user)
     })
     .await
@@ -121,9 +124,9 @@ async fn describe_instance(
     Path(instance): Path<String>,
     request: Request,
 ) -> Response {
-    fake.serve("DescribeInstance", request, move |_, _| {
-        operations::instance(&instance)?;
-        Ok(operations::describe_instance())
+    fake.serve("DescribeInstance", request, move |fake, _| {
+        operations::instance(&fake.world(), &instance)?;
+        Ok(operations::describe_instance(&fake.world()))
     })
     .await
 }
@@ -133,8 +136,8 @@ async fn describe_attribute(
     Path((instance, kind)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    fake.serve("DescribeInstanceAttribute", request, move |_, _| {
-        operations::instance(&instance)?;
+    fake.serve("DescribeInstanceAttribute", request, move |fake, _| {
+        operations::instance(&fake.world(), &instance)?;
         Ok(operations::describe_attribute(&kind))
     })
     .await

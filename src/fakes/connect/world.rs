@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ledger::{EndEntry, Ledger};
-use super::{ConnectSettings, LinkField};
+use super::{ConnectSettings, LinkField, REGION};
 use crate::fakes::clock::{iso, real_now};
 use crate::fakes::faults::FaultScript;
 
@@ -185,6 +185,14 @@ impl World {
         std::mem::take(&mut self.happened)
     }
 
+    /// Its instance's ARN.
+    pub(super) fn instance_arn(&self) -> String {
+        format!(
+            "arn:aws:connect:{REGION}:111122223333:instance/{}",
+            self.settings.instance_id
+        )
+    }
+
     /// The vendor's stamp of a real moment.
     pub(super) fn stamp(&self, at: Timestamp) -> Timestamp {
         self.settings.clock.stamp(at, self.since)
@@ -277,7 +285,9 @@ impl World {
             let now = real_now();
             found.connected = Some(now);
             found.modes.push(("SILENT_MONITOR", now));
+            let user = found.user.clone();
             self.tell(leg, "CONNECTED_TO_AGENT");
+            self.tell_agent(&user, None);
         }
     }
 

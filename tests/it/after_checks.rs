@@ -1,0 +1,136 @@
+//! Every guard is checked after, not only before: did the customer's call go on, and how is the agent?
+
+use serde_json::{Value, json};
+use sidedoor::fakes::connect::NewContact;
+
+use crate::support::house::{House, READER};
+use crate::support::sql;
+
+async fn leave(house: &House, id: &str) -> Value {
+    let asked = house.disconnect(id).await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    house.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
+    house.until_left(id).await;
+    house.until_recorded(id).await
+}
+
+async fn metric(house: &House, name: &str) -> String {
+    let text = house.call("GET", "/metrics").key(READER).send().await.text;
+    let line = text.lines().find(|l| l.split(' ').next() == Some(name));
+    line.and_then(|l| l.split(' ').nth(1)).unwrap_or("(none)").to_owned()
+}
+
+/// The anchors' agents who are hurt by monitoring: left on hold, or gone.
+#[tokio::test]
+async fn an_agent_who_looks_wrong_after_a_departure_is_told_of() {
+    let house = House::start().await;
+    let call = house.connect().create_contact(NewContact {
+        agent_id: "agent-7".into(),
+        ..NewContact::default()
+    });
+    let well = house.listen(&call, "supervisor-1").await.id();
+    let left = leave(&house, &well).await;
+    assert_eq!(
+        left["departure"]["agentAfter"],
+        json!({"state": "CONNECTED", "looksWrong": false})
+    );
+    assert_eq!(
+        (&left["agentUserId"], &left["departure"]["customerCallContinued"]),
+        (&json!("agent-7"), &json!(true))
+    );
+    assert_eq!(metric(&house, "sidedoor_agents_looking_wrong_total").await, "0");
+
+    let hurt = house.listen(&call, "supervisor-1").await.id();
+    house.connect().hold(&call, true).expect("held");
+    let left = leave(&house, &hurt).await;
+    assert_eq!(
+        left["departure"]["agentAfter"],
+        json!({"state": "CONNECTED_ONHOLD", "looksWrong": true})
+    );
+    assert_eq!(metric(&house, "sidedoor_agents_looking_wrong_total").await, "1");
+    let told = "SELECT supervision_id, outcome FROM audit WHERE action = 'agent.looks_wrong'";
+    let told = sql(&house.journal_path(), told).await.expect("read");
+    assert_eq!(told, [[hurt, "CONNECTED_ONHOLD".to_owned()]]);
+    house.finish().await;
+}
+
+/// The accident itself, forced past every guard: the alarm must ring. (This house ends a customer's call, so the house rules
+/// are not asked.)
+#[tokio::test]
+async fn the_alarm_rings_when_a_customers_call_ends_by_our_disconnect_and_only_then() {
+    let house = House::start().await;
+    let alarm = "sidedoor_customer_calls_ended_total";
+    // A hang-up while somebody leaves is no alarm, and neither is a transfer of words: the agent's own end.
+    for by in ["CUSTOMER", "AGENT"] {
+        let call = house.connect().create_call();
+        let id = house.listen(&call, "supervisor-1").await.id();
+        house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+        house.disconnect(&id).await;
+        house.connect().hang_up(&call, by).expect("hung up");
+        house.until_left(&id).await;
+        let left = house.until_recorded(&id).await;
+        assert_eq!(left["departure"]["reason"], "CONTACT_ENDED");
+    }
+    assert_eq!(metric(&house, alarm).await, "0");
+
+    let call = house.connect().create_call();
+    let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "mode": "BARGE"});
+    let id = house.call("POST", "/v1/supervisions").json(&body).send().await.id();
+    let joined = house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let leg = joined["legContactId"].as_str().expect("a leg");
+    // Between our check and the browser's, the supervisor barges in and the agent goes; and the browser does not look.
+    let asked = house.disconnect(&id).await;
+    house
+        .connect()
+        .change_mode_in_ccp("supervisor-1", leg, "BARGE")
+        .expect("barged in");
+    house.connect().agent_leaves(&call).expect("gone");
+    let mut action = asked.body["nextAction"].clone();
+    action["customerCallMayEnd"] = json!(true);
+    assert_eq!(house.browser("supervisor-1").obey(&action).await, "DONE");
+    house.until_left(&id).await;
+    let left = house
+        .until(&id, "checked", |s| s["departure"]["customerCallContinued"] == false)
+        .await;
+    assert_eq!(left["departure"]["reason"], "SUPERVISOR");
+    assert_eq!(metric(&house, alarm).await, "1");
+    let told = "SELECT supervision_id FROM audit WHERE action = 'customer_call.ended'";
+    assert_eq!(sql(&house.journal_path(), told).await.expect("read"), [[id]]);
+    assert_eq!(
+        house.connect().customer_contacts_we_ended().len(),
+        1,
+        "the ledger saw it too"
+    );
+}
+
+#[tokio::test]
+async fn the_metrics_are_for_those_who_may_read() {
+    let house = House::start().await;
+    for (key, status) in [
+        (crate::support::house::EVENTS, 403),
+        (crate::support::house::SUPERVISOR_1, 403),
+        (crate::support::house::OPERATOR, 200),
+        (READER, 200),
+    ] {
+        assert_eq!(
+            house.call("GET", "/metrics").key(key).send().await.status,
+            status,
+            "{key}"
+        );
+    }
+    assert_eq!(house.call("GET", "/metrics").anonymous().send().await.status, 401);
+    let call = house.connect().create_call();
+    let id = house.listen(&call, "supervisor-1").await.id();
+    leave(&house, &id).await;
+    let text = house.call("GET", "/metrics").key(READER).send().await.text;
+    for line in [
+        "sidedoor_supervisions_begun_total{origin=\"API\"} 1",
+        "sidedoor_departures_total{reason=\"SUPERVISOR\"",
+        "sidedoor_directives_total{kind=\"END_LEG_IN_CCP\",outcome=\"DONE\"} 1",
+        "sidedoor_departure_to_row_seconds_count 1",
+        "sidedoor_leaves_overdue_now 0",
+    ] {
+        assert!(text.contains(line), "{line} is missing:\n{text}");
+    }
+    house.finish().await;
+}

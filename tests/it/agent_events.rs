@@ -1,0 +1,198 @@
+//! The agent event stream beside contact events: a supervisor's own snapshot is evidence of their leg.
+
+use serde_json::{Value, json};
+use sidedoor::fakes::connect::{INSTANCE, REGION};
+
+use crate::support::house::{EVENTS, House, READER};
+
+async fn only_agent_events() -> House {
+    House::build()
+        .fakes(|f| (f.events.agent_events, f.events.contact_events) = (true, false))
+        .start()
+        .await
+}
+
+/// An agent event about one leg, as a Pipe with an input template would forward it.
+fn snapshot(user: &str, leg: &str, state: &str, since: &str, before: &[&str]) -> Value {
+    let arn = format!("arn:aws:connect:{REGION}:111122223333:instance/{INSTANCE}");
+    let contact = |id: &str, state: &str| {
+        json!({"ContactId": id, "Channel": "VOICE", "InitiationMethod": "MONITOR", "State": state,
+            "StateStartTimestamp": since})
+    };
+    let now: Vec<Value> = if leg.is_empty() {
+        Vec::new()
+    } else {
+        vec![contact(leg, state)]
+    };
+    let then: Vec<Value> = before.iter().map(|id| contact(id, "CONNECTED")).collect();
+    json!({"AgentARN": format!("{arn}/agent/{user}"), "InstanceARN": arn, "EventId": format!("e-{since}-{state}"),
+        "EventType": "STATE_CHANGE", "CurrentAgentSnapshot": {"Contacts": now}, "PreviousAgentSnapshot": {"Contacts": then}})
+}
+
+async fn deliver(house: &House, event: &Value) -> Value {
+    let answer = house
+        .call("POST", "/v1/events/connect")
+        .key(EVENTS)
+        .json(event)
+        .send()
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.body
+}
+
+#[tokio::test]
+async fn a_departure_is_concluded_from_agent_events_alone() {
+    let house = only_agent_events().await;
+    let call = house.connect().create_call();
+    let id = house.listen(&call, "supervisor-1").await.id();
+    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let asked = house.disconnect(&id).await;
+    house.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
+    let left = house.until_left(&id).await;
+    assert_eq!(left["departure"]["source"], "AGENT_EVENT");
+    let leg = house
+        .connect()
+        .contact(left["legContactId"].as_str().expect("a leg"))
+        .expect("known");
+    let truth = leg.true_disconnect_at.expect("ended");
+    let bound = |name: &str| {
+        left["departure"][name]
+            .as_str()
+            .expect("a time")
+            .parse::<jiff::Timestamp>()
+            .expect("a time")
+    };
+    assert!(bound("earliest") <= truth && truth <= bound("latest"), "{left:#}");
+    house.until_recorded(&id).await;
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_barge_in_by_hand_is_learnt_from_the_supervisors_own_snapshot() {
+    let house = only_agent_events().await;
+    let call = house.connect().create_call();
+    let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "mode": "BARGE"});
+    let id = house.call("POST", "/v1/supervisions").json(&body).send().await.id();
+    let joined = house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let leg = joined["legContactId"].as_str().expect("a leg");
+    house
+        .connect()
+        .change_mode_in_ccp("supervisor-1", leg, "BARGE")
+        .expect("barged in");
+    house
+        .until(&id, "BARGE", |s| s["mode"] == "BARGE" && s["hasBarged"] == true)
+        .await;
+    house
+        .connect()
+        .change_mode_in_ccp("supervisor-1", leg, "SILENT_MONITOR")
+        .expect("silent");
+    house.connect().hang_up(&call, "CUSTOMER").expect("over");
+    house.until_left(&id).await;
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn events_told_twice_and_heartbeats_teach_nothing_new() {
+    let house = House::build()
+        .fakes(|f| f.events.contact_events = false)
+        .set("SUPERVISION__IDLE_POLL_S", "5")
+        .start()
+        .await;
+    let call = house.connect().create_call();
+    let id = house.listen(&call, "supervisor-1").await.id();
+    let joined = house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let leg = joined["legContactId"].as_str().expect("a leg");
+    let beat = snapshot("supervisor-1", leg, "CONNECTED", "2026-08-04T17:43:47.412Z", &[]);
+    for _ in 0..5 {
+        assert_eq!(deliver(&house, &json!([beat, beat])).await["accepted"], true);
+    }
+    let told = house
+        .call("GET", &format!("/v1/supervisions/{id}/timeline"))
+        .key(READER)
+        .send()
+        .await
+        .body;
+    let by_agent = told["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .filter(|m| m["by"] == "AGENT_EVENT")
+        .count();
+    assert_eq!(by_agent, 2, "it is there, and it is joined: {told:#}");
+    // Somebody else's instance is of no interest, and nonsense is refused.
+    let text = beat
+        .to_string()
+        .replace(INSTANCE, "99999999-0000-4000-8000-000000000000");
+    let foreign: Value = serde_json::from_str(&text).expect("json");
+    assert_eq!(deliver(&house, &foreign).await["accepted"], false);
+    for bad in [
+        json!([]),
+        json!([{"AgentARN": "x"}]),
+        json!([1]),
+        json!({"data": "!", "partitionKey": "p"}),
+    ] {
+        let refused = house
+            .call("POST", "/v1/events/connect")
+            .key(EVENTS)
+            .json(&bad)
+            .send()
+            .await;
+        assert_eq!((refused.status, refused.code()), (400, "invalid_request"), "{bad}");
+    }
+    let refused = house
+        .call("POST", "/v1/events/connect")
+        .key(READER)
+        .json(&beat)
+        .send()
+        .await;
+    assert_eq!(refused.status, 403);
+    house.connect().hang_up(&call, "AGENT").expect("over");
+    house.until_left(&id).await;
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_leg_that_vanished_from_the_snapshot_is_looked_at() {
+    let house = House::build()
+        .fakes(|f| f.events.contact_events = false)
+        .set("SUPERVISION__IDLE_POLL_S", "3600")
+        .start()
+        .await;
+    let call = house.connect().create_call();
+    let id = house.listen(&call, "supervisor-1").await.id();
+    let joined = house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let leg = joined["legContactId"].as_str().expect("a leg");
+    house.connect().end_leg_in_ccp("supervisor-1", leg).expect("ended");
+    deliver(
+        &house,
+        &snapshot("supervisor-1", "", "", "2026-08-04T17:43:47.412Z", &[leg, "call-x"]),
+    )
+    .await;
+    let left = house.until_left(&id).await;
+    assert_eq!(left["departure"]["source"], "DESCRIBE_CONTACT");
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_leg_first_heard_of_in_an_agent_event_becomes_a_supervision() {
+    let house = only_agent_events().await;
+    let call = house.connect().create_call();
+    let leg = house.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
+    let mut found = Value::Null;
+    for _ in 0..500 {
+        let list = house
+            .call("GET", "/v1/supervisions?origin=OBSERVED&connectUserId=supervisor-1")
+            .send()
+            .await
+            .body;
+        found = list["items"][0].clone();
+        if !found.is_null() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(found["legContactId"], leg.as_str());
+    house.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
+    house.until_left(found["id"].as_str().expect("an id")).await;
+    house.finish().await;
+}

@@ -1,0 +1,200 @@
+//! Lists and histories: by supervisor, by agent, by time and more, a page at a time; and one supervision's life in order.
+
+use serde_json::Value;
+use sidedoor::fakes::connect::NewContact;
+
+use crate::support::house::{House, READER, SUPERVISOR_1};
+
+async fn ids(house: &House, query: &str) -> Vec<String> {
+    let answer = house
+        .call("GET", &format!("/v1/supervisions?{query}"))
+        .key(READER)
+        .send()
+        .await;
+    assert_eq!(answer.status, 200, "{query}: {}", answer.text);
+    let items = answer.body["items"].as_array().expect("items").clone();
+    items
+        .iter()
+        .map(|s| s["id"].as_str().expect("an id").to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn supervisions_are_found_by_supervisor_agent_time_and_state() {
+    let house = House::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
+    let call = |agent: &str| {
+        house.connect().create_contact(NewContact {
+            agent_id: agent.into(),
+            ..NewContact::default()
+        })
+    };
+    let (calm, busy) = (call("agent-1"), call("agent-2"));
+    let body = serde_json::json!({"contactId": calm, "supervisor": {"connectUserId": "supervisor-1"},
+        "agentUserId": "agent-1"});
+    let first = house.call("POST", "/v1/supervisions").json(&body).send().await.id();
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let between = jiff::Timestamp::now();
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let second = house.listen(&busy, "supervisor-2").await.id();
+    let asked = house.disconnect(&second).await;
+    house.until(&second, "overdue", |s| s["overdue"] == true).await;
+    let moment = between.to_string();
+    for (query, expected) in [
+        ("agentUserId=agent-1".to_owned(), vec![&first]),
+        ("agentUserId=agent-2".to_owned(), vec![]),
+        ("connectUserId=supervisor-2".to_owned(), vec![&second]),
+        ("overdue=true".to_owned(), vec![&second]),
+        ("overdue=false".to_owned(), vec![&first]),
+        (format!("begunSince={moment}"), vec![&second]),
+        (format!("begunBefore={moment}"), vec![&first]),
+        ("origin=API&instance=main".to_owned(), vec![&second, &first]),
+        ("origin=OBSERVED".to_owned(), vec![]),
+        ("instance=other".to_owned(), vec![]),
+        ("state=MONITORING,LEAVING&pageSize=1".to_owned(), vec![&second]),
+        (format!("cursor={second}"), vec![&first]),
+    ] {
+        let expected: Vec<String> = expected.into_iter().cloned().collect();
+        assert_eq!(ids(&house, &query).await, expected, "{query}");
+    }
+    for bad in [
+        "overdue=maybe",
+        "origin=MINE",
+        "begunSince=yesterday",
+        "agentUserId=a%20b",
+        "instance=%2F",
+        "state=MONITORING&state=LEFT",
+        "pageSize=201",
+        "color=red",
+    ] {
+        let refused = house.call("GET", &format!("/v1/supervisions?{bad}")).send().await;
+        assert_eq!((refused.status, refused.code()), (400, "invalid_request"), "{bad}");
+    }
+    house.browser("supervisor-2").obey(&asked.body["nextAction"]).await;
+    house.until_left(&second).await;
+    // The agent is learnt at the latest when the supervisor has left.
+    house
+        .until(&second, "its agent", |s| s["agentUserId"] == "agent-2")
+        .await;
+    assert_eq!(ids(&house, "agentUserId=agent-2").await, [second]);
+    house.connect().hang_up(&calm, "AGENT").expect("over");
+    house.until_left(&first).await;
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_timeline_tells_one_supervisions_life_in_order() {
+    let house = House::start().await;
+    let call = house.connect().create_call();
+    let id = house.listen(&call, "supervisor-1").await.id();
+    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let path = format!("/v1/supervisions/{id}/disconnect");
+    let why = serde_json::json!({"reason": "lunch"});
+    let asked = house.call("POST", &path).json(&why).send().await;
+    house.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
+    house.until_left(&id).await;
+    house.until_recorded(&id).await;
+    let told = house
+        .call("GET", &format!("/v1/supervisions/{id}/timeline"))
+        .key(SUPERVISOR_1)
+        .send()
+        .await
+        .body;
+    let moments = told["items"].as_array().expect("items");
+    let at = |what: &str| {
+        let place = moments.iter().position(|m| m["what"] == what);
+        place.unwrap_or_else(|| panic!("no {what} in {told:#}"))
+    };
+    let order = [
+        "supervision.requested",
+        "leg.given",
+        "evidence.joined",
+        "disconnect.requested",
+        "directive.given",
+        "evidence.dropped",
+        "supervision.left",
+        "row.recorded",
+    ];
+    let places: Vec<usize> = order.iter().map(|what| at(what)).collect();
+    assert!(places.is_sorted(), "{places:?} {told:#}");
+    let by = |what: &str| moments[at(what)]["by"].clone();
+    assert_eq!(
+        (by("disconnect.requested"), by("directive.answered")),
+        ("back-end".into(), "browser".into())
+    );
+    assert!(
+        moments[at("disconnect.requested")]["detail"]
+            .as_str()
+            .expect("text")
+            .contains("lunch")
+    );
+    assert_ne!(moments[at("evidence.dropped")]["vendorTimestamp"], Value::Null);
+    assert!(moments.iter().map(|m| m["at"].as_str()).is_sorted());
+    let other = house.listen(&house.connect().create_call(), "supervisor-2").await.id();
+    let hidden = house
+        .call("GET", &format!("/v1/supervisions/{other}/timeline"))
+        .key(SUPERVISOR_1)
+        .send()
+        .await;
+    assert_eq!(hidden.status, 404, "somebody else's");
+    let asked = house.disconnect(&other).await;
+    house.browser("supervisor-2").obey(&asked.body["nextAction"]).await;
+    house.until_left(&other).await;
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn two_instances_in_one_process_do_not_mix() {
+    let mut second = sidedoor::fakes::FakesConfig::default();
+    second.connect.instance_id = "22222222-3333-4444-8555-666666666666".into();
+    second.connect.connect_delay_ms = 10;
+    (second.events.delay_min_ms, second.events.delay_max_ms) = (10, 40);
+    let east = sidedoor::fakes::start(second).await.expect("started");
+    let house = House::build()
+        .set(
+            "CONNECT__INSTANCES__EAST__INSTANCE_ID",
+            "22222222-3333-4444-8555-666666666666",
+        )
+        .set("CONNECT__INSTANCES__EAST__REGION", "us-east-1")
+        .set("CONNECT__INSTANCES__EAST__ENDPOINT_URL", east.connect_url())
+        .start()
+        .await;
+    let target = format!("{}/v1/events/connect", house.url);
+    east.connect()
+        .change_events(|e| (e.target, e.api_key) = (Some(target), Some(crate::support::house::EVENTS.into())));
+    let (here, there) = (house.connect().create_call(), east.connect().create_call());
+    let start = |call: &str, instance: Option<&str>| {
+        let body = serde_json::json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"},
+            "instance": instance});
+        house.call("POST", "/v1/supervisions").json(&body).send()
+    };
+    let unnamed = start(&here, None).await;
+    assert_eq!(
+        (unnamed.status, unnamed.code()),
+        (422, "unknown_instance"),
+        "there are two: which?"
+    );
+    // The same user id in two instances is two supervisors: each has a voice place of their own.
+    let (first, other) = (start(&here, Some("main")).await, start(&there, Some("east")).await);
+    assert_eq!(
+        (first.status, other.status),
+        (201, 201),
+        "{} {}",
+        first.text,
+        other.text
+    );
+    let asked = house
+        .call("POST", "/v1/supervisors/supervisor-1/disconnect")
+        .json(&serde_json::json!({"instance": "east"}))
+        .send()
+        .await;
+    assert_eq!(asked.id(), other.id());
+    let leg = asked.body["legContactId"].as_str().expect("a leg");
+    east.connect().end_leg_in_ccp("supervisor-1", leg).expect("ended");
+    house.until_left(&other.id()).await;
+    assert_eq!(house.get(&first.id()).await.state(), "MONITORING");
+    assert_eq!(ids(&house, "instance=east").await, [other.id()]);
+    house.connect().hang_up(&here, "AGENT").expect("over");
+    house.until_left(&first.id()).await;
+    assert!(east.connect().customer_contacts_we_ended().is_empty());
+    house.finish().await;
+}
