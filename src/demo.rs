@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::app::{self, Overrides};
 use crate::config::Config;
 use crate::fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
-use crate::fakes::{Browser, ConnectFake, Fakes, FakesConfig};
+use crate::fakes::{Browser, ConnectFake, Fakes, FakesConfig, Tab};
 
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -70,9 +70,9 @@ async fn play(folder: &std::path::Path, keep: bool) -> Done {
     let first = stage.listen(&call, "supervisor-1", "SILENT").await?;
     let second = stage.listen(&call, "supervisor-2", "BARGE").await?;
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    for (supervisor, supervision) in [("supervisor-1", &first), ("supervisor-2", &second)] {
-        stage.leave(supervisor, supervision, &call).await?;
-    }
+    stage.leave("supervisor-1", &first, &call, None).await?;
+    let tab = stage.barge_in("supervisor-2", &second).await?;
+    stage.leave("supervisor-2", &second, &call, Some(tab)).await?;
     let ended = fakes.connect().customer_contacts_we_ended();
     let call_lives = fakes.connect().contact(&call).is_some_and(|c| !c.ended);
     if !ended.is_empty() || !call_lives {
@@ -130,11 +130,38 @@ impl Stage<'_> {
         Ok(id)
     }
 
-    async fn leave(&self, supervisor: &str, id: &str, call: &str) -> Done {
+    /// Opens the supervisor's page, which listens for directives, and speaks.
+    async fn barge_in(&self, supervisor: &str, id: &str) -> Done<Tab> {
+        let browser = Browser::new(self.connect().clone(), supervisor, &self.url, Some(KEY.into()));
+        let tab = browser.open_tab();
+        step(&format!(
+            "{supervisor} opens a page that listens for directives, and barges in"
+        ));
+        let ask = self.http.post(format!("{}/v1/supervisions/{id}/mode", self.url));
+        let (status, answer) = self.send(ask.json(&json!({"mode": "BARGE"}))).await?;
+        if status != 202 {
+            return Err(format!("{supervisor} could not barge in: {answer}").into());
+        }
+        let barged = self.until(id, |s| s["mode"] == "BARGE").await?;
+        detail(&format!(
+            "the page did it, and Connect's evidence confirmed it at {}",
+            text(&barged["modeChange"], "confirmedAt")
+        ));
+        Ok(tab)
+    }
+
+    /// Has a supervisor leave: by their own wish, acting on the answer; or, with a page open, by an operator's.
+    async fn leave(&self, supervisor: &str, id: &str, call: &str, tab: Option<Tab>) -> Done {
         let ask = self.http.post(format!("{}/v1/supervisions/{id}/disconnect", self.url));
         let (status, answer) = self.send(ask.header("Idempotency-Key", format!("leave-{id}"))).await?;
+        let who = match &tab {
+            None => format!("{supervisor} presses Disconnect"),
+            Some(_) => {
+                format!("An operator disconnects {supervisor}, after the guard has seen that the agent is there")
+            }
+        };
         step(&format!(
-            "{supervisor} presses Disconnect → {status} {}: accepted, not yet confirmed",
+            "{who} → {status} {}: accepted, not yet confirmed",
             text(&answer, "state")
         ));
         let directive = &answer["nextAction"];
@@ -146,8 +173,13 @@ impl Stage<'_> {
             text(directive, "kind"),
             text(directive, "legContactId")
         ));
-        let browser = Browser::new(self.connect().clone(), supervisor, &self.url, Some(KEY.into()));
-        detail(&format!("the browser answers {}", browser.obey(directive).await));
+        match &tab {
+            None => {
+                let browser = Browser::new(self.connect().clone(), supervisor, &self.url, Some(KEY.into()));
+                detail(&format!("the browser answers {}", browser.obey(directive).await));
+            }
+            Some(_) => detail("the page hears it by its stream, and acts by itself"),
+        }
         let left = self.until(id, |s| s["state"] == "LEFT").await?;
         let d = &left["departure"];
         detail(&format!(
@@ -250,6 +282,14 @@ async fn kept(stage: &Stage<'_>, call: &str) -> Done {
     println!(
         "  curl -s {connect}/_fake/ccp/supervisor-3/end-leg -H 'Content-Type: application/json' -d '{{\"legContactId\":\"<legContactId>\"}}'"
     );
+    println!("  # or open a page of theirs, which listens for directives and acts by itself");
+    println!("  curl -s -X POST {connect}/_fake/browser/supervisor-3/tabs -H 'Content-Type: application/json' \\");
+    println!("    -d '{{\"sidedoorUrl\":\"{url}\",\"bearer\":\"{KEY}\"}}'");
+    println!("  # what that page hears; and one supervision's life in order");
+    println!(
+        "  curl -N {url}/v1/supervisors/supervisor-3/directives -H 'Authorization: Bearer {KEY}' -H 'Accept: text/event-stream'"
+    );
+    println!("  curl -s {url}/v1/supervisions/<id>/timeline -H 'Authorization: Bearer {KEY}'");
     println!("  curl -s '{url}/v1/supervisions?state=LEFT' -H 'Authorization: Bearer {KEY}'");
     println!("  # which contacts ended, and by whom; the rows in Salesforce");
     println!("  curl -s {connect}/_fake/ledger");

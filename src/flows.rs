@@ -233,6 +233,8 @@ struct Signals {
     /// Wakes the loops that otherwise sleep until something is due.
     check: Notify,
     deliver: Notify,
+    /// How far the looking at those who listened lately has come.
+    rounds: roll_call::Rounds,
     /// Leaves being carried out by somebody at this moment.
     leaves: in_hand::InHand<SupervisionId>,
 }

@@ -294,6 +294,16 @@ impl Journal for SqliteJournal {
         read::counts(&self.readers).await
     }
 
+    async fn supervisors_since(
+        &self,
+        instance: &InstanceName,
+        since: Timestamp,
+        after: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<UserId>, JournalError> {
+        read::supervisors_since(&self.readers, instance, since, after, limit).await
+    }
+
     async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, JournalError> {
         read::audit_of(&self.readers, id, limit).await
     }

@@ -106,11 +106,8 @@ impl Browser {
         if seen.ended {
             return "ALREADY_GONE";
         }
-        let contact = seen.supervised.as_deref().and_then(|id| self.connect.contact(id));
-        let last = seen.mode.as_deref() == Some("BARGE") && contact.is_some_and(|c| c.agent_gone);
         let accepted = directive.get("customerCallMayEnd") == Some(&json!(true));
         match (kind, text("mode")) {
-            ("END_LEG_IN_CCP", _) if last && !accepted => return "REFUSED",
             ("END_LEG_IN_CCP", _) => {}
             ("CHANGE_MODE_IN_CCP", Some(mode)) => {
                 let mode = if mode == "BARGE" { "BARGE" } else { "SILENT_MONITOR" };
@@ -122,8 +119,15 @@ impl Browser {
             _ => return "REFUSED",
         }
         tokio::time::sleep(Duration::from_millis(self.manners.delay_ms.min(60_000))).await;
-        match self.connect.end_leg_in_ccp(&self.user, leg) {
-            Ok(()) => "DONE",
+        let ended = if accepted {
+            self.connect.end_leg_in_ccp(&self.user, leg).map(|()| true)
+        } else {
+            self.connect.end_leg_unless_last(&self.user, leg)
+        };
+        match ended {
+            Ok(true) => "DONE",
+            // To leave would end the customer's call: the guard was asked before, and is asked again here.
+            Ok(false) => "REFUSED",
             // It ended while the browser was at it: it never saw it end by its own hand.
             Err(_) => "ALREADY_GONE",
         }

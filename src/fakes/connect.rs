@@ -31,6 +31,7 @@ pub use ledger::{CallEntry, EndEntry, Ledger};
 pub use wire::router;
 pub use world::{ContactView, NewContact, World};
 
+use super::browser::{Heard, Tab};
 use super::clock::VendorClock;
 use super::faults::Fault;
 use events::Events;
@@ -108,14 +109,19 @@ impl Default for ConnectSettings {
 pub struct ConnectFake {
     world: Arc<Mutex<World>>,
     events: Events,
+    tabs: Arc<Mutex<Vec<(String, Tab)>>>,
     stop: CancellationToken,
 }
+
+/// Tabs open at a time.
+const TABS: usize = 1000;
 
 impl ConnectFake {
     pub(super) fn new(settings: ConnectSettings, events: EventSettings, seed: u64, stop: CancellationToken) -> Self {
         Self {
             world: Arc::new(Mutex::new(World::new(settings))),
             events: Events::start(events, seed, stop.clone()),
+            tabs: Arc::default(),
             stop,
         }
     }
@@ -182,6 +188,22 @@ impl ConnectFake {
         done
     }
 
+    /// The same, unless the supervisor is the last one left with the customer: what a leg control that repeats our check does.
+    ///
+    /// # Errors
+    /// In words; `Ok(false)` when it would have been the last.
+    pub fn end_leg_unless_last(&self, user: &str, leg: &str) -> Result<bool, String> {
+        let done = {
+            let mut world = self.world();
+            if world.is_last_party(leg) {
+                return Ok(false);
+            }
+            world.end_leg_in_ccp(user, leg)
+        };
+        self.publish();
+        done.map(|()| true)
+    }
+
     /// The supervisor changes the mode of their own leg (`SILENT_MONITOR`, `BARGE`), as `updateMonitorParticipantState` does.
     ///
     /// # Errors
@@ -218,6 +240,30 @@ impl ConnectFake {
         let done = self.world().hang_up(contact, by);
         self.publish();
         done
+    }
+
+    fn tabs(&self) -> MutexGuard<'_, Vec<(String, Tab)>> {
+        self.tabs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a user's tab open, unless there are too many.
+    pub(super) fn keep_tab(&self, user: &str, tab: Tab) -> bool {
+        let mut tabs = self.tabs();
+        let room = tabs.len() < TABS;
+        if room {
+            tabs.push((user.to_owned(), tab));
+        }
+        room
+    }
+
+    /// What each of a user's tabs has heard.
+    pub(super) fn tabs_heard(&self, user: &str) -> Vec<Vec<Heard>> {
+        let theirs = |(of, tab): &(String, Tab)| (of == user).then(|| tab.heard());
+        self.tabs().iter().filter_map(theirs).collect()
+    }
+
+    pub(super) fn close_tabs(&self, user: &str) {
+        self.tabs().retain(|(of, _)| of != user);
     }
 
     /// One contact or leg.

@@ -75,7 +75,13 @@ impl Flows {
                 together.push((stored, held));
             }
         }
-        for (instance, roll) in rolls(idle) {
+        let mut rolls = rolls(idle);
+        for instance in self.overdue_rounds(now) {
+            if !rolls.iter().any(|(of, _)| *of == instance) {
+                rolls.push((instance, Vec::new()));
+            }
+        }
+        for (instance, roll) in rolls {
             let Ok(permit) = room.clone().acquire_owned().await else {
                 break;
             };

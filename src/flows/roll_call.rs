@@ -2,11 +2,15 @@
 //!
 //! Idle ones are due at the same moments, a grid as wide as `supervision.idle_poll_s`, so that a call is full. A leg that is
 //! there was alive when the call was sent. One that is not there is described by itself: it has most likely ended. And a
-//! MONITOR contact that nobody explains is looked into, so that a leg whose events were lost is found here too.
+//! MONITOR contact that nobody explains is looked into, so that a leg whose events were lost is found here too. What room is left
+//! in a call is given to supervisors who listened not long ago and do not now, in turn: so an orphan, a leg without any live
+//! request and whose events were lost, is found within some rounds, at the price of no call (or of one a round, where nobody is
+//! idle).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::in_hand::Held;
 use super::join::is_live_leg;
@@ -38,6 +42,21 @@ pub(super) fn is_idle(s: &Supervision) -> bool {
 /// Whether a change of mode was asked for and may be confirmed soon: only a description of the leg shows modes.
 pub(super) fn awaits_a_mode(s: &Supervision) -> bool {
     s.checks < MODE_LOOKS && s.mode_change.as_ref().is_some_and(|c| c.confirmed_at.is_none())
+}
+
+/// Supervisors who listened within so long are looked at.
+const LATELY: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// Where the looking at those who listened lately has come to, by instance.
+#[derive(Default)]
+pub(super) struct Rounds(Mutex<HashMap<InstanceName, Round>>);
+
+#[derive(Default)]
+struct Round {
+    /// When the last call was made.
+    at: Option<Timestamp>,
+    /// The last one looked at.
+    after: Option<UserId>,
 }
 
 /// What is looked at in one call, and in hand until that is done.
@@ -83,6 +102,15 @@ impl Flows {
             .collect();
         users.sort();
         users.dedup();
+        let lately = self.lately_there(instance, USERS - users.len().min(USERS)).await?;
+        users.extend(lately.into_iter().filter(|u| {
+            !roll
+                .iter()
+                .any(|(s, _)| s.supervisor.connect_user_id.as_ref() == Some(u))
+        }));
+        if users.is_empty() {
+            return Ok(());
+        }
         let asked_at = self.now();
         let contacts = match self
             .telephony()
@@ -113,6 +141,40 @@ impl Flows {
             self.note_stranger(instance, stranger).await?;
         }
         Ok(())
+    }
+
+    /// Instances whose round is over without a call: nobody is idle there.
+    pub(super) fn overdue_rounds(&self, now: Timestamp) -> Vec<InstanceName> {
+        let rounds = self.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let every = self.settings.idle_poll;
+        let over = |name: &&InstanceName| rounds.get(*name).and_then(|r| r.at).is_none_or(|at| at + every <= now);
+        self.settings.instances.keys().filter(over).cloned().collect()
+    }
+
+    /// The next supervisors who listened lately, at most `room`.
+    async fn lately_there(&self, instance: &InstanceName, room: usize) -> Result<Vec<UserId>, FlowError> {
+        let now = self.now();
+        let after = {
+            let mut rounds = self.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let round = rounds.entry(instance.clone()).or_default();
+            round.at = Some(now);
+            round.after.clone()
+        };
+        if room == 0 {
+            // A round of full calls costs no further one.
+            return Ok(Vec::new());
+        }
+        let most = u32::try_from(room).unwrap_or(u32::MAX);
+        let since = now - LATELY;
+        let found = self
+            .journal()
+            .supervisors_since(instance, since, after.as_ref(), most)
+            .await?;
+        let mut rounds = self.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // At the end it begins anew next time.
+        rounds.entry(instance.clone()).or_default().after = found.last().filter(|_| found.len() == room).cloned();
+        drop(rounds);
+        Ok(found)
     }
 
     /// Nothing is new but that it may have been seen alive.

@@ -299,7 +299,8 @@ fn join_status(code: &str) -> StatusCode {
         | "withdrawn"
         | "current_not_left"
         | "supervisor_busy"
-        | "leg_taken" => StatusCode::CONFLICT,
+        | "leg_taken"
+        | "contact_full" => StatusCode::CONFLICT,
         "connect_invalid_request" | "connect_invalid_parameter" | "connect_monitoring_not_enabled" => {
             StatusCode::UNPROCESSABLE_ENTITY
         }

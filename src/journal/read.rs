@@ -152,6 +152,29 @@ pub(super) async fn counts(pool: &SqlitePool) -> Answer<Counts> {
     Ok(counts)
 }
 
+pub(super) async fn supervisors_since(
+    pool: &SqlitePool,
+    instance: &InstanceName,
+    since: Timestamp,
+    after: Option<&UserId>,
+    limit: u32,
+) -> Answer<Vec<UserId>> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT connect_user_id FROM supervisions
+         WHERE instance = ? AND connect_user_id > ? AND id >= ? ORDER BY connect_user_id LIMIT ?",
+    )
+    .bind(instance.as_str())
+    .bind(after.map_or("", UserId::as_str))
+    .bind(SupervisionId::least_at(since).to_string())
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    rows.iter()
+        .map(|row| UserId::parse(get::<String>(row, 0)?).map_err(|e| unreadable(&e)))
+        .collect()
+}
+
 pub(super) async fn audit_of(pool: &SqlitePool, id: SupervisionId, limit: u32) -> Answer<Vec<AuditEntry>> {
     let rows = sqlx::query(
         "SELECT at, actor, action, outcome, request_id FROM audit WHERE supervision_id = ? ORDER BY seq LIMIT ?",

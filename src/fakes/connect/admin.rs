@@ -15,6 +15,7 @@
 //! | POST /_fake/ccp/{userId}/end-leg | the supervisor ends their own leg `{legContactId}` |
 //! | POST /_fake/ccp/{userId}/mode | … changes its mode `{legContactId, mode: SILENT_MONITOR or BARGE}` |
 //! | POST /_fake/browser/{userId}/directives | the simulated browser obeys `{sidedoorUrl, bearer?, directive}` |
+//! | POST, GET, DELETE /_fake/browser/{userId}/tabs | a tab that follows the stream and obeys `{sidedoorUrl, bearer?, manners?}`; what the tabs heard; all closed |
 //! | POST, GET, DELETE /_fake/faults | scripted faults |
 
 use axum::extract::{Path, State};
@@ -44,6 +45,10 @@ pub(super) fn router(fake: ConnectFake) -> Router {
         .route("/_fake/ccp/{user}/end-leg", post(end_leg))
         .route("/_fake/ccp/{user}/mode", post(change_mode))
         .route("/_fake/browser/{user}/directives", post(direct_browser))
+        .route(
+            "/_fake/browser/{user}/tabs",
+            post(open_tab).get(tabs).delete(close_tabs),
+        )
         .route("/_fake/faults", post(add_fault).get(faults).delete(clear_faults))
         .with_state(fake)
 }
@@ -204,6 +209,41 @@ async fn direct_browser(
 ) -> Json<Value> {
     let browser = Browser::new(fake, &user, &body.sidedoor_url, body.bearer).with(body.manners);
     Json(json!({"outcome": browser.obey(&body.directive).await}))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewTab {
+    sidedoor_url: String,
+    bearer: Option<String>,
+    #[serde(default)]
+    manners: Manners,
+}
+
+async fn open_tab(State(fake): State<ConnectFake>, Path(user): Path<String>, Json(body): Json<NewTab>) -> Response {
+    let tab = Browser::new(fake.clone(), &user, &body.sidedoor_url, body.bearer)
+        .with(body.manners)
+        .open_tab();
+    match fake.keep_tab(&user, tab) {
+        true => StatusCode::CREATED.into_response(),
+        false => refused("too many tabs are open".into()),
+    }
+}
+
+async fn tabs(State(fake): State<ConnectFake>, Path(user): Path<String>) -> Json<Value> {
+    let heard = fake.tabs_heard(&user).into_iter().map(|tab| {
+        let told: Vec<Value> = tab
+            .into_iter()
+            .map(|(name, data)| json!({"event": name, "data": data}))
+            .collect();
+        json!({"heard": told})
+    });
+    Json(json!({"tabs": heard.collect::<Vec<_>>()}))
+}
+
+async fn close_tabs(State(fake): State<ConnectFake>, Path(user): Path<String>) -> StatusCode {
+    fake.close_tabs(&user);
+    StatusCode::NO_CONTENT
 }
 
 async fn add_fault(State(fake): State<ConnectFake>, Json(fault): Json<Fault>) -> StatusCode {

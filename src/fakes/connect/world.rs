@@ -338,6 +338,22 @@ impl World {
         Ok(())
     }
 
+    /// Whether the leg's supervisor has barged in, its agent has gone, and nobody else is there to talk to the customer.
+    pub(super) fn is_last_party(&self, leg: &str) -> bool {
+        let Some(found) = self.contacts.get(leg) else {
+            return false;
+        };
+        let supervised = found.supervised.clone().unwrap_or_default();
+        let others = self.live_legs(&supervised);
+        let others = others
+            .iter()
+            .filter(|id| *id != leg)
+            .filter_map(|id| self.contacts.get(id));
+        found.mode() == Some("BARGE")
+            && self.contacts.get(&supervised).is_some_and(|c| c.agent_gone)
+            && !others.into_iter().any(|leg| leg.mode() == Some("BARGE"))
+    }
+
     pub(super) fn end_leg_in_ccp(&mut self, user: &str, leg: &str) -> Result<(), String> {
         let found = self.contacts.get(leg).ok_or("no such contact")?;
         if found.method != "MONITOR" {
@@ -350,14 +366,9 @@ impl World {
             return Err("this leg has ended already".into());
         }
         let supervised = found.supervised.clone().unwrap_or_default();
-        let was_last = found.mode() == Some("BARGE") && self.contacts.get(&supervised).is_some_and(|c| c.agent_gone);
+        let was_last = self.is_last_party(leg);
         self.end(leg, "CCP", "AGENT_DISCONNECT");
-        let others = self.live_legs(&supervised);
-        let others = others
-            .iter()
-            .filter_map(|leg| self.contacts.get(leg))
-            .any(|leg| leg.mode() == Some("BARGE"));
-        if was_last && !others {
+        if was_last {
             // The accident: nobody is left to talk to, and the customer's call ends.
             self.end(&supervised, "LAST_PARTY_LEFT", "AGENT_DISCONNECT");
         }
