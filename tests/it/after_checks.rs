@@ -7,10 +7,7 @@ use crate::support::house::{House, READER};
 use crate::support::sql;
 
 async fn leave(house: &House, id: &str) -> Value {
-    let asked = house.disconnect(id).await;
-    assert_eq!(asked.status, 202, "{}", asked.text);
-    house.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
-    house.until_left(id).await;
+    house.leave(id, "supervisor-1").await;
     house.until_recorded(id).await
 }
 

@@ -44,11 +44,9 @@ async fn deliver(house: &House, event: &Value) -> Value {
 async fn a_departure_is_concluded_from_agent_events_alone() {
     let house = only_agent_events().await;
     let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
-    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
-    let asked = house.disconnect(&id).await;
-    house.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
-    let left = house.until_left(&id).await;
+    let joined = house.joined(&call, "supervisor-1").await;
+    let id = joined["id"].as_str().expect("an id");
+    let left = house.leave(id, "supervisor-1").await;
     assert_eq!(left["departure"]["source"], "AGENT_EVENT");
     let leg = house
         .connect()
@@ -63,7 +61,7 @@ async fn a_departure_is_concluded_from_agent_events_alone() {
             .expect("a time")
     };
     assert!(bound("earliest") <= truth && truth <= bound("latest"), "{left:#}");
-    house.until_recorded(&id).await;
+    house.until_recorded(id).await;
     house.finish().await;
 }
 
@@ -99,8 +97,8 @@ async fn events_told_twice_and_heartbeats_teach_nothing_new() {
         .start()
         .await;
     let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
-    let joined = house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let joined = house.joined(&call, "supervisor-1").await;
+    let id = joined["id"].as_str().expect("an id").to_owned();
     let leg = joined["legContactId"].as_str().expect("a leg");
     let beat = snapshot("supervisor-1", leg, "CONNECTED", "2026-08-04T17:43:47.412Z", &[]);
     for _ in 0..5 {
@@ -159,8 +157,8 @@ async fn a_leg_that_vanished_from_the_snapshot_is_looked_at() {
         .start()
         .await;
     let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
-    let joined = house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let joined = house.joined(&call, "supervisor-1").await;
+    let id = joined["id"].as_str().expect("an id").to_owned();
     let leg = joined["legContactId"].as_str().expect("a leg");
     house.connect().end_leg_in_ccp("supervisor-1", leg).expect("ended");
     deliver(
@@ -178,19 +176,7 @@ async fn a_leg_first_heard_of_in_an_agent_event_becomes_a_supervision() {
     let house = only_agent_events().await;
     let call = house.connect().create_call();
     let leg = house.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
-    let mut found = Value::Null;
-    for _ in 0..500 {
-        let list = house
-            .call("GET", "/v1/supervisions?origin=OBSERVED&connectUserId=supervisor-1")
-            .send()
-            .await
-            .body;
-        found = list["items"][0].clone();
-        if !found.is_null() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let found = house.found("origin=OBSERVED&connectUserId=supervisor-1").await;
     assert_eq!(found["legContactId"], leg.as_str());
     house.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
     house.until_left(found["id"].as_str().expect("an id")).await;

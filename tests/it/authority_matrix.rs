@@ -1,7 +1,7 @@
 //! Who may do what to whose supervision in which state: every cell of role × owner × state × act is asked over HTTP and compared
 //! with the rule in words. Nothing here is listed by hand but the rule.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sidedoor::fakes::Fault;
 
 use crate::support::house::{Answer, BACK_END, EVENTS, House, OPERATOR, READER, SUPERVISOR_1};
@@ -118,13 +118,8 @@ async fn make(house: &House, owner: Owner, state: &str) -> (String, String) {
     }
     let id = if owner == Owner::Supervisor3 {
         house.connect().begin_leg_by_hand(&call, user).expect("begun");
-        let path = format!("/v1/supervisions?contactId={call}");
-        let mut found = Value::Null;
-        while found.is_null() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            found = house.call("GET", &path).send().await.body["items"][0]["id"].clone();
-        }
-        found.as_str().expect("an id").to_owned()
+        let found = house.found(&format!("contactId={call}")).await;
+        found["id"].as_str().expect("an id").to_owned()
     } else {
         if state == "JOINING" {
             house.connect().fault(Fault::late("MonitorContact", 1500));

@@ -1,17 +1,10 @@
 //! What users of other systems complain of (`supervision-anchors`), each with a test of its own that shows it does not happen here.
 //! Also of their kind: the guard, in `modes`; hanging tabs, in `directives`; agents left on hold, in `after_checks`.
 
-use std::time::Duration;
-
 use serde_json::Value;
 use sidedoor::fakes::{Fault, Manners};
 
 use crate::support::house::House;
-
-async fn joined(house: &House, call: &str, supervisor: &str) -> Value {
-    let id = house.listen(call, supervisor).await.id();
-    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await
-}
 
 fn text<'v>(of: &'v Value, name: &str) -> &'v str {
     of[name].as_str().expect("a text")
@@ -22,7 +15,7 @@ fn text<'v>(of: &'v Value, name: &str) -> &'v str {
 async fn leave_that_does_not_leave_is_never_called_left() {
     let house = House::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
     let call = house.connect().create_call();
-    let s = joined(&house, &call, "supervisor-1").await;
+    let s = house.joined(&call, "supervisor-1").await;
     let action = house.disconnect(text(&s, "id")).await.body["nextAction"].clone();
     let lies = Manners {
         lies: true,
@@ -46,7 +39,7 @@ async fn leave_that_does_not_leave_is_never_called_left() {
 async fn stale_presence_ends_with_the_leg_and_not_with_a_button() {
     let house = House::build().set("SUPERVISION__IDLE_POLL_S", "5").start().await;
     let call = house.connect().create_call();
-    let s = joined(&house, &call, "supervisor-1").await;
+    let s = house.joined(&call, "supervisor-1").await;
     house.quiet().await;
     house.connect().change_events(|e| e.loss = 1.0);
     house
@@ -63,26 +56,14 @@ async fn stale_presence_ends_with_the_leg_and_not_with_a_button() {
 async fn an_orphan_whose_every_event_was_lost_is_found_and_can_be_sent_away() {
     let house = House::build().set("SUPERVISION__IDLE_POLL_S", "5").start().await;
     let call = house.connect().create_call();
-    let first = joined(&house, &call, "supervisor-1").await;
-    let action = house.disconnect(text(&first, "id")).await.body["nextAction"].clone();
-    house.browser("supervisor-1").obey(&action).await;
-    house.until_left(text(&first, "id")).await;
+    let first = house.joined(&call, "supervisor-1").await;
+    house.leave(text(&first, "id"), "supervisor-1").await;
     house.quiet().await;
     house.connect().change_events(|e| e.loss = 1.0);
     let orphan = house.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
-    let mut found = Value::Null;
-    for _ in 0..1000 {
-        let list = house.call("GET", "/v1/supervisions?origin=OBSERVED").send().await.body;
-        found = list["items"][0].clone();
-        if !found.is_null() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let found = house.found("origin=OBSERVED").await;
     assert_eq!(found["legContactId"], orphan.as_str());
-    let action = house.disconnect(text(&found, "id")).await.body["nextAction"].clone();
-    house.browser("supervisor-1").obey(&action).await;
-    house.until_left(text(&found, "id")).await;
+    house.leave(text(&found, "id"), "supervisor-1").await;
     house.finish().await;
 }
 
@@ -92,8 +73,8 @@ async fn an_orphan_whose_every_event_was_lost_is_found_and_can_be_sent_away() {
 async fn double_drop_ends_one_leg_once() {
     let house = House::start().await;
     let call = house.connect().create_call();
-    let s = joined(&house, &call, "supervisor-1").await;
-    let other = joined(&house, &call, "supervisor-2").await;
+    let s = house.joined(&call, "supervisor-1").await;
+    let other = house.joined(&call, "supervisor-2").await;
     let (one, two) = tokio::join!(house.disconnect(text(&s, "id")), house.disconnect(text(&s, "id")));
     assert_eq!(
         one.body["nextAction"]["directiveId"], two.body["nextAction"]["directiveId"],
@@ -124,7 +105,7 @@ async fn double_drop_ends_one_leg_once() {
 async fn a_guard_that_cannot_look_says_so() {
     let house = House::start().await;
     let call = house.connect().create_call();
-    let s = joined(&house, &call, "supervisor-1").await;
+    let s = house.joined(&call, "supervisor-1").await;
     let action = house.disconnect(text(&s, "id")).await.body["nextAction"].clone();
     house
         .connect()

@@ -23,12 +23,6 @@ async fn listen(house: &House, call: &str, jurisdiction: Option<&str>) -> Answer
     house.call("POST", "/v1/supervisions").json(&body).send().await
 }
 
-async fn leave(house: &House, id: &str) {
-    let asked = house.disconnect(id).await;
-    house.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
-    house.until_left(id).await;
-}
-
 fn compliance(answer: &Answer) -> (&Value, &Value, &Value) {
     let c = &answer.body["compliance"];
     (&c["jurisdiction"], &c["rejoin"], &c["announcement"])
@@ -43,19 +37,19 @@ async fn a_rejoin_is_its_own_supervision_linked_to_the_earlier_ones() {
         compliance(&first),
         (&json!("lenient"), &json!(false), &json!("NOT_REQUIRED"))
     );
-    leave(&house, &first.id()).await;
+    house.leave(&first.id(), "supervisor-1").await;
     let second = listen(&house, &call, None).await;
     assert_eq!(second.status, 201);
     assert_eq!(
         compliance(&second),
         (&json!("lenient"), &json!(true), &json!("REQUIRED"))
     );
-    leave(&house, &second.id()).await;
+    house.leave(&second.id(), "supervisor-1").await;
     let third = listen(&house, &call, Some("asking")).await;
     assert_eq!(compliance(&third), (&json!("asking"), &json!(true), &json!("REVIEW")));
     let prior = &third.body["compliance"]["priorSupervisions"];
     assert_eq!(prior, &json!([second.id(), first.id()]), "newest first");
-    leave(&house, &third.id()).await;
+    house.leave(&third.id(), "supervisor-1").await;
     // Another supervisor on the same call, and the same one on another, are no rejoin.
     let other = house.listen(&call, "supervisor-2").await;
     assert_eq!(other.body["compliance"]["rejoin"], false);
@@ -77,9 +71,7 @@ async fn a_rejoin_is_its_own_supervision_linked_to_the_earlier_ones() {
         "{told:?}"
     );
     for (id, who) in [(other.id(), "supervisor-2"), (elsewhere.id(), "supervisor-1")] {
-        let asked = house.disconnect(&id).await;
-        house.browser(who).obey(&asked.body["nextAction"]).await;
-        house.until_left(&id).await;
+        house.leave(&id, who).await;
     }
     house.finish().await;
 }
@@ -90,7 +82,7 @@ async fn where_nobody_may_come_back_a_rejoin_is_refused_and_changes_nothing() {
     let call = house.connect().create_call();
     let first = listen(&house, &call, Some("strict")).await;
     assert_eq!(first.status, 201, "a first join is no rejoin");
-    leave(&house, &first.id()).await;
+    house.leave(&first.id(), "supervisor-1").await;
     let refused = listen(&house, &call, Some("strict")).await;
     assert_eq!((refused.status, refused.code()), (409, "rejoin_not_allowed"));
     assert_eq!(refused.body["priorSupervisions"], json!([first.id()]));
@@ -110,18 +102,10 @@ async fn where_nobody_has_decided_a_person_is_asked() {
     let call = house.connect().create_call();
     let started = listen(&house, &call, None).await;
     assert_eq!(compliance(&started), (&Value::Null, &json!(false), &json!("REVIEW")));
-    leave(&house, &started.id()).await;
+    house.leave(&started.id(), "supervisor-1").await;
     // A leg begun by hand is judged too, and never refused.
     house.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
-    let mut observed = Value::Null;
-    for _ in 0..500 {
-        let list = house.call("GET", "/v1/supervisions?origin=OBSERVED").send().await.body;
-        observed = list["items"][0].clone();
-        if !observed.is_null() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    let observed = house.found("origin=OBSERVED").await;
     assert_eq!(
         observed["compliance"]["priorSupervisions"],
         json!([started.id()]),

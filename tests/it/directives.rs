@@ -11,25 +11,8 @@ const DIRECTIVES: &str = "/v1/supervisors/supervisor-1/directives";
 
 async fn listening(house: &House) -> String {
     let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
-    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
-    id
-}
-
-async fn attached(house: &House) -> bool {
-    // Whether somebody is there is said wherever a directive is shown.
-    let metrics = house.call("GET", "/metrics").key(READER).send().await.text;
-    !metrics.contains("sidedoor_directive_streams 0")
-}
-
-async fn until_attached(house: &House, there: bool) {
-    for _ in 0..500 {
-        if attached(house).await == there {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("attached never became {there}");
+    let joined = house.joined(&call, "supervisor-1").await;
+    joined["id"].as_str().expect("an id").to_owned()
 }
 
 fn ignoring(house: &House) -> Tab {
@@ -55,7 +38,7 @@ async fn an_operators_disconnect_reaches_the_browser_that_holds_the_leg() {
     let house = House::start().await;
     let id = listening(&house).await;
     let tab = house.browser("supervisor-1").open_tab();
-    until_attached(&house, true).await;
+    house.until_streams(1).await;
     let path = format!("/v1/supervisions/{id}/disconnect");
     let asked = house.call("POST", &path).key(OPERATOR).send().await;
     assert_eq!(asked.body["nextAction"]["controllerAttached"], true);
@@ -64,7 +47,7 @@ async fn an_operators_disconnect_reaches_the_browser_that_holds_the_leg() {
     let settled = until_heard(&tab, "the end of it", |(name, _)| name == "settled").await;
     assert_eq!(settled["status"], "DONE");
     drop(tab);
-    until_attached(&house, false).await;
+    house.until_streams(0).await;
     house.finish().await;
 }
 
@@ -89,15 +72,9 @@ async fn of_several_tabs_one_acts_and_the_others_learn() {
     let house = House::start().await;
     let id = listening(&house).await;
     let older = house.browser("supervisor-1").open_tab();
-    until_attached(&house, true).await;
+    house.until_streams(1).await;
     let newer = house.browser("supervisor-1").open_tab();
-    for _ in 0..500 {
-        let metrics = house.call("GET", "/metrics").key(READER).send().await.text;
-        if metrics.contains("sidedoor_directive_streams 2") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    house.until_streams(2).await;
     house.disconnect(&id).await;
     house.until_left(&id).await;
     for tab in [&older, &newer] {
@@ -122,15 +99,9 @@ async fn a_tab_that_hangs_does_not_hold_the_supervisor_on_the_line() {
     let house = House::start().await;
     let id = listening(&house).await;
     let willing = house.browser("supervisor-1").open_tab();
-    until_attached(&house, true).await;
+    house.until_streams(1).await;
     let hangs = ignoring(&house);
-    for _ in 0..500 {
-        let metrics = house.call("GET", "/metrics").key(READER).send().await.text;
-        if metrics.contains("sidedoor_directive_streams 2") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    house.until_streams(2).await;
     house.disconnect(&id).await;
     until_heard(&hangs, "the directive", |(name, data)| {
         name == "directive" && data["act"] == true
@@ -148,7 +119,7 @@ async fn directives_survive_a_crash_and_are_told_to_whoever_comes_back() {
     let mut house = House::start().await;
     let id = listening(&house).await;
     let hangs = ignoring(&house);
-    until_attached(&house, true).await;
+    house.until_streams(1).await;
     let asked = house.disconnect(&id).await.body["nextAction"].clone();
     let heard = until_heard(&hangs, "the directive", |(name, _)| name == "directive").await;
     drop(hangs);

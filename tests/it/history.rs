@@ -136,9 +136,7 @@ async fn a_timeline_tells_one_supervisions_life_in_order() {
         .send()
         .await;
     assert_eq!(hidden.status, 404, "somebody else's");
-    let asked = house.disconnect(&other).await;
-    house.browser("supervisor-2").obey(&asked.body["nextAction"]).await;
-    house.until_left(&other).await;
+    house.leave(&other, "supervisor-2").await;
     house.finish().await;
 }
 

@@ -32,13 +32,6 @@ async fn barged_in(house: &House, call: &str, supervisor: &str) -> String {
     id
 }
 
-async fn leave(house: &House, id: &str) {
-    let asked = house.disconnect(id).await;
-    assert_eq!(asked.status, 202, "{}", asked.text);
-    house.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
-    house.until_left(id).await;
-}
-
 #[tokio::test]
 async fn a_mode_is_changed_by_the_browser_and_confirmed_by_evidence() {
     let house = House::start().await;
@@ -83,7 +76,7 @@ async fn a_mode_is_changed_by_the_browser_and_confirmed_by_evidence() {
     assert_eq!(back.status, 202);
     house.browser("supervisor-1").obey(&back.body["nextAction"]).await;
     house.until(&id, "SILENT", |s| s["mode"] == "SILENT").await;
-    leave(&house, &id).await;
+    house.leave(&id, "supervisor-1").await;
     let left = house.until_recorded(&id).await;
     let leg = left["legContactId"].as_str().expect("a leg");
     assert_eq!(
@@ -119,7 +112,7 @@ async fn modes_that_cannot_be_are_refused_and_change_nothing() {
             .contains("SILENT and BARGE"),
         "what is possible"
     );
-    leave(&house, &id).await;
+    house.leave(&id, "supervisor-1").await;
     let late = change(&house, &id, "SILENT", SUPERVISOR_1).await;
     assert_eq!((late.status, late.code()), (409, "not_monitoring"));
     let task = house.connect().create_contact(sidedoor::fakes::connect::NewContact {
@@ -144,7 +137,7 @@ async fn a_key_on_a_change_of_mode_gives_the_same_answer_again() {
     let (first, second) = (ask().await, ask().await);
     assert_eq!((first.status, &first.text), (second.status, &second.text));
     assert_eq!(second.headers["idempotent-replayed"], "true");
-    leave(&house, &id).await;
+    house.leave(&id, "supervisor-1").await;
     house.finish().await;
 }
 
@@ -153,7 +146,7 @@ async fn one_who_has_barged_in_may_leave_while_the_agent_is_there() {
     let house = House::start().await;
     let call = house.connect().create_call();
     let id = barged_in(&house, &call, "supervisor-1").await;
-    leave(&house, &id).await;
+    house.leave(&id, "supervisor-1").await;
     assert!(!house.connect().contact(&call).expect("there").ended);
     house.finish().await;
 }
@@ -232,7 +225,7 @@ async fn what_cannot_be_confirmed_is_refused() {
         assert!(refused.text.contains("could not be asked"), "{}", refused.text);
         house.connect().clear_faults();
     }
-    leave(&house, &id).await;
+    house.leave(&id, "supervisor-1").await;
     house.finish().await;
 }
 
@@ -270,13 +263,10 @@ async fn an_observed_leg_is_guarded_too() {
     let house = House::start().await;
     let call = house.connect().create_call();
     let leg = house.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
-    let id = loop {
-        let list = house.call("GET", "/v1/supervisions?origin=OBSERVED").send().await.body;
-        if let Some(id) = list["items"][0]["id"].as_str() {
-            break id.to_owned();
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    };
+    let id = house.found("origin=OBSERVED").await["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
     let seen = house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     assert_eq!(seen["allowedModes"], Value::Null);
     house

@@ -3,6 +3,7 @@
 pub mod house;
 pub mod openapi;
 pub mod process;
+mod stories;
 
 use std::path::Path;
 

@@ -1,0 +1,49 @@
+//! What many stories begin or end with.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::house::House;
+
+impl House {
+    /// A supervisor listens and is connected.
+    pub async fn joined(&self, call: &str, supervisor: &str) -> Value {
+        let id = self.listen(call, supervisor).await.id();
+        self.until(&id, "joined", |s| !s["joinedAt"].is_null()).await
+    }
+
+    /// A supervisor leaves, as their browser would, and is gone.
+    pub async fn leave(&self, id: &str, supervisor: &str) -> Value {
+        let asked = self.disconnect(id).await;
+        assert_eq!(asked.status, 202, "{}", asked.text);
+        self.browser(supervisor).obey(&asked.body["nextAction"]).await;
+        self.until_left(id).await
+    }
+
+    /// The newest supervision that a list finds, once it finds one; 20 s at most.
+    pub async fn found(&self, query: &str) -> Value {
+        let path = format!("/v1/supervisions?{query}");
+        for _ in 0..1000 {
+            let found = self.call("GET", &path).send().await.body["items"][0].clone();
+            if !found.is_null() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{query} found nothing");
+    }
+
+    /// Waits until so many streams of directives are open.
+    pub async fn until_streams(&self, count: usize) {
+        let wanted = format!("sidedoor_directive_streams {count}\n");
+        for _ in 0..500 {
+            let metrics = self.call("GET", "/metrics").key(super::house::READER).send().await.text;
+            if metrics.contains(&wanted) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("there never were {count} streams");
+    }
+}
