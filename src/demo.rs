@@ -18,6 +18,7 @@ type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// The demo's own key; it exists on loopback for as long as the demo runs.
 const KEY: &str = "demo-key-for-loopback-only";
+const OPERATORS_KEY: &str = "operators-key-for-loopback-only";
 /// How far the stand-in vendor's clock is off, ms.
 const SKEW_MS: i64 = 1370;
 /// How long any step may take.
@@ -99,7 +100,11 @@ impl Stage<'_> {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Done<(u16, Value)> {
-        let answer = request.bearer_auth(KEY).send().await?;
+        self.send_as(KEY, request).await
+    }
+
+    async fn send_as(&self, key: &str, request: reqwest::RequestBuilder) -> Done<(u16, Value)> {
+        let answer = request.bearer_auth(key).send().await?;
         let status = answer.status().as_u16();
         Ok((status, answer.json().await?))
     }
@@ -153,7 +158,9 @@ impl Stage<'_> {
     /// Has a supervisor leave: by their own wish, acting on the answer; or, with a page open, by an operator's.
     async fn leave(&self, supervisor: &str, id: &str, call: &str, tab: Option<Tab>) -> Done {
         let ask = self.http.post(format!("{}/v1/supervisions/{id}/disconnect", self.url));
-        let (status, answer) = self.send(ask.header("Idempotency-Key", format!("leave-{id}"))).await?;
+        let ask = ask.header("Idempotency-Key", format!("leave-{id}"));
+        let key = if tab.is_some() { OPERATORS_KEY } else { KEY };
+        let (status, answer) = self.send_as(key, ask).await?;
         let who = match &tab {
             None => format!("{supervisor} presses Disconnect"),
             Some(_) => {
@@ -268,6 +275,9 @@ fn settings(fakes: &Fakes, folder: &std::path::Path) -> Vec<(String, String)> {
         of("AUTH__API_KEYS__0__NAME", "demo"),
         of("AUTH__API_KEYS__0__SECRET", KEY),
         of("AUTH__API_KEYS__0__SCOPES", "supervise:any,events,operate"),
+        of("AUTH__API_KEYS__1__NAME", "operator"),
+        of("AUTH__API_KEYS__1__SECRET", OPERATORS_KEY),
+        of("AUTH__API_KEYS__1__SCOPES", "operate"),
     ]
 }
 

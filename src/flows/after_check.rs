@@ -6,13 +6,14 @@
 
 use jiff::SignedDuration;
 
+use super::conclude::Observation;
 use super::reconcile::log_look;
 use super::retry::Backoff;
 use super::{FlowError, Flows};
 use crate::domain::departure::{AgentAfter, Continuity, Reason};
 use crate::domain::ids::UserId;
 use crate::domain::interlock::ContactSeen;
-use crate::domain::supervision::Supervision;
+use crate::domain::supervision::{AMAZON_CONNECT, Mode, Supervision};
 use crate::ports::{Change, Happened, Priority};
 
 /// After-checks that fail before `customerCallContinued` stays unknown.
@@ -46,6 +47,7 @@ impl Flows {
         let Some(contact) = &s.contact else {
             return self.change(s.id, |_, s| s.next_check_at = None).await;
         };
+        self.learn_what_they_did(s).await?;
         let seen = self
             .telephony()
             .describe(&s.instance, contact.as_str(), Priority::Poll)
@@ -85,6 +87,26 @@ impl Flows {
             Some(found) => self.raise(s, &found).await,
             None => Ok(()),
         }
+    }
+
+    /// Whether they spoke: of one who may have barged in without any event telling of it, the leg's `StateTransitions` tell.
+    async fn learn_what_they_did(&self, s: &Supervision) -> Result<(), FlowError> {
+        let (Some(leg), true) = (&s.leg, s.vendor == AMAZON_CONNECT) else {
+            return Ok(());
+        };
+        if s.allowed == Some(Mode::Silent) || s.checks > 0 {
+            return Ok(());
+        }
+        let asked_at = self.now();
+        if let Ok(seen) = self
+            .telephony()
+            .describe(&s.instance, leg.as_str(), Priority::Poll)
+            .await
+        {
+            let observation = Observation::of_description(&seen, asked_at, self.now(), self.settings.poll_staleness);
+            self.weigh(&s.instance, leg.as_str(), observation, None).await?;
+        }
+        Ok(())
     }
 
     /// Says aloud what must not be overlooked.

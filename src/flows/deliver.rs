@@ -118,9 +118,10 @@ impl Flows {
             Delivered::Dead { .. } => "dead",
         }));
         if let (Delivered::Recorded { .. }, Some(departure)) = (&result, &supervision.departure)
-            && recording.recorded_at.is_none_or(|t| t < departure.latest)
+            && let Some(proof) = departure.basis.gone_by
+            && recording.recorded_at.is_none_or(|t| t < proof)
         {
-            let since = self.now().duration_since(departure.latest);
+            let since = self.now().duration_since(proof);
             self.count(&Happened::Recorded(since.as_secs_f64().max(0.0)));
         }
         let settled = DeliveryResult {

@@ -51,6 +51,34 @@ async fn an_agent_who_looks_wrong_after_a_departure_is_told_of() {
     house.finish().await;
 }
 
+/// Nobody told of it while it lasted, and the row says so all the same.
+#[tokio::test]
+async fn a_barge_in_that_no_event_told_of_is_learnt_after_the_departure() {
+    let house = House::start().await;
+    let call = house.connect().create_call();
+    let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "mode": "BARGE"});
+    let id = house.call("POST", "/v1/supervisions").json(&body).send().await.id();
+    let joined = house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let leg = joined["legContactId"].as_str().expect("a leg");
+    for mode in ["BARGE", "SILENT_MONITOR"] {
+        house
+            .connect()
+            .change_mode_in_ccp("supervisor-1", leg, mode)
+            .expect("changed");
+    }
+    house.connect().end_leg_in_ccp("supervisor-1", leg).expect("ended");
+    house.until(&id, "checked", |s| s["hasBarged"] == true).await;
+    house.until_recorded(&id).await;
+    for _ in 0..500 {
+        if house.row(leg)["Mode__c"] == "BARGE" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(house.row(leg)["Mode__c"], "BARGE");
+    house.finish().await;
+}
+
 /// The accident itself, forced past every guard: the alarm must ring. (This house ends a customer's call, so the house rules
 /// are not asked.)
 #[tokio::test]
