@@ -15,13 +15,13 @@ use crate::config::{Config, CuttingConfig, LegEndConfig, RetentionConfig, Timing
 use crate::connect::AmazonConnect;
 use crate::domain::authority::Caller;
 use crate::flows::query::Standing;
-use crate::flows::{self, Flows, Keep, LegEnd, Pace};
+use crate::flows::{self, DeliverySettings, Flows, Keep, LegEnd, Pace};
 use crate::http::{self, ApiKey, Credentials};
 use crate::journal::{OpenError, SqliteJournal};
 use crate::lifecycle::{Lifecycle, Stopped};
 use crate::ports::{Clock, Crm, DateSink};
 use crate::salesforce::Salesforce;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, Now};
 use crate::timing::{Cutting, Limits, Thresholds, VendorSettings};
 
 /// Why the service cannot start.
@@ -75,7 +75,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
     });
     let telephony = AmazonConnect::new(&config.connect, overrides.credentials, clock.clone(), sink).await?;
     let crm: Option<Arc<dyn Crm>> = match &config.salesforce {
-        Some(org) => Some(Arc::new(Salesforce::new(org.clone())?)),
+        Some(org) => Some(Arc::new(Salesforce::new(org.clone(), clock.clone())?)),
         None => None,
     };
     let metrics = Arc::new(Metrics::default());
@@ -156,7 +156,14 @@ fn give_up_on_the_silent(stream: &mut TcpStream) {
 fn exposition(metrics: &Metrics, standing: &Standing) -> String {
     let active: Vec<_> = standing.active.iter().map(|(s, n)| (s.as_str(), *n)).collect();
     let rows: Vec<_> = standing.rows.iter().map(|(s, n)| (s.as_str(), *n)).collect();
-    metrics.exposition(&active, standing.overdue, &rows, standing.streams)
+    metrics.exposition(&Now {
+        active: &active,
+        overdue: standing.overdue,
+        rows: &rows,
+        streams: standing.streams,
+        paused: standing.paused,
+        api_share: standing.api_share,
+    })
 }
 
 fn signed(duration: Duration) -> SignedDuration {
@@ -193,7 +200,7 @@ fn flow_settings(config: &Config, pace: Pace) -> flows::Settings {
         after_check_grace: signed(config.supervision.after_check_grace),
         poll_staleness: signed(config.supervision.poll_staleness),
         clock_error_ms: i64::try_from(config.clock.max_error.as_millis()).unwrap_or(i64::MAX),
-        deliveries_in_flight: config.salesforce.as_ref().map_or(1, |s| s.max_in_flight),
+        delivery: delivery_settings(config),
         keep: Keep {
             keys: signed(idempotency),
             evidence: signed(evidence),
@@ -204,6 +211,15 @@ fn flow_settings(config: &Config, pace: Pace) -> flows::Settings {
         policy: config.compliance.clone(),
         streams: config.http.max_streams,
         pace,
+    }
+}
+
+fn delivery_settings(config: &Config) -> DeliverySettings {
+    let org = config.salesforce.as_ref();
+    DeliverySettings {
+        longest_linger: org.map_or(Duration::ZERO, |s| s.longest_linger),
+        slow_above: org.map_or(1.0, |s| s.slow_above),
+        find_voice_calls: org.is_some_and(|s| s.find_voice_calls),
     }
 }
 

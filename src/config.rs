@@ -19,7 +19,7 @@ use crate::domain::rejoin::Policy;
 pub use auth::{ApiKeyConfig, AuthConfig};
 pub use connect::{ConnectConfig, InstanceConfig, LegEndConfig, QuotaConfig, Rate};
 pub use reader::Reader;
-pub use salesforce::{FieldNames, SalesforceConfig};
+pub use salesforce::{FieldNames, Grant, SalesforceConfig};
 pub use sections::{
     ClockConfig, HttpConfig, LogFormat, RetentionConfig, StoreConfig, SupervisionConfig, TelemetryConfig,
 };

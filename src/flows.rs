@@ -23,6 +23,9 @@
 //! | [`reconcile`] | looking at the vendor when no event comes, and after a departure |
 //! | [`roll_call`] | idle supervisions, a hundred in one call |
 //! | [`deliver`] | rows on their way to the CRM |
+//! | [`delivery_pace`] | when the CRM is called, and when it is left alone |
+//! | [`voice_calls`] | the VoiceCall a row belongs to |
+//! | [`dead_letters`] | rows that need a person: seen, and sent again |
 //! | [`resume`] | after a restart |
 //! | [`keys`] | idempotency keys |
 //! | [`retry`] | full-jitter backoff, the one layer of retries |
@@ -42,7 +45,9 @@ pub mod change_mode;
 mod comply;
 pub mod conclude;
 pub mod controllers;
+pub mod dead_letters;
 pub mod deliver;
+pub mod delivery_pace;
 pub mod direct;
 pub mod disconnect;
 pub mod explain;
@@ -63,6 +68,7 @@ mod roll_call;
 pub mod switch;
 pub mod timeline;
 pub mod vendors;
+mod voice_calls;
 pub mod who;
 
 use std::collections::HashMap;
@@ -141,8 +147,8 @@ pub struct Settings {
     pub poll_staleness: SignedDuration,
     /// The greatest error of our own clock, ms.
     pub clock_error_ms: i64,
-    /// Rows delivered at a time.
-    pub deliveries_in_flight: usize,
+    /// Rows on their way to the CRM.
+    pub delivery: DeliverySettings,
     /// How long things are kept.
     pub keep: Keep,
     /// How long a user name stands for the same user without asking the vendor again.
@@ -187,6 +193,17 @@ impl Default for Pace {
     }
 }
 
+/// How rows go to the CRM.
+#[derive(Debug, Clone, Copy)]
+pub struct DeliverySettings {
+    /// The longest wait for more rows before a call.
+    pub longest_linger: Duration,
+    /// Above this share of the day's calls the interval between calls stretches.
+    pub slow_above: f64,
+    /// Whether the VoiceCall of a row is looked for when the caller gave none.
+    pub find_voice_calls: bool,
+}
+
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Keep {
@@ -225,6 +242,7 @@ pub struct Flows {
     clocks: Arc<calibrate::Clocks>,
     names: who::Names,
     controllers: controllers::Controllers,
+    voice_calls: voice_calls::VoiceCalls,
 }
 
 /// What the flows of one process share beside the journal.
@@ -235,6 +253,8 @@ struct Signals {
     deliver: Notify,
     /// How far the looking at those who listened lately has come.
     rounds: roll_call::Rounds,
+    /// Why nothing is sent to the CRM now, if so.
+    held: std::sync::Mutex<Option<delivery_pace::Held>>,
     /// Leaves being carried out by somebody at this moment.
     leaves: in_hand::InHand<SupervisionId>,
 }
@@ -306,6 +326,9 @@ pub enum FlowError {
     /// Too many streams are open.
     #[error("too many streams of directives are open")]
     TooManyStreams,
+    /// There is no such row.
+    #[error("there is no such delivery")]
+    NoDelivery,
     /// The supervision never gave out that directive.
     #[error("this supervision never gave out that directive")]
     UnknownDirective,
@@ -354,6 +377,7 @@ impl Flows {
             clocks: Arc::new(calibrate::Clocks::new(&settings.timing.vendors)),
             names: who::names(settings.names_for),
             controllers: controllers::Controllers::new(settings.streams),
+            voice_calls: voice_calls::VoiceCalls::new(),
             parts: Arc::new(parts),
             settings: Arc::new(settings),
             signals: Arc::default(),

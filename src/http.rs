@@ -17,6 +17,7 @@ mod views;
 mod acknowledge;
 mod change_mode;
 mod connect_events;
+mod deliveries;
 mod directives;
 mod disconnect;
 mod disconnect_supervisor;
@@ -48,7 +49,7 @@ pub use metrics::Exposition;
 use crate::flows::Flows;
 
 /// Every route there is: method and path, as in `openapi.yaml`.
-pub const ROUTES: [(&str, &str); 19] = [
+pub const ROUTES: [(&str, &str); 22] = [
     ("POST", "/v1/supervisions"),
     ("GET", "/v1/supervisions"),
     ("GET", "/v1/supervisions/{supervisionId}"),
@@ -64,6 +65,9 @@ pub const ROUTES: [(&str, &str); 19] = [
     ("GET", "/v1/vendors"),
     ("GET", "/v1/vendors/{vendor}/calibration"),
     ("POST", "/v1/vendors/{vendor}/probes"),
+    ("GET", "/v1/deliveries"),
+    ("POST", "/v1/deliveries/replay"),
+    ("POST", "/v1/deliveries/{deliveryId}/replay"),
     ("GET", "/metrics"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
@@ -151,6 +155,9 @@ pub fn router(
         .route("/v1/supervisions/{supervisionId}/timeline", get(timeline::handle))
         .route(DIRECTIVES, get(directives::handle))
         .route("/v1/supervisors/{connectUserId}/tickets", post(tickets::handle))
+        .route("/v1/deliveries", get(deliveries::list))
+        .route("/v1/deliveries/replay", post(deliveries::replay_range))
+        .route("/v1/deliveries/{deliveryId}/replay", post(deliveries::replay_one))
         .route("/metrics", get(metrics::handle))
         .route(
             "/v1/supervisors/{connectUserId}/disconnect",

@@ -13,6 +13,7 @@
 
 mod apply;
 mod clocks;
+mod deliveries;
 mod directives;
 mod migrations;
 mod read;
@@ -31,10 +32,10 @@ use tokio::sync::broadcast;
 
 use crate::domain::audit::AuditEntry;
 use crate::domain::evidence::Evidence;
-use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use crate::domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::State;
 use crate::ports::journal::{
-    ClockEpoch, Counts, DirectiveNews, Filter, KeyRecord, NextDue, Ordered, Recording, Retention, Sample, Stored,
+    ClockEpoch, Counts, DirectiveNews, Filter, KeyRecord, NextDue, Ordered, Retention, Row, RowFilter, Sample, Stored,
     StreamKey, UnexplainedLeg,
 };
 use crate::ports::{Change, Committed, Journal, JournalError};
@@ -242,8 +243,24 @@ impl Journal for SqliteJournal {
         read::due_unexplained(&self.readers, now, limit).await
     }
 
-    async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Recording>, JournalError> {
-        read::due_deliveries(&self.readers, now, limit).await
+    async fn due_rows(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
+        deliveries::due_rows(&self.readers, now, limit).await
+    }
+
+    async fn due_row_count(&self, now: Timestamp, limit: u32) -> Result<u32, JournalError> {
+        deliveries::due_row_count(&self.readers, now, limit).await
+    }
+
+    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
+        deliveries::due_voice_calls(&self.readers, now, limit).await
+    }
+
+    async fn rows(&self, filter: &RowFilter) -> Result<Vec<Row>, JournalError> {
+        deliveries::rows(&self.readers, filter).await
+    }
+
+    async fn row(&self, id: DeliveryId) -> Result<Option<Row>, JournalError> {
+        deliveries::one(&self.readers, id).await
     }
 
     async fn next_due(&self) -> Result<NextDue, JournalError> {

@@ -10,7 +10,7 @@ pub mod telephony;
 
 use jiff::Timestamp;
 
-pub use crm::{Crm, CrmError, CrmVerdict, Recorded};
+pub use crm::{Crm, CrmError, CrmVerdict, Recorded, Usage};
 pub use journal::{Change, Committed, Journal, JournalError};
 pub use meter::{Happened, Meter, NoMeter};
 pub use telephony::{Admission, DateSeen, DateSink, MonitorCall, Priority, Telephony, VendorError, Verdict};

@@ -1,5 +1,6 @@
 //! `[salesforce]`: the org, the credential, the object and its fields.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -14,22 +15,54 @@ pub struct SalesforceConfig {
     pub login_url: String,
     /// The External Client App's consumer key.
     pub client_id: String,
-    /// Its secret.
-    pub client_secret: SecretString,
+    /// How Sidedoor logs in.
+    pub grant: Grant,
     /// The object the rows go to; `auto` finds it by describe.
     pub object: String,
     /// The REST API's version, such as `v68.0`.
     pub api_version: String,
     /// How long one call may take.
     pub request_timeout: Duration,
-    /// Calls at a time.
-    pub max_in_flight: usize,
+    /// The longest wait for more rows before a call.
+    pub longest_linger: Duration,
+    /// Above this share of the day's calls the interval between calls stretches.
+    pub slow_above: f64,
+    /// Whether the VoiceCall of a row is looked for when the caller gave none.
+    pub find_voice_calls: bool,
     /// Every field's name.
     pub fields: FieldNames,
 }
 
+/// How Sidedoor logs in.
+#[derive(Debug, Clone)]
+pub enum Grant {
+    /// Client credentials, with HTTP Basic, on the My Domain host.
+    ClientCredentials {
+        /// The External Client App's consumer secret.
+        secret: SecretString,
+    },
+    /// A signed assertion (RFC 7523).
+    JwtBearer {
+        /// The integration user's name.
+        username: String,
+        /// PEM of the RSA key whose certificate the External Client App has; read anew at every login, so that it may be
+        /// rotated.
+        key_file: PathBuf,
+        /// `https://login.salesforce.com` or `https://test.salesforce.com`, or a My Domain.
+        audience: String,
+    },
+}
+
+/// Salesforce's types that can hold what is written, as describe names them.
+type Kinds = &'static [&'static str];
+const TEXT: Kinds = &["string", "picklist", "textarea"];
+const NUMBER: Kinds = &["double", "int", "long"];
+const TIME: Kinds = &["datetime"];
+const CHECKBOX: Kinds = &["boolean"];
+const LOOKUP: Kinds = &["reference"];
+
 macro_rules! fields {
-    ($($field:ident = $default:literal, $doc:literal;)*) => {
+    ($($field:ident = $default:literal, $kinds:ident, $doc:literal;)*) => {
         /// `[salesforce.fields]`: the API name of every field of the row. One set to "" is not written.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct FieldNames {
@@ -46,34 +79,41 @@ macro_rules! fields {
             fn read(r: &mut Reader) -> Self {
                 Self { $($field: read_name(r, concat!("salesforce.fields.", stringify!($field)), $default),)* }
             }
+
+            /// Every field that is written, the external id apart: its setting, its API name, and the types it may be of.
+            pub fn written(&self) -> impl Iterator<Item = (&'static str, &str, Kinds)> {
+                [$((stringify!($field), self.$field.as_str(), $kinds),)*]
+                    .into_iter()
+                    .filter(|(setting, name, _)| *setting != "external_id" && !name.is_empty())
+            }
         }
     };
 }
 
 fields! {
-    external_id = "Leg_Key__c", "The external id: one leg, one row.";
-    supervision_id = "Supervision_Id__c", "The supervision.";
-    origin = "Origin__c", "API or OBSERVED.";
-    contact_id = "Contact_Id__c", "The supervised contact.";
-    voice_call = "Voice_Call__c", "Lookup to VoiceCall.";
-    supervisor = "Supervisor__c", "Lookup to User.";
-    connect_user_id = "Connect_User_Id__c", "The supervisor in Connect.";
-    mode = "Mode__c", "SILENT or BARGE.";
-    rejoin = "Rejoin__c", "Whether this supervisor had listened to this contact before.";
-    joined_at = "Joined_At__c", "When the supervisor was connected.";
-    disconnected_at = "Disconnected_At__c", "When the leg dropped, whole seconds.";
-    disconnected_epoch_ms = "Disconnected_Epoch_Ms__c", "When the leg dropped, epoch ms.";
-    earliest_epoch_ms = "Earliest_Epoch_Ms__c", "Not before, epoch ms.";
-    latest_epoch_ms = "Latest_Epoch_Ms__c", "Not after, epoch ms.";
-    disconnect_uncertainty_ms = "Disconnect_Uncertainty_Ms__c", "How far off it may be, ms.";
-    vendor_disconnected_at = "Vendor_Disconnected_At__c", "The vendor's own stamp.";
-    disconnect_source = "Disconnect_Source__c", "Which evidence.";
-    disconnect_reason = "Disconnect_Reason__c", "Why the leg ended.";
-    customer_call_continued = "Customer_Call_Continued__c", "Whether the customer's call went on.";
-    calibration_grade = "Calibration_Grade__c", "How far the instant may be trusted.";
-    calibration_version = "Calibration_Version__c", "The calibration's version.";
-    applied_offset_ms = "Applied_Offset_Ms__c", "The clock offset applied, ms.";
-    row_version = "Row_Version__c", "Grows with every version of the row.";
+    external_id = "Leg_Key__c", TEXT, "The external id: one leg, one row.";
+    supervision_id = "Supervision_Id__c", TEXT, "The supervision.";
+    origin = "Origin__c", TEXT, "API or OBSERVED.";
+    contact_id = "Contact_Id__c", TEXT, "The supervised contact.";
+    voice_call = "Voice_Call__c", LOOKUP, "Lookup to VoiceCall.";
+    supervisor = "Supervisor__c", LOOKUP, "Lookup to User.";
+    connect_user_id = "Connect_User_Id__c", TEXT, "The supervisor in Connect.";
+    mode = "Mode__c", TEXT, "SILENT or BARGE.";
+    rejoin = "Rejoin__c", CHECKBOX, "Whether this supervisor had listened to this contact before.";
+    joined_at = "Joined_At__c", TIME, "When the supervisor was connected.";
+    disconnected_at = "Disconnected_At__c", TIME, "When the leg dropped, whole seconds.";
+    disconnected_epoch_ms = "Disconnected_Epoch_Ms__c", NUMBER, "When the leg dropped, epoch ms.";
+    earliest_epoch_ms = "Earliest_Epoch_Ms__c", NUMBER, "Not before, epoch ms.";
+    latest_epoch_ms = "Latest_Epoch_Ms__c", NUMBER, "Not after, epoch ms.";
+    disconnect_uncertainty_ms = "Disconnect_Uncertainty_Ms__c", NUMBER, "How far off it may be, ms.";
+    vendor_disconnected_at = "Vendor_Disconnected_At__c", TIME, "The vendor's own stamp.";
+    disconnect_source = "Disconnect_Source__c", TEXT, "Which evidence.";
+    disconnect_reason = "Disconnect_Reason__c", TEXT, "Why the leg ended.";
+    customer_call_continued = "Customer_Call_Continued__c", TEXT, "Whether the customer's call went on.";
+    calibration_grade = "Calibration_Grade__c", TEXT, "How far the instant may be trusted.";
+    calibration_version = "Calibration_Version__c", NUMBER, "The calibration's version.";
+    applied_offset_ms = "Applied_Offset_Ms__c", NUMBER, "The clock offset applied, ms.";
+    row_version = "Row_Version__c", NUMBER, "Grows with every version of the row.";
 }
 
 impl SalesforceConfig {
@@ -86,27 +126,20 @@ impl SalesforceConfig {
                 "client_id",
                 "client_secret",
                 "client_secret_file",
+                "username",
+                "private_key_file",
+                "audience",
+                "linger_ms",
+                "slow_above_percent",
+                "find_voice_calls",
                 "object",
                 "api_version",
                 "request_timeout_ms",
-                "max_in_flight",
                 "fields",
             ] {
                 r.pass_over(&format!("salesforce.{setting}"));
             }
             return None;
-        }
-        for setting in ["salesforce.username", "salesforce.private_key_file"] {
-            r.not_yet(setting);
-        }
-        let grant = r.text("salesforce.grant");
-        match grant.as_deref() {
-            None | Some("client_credentials") => {}
-            Some("jwt_bearer") => {
-                let problem = "jwt_bearer is not supported in this version";
-                r.problem("salesforce.grant", problem, "use client_credentials");
-            }
-            Some(_) => r.problem("salesforce.grant", "is not a known grant", "use client_credentials"),
         }
         let login_url = r.required("salesforce.login_url", "give your org's My Domain, such as https://acme.my.salesforce.com; or set salesforce.enabled = false to run without Salesforce", |text| {
             let url = safe_url(text)?;
@@ -118,11 +151,7 @@ impl SalesforceConfig {
             "give the consumer key of the External Client App",
             |text| Ok(text.to_owned()),
         );
-        let client_secret = r.secret("salesforce.client_secret");
-        if client_secret.is_none() && !r.has("salesforce.client_secret") && !r.has("salesforce.client_secret_file") {
-            let remedy = "give the consumer secret, or client_secret_file with the path of a file that holds it";
-            r.problem("salesforce.client_secret", "is missing", remedy);
-        }
+        let grant = read_grant(r);
         let object = r.text_as("salesforce.object", |text| {
             if text == "auto" {
                 Ok(text.to_owned())
@@ -150,18 +179,72 @@ impl SalesforceConfig {
             );
         }
         let request_timeout = r.millis("salesforce.request_timeout_ms", 10_000, 500, 60_000);
-        let max_in_flight = r.number("salesforce.max_in_flight", 4, 1, 25);
+        let longest_linger = r.millis("salesforce.linger_ms", 1000, 0, 60_000);
+        let slow_above = f64::from(r.number("salesforce.slow_above_percent", 80_u32, 1, 100)) / 100.0;
+        let find_voice_calls = r.flag("salesforce.find_voice_calls", true);
         Some(Self {
             login_url: login_url?,
             client_id: client_id?,
-            client_secret: client_secret?,
+            grant: grant?,
             object: object.unwrap_or_else(|| "auto".into()),
             api_version: api_version.unwrap_or_else(|| "v68.0".into()),
             request_timeout,
-            max_in_flight,
+            longest_linger,
+            slow_above,
+            find_voice_calls,
             fields,
         })
     }
+}
+
+fn read_grant(r: &mut Reader) -> Option<Grant> {
+    let words = [("client_credentials", false), ("jwt_bearer", true)];
+    let by_jwt = r.word("salesforce.grant", &words, false);
+    let username = r.text("salesforce.username");
+    let key_file = r.text("salesforce.private_key_file");
+    let audience = r.text_as("salesforce.audience", safe_url);
+    let secret = r.secret("salesforce.client_secret");
+    let secret_given = r.has("salesforce.client_secret") || r.has("salesforce.client_secret_file");
+    if !by_jwt {
+        for (setting, given) in [
+            ("username", username.is_some()),
+            ("private_key_file", key_file.is_some()),
+        ] {
+            if given {
+                let problem = "goes with grant = \"jwt_bearer\" only";
+                r.problem(
+                    &format!("salesforce.{setting}"),
+                    problem,
+                    "leave it out, or set salesforce.grant",
+                );
+            }
+        }
+        if secret.is_none() && !secret_given {
+            let remedy = "give the consumer secret, or client_secret_file with the path of a file that holds it";
+            r.problem("salesforce.client_secret", "is missing", remedy);
+        }
+        return Some(Grant::ClientCredentials { secret: secret? });
+    }
+    if secret_given {
+        let problem = "goes with grant = \"client_credentials\" only";
+        r.problem(
+            "salesforce.client_secret",
+            problem,
+            "leave it out: the assertion is signed with the key",
+        );
+    }
+    if username.is_none() {
+        r.problem("salesforce.username", "is missing", "give the integration user's name");
+    }
+    if key_file.is_none() {
+        let remedy = "give the path of the PEM file of the RSA key whose certificate the External Client App has";
+        r.problem("salesforce.private_key_file", "is missing", remedy);
+    }
+    Some(Grant::JwtBearer {
+        username: username?,
+        key_file: PathBuf::from(key_file?),
+        audience: audience.unwrap_or_else(|| "https://login.salesforce.com".into()),
+    })
 }
 
 fn read_name(r: &mut Reader, setting: &str, default: &str) -> String {

@@ -158,7 +158,9 @@ fn secrets_come_from_files_too() {
         &format!("client_secret_file = \"{path}\""),
     );
     let config = load_with(&toml, &[]).expect("good");
-    let secret = config.salesforce.expect("on").client_secret;
+    let Grant::ClientCredentials { secret } = config.salesforce.expect("on").grant else {
+        panic!("client credentials");
+    };
     assert_eq!(
         secrecy::ExposeSecret::expose_secret(&secret),
         "from-a-file-with-newline"

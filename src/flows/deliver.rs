@@ -2,189 +2,309 @@
 //!
 //! A delivery is "the latest version of this row", made from the supervision at the moment of sending: whatever was
 //! lost, repeated or overtaken, the next attempt sends what is true now. The external id makes repeats harmless, so an
-//! attempt whose answer was lost is simply made again. One attempt a row at a time; a bounded number of rows at a time.
+//! attempt whose answer was lost is simply made again.
+//!
+//! One call at a time: while it is under way the next one fills, so that a burst costs few calls and no row is ever under way
+//! twice. [`super::delivery_pace`] says when; [`super::voice_calls`] finds the lookups. Each row is settled for itself, all of a
+//! call in one transaction.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Semaphore;
+use jiff::SignedDuration;
 
-use super::in_hand::InHand;
+use super::delivery_pace::DeliveryPace;
 use super::reconcile::pause_until;
 use super::retry::Backoff;
+use super::voice_calls::Lookup;
 use super::{FlowError, Flows};
-use crate::domain::ids::SupervisionId;
 use crate::domain::participant::ParticipantRow;
-use crate::ports::journal::{Delivered, DeliveryResult, Recording, Stored};
+use crate::ports::crm::ROWS_A_WRITE;
+use crate::ports::journal::{Delivered, DeliveryResult, Stored};
 use crate::ports::{Change, Crm, CrmError, CrmVerdict, Happened, Recorded};
 
-/// How many due rows are read at once.
-const PAGE: u32 = 64;
 /// The loop wakes at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// While more rows are waited for, how often they are counted.
+const COUNT_EVERY: Duration = Duration::from_millis(25);
+/// A row that fails so often with what is usually the org's fault, while others are taken, is at fault itself.
+const ITS_OWN_FAULT: u32 = 3;
 
-/// The whole org takes nothing until then (epoch ms; 0 for "go on").
-#[derive(Default)]
-struct Parked(AtomicI64);
-
-impl Parked {
-    fn until(&self, t: Timestamp) {
-        self.0.fetch_max(t.as_millisecond(), Ordering::Relaxed);
-    }
-
-    fn left(&self, now: Timestamp) -> Option<Duration> {
-        let left = self.0.load(Ordering::Relaxed) - now.as_millisecond();
-        u64::try_from(left).ok().filter(|ms| *ms > 0).map(Duration::from_millis)
-    }
+/// A row to be sent.
+struct Sending {
+    row: ParticipantRow,
+    stored: Stored,
+    lookup: Lookup,
+    note: Option<String>,
 }
+
+/// What came of one row's attempt.
+type Outcome = Result<Recorded, CrmError>;
 
 impl Flows {
     /// Delivers what is due, until the process stops. Returns at once when delivery is switched off.
     pub async fn deliver_until_stopped(self) {
         let Some(crm) = self.parts.crm.clone() else { return };
-        let in_hand = InHand::default();
-        let parked = Arc::new(Parked::default());
-        let room = Arc::new(Semaphore::new(self.settings.deliveries_in_flight));
+        let settings = self.settings.delivery;
+        let mut pace = DeliveryPace::new(settings.longest_linger, settings.slow_above);
+        if let Err(e) = crm.survey().await {
+            tracing::error!(code = %e.code, "the org is not as it should be; supervisions are accepted, their rows wait: {e}");
+        }
         while !self.is_stopping() {
-            let pause = match parked.left(self.now()) {
-                Some(left) => left.min(LONGEST_SLEEP),
-                None => match self.delivery_round(&crm, &in_hand, &parked, &room).await {
-                    Ok(pause) => pause,
-                    Err(e) => {
-                        tracing::error!(error = %e, "delivery waits: {e}");
-                        Duration::from_secs(1)
-                    }
-                },
-            };
+            let round = self.delivery_round(&crm, &mut pace).await;
+            *self
+                .signals
+                .held
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = pace.held(self.now()).cloned();
+            let pause = round.unwrap_or_else(|e| {
+                tracing::error!(error = %e, "delivery waits: {e}");
+                Duration::from_secs(1)
+            });
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.signals.deliver.notified() => {}
+                () = self.signals.deliver.notified(), if pause > COUNT_EVERY => {}
                 () = self.parts.stopping.cancelled() => {}
             }
         }
     }
 
-    async fn delivery_round(
-        &self,
-        crm: &Arc<dyn Crm>,
-        in_hand: &InHand<SupervisionId>,
-        parked: &Arc<Parked>,
-        room: &Arc<Semaphore>,
-    ) -> Result<Duration, FlowError> {
-        for due in self.journal().due_deliveries(self.now(), PAGE).await? {
-            let Some(held) = in_hand.take(due.supervision) else {
-                continue;
-            };
-            let Ok(permit) = room.clone().acquire_owned().await else {
-                break;
-            };
-            if parked.left(self.now()).is_some() {
-                break;
-            }
-            let (flows, crm, parked) = (self.clone(), crm.clone(), parked.clone());
-            self.parts.tasks.spawn(async move {
-                let id = due.supervision;
-                if let Err(e) = flows.deliver(&due, crm.as_ref(), &parked).await {
-                    tracing::error!(supervision_id = %id, error = %e, "delivery of {id} could not be settled");
-                    // It is still due: do not try again at once what just failed.
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                drop((held, permit));
-                flows.signals.deliver.notify_one();
+    /// Sends what is due, if it is time to. Returns how long to sleep.
+    async fn delivery_round(&self, crm: &Arc<dyn Crm>, pace: &mut DeliveryPace) -> Result<Duration, FlowError> {
+        let now = self.now();
+        if let Some(held) = pace.held(now) {
+            let left = Duration::try_from(held.until.duration_since(now)).unwrap_or_default();
+            return Ok(left.min(LONGEST_SLEEP).max(COUNT_EVERY));
+        }
+        let most = u32::try_from(pace.rows(ROWS_A_WRITE)).unwrap_or(1);
+        let waiting = self.journal().due_row_count(now, most).await?;
+        if waiting == 0 {
+            self.look_for_voice_calls(crm.as_ref()).await?;
+            let next = self.journal().next_due().await?;
+            return Ok(pause_until(
+                [next.delivery, next.voice_call].into_iter().flatten().min(),
+                self.now(),
+            ));
+        }
+        let wait = pace.wait(now, waiting >= most, crm.usage());
+        if !wait.is_zero() {
+            return Ok(if waiting >= most {
+                wait.min(LONGEST_SLEEP)
+            } else {
+                wait.min(COUNT_EVERY)
             });
         }
-        let next = self.journal().next_due().await?.delivery;
-        Ok(pause_until(next, self.now()))
+        let due = self.journal().due_rows(now, most).await?;
+        let mut sendings: Vec<Sending> = due.into_iter().filter_map(sending).collect();
+        self.find_lookups(crm.as_ref(), &mut sendings).await?;
+        match self.send_rows(crm.as_ref(), &mut sendings).await {
+            Ok(outcomes) => {
+                pace.answered(sendings.len(), self.now());
+                self.settle(&sendings, outcomes, pace).await?;
+            }
+            Err(error) => self.settle_failed_call(&sendings, &error, pace).await?,
+        }
+        Ok(Duration::ZERO)
     }
 
-    async fn deliver(&self, due: &Recording, crm: &dyn Crm, parked: &Parked) -> Result<(), FlowError> {
-        let Some(Stored {
-            supervision,
-            recording: Some(recording),
-            ..
-        }) = self.journal().supervision(due.supervision).await?
-        else {
-            return Ok(());
-        };
-        let Some(row) = ParticipantRow::of(&supervision, recording.version) else {
-            return Ok(());
-        };
-        let result = self.write_row(&row, &recording, crm, parked).await;
-        self.count(&Happened::Delivery(match &result {
-            Delivered::Recorded { .. } => "recorded",
-            Delivered::Again { .. } => "again",
-            Delivered::Dead { .. } => "dead",
-        }));
-        if let (Delivered::Recorded { .. }, Some(departure)) = (&result, &supervision.departure)
-            && let Some(proof) = departure.basis.gone_by
-            && recording.recorded_at.is_none_or(|t| t < proof)
-        {
-            let since = self.now().duration_since(proof);
-            self.count(&Happened::Recorded(since.as_secs_f64().max(0.0)));
+    async fn find_lookups(&self, crm: &dyn Crm, sendings: &mut [Sending]) -> Result<(), FlowError> {
+        let wanting: Vec<&Stored> = sendings.iter().map(|s| &s.stored).collect();
+        let found = self.voice_calls_of(crm, &wanting).await;
+        for (sending, lookup) in sendings.iter_mut().zip(found) {
+            if let Lookup::Found(id) = &lookup {
+                self.remember_voice_call(sending.stored.supervision.id, id).await?;
+                sending.row.voice_call_id = Some(id.clone());
+            }
+            sending.note = lookup.note();
+            sending.lookup = lookup;
         }
-        let settled = DeliveryResult {
-            supervision: due.supervision,
-            version: row.version,
+        Ok(())
+    }
+
+    /// One call, and one more for the rows of it that want one at once.
+    async fn send_rows(&self, crm: &dyn Crm, sendings: &mut [Sending]) -> Result<Vec<Outcome>, CrmError> {
+        let rows: Vec<ParticipantRow> = sendings.iter().map(|s| s.row.clone()).collect();
+        let mut outcomes = self.send_split(crm, &rows).await?;
+        let mut again = Vec::new();
+        for (i, outcome) in outcomes.iter().enumerate() {
+            let Err(e) = outcome else { continue };
+            match e.verdict {
+                CrmVerdict::RetryNow => again.push((i, rows[i].clone())),
+                CrmVerdict::WithoutLookups => {
+                    sendings[i].note = Some(format!("written without its lookups: {e}"));
+                    again.push((i, rows[i].clone().without_lookups()));
+                }
+                _ => {}
+            }
+        }
+        if again.is_empty() {
+            return Ok(outcomes);
+        }
+        let rows: Vec<ParticipantRow> = again.iter().map(|(_, row)| row.clone()).collect();
+        // If this call fails as a whole, the rows of it keep what the first one said.
+        if let Ok(second) = self.send_split(crm, &rows).await {
+            for ((i, _), outcome) in again.into_iter().zip(second) {
+                outcomes[i] = outcome;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// One call; refused as a whole for what is no fault of the org, it is split until the rows at fault stand alone.
+    async fn send_split(&self, crm: &dyn Crm, rows: &[ParticipantRow]) -> Result<Vec<Outcome>, CrmError> {
+        match crm.upsert(rows).await {
+            Err(e) if is_of_rows(&e) && rows.len() > 1 => {
+                let (left, right) = rows.split_at(rows.len() / 2);
+                let mut outcomes = Box::pin(self.send_split(crm, left)).await?;
+                outcomes.extend(Box::pin(self.send_split(crm, right)).await?);
+                Ok(outcomes)
+            }
+            Err(e) if is_of_rows(&e) => Ok(vec![Err(e)]),
+            other => other,
+        }
+    }
+
+    /// Settles each row of a call that was answered.
+    async fn settle(
+        &self,
+        sendings: &[Sending],
+        outcomes: Vec<Outcome>,
+        pace: &mut DeliveryPace,
+    ) -> Result<(), FlowError> {
+        let some_taken = outcomes.iter().any(Result::is_ok);
+        let now = self.now();
+        let mut delivered = Vec::with_capacity(sendings.len());
+        for (sending, outcome) in sendings.iter().zip(outcomes) {
+            let attempts = sending.stored.recording.as_ref().map_or(0, |r| r.attempts);
+            let result = match outcome {
+                Ok(recorded) => {
+                    self.count_recorded(sending);
+                    Delivered::Recorded {
+                        recorded,
+                        note: sending.note.clone(),
+                        look_again_at: sending.lookup.look_again_at(&sending.stored.supervision, now),
+                    }
+                }
+                Err(error) => {
+                    log_refused(sending, &error);
+                    refused(&error, attempts, some_taken, now, pace)
+                }
+            };
+            delivered.push(self.result(sending, result));
+        }
+        self.commit_results(delivered).await
+    }
+
+    /// Settles the rows of a call that failed as a whole: all wait as long as the org is left alone.
+    async fn settle_failed_call(
+        &self,
+        sendings: &[Sending],
+        error: &CrmError,
+        pace: &mut DeliveryPace,
+    ) -> Result<(), FlowError> {
+        let now = self.now();
+        let due_at = match error.verdict {
+            CrmVerdict::Park(wait) | CrmVerdict::OrgFault(wait) => pace.hold(wait, &error.to_string(), now),
+            _ => pace.failed(&error.to_string(), now),
+        };
+        tracing::warn!(code = %error.code, rows = sendings.len(), until = %due_at, "Salesforce took nothing: {error}");
+        let again = || Delivered::Again {
+            due_at,
+            error: error.to_string(),
+        };
+        self.commit_results(sendings.iter().map(|s| self.result(s, again())).collect())
+            .await
+    }
+
+    fn result(&self, sending: &Sending, result: Delivered) -> DeliveryResult {
+        match &result {
+            Delivered::Recorded { .. } => self.count(&Happened::Delivery("recorded")),
+            Delivered::Again { .. } => self.count(&Happened::Delivery("again")),
+            Delivered::Dead { .. } => self.count(&Happened::Delivery("dead")),
+            Delivered::LookAgain { .. } => {}
+        }
+        DeliveryResult {
+            supervision: sending.stored.supervision.id,
+            version: sending.row.version,
             at: self.now(),
             result,
-        };
+        }
+    }
+
+    async fn commit_results(&self, delivered: Vec<DeliveryResult>) -> Result<(), FlowError> {
         self.journal()
             .commit(Change {
-                delivered: Some(settled),
+                delivered,
                 ..Change::default()
             })
             .await?;
         Ok(())
     }
 
-    async fn write_row(&self, row: &ParticipantRow, r: &Recording, crm: &dyn Crm, parked: &Parked) -> Delivered {
-        let error = match crm.upsert(row).await {
-            Ok(recorded) => return taken(recorded, None),
-            Err(error) => error,
-        };
-        let error = match error.verdict {
-            CrmVerdict::RetryNow => match crm.upsert(row).await {
-                Ok(recorded) => return taken(recorded, None),
-                // A create race happens once; the same again is something else.
-                Err(again) if again.verdict == CrmVerdict::RetryNow => CrmError {
-                    verdict: CrmVerdict::Retry,
-                    ..again
-                },
-                Err(again) => again,
-            },
-            CrmVerdict::WithoutLookups => match crm.upsert(&row.clone().without_lookups()).await {
-                Ok(recorded) => return taken(recorded, Some(format!("written without its lookups: {error}"))),
-                Err(again) => again,
-            },
-            _ => error,
-        };
-        tracing::warn!(supervision_id = %r.supervision, delivery_id = %r.id, code = %error.code,
-            "delivery {} was not taken: {error}", r.id);
-        let now = self.now();
-        let after = |wait: Duration| now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
-        let said = error.to_string();
-        match error.verdict {
-            CrmVerdict::Park(wait) | CrmVerdict::OrgFault(wait) => {
-                parked.until(after(wait));
-                Delivered::Again {
-                    due_at: after(wait + Backoff::DELIVERY.wait(r.attempts)),
-                    error: said,
-                }
-            }
-            CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups => Delivered::Dead {
-                error: said,
-                answer: error.answer,
-            },
-            CrmVerdict::Retry | CrmVerdict::RetryNow => Delivered::Again {
-                due_at: after(Backoff::DELIVERY.wait(r.attempts)),
-                error: said,
-            },
+    fn count_recorded(&self, sending: &Sending) {
+        let recording = sending.stored.recording.as_ref();
+        let proof = sending
+            .stored
+            .supervision
+            .departure
+            .as_ref()
+            .and_then(|d| d.basis.gone_by);
+        if let Some(proof) = proof
+            && recording.is_none_or(|r| r.recorded_at.is_none_or(|t| t < proof))
+        {
+            let since = self.now().duration_since(proof);
+            self.count(&Happened::Recorded(since.as_secs_f64().max(0.0)));
         }
     }
 }
 
-fn taken(recorded: Recorded, note: Option<String>) -> Delivered {
-    Delivered::Recorded { recorded, note }
+fn sending(stored: Stored) -> Option<Sending> {
+    let version = stored.recording.as_ref()?.version;
+    Some(Sending {
+        row: ParticipantRow::of(&stored.supervision, version)?,
+        lookup: Lookup::Given,
+        note: None,
+        stored,
+    })
+}
+
+/// Whether an error of a call is its rows', not the org's.
+fn is_of_rows(e: &CrmError) -> bool {
+    matches!(
+        e.verdict,
+        CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups | CrmVerdict::RetryNow
+    )
+}
+
+/// What becomes of a row that was refused. What is the org's fault holds everything, unless others were taken by the same call.
+fn refused(
+    error: &CrmError,
+    attempts: u32,
+    some_taken: bool,
+    now: jiff::Timestamp,
+    pace: &mut DeliveryPace,
+) -> Delivered {
+    let said = error.to_string();
+    let after = |wait: Duration| now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
+    let dead = |said| Delivered::Dead {
+        error: said,
+        answer: error.answer.clone(),
+    };
+    let due_at = match error.verdict {
+        CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups => return dead(said),
+        CrmVerdict::OrgFault(_) if some_taken && attempts >= ITS_OWN_FAULT => return dead(said),
+        CrmVerdict::OrgFault(wait) | CrmVerdict::Park(wait) if !some_taken => pace.hold(wait, &said, now),
+        _ => after(Backoff::DELIVERY.wait(attempts)),
+    };
+    Delivered::Again { due_at, error: said }
+}
+
+fn log_refused(sending: &Sending, error: &CrmError) {
+    let id = sending
+        .stored
+        .recording
+        .as_ref()
+        .map_or_else(String::new, |r| r.id.to_string());
+    tracing::warn!(supervision_id = %sending.stored.supervision.id, delivery_id = %id, code = %error.code,
+        "delivery {id} was not taken: {error}");
 }

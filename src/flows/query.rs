@@ -7,7 +7,7 @@ use crate::domain::supervision::State;
 pub use crate::ports::journal::{Filter, Recording, RecordingState, Stored};
 
 /// How things stand now, for the metrics.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Standing {
     /// Unfinished supervisions by state.
     pub active: Vec<(State, u64)>,
@@ -17,6 +17,10 @@ pub struct Standing {
     pub rows: Vec<(RecordingState, u64)>,
     /// Open streams of directives.
     pub streams: usize,
+    /// Nothing is sent to the CRM now.
+    pub paused: bool,
+    /// The used share of the org's calls of the day, as it last told.
+    pub api_share: Option<f64>,
 }
 
 impl Flows {
@@ -31,6 +35,8 @@ impl Flows {
             overdue: counts.overdue,
             rows: counts.rows,
             streams: self.open_streams(),
+            paused: self.delivery_held().is_some(),
+            api_share: self.crm_usage().map(crate::ports::Usage::share),
         })
     }
 

@@ -238,6 +238,7 @@ impl From<FlowError> for Problem {
                 )
             },
             FlowError::TooManyStreams => Self::overloaded("Too many streams of directives are open."),
+            FlowError::NoDelivery => Self::new(S::NOT_FOUND, "delivery_not_found", "There is no such delivery."),
             FlowError::UnknownDirective => Self::new(
                 S::NOT_FOUND,
                 "directive_not_found",

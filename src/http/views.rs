@@ -103,7 +103,7 @@ struct CalibrationView {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RecordingView {
+pub(super) struct RecordingView {
     state: &'static str,
     version: u32,
     recorded_version: u32,
@@ -198,7 +198,7 @@ impl SupervisionView {
                 at: Rfc3339(f.at),
             }),
             departure: departure(s),
-            recording: stored.recording.as_ref().map(recording),
+            recording: stored.recording.as_ref().map(RecordingView::of),
             next_action: next_action(flows, s),
         }
     }
@@ -250,16 +250,18 @@ fn departure(s: &Supervision) -> Option<DepartureView> {
     })
 }
 
-fn recording(r: &Recording) -> RecordingView {
-    RecordingView {
-        state: r.state.as_str(),
-        version: r.version,
-        recorded_version: r.recorded_version,
-        object_name: r.object_name.clone(),
-        record_id: r.record_id.clone(),
-        recorded_at: r.recorded_at.map(Rfc3339),
-        attempts: r.attempts,
-        last_error: r.last_error.clone(),
+impl RecordingView {
+    pub(super) fn of(r: &Recording) -> Self {
+        Self {
+            state: r.state.as_str(),
+            version: r.version,
+            recorded_version: r.recorded_version,
+            object_name: r.object_name.clone(),
+            record_id: r.record_id.clone(),
+            recorded_at: r.recorded_at.map(Rfc3339),
+            attempts: r.attempts,
+            last_error: r.last_error.clone(),
+        }
     }
 }
 

@@ -7,10 +7,9 @@ use sqlx::{Executor, Sqlite};
 
 use super::read::{KEY_SQL, key_record};
 use super::rows::{get, millis, supervision_id, unreadable};
-use super::{clocks, directives, failed};
-use crate::domain::ids::{DeliveryId, SupervisionId};
+use super::{clocks, deliveries, directives, failed};
 use crate::domain::supervision::{Origin, State, Supervision};
-use crate::ports::journal::{Delivered, DeliveryResult, KeyWrite, Retention, Write};
+use crate::ports::journal::{KeyWrite, Retention, Write};
 use crate::ports::{Change, Committed, JournalError};
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
@@ -43,7 +42,7 @@ pub(super) async fn apply(
         directives::write(db, write).await?;
         let (Write::Insert(supervision) | Write::Update(supervision, _)) = write;
         if let Some(due_at) = change.deliver_at {
-            new_row_version(db, supervision.id, due_at).await?;
+            deliveries::new_version(db, supervision.id, due_at).await?;
         }
     }
     for new in &change.evidence {
@@ -88,8 +87,11 @@ pub(super) async fn apply(
         .bind(supervision.to_string());
         run(db, hasten).await?;
     }
-    if let Some(result) = &change.delivered {
-        settle_delivery(db, result).await?;
+    for result in &change.delivered {
+        deliveries::settle(db, result).await?;
+    }
+    for (supervision, at) in &change.replayed {
+        deliveries::replay(db, *supervision, *at).await?;
     }
     if let Some(key) = &change.key {
         write_key(db, incarnation, key).await?;
@@ -221,60 +223,6 @@ async fn write_supervision(db: &mut SqliteConnection, write: &Write) -> Result<(
 fn ended_at(supervision: &Supervision) -> Option<Timestamp> {
     let left = supervision.departure.as_ref().map(|d| d.latest);
     left.or_else(|| supervision.failure.as_ref().map(|f| f.at))
-}
-
-/// The row has a new version. One that waits after a failed attempt keeps its waiting time: a new version is no reason
-/// to hurry a CRM that is down.
-async fn new_row_version(
-    db: &mut SqliteConnection,
-    supervision: SupervisionId,
-    due_at: Timestamp,
-) -> Result<(), JournalError> {
-    let upsert = sqlx::query(
-        "INSERT INTO deliveries (supervision_id, id, state, version, due_at) VALUES (?, ?, 'PENDING', 1, ?)
-         ON CONFLICT (supervision_id) DO UPDATE SET
-           version = version + 1, state = 'PENDING',
-           due_at = CASE WHEN state = 'PENDING' AND attempts > 0 THEN due_at ELSE excluded.due_at END",
-    )
-    .bind(supervision.to_string())
-    .bind(DeliveryId::generate().to_string())
-    .bind(millis(due_at));
-    run(db, upsert).await.map(|_| ())
-}
-
-/// An attempt ended. If a newer version came meanwhile, the row stays on its way whatever became of the old one.
-async fn settle_delivery(db: &mut SqliteConnection, result: &DeliveryResult) -> Result<(), JournalError> {
-    let (id, version) = (result.supervision.to_string(), i64::from(result.version));
-    let update = match &result.result {
-        Delivered::Recorded { recorded, note } => sqlx::query(
-            "UPDATE deliveries SET recorded_version = MAX(recorded_version, ?1), object_name = ?2,
-               record_id = COALESCE(?3, record_id), recorded_at = ?4, attempts = 0, last_error = ?5, last_answer = NULL,
-               state = CASE WHEN version <= ?1 THEN 'RECORDED' ELSE state END
-             WHERE supervision_id = ?6",
-        )
-        .bind(version)
-        .bind(recorded.object_name.clone())
-        .bind(recorded.record_id.clone())
-        .bind(millis(result.at))
-        .bind(note.clone())
-        .bind(id),
-        Delivered::Again { due_at, error } => sqlx::query(
-            "UPDATE deliveries SET attempts = attempts + 1, due_at = ?, last_error = ? WHERE supervision_id = ?",
-        )
-        .bind(millis(*due_at))
-        .bind(error.clone())
-        .bind(id),
-        Delivered::Dead { error, answer } => sqlx::query(
-            "UPDATE deliveries SET attempts = attempts + 1, last_error = ?2, last_answer = ?3,
-               state = CASE WHEN version <= ?1 THEN 'DEAD' ELSE state END
-             WHERE supervision_id = ?4",
-        )
-        .bind(version)
-        .bind(error.clone())
-        .bind(answer.clone())
-        .bind(id),
-    };
-    run(db, update).await.map(|_| ())
 }
 
 async fn write_key(db: &mut SqliteConnection, incarnation: &str, key: &KeyWrite) -> Result<(), JournalError> {

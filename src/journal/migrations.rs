@@ -11,6 +11,7 @@ pub(super) fn all() -> Migrator {
         step(1, "journal", include_str!("migrations/0001_journal.sql")),
         step(2, "clocks", include_str!("migrations/0002_clocks.sql")),
         step(3, "directives", include_str!("migrations/0003_directives.sql")),
+        step(4, "deliveries", include_str!("migrations/0004_deliveries.sql")),
     ])
 }
 

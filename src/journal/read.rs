@@ -5,13 +5,13 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::failed;
-use super::rows::{get, millis, recording, select_stored, stored, supervision_id, timestamp, unreadable};
+use super::rows::{get, millis, select_stored, stored, supervision_id, timestamp, unreadable};
 use crate::domain::audit::AuditEntry;
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::State;
 use crate::ports::JournalError;
-use crate::ports::journal::{Counts, Filter, KeyRecord, NextDue, Recording, RecordingState, Stored, UnexplainedLeg};
+use crate::ports::journal::{Counts, Filter, KeyRecord, NextDue, RecordingState, Stored, UnexplainedLeg};
 
 type Answer<T> = Result<T, JournalError>;
 
@@ -271,24 +271,12 @@ pub(super) async fn due_unexplained(pool: &SqlitePool, now: Timestamp, limit: u3
         .collect()
 }
 
-pub(super) async fn due_deliveries(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<Recording>> {
-    let rows = sqlx::query(
-        "SELECT supervision_id, id, state, version, recorded_version, object_name, record_id, recorded_at, attempts,
-         last_error, due_at FROM deliveries WHERE state = 'PENDING' AND due_at <= ? ORDER BY due_at LIMIT ?",
-    )
-    .bind(millis(now))
-    .bind(i64::from(limit))
-    .fetch_all(pool)
-    .await
-    .map_err(failed)?;
-    rows.iter().map(|row| recording(row, 0)).collect()
-}
-
 pub(super) async fn next_due(pool: &SqlitePool) -> Answer<NextDue> {
     let row = sqlx::query(
         "SELECT (SELECT MIN(next_check_at) FROM supervisions WHERE next_check_at IS NOT NULL),
                 (SELECT MIN(due_at) FROM unexplained_legs),
-                (SELECT MIN(due_at) FROM deliveries WHERE state = 'PENDING')",
+                (SELECT MIN(due_at) FROM deliveries WHERE state = 'PENDING'),
+                (SELECT MIN(look_again_at) FROM deliveries WHERE look_again_at IS NOT NULL)",
     )
     .fetch_one(pool)
     .await
@@ -298,6 +286,7 @@ pub(super) async fn next_due(pool: &SqlitePool) -> Answer<NextDue> {
         check: at(0)?,
         unexplained: at(1)?,
         delivery: at(2)?,
+        voice_call: at(3)?,
     })
 }
 

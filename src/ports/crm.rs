@@ -1,10 +1,17 @@
 //! Salesforce, as the flows see it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::domain::ids::ContactId;
 use crate::domain::participant::ParticipantRow;
+
+/// The most rows one write takes: a collections upsert holds at most 200 records.
+pub const ROWS_A_WRITE: usize = 200;
+/// The most contacts one search for VoiceCalls takes: so that its URL stays within what Salesforce reads (16 KiB).
+pub const CONTACTS_A_SEARCH: usize = 100;
 
 /// A row that stands in the CRM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,12 +56,49 @@ pub struct CrmError {
     pub verdict: CrmVerdict,
 }
 
+/// How much of a day's calls the org has used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Calls.
+    pub used: u64,
+    /// Of so many.
+    pub limit: u64,
+}
+
+impl Usage {
+    /// The used share, 0 to 1.
+    pub fn share(self) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "a share needs no more than a double holds")]
+        if self.limit == 0 {
+            0.0
+        } else {
+            self.used as f64 / self.limit as f64
+        }
+    }
+}
+
 /// The CRM. Makes **one** attempt (an expired token is renewed once on the way).
 #[async_trait]
 pub trait Crm: Send + Sync {
-    /// Writes the row, made or changed by its external id.
+    /// Writes up to [`ROWS_A_WRITE`] rows in one call, each made or changed by its external id: one outcome a row, in order.
     ///
     /// # Errors
-    /// The CRM's, with its verdict.
-    async fn upsert(&self, row: &ParticipantRow) -> Result<Recorded, CrmError>;
+    /// When the call as a whole failed: nothing is known to be written, all of it may be sent again.
+    async fn upsert(&self, rows: &[ParticipantRow]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError>;
+
+    /// The ids of the VoiceCalls of these contacts (at most [`CONTACTS_A_SEARCH`]), by `VendorCallKey`; of one contact there
+    /// may be several, or none.
+    ///
+    /// # Errors
+    /// The CRM's.
+    async fn voice_calls(&self, contacts: &[ContactId]) -> Result<HashMap<String, Vec<String>>, CrmError>;
+
+    /// Checks the object and every configured field against the org's own description. Returns the object's name.
+    ///
+    /// # Errors
+    /// The CRM's; `salesforce_mapping` names every field that does not fit, and the remedy.
+    async fn survey(&self) -> Result<String, CrmError>;
+
+    /// The org's use of calls, as it last told.
+    fn usage(&self) -> Option<Usage>;
 }

@@ -168,6 +168,30 @@ pub struct Counts {
     pub rows: Vec<(RecordingState, u64)>,
 }
 
+/// Which rows to list, newest supervision first.
+#[derive(Debug, Clone, Default)]
+pub struct RowFilter {
+    /// In this state.
+    pub state: Option<RecordingState>,
+    /// Of supervisions begun at or after this.
+    pub since: Option<Timestamp>,
+    /// Of supervisions begun before this.
+    pub until: Option<Timestamp>,
+    /// Of supervisions older than this one (the cursor).
+    pub before: Option<SupervisionId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A row, with the CRM's last answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its supervision and how it stands.
+    pub stored: Stored,
+    /// What the CRM answered last, as it came, for one that needs a person.
+    pub last_answer: Option<String>,
+}
+
 /// A change of a directive, in the order of changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ordered {
@@ -230,8 +254,20 @@ pub trait Journal: Send + Sync {
     /// Unexplained legs to look into by `now`.
     async fn due_unexplained(&self, now: Timestamp, limit: u32) -> Result<Vec<UnexplainedLeg>, JournalError>;
 
-    /// Pending rows due by `now`, longest due first, at most `limit`.
-    async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Recording>, JournalError>;
+    /// Supervisions whose rows are pending and due by `now`, longest due first, at most `limit`.
+    async fn due_rows(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError>;
+
+    /// How many of these there are, counted to `limit` at most.
+    async fn due_row_count(&self, now: Timestamp, limit: u32) -> Result<u32, JournalError>;
+
+    /// Supervisions whose recorded rows lack a VoiceCall that is to be looked for by `now`, at most `limit`.
+    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError>;
+
+    /// Rows, newest first.
+    async fn rows(&self, filter: &RowFilter) -> Result<Vec<Row>, JournalError>;
+
+    /// One row.
+    async fn row(&self, id: DeliveryId) -> Result<Option<Row>, JournalError>;
 
     /// When the next check, unexplained leg or delivery is due.
     async fn next_due(&self) -> Result<NextDue, JournalError>;
@@ -305,6 +341,8 @@ pub struct NextDue {
     pub unexplained: Option<Timestamp>,
     /// A row is to be delivered.
     pub delivery: Option<Timestamp>,
+    /// A VoiceCall is to be looked for.
+    pub voice_call: Option<Timestamp>,
 }
 
 /// What is past its time: everything older than these moments.

@@ -1,20 +1,24 @@
-//! One upsert by external id: `PATCH …/sobjects/{Object}/{ExternalIdField}/{value}`. Created answers 201, updated 200 (or
-//! a bare 204 from old versions). An expired token is renewed once, and the call made again.
+//! One call: an upsert of a row or of a collection of rows by external id, a search, a describe. Created answers 201, updated 200
+//! (or a bare 204 from old versions). An expired token is renewed once, and the call made again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 use super::object::{Describe, Described, Object};
 use super::row;
 use super::token::{Access, Tokens};
-use super::verdict::{answered, org_fault, unanswered, unreadable};
+use super::verdict::{answered, item_refused, org_fault, unanswered, unreadable};
 use crate::config::SalesforceConfig;
+use crate::domain::ids::ContactId;
 use crate::domain::participant::ParticipantRow;
-use crate::ports::{Crm, CrmError, CrmVerdict, Recorded};
+use crate::ports::{Clock, Crm, CrmError, CrmVerdict, Recorded, Usage};
 
 /// The largest answer read, bytes. A describe of a wide object is the largest there is.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
@@ -25,13 +29,24 @@ pub struct Salesforce {
     settings: SalesforceConfig,
     tokens: Tokens,
     object: Object,
+    usage: Mutex<Option<Usage>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Upserted {
     id: Option<String>,
     #[serde(default)]
     created: bool,
+}
+
+impl Upserted {
+    fn recorded(self, object_name: &str) -> Recorded {
+        Recorded {
+            object_name: object_name.to_owned(),
+            record_id: self.id,
+            created: self.created,
+        }
+    }
 }
 
 impl Salesforce {
@@ -39,7 +54,7 @@ impl Salesforce {
     ///
     /// # Errors
     /// When no TLS client can be made on this machine.
-    pub fn new(settings: SalesforceConfig) -> Result<Self, reqwest::Error> {
+    pub fn new(settings: SalesforceConfig, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .timeout(settings.request_timeout)
             .connect_timeout(settings.request_timeout)
@@ -47,23 +62,19 @@ impl Salesforce {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("Sidedoor/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        let tokens = Tokens::new(http.clone(), &settings);
+        let tokens = Tokens::new(http.clone(), &settings, clock);
         let object = Object::new(&settings);
         Ok(Self {
             http,
             settings,
             tokens,
             object,
+            usage: Mutex::default(),
         })
     }
 
     /// Sends one request with the token in use; if that is refused, once more with a new one.
-    async fn send(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Option<&Map<String, Value>>,
-    ) -> Result<(StatusCode, String), CrmError> {
+    async fn send(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, String), CrmError> {
         let access = self.tokens.get().await?;
         let (status, text) = self.send_with(&access, method, path, body).await?;
         if status != StatusCode::UNAUTHORIZED {
@@ -87,7 +98,7 @@ impl Salesforce {
         access: &Access,
         method: &Method,
         path: &str,
-        body: Option<&Map<String, Value>>,
+        body: Option<&Value>,
     ) -> Result<(StatusCode, String), CrmError> {
         let url = format!(
             "{}/services/data/{}/{path}",
@@ -103,6 +114,7 @@ impl Salesforce {
         }
         let mut answer = request.send().await.map_err(|e| unanswered(&e))?;
         let status = answer.status();
+        self.note_usage(answer.headers());
         let mut text = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|e| unanswered(&e))? {
             if text.len() + chunk.len() > MAX_ANSWER {
@@ -113,41 +125,112 @@ impl Salesforce {
         Ok((status, String::from_utf8_lossy(&text).into_owned()))
     }
 
-    async fn try_upsert(&self, row: &ParticipantRow) -> Result<Recorded, CrmError> {
-        let object_name = self.object.name(self).await?;
+    /// One row by itself: `PATCH …/sobjects/{Object}/{ExternalIdField}/{value}`.
+    async fn upsert_one(&self, object_name: &str, row: &ParticipantRow) -> Result<Recorded, CrmError> {
         let fields = &self.settings.fields;
         let key = utf8_percent_encode(&row.leg_key, NON_ALPHANUMERIC);
         let path = format!("sobjects/{object_name}/{}/{key}", fields.external_id);
-        let (status, text) = self.send(&Method::PATCH, &path, Some(&row::body(row, fields))).await?;
+        let body = Value::Object(row::body(row, fields));
+        let (status, text) = self.send(&Method::PATCH, &path, Some(&body)).await?;
         match status {
             StatusCode::OK | StatusCode::CREATED => {
                 let done: Upserted = serde_json::from_str(&text).map_err(|_| unreadable())?;
-                Ok(Recorded {
-                    object_name,
-                    record_id: done.id,
-                    created: done.created,
-                })
+                Ok(done.recorded(object_name))
             }
-            StatusCode::NO_CONTENT => Ok(Recorded {
-                object_name,
-                record_id: None,
-                created: false,
-            }),
-            _ => {
-                let lookups = [
-                    row.voice_call_id.as_ref().map(|_| fields.voice_call.as_str()),
-                    row.supervisor_user_id.as_ref().map(|_| fields.supervisor.as_str()),
-                ];
-                let lookups: Vec<&str> = lookups.into_iter().flatten().filter(|name| !name.is_empty()).collect();
-                Err(answered(status, &text, &lookups))
+            StatusCode::NO_CONTENT => Ok(Upserted::default().recorded(object_name)),
+            _ => Err(answered(status, &text, &self.lookups(row))),
+        }
+    }
+
+    /// Several at once: `PATCH …/composite/sobjects/{Object}/{ExternalIdField}`. 200 even when records fail, each with a result
+    /// of its own, in order.
+    async fn upsert_collection(
+        &self,
+        object_name: &str,
+        rows: &[ParticipantRow],
+    ) -> Result<Vec<Result<Recorded, CrmError>>, CrmError> {
+        let fields = &self.settings.fields;
+        let path = format!("composite/sobjects/{object_name}/{}", fields.external_id);
+        let records = rows.iter().map(|row| {
+            let mut record = row::body(row, fields);
+            record.insert("attributes".into(), json!({"type": object_name}));
+            record.insert(fields.external_id.clone(), json!(row.leg_key));
+            Value::Object(record)
+        });
+        let body = json!({"allOrNone": false, "records": records.collect::<Vec<_>>()});
+        let (status, text) = self.send(&Method::PATCH, &path, Some(&body)).await?;
+        if status != StatusCode::OK {
+            return Err(answered(status, &text, &[]));
+        }
+        let results: Vec<Value> = serde_json::from_str(&text).map_err(|_| unreadable())?;
+        // Fewer results than records would leave it open which row is meant.
+        if results.len() != rows.len() {
+            return Err(unreadable());
+        }
+        let of = |(row, result): (&ParticipantRow, Value)| {
+            let taken = result.get("success") == Some(&Value::Bool(true));
+            match serde_json::from_value::<Upserted>(result.clone()) {
+                Ok(done) if taken => Ok(done.recorded(object_name)),
+                _ => Err(item_refused(&result, &self.lookups(row))),
             }
+        };
+        Ok(rows.iter().zip(results).map(of).collect())
+    }
+
+    /// The lookup fields that a row carries.
+    fn lookups(&self, row: &ParticipantRow) -> Vec<&str> {
+        let fields = &self.settings.fields;
+        let carried = [
+            row.voice_call_id.as_ref().map(|_| fields.voice_call.as_str()),
+            row.supervisor_user_id.as_ref().map(|_| fields.supervisor.as_str()),
+        ];
+        carried.into_iter().flatten().filter(|name| !name.is_empty()).collect()
+    }
+
+    async fn try_upsert(&self, rows: &[ParticipantRow]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError> {
+        let object_name = self.object.name(self).await?;
+        match rows {
+            [] => Ok(Vec::new()),
+            // What is wrong with a single row's call is that row's error, unless it is the org's or nobody's.
+            [row] => match self.upsert_one(&object_name, row).await {
+                Err(e) if !is_of_the_row(&e) => Err(e),
+                done => Ok(vec![done]),
+            },
+            rows => self.upsert_collection(&object_name, rows).await,
+        }
+    }
+
+    /// Notes how much of the day's calls is used: `Sforce-Limit-Info: api-usage=18/5000`.
+    fn note_usage(&self, headers: &reqwest::header::HeaderMap) {
+        let told = headers.get("sforce-limit-info").and_then(|v| v.to_str().ok());
+        if let Some(usage) = told.and_then(parse_usage) {
+            *self.usage.lock().unwrap_or_else(PoisonError::into_inner) = Some(usage);
         }
     }
 }
 
+/// What is said of a row and not of the org or the network.
+fn is_of_the_row(e: &CrmError) -> bool {
+    matches!(
+        e.verdict,
+        CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups | CrmVerdict::RetryNow
+    ) || e.code == "UNABLE_TO_LOCK_ROW"
+}
+
+fn parse_usage(told: &str) -> Option<Usage> {
+    let numbers = told
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("api-usage="))?;
+    let (used, limit) = numbers.split_once('/')?;
+    Some(Usage {
+        used: used.trim().parse().ok()?,
+        limit: limit.trim().parse().ok()?,
+    })
+}
+
 #[async_trait]
 impl Describe for Salesforce {
-    async fn describe(&self, object: &'static str) -> Result<Described, CrmError> {
+    async fn describe(&self, object: &str) -> Result<Described, CrmError> {
         let (status, text) = self
             .send(&Method::GET, &format!("sobjects/{object}/describe"), None)
             .await?;
@@ -160,14 +243,76 @@ impl Describe for Salesforce {
 
 #[async_trait]
 impl Crm for Salesforce {
-    async fn upsert(&self, row: &ParticipantRow) -> Result<Recorded, CrmError> {
-        let done = self.try_upsert(row).await;
-        if let Err(e) = &done
-            && matches!(e.verdict, CrmVerdict::OrgFault(_))
-        {
+    async fn upsert(&self, rows: &[ParticipantRow]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError> {
+        let done = self.try_upsert(rows).await;
+        let org_fault = |e: &CrmError| matches!(e.verdict, CrmVerdict::OrgFault(_));
+        let changed = match &done {
+            Err(e) => org_fault(e),
+            Ok(rows) => rows.iter().any(|row| row.as_ref().is_err_and(org_fault)),
+        };
+        if changed {
             // The org is not as it was: look at it anew next time.
             self.object.forget().await;
         }
         done
+    }
+
+    async fn voice_calls(&self, contacts: &[ContactId]) -> Result<HashMap<String, Vec<String>>, CrmError> {
+        // A contact id holds no quote and no backslash.
+        let keys: Vec<String> = contacts.iter().map(|c| format!("'{c}'")).collect();
+        let soql = format!(
+            "SELECT Id, VendorCallKey FROM VoiceCall WHERE VendorCallKey IN ({})",
+            keys.join(",")
+        );
+        let path = format!("query?q={}", utf8_percent_encode(&soql, NON_ALPHANUMERIC));
+        let (status, text) = self.send(&Method::GET, &path, None).await?;
+        if status != StatusCode::OK {
+            return Err(answered(status, &text, &[]));
+        }
+        let found: Found = serde_json::from_str(&text).map_err(|_| unreadable())?;
+        let mut by_key: HashMap<String, Vec<String>> = HashMap::new();
+        for call in found.records {
+            by_key.entry(call.vendor_call_key).or_default().push(call.id);
+        }
+        Ok(by_key)
+    }
+
+    async fn survey(&self) -> Result<String, CrmError> {
+        self.object.forget().await;
+        self.object.name(self).await
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Deserialize)]
+struct Found {
+    records: Vec<FoundCall>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct FoundCall {
+    id: String,
+    vendor_call_key: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_days_calls_are_read_from_the_header() {
+        let usage = |used, limit| Some(Usage { used, limit });
+        assert_eq!(parse_usage("api-usage=18/5000"), usage(18, 5000));
+        assert_eq!(
+            parse_usage("api-usage=25/5000, per-app-api-usage=17/250(appName=x)"),
+            usage(25, 5000)
+        );
+        for odd in ["", "api-usage=", "api-usage=x/y", "api-usage=1"] {
+            assert_eq!(parse_usage(odd), None, "{odd}");
+        }
     }
 }

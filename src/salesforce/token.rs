@@ -1,10 +1,14 @@
 //! The access token. Salesforce's answer says neither when it ends nor how to refresh it, so it is used until a 401, then
 //! renewed: by one caller at a time, while the others wait for that one's.
 //!
-//! The grant today is client credentials, on the My Domain host, with HTTP Basic. The JWT bearer will stand beside it in
-//! [`mint`]: the `oauth2` crate has no such grant.
+//! Two grants: client credentials, on the My Domain host, with HTTP Basic; and the JWT bearer, a signed assertion in a form, which
+//! the `oauth2` crate does not have.
 
+use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 
 use oauth2::basic::{BasicErrorResponse, BasicTokenType};
 use oauth2::{
@@ -17,9 +21,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::verdict::{clean, org_fault, unanswered, unreadable};
-use crate::config::SalesforceConfig;
-use crate::ports::CrmError;
+use super::verdict::{answered, clean, org_fault, unanswered, unreadable};
+use crate::config::{Grant, SalesforceConfig};
+use crate::ports::{Clock, CrmError};
 
 /// The largest token answer read, bytes.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -61,17 +65,19 @@ pub(super) struct Tokens {
     http: reqwest::Client,
     login_url: String,
     client_id: String,
-    client_secret: SecretString,
+    grant: Grant,
+    clock: Arc<dyn Clock>,
     current: Mutex<(u64, Option<Access>)>,
 }
 
 impl Tokens {
-    pub(super) fn new(http: reqwest::Client, settings: &SalesforceConfig) -> Self {
+    pub(super) fn new(http: reqwest::Client, settings: &SalesforceConfig, clock: Arc<dyn Clock>) -> Self {
         Self {
             http,
             login_url: settings.login_url.clone(),
             client_id: settings.client_id.clone(),
-            client_secret: settings.client_secret.clone(),
+            grant: settings.grant.clone(),
+            clock,
             current: Mutex::default(),
         }
     }
@@ -105,16 +111,37 @@ impl Tokens {
     }
 
     async fn mint(&self) -> Result<Access, CrmError> {
-        let refused = |e: &dyn std::fmt::Display| {
-            let said = format!(
-                "Salesforce refused the login: {}; check salesforce.client_id, client_secret and the External Client App's run-as user",
-                clean(&e.to_string())
-            );
-            org_fault("salesforce_login_refused", said)
+        let granted = match &self.grant {
+            Grant::ClientCredentials { secret } => self.by_client_credentials(secret).await,
+            Grant::JwtBearer {
+                username,
+                key_file,
+                audience,
+            } => self.by_assertion(username, key_file, audience).await,
         };
-        let token_url = TokenUrl::new(format!("{}/services/oauth2/token", self.login_url)).map_err(|e| refused(&e))?;
+        let Granted { token, instance_url } = granted?;
+        let instance_url = instance_url.trim_end_matches('/').to_owned();
+        if !is_salesforce(&instance_url, &self.login_url) {
+            let said =
+                "Salesforce's login answered with an instance_url that is no Salesforce host; no token goes there";
+            return Err(org_fault("salesforce_strange_host", said));
+        }
+        Ok(Access {
+            token,
+            instance_url,
+            generation: 0,
+        })
+    }
+
+    fn token_endpoint(&self) -> String {
+        format!("{}/services/oauth2/token", self.login_url)
+    }
+
+    async fn by_client_credentials(&self, secret: &SecretString) -> Result<Granted, CrmError> {
+        let hint = "check salesforce.client_id, client_secret and the External Client App's run-as user";
+        let token_url = TokenUrl::new(self.token_endpoint()).map_err(|e| refused(&e.to_string(), hint))?;
         let client: OAuth<oauth2::EndpointSet> = OAuth::new(ClientId::new(self.client_id.clone()))
-            .set_client_secret(ClientSecret::new(self.client_secret.expose_secret().to_owned()))
+            .set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()))
             .set_auth_type(AuthType::BasicAuth)
             .set_token_uri(token_url);
         let http = Http(self.http.clone());
@@ -125,24 +152,95 @@ impl Tokens {
             .map_err(|e| match e {
                 RequestTokenError::ServerResponse(answer) => {
                     let words = answer.error_description().map(String::as_str).unwrap_or_default();
-                    refused(&format!("{} {words}", answer.error()))
+                    refused(&format!("{} {words}", answer.error()), hint)
                 }
                 RequestTokenError::Request(Sending::Http(e)) => unanswered(&e),
                 _ => unreadable(),
             })?;
-        let instance_url = answer.extra_fields().instance_url.trim_end_matches('/').to_owned();
-        if !is_salesforce(&instance_url, &self.login_url) {
-            let said =
-                "Salesforce's login answered with an instance_url that is no Salesforce host; no token goes there";
-            return Err(org_fault("salesforce_strange_host", said));
-        }
-        let token = SecretString::from(answer.access_token().secret().clone());
-        Ok(Access {
-            token,
-            instance_url,
-            generation: 0,
+        Ok(Granted {
+            token: SecretString::from(answer.access_token().secret().clone()),
+            instance_url: answer.extra_fields().instance_url.clone(),
         })
     }
+
+    /// RFC 7523: an assertion signed with RS256, in a form. The key is read anew, so that it may be rotated.
+    async fn by_assertion(&self, username: &str, key_file: &Path, audience: &str) -> Result<Granted, CrmError> {
+        let hint = "check salesforce.client_id, username, private_key_file, audience and the External Client App's certificate";
+        let unusable = |why: &str| {
+            // The path is named, the key never.
+            let said = format!("the key file {} {why}", key_file.display());
+            org_fault("salesforce_key_unusable", said)
+        };
+        let pem = tokio::fs::read(key_file)
+            .await
+            .map_err(|_| unusable("cannot be read"))?;
+        let pem = zeroize::Zeroizing::new(pem);
+        let key = EncodingKey::from_rsa_pem(&pem).map_err(|_| unusable("is no RSA private key in PEM"))?;
+        let claims = Claims {
+            iss: &self.client_id,
+            sub: username,
+            aud: audience,
+            exp: self.clock.now().as_second() + ASSERTION_S,
+        };
+        let assertion = encode(&Header::new(Algorithm::RS256), &claims, &key).map_err(|_| unusable("cannot sign"))?;
+        let form = [("grant_type", JWT_BEARER), ("assertion", assertion.as_str())];
+        let request = self.http.post(self.token_endpoint()).form(&form);
+        let answer = bounded(request.send().await.map_err(|e| unanswered(&e))?).await;
+        let (status, body) = answer.map_err(|e| match e {
+            Sending::Http(e) => unanswered(&e),
+            Sending::TooLong => unreadable(),
+        })?;
+        if status.is_server_error() {
+            return Err(answered(status, &String::from_utf8_lossy(&body), &[]));
+        }
+        if !status.is_success() {
+            let said: Refused = serde_json::from_slice(&body).map_err(|_| unreadable())?;
+            return Err(refused(&format!("{} {}", said.error, said.error_description), hint));
+        }
+        let granted: JwtAnswer = serde_json::from_slice(&body).map_err(|_| unreadable())?;
+        Ok(Granted {
+            token: SecretString::from(granted.access_token),
+            instance_url: granted.instance_url,
+        })
+    }
+}
+
+/// How long an assertion is good, s. Salesforce takes three minutes at most; clocks differ.
+const ASSERTION_S: i64 = 170;
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// What a login gives.
+struct Granted {
+    token: SecretString,
+    instance_url: String,
+}
+
+#[derive(Serialize)]
+struct Claims<'c> {
+    iss: &'c str,
+    sub: &'c str,
+    aud: &'c str,
+    exp: i64,
+}
+
+#[derive(Deserialize)]
+struct JwtAnswer {
+    access_token: String,
+    instance_url: String,
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+fn refused(said: &str, hint: &str) -> CrmError {
+    org_fault(
+        "salesforce_login_refused",
+        format!("Salesforce refused the login: {}; {hint}", clean(said)),
+    )
 }
 
 /// How the `oauth2` crate sends: by our own client, bounded.
@@ -159,8 +257,17 @@ impl<'c> AsyncHttpClient<'c> for Http {
 
 async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpResponse, Sending> {
     let request = reqwest::Request::try_from(request)?;
-    let mut answer = http.execute(request).await?;
-    let (status, headers) = (answer.status(), answer.headers().clone());
+    let answer = http.execute(request).await?;
+    let headers = answer.headers().clone();
+    let (status, body) = bounded(answer).await?;
+    let mut response = HttpResponse::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// An answer's status and its body, which must not be too long.
+async fn bounded(mut answer: reqwest::Response) -> Result<(reqwest::StatusCode, Vec<u8>), Sending> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         if body.len() + chunk.len() > MAX_ANSWER {
@@ -168,10 +275,7 @@ async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpRespon
         }
         body.extend_from_slice(&chunk);
     }
-    let mut response = HttpResponse::new(body);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    Ok(response)
+    Ok((answer.status(), body))
 }
 
 #[derive(Debug, thiserror::Error)]

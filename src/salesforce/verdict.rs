@@ -48,6 +48,25 @@ pub(super) fn answered(status: StatusCode, body: &str, lookups: &[&str]) -> CrmE
     }
 }
 
+/// A refused record of a collection: `{"success":false,"errors":[{"statusCode","message","fields"}]}`.
+pub(super) fn item_refused(result: &Value, lookups: &[&str]) -> CrmError {
+    let errors = result.get("errors").cloned().unwrap_or(Value::Null);
+    let e = answered(StatusCode::OK, &errors.to_string(), lookups);
+    if e.code == "HTTP_200" {
+        return unreadable();
+    }
+    // A record has no status of its own; of a single row these are 4xx.
+    let verdict = match e.code.as_str() {
+        "NOT_FOUND" => CrmVerdict::OrgFault(PARK),
+        _ => e.verdict,
+    };
+    CrmError {
+        answer: Some(cut(&result.to_string())),
+        verdict,
+        ..e
+    }
+}
+
 fn verdict(code: &str, status: StatusCode, fields: &[&str], lookups: &[&str]) -> CrmVerdict {
     match code {
         "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "INVALID_SESSION_ID" => CrmVerdict::Retry,

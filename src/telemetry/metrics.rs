@@ -15,7 +15,11 @@
 //! | `sidedoor_directive_streams` | open now |
 //! | `sidedoor_rows{state}` | rows on their way, and dead letters, now |
 //! | `sidedoor_deliveries_total{outcome}` | attempts |
+//! | `sidedoor_deliveries_paused` | 1 while nothing is sent: the org is down, full, or not as it should be |
+//! | `sidedoor_salesforce_api_share` | used share of the org's calls of the day |
 //! | `sidedoor_departure_to_row_seconds` | from the first proof of a drop to its row |
+
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -54,6 +58,25 @@ pub struct Metrics {
     active: Family<One, Gauge>,
     rows: Family<One, Gauge>,
     streams: Gauge,
+    paused: Gauge,
+    api_share: Gauge<f64, AtomicU64>,
+}
+
+/// How things stand now.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Now<'n> {
+    /// Unfinished supervisions by state.
+    pub active: &'n [(&'n str, u64)],
+    /// Leaves overdue.
+    pub overdue: u64,
+    /// Rows by state.
+    pub rows: &'n [(&'n str, u64)],
+    /// Open streams of directives.
+    pub streams: usize,
+    /// Nothing is sent to Salesforce.
+    pub paused: bool,
+    /// The used share of the org's calls of the day.
+    pub api_share: Option<f64>,
 }
 
 impl Default for Metrics {
@@ -75,6 +98,8 @@ impl Default for Metrics {
             active: Family::default(),
             rows: Family::default(),
             streams: Gauge::default(),
+            paused: Gauge::default(),
+            api_share: Gauge::default(),
             registry: Registry::default(),
         };
         let mut counter = |name: &str, help: &str, metric: &Counter| registry.register(name, help, metric.clone());
@@ -112,6 +137,16 @@ impl Default for Metrics {
         registry.register("supervisions_active", "Unfinished supervisions now", new.active.clone());
         registry.register("rows", "Rows on their way and dead letters now", new.rows.clone());
         registry.register(
+            "deliveries_paused",
+            "1 while nothing is sent to Salesforce",
+            new.paused.clone(),
+        );
+        registry.register(
+            "salesforce_api_share",
+            "Used share of the org's calls of the day",
+            new.api_share.clone(),
+        );
+        registry.register(
             "directive_streams",
             "Open streams of directives now",
             new.streams.clone(),
@@ -122,16 +157,18 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Everything, with how things stand now, in the OpenMetrics text format.
-    pub fn exposition(&self, active: &[(&str, u64)], overdue: u64, rows: &[(&str, u64)], streams: usize) -> String {
+    pub fn exposition(&self, now: &Now<'_>) -> String {
         let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        for (family, label, values) in [(&self.active, "state", active), (&self.rows, "state", rows)] {
+        for (family, label, values) in [(&self.active, "state", now.active), (&self.rows, "state", now.rows)] {
             family.clear();
             for (word, n) in values {
                 family.get_or_create(&vec![(label, (*word).to_owned())]).set(gauge(*n));
             }
         }
-        self.overdue.set(gauge(overdue));
-        self.streams.set(i64::try_from(streams).unwrap_or(i64::MAX));
+        self.overdue.set(gauge(now.overdue));
+        self.streams.set(i64::try_from(now.streams).unwrap_or(i64::MAX));
+        self.paused.set(i64::from(now.paused));
+        self.api_share.set(now.api_share.unwrap_or(0.0));
         let mut out = String::new();
         // Writing to a String does not fail.
         let _ = text::encode(&mut out, &self.registry);
@@ -186,7 +223,14 @@ mod tests {
         let metrics = Metrics::default();
         metrics.count(&Happened::Began(Origin::Api));
         metrics.count(&Happened::Recorded(0.2));
-        let told = metrics.exposition(&[("LEAVING", 2)], 1, &[("DEAD", 3)], 4);
+        let told = metrics.exposition(&Now {
+            active: &[("LEAVING", 2)],
+            overdue: 1,
+            rows: &[("DEAD", 3)],
+            streams: 4,
+            paused: true,
+            api_share: Some(0.25),
+        });
         for line in [
             "sidedoor_customer_calls_ended_total 0",
             "sidedoor_supervisions_begun_total{origin=\"API\"} 1",
@@ -194,13 +238,15 @@ mod tests {
             "sidedoor_leaves_overdue_now 1",
             "sidedoor_rows{state=\"DEAD\"} 3",
             "sidedoor_directive_streams 4",
+            "sidedoor_deliveries_paused 1",
+            "sidedoor_salesforce_api_share 0.25",
             "sidedoor_departure_to_row_seconds_count 1",
             "# EOF",
         ] {
             assert!(told.contains(line), "{line} is missing:\n{told}");
         }
         assert!(
-            !metrics.exposition(&[], 0, &[], 0).contains("LEAVING"),
+            !metrics.exposition(&Now::default()).contains("LEAVING"),
             "what is over is not told any more"
         );
     }

@@ -21,6 +21,7 @@ async fn every_route_in_the_list_is_really_served_and_no_method_beside_it() {
     for (method, path) in sidedoor::http::ROUTES {
         let concrete = path
             .replace("{supervisionId}", "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1")
+            .replace("{deliveryId}", "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1")
             .replace("{vendor}", "acme")
             .replace("{connectUserId}", "supervisor-9");
         let answer = house.call(method, &concrete).send().await;

@@ -74,6 +74,8 @@ pub enum Delivered {
         recorded: Recorded,
         /// What was left out, if anything.
         note: Option<String>,
+        /// When to look again for what was left out.
+        look_again_at: Option<Timestamp>,
     },
     /// Again at `due_at`.
     Again {
@@ -81,6 +83,11 @@ pub enum Delivered {
         due_at: Timestamp,
         /// Why.
         error: String,
+    },
+    /// Nothing was sent; what was left out is to be looked for again then, or no more.
+    LookAgain {
+        /// When.
+        at: Option<Timestamp>,
     },
     /// A dead letter, with the CRM's answer.
     Dead {
@@ -143,8 +150,10 @@ pub struct Change {
     pub deliver_at: Option<Timestamp>,
     /// The row is due earlier than planned, if it is still pending.
     pub hasten: Option<(SupervisionId, Timestamp)>,
-    /// A delivery attempt ended.
-    pub delivered: Option<DeliveryResult>,
+    /// Delivery attempts that ended.
+    pub delivered: Vec<DeliveryResult>,
+    /// Rows to be delivered again, due at once, attempts forgotten.
+    pub replayed: Vec<(SupervisionId, Timestamp)>,
     /// Legs to look into, or to look into later.
     pub unexplained: Vec<UnexplainedLeg>,
     /// Legs that are explained now.

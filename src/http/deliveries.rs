@@ -1,0 +1,166 @@
+//! `GET /v1/deliveries`, `POST /v1/deliveries/{deliveryId}/replay` and `POST /v1/deliveries/replay`: rows on their way to Salesforce,
+//! dead letters, and sending them again.
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::Door;
+use super::asking::{Act, By};
+use super::body::{self, Reader};
+use super::path::Named;
+use super::problem::{Problem, json};
+use super::query::Query;
+use super::views::{RecordingView, Rfc3339};
+use crate::domain::ids::{DeliveryId, SupervisionId};
+use crate::domain::interlock::LegId;
+use crate::flows::FlowError;
+use crate::flows::dead_letters::{Replayed, Row, RowFilter};
+use crate::flows::query::RecordingState;
+
+const PAGE: u32 = 50;
+const LARGEST_PAGE: u32 = 200;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeliveryView {
+    delivery_id: Option<String>,
+    supervision_id: String,
+    external_id: Option<String>,
+    recording: Option<RecordingView>,
+    last_answer: Option<String>,
+}
+
+impl DeliveryView {
+    fn of(row: &Row) -> Self {
+        let recording = row.stored.recording.as_ref();
+        Self {
+            delivery_id: recording.map(|r| r.id.to_string()),
+            supervision_id: row.stored.supervision.id.to_string(),
+            external_id: row.stored.supervision.leg.as_ref().map(LegId::to_string),
+            recording: recording.map(RecordingView::of),
+            last_answer: row.last_answer.clone(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PausedView {
+    until: Rfc3339,
+    reason: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    items: Vec<DeliveryView>,
+    next_cursor: Option<String>,
+    paused: Option<PausedView>,
+    api_calls_used: Option<u64>,
+    api_calls_limit: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReplayView {
+    dry_run: bool,
+    rows: usize,
+    more: bool,
+    items: Vec<DeliveryView>,
+}
+
+impl ReplayView {
+    fn of(replayed: &Replayed) -> Self {
+        Self {
+            dry_run: replayed.dry_run,
+            rows: replayed.rows,
+            more: replayed.more,
+            items: replayed.first.iter().map(DeliveryView::of).collect(),
+        }
+    }
+}
+
+pub(super) async fn list(State(door): State<Door>, By(by): By, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let mut query = Query::new(query.as_deref());
+    let mut filter = RowFilter {
+        state: query.take("state", "must be PENDING, RECORDED or DEAD", RecordingState::parse),
+        since: query.moment("begunSince"),
+        until: query.moment("begunBefore"),
+        before: query.take(
+            "cursor",
+            "must be the nextCursor of an earlier page",
+            SupervisionId::parse,
+        ),
+        limit: query
+            .take("pageSize", "must be a number from 1 to 200", |raw| {
+                raw.parse().ok().filter(|size| (1..=LARGEST_PAGE).contains(size))
+            })
+            .unwrap_or(PAGE),
+    };
+    query.finish()?;
+    let page = filter.limit as usize;
+    // One more than asked for tells whether there is a next page.
+    filter.limit += 1;
+    let mut rows = door.flows.rows(&filter, &by).await?;
+    let more = rows.len() > page;
+    rows.truncate(page);
+    let last = rows.last().filter(|_| more);
+    let usage = door.flows.crm_usage();
+    let page = Page {
+        next_cursor: last.map(|row| row.stored.supervision.id.to_string()),
+        items: rows.iter().map(DeliveryView::of).collect(),
+        paused: door.flows.delivery_held().map(|held| PausedView {
+            until: Rfc3339::of(held.until),
+            reason: held.why,
+        }),
+        api_calls_used: usage.map(|u| u.used),
+        api_calls_limit: usage.map(|u| u.limit),
+    };
+    Ok(json(StatusCode::OK, &page))
+}
+
+pub(super) async fn replay_one(
+    State(door): State<Door>,
+    Named(id): Named,
+    Act { by, body }: Act,
+) -> Result<Response, Problem> {
+    let mut dry_run = false;
+    if !body.is_empty() {
+        let value = body::parse(&body)?;
+        let mut reader = Reader::new(&value, "")?;
+        dry_run = reader.flag("dryRun").unwrap_or(false);
+        reader.finish()?;
+    }
+    let id = id.as_deref().and_then(DeliveryId::parse).ok_or(FlowError::NoDelivery)?;
+    let replayed = door.flows.replay_row(id, dry_run, &by).await?;
+    Ok(json(StatusCode::OK, &ReplayView::of(&replayed)))
+}
+
+pub(super) async fn replay_range(State(door): State<Door>, Act { by, body }: Act) -> Result<Response, Problem> {
+    let value = body::parse(&body)?;
+    let mut reader = Reader::new(&value, "")?;
+    let state = reader.optional("state", |raw| match RecordingState::parse(raw) {
+        Some(state @ (RecordingState::Dead | RecordingState::Recorded)) => Ok(state),
+        _ => Err("must be DEAD or RECORDED".into()),
+    });
+    let moment = |raw: &str| {
+        raw.parse::<jiff::Timestamp>()
+            .map_err(|_| "must be an RFC 3339 date-time".to_owned())
+    };
+    let since = reader.required("begunSince", moment);
+    let until = reader.required("begunBefore", moment);
+    // What sends many rows again is looked at first.
+    let dry_run = reader.flag("dryRun").unwrap_or(true);
+    reader.finish()?;
+    let filter = RowFilter {
+        state: Some(state.unwrap_or(RecordingState::Dead)),
+        since,
+        until,
+        before: None,
+        limit: 0,
+    };
+    let replayed = door.flows.replay_rows(&filter, dry_run, &by).await?;
+    Ok(json(StatusCode::OK, &ReplayView::of(&replayed)))
+}
