@@ -50,6 +50,7 @@ pub mod deliver;
 pub mod delivery_pace;
 pub mod direct;
 pub mod disconnect;
+pub mod error;
 pub mod explain;
 mod in_hand;
 pub mod join;
@@ -85,10 +86,11 @@ use crate::domain::audit::AuditEntry;
 use crate::domain::authority::Caller;
 use crate::domain::ids::{InstanceName, SupervisionId};
 use crate::domain::rejoin::Policy;
-use crate::domain::supervision::{Channel, LeaveTimes, State, Supervision, Supervisor};
+use crate::domain::supervision::{Channel, LeaveTimes, Supervision};
 pub use crate::ports::JournalError;
 use crate::ports::journal::{KeyUse, Write};
 use crate::ports::{Change, Clock, Committed, Crm, Happened, Journal, Meter, Telephony};
+pub use error::{FlowError, OnCall};
 
 /// How often a change is made anew because somebody else was faster, before we give up.
 const STALE_TRIES: u32 = 16;
@@ -176,6 +178,8 @@ pub struct Pace {
     pub unexplained: SignedDuration,
     /// How long the join's row waits for the news that the supervisor was connected, so that one write carries both.
     pub join_row: SignedDuration,
+    /// How long after a departure that we asked for the customer's contact is looked at again.
+    pub after_again: SignedDuration,
     /// The least time between two looks at recent departures, if not the usual.
     pub regrade: Option<Duration>,
 }
@@ -188,6 +192,7 @@ impl Default for Pace {
             after_done: SignedDuration::from_millis(1500),
             unexplained: SignedDuration::from_secs(2),
             join_row: SignedDuration::from_secs(1),
+            after_again: SignedDuration::from_secs(5),
             regrade: None,
         }
     }
@@ -268,106 +273,6 @@ pub struct Request {
     pub request_id: Option<String>,
     /// Its idempotency key, if it carries one.
     pub key: Option<KeyUse>,
-}
-
-/// Why a use case refuses or fails.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum FlowError {
-    /// There is no such supervision (or the caller may not know of it).
-    #[error("there is no such supervision")]
-    NotFound,
-    /// Connect has no user of that name.
-    #[error("Amazon Connect has no user of that name")]
-    UnknownSupervisor,
-    /// Connect has several.
-    #[error("Amazon Connect has several users of that name")]
-    AmbiguousSupervisor,
-    /// No vendor of that name is configured.
-    #[error("no vendor of that name is configured")]
-    UnknownVendor,
-    /// The vendor did not answer as it should.
-    #[error("{}: {}", .0.code, .0.message)]
-    Vendor(crate::ports::VendorError),
-    /// The caller may not do this.
-    #[error("{0}")]
-    Forbidden(&'static str),
-    /// The named instance is not configured.
-    #[error("no Connect instance of that name is configured")]
-    UnknownInstance,
-    /// The supervisor listens elsewhere already.
-    #[error("the supervisor is on another contact already")]
-    Busy(SupervisionId),
-    /// The supervision is not in a state in which this can be done.
-    #[error("the supervision is {}, not MONITORING", .0.as_str())]
-    NotListening(State),
-    /// This mode was not granted when the supervision began.
-    #[error("this supervision was not granted that mode")]
-    ModeNotAllowed,
-    /// Nothing on this channel has such a mode.
-    #[error("{0}")]
-    ModeUnsupported(&'static str),
-    /// The agent has gone, or is not known to be there, and the supervisor has barged in.
-    #[error("leaving now could end the customer's call: {1}")]
-    WouldEndCustomerCall(SupervisionId, &'static str),
-    /// No such jurisdiction is configured.
-    #[error("no jurisdiction of that name is configured")]
-    UnknownJurisdiction,
-    /// The jurisdiction lets nobody rejoin.
-    #[error("the jurisdiction lets no supervisor rejoin")]
-    RejoinRefused(crate::domain::rejoin::Compliance),
-    /// Connect takes no further supervisor on the contact.
-    #[error("Amazon Connect takes no further supervisor on this contact")]
-    ContactFull {
-        /// The supervision, at FAILED.
-        supervision: SupervisionId,
-        /// Who is on it.
-        on_call: Vec<OnCall>,
-    },
-    /// Too many streams are open.
-    #[error("too many streams of directives are open")]
-    TooManyStreams,
-    /// There is no such row.
-    #[error("there is no such delivery")]
-    NoDelivery,
-    /// The supervision never gave out that directive.
-    #[error("this supervision never gave out that directive")]
-    UnknownDirective,
-    /// The key was used for something else.
-    #[error("the idempotency key was used for another request")]
-    KeyReused,
-    /// The first request with this key is still running.
-    #[error("the first request with this idempotency key is still running")]
-    KeyRunning,
-    /// The join failed.
-    #[error("{code}: {detail}")]
-    JoinFailed {
-        /// The supervision, at FAILED.
-        supervision: SupervisionId,
-        /// A stable word.
-        code: String,
-        /// For people.
-        detail: String,
-    },
-    /// The journal cannot take it.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// Many others changed the same supervision meanwhile.
-    #[error("the supervision is changing too quickly")]
-    Contended,
-    /// The process is stopping.
-    #[error("the service is stopping")]
-    Stopping,
-}
-
-/// Somebody who is on a contact.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OnCall {
-    /// By which supervision.
-    pub supervision: SupervisionId,
-    /// Who.
-    pub supervisor: Supervisor,
-    /// Where that stands.
-    pub state: State,
 }
 
 impl Flows {
@@ -452,15 +357,24 @@ impl Flows {
         Err(FlowError::Contended)
     }
 
-    /// Runs work to its end, tracked, whatever becomes of the request that began it; waits for it as long as an answer
-    /// may take.
-    async fn run_and_wait<F>(&self, work: F)
+    /// Runs work to its end, tracked, whatever becomes of the request that began it; waits for it so long at most.
+    async fn run_and_wait<F>(&self, patience: Duration, work: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let running = self.parts.tasks.spawn(work);
         // A panic in the work is logged by its own task; the answer then says what the journal knows.
-        let _ = tokio::time::timeout(self.settings.answer_within, running).await;
+        let _ = tokio::time::timeout(patience, running).await;
+    }
+
+    /// Runs work that must not stop half-way when its request is given up: a client that goes away takes the request's own
+    /// future with it.
+    async fn own<T, F>(&self, work: F) -> Result<T, FlowError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, FlowError>> + Send + 'static,
+    {
+        self.parts.tasks.spawn(work).await.unwrap_or(Err(FlowError::Contended))
     }
 
     fn audit(&self, by: &Request, action: &'static str, id: SupervisionId, outcome: impl Into<String>) -> AuditEntry {

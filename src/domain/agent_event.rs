@@ -15,8 +15,9 @@ use super::contact_event::{BadEvent, field, instance_of_arn, moment, text};
 use super::evidence::Sighting;
 use super::supervision::{Channel, Mode};
 
-/// The most records taken in one delivery; a Pipe's batch is at most 10,000, its target's at most what is configured.
-pub const MOST: usize = 500;
+/// The most records taken in one delivery: so many are on disk within the time an answer may take. A Pipe's batch size is to be
+/// configured accordingly.
+pub const MOST: usize = 100;
 /// The most contacts looked at in one snapshot. An agent has at most 10 chats, a call and 10 tasks.
 const CONTACTS: usize = 100;
 
@@ -67,27 +68,39 @@ pub fn read(body: &Value) -> Result<Vec<AgentEvent>, BadEvent> {
     let bad = |pointer, problem| BadEvent { pointer, problem };
     let all: Vec<&Value> = match body {
         Value::Array(all) if all.is_empty() => return Err(bad("", "holds no event")),
-        Value::Array(all) if all.len() > MOST => return Err(bad("", "has too many records: at most 500")),
+        Value::Array(all) if all.len() > MOST => return Err(bad("", "has too many records: at most 100")),
         Value::Array(all) => all.iter().collect(),
         one => vec![one],
     };
+    let several = body.is_array();
     let mut events = Vec::with_capacity(all.len());
+    let mut unreadable = None;
     for one in all {
-        if is_event(one) {
-            events.push(event(one)?);
-        } else if is_record(one) {
-            let data = text(one, "data").unwrap_or_default();
-            let bytes = base64::engine::general_purpose::STANDARD.decode(data);
-            let plain: Option<Value> = bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            let plain = plain.filter(is_event);
-            events.push(event(
-                &plain.ok_or_else(|| bad("/data", "must be an agent event in base64"))?,
-            )?);
-        } else {
-            return Err(bad("", "must be agent events, or Kinesis records of them"));
+        match read_one(one) {
+            Ok(event) => events.push(event),
+            // Other records may be in the same stream: one of them must not cost the rest, nor come again for ever.
+            Err(bad) => unreadable = Some(bad),
         }
     }
-    Ok(events)
+    match unreadable {
+        Some(bad) if !several || events.is_empty() => Err(bad),
+        _ => Ok(events),
+    }
+}
+
+fn read_one(one: &Value) -> Result<AgentEvent, BadEvent> {
+    let bad = |pointer, problem| BadEvent { pointer, problem };
+    if is_event(one) {
+        return event(one);
+    }
+    if !is_record(one) {
+        return Err(bad("", "must be agent events, or Kinesis records of them"));
+    }
+    let data = text(one, "data").unwrap_or_default();
+    let bytes = base64::engine::general_purpose::STANDARD.decode(data);
+    let plain: Option<Value> = bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let plain = plain.filter(is_event);
+    event(&plain.ok_or_else(|| bad("/data", "must be an agent event in base64"))?)
 }
 
 fn event(of: &Value) -> Result<AgentEvent, BadEvent> {
@@ -207,6 +220,8 @@ mod tests {
         }
         let nonsense = json!([{"partitionKey": "x", "data": "!!"}]);
         assert_eq!(read(&nonsense).expect_err("refused").pointer, "/data");
+        let mixed = json!([{"partitionKey": "x", "data": "!!"}, plain]);
+        assert_eq!(read(&mixed), read(&plain), "a strange record costs the others nothing");
         assert!(!is_delivery(&json!({"detail-type": "Amazon Connect Contact Event"})));
         assert!(read(&Value::Array(vec![plain; MOST + 1])).is_err());
     }

@@ -51,7 +51,7 @@ pub struct Directive {
     /// An operator has taken it on themselves that the customer's call may end: the browser need not refuse for that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub customer_call_may_end: bool,
-    /// What the browser answered, if it did; the last answer counts.
+    /// What the browser answered, if it did.
     pub answer: Option<Acknowledgement>,
     /// It is not to be carried out any more: overtaken by another, or its leg is gone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -114,18 +114,18 @@ pub struct Acknowledgement {
     pub detail: Option<String>,
 }
 
-/// How a directive went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How a directive went; of several answers the greatest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AckOutcome {
-    /// The browser saw its leg alive and ended it.
-    Done,
-    /// There was no such leg any more.
-    AlreadyGone,
-    /// The browser's own interlock refused.
-    Refused,
     /// It tried and could not.
     Failed,
+    /// The browser's own interlock refused.
+    Refused,
+    /// There was no such leg any more.
+    AlreadyGone,
+    /// The browser saw its leg alive and ended it.
+    Done,
 }
 
 impl AckOutcome {

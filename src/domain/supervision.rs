@@ -10,6 +10,7 @@
 //! LEAVING is accepted, LEFT is confirmed by evidence, and the recording runs beside, in the journal's deliveries.
 //! What may follow what is in [`machine`]; the fields are here.
 
+mod directing;
 mod machine;
 
 use jiff::Timestamp;
@@ -239,6 +240,10 @@ pub struct ModeChange {
     pub by: Asker,
     /// The order to the browser.
     pub directive: DirectiveId,
+    /// Since when, on the vendor's clock, they had been in the mode they were in then: evidence of an older state confirms
+    /// nothing.
+    #[serde(default)]
+    pub since_before: Option<Timestamp>,
     /// When evidence of it reached us.
     pub confirmed_at: Option<Timestamp>,
 }
@@ -287,6 +292,9 @@ pub struct Supervision {
     /// Since when, on the vendor's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode_since: Option<Timestamp>,
+    /// The last moment of our clock at which the vendor surely said so, its staleness taken off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode_seen_at: Option<Timestamp>,
     /// Evidence says that they barged in at some time.
     #[serde(default)]
     pub has_barged: bool,
@@ -311,7 +319,7 @@ pub struct Supervision {
     pub joined: Option<Joined>,
     /// The request to leave, if any.
     pub leave: Option<LeaveRequest>,
-    /// What the browser was told to do, oldest first; at most [`machine::DIRECTIVES`] are kept.
+    /// What the browser was told to do, oldest first; at most [`directing::DIRECTIVES`] are kept.
     #[serde(default)]
     pub directives: Vec<Directive>,
     /// A moment of our clock at which a poll's answer still showed the leg alive, poll staleness already taken off.
@@ -361,13 +369,12 @@ impl Supervision {
         self.directives.iter().any(Directive::ended_the_leg)
     }
 
-    /// Whether they may be speaking on the call now: by evidence, or because a change to it may have been carried out.
+    /// Whether they may be speaking on the call now: by evidence, or because they were told to and nothing seen since says
+    /// that they did not.
     pub fn may_have_barged_in(&self) -> bool {
-        let asked = self
-            .mode_change
-            .as_ref()
-            .is_some_and(|c| c.to == Mode::Barge && c.confirmed_at.is_none());
-        self.mode == Mode::Barge || asked
+        let told = |d: &Directive| d.kind == DirectiveKind::ChangeModeInCcp(Mode::Barge);
+        let since = |d: &Directive| self.mode_seen_at.is_none_or(|seen| seen < d.issued_at);
+        self.mode == Mode::Barge || self.directives.iter().any(|d| told(d) && since(d))
     }
 
     /// The leg's row key in Salesforce, once the leg is known.

@@ -86,6 +86,8 @@ pub struct ConnectSettings {
     pub link_field: LinkField,
     /// Supervisors a voice call takes.
     pub supervisors_per_call: usize,
+    /// How long after its last party has left a customer's call ends, ms. Undocumented, so settable.
+    pub last_party_delay_ms: u64,
     /// Whether signatures are verified, not only required.
     pub verify_signatures: bool,
 }
@@ -99,6 +101,7 @@ impl Default for ConnectSettings {
             stop_voice_leg: StopVoiceLeg::Refuse400,
             link_field: LinkField::RelatedContactId,
             supervisors_per_call: 2,
+            last_party_delay_ms: 0,
             verify_signatures: true,
         }
     }
@@ -185,7 +188,25 @@ impl ConnectFake {
     pub fn end_leg_in_ccp(&self, user: &str, leg: &str) -> Result<(), String> {
         let done = self.world().end_leg_in_ccp(user, leg);
         self.publish();
-        done
+        self.end_what_is_left(done?);
+        Ok(())
+    }
+
+    /// A call that its last party has left ends after its delay.
+    fn end_what_is_left(&self, left: Option<String>) {
+        let Some(contact) = left else { return };
+        let (fake, delay) = (self.clone(), self.world().settings.last_party_delay_ms.min(60_000));
+        let end = move || {
+            fake.world().end(&contact, "LAST_PARTY_LEFT", "AGENT_DISCONNECT");
+            fake.publish();
+        };
+        if delay == 0 {
+            return end();
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+            end();
+        });
     }
 
     /// The same, unless the supervisor is the last one left with the customer: what a leg control that repeats our check does.
@@ -201,7 +222,7 @@ impl ConnectFake {
             world.end_leg_in_ccp(user, leg)
         };
         self.publish();
-        done.map(|()| true)
+        done.map(|_| true)
     }
 
     /// The supervisor changes the mode of their own leg (`SILENT_MONITOR`, `BARGE`), as `updateMonitorParticipantState` does.

@@ -2,6 +2,7 @@
 
 use super::monitor::StartRequest;
 use super::{FlowError, Flows, Request};
+use crate::domain::authority::Scope;
 use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use crate::domain::rejoin::{Compliance, MOST_PRIOR, RejoinRefused};
 use crate::ports::{Change, JournalError};
@@ -16,6 +17,13 @@ impl Flows {
         by: &Request,
     ) -> Result<Compliance, FlowError> {
         let own = self.instance(instance).and_then(|i| i.jurisdiction.as_deref());
+        // A supervisor does not choose whose rules hold for them.
+        let may_choose = [Scope::SuperviseAny, Scope::Operate]
+            .iter()
+            .any(|scope| by.caller.has(*scope));
+        if !may_choose && ask.jurisdiction.as_deref().is_some_and(|asked| Some(asked) != own) {
+            return Err(FlowError::Forbidden("this credential may not choose the jurisdiction"));
+        }
         let jurisdiction = ask.jurisdiction.as_deref().or(own);
         let rules = self.settings.policy.rules(jurisdiction);
         let rules = rules.ok_or(FlowError::UnknownJurisdiction)?;

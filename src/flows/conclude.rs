@@ -276,10 +276,8 @@ impl Flows {
         let had_barged = s.has_barged;
         // What is seen now counts; what was stored before the supervision knew its leg, only where nothing is known yet.
         match observation.mode {
-            Some(mode) => s.note_mode(mode, true, now),
-            None if s.mode_since.is_none() => last_mode(all)
-                .into_iter()
-                .for_each(|mode| s.note_mode(mode, false, now)),
+            Some(mode) => s.note_mode(mode, observation.alive_at, now),
+            None if s.mode_since.is_none() => last_mode(all).into_iter().for_each(|mode| s.note_mode(mode, None, now)),
             None => {}
         }
         s.has_barged |= all.iter().any(|e| e.sighting == Sighting::Barged);

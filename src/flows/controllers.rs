@@ -40,6 +40,8 @@ struct Seats {
 struct There {
     /// Open streams that act, oldest first.
     streams: Vec<u64>,
+    /// Open streams that only watch.
+    watching: usize,
     /// When a poller last asked.
     polled: Option<Timestamp>,
 }
@@ -62,15 +64,18 @@ impl Controllers {
     /// Takes a seat for a stream; `None` when there are too many. A stream that only watches is counted and does not act.
     pub(super) fn attach(&self, whose: &Whose, acts: bool) -> Option<Seat> {
         let mut seats = self.seats();
-        let theirs = seats.of.get(whose).map_or(0, |t| t.streams.len());
+        let theirs = seats.of.get(whose).map_or(0, |t| t.streams.len() + t.watching);
         if seats.open >= self.most || theirs >= SEATS {
             return None;
         }
         seats.open += 1;
         seats.last += 1;
         let id = seats.last;
+        let there = seats.of.entry(whose.clone()).or_default();
         if acts {
-            seats.of.entry(whose.clone()).or_default().streams.push(id);
+            there.streams.push(id);
+        } else {
+            there.watching += 1;
         }
         drop(seats);
         let _ = self.changes.send(whose.clone());
@@ -78,6 +83,7 @@ impl Controllers {
             all: self.clone(),
             whose: whose.clone(),
             id,
+            acts,
         })
     }
 
@@ -88,7 +94,7 @@ impl Controllers {
             // Bounded: pollers that are long gone make room.
             seats
                 .of
-                .retain(|_, t| !t.streams.is_empty() || t.polled.is_some_and(|at| now < at + POLLER));
+                .retain(|_, t| !t.streams.is_empty() || t.watching > 0 || t.polled.is_some_and(|at| now < at + POLLER));
         }
         seats.of.entry(whose.clone()).or_default().polled = Some(now);
     }
@@ -102,10 +108,24 @@ impl Controllers {
             .is_some_and(|t| !t.streams.is_empty() || t.polled.is_some_and(|at| now < at + POLLER))
     }
 
+    /// When it is a poller's turn to act on something given out at `issued_at`: after every open page.
+    pub(super) fn pollers_turn(&self, whose: &Whose, issued_at: Timestamp) -> Timestamp {
+        let pages = self.seats().of.get(whose).map_or(0, |t| t.streams.len());
+        turn_after(pages, issued_at)
+    }
+
     /// Open streams.
     pub(super) fn open(&self) -> usize {
         self.seats().open
     }
+}
+
+/// When it is the turn of one whom `before` others go before.
+fn turn_after(before: usize, issued_at: Timestamp) -> Timestamp {
+    let before = i32::try_from(before).unwrap_or(i32::MAX);
+    issued_at
+        .saturating_add(TAKE_OVER.saturating_mul(before))
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// A stream's seat, until it is dropped.
@@ -113,6 +133,7 @@ pub(super) struct Seat {
     all: Controllers,
     whose: Whose,
     id: u64,
+    acts: bool,
 }
 
 impl Seat {
@@ -125,12 +146,12 @@ impl Seat {
 
     /// When it is this tab's turn to act on something given out at `issued_at`; `None` for never.
     pub(super) fn turn(&self, issued_at: Timestamp) -> Option<Timestamp> {
-        let rank = i32::try_from(self.rank()?).unwrap_or(i32::MAX);
-        Some(
-            issued_at
-                .saturating_add(TAKE_OVER.saturating_mul(rank))
-                .unwrap_or(Timestamp::MAX),
-        )
+        Some(turn_after(self.rank()?, issued_at))
+    }
+
+    /// Whether this stream acts, or only watches.
+    pub(super) fn acts(&self) -> bool {
+        self.acts
     }
 
     /// Whose tabs come and go.
@@ -145,7 +166,8 @@ impl Drop for Seat {
         seats.open = seats.open.saturating_sub(1);
         if let Some(there) = seats.of.get_mut(&self.whose) {
             there.streams.retain(|id| *id != self.id);
-            if there.streams.is_empty() && there.polled.is_none() {
+            there.watching -= usize::from(!self.acts);
+            if there.streams.is_empty() && there.watching == 0 && there.polled.is_none() {
                 seats.of.remove(&self.whose);
             }
         }

@@ -93,7 +93,9 @@ impl Flows {
         let full = changes.len() == AT_ONCE as usize;
         let reached = changes.last().map(|c| c.seq);
         let told = changes.into_iter().filter_map(told).map(|t| Told {
-            act: listener.acts && t.directive.is_open(now),
+            act: listener.acts
+                && t.directive.is_open(now)
+                && self.controllers.pollers_turn(&whose, t.directive.issued_at) <= now,
             ..t
         });
         // What came while we read is told next time.
@@ -190,7 +192,7 @@ impl Following {
         let changes = journal
             .directives_of(&self.whose.0, &self.whose.1, self.cursor, AT_ONCE)
             .await?;
-        if self.first && self.cursor.is_some() {
+        if self.first && self.cursor.is_some() && self.seat.acts() {
             // What it heard before it lost us and left to another tab may fall to it yet.
             let open = journal
                 .directives_of(&self.whose.0, &self.whose.1, None, AT_ONCE)
@@ -213,7 +215,7 @@ impl Following {
             self.waiting.remove(&told.directive.id);
             if told.directive.is_open(now) {
                 told.act = self.is_my_turn(&told, now);
-                if !told.act {
+                if !told.act && self.seat.acts() {
                     self.waiting.insert(told.directive.id, told.clone());
                 }
             }

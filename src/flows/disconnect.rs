@@ -5,9 +5,9 @@ use super::keys::Replay;
 use super::{FlowError, Flows, LegEnd, Request, STALE_TRIES};
 use crate::domain::authority::Scope;
 use crate::domain::ids::{InstanceName, SupervisionId, UserId};
-use crate::domain::supervision::{Leave, ServerEnd, Supervision};
+use crate::domain::supervision::{Leave, ServerEnd, State, Supervision};
 use crate::ports::journal::{Filter, KeyWrite, Stored, Write};
-use crate::ports::{Change, Committed, Happened};
+use crate::ports::{Change, Committed};
 
 /// Among so many of a supervisor's last supervisions the last one of an instance is looked for.
 const LAST_OF_THEIRS: u32 = 50;
@@ -19,6 +19,19 @@ pub struct Why {
     pub reason: Option<String>,
     /// An operator takes it on themselves that the customer's call may end. Needs `operate` and a reason.
     pub customer_call_may_end: bool,
+    /// The guard was asked a moment ago, and agreed.
+    pub(super) guard_has_agreed: bool,
+}
+
+impl Why {
+    /// Why, as a caller says it.
+    pub fn asked(reason: Option<String>, customer_call_may_end: bool) -> Self {
+        Self {
+            reason,
+            customer_call_may_end,
+            guard_has_agreed: false,
+        }
+    }
 }
 
 /// What came of it.
@@ -51,7 +64,8 @@ impl Flows {
         if let Some(replay) = self.replay(by).await? {
             return Ok(Disconnected::Replay(replay));
         }
-        if !why.customer_call_may_end {
+        let since = tokio::time::Instant::now();
+        if !why.customer_call_may_end && !why.guard_has_agreed && seen.supervision.state == State::Monitoring {
             self.guarded(&seen.supervision, by).await?;
         }
         for _ in 0..STALE_TRIES {
@@ -99,7 +113,8 @@ impl Flows {
                     self.signals.check.notify_one();
                     if begun == Leg::ToBeEnded {
                         let flows = self.clone();
-                        self.run_and_wait(async move {
+                        let left = self.settings.answer_within.saturating_sub(since.elapsed());
+                        self.run_and_wait(left, async move {
                             if let Err(e) = flows.carry_out_leave(id).await {
                                 tracing::error!(supervision_id = %id, error = %e, "leave of {id} could not be carried on");
                             }
@@ -159,27 +174,16 @@ impl Flows {
             key: None,
             ..by.clone()
         };
+        // What the guard holds back holds back nothing else.
+        let mut held_back = None;
         for older in active {
-            self.disconnect(older.supervision.id, why, &without_key).await?;
+            match self.disconnect(older.supervision.id, why, &without_key).await {
+                Err(refused @ FlowError::WouldEndCustomerCall(..)) => held_back = Some(refused),
+                other => drop(other?),
+            }
         }
-        self.disconnect(newest.supervision.id, why, by).await
-    }
-
-    /// Refuses, and says so in the audit, what could end the customer's call.
-    async fn guarded(&self, s: &Supervision, by: &Request) -> Result<(), FlowError> {
-        let refused = match self.may_leave(s).await {
-            Err(refused @ FlowError::WouldEndCustomerCall(..)) => refused,
-            other => return other,
-        };
-        self.count(&Happened::LeaveRefused);
-        let audit = vec![self.audit(by, "disconnect.refused", s.id, refused.to_string())];
-        self.journal()
-            .commit(Change {
-                audit,
-                ..Change::default()
-            })
-            .await?;
-        Err(refused)
+        let newest = self.disconnect(newest.supervision.id, why, by).await?;
+        held_back.map_or(Ok(newest), Err)
     }
 
     /// Decides how the leg ends as far as that is known without asking the vendor, so that the common case, a voice leg

@@ -339,7 +339,11 @@ impl Flows {
 
     /// The join came to nothing.
     async fn join_failed(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), FlowError> {
-        let full = self.perhaps_full(id, code).await?;
+        // A better word for it is worth a look, and no more than that.
+        let full = self.perhaps_full(id, code).await.unwrap_or_else(|e| {
+            tracing::warn!(supervision_id = %id, error = %e, "who is on the contact of {id} could not be seen");
+            None
+        });
         let (code, detail) = full.as_deref().map_or((code, detail), |full| (CONTACT_FULL, full));
         self.count(&Happened::JoinFailed(code));
         self.amend(id, |s| {

@@ -6,38 +6,56 @@
 //! refused; an operator may take it on themselves, with a reason. The browser repeats the check before it acts.
 
 use super::conclude::Observation;
-use super::{FlowError, Flows};
+use super::{FlowError, Flows, Request};
 use crate::domain::ids::{ContactId, InstanceName, UserId};
 use crate::domain::supervision::{AMAZON_CONNECT, Channel, Mode, State, Supervision};
-use crate::ports::Priority;
+use crate::ports::{Change, Happened, Priority};
 
 impl Flows {
-    /// Agrees that this supervision may be left without ending the customer's call.
+    /// Agrees that this supervision may be left without ending the customer's call. What the vendor does not say in half the
+    /// time an answer may take is not confirmed.
     ///
     /// # Errors
     /// [`FlowError::WouldEndCustomerCall`] when the agent is gone, or is not known to be there.
     pub(super) async fn may_leave(&self, s: &Supervision) -> Result<(), FlowError> {
+        let checked = tokio::time::timeout(self.settings.answer_within / 2, self.check(s)).await;
+        checked.unwrap_or(Err(FlowError::WouldEndCustomerCall(
+            s.id,
+            "Amazon Connect did not say in time whether the agent is still there",
+        )))
+    }
+
+    /// The same, with a refusal on record.
+    pub(super) async fn guarded(&self, s: &Supervision, by: &Request) -> Result<(), FlowError> {
+        let refused = match self.may_leave(s).await {
+            Err(refused @ FlowError::WouldEndCustomerCall(..)) => refused,
+            other => return other,
+        };
+        self.count(&Happened::LeaveRefused);
+        let audit = vec![self.audit(by, "disconnect.refused", s.id, refused.to_string())];
+        self.journal()
+            .commit(Change {
+                audit,
+                ..Change::default()
+            })
+            .await?;
+        Err(refused)
+    }
+
+    async fn check(&self, s: &Supervision) -> Result<(), FlowError> {
         if !self.may_be_a_party(s).await? {
             return Ok(());
         }
-        let within = self.settings.answer_within / 2;
-        let checked = tokio::time::timeout(within, self.agent_is_there(s)).await;
-        match checked {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(why)) => Err(FlowError::WouldEndCustomerCall(s.id, why)),
-            Err(_) => Err(FlowError::WouldEndCustomerCall(
-                s.id,
-                "Amazon Connect did not say in time whether the agent is still there",
-            )),
-        }
+        let there = self.agent_is_there(s).await;
+        there.map_err(|why| FlowError::WouldEndCustomerCall(s.id, why))
     }
 
     /// Whether the supervisor may be speaking on a call: by what is known, and for one of whom that may be out of date, by
-    /// what the vendor says now.
+    /// what the vendor says now. If it says nothing, they may be.
     async fn may_be_a_party(&self, s: &Supervision) -> Result<bool, FlowError> {
-        let listening = s.state == State::Monitoring && s.vendor == AMAZON_CONNECT;
+        let there = matches!(s.state, State::Monitoring | State::Leaving) && s.vendor == AMAZON_CONNECT;
         let by_voice = matches!(s.channel, None | Some(Channel::Voice));
-        if !listening || !by_voice || s.allowed == Some(Mode::Silent) {
+        if !there || !by_voice || s.allowed == Some(Mode::Silent) {
             return Ok(false);
         }
         if s.may_have_barged_in() {
@@ -49,12 +67,14 @@ impl Flows {
         let look = self
             .telephony()
             .describe(&s.instance, leg.as_str(), Priority::Disconnect);
-        if let Ok(Ok(seen)) = tokio::time::timeout(self.settings.answer_within / 4, look).await {
-            let observation = Observation::of_description(&seen, asked_at, self.now(), self.settings.poll_staleness);
-            self.weigh(&s.instance, leg.as_str(), observation, None).await?;
-        }
+        // Half of the time is for the agent, who must be asked about if this says nothing.
+        let Ok(Ok(seen)) = tokio::time::timeout(self.settings.answer_within / 4, look).await else {
+            return Ok(true);
+        };
+        let observation = Observation::of_description(&seen, asked_at, self.now(), self.settings.poll_staleness);
+        self.weigh(&s.instance, leg.as_str(), observation, None).await?;
         let now = self.journal().supervision(s.id).await?.map(|stored| stored.supervision);
-        Ok(now.is_some_and(|s| s.state == State::Monitoring && s.may_have_barged_in()))
+        Ok(now.is_some_and(|s| !s.state.is_final() && s.may_have_barged_in()))
     }
 
     async fn agent_is_there(&self, s: &Supervision) -> Result<(), &'static str> {

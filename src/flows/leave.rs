@@ -88,6 +88,10 @@ impl Flows {
             let (State::Leaving, Some(leg)) = (supervision.state, supervision.leg.clone()) else {
                 return Ok(());
             };
+            if supervision.channel == Some(Channel::Voice) && self.held_back(&supervision).await? {
+                // Reconciling takes it up again.
+                return Ok(());
+            }
             let error = match self.try_end(&supervision, &seen).await {
                 Ok(()) => {
                     return self
@@ -134,12 +138,30 @@ impl Flows {
             .map_err(Stopped::Vendor)
     }
 
-    /// A directive has expired and the leg is still there: the browser is directed anew. A disconnect never expires.
-    pub(super) async fn renew_directive(&self, id: SupervisionId) -> Result<(), FlowError> {
-        self.change_leave(id, "directive.issued", "the one before had expired", |flows, s| {
+    /// A directive has expired and the leg is still there: the browser is directed anew, since a disconnect never expires;
+    /// unless the supervisor has become one of the last two on the call meanwhile. Then it waits for the next look.
+    pub(super) async fn renew_directive(&self, s: &Supervision) -> Result<(), FlowError> {
+        if self.held_back(s).await? {
+            return Ok(());
+        }
+        self.change_leave(s.id, "directive.issued", "the one before had expired", |flows, s| {
             let _ = s.direct_browser(flows.now(), flows.leave_times());
         })
         .await
+    }
+
+    /// Whether a leave under way would end the customer's call if it were carried out now, and nobody has accepted that.
+    async fn held_back(&self, s: &Supervision) -> Result<bool, FlowError> {
+        if s.leave.as_ref().is_some_and(|l| l.customer_call_may_end) {
+            return Ok(false);
+        }
+        match self.may_leave(s).await {
+            Err(FlowError::WouldEndCustomerCall(id, why)) => {
+                tracing::warn!(supervision_id = %id, "the leave of {id} is held back: {why}");
+                Ok(true)
+            }
+            other => other.map(|()| false),
+        }
     }
 
     /// Gives out the directive, noting how the server-side end stands.

@@ -57,6 +57,12 @@ impl Flows {
     /// [`FlowError::RejoinRefused`], [`FlowError::Busy`], [`FlowError::WouldEndCustomerCall`] (of a switch),
     /// [`FlowError::ContactFull`], [`FlowError::JoinFailed`], those of keys, and the journal's.
     pub async fn start(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
+        let (flows, by) = (self.clone(), by.clone());
+        self.own(async move { flows.start_owned(ask, &by).await }).await
+    }
+
+    async fn start_owned(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
+        let begun = tokio::time::Instant::now();
         if matches!(&ask.supervisor, Who::Id(user) if !by.caller.may_act_as(user)) {
             return Err(FlowError::Forbidden(
                 "this credential may not listen as that supervisor",
@@ -98,7 +104,7 @@ impl Flows {
         let id = new.id;
         let others = self.to_be_left(&new, &ask).await?;
         for other in &others {
-            self.may_leave(&other.supervision).await?;
+            self.guarded(&other.supervision, by).await?;
         }
         new.waits_for = others
             .iter()
@@ -132,15 +138,18 @@ impl Flows {
             Committed::Busy(holder) => return self.busy(holder, &ask).await,
             Committed::Stale | Committed::LegTaken(_) | Committed::Duplicate => return Err(FlowError::Contended),
         }
-        self.leave_others(&others, by).await?;
         let flows = self.clone();
         let join = async move { flows.join(id, admission, false).await };
+        let left = self.settings.answer_within.saturating_sub(begun.elapsed());
         let Some(first) = waits_for else {
-            self.run_and_wait(join).await;
+            self.leave_others(&others, by).await?;
+            self.run_and_wait(left, join).await;
             return self.started(id).await;
         };
-        // The answer holds the directive that ends the first leg: it must not wait for what only follows from it.
+        // From here on the join is in somebody's hands, whatever becomes of the leave. The answer holds the directive that
+        // ends the first leg: it must not wait for what only follows from it.
         self.parts.tasks.spawn(join);
+        self.leave_others(&others, by).await?;
         let stored = |s: Option<Stored>| s.map(Box::new).ok_or(FlowError::NotFound);
         let (new, first) = (
             self.journal().supervision(id).await?,

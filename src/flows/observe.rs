@@ -8,7 +8,7 @@ use super::{FlowError, Flows, Request};
 use crate::domain::agent_event::AgentEvent;
 use crate::domain::contact_event::ContactEvent;
 use crate::domain::ids::{ContactId, InstanceName, UserId};
-use crate::ports::journal::Stored;
+use crate::ports::journal::{Stored, UnexplainedLeg};
 use crate::ports::{Change, Committed};
 
 /// What became of an event.
@@ -56,6 +56,19 @@ impl Flows {
     /// A leg that a snapshot does not show any more is looked at now; nobody has said when it ended.
     async fn leg_vanished(&self, instance: &InstanceName, leg: &str) -> Result<(), FlowError> {
         let Some(stored) = self.journal().by_leg(instance, leg).await? else {
+            // A leg of which nobody has told before: the vendor may still say what it was.
+            let unknown = UnexplainedLeg {
+                instance: instance.clone(),
+                leg: leg.to_owned(),
+                due_at: self.now() + self.settings.pace.unexplained,
+                looks: 0,
+            };
+            let change = Change {
+                unexplained: vec![unknown],
+                ..Change::default()
+            };
+            self.journal().commit(change).await?;
+            self.signals.check.notify_one();
             return Ok(());
         };
         let committed = self.amend(stored.supervision.id, |s| {

@@ -4,6 +4,7 @@
 //! a restart forgets none. Every look moves that moment, whatever comes of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -137,10 +138,20 @@ impl Flows {
         match stored.supervision.state {
             State::Monitoring | State::Leaving => self.look_at_leg(&stored.supervision).await,
             State::Left => self.look_at_contact(&stored.supervision).await,
-            State::Requested | State::Joining | State::Failed => {
-                self.change(stored.supervision.id, |_, s| s.next_check_at = None).await
-            }
+            State::Requested | State::Joining => self.take_up_join(&stored.supervision).await,
+            State::Failed => self.change(stored.supervision.id, |_, s| s.next_check_at = None).await,
         }
+    }
+
+    /// A join that is long past its time is in nobody's hands any more: it is carried to its end.
+    async fn take_up_join(&self, s: &Supervision) -> Result<(), FlowError> {
+        let (id, maybe_sent) = (s.id, s.state == State::Joining);
+        self.change(id, |flows, s| {
+            s.next_check_at = Some(flows.now() + flows.settings.join_ttl)
+        })
+        .await?;
+        self.join(id, None, maybe_sent).await;
+        Ok(())
     }
 
     pub(super) async fn look_at_leg(&self, s: &Supervision) -> Result<(), FlowError> {
@@ -154,7 +165,7 @@ impl Flows {
             self.carry_out_leave(s.id).await?;
         }
         if s.state == State::Leaving && s.end_directive().is_some_and(|d| d.expires_at <= self.now()) {
-            self.renew_directive(s.id).await?;
+            self.renew_directive(s).await?;
         }
         let asked_at = self.now();
         let seen = self
@@ -169,19 +180,22 @@ impl Flows {
             }
             Err(e) => log_look(s, &e),
         }
+        let newly_overdue = AtomicBool::new(false);
         self.change(s.id, |flows, s| {
             if s.state.is_final() {
                 return;
             }
             let now = flows.now();
-            if s.note_overdue(now) {
-                flows.count(&Happened::Overdue);
-                tracing::warn!(supervision_id = %s.id, "the leave of {} is overdue: no evidence that the leg ended", s.id);
-            }
+            newly_overdue.store(s.note_overdue(now), Ordering::Relaxed);
             s.checks = s.checks.saturating_add(1);
             s.next_check_at = Some(flows.next_look(s, now));
         })
-        .await
+        .await?;
+        if newly_overdue.into_inner() {
+            self.count(&Happened::Overdue);
+            tracing::warn!(supervision_id = %s.id, "the leave of {} is overdue: no evidence that the leg ended", s.id);
+        }
+        Ok(())
     }
 
     /// When to look again: a leave soon and then ever less often, never past the moment it becomes overdue; an idle one

@@ -20,7 +20,7 @@ use crate::domain::interlock::LegId;
 use crate::domain::supervision::{AMAZON_CONNECT, State, Supervision};
 use crate::ports::journal::{Stored, UnexplainedLeg};
 use crate::ports::telephony::UserContact;
-use crate::ports::{Change, Priority};
+use crate::ports::{Change, Priority, VendorError};
 
 /// The most users GetCurrentUserData takes in one call.
 const USERS: usize = 100;
@@ -102,21 +102,16 @@ impl Flows {
             .collect();
         users.sort();
         users.dedup();
-        let lately = self.lately_there(instance, USERS - users.len().min(USERS)).await?;
-        users.extend(lately.into_iter().filter(|u| {
-            !roll
-                .iter()
-                .any(|(s, _)| s.supervisor.connect_user_id.as_ref() == Some(u))
-        }));
+        let mut filler = self.lately_there(instance, USERS - users.len().min(USERS)).await?;
+        filler.retain(|user| users.binary_search(user).is_err());
+        let lately = filler.len();
+        users.extend(filler);
         if users.is_empty() {
             return Ok(());
         }
         let asked_at = self.now();
-        let contacts = match self
-            .telephony()
-            .current_contacts(instance, &users, Priority::Poll)
-            .await
-        {
+        let idle = users.len() - lately;
+        let contacts = match self.contacts_of(instance, &users, idle).await {
             Ok(contacts) => contacts,
             Err(e) => {
                 tracing::warn!(%instance, code = e.code, "the roll call of {instance} failed: {}", e.message);
@@ -141,6 +136,36 @@ impl Flows {
             self.note_stranger(instance, stranger).await?;
         }
         Ok(())
+    }
+
+    /// What these users have now; the first `idle` of them matter most. What GetCurrentUserData answers for a user who is gone is
+    /// not documented: if it refuses the call, it is made without the others, and then in halves, so that one of them blinds
+    /// nobody to the rest.
+    async fn contacts_of(
+        &self,
+        instance: &InstanceName,
+        users: &[UserId],
+        idle: usize,
+    ) -> Result<Vec<UserContact>, VendorError> {
+        let refused = match self.telephony().current_contacts(instance, users, Priority::Poll).await {
+            Err(e) if !e.is_retryable() && users.len() > 1 => e,
+            other => return other,
+        };
+        tracing::warn!(%instance, code = refused.code, "GetCurrentUserData refused {} users: {}", users.len(), refused.message);
+        let parts: Vec<&[UserId]> = if idle < users.len() {
+            vec![&users[..idle]]
+        } else {
+            users.chunks(users.len().div_ceil(2)).collect()
+        };
+        let mut found = Vec::new();
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            // One user who cannot be asked about has nothing, as far as can be seen.
+            match Box::pin(self.contacts_of(instance, part, part.len())).await {
+                Err(e) if !e.is_retryable() => {}
+                other => found.extend(other?),
+            }
+        }
+        Ok(found)
     }
 
     /// Instances whose round is over without a call: nobody is idle there.

@@ -39,6 +39,8 @@ impl Flows {
         };
         let why = Why {
             reason: Some("switched to another contact".into()),
+            // Asked before the next one was accepted.
+            guard_has_agreed: true,
             ..Why::default()
         };
         for other in others {
@@ -58,8 +60,10 @@ impl Flows {
             Some(f) if !f.state.is_final() => {
                 if f.leave.is_none() {
                     // A crash came between the two halves of the switch, or the guard refused the first.
-                    if let Err(FlowError::WouldEndCustomerCall(..)) = self.may_leave(&f).await {
-                        return Ok(Turn::Never);
+                    match self.may_leave(&f).await {
+                        Ok(()) => {}
+                        Err(FlowError::WouldEndCustomerCall(..)) => return Ok(Turn::Never),
+                        Err(e) => return Err(e),
                     }
                     self.begin_first_half(f.id).await?;
                 }

@@ -89,7 +89,11 @@ pub(super) async fn identify(State(door): State<Door>, mut request: Request, nex
         .extensions()
         .get::<MatchedPath>()
         .is_some_and(|path| path.as_str() == super::DIRECTIVES);
-    let by_ticket = if is_stream { door.tickets.take(&request) } else { None };
+    let by_ticket = if is_stream {
+        door.tickets.take(&request, door.flows.clock())
+    } else {
+        None
+    };
     match by_ticket.or_else(|| door.credentials.caller(request.headers())) {
         Some(caller) => {
             request.extensions_mut().insert(caller);

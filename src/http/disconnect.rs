@@ -62,8 +62,6 @@ fn read(bytes: &[u8]) -> Result<Why, Problem> {
 
 /// Why somebody is to leave, of whatever path.
 pub(super) fn why(body: &mut Reader<'_>) -> Why {
-    Why {
-        reason: body.optional("reason", text(REASON)),
-        customer_call_may_end: body.flag("customerCallMayEnd").unwrap_or(false),
-    }
+    let reason = body.optional("reason", text(REASON));
+    Why::asked(reason, body.flag("customerCallMayEnd").unwrap_or(false))
 }

@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -32,14 +33,18 @@ const KEPT: u64 = 10_000;
 
 /// The tickets that are good now.
 #[derive(Clone)]
-pub(super) struct Tickets(Cache<[u8; 32], Caller>);
+pub(super) struct Tickets(Cache<[u8; 32], (Caller, Timestamp)>);
 
 impl Tickets {
     pub(super) fn new() -> Self {
-        Self(Cache::builder().max_capacity(KEPT).time_to_live(GOOD_FOR).build())
+        // The newest are kept: a flood of them takes away the flood's own.
+        let kept = Cache::builder()
+            .max_capacity(KEPT)
+            .eviction_policy(EvictionPolicy::lru());
+        Self(kept.time_to_live(GOOD_FOR).build())
     }
 
-    fn issue(&self, by: &Caller, user: &UserId) -> String {
+    fn issue(&self, by: &Caller, user: &UserId, expires_at: Timestamp) -> String {
         // 244 bits from the system's generator.
         let ticket = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
         let holder = Caller {
@@ -47,17 +52,21 @@ impl Tickets {
             scopes: vec![Scope::Supervise],
             supervisor: Some(user.clone()),
         };
-        self.0.insert(Sha256::digest(&ticket).into(), holder);
+        self.0.insert(Sha256::digest(&ticket).into(), (holder, expires_at));
         ticket
     }
 
     /// Takes a ticket: it is good no more. Its holder may act as its supervisor, and as nobody else.
-    pub(super) fn take(&self, request: &Request) -> Option<Caller> {
+    pub(super) fn take(&self, request: &Request, now: Timestamp) -> Option<Caller> {
         let query = request.uri().query()?;
         let mut given = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "ticket");
         let (_, ticket) = given.next()?;
         let hash: [u8; 32] = Sha256::digest(ticket.as_bytes()).into();
-        self.0.remove(&hash)
+        // What is removed from the cache may be past its time: it goes only when somebody looks.
+        self.0
+            .remove(&hash)
+            .filter(|(_, expires_at)| now < *expires_at)
+            .map(|(holder, _)| holder)
     }
 }
 
@@ -86,7 +95,7 @@ pub(super) async fn handle(
     let good_for = SignedDuration::try_from(GOOD_FOR).unwrap_or(SignedDuration::ZERO);
     let expires_at: Timestamp = door.flows.clock() + good_for;
     let view = TicketView {
-        ticket: door.tickets.issue(&by.caller, &user),
+        ticket: door.tickets.issue(&by.caller, &user, expires_at),
         connect_user_id: user.to_string(),
         expires_at: Rfc3339::of(expires_at),
     };
@@ -113,13 +122,24 @@ mod tests {
             supervisor: None,
         };
         let user = UserId::parse("sup-1").expect("an id");
-        let ticket = tickets.issue(&back_end, &user);
-        assert!(tickets.take(&with("ticket=guessed")).is_none());
-        let holder = tickets.take(&with(&format!("after=3&ticket={ticket}"))).expect("good");
+        let (now, later) = (
+            Timestamp::UNIX_EPOCH,
+            Timestamp::UNIX_EPOCH + SignedDuration::from_secs(60),
+        );
+        let ticket = tickets.issue(&back_end, &user, later);
+        assert!(tickets.take(&with("ticket=guessed"), now).is_none());
+        let holder = tickets
+            .take(&with(&format!("after=3&ticket={ticket}")), now)
+            .expect("good");
         assert_eq!(
             (holder.supervisor.as_ref(), holder.has(Scope::SuperviseAny)),
             (Some(&user), false)
         );
-        assert!(tickets.take(&with(&format!("ticket={ticket}"))).is_none(), "once");
+        assert!(tickets.take(&with(&format!("ticket={ticket}")), now).is_none(), "once");
+        let unused = tickets.issue(&back_end, &user, later);
+        assert!(
+            tickets.take(&with(&format!("ticket={unused}")), later).is_none(),
+            "too late"
+        );
     }
 }

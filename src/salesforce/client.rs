@@ -251,8 +251,8 @@ impl Crm for Salesforce {
             Ok(rows) => rows.iter().any(|row| row.as_ref().is_err_and(org_fault)),
         };
         if changed {
-            // The org is not as it was: look at it anew next time.
-            self.object.forget().await;
+            // The org is not as it was: its own description says what to do about it better than the refusal.
+            self.survey().await?;
         }
         done
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::house::{Answer, House};
+use crate::support::house::{Answer, House, SUPERVISOR_1};
 use crate::support::sql;
 
 async fn house() -> House {
@@ -113,5 +113,26 @@ async fn where_nobody_has_decided_a_person_is_asked() {
     );
     house.connect().hang_up(&call, "AGENT").expect("over");
     house.until_left(observed["id"].as_str().expect("an id")).await;
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_supervisor_does_not_choose_whose_rules_hold() {
+    let house = house().await;
+    let call = house.connect().create_call();
+    let start = |jurisdiction: &str| {
+        let body =
+            json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "jurisdiction": jurisdiction});
+        house
+            .call("POST", "/v1/supervisions")
+            .key(SUPERVISOR_1)
+            .json(&body)
+            .send()
+    };
+    let refused = start("strict").await;
+    assert_eq!((refused.status, refused.code()), (403, "forbidden"));
+    let own = start("lenient").await;
+    assert_eq!(own.status, 201, "to name one's own is no choice");
+    house.leave(&own.id(), "supervisor-1").await;
     house.finish().await;
 }

@@ -328,3 +328,49 @@ async fn only_listed_origins_may_call_from_a_browser() {
     closed.finish().await;
     open.finish().await;
 }
+
+/// Another tab that came too late found nothing any more; what the first one did stands.
+#[tokio::test]
+async fn what_one_tab_did_stands_whatever_another_found_after_it() {
+    let house = House::start().await;
+    let id = listening(&house).await;
+    let action = house.disconnect(&id).await.body["nextAction"].clone();
+    house.browser("supervisor-1").obey(&action).await;
+    house.until_left(&id).await;
+    let before = house.get(&id).await.body["departure"].clone();
+    let ack = json!({"directiveId": action["directiveId"], "outcome": "ALREADY_GONE"});
+    let path = format!("/v1/supervisions/{id}/acknowledgements");
+    assert_eq!(house.call("POST", &path).json(&ack).send().await.status, 200);
+    let told = house.call("GET", &format!("{DIRECTIVES}?after=0")).send().await.body;
+    assert_eq!(told["items"][0]["status"], "DONE");
+    assert_eq!(
+        house.get(&id).await.body["departure"]["uncertaintyMs"],
+        before["uncertaintyMs"]
+    );
+    house.finish().await;
+}
+
+/// One key cannot take the streams of all others.
+#[tokio::test]
+async fn one_supervisor_has_at_most_sixteen_streams_watching_or_not() {
+    let house = House::start().await;
+    let open = |user: &str| {
+        let path = format!("{}/v1/supervisors/{user}/directives?acts=false", house.url);
+        house
+            .http
+            .get(path)
+            .bearer_auth(BACK_END)
+            .header("Accept", "text/event-stream")
+            .send()
+    };
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        let stream = open("supervisor-1").await.expect("an answer");
+        assert_eq!(stream.status(), 200);
+        streams.push(stream);
+    }
+    assert_eq!(open("supervisor-1").await.expect("an answer").status(), 503);
+    assert_eq!(open("supervisor-2").await.expect("an answer").status(), 200);
+    drop(streams);
+    house.finish().await;
+}

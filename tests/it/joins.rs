@@ -225,3 +225,25 @@ async fn the_rate_budget_is_kept_and_says_when_it_is_full() {
     );
     house.finish().await;
 }
+
+/// A client that gives up takes only its answer with it: what was accepted comes to its end.
+#[tokio::test]
+async fn a_join_goes_on_when_its_caller_has_given_up() {
+    let house = House::start().await;
+    let call = house.connect().create_call();
+    house.connect().fault(Fault::late("MonitorContact", 600));
+    let impatient = reqwest::Client::builder()
+        .timeout(std::time::Duration::from_millis(150))
+        .build()
+        .expect("a client");
+    let body = crate::support::house::start(&call, "supervisor-1").to_string();
+    let asked = impatient
+        .post(format!("{}/v1/supervisions", house.url))
+        .bearer_auth(crate::support::house::BACK_END)
+        .header("Content-Type", "application/json")
+        .body(body);
+    assert!(asked.send().await.is_err(), "it gave up");
+    let found = house.found(&format!("contactId={call}&state=MONITORING")).await;
+    house.leave(found["id"].as_str().expect("an id"), "supervisor-1").await;
+    house.finish().await;
+}

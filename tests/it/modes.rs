@@ -190,9 +190,9 @@ async fn one_of_the_last_two_on_the_call_does_not_leave() {
     }
     let refusals = "SELECT actor FROM audit WHERE action = 'disconnect.refused'";
     let told = sql(&house.journal_path(), refusals).await.expect("read");
-    assert_eq!(told.len(), 4, "every refusal of a disconnect is on record: {told:?}");
+    assert_eq!(told.len(), 5, "every refusal is on record, the switch's too: {told:?}");
     let metrics = house.call("GET", "/metrics").key(READER).send().await.text;
-    assert!(metrics.contains("sidedoor_leaves_refused_total 4"), "{metrics}");
+    assert!(metrics.contains("sidedoor_leaves_refused_total 5"), "{metrics}");
 
     let accepted = house.call("POST", &path).key(OPERATOR).json(&accept).send().await;
     assert_eq!(accepted.status, 202);
@@ -311,6 +311,38 @@ async fn a_change_of_mode_survives_a_crash_and_a_leave_overtakes_it() {
     assert_eq!(of(&asked.body["nextAction"]["directiveId"]), "WITHDRAWN");
     assert_eq!(of(&left.body["nextAction"]["directiveId"]), "OPEN");
     house.browser("supervisor-1").obey(&left.body["nextAction"]).await;
+    house.until_left(&id).await;
+    house.finish().await;
+}
+
+/// What the guard cannot look at it does not take for good: a barge-in by hand, and a vendor that does not answer.
+#[tokio::test]
+async fn a_barge_in_by_hand_is_not_missed_when_the_leg_cannot_be_seen() {
+    let house = House::start().await;
+    let call = house.connect().create_call();
+    let id = listen(&house, &call, "supervisor-1", "BARGE").await;
+    house.quiet().await;
+    let leg = house.get(&id).await.body["legContactId"]
+        .as_str()
+        .expect("a leg")
+        .to_owned();
+    house
+        .connect()
+        .change_mode_in_ccp("supervisor-1", &leg, "BARGE")
+        .expect("barged in");
+    house.connect().agent_leaves(&call).expect("gone");
+    house
+        .connect()
+        .fault(sidedoor::fakes::Fault::error("DescribeContact", 429, "ThrottlingException").times(1));
+    let refused = house.disconnect(&id).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (409, "would_end_customer_call"),
+        "{}",
+        refused.text
+    );
+    // Nor does asking to be silent make one who may be speaking harmless.
+    house.connect().hang_up(&call, "CUSTOMER").expect("hung up");
     house.until_left(&id).await;
     house.finish().await;
 }

@@ -4,17 +4,12 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Asker, Channel, Failure, Join, Joined, LeaveRequest, Mode, ModeChange, Origin, ServerEnd, State, Supervision,
-    Supervisor,
+    Asker, Channel, Failure, Join, Joined, LeaveRequest, Mode, Origin, ServerEnd, State, Supervision, Supervisor,
 };
 use crate::domain::departure::{AgentAfter, Continuity, Departure};
-use crate::domain::directive::{Acknowledgement, Directive, DirectiveKind};
-use crate::domain::ids::{ClientToken, ContactId, DirectiveId, InstanceName, SupervisionId};
+use crate::domain::ids::{ClientToken, ContactId, InstanceName, SupervisionId};
 use crate::domain::interlock::LegId;
 use crate::domain::rejoin::Compliance;
-
-/// How many directives of one supervision are kept.
-pub const DIRECTIVES: usize = 8;
 
 /// A transition that does not fit the state; the supervision is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +63,8 @@ impl Supervision {
         Self {
             contact: Some(contact),
             requested_at: Some(now),
+            // Whoever carries the join on is to be done by then; if nobody does, it is taken up.
+            next_check_at: Some(now + join_ttl + join_ttl),
             join: Some(join),
             allowed: Some(allowed),
             ..Self::blank(Origin::Api, instance, supervisor, State::Requested)
@@ -124,6 +121,7 @@ impl Supervision {
             allowed: None,
             mode: Mode::Silent,
             mode_since: None,
+            mode_seen_at: None,
             has_barged: false,
             mode_change: None,
             compliance: Compliance::default(),
@@ -242,111 +240,12 @@ impl Supervision {
         }
     }
 
-    /// Withdraws the order to end the leg, if one was given, and gives out another.
-    ///
-    /// # Errors
-    /// [`Refused`] unless LEAVING.
-    pub fn direct_anew(&mut self, now: Timestamp, times: LeaveTimes) -> Result<(), Refused> {
-        if self.end_directive().is_some() {
-            self.directives
-                .iter_mut()
-                .filter(|d| d.kind == DirectiveKind::EndLegInCcp)
-                .for_each(|d| d.expires_at = d.expires_at.min(now));
-            self.direct_browser(now, times)?;
-        }
-        Ok(())
-    }
-
     fn begin_leaving(&mut self, now: Timestamp, times: LeaveTimes) {
         self.state = State::Leaving;
         self.checks = 0;
         self.withdraw_directives();
         if let Some(leave) = self.leave.as_mut() {
             leave.deadline = Some(now + times.deadline);
-        }
-    }
-
-    /// Gives out the order to end the leg in the browser; the one already given stands until it expires. Returns whether
-    /// a new one was given.
-    ///
-    /// # Errors
-    /// [`Refused`] unless LEAVING.
-    pub fn direct_browser(&mut self, now: Timestamp, times: LeaveTimes) -> Result<bool, Refused> {
-        let (State::Leaving, Some(leave)) = (self.state, &self.leave) else {
-            return Err(self.refuse("directive"));
-        };
-        if self.end_directive().is_some_and(|d| now < d.expires_at) {
-            return Ok(false);
-        }
-        let may_end = leave.customer_call_may_end;
-        self.withdraw_directives();
-        self.give(DirectiveKind::EndLegInCcp, now, times).customer_call_may_end = may_end;
-        Ok(true)
-    }
-
-    /// Gives out the order to change the mode.
-    ///
-    /// # Errors
-    /// [`Refused`] unless MONITORING.
-    pub fn direct_mode(&mut self, to: Mode, by: Asker, now: Timestamp, times: LeaveTimes) -> Result<(), Refused> {
-        if self.state != State::Monitoring {
-            return Err(self.refuse("change of mode"));
-        }
-        self.checks = 0;
-        self.withdraw_directives();
-        let directive = self.give(DirectiveKind::ChangeModeInCcp(to), now, times).id;
-        self.mode_change = Some(ModeChange {
-            to,
-            at: now,
-            by,
-            directive,
-            confirmed_at: None,
-        });
-        Ok(())
-    }
-
-    /// What is open is not to be carried out any more.
-    fn withdraw_directives(&mut self) {
-        self.directives
-            .iter_mut()
-            .filter(|d| d.answer.is_none())
-            .for_each(|d| d.withdrawn = true);
-    }
-
-    fn give(&mut self, kind: DirectiveKind, now: Timestamp, times: LeaveTimes) -> &mut Directive {
-        if self.directives.len() >= DIRECTIVES {
-            // One that proves that the leg was alive is kept longest.
-            let least = self.directives.iter().position(|d| !d.ended_the_leg()).unwrap_or(0);
-            self.directives.remove(least);
-        }
-        self.directives.push(Directive {
-            id: DirectiveId::generate(),
-            kind,
-            issued_at: now,
-            expires_at: now + times.directive_ttl,
-            customer_call_may_end: false,
-            answer: None,
-            withdrawn: false,
-        });
-        let last = self.directives.len() - 1;
-        &mut self.directives[last]
-    }
-
-    /// Evidence says in which mode the supervisor is, and since when on the vendor's clock; what is older than what is known
-    /// says nothing. A change that was asked for is confirmed only by what is `seen_now`: older evidence may be of before it.
-    pub fn note_mode(&mut self, (mode, since): (Mode, Option<Timestamp>), seen_now: bool, now: Timestamp) {
-        if self.state == State::Failed || since < self.mode_since {
-            return;
-        }
-        self.mode = mode;
-        self.mode_since = since;
-        self.has_barged |= mode == Mode::Barge;
-        let asked = self.mode_change.as_mut();
-        if let Some(change) = asked.filter(|c| seen_now && c.to == mode && c.confirmed_at.is_none()) {
-            change.confirmed_at = Some(now);
-            // It is so: nothing is left to do about it, whoever did it.
-            let ordered = self.directives.iter_mut().find(|d| d.id == change.directive);
-            ordered.into_iter().for_each(|d| d.withdrawn = true);
         }
     }
 
@@ -362,21 +261,6 @@ impl Supervision {
             }
             _ => Err(self.refuse("server-side end")),
         }
-    }
-
-    /// The browser answered the directive. The answer is kept even when the supervision is over, since a DONE that
-    /// comes late still proves that the leg was alive when the directive was given. Returns whether anything is new.
-    ///
-    /// # Errors
-    /// [`Refused`] if this supervision never gave out that directive.
-    pub fn acknowledge(&mut self, directive: DirectiveId, answer: Acknowledgement) -> Result<bool, Refused> {
-        let refused = self.refuse("acknowledgement of that directive");
-        let known = self.directives.iter_mut().find(|d| d.id == directive).ok_or(refused)?;
-        if known.answer.as_ref().is_some_and(|a| a.outcome == answer.outcome) {
-            return Ok(false);
-        }
-        known.answer = Some(answer);
-        Ok(true)
     }
 
     /// Evidence says when the supervisor was connected. The first such word stands.
@@ -442,7 +326,10 @@ impl Supervision {
             .filter(|_| self.state == State::Left)
             .ok_or(refused)?;
         departure.continuity = found;
-        departure.agent_after = agent;
+        // What was well right after the departure is not held against it later; what was not may have mended itself.
+        if departure.agent_after.as_ref().is_none_or(|known| known.looks_wrong) {
+            departure.agent_after = agent.or(departure.agent_after.take());
+        }
         if contact_ended_first {
             departure.contact_ended();
         }
@@ -463,7 +350,7 @@ impl Supervision {
         news
     }
 
-    fn refuse(&self, what: &'static str) -> Refused {
+    pub(super) fn refuse(&self, what: &'static str) -> Refused {
         Refused {
             what,
             state: self.state.as_str(),

@@ -354,7 +354,8 @@ impl World {
             && !others.into_iter().any(|leg| leg.mode() == Some("BARGE"))
     }
 
-    pub(super) fn end_leg_in_ccp(&mut self, user: &str, leg: &str) -> Result<(), String> {
+    /// Returns the customer's contact if its last party has left it now.
+    pub(super) fn end_leg_in_ccp(&mut self, user: &str, leg: &str) -> Result<Option<String>, String> {
         let found = self.contacts.get(leg).ok_or("no such contact")?;
         if found.method != "MONITOR" {
             return Err("this is not a MONITOR contact".into());
@@ -368,11 +369,8 @@ impl World {
         let supervised = found.supervised.clone().unwrap_or_default();
         let was_last = self.is_last_party(leg);
         self.end(leg, "CCP", "AGENT_DISCONNECT");
-        if was_last {
-            // The accident: nobody is left to talk to, and the customer's call ends.
-            self.end(&supervised, "LAST_PARTY_LEFT", "AGENT_DISCONNECT");
-        }
-        Ok(())
+        // The accident: nobody is left to talk to, and the customer's call will end.
+        Ok(was_last.then_some(supervised))
     }
 
     pub(super) fn hang_up(&mut self, contact: &str, by: &str) -> Result<(), String> {

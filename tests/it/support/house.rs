@@ -28,6 +28,7 @@ pub const SUPERVISOR_1: &str = "key-of-supervisor-1-x";
 pub struct Built {
     settings: BTreeMap<String, String>,
     fakes: FakesConfig,
+    pace: Pace,
 }
 
 pub struct House {
@@ -37,6 +38,7 @@ pub struct House {
     contract: Arc<Contract>,
     folder: tempfile::TempDir,
     settings: BTreeMap<String, String>,
+    pace: Pace,
     running: Option<(Runtime, App)>,
 }
 
@@ -70,6 +72,12 @@ impl Built {
         self
     }
 
+    /// Another wait before the second look at the customer's contact, ms.
+    pub fn after_again(mut self, ms: i64) -> Self {
+        self.pace.after_again = SignedDuration::from_millis(ms);
+        self
+    }
+
     /// Other fakes.
     pub fn fakes(mut self, how: impl FnOnce(&mut FakesConfig)) -> Self {
         how(&mut self.fakes);
@@ -93,6 +101,7 @@ impl Built {
             contract,
             folder,
             settings,
+            pace: self.pace,
             running: None,
         };
         house.open().await;
@@ -137,6 +146,7 @@ fn quick() -> Pace {
         after_done: SignedDuration::from_millis(200),
         unexplained: SignedDuration::from_millis(100),
         join_row: SignedDuration::from_millis(60),
+        after_again: SignedDuration::from_millis(300),
         regrade: Some(Duration::from_millis(200)),
     }
 }
@@ -149,6 +159,7 @@ impl House {
         Built {
             settings: BTreeMap::new(),
             fakes,
+            pace: quick(),
         }
     }
 
@@ -163,10 +174,11 @@ impl House {
             .enable_all()
             .build()
             .expect("a runtime");
+        let pace = self.pace;
         let started = runtime.spawn(async move {
             let overrides = Overrides {
                 credentials: Some((ACCESS_KEY.into(), SecretString::from(SECRET_KEY))),
-                pace: quick(),
+                pace,
             };
             // After an abrupt end the old journal's lock goes with its last task: a moment later.
             for attempt in 0.. {
@@ -275,28 +287,6 @@ impl House {
 
     pub async fn until_left(&self, id: &str) -> Value {
         self.until(id, "LEFT", |s| s["state"] == "LEFT").await
-    }
-
-    /// Until the after-check is done and the newest version of the row stands.
-    pub async fn until_recorded(&self, id: &str) -> Value {
-        let settled = |s: &Value| {
-            s["recording"]["state"] == "RECORDED"
-                && (s["state"] != "LEFT"
-                    || s["contactId"].is_null()
-                    || !s["departure"]["customerCallContinued"].is_null())
-        };
-        self.until(id, "RECORDED", settled).await
-    }
-
-    /// The row of a leg.
-    pub fn row(&self, leg: &str) -> Map<String, Value> {
-        let rows = self.salesforce().rows("VoiceCallParticipant__c");
-        let mut of: Vec<_> = rows
-            .into_iter()
-            .filter(|r| r.get("Leg_Key__c") == Some(&json!(leg)))
-            .collect();
-        assert_eq!(of.len(), 1, "one leg, one row: {of:?}");
-        of.remove(0)
     }
 
     /// Waits until no event is on its way.

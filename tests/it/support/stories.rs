@@ -2,11 +2,33 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::house::House;
 
 impl House {
+    /// Until the after-check is done and the newest version of the row stands.
+    pub async fn until_recorded(&self, id: &str) -> Value {
+        let settled = |s: &Value| {
+            s["recording"]["state"] == "RECORDED"
+                && (s["state"] != "LEFT"
+                    || s["contactId"].is_null()
+                    || !s["departure"]["customerCallContinued"].is_null())
+        };
+        self.until(id, "RECORDED", settled).await
+    }
+
+    /// The row of a leg.
+    pub fn row(&self, leg: &str) -> Map<String, Value> {
+        let rows = self.salesforce().rows("VoiceCallParticipant__c");
+        let mut of: Vec<_> = rows
+            .into_iter()
+            .filter(|r| r.get("Leg_Key__c") == Some(&json!(leg)))
+            .collect();
+        assert_eq!(of.len(), 1, "one leg, one row: {of:?}");
+        of.remove(0)
+    }
+
     /// A supervisor listens and is connected.
     pub async fn joined(&self, call: &str, supervisor: &str) -> Value {
         let id = self.listen(call, supervisor).await.id();
