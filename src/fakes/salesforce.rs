@@ -116,6 +116,11 @@ impl SalesforceFake {
         how(&mut self.org().settings);
     }
 
+    /// Adds a row as it is, for setting a scene. Returns its id.
+    pub fn put_row(&self, object: &str, row: Map<String, Value>) -> String {
+        self.org().put_row(object, row)
+    }
+
     /// Adds or replaces an object.
     pub fn put_object(&self, object: Object) {
         self.org().put_object(object);

@@ -155,6 +155,7 @@ impl Tokens {
                     refused(&format!("{} {words}", answer.error()), hint)
                 }
                 RequestTokenError::Request(Sending::Http(e)) => unanswered(&e),
+                RequestTokenError::Request(Sending::Status(status)) => answered(status, "", &[]),
                 _ => unreadable(),
             })?;
         Ok(Granted {
@@ -188,7 +189,7 @@ impl Tokens {
         let answer = bounded(request.send().await.map_err(|e| unanswered(&e))?).await;
         let (status, body) = answer.map_err(|e| match e {
             Sending::Http(e) => unanswered(&e),
-            Sending::TooLong => unreadable(),
+            Sending::TooLong | Sending::Status(_) => unreadable(),
         })?;
         if status.is_server_error() {
             return Err(answered(status, &String::from_utf8_lossy(&body), &[]));
@@ -260,6 +261,10 @@ async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpRespon
     let answer = http.execute(request).await?;
     let headers = answer.headers().clone();
     let (status, body) = bounded(answer).await?;
+    if status.is_server_error() {
+        // Whatever its body says: it is no refusal, and passes.
+        return Err(Sending::Status(status));
+    }
     let mut response = HttpResponse::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -284,6 +289,8 @@ enum Sending {
     Http(#[from] reqwest::Error),
     #[error("the token answer is too long")]
     TooLong,
+    #[error("the token endpoint answered {0}")]
+    Status(reqwest::StatusCode),
 }
 
 /// Whether a token may go there: to the login host itself, or over https to one of Salesforce's.

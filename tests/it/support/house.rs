@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use secrecy::SecretString;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sidedoor::app::{self, App, Overrides};
 use sidedoor::config::Config;
 use sidedoor::fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
@@ -29,6 +29,7 @@ pub struct Built {
     settings: BTreeMap<String, String>,
     fakes: FakesConfig,
     pace: Pace,
+    unset: Vec<String>,
 }
 
 pub struct House {
@@ -72,6 +73,12 @@ impl Built {
         self
     }
 
+    /// Without a setting that houses usually have.
+    pub fn unset(mut self, key: &str) -> Self {
+        self.unset.push(format!("SIDEDOOR__{key}"));
+        self
+    }
+
     /// Another wait before the second look at the customer's contact, ms.
     pub fn after_again(mut self, ms: i64) -> Self {
         self.pace.after_again = SignedDuration::from_millis(ms);
@@ -89,6 +96,7 @@ impl Built {
         let folder = tempfile::tempdir().expect("a folder");
         let mut settings = defaults(&fakes, folder.path().join("journal.db"));
         settings.extend(self.settings);
+        settings.retain(|key, _| !self.unset.contains(key));
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))
             .build()
@@ -160,6 +168,7 @@ impl House {
             settings: BTreeMap::new(),
             fakes,
             pace: quick(),
+            unset: Vec::new(),
         }
     }
 

@@ -1,0 +1,326 @@
+//! Many rows in few calls, each settled for itself; what one row does wrong costs no other; and rows that need a person.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use serde_json::{Value, json};
+use sidedoor::fakes::Fault;
+use sidedoor::fakes::connect::NewContact;
+
+use crate::support::house::{BACK_END, House, OPERATOR, READER};
+use crate::support::sql;
+
+/// So many supervisors listen, each to a call of their own. Returns supervision, leg and call.
+async fn listening(house: &House, supervisors: usize) -> Vec<(String, String, String)> {
+    let starts = stream::iter(0..supervisors).map(|i| async move {
+        let supervisor = format!("crowd-{i}");
+        house.connect().set_ccp_open(&supervisor, true);
+        let call = house.connect().create_contact(NewContact::default());
+        let s = house.joined(&call, &supervisor).await;
+        let text = |name: &str| s[name].as_str().expect("a text").to_owned();
+        (text("id"), text("legContactId"), call)
+    });
+    starts.buffer_unordered(16).collect().await
+}
+
+/// Waits until a row stands so; an org that was down is left alone for about as long again.
+async fn until_row(house: &House, id: &str, wanted: &str) -> Value {
+    for _ in 0..1500 {
+        let s = house.get(id).await.body;
+        if s["recording"]["state"] == wanted {
+            return s;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!(
+        "{id} never came to {wanted}: {:#}",
+        house.get(id).await.body["recording"]
+    );
+}
+
+/// Waits until nothing is on its way any more.
+async fn all_recorded(house: &House) {
+    let pending = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state = 'PENDING'
+                   UNION ALL SELECT CAST(COUNT(*) AS TEXT) FROM supervisions
+                   WHERE state <> 'FAILED' AND (state <> 'LEFT' OR next_check_at IS NOT NULL)";
+    for _ in 0..6000 {
+        if sql(&house.journal_path(), pending).await.expect("read") == [["0"], ["0"]] {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("rows are on their way for ever");
+}
+
+async fn deliveries(house: &House, query: &str) -> Value {
+    let answer = house
+        .call("GET", &format!("/v1/deliveries?{query}"))
+        .key(READER)
+        .send()
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.body
+}
+
+/// The reach of the design: one call a row would be a thousand. The departures are gathered while the org takes nothing, so that
+/// the burst is the same on every machine.
+#[tokio::test]
+async fn a_thousand_departures_in_a_burst_cost_at_most_ten_calls() {
+    let house = House::build()
+        .set("SALESFORCE__FIND_VOICE_CALLS", "false")
+        .start()
+        .await;
+    let crowd = listening(&house, 1000).await;
+    house
+        .salesforce()
+        .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(100_000));
+    for (_, _, call) in &crowd {
+        house.connect().hang_up(call, "AGENT").expect("over");
+    }
+    let open = "SELECT CAST(COUNT(*) AS TEXT) FROM supervisions WHERE state <> 'LEFT' OR next_check_at IS NOT NULL";
+    for _ in 0..3000 {
+        if sql(&house.journal_path(), open).await.expect("read") == [["0"]] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let before = house.salesforce().api_calls();
+    house.salesforce().clear_faults();
+    all_recorded(&house).await;
+    let calls = house.salesforce().api_calls() - before;
+    assert!(calls <= 10, "{calls} calls");
+    let rows = house.salesforce().rows("VoiceCallParticipant__c");
+    let left = rows.iter().filter(|r| r.contains_key("Disconnected_At__c")).count();
+    assert_eq!(left, 1000);
+    house.rules_hold().await;
+}
+
+#[tokio::test]
+async fn every_row_of_a_call_is_settled_for_itself() {
+    let house = House::build()
+        .set("SALESFORCE__FIND_VOICE_CALLS", "false")
+        .start()
+        .await;
+    // While the org is down the rows gather, so that one call carries them all.
+    house
+        .salesforce()
+        .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(1000));
+    let crowd = listening(&house, 12).await;
+    let table = [
+        ("REQUIRED_FIELD_MISSING", "DEAD"),
+        ("FIELD_CUSTOM_VALIDATION_EXCEPTION", "DEAD"),
+        ("UNABLE_TO_LOCK_ROW", "RECORDED"),
+        ("DUPLICATE_VALUE", "RECORDED"),
+        ("SERVER_UNAVAILABLE", "RECORDED"),
+    ];
+    house.salesforce().clear_faults();
+    for ((code, end), (_, leg, _)) in table.iter().zip(&crowd) {
+        let times = if *end == "DEAD" { 50 } else { 1 };
+        let mut fault = Fault::error("item", 400, code).times(times);
+        fault.matching = Some(leg.clone());
+        house.salesforce().fault(fault.clone());
+        fault.operation = "upsert".into();
+        house.salesforce().fault(fault);
+    }
+    for (i, (id, ..)) in crowd.iter().enumerate() {
+        let wanted = table.get(i).map_or("RECORDED", |(_, end)| *end);
+        let s = until_row(&house, id, wanted).await;
+        if let Some((code, "DEAD")) = table.get(i) {
+            assert!(
+                s["recording"]["lastError"].as_str().expect("told").contains(code),
+                "{s:#}"
+            );
+        }
+    }
+    let dead = deliveries(&house, "state=DEAD").await;
+    let kept: BTreeSet<&str> = dead["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|d| d["externalId"].as_str().expect("a key"))
+        .collect();
+    assert_eq!(kept, crowd[..2].iter().map(|(_, leg, _)| leg.as_str()).collect());
+    assert!(
+        dead["items"][0]["lastAnswer"]
+            .as_str()
+            .expect("kept")
+            .contains("statusCode")
+    );
+    house.rules_hold().await;
+}
+
+/// A call refused as a whole for one row's sake is split until that row stands alone.
+#[tokio::test]
+async fn a_poison_row_blocks_no_other() {
+    let house = House::build()
+        .set("SALESFORCE__FIND_VOICE_CALLS", "false")
+        .start()
+        .await;
+    house
+        .salesforce()
+        .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(1000));
+    let crowd = listening(&house, 20).await;
+    let poison = &crowd[7].1;
+    house.salesforce().clear_faults();
+    for operation in ["collections", "upsert"] {
+        let mut fault = Fault::error(operation, 400, "JSON_PARSER_ERROR").times(50);
+        // The beginning of a key is the same in a path and in a body.
+        fault.matching = Some(poison[..8].to_owned());
+        house.salesforce().fault(fault);
+    }
+    for (id, leg, _) in &crowd {
+        let wanted = if leg == poison { "DEAD" } else { "RECORDED" };
+        until_row(&house, id, wanted).await;
+    }
+    house.rules_hold().await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_or_an_expired_token_in_the_middle_loses_and_doubles_nothing() {
+    let house = House::build()
+        .set("SALESFORCE__FIND_VOICE_CALLS", "false")
+        .start()
+        .await;
+    house
+        .salesforce()
+        .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(1000));
+    let crowd = listening(&house, 30).await;
+    house.salesforce().clear_faults();
+    house.salesforce().revoke_tokens();
+    house.salesforce().fault(Fault::lost_answer("collections"));
+    for (id, leg, _) in &crowd {
+        until_row(&house, id, "RECORDED").await;
+        house.row(leg);
+    }
+    assert_eq!(house.salesforce().rows("VoiceCallParticipant__c").len(), 30);
+    house.rules_hold().await;
+}
+
+#[tokio::test]
+async fn an_outage_loses_nothing_and_ends_without_a_stampede() {
+    let house = House::build()
+        .set("SALESFORCE__FIND_VOICE_CALLS", "false")
+        .start()
+        .await;
+    house
+        .salesforce()
+        .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(100_000));
+    let before = house.salesforce().api_calls();
+    let crowd = listening(&house, 300).await;
+    let tried = house.salesforce().api_calls() - before;
+    assert!(tried < 40, "an org that is down is left alone: {tried} calls");
+    let mut paused = Value::Null;
+    for _ in 0..500 {
+        paused = deliveries(&house, "state=PENDING&pageSize=1").await;
+        if !paused["paused"].is_null() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(
+        paused["paused"]["reason"].as_str().expect("why").contains("HTTP_503"),
+        "{paused:#}"
+    );
+    assert!(!paused["nextCursor"].is_null());
+    let metrics = house.call("GET", "/metrics").key(READER).send().await.text;
+    assert!(metrics.contains("sidedoor_deliveries_paused 1"));
+    house.salesforce().clear_faults();
+    let before = house.salesforce().api_calls();
+    for (id, ..) in &crowd {
+        until_row(&house, id, "RECORDED").await;
+    }
+    let calls = house.salesforce().api_calls() - before;
+    assert!(calls <= 12, "300 rows: {calls} calls");
+    house.rules_hold().await;
+}
+
+#[tokio::test]
+async fn dead_letters_are_looked_at_first_and_then_sent_again() {
+    let house = House::build()
+        .set("SALESFORCE__FIND_VOICE_CALLS", "false")
+        .start()
+        .await;
+    for operation in ["upsert", "collections"] {
+        let fault = Fault::error(operation, 400, "REQUIRED_FIELD_MISSING").saying("Required: X__c");
+        house.salesforce().fault(fault.times(1000));
+    }
+    let crowd = listening(&house, 3).await;
+    for (id, ..) in &crowd {
+        until_row(&house, id, "DEAD").await;
+    }
+    house.salesforce().clear_faults();
+    let dead = deliveries(&house, "state=DEAD").await;
+    let first = dead["items"][0].clone();
+    let path = format!("/v1/deliveries/{}/replay", first["deliveryId"].as_str().expect("an id"));
+    for (key, body, status) in [
+        (READER, None, 403),
+        (BACK_END, None, 403),
+        (OPERATOR, Some(json!({"dryRun": "yes"})), 400),
+        (OPERATOR, Some(json!({"dryRun": true})), 200),
+    ] {
+        let mut call = house.call("POST", &path).key(key);
+        if let Some(body) = &body {
+            call = call.json(body);
+        }
+        let answer = call.send().await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+    }
+    assert_eq!(
+        deliveries(&house, "state=DEAD").await["items"]
+            .as_array()
+            .expect("items")
+            .len(),
+        3,
+        "nothing was done yet"
+    );
+    let done = house.call("POST", &path).key(OPERATOR).send().await;
+    assert_eq!((done.status, &done.body["rows"]), (200, &json!(1)));
+    let id = first["supervisionId"].as_str().expect("an id");
+    until_row(&house, id, "RECORDED").await;
+    house.row(first["externalId"].as_str().expect("a key"));
+
+    let now = jiff::Timestamp::now();
+    let hour = jiff::SignedDuration::from_hours(1);
+    let mut range = json!({"begunSince": (now - hour).to_string(), "begunBefore": (now + hour).to_string()});
+    let replay = async |body: &Value| {
+        house
+            .call("POST", "/v1/deliveries/replay")
+            .key(OPERATOR)
+            .json(body)
+            .send()
+            .await
+    };
+    let looked = replay(&range).await;
+    assert_eq!(
+        (&looked.body["dryRun"], &looked.body["rows"]),
+        (&json!(true), &json!(2))
+    );
+    assert_eq!(
+        deliveries(&house, "state=DEAD").await["items"]
+            .as_array()
+            .expect("items")
+            .len(),
+        2
+    );
+    range["dryRun"] = json!(false);
+    assert_eq!(replay(&range).await.body["rows"], 2);
+    for (id, leg, _) in &crowd {
+        until_row(&house, id, "RECORDED").await;
+        house.row(leg);
+    }
+    assert_eq!(
+        house.salesforce().rows("VoiceCallParticipant__c").len(),
+        3,
+        "same rows, same keys"
+    );
+    let audit = "SELECT DISTINCT actor FROM audit WHERE action = 'delivery.replayed'";
+    assert_eq!(sql(&house.journal_path(), audit).await.expect("read"), [["operator"]]);
+    let missing = house
+        .call("POST", "/v1/deliveries/0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1/replay")
+        .key(OPERATOR)
+        .send()
+        .await;
+    assert_eq!((missing.status, missing.code()), (404, "delivery_not_found"));
+    house.rules_hold().await;
+}
