@@ -66,7 +66,7 @@ impl Flows {
                 .change(s.id, |flows, s| {
                     let wait = SignedDuration::try_from(Backoff::LOOK.wait(s.checks)).unwrap_or(SAME_MOMENT);
                     s.checks = s.checks.saturating_add(1);
-                    s.next_check_at = Some(flows.now() + wait);
+                    s.next_check_at = Some(flows.now() + wait.max(SAME_MOMENT));
                 })
                 .await;
         };
@@ -102,7 +102,7 @@ impl Flows {
             .await;
         match seen {
             // An event has said that it is over: this answer is older.
-            Ok(seen) if seen.disconnected_at.is_none() && s.contact_ended && s.checks < TRIES => None,
+            Ok(seen) if seen.disconnected_at.is_none() && s.contact_ended => (s.checks >= TRIES).then(Found::unknown),
             Ok(seen) => {
                 let mut found = weigh_contact(s, &seen);
                 found.agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());

@@ -192,4 +192,36 @@ mod tests {
         pace.answered(1, now);
         assert_eq!(pace.rows(200), 200, "closed again");
     }
+
+    /// Ten thousand rows and an hour in which the org takes nothing, on a clock of our own.
+    #[test]
+    fn an_hours_outage_costs_few_calls_and_ends_without_a_stampede() {
+        let (mut pace, mut now, mut rows) = (pace(), NOW, 10_000_usize);
+        let back = NOW + SignedDuration::from_hours(1);
+        let (mut while_down, mut largest) = (0, 0);
+        while now < back {
+            let tried = pace.rows(200);
+            largest = if while_down < 5 { largest } else { largest.max(tried) };
+            while_down += 1;
+            now = pace.failed("down", now);
+        }
+        assert!(while_down <= 40, "{while_down} calls in an hour");
+        assert_eq!(largest, 1, "each of them with one row, after the first few");
+        assert!(
+            now < back + SignedDuration::from_secs(300),
+            "and the end is noticed within five minutes"
+        );
+        let mut calls = 0;
+        while rows > 0 {
+            let full = rows >= 200;
+            let wait = pace.wait(now, full, None);
+            now += SignedDuration::try_from(wait).expect("short");
+            let sent = pace.rows(200).min(rows);
+            rows -= sent;
+            calls += 1;
+            now += SignedDuration::from_millis(400);
+            pace.answered(sent, now);
+        }
+        assert!(calls <= 52, "{calls} calls for 10,000 rows, one at a time");
+    }
 }

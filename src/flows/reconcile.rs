@@ -150,7 +150,11 @@ impl Flows {
             s.next_check_at = Some(flows.now() + flows.settings.join_ttl)
         })
         .await?;
-        self.join(id, None, maybe_sent).await;
+        // It may take long, and must not take the place of looks.
+        let flows = self.clone();
+        self.parts
+            .tasks
+            .spawn(async move { flows.join(id, None, maybe_sent).await });
         Ok(())
     }
 
