@@ -219,7 +219,7 @@ fn delivery_settings(config: &Config) -> DeliverySettings {
     DeliverySettings {
         longest_linger: org.map_or(Duration::ZERO, |s| s.longest_linger),
         slow_above: org.map_or(1.0, |s| s.slow_above),
-        find_voice_calls: org.is_some_and(|s| s.find_voice_calls),
+        find_voice_calls: org.is_some_and(|s| s.find_voice_calls && !s.fields.voice_call.is_empty()),
     }
 }
 

@@ -141,10 +141,20 @@ impl Flows {
             return Ok(outcomes);
         }
         let rows: Vec<ParticipantRow> = again.iter().map(|(_, row)| row.clone()).collect();
-        // If this call fails as a whole, the rows of it keep what the first one said.
-        if let Ok(second) = self.send_split(crm, &rows).await {
-            for ((i, _), outcome) in again.into_iter().zip(second) {
-                outcomes[i] = outcome;
+        match self.send_split(crm, &rows).await {
+            Ok(second) => {
+                for ((i, _), outcome) in again.into_iter().zip(second) {
+                    outcomes[i] = outcome;
+                }
+            }
+            // These were not decided about: they come again, and what ails the org is met by the next call.
+            Err(e) => {
+                for (i, _) in again {
+                    outcomes[i] = Err(CrmError {
+                        verdict: CrmVerdict::Retry,
+                        ..e.clone()
+                    });
+                }
             }
         }
         Ok(outcomes)
@@ -290,9 +300,12 @@ fn refused(
         error: said,
         answer: error.answer.clone(),
     };
+    let often = attempts >= ITS_OWN_FAULT;
     let due_at = match error.verdict {
-        CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups => return dead(said),
-        CrmVerdict::OrgFault(_) if some_taken && attempts >= ITS_OWN_FAULT => return dead(said),
+        CrmVerdict::DeadLetter => return dead(said),
+        // A race happens once, and a fault that is not the org's is this row's.
+        CrmVerdict::RetryNow | CrmVerdict::OwnFault if often => return dead(said),
+        CrmVerdict::OrgFault(_) if some_taken && often => return dead(said),
         CrmVerdict::OrgFault(wait) | CrmVerdict::Park(wait) if !some_taken => pace.hold(wait, &said, now),
         _ => after(Backoff::DELIVERY.wait(attempts)),
     };

@@ -7,13 +7,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ports::Usage;
+use crate::ports::crm::ROWS_A_WRITE;
 
 /// A call with so many rows shows that more are coming.
 const BUSY: usize = 20;
 /// The least wait that makes sense.
 const LEAST: Duration = Duration::from_millis(50);
-/// After so many failures in a row the org is met with one row at a time.
-const PROBE_AFTER: u32 = 5;
 /// The first and the longest pause after calls that failed.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(300));
 /// The longest pause for the sake of the day's calls.
@@ -36,6 +35,9 @@ pub(super) struct DeliveryPace {
     linger: Duration,
     last_call: Option<Timestamp>,
     failures: u32,
+    /// The most rows of a call: halved when one fails as a whole, which may be for its size or for one of its rows, and doubled
+    /// when one is answered.
+    rows: usize,
     held: Option<Held>,
 }
 
@@ -47,6 +49,7 @@ impl DeliveryPace {
             linger: Duration::ZERO,
             last_call: None,
             failures: 0,
+            rows: ROWS_A_WRITE,
             held: None,
         }
     }
@@ -81,12 +84,13 @@ impl DeliveryPace {
 
     /// The most rows of the next call.
     pub(super) fn rows(&self, most: usize) -> usize {
-        if self.failures >= PROBE_AFTER { 1 } else { most }
+        self.rows.min(most)
     }
 
     /// A call was answered; its rows may have failed each for itself.
     pub(super) fn answered(&mut self, rows: usize, now: Timestamp) {
         self.failures = 0;
+        self.rows = (self.rows * 2).min(ROWS_A_WRITE);
         self.held = None;
         self.last_call = Some(now);
         self.linger = if rows >= BUSY {
@@ -107,6 +111,7 @@ impl DeliveryPace {
             .saturating_mul(2_u32.saturating_pow(self.failures.min(16)))
             .min(PAUSE.1);
         self.failures = self.failures.saturating_add(1);
+        self.rows = (self.rows / 2).max(1);
         // Half of it surely, so that an org that is down is not met at once; half by chance, so that services spread.
         self.hold(ceiling / 2 + (ceiling / 2).mul_f64(fastrand::f64()), why, now)
     }
@@ -189,8 +194,10 @@ mod tests {
         assert!(pauses[0] <= SignedDuration::from_millis(500) && pauses[0] >= SignedDuration::from_millis(250));
         assert!(pauses[19] >= SignedDuration::from_secs(150) && pauses[19] <= SignedDuration::from_secs(300));
         assert_eq!(pace.rows(200), 1);
-        pace.answered(1, now);
-        assert_eq!(pace.rows(200), 200, "closed again");
+        for _ in 0..8 {
+            pace.answered(1, now);
+        }
+        assert_eq!(pace.rows(200), 200, "as many as ever");
     }
 
     /// Ten thousand rows and an hour in which the org takes nothing, on a clock of our own.
@@ -201,7 +208,7 @@ mod tests {
         let (mut while_down, mut largest) = (0, 0);
         while now < back {
             let tried = pace.rows(200);
-            largest = if while_down < 5 { largest } else { largest.max(tried) };
+            largest = if while_down < 8 { largest } else { largest.max(tried) };
             while_down += 1;
             now = pace.failed("down", now);
         }
@@ -222,6 +229,6 @@ mod tests {
             now += SignedDuration::from_millis(400);
             pace.answered(sent, now);
         }
-        assert!(calls <= 52, "{calls} calls for 10,000 rows, one at a time");
+        assert!(calls <= 60, "{calls} calls for 10,000 rows, one at a time");
     }
 }

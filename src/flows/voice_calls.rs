@@ -16,15 +16,18 @@ use crate::domain::ids::{ContactId, SupervisionId};
 use crate::domain::supervision::Supervision;
 use crate::ports::crm::CONTACTS_A_SEARCH;
 use crate::ports::journal::{Delivered, DeliveryResult, Stored};
-use crate::ports::{Change, Crm};
+use crate::ports::{Change, Crm, CrmVerdict};
 
 /// How many contacts are remembered, and for how long.
 const REMEMBERED: u64 = 10_000;
 const REMEMBER: Duration = Duration::from_secs(60);
 /// After a search that was refused, how long none is made.
 const REFUSED: SignedDuration = SignedDuration::from_mins(10);
+const PASSES: SignedDuration = SignedDuration::from_secs(5);
 /// How soon a missing one is looked for again, and for how long after the supervision began.
 const AGAIN: SignedDuration = SignedDuration::from_mins(5);
+const OFTEN: SignedDuration = SignedDuration::from_mins(30);
+const LATER: SignedDuration = SignedDuration::from_hours(1);
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
 /// How many are looked for again at once.
 const PAGE: u32 = 100;
@@ -48,7 +51,8 @@ impl Lookup {
     /// The mark on a row written without it.
     pub(super) fn note(&self) -> Option<String> {
         match self {
-            Self::Given | Self::Found(_) | Self::Refused => None,
+            Self::Given | Self::Found(_) => None,
+            Self::Refused => Some("written without a VoiceCall: the org could not be asked for it".into()),
             Self::Missing => Some("written without a VoiceCall: none has this contact as its VendorCallKey yet".into()),
             Self::Ambiguous => {
                 Some("written without a VoiceCall: several have this contact as their VendorCallKey".into())
@@ -56,10 +60,19 @@ impl Lookup {
         }
     }
 
-    /// When to look again, if that is of use.
+    /// When to look again, if that is of use: at moments that all share, so that one search serves many; every five minutes
+    /// at first and every hour later.
     pub(super) fn look_again_at(&self, s: &Supervision, now: Timestamp) -> Option<Timestamp> {
         let begun = s.requested_at.or(s.joined.map(|j| j.at)).unwrap_or(now);
-        (*self == Self::Missing && now < begun + GIVE_UP).then(|| now + AGAIN)
+        let wanted = matches!(self, Self::Missing | Self::Ambiguous | Self::Refused) && now < begun + GIVE_UP;
+        let every = if now < begun + OFTEN { AGAIN } else { LATER };
+        let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
+        let next = now
+            .as_millisecond()
+            .div_euclid(every)
+            .saturating_add(1)
+            .saturating_mul(every);
+        Timestamp::from_millisecond(next).ok().filter(|_| wanted)
     }
 }
 
@@ -104,14 +117,22 @@ impl Flows {
 
     async fn search(&self, crm: &dyn Crm, contacts: &[ContactId]) {
         let now = self.now();
-        if self.voice_calls.refused.get(&()).is_some_and(|until| now < until) {
+        let refused = self.voice_calls.refused.get(&()).is_some_and(|until| now < until);
+        // Calls are short: those that are left are for rows.
+        let short = crm
+            .usage()
+            .is_some_and(|u| u.share() >= self.settings.delivery.slow_above);
+        if refused || short {
             return;
         }
         let mut found: HashMap<String, Vec<String>> = match crm.voice_calls(contacts).await {
             Ok(found) => found,
             Err(e) => {
                 tracing::warn!(code = %e.code, "VoiceCalls cannot be looked for; rows are written without: {e}");
-                self.voice_calls.refused.insert((), now + REFUSED);
+                // A network that failed is no refusal: the next rows may ask.
+                let passes = matches!(e.verdict, CrmVerdict::Retry | CrmVerdict::RetryNow);
+                let wait = if passes { PASSES } else { REFUSED };
+                self.voice_calls.refused.insert((), now + wait);
                 return;
             }
         };

@@ -36,6 +36,8 @@ pub enum CrmVerdict {
     /// The whole org changed (field, right or object gone): every row would fail. Park everything this long and look
     /// at the org anew; never dead-letter thousands for one permission.
     OrgFault(Duration),
+    /// It sounds like the org's fault, but the org's own description shows none: most likely this row's.
+    OwnFault,
     /// A lookup was refused: once more without the lookups.
     WithoutLookups,
     /// This row needs a person.

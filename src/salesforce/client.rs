@@ -235,7 +235,15 @@ impl Describe for Salesforce {
             .send(&Method::GET, &format!("sobjects/{object}/describe"), None)
             .await?;
         if status != StatusCode::OK {
-            return Err(answered(status, &text, &[]));
+            let refused = answered(status, &text, &[]);
+            // Whatever a describe is refused for, no row is at fault.
+            return Err(match refused.verdict {
+                CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups | CrmVerdict::RetryNow => CrmError {
+                    verdict: org_fault("", "").verdict,
+                    ..refused
+                },
+                _ => refused,
+            });
         }
         serde_json::from_str(&text).map_err(|_| unreadable())
     }
@@ -246,15 +254,34 @@ impl Crm for Salesforce {
     async fn upsert(&self, rows: &[ParticipantRow]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError> {
         let done = self.try_upsert(rows).await;
         let org_fault = |e: &CrmError| matches!(e.verdict, CrmVerdict::OrgFault(_));
-        let changed = match &done {
-            Err(e) => org_fault(e),
-            Ok(rows) => rows.iter().any(|row| row.as_ref().is_err_and(org_fault)),
+        let suspect = match &done {
+            Err(e) => org_fault(e) && !e.code.starts_with("salesforce_"),
+            Ok(outcomes) => outcomes.iter().any(|row| row.as_ref().is_err_and(org_fault)),
         };
-        if changed {
-            // The org is not as it was: its own description says what to do about it better than the refusal.
-            self.survey().await?;
+        if !suspect {
+            return done;
         }
-        done
+        // The org's own description says better than a refusal what to do about it, and whether it is the org at all.
+        let cleared = |e: CrmError| CrmError {
+            verdict: CrmVerdict::OwnFault,
+            ..e
+        };
+        match (self.survey().await, done) {
+            (Err(why), Err(_)) => Err(why),
+            (Ok(_), Err(e)) if rows.len() == 1 => Ok(vec![Err(cleared(e))]),
+            (Ok(_), Err(e)) => Err(e),
+            (survey, Ok(outcomes)) => {
+                // What was taken was taken.
+                let judge = |outcome: Result<Recorded, CrmError>| match outcome {
+                    Err(e) if org_fault(&e) => Err(match &survey {
+                        Err(why) => why.clone(),
+                        Ok(_) => cleared(e),
+                    }),
+                    other => other,
+                };
+                Ok(outcomes.into_iter().map(judge).collect())
+            }
+        }
     }
 
     async fn voice_calls(&self, contacts: &[ContactId]) -> Result<HashMap<String, Vec<String>>, CrmError> {

@@ -76,7 +76,12 @@ fn verdict(code: &str, status: StatusCode, fields: &[&str], lookups: &[&str]) ->
         | "INSUFFICIENT_ACCESS"
         | "INVALID_TYPE"
         | "INVALID_FIELD_FOR_INSERT_UPDATE"
-        | "API_DISABLED_FOR_ORG" => CrmVerdict::OrgFault(PARK),
+        | "API_DISABLED_FOR_ORG"
+        | "API_CURRENTLY_DISABLED"
+        | "STORAGE_LIMIT_EXCEEDED"
+        | "INACTIVE_OWNER_OR_USER"
+        | "INSUFFICIENT_ACCESS_OR_READONLY"
+        | "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY" => CrmVerdict::OrgFault(PARK),
         "NOT_FOUND" if status == StatusCode::NOT_FOUND => CrmVerdict::OrgFault(PARK),
         "INVALID_CROSS_REFERENCE_KEY"
         | "MALFORMED_ID"
@@ -88,6 +93,8 @@ fn verdict(code: &str, status: StatusCode, fields: &[&str], lookups: &[&str]) ->
         }
         _ if status == StatusCode::TOO_MANY_REQUESTS => CrmVerdict::Park(LIMIT),
         _ if status.is_server_error() => CrmVerdict::Retry,
+        // Without a code of Salesforce's it is somebody else who answers: a proxy, a page, a redirect. No row is at fault.
+        _ if code.starts_with("HTTP_") => CrmVerdict::Retry,
         _ => CrmVerdict::DeadLetter,
     }
 }
