@@ -281,10 +281,10 @@ impl House {
         Browser::new(self.connect().clone(), supervisor, &self.url, Some(BACK_END.into())).with(manners)
     }
 
-    /// Asks for a supervision until it is as wanted; 10 s at most.
+    /// Asks for a supervision until it is as wanted; 30 s at most, since two houses of a thousand may be at work beside this one.
     pub async fn until(&self, id: &str, what: &str, good: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
-        for _ in 0..500 {
+        for _ in 0..1500 {
             last = self.get(id).await.body;
             if good(&last) {
                 return last;
