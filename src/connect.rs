@@ -5,6 +5,7 @@
 //! | [`calls`] | one attempt of each operation |
 //! | [`dates`] | the `Date` of every answer |
 //! | [`describe`] | a DescribeContact answer, in our words |
+//! | [`survey`] | what `sidedoor check` asks |
 //! | [`errors`] | every error: a stable code and a verdict |
 //! | [`budget`] | the rate budget: disconnects before monitors before polls |
 //!
@@ -16,6 +17,7 @@ mod calls;
 mod dates;
 mod describe;
 mod errors;
+mod survey;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::budget::Budget;
 use self::dates::DateWatch;
+pub use self::survey::{Attribute, Identity, InstanceSeen, LegDescription};
 use crate::config::{ConnectConfig, InstanceConfig, QuotaConfig};
 use crate::domain::ids::InstanceName;
 use crate::ports::{Clock, DateSink};
@@ -51,6 +54,7 @@ type Budgets = Arc<HashMap<&'static str, Arc<Budget>>>;
 /// One instance, ready to be called.
 struct Line {
     client: Client,
+    sts: aws_sdk_sts::Client,
     instance_id: String,
     budgets: Budgets,
     endpoint: String,
@@ -92,12 +96,13 @@ impl AmazonConnect {
                 clock: clock.clone(),
                 sink: dates.clone(),
             };
-            let client = client(instance, credentials.as_ref(), watch).await;
+            let (client, sts) = clients(instance, credentials.as_ref(), watch).await;
             let endpoint = instance.endpoint_url.clone();
             lines.insert(
                 name.clone(),
                 Line {
                     client,
+                    sts,
                     instance_id: instance.instance_id.clone(),
                     budgets,
                     endpoint: endpoint.unwrap_or_else(|| format!("https://connect.{}.amazonaws.com/", instance.region)),
@@ -114,7 +119,11 @@ fn budgets_of(quota: &QuotaConfig) -> Budgets {
     Arc::new(OPERATIONS.iter().map(budget).collect())
 }
 
-async fn client(instance: &InstanceConfig, credentials: Option<&(String, SecretString)>, watch: DateWatch) -> Client {
+async fn clients(
+    instance: &InstanceConfig,
+    credentials: Option<&(String, SecretString)>,
+    watch: DateWatch,
+) -> (Client, aws_sdk_sts::Client) {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(instance.call_timeout)
@@ -131,8 +140,9 @@ async fn client(instance: &InstanceConfig, credentials: Option<&(String, SecretS
     if let Some(url) = &instance.endpoint_url {
         loader = loader.endpoint_url(url);
     }
-    let config = aws_sdk_connect::config::Builder::from(&loader.load().await)
+    let shared = loader.load().await;
+    let config = aws_sdk_connect::config::Builder::from(&shared)
         .interceptor(watch)
         .build();
-    Client::from_conf(config)
+    (Client::from_conf(config), aws_sdk_sts::Client::new(&shared))
 }

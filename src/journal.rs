@@ -172,6 +172,11 @@ impl JournalView {
         read::supervision(&self.readers, id).await
     }
 
+    /// How much is under way, and what needs a person.
+    pub async fn counts(&self) -> Result<Counts, JournalError> {
+        read::counts(&self.readers).await
+    }
+
     /// A leg's evidence, oldest first.
     pub async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, JournalError> {
         read::evidence(&self.readers, instance, leg).await

@@ -21,6 +21,7 @@
 //! | [`lifecycle`], [`telemetry`] | the process's life; logs | |
 //! | [`app`] | the composition root | everything |
 //! | [`demo`] | the main job played end to end | app, fakes |
+//! | [`check`] | `sidedoor check`: does everything stand that is needed? | config, connect, domain, journal, ports, salesforce |
 //! | [`timing_report`] | `sidedoor timing`: simulate, explain, replay | config, domain, journal, timing |
 //!
 //! `tests/it/architecture.rs` enforces this table.
@@ -41,6 +42,7 @@
 #![warn(missing_docs)]
 
 pub mod app;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod connect;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use sidedoor::config::Config;
 use sidedoor::fakes::{self, FakesConfig};
-use sidedoor::{app, demo, lifecycle, telemetry, timing_report};
+use sidedoor::{app, check, demo, lifecycle, telemetry, timing_report};
 
 /// Lets a contact-centre supervisor leave a live Amazon Connect call by the side door.
 #[derive(Parser)]
@@ -40,6 +40,8 @@ enum Command {
         #[arg(long, env = "SIDEDOOR_FAKES_EVENTS_KEY", hide_env_values = true)]
         events_key: Option<String>,
     },
+    /// See whether everything stands that Sidedoor needs, each thing that is not with its remedy.
+    Check(check::CheckArgs),
     /// The vendors' clocks: simulate, explain, replay.
     #[command(subcommand)]
     Timing(timing_report::Timing),
@@ -70,6 +72,7 @@ async fn main() -> ExitCode {
             run_fakes(config).await
         }
         Command::Demo { keep } => demo::run(keep).await,
+        Command::Check(args) => check::run(args).await,
         Command::Timing(what) => timing_report::run(what).await,
     };
     match done {
@@ -109,10 +112,7 @@ async fn serve(config: Option<PathBuf>) -> Done {
 
 async fn run_fakes(config: FakesConfig) -> Done {
     let fakes = fakes::start(config).await?;
-    println!(
-        r#"{{"connectUrl":"{}","salesforceUrl":"{}"}}"#,
-        fakes.connect_url(),
-        fakes.salesforce_url()
-    );
+    let (connect, salesforce) = (fakes.connect_url(), fakes.salesforce_url());
+    println!(r#"{{"connectUrl":"{connect}","salesforceUrl":"{salesforce}"}}"#);
     Ok(lifecycle::signal().await?)
 }

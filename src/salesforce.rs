@@ -6,12 +6,15 @@
 //! | [`token`] | the access token: cached, one renewal at a time |
 //! | [`object`] | which object the rows go to, by describe |
 //! | [`row`] | a row as JSON, each field under its configured name |
+//! | [`survey`] | what `sidedoor check` asks |
 //! | [`verdict`] | every error: what may be done about it |
 
 mod client;
 mod object;
 mod row;
+mod survey;
 mod token;
 mod verdict;
 
 pub use client::Salesforce;
+pub use survey::OrgDate;

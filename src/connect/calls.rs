@@ -31,7 +31,7 @@ const USERS: usize = 100;
 const PAGES: usize = 20;
 
 impl AmazonConnect {
-    fn line(&self, instance: &InstanceName, operation: &'static str) -> Result<&Line, VendorError> {
+    pub(super) fn line(&self, instance: &InstanceName, operation: &'static str) -> Result<&Line, VendorError> {
         self.lines.get(instance).ok_or_else(|| unknown_instance(operation))
     }
 

@@ -106,6 +106,9 @@ fn answered(code: Option<&str>, status: u16, message: &str) -> (&'static str, Ve
         "UnrecognizedClientException"
         | "InvalidSignatureException"
         | "ExpiredTokenException"
+        | "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
         | "MissingAuthenticationTokenException"
         | "IncompleteSignatureException" => ("connect_credentials", Verdict::Never),
         _ => match status {

@@ -7,6 +7,7 @@
 //! | [`operations`] | the vendor's operations, as rules on that world |
 //! | [`wire`] | rest-json: paths, errors, headers |
 //! | [`sigv4`] | signatures are verified |
+//! | [`sts`] | who the caller is |
 //! | [`events`] | contact events pushed to Sidedoor: late, twice, out of order, lost |
 //! | [`ledger`] | who called what, and which contacts ended, by whom |
 //! | [`admin`] | the `/_fake` API |
@@ -16,6 +17,7 @@ pub mod events;
 pub mod ledger;
 mod operations;
 mod sigv4;
+mod sts;
 mod telling;
 mod wire;
 pub mod world;
@@ -90,6 +92,10 @@ pub struct ConnectSettings {
     pub last_party_delay_ms: u64,
     /// Whether signatures are verified, not only required.
     pub verify_signatures: bool,
+    /// Operations that the caller's policy does not allow: 403. Beside those, what Sidedoor has no need of.
+    pub denied_operations: Vec<String>,
+    /// Instance attributes that are switched off, such as `ENHANCED_CONTACT_MONITORING`.
+    pub attributes_off: Vec<String>,
 }
 
 impl Default for ConnectSettings {
@@ -103,6 +109,8 @@ impl Default for ConnectSettings {
             supervisors_per_call: 2,
             last_party_delay_ms: 0,
             verify_signatures: true,
+            denied_operations: vec!["ListSecurityProfiles".into()],
+            attributes_off: Vec::new(),
         }
     }
 }

@@ -25,9 +25,9 @@ const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
 /// Salesforce.
 pub struct Salesforce {
-    http: reqwest::Client,
-    settings: SalesforceConfig,
-    tokens: Tokens,
+    pub(super) http: reqwest::Client,
+    pub(super) settings: SalesforceConfig,
+    pub(super) tokens: Tokens,
     object: Object,
     usage: Mutex<Option<Usage>>,
 }
@@ -74,7 +74,12 @@ impl Salesforce {
     }
 
     /// Sends one request with the token in use; if that is refused, once more with a new one.
-    async fn send(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, String), CrmError> {
+    pub(super) async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, String), CrmError> {
         let access = self.tokens.get().await?;
         let (status, text) = self.send_with(&access, method, path, body).await?;
         if status != StatusCode::UNAUTHORIZED {

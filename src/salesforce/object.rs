@@ -18,8 +18,11 @@ const NOT_THERE: [&str; 3] = ["NOT_FOUND", "INVALID_TYPE", "INSUFFICIENT_ACCESS"
 /// What describe says, as far as we ask.
 #[derive(Debug, Deserialize)]
 pub(super) struct Described {
-    createable: bool,
+    pub(super) createable: bool,
     updateable: bool,
+    #[serde(default)]
+    pub(super) deletable: bool,
+    #[serde(default)]
     fields: Vec<DescribedField>,
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Which of our rooms a room may name.
-const RULES: [(&str, &[&str]); 17] = [
+const RULES: [(&str, &[&str]); 18] = [
     ("domain", &[]),
     ("timing", &[]),
     ("ports", &["domain", "timing"]),
@@ -40,10 +40,16 @@ const RULES: [(&str, &[&str]); 17] = [
     ("demo", &["app", "config", "fakes", "lifecycle"]),
     // What `sidedoor timing` prints, from simulation or from a journal that is only read.
     ("timing_report", &["config", "domain", "journal", "ports", "timing"]),
+    // `sidedoor check` looks at every part by itself, and changes nothing unless asked to (`--live`).
+    (
+        "check",
+        &["clock", "config", "connect", "domain", "journal", "ports", "salesforce"],
+    ),
     (
         "main",
         &[
             "app",
+            "check",
             "config",
             "demo",
             "fakes",
@@ -61,7 +67,7 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("sqlx::", &["journal"]),
     ("governor::", &["connect"]),
     ("axum::", &["http", "fakes", "app"]),
-    ("clap::", &["main", "timing_report"]),
+    ("clap::", &["main", "timing_report", "check"]),
 ];
 
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {

@@ -8,6 +8,7 @@ mod architecture;
 mod authority_matrix;
 mod bad_input;
 mod carriers;
+mod check;
 mod complaints;
 mod compliance;
 mod contract;

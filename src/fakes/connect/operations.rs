@@ -234,9 +234,33 @@ pub(super) fn describe_instance(world: &World) -> Value {
         "InstanceStatus": "ACTIVE", "InstanceAlias": "fake"}})
 }
 
+/// What the caller's policy does not allow, as AWS says it.
+pub(super) fn allowed(world: &World, operation: &str) -> Result<(), ApiError> {
+    if !world
+        .settings
+        .denied_operations
+        .iter()
+        .any(|denied| denied == operation)
+    {
+        return Ok(());
+    }
+    let who = super::sts::arn();
+    let message = format!(
+        "User: {who} is not authorized to perform: connect:{operation} because no identity-based policy allows the \
+         connect:{operation} action"
+    );
+    Err(ApiError::new(403, "AccessDeniedException", message))
+}
+
+/// `GET /security-profiles-summary/{InstanceId}`.
+pub(super) fn security_profiles() -> Value {
+    json!({"SecurityProfileSummaryList": [{"Id": "profile-1", "Name": "Admin"}]})
+}
+
 /// `GET /instance/{InstanceId}/attribute/{Type}`.
-pub(super) fn describe_attribute(kind: &str) -> Value {
-    json!({"Attribute": {"AttributeType": kind, "Value": "true"}})
+pub(super) fn describe_attribute(world: &World, kind: &str) -> Value {
+    let on = !world.settings.attributes_off.iter().any(|off| off == kind);
+    json!({"Attribute": {"AttributeType": kind, "Value": on.to_string()}})
 }
 
 /// Timestamps on the rest-json wire: numbers of epoch seconds, with a fraction if there is one.

@@ -9,6 +9,7 @@ use super::{ACCESS_KEY, SECRET_KEY};
 
 /// Whether a request is signed by the key the fake knows. With `verify` false only the header's form is required.
 pub(super) fn check(
+    service: &str,
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
@@ -40,9 +41,12 @@ pub(super) fn check(
         return Err(incomplete());
     };
     let scope: Vec<&str> = credential.split('/').collect();
-    let [key, date, region, "connect", "aws4_request"] = scope.as_slice() else {
+    let [key, date, region, signed_for, "aws4_request"] = scope.as_slice() else {
         return Err(incomplete());
     };
+    if *signed_for != service {
+        return Err(incomplete());
+    }
     let amz_date = header("x-amz-date").ok_or_else(incomplete)?;
     if !signed.split(';').any(|h| h == "host") || !amz_date.starts_with(date) || signature.len() != 64 {
         return Err(incomplete());
@@ -66,13 +70,13 @@ pub(super) fn check(
         canonical.push_str(&format!("{name}:{value}\n"));
     }
     canonical.push_str(&format!("\n{signed}\n{}", hex::encode(Sha256::digest(body))));
-    let scope = format!("{date}/{region}/connect/aws4_request");
+    let scope = format!("{date}/{region}/{service}/aws4_request");
     let to_sign = format!(
         "AWS4-HMAC-SHA256\n{amz_date}\n{scope}\n{}",
         hex::encode(Sha256::digest(canonical))
     );
     let mut hash = hmac(format!("AWS4{SECRET_KEY}").as_bytes(), date);
-    for step in [*region, "connect", "aws4_request", to_sign.as_str()] {
+    for step in [*region, service, "aws4_request", to_sign.as_str()] {
         hash = hmac(&hash, step);
     }
     if hex::encode(hash) == signature {

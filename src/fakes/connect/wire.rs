@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::ledger::CallEntry;
 use super::world::ApiError;
-use super::{ConnectFake, admin, operations, sigv4};
+use super::{ConnectFake, admin, operations, sigv4, sts};
 use crate::fakes::clock::{iso, real_now};
 use crate::fakes::faults::{Fault, dropped_connection};
 
@@ -28,6 +28,7 @@ pub fn router(fake: ConnectFake) -> Router {
         .route("/metrics/userdata/{instance}", post(user_data))
         .route("/search-users", post(search_users))
         .route("/users/{instance}/{user}", get(describe_user))
+        .route("/security-profiles-summary/{instance}", get(security_profiles))
         .route("/instance/{instance}", get(describe_instance))
         .route("/instance/{instance}/attribute/{kind}", get(describe_attribute))
         .with_state(fake.clone());
@@ -39,7 +40,11 @@ pub fn router(fake: ConnectFake) -> Router {
         ))
     };
     let dated = from_fn_with_state(fake.clone(), dated);
-    service.merge(admin::router(fake)).fallback(unknown).layer(dated)
+    service
+        .merge(sts::router(fake.clone()))
+        .merge(admin::router(fake))
+        .fallback(unknown)
+        .layer(dated)
 }
 
 /// Every answer's `Date` is read off the vendor's clock, an error's too.
@@ -138,7 +143,19 @@ async fn describe_attribute(
 ) -> Response {
     fake.serve("DescribeInstanceAttribute", request, move |fake, _| {
         operations::instance(&fake.world(), &instance)?;
-        Ok(operations::describe_attribute(&kind))
+        Ok(operations::describe_attribute(&fake.world(), &kind))
+    })
+    .await
+}
+
+async fn security_profiles(
+    State(fake): State<ConnectFake>,
+    Path(instance): Path<String>,
+    request: Request,
+) -> Response {
+    fake.serve("ListSecurityProfiles", request, move |fake, _| {
+        operations::instance(&fake.world(), &instance)?;
+        Ok(operations::security_profiles())
     })
     .await
 }
@@ -156,7 +173,7 @@ impl ConnectFake {
             return answer_error(&ApiError::new(400, "InvalidRequestException", "The body is too large"));
         };
         let verify = self.world().settings.verify_signatures;
-        let checked = sigv4::check(&parts.method, &parts.uri, &parts.headers, &bytes, verify);
+        let checked = sigv4::check("connect", &parts.method, &parts.uri, &parts.headers, &bytes, verify);
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let about = about(&parts.uri, &body);
         let fault = if checked.is_ok() {
@@ -175,7 +192,10 @@ impl ConnectFake {
             _ if !bytes.is_empty() && body.is_null() => {
                 Err(ApiError::new(400, "SerializationException", "The body is not JSON"))
             }
-            _ => effect(self, &body),
+            _ => {
+                let allowed = operations::allowed(&self.world(), operation);
+                allowed.and_then(|()| effect(self, &body))
+            }
         };
         let outcome = match (outcome, &fault) {
             (Ok(_), Some(fault)) if fault.after_effect && fault.status.is_some() => Err(scripted(fault)),

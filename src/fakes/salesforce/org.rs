@@ -73,6 +73,9 @@ pub struct Object {
     pub createable: bool,
     /// Rows may be changed.
     pub updateable: bool,
+    /// Rows may be deleted.
+    #[serde(default)]
+    pub deletable: bool,
     /// Its fields.
     pub fields: Vec<Field>,
 }
@@ -129,6 +132,7 @@ impl Object {
             name: name.into(),
             createable: true,
             updateable: true,
+            deletable: false,
             fields,
         }
     }
@@ -143,6 +147,7 @@ impl Object {
             name: name.into(),
             createable: false,
             updateable: false,
+            deletable: false,
             fields: fields.iter().map(field).collect(),
         }
     }

@@ -169,7 +169,7 @@ async fn describe(
 
 fn described(o: &Object, with_fields: bool) -> Value {
     let mut d = json!({"name": o.name, "label": o.name, "custom": o.name.ends_with("__c"), "createable": o.createable,
-        "updateable": o.updateable, "queryable": true, "retrieveable": true});
+        "updateable": o.updateable, "deletable": o.deletable, "queryable": true, "retrieveable": true});
     if with_fields {
         d["fields"] = o.fields.iter().map(described_field).collect();
     }
@@ -221,6 +221,13 @@ async fn delete(
     request: Request,
 ) -> Response {
     fake.serve("delete", request, |fake, _| {
+        if !fake.org().object(&object)?.deletable {
+            return Err(RowError::new(
+                403,
+                "INSUFFICIENT_ACCESS_OR_READONLY",
+                "insufficient access rights on object id",
+            ));
+        }
         if fake.org().delete_row(&object, &id) {
             Ok(StatusCode::NO_CONTENT.into_response())
         } else {

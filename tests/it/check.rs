@@ -1,0 +1,310 @@
+//! `sidedoor check`, as an operator runs it: a process of its own, its text, its JSON and how it ends.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use sidedoor::fakes::connect::{ACCESS_KEY, INSTANCE, NewContact, REGION, SECRET_KEY};
+use sidedoor::fakes::{Fakes, FakesConfig};
+
+struct Scene {
+    fakes: Fakes,
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        Self {
+            fakes: sidedoor::fakes::start(FakesConfig::default())
+                .await
+                .expect("fakes start"),
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    fn command(&self, arguments: &[&str], changes: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sidedoor"));
+        let journal = format!("sqlite://{}", self.folder.path().join("journal.db").display());
+        let settings = [
+            ("STORE__URL", journal.as_str()),
+            ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE),
+            ("CONNECT__INSTANCES__MAIN__REGION", REGION),
+            ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", self.fakes.connect_url()),
+            ("SALESFORCE__LOGIN_URL", self.fakes.salesforce_url()),
+            ("SALESFORCE__CLIENT_ID", "fake-client-id"),
+            ("SALESFORCE__CLIENT_SECRET", "fake-client-secret"),
+            ("AUTH__API_KEYS__0__NAME", "test"),
+            ("AUTH__API_KEYS__0__SECRET", "a-key-that-nobody-must-see"),
+            ("AUTH__API_KEYS__0__SCOPES", "read"),
+        ];
+        for (name, value) in settings.iter().chain(changes) {
+            command.env(format!("SIDEDOOR__{name}"), value);
+        }
+        command
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        command
+            .current_dir(self.folder.path())
+            .arg("check")
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+
+    async fn run(&self, arguments: &[&str], changes: &[(&str, &str)]) -> Output {
+        let mut command = self.command(arguments, changes);
+        tokio::task::spawn_blocking(move || command.output().expect("it runs"))
+            .await
+            .expect("no panic")
+    }
+
+    /// The lines of `--output json`, and whether it succeeded.
+    async fn lines(&self, arguments: &[&str], changes: &[(&str, &str)]) -> (Vec<Value>, bool) {
+        let output = self.run(&[arguments, &["--output", "json"]].concat(), changes).await;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let report: Value = serde_json::from_str(&said).unwrap_or_else(|e| {
+            panic!("{e}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        });
+        assert_eq!(report["success"], output.status.success());
+        (
+            report["lines"].as_array().expect("lines").clone(),
+            output.status.success(),
+        )
+    }
+}
+
+fn result<'l>(lines: &'l [Value], id: &str) -> (&'l str, &'l str, &'l str) {
+    let line = lines
+        .iter()
+        .find(|l| l["id"] == id)
+        .unwrap_or_else(|| panic!("no line {id}: {lines:#?}"));
+    let text = |name: &str| line[name].as_str().unwrap_or_default();
+    (text("result"), text("detail"), text("remedy"))
+}
+
+/// Whether this machine's clock is synchronised is this machine's affair.
+fn apart_from_this_clock(lines: &[Value]) -> Vec<&Value> {
+    lines
+        .iter()
+        .filter(|l| l["id"] != "clock-synchronised" && l["result"] != "ok")
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_house_passes_and_nothing_is_changed() {
+    let scene = Scene::new().await;
+    let (lines, success) = scene.lines(&[], &[]).await;
+    assert!(success && apart_from_this_clock(&lines).is_empty(), "{lines:#?}");
+    let (_, detail, _) = result(&lines, "aws-identity");
+    assert!(detail.contains("111122223333"), "{detail}");
+    assert!(scene.fakes.connect().ledger().ended.is_empty());
+    assert_eq!(scene.fakes.connect().calls("StopContact"), 0);
+    assert!(scene.fakes.salesforce().written().is_empty());
+    let left: Vec<_> = std::fs::read_dir(scene.folder.path()).expect("a folder").collect();
+    assert!(left.is_empty(), "{left:?}");
+    let text = scene.run(&[], &[]).await;
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(
+        text.contains("✓ the instance can be reached and is active [main]"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_line_has_its_place_in_the_runbook_and_every_place_its_line() {
+    let runbook =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/runbook.md")).expect("there");
+    let headings: Vec<&str> = runbook
+        .lines()
+        .filter_map(|l| l.strip_prefix("## "))
+        .filter(|h| !h.contains(' '))
+        .collect();
+    let ids: Vec<&str> = sidedoor::check::report::KINDS.iter().map(|k| k.id).collect();
+    assert_eq!(headings, ids);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_wrong_is_named_with_its_remedy() {
+    let scene = Scene::new().await;
+    scene.fakes.connect().change(|s| {
+        s.denied_operations = vec!["MonitorContact".into(), "SearchUsers".into()];
+        s.attributes_off = vec!["ENHANCED_CONTACT_MONITORING".into()];
+        s.clock.skew_ms = 200_000;
+    });
+    scene.fakes.salesforce().change(|s| s.daily_limit = 4);
+    scene.fakes.salesforce().remove_object("VoiceCall");
+    let mut object = sidedoor::fakes::salesforce::Object::participant("VoiceCallParticipant__c");
+    object.deletable = true;
+    scene.fakes.salesforce().put_object(object);
+    let (lines, success) = scene.lines(&[], &[("SALESFORCE__SLOW_ABOVE_PERCENT", "20")]).await;
+    assert!(!success);
+    let rights = result(&lines, "connect-rights");
+    assert_eq!(
+        (rights.0, rights.2),
+        ("failed", "add connect:MonitorContact to the role's policy")
+    );
+    assert_eq!(result(&lines, "connect-excess").0, "warning");
+    assert_eq!(result(&lines, "connect-users").0, "warning");
+    assert!(
+        result(&lines, "connect-monitoring")
+            .1
+            .contains("ENHANCED_CONTACT_MONITORING (voice) is off")
+    );
+    assert_eq!(result(&lines, "clock-aws").0, "failed");
+    assert_eq!(result(&lines, "salesforce-limits").0, "warning");
+    assert_eq!(result(&lines, "salesforce-excess").0, "warning");
+    assert_eq!(result(&lines, "salesforce-voice-calls").0, "warning");
+    for line in lines.iter().filter(|l| l["result"] != "ok") {
+        assert!(line["remedy"].is_string() && line["runbook"].is_string(), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_field_that_does_not_fit_has_a_line_of_its_own() {
+    let scene = Scene::new().await;
+    let mut object = sidedoor::fakes::salesforce::Object::participant("VoiceCallParticipant__c");
+    object.fields.retain(|f| f.name != "Mode__c");
+    for field in &mut object.fields {
+        if field.name == "Rejoin__c" {
+            field.updateable = false;
+        }
+    }
+    scene.fakes.salesforce().put_object(object);
+    let (lines, success) = scene.lines(&[], &[]).await;
+    assert!(!success);
+    let of_fields: Vec<_> = lines.iter().filter(|l| l["id"] == "salesforce-object").collect();
+    assert_eq!(of_fields.len(), 2, "{of_fields:#?}");
+    assert!(
+        of_fields[0]["detail"]
+            .as_str()
+            .expect("text")
+            .contains("Mode__c is not there")
+    );
+    assert!(
+        of_fields[1]["remedy"]
+            .as_str()
+            .expect("text")
+            .contains("permission set"),
+        "{:#?}",
+        of_fields[1]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_aws_refuses_and_vendors_that_are_down_are_told_apart() {
+    let scene = Scene::new().await;
+    let mut command = scene.command(
+        &["--output", "json"],
+        &[("SALESFORCE__CLIENT_SECRET", "a-wrong-one-that-nobody-must-see")],
+    );
+    command.env("AWS_SECRET_ACCESS_KEY", "another-that-nobody-must-see");
+    let output = tokio::task::spawn_blocking(move || command.output().expect("it runs"))
+        .await
+        .expect("no panic");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("nobody-must-see"), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let lines = report["lines"].as_array().expect("lines");
+    assert_eq!(result(lines, "aws-identity").0, "failed");
+    assert!(result(lines, "aws-identity").2.contains("ordinary chain"));
+    assert_eq!(result(lines, "salesforce-login").0, "failed");
+
+    let nowhere = [
+        ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("SALESFORCE__LOGIN_URL", "http://127.0.0.1:9"),
+    ];
+    let (lines, success) = scene.lines(&[], &nowhere).await;
+    assert!(!success);
+    assert!(result(&lines, "clock-aws").2.contains("reach the endpoint"));
+    assert_eq!(result(&lines, "connect-instance").0, "failed");
+    assert_eq!(result(&lines, "salesforce-login").0, "failed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_configuration_is_told_whole_and_nothing_else_is_looked_at() {
+    let scene = Scene::new().await;
+    let bad = [("HTTP__LISTEN", "nowhere"), ("SALESFORCE__API_VERSION", "68")];
+    let (lines, success) = scene.lines(&[], &bad).await;
+    assert!(!success && lines.len() == 2, "{lines:#?}");
+    assert!(
+        lines
+            .iter()
+            .all(|l| l["id"] == "configuration" && l["result"] == "failed")
+    );
+    let unwritable = [("STORE__URL", "sqlite:///proc/sidedoor/journal.db")];
+    let (lines, _) = scene.lines(&[], &unwritable).await;
+    assert_eq!(result(&lines, "journal-writable").0, "failed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_waits_until_all_is_well() {
+    let scene = Scene::new().await;
+    scene
+        .fakes
+        .connect()
+        .change(|s| s.denied_operations.push("DescribeContact".into()));
+    let connect = scene.fakes.connect().clone();
+    let mend = async move {
+        while connect.calls("DescribeContact") == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        connect.change(|s| s.denied_operations.retain(|o| o != "DescribeContact"));
+    };
+    let ((), (lines, success)) = tokio::join!(mend, scene.lines(&["--wait", "60"], &[]));
+    assert!(success, "{lines:#?}");
+    assert_eq!(scene.fakes.connect().calls("DescribeContact"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_check_listens_leaves_and_tells_what_the_vendor_did() {
+    let scene = Scene::new().await;
+    let connect = scene.fakes.connect().clone();
+    let call = connect.create_call();
+    let refused = scene.run(&["--live", &call, "supervisor-1"], &[]).await;
+    assert!(
+        !refused.status.success() && connect.legs(&call).is_empty(),
+        "nobody said yes"
+    );
+
+    // StopContact does not work for voice: the person chooses End call when told.
+    let person = {
+        let (connect, call) = (connect.clone(), call.clone());
+        async move {
+            while connect.calls("StopContact") == 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let leg = connect.live_legs(&call).pop().expect("a leg");
+            connect.end_leg_in_ccp("supervisor-1", &leg).expect("ends");
+        }
+    };
+    let arguments = ["--live", &call, "supervisor-1", "--yes"];
+    let ((), (lines, success)) = tokio::join!(person, scene.lines(&arguments, &[]));
+    assert!(success, "{lines:#?}");
+    assert!(result(&lines, "live-stop").1.contains("connect_invalid_request"));
+    assert!(result(&lines, "live-link").1.contains("RelatedContactId"));
+    assert!(result(&lines, "live-left").1.contains("DisconnectTimestamp"));
+    assert_eq!(result(&lines, "live-token").0, "ok");
+    assert_eq!(result(&lines, "live-customer").0, "ok");
+    assert_eq!(connect.legs(&call).len(), 1);
+    assert!(connect.customer_contacts_we_ended().is_empty());
+    assert!(connect.contact(&call).is_some_and(|c| !c.ended));
+
+    // A chat's leg is ended by it.
+    let chat = connect.create_contact(NewContact {
+        channel: "CHAT".into(),
+        ..NewContact::default()
+    });
+    let (lines, success) = scene.lines(&["--live", &chat, "supervisor-1", "--yes"], &[]).await;
+    assert!(
+        success && result(&lines, "live-left").1.contains("by StopContact"),
+        "{lines:#?}"
+    );
+    assert!(connect.contact(&chat).is_some_and(|c| !c.ended));
+
+    // A leg is no contact to listen to, nor is one that is over.
+    let leg = connect.legs(&call)[0].clone();
+    let (lines, success) = scene.lines(&["--live", &leg, "supervisor-1", "--yes"], &[]).await;
+    assert!(!success);
+    assert_eq!(result(&lines, "live-contact").0, "failed");
+}
