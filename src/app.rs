@@ -97,6 +97,12 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
     if config.salesforce.is_some() {
         lifecycle.run("delivery", flows.clone().deliver_until_stopped());
     }
+    if config.salesforce.as_ref().is_some_and(|s| s.directive_event.is_some()) {
+        lifecycle.run("announcing", flows.clone().announce_until_stopped());
+    }
+    if config.salesforce.as_ref().is_some_and(|s| s.compare_participants) {
+        lifecycle.run("comparing", flows.clone().compare_until_stopped());
+    }
     lifecycle.run("sweeping", flows.clone().sweep_until_stopped());
     lifecycle.run("calibrating", flows.clone().calibrate_until_stopped(dates));
     lifecycle.run("regrading", flows.clone().regrade_until_stopped());
@@ -201,6 +207,8 @@ fn flow_settings(config: &Config, pace: Pace) -> flows::Settings {
         poll_staleness: signed(config.supervision.poll_staleness),
         clock_error_ms: i64::try_from(config.clock.max_error.as_millis()).unwrap_or(i64::MAX),
         delivery: delivery_settings(config),
+        announce: config.salesforce.as_ref().is_some_and(|s| s.directive_event.is_some()),
+        compare: config.salesforce.as_ref().is_some_and(|s| s.compare_participants),
         keep: Keep {
             keys: signed(idempotency),
             evidence: signed(evidence),

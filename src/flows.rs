@@ -23,6 +23,8 @@
 //! | [`reconcile`] | looking at the vendor when no event comes, and after a departure |
 //! | [`roll_call`] | idle supervisions, a hundred in one call |
 //! | [`deliver`] | rows on their way to the CRM |
+//! | [`announce`] | directives announced by the CRM's own events |
+//! | [`compare`] | our departures beside the org's own record of them |
 //! | [`delivery_pace`] | when the CRM is called, and when it is left alone |
 //! | [`voice_calls`] | the VoiceCall a row belongs to |
 //! | [`dead_letters`] | rows that need a person: seen, and sent again |
@@ -40,8 +42,10 @@
 
 pub mod acknowledge;
 mod after_check;
+mod announce;
 pub mod calibrate;
 pub mod change_mode;
+mod compare;
 mod comply;
 pub mod conclude;
 pub mod controllers;
@@ -151,6 +155,10 @@ pub struct Settings {
     pub clock_error_ms: i64,
     /// Rows on their way to the CRM.
     pub delivery: DeliverySettings,
+    /// Whether directives are announced by the CRM's own events.
+    pub announce: bool,
+    /// Whether departures are compared with the org's own record of them.
+    pub compare: bool,
     /// How long things are kept.
     pub keep: Keep,
     /// How long a user name stands for the same user without asking the vendor again.
@@ -182,6 +190,10 @@ pub struct Pace {
     pub after_again: SignedDuration,
     /// The least time between two looks at recent departures, if not the usual.
     pub regrade: Option<Duration>,
+    /// How often departures are compared with the org's own record.
+    pub compare: Duration,
+    /// How old a departure must be for that, and how long one without such a record rests; if not the usual.
+    pub compare_after: Option<(SignedDuration, SignedDuration)>,
 }
 
 impl Default for Pace {
@@ -194,6 +206,8 @@ impl Default for Pace {
             join_row: SignedDuration::from_secs(1),
             after_again: SignedDuration::from_secs(5),
             regrade: None,
+            compare: Duration::from_secs(3600),
+            compare_after: None,
         }
     }
 }

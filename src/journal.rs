@@ -11,8 +11,10 @@
 //! stand or not, never in part. A lock file keeps a second process away from the same database; the kernel drops the
 //! lock with the process, so nothing needs cleaning after a kill.
 
+mod announcements;
 mod apply;
 mod clocks;
+mod comparisons;
 mod deliveries;
 mod directives;
 mod migrations;
@@ -35,8 +37,8 @@ use crate::domain::evidence::Evidence;
 use crate::domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::State;
 use crate::ports::journal::{
-    ClockEpoch, Counts, DirectiveNews, Filter, KeyRecord, NextDue, Ordered, Retention, Row, RowFilter, Sample, Stored,
-    StreamKey, UnexplainedLeg,
+    ClockEpoch, Comparison, Counts, DirectiveChange, DirectiveNews, Filter, KeyRecord, NextDue, Ordered, Retention,
+    Row, RowFilter, Sample, Stored, StreamKey, UnexplainedLeg,
 };
 use crate::ports::{Change, Committed, Journal, JournalError};
 
@@ -68,6 +70,7 @@ pub struct SqliteJournal {
     readers: SqlitePool,
     writer: writer::Writer,
     incarnation: String,
+    salt: String,
     news: broadcast::Sender<DirectiveNews>,
     // Held for its lock; released by the kernel with the process.
     _lock: File,
@@ -105,6 +108,9 @@ impl SqliteJournal {
             .await
             .map_err(store)?;
         let incarnation = uuid::Uuid::new_v4().to_string();
+        let salt = announcements::salt(&readers)
+            .await
+            .map_err(|e| OpenError::Store(e.to_string()))?;
         let (news, _) = broadcast::channel(NEWS);
         let writer = writer::Writer::start(connection, incarnation.clone(), news.clone());
         Ok(Self {
@@ -112,6 +118,7 @@ impl SqliteJournal {
             news,
             writer,
             incarnation,
+            salt,
             _lock: lock,
         })
     }
@@ -170,6 +177,11 @@ impl JournalView {
     /// [`JournalError`], here and below.
     pub async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, JournalError> {
         read::supervision(&self.readers, id).await
+    }
+
+    /// What the org itself has of a departure, if it was compared.
+    pub async fn comparison(&self, id: SupervisionId) -> Result<Option<Comparison>, JournalError> {
+        comparisons::of(&self.readers, id).await
     }
 
     /// How much is under way, and what needs a person.
@@ -340,5 +352,31 @@ impl Journal for SqliteJournal {
 
     fn incarnation(&self) -> &str {
         &self.incarnation
+    }
+
+    fn stream_salt(&self) -> &str {
+        &self.salt
+    }
+
+    async fn directive_changes(&self, after: i64, limit: u32) -> Result<Vec<DirectiveChange>, JournalError> {
+        announcements::changes_after(&self.readers, after, limit).await
+    }
+
+    async fn before_open_directives(&self) -> Result<i64, JournalError> {
+        announcements::before_the_open_ones(&self.readers).await
+    }
+
+    async fn cursor(&self, name: &'static str) -> Result<Option<i64>, JournalError> {
+        announcements::cursor(&self.readers, name).await
+    }
+
+    async fn due_comparisons(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        again: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Stored>, JournalError> {
+        comparisons::due(&self.readers, since, until, again, limit).await
     }
 }

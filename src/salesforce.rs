@@ -6,11 +6,15 @@
 //! | [`token`] | the access token: cached, one renewal at a time |
 //! | [`object`] | which object the rows go to, by describe |
 //! | [`row`] | a row as JSON, each field under its configured name |
+//! | [`events`] | Platform Events that announce directives |
+//! | [`participants`] | the org's own record of who was on a call, read only |
 //! | [`survey`] | what `sidedoor check` asks |
 //! | [`verdict`] | every error: what may be done about it |
 
 mod client;
+mod events;
 mod object;
+mod participants;
 mod row;
 mod survey;
 mod token;

@@ -13,6 +13,7 @@ use crate::domain::departure::{AliveBy, Departure};
 use crate::domain::ids::SupervisionId;
 use crate::domain::supervision::Supervision;
 use crate::journal::JournalView;
+use crate::ports::journal::Comparison;
 use crate::timing::simulate::{plot, report, run, scenario};
 use crate::timing::{ClockStream, Limits, StreamKey, Taken};
 
@@ -78,7 +79,8 @@ pub async fn run(what: Timing) -> Done {
             let view = JournalView::open(&store(config)?).await?;
             let id = SupervisionId::parse(&supervision).ok_or("that is not a supervision's id")?;
             let stored = view.supervision(id).await?.ok_or("there is no such supervision")?;
-            print!("{}", explain(&stored.supervision));
+            let beside = view.comparison(id).await?;
+            print!("{}{}", explain(&stored.supervision), compared(beside.as_ref()));
             Ok(())
         }
         Timing::Replay { config } => {
@@ -229,6 +231,28 @@ fn conclusion(out: &mut String, d: &Departure) {
         );
     }
     let _ = writeln!(out, "Grade {}.", d.grade);
+}
+
+/// What the org itself has of it, if it was compared.
+fn compared(beside: Option<&Comparison>) -> String {
+    let Some(c) = beside else {
+        return String::new();
+    };
+    let record = c.participant_id.as_deref().unwrap_or("none");
+    match (c.left_at, c.inside) {
+        (Some(theirs), Some(inside)) => format!(
+            "\nSalesforce's own record (ConversationParticipant {record}) says {}: {} ms from the {} it was compared with, {} what \
+             is guaranteed. It is compared only; nothing is written there.\n",
+            shown(theirs),
+            theirs.as_millisecond() - c.ours_at.as_millisecond(),
+            shown(c.ours_at),
+            if inside { "inside" } else { "outside" },
+        ),
+        _ => format!(
+            "\nSalesforce's own record of it (ConversationParticipant) was looked for at {} and not found.\n",
+            shown(c.looked_at)
+        ),
+    }
 }
 
 fn shown(t: Timestamp) -> String {

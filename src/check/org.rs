@@ -60,6 +60,29 @@ pub(super) async fn check(report: &mut Report, parts: &Parts) {
         }
     }
     voice_calls(report, parts, org).await;
+    events(report, parts, org).await;
+}
+
+async fn events(report: &mut Report, parts: &Parts, org: &Salesforce) {
+    let Some(event) = parts
+        .config
+        .salesforce
+        .as_ref()
+        .and_then(|s| s.directive_event.as_deref())
+    else {
+        return;
+    };
+    let remedy = "deploy infra/salesforce and give the integration user Create on the event";
+    match org.may_create(event).await {
+        Ok(true) => report.ok(report::SALESFORCE_EVENTS, None, event),
+        Ok(false) => report.fail(
+            report::SALESFORCE_EVENTS,
+            None,
+            format!("{event} may not be created by this user"),
+            remedy,
+        ),
+        Err(e) => report.fail(report::SALESFORCE_EVENTS, None, e.to_string(), remedy),
+    }
 }
 
 async fn date(report: &mut Report, parts: &Parts, org: &Salesforce) {

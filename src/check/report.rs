@@ -51,6 +51,7 @@ kinds! {
     SALESFORCE_EXCESS = "salesforce", "salesforce-excess", "rows cannot be deleted by us";
     SALESFORCE_LIMITS = "salesforce", "salesforce-limits", "API calls are left";
     SALESFORCE_VOICE_CALLS = "salesforce", "salesforce-voice-calls", "VoiceCalls can be looked up";
+    SALESFORCE_EVENTS = "salesforce", "salesforce-events", "the Platform Event can be published";
     LIVE_CONTACT = "live", "live-contact", "the test contact can be listened to";
     LIVE_JOIN = "live", "live-join", "MonitorContact gives a leg";
     LIVE_TOKEN = "live", "live-token", "the same ClientToken gives the same leg";

@@ -29,6 +29,14 @@ pub struct SalesforceConfig {
     pub slow_above: f64,
     /// Whether the VoiceCall of a row is looked for when the caller gave none.
     pub find_voice_calls: bool,
+    /// The Platform Event that announces directives; `None` announces none.
+    pub directive_event: Option<String>,
+    /// Its field for the stream's key.
+    pub directive_event_field: String,
+    /// Whether departures are compared with the org's own ConversationParticipant records.
+    pub compare_participants: bool,
+    /// The field of VoiceCall that refers to its Conversation.
+    pub conversation_field: String,
     /// Every field's name.
     pub fields: FieldNames,
 }
@@ -132,6 +140,10 @@ impl SalesforceConfig {
                 "linger_ms",
                 "slow_above_percent",
                 "find_voice_calls",
+                "directive_event",
+                "directive_event_field",
+                "compare_participants",
+                "conversation_field",
                 "object",
                 "api_version",
                 "request_timeout_ms",
@@ -182,6 +194,14 @@ impl SalesforceConfig {
         let longest_linger = r.millis("salesforce.linger_ms", 1000, 0, 60_000);
         let slow_above = f64::from(r.number("salesforce.slow_above_percent", 80_u32, 1, 100)) / 100.0;
         let find_voice_calls = r.flag("salesforce.find_voice_calls", true);
+        let directive_event = r.text_as("salesforce.directive_event", |text| match api_name(text) {
+            _ if text.is_empty() => Ok(String::new()),
+            Ok(name) if name.ends_with("__e") => Ok(name),
+            _ => Err("give the API name of a Platform Event, such as Supervisor_Directive__e".into()),
+        });
+        let directive_event_field = r.text_as("salesforce.directive_event_field", api_name);
+        let compare_participants = r.flag("salesforce.compare_participants", true);
+        let conversation_field = r.text_as("salesforce.conversation_field", api_name);
         Some(Self {
             login_url: login_url?,
             client_id: client_id?,
@@ -192,6 +212,10 @@ impl SalesforceConfig {
             longest_linger,
             slow_above,
             find_voice_calls,
+            directive_event: directive_event.filter(|name| !name.is_empty()),
+            directive_event_field: directive_event_field.unwrap_or_else(|| "Stream_Key__c".into()),
+            compare_participants,
+            conversation_field: conversation_field.unwrap_or_else(|| "ConversationId".into()),
             fields,
         })
     }

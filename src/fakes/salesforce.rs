@@ -3,13 +3,17 @@
 //! | file | story |
 //! |---|---|
 //! | [`login`] | `/services/oauth2/token`: client credentials and JWT bearer |
-//! | [`org`] | objects, fields and rows, and the rules for writing them |
+//! | [`objects`] | objects and their fields |
+//! | [`org`] | rows, and the rules for writing them |
 //! | [`rest`] | the REST API's paths and shapes |
 //! | [`soql`] | as much SOQL as a test reads back with |
+//! | [`events`] | Platform Events |
 //! | [`admin`] | the `/_fake` API |
 
 pub mod admin;
+mod events;
 mod login;
+mod objects;
 pub mod org;
 mod rest;
 mod soql;
@@ -20,7 +24,8 @@ use axum::Router;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use org::{Field, Object, Org, Written};
+pub use objects::{Field, Object};
+pub use org::{Org, Written};
 
 use super::faults::Fault;
 
@@ -84,6 +89,11 @@ impl SalesforceFake {
     /// Every accepted write, oldest first.
     pub fn written(&self) -> Vec<Written> {
         self.org().written()
+    }
+
+    /// The Platform Events published, oldest first: each its object and its fields.
+    pub fn events(&self) -> Vec<(String, Map<String, Value>)> {
+        self.org().events.iter().cloned().collect()
     }
 
     /// API calls so far (logins are none).

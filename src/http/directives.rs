@@ -37,6 +37,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 struct Page {
     items: Vec<ToldView>,
     next_after: String,
+    /// What Platform Events call this stream.
+    stream_key: String,
 }
 
 pub(super) async fn handle(
@@ -57,6 +59,7 @@ pub(super) async fn handle(
         let page = Page {
             items: told.iter().map(|t| ToldView::of(&door.flows, t)).collect(),
             next_after: next.to_string(),
+            stream_key: door.flows.stream_key(&listener.user),
         };
         return Ok(json(StatusCode::OK, &page));
     }

@@ -7,7 +7,7 @@ use sqlx::{Executor, Sqlite};
 
 use super::read::{KEY_SQL, key_record};
 use super::rows::{get, millis, supervision_id, unreadable};
-use super::{clocks, deliveries, directives, failed};
+use super::{announcements, clocks, comparisons, deliveries, directives, failed};
 use crate::domain::supervision::{Origin, State, Supervision};
 use crate::ports::journal::{KeyWrite, Retention, Write};
 use crate::ports::{Change, Committed, JournalError};
@@ -89,6 +89,12 @@ pub(super) async fn apply(
     }
     for result in &change.delivered {
         deliveries::settle(db, result).await?;
+    }
+    if let Some((name, seq)) = change.cursor {
+        announcements::move_cursor(db, name, seq).await?;
+    }
+    for comparison in &change.comparisons {
+        comparisons::write(db, comparison).await?;
     }
     for (supervision, at) in &change.replayed {
         deliveries::replay(db, *supervision, *at).await?;

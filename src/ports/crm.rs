@@ -79,6 +79,22 @@ impl Usage {
     }
 }
 
+/// The most events one announcement takes: a composite request holds at most 25 subrequests.
+pub const EVENTS_A_CALL: usize = 25;
+/// The most calls one question for their supervisors takes.
+pub const CALLS_A_QUESTION: usize = 100;
+
+/// A supervisor's presence on a call as the CRM itself has it (ConversationParticipant with the role Supervisor).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParticipantSeen {
+    /// The record.
+    pub id: String,
+    /// The User it stands for, if it names one.
+    pub user_id: Option<String>,
+    /// When they left: `LeftTime` with `LeftTimeMilliSecs`, "the milliseconds portion of Left Time".
+    pub left_at: Option<jiff::Timestamp>,
+}
+
 /// The CRM. Makes **one** attempt (an expired token is renewed once on the way).
 #[async_trait]
 pub trait Crm: Send + Sync {
@@ -100,6 +116,18 @@ pub trait Crm: Send + Sync {
     /// # Errors
     /// The CRM's; `salesforce_mapping` names every field that does not fit, and the remedy.
     async fn survey(&self) -> Result<String, CrmError>;
+
+    /// Publishes an event for each of these stream keys (at most [`EVENTS_A_CALL`]): at least once, in no order.
+    ///
+    /// # Errors
+    /// The CRM's: any of them may not have been published.
+    async fn announce(&self, stream_keys: &[String]) -> Result<(), CrmError>;
+
+    /// The supervisors on these VoiceCalls (at most [`CALLS_A_QUESTION`]) as the CRM itself has them, by VoiceCall.
+    ///
+    /// # Errors
+    /// The CRM's; an org without such records refuses.
+    async fn supervisors_of(&self, voice_calls: &[String]) -> Result<HashMap<String, Vec<ParticipantSeen>>, CrmError>;
 
     /// The org's use of calls, as it last told.
     fn usage(&self) -> Option<Usage>;

@@ -203,6 +203,32 @@ pub struct Ordered {
     pub stored: Stored,
 }
 
+/// A directive was given or withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectiveChange {
+    /// Grows with every change of any directive.
+    pub seq: i64,
+    /// The supervisor whose browser is to hear of it.
+    pub user: UserId,
+}
+
+/// What the org itself has of a departure (ConversationParticipant), beside ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Comparison {
+    /// Whose departure.
+    pub supervision: SupervisionId,
+    /// When we looked.
+    pub looked_at: Timestamp,
+    /// Their record.
+    pub participant_id: Option<String>,
+    /// When it says that they left; `None` while there is no such record, or it has no end.
+    pub left_at: Option<Timestamp>,
+    /// Ours then.
+    pub ours_at: Timestamp,
+    /// Whether theirs is within our earliest and latest.
+    pub inside: Option<bool>,
+}
+
 /// Whose directives changed.
 pub type DirectiveNews = (InstanceName, UserId);
 
@@ -294,6 +320,25 @@ pub trait Journal: Send + Sync {
     /// The newest change of any directive; 0 for none.
     async fn last_directive_change(&self) -> Result<i64, JournalError>;
 
+    /// Directives given or withdrawn after `after`, in the order of their last change, at most `limit`.
+    async fn directive_changes(&self, after: i64, limit: u32) -> Result<Vec<DirectiveChange>, JournalError>;
+
+    /// Right before the first directive that is open, or where changes have come to.
+    async fn before_open_directives(&self) -> Result<i64, JournalError>;
+
+    /// How far what follows changes under that name has come; `None` if it never began.
+    async fn cursor(&self, name: &'static str) -> Result<Option<i64>, JournalError>;
+
+    /// Recorded departures on contacts whose VoiceCall is known, ended after `since` and by `until`, that were never compared
+    /// with the org's own record, or looked at by `again` and found without; oldest first, at most `limit`.
+    async fn due_comparisons(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        again: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Stored>, JournalError>;
+
     /// Tells whose directives change, after they are on disk. Whoever falls behind must look by themselves.
     fn directive_news(&self) -> broadcast::Receiver<DirectiveNews>;
 
@@ -330,6 +375,9 @@ pub trait Journal: Send + Sync {
 
     /// The name of this process in the journal: new at every start.
     fn incarnation(&self) -> &str;
+
+    /// A secret of this journal, made once: the salt of the keys by which streams are named to outsiders.
+    fn stream_salt(&self) -> &str;
 }
 
 /// When something is due next.

@@ -26,6 +26,10 @@ pub enum Happened<'a> {
     Directive(&'a Directive, DirectiveStatus),
     /// A row's delivery ended: `recorded`, `again` or `dead`.
     Delivery(&'static str),
+    /// An announcement of directives by the CRM's events: `published` or `again`; of how many streams.
+    Announced(&'static str, u64),
+    /// The org's own record of a departure minus ours, s; and whether it is within our interval.
+    Compared(f64, bool),
     /// From the first proof of a drop to its row in the CRM, s.
     Recorded(f64),
 }

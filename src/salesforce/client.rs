@@ -18,6 +18,7 @@ use super::verdict::{answered, item_refused, org_fault, unanswered, unreadable};
 use crate::config::SalesforceConfig;
 use crate::domain::ids::ContactId;
 use crate::domain::participant::ParticipantRow;
+use crate::ports::crm::ParticipantSeen;
 use crate::ports::{Clock, Crm, CrmError, CrmVerdict, Recorded, Usage};
 
 /// The largest answer read, bytes. A describe of a wide object is the largest there is.
@@ -312,6 +313,14 @@ impl Crm for Salesforce {
     async fn survey(&self) -> Result<String, CrmError> {
         self.object.forget().await;
         self.object.name(self).await
+    }
+
+    async fn announce(&self, stream_keys: &[String]) -> Result<(), CrmError> {
+        self.publish(stream_keys).await
+    }
+
+    async fn supervisors_of(&self, voice_calls: &[String]) -> Result<HashMap<String, Vec<ParticipantSeen>>, CrmError> {
+        self.participants(voice_calls).await
     }
 
     fn usage(&self) -> Option<Usage> {

@@ -18,6 +18,9 @@
 //! | `sidedoor_deliveries_paused` | 1 while nothing is sent: the org is down, full, or not as it should be |
 //! | `sidedoor_salesforce_api_share` | used share of the org's calls of the day |
 //! | `sidedoor_departure_to_row_seconds` | from the first proof of a drop to its row |
+//! | `sidedoor_announcements_total{outcome}` | streams of directives announced by Platform Events |
+//! | `sidedoor_participant_difference_seconds` | the org's own ConversationParticipant.LeftTime minus our instant |
+//! | `sidedoor_participants_compared_total{inside}` | whether it was within our interval |
 
 use std::sync::atomic::AtomicU64;
 
@@ -54,6 +57,9 @@ pub struct Metrics {
     directives: Family<One, Counter>,
     deliveries: Family<One, Counter>,
     to_row: Histogram,
+    announced: Family<One, Counter>,
+    difference: Histogram,
+    compared: Family<One, Counter>,
     overdue: Gauge,
     active: Family<One, Gauge>,
     rows: Family<One, Gauge>,
@@ -94,6 +100,11 @@ impl Default for Metrics {
             directives: Family::default(),
             deliveries: Family::default(),
             to_row: Histogram::new(bounds),
+            announced: Family::default(),
+            difference: Histogram::new([
+                -60.0, -10.0, -5.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0,
+            ]),
+            compared: Family::default(),
             overdue: Gauge::default(),
             active: Family::default(),
             rows: Family::default(),
@@ -132,6 +143,21 @@ impl Default for Metrics {
             "departure_to_row_seconds",
             "From the first proof of a drop to its row",
             new.to_row.clone(),
+        );
+        registry.register(
+            "announcements",
+            "Streams of directives announced by Platform Events",
+            new.announced.clone(),
+        );
+        registry.register(
+            "participant_difference_seconds",
+            "The org's own ConversationParticipant.LeftTime minus our instant",
+            new.difference.clone(),
+        );
+        registry.register(
+            "participants_compared",
+            "Departures compared with the org's own record, by whether that is within our interval",
+            new.compared.clone(),
         );
         registry.register("leaves_overdue_now", "Leaves overdue now", new.overdue.clone());
         registry.register("supervisions_active", "Unfinished supervisions now", new.active.clone());
@@ -205,6 +231,11 @@ impl Meter for Metrics {
                 self.directives.get_or_create(&labels).inc()
             }
             Happened::Delivery(outcome) => self.deliveries.get_or_create(&one("outcome", *outcome)).inc(),
+            Happened::Announced(outcome, n) => self.announced.get_or_create(&one("outcome", *outcome)).inc_by(*n),
+            Happened::Compared(seconds, inside) => {
+                self.difference.observe(*seconds);
+                self.compared.get_or_create(&one("inside", inside.to_string())).inc()
+            }
             Happened::Recorded(seconds) => {
                 self.to_row.observe(*seconds);
                 0

@@ -27,6 +27,7 @@ mod main_job;
 mod model;
 mod modes;
 mod names;
+mod org_events;
 mod roll_call;
 mod salesforce_org;
 mod server_end;

@@ -5,6 +5,7 @@
 //! | GET /_fake/rows/{object} | all rows |
 //! | POST /_fake/rows/{object} | adds a row as it is |
 //! | GET /_fake/written | every accepted write, oldest first |
+//! | GET /_fake/platform-events | the Platform Events published, oldest first |
 //! | GET /_fake/usage | API calls and logins so far |
 //! | POST /_fake/revoke-tokens | every session ends |
 //! | GET, PATCH /_fake/settings | settings |
@@ -26,6 +27,7 @@ pub(super) fn router(fake: SalesforceFake) -> Router {
     Router::new()
         .route("/_fake/rows/{object}", get(rows).post(put_row))
         .route("/_fake/written", get(written))
+        .route("/_fake/platform-events", get(platform_events))
         .route("/_fake/usage", get(usage))
         .route("/_fake/revoke-tokens", post(revoke))
         .route("/_fake/settings", get(settings).patch(change_settings))
@@ -50,6 +52,16 @@ async fn put_row(
 
 async fn written(State(fake): State<SalesforceFake>) -> Json<Value> {
     Json(json!(fake.written()))
+}
+
+async fn platform_events(State(fake): State<SalesforceFake>) -> Json<Value> {
+    let events = fake.events();
+    Json(
+        events
+            .into_iter()
+            .map(|(name, fields)| json!({"event": name, "fields": fields}))
+            .collect(),
+    )
 }
 
 async fn usage(State(fake): State<SalesforceFake>) -> Json<Value> {

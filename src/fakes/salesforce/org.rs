@@ -1,161 +1,18 @@
-//! Objects, fields and rows, and the rules for writing them.
+//! The rows, and the rules for writing them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::SalesforceSettings;
+use super::objects::{Field, Object};
 use crate::fakes::clock::{iso, real_now};
 use crate::fakes::faults::FaultScript;
 
 /// As many writes as are kept.
 const MOST: usize = 100_000;
-
-/// A field of an object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Field {
-    /// API name.
-    pub name: String,
-    /// `string`, `double`, `datetime`, `boolean`, `reference` or `id`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Most characters of a text.
-    #[serde(default)]
-    pub length: usize,
-    /// May be set when a row is made.
-    pub createable: bool,
-    /// May be changed.
-    pub updateable: bool,
-    /// Is an external id.
-    #[serde(default)]
-    pub external_id: bool,
-    /// No two rows have the same.
-    #[serde(default)]
-    pub unique: bool,
-    /// What a reference points to.
-    #[serde(default)]
-    pub reference_to: Vec<String>,
-}
-
-impl Field {
-    /// A writable field.
-    pub fn new(name: &str, kind: &str) -> Self {
-        Self {
-            name: name.into(),
-            kind: kind.into(),
-            length: if kind == "string" { 255 } else { 0 },
-            createable: true,
-            updateable: true,
-            external_id: false,
-            unique: false,
-            reference_to: Vec::new(),
-        }
-    }
-
-    fn pointing_to(name: &str, object: &str) -> Self {
-        Self {
-            reference_to: vec![object.into()],
-            ..Self::new(name, "reference")
-        }
-    }
-}
-
-/// An object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Object {
-    /// API name.
-    pub name: String,
-    /// Rows may be made.
-    pub createable: bool,
-    /// Rows may be changed.
-    pub updateable: bool,
-    /// Rows may be deleted.
-    #[serde(default)]
-    pub deletable: bool,
-    /// Its fields.
-    pub fields: Vec<Field>,
-}
-
-impl Object {
-    /// The participant object that Sidedoor ships, under any name.
-    pub fn participant(name: &str) -> Self {
-        let text = [
-            "Supervision_Id__c",
-            "Origin__c",
-            "Contact_Id__c",
-            "Connect_User_Id__c",
-            "Mode__c",
-            "Disconnect_Source__c",
-            "Disconnect_Reason__c",
-            "Customer_Call_Continued__c",
-            "Calibration_Grade__c",
-        ];
-        let numbers = [
-            "Disconnected_Epoch_Ms__c",
-            "Earliest_Epoch_Ms__c",
-            "Latest_Epoch_Ms__c",
-            "Disconnect_Uncertainty_Ms__c",
-            "Calibration_Version__c",
-            "Applied_Offset_Ms__c",
-            "Row_Version__c",
-        ];
-        let times = ["Joined_At__c", "Disconnected_At__c", "Vendor_Disconnected_At__c"];
-        let key = Field {
-            external_id: true,
-            unique: true,
-            ..Field::new("Leg_Key__c", "string")
-        };
-        let id = Field {
-            createable: false,
-            updateable: false,
-            ..Field::new("Id", "id")
-        };
-        let of = |names: &[&str], kind: &str| names.iter().map(|n| Field::new(n, kind)).collect::<Vec<_>>();
-        let lookups = vec![
-            Field::pointing_to("Voice_Call__c", "VoiceCall"),
-            Field::pointing_to("Supervisor__c", "User"),
-        ];
-        let fields = [
-            vec![id, key],
-            of(&text, "string"),
-            of(&["Rejoin__c"], "boolean"),
-            of(&numbers, "double"),
-            of(&times, "datetime"),
-            lookups,
-        ]
-        .concat();
-        Self {
-            name: name.into(),
-            createable: true,
-            updateable: true,
-            deletable: false,
-            fields,
-        }
-    }
-
-    fn read_only(name: &str, fields: &[(&str, &str)]) -> Self {
-        let field = |(name, kind): &(&str, &str)| Field {
-            createable: false,
-            updateable: false,
-            ..Field::new(name, kind)
-        };
-        Self {
-            name: name.into(),
-            createable: false,
-            updateable: false,
-            deletable: false,
-            fields: fields.iter().map(field).collect(),
-        }
-    }
-
-    pub(super) fn field(&self, name: &str) -> Option<&Field> {
-        self.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name))
-    }
-}
 
 /// An error as Salesforce answers it.
 #[derive(Debug, Clone)]
@@ -206,6 +63,7 @@ pub struct Org {
     objects: BTreeMap<String, Object>,
     rows: BTreeMap<String, BTreeMap<String, Map<String, Value>>>,
     written: VecDeque<Written>,
+    pub(super) events: VecDeque<(String, Map<String, Value>)>,
     serial: u64,
     pub(super) tokens: BTreeSet<String>,
     pub(super) faults: FaultScript,
@@ -220,6 +78,7 @@ impl Org {
             objects: BTreeMap::new(),
             rows: BTreeMap::new(),
             written: VecDeque::new(),
+            events: VecDeque::new(),
             serial: 0,
             tokens: BTreeSet::new(),
             faults: FaultScript::default(),
@@ -229,11 +88,17 @@ impl Org {
         org.put_object(Object::participant("VoiceCallParticipant__c"));
         org.put_object(Object::read_only(
             "VoiceCall",
-            &[("Id", "id"), ("VendorCallKey", "string")],
+            &[
+                ("Id", "id"),
+                ("VendorCallKey", "string"),
+                ("ConversationId", "reference"),
+            ],
         ));
         org.put_object(Object::read_only("User", &[("Id", "id"), ("Username", "string")]));
         let participant = [
             ("Id", "id"),
+            ("ConversationId", "reference"),
+            ("ParticipantEntityId", "reference"),
             ("JoinedTime", "datetime"),
             ("LeftTime", "datetime"),
             ("LeftTimeMilliSecs", "double"),
@@ -241,6 +106,7 @@ impl Org {
             ("ParticipantRole", "string"),
         ];
         org.put_object(Object::read_only("ConversationParticipant", &participant));
+        org.put_object(Object::event("Supervisor_Directive__e", "Stream_Key__c"));
         org
     }
 
@@ -299,6 +165,29 @@ impl Org {
             .is_some_and(|rows| rows.remove(id).is_some())
     }
 
+    /// Publishes a Platform Event. Returns an id that identifies nothing, and the event's UUID.
+    pub(super) fn publish(&mut self, name: &str, body: &Map<String, Value>) -> Result<(String, String), RowError> {
+        let event = self.object(name)?.clone();
+        if !event.name.ends_with("__e") || !event.createable {
+            return Err(RowError::new(
+                403,
+                "INSUFFICIENT_ACCESS",
+                "insufficient access rights on object id",
+            ));
+        }
+        let mut kept = Map::new();
+        for (member, value) in body {
+            let (stored, value) = self.check(&event, "", member, value, true)?;
+            kept.insert(stored, value);
+        }
+        if self.events.len() == MOST {
+            self.events.pop_front();
+        }
+        self.events.push_back((event.name, kept));
+        self.serial += 1;
+        Ok((format!("e00fake{:011}", self.serial), uuid::Uuid::new_v4().to_string()))
+    }
+
     /// Upsert by external id. Returns the record's id and whether it was made.
     pub(super) fn upsert(
         &mut self,
@@ -342,7 +231,7 @@ impl Org {
         }
         let mut kept = Map::new();
         for (member, value) in body {
-            let (stored, value) = self.check(&object, &field, member, value, created)?;
+            let (stored, value) = self.check(&object, &field.name, member, value, created)?;
             kept.insert(stored, value);
         }
         let mut row = found.into_iter().next().unwrap_or_default();
@@ -367,13 +256,13 @@ impl Org {
     fn check(
         &self,
         object: &Object,
-        key: &Field,
+        key: &str,
         member: &str,
         value: &Value,
         creating: bool,
     ) -> Result<(String, Value), RowError> {
         let invalid = |message: String| RowError::new(400, "INVALID_FIELD", message).on(member);
-        if member.eq_ignore_ascii_case(&key.name) {
+        if member.eq_ignore_ascii_case(key) {
             return Err(invalid(
                 "The external ID field may not be specified in the request body".into(),
             ));

@@ -4,13 +4,14 @@ use axum::body::{Bytes, to_bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch};
+use axum::routing::{get, patch, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::org::{Field, Object, RowError};
-use super::{SalesforceFake, soql};
+use super::objects::{Field, Object};
+use super::org::RowError;
+use super::{SalesforceFake, events, soql};
 use crate::fakes::faults::{Fault, dropped_connection};
 
 /// The largest body taken; a collection holds at most this many records.
@@ -29,6 +30,9 @@ pub(super) fn router(fake: SalesforceFake) -> Router {
         .route("/sobjects/{object}/describe/", get(describe))
         .route("/sobjects/{object}/{id}", get(by_id).delete(delete))
         .route("/sobjects/{object}/{field}/{value}", patch(upsert).get(by_external_id))
+        .route("/composite", post(events::composite))
+        .route("/sobjects/{object}/", post(events::publish))
+        .route("/sobjects/{object}", post(events::publish))
         .route("/composite/sobjects/{object}/{field}", patch(collection));
     Router::new()
         .route("/services/data/", get(versions))
@@ -36,11 +40,11 @@ pub(super) fn router(fake: SalesforceFake) -> Router {
         .with_state(fake)
 }
 
-type Outcome = Result<Response, RowError>;
+pub(super) type Outcome = Result<Response, RowError>;
 
 impl SalesforceFake {
     /// One call: session, limit, scripted fault, effect, answer.
-    async fn serve(
+    pub(super) async fn serve(
         &self,
         operation: &str,
         request: Request,
@@ -237,7 +241,7 @@ async fn delete(
     .await
 }
 
-fn parsed(bytes: &Bytes) -> Result<Map<String, Value>, RowError> {
+pub(super) fn parsed(bytes: &Bytes) -> Result<Map<String, Value>, RowError> {
     let bad = |_| RowError::new(400, "JSON_PARSER_ERROR", "the body is not a JSON object");
     serde_json::from_slice(bytes).map_err(bad)
 }

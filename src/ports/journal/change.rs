@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{KeyRecord, Sample, StreamKey, UnexplainedLeg};
+use super::{Comparison, KeyRecord, Sample, StreamKey, UnexplainedLeg};
 use crate::domain::audit::AuditEntry;
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::{InstanceName, SupervisionId};
@@ -152,6 +152,10 @@ pub struct Change {
     pub hasten: Option<(SupervisionId, Timestamp)>,
     /// Delivery attempts that ended.
     pub delivered: Vec<DeliveryResult>,
+    /// How far something that follows changes has come, by its name; never back.
+    pub cursor: Option<(&'static str, i64)>,
+    /// What the org itself has of departures.
+    pub comparisons: Vec<Comparison>,
     /// Rows to be delivered again, due at once, attempts forgotten.
     pub replayed: Vec<(SupervisionId, Timestamp)>,
     /// Legs to look into, or to look into later.

@@ -85,6 +85,13 @@ impl Built {
         self
     }
 
+    /// Departures are compared with the org's own record every 100 ms, however fresh they are.
+    pub fn compare_often(mut self) -> Self {
+        self.pace.compare = Duration::from_millis(100);
+        self.pace.compare_after = Some((SignedDuration::ZERO, SignedDuration::from_millis(200)));
+        self
+    }
+
     /// Other fakes.
     pub fn fakes(mut self, how: impl FnOnce(&mut FakesConfig)) -> Self {
         how(&mut self.fakes);
@@ -146,19 +153,6 @@ fn defaults(fakes: &Fakes, journal: PathBuf) -> BTreeMap<String, String> {
     settings
 }
 
-/// The flows' waits, a tenth of what they are.
-fn quick() -> Pace {
-    Pace {
-        first_look: SignedDuration::from_millis(400),
-        leaving_first_look: SignedDuration::from_millis(250),
-        after_done: SignedDuration::from_millis(200),
-        unexplained: SignedDuration::from_millis(100),
-        join_row: SignedDuration::from_millis(60),
-        after_again: SignedDuration::from_millis(300),
-        regrade: Some(Duration::from_millis(200)),
-    }
-}
-
 impl House {
     pub fn build() -> Built {
         let mut fakes = FakesConfig::default();
@@ -167,7 +161,7 @@ impl House {
         Built {
             settings: BTreeMap::new(),
             fakes,
-            pace: quick(),
+            pace: super::stories::quick(),
             unset: Vec::new(),
         }
     }
@@ -228,6 +222,11 @@ impl House {
     /// Starts it again.
     pub async fn restart(&mut self) {
         self.open().await;
+    }
+
+    /// Another setting from the next start on.
+    pub fn change_setting(&mut self, key: &str, value: &str) {
+        self.settings.insert(format!("SIDEDOOR__{key}"), value.to_owned());
     }
 
     pub fn connect(&self) -> &ConnectFake {

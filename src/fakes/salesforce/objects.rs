@@ -1,0 +1,161 @@
+//! Objects and their fields, as describe tells of them.
+
+use serde::{Deserialize, Serialize};
+
+/// A field of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Field {
+    /// API name.
+    pub name: String,
+    /// `string`, `double`, `datetime`, `boolean`, `reference` or `id`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Most characters of a text.
+    #[serde(default)]
+    pub length: usize,
+    /// May be set when a row is made.
+    pub createable: bool,
+    /// May be changed.
+    pub updateable: bool,
+    /// Is an external id.
+    #[serde(default)]
+    pub external_id: bool,
+    /// No two rows have the same.
+    #[serde(default)]
+    pub unique: bool,
+    /// What a reference points to.
+    #[serde(default)]
+    pub reference_to: Vec<String>,
+}
+
+impl Field {
+    /// A writable field.
+    pub fn new(name: &str, kind: &str) -> Self {
+        Self {
+            name: name.into(),
+            kind: kind.into(),
+            length: if kind == "string" { 255 } else { 0 },
+            createable: true,
+            updateable: true,
+            external_id: false,
+            unique: false,
+            reference_to: Vec::new(),
+        }
+    }
+
+    fn pointing_to(name: &str, object: &str) -> Self {
+        Self {
+            reference_to: vec![object.into()],
+            ..Self::new(name, "reference")
+        }
+    }
+}
+
+/// An object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Object {
+    /// API name.
+    pub name: String,
+    /// Rows may be made.
+    pub createable: bool,
+    /// Rows may be changed.
+    pub updateable: bool,
+    /// Rows may be deleted.
+    #[serde(default)]
+    pub deletable: bool,
+    /// Its fields.
+    pub fields: Vec<Field>,
+}
+
+impl Object {
+    /// The participant object that Sidedoor ships, under any name.
+    pub fn participant(name: &str) -> Self {
+        let text = [
+            "Supervision_Id__c",
+            "Origin__c",
+            "Contact_Id__c",
+            "Connect_User_Id__c",
+            "Mode__c",
+            "Disconnect_Source__c",
+            "Disconnect_Reason__c",
+            "Customer_Call_Continued__c",
+            "Calibration_Grade__c",
+        ];
+        let numbers = [
+            "Disconnected_Epoch_Ms__c",
+            "Earliest_Epoch_Ms__c",
+            "Latest_Epoch_Ms__c",
+            "Disconnect_Uncertainty_Ms__c",
+            "Calibration_Version__c",
+            "Applied_Offset_Ms__c",
+            "Row_Version__c",
+        ];
+        let times = ["Joined_At__c", "Disconnected_At__c", "Vendor_Disconnected_At__c"];
+        let key = Field {
+            external_id: true,
+            unique: true,
+            ..Field::new("Leg_Key__c", "string")
+        };
+        let id = Field {
+            createable: false,
+            updateable: false,
+            ..Field::new("Id", "id")
+        };
+        let of = |names: &[&str], kind: &str| names.iter().map(|n| Field::new(n, kind)).collect::<Vec<_>>();
+        let lookups = vec![
+            Field::pointing_to("Voice_Call__c", "VoiceCall"),
+            Field::pointing_to("Supervisor__c", "User"),
+        ];
+        let fields = [
+            vec![id, key],
+            of(&text, "string"),
+            of(&["Rejoin__c"], "boolean"),
+            of(&numbers, "double"),
+            of(&times, "datetime"),
+            lookups,
+        ]
+        .concat();
+        Self {
+            name: name.into(),
+            createable: true,
+            updateable: true,
+            deletable: false,
+            fields,
+        }
+    }
+
+    pub(super) fn read_only(name: &str, fields: &[(&str, &str)]) -> Self {
+        let field = |(name, kind): &(&str, &str)| Field {
+            createable: false,
+            updateable: false,
+            ..Field::new(name, kind)
+        };
+        Self {
+            name: name.into(),
+            createable: false,
+            updateable: false,
+            deletable: false,
+            fields: fields.iter().map(field).collect(),
+        }
+    }
+
+    /// A Platform Event with one text field.
+    pub(super) fn event(name: &str, field: &str) -> Self {
+        Self {
+            name: name.into(),
+            createable: true,
+            updateable: false,
+            deletable: false,
+            fields: vec![Field {
+                length: 64,
+                ..Field::new(field, "string")
+            }],
+        }
+    }
+
+    pub(super) fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name))
+    }
+}

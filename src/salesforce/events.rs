@@ -1,0 +1,81 @@
+//! Platform Events: how a Lightning component without CORS hears that there is something to do. An event carries the opaque
+//! key of a stream and nothing else: who supervises whom is nobody's business who can subscribe.
+//!
+//! Published as records are made: `POST …/sobjects/<Name>__e` answers 201 with the status code OPERATION_ENQUEUED among its
+//! "errors"; several go as subrequests of one composite request (Platform Events Developer Guide, "Publish Event Messages with
+//! Salesforce APIs").
+
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::client::Salesforce;
+use super::verdict::{answered, org_fault, unreadable};
+use crate::ports::CrmError;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Composite {
+    composite_response: Vec<Sub>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Sub {
+    http_status_code: u16,
+    body: Value,
+}
+
+impl Salesforce {
+    /// Publishes one event a key.
+    pub(super) async fn publish(&self, stream_keys: &[String]) -> Result<(), CrmError> {
+        let Some(event) = self.settings.directive_event.as_deref() else {
+            return Err(org_fault(
+                "salesforce_no_event",
+                "salesforce.directive_event is not set",
+            ));
+        };
+        let field = self.settings.directive_event_field.as_str();
+        let body = |key: &String| json!({ field: key });
+        match stream_keys {
+            [] => Ok(()),
+            [key] => {
+                let path = format!("sobjects/{event}/");
+                let (status, text) = self.send(&Method::POST, &path, Some(&body(key))).await?;
+                published(status, &text)
+            }
+            keys => {
+                let url = format!("/services/data/{}/sobjects/{event}/", self.settings.api_version);
+                let subs = keys.iter().enumerate().map(
+                    |(i, key)| json!({"method": "POST", "url": url, "referenceId": format!("event{i}"), "body": body(key)}),
+                );
+                let all = json!({"allOrNone": false, "compositeRequest": subs.collect::<Vec<_>>()});
+                let (status, text) = self.send(&Method::POST, "composite", Some(&all)).await?;
+                if status != StatusCode::OK {
+                    return Err(answered(status, &text, &[]));
+                }
+                let answers: Composite = serde_json::from_str(&text).map_err(|_| unreadable())?;
+                if answers.composite_response.len() != keys.len() {
+                    return Err(unreadable());
+                }
+                // One that was refused is enough: all of them are published again, which does no harm.
+                answers.composite_response.iter().try_for_each(|sub| {
+                    let status = StatusCode::from_u16(sub.http_status_code).map_err(|_| unreadable())?;
+                    published(status, &sub.body.to_string())
+                })
+            }
+        }
+    }
+}
+
+fn published(status: StatusCode, text: &str) -> Result<(), CrmError> {
+    if status != StatusCode::CREATED {
+        return Err(answered(status, text, &[]));
+    }
+    let answer: Value = serde_json::from_str(text).map_err(|_| unreadable())?;
+    if answer.get("success") == Some(&Value::Bool(true)) {
+        Ok(())
+    } else {
+        Err(answered(status, &answer["errors"].to_string(), &[]))
+    }
+}

@@ -1,0 +1,106 @@
+//! ConversationParticipant: the org's own, read-only record of who was on a call. It is compared with ours, never written.
+//!
+//! `LeftTime` is a date-time of whole seconds, `LeftTimeMilliSecs` the "milliseconds portion of Left Time" (Field Reference).
+//! A participant names its Conversation and, in `ParticipantEntityId`, its User (Object Reference). How VoiceCall refers to its
+//! Conversation is not in the Object Reference we have read, so that field is a setting.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::client::Salesforce;
+use super::verdict::{answered, unreadable};
+use crate::ports::CrmError;
+use crate::ports::crm::ParticipantSeen;
+
+#[derive(Deserialize)]
+struct Found<T> {
+    records: Vec<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Participant {
+    id: String,
+    conversation_id: String,
+    participant_entity_id: Option<String>,
+    left_time: Option<String>,
+    left_time_milli_secs: Option<f64>,
+}
+
+impl Salesforce {
+    async fn rows_of<T: DeserializeOwned>(&self, soql: &str) -> Result<Vec<T>, CrmError> {
+        let path = format!("query?q={}", utf8_percent_encode(soql, NON_ALPHANUMERIC));
+        let (status, text) = self.send(&Method::GET, &path, None).await?;
+        if status != StatusCode::OK {
+            return Err(answered(status, &text, &[]));
+        }
+        let found: Found<T> = serde_json::from_str(&text).map_err(|_| unreadable())?;
+        Ok(found.records)
+    }
+
+    /// The supervisors on these VoiceCalls, by VoiceCall.
+    pub(super) async fn participants(
+        &self,
+        voice_calls: &[String],
+    ) -> Result<HashMap<String, Vec<ParticipantSeen>>, CrmError> {
+        let field = self.settings.conversation_field.as_str();
+        let soql = format!(
+            "SELECT Id, {field} FROM VoiceCall WHERE Id IN ({})",
+            quoted(voice_calls)
+        );
+        let calls: Vec<Map<String, Value>> = self.rows_of(&soql).await?;
+        let text = |row: &Map<String, Value>, name: &str| row.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+        let of_conversation: HashMap<String, String> = calls
+            .iter()
+            .filter_map(|row| Some((text(row, field)?, text(row, "Id")?)))
+            .collect();
+        let mut conversations: Vec<String> = of_conversation.keys().cloned().collect();
+        conversations.sort();
+        let mut found: HashMap<String, Vec<ParticipantSeen>> = HashMap::new();
+        if conversations.is_empty() {
+            return Ok(found);
+        }
+        let soql = format!(
+            "SELECT Id, ConversationId, ParticipantEntityId, LeftTime, LeftTimeMilliSecs FROM ConversationParticipant \
+             WHERE ConversationId IN ({}) AND ParticipantRole = 'Supervisor'",
+            quoted(&conversations)
+        );
+        for participant in self.rows_of::<Participant>(&soql).await? {
+            if let Some(call) = of_conversation.get(&participant.conversation_id) {
+                found.entry(call.clone()).or_default().push(ParticipantSeen {
+                    left_at: participant.left_at(),
+                    id: participant.id,
+                    user_id: participant.participant_entity_id,
+                });
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Participant {
+    fn left_at(&self) -> Option<Timestamp> {
+        // Salesforce writes +0000, which RFC 3339 has as Z.
+        let whole: Timestamp = self.left_time.as_ref()?.replace("+0000", "Z").parse().ok()?;
+        #[allow(clippy::cast_possible_truncation, reason = "0 to 999")]
+        let ms = self.left_time_milli_secs.unwrap_or(0.0).clamp(0.0, 999.0) as i64;
+        Some(whole + SignedDuration::from_millis(ms))
+    }
+}
+
+/// Ids of Salesforce's own in a list; whatever could end the quotes is left out.
+fn quoted(ids: &[String]) -> String {
+    let plain = |id: &&String| id.bytes().all(|b| b.is_ascii_alphanumeric());
+    let quoted: Vec<String> = ids.iter().filter(plain).map(|id| format!("'{id}'")).collect();
+    if quoted.is_empty() {
+        "''".into()
+    } else {
+        quoted.join(",")
+    }
+}
