@@ -1,4 +1,4 @@
-# What a user runs. `make demo` needs nothing but Rust; `make test` also needs python3 (for the independent clients).
+# What a user runs. `make demo` needs nothing but Rust; `make test` also needs python3 and Node.js 20 (for the independent clients).
 # The build goes where CARGO_TARGET_DIR says, else to ./target.
 
 TOOLS ?= $(or $(SIDEDOOR_TOOLS),$(HOME)/.cache/sidedoor/tools)
@@ -18,7 +18,7 @@ test: test-rust test-clients ## all tests
 test-rust: ## unit, integration, property and kill -9 tests
 	cargo test
 
-test-clients: ## boto3 and simple-salesforce against the fakes
+test-clients: ## boto3, simple-salesforce and jsforce against the fakes and the service
 	cargo build
 	SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor tests/clients/run.sh
 

@@ -42,12 +42,14 @@ pub enum StartError {
 }
 
 /// What tests and the demo set and a configuration file cannot.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Overrides {
     /// AWS credentials other than the ordinary chain's: access key id and secret.
     pub credentials: Option<(String, SecretString)>,
     /// The flows' own waits.
     pub pace: Pace,
+    /// Another clock than the machine's.
+    pub clock: Option<Arc<dyn Clock>>,
 }
 
 /// The service, running.
@@ -67,7 +69,7 @@ pub struct App {
 pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) -> Result<App, StartError> {
     let lifecycle = Lifecycle::default();
     let journal = Arc::new(SqliteJournal::open(&config.store.url).await?);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock::start()));
     // A `Date` more or less is no loss: when the flows are busy, some are dropped.
     let (hand_in, dates) = tokio::sync::mpsc::channel(64);
     let sink: DateSink = Arc::new(move |seen| {

@@ -29,6 +29,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 const COUNT_EVERY: Duration = Duration::from_millis(25);
 /// A row that fails so often with what is usually the org's fault, while others are taken, is at fault itself.
 const ITS_OWN_FAULT: u32 = 3;
+/// A row that fails so often with what usually passes, while others are taken, needs a person: half an hour of trying.
+const HOPELESS: u32 = 40;
 
 /// A row to be sent.
 struct Sending {
@@ -96,6 +98,10 @@ impl Flows {
         }
         let due = self.journal().due_rows(now, most).await?;
         let mut sendings: Vec<Sending> = due.into_iter().filter_map(sending).collect();
+        if sendings.is_empty() {
+            // What is due cannot be read.
+            return Ok(LONGEST_SLEEP);
+        }
         self.find_lookups(crm.as_ref(), &mut sendings).await?;
         match self.send_rows(crm.as_ref(), &mut sendings).await {
             Ok(outcomes) => {
@@ -165,9 +171,13 @@ impl Flows {
         match crm.upsert(rows).await {
             Err(e) if is_of_rows(&e) && rows.len() > 1 => {
                 let (left, right) = rows.split_at(rows.len() / 2);
-                let mut outcomes = Box::pin(self.send_split(crm, left)).await?;
-                outcomes.extend(Box::pin(self.send_split(crm, right)).await?);
-                Ok(outcomes)
+                let first = Box::pin(self.send_split(crm, left)).await;
+                let second = Box::pin(self.send_split(crm, right)).await;
+                match (first, second) {
+                    (Err(e), Err(_)) => Err(e),
+                    // What one half was told stands, whatever became of the other.
+                    (first, second) => Ok([each(first, left.len()), each(second, right.len())].concat()),
+                }
             }
             Err(e) if is_of_rows(&e) => Ok(vec![Err(e)]),
             other => other,
@@ -218,11 +228,21 @@ impl Flows {
             _ => pace.failed(&error.to_string(), now),
         };
         tracing::warn!(code = %error.code, rows = sendings.len(), until = %due_at, "Salesforce took nothing: {error}");
-        let again = || Delivered::Again {
-            due_at,
-            error: error.to_string(),
+        let result = |s: &Sending| {
+            let attempts = s.stored.recording.as_ref().map_or(0, |r| r.attempts);
+            let alone = sendings.len() == 1 && error.verdict == CrmVerdict::Retry && error.answer.is_some();
+            if alone && attempts >= HOPELESS && pace.others_were_taken_lately(now) {
+                return Delivered::Dead {
+                    error: error.to_string(),
+                    answer: error.answer.clone(),
+                };
+            }
+            Delivered::Again {
+                due_at,
+                error: error.to_string(),
+            }
         };
-        self.commit_results(sendings.iter().map(|s| self.result(s, again())).collect())
+        self.commit_results(sendings.iter().map(|s| self.result(s, result(s))).collect())
             .await
     }
 
@@ -268,6 +288,11 @@ impl Flows {
     }
 }
 
+/// The outcomes of a call's rows; of a call that failed, its error for each.
+fn each(done: Result<Vec<Outcome>, CrmError>, rows: usize) -> Vec<Outcome> {
+    done.unwrap_or_else(|e| vec![Err(e); rows])
+}
+
 fn sending(stored: Stored) -> Option<Sending> {
     let version = stored.recording.as_ref()?.version;
     Some(Sending {
@@ -306,6 +331,7 @@ fn refused(
         // A race happens once, and a fault that is not the org's is this row's.
         CrmVerdict::RetryNow | CrmVerdict::OwnFault if often => return dead(said),
         CrmVerdict::OrgFault(_) if some_taken && often => return dead(said),
+        CrmVerdict::Retry if some_taken && attempts >= HOPELESS => return dead(said),
         CrmVerdict::OrgFault(wait) | CrmVerdict::Park(wait) if !some_taken => pace.hold(wait, &said, now),
         _ => after(Backoff::DELIVERY.wait(attempts)),
     };

@@ -35,6 +35,7 @@ pub(super) struct DeliveryPace {
     linger: Duration,
     last_call: Option<Timestamp>,
     failures: u32,
+    last_taken: Option<Timestamp>,
     /// The most rows of a call: halved when one fails as a whole, which may be for its size or for one of its rows, and doubled
     /// when one is answered.
     rows: usize,
@@ -49,6 +50,7 @@ impl DeliveryPace {
             linger: Duration::ZERO,
             last_call: None,
             failures: 0,
+            last_taken: None,
             rows: ROWS_A_WRITE,
             held: None,
         }
@@ -93,6 +95,7 @@ impl DeliveryPace {
         self.rows = (self.rows * 2).min(ROWS_A_WRITE);
         self.held = None;
         self.last_call = Some(now);
+        self.last_taken = Some(now);
         self.linger = if rows >= BUSY {
             (self.linger * 2)
                 .clamp(LEAST, self.longest_linger.max(LEAST))
@@ -102,6 +105,12 @@ impl DeliveryPace {
         } else {
             self.linger / 2
         };
+    }
+
+    /// Whether the org took calls within the last hour: what a row alone is refused for is then not the org's state.
+    pub(super) fn others_were_taken_lately(&self, now: Timestamp) -> bool {
+        self.last_taken
+            .is_some_and(|at| now.duration_since(at) < SignedDuration::from_hours(1))
     }
 
     /// A call as a whole failed and may succeed later. Returns when.

@@ -254,6 +254,7 @@ impl Flows {
                 keys_before: now - keep.keys,
                 evidence_before: now - keep.evidence,
                 supervisions_before: now - keep.supervisions,
+                unsent_too: self.parts.crm.is_none(),
             };
             match self.journal().sweep(&retention).await {
                 Ok(0) => {}

@@ -263,6 +263,16 @@ async fn write_key(db: &mut SqliteConnection, incarnation: &str, key: &KeyWrite)
 
 /// Removes what is past its time, a bounded number of rows of each kind. The audit stays.
 pub(super) async fn sweep(db: &mut SqliteConnection, retention: &Retention) -> Result<u64, JournalError> {
+    // Without a CRM rows wait for the day there is one, but not beyond the retention.
+    let finished = if retention.unsent_too {
+        "DELETE FROM supervisions WHERE id IN
+         (SELECT id FROM supervisions WHERE ended_at < ? AND state IN ('LEFT', 'FAILED') LIMIT ?)"
+    } else {
+        "DELETE FROM supervisions WHERE id IN
+         (SELECT s.id FROM supervisions s LEFT JOIN deliveries d ON d.supervision_id = s.id
+          WHERE s.ended_at < ? AND s.state IN ('LEFT', 'FAILED') AND COALESCE(d.state, 'RECORDED') = 'RECORDED'
+          LIMIT ?)"
+    };
     let steps = [
         (
             "DELETE FROM idempotency_keys WHERE (caller, key) IN
@@ -281,13 +291,7 @@ pub(super) async fn sweep(db: &mut SqliteConnection, retention: &Retention) -> R
             "DELETE FROM seen_events WHERE id IN (SELECT id FROM seen_events WHERE seen_at < ? LIMIT ?)",
             retention.evidence_before,
         ),
-        (
-            "DELETE FROM supervisions WHERE id IN
-             (SELECT s.id FROM supervisions s LEFT JOIN deliveries d ON d.supervision_id = s.id
-              WHERE s.ended_at < ? AND s.state IN ('LEFT', 'FAILED') AND COALESCE(d.state, 'RECORDED') = 'RECORDED'
-              LIMIT ?)",
-            retention.supervisions_before,
-        ),
+        (finished, retention.supervisions_before),
     ];
     db.execute("BEGIN IMMEDIATE").await.map_err(failed)?;
     let mut removed = 0;

@@ -93,7 +93,16 @@ pub(super) async fn due_rows(pool: &SqlitePool, now: Timestamp, limit: u32) -> A
     .fetch_all(pool)
     .await
     .map_err(failed)?;
-    rows.iter().map(stored).collect()
+    // One that cannot be read must not hold the others up.
+    let readable = |row| match stored(row) {
+        Ok(stored) => Some(stored),
+        Err(e) => {
+            let id = get::<&str>(row, 3).unwrap_or_default();
+            tracing::error!(delivery_id = id, error = %e, "delivery {id} cannot be read and is passed over: {e}");
+            None
+        }
+    };
+    Ok(rows.iter().filter_map(readable).collect())
 }
 
 pub(super) async fn due_row_count(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<u32> {

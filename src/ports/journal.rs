@@ -402,4 +402,6 @@ pub struct Retention {
     pub evidence_before: Timestamp,
     /// Finished supervisions whose row is recorded.
     pub supervisions_before: Timestamp,
+    /// … and those whose row is not: where there is no CRM.
+    pub unsent_too: bool,
 }

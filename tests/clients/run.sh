@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# boto3 and simple-salesforce against the fakes: clients we did not write hold them to the vendors' shapes.
+# boto3, simple-salesforce and jsforce against the fakes and the service: clients we did not write hold them to the vendors' shapes.
 # Needs SIDEDOOR_BIN. Makes a virtual environment outside the repository, once for each set of pinned requirements.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
@@ -11,6 +11,11 @@ if [ ! -f "$venv/.complete" ]; then
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --requirement "$here/requirements.txt"
     touch "$venv/.complete"
+fi
+# jsforce, beside its script: a module is found there only. npm's own marker tells whether it is what the lock file says.
+marker="$here/node/node_modules/.package-lock.json"
+if [ ! -f "$marker" ] || [ "$here/node/package-lock.json" -nt "$marker" ]; then
+    npm ci --silent --prefix "$here/node"
 fi
 cd "$here"
 exec "$venv/bin/python" -m pytest --quiet -p no:cacheprovider "$@" .

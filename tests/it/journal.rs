@@ -215,6 +215,7 @@ async fn sweeping_takes_what_is_past_its_time_and_nothing_unfinished() {
         keys_before: t,
         evidence_before: t,
         supervisions_before: t,
+        unsent_too: false,
     };
     assert_eq!(journal.sweep(&before(now())).await.expect("swept"), 0);
     assert_eq!(

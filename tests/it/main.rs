@@ -28,6 +28,7 @@ mod model;
 mod modes;
 mod names;
 mod org_events;
+mod outage;
 mod roll_call;
 mod salesforce_org;
 mod server_end;

@@ -1,5 +1,6 @@
 //! What the stories share: a whole house to test in, and the contract to hold its answers against.
 
+pub mod answer;
 pub mod house;
 pub mod openapi;
 pub mod process;

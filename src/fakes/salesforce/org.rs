@@ -140,8 +140,14 @@ impl Org {
 
     /// The rows whose `field` is `value`.
     pub(super) fn matching(&self, object: &str, field: &str, value: &str) -> Vec<Map<String, Value>> {
-        let is = |row: &Map<String, Value>| row.iter().any(|(k, v)| k.eq_ignore_ascii_case(field) && v == value);
-        self.rows(object).into_iter().filter(is).collect()
+        let any_case = |row: &Map<String, Value>| row.iter().any(|(k, v)| k.eq_ignore_ascii_case(field) && v == value);
+        let is = |row: &&Map<String, Value>| row.get(field).map_or_else(|| any_case(row), |v| v == value);
+        let rows = self.rows.get(&object.to_ascii_lowercase());
+        rows.into_iter()
+            .flat_map(BTreeMap::values)
+            .filter(is)
+            .cloned()
+            .collect()
     }
 
     /// Adds a row as it is, for setting a scene.

@@ -14,8 +14,10 @@ use sidedoor::config::Config;
 use sidedoor::fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
 use sidedoor::fakes::{Browser, ConnectFake, Fakes, FakesConfig, Manners, SalesforceFake};
 use sidedoor::flows::Pace;
+use sidedoor::ports::Clock;
 use tokio::runtime::Runtime;
 
+pub use super::answer::Answer;
 use super::openapi::Contract;
 
 /// The keys of the house.
@@ -29,6 +31,7 @@ pub struct Built {
     settings: BTreeMap<String, String>,
     fakes: FakesConfig,
     pace: Pace,
+    clock: Option<Arc<dyn Clock>>,
     unset: Vec<String>,
 }
 
@@ -40,30 +43,8 @@ pub struct House {
     folder: tempfile::TempDir,
     settings: BTreeMap<String, String>,
     pace: Pace,
+    clock: Option<Arc<dyn Clock>>,
     running: Option<(Runtime, App)>,
-}
-
-/// An answer, held against the contract already.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub body: Value,
-    pub text: String,
-    pub headers: reqwest::header::HeaderMap,
-}
-
-impl Answer {
-    pub fn code(&self) -> &str {
-        self.body["code"].as_str().unwrap_or_default()
-    }
-
-    pub fn state(&self) -> &str {
-        self.body["state"].as_str().unwrap_or_default()
-    }
-
-    pub fn id(&self) -> String {
-        self.body["id"].as_str().expect("an id").to_owned()
-    }
 }
 
 impl Built {
@@ -92,6 +73,12 @@ impl Built {
         self
     }
 
+    /// Another clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
     /// Other fakes.
     pub fn fakes(mut self, how: impl FnOnce(&mut FakesConfig)) -> Self {
         how(&mut self.fakes);
@@ -117,6 +104,7 @@ impl Built {
             folder,
             settings,
             pace: self.pace,
+            clock: self.clock,
             running: None,
         };
         house.open().await;
@@ -162,6 +150,7 @@ impl House {
             settings: BTreeMap::new(),
             fakes,
             pace: super::stories::quick(),
+            clock: None,
             unset: Vec::new(),
         }
     }
@@ -177,11 +166,12 @@ impl House {
             .enable_all()
             .build()
             .expect("a runtime");
-        let pace = self.pace;
+        let (pace, clock) = (self.pace, self.clock.clone());
         let started = runtime.spawn(async move {
             let overrides = Overrides {
                 credentials: Some((ACCESS_KEY.into(), SecretString::from(SECRET_KEY))),
                 pace,
+                clock,
             };
             // After an abrupt end the old journal's lock goes with its last task: a moment later.
             for attempt in 0.. {
