@@ -46,5 +46,6 @@ bench-timing: ## the calibrator in invented worlds, beside simpler ones and an o
 	cargo run --release --quiet -- timing simulate --check --folder $(TARGET_DIR)/timing
 	cargo bench --bench feasible_set
 
-bench: ## a monitor+disconnect pair beside bare vendor calls, as ratios
+bench: ## a monitor+disconnect pair beside bare vendor calls, as ratios; a burst's cost in Salesforce calls
 	cargo bench --bench pair
+	cargo bench --bench burst

@@ -5,7 +5,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::apply::run;
 use super::failed;
-use super::rows::{get, millis, select_stored, stored, timestamp};
+use super::rows::{get, millis, readable, select_stored, timestamp};
 use crate::domain::ids::SupervisionId;
 use crate::ports::JournalError;
 use crate::ports::journal::{Comparison, Stored};
@@ -33,7 +33,7 @@ pub(super) async fn due(
     .fetch_all(pool)
     .await
     .map_err(failed)?;
-    rows.iter().map(stored).collect()
+    Ok(readable(&rows))
 }
 
 pub(super) async fn write(db: &mut SqliteConnection, c: &Comparison) -> Result<(), JournalError> {

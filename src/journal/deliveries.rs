@@ -6,7 +6,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::apply::run;
 use super::failed;
-use super::rows::{get, millis, select_stored, stored};
+use super::rows::{get, millis, readable, select_stored, stored};
 use crate::domain::ids::{DeliveryId, SupervisionId};
 use crate::ports::JournalError;
 use crate::ports::journal::{Delivered, DeliveryResult, Row, RowFilter, Stored};
@@ -93,16 +93,7 @@ pub(super) async fn due_rows(pool: &SqlitePool, now: Timestamp, limit: u32) -> A
     .fetch_all(pool)
     .await
     .map_err(failed)?;
-    // One that cannot be read must not hold the others up.
-    let readable = |row| match stored(row) {
-        Ok(stored) => Some(stored),
-        Err(e) => {
-            let id = get::<&str>(row, 3).unwrap_or_default();
-            tracing::error!(delivery_id = id, error = %e, "delivery {id} cannot be read and is passed over: {e}");
-            None
-        }
-    };
-    Ok(rows.iter().filter_map(readable).collect())
+    Ok(readable(&rows))
 }
 
 pub(super) async fn due_row_count(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<u32> {
@@ -125,7 +116,7 @@ pub(super) async fn due_voice_calls(pool: &SqlitePool, now: Timestamp, limit: u3
     .fetch_all(pool)
     .await
     .map_err(failed)?;
-    rows.iter().map(stored).collect()
+    Ok(readable(&rows))
 }
 
 pub(super) async fn rows(pool: &SqlitePool, filter: &RowFilter) -> Answer<Vec<Row>> {

@@ -5,7 +5,7 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::failed;
-use super::rows::{get, millis, select_stored, stored, supervision_id, timestamp, unreadable};
+use super::rows::{get, millis, readable, select_stored, stored, supervision_id, timestamp, unreadable};
 use crate::domain::audit::AuditEntry;
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
@@ -202,7 +202,7 @@ pub(super) async fn in_states(pool: &SqlitePool, states: &[State], limit: u32) -
     let mut sql = QueryBuilder::<Sqlite>::new(select_stored!("WHERE "));
     push_states(&mut sql, states);
     sql.push(" ORDER BY s.id LIMIT ").push_bind(i64::from(limit));
-    all_stored(sql.build().fetch_all(pool).await.map_err(failed)?)
+    Ok(readable(&sql.build().fetch_all(pool).await.map_err(failed)?))
 }
 
 fn push_states(sql: &mut QueryBuilder<Sqlite>, states: &[State]) {
@@ -223,7 +223,7 @@ pub(super) async fn due_checks(pool: &SqlitePool, now: Timestamp, limit: u32) ->
     .fetch_all(pool)
     .await
     .map_err(failed)?;
-    all_stored(rows)
+    Ok(readable(&rows))
 }
 
 pub(super) async fn left_since(pool: &SqlitePool, since: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
@@ -235,7 +235,7 @@ pub(super) async fn left_since(pool: &SqlitePool, since: Timestamp, limit: u32) 
     .fetch_all(pool)
     .await
     .map_err(failed)?;
-    all_stored(rows)
+    Ok(readable(&rows))
 }
 
 pub(super) async fn evidence(pool: &SqlitePool, instance: &InstanceName, leg: &str) -> Answer<Vec<Evidence>> {

@@ -62,6 +62,20 @@ pub(super) fn stored(row: &SqliteRow) -> Result<Stored, JournalError> {
     })
 }
 
+/// For what the service does by itself: one that cannot be read (a fault of the disk, a newer version's hand) must not hold the
+/// others up.
+pub(super) fn readable(rows: &[SqliteRow]) -> Vec<Stored> {
+    let read = |row| match stored(row) {
+        Ok(stored) => Some(stored),
+        Err(e) => {
+            let beginning: String = get::<&str>(row, 0).unwrap_or_default().chars().take(60).collect();
+            tracing::error!(error = %e, beginning, "a supervision in the journal cannot be read and is passed over: {e}");
+            None
+        }
+    };
+    rows.iter().filter_map(read).collect()
+}
+
 /// A [`Recording`] whose columns begin at `at`, in the order of [`select_stored`].
 pub(super) fn recording(row: &SqliteRow, at: usize) -> Result<Recording, JournalError> {
     let count = |i| Ok::<u32, JournalError>(u32::try_from(get::<i64>(row, at + i)?).unwrap_or(u32::MAX));

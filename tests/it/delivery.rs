@@ -236,3 +236,26 @@ async fn delivery_can_be_switched_off() {
     assert_eq!(house.salesforce().api_calls(), 0);
     house.rules_hold().await;
 }
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_holds_no_other_up() {
+    let mut house = House::start().await;
+    let call = house.connect().create_call();
+    let first = house.joined(&call, "supervisor-1").await;
+    let second = house.joined(&call, "supervisor-2").await;
+    let id = |s: &Value| s["id"].as_str().expect("an id").to_owned();
+    for s in [&first, &second] {
+        house.until_recorded(&id(s)).await;
+    }
+    house.crash();
+    // As a fault of the disk, or a newer version's hand, would leave it; both are due.
+    let spoilt = "UPDATE supervisions SET doc = '{}' WHERE connect_user_id = 'supervisor-1'";
+    sql(&house.journal_path(), spoilt).await.expect("spoilt");
+    let due = "UPDATE deliveries SET state = 'PENDING', version = version + 1, due_at = 0";
+    sql(&house.journal_path(), due).await.expect("due");
+    let writes = house.salesforce().written().len();
+    house.restart().await;
+    house.until_recorded(&id(&second)).await;
+    assert_eq!(house.salesforce().written().len(), writes + 1);
+    house.crash();
+}

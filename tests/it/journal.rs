@@ -211,6 +211,13 @@ async fn sweeping_takes_what_is_past_its_time_and_nothing_unfinished() {
     over.fail("expired", "too late", now()).expect("fits");
     journal.commit(insert(&active)).await.expect("done");
     journal.commit(insert(&over)).await.expect("done");
+    let mut unsent = supervision("contact-3", "user-3");
+    unsent.fail("expired", "too late", now()).expect("fits");
+    let waiting = Change {
+        deliver_at: Some(now()),
+        ..insert(&unsent)
+    };
+    journal.commit(waiting).await.expect("done");
     let before = |t| Retention {
         keys_before: t,
         evidence_before: t,
@@ -227,6 +234,16 @@ async fn sweeping_takes_what_is_past_its_time_and_nothing_unfinished() {
     );
     assert!(journal.supervision(active.id).await.expect("read").is_some());
     assert!(journal.supervision(over.id).await.expect("read").is_none());
+    assert!(
+        journal.supervision(unsent.id).await.expect("read").is_some(),
+        "its row is on its way"
+    );
+    let without_a_crm = Retention {
+        unsent_too: true,
+        ..before(now() + SignedDuration::from_hours(1))
+    };
+    assert_eq!(journal.sweep(&without_a_crm).await.expect("swept"), 1);
+    assert!(journal.supervision(unsent.id).await.expect("read").is_none());
     assert_eq!(journal.in_states(&[State::Requested], 10).await.expect("read").len(), 1);
     assert_eq!(
         journal.supervision(SupervisionId::generate()).await.expect("read"),
