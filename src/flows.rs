@@ -34,6 +34,7 @@
 //! | [`comply`] | what a jurisdiction asks of a supervision |
 //! | [`switch`] | from one contact to the next |
 //! | [`who`] | a supervisor by id or by name |
+//! | [`audit`] | who did what: read, and what was never completed swept |
 //! | [`query`] | reading |
 //!
 //! **Shape of every flow.** Read a supervision with its revision, change it by its state machine, commit it with its
@@ -43,6 +44,7 @@
 pub mod acknowledge;
 mod after_check;
 mod announce;
+pub mod audit;
 pub mod calibrate;
 pub mod change_mode;
 mod compare;
@@ -190,6 +192,8 @@ pub struct Pace {
     pub after_again: SignedDuration,
     /// The least time between two looks at recent departures, if not the usual.
     pub regrade: Option<Duration>,
+    /// How often what is past its time is swept.
+    pub sweep: Duration,
     /// How often departures are compared with the org's own record.
     pub compare: Duration,
     /// How old a departure must be for that, and how long one without such a record rests; if not the usual.
@@ -206,6 +210,7 @@ impl Default for Pace {
             join_row: SignedDuration::from_secs(1),
             after_again: SignedDuration::from_secs(5),
             regrade: None,
+            sweep: Duration::from_secs(60),
             compare: Duration::from_secs(3600),
             compare_after: None,
         }
@@ -393,23 +398,12 @@ impl Flows {
 
     fn audit(&self, by: &Request, action: &'static str, id: SupervisionId, outcome: impl Into<String>) -> AuditEntry {
         AuditEntry {
-            at: self.now(),
-            actor: by.caller.name.clone(),
-            action: action.into(),
-            supervision: Some(id),
-            outcome: outcome.into(),
             request_id: by.request_id.clone(),
+            ..AuditEntry::done(self.now(), by.caller.name.clone(), action, outcome).of(id)
         }
     }
 
     fn audit_own(&self, action: &'static str, id: SupervisionId, outcome: impl Into<String>) -> AuditEntry {
-        AuditEntry {
-            at: self.now(),
-            actor: crate::domain::audit::SELF.to_owned(),
-            action: action.into(),
-            supervision: Some(id),
-            outcome: outcome.into(),
-            request_id: None,
-        }
+        AuditEntry::done(self.now(), crate::domain::audit::SELF, action, outcome).of(id)
     }
 }

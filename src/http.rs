@@ -4,6 +4,7 @@
 //! Every answer carries `X-Request-Id`; every error is one [`problem::Problem`] with a stable `code`.
 
 mod asking;
+mod audit;
 mod auth;
 mod body;
 mod directive_view;
@@ -49,7 +50,7 @@ pub use metrics::Exposition;
 use crate::flows::Flows;
 
 /// Every route there is: method and path, as in `openapi.yaml`.
-pub const ROUTES: [(&str, &str); 22] = [
+pub const ROUTES: [(&str, &str); 23] = [
     ("POST", "/v1/supervisions"),
     ("GET", "/v1/supervisions"),
     ("GET", "/v1/supervisions/{supervisionId}"),
@@ -68,6 +69,7 @@ pub const ROUTES: [(&str, &str); 22] = [
     ("GET", "/v1/deliveries"),
     ("POST", "/v1/deliveries/replay"),
     ("POST", "/v1/deliveries/{deliveryId}/replay"),
+    ("GET", "/v1/audit"),
     ("GET", "/metrics"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
@@ -158,6 +160,7 @@ pub fn router(
         .route("/v1/deliveries", get(deliveries::list))
         .route("/v1/deliveries/replay", post(deliveries::replay_range))
         .route("/v1/deliveries/{deliveryId}/replay", post(deliveries::replay_one))
+        .route("/v1/audit", get(audit::handle))
         .route("/metrics", get(metrics::handle))
         .route(
             "/v1/supervisors/{connectUserId}/disconnect",

@@ -13,6 +13,7 @@
 
 mod announcements;
 mod apply;
+mod audit;
 mod clocks;
 mod comparisons;
 mod deliveries;
@@ -37,8 +38,8 @@ use crate::domain::evidence::Evidence;
 use crate::domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::State;
 use crate::ports::journal::{
-    ClockEpoch, Comparison, Counts, DirectiveChange, DirectiveNews, Filter, KeyRecord, NextDue, Ordered, Retention,
-    Row, RowFilter, Sample, Stored, StreamKey, UnexplainedLeg,
+    AuditFilter, AuditLine, ClockEpoch, Comparison, Counts, DirectiveChange, DirectiveNews, Filter, KeyRecord, NextDue,
+    Ordered, Retention, Row, RowFilter, Sample, Stored, StreamKey, UnexplainedLeg,
 };
 use crate::ports::{Change, Committed, Journal, JournalError};
 
@@ -339,7 +340,20 @@ impl Journal for SqliteJournal {
     }
 
     async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, JournalError> {
-        read::audit_of(&self.readers, id, limit).await
+        audit::of(&self.readers, id, limit).await
+    }
+
+    async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, JournalError> {
+        audit::lines(&self.readers, filter).await
+    }
+
+    async fn unfinished_acts(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, JournalError> {
+        audit::unfinished(&self.readers, since, until, limit).await
     }
 
     async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, JournalError> {

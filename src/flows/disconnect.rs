@@ -97,14 +97,13 @@ impl Flows {
                 Leave::Withdrawn => "withdrawn before Connect was asked",
                 Leave::Kept => "kept until the leg is known",
             };
-            let outcome = why
-                .reason
-                .as_ref()
-                .map_or_else(|| outcome.to_owned(), |why| format!("{outcome}; reason given: {why}"));
             let begun = Leg::of(&supervision);
             let change = Change {
                 key: by.key.clone().map(|key| KeyWrite::Take(key, id, now)),
-                audit: vec![self.audit(by, "disconnect.requested", id, outcome)],
+                audit: vec![
+                    self.audit(by, "disconnect.requested", id, outcome)
+                        .because(why.reason.clone()),
+                ],
                 supervision: Some(Write::Update(Box::new(supervision), revision)),
                 ..Change::default()
             };

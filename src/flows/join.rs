@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::retry::Backoff;
 use super::switch::Turn;
 use super::{FlowError, Flows, OnCall, STALE_TRIES};
+use crate::domain::audit::{AuditEntry, Phase};
 use crate::domain::ids::SupervisionId;
 use crate::domain::interlock::LegId;
 use crate::domain::supervision::{Mode, State, Supervision};
@@ -171,12 +172,19 @@ impl Flows {
             }
             let change = Change {
                 supervision: Some(Write::Update(Box::new(supervision.clone()), revision)),
+                audit: vec![self.join_begins(id)],
                 ..Change::default()
             };
             if self.journal().commit(change).await? == Committed::Done {
                 return Ok(Some(supervision));
             }
         }
+    }
+
+    /// Said by the audit before MonitorContact is called.
+    pub(super) fn join_begins(&self, id: SupervisionId) -> AuditEntry {
+        self.audit_own("leg.asked_for", id, "MonitorContact")
+            .in_phase(Phase::Begun, operation(id))
     }
 
     async fn send(&self, s: &Supervision, place: Admission, attempt: u32, maybe_sent: &mut bool) -> Attempt {
@@ -249,7 +257,10 @@ impl Flows {
             let change = Change {
                 explained: vec![(instance.clone(), leg.to_string())],
                 deliver_at: Some(now + self.settings.pace.join_row),
-                audit: vec![self.audit_own("leg.given", id, format!("leg {leg}"))],
+                audit: vec![
+                    self.audit_own("leg.given", id, format!("leg {leg}"))
+                        .in_phase(Phase::Done, operation(id)),
+                ],
                 supervision: Some(Write::Update(Box::new(supervision), revision)),
                 ..Change::default()
             };
@@ -349,7 +360,10 @@ impl Flows {
         self.amend(id, |s| {
             s.fail(code, detail, self.now()).ok()?;
             Some(Change {
-                audit: vec![self.audit_own("supervision.failed", id, code)],
+                audit: vec![
+                    self.audit_own("supervision.failed", id, code)
+                        .in_phase(Phase::Failed, operation(id)),
+                ],
                 ..Change::default()
             })
         })
@@ -442,4 +456,9 @@ fn give_up(look: bool, code: &str, error: &VendorError) -> Attempt {
         code: code.to_owned(),
         detail: error.message.clone(),
     }
+}
+
+/// What the beginning and the end of a join are audited under.
+fn operation(id: SupervisionId) -> String {
+    format!("monitor_contact/{id}")
 }

@@ -10,6 +10,7 @@
 use super::conclude::Observation;
 use super::retry::Backoff;
 use super::{FlowError, Flows, LegEnd};
+use crate::domain::audit::Phase;
 use crate::domain::ids::SupervisionId;
 use crate::domain::interlock::{ContactSeen, clear_to_end};
 use crate::domain::supervision::{Channel, ServerEnd, State, Supervision};
@@ -92,6 +93,7 @@ impl Flows {
                 // Reconciling takes it up again.
                 return Ok(());
             }
+            self.begin_server_end(id).await?;
             let error = match self.try_end(&supervision, &seen).await {
                 Ok(()) => {
                     return self
@@ -125,6 +127,17 @@ impl Flows {
             .await
     }
 
+    /// The audit says that StopContact is about to be called before it is.
+    async fn begin_server_end(&self, id: SupervisionId) -> Result<(), FlowError> {
+        let begun = self.audit_own("leg.stop_begun", id, "StopContact");
+        let ahead = Change {
+            audit: vec![begun.in_phase(Phase::Begun, operation(id))],
+            ..Change::default()
+        };
+        self.journal().commit(ahead).await?;
+        Ok(())
+    }
+
     async fn try_end(&self, s: &Supervision, seen: &Result<ContactSeen, VendorError>) -> Result<(), Stopped> {
         let seen = seen.as_ref().map_err(|e| Stopped::Vendor(e.clone()))?;
         let (Some(leg), Some(user)) = (&s.leg, &s.supervisor.connect_user_id) else {
@@ -144,9 +157,15 @@ impl Flows {
         if self.held_back(s).await? {
             return Ok(());
         }
-        self.change_leave(s.id, "directive.issued", "the one before had expired", |flows, s| {
-            let _ = s.direct_browser(flows.now(), flows.leave_times());
-        })
+        self.change_leave(
+            s.id,
+            "directive.issued",
+            "the one before had expired",
+            None,
+            |flows, s| {
+                let _ = s.direct_browser(flows.now(), flows.leave_times());
+            },
+        )
         .await
     }
 
@@ -166,7 +185,9 @@ impl Flows {
 
     /// Gives out the directive, noting how the server-side end stands.
     async fn direct_browser(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), FlowError> {
-        self.change_leave(id, "directive.issued", why, |flows, s| {
+        // What StopContact came to is known when it was refused; before and without it there is nothing to end.
+        let ended = (stands == ServerEnd::Refused).then_some(Phase::Failed);
+        self.change_leave(id, "directive.issued", why, ended, |flows, s| {
             let _ = s.direct_browser(flows.now(), flows.leave_times());
             let _ = s.server_end(stands);
         })
@@ -174,7 +195,7 @@ impl Flows {
     }
 
     async fn note_server_end(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), FlowError> {
-        self.change_leave(id, "leg.stop_accepted", why, |_, s| {
+        self.change_leave(id, "leg.stop_accepted", why, Some(Phase::Done), |_, s| {
             let _ = s.server_end(stands);
         })
         .await
@@ -185,6 +206,7 @@ impl Flows {
         id: SupervisionId,
         action: &'static str,
         why: &str,
+        ended: Option<Phase>,
         change_it: impl Fn(&Self, &mut Supervision),
     ) -> Result<(), FlowError> {
         let committed = self.amend(id, |s| {
@@ -194,15 +216,32 @@ impl Flows {
             change_it(self, s);
             s.next_check_at = Some(self.now() + self.settings.pace.leaving_first_look);
             Some(Change {
-                audit: vec![self.audit_own(action, id, why)],
+                audit: vec![match ended {
+                    Some(phase) => self.audit_own(action, id, why).in_phase(phase, operation(id)),
+                    None => self.audit_own(action, id, why),
+                }],
                 ..Change::default()
             })
         });
-        if committed.await? == Committed::Done {
-            self.signals.check.notify_one();
+        match (committed.await?, ended) {
+            (Committed::Done, _) => self.signals.check.notify_one(),
+            // Evidence was faster: the act is over all the same.
+            (_, Some(phase)) => {
+                let over = Change {
+                    audit: vec![self.audit_own(action, id, why).in_phase(phase, operation(id))],
+                    ..Change::default()
+                };
+                self.journal().commit(over).await?;
+            }
+            (_, None) => {}
         }
         Ok(())
     }
+}
+
+/// What the beginning and the end of a StopContact are audited under.
+fn operation(id: SupervisionId) -> String {
+    format!("stop_contact/{id}")
 }
 
 /// Why a server-side end was not accepted.

@@ -119,14 +119,12 @@ impl Flows {
             // Its turn is now: one transaction for "accepted" and "about to be sent".
             new.start_joining(now).map_err(|_| FlowError::Contended)?;
         }
+        let told = format!("contact {}, {}", ask.contact, comply::told(&new.compliance));
+        let mut audit = vec![self.audit(by, "supervision.requested", id, told)];
+        audit.extend(admission.is_some().then(|| self.join_begins(id)));
         let change = Change {
             key: by.key.clone().map(|key| KeyWrite::Take(key, id, now)),
-            audit: vec![self.audit(
-                by,
-                "supervision.requested",
-                id,
-                format!("contact {}, {}", ask.contact, comply::told(&new.compliance)),
-            )],
+            audit,
             supervision: Some(Write::Insert(Box::new(new))),
             ..Change::default()
         };

@@ -27,8 +27,6 @@ const PAGE: u32 = 1024;
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// A loop's pause while what is due is in hand.
 const IN_HAND_PAUSE: Duration = Duration::from_millis(100);
-/// How often what is past its retention is swept.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 impl Flows {
     /// Looks at what is due, until the process stops.
@@ -246,7 +244,7 @@ impl Flows {
     pub async fn sweep_until_stopped(self) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(SWEEP_EVERY) => {}
+                () = tokio::time::sleep(self.settings.pace.sweep) => {}
                 () = self.parts.stopping.cancelled() => return,
             }
             let (now, keep) = (self.now(), self.settings.keep);
@@ -256,6 +254,9 @@ impl Flows {
                 supervisions_before: now - keep.supervisions,
                 unsent_too: self.parts.crm.is_none(),
             };
+            if let Err(e) = self.sweep_audit().await {
+                tracing::error!(error = %e, "sweeping the audit's unfinished acts failed");
+            }
             match self.journal().sweep(&retention).await {
                 Ok(0) => {}
                 Ok(rows) => tracing::info!(rows, "swept {rows} rows past their retention"),

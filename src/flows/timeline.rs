@@ -44,7 +44,10 @@ impl Flows {
                 at: line.at,
                 what: line.action.into_owned(),
                 by: line.actor,
-                detail: Some(line.outcome).filter(|o| !o.is_empty()),
+                detail: match line.why {
+                    Some(why) => Some(format!("{}; reason given: {why}", line.outcome)),
+                    None => Some(line.outcome).filter(|o| !o.is_empty()),
+                },
                 vendor_timestamp: None,
             });
         }

@@ -165,12 +165,8 @@ impl Flows {
             }
         }
         let entry = AuditEntry {
-            at: self.now(),
-            actor: by.caller.name.clone(),
-            action: "vendor.probed".into(),
-            supervision: None,
-            outcome,
             request_id: by.request_id.clone(),
+            ..AuditEntry::done(self.now(), by.caller.name.clone(), "vendor.probed", outcome)
         };
         // The samples were handed in before: in its turn this makes them durable too.
         self.journal()

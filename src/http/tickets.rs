@@ -94,6 +94,7 @@ pub(super) async fn handle(
     }
     let good_for = SignedDuration::try_from(GOOD_FOR).unwrap_or(SignedDuration::ZERO);
     let expires_at: Timestamp = door.flows.clock() + good_for;
+    door.flows.note_ticket(&by, &user).await?;
     let view = TicketView {
         ticket: door.tickets.issue(&by.caller, &user, expires_at),
         connect_user_id: user.to_string(),

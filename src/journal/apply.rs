@@ -7,7 +7,7 @@ use sqlx::{Executor, Sqlite};
 
 use super::read::{KEY_SQL, key_record};
 use super::rows::{get, millis, supervision_id, unreadable};
-use super::{announcements, clocks, comparisons, deliveries, directives, failed};
+use super::{announcements, audit, clocks, comparisons, deliveries, directives, failed};
 use crate::domain::supervision::{Origin, State, Supervision};
 use crate::ports::journal::{KeyWrite, Retention, Write};
 use crate::ports::{Change, Committed, JournalError};
@@ -109,16 +109,7 @@ pub(super) async fn apply(
         clocks::write_epoch(db, epoch).await?;
     }
     for entry in &change.audit {
-        let insert = sqlx::query(
-            "INSERT INTO audit (at, actor, action, supervision_id, outcome, request_id) VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(millis(entry.at))
-        .bind(entry.actor.clone())
-        .bind(entry.action.to_string())
-        .bind(entry.supervision.map(|id| id.to_string()))
-        .bind(entry.outcome.clone())
-        .bind(entry.request_id.clone());
-        run(db, insert).await?;
+        audit::write(db, entry).await?;
     }
     Ok(Committed::Done)
 }

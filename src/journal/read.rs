@@ -6,7 +6,6 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::failed;
 use super::rows::{get, millis, readable, select_stored, stored, supervision_id, timestamp, unreadable};
-use crate::domain::audit::AuditEntry;
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::State;
@@ -172,29 +171,6 @@ pub(super) async fn supervisors_since(
     .map_err(failed)?;
     rows.iter()
         .map(|row| UserId::parse(get::<String>(row, 0)?).map_err(|e| unreadable(&e)))
-        .collect()
-}
-
-pub(super) async fn audit_of(pool: &SqlitePool, id: SupervisionId, limit: u32) -> Answer<Vec<AuditEntry>> {
-    let rows = sqlx::query(
-        "SELECT at, actor, action, outcome, request_id FROM audit WHERE supervision_id = ? ORDER BY seq LIMIT ?",
-    )
-    .bind(id.to_string())
-    .bind(i64::from(limit))
-    .fetch_all(pool)
-    .await
-    .map_err(failed)?;
-    rows.iter()
-        .map(|row| {
-            Ok(AuditEntry {
-                at: timestamp(get(row, 0)?)?,
-                actor: get(row, 1)?,
-                action: get::<String>(row, 2)?.into(),
-                supervision: Some(id),
-                outcome: get(row, 3)?,
-                request_id: get(row, 4)?,
-            })
-        })
         .collect()
 }
 

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
-use crate::domain::audit::AuditEntry;
+use crate::domain::audit::{AuditEntry, Phase};
 use crate::domain::evidence::Evidence;
 use crate::domain::ids::{ContactId, DeliveryId, DirectiveId, InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::{Origin, State, Supervision};
@@ -229,6 +229,42 @@ pub struct Comparison {
     pub inside: Option<bool>,
 }
 
+/// Which lines of the audit.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Of this actor.
+    pub actor: Option<String>,
+    /// Of this action.
+    pub action: Option<String>,
+    /// Of this supervision.
+    pub supervision: Option<SupervisionId>,
+    /// Of this HTTP request.
+    pub request_id: Option<String>,
+    /// In this phase.
+    pub phase: Option<Phase>,
+    /// At or after this.
+    pub since: Option<Timestamp>,
+    /// Before this.
+    pub until: Option<Timestamp>,
+    /// Older than this line.
+    pub before: Option<i64>,
+    /// Newer than this line.
+    pub after: Option<i64>,
+    /// Oldest first, else newest first.
+    pub oldest_first: bool,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A line of the audit in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditLine {
+    /// Grows with every line.
+    pub seq: i64,
+    /// The line.
+    pub entry: AuditEntry,
+}
+
 /// Whose directives changed.
 pub type DirectiveNews = (InstanceName, UserId);
 
@@ -366,6 +402,17 @@ pub trait Journal: Send + Sync {
 
     /// The audit of one supervision, oldest first, at most `limit`.
     async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, JournalError>;
+
+    /// Lines of the audit.
+    async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, JournalError>;
+
+    /// Acts on a vendor begun between `since` and `until` of which nothing says what came, oldest first, at most `limit`.
+    async fn unfinished_acts(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, JournalError>;
 
     /// What a caller's key started.
     async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, JournalError>;

@@ -57,14 +57,7 @@ fn supervision(contact: &str, user: &str) -> Supervision {
 }
 
 fn insert(s: &Supervision) -> Change {
-    let audit = AuditEntry {
-        at: now(),
-        actor: "test".into(),
-        action: "supervision.requested".into(),
-        supervision: Some(s.id),
-        outcome: "ok".into(),
-        request_id: None,
-    };
+    let audit = AuditEntry::done(now(), "test", "supervision.requested", "ok").of(s.id);
     Change {
         supervision: Some(Write::Insert(Box::new(s.clone()))),
         audit: vec![audit],

@@ -5,6 +5,7 @@
 mod after_checks;
 mod agent_events;
 mod architecture;
+mod audit;
 mod authority_matrix;
 mod bad_input;
 mod carriers;

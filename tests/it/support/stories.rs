@@ -18,6 +18,7 @@ pub fn quick() -> Pace {
         join_row: SignedDuration::from_millis(60),
         after_again: SignedDuration::from_millis(300),
         regrade: Some(Duration::from_millis(200)),
+        sweep: Duration::from_millis(500),
         ..Pace::default()
     }
 }

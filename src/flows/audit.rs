@@ -1,0 +1,88 @@
+//! The audit, read: a page, or all of it in order; and what was begun and never completed, swept.
+
+use jiff::SignedDuration;
+
+use super::{FlowError, Flows, Request};
+use crate::domain::audit::{AuditEntry, Phase, SELF};
+use crate::domain::authority::Scope;
+use crate::domain::ids::UserId;
+use crate::ports::Change;
+pub use crate::ports::journal::{AuditFilter, AuditLine};
+
+/// An act on a vendor takes seconds; a restart takes up what was under way. What has no end after this has lost it.
+const LOST_AFTER: SignedDuration = SignedDuration::from_hours(1);
+/// How far back a sweep looks: the process may have been stopped for a while.
+const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// Acts swept at once.
+const AT_ONCE: u32 = 100;
+
+impl Flows {
+    /// Lines of the audit.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`] without `read` or `operate`.
+    pub async fn audit_lines(&self, filter: &AuditFilter, by: &Request) -> Result<Vec<AuditLine>, FlowError> {
+        if !(by.caller.has(Scope::Read) || by.caller.has(Scope::Operate)) {
+            return Err(FlowError::Forbidden("this credential may not read the audit"));
+        }
+        Ok(self.journal().audit_lines(filter).await?)
+    }
+
+    /// A ticket to a supervisor's stream of directives is about to be given out.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn note_ticket(&self, by: &Request, user: &UserId) -> Result<(), FlowError> {
+        let line = AuditEntry {
+            request_id: by.request_id.clone(),
+            ..AuditEntry::done(
+                self.now(),
+                by.caller.name.clone(),
+                "ticket.issued",
+                format!("for {user}"),
+            )
+        };
+        let change = Change {
+            audit: vec![line],
+            ..Change::default()
+        };
+        self.journal().commit(change).await?;
+        Ok(())
+    }
+
+    /// Says of every act on a vendor that was begun long ago, and of which nothing says what came, that it was abandoned.
+    pub(super) async fn sweep_audit(&self) -> Result<(), FlowError> {
+        let now = self.now();
+        let unfinished = self
+            .journal()
+            .unfinished_acts(now - LOOK_BACK, now - LOST_AFTER, AT_ONCE)
+            .await?;
+        for begun in unfinished {
+            let Some(operation) = begun.operation.clone() else {
+                continue;
+            };
+            let state = match begun.supervision {
+                Some(id) => self.journal().supervision(id).await?.map(|s| s.supervision.state),
+                None => None,
+            };
+            let outcome = match state {
+                Some(state) => format!(
+                    "what came of it was never learnt; the supervision is {}",
+                    state.as_str()
+                ),
+                None => "what came of it was never learnt".to_owned(),
+            };
+            tracing::warn!(operation, "{operation} was begun and never completed: {outcome}");
+            let lost = AuditEntry {
+                supervision: begun.supervision,
+                ..AuditEntry::done(now, SELF, begun.action, outcome).in_phase(Phase::Abandoned, operation)
+            };
+            let change = Change {
+                audit: vec![lost],
+                ..Change::default()
+            };
+            self.journal().commit(change).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,159 @@
+//! `GET /v1/audit`: who did what, when, why, and what came of it. Newest first, a page at a time; with
+//! `Accept: application/x-ndjson` all of it, oldest first, a line an entry, for export.
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::stream;
+use serde::Serialize;
+
+use super::Door;
+use super::asking::By;
+use super::problem::{Problem, json};
+use super::query::Query;
+use super::views::Rfc3339;
+use crate::domain::audit::Phase;
+use crate::domain::ids::SupervisionId;
+use crate::flows::audit::{AuditFilter, AuditLine};
+use crate::flows::{FlowError, Flows, Request};
+
+const PAGE: u32 = 50;
+const LARGEST_PAGE: u32 = 200;
+/// Lines read at once for an export.
+const CHUNK: u32 = 500;
+const NDJSON: &str = "application/x-ndjson";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LineView {
+    entry_id: String,
+    at: Rfc3339,
+    actor: String,
+    action: String,
+    phase: &'static str,
+    operation: Option<String>,
+    supervision_id: Option<String>,
+    outcome: String,
+    why: Option<String>,
+    request_id: Option<String>,
+}
+
+impl From<AuditLine> for LineView {
+    fn from(AuditLine { seq, entry }: AuditLine) -> Self {
+        Self {
+            entry_id: seq.to_string(),
+            at: Rfc3339::of(entry.at),
+            actor: entry.actor,
+            action: entry.action.into_owned(),
+            phase: entry.phase.as_str(),
+            operation: entry.operation,
+            supervision_id: entry.supervision.map(|id| id.to_string()),
+            outcome: entry.outcome,
+            why: entry.why,
+            request_id: entry.request_id,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    items: Vec<LineView>,
+    next_cursor: Option<String>,
+}
+
+pub(super) async fn handle(
+    State(door): State<Door>,
+    By(by): By,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let exports = headers
+        .get(ACCEPT)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|accepts| accepts.contains(NDJSON));
+    let mut filter = read(query.as_deref())?;
+    if exports {
+        return export(door.flows, filter, by).await;
+    }
+    let page = filter.limit as usize;
+    // One more than asked for tells whether there is a next page.
+    filter.limit += 1;
+    let mut found = door.flows.audit_lines(&filter, &by).await?;
+    let more = found.len() > page;
+    found.truncate(page);
+    let next_cursor = found.last().filter(|_| more).map(|last| last.seq.to_string());
+    let items = found.into_iter().map(LineView::from).collect();
+    Ok(json(StatusCode::OK, &Page { items, next_cursor }))
+}
+
+fn read(raw: Option<&str>) -> Result<AuditFilter, Problem> {
+    let mut query = Query::new(raw);
+    let word = |raw: &str| (1..=128).contains(&raw.len()).then(|| raw.to_owned());
+    let filter = AuditFilter {
+        actor: query.take("actor", "must be a caller's name", word),
+        action: query.take("action", "must be an action, such as disconnect.requested", word),
+        supervision: query.take("supervisionId", "must be a supervision's id", SupervisionId::parse),
+        request_id: query.take("requestId", "must be a request's id", word),
+        phase: query.take("phase", "must be BEGUN, DONE, FAILED or ABANDONED", Phase::parse),
+        since: query.moment("since"),
+        until: query.moment("before"),
+        before: query.take("cursor", "must be the nextCursor of an earlier page", |raw| {
+            raw.parse().ok().filter(|n| *n > 0)
+        }),
+        after: None,
+        oldest_first: false,
+        limit: query
+            .take("pageSize", "must be a number from 1 to 200", |raw| {
+                raw.parse().ok().filter(|size| (1..=LARGEST_PAGE).contains(size))
+            })
+            .unwrap_or(PAGE),
+    };
+    query.finish()?;
+    Ok(filter)
+}
+
+/// All lines up to now, a chunk at a time as the reader takes them. What fails on the way breaks the body off, so that a
+/// part is never taken for the whole.
+async fn export(flows: Flows, filter: AuditFilter, by: Request) -> Result<Response, Problem> {
+    let newest = AuditFilter {
+        limit: 1,
+        ..AuditFilter::default()
+    };
+    let end = flows.audit_lines(&newest, &by).await?.first().map_or(0, |l| l.seq);
+    let begin = AuditFilter {
+        before: Some(filter.before.unwrap_or(i64::MAX).min(end.saturating_add(1))),
+        after: Some(0),
+        oldest_first: true,
+        limit: CHUNK,
+        ..filter
+    };
+    let chunks = stream::try_unfold(Some(begin), move |next| {
+        let (flows, by) = (flows.clone(), by.clone());
+        async move {
+            let Some(filter) = next else { return Ok(None) };
+            let lines = flows.audit_lines(&filter, &by).await?;
+            let more = lines.len() == CHUNK as usize;
+            let after = lines.last().map(|l| l.seq).filter(|_| more);
+            let mut text = Vec::new();
+            for line in lines {
+                // Writing to a Vec does not fail.
+                let _ = serde_json::to_writer(&mut text, &LineView::from(line));
+                text.push(b'\n');
+            }
+            let next = after.map(|seq| AuditFilter {
+                after: Some(seq),
+                ..filter
+            });
+            Ok::<_, FlowError>(Some((Bytes::from(text), next)))
+        }
+    });
+    let mut response = Body::from_stream(chunks).into_response();
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(NDJSON));
+    Ok(response)
+}
