@@ -107,6 +107,37 @@ test('the project and the scratch org are defined as their schemas say', () => {
   assert.equal(project.sourceApiVersion, API_VERSION);
 });
 
+test('a deployment puts the addresses in, and fails without them', async () => {
+  const { ComponentSet, MetadataConverter } = require('@salesforce/source-deploy-retrieve');
+  const folder = mkdtempSync(join(tmpdir(), 'sidedoor-replaced-'));
+  const convert = () => {
+    const set = ComponentSet.fromSource([join(SOURCES, 'namedCredentials'), join(SOURCES, 'externalCredentials')]);
+    set.projectDirectory = PROJECT;
+    const output = { type: 'directory', outputDirectory: folder, genUniqueDir: false };
+    return new MetadataConverter().convert(set, 'metadata', output);
+  };
+  const before = process.cwd();
+  try {
+    process.chdir(PROJECT);
+    // A deployment always replaces; a conversion does where this is set.
+    process.env.SF_APPLY_REPLACEMENTS_ON_CONVERT = 'true';
+    delete process.env.SIDEDOOR_URL;
+    delete process.env.SIDEDOOR_ISSUER;
+    await assert.rejects(convert, /SIDEDOOR_(URL|ISSUER)/);
+    process.env.SIDEDOOR_URL = 'https://sidedoor.test';
+    process.env.SIDEDOOR_ISSUER = 'https://org.test';
+    await convert();
+    const made = filesBelow(folder).map((file) => readFileSync(join(folder, file), 'utf8')).join('\n');
+    assert.ok(made.includes('<parameterValue>https://sidedoor.test</parameterValue>'));
+    assert.ok(made.includes('<parameterValue>https://org.test</parameterValue>'));
+    assert.ok(!made.includes('example.com') && !made.includes('acme'), 'an example was left');
+  } finally {
+    process.chdir(before);
+    for (const name of ['SF_APPLY_REPLACEMENTS_ON_CONVERT', 'SIDEDOOR_URL', 'SIDEDOOR_ISSUER']) delete process.env[name];
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test('what a deployment replaces is there to be replaced', () => {
   const { replacements } = JSON.parse(readFileSync(join(PROJECT, 'sfdx-project.json'), 'utf8'));
   assert.deepEqual(replacements.map((r) => r.replaceWithEnv).sort(), ['SIDEDOOR_ISSUER', 'SIDEDOOR_URL']);
@@ -167,4 +198,30 @@ test('the layout shows every field once, and nobody edits by hand what the servi
     const required = text(item, 'field') === 'Leg_Key__c';
     assert.equal(text(item, 'behavior'), required ? 'Required' : 'Readonly', text(item, 'field'));
   }
+});
+
+test('the set-up page configures the service for the token that is signed here', () => {
+  const page = readFileSync(join(PROJECT, '../../docs/salesforce-setup.md'), 'utf8');
+  const issuer = /\[\[auth\.issuers\]\]\n([^`]+)/.exec(page)[1];
+  const set = Object.fromEntries([...issuer.matchAll(/(\w+) = "([^"]*)"/g)].map(([, name, value]) => [name, value]));
+  const credential = readXml('externalCredentials/Sidedoor.externalCredential-meta.xml');
+  const claims = Object.fromEntries(
+    all(credential, 'externalCredentialParameters').map((p) => [text(p, 'parameterName'), text(p, 'parameterValue')]),
+  );
+  assert.equal(set.issuer, claims.iss);
+  assert.equal(set.audience, claims.aud);
+  assert.equal(claims[set.supervisor_claim], '{!$User.Id}');
+  assert.equal(set.supervisor_claim_kind, 'salesforce_user_id');
+  assert.ok(page.includes(`\`${text(all(credential, 'externalCredentialParameters')[1], 'certificate')}\``));
+  for (const path of FILES.filter((file) => file.startsWith('permissionsets/'))) {
+    if (!path.includes('Operations')) assert.ok(page.includes(basename(path).split('.')[0]), path);
+  }
+});
+
+test('no file names a package registry or a path of one machine', () => {
+  for (const path of filesBelow(PROJECT).filter((file) => !file.startsWith('lwc'))) {
+    const content = readFileSync(join(PROJECT, path), 'utf8');
+    assert.doesNotMatch(content, /registry\.npmjs|\/(tmp|home|root)\/[a-z]/, path);
+  }
+  assert.doesNotMatch(readFileSync(join(PROJECT, 'tools-apex/package-lock.json'), 'utf8'), /"resolved"/);
 });
