@@ -10,7 +10,8 @@ import { javaVersion, lint, typeErrors, unformatted } from '../lib/checkers.js';
 import { API_VERSION, PROJECT, readXml, text } from '../lib/project.js';
 
 const NAMES = classNames();
-const NO_JAVA = javaVersion() === null && 'needs Java (apt-get install default-jre-headless)';
+// In CI a check that cannot run fails; elsewhere it is skipped, and says so.
+const NO_JAVA = javaVersion() === null && !process.env.CI && 'needs Java (apt-get install default-jre-headless)';
 
 test('every class parses', () => {
   assert.ok(NAMES.length >= 8);
