@@ -1,0 +1,82 @@
+// The Salesforce project on disk: where things are, and its XML read into plain trees. Nothing here judges.
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { XMLParser, XMLValidator } from 'fast-xml-parser';
+
+export const TOOLS = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+export const PROJECT = join(TOOLS, '..');
+export const REPOSITORY = join(PROJECT, '..', '..');
+export const SOURCES = join(PROJECT, 'force-app', 'main', 'default');
+export const API_VERSION = '68.0';
+
+/** Every file below a folder, by its path relative to it. */
+export function filesBelow(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath ?? entry.path, entry.name)))
+    .filter((path) => !path.split('/').includes('node_modules'))
+    .sort();
+}
+
+/** Every metadata file that this folder's checks own: the components' JavaScript has checks of its own. */
+export function metadataFiles() {
+  return filesBelow(SOURCES).filter((path) => path.endsWith('-meta.xml') && !path.startsWith('lwc/'));
+}
+
+/** What is not well-formed about an XML text, or null. */
+export function xmlFault(text) {
+  const verdict = XMLValidator.validate(text, { allowBooleanAttributes: false });
+  return verdict === true ? null : `line ${verdict.err.line}: ${verdict.err.msg}`;
+}
+
+const PARSER = new XMLParser({
+  preserveOrder: true,
+  ignoreAttributes: false,
+  parseTagValue: false,
+  parseAttributeValue: false,
+  trimValues: true,
+});
+
+function tree(entry) {
+  const tag = Object.keys(entry).find((key) => key !== ':@');
+  const inner = entry[tag];
+  return {
+    tag,
+    attributes: entry[':@'] ?? {},
+    text: inner.filter((e) => '#text' in e).map((e) => String(e['#text'])).join(''),
+    children: inner.filter((e) => !('#text' in e) && !('#comment' in e)).map(tree),
+  };
+}
+
+/** An XML text as a tree of {tag, attributes, text, children}. */
+export function parseXml(text) {
+  return tree(PARSER.parse(text).find((e) => !('?xml' in e)));
+}
+
+/** A metadata file as such a tree. */
+export function readXml(path) {
+  return parseXml(readFileSync(join(SOURCES, path), 'utf8'));
+}
+
+/** The trees below one, along a path of tags. */
+export function all(node, ...tags) {
+  return tags.reduce((nodes, tag) => nodes.flatMap((n) => n.children.filter((c) => c.tag === tag)), [node]);
+}
+
+/** The text at the end of a path of tags, or undefined. */
+export function text(node, ...tags) {
+  return all(node, ...tags)[0]?.text;
+}
+
+/** The name that a metadata file's name gives: `X` of `folder/X.kind-meta.xml`. */
+export function nameOf(path) {
+  return basename(path).replace(/\.[A-Za-z]+-meta\.xml$/, '');
+}
+
+/** The custom fields of an object, by API name. */
+export function fieldsOf(object) {
+  const folder = `objects/${object}/fields/`;
+  const files = metadataFiles().filter((path) => path.startsWith(folder));
+  return new Map(files.map((path) => [nameOf(path), readXml(path)]));
+}

@@ -1,0 +1,78 @@
+// Salesforce's own description of its metadata types, as the package @salesforce/types publishes it, and a check of a file
+// against it: every element known, no element missing, every value of its type, nothing twice that may be there once.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
+
+/** {types: Map name → Map member → {type, optional, many}, enums: Map name → Set} out of metadata.d.ts. */
+export function readTypes() {
+  const lines = readFileSync(require.resolve('@salesforce/types/metadata').replace(/\.js$/, '.d.ts'), 'utf8').split('\n');
+  const types = new Map();
+  const enums = new Map();
+  const aliases = new Map();
+  let open = null;
+  for (const line of lines) {
+    const begin = /^export type (\w+) = (?:(\w+) & )?\{$/.exec(line);
+    const member = /^    (\w+)(\?)?: (.+);$/.exec(line);
+    const words = /^export type (\w+) = ('.*');$/.exec(line);
+    const alias = /^export type (\w+) = (\w+);$/.exec(line);
+    if (begin) {
+      open = new Map(begin[2] ? types.get(begin[2]) : []);
+      types.set(begin[1], open);
+    } else if (member && open) {
+      const many = member[3].endsWith('[]');
+      open.set(member[1], { type: member[3].replace(/\[\]$/, ''), optional: member[2] === '?', many });
+    } else if (words) {
+      enums.set(words[1], new Set([...words[2].matchAll(/'([^']*)'/g)].map((m) => m[1])));
+    } else if (alias) {
+      aliases.set(alias[1], alias[2]);
+    }
+    if (line === '};') open = null;
+  }
+  for (const [name, meant] of aliases) {
+    if (types.has(meant)) types.set(name, types.get(meant));
+  }
+  return { types, enums };
+}
+
+const SCALARS = {
+  boolean: /^(true|false)$/,
+  number: /^-?\d+(\.\d+)?$/,
+  string: /^[^]*$/,
+  any: /^[^]*$/,
+};
+
+/** What is wrong with a tree of this type, each as a sentence with the element's path. */
+export function faults(node, wsdl, type = node.tag, path = node.tag) {
+  const members = wsdl.types.get(type);
+  if (!members) return [`${path}: Salesforce has no type ${type}`];
+  const found = [];
+  const seen = [];
+  for (const child of node.children) {
+    const at = `${path}/${child.tag}`;
+    const member = members.get(child.tag);
+    if (!member) {
+      found.push(`${at}: ${type} has no such element`);
+      continue;
+    }
+    const before = seen.includes(child.tag);
+    if (before && !member.many) found.push(`${at}: may be there once`);
+    // The metadata API answers "duplicated at this location" where elements of one name do not stand together.
+    if (before && seen.at(-1) !== child.tag) found.push(`${at}: elements of one name must stand together`);
+    seen.push(child.tag);
+    if (wsdl.types.has(member.type) && member.type !== 'Metadata') {
+      found.push(...faults(child, wsdl, member.type, at));
+    } else if (child.children.length > 0) {
+      found.push(`${at}: holds elements, and should hold a ${member.type}`);
+    } else if (wsdl.enums.has(member.type)) {
+      if (!wsdl.enums.get(member.type).has(child.text)) found.push(`${at}: "${child.text}" is no ${member.type}`);
+    } else if (!(SCALARS[member.type] ?? SCALARS.string).test(child.text)) {
+      found.push(`${at}: "${child.text}" is no ${member.type}`);
+    }
+  }
+  for (const [name, member] of members) {
+    if (!member.optional && !member.many && !seen.includes(name)) found.push(`${path}: ${name} is missing`);
+  }
+  return found;
+}

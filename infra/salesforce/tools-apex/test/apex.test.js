@@ -1,0 +1,136 @@
+// The Apex classes: they parse, their types hold, the recommended rules of PMD find nothing, they are formatted, and each has
+// its file of metadata. What no checker here can do is run them: Apex runs only in an org.
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { classNames, shape, source, syntaxErrors } from '../lib/apex.js';
+import { javaVersion, lint, typeErrors, unformatted } from '../lib/checkers.js';
+import { API_VERSION, PROJECT, readXml, text } from '../lib/project.js';
+
+const NAMES = classNames();
+// In CI a check that cannot run fails; elsewhere it is skipped, and says so.
+const NO_JAVA = javaVersion() === null && !process.env.CI && 'needs Java (apt-get install default-jre-headless)';
+
+test('every class parses', () => {
+  assert.ok(NAMES.length >= 8);
+  for (const name of NAMES) assert.deepEqual(syntaxErrors(source(name)), [], name);
+  for (const broken of ['public class X { void f( { } }', "public class X { String s = '\\q'; }", 'class X {']) {
+    assert.ok(syntaxErrors(broken).length > 0, `taken for Apex: ${broken}`);
+  }
+});
+
+test('every class has a meta file of this API version', () => {
+  for (const name of NAMES) {
+    const meta = readXml(`classes/${name}.cls-meta.xml`);
+    assert.equal(meta.tag, 'ApexClass');
+    assert.equal(text(meta, 'apiVersion'), API_VERSION, name);
+    assert.equal(text(meta, 'status'), 'Active', name);
+  }
+});
+
+test('every class begins with a comment that says what it is, and keeps its callers’ sharing', () => {
+  for (const name of NAMES) {
+    assert.match(source(name), /^\/\*\*/, name);
+    if (!/^@IsTest\s+private class/m.test(source(name))) assert.match(source(name), /public with sharing class/, name);
+    assert.ok(source(name).split('\n').length <= 400, `${name} is long`);
+  }
+});
+
+test('no class holds a secret, an address or a debug line', () => {
+  for (const name of NAMES) {
+    assert.doesNotMatch(source(name), /System\.debug|Authorization|Bearer |X-API-Key/i, name);
+    if (!name.endsWith('Test') && name !== 'SidedoorMock') {
+      assert.doesNotMatch(source(name), /https?:\/\/[a-z]/, `${name}: addresses belong into the named credential`);
+    }
+  }
+});
+
+test('types, methods, fields and objects are there', { skip: NO_JAVA }, () => {
+  assert.equal(typeErrors(PROJECT), '');
+});
+
+test('a wrong type, method or field would be found', { skip: NO_JAVA }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sidedoor-apex-'));
+  try {
+    cpSync(join(PROJECT, 'sfdx-project.json'), join(folder, 'sfdx-project.json'));
+    cpSync(join(PROJECT, 'force-app'), join(folder, 'force-app'), { recursive: true });
+    const settings = join(folder, 'force-app/main/default/classes/SidedoorSettings.cls');
+    const good = readFileSync(settings, 'utf8');
+    for (const [from, to] of [
+      ['Stream_Url__c', 'Stream_Uri__c'],
+      ['value.intValue()', 'value.integerValue()'],
+      ['DEFAULT_POLL_SECONDS = 5', "DEFAULT_POLL_SECONDS = 'five'"],
+    ]) {
+      assert.ok(good.includes(from), from);
+      writeFileSync(settings, good.replaceAll(from, to));
+      assert.match(typeErrors(folder), /SidedoorSettings\.cls/, to);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+// Each with why it is not followed. Everything else that is recommended, all of security and performance among it, is.
+const NOT_FOLLOWED = {
+  ApexDoc: 'the house writes a sentence, not a tag for every parameter',
+  ApexUnitTestClassShouldHaveRunAs: 'nothing under test depends on who runs it',
+  AvoidBooleanMethodParameters: 'the contract and the components name these',
+  CognitiveComplexity: 'of a class that is one small method for every operation',
+  CyclomaticComplexity: 'of a class that is one small method for every operation',
+  ExcessiveParameterList: 'the components name these; Aura passes them one by one',
+  ExcessivePublicCount: 'a supervision has as many members as the contract gives it',
+};
+
+test('the recommended rules of PMD find nothing else', { skip: NO_JAVA }, async () => {
+  const { rules, violations } = await lint();
+  assert.ok(rules > 50, `${rules} rules`);
+  assert.deepEqual(violations.filter((v) => !(v.rule in NOT_FOLLOWED)), []);
+  for (const v of violations.filter((found) => found.rule.endsWith('Complexity'))) {
+    assert.match(v.message, /total/, `${v.file}:${v.line}: one method is too complex`);
+  }
+});
+
+test('every class is formatted', () => {
+  assert.equal(unformatted(), '');
+  const folder = mkdtempSync(join(tmpdir(), 'sidedoor-apex-'));
+  try {
+    writeFileSync(join(folder, 'X.cls'), 'public class X { void f() { Integer i=1; } }');
+    assert.match(unformatted(join(folder, 'X.cls')), /X\.cls/, 'and one that is not would be told');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('the components’ interface is what they were promised', () => {
+  const { methods } = shape(source('SidedoorController')).get('SidedoorController');
+  const promised = {
+    settings: [],
+    presence: ['contactId'],
+    listen: ['contactId', 'voiceCallId', 'mode', 'leaveCurrent', 'requestKey'],
+    changeMode: ['supervisionId', 'mode', 'requestKey'],
+    disconnect: ['supervisionId', 'requestKey'],
+    disconnectMine: ['requestKey'],
+    directivesAfter: ['after', 'acts'],
+    acknowledge: ['supervisionId', 'directiveId', 'outcome', 'at', 'detail', 'requestKey'],
+    streamTicket: [],
+  };
+  const open = [...methods].filter(([, m]) => m.modifiers.some((word) => word.startsWith('@auraenabled')));
+  assert.deepEqual(open.map(([name]) => name).sort(), Object.keys(promised).sort());
+  for (const [name, method] of open) {
+    assert.deepEqual(method.parameters.map((p) => p.name), promised[name], name);
+    assert.ok(method.modifiers.includes('static'), name);
+    const cached = method.modifiers.some((word) => word.includes('cacheable=true'));
+    assert.equal(cached, name === 'settings', `${name}: only what does not change may be cached`);
+  }
+});
+
+test('every method is tested by name', () => {
+  const tests = source('SidedoorControllerTest') + source('SidedoorClientTest');
+  for (const name of ['SidedoorController', 'SidedoorClient']) {
+    for (const [method, { modifiers }] of shape(source(name)).get(name).methods) {
+      if (!modifiers.includes('private')) assert.match(tests, new RegExp(`\\.${method}\\(`), `${name}.${method}`);
+    }
+  }
+});

@@ -1,0 +1,106 @@
+// Apex and the contract cannot drift: every class of SidedoorTypes is a schema of openapi.yaml, member by member, and every
+// path that the client calls is there with its method.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { shape, source } from '../lib/apex.js';
+import { RESERVED, apexType, properties, readContract } from '../lib/contract.js';
+
+const CONTRACT = readContract();
+const SCHEMAS = CONTRACT.components.schemas;
+const TYPES = new Map(
+  [...shape(source('SidedoorTypes'))]
+    .filter(([name]) => name.includes('.'))
+    .map(([name, found]) => [name.split('.')[1], found.properties]),
+);
+
+// Members agreed with the service and not yet in its contract; passed over when they are there.
+const AHEAD = { DirectivePage: { streamKey: 'String' } };
+// Properties with a name that Apex reserves; none may be added, and no Apex class here may use them.
+const KNOWN_RESERVED = ['Moment.by'];
+
+test('every class is a schema, member by member and type by type', () => {
+  assert.ok(TYPES.size >= 20);
+  for (const [name, members] of TYPES) {
+    const schema = SCHEMAS[name];
+    assert.ok(schema, `openapi.yaml has no schema ${name}`);
+    const wanted = Object.fromEntries(
+      Object.entries(schema.properties).map(([property, of]) => [property, apexType(of, SCHEMAS)]),
+    );
+    const found = Object.fromEntries([...members].map(([property, { type }]) => [property, type]));
+    assert.deepEqual(found, { ...wanted, ...AHEAD[name] }, name);
+  }
+});
+
+test('every member may be read by the components', () => {
+  for (const [name, members] of TYPES) {
+    for (const [member, { modifiers }] of members) {
+      assert.ok(modifiers.includes('@auraenabled') && modifiers.includes('public'), `${name}.${member}`);
+    }
+  }
+});
+
+test('every schema that a class refers to has a class', () => {
+  for (const [name, members] of TYPES) {
+    for (const [member, { type }] of members) {
+      const inner = type.replace(/^List<(.+)>$/, '$1');
+      if (!['String', 'Boolean', 'Integer', 'Long', 'Double'].includes(inner)) {
+        assert.ok(TYPES.has(inner), `${name}.${member}: ${inner}`);
+      }
+    }
+  }
+});
+
+test('no property is a word that Apex reserves', () => {
+  const bad = properties(CONTRACT)
+    .filter(({ property }) => RESERVED.has(property.toLowerCase()))
+    .map(({ schema, property }) => `${schema}.${property}`);
+  assert.deepEqual(bad.filter((name) => !KNOWN_RESERVED.includes(name)), []);
+  for (const name of KNOWN_RESERVED) assert.ok(!TYPES.has(name.split('.')[0]), `${name} is used in Apex`);
+});
+
+test('the client calls paths that the contract has, with what it must send', () => {
+  const client = source('SidedoorClient');
+  const called = [
+    ['post', '/v1/supervisions', 'startSupervision', 'StartSupervision'],
+    ['get', '/v1/supervisions', 'listSupervisions', null],
+    ['post', '/v1/supervisions/{supervisionId}/mode', 'changeMode', 'ModeRequest'],
+    ['post', '/v1/supervisions/{supervisionId}/disconnect', 'disconnectSupervision', 'Disconnect'],
+    ['post', '/v1/supervisions/{supervisionId}/acknowledgements', 'acknowledgeDirective', 'Acknowledgement'],
+    ['post', '/v1/supervisors/{connectUserId}/disconnect', 'disconnectSupervisor', 'DisconnectSupervisor'],
+    ['get', '/v1/supervisors/{connectUserId}/directives', 'getDirectives', null],
+    ['post', '/v1/supervisors/{connectUserId}/tickets', 'issueTicket', 'TicketRequest'],
+  ];
+  for (const [method, path, operationId, body] of called) {
+    const operation = CONTRACT.paths[path]?.[method];
+    assert.equal(operation?.operationId, operationId, `${method} ${path}`);
+    const spelt = path.replace('{connectUserId}', 'me').split('/{supervisionId}/');
+    assert.ok(client.includes(`'${spelt[0]}`), `${path} is not in the client`);
+    if (spelt[1]) assert.ok(client.includes(`'${spelt[1]}'`), `${path} is not in the client`);
+    const schema = operation.requestBody?.content['application/json'].schema.$ref.split('/').at(-1);
+    assert.equal(schema ?? null, body, operationId);
+  }
+  const asked = new Set(CONTRACT.paths['/v1/supervisions'].get.parameters.map((p) => p.name));
+  for (const parameter of ['contactId', 'pageSize']) assert.ok(asked.has(parameter), parameter);
+  const polled = new Set(CONTRACT.paths['/v1/supervisors/{connectUserId}/directives'].get.parameters.map((p) => p.name));
+  for (const parameter of ['after', 'acts']) assert.ok(polled.has(parameter), parameter);
+});
+
+test('the client’s forms of ids and keys are the contract’s', () => {
+  const client = source('SidedoorClient');
+  const bare = (pattern) => pattern.replace(/^\^/, '').replace(/\$$/, '');
+  const key = CONTRACT.components.parameters.IdempotencyKey.schema;
+  assert.ok(client.includes(`CONTACT = '${bare(SCHEMAS.ContactId.pattern)}'`));
+  assert.ok(client.includes(`LONGEST_CONTACT = ${SCHEMAS.ContactId.maxLength};`));
+  assert.ok(client.includes(`KEY = '${bare(key.pattern)}'`));
+  assert.ok(client.includes(`LONGEST_DETAIL = ${SCHEMAS.Acknowledgement.properties.detail.maxLength};`));
+  const pageSize = CONTRACT.paths['/v1/supervisions'].get.parameters.find((p) => p.name === 'pageSize').schema;
+  assert.ok(client.includes(`PAGE = ${pageSize.maximum};`));
+});
+
+test('the controller knows every state of a supervision', () => {
+  const ended = /OVER = new Set<String>\{ ([^}]+) \}/.exec(source('SidedoorController'))[1];
+  const words = [...ended.matchAll(/'(\w+)'/g)].map((m) => m[1]);
+  const states = SCHEMAS.Supervision.properties.state.enum;
+  assert.deepEqual(states.filter((s) => !words.includes(s)), ['REQUESTED', 'JOINING', 'MONITORING', 'LEAVING']);
+  for (const word of words) assert.ok(states.includes(word), word);
+});

@@ -1,0 +1,227 @@
+// Every file of metadata: well-formed, of the form that Salesforce's own WSDL gives, in the manifest, and taken by the library
+// that the Salesforce CLI deploys with; the project's files by their published schemas; no secret and no address but examples.
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { test } from 'node:test';
+import Ajv from 'ajv';
+import { API_VERSION, PROJECT, SOURCES, all, filesBelow, metadataFiles, parseXml, readXml, text, xmlFault } from '../lib/project.js';
+import { faults, readTypes } from '../lib/wsdl.js';
+
+process.env.SF_DISABLE_LOG_FILE = 'true';
+const require = createRequire(import.meta.url);
+const FILES = metadataFiles();
+const MANIFEST = join(PROJECT, 'manifest/package.xml');
+const WSDL = readTypes();
+
+test('every XML file is well-formed', () => {
+  assert.ok(FILES.length > 40);
+  for (const path of [...FILES.map((file) => join(SOURCES, file)), MANIFEST]) {
+    assert.equal(xmlFault(readFileSync(path, 'utf8')), null, path);
+  }
+  assert.notEqual(xmlFault('<a><b></a>'), null);
+});
+
+test('every file is of the form that Salesforce publishes', () => {
+  assert.ok(WSDL.types.size > 1000 && WSDL.enums.size > 300);
+  for (const path of FILES) assert.deepEqual(faults(readXml(path), WSDL), [], path);
+});
+
+test('what is not of that form would be found', () => {
+  const field = (inner) => faults(parseXml(`<CustomField>${inner}</CustomField>`), WSDL);
+  assert.deepEqual(field('<label>A</label><type>Text</type>'), []);
+  assert.match(field('<lable>A</lable>')[0], /no such element/);
+  assert.match(field('<type>Txt</type>')[0], /is no FieldType/);
+  assert.match(field('<unique>yes</unique>')[0], /is no boolean/);
+  assert.match(field('<label>A</label><label>B</label>')[0], /may be there once/);
+  const permissions = '<classAccesses><apexClass>A</apexClass><enabled>true</enabled></classAccesses>';
+  const apart = `<PermissionSet>${permissions}<label>A</label>${permissions}</PermissionSet>`;
+  assert.match(faults(parseXml(apart), WSDL)[0], /stand together/);
+  assert.match(faults(parseXml('<PermissionSet/>'), WSDL)[0], /label is missing/);
+  assert.match(faults(parseXml('<Nonsense/>'), WSDL)[0], /no type Nonsense/);
+});
+
+test('the manifest has everything that is here, and nothing that is not', async () => {
+  const { ComponentSet } = require('@salesforce/source-deploy-retrieve');
+  const here = ComponentSet.fromSource(join(PROJECT, 'force-app'));
+  // Folders stand in a manifest among their contents.
+  const names = here
+    .getSourceComponents()
+    .map((c) => `${c.type.name.replace(/^(Report|Dashboard)Folder$/, '$1')}:${c.fullName}`)
+    .toArray();
+  const manifest = parseXml(readFileSync(MANIFEST, 'utf8'));
+  assert.equal(text(manifest, 'version'), API_VERSION);
+  const listed = all(manifest, 'types').flatMap((type) =>
+    all(type, 'members').map((member) => `${text(type, 'name')}:${member.text}`),
+  );
+  assert.equal(new Set(listed).size, listed.length, 'something is listed twice');
+  const any = listed.filter((name) => name.endsWith(':*')).map((name) => name.slice(0, -1));
+  const named = (name) => any.some((kind) => name.startsWith(kind));
+  assert.deepEqual(names.filter((name) => !named(name) && !listed.includes(name)), [], 'not in the manifest');
+  assert.deepEqual(listed.filter((name) => !name.endsWith(':*') && !names.includes(name)), [], 'not in the sources');
+  const resolved = await ComponentSet.fromManifest({
+    manifestPath: MANIFEST,
+    resolveSourcePaths: [join(PROJECT, 'force-app')],
+  });
+  assert.deepEqual([...here].filter((c) => !resolved.has(c)).map((c) => c.fullName), []);
+});
+
+test('the sources convert to what the metadata API takes', async () => {
+  const { ComponentSet, MetadataConverter } = require('@salesforce/source-deploy-retrieve');
+  const folder = mkdtempSync(join(tmpdir(), 'sidedoor-metadata-'));
+  try {
+    const set = ComponentSet.fromSource(join(PROJECT, 'force-app'));
+    set.sourceApiVersion = API_VERSION;
+    const output = { type: 'directory', outputDirectory: folder, genUniqueDir: false };
+    await new MetadataConverter().convert(set, 'metadata', output);
+    const made = filesBelow(folder);
+    for (const expected of ['package.xml', 'objects/VoiceCallParticipant__c.object', 'customMetadata/Sidedoor_Setting.Default.md']) {
+      assert.ok(made.some((file) => file.endsWith(expected)), expected);
+    }
+    const object = parseXml(readFileSync(join(folder, made.find((f) => f.endsWith('VoiceCallParticipant__c.object'))), 'utf8'));
+    assert.equal(all(object, 'fields').length, readdirSync(join(SOURCES, 'objects/VoiceCallParticipant__c/fields')).length);
+    assert.deepEqual(faults(object, WSDL), [], 'the whole object');
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('the project and the scratch org are defined as their schemas say', () => {
+  const ajv = new Ajv({ strict: false, validateFormats: false });
+  const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
+  for (const [file, schema] of [
+    ['sfdx-project.json', 'sfdx-project.schema.json'],
+    ['config/project-scratch-def.json', 'project-scratch-def.schema.json'],
+  ]) {
+    const valid = ajv.compile(read(require.resolve(`@salesforce/schemas/${schema}`)));
+    const given = read(join(PROJECT, file));
+    // Salesforce's guide demands a quantity for this feature; its published schema has only the name.
+    const counted = given.features?.indexOf('ServiceCloudVoicePartnerTelephony:2') ?? -1;
+    if (counted >= 0) given.features[counted] = 'ServiceCloudVoicePartnerTelephony';
+    assert.ok(valid(given), `${file}: ${ajv.errorsText(valid.errors)}`);
+    assert.ok(!valid({ packageDirectories: 1, features: 'x' }), `${schema} takes anything`);
+  }
+  const project = read(join(PROJECT, 'sfdx-project.json'));
+  assert.equal(project.sourceApiVersion, API_VERSION);
+});
+
+test('a deployment puts the addresses in, and fails without them', async () => {
+  const { ComponentSet, MetadataConverter } = require('@salesforce/source-deploy-retrieve');
+  const folder = mkdtempSync(join(tmpdir(), 'sidedoor-replaced-'));
+  const convert = () => {
+    const set = ComponentSet.fromSource([join(SOURCES, 'namedCredentials'), join(SOURCES, 'externalCredentials')]);
+    set.projectDirectory = PROJECT;
+    const output = { type: 'directory', outputDirectory: folder, genUniqueDir: false };
+    return new MetadataConverter().convert(set, 'metadata', output);
+  };
+  const before = process.cwd();
+  try {
+    process.chdir(PROJECT);
+    // A deployment always replaces; a conversion does where this is set.
+    process.env.SF_APPLY_REPLACEMENTS_ON_CONVERT = 'true';
+    delete process.env.SIDEDOOR_URL;
+    delete process.env.SIDEDOOR_ISSUER;
+    await assert.rejects(convert, /SIDEDOOR_(URL|ISSUER)/);
+    process.env.SIDEDOOR_URL = 'https://sidedoor.test';
+    process.env.SIDEDOOR_ISSUER = 'https://org.test';
+    await convert();
+    const made = filesBelow(folder).map((file) => readFileSync(join(folder, file), 'utf8')).join('\n');
+    assert.ok(made.includes('<parameterValue>https://sidedoor.test</parameterValue>'));
+    assert.ok(made.includes('<parameterValue>https://org.test</parameterValue>'));
+    assert.ok(!made.includes('example.com') && !made.includes('acme'), 'an example was left');
+  } finally {
+    process.chdir(before);
+    for (const name of ['SF_APPLY_REPLACEMENTS_ON_CONVERT', 'SIDEDOOR_URL', 'SIDEDOOR_ISSUER']) delete process.env[name];
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('what a deployment replaces is there to be replaced', () => {
+  const { replacements } = JSON.parse(readFileSync(join(PROJECT, 'sfdx-project.json'), 'utf8'));
+  assert.deepEqual(replacements.map((r) => r.replaceWithEnv).sort(), ['SIDEDOOR_ISSUER', 'SIDEDOOR_URL']);
+  for (const { filename, stringToReplace } of replacements) {
+    const parts = readFileSync(join(PROJECT, filename), 'utf8').split(stringToReplace);
+    assert.equal(parts.length, 2, `${stringToReplace} stands once in ${filename}`);
+  }
+});
+
+test('the callout signs who asks, and only by the named credential', () => {
+  const credential = readXml('externalCredentials/Sidedoor.externalCredential-meta.xml');
+  assert.equal(text(credential, 'authenticationProtocol'), 'Jwt');
+  const parameters = all(credential, 'externalCredentialParameters');
+  const of = (type) => parameters.filter((p) => text(p, 'parameterType') === type);
+  assert.deepEqual(of('PerUserPrincipal').map((p) => text(p, 'parameterName')), ['Supervisor']);
+  assert.deepEqual(of('SigningCertificate').map((p) => text(p, 'certificate')), ['Sidedoor_JWT']);
+  const claims = Object.fromEntries(of('JwtBodyClaim').map((p) => [text(p, 'parameterName'), text(p, 'parameterValue')]));
+  assert.deepEqual(Object.keys(claims).sort(), ['aud', 'iss', 'sub']);
+  assert.equal(claims.sub, '{!$User.Id}', 'a formula: the user of this very callout');
+  const named = readXml('namedCredentials/Sidedoor.namedCredential-meta.xml');
+  assert.equal(text(named, 'namedCredentialType'), 'SecuredEndpoint');
+  assert.equal(text(named, 'generateAuthorizationHeader'), 'true');
+  assert.equal(text(named, 'allowMergeFieldsInHeader'), 'false');
+  assert.equal(text(named, 'allowMergeFieldsInBody'), 'false');
+  const reference = all(named, 'namedCredentialParameters').find((p) => text(p, 'parameterType') === 'Authentication');
+  assert.equal(text(reference, 'externalCredential'), 'Sidedoor');
+});
+
+test('no file holds a secret, or an address that is no example', () => {
+  for (const path of FILES) {
+    const content = readFileSync(join(SOURCES, path), 'utf8');
+    assert.doesNotMatch(content, /BEGIN [A-Z ]*PRIVATE KEY|client_?secret|password|consumerSecret/i, path);
+    for (const [address] of content.matchAll(/https?:\/\/[^\s<"'{]+/g)) {
+      assert.match(
+        address,
+        /^https?:\/\/(soap\.sforce\.com|www\.w3\.org|sidedoor\.example\.com|acme\.my\.salesforce\.com|www\.apache\.org|127\.0\.0\.1)/,
+        path,
+      );
+    }
+  }
+});
+
+test('nothing opens the org to a browser or to another host by default', () => {
+  for (const kind of ['cspTrustedSites', 'remoteSiteSettings', 'corsWhitelistOrigins']) {
+    assert.ok(!existsSync(join(SOURCES, kind)), `${kind} is a choice of the org`);
+  }
+});
+
+test('the layout shows every field once, and nobody edits by hand what the service writes', () => {
+  const [path] = FILES.filter((file) => file.startsWith('layouts/'));
+  assert.equal(basename(path), 'VoiceCallParticipant__c-Voice Call Participant Layout.layout-meta.xml');
+  const items = all(readXml(path), 'layoutSections', 'layoutColumns', 'layoutItems');
+  const shown = items.map((item) => text(item, 'field')).sort();
+  const fields = readdirSync(join(SOURCES, 'objects/VoiceCallParticipant__c/fields'));
+  const wanted = ['Name', ...fields.map((file) => file.replace('.field-meta.xml', ''))].sort();
+  assert.deepEqual(shown, wanted);
+  for (const item of items) {
+    const required = text(item, 'field') === 'Leg_Key__c';
+    assert.equal(text(item, 'behavior'), required ? 'Required' : 'Readonly', text(item, 'field'));
+  }
+});
+
+test('the set-up page configures the service for the token that is signed here', () => {
+  const page = readFileSync(join(PROJECT, '../../docs/salesforce-setup.md'), 'utf8');
+  const issuer = /\[\[auth\.issuers\]\]\n([^`]+)/.exec(page)[1];
+  const set = Object.fromEntries([...issuer.matchAll(/(\w+) = "([^"]*)"/g)].map(([, name, value]) => [name, value]));
+  const credential = readXml('externalCredentials/Sidedoor.externalCredential-meta.xml');
+  const claims = Object.fromEntries(
+    all(credential, 'externalCredentialParameters').map((p) => [text(p, 'parameterName'), text(p, 'parameterValue')]),
+  );
+  assert.equal(set.issuer, claims.iss);
+  assert.equal(set.audience, claims.aud);
+  assert.equal(claims[set.supervisor_claim], '{!$User.Id}');
+  assert.equal(set.supervisor_claim_kind, 'salesforce_user_id');
+  assert.ok(page.includes(`\`${text(all(credential, 'externalCredentialParameters')[1], 'certificate')}\``));
+  for (const path of FILES.filter((file) => file.startsWith('permissionsets/'))) {
+    if (!path.includes('Operations')) assert.ok(page.includes(basename(path).split('.')[0]), path);
+  }
+});
+
+test('no file names a package registry or a path of one machine', () => {
+  for (const path of filesBelow(PROJECT).filter((file) => !file.startsWith('lwc'))) {
+    const content = readFileSync(join(PROJECT, path), 'utf8');
+    assert.doesNotMatch(content, /\bregistry\.[a-z]+|\/(tmp|home|root)\/[a-z]/, path);
+  }
+  assert.doesNotMatch(readFileSync(join(PROJECT, 'tools-apex/package-lock.json'), 'utf8'), /"resolved"/);
+});

@@ -1,0 +1,96 @@
+// The permission sets: complete, naming only what is there, and giving each no more than its work needs.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { classNames } from '../lib/apex.js';
+import { all, fieldsOf, metadataFiles, nameOf, readXml, text } from '../lib/project.js';
+
+const OBJECT = 'VoiceCallParticipant__c';
+const FIELDS = fieldsOf(OBJECT);
+const SETS = new Map(
+  metadataFiles()
+    .filter((path) => path.startsWith('permissionsets/'))
+    .map((path) => [nameOf(path), readXml(path)]),
+);
+
+const fields = (set) =>
+  all(set, 'fieldPermissions').map((p) => ({
+    field: text(p, 'field'),
+    editable: text(p, 'editable') === 'true',
+    readable: text(p, 'readable') === 'true',
+  }));
+const objects = (set) =>
+  Object.fromEntries(
+    all(set, 'objectPermissions').map((p) => {
+      const given = p.children.filter((c) => c.tag !== 'object' && c.text === 'true').map((c) => c.tag);
+      return [text(p, 'object'), given.sort()];
+    }),
+  );
+const named = (set, tag, name) =>
+  all(set, tag)
+    .filter((p) => text(p, 'enabled') === 'true')
+    .map((p) => text(p, name));
+
+test('there are three, and none for agents', () => {
+  assert.deepEqual([...SETS.keys()].sort(), ['Sidedoor_Integration', 'Sidedoor_Operations', 'Sidedoor_Supervisor']);
+});
+
+test('each names every field that is not required, once, and no other', () => {
+  // A required field has no permission of its own: Salesforce refuses a set that names it.
+  const wanted = [...FIELDS].filter(([, f]) => text(f, 'required') !== 'true').map(([name]) => `${OBJECT}.${name}`);
+  assert.equal(wanted.length, FIELDS.size - 1);
+  for (const [name, set] of SETS) {
+    assert.deepEqual(fields(set).map((f) => f.field).sort(), wanted.sort(), name);
+    for (const field of fields(set)) {
+      assert.ok(field.readable, `${name}: ${field.field}`);
+      assert.equal(field.editable, name === 'Sidedoor_Integration', `${name}: ${field.field}`);
+    }
+  }
+});
+
+test('the integration user may describe, upsert, find voice calls and publish, and nothing else', () => {
+  const set = SETS.get('Sidedoor_Integration');
+  assert.deepEqual(objects(set), {
+    [OBJECT]: ['allowCreate', 'allowEdit', 'allowRead'],
+    Supervisor_Directive__e: ['allowCreate', 'allowRead'],
+    VoiceCall: ['allowRead', 'viewAllRecords'],
+  });
+  assert.deepEqual(named(set, 'userPermissions', 'name'), ['ApiEnabled']);
+  assert.deepEqual(all(set, 'classAccesses'), []);
+  assert.deepEqual(all(set, 'externalCredentialPrincipalAccesses'), []);
+});
+
+test('a supervisor may call as themselves and listen to the event, and change no record', () => {
+  const set = SETS.get('Sidedoor_Supervisor');
+  assert.deepEqual(objects(set), {
+    [OBJECT]: ['allowRead'],
+    Supervisor_Directive__e: ['allowRead'],
+    UserExternalCredential: ['allowRead'],
+  });
+  assert.deepEqual(named(set, 'classAccesses', 'apexClass'), ['SidedoorController']);
+  assert.ok(classNames().includes('SidedoorController'));
+  assert.deepEqual(named(set, 'customMetadataTypeAccesses', 'name'), ['Sidedoor_Setting__mdt']);
+  assert.deepEqual(named(set, 'userPermissions', 'name'), []);
+  const principals = all(readXml('externalCredentials/Sidedoor.externalCredential-meta.xml'), 'externalCredentialParameters')
+    .filter((p) => text(p, 'parameterType') === 'PerUserPrincipal')
+    .map((p) => `Sidedoor-${text(p, 'parameterName')}`);
+  assert.deepEqual(named(set, 'externalCredentialPrincipalAccesses', 'externalCredentialPrincipal'), principals);
+});
+
+test('operations see every row, and change none', () => {
+  const set = SETS.get('Sidedoor_Operations');
+  assert.deepEqual(objects(set), { [OBJECT]: ['allowRead', 'viewAllRecords'] });
+  assert.deepEqual(named(set, 'userPermissions', 'name'), ['RunReports']);
+  assert.deepEqual(all(set, 'tabSettings').map((t) => text(t, 'tab')), [OBJECT]);
+  assert.deepEqual(all(set, 'classAccesses'), []);
+});
+
+test('none may delete, or do whatever it likes', () => {
+  for (const [name, set] of SETS) {
+    for (const [object, given] of Object.entries(objects(set))) {
+      assert.ok(!given.includes('allowDelete') && !given.includes('modifyAllRecords'), `${name}: ${object}`);
+    }
+    for (const permission of named(set, 'userPermissions', 'name')) assert.doesNotMatch(permission, /All|Customize|Author/);
+    assert.ok(text(set, 'description').length <= 255, name);
+    assert.ok(text(set, 'label').length <= 80, name);
+  }
+});
