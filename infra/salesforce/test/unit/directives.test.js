@@ -285,6 +285,28 @@ describe('an acknowledgement', () => {
     });
 });
 
+describe('what the CCP failed to do', () => {
+    it('is tried again, a few times, and a refusal is not', async () => {
+        const obey = jest
+            .fn()
+            .mockResolvedValueOnce({ outcome: 'FAILED', at: 'x' })
+            .mockResolvedValueOnce({ outcome: 'DONE', at: 'y' });
+        const { receiver, apex } = page({ control: { obey } });
+        receiver.stopped = false;
+        receiver.heard('directive', directive());
+        await until(() => apex.acknowledge.mock.calls.length === 1);
+        expect(apex.acknowledge.mock.calls[0][0]).toMatchObject({ outcome: 'DONE', at: 'y' });
+        obey.mockReset().mockResolvedValue({ outcome: 'FAILED', at: 'x' });
+        receiver.heard('directive', directive());
+        await until(() => apex.acknowledge.mock.calls.length === 2);
+        expect(obey).toHaveBeenCalledTimes(3);
+        obey.mockReset().mockResolvedValue({ outcome: 'REFUSED', at: 'x' });
+        receiver.heard('directive', directive());
+        await until(() => apex.acknowledge.mock.calls.length === 3);
+        expect(obey).toHaveBeenCalledTimes(1);
+    });
+});
+
 describe('over a reload', () => {
     it('acknowledges again what was carried out, and does not carry it out again', async () => {
         const storage = new Storage();

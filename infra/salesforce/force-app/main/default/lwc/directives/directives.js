@@ -20,6 +20,8 @@ export { Backoff, Memory, Problem, problemOf, ServiceClock };
 const LEAST_POLL_S = 2;
 /** Idle pages ask this many times less often. */
 const IDLE = 6;
+/** Tries of one directive that the CCP failed to carry out. A refusal is not tried again: it stands. */
+const ATTEMPTS = 3;
 /** Tries of one acknowledgement: with the bound of the back-off about two hours. */
 const TRIES = 250;
 
@@ -116,10 +118,11 @@ export class DirectiveReceiver {
         if (this.stopped) {
             return;
         }
+        // What is open is told anew to one that can act.
         if (this.stream) {
             this.stream.restart();
+            return;
         }
-        // What is open is told anew to one that can act.
         this.next = null;
         this.pull();
     }
@@ -245,7 +248,7 @@ export class DirectiveReceiver {
                 }
                 // Whether it has expired is a matter of the service's clock.
                 control.now = () => this.clock.now();
-                const { outcome, at, detail } = await control.obey(directive);
+                const { outcome, at, detail } = await this.obeyed(control, directive);
                 const kept = { directiveId: id, supervisionId: directive.supervisionId, outcome, at, detail };
                 this.memory.keep(kept);
                 this.parts.changed({ name: 'carriedOut', directive, outcome, detail });
@@ -253,6 +256,20 @@ export class DirectiveReceiver {
             });
         } finally {
             this.underWay.delete(id);
+        }
+    }
+
+    async obeyed(control, directive) {
+        const backoff = new Backoff(this.parts.backoff);
+        for (let attempt = 1; ; attempt += 1) {
+            // eslint-disable-next-line no-await-in-loop
+            const answer = await control.obey(directive);
+            if (answer.outcome !== 'FAILED' || attempt >= ATTEMPTS || this.stopped) {
+                return answer;
+            }
+            const wait = backoff.next();
+            // eslint-disable-next-line no-await-in-loop
+            await new Promise((done) => this.parts.timers.set(done, wait));
         }
     }
 

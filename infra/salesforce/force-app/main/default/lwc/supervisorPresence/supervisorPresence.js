@@ -20,7 +20,9 @@ import { inMotion, isActive, lineOf, stepsOf, summaryOf, timeOf } from './view';
 import { newKey, PendingLeave } from './pendingLeave';
 
 const CALL_KEY = 'VoiceCall.VendorCallKey';
-/** How often to look: soon while something is on its way, seldom otherwise. */
+/** How often to look: at once after something was done here, soon while something is on its way, seldom otherwise. */
+const AT_ONCE_MS = 500;
+const AT_ONCE_TIMES = 6;
 const SOON_MS = 2000;
 const SELDOM_MS = 15000;
 const TIMERS = {
@@ -51,6 +53,7 @@ export default class SupervisorPresence extends LightningElement {
     modeAsked = null;
     canAct = false;
     queuedFor = null;
+    eager = 0;
     connected = false;
 
     /** The customer's contact. */
@@ -193,9 +196,17 @@ export default class SupervisorPresence extends LightningElement {
             this.stale = true;
         }
         if (look === this.looks && this.connected) {
-            const soon = this.stale || this.queuedFor || this.supervisions.some(inMotion);
-            this.timer = TIMERS.set(() => this.refresh(), soon ? SOON_MS : SELDOM_MS);
+            this.timer = TIMERS.set(() => this.refresh(), this.pace());
         }
+    }
+
+    pace() {
+        if (this.eager > 0 && !this.stale) {
+            this.eager -= 1;
+            return AT_ONCE_MS;
+        }
+        const soon = this.stale || this.queuedFor || this.supervisions.some(inMotion);
+        return soon ? SOON_MS : SELDOM_MS;
     }
 
     settle() {
@@ -212,6 +223,7 @@ export default class SupervisorPresence extends LightningElement {
 
     take(supervision) {
         this.noteFocus();
+        this.eager = AT_ONCE_TIMES;
         const others = this.supervisions.filter((s) => s.id !== supervision.id);
         this.supervisions = supervision.contactId === this.given ? [supervision, ...others] : others;
     }
