@@ -238,6 +238,46 @@ describe('three states, never mixed', () => {
     });
 });
 
+describe('whose it is', () => {
+    const gone = () => supervision({ state: 'LEFT', departure: departure(), disconnectRequestedAt: '2026-08-04T17:43:46.000Z' });
+
+    it('stays the own one when it is over, though Apex names active ones only', async () => {
+        mine(supervision());
+        const { text } = await show();
+        world = { supervisions: [gone()], mySupervisionId: null };
+        await pass(15000);
+        expect(text('summary')).toContain('You left at');
+    });
+
+    it('is known by the Connect user id, for legs begun elsewhere and after a reload', async () => {
+        world = { supervisions: [supervision({ origin: 'OBSERVED', allowedModes: undefined })], mySupervisionId: null };
+        const { text, get } = await show({ allowBarge: true });
+        await pass(15000);
+        expect(text('summary')).toContain('You are listening');
+        expect(get('modes')).not.toBeNull();
+        world = { supervisions: [gone(), { ...gone(), id: 'older' }], mySupervisionId: null };
+        const again = await show();
+        await pass(15000);
+        expect(again.text('summary')).toContain('You left at');
+    });
+
+    it("is never another supervisor's", async () => {
+        const other = { connectUserId: 'somebody', username: 'bo', salesforceUserId: null };
+        world = { supervisions: [supervision({ supervisor: other })], mySupervisionId: null };
+        const { text } = await show();
+        await pass(15000);
+        expect(text('summary')).toBe('You are not on this call.');
+    });
+
+    it('is shown as well where Apex leaves out what is null', async () => {
+        const sparse = JSON.parse(JSON.stringify(supervision({ joinedUncertaintyMs: null }), (_n, value) => value ?? undefined));
+        mine(sparse);
+        const { steps, element } = await show();
+        expect(steps()[1]).toEqual(['confirmed', 'done']);
+        expect(element.shadowRoot.textContent).not.toMatch(/undefined|null|NaN/);
+    });
+});
+
 describe('the list', () => {
     it('shows every supervisor, whose one is, how, and since when or how they left', async () => {
         const other = supervision({
@@ -432,6 +472,7 @@ describe('the page', () => {
     it("takes the contact from the VoiceCall's VendorCallKey", async () => {
         await show({ contactId: undefined, recordId: '0LQ000000000001' });
         expect(presence).not.toHaveBeenCalled();
+        expect(getRecord.getLastConfig()).toEqual({ recordId: '0LQ000000000001', fields: ['VoiceCall.VendorCallKey'] });
         getRecord.emit({ fields: { VendorCallKey: { value: 'from-the-record' } } });
         await settle();
         expect(presence).toHaveBeenCalledWith({ contactId: 'from-the-record' });

@@ -117,7 +117,9 @@ export class Stage {
             answer.destroy();
             return;
         }
-        send(answer, 'application/json', JSON.stringify(await this.apex(apex[1], user, params)));
+        // What Apex hands to a page has no members that are null.
+        const told = JSON.stringify(await this.apex(apex[1], user, params), (_name, value) => value ?? undefined);
+        send(answer, 'application/json', told);
     }
 
     /** SidedoorController, as far as it is agreed upon. */
@@ -136,7 +138,7 @@ export class Stage {
                 const query = new URLSearchParams({ contactId: p.contactId, pageSize: '50' });
                 const { items } = await this.house.ask('reader', 'GET', `/v1/supervisions?${query}`);
                 const mine = items.filter((s) => s.supervisor.connectUserId === user);
-                const active = mine.find((s) => ACTIVE.includes(s.state)) || mine[0];
+                const active = mine.find((s) => ACTIVE.includes(s.state));
                 return { supervisions: items, mySupervisionId: active ? active.id : null };
             }
             case 'listen': {

@@ -49,6 +49,8 @@ export class DirectiveReceiver {
         this.memory = new Memory(null, '');
         this.underWay = new Set();
         this.streamKey = null;
+        /** Who the supervisor is to Connect, once a ticket has said so. */
+        this.connectUserId = null;
         this.next = null;
         this.pulling = false;
         this.again = false;
@@ -140,6 +142,7 @@ export class DirectiveReceiver {
         const asked = Date.now();
         const ticket = await this.parts.apex.streamTicket();
         this.clock.learn(ticket.expiresAt, asked, Date.now());
+        this.connectUserId = ticket.connectUserId;
         return ticket;
     }
 

@@ -4,7 +4,7 @@
  */
 import { LightningElement, api, wire } from 'lwc';
 import { getRecord } from 'lightning/uiRecordApi';
-import * as empApi from 'lightning/empApi';
+import { subscribe, unsubscribe } from 'lightning/empApi';
 import settingsOf from '@salesforce/apex/SidedoorController.settings';
 import presenceOf from '@salesforce/apex/SidedoorController.presence';
 import listenTo from '@salesforce/apex/SidedoorController.listen';
@@ -146,7 +146,7 @@ export default class SupervisorPresence extends LightningElement {
             this.receiver = new DirectiveReceiver({
                 apex: { directivesAfter, acknowledge, streamTicket },
                 settings,
-                empApi,
+                empApi: { subscribe, unsubscribe },
                 legControl: currentLegControl,
                 changed: (what) => this.heard(what)
             });
@@ -182,7 +182,7 @@ export default class SupervisorPresence extends LightningElement {
             if (look === this.looks && this.connected && contactId === this.given) {
                 this.noteFocus();
                 this.supervisions = presence.supervisions;
-                this.mine = presence.mySupervisionId;
+                this.mine = this.ownOf(presence);
                 this.loadedAt = new Date().toISOString();
                 this.stale = false;
                 this.modeAsked = null;
@@ -198,6 +198,20 @@ export default class SupervisorPresence extends LightningElement {
         if (look === this.looks && this.connected) {
             this.timer = TIMERS.set(() => this.refresh(), this.pace());
         }
+    }
+
+    /**
+     * Which is the supervisor's own: the active one that Apex names; else the one that Connect's user id shows, since Apex knows
+     * people by their Salesforce user and a leg begun elsewhere has none; else the one that was, now that it is over.
+     */
+    ownOf({ supervisions, mySupervisionId }) {
+        if (mySupervisionId) {
+            return mySupervisionId;
+        }
+        const me = this.receiver && this.receiver.connectUserId;
+        const theirs = me ? supervisions.filter((s) => s.supervisor.connectUserId === me) : [];
+        const own = theirs.find(isActive) || supervisions.find((s) => s.id === this.mine) || theirs[0];
+        return own ? own.id : null;
     }
 
     pace() {
@@ -412,7 +426,7 @@ export default class SupervisorPresence extends LightningElement {
     }
     get modeUnderWay() {
         const change = this.own.modeChange;
-        return Boolean(change) && change.confirmedAt === null && change.mode !== this.own.mode;
+        return Boolean(change) && !change.confirmedAt && change.mode !== this.own.mode;
     }
     get modeDisabled() {
         return this.stale || this.modeAsked !== null;

@@ -1,5 +1,5 @@
 /**
- * What the component shows, from what the service says; pure. Accepted, confirmed by the vendor, and recorded in Salesforce are
+ * What the component shows, from what the service says; pure. Members that are null may be missing: Apex leaves them out. Accepted, confirmed by the vendor, and recorded in Salesforce are
  * three different things, and are shown as three.
  */
 
@@ -37,7 +37,7 @@ export function leavingOf(departure, zone) {
         return '';
     }
     const { grade } = departure.calibration;
-    if (departure.uncertaintyMs === null || departure.uncertaintyMs === undefined) {
+    if (!Number.isFinite(departure.uncertaintyMs)) {
         return `${timeOf(departure.latest, zone)} at the latest, how much earlier is not known (${grade})`;
     }
     return `${timeOf(departure.disconnectedAt, zone)} ± ${departure.uncertaintyMs} ms (${grade})`;
@@ -76,7 +76,7 @@ function acceptedListen(s, zone) {
 function confirmedListen(s, zone) {
     const label = `Confirmed by ${vendorOf(s)}`;
     if (s.joinedAt) {
-        const sure = s.joinedUncertaintyMs === null ? '' : ` ± ${s.joinedUncertaintyMs} ms`;
+        const sure = Number.isFinite(s.joinedUncertaintyMs) ? ` ± ${s.joinedUncertaintyMs} ms` : '';
         return { key: 'confirmed', label, status: 'done', detail: `${timeOf(s.joinedAt, zone)}${sure}` };
     }
     if (s.state === 'FAILED') {
