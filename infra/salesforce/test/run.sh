@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The JavaScript for Salesforce: jest, then headless Chromium against a real sidedoor; then the checks of the Apex side, where
+# The JavaScript for Salesforce: lints, jest, then headless Chromium against a real sidedoor; then the checks of the Apex side, where
 # they are. Needs SIDEDOOR_BIN, Node 20 or later, npm, and Chromium (CHROMIUM names another than /usr/bin/chromium).
 # Installs what package-lock.json pins, once for each lock file.
 set -euo pipefail
@@ -16,6 +16,7 @@ if [ ! -f "node_modules/.complete-$pinned" ]; then
     npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
     touch "node_modules/.complete-$pinned"
 fi
+npm run --silent lint
 npm run --silent test:unit
 npm run --silent test:browser
 if [ -f tools-apex/package.json ]; then

@@ -17,8 +17,10 @@ test('a supervisor listens, disconnects, and has left: in the CCP, by evidence, 
     const call = await story.house.call();
     const tab = await story.supervisor(call);
     await tab.says('You are not on this call.');
+    await tab.accessible();
     const s = await tab.listens();
     await tab.step('confirmed', 'done');
+    await tab.accessible();
     await tab.picture('supervisor-listening');
 
     const from = story.stage.ccpCalls.length;
@@ -41,6 +43,7 @@ test('a supervisor listens, disconnects, and has left: in the CCP, by evidence, 
     assert.ok(off <= row.Disconnect_Uncertainty_Ms__c, `off by ${off} ms of ± ${row.Disconnect_Uncertainty_Ms__c} ms`);
     const shown = await tab.by('summary').innerText();
     assert.match(shown, new RegExp(`± ${left.departure.uncertaintyMs} ms \\(${left.departure.calibration.grade}\\)`));
+    await tab.accessible();
     await tab.picture('supervisor-left');
     await story.customerIsStillThere(call);
     assert.deepEqual(tab.errors, []);
@@ -66,6 +69,7 @@ test('a supervisor barges in, falls silent, barges in, and leaves while the agen
     const tab = await story.supervisor(call);
     const s = await tab.listens({ speak: true });
     const from = story.stage.ccpCalls.length;
+    await tab.accessible();
     await tab.by('mode-barge').check();
     await tab.says('You are on this call, and can be heard.');
     await tab.by('mode-silent').check();
@@ -109,7 +113,8 @@ test('without a stream the page asks, and by a Platform Event it asks at once', 
         await story.house.ask('operator', 'POST', `/v1/supervisions/${s.id}/disconnect`, {});
         if (mode === 'EMP_API') {
             assert.equal(story.stage.subscribers.size, 1);
-            story.stage.publish('whatever stream this is');
+            const { streamKey } = await story.house.ask(tab.user, 'GET', '/v1/supervisors/me/directives');
+            story.stage.publish(streamKey);
         }
         await tab.says('You left at');
         await story.customerIsStillThere(call);

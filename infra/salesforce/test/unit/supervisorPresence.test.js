@@ -63,7 +63,6 @@ afterEach(() => {
 
 async function settle() {
     for (let i = 0; i < 20; i += 1) {
-        // eslint-disable-next-line no-await-in-loop
         await Promise.resolve();
     }
 }
@@ -476,6 +475,17 @@ describe('the page', () => {
         getRecord.emit({ fields: { VendorCallKey: { value: 'from-the-record' } } });
         await settle();
         expect(presence).toHaveBeenCalledWith({ contactId: 'from-the-record' });
+    });
+
+    it('shows nothing of the call before when the page moves on to another', async () => {
+        mine(supervision());
+        const { element, text } = await show();
+        expect(text('summary')).toContain('You are listening');
+        world = { supervisions: [], mySupervisionId: null };
+        element.contactId = 'another';
+        await settle();
+        expect(text('summary')).toBe('You are not on this call.');
+        expect(presence.mock.calls.at(-1)[0]).toEqual({ contactId: 'another' });
     });
 
     it('looks soon while something is on its way, seldom otherwise, and not at all once it is gone', async () => {

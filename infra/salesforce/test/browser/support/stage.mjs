@@ -132,7 +132,8 @@ export class Stage {
                     deliveryMode: this.mode,
                     eventChannel: '/event/Supervisor_Directive__e',
                     streamUrl: this.mode === 'SSE' ? this.house.url : null,
-                    pollSeconds: 2
+                    // So seldom that only the event can have woken it.
+                    pollSeconds: this.mode === 'EMP_API' ? 300 : 2
                 };
             case 'presence': {
                 const query = new URLSearchParams({ contactId: p.contactId, pageSize: '50' });

@@ -1,12 +1,14 @@
 /** What the browser stories begin with: a house, a stage, a browser, and a page with a supervisor in it. */
 import assert from 'node:assert/strict';
 import { mkdir, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch } from './browser.mjs';
 import { freePort, House, until } from './house.mjs';
 import { Stage } from './stage.mjs';
 
+const require = createRequire(import.meta.url);
 const IMAGES = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../../../../docs/images');
 /** Pictures in the documentation are small. */
 const MOST_BYTES = 150 * 1024;
@@ -124,6 +126,17 @@ class Tab {
 
     get contact() {
         return new URL(this.page.url()).searchParams.get('contact');
+    }
+
+    /** What axe finds in the component as it is now; nothing is right. */
+    async accessible() {
+        await this.page.addScriptTag({ path: require.resolve('axe-core/axe.min.js') });
+        const found = await this.page.evaluate(() => window.axe.run(document.querySelector('#presence')));
+        assert.deepEqual(
+            found.violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
+            []
+        );
+        assert.ok(found.passes.length > 5, 'it looked at something');
     }
 
     /** A picture for the documentation, when one is wanted. */

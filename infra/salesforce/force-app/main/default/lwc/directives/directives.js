@@ -41,6 +41,7 @@ export class DirectiveReceiver {
             storage: storageOf(page),
             locks: page.navigator && page.navigator.locks,
             EventSource: page.EventSource,
+            // eslint-disable-next-line @lwc/lwc/no-async-operation
             timers: { set: (f, ms) => setTimeout(f, ms), clear: (t) => clearTimeout(t) },
             backoff: {},
             ...parts
@@ -204,7 +205,6 @@ export class DirectiveReceiver {
             do {
                 this.again = false;
                 // A page that has just been loaded says no `after`: it is told what is open, so nothing is left undone.
-                // eslint-disable-next-line no-await-in-loop
                 const page = await this.parts.apex.directivesAfter({ after: this.next, acts: this.acts() });
                 this.streamKey = page.streamKey || this.streamKey;
                 for (const directive of page.items) {
@@ -265,13 +265,11 @@ export class DirectiveReceiver {
     async obeyed(control, directive) {
         const backoff = new Backoff(this.parts.backoff);
         for (let attempt = 1; ; attempt += 1) {
-            // eslint-disable-next-line no-await-in-loop
             const answer = await control.obey(directive);
             if (answer.outcome !== 'FAILED' || attempt >= ATTEMPTS || this.stopped) {
                 return answer;
             }
             const wait = backoff.next();
-            // eslint-disable-next-line no-await-in-loop
             await new Promise((done) => this.parts.timers.set(done, wait));
         }
     }
@@ -296,7 +294,6 @@ export class DirectiveReceiver {
         const requestKey = `ack-${directiveId}-${outcome}`;
         for (let tries = 0; tries < TRIES && !this.stopped; tries += 1) {
             try {
-                // eslint-disable-next-line no-await-in-loop
                 const supervision = await this.parts.apex.acknowledge({
                     supervisionId,
                     directiveId,
@@ -317,7 +314,6 @@ export class DirectiveReceiver {
                     return;
                 }
                 const wait = backoff.next();
-                // eslint-disable-next-line no-await-in-loop
                 await new Promise((done) => this.parts.timers.set(done, wait));
             }
         }

@@ -42,6 +42,7 @@ export default class SupervisorPresence extends LightningElement {
     @api timeZone;
 
     given;
+    ofRecord;
     supervisions = [];
     mine = null;
     loadedAt = null;
@@ -62,19 +63,33 @@ export default class SupervisorPresence extends LightningElement {
         return this.given;
     }
     set contactId(id) {
-        const changed = id !== this.given;
+        const before = this.contact;
         this.given = id;
-        if (changed && this.connected) {
-            this.refresh();
-        }
+        this.contactChanged(before);
     }
 
     @wire(getRecord, { recordId: '$lookedUp', fields: [CALL_KEY] })
     takeRecord({ data, error }) {
+        const before = this.contact;
         if (data) {
-            this.contactId = data.fields.VendorCallKey.value;
+            this.ofRecord = data.fields.VendorCallKey.value;
+            this.contactChanged(before);
         } else if (error) {
             this.error = 'The call of this record could not be read.';
+        }
+    }
+
+    /** The contact that is shown: the given one, else the record's. */
+    get contact() {
+        return this.given || this.ofRecord;
+    }
+
+    contactChanged(before) {
+        if (this.connected && this.contact !== before) {
+            this.supervisions = [];
+            this.mine = null;
+            this.loadedAt = null;
+            this.refresh();
         }
     }
 
@@ -171,7 +186,7 @@ export default class SupervisorPresence extends LightningElement {
     /** Looks how it stands. What comes back late, after a newer look, is passed over. */
     async refresh() {
         TIMERS.clear(this.timer);
-        const contactId = this.given;
+        const contactId = this.contact;
         if (!this.connected || !contactId) {
             return;
         }
@@ -179,7 +194,7 @@ export default class SupervisorPresence extends LightningElement {
         const look = this.looks;
         try {
             const presence = await presenceOf({ contactId });
-            if (look === this.looks && this.connected && contactId === this.given) {
+            if (look === this.looks && this.connected && contactId === this.contact) {
                 this.noteFocus();
                 this.supervisions = presence.supervisions;
                 this.mine = this.ownOf(presence);
@@ -239,7 +254,7 @@ export default class SupervisorPresence extends LightningElement {
         this.noteFocus();
         this.eager = AT_ONCE_TIMES;
         const others = this.supervisions.filter((s) => s.id !== supervision.id);
-        this.supervisions = supervision.contactId === this.given ? [supervision, ...others] : others;
+        this.supervisions = supervision.contactId === this.contact ? [supervision, ...others] : others;
     }
 
     cameBack() {
@@ -272,7 +287,7 @@ export default class SupervisorPresence extends LightningElement {
         this.asking = true;
         try {
             const supervision = await listenTo({
-                contactId: this.given,
+                contactId: this.contact,
                 voiceCallId: this.voiceCallId || this.recordId || null,
                 mode: this.maySpeak ? 'BARGE' : 'SILENT',
                 leaveCurrent,
