@@ -243,6 +243,24 @@ describe('by stream', () => {
         await until(() => control.obey.mock.calls.length === 1);
     });
 
+    it('that never opened leaves the acting to asking, until one opens', async () => {
+        const { receiver, apex } = page({ settings });
+        await receiver.start();
+        await until(() => FakeEventSource.opened.length === 1);
+        FakeEventSource.opened[0].break();
+        await until(() => FakeEventSource.opened.length === 2);
+        expect(FakeEventSource.opened[1].url.searchParams.get('acts')).toBe('false');
+        expect(apex.directivesAfter.mock.calls[0][0].acts).toBe(true);
+        FakeEventSource.opened[1].open();
+        await until(() => FakeEventSource.opened.length === 3);
+        expect(FakeEventSource.opened[2].url.searchParams.get('acts')).toBeNull();
+        FakeEventSource.opened[2].open();
+        // One that had opened and broke is not doubted.
+        FakeEventSource.opened[2].break();
+        await until(() => FakeEventSource.opened.length === 4);
+        expect(FakeEventSource.opened[3].url.searchParams.get('acts')).toBeNull();
+    });
+
     it('tries on when no ticket is to be had, ever more slowly', async () => {
         const { receiver, apex } = page({ settings });
         apex.streamTicket.mockRejectedValue(offline());

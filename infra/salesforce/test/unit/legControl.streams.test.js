@@ -53,6 +53,12 @@ describe('ends the own leg and nothing else', () => {
         expect(calls().map((c) => c.method)).toEqual(['clearContact']);
     });
 
+    it('and of a leg that had ended, and of whose connections nothing is left, too', async () => {
+        const { legControl, calls } = control([{ ...leg({ contactId: 'leg-1', state: 'ended' }), connections: [] }]);
+        expect((await legControl.obey(directive())).outcome).toBe('ALREADY_GONE');
+        expect(calls().map((c) => c.method)).toEqual(['clearContact']);
+    });
+
     it('and waits a moment for a leg that the CCP does not show yet', async () => {
         const { legControl, tell } = control([]);
         setTimeout(() => tell([leg({ contactId: 'leg-1' })]), 60);

@@ -231,6 +231,11 @@ describe('three states, never mixed', () => {
         expect(page.text('summary')).toBe(summary);
     });
 
+    it('an older version of the row that is recorded is not the newest one', async () => {
+        mine(left({ recording: { ...supervision().recording, version: 3, recordedVersion: 2 } }));
+        expect((await show()).steps()[2]).toEqual(['recorded', 'waiting']);
+    });
+
     it('a join whose row is recorded is not a leave whose row is', async () => {
         mine(supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z' }));
         expect((await show()).steps()[2]).toEqual(['recorded', 'waiting']);

@@ -67,7 +67,7 @@ async function json(url, init = {}) {
 
 export class House {
     /** @param {string[]} origins of pages that may open streams */
-    static async open(origins, settings = '') {
+    static async open(origins) {
         const house = new House();
         house.bin = process.env.SIDEDOOR_BIN;
         if (!house.bin) {
@@ -76,7 +76,7 @@ export class House {
         house.folder = await mkdtemp(path.join(tmpdir(), 'sidedoor-browser-'));
         try {
             await house.startFakes();
-            await house.startService(origins, settings);
+            await house.startService(origins);
         } catch (e) {
             await house.close();
             throw e;
@@ -96,7 +96,7 @@ export class House {
         await Promise.all(supervisors.map((userId) => this.connect('POST', '/_fake/users', { userId, username: userId })));
     }
 
-    async startService(origins, settings) {
+    async startService(origins) {
         const port = await freePort();
         this.url = `http://127.0.0.1:${port}`;
         const keys = Object.entries(KEYS).map(([name, secret]) => {
@@ -122,7 +122,6 @@ login_url = "${this.salesforceUrl}"
 client_id = "fake-client-id"
 client_secret = "fake-client-secret"
 linger_ms = 0
-${settings}
 ${keys.join('')}`;
         const file = path.join(this.folder, 'sidedoor.toml');
         await writeFile(file, config);

@@ -14,10 +14,11 @@ const IMAGES = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..
 const MOST_BYTES = 150 * 1024;
 
 export class Story {
-    static async open(settings) {
+    /** @param {object} [given] origins that may open streams, if not the page's own */
+    static async open({ origins } = {}) {
         const story = new Story();
         const [pagePort, ccpPort] = [await freePort(), await freePort()];
-        story.house = await House.open([`http://127.0.0.1:${pagePort}`], settings);
+        story.house = await House.open(origins || [`http://127.0.0.1:${pagePort}`]);
         try {
             story.stage = await Stage.open(story.house, { pagePort, ccpPort });
             story.browser = await launch();

@@ -1,6 +1,9 @@
 /**
  * The stream of directives by server-sent events. A ticket opens it once, so an EventSource must not come back by itself: on
  * every break it is closed, another ticket is fetched, and the new stream is asked for what came after the last one heard.
+ *
+ * A stream that the browser keeps from the page (CORS, CSP, a proxy) may be open at the service all the same, which then waits for
+ * this page to act. So after an attempt that never opened the page says that it only watches, until one opens.
  */
 import { Backoff } from './backoff';
 
@@ -17,6 +20,7 @@ export class Stream {
         this.timer = null;
         this.stopped = true;
         this.generation = 0;
+        this.doubtful = false;
     }
 
     start() {
@@ -58,12 +62,25 @@ export class Stream {
         }
         const source = new this.parts.EventSource(this.url(ticket));
         this.source = source;
+        let opened = false;
         source.onopen = () => {
+            if (source !== this.source) {
+                return;
+            }
+            opened = true;
             this.backoff.reset();
+            if (this.doubtful) {
+                this.doubtful = false;
+                if (this.parts.acts()) {
+                    this.restart();
+                    return;
+                }
+            }
             this.parts.changed(true);
         };
         source.onerror = () => {
             if (source === this.source) {
+                this.doubtful = this.doubtful || !opened;
                 this.close();
                 this.parts.changed(false);
                 this.later(this.generation);
@@ -91,7 +108,7 @@ export class Stream {
         if (after) {
             query.set('after', after);
         }
-        if (!this.parts.acts()) {
+        if (this.doubtful || !this.parts.acts()) {
             query.set('acts', 'false');
         }
         return `${base}/v1/supervisors/${encodeURIComponent(connectUserId)}/directives?${query}`;
