@@ -1,96 +1,11 @@
-/** The component on a record page: what it offers, what it says, what it sends, and what it never sends. */
-import { createElement } from 'lwc';
-import { getRecord } from 'lightning/uiRecordApi';
-import SupervisorPresence from 'c/supervisorPresence';
+/** supervisorPresence on a record page: what it offers, what it sends, and what it never sends. */
 import { registerLegControl } from 'c/legControl';
-import settings from '@salesforce/apex/SidedoorController.settings';
-import presence from '@salesforce/apex/SidedoorController.presence';
-import listen from '@salesforce/apex/SidedoorController.listen';
-import changeMode from '@salesforce/apex/SidedoorController.changeMode';
-import disconnect from '@salesforce/apex/SidedoorController.disconnect';
-import disconnectMine from '@salesforce/apex/SidedoorController.disconnectMine';
-import directivesAfter from '@salesforce/apex/SidedoorController.directivesAfter';
-import acknowledge from '@salesforce/apex/SidedoorController.acknowledge';
-import streamTicket from '@salesforce/apex/SidedoorController.streamTicket';
-import { supervision, departure, nextAction } from '../support/supervision';
+import {
+    org, CONTACT, apexProblem, lost, net, settle, pass, show, mine, presence, listen, changeMode,
+    disconnect, disconnectMine, directivesAfter, acknowledge
+} from '../support/presencePage';
+import { supervision, nextAction } from '../support/supervision';
 import { directive } from '../support/directive';
-
-jest.mock('@salesforce/apex/SidedoorController.settings', () => ({ default: jest.fn() }), { virtual: true });
-jest.mock('@salesforce/apex/SidedoorController.presence', () => ({ default: jest.fn() }), { virtual: true });
-jest.mock('@salesforce/apex/SidedoorController.listen', () => ({ default: jest.fn() }), { virtual: true });
-jest.mock('@salesforce/apex/SidedoorController.changeMode', () => ({ default: jest.fn() }), { virtual: true });
-jest.mock('@salesforce/apex/SidedoorController.disconnect', () => ({ default: jest.fn() }), { virtual: true });
-jest.mock('@salesforce/apex/SidedoorController.disconnectMine', () => ({ default: jest.fn() }), { virtual: true });
-jest.mock('@salesforce/apex/SidedoorController.directivesAfter', () => ({ default: jest.fn() }), { virtual: true });
-jest.mock('@salesforce/apex/SidedoorController.acknowledge', () => ({ default: jest.fn() }), { virtual: true });
-jest.mock('@salesforce/apex/SidedoorController.streamTicket', () => ({ default: jest.fn() }), { virtual: true });
-
-const CONTACT = 'customer-1';
-const apexProblem = (code, status, detail = code) => ({
-    body: { message: JSON.stringify({ code, title: code, detail, status }) }
-});
-const lost = () => ({ body: { message: 'Read timed out' }, statusText: 'Server Error' });
-
-let online = true;
-Object.defineProperty(window.navigator, 'onLine', { configurable: true, get: () => online });
-
-/** What the service has now; every look is answered from it. */
-let world;
-
-beforeEach(() => {
-    jest.useFakeTimers();
-    online = true;
-    world = { supervisions: [], mySupervisionId: null };
-    window.sessionStorage.clear();
-    settings.mockResolvedValue({ deliveryMode: 'POLL', eventChannel: null, streamUrl: null, pollSeconds: 10 });
-    presence.mockImplementation(async () => ({ ...world }));
-    directivesAfter.mockResolvedValue({ items: [], nextAfter: '0', streamKey: 'mine' });
-    streamTicket.mockImplementation(async () => ({
-        ticket: 't',
-        connectUserId: 'supervisor-1',
-        expiresAt: new Date(Date.now() + 60000).toISOString()
-    }));
-});
-
-afterEach(() => {
-    while (document.body.firstChild) {
-        document.body.removeChild(document.body.firstChild);
-    }
-    registerLegControl(null);
-    jest.clearAllMocks();
-    jest.useRealTimers();
-});
-
-async function settle() {
-    for (let i = 0; i < 20; i += 1) {
-        await Promise.resolve();
-    }
-}
-
-async function pass(ms) {
-    await jest.advanceTimersByTimeAsync(ms);
-    await settle();
-}
-
-async function show(over = {}) {
-    const element = createElement('c-supervisor-presence', { is: SupervisorPresence });
-    Object.assign(element, { contactId: CONTACT, timeZone: 'UTC', ...over });
-    document.body.appendChild(element);
-    await settle();
-    const get = (id) => element.shadowRoot.querySelector(`[data-id="${id}"]`);
-    const text = (id) => (get(id) ? get(id).textContent.trim() : null);
-    const steps = () =>
-        [...element.shadowRoot.querySelectorAll('[data-step]')].map((li) => [li.dataset.step, li.dataset.status]);
-    const press = async (id) => {
-        get(id).click();
-        await settle();
-    };
-    return { element, get, text, steps, press };
-}
-
-function mine(s) {
-    world = { supervisions: [s], mySupervisionId: s.id };
-}
 
 describe('before listening', () => {
     it('says that nobody listens, and offers to', async () => {
@@ -153,7 +68,7 @@ describe('before listening', () => {
         listen.mockRejectedValueOnce(lost());
         await press('listen');
         expect(text('error')).toContain('will not be sent again');
-        online = true;
+        net.online = true;
         window.dispatchEvent(new CustomEvent('online'));
         await pass(120000);
         expect(listen).toHaveBeenCalledTimes(2);
@@ -161,145 +76,15 @@ describe('before listening', () => {
 
     it('does not send a listen while offline, then or later', async () => {
         const { press, text } = await show();
-        online = false;
+        net.online = false;
         window.dispatchEvent(new CustomEvent('offline'));
         await settle();
         await press('listen');
         expect(text('error')).toContain('nothing will be');
-        online = true;
+        net.online = true;
         window.dispatchEvent(new CustomEvent('online'));
         await pass(120000);
         expect(listen).not.toHaveBeenCalled();
-    });
-});
-
-describe('three states, never mixed', () => {
-    const left = (over) => supervision({ state: 'LEFT', disconnectRequestedAt: '2026-08-04T17:43:46.000Z', departure: departure(), ...over });
-
-    it.each([
-        [
-            'accepted',
-            supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z', nextAction: nextAction() }),
-            [['accepted', 'done'], ['confirmed', 'waiting'], ['recorded', 'waiting']],
-            'Your disconnect is accepted. That you left is not confirmed yet.'
-        ],
-        [
-            'overdue',
-            supervision({
-                state: 'LEAVING',
-                overdue: true,
-                disconnectRequestedAt: '2026-08-04T17:43:46.000Z',
-                nextAction: nextAction()
-            }),
-            [['accepted', 'done'], ['confirmed', 'overdue'], ['recorded', 'waiting']],
-            'Your leave is overdue: it was accepted, and nothing shows that you left.'
-        ],
-        [
-            'confirmed by the vendor',
-            left({ recording: { ...supervision().recording, state: 'PENDING', version: 2, recordedVersion: 1 } }),
-            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'waiting']],
-            "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
-        ],
-        [
-            'recorded in Salesforce',
-            left({ recording: { ...supervision().recording, version: 2, recordedVersion: 2 } }),
-            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'done']],
-            "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
-        ],
-        [
-            'refused by Salesforce',
-            left({ recording: { ...supervision().recording, state: 'DEAD', lastError: 'REQUIRED_FIELD_MISSING' } }),
-            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'problem']],
-            "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
-        ],
-        [
-            'ended without anybody asking',
-            left({ disconnectRequestedAt: null, departure: departure({ reason: 'CONTACT_ENDED', customerCallContinued: false }) }),
-            [['accepted', 'none'], ['confirmed', 'done'], ['recorded', 'done']],
-            "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call is over."
-        ],
-        [
-            'bounded by nothing',
-            left({ departure: departure({ uncertaintyMs: null, customerCallContinued: null }) }),
-            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'done']],
-            "You left at 17:43:47.300 at the latest, how much earlier is not known (CALIBRATED). Whether the customer's call goes on is not known yet."
-        ]
-    ])('%s', async (_what, s, steps, summary) => {
-        mine(s);
-        const page = await show();
-        expect(page.steps()).toEqual(steps);
-        expect(page.text('summary')).toBe(summary);
-    });
-
-    it('an older version of the row that is recorded is not the newest one', async () => {
-        mine(left({ recording: { ...supervision().recording, version: 3, recordedVersion: 2 } }));
-        expect((await show()).steps()[2]).toEqual(['recorded', 'waiting']);
-    });
-
-    it('a join whose row is recorded is not a leave whose row is', async () => {
-        mine(supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z' }));
-        expect((await show()).steps()[2]).toEqual(['recorded', 'waiting']);
-    });
-});
-
-describe('whose it is', () => {
-    const gone = () => supervision({ state: 'LEFT', departure: departure(), disconnectRequestedAt: '2026-08-04T17:43:46.000Z' });
-
-    it('stays the own one when it is over, though Apex names active ones only', async () => {
-        mine(supervision());
-        const { text } = await show();
-        world = { supervisions: [gone()], mySupervisionId: null };
-        await pass(15000);
-        expect(text('summary')).toContain('You left at');
-    });
-
-    it('is known by the Connect user id, for legs begun elsewhere and after a reload', async () => {
-        world = { supervisions: [supervision({ origin: 'OBSERVED', allowedModes: undefined })], mySupervisionId: null };
-        const { text, get } = await show({ allowBarge: true });
-        await pass(15000);
-        expect(text('summary')).toContain('You are listening');
-        expect(get('modes')).not.toBeNull();
-        world = { supervisions: [gone(), { ...gone(), id: 'older' }], mySupervisionId: null };
-        const again = await show();
-        await pass(15000);
-        expect(again.text('summary')).toContain('You left at');
-    });
-
-    it("is never another supervisor's", async () => {
-        const other = { connectUserId: 'somebody', username: 'bo', salesforceUserId: null };
-        world = { supervisions: [supervision({ supervisor: other })], mySupervisionId: null };
-        const { text } = await show();
-        await pass(15000);
-        expect(text('summary')).toBe('You are not on this call.');
-    });
-
-    it('is shown as well where Apex leaves out what is null', async () => {
-        const sparse = JSON.parse(JSON.stringify(supervision({ joinedUncertaintyMs: null }), (_n, value) => value ?? undefined));
-        mine(sparse);
-        const { steps, element } = await show();
-        expect(steps()[1]).toEqual(['confirmed', 'done']);
-        expect(element.shadowRoot.textContent).not.toMatch(/undefined|null|NaN/);
-    });
-});
-
-describe('the list', () => {
-    it('shows every supervisor, whose one is, how, and since when or how they left', async () => {
-        const other = supervision({
-            id: 'other',
-            supervisor: { connectUserId: 'sup-2', username: 'bo', salesforceUserId: null },
-            state: 'LEFT',
-            departure: departure({ uncertaintyMs: 2500, calibration: { ...departure().calibration, grade: 'BOUNDED' } })
-        });
-        world = { supervisions: [supervision({ mode: 'BARGE' }), other], mySupervisionId: supervision().id };
-        const { get } = await show();
-        const rows = [...get('presence').querySelectorAll('tbody tr')].map((tr) =>
-            [...tr.children].map((cell) => cell.textContent.replace(/\s+/g, ' ').trim())
-        );
-        expect(rows).toEqual([
-            ['ada (you)', 'On the call', 'Speaking', '17:40:00.250'],
-            ['bo', 'Left', '—', '17:43:47.120 ± 2500 ms (BOUNDED)']
-        ]);
-        expect(get('presence').querySelector('caption').textContent).toBe('Supervisors on this call');
     });
 });
 
@@ -329,7 +114,7 @@ describe('disconnect', () => {
     it('pressed without a connection is kept, told as not sent, and sent once with the same key', async () => {
         mine(supervision());
         const { press, text } = await show();
-        online = false;
+        net.online = false;
         window.dispatchEvent(new CustomEvent('offline'));
         presence.mockRejectedValue(lost());
         disconnect.mockRejectedValue(lost());
@@ -337,13 +122,13 @@ describe('disconnect', () => {
         expect(text('queued')).toContain('has not been sent yet');
         expect(text('stale')).toMatch(/^No connection. This is how it stood at \d\d:\d\d:\d\d\.\d{3}\.$/);
         const tried = disconnect.mock.calls.length;
-        online = true;
+        net.online = true;
         const leaving = supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z' });
         disconnect.mockImplementation(async () => {
             mine(leaving);
             return leaving;
         });
-        presence.mockImplementation(async () => ({ ...world }));
+        presence.mockImplementation(async () => ({ ...org.world }));
         window.dispatchEvent(new CustomEvent('online'));
         await settle();
         expect(disconnect.mock.calls.length).toBe(tried + 1);
@@ -441,82 +226,3 @@ describe('directives', () => {
     });
 });
 
-describe('for keyboards and screen readers', () => {
-    it('has a named region, a polite status that is always there, and an alert', async () => {
-        const { element, get } = await show();
-        const section = element.shadowRoot.querySelector('section');
-        const title = element.shadowRoot.querySelector('h2');
-        expect(section.getAttribute('aria-labelledby')).toBe(title.id);
-        expect(get('summary').getAttribute('role')).toBe('status');
-        expect(get('summary').getAttribute('aria-live')).toBe('polite');
-        expect(get('error').getAttribute('role')).toBe('alert');
-        const summary = get('summary');
-        mine(supervision());
-        await pass(15000);
-        expect(get('summary')).toBe(summary);
-        expect(summary.textContent).toContain('You are listening');
-    });
-
-    it('keeps the focus on a button that stays, and moves it to the title when the button goes', async () => {
-        mine(supervision());
-        const { element, get } = await show();
-        const button = get('disconnect');
-        button.focus();
-        mine(supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z' }));
-        await pass(15000);
-        expect(element.shadowRoot.activeElement).toBe(button);
-        mine(supervision({ state: 'LEFT', departure: departure(), disconnectRequestedAt: '2026-08-04T17:43:46.000Z' }));
-        await pass(2000);
-        expect(get('disconnect')).toBeNull();
-        expect(element.shadowRoot.activeElement).toBe(element.shadowRoot.querySelector('h2'));
-    });
-});
-
-describe('the page', () => {
-    it("takes the contact from the VoiceCall's VendorCallKey", async () => {
-        await show({ contactId: undefined, recordId: '0LQ000000000001' });
-        expect(presence).not.toHaveBeenCalled();
-        expect(getRecord.getLastConfig()).toEqual({ recordId: '0LQ000000000001', fields: ['VoiceCall.VendorCallKey'] });
-        getRecord.emit({ fields: { VendorCallKey: { value: 'from-the-record' } } });
-        await settle();
-        expect(presence).toHaveBeenCalledWith({ contactId: 'from-the-record' });
-    });
-
-    it('shows nothing of the call before when the page moves on to another', async () => {
-        mine(supervision());
-        const { element, text } = await show();
-        expect(text('summary')).toContain('You are listening');
-        world = { supervisions: [], mySupervisionId: null };
-        element.contactId = 'another';
-        await settle();
-        expect(text('summary')).toBe('You are not on this call.');
-        expect(presence.mock.calls.at(-1)[0]).toEqual({ contactId: 'another' });
-    });
-
-    it('looks soon while something is on its way, seldom otherwise, and not at all once it is gone', async () => {
-        const { element } = await show();
-        await pass(14000);
-        expect(presence).toHaveBeenCalledTimes(1);
-        mine(supervision({ state: 'JOINING', joinedAt: null, recording: null }));
-        await pass(2000);
-        expect(presence).toHaveBeenCalledTimes(2);
-        await pass(4000);
-        expect(presence).toHaveBeenCalledTimes(4);
-        document.body.removeChild(element);
-        await pass(60000);
-        expect(presence).toHaveBeenCalledTimes(4);
-    });
-
-    it('passes over an answer that a newer look has overtaken', async () => {
-        const answers = [];
-        presence.mockImplementation(() => new Promise((done) => answers.push(done)));
-        const { text } = await show();
-        window.dispatchEvent(new CustomEvent('online'));
-        await settle();
-        answers[1]({ supervisions: [supervision()], mySupervisionId: supervision().id });
-        await settle();
-        answers[0]({ supervisions: [], mySupervisionId: null });
-        await settle();
-        expect(text('summary')).toContain('You are listening');
-    });
-});

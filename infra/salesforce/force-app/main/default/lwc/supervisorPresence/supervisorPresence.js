@@ -16,8 +16,9 @@ import acknowledge from '@salesforce/apex/SidedoorController.acknowledge';
 import streamTicket from '@salesforce/apex/SidedoorController.streamTicket';
 import { DirectiveReceiver, problemOf } from 'c/directives';
 import { currentLegControl, onLegControl } from 'c/legControl';
-import { inMotion, isActive, lineOf, stepsOf, summaryOf, timeOf } from './view';
+import { inMotion, isActive, lineOf, ownOf, stepsOf, summaryOf, timeOf } from './view';
 import { newKey, PendingLeave } from './pendingLeave';
+import { storage, TIMERS } from './page';
 
 const CALL_KEY = 'VoiceCall.VendorCallKey';
 /** How often to look: at once after something was done here, soon while something is on its way, seldom otherwise. */
@@ -25,11 +26,6 @@ const AT_ONCE_MS = 500;
 const AT_ONCE_TIMES = 6;
 const SOON_MS = 2000;
 const SELDOM_MS = 15000;
-const TIMERS = {
-    // eslint-disable-next-line @lwc/lwc/no-async-operation
-    set: (f, ms) => setTimeout(f, ms),
-    clear: (timer) => clearTimeout(timer)
-};
 
 export default class SupervisorPresence extends LightningElement {
     /** The VoiceCall of a record page; its VendorCallKey is the contact id, unless contactId is given. */
@@ -197,7 +193,7 @@ export default class SupervisorPresence extends LightningElement {
             if (look === this.looks && this.connected && contactId === this.contact) {
                 this.noteFocus();
                 this.supervisions = presence.supervisions;
-                this.mine = this.ownOf(presence);
+                this.mine = ownOf(presence, this.receiver && this.receiver.connectUserId, this.mine);
                 this.loadedAt = new Date().toISOString();
                 this.stale = false;
                 this.modeAsked = null;
@@ -213,20 +209,6 @@ export default class SupervisorPresence extends LightningElement {
         if (look === this.looks && this.connected) {
             this.timer = TIMERS.set(() => this.refresh(), this.pace());
         }
-    }
-
-    /**
-     * Which is the supervisor's own: the active one that Apex names; else the one that Connect's user id shows, since Apex knows
-     * people by their Salesforce user and a leg begun elsewhere has none; else the one that was, now that it is over.
-     */
-    ownOf({ supervisions, mySupervisionId }) {
-        if (mySupervisionId) {
-            return mySupervisionId;
-        }
-        const me = this.receiver && this.receiver.connectUserId;
-        const theirs = me ? supervisions.filter((s) => s.supervisor.connectUserId === me) : [];
-        const own = theirs.find(isActive) || supervisions.find((s) => s.id === this.mine) || theirs[0];
-        return own ? own.id : null;
     }
 
     pace() {
@@ -448,13 +430,5 @@ export default class SupervisorPresence extends LightningElement {
     }
     get modeNotice() {
         return this.modeUnderWay ? 'The change is accepted, and not confirmed yet.' : null;
-    }
-}
-
-function storage() {
-    try {
-        return window.sessionStorage;
-    } catch {
-        return null;
     }
 }

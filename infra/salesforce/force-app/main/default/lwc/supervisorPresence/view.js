@@ -12,6 +12,19 @@ export function isActive(s) {
     return Boolean(s) && ACTIVE.includes(s.state);
 }
 
+/**
+ * Which supervision is the supervisor's own: the active one that Apex names; else the one that Connect's user id shows, since Apex
+ * knows people by their Salesforce user and a leg begun elsewhere has none; else the one that was, now that it is over.
+ */
+export function ownOf({ supervisions, mySupervisionId }, connectUserId, before) {
+    if (mySupervisionId) {
+        return mySupervisionId;
+    }
+    const theirs = connectUserId ? supervisions.filter((s) => s.supervisor.connectUserId === connectUserId) : [];
+    const own = theirs.find(isActive) || supervisions.find((s) => s.id === before) || theirs[0];
+    return own ? own.id : null;
+}
+
 /** Whether something is on its way, so that it is worth looking again soon. */
 export function inMotion(s) {
     if (s.state === 'REQUESTED' || s.state === 'JOINING' || s.state === 'LEAVING') {
