@@ -1,11 +1,12 @@
-# What a user runs. `make demo` needs nothing but Rust; `make test` also needs python3 and Node.js 20 (for the independent clients).
+# What a user runs. `make demo` needs nothing but Rust; `make test` also needs python3 (for the independent
+# clients), Node 20, npm and Chromium (for the Lightning components).
 # The build goes where CARGO_TARGET_DIR says, else to ./target.
 
 TOOLS ?= $(or $(SIDEDOOR_TOOLS),$(HOME)/.cache/sidedoor/tools)
 CARGO_DENY = $(TOOLS)/bin/cargo-deny
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-rust test-clients check fmt clippy deny advisories contract bench bench-timing
+.PHONY: help demo test test-rust test-clients test-lightning pictures check fmt clippy deny advisories contract bench bench-timing
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -13,7 +14,7 @@ help: ## what there is
 demo: ## the main job, end to end, against the fakes
 	cargo run --quiet -- demo
 
-test: test-rust test-clients ## all tests
+test: test-rust test-clients test-lightning ## all tests
 
 test-rust: ## unit, integration, property and kill -9 tests
 	cargo test
@@ -21,6 +22,14 @@ test-rust: ## unit, integration, property and kill -9 tests
 test-clients: ## boto3, simple-salesforce and jsforce against the fakes and the service
 	cargo build
 	SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor tests/clients/run.sh
+
+test-lightning: ## the Lightning components: jest, then headless Chromium with the real Streams library against the fakes
+	cargo build
+	SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor infra/salesforce/test/run.sh
+
+pictures: ## the pictures of the component in docs/images, taken by the browser tests
+	cargo build
+	cd infra/salesforce && SIDEDOOR_PICTURES=1 SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor npm run --silent test:browser
 
 check: fmt clippy deny contract ## formatting, lints, supply chain, contract drift
 

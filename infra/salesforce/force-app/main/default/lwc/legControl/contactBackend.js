@@ -1,0 +1,78 @@
+/**
+ * Leg control over `@amazon-connect/contact` (checked against its types, 1.0.12): `disconnectSelf(contactId)`, "Disconnects the
+ * current user from the contact."
+ *
+ * That package does not tell how a contact was initiated. What shows that a contact is the supervisor's leg is its participant
+ * with `isSelf`: of type `monitoring`, or in one of the states `silent_monitor` and `barge`. It has no call that changes a
+ * mode, so such a directive is refused, and the supervisor changes it in their CCP.
+ */
+import { Refusal } from './interlock';
+import { Remembered } from './remembered';
+
+const MONITORING_STATES = ['silent_monitor', 'barge'];
+const GONE = ['disconnected', 'rejected'];
+/** Connect takes six on a call; anything beyond this is no call we know. */
+const MOST = 20;
+
+/**
+ * @param {object} client a ContactClient
+ */
+export function contactBackend(client) {
+    const remembered = new Remembered();
+
+    async function state(participant) {
+        const word = await client.getParticipantState(participant.participantId);
+        return word.value === 'other' ? String(word.actual).toLowerCase() : word.value;
+    }
+
+    async function look(leg) {
+        const contacts = await client.listContacts();
+        if (!contacts.some((contact) => contact.contactId === leg)) {
+            return { found: false, known: remembered.has(leg) };
+        }
+        const all = (await client.listParticipants(leg)).slice(0, MOST).filter((p) => p.contactId === leg);
+        const states = await Promise.all(all.map(state));
+        const selves = all.filter((p) => p.isSelf);
+        const own = selves.length === 1 ? states[all.indexOf(selves[0])] : null;
+        const monitor = own !== null && (selves[0].type.value === 'monitoring' || MONITORING_STATES.includes(own));
+        if (monitor) {
+            remembered.add(leg);
+        }
+        const others = all.filter((p, i) => !p.isSelf && !GONE.includes(states[i]));
+        return {
+            found: true,
+            known: true,
+            contactId: leg,
+            monitor: monitor || (own !== null && GONE.includes(own) && remembered.has(leg)),
+            own: selves.length === 1,
+            barged: own === 'barge',
+            others: others.length,
+            ended: own !== null && GONE.includes(own)
+        };
+    }
+
+    return {
+        look,
+
+        async end(leg, check) {
+            const seen = await look(leg);
+            if (!seen.found || seen.ended) {
+                return 'gone';
+            }
+            check(seen);
+            await client.disconnectSelf(leg);
+            return 'ended';
+        },
+
+        async changeMode() {
+            throw new Refusal('mode_change_unavailable');
+        },
+
+        async clear(leg) {
+            const seen = await look(leg);
+            if (seen.found && seen.monitor && seen.ended) {
+                await client.clear(leg);
+            }
+        }
+    };
+}

@@ -1,0 +1,127 @@
+/**
+ * Leg control over amazon-connect-streams (checked against its source, 2.28.2).
+ *
+ * In that library `contact.getAgentConnection()` is the first connection of type `agent` or `monitoring`, that is the own one; a
+ * connection's `destroy` asks the CCP for `destroyConnection` of that one connection; `contact.clear()` takes an ended contact
+ * off the list; `contact.updateMonitorParticipantState('SILENT_MONITOR' | 'BARGE')` changes the own mode.
+ */
+import { Remembered } from './remembered';
+
+const AGENT_SIDE = ['agent', 'monitoring'];
+const MONITORING_STATES = ['silent_monitor', 'barge'];
+const OVER = ['ended', 'missed', 'error', 'rejected'];
+/** How long the CCP may take to answer one call. */
+const ANSWER_MS = 10000;
+
+/**
+ * @param {object} connect the namespace of amazon-connect-streams, initialised (connect.core.initCCP)
+ */
+export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
+    const remembered = new Remembered();
+
+    function find(leg) {
+        // Throws while the CCP has not said anything yet (nobody logged in): that is a failure, not an absence.
+        const found = new connect.Agent().getContacts().find((contact) => contact.getContactId() === leg);
+        return found || null;
+    }
+
+    function see(contact, leg) {
+        if (!contact) {
+            return { found: false, known: remembered.has(leg) };
+        }
+        const own = contact.getAgentConnection() || null;
+        const isOwn = own !== null && own.getContactId() === leg && isTheOnlyOwn(contact, own);
+        const monitor = isMonitor(contact, own) || (own === null && remembered.has(leg));
+        if (monitor) {
+            remembered.add(leg);
+        }
+        const others = contact
+            .getConnections()
+            .filter((conn) => conn.isActive() && (own === null || conn.getConnectionId() !== own.getConnectionId()));
+        return {
+            found: true,
+            known: true,
+            contactId: contact.getContactId(),
+            monitor,
+            own: isOwn,
+            barged: own !== null && hasBarged(own),
+            others: others.length,
+            ended: OVER.includes(contact.getStatus().type) || (own !== null && !own.isActive())
+        };
+    }
+
+    function call(what) {
+        return new Promise((done, failed) => {
+            // eslint-disable-next-line @lwc/lwc/no-async-operation
+            const timer = setTimeout(() => failed(new Error('the CCP did not answer')), answerMs);
+            const first = (settle) => (value) => {
+                clearTimeout(timer);
+                settle(value);
+            };
+            what({ success: first(done), failure: first(failed) });
+        });
+    }
+
+    return {
+        async look(leg) {
+            return see(find(leg), leg);
+        },
+
+        /** Ends the supervisor's own connection of their own MONITOR contact. `check` is asked in the same turn. */
+        async end(leg, check) {
+            const contact = find(leg);
+            const seen = see(contact, leg);
+            if (!seen.found || seen.ended) {
+                return 'gone';
+            }
+            check(seen);
+            await call((callbacks) => contact.getAgentConnection().destroy(callbacks));
+            return 'ended';
+        },
+
+        async changeMode(leg, mode, check) {
+            const contact = find(leg);
+            const seen = see(contact, leg);
+            if (!seen.found || seen.ended) {
+                return 'gone';
+            }
+            check(seen);
+            await call((callbacks) => contact.updateMonitorParticipantState(mode, callbacks));
+            return 'changed';
+        },
+
+        /** Clears the leg once it has ended, if the CCP still shows it. */
+        async clear(leg) {
+            const contact = find(leg);
+            const seen = see(contact, leg);
+            if (seen.found && seen.monitor && OVER.includes(contact.getStatus().type)) {
+                await call((callbacks) => contact.clear(callbacks));
+            }
+        }
+    };
+}
+
+/** InitiationMethod says it where the CCP tells it; where it does not, the own connection is of type monitoring. */
+function isMonitor(contact, own) {
+    const method = contact.getInitiationMethod();
+    if (typeof method === 'string' && method !== '') {
+        return method.toLowerCase() === 'monitor';
+    }
+    return own !== null && own.getType() === 'monitoring';
+}
+
+/** Of several connections on the agents' side, the own one must show that it monitors: else we would guess whose it is. */
+function isTheOnlyOwn(contact, own) {
+    const agentSide = contact.getConnections().filter((conn) => AGENT_SIDE.includes(conn.getType()));
+    return agentSide.length === 1 || own.getType() === 'monitoring' || monitoringState(own) !== null;
+}
+
+function monitoringState(own) {
+    const status = typeof own.getMonitorStatus === 'function' ? own.getMonitorStatus() : null;
+    const word = String(status || own.getStatus().type).toLowerCase();
+    return MONITORING_STATES.includes(word) ? word : null;
+}
+
+function hasBarged(own) {
+    return monitoringState(own) === 'barge';
+}

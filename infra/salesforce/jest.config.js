@@ -1,0 +1,10 @@
+// Jest for the Lightning components and the plain modules beside them.
+const { jestConfig } = require('@salesforce/sfdx-lwc-jest/config');
+
+module.exports = {
+    ...jestConfig,
+    testMatch: ['<rootDir>/test/unit/**/*.test.js'],
+    transformIgnorePatterns: [
+        '/node_modules/(?!(.*@lwc/state)|(.*@salesforce/sfdx-lwc-jest/src/lightning-stubs)|(@salesforce/scv-connector-base)/)'
+    ]
+};

@@ -1,0 +1,124 @@
+/**
+ * The main job in a real browser: the Lightning components, the real amazon-connect-streams, a simulated CCP, a real Sidedoor and
+ * its fakes. Whatever happens, the customer's call goes on.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { until } from './support/house.mjs';
+import { Story } from './support/story.mjs';
+
+let story;
+before(async () => {
+    story = await Story.open();
+});
+after(() => story.close());
+
+test('a supervisor listens, disconnects, and has left: in the CCP, by evidence, and in Salesforce', async () => {
+    const call = await story.house.call();
+    const tab = await story.supervisor(call);
+    await tab.says('You are not on this call.');
+    await tab.accessible();
+    const s = await tab.listens();
+    await tab.step('confirmed', 'done');
+    await tab.accessible();
+    await tab.picture('supervisor-listening');
+
+    const from = story.stage.ccpCalls.length;
+    await tab.by('disconnect').click();
+    await tab.says('You left at');
+    await tab.step('accepted', 'done');
+    await tab.step('confirmed', 'done');
+    await tab.step('recorded', 'done');
+    await tab.says("The customer's call goes on.");
+
+    assert.deepEqual(story.asked(from), [
+        ['destroyConnection', s.legContactId, `${s.legContactId}-self`],
+        ['clearContact', s.legContactId]
+    ]);
+    const left = await story.until(s.id, (one) => one.state === 'LEFT' && one.recording.state === 'RECORDED', 'recorded');
+    assert.equal(left.departure.customerCallContinued, true);
+    const row = await story.rowOf(s.legContactId);
+    const truth = await story.house.connect('GET', `/_fake/contacts/${s.legContactId}`);
+    const off = Math.abs(row.Disconnected_Epoch_Ms__c - Date.parse(truth.trueDisconnectAt));
+    assert.ok(off <= row.Disconnect_Uncertainty_Ms__c, `off by ${off} ms of ± ${row.Disconnect_Uncertainty_Ms__c} ms`);
+    const shown = await tab.by('summary').innerText();
+    assert.match(shown, new RegExp(`± ${left.departure.uncertaintyMs} ms \\(${left.departure.calibration.grade}\\)`));
+    await tab.accessible();
+    await tab.picture('supervisor-left');
+    await story.customerIsStillThere(call);
+    assert.deepEqual(tab.errors, []);
+    await tab.context.close();
+});
+
+test("an operator's disconnect reaches the page by its stream", async () => {
+    const call = await story.house.call();
+    const tab = await story.supervisor(call);
+    const s = await tab.listens();
+    const answer = await story.house.ask('operator', 'POST', `/v1/supervisions/${s.id}/disconnect`, { reason: 'training is over' }).catch(
+        () => story.house.ask('operator', 'POST', `/v1/supervisions/${s.id}/disconnect`, {})
+    );
+    assert.equal(answer.nextAction.controllerAttached, true);
+    await tab.says('You left at');
+    await story.rowOf(s.legContactId);
+    await story.customerIsStillThere(call);
+    await tab.context.close();
+});
+
+test('a supervisor barges in, falls silent, barges in, and leaves while the agent is there', async () => {
+    const call = await story.house.call();
+    const tab = await story.supervisor(call);
+    const s = await tab.listens({ speak: true });
+    const from = story.stage.ccpCalls.length;
+    await tab.accessible();
+    await tab.by('mode-barge').check();
+    await tab.says('You are on this call, and can be heard.');
+    await tab.by('mode-silent').check();
+    await tab.says('You are listening to this call');
+    await tab.by('mode-barge').check();
+    await tab.says('You are on this call, and can be heard.');
+    await tab.by('disconnect').click();
+    await tab.says('You left at');
+    const methods = story.asked(from).map(([method]) => method);
+    assert.deepEqual(methods, [...Array(3).fill('updateMonitorParticipantState'), 'destroyConnection', 'clearContact']);
+    assert.equal((await story.rowOf(s.legContactId)).Mode__c, 'BARGE');
+    await story.customerIsStillThere(call);
+    await tab.context.close();
+});
+
+test('two supervisors see each other, and leave each for themselves', async () => {
+    const call = await story.house.call();
+    const one = await story.supervisor(call);
+    const two = await story.supervisor(call);
+    await one.listens();
+    await two.listens();
+    await until(async () => (await one.page.locator('[data-supervision]').count()) === 2, 'both are listed', 20000);
+    await one.by('disconnect').click();
+    await one.says('You left at');
+    await until(async () => (await two.by('presence').innerText()).includes('±'), 'the other sees when', 20000);
+    await two.says('You are listening to this call');
+    await two.picture('supervisor-two');
+    await two.by('disconnect').click();
+    await two.says('You left at');
+    await story.customerIsStillThere(call);
+    await one.context.close();
+    await two.context.close();
+});
+
+test('without a stream the page asks, and by a Platform Event it asks at once', async () => {
+    for (const mode of ['POLL', 'EMP_API']) {
+        story.stage.mode = mode;
+        const call = await story.house.call();
+        const tab = await story.supervisor(call);
+        const s = await tab.listens();
+        await story.house.ask('operator', 'POST', `/v1/supervisions/${s.id}/disconnect`, {});
+        if (mode === 'EMP_API') {
+            assert.equal(story.stage.subscribers.size, 1);
+            const { streamKey } = await story.house.ask(tab.user, 'GET', '/v1/supervisors/me/directives');
+            story.stage.publish(streamKey);
+        }
+        await tab.says('You left at');
+        await story.customerIsStillThere(call);
+        await tab.context.close();
+    }
+    story.stage.mode = 'SSE';
+});

@@ -1,0 +1,93 @@
+/**
+ * What a CCP tells Streams of its agent (`agent::update`), in the shape its agentDataProvider reads: enough for a supervisor
+ * with legs, and for the traps: the customer's own contact beside them. Used in jsdom and in the simulated CCP page.
+ */
+(function define(root) {
+    const at = () => new Date();
+
+    function connection({ connectionId, type, state = 'connected', initial = false, monitorStatus }) {
+        return {
+            connectionId,
+            type,
+            initial,
+            state: { type: state, timestamp: at() },
+            endpoint: { type: 'agent', endpointARN: null, name: connectionId },
+            monitorCapabilities: type === 'monitoring' || monitorStatus ? ['SILENT_MONITOR', 'BARGE'] : undefined,
+            monitorStatus
+        };
+    }
+
+    /** A supervisor's MONITOR contact: customer, agent, and the supervisor's own connection. */
+    function leg({ contactId, mode = 'SILENT_MONITOR', state = 'connected', ownType = 'monitoring', agentThere = true }) {
+        const gone = state !== 'connected';
+        const with_ = (there) => (gone || !there ? 'disconnected' : 'connected');
+        return {
+            contactId,
+            initialContactId: null,
+            type: 'voice',
+            initiationMethod: 'monitor',
+            state: { type: state, timestamp: at() },
+            queue: null,
+            attributes: {},
+            contactFeatures: {},
+            connections: [
+                connection({ connectionId: `${contactId}-customer`, type: 'inbound', initial: true, state: with_(true) }),
+                connection({ connectionId: `${contactId}-agent`, type: 'outbound', state: with_(agentThere) }),
+                connection({
+                    connectionId: `${contactId}-self`,
+                    type: ownType,
+                    state: gone ? 'disconnected' : 'connected',
+                    monitorStatus: mode
+                })
+            ]
+        };
+    }
+
+    /** A contact this user handles as an agent: a customer's. */
+    function customers({ contactId, initiationMethod = 'inbound', state = 'connected' }) {
+        return {
+            contactId,
+            type: 'voice',
+            initiationMethod,
+            state: { type: state, timestamp: at() },
+            queue: null,
+            attributes: {},
+            contactFeatures: {},
+            connections: [
+                connection({ connectionId: `${contactId}-customer`, type: 'inbound', initial: true }),
+                connection({ connectionId: `${contactId}-self`, type: 'agent' })
+            ]
+        };
+    }
+
+    function agentData(contacts, username = 'supervisor-1') {
+        const state = { type: 'routable', name: 'Available', agentStateARN: 'arn:available', startTimestamp: at() };
+        return {
+            configuration: {
+                username,
+                name: username,
+                permissions: [],
+                agentStates: [state],
+                softphoneEnabled: true,
+                extension: null,
+                dialableCountries: [],
+                routingProfile: {
+                    name: 'Supervisors',
+                    routingProfileId:
+                        'arn:aws:connect:eu-west-2:111122223333:instance/11111111-2222-4333-8444-555555555555/routing-profile/1',
+                    queues: [],
+                    defaultOutboundQueue: null,
+                    channelConcurrencyMap: { VOICE: 1, CHAT: 0 }
+                }
+            },
+            snapshot: { state, nextState: null, agentAvailabilityState: { state: 'Available' }, contacts, snapshotTimestamp: at() }
+        };
+    }
+
+    const all = { agentData, leg, customers, connection };
+    if (typeof module !== 'undefined') {
+        module.exports = all;
+    } else {
+        root.agentData = all;
+    }
+})(typeof window === 'undefined' ? globalThis : window);

@@ -1,0 +1,437 @@
+/** The receiver of directives: by stream, by Platform Event, by asking; over reloads, lost answers and other tabs. */
+const { DirectiveReceiver, Memory, Backoff, ServiceClock, Problem, problemOf } = require('c/directives');
+const { directive } = require('../support/directive');
+
+const problem = (code, status) => ({ body: { message: JSON.stringify({ code, title: code, detail: code, status }) } });
+const offline = () => new TypeError('Failed to fetch');
+
+/** A hundredth of the time. */
+const QUICK = { set: (f, ms) => setTimeout(f, ms / 100), clear: (t) => clearTimeout(t) };
+
+class Storage {
+    kept = new Map();
+    getItem(name) {
+        return this.kept.get(name) ?? null;
+    }
+    setItem(name, value) {
+        this.kept.set(name, value);
+    }
+}
+
+class FakeEventSource {
+    static opened = [];
+    constructor(url) {
+        this.url = new URL(url);
+        this.readyState = 0;
+        this.listeners = {};
+        FakeEventSource.opened.push(this);
+    }
+    addEventListener(name, f) {
+        this.listeners[name] = f;
+    }
+    open() {
+        this.readyState = 1;
+        this.onopen();
+    }
+    say(name, data) {
+        this.listeners[name]({ data: JSON.stringify(data), lastEventId: data.eventId });
+    }
+    break() {
+        this.onerror();
+    }
+    close() {
+        this.readyState = 2;
+    }
+}
+
+/** Locks as a browser keeps them for all its tabs. */
+function locksOfABrowser() {
+    const held = new Set();
+    return {
+        async request(name, _options, f) {
+            if (held.has(name)) {
+                return f(null);
+            }
+            held.add(name);
+            try {
+                return await f({ name });
+            } finally {
+                held.delete(name);
+            }
+        }
+    };
+}
+
+const receivers = [];
+
+function page(over = {}) {
+    let tickets = 0;
+    const apex = {
+        streamTicket: jest.fn(async () => {
+            tickets += 1;
+            return { ticket: `t${tickets}`, connectUserId: 'sup-1', expiresAt: new Date(Date.now() + 60000).toISOString() };
+        }),
+        directivesAfter: jest.fn(async ({ after }) => ({ items: [], nextAfter: after || '0', streamKey: 'mine' })),
+        acknowledge: jest.fn(async () => ({ id: 's' })),
+        ...over.apex
+    };
+    const control = { obey: jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:43:47.120Z' })), ...over.control };
+    const heard = [];
+    const receiver = new DirectiveReceiver({
+        settings: { deliveryMode: 'POLL', pollSeconds: 2, ...over.settings },
+        legControl: () => (over.noControl ? null : control),
+        changed: (what) => heard.push(what),
+        storage: over.storage || new Storage(),
+        locks: over.locks,
+        empApi: over.empApi,
+        EventSource: FakeEventSource,
+        timers: QUICK,
+        backoff: { firstMs: 100, mostMs: 400 },
+        apex
+    });
+    receivers.push(receiver);
+    return { receiver, apex, control, heard };
+}
+
+const later = (ms) => new Promise((done) => setTimeout(done, ms));
+async function until(what) {
+    for (let i = 0; i < 400; i += 1) {
+        if (what()) {
+            return;
+        }
+        await later(5);
+    }
+    throw new Error(`not in time: ${what}`);
+}
+
+beforeEach(() => {
+    FakeEventSource.opened = [];
+});
+afterEach(() => {
+    receivers.splice(0).forEach((receiver) => receiver.stop());
+});
+
+describe('by asking', () => {
+    it('says that it acts, begins with what is open, and goes on from there', async () => {
+        const open = directive({ eventId: '7' });
+        const { receiver, apex, control } = page();
+        apex.directivesAfter.mockImplementation(async ({ after }) =>
+            after === null ? { items: [open], nextAfter: '9', streamKey: 'mine' } : { items: [], nextAfter: '9', streamKey: 'mine' }
+        );
+        receiver.setBusy(true);
+        await receiver.start();
+        await until(() => apex.acknowledge.mock.calls.length === 1);
+        expect(apex.directivesAfter.mock.calls[0][0]).toEqual({ after: null, acts: true });
+        await until(() => apex.directivesAfter.mock.calls.length >= 4);
+        expect(apex.directivesAfter.mock.calls[3][0]).toEqual({ after: '9', acts: true });
+        expect(control.obey).toHaveBeenCalledTimes(1);
+        expect(apex.acknowledge).toHaveBeenCalledWith({
+            supervisionId: open.supervisionId,
+            directiveId: open.directiveId,
+            outcome: 'DONE',
+            at: '2026-08-04T17:43:47.120Z',
+            detail: null,
+            requestKey: `ack-${open.directiveId}-DONE`
+        });
+    });
+
+    it('keeps its place when an answer is lost', async () => {
+        const { receiver, apex } = page();
+        apex.directivesAfter
+            .mockResolvedValueOnce({ items: [], nextAfter: '5', streamKey: 'mine' })
+            .mockRejectedValueOnce(offline())
+            .mockResolvedValue({ items: [], nextAfter: '5', streamKey: 'mine' });
+        receiver.setBusy(true);
+        await receiver.start();
+        await until(() => apex.directivesAfter.mock.calls.length >= 3);
+        expect(apex.directivesAfter.mock.calls[2][0].after).toBe('5');
+    });
+
+    it('says that it does not act where the page holds no CCP, and carries nothing out', async () => {
+        const { receiver, apex } = page({ noControl: true });
+        apex.directivesAfter.mockResolvedValue({ items: [directive()], nextAfter: '1', streamKey: 'mine' });
+        await receiver.start();
+        await until(() => apex.directivesAfter.mock.calls.length >= 1);
+        expect(apex.directivesAfter.mock.calls[0][0].acts).toBe(false);
+        expect(apex.acknowledge).not.toHaveBeenCalled();
+    });
+
+    it('carries out only what it is told to', async () => {
+        const { receiver, apex, control, heard } = page();
+        apex.directivesAfter.mockResolvedValue({ items: [directive({ act: false })], nextAfter: '1', streamKey: 'mine' });
+        await receiver.start();
+        await until(() => heard.some(({ name }) => name === 'directive'));
+        await later(20);
+        expect(control.obey).not.toHaveBeenCalled();
+    });
+});
+
+describe('by Platform Event', () => {
+    function empApi() {
+        const api = { unsubscribe: jest.fn() };
+        api.subscribe = jest.fn(async (channel, _replay, f) => {
+            api.say = (key) => f({ data: { payload: { Stream_Key__c: key } } });
+            return { channel };
+        });
+        return api;
+    }
+
+    it('asks when the event is of its own stream, and not for another', async () => {
+        const api = empApi();
+        const settings = { deliveryMode: 'EMP_API', eventChannel: '/event/Supervisor_Directive__e', pollSeconds: 1000 };
+        const { receiver, apex } = page({ empApi: api, settings });
+        await receiver.start();
+        await until(() => apex.directivesAfter.mock.calls.length === 1 && receiver.streamKey === 'mine');
+        expect(api.subscribe.mock.calls[0].slice(0, 2)).toEqual(['/event/Supervisor_Directive__e', -1]);
+        api.say('another');
+        await later(20);
+        expect(apex.directivesAfter).toHaveBeenCalledTimes(1);
+        api.say('mine');
+        api.say('mine');
+        await until(() => apex.directivesAfter.mock.calls.length >= 2);
+        await later(20);
+        // Three at once are answered by one look, and one more for what came meanwhile.
+        expect(apex.directivesAfter.mock.calls.length).toBeLessThanOrEqual(3);
+        receiver.stop();
+        expect(api.unsubscribe).toHaveBeenCalledTimes(1);
+    });
+});
+
+describe('by stream', () => {
+    const settings = { deliveryMode: 'SSE', streamUrl: 'https://sidedoor.example/', pollSeconds: 1000 };
+
+    it('opens with a ticket, comes back with another, and says what it heard last', async () => {
+        const { receiver, control, apex } = page({ settings });
+        await receiver.start();
+        await until(() => FakeEventSource.opened.length === 1);
+        const [first] = FakeEventSource.opened;
+        expect(first.url.pathname).toBe('/v1/supervisors/sup-1/directives');
+        expect(first.url.searchParams.get('after')).toBeNull();
+        first.open();
+        const told = directive({ eventId: '41' });
+        first.say('directive', told);
+        first.say('directive', told);
+        await until(() => apex.acknowledge.mock.calls.length === 1);
+        expect(control.obey).toHaveBeenCalledTimes(1);
+        first.break();
+        await until(() => FakeEventSource.opened.length === 2);
+        const [, second] = FakeEventSource.opened;
+        expect(second.url.searchParams.get('ticket')).not.toBe(first.url.searchParams.get('ticket'));
+        expect(second.url.searchParams.get('after')).toBe('41');
+        // While the stream is down, it asks.
+        expect(apex.directivesAfter).toHaveBeenCalled();
+        // A stream that is closed says nothing any more.
+        first.say('directive', directive());
+        await later(20);
+        expect(control.obey).toHaveBeenCalledTimes(1);
+    });
+
+    it('only watches without a CCP, and opens anew once there is one', async () => {
+        const over = { settings, noControl: true };
+        const { receiver, control } = page(over);
+        await receiver.start();
+        await until(() => FakeEventSource.opened.length === 1);
+        expect(FakeEventSource.opened[0].url.searchParams.get('acts')).toBe('false');
+        FakeEventSource.opened[0].open();
+        over.noControl = false;
+        receiver.controlChanged();
+        await until(() => FakeEventSource.opened.length === 2);
+        expect(FakeEventSource.opened[0].readyState).toBe(2);
+        expect(FakeEventSource.opened[1].url.searchParams.get('acts')).toBeNull();
+        FakeEventSource.opened[1].open();
+        FakeEventSource.opened[1].say('directive', directive());
+        await until(() => control.obey.mock.calls.length === 1);
+    });
+
+    it('that never opened leaves the acting to asking, until one opens', async () => {
+        const { receiver, apex } = page({ settings });
+        await receiver.start();
+        await until(() => FakeEventSource.opened.length === 1);
+        FakeEventSource.opened[0].break();
+        await until(() => FakeEventSource.opened.length === 2);
+        expect(FakeEventSource.opened[1].url.searchParams.get('acts')).toBe('false');
+        expect(apex.directivesAfter.mock.calls[0][0].acts).toBe(true);
+        FakeEventSource.opened[1].open();
+        await until(() => FakeEventSource.opened.length === 3);
+        expect(FakeEventSource.opened[2].url.searchParams.get('acts')).toBeNull();
+        FakeEventSource.opened[2].open();
+        // One that had opened and broke is not doubted.
+        FakeEventSource.opened[2].break();
+        await until(() => FakeEventSource.opened.length === 4);
+        expect(FakeEventSource.opened[3].url.searchParams.get('acts')).toBeNull();
+    });
+
+    it('tries on when no ticket is to be had, ever more slowly', async () => {
+        const { receiver, apex } = page({ settings });
+        apex.streamTicket.mockRejectedValue(offline());
+        await receiver.start();
+        await until(() => apex.streamTicket.mock.calls.length >= 4);
+        expect(FakeEventSource.opened).toHaveLength(0);
+    });
+});
+
+describe('an acknowledgement', () => {
+    it('is repeated with the same key until the service has it', async () => {
+        const { receiver, apex, control } = page();
+        apex.acknowledge.mockRejectedValueOnce(offline()).mockRejectedValueOnce(problem('overloaded', 503)).mockResolvedValue({});
+        receiver.stopped = false;
+        receiver.heard('directive', directive());
+        await until(() => apex.acknowledge.mock.calls.length === 3);
+        await later(30);
+        expect(apex.acknowledge).toHaveBeenCalledTimes(3);
+        expect(new Set(apex.acknowledge.mock.calls.map(([body]) => body.requestKey)).size).toBe(1);
+        expect(control.obey).toHaveBeenCalledTimes(1);
+        expect(receiver.memory.unacknowledged()).toEqual([]);
+    });
+
+    it('is not repeated when the service will never take it', async () => {
+        const { receiver, apex, heard } = page();
+        apex.acknowledge.mockRejectedValue(problem('directive_not_found', 404));
+        receiver.stopped = false;
+        receiver.heard('directive', directive());
+        await until(() => heard.some(({ name }) => name === 'notTaken'));
+        await later(30);
+        expect(apex.acknowledge).toHaveBeenCalledTimes(1);
+    });
+
+    it.each(['REFUSED', 'FAILED', 'ALREADY_GONE'])('says %s too, with its detail', async (outcome) => {
+        const { receiver, apex } = page({ control: { obey: async () => ({ outcome, at: 'x', detail: 'why' }) } });
+        receiver.stopped = false;
+        receiver.heard('directive', directive());
+        await until(() => apex.acknowledge.mock.calls.length === 1);
+        expect(apex.acknowledge.mock.calls[0][0]).toMatchObject({ outcome, detail: 'why' });
+    });
+});
+
+describe('what the CCP failed to do', () => {
+    it('is tried again, a few times, and a refusal is not', async () => {
+        const obey = jest
+            .fn()
+            .mockResolvedValueOnce({ outcome: 'FAILED', at: 'x' })
+            .mockResolvedValueOnce({ outcome: 'DONE', at: 'y' });
+        const { receiver, apex } = page({ control: { obey } });
+        receiver.stopped = false;
+        receiver.heard('directive', directive());
+        await until(() => apex.acknowledge.mock.calls.length === 1);
+        expect(apex.acknowledge.mock.calls[0][0]).toMatchObject({ outcome: 'DONE', at: 'y' });
+        obey.mockReset().mockResolvedValue({ outcome: 'FAILED', at: 'x' });
+        receiver.heard('directive', directive());
+        await until(() => apex.acknowledge.mock.calls.length === 2);
+        expect(obey).toHaveBeenCalledTimes(3);
+        obey.mockReset().mockResolvedValue({ outcome: 'REFUSED', at: 'x' });
+        receiver.heard('directive', directive());
+        await until(() => apex.acknowledge.mock.calls.length === 3);
+        expect(obey).toHaveBeenCalledTimes(1);
+    });
+});
+
+describe('over a reload', () => {
+    it('acknowledges again what was carried out, and does not carry it out again', async () => {
+        const storage = new Storage();
+        const told = directive();
+        const before = page({ storage });
+        before.apex.acknowledge.mockRejectedValue(offline());
+        before.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', streamKey: 'mine' });
+        await before.receiver.start();
+        await until(() => before.apex.acknowledge.mock.calls.length >= 1);
+        before.receiver.stop();
+
+        const after = page({ storage });
+        after.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', streamKey: 'mine' });
+        await after.receiver.start();
+        await until(() => after.apex.acknowledge.mock.calls.length >= 1);
+        await later(30);
+        expect(after.control.obey).not.toHaveBeenCalled();
+        const said = (calls) => calls.map(([body]) => body);
+        expect(said(after.apex.acknowledge.mock.calls)[0]).toEqual(said(before.apex.acknowledge.mock.calls)[0]);
+    });
+
+    it('carries out what was heard and not begun, since the service tells it again', async () => {
+        const storage = new Storage();
+        const told = directive();
+        const before = page({ storage, control: { obey: () => new Promise(() => {}) } });
+        before.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', streamKey: 'mine' });
+        await before.receiver.start();
+        await later(20);
+        before.receiver.stop();
+        const after = page({ storage });
+        after.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', streamKey: 'mine' });
+        await after.receiver.start();
+        await until(() => after.apex.acknowledge.mock.calls.length === 1);
+        expect(after.apex.directivesAfter.mock.calls[0][0].after).toBeNull();
+        expect(after.control.obey).toHaveBeenCalledTimes(1);
+    });
+
+    it("leaves another user's memory alone", () => {
+        const storage = new Storage();
+        new Memory(storage, 'sup-1').keep({ directiveId: 'd', outcome: 'DONE' });
+        expect(new Memory(storage, 'sup-2').unacknowledged()).toEqual([]);
+        expect(new Memory(storage, 'sup-1').unacknowledged()).toHaveLength(1);
+    });
+
+    it('remembers a bounded number, and does without storage', () => {
+        const memory = new Memory(null, 'sup-1');
+        for (let i = 0; i < 200; i += 1) {
+            memory.keep({ directiveId: String(i), outcome: 'DONE' });
+        }
+        expect(memory.unacknowledged()).toHaveLength(50);
+        expect(memory.outcomeOf('199')).not.toBeNull();
+    });
+});
+
+it('of two tabs of one browser told at once, one acts', async () => {
+    const locks = locksOfABrowser();
+    const obey = jest.fn(() => later(30).then(() => ({ outcome: 'DONE', at: 'x' })));
+    const tabs = [page({ locks, control: { obey } }), page({ locks, control: { obey } })];
+    const told = directive();
+    tabs.forEach(({ receiver }) => {
+        receiver.stopped = false;
+        receiver.heard('directive', told);
+    });
+    await later(80);
+    expect(obey).toHaveBeenCalledTimes(1);
+});
+
+it("judges expiry by the service's clock, not by the browser's", async () => {
+    const clock = new ServiceClock(() => 1000000);
+    clock.learn(new Date(5060000).toISOString(), 999900, 1000100);
+    expect(clock.now()).toBe(5000000);
+    const { receiver, control, apex } = page();
+    apex.streamTicket.mockImplementation(async () => ({
+        ticket: 't',
+        connectUserId: 'sup-1',
+        expiresAt: new Date(Date.now() + 60000 - 3600000).toISOString()
+    }));
+    apex.directivesAfter.mockResolvedValue({ items: [directive()], nextAfter: '1', streamKey: 'mine' });
+    await receiver.start();
+    await until(() => control.obey.mock.calls.length === 1);
+    expect(Math.abs(control.now() - (Date.now() - 3600000))).toBeLessThan(2000);
+});
+
+describe('problems', () => {
+    it.each([
+        [problem('would_end_customer_call', 409), 'would_end_customer_call', true, false],
+        [problem('request_in_progress', 409), 'request_in_progress', false, false],
+        [problem('rate_limited', 429), 'rate_limited', false, false],
+        [problem('internal', 500), 'internal', false, false],
+        [{ body: { message: 'Read timed out' } }, null, false, true],
+        [offline(), null, false, true],
+        [{ body: [{ message: 'odd' }] }, null, false, true],
+        [undefined, null, false, true]
+    ])('%# are read', (thrown, code, final, unanswered) => {
+        const read = problemOf(thrown);
+        expect(read).toBeInstanceOf(Problem);
+        expect({ code: read.code, final: read.final, unanswered: read.unanswered }).toEqual({ code, final, unanswered });
+        expect(problemOf(read)).toBe(read);
+    });
+});
+
+it('waits are jittered and bounded', () => {
+    const backoff = new Backoff({ firstMs: 500, mostMs: 30000, random: () => 1 });
+    const waits = Array.from({ length: 10 }, () => backoff.next());
+    expect(waits.slice(0, 3)).toEqual([500, 1000, 2000]);
+    expect(Math.max(...waits)).toBe(30000);
+    backoff.reset();
+    expect(backoff.next()).toBe(500);
+    expect(new Backoff({ random: () => 0 }).next()).toBe(250);
+});

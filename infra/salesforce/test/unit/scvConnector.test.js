@@ -1,0 +1,246 @@
+/**
+ * The connector under the real @salesforce/scv-connector-base: Salesforce's messages come in over the port, what it is told goes
+ * out over it, and the base's own validation decides whether our results are what it wants.
+ */
+const base = require('@salesforce/scv-connector-base/src/main/index.js');
+const { supervision, overFetch, SidedoorError } = require('../../scv-connector/index.js');
+const { supervision: as, departure, nextAction } = require('../support/supervision');
+
+const QUICK = { withinMs: 120, lookEveryMs: 5, watchMs: 1000, watchEveryMs: 5 };
+const CALL = { callId: 'customer-1', voiceCallId: '0LQ000000000001', callType: 'Inbound' };
+
+/** Sidedoor as far as these stories need it; each answer may be a value, a function or an error. */
+function sidedoorWith(answers) {
+    const requests = [];
+    const send = async (method, path, { body, idempotencyKey } = {}) => {
+        requests.push({ method, path, body, idempotencyKey });
+        const name = Object.keys(answers).find((route) => {
+            const [m, p] = route.split(' ');
+            return m === method && (p === path || (p.endsWith('*') && path.startsWith(p.slice(0, -1))));
+        });
+        let answer = answers[name];
+        if (answer === undefined) {
+            throw new Error(`not asked for: ${method} ${path}`);
+        }
+        answer = typeof answer === 'function' ? answer(requests) : answer;
+        if (answer instanceof Error) {
+            throw answer;
+        }
+        return answer;
+    };
+    return { send, requests };
+}
+
+const refused = (code, status) => new SidedoorError({ code, status, detail: code });
+
+/** The base connector with ours in it, set up as Salesforce does; `ask` sends what Salesforce sends. */
+async function salesforce(answers, over = {}) {
+    const { send, requests } = sidedoorWith(answers);
+    class Connector extends base.VendorConnector {
+        async init() {
+            return new base.InitResult({ showLogin: true, loginFrameHeight: 1 });
+        }
+        async getAgentConfig() {
+            const phone = new base.Phone({ type: 'SOFT_PHONE' });
+            return new base.AgentConfigResult({ phones: ['SOFT_PHONE'], selectedPhone: phone });
+        }
+        async acceptCall(call) {
+            return new base.CallResult({ call: new base.PhoneCall({ callId: call.callId, callType: 'Inbound', callAttributes: {} }) });
+        }
+    }
+    Object.assign(Connector.prototype, supervision({ base, send, ...QUICK, ...over }));
+    base.initializeConnector(new Connector());
+    const told = [];
+    const port = { postMessage: (message) => told.push(message) };
+    const setUp = new MessageEvent('message', {
+        data: { type: 'SETUP_CONNECTOR', connectorConfig: {} },
+        origin: 'https://acme.lightning.force.com'
+    });
+    Object.defineProperty(setUp, 'ports', { value: [port] });
+    window.dispatchEvent(setUp);
+    await new Promise((done) => setTimeout(done, 5));
+    const events = () =>
+        told.filter(({ type }) => type === 'TELEPHONY_EVENT_DISPATCHED').map(({ payload }) => ({
+            type: payload.telephonyEventType,
+            payload: payload.telephonyEventPayload
+        }));
+    const ask = async (type, call) => {
+        const before = events().length;
+        await port.onmessage({ data: { type, call } });
+        return events().slice(before);
+    };
+    return { ask, events, requests };
+}
+
+beforeEach(() => {
+    // The base tells the console of every error it dispatches.
+    jest.spyOn(console, 'error').mockImplementation(() => {});
+    if (!globalThis.crypto || !globalThis.crypto.randomUUID) {
+        Object.defineProperty(globalThis, 'crypto', { value: require('node:crypto').webcrypto, configurable: true });
+    }
+});
+afterEach(() => jest.restoreAllMocks());
+
+const ID = as().id;
+const left = () => as({ state: 'LEFT', departure: departure() });
+
+describe('superviseCall', () => {
+    it('starts, waits for the line, and is what the base wants', async () => {
+        const states = [as({ state: 'JOINING' }), as()];
+        const { ask, requests } = await salesforce({
+            'POST /v1/supervisions': as({ state: 'REQUESTED' }),
+            [`GET /v1/supervisions/${ID}`]: () => states.shift() || as()
+        });
+        const [event] = await ask('SUPERVISE_CALL', CALL);
+        expect(event.type).toBe('SUPERVISOR_CALL_CONNECTED');
+        expect(event.payload).toBeInstanceOf(base.PhoneCall);
+        expect(event.payload).toMatchObject({
+            callId: 'customer-1',
+            state: 'connected',
+            callAttributes: { participantType: 'Supervisor', voiceCallId: '0LQ000000000001', hasSupervisorBargedIn: false }
+        });
+        expect(requests[0]).toEqual({
+            method: 'POST',
+            path: '/v1/supervisions',
+            body: { contactId: 'customer-1', voiceCallId: '0LQ000000000001', mode: 'BARGE' },
+            idempotencyKey: expect.stringMatching(/^listen-/)
+        });
+    });
+
+    it.each([
+        ['refused', { 'POST /v1/supervisions': refused('contact_full', 409) }],
+        ['lost, and is not sent again', { 'POST /v1/supervisions': new TypeError('Failed to fetch') }],
+        ['failed', { 'POST /v1/supervisions': as({ state: 'FAILED', failure: { code: 'expired', detail: 'late', at: 'x' } }) }],
+        ['not confirmed in time', { 'POST /v1/supervisions': as({ state: 'JOINING' }), 'GET *': as({ state: 'JOINING' }) }]
+    ])('%s is an error', async (_what, answers) => {
+        const { ask, requests } = await salesforce(answers);
+        expect(await ask('SUPERVISE_CALL', CALL)).toEqual([{ type: 'ERROR', payload: { message: 'CAN_NOT_SUPERVISE_CALL' } }]);
+        expect(requests.filter(({ method }) => method === 'POST')).toHaveLength(1);
+    });
+});
+
+describe('supervisorBargeIn', () => {
+    it('asks, has the directive carried out, and says so once evidence does', async () => {
+        const directive = nextAction({ kind: 'CHANGE_MODE_IN_CCP', mode: 'BARGE' });
+        const legControl = { obey: jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:42:00.000Z' })) };
+        const looks = [as(), as({ mode: 'BARGE', hasBarged: true })];
+        const { ask, requests } = await salesforce(
+            {
+                'GET /v1/supervisions?*': { items: [as()], nextCursor: null },
+                [`POST /v1/supervisions/${ID}/mode`]: as({ nextAction: directive }),
+                [`POST /v1/supervisions/${ID}/acknowledgements`]: as(),
+                [`GET /v1/supervisions/${ID}`]: () => looks.shift() || as({ mode: 'BARGE' })
+            },
+            { legControl }
+        );
+        const [event] = await ask('SUPERVISOR_BARGE_IN', CALL);
+        expect(event).toMatchObject({ type: 'SUPERVISOR_BARGED_IN', payload: { callAttributes: { hasSupervisorBargedIn: true } } });
+        expect(legControl.obey).toHaveBeenCalledWith(directive);
+        expect(requests.find(({ path }) => path.endsWith('/acknowledgements'))).toMatchObject({
+            body: { directiveId: directive.directiveId, outcome: 'DONE' },
+            idempotencyKey: `ack-${directive.directiveId}-DONE`
+        });
+    });
+
+    it('not confirmed is an error', async () => {
+        const { ask } = await salesforce({
+            'GET /v1/supervisions?*': { items: [as()], nextCursor: null },
+            [`POST /v1/supervisions/${ID}/mode`]: as(),
+            [`GET /v1/supervisions/${ID}`]: as()
+        });
+        expect(await ask('SUPERVISOR_BARGE_IN', CALL)).toEqual([
+            { type: 'ERROR', payload: { message: 'CAN_NOT_BARGE_IN_SUPERVISOR' } }
+        ]);
+    });
+});
+
+describe('supervisorDisconnect', () => {
+    it('of a call leaves that supervision, and hangs up once evidence shows it', async () => {
+        const looks = [as({ state: 'LEAVING' }), left()];
+        const { ask, requests } = await salesforce({
+            'GET /v1/supervisions?*': { items: [as()], nextCursor: null },
+            [`POST /v1/supervisions/${ID}/disconnect`]: as({ state: 'LEAVING' }),
+            [`GET /v1/supervisions/${ID}`]: () => looks.shift() || left()
+        });
+        const [event] = await ask('SUPERVISOR_DISCONNECT', CALL);
+        expect(event.type).toBe('SUPERVISOR_HANGUP');
+        expect(event.payload).toHaveLength(1);
+        expect(event.payload[0]).toMatchObject({ callId: 'customer-1', state: 'ended' });
+        expect(requests[0].path).toContain('contactId=customer-1');
+    });
+
+    it('with no argument leaves whatever this supervisor listens to', async () => {
+        const { ask, requests } = await salesforce({
+            'POST /v1/supervisions': as(),
+            'POST /v1/supervisors/me/disconnect': left()
+        });
+        await ask('SUPERVISE_CALL', CALL);
+        // The base calls it with no argument before a supervisor takes a call of their own.
+        const events = await ask('ACCEPT_CALL', { callId: 'next', callType: 'Inbound' });
+        expect(events.map(({ type }) => type)).toEqual(['SUPERVISOR_HANGUP', 'CALL_CONNECTED']);
+        expect(requests.at(-1).path).toBe('/v1/supervisors/me/disconnect');
+    });
+
+    it('with no argument and nothing to leave is no error', async () => {
+        const { ask } = await salesforce({ 'POST /v1/supervisors/me/disconnect': refused('not_found', 404) });
+        expect(await ask('SUPERVISOR_DISCONNECT')).toEqual([{ type: 'SUPERVISOR_HANGUP', payload: [] }]);
+    });
+
+    it('is sent again with the same key while nobody knows whether it arrived', async () => {
+        const answers = [new TypeError('Failed to fetch'), refused('overloaded', 503), left()];
+        const { ask, requests } = await salesforce({ 'POST /v1/supervisors/me/disconnect': () => answers.shift() });
+        const [event] = await ask('SUPERVISOR_DISCONNECT');
+        expect(event.type).toBe('SUPERVISOR_HANGUP');
+        expect(requests).toHaveLength(3);
+        expect(new Set(requests.map(({ idempotencyKey }) => idempotencyKey)).size).toBe(1);
+    });
+
+    it('that is accepted and not confirmed is an error, and is published when it is', async () => {
+        let world = as({ state: 'LEAVING' });
+        const { ask, events } = await salesforce({
+            'POST /v1/supervisors/me/disconnect': () => world,
+            [`GET /v1/supervisions/${ID}`]: () => world
+        });
+        expect(await ask('SUPERVISOR_DISCONNECT')).toEqual([
+            { type: 'ERROR', payload: { message: 'CAN_NOT_DISCONNECT_SUPERVISOR' } }
+        ]);
+        const before = events().length;
+        world = left();
+        await new Promise((done) => setTimeout(done, 50));
+        const [later] = events().slice(before);
+        expect(later).toMatchObject({ type: 'SUPERVISOR_HANGUP', payload: [{ callId: 'customer-1', state: 'ended' }] });
+    });
+
+    it('refused because it could end the call is an error, and nothing else is tried', async () => {
+        const { ask, requests } = await salesforce({
+            'POST /v1/supervisors/me/disconnect': refused('would_end_customer_call', 409)
+        });
+        expect((await ask('SUPERVISOR_DISCONNECT'))[0].type).toBe('ERROR');
+        expect(requests).toHaveLength(1);
+    });
+});
+
+describe('overFetch', () => {
+    const answer = (status, json) => ({ ok: status < 300, status, json: async () => json });
+
+    it('sends JSON with the key and the given headers, and reads the answer', async () => {
+        const fetcher = jest.fn(async () => answer(202, { id: 'x' }));
+        const send = overFetch(fetcher, 'https://partner.example/sidedoor/', async () => ({ Authorization: 'Bearer t' }));
+        expect(await send('POST', '/v1/supervisions', { body: { a: 1 }, idempotencyKey: 'k' })).toEqual({ id: 'x' });
+        const [url, init] = fetcher.mock.calls[0];
+        expect(url).toBe('https://partner.example/sidedoor/v1/supervisions');
+        expect(init).toMatchObject({
+            method: 'POST',
+            body: '{"a":1}',
+            headers: { Authorization: 'Bearer t', 'Idempotency-Key': 'k', 'Content-Type': 'application/json' }
+        });
+    });
+
+    it.each([
+        [answer(409, { code: 'contact_full', detail: 'full' }), 'contact_full', 409],
+        [{ ok: false, status: 502, json: async () => JSON.parse('<html>') }, null, 502]
+    ])('%# tells what went wrong', async (given, code, status) => {
+        const send = overFetch(async () => given, 'https://partner.example');
+        await expect(send('GET', '/v1/vendors')).rejects.toMatchObject({ name: 'SidedoorError', code, status });
+    });
+});

@@ -1,0 +1,228 @@
+/** supervisorPresence on a record page: what it offers, what it sends, and what it never sends. */
+import { registerLegControl } from 'c/legControl';
+import {
+    org, CONTACT, apexProblem, lost, net, settle, pass, show, mine, presence, listen, changeMode,
+    disconnect, disconnectMine, directivesAfter, acknowledge
+} from '../support/presencePage';
+import { supervision, nextAction } from '../support/supervision';
+import { directive } from '../support/directive';
+
+describe('before listening', () => {
+    it('says that nobody listens, and offers to', async () => {
+        const { text, get } = await show();
+        expect(text('summary')).toBe('You are not on this call.');
+        expect(text('nobody')).toBe('No supervisor is on this call.');
+        expect(get('listen')).not.toBeNull();
+        expect(get('disconnect')).toBeNull();
+        expect(get('modes')).toBeNull();
+    });
+
+    it('listens silently, with the VoiceCall of the page and a key of its own', async () => {
+        listen.mockResolvedValue(supervision({ state: 'JOINING', joinedAt: null, recording: null }));
+        const { press, text, steps } = await show({ voiceCallId: '0LQ000000000001' });
+        mine(supervision({ state: 'JOINING', joinedAt: null, recording: null }));
+        await press('listen');
+        expect(listen).toHaveBeenCalledTimes(1);
+        expect(listen.mock.calls[0][0]).toEqual({
+            contactId: CONTACT,
+            voiceCallId: '0LQ000000000001',
+            mode: 'SILENT',
+            leaveCurrent: false,
+            requestKey: expect.stringMatching(/^listen-.{8,}/)
+        });
+        expect(text('summary')).toBe('Your request to listen is accepted. You are not connected yet.');
+        expect(steps()).toEqual([['accepted', 'done'], ['confirmed', 'waiting'], ['recorded', 'waiting']]);
+    });
+
+    it('has speaking granted at the start only where the page allows it and the supervisor wants it', async () => {
+        listen.mockResolvedValue(supervision());
+        const { press, get } = await show({ allowBarge: true });
+        get('may-speak').checked = true;
+        get('may-speak').dispatchEvent(new CustomEvent('change'));
+        await press('listen');
+        expect(listen.mock.calls[0][0].mode).toBe('BARGE');
+        expect((await show()).get('may-speak')).toBeNull();
+    });
+
+    it('offers to switch when they are on another call, or to leave that one', async () => {
+        listen.mockRejectedValueOnce(apexProblem('supervisor_busy', 409)).mockResolvedValue(supervision());
+        const { press, get } = await show();
+        await press('listen');
+        expect(get('busy-elsewhere')).not.toBeNull();
+        await press('switch');
+        expect(listen.mock.calls[1][0].leaveCurrent).toBe(true);
+        expect(listen.mock.calls[1][0].requestKey).not.toBe(listen.mock.calls[0][0].requestKey);
+        listen.mockRejectedValueOnce(apexProblem('supervisor_busy', 409));
+        disconnectMine.mockResolvedValue(supervision({ contactId: 'other' }));
+        const again = await show();
+        await again.press('listen');
+        await again.press('leave-other');
+        expect(disconnectMine).toHaveBeenCalledWith({ requestKey: expect.any(String) });
+    });
+
+    it('says what the service says, and never sends a listen again by itself', async () => {
+        listen.mockRejectedValueOnce(apexProblem('contact_full', 409, 'Two supervisors are on this contact'));
+        const { press, text } = await show();
+        await press('listen');
+        expect(text('error')).toBe('Two supervisors are on this contact');
+        listen.mockRejectedValueOnce(lost());
+        await press('listen');
+        expect(text('error')).toContain('will not be sent again');
+        net.online = true;
+        window.dispatchEvent(new CustomEvent('online'));
+        await pass(120000);
+        expect(listen).toHaveBeenCalledTimes(2);
+    });
+
+    it('does not send a listen while offline, then or later', async () => {
+        const { press, text } = await show();
+        net.online = false;
+        window.dispatchEvent(new CustomEvent('offline'));
+        await settle();
+        await press('listen');
+        expect(text('error')).toContain('nothing will be');
+        net.online = true;
+        window.dispatchEvent(new CustomEvent('online'));
+        await pass(120000);
+        expect(listen).not.toHaveBeenCalled();
+    });
+});
+
+describe('disconnect', () => {
+    it('is called so, says what it does, and is sent once with one key', async () => {
+        mine(supervision());
+        const { get, press, steps } = await show();
+        expect(get('disconnect').textContent.trim()).toBe('Disconnect');
+        const help = get('disconnect').getAttribute('aria-describedby');
+        expect(help).toBeTruthy();
+        const leaving = supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z' });
+        disconnect.mockImplementation(async () => {
+            mine(leaving);
+            return leaving;
+        });
+        get('disconnect').click();
+        get('disconnect').click();
+        await settle();
+        expect(disconnect).toHaveBeenCalledTimes(1);
+        expect(disconnect.mock.calls[0][0]).toEqual({ supervisionId: leaving.id, requestKey: expect.stringMatching(/^leave-/) });
+        expect(steps()[1]).toEqual(['confirmed', 'waiting']);
+        expect(get('disconnect').getAttribute('aria-disabled')).toBe('true');
+        await press('disconnect');
+        expect(disconnect).toHaveBeenCalledTimes(1);
+    });
+
+    it('pressed without a connection is kept, told as not sent, and sent once with the same key', async () => {
+        mine(supervision());
+        const { press, text } = await show();
+        net.online = false;
+        window.dispatchEvent(new CustomEvent('offline'));
+        presence.mockRejectedValue(lost());
+        disconnect.mockRejectedValue(lost());
+        await press('disconnect');
+        expect(text('queued')).toContain('has not been sent yet');
+        expect(text('stale')).toMatch(/^No connection. This is how it stood at \d\d:\d\d:\d\d\.\d{3}\.$/);
+        const tried = disconnect.mock.calls.length;
+        net.online = true;
+        const leaving = supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z' });
+        disconnect.mockImplementation(async () => {
+            mine(leaving);
+            return leaving;
+        });
+        presence.mockImplementation(async () => ({ ...org.world }));
+        window.dispatchEvent(new CustomEvent('online'));
+        await settle();
+        expect(disconnect.mock.calls.length).toBe(tried + 1);
+        expect(new Set(disconnect.mock.calls.map(([body]) => body.requestKey)).size).toBe(1);
+        expect(text('queued')).toBeNull();
+        expect(text('stale')).toBeNull();
+        await pass(120000);
+        expect(disconnect.mock.calls.length).toBe(tried + 1);
+    });
+
+    it('pressed before a reload and not answered is sent again with the same key', async () => {
+        mine(supervision());
+        disconnect.mockRejectedValue(lost());
+        const before = await show();
+        await before.press('disconnect');
+        const { requestKey } = disconnect.mock.calls[0][0];
+        document.body.removeChild(before.element);
+        disconnect.mockResolvedValue(supervision({ state: 'LEAVING' }));
+        await show();
+        expect(disconnect.mock.calls.at(-1)[0].requestKey).toBe(requestKey);
+        expect(window.sessionStorage.getItem('sidedoor.disconnect')).toBeNull();
+    });
+
+    it('refused by the service says why and can be pressed again, with another key', async () => {
+        mine(supervision({ mode: 'BARGE' }));
+        disconnect.mockRejectedValue(apexProblem('would_end_customer_call', 409, 'Leaving could end the customer’s call'));
+        const { press, text } = await show();
+        await press('disconnect');
+        expect(text('error')).toBe('Leaving could end the customer’s call');
+        await press('disconnect');
+        const keys = disconnect.mock.calls.map(([body]) => body.requestKey);
+        expect(keys).toHaveLength(2);
+        expect(new Set(keys).size).toBe(2);
+    });
+});
+
+describe('mode', () => {
+    const granted = (over) => supervision({ allowedModes: ['SILENT', 'BARGE'], ...over });
+
+    it('offers silence and barging in, never whisper, and only what was granted', async () => {
+        mine(granted());
+        const { get } = await show({ allowBarge: true });
+        const offered = [...get('modes').querySelectorAll('input')].map((input) => [input.value, input.checked]);
+        expect(offered).toEqual([['SILENT', true], ['BARGE', false]]);
+        mine(supervision({ allowedModes: ['SILENT'] }));
+        expect((await show({ allowBarge: true })).get('modes')).toBeNull();
+        mine(granted());
+        expect((await show({ allowBarge: false })).get('modes')).toBeNull();
+    });
+
+    it('asks, and shows that it is not confirmed until evidence says so', async () => {
+        mine(granted());
+        const { get, text } = await show({ allowBarge: true });
+        const asked = granted({ modeChange: { mode: 'BARGE', requestedAt: '2026-08-04T17:42:00.000Z', confirmedAt: null } });
+        changeMode.mockImplementation(async () => {
+            mine(asked);
+            return asked;
+        });
+        get('mode-barge').checked = true;
+        get('mode-barge').dispatchEvent(new CustomEvent('change'));
+        await settle();
+        expect(changeMode.mock.calls[0][0]).toEqual({ supervisionId: asked.id, mode: 'BARGE', requestKey: expect.any(String) });
+        expect(text('mode-notice')).toBe('The change is accepted, and not confirmed yet.');
+        expect(text('summary')).toBe('You are listening to this call. Nobody hears you.');
+    });
+});
+
+describe('directives', () => {
+    it('are carried out by the CCP of this page, once it is there, and acknowledged', async () => {
+        const leaving = supervision({ state: 'LEAVING', nextAction: nextAction() });
+        mine(leaving);
+        const { text } = await show();
+        expect(text('cannot-act')).toContain('holds no Contact Control Panel');
+        expect(directivesAfter.mock.calls[0][0].acts).toBe(false);
+        const obey = jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:43:47.120Z' }));
+        const told = directive({ supervisionId: leaving.id });
+        directivesAfter.mockResolvedValueOnce({ items: [told], nextAfter: '9', streamKey: 'mine' });
+        acknowledge.mockResolvedValue(leaving);
+        registerLegControl({ obey });
+        await pass(10);
+        expect(obey).toHaveBeenCalledTimes(1);
+        expect(acknowledge).toHaveBeenCalledTimes(1);
+        expect(text('cannot-act')).toBeNull();
+    });
+
+    it('that the browser refused are told to the person', async () => {
+        mine(supervision({ state: 'LEAVING', nextAction: nextAction() }));
+        registerLegControl({ obey: async () => ({ outcome: 'REFUSED', at: 'x', reason: 'agent_gone', detail: 'agent_gone' }) });
+        directivesAfter.mockResolvedValueOnce({ items: [directive()], nextAfter: '9', streamKey: 'mine' });
+        acknowledge.mockResolvedValue(supervision({ state: 'LEAVING' }));
+        const { text } = await show();
+        await pass(10);
+        expect(text('error')).toContain('agent_gone');
+        expect(text('error')).toContain('Contact Control Panel');
+    });
+});
+

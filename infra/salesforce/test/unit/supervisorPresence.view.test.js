@@ -1,0 +1,214 @@
+/** supervisorPresence on a record page: what it says, to eyes, keyboards and screen readers. */
+import { getRecord } from 'lightning/uiRecordApi';
+import { org, settle, pass, show, mine, presence } from '../support/presencePage';
+import { supervision, departure, nextAction } from '../support/supervision';
+
+describe('three states, never mixed', () => {
+    const left = (over) => supervision({ state: 'LEFT', disconnectRequestedAt: '2026-08-04T17:43:46.000Z', departure: departure(), ...over });
+
+    it.each([
+        [
+            'accepted',
+            supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z', nextAction: nextAction() }),
+            [['accepted', 'done'], ['confirmed', 'waiting'], ['recorded', 'waiting']],
+            'Your disconnect is accepted. That you left is not confirmed yet.'
+        ],
+        [
+            'overdue',
+            supervision({
+                state: 'LEAVING',
+                overdue: true,
+                disconnectRequestedAt: '2026-08-04T17:43:46.000Z',
+                nextAction: nextAction()
+            }),
+            [['accepted', 'done'], ['confirmed', 'overdue'], ['recorded', 'waiting']],
+            'Your leave is overdue: it was accepted, and nothing shows that you left.'
+        ],
+        [
+            'confirmed by the vendor',
+            left({ recording: { ...supervision().recording, state: 'PENDING', version: 2, recordedVersion: 1 } }),
+            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'waiting']],
+            "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
+        ],
+        [
+            'recorded in Salesforce',
+            left({ recording: { ...supervision().recording, version: 2, recordedVersion: 2 } }),
+            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'done']],
+            "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
+        ],
+        [
+            'refused by Salesforce',
+            left({ recording: { ...supervision().recording, state: 'DEAD', lastError: 'REQUIRED_FIELD_MISSING' } }),
+            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'problem']],
+            "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
+        ],
+        [
+            'ended without anybody asking',
+            left({ disconnectRequestedAt: null, departure: departure({ reason: 'CONTACT_ENDED', customerCallContinued: false }) }),
+            [['accepted', 'none'], ['confirmed', 'done'], ['recorded', 'done']],
+            "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call is over."
+        ],
+        [
+            'bounded by nothing',
+            left({ departure: departure({ uncertaintyMs: null, customerCallContinued: null }) }),
+            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'done']],
+            "You left at 17:43:47.300 at the latest, how much earlier is not known (CALIBRATED). Whether the customer's call goes on is not known yet."
+        ]
+    ])('%s', async (_what, s, steps, summary) => {
+        mine(s);
+        const page = await show();
+        expect(page.steps()).toEqual(steps);
+        expect(page.text('summary')).toBe(summary);
+    });
+
+    it('an older version of the row that is recorded is not the newest one', async () => {
+        mine(left({ recording: { ...supervision().recording, version: 3, recordedVersion: 2 } }));
+        expect((await show()).steps()[2]).toEqual(['recorded', 'waiting']);
+    });
+
+    it('a join whose row is recorded is not a leave whose row is', async () => {
+        mine(supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z' }));
+        expect((await show()).steps()[2]).toEqual(['recorded', 'waiting']);
+    });
+});
+
+describe('whose it is', () => {
+    const gone = () => supervision({ state: 'LEFT', departure: departure(), disconnectRequestedAt: '2026-08-04T17:43:46.000Z' });
+
+    it('stays the own one when it is over, though Apex names active ones only', async () => {
+        mine(supervision());
+        const { text } = await show();
+        org.world = { supervisions: [gone()], mySupervisionId: null };
+        await pass(15000);
+        expect(text('summary')).toContain('You left at');
+    });
+
+    it('is known by the Connect user id, for legs begun elsewhere and after a reload', async () => {
+        org.world = { supervisions: [supervision({ origin: 'OBSERVED', allowedModes: undefined })], mySupervisionId: null };
+        const { text, get } = await show({ allowBarge: true });
+        await pass(15000);
+        expect(text('summary')).toContain('You are listening');
+        expect(get('modes')).not.toBeNull();
+        org.world = { supervisions: [gone(), { ...gone(), id: 'older' }], mySupervisionId: null };
+        const again = await show();
+        await pass(15000);
+        expect(again.text('summary')).toContain('You left at');
+    });
+
+    it("is never another supervisor's", async () => {
+        const other = { connectUserId: 'somebody', username: 'bo', salesforceUserId: null };
+        org.world = { supervisions: [supervision({ supervisor: other })], mySupervisionId: null };
+        const { text } = await show();
+        await pass(15000);
+        expect(text('summary')).toBe('You are not on this call.');
+    });
+
+    it('is shown as well where Apex leaves out what is null', async () => {
+        const sparse = JSON.parse(JSON.stringify(supervision({ joinedUncertaintyMs: null }), (_n, value) => value ?? undefined));
+        mine(sparse);
+        const { steps, element } = await show();
+        expect(steps()[1]).toEqual(['confirmed', 'done']);
+        expect(element.shadowRoot.textContent).not.toMatch(/undefined|null|NaN/);
+    });
+});
+
+describe('the list', () => {
+    it('shows every supervisor, whose one is, how, and since when or how they left', async () => {
+        const other = supervision({
+            id: 'other',
+            supervisor: { connectUserId: 'sup-2', username: 'bo', salesforceUserId: null },
+            state: 'LEFT',
+            departure: departure({ uncertaintyMs: 2500, calibration: { ...departure().calibration, grade: 'BOUNDED' } })
+        });
+        org.world = { supervisions: [supervision({ mode: 'BARGE' }), other], mySupervisionId: supervision().id };
+        const { get } = await show();
+        const rows = [...get('presence').querySelectorAll('tbody tr')].map((tr) =>
+            [...tr.children].map((cell) => cell.textContent.replace(/\s+/g, ' ').trim())
+        );
+        expect(rows).toEqual([
+            ['ada (you)', 'On the call', 'Speaking', '17:40:00.250'],
+            ['bo', 'Left', '—', '17:43:47.120 ± 2500 ms (BOUNDED)']
+        ]);
+        expect(get('presence').querySelector('caption').textContent).toBe('Supervisors on this call');
+    });
+});
+
+describe('for keyboards and screen readers', () => {
+    it('has a named region, a polite status that is always there, and an alert', async () => {
+        const { element, get } = await show();
+        const section = element.shadowRoot.querySelector('section');
+        const title = element.shadowRoot.querySelector('h2');
+        expect(section.getAttribute('aria-labelledby')).toBe(title.id);
+        expect(get('summary').getAttribute('role')).toBe('status');
+        expect(get('summary').getAttribute('aria-live')).toBe('polite');
+        expect(get('error').getAttribute('role')).toBe('alert');
+        const summary = get('summary');
+        mine(supervision());
+        await pass(15000);
+        expect(get('summary')).toBe(summary);
+        expect(summary.textContent).toContain('You are listening');
+    });
+
+    it('keeps the focus on a button that stays, and moves it to the title when the button goes', async () => {
+        mine(supervision());
+        const { element, get } = await show();
+        const button = get('disconnect');
+        button.focus();
+        mine(supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z' }));
+        await pass(15000);
+        expect(element.shadowRoot.activeElement).toBe(button);
+        mine(supervision({ state: 'LEFT', departure: departure(), disconnectRequestedAt: '2026-08-04T17:43:46.000Z' }));
+        await pass(2000);
+        expect(get('disconnect')).toBeNull();
+        expect(element.shadowRoot.activeElement).toBe(element.shadowRoot.querySelector('h2'));
+    });
+});
+
+describe('the page', () => {
+    it("takes the contact from the VoiceCall's VendorCallKey", async () => {
+        await show({ contactId: undefined, recordId: '0LQ000000000001' });
+        expect(presence).not.toHaveBeenCalled();
+        expect(getRecord.getLastConfig()).toEqual({ recordId: '0LQ000000000001', fields: ['VoiceCall.VendorCallKey'] });
+        getRecord.emit({ fields: { VendorCallKey: { value: 'from-the-record' } } });
+        await settle();
+        expect(presence).toHaveBeenCalledWith({ contactId: 'from-the-record' });
+    });
+
+    it('shows nothing of the call before when the page moves on to another', async () => {
+        mine(supervision());
+        const { element, text } = await show();
+        expect(text('summary')).toContain('You are listening');
+        org.world = { supervisions: [], mySupervisionId: null };
+        element.contactId = 'another';
+        await settle();
+        expect(text('summary')).toBe('You are not on this call.');
+        expect(presence.mock.calls.at(-1)[0]).toEqual({ contactId: 'another' });
+    });
+
+    it('looks soon while something is on its way, seldom otherwise, and not at all once it is gone', async () => {
+        const { element } = await show();
+        await pass(14000);
+        expect(presence).toHaveBeenCalledTimes(1);
+        mine(supervision({ state: 'JOINING', joinedAt: null, recording: null }));
+        await pass(2000);
+        expect(presence).toHaveBeenCalledTimes(2);
+        await pass(4000);
+        expect(presence).toHaveBeenCalledTimes(4);
+        document.body.removeChild(element);
+        await pass(60000);
+        expect(presence).toHaveBeenCalledTimes(4);
+    });
+
+    it('passes over an answer that a newer look has overtaken', async () => {
+        const answers = [];
+        presence.mockImplementation(() => new Promise((done) => answers.push(done)));
+        const { text } = await show();
+        window.dispatchEvent(new CustomEvent('online'));
+        await settle();
+        answers[1]({ supervisions: [supervision()], mySupervisionId: supervision().id });
+        await settle();
+        answers[0]({ supervisions: [], mySupervisionId: null });
+        await settle();
+        expect(text('summary')).toContain('You are listening');
+    });
+});
