@@ -1,11 +1,12 @@
 # What a user runs. `make demo` needs nothing but Rust; `make test` also needs python3 (for the independent clients).
+# `make check` also needs node and npm (for the linter of openapi.yaml).
 # The build goes where CARGO_TARGET_DIR says, else to ./target.
 
 TOOLS ?= $(or $(SIDEDOOR_TOOLS),$(HOME)/.cache/sidedoor/tools)
 CARGO_DENY = $(TOOLS)/bin/cargo-deny
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-rust test-clients check fmt clippy deny advisories contract bench bench-timing
+.PHONY: help demo test test-rust test-clients test-contract test-contract-long check fmt clippy deny advisories contract lint-openapi bench bench-timing
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -13,7 +14,7 @@ help: ## what there is
 demo: ## the main job, end to end, against the fakes
 	cargo run --quiet -- demo
 
-test: test-rust test-clients ## all tests
+test: test-rust test-clients test-contract ## all tests
 
 test-rust: ## unit, integration, property and kill -9 tests
 	cargo test
@@ -22,7 +23,15 @@ test-clients: ## boto3 and simple-salesforce against the fakes
 	cargo build
 	SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor tests/clients/run.sh
 
-check: fmt clippy deny contract ## formatting, lints, supply chain, contract drift
+test-contract: ## schemathesis against the running service, about a minute
+	cargo build
+	SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor tests/contract/run.sh
+
+test-contract-long: ## likewise, for a quarter of an hour or so; CONTRACT_SEED says which run
+	cargo build
+	SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor CONTRACT_RUN=long tests/contract/run.sh
+
+check: fmt clippy deny contract lint-openapi ## formatting, lints, supply chain, the contract
 
 fmt:
 	cargo fmt --check
@@ -41,6 +50,9 @@ $(CARGO_DENY):
 
 contract: ## openapi.yaml against the routes, both ways
 	cargo test --test it contract
+
+lint-openapi: ## openapi.yaml by Spectral, with rules of the house's own (needs node and npm)
+	tests/contract/lint.sh
 
 bench-timing: ## the calibrator in invented worlds, beside simpler ones and an oracle; fails if a reach is missed
 	cargo run --release --quiet -- timing simulate --check --folder $(TARGET_DIR)/timing
