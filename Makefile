@@ -6,7 +6,7 @@ TOOLS ?= $(or $(SIDEDOOR_TOOLS),$(HOME)/.cache/sidedoor/tools)
 CARGO_DENY = $(TOOLS)/bin/cargo-deny
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-rust test-clients test-contract test-contract-long check fmt clippy deny advisories contract lint-openapi bench bench-timing
+.PHONY: help demo test test-rust test-clients test-contract test-contract-long check fmt clippy deny advisories contract lint-openapi external-service bench bench-timing
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,9 @@ contract: ## openapi.yaml against the routes, both ways
 
 lint-openapi: ## openapi.yaml by Spectral, with rules of the house's own (needs node and npm)
 	tests/contract/lint.sh
+
+external-service: ## what Salesforce External Services imports, made anew from openapi.yaml
+	SIDEDOOR_MAKE=1 cargo test --test it external_service
 
 bench-timing: ## the calibrator in invented worlds, beside simpler ones and an oracle; fails if a reach is missed
 	cargo run --release --quiet -- timing simulate --check --folder $(TARGET_DIR)/timing
