@@ -6,7 +6,7 @@ TOOLS ?= $(or $(SIDEDOOR_TOOLS),$(HOME)/.cache/sidedoor/tools)
 CARGO_DENY = $(TOOLS)/bin/cargo-deny
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-rust test-clients test-contract test-contract-long check fmt clippy deny advisories contract lint-openapi external-service release-contract bench bench-timing
+.PHONY: help demo test test-rust test-clients test-contract test-contract-long check fmt clippy deny advisories contract lint-openapi external-service fuzz release-contract bench bench-timing
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,9 @@ lint-openapi: ## openapi.yaml by Spectral, with rules of the house's own (needs 
 
 external-service: ## what Salesforce External Services imports, made anew from openapi.yaml
 	SIDEDOOR_MAKE=1 cargo test --test it external_service
+
+fuzz: ## coverage-guided fuzzing of what reads strangers' bytes, FUZZ_SECONDS each (needs a C++ compiler)
+	fuzz/run.sh
 
 release-contract: ## keeps openapi.yaml as the contract of its version, from which no break is allowed (docs/contract.md)
 	cp openapi.yaml tests/contract/released/openapi-$$(sed -n 's/^  version: "\(.*\)"$$/\1/p' openapi.yaml).yaml

@@ -15,3 +15,4 @@ mod token;
 mod verdict;
 
 pub use client::Salesforce;
+pub use verdict::{answered, item_refused};

@@ -18,6 +18,7 @@ mod directives;
 mod external_service;
 mod fakes;
 mod history;
+mod hostile_input;
 mod idempotency;
 mod joins;
 mod journal;

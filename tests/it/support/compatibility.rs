@@ -266,10 +266,14 @@ impl<'d> Judge<'d> {
             let no_bound = if is_ceiling { f64::INFINITY } else { f64::NEG_INFINITY };
             let of = |schema: &Value| schema[keyword].as_f64().unwrap_or(no_bound);
             let (was, is) = (of(old), of(new));
-            let narrower = if is_ceiling { is < was } else { is > was };
+            let (narrower, wider) = if is_ceiling {
+                (is < was, is > was)
+            } else {
+                (is > was, is < was)
+            };
             match sender {
                 Sender::Caller if narrower => self.say(at, &format!("{keyword} is narrower")),
-                Sender::Service if !narrower && (is < was || is > was) => self.say(at, &format!("{keyword} is wider")),
+                Sender::Service if wider => self.say(at, &format!("{keyword} is wider")),
                 _ => {}
             }
         }
