@@ -83,7 +83,18 @@ impl Config {
     /// # Errors
     /// Every problem there is, at once.
     pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader::open(path, env)?;
+        Self::take(Reader::open(path, env)?)
+    }
+
+    /// Reads `text` as the file's, with the overrides of `env`.
+    ///
+    /// # Errors
+    /// Every problem there is, at once.
+    pub fn parse(text: &str, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
+        Self::take(Reader::of_text(text, env)?)
+    }
+
+    fn take(mut reader: Reader) -> Result<Self, ConfigErrors> {
         let http = HttpConfig::read(&mut reader);
         let auth = AuthConfig::read(&mut reader);
         if auth.api_keys.is_empty() && !http.listen.ip().is_loopback() {

@@ -29,6 +29,8 @@ use aws_sdk_connect::config::timeout::TimeoutConfig;
 use aws_sdk_connect::config::{BehaviorVersion, Credentials, Region};
 use secrecy::{ExposeSecret, SecretString};
 
+pub use errors::told;
+
 use self::budget::Budget;
 use self::dates::DateWatch;
 pub use self::survey::{Attribute, Identity, InstanceSeen, LegDescription};

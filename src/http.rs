@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod directive_view;
 mod guard;
+pub mod hostile;
 mod idempotency;
 mod path;
 pub mod problem;

@@ -22,3 +22,4 @@ mod verdict;
 
 pub use client::Salesforce;
 pub use survey::OrgDate;
+pub use verdict::{answered, item_refused};

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,10 +30,23 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read or is not TOML: then nothing else can be said.
     pub fn open(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
-        let mut root = match path {
+        let root = match path {
             None => Table::new(),
             Some(path) => parse_file(path).map_err(|e| ConfigErrors(vec![e]))?,
         };
+        Ok(Self::over(root, env))
+    }
+
+    /// Of a text that stands for the file's.
+    ///
+    /// # Errors
+    /// When it is not TOML: then nothing else can be said.
+    pub fn of_text(text: &str, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
+        let root = parse("the configuration", text).map_err(|e| ConfigErrors(vec![e]))?;
+        Ok(Self::over(root, env))
+    }
+
+    fn over(mut root: Table, env: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut from_env = BTreeSet::new();
         for (name, text) in env {
             let Some(rest) = name.strip_prefix(PREFIX) else {
@@ -44,12 +58,12 @@ impl Reader {
                 lay_over(&mut root, &keys, text);
             }
         }
-        Ok(Self {
+        Self {
             root,
             from_env,
             asked: BTreeSet::new(),
             errors: Vec::new(),
-        })
+        }
     }
 
     /// Keeps a problem.
@@ -321,32 +335,38 @@ impl Reader {
 }
 
 fn parse_file(path: &Path) -> Result<Table, ConfigError> {
-    let error = |problem: String, remedy: &str| ConfigError {
-        setting: path.display().to_string(),
-        problem,
-        remedy: remedy.to_owned(),
-    };
-    let text = read_bounded(path).map_err(|e| {
-        error(
-            format!("cannot be read: {e}"),
-            "check the path given with --config or SIDEDOOR_CONFIG",
-        )
+    let name = path.display().to_string();
+    let text = read_bounded(path).map_err(|e| ConfigError {
+        setting: name.clone(),
+        problem: format!("cannot be read: {e}"),
+        remedy: "check the path given with --config or SIDEDOOR_CONFIG".into(),
     })?;
+    parse(&name, &text)
+}
+
+fn parse(name: &str, text: &str) -> Result<Table, ConfigError> {
     // The parser's own message quotes the line, which may hold a secret: only its place is told.
     text.parse::<Table>().map_err(|e| {
         let line = e
             .span()
             .map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        error(format!("is not TOML: line {line}: {}", e.message()), "mend that line")
+        ConfigError {
+            setting: name.to_owned(),
+            problem: format!("is not TOML: line {line}: {}", e.message()),
+            remedy: "mend that line".into(),
+        }
     })
 }
 
 fn read_bounded(path: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
-    if size > MAX_FILE {
-        return Err("it is larger than 1 MiB".into());
+    // What is read is bounded, not what the file says of its size: a device or a pipe says nothing.
+    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    let mut text = String::new();
+    let read = file.take(MAX_FILE + 1).read_to_string(&mut text);
+    match read.map_err(|e| e.to_string())? as u64 {
+        size if size > MAX_FILE => Err("it is larger than 1 MiB".into()),
+        _ => Ok(text),
     }
-    std::fs::read_to_string(path).map_err(|e| e.to_string())
 }
 
 fn lay_over(table: &mut Table, keys: &[String], text: String) {

@@ -231,3 +231,18 @@ fn the_documentation_lists_every_setting_and_no_other() {
         .collect();
     assert_eq!(documented, known);
 }
+
+#[test]
+fn a_file_is_read_no_further_than_its_bound_whatever_it_says_of_its_size() {
+    let endless = Config::load(Some(std::path::Path::new("/dev/zero")), [])
+        .expect_err("refused")
+        .0;
+    assert!(endless[0].problem.contains("larger than 1 MiB"), "{endless:?}");
+}
+
+#[test]
+fn a_text_stands_for_the_file() {
+    assert!(Config::parse(GOOD, []).is_ok());
+    let bad = Config::parse("[http", []).expect_err("refused").0;
+    assert_eq!(bad[0].setting, "the configuration");
+}

@@ -132,6 +132,11 @@ fn retry_after(response: &HttpResponse) -> Option<Duration> {
         .map(Duration::from_secs)
 }
 
+/// What Connect's error code, status and message come to: a stable code of ours, and the message as it is repeated to people.
+pub fn told(code: Option<&str>, status: u16, message: &str) -> (&'static str, String) {
+    (answered(code, status, message).0, clean(message))
+}
+
 /// The vendor's words without what could forge a log line, and not too many of them.
 fn clean(message: &str) -> String {
     message.chars().filter(|c| !c.is_control()).take(MESSAGE).collect()

@@ -67,7 +67,7 @@ pub struct BadEvent {
     pub problem: &'static str,
 }
 
-/// The longest id we keep.
+/// The longest id we keep, in characters, as `openapi.yaml` counts.
 const MAX_ID: usize = 256;
 
 /// Reads an envelope.
@@ -87,7 +87,7 @@ pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
         .filter(|d| d.is_object())
         .ok_or_else(|| bad("/detail", "must be an object"))?;
     let contact = text(detail, "contactId")
-        .filter(|id| !id.is_empty() && id.len() <= MAX_ID)
+        .filter(|id| !id.is_empty() && id.chars().count() <= MAX_ID)
         .ok_or_else(|| bad("/detail/contactId", "must be a contact id"))?;
     let instance_id = text(detail, "instanceArn")
         .and_then(|arn| instance_of_arn(&arn))
@@ -95,7 +95,7 @@ pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
     let event_type = text(detail, "eventType").ok_or_else(|| bad("/detail/eventType", "must be a text"))?;
     let agent = field(detail, "agentInfo");
     Ok(Envelope::Contact(Box::new(ContactEvent {
-        id: text(envelope, "id").filter(|id| !id.is_empty() && id.len() <= MAX_ID),
+        id: text(envelope, "id").filter(|id| !id.is_empty() && id.chars().count() <= MAX_ID),
         event_type: event_type.to_ascii_uppercase(),
         contact,
         instance_id,
@@ -211,6 +211,15 @@ mod tests {
         }
         assert_eq!(read(&json!([])).expect_err("refused").pointer, "");
         assert_eq!(read(&json!({"detail-type": "Something Else"})), Ok(Envelope::Other));
+    }
+
+    #[test]
+    fn the_longest_id_is_counted_in_characters_as_the_contract_counts() {
+        let mut long = sample();
+        long["detail"]["contactId"] = json!("é".repeat(MAX_ID));
+        assert_eq!(contact(&long).contact.chars().count(), MAX_ID);
+        long["detail"]["contactId"] = json!("é".repeat(MAX_ID + 1));
+        assert_eq!(read(&long).expect_err("refused").pointer, "/detail/contactId");
     }
 
     proptest! {

@@ -36,7 +36,7 @@ pub(super) async fn handle(
     }
 }
 
-fn read(bytes: &[u8]) -> Result<Answer, Problem> {
+pub(super) fn read(bytes: &[u8]) -> Result<Answer, Problem> {
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
     let directive = body.required("directiveId", |raw| {

@@ -35,7 +35,7 @@ pub(super) async fn handle(
     ))
 }
 
-fn read(bytes: &[u8]) -> Result<Mode, Problem> {
+pub(super) fn read(bytes: &[u8]) -> Result<Mode, Problem> {
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
     let asked = body.required("mode", mode);

@@ -69,7 +69,7 @@ pub(super) async fn handle(
     Ok(events.keep_alive(beat).into_response())
 }
 
-fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams: bool) -> Result<Listener, Problem> {
+pub(super) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams: bool) -> Result<Listener, Problem> {
     let mut query = Query::new(raw);
     let instance = query.take("instance", "must be the name of an instance", |raw| {
         InstanceName::parse(raw).ok()

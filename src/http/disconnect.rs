@@ -49,7 +49,7 @@ pub(super) async fn answer(
     Ok(idempotency::answer(flows, by, status, &view))
 }
 
-fn read(bytes: &[u8]) -> Result<Why, Problem> {
+pub(super) fn read(bytes: &[u8]) -> Result<Why, Problem> {
     if bytes.is_empty() {
         return Ok(Why::default());
     }

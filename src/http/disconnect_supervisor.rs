@@ -39,7 +39,7 @@ pub(super) fn whom(caller: &Caller, raw: Option<&str>) -> Result<UserId, Problem
     }
 }
 
-fn read(bytes: &[u8]) -> Result<(Why, Option<InstanceName>), Problem> {
+pub(super) fn read(bytes: &[u8]) -> Result<(Why, Option<InstanceName>), Problem> {
     if bytes.is_empty() {
         return Ok((Why::default(), None));
     }

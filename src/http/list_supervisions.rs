@@ -44,7 +44,7 @@ pub(super) async fn handle(
     Ok(json(StatusCode::OK, &Page { items, next_cursor }))
 }
 
-fn read(raw: Option<&str>) -> Result<Filter, Problem> {
+pub(super) fn read(raw: Option<&str>) -> Result<Filter, Problem> {
     let mut query = Query::new(raw);
     let states = query.take("state", "must be states, such as MONITORING,LEAVING", |raw| {
         let words: Vec<&str> = raw.split(',').collect();

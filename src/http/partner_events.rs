@@ -34,7 +34,7 @@ pub(super) async fn handle(
     Ok(json(StatusCode::OK, &Receipt::of(observed)))
 }
 
-fn read(body: &Value) -> Result<PartnerEvent, Problem> {
+pub(super) fn read(body: &Value) -> Result<PartnerEvent, Problem> {
     let mut reader = Reader::new(body, "")?;
     let words = |e: &dyn std::fmt::Display| e.to_string();
     let contact = |raw: &str| ContactId::parse(raw).map_err(|e| words(&e));

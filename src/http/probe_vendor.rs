@@ -37,7 +37,7 @@ pub(super) async fn handle(
     Ok(json(StatusCode::OK, &VendorView::of(&report)))
 }
 
-fn read(body: &Value) -> Result<(Option<InstanceName>, Probe), Problem> {
+pub(super) fn read(body: &Value) -> Result<(Option<InstanceName>, Probe), Problem> {
     let mut reader = Reader::new(body, "")?;
     let instance = reader.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| e.to_string()));
     let count = reader.whole_number("count", 1, i64::from(MOST_PROBES));

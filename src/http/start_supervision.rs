@@ -54,7 +54,7 @@ pub(super) async fn handle(State(door): State<Door>, Act { by, body }: Act) -> R
     ))
 }
 
-fn read(bytes: &[u8]) -> Result<StartRequest, Problem> {
+pub(super) fn read(bytes: &[u8]) -> Result<StartRequest, Problem> {
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
     let contact = body.required("contactId", |raw| ContactId::parse(raw).map_err(|e| e.to_string()));

@@ -20,11 +20,13 @@ const ANSWER: usize = 4096;
 const MESSAGE: usize = 300;
 
 /// An error answer, in our words. `lookups` are the row's lookup fields, if it carried any.
-pub(super) fn answered(status: StatusCode, body: &str, lookups: &[&str]) -> CrmError {
+pub fn answered(status: StatusCode, body: &str, lookups: &[&str]) -> CrmError {
     let parsed: Value = serde_json::from_str(body).unwrap_or(Value::Null);
     let first = parsed.as_array().and_then(|a| a.first()).unwrap_or(&parsed);
     let text = |key: &str| first.get(key).and_then(Value::as_str);
-    let said = text("errorCode").or_else(|| text("statusCode"));
+    // An empty one, or one of control characters alone, is none: every error has a code.
+    let code_of = |key: &str| text(key).map(clean).filter(|code| !code.is_empty());
+    let said = code_of("errorCode").or_else(|| code_of("statusCode"));
     let fields: Vec<&str> = first
         .get("fields")
         .and_then(Value::as_array)
@@ -33,7 +35,7 @@ pub(super) fn answered(status: StatusCode, body: &str, lookups: &[&str]) -> CrmE
         .filter_map(Value::as_str)
         .collect();
     let code = match said {
-        Some(code) => clean(code),
+        Some(code) => code,
         None if status == StatusCode::MULTIPLE_CHOICES => "MULTIPLE_CHOICES".to_owned(),
         None => format!("HTTP_{}", status.as_u16()),
     };
@@ -49,7 +51,7 @@ pub(super) fn answered(status: StatusCode, body: &str, lookups: &[&str]) -> CrmE
 }
 
 /// A refused record of a collection: `{"success":false,"errors":[{"statusCode","message","fields"}]}`.
-pub(super) fn item_refused(result: &Value, lookups: &[&str]) -> CrmError {
+pub fn item_refused(result: &Value, lookups: &[&str]) -> CrmError {
     let errors = result.get("errors").cloned().unwrap_or(Value::Null);
     let e = answered(StatusCode::OK, &errors.to_string(), lookups);
     if e.code == "HTTP_200" {

@@ -1,10 +1,10 @@
-//! The contract cannot drift: the document against the routes both ways, and against what Salesforce can import.
+//! The contract cannot drift: the document against the routes both ways.
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::support::openapi::{Contract, external_services_problems};
+use crate::support::openapi::Contract;
 
 #[test]
 fn contract_and_routes_are_the_same_both_ways() {
@@ -33,38 +33,6 @@ async fn every_route_in_the_list_is_really_served_and_no_method_beside_it() {
     let served = house.call("GET", "/openapi.yaml").send().await;
     assert_eq!(served.text, include_str!("../../openapi.yaml"));
     house.finish().await;
-}
-
-#[test]
-fn contract_is_within_external_services() {
-    assert_eq!(
-        external_services_problems(&Contract::load().document),
-        Vec::<String>::new()
-    );
-}
-
-#[test]
-fn contract_check_of_external_services_sees_what_it_is_for() {
-    let broken = json!({
-        "openapi": "3.1.0",
-        "paths": {"/a": {"trace": {"operationId": "bad-name"}}},
-        "components": {"schemas": {"bad name": {
-            "description": "x".repeat(1400), "properties": {"limit": {"type": ["string", "null"]}},
-            "type": "array", "items": {"type": "array"}}}},
-    });
-    let told = external_services_problems(&broken).join("\n");
-    for word in [
-        "3.0.x",
-        "cannot be imported",
-        "operationId",
-        "schema bad name",
-        "1,333",
-        "nested",
-        "null",
-        "reserved",
-    ] {
-        assert!(told.contains(word), "{word} is not among:\n{told}");
-    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! What the stories share: a whole house to test in, and the contract to hold its answers against.
 
 pub mod answer;
+pub mod apex;
+pub mod compatibility;
+pub mod external_service;
 pub mod house;
 pub mod openapi;
 pub mod process;

@@ -1,0 +1,45 @@
+//! What strangers' bytes meet first: the readers of bodies and queries, as fuzz targets and tests reach them, without a
+//! service around them. Nothing here is called by the service.
+
+use axum::http::HeaderMap;
+
+use super::body::{self, Reader};
+use super::problem::Problem;
+use super::{
+    acknowledge, change_mode, directives, disconnect, disconnect_supervisor, list_supervisions, partner_events,
+    probe_vendor, start_supervision,
+};
+use crate::domain::ids::UserId;
+
+/// Reads `bytes` as the body of every operation that takes one. What each said: nothing if it would take it.
+pub fn bodies(bytes: &[u8]) -> Vec<Option<Problem>> {
+    let parsed = body::parse(bytes);
+    let of_value = |read: fn(&serde_json::Value) -> Result<(), Problem>| match &parsed {
+        Ok(value) => read(value).err(),
+        Err(problem) => Some(problem.clone()),
+    };
+    vec![
+        start_supervision::read(bytes).err(),
+        disconnect::read(bytes).err(),
+        disconnect_supervisor::read(bytes).err(),
+        change_mode::read(bytes).err(),
+        acknowledge::read(bytes).err(),
+        of_value(|value| partner_events::read(value).map(drop)),
+        of_value(|value| probe_vendor::read(value).map(drop)),
+        of_value(|value| Reader::new(value, "")?.finish()),
+    ]
+}
+
+/// Reads `raw` as the query of the operations that take most parameters, and as the header that resumes a stream.
+pub fn queries(raw: &str) -> Vec<Option<Problem>> {
+    let mut headers = HeaderMap::new();
+    let mut said = vec![list_supervisions::read(Some(raw)).err()];
+    if let Ok(user) = UserId::parse("u") {
+        said.push(directives::read(Some(raw), &headers, user.clone(), false).err());
+        if let Ok(value) = raw.parse() {
+            headers.insert("last-event-id", value);
+            said.push(directives::read(None, &headers, user, true).err());
+        }
+    }
+    said
+}

@@ -1,0 +1,111 @@
+"""Starts the service, lets schemathesis loose on it, and judges whether the run went deep enough to mean something.
+
+CONTRACT_RUN=long runs for many minutes instead of one; CONTRACT_SEED and CONTRACT_EXAMPLES say which run and how much of it.
+Further arguments are schemathesis's own, such as `--include-operation-id changeMode`; then depth is not judged."""
+
+import collections
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import requests
+import service
+
+HERE = pathlib.Path(__file__).resolve().parent
+CONTRACT = HERE.parent.parent / "openapi.yaml"
+
+# What valid requests must have been answered at least once: else the run scratched the surface only.
+DEPTH = {
+    "acknowledgeDirective": {200, 404},
+    "changeMode": {202, 409},
+    "disconnectSupervision": {200, 202},
+    "disconnectSupervisor": {202, 404},
+    "getCalibration": {200},
+    "getContract": {200},
+    "getDirectives": {200},
+    "getHealth": {200},
+    "getMetrics": {200},
+    "getReadiness": {200},
+    "getSupervision": {200},
+    "getTimeline": {200},
+    "issueTicket": {201},
+    "listDeliveries": {200},
+    "listSupervisions": {200},
+    "listVendors": {200},
+    "probeVendor": {200},
+    "receiveConnectEvent": {200},
+    "receivePartnerEvent": {200},
+    "replayDeliveries": {200},
+    "replayDelivery": {200},
+    "startSupervision": {200, 201, 404, 409},
+}
+
+
+def main():
+    long = os.environ.get("CONTRACT_RUN") == "long"
+    options = {
+        "seed": os.environ.get("CONTRACT_SEED", "20260804"),
+        "max-examples": os.environ.get("CONTRACT_EXAMPLES", "500" if long else "50"),
+    }
+    folder = tempfile.TemporaryDirectory(prefix="sidedoor-contract-")
+    with folder as here, service.started(here) as (url, connect):
+        people, answers, log = (pathlib.Path(here, name) for name in ["people.json", "answers.json", "service.log"])
+        people.write_text(json.dumps(service.people(connect, url, supervisors=60, contacts=40)))
+        environment = {
+            **os.environ,
+            "CONTRACT_PEOPLE": str(people),
+            "CONTRACT_ANSWERS": str(answers),
+            "CONTRACT_KEY": service.KEY,
+            "PYTHONPATH": str(HERE),
+        }
+        command = [str(pathlib.Path(sys.executable).with_name("schemathesis"))]
+        command += ["--config-file", str(HERE / "schemathesis.toml"), "run", str(CONTRACT), "--url", url]
+        command += [f"--{name}={value}" for name, value in options.items()]
+        ran = subprocess.run(command + sys.argv[1:], env=environment, cwd=here, check=False).returncode
+        told = [tuple(row) for row in json.loads(answers.read_text())] if answers.exists() else []
+        report(told)
+        faults = [f"schemathesis ended with {ran}"] if ran else []
+        faults += [] if sys.argv[1:] else shallow(told)
+        faults += broken_promises(url, connect, log)
+    for fault in faults:
+        print(f"FAULT: {fault}")
+    print(f"contract: {len(DEPTH)} operations, {sum(row[-1] for row in told)} requests, {len(faults)} faults")
+    sys.exit(1 if faults else 0)
+
+
+def report(told):
+    """What every operation answered, valid requests first."""
+    lines = collections.defaultdict(list)
+    for operation, kind, status, code, count in sorted(told, key=lambda row: (row[1] != "valid", row[2])):
+        lines[operation].append(f"{kind} {status}{' ' + code if code else ''} x{count}")
+    for operation in sorted(lines):
+        print(f"  {operation}: " + ", ".join(lines[operation]))
+
+
+def shallow(told):
+    reached = collections.defaultdict(set)
+    for operation, kind, status, _, _ in told:
+        if kind == "valid":
+            reached[operation].add(status)
+    missing = {operation: sorted(want - reached[operation]) for operation, want in DEPTH.items()}
+    return [f"no valid {operation} was answered {statuses}" for operation, statuses in missing.items() if statuses]
+
+
+def broken_promises(url, connect, log):
+    """What must hold whatever was asked: no customer's call ended, the service ready, nothing broken in the log."""
+    faults = []
+    ended = requests.get(f"{connect}/_fake/ledger", timeout=5).json()["customerContactsWeEnded"]
+    if ended:
+        faults.append(f"customers' calls were ended: {ended}")
+    ready = requests.get(f"{url}/readyz", timeout=5)
+    if ready.status_code != 200:
+        faults.append(f"not ready afterwards: {ready.text}")
+    faults += [f"in the log: {line[:300]}" for line in log.read_text().splitlines() if "ERROR" in line or "panicked" in line]
+    return faults
+
+
+if __name__ == "__main__":
+    main()

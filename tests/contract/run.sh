@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# schemathesis against the running service: generated requests, valid and not, hold every answer to openapi.yaml.
+# Needs SIDEDOOR_BIN. Makes a virtual environment outside the repository, once for each set of pinned requirements.
+set -euo pipefail
+here="$(cd "$(dirname "$0")" && pwd)"
+: "${SIDEDOOR_BIN:?the path of the sidedoor binary}"
+pinned="$(sha256sum "$here/requirements.txt" | cut -c1-16)"
+venv="${SIDEDOOR_CONTRACT_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/sidedoor/contract-venv-$pinned}"
+if [ ! -f "$venv/.complete" ]; then
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --requirement "$here/requirements.txt"
+    touch "$venv/.complete"
+fi
+exec "$venv/bin/python" -B "$here/run.py" "$@"

@@ -1,0 +1,210 @@
+//! What Salesforce's External Services imports is made from `openapi.yaml`, committed, and within what Salesforce documents.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::support::external_service::{problems, subset};
+use crate::support::openapi::Contract;
+
+const MADE: &str = "infra/salesforce/sidedoor-external-service.yaml";
+const HEAD: &str = "# Made from openapi.yaml for Salesforce External Services; not to be edited: `make external-service` makes it anew.\n";
+
+fn made() -> String {
+    let yaml = serde_saphyr::to_string(&subset(&Contract::load().document)).expect("YAML");
+    format!("{HEAD}{yaml}")
+}
+
+fn committed() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(MADE)
+}
+
+/// With SIDEDOOR_MAKE set it writes the file instead: that is `make external-service`.
+#[test]
+fn external_service_is_made_from_the_contract() {
+    let path = committed();
+    if std::env::var_os("SIDEDOOR_MAKE").is_some() {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(&path, made()).expect("written");
+    }
+    let there = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == made(),
+        "{MADE} is not what openapi.yaml gives; run `make external-service` and commit it"
+    );
+}
+
+#[test]
+fn external_service_reads_back_as_it_was_meant() {
+    let back: Value = serde_saphyr::from_str(&made()).expect("YAML");
+    assert_eq!(back, subset(&Contract::load().document));
+}
+
+#[test]
+fn external_service_is_within_what_salesforce_documents() {
+    let text = made();
+    let document: Value = serde_saphyr::from_str(&text).expect("YAML");
+    assert_eq!(problems(&document, &text), Vec::<String>::new());
+}
+
+#[test]
+fn external_service_has_every_operation_that_is_not_marked() {
+    let contract = Contract::load();
+    let mut expected: Vec<(String, String)> = contract.routes().into_iter().collect();
+    expected.retain(|(method, path)| {
+        contract.document["paths"][path][method.to_lowercase()]["x-sidedoor-external-services"] != json!(false)
+    });
+    let whole = Contract {
+        document: subset(&contract.document),
+    };
+    assert_eq!(whole.routes().into_iter().collect::<Vec<_>>(), expected);
+    assert!(expected.len() >= 15, "{expected:?}");
+}
+
+/// The whole contract's own answers are answers of the subset: what it leaves out, it does not contradict.
+#[test]
+fn external_service_takes_the_answers_of_the_contract() {
+    let whole = Contract {
+        document: subset(&Contract::load().document),
+    };
+    let problem = r#"{"type":"urn:x","title":"Conflict","status":409,"detail":"d","code":"contact_full","requestId":null,
+        "onCall":[{"supervisionId":"0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1","connectUserId":null,"username":"u","state":"LEAVING"}],
+        "brandNew":1}"#;
+    whole
+        .validate("POST", "/v1/supervisions", 409, "application/json", problem)
+        .expect("an error, with a member of a newer service");
+    let wrong = problem.replace("409,\"detail\"", "\"409\",\"detail\"");
+    assert!(
+        whole
+            .validate("POST", "/v1/supervisions", 409, "application/json", &wrong)
+            .is_err()
+    );
+}
+
+/// A document that is within everything, to break in one place at a time.
+fn sound() -> Value {
+    json!({
+        "openapi": "3.0.3",
+        "info": {"title": "T", "version": "1"},
+        "paths": {"/a/{b}": {"post": {
+            "operationId": "doIt",
+            "parameters": [{"name": "b", "in": "path", "required": true, "schema": {"type": "string"}}],
+            "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Thing"}}}},
+            "responses": {"200": {"description": "d", "content": {"application/json": {"schema": {"type": "string"}}}}},
+        }}},
+        "components": {"schemas": {"Thing": {"type": "object", "properties": {"name": {"type": "string"}}}}},
+    })
+}
+
+#[test]
+fn external_service_each_limit_can_say_no() {
+    assert_eq!(problems(&sound(), ""), Vec::<String>::new());
+    const OPERATION: &str = "/paths/~1a~1{b}/post";
+    const THING: &str = "/components/schemas/Thing";
+    let op = |member: &str| format!("{OPERATION}/{member}");
+    let thing = |member: &str| format!("{THING}/{member}");
+    let long = json!("x".repeat(1334));
+    let content = |media: &str| json!({ media: {"schema": {"type": "string"}} });
+    let cases: Vec<(String, Value, &str)> = vec![
+        ("/openapi".into(), json!("3.1.0"), "3.0.x"),
+        ("/security".into(), json!([]), "security is ignored"),
+        ("/components/responses".into(), json!({}), "only schemas"),
+        ("/paths/~1a~1{b}/trace".into(), json!({}), "method cannot be imported"),
+        (op("operationId"), json!("do-it"), "operationId is no Apex identifier"),
+        (op("description"), long.clone(), "longer than 1,333"),
+        (op("parameters/0/description"), long, "description of b is longer"),
+        (op("security"), json!([]), "security is not read"),
+        (op("parameters/0/in"), json!("cookie"), "a place that is not supported"),
+        (op("parameters/0/schema"), json!({"type": "null"}), "not null"),
+        (
+            op("parameters/0/schema"),
+            json!({"type": ["string", "null"]}),
+            "one word",
+        ),
+        (op("requestBody/content"), content("application/xml"), "media type"),
+        (op("responses/200/content"), content("text/event-stream"), "media type"),
+        (
+            op("responses/200/headers"),
+            json!({"X": {}}),
+            "headers are not supported",
+        ),
+        (op("responses/200/links"), json!({"X": {}}), "links are not supported"),
+        (
+            op("responses"),
+            json!({"400": {"content": content("application/json")}}),
+            "no answer of success",
+        ),
+        (
+            "/paths/~1a~1{b}/get".into(),
+            sound().pointer(OPERATION).expect("there").clone(),
+            "a GET with a body",
+        ),
+        (
+            "/paths/~1c".into(),
+            json!({"put": {"operationId": "DOIT", "responses": {}}}),
+            "differs in case only",
+        ),
+        (
+            "/components/schemas/bad name".into(),
+            json!({"type": "object"}),
+            "cannot be a class",
+        ),
+        (
+            "/components/schemas/Trigger".into(),
+            json!({"type": "object"}),
+            "cannot be a class",
+        ),
+        (
+            "/components/schemas/THING".into(),
+            json!({"type": "object"}),
+            "differs in case only",
+        ),
+        (
+            "/components/schemas/Text".into(),
+            json!({"type": "string"}),
+            "only objects",
+        ),
+        (thing("properties/limit"), json!({"type": "string"}), "would be encoded"),
+        (
+            thing("properties/snake_case"),
+            json!({"type": "string"}),
+            "would be encoded",
+        ),
+        (
+            thing("properties/NAME"),
+            json!({"type": "string"}),
+            "differs in case only",
+        ),
+        (thing("properties/name"), json!({}), "one word"),
+        (thing("properties/name"), json!({"type": "object"}), "anonymous object"),
+        (
+            thing("properties/name"),
+            json!({"type": "string", "oneOf": []}),
+            "oneOf",
+        ),
+        (
+            thing("properties/name"),
+            json!({"type": "string", "enum": ["A", null]}),
+            "no text",
+        ),
+        (
+            thing("properties/name"),
+            json!({"type": "array", "items": {"type": "array"}}),
+            "nested",
+        ),
+    ];
+    for (pointer, value, word) in cases {
+        let mut broken = sound();
+        let (parent, member) = pointer.rsplit_once('/').expect("a pointer");
+        let of = broken.pointer_mut(parent).expect("there");
+        let member = member.replace("~1", "/");
+        of[member.as_str()] = value;
+        let told = problems(&broken, "").join("\n");
+        assert!(told.contains(word), "{pointer}: {word} is not among:\n{told}");
+    }
+    assert!(
+        problems(&sound(), &"x".repeat(1_000_001))
+            .join("")
+            .contains("characters")
+    );
+}
