@@ -114,7 +114,7 @@ async fn answered(house: &House, route: &str) -> (Answer, &'static str) {
             listening("replayed").await;
             let dead = loop {
                 let page = house.call("GET", "/v1/deliveries?state=DEAD").key(READER).send().await;
-                if let Some(id) = page.body["items"][0]["id"].as_str() {
+                if let Some(id) = page.body["items"][0]["deliveryId"].as_str() {
                     break id.to_owned();
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
