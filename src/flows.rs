@@ -32,6 +32,7 @@
 //! | [`comply`] | what a jurisdiction asks of a supervision |
 //! | [`switch`] | from one contact to the next |
 //! | [`who`] | a supervisor by id or by name |
+//! | [`bind`] | the supervisor whom a token names |
 //! | [`query`] | reading |
 //!
 //! **Shape of every flow.** Read a supervision with its revision, change it by its state machine, commit it with its
@@ -40,6 +41,7 @@
 
 pub mod acknowledge;
 mod after_check;
+mod bind;
 pub mod calibrate;
 pub mod change_mode;
 mod comply;
@@ -246,6 +248,7 @@ pub struct Flows {
     signals: Arc<Signals>,
     clocks: Arc<calibrate::Clocks>,
     names: who::Names,
+    bindings: bind::Bindings,
     controllers: controllers::Controllers,
     voice_calls: voice_calls::VoiceCalls,
 }
@@ -281,6 +284,7 @@ impl Flows {
         Self {
             clocks: Arc::new(calibrate::Clocks::new(&settings.timing.vendors)),
             names: who::names(settings.names_for),
+            bindings: bind::Bindings::new(settings.names_for),
             controllers: controllers::Controllers::new(settings.streams),
             voice_calls: voice_calls::VoiceCalls::new(),
             parts: Arc::new(parts),

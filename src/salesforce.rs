@@ -5,6 +5,7 @@
 //! | [`client`] | one upsert, with an expired token renewed once on the way |
 //! | [`token`] | the access token: cached, one renewal at a time |
 //! | [`object`] | which object the rows go to, by describe |
+//! | [`users`] | the Connect user name of a Salesforce User |
 //! | [`row`] | a row as JSON, each field under its configured name |
 //! | [`verdict`] | every error: what may be done about it |
 
@@ -12,6 +13,7 @@ mod client;
 mod object;
 mod row;
 mod token;
+mod users;
 mod verdict;
 
 pub use client::Salesforce;

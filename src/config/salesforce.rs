@@ -29,6 +29,8 @@ pub struct SalesforceConfig {
     pub slow_above: f64,
     /// Whether the VoiceCall of a row is looked for when the caller gave none.
     pub find_voice_calls: bool,
+    /// Which field of the User record holds the Connect user name.
+    pub connect_username_field: String,
     /// Every field's name.
     pub fields: FieldNames,
 }
@@ -135,6 +137,7 @@ impl SalesforceConfig {
                 "object",
                 "api_version",
                 "request_timeout_ms",
+                "connect_username_field",
                 "fields",
             ] {
                 r.pass_over(&format!("salesforce.{setting}"));
@@ -182,6 +185,7 @@ impl SalesforceConfig {
         let longest_linger = r.millis("salesforce.linger_ms", 1000, 0, 60_000);
         let slow_above = f64::from(r.number("salesforce.slow_above_percent", 80_u32, 1, 100)) / 100.0;
         let find_voice_calls = r.flag("salesforce.find_voice_calls", true);
+        let connect_username_field = r.text_as("salesforce.connect_username_field", api_name);
         Some(Self {
             login_url: login_url?,
             client_id: client_id?,
@@ -192,6 +196,7 @@ impl SalesforceConfig {
             longest_linger,
             slow_above,
             find_voice_calls,
+            connect_username_field: connect_username_field.unwrap_or_else(|| "FederationIdentifier".into()),
             fields,
         })
     }

@@ -74,7 +74,12 @@ impl Salesforce {
     }
 
     /// Sends one request with the token in use; if that is refused, once more with a new one.
-    async fn send(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, String), CrmError> {
+    pub(super) async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, String), CrmError> {
         let access = self.tokens.get().await?;
         let (status, text) = self.send_with(&access, method, path, body).await?;
         if status != StatusCode::UNAUTHORIZED {
@@ -175,6 +180,10 @@ impl Salesforce {
             }
         };
         Ok(rows.iter().zip(results).map(of).collect())
+    }
+
+    pub(super) fn connect_username_field(&self) -> &str {
+        &self.settings.connect_username_field
     }
 
     /// The lookup fields that a row carries.
@@ -302,6 +311,10 @@ impl Crm for Salesforce {
             by_key.entry(call.vendor_call_key).or_default().push(call.id);
         }
         Ok(by_key)
+    }
+
+    async fn connect_username(&self, user: &str) -> Result<Option<String>, CrmError> {
+        self.username_of(user).await
     }
 
     async fn survey(&self) -> Result<String, CrmError> {

@@ -226,7 +226,13 @@ impl Org {
             "VoiceCall",
             &[("Id", "id"), ("VendorCallKey", "string")],
         ));
-        org.put_object(Object::read_only("User", &[("Id", "id"), ("Username", "string")]));
+        let user = [
+            ("Id", "id"),
+            ("Username", "string"),
+            ("FederationIdentifier", "string"),
+            ("IsActive", "boolean"),
+        ];
+        org.put_object(Object::read_only("User", &user));
         let participant = [
             ("Id", "id"),
             ("JoinedTime", "datetime"),

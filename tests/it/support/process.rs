@@ -5,8 +5,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use sidedoor::fakes::Fakes;
 use sidedoor::fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
 
-/// The process's one key.
+/// The process's key, and the one its events come with.
 pub const KEY: &str = "key-of-the-process-001";
+pub const EVENTS_KEY: &str = "key-of-its-events-0001";
 
 /// The running process; killed if a test forgets it.
 pub struct Process(Option<Child>);
@@ -94,7 +95,7 @@ pub fn spawn_vendors(faked: &str, events_to: &str) -> Vendors {
             "--events-to",
             events_to,
         ])
-        .env("SIDEDOOR_FAKES_EVENTS_KEY", KEY)
+        .env("SIDEDOOR_FAKES_EVENTS_KEY", EVENTS_KEY)
         .env("LD_PRELOAD", library)
         .env("FAKETIME", faked)
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
@@ -141,7 +142,10 @@ pub fn spawn_with(
         ("SALESFORCE__CLIENT_SECRET", "fake-client-secret".to_owned()),
         ("AUTH__API_KEYS__0__NAME", "test".to_owned()),
         ("AUTH__API_KEYS__0__SECRET", KEY.to_owned()),
-        ("AUTH__API_KEYS__0__SCOPES", "supervise:any,events".to_owned()),
+        ("AUTH__API_KEYS__0__SCOPES", "supervise:any".to_owned()),
+        ("AUTH__API_KEYS__1__NAME", "events".to_owned()),
+        ("AUTH__API_KEYS__1__SECRET", EVENTS_KEY.to_owned()),
+        ("AUTH__API_KEYS__1__SCOPES", "events".to_owned()),
         ("TELEMETRY__LOG_FILTER", "error".to_owned()),
     ];
     for (name, value) in settings {
