@@ -33,5 +33,7 @@ mod stopping;
 mod support;
 mod switching;
 mod timing;
+mod token_keys;
+mod tokens;
 mod two_clocks;
 mod vendor_errors;

@@ -38,6 +38,9 @@ impl BadKeyFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp(Option<SystemTime>, u64, u64);
 
+/// What a changed file holds now, or why it cannot be used.
+type Changed = (Result<Vec<PublicKey>, String>, Stamp);
+
 struct State {
     stamp: Stamp,
     keys: Arc<Vec<PublicKey>>,
@@ -126,7 +129,7 @@ impl KeyFile {
         self.state().keys.clone()
     }
 
-    fn take(&self, looked: Result<Option<(Result<Vec<PublicKey>, String>, Stamp)>, String>) {
+    fn take(&self, looked: Result<Option<Changed>, String>) {
         let path = self.path.display();
         match looked {
             Ok(None) => {}
