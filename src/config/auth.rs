@@ -4,6 +4,7 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::{IssuerConfig, Reader};
+use crate::domain::audit::SELF;
 use crate::domain::authority::Scope;
 use crate::domain::ids::UserId;
 
@@ -108,7 +109,9 @@ impl ApiKeyConfig {
             let plain = text
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-            if plain && (1..=64).contains(&text.len()) {
+            if text == SELF {
+                Err("take another: the audit calls the service itself so".into())
+            } else if plain && (1..=64).contains(&text.len()) {
                 Ok(text.to_owned())
             } else {
                 Err("use 1 to 64 letters, digits, '.', '_' or '-'".into())

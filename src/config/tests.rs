@@ -311,6 +311,8 @@ fn a_key_for_events_opens_nothing_else_and_no_secret_serves_twice() {
         &set("SIDEDOOR__AUTH__API_KEYS__0__PREVIOUS_SECRET", "a-long-enough-secret"),
     );
     assert!(same[0].problem.contains("another's"), "{same:?}");
+    let ours = problems(GOOD, &set("SIDEDOOR__AUTH__API_KEYS__0__NAME", "sidedoor"));
+    assert!(ours[0].remedy.contains("the service itself"), "{ours:?}");
     let short = problems(GOOD, &set("SIDEDOOR__AUTH__API_KEYS__0__PREVIOUS_SECRET", "short"));
     assert!(short[0].setting.contains("previous_secret"), "{short:?}");
 }

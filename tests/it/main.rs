@@ -2,10 +2,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests may look at the real clock")]
 
+mod abuse;
 mod after_checks;
 mod agent_events;
+mod api_keys;
 mod architecture;
 mod authority_matrix;
+mod authority_routes;
 mod bad_input;
 mod carriers;
 mod complaints;
@@ -22,6 +25,7 @@ mod journal;
 mod kill;
 mod leaving;
 mod legs_not_ours;
+mod log_injection;
 mod main_job;
 mod model;
 mod modes;
@@ -34,6 +38,7 @@ mod support;
 mod switching;
 mod timing;
 mod token_keys;
+mod token_supervisors;
 mod tokens;
 mod two_clocks;
 mod vendor_errors;

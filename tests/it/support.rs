@@ -1,5 +1,6 @@
 //! What the stories share: a whole house to test in, and the contract to hold its answers against.
 
+pub mod callers;
 pub mod house;
 pub mod issuer;
 pub mod openapi;

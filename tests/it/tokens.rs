@@ -87,6 +87,10 @@ async fn a_token_whose_claims_are_not_right_is_refused() {
             "a subject of two lines",
             with("sub", json!("supervisor-1\nsupervisor-2")),
         ),
+        (
+            "a subject that reads backwards",
+            with("sub", json!("supervisor-1\u{202e}2")),
+        ),
         ("an endless subject", with("sub", json!("s".repeat(129)))),
     ] {
         refused(&house, &rsa.sign(&claims), what).await;

@@ -128,6 +128,31 @@ pub fn spawn_with(
     journal: &std::path::Path,
     more: &[(&str, &str)],
 ) -> Process {
+    let mut command = command(connect_url, salesforce_url, port, journal, more);
+    Process(Some(command.spawn().expect("the service starts")))
+}
+
+/// Starts it with its log in a file, without colours.
+pub fn spawn_logging(
+    fakes: &Fakes,
+    port: u16,
+    journal: &std::path::Path,
+    log: &std::path::Path,
+    more: &[(&str, &str)],
+) -> Process {
+    let file = std::fs::File::create(log).expect("a log file");
+    let mut command = command(fakes.connect_url(), fakes.salesforce_url(), port, journal, more);
+    let command = command.env("NO_COLOR", "1").stderr(file);
+    Process(Some(command.spawn().expect("the service starts")))
+}
+
+fn command(
+    connect_url: &str,
+    salesforce_url: &str,
+    port: u16,
+    journal: &std::path::Path,
+    more: &[(&str, &str)],
+) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidedoor"));
     let settings = [
         ("HTTP__LISTEN", format!("127.0.0.1:{port}")),
@@ -157,10 +182,6 @@ pub fn spawn_with(
     command
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-    let child = command
-        .arg("serve")
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the service starts");
-    Process(Some(child))
+    command.arg("serve").stdout(Stdio::null());
+    command
 }
