@@ -32,6 +32,7 @@ mod modes;
 mod names;
 mod roll_call;
 mod salesforce_org;
+mod security_doc;
 mod server_end;
 mod stopping;
 mod support;

@@ -81,7 +81,8 @@ impl Jwks {
         let known = self.known();
         let found = known.pick(kid, alg);
         if !found.is_empty() {
-            if known.fetched.is_none_or(|at| at.elapsed() >= self.0.refresh) && known.may_try() {
+            let old = known.fetched.is_none_or(|at| at.elapsed() >= self.0.refresh);
+            if old && known.may_try() && self.0.fetching.try_lock().is_ok() {
                 // What is old still serves; nobody waits.
                 let again = self.clone();
                 tokio::spawn(async move { again.fetch(known.fetched).await });
