@@ -67,7 +67,13 @@ impl IssuerConfig {
         let issuer = r.required(
             &at("issuer"),
             "give the issuer, exactly as its tokens' iss has it",
-            word,
+            |text| {
+                // The audit separates issuer and subject with it.
+                if text.contains('#') {
+                    return Err("an issuer holds no '#'".into());
+                }
+                word(text)
+            },
         );
         let audience = r.required(
             &at("audience"),

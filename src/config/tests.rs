@@ -270,6 +270,11 @@ fn a_bad_issuer_is_refused_with_a_remedy() {
         let wrong = problems(&format!("{GOOD}{ISSUER}{more}\n"), &[]);
         assert!(wrong.iter().any(|e| e.setting.ends_with(setting)), "{more}: {wrong:?}");
     }
+    let hashed = ISSUER.replace("salesforce.com", "salesforce.com#a");
+    assert!(
+        load_with(&format!("{GOOD}{hashed}"), &[]).is_err(),
+        "the audit could not tell"
+    );
     let by_url = |url: &str| {
         let key_file = "public_key_file = \"/etc/sidedoor/acme.pem\"";
         load_with(
