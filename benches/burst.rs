@@ -14,6 +14,7 @@ use sidedoor::fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
 use sidedoor::fakes::{Fakes, FakesConfig};
 
 const KEY: &str = "key-of-the-benchmark-1";
+const EVENTS_KEY: &str = "key-of-its-events-bus-1";
 const SUPERVISORS: usize = 1000;
 const REACH: u64 = 10;
 
@@ -35,7 +36,7 @@ async fn main() -> Outcome<()> {
     let url = format!("http://{}", app.address);
     fakes.connect().change_events(|e| {
         e.target = Some(format!("{url}/v1/events/connect"));
-        e.api_key = Some(KEY.into());
+        e.api_key = Some(EVENTS_KEY.into());
     });
     let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
     let calls: Vec<String> = (0..SUPERVISORS / 2).map(|_| fakes.connect().create_call()).collect();
@@ -119,7 +120,12 @@ fn settings(fakes: &Fakes, folder: &std::path::Path) -> Vec<(String, String)> {
         ("SALESFORCE__FIND_VOICE_CALLS", "false"),
         ("AUTH__API_KEYS__0__NAME", "benchmark"),
         ("AUTH__API_KEYS__0__SECRET", KEY),
-        ("AUTH__API_KEYS__0__SCOPES", "supervise:any,events,read"),
+        ("AUTH__API_KEYS__0__SCOPES", "supervise:any,read"),
+        ("AUTH__API_KEYS__1__NAME", "events"),
+        ("AUTH__API_KEYS__1__SECRET", EVENTS_KEY),
+        ("AUTH__API_KEYS__1__SCOPES", "events"),
+        ("HTTP__RATE_PER_CALLER_PER_SECOND", "10000"),
+        ("HTTP__RATE_PER_SECOND", "10000"),
     ];
     all.iter()
         .map(|(k, v)| (format!("SIDEDOOR__{k}"), (*v).to_owned()))

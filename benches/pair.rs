@@ -15,6 +15,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 const KEY: &str = "key-of-the-benchmark-1";
+const EVENTS_KEY: &str = "key-of-its-events-0001";
 const INSTANCE: &str = "11111111-2222-4333-8444-555555555555";
 const WARM_UP: usize = 50;
 const PAIRS: usize = 500;
@@ -85,7 +86,7 @@ async fn compare() -> Outcome<()> {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let events =
-        json!({"target": format!("{url}/v1/events/connect"), "apiKey": KEY, "delayMinMs": 5, "delayMaxMs": 10});
+        json!({"target": format!("{url}/v1/events/connect"), "apiKey": EVENTS_KEY, "delayMinMs": 5, "delayMaxMs": 10});
     http.patch(format!("{connect}/_fake/events"))
         .json(&events)
         .send()
@@ -171,7 +172,13 @@ fn serve(port: u16, journal: &std::path::Path, connect: &str, salesforce: &str) 
         ("SALESFORCE__CLIENT_SECRET", "fake-client-secret".into()),
         ("AUTH__API_KEYS__0__NAME", "bench".into()),
         ("AUTH__API_KEYS__0__SECRET", KEY.into()),
-        ("AUTH__API_KEYS__0__SCOPES", "supervise:any,events".into()),
+        ("AUTH__API_KEYS__0__SCOPES", "supervise:any".into()),
+        ("AUTH__API_KEYS__1__NAME", "events".into()),
+        ("AUTH__API_KEYS__1__SECRET", EVENTS_KEY.into()),
+        ("AUTH__API_KEYS__1__SCOPES", "events".into()),
+        // One key asks for everybody here.
+        ("HTTP__RATE_PER_CALLER_PER_SECOND", "100000".into()),
+        ("HTTP__RATE_PER_SECOND", "100000".into()),
         ("TELEMETRY__LOG_FILTER", "warn".into()),
     ] {
         command.env(format!("SIDEDOOR__{name}"), value);

@@ -5,18 +5,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use jiff::SignedDuration;
 use secrecy::SecretString;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use crate::clock::SystemClock;
-use crate::config::{Config, CuttingConfig, LegEndConfig, RetentionConfig, TimingConfig, VendorTimingConfig};
+use crate::config::{
+    Config, CuttingConfig, IssuerConfig, IssuerKeysConfig, LegEndConfig, RateConfig, RetentionConfig, TimingConfig,
+    VendorTimingConfig,
+};
 use crate::connect::AmazonConnect;
 use crate::domain::authority::Caller;
 use crate::flows::query::Standing;
 use crate::flows::{self, DeliverySettings, Flows, Keep, LegEnd, Pace};
-use crate::http::{self, ApiKey, Credentials};
+use crate::http::{self, ApiKey, AtTheDoor, Connections, Credentials, IssuerSettings, KeysFrom};
 use crate::journal::{OpenError, SqliteJournal};
 use crate::lifecycle::{Lifecycle, Stopped};
 use crate::ports::{Clock, Crm, DateSink};
@@ -36,6 +38,9 @@ pub enum StartError {
     /// No TLS client can be made.
     #[error("no TLS client can be made: {0}")]
     Tls(#[from] reqwest::Error),
+    /// An issuer's key file.
+    #[error(transparent)]
+    Keys(#[from] http::BadKeyFile),
     /// The listener.
     #[error("cannot listen: {0}")]
     Listen(#[from] std::io::Error),
@@ -68,6 +73,7 @@ pub struct App {
 /// [`StartError`].
 pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) -> Result<App, StartError> {
     let lifecycle = Lifecycle::default();
+    let credentials = credentials(&config)?;
     let journal = Arc::new(SqliteJournal::open(&config.store.url).await?);
     let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock::start()));
     // A `Date` more or less is no loss: when the flows are busy, some are dropped.
@@ -110,22 +116,23 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
     lifecycle.run("regrading", flows.clone().regrade_until_stopped());
 
     let address = listener.local_addr()?;
-    let door = http::Settings {
-        max_body_bytes: config.http.max_body_bytes,
-        max_in_flight: config.http.max_in_flight,
-        cors_allowed_origins: config.http.cors_allowed_origins.clone(),
-    };
     let readiness = Arc::new(lifecycle.clone());
-    let exposition = Arc::new(move |standing: &Standing| exposition(&metrics, standing));
-    let router = http::router(flows, credentials(&config), readiness, exposition, door);
-    let listener = listener.tap_io(give_up_on_the_silent);
-    let stopping = lifecycle.stopping();
-    lifecycle.run("front door", async move {
-        let serving = axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned());
-        if let Err(e) = serving.await {
-            tracing::error!(error = %e, "the front door failed");
-        }
-    });
+    let exposition = Arc::new(move |standing: &Standing, here: &AtTheDoor| exposition(&metrics, standing, here));
+    let connections = Arc::new(Connections::new(config.http.max_connections));
+    let router = http::router(
+        flows,
+        credentials,
+        readiness,
+        exposition,
+        connections.clone(),
+        door_settings(&config),
+    );
+    let patience = http::Patience {
+        first_head: config.http.header_timeout,
+        idle: config.http.idle_timeout,
+    };
+    let serving = http::serve(listener, router, connections, patience, lifecycle.stopping());
+    lifecycle.run("front door", serving);
     tracing::info!(%address, "listening on {address}");
     Ok(App {
         lifecycle,
@@ -150,20 +157,10 @@ impl App {
     }
 }
 
-/// A peer that answers nothing for so long is gone: so a stream of directives knows soon that its browser is.
-const SILENT: Duration = Duration::from_secs(20);
-
-fn give_up_on_the_silent(stream: &mut TcpStream) {
-    // Not every system can: then it takes longer.
-    let socket = socket2::SockRef::from(&*stream);
-    let _ = socket.set_tcp_nodelay(true);
-    #[cfg(target_os = "linux")]
-    let _ = socket.set_tcp_user_timeout(Some(SILENT));
-}
-
-fn exposition(metrics: &Metrics, standing: &Standing) -> String {
+fn exposition(metrics: &Metrics, standing: &Standing, here: &AtTheDoor) -> String {
     let active: Vec<_> = standing.active.iter().map(|(s, n)| (s.as_str(), *n)).collect();
     let rows: Vec<_> = standing.rows.iter().map(|(s, n)| (s.as_str(), *n)).collect();
+    let used = here.keys_used.iter().map(|k| (k.caller.as_str(), k.which, k.last_used));
     metrics.exposition(&Now {
         active: &active,
         overdue: standing.overdue,
@@ -171,7 +168,33 @@ fn exposition(metrics: &Metrics, standing: &Standing) -> String {
         streams: standing.streams,
         paused: standing.paused,
         api_share: standing.api_share,
+        keys_used: &used.collect::<Vec<_>>(),
+        unauthorized: &here.unauthorized,
+        rate_limited: &here.rate_limited,
+        connections: here.connections,
+        connections_refused: here.connections_refused,
     })
+}
+
+fn door_settings(config: &Config) -> http::Settings {
+    let rate = |rate: RateConfig| http::Rate {
+        per_second: rate.per_second,
+        burst: rate.burst,
+    };
+    let given = &config.http;
+    http::Settings {
+        max_body_bytes: given.max_body_bytes,
+        max_header_bytes: given.max_header_bytes,
+        max_in_flight: given.max_in_flight,
+        rates: http::Rates {
+            caller: rate(given.rate_per_caller),
+            supervisor: rate(given.rate_per_supervisor),
+            everybody: rate(given.rate),
+            events: rate(given.rate_events),
+            failures_per_minute: given.auth_failures_per_minute,
+        },
+        cors_allowed_origins: given.cors_allowed_origins.clone(),
+    }
 }
 
 fn signed(duration: Duration) -> SignedDuration {
@@ -266,14 +289,30 @@ fn timing_settings(config: &TimingConfig) -> flows::calibrate::Settings {
     }
 }
 
-fn credentials(config: &Config) -> Credentials {
+fn credentials(config: &Config) -> Result<Credentials, http::BadKeyFile> {
     let key = |k: &crate::config::ApiKeyConfig| ApiKey {
         sha256: k.sha256,
-        caller: Caller {
-            name: k.name.clone(),
-            scopes: k.scopes.clone(),
-            supervisor: k.supervisor.clone(),
-        },
+        previous_sha256: k.previous_sha256,
+        caller: Caller::new(k.name.as_str(), k.scopes.clone()).naming(k.supervisor.clone()),
     };
-    Credentials::new(config.auth.api_keys.iter().map(key).collect())
+    let issuer = |i: &IssuerConfig| IssuerSettings {
+        issuer: i.issuer.clone(),
+        audience: i.audience.clone(),
+        keys: match &i.keys {
+            IssuerKeysConfig::Url { url, refresh, cooldown } => KeysFrom::Url {
+                url: url.clone(),
+                refresh: *refresh,
+                cooldown: *cooldown,
+            },
+            IssuerKeysConfig::File(path) => KeysFrom::File(path.clone()),
+        },
+        supervisor_claim: i.supervisor_claim.clone(),
+        supervisor_claim_kind: i.supervisor_claim_kind,
+        instance: i.instance.clone(),
+        scopes: i.scopes.clone(),
+        algorithms: i.algorithms.clone(),
+        leeway: i.leeway,
+    };
+    let keys = config.auth.api_keys.iter().map(key).collect();
+    Credentials::new(keys, config.auth.issuers.iter().map(issuer).collect())
 }

@@ -7,6 +7,7 @@
 mod auth;
 mod compliance;
 mod connect;
+mod issuers;
 mod reader;
 mod salesforce;
 mod sections;
@@ -18,10 +19,11 @@ use std::path::Path;
 use crate::domain::rejoin::Policy;
 pub use auth::{ApiKeyConfig, AuthConfig};
 pub use connect::{ConnectConfig, InstanceConfig, LegEndConfig, QuotaConfig, Rate};
+pub use issuers::{IssuerConfig, IssuerKeysConfig};
 pub use reader::Reader;
 pub use salesforce::{FieldNames, Grant, SalesforceConfig};
 pub use sections::{
-    ClockConfig, HttpConfig, LogFormat, RetentionConfig, StoreConfig, SupervisionConfig, TelemetryConfig,
+    ClockConfig, HttpConfig, LogFormat, RateConfig, RetentionConfig, StoreConfig, SupervisionConfig, TelemetryConfig,
 };
 pub use timing::{CuttingConfig, TimingConfig, VendorTimingConfig};
 
@@ -97,22 +99,25 @@ impl Config {
     fn take(mut reader: Reader) -> Result<Self, ConfigErrors> {
         let http = HttpConfig::read(&mut reader);
         let auth = AuthConfig::read(&mut reader);
-        if auth.api_keys.is_empty() && !http.listen.ip().is_loopback() {
+        if auth.is_open() && !http.listen.ip().is_loopback() {
             reader.problem(
                 "auth.api_keys",
                 format!(
-                    "no key is configured, and http.listen = {} is not a loopback address",
+                    "no key and no issuer is configured, and http.listen = {} is not a loopback address",
                     http.listen
                 ),
-                "configure at least one [[auth.api_keys]], or listen on 127.0.0.1",
+                "configure at least one [[auth.api_keys]] or [[auth.issuers]], or listen on 127.0.0.1",
             );
         }
         let connect = ConnectConfig::read(&mut reader);
+        let salesforce = SalesforceConfig::read(&mut reader);
+        let without_salesforce = salesforce.is_none() && reader.is_off("salesforce.enabled");
+        issuers::check(&mut reader, &auth.issuers, &connect, without_salesforce);
         let config = Self {
             compliance: compliance::read(&mut reader, &connect),
             store: StoreConfig::read(&mut reader),
             connect,
-            salesforce: SalesforceConfig::read(&mut reader),
+            salesforce,
             supervision: SupervisionConfig::read(&mut reader),
             clock: ClockConfig::read(&mut reader),
             timing: TimingConfig::read(&mut reader),

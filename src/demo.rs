@@ -18,6 +18,7 @@ type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// The demo's own key; it exists on loopback for as long as the demo runs.
 const KEY: &str = "demo-key-for-loopback-only";
+const EVENTS_KEY: &str = "events-key-for-loopback-only";
 const OPERATORS_KEY: &str = "operators-key-for-loopback-only";
 /// How far the stand-in vendor's clock is off, ms.
 const SKEW_MS: i64 = 1370;
@@ -51,7 +52,7 @@ async fn play(folder: &std::path::Path, keep: bool) -> Done {
     let url = format!("http://{}", app.address);
     fakes.connect().change_events(|e| {
         e.target = Some(format!("{url}/v1/events/connect"));
-        e.api_key = Some(KEY.into());
+        e.api_key = Some(EVENTS_KEY.into());
     });
     let stage = Stage {
         http: reqwest::Client::builder().timeout(PATIENCE).build()?,
@@ -274,10 +275,13 @@ fn settings(fakes: &Fakes, folder: &std::path::Path) -> Vec<(String, String)> {
         of("SALESFORCE__CLIENT_SECRET", "fake-client-secret"),
         of("AUTH__API_KEYS__0__NAME", "demo"),
         of("AUTH__API_KEYS__0__SECRET", KEY),
-        of("AUTH__API_KEYS__0__SCOPES", "supervise:any,events,operate"),
+        of("AUTH__API_KEYS__0__SCOPES", "supervise:any,operate"),
         of("AUTH__API_KEYS__1__NAME", "operator"),
         of("AUTH__API_KEYS__1__SECRET", OPERATORS_KEY),
         of("AUTH__API_KEYS__1__SCOPES", "operate"),
+        of("AUTH__API_KEYS__2__NAME", "events"),
+        of("AUTH__API_KEYS__2__SECRET", EVENTS_KEY),
+        of("AUTH__API_KEYS__2__SCOPES", "events"),
     ]
 }
 

@@ -35,6 +35,7 @@
 //! | [`switch`] | from one contact to the next |
 //! | [`who`] | a supervisor by id or by name |
 //! | [`audit`] | who did what: read, and what was never completed swept |
+//! | [`bind`] | the supervisor whom a token names |
 //! | [`query`] | reading |
 //!
 //! **Shape of every flow.** Read a supervision with its revision, change it by its state machine, commit it with its
@@ -45,6 +46,7 @@ pub mod acknowledge;
 mod after_check;
 mod announce;
 pub mod audit;
+mod bind;
 pub mod calibrate;
 pub mod change_mode;
 mod compare;
@@ -265,6 +267,7 @@ pub struct Flows {
     signals: Arc<Signals>,
     clocks: Arc<calibrate::Clocks>,
     names: who::Names,
+    bindings: bind::Bindings,
     controllers: controllers::Controllers,
     voice_calls: voice_calls::VoiceCalls,
 }
@@ -300,6 +303,7 @@ impl Flows {
         Self {
             clocks: Arc::new(calibrate::Clocks::new(&settings.timing.vendors)),
             names: who::names(settings.names_for),
+            bindings: bind::Bindings::new(settings.names_for),
             controllers: controllers::Controllers::new(settings.streams),
             voice_calls: voice_calls::VoiceCalls::new(),
             parts: Arc::new(parts),

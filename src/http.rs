@@ -11,9 +11,11 @@ mod directive_view;
 mod guard;
 pub mod hostile;
 mod idempotency;
+mod limits;
 mod path;
 pub mod problem;
 mod query;
+mod serve;
 mod views;
 
 mod acknowledge;
@@ -44,9 +46,11 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-pub use auth::{ApiKey, Credentials};
+pub use auth::{ApiKey, BadKeyFile, Credentials, IssuerSettings, KeyUsed, KeysFrom};
 pub use health::{Check, Readiness};
-pub use metrics::Exposition;
+pub use limits::{Rate, Rates};
+pub use metrics::{AtTheDoor, Exposition};
+pub use serve::{Connections, Patience, Peer, serve};
 
 use crate::flows::Flows;
 
@@ -106,8 +110,12 @@ fn cross_origin(origins: &[HeaderValue]) -> CorsLayer {
 pub struct Settings {
     /// The largest body taken, bytes.
     pub max_body_bytes: usize,
-    /// Requests at a time; more are told 503 at once.
+    /// The largest head taken, its URL apart, bytes.
+    pub max_header_bytes: usize,
+    /// Requests at a time; more are told 503 at once. Vendors' events have a quarter of that for themselves.
     pub max_in_flight: usize,
+    /// How often somebody may ask.
+    pub rates: Rates,
     /// Pages of these origins may call from a browser (CORS); none by default.
     pub cors_allowed_origins: Vec<HeaderValue>,
 }
@@ -120,6 +128,9 @@ pub(crate) struct Door {
     readiness: Arc<dyn Readiness>,
     settings: Settings,
     room: Arc<Semaphore>,
+    room_for_events: Arc<Semaphore>,
+    limits: Arc<limits::Limits>,
+    connections: Arc<Connections>,
     tickets: tickets::Tickets,
     exposition: Arc<Exposition>,
 }
@@ -130,16 +141,19 @@ pub fn router(
     credentials: Credentials,
     readiness: Arc<dyn Readiness>,
     exposition: Arc<Exposition>,
+    connections: Arc<Connections>,
     settings: Settings,
 ) -> Router {
     let cross_origin = cross_origin(&settings.cors_allowed_origins);
-    let room = Arc::new(Semaphore::new(settings.max_in_flight));
     let door = Door {
         flows,
         credentials: Arc::new(credentials),
         readiness,
+        room: Arc::new(Semaphore::new(settings.max_in_flight)),
+        room_for_events: Arc::new(Semaphore::new(settings.max_in_flight.div_ceil(4))),
+        limits: Arc::new(limits::Limits::new(settings.rates)),
+        connections,
         settings,
-        room,
         tickets: tickets::Tickets::new(),
         exposition,
     };
@@ -182,6 +196,7 @@ pub fn router(
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn_with_state(door.clone(), guard::room))
+        .layer(from_fn_with_state(door.clone(), guard::sizes))
         .layer(cross_origin)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn(guard::envelope))

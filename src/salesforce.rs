@@ -5,6 +5,7 @@
 //! | [`client`] | one upsert, with an expired token renewed once on the way |
 //! | [`token`] | the access token: cached, one renewal at a time |
 //! | [`object`] | which object the rows go to, by describe |
+//! | [`users`] | the Connect user name of a Salesforce User |
 //! | [`row`] | a row as JSON, each field under its configured name |
 //! | [`events`] | Platform Events that announce directives |
 //! | [`participants`] | the org's own record of who was on a call, read only |
@@ -18,6 +19,7 @@ mod participants;
 mod row;
 mod survey;
 mod token;
+mod users;
 mod verdict;
 
 pub use client::Salesforce;

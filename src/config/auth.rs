@@ -3,7 +3,8 @@
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
-use super::Reader;
+use super::{IssuerConfig, Reader};
+use crate::domain::audit::SELF;
 use crate::domain::authority::Scope;
 use crate::domain::ids::UserId;
 
@@ -15,6 +16,8 @@ const SHORTEST_SECRET: usize = 16;
 pub struct AuthConfig {
     /// `[[auth.api_keys]]`
     pub api_keys: Vec<ApiKeyConfig>,
+    /// `[[auth.issuers]]`
+    pub issuers: Vec<IssuerConfig>,
 }
 
 /// One API key.
@@ -24,6 +27,8 @@ pub struct ApiKeyConfig {
     pub name: String,
     /// SHA-256 of the secret.
     pub sha256: [u8; 32],
+    /// SHA-256 of the secret it had before, which is good still.
+    pub previous_sha256: Option<[u8; 32]>,
     /// What it allows.
     pub scopes: Vec<Scope>,
     /// The supervisor it names, for the scope `supervise`.
@@ -42,44 +47,79 @@ impl std::fmt::Debug for ApiKeyConfig {
 
 impl AuthConfig {
     pub(super) fn read(r: &mut Reader) -> Self {
-        r.not_yet("auth.issuers");
         let api_keys: Vec<_> = (0..r.count("auth.api_keys"))
             .filter_map(|i| ApiKeyConfig::read(r, i))
             .collect();
+        let issuers = (0..r.count("auth.issuers"))
+            .filter_map(|i| IssuerConfig::read(r, i))
+            .collect();
         for (i, key) in api_keys.iter().enumerate() {
-            if api_keys[..i].iter().any(|other| other.name == key.name) {
+            let others = &api_keys[..i];
+            if others.iter().any(|other| other.name == key.name) {
                 r.problem(
                     "auth.api_keys",
                     format!("two keys are named {:?}", key.name),
                     "give each its own name",
                 );
             }
+            let mut secrets = others.iter().flat_map(ApiKeyConfig::hashes);
+            let twice = secrets.any(|hash| key.hashes().any(|own| own == hash));
+            if twice || key.previous_sha256 == Some(key.sha256) {
+                r.problem(
+                    "auth.api_keys",
+                    format!("the key {:?} has a secret that is another's too", key.name),
+                    "give each its own secret: the audit could not tell them apart",
+                );
+            }
         }
-        Self { api_keys }
+        Self { api_keys, issuers }
+    }
+
+    /// Whether anybody may come in with every scope.
+    pub fn is_open(&self) -> bool {
+        self.api_keys.is_empty() && self.issuers.is_empty()
     }
 }
 
+/// At least one scope, all of them known; `events` stands alone.
+pub(super) fn read_scopes(r: &mut Reader, setting: &str) -> Vec<Scope> {
+    let words = r.list(setting);
+    let scopes: Vec<Scope> = words.iter().filter_map(|word| Scope::parse(word)).collect();
+    if scopes.is_empty() || scopes.len() != words.len() {
+        let known: Vec<_> = Scope::ALL.iter().map(|s| s.as_str()).collect();
+        let remedy = format!("give at least one of {}", known.join(", "));
+        r.problem(setting, "are missing or not all known", remedy);
+    }
+    if scopes.contains(&Scope::Events) && scopes.len() > 1 {
+        let problem =
+            "hold events beside others: a key that lies in a vendor's hands would open more than the vendor's door";
+        r.problem(setting, problem, "make a key of its own for events");
+    }
+    scopes
+}
+
 impl ApiKeyConfig {
+    fn hashes(&self) -> impl Iterator<Item = [u8; 32]> {
+        [Some(self.sha256), self.previous_sha256].into_iter().flatten()
+    }
+
     fn read(r: &mut Reader, index: usize) -> Option<Self> {
         let at = |key: &str| format!("auth.api_keys.{index}.{key}");
         let name = r.required(&at("name"), "name the key; the audit calls its holder so", |text| {
             let plain = text
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-            if plain && (1..=64).contains(&text.len()) {
+            if text == SELF {
+                Err("take another: the audit calls the service itself so".into())
+            } else if plain && (1..=64).contains(&text.len()) {
                 Ok(text.to_owned())
             } else {
                 Err("use 1 to 64 letters, digits, '.', '_' or '-'".into())
             }
         });
-        let sha256 = read_hash(r, &at("secret"), &at("sha256"));
-        let words = r.list(&at("scopes"));
-        let scopes: Vec<Scope> = words.iter().filter_map(|word| Scope::parse(word)).collect();
-        if scopes.is_empty() || scopes.len() != words.len() {
-            let known: Vec<_> = Scope::ALL.iter().map(|s| s.as_str()).collect();
-            let remedy = format!("give at least one of {}", known.join(", "));
-            r.problem(&at("scopes"), "are missing or not all known", remedy);
-        }
+        let sha256 = read_hash(r, &at("secret"), &at("sha256"), true);
+        let previous_sha256 = read_hash(r, &at("previous_secret"), &at("previous_sha256"), false);
+        let scopes = read_scopes(r, &at("scopes"));
         let supervisor = r.text_as(&at("supervisor"), |text| UserId::parse(text).map_err(|e| e.to_string()));
         if scopes.contains(&Scope::Supervise) != supervisor.is_some() {
             let problem = "goes with the scope supervise, and only with it";
@@ -92,13 +132,14 @@ impl ApiKeyConfig {
         Some(Self {
             name: name?,
             sha256: sha256?,
+            previous_sha256,
             scopes,
             supervisor,
         })
     }
 }
 
-fn read_hash(r: &mut Reader, secret_setting: &str, hash_setting: &str) -> Option<[u8; 32]> {
+fn read_hash(r: &mut Reader, secret_setting: &str, hash_setting: &str, required: bool) -> Option<[u8; 32]> {
     let secret = r.secret(secret_setting);
     let hash = r.text(hash_setting);
     match (secret, hash) {
@@ -119,9 +160,10 @@ fn read_hash(r: &mut Reader, secret_setting: &str, hash_setting: &str) -> Option
             bytes
         }
         (Some(_), Some(_)) => {
-            r.problem(secret_setting, "is given beside sha256", "keep one of the two");
+            r.problem(secret_setting, "is given beside its SHA-256", "keep one of the two");
             None
         }
+        (None, None) if !required || r.has(secret_setting) => None,
         (None, None) => {
             r.problem(secret_setting, "is missing", "give secret, secret_file or sha256");
             None

@@ -226,6 +226,15 @@ impl Reader {
         }
     }
 
+    /// Whether a flag that was read is set to false.
+    pub fn is_off(&self, setting: &str) -> bool {
+        match self.find(setting) {
+            Some(Value::Boolean(flag)) => !flag,
+            Some(Value::String(text)) => text == "false",
+            _ => false,
+        }
+    }
+
     /// A list of texts.
     pub fn list(&mut self, setting: &str) -> Vec<String> {
         match self.ask(setting) {

@@ -37,6 +37,8 @@ pub struct SalesforceConfig {
     pub compare_participants: bool,
     /// The field of VoiceCall that refers to its Conversation.
     pub conversation_field: String,
+    /// Which field of the User record holds the Connect user name.
+    pub connect_username_field: String,
     /// Every field's name.
     pub fields: FieldNames,
 }
@@ -147,6 +149,7 @@ impl SalesforceConfig {
                 "object",
                 "api_version",
                 "request_timeout_ms",
+                "connect_username_field",
                 "fields",
             ] {
                 r.pass_over(&format!("salesforce.{setting}"));
@@ -202,6 +205,7 @@ impl SalesforceConfig {
         let directive_event_field = r.text_as("salesforce.directive_event_field", api_name);
         let compare_participants = r.flag("salesforce.compare_participants", true);
         let conversation_field = r.text_as("salesforce.conversation_field", api_name);
+        let connect_username_field = r.text_as("salesforce.connect_username_field", api_name);
         Some(Self {
             login_url: login_url?,
             client_id: client_id?,
@@ -216,6 +220,7 @@ impl SalesforceConfig {
             directive_event_field: directive_event_field.unwrap_or_else(|| "Stream_Key__c".into()),
             compare_participants,
             conversation_field: conversation_field.unwrap_or_else(|| "ConversationId".into()),
+            connect_username_field: connect_username_field.unwrap_or_else(|| "FederationIdentifier".into()),
             fields,
         })
     }

@@ -7,6 +7,15 @@ use http::HeaderValue;
 
 use super::Reader;
 
+/// So many a second, and so many at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateConfig {
+    /// A second.
+    pub per_second: u32,
+    /// At once, after a pause.
+    pub burst: u32,
+}
+
 /// `[http]`
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
@@ -16,8 +25,26 @@ pub struct HttpConfig {
     pub answer_within: Duration,
     /// The largest body taken, bytes.
     pub max_body_bytes: usize,
+    /// The largest head taken, its URL apart, bytes.
+    pub max_header_bytes: usize,
     /// Requests at a time.
     pub max_in_flight: usize,
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// How long the first request of a connection may take to come.
+    pub header_timeout: Duration,
+    /// How long a connection may be idle, and its next request take to come.
+    pub idle_timeout: Duration,
+    /// How often one caller that acts for many may ask.
+    pub rate_per_caller: RateConfig,
+    /// How often one supervisor may.
+    pub rate_per_supervisor: RateConfig,
+    /// How often everybody together may ask.
+    pub rate: RateConfig,
+    /// How often one that delivers events may.
+    pub rate_events: RateConfig,
+    /// Failures to say who one is, by peer and minute.
+    pub auth_failures_per_minute: u32,
     /// How long a soft stop waits for what is under way.
     pub drain: Duration,
     /// Streams of directives open at a time.
@@ -33,13 +60,41 @@ impl HttpConfig {
             text.parse()
                 .map_err(|_| "write an address and a port, such as 127.0.0.1:8080".to_owned())
         });
+        let mut rate = |name: &str, per_second, burst| RateConfig {
+            per_second: r.number(&format!("http.{name}_per_second"), per_second, 1, 1_000_000),
+            burst: r.number(&format!("http.{name}_burst"), burst, 1, 1_000_000),
+        };
+        let rate_per_caller = rate("rate_per_caller", 1000, 5000);
+        let rate_per_supervisor = rate("rate_per_supervisor", 50, 200);
+        let all = rate("rate", 4000, 8000);
+        let rate_events = rate("rate_events", 4000, 20_000);
+        let max_connections = r.number("http.max_connections", 4096, 1, 100_000);
+        let max_streams = r.number("http.max_streams", 1000, 1, 100_000);
+        if max_streams >= max_connections {
+            r.problem(
+                "http.max_streams",
+                format!(
+                    "is {max_streams}, and http.max_connections {max_connections}: every stream holds a connection"
+                ),
+                "allow more connections than streams",
+            );
+        }
         Self {
             listen: listen.unwrap_or(default),
             answer_within: r.millis("http.answer_within_ms", 7000, 100, 8000),
             max_body_bytes: r.number("http.max_body_bytes", 65_536, 1024, 1_048_576),
+            max_header_bytes: r.number("http.max_header_bytes", 16_384, 4096, 65_536),
             max_in_flight: r.number("http.max_in_flight", 1024, 1, 100_000),
+            max_connections,
+            header_timeout: r.seconds("http.header_timeout_s", 10, 1, 300),
+            idle_timeout: r.seconds("http.idle_timeout_s", 75, 1, 3600),
+            rate_per_caller,
+            rate_per_supervisor,
+            rate: all,
+            rate_events,
+            auth_failures_per_minute: r.number("http.auth_failures_per_minute", 300, 1, 1_000_000),
             drain: r.seconds("http.drain_s", 30, 0, 300),
-            max_streams: r.number("http.max_streams", 1000, 1, 100_000),
+            max_streams,
             cors_allowed_origins: read_origins(r),
         }
     }

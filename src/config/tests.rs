@@ -173,9 +173,8 @@ fn secrets_come_from_files_too() {
 
 #[test]
 fn what_is_not_there_yet_is_said_to_be_so() {
-    let more = "\n[[auth.issuers]]\nissuer = \"x\"\n";
-    let wrong = problems(&format!("{GOOD}{more}"), &[("SIDEDOOR__STORE__URL", "postgres://db/x")]);
-    assert_eq!(wrong.len(), 2, "{wrong:?}");
+    let wrong = problems(GOOD, &[("SIDEDOOR__STORE__URL", "postgres://db/x")]);
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
     assert!(
         wrong
             .iter()
@@ -186,7 +185,7 @@ fn what_is_not_there_yet_is_said_to_be_so() {
 #[test]
 fn the_documentation_lists_every_setting_and_no_other() {
     let mut reader =
-        Reader::open(None, [("SIDEDOOR__AUTH__API_KEYS__0__NAME".to_owned(), "x".to_owned())]).expect("read");
+        Reader::open(None, [("SIDEDOOR__HTTP__LISTEN".to_owned(), "127.0.0.1:1".to_owned())]).expect("read");
     for key in [
         "connect.instances.main.region",
         "connect.quotas.default.monitorcontact.burst",
@@ -198,6 +197,7 @@ fn the_documentation_lists_every_setting_and_no_other() {
             [
                 (name, "1".to_owned()),
                 ("SIDEDOOR__AUTH__API_KEYS__0__NAME".to_owned(), "x".to_owned()),
+                ("SIDEDOOR__AUTH__ISSUERS__0__ISSUER".to_owned(), "x".to_owned()),
             ],
         )
         .expect("read");
@@ -218,6 +218,7 @@ fn the_documentation_lists_every_setting_and_no_other() {
     let general = |setting: &str| {
         setting
             .replace("auth.api_keys.0.", "auth.api_keys[].")
+            .replace("auth.issuers.0.", "auth.issuers[].")
             .replace("jurisdictions.x.", "jurisdictions.<name>.")
             .replace("instances.main", "instances.<name>")
             .replace("quotas.default.monitorcontact", "quotas.<name>.<Operation>")
@@ -245,4 +246,99 @@ fn a_text_stands_for_the_file() {
     assert!(Config::parse(GOOD, []).is_ok());
     let bad = Config::parse("[http", []).expect_err("refused").0;
     assert_eq!(bad[0].setting, "the configuration");
+}
+
+const ISSUER: &str = r#"
+[[auth.issuers]]
+issuer = "https://acme.my.salesforce.com"
+audience = "sidedoor"
+public_key_file = "/etc/sidedoor/acme.pem"
+"#;
+
+#[test]
+fn an_issuer_has_safe_defaults() {
+    let config = load_with(&format!("{GOOD}{ISSUER}"), &[]).expect("good");
+    let issuer = &config.auth.issuers[0];
+    assert_eq!(issuer.supervisor_claim, "sub");
+    assert_eq!(issuer.scopes, [crate::domain::authority::Scope::Supervise]);
+    assert_eq!(issuer.algorithms, ["RS256", "ES256"]);
+    assert_eq!(issuer.leeway.as_secs(), 30);
+    let no_key = format!("{}{ISSUER}", GOOD.split("[[auth").next().expect("a part"));
+    let open = load_with(&no_key, &[("SIDEDOOR__HTTP__LISTEN", "0.0.0.0:8080")]);
+    assert!(!open.expect("an issuer is enough").auth.is_open());
+}
+
+#[test]
+fn a_bad_issuer_is_refused_with_a_remedy() {
+    for (more, setting) in [
+        ("algorithms = [\"HS256\"]", "algorithms"),
+        ("algorithms = [\"none\"]", "algorithms"),
+        ("algorithms = []", "algorithms"),
+        ("jwks_url = \"https://idp.example/keys\"", "public_key_file"),
+        ("supervisor_claim_kind = \"email\"", "supervisor_claim_kind"),
+        ("scopes = [\"everything\"]", "scopes"),
+        ("scopes = [\"events\", \"read\"]", "scopes"),
+        ("instance = \"other\"", "instance"),
+        ("leeway_s = 3600", "leeway_s"),
+        (ISSUER, "issuer"),
+    ] {
+        let wrong = problems(&format!("{GOOD}{ISSUER}{more}\n"), &[]);
+        assert!(wrong.iter().any(|e| e.setting.ends_with(setting)), "{more}: {wrong:?}");
+    }
+    let hashed = ISSUER.replace("salesforce.com", "salesforce.com#a");
+    assert!(
+        load_with(&format!("{GOOD}{hashed}"), &[]).is_err(),
+        "the audit could not tell"
+    );
+    let by_url = |url: &str| {
+        let key_file = "public_key_file = \"/etc/sidedoor/acme.pem\"";
+        load_with(
+            &format!("{GOOD}{}", ISSUER.replace(key_file, &format!("jwks_url = \"{url}\""))),
+            &[],
+        )
+    };
+    assert!(by_url("https://idp.example/keys").is_ok() && by_url("http://127.0.0.1:9/keys").is_ok());
+    for unsafe_url in [
+        "http://idp.example/keys",
+        "file:///etc/passwd",
+        "https://user:pass@idp.example/",
+    ] {
+        assert!(by_url(unsafe_url).is_err(), "{unsafe_url}");
+    }
+    let without_org = problems(
+        &format!("{GOOD}{ISSUER}supervisor_claim_kind = \"salesforce_user_id\"\n"),
+        &[("SIDEDOOR__SALESFORCE__ENABLED", "false")],
+    );
+    assert!(
+        without_org[0].setting.ends_with("supervisor_claim_kind"),
+        "{without_org:?}"
+    );
+}
+
+#[test]
+fn a_key_for_events_opens_nothing_else_and_no_secret_serves_twice() {
+    let set = |key: &'static str, value: &'static str| vec![(key, value)];
+    let both = problems(GOOD, &set("SIDEDOOR__AUTH__API_KEYS__0__SCOPES", "events,read"));
+    assert!(both[0].problem.contains("events"), "{both:?}");
+    let rotated = set("SIDEDOOR__AUTH__API_KEYS__0__PREVIOUS_SECRET", "the-secret-before-it");
+    assert!(
+        load_with(GOOD, &rotated).expect("good").auth.api_keys[0]
+            .previous_sha256
+            .is_some()
+    );
+    let same = problems(
+        GOOD,
+        &set("SIDEDOOR__AUTH__API_KEYS__0__PREVIOUS_SECRET", "a-long-enough-secret"),
+    );
+    assert!(same[0].problem.contains("another's"), "{same:?}");
+    let ours = problems(GOOD, &set("SIDEDOOR__AUTH__API_KEYS__0__NAME", "sidedoor"));
+    assert!(ours[0].remedy.contains("the service itself"), "{ours:?}");
+    let short = problems(GOOD, &set("SIDEDOOR__AUTH__API_KEYS__0__PREVIOUS_SECRET", "short"));
+    assert!(short[0].setting.contains("previous_secret"), "{short:?}");
+}
+
+#[test]
+fn there_are_more_connections_than_streams() {
+    let wrong = problems(GOOD, &[("SIDEDOOR__HTTP__MAX_CONNECTIONS", "1000")]);
+    assert_eq!(wrong[0].setting, "http.max_streams");
 }

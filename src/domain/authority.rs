@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::UserId;
+use super::ids::{InstanceName, UserId};
 use super::supervision::{Asker, Supervision};
 
 /// What a credential allows.
@@ -47,6 +47,37 @@ impl Scope {
     }
 }
 
+/// What kind of name a token's claim gives its supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClaimKind {
+    /// Amazon Connect's id of the user.
+    ConnectUserId,
+    /// The user name in Amazon Connect.
+    ConnectUsername,
+    /// The id of the Salesforce User, whose record says the Connect user name.
+    SalesforceUserId,
+}
+
+/// What a verified token says of its supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// How the value is meant.
+    pub kind: ClaimKind,
+    /// The value.
+    pub value: String,
+    /// In which instance a user name is meant; the default one if none is given.
+    pub instance: Option<InstanceName>,
+}
+
+/// Why a good token names nobody in Amazon Connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unbound {
+    /// There is no such user, or several.
+    NotLinked,
+    /// Nobody could be asked just now.
+    Unresolved,
+}
+
 /// A caller: its name for the audit, and what it may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -56,9 +87,47 @@ pub struct Caller {
     pub scopes: Vec<Scope>,
     /// The supervisor it names, for [`Scope::Supervise`].
     pub supervisor: Option<UserId>,
+    /// The Salesforce User it names.
+    pub salesforce_user: Option<String>,
+    /// Why it names no supervisor, if it should.
+    pub unbound: Option<Unbound>,
 }
 
 impl Caller {
+    /// One that names nobody.
+    pub fn new(name: impl Into<String>, scopes: Vec<Scope>) -> Self {
+        Self {
+            name: name.into(),
+            scopes,
+            supervisor: None,
+            salesforce_user: None,
+            unbound: None,
+        }
+    }
+
+    /// The same, naming a supervisor.
+    #[must_use]
+    pub fn naming(mut self, supervisor: Option<UserId>) -> Self {
+        self.supervisor = supervisor;
+        self
+    }
+
+    /// Whether it delivers vendors' events and does nothing else.
+    pub fn delivers_events(&self) -> bool {
+        self.scopes == [Scope::Events]
+    }
+
+    /// Whether it may have a supervision recorded as this Salesforce User's: one that may act only as the supervisor it
+    /// names, and names their Salesforce User too, may not give another's. Ids of 15 and of 18 characters mean the same User.
+    pub fn may_record_as(&self, salesforce_user: &str) -> bool {
+        let short = |id: &str| id.get(..15).map(ToOwned::to_owned);
+        self.has(Scope::SuperviseAny)
+            || self
+                .salesforce_user
+                .as_deref()
+                .is_none_or(|own| short(own) == short(salesforce_user))
+    }
+
     /// Whether it has a scope.
     pub fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)

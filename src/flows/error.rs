@@ -25,6 +25,9 @@ pub enum FlowError {
     /// The caller may not do this.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The credential should name a supervisor and does not.
+    #[error("the credential's supervisor is not known in Amazon Connect")]
+    Unbound(crate::domain::authority::Unbound),
     /// The named instance is not configured.
     #[error("no Connect instance of that name is configured")]
     UnknownInstance,

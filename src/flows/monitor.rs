@@ -73,6 +73,7 @@ impl Flows {
             .filter(|name| self.instance(name).is_some())
             .ok_or(FlowError::UnknownInstance)?;
         let (user, username) = self.who(&instance, &ask.supervisor, by).await?;
+        let salesforce_user_id = recorded_as(&ask, &user, by)?;
         if let Some(replay) = self.replay(by).await? {
             return Ok(Started::Replay(replay));
         }
@@ -87,7 +88,7 @@ impl Flows {
         let supervisor = Supervisor {
             connect_user_id: Some(user),
             username,
-            salesforce_user_id: ask.salesforce_user_id.clone(),
+            salesforce_user_id,
         };
         let now = self.now();
         let mut new = Supervision::request(
@@ -204,5 +205,17 @@ impl Flows {
         } else {
             Err(FlowError::Busy(holder))
         }
+    }
+}
+
+/// The Salesforce User the row points to: the one given, else the one the credential names beside this very supervisor.
+fn recorded_as(ask: &StartRequest, user: &UserId, by: &Request) -> Result<Option<String>, FlowError> {
+    match &ask.salesforce_user_id {
+        Some(given) if !by.caller.may_record_as(given) => Err(FlowError::Forbidden(
+            "this credential may not listen in the name of that Salesforce user",
+        )),
+        Some(given) => Ok(Some(given.clone())),
+        None if by.caller.supervisor.as_ref() == Some(user) => Ok(by.caller.salesforce_user.clone()),
+        None => Ok(None),
     }
 }

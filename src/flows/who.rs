@@ -64,7 +64,7 @@ impl Flows {
         }
     }
 
-    async fn user_named(&self, instance: &InstanceName, name: &str) -> Result<UserId, FlowError> {
+    pub(super) async fn user_named(&self, instance: &InstanceName, name: &str) -> Result<UserId, FlowError> {
         let key = (instance.clone(), name.to_lowercase());
         if let Some(known) = self.names.get(&key) {
             return Ok(known);

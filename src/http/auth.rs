@@ -1,88 +1,194 @@
-//! Who calls: an API key as `Authorization: Bearer …`, or as `X-API-Key` for EventBridge API destinations.
+//! Who calls: an API key as `Authorization: Bearer …` (or as `X-API-Key`, for EventBridge API destinations), a token of a
+//! configured issuer, or a ticket, which opens one path.
 //!
-//! Only SHA-256 hashes of keys are in memory. A presented key is hashed and compared with **every** stored hash in
-//! constant time, so that neither the time taken nor the place in the list tells anything.
+//! | file | story |
+//! |---|---|
+//! | [`api_keys`] | keys, two secrets at a time for one name, and when each was last used |
+//! | [`tokens`] | signed tokens: what is checked, and what they make of their holder |
+//! | [`public_key`] | a key that may verify, and what it may verify |
+//! | [`jwks`] | an issuer's keys by URL: remembered, fetched anew, left alone when it fails |
+//! | [`key_file`] | an issuer's keys in a file, read again when it changes |
+//!
+//! Whoever is refused learns that and no more; why is in the log, without the credential.
+
+mod api_keys;
+mod jwks;
+mod key_file;
+mod public_key;
+mod tokens;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use super::Door;
+use super::limits::Wait;
 use super::problem::Problem;
-use crate::domain::authority::{Caller, Scope};
+use super::serve::Peer;
+use crate::domain::authority::{Caller, ClaimKind, Scope};
+use crate::flows::FlowError;
 
-/// The longest key looked at.
-const MAX_KEY: usize = 512;
+pub use api_keys::{ApiKey, KeyUsed};
+pub use key_file::BadKeyFile;
+pub use tokens::{IssuerSettings, KeysFrom};
 
-/// One configured key.
-#[derive(Clone)]
-pub struct ApiKey {
-    /// SHA-256 of the secret.
-    pub sha256: [u8; 32],
-    /// Whom it makes the caller.
-    pub caller: Caller,
+use api_keys::{ApiKeys, Known};
+use tokens::{Issuers, Verified};
+
+/// Why somebody is not let in; the words are for the log and the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Denied {
+    /// There was no credential.
+    None,
+    /// No such key, and no token.
+    UnknownKey,
+    /// A token that is not good.
+    Token,
+    /// The issuer's keys are not to be had.
+    KeysUnavailable,
+    /// Too many failures from this peer.
+    TooMany(Wait),
 }
 
-impl std::fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ApiKey")
-            .field("caller", &self.caller)
-            .finish_non_exhaustive()
+impl Denied {
+    fn word(self) -> &'static str {
+        match self {
+            Self::None => "no_credential",
+            Self::UnknownKey => "unknown_key",
+            Self::Token => "bad_token",
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::TooMany(_) => "too_many_failures",
+        }
     }
+
+    const WORDS: [&'static str; 5] = [
+        "no_credential",
+        "unknown_key",
+        "bad_token",
+        "keys_unavailable",
+        "too_many_failures",
+    ];
 }
 
 /// Who may come in.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Credentials {
-    keys: Vec<ApiKey>,
+    keys: ApiKeys,
+    issuers: Issuers,
+    refused: [AtomicU64; Denied::WORDS.len()],
 }
 
 impl Credentials {
-    /// These keys. None at all lets everybody in with every scope: the configuration allows that only on a loopback
-    /// address.
-    pub fn new(keys: Vec<ApiKey>) -> Self {
-        Self { keys }
+    /// These keys and issuers. None at all lets everybody in with every scope: the configuration allows that only on a
+    /// loopback address.
+    ///
+    /// # Errors
+    /// When an issuer's key file cannot be used.
+    pub fn new(keys: Vec<ApiKey>, issuers: Vec<IssuerSettings>) -> Result<Self, BadKeyFile> {
+        Ok(Self {
+            keys: ApiKeys::new(keys),
+            issuers: Issuers::new(issuers)?,
+            refused: Default::default(),
+        })
     }
 
-    fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
-        if self.keys.is_empty() {
-            return Some(Caller {
-                name: "local".into(),
-                scopes: Scope::ALL.to_vec(),
-                supervisor: None,
-            });
+    /// When each key was last used.
+    pub(super) fn keys_used(&self) -> Vec<KeyUsed> {
+        self.keys.used()
+    }
+
+    /// How many were refused, by why.
+    pub(super) fn refused(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.refused.iter().map(|n| n.load(Ordering::Relaxed));
+        Denied::WORDS.into_iter().zip(counts).collect()
+    }
+
+    fn count(&self, why: Denied) {
+        if let Some(at) = Denied::WORDS.iter().position(|word| *word == why.word()) {
+            self.refused[at].fetch_add(1, Ordering::Relaxed);
         }
-        let presented = presented(headers)?;
-        let hash: [u8; 32] = Sha256::digest(presented).into();
-        // Every key is compared, whatever the first ones said.
-        let (mut found, mut index) = (Choice::from(0), 0_u32);
-        for (i, key) in self.keys.iter().enumerate() {
-            let same = key.sha256.ct_eq(&hash);
-            index.conditional_assign(&u32::try_from(i).unwrap_or(0), same);
-            found |= same;
-        }
-        if bool::from(found) {
-            self.keys.get(index as usize).map(|key| key.caller.clone())
-        } else {
-            None
-        }
+    }
+
+    fn anybody(&self) -> bool {
+        self.keys.is_empty() && self.issuers.is_empty()
     }
 }
 
-fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+/// What a request presents: bytes, and whether they may be a token.
+fn presented(headers: &HeaderMap) -> Option<(&[u8], bool)> {
     let bearer = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).and_then(|value| {
-        let (scheme, key) = value.split_at_checked(7)?;
-        scheme.eq_ignore_ascii_case(b"bearer ").then_some(key)
+        let (scheme, credential) = value.split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then_some((credential, true))
     });
-    let key = bearer.or_else(|| headers.get("x-api-key").map(HeaderValue::as_bytes))?;
-    (!key.is_empty() && key.len() <= MAX_KEY).then_some(key)
+    let given = bearer.or_else(|| headers.get("x-api-key").map(|key| (key.as_bytes(), false)));
+    given.filter(|(credential, _)| !credential.is_empty())
 }
 
-/// Lets in whoever is known, with the [`Caller`] in the request's extensions; tells everybody else 401.
+impl Door {
+    async fn admit(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Caller, Denied> {
+        if self.credentials.anybody() {
+            return Ok(Caller::new("local", Scope::ALL.to_vec()));
+        }
+        let Some((credential, may_be_token)) = presented(headers) else {
+            return Err(Denied::None);
+        };
+        let known = self.credentials.keys.find(credential);
+        if may_be_token && matches!(known, Known::No) && tokens::looks_like_one(credential) {
+            let verified = self.credentials.issuers.verify(credential).await?;
+            return Ok(self.caller_of(verified).await);
+        }
+        // A key may be guessed, a signature not. A peer that has guessed wrong too often is not told any more whether it
+        // has guessed right: only keys that were in use before it began to guess are let in from there.
+        let now = self.flows.clock();
+        if let (Known::Unused(_), Some(wait)) = (&known, self.limits.failed_too_often(peer)) {
+            return Err(Denied::TooMany(wait));
+        }
+        match known {
+            Known::Unused(key) | Known::InUse(key) => Ok(self.credentials.keys.uses(key, now)),
+            Known::No => Err(Denied::UnknownKey),
+        }
+    }
+
+    /// What a good token makes of its holder: a caller that acts as the supervisor the token names, where it may act at all.
+    async fn caller_of(&self, verified: Verified) -> Caller {
+        let Verified { name, scopes, claim } = verified;
+        let mut caller = Caller::new(name, scopes);
+        if caller.has(Scope::Supervise) || caller.has(Scope::SuperviseAny) {
+            if claim.kind == ClaimKind::SalesforceUserId {
+                caller.salesforce_user = Some(claim.value.clone());
+            }
+            match self.flows.bind(&claim).await {
+                Ok(user) => caller.supervisor = Some(user),
+                Err(why) => caller.unbound = Some(why),
+            }
+        }
+        caller
+    }
+
+    fn refuse(&self, why: Denied, peer: Option<Peer>) -> Problem {
+        tracing::debug!(why = why.word(), peer = ?peer, "nobody known: {}", why.word());
+        let failed = !matches!(why, Denied::KeysUnavailable);
+        let too_many = match why {
+            Denied::TooMany(wait) => Some(wait),
+            _ if failed => self.limits.failed(peer),
+            _ => None,
+        };
+        self.credentials.count(too_many.map_or(why, Denied::TooMany));
+        match (too_many, why) {
+            (Some(wait), _) => Problem::rate_limited("Too many requests without a valid key or token.", wait.seconds()),
+            (None, Denied::KeysUnavailable) => Problem::keys_unavailable(),
+            (None, Denied::None) => Problem::unauthorized(),
+            (None, _) => Problem::bad_credential(),
+        }
+    }
+}
+
+/// Lets in whoever is known, with the [`Caller`] in the request's extensions, as often as they may come; tells everybody
+/// else 401.
 pub(super) async fn identify(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     // A ticket opens one path and no other; given there, it is the credential.
     let is_stream = request
@@ -94,55 +200,46 @@ pub(super) async fn identify(State(door): State<Door>, mut request: Request, nex
     } else {
         None
     };
-    match by_ticket.or_else(|| door.credentials.caller(request.headers())) {
-        Some(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        None => Problem::unauthorized().into_response(),
+    let peer = request.extensions().get::<Peer>().copied();
+    let admitted = match by_ticket {
+        Some(holder) => Ok(holder),
+        None => door.admit(request.headers(), peer).await,
+    };
+    let caller = match admitted {
+        Ok(caller) => caller,
+        Err(why) => return door.refuse(why, peer).into_response(),
+    };
+    if let Some(wait) = door.limits.spent(&caller) {
+        let detail = "This credential, or everybody together, asks more often than is allowed.";
+        return Problem::rate_limited(detail, wait.seconds()).into_response();
     }
+    // One that may do nothing but act as a supervisor it does not name can do nothing.
+    if let Some(why) = caller.unbound
+        && caller.scopes == [Scope::Supervise]
+    {
+        return Problem::from(FlowError::Unbound(why)).into_response();
+    }
+    request.extensions_mut().insert(caller);
+    next.run(request).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn key(name: &str, secret: &str) -> ApiKey {
-        let caller = Caller {
-            name: name.into(),
-            scopes: vec![Scope::Read],
-            supervisor: None,
+    #[test]
+    fn a_credential_is_taken_from_either_header() {
+        let take = |header: &'static str, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header, HeaderValue::from_str(value).expect("a header"));
+            presented(&headers).map(|(credential, token)| (String::from_utf8_lossy(credential).into_owned(), token))
         };
-        ApiKey {
-            sha256: Sha256::digest(secret).into(),
-            caller,
+        assert_eq!(take("authorization", "Bearer a"), Some(("a".into(), true)));
+        assert_eq!(take("authorization", "bearer a.b.c"), Some(("a.b.c".into(), true)));
+        assert_eq!(take("x-api-key", "a.b.c"), Some(("a.b.c".into(), false)));
+        for wrong in ["Bearer ", "secret-a", "Basic secret-a", "B"] {
+            assert_eq!(take("authorization", wrong), None, "{wrong}");
         }
-    }
-
-    fn name_for(credentials: &Credentials, header: &'static str, value: &str) -> Option<String> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header, HeaderValue::from_str(value).expect("a header"));
-        credentials.caller(&headers).map(|c| c.name)
-    }
-
-    #[test]
-    fn a_key_is_known_by_its_hash_in_either_header() {
-        let two = Credentials::new(vec![key("a", "secret-a"), key("b", "secret-b")]);
-        assert_eq!(name_for(&two, "authorization", "Bearer secret-a").as_deref(), Some("a"));
-        assert_eq!(name_for(&two, "authorization", "bearer secret-b").as_deref(), Some("b"));
-        assert_eq!(name_for(&two, "x-api-key", "secret-b").as_deref(), Some("b"));
-        for wrong in ["Bearer secret-c", "Bearer ", "secret-a", "Basic secret-a", "B"] {
-            assert_eq!(name_for(&two, "authorization", wrong), None, "{wrong}");
-        }
-        assert_eq!(two.caller(&HeaderMap::new()), None);
-    }
-
-    #[test]
-    fn neither_key_nor_hash_is_printed() {
-        let printed = format!("{:?}", Credentials::new(vec![key("a", "secret-a")]));
-        assert!(
-            !printed.contains("secret-a") && !printed.contains("sha256"),
-            "{printed}"
-        );
+        assert_eq!(presented(&HeaderMap::new()), None);
     }
 }

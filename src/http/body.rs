@@ -174,18 +174,27 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// A required object, read by `read` under its own pointer.
-    pub(super) fn object<T>(
+    /// Whether a member is there and not null.
+    pub(super) fn gives(&self, member: &str) -> bool {
+        !matches!(self.object.get(member), None | Some(Value::Null))
+    }
+
+    /// An object, read by `read` under its own pointer; `otherwise` stands for one that is not given, and without that it is
+    /// required.
+    pub(super) fn object_or<T>(
         &mut self,
         member: &'static str,
         pointer: &'static str,
+        otherwise: Option<T>,
         read: impl FnOnce(&mut Reader<'v>) -> Option<T>,
     ) -> Option<T> {
         self.known.push(member);
         let object = match self.object.get(member) {
             None | Some(Value::Null) => {
-                self.note(member, "is required");
-                return None;
+                if otherwise.is_none() {
+                    self.note(member, "is required");
+                }
+                return otherwise;
             }
             Some(Value::Object(object)) => object,
             Some(_) => {

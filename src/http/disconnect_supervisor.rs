@@ -30,8 +30,11 @@ pub(super) async fn handle(
 pub(super) fn whom(caller: &Caller, raw: Option<&str>) -> Result<UserId, Problem> {
     match raw {
         Some("me") => {
-            let named = caller.supervisor.clone();
-            named.ok_or_else(|| FlowError::Forbidden("this credential names no supervisor").into())
+            let none = || match caller.unbound {
+                Some(why) => FlowError::Unbound(why),
+                None => FlowError::Forbidden("this credential names no supervisor"),
+            };
+            caller.supervisor.clone().ok_or_else(|| none().into())
         }
         raw => raw
             .and_then(|raw| UserId::parse(raw).ok())

@@ -1,9 +1,12 @@
-//! What surrounds every request: its id, its log line, its safe headers, and the bound on how many there are.
+//! What surrounds every request: its id, its log line, its safe headers, and the bounds on its size and on how many there are.
 
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use axum::http::StatusCode;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument;
@@ -12,6 +15,19 @@ use super::Door;
 use super::problem::Problem;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest URL taken: path and query, bytes.
+const MAX_URL: usize = 8 * 1024;
+/// What every answer says. Nothing here is a page, so nothing in it may run or be framed. HSTS is not among them: this process
+/// speaks plain HTTP, where browsers ignore it (RFC 6797, 7.2 and 8.1), and who ends the TLS before it says it for the host.
+const SAFE: [(HeaderName, HeaderValue); 4] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+];
 
 /// The id of a request: the caller's `X-Request-Id` if it is a short plain word, else one of ours.
 #[derive(Debug, Clone)]
@@ -65,16 +81,44 @@ pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         headers.insert(&REQUEST_ID, value);
     }
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    for (name, value) in SAFE {
+        headers.insert(name, value);
+    }
     let (status, took_ms) = (response.status().as_u16(), begun.elapsed().as_millis());
     span.in_scope(|| tracing::debug!(%method, path, status, took_ms, "{method} {path} {status}"));
     response
 }
 
-/// Refuses what is more than can be worked on at a time.
+/// Refuses a head that is larger than any that is meant: before anything of it is looked at.
+pub(super) async fn sizes(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let url = request.uri().path_and_query().map_or(0, |url| url.as_str().len());
+    if url > MAX_URL {
+        let detail = format!("The URL may have at most {MAX_URL} bytes.");
+        return Problem::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail).into_response();
+    }
+    let most = door.settings.max_header_bytes;
+    let headers: usize = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum();
+    if headers > most {
+        let detail = format!("The headers may have at most {most} bytes together.");
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Problem::new(status, "headers_too_large", detail).into_response();
+    }
+    next.run(request).await
+}
+
+/// Refuses what is more than can be worked on at a time. Vendors' events have a room of their own, so that no storm of
+/// other requests keeps them out.
 pub(super) async fn room(State(door): State<Door>, request: Request, next: Next) -> Response {
-    match door.room.clone().try_acquire_owned() {
+    let room = if request.uri().path().starts_with("/v1/events/") {
+        &door.room_for_events
+    } else {
+        &door.room
+    };
+    match room.clone().try_acquire_owned() {
         Ok(_held) => next.run(request).await,
         Err(_) => Problem::overloaded("Too many requests are being worked on.").into_response(),
     }

@@ -9,17 +9,19 @@ use super::{
     acknowledge, change_mode, directives, disconnect, disconnect_supervisor, list_supervisions, partner_events,
     probe_vendor, start_supervision,
 };
+use crate::domain::authority::{Caller, Scope};
 use crate::domain::ids::UserId;
 
 /// Reads `bytes` as the body of every operation that takes one. What each said: nothing if it would take it.
 pub fn bodies(bytes: &[u8]) -> Vec<Option<Problem>> {
     let parsed = body::parse(bytes);
+    let caller = Caller::new("nobody", vec![Scope::SuperviseAny]);
     let of_value = |read: fn(&serde_json::Value) -> Result<(), Problem>| match &parsed {
         Ok(value) => read(value).err(),
         Err(problem) => Some(problem.clone()),
     };
     vec![
-        start_supervision::read(bytes).err(),
+        start_supervision::read(bytes, &caller).err(),
         disconnect::read(bytes).err(),
         disconnect_supervisor::read(bytes).err(),
         change_mode::read(bytes).err(),

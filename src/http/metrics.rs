@@ -7,13 +7,29 @@ use axum::response::{IntoResponse, Response};
 
 use super::Door;
 use super::asking::By;
+use super::auth::KeyUsed;
 use super::problem::Problem;
 use crate::domain::authority::Scope;
 use crate::flows::FlowError;
 use crate::flows::query::Standing;
 
+/// What the front door itself counts.
+#[derive(Debug, Clone, Default)]
+pub struct AtTheDoor {
+    /// When each secret of each key was last used.
+    pub keys_used: Vec<KeyUsed>,
+    /// Requests of nobody known, by why.
+    pub unauthorized: Vec<(&'static str, u64)>,
+    /// Requests that came too often, by which limit.
+    pub rate_limited: Vec<(&'static str, u64)>,
+    /// Connections open now.
+    pub connections: usize,
+    /// Connections refused for want of room.
+    pub connections_refused: u64,
+}
+
 /// Writes everything that is counted in the exposition format, with how things stand now.
-pub type Exposition = dyn Fn(&Standing) -> String + Send + Sync;
+pub type Exposition = dyn Fn(&Standing, &AtTheDoor) -> String + Send + Sync;
 
 /// OpenMetrics, as Prometheus reads it.
 const MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -23,5 +39,13 @@ pub(super) async fn handle(State(door): State<Door>, By(by): By) -> Result<Respo
         return Err(FlowError::Forbidden("this credential may not read the metrics").into());
     }
     let standing = door.flows.standing().await?;
-    Ok((StatusCode::OK, [(CONTENT_TYPE, MEDIA)], (door.exposition)(&standing)).into_response())
+    let here = AtTheDoor {
+        keys_used: door.credentials.keys_used(),
+        unauthorized: door.credentials.refused(),
+        rate_limited: door.limits.refused(),
+        connections: door.connections.open(),
+        connections_refused: door.connections.refused(),
+    };
+    let told = (door.exposition)(&standing, &here);
+    Ok((StatusCode::OK, [(CONTENT_TYPE, MEDIA)], told).into_response())
 }

@@ -2,12 +2,13 @@
 //! other media type), each with a stable `code`. The one place where a flow's error becomes a status.
 
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::guard::current_request_id;
+use crate::domain::authority::Unbound;
 use crate::flows::JournalError;
 use crate::flows::{FlowError, OnCall};
 
@@ -43,6 +44,8 @@ pub struct Problem {
     prior_supervisions: Vec<String>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
+    #[serde(skip)]
+    presented: bool,
 }
 
 /// Somebody who is on a contact that takes no more.
@@ -82,7 +85,13 @@ impl Problem {
             on_call: Vec::new(),
             prior_supervisions: Vec::new(),
             retry_after_s: None,
+            presented: false,
         }
+    }
+
+    /// Whether one member alone is at fault.
+    pub(super) fn is_only_about(&self, pointer: &str) -> bool {
+        self.errors.len() == 1 && self.errors[0].pointer == pointer
     }
 
     /// A request that cannot be understood; every bad place is named.
@@ -111,8 +120,27 @@ impl Problem {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "unauthorized",
-            "Send a valid key as `Authorization: Bearer …` or `X-API-Key`.",
+            "Send a valid key or token as `Authorization: Bearer …`, or a key as `X-API-Key`.",
         )
+    }
+
+    /// A credential that is not good. What is wrong with it is for the log.
+    pub fn bad_credential() -> Self {
+        Self {
+            presented: true,
+            ..Self::unauthorized()
+        }
+    }
+
+    /// Too often; come again.
+    pub fn rate_limited(detail: &str, seconds: u32) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(seconds)
+    }
+
+    /// The issuer's keys are not to be had.
+    pub fn keys_unavailable() -> Self {
+        let detail = "The keys that this token is verified with cannot be had just now.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable", detail).retry_after(2)
     }
 
     /// Too much at a time; come again.
@@ -146,7 +174,14 @@ impl IntoResponse for Problem {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status == StatusCode::UNAUTHORIZED.as_u16() {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let challenge = if self.presented {
+                "Bearer error=\"invalid_token\""
+            } else {
+                "Bearer"
+            };
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            // Who is not known keeps no connection.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -173,6 +208,17 @@ impl From<FlowError> for Problem {
                 "No vendor of that name is configured; partner carriers are named under [timing.vendors].",
             ),
             FlowError::Vendor(e) => Self::new(S::BAD_GATEWAY, e.code, format!("{}.", e.message.trim_end_matches('.'))),
+            FlowError::Unbound(Unbound::NotLinked) => Self::new(
+                S::FORBIDDEN,
+                "supervisor_not_linked",
+                "The token is good, but the supervisor it names has no user in Amazon Connect, or several.",
+            ),
+            FlowError::Unbound(Unbound::Unresolved) => Self::new(
+                S::SERVICE_UNAVAILABLE,
+                "supervisor_unresolved",
+                "Whom the token names in Amazon Connect could not be asked just now.",
+            )
+            .retry_after(1),
             FlowError::Forbidden(why) => Self::new(S::FORBIDDEN, "forbidden", format!("{}.", capital(why))),
             FlowError::UnknownInstance => Self::new(
                 S::UNPROCESSABLE_ENTITY,

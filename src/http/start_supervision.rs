@@ -9,6 +9,7 @@ use super::body::{self, Reader, salesforce_id, text};
 use super::problem::Problem;
 use super::views::SupervisionView;
 use super::{Door, idempotency};
+use crate::domain::authority::Caller;
 use crate::domain::ids::{ContactId, InstanceName, UserId};
 use crate::domain::supervision::{Mode, State as SupervisionState};
 use crate::flows::FlowError;
@@ -21,7 +22,7 @@ const USERNAME: usize = 100;
 const JURISDICTION: usize = 64;
 
 pub(super) async fn handle(State(door): State<Door>, Act { by, body }: Act) -> Result<Response, Problem> {
-    let ask = read(&body)?;
+    let ask = read(&body, &by.caller)?;
     let flows = &door.flows;
     let (stored, status) = match flows.start(ask, &by).await {
         Ok(Started::New(stored)) => {
@@ -54,11 +55,19 @@ pub(super) async fn handle(State(door): State<Door>, Act { by, body }: Act) -> R
     ))
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<StartRequest, Problem> {
+pub(super) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Problem> {
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
     let contact = body.required("contactId", |raw| ContactId::parse(raw).map_err(|e| e.to_string()));
-    let supervisor = body.object("supervisor", "/supervisor", |inner| {
+    if !body.gives("supervisor")
+        && let Some(why) = caller.unbound
+    {
+        return Err(FlowError::Unbound(why).into());
+    }
+    // A credential that names a supervisor means that one; another is only for who may act as anyone.
+    let unnamed = !body.gives("supervisor") && caller.supervisor.is_none();
+    let own = caller.supervisor.clone().map(Who::Id);
+    let supervisor = body.object_or("supervisor", "/supervisor", own, |inner| {
         let id = inner.optional("connectUserId", |raw| UserId::parse(raw).map_err(|e| e.to_string()));
         let name = inner.optional("username", text(USERNAME));
         inner.either(id.map(Who::Id), name.map(Who::Name), "connectUserId", "username")
@@ -70,7 +79,18 @@ pub(super) fn read(bytes: &[u8]) -> Result<StartRequest, Problem> {
     let agent = body.optional("agentUserId", |raw| UserId::parse(raw).map_err(|e| e.to_string()));
     let jurisdiction = body.optional("jurisdiction", text(JURISDICTION));
     let leave_current = body.flag("leaveCurrent").unwrap_or(false);
-    body.finish()?;
+    // A body that is right for a credential that names a supervisor is not malformed with one that does not.
+    body.finish().map_err(|problem| {
+        if unnamed && problem.is_only_about("/supervisor") {
+            Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "supervisor_required",
+                "This credential names no supervisor: say whom in supervisor.",
+            )
+        } else {
+            problem
+        }
+    })?;
     let mode = possible(mode.unwrap_or(Asked::Mode(Mode::Silent)))?;
     let (Some(contact), Some(supervisor)) = (contact, supervisor) else {
         return Err(Problem::invalid(Vec::new()));

@@ -47,11 +47,7 @@ impl Tickets {
     fn issue(&self, by: &Caller, user: &UserId, expires_at: Timestamp) -> String {
         // 244 bits from the system's generator.
         let ticket = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-        let holder = Caller {
-            name: format!("{} (ticket)", by.name),
-            scopes: vec![Scope::Supervise],
-            supervisor: Some(user.clone()),
-        };
+        let holder = Caller::new(format!("{} (ticket)", by.name), vec![Scope::Supervise]).naming(Some(user.clone()));
         self.0.insert(Sha256::digest(&ticket).into(), (holder, expires_at));
         ticket
     }
@@ -117,11 +113,7 @@ mod tests {
     #[test]
     fn a_ticket_is_good_once_and_for_one_supervisor() {
         let tickets = Tickets::new();
-        let back_end = Caller {
-            name: "back-end".into(),
-            scopes: vec![Scope::SuperviseAny],
-            supervisor: None,
-        };
+        let back_end = Caller::new("back-end", vec![Scope::SuperviseAny]);
         let user = UserId::parse("sup-1").expect("an id");
         let (now, later) = (
             Timestamp::UNIX_EPOCH,

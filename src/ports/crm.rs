@@ -111,6 +111,12 @@ pub trait Crm: Send + Sync {
     /// The CRM's.
     async fn voice_calls(&self, contacts: &[ContactId]) -> Result<HashMap<String, Vec<String>>, CrmError>;
 
+    /// The Connect user name of one of the CRM's users, if there is such a user and it has one.
+    ///
+    /// # Errors
+    /// The CRM's.
+    async fn connect_username(&self, user: &str) -> Result<Option<String>, CrmError>;
+
     /// Checks the object and every configured field against the org's own description. Returns the object's name.
     ///
     /// # Errors

@@ -183,6 +183,10 @@ impl Salesforce {
         Ok(rows.iter().zip(results).map(of).collect())
     }
 
+    pub(super) fn connect_username_field(&self) -> &str {
+        &self.settings.connect_username_field
+    }
+
     /// The lookup fields that a row carries.
     fn lookups(&self, row: &ParticipantRow) -> Vec<&str> {
         let fields = &self.settings.fields;
@@ -308,6 +312,10 @@ impl Crm for Salesforce {
             by_key.entry(call.vendor_call_key).or_default().push(call.id);
         }
         Ok(by_key)
+    }
+
+    async fn connect_username(&self, user: &str) -> Result<Option<String>, CrmError> {
+        self.username_of(user).await
     }
 
     async fn survey(&self) -> Result<String, CrmError> {

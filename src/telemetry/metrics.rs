@@ -21,8 +21,13 @@
 //! | `sidedoor_announcements_total{outcome}` | streams of directives announced by Platform Events |
 //! | `sidedoor_participant_difference_seconds` | the org's own ConversationParticipant.LeftTime minus our instant |
 //! | `sidedoor_participants_compared_total{inside}` | whether it was within our interval |
+//! | `sidedoor_api_key_last_used_timestamp_seconds{caller,which}` | when a secret of a key was last used; 0: not since the start |
+//! | `sidedoor_unauthorized_total{why}` | requests of nobody known |
+//! | `sidedoor_rate_limited_total{limit}` | requests that came too often |
+//! | `sidedoor_connections` | open now |
+//! | `sidedoor_connections_refused_total` | for want of room |
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -66,6 +71,11 @@ pub struct Metrics {
     streams: Gauge,
     paused: Gauge,
     api_share: Gauge<f64, AtomicU64>,
+    keys_used: Family<One, Gauge>,
+    unauthorized: Family<One, Counter>,
+    rate_limited: Family<One, Counter>,
+    connections: Gauge,
+    connections_refused: Counter,
 }
 
 /// How things stand now.
@@ -83,6 +93,16 @@ pub struct Now<'n> {
     pub paused: bool,
     /// The used share of the org's calls of the day.
     pub api_share: Option<f64>,
+    /// When each secret of each key was last used: caller, which, Unix time in seconds.
+    pub keys_used: &'n [(&'n str, &'n str, i64)],
+    /// Requests of nobody known so far, by why.
+    pub unauthorized: &'n [(&'static str, u64)],
+    /// Requests that came too often so far, by which limit.
+    pub rate_limited: &'n [(&'static str, u64)],
+    /// Connections open now.
+    pub connections: usize,
+    /// Connections refused so far.
+    pub connections_refused: u64,
 }
 
 impl Default for Metrics {
@@ -111,6 +131,11 @@ impl Default for Metrics {
             streams: Gauge::default(),
             paused: Gauge::default(),
             api_share: Gauge::default(),
+            keys_used: Family::default(),
+            unauthorized: Family::default(),
+            rate_limited: Family::default(),
+            connections: Gauge::default(),
+            connections_refused: Counter::default(),
             registry: Registry::default(),
         };
         let mut counter = |name: &str, help: &str, metric: &Counter| registry.register(name, help, metric.clone());
@@ -133,6 +158,11 @@ impl Default for Metrics {
             "agents_looking_wrong",
             "Agents that looked wrong right after a departure",
             &new.agents_wrong,
+        );
+        counter(
+            "connections_refused",
+            "Connections refused for want of room",
+            &new.connections_refused,
         );
         registry.register("supervisions_begun", "Supervisions begun", new.begun.clone());
         registry.register("joins_failed", "Joins that came to nothing", new.joins_failed.clone());
@@ -177,6 +207,16 @@ impl Default for Metrics {
             "Open streams of directives now",
             new.streams.clone(),
         );
+        registry.register(
+            "api_key_last_used_timestamp_seconds",
+            "When a secret of an API key was last used; 0 is not since the start",
+            new.keys_used.clone(),
+        );
+        let unauthorized = new.unauthorized.clone();
+        registry.register("unauthorized", "Requests of nobody known", unauthorized);
+        let limited = new.rate_limited.clone();
+        registry.register("rate_limited", "Requests that came too often", limited);
+        registry.register("connections", "Connections open now", new.connections.clone());
         Self { registry, ..new }
     }
 }
@@ -195,6 +235,27 @@ impl Metrics {
         self.streams.set(i64::try_from(now.streams).unwrap_or(i64::MAX));
         self.paused.set(i64::from(now.paused));
         self.api_share.set(now.api_share.unwrap_or(0.0));
+        for (caller, which, at) in now.keys_used {
+            let labels = vec![("caller", (*caller).to_owned()), ("which", (*which).to_owned())];
+            self.keys_used.get_or_create(&labels).set(*at);
+        }
+        // Counted at the door: here they are told.
+        let counted = [
+            (&self.unauthorized, "why", now.unauthorized),
+            (&self.rate_limited, "limit", now.rate_limited),
+        ];
+        for (family, label, values) in counted {
+            for (word, n) in values {
+                family
+                    .get_or_create(&one(label, *word))
+                    .inner()
+                    .store(*n, Ordering::Relaxed);
+            }
+        }
+        self.connections.set(i64::try_from(now.connections).unwrap_or(i64::MAX));
+        self.connections_refused
+            .inner()
+            .store(now.connections_refused, Ordering::Relaxed);
         let mut out = String::new();
         // Writing to a String does not fail.
         let _ = text::encode(&mut out, &self.registry);
@@ -261,6 +322,11 @@ mod tests {
             streams: 4,
             paused: true,
             api_share: Some(0.25),
+            keys_used: &[("lightning", "previous", 1_800_000_000)],
+            unauthorized: &[("unknown_key", 5)],
+            rate_limited: &[("caller", 6)],
+            connections: 7,
+            connections_refused: 8,
         });
         for line in [
             "sidedoor_customer_calls_ended_total 0",
@@ -272,6 +338,11 @@ mod tests {
             "sidedoor_deliveries_paused 1",
             "sidedoor_salesforce_api_share 0.25",
             "sidedoor_departure_to_row_seconds_count 1",
+            "sidedoor_api_key_last_used_timestamp_seconds{caller=\"lightning\",which=\"previous\"} 1800000000",
+            "sidedoor_unauthorized_total{why=\"unknown_key\"} 5",
+            "sidedoor_rate_limited_total{limit=\"caller\"} 6",
+            "sidedoor_connections 7",
+            "sidedoor_connections_refused_total 8",
             "# EOF",
         ] {
             assert!(told.contains(line), "{line} is missing:\n{told}");

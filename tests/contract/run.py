@@ -32,6 +32,7 @@ DEPTH = {
     "getSupervision": {200},
     "getTimeline": {200},
     "issueTicket": {201},
+    "listAudit": {200},
     "listDeliveries": {200},
     "listSupervisions": {200},
     "listVendors": {200},
@@ -59,6 +60,7 @@ def main():
             "CONTRACT_PEOPLE": str(people),
             "CONTRACT_ANSWERS": str(answers),
             "CONTRACT_KEY": service.KEY,
+            "CONTRACT_EVENTS_KEY": service.EVENTS_KEY,
             "PYTHONPATH": str(HERE),
         }
         command = [str(pathlib.Path(sys.executable).with_name("schemathesis"))]

@@ -12,6 +12,8 @@ import time
 import requests
 
 KEY = "key-of-the-contract-test"
+# What delivers events does nothing else: the configuration insists.
+EVENTS_KEY = "key-of-its-events-bus-1"
 INSTANCE = "11111111-2222-4333-8444-555555555555"
 CARRIER = "acme"
 JURISDICTION = "us-ca"
@@ -41,7 +43,10 @@ def settings(port, folder, vendors):
         f"COMPLIANCE__JURISDICTIONS__{JURISDICTION.upper()}__ANNOUNCEMENT": "required",
         "AUTH__API_KEYS__0__NAME": "contract",
         "AUTH__API_KEYS__0__SECRET": KEY,
-        "AUTH__API_KEYS__0__SCOPES": "supervise:any,events,read,operate",
+        "AUTH__API_KEYS__0__SCOPES": "supervise:any,read,operate",
+        "AUTH__API_KEYS__1__NAME": "events",
+        "AUTH__API_KEYS__1__SECRET": EVENTS_KEY,
+        "AUTH__API_KEYS__1__SCOPES": "events",
         "TELEMETRY__LOG_FILTER": "warn",
     }
 
@@ -70,7 +75,7 @@ def started(folder):
             + ["--events-to", f"{url}/v1/events/connect"],
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "SIDEDOOR_FAKES_EVENTS_KEY": KEY},
+            env={**os.environ, "SIDEDOOR_FAKES_EVENTS_KEY": EVENTS_KEY},
         )
         stack.callback(end, fakes)
         vendors = json.loads(fakes.stdout.readline())

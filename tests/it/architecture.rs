@@ -61,12 +61,13 @@ const RULES: [(&str, &[&str]); 18] = [
 ];
 
 /// Which rooms may know a crate.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 7] = [
     ("aws_", &["connect"]),
     ("oauth2::", &["salesforce"]),
     ("sqlx::", &["journal"]),
-    ("governor::", &["connect"]),
-    ("axum::", &["http", "fakes", "app"]),
+    ("governor::", &["connect", "http"]),
+    ("axum::", &["http", "fakes"]),
+    ("hyper", &["http"]),
     ("clap::", &["main", "timing_report", "check"]),
 ];
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sidedoor::fakes::{Browser, Fakes, FakesConfig, Manners};
 
-use crate::support::process::{KEY, free_port, spawn};
+use crate::support::process::{EVENTS_KEY, KEY, free_port, spawn};
 
 const ROUNDS: usize = 60;
 const CLIENTS: usize = 6;
@@ -112,7 +112,7 @@ async fn kill_at_random_moments_loses_nothing_and_doubles_nothing() {
     let url = format!("http://127.0.0.1:{port}");
     fakes
         .connect()
-        .change_events(|e| (e.target, e.api_key) = (Some(format!("{url}/v1/events/connect")), Some(KEY.into())));
+        .change_events(|e| (e.target, e.api_key) = (Some(format!("{url}/v1/events/connect")), Some(EVENTS_KEY.into())));
     let folder = tempfile::tempdir().expect("a folder");
     let journal = folder.path().join("journal.db");
     let http = reqwest::Client::builder()

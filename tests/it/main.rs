@@ -2,11 +2,14 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests may look at the real clock")]
 
+mod abuse;
 mod after_checks;
 mod agent_events;
+mod api_keys;
 mod architecture;
 mod audit;
 mod authority_matrix;
+mod authority_routes;
 mod bad_input;
 mod carriers;
 mod check;
@@ -27,6 +30,7 @@ mod journal;
 mod kill;
 mod leaving;
 mod legs_not_ours;
+mod log_injection;
 mod main_job;
 mod model;
 mod modes;
@@ -35,10 +39,14 @@ mod org_events;
 mod outage;
 mod roll_call;
 mod salesforce_org;
+mod security_doc;
 mod server_end;
 mod stopping;
 mod support;
 mod switching;
 mod timing;
+mod token_keys;
+mod token_supervisors;
+mod tokens;
 mod two_clocks;
 mod vendor_errors;

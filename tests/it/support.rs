@@ -2,9 +2,11 @@
 
 pub mod answer;
 pub mod apex;
+pub mod callers;
 pub mod compatibility;
 pub mod external_service;
 pub mod house;
+pub mod issuer;
 pub mod openapi;
 pub mod process;
 mod stories;

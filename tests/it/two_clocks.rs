@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::process::{KEY, Process, Vendors, free_port, spawn_vendors, spawn_with};
+use crate::support::process::{EVENTS_KEY, KEY, Process, Vendors, free_port, spawn_vendors, spawn_with};
 
 const DEPARTURES: usize = 200;
 const SUPERVISORS: usize = 8;
@@ -129,7 +129,7 @@ async fn start(granularity_ms: i64, folder: &std::path::Path) -> (Arc<Stage>, Pr
         .send()
         .await;
     assert!(patched.expect("answered").status().is_success());
-    let events = json!({"target": format!("{url}/v1/events/connect"), "apiKey": KEY, "delayMinMs": 40, "delayMaxMs": 500,
+    let events = json!({"target": format!("{url}/v1/events/connect"), "apiKey": EVENTS_KEY, "delayMinMs": 40, "delayMaxMs": 500,
                         "duplicate": 0.02, "reorder": 0.05, "loss": 0.02});
     let patched = http
         .patch(format!("{}/_fake/events", vendors.connect_url))

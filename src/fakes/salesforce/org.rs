@@ -94,7 +94,13 @@ impl Org {
                 ("ConversationId", "reference"),
             ],
         ));
-        org.put_object(Object::read_only("User", &[("Id", "id"), ("Username", "string")]));
+        let user = [
+            ("Id", "id"),
+            ("Username", "string"),
+            ("FederationIdentifier", "string"),
+            ("IsActive", "boolean"),
+        ];
+        org.put_object(Object::read_only("User", &user));
         let participant = [
             ("Id", "id"),
             ("ConversationId", "reference"),

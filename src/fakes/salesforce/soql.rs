@@ -52,9 +52,12 @@ pub(super) fn query(org: &Org, soql: &str) -> Result<Value, RowError> {
     let is = |row: &Map<String, Value>| {
         conditions.iter().all(|(field, wanted)| {
             let has = value(row, field);
-            wanted
-                .iter()
-                .any(|w| has == *w || has.as_f64().is_some_and(|n| w.parse() == Ok(n)))
+            wanted.iter().any(|w| {
+                has == *w
+                    || has.as_f64().is_some_and(|n| w.parse() == Ok(n))
+                    || has.as_bool().is_some_and(|b| w.parse() == Ok(b))
+                    || (field.eq_ignore_ascii_case("Id") && is_short_for(w, &has))
+            })
         })
     };
     let records: Vec<Value> = org
@@ -72,6 +75,11 @@ pub(super) fn query(org: &Org, soql: &str) -> Result<Value, RowError> {
         })
         .collect();
     Ok(json!({"totalSize": records.len(), "done": true, "records": records}))
+}
+
+/// Whether an id of 15 characters means the record whose id of 18 this is.
+fn is_short_for(short: &str, id: &Value) -> bool {
+    short.len() == 15 && id.as_str().is_some_and(|id| id.len() == 18 && id.starts_with(short))
 }
 
 /// `field = value` and `field IN (…)`, joined by AND.

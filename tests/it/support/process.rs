@@ -5,8 +5,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use sidedoor::fakes::Fakes;
 use sidedoor::fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
 
-/// The process's one key.
+/// The process's key, and the one its events come with.
 pub const KEY: &str = "key-of-the-process-001";
+pub const EVENTS_KEY: &str = "key-of-its-events-0001";
 
 /// The running process; killed if a test forgets it.
 pub struct Process(Option<Child>);
@@ -94,7 +95,7 @@ pub fn spawn_vendors(faked: &str, events_to: &str) -> Vendors {
             "--events-to",
             events_to,
         ])
-        .env("SIDEDOOR_FAKES_EVENTS_KEY", KEY)
+        .env("SIDEDOOR_FAKES_EVENTS_KEY", EVENTS_KEY)
         .env("LD_PRELOAD", library)
         .env("FAKETIME", faked)
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
@@ -127,6 +128,31 @@ pub fn spawn_with(
     journal: &std::path::Path,
     more: &[(&str, &str)],
 ) -> Process {
+    let mut command = command(connect_url, salesforce_url, port, journal, more);
+    Process(Some(command.spawn().expect("the service starts")))
+}
+
+/// Starts it with its log in a file, without colours.
+pub fn spawn_logging(
+    fakes: &Fakes,
+    port: u16,
+    journal: &std::path::Path,
+    log: &std::path::Path,
+    more: &[(&str, &str)],
+) -> Process {
+    let file = std::fs::File::create(log).expect("a log file");
+    let mut command = command(fakes.connect_url(), fakes.salesforce_url(), port, journal, more);
+    let command = command.env("NO_COLOR", "1").stderr(file);
+    Process(Some(command.spawn().expect("the service starts")))
+}
+
+fn command(
+    connect_url: &str,
+    salesforce_url: &str,
+    port: u16,
+    journal: &std::path::Path,
+    more: &[(&str, &str)],
+) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidedoor"));
     let settings = [
         ("HTTP__LISTEN", format!("127.0.0.1:{port}")),
@@ -141,7 +167,10 @@ pub fn spawn_with(
         ("SALESFORCE__CLIENT_SECRET", "fake-client-secret".to_owned()),
         ("AUTH__API_KEYS__0__NAME", "test".to_owned()),
         ("AUTH__API_KEYS__0__SECRET", KEY.to_owned()),
-        ("AUTH__API_KEYS__0__SCOPES", "supervise:any,events".to_owned()),
+        ("AUTH__API_KEYS__0__SCOPES", "supervise:any".to_owned()),
+        ("AUTH__API_KEYS__1__NAME", "events".to_owned()),
+        ("AUTH__API_KEYS__1__SECRET", EVENTS_KEY.to_owned()),
+        ("AUTH__API_KEYS__1__SCOPES", "events".to_owned()),
         ("TELEMETRY__LOG_FILTER", "error".to_owned()),
     ];
     for (name, value) in settings {
@@ -153,10 +182,6 @@ pub fn spawn_with(
     command
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-    let child = command
-        .arg("serve")
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the service starts");
-    Process(Some(child))
+    command.arg("serve").stdout(Stdio::null());
+    command
 }

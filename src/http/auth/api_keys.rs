@@ -1,0 +1,211 @@
+//! API keys. Only SHA-256 hashes of them are in memory. A presented key is hashed and compared with **every** stored hash in
+//! constant time, so that neither the time taken nor the place in the list tells anything.
+//!
+//! A name may have two secrets at a time: the one in use and the previous one, so that a key is changed without a moment at
+//! which nobody gets in. When each was last used is kept, since the previous one may go only when nobody uses it any more.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use crate::domain::authority::Caller;
+
+/// The longest key looked at.
+const MAX_KEY: usize = 512;
+/// A previous secret that is still used is told of so often, s.
+const TOLD_EVERY: i64 = 3600;
+/// What stands for "never" as a time, s.
+const NEVER: i64 = 0;
+
+/// One configured key.
+#[derive(Clone)]
+pub struct ApiKey {
+    /// SHA-256 of the secret.
+    pub sha256: [u8; 32],
+    /// SHA-256 of the secret it had before, while that is still good.
+    pub previous_sha256: Option<[u8; 32]>,
+    /// Whom it makes the caller.
+    pub caller: Caller,
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiKey")
+            .field("caller", &self.caller)
+            .finish_non_exhaustive()
+    }
+}
+
+/// When one secret of a key was last used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyUsed {
+    /// The key's name.
+    pub caller: String,
+    /// `current` or `previous`.
+    pub which: &'static str,
+    /// Unix time in seconds; 0 for one that was not used since the start.
+    pub last_used: i64,
+}
+
+/// One secret of a key.
+struct Secret {
+    sha256: [u8; 32],
+    previous: bool,
+    caller: Caller,
+    last_used: AtomicI64,
+}
+
+/// All of them.
+pub(super) struct ApiKeys(Vec<Secret>);
+
+impl std::fmt::Debug for ApiKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|s| &s.caller)).finish()
+    }
+}
+
+/// Whether a presented key is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It is not.
+    No,
+    /// It is, and was not used since the start.
+    Unused(usize),
+    /// It is, and was used before.
+    InUse(usize),
+}
+
+impl ApiKeys {
+    pub(super) fn new(keys: Vec<ApiKey>) -> Self {
+        let secrets = keys.into_iter().flat_map(|key| {
+            let of = |sha256, previous| Secret {
+                sha256,
+                previous,
+                caller: key.caller.clone(),
+                last_used: AtomicI64::new(NEVER),
+            };
+            let previous = key.previous_sha256.map(|sha256| of(sha256, true));
+            [Some(of(key.sha256, false)), previous].into_iter().flatten()
+        });
+        Self(secrets.collect())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn find(&self, presented: &[u8]) -> Known {
+        if presented.len() > MAX_KEY {
+            return Known::No;
+        }
+        let hash: [u8; 32] = Sha256::digest(presented).into();
+        // Every one is compared, whatever the first ones said.
+        let (mut found, mut index) = (Choice::from(0), 0_u32);
+        for (i, secret) in self.0.iter().enumerate() {
+            let same = secret.sha256.ct_eq(&hash);
+            index.conditional_assign(&u32::try_from(i).unwrap_or(0), same);
+            found |= same;
+        }
+        if !bool::from(found) {
+            return Known::No;
+        }
+        let index = index as usize;
+        match self.0.get(index).map(|s| s.last_used.load(Ordering::Relaxed)) {
+            None => Known::No,
+            Some(NEVER) => Known::Unused(index),
+            Some(_) => Known::InUse(index),
+        }
+    }
+
+    /// The caller a key makes, noting the use.
+    pub(super) fn uses(&self, index: usize, now: Timestamp) -> Caller {
+        let secret = &self.0[index];
+        let before = secret.last_used.swap(now.as_second(), Ordering::Relaxed);
+        if secret.previous && now.as_second() - before >= TOLD_EVERY {
+            let caller = &secret.caller.name;
+            tracing::warn!(
+                caller,
+                "the previous secret of the key {caller} is still used: it must not go yet"
+            );
+        }
+        secret.caller.clone()
+    }
+
+    pub(super) fn used(&self) -> Vec<KeyUsed> {
+        let of = |secret: &Secret| KeyUsed {
+            caller: secret.caller.name.clone(),
+            which: if secret.previous { "previous" } else { "current" },
+            last_used: secret.last_used.load(Ordering::Relaxed),
+        };
+        self.0.iter().map(of).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::authority::Scope;
+
+    fn key(name: &str, secret: &str, previous: Option<&str>) -> ApiKey {
+        ApiKey {
+            sha256: Sha256::digest(secret).into(),
+            previous_sha256: previous.map(|secret| Sha256::digest(secret).into()),
+            caller: Caller::new(name, vec![Scope::Read]),
+        }
+    }
+
+    fn keys() -> ApiKeys {
+        ApiKeys::new(vec![
+            key("a", "secret-a", None),
+            key("b", "secret-b", Some("older-secret-b")),
+        ])
+    }
+
+    #[test]
+    fn a_key_is_known_by_its_hash_and_so_is_the_one_before_it() {
+        let keys = keys();
+        let now = Timestamp::from_second(1_800_000_000).expect("a time");
+        for (secret, name) in [("secret-a", "a"), ("secret-b", "b"), ("older-secret-b", "b")] {
+            let Known::Unused(index) = keys.find(secret.as_bytes()) else {
+                panic!("{secret} is not known")
+            };
+            assert_eq!(keys.uses(index, now).name, name);
+            assert_eq!(keys.find(secret.as_bytes()), Known::InUse(index));
+        }
+        assert_eq!(keys.find(b"secret-c"), Known::No);
+        assert_eq!(keys.find(&[b'x'; MAX_KEY + 1]), Known::No);
+    }
+
+    #[test]
+    fn which_secret_was_used_last_is_told() {
+        let keys = keys();
+        let Known::Unused(index) = keys.find(b"older-secret-b") else {
+            panic!("not known")
+        };
+        keys.uses(index, Timestamp::from_second(1_800_000_000).expect("a time"));
+        let used: Vec<_> = keys
+            .used()
+            .into_iter()
+            .map(|k| (k.caller, k.which, k.last_used))
+            .collect();
+        assert_eq!(
+            used,
+            [
+                ("a".to_owned(), "current", 0),
+                ("b".to_owned(), "current", 0),
+                ("b".to_owned(), "previous", 1_800_000_000)
+            ]
+        );
+    }
+
+    #[test]
+    fn neither_key_nor_hash_is_printed() {
+        let printed = format!("{:?} {:?}", keys(), key("a", "secret-a", None));
+        assert!(
+            !printed.contains("secret-a") && !printed.contains("sha256"),
+            "{printed}"
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! A public key that may verify tokens, and which algorithms it may verify: a key of one kind is never handed to an algorithm
+//! of another, and a symmetric one is never taken at all, so nobody can sign with what everybody may know.
+
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
+use serde_json::Value;
+
+/// The longest key id.
+const MAX_KID: usize = 256;
+/// The most keys of one issuer.
+pub(super) const MAX_KEYS: usize = 64;
+/// The shortest RSA modulus, bytes (2048 bits).
+const RSA_BYTES: usize = 256;
+/// An uncompressed point of P-256, and of P-384.
+const P256_POINT: usize = 65;
+const P384_POINT: usize = 97;
+
+/// One key.
+#[derive(Debug, Clone)]
+pub(super) struct PublicKey {
+    kid: Option<String>,
+    algorithms: Vec<Algorithm>,
+    key: DecodingKey,
+}
+
+const OF_RSA: [Algorithm; 6] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+];
+
+/// What a key may verify by its own kind.
+fn algorithms_of(key: &DecodingKey) -> Vec<Algorithm> {
+    let size = match key.kind() {
+        DecodingKeyKind::SecretOrDer(bytes) => bytes.len(),
+        DecodingKeyKind::RsaModulusExponent { n, .. } => n.iter().skip_while(|b| **b == 0).count(),
+    };
+    match key.family() {
+        AlgorithmFamily::Rsa if size >= RSA_BYTES => OF_RSA.to_vec(),
+        AlgorithmFamily::Ec if size == P256_POINT => vec![Algorithm::ES256],
+        AlgorithmFamily::Ec if size == P384_POINT => vec![Algorithm::ES384],
+        _ => Vec::new(),
+    }
+}
+
+impl PublicKey {
+    fn new(kid: Option<String>, only: Option<Algorithm>, key: DecodingKey) -> Option<Self> {
+        let mut algorithms = algorithms_of(&key);
+        algorithms.retain(|a| only.is_none_or(|only| only == *a));
+        (!algorithms.is_empty()).then_some(Self { kid, algorithms, key })
+    }
+
+    /// Of a member of a JWK set, if it is one that may verify signatures. What it says of itself binds: `use`, `key_ops`,
+    /// `alg`.
+    pub(super) fn from_jwk(jwk: &Value) -> Option<Self> {
+        let text = |name: &str| jwk.get(name).and_then(Value::as_str);
+        if jwk.get("use").is_some() && text("use") != Some("sig") {
+            return None;
+        }
+        let verifies = |ops: &Value| ops.as_array().is_some_and(|ops| ops.iter().any(|o| o == "verify"));
+        if !jwk.get("key_ops").is_none_or(verifies) {
+            return None;
+        }
+        let only = match jwk.get("alg") {
+            None => None,
+            // One that is not known to us is not one we verify.
+            Some(alg) => Some(alg.as_str()?.parse::<Algorithm>().ok()?),
+        };
+        let kid = text("kid").map(ToOwned::to_owned);
+        if kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID) {
+            return None;
+        }
+        let key = match (text("kty")?, text("crv")) {
+            ("RSA", _) => DecodingKey::from_rsa_components(text("n")?, text("e")?),
+            ("EC", Some("P-256" | "P-384")) => DecodingKey::from_ec_components(text("x")?, text("y")?),
+            _ => return None,
+        };
+        Self::new(kid, only, key.ok()?)
+    }
+
+    /// Every key in a PEM text: public keys and certificates, of which only the key is taken. A private key there is refused:
+    /// it does not belong where it is only verified.
+    pub(super) fn all_from_pem(text: &[u8]) -> Result<Vec<Self>, &'static str> {
+        let blocks = pem::parse_many(text).map_err(|_| "is not PEM")?;
+        let mut keys = Vec::new();
+        for block in blocks.iter().take(MAX_KEYS) {
+            match block.tag() {
+                "PUBLIC KEY" | "RSA PUBLIC KEY" | "CERTIFICATE" => {}
+                tag if tag.contains("PRIVATE KEY") => return Err("holds a private key: give the public key only"),
+                _ => continue,
+            }
+            let one = pem::encode(block);
+            let rsa = DecodingKey::from_rsa_pem(one.as_bytes()).ok();
+            let key = rsa.or_else(|| DecodingKey::from_ec_pem(one.as_bytes()).ok());
+            keys.extend(key.and_then(|key| Self::new(None, None, key)));
+        }
+        if keys.is_empty() {
+            return Err("holds no public key or certificate of RSA (2048 bits or more), P-256 or P-384");
+        }
+        Ok(keys)
+    }
+
+    /// Whether it may verify a token that says this of itself. A key without an id stands for every id.
+    pub(super) fn fits(&self, kid: Option<&str>, alg: Algorithm) -> bool {
+        let named = match (&self.kid, kid) {
+            (Some(own), Some(kid)) => own == kid,
+            _ => true,
+        };
+        named && self.algorithms.contains(&alg)
+    }
+
+    pub(super) fn decoding(&self) -> &DecodingKey {
+        &self.key
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rsa() -> Value {
+        let n = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, [0xC5; 256]);
+        json!({"kty": "RSA", "kid": "a", "n": n, "e": "AQAB"})
+    }
+
+    fn with(name: &str, value: Value) -> Value {
+        let mut jwk = rsa();
+        jwk[name] = value;
+        jwk
+    }
+
+    #[test]
+    fn what_a_key_says_of_itself_binds() {
+        let plain = PublicKey::from_jwk(&rsa()).expect("good");
+        assert!(plain.fits(Some("a"), Algorithm::RS256) && plain.fits(None, Algorithm::PS512));
+        assert!(!plain.fits(Some("b"), Algorithm::RS256) && !plain.fits(Some("a"), Algorithm::ES256));
+        let only = PublicKey::from_jwk(&with("alg", json!("RS256"))).expect("good");
+        assert!(only.fits(Some("a"), Algorithm::RS256) && !only.fits(Some("a"), Algorithm::PS256));
+        for (name, value) in [
+            ("use", json!("enc")),
+            ("key_ops", json!(["sign"])),
+            ("alg", json!("HS256")),
+            ("alg", json!("none")),
+            ("alg", json!(7)),
+            ("kty", json!("oct")),
+            ("kid", json!("k".repeat(257))),
+            ("n", json!("AQAB")),
+            ("n", json!("not base64!")),
+        ] {
+            assert!(
+                PublicKey::from_jwk(&with(name, value.clone())).is_none(),
+                "{name} {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_symmetric_key_verifies_nothing() {
+        let oct = json!({"kty": "oct", "kid": "a", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"});
+        assert!(PublicKey::from_jwk(&oct).is_none());
+        assert!(PublicKey::new(None, None, DecodingKey::from_secret(&[7; 300])).is_none());
+    }
+
+    #[test]
+    fn a_file_without_a_public_key_is_refused() {
+        for (text, why) in [
+            ("nonsense", "holds no public key"),
+            (
+                "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+                "private key",
+            ),
+            (
+                "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+                "holds no public key",
+            ),
+        ] {
+            let refused = PublicKey::all_from_pem(text.as_bytes()).expect_err("refused");
+            assert!(refused.contains(why), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Tokens: JWTs that a configured issuer has signed (RFC 7519, and what RFC 8725 advises).
+//!
+//! The algorithm must be on the issuer's list and be one that the key is for; the key comes from the configuration and never
+//! from the token; `iss`, `aud` and `exp` must be there and right, `nbf` right where it is there. What the supervisor's claim says
+//! binds the caller to one supervisor.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Header, Validation};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::Denied;
+use super::jwks::Jwks;
+use super::key_file::{BadKeyFile, KeyFile};
+use super::public_key::PublicKey;
+use crate::domain::authority::{Claim, ClaimKind, Scope};
+use crate::domain::ids::InstanceName;
+
+/// The longest token looked at.
+const MAX_TOKEN: usize = 8 * 1024;
+/// The longest value of a supervisor's claim.
+const MAX_CLAIM: usize = 128;
+
+/// Where an issuer's keys are.
+#[derive(Debug, Clone)]
+pub enum KeysFrom {
+    /// A JWK set behind a URL.
+    Url {
+        /// https, or loopback.
+        url: String,
+        /// After so long they are fetched anew.
+        refresh: Duration,
+        /// The least time between two fetches.
+        cooldown: Duration,
+    },
+    /// A PEM file of public keys or certificates.
+    File(PathBuf),
+}
+
+/// One issuer, and what its tokens may do.
+#[derive(Debug, Clone)]
+pub struct IssuerSettings {
+    /// Its name, as `iss` has it.
+    pub issuer: String,
+    /// Our name, as `aud` has it.
+    pub audience: String,
+    /// Its keys.
+    pub keys: KeysFrom,
+    /// Which claim names the supervisor.
+    pub supervisor_claim: String,
+    /// How that name is meant.
+    pub supervisor_claim_kind: ClaimKind,
+    /// In which instance.
+    pub instance: Option<InstanceName>,
+    /// What a token allows.
+    pub scopes: Vec<Scope>,
+    /// The algorithms taken, by their names.
+    pub algorithms: Vec<String>,
+    /// How far its clock may be from ours.
+    pub leeway: Duration,
+}
+
+#[derive(Debug)]
+enum Source {
+    Url(Jwks),
+    File(KeyFile),
+}
+
+#[derive(Debug)]
+struct Issuer {
+    settings: IssuerSettings,
+    algorithms: Vec<Algorithm>,
+    source: Source,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Issuers(Vec<Issuer>);
+
+/// What a good token says.
+#[derive(Debug)]
+pub(super) struct Verified {
+    /// For the audit: issuer and subject.
+    pub(super) name: String,
+    /// What it allows.
+    pub(super) scopes: Vec<Scope>,
+    /// Whom it names.
+    pub(super) claim: Claim,
+}
+
+/// Whether something presented as a bearer has a signed token's three parts.
+pub(super) fn looks_like_one(credential: &[u8]) -> bool {
+    credential.iter().filter(|b| **b == b'.').count() == 2
+}
+
+/// What says whose token it is, before anything is proven.
+#[derive(Deserialize)]
+struct Says {
+    iss: String,
+}
+
+impl Issuers {
+    pub(super) fn new(settings: Vec<IssuerSettings>) -> Result<Self, BadKeyFile> {
+        let issuers = settings.into_iter().map(Issuer::new).collect::<Result<_, _>>()?;
+        Ok(Self(issuers))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a token is good, and what it says. Refused is refused: the caller is not told why, the log is.
+    pub(super) async fn verify(&self, token: &[u8]) -> Result<Verified, Denied> {
+        let refused = |why: &'static str| {
+            tracing::debug!(why, "a token is refused: {why}");
+            Denied::Token
+        };
+        if token.len() > MAX_TOKEN {
+            return Err(refused("it is too long"));
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| refused("its header cannot be read"))?;
+        check_header(&header).map_err(refused)?;
+        let says: Says =
+            jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| refused("it names no issuer"))?;
+        let issuer = self.0.iter().find(|i| i.settings.issuer == says.iss);
+        let issuer = issuer.ok_or_else(|| refused("its issuer is not configured"))?;
+        if !issuer.algorithms.contains(&header.alg) {
+            return Err(refused("its algorithm is not allowed"));
+        }
+        let keys = issuer.keys(&header).await?;
+        if keys.is_empty() {
+            return Err(refused("its issuer has no such key"));
+        }
+        issuer.verify(token, header.alg, &keys)
+    }
+}
+
+/// What a header may say. Its `jku`, `jwk`, `x5u` and `x5c` are never used: a key comes from the configuration.
+fn check_header(header: &Header) -> Result<(), &'static str> {
+    let kinds = ["jwt", "at+jwt", "application/at+jwt", "application/jwt"];
+    if let Some(typ) = &header.typ
+        && !kinds.contains(&typ.to_ascii_lowercase().as_str())
+    {
+        return Err("it is of another type");
+    }
+    // What is critical and not understood must be refused; nothing is understood beyond the plain header.
+    if header.crit.is_some() || header.enc.is_some() || header.zip.is_some() || header.cty.is_some() {
+        return Err("its header asks for more than a signature");
+    }
+    Ok(())
+}
+
+impl Issuer {
+    fn new(settings: IssuerSettings) -> Result<Self, BadKeyFile> {
+        let algorithms = settings.algorithms.iter().filter_map(|a| Algorithm::from_str(a).ok());
+        let source = match &settings.keys {
+            KeysFrom::Url { url, refresh, cooldown } => {
+                let jwks = Jwks::new(url.clone(), *refresh, *cooldown);
+                Source::Url(jwks.map_err(|_| BadKeyFile::no_client(&settings.issuer, url))?)
+            }
+            KeysFrom::File(path) => Source::File(KeyFile::open(&settings.issuer, path.clone())?),
+        };
+        Ok(Self {
+            algorithms: algorithms.collect(),
+            source,
+            settings,
+        })
+    }
+
+    async fn keys(&self, header: &Header) -> Result<Vec<PublicKey>, Denied> {
+        let (kid, alg) = (header.kid.as_deref(), header.alg);
+        match &self.source {
+            Source::Url(jwks) => jwks.keys(kid, alg).await.map_err(|_| Denied::KeysUnavailable),
+            Source::File(file) => {
+                let keys = file.keys().await;
+                Ok(keys.iter().filter(|key| key.fits(kid, alg)).cloned().collect())
+            }
+        }
+    }
+
+    fn validation(&self, alg: Algorithm) -> Validation {
+        let mut validation = Validation::new(alg);
+        validation.leeway = self.settings.leeway.as_secs();
+        validation.validate_nbf = true;
+        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+        validation.set_issuer(&[&self.settings.issuer]);
+        validation.set_audience(&[&self.settings.audience]);
+        validation
+    }
+
+    fn verify(&self, token: &[u8], alg: Algorithm, keys: &[PublicKey]) -> Result<Verified, Denied> {
+        let validation = self.validation(alg);
+        let issuer = &self.settings.issuer;
+        for key in keys {
+            match jsonwebtoken::decode::<Map<String, Value>>(token, key.decoding(), &validation) {
+                Ok(good) => return self.names(&good.claims),
+                Err(e) if matches!(e.kind(), ErrorKind::InvalidSignature) => {}
+                // Signed by the issuer, and not good all the same: an operator may want to know.
+                Err(e) => {
+                    let why = why(e.kind());
+                    tracing::info!(issuer, why, "a token of {issuer} is refused: {why}");
+                    return Err(Denied::Token);
+                }
+            }
+        }
+        tracing::debug!(issuer, "a token of {issuer} is refused: its signature is wrong");
+        Err(Denied::Token)
+    }
+
+    fn names(&self, claims: &Map<String, Value>) -> Result<Verified, Denied> {
+        let IssuerSettings {
+            issuer,
+            supervisor_claim: claim,
+            ..
+        } = &self.settings;
+        let value = claims.get(claim).and_then(Value::as_str).unwrap_or_default();
+        // It goes into the audit and the log as it is: nothing in it may look like anything else.
+        let plain = value.bytes().all(|b| b.is_ascii_graphic());
+        if value.is_empty() || value.len() > MAX_CLAIM || !plain {
+            tracing::info!(
+                issuer,
+                claim,
+                "a token of {issuer} is refused: its claim {claim} is no name"
+            );
+            return Err(Denied::Token);
+        }
+        Ok(Verified {
+            // A key's name holds no '#'.
+            name: format!("{issuer}#{value}"),
+            scopes: self.settings.scopes.clone(),
+            claim: Claim {
+                kind: self.settings.supervisor_claim_kind,
+                value: value.to_owned(),
+                instance: self.settings.instance.clone(),
+            },
+        })
+    }
+}
+
+fn why(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::ExpiredSignature => "it has expired",
+        ErrorKind::ImmatureSignature => "it is not good yet",
+        ErrorKind::InvalidAudience => "it is for another audience",
+        ErrorKind::InvalidIssuer => "it is another issuer's",
+        ErrorKind::MissingRequiredClaim(_) => "exp, iss or aud is missing",
+        ErrorKind::InvalidClaimFormat(_) => "exp or nbf is no time",
+        _ => "it cannot be read",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_asks_for_more_than_a_signature_is_refused() {
+        let good = Header::new(Algorithm::RS256);
+        assert_eq!(check_header(&good), Ok(()));
+        let with = |change: &dyn Fn(&mut Header)| {
+            let mut header = good.clone();
+            change(&mut header);
+            check_header(&header)
+        };
+        assert!(with(&|h| h.typ = None).is_ok());
+        assert!(with(&|h| h.typ = Some("at+JWT".into())).is_ok());
+        for refused in [
+            with(&|h| h.typ = Some("logout+jwt".into())),
+            with(&|h| h.crit = Some(vec!["b64".into()])),
+            with(&|h| h.cty = Some("JWT".into())),
+        ] {
+            assert!(refused.is_err());
+        }
+    }
+
+    #[test]
+    fn three_parts_look_like_a_token() {
+        assert!(looks_like_one(b"a.b.c"));
+        assert!(!looks_like_one(b"a.b") && !looks_like_one(b"a.b.c.d") && !looks_like_one(b"a-key"));
+    }
+}

@@ -1,0 +1,228 @@
+//! How often somebody may ask. Each caller has a rate of its own, a smaller one if it is one supervisor; all together have one; who delivers vendors' events has
+//! another, so that a storm of pages refuses no event; and a peer that keeps failing to say who it is waits.
+//!
+//! Every rate is a GCRA bucket of `governor`. A caller is forgotten when nothing was heard of it for a while or when there
+//! are too many, the least recent first: then it begins with a full bucket.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use super::serve::Peer;
+use crate::domain::authority::{Caller, Scope};
+use crate::domain::ids::UserId;
+
+/// How many callers, and how many failing peers, are remembered.
+const REMEMBERED: u64 = 20_000;
+/// For how long after they were heard of last.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+
+/// So many a second, and so many at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// A second.
+    pub per_second: u32,
+    /// At once, after a pause.
+    pub burst: u32,
+}
+
+/// What is allowed.
+#[derive(Debug, Clone, Copy)]
+pub struct Rates {
+    /// To each caller that acts for many.
+    pub caller: Rate,
+    /// To each supervisor: one person and their pages.
+    pub supervisor: Rate,
+    /// To all of them together, those apart that deliver events.
+    pub everybody: Rate,
+    /// To each that delivers events and does nothing else.
+    pub events: Rate,
+    /// Failures to say who one is, by peer and minute.
+    pub failures_per_minute: u32,
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wait(Duration);
+
+impl Wait {
+    /// In whole seconds, at least one.
+    pub(super) fn seconds(self) -> u32 {
+        let up = self.0.as_secs() + u64::from(self.0.subsec_nanos() > 0);
+        u32::try_from(up.max(1)).unwrap_or(u32::MAX)
+    }
+}
+
+type Bucket = Arc<DefaultDirectRateLimiter>;
+
+fn bucket(rate: Rate) -> DefaultDirectRateLimiter {
+    let least = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+    RateLimiter::direct(Quota::per_second(least(rate.per_second)).allow_burst(least(rate.burst)))
+}
+
+fn take(bucket: &DefaultDirectRateLimiter) -> Option<Wait> {
+    let until = bucket.check().err()?;
+    Some(Wait(until.wait_time_from(DefaultClock::default().now())))
+}
+
+/// One network's buckets, or one caller's.
+fn remembered<K: std::hash::Hash + Eq + Send + Sync + 'static>() -> Cache<K, Bucket> {
+    Cache::builder()
+        .max_capacity(REMEMBERED)
+        .eviction_policy(EvictionPolicy::lru())
+        .time_to_idle(FORGOTTEN_AFTER)
+        .build()
+}
+
+/// The buckets.
+pub(super) struct Limits {
+    rates: Rates,
+    callers: Cache<(String, Option<UserId>), Bucket>,
+    everybody: DefaultDirectRateLimiter,
+    failures: Cache<IpAddr, Bucket>,
+    /// Peers that have spent their failures, until they have some again.
+    waiting: Cache<IpAddr, tokio::time::Instant>,
+    refused: [AtomicU64; 4],
+}
+
+const WORDS: [&str; 4] = ["caller", "everybody", "events", "failures"];
+
+impl Limits {
+    pub(super) fn new(rates: Rates) -> Self {
+        Self {
+            callers: remembered(),
+            everybody: bucket(rates.everybody),
+            failures: remembered(),
+            waiting: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .time_to_live(Duration::from_secs(60))
+                .build(),
+            refused: Default::default(),
+            rates,
+        }
+    }
+
+    /// How many were refused, by which limit.
+    pub(super) fn refused(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.refused.iter().map(|n| n.load(Ordering::Relaxed));
+        WORDS.into_iter().zip(counts).collect()
+    }
+
+    fn count(&self, which: usize) {
+        self.refused[which].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes a request; how long its caller is to wait, if they ask too often.
+    pub(super) fn spent(&self, caller: &Caller) -> Option<Wait> {
+        let events = caller.delivers_events();
+        let rate = match caller.scopes.as_slice() {
+            [Scope::Events] => self.rates.events,
+            [Scope::Supervise] => self.rates.supervisor,
+            _ => self.rates.caller,
+        };
+        // The pages that one back end has given tickets are of many supervisors.
+        let who = (caller.name.clone(), caller.supervisor.clone());
+        let own = self.callers.get_with(who, || Arc::new(bucket(rate)));
+        // One's own first: what is refused there takes nothing from the others.
+        if let Some(wait) = take(&own) {
+            let name = &caller.name;
+            tracing::debug!(caller = name, "{name} asks too often");
+            self.count(if events { 2 } else { 0 });
+            return Some(wait);
+        }
+        if events {
+            return None;
+        }
+        let wait = take(&self.everybody);
+        if wait.is_some() {
+            self.count(1);
+        }
+        wait
+    }
+
+    /// Notes that a peer failed to say who it is; how long it is to wait, if that was too often.
+    pub(super) fn failed(&self, peer: Option<Peer>) -> Option<Wait> {
+        let network = peer?.network();
+        let per_minute = NonZeroU32::new(self.rates.failures_per_minute).unwrap_or(NonZeroU32::MIN);
+        let own = self
+            .failures
+            .get_with(network, || Arc::new(RateLimiter::direct(Quota::per_minute(per_minute))));
+        let wait = take(&own)?;
+        self.waiting.insert(network, tokio::time::Instant::now() + wait.0);
+        self.count(3);
+        Some(wait)
+    }
+
+    /// Whether a peer has failed so often that it is to wait still.
+    pub(super) fn failed_too_often(&self, peer: Option<Peer>) -> Option<Wait> {
+        let until = self.waiting.get(&peer?.network())?;
+        let left = until.saturating_duration_since(tokio::time::Instant::now());
+        (!left.is_zero()).then_some(Wait(left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(caller: u32, everybody: u32, events: u32, failures_per_minute: u32) -> Limits {
+        let rate = |burst| Rate { per_second: 1, burst };
+        Limits::new(Rates {
+            caller: rate(caller),
+            supervisor: rate(1),
+            everybody: rate(everybody),
+            events: rate(events),
+            failures_per_minute,
+        })
+    }
+
+    #[test]
+    fn a_storm_of_one_leaves_the_others_their_rate_and_events_theirs() {
+        let limits = limits(2, 5, 3, 1);
+        let caller = |name: &str| Caller::new(name, vec![Scope::SuperviseAny]);
+        let refused = |name: &str| limits.spent(&caller(name)).is_some();
+        assert_eq!([refused("a"), refused("a"), refused("a")], [false, false, true]);
+        assert_eq!([refused("b"), refused("b"), refused("c")], [false, false, false]);
+        assert!(refused("c"), "all together have had five");
+        let events = Caller::new("bus", vec![Scope::Events]);
+        let taken: Vec<_> = (0..4).map(|_| limits.spent(&events).is_none()).collect();
+        assert_eq!(taken, [true, true, true, false]);
+        let one =
+            |user: &str| Caller::new("back-end (ticket)", vec![Scope::Supervise]).naming(UserId::parse(user).ok());
+        assert!(
+            limits.spent(&one("a")).is_some(),
+            "all together have had five, whoever they are"
+        );
+        let told: std::collections::BTreeMap<_, _> = limits.refused().into_iter().collect();
+        assert_eq!((told["caller"], told["everybody"], told["events"]), (1, 2, 1));
+    }
+
+    #[test]
+    fn supervisors_with_tickets_of_one_back_end_do_not_share_a_rate() {
+        let limits = limits(1, 100, 1, 1);
+        let one =
+            |user: &str| Caller::new("back-end (ticket)", vec![Scope::Supervise]).naming(UserId::parse(user).ok());
+        let refused: Vec<_> = ["a", "a", "b"].map(|user| limits.spent(&one(user)).is_some()).to_vec();
+        assert_eq!(refused, [false, true, false]);
+    }
+
+    #[test]
+    fn a_peer_that_keeps_failing_waits_and_its_neighbours_network_with_it() {
+        let limits = limits(1, 1, 1, 2);
+        let peer = |text: &str| Some(Peer::new(text.parse().expect("an address")));
+        assert_eq!(limits.failed(peer("2001:db8:0:1::1")), None);
+        assert_eq!(limits.failed(peer("2001:db8:0:1::2")), None);
+        let wait = limits.failed(peer("2001:db8:0:1:ffff::9")).expect("too often");
+        assert!((1..=60).contains(&wait.seconds()), "{wait:?}");
+        assert!(limits.failed_too_often(peer("2001:db8:0:1::77")).is_some());
+        assert_eq!(limits.failed_too_often(peer("2001:db8:0:2::1")), None);
+        assert_eq!(limits.failed(None), None, "nobody to blame");
+    }
+}

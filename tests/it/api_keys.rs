@@ -1,0 +1,74 @@
+//! API keys are rotated without a moment at which nobody gets in, and an operator sees when the old secret is out of use.
+
+use crate::support::house::{EVENTS, House, OPERATOR, READER};
+
+const OLDER: &str = "the-readers-key-before-1";
+
+fn last_used(text: &str, caller: &str, which: &str) -> i64 {
+    let name = "sidedoor_api_key_last_used_timestamp_seconds";
+    let line = format!("{name}{{caller=\"{caller}\",which=\"{which}\"}} ");
+    let found = text.lines().find_map(|l| l.strip_prefix(line.as_str()));
+    found
+        .unwrap_or_else(|| panic!("{line} is not in:\n{text}"))
+        .parse()
+        .expect("a number")
+}
+
+#[tokio::test]
+async fn two_secrets_are_good_at_a_time_and_the_metrics_say_which_is_used() {
+    let house = House::build()
+        .set("AUTH__API_KEYS__3__PREVIOUS_SECRET", OLDER)
+        .start()
+        .await;
+    let metrics = || async { house.call("GET", "/metrics").key(OPERATOR).send().await.text };
+    let told = metrics().await;
+    assert_eq!(
+        (
+            last_used(&told, "reader", "current"),
+            last_used(&told, "reader", "previous")
+        ),
+        (0, 0)
+    );
+    let begun = jiff::Timestamp::now().as_second();
+    let list = |key: &'static str| house.call("GET", "/v1/supervisions").key(key).send();
+    assert_eq!(list(READER).await.status, 200);
+    let told = metrics().await;
+    assert!(last_used(&told, "reader", "current") >= begun - 1);
+    assert_eq!(last_used(&told, "reader", "previous"), 0, "the old one may go");
+    assert_eq!(list(OLDER).await.status, 200);
+    let told = metrics().await;
+    assert!(last_used(&told, "reader", "previous") >= begun - 1, "it may not");
+    assert!(!told.contains(OLDER) && !told.contains(READER));
+    // Both are the same caller: neither may do more.
+    let event = house
+        .call("POST", "/v1/events/connect")
+        .key(OLDER)
+        .json(&serde_json::json!({}));
+    assert_eq!(event.send().await.status, 403);
+    assert!(
+        told.contains("sidedoor_unauthorized_total{why=\"unknown_key\"} 0"),
+        "{told}"
+    );
+    assert_eq!(list("no-such-key-anywhere").await.status, 401);
+    assert_eq!(
+        house.call("GET", "/v1/supervisions").anonymous().send().await.status,
+        401
+    );
+    let told = metrics().await;
+    for why in ["unknown_key", "no_credential"] {
+        assert!(
+            told.contains(&format!("sidedoor_unauthorized_total{{why=\"{why}\"}} 1")),
+            "{told}"
+        );
+    }
+    assert_eq!(list(EVENTS).await.status, 403, "a key for events opens nothing else");
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_previous_secret_that_is_taken_out_is_good_no_more() {
+    let house = House::start().await;
+    let answer = house.call("GET", "/v1/supervisions").key(OLDER).send().await;
+    assert_eq!((answer.status, answer.code()), (401, "unauthorized"));
+    house.finish().await;
+}

@@ -1,0 +1,230 @@
+//! Where an issuer's keys come from: a URL that rotates, fails, dawdles or lies, and a file that changes.
+
+use std::time::{Duration, Instant};
+
+use crate::support::house::House;
+use crate::support::issuer::{Answers, KeyServer, Signer};
+
+async fn status(house: &House, token: &str) -> u16 {
+    let answer = house.call("GET", "/v1/supervisions").key(token).send().await;
+    match answer.status {
+        401 => assert_eq!(answer.code(), "unauthorized"),
+        503 => {
+            assert_eq!(answer.code(), "keys_unavailable");
+            assert!(answer.headers.contains_key("retry-after"));
+        }
+        _ => {}
+    }
+    answer.status
+}
+
+/// Until a token is answered so; 15 s at most.
+async fn until(house: &House, token: &str, wanted: u16) {
+    let mut last = 0;
+    for _ in 0..150 {
+        last = status(house, token).await;
+        if last == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it never came to {wanted}, but {last}");
+}
+
+#[tokio::test]
+async fn keys_rotate_and_what_nobody_knows_is_asked_for_once_in_a_while() {
+    let (old, new) = (Signer::rsa("old"), Signer::ec("new"));
+    let server = KeyServer::start(Answers::Keys(vec![old.jwk()])).await;
+    let house = House::build()
+        .issuer("JWKS_URL", &server.url)
+        .set("AUTH__ISSUERS__0__JWKS_REFRESH_S", "2")
+        .start()
+        .await;
+    assert_eq!(server.asked(), 0, "nobody asked");
+    assert_eq!(status(&house, &old.token("supervisor-1")).await, 200);
+    // A key that is not known is asked for, but a flood of them asks no more than once a second.
+    let begun = Instant::now();
+    for n in 0..60 {
+        let unknown = Signer::ec(&format!("unknown-{n}"));
+        assert_eq!(status(&house, &unknown.token("supervisor-1")).await, 401);
+    }
+    let most = 2 + usize::try_from(begun.elapsed().as_secs()).expect("small");
+    assert!(server.asked() <= most, "{} fetches", server.asked());
+    // Both while they overlap, then the new one alone.
+    server.now(Answers::Keys(vec![old.jwk(), new.jwk()]));
+    until(&house, &new.token("supervisor-1"), 200).await;
+    assert_eq!(status(&house, &old.token("supervisor-1")).await, 200);
+    server.now(Answers::Keys(vec![new.jwk()]));
+    until(&house, &old.token("supervisor-1"), 401).await;
+    assert_eq!(status(&house, &new.token("supervisor-1")).await, 200);
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn many_at_once_fetch_once() {
+    let rsa = Signer::rsa("a");
+    let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
+    let house = House::build().issuer("JWKS_URL", &server.url).start().await;
+    let token = rsa.token("supervisor-1");
+    let all = futures::future::join_all((0..20).map(|_| status(&house, &token))).await;
+    assert!(all.iter().all(|s| *s == 200), "{all:?}");
+    assert_eq!(server.asked(), 1);
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn an_issuer_that_fails_keeps_its_old_keys_and_is_left_alone() {
+    let rsa = Signer::rsa("a");
+    let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
+    let house = House::build()
+        .issuer("JWKS_URL", &server.url)
+        .set("AUTH__ISSUERS__0__JWKS_REFRESH_S", "1")
+        .start()
+        .await;
+    let token = rsa.token("supervisor-1");
+    assert_eq!(status(&house, &token).await, 200);
+    server.now(Answers::Status(500));
+    let before = server.asked();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(6) {
+        assert_eq!(status(&house, &token).await, 200, "its keys stand");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let asked = server.asked() - before;
+    assert!((1..=3).contains(&asked), "waits double: {asked} fetches in 6 s");
+    // Whether an unknown key is the issuer's cannot be said now.
+    assert_eq!(status(&house, &Signer::ec("b").token("supervisor-1")).await, 503);
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_taken_is_no_keys() {
+    let rsa = Signer::rsa("a");
+    let elsewhere = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
+    let good = serde_json::json!({"keys": [rsa.jwk()]}).to_string();
+    let mut encryption = rsa.jwk();
+    encryption["use"] = "enc".into();
+    for (what, answers) in [
+        ("down", Answers::Status(503)),
+        ("nothing", Answers::Status(204)),
+        ("not JSON", Answers::Text("<html>".into())),
+        ("no set", Answers::Text("[]".into())),
+        ("no keys", Answers::Keys(Vec::new())),
+        ("for encryption", Answers::Keys(vec![encryption])),
+        ("oversize", Answers::Text(format!("{good}{}", " ".repeat(300 * 1024)))),
+        ("elsewhere", Answers::Redirect(elsewhere.url.clone())),
+    ] {
+        let server = KeyServer::start(answers).await;
+        let house = House::build().issuer("JWKS_URL", &server.url).start().await;
+        let token = rsa.token("supervisor-1");
+        assert_eq!(status(&house, &token).await, 503, "{what}");
+        assert_eq!(status(&house, &token).await, 503, "{what}");
+        assert_eq!(server.asked(), 1, "{what}: left alone");
+        // It recovers by itself.
+        server.now(Answers::Keys(vec![rsa.jwk()]));
+        until(&house, &token, 200).await;
+        house.finish().await;
+    }
+    assert_eq!(elsewhere.asked(), 0, "no redirect is followed");
+}
+
+#[tokio::test]
+async fn a_slow_issuer_holds_nobody_up_for_long() {
+    let rsa = Signer::rsa("a");
+    let server = KeyServer::start(Answers::Slow(Duration::from_secs(60))).await;
+    let house = House::build().issuer("JWKS_URL", &server.url).start().await;
+    let begun = Instant::now();
+    assert_eq!(status(&house, &rsa.token("supervisor-1")).await, 503);
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    let with_a_key = house.call("GET", "/v1/supervisions").send().await;
+    assert_eq!(with_a_key.status, 200, "keys need no issuer");
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_file_holds_keys_or_certificates_and_may_change() {
+    let (first, second, third) = (Signer::rsa("ignored"), Signer::ec("ignored"), Signer::rsa("x"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("issuer.pem");
+    std::fs::write(&file, first.certificate()).expect("written");
+    let house = House::build()
+        .issuer("PUBLIC_KEY_FILE", file.to_str().expect("text"))
+        .start()
+        .await;
+    let token = |signer: &Signer| signer.token("supervisor-1");
+    assert_eq!(
+        status(&house, &token(&first)).await,
+        200,
+        "a certificate, whatever the kid"
+    );
+    assert_eq!(status(&house, &token(&second)).await, 401);
+    // Both, while one replaces the other.
+    std::fs::write(&file, format!("{}{}", first.certificate(), second.certificate())).expect("written");
+    until(&house, &token(&second), 200).await;
+    assert_eq!(status(&house, &token(&first)).await, 200);
+    // A file that cannot be used, or is gone, leaves the keys as they are.
+    for broken in [Some("nonsense"), None] {
+        match broken {
+            Some(text) => std::fs::write(&file, text).expect("written"),
+            None => std::fs::remove_file(&file).expect("removed"),
+        }
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        for _ in 0..2 {
+            assert_eq!(status(&house, &token(&second)).await, 200, "{broken:?}");
+        }
+    }
+    // A bare public key does too, and what is out of the file is out.
+    std::fs::write(&file, &third.public_pem).expect("written");
+    until(&house, &token(&third), 200).await;
+    assert_eq!(status(&house, &token(&first)).await, 401);
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_file_that_cannot_be_used_stops_the_start() {
+    use sidedoor::app::{self, Overrides};
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("issuer.pem");
+    let fakes = sidedoor::fakes::start(sidedoor::fakes::FakesConfig::default())
+        .await
+        .expect("the fakes start");
+    let settings = |(key, value): (&str, &str)| (format!("SIDEDOOR__{key}"), value.to_owned());
+    let journal = format!("sqlite://{}", folder.path().join("journal.db").display());
+    let config = sidedoor::config::Config::load(
+        None,
+        [
+            ("STORE__URL", journal.as_str()),
+            (
+                "CONNECT__INSTANCES__MAIN__INSTANCE_ID",
+                sidedoor::fakes::connect::INSTANCE,
+            ),
+            ("CONNECT__INSTANCES__MAIN__REGION", "us-west-2"),
+            ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", fakes.connect_url()),
+            ("SALESFORCE__ENABLED", "false"),
+            ("AUTH__ISSUERS__0__ISSUER", "https://idp.example"),
+            ("AUTH__ISSUERS__0__AUDIENCE", "sidedoor"),
+            ("AUTH__ISSUERS__0__PUBLIC_KEY_FILE", file.to_str().expect("text")),
+        ]
+        .map(settings),
+    )
+    .expect("the settings are good");
+    for (text, why) in [
+        (None, "cannot be read"),
+        (
+            Some("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+            "private key",
+        ),
+    ] {
+        if let Some(text) = text {
+            std::fs::write(&file, text).expect("written");
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let refused = app::start(config.clone(), listener, Overrides::default())
+            .await
+            .err()
+            .expect("refused");
+        let told = refused.to_string();
+        assert!(told.contains(why) && told.contains("issuer.pem"), "{told}");
+        assert!(!told.contains("AAAA"), "{told}");
+    }
+}

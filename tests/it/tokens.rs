@@ -1,0 +1,328 @@
+//! Tokens of a configured issuer: what is refused, however well it is made, and what a good one opens.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+
+use crate::support::house::{Answer, House, start};
+use crate::support::issuer::{Answers, KeyServer, Signer, claims, now};
+
+/// A house that takes the tokens of one RSA and one EC key, and those keys.
+async fn house() -> (House, KeyServer, Signer, Signer) {
+    let (rsa, ec) = (Signer::rsa("rsa-1"), Signer::ec("ec-1"));
+    let server = KeyServer::start(Answers::Keys(vec![rsa.jwk(), ec.jwk()])).await;
+    let house = House::build().issuer("JWKS_URL", &server.url).start().await;
+    (house, server, rsa, ec)
+}
+
+async fn list(house: &House, token: &str) -> Answer {
+    house.call("GET", "/v1/supervisions").key(token).send().await
+}
+
+/// Refused, and told nothing about why.
+async fn refused(house: &House, token: &str, what: &str) {
+    let answer = list(house, token).await;
+    assert_eq!((answer.status, answer.code()), (401, "unauthorized"), "{what}");
+    assert_eq!(
+        answer.headers["www-authenticate"], "Bearer error=\"invalid_token\"",
+        "{what}"
+    );
+    let detail = answer.body["detail"].as_str().expect("a detail");
+    assert!(detail.starts_with("Send a valid key or token"), "{what}: {detail}");
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut changed = claims("supervisor-1");
+    changed[name] = value;
+    changed
+}
+
+fn without(name: &str) -> Value {
+    let mut changed = claims("supervisor-1");
+    changed.as_object_mut().expect("an object").remove(name);
+    changed
+}
+
+#[tokio::test]
+async fn a_good_token_of_either_kind_comes_in_as_its_supervisor() {
+    let (house, server, rsa, ec) = house().await;
+    for token in [rsa.token("supervisor-1"), ec.token("supervisor-1")] {
+        assert_eq!(list(&house, &token).await.status, 200);
+    }
+    for audience in [json!(["other", "sidedoor-test"]), json!("sidedoor-test")] {
+        assert_eq!(list(&house, &rsa.sign(&with("aud", audience))).await.status, 200);
+    }
+    assert_eq!(server.asked(), 1, "the keys are remembered");
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_token_whose_claims_are_not_right_is_refused() {
+    let (house, _server, rsa, _) = house().await;
+    let late = now() - 40;
+    for (what, claims) in [
+        ("expired", with("exp", json!(late))),
+        ("no time", with("exp", json!("tomorrow"))),
+        ("without an end", without("exp")),
+        ("not good yet", with("nbf", json!(now() + 60))),
+        ("nbf is no time", with("nbf", json!("now"))),
+        ("another audience", with("aud", json!("other"))),
+        ("an audience that begins so", with("aud", json!("sidedoor-test-2"))),
+        ("without an audience", without("aud")),
+        ("another issuer", with("iss", json!("https://evil.example"))),
+        (
+            "an issuer that begins so",
+            with("iss", json!("https://idp.example.evil.example")),
+        ),
+        (
+            "several issuers",
+            with("iss", json!(["https://idp.example", "https://evil.example"])),
+        ),
+        ("without an issuer", without("iss")),
+        ("without a subject", without("sub")),
+        ("an empty subject", with("sub", json!(""))),
+        ("a number as subject", with("sub", json!(7))),
+        (
+            "a subject of two lines",
+            with("sub", json!("supervisor-1\nsupervisor-2")),
+        ),
+        (
+            "a subject that reads backwards",
+            with("sub", json!("supervisor-1\u{202e}2")),
+        ),
+        ("an endless subject", with("sub", json!("s".repeat(129)))),
+    ] {
+        refused(&house, &rsa.sign(&claims), what).await;
+    }
+    // Clocks differ a little.
+    assert_eq!(
+        list(&house, &rsa.sign(&with("exp", json!(now() - 5)))).await.status,
+        200
+    );
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn no_algorithm_but_those_allowed_and_no_key_but_the_issuers() {
+    let (house, server, rsa, ec) = house().await;
+    let good = claims("supervisor-1");
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    for alg in ["none", "None", "NONE", ""] {
+        let bare = format!("{}.{}.", part(&json!({"alg": alg, "typ": "JWT"})), part(&good));
+        refused(&house, &bare, "unsigned").await;
+    }
+    // The public key as the secret of a symmetric algorithm: what everybody knows signs nothing.
+    let mut header = Header::new(Algorithm::HS256);
+    header.kid = Some("rsa-1".into());
+    for secret in [
+        rsa.public_pem.clone(),
+        rsa.jwk()["n"].as_str().expect("a modulus").to_owned(),
+    ] {
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        let forged = jsonwebtoken::encode(&header, &good, &key).expect("signed");
+        refused(&house, &forged, "signed with a public key").await;
+    }
+    // An algorithm of the other kind, under a key's name; and one that is not on the list.
+    let mut crossed = Header::new(Algorithm::ES256);
+    crossed.kid = Some("rsa-1".into());
+    refused(
+        &house,
+        &ec.sign_with(&crossed, &good),
+        "an EC signature under an RSA key's name",
+    )
+    .await;
+    let mut longer = Header::new(Algorithm::RS512);
+    longer.kid = Some("rsa-1".into());
+    refused(
+        &house,
+        &rsa.sign_with(&longer, &good),
+        "an algorithm that is not allowed",
+    )
+    .await;
+    // Somebody else's keys, under a known name, and brought along.
+    let mallory = Signer::rsa("rsa-1");
+    refused(&house, &mallory.sign(&good), "another's signature").await;
+    let evil = KeyServer::start(Answers::Keys(vec![mallory.jwk()])).await;
+    for header in [
+        json!({"alg": "RS256", "kid": "rsa-1", "jwk": mallory.jwk()}),
+        json!({"alg": "RS256", "kid": "rsa-1", "jku": evil.url}),
+        json!({"alg": "RS256", "kid": "rsa-1", "x5u": evil.url}),
+        json!({"alg": "RS256", "kid": evil.url}),
+        json!({"alg": "RS256", "kid": "../../../../dev/null"}),
+        json!({"alg": "RS256", "kid": "' OR 1=1 --"}),
+    ] {
+        refused(&house, &mallory.sign_raw(&header, &good), "a key brought along").await;
+    }
+    assert_eq!(evil.asked(), 0, "no URL in a token is ever asked");
+    assert!(server.asked() <= 3, "unknown keys are looked for now and then only");
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_token_of_another_shape_is_refused() {
+    let (house, _server, rsa, _) = house().await;
+    let good = claims("supervisor-1");
+    let token = rsa.token("supervisor-1");
+    let cut = &token[..token.len() - 4];
+    let (head, signature) = token.rsplit_once('.').expect("three parts");
+    let mut other = signature.to_owned();
+    other.replace_range(..1, if signature.starts_with('A') { "B" } else { "A" });
+    for (what, token) in [
+        (
+            "of another type",
+            rsa.sign_raw(&json!({"alg": "RS256", "kid": "rsa-1", "typ": "logout+jwt"}), &good),
+        ),
+        (
+            "critical and not understood",
+            rsa.sign_raw(
+                &json!({"alg": "RS256", "kid": "rsa-1", "crit": ["b64"], "b64": false}),
+                &good,
+            ),
+        ),
+        (
+            "compressed",
+            rsa.sign_raw(&json!({"alg": "RS256", "kid": "rsa-1", "zip": "DEF"}), &good),
+        ),
+        (
+            "nested",
+            rsa.sign_raw(&json!({"alg": "RS256", "kid": "rsa-1", "cty": "JWT"}), &good),
+        ),
+        ("cut", cut.to_owned()),
+        ("signed otherwise", format!("{head}.{other}")),
+        ("without a signature", format!("{head}.")),
+        ("nonsense", "a.b.c".to_owned()),
+        ("dots", "..".to_owned()),
+        ("too long", rsa.sign(&with("more", json!("x".repeat(8000))))),
+        ("in two parts", head.to_owned()),
+    ] {
+        refused(&house, &token, what).await;
+    }
+    // Two keys could be meant: one that names neither is refused; it is read as a token only where tokens are sent.
+    let mut nameless = Header::new(Algorithm::RS256);
+    nameless.kid = None;
+    assert_eq!(
+        list(&house, &rsa.sign_with(&nameless, &good)).await.status,
+        200,
+        "one RSA key"
+    );
+    let asked = house
+        .http
+        .get(format!("{}/v1/supervisions", house.url))
+        .header("X-API-Key", rsa.token("supervisor-1"));
+    assert_eq!(
+        asked.send().await.expect("an answer").status(),
+        401,
+        "X-API-Key takes keys only"
+    );
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_token_acts_as_its_supervisor_and_as_nobody_else() {
+    let (house, _server, rsa, _) = house().await;
+    let (one, two) = (rsa.token("supervisor-1"), rsa.token("supervisor-2"));
+    let call = house.connect().create_call();
+    let as_another = house
+        .call("POST", "/v1/supervisions")
+        .key(&one)
+        .json(&start(&call, "supervisor-2"));
+    let as_another = as_another.send().await;
+    assert_eq!(
+        (as_another.status, as_another.code()),
+        (403, "forbidden"),
+        "{}",
+        as_another.text
+    );
+    // The token says who listens.
+    let begun = house
+        .call("POST", "/v1/supervisions")
+        .key(&one)
+        .json(&json!({"contactId": call}))
+        .send()
+        .await;
+    assert_eq!(begun.status, 201, "{}", begun.text);
+    assert_eq!(begun.body["supervisor"]["connectUserId"], "supervisor-1");
+    let id = begun.id();
+    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let path = format!("/v1/supervisions/{id}");
+    assert_eq!(house.call("GET", &path).key(&two).send().await.status, 404);
+    let list = house.call("GET", "/v1/supervisions").key(&two).send().await;
+    assert_eq!(list.body["items"], json!([]));
+    for (method, path, status) in [
+        ("POST", "/v1/supervisors/supervisor-1/disconnect", 403),
+        ("POST", "/v1/supervisors/supervisor-1/tickets", 403),
+        ("GET", "/v1/supervisors/supervisor-1/directives", 403),
+        ("POST", "/v1/supervisors/me/disconnect", 404),
+        ("GET", "/v1/supervisors/me/directives", 200),
+    ] {
+        let answer = house.call(method, path).key(&two).send().await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
+    }
+    let ticket = house.call("POST", "/v1/supervisors/me/tickets").key(&one).send().await;
+    assert_eq!(
+        (ticket.status, &ticket.body["connectUserId"]),
+        (201, &json!("supervisor-1"))
+    );
+    let asked = house
+        .call("POST", "/v1/supervisors/me/disconnect")
+        .key(&one)
+        .send()
+        .await;
+    assert_eq!(asked.status, 202, "{}", asked.text);
+    let told = house
+        .call("GET", "/v1/supervisors/me/directives")
+        .key(&one)
+        .send()
+        .await;
+    assert_eq!(told.body["items"][0]["supervisionId"], json!(id), "{}", told.text);
+    house.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
+    house.until_left(&id).await;
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn what_a_token_may_do_is_the_issuers_word_not_the_tokens() {
+    let rsa = Signer::rsa("a");
+    let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
+    let house = House::build()
+        .issuer("JWKS_URL", &server.url)
+        .set("AUTH__ISSUERS__0__SCOPES", "read")
+        .start()
+        .await;
+    let mut claims = claims("anybody");
+    claims["scope"] = json!("operate supervise:any events");
+    claims["scopes"] = json!(["operate"]);
+    let token = rsa.sign(&claims);
+    assert_eq!(list(&house, &token).await.status, 200);
+    let call = house.connect().create_call();
+    let begin = house
+        .call("POST", "/v1/supervisions")
+        .key(&token)
+        .json(&start(&call, "supervisor-1"));
+    assert_eq!(begin.send().await.status, 403);
+    let me = house
+        .call("POST", "/v1/supervisors/me/disconnect")
+        .key(&token)
+        .send()
+        .await;
+    assert_eq!((me.status, me.code()), (403, "forbidden"), "it names no supervisor");
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn with_an_issuer_configured_nobody_comes_in_without_a_credential() {
+    let rsa = Signer::rsa("a");
+    let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
+    let mut built = House::build().issuer("JWKS_URL", &server.url);
+    for i in 0..5 {
+        for key in ["NAME", "SECRET", "SCOPES", "SUPERVISOR"] {
+            built = built.unset(&format!("AUTH__API_KEYS__{i}__{key}"));
+        }
+    }
+    let house = built.start().await;
+    let nobody = house.call("GET", "/v1/supervisions").anonymous().send().await;
+    assert_eq!((nobody.status, nobody.code()), (401, "unauthorized"));
+    assert_eq!(list(&house, &rsa.token("supervisor-1")).await.status, 200);
+    house.finish().await;
+}
