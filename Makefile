@@ -64,6 +64,7 @@ lint-openapi: ## openapi.yaml by Spectral, with rules of the house's own (needs 
 
 external-service: ## what Salesforce External Services imports, made anew from openapi.yaml
 	SIDEDOOR_MAKE=1 cargo test --test it external_service
+	cd infra/salesforce/tools-apex && npm ci --silent && node ../scripts/external-service.mjs
 
 fuzz: ## coverage-guided fuzzing of what reads strangers' bytes, FUZZ_SECONDS each (needs a C++ compiler)
 	fuzz/run.sh

@@ -12,7 +12,7 @@ use sidedoor::http::problem::Problem;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its folder of seeds.
-pub const ALL: [(&str, Target); 7] = [
+pub const ALL: [(&str, Target); 8] = [
     ("contact_event", contact_event),
     ("agent_event", agent_event),
     ("connect_error", connect_error),
@@ -20,6 +20,7 @@ pub const ALL: [(&str, Target); 7] = [
     ("json_body", json_body),
     ("query", query),
     ("configuration", configuration),
+    ("token", token),
 ];
 
 fn plain(text: &str) -> bool {
@@ -118,6 +119,18 @@ fn query(data: &[u8]) {
     let raw = String::from_utf8_lossy(data);
     for problem in hostile::queries(&raw).iter().flatten() {
         can_be_told(problem, data.len());
+    }
+}
+
+/// A token, and the keys of an issuer: a name that goes into the audit is plain and short, whatever the token says.
+fn token(data: &[u8]) {
+    let (name, keys) = hostile::token(data);
+    assert!(keys <= 65);
+    if let Some(name) = name {
+        assert!(
+            name.bytes().all(|b| b.is_ascii_graphic()) && name.len() <= 200,
+            "{name}"
+        );
     }
 }
 

@@ -15,7 +15,7 @@ mod api_keys;
 mod jwks;
 mod key_file;
 mod public_key;
-mod tokens;
+pub(super) mod tokens;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -3,6 +3,7 @@
 
 use axum::http::HeaderMap;
 
+use super::auth::tokens;
 use super::body::{self, Reader};
 use super::problem::Problem;
 use super::{
@@ -30,6 +31,11 @@ pub fn bodies(bytes: &[u8]) -> Vec<Option<Problem>> {
         of_value(|value| probe_vendor::read(value).map(drop)),
         of_value(|value| Reader::new(value, "")?.finish()),
     ]
+}
+
+/// Reads `bytes` as a token and as an issuer's keys: whose name the audit would be given, were it signed, and how many keys.
+pub fn token(bytes: &[u8]) -> (Option<String>, usize) {
+    (tokens::unproven(bytes), tokens::keys_in(bytes))
 }
 
 /// Reads `raw` as the query of the operations that take most parameters, and as the header that resumes a stream.

@@ -16,7 +16,7 @@ use super::views::Rfc3339;
 struct MomentView {
     at: Rfc3339,
     what: String,
-    by: String,
+    actor: String,
     detail: Option<String>,
     vendor_timestamp: Option<Rfc3339>,
 }
@@ -31,7 +31,7 @@ pub(super) async fn handle(State(door): State<Door>, By(by): By, InPath(id): InP
     let view = |m: crate::flows::timeline::Moment| MomentView {
         at: Rfc3339::of(m.at),
         what: m.what,
-        by: m.by,
+        actor: m.by,
         detail: m.detail,
         vendor_timestamp: m.vendor_timestamp.map(Rfc3339::of),
     };

@@ -114,7 +114,7 @@ async fn events_told_twice_and_heartbeats_teach_nothing_new() {
         .as_array()
         .expect("items")
         .iter()
-        .filter(|m| m["by"] == "AGENT_EVENT")
+        .filter(|m| m["actor"] == "AGENT_EVENT")
         .count();
     assert_eq!(by_agent, 2, "it is there, and it is joined: {told:#}");
     // Somebody else's instance is of no interest, and nonsense is refused.

@@ -116,7 +116,7 @@ async fn a_timeline_tells_one_supervisions_life_in_order() {
     ];
     let places: Vec<usize> = order.iter().map(|what| at(what)).collect();
     assert!(places.is_sorted(), "{places:?} {told:#}");
-    let by = |what: &str| moments[at(what)]["by"].clone();
+    let by = |what: &str| moments[at(what)]["actor"].clone();
     assert_eq!(
         (by("disconnect.requested"), by("directive.answered")),
         ("back-end".into(), "browser".into())

@@ -97,6 +97,32 @@ pub(super) fn looks_like_one(credential: &[u8]) -> bool {
     credential.iter().filter(|b| **b == b'.').count() == 2
 }
 
+/// Everything that is read of a token but its signature and its times, for fuzzing: whose name the audit would be given.
+pub(in crate::http) fn unproven(token: &[u8]) -> Option<String> {
+    let header = jsonwebtoken::decode_header(token).ok()?;
+    check_header(&header).ok()?;
+    let claims: Map<String, Value> = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
+    let settings = IssuerSettings {
+        issuer: "https://issuer.example".into(),
+        audience: "sidedoor".into(),
+        keys: KeysFrom::File(PathBuf::new()),
+        supervisor_claim: "sub".into(),
+        supervisor_claim_kind: ClaimKind::ConnectUserId,
+        instance: None,
+        scopes: vec![Scope::Supervise],
+        algorithms: Vec::new(),
+        leeway: Duration::ZERO,
+    };
+    settings.names(&claims).ok().map(|verified| verified.name)
+}
+
+/// Reads bytes as an issuer's keys, for fuzzing: as a JWK and as PEM. How many there are.
+pub(in crate::http) fn keys_in(bytes: &[u8]) -> usize {
+    let jwk = serde_json::from_slice::<Value>(bytes).ok();
+    let one = jwk.as_ref().and_then(PublicKey::from_jwk).map_or(0, |_| 1);
+    one + PublicKey::all_from_pem(bytes).map_or(0, |keys| keys.len())
+}
+
 /// What says whose token it is, before anything is proven.
 #[derive(Deserialize)]
 struct Says {
@@ -197,7 +223,7 @@ impl Issuer {
         let issuer = &self.settings.issuer;
         for key in keys {
             match jsonwebtoken::decode::<Map<String, Value>>(token, key.decoding(), &validation) {
-                Ok(good) => return self.names(&good.claims),
+                Ok(good) => return self.settings.names(&good.claims),
                 Err(e) if matches!(e.kind(), ErrorKind::InvalidSignature) => {}
                 // Signed by the issuer, and not good all the same: an operator may want to know.
                 Err(e) => {
@@ -210,13 +236,15 @@ impl Issuer {
         tracing::debug!(issuer, "a token of {issuer} is refused: its signature is wrong");
         Err(Denied::Token)
     }
+}
 
+impl IssuerSettings {
     fn names(&self, claims: &Map<String, Value>) -> Result<Verified, Denied> {
         let IssuerSettings {
             issuer,
             supervisor_claim: claim,
             ..
-        } = &self.settings;
+        } = self;
         let value = claims.get(claim).and_then(Value::as_str).unwrap_or_default();
         // It goes into the audit and the log as it is: nothing in it may look like anything else.
         let plain = value.bytes().all(|b| b.is_ascii_graphic());
@@ -231,11 +259,11 @@ impl Issuer {
         Ok(Verified {
             // A key's name holds no '#'.
             name: format!("{issuer}#{value}"),
-            scopes: self.settings.scopes.clone(),
+            scopes: self.scopes.clone(),
             claim: Claim {
-                kind: self.settings.supervisor_claim_kind,
+                kind: self.supervisor_claim_kind,
                 value: value.to_owned(),
-                instance: self.settings.instance.clone(),
+                instance: self.instance.clone(),
             },
         })
     }

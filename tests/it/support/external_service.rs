@@ -26,7 +26,7 @@ const LONGEST_DESCRIPTION: usize = 1333;
 const MOST_OPERATIONS: usize = 300;
 /// Reserved words that stay. External Services encodes them (`type` as `z0type`): the one is problem details' own, the other says
 /// who in a timeline.
-const TOLERATED: [(&str, &str); 2] = [("Problem", "type"), ("Moment", "by")];
+const TOLERATED: [(&str, &str); 1] = [("Problem", "type")];
 /// The media types of bodies and answers.
 const MEDIA: &str = "application/json";
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];

@@ -25,7 +25,7 @@ export class Problem extends Error {
 
     /** Whether nobody knows if the request arrived. */
     get unanswered() {
-        return this.code === null;
+        return this.code === null || this.status === 0;
     }
 }
 
