@@ -65,7 +65,9 @@ impl Flows {
             return Ok(Disconnected::Replay(replay));
         }
         let since = tokio::time::Instant::now();
-        if !why.customer_call_may_end && !why.guard_has_agreed && seen.supervision.state == State::Monitoring {
+        let again = seen.supervision.end_was_not_done();
+        if !why.customer_call_may_end && !why.guard_has_agreed && (seen.supervision.state == State::Monitoring || again)
+        {
             self.guarded(&seen.supervision, by).await?;
         }
         for _ in 0..STALE_TRIES {
@@ -82,6 +84,11 @@ impl Flows {
             }
             let outcome = match asked {
                 Leave::AlreadyOver => return Ok(Disconnected::WasOver(Box::new(stored))),
+                // A browser tried and could not, or would not: whoever asks again wants it tried again.
+                Leave::Underway if supervision.end_was_not_done() => {
+                    let _ = supervision.direct_anew(now, self.leave_times());
+                    "under way; the browser is told again, since it had not done it"
+                }
                 Leave::Underway | Leave::Kept if supervision == stored.supervision => {
                     return Ok(Disconnected::Is(Box::new(stored)));
                 }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
-use axum::http::header::ACCEPT;
+use axum::http::header::{ACCEPT, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -62,6 +62,15 @@ pub(super) async fn handle(
             stream_key: door.flows.stream_key(&listener.user),
         };
         return Ok(json(StatusCode::OK, &page));
+    }
+    // A page that the browser will not let read the stream must not sit in it: others would wait for it to act.
+    if headers
+        .get(ORIGIN)
+        .is_some_and(|from| !door.settings.cors_allowed_origins.contains(from))
+    {
+        return Err(
+            FlowError::Forbidden("pages of that origin may not open a stream (http.cors_allowed_origins)").into(),
+        );
     }
     let following = door.flows.follow_directives(&listener, &by)?;
     let events = Sse::new(events(door.flows.clone(), following));

@@ -176,10 +176,13 @@ async fn limits_park_the_whole_org() {
 
 #[tokio::test]
 async fn auto_takes_the_standard_name_if_the_org_has_it() {
-    let house = House::start().await;
+    let mut house = House::start().await;
+    // There before the service looks.
+    house.crash();
     house
         .salesforce()
         .put_object(Object::participant("VoiceCallParticipant"));
+    house.restart().await;
     let call = house.connect().create_call();
     let id = house.listen(&call, "supervisor-1").await.id();
     let recorded = house.until_recorded(&id).await;

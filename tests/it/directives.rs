@@ -146,7 +146,8 @@ async fn a_poller_hears_the_same_and_is_there_while_it_polls() {
     let house = House::start().await;
     let id = listening(&house).await;
     let quiet = house.call("GET", DIRECTIVES).send().await.body;
-    assert_eq!(quiet, json!({"items": [], "nextAfter": "0"}));
+    assert_eq!(quiet["items"], json!([]));
+    assert_eq!(quiet["nextAfter"], "0");
     let watching = house.disconnect(&id).await;
     assert_eq!(
         watching.body["nextAction"]["controllerAttached"], false,
@@ -312,6 +313,18 @@ async fn only_listed_origins_may_call_from_a_browser() {
             .get("access-control-allow-origin")
             .and_then(|v| v.to_str().ok());
         assert_eq!(told == Some(from), allowed, "{from}: {told:?}");
+        let stream = house
+            .http
+            .get(format!("{}{DIRECTIVES}", house.url))
+            .bearer_auth(BACK_END)
+            .header("Accept", "text/event-stream")
+            .header("Origin", from);
+        let opened = stream.send().await.expect("an answer").status();
+        assert_eq!(
+            opened,
+            if allowed { 200 } else { 403 },
+            "{from}: one that cannot be read takes no seat"
+        );
         let preflight = house
             .http
             .request(reqwest::Method::OPTIONS, format!("{}{DIRECTIVES}", house.url))
@@ -372,5 +385,31 @@ async fn one_supervisor_has_at_most_sixteen_streams_watching_or_not() {
     assert_eq!(open("supervisor-1").await.expect("an answer").status(), 503);
     assert_eq!(open("supervisor-2").await.expect("an answer").status(), 200);
     drop(streams);
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn asking_again_after_a_browser_could_not_has_it_told_again() {
+    let house = House::start().await;
+    let call = house.connect().create_call();
+    let s = house.joined(&call, "supervisor-1").await;
+    let id = s["id"].as_str().expect("an id").to_owned();
+    let first = house.disconnect(&id).await.body["nextAction"].clone();
+    let again = house.disconnect(&id).await.body["nextAction"].clone();
+    assert_eq!(again["directiveId"], first["directiveId"], "one that is open stands");
+    for outcome in ["FAILED", "REFUSED"] {
+        let told = house.disconnect(&id).await.body["nextAction"].clone();
+        let answer = json!({"directiveId": told["directiveId"], "outcome": outcome});
+        let path = format!("/v1/supervisions/{id}/acknowledgements");
+        assert_eq!(house.call("POST", &path).json(&answer).send().await.status, 200);
+        let anew = house.disconnect(&id).await;
+        assert_eq!(anew.status, 202, "{}", anew.text);
+        assert_eq!(anew.body["nextAction"]["status"], "OPEN");
+        assert_ne!(anew.body["nextAction"]["directiveId"], told["directiveId"], "{outcome}");
+    }
+    let last = house.disconnect(&id).await.body["nextAction"].clone();
+    house.browser("supervisor-1").obey(&last).await;
+    house.until_left(&id).await;
+    house.until_recorded(&id).await;
     house.finish().await;
 }

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::{Asker, LeaveTimes, Mode, ModeChange, Refused, State, Supervision};
-use crate::domain::directive::{Acknowledgement, Directive, DirectiveKind};
+use crate::domain::directive::{AckOutcome, Acknowledgement, Directive, DirectiveKind, DirectiveStatus};
 use crate::domain::ids::DirectiveId;
 
 /// How many directives of one supervision are kept.
@@ -24,6 +24,15 @@ impl Supervision {
             self.direct_browser(now, times)?;
         }
         Ok(())
+    }
+
+    /// Whether a browser has answered the order to end the leg that it did not do it.
+    pub fn end_was_not_done(&self) -> bool {
+        let undone = DirectiveStatus::Answered;
+        self.state == State::Leaving
+            && self
+                .end_directive()
+                .is_some_and(|d| [undone(AckOutcome::Failed), undone(AckOutcome::Refused)].contains(&d.status()))
     }
 
     /// Gives out the order to end the leg in the browser; the one already given stands until it expires. Returns whether
