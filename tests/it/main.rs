@@ -20,6 +20,7 @@ mod contract;
 mod delivery;
 mod delivery_at_scale;
 mod directives;
+mod error_table;
 mod external_service;
 mod fakes;
 mod history;

@@ -1,0 +1,283 @@
+//! Salesforce's error table (docs/errors.md), line by line: what becomes of a row that meets it alone, and of one that meets it
+//! among others in a collection, and that the others never suffer.
+
+use serde_json::{Value, json};
+use sidedoor::fakes::Fault;
+use sidedoor::fakes::connect::NewContact;
+use sidedoor::fakes::salesforce::Object;
+
+use crate::support::house::{House, READER};
+
+/// What passes by itself.
+const PASSING: [(u16, &str); 5] = [
+    (400, "UNABLE_TO_LOCK_ROW"),
+    (503, "SERVER_UNAVAILABLE"),
+    (500, "UNKNOWN_EXCEPTION"),
+    (502, ""),
+    (400, "DUPLICATE_VALUE"),
+];
+/// What needs a person.
+const OF_THE_ROW: [(u16, &str); 4] = [
+    (300, "MULTIPLE_CHOICES"),
+    (400, "REQUIRED_FIELD_MISSING"),
+    (400, "FIELD_CUSTOM_VALIDATION_EXCEPTION"),
+    (400, "STRING_TOO_LONG"),
+];
+
+async fn house() -> House {
+    House::build()
+        .set("SALESFORCE__FIND_VOICE_CALLS", "false")
+        .set("SALESFORCE__REQUEST_TIMEOUT_MS", "600")
+        .start()
+        .await
+}
+
+/// A supervisor listens: their row is on its way. Its supervision and its leg.
+async fn row(house: &House, i: usize) -> (String, String) {
+    let supervisor = format!("table-{i}");
+    house.connect().set_ccp_open(&supervisor, true);
+    let call = house.connect().create_contact(NewContact::default());
+    let s = house.joined(&call, &supervisor).await;
+    let text = |name: &str| s[name].as_str().expect("a text").to_owned();
+    (text("id"), text("legContactId"))
+}
+
+async fn ends(house: &House, id: &str, state: &str) -> Value {
+    let recording = |s: &Value| s["recording"]["state"] == state;
+    house.until(id, state, recording).await["recording"].clone()
+}
+
+async fn paused(house: &House) -> Value {
+    for _ in 0..500 {
+        let told = house.call("GET", "/v1/deliveries").key(READER).send().await.body;
+        if !told["paused"].is_null() {
+            return told["paused"].clone();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("deliveries are not paused");
+}
+
+#[tokio::test]
+async fn alone_each_line_ends_as_it_must() {
+    let house = house().await;
+    let sf = house.salesforce();
+    for (i, (status, code)) in PASSING.into_iter().enumerate() {
+        sf.fault(Fault::error("upsert", status, code));
+        let (id, leg) = row(&house, i).await;
+        ends(&house, &id, "RECORDED").await;
+        house.row(&leg);
+    }
+    let dropped = Fault {
+        drop_connection: true,
+        status: None,
+        ..Fault::error("upsert", 500, "")
+    };
+    for (i, fault) in [dropped, Fault::lost_answer("upsert"), Fault::late("upsert", 1200)]
+        .into_iter()
+        .enumerate()
+    {
+        sf.fault(fault);
+        let (id, leg) = row(&house, 10 + i).await;
+        ends(&house, &id, "RECORDED").await;
+        house.row(&leg);
+    }
+    sf.revoke_tokens();
+    let (id, _) = row(&house, 20).await;
+    ends(&house, &id, "RECORDED").await;
+    for (i, (status, code)) in OF_THE_ROW.into_iter().enumerate() {
+        sf.fault(Fault::error("upsert", status, code).times(50));
+        let (id, _) = row(&house, 30 + i).await;
+        let dead = ends(&house, &id, "DEAD").await;
+        assert!(dead["lastError"].as_str().expect("told").contains(code), "{dead}");
+        sf.clear_faults();
+    }
+    house.rules_hold().await;
+}
+
+#[tokio::test]
+async fn limits_park_the_org_and_kill_no_row() {
+    for (status, code) in [(403, "REQUEST_LIMIT_EXCEEDED"), (429, "")] {
+        let house = house().await;
+        house.salesforce().fault(Fault::error("upsert", status, code).times(50));
+        let (id, _) = row(&house, 0).await;
+        let told = paused(&house).await;
+        let until: jiff::Timestamp = told["until"].as_str().expect("a time").parse().expect("a time");
+        assert!(
+            until > jiff::Timestamp::now() + jiff::SignedDuration::from_secs(200),
+            "{told}"
+        );
+        ends(&house, &id, "PENDING").await;
+        house.rules_hold().await;
+    }
+}
+
+/// The org changed: every row would fail. One look at its description says so and what to do.
+#[tokio::test]
+async fn what_ails_the_whole_org_parks_it_and_names_the_remedy() {
+    let field = |name: &'static str, how: fn(&mut sidedoor::fakes::salesforce::Field)| {
+        let mut object = Object::participant("VoiceCallParticipant__c");
+        object.fields.iter_mut().filter(|f| f.name == name).for_each(how);
+        object
+    };
+    let mut gone = Object::participant("VoiceCallParticipant__c");
+    gone.fields.retain(|f| f.name != "Mode__c");
+    let mut closed = Object::participant("VoiceCallParticipant__c");
+    (closed.createable, closed.updateable) = (false, false);
+    let changes = [
+        ("INVALID_FIELD", Some(gone), "Mode__c"),
+        (
+            "INVALID_FIELD_FOR_INSERT_UPDATE",
+            Some(field("Rejoin__c", |f| f.createable = false)),
+            "permission set",
+        ),
+        ("INSUFFICIENT_ACCESS", Some(closed), "permission set"),
+        ("NOT_FOUND", None, "infra/salesforce"),
+    ];
+    for (line, object, remedy) in changes {
+        let house = house().await;
+        // One row stands, so that the service knows the object from before.
+        let (first, _) = row(&house, 0).await;
+        ends(&house, &first, "RECORDED").await;
+        match object {
+            Some(object) => house.salesforce().put_object(object),
+            None => house.salesforce().remove_object("VoiceCallParticipant__c"),
+        }
+        let (id, _) = row(&house, 1).await;
+        let told = paused(&house).await;
+        assert!(told["reason"].as_str().expect("why").contains(remedy), "{line}: {told}");
+        ends(&house, &id, "PENDING").await;
+        house.rules_hold().await;
+    }
+}
+
+#[tokio::test]
+async fn among_others_each_line_ends_the_same_and_the_others_stand() {
+    let house = house().await;
+    let sf = house.salesforce();
+    // While the org is down the rows gather, so that one call carries them all.
+    sf.fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(10_000));
+    let mut rows = Vec::new();
+    for i in 0..16 {
+        rows.push(row(&house, i).await);
+    }
+    sf.clear_faults();
+    let passing = PASSING
+        .into_iter()
+        .filter(|(_, code)| !code.is_empty())
+        .map(|(_, code)| (code, 1, "RECORDED"));
+    // 300 is an answer to a URL: a record of a collection has no status of its own.
+    let of_the_row = OF_THE_ROW
+        .into_iter()
+        .filter(|(status, _)| *status != 300)
+        .map(|(_, code)| (code, 50, "DEAD"));
+    let lines: Vec<_> = passing.chain(of_the_row).collect();
+    for ((code, times, _), (_, leg)) in lines.iter().zip(&rows) {
+        for operation in ["item", "upsert"] {
+            let mut fault = Fault::error(operation, 400, code).times(*times);
+            fault.matching = Some(leg.clone());
+            sf.fault(fault);
+        }
+    }
+    for (i, (id, leg)) in rows.iter().enumerate() {
+        let (code, _, end) = lines.get(i).copied().unwrap_or(("none", 0, "RECORDED"));
+        let recording = ends(&house, id, end).await;
+        if end == "DEAD" {
+            assert!(
+                recording["lastError"].as_str().expect("told").contains(code),
+                "{recording}"
+            );
+        } else {
+            house.row(leg);
+        }
+    }
+    let together = sf.written().len();
+    assert!(together >= 13, "{together}");
+    house.rules_hold().await;
+}
+
+/// A collection that is refused, lost or late as a whole, and a session that ends in the middle.
+#[tokio::test]
+async fn a_whole_collection_that_fails_loses_and_doubles_nothing() {
+    let house = house().await;
+    let sf = house.salesforce();
+    let dropped = Fault {
+        drop_connection: true,
+        status: None,
+        ..Fault::error("collections", 500, "")
+    };
+    let faults = [
+        Some(Fault::error("collections", 503, "SERVER_UNAVAILABLE")),
+        Some(Fault::lost_answer("collections")),
+        Some(dropped),
+        Some(Fault::late("collections", 1200)),
+        None,
+    ];
+    for (round, fault) in faults.into_iter().enumerate() {
+        sf.fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(10_000));
+        let mut rows = Vec::new();
+        for i in 0..5 {
+            rows.push(row(&house, 100 * (round + 1) + i).await);
+        }
+        sf.clear_faults();
+        match fault {
+            Some(fault) => sf.fault(fault),
+            None => sf.revoke_tokens(),
+        }
+        for (id, leg) in &rows {
+            ends(&house, id, "RECORDED").await;
+            house.row(leg);
+        }
+    }
+    house.rules_hold().await;
+}
+
+/// A lookup that the org refuses is left out, alone and among others.
+#[tokio::test]
+async fn a_refused_lookup_is_left_out_and_marked_wherever_it_stands() {
+    let house = House::build()
+        .set("SALESFORCE__FIND_VOICE_CALLS", "false")
+        .fakes(|f| f.salesforce.strict_lookups = true)
+        .start()
+        .await;
+    let sf = house.salesforce();
+    let listen = |i: usize| {
+        let house = &house;
+        async move {
+            let supervisor = format!("lookup-{i}");
+            house.connect().set_ccp_open(&supervisor, true);
+            let call = house.connect().create_call();
+            let body = json!({"contactId": call, "supervisor": {"connectUserId": supervisor},
+                "voiceCallId": "0LQ000000000001AAA"});
+            house.call("POST", "/v1/supervisions").json(&body).send().await.id()
+        }
+    };
+    let alone = listen(0).await;
+    let recorded = ends(&house, &alone, "RECORDED").await;
+    assert!(
+        recorded["lastError"]
+            .as_str()
+            .expect("marked")
+            .contains("without its lookups"),
+        "{recorded}"
+    );
+    sf.fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(10_000));
+    let mut ids = Vec::new();
+    for i in 1..5 {
+        ids.push(listen(i).await);
+    }
+    let (other, _) = row(&house, 9).await;
+    sf.clear_faults();
+    for id in &ids {
+        let recorded = ends(&house, id, "RECORDED").await;
+        assert!(
+            recorded["lastError"]
+                .as_str()
+                .expect("marked")
+                .contains("without its lookups"),
+            "{recorded}"
+        );
+    }
+    ends(&house, &other, "RECORDED").await;
+    house.rules_hold().await;
+}
