@@ -8,12 +8,14 @@
 //! |---|---|
 //! | [`report`] | the lines, as text and as JSON |
 //! | [`house`] | configuration, journal, own clock |
+//! | [`issuers`] | whose tokens are taken: their keys |
 //! | [`skew`] | our clock beside a vendor's `Date` |
 //! | [`telephony`] | Amazon Connect |
 //! | [`org`] | Salesforce |
 //! | [`live`] | `--live` |
 
 mod house;
+mod issuers;
 mod live;
 mod org;
 pub mod report;
@@ -139,7 +141,19 @@ async fn round(args: &CheckArgs) -> Done<Report> {
     let Some(config) = house::configuration(&mut report, path.as_deref(), config) else {
         return Ok(report);
     };
-    let parts = Parts::of(config, args.instance.as_deref()).await?;
+    let parts = match Parts::of(config, args.instance.as_deref()).await {
+        Ok(parts) => parts,
+        Err(e) => {
+            report.fail(
+                report::CONFIGURATION,
+                None,
+                e.to_string(),
+                "correct the command or the configuration",
+            );
+            return Ok(report);
+        }
+    };
+    issuers::check(&mut report, &parts).await;
     house::journal(&mut report, &parts).await;
     house::clock(&mut report, &parts);
     telephony::check(&mut report, &parts).await;

@@ -390,7 +390,7 @@ impl Journal for SqliteJournal {
         until: Timestamp,
         again: Timestamp,
         limit: u32,
-    ) -> Result<Vec<Stored>, JournalError> {
+    ) -> Result<Vec<(Stored, u32)>, JournalError> {
         comparisons::due(&self.readers, since, until, again, limit).await
     }
 }

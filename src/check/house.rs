@@ -33,15 +33,20 @@ pub(super) fn configuration(
         }
     };
     report.ok(report::CONFIGURATION, None, from);
-    if config.auth.api_keys.is_empty() {
+    if config.auth.is_open() {
         report.warn(
             report::CALLERS,
             None,
-            "no key is configured: whoever reaches the loopback address may do everything",
-            "configure [[auth.api_keys]] before anybody but you uses it",
+            "no key and no issuer is configured: whoever reaches the loopback address may do everything",
+            "configure [[auth.api_keys]] or [[auth.issuers]] before anybody but you uses it",
         );
     } else {
-        report.ok(report::CALLERS, None, format!("{} keys", config.auth.api_keys.len()));
+        let (keys, issuers) = (config.auth.api_keys.len(), config.auth.issuers.len());
+        report.ok(
+            report::CALLERS,
+            None,
+            format!("{keys} keys, {issuers} issuers of tokens"),
+        );
     }
     Some(config)
 }

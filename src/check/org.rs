@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Parts;
 use super::report::{self, Report};
 use super::skew::Ahead;
+use crate::domain::authority::ClaimKind;
 use crate::domain::ids::ContactId;
 use crate::ports::Crm;
 use crate::salesforce::Salesforce;
@@ -60,7 +61,29 @@ pub(super) async fn check(report: &mut Report, parts: &Parts) {
         }
     }
     voice_calls(report, parts, org).await;
+    users(report, parts, org).await;
     events(report, parts, org).await;
+}
+
+async fn users(report: &mut Report, parts: &Parts, org: &Salesforce) {
+    let wanted = |kind| kind == ClaimKind::SalesforceUserId;
+    if !parts
+        .config
+        .auth
+        .issuers
+        .iter()
+        .any(|i| wanted(i.supervisor_claim_kind))
+    {
+        return;
+    }
+    // An id of User's prefix that is nobody's.
+    match org.connect_username("005000000000000AAA").await {
+        Ok(_) => report.ok(report::SALESFORCE_USERS, None, "User can be read"),
+        Err(e) => {
+            let remedy = "give the integration user Read on User and on salesforce.connect_username_field, or correct that setting";
+            report.fail(report::SALESFORCE_USERS, None, e.to_string(), remedy);
+        }
+    }
 }
 
 async fn events(report: &mut Report, parts: &Parts, org: &Salesforce) {

@@ -34,6 +34,7 @@ macro_rules! kinds {
 kinds! {
     CONFIGURATION = "configuration", "configuration", "the configuration is valid";
     CALLERS = "configuration", "callers", "callers must identify themselves";
+    ISSUERS = "configuration", "issuers", "the issuers' keys can be had";
     JOURNAL_WRITABLE = "journal", "journal-writable", "the journal can be written";
     JOURNAL_SYNC = "journal", "journal-sync", "the disk makes writes durable quickly";
     JOURNAL_STANDING = "journal", "journal-standing", "nothing in the journal needs a person";
@@ -51,6 +52,7 @@ kinds! {
     SALESFORCE_EXCESS = "salesforce", "salesforce-excess", "rows cannot be deleted by us";
     SALESFORCE_LIMITS = "salesforce", "salesforce-limits", "API calls are left";
     SALESFORCE_VOICE_CALLS = "salesforce", "salesforce-voice-calls", "VoiceCalls can be looked up";
+    SALESFORCE_USERS = "salesforce", "salesforce-users", "tokens' Salesforce Users can be read";
     SALESFORCE_EVENTS = "salesforce", "salesforce-events", "the Platform Event can be published";
     LIVE_CONTACT = "live", "live-contact", "the test contact can be listened to";
     LIVE_JOIN = "live", "live-join", "MonitorContact gives a leg";

@@ -96,6 +96,12 @@ impl SalesforceFake {
         self.org().events.iter().cloned().collect()
     }
 
+    /// How many queries were made of an object.
+    pub fn asked(&self, object: &str) -> usize {
+        let of = format!(" FROM {object} ");
+        self.org().queries.iter().filter(|soql| soql.contains(&of)).count()
+    }
+
     /// API calls so far (logins are none).
     pub fn api_calls(&self) -> u64 {
         self.org().calls

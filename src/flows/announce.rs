@@ -21,6 +21,9 @@ use crate::ports::{Change, Crm, CrmError, CrmVerdict, Happened};
 const CURSOR: &str = "directives announced";
 /// Changes read at once.
 const PAGE: u32 = 200;
+/// How long it rests while deliveries are held, and before each call while the org's calls are short.
+const HELD: Duration = Duration::from_secs(1);
+const SHORT: Duration = Duration::from_secs(10);
 /// It looks by itself at least so often.
 const AT_LEAST: Duration = Duration::from_secs(30);
 /// Why a round came to nothing.
@@ -48,6 +51,16 @@ impl Flows {
         let mut news = self.journal().directive_news();
         let mut failures = 0;
         while !self.is_stopping() {
+            // What the org has left is for rows, and while it takes nothing it takes no events: pages ask by themselves meanwhile.
+            if let Some(rest) = self.announcing_rests(crm.as_ref()) {
+                tokio::select! {
+                    () = tokio::time::sleep(rest) => {}
+                    () = self.parts.stopping.cancelled() => return,
+                }
+                if self.delivery_held().is_some() {
+                    continue;
+                }
+            }
             let pause = match self.announce_round(crm.as_ref()).await {
                 Ok(true) => continue,
                 Ok(false) => {
@@ -74,6 +87,19 @@ impl Flows {
                 _ = news.recv(), if failures == 0 => {}
                 () = self.parts.stopping.cancelled() => {}
             }
+        }
+    }
+
+    /// How long announcing rests before it calls, if it does: a moment while the org's calls are short, so that one call carries
+    /// many; longer while deliveries are held.
+    fn announcing_rests(&self, crm: &dyn Crm) -> Option<Duration> {
+        let short = crm
+            .usage()
+            .is_some_and(|u| u.share() >= self.settings.delivery.slow_above);
+        match (self.delivery_held(), short) {
+            (Some(_), _) => Some(HELD),
+            (None, true) => Some(SHORT),
+            (None, false) => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The audit, read: a page, or all of it in order; and what was begun and never completed, swept.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{FlowError, Flows, Request};
 use crate::domain::audit::{AuditEntry, Phase, SELF};
@@ -11,8 +11,8 @@ pub use crate::ports::journal::{AuditFilter, AuditLine};
 
 /// An act on a vendor takes seconds; a restart takes up what was under way. What has no end after this has lost it.
 const LOST_AFTER: SignedDuration = SignedDuration::from_hours(1);
-/// How far back a sweep looks: the process may have been stopped for a while.
-const LOOK_BACK: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// The cursor's name in the journal: everything begun before that moment (epoch ms) has its end.
+const CURSOR: &str = "audit swept";
 /// Acts swept at once.
 const AT_ONCE: u32 = 100;
 
@@ -53,10 +53,11 @@ impl Flows {
     /// Says of every act on a vendor that was begun long ago, and of which nothing says what came, that it was abandoned.
     pub(super) async fn sweep_audit(&self) -> Result<(), FlowError> {
         let now = self.now();
-        let unfinished = self
-            .journal()
-            .unfinished_acts(now - LOOK_BACK, now - LOST_AFTER, AT_ONCE)
-            .await?;
+        let until = now - LOST_AFTER;
+        let swept = self.journal().cursor(CURSOR).await?.unwrap_or(0);
+        let since = Timestamp::from_millisecond(swept).unwrap_or(Timestamp::UNIX_EPOCH);
+        let unfinished = self.journal().unfinished_acts(since, until, AT_ONCE).await?;
+        let all = unfinished.len() < AT_ONCE as usize;
         for begun in unfinished {
             let Some(operation) = begun.operation.clone() else {
                 continue;
@@ -82,6 +83,13 @@ impl Flows {
                 ..Change::default()
             };
             self.journal().commit(change).await?;
+        }
+        if all {
+            let moved = Change {
+                cursor: Some((CURSOR, until.as_millisecond())),
+                ..Change::default()
+            };
+            self.journal().commit(moved).await?;
         }
         Ok(())
     }

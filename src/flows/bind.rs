@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::{FlowError, Flows};
 use crate::domain::authority::{Claim, ClaimKind, Unbound};
@@ -18,6 +18,10 @@ const REMEMBERED: u64 = 10_000;
 const NOBODY: Duration = Duration::from_secs(30);
 /// How long what was found last stands when nobody can be asked.
 const SHIFT: Duration = Duration::from_secs(8 * 3600);
+/// For how long nobody is asked again about one that could not be asked for.
+const REST: Duration = Duration::from_secs(2);
+/// How many are asked for at a time: what is more waits, no longer than a request does.
+const AT_A_TIME: usize = 32;
 /// How long a request waits to learn whom its token names.
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -27,6 +31,8 @@ pub(super) struct Bindings {
     found: Cache<Claim, Arc<OnceCell<UserId>>>,
     nobody: Cache<Claim, ()>,
     last: Cache<Claim, UserId>,
+    unresolved: Cache<Claim, ()>,
+    asking: Arc<Semaphore>,
 }
 
 impl Bindings {
@@ -38,6 +44,11 @@ impl Bindings {
                 .time_to_live(NOBODY.min(live))
                 .build(),
             last: Cache::builder().max_capacity(REMEMBERED).time_to_live(SHIFT).build(),
+            unresolved: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .time_to_live(REST.min(live))
+                .build(),
+            asking: Arc::new(Semaphore::new(AT_A_TIME)),
         }
     }
 }
@@ -54,22 +65,42 @@ impl Flows {
         if self.bindings.nobody.contains_key(claim) {
             return Err(Unbound::NotLinked);
         }
-        // Asked on its own: a request that is given up leaves what it began to the next one.
-        let (flows, asked) = (self.clone(), claim.clone());
-        let asking = self.own(async move { Ok(flows.ask_whom(&asked).await) });
-        let found = match tokio::time::timeout(PATIENCE, asking).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(_)) | Err(_) => Err(Unbound::Unresolved),
+        let found = match self.bindings.unresolved.contains_key(claim) {
+            // Whoever could not be asked a moment ago cannot be asked now.
+            true => Err(Unbound::Unresolved),
+            false => tokio::time::timeout(PATIENCE, self.ask_on_its_own(claim))
+                .await
+                .unwrap_or(Err(Unbound::Unresolved)),
         };
         match found {
             Ok(user) => Ok(user),
-            Err(Unbound::Unresolved) => self.bindings.last.get(claim).ok_or(Unbound::Unresolved),
+            Err(Unbound::Unresolved) => {
+                self.bindings.unresolved.insert(claim.clone(), ());
+                self.bindings.last.get(claim).ok_or(Unbound::Unresolved)
+            }
             Err(Unbound::NotLinked) => {
                 self.bindings.nobody.insert(claim.clone(), ());
                 self.bindings.last.invalidate(claim);
                 Err(Unbound::NotLinked)
             }
         }
+    }
+
+    /// A request that is given up leaves what it began to the next one; so many at a time, whatever becomes of their requests.
+    async fn ask_on_its_own(&self, claim: &Claim) -> Result<UserId, Unbound> {
+        let cell = self.bindings.found.get(claim);
+        if let Some(user) = cell.as_ref().and_then(|cell| cell.get()) {
+            return Ok(user.clone());
+        }
+        let turn = self.bindings.asking.clone().acquire_owned().await;
+        let turn = turn.map_err(|_| Unbound::Unresolved)?;
+        let (flows, asked) = (self.clone(), claim.clone());
+        let asking = self.own(async move {
+            let found = flows.ask_whom(&asked).await;
+            drop(turn);
+            Ok(found)
+        });
+        asking.await.unwrap_or(Err(Unbound::Unresolved))
     }
 
     async fn ask_whom(&self, claim: &Claim) -> Result<UserId, Unbound> {

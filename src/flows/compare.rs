@@ -20,8 +20,20 @@ const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
 const AGAIN: SignedDuration = SignedDuration::from_mins(55);
 /// An org that has no such records is asked again after this.
 const NOT_THERE: Duration = Duration::from_secs(24 * 3600);
+/// Pages of a round.
+const PAGES: usize = 50;
 /// Their seconds are cut or rounded when they have no milliseconds.
 const WHOLE_SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+/// How a page ended.
+enum Page {
+    /// There may be more.
+    Full,
+    /// That was all, or it is no time for more.
+    Last,
+    /// The org has no such records.
+    NotThere,
+}
 
 impl Flows {
     /// Compares what is due, until the process stops. Returns at once when that is switched off.
@@ -46,15 +58,26 @@ impl Flows {
         }
     }
 
-    /// Compares a page. Whether the org has such records at all.
+    /// Compares all that is due, a page at a time. Whether the org has such records at all.
     async fn compare_round(&self, crm: &dyn Crm) -> Result<bool, FlowError> {
+        for _ in 0..PAGES {
+            match self.compare_page(crm).await? {
+                Page::Full => {}
+                Page::Last => return Ok(true),
+                Page::NotThere => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn compare_page(&self, crm: &dyn Crm) -> Result<Page, FlowError> {
         let now = self.now();
         // Calls are short: those that are left are for rows.
         let short = crm
             .usage()
             .is_some_and(|u| u.share() >= self.settings.delivery.slow_above);
         if short {
-            return Ok(true);
+            return Ok(Page::Last);
         }
         let (settled, again) = self.settings.pace.compare_after.unwrap_or((SETTLED, AGAIN));
         let limit = u32::try_from(CALLS_A_QUESTION).unwrap_or(u32::MAX);
@@ -62,11 +85,14 @@ impl Flows {
             .journal()
             .due_comparisons(now - GIVE_UP, now - settled, now - again, limit)
             .await?;
-        let mut calls: Vec<String> = due.iter().filter_map(|s| s.supervision.voice_call_id.clone()).collect();
+        let mut calls: Vec<String> = due
+            .iter()
+            .filter_map(|(s, _)| s.supervision.voice_call_id.clone())
+            .collect();
         calls.sort();
         calls.dedup();
         if calls.is_empty() {
-            return Ok(true);
+            return Ok(Page::Last);
         }
         let theirs = match crm.supervisors_of(&calls).await {
             Ok(theirs) => theirs,
@@ -77,26 +103,32 @@ impl Flows {
                 ) =>
             {
                 tracing::info!(code = %e.code, "departures are compared later: {e}");
-                return Ok(true);
+                return Ok(Page::Last);
             }
             Err(e) => {
                 tracing::info!(code = %e.code, "departures are not compared; this org shows no ConversationParticipant: {e}");
-                return Ok(false);
+                return Ok(Page::NotThere);
             }
         };
-        let comparisons = due.iter().filter_map(|s| self.compare(s, &due, &theirs, now));
+        let comparisons = due
+            .iter()
+            .filter_map(|(s, on_contact)| self.compare(s, *on_contact, &theirs, now));
         let found = Change {
             comparisons: comparisons.collect(),
             ..Change::default()
         };
         self.journal().commit(found).await?;
-        Ok(true)
+        Ok(if due.len() == CALLS_A_QUESTION {
+            Page::Full
+        } else {
+            Page::Last
+        })
     }
 
     fn compare(
         &self,
         stored: &Stored,
-        all: &[Stored],
+        on_contact: u32,
         theirs: &HashMap<String, Vec<ParticipantSeen>>,
         now: Timestamp,
     ) -> Option<Comparison> {
@@ -106,13 +138,9 @@ impl Flows {
             .get(s.voice_call_id.as_ref()?)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let ours_on_call = all
-            .iter()
-            .filter(|o| o.supervision.voice_call_id == s.voice_call_id)
-            .count();
         let seen = theirs_of(
             s.supervisor.salesforce_user_id.as_deref(),
-            ours_on_call,
+            on_contact,
             on_call,
             departure.disconnected_at,
         );
@@ -137,7 +165,7 @@ impl Flows {
 /// ours.
 fn theirs_of<'p>(
     user: Option<&str>,
-    ours_on_call: usize,
+    ours_on_call: u32,
     on_call: &'p [ParticipantSeen],
     ours: Timestamp,
 ) -> Option<&'p ParticipantSeen> {

@@ -25,6 +25,8 @@ use crate::ports::{Change, Crm, CrmError, CrmVerdict, Happened, Recorded};
 
 /// The loop wakes at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// The least time between two looks for VoiceCalls that have nothing to send with them.
+const LOOKS_APART: SignedDuration = SignedDuration::from_secs(2);
 /// While more rows are waited for, how often they are counted.
 const COUNT_EVERY: Duration = Duration::from_millis(25);
 /// A row that fails so often with what is usually the org's fault, while others are taken, is at fault itself.
@@ -83,8 +85,10 @@ impl Flows {
         if waiting == 0 {
             self.look_for_voice_calls(crm.as_ref()).await?;
             let next = self.journal().next_due().await?;
+            // A look for VoiceCalls is no reason to spin, should one of them never be settled.
+            let looking = next.voice_call.map(|at| at.max(now + LOOKS_APART));
             return Ok(pause_until(
-                [next.delivery, next.voice_call].into_iter().flatten().min(),
+                [next.delivery, looking].into_iter().flatten().min(),
                 self.now(),
             ));
         }
@@ -96,8 +100,11 @@ impl Flows {
                 wait.min(COUNT_EVERY)
             });
         }
-        let due = self.journal().due_rows(now, most).await?;
-        let mut sendings: Vec<Sending> = due.into_iter().filter_map(sending).collect();
+        // Always a page: one that cannot be read or sent stays first, and must not be all that is looked at.
+        let page = u32::try_from(ROWS_A_WRITE).unwrap_or(u32::MAX);
+        let due = self.journal().due_rows(now, page).await?;
+        let sendable = due.into_iter().filter_map(sending);
+        let mut sendings: Vec<Sending> = sendable.take(pace.rows(ROWS_A_WRITE)).collect();
         if sendings.is_empty() {
             // What is due cannot be read.
             return Ok(LONGEST_SLEEP);

@@ -113,6 +113,16 @@ impl Flows {
                     .direct_browser(id, ServerEnd::Refused, &format!("StopContact: {}", error.code))
                     .await;
             };
+            // What came of this try is known, whether or not there is another.
+            let failed = self
+                .audit_own("leg.stop_refused", id, format!("StopContact: {}", error.code))
+                .in_phase(Phase::Failed, operation(id));
+            self.journal()
+                .commit(Change {
+                    audit: vec![failed],
+                    ..Change::default()
+                })
+                .await?;
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.parts.stopping.cancelled() => return Ok(()),

@@ -29,14 +29,14 @@ use super::Door;
 use super::limits::Wait;
 use super::problem::Problem;
 use super::serve::Peer;
-use crate::domain::authority::{Caller, ClaimKind, Scope};
+use crate::domain::authority::{Caller, Claim, ClaimKind, Scope};
 use crate::flows::FlowError;
 
 pub use api_keys::{ApiKey, KeyUsed};
 pub use key_file::BadKeyFile;
 pub use tokens::{IssuerSettings, KeysFrom};
 
-use api_keys::{ApiKeys, Known};
+use api_keys::ApiKeys;
 use tokens::{Issuers, Verified};
 
 /// Why somebody is not let in; the words are for the log and the metrics.
@@ -129,34 +129,28 @@ fn presented(headers: &HeaderMap) -> Option<(&[u8], bool)> {
 }
 
 impl Door {
-    async fn admit(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Caller, Denied> {
+    /// Who it is, and for a token whom it names, who is still to be asked for.
+    async fn admit(&self, headers: &HeaderMap) -> Result<(Caller, Option<Claim>), Denied> {
         if self.credentials.anybody() {
-            return Ok(Caller::new("local", Scope::ALL.to_vec()));
+            return Ok((Caller::new("local", Scope::ALL.to_vec()), None));
         }
         let Some((credential, may_be_token)) = presented(headers) else {
             return Err(Denied::None);
         };
         let known = self.credentials.keys.find(credential);
-        if may_be_token && matches!(known, Known::No) && tokens::looks_like_one(credential) {
+        if may_be_token && known.is_none() && tokens::looks_like_one(credential) {
             let verified = self.credentials.issuers.verify(credential).await?;
-            return Ok(self.caller_of(verified).await);
+            let Verified { name, scopes, claim } = verified;
+            return Ok((Caller::new(name, scopes), Some(claim)));
         }
-        // A key may be guessed, a signature not. A peer that has guessed wrong too often is not told any more whether it
-        // has guessed right: only keys that were in use before it began to guess are let in from there.
-        let now = self.flows.clock();
-        if let (Known::Unused(_), Some(wait)) = (&known, self.limits.failed_too_often(peer)) {
-            return Err(Denied::TooMany(wait));
-        }
-        match known {
-            Known::Unused(key) | Known::InUse(key) => Ok(self.credentials.keys.uses(key, now)),
-            Known::No => Err(Denied::UnknownKey),
-        }
+        // A right key is let in whatever others from that address have tried: behind a proxy all are one address, and a secret
+        // of sixteen characters is not guessed.
+        let key = known.ok_or(Denied::UnknownKey)?;
+        Ok((self.credentials.keys.uses(key, self.flows.clock()), None))
     }
 
     /// What a good token makes of its holder: a caller that acts as the supervisor the token names, where it may act at all.
-    async fn caller_of(&self, verified: Verified) -> Caller {
-        let Verified { name, scopes, claim } = verified;
-        let mut caller = Caller::new(name, scopes);
+    async fn bound(&self, mut caller: Caller, claim: Claim) -> Caller {
         if caller.has(Scope::Supervise) || caller.has(Scope::SuperviseAny) {
             if claim.kind == ClaimKind::SalesforceUserId {
                 caller.salesforce_user = Some(claim.value.clone());
@@ -171,7 +165,8 @@ impl Door {
 
     fn refuse(&self, why: Denied, peer: Option<Peer>) -> Problem {
         tracing::debug!(why = why.word(), peer = ?peer, "nobody known: {}", why.word());
-        let failed = !matches!(why, Denied::KeysUnavailable);
+        // Only what was presented and is wrong is a guess: a page that comes back with a spent ticket is none.
+        let failed = matches!(why, Denied::UnknownKey | Denied::Token);
         let too_many = match why {
             Denied::TooMany(wait) => Some(wait),
             _ if failed => self.limits.failed(peer),
@@ -202,17 +197,22 @@ pub(super) async fn identify(State(door): State<Door>, mut request: Request, nex
     };
     let peer = request.extensions().get::<Peer>().copied();
     let admitted = match by_ticket {
-        Some(holder) => Ok(holder),
-        None => door.admit(request.headers(), peer).await,
+        Some(holder) => Ok((holder, None)),
+        None => door.admit(request.headers()).await,
     };
-    let caller = match admitted {
-        Ok(caller) => caller,
+    let (caller, claim) = match admitted {
+        Ok(known) => known,
         Err(why) => return door.refuse(why, peer).into_response(),
     };
     if let Some(wait) = door.limits.spent(&caller) {
         let detail = "This credential, or everybody together, asks more often than is allowed.";
         return Problem::rate_limited(detail, wait.seconds()).into_response();
     }
+    // Asked for only as often as they may come.
+    let caller = match claim {
+        Some(claim) => door.bound(caller, claim).await,
+        None => caller,
+    };
     // One that may do nothing but act as a supervisor it does not name can do nothing.
     if let Some(why) = caller.unbound
         && caller.scopes == [Scope::Supervise]

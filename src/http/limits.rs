@@ -87,8 +87,6 @@ pub(super) struct Limits {
     callers: Cache<(String, Option<UserId>), Bucket>,
     everybody: DefaultDirectRateLimiter,
     failures: Cache<IpAddr, Bucket>,
-    /// Peers that have spent their failures, until they have some again.
-    waiting: Cache<IpAddr, tokio::time::Instant>,
     refused: [AtomicU64; 4],
 }
 
@@ -100,10 +98,6 @@ impl Limits {
             callers: remembered(),
             everybody: bucket(rates.everybody),
             failures: remembered(),
-            waiting: Cache::builder()
-                .max_capacity(REMEMBERED)
-                .time_to_live(Duration::from_secs(60))
-                .build(),
             refused: Default::default(),
             rates,
         }
@@ -155,16 +149,8 @@ impl Limits {
             .failures
             .get_with(network, || Arc::new(RateLimiter::direct(Quota::per_minute(per_minute))));
         let wait = take(&own)?;
-        self.waiting.insert(network, tokio::time::Instant::now() + wait.0);
         self.count(3);
         Some(wait)
-    }
-
-    /// Whether a peer has failed so often that it is to wait still.
-    pub(super) fn failed_too_often(&self, peer: Option<Peer>) -> Option<Wait> {
-        let until = self.waiting.get(&peer?.network())?;
-        let left = until.saturating_duration_since(tokio::time::Instant::now());
-        (!left.is_zero()).then_some(Wait(left))
     }
 }
 
@@ -221,8 +207,7 @@ mod tests {
         assert_eq!(limits.failed(peer("2001:db8:0:1::2")), None);
         let wait = limits.failed(peer("2001:db8:0:1:ffff::9")).expect("too often");
         assert!((1..=60).contains(&wait.seconds()), "{wait:?}");
-        assert!(limits.failed_too_often(peer("2001:db8:0:1::77")).is_some());
-        assert_eq!(limits.failed_too_often(peer("2001:db8:0:2::1")), None);
+        assert_eq!(limits.failed(peer("2001:db8:0:2::1")), None);
         assert_eq!(limits.failed(None), None, "nobody to blame");
     }
 }

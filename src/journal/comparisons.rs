@@ -1,6 +1,7 @@
 //! What the org itself has of departures, beside ours.
 
 use jiff::Timestamp;
+use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::apply::run;
@@ -11,20 +12,22 @@ use crate::ports::JournalError;
 use crate::ports::journal::{Comparison, Stored};
 
 /// Recorded departures of contacts whose VoiceCall is known, ended between `since` and `until`, that were never compared, or
-/// looked at before `again` and found without theirs; oldest first.
+/// looked at before `again` and found without theirs; never looked at first. With each, how many supervisions its contact has had.
 pub(super) async fn due(
     pool: &SqlitePool,
     since: Timestamp,
     until: Timestamp,
     again: Timestamp,
     limit: u32,
-) -> Result<Vec<Stored>, JournalError> {
+) -> Result<Vec<(Stored, u32)>, JournalError> {
     let rows = sqlx::query(select_stored!(
         "LEFT JOIN comparisons c ON c.supervision_id = s.id
          WHERE s.state = 'LEFT' AND s.ended_at > ? AND s.ended_at <= ? AND d.state = 'RECORDED'
            AND json_extract(s.doc, '$.voice_call_id') IS NOT NULL
            AND (c.supervision_id IS NULL OR (c.left_at IS NULL AND c.looked_at <= ?))
-         ORDER BY s.ended_at LIMIT ?"
+         ORDER BY COALESCE(c.looked_at, 0), s.ended_at LIMIT ?",
+        ", (SELECT COUNT(*) FROM supervisions o
+            WHERE o.contact_id = s.contact_id AND o.instance = s.instance AND o.leg_id IS NOT NULL)"
     ))
     .bind(millis(since))
     .bind(millis(until))
@@ -33,7 +36,16 @@ pub(super) async fn due(
     .fetch_all(pool)
     .await
     .map_err(failed)?;
-    Ok(readable(&rows))
+    let with_count = |row| {
+        Some((
+            readable(std::slice::from_ref(row)).pop()?,
+            get::<i64>(row, row.len() - 1).ok()?,
+        ))
+    };
+    let counted = rows.iter().filter_map(with_count);
+    Ok(counted
+        .map(|(stored, n)| (stored, u32::try_from(n).unwrap_or(u32::MAX)))
+        .collect())
 }
 
 pub(super) async fn write(db: &mut SqliteConnection, c: &Comparison) -> Result<(), JournalError> {

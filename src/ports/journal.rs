@@ -366,14 +366,15 @@ pub trait Journal: Send + Sync {
     async fn cursor(&self, name: &'static str) -> Result<Option<i64>, JournalError>;
 
     /// Recorded departures on contacts whose VoiceCall is known, ended after `since` and by `until`, that were never compared
-    /// with the org's own record, or looked at by `again` and found without; oldest first, at most `limit`.
+    /// with the org's own record, or looked at by `again` and found without; never looked at first, at most `limit`. With each, how
+    /// many supervisions its contact has had.
     async fn due_comparisons(
         &self,
         since: Timestamp,
         until: Timestamp,
         again: Timestamp,
         limit: u32,
-    ) -> Result<Vec<Stored>, JournalError>;
+    ) -> Result<Vec<(Stored, u32)>, JournalError>;
 
     /// Tells whose directives change, after they are on disk. Whoever falls behind must look by themselves.
     fn directive_news(&self) -> broadcast::Receiver<DirectiveNews>;

@@ -56,10 +56,14 @@ impl Salesforce {
         );
         let calls: Vec<Map<String, Value>> = self.rows_of(&soql).await?;
         let text = |row: &Map<String, Value>, name: &str| row.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
-        let of_conversation: HashMap<String, String> = calls
+        // After a transfer two VoiceCalls share a conversation.
+        let mut of_conversation: HashMap<String, Vec<String>> = HashMap::new();
+        for (conversation, call) in calls
             .iter()
             .filter_map(|row| Some((text(row, field)?, text(row, "Id")?)))
-            .collect();
+        {
+            of_conversation.entry(conversation).or_default().push(call);
+        }
         let mut conversations: Vec<String> = of_conversation.keys().cloned().collect();
         conversations.sort();
         let mut found: HashMap<String, Vec<ParticipantSeen>> = HashMap::new();
@@ -72,11 +76,11 @@ impl Salesforce {
             quoted(&conversations)
         );
         for participant in self.rows_of::<Participant>(&soql).await? {
-            if let Some(call) = of_conversation.get(&participant.conversation_id) {
+            for call in of_conversation.get(&participant.conversation_id).into_iter().flatten() {
                 found.entry(call.clone()).or_default().push(ParticipantSeen {
                     left_at: participant.left_at(),
-                    id: participant.id,
-                    user_id: participant.participant_entity_id,
+                    id: participant.id.clone(),
+                    user_id: participant.participant_entity_id.clone(),
                 });
             }
         }

@@ -71,7 +71,8 @@ pub fn item_refused(result: &Value, lookups: &[&str]) -> CrmError {
 
 fn verdict(code: &str, status: StatusCode, fields: &[&str], lookups: &[&str]) -> CrmVerdict {
     match code {
-        "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "INVALID_SESSION_ID" => CrmVerdict::Retry,
+        // "The system encountered an internal error": a record of a collection has no status that would say 500.
+        "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "INVALID_SESSION_ID" | "UNKNOWN_EXCEPTION" => CrmVerdict::Retry,
         "DUPLICATE_VALUE" => CrmVerdict::RetryNow,
         "REQUEST_LIMIT_EXCEEDED" => CrmVerdict::Park(LIMIT),
         "INVALID_FIELD"

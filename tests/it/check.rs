@@ -308,3 +308,47 @@ async fn a_live_check_listens_leaves_and_tells_what_the_vendor_did() {
     assert!(!success);
     assert_eq!(result(&lines, "live-contact").0, "failed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issuers_whose_keys_cannot_be_had_are_told_before_the_service_is_started() {
+    let scene = Scene::new().await;
+    let file = scene.folder.path().join("issuer.pem");
+    let file = file.to_str().expect("text");
+    let issuer = |keys: &'static str, value: &str| {
+        vec![
+            ("AUTH__ISSUERS__0__ISSUER", "https://acme.my.salesforce.com".to_owned()),
+            ("AUTH__ISSUERS__0__AUDIENCE", "sidedoor".to_owned()),
+            (
+                "AUTH__ISSUERS__0__SUPERVISOR_CLAIM_KIND",
+                "salesforce_user_id".to_owned(),
+            ),
+            (keys, value.to_owned()),
+        ]
+    };
+    let line = |settings: Vec<(&'static str, String)>| {
+        let scene = &scene;
+        async move {
+            let settings: Vec<(&str, &str)> = settings.iter().map(|(k, v)| (*k, v.as_str())).collect();
+            let (lines, _) = scene.lines(&[], &settings).await;
+            let (result, detail, _) = result(&lines, "issuers");
+            let users = super::check::result(&lines, "salesforce-users").0;
+            (result.to_owned(), detail.to_owned(), users.to_owned())
+        }
+    };
+    let by_file = || issuer("AUTH__ISSUERS__0__PUBLIC_KEY_FILE", file);
+    assert_eq!(line(by_file()).await.0, "failed", "there is no file");
+    std::fs::write(
+        file,
+        "-----BEGIN PRIVATE KEY-----\nnobody-must-see\n-----END PRIVATE KEY-----\n",
+    )
+    .expect("written");
+    let (result, detail, _) = line(by_file()).await;
+    assert!(
+        result == "failed" && detail.contains("private key") && !detail.contains("nobody"),
+        "{detail}"
+    );
+    std::fs::write(file, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").expect("written");
+    assert_eq!(line(by_file()).await, ("ok".into(), "1 keys".into(), "ok".into()));
+    let nowhere = issuer("AUTH__ISSUERS__0__JWKS_URL", "http://127.0.0.1:9/keys");
+    assert_eq!(line(nowhere).await.0, "failed");
+}

@@ -190,7 +190,11 @@ async fn the_audit_cannot_be_changed_even_by_hand() {
         .await
         .expect("done");
     let path = desk.folder.path().join("journal.db");
-    for tried in ["UPDATE audit SET actor = 'x'", "DELETE FROM audit"] {
+    for tried in [
+        "UPDATE audit SET actor = 'x'",
+        "DELETE FROM audit",
+        "INSERT OR REPLACE INTO audit (seq, at, actor, action, outcome) SELECT seq, at, 'x', action, outcome FROM audit",
+    ] {
         let refused = sql(&path, tried).await.expect_err("refused");
         assert!(refused.to_string().contains("append-only"), "{refused}");
     }

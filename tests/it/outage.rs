@@ -132,6 +132,9 @@ async fn ten_thousand_departures_outlast_an_hour_without_the_org() {
         .await;
     house.crash();
     seed(&house.journal_path(), clock.now()).await;
+    // One cannot be read, and is due first: when the org is met again with a single row, it must not be the one.
+    let spoilt = "UPDATE supervisions SET doc = '{}' WHERE id = (SELECT MIN(id) FROM supervisions)";
+    sql(&house.journal_path(), spoilt).await.expect("spoilt");
     // It lets us in, and takes nothing.
     for operation in ["describe", "upsert", "collections"] {
         house
@@ -150,7 +153,7 @@ async fn ten_thousand_departures_outlast_an_hour_without_the_org() {
     let before = house.salesforce().api_calls();
     let open = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state <> 'RECORDED'";
     let begun = Instant::now();
-    while sql(&house.journal_path(), open).await.expect("read") != [["0"]] {
+    while sql(&house.journal_path(), open).await.expect("read") != [["1"]] {
         assert!(begun.elapsed() < Duration::from_secs(120), "they do not drain");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -159,7 +162,8 @@ async fn ten_thousand_departures_outlast_an_hour_without_the_org() {
     assert!(calls <= 70, "{calls} calls for {ROWS} rows");
     let rows = house.salesforce().rows("VoiceCallParticipant__c");
     let keys: BTreeSet<_> = rows.iter().map(|r| r["Leg_Key__c"].to_string()).collect();
-    assert_eq!((rows.len(), keys.len()), (ROWS, ROWS), "none lost, none twice");
-    assert_eq!(house.salesforce().written().len(), ROWS, "each was written once");
-    house.finish().await;
+    let readable = ROWS - 1;
+    assert_eq!((rows.len(), keys.len()), (readable, readable), "none lost, none twice");
+    assert_eq!(house.salesforce().written().len(), readable, "each was written once");
+    house.rules_hold().await;
 }

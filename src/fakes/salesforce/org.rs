@@ -67,6 +67,8 @@ pub struct Org {
     serial: u64,
     pub(super) tokens: BTreeSet<String>,
     pub(super) faults: FaultScript,
+    /// Every query, oldest first.
+    pub(super) queries: VecDeque<String>,
     pub(super) calls: u64,
     pub(super) logins: u64,
 }
@@ -82,6 +84,7 @@ impl Org {
             serial: 0,
             tokens: BTreeSet::new(),
             faults: FaultScript::default(),
+            queries: VecDeque::new(),
             calls: 0,
             logins: 0,
         };
@@ -175,6 +178,14 @@ impl Org {
         self.rows
             .get_mut(&object.to_ascii_lowercase())
             .is_some_and(|rows| rows.remove(id).is_some())
+    }
+
+    /// Keeps what was asked.
+    pub(super) fn note_query(&mut self, soql: &str) {
+        if self.queries.len() == MOST {
+            self.queries.pop_front();
+        }
+        self.queries.push_back(soql.to_owned());
     }
 
     /// Publishes a Platform Event. Returns an id that identifies nothing, and the event's UUID.

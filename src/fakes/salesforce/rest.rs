@@ -146,7 +146,9 @@ struct Asked {
 
 async fn query(State(fake): State<SalesforceFake>, Query(asked): Query<Asked>, request: Request) -> Response {
     fake.serve("query", request, |fake, _| {
-        Ok(Json(soql::query(&fake.org(), &asked.q)?).into_response())
+        let mut org = fake.org();
+        org.note_query(&asked.q);
+        Ok(Json(soql::query(&org, &asked.q)?).into_response())
     })
     .await
 }

@@ -66,17 +66,6 @@ impl std::fmt::Debug for ApiKeys {
     }
 }
 
-/// Whether a presented key is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Known {
-    /// It is not.
-    No,
-    /// It is, and was not used since the start.
-    Unused(usize),
-    /// It is, and was used before.
-    InUse(usize),
-}
-
 impl ApiKeys {
     pub(super) fn new(keys: Vec<ApiKey>) -> Self {
         let secrets = keys.into_iter().flat_map(|key| {
@@ -96,9 +85,10 @@ impl ApiKeys {
         self.0.is_empty()
     }
 
-    pub(super) fn find(&self, presented: &[u8]) -> Known {
+    /// Which key it is, if it is one.
+    pub(super) fn find(&self, presented: &[u8]) -> Option<usize> {
         if presented.len() > MAX_KEY {
-            return Known::No;
+            return None;
         }
         let hash: [u8; 32] = Sha256::digest(presented).into();
         // Every one is compared, whatever the first ones said.
@@ -108,15 +98,7 @@ impl ApiKeys {
             index.conditional_assign(&u32::try_from(i).unwrap_or(0), same);
             found |= same;
         }
-        if !bool::from(found) {
-            return Known::No;
-        }
-        let index = index as usize;
-        match self.0.get(index).map(|s| s.last_used.load(Ordering::Relaxed)) {
-            None => Known::No,
-            Some(NEVER) => Known::Unused(index),
-            Some(_) => Known::InUse(index),
-        }
+        bool::from(found).then_some(index as usize)
     }
 
     /// The caller a key makes, noting the use.
@@ -168,20 +150,20 @@ mod tests {
         let keys = keys();
         let now = Timestamp::from_second(1_800_000_000).expect("a time");
         for (secret, name) in [("secret-a", "a"), ("secret-b", "b"), ("older-secret-b", "b")] {
-            let Known::Unused(index) = keys.find(secret.as_bytes()) else {
+            let Some(index) = keys.find(secret.as_bytes()) else {
                 panic!("{secret} is not known")
             };
             assert_eq!(keys.uses(index, now).name, name);
-            assert_eq!(keys.find(secret.as_bytes()), Known::InUse(index));
+            assert_eq!(keys.find(secret.as_bytes()), Some(index));
         }
-        assert_eq!(keys.find(b"secret-c"), Known::No);
-        assert_eq!(keys.find(&[b'x'; MAX_KEY + 1]), Known::No);
+        assert_eq!(keys.find(b"secret-c"), None);
+        assert_eq!(keys.find(&[b'x'; MAX_KEY + 1]), None);
     }
 
     #[test]
     fn which_secret_was_used_last_is_told() {
         let keys = keys();
-        let Known::Unused(index) = keys.find(b"older-secret-b") else {
+        let Some(index) = keys.find(b"older-secret-b") else {
             panic!("not known")
         };
         keys.uses(index, Timestamp::from_second(1_800_000_000).expect("a time"));

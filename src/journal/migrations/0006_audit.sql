@@ -9,3 +9,7 @@ CREATE INDEX audit_begun ON audit (at) WHERE phase = 'BEGUN';
 CREATE INDEX audit_by_actor ON audit (actor, seq);
 CREATE INDEX audit_by_action ON audit (action, seq);
 CREATE INDEX audit_by_time ON audit (at);
+
+-- INSERT OR REPLACE would take a line away without a word: a line that is there is not written again.
+CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE seq = NEW.seq)
+BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
