@@ -9,8 +9,14 @@ import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from simple_salesforce import Salesforce
-from simple_salesforce.exceptions import SalesforceExpiredSession, SalesforceMalformedRequest, SalesforceResourceNotFound
+from requests.adapters import HTTPAdapter
+from simple_salesforce import Salesforce, SalesforceLogin
+from simple_salesforce.exceptions import (
+    SalesforceAuthenticationFailed,
+    SalesforceExpiredSession,
+    SalesforceMalformedRequest,
+    SalesforceResourceNotFound,
+)
 
 OBJECT = "VoiceCallParticipant__c"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -129,3 +135,48 @@ def test_an_ended_session_and_a_reached_limit(org, salesforce_url):
     requests.post(f"{salesforce_url}/_fake/revoke-tokens", timeout=5)
     with pytest.raises(SalesforceExpiredSession):
         org.query("SELECT Id FROM User")
+
+
+class ToTheFake(HTTPAdapter):
+    """simple-salesforce speaks to Salesforce's own hosts by https; this carries what it sends to the fake."""
+
+    def __init__(self, url):
+        super().__init__()
+        self.url = url
+
+    def send(self, request, **arguments):
+        request.url = self.url + urlparse(request.url).path
+        return super().send(request, **arguments)
+
+
+@pytest.fixture
+def carried(salesforce_url):
+    session = requests.Session()
+    session.mount("https://", ToTheFake(salesforce_url))
+    return session
+
+
+def test_simple_salesforce_logs_in_by_its_own_idea_of_both_grants(carried, salesforce_url):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    requests.patch(f"{salesforce_url}/_fake/settings", json={"jwtPublicKey": public.decode()}, timeout=5)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    session_id, instance = SalesforceLogin(
+        username="integration@example", consumer_key="fake-client-id", privatekey=pem, domain="login", session=carried
+    )
+    assert instance == urlparse(salesforce_url).netloc
+    headers = {"Authorization": f"Bearer {session_id}"}
+    assert requests.get(f"{salesforce_url}/services/data/v68.0/limits", headers=headers, timeout=5).status_code == 200
+    with pytest.raises(SalesforceAuthenticationFailed):
+        SalesforceLogin(
+            username="integration@example", consumer_key="another", privatekey=pem, domain="login", session=carried
+        )
+
+    session_id, _ = SalesforceLogin(
+        consumer_key="fake-client-id", consumer_secret="fake-client-secret", domain="acme.my", session=carried
+    )
+    assert session_id
+    with pytest.raises(SalesforceAuthenticationFailed):
+        SalesforceLogin(consumer_key="fake-client-id", consumer_secret="wrong", domain="acme.my", session=carried)

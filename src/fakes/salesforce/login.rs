@@ -16,8 +16,8 @@ use crate::fakes::clock::real_now;
 use crate::fakes::faults::dropped_connection;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// The farthest `exp` taken, s.
-const LONGEST: i64 = 180;
+/// The farthest `exp` taken, s: three minutes, and the second that a client rounds up by.
+const LONGEST: i64 = 181;
 
 pub(super) fn router(fake: SalesforceFake) -> Router {
     Router::new()
@@ -126,7 +126,8 @@ fn jwt_bearer(fake: &SalesforceFake, assertion: &str) -> Result<(), Refusal> {
     }
     let left = claims
         .get("exp")
-        .and_then(Value::as_i64)
+        // Some clients, simple-salesforce among them, send it as a text.
+        .and_then(|exp| exp.as_i64().or_else(|| exp.as_str()?.parse().ok()))
         .map(|exp| exp - real_now().as_second());
     if !left.is_some_and(|left| (0..=LONGEST).contains(&left)) {
         return Err(bad("expired authorization code"));
