@@ -225,7 +225,7 @@ test('every example of the service switches on what the shipped delivery mode li
   assert.equal(text(mode, 'value'), 'EMP_API');
   const page = readFileSync(join(PROJECT, '../../docs/salesforce-setup.md'), 'utf8');
   const blocks = [...page.matchAll(/^ *\[salesforce\][^`]+/gm)].map(([block]) => block);
-  assert.equal(blocks.length, 3, 'one for each grant, and the one that says which field of the User');
+  assert.equal(blocks.length, 2, 'one for each grant');
   for (const block of blocks) assert.match(block, new RegExp(`^ *directive_event = "${event}"`, 'm'));
   assert.ok(readFileSync(join(PROJECT, '../../docs/salesforce.md'), 'utf8').includes(`directive_event = "${event}"`));
 });
