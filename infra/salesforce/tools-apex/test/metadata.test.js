@@ -213,8 +213,29 @@ test('the set-up page configures the service for the token that is signed here',
   assert.equal(claims[set.supervisor_claim], '{!$User.Id}');
   assert.equal(set.supervisor_claim_kind, 'salesforce_user_id');
   assert.ok(page.includes(`\`${text(all(credential, 'externalCredentialParameters')[1], 'certificate')}\``));
-  for (const path of FILES.filter((file) => file.startsWith('permissionsets/'))) {
-    if (!path.includes('Operations')) assert.ok(page.includes(basename(path).split('.')[0]), path);
+  for (const path of FILES.filter((file) => /^(permissionsets|customPermissions)\//.test(file))) {
+    assert.ok(page.includes(`\`${basename(path).split('.')[0]}\``), path);
+  }
+});
+
+test('every example of the service switches on what the shipped delivery mode listens to', () => {
+  const [event] = FILES.filter((file) => file.endsWith('__e.object-meta.xml')).map((file) => basename(file).split('.')[0]);
+  const setting = readXml('customMetadata/Sidedoor_Setting.Default.md-meta.xml');
+  const mode = all(setting, 'values').find((v) => text(v, 'field') === 'Delivery_Mode__c');
+  assert.equal(text(mode, 'value'), 'EMP_API');
+  const page = readFileSync(join(PROJECT, '../../docs/salesforce-setup.md'), 'utf8');
+  const blocks = [...page.matchAll(/^ *\[salesforce\][^`]+/gm)].map(([block]) => block);
+  assert.equal(blocks.length, 2, 'one for each grant');
+  for (const block of blocks) assert.match(block, new RegExp(`^ *directive_event = "${event}"`, 'm'));
+  assert.ok(readFileSync(join(PROJECT, '../../docs/salesforce.md'), 'utf8').includes(`directive_event = "${event}"`));
+});
+
+test('every example of an issuer lets the component show who is on the call', () => {
+  for (const name of ['salesforce-setup.md', 'configuration.md']) {
+    const page = readFileSync(join(PROJECT, '../../docs', name), 'utf8');
+    const issuers = [...page.matchAll(/^ *\[\[auth\.issuers\]\]\n[^`]+/gm)].map(([block]) => block);
+    assert.equal(issuers.length, 1, name);
+    for (const issuer of issuers) assert.match(issuer, /^ *scopes = \["supervise", "read"\]/m, name);
   }
 });
 

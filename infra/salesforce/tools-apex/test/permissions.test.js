@@ -30,15 +30,26 @@ const named = (set, tag, name) =>
     .filter((p) => text(p, 'enabled') === 'true')
     .map((p) => text(p, name));
 
-test('there are three, and none for agents', () => {
-  assert.deepEqual([...SETS.keys()].sort(), ['Sidedoor_Integration', 'Sidedoor_Operations', 'Sidedoor_Supervisor']);
+test('there are four, none for agents, and none bound to a licence', () => {
+  assert.deepEqual([...SETS.keys()].sort(), [
+    'Sidedoor_Integration',
+    'Sidedoor_Operations',
+    'Sidedoor_Supervisor',
+    'Sidedoor_Voice_Calls',
+  ]);
+  // A set that names a licence can be given only to users who have that one.
+  for (const [name, set] of SETS) assert.deepEqual(all(set, 'license'), [], name);
 });
 
-test('each names every field that is not required, once, and no other', () => {
+test('each that gives the object names every field that is not required, once, and no other', () => {
   // A required field has no permission of its own: Salesforce refuses a set that names it.
   const wanted = [...FIELDS].filter(([, f]) => text(f, 'required') !== 'true').map(([name]) => `${OBJECT}.${name}`);
   assert.equal(wanted.length, FIELDS.size - 1);
   for (const [name, set] of SETS) {
+    if (!(OBJECT in objects(set))) {
+      assert.deepEqual(fields(set), [], name);
+      continue;
+    }
     assert.deepEqual(fields(set).map((f) => f.field).sort(), wanted.sort(), name);
     for (const field of fields(set)) {
       assert.ok(field.readable, `${name}: ${field.field}`);
@@ -47,16 +58,42 @@ test('each names every field that is not required, once, and no other', () => {
   }
 });
 
-test('the integration user may describe, upsert, find voice calls and publish, and nothing else', () => {
+test('the integration user may describe, upsert and publish, and nothing else', () => {
   const set = SETS.get('Sidedoor_Integration');
   assert.deepEqual(objects(set), {
     [OBJECT]: ['allowCreate', 'allowEdit', 'allowRead'],
     Supervisor_Directive__e: ['allowCreate', 'allowRead'],
-    VoiceCall: ['allowRead', 'viewAllRecords'],
   });
   assert.deepEqual(named(set, 'userPermissions', 'name'), ['ApiEnabled']);
   assert.deepEqual(all(set, 'classAccesses'), []);
   assert.deepEqual(all(set, 'externalCredentialPrincipalAccesses'), []);
+});
+
+test('voice calls are in a set of their own, so that a licence that does not allow them stops nothing else', () => {
+  const set = SETS.get('Sidedoor_Voice_Calls');
+  assert.deepEqual(objects(set), { VoiceCall: ['allowRead', 'viewAllRecords'] });
+  assert.deepEqual([...new Set(set.children.map((c) => c.tag))].sort(), [
+    'description',
+    'hasActivationRequired',
+    'label',
+    'objectPermissions',
+  ]);
+  for (const [name, other] of SETS) {
+    if (other !== set) assert.ok(!('VoiceCall' in objects(other)), name);
+  }
+});
+
+test('the custom permission that shows the component is there, and supervisors alone have it', () => {
+  const files = metadataFiles().filter((path) => path.startsWith('customPermissions/'));
+  assert.deepEqual(files.map(nameOf), ['Sidedoor_Supervise']);
+  const permission = readXml(files[0]);
+  assert.ok(text(permission, 'label').length <= 80 && text(permission, 'description').length <= 255);
+  assert.equal(text(permission, 'isLicensed'), 'false');
+  assert.deepEqual(all(permission, 'connectedApp'), []);
+  for (const [name, set] of SETS) {
+    const given = named(set, 'customPermissions', 'name');
+    assert.deepEqual(given, name === 'Sidedoor_Supervisor' ? ['Sidedoor_Supervise'] : [], name);
+  }
 });
 
 test('a supervisor may call as themselves and listen to the event, and change no record', () => {

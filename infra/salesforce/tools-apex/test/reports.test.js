@@ -109,3 +109,11 @@ test('tiles stay on the grid and do not overlap', () => {
     }
   }
 });
+
+test('the folders are shared with nobody: whom they are for is the choice of the org', () => {
+  const folders = metadataFiles().filter((path) => /\.(report|dashboard)Folder-meta\.xml$/.test(path));
+  assert.equal(folders.length, 2);
+  for (const path of folders) {
+    assert.deepEqual(readXml(path).children.map((c) => c.tag), ['name'], path);
+  }
+});
