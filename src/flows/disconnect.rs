@@ -3,6 +3,7 @@
 
 use super::keys::Replay;
 use super::{FlowError, Flows, LegEnd, Request, STALE_TRIES};
+use crate::domain::audit::AuditEntry;
 use crate::domain::authority::Scope;
 use crate::domain::ids::{InstanceName, SupervisionId, UserId};
 use crate::domain::supervision::{Leave, ServerEnd, State, Supervision};
@@ -107,10 +108,13 @@ impl Flows {
             let begun = Leg::of(&supervision);
             let change = Change {
                 key: by.key.clone().map(|key| KeyWrite::Take(key, id, now)),
-                audit: vec![
-                    self.audit(by, "disconnect.requested", id, outcome)
-                        .because(why.reason.clone()),
-                ],
+                // Of the same moment as the directive that follows from it, so that a timeline tells them in order.
+                audit: vec![AuditEntry {
+                    at: now,
+                    ..self
+                        .audit(by, "disconnect.requested", id, outcome)
+                        .because(why.reason.clone())
+                }],
                 supervision: Some(Write::Update(Box::new(supervision), revision)),
                 ..Change::default()
             };

