@@ -123,6 +123,18 @@ describe('refuses', () => {
         ['one that is withdrawn', { status: 'WITHDRAWN' }, 'not_open']
     ])('%s', (_what, over, reason) => refuses([leg({ contactId: 'leg-1' })], directive(over), reason));
 
+    it('what is withdrawn while it waits for the leg', async () => {
+        const { legControl, tell, calls } = control([]);
+        let wanted = true;
+        setTimeout(() => {
+            wanted = false;
+            tell([leg({ contactId: 'leg-1' })]);
+        }, 60);
+        const answer = await legControl.obey(directive(), { stillGood: () => wanted });
+        expect(answer).toMatchObject({ outcome: 'REFUSED', reason: 'not_open' });
+        expect(calls()).toEqual([]);
+    });
+
     it('what expires while it waits for the leg', async () => {
         const { legControl, tell, calls } = control([]);
         setTimeout(() => tell([leg({ contactId: 'leg-1' })]), 100);
