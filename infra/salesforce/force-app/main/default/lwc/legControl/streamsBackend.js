@@ -67,6 +67,15 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
             return see(find(leg), leg);
         },
 
+        /** Whether a leg of the supervisor's is in this CCP, ended or not; false while nobody is logged in. */
+        monitors() {
+            try {
+                return new connect.Agent().getContacts().some((contact) => isMonitor(contact, contact.getAgentConnection() || null));
+            } catch {
+                return false;
+            }
+        },
+
         /** Ends the supervisor's own connection of their own MONITOR contact. `check` is asked in the same turn. */
         async end(leg, check) {
             const contact = find(leg);

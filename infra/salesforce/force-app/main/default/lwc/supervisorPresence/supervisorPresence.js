@@ -4,18 +4,15 @@
  */
 import { LightningElement, api, wire } from 'lwc';
 import { getRecord } from 'lightning/uiRecordApi';
-import { subscribe, unsubscribe } from 'lightning/empApi';
-import settingsOf from '@salesforce/apex/SidedoorController.settings';
 import presenceOf from '@salesforce/apex/SidedoorController.presence';
 import listenTo from '@salesforce/apex/SidedoorController.listen';
 import changeModeOf from '@salesforce/apex/SidedoorController.changeMode';
 import disconnectOne from '@salesforce/apex/SidedoorController.disconnect';
 import disconnectMine from '@salesforce/apex/SidedoorController.disconnectMine';
-import directivesAfter from '@salesforce/apex/SidedoorController.directivesAfter';
-import acknowledge from '@salesforce/apex/SidedoorController.acknowledge';
-import streamTicket from '@salesforce/apex/SidedoorController.streamTicket';
-import { DirectiveReceiver, problemOf } from 'c/directives';
+import hasPermission from '@salesforce/customPermission/Sidedoor_Supervise';
+import { problemOf } from 'c/directives';
 import { currentLegControl, onLegControl } from 'c/legControl';
+import { joinReceiver } from 'c/pageReceiver';
 import { inMotion, isActive, lineOf, ownOf, stepsOf, summaryOf, timeOf } from './view';
 import { newKey, PendingLeave } from './pendingLeave';
 import { storage, TIMERS } from './page';
@@ -44,6 +41,7 @@ export default class SupervisorPresence extends LightningElement {
     loadedAt = null;
     stale = false;
     error = null;
+    unheard = null;
     busyElsewhere = false;
     asking = false;
     maySpeak = false;
@@ -91,10 +89,14 @@ export default class SupervisorPresence extends LightningElement {
 
     /** Only a record without a given contact is looked up. */
     get lookedUp() {
-        return this.given ? undefined : this.recordId;
+        return this.given || !this.permitted ? undefined : this.recordId;
     }
 
     connectedCallback() {
+        if (!this.permitted) {
+            // Agents have the same record pages: nothing is asked in their name.
+            return;
+        }
         this.connected = true;
         this.pending = new PendingLeave({
             send: ({ supervisionId, requestKey }) => disconnectOne({ supervisionId, requestKey }),
@@ -112,12 +114,9 @@ export default class SupervisorPresence extends LightningElement {
         this.canAct = Boolean(currentLegControl());
         this.forget = onLegControl((control) => {
             this.canAct = Boolean(control);
-            if (this.receiver) {
-                this.receiver.controlChanged();
-            }
         });
         this.refresh();
-        this.receive();
+        this.receiver = joinReceiver((what) => this.heard(what));
         if (this.queuedFor) {
             // Pressed before a reload, and never answered.
             this.pending.send();
@@ -125,16 +124,16 @@ export default class SupervisorPresence extends LightningElement {
     }
 
     disconnectedCallback() {
+        if (!this.connected) {
+            return;
+        }
         this.connected = false;
         window.removeEventListener('online', this.online);
         window.removeEventListener('offline', this.offline);
         this.forget();
         this.pending.stop();
         TIMERS.clear(this.timer);
-        if (this.receiver) {
-            this.receiver.stop();
-            this.receiver = null;
-        }
+        this.receiver.leave();
     }
 
     renderedCallback() {
@@ -148,27 +147,17 @@ export default class SupervisorPresence extends LightningElement {
         }
     }
 
-    async receive() {
-        try {
-            const settings = await settingsOf();
-            if (!this.connected) {
-                return;
-            }
-            this.receiver = new DirectiveReceiver({
-                apex: { directivesAfter, acknowledge, streamTicket },
-                settings,
-                empApi: { subscribe, unsubscribe },
-                legControl: currentLegControl,
-                changed: (what) => this.heard(what)
-            });
-            await this.receiver.start();
-        } catch (e) {
-            this.error = `Directives cannot be received: ${problemOf(e).message}`;
+    heard({ name, outcome, detail, supervision, reason, problem }) {
+        if (name === 'unavailable') {
+            this.unheard = `Directives cannot be received: ${problem.message}`;
+            return;
         }
-    }
-
-    heard({ name, outcome, detail, supervision }) {
-        if (name === 'carriedOut' && (outcome === 'REFUSED' || outcome === 'FAILED')) {
+        if (name === 'available') {
+            this.unheard = null;
+            return;
+        }
+        // One that another has replaced is nobody's trouble.
+        if (name === 'carriedOut' && reason !== 'not_open' && (outcome === 'REFUSED' || outcome === 'FAILED')) {
             this.error = `Your browser did not end your line (${detail}). Use your Contact Control Panel: end your own line there.`;
         }
         if (supervision) {
@@ -193,7 +182,7 @@ export default class SupervisorPresence extends LightningElement {
             if (look === this.looks && this.connected && contactId === this.contact) {
                 this.noteFocus();
                 this.supervisions = presence.supervisions;
-                this.mine = ownOf(presence, this.receiver && this.receiver.connectUserId, this.mine);
+                this.mine = ownOf(presence, this.receiver.connectUserId, this.mine);
                 this.loadedAt = new Date().toISOString();
                 this.stale = false;
                 this.modeAsked = null;
@@ -221,9 +210,7 @@ export default class SupervisorPresence extends LightningElement {
     }
 
     settle() {
-        if (this.receiver) {
-            this.receiver.setBusy(isActive(this.own));
-        }
+        this.receiver.setBusy(isActive(this.own));
         if (this.queuedFor) {
             const queued = this.supervisions.find((s) => s.id === this.queuedFor);
             if (queued && !isActive(queued)) {
@@ -243,9 +230,7 @@ export default class SupervisorPresence extends LightningElement {
         this.refresh();
         // A disconnect is sent again, with the same key. Nothing else that failed is.
         this.pending.send();
-        if (this.receiver) {
-            this.receiver.pull();
-        }
+        this.receiver.pull();
     }
 
     listen(event) {
@@ -315,10 +300,8 @@ export default class SupervisorPresence extends LightningElement {
         this.queuedFor = this.pending.supervisionId;
         if (supervision) {
             this.take(supervision);
-            if (this.receiver) {
-                // The answer carries a directive for the browser that holds the leg; the service says whether that is us.
-                this.receiver.pull();
-            }
+            // The answer carries a directive for the browser that holds the leg; the service says whether that is us.
+            this.receiver.pull();
         }
         if (problem) {
             this.error = problem.message;
@@ -339,9 +322,7 @@ export default class SupervisorPresence extends LightningElement {
         this.modeAsked = mode;
         try {
             this.take(await changeModeOf({ supervisionId: this.own.id, mode, requestKey: newKey('mode') }));
-            if (this.receiver) {
-                this.receiver.pull();
-            }
+            this.receiver.pull();
         } catch (e) {
             const problem = problemOf(e);
             this.modeAsked = null;
@@ -350,6 +331,10 @@ export default class SupervisorPresence extends LightningElement {
                 : problem.message;
         }
         this.refresh();
+    }
+
+    get permitted() {
+        return Boolean(hasPermission);
     }
 
     noteFocus() {
