@@ -1,6 +1,7 @@
 /** The receiver of directives: by stream, by Platform Event, by asking; over reloads, lost answers and other tabs. */
 const { DirectiveReceiver, Ledger, Memory, Backoff, ServiceClock, Problem, problemOf } = require('c/directives');
 const { directive } = require('../support/directive');
+const { locksOfABrowser } = require('../support/locks');
 
 const problem = (code, status) => ({ body: { message: JSON.stringify({ code, title: code, detail: code, status }) } });
 const offline = () => new TypeError('Failed to fetch');
@@ -42,25 +43,6 @@ class FakeEventSource {
     close() {
         this.readyState = 2;
     }
-}
-
-/** Locks as a browser keeps them for all its tabs. */
-function locksOfABrowser() {
-    const held = new Set();
-    return {
-        free: () => held.clear(),
-        async request(name, _options, f) {
-            if (held.has(name)) {
-                return f(null);
-            }
-            held.add(name);
-            try {
-                return await f({ name });
-            } finally {
-                held.delete(name);
-            }
-        }
-    };
 }
 
 const receivers = [];
