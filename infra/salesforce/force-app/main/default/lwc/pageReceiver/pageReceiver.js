@@ -33,6 +33,10 @@ export function joinReceiver(heard = () => {}) {
         get connectUserId() {
             return receiver && receiver.connectUserId;
         },
+        /** The service's time in ms, as well as it is known. */
+        now() {
+            return receiver ? receiver.clock.now() : Date.now();
+        },
         /** Says whether this member has reason to ask often. */
         setBusy(busy) {
             member.busy = busy;

@@ -13,11 +13,11 @@ import hasPermission from '@salesforce/customPermission/Sidedoor_Supervise';
 import { problemOf } from 'c/directives';
 import { currentLegControl, onLegControl } from 'c/legControl';
 import { joinReceiver } from 'c/pageReceiver';
-import { inMotion, isActive, lineOf, ownOf, stepsOf, summaryOf, timeOf } from './view';
+import { inMotion, isActive, lineOf, mayAskAgain, ownOf, stepsOf, summaryOf, timeOf } from './view';
 import { newKey, PendingLeave } from './pendingLeave';
 import { storage, TIMERS } from './page';
+import { contactField, isVoiceCall, valueOf } from './record';
 
-const CALL_KEY = 'VoiceCall.VendorCallKey';
 /** How often to look: at once after something was done here, soon while something is on its way, seldom otherwise. */
 const AT_ONCE_MS = 500;
 const AT_ONCE_TIMES = 6;
@@ -25,8 +25,12 @@ const SOON_MS = 2000;
 const SELDOM_MS = 15000;
 
 export default class SupervisorPresence extends LightningElement {
-    /** The VoiceCall of a record page; its VendorCallKey is the contact id, unless contactId is given. */
+    /** The page's record, which says which contact it is about, unless contactId is given. */
     @api recordId;
+    /** Of which object it is. Of a VoiceCall the VendorCallKey is the contact id. */
+    @api objectApiName;
+    /** The field of the record that holds the contact id, if it is not a VoiceCall. */
+    @api contactIdField;
     /** The row's VoiceCall, if it is not the record. */
     @api voiceCallId;
     /** Whether a supervisor may speak at all; listening is always silent at first. */
@@ -62,11 +66,11 @@ export default class SupervisorPresence extends LightningElement {
         this.contactChanged(before);
     }
 
-    @wire(getRecord, { recordId: '$lookedUp', fields: [CALL_KEY] })
+    @wire(getRecord, { recordId: '$lookedUp', fields: '$fields' })
     takeRecord({ data, error }) {
         const before = this.contact;
-        if (data) {
-            this.ofRecord = data.fields.VendorCallKey.value;
+        if (data && this.fields) {
+            this.ofRecord = valueOf(data, this.fields[0]);
             this.contactChanged(before);
         } else if (error) {
             this.error = 'The call of this record could not be read.';
@@ -89,7 +93,16 @@ export default class SupervisorPresence extends LightningElement {
 
     /** Only a record without a given contact is looked up. */
     get lookedUp() {
-        return this.given || !this.permitted ? undefined : this.recordId;
+        return this.given || !this.permitted || !this.fields ? undefined : this.recordId;
+    }
+
+    /** What to look up in it: the same array for the same field, since the wire compares. */
+    get fields() {
+        const field = contactField(this.objectApiName, this.contactIdField);
+        if (!this.wanted || this.wanted[0] !== field) {
+            this.wanted = [field];
+        }
+        return field ? this.wanted : undefined;
     }
 
     connectedCallback() {
@@ -255,7 +268,7 @@ export default class SupervisorPresence extends LightningElement {
         try {
             const supervision = await listenTo({
                 contactId: this.contact,
-                voiceCallId: this.voiceCallId || this.recordId || null,
+                voiceCallId: this.voiceCallId || (isVoiceCall(this.objectApiName) && this.recordId) || null,
                 mode: this.maySpeak ? 'BARGE' : 'SILENT',
                 leaveCurrent,
                 requestKey: newKey('listen')
@@ -347,6 +360,11 @@ export default class SupervisorPresence extends LightningElement {
     get isOffline() {
         return typeof navigator !== 'undefined' && navigator.onLine === false;
     }
+    get unknownContact() {
+        return this.contact || this.given || this.fields
+            ? null
+            : 'This page does not say which call it is about: set Contact id field, or Contact id.';
+    }
     get summary() {
         return this.loadedAt || this.own ? summaryOf(this.own, this.timeZone) : 'Looking who is on this call…';
     }
@@ -390,7 +408,8 @@ export default class SupervisorPresence extends LightningElement {
         return isActive(this.own);
     }
     get disconnectDisabled() {
-        return this.queuedFor || this.own.state === 'LEAVING' ? 'true' : 'false';
+        const underWay = this.own.state === 'LEAVING' && !mayAskAgain(this.own, this.receiver.now());
+        return this.queuedFor || underWay ? 'true' : 'false';
     }
     get showModes() {
         const { own } = this;
