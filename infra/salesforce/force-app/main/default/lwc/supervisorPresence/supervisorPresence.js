@@ -171,7 +171,7 @@ export default class SupervisorPresence extends LightningElement {
         }
         // One that another has replaced is nobody's trouble.
         if (name === 'carriedOut' && reason !== 'not_open' && (outcome === 'REFUSED' || outcome === 'FAILED')) {
-            this.error = `Your browser did not end your line (${detail}). Use your Contact Control Panel: end your own line there.`;
+            this.error = `Your browser did not end your line (${detail}). Press Disconnect again, or end your own line in your Contact Control Panel.`;
         }
         if (supervision) {
             this.take(supervision);
