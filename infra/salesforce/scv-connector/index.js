@@ -12,6 +12,7 @@
  * The base connector knows no third thing between "it happened" and "it failed". So a leave that is accepted and that no evidence
  * has confirmed in time is answered by an error that says so; when the evidence comes, SUPERVISOR_HANGUP is published then.
  */
+import { carrier } from './directive';
 import { SidedoorError } from './send';
 
 export { overFetch, SidedoorError } from './send';
@@ -30,6 +31,7 @@ const WATCH_EVERY_MS = 2000;
  * @param {Function} parts.send send(method, path, {body, idempotencyKey}) → the answer's JSON; see overFetch. It carries the
  *   supervisor's own credential, or goes through a back end that does: the paths say `me`
  * @param {object} [parts.legControl] a LegControl; with it the directive in an answer is carried out at once
+ * @param {object} [parts.locks] Web Locks, if not the browser's own
  * @param {boolean} [parts.mayBarge] whether speaking is granted at the start; true
  */
 export function supervision({
@@ -37,6 +39,7 @@ export function supervision({
     send,
     legControl = null,
     mayBarge = true,
+    locks,
     withinMs = WITHIN_MS,
     lookEveryMs = LOOK_EVERY_MS,
     watchMs = WATCH_MS,
@@ -44,7 +47,10 @@ export function supervision({
 }) {
     /** What this connector began, by the vendor's call id: the last one only, since Connect allows one. */
     let current = null;
+    /** Who this supervisor is to Connect, once an answer has said so. */
+    let me = null;
 
+    const { carryOut, identity } = carrier({ send, legControl, isFinal, ...(locks === undefined ? {} : { locks }), firstMs: lookEveryMs * 2 });
     const get = (id) => send('GET', `/v1/supervisions/${encodeURIComponent(id)}`, {});
 
     /** Looks until it is good or the time is over; an answer that is lost on the way is no answer yet. */
@@ -95,29 +101,49 @@ export function supervision({
         });
     }
 
-    async function obey(s) {
-        const directive = s.nextAction;
-        if (!legControl || !directive || directive.status !== 'OPEN') {
-            return;
-        }
-        const { outcome, at, detail } = await legControl.obey(directive);
-        await send('POST', `/v1/supervisions/${encodeURIComponent(s.id)}/acknowledgements`, {
-            body: { directiveId: directive.directiveId, outcome, at, ...(detail ? { detail } : {}) },
-            idempotencyKey: `ack-${directive.directiveId}-${outcome}`
-        });
-    }
-
-    /** The supervision of a call: ours, else one that is there (begun before a reload, or outside this connector). */
+    /** The supervision of a call: ours, else one of this supervisor's that is there (begun before a reload, or outside). */
     async function of(info) {
         if (current && current.contactId === info.callId) {
-            return current;
+            current = await latest(current);
+            if (current) {
+                return current;
+            }
         }
-        const query = new URLSearchParams({ contactId: info.callId, state: ACTIVE.join(',') });
+        const { connectUserId } = me ? { connectUserId: me } : await identity();
+        me = connectUserId;
+        const query = new URLSearchParams({ contactId: info.callId, connectUserId: me, state: ACTIVE.join(',') });
         const page = await send('GET', `/v1/supervisions?${query}`, {});
-        if (page.items.length !== 1) {
+        // Others may listen to the same call: theirs is not ours to leave.
+        const own = page.items.filter(({ supervisor }) => supervisor && supervisor.connectUserId === me);
+        if (own.length !== 1) {
             throw new SidedoorError({ code: 'not_found', status: 404, detail: 'no supervision of this call is yours' });
         }
-        return page.items[0];
+        return own[0];
+    }
+
+    /** How it stands now, or null if it is over, or gone: it may have ended by another way since. */
+    async function latest({ id }) {
+        try {
+            const s = await until(id, () => true, withinMs, lookEveryMs);
+            return ACTIVE.includes(s.state) ? s : null;
+        } catch (e) {
+            if (e instanceof SidedoorError && e.code === 'not_found') {
+                return null;
+            }
+            throw e;
+        }
+    }
+
+    /** Waits for the evidence; that nobody answers meanwhile is no evidence of anything. */
+    async function untilSeen(s, good) {
+        try {
+            return await until(s.id, good, withinMs, lookEveryMs);
+        } catch (e) {
+            if (isFinal(e)) {
+                throw e;
+            }
+            return s;
+        }
     }
 
     /** A leave that was not confirmed in time: when it is, Salesforce hears of it. */
@@ -156,6 +182,7 @@ export function supervision({
                 throw new SidedoorError(s.failure || { code: 'not_monitoring', detail: `the supervision is ${s.state}` });
             }
             current = s;
+            me = (s.supervisor && s.supervisor.connectUserId) || me;
             return new base.SuperviseCallResult({ call: phoneCall(s, info, { state: base.Constants.CALL_STATE.CONNECTED }) });
         },
 
@@ -166,8 +193,8 @@ export function supervision({
                 idempotencyKey: key('barge')
             });
             if (s.mode !== 'BARGE') {
-                await obey(s);
-                s = await until(id, (one) => one.mode === 'BARGE' || one.state !== 'MONITORING', withinMs, lookEveryMs);
+                await carryOut(s);
+                s = await untilSeen(s, (one) => one.mode === 'BARGE' || one.state !== 'MONITORING');
             }
             if (s.mode !== 'BARGE') {
                 throw new SidedoorError({ code: 'not_confirmed', detail: 'accepted; nothing shows yet that you are heard' });
@@ -194,8 +221,8 @@ export function supervision({
                 throw e;
             }
             if (ACTIVE.includes(s.state)) {
-                await obey(s);
-                s = await until(s.id, (one) => !ACTIVE.includes(one.state), withinMs, lookEveryMs);
+                await carryOut(s);
+                s = await untilSeen(s, (one) => !ACTIVE.includes(one.state));
             }
             if (ACTIVE.includes(s.state)) {
                 watch(s.id, info);

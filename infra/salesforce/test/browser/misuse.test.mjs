@@ -46,7 +46,7 @@ async function refused(over, reason) {
 
 test("a directive that names the customer's contact as the leg", () => refused({ legContactId: call }, 'leg_is_the_supervised_contact'));
 
-test("… that names it and hides which contact is supervised", () => refused({ legContactId: call, contactId: null }, 'unknown_contact'));
+test("… that names it and hides which contact is supervised", () => refused({ legContactId: call, contactId: null }, 'unreadable_directive'));
 
 test("the customer's contact of a supervisor who also takes calls", async () => {
     const own = await story.house.call();

@@ -92,4 +92,4 @@ export function mine(s) {
     org.world = { supervisions: [s], mySupervisionId: s.id };
 }
 
-export { presence, listen, changeMode, disconnect, disconnectMine, directivesAfter, acknowledge };
+export { settings, presence, listen, changeMode, disconnect, disconnectMine, directivesAfter, acknowledge };

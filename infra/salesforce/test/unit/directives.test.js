@@ -1,6 +1,7 @@
 /** The receiver of directives: by stream, by Platform Event, by asking; over reloads, lost answers and other tabs. */
-const { DirectiveReceiver, Memory, Backoff, ServiceClock, Problem, problemOf } = require('c/directives');
+const { DirectiveReceiver, Ledger, Memory, Backoff, ServiceClock, Problem, problemOf } = require('c/directives');
 const { directive } = require('../support/directive');
+const { locksOfABrowser } = require('../support/locks');
 
 const problem = (code, status) => ({ body: { message: JSON.stringify({ code, title: code, detail: code, status }) } });
 const offline = () => new TypeError('Failed to fetch');
@@ -42,24 +43,6 @@ class FakeEventSource {
     close() {
         this.readyState = 2;
     }
-}
-
-/** Locks as a browser keeps them for all its tabs. */
-function locksOfABrowser() {
-    const held = new Set();
-    return {
-        async request(name, _options, f) {
-            if (held.has(name)) {
-                return f(null);
-            }
-            held.add(name);
-            try {
-                return await f({ name });
-            } finally {
-                held.delete(name);
-            }
-        }
-    };
 }
 
 const receivers = [];
@@ -322,6 +305,229 @@ describe('what the CCP failed to do', () => {
         receiver.heard('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 3);
         expect(obey).toHaveBeenCalledTimes(1);
+    });
+});
+
+describe('a directive that is no longer wanted', () => {
+    it('is not tried again once it is withdrawn, and is not answered', async () => {
+        const first = directive({ kind: 'CHANGE_MODE_IN_CCP', mode: 'BARGE' });
+        const second = directive({ kind: 'CHANGE_MODE_IN_CCP', mode: 'SILENT' });
+        const asked = [];
+        const obey = jest.fn(async ({ directiveId }) => {
+            asked.push(directiveId);
+            if (directiveId === first.directiveId) {
+                // Meanwhile the supervisor has chosen silence.
+                receiver.heard('settled', { ...first, status: 'WITHDRAWN' });
+                receiver.heard('directive', second);
+            }
+            return { outcome: directiveId === first.directiveId ? 'FAILED' : 'DONE', at: 'x' };
+        });
+        const { receiver, apex } = page({ control: { obey } });
+        receiver.stopped = false;
+        receiver.heard('directive', first);
+        await until(() => apex.acknowledge.mock.calls.length === 1);
+        await later(40);
+        expect(asked).toEqual([first.directiveId, second.directiveId]);
+        expect(apex.acknowledge.mock.calls.map(([body]) => body.directiveId)).toEqual([second.directiveId]);
+    });
+
+    it('is refused when a newer one of its supervision has come, whatever the order they are told in', async () => {
+        const old = directive({ issuedAt: new Date(Date.now() - 5000).toISOString() });
+        const obey = jest.fn(async () => ({ outcome: 'DONE', at: 'x' }));
+        const { receiver, apex } = page({ control: { obey } });
+        receiver.stopped = false;
+        const newer = directive();
+        receiver.heard('directive', newer);
+        receiver.heard('directive', old);
+        await until(() => apex.acknowledge.mock.calls.length === 2);
+        expect(obey.mock.calls.map(([{ directiveId }]) => directiveId)).toEqual([newer.directiveId]);
+        expect(apex.acknowledge.mock.calls[1][0]).toMatchObject({ directiveId: old.directiveId, outcome: 'REFUSED', detail: 'not_open' });
+    });
+
+    it('is looked for before another try where no stream tells', async () => {
+        const told = directive();
+        const obey = jest.fn(async () => ({ outcome: 'FAILED', at: 'x' }));
+        const { receiver, apex } = page({ control: { obey }, settings: { pollSeconds: 1000 } });
+        apex.directivesAfter
+            .mockResolvedValueOnce({ items: [told], nextAfter: '1', streamKey: 'mine' })
+            .mockResolvedValueOnce({ items: [], nextAfter: '1', streamKey: 'mine' })
+            .mockResolvedValue({ items: [{ ...told, status: 'WITHDRAWN' }], nextAfter: '2', streamKey: 'mine' });
+        await receiver.start();
+        await until(() => obey.mock.calls.length === 1 && apex.directivesAfter.mock.calls.length >= 3);
+        await later(40);
+        expect(obey).toHaveBeenCalledTimes(1);
+        expect(apex.acknowledge).not.toHaveBeenCalled();
+    });
+
+    it('tells leg control, which asks again in the same turn as it acts', async () => {
+        let stillGood;
+        const told = directive();
+        const { receiver } = page({
+            control: {
+                obey: async (_directive, asked) => {
+                    stillGood = asked.stillGood;
+                    return { outcome: 'DONE', at: 'x' };
+                }
+            }
+        });
+        receiver.stopped = false;
+        receiver.heard('directive', told);
+        await until(() => stillGood);
+        expect(stillGood()).toBe(true);
+        receiver.heard('settled', { ...told, status: 'WITHDRAWN' });
+        expect(stillGood()).toBe(false);
+    });
+
+    it('and of one supervision one is carried out after the other, of two supervisions each for itself', async () => {
+        const running = new Set();
+        let most = 0;
+        const obey = jest.fn(async ({ directiveId }) => {
+            running.add(directiveId);
+            most = Math.max(most, running.size);
+            await later(15);
+            running.delete(directiveId);
+            return { outcome: 'DONE', at: 'x' };
+        });
+        const { receiver, apex } = page({ control: { obey } });
+        receiver.stopped = false;
+        receiver.heard('directive', directive());
+        await until(() => running.size === 1);
+        receiver.heard('directive', directive());
+        await until(() => apex.acknowledge.mock.calls.length === 2);
+        expect(most).toBe(1);
+        receiver.heard('directive', directive({ supervisionId: 'one' }));
+        receiver.heard('directive', directive({ supervisionId: 'two' }));
+        await until(() => apex.acknowledge.mock.calls.length === 4);
+        expect(most).toBe(2);
+    });
+
+    it('is remembered in a bounded number', () => {
+        const ledger = new Ledger();
+        const many = Array.from({ length: 500 }, (_, i) => directive({ supervisionId: `s-${i}`, status: 'WITHDRAWN' }));
+        many.forEach((one) => ledger.heard(one));
+        expect([ledger.closed.size, ledger.newest.size]).toEqual([200, 200]);
+        expect(ledger.isGood(many.at(-1).directiveId)).toBe(false);
+    });
+});
+
+describe('what is open is told again', () => {
+    it('to a page that can act now, though a look was under way when it came to hold a CCP', async () => {
+        const over = { noControl: true, settings: { pollSeconds: 1000 } };
+        const { receiver, apex, control } = page(over);
+        const told = directive({ eventId: '7' });
+        const answers = [];
+        apex.directivesAfter.mockImplementation(
+            ({ after, acts }) =>
+                new Promise((done) =>
+                    answers.push(() => done({ items: after ? [] : [{ ...told, act: acts }], nextAfter: '7', streamKey: 'mine' }))
+                )
+        );
+        await receiver.start();
+        await until(() => answers.length === 1);
+        over.noControl = false;
+        receiver.controlChanged();
+        answers.shift()();
+        await until(() => answers.length === 1);
+        expect(apex.directivesAfter.mock.calls[1][0]).toEqual({ after: null, acts: true });
+        answers.shift()();
+        await until(() => control.obey.mock.calls.length === 1);
+    });
+
+    it('from the start also where that look was lost', async () => {
+        const { receiver, apex } = page({ settings: { pollSeconds: 2 } });
+        receiver.setBusy(true);
+        await receiver.start();
+        await until(() => apex.directivesAfter.mock.calls.length >= 2);
+        apex.directivesAfter.mockRejectedValueOnce(offline());
+        receiver.controlChanged();
+        const from = apex.directivesAfter.mock.calls.length - 1;
+        await until(() => apex.directivesAfter.mock.calls.length >= from + 2);
+        expect(apex.directivesAfter.mock.calls.slice(from, from + 2).map(([{ after }]) => after)).toEqual([null, null]);
+    });
+
+    it('to one that asks and was told that another acts, for as long as it is open', async () => {
+        const { receiver, apex, control } = page({ settings: { pollSeconds: 1000 } });
+        const told = directive({ eventId: '7' });
+        let looks = 0;
+        apex.directivesAfter.mockImplementation(async ({ after }) => {
+            looks += after === null ? 1 : 0;
+            return { items: after === null ? [{ ...told, act: looks >= 3 }] : [], nextAfter: '7', streamKey: 'mine' };
+        });
+        await receiver.start();
+        await until(() => control.obey.mock.calls.length === 1);
+        expect(looks).toBe(3);
+        await until(() => apex.acknowledge.mock.calls.length === 1);
+        await later(150);
+        expect(looks).toBe(3);
+    });
+
+    it('not for ever: no more once it is settled, nor to a page that cannot act', async () => {
+        const { receiver, apex } = page({ settings: { pollSeconds: 1000 } });
+        const told = directive({ act: false });
+        apex.directivesAfter.mockImplementation(async ({ after }) => ({ items: after ? [] : [told], nextAfter: '7', streamKey: 'mine' }));
+        await receiver.start();
+        await until(() => apex.directivesAfter.mock.calls.length >= 2);
+        receiver.heard('settled', { ...told, status: 'DONE' });
+        const asked = apex.directivesAfter.mock.calls.length;
+        await later(150);
+        expect(apex.directivesAfter.mock.calls.length).toBe(asked);
+        const watching = page({ noControl: true, settings: { pollSeconds: 1000 } });
+        watching.apex.directivesAfter.mockImplementation(apex.directivesAfter.getMockImplementation());
+        await watching.receiver.start();
+        await later(150);
+        expect(watching.apex.directivesAfter.mock.calls.length).toBe(2);
+    });
+
+    it('to the tab that found another at it, should that one come to nothing', async () => {
+        const locks = locksOfABrowser();
+        const told = directive();
+        const never = page({ locks, control: { obey: () => new Promise(() => {}) } });
+        never.receiver.stopped = false;
+        never.receiver.heard('directive', told);
+        const second = page({ locks, settings: { pollSeconds: 1000 } });
+        let looks = 0;
+        second.apex.directivesAfter.mockImplementation(async ({ after }) => {
+            looks += after === null ? 1 : 0;
+            return { items: after === null ? [told] : [], nextAfter: '7', streamKey: 'mine' };
+        });
+        await second.receiver.start();
+        await until(() => looks >= 3);
+        expect(second.control.obey).not.toHaveBeenCalled();
+        // The browser lets go of the locks of a tab that is closed.
+        locks.free();
+        await until(() => second.control.obey.mock.calls.length === 1);
+    });
+});
+
+describe("the service's clock", () => {
+    it('is asked for again while no ticket was to be had, and what is kept for the supervisor is found then', async () => {
+        const storage = new Storage();
+        new Memory(storage, 'sup-1').keep({ directiveId: 'd', supervisionId: 's', outcome: 'DONE', at: 'x' });
+        const { receiver, apex } = page({ storage });
+        const ticket = apex.streamTicket.getMockImplementation();
+        apex.streamTicket.mockReset().mockRejectedValueOnce(offline()).mockRejectedValueOnce(offline()).mockImplementation(ticket);
+        await receiver.start();
+        expect(receiver.clock.known).toBe(false);
+        await until(() => apex.acknowledge.mock.calls.length === 1);
+        expect(receiver.clock.known).toBe(true);
+        expect(receiver.connectUserId).toBe('sup-1');
+        expect(apex.acknowledge.mock.calls[0][0].directiveId).toBe('d');
+        await later(40);
+        expect(apex.streamTicket).toHaveBeenCalledTimes(3);
+    });
+
+    it('not being known, an expiry that only this computer sees is no refusal', async () => {
+        const obey = jest
+            .fn()
+            .mockResolvedValueOnce({ outcome: 'REFUSED', reason: 'expired', at: 'x' })
+            .mockResolvedValue({ outcome: 'DONE', at: 'y' });
+        const { receiver, apex } = page({ control: { obey }, settings: { pollSeconds: 1000 } });
+        apex.streamTicket.mockRejectedValue(offline());
+        const told = directive();
+        apex.directivesAfter.mockImplementation(async ({ after }) => ({ items: after ? [] : [told], nextAfter: '7', streamKey: 'mine' }));
+        await receiver.start();
+        await until(() => apex.acknowledge.mock.calls.length === 1);
+        expect(apex.acknowledge.mock.calls[0][0].outcome).toBe('DONE');
     });
 });
 

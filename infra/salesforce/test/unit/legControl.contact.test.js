@@ -48,6 +48,7 @@ function clientWith(contacts, { fails = {} } = {}) {
 
 const CUSTOMER = { type: 'inbound', state: 'connected' };
 const AGENT = { type: 'outbound', state: 'connected' };
+const SILENT = { type: 'monitoring', state: 'silent_monitor' };
 const self = (state, type = 'monitoring') => ({ type, state, isSelf: true });
 
 it('disconnects itself from the own leg, then clears it, and asks for nothing else', async () => {
@@ -68,11 +69,20 @@ it.each([
     ['a contact that is not here', { 'leg-2': [CUSTOMER, self('silent_monitor')] }, {}, 'unknown_contact'],
     ['the supervised contact as its own leg', { 'leg-1': [self('silent_monitor')] }, { contactId: 'leg-1' }, 'leg_is_the_supervised_contact'],
     ['to leave the customer alone', { 'leg-1': [CUSTOMER, { ...AGENT, state: 'disconnected' }, self('barge')] }, {}, 'agent_gone'],
+    ['to leave the customer alone with one who only monitors', { 'leg-1': [CUSTOMER, SILENT, self('barge')] }, {}, 'agent_gone'],
+    ['… whose state is not told', { 'leg-1': [CUSTOMER, { type: 'monitoring', state: 'connected' }, self('barge')] }, {}, 'agent_gone'],
+    ['to leave as one of the last two where nothing says that they are silent', { 'leg-1': [CUSTOMER, self('connected')] }, {}, 'agent_gone'],
+    ['a directive that hides which contact is supervised', { 'leg-1': [CUSTOMER, AGENT, self('silent_monitor')] }, { contactId: null }, 'unreadable_directive'],
     ['to change the mode', { 'leg-1': [CUSTOMER, AGENT, self('barge')] }, { kind: 'CHANGE_MODE_IN_CCP', mode: 'SILENT' }, 'mode_change_unavailable']
 ])('refuses %s', async (_what, contacts, over, reason) => {
     const { control, orders } = clientWith(contacts);
     expect(await control.obey(directive(over))).toMatchObject({ outcome: 'REFUSED', reason });
     expect(orders()).toEqual([]);
+});
+
+it('leaves while two others talk, of whom one has barged in too', async () => {
+    const { control } = clientWith({ 'leg-1': [CUSTOMER, { type: 'monitoring', state: 'barge' }, self('barge')] });
+    expect((await control.obey(directive())).outcome).toBe('DONE');
 });
 
 it('tells a leg that is gone, and a failure', async () => {

@@ -81,7 +81,7 @@ describe('refuses', () => {
     it("the customer's contact", () =>
         refuses(
             [customers({ contactId: 'customer-1' })],
-            directive({ legContactId: 'customer-1', contactId: null }),
+            directive({ legContactId: 'customer-1', contactId: 'another' }),
             'not_a_monitor_leg'
         ));
 
@@ -107,6 +107,35 @@ describe('refuses', () => {
     it('to leave as one of the last two after barging in', () =>
         refuses([leg({ contactId: 'leg-1', mode: 'BARGE', agentThere: false })], directive(), 'agent_gone'));
 
+    const withAnother = (over, own = {}) => {
+        const contact = leg({ contactId: 'leg-1', mode: 'BARGE', agentThere: false, ...own });
+        contact.connections.push(connection({ connectionId: 'other', type: 'monitoring', ...over }));
+        return contact;
+    };
+
+    it.each([
+        ['silent', { monitorStatus: 'SILENT_MONITOR' }],
+        ['of whom nothing more is told', {}]
+    ])('to leave the customer alone with another supervisor who is %s', (_what, over) => refuses([withAnother(over)], directive(), 'agent_gone'));
+
+    it('no leave where that other one has barged in', async () => {
+        const { legControl } = control([withAnother({ monitorStatus: 'BARGE' })]);
+        expect((await legControl.obey(directive())).outcome).toBe('DONE');
+    });
+
+    it.each([
+        ['may barge in', ['SILENT_MONITOR', 'BARGE'], 'agent_gone'],
+        ['may or may not barge in', undefined, 'agent_gone'],
+        ['may only listen', ['SILENT_MONITOR'], null]
+    ])('to leave as one of the last two in a state that is not told, who %s', async (_what, capabilities, reason) => {
+        const contact = leg({ contactId: 'leg-1', mode: undefined, agentThere: false });
+        Object.assign(contact.connections[2], { monitorStatus: undefined, monitorCapabilities: capabilities });
+        const { legControl } = control([contact]);
+        const answer = await legControl.obey(directive());
+        expect(answer.outcome).toBe(reason ? 'REFUSED' : 'DONE');
+        expect(answer.reason).toBe(reason || undefined);
+    });
+
     it('to fall silent as one of the last two', () =>
         refuses(
             [leg({ contactId: 'leg-1', mode: 'BARGE', agentThere: false })],
@@ -117,11 +146,25 @@ describe('refuses', () => {
     it.each([
         ['an expired one', { expiresAt: new Date(Date.now() - 1).toISOString() }, 'expired'],
         ['one without a leg', { legContactId: '' }, 'unreadable_directive'],
+        ['one that hides which contact is supervised', { contactId: null }, 'unreadable_directive'],
+        ['one that names none', { contactId: ' ' }, 'unreadable_directive'],
         ['one whose expiry cannot be read', { expiresAt: 'soon' }, 'unreadable_directive'],
         ['an unknown kind', { kind: 'END_CONTACT' }, 'unknown_kind'],
         ['whispering', { kind: 'CHANGE_MODE_IN_CCP', mode: 'WHISPER' }, 'unknown_mode'],
         ['one that is withdrawn', { status: 'WITHDRAWN' }, 'not_open']
     ])('%s', (_what, over, reason) => refuses([leg({ contactId: 'leg-1' })], directive(over), reason));
+
+    it('what is withdrawn while it waits for the leg', async () => {
+        const { legControl, tell, calls } = control([]);
+        let wanted = true;
+        setTimeout(() => {
+            wanted = false;
+            tell([leg({ contactId: 'leg-1' })]);
+        }, 60);
+        const answer = await legControl.obey(directive(), { stillGood: () => wanted });
+        expect(answer).toMatchObject({ outcome: 'REFUSED', reason: 'not_open' });
+        expect(calls()).toEqual([]);
+    });
 
     it('what expires while it waits for the leg', async () => {
         const { legControl, tell, calls } = control([]);

@@ -56,11 +56,13 @@ it('every file is short and says what it is', () => {
     }
 });
 
-it('every bundle has its metadata at API version 68.0, and the presence is for record pages', () => {
+it('every bundle has its metadata at API version 68.0, the presence is for record pages, and the CCP for the utility bar', () => {
     const bundles = fs.readdirSync(path.join(ROOT, 'force-app/main/default/lwc'));
     for (const bundle of bundles) {
         const meta = fs.readFileSync(path.join(ROOT, `force-app/main/default/lwc/${bundle}/${bundle}.js-meta.xml`), 'utf8');
         expect(meta).toContain('<apiVersion>68.0</apiVersion>');
-        expect(meta.includes('<target>lightning__RecordPage</target>')).toBe(bundle.startsWith('supervisor'));
+        const targets = [...meta.matchAll(/<target>(\w+)<\/target>/g)].map(([, target]) => target);
+        const wanted = { supervisorPresence: ['lightning__RecordPage'], supervisorCcp: ['lightning__UtilityBar'] };
+        expect({ bundle, targets }).toEqual({ bundle, targets: wanted[bundle] || [] });
     }
 });

@@ -1,14 +1,64 @@
-/** The component that holds the CCP: when it offers leg control, and when it takes it back. */
+/** The component that holds the CCP: when it offers leg control, when it takes it back, and what it leaves behind. */
 import { createElement } from 'lwc';
 import { loadScript } from 'lightning/platformResourceLoader';
 import SupervisorCcp from 'c/supervisorCcp';
 import { currentLegControl, onLegControl, registerLegControl } from 'c/legControl';
+import settings from '@salesforce/apex/SidedoorController.settings';
+import directivesAfter from '@salesforce/apex/SidedoorController.directivesAfter';
+import streamTicket from '@salesforce/apex/SidedoorController.streamTicket';
+import { agentData, leg } from '../support/agentData';
+
+jest.mock('@salesforce/apex/SidedoorController.settings', () => ({ default: jest.fn() }), { virtual: true });
+jest.mock('@salesforce/apex/SidedoorController.directivesAfter', () => ({ default: jest.fn() }), { virtual: true });
+jest.mock('@salesforce/apex/SidedoorController.acknowledge', () => ({ default: jest.fn() }), { virtual: true });
+jest.mock('@salesforce/apex/SidedoorController.streamTicket', () => ({ default: jest.fn() }), { virtual: true });
 
 const settle = async () => {
-    for (let i = 0; i < 10; i += 1) {
+    for (let i = 0; i < 20; i += 1) {
         await Promise.resolve();
     }
 };
+
+/** Streams as far as the component needs it, with a frame in the panel and the bookkeeping of the real `core.terminate`. */
+function streams() {
+    let listeners = [];
+    const connect = {
+        initialized: false,
+        contacts: [],
+        core: {
+            initialized: false,
+            initCCP: jest.fn((panel) => {
+                const frame = document.createElement('iframe');
+                panel.appendChild(frame);
+                connect.frame = frame;
+            }),
+            terminate: jest.fn(() => {
+                listeners = [];
+                connect.core.initialized = false;
+                connect.initialized = false;
+            }),
+            _getCCPIframe: () => (connect.frame && connect.frame.isConnected ? connect.frame : null)
+        },
+        agent: jest.fn((f) => {
+            listeners.push(f);
+            if (connect.initialized) {
+                f(agent);
+            }
+        }),
+        Agent: class {
+            getContacts() {
+                return connect.contacts;
+            }
+        }
+    };
+    const agent = { onRefresh: (f) => (connect.refresh = f) };
+    connect.logIn = () => {
+        connect.core.initialized = true;
+        connect.initialized = true;
+        listeners.forEach((f) => f(agent));
+    };
+    return connect;
+}
 
 function show() {
     const element = createElement('c-supervisor-ccp', { is: SupervisorCcp });
@@ -17,44 +67,129 @@ function show() {
     return element;
 }
 
+beforeEach(() => {
+    settings.mockResolvedValue({ deliveryMode: 'POLL', pollSeconds: 10 });
+    directivesAfter.mockResolvedValue({ items: [], nextAfter: '0', streamKey: 'mine' });
+    streamTicket.mockImplementation(async () => ({ ticket: 't', connectUserId: 'sup-1', expiresAt: new Date().toISOString() }));
+});
 afterEach(() => {
     document.body.replaceChildren();
     delete window.connect;
     registerLegControl(null);
+    jest.clearAllMocks();
 });
 
-it('opens the CCP, offers leg control once somebody is logged in, and takes it back when it goes', async () => {
-    let loggedIn;
-    const initCCP = jest.fn();
+it('opens the CCP, offers leg control once somebody is logged in, and gives everything back when it goes', async () => {
+    const connect = streams();
     loadScript.mockImplementation(async () => {
-        window.connect = { core: { initCCP, initialized: false }, agent: (f) => (loggedIn = f) };
+        window.connect = connect;
     });
     const heard = [];
     const forget = onLegControl((control) => heard.push(control !== null));
     const element = show();
     await settle();
     expect(loadScript.mock.calls[0][1]).toBe('/resource/amazonConnectStreams');
-    expect(initCCP).toHaveBeenCalledTimes(1);
-    expect(initCCP.mock.calls[0][1]).toMatchObject({ ccpUrl: 'https://acme.my.connect.aws/ccp-v2/', loginPopup: true });
+    expect(connect.core.initCCP).toHaveBeenCalledTimes(1);
+    expect(connect.core.initCCP.mock.calls[0][1]).toMatchObject({ ccpUrl: 'https://acme.my.connect.aws/ccp-v2/', loginPopup: true });
     expect(currentLegControl()).toBeNull();
-    loggedIn();
-    loggedIn();
+    connect.logIn();
+    connect.logIn();
     expect(currentLegControl()).not.toBeNull();
     document.body.removeChild(element);
     expect(currentLegControl()).toBeNull();
     expect(heard).toEqual([true, false]);
+    expect(connect.core.terminate).toHaveBeenCalledTimes(1);
+    expect(connect.frame.isConnected || element.shadowRoot.contains(connect.frame)).toBe(false);
     forget();
 });
 
-it('uses a CCP that the page has opened already', async () => {
-    const initCCP = jest.fn();
-    window.connect = { core: { initCCP, initialized: true }, agent: (f) => f() };
-    loadScript.mockClear();
-    show();
+it('opens a CCP of its own when it comes back, and acts only once that one has said who is there', async () => {
+    const connect = (window.connect = streams());
+    const first = show();
+    await settle();
+    connect.logIn();
+    document.body.removeChild(first);
+    const second = show();
+    await settle();
+    expect(connect.core.initCCP).toHaveBeenCalledTimes(2);
+    expect(currentLegControl()).toBeNull();
+    connect.logIn();
+    expect(currentLegControl()).not.toBeNull();
+    document.body.removeChild(second);
+    // The same element, moved elsewhere.
+    document.body.appendChild(second);
+    await settle();
+    expect(connect.core.initCCP).toHaveBeenCalledTimes(3);
+});
+
+it('of two, one opens it; when that one goes, the other opens its own, and nobody takes the newer control away', async () => {
+    const connect = (window.connect = streams());
+    const first = show();
+    const second = show();
+    await settle();
+    connect.logIn();
+    expect(connect.core.initCCP).toHaveBeenCalledTimes(1);
+    expect(second.shadowRoot.querySelector('[data-id="notice"]').textContent).toContain('open elsewhere');
+    document.body.removeChild(first);
+    await settle();
+    expect(connect.core.initCCP).toHaveBeenCalledTimes(2);
+    connect.logIn();
+    const newer = {};
+    registerLegControl(newer);
+    document.body.removeChild(second);
+    expect(currentLegControl()).toBe(newer);
+});
+
+it('uses a CCP that the page has opened, as long as its frame is there, and leaves it there', async () => {
+    const connect = (window.connect = streams());
+    connect.core.initCCP(document.body);
+    connect.core.initCCP.mockClear();
+    connect.logIn();
+    const element = show();
     await settle();
     expect(loadScript).not.toHaveBeenCalled();
-    expect(initCCP).not.toHaveBeenCalled();
+    expect(connect.core.initCCP).not.toHaveBeenCalled();
     expect(currentLegControl()).not.toBeNull();
+    document.body.removeChild(element);
+    expect(currentLegControl()).toBeNull();
+    expect(connect.core.terminate).not.toHaveBeenCalled();
+    expect(connect.frame.isConnected).toBe(true);
+});
+
+it('does not act on what a CCP said whose frame is gone', async () => {
+    const connect = (window.connect = streams());
+    connect.core.initCCP(document.body);
+    connect.logIn();
+    connect.frame.remove();
+    connect.core.initCCP.mockClear();
+    show();
+    await settle();
+    expect(connect.core.terminate).toHaveBeenCalledTimes(1);
+    expect(connect.core.initCCP).toHaveBeenCalledTimes(1);
+    expect(currentLegControl()).toBeNull();
+});
+
+it('receives directives by itself, and asks often while a leg is there', async () => {
+    jest.useFakeTimers();
+    const connect = (window.connect = streams());
+    const element = show();
+    await settle();
+    expect(directivesAfter).not.toHaveBeenCalled();
+    connect.logIn();
+    await settle();
+    expect(directivesAfter.mock.calls[0][0]).toEqual({ after: null, acts: true });
+    await jest.advanceTimersByTimeAsync(30000);
+    expect(directivesAfter).toHaveBeenCalledTimes(1);
+    const own = agentData([leg({ contactId: 'leg-1' })]).snapshot.contacts[0];
+    connect.contacts = [{ getInitiationMethod: () => own.initiationMethod, getAgentConnection: () => null }];
+    connect.refresh();
+    await jest.advanceTimersByTimeAsync(30000);
+    expect(directivesAfter.mock.calls.length).toBeGreaterThanOrEqual(3);
+    document.body.removeChild(element);
+    const asked = directivesAfter.mock.calls.length;
+    await jest.advanceTimersByTimeAsync(120000);
+    expect(directivesAfter.mock.calls.length).toBe(asked);
+    jest.useRealTimers();
 });
 
 it('says when the CCP cannot be opened', async () => {

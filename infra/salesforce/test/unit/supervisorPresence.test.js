@@ -7,6 +7,9 @@ import {
 import { supervision, nextAction } from '../support/supervision';
 import { directive } from '../support/directive';
 
+// No module of its own: it belongs to the component.
+const { PendingLeave } = jest.requireActual('../../force-app/main/default/lwc/supervisorPresence/pendingLeave.js');
+
 describe('before listening', () => {
     it('says that nobody listens, and offers to', async () => {
         const { text, get } = await show();
@@ -32,6 +35,17 @@ describe('before listening', () => {
         });
         expect(text('summary')).toBe('Your request to listen is accepted. You are not connected yet.');
         expect(steps()).toEqual([['accepted', 'done'], ['confirmed', 'waiting'], ['recorded', 'waiting']]);
+    });
+
+    it.each([
+        ['VoiceCall', '0LQ000000000001'],
+        ['Case', null],
+        [undefined, null]
+    ])('takes the record of a page about a %s for the VoiceCall, or not', async (objectApiName, voiceCallId) => {
+        listen.mockResolvedValue(supervision());
+        const { press } = await show({ recordId: '0LQ000000000001', objectApiName });
+        await press('listen');
+        expect(listen.mock.calls[0][0].voiceCallId).toBe(voiceCallId);
     });
 
     it('has speaking granted at the start only where the page allows it and the supervisor wants it', async () => {
@@ -152,6 +166,65 @@ describe('disconnect', () => {
         expect(window.sessionStorage.getItem('sidedoor.disconnect')).toBeNull();
     });
 
+    const leavingWith = (action, over) =>
+        supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z', nextAction: action, ...over });
+    const open = () => nextAction({ expiresAt: new Date(Date.now() + 60000).toISOString() });
+
+    it.each([
+        ['refused', () => leavingWith({ ...open(), status: 'REFUSED' })],
+        ['failed', () => leavingWith({ ...open(), status: 'FAILED' })],
+        ['expired', () => leavingWith(nextAction({ expiresAt: new Date(Date.now() - 1000).toISOString() }))],
+        ['is overdue', () => leavingWith(open(), { overdue: true })]
+    ])('can be pressed again when what the browser was told %s, with another key', async (_what, leaving) => {
+        mine(supervision());
+        const { press, get } = await show();
+        disconnect.mockImplementation(async () => {
+            mine(leaving());
+            return leaving();
+        });
+        await press('disconnect');
+        expect(get('disconnect').getAttribute('aria-disabled')).toBe('false');
+        disconnect.mockImplementation(async () => {
+            mine(leavingWith(open()));
+            return leavingWith(open());
+        });
+        await press('disconnect');
+        const keys = disconnect.mock.calls.map(([body]) => body.requestKey);
+        expect(keys).toHaveLength(2);
+        expect(new Set(keys).size).toBe(2);
+        expect(get('disconnect').getAttribute('aria-disabled')).toBe('true');
+        await press('disconnect');
+        expect(disconnect).toHaveBeenCalledTimes(2);
+    });
+
+    it('can be pressed again once what was told has expired while nobody did it', async () => {
+        mine(leavingWith(nextAction({ expiresAt: new Date(Date.now() + 5000).toISOString() })));
+        const { get } = await show();
+        expect(get('disconnect').getAttribute('aria-disabled')).toBe('true');
+        await pass(8000);
+        expect(get('disconnect').getAttribute('aria-disabled')).toBe('false');
+    });
+
+    it('asked for another supervision while one is being sent is kept, and sent after it', async () => {
+        const answers = [];
+        const kept = { getItem: () => null, setItem: jest.fn(), removeItem: jest.fn() };
+        const send = jest.fn(() => new Promise((done) => answers.push(done)));
+        const settled = jest.fn();
+        const pending = new PendingLeave({ send, settled, storage: kept, timers: { set: setTimeout, clear: clearTimeout } });
+        pending.ask('one');
+        pending.ask('two');
+        expect(send).toHaveBeenCalledTimes(1);
+        answers[0](supervision());
+        await settle();
+        expect(pending.supervisionId).toBe('two');
+        expect(kept.removeItem).not.toHaveBeenCalled();
+        expect(send.mock.calls.map(([{ supervisionId }]) => supervisionId)).toEqual(['one', 'two']);
+        answers[1](supervision());
+        await settle();
+        expect(pending.supervisionId).toBeNull();
+        expect(settled).toHaveBeenCalledTimes(2);
+    });
+
     it('refused by the service says why and can be pressed again, with another key', async () => {
         mine(supervision({ mode: 'BARGE' }));
         disconnect.mockRejectedValue(apexProblem('would_end_customer_call', 409, 'Leaving could end the customer’s call'));
@@ -212,6 +285,20 @@ describe('directives', () => {
         expect(obey).toHaveBeenCalledTimes(1);
         expect(acknowledge).toHaveBeenCalledTimes(1);
         expect(text('cannot-act')).toBeNull();
+    });
+
+    it('that another has replaced are nobody\'s trouble', async () => {
+        mine(supervision({ state: 'LEAVING', nextAction: nextAction() }));
+        const obey = jest.fn(async () => ({ outcome: 'DONE', at: 'x' }));
+        registerLegControl({ obey });
+        const old = directive({ issuedAt: new Date(Date.now() - 5000).toISOString() });
+        directivesAfter.mockResolvedValueOnce({ items: [directive(), old], nextAfter: '9', streamKey: 'mine' });
+        acknowledge.mockResolvedValue(supervision({ state: 'LEAVING' }));
+        const { text } = await show();
+        await pass(10);
+        expect(acknowledge).toHaveBeenCalledTimes(2);
+        expect(obey).toHaveBeenCalledTimes(1);
+        expect(text('error')).toBe('');
     });
 
     it('that the browser refused are told to the person', async () => {

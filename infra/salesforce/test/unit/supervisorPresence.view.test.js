@@ -166,12 +166,35 @@ describe('for keyboards and screen readers', () => {
 
 describe('the page', () => {
     it("takes the contact from the VoiceCall's VendorCallKey", async () => {
-        await show({ contactId: undefined, recordId: '0LQ000000000001' });
+        await show({ contactId: undefined, recordId: '0LQ000000000001', objectApiName: 'VoiceCall' });
         expect(presence).not.toHaveBeenCalled();
         expect(getRecord.getLastConfig()).toEqual({ recordId: '0LQ000000000001', fields: ['VoiceCall.VendorCallKey'] });
         getRecord.emit({ fields: { VendorCallKey: { value: 'from-the-record' } } });
         await settle();
         expect(presence).toHaveBeenCalledWith({ contactId: 'from-the-record' });
+    });
+
+    it.each([
+        ['Contact_Id__c', 'Case.Contact_Id__c', { Contact_Id__c: { value: ' of-the-case ' } }, 'of-the-case'],
+        ['Case.Contact_Id__c', 'Case.Contact_Id__c', { Contact_Id__c: { value: 'of-the-case' } }, 'of-the-case'],
+        ['Call__r.Key__c', 'Case.Call__r.Key__c', { Call__r: { value: { fields: { Key__c: { value: 'over-it' } } } } }, 'over-it']
+    ])('takes it from the field %s of any other record', async (contactIdField, field, fields, contactId) => {
+        await show({ contactId: undefined, recordId: '500000000000001', objectApiName: 'Case', contactIdField });
+        expect(getRecord.getLastConfig()).toEqual({ recordId: '500000000000001', fields: [field] });
+        getRecord.emit({ fields });
+        await settle();
+        expect(presence).toHaveBeenCalledWith({ contactId });
+    });
+
+    it('asks for nothing where that field is empty, and says so where none is named', async () => {
+        const { text } = await show({ contactId: undefined, recordId: '500000000000001', objectApiName: 'Case', contactIdField: 'C__c' });
+        getRecord.emit({ fields: { C__c: { value: null } } });
+        await settle();
+        expect(presence).not.toHaveBeenCalled();
+        expect(text('unknown-contact')).toBeNull();
+        const other = await show({ contactId: undefined, recordId: '500000000000001', objectApiName: 'Case' });
+        expect(other.text('unknown-contact')).toContain('Contact id field');
+        expect(presence).not.toHaveBeenCalled();
     });
 
     it('shows nothing of the call before when the page moves on to another', async () => {

@@ -9,8 +9,12 @@ import { currentLegControl } from 'c/legControl';
 const asked = new URLSearchParams(window.location.search);
 
 const presence = createElement('c-supervisor-presence', { is: SupervisorPresence });
+// A page without it is like any page of the console with the CCP in its utility bar.
+const alone = asked.get('presence') === 'no';
 Object.assign(presence, { contactId: asked.get('contact'), allowBarge: true, timeZone: 'UTC' });
-document.querySelector('#presence').appendChild(presence);
+if (!alone) {
+    document.querySelector('#presence').appendChild(presence);
+}
 
 // The platform's own style sheet reaches into components; here the little that is needed of it does.
 const buttons = new CSSStyleSheet();
@@ -22,11 +26,19 @@ buttons.replaceSync(`
 `);
 presence.shadowRoot.adoptedStyleSheets = [...presence.shadowRoot.adoptedStyleSheets, buttons];
 
-if (asked.get('ccp')) {
+function openCcp() {
     const ccp = createElement('c-supervisor-ccp', { is: SupervisorCcp });
     ccp.ccpUrl = asked.get('ccp');
     document.querySelector('#ccp').appendChild(ccp);
 }
+
+if (asked.get('ccp')) {
+    openCcp();
+}
+
+// The utility bar closes and opens its components, for instance when the app is switched.
+window.takeCcpAway = () => document.querySelector('#ccp').replaceChildren();
+window.bringCcpBack = openCcp;
 
 // For the tests of misuse: what a page could hand to leg control, however it came by it.
 window.obey = (directive) => currentLegControl().obey(directive);

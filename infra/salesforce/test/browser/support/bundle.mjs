@@ -9,19 +9,23 @@ import { rollup } from 'rollup';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 const LWC = path.join(ROOT, 'force-app/main/default/lwc');
-const BUNDLES = ['legControl', 'directives', 'supervisorPresence', 'supervisorCcp'];
+const BUNDLES = ['legControl', 'directives', 'pageReceiver', 'supervisorPresence', 'supervisorCcp'];
 const PLATFORM = path.join(ROOT, 'test/browser/page/platform.js');
 
 /** Modules that only the platform has. */
 const platform = {
     name: 'platform',
     resolveId(id) {
-        return /^(@salesforce\/apex\/|lightning\/)/.test(id) ? `\0${id}` : null;
+        return /^(@salesforce\/(apex|customPermission)\/|lightning\/)/.test(id) ? `\0${id}` : null;
     },
     load(id) {
         const apex = /^\0@salesforce\/apex\/SidedoorController\.(\w+)$/.exec(id);
         if (apex) {
             return `import { apex } from ${JSON.stringify(PLATFORM)}; export default apex('${apex[1]}');`;
+        }
+        if (id.startsWith('\0@salesforce/customPermission/')) {
+            // The user of this page is a supervisor; what one sees who is none is a unit test's.
+            return 'export default true;';
         }
         const lightning = /^\0lightning\/(\w+)$/.exec(id);
         if (lightning) {

@@ -82,10 +82,13 @@ export class Stage {
         }
     }
 
-    urlFor(user, contact, { ccp = true } = {}) {
+    urlFor(user, contact, { ccp = true, presence = true } = {}) {
         const query = new URLSearchParams({ user, contact });
         if (ccp) {
             query.set('ccp', `${this.ccpOrigin}/ccp?user=${user}`);
+        }
+        if (!presence) {
+            query.set('presence', 'no');
         }
         return `${this.origin}/page.html?${query}`;
     }

@@ -6,6 +6,8 @@ const TICKET_LIVES_MS = 60000;
 
 export class ServiceClock {
     offsetMs = 0;
+    /** Whether the service has said what time it is; until then it is this computer's time. */
+    known = false;
 
     constructor(local = () => Date.now()) {
         this.local = local;
@@ -16,6 +18,7 @@ export class ServiceClock {
         const expires = Date.parse(ticketExpiresAt);
         if (Number.isFinite(expires)) {
             this.offsetMs = expires - TICKET_LIVES_MS - (askedAt + answeredAt) / 2;
+            this.known = true;
         }
     }
 

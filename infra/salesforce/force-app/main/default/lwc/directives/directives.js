@@ -4,26 +4,27 @@
  * They come by server-sent events, by a Platform Event that says "something changed" (then they are fetched), or by asking from
  * time to time. However they come:
  * - this page acts only where the service says so (`act`), where it holds a CCP, and where no other tab of this browser is at
- *   the same directive (Web Locks); the service decides between browsers;
+ *   the same directive or the same leg (Web Locks). Between browsers the service decides, and hands a directive on by itself to
+ *   a stream only: one that asks is told that it does not act, and asks again from the start while the directive is open;
  * - an outcome is kept before it is told, so a reload acknowledges again and does not carry out again;
  * - an acknowledgement is tried until the service has it, ever more slowly.
  */
 import { Backoff } from './backoff';
+import { Carrier } from './carrier';
+import { Ledger } from './ledger';
 import { Memory } from './memory';
 import { Problem, problemOf } from './problems';
 import { ServiceClock } from './clock';
 import { Stream } from './stream';
 
-export { Backoff, Memory, Problem, problemOf, ServiceClock };
+export { Backoff, Ledger, Memory, Problem, problemOf, ServiceClock };
 
 /** How often to ask at the most, whatever is configured. */
 const LEAST_POLL_S = 2;
 /** Idle pages ask this many times less often. */
 const IDLE = 6;
-/** Tries of one directive that the CCP failed to carry out. A refusal is not tried again: it stands. */
-const ATTEMPTS = 3;
-/** Tries of one acknowledgement: with the bound of the back-off about two hours. */
-const TRIES = 250;
+/** When to have told again what another was told to do: the service gives that one 4 s. */
+const AGAIN_MS = 4500;
 
 export class DirectiveReceiver {
     /**
@@ -48,11 +49,21 @@ export class DirectiveReceiver {
         };
         this.clock = parts.clock || new ServiceClock();
         this.memory = new Memory(null, '');
-        this.underWay = new Set();
+        this.carrier = new Carrier({
+            ...this.parts,
+            memory: () => this.memory,
+            clock: this.clock,
+            learnClock: () => this.learnClock(),
+            fresh: () => (this.isStreaming ? null : this.pull()),
+            again: (directive) => this.againLater([directive]),
+            stopped: () => this.stopped
+        });
         this.streamKey = null;
         /** Who the supervisor is to Connect, once a ticket has said so. */
         this.connectUserId = null;
         this.next = null;
+        /** Whether the next look asks for everything that is open, not only for what came since. */
+        this.fromStart = true;
         this.pulling = false;
         this.again = false;
         this.busy = false;
@@ -63,18 +74,10 @@ export class DirectiveReceiver {
     async start() {
         this.stopped = false;
         const { settings } = this.parts;
-        try {
-            const { connectUserId } = await this.ticket();
-            this.memory = new Memory(this.parts.storage, connectUserId);
-        } catch {
-            // Without a ticket: no stream, the browser's own clock, and a memory of this page only.
-            this.memory = new Memory(this.parts.storage, 'me');
-        }
+        // Without a ticket: the browser's own clock and a memory of this page only, until there is one.
+        const known = await this.learnClock();
         if (this.stopped) {
             return;
-        }
-        for (const outcome of this.memory.unacknowledged()) {
-            this.acknowledge(outcome);
         }
         if (settings.deliveryMode === 'SSE' && settings.streamUrl && this.parts.EventSource) {
             this.stream = new Stream({
@@ -92,6 +95,9 @@ export class DirectiveReceiver {
             this.pollLater();
             return;
         }
+        if (!known) {
+            this.learnLater(new Backoff(this.parts.backoff));
+        }
         if (settings.deliveryMode === 'EMP_API' && this.parts.empApi) {
             this.listenToEvents(settings.eventChannel);
         }
@@ -101,7 +107,8 @@ export class DirectiveReceiver {
 
     stop() {
         this.stopped = true;
-        this.parts.timers.clear(this.poll);
+        [this.poll, this.later, this.learning].forEach((timer) => this.parts.timers.clear(timer));
+        this.later = null;
         if (this.stream) {
             this.stream.stop();
         }
@@ -121,13 +128,32 @@ export class DirectiveReceiver {
         if (this.stopped) {
             return;
         }
-        // What is open is told anew to one that can act.
+        this.tellAgain();
+    }
+
+    /** Has told anew what is open: a look that is under way was asked before, so another one follows it. */
+    tellAgain() {
         if (this.stream) {
             this.stream.restart();
             return;
         }
-        this.next = null;
+        this.fromStart = true;
         this.pull();
+    }
+
+    /** The same a little later, if any of these is still open then. */
+    againLater(directives) {
+        if (this.stopped || this.later) {
+            return;
+        }
+        this.later = this.parts.timers.set(() => {
+            this.later = null;
+            const open = ({ directiveId, expiresAt }) =>
+                !this.carrier.ledger.isClosed(directiveId) && (!this.clock.known || Date.parse(expiresAt) > this.clock.now());
+            if (!this.stopped && this.acts() && directives.some(open)) {
+                this.tellAgain();
+            }
+        }, AGAIN_MS);
     }
 
     /** Says whether the supervisor listens to anything now: then the page asks more often. */
@@ -144,7 +170,41 @@ export class DirectiveReceiver {
         const ticket = await this.parts.apex.streamTicket();
         this.clock.learn(ticket.expiresAt, asked, Date.now());
         this.connectUserId = ticket.connectUserId;
+        if (this.memory.whose !== ticket.connectUserId) {
+            this.memory = this.memory.as(this.parts.storage, ticket.connectUserId);
+            if (!this.stopped) {
+                this.memory.unacknowledged().forEach((outcome) => this.carrier.acknowledge(outcome));
+            }
+        }
         return ticket;
+    }
+
+    /** Asks for a ticket if the service's clock is not known, and says whether it is. */
+    async learnClock() {
+        if (!this.clock.known) {
+            try {
+                await this.ticket();
+            } catch {
+                // Tried again, by learnLater or by the stream.
+            }
+        }
+        return this.clock.known;
+    }
+
+    /** A computer that is ahead would refuse what is good: so it is tried until it is known. */
+    learnLater(backoff) {
+        if (this.stopped) {
+            return;
+        }
+        this.learning = this.parts.timers.set(async () => {
+            if (!this.stopped && !(await this.learnClock())) {
+                this.learnLater(backoff);
+            }
+        }, backoff.next());
+    }
+
+    get isStreaming() {
+        return Boolean(this.stream) && this.stream.isOpen;
     }
 
     streamChanged(open) {
@@ -182,7 +242,7 @@ export class DirectiveReceiver {
         this.poll = this.parts.timers.set(
             () => {
                 // An open stream tells by itself. A poller must go on asking: that is how the service knows it is there.
-                if (!this.stream || !this.stream.isOpen) {
+                if (!this.isStreaming) {
                     this.pull();
                 }
                 this.pollLater();
@@ -201,20 +261,30 @@ export class DirectiveReceiver {
             return;
         }
         this.pulling = true;
+        let fromStart = false;
         try {
             do {
                 this.again = false;
                 // A page that has just been loaded says no `after`: it is told what is open, so nothing is left undone.
-                const page = await this.parts.apex.directivesAfter({ after: this.next, acts: this.acts() });
+                const after = this.fromStart ? null : this.next;
+                fromStart = this.fromStart;
+                this.fromStart = false;
+                const page = await this.parts.apex.directivesAfter({ after, acts: this.acts() });
+                fromStart = false;
                 this.streamKey = page.streamKey || this.streamKey;
                 for (const directive of page.items) {
                     this.heard(directive.status === 'OPEN' ? 'directive' : 'settled', directive);
                 }
-                this.again = this.again || (page.items.length > 0 && page.nextAfter !== this.next);
+                this.again = this.again || (page.items.length > 0 && page.nextAfter !== after);
                 this.next = page.nextAfter;
+                const others = page.items.filter((one) => one.status === 'OPEN' && one.act !== true);
+                if (others.length > 0 && this.acts() && !this.isStreaming) {
+                    this.againLater(others);
+                }
             } while (this.again && !this.stopped);
         } catch {
-            // The next poll asks again; nothing is lost, since `next` stands where it stood.
+            // The next poll asks again; nothing is lost, since it asks from where this one asked.
+            this.fromStart = this.fromStart || fromStart;
         } finally {
             this.pulling = false;
         }
@@ -225,97 +295,10 @@ export class DirectiveReceiver {
             return;
         }
         this.memory.heard(directive.eventId);
+        this.carrier.ledger.heard(directive);
         this.parts.changed({ name, directive });
         if (name === 'directive' && directive.act === true) {
-            this.carryOut(directive);
-        }
-    }
-
-    /** Carries one out: once in this browser. */
-    async carryOut(directive) {
-        const id = directive.directiveId;
-        if (this.underWay.has(id)) {
-            return;
-        }
-        this.underWay.add(id);
-        try {
-            await this.alone(id, async () => {
-                const before = this.memory.outcomeOf(id);
-                if (before) {
-                    await this.acknowledge(before);
-                    return;
-                }
-                const control = this.parts.legControl();
-                if (!control || this.stopped) {
-                    return;
-                }
-                // Whether it has expired is a matter of the service's clock.
-                control.now = () => this.clock.now();
-                const { outcome, at, detail } = await this.obeyed(control, directive);
-                const kept = { directiveId: id, supervisionId: directive.supervisionId, outcome, at, detail };
-                this.memory.keep(kept);
-                this.parts.changed({ name: 'carriedOut', directive, outcome, detail });
-                await this.acknowledge(kept);
-            });
-        } finally {
-            this.underWay.delete(id);
-        }
-    }
-
-    async obeyed(control, directive) {
-        const backoff = new Backoff(this.parts.backoff);
-        for (let attempt = 1; ; attempt += 1) {
-            const answer = await control.obey(directive);
-            if (answer.outcome !== 'FAILED' || attempt >= ATTEMPTS || this.stopped) {
-                return answer;
-            }
-            const wait = backoff.next();
-            await new Promise((done) => this.parts.timers.set(done, wait));
-        }
-    }
-
-    /** Runs it unless another tab of this browser is at it. */
-    async alone(id, what) {
-        const { locks } = this.parts;
-        if (!locks || typeof locks.request !== 'function') {
-            await what();
-            return;
-        }
-        await locks.request(`sidedoor.directive.${id}`, { ifAvailable: true }, async (lock) => {
-            if (lock) {
-                await what();
-            }
-        });
-    }
-
-    /** Tells the service, until it has it or will never take it. The key makes a repeat the same request. */
-    async acknowledge({ directiveId, supervisionId, outcome, at, detail }) {
-        const backoff = new Backoff(this.parts.backoff);
-        const requestKey = `ack-${directiveId}-${outcome}`;
-        for (let tries = 0; tries < TRIES && !this.stopped; tries += 1) {
-            try {
-                const supervision = await this.parts.apex.acknowledge({
-                    supervisionId,
-                    directiveId,
-                    outcome,
-                    at,
-                    detail: detail || null,
-                    requestKey
-                });
-                this.memory.acknowledged(directiveId);
-                this.parts.changed({ name: 'acknowledged', supervision });
-                return;
-            } catch (e) {
-                const problem = problemOf(e);
-                if (problem.final) {
-                    // The service knows no such directive (any more): to repeat would change nothing.
-                    this.memory.acknowledged(directiveId);
-                    this.parts.changed({ name: 'notTaken', problem });
-                    return;
-                }
-                const wait = backoff.next();
-                await new Promise((done) => this.parts.timers.set(done, wait));
-            }
+            this.carrier.carryOut(directive);
         }
     }
 }

@@ -15,10 +15,19 @@ export class Memory {
      */
     constructor(storage, whose) {
         this.storage = storage;
+        this.whose = whose;
         this.name = `sidedoor.directives.${whose}`;
         const read = this.read();
         this.after = typeof read.after === 'string' ? read.after : null;
         this.done = Array.isArray(read.done) ? read.done.slice(-MOST) : [];
+    }
+
+    /** The same, as another's: of a page that only now knows whose it is. */
+    as(storage, whose) {
+        const next = new Memory(storage, whose);
+        this.done.forEach((one) => next.keep(one));
+        next.heard(this.after);
+        return next;
     }
 
     heard(after) {

@@ -38,17 +38,26 @@ export function contactBackend(client) {
         if (monitor) {
             remembered.add(leg);
         }
-        const others = all.filter((p, i) => !p.isSelf && !GONE.includes(states[i]));
+        const others = all.filter((p, i) => !p.isSelf && isParty(p, states[i]));
         return {
             found: true,
             known: true,
             contactId: leg,
             monitor: monitor || (own !== null && GONE.includes(own) && remembered.has(leg)),
             own: selves.length === 1,
-            barged: own === 'barge',
+            // That package tells no capabilities: one whose state does not say that they are silent may have barged in.
+            barged: own !== 'silent_monitor',
             others: others.length,
             ended: own !== null && GONE.includes(own)
         };
+    }
+
+    /** Whether another participant is somebody who talks: another supervisor who only monitors is not. */
+    function isParty(participant, stateNow) {
+        if (GONE.includes(stateNow) || stateNow === 'silent_monitor') {
+            return false;
+        }
+        return stateNow === 'barge' || participant.type.value !== 'monitoring';
     }
 
     return {

@@ -34,7 +34,7 @@ export function refusal(directive, seen, now) {
         return 'own_connection_unknown';
     }
     const leavesTheLine = directive.kind === 'END_LEG_IN_CCP' || directive.mode === 'SILENT';
-    // One who has barged in is a party to the call. With fewer than two others left, to leave (or to fall silent, which
+    // One who has barged in, or may have, is a party to the call; so are the others, but for those who only monitor. With fewer than two others left, to leave (or to fall silent, which
     // Connect does not allow then) would leave the customer alone: the call would end.
     if (leavesTheLine && seen.barged && seen.others < 2 && directive.customerCallMayEnd !== true) {
         return 'agent_gone';
@@ -44,6 +44,10 @@ export function refusal(directive, seen, now) {
 
 function ofTheDirective(directive, now) {
     if (!directive || typeof directive.legContactId !== 'string' || directive.legContactId === '') {
+        return 'unreadable_directive';
+    }
+    // Without it nobody could tell that the leg is not the customer's own contact.
+    if (typeof directive.contactId !== 'string' || directive.contactId.trim() === '') {
         return 'unreadable_directive';
     }
     if (!KINDS.includes(directive.kind)) {
@@ -67,5 +71,5 @@ function ofTheDirective(directive, now) {
 
 /** Ids are compared as Connect's ids are: their case says nothing. */
 function same(leg, contact) {
-    return typeof contact === 'string' && leg.trim().toLowerCase() === contact.trim().toLowerCase();
+    return leg.trim().toLowerCase() === contact.trim().toLowerCase();
 }

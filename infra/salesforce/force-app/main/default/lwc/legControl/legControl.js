@@ -44,14 +44,18 @@ export class LegControl {
      * DONE: the leg was seen alive and was ended (or its mode changed). That is the browser's word, not the vendor's proof.
      *
      * @param {object} directive a SupervisorDirective, or the nextAction of a supervision
+     * @param {object} [asked] stillGood(): whether it is still wanted, asked as often as the interlock is
      * @returns {Promise<{outcome: string, at: string, detail: string|undefined, reason: string|undefined}>}
      */
-    async obey(directive) {
-        try {
-            const refused = refusal(directive, null, this.now());
+    async obey(directive, { stillGood = () => true } = {}) {
+        const check = (seen) => {
+            const refused = refusal(directive, seen, this.now()) || (stillGood() ? null : 'not_open');
             if (refused) {
                 throw new Refusal(refused);
             }
+        };
+        try {
+            check(null);
             const seen = await this.settled(directive);
             if (!seen.found) {
                 return seen.known
@@ -66,7 +70,7 @@ export class LegControl {
                 await this.clear(directive);
                 return this.answer('ALREADY_GONE');
             }
-            return directive.kind === 'END_LEG_IN_CCP' ? await this.end(directive) : await this.change(directive);
+            return directive.kind === 'END_LEG_IN_CCP' ? await this.end(directive, check) : await this.change(directive, check);
         } catch (e) {
             if (e instanceof Refusal) {
                 return this.answer('REFUSED', e.reason, e.reason);
@@ -86,9 +90,9 @@ export class LegControl {
         return seen;
     }
 
-    async end(directive) {
+    async end(directive, check) {
         const leg = directive.legContactId;
-        const went = await this.backend.end(leg, (seen) => this.check(directive, seen));
+        const went = await this.backend.end(leg, check);
         if (went === 'gone') {
             return this.answer('ALREADY_GONE');
         }
@@ -99,18 +103,10 @@ export class LegControl {
         return this.answer('DONE', undefined, detail);
     }
 
-    async change(directive) {
+    async change(directive, check) {
         const mode = MODES[directive.mode];
-        const went = await this.backend.changeMode(directive.legContactId, mode, (seen) => this.check(directive, seen));
+        const went = await this.backend.changeMode(directive.legContactId, mode, check);
         return this.answer(went === 'gone' ? 'ALREADY_GONE' : 'DONE');
-    }
-
-    /** Throws what speaks against acting on what is seen now. */
-    check(directive, seen) {
-        const refused = refusal(directive, seen, this.now());
-        if (refused) {
-            throw new Refusal(refused);
-        }
     }
 
     /** Takes the ended leg off the CCP's screen. That it could not be is told, and changes nothing: the leg is gone. */

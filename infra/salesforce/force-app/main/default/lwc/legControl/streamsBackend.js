@@ -37,7 +37,8 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
         }
         const others = contact
             .getConnections()
-            .filter((conn) => conn.isActive() && (own === null || conn.getConnectionId() !== own.getConnectionId()));
+            .filter((conn) => conn.isActive() && (own === null || conn.getConnectionId() !== own.getConnectionId()))
+            .filter(isParty);
         return {
             found: true,
             known: true,
@@ -65,6 +66,15 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
     return {
         async look(leg) {
             return see(find(leg), leg);
+        },
+
+        /** Whether a leg of the supervisor's is in this CCP, ended or not; false while nobody is logged in. */
+        monitors() {
+            try {
+                return new connect.Agent().getContacts().some((contact) => isMonitor(contact, contact.getAgentConnection() || null));
+            } catch {
+                return false;
+            }
         },
 
         /** Ends the supervisor's own connection of their own MONITOR contact. `check` is asked in the same turn. */
@@ -122,6 +132,20 @@ function monitoringState(own) {
     return MONITORING_STATES.includes(word) ? word : null;
 }
 
+/** Whether the own connection speaks. Where the CCP tells no state, one that may barge in is taken to have done so. */
 function hasBarged(own) {
-    return monitoringState(own) === 'barge';
+    const state = monitoringState(own);
+    return state === 'barge' || (state === null && mayBarge(own));
+}
+
+function mayBarge(own) {
+    const capabilities = typeof own.getMonitorCapabilities === 'function' ? own.getMonitorCapabilities() : null;
+    // Not told: nobody knows, so it may be.
+    return !Array.isArray(capabilities) || capabilities.some((word) => String(word).toLowerCase() === 'barge');
+}
+
+/** Whether another connection is of somebody who talks: another supervisor who only monitors is not. */
+function isParty(conn) {
+    const state = monitoringState(conn);
+    return state === 'barge' || (state === null && conn.getType() !== 'monitoring');
 }

@@ -40,13 +40,13 @@ export class PendingLeave {
         const asked = this.asked;
         try {
             const supervision = await this.parts.send(asked);
-            this.write(null);
+            this.answered(asked);
             this.backoff.reset();
             this.parts.settled(supervision, null);
         } catch (e) {
             const problem = problemOf(e);
             if (problem.final) {
-                this.write(null);
+                this.answered(asked);
                 this.parts.settled(null, problem);
             } else {
                 this.timer = this.parts.timers.set(() => this.send(), this.backoff.next());
@@ -54,6 +54,16 @@ export class PendingLeave {
             }
         } finally {
             this.sending = false;
+        }
+        if (this.asked && this.asked !== asked) {
+            await this.send();
+        }
+    }
+
+    /** Clears what was asked, unless something else has been asked since: that one has no answer yet. */
+    answered(asked) {
+        if (this.asked === asked) {
+            this.write(null);
         }
     }
 

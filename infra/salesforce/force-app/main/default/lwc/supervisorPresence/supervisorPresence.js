@@ -4,23 +4,20 @@
  */
 import { LightningElement, api, wire } from 'lwc';
 import { getRecord } from 'lightning/uiRecordApi';
-import { subscribe, unsubscribe } from 'lightning/empApi';
-import settingsOf from '@salesforce/apex/SidedoorController.settings';
 import presenceOf from '@salesforce/apex/SidedoorController.presence';
 import listenTo from '@salesforce/apex/SidedoorController.listen';
 import changeModeOf from '@salesforce/apex/SidedoorController.changeMode';
 import disconnectOne from '@salesforce/apex/SidedoorController.disconnect';
 import disconnectMine from '@salesforce/apex/SidedoorController.disconnectMine';
-import directivesAfter from '@salesforce/apex/SidedoorController.directivesAfter';
-import acknowledge from '@salesforce/apex/SidedoorController.acknowledge';
-import streamTicket from '@salesforce/apex/SidedoorController.streamTicket';
-import { DirectiveReceiver, problemOf } from 'c/directives';
+import hasPermission from '@salesforce/customPermission/Sidedoor_Supervise';
+import { problemOf } from 'c/directives';
 import { currentLegControl, onLegControl } from 'c/legControl';
-import { inMotion, isActive, lineOf, ownOf, stepsOf, summaryOf, timeOf } from './view';
+import { joinReceiver } from 'c/pageReceiver';
+import { inMotion, isActive, lineOf, mayAskAgain, ownOf, stepsOf, summaryOf, timeOf } from './view';
 import { newKey, PendingLeave } from './pendingLeave';
 import { storage, TIMERS } from './page';
+import { contactField, isVoiceCall, valueOf } from './record';
 
-const CALL_KEY = 'VoiceCall.VendorCallKey';
 /** How often to look: at once after something was done here, soon while something is on its way, seldom otherwise. */
 const AT_ONCE_MS = 500;
 const AT_ONCE_TIMES = 6;
@@ -28,8 +25,12 @@ const SOON_MS = 2000;
 const SELDOM_MS = 15000;
 
 export default class SupervisorPresence extends LightningElement {
-    /** The VoiceCall of a record page; its VendorCallKey is the contact id, unless contactId is given. */
+    /** The page's record, which says which contact it is about, unless contactId is given. */
     @api recordId;
+    /** Of which object it is. Of a VoiceCall the VendorCallKey is the contact id. */
+    @api objectApiName;
+    /** The field of the record that holds the contact id, if it is not a VoiceCall. */
+    @api contactIdField;
     /** The row's VoiceCall, if it is not the record. */
     @api voiceCallId;
     /** Whether a supervisor may speak at all; listening is always silent at first. */
@@ -44,6 +45,7 @@ export default class SupervisorPresence extends LightningElement {
     loadedAt = null;
     stale = false;
     error = null;
+    unheard = null;
     busyElsewhere = false;
     asking = false;
     maySpeak = false;
@@ -64,11 +66,11 @@ export default class SupervisorPresence extends LightningElement {
         this.contactChanged(before);
     }
 
-    @wire(getRecord, { recordId: '$lookedUp', fields: [CALL_KEY] })
+    @wire(getRecord, { recordId: '$lookedUp', fields: '$fields' })
     takeRecord({ data, error }) {
         const before = this.contact;
-        if (data) {
-            this.ofRecord = data.fields.VendorCallKey.value;
+        if (data && this.fields) {
+            this.ofRecord = valueOf(data, this.fields[0]);
             this.contactChanged(before);
         } else if (error) {
             this.error = 'The call of this record could not be read.';
@@ -91,10 +93,23 @@ export default class SupervisorPresence extends LightningElement {
 
     /** Only a record without a given contact is looked up. */
     get lookedUp() {
-        return this.given ? undefined : this.recordId;
+        return this.given || !this.permitted || !this.fields ? undefined : this.recordId;
+    }
+
+    /** What to look up in it: the same array for the same field, since the wire compares. */
+    get fields() {
+        const field = contactField(this.objectApiName, this.contactIdField);
+        if (!this.wanted || this.wanted[0] !== field) {
+            this.wanted = [field];
+        }
+        return field ? this.wanted : undefined;
     }
 
     connectedCallback() {
+        if (!this.permitted) {
+            // Agents have the same record pages: nothing is asked in their name.
+            return;
+        }
         this.connected = true;
         this.pending = new PendingLeave({
             send: ({ supervisionId, requestKey }) => disconnectOne({ supervisionId, requestKey }),
@@ -112,12 +127,9 @@ export default class SupervisorPresence extends LightningElement {
         this.canAct = Boolean(currentLegControl());
         this.forget = onLegControl((control) => {
             this.canAct = Boolean(control);
-            if (this.receiver) {
-                this.receiver.controlChanged();
-            }
         });
         this.refresh();
-        this.receive();
+        this.receiver = joinReceiver((what) => this.heard(what));
         if (this.queuedFor) {
             // Pressed before a reload, and never answered.
             this.pending.send();
@@ -125,16 +137,16 @@ export default class SupervisorPresence extends LightningElement {
     }
 
     disconnectedCallback() {
+        if (!this.connected) {
+            return;
+        }
         this.connected = false;
         window.removeEventListener('online', this.online);
         window.removeEventListener('offline', this.offline);
         this.forget();
         this.pending.stop();
         TIMERS.clear(this.timer);
-        if (this.receiver) {
-            this.receiver.stop();
-            this.receiver = null;
-        }
+        this.receiver.leave();
     }
 
     renderedCallback() {
@@ -148,28 +160,18 @@ export default class SupervisorPresence extends LightningElement {
         }
     }
 
-    async receive() {
-        try {
-            const settings = await settingsOf();
-            if (!this.connected) {
-                return;
-            }
-            this.receiver = new DirectiveReceiver({
-                apex: { directivesAfter, acknowledge, streamTicket },
-                settings,
-                empApi: { subscribe, unsubscribe },
-                legControl: currentLegControl,
-                changed: (what) => this.heard(what)
-            });
-            await this.receiver.start();
-        } catch (e) {
-            this.error = `Directives cannot be received: ${problemOf(e).message}`;
+    heard({ name, outcome, detail, supervision, reason, problem }) {
+        if (name === 'unavailable') {
+            this.unheard = `Directives cannot be received: ${problem.message}`;
+            return;
         }
-    }
-
-    heard({ name, outcome, detail, supervision }) {
-        if (name === 'carriedOut' && (outcome === 'REFUSED' || outcome === 'FAILED')) {
-            this.error = `Your browser did not end your line (${detail}). Use your Contact Control Panel: end your own line there.`;
+        if (name === 'available') {
+            this.unheard = null;
+            return;
+        }
+        // One that another has replaced is nobody's trouble.
+        if (name === 'carriedOut' && reason !== 'not_open' && (outcome === 'REFUSED' || outcome === 'FAILED')) {
+            this.error = `Your browser did not end your line (${detail}). Press Disconnect again, or end your own line in your Contact Control Panel.`;
         }
         if (supervision) {
             this.take(supervision);
@@ -193,7 +195,7 @@ export default class SupervisorPresence extends LightningElement {
             if (look === this.looks && this.connected && contactId === this.contact) {
                 this.noteFocus();
                 this.supervisions = presence.supervisions;
-                this.mine = ownOf(presence, this.receiver && this.receiver.connectUserId, this.mine);
+                this.mine = ownOf(presence, this.receiver.connectUserId, this.mine);
                 this.loadedAt = new Date().toISOString();
                 this.stale = false;
                 this.modeAsked = null;
@@ -221,9 +223,7 @@ export default class SupervisorPresence extends LightningElement {
     }
 
     settle() {
-        if (this.receiver) {
-            this.receiver.setBusy(isActive(this.own));
-        }
+        this.receiver.setBusy(isActive(this.own));
         if (this.queuedFor) {
             const queued = this.supervisions.find((s) => s.id === this.queuedFor);
             if (queued && !isActive(queued)) {
@@ -243,9 +243,7 @@ export default class SupervisorPresence extends LightningElement {
         this.refresh();
         // A disconnect is sent again, with the same key. Nothing else that failed is.
         this.pending.send();
-        if (this.receiver) {
-            this.receiver.pull();
-        }
+        this.receiver.pull();
     }
 
     listen(event) {
@@ -270,7 +268,7 @@ export default class SupervisorPresence extends LightningElement {
         try {
             const supervision = await listenTo({
                 contactId: this.contact,
-                voiceCallId: this.voiceCallId || this.recordId || null,
+                voiceCallId: this.voiceCallId || (isVoiceCall(this.objectApiName) && this.recordId) || null,
                 mode: this.maySpeak ? 'BARGE' : 'SILENT',
                 leaveCurrent,
                 requestKey: newKey('listen')
@@ -315,10 +313,8 @@ export default class SupervisorPresence extends LightningElement {
         this.queuedFor = this.pending.supervisionId;
         if (supervision) {
             this.take(supervision);
-            if (this.receiver) {
-                // The answer carries a directive for the browser that holds the leg; the service says whether that is us.
-                this.receiver.pull();
-            }
+            // The answer carries a directive for the browser that holds the leg; the service says whether that is us.
+            this.receiver.pull();
         }
         if (problem) {
             this.error = problem.message;
@@ -339,9 +335,7 @@ export default class SupervisorPresence extends LightningElement {
         this.modeAsked = mode;
         try {
             this.take(await changeModeOf({ supervisionId: this.own.id, mode, requestKey: newKey('mode') }));
-            if (this.receiver) {
-                this.receiver.pull();
-            }
+            this.receiver.pull();
         } catch (e) {
             const problem = problemOf(e);
             this.modeAsked = null;
@@ -350,6 +344,10 @@ export default class SupervisorPresence extends LightningElement {
                 : problem.message;
         }
         this.refresh();
+    }
+
+    get permitted() {
+        return Boolean(hasPermission);
     }
 
     noteFocus() {
@@ -361,6 +359,11 @@ export default class SupervisorPresence extends LightningElement {
     }
     get isOffline() {
         return typeof navigator !== 'undefined' && navigator.onLine === false;
+    }
+    get unknownContact() {
+        return this.contact || this.given || this.fields
+            ? null
+            : 'This page does not say which call it is about: set Contact id field, or Contact id.';
     }
     get summary() {
         return this.loadedAt || this.own ? summaryOf(this.own, this.timeZone) : 'Looking who is on this call…';
@@ -405,7 +408,8 @@ export default class SupervisorPresence extends LightningElement {
         return isActive(this.own);
     }
     get disconnectDisabled() {
-        return this.queuedFor || this.own.state === 'LEAVING' ? 'true' : 'false';
+        const underWay = this.own.state === 'LEAVING' && !mayAskAgain(this.own, this.receiver.now());
+        return this.queuedFor || underWay ? 'true' : 'false';
     }
     get showModes() {
         const { own } = this;

@@ -1,6 +1,6 @@
 /**
- * What the component shows, from what the service says; pure. Members that are null may be missing: Apex leaves them out. Accepted, confirmed by the vendor, and recorded in Salesforce are
- * three different things, and are shown as three.
+ * What the component shows, from what the service says; pure. Members that are null may be missing: Apex leaves them
+ * out. Accepted, confirmed by the vendor, and recorded in Salesforce are three different things, and are shown as three.
  */
 
 const ACTIVE = ['REQUESTED', 'JOINING', 'MONITORING', 'LEAVING'];
@@ -23,6 +23,18 @@ export function ownOf({ supervisions, mySupervisionId }, connectUserId, before) 
     const theirs = connectUserId ? supervisions.filter((s) => s.supervisor.connectUserId === connectUserId) : [];
     const own = theirs.find(isActive) || supervisions.find((s) => s.id === before) || theirs[0];
     return own ? own.id : null;
+}
+
+/**
+ * Whether a leave that was accepted may be asked for again: the browser did not do it, nobody did in time, or it is overdue. The
+ * service gives out another directive then.
+ */
+export function mayAskAgain(s, now) {
+    if (s.overdue) {
+        return true;
+    }
+    const { status, expiresAt } = s.nextAction || {};
+    return status === 'REFUSED' || status === 'FAILED' || (status === 'OPEN' && Date.parse(expiresAt) <= now);
 }
 
 /** Whether something is on its way, so that it is worth looking again soon. */
