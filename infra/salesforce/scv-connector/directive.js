@@ -14,12 +14,15 @@ const MOST = 50;
 const FIRST_MS = 500;
 const MOST_MS = 30000;
 const TRIES = 250;
+/** How long a directive waits for the ticket. */
+const TICKET_MS = 2000;
 
 /**
  * @param {object} parts send and legControl, as for supervision(); isFinal(error): whether the service will say the same again;
- *   locks: the browser's Web Locks; firstMs: the first wait
+ *   locks: the browser's Web Locks; firstMs: the first wait; ticketMs: how long
+ *   to wait for a ticket
  */
-export function carrier({ send, legControl, isFinal, locks = locksOf(), firstMs = FIRST_MS }) {
+export function carrier({ send, legControl, isFinal, locks = locksOf(), firstMs = FIRST_MS, ticketMs = TICKET_MS }) {
     const done = new Map();
     let ticket = null;
     let latest = null;
@@ -49,8 +52,13 @@ export function carrier({ send, legControl, isFinal, locks = locksOf(), firstMs 
     }
 
     async function act(directive) {
-        // Without a ticket it is this computer's time.
-        const offsetMs = await identity().then((known) => known.offsetMs, () => 0);
+        // Without a ticket soon it is this computer's time: a leave is not held up by it.
+        let timer;
+        const late = new Promise((over) => {
+            timer = setTimeout(over, ticketMs, 0);
+        });
+        const offsetMs = await Promise.race([identity().then((known) => known.offsetMs, () => 0), late]);
+        clearTimeout(timer);
         legControl.now = () => Date.now() + offsetMs;
         const stillGood = () => latest === directive.directiveId;
         const { outcome, at, detail } = await legControl.obey(directive, { stillGood });

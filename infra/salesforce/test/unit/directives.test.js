@@ -516,6 +516,15 @@ describe("the service's clock", () => {
         expect(apex.streamTicket).toHaveBeenCalledTimes(3);
     });
 
+    it('holds up no directive: a ticket that does not come is not waited for long', async () => {
+        const { receiver, apex, control } = page();
+        apex.streamTicket.mockImplementation(() => new Promise(() => {}));
+        apex.directivesAfter.mockResolvedValueOnce({ items: [directive()], nextAfter: '1', streamKey: 'mine' });
+        await receiver.start();
+        await until(() => control.obey.mock.calls.length === 1);
+        await until(() => apex.acknowledge.mock.calls.length === 1);
+    });
+
     it('not being known, an expiry that only this computer sees is no refusal', async () => {
         const obey = jest
             .fn()

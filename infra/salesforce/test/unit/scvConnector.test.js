@@ -3,6 +3,7 @@
  * out over it, and the base's own validation decides whether our results are what it wants.
  */
 const base = require('@salesforce/scv-connector-base/src/main/index.js');
+const { carrier } = require('../../scv-connector/directive.js');
 const { DirectiveReceiver } = require('c/directives');
 const { locksOfABrowser } = require('../support/locks');
 const { supervision, overFetch, SidedoorError } = require('../../scv-connector/index.js');
@@ -322,6 +323,19 @@ describe('the directive in an answer', () => {
         );
         await ask('SUPERVISOR_DISCONNECT');
         await ask('SUPERVISOR_DISCONNECT');
+        expect(legControl.obey).toHaveBeenCalledTimes(1);
+    });
+
+    it('waits for no ticket that does not come', async () => {
+        const legControl = { obey: jest.fn(async () => done) };
+        const { carryOut } = carrier({
+            legControl,
+            isFinal: () => false,
+            locks: null,
+            ticketMs: 10,
+            send: async (_method, path) => (path.endsWith('/tickets') ? new Promise(() => {}) : as())
+        });
+        await carryOut(as({ nextAction: told() }));
         expect(legControl.obey).toHaveBeenCalledTimes(1);
     });
 

@@ -25,6 +25,8 @@ const LEAST_POLL_S = 2;
 const IDLE = 6;
 /** When to have told again what another was told to do: the service gives that one 4 s. */
 const AGAIN_MS = 4500;
+/** How long a directive waits for a ticket that tells the service's time: a leave is not held up by it. */
+const TICKET_MS = 2000;
 
 export class DirectiveReceiver {
     /**
@@ -53,7 +55,7 @@ export class DirectiveReceiver {
             ...this.parts,
             memory: () => this.memory,
             clock: this.clock,
-            learnClock: () => this.learnClock(),
+            learnClock: () => this.within(this.learnClock(), TICKET_MS),
             fresh: () => (this.isStreaming ? null : this.pull()),
             again: (directive) => this.againLater([directive]),
             stopped: () => this.stopped
@@ -75,7 +77,7 @@ export class DirectiveReceiver {
         this.stopped = false;
         const { settings } = this.parts;
         // Without a ticket: the browser's own clock and a memory of this page only, until there is one.
-        const known = await this.learnClock();
+        await this.within(this.learnClock(), TICKET_MS);
         if (this.stopped) {
             return;
         }
@@ -95,7 +97,7 @@ export class DirectiveReceiver {
             this.pollLater();
             return;
         }
-        if (!known) {
+        if (!this.clock.known) {
             this.learnLater(new Backoff(this.parts.backoff));
         }
         if (settings.deliveryMode === 'EMP_API' && this.parts.empApi) {
@@ -189,6 +191,15 @@ export class DirectiveReceiver {
             }
         }
         return this.clock.known;
+    }
+
+    async within(what, ms) {
+        let timer;
+        const late = new Promise((over) => {
+            timer = this.parts.timers.set(over, ms);
+        });
+        await Promise.race([what, late]);
+        this.parts.timers.clear(timer);
     }
 
     /** A computer that is ahead would refuse what is good: so it is tried until it is known. */
