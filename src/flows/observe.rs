@@ -72,8 +72,10 @@ impl Flows {
             return Ok(());
         };
         let committed = self.amend(stored.supervision.id, |s| {
-            let soon = self.now() + self.settings.pace.after_done;
-            if s.state.is_final() || s.next_check_at.is_some_and(|t| t <= soon) {
+            let now = self.now();
+            let soon = now + self.settings.pace.after_done;
+            // One that is due already may be in hand, and have asked before this happened.
+            if s.state.is_final() || s.next_check_at.is_some_and(|t| now < t && t <= soon) {
                 return None;
             }
             s.next_check_at = Some(soon);

@@ -169,7 +169,7 @@ impl Flows {
         if s.state == State::Leaving && s.end_directive().is_some_and(|d| d.expires_at <= self.now()) {
             self.renew_directive(s).await?;
         }
-        let asked_at = self.now();
+        let (asked_at, was_due) = (self.now(), s.next_check_at);
         let seen = self
             .telephony()
             .describe(&s.instance, leg.as_str(), Priority::Poll)
@@ -190,7 +190,10 @@ impl Flows {
             let now = flows.now();
             newly_overdue.store(s.note_overdue(now), Ordering::Relaxed);
             s.checks = s.checks.saturating_add(1);
-            s.next_check_at = Some(flows.next_look(s, now));
+            // Whoever wanted a look while this one was under way still wants it.
+            let wanted = s.next_check_at.filter(|t| Some(*t) != was_due);
+            let next = flows.next_look(s, now);
+            s.next_check_at = Some(wanted.map_or(next, |t| t.min(next)));
         })
         .await?;
         if newly_overdue.into_inner() {

@@ -116,15 +116,14 @@ impl Flows {
             Err(e) => {
                 tracing::warn!(%instance, code = e.code, "the roll call of {instance} failed: {}", e.message);
                 for (s, _) in roll {
-                    self.idle_on(s.id, None).await?;
+                    self.idle_on(s, None).await?;
                 }
                 return Ok(());
             }
         };
         for (s, _) in roll {
             if contacts.iter().any(|c| is_leg_of(c, s)) {
-                self.idle_on(s.id, Some(asked_at - self.settings.poll_staleness))
-                    .await?;
+                self.idle_on(s, Some(asked_at - self.settings.poll_staleness)).await?;
             } else {
                 self.look_at_leg(s).await?;
             }
@@ -203,15 +202,17 @@ impl Flows {
     }
 
     /// Nothing is new but that it may have been seen alive.
-    async fn idle_on(&self, id: SupervisionId, alive_at: Option<Timestamp>) -> Result<(), FlowError> {
+    async fn idle_on(&self, seen: &Supervision, alive_at: Option<Timestamp>) -> Result<(), FlowError> {
         let next = self.next_roll_call(self.now());
-        self.amend(id, |s| {
+        self.amend(seen.id, |s| {
             if s.state != State::Monitoring {
                 return None;
             }
             alive_at.into_iter().for_each(|at| s.note_alive(at));
             s.checks = s.checks.saturating_add(1);
-            s.next_check_at = Some(next);
+            // Whoever wanted a look while this one was under way still wants it.
+            let wanted = s.next_check_at.filter(|t| Some(*t) != seen.next_check_at);
+            s.next_check_at = Some(wanted.map_or(next, |t| t.min(next)));
             Some(Change::default())
         })
         .await
