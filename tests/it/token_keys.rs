@@ -210,10 +210,7 @@ async fn a_key_file_that_cannot_be_used_stops_the_start() {
     .expect("the settings are good");
     for (text, why) in [
         (None, "cannot be read"),
-        (
-            Some("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
-            "private key",
-        ),
+        (Some(pem::encode(&pem::Pem::new("PRIVATE KEY", [0; 3]))), "private key"),
     ] {
         if let Some(text) = text {
             std::fs::write(&file, text).expect("written");

@@ -166,16 +166,11 @@ mod tests {
 
     #[test]
     fn a_file_without_a_public_key_is_refused() {
+        let labelled = |label: &str| pem::encode(&pem::Pem::new(label, [0; 3]));
         for (text, why) in [
-            ("nonsense", "holds no public key"),
-            (
-                "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-                "private key",
-            ),
-            (
-                "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
-                "holds no public key",
-            ),
+            ("nonsense".to_owned(), "holds no public key"),
+            (labelled("PRIVATE KEY"), "private key"),
+            (labelled("PUBLIC KEY"), "holds no public key"),
         ] {
             let refused = PublicKey::all_from_pem(text.as_bytes()).expect_err("refused");
             assert!(refused.contains(why), "{refused}");
