@@ -334,3 +334,34 @@ async fn the_audit_is_filtered_paged_and_exported_whole() {
     );
     house.finish().await;
 }
+
+#[tokio::test]
+async fn each_try_of_a_vendor_that_refuses_has_its_own_end() {
+    let house = House::start().await;
+    let chat = house.connect().create_contact(NewContact {
+        channel: "CHAT".into(),
+        ..NewContact::default()
+    });
+    let s = house.joined(&chat, "supervisor-1").await;
+    let id = s["id"].as_str().expect("an id").to_owned();
+    house
+        .connect()
+        .fault(Fault::error("StopContact", 500, "InternalServiceException"));
+    house.disconnect(&id).await;
+    house.until_left(&id).await;
+    house.until_recorded(&id).await;
+    let operation = format!("stop_contact/{id}");
+    let all = lines(&house, &format!("supervisionId={id}")).await;
+    let tries: Vec<&Value> = all
+        .iter()
+        .rev()
+        .filter(|l| l["operation"] == operation.as_str())
+        .collect();
+    let phases: Vec<&str> = tries.iter().map(|l| l["phase"].as_str().expect("a phase")).collect();
+    assert_eq!(phases, ["BEGUN", "FAILED", "BEGUN", "DONE"], "{all:#?}");
+    assert!(
+        tries[1]["outcome"].as_str().expect("text").contains("connect_internal"),
+        "{tries:#?}"
+    );
+    house.finish().await;
+}

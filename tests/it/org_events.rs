@@ -260,3 +260,69 @@ async fn an_org_without_such_records_is_asked_once() {
     assert!(house.salesforce().api_calls() <= before + 3);
     house.finish().await;
 }
+
+#[tokio::test]
+async fn while_the_org_takes_nothing_no_event_spends_what_it_has_left() {
+    let house = announcing().await;
+    let call = house.connect().create_call();
+    let s = house.joined(&call, "supervisor-1").await;
+    let id = s["id"].as_str().expect("an id").to_owned();
+    house.until_recorded(&id).await;
+    for operation in ["upsert", "collections"] {
+        house
+            .salesforce()
+            .fault(Fault::error(operation, 403, "REQUEST_LIMIT_EXCEEDED").times(100));
+    }
+    house.connect().set_ccp_open("another", true);
+    house.listen(&call, "another").await;
+    for _ in 0..500 {
+        let told = house.call("GET", "/v1/deliveries").key(READER).send().await.body;
+        if !told["paused"].is_null() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let calls = house.salesforce().api_calls();
+    house.disconnect(&id).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(house.salesforce().events().is_empty());
+    assert_eq!(house.salesforce().api_calls(), calls);
+    house.rules_hold().await;
+}
+
+/// One record of theirs and two departures of ours, of whom neither names a Salesforce User: whose it is stays open.
+#[tokio::test]
+async fn a_record_that_may_be_either_departures_is_compared_with_none() {
+    let house = House::build().compare_often().start().await;
+    let sf = house.salesforce();
+    let call = house.connect().create_call();
+    sf.put_row(
+        "VoiceCall",
+        row(&json!({"VendorCallKey": call, "ConversationId": "0dwfake00000001AAA"})),
+    );
+    sf.put_row(
+        "ConversationParticipant",
+        row(
+            &json!({"ConversationId": "0dwfake00000001AAA", "LeftTime": "2026-08-04T17:43:47.000+0000",
+            "ParticipantRole": "Supervisor"}),
+        ),
+    );
+    let first = house.joined(&call, "supervisor-1").await;
+    let second = house.joined(&call, "supervisor-2").await;
+    let id = |s: &Value| s["id"].as_str().expect("an id").to_owned();
+    // The second stays a while: the first alone is due to be compared.
+    house.leave(&id(&first), "supervisor-1").await;
+    house.until_recorded(&id(&first)).await;
+    for _ in 0..200 {
+        if sf.asked("ConversationParticipant") > 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let told = house.call("GET", "/metrics").key(READER).send().await.text;
+    assert!(sf.asked("ConversationParticipant") > 1, "it was looked for");
+    assert!(!told.contains("sidedoor_participants_compared_total{"), "{told}");
+    house.leave(&id(&second), "supervisor-2").await;
+    house.until_recorded(&id(&second)).await;
+    house.finish().await;
+}

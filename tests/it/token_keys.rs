@@ -225,3 +225,21 @@ async fn a_key_file_that_cannot_be_used_stops_the_start() {
         assert!(!told.contains("AAAA"), "{told}");
     }
 }
+
+/// Nobody came with a token for a while, and meanwhile the issuer withdrew a key: the first who comes with it is not let in.
+#[tokio::test]
+async fn a_key_withdrawn_while_nobody_came_lets_nobody_in() {
+    let (old, new) = (Signer::rsa("old"), Signer::ec("new"));
+    let server = KeyServer::start(Answers::Keys(vec![old.jwk()])).await;
+    let house = House::build()
+        .issuer("JWKS_URL", &server.url)
+        .set("AUTH__ISSUERS__0__JWKS_REFRESH_S", "1")
+        .start()
+        .await;
+    assert_eq!(status(&house, &old.token("supervisor-1")).await, 200);
+    server.now(Answers::Keys(vec![new.jwk()]));
+    tokio::time::sleep(Duration::from_millis(2300)).await;
+    assert_eq!(status(&house, &old.token("supervisor-1")).await, 401);
+    assert_eq!(status(&house, &new.token("supervisor-1")).await, 200);
+    house.finish().await;
+}

@@ -178,7 +178,34 @@ async fn a_salesforce_that_is_down_or_slow_is_told_as_such_and_in_time() {
         );
         assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
         house.salesforce().clear_faults();
+        // Asked again, not answered from memory.
+        tokio::time::sleep(Duration::from_millis(2200)).await;
     }
+    house.finish().await;
+}
+
+#[tokio::test]
+async fn a_salesforce_that_is_down_is_not_asked_by_every_request() {
+    let (house, rsa) = house("salesforce_user_id", same).await;
+    salesforce_user(&house, USER, Some("supervisor-1@example"), true);
+    house
+        .salesforce()
+        .fault(Fault::error("query", 503, "SERVER_UNAVAILABLE").times(1000));
+    let (token, begun) = (rsa.token(USER), Instant::now());
+    assert_eq!(me(&house, &token).await.status, 503);
+    let before = house.salesforce().api_calls();
+    let mut asked = 0;
+    while begun.elapsed() < Duration::from_millis(1500) {
+        assert_eq!(me(&house, &token).await.status, 503);
+        asked += 1;
+        // Slower than a supervisor's rate allows.
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    assert!(asked > 10, "{asked}");
+    assert_eq!(house.salesforce().api_calls(), before, "it was asked a moment ago");
+    house.salesforce().clear_faults();
+    tokio::time::sleep(Duration::from_millis(2200)).await;
+    assert_eq!(me(&house, &token).await.status, 200);
     house.finish().await;
 }
 
