@@ -203,6 +203,11 @@ async fn an_outage_loses_nothing_and_ends_without_a_stampede() {
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .start()
         .await;
+    // The org is well at first: a token is held and the object known, so that the fault meets the rows themselves.
+    let call = house.connect().create_contact(NewContact::default());
+    house.connect().set_ccp_open("first", true);
+    let first = house.joined(&call, "first").await;
+    until_row(&house, first["id"].as_str().expect("an id"), "RECORDED").await;
     house
         .salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(100_000));
@@ -219,7 +224,10 @@ async fn an_outage_loses_nothing_and_ends_without_a_stampede() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(
-        paused["paused"]["reason"].as_str().expect("why").contains("HTTP_503"),
+        paused["paused"]["reason"]
+            .as_str()
+            .expect("why")
+            .contains("SERVER_UNAVAILABLE"),
         "{paused:#}"
     );
     assert!(!paused["nextCursor"].is_null());
