@@ -117,7 +117,6 @@ fn settings(fakes: &Fakes, folder: &std::path::Path) -> Vec<(String, String)> {
         ("SALESFORCE__LOGIN_URL", fakes.salesforce_url()),
         ("SALESFORCE__CLIENT_ID", "fake-client-id"),
         ("SALESFORCE__CLIENT_SECRET", "fake-client-secret"),
-        ("SALESFORCE__FIND_VOICE_CALLS", "false"),
         ("AUTH__API_KEYS__0__NAME", "benchmark"),
         ("AUTH__API_KEYS__0__SECRET", KEY),
         ("AUTH__API_KEYS__0__SCOPES", "supervise:any,read"),

@@ -79,10 +79,13 @@ fn salesforce_error(data: &[u8]) {
     let status = 300 + u16::from_be_bytes([status[0], status[1]]) % 300;
     let body = String::from_utf8_lossy(rest);
     let status = reqwest_status(status);
-    let lookups = ["Voice_Call__c", "Supervisor__c"];
-    let mut told = vec![sidedoor::salesforce::answered(status, &body, &lookups)];
+    let lookups = sidedoor::salesforce::Carried {
+        voice_call: Some("Voice_Call__c"),
+        supervisor: Some("Supervisor__c"),
+    };
+    let mut told = vec![sidedoor::salesforce::answered(status, &body, lookups)];
     if let Ok(item) = serde_json::from_str::<Value>(&body) {
-        told.push(sidedoor::salesforce::item_refused(&item, &lookups));
+        told.push(sidedoor::salesforce::item_refused(&item, lookups));
     }
     for error in told {
         assert!(!error.code.is_empty() && plain(&error.code) && plain(&error.message));

@@ -105,20 +105,28 @@ impl Parts {
 /// Runs it; prints the report.
 ///
 /// # Errors
-/// When a line failed, or the question makes no sense.
+/// When a line failed.
 pub async fn run(args: CheckArgs) -> Done {
     #[allow(clippy::disallowed_methods, reason = "how long to wait is nobody's evidence")]
     let until = args.wait.map(|s| tokio::time::Instant::now() + Duration::from_secs(s));
-    let report = loop {
-        let report = round(&args).await?;
+    let (mut report, parts) = loop {
+        let (report, parts) = round(&args).await;
         #[allow(clippy::disallowed_methods, reason = "how long to wait is nobody's evidence")]
         let time_left = until.is_some_and(|until| tokio::time::Instant::now() + BETWEEN < until);
         if report.succeeded() || !time_left {
-            break report;
+            break (report, parts);
         }
         eprintln!("{} failed; again in {} s", report.failures(), BETWEEN.as_secs());
         tokio::time::sleep(BETWEEN).await;
     };
+    // It acts for real: once, and not while others fail.
+    if let (Some([contact, user]), Some(parts)) = (args.live.as_deref(), &parts) {
+        if report.succeeded() {
+            live::check(&mut report, parts, contact, user, args.yes).await;
+        } else {
+            eprintln!("The live check is not made while others fail.");
+        }
+    }
     match args.output {
         Output::Text => print!("{}", report.text()),
         Output::Json => println!("{}", report.json()),
@@ -130,7 +138,8 @@ pub async fn run(args: CheckArgs) -> Done {
     }
 }
 
-async fn round(args: &CheckArgs) -> Done<Report> {
+/// Every line but the live ones, and the parts to go on with if there are any.
+async fn round(args: &CheckArgs) -> (Report, Option<Parts>) {
     let mut report = Report::default();
     let path = args
         .config
@@ -139,7 +148,7 @@ async fn round(args: &CheckArgs) -> Done<Report> {
     let config: Result<Config, ConfigErrors> = Config::load(path.as_deref(), std::env::vars());
     // Without a configuration there is nothing to look at.
     let Some(config) = house::configuration(&mut report, path.as_deref(), config) else {
-        return Ok(report);
+        return (report, None);
     };
     let parts = match Parts::of(config, args.instance.as_deref()).await {
         Ok(parts) => parts,
@@ -150,7 +159,7 @@ async fn round(args: &CheckArgs) -> Done<Report> {
                 e.to_string(),
                 "correct the command or the configuration",
             );
-            return Ok(report);
+            return (report, None);
         }
     };
     issuers::check(&mut report, &parts).await;
@@ -158,12 +167,5 @@ async fn round(args: &CheckArgs) -> Done<Report> {
     house::clock(&mut report, &parts);
     telephony::check(&mut report, &parts).await;
     org::check(&mut report, &parts).await;
-    if let Some([contact, user]) = args.live.as_deref() {
-        if report.succeeded() {
-            live::check(&mut report, &parts, contact, user, args.yes).await?;
-        } else {
-            eprintln!("The live check is not made while others fail.");
-        }
-    }
-    Ok(report)
+    (report, Some(parts))
 }

@@ -70,6 +70,7 @@ pub mod observe;
 pub mod partner;
 pub mod query;
 pub mod reconcile;
+mod refusals;
 pub mod regrade;
 pub mod resume;
 pub mod retry;

@@ -24,4 +24,4 @@ mod verdict;
 
 pub use client::Salesforce;
 pub use survey::OrgDate;
-pub use verdict::{answered, item_refused};
+pub use verdict::{Carried, answered, item_refused};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::Parts;
 use super::report::{self, Report};
-use super::{Done, Parts};
 use crate::connect::LegDescription;
 use crate::domain::ids::{ClientToken, ContactId, InstanceName, UserId};
 use crate::domain::interlock::{ContactSeen, LegId, clear_to_end};
@@ -31,54 +31,70 @@ struct Stage<'p> {
     user: UserId,
 }
 
-/// Plays it.
-///
-/// # Errors
-/// When the question makes no sense, or nobody says yes.
-pub(super) async fn check(report: &mut Report, parts: &Parts, contact: &str, user: &str, yes: bool) -> Done {
-    let mut instances = parts.config.connect.instances.keys();
-    let instance = match (
-        parts.config.connect.default_instance.clone(),
-        instances.next(),
-        instances.next(),
-    ) {
-        (_, Some(only), None) => only.clone(),
-        (Some(named), _, _) => named,
-        _ => return Err("there are several instances: say which with --instance".into()),
-    };
-    let stage = Stage {
-        parts,
-        instance,
-        contact: ContactId::parse(contact).map_err(|e| format!("CONTACT_ID: {e}"))?,
-        user: UserId::parse(user).map_err(|e| format!("USER_ID: {e}"))?,
+/// Plays it. When the question makes no sense, or nobody says yes, that is the report's last line and nothing is done.
+pub(super) async fn check(report: &mut Report, parts: &Parts, contact: &str, user: &str, yes: bool) {
+    let stage = match Stage::set(parts, contact, user) {
+        Ok(stage) => stage,
+        Err((why, remedy)) => return report.fail(report::LIVE_CONTACT, None, why, remedy),
     };
     if !stage.contact_is_fit(report).await {
-        return Ok(());
+        return;
     }
-    if !yes && !agreed(contact, user)? {
-        return Err("nobody said yes: nothing was done".into());
+    if !yes && let Err((why, remedy)) = agreed(contact, user) {
+        return report.fail(report::LIVE_JOIN, None, why, remedy);
     }
     let Some(leg) = stage.join(report).await else {
-        return Ok(());
+        return;
     };
     stage.connected(report, &leg).await;
     stage.described(report, &leg).await;
     stage.leave(report, &leg).await;
     stage.customer(report).await;
-    Ok(())
 }
 
-fn agreed(contact: &str, user: &str) -> Done<bool> {
+/// What keeps it from being played, and what to do.
+type Refused = (String, &'static str);
+
+fn agreed(contact: &str, user: &str) -> Result<(), Refused> {
+    let nothing = |why: &str| (format!("{why}: nothing was done"), "say --yes, or type yes when asked");
     if !std::io::stdin().is_terminal() {
-        return Err("--live acts for real: say --yes where nobody can be asked".into());
+        return Err(nothing("it acts for real, and nobody can be asked"));
     }
     eprint!(
         "User {user} will really listen to contact {contact}, and leave again. Use a test contact. Type yes to go on: "
     );
-    std::io::stderr().flush()?;
     let mut said = String::new();
-    std::io::stdin().lock().read_line(&mut said)?;
-    Ok(said.trim() == "yes")
+    let heard = std::io::stderr()
+        .flush()
+        .and_then(|()| std::io::stdin().lock().read_line(&mut said));
+    match heard {
+        Ok(_) if said.trim() == "yes" => Ok(()),
+        _ => Err(nothing("nobody said yes")),
+    }
+}
+
+impl<'p> Stage<'p> {
+    fn set(parts: &'p Parts, contact: &str, user: &str) -> Result<Self, Refused> {
+        let mut instances = parts.config.connect.instances.keys();
+        let named = parts.config.connect.default_instance.clone();
+        let instance = match (named, instances.next(), instances.next()) {
+            (_, Some(only), None) => only.clone(),
+            (Some(named), _, _) => named,
+            _ => return Err(("there are several instances".into(), "say which with --instance")),
+        };
+        let bad = |what: &str, why: String| {
+            (
+                format!("{what}: {why}"),
+                "give --live CONTACT_ID USER_ID, as Amazon Connect has them",
+            )
+        };
+        Ok(Self {
+            parts,
+            instance,
+            contact: ContactId::parse(contact).map_err(|e| bad("CONTACT_ID", e.to_string()))?,
+            user: UserId::parse(user).map_err(|e| bad("USER_ID", e.to_string()))?,
+        })
+    }
 }
 
 impl Stage<'_> {

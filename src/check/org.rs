@@ -7,10 +7,12 @@ use super::report::{self, Report};
 use super::skew::Ahead;
 use crate::domain::authority::ClaimKind;
 use crate::domain::ids::ContactId;
-use crate::ports::Crm;
+use crate::ports::{Crm, CrmVerdict};
 use crate::salesforce::Salesforce;
 
 const EXCHANGES: u32 = 4;
+const USED_UP: &str =
+    "find who uses the day's calls up (Setup, API usage); rows wait and are delivered when calls are free again";
 const BETWEEN: Duration = Duration::from_millis(270);
 
 pub(super) async fn check(report: &mut Report, parts: &Parts) {
@@ -54,6 +56,11 @@ pub(super) async fn check(report: &mut Report, parts: &Parts) {
                 report.fail(report::SALESFORCE_OBJECT, None, what, remedy);
             }
         }
+        // Not its object is at fault: it could not be asked.
+        Err(e) if !matches!(e.verdict, CrmVerdict::OrgFault(_)) => {
+            let remedy = "the object could not be asked for: mend what the other lines tell of this org, and try again";
+            report.fail(report::SALESFORCE_OBJECT, None, e.to_string(), remedy);
+        }
         Err(e) => {
             let remedy =
                 "deploy infra/salesforce, give the integration user its permission set, or set salesforce.object";
@@ -95,15 +102,10 @@ async fn events(report: &mut Report, parts: &Parts, org: &Salesforce) {
     else {
         return;
     };
-    let remedy = "deploy infra/salesforce and give the integration user Create on the event";
-    match org.may_create(event).await {
-        Ok(true) => report.ok(report::SALESFORCE_EVENTS, None, event),
-        Ok(false) => report.fail(
-            report::SALESFORCE_EVENTS,
-            None,
-            format!("{event} may not be created by this user"),
-            remedy,
-        ),
+    let remedy = "deploy infra/salesforce, give the integration user Create on the event, and see salesforce.directive_event_field";
+    match org.event_fault().await {
+        Ok(None) => report.ok(report::SALESFORCE_EVENTS, None, event),
+        Ok(Some(fault)) => report.fail(report::SALESFORCE_EVENTS, None, fault, remedy),
         Err(e) => report.fail(report::SALESFORCE_EVENTS, None, e.to_string(), remedy),
     }
 }
@@ -141,6 +143,9 @@ async fn date(report: &mut Report, parts: &Parts, org: &Salesforce) {
 async fn limits(report: &mut Report, parts: &Parts, org: &Salesforce) {
     let usage = match org.calls_of_the_day().await {
         Ok(usage) => usage,
+        Err(e) if matches!(e.verdict, CrmVerdict::Park(_)) => {
+            return report.fail(report::SALESFORCE_LIMITS, None, e.to_string(), USED_UP);
+        }
         Err(e) => {
             let remedy = "if the day's calls are used up, deliveries wait; see Setup, Company Information";
             return report.warn(report::SALESFORCE_LIMITS, None, e.to_string(), remedy);
@@ -149,8 +154,7 @@ async fn limits(report: &mut Report, parts: &Parts, org: &Salesforce) {
     let slow_above = parts.config.salesforce.as_ref().map_or(1.0, |s| s.slow_above);
     let detail = format!("{} of {} calls of the day are used", usage.used, usage.limit);
     if usage.used >= usage.limit {
-        let remedy = "find who uses them up (Setup, API usage); rows wait and are delivered when calls are free again";
-        report.fail(report::SALESFORCE_LIMITS, None, detail, remedy);
+        report.fail(report::SALESFORCE_LIMITS, None, detail, USED_UP);
     } else if usage.share() > slow_above {
         let remedy = "above salesforce.slow_above_percent Sidedoor calls less often: find who uses the calls up";
         report.warn(report::SALESFORCE_LIMITS, None, detail, remedy);

@@ -98,10 +98,13 @@ impl ParticipantRow {
         })
     }
 
-    /// The row without its lookups, for an org that refuses one: better a row that points nowhere than none.
-    pub fn without_lookups(mut self) -> Self {
-        self.voice_call_id = None;
-        self.supervisor_user_id = None;
-        self
+    /// Takes lookups out, for an org that refuses them: better a row that points nowhere than none.
+    pub fn leave_out(&mut self, voice_call: bool, supervisor: bool) {
+        if voice_call {
+            self.voice_call_id = None;
+        }
+        if supervisor {
+            self.supervisor_user_id = None;
+        }
     }
 }

@@ -57,7 +57,7 @@ impl Flows {
                     () = tokio::time::sleep(rest) => {}
                     () = self.parts.stopping.cancelled() => return,
                 }
-                if self.delivery_held().is_some() {
+                if self.nothing_is_taken() {
                     continue;
                 }
             }
@@ -90,16 +90,21 @@ impl Flows {
         }
     }
 
-    /// How long announcing rests before it calls, if it does: a moment while the org's calls are short, so that one call carries
-    /// many; longer while deliveries are held.
+    /// Whether the org takes nothing now. If only the rows' object is not as it should be, events are taken all the same.
+    fn nothing_is_taken(&self) -> bool {
+        self.delivery_held().is_some_and(|held| !held.rows_alone)
+    }
+
+    /// How long announcing rests before it calls, if it does: a moment while the org takes nothing, so that it is asked again soon;
+    /// longer while its calls are short, so that one call carries many.
     fn announcing_rests(&self, crm: &dyn Crm) -> Option<Duration> {
         let short = crm
             .usage()
             .is_some_and(|u| u.share() >= self.settings.delivery.slow_above);
-        match (self.delivery_held(), short) {
-            (Some(_), _) => Some(HELD),
-            (None, true) => Some(SHORT),
-            (None, false) => None,
+        match (self.nothing_is_taken(), short) {
+            (true, _) => Some(HELD),
+            (false, true) => Some(SHORT),
+            (false, false) => None,
         }
     }
 

@@ -10,7 +10,7 @@ use super::{FlowError, Flows};
 use crate::domain::departure::Departure;
 use crate::ports::crm::{CALLS_A_QUESTION, ParticipantSeen};
 use crate::ports::journal::{Comparison, Stored};
-use crate::ports::{Change, Crm, CrmVerdict, Happened};
+use crate::ports::{Change, Crm, Happened};
 
 /// Salesforce's own record comes some time after the call.
 const SETTLED: SignedDuration = SignedDuration::from_mins(10);
@@ -20,6 +20,8 @@ const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
 const AGAIN: SignedDuration = SignedDuration::from_mins(55);
 /// An org that has no such records is asked again after this.
 const NOT_THERE: Duration = Duration::from_secs(24 * 3600);
+/// What an org answers that has no such object or field, or shows it to others only.
+const NOT_SHOWN: [&str; 4] = ["INVALID_TYPE", "INVALID_FIELD", "NOT_FOUND", "INSUFFICIENT_ACCESS"];
 /// Pages of a round.
 const PAGES: usize = 50;
 /// Their seconds are cut or rounded when they have no milliseconds.
@@ -28,8 +30,8 @@ const WHOLE_SECOND: SignedDuration = SignedDuration::from_secs(1);
 /// How a page ended.
 enum Page {
     /// There may be more.
-    Full,
-    /// That was all, or it is no time for more.
+    Done,
+    /// Nothing was left, or it is no time for more.
     Last,
     /// The org has no such records.
     NotThere,
@@ -62,7 +64,7 @@ impl Flows {
     async fn compare_round(&self, crm: &dyn Crm) -> Result<bool, FlowError> {
         for _ in 0..PAGES {
             match self.compare_page(crm).await? {
-                Page::Full => {}
+                Page::Done => {}
                 Page::Last => return Ok(true),
                 Page::NotThere => return Ok(false),
             }
@@ -96,18 +98,13 @@ impl Flows {
         }
         let theirs = match crm.supervisors_of(&calls).await {
             Ok(theirs) => theirs,
-            Err(e)
-                if matches!(
-                    e.verdict,
-                    CrmVerdict::Retry | CrmVerdict::RetryNow | CrmVerdict::Park(_)
-                ) =>
-            {
-                tracing::info!(code = %e.code, "departures are compared later: {e}");
-                return Ok(Page::Last);
-            }
-            Err(e) => {
+            Err(e) if NOT_SHOWN.contains(&e.code.as_str()) => {
                 tracing::info!(code = %e.code, "departures are not compared; this org shows no ConversationParticipant: {e}");
                 return Ok(Page::NotThere);
+            }
+            Err(e) => {
+                tracing::info!(code = %e.code, "departures are compared later: {e}");
+                return Ok(Page::Last);
             }
         };
         let comparisons = due
@@ -118,11 +115,8 @@ impl Flows {
             ..Change::default()
         };
         self.journal().commit(found).await?;
-        Ok(if due.len() == CALLS_A_QUESTION {
-            Page::Full
-        } else {
-            Page::Last
-        })
+        // The next page says whether there was more: a short one may only have held what cannot be read.
+        Ok(Page::Done)
     }
 
     fn compare(

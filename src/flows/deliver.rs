@@ -11,28 +11,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
-use super::delivery_pace::DeliveryPace;
+use super::delivery_pace::{DeliveryPace, LOOKS_APART};
 use super::reconcile::pause_until;
-use super::retry::Backoff;
+use super::refusals::{self, Refusals};
 use super::voice_calls::Lookup;
 use super::{FlowError, Flows};
 use crate::domain::participant::ParticipantRow;
-use crate::ports::crm::ROWS_A_WRITE;
-use crate::ports::journal::{Delivered, DeliveryResult, Stored};
+use crate::ports::crm::{Lookups, ROWS_A_WRITE};
+use crate::ports::journal::{Blame, Delivered, DeliveryResult, Stored};
 use crate::ports::{Change, Crm, CrmError, CrmVerdict, Happened, Recorded};
 
 /// The loop wakes at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// The least time between two looks for VoiceCalls that have nothing to send with them.
-const LOOKS_APART: SignedDuration = SignedDuration::from_secs(2);
 /// While more rows are waited for, how often they are counted.
 const COUNT_EVERY: Duration = Duration::from_millis(25);
-/// A row that fails so often with what is usually the org's fault, while others are taken, is at fault itself.
-const ITS_OWN_FAULT: u32 = 3;
-/// A row that fails so often with what usually passes, while others are taken, needs a person: half an hour of trying.
-const HOPELESS: u32 = 40;
+/// The most calls of one sending that is refused for some row's sake: twice as many as find one row among two hundred.
+const SPLITS: u32 = 32;
 
 /// A row to be sent.
 struct Sending {
@@ -40,6 +34,19 @@ struct Sending {
     stored: Stored,
     lookup: Lookup,
     note: Option<String>,
+}
+
+impl Sending {
+    /// Takes refused lookups out of the row and says so.
+    fn leave_out(&mut self, refused: Lookups, why: &CrmError) {
+        let what = match (refused.voice_call, refused.supervisor) {
+            (true, false) => "VoiceCall",
+            (false, _) => "supervisor's User",
+            (true, true) => "lookups",
+        };
+        self.row.leave_out(refused.voice_call, refused.supervisor);
+        self.note = Some(format!("written without its {what}: {why}"));
+    }
 }
 
 /// What came of one row's attempt.
@@ -82,8 +89,11 @@ impl Flows {
         }
         let most = u32::try_from(pace.rows(ROWS_A_WRITE)).unwrap_or(1);
         let waiting = self.journal().due_row_count(now, most).await?;
-        if waiting == 0 {
+        // Rows that never end waiting (one cannot be read, or more keep coming) hold no look up.
+        if pace.time_to_look(now) || waiting == 0 {
             self.look_for_voice_calls(crm.as_ref()).await?;
+        }
+        if waiting == 0 {
             let next = self.journal().next_due().await?;
             // A look for VoiceCalls is no reason to spin, should one of them never be settled.
             let looking = next.voice_call.map(|at| at.max(now + LOOKS_APART));
@@ -112,7 +122,7 @@ impl Flows {
         self.find_lookups(crm.as_ref(), &mut sendings).await?;
         match self.send_rows(crm.as_ref(), &mut sendings).await {
             Ok(outcomes) => {
-                pace.answered(sendings.len(), self.now());
+                pace.answered(sendings.len(), outcomes.iter().any(Result::is_ok), self.now());
                 self.settle(&sendings, outcomes, pace).await?;
             }
             Err(error) => self.settle_failed_call(&sendings, &error, pace).await?,
@@ -122,7 +132,7 @@ impl Flows {
 
     async fn find_lookups(&self, crm: &dyn Crm, sendings: &mut [Sending]) -> Result<(), FlowError> {
         let wanting: Vec<&Stored> = sendings.iter().map(|s| &s.stored).collect();
-        let found = self.voice_calls_of(crm, &wanting).await;
+        let found = self.voice_calls_of_rows(crm, &wanting).await;
         for (sending, lookup) in sendings.iter_mut().zip(found) {
             if let Lookup::Found(id) = &lookup {
                 self.remember_voice_call(sending.stored.supervision.id, id).await?;
@@ -134,52 +144,65 @@ impl Flows {
         Ok(())
     }
 
-    /// One call, and one more for the rows of it that want one at once.
+    /// One call, and one or two more for the rows of it that want one at once.
     async fn send_rows(&self, crm: &dyn Crm, sendings: &mut [Sending]) -> Result<Vec<Outcome>, CrmError> {
         let rows: Vec<ParticipantRow> = sendings.iter().map(|s| s.row.clone()).collect();
-        let mut outcomes = self.send_split(crm, &rows).await?;
-        let mut again = Vec::new();
-        for (i, outcome) in outcomes.iter().enumerate() {
-            let Err(e) = outcome else { continue };
-            match e.verdict {
-                CrmVerdict::RetryNow => again.push((i, rows[i].clone())),
-                CrmVerdict::WithoutLookups => {
-                    sendings[i].note = Some(format!("written without its lookups: {e}"));
-                    again.push((i, rows[i].clone().without_lookups()));
+        let mut calls = SPLITS;
+        let mut outcomes = self.send_split(crm, &rows, &mut calls).await?;
+        // An answer may name one lookup of two: what is refused again goes without either.
+        for refused_before in [false, true] {
+            let mut again = Vec::new();
+            for (i, outcome) in outcomes.iter().enumerate() {
+                let Err(e) = outcome else { continue };
+                match e.verdict {
+                    CrmVerdict::RetryNow if !refused_before => {}
+                    CrmVerdict::WithoutLookups(refused) => {
+                        sendings[i].leave_out(if refused_before { Lookups::ALL } else { refused }, e);
+                    }
+                    _ => continue,
                 }
-                _ => {}
+                again.push(i);
             }
-        }
-        if again.is_empty() {
-            return Ok(outcomes);
-        }
-        let rows: Vec<ParticipantRow> = again.iter().map(|(_, row)| row.clone()).collect();
-        match self.send_split(crm, &rows).await {
-            Ok(second) => {
-                for ((i, _), outcome) in again.into_iter().zip(second) {
-                    outcomes[i] = outcome;
+            if again.is_empty() {
+                break;
+            }
+            let rows: Vec<ParticipantRow> = again.iter().map(|i| sendings[*i].row.clone()).collect();
+            match self.send_split(crm, &rows, &mut calls).await {
+                Ok(second) => {
+                    for (i, outcome) in again.into_iter().zip(second) {
+                        outcomes[i] = outcome;
+                    }
                 }
-            }
-            // These were not decided about: they come again, and what ails the org is met by the next call.
-            Err(e) => {
-                for (i, _) in again {
-                    outcomes[i] = Err(CrmError {
-                        verdict: CrmVerdict::Retry,
-                        ..e.clone()
-                    });
+                // These were not decided about: they come again, and what ails the org is met by the next call.
+                Err(e) => {
+                    for i in again {
+                        outcomes[i] = Err(undecided(e.clone()));
+                    }
                 }
             }
         }
         Ok(outcomes)
     }
 
-    /// One call; refused as a whole for what is no fault of the org, it is split until the rows at fault stand alone.
-    async fn send_split(&self, crm: &dyn Crm, rows: &[ParticipantRow]) -> Result<Vec<Outcome>, CrmError> {
+    /// One call; refused as a whole for what is no fault of the org, it is split until the rows at fault stand alone, or until
+    /// so many calls were made: what was not decided about then comes again.
+    async fn send_split(
+        &self,
+        crm: &dyn Crm,
+        rows: &[ParticipantRow],
+        calls: &mut u32,
+    ) -> Result<Vec<Outcome>, CrmError> {
+        *calls = calls.saturating_sub(1);
         match crm.upsert(rows).await {
+            Err(e) if is_of_rows(&e) && rows.len() > 1 && *calls == 0 => Err(undecided(e)),
             Err(e) if is_of_rows(&e) && rows.len() > 1 => {
                 let (left, right) = rows.split_at(rows.len() / 2);
-                let first = Box::pin(self.send_split(crm, left)).await;
-                let second = Box::pin(self.send_split(crm, right)).await;
+                let first = Box::pin(self.send_split(crm, left, calls)).await;
+                let second = if *calls == 0 {
+                    Err(undecided(e))
+                } else {
+                    Box::pin(self.send_split(crm, right, calls)).await
+                };
                 match (first, second) {
                     (Err(e), Err(_)) => Err(e),
                     // What one half was told stands, whatever became of the other.
@@ -198,11 +221,10 @@ impl Flows {
         outcomes: Vec<Outcome>,
         pace: &mut DeliveryPace,
     ) -> Result<(), FlowError> {
-        let some_taken = outcomes.iter().any(Result::is_ok);
         let now = self.now();
+        let mut refusals = Refusals::of_call(pace, outcomes.iter().any(Result::is_ok), now);
         let mut delivered = Vec::with_capacity(sendings.len());
         for (sending, outcome) in sendings.iter().zip(outcomes) {
-            let attempts = sending.stored.recording.as_ref().map_or(0, |r| r.attempts);
             let result = match outcome {
                 Ok(recorded) => {
                     self.count_recorded(sending);
@@ -214,7 +236,7 @@ impl Flows {
                 }
                 Err(error) => {
                     log_refused(sending, &error);
-                    refused(&error, attempts, some_taken, now, pace)
+                    refusals.judge(&sending.row.leg_key, sending.stored.recording.as_ref(), &error)
                 }
             };
             delivered.push(self.result(sending, result));
@@ -231,22 +253,19 @@ impl Flows {
     ) -> Result<(), FlowError> {
         let now = self.now();
         let due_at = match error.verdict {
-            CrmVerdict::Park(wait) | CrmVerdict::OrgFault(wait) => pace.hold(wait, &error.to_string(), now),
+            CrmVerdict::Park(wait) => pace.hold(wait, &error.to_string(), false, now),
+            CrmVerdict::OrgFault(wait) => pace.hold(wait, &error.to_string(), is_of_the_object(error), now),
             _ => pace.failed(&error.to_string(), now),
         };
         tracing::warn!(code = %error.code, rows = sendings.len(), until = %due_at, "Salesforce took nothing: {error}");
         let result = |s: &Sending| {
-            let attempts = s.stored.recording.as_ref().map_or(0, |r| r.attempts);
-            let alone = sendings.len() == 1 && error.verdict == CrmVerdict::Retry && error.answer.is_some();
-            if alone && attempts >= HOPELESS && pace.others_were_taken_lately(now) {
-                return Delivered::Dead {
-                    error: error.to_string(),
-                    answer: error.answer.clone(),
-                };
+            if sendings.len() == 1 {
+                return refusals::alone(s.stored.recording.as_ref(), error, due_at, pace);
             }
             Delivered::Again {
                 due_at,
                 error: error.to_string(),
+                blame: Blame::Crm,
             }
         };
         self.commit_results(sendings.iter().map(|s| self.result(s, result(s))).collect())
@@ -314,35 +333,21 @@ fn sending(stored: Stored) -> Option<Sending> {
 fn is_of_rows(e: &CrmError) -> bool {
     matches!(
         e.verdict,
-        CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups | CrmVerdict::RetryNow
+        CrmVerdict::DeadLetter | CrmVerdict::OwnFault | CrmVerdict::WithoutLookups(_) | CrmVerdict::RetryNow
     )
 }
 
-/// What becomes of a row that was refused. What is the org's fault holds everything, unless others were taken by the same call.
-fn refused(
-    error: &CrmError,
-    attempts: u32,
-    some_taken: bool,
-    now: jiff::Timestamp,
-    pace: &mut DeliveryPace,
-) -> Delivered {
-    let said = error.to_string();
-    let after = |wait: Duration| now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
-    let dead = |said| Delivered::Dead {
-        error: said,
-        answer: error.answer.clone(),
-    };
-    let often = attempts >= ITS_OWN_FAULT;
-    let due_at = match error.verdict {
-        CrmVerdict::DeadLetter => return dead(said),
-        // A race happens once, and a fault that is not the org's is this row's.
-        CrmVerdict::RetryNow | CrmVerdict::OwnFault if often => return dead(said),
-        CrmVerdict::OrgFault(_) if some_taken && often => return dead(said),
-        CrmVerdict::Retry if some_taken && attempts >= HOPELESS => return dead(said),
-        CrmVerdict::OrgFault(wait) | CrmVerdict::Park(wait) if !some_taken => pace.hold(wait, &said, now),
-        _ => after(Backoff::DELIVERY.wait(attempts)),
-    };
-    Delivered::Again { due_at, error: said }
+/// Whether it is the rows' object that is not as it should be: the org takes other calls.
+fn is_of_the_object(e: &CrmError) -> bool {
+    matches!(e.code.as_str(), "salesforce_mapping" | "salesforce_no_object")
+}
+
+/// An error of others, for a row that was not decided about.
+fn undecided(e: CrmError) -> CrmError {
+    CrmError {
+        verdict: CrmVerdict::Retry,
+        ..e
+    }
 }
 
 fn log_refused(sending: &Sending, error: &CrmError) {

@@ -2,6 +2,7 @@
 //! calls are what customers pay for; an org that has used much of its day's calls is called less often; one that is down or full
 //! is left alone for a while, and met again with a single row.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,6 +19,9 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// The longest pause for the sake of the day's calls.
 const STRETCHED: Duration = Duration::from_secs(60);
 
+/// The least time between two looks for VoiceCalls.
+pub(super) const LOOKS_APART: SignedDuration = SignedDuration::from_secs(2);
+
 /// Why nothing is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
@@ -25,6 +29,8 @@ pub struct Held {
     pub until: Timestamp,
     /// Why, for people.
     pub why: String,
+    /// It is for the rows' sake alone (their object is not as it should be): other calls are welcome.
+    pub rows_alone: bool,
 }
 
 /// The pace of one org.
@@ -36,6 +42,9 @@ pub(super) struct DeliveryPace {
     last_call: Option<Timestamp>,
     failures: u32,
     last_taken: Option<Timestamp>,
+    /// Rows that were refused since one was taken, as far as they matter: two of them are more than bad luck.
+    refused: BTreeSet<String>,
+    last_look: Option<Timestamp>,
     /// The most rows of a call: halved when one fails as a whole, which may be for its size or for one of its rows, and doubled
     /// when one is answered.
     rows: usize,
@@ -51,6 +60,8 @@ impl DeliveryPace {
             last_call: None,
             failures: 0,
             last_taken: None,
+            refused: BTreeSet::new(),
+            last_look: None,
             rows: ROWS_A_WRITE,
             held: None,
         }
@@ -89,13 +100,16 @@ impl DeliveryPace {
         self.rows.min(most)
     }
 
-    /// A call was answered; its rows may have failed each for itself.
-    pub(super) fn answered(&mut self, rows: usize, now: Timestamp) {
-        self.failures = 0;
+    /// A call was answered, and some of its rows were taken, or none: each may have failed for itself.
+    pub(super) fn answered(&mut self, rows: usize, some_taken: bool, now: Timestamp) {
         self.rows = (self.rows * 2).min(ROWS_A_WRITE);
         self.held = None;
         self.last_call = Some(now);
-        self.last_taken = Some(now);
+        if some_taken {
+            self.failures = 0;
+            self.last_taken = Some(now);
+            self.refused.clear();
+        }
         self.linger = if rows >= BUSY {
             (self.linger * 2)
                 .clamp(LEAST, self.longest_linger.max(LEAST))
@@ -107,10 +121,26 @@ impl DeliveryPace {
         };
     }
 
-    /// Whether the org took calls within the last hour: what a row alone is refused for is then not the org's state.
-    pub(super) fn others_were_taken_lately(&self, now: Timestamp) -> bool {
-        self.last_taken
-            .is_some_and(|at| now.duration_since(at) < SignedDuration::from_hours(1))
+    /// Whether the org took rows after that moment: what a row is refused for before and after is then the row's own.
+    pub(super) fn took_rows_since(&self, at: Timestamp) -> bool {
+        self.last_taken.is_some_and(|taken| taken > at)
+    }
+
+    /// A row was refused, and none was taken in the same call. Whether it is not the only one since the last that was.
+    pub(super) fn refused_like_others(&mut self, key: &str) -> bool {
+        if self.refused.len() < 2 {
+            self.refused.insert(key.to_owned());
+        }
+        self.refused.len() > 1
+    }
+
+    /// Whether it is time to look for VoiceCalls, though rows wait.
+    pub(super) fn time_to_look(&mut self, now: Timestamp) -> bool {
+        let due = self.last_look.is_none_or(|at| now >= at + LOOKS_APART);
+        if due {
+            self.last_look = Some(now);
+        }
+        due
     }
 
     /// A call as a whole failed and may succeed later. Returns when.
@@ -122,16 +152,17 @@ impl DeliveryPace {
         self.failures = self.failures.saturating_add(1);
         self.rows = (self.rows / 2).max(1);
         // Half of it surely, so that an org that is down is not met at once; half by chance, so that services spread.
-        self.hold(ceiling / 2 + (ceiling / 2).mul_f64(fastrand::f64()), why, now)
+        self.hold(ceiling / 2 + (ceiling / 2).mul_f64(fastrand::f64()), why, false, now)
     }
 
-    /// The whole org takes nothing for this long.
-    pub(super) fn hold(&mut self, wait: Duration, why: &str, now: Timestamp) -> Timestamp {
+    /// Nothing is sent for this long: the org takes nothing, or no rows.
+    pub(super) fn hold(&mut self, wait: Duration, why: &str, rows_alone: bool, now: Timestamp) -> Timestamp {
         let until = now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
         self.last_call = Some(now);
         self.held = Some(Held {
             until,
             why: why.to_owned(),
+            rows_alone,
         });
         until
     }
@@ -151,7 +182,7 @@ mod tests {
     fn an_idle_service_calls_at_once_and_a_busy_one_waits_a_little_more_each_time() {
         let mut pace = pace();
         assert_eq!(pace.wait(NOW, false, None), Duration::ZERO);
-        pace.answered(1, NOW);
+        pace.answered(1, true, NOW);
         assert_eq!(
             pace.wait(NOW, false, None),
             Duration::ZERO,
@@ -159,7 +190,7 @@ mod tests {
         );
         let mut waits = Vec::new();
         for _ in 0..8 {
-            pace.answered(50, NOW);
+            pace.answered(50, true, NOW);
             waits.push(pace.wait(NOW, false, None));
         }
         assert!(
@@ -172,7 +203,7 @@ mod tests {
             "a full call waits for nothing"
         );
         for _ in 0..8 {
-            pace.answered(1, NOW);
+            pace.answered(1, true, NOW);
         }
         assert_eq!(pace.wait(NOW, false, None), Duration::ZERO, "idle again");
     }
@@ -180,7 +211,7 @@ mod tests {
     #[test]
     fn much_of_the_days_calls_stretches_the_interval() {
         let mut pace = pace();
-        pace.answered(1, NOW);
+        pace.answered(1, true, NOW);
         let at = |used| pace.wait(NOW, true, Some(Usage { used, limit: 1000 }));
         assert_eq!(at(799), Duration::ZERO);
         assert_eq!(at(800), Duration::from_secs(1));
@@ -204,7 +235,7 @@ mod tests {
         assert!(pauses[19] >= SignedDuration::from_secs(150) && pauses[19] <= SignedDuration::from_secs(300));
         assert_eq!(pace.rows(200), 1);
         for _ in 0..8 {
-            pace.answered(1, now);
+            pace.answered(1, true, now);
         }
         assert_eq!(pace.rows(200), 200, "as many as ever");
     }
@@ -236,7 +267,7 @@ mod tests {
             rows -= sent;
             calls += 1;
             now += SignedDuration::from_millis(400);
-            pace.answered(sent, now);
+            pace.answered(sent, true, now);
         }
         assert!(calls <= 60, "{calls} calls for 10,000 rows, one at a time");
     }

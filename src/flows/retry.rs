@@ -23,6 +23,11 @@ impl Backoff {
         base: Duration::from_millis(500),
         cap: Duration::from_secs(60),
     };
+    /// For a row that is refused and may be at fault itself, or not.
+    pub const OPEN: Self = Self {
+        base: Duration::from_millis(500),
+        cap: Duration::from_secs(900),
+    };
     /// For looking again at what could not be seen.
     pub const LOOK: Self = Self {
         base: Duration::from_secs(1),

@@ -29,8 +29,8 @@ const AGAIN: SignedDuration = SignedDuration::from_mins(5);
 const OFTEN: SignedDuration = SignedDuration::from_mins(30);
 const LATER: SignedDuration = SignedDuration::from_hours(1);
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
-/// How many are looked for again at once.
-const PAGE: u32 = 100;
+/// How many are looked for again at once: one search.
+const PAGE: u32 = CONTACTS_A_SEARCH as u32;
 
 /// What is known of a row's VoiceCall.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub(super) enum Lookup {
     Ambiguous,
     /// The org would not say.
     Refused,
+    /// The row was written without it before; it is looked for at its time, not with every version of the row.
+    Awaited,
 }
 
 impl Lookup {
@@ -52,6 +54,7 @@ impl Lookup {
     pub(super) fn note(&self) -> Option<String> {
         match self {
             Self::Given | Self::Found(_) => None,
+            Self::Awaited => Some("written without a VoiceCall: it is looked for again".into()),
             Self::Refused => Some("written without a VoiceCall: the org could not be asked for it".into()),
             Self::Missing => Some("written without a VoiceCall: none has this contact as its VendorCallKey yet".into()),
             Self::Ambiguous => {
@@ -64,7 +67,7 @@ impl Lookup {
     /// at first and every hour later.
     pub(super) fn look_again_at(&self, s: &Supervision, now: Timestamp) -> Option<Timestamp> {
         let begun = s.requested_at.or(s.joined.map(|j| j.at)).unwrap_or(now);
-        let wanted = matches!(self, Self::Missing | Self::Ambiguous | Self::Refused) && now < begun + GIVE_UP;
+        let wanted = !matches!(self, Self::Given | Self::Found(_)) && now < begun + GIVE_UP;
         let every = if now < begun + OFTEN { AGAIN } else { LATER };
         let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
         let next = now
@@ -93,8 +96,28 @@ impl VoiceCalls {
 }
 
 impl Flows {
+    /// The VoiceCalls of these rows that are about to be written, in order. Those that were written without before are not
+    /// searched for: a departure would cost a search each time.
+    pub(super) async fn voice_calls_of_rows(&self, crm: &dyn Crm, rows: &[&Stored]) -> Vec<Lookup> {
+        let awaited = |s: &Stored| s.recording.as_ref().is_some_and(|r| r.look_again_at.is_some());
+        let fresh: Vec<&Stored> = rows.iter().copied().filter(|s| !awaited(s)).collect();
+        self.find(crm, &fresh).await;
+        rows.iter()
+            .map(|s| match self.voice_call_known(s) {
+                Lookup::Refused if awaited(s) => Lookup::Awaited,
+                known => known,
+            })
+            .collect()
+    }
+
     /// The VoiceCalls of these supervisions, in order.
-    pub(super) async fn voice_calls_of(&self, crm: &dyn Crm, wanting: &[&Stored]) -> Vec<Lookup> {
+    async fn voice_calls_of(&self, crm: &dyn Crm, wanting: &[&Stored]) -> Vec<Lookup> {
+        self.find(crm, wanting).await;
+        wanting.iter().map(|s| self.voice_call_known(s)).collect()
+    }
+
+    /// Searches for those that are not known.
+    async fn find(&self, crm: &dyn Crm, wanting: &[&Stored]) {
         let mut unknown: Vec<ContactId> = wanting.iter().filter_map(|s| self.to_find(s)).cloned().collect();
         unknown.sort();
         unknown.dedup();
@@ -102,11 +125,13 @@ impl Flows {
         for some in unknown.chunks(CONTACTS_A_SEARCH) {
             self.search(crm, some).await;
         }
-        let of = |s: &&Stored| match self.to_find(s) {
+    }
+
+    fn voice_call_known(&self, stored: &Stored) -> Lookup {
+        match self.to_find(stored) {
             None => Lookup::Given,
             Some(contact) => self.voice_calls.known.get(contact.as_str()).unwrap_or(Lookup::Refused),
-        };
-        wanting.iter().map(of).collect()
+        }
     }
 
     fn to_find<'s>(&self, stored: &'s Stored) -> Option<&'s ContactId> {

@@ -6,10 +6,10 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::apply::run;
 use super::failed;
-use super::rows::{get, millis, readable, select_stored, stored};
+use super::rows::{get, millis, passed_over, readable, select_stored, stored};
 use crate::domain::ids::{DeliveryId, SupervisionId};
 use crate::ports::JournalError;
-use crate::ports::journal::{Delivered, DeliveryResult, Row, RowFilter, Stored};
+use crate::ports::journal::{Blame, Delivered, DeliveryResult, Row, RowFilter, Stored};
 
 type Answer<T> = Result<T, JournalError>;
 
@@ -42,7 +42,8 @@ pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -
             look_again_at,
         } => sqlx::query(
             "UPDATE deliveries SET recorded_version = MAX(recorded_version, ?1), object_name = ?2,
-               record_id = COALESCE(?3, record_id), recorded_at = ?4, attempts = 0, last_error = ?5, last_answer = NULL,
+               record_id = COALESCE(?3, record_id), recorded_at = ?4, attempts = 0, refusals = 0, refused_at = NULL,
+               last_error = ?5, last_answer = NULL,
                state = CASE WHEN version <= ?1 THEN 'RECORDED' ELSE state END, look_again_at = ?7
              WHERE supervision_id = ?6",
         )
@@ -53,11 +54,15 @@ pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -
         .bind(note.clone())
         .bind(id)
         .bind(look_again_at.map(millis)),
-        Delivered::Again { due_at, error } => sqlx::query(
-            "UPDATE deliveries SET attempts = attempts + 1, due_at = ?, last_error = ? WHERE supervision_id = ?",
+        Delivered::Again { due_at, error, blame } => sqlx::query(
+            "UPDATE deliveries SET attempts = attempts + 1, due_at = ?, last_error = ?, refusals = refusals + ?,
+               refused_at = COALESCE(?, refused_at)
+             WHERE supervision_id = ?",
         )
         .bind(millis(*due_at))
         .bind(error.clone())
+        .bind(i64::from(*blame == Blame::Row))
+        .bind((*blame != Blame::Crm).then(|| millis(result.at)))
         .bind(id),
         Delivered::Dead { error, answer } => sqlx::query(
             "UPDATE deliveries SET attempts = attempts + 1, last_error = ?2, last_answer = ?3,
@@ -77,10 +82,12 @@ pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -
 
 /// The row goes out again, as it is now: same row, same external id, same version.
 pub(super) async fn replay(db: &mut SqliteConnection, supervision: SupervisionId, at: Timestamp) -> Answer<()> {
-    let update =
-        sqlx::query("UPDATE deliveries SET state = 'PENDING', attempts = 0, due_at = ? WHERE supervision_id = ?")
-            .bind(millis(at))
-            .bind(supervision.to_string());
+    let update = sqlx::query(
+        "UPDATE deliveries SET state = 'PENDING', attempts = 0, refusals = 0, refused_at = NULL, due_at = ?
+             WHERE supervision_id = ?",
+    )
+    .bind(millis(at))
+    .bind(supervision.to_string());
     run(db, update).await.map(|_| ())
 }
 
@@ -120,7 +127,27 @@ pub(super) async fn due_voice_calls(pool: &SqlitePool, now: Timestamp, limit: u3
 }
 
 pub(super) async fn rows(pool: &SqlitePool, filter: &RowFilter) -> Answer<Vec<Row>> {
-    let mut sql = QueryBuilder::<Sqlite>::new(select_stored!("WHERE d.id IS NOT NULL", ", d.last_answer"));
+    let most = filter.limit as usize;
+    let mut before = filter.before.map(|id| id.to_string());
+    let mut rows = Vec::new();
+    // What cannot be read is passed over, and the page filled with what comes after it.
+    loop {
+        let wanted = most.saturating_sub(rows.len());
+        let found = page(filter, before.as_deref(), wanted)
+            .build()
+            .fetch_all(pool)
+            .await
+            .map_err(failed)?;
+        rows.extend(found.iter().filter_map(|r| passed_over(r, row(r))));
+        match found.last() {
+            Some(last) if found.len() == wanted && rows.len() < most => before = Some(get(last, last.len() - 1)?),
+            _ => return Ok(rows),
+        }
+    }
+}
+
+fn page(filter: &RowFilter, before: Option<&str>, limit: usize) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::<Sqlite>::new(select_stored!("WHERE d.id IS NOT NULL", ", d.last_answer, s.id"));
     if let Some(state) = filter.state {
         sql.push(" AND d.state = ").push_bind(state.as_str());
     }
@@ -132,17 +159,16 @@ pub(super) async fn rows(pool: &SqlitePool, filter: &RowFilter) -> Answer<Vec<Ro
         sql.push(" AND s.id < ")
             .push_bind(SupervisionId::least_at(until).to_string());
     }
-    if let Some(before) = filter.before {
-        sql.push(" AND s.id < ").push_bind(before.to_string());
+    if let Some(before) = before {
+        sql.push(" AND s.id < ").push_bind(before.to_owned());
     }
-    sql.push(" ORDER BY s.id DESC LIMIT ")
-        .push_bind(i64::from(filter.limit));
-    let found = sql.build().fetch_all(pool).await.map_err(failed)?;
-    found.iter().map(row).collect()
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    sql.push(" ORDER BY s.id DESC LIMIT ").push_bind(limit);
+    sql
 }
 
 pub(super) async fn one(pool: &SqlitePool, id: DeliveryId) -> Answer<Option<Row>> {
-    let found = sqlx::query(select_stored!("WHERE d.id = ?", ", d.last_answer"))
+    let found = sqlx::query(select_stored!("WHERE d.id = ?", ", d.last_answer, s.id"))
         .bind(id.to_string())
         .fetch_optional(pool)
         .await
@@ -153,6 +179,6 @@ pub(super) async fn one(pool: &SqlitePool, id: DeliveryId) -> Answer<Option<Row>
 fn row(found: &sqlx::sqlite::SqliteRow) -> Answer<Row> {
     Ok(Row {
         stored: stored(found)?,
-        last_answer: get(found, found.len() - 1)?,
+        last_answer: get(found, found.len() - 2)?,
     })
 }

@@ -1,6 +1,7 @@
 //! Directives, by supervisor and in the order of their changes. They are derived from the supervision in the transaction that
 //! writes it, so that no flow can forget to tell the browsers.
 
+use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::apply::run;
@@ -73,8 +74,9 @@ pub(super) async fn of(
     rows.iter()
         .map(|row| {
             Ok(Ordered {
-                seq: get(row, 13)?,
-                directive: DirectiveId::parse(get(row, 14)?).ok_or_else(|| unreadable(&"a directive's id"))?,
+                seq: get(row, row.len() - 2)?,
+                directive: DirectiveId::parse(get(row, row.len() - 1)?)
+                    .ok_or_else(|| unreadable(&"a directive's id"))?,
                 stored: stored(row)?,
             })
         })

@@ -1,6 +1,7 @@
 //! Questions to the journal. Read-only connections; each answer is one consistent moment of it.
 
 use jiff::Timestamp;
+use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -64,22 +65,43 @@ pub(super) async fn active_on(pool: &SqlitePool, instance: &InstanceName, contac
 }
 
 pub(super) async fn list(pool: &SqlitePool, filter: &Filter) -> Answer<Vec<Stored>> {
-    let mut sql = QueryBuilder::<Sqlite>::new(select_stored!("WHERE 1 = 1"));
+    let most = filter.limit as usize;
+    let mut before = filter.before.map(|id| id.to_string());
+    let mut all = Vec::new();
+    // What cannot be read is passed over, and the page filled with what comes after it.
+    loop {
+        let wanted = most.saturating_sub(all.len());
+        let rows = page(filter, before.as_deref(), wanted)
+            .build()
+            .fetch_all(pool)
+            .await
+            .map_err(failed)?;
+        all.extend(readable(&rows));
+        match rows.last() {
+            Some(last) if rows.len() == wanted && all.len() < most => before = Some(get(last, last.len() - 1)?),
+            _ => return Ok(all),
+        }
+    }
+}
+
+fn page(filter: &Filter, before: Option<&str>, limit: usize) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::<Sqlite>::new(select_stored!("WHERE 1 = 1", ", s.id"));
     if !filter.states.is_empty() {
         sql.push(" AND ");
         push_states(&mut sql, &filter.states);
     }
     if let Some(contact) = &filter.contact {
-        sql.push(" AND s.contact_id = ").push_bind(contact.as_str());
+        sql.push(" AND s.contact_id = ").push_bind(contact.as_str().to_owned());
     }
     if let Some(user) = &filter.supervisor {
-        sql.push(" AND s.connect_user_id = ").push_bind(user.as_str());
+        sql.push(" AND s.connect_user_id = ")
+            .push_bind(user.as_str().to_owned());
     }
     if let Some(agent) = &filter.agent {
-        sql.push(" AND s.agent_id = ").push_bind(agent.as_str());
+        sql.push(" AND s.agent_id = ").push_bind(agent.as_str().to_owned());
     }
     if let Some(instance) = &filter.instance {
-        sql.push(" AND s.instance = ").push_bind(instance.as_str());
+        sql.push(" AND s.instance = ").push_bind(instance.as_str().to_owned());
     }
     if let Some(origin) = filter.origin {
         sql.push(" AND s.origin = ").push_bind(origin.as_str());
@@ -96,12 +118,12 @@ pub(super) async fn list(pool: &SqlitePool, filter: &Filter) -> Answer<Vec<Store
         sql.push(" AND s.id < ")
             .push_bind(SupervisionId::least_at(until).to_string());
     }
-    if let Some(before) = filter.before {
-        sql.push(" AND s.id < ").push_bind(before.to_string());
+    if let Some(before) = before {
+        sql.push(" AND s.id < ").push_bind(before.to_owned());
     }
-    sql.push(" ORDER BY s.id DESC LIMIT ")
-        .push_bind(i64::from(filter.limit));
-    all_stored(sql.build().fetch_all(pool).await.map_err(failed)?)
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    sql.push(" ORDER BY s.id DESC LIMIT ").push_bind(limit);
+    sql
 }
 
 pub(super) async fn over_on(

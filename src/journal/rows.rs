@@ -17,7 +17,7 @@ macro_rules! select_stored {
     ($rest:literal, $more:literal) => {
         concat!(
             "SELECT s.doc, s.revision, d.supervision_id, d.id, d.state, d.version, d.recorded_version, d.object_name, ",
-            "d.record_id, d.recorded_at, d.attempts, d.last_error, d.due_at",
+            "d.record_id, d.recorded_at, d.attempts, d.last_error, d.due_at, d.refusals, d.refused_at, d.look_again_at",
             $more,
             " ",
             "FROM supervisions s LEFT JOIN deliveries d ON d.supervision_id = s.id ",
@@ -65,20 +65,22 @@ pub(super) fn stored(row: &SqliteRow) -> Result<Stored, JournalError> {
 /// For what the service does by itself: one that cannot be read (a fault of the disk, a newer version's hand) must not hold the
 /// others up.
 pub(super) fn readable(rows: &[SqliteRow]) -> Vec<Stored> {
-    let read = |row| match stored(row) {
-        Ok(stored) => Some(stored),
-        Err(e) => {
-            let beginning: String = get::<&str>(row, 0).unwrap_or_default().chars().take(60).collect();
-            tracing::error!(error = %e, beginning, "a supervision in the journal cannot be read and is passed over: {e}");
-            None
-        }
-    };
-    rows.iter().filter_map(read).collect()
+    rows.iter().filter_map(|row| passed_over(row, stored(row))).collect()
+}
+
+/// What was read; of a row that cannot be, only a line in the log.
+pub(super) fn passed_over<T>(row: &SqliteRow, read: Result<T, JournalError>) -> Option<T> {
+    read.inspect_err(|e| {
+        let beginning: String = get::<&str>(row, 0).unwrap_or_default().chars().take(60).collect();
+        tracing::error!(error = %e, beginning, "a supervision in the journal cannot be read and is passed over: {e}");
+    })
+    .ok()
 }
 
 /// A [`Recording`] whose columns begin at `at`, in the order of [`select_stored`].
 pub(super) fn recording(row: &SqliteRow, at: usize) -> Result<Recording, JournalError> {
     let count = |i| Ok::<u32, JournalError>(u32::try_from(get::<i64>(row, at + i)?).unwrap_or(u32::MAX));
+    let moment = |i| get::<Option<i64>>(row, at + i)?.map(timestamp).transpose();
     Ok(Recording {
         supervision: supervision_id(get(row, at)?)?,
         id: DeliveryId::parse(get(row, at + 1)?).ok_or_else(|| unreadable(&"a delivery's id"))?,
@@ -87,9 +89,12 @@ pub(super) fn recording(row: &SqliteRow, at: usize) -> Result<Recording, Journal
         recorded_version: count(4)?,
         object_name: get(row, at + 5)?,
         record_id: get(row, at + 6)?,
-        recorded_at: get::<Option<i64>>(row, at + 7)?.map(timestamp).transpose()?,
+        recorded_at: moment(7)?,
         attempts: count(8)?,
         last_error: get(row, at + 9)?,
         due_at: timestamp(get(row, at + 10)?)?,
+        refusals: count(11)?,
+        refused_at: moment(12)?,
+        look_again_at: moment(13)?,
     })
 }

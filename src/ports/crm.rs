@@ -10,8 +10,9 @@ use crate::domain::participant::ParticipantRow;
 
 /// The most rows one write takes: a collections upsert holds at most 200 records.
 pub const ROWS_A_WRITE: usize = 200;
-/// The most contacts one search for VoiceCalls takes: so that its URL stays within what Salesforce reads (16 KiB).
-pub const CONTACTS_A_SEARCH: usize = 100;
+/// The most contacts one search for VoiceCalls takes: as many as a write has rows, and its URL (53 bytes a contact) stays within
+/// what Salesforce reads (16 KiB).
+pub const CONTACTS_A_SEARCH: usize = 200;
 
 /// A row that stands in the CRM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +39,27 @@ pub enum CrmVerdict {
     OrgFault(Duration),
     /// It sounds like the org's fault, but the org's own description shows none: most likely this row's.
     OwnFault,
-    /// A lookup was refused: once more without the lookups.
-    WithoutLookups,
+    /// A lookup was refused: once more without those.
+    WithoutLookups(Lookups),
     /// This row needs a person.
     DeadLetter,
+}
+
+/// Some of a row's lookups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lookups {
+    /// The VoiceCall.
+    pub voice_call: bool,
+    /// The supervisor's User.
+    pub supervisor: bool,
+}
+
+impl Lookups {
+    /// Both.
+    pub const ALL: Self = Self {
+        voice_call: true,
+        supervisor: true,
+    };
 }
 
 /// A write that did not succeed.
@@ -135,6 +153,7 @@ pub trait Crm: Send + Sync {
     /// The CRM's; an org without such records refuses.
     async fn supervisors_of(&self, voice_calls: &[String]) -> Result<HashMap<String, Vec<ParticipantSeen>>, CrmError>;
 
-    /// The org's use of calls, as it last told.
+    /// The org's use of calls, as it last told; `None` once that is an hour old, since the count is a rolling day's and only a
+    /// call could tell it anew.
     fn usage(&self) -> Option<Usage>;
 }

@@ -17,7 +17,7 @@ use crate::domain::ids::{ContactId, DeliveryId, DirectiveId, InstanceName, Super
 use crate::domain::supervision::{Origin, State, Supervision};
 pub use crate::timing::{Sample, StreamKey};
 pub use change::{
-    Change, ClockEpoch, Committed, Delivered, DeliveryResult, EpochCause, KeyUse, KeyWrite, LegEvidence, Write,
+    Blame, Change, ClockEpoch, Committed, Delivered, DeliveryResult, EpochCause, KeyUse, KeyWrite, LegEvidence, Write,
 };
 
 /// A supervision and the revision it was read at.
@@ -56,6 +56,12 @@ pub struct Recording {
     pub last_error: Option<String>,
     /// When it is due next, while pending.
     pub due_at: Timestamp,
+    /// How often this row itself was refused while others were taken, since the last success.
+    pub refusals: u32,
+    /// When this row itself was refused last, since the last success.
+    pub refused_at: Option<Timestamp>,
+    /// When its VoiceCall is looked for again: it was written without.
+    pub look_again_at: Option<Timestamp>,
 }
 
 /// Where a row stands.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use super::object::{Describe, Described, Object};
 use super::row;
 use super::token::{Access, Tokens};
-use super::verdict::{answered, item_refused, org_fault, unanswered, unreadable};
+use super::verdict::{Carried, answered, item_refused, org_fault, unanswered, unreadable};
 use crate::config::SalesforceConfig;
 use crate::domain::ids::ContactId;
 use crate::domain::participant::ParticipantRow;
@@ -24,13 +25,17 @@ use crate::ports::{Clock, Crm, CrmError, CrmVerdict, Recorded, Usage};
 /// The largest answer read, bytes. A describe of a wide object is the largest there is.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
+/// For so long what an answer said of the day's calls is believed.
+const TOLD_LATELY: SignedDuration = SignedDuration::from_hours(1);
+
 /// Salesforce.
 pub struct Salesforce {
     pub(super) http: reqwest::Client,
     pub(super) settings: SalesforceConfig,
     pub(super) tokens: Tokens,
     object: Object,
-    usage: Mutex<Option<Usage>>,
+    usage: Mutex<Option<(Usage, Timestamp)>>,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Default, Deserialize)]
@@ -63,7 +68,7 @@ impl Salesforce {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("Sidedoor/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        let tokens = Tokens::new(http.clone(), &settings, clock);
+        let tokens = Tokens::new(http.clone(), &settings, clock.clone());
         let object = Object::new(&settings);
         Ok(Self {
             http,
@@ -71,6 +76,7 @@ impl Salesforce {
             tokens,
             object,
             usage: Mutex::default(),
+            clock,
         })
     }
 
@@ -144,7 +150,7 @@ impl Salesforce {
                 Ok(done.recorded(object_name))
             }
             StatusCode::NO_CONTENT => Ok(Upserted::default().recorded(object_name)),
-            _ => Err(answered(status, &text, &self.lookups(row))),
+            _ => Err(answered(status, &text, self.lookups(row))),
         }
     }
 
@@ -166,7 +172,7 @@ impl Salesforce {
         let body = json!({"allOrNone": false, "records": records.collect::<Vec<_>>()});
         let (status, text) = self.send(&Method::PATCH, &path, Some(&body)).await?;
         if status != StatusCode::OK {
-            return Err(answered(status, &text, &[]));
+            return Err(answered(status, &text, Carried::default()));
         }
         let results: Vec<Value> = serde_json::from_str(&text).map_err(|_| unreadable())?;
         // Fewer results than records would leave it open which row is meant.
@@ -177,7 +183,7 @@ impl Salesforce {
             let taken = result.get("success") == Some(&Value::Bool(true));
             match serde_json::from_value::<Upserted>(result.clone()) {
                 Ok(done) if taken => Ok(done.recorded(object_name)),
-                _ => Err(item_refused(&result, &self.lookups(row))),
+                _ => Err(item_refused(&result, self.lookups(row))),
             }
         };
         Ok(rows.iter().zip(results).map(of).collect())
@@ -188,13 +194,14 @@ impl Salesforce {
     }
 
     /// The lookup fields that a row carries.
-    fn lookups(&self, row: &ParticipantRow) -> Vec<&str> {
+    fn lookups(&self, row: &ParticipantRow) -> Carried<'_> {
         let fields = &self.settings.fields;
-        let carried = [
-            row.voice_call_id.as_ref().map(|_| fields.voice_call.as_str()),
-            row.supervisor_user_id.as_ref().map(|_| fields.supervisor.as_str()),
-        ];
-        carried.into_iter().flatten().filter(|name| !name.is_empty()).collect()
+        let carried =
+            |value: &Option<String>, name| value.as_ref().and(Some(name)).filter(|name: &&str| !name.is_empty());
+        Carried {
+            voice_call: carried(&row.voice_call_id, fields.voice_call.as_str()),
+            supervisor: carried(&row.supervisor_user_id, fields.supervisor.as_str()),
+        }
     }
 
     async fn try_upsert(&self, rows: &[ParticipantRow]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError> {
@@ -214,7 +221,7 @@ impl Salesforce {
     fn note_usage(&self, headers: &reqwest::header::HeaderMap) {
         let told = headers.get("sforce-limit-info").and_then(|v| v.to_str().ok());
         if let Some(usage) = told.and_then(parse_usage) {
-            *self.usage.lock().unwrap_or_else(PoisonError::into_inner) = Some(usage);
+            *self.usage.lock().unwrap_or_else(PoisonError::into_inner) = Some((usage, self.clock.now()));
         }
     }
 }
@@ -223,7 +230,7 @@ impl Salesforce {
 fn is_of_the_row(e: &CrmError) -> bool {
     matches!(
         e.verdict,
-        CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups | CrmVerdict::RetryNow
+        CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups(_) | CrmVerdict::RetryNow
     ) || e.code == "UNABLE_TO_LOCK_ROW"
 }
 
@@ -245,10 +252,10 @@ impl Describe for Salesforce {
             .send(&Method::GET, &format!("sobjects/{object}/describe"), None)
             .await?;
         if status != StatusCode::OK {
-            let refused = answered(status, &text, &[]);
+            let refused = answered(status, &text, Carried::default());
             // Whatever a describe is refused for, no row is at fault.
             return Err(match refused.verdict {
-                CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups | CrmVerdict::RetryNow => CrmError {
+                CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups(_) | CrmVerdict::RetryNow => CrmError {
                     verdict: org_fault("", "").verdict,
                     ..refused
                 },
@@ -279,7 +286,8 @@ impl Crm for Salesforce {
         match (self.survey().await, done) {
             (Err(why), Err(_)) => Err(why),
             (Ok(_), Err(e)) if rows.len() == 1 => Ok(vec![Err(cleared(e))]),
-            (Ok(_), Err(e)) => Err(e),
+            // One of the call's rows is at fault: it is found by splitting the call.
+            (Ok(_), Err(e)) => Err(cleared(e)),
             (survey, Ok(outcomes)) => {
                 // What was taken was taken.
                 let judge = |outcome: Result<Recorded, CrmError>| match outcome {
@@ -304,7 +312,7 @@ impl Crm for Salesforce {
         let path = format!("query?q={}", utf8_percent_encode(&soql, NON_ALPHANUMERIC));
         let (status, text) = self.send(&Method::GET, &path, None).await?;
         if status != StatusCode::OK {
-            return Err(answered(status, &text, &[]));
+            return Err(answered(status, &text, Carried::default()));
         }
         let found: Found = serde_json::from_str(&text).map_err(|_| unreadable())?;
         let mut by_key: HashMap<String, Vec<String>> = HashMap::new();
@@ -332,7 +340,9 @@ impl Crm for Salesforce {
     }
 
     fn usage(&self) -> Option<Usage> {
-        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+        let told = *self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        told.filter(|(_, at)| self.clock.now().duration_since(*at) < TOLD_LATELY)
+            .map(|(usage, _)| usage)
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::client::Salesforce;
-use super::verdict::{answered, org_fault, unreadable};
+use super::verdict::{Carried, answered, org_fault, unreadable};
 use crate::ports::CrmError;
 
 #[derive(Deserialize)]
@@ -52,7 +52,7 @@ impl Salesforce {
                 let all = json!({"allOrNone": false, "compositeRequest": subs.collect::<Vec<_>>()});
                 let (status, text) = self.send(&Method::POST, "composite", Some(&all)).await?;
                 if status != StatusCode::OK {
-                    return Err(answered(status, &text, &[]));
+                    return Err(answered(status, &text, Carried::default()));
                 }
                 let answers: Composite = serde_json::from_str(&text).map_err(|_| unreadable())?;
                 if answers.composite_response.len() != keys.len() {
@@ -70,12 +70,12 @@ impl Salesforce {
 
 fn published(status: StatusCode, text: &str) -> Result<(), CrmError> {
     if status != StatusCode::CREATED {
-        return Err(answered(status, text, &[]));
+        return Err(answered(status, text, Carried::default()));
     }
     let answer: Value = serde_json::from_str(text).map_err(|_| unreadable())?;
     if answer.get("success") == Some(&Value::Bool(true)) {
         Ok(())
     } else {
-        Err(answered(status, &answer["errors"].to_string(), &[]))
+        Err(answered(status, &answer["errors"].to_string(), Carried::default()))
     }
 }

@@ -26,6 +26,15 @@ pub(super) struct Described {
     fields: Vec<DescribedField>,
 }
 
+impl Described {
+    /// Whether a new row may carry this field.
+    pub(super) fn takes(&self, field: &str) -> bool {
+        self.fields
+            .iter()
+            .any(|f| f.name.eq_ignore_ascii_case(field) && f.createable)
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DescribedField {

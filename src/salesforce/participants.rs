@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::client::Salesforce;
-use super::verdict::{answered, unreadable};
+use super::verdict::{Carried, answered, unreadable};
 use crate::ports::CrmError;
 use crate::ports::crm::ParticipantSeen;
 
@@ -38,7 +38,7 @@ impl Salesforce {
         let path = format!("query?q={}", utf8_percent_encode(soql, NON_ALPHANUMERIC));
         let (status, text) = self.send(&Method::GET, &path, None).await?;
         if status != StatusCode::OK {
-            return Err(answered(status, &text, &[]));
+            return Err(answered(status, &text, Carried::default()));
         }
         let found: Found<T> = serde_json::from_str(&text).map_err(|_| unreadable())?;
         Ok(found.records)

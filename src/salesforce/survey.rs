@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::client::Salesforce;
 use super::object::Describe;
-use super::verdict::{answered, unanswered, unreadable};
+use super::verdict::{Carried, answered, unanswered, unreadable};
 use crate::ports::{Clock, CrmError, Usage};
 
 /// A `Date` header of Salesforce's, with the moments of our clock around it.
@@ -46,7 +46,7 @@ impl Salesforce {
     pub async fn calls_of_the_day(&self) -> Result<Usage, CrmError> {
         let (status, text) = self.send(&Method::GET, "limits", None).await?;
         if status != StatusCode::OK {
-            return Err(answered(status, &text, &[]));
+            return Err(answered(status, &text, Carried::default()));
         }
         let limits: Limits = serde_json::from_str(&text).map_err(|_| unreadable())?;
         let Daily { max, remaining } = limits.daily_api_requests;
@@ -61,9 +61,20 @@ impl Salesforce {
         Ok(self.describe(object).await?.deletable)
     }
 
-    /// Whether this user may make rows (or publish events) of an object.
-    pub async fn may_create(&self, object: &str) -> Result<bool, CrmError> {
-        Ok(self.describe(object).await?.createable)
+    /// What keeps this user from publishing the event that announces directives, if anything does.
+    pub async fn event_fault(&self) -> Result<Option<String>, CrmError> {
+        let Some(event) = self.settings.directive_event.as_deref() else {
+            return Ok(None);
+        };
+        let described = self.describe(event).await?;
+        let field = self.settings.directive_event_field.as_str();
+        Ok(if !described.createable {
+            Some(format!("{event} may not be created by this user"))
+        } else if !described.takes(field) {
+            Some(format!("{event} has no field {field} that this user may set"))
+        } else {
+            None
+        })
     }
 
     /// One small exchange with the login host, for its `Date` (RFC 9110, 6.6.1).

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::verdict::{answered, clean, org_fault, unanswered, unreadable};
+use super::verdict::{Carried, answered, clean, org_fault, unanswered, unreadable};
 use crate::config::{Grant, SalesforceConfig};
 use crate::ports::{Clock, CrmError};
 
@@ -155,7 +155,7 @@ impl Tokens {
                     refused(&format!("{} {words}", answer.error()), hint)
                 }
                 RequestTokenError::Request(Sending::Http(e)) => unanswered(&e),
-                RequestTokenError::Request(Sending::Status(status)) => answered(status, "", &[]),
+                RequestTokenError::Request(Sending::Status(status)) => answered(status, "", Carried::default()),
                 _ => unreadable(),
             })?;
         Ok(Granted {
@@ -192,7 +192,7 @@ impl Tokens {
             Sending::TooLong | Sending::Status(_) => unreadable(),
         })?;
         if status.is_server_error() {
-            return Err(answered(status, &String::from_utf8_lossy(&body), &[]));
+            return Err(answered(status, &String::from_utf8_lossy(&body), Carried::default()));
         }
         if !status.is_success() {
             let said: Refused = serde_json::from_slice(&body).map_err(|_| unreadable())?;

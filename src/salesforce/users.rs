@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::Salesforce;
-use super::verdict::{answered, unreadable};
+use super::verdict::{Carried, answered, unreadable};
 use crate::ports::CrmError;
 
 /// The longest user name Connect takes.
@@ -23,7 +23,7 @@ impl Salesforce {
         let path = format!("query?q={}", utf8_percent_encode(&soql, NON_ALPHANUMERIC));
         let (status, text) = self.send(&Method::GET, &path, None).await?;
         if status != StatusCode::OK {
-            return Err(answered(status, &text, &[]));
+            return Err(answered(status, &text, Carried::default()));
         }
         let found: Value = serde_json::from_str(&text).map_err(|_| unreadable())?;
         let records = found.get("records").and_then(Value::as_array).ok_or_else(unreadable)?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 
+use crate::ports::crm::Lookups;
 use crate::ports::{CrmError, CrmVerdict};
 
 /// How long an org that takes nothing is left alone.
@@ -19,8 +20,17 @@ const ANSWER: usize = 4096;
 /// The longest message repeated to people.
 const MESSAGE: usize = 300;
 
-/// An error answer, in our words. `lookups` are the row's lookup fields, if it carried any.
-pub fn answered(status: StatusCode, body: &str, lookups: &[&str]) -> CrmError {
+/// The lookup fields that a row carries, by their names in the org.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Carried<'n> {
+    /// Its VoiceCall's.
+    pub voice_call: Option<&'n str>,
+    /// Its supervisor's.
+    pub supervisor: Option<&'n str>,
+}
+
+/// An error answer, in our words.
+pub fn answered(status: StatusCode, body: &str, lookups: Carried<'_>) -> CrmError {
     let parsed: Value = serde_json::from_str(body).unwrap_or(Value::Null);
     let first = parsed.as_array().and_then(|a| a.first()).unwrap_or(&parsed);
     let text = |key: &str| first.get(key).and_then(Value::as_str);
@@ -51,7 +61,7 @@ pub fn answered(status: StatusCode, body: &str, lookups: &[&str]) -> CrmError {
 }
 
 /// A refused record of a collection: `{"success":false,"errors":[{"statusCode","message","fields"}]}`.
-pub fn item_refused(result: &Value, lookups: &[&str]) -> CrmError {
+pub fn item_refused(result: &Value, lookups: Carried<'_>) -> CrmError {
     let errors = result.get("errors").cloned().unwrap_or(Value::Null);
     let e = answered(StatusCode::OK, &errors.to_string(), lookups);
     if e.code == "HTTP_200" {
@@ -69,20 +79,22 @@ pub fn item_refused(result: &Value, lookups: &[&str]) -> CrmError {
     }
 }
 
-fn verdict(code: &str, status: StatusCode, fields: &[&str], lookups: &[&str]) -> CrmVerdict {
+fn verdict(code: &str, status: StatusCode, fields: &[&str], lookups: Carried<'_>) -> CrmVerdict {
     match code {
         // "The system encountered an internal error": a record of a collection has no status that would say 500.
         "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "INVALID_SESSION_ID" | "UNKNOWN_EXCEPTION" => CrmVerdict::Retry,
         "DUPLICATE_VALUE" => CrmVerdict::RetryNow,
-        "REQUEST_LIMIT_EXCEEDED" => CrmVerdict::Park(LIMIT),
+        // The org is full, or its owner of new rows is gone. What is only changed may still be taken, so that others are taken says
+        // nothing about this row.
+        "REQUEST_LIMIT_EXCEEDED" | "STORAGE_LIMIT_EXCEEDED" | "EXCEEDED_QUOTA" | "INACTIVE_OWNER_OR_USER" => {
+            CrmVerdict::Park(LIMIT)
+        }
         "INVALID_FIELD"
         | "INSUFFICIENT_ACCESS"
         | "INVALID_TYPE"
         | "INVALID_FIELD_FOR_INSERT_UPDATE"
         | "API_DISABLED_FOR_ORG"
         | "API_CURRENTLY_DISABLED"
-        | "STORAGE_LIMIT_EXCEEDED"
-        | "INACTIVE_OWNER_OR_USER"
         | "INSUFFICIENT_ACCESS_OR_READONLY"
         | "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY" => CrmVerdict::OrgFault(PARK),
         "NOT_FOUND" if status == StatusCode::NOT_FOUND => CrmVerdict::OrgFault(PARK),
@@ -90,9 +102,9 @@ fn verdict(code: &str, status: StatusCode, fields: &[&str], lookups: &[&str]) ->
         | "MALFORMED_ID"
         | "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"
         | "FIELD_INTEGRITY_EXCEPTION"
-            if names_a_lookup(fields, lookups) =>
-        {
-            CrmVerdict::WithoutLookups
+        | "FIELD_FILTER_VALIDATION_EXCEPTION"
+        | "ENTITY_IS_DELETED" => {
+            refused_lookups(fields, lookups).map_or(CrmVerdict::DeadLetter, CrmVerdict::WithoutLookups)
         }
         _ if status == StatusCode::TOO_MANY_REQUESTS => CrmVerdict::Park(LIMIT),
         _ if status.is_server_error() => CrmVerdict::Retry,
@@ -102,9 +114,17 @@ fn verdict(code: &str, status: StatusCode, fields: &[&str], lookups: &[&str]) ->
     }
 }
 
-/// Whether an error about a reference is about one of the row's lookups: by the fields it names, else by there being any.
-fn names_a_lookup(fields: &[&str], lookups: &[&str]) -> bool {
-    !lookups.is_empty() && (fields.is_empty() || fields.iter().any(|f| lookups.contains(f)))
+/// Which of the row's lookups an error about a reference is about: those it names, else all that there are. Salesforce compares
+/// names of fields without regard to case.
+fn refused_lookups(fields: &[&str], carried: Carried<'_>) -> Option<Lookups> {
+    let refused = |carried: Option<&str>| {
+        carried.is_some_and(|name| fields.is_empty() || fields.iter().any(|f| f.eq_ignore_ascii_case(name)))
+    };
+    let found = Lookups {
+        voice_call: refused(carried.voice_call),
+        supervisor: refused(carried.supervisor),
+    };
+    (found.voice_call || found.supervisor).then_some(found)
 }
 
 /// No answer at all: safe to send again, since the external id is unique.
@@ -159,7 +179,11 @@ mod tests {
 
     fn of(status: u16, body: &str) -> CrmVerdict {
         let status = StatusCode::from_u16(status).expect("a status");
-        answered(status, body, &["Voice_Call__c"]).verdict
+        let carried = Carried {
+            voice_call: Some("Voice_Call__c"),
+            supervisor: Some("Supervisor__c"),
+        };
+        answered(status, body, carried).verdict
     }
 
     #[test]
@@ -176,7 +200,19 @@ mod tests {
             (404, "NOT_FOUND", CrmVerdict::OrgFault(PARK)),
             (400, "REQUIRED_FIELD_MISSING", CrmVerdict::DeadLetter),
             (400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", CrmVerdict::DeadLetter),
-            (400, "INVALID_CROSS_REFERENCE_KEY", CrmVerdict::WithoutLookups),
+            (
+                400,
+                "INVALID_CROSS_REFERENCE_KEY",
+                CrmVerdict::WithoutLookups(Lookups::ALL),
+            ),
+            (
+                400,
+                "FIELD_FILTER_VALIDATION_EXCEPTION",
+                CrmVerdict::WithoutLookups(Lookups::ALL),
+            ),
+            (400, "ENTITY_IS_DELETED", CrmVerdict::WithoutLookups(Lookups::ALL)),
+            (400, "STORAGE_LIMIT_EXCEEDED", CrmVerdict::Park(LIMIT)),
+            (400, "EXCEEDED_QUOTA", CrmVerdict::Park(LIMIT)),
         ];
         for (status, code, verdict) in table {
             assert_eq!(of(status, &error(code)), verdict, "{code}");
@@ -199,16 +235,24 @@ mod tests {
         assert_eq!(of(400, body), CrmVerdict::DeadLetter);
         let bare = r#"[{"message":"m","errorCode":"MALFORMED_ID"}]"#;
         assert_eq!(
-            answered(StatusCode::BAD_REQUEST, bare, &[]).verdict,
+            answered(StatusCode::BAD_REQUEST, bare, Carried::default()).verdict,
             CrmVerdict::DeadLetter
         );
+    }
+
+    #[test]
+    fn only_the_lookup_that_is_named_is_refused_however_it_is_spelt() {
+        let body = |field: &str| format!(r#"[{{"message":"m","errorCode":"MALFORMED_ID","fields":["{field}"]}}]"#);
+        let refused = |voice_call, supervisor| CrmVerdict::WithoutLookups(Lookups { voice_call, supervisor });
+        assert_eq!(of(400, &body("voice_call__c")), refused(true, false));
+        assert_eq!(of(400, &body("Supervisor__c")), refused(false, true));
     }
 
     #[test]
     fn an_answer_is_kept_but_bounded() {
         let long = "é".repeat(5000);
         assert!(
-            answered(StatusCode::BAD_REQUEST, &long, &[])
+            answered(StatusCode::BAD_REQUEST, &long, Carried::default())
                 .answer
                 .expect("kept")
                 .len()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sidedoor::fakes::connect::{ACCESS_KEY, INSTANCE, NewContact, REGION, SECRET_KEY};
-use sidedoor::fakes::{Fakes, FakesConfig};
+use sidedoor::fakes::{Fakes, FakesConfig, Fault};
 
 struct Scene {
     fakes: Fakes,
@@ -266,6 +266,14 @@ async fn a_live_check_listens_leaves_and_tells_what_the_vendor_did() {
         !refused.status.success() && connect.legs(&call).is_empty(),
         "nobody said yes"
     );
+    // What was looked at is told all the same.
+    let (lines, success) = scene.lines(&["--live", &call, "supervisor-1"], &[]).await;
+    assert!(!success && result(&lines, "aws-identity").0 == "ok");
+    assert!(result(&lines, "live-join").1.contains("nothing was done"), "{lines:#?}");
+    let (lines, _) = scene
+        .lines(&["--live", "no contact's id", "supervisor-1", "--yes"], &[])
+        .await;
+    assert!(result(&lines, "live-contact").1.contains("CONTACT_ID"), "{lines:#?}");
 
     // StopContact does not work for voice: the person chooses End call when told.
     let person = {
@@ -307,6 +315,37 @@ async fn a_live_check_listens_leaves_and_tells_what_the_vendor_did() {
     let (lines, success) = scene.lines(&["--live", &leg, "supervisor-1", "--yes"], &[]).await;
     assert!(!success);
     assert_eq!(result(&lines, "live-contact").0, "failed");
+}
+
+/// An answer that is lost says nothing of the leg: it is asked for again with the same token, and if that is lost too, a person is
+/// told that there may be one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_check_whose_answer_is_lost_makes_no_second_leg() {
+    let scene = Scene::new().await;
+    let connect = scene.fakes.connect().clone();
+    let chat = connect.create_contact(NewContact {
+        channel: "CHAT".into(),
+        ..NewContact::default()
+    });
+    // The look at the rights asks about no contact of ours.
+    let lost = |times| Fault {
+        matching: Some(chat.clone()),
+        ..Fault::lost_answer("MonitorContact").times(times)
+    };
+    connect.fault(lost(1));
+    let (lines, success) = scene.lines(&["--live", &chat, "supervisor-1", "--yes"], &[]).await;
+    assert!(success, "{lines:#?}");
+    assert_eq!(result(&lines, "live-join").0, "ok");
+    assert_eq!(result(&lines, "live-token").0, "ok");
+    assert_eq!((connect.calls("MonitorContact"), connect.legs(&chat).len()), (4, 1));
+
+    connect.fault(lost(2));
+    let (lines, success) = scene.lines(&["--live", &chat, "supervisor-1", "--yes"], &[]).await;
+    assert!(!success, "{lines:#?}");
+    let join = result(&lines, "live-join");
+    assert!(join.0 == "failed" && join.2.contains("a leg may exist"), "{join:?}");
+    assert_eq!(connect.live_legs(&chat).len(), 1, "and so it is");
+    assert!(connect.contact(&chat).is_some_and(|c| !c.ended));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -352,4 +391,29 @@ async fn issuers_whose_keys_cannot_be_had_are_told_before_the_service_is_started
     assert_eq!(line(by_file()).await, ("ok".into(), "1 keys".into(), "ok".into()));
     let nowhere = issuer("AUTH__ISSUERS__0__JWKS_URL", "http://127.0.0.1:9/keys");
     assert_eq!(line(nowhere).await.0, "failed");
+}
+
+/// An org that takes no calls is not an org without our object.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_org_whose_calls_are_used_up_is_told_as_such() {
+    let scene = Scene::new().await;
+    scene.fakes.salesforce().change(|s| s.daily_limit = 0);
+    let (lines, success) = scene.lines(&[], &[]).await;
+    assert!(!success);
+    let limits = result(&lines, "salesforce-limits");
+    assert!(limits.0 == "failed" && limits.2.contains("API usage"), "{limits:?}");
+    let object = result(&lines, "salesforce-object");
+    assert!(object.0 == "failed" && !object.2.contains("deploy"), "{object:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_without_its_field_cannot_be_published() {
+    let scene = Scene::new().await;
+    let event = ("SALESFORCE__DIRECTIVE_EVENT", "Supervisor_Directive__e");
+    let (lines, _) = scene.lines(&[], &[event]).await;
+    assert_eq!(result(&lines, "salesforce-events").0, "ok");
+    let field = ("SALESFORCE__DIRECTIVE_EVENT_FIELD", "Nope__c");
+    let (lines, success) = scene.lines(&[], &[event, field]).await;
+    let told = result(&lines, "salesforce-events");
+    assert!(!success && told.0 == "failed" && told.1.contains("Nope__c"), "{told:?}");
 }

@@ -119,7 +119,7 @@ async fn a_refused_lookup_is_left_out_and_marked() {
         recorded["recording"]["lastError"]
             .as_str()
             .expect("marked")
-            .contains("without its lookups")
+            .contains("without its VoiceCall")
     );
     assert_eq!(
         house

@@ -39,6 +39,18 @@ async fn until_row(house: &House, id: &str, wanted: &str) -> Value {
     );
 }
 
+/// Waits until every row that there is stands.
+async fn all_sent(house: &House) {
+    let pending = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state = 'PENDING'";
+    for _ in 0..3000 {
+        if sql(&house.journal_path(), pending).await.expect("read") == [["0"]] {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("rows are on their way for ever");
+}
+
 /// Waits until nothing is on its way any more.
 async fn all_recorded(house: &House) {
     let pending = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state = 'PENDING'
@@ -67,11 +79,10 @@ async fn deliveries(house: &House, query: &str) -> Value {
 /// the burst is the same on every machine.
 #[tokio::test]
 async fn a_thousand_departures_in_a_burst_cost_at_most_ten_calls() {
-    let house = House::build()
-        .set("SALESFORCE__FIND_VOICE_CALLS", "false")
-        .start()
-        .await;
+    // No VoiceCall is there for any of them: each row has been looked for once.
+    let mut house = House::start().await;
     let crowd = listening(&house, 1000).await;
+    all_sent(&house).await;
     house
         .salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(100_000));
@@ -85,11 +96,15 @@ async fn a_thousand_departures_in_a_burst_cost_at_most_ten_calls() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let before = house.salesforce().api_calls();
+    // What was remembered of VoiceCalls is forgotten.
+    house.crash();
     house.salesforce().clear_faults();
+    let before = house.salesforce().api_calls();
+    house.restart().await;
     all_recorded(&house).await;
+    // The first of them describe the object; a look for VoiceCalls may fall into this moment.
     let calls = house.salesforce().api_calls() - before;
-    assert!(calls <= 10, "{calls} calls");
+    assert!(calls <= 10 + 2, "{calls} calls");
     let rows = house.salesforce().rows("VoiceCallParticipant__c");
     let left = rows.iter().filter(|r| r.contains_key("Disconnected_At__c")).count();
     assert_eq!(left, 1000);
@@ -153,6 +168,12 @@ async fn every_row_of_a_call_is_settled_for_itself() {
 /// A call refused as a whole for one row's sake is split until that row stands alone.
 #[tokio::test]
 async fn a_poison_row_blocks_no_other() {
+    for code in ["JSON_PARSER_ERROR", "INVALID_FIELD"] {
+        poison(code).await;
+    }
+}
+
+async fn poison(code: &str) {
     let house = House::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .start()
@@ -164,9 +185,8 @@ async fn a_poison_row_blocks_no_other() {
     let poison = &crowd[7].1;
     house.salesforce().clear_faults();
     for operation in ["collections", "upsert"] {
-        let mut fault = Fault::error(operation, 400, "JSON_PARSER_ERROR").times(50);
-        // The beginning of a key is the same in a path and in a body.
-        fault.matching = Some(poison[..8].to_owned());
+        let mut fault = Fault::error(operation, 400, code).times(50);
+        fault.matching = Some(poison.clone());
         house.salesforce().fault(fault);
     }
     for (id, leg, _) in &crowd {

@@ -258,7 +258,7 @@ async fn a_refused_lookup_is_left_out_and_marked_wherever_it_stands() {
         recorded["lastError"]
             .as_str()
             .expect("marked")
-            .contains("without its lookups"),
+            .contains("without its VoiceCall"),
         "{recorded}"
     );
     sf.fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(10_000));
@@ -274,10 +274,49 @@ async fn a_refused_lookup_is_left_out_and_marked_wherever_it_stands() {
             recorded["lastError"]
                 .as_str()
                 .expect("marked")
-                .contains("without its lookups"),
+                .contains("without its VoiceCall"),
             "{recorded}"
         );
     }
     ends(&house, &other, "RECORDED").await;
+    house.rules_hold().await;
+}
+
+/// Whatever a lookup is refused with, the row stands, without that lookup and with the other.
+#[tokio::test]
+async fn only_the_refused_lookup_is_left_out() {
+    let house = house().await;
+    let sf = house.salesforce();
+    let codes = [
+        "INVALID_CROSS_REFERENCE_KEY",
+        "MALFORMED_ID",
+        "FIELD_INTEGRITY_EXCEPTION",
+        "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
+        "FIELD_FILTER_VALIDATION_EXCEPTION",
+        "ENTITY_IS_DELETED",
+    ];
+    for (i, code) in codes.into_iter().enumerate() {
+        let supervisor = format!("lookup-{i}");
+        house.connect().set_ccp_open(&supervisor, true);
+        let call = house.connect().create_call();
+        sf.clear_faults();
+        // As long as the row names this User.
+        let mut fault = Fault::error("upsert", 400, code).times(100);
+        fault.matching = Some("005000000000001AAA".into());
+        fault.fields = vec!["supervisor__C".into()];
+        sf.fault(fault);
+        let body = json!({"contactId": call, "supervisor": {"connectUserId": supervisor},
+            "voiceCallId": "0LQ000000000001AAA", "salesforceUserId": "005000000000001AAA"});
+        let begun = house.call("POST", "/v1/supervisions").json(&body).send().await;
+        let recorded = ends(&house, &begun.id(), "RECORDED").await;
+        let said = recorded["lastError"].as_str().expect("marked");
+        assert!(
+            said.contains("without its supervisor's User") && said.contains(code),
+            "{said}"
+        );
+        let row = house.row(begun.body["legContactId"].as_str().expect("a leg"));
+        assert_eq!(row["Voice_Call__c"], "0LQ000000000001AAA", "{code}");
+        assert_eq!(row.get("Supervisor__c"), None, "{code}");
+    }
     house.rules_hold().await;
 }

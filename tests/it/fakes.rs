@@ -124,6 +124,28 @@ async fn collections_settle_each_record_by_itself() {
     assert_eq!(results[0]["created"], true);
     assert_eq!(results[1]["errors"][0]["statusCode"], "INVALID_FIELD");
     assert_eq!(results[2]["errors"][0]["statusCode"], "UNABLE_TO_LOCK_ROW");
+    // All or none: one bad record undoes the others.
+    let all =
+        json!({"allOrNone": true, "records": [record("fourth", json!({})), record("fifth", json!({"No_Such__c": 1}))]});
+    let answer = client()
+        .patch(&url)
+        .bearer_auth(&token)
+        .json(&all)
+        .send()
+        .await
+        .expect("answered");
+    let results: Value = answer.json().await.expect("JSON");
+    let code = |i: usize| results[i]["errors"][0]["statusCode"].clone();
+    assert_eq!(
+        (code(0), code(1)),
+        (json!("ALL_OR_NONE_OPERATION_ROLLED_BACK"), json!("INVALID_FIELD"))
+    );
+    assert_eq!(
+        fakes.salesforce().rows("VoiceCallParticipant__c").len(),
+        1,
+        "the first alone"
+    );
+    assert_eq!(fakes.salesforce().written().len(), 1);
     let many = json!({"records": vec![record("x", json!({})); 201]});
     assert_eq!(
         client()

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod apex;
 pub mod callers;
 pub mod compatibility;
+pub mod departed;
 pub mod external_service;
 pub mod house;
 pub mod issuer;

@@ -57,6 +57,9 @@ pub struct Written {
     pub at: Timestamp,
 }
 
+/// All rows by object and id, and how many writes have been kept.
+pub(super) type Rows = (BTreeMap<String, BTreeMap<String, Map<String, Value>>>, usize);
+
 /// The org.
 pub struct Org {
     pub(super) settings: SalesforceSettings,
@@ -141,6 +144,17 @@ impl Org {
             .get(&object.to_ascii_lowercase())
             .map(|r| r.values().cloned().collect())
             .unwrap_or_default()
+    }
+
+    /// All there is, for an undo.
+    pub(super) fn rows_now(&self) -> Rows {
+        (self.rows.clone(), self.written.len())
+    }
+
+    /// What was before.
+    pub(super) fn set_rows(&mut self, (rows, written): Rows) {
+        self.rows = rows;
+        self.written.truncate(written);
     }
 
     pub(super) fn written(&self) -> Vec<Written> {

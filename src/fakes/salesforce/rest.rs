@@ -59,7 +59,9 @@ impl SalesforceFake {
             .get("authorization")
             .and_then(|v| v.to_str().ok()?.strip_prefix("Bearer "));
         let known = bearer.is_some_and(|token| self.org().tokens.contains(token));
-        let about = format!("{} {}", parts.uri.path(), String::from_utf8_lossy(&bytes));
+        // A key is the same in a path and in a body.
+        let path = percent_encoding::percent_decode_str(parts.uri.path()).decode_utf8_lossy();
+        let about = format!("{path} {}", String::from_utf8_lossy(&bytes));
         let (fault, used, limit) = {
             let mut org = self.org();
             org.calls += 1;
@@ -283,18 +285,34 @@ async fn collection(
             let message = format!("record count exceeds the limit of {COLLECTION}");
             return Err(RowError::new(400, "TOO_MANY_RECORDS", message));
         }
+        let all_or_none = body.get("allOrNone") == Some(&Value::Bool(true));
         let mut org = fake.org();
+        let before = all_or_none.then(|| org.rows_now());
         let mut results = Vec::with_capacity(records.len());
         for record in records {
             results.push(match collection_item(&mut org, &object, &field, record) {
                 Ok((id, created)) => json!({"id": id, "success": true, "errors": [], "created": created}),
-                Err(e) => json!({"success": false,
-                    "errors": [{"statusCode": e.code, "message": e.message, "fields": e.fields}]}),
+                Err(e) => refused_item(&e),
             });
+        }
+        // One bad record undoes the others, and says so of each.
+        if let Some(before) = before.filter(|_| results.iter().any(|r| r["success"] == false)) {
+            org.set_rows(before);
+            let undone = RowError::new(
+                400,
+                "ALL_OR_NONE_OPERATION_ROLLED_BACK",
+                "Record rolled back because not all records were valid and the request was using AllOrNone header",
+            );
+            let undo = |r: &mut Value| *r = refused_item(&undone);
+            results.iter_mut().filter(|r| r["success"] == true).for_each(undo);
         }
         Ok(Json(json!(results)).into_response())
     })
     .await
+}
+
+fn refused_item(e: &RowError) -> Value {
+    json!({"success": false, "errors": [{"statusCode": e.code, "message": e.message, "fields": e.fields}]})
 }
 
 fn collection_item(org: &mut super::Org, object: &str, field: &str, record: Value) -> Result<(String, bool), RowError> {

@@ -65,6 +65,17 @@ pub struct DeliveryResult {
     pub result: Delivered,
 }
 
+/// What an attempt in vain says of the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// Nothing: the CRM took nothing at all, or the call was not about this row alone.
+    Crm,
+    /// The row was refused, and whether others would have been is not known.
+    Open,
+    /// The row was refused while others were taken.
+    Row,
+}
+
 /// The ends of a delivery attempt.
 #[derive(Debug, Clone)]
 pub enum Delivered {
@@ -83,6 +94,8 @@ pub enum Delivered {
         due_at: Timestamp,
         /// Why.
         error: String,
+        /// What the attempt says of the row itself.
+        blame: Blame,
     },
     /// Nothing was sent; what was left out is to be looked for again then, or no more.
     LookAgain {

@@ -67,8 +67,13 @@ impl Built {
     }
 
     /// Departures are compared with the org's own record every 100 ms, however fresh they are.
-    pub fn compare_often(mut self) -> Self {
-        self.pace.compare = Duration::from_millis(100);
+    pub fn compare_often(self) -> Self {
+        self.compare_every(Duration::from_millis(100))
+    }
+
+    /// … or so often.
+    pub fn compare_every(mut self, pause: Duration) -> Self {
+        self.pace.compare = pause;
         self.pace.compare_after = Some((SignedDuration::ZERO, SignedDuration::from_millis(200)));
         self
     }

@@ -1,0 +1,89 @@
+//! Departures that are in the journal already, as if they had just been concluded.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use jiff::{SignedDuration, Timestamp};
+use sidedoor::domain::departure::{Basis, Continuity, Departure, Reason};
+use sidedoor::domain::evidence::Source;
+use sidedoor::domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor::domain::interlock::LegId;
+use sidedoor::domain::supervision::{LeaveTimes, Mode, Supervision, Supervisor};
+use sidedoor::journal::SqliteJournal;
+use sidedoor::ports::journal::Write;
+use sidedoor::ports::{Change, Committed, Journal};
+
+/// A departure as it stands when everything but the row is done.
+pub fn departed(i: usize, at: Timestamp) -> Supervision {
+    let contact = ContactId::parse(format!("contact-{i}")).expect("an id");
+    let supervisor = Supervisor {
+        connect_user_id: Some(UserId::parse(format!("user-{i}")).expect("an id")),
+        username: None,
+        salesforce_user_id: None,
+    };
+    let main = InstanceName::parse("main").expect("a name");
+    let times = LeaveTimes {
+        deadline: SignedDuration::from_secs(15),
+        directive_ttl: SignedDuration::from_secs(60),
+    };
+    let mut s = Supervision::request(
+        main,
+        contact.clone(),
+        supervisor,
+        Mode::Silent,
+        at,
+        SignedDuration::from_secs(30),
+    );
+    s.start_joining(at).expect("fits");
+    let leg = LegId::from_monitor_answer(&uuid::Uuid::new_v4().to_string(), &contact).expect("a leg");
+    s.leg_given(leg, at, at, times).expect("fits");
+    let departure = Departure {
+        disconnected_at: at,
+        uncertainty_ms: Some(500),
+        earliest: Some(at - SignedDuration::from_millis(500)),
+        latest: at + SignedDuration::from_millis(500),
+        vendor_timestamp: None,
+        source: Source::ContactEvent,
+        reason: Reason::Supervisor,
+        continuity: Continuity::Unknown,
+        agent_after: None,
+        grade: "BOUNDED".into(),
+        offset_ms: None,
+        calibration_version: 0,
+        conflicting: false,
+        basis: Basis::default(),
+    };
+    s.conclude(departure).expect("fits");
+    s.note_after(Continuity::Continued, false, None).expect("fits");
+    s
+}
+
+/// Writes these into the journal of a house that has crashed, each with its row to be delivered.
+pub async fn seed(path: &Path, departures: impl Iterator<Item = Supervision>, at: Timestamp) {
+    // After a crash the lock goes with the last task: a moment later.
+    let url = format!("sqlite://{}", path.display());
+    let mut tries = 0;
+    let journal = loop {
+        match SqliteJournal::open(&url).await {
+            Ok(journal) => break Arc::new(journal),
+            Err(e) => assert!(tries < 200, "{e}"),
+        }
+        tries += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let writes = stream::iter(departures).map(|departure| {
+        let journal = journal.clone();
+        async move {
+            let change = Change {
+                supervision: Some(Write::Insert(Box::new(departure))),
+                deliver_at: Some(at),
+                ..Change::default()
+            };
+            assert_eq!(journal.commit(change).await.expect("committed"), Committed::Done);
+        }
+    });
+    writes.buffer_unordered(256).collect::<Vec<()>>().await;
+    journal.close().await;
+}
