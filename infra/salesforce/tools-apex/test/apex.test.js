@@ -81,6 +81,7 @@ const NOT_FOLLOWED = {
   CyclomaticComplexity: 'of a class that is one small method for every operation',
   ExcessiveParameterList: 'the components name these; Aura passes them one by one',
   ExcessivePublicCount: 'a supervision has as many members as the contract gives it',
+  TooManyFields: 'likewise',
 };
 
 test('the recommended rules of PMD find nothing else', { skip: NO_JAVA }, async () => {
@@ -123,6 +124,33 @@ test('the components’ interface is what they were promised', () => {
     assert.ok(method.modifiers.includes('static'), name);
     const cached = method.modifiers.some((word) => word.includes('cacheable=true'));
     assert.equal(cached, name === 'settings', `${name}: only what does not change may be cached`);
+  }
+});
+
+// Salesforce deploys with RunSpecifiedTests only what the named tests cover to 75 % each, class by class.
+const LEAST_COVERED = 0.75;
+
+test('the tests of the deployment are all there are, and cover every class by name', () => {
+  const readme = readFileSync(join(PROJECT, 'README.md'), 'utf8');
+  assert.match(readme, /--test-level RunSpecifiedTests/);
+  const named = [...readme.matchAll(/--tests (\w+)/g)].map(([, name]) => name).sort();
+  const isTest = (name) => /^@IsTest$/im.test(source(name));
+  assert.deepEqual(named, NAMES.filter((name) => isTest(name) && name.endsWith('Test')));
+  const tests = named.map(source).join('\n');
+  for (const name of NAMES.filter((one) => !isTest(one))) {
+    assert.match(tests, new RegExp(`\\b${name}\\b`), `${name} is named by no test of the deployment`);
+  }
+});
+
+test('no class has properties that its tests leave uncovered', () => {
+  assert.equal(shape('public class X { public String a { get; private set; } }').get('X').properties.get('a').auto, 2);
+  const tests = NAMES.filter((name) => name.endsWith('Test')).map(source).join('\n');
+  for (const name of NAMES.filter((one) => !/^@IsTest$/im.test(source(one)))) {
+    const auto = [...shape(source(name)).values()].flatMap(({ properties }) =>
+      [...properties].filter(([, property]) => property.auto > 0).map(([member]) => member),
+    );
+    const touched = auto.filter((member) => new RegExp(`\\.${member}\\b|\\b${member} =`).test(tests));
+    assert.ok(touched.length >= LEAST_COVERED * auto.length, `${name}: ${touched.length} of ${auto.length} automatic properties`);
   }
 });
 

@@ -10,9 +10,8 @@ const SCHEMAS = CONTRACT.components.schemas;
 const TYPES = new Map(
   [...shape(source('SidedoorTypes'))]
     .filter(([name]) => name.includes('.'))
-    .map(([name, found]) => [name.split('.')[1], found.properties]),
+    .map(([name, found]) => [name.split('.')[1], found.fields]),
 );
-
 
 test('every class is a schema, member by member and type by type', () => {
   assert.ok(TYPES.size >= 20);
