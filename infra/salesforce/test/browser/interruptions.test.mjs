@@ -145,14 +145,45 @@ test('the keyboard is enough', async () => {
     await tab.by('disconnect').focus();
     await tab.page.keyboard.press('Space');
     await tab.says('You left at');
-    const focused = await tab.page.evaluate(() => {
+    const focused = (await focusOf(tab)).tag;
+    assert.equal(focused, 'H2', 'the button has gone, the focus has not');
+    await story.customerIsStillThere(call);
+    await tab.context.close();
+});
+
+/** Where the focus is, through every shadow. */
+function focusOf(tab) {
+    return tab.page.evaluate(() => {
         let at = document.activeElement;
         while (at && at.shadowRoot && at.shadowRoot.activeElement) {
             at = at.shadowRoot.activeElement;
         }
-        return at.tagName;
+        return { tag: at.tagName, id: at.dataset.id, disabled: at.getAttribute('aria-disabled') };
     });
-    assert.equal(focused, 'H2', 'the button has gone, the focus has not');
+}
+
+test('moving among the modes by keyboard asks for nothing; a press does, once, and keeps the focus', async () => {
+    const call = await story.house.call();
+    const tab = await story.supervisor(call);
+    await tab.listens({ speak: true });
+    const from = story.stage.apexCalls.length;
+    const changes = () => story.stage.apexCalls.slice(from).filter(({ method }) => method === 'changeMode');
+    await tab.by('mode-silent').focus();
+    for (const key of ['ArrowDown', 'ArrowRight', 'ArrowUp', 'Home', 'End', 'Tab']) {
+        await tab.page.keyboard.press(key);
+    }
+    assert.equal((await focusOf(tab)).id, 'mode-barge');
+    await tab.page.waitForTimeout(500);
+    assert.deepEqual(changes(), [], 'nobody has been heard');
+    await tab.page.keyboard.press('Space');
+    assert.equal((await focusOf(tab)).id, 'mode-barge');
+    await tab.says('You are on this call, and can be heard.');
+    assert.deepEqual(changes().map(({ params }) => params.mode), ['BARGE']);
+    await until(async () => (await focusOf(tab)).disabled === 'false', 'it can be pressed again');
+    assert.equal((await focusOf(tab)).id, 'mode-barge', 'the focus is where it was');
+    await tab.page.keyboard.press('Shift+Tab');
+    assert.equal((await focusOf(tab)).id, 'mode-silent');
+    await tab.accessible();
     await story.customerIsStillThere(call);
     await tab.context.close();
 });

@@ -70,11 +70,11 @@ test('a supervisor barges in, falls silent, barges in, and leaves while the agen
     const s = await tab.listens({ speak: true });
     const from = story.stage.ccpCalls.length;
     await tab.accessible();
-    await tab.by('mode-barge').check();
+    await tab.by('mode-barge').click();
     await tab.says('You are on this call, and can be heard.');
-    await tab.by('mode-silent').check();
+    await tab.by('mode-silent').click();
     await tab.says('You are listening to this call');
-    await tab.by('mode-barge').check();
+    await tab.by('mode-barge').click();
     await tab.says('You are on this call, and can be heard.');
     await tab.by('disconnect').click();
     await tab.says('You left at');

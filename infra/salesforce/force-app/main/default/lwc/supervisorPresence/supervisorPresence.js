@@ -13,9 +13,11 @@ import hasPermission from '@salesforce/customPermission/Sidedoor_Supervise';
 import { problemOf } from 'c/directives';
 import { currentLegControl, onLegControl } from 'c/legControl';
 import { joinReceiver } from 'c/pageReceiver';
-import { inMotion, isActive, lineOf, mayAskAgain, ownOf, stepsOf, summaryOf, timeOf } from './view';
+import template from './supervisorPresence.html';
+import { inMotion, isActive, lineOf, mayAskAgain, modeUnderWay, offersModes, ownOf, stepsOf, summaryOf } from './view';
 import { newKey, PendingLeave } from './pendingLeave';
 import { storage, TIMERS } from './page';
+import { queuedNoticeOf, staleNoticeOf, told, unknown } from './notices';
 import { contactField, isVoiceCall, valueOf } from './record';
 
 /** How often to look: at once after something was done here, soon while something is on its way, seldom otherwise. */
@@ -44,7 +46,10 @@ export default class SupervisorPresence extends LightningElement {
     mine = null;
     loadedAt = null;
     stale = false;
+    /** The problem of the last look, if it has a code: then something answered, and it is no lack of a connection. */
+    failed = null;
     error = null;
+    recordError = null;
     unheard = null;
     busyElsewhere = false;
     asking = false;
@@ -52,8 +57,12 @@ export default class SupervisorPresence extends LightningElement {
     modeAsked = null;
     canAct = false;
     queuedFor = null;
+    queuedMine = false;
+    /** The problem for which what is queued is tried again, if it was tried. */
+    unsent = null;
     eager = 0;
     connected = false;
+    focus = { before: false };
 
     /** The customer's contact. */
     @api
@@ -70,10 +79,11 @@ export default class SupervisorPresence extends LightningElement {
     takeRecord({ data, error }) {
         const before = this.contact;
         if (data && this.fields) {
+            this.recordError = null;
             this.ofRecord = valueOf(data, this.fields[0]);
             this.contactChanged(before);
         } else if (error) {
-            this.error = 'The call of this record could not be read.';
+            this.recordError = 'The call of this record could not be read.';
         }
     }
 
@@ -87,6 +97,11 @@ export default class SupervisorPresence extends LightningElement {
             this.supervisions = [];
             this.mine = null;
             this.loadedAt = null;
+            // What went wrong with the call before says nothing of this one.
+            this.error = null;
+            this.failed = null;
+            this.recordError = null;
+            this.busyElsewhere = false;
             this.refresh();
         }
     }
@@ -112,15 +127,17 @@ export default class SupervisorPresence extends LightningElement {
         }
         this.connected = true;
         this.pending = new PendingLeave({
-            send: ({ supervisionId, requestKey }) => disconnectOne({ supervisionId, requestKey }),
-            settled: (supervision, problem) => this.leaveSettled(supervision, problem),
+            send: ({ mine, supervisionId, requestKey }) =>
+                mine ? disconnectMine({ requestKey }) : disconnectOne({ supervisionId, requestKey }),
+            settled: (supervision, problem, unsent) => this.leaveSettled(supervision, problem, unsent),
             storage: storage(),
             timers: TIMERS
         });
-        this.queuedFor = this.pending.supervisionId;
+        this.pendingChanged();
         this.online = () => this.cameBack();
         this.offline = () => {
             this.stale = true;
+            this.failed = null;
         };
         window.addEventListener('online', this.online);
         window.addEventListener('offline', this.offline);
@@ -130,10 +147,8 @@ export default class SupervisorPresence extends LightningElement {
         });
         this.refresh();
         this.receiver = joinReceiver((what) => this.heard(what));
-        if (this.queuedFor) {
-            // Pressed before a reload, and never answered.
-            this.pending.send();
-        }
+        // Pressed before a reload, and never answered.
+        this.pending.send();
     }
 
     disconnectedCallback() {
@@ -149,20 +164,22 @@ export default class SupervisorPresence extends LightningElement {
         this.receiver.leave();
     }
 
+    render() {
+        this.focus.before = Boolean(this.template.activeElement);
+        return template;
+    }
+
     renderedCallback() {
-        // A button that had the focus and is gone would leave a keyboard nowhere.
-        if (this.hadFocus && !this.template.activeElement) {
-            const { title } = this.refs;
-            if (title) {
-                title.focus();
-            }
-            this.hadFocus = false;
+        // A button that had the focus until this very rendering, and is gone, would leave a keyboard nowhere.
+        if (this.focus.before && !this.template.activeElement && this.refs.title) {
+            this.refs.title.focus();
         }
+        this.focus.before = false;
     }
 
     heard({ name, outcome, detail, supervision, reason, problem }) {
         if (name === 'unavailable') {
-            this.unheard = `Directives cannot be received: ${problem.message}`;
+            this.unheard = `Directives cannot be received: ${told(problem)}`;
             return;
         }
         if (name === 'available') {
@@ -193,24 +210,33 @@ export default class SupervisorPresence extends LightningElement {
         try {
             const presence = await presenceOf({ contactId });
             if (look === this.looks && this.connected && contactId === this.contact) {
-                this.noteFocus();
+                const wasActive = isActive(this.own);
                 this.supervisions = presence.supervisions;
                 this.mine = ownOf(presence, this.receiver.connectUserId, this.mine);
                 this.loadedAt = new Date().toISOString();
                 this.stale = false;
+                this.failed = null;
                 this.modeAsked = null;
+                if (wasActive && !isActive(this.own)) {
+                    // Whatever kept them from leaving does no longer.
+                    this.error = null;
+                }
                 this.settle();
             }
         } catch (e) {
-            const problem = problemOf(e);
-            if (problem.final) {
-                this.error = problem.message;
+            if (look === this.looks) {
+                this.notReached(problemOf(e));
             }
-            this.stale = true;
         }
         if (look === this.looks && this.connected) {
             this.timer = TIMERS.set(() => this.refresh(), this.pace());
         }
+    }
+
+    /** What is shown is old from here on. */
+    notReached(problem) {
+        this.stale = true;
+        this.failed = problem.code ? told(problem) : null;
     }
 
     pace() {
@@ -218,7 +244,7 @@ export default class SupervisorPresence extends LightningElement {
             this.eager -= 1;
             return AT_ONCE_MS;
         }
-        const soon = this.stale || this.queuedFor || this.supervisions.some(inMotion);
+        const soon = this.stale || this.queuedFor || this.queuedMine || this.supervisions.some(inMotion);
         return soon ? SOON_MS : SELDOM_MS;
     }
 
@@ -233,7 +259,6 @@ export default class SupervisorPresence extends LightningElement {
     }
 
     take(supervision) {
-        this.noteFocus();
         this.eager = AT_ONCE_TIMES;
         const others = this.supervisions.filter((s) => s.id !== supervision.id);
         this.supervisions = supervision.contactId === this.contact ? [supervision, ...others] : others;
@@ -280,23 +305,20 @@ export default class SupervisorPresence extends LightningElement {
             this.busyElsewhere = problem.code === 'supervisor_busy';
             if (problem.unanswered) {
                 // It may have arrived or not; what is there will show. It is not sent again: a late join is worse than none.
-                this.error = 'Nobody knows whether your request to listen arrived. It will not be sent again by itself.';
+                this.error = unknown('your request to listen', problem);
             } else if (!this.busyElsewhere) {
-                this.error = problem.message;
+                this.error = told(problem);
             }
         }
         this.asking = false;
         this.refresh();
     }
 
-    async leaveOther() {
+    leaveOther() {
         this.busyElsewhere = false;
-        try {
-            await disconnectMine({ requestKey: newKey('leave-mine') });
-        } catch (e) {
-            this.error = problemOf(e).message;
-        }
-        this.refresh();
+        this.error = null;
+        this.pending.askMine();
+        this.pendingChanged();
     }
 
     disconnect(event) {
@@ -305,22 +327,29 @@ export default class SupervisorPresence extends LightningElement {
             return;
         }
         this.error = null;
-        this.queuedFor = this.own.id;
         this.pending.ask(this.own.id);
+        this.pendingChanged();
     }
 
-    leaveSettled(supervision, problem) {
+    pendingChanged() {
         this.queuedFor = this.pending.supervisionId;
+        this.queuedMine = this.pending.waitsForMine;
+        this.unsent = null;
+    }
+
+    leaveSettled(supervision, problem, unsent) {
+        this.pendingChanged();
         if (supervision) {
             this.take(supervision);
             // The answer carries a directive for the browser that holds the leg; the service says whether that is us.
             this.receiver.pull();
         }
         if (problem) {
-            this.error = problem.message;
+            this.error = told(problem);
         }
-        if (!supervision && !problem) {
-            this.stale = true;
+        if (unsent) {
+            this.unsent = unsent;
+            this.notReached(unsent);
         }
         this.refresh();
     }
@@ -330,7 +359,10 @@ export default class SupervisorPresence extends LightningElement {
     }
 
     async changeMode(event) {
-        const mode = event.target.value;
+        const mode = event.currentTarget.value;
+        if (this.modeDisabled === 'true' || (mode === this.own.mode && !modeUnderWay(this.own))) {
+            return;
+        }
         this.error = null;
         this.modeAsked = mode;
         try {
@@ -339,19 +371,13 @@ export default class SupervisorPresence extends LightningElement {
         } catch (e) {
             const problem = problemOf(e);
             this.modeAsked = null;
-            this.error = problem.unanswered
-                ? 'Nobody knows whether your change of mode arrived. It will not be sent again by itself.'
-                : problem.message;
+            this.error = problem.unanswered ? unknown('your change of mode', problem) : told(problem);
         }
         this.refresh();
     }
 
     get permitted() {
         return Boolean(hasPermission);
-    }
-
-    noteFocus() {
-        this.hadFocus = Boolean(this.template.activeElement);
     }
 
     get own() {
@@ -377,18 +403,15 @@ export default class SupervisorPresence extends LightningElement {
     get nobodyText() {
         return this.loadedAt ? 'No supervisor is on this call.' : '';
     }
+    /** What is wrong, each once. */
+    get errors() {
+        return [...new Set([this.error, this.recordError, this.failed, this.unheard])].filter(Boolean);
+    }
     get staleNotice() {
-        if (!this.stale) {
-            return null;
-        }
-        return this.loadedAt
-            ? `No connection. This is how it stood at ${timeOf(this.loadedAt, this.timeZone)}.`
-            : 'No connection. Nothing is known yet.';
+        return staleNoticeOf({ stale: this.stale, failed: this.failed, loadedAt: this.loadedAt, zone: this.timeZone });
     }
     get queuedNotice() {
-        return this.queuedFor && this.stale
-            ? 'Your disconnect has not been sent yet. It is sent as soon as there is a connection.'
-            : null;
+        return queuedNoticeOf({ stale: this.stale, unsent: this.unsent, own: this.queuedFor, mine: this.queuedMine });
     }
     get cannotActNotice() {
         return isActive(this.own) && !this.canAct
@@ -399,7 +422,7 @@ export default class SupervisorPresence extends LightningElement {
         return !isActive(this.own) && Boolean(this.loadedAt);
     }
     get listenDisabled() {
-        return this.asking || this.stale || this.isOffline || Boolean(this.queuedFor) ? 'true' : 'false';
+        return this.asking || this.stale || this.isOffline || Boolean(this.queuedFor) || this.queuedMine ? 'true' : 'false';
     }
     get canSpeakHere() {
         return this.allowBarge === true || this.allowBarge === 'true';
@@ -412,27 +435,18 @@ export default class SupervisorPresence extends LightningElement {
         return this.queuedFor || underWay ? 'true' : 'false';
     }
     get showModes() {
-        const { own } = this;
-        if (!own || own.state !== 'MONITORING' || !this.canSpeakHere) {
-            return false;
-        }
-        // Of an observed leg nobody knows what was granted: the service decides.
-        return !own.allowedModes || own.allowedModes.includes('BARGE');
+        return this.canSpeakHere && offersModes(this.own);
     }
-    get isSilent() {
-        return (this.modeAsked || this.own.mode) === 'SILENT';
+    get silentPressed() {
+        return this.own.mode === 'SILENT' ? 'true' : 'false';
     }
-    get isBarge() {
-        return (this.modeAsked || this.own.mode) === 'BARGE';
-    }
-    get modeUnderWay() {
-        const change = this.own.modeChange;
-        return Boolean(change) && !change.confirmedAt && change.mode !== this.own.mode;
+    get bargePressed() {
+        return this.own.mode === 'BARGE' ? 'true' : 'false';
     }
     get modeDisabled() {
-        return this.stale || this.modeAsked !== null;
+        return this.stale || this.modeAsked !== null ? 'true' : 'false';
     }
     get modeNotice() {
-        return this.modeUnderWay ? 'The change is accepted, and not confirmed yet.' : null;
+        return modeUnderWay(this.own) ? 'The change is accepted, and not confirmed yet.' : null;
     }
 }
