@@ -47,6 +47,22 @@ describe('ends the own leg and nothing else', () => {
         expect(calls().filter((c) => c.method === 'destroyConnection')).toHaveLength(1);
     });
 
+    it('and of a leg that the panel only showed, and that was ended elsewhere, says that it is gone', async () => {
+        const { connect, tell, calls } = streamsWith([customers({ contactId: 'customer-1' }), leg({ contactId: 'leg-1' })]);
+        const backend = streamsBackend(connect, { answerMs: 200 });
+        expect(backend.monitors()).toBe(true);
+        tell([customers({ contactId: 'customer-1' })]);
+        expect(backend.monitors()).toBe(false);
+        tell([]);
+        const legControl = new LegControl(backend, QUICK);
+        expect((await legControl.obey(directive())).outcome).toBe('ALREADY_GONE');
+        expect(await legControl.obey(directive({ legContactId: 'customer-1', contactId: 'another' }))).toMatchObject({
+            outcome: 'REFUSED',
+            reason: 'unknown_contact'
+        });
+        expect(calls()).toEqual([]);
+    });
+
     it('and of a leg that had ended clears it', async () => {
         const { legControl, calls } = control([leg({ contactId: 'leg-1', state: 'ended' })]);
         expect((await legControl.obey(directive())).outcome).toBe('ALREADY_GONE');

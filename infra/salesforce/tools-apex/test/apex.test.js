@@ -113,7 +113,7 @@ test('the components’ interface is what they were promised', () => {
     changeMode: ['supervisionId', 'mode', 'requestKey'],
     disconnect: ['supervisionId', 'requestKey'],
     disconnectMine: ['requestKey'],
-    directivesAfter: ['after', 'acts'],
+    directivesAfter: ['after', 'acts', 'tab'],
     acknowledge: ['supervisionId', 'directiveId', 'outcome', 'at', 'detail', 'requestKey'],
     streamTicket: [],
   };

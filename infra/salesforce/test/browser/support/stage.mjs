@@ -160,6 +160,9 @@ export class Stage {
                 if (p.after) {
                     query.set('after', p.after);
                 }
+                if (p.acts === true && (await this.house.knowsTabs())) {
+                    query.set('tab', p.tab);
+                }
                 return ask('GET', `/v1/supervisors/me/directives?${query}`);
             }
             case 'acknowledge': {

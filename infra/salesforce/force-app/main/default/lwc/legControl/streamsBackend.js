@@ -71,7 +71,12 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
         /** Whether a leg of the supervisor's is in this CCP, ended or not; false while nobody is logged in. */
         monitors() {
             try {
-                return new connect.Agent().getContacts().some((contact) => isMonitor(contact, contact.getAgentConnection() || null));
+                const legs = new connect.Agent()
+                    .getContacts()
+                    .filter((contact) => isMonitor(contact, contact.getAgentConnection() || null));
+                // One that is ended elsewhere, before any directive, is known to have been here.
+                legs.forEach((contact) => remembered.add(contact.getContactId()));
+                return legs.length > 0;
             } catch {
                 return false;
             }
