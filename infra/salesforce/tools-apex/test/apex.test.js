@@ -154,9 +154,24 @@ test('no class has properties that its tests leave uncovered', () => {
   }
 });
 
+test('an agent’s call is read as the user, bound, by the fields that the Object Reference has', () => {
+  const code = source('SidedoorAgentCall');
+  const { methods } = shape(code).get('SidedoorAgentCall');
+  assert.deepEqual(methods.get('liveCall').parameters.map((p) => p.name), ['agentUserId']);
+  assert.deepEqual(methods.get('liveCall').modifiers.filter((word) => word.startsWith('@')), ['@auraenabled']);
+  assert.match(code, /Database\.queryWithBinds\([^;]*AccessLevel\.USER_MODE\)/);
+  assert.doesNotMatch(code, /Database\.query\(|escapeSingleQuotes|SYSTEM_MODE/);
+  const soql = [...code.match(/SOQL =([^;]+);/)[1].matchAll(/'([^']+)'/g)].map(([, part]) => part).join('');
+  assert.equal(
+    soql,
+    'SELECT Id, VendorCallKey FROM {0} WHERE UserId = :agent AND CallDisposition = :disposition' +
+      ' AND CallStartDateTime >= :since ORDER BY CallStartDateTime DESC LIMIT {1}',
+  );
+});
+
 test('every method is tested by name', () => {
-  const tests = source('SidedoorControllerTest') + source('SidedoorClientTest');
-  for (const name of ['SidedoorController', 'SidedoorClient']) {
+  const tests = NAMES.filter((name) => name.endsWith('Test')).map(source).join('\n');
+  for (const name of ['SidedoorAgentCall', 'SidedoorController', 'SidedoorClient']) {
     for (const [method, { modifiers }] of shape(source(name)).get(name).methods) {
       if (!modifiers.includes('private')) assert.match(tests, new RegExp(`\\.${method}\\(`), `${name}.${method}`);
     }
