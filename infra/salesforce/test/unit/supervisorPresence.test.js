@@ -229,12 +229,12 @@ describe('disconnect', () => {
         expect(send).toHaveBeenCalledTimes(1);
         answers[0](supervision());
         await settle();
-        expect(pending.supervisionId).toBe('two');
+        expect(pending.supervisionIds).toEqual(['two']);
         expect(kept.removeItem).not.toHaveBeenCalled();
         expect(send.mock.calls.map(([{ supervisionId }]) => supervisionId)).toEqual(['one', 'two']);
         answers[1](supervision());
         await settle();
-        expect(pending.supervisionId).toBeNull();
+        expect(pending.supervisionIds).toEqual([]);
         expect(settled).toHaveBeenCalledTimes(2);
     });
 

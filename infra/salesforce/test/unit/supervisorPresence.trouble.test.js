@@ -150,6 +150,43 @@ describe('the leave of the other call', () => {
     });
 });
 
+describe('a disconnect', () => {
+    it('is held up by no other that gets no answer, and both are kept', async () => {
+        window.sessionStorage.setItem('sidedoor.disconnect', JSON.stringify([{ supervisionId: 'elsewhere', requestKey: 'leave-elsewhere' }]));
+        const own = supervision();
+        mine(own);
+        disconnect.mockImplementation(async ({ supervisionId }) => {
+            if (supervisionId === 'elsewhere') {
+                throw lost();
+            }
+            return supervision({ state: 'LEAVING' });
+        });
+        const { press, get } = await show();
+        expect(disconnect.mock.calls).toEqual([[{ supervisionId: 'elsewhere', requestKey: 'leave-elsewhere' }]]);
+        expect(get('disconnect').getAttribute('aria-disabled')).toBe('false');
+        await press('disconnect');
+        await pass(5000);
+        const asked = disconnect.mock.calls.map(([{ supervisionId }]) => supervisionId);
+        expect(asked.filter((id) => id === own.id)).toHaveLength(1);
+        expect(asked.filter((id) => id === 'elsewhere').length).toBeGreaterThan(2);
+        expect(JSON.parse(window.sessionStorage.getItem('sidedoor.disconnect'))).toEqual([
+            { supervisionId: 'elsewhere', requestKey: 'leave-elsewhere' }
+        ]);
+    });
+
+    it.each([['not JSON'], ['{"supervisionId":"a"}'], ['[null, {"requestKey":"k"}, {"mine":true}, 7]']])(
+        'that cannot be read from the page\'s storage is passed over: %s',
+        async (kept) => {
+            window.sessionStorage.setItem('sidedoor.disconnect', kept);
+            mine(supervision());
+            const { get } = await show();
+            expect(disconnect).not.toHaveBeenCalled();
+            expect(disconnectMine).not.toHaveBeenCalled();
+            expect(get('disconnect').getAttribute('aria-disabled')).toBe('false');
+        }
+    );
+});
+
 describe('the focus', () => {
     it('is not taken from another field when something else changes later', async () => {
         mine(supervision());

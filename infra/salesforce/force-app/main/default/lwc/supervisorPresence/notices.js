@@ -38,8 +38,8 @@ export function queuedNoticeOf({ stale, unsent, own, mine }) {
 const AGENT_NOTICES = {
     NONE: 'This agent has no call in progress that you may see.',
     AMBIGUOUS: 'Salesforce has several calls in progress for this agent. Open the page of the one you mean.',
-    NO_VOICE_CALL: 'This org has no Voice Call object, so an agent’s call cannot be found here. Open the page of the call’s own record.',
-    NOT_READABLE: 'You may not read voice calls, so this agent’s call cannot be found. Ask your administrator.'
+    NO_VOICE_CALL: "This org has no Voice Call object, so an agent's call cannot be found here. Open the page of the call's own record.",
+    NOT_READABLE: "You may not read voice calls, so this agent's call cannot be found. Ask your administrator."
 };
 
 /** Why no call of the agent's is shown, or that the shown one is no longer theirs; null while there is one. */

@@ -17,11 +17,11 @@ export class Pace {
     }
 
     /** How long until the next look. */
-    next({ stale, queuedFor, queuedMine, supervisions }) {
+    next({ stale, queued, queuedMine, supervisions }) {
         if (this.eager > 0 && !stale) {
             this.eager -= 1;
             return AT_ONCE_MS;
         }
-        return stale || queuedFor || queuedMine || supervisions.some(inMotion) ? SOON_MS : SELDOM_MS;
+        return stale || queued.length > 0 || queuedMine || supervisions.some(inMotion) ? SOON_MS : SELDOM_MS;
     }
 }

@@ -25,10 +25,9 @@ export class PendingLeave {
         this.stopped = false;
     }
 
-    /** The supervision whose leave is pending first, or null. */
-    get supervisionId() {
-        const first = this.waiting.find((asked) => asked.supervisionId);
-        return first ? first.supervisionId : null;
+    /** The supervisions whose leave is pending. */
+    get supervisionIds() {
+        return this.waiting.filter((asked) => !asked.mine).map((asked) => asked.supervisionId);
     }
 
     /** Whether the leave of whatever they listen to is pending: it would end what they begin before it is answered, too. */
@@ -60,18 +59,30 @@ export class PendingLeave {
         }
         this.sending = true;
         this.parts.timers.clear(this.timer);
+        const tried = new Set();
+        let unanswered = false;
         try {
-            while (this.waiting.length > 0 && !this.stopped && (await this.sendFirst())) {
-                this.backoff.reset();
+            for (;;) {
+                const next = this.waiting.find((asked) => !tried.has(asked));
+                if (!next || this.stopped) {
+                    break;
+                }
+                tried.add(next);
+                // One that gets no answer holds up no other.
+                unanswered = !(await this.sendOne(next)) || unanswered;
             }
         } finally {
             this.sending = false;
         }
+        if (unanswered && !this.stopped) {
+            this.timer = this.parts.timers.set(() => this.send(), this.backoff.next());
+        } else {
+            this.backoff.reset();
+        }
     }
 
-    /** Whether the first of them has its answer. */
-    async sendFirst() {
-        const [asked] = this.waiting;
+    /** Whether it has its answer. */
+    async sendOne(asked) {
         try {
             const supervision = await this.parts.send(asked);
             this.answered(asked);
@@ -79,7 +90,6 @@ export class PendingLeave {
         } catch (e) {
             const problem = problemOf(e);
             if (!problem.final) {
-                this.timer = this.parts.timers.set(() => this.send(), this.backoff.next());
                 this.parts.settled(null, null, problem);
                 return false;
             }

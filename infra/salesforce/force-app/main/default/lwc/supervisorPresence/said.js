@@ -53,7 +53,7 @@ export const Said = (Base) =>
             return staleNoticeOf({ stale: this.stale, failed: this.failed, loadedAt: this.loadedAt, zone: this.timeZone });
         }
         get queuedNotice() {
-            return queuedNoticeOf({ stale: this.stale, unsent: this.unsent, own: this.queuedFor, mine: this.queuedMine });
+            return queuedNoticeOf({ stale: this.stale, unsent: this.unsent, own: this.queued.length > 0, mine: this.queuedMine });
         }
         get cannotActNotice() {
             return isActive(this.own) && !this.canAct
@@ -64,7 +64,7 @@ export const Said = (Base) =>
             return !isActive(this.own) && Boolean(this.loadedAt) && !this.agentNotice;
         }
         get listenDisabled() {
-            return this.asking || this.stale || this.isOffline || Boolean(this.queuedFor) || this.queuedMine ? 'true' : 'false';
+            return this.asking || this.stale || this.isOffline || this.queued.length > 0 || this.queuedMine ? 'true' : 'false';
         }
         get canSpeakHere() {
             return this.allowBarge === true || this.allowBarge === 'true';
@@ -74,7 +74,7 @@ export const Said = (Base) =>
         }
         get disconnectDisabled() {
             const underWay = this.own.state === 'LEAVING' && !mayAskAgain(this.own, this.receiver.now());
-            return this.queuedFor || underWay ? 'true' : 'false';
+            return this.queued.includes(this.own.id) || underWay ? 'true' : 'false';
         }
         get showModes() {
             return this.canSpeakHere && offersModes(this.own);

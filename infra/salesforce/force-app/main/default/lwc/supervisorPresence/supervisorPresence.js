@@ -54,7 +54,8 @@ export default class SupervisorPresence extends Said(LightningElement) {
     maySpeak = false;
     modeAsked = null;
     canAct = false;
-    queuedFor = null;
+    /** The supervisions whose disconnect is not answered yet, and whether that of whatever they listen to is not. */
+    queued = [];
     queuedMine = false;
     /** The problem for which what is queued is tried again, if it was tried. */
     unsent = null;
@@ -307,12 +308,8 @@ export default class SupervisorPresence extends Said(LightningElement) {
 
     settle() {
         this.receiver.setBusy(isActive(this.own));
-        if (this.queuedFor) {
-            const queued = this.supervisions.find((s) => s.id === this.queuedFor);
-            if (queued && !isActive(queued)) {
-                this.queuedFor = null;
-            }
-        }
+        const over = new Set(this.supervisions.filter((s) => !isActive(s)).map(({ id }) => id));
+        this.queued = this.queued.filter((id) => !over.has(id));
     }
 
     take(supervision) {
@@ -394,9 +391,11 @@ export default class SupervisorPresence extends Said(LightningElement) {
     }
 
     pendingChanged() {
-        this.queuedFor = this.pending.supervisionId;
+        this.queued = this.pending.supervisionIds;
         this.queuedMine = this.pending.waitsForMine;
-        this.unsent = null;
+        if (this.queued.length === 0 && !this.queuedMine) {
+            this.unsent = null;
+        }
     }
 
     leaveSettled(supervision, problem, unsent) {
