@@ -107,6 +107,37 @@ test('two tabs: one acts, both know', async () => {
     await first.context.close();
 });
 
+test('two browsers that ask: the newest acts, and only that one', async (t) => {
+    if (!(await story.house.knowsTabs())) {
+        t.skip('this service is from before pages could say which they are');
+        return;
+    }
+    story.stage.mode = 'POLL';
+    const call = await story.house.call();
+    const first = await story.supervisor(call);
+    await first.listens();
+    const second = await story.supervisor(call, { user: first.user });
+    await second.says('You are listening to this call');
+    // Both have asked, and ask on.
+    const since = story.stage.apexCalls.length;
+    const tabs = () => {
+        const asked = story.stage.apexCalls.slice(since).filter(({ method, user }) => method === 'directivesAfter' && user === first.user);
+        return [...new Set(asked.map(({ params }) => params.tab))];
+    };
+    await until(() => tabs().length === 2, 'both ask, each by a name of its own');
+    const [from, apexFrom] = [story.stage.ccpCalls.length, story.stage.apexCalls.length];
+    await first.by('disconnect').click();
+    await first.says('You left at');
+    await second.says('You left at');
+    await first.page.waitForTimeout(4500);
+    assert.equal(destroyed(from), 1);
+    assert.deepEqual(story.acknowledgements(apexFrom).map(({ params }) => params.outcome), ['DONE']);
+    await story.customerIsStillThere(call);
+    await first.context.close();
+    await second.context.close();
+    story.stage.mode = 'SSE';
+});
+
 test('a moment without a network: a disconnect is kept and sent once, a listen is not sent at all', async () => {
     const call = await story.house.call();
     const tab = await story.supervisor(call);
