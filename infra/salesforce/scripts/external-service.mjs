@@ -107,6 +107,16 @@ export function registration(contract, text) {
   return lines.join('\n');
 }
 
+/** The reader of the checks beside this script, or null where they are not installed. */
+function yamlReader() {
+  try {
+    return createRequire(join(PROJECT, 'tools-apex', 'package.json'))('yaml').parse;
+  } catch (e) {
+    if (e.code !== 'MODULE_NOT_FOUND') throw e;
+    return null;
+  }
+}
+
 function main(words) {
   const check = words.includes('--check');
   const [subset = SUBSET, target = REGISTRATION] = words.filter((word) => word !== '--check');
@@ -114,8 +124,11 @@ function main(words) {
     console.error(`${subset} is not there: generate it from openapi.yaml first`);
     return 2;
   }
-  // The YAML reader is the one of the checks beside it: npm ci in tools-apex.
-  const { parse } = createRequire(join(PROJECT, 'tools-apex', 'package.json'))('yaml');
+  const parse = yamlReader();
+  if (!parse) {
+    console.error(`its YAML reader is not installed: run (cd ${join(PROJECT, 'tools-apex')} && npm ci) first`);
+    return 2;
+  }
   const text = readFileSync(subset, 'utf8');
   const contract = parse(text);
   const wrong = refusals(contract, text);

@@ -107,6 +107,37 @@ test('two tabs: one acts, both know', async () => {
     await first.context.close();
 });
 
+test('two browsers that ask: the newest acts, and only that one', async (t) => {
+    if (!(await story.house.knowsTabs())) {
+        t.skip('this service is from before pages could say which they are');
+        return;
+    }
+    story.stage.mode = 'POLL';
+    const call = await story.house.call();
+    const first = await story.supervisor(call);
+    await first.listens();
+    const second = await story.supervisor(call, { user: first.user });
+    await second.says('You are listening to this call');
+    // Both have asked, and ask on.
+    const since = story.stage.apexCalls.length;
+    const tabs = () => {
+        const asked = story.stage.apexCalls.slice(since).filter(({ method, user }) => method === 'directivesAfter' && user === first.user);
+        return [...new Set(asked.map(({ params }) => params.tab))];
+    };
+    await until(() => tabs().length === 2, 'both ask, each by a name of its own');
+    const [from, apexFrom] = [story.stage.ccpCalls.length, story.stage.apexCalls.length];
+    await first.by('disconnect').click();
+    await first.says('You left at');
+    await second.says('You left at');
+    await first.page.waitForTimeout(4500);
+    assert.equal(destroyed(from), 1);
+    assert.deepEqual(story.acknowledgements(apexFrom).map(({ params }) => params.outcome), ['DONE']);
+    await story.customerIsStillThere(call);
+    await first.context.close();
+    await second.context.close();
+    story.stage.mode = 'SSE';
+});
+
 test('a moment without a network: a disconnect is kept and sent once, a listen is not sent at all', async () => {
     const call = await story.house.call();
     const tab = await story.supervisor(call);
@@ -145,14 +176,45 @@ test('the keyboard is enough', async () => {
     await tab.by('disconnect').focus();
     await tab.page.keyboard.press('Space');
     await tab.says('You left at');
-    const focused = await tab.page.evaluate(() => {
+    const focused = (await focusOf(tab)).tag;
+    assert.equal(focused, 'H2', 'the button has gone, the focus has not');
+    await story.customerIsStillThere(call);
+    await tab.context.close();
+});
+
+/** Where the focus is, through every shadow. */
+function focusOf(tab) {
+    return tab.page.evaluate(() => {
         let at = document.activeElement;
         while (at && at.shadowRoot && at.shadowRoot.activeElement) {
             at = at.shadowRoot.activeElement;
         }
-        return at.tagName;
+        return { tag: at.tagName, id: at.dataset.id, disabled: at.getAttribute('aria-disabled') };
     });
-    assert.equal(focused, 'H2', 'the button has gone, the focus has not');
+}
+
+test('moving among the modes by keyboard asks for nothing; a press does, once, and keeps the focus', async () => {
+    const call = await story.house.call();
+    const tab = await story.supervisor(call);
+    await tab.listens({ speak: true });
+    const from = story.stage.apexCalls.length;
+    const changes = () => story.stage.apexCalls.slice(from).filter(({ method }) => method === 'changeMode');
+    await tab.by('mode-silent').focus();
+    for (const key of ['ArrowDown', 'ArrowRight', 'ArrowUp', 'Home', 'End', 'Tab']) {
+        await tab.page.keyboard.press(key);
+    }
+    assert.equal((await focusOf(tab)).id, 'mode-barge');
+    await tab.page.waitForTimeout(500);
+    assert.deepEqual(changes(), [], 'nobody has been heard');
+    await tab.page.keyboard.press('Space');
+    assert.equal((await focusOf(tab)).id, 'mode-barge');
+    await tab.says('You are on this call, and can be heard.');
+    assert.deepEqual(changes().map(({ params }) => params.mode), ['BARGE']);
+    await until(async () => (await focusOf(tab)).disabled === 'false', 'it can be pressed again');
+    assert.equal((await focusOf(tab)).id, 'mode-barge', 'the focus is where it was');
+    await tab.page.keyboard.press('Shift+Tab');
+    assert.equal((await focusOf(tab)).id, 'mode-silent');
+    await tab.accessible();
     await story.customerIsStillThere(call);
     await tab.context.close();
 });

@@ -50,6 +50,29 @@ test('a supervisor listens, disconnects, and has left: in the CCP, by evidence, 
     await tab.context.close();
 });
 
+test("on an agent's page: the call that they are on, and how one left it once it is over", async () => {
+    const agent = '005000000000001AAA';
+    const call = await story.house.call();
+    const tab = await story.supervisor(call, { agent });
+    await tab.says('This agent has no call in progress');
+    assert.equal(await tab.by('listen').count(), 0);
+    await tab.accessible();
+    story.stage.agentCalls[agent] = call;
+    await tab.page.reload();
+    await tab.ready();
+    const s = await tab.listens();
+    assert.equal(s.contactId, call);
+    await tab.by('disconnect').click();
+    await tab.says('You left at');
+    await story.customerIsStillThere(call);
+    delete story.stage.agentCalls[agent];
+    await tab.by('agent-call').waitFor({ timeout: 20000 });
+    await tab.says('You left at');
+    assert.equal(await tab.by('listen').count(), 0);
+    assert.deepEqual(tab.errors, []);
+    await tab.context.close();
+});
+
 test("an operator's disconnect reaches the page by its stream", async () => {
     const call = await story.house.call();
     const tab = await story.supervisor(call);
@@ -70,11 +93,11 @@ test('a supervisor barges in, falls silent, barges in, and leaves while the agen
     const s = await tab.listens({ speak: true });
     const from = story.stage.ccpCalls.length;
     await tab.accessible();
-    await tab.by('mode-barge').check();
+    await tab.by('mode-barge').click();
     await tab.says('You are on this call, and can be heard.');
-    await tab.by('mode-silent').check();
+    await tab.by('mode-silent').click();
     await tab.says('You are listening to this call');
-    await tab.by('mode-barge').check();
+    await tab.by('mode-barge').click();
     await tab.says('You are on this call, and can be heard.');
     await tab.by('disconnect').click();
     await tab.says('You left at');

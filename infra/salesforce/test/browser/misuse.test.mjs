@@ -66,7 +66,7 @@ test('an expired directive', () => refused({ expiresAt: new Date(Date.now() - 10
 test('an order that nobody gives', () => refused({ kind: 'END_CONTACT' }, 'unknown_kind'));
 
 test('barged in with no agent left: the service refuses, the browser refuses, and an operator may take it on themselves', async () => {
-    await tab.by('mode-barge').check();
+    await tab.by('mode-barge').click();
     await tab.says('You are on this call, and can be heard.');
     await story.house.connect('POST', `/_fake/contacts/${call}/agent-leaves`);
     await tab.page.frameLocator('iframe').locator('li', { hasText: 'agent gone' }).waitFor();

@@ -14,6 +14,7 @@ import disconnectMine from '@salesforce/apex/SidedoorController.disconnectMine';
 import directivesAfter from '@salesforce/apex/SidedoorController.directivesAfter';
 import acknowledge from '@salesforce/apex/SidedoorController.acknowledge';
 import streamTicket from '@salesforce/apex/SidedoorController.streamTicket';
+import liveCall from '@salesforce/apex/SidedoorAgentCall.liveCall';
 
 jest.mock('@salesforce/apex/SidedoorController.settings', () => ({ default: jest.fn() }), { virtual: true });
 jest.mock('@salesforce/apex/SidedoorController.presence', () => ({ default: jest.fn() }), { virtual: true });
@@ -24,6 +25,7 @@ jest.mock('@salesforce/apex/SidedoorController.disconnectMine', () => ({ default
 jest.mock('@salesforce/apex/SidedoorController.directivesAfter', () => ({ default: jest.fn() }), { virtual: true });
 jest.mock('@salesforce/apex/SidedoorController.acknowledge', () => ({ default: jest.fn() }), { virtual: true });
 jest.mock('@salesforce/apex/SidedoorController.streamTicket', () => ({ default: jest.fn() }), { virtual: true });
+jest.mock('@salesforce/apex/SidedoorAgentCall.liveCall', () => ({ default: jest.fn() }), { virtual: true });
 
 export const CONTACT = 'customer-1';
 export const apexProblem = (code, status, detail = code) => ({
@@ -92,4 +94,4 @@ export function mine(s) {
     org.world = { supervisions: [s], mySupervisionId: s.id };
 }
 
-export { settings, presence, listen, changeMode, disconnect, disconnectMine, directivesAfter, acknowledge };
+export { settings, presence, listen, changeMode, disconnect, disconnectMine, directivesAfter, acknowledge, liveCall };

@@ -104,9 +104,9 @@ describe('by asking', () => {
         receiver.setBusy(true);
         await receiver.start();
         await until(() => apex.acknowledge.mock.calls.length === 1);
-        expect(apex.directivesAfter.mock.calls[0][0]).toEqual({ after: null, acts: true });
+        expect(apex.directivesAfter.mock.calls[0][0]).toMatchObject({ after: null, acts: true });
         await until(() => apex.directivesAfter.mock.calls.length >= 4);
-        expect(apex.directivesAfter.mock.calls[3][0]).toEqual({ after: '9', acts: true });
+        expect(apex.directivesAfter.mock.calls[3][0]).toMatchObject({ after: '9', acts: true });
         expect(control.obey).toHaveBeenCalledTimes(1);
         expect(apex.acknowledge).toHaveBeenCalledWith({
             supervisionId: open.supervisionId,
@@ -137,6 +137,43 @@ describe('by asking', () => {
         await until(() => apex.directivesAfter.mock.calls.length >= 1);
         expect(apex.directivesAfter.mock.calls[0][0].acts).toBe(false);
         expect(apex.acknowledge).not.toHaveBeenCalled();
+    });
+
+    it('says each time which page it is where it can act, always the same, and not where it cannot', async () => {
+        const asked = async (over, times) => {
+            const { receiver, apex } = page(over);
+            receiver.setBusy(true);
+            await receiver.start();
+            await until(() => apex.directivesAfter.mock.calls.length >= times);
+            receiver.stop();
+            return new Set(apex.directivesAfter.mock.calls.map(([{ tab }]) => tab));
+        };
+        const [tab, ...others] = await asked({}, 3);
+        expect(others).toEqual([]);
+        expect(tab).toMatch(/^[A-Za-z0-9_-]{16,64}$/);
+        expect(await asked({}, 2)).toEqual(new Set([tab]));
+        expect(await asked({ noControl: true }, 2)).toEqual(new Set([null]));
+    });
+
+    it.each([['with'], ['without']])('is another page after a reload, %s a source of good randomness', (how) => {
+        const tabs = new Set();
+        const whole = Object.getOwnPropertyDescriptor(global, 'crypto');
+        Object.defineProperty(global, 'crypto', {
+            configurable: true,
+            value: how === 'with' ? { randomUUID: () => require('node:crypto').randomUUID() } : undefined
+        });
+        try {
+            for (let i = 0; i < 5; i += 1) {
+                jest.isolateModules(() => tabs.add(jest.requireActual('../../force-app/main/default/lwc/directives/tab.js').TAB));
+            }
+        } finally {
+            delete global.crypto;
+            if (whole) {
+                Object.defineProperty(global, 'crypto', whole);
+            }
+        }
+        expect(tabs.size).toBe(5);
+        tabs.forEach((tab) => expect(tab).toMatch(/^[A-Za-z0-9_-]{16,64}$/));
     });
 
     it('carries out only what it is told to', async () => {
@@ -428,7 +465,7 @@ describe('what is open is told again', () => {
         receiver.controlChanged();
         answers.shift()();
         await until(() => answers.length === 1);
-        expect(apex.directivesAfter.mock.calls[1][0]).toEqual({ after: null, acts: true });
+        expect(apex.directivesAfter.mock.calls[1][0]).toMatchObject({ after: null, acts: true });
         answers.shift()();
         await until(() => control.obey.mock.calls.length === 1);
     });

@@ -66,6 +66,7 @@ it('disconnects itself from the own leg, then clears it, and asks for nothing el
 it.each([
     ["the customer's contact", { 'leg-1': [CUSTOMER, self('connected', 'agent')] }, {}, 'not_a_monitor_leg'],
     ['a contact in which it has no part', { 'leg-1': [CUSTOMER, AGENT] }, {}, 'not_a_monitor_leg'],
+    ['a contact on which two are called itself', { 'leg-1': [CUSTOMER, AGENT, self('silent_monitor'), self('barge')] }, {}, 'not_a_monitor_leg'],
     ['a contact that is not here', { 'leg-2': [CUSTOMER, self('silent_monitor')] }, {}, 'unknown_contact'],
     ['the supervised contact as its own leg', { 'leg-1': [self('silent_monitor')] }, { contactId: 'leg-1' }, 'leg_is_the_supervised_contact'],
     ['to leave the customer alone', { 'leg-1': [CUSTOMER, { ...AGENT, state: 'disconnected' }, self('barge')] }, {}, 'agent_gone'],
@@ -78,6 +79,14 @@ it.each([
     const { control, orders } = clientWith(contacts);
     expect(await control.obey(directive(over))).toMatchObject({ outcome: 'REFUSED', reason });
     expect(orders()).toEqual([]);
+});
+
+it('disconnects itself where another monitors too, in whichever order they are told: the client says which is itself', async () => {
+    for (const parts of [[SILENT, self('silent_monitor')], [self('silent_monitor'), SILENT]]) {
+        const { control, orders } = clientWith({ 'leg-1': [CUSTOMER, AGENT, ...parts] });
+        expect((await control.obey(directive())).outcome).toBe('DONE');
+        expect(orders()[0]).toEqual({ path: 'contact/disconnectSelf', data: { contactId: 'leg-1' } });
+    }
 });
 
 it('leaves while two others talk, of whom one has barged in too', async () => {

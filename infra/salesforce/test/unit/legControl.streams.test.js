@@ -47,6 +47,22 @@ describe('ends the own leg and nothing else', () => {
         expect(calls().filter((c) => c.method === 'destroyConnection')).toHaveLength(1);
     });
 
+    it('and of a leg that the panel only showed, and that was ended elsewhere, says that it is gone', async () => {
+        const { connect, tell, calls } = streamsWith([customers({ contactId: 'customer-1' }), leg({ contactId: 'leg-1' })]);
+        const backend = streamsBackend(connect, { answerMs: 200 });
+        expect(backend.monitors()).toBe(true);
+        tell([customers({ contactId: 'customer-1' })]);
+        expect(backend.monitors()).toBe(false);
+        tell([]);
+        const legControl = new LegControl(backend, QUICK);
+        expect((await legControl.obey(directive())).outcome).toBe('ALREADY_GONE');
+        expect(await legControl.obey(directive({ legContactId: 'customer-1', contactId: 'another' }))).toMatchObject({
+            outcome: 'REFUSED',
+            reason: 'unknown_contact'
+        });
+        expect(calls()).toEqual([]);
+    });
+
     it('and of a leg that had ended clears it', async () => {
         const { legControl, calls } = control([leg({ contactId: 'leg-1', state: 'ended' })]);
         expect((await legControl.obey(directive())).outcome).toBe('ALREADY_GONE');
@@ -107,20 +123,37 @@ describe('refuses', () => {
     it('to leave as one of the last two after barging in', () =>
         refuses([leg({ contactId: 'leg-1', mode: 'BARGE', agentThere: false })], directive(), 'agent_gone'));
 
-    const withAnother = (over, own = {}) => {
-        const contact = leg({ contactId: 'leg-1', mode: 'BARGE', agentThere: false, ...own });
-        contact.connections.push(connection({ connectionId: 'other', type: 'monitoring', ...over }));
+    const other = (over) => connection({ connectionId: 'other', type: 'monitoring', ...over });
+    /** Another supervisor's connection on the own MONITOR contact, before the own one or after it. */
+    const withAnother = (over, own, place) => {
+        const contact = leg({ contactId: 'leg-1', ...own });
+        contact.connections.splice(place === 'before' ? 2 : 3, 0, other(over));
         return contact;
     };
 
-    it.each([
-        ['silent', { monitorStatus: 'SILENT_MONITOR' }],
-        ['of whom nothing more is told', {}]
-    ])('to leave the customer alone with another supervisor who is %s', (_what, over) => refuses([withAnother(over)], directive(), 'agent_gone'));
+    it.each(
+        ['before', 'after'].flatMap((place) => [
+            [place, 'silent', { monitorStatus: 'SILENT_MONITOR' }],
+            [place, 'barged in', { monitorStatus: 'BARGE' }],
+            [place, 'of whom nothing more is told', {}],
+            [place, 'an agent who monitors', { type: 'agent', monitorStatus: 'SILENT_MONITOR' }],
+            [place, 'a third party who monitors', { type: 'outbound', monitorStatus: 'BARGE' }]
+        ])
+    )('to end one of two that monitor, the other %s the own and %s', async (place, _what, over) => {
+        for (const own of [{}, { mode: 'BARGE' }, { mode: 'BARGE', agentThere: false }]) {
+            await refuses([withAnother(over, own, place)], directive(), 'own_connection_unknown');
+            const silence = directive({ kind: 'CHANGE_MODE_IN_CCP', mode: 'SILENT' });
+            await refuses([withAnother(over, own, place)], silence, 'own_connection_unknown');
+        }
+    });
 
-    it('no leave where that other one has barged in', async () => {
-        const { legControl } = control([withAnother({ monitorStatus: 'BARGE' })]);
+    it('to take the own leg for ended because the first of two has ended', () =>
+        refuses([withAnother({ state: 'disconnected' }, {}, 'before')], directive(), 'own_connection_unknown'));
+
+    it('no leave where the other one that monitored has gone', async () => {
+        const { legControl, calls } = control([withAnother({ state: 'disconnected' }, {}, 'after')]);
         expect((await legControl.obey(directive())).outcome).toBe('DONE');
+        expect(calls()[0].params.connectionId).toBe('leg-1-self');
     });
 
     it.each([

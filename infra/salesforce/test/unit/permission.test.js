@@ -3,7 +3,7 @@ import { createElement } from 'lwc';
 import { getRecord } from 'lightning/uiRecordApi';
 import { loadScript } from 'lightning/platformResourceLoader';
 import SupervisorCcp from 'c/supervisorCcp';
-import { settings, presence, settle, show } from '../support/presencePage';
+import { liveCall, settings, presence, settle, show } from '../support/presencePage';
 
 // The platform gives undefined, not false, where the permission is missing.
 jest.mock('@salesforce/customPermission/Sidedoor_Supervise', () => ({ default: undefined }), { virtual: true });
@@ -17,6 +17,10 @@ it('supervisorPresence shows nothing, and asks for nothing', async () => {
     await settle();
     expect(presence).not.toHaveBeenCalled();
     expect(settings).not.toHaveBeenCalled();
+    element.contactId = undefined;
+    element.agentUserId = '005000000000001AAA';
+    await settle();
+    expect(liveCall).not.toHaveBeenCalled();
     document.body.removeChild(element);
 });
 

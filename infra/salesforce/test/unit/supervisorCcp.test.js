@@ -177,11 +177,11 @@ it('receives directives by itself, and asks often while a leg is there', async (
     expect(directivesAfter).not.toHaveBeenCalled();
     connect.logIn();
     await settle();
-    expect(directivesAfter.mock.calls[0][0]).toEqual({ after: null, acts: true });
+    expect(directivesAfter.mock.calls[0][0]).toEqual({ after: null, acts: true, tab: expect.stringMatching(/^[A-Za-z0-9_-]{1,64}$/) });
     await jest.advanceTimersByTimeAsync(30000);
     expect(directivesAfter).toHaveBeenCalledTimes(1);
     const own = agentData([leg({ contactId: 'leg-1' })]).snapshot.contacts[0];
-    connect.contacts = [{ getInitiationMethod: () => own.initiationMethod, getAgentConnection: () => null }];
+    connect.contacts = [{ getContactId: () => 'leg-1', getInitiationMethod: () => own.initiationMethod, getAgentConnection: () => null }];
     connect.refresh();
     await jest.advanceTimersByTimeAsync(30000);
     expect(directivesAfter.mock.calls.length).toBeGreaterThanOrEqual(3);

@@ -78,7 +78,7 @@ describe('before listening', () => {
         listen.mockRejectedValueOnce(apexProblem('contact_full', 409, 'Two supervisors are on this contact'));
         const { press, text } = await show();
         await press('listen');
-        expect(text('error')).toBe('Two supervisors are on this contact');
+        expect(text('error')).toBe('Two supervisors are on this contact (contact_full)');
         listen.mockRejectedValueOnce(lost());
         await press('listen');
         expect(text('error')).toContain('will not be sent again');
@@ -174,7 +174,8 @@ describe('disconnect', () => {
         ['refused', () => leavingWith({ ...open(), status: 'REFUSED' })],
         ['failed', () => leavingWith({ ...open(), status: 'FAILED' })],
         ['expired', () => leavingWith(nextAction({ expiresAt: new Date(Date.now() - 1000).toISOString() }))],
-        ['is overdue', () => leavingWith(open(), { overdue: true })]
+        ['was done, and nothing shows it', () => leavingWith({ ...open(), status: 'DONE' }, { overdue: true })],
+        ['had been gone, and nothing shows it', () => leavingWith({ ...open(), status: 'ALREADY_GONE' }, { overdue: true })]
     ])('can be pressed again when what the browser was told %s, with another key', async (_what, leaving) => {
         mine(supervision());
         const { press, get } = await show();
@@ -197,6 +198,18 @@ describe('disconnect', () => {
         expect(disconnect).toHaveBeenCalledTimes(2);
     });
 
+    it.each([
+        ['is open and good, though the leave is overdue', () => leavingWith(open(), { overdue: true })],
+        ['was done just now', () => leavingWith({ ...open(), status: 'DONE' })],
+        ['is nothing, for the service does it', () => leavingWith(null, { overdue: true })]
+    ])('is not offered where the service would do nothing: what the browser was told %s', async (_what, leaving) => {
+        mine(leaving());
+        const { press, get } = await show();
+        expect(get('disconnect').getAttribute('aria-disabled')).toBe('true');
+        await press('disconnect');
+        expect(disconnect).not.toHaveBeenCalled();
+    });
+
     it('can be pressed again once what was told has expired while nobody did it', async () => {
         mine(leavingWith(nextAction({ expiresAt: new Date(Date.now() + 5000).toISOString() })));
         const { get } = await show();
@@ -216,12 +229,12 @@ describe('disconnect', () => {
         expect(send).toHaveBeenCalledTimes(1);
         answers[0](supervision());
         await settle();
-        expect(pending.supervisionId).toBe('two');
+        expect(pending.supervisionIds).toEqual(['two']);
         expect(kept.removeItem).not.toHaveBeenCalled();
         expect(send.mock.calls.map(([{ supervisionId }]) => supervisionId)).toEqual(['one', 'two']);
         answers[1](supervision());
         await settle();
-        expect(pending.supervisionId).toBeNull();
+        expect(pending.supervisionIds).toEqual([]);
         expect(settled).toHaveBeenCalledTimes(2);
     });
 
@@ -230,7 +243,7 @@ describe('disconnect', () => {
         disconnect.mockRejectedValue(apexProblem('would_end_customer_call', 409, 'Leaving could end the customer’s call'));
         const { press, text } = await show();
         await press('disconnect');
-        expect(text('error')).toBe('Leaving could end the customer’s call');
+        expect(text('error')).toBe('Leaving could end the customer’s call (would_end_customer_call)');
         await press('disconnect');
         const keys = disconnect.mock.calls.map(([body]) => body.requestKey);
         expect(keys).toHaveLength(2);
@@ -241,11 +254,16 @@ describe('disconnect', () => {
 describe('mode', () => {
     const granted = (over) => supervision({ allowedModes: ['SILENT', 'BARGE'], ...over });
 
+    const pressed = (get) => ['silent', 'barge'].map((mode) => get(`mode-${mode}`).getAttribute('aria-pressed'));
+
     it('offers silence and barging in, never whisper, and only what was granted', async () => {
         mine(granted());
         const { get } = await show({ allowBarge: true });
-        const offered = [...get('modes').querySelectorAll('input')].map((input) => [input.value, input.checked]);
-        expect(offered).toEqual([['SILENT', true], ['BARGE', false]]);
+        expect([...get('modes').querySelectorAll('button')].map(({ value }) => value)).toEqual(['SILENT', 'BARGE']);
+        expect(pressed(get)).toEqual(['true', 'false']);
+        const label = get('modes').getAttribute('aria-labelledby');
+        expect(get('modes').getAttribute('role')).toBe('group');
+        expect(get('modes').querySelector('span').id).toBe(label);
         mine(supervision({ allowedModes: ['SILENT'] }));
         expect((await show({ allowBarge: true })).get('modes')).toBeNull();
         mine(granted());
@@ -254,18 +272,51 @@ describe('mode', () => {
 
     it('asks, and shows that it is not confirmed until evidence says so', async () => {
         mine(granted());
-        const { get, text } = await show({ allowBarge: true });
+        const { get, text, press } = await show({ allowBarge: true });
         const asked = granted({ modeChange: { mode: 'BARGE', requestedAt: '2026-08-04T17:42:00.000Z', confirmedAt: null } });
         changeMode.mockImplementation(async () => {
             mine(asked);
             return asked;
         });
-        get('mode-barge').checked = true;
-        get('mode-barge').dispatchEvent(new CustomEvent('change'));
-        await settle();
+        await press('mode-barge');
         expect(changeMode.mock.calls[0][0]).toEqual({ supervisionId: asked.id, mode: 'BARGE', requestKey: expect.any(String) });
         expect(text('mode-notice')).toBe('The change is accepted, and not confirmed yet.');
         expect(text('summary')).toBe('You are listening to this call. Nobody hears you.');
+        expect(pressed(get)).toEqual(['true', 'false']);
+        mine(granted({ mode: 'BARGE', modeChange: { ...asked.modeChange, confirmedAt: '2026-08-04T17:42:01.000Z' } }));
+        await pass(2000);
+        expect(pressed(get)).toEqual(['false', 'true']);
+    });
+
+    it('asks for nothing that is so already, but takes back what is not confirmed', async () => {
+        mine(granted());
+        const { press } = await show({ allowBarge: true });
+        await press('mode-silent');
+        expect(changeMode).not.toHaveBeenCalled();
+        mine(granted({ modeChange: { mode: 'BARGE', requestedAt: '2026-08-04T17:42:00.000Z', confirmedAt: null } }));
+        await pass(15000);
+        changeMode.mockImplementation(async () => granted());
+        await press('mode-silent');
+        expect(changeMode).toHaveBeenCalledTimes(1);
+    });
+
+    it('keeps the focus while it asks, and asks once', async () => {
+        mine(granted());
+        const { element, get } = await show({ allowBarge: true });
+        let answer;
+        changeMode.mockImplementation(() => new Promise((done) => (answer = done)));
+        get('mode-barge').focus();
+        get('mode-barge').click();
+        await settle();
+        expect(get('mode-barge').getAttribute('aria-disabled')).toBe('true');
+        expect(get('mode-barge').disabled).toBe(false);
+        get('mode-barge').click();
+        get('mode-silent').click();
+        await settle();
+        expect(changeMode).toHaveBeenCalledTimes(1);
+        answer(granted({ mode: 'BARGE' }));
+        await settle();
+        expect(element.shadowRoot.activeElement).toBe(get('mode-barge'));
     });
 });
 

@@ -1,4 +1,4 @@
-// Apex read with the public grammar: syntax errors, and the shape of a class (its inner classes, their properties, its methods).
+// Apex read with the public grammar: syntax errors, and the shape of a class (its inner classes, their fields and properties, its methods).
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -55,7 +55,7 @@ class Shape extends ApexParserBaseListener {
 
   enterClassDeclaration = (context) => {
     this.#path.push(context.id().getText());
-    this.classes.set(this.#path.join('.'), { properties: new Map(), methods: new Map() });
+    this.classes.set(this.#path.join('.'), { fields: new Map(), properties: new Map(), methods: new Map() });
   };
   exitClassDeclaration = () => {
     this.#path.pop();
@@ -63,8 +63,16 @@ class Shape extends ApexParserBaseListener {
   #current() {
     return this.classes.get(this.#path.join('.'));
   }
+  enterFieldDeclaration = (context) => {
+    const field = { type: context.typeRef().getText(), modifiers: modifiersOf(context) };
+    for (const declared of context.variableDeclarators().variableDeclarator_list()) {
+      this.#current()?.fields.set(declared.id().getText(), field);
+    }
+  };
   enterPropertyDeclaration = (context) => {
-    const property = { type: context.typeRef().getText(), modifiers: modifiersOf(context) };
+    // `{ get; set; }`: an accessor without a body is code for the coverage all the same.
+    const auto = context.propertyBlock_list().filter((block) => /;$/.test(block.getText())).length;
+    const property = { type: context.typeRef().getText(), modifiers: modifiersOf(context), auto };
     this.#current()?.properties.set(context.id().getText(), property);
   };
   enterMethodDeclaration = (context) => {
@@ -80,7 +88,7 @@ class Shape extends ApexParserBaseListener {
   };
 }
 
-/** Map of class (inner ones as Outer.Inner) → {properties: Map name → {type, modifiers}, methods: Map name → {…}}. */
+/** Map of class (inner ones as Outer.Inner) → {fields and properties: Map name → {type, modifiers}, methods: Map name → {…}}. */
 export function shape(code) {
   const { unit, errors } = parse(code);
   if (errors.length > 0) throw new Error(errors.join('\n'));

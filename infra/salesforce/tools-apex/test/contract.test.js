@@ -10,9 +10,8 @@ const SCHEMAS = CONTRACT.components.schemas;
 const TYPES = new Map(
   [...shape(source('SidedoorTypes'))]
     .filter(([name]) => name.includes('.'))
-    .map(([name, found]) => [name.split('.')[1], found.properties]),
+    .map(([name, found]) => [name.split('.')[1], found.fields]),
 );
-
 
 test('every class is a schema, member by member and type by type', () => {
   assert.ok(TYPES.size >= 20);
@@ -90,6 +89,22 @@ test('the client’s forms of ids and keys are the contract’s', () => {
   assert.ok(client.includes(`LONGEST_DETAIL = ${SCHEMAS.Acknowledgement.properties.detail.maxLength};`));
   const pageSize = CONTRACT.paths['/v1/supervisions'].get.parameters.find((p) => p.name === 'pageSize').schema;
   assert.ok(client.includes(`PAGE = ${pageSize.maximum};`));
+});
+
+test('the client’s form of a tab is the contract’s', (t) => {
+  const { parameters } = CONTRACT.paths['/v1/supervisors/{connectUserId}/directives'].get;
+  const tab = parameters.map((p) => (p.$ref ? CONTRACT.components.parameters[p.$ref.split('/').at(-1)] : p)).find((p) => p.name === 'tab');
+  if (!tab) {
+    t.skip('openapi.yaml has no parameter tab yet');
+    return;
+  }
+  const form = /TAB_FORM = '(.+)';/.exec(source('SidedoorClient'))[1];
+  const client = new RegExp(`^(?:${form})$`);
+  const { pattern = '', minLength = 0, maxLength = Infinity } = tab.schema;
+  const contract = (text) => new RegExp(pattern).test(text) && text.length >= minLength && text.length <= maxLength;
+  for (const text of ['a', 'A-z_9', 'a'.repeat(64), '', 'a'.repeat(65), 'a b', 'a/b', 'ü', 'a\n']) {
+    assert.equal(client.test(text), contract(text), JSON.stringify(text));
+  }
 });
 
 test('the controller knows every state of a supervision', () => {

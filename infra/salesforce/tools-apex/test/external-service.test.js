@@ -1,7 +1,7 @@
 // The registration of the External Service: made of the subset, refused where Salesforce would refuse it, and in step with it.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -73,6 +73,23 @@ test('the script writes, checks, and says what is missing', () => {
     assert.match(refused.stderr, /3\.0\.x/);
   } finally {
     rmSync(folder, { recursive: true });
+  }
+});
+
+test('in a clone without its packages the script says what to install', () => {
+  const clone = mkdtempSync(join(tmpdir(), 'sidedoor-external-service-'));
+  try {
+    mkdirSync(join(clone, 'scripts'));
+    mkdirSync(join(clone, 'tools-apex'));
+    copyFileSync(SCRIPT, join(clone, 'scripts/external-service.mjs'));
+    copyFileSync(join(TOOLS, 'package.json'), join(clone, 'tools-apex/package.json'));
+    writeFileSync(join(clone, 'sidedoor-external-service.yaml'), SAMPLE);
+    const script = join(clone, 'scripts/external-service.mjs');
+    const told = spawnSync(process.execPath, [script], { encoding: 'utf8', env: { PATH: process.env.PATH } });
+    assert.equal(told.status, 2, told.stderr);
+    assert.match(told.stderr, /^its YAML reader is not installed: run \(cd .*tools-apex && npm ci\) first\n$/);
+  } finally {
+    rmSync(clone, { recursive: true });
   }
 });
 

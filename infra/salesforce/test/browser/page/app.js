@@ -11,7 +11,9 @@ const asked = new URLSearchParams(window.location.search);
 const presence = createElement('c-supervisor-presence', { is: SupervisorPresence });
 // A page without it is like any page of the console with the CCP in its utility bar.
 const alone = asked.get('presence') === 'no';
-Object.assign(presence, { contactId: asked.get('contact'), allowBarge: true, timeZone: 'UTC' });
+// An agent's page names the agent, as the page of a User does, and no contact.
+const subject = asked.get('agent') ? { recordId: asked.get('agent'), objectApiName: 'User' } : { contactId: asked.get('contact') };
+Object.assign(presence, { ...subject, allowBarge: true, timeZone: 'UTC' });
 if (!alone) {
     document.querySelector('#presence').appendChild(presence);
 }

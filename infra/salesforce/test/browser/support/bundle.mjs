@@ -19,7 +19,7 @@ const platform = {
         return /^(@salesforce\/(apex|customPermission)\/|lightning\/)/.test(id) ? `\0${id}` : null;
     },
     load(id) {
-        const apex = /^\0@salesforce\/apex\/SidedoorController\.(\w+)$/.exec(id);
+        const apex = /^\0@salesforce\/apex\/Sidedoor(?:Controller|AgentCall)\.(\w+)$/.exec(id);
         if (apex) {
             return `import { apex } from ${JSON.stringify(PLATFORM)}; export default apex('${apex[1]}');`;
         }

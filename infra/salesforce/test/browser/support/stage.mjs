@@ -48,7 +48,7 @@ function send(answer, type, body) {
 export class Stage {
     static async open(house, { pagePort, ccpPort, mode = 'SSE' }) {
         const stage = new Stage();
-        Object.assign(stage, { house, mode, apexCalls: [], ccpCalls: [], cleared: new Set(), shown: {}, faults: {}, subscribers: new Set() });
+        Object.assign(stage, { house, mode, apexCalls: [], ccpCalls: [], cleared: new Set(), shown: {}, faults: {}, agentCalls: {}, subscribers: new Set() });
         stage.origin = `http://127.0.0.1:${pagePort}`;
         stage.ccpOrigin = `http://127.0.0.1:${ccpPort}`;
         const files = {
@@ -82,10 +82,13 @@ export class Stage {
         }
     }
 
-    urlFor(user, contact, { ccp = true, presence = true } = {}) {
+    urlFor(user, contact, { ccp = true, presence = true, agent = null } = {}) {
         const query = new URLSearchParams({ user, contact });
         if (ccp) {
             query.set('ccp', `${this.ccpOrigin}/ccp?user=${user}`);
+        }
+        if (agent) {
+            query.set('agent', agent);
         }
         if (!presence) {
             query.set('presence', 'no');
@@ -145,6 +148,10 @@ export class Stage {
                 const active = mine.find((s) => ACTIVE.includes(s.state));
                 return { supervisions: items, mySupervisionId: active ? active.id : null };
             }
+            case 'liveCall': {
+                const contactId = this.agentCalls[p.agentUserId];
+                return contactId ? { status: 'FOUND', contactId } : { status: 'NONE' };
+            }
             case 'listen': {
                 const body = { contactId: p.contactId, supervisor: { connectUserId: user }, mode: p.mode, leaveCurrent: p.leaveCurrent };
                 return ask('POST', '/v1/supervisions', body);
@@ -159,6 +166,9 @@ export class Stage {
                 const query = new URLSearchParams({ acts: String(p.acts === true) });
                 if (p.after) {
                     query.set('after', p.after);
+                }
+                if (p.acts === true && (await this.house.knowsTabs())) {
+                    query.set('tab', p.tab);
                 }
                 return ask('GET', `/v1/supervisors/me/directives?${query}`);
             }

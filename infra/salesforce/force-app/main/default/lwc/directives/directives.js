@@ -3,7 +3,7 @@
  *
  * They come by server-sent events, by a Platform Event that says "something changed" (then they are fetched), or by asking from
  * time to time. However they come:
- * - this page acts only where the service says so (`act`), where it holds a CCP, and where no other tab of this browser is at
+ * - this page acts only where the service says so (`act`: of the pages that can, the newest), where it holds a CCP, and where no other tab of this browser is at
  *   the same directive or the same leg (Web Locks). Between browsers the service decides, and hands a directive on by itself to
  *   a stream only: one that asks is told that it does not act, and asks again from the start while the directive is open;
  * - an outcome is kept before it is told, so a reload acknowledges again and does not carry out again;
@@ -16,6 +16,7 @@ import { Memory } from './memory';
 import { Problem, problemOf } from './problems';
 import { ServiceClock } from './clock';
 import { Stream } from './stream';
+import { TAB } from './tab';
 
 export { Backoff, Ledger, Memory, Problem, problemOf, ServiceClock };
 
@@ -31,7 +32,7 @@ const TICKET_MS = 2000;
 export class DirectiveReceiver {
     /**
      * @param {object} parts
-     * @param {object} parts.apex directivesAfter({after, acts}), acknowledge({…}), streamTicket(): SidedoorController's
+     * @param {object} parts.apex directivesAfter({after, acts, tab}), acknowledge({…}), streamTicket(): SidedoorController's
      * @param {object} parts.settings SidedoorController.settings(): deliveryMode, eventChannel, streamUrl, pollSeconds
      * @param {Function} parts.legControl gives the page's LegControl, or null
      * @param {Function} [parts.changed] called with what was heard: {name, directive}
@@ -280,7 +281,8 @@ export class DirectiveReceiver {
                 const after = this.fromStart ? null : this.next;
                 fromStart = this.fromStart;
                 this.fromStart = false;
-                const page = await this.parts.apex.directivesAfter({ after, acts: this.acts() });
+                const acts = this.acts();
+                const page = await this.parts.apex.directivesAfter({ after, acts, tab: acts ? TAB : null });
                 fromStart = false;
                 this.streamKey = page.streamKey || this.streamKey;
                 for (const directive of page.items) {

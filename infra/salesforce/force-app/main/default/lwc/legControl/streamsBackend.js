@@ -1,9 +1,10 @@
 /**
  * Leg control over amazon-connect-streams (checked against its source, 2.28.2).
  *
- * In that library `contact.getAgentConnection()` is the first connection of type `agent` or `monitoring`, that is the own one; a
- * connection's `destroy` asks the CCP for `destroyConnection` of that one connection; `contact.clear()` takes an ended contact
- * off the list; `contact.updateMonitorParticipantState('SILENT_MONITOR' | 'BARGE')` changes the own mode.
+ * In that library `contact.getAgentConnection()` is the first connection of type `agent` or `monitoring`, whoever's it is: the own
+ * one only where no other may be meant (see `isTheOnlyOwn`). A connection's `destroy` asks the CCP for `destroyConnection` of that
+ * one connection; `contact.clear()` takes an ended contact off the list;
+ * `contact.updateMonitorParticipantState('SILENT_MONITOR' | 'BARGE')` changes the own mode.
  */
 import { Remembered } from './remembered';
 
@@ -30,7 +31,6 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
             return { found: false, known: remembered.has(leg) };
         }
         const own = contact.getAgentConnection() || null;
-        const isOwn = own !== null && own.getContactId() === leg && isTheOnlyOwn(contact, own);
         const monitor = isMonitor(contact, own) || (own === null && remembered.has(leg));
         if (monitor) {
             remembered.add(leg);
@@ -44,10 +44,10 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
             known: true,
             contactId: contact.getContactId(),
             monitor,
-            own: isOwn,
+            own: own !== null && isTheOnlyOwn(contact, own),
             barged: own !== null && hasBarged(own),
             others: others.length,
-            ended: OVER.includes(contact.getStatus().type) || (own !== null && !own.isActive())
+            ended: OVER.includes(contact.getStatus().type) || (own !== null && !agentSide(contact).some((conn) => conn.isActive()))
         };
     }
 
@@ -71,7 +71,12 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
         /** Whether a leg of the supervisor's is in this CCP, ended or not; false while nobody is logged in. */
         monitors() {
             try {
-                return new connect.Agent().getContacts().some((contact) => isMonitor(contact, contact.getAgentConnection() || null));
+                const legs = new connect.Agent()
+                    .getContacts()
+                    .filter((contact) => isMonitor(contact, contact.getAgentConnection() || null));
+                // One that is ended elsewhere, before any directive, is known to have been here.
+                legs.forEach((contact) => remembered.add(contact.getContactId()));
+                return legs.length > 0;
             } catch {
                 return false;
             }
@@ -120,10 +125,25 @@ function isMonitor(contact, own) {
     return own !== null && own.getType() === 'monitoring';
 }
 
-/** Of several connections on the agents' side, the own one must show that it monitors: else we would guess whose it is. */
+function agentSide(contact) {
+    return contact.getConnections().filter((conn) => AGENT_SIDE.includes(conn.getType()));
+}
+
+/**
+ * Whether the first connection of the agents' side is surely the own one: it is the only one, or the only one on the contact that
+ * monitors. Where another monitors too, nothing in a connection tells whose it is, and to guess might end another supervisor's.
+ */
 function isTheOnlyOwn(contact, own) {
-    const agentSide = contact.getConnections().filter((conn) => AGENT_SIDE.includes(conn.getType()));
-    return agentSide.length === 1 || own.getType() === 'monitoring' || monitoringState(own) !== null;
+    const isOwn = (conn) => conn.getConnectionId() === own.getConnectionId();
+    const monitoring = contact.getConnections().filter((conn) => conn.isActive() && monitors(conn));
+    if (monitoring.length > 0) {
+        return monitoring.length === 1 && isOwn(monitoring[0]);
+    }
+    return agentSide(contact).length === 1;
+}
+
+function monitors(conn) {
+    return conn.getType() === 'monitoring' || monitoringState(conn) !== null;
 }
 
 function monitoringState(own) {

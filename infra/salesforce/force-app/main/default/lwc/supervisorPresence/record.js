@@ -1,6 +1,6 @@
 /**
  * Where a record says which contact it is about: a VoiceCall by its VendorCallKey, any other record by the field that the page's
- * administrator names.
+ * administrator names. A User is an agent, whose call is looked for.
  */
 const VOICE_CALL = 'VoiceCall';
 const CALL_KEY = 'VoiceCall.VendorCallKey';
@@ -20,6 +20,11 @@ export function contactField(object, field) {
         return named;
     }
     return `${object}.${named}`;
+}
+
+/** The agent whom a page is about: its record is that of a User, and no field of it is said to name a contact. */
+export function agentOf(object, field, record) {
+    return object === 'User' && String(field || '').trim() === '' && record ? record : null;
 }
 
 export function isVoiceCall(object) {

@@ -1,5 +1,5 @@
 /**
- * A supervisor's presence on the call of this record page: listen, change between silence and speaking, leave; and who else is
+ * A supervisor's presence on the call of this record page, or on the call of the agent whom the page is about: listen, change between silence and speaking, leave; and who else is
  * on the call. It says what is so: what Sidedoor accepted, what the vendor confirmed, what Salesforce has.
  */
 import { LightningElement, api, wire } from 'lwc';
@@ -9,24 +9,20 @@ import listenTo from '@salesforce/apex/SidedoorController.listen';
 import changeModeOf from '@salesforce/apex/SidedoorController.changeMode';
 import disconnectOne from '@salesforce/apex/SidedoorController.disconnect';
 import disconnectMine from '@salesforce/apex/SidedoorController.disconnectMine';
-import hasPermission from '@salesforce/customPermission/Sidedoor_Supervise';
+import liveCallOf from '@salesforce/apex/SidedoorAgentCall.liveCall';
 import { problemOf } from 'c/directives';
 import { currentLegControl, onLegControl } from 'c/legControl';
 import { joinReceiver } from 'c/pageReceiver';
-import { inMotion, isActive, lineOf, mayAskAgain, ownOf, stepsOf, summaryOf, timeOf } from './view';
+import template from './supervisorPresence.html';
+import { isActive, modeUnderWay, ownOf } from './view';
 import { newKey, PendingLeave } from './pendingLeave';
+import { Pace } from './pace';
 import { storage, TIMERS } from './page';
-import { contactField, isVoiceCall, valueOf } from './record';
+import { told, unknown } from './notices';
+import { agentOf, contactField, isVoiceCall, valueOf } from './record';
+import { Said } from './said';
 
-/** How often to look: at once after something was done here, soon while something is on its way, seldom otherwise. */
-const AT_ONCE_MS = 500;
-const AT_ONCE_TIMES = 6;
-const SOON_MS = 2000;
-const SELDOM_MS = 15000;
-
-export default class SupervisorPresence extends LightningElement {
-    /** The page's record, which says which contact it is about, unless contactId is given. */
-    @api recordId;
+export default class SupervisorPresence extends Said(LightningElement) {
     /** Of which object it is. Of a VoiceCall the VendorCallKey is the contact id. */
     @api objectApiName;
     /** The field of the record that holds the contact id, if it is not a VoiceCall. */
@@ -39,21 +35,44 @@ export default class SupervisorPresence extends LightningElement {
     @api timeZone;
 
     given;
+    givenAgent;
+    record;
     ofRecord;
+    /** The last answer about the agent: {agent, status, contactId, voiceCallId}. */
+    ofAgent = null;
     supervisions = [];
     mine = null;
     loadedAt = null;
     stale = false;
+    /** The problem of the last look, if it has a code: then something answered, and it is no lack of a connection. */
+    failed = null;
     error = null;
+    recordError = null;
     unheard = null;
     busyElsewhere = false;
     asking = false;
     maySpeak = false;
     modeAsked = null;
     canAct = false;
-    queuedFor = null;
-    eager = 0;
+    /** The supervisions whose disconnect is not answered yet, and whether that of whatever they listen to is not. */
+    queued = [];
+    queuedMine = false;
+    /** The problem for which what is queued is tried again, if it was tried. */
+    unsent = null;
+    pace = new Pace();
     connected = false;
+    focus = { before: false };
+
+    /** The page's record, which says which contact, or which agent, it is about, unless one of them is given. */
+    @api
+    get recordId() {
+        return this.record;
+    }
+    set recordId(id) {
+        this.changing(() => {
+            this.record = id;
+        });
+    }
 
     /** The customer's contact. */
     @api
@@ -61,39 +80,71 @@ export default class SupervisorPresence extends LightningElement {
         return this.given;
     }
     set contactId(id) {
-        const before = this.contact;
-        this.given = id;
-        this.contactChanged(before);
+        this.changing(() => {
+            this.given = id;
+        });
+    }
+
+    /** The agent, a Salesforce user, whose call it is about. */
+    @api
+    get agentUserId() {
+        return this.givenAgent;
+    }
+    set agentUserId(id) {
+        this.changing(() => {
+            this.givenAgent = id;
+        });
     }
 
     @wire(getRecord, { recordId: '$lookedUp', fields: '$fields' })
     takeRecord({ data, error }) {
-        const before = this.contact;
         if (data && this.fields) {
-            this.ofRecord = valueOf(data, this.fields[0]);
-            this.contactChanged(before);
+            this.recordError = null;
+            this.changing(() => {
+                this.ofRecord = valueOf(data, this.fields[0]);
+            });
         } else if (error) {
-            this.error = 'The call of this record could not be read.';
+            this.recordError = 'The call of this record could not be read.';
         }
     }
 
-    /** The contact that is shown: the given one, else the record's. */
+    /** The contact that is shown: the given one, else that of the agent's call, else the record's. */
     get contact() {
-        return this.given || this.ofRecord;
+        if (this.given || !this.agent) {
+            return this.given || this.ofRecord;
+        }
+        return this.ofAgent && this.ofAgent.agent === this.agent ? this.ofAgent.contactId : undefined;
     }
 
-    contactChanged(before) {
-        if (this.connected && this.contact !== before) {
-            this.supervisions = [];
-            this.mine = null;
-            this.loadedAt = null;
+    /** The agent whom the page is about, if it is not about a contact. */
+    get agent() {
+        return this.given ? null : this.givenAgent || agentOf(this.objectApiName, this.contactIdField, this.record);
+    }
+
+    /** Does what may make the page one about another call or agent; then nothing of the one before stays. */
+    changing(what) {
+        const before = [this.contact, this.agent];
+        what();
+        if (this.connected && (this.contact !== before[0] || this.agent !== before[1])) {
+            this.forgetCall();
             this.refresh();
         }
     }
 
-    /** Only a record without a given contact is looked up. */
+    forgetCall() {
+        this.supervisions = [];
+        this.mine = null;
+        this.loadedAt = null;
+        // What went wrong with the call before says nothing of this one.
+        this.error = null;
+        this.failed = null;
+        this.recordError = null;
+        this.busyElsewhere = false;
+    }
+
+    /** Only a record is looked up that says which contact, where nothing else does. */
     get lookedUp() {
-        return this.given || !this.permitted || !this.fields ? undefined : this.recordId;
+        return this.given || this.agent || !this.permitted || !this.fields ? undefined : this.record;
     }
 
     /** What to look up in it: the same array for the same field, since the wire compares. */
@@ -112,28 +163,28 @@ export default class SupervisorPresence extends LightningElement {
         }
         this.connected = true;
         this.pending = new PendingLeave({
-            send: ({ supervisionId, requestKey }) => disconnectOne({ supervisionId, requestKey }),
-            settled: (supervision, problem) => this.leaveSettled(supervision, problem),
+            send: ({ mine, supervisionId, requestKey }) =>
+                mine ? disconnectMine({ requestKey }) : disconnectOne({ supervisionId, requestKey }),
+            settled: (supervision, problem, unsent) => this.leaveSettled(supervision, problem, unsent),
             storage: storage(),
             timers: TIMERS
         });
-        this.queuedFor = this.pending.supervisionId;
+        this.pendingChanged();
         this.online = () => this.cameBack();
         this.offline = () => {
             this.stale = true;
+            this.failed = null;
         };
         window.addEventListener('online', this.online);
         window.addEventListener('offline', this.offline);
         this.canAct = Boolean(currentLegControl());
-        this.forget = onLegControl((control) => {
+        this.forgetControl = onLegControl((control) => {
             this.canAct = Boolean(control);
         });
         this.refresh();
         this.receiver = joinReceiver((what) => this.heard(what));
-        if (this.queuedFor) {
-            // Pressed before a reload, and never answered.
-            this.pending.send();
-        }
+        // Pressed before a reload, and never answered.
+        this.pending.send();
     }
 
     disconnectedCallback() {
@@ -143,26 +194,28 @@ export default class SupervisorPresence extends LightningElement {
         this.connected = false;
         window.removeEventListener('online', this.online);
         window.removeEventListener('offline', this.offline);
-        this.forget();
+        this.forgetControl();
         this.pending.stop();
         TIMERS.clear(this.timer);
         this.receiver.leave();
     }
 
+    render() {
+        this.focus.before = Boolean(this.template.activeElement);
+        return template;
+    }
+
     renderedCallback() {
-        // A button that had the focus and is gone would leave a keyboard nowhere.
-        if (this.hadFocus && !this.template.activeElement) {
-            const { title } = this.refs;
-            if (title) {
-                title.focus();
-            }
-            this.hadFocus = false;
+        // A button that had the focus until this very rendering, and is gone, would leave a keyboard nowhere.
+        if (this.focus.before && !this.template.activeElement && this.refs.title) {
+            this.refs.title.focus();
         }
+        this.focus.before = false;
     }
 
     heard({ name, outcome, detail, supervision, reason, problem }) {
         if (name === 'unavailable') {
-            this.unheard = `Directives cannot be received: ${problem.message}`;
+            this.unheard = `Directives cannot be received: ${told(problem)}`;
             return;
         }
         if (name === 'available') {
@@ -184,57 +237,83 @@ export default class SupervisorPresence extends LightningElement {
     /** Looks how it stands. What comes back late, after a newer look, is passed over. */
     async refresh() {
         TIMERS.clear(this.timer);
-        const contactId = this.contact;
-        if (!this.connected || !contactId) {
+        if (!this.connected || (!this.contact && !this.agent)) {
             return;
         }
         this.looks = (this.looks || 0) + 1;
         const look = this.looks;
+        const newest = () => look === this.looks && this.connected;
         try {
-            const presence = await presenceOf({ contactId });
-            if (look === this.looks && this.connected && contactId === this.contact) {
-                this.noteFocus();
-                this.supervisions = presence.supervisions;
-                this.mine = ownOf(presence, this.receiver.connectUserId, this.mine);
-                this.loadedAt = new Date().toISOString();
-                this.stale = false;
-                this.modeAsked = null;
-                this.settle();
+            if (this.agent) {
+                await this.findCall(newest);
+            }
+            const contactId = this.contact;
+            const presence = contactId && newest() ? await presenceOf({ contactId }) : null;
+            if (newest() && contactId === this.contact) {
+                this.reached(presence);
             }
         } catch (e) {
-            const problem = problemOf(e);
-            if (problem.final) {
-                this.error = problem.message;
+            if (newest()) {
+                this.notReached(problemOf(e));
             }
-            this.stale = true;
         }
-        if (look === this.looks && this.connected) {
-            this.timer = TIMERS.set(() => this.refresh(), this.pace());
+        if (newest()) {
+            this.timer = TIMERS.set(() => this.refresh(), this.pace.next(this));
         }
     }
 
-    pace() {
-        if (this.eager > 0 && !this.stale) {
-            this.eager -= 1;
-            return AT_ONCE_MS;
+    /** Which call the agent is on. While the supervisor is on one of theirs that one is shown: its Disconnect must not go away. */
+    async findCall(newest) {
+        const { agent } = this;
+        const same = this.ofAgent && this.ofAgent.agent === agent;
+        if (same && (this.asking || isActive(this.own))) {
+            return;
         }
-        const soon = this.stale || this.queuedFor || this.supervisions.some(inMotion);
-        return soon ? SOON_MS : SELDOM_MS;
+        const { status, contactId, voiceCallId } = await liveCallOf({ agentUserId: agent });
+        if (!newest() || agent !== this.agent) {
+            return;
+        }
+        // One that they have left stays too, until the agent has another: how it ended is still of interest.
+        const shown = contactId || (same && this.own ? this.contact : undefined);
+        const another = shown !== this.contact;
+        this.ofAgent = { agent, status, contactId: shown, voiceCallId };
+        if (another) {
+            this.forgetCall();
+        }
+    }
+
+    reached(presence) {
+        this.stale = false;
+        this.failed = null;
+        if (!presence) {
+            return;
+        }
+        const wasActive = isActive(this.own);
+        this.supervisions = presence.supervisions;
+        this.mine = ownOf(presence, this.receiver.connectUserId, this.mine);
+        this.loadedAt = new Date().toISOString();
+        this.modeAsked = null;
+        if (wasActive && !isActive(this.own)) {
+            // Whatever kept them from leaving does no longer.
+            this.error = null;
+        }
+        this.settle();
+    }
+
+    /** What is shown is old from here on. */
+    notReached(problem) {
+        this.stale = true;
+        this.failed = problem.code ? told(problem) : null;
     }
 
     settle() {
         this.receiver.setBusy(isActive(this.own));
-        if (this.queuedFor) {
-            const queued = this.supervisions.find((s) => s.id === this.queuedFor);
-            if (queued && !isActive(queued)) {
-                this.queuedFor = null;
-            }
-        }
+        const over = new Set(this.supervisions.filter((s) => !isActive(s)).map(({ id }) => id));
+        this.queued = this.queued.filter((id) => !over.has(id));
     }
 
     take(supervision) {
-        this.noteFocus();
-        this.eager = AT_ONCE_TIMES;
+        this.pace.hurry();
         const others = this.supervisions.filter((s) => s.id !== supervision.id);
         this.supervisions = supervision.contactId === this.contact ? [supervision, ...others] : others;
     }
@@ -268,7 +347,7 @@ export default class SupervisorPresence extends LightningElement {
         try {
             const supervision = await listenTo({
                 contactId: this.contact,
-                voiceCallId: this.voiceCallId || (isVoiceCall(this.objectApiName) && this.recordId) || null,
+                voiceCallId: this.voiceCallOf() || null,
                 mode: this.maySpeak ? 'BARGE' : 'SILENT',
                 leaveCurrent,
                 requestKey: newKey('listen')
@@ -280,23 +359,25 @@ export default class SupervisorPresence extends LightningElement {
             this.busyElsewhere = problem.code === 'supervisor_busy';
             if (problem.unanswered) {
                 // It may have arrived or not; what is there will show. It is not sent again: a late join is worse than none.
-                this.error = 'Nobody knows whether your request to listen arrived. It will not be sent again by itself.';
+                this.error = unknown('your request to listen', problem);
             } else if (!this.busyElsewhere) {
-                this.error = problem.message;
+                this.error = told(problem);
             }
         }
         this.asking = false;
         this.refresh();
     }
 
-    async leaveOther() {
+    voiceCallOf() {
+        const found = this.agent && this.ofAgent ? this.ofAgent.voiceCallId : null;
+        return this.voiceCallId || found || (isVoiceCall(this.objectApiName) && !this.agent && this.record);
+    }
+
+    leaveOther() {
         this.busyElsewhere = false;
-        try {
-            await disconnectMine({ requestKey: newKey('leave-mine') });
-        } catch (e) {
-            this.error = problemOf(e).message;
-        }
-        this.refresh();
+        this.error = null;
+        this.pending.askMine();
+        this.pendingChanged();
     }
 
     disconnect(event) {
@@ -305,22 +386,31 @@ export default class SupervisorPresence extends LightningElement {
             return;
         }
         this.error = null;
-        this.queuedFor = this.own.id;
         this.pending.ask(this.own.id);
+        this.pendingChanged();
     }
 
-    leaveSettled(supervision, problem) {
-        this.queuedFor = this.pending.supervisionId;
+    pendingChanged() {
+        this.queued = this.pending.supervisionIds;
+        this.queuedMine = this.pending.waitsForMine;
+        if (this.queued.length === 0 && !this.queuedMine) {
+            this.unsent = null;
+        }
+    }
+
+    leaveSettled(supervision, problem, unsent) {
+        this.pendingChanged();
         if (supervision) {
             this.take(supervision);
             // The answer carries a directive for the browser that holds the leg; the service says whether that is us.
             this.receiver.pull();
         }
         if (problem) {
-            this.error = problem.message;
+            this.error = told(problem);
         }
-        if (!supervision && !problem) {
-            this.stale = true;
+        if (unsent) {
+            this.unsent = unsent;
+            this.notReached(unsent);
         }
         this.refresh();
     }
@@ -330,7 +420,10 @@ export default class SupervisorPresence extends LightningElement {
     }
 
     async changeMode(event) {
-        const mode = event.target.value;
+        const mode = event.currentTarget.value;
+        if (this.modeDisabled === 'true' || (mode === this.own.mode && !modeUnderWay(this.own))) {
+            return;
+        }
         this.error = null;
         this.modeAsked = mode;
         try {
@@ -339,100 +432,8 @@ export default class SupervisorPresence extends LightningElement {
         } catch (e) {
             const problem = problemOf(e);
             this.modeAsked = null;
-            this.error = problem.unanswered
-                ? 'Nobody knows whether your change of mode arrived. It will not be sent again by itself.'
-                : problem.message;
+            this.error = problem.unanswered ? unknown('your change of mode', problem) : told(problem);
         }
         this.refresh();
-    }
-
-    get permitted() {
-        return Boolean(hasPermission);
-    }
-
-    noteFocus() {
-        this.hadFocus = Boolean(this.template.activeElement);
-    }
-
-    get own() {
-        return this.supervisions.find((s) => s.id === this.mine) || null;
-    }
-    get isOffline() {
-        return typeof navigator !== 'undefined' && navigator.onLine === false;
-    }
-    get unknownContact() {
-        return this.contact || this.given || this.fields
-            ? null
-            : 'This page does not say which call it is about: set Contact id field, or Contact id.';
-    }
-    get summary() {
-        return this.loadedAt || this.own ? summaryOf(this.own, this.timeZone) : 'Looking who is on this call…';
-    }
-    get steps() {
-        return this.own ? stepsOf(this.own, this.timeZone) : [];
-    }
-    get lines() {
-        return this.supervisions.map((s) => lineOf(s, this.mine, this.timeZone));
-    }
-    get nobodyText() {
-        return this.loadedAt ? 'No supervisor is on this call.' : '';
-    }
-    get staleNotice() {
-        if (!this.stale) {
-            return null;
-        }
-        return this.loadedAt
-            ? `No connection. This is how it stood at ${timeOf(this.loadedAt, this.timeZone)}.`
-            : 'No connection. Nothing is known yet.';
-    }
-    get queuedNotice() {
-        return this.queuedFor && this.stale
-            ? 'Your disconnect has not been sent yet. It is sent as soon as there is a connection.'
-            : null;
-    }
-    get cannotActNotice() {
-        return isActive(this.own) && !this.canAct
-            ? 'This page holds no Contact Control Panel: another page of yours, or you yourself in the panel, ends your line.'
-            : null;
-    }
-    get showListen() {
-        return !isActive(this.own) && Boolean(this.loadedAt);
-    }
-    get listenDisabled() {
-        return this.asking || this.stale || this.isOffline || Boolean(this.queuedFor) ? 'true' : 'false';
-    }
-    get canSpeakHere() {
-        return this.allowBarge === true || this.allowBarge === 'true';
-    }
-    get showDisconnect() {
-        return isActive(this.own);
-    }
-    get disconnectDisabled() {
-        const underWay = this.own.state === 'LEAVING' && !mayAskAgain(this.own, this.receiver.now());
-        return this.queuedFor || underWay ? 'true' : 'false';
-    }
-    get showModes() {
-        const { own } = this;
-        if (!own || own.state !== 'MONITORING' || !this.canSpeakHere) {
-            return false;
-        }
-        // Of an observed leg nobody knows what was granted: the service decides.
-        return !own.allowedModes || own.allowedModes.includes('BARGE');
-    }
-    get isSilent() {
-        return (this.modeAsked || this.own.mode) === 'SILENT';
-    }
-    get isBarge() {
-        return (this.modeAsked || this.own.mode) === 'BARGE';
-    }
-    get modeUnderWay() {
-        const change = this.own.modeChange;
-        return Boolean(change) && !change.confirmedAt && change.mode !== this.own.mode;
-    }
-    get modeDisabled() {
-        return this.stale || this.modeAsked !== null;
-    }
-    get modeNotice() {
-        return this.modeUnderWay ? 'The change is accepted, and not confirmed yet.' : null;
     }
 }

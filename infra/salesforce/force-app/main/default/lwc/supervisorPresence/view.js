@@ -26,15 +26,26 @@ export function ownOf({ supervisions, mySupervisionId }, connectUserId, before) 
 }
 
 /**
- * Whether a leave that was accepted may be asked for again: the browser did not do it, nobody did in time, or it is overdue. The
- * service gives out another directive then.
+ * Whether a leave that was accepted may be asked for again: the browser did not do it, nobody did in time, or somebody says they
+ * did and nothing shows it. The service gives out another directive then; while one is open and good it would not, so neither is
+ * the button offered.
  */
 export function mayAskAgain(s, now) {
-    if (s.overdue) {
-        return true;
-    }
     const { status, expiresAt } = s.nextAction || {};
-    return status === 'REFUSED' || status === 'FAILED' || (status === 'OPEN' && Date.parse(expiresAt) <= now);
+    if (status === 'OPEN') {
+        return Date.parse(expiresAt) <= now;
+    }
+    return status === 'REFUSED' || status === 'FAILED' || ((status === 'DONE' || status === 'ALREADY_GONE') && s.overdue);
+}
+
+/** Whether they are offered to change how they are on the call. Of an observed leg nobody knows what was granted: the service decides. */
+export function offersModes(s) {
+    return Boolean(s) && s.state === 'MONITORING' && (!s.allowedModes || s.allowedModes.includes('BARGE'));
+}
+
+/** Whether a change of mode is accepted and not confirmed. */
+export function modeUnderWay(s) {
+    return Boolean(s.modeChange) && !s.modeChange.confirmedAt && s.modeChange.mode !== s.mode;
 }
 
 /** Whether something is on its way, so that it is worth looking again soon. */

@@ -1,0 +1,130 @@
+/** supervisorPresence on the page of an agent: the call that they are on, and what is said where none can be named. */
+import { getRecord } from 'lightning/uiRecordApi';
+import { org, apexProblem, settle, pass, show, mine, presence, listen, liveCall } from '../support/presencePage';
+import { supervision, departure } from '../support/supervision';
+
+const AGENT = '005000000000001AAA';
+const RECORD = '0LQ000000000001';
+const found = (contactId = 'customer-1', voiceCallId = RECORD) => ({ status: 'FOUND', contactId, voiceCallId });
+const onUserPage = (over) => show({ contactId: undefined, recordId: AGENT, objectApiName: 'User', ...over });
+
+it.each([
+    ['of a User', { recordId: AGENT, objectApiName: 'User' }],
+    ['that names the agent', { agentUserId: AGENT }],
+    ['that names the agent beside a record of its own', { agentUserId: AGENT, recordId: '500000000000001', objectApiName: 'Case' }]
+])('shows the call of the agent on a page %s, and listens to it with its VoiceCall', async (_what, over) => {
+    liveCall.mockResolvedValue(found());
+    listen.mockResolvedValue(supervision());
+    const { press, text } = await show({ contactId: undefined, ...over });
+    expect(liveCall).toHaveBeenCalledWith({ agentUserId: AGENT });
+    expect(presence).toHaveBeenCalledWith({ contactId: 'customer-1' });
+    expect(text('summary')).toBe('You are not on this call.');
+    expect(text('unknown-contact')).toBeNull();
+    expect(text('agent-call')).toBeNull();
+    await press('listen');
+    expect(listen.mock.calls[0][0]).toMatchObject({ contactId: 'customer-1', voiceCallId: RECORD });
+});
+
+it('names no VoiceCall where several records are of the call', async () => {
+    liveCall.mockResolvedValue({ status: 'FOUND', contactId: 'customer-1' });
+    listen.mockResolvedValue(supervision());
+    const { press } = await onUserPage();
+    await press('listen');
+    expect(listen.mock.calls[0][0].voiceCallId).toBeNull();
+});
+
+it.each([
+    ['NONE', 'no call in progress'],
+    ['AMBIGUOUS', 'several calls in progress'],
+    ['NO_VOICE_CALL', 'no Voice Call object'],
+    ['NOT_READABLE', 'may not read voice calls']
+])('says so where none can be named (%s), offers nothing, and looks again', async (status, word) => {
+    liveCall.mockResolvedValue({ status });
+    const { text, get } = await onUserPage();
+    expect(text('summary')).toContain(word);
+    expect(get('listen')).toBeNull();
+    expect(presence).not.toHaveBeenCalled();
+    liveCall.mockResolvedValue(found());
+    await pass(15000);
+    expect(text('summary')).toBe('You are not on this call.');
+    expect(get('listen')).not.toBeNull();
+});
+
+it('goes with the agent from call to call, and to none', async () => {
+    liveCall.mockResolvedValue(found('first'));
+    const { text, get } = await onUserPage();
+    liveCall.mockResolvedValue(found('second'));
+    await pass(15000);
+    expect(presence.mock.calls.map(([{ contactId }]) => contactId)).toEqual(['first', 'second']);
+    liveCall.mockResolvedValue({ status: 'NONE' });
+    await pass(15000);
+    expect(text('summary')).toContain('no call in progress');
+    expect(get('listen')).toBeNull();
+    expect(presence).toHaveBeenCalledTimes(2);
+});
+
+it('stays on the call that the supervisor is on, and shows how they left it until the agent has another', async () => {
+    liveCall.mockResolvedValue(found('customer-1'));
+    mine(supervision());
+    const { text, get } = await onUserPage();
+    liveCall.mockResolvedValue(found('second'));
+    await pass(30000);
+    expect(liveCall).toHaveBeenCalledTimes(1);
+    expect(get('disconnect')).not.toBeNull();
+    liveCall.mockResolvedValue({ status: 'NONE' });
+    org.world = { supervisions: [supervision({ state: 'LEFT', departure: departure() })], mySupervisionId: null };
+    await pass(30000);
+    expect(text('summary')).toContain('You left at');
+    expect(text('agent-call')).toContain('no call in progress');
+    expect(get('listen')).toBeNull();
+    org.world = { supervisions: [], mySupervisionId: null };
+    liveCall.mockResolvedValue(found('third'));
+    await pass(15000);
+    expect(presence.mock.calls.at(-1)[0]).toEqual({ contactId: 'third' });
+    expect(text('summary')).toBe('You are not on this call.');
+    expect(get('listen')).not.toBeNull();
+});
+
+it('does not move on to another call while a request to listen is under way', async () => {
+    liveCall.mockResolvedValue(found('customer-1'));
+    let answer;
+    listen.mockImplementation(() => new Promise((done) => (answer = done)));
+    const { press, get } = await onUserPage();
+    await press('listen');
+    liveCall.mockResolvedValue(found('second'));
+    await pass(15000);
+    mine(supervision());
+    answer(supervision());
+    await settle();
+    expect(get('disconnect')).not.toBeNull();
+});
+
+it('shows nothing of one agent on the page of another', async () => {
+    liveCall.mockImplementation(async ({ agentUserId }) => (agentUserId === AGENT ? found() : new Promise(() => {})));
+    mine(supervision());
+    const { element, text, get } = await onUserPage();
+    expect(get('disconnect')).not.toBeNull();
+    element.recordId = '005000000000002AAA';
+    await settle();
+    expect(get('disconnect')).toBeNull();
+    expect(get('listen')).toBeNull();
+    expect(text('summary')).toBe('Looking who is on this call…');
+    expect(liveCall.mock.calls.at(-1)[0]).toEqual({ agentUserId: '005000000000002AAA' });
+});
+
+it('tells a look that failed, and takes it back', async () => {
+    liveCall.mockRejectedValueOnce(apexProblem('invalid_request', 400, 'That is no user')).mockResolvedValue(found());
+    const { text } = await onUserPage();
+    expect(text('error')).toBe('That is no user (invalid_request)');
+    await pass(2000);
+    expect(text('error')).toBe('');
+});
+
+it('asks for no agent where a contact is given, or a field of the User names one', async () => {
+    await onUserPage({ contactId: 'given' });
+    expect(presence).toHaveBeenCalledWith({ contactId: 'given' });
+    await onUserPage({ contactIdField: 'Call__c' });
+    expect(getRecord.getLastConfig()).toEqual({ recordId: AGENT, fields: ['User.Call__c'] });
+    await show({ contactId: undefined, recordId: '500000000000001', objectApiName: 'Case' });
+    expect(liveCall).not.toHaveBeenCalled();
+});

@@ -1,0 +1,219 @@
+/** supervisorPresence when something is wrong: what it says, for how long, and what it keeps on asking for. */
+import { getRecord } from 'lightning/uiRecordApi';
+import {
+    org, apexProblem, lost, net, settle, pass, show, mine, presence, listen, disconnect, disconnectMine, directivesAfter
+} from '../support/presencePage';
+import { supervision, departure } from '../support/supervision';
+
+describe('a set-up that is broken', () => {
+    it.each([
+        ['not_reachable', 0, 'The callout to Sidedoor failed: We couldn\'t access the credential(s).'],
+        ['no_answer', 0, 'Sidedoor did not answer in time'],
+        ['supervisor_not_linked', 403, 'Your user names no Connect user'],
+        ['unauthorized', 401, 'The token is not taken']
+    ])('is told by its code: %s', async (code, status, detail) => {
+        presence.mockRejectedValue(apexProblem(code, status, detail));
+        const { text, element } = await show();
+        expect(text('error')).toBe(`${detail} (${code})`);
+        expect(element.shadowRoot.textContent).not.toContain('No connection');
+        expect(text('stale')).toBe('Nothing is known yet.');
+    });
+
+    it('is told so too where a request got no answer', async () => {
+        listen.mockRejectedValue(apexProblem('not_reachable', 0, 'The callout to Sidedoor failed'));
+        const { press, text } = await show();
+        await press('listen');
+        expect(text('error')).toContain('Nobody knows whether your request to listen arrived');
+        expect(text('error')).toContain('(not_reachable)');
+    });
+
+    it('is told so too where a disconnect is asked for again and again', async () => {
+        mine(supervision());
+        const { press, text, element } = await show();
+        presence.mockRejectedValue(apexProblem('not_reachable', 0, 'The callout to Sidedoor failed'));
+        disconnect.mockRejectedValue(apexProblem('not_reachable', 0, 'The callout to Sidedoor failed'));
+        await press('disconnect');
+        expect(text('error')).toBe('The callout to Sidedoor failed (not_reachable)');
+        expect(text('queued')).toContain('has not been accepted yet');
+        expect(element.shadowRoot.textContent).not.toContain('No connection');
+    });
+
+    it('is no word of where there is no code: that is a lack of a connection', async () => {
+        presence.mockRejectedValue(lost());
+        const { text } = await show();
+        expect(text('stale')).toBe('No connection. Nothing is known yet.');
+        expect(text('error')).toBe('');
+    });
+});
+
+describe('what is wrong is taken back', () => {
+    it('when a look succeeds', async () => {
+        presence.mockRejectedValueOnce(apexProblem('supervisor_not_linked', 403));
+        const { text } = await show();
+        expect(text('error')).toContain('supervisor_not_linked');
+        await pass(2000);
+        expect(text('error')).toBe('');
+        expect(text('stale')).toBeNull();
+    });
+
+    it('when the record can be read', async () => {
+        const { text } = await show({ contactId: undefined, recordId: '0LQ000000000001', objectApiName: 'VoiceCall' });
+        getRecord.error({ message: 'no' });
+        await settle();
+        expect(text('error')).toBe('The call of this record could not be read.');
+        getRecord.emit({ fields: { VendorCallKey: { value: 'customer-1' } } });
+        await settle();
+        expect(text('error')).toBe('');
+    });
+
+    it('when the page moves on to another call', async () => {
+        listen.mockRejectedValue(apexProblem('contact_full', 409));
+        const { element, press, text } = await show();
+        await press('listen');
+        expect(text('error')).toContain('contact_full');
+        element.contactId = 'another';
+        await settle();
+        expect(text('error')).toBe('');
+    });
+
+    it('when the supervisor has left all the same', async () => {
+        mine(supervision({ mode: 'BARGE' }));
+        disconnect.mockRejectedValue(apexProblem('would_end_customer_call', 409));
+        const { press, text } = await show();
+        await press('disconnect');
+        await pass(15000);
+        expect(text('error')).toContain('would_end_customer_call');
+        mine(supervision({ state: 'LEFT', departure: departure() }));
+        await pass(15000);
+        expect(text('error')).toBe('');
+    });
+});
+
+describe('the leave of the other call', () => {
+    async function busy() {
+        listen.mockRejectedValueOnce(apexProblem('supervisor_busy', 409));
+        const page = await show();
+        await page.press('listen');
+        return page;
+    }
+
+    it('is sent again with the same key until it is answered, and then directives are fetched', async () => {
+        disconnectMine.mockRejectedValueOnce(apexProblem('no_answer', 0)).mockResolvedValue(supervision({ contactId: 'other', state: 'LEAVING' }));
+        const { press, get } = await busy();
+        await press('leave-other');
+        expect(disconnectMine).toHaveBeenCalledTimes(1);
+        expect(get('listen').getAttribute('aria-disabled')).toBe('true');
+        const asked = directivesAfter.mock.calls.length;
+        await pass(1000);
+        expect(disconnectMine).toHaveBeenCalledTimes(2);
+        const [first, second] = disconnectMine.mock.calls.map(([body]) => body);
+        expect(first).toEqual({ requestKey: expect.stringMatching(/^leave-mine-.{8,}/) });
+        expect(second).toEqual(first);
+        expect(directivesAfter.mock.calls.length).toBeGreaterThan(asked);
+        expect(get('listen').getAttribute('aria-disabled')).toBe('false');
+        await pass(60000);
+        expect(disconnectMine).toHaveBeenCalledTimes(2);
+    });
+
+    it('is kept over a reload, and nothing is begun before it is answered: it would end that, too', async () => {
+        disconnectMine.mockRejectedValue(lost());
+        const before = await busy();
+        await before.press('leave-other');
+        expect(before.text('queued')).toContain('Your leave of the other call has not been sent yet');
+        const [[{ requestKey }]] = disconnectMine.mock.calls;
+        document.body.removeChild(before.element);
+        const after = await show();
+        expect(disconnectMine.mock.calls.at(-1)[0]).toEqual({ requestKey });
+        await after.press('listen');
+        expect(listen).toHaveBeenCalledTimes(1);
+        disconnectMine.mockResolvedValue(supervision({ contactId: 'other' }));
+        window.dispatchEvent(new CustomEvent('online'));
+        await pass(2000);
+        expect(window.sessionStorage.getItem('sidedoor.disconnect')).toBeNull();
+        await after.press('listen');
+        expect(listen).toHaveBeenCalledTimes(2);
+    });
+
+    it('and a disconnect that waits beside it are both sent', async () => {
+        disconnectMine.mockRejectedValueOnce(lost()).mockResolvedValue(supervision({ contactId: 'other' }));
+        disconnect.mockResolvedValue(supervision({ state: 'LEAVING' }));
+        const { press } = await busy();
+        await press('leave-other');
+        mine(supervision());
+        await pass(300);
+        window.dispatchEvent(new CustomEvent('online'));
+        await settle();
+        await press('disconnect');
+        await pass(2000);
+        expect(disconnectMine).toHaveBeenCalledTimes(2);
+        expect(disconnect).toHaveBeenCalledTimes(1);
+    });
+});
+
+describe('a disconnect', () => {
+    it('is held up by no other that gets no answer, and both are kept', async () => {
+        window.sessionStorage.setItem('sidedoor.disconnect', JSON.stringify([{ supervisionId: 'elsewhere', requestKey: 'leave-elsewhere' }]));
+        const own = supervision();
+        mine(own);
+        disconnect.mockImplementation(async ({ supervisionId }) => {
+            if (supervisionId === 'elsewhere') {
+                throw lost();
+            }
+            return supervision({ state: 'LEAVING' });
+        });
+        const { press, get } = await show();
+        expect(disconnect.mock.calls).toEqual([[{ supervisionId: 'elsewhere', requestKey: 'leave-elsewhere' }]]);
+        expect(get('disconnect').getAttribute('aria-disabled')).toBe('false');
+        await press('disconnect');
+        await pass(5000);
+        const asked = disconnect.mock.calls.map(([{ supervisionId }]) => supervisionId);
+        expect(asked.filter((id) => id === own.id)).toHaveLength(1);
+        expect(asked.filter((id) => id === 'elsewhere').length).toBeGreaterThan(2);
+        expect(JSON.parse(window.sessionStorage.getItem('sidedoor.disconnect'))).toEqual([
+            { supervisionId: 'elsewhere', requestKey: 'leave-elsewhere' }
+        ]);
+    });
+
+    it.each([['not JSON'], ['{"supervisionId":"a"}'], ['[null, {"requestKey":"k"}, {"mine":true}, 7]']])(
+        'that cannot be read from the page\'s storage is passed over: %s',
+        async (kept) => {
+            window.sessionStorage.setItem('sidedoor.disconnect', kept);
+            mine(supervision());
+            const { get } = await show();
+            expect(disconnect).not.toHaveBeenCalled();
+            expect(disconnectMine).not.toHaveBeenCalled();
+            expect(get('disconnect').getAttribute('aria-disabled')).toBe('false');
+        }
+    );
+});
+
+describe('the focus', () => {
+    it('is not taken from another field when something else changes later', async () => {
+        mine(supervision());
+        const { get } = await show();
+        const note = document.createElement('input');
+        document.body.appendChild(note);
+        get('disconnect').focus();
+        mine(supervision({ mode: 'BARGE' }));
+        await pass(15000);
+        note.focus();
+        net.online = false;
+        window.dispatchEvent(new CustomEvent('offline'));
+        await settle();
+        expect(get('stale')).not.toBeNull();
+        expect(document.activeElement).toBe(note);
+    });
+
+    it('nor from nowhere, if the supervisor has left the component for the page itself', async () => {
+        mine(supervision());
+        const { get, element } = await show();
+        get('disconnect').focus();
+        await pass(15000);
+        get('disconnect').blur();
+        org.world = { supervisions: [], mySupervisionId: null };
+        await pass(15000);
+        expect(get('disconnect')).toBeNull();
+        expect(document.activeElement).toBe(document.body);
+        expect(element.shadowRoot.activeElement).toBeNull();
+    });
+});
