@@ -14,6 +14,7 @@ pub(super) fn all() -> Migrator {
         step(4, "deliveries", include_str!("migrations/0004_deliveries.sql")),
         step(5, "org", include_str!("migrations/0005_org.sql")),
         step(6, "audit", include_str!("migrations/0006_audit.sql")),
+        step(8, "keys", include_str!("migrations/0008_keys.sql")),
     ])
 }
 
