@@ -111,7 +111,11 @@ impl AmazonConnect {
                 },
             );
         }
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build()?;
+        // A redirect would have another host's clock taken for this one's; its own `Date` serves as any answer's does.
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
         Ok(Self { lines, http, clock })
     }
 }

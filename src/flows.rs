@@ -296,6 +296,8 @@ pub struct Request {
     pub request_id: Option<String>,
     /// Its idempotency key, if it carries one.
     pub key: Option<KeyUse>,
+    /// When it came in: how long an answer may take is counted from here.
+    pub arrived: tokio::time::Instant,
 }
 
 impl Flows {
@@ -334,6 +336,15 @@ impl Flows {
             deadline: self.settings.leave_deadline,
             directive_ttl: self.settings.directive_ttl,
         }
+    }
+
+    /// How long the answer to a request that came in then may still take.
+    pub fn left_since(&self, arrived: tokio::time::Instant) -> Duration {
+        self.settings.answer_within.saturating_sub(arrived.elapsed())
+    }
+
+    fn left(&self, by: &Request) -> Duration {
+        self.left_since(by.arrived)
     }
 
     fn count(&self, what: &Happened) {
@@ -389,6 +400,17 @@ impl Flows {
         let running = self.parts.tasks.spawn(work);
         // A panic in the work is logged by its own task; the answer then says what the journal knows.
         let _ = tokio::time::timeout(patience, running).await;
+    }
+
+    /// Runs a whole request to its end, so that a client that goes away takes no answer with it that its key is to keep.
+    ///
+    /// # Errors
+    /// When the work panics, or the process ends.
+    pub async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, tokio::task::JoinError> {
+        self.parts.tasks.spawn(work).await
     }
 
     /// Runs work that must not stop half-way when its request is given up: a client that goes away takes the request's own

@@ -196,6 +196,7 @@ pub fn router(
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn_with_state(door.clone(), guard::room))
+        .layer(from_fn_with_state(door.clone(), guard::to_its_end))
         .layer(from_fn_with_state(door.clone(), guard::sizes))
         .layer(cross_origin)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(problem::panicked))

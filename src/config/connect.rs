@@ -169,7 +169,7 @@ fn read_instance(r: &mut Reader, at: &str, quotas: &BTreeMap<String, QuotaConfig
             }
         },
     );
-    let endpoint_url = r.text_as(&format!("{at}.endpoint_url"), safe_url);
+    let endpoint_url = r.text_as(&format!("{at}.endpoint_url"), base_url);
     let quota = r.text_as(&format!("{at}.quota"), |name| {
         if quotas.contains_key(name) {
             Ok(name.to_owned())
@@ -217,7 +217,8 @@ fn read_rate(r: &mut Reader, at: &str, default: Rate) -> Rate {
     }
 }
 
-/// A URL that is https, or http to this very machine; without credentials in it.
+/// A URL that is https, or http to this very machine; without credentials in it. As it was given: a path with a slash at its end
+/// is another than one without.
 pub(super) fn safe_url(text: &str) -> Result<String, String> {
     let remedy = "write an https URL with a host and without credentials (http only to a loopback address)";
     let url = url::Url::parse(text).map_err(|_| remedy.to_owned())?;
@@ -229,8 +230,13 @@ pub(super) fn safe_url(text: &str) -> Result<String, String> {
     };
     let safe = url.scheme() == "https" || (url.scheme() == "http" && loopback);
     if safe && url.username().is_empty() && url.password().is_none() {
-        Ok(text.trim_end_matches('/').to_owned())
+        Ok(text.to_owned())
     } else {
         Err(remedy.to_owned())
     }
+}
+
+/// The same, of one that paths are put behind: without the slash at its end.
+pub(super) fn base_url(text: &str) -> Result<String, String> {
+    safe_url(text).map(|url| url.trim_end_matches('/').to_owned())
 }

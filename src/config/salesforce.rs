@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::Reader;
-use super::connect::safe_url;
+use super::connect::base_url;
 
 /// `[salesforce]`
 #[derive(Debug, Clone)]
@@ -157,7 +157,7 @@ impl SalesforceConfig {
             return None;
         }
         let login_url = r.required("salesforce.login_url", "give your org's My Domain, such as https://acme.my.salesforce.com; or set salesforce.enabled = false to run without Salesforce", |text| {
-            let url = safe_url(text)?;
+            let url = base_url(text)?;
             let path = url::Url::parse(&url).map(|u| u.path().to_owned()).unwrap_or_default();
             if path == "/" { Ok(url) } else { Err("give the host only, without a path".into()) }
         });
@@ -231,7 +231,7 @@ fn read_grant(r: &mut Reader) -> Option<Grant> {
     let by_jwt = r.word("salesforce.grant", &words, false);
     let username = r.text("salesforce.username");
     let key_file = r.text("salesforce.private_key_file");
-    let audience = r.text_as("salesforce.audience", safe_url);
+    let audience = r.text_as("salesforce.audience", base_url);
     let secret = r.secret("salesforce.client_secret");
     let secret_given = r.has("salesforce.client_secret") || r.has("salesforce.client_secret_file");
     if !by_jwt {

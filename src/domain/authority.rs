@@ -117,15 +117,15 @@ impl Caller {
         self.scopes == [Scope::Events]
     }
 
-    /// Whether it may have a supervision recorded as this Salesforce User's: one that may act only as the supervisor it
-    /// names, and names their Salesforce User too, may not give another's. Ids of 15 and of 18 characters mean the same User.
+    /// Whether it may have a supervision recorded as this Salesforce User's by its own word: it may act as anyone, or names that
+    /// User itself. Ids of 15 and of 18 characters mean the same User. Of any other the CRM is asked.
     pub fn may_record_as(&self, salesforce_user: &str) -> bool {
         let short = |id: &str| id.get(..15).map(ToOwned::to_owned);
         self.has(Scope::SuperviseAny)
             || self
                 .salesforce_user
                 .as_deref()
-                .is_none_or(|own| short(own) == short(salesforce_user))
+                .is_some_and(|own| short(own) == short(salesforce_user))
     }
 
     /// Whether it has a scope.

@@ -70,6 +70,9 @@ impl Flows {
                 .acknowledge(answer.directive, ack)
                 .map_err(|_| FlowError::UnknownDirective)?;
             if !news {
+                if let Some(replay) = self.take_key(by, Some(id)).await? {
+                    return Ok(Acknowledged::Replay(replay));
+                }
                 return Ok(Acknowledged::Is(Box::new(stored)));
             }
             if matches!(supervision.state, State::Leaving | State::Monitoring) {
@@ -87,7 +90,7 @@ impl Flows {
                 .cloned();
             let (instance, leg, state) = (supervision.instance.clone(), supervision.leg.clone(), supervision.state);
             let change = Change {
-                key: by.key.clone().map(|key| KeyWrite::Take(key, id, received_at)),
+                key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), received_at)),
                 audit: vec![self.audit(by, "directive.acknowledged", id, answer.outcome.as_str())],
                 supervision: Some(Write::Update(Box::new(supervision), revision)),
                 ..Change::default()

@@ -54,11 +54,11 @@ impl Bindings {
 }
 
 impl Flows {
-    /// The Connect user whom a verified token names.
+    /// The Connect user whom a verified token names; asked for no longer than this.
     ///
     /// # Errors
     /// [`Unbound`].
-    pub async fn bind(&self, claim: &Claim) -> Result<UserId, Unbound> {
+    pub async fn bind(&self, claim: &Claim, within: Duration) -> Result<UserId, Unbound> {
         if claim.kind == ClaimKind::ConnectUserId {
             return UserId::parse(claim.value.as_str()).map_err(|_| Unbound::NotLinked);
         }
@@ -68,14 +68,17 @@ impl Flows {
         let found = match self.bindings.unresolved.contains_key(claim) {
             // Whoever could not be asked a moment ago cannot be asked now.
             true => Err(Unbound::Unresolved),
-            false => tokio::time::timeout(PATIENCE, self.ask_on_its_own(claim))
+            false => tokio::time::timeout(PATIENCE.min(within), self.ask_on_its_own(claim))
                 .await
                 .unwrap_or(Err(Unbound::Unresolved)),
         };
         match found {
             Ok(user) => Ok(user),
             Err(Unbound::Unresolved) => {
-                self.bindings.unresolved.insert(claim.clone(), ());
+                // One whose time was nearly up before it asked says nothing about the others.
+                if within >= PATIENCE {
+                    self.bindings.unresolved.insert(claim.clone(), ());
+                }
                 self.bindings.last.get(claim).ok_or(Unbound::Unresolved)
             }
             Err(Unbound::NotLinked) => {

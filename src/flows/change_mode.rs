@@ -39,16 +39,21 @@ impl Flows {
             let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
             let now = self.now();
             match standing(&stored.supervision, to, now)? {
-                Standing::Already => return Ok(ModeAnswer::Already(Box::new(stored))),
-                Standing::Underway => return Ok(ModeAnswer::Directed(Box::new(stored))),
                 Standing::ToBeDone => {}
+                so => {
+                    return Ok(match (self.take_key(by, Some(id)).await?, so) {
+                        (Some(replay), _) => ModeAnswer::Replay(replay),
+                        (None, Standing::Already) => ModeAnswer::Already(Box::new(stored)),
+                        (None, _) => ModeAnswer::Directed(Box::new(stored)),
+                    });
+                }
             }
             let mut supervision = stored.supervision;
             supervision
                 .direct_mode(to, asker, now, self.leave_times())
                 .map_err(|_| FlowError::Contended)?;
             let change = Change {
-                key: by.key.clone().map(|key| KeyWrite::Take(key, id, now)),
+                key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
                 audit: vec![self.audit(by, "mode.requested", id, to.as_str())],
                 supervision: Some(Write::Update(Box::new(supervision), stored.revision)),
                 ..Change::default()

@@ -44,6 +44,30 @@ struct There {
     watching: usize,
     /// When a poller last asked.
     polled: Option<Timestamp>,
+    /// Pollers that say which tab they are, in the order in which they were first heard of, and when each last asked.
+    tabs: Vec<(String, Timestamp)>,
+}
+
+impl There {
+    /// A tab asked. Of too many, the one that has not been heard of for longest is forgotten.
+    fn heard(&mut self, tab: &str, now: Timestamp) {
+        if let Some((_, last)) = self.tabs.iter_mut().find(|(known, _)| known == tab) {
+            *last = now;
+            return;
+        }
+        if self.tabs.len() >= SEATS {
+            let longest = self.tabs.iter().enumerate().min_by_key(|(_, (_, last))| *last);
+            let longest = longest.map_or(0, |(i, _)| i);
+            self.tabs.remove(longest);
+        }
+        self.tabs.push((tab.to_owned(), now));
+    }
+
+    /// How many newer tabs that are there go before this one.
+    fn rank(&self, tab: &str, now: Timestamp) -> usize {
+        let there = self.tabs.iter().rev().filter(|(_, last)| now < *last + POLLER);
+        there.take_while(|(known, _)| known != tab).count()
+    }
 }
 
 impl Controllers {
@@ -87,8 +111,8 @@ impl Controllers {
         })
     }
 
-    /// A poller that acts asked.
-    pub(super) fn polled(&self, whose: &Whose, now: Timestamp) {
+    /// A poller that acts asked, from a tab if it says which.
+    pub(super) fn polled(&self, whose: &Whose, tab: Option<&str>, now: Timestamp) {
         let mut seats = self.seats();
         if seats.of.len() >= 10 * self.most {
             // Bounded: pollers that are long gone make room.
@@ -96,7 +120,11 @@ impl Controllers {
                 .of
                 .retain(|_, t| !t.streams.is_empty() || t.watching > 0 || t.polled.is_some_and(|at| now < at + POLLER));
         }
-        seats.of.entry(whose.clone()).or_default().polled = Some(now);
+        let there = seats.of.entry(whose.clone()).or_default();
+        there.polled = Some(now);
+        if let Some(tab) = tab {
+            there.heard(tab, now);
+        }
     }
 
     /// Whether somebody is there to act.
@@ -108,10 +136,20 @@ impl Controllers {
             .is_some_and(|t| !t.streams.is_empty() || t.polled.is_some_and(|at| now < at + POLLER))
     }
 
-    /// When it is a poller's turn to act on something given out at `issued_at`: after every open page.
-    pub(super) fn pollers_turn(&self, whose: &Whose, issued_at: Timestamp) -> Timestamp {
-        let pages = self.seats().of.get(whose).map_or(0, |t| t.streams.len());
-        turn_after(pages, issued_at)
+    /// When it is a poller's turn to act on something given out at `issued_at`: after every open page, and after the newer tabs
+    /// that poll, if it says which it is.
+    pub(super) fn pollers_turn(
+        &self,
+        whose: &Whose,
+        tab: Option<&str>,
+        issued_at: Timestamp,
+        now: Timestamp,
+    ) -> Timestamp {
+        let seats = self.seats();
+        let before = seats.of.get(whose).map_or(0, |there| {
+            there.streams.len() + tab.map_or(0, |tab| there.rank(tab, now))
+        });
+        turn_after(before, issued_at)
     }
 
     /// Open streams.
@@ -210,12 +248,42 @@ mod tests {
     fn a_poller_is_there_for_a_while() {
         let all = Controllers::new(1);
         let (me, now) = (whose("sup-1"), Timestamp::UNIX_EPOCH);
-        all.polled(&me, now);
+        all.polled(&me, None, now);
         assert!(all.is_attached(&me, now + SignedDuration::from_secs(14)));
         assert!(!all.is_attached(&me, now + POLLER));
         for i in 0..100 {
-            all.polled(&whose(&format!("sup-{i}")), now + SignedDuration::from_secs(60 * i));
+            all.polled(
+                &whose(&format!("sup-{i}")),
+                None,
+                now + SignedDuration::from_secs(60 * i),
+            );
         }
         assert!(all.seats().of.len() <= 11, "bounded");
+    }
+
+    #[test]
+    fn the_newest_tab_that_polls_acts_first_while_it_is_heard_of() {
+        let all = Controllers::new(2);
+        let (me, now) = (whose("sup-1"), Timestamp::UNIX_EPOCH);
+        all.polled(&me, Some("a"), now);
+        all.polled(&me, Some("b"), now + SignedDuration::from_secs(1));
+        let later = now + SignedDuration::from_secs(10);
+        all.polled(&me, Some("a"), later);
+        let turn = |tab, at| all.pollers_turn(&me, tab, later, at);
+        assert_eq!((turn(Some("b"), later), turn(None, later)), (later, later));
+        assert_eq!(
+            turn(Some("a"), later),
+            later + TAKE_OVER,
+            "asked last, and is the older"
+        );
+        let silent = now + SignedDuration::from_secs(16);
+        assert_eq!(turn(Some("a"), silent), later, "the newer one fell silent");
+        let page = all.attach(&me, true).expect("a seat");
+        assert_eq!(turn(Some("a"), silent), later + TAKE_OVER, "after the open page");
+        drop(page);
+        for i in 0..100 {
+            all.polled(&me, Some(&format!("t-{i}")), silent + SignedDuration::from_secs(i));
+        }
+        assert_eq!(all.seats().of[&me].tabs.len(), SEATS, "bounded");
     }
 }

@@ -2,11 +2,13 @@
 //! made by it: the row goes out as it is now, by its own external id, so a row that was taken after all is only written again.
 
 use super::delivery_pace::Held;
+use super::keys::Replay;
 use super::{FlowError, Flows, Request};
 use crate::domain::authority::Scope;
 use crate::domain::ids::{DeliveryId, SupervisionId};
-use crate::ports::Change;
+use crate::ports::journal::KeyWrite;
 pub use crate::ports::journal::{Row, RowFilter};
+use crate::ports::{Change, Committed};
 
 /// The most rows sent again by one request.
 pub const MOST: u32 = 10_000;
@@ -22,6 +24,15 @@ pub struct Replayed {
     pub more: bool,
     /// Nothing was done: it was a dry run.
     pub dry_run: bool,
+}
+
+/// What came of asking for a replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replaying {
+    /// It was done, or looked at.
+    Done(Replayed),
+    /// The key was used before.
+    Replay(Replay),
 }
 
 /// How many rows are sent again in one transaction.
@@ -60,9 +71,12 @@ impl Flows {
     /// Sends one row again.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::NoDelivery`], and the journal's.
-    pub async fn replay_row(&self, id: DeliveryId, dry_run: bool, by: &Request) -> Result<Replayed, FlowError> {
+    /// [`FlowError::Forbidden`], [`FlowError::NoDelivery`], those of keys, and the journal's.
+    pub async fn replay_row(&self, id: DeliveryId, dry_run: bool, by: &Request) -> Result<Replaying, FlowError> {
         may_replay(by)?;
+        if let Some(replay) = self.replay(by).await? {
+            return Ok(Replaying::Replay(replay));
+        }
         let row = self.journal().row(id).await?.ok_or(FlowError::NoDelivery)?;
         self.send_again(vec![row], false, dry_run, by).await
     }
@@ -71,8 +85,11 @@ impl Flows {
     ///
     /// # Errors
     /// [`FlowError::Forbidden`], and the journal's.
-    pub async fn replay_rows(&self, filter: &RowFilter, dry_run: bool, by: &Request) -> Result<Replayed, FlowError> {
+    pub async fn replay_rows(&self, filter: &RowFilter, dry_run: bool, by: &Request) -> Result<Replaying, FlowError> {
         may_replay(by)?;
+        if let Some(replay) = self.replay(by).await? {
+            return Ok(Replaying::Replay(replay));
+        }
         let asked = RowFilter {
             limit: MOST + 1,
             ..filter.clone()
@@ -83,13 +100,26 @@ impl Flows {
         self.send_again(rows, more, dry_run, by).await
     }
 
-    async fn send_again(&self, rows: Vec<Row>, more: bool, dry_run: bool, by: &Request) -> Result<Replayed, FlowError> {
-        if !dry_run && !rows.is_empty() {
-            let now = self.now();
+    async fn send_again(
+        &self,
+        rows: Vec<Row>,
+        more: bool,
+        dry_run: bool,
+        by: &Request,
+    ) -> Result<Replaying, FlowError> {
+        let now = self.now();
+        let mut key = by.key.clone().map(|key| KeyWrite::Take(key, None, now));
+        if dry_run || rows.is_empty() {
+            if let Some(replay) = self.take_key(by, None).await? {
+                return Ok(Replaying::Replay(replay));
+            }
+        } else {
             let ids: Vec<SupervisionId> = rows.iter().map(|r| r.stored.supervision.id).collect();
             // In parts, so that nobody else's write waits long for its turn.
             for part in ids.chunks(PART) {
                 let change = Change {
+                    // With the first part: what a crash leaves undone of the others is done when it is asked for again.
+                    key: key.take(),
                     replayed: part.iter().map(|id| (*id, now)).collect(),
                     audit: part
                         .iter()
@@ -97,16 +127,18 @@ impl Flows {
                         .collect(),
                     ..Change::default()
                 };
-                self.journal().commit(change).await?;
+                if let Committed::KeyUsed(record) = self.journal().commit(change).await? {
+                    return Ok(Replaying::Replay(self.replay_of(by, record).await?));
+                }
             }
             self.signals.deliver.notify_one();
         }
-        Ok(Replayed {
+        Ok(Replaying::Done(Replayed {
             rows: rows.len(),
             first: rows.into_iter().take(SHOWN).collect(),
             more,
             dry_run,
-        })
+        }))
     }
 }
 

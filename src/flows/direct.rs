@@ -49,6 +49,8 @@ pub struct Listener {
     pub after: Option<i64>,
     /// Whether it holds the supervisor's CCP and will act.
     pub acts: bool,
+    /// Which of the supervisor's tabs asks, if it polls and says so.
+    pub tab: Option<String>,
 }
 
 impl Flows {
@@ -83,7 +85,7 @@ impl Flows {
         let whose = self.whose(listener, by)?;
         let now = self.now();
         if listener.acts {
-            self.controllers.polled(&whose, now);
+            self.controllers.polled(&whose, listener.tab.as_deref(), now);
         }
         let end = self.journal().last_directive_change().await?;
         let changes = self
@@ -92,10 +94,12 @@ impl Flows {
         let changes = changes.await?;
         let full = changes.len() == AT_ONCE as usize;
         let reached = changes.last().map(|c| c.seq);
+        let turn = |issued_at| {
+            let tab = listener.tab.as_deref();
+            self.controllers.pollers_turn(&whose, tab, issued_at, now)
+        };
         let told = changes.into_iter().filter_map(told).map(|t| Told {
-            act: listener.acts
-                && t.directive.is_open(now)
-                && self.controllers.pollers_turn(&whose, t.directive.issued_at) <= now,
+            act: listener.acts && t.directive.is_open(now) && turn(t.directive.issued_at) <= now,
             ..t
         });
         // What came while we read is told next time.

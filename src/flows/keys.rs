@@ -3,13 +3,14 @@
 //!
 //! A key is taken in the same transaction as what it starts, so there is no moment at which one stands without the
 //! other. Its answer follows when it is given. A process that dies in between leaves a key without an answer; the next
-//! one sees that another process took it, and answers with what became of the supervision.
+//! one sees that another process took it, and answers with what became of the supervision. Only the request that took a key
+//! answers for it or frees it: a repeat that fails leaves it as it is.
 
 use super::{FlowError, Flows, Request};
 use crate::domain::ids::SupervisionId;
-use crate::ports::Change;
 pub use crate::ports::journal::KeyUse;
 use crate::ports::journal::{KeyRecord, KeyWrite};
+use crate::ports::{Change, Committed};
 
 /// What a key used before leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,11 +56,27 @@ impl Flows {
         match record.answer {
             Some((status, body)) => Ok(Some(Replay::Answer(status, body))),
             None if record.taken_by == self.journal().incarnation() => Err(FlowError::KeyRunning),
-            None => Ok(Some(Replay::State(record.supervision))),
+            // What is of no supervision is done anew: nothing would say what became of it.
+            None => Ok(record.supervision.map(Replay::State)),
         }
     }
 
-    /// Keeps the answer a request was given, for replays. A fault of ours (5xx) is never kept: it frees the key.
+    /// Takes the request's key for an answer that changes nothing, so that this answer too is the one it gets again. Something
+    /// if the key was used meanwhile.
+    pub(super) async fn take_key(&self, by: &Request, of: Option<SupervisionId>) -> Result<Option<Replay>, FlowError> {
+        let Some(key) = by.key.clone() else { return Ok(None) };
+        let change = Change {
+            key: Some(KeyWrite::Take(key, of, self.now())),
+            ..Change::default()
+        };
+        match self.journal().commit(change).await? {
+            Committed::KeyUsed(record) => self.replay_of(by, record).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Keeps the answer a request was given, for replays, if it is the one that took the key. A fault of ours (5xx) is never
+    /// kept: it frees the key.
     pub fn remember_answer(&self, by: &Request, status: u16, body: &str) {
         let Some(key) = &by.key else { return };
         let write = if status >= 500 {

@@ -5,6 +5,8 @@
 //! which mode the leg is now, who the agent on the contact is, and whether that agent still has it. What cannot be confirmed is
 //! refused; an operator may take it on themselves, with a reason. The browser repeats the check before it acts.
 
+use std::time::Duration;
+
 use super::conclude::Observation;
 use super::{FlowError, Flows, Request};
 use crate::domain::ids::{ContactId, InstanceName, UserId};
@@ -18,16 +20,21 @@ impl Flows {
     /// # Errors
     /// [`FlowError::WouldEndCustomerCall`] when the agent is gone, or is not known to be there.
     pub(super) async fn may_leave(&self, s: &Supervision) -> Result<(), FlowError> {
-        let checked = tokio::time::timeout(self.settings.answer_within / 2, self.check(s)).await;
+        self.may_leave_in(s, self.settings.answer_within / 2).await
+    }
+
+    async fn may_leave_in(&self, s: &Supervision, patience: Duration) -> Result<(), FlowError> {
+        let checked = tokio::time::timeout(patience, self.check(s)).await;
         checked.unwrap_or(Err(FlowError::WouldEndCustomerCall(
             s.id,
             "Amazon Connect did not say in time whether the agent is still there",
         )))
     }
 
-    /// The same, with a refusal on record.
+    /// The same for a request, with a refusal on record: no longer than its answer may still take.
     pub(super) async fn guarded(&self, s: &Supervision, by: &Request) -> Result<(), FlowError> {
-        let refused = match self.may_leave(s).await {
+        let patience = self.left(by).min(self.settings.answer_within / 2);
+        let refused = match self.may_leave_in(s, patience).await {
             Err(refused @ FlowError::WouldEndCustomerCall(..)) => refused,
             other => return other,
         };

@@ -5,6 +5,8 @@
 //! as an answer may take; the work itself does not depend on anybody waiting.
 
 use super::join::CONTACT_FULL;
+use jiff::SignedDuration;
+
 use super::keys::Replay;
 use super::who::Who;
 use super::{FlowError, Flows, Request, comply};
@@ -62,7 +64,6 @@ impl Flows {
     }
 
     async fn start_owned(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
-        let begun = tokio::time::Instant::now();
         if matches!(&ask.supervisor, Who::Id(user) if !by.caller.may_act_as(user)) {
             return Err(FlowError::Forbidden(
                 "this credential may not listen as that supervisor",
@@ -73,15 +74,15 @@ impl Flows {
             .filter(|name| self.instance(name).is_some())
             .ok_or(FlowError::UnknownInstance)?;
         let (user, username) = self.who(&instance, &ask.supervisor, by).await?;
-        let salesforce_user_id = recorded_as(&ask, &user, by)?;
         if let Some(replay) = self.replay(by).await? {
             return Ok(Started::Replay(replay));
         }
+        let salesforce_user_id = self.recorded_as(&ask, &user, &instance, by).await?;
         if self.is_stopping() {
             return Err(FlowError::Stopping);
         }
         if let Some(already) = self.already(&instance, &user, &ask).await? {
-            return Ok(Started::Already(Box::new(already)));
+            return self.already_is(already, by).await;
         }
 
         let compliance = self.comply(&instance, &user, &ask, by).await?;
@@ -91,14 +92,10 @@ impl Flows {
             salesforce_user_id,
         };
         let now = self.now();
-        let mut new = Supervision::request(
-            instance,
-            ask.contact.clone(),
-            supervisor,
-            ask.mode,
-            now,
-            self.settings.join_ttl,
-        );
+        // A late join is worse than none, and late is counted from the request, not from what had to be asked before it.
+        let waited = SignedDuration::try_from(by.arrived.elapsed()).unwrap_or(SignedDuration::MAX);
+        let join_ttl = self.settings.join_ttl.saturating_sub(waited).max(SignedDuration::ZERO);
+        let mut new = Supervision::request(instance, ask.contact.clone(), supervisor, ask.mode, now, join_ttl);
         new.voice_call_id.clone_from(&ask.voice_call_id);
         new.agent.clone_from(&ask.agent);
         new.compliance = compliance;
@@ -124,7 +121,7 @@ impl Flows {
         let mut audit = vec![self.audit(by, "supervision.requested", id, told)];
         audit.extend(admission.is_some().then(|| self.join_begins(id)));
         let change = Change {
-            key: by.key.clone().map(|key| KeyWrite::Take(key, id, now)),
+            key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
             audit,
             supervision: Some(Write::Insert(Box::new(new))),
             ..Change::default()
@@ -134,15 +131,14 @@ impl Flows {
             Committed::KeyUsed(record) => {
                 return Ok(Started::Replay(self.replay_of(by, record).await?));
             }
-            Committed::Busy(holder) => return self.busy(holder, &ask).await,
+            Committed::Busy(holder) => return self.busy(holder, &ask, by).await,
             Committed::Stale | Committed::LegTaken(_) | Committed::Duplicate => return Err(FlowError::Contended),
         }
         let flows = self.clone();
         let join = async move { flows.join(id, admission, false).await };
-        let left = self.settings.answer_within.saturating_sub(begun.elapsed());
         let Some(first) = waits_for else {
             self.leave_others(&others, by).await?;
-            self.run_and_wait(left, join).await;
+            self.run_and_wait(self.left(by), join).await;
             return self.started(id).await;
         };
         // From here on the join is in somebody's hands, whatever becomes of the leave. The answer holds the directive that
@@ -197,25 +193,19 @@ impl Flows {
             .find(|s| s.supervision.contact.as_ref() == Some(&ask.contact)))
     }
 
+    /// The answer that nothing is to be started; the key keeps it, so that a repeat starts nothing either.
+    async fn already_is(&self, stored: Stored, by: &Request) -> Result<Started, FlowError> {
+        let replay = self.take_key(by, Some(stored.supervision.id)).await?;
+        Ok(replay.map_or(Started::Already(Box::new(stored)), Started::Replay))
+    }
+
     /// Somebody holds the voice place: the very one asked for (a race of two equal requests), or another.
-    async fn busy(&self, holder: SupervisionId, ask: &StartRequest) -> Result<Started, FlowError> {
+    async fn busy(&self, holder: SupervisionId, ask: &StartRequest, by: &Request) -> Result<Started, FlowError> {
         let stored = self.journal().supervision(holder).await?.ok_or(FlowError::Contended)?;
         if stored.supervision.contact.as_ref() == Some(&ask.contact) {
-            Ok(Started::Already(Box::new(stored)))
+            self.already_is(stored, by).await
         } else {
             Err(FlowError::Busy(holder))
         }
-    }
-}
-
-/// The Salesforce User the row points to: the one given, else the one the credential names beside this very supervisor.
-fn recorded_as(ask: &StartRequest, user: &UserId, by: &Request) -> Result<Option<String>, FlowError> {
-    match &ask.salesforce_user_id {
-        Some(given) if !by.caller.may_record_as(given) => Err(FlowError::Forbidden(
-            "this credential may not listen in the name of that Salesforce user",
-        )),
-        Some(given) => Ok(Some(given.clone())),
-        None if by.caller.supervisor.as_ref() == Some(user) => Ok(by.caller.salesforce_user.clone()),
-        None => Ok(None),
     }
 }

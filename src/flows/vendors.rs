@@ -1,20 +1,24 @@
 //! Asking what is known of the vendors' clocks, and probing them.
 
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
 
+use jiff::Timestamp;
+
+use super::keys::Replay;
 use super::{FlowError, Flows, Request};
-use crate::domain::audit::AuditEntry;
+use crate::domain::audit::{AuditEntry, Phase};
 use crate::domain::authority::Scope;
 use crate::domain::ids::InstanceName;
 use crate::domain::supervision::AMAZON_CONNECT;
-use crate::ports::Change;
 pub use crate::ports::journal::ClockEpoch;
+use crate::ports::journal::KeyWrite;
+use crate::ports::{Change, Committed, VendorError, Verdict};
 pub use crate::timing::{Cause, Grade, Sample, StreamKey};
 
 /// At most so many probes in one request: each may wait a second for its moment.
 pub const MOST_PROBES: u32 = 6;
 /// After this long no further probe is begun: the answer must come in time.
-const ENOUGH: SignedDuration = SignedDuration::from_secs(5);
+const ENOUGH: Duration = Duration::from_secs(5);
 /// So many of a clock's last samples are shown.
 const LAST: usize = 10;
 
@@ -80,6 +84,15 @@ pub enum Probe {
     Take(Vec<Measured>),
 }
 
+/// What came of probing.
+#[derive(Debug, Clone)]
+pub enum Probed {
+    /// What is known now.
+    Known(VendorReport),
+    /// The key was used before.
+    Replay(Replay),
+}
+
 impl Flows {
     /// Every vendor and what is known of its clocks.
     ///
@@ -114,26 +127,50 @@ impl Flows {
     ///
     /// # Errors
     /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], [`FlowError::UnknownInstance`], and
-    /// [`FlowError::Vendor`] when it gave no time.
+    /// [`FlowError::Vendor`] when it gave no time; those of keys, and the journal's.
     pub async fn probe_vendor(
         &self,
         vendor: &str,
         instance: Option<InstanceName>,
         probe: Probe,
         by: &Request,
-    ) -> Result<VendorReport, FlowError> {
+    ) -> Result<Probed, FlowError> {
         if !by.caller.has(Scope::Operate) {
             return Err(FlowError::Forbidden("probing needs the scope operate"));
         }
         self.known(vendor)?;
         let instance = instance
             .or_else(|| self.settings.default_instance.clone())
+            .filter(|name| self.has_clocks(vendor, name))
             .ok_or(FlowError::UnknownInstance)?;
-        let outcome = match &probe {
+        if matches!(probe, Probe::Ask(_)) && vendor != AMAZON_CONNECT {
+            return Err(FlowError::Forbidden(
+                "only Amazon Connect can be asked; send measured samples of a carrier",
+            ));
+        }
+        if let Some(replay) = self.replay(by).await? {
+            return Ok(Probed::Replay(replay));
+        }
+        let to_do = match &probe {
             Probe::Take(measured) => format!("{vendor}/{instance}: {} measured samples", measured.len()),
-            Probe::Ask(count) => format!("{vendor}/{instance}: asked {count} times"),
+            Probe::Ask(count) => format!("{vendor}/{instance}: to be asked {count} times"),
         };
-        match probe {
+        // Written ahead: what the clock learns has its line whatever becomes of the rest.
+        let operation = format!("probe/{}", uuid::Uuid::now_v7());
+        let line = |phase, outcome| AuditEntry {
+            request_id: by.request_id.clone(),
+            ..AuditEntry::done(self.now(), by.caller.name.clone(), "vendor.probed", outcome)
+                .in_phase(phase, operation.clone())
+        };
+        let ahead = Change {
+            key: by.key.clone().map(|key| KeyWrite::Take(key, None, self.now())),
+            audit: vec![line(Phase::Begun, to_do.clone())],
+            ..Change::default()
+        };
+        if let Committed::KeyUsed(record) = self.journal().commit(ahead).await? {
+            return Ok(Probed::Replay(self.replay_of(by, record).await?));
+        }
+        let (phase, outcome, done) = match probe {
             Probe::Take(measured) => {
                 for m in measured {
                     let key = StreamKey::new(vendor, instance.as_str(), &m.source, &m.field);
@@ -145,37 +182,65 @@ impl Flows {
                     };
                     self.learn_alone(&key, sample);
                 }
-            }
-            Probe::Ask(_) if vendor != AMAZON_CONNECT => {
-                return Err(FlowError::Forbidden(
-                    "only Amazon Connect can be asked; send measured samples of a carrier",
-                ));
+                (Phase::Done, to_do, Ok(()))
             }
             Probe::Ask(count) => {
-                if self.instance(&instance).is_none() {
-                    return Err(FlowError::UnknownInstance);
-                }
-                let enough = self.now() + ENOUGH;
-                for _ in 0..count.clamp(1, MOST_PROBES) {
-                    self.probe(&instance).await.map_err(FlowError::Vendor)?;
-                    if self.now() > enough {
-                        break;
-                    }
+                let (given, done) = self.ask_the_time(&instance, count, by).await;
+                let told = format!("{vendor}/{instance}: gave its time {given} times of {count}");
+                match &done {
+                    Ok(()) => (Phase::Done, told, done),
+                    Err(e) => (Phase::Failed, format!("{told}, then {}", e.code), done),
                 }
             }
-        }
-        let entry = AuditEntry {
-            request_id: by.request_id.clone(),
-            ..AuditEntry::done(self.now(), by.caller.name.clone(), "vendor.probed", outcome)
         };
         // The samples were handed in before: in its turn this makes them durable too.
         self.journal()
             .commit(Change {
-                audit: vec![entry],
+                audit: vec![line(phase, outcome)],
                 ..Change::default()
             })
             .await?;
-        Ok(self.report(vendor, &self.journal().clock_epochs().await?))
+        done.map_err(FlowError::Vendor)?;
+        let report = self.report(vendor, &self.journal().clock_epochs().await?);
+        Ok(Probed::Known(report))
+    }
+
+    /// Asks an instance for its time so often, as far as the answer may wait for it. How often it gave it; one that gave it at
+    /// least once, and then took too long, has not failed.
+    async fn ask_the_time(&self, instance: &InstanceName, count: u32, by: &Request) -> (u32, Result<(), VendorError>) {
+        let mut given = 0;
+        for _ in 0..count.clamp(1, MOST_PROBES) {
+            match tokio::time::timeout(self.left(by), self.probe(instance)).await {
+                Ok(Ok(_)) => given += 1,
+                Ok(Err(e)) => return (given, Err(e)),
+                Err(_) if given > 0 => break,
+                Err(_) => {
+                    let late = VendorError {
+                        operation: "Date",
+                        code: "connect_no_time",
+                        message: "the endpoint did not answer in time".into(),
+                        verdict: Verdict::Retry,
+                        may_have_happened: false,
+                    };
+                    return (given, Err(late));
+                }
+            }
+            if by.arrived.elapsed() > ENOUGH {
+                break;
+            }
+        }
+        (given, Ok(()))
+    }
+
+    /// Whether a vendor has clocks in an instance: it is configured, or its own events have told of it. One that nobody knows
+    /// would be kept for ever.
+    fn has_clocks(&self, vendor: &str, instance: &InstanceName) -> bool {
+        let told = || {
+            let calibrator = self.clocks.calibrator();
+            let mut streams = calibrator.streams();
+            streams.any(|(key, _)| key.vendor == vendor && key.instance == instance.as_str())
+        };
+        self.instance(instance).is_some() || (vendor != AMAZON_CONNECT && told())
     }
 
     fn known(&self, vendor: &str) -> Result<(), FlowError> {

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
+use super::monitor::StartRequest;
 use super::{FlowError, Flows, Request};
-use crate::domain::authority::Scope;
+use crate::domain::authority::{Claim, ClaimKind, Scope, Unbound};
 use crate::domain::ids::{InstanceName, UserId};
+use crate::ports::{VendorError, Verdict};
 
 /// How many names are remembered.
 const NAMES: u64 = 10_000;
@@ -47,7 +49,7 @@ impl Flows {
             {
                 return Err(forbidden());
             }
-            Who::Name(name) => match self.user_named(instance, name).await {
+            Who::Name(name) => match self.user_named_in_time(instance, name, by).await {
                 // Whether a name exists is for those who may act as anyone.
                 Err(FlowError::UnknownSupervisor | FlowError::AmbiguousSupervisor)
                     if !by.caller.has(Scope::SuperviseAny) =>
@@ -62,6 +64,53 @@ impl Flows {
         } else {
             Err(forbidden())
         }
+    }
+
+    /// The Salesforce User the row points to: the one given, else the one the credential names beside this very supervisor. One
+    /// that is given by a credential that does not name it is that supervisor's by the CRM's word, or refused: a row in another's
+    /// name is evidence against them.
+    pub(super) async fn recorded_as(
+        &self,
+        ask: &StartRequest,
+        user: &UserId,
+        instance: &InstanceName,
+        by: &Request,
+    ) -> Result<Option<String>, FlowError> {
+        let Some(given) = &ask.salesforce_user_id else {
+            let own = by.caller.supervisor.as_ref() == Some(user);
+            return Ok(by.caller.salesforce_user.clone().filter(|_| own));
+        };
+        if !by.caller.may_record_as(given) {
+            let claim = Claim {
+                kind: ClaimKind::SalesforceUserId,
+                value: given.clone(),
+                instance: Some(instance.clone()),
+            };
+            match self.bind(&claim, self.left(by)).await {
+                Ok(theirs) if theirs == *user => {}
+                Ok(_) | Err(Unbound::NotLinked) => {
+                    return Err(FlowError::Forbidden(
+                        "this credential may not listen in the name of that Salesforce user",
+                    ));
+                }
+                Err(Unbound::Unresolved) => return Err(FlowError::Unbound(Unbound::Unresolved)),
+            }
+        }
+        Ok(Some(given.clone()))
+    }
+
+    /// The same, no longer than the answer may still take.
+    async fn user_named_in_time(&self, instance: &InstanceName, name: &str, by: &Request) -> Result<UserId, FlowError> {
+        let asked = tokio::time::timeout(self.left(by), self.user_named(instance, name)).await;
+        asked.unwrap_or_else(|_| {
+            Err(FlowError::Vendor(VendorError {
+                operation: "SearchUsers",
+                code: "connect_timeout",
+                message: "Connect could not be asked in time who has that user name".into(),
+                verdict: Verdict::Retry,
+                may_have_happened: false,
+            }))
+        })
     }
 
     pub(super) async fn user_named(&self, instance: &InstanceName, name: &str) -> Result<UserId, FlowError> {

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::Bytes;
 
-use super::guard::RequestId;
+use super::guard::{Arrived, RequestId};
 use super::problem::Problem;
 use super::{Door, body, idempotency};
 use crate::domain::authority::Caller;
@@ -19,7 +19,8 @@ impl<S: Send + Sync> FromRequestParts<S> for By {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let (caller, id) = (parts.extensions.get::<Caller>(), parts.extensions.get::<RequestId>());
-        let (Some(caller), Some(id)) = (caller, id) else {
+        let arrived = parts.extensions.get::<Arrived>();
+        let (Some(caller), Some(id), Some(Arrived(arrived))) = (caller, id, arrived) else {
             // A route outside the layers that put them there.
             let detail = "The request was not identified.";
             return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail));
@@ -28,6 +29,7 @@ impl<S: Send + Sync> FromRequestParts<S> for By {
             caller: caller.clone(),
             request_id: Some(id.0.clone()),
             key: None,
+            arrived: *arrived,
         }))
     }
 }

@@ -18,6 +18,7 @@ mod public_key;
 pub(super) mod tokens;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -26,6 +27,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::Door;
+use super::guard::Arrived;
 use super::limits::Wait;
 use super::problem::Problem;
 use super::serve::Peer;
@@ -150,12 +152,12 @@ impl Door {
     }
 
     /// What a good token makes of its holder: a caller that acts as the supervisor the token names, where it may act at all.
-    async fn bound(&self, mut caller: Caller, claim: Claim) -> Caller {
+    async fn bound(&self, mut caller: Caller, claim: Claim, within: Duration) -> Caller {
         if caller.has(Scope::Supervise) || caller.has(Scope::SuperviseAny) {
             if claim.kind == ClaimKind::SalesforceUserId {
                 caller.salesforce_user = Some(claim.value.clone());
             }
-            match self.flows.bind(&claim).await {
+            match self.flows.bind(&claim, within).await {
                 Ok(user) => caller.supervisor = Some(user),
                 Err(why) => caller.unbound = Some(why),
             }
@@ -210,7 +212,11 @@ pub(super) async fn identify(State(door): State<Door>, mut request: Request, nex
     }
     // Asked for only as often as they may come.
     let caller = match claim {
-        Some(claim) => door.bound(caller, claim).await,
+        Some(claim) => {
+            let arrived = request.extensions().get::<Arrived>();
+            let within = arrived.map_or(Duration::ZERO, |Arrived(at)| door.flows.left_since(*at));
+            door.bound(caller, claim, within).await
+        }
         None => caller,
     };
     // One that may do nothing but act as a supervisor it does not name can do nothing.

@@ -6,18 +6,18 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::Door;
 use super::asking::{Act, By};
 use super::body::{self, Reader};
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::query::Query;
 use super::views::{RecordingView, Rfc3339};
+use super::{Door, idempotency};
 use crate::domain::ids::{DeliveryId, SupervisionId};
 use crate::domain::interlock::LegId;
-use crate::flows::FlowError;
-use crate::flows::dead_letters::{Replayed, Row, RowFilter};
+use crate::flows::dead_letters::{Replayed, Replaying, Row, RowFilter};
 use crate::flows::query::RecordingState;
+use crate::flows::{self, FlowError, Flows};
 
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 200;
@@ -134,8 +134,19 @@ pub(super) async fn replay_one(
         reader.finish()?;
     }
     let id = id.as_deref().and_then(DeliveryId::parse).ok_or(FlowError::NoDelivery)?;
-    let replayed = door.flows.replay_row(id, dry_run, &by).await?;
-    Ok(json(StatusCode::OK, &ReplayView::of(&replayed)))
+    let done = door.flows.replay_row(id, dry_run, &by).await;
+    answer(&door.flows, &by, done).await
+}
+
+async fn answer(flows: &Flows, by: &flows::Request, done: Result<Replaying, FlowError>) -> Result<Response, Problem> {
+    match done {
+        Ok(Replaying::Done(replayed)) => {
+            let view = ReplayView::of(&replayed);
+            Ok(idempotency::answer(flows, by, StatusCode::OK, &view))
+        }
+        Ok(Replaying::Replay(replay)) => idempotency::replay(flows, by, replay, StatusCode::OK).await,
+        Err(e) => Ok(idempotency::failed(flows, by, e)),
+    }
 }
 
 pub(super) async fn replay_range(State(door): State<Door>, Act { by, body }: Act) -> Result<Response, Problem> {
@@ -161,6 +172,6 @@ pub(super) async fn replay_range(State(door): State<Door>, Act { by, body }: Act
         before: None,
         limit: 0,
     };
-    let replayed = door.flows.replay_rows(&filter, dry_run, &by).await?;
-    Ok(json(StatusCode::OK, &ReplayView::of(&replayed)))
+    let done = door.flows.replay_rows(&filter, dry_run, &by).await;
+    answer(&door.flows, &by, done).await
 }

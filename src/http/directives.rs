@@ -27,6 +27,8 @@ use crate::flows::{FlowError, Flows};
 /// How often a silent stream says that it lives. Browsers and proxies give up on silent connections, and ours finds out that
 /// nobody is there any more.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// The longest name of a tab.
+const LONGEST_TAB: usize = 64;
 /// How soon a browser is to come back.
 const COME_BACK: Duration = Duration::from_secs(2);
 /// A stream ends after this long, and the browser comes back: credentials do not live for ever in an open connection.
@@ -87,6 +89,12 @@ pub(super) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams
     let after = query.take("after", "must be the eventId heard last", number);
     // A stream is a browser's; a poller may be anybody's, and must say that it will act.
     let acts = query.flag("acts").unwrap_or(streams);
+    let tab = query.take("tab", "must be 1 to 64 letters, digits, '_' or '-'", |raw| {
+        let plain = raw
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        (plain && (1..=LONGEST_TAB).contains(&raw.len())).then(|| raw.to_owned())
+    });
     let _spent = query.take("ticket", "must be a ticket", |_| Some(()));
     query.finish()?;
     let last = headers.get("last-event-id").map(|v| v.to_str().ok().and_then(number));
@@ -99,6 +107,7 @@ pub(super) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams
         instance,
         after: last.or(after),
         acts,
+        tab,
     })
 }
 

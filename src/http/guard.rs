@@ -1,14 +1,13 @@
 //! What surrounds every request: its id, its log line, its safe headers, and the bounds on its size and on how many there are.
 
-use std::time::Instant;
-
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::Door;
@@ -32,6 +31,10 @@ const SAFE: [(HeaderName, HeaderValue); 4] = [
 /// The id of a request: the caller's `X-Request-Id` if it is a short plain word, else one of ours.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub(super) String);
+
+/// When a request came in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrived(pub(super) tokio::time::Instant);
 
 tokio::task_local! {
     /// The current request's id, for problem bodies.
@@ -62,7 +65,7 @@ fn request_id(request: &Request) -> RequestId {
 
 /// Gives the request its id, logs its end once, and sets the headers every answer has.
 pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
-    #[allow(clippy::disallowed_methods, reason = "how long an answer took is nobody's evidence")]
+    // How long an answer may take is counted from here, whatever comes before its own work.
     let begun = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
@@ -72,6 +75,7 @@ pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
         .map_or("(none)", MatchedPath::as_str)
         .to_owned();
     request.extensions_mut().insert(id.clone());
+    request.extensions_mut().insert(Arrived(begun));
     let span = tracing::info_span!("http", request_id = %id.0);
     let mut response = CURRENT
         .scope(id.clone(), next.run(request))
@@ -108,6 +112,22 @@ pub(super) async fn sizes(State(door): State<Door>, request: Request, next: Next
         return Problem::new(status, "headers_too_large", detail).into_response();
     }
     next.run(request).await
+}
+
+/// Carries an act to its end, whether or not its client waits: what it took a key for is answered, and the answer is kept.
+pub(super) async fn to_its_end(State(door): State<Door>, request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let known = request.extensions().get::<RequestId>().cloned();
+    let id = known.unwrap_or_else(|| request_id(&request));
+    let work = CURRENT.scope(id, next.run(request)).in_current_span();
+    match door.flows.to_its_end(work).await {
+        Ok(response) => response,
+        // Told and logged where every panic is.
+        Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+        Err(_) => Problem::overloaded("The service is stopping.").into_response(),
+    }
 }
 
 /// Refuses what is more than can be worked on at a time. Vendors' events have a room of their own, so that no storm of

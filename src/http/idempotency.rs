@@ -46,6 +46,7 @@ pub(super) fn key(
         caller: caller.name.clone(),
         key: key.to_owned(),
         fingerprint: hex::encode(hash.finalize()),
+        claim: uuid::Uuid::new_v4().simple().to_string(),
     }))
 }
 
@@ -66,16 +67,10 @@ pub(super) fn answer(flows: &Flows, by: &Request, status: StatusCode, body: &imp
     as_json(status, text)
 }
 
-/// A flow's error as an answer, kept for replays where the key was taken by what failed.
+/// A flow's error as an answer, kept for replays where this very request took the key before it failed.
 pub(super) fn failed(flows: &Flows, by: &Request, error: FlowError) -> Response {
-    let key_was_taken = matches!(
-        error,
-        FlowError::JoinFailed { .. } | FlowError::ContactFull { .. } | FlowError::Journal(_) | FlowError::Contended
-    );
     let problem = Problem::from(error);
-    if key_was_taken {
-        flows.remember_answer(by, problem.status().as_u16(), &problem.body());
-    }
+    flows.remember_answer(by, problem.status().as_u16(), &problem.body());
     problem.into_response()
 }
 

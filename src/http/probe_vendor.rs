@@ -1,40 +1,47 @@
 //! `POST /v1/vendors/{vendor}/probes`: ask the vendor for its time now, or take what the caller measured.
 
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::{Value, json as value};
 
-use super::Door;
-use super::asking::By;
+use super::asking::Act;
 use super::body::{self, Reader, text};
 use super::path::Named;
-use super::problem::{FieldError, Problem, json};
+use super::problem::{FieldError, Problem};
 use super::vendors::VendorView;
+use super::{Door, idempotency};
 use crate::domain::ids::InstanceName;
 use crate::flows::FlowError;
-use crate::flows::vendors::{MOST_PROBES, Measured, Probe};
+use crate::flows::vendors::{MOST_PROBES, Measured, Probe, Probed};
 
 /// Measured samples in one request.
 const MOST_SAMPLES: usize = 100;
 
 pub(super) async fn handle(
     State(door): State<Door>,
-    By(by): By,
     Named(vendor): Named,
-    request: Request,
+    Act { by, body }: Act,
 ) -> Result<Response, Problem> {
     let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
-    let bytes = body::read(request, door.settings.max_body_bytes).await?;
-    let parsed = if bytes.is_empty() {
+    let parsed = if body.is_empty() {
         value!({})
     } else {
-        body::parse(&bytes)?
+        body::parse(&body)?
     };
     let (instance, probe) = read(&parsed)?;
-    let report = door.flows.probe_vendor(&vendor, instance, probe, &by).await?;
-    Ok(json(StatusCode::OK, &VendorView::of(&report)))
+    let flows = &door.flows;
+    match flows.probe_vendor(&vendor, instance, probe, &by).await {
+        Ok(Probed::Known(report)) => Ok(idempotency::answer(
+            flows,
+            &by,
+            StatusCode::OK,
+            &VendorView::of(&report),
+        )),
+        Ok(Probed::Replay(replay)) => idempotency::replay(flows, &by, replay, StatusCode::OK).await,
+        Err(e) => Ok(idempotency::failed(flows, &by, e)),
+    }
 }
 
 pub(super) fn read(body: &Value) -> Result<(Option<InstanceName>, Probe), Problem> {

@@ -207,6 +207,11 @@ impl From<FlowError> for Problem {
                 "vendor_unknown",
                 "No vendor of that name is configured; partner carriers are named under [timing.vendors].",
             ),
+            // Not asked in time is nobody's answer: the same request may do better in a moment.
+            FlowError::Vendor(e) if e.code == "connect_timeout" => {
+                let detail = format!("{}.", e.message.trim_end_matches('.'));
+                Self::new(S::SERVICE_UNAVAILABLE, e.code, detail).retry_after(2)
+            }
             FlowError::Vendor(e) => Self::new(S::BAD_GATEWAY, e.code, format!("{}.", e.message.trim_end_matches('.'))),
             FlowError::Unbound(Unbound::NotLinked) => Self::new(
                 S::FORBIDDEN,

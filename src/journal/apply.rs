@@ -9,7 +9,7 @@ use super::read::{KEY_SQL, key_record};
 use super::rows::{get, millis, supervision_id, unreadable};
 use super::{announcements, audit, clocks, comparisons, deliveries, directives, failed};
 use crate::domain::supervision::{Origin, State, Supervision};
-use crate::ports::journal::{KeyWrite, Retention, Write};
+use crate::ports::journal::{KeyRecord, KeyWrite, Retention, Write};
 use crate::ports::{Change, Committed, JournalError};
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
@@ -34,7 +34,7 @@ pub(super) async fn apply(
     incarnation: &str,
     change: &Change,
 ) -> Result<Committed, JournalError> {
-    if let Some(refusal) = refusal(db, change).await? {
+    if let Some(refusal) = refusal(db, incarnation, change).await? {
         return Ok(refusal);
     }
     if let Some(write) = &change.supervision {
@@ -115,7 +115,11 @@ pub(super) async fn apply(
 }
 
 /// Every reason not to write.
-async fn refusal(db: &mut SqliteConnection, change: &Change) -> Result<Option<Committed>, JournalError> {
+async fn refusal(
+    db: &mut SqliteConnection,
+    incarnation: &str,
+    change: &Change,
+) -> Result<Option<Committed>, JournalError> {
     if let Some((id, _)) = &change.event {
         let seen = sqlx::query("SELECT 1 FROM seen_events WHERE id = ?").bind(id.clone());
         if one(db, seen).await?.is_some() {
@@ -124,8 +128,10 @@ async fn refusal(db: &mut SqliteConnection, change: &Change) -> Result<Option<Co
     }
     if let Some(KeyWrite::Take(key, ..)) = &change.key {
         let used = sqlx::query(KEY_SQL).bind(key.caller.clone()).bind(key.key.clone());
-        if let Some(row) = one(db, used).await? {
-            return Ok(Some(Committed::KeyUsed(key_record(&row)?)));
+        let used = one(db, used).await?.as_ref().map(key_record).transpose()?;
+        let lost = |record: &KeyRecord| record.is_lost(&key.fingerprint, incarnation);
+        if let Some(record) = used.filter(|record| !lost(record)) {
+            return Ok(Some(Committed::KeyUsed(record)));
         }
     }
     match &change.supervision {
@@ -225,29 +231,30 @@ fn ended_at(supervision: &Supervision) -> Option<Timestamp> {
 async fn write_key(db: &mut SqliteConnection, incarnation: &str, key: &KeyWrite) -> Result<(), JournalError> {
     let query = match key {
         KeyWrite::Take(key, supervision, at) => sqlx::query(
-            "INSERT INTO idempotency_keys (caller, key, fingerprint, supervision_id, taken_by, taken_at)
-             VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO idempotency_keys (caller, key, fingerprint, claim, supervision_id, taken_by, taken_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(key.caller.clone())
         .bind(key.key.clone())
         .bind(key.fingerprint.clone())
-        .bind(supervision.to_string())
+        .bind(key.claim.clone())
+        .bind(supervision.map(|id| id.to_string()))
         .bind(incarnation.to_owned())
         .bind(millis(*at)),
         KeyWrite::Answer(key, status, body) => sqlx::query(
-            "UPDATE idempotency_keys SET status = ?, body = ? WHERE caller = ? AND key = ? AND fingerprint = ?",
+            "UPDATE idempotency_keys SET status = ?, body = ? WHERE caller = ? AND key = ? AND claim = ? AND status IS NULL",
         )
         .bind(i64::from(*status))
         .bind(body.clone())
         .bind(key.caller.clone())
         .bind(key.key.clone())
-        .bind(key.fingerprint.clone()),
-        KeyWrite::Forget(key) => {
-            sqlx::query("DELETE FROM idempotency_keys WHERE caller = ? AND key = ? AND fingerprint = ?")
-                .bind(key.caller.clone())
-                .bind(key.key.clone())
-                .bind(key.fingerprint.clone())
-        }
+        .bind(key.claim.clone()),
+        KeyWrite::Forget(key) => sqlx::query(
+            "DELETE FROM idempotency_keys WHERE caller = ? AND key = ? AND claim = ? AND status IS NULL",
+        )
+        .bind(key.caller.clone())
+        .bind(key.key.clone())
+        .bind(key.claim.clone()),
     };
     run(db, query).await.map(|_| ())
 }

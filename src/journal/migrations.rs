@@ -15,6 +15,7 @@ pub(super) fn all() -> Migrator {
         step(5, "org", include_str!("migrations/0005_org.sql")),
         step(6, "audit", include_str!("migrations/0006_audit.sql")),
         step(7, "refusals", include_str!("migrations/0007_refusals.sql")),
+        step(8, "keys", include_str!("migrations/0008_keys.sql")),
     ])
 }
 

@@ -307,7 +307,7 @@ pub(super) fn key_record(row: &SqliteRow) -> Answer<KeyRecord> {
     let body = get::<Option<String>>(row, 4)?;
     Ok(KeyRecord {
         fingerprint: get(row, 0)?,
-        supervision: supervision_id(get(row, 1)?)?,
+        supervision: get::<Option<&str>>(row, 1)?.map(supervision_id).transpose()?,
         taken_by: get(row, 2)?,
         answer: status.zip(body),
     })

@@ -98,12 +98,23 @@ impl RecordingState {
 pub struct KeyRecord {
     /// Of what it was used with.
     pub fingerprint: String,
-    /// What it started.
-    pub supervision: SupervisionId,
+    /// Of which supervision, if of one.
+    pub supervision: Option<SupervisionId>,
     /// The process that took it: one from before a crash will never answer.
     pub taken_by: String,
     /// The answer, once given: HTTP status and body.
     pub answer: Option<(u16, String)>,
+}
+
+impl KeyRecord {
+    /// Whether the same request, of no supervision, was begun by another process, which will never answer it: it may be begun
+    /// again.
+    pub fn is_lost(&self, fingerprint: &str, incarnation: &str) -> bool {
+        self.supervision.is_none()
+            && self.answer.is_none()
+            && self.taken_by != incarnation
+            && self.fingerprint == fingerprint
+    }
 }
 
 /// A MONITOR leg that no supervision explains (yet).

@@ -70,6 +70,7 @@ fn key(name: &str, fingerprint: &str) -> KeyUse {
         caller: "c".into(),
         key: name.into(),
         fingerprint: fingerprint.into(),
+        claim: "first".into(),
     }
 }
 
@@ -115,7 +116,7 @@ async fn a_change_made_from_an_old_revision_is_refused_whole() {
     };
     assert_eq!(journal.commit(update.clone()).await.expect("done"), Committed::Done);
     let with_key = Change {
-        key: Some(KeyWrite::Take(key("k", "f"), s.id, now())),
+        key: Some(KeyWrite::Take(key("k", "f"), Some(s.id), now())),
         ..update
     };
     assert_eq!(journal.commit(with_key).await.expect("answered"), Committed::Stale);
@@ -133,7 +134,7 @@ async fn places_legs_keys_and_events_are_taken_once() {
     let first = supervision("contact-1", "user");
     let second = supervision("contact-2", "user");
     let mut taking = insert(&first);
-    taking.key = Some(KeyWrite::Take(key("k", "f"), first.id, now()));
+    taking.key = Some(KeyWrite::Take(key("k", "f"), Some(first.id), now()));
     assert_eq!(journal.commit(taking).await.expect("done"), Committed::Done);
     assert_eq!(
         journal.commit(insert(&second)).await.expect("answered"),
@@ -142,13 +143,13 @@ async fn places_legs_keys_and_events_are_taken_once() {
     assert_eq!(journal.supervision(second.id).await.expect("read"), None);
 
     let mut again = insert(&supervision("contact-3", "another"));
-    again.key = Some(KeyWrite::Take(key("k", "other"), second.id, now()));
+    again.key = Some(KeyWrite::Take(key("k", "other"), Some(second.id), now()));
     let Committed::KeyUsed(record) = journal.commit(again).await.expect("answered") else {
         panic!("taken twice")
     };
     assert_eq!(
         (record.fingerprint.as_str(), record.supervision, record.answer),
-        ("f", first.id, None)
+        ("f", Some(first.id), None)
     );
     journal.commit_later(Change {
         key: Some(KeyWrite::Answer(key("k", "f"), 201, "{}".into())),
@@ -246,4 +247,78 @@ async fn sweeping_takes_what_is_past_its_time_and_nothing_unfinished() {
         journal.supervision(SupervisionId::generate()).await.expect("read"),
         None
     );
+}
+
+/// A repeat that fails, or comes late, neither frees what the first request holds nor answers for it.
+#[tokio::test]
+async fn only_who_took_a_key_answers_for_it_or_frees_it() {
+    let desk = Desk::new();
+    let journal = desk.open().await;
+    let (mine, theirs) = (
+        key("k", "f"),
+        KeyUse {
+            claim: "second".into(),
+            ..key("k", "f")
+        },
+    );
+    let write = async |write: KeyWrite| {
+        let change = Change {
+            key: Some(write),
+            ..Change::default()
+        };
+        journal.commit(change).await.expect("answered")
+    };
+    let answer = async || journal.key("c", "k").await.expect("read").map(|record| record.answer);
+    assert_eq!(write(KeyWrite::Take(mine.clone(), None, now())).await, Committed::Done);
+    write(KeyWrite::Forget(theirs.clone())).await;
+    write(KeyWrite::Answer(theirs.clone(), 409, "{}".into())).await;
+    assert_eq!(answer().await, Some(None), "it runs, whatever became of a repeat");
+    assert!(matches!(
+        write(KeyWrite::Take(theirs.clone(), None, now())).await,
+        Committed::KeyUsed(_)
+    ));
+    write(KeyWrite::Answer(mine.clone(), 200, "[]".into())).await;
+    for late in [
+        KeyWrite::Forget(theirs),
+        KeyWrite::Forget(mine.clone()),
+        KeyWrite::Answer(mine, 500, "{}".into()),
+    ] {
+        write(late).await;
+        assert_eq!(answer().await, Some(Some((200, "[]".into()))), "the answer stays");
+    }
+    // One that is freed by its own may be taken again.
+    assert_eq!(
+        write(KeyWrite::Take(key("k-2", "f"), None, now())).await,
+        Committed::Done
+    );
+    write(KeyWrite::Forget(key("k-2", "f"))).await;
+    assert_eq!(journal.key("c", "k-2").await.expect("read"), None);
+}
+
+/// What a process began of no supervision, and never answered, another may begin again; what is of one is answered by it.
+#[tokio::test]
+async fn a_key_of_no_supervision_that_a_crash_left_unanswered_is_taken_anew() {
+    let desk = Desk::new();
+    let journal = desk.open().await;
+    let s = supervision("contact", "user");
+    let take = |name: &str, fingerprint: &str, of| Change {
+        key: Some(KeyWrite::Take(key(name, fingerprint), of, now())),
+        ..Change::default()
+    };
+    for change in [take("of none", "f", None), take("of one", "f", Some(s.id))] {
+        assert_eq!(journal.commit(change).await.expect("done"), Committed::Done);
+    }
+    journal.close().await;
+    drop(journal);
+    let journal = desk.open().await;
+    for (change, taken) in [
+        (take("of none", "other", None), false),
+        (take("of none", "f", None), true),
+        (take("of none", "f", None), false),
+        (take("of one", "f", Some(s.id)), false),
+    ] {
+        let told = format!("{:?}", change.key);
+        let committed = journal.commit(change).await.expect("answered");
+        assert_eq!(committed == Committed::Done, taken, "{told}");
+    }
 }

@@ -102,15 +102,11 @@ async fn an_answer_that_cannot_be_taken_is_no_keys() {
     let rsa = Signer::rsa("a");
     let elsewhere = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
     let good = serde_json::json!({"keys": [rsa.jwk()]}).to_string();
-    let mut encryption = rsa.jwk();
-    encryption["use"] = "enc".into();
     for (what, answers) in [
         ("down", Answers::Status(503)),
         ("nothing", Answers::Status(204)),
         ("not JSON", Answers::Text("<html>".into())),
         ("no set", Answers::Text("[]".into())),
-        ("no keys", Answers::Keys(Vec::new())),
-        ("for encryption", Answers::Keys(vec![encryption])),
         ("oversize", Answers::Text(format!("{good}{}", " ".repeat(300 * 1024)))),
         ("elsewhere", Answers::Redirect(elsewhere.url.clone())),
     ] {
@@ -241,5 +237,64 @@ async fn a_key_withdrawn_while_nobody_came_lets_nobody_in() {
     tokio::time::sleep(Duration::from_millis(2300)).await;
     assert_eq!(status(&house, &old.token("supervisor-1")).await, 401);
     assert_eq!(status(&house, &new.token("supervisor-1")).await, 200);
+    house.finish().await;
+}
+
+/// A set without a key that verifies is the issuer's word that it has none: the last key is withdrawn by it.
+#[tokio::test]
+async fn an_issuer_withdraws_its_last_key() {
+    let rsa = Signer::rsa("a");
+    let mut encryption = rsa.jwk();
+    encryption["use"] = "enc".into();
+    for (what, empty) in [("no keys", Vec::new()), ("for encryption", vec![encryption])] {
+        let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
+        let house = House::build()
+            .issuer("JWKS_URL", &server.url)
+            .set("AUTH__ISSUERS__0__JWKS_REFRESH_S", "1")
+            .start()
+            .await;
+        let token = rsa.token("supervisor-1");
+        assert_eq!(status(&house, &token).await, 200, "{what}");
+        server.now(Answers::Keys(empty));
+        until(&house, &token, 401).await;
+        // And has one again.
+        server.now(Answers::Keys(vec![rsa.jwk()]));
+        until(&house, &token, 200).await;
+        house.finish().await;
+    }
+}
+
+/// The only certificate is taken out of the file: the file is empty, or holds nothing that verifies.
+#[tokio::test]
+async fn the_last_key_of_a_file_is_withdrawn() {
+    let only = Signer::rsa("ignored");
+    let token = only.token("supervisor-1");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("issuer.pem");
+    std::fs::write(&file, only.certificate()).expect("written");
+    let house = House::build()
+        .issuer("PUBLIC_KEY_FILE", file.to_str().expect("text"))
+        .start()
+        .await;
+    let unusable = pem::encode(&pem::Pem::new("CERTIFICATE", [0; 3]));
+    let private = pem::encode(&pem::Pem::new("PRIVATE KEY", [0; 3]));
+    for without in ["", "\n \n", &unusable, &private] {
+        assert_eq!(status(&house, &token).await, 200);
+        std::fs::write(&file, without).expect("written");
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(status(&house, &token).await, 401, "{without:?}");
+        std::fs::write(&file, only.certificate()).expect("written");
+        until(&house, &token, 200).await;
+    }
+    house.finish().await;
+}
+
+/// A path with a slash at its end is another path.
+#[tokio::test]
+async fn the_url_of_a_key_set_is_asked_as_it_was_given() {
+    let rsa = Signer::rsa("a");
+    let server = KeyServer::start_at("/jwks/", Answers::Keys(vec![rsa.jwk()])).await;
+    let house = House::build().issuer("JWKS_URL", &server.url).start().await;
+    assert_eq!(status(&house, &rsa.token("supervisor-1")).await, 200);
     house.finish().await;
 }

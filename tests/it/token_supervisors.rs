@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sidedoor::fakes::Fault;
 
-use crate::support::house::{Answer, BACK_END, Built, House, start};
+use crate::support::house::{Answer, BACK_END, Built, House, SUPERVISOR_1, start};
 use crate::support::issuer::{Answers, KeyServer, Signer, claims};
 
 const FOREIGNER: &str = "005000000000009AAA";
@@ -133,6 +133,63 @@ async fn nobody_listens_in_the_name_of_another_salesforce_user() {
     let own = ask(&house, &token, &body(&USER[..15])).await;
     assert_eq!(own.status, 201, "{}", own.text);
     house.leave(&own.id(), "supervisor-1").await;
+    house.finish().await;
+}
+
+/// A credential that names no Salesforce User itself: whose Connect user the given one is, Salesforce is asked.
+#[tokio::test]
+async fn a_salesforce_user_that_the_credential_does_not_name_is_the_supervisors_by_salesforces_word() {
+    for kind in ["connect_user_id", "connect_username"] {
+        let (house, rsa) = house(kind, same).await;
+        salesforce_user(&house, USER, Some("Supervisor-1@Example"), true);
+        salesforce_user(&house, FOREIGNER, Some("supervisor-2@example"), true);
+        salesforce_user(&house, "005000000000002AAA", None, true);
+        let named = if kind == "connect_user_id" {
+            "supervisor-1"
+        } else {
+            "supervisor-1@example"
+        };
+        for credential in [rsa.token(named), SUPERVISOR_1.to_owned()] {
+            let call = house.connect().create_call();
+            let body = |user: &str| json!({"contactId": call, "salesforceUserId": user});
+            for forged in [FOREIGNER, "005000000000002AAA", "005000000000008AAA"] {
+                let refused = ask(&house, &credential, &body(forged)).await;
+                assert_eq!((refused.status, refused.code()), (403, "forbidden"), "{kind} {forged}");
+            }
+            let own = ask(&house, &credential, &body(USER)).await;
+            assert_eq!(own.status, 201, "{kind}: {}", own.text);
+            assert_eq!(own.body["supervisor"]["salesforceUserId"], USER);
+            house.leave(&own.id(), "supervisor-1").await;
+        }
+        // A back end that may act as anyone says whose it is.
+        let call = house.connect().create_call();
+        let mut body = start(&call, "supervisor-1");
+        body["salesforceUserId"] = json!(FOREIGNER);
+        let trusted = ask(&house, BACK_END, &body).await;
+        assert_eq!(trusted.status, 201, "{}", trusted.text);
+        house.leave(&trusted.id(), "supervisor-1").await;
+        house.finish().await;
+    }
+}
+
+/// Salesforce does not say: nobody is put into the record on a caller's word, and the answer comes in time.
+#[tokio::test]
+async fn a_salesforce_that_cannot_say_whose_user_it_is_has_nobody_recorded() {
+    let (house, rsa) = house("connect_user_id", same).await;
+    salesforce_user(&house, USER, Some("supervisor-1@example"), true);
+    let call = house.connect().create_call();
+    let body = json!({"contactId": call, "salesforceUserId": USER});
+    house.salesforce().fault(Fault::late("query", 20_000));
+    let begun = Instant::now();
+    let refused = ask(&house, &rsa.token("supervisor-1"), &body).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (503, "supervisor_unresolved"),
+        "{}",
+        refused.text
+    );
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert_eq!(house.connect().calls("MonitorContact"), 0);
     house.finish().await;
 }
 

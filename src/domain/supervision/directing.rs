@@ -26,13 +26,20 @@ impl Supervision {
         Ok(())
     }
 
-    /// Whether a browser has answered the order to end the leg that it did not do it.
-    pub fn end_was_not_done(&self) -> bool {
-        let undone = DirectiveStatus::Answered;
-        self.state == State::Leaving
-            && self
-                .end_directive()
-                .is_some_and(|d| [undone(AckOutcome::Failed), undone(AckOutcome::Refused)].contains(&d.status()))
+    /// Whether whoever asks again for a leave under way gets a new order for the browser: the last one was answered that it was
+    /// not done, or expired, or was answered that it was done while no evidence of that has come in time. One that is open stands.
+    pub fn is_to_be_directed_anew(&self, now: Timestamp) -> bool {
+        let (State::Leaving, Some(leave), Some(last)) = (self.state, &self.leave, self.end_directive()) else {
+            return false;
+        };
+        match last.status() {
+            DirectiveStatus::Answered(AckOutcome::Failed | AckOutcome::Refused) => true,
+            DirectiveStatus::Answered(AckOutcome::Done | AckOutcome::AlreadyGone) => {
+                leave.deadline.is_some_and(|deadline| deadline <= now)
+            }
+            DirectiveStatus::Open => last.expires_at <= now,
+            DirectiveStatus::Withdrawn => false,
+        }
     }
 
     /// Gives out the order to end the leg in the browser; the one already given stands until it expires. Returns whether
@@ -141,5 +148,72 @@ impl Supervision {
         }
         known.answer = Some(answer);
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::domain::ids::{ContactId, InstanceName, UserId};
+    use crate::domain::supervision::{Channel, Leave, Supervisor};
+
+    const TIMES: LeaveTimes = LeaveTimes {
+        deadline: SignedDuration::from_secs(15),
+        directive_ttl: SignedDuration::from_secs(60),
+    };
+
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + s).expect("in range")
+    }
+
+    /// One whose browser was told at second 0 to end the leg.
+    fn leaving() -> Supervision {
+        let supervisor = Supervisor {
+            connect_user_id: UserId::parse("supervisor-1").ok(),
+            username: None,
+            salesforce_user_id: None,
+        };
+        let instance = InstanceName::parse("main").expect("a name");
+        let contact = ContactId::parse("contact-1").expect("an id");
+        let leg = crate::domain::interlock::LegId::from_monitor_answer("leg-1", &contact).expect("a leg");
+        let mut s = Supervision::observed(instance, leg, Some(contact), supervisor, Some(Channel::Voice), at(0));
+        assert_eq!(s.ask_to_leave(Asker::Supervisor, at(0), TIMES), Leave::Begun);
+        assert_eq!(s.direct_browser(at(0), TIMES), Ok(true));
+        s
+    }
+
+    #[test]
+    fn who_asks_again_gets_a_new_order_when_the_last_one_came_to_nothing() {
+        for (answer, second, anew) in [
+            (None, 59, false),
+            (None, 60, true),
+            (Some(AckOutcome::Failed), 1, true),
+            (Some(AckOutcome::Refused), 1, true),
+            (Some(AckOutcome::Done), 14, false),
+            (Some(AckOutcome::Done), 15, true),
+            (Some(AckOutcome::AlreadyGone), 14, false),
+            (Some(AckOutcome::AlreadyGone), 15, true),
+        ] {
+            let mut s = leaving();
+            let first = s.end_directive().expect("given").id;
+            if let Some(outcome) = answer {
+                let answered = Acknowledgement {
+                    outcome,
+                    at: None,
+                    received_at: at(1),
+                    detail: None,
+                };
+                assert_eq!(s.acknowledge(first, answered), Ok(true));
+            }
+            assert_eq!(s.is_to_be_directed_anew(at(second)), anew, "{answer:?} at {second}");
+            if anew {
+                assert_eq!(s.direct_anew(at(second), TIMES), Ok(()));
+                let last = s.end_directive().expect("given");
+                assert!(last.id != first && last.is_open(at(second)), "{answer:?}");
+                assert!(!s.is_to_be_directed_anew(at(second)), "one that is open stands");
+            }
+        }
     }
 }

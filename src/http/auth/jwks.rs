@@ -1,6 +1,6 @@
 //! An issuer's keys by URL. They are remembered and fetched anew after a while; a key id that nobody knows has them fetched at
 //! once, but not more often than every few seconds, whoever asks; an issuer that fails is left alone ever longer, and its keys
-//! stay good meanwhile, for a day at most.
+//! stay good meanwhile, for a day at most. A set without a key that verifies is no failure: nobody's tokens are good then.
 //!
 //! The URL comes from the configuration alone, never from a token (`jku`, `x5u` are not looked at), and no redirect is followed.
 
@@ -124,6 +124,12 @@ impl Jwks {
         let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
         match fetched {
             Ok(keys) => {
+                if keys.is_empty() {
+                    tracing::warn!(
+                        url,
+                        "the set at {url} holds no key that verifies: its issuer's tokens are refused"
+                    );
+                }
                 tracing::debug!(url, keys = keys.len(), "{} keys of {url}", keys.len());
                 *known = Known {
                     keys: Arc::new(keys),
@@ -176,11 +182,8 @@ fn read(text: &[u8]) -> Result<Vec<PublicKey>, &'static str> {
         .get("keys")
         .and_then(Value::as_array)
         .ok_or("its answer is no JWK set")?;
-    let keys: Vec<PublicKey> = members.iter().take(MAX_KEYS).filter_map(PublicKey::from_jwk).collect();
-    if keys.is_empty() {
-        return Err("its answer holds no key that verifies");
-    }
-    Ok(keys)
+    // None at all is an answer too: so an issuer withdraws its last key.
+    Ok(members.iter().take(MAX_KEYS).filter_map(PublicKey::from_jwk).collect())
 }
 
 impl Known {

@@ -1,5 +1,6 @@
 //! An issuer's keys in a file, as Salesforce's Named Credentials want it: the certificate they sign with, or several while
-//! one replaces another. Read again when it changes; one that can no longer be used leaves the keys as they are, and is told of.
+//! one replaces another. Read again when it changes. What it says counts, also that there is no key any more: so the last one is
+//! withdrawn. One that cannot be read, or is not PEM, says nothing: the keys stay for a day at most, and it is told of.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,10 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::public_key::PublicKey;
+use super::public_key::{InPem, PublicKey};
 
 /// How often it is looked whether the file has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Keys of a file that has said nothing for so long are good no more.
+const KEEP: Duration = Duration::from_secs(24 * 3600);
 /// The largest file read.
 const MAX_FILE: u64 = 256 * 1024;
 
@@ -39,17 +42,21 @@ impl BadKeyFile {
 struct Stamp(Option<SystemTime>, u64, u64);
 
 /// What a changed file holds now, or why it cannot be used.
-type Changed = (Result<Vec<PublicKey>, String>, Stamp);
+type Changed = (Result<InPem, String>, Stamp);
 
 struct State {
-    stamp: Stamp,
+    /// What it looked like when it was read last; none of a file that could not be looked at.
+    stamp: Option<Stamp>,
     keys: Arc<Vec<PublicKey>>,
     look_at: Instant,
+    /// Since when it has said nothing.
+    silent_since: Option<Instant>,
 }
 
 /// The keys of one file.
 pub(super) struct KeyFile {
     path: PathBuf,
+    keep: Duration,
     state: Mutex<State>,
 }
 
@@ -71,7 +78,7 @@ fn stamp(path: &Path) -> Result<Stamp, String> {
     Ok(Stamp(seen.modified().ok(), seen.len(), seen.ino()))
 }
 
-fn read(path: &Path, stamp: &Stamp) -> Result<Vec<PublicKey>, String> {
+fn read(path: &Path, stamp: &Stamp) -> Result<InPem, String> {
     if stamp.1 > MAX_FILE {
         return Err("is larger than 256 KiB".into());
     }
@@ -88,14 +95,17 @@ impl KeyFile {
             why,
         };
         let stamp = stamp(&path).map_err(bad)?;
-        let keys = read(&path, &stamp).map_err(bad)?;
+        let held = read(&path, &stamp).map_err(bad)?;
+        let keys = held.only_public().map_err(|why| bad(why.to_owned()))?;
         let state = State {
-            stamp,
+            stamp: Some(stamp),
             keys: Arc::new(keys),
             look_at: look_again(),
+            silent_since: None,
         };
         Ok(Self {
             path,
+            keep: KEEP,
             state: Mutex::new(state),
         })
     }
@@ -119,31 +129,85 @@ impl KeyFile {
             let path = self.path.clone();
             let looked = tokio::task::spawn_blocking(move || {
                 let seen = stamp(&path)?;
-                if seen == known {
+                if known.as_ref() == Some(&seen) {
                     return Ok(None);
                 }
                 Ok::<_, String>(Some((read(&path, &seen), seen)))
             });
             self.take(looked.await.unwrap_or_else(|_| Err("could not be looked at".into())));
         }
-        self.state().keys.clone()
+        let state = self.state();
+        if state.silent_since.is_some_and(|since| since.elapsed() >= self.keep) {
+            return Arc::default();
+        }
+        state.keys.clone()
     }
 
     fn take(&self, looked: Result<Option<Changed>, String>) {
         let path = self.path.display();
         match looked {
             Ok(None) => {}
-            Ok(Some((Ok(keys), stamp))) => {
+            Ok(Some((Ok(held), stamp))) => {
+                let keys = held.keys;
                 tracing::info!(%path, keys = keys.len(), "the key file {path} has changed: {} keys", keys.len());
+                if held.holds_private {
+                    tracing::warn!(%path, "the key file {path} holds a private key, which is not used and does not belong there");
+                }
+                if keys.is_empty() {
+                    tracing::warn!(%path, "the key file {path} holds no public key any more: its issuer's tokens are refused");
+                }
                 let mut state = self.state();
-                (state.stamp, state.keys) = (stamp, Arc::new(keys));
+                (state.stamp, state.keys) = (Some(stamp), Arc::new(keys));
+                state.silent_since = None;
             }
-            // Told once a change; the keys stay.
-            Ok(Some((Err(why), stamp))) => {
-                tracing::warn!(%path, why, "the key file {path} {why}: the keys stay as they were");
-                self.state().stamp = stamp;
-            }
-            Err(why) => tracing::warn!(%path, why, "the key file {path} {why}: the keys stay as they were"),
+            // Told once a change.
+            Ok(Some((Err(why), stamp))) => self.says_nothing(&why, Some(stamp)),
+            Err(why) => self.says_nothing(&why, None),
         }
+    }
+
+    fn says_nothing(&self, why: &str, stamp: Option<Stamp>) {
+        let path = self.path.display();
+        tracing::warn!(%path, why, "the key file {path} {why}: the keys stay as they were, for a day at most");
+        let mut state = self.state();
+        state.stamp = stamp;
+        state.silent_since.get_or_insert_with(Instant::now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn looked(file: &KeyFile) -> usize {
+        file.state().look_at = Instant::now();
+        file.keys().await.len()
+    }
+
+    #[tokio::test]
+    async fn a_file_that_says_nothing_keeps_its_keys_for_a_day_and_no_longer() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("issuer.pem");
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
+        std::fs::write(&path, key.public_key_pem()).expect("written");
+        let mut file = KeyFile::open("https://idp.example", path.clone()).expect("good");
+        assert_eq!(file.keep, Duration::from_secs(86_400));
+        for says_nothing in [None, Some("nonsense")] {
+            match says_nothing {
+                None => std::fs::remove_file(&path).expect("removed"),
+                Some(text) => std::fs::write(&path, text).expect("written"),
+            }
+            file.keep = KEEP;
+            assert_eq!(looked(&file).await, 1, "{says_nothing:?}");
+            // The day is over.
+            file.keep = Duration::ZERO;
+            assert_eq!(looked(&file).await, 0, "{says_nothing:?}");
+            // It says something again.
+            std::fs::write(&path, key.public_key_pem()).expect("written");
+            assert_eq!(looked(&file).await, 1);
+        }
+        file.keep = KEEP;
+        std::fs::write(&path, "").expect("written");
+        assert_eq!(looked(&file).await, 0, "that there is none is a word too");
     }
 }

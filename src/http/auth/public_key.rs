@@ -45,6 +45,28 @@ fn algorithms_of(key: &DecodingKey) -> Vec<Algorithm> {
     }
 }
 
+/// What a PEM text holds.
+#[derive(Debug)]
+pub(super) struct InPem {
+    /// The keys that may verify.
+    pub(super) keys: Vec<PublicKey>,
+    /// Beside them a private key, which does not belong where signatures are only verified.
+    pub(super) holds_private: bool,
+}
+
+impl InPem {
+    /// The keys, of a text that is to hold some and nothing secret.
+    pub(super) fn only_public(self) -> Result<Vec<PublicKey>, &'static str> {
+        if self.holds_private {
+            return Err("holds a private key: give the public key only");
+        }
+        if self.keys.is_empty() {
+            return Err("holds no public key or certificate of RSA (2048 bits or more), P-256 or P-384");
+        }
+        Ok(self.keys)
+    }
+}
+
 impl PublicKey {
     fn new(kid: Option<String>, only: Option<Algorithm>, key: DecodingKey) -> Option<Self> {
         let mut algorithms = algorithms_of(&key);
@@ -80,26 +102,28 @@ impl PublicKey {
         Self::new(kid, only, key.ok()?)
     }
 
-    /// Every key in a PEM text: public keys and certificates, of which only the key is taken. A private key there is refused:
-    /// it does not belong where it is only verified.
-    pub(super) fn all_from_pem(text: &[u8]) -> Result<Vec<Self>, &'static str> {
+    /// Every key in a PEM text: public keys and certificates, of which only the key is taken. None at all in a text that is
+    /// empty, or PEM of other things: nobody's keys is what it says then.
+    pub(super) fn all_from_pem(text: &[u8]) -> Result<InPem, &'static str> {
         let blocks = pem::parse_many(text).map_err(|_| "is not PEM")?;
-        let mut keys = Vec::new();
+        if blocks.is_empty() && !text.trim_ascii().is_empty() {
+            return Err("is not PEM");
+        }
+        let (mut keys, mut holds_private) = (Vec::new(), false);
         for block in blocks.iter().take(MAX_KEYS) {
             match block.tag() {
                 "PUBLIC KEY" | "RSA PUBLIC KEY" | "CERTIFICATE" => {}
-                tag if tag.contains("PRIVATE KEY") => return Err("holds a private key: give the public key only"),
-                _ => continue,
+                tag => {
+                    holds_private |= tag.contains("PRIVATE KEY");
+                    continue;
+                }
             }
             let one = pem::encode(block);
             let rsa = DecodingKey::from_rsa_pem(one.as_bytes()).ok();
             let key = rsa.or_else(|| DecodingKey::from_ec_pem(one.as_bytes()).ok());
             keys.extend(key.and_then(|key| Self::new(None, None, key)));
         }
-        if keys.is_empty() {
-            return Err("holds no public key or certificate of RSA (2048 bits or more), P-256 or P-384");
-        }
-        Ok(keys)
+        Ok(InPem { keys, holds_private })
     }
 
     /// Whether it may verify a token that says this of itself. A key without an id stands for every id.
@@ -168,11 +192,13 @@ mod tests {
     fn a_file_without_a_public_key_is_refused() {
         let labelled = |label: &str| pem::encode(&pem::Pem::new(label, [0; 3]));
         for (text, why) in [
-            ("nonsense".to_owned(), "holds no public key"),
+            ("nonsense".to_owned(), "is not PEM"),
+            (" \n".to_owned(), "holds no public key"),
             (labelled("PRIVATE KEY"), "private key"),
             (labelled("PUBLIC KEY"), "holds no public key"),
         ] {
-            let refused = PublicKey::all_from_pem(text.as_bytes()).expect_err("refused");
+            let read = PublicKey::all_from_pem(text.as_bytes()).and_then(InPem::only_public);
+            let refused = read.expect_err("refused");
             assert!(refused.contains(why), "{refused}");
         }
     }

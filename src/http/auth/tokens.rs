@@ -120,7 +120,7 @@ pub(in crate::http) fn unproven(token: &[u8]) -> Option<String> {
 pub(in crate::http) fn keys_in(bytes: &[u8]) -> usize {
     let jwk = serde_json::from_slice::<Value>(bytes).ok();
     let one = jwk.as_ref().and_then(PublicKey::from_jwk).map_or(0, |_| 1);
-    one + PublicKey::all_from_pem(bytes).map_or(0, |keys| keys.len())
+    one + PublicKey::all_from_pem(bytes).map_or(0, |held| held.keys.len())
 }
 
 /// What says whose token it is, before anything is proven.

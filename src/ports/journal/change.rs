@@ -28,16 +28,21 @@ pub struct KeyUse {
     pub key: String,
     /// SHA-256 of method, path, caller and body.
     pub fingerprint: String,
+    /// The one request that gives it: another with the same key has a claim of its own, and can neither answer for this one nor
+    /// free what it holds.
+    pub claim: String,
 }
 
 /// What happens to a key.
 #[derive(Debug, Clone)]
 pub enum KeyWrite {
-    /// It starts something: refused as [`Committed::KeyUsed`] if it did before.
-    Take(KeyUse, SupervisionId, Timestamp),
-    /// Its answer was given.
+    /// It starts something, of this supervision if of one: refused as [`Committed::KeyUsed`] if it did before. What an earlier
+    /// process began of no supervision, and never answered, may be begun again.
+    Take(KeyUse, Option<SupervisionId>, Timestamp),
+    /// The answer of the request that took it was given; of any other, nothing is kept.
     Answer(KeyUse, u16, String),
-    /// Its answer was a fault of ours (5xx), which is never replayed: the key is free again.
+    /// The answer of the request that took it was a fault of ours (5xx), which is never replayed: the key is free again. What
+    /// has its answer, or is another's, stays.
     Forget(KeyUse),
 }
 

@@ -6,7 +6,7 @@ use super::house::{BACK_END, Built, Call, EVENTS, House, OPERATOR, READER, SUPER
 use super::issuer::{AUDIENCE, Answers, KeyServer, Signer, claims};
 
 /// A caller, by what it holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     Nobody,
     /// Somebody with a credential that is not good.

@@ -124,6 +124,7 @@ pub enum Answers {
     Status(u16),
     Text(String),
     Slow(Duration),
+    SlowKeys(Duration, Vec<Value>),
     Redirect(String),
 }
 
@@ -140,13 +141,18 @@ pub struct KeyServer {
 
 impl KeyServer {
     pub async fn start(answers: Answers) -> Self {
+        Self::start_at("/keys", answers).await
+    }
+
+    /// One that has its keys at this path and nowhere else.
+    pub async fn start_at(path: &'static str, answers: Answers) -> Self {
         let inner = Arc::new(Inner {
             answers: Mutex::new(answers),
             asked: AtomicUsize::new(0),
         });
-        let router = Router::new().route("/keys", get(answer)).with_state(inner.clone());
+        let router = Router::new().route(path, get(answer)).with_state(inner.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}/keys", listener.local_addr().expect("an address"));
+        let url = format!("http://{}{path}", listener.local_addr().expect("an address"));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, inner }
     }
@@ -170,6 +176,10 @@ async fn answer(State(inner): State<Arc<Inner>>) -> Response {
         Answers::Slow(wait) => {
             tokio::time::sleep(wait).await;
             axum::Json(json!({"keys": []})).into_response()
+        }
+        Answers::SlowKeys(wait, keys) => {
+            tokio::time::sleep(wait).await;
+            axum::Json(json!({"keys": keys})).into_response()
         }
         Answers::Redirect(to) => Redirect::temporary(&to).into_response(),
     }
