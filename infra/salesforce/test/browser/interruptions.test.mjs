@@ -107,11 +107,7 @@ test('two tabs: one acts, both know', async () => {
     await first.context.close();
 });
 
-test('two browsers that ask: the newest acts, and only that one', async (t) => {
-    if (!(await story.house.knowsTabs())) {
-        t.skip('this service is from before pages could say which they are');
-        return;
-    }
+test('two browsers that ask: the newest acts, and only that one', async () => {
     story.stage.mode = 'POLL';
     const call = await story.house.call();
     const first = await story.supervisor(call);

@@ -84,12 +84,6 @@ export class House {
         return house;
     }
 
-    /** Whether the service's contract has the parameter `tab`: a binary from before it refuses what it does not know. */
-    async knowsTabs() {
-        this.tabs ??= /^ +- name: tab$/m.test(await (await fetch(`${this.url}/openapi.yaml`)).text());
-        return this.tabs;
-    }
-
     async startFakes() {
         const args = ['fakes', '--connect-listen', '127.0.0.1:0', '--salesforce-listen', '127.0.0.1:0'];
         this.fakes = spawn(this.bin, args, { stdio: ['ignore', 'pipe', 'ignore'] });

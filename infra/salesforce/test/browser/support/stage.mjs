@@ -167,7 +167,7 @@ export class Stage {
                 if (p.after) {
                     query.set('after', p.after);
                 }
-                if (p.acts === true && (await this.house.knowsTabs())) {
+                if (p.acts === true) {
                     query.set('tab', p.tab);
                 }
                 return ask('GET', `/v1/supervisors/me/directives?${query}`);
