@@ -104,6 +104,8 @@ impl SqliteJournal {
         connection.ping().await.map_err(store)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
+            // A file of this machine: a ping before every question would only double its cost.
+            .test_before_acquire(false)
             .acquire_timeout(std::time::Duration::from_secs(5))
             .connect_with(options.read_only(true).create_if_missing(false))
             .await

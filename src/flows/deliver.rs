@@ -11,6 +11,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::delivery_pace::{DeliveryPace, LOOKS_APART};
 use super::reconcile::pause_until;
 use super::refusals::{self, Refusals};
@@ -87,14 +89,14 @@ impl Flows {
             let left = Duration::try_from(held.until.duration_since(now)).unwrap_or_default();
             return Ok(left.min(LONGEST_SLEEP).max(COUNT_EVERY));
         }
-        let most = u32::try_from(pace.rows(ROWS_A_WRITE)).unwrap_or(1);
-        let waiting = self.journal().due_row_count(now, most).await?;
+        let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        let mut next = self.journal().next_due().await?;
         // Rows that never end waiting (one cannot be read, or more keep coming) hold no look up.
-        if pace.time_to_look(now) || waiting == 0 {
+        if is_due(next.voice_call) && pace.time_to_look(now) {
             self.look_for_voice_calls(crm.as_ref()).await?;
+            next = self.journal().next_due().await?;
         }
-        if waiting == 0 {
-            let next = self.journal().next_due().await?;
+        if !is_due(next.delivery) {
             // A look for VoiceCalls is no reason to spin, should one of them never be settled.
             let looking = next.voice_call.map(|at| at.max(now + LOOKS_APART));
             return Ok(pause_until(
@@ -102,6 +104,8 @@ impl Flows {
                 self.now(),
             ));
         }
+        let most = u32::try_from(pace.rows(ROWS_A_WRITE)).unwrap_or(1);
+        let waiting = self.journal().due_row_count(now, most).await?;
         let wait = pace.wait(now, waiting >= most, crm.usage());
         if !wait.is_zero() {
             return Ok(if waiting >= most {

@@ -60,10 +60,18 @@ impl Flows {
         room: &Arc<Semaphore>,
     ) -> Result<Duration, FlowError> {
         let now = self.now();
+        // One question tells whether there is anything to ask for: every event and every answer wakes this loop.
+        let next = self.journal().next_due().await?;
+        let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         let mut idle = Vec::new();
         let mut alone = Vec::new();
         let busy = checks.held();
-        for stored in self.journal().due_checks(now, PAGE).await? {
+        let due = if is_due(next.check) {
+            self.journal().due_checks(now, PAGE).await?
+        } else {
+            Vec::new()
+        };
+        for stored in due {
             let id = stored.supervision.id;
             if let Some(held) = checks.take(id).filter(|_| !busy.contains(&id)) {
                 let together = if is_idle(&stored.supervision) {
@@ -112,7 +120,12 @@ impl Flows {
             });
         }
         let busy = legs.held();
-        for leg in self.journal().due_unexplained(now, PAGE).await? {
+        let due = if is_due(next.unexplained) {
+            self.journal().due_unexplained(now, PAGE).await?
+        } else {
+            Vec::new()
+        };
+        for leg in due {
             let name = format!("{}/{}", leg.instance, leg.leg);
             let Some(held) = legs.take(name.clone()).filter(|_| !busy.contains(&name)) else {
                 continue;
@@ -127,7 +140,11 @@ impl Flows {
                 flows.signals.check.notify_one();
             });
         }
-        let next = self.journal().next_due().await?;
+        let next = if is_due(next.check) || is_due(next.unexplained) {
+            self.journal().next_due().await?
+        } else {
+            next
+        };
         let due = [next.check, next.unexplained].into_iter().flatten().min();
         Ok(pause_until(due, self.now()))
     }
