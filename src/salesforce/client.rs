@@ -234,6 +234,11 @@ fn is_of_the_row(e: &CrmError) -> bool {
     ) || e.code == "UNABLE_TO_LOCK_ROW"
 }
 
+/// What was told then, if that is not too long ago now.
+fn believed((usage, at): (Usage, Timestamp), now: Timestamp) -> Option<Usage> {
+    (now.duration_since(at) < TOLD_LATELY).then_some(usage)
+}
+
 fn parse_usage(told: &str) -> Option<Usage> {
     let numbers = told
         .split(',')
@@ -341,8 +346,7 @@ impl Crm for Salesforce {
 
     fn usage(&self) -> Option<Usage> {
         let told = *self.usage.lock().unwrap_or_else(PoisonError::into_inner);
-        told.filter(|(_, at)| self.clock.now().duration_since(*at) < TOLD_LATELY)
-            .map(|(usage, _)| usage)
+        told.and_then(|told| believed(told, self.clock.now()))
     }
 }
 
@@ -361,6 +365,14 @@ struct FoundCall {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_told_of_the_days_calls_is_not_believed_for_ever() {
+        let usage = Usage { used: 90, limit: 100 };
+        let told = Timestamp::UNIX_EPOCH;
+        let after = |minutes| believed((usage, told), told + SignedDuration::from_mins(minutes));
+        assert_eq!((after(59), after(60)), (Some(usage), None));
+    }
 
     #[test]
     fn the_days_calls_are_read_from_the_header() {
