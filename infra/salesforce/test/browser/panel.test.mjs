@@ -61,6 +61,19 @@ test('a panel that is taken away no longer acts; brought back it opens anew, and
     await tab.context.close();
 });
 
+test('a panel that is taken away as soon as it is open leaves no error behind in the page', async () => {
+    const tab = await story.supervisor(await story.house.call());
+    await tab.ready();
+    await tab.page.evaluate(() => window.takeCcpAway());
+    // Streams tells its metrics a second after it opened.
+    await tab.page.waitForTimeout(2000);
+    assert.deepEqual(tab.errors, []);
+    await tab.page.evaluate(() => window.bringCcpBack());
+    await tab.ready();
+    assert.deepEqual(tab.errors, []);
+    await tab.context.close();
+});
+
 test('what the panel failed to do is asked for again, by the same button', async () => {
     const call = await story.house.call();
     const tab = await story.supervisor(call);
