@@ -10,8 +10,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use sidedoor::app::{self, Overrides};
 use sidedoor::config::Config;
-use sidedoor::fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
-use sidedoor::fakes::{Fakes, FakesConfig};
+use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
+use sidedoor_fakes::{Fakes, FakesConfig};
 
 const KEY: &str = "key-of-the-benchmark-1";
 const EVENTS_KEY: &str = "key-of-its-events-bus-1";
@@ -24,7 +24,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 async fn main() -> Outcome<()> {
     let mut config = FakesConfig::default();
     config.connect.connect_delay_ms = 10;
-    let fakes = sidedoor::fakes::start(config).await?;
+    let fakes = sidedoor_fakes::start(config).await?;
     let folder = tempfile::tempdir_in(".")?;
     let config = Config::load(None, settings(&fakes, folder.path()))?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 use sidedoor::config::Config;
-use sidedoor::domain::agent_event;
-use sidedoor::domain::contact_event::{self, Envelope};
+use sidedoor_domain::agent_event;
+use sidedoor_domain::contact_event::{self, Envelope};
 use sidedoor::http::hostile;
 use sidedoor::http::problem::Problem;
 

@@ -15,16 +15,16 @@ use crate::config::{
     VendorTimingConfig,
 };
 use crate::connect::AmazonConnect;
-use crate::domain::authority::Caller;
-use crate::flows::query::Standing;
-use crate::flows::{self, DeliverySettings, Flows, Keep, LegEnd, Pace};
+use sidedoor_domain::authority::Caller;
+use crate::usecases::reports::supervisions::Standing;
+use crate::usecases::{self, DeliverySettings, Flows, Keep, LegEnd, Pace};
 use crate::http::{self, ApiKey, AtTheDoor, Connections, Credentials, IssuerSettings, KeysFrom};
-use crate::journal::{OpenError, SqliteJournal};
+use crate::store::sqlite::{OpenError, SqliteJournal};
 use crate::lifecycle::{Lifecycle, Stopped};
-use crate::ports::{Clock, Crm, DateSink};
+use sidedoor_domain::ports::{Clock, Crm, DateSink};
 use crate::salesforce::Salesforce;
 use crate::telemetry::metrics::{Metrics, Now};
-use crate::timing::{Cutting, Limits, Thresholds, VendorSettings};
+use clock_calibration::{Cutting, Limits, Thresholds, VendorSettings};
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub enum StartError {
     Journal(#[from] OpenError),
     /// Resuming what an earlier process left.
     #[error("cannot resume: {0}")]
-    Resume(#[from] flows::FlowError),
+    Resume(#[from] usecases::FlowError),
     /// No TLS client can be made.
     #[error("no TLS client can be made: {0}")]
     Tls(#[from] reqwest::Error),
@@ -87,7 +87,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         None => None,
     };
     let metrics = Arc::new(Metrics::default());
-    let parts = flows::Parts {
+    let parts = usecases::Parts {
         telephony: Arc::new(telephony),
         crm,
         journal: journal.clone(),
@@ -201,13 +201,13 @@ fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
-fn flow_settings(config: &Config, pace: Pace) -> flows::Settings {
+fn flow_settings(config: &Config, pace: Pace) -> usecases::Settings {
     let way = |configured: LegEndConfig| match configured {
         LegEndConfig::Ccp => LegEnd::Ccp,
         LegEndConfig::StopContactThenCcp => LegEnd::StopContactThenCcp,
     };
     let instances = config.connect.instances.iter().map(|(name, i)| {
-        let instance = flows::Instance {
+        let instance = usecases::Instance {
             vendor_id: i.instance_id.clone(),
             voice_leg_end: way(i.voice_leg_end),
             chat_leg_end: way(i.chat_leg_end),
@@ -220,7 +220,7 @@ fn flow_settings(config: &Config, pace: Pace) -> flows::Settings {
         evidence,
         supervisions,
     } = config.retention;
-    flows::Settings {
+    usecases::Settings {
         instances: instances.collect(),
         default_instance: config.connect.default_instance.clone(),
         answer_within: config.http.answer_within,
@@ -256,7 +256,7 @@ fn delivery_settings(config: &Config) -> DeliverySettings {
     }
 }
 
-fn timing_settings(config: &TimingConfig) -> flows::calibrate::Settings {
+fn timing_settings(config: &TimingConfig) -> usecases::clocks::calibrate::Settings {
     let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
     let vendor = |v: &VendorTimingConfig| VendorSettings {
         limits: Limits {
@@ -274,7 +274,7 @@ fn timing_settings(config: &TimingConfig) -> flows::calibrate::Settings {
             CuttingConfig::Rounded => Some(Cutting::Rounded),
         },
     };
-    flows::calibrate::Settings {
+    usecases::clocks::calibrate::Settings {
         vendors: config
             .vendors
             .iter()

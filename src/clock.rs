@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::ports::Clock;
+use sidedoor_domain::ports::Clock;
 
 /// A wall clock that is off by more than this was stepped, not slewed.
 const STEP_MS: i64 = 250;

@@ -16,7 +16,7 @@ mod timing;
 use std::fmt;
 use std::path::Path;
 
-use crate::domain::rejoin::Policy;
+use sidedoor_domain::rejoin::Policy;
 pub use auth::{ApiKeyConfig, AuthConfig};
 pub use connect::{ConnectConfig, InstanceConfig, LegEndConfig, QuotaConfig, Rate};
 pub use issuers::{IssuerConfig, IssuerKeysConfig};

@@ -1,4 +1,4 @@
-//! Amazon Connect behind [`crate::ports::Telephony`]: the only room that knows `aws_*`.
+//! Amazon Connect behind [`sidedoor_domain::ports::Telephony`]: the only room that knows `aws_*`.
 //!
 //! | file | story |
 //! |---|---|
@@ -35,8 +35,8 @@ use self::budget::Budget;
 use self::dates::DateWatch;
 pub use self::survey::{Attribute, Identity, InstanceSeen, LegDescription};
 use crate::config::{ConnectConfig, InstanceConfig, QuotaConfig};
-use crate::domain::ids::InstanceName;
-use crate::ports::{Clock, DateSink};
+use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::ports::{Clock, DateSink};
 
 /// How long a connection to AWS may take to stand.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -52,7 +52,7 @@ pub use limits::{Rate, Rates};
 pub use metrics::{AtTheDoor, Exposition};
 pub use serve::{Connections, Patience, Peer, serve};
 
-use crate::flows::Flows;
+use crate::usecases::Flows;
 
 /// Every route there is: method and path, as in `openapi.yaml`.
 pub const ROUTES: [(&str, &str); 23] = [

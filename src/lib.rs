@@ -42,19 +42,13 @@
 #![warn(missing_docs)]
 
 pub mod app;
-pub mod check;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connect;
-pub mod demo;
-pub mod domain;
-pub mod fakes;
-pub mod flows;
+pub mod usecases;
 pub mod http;
-pub mod journal;
 pub mod lifecycle;
-pub mod ports;
 pub mod salesforce;
+pub mod store;
 pub mod telemetry;
-pub mod timing;
-pub mod timing_report;

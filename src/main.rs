@@ -1,13 +1,12 @@
 //! The command line, and nothing else.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use sidedoor::config::Config;
-use sidedoor::fakes::{self, FakesConfig};
-use sidedoor::{app, check, demo, lifecycle, telemetry, timing_report};
+
+use sidedoor::{app, cli, lifecycle, telemetry};
 
 /// Lets a contact-centre supervisor leave a live Amazon Connect call by the side door.
 #[derive(Parser)]
@@ -25,55 +24,25 @@ enum Command {
         #[arg(long, env = "SIDEDOOR_CONFIG")]
         config: Option<PathBuf>,
     },
-    /// Run stand-ins for Amazon Connect and Salesforce, for tests; they print their URLs as one line of JSON.
-    Fakes {
-        /// Fake Connect's address.
-        #[arg(long, default_value = "127.0.0.1:7701")]
-        connect_listen: SocketAddr,
-        /// Fake Salesforce's address.
-        #[arg(long, default_value = "127.0.0.1:7702")]
-        salesforce_listen: SocketAddr,
-        /// Sidedoor's /v1/events/connect, for contact events.
-        #[arg(long)]
-        events_to: Option<String>,
-        /// The key sent with them (X-API-Key).
-        #[arg(long, env = "SIDEDOOR_FAKES_EVENTS_KEY", hide_env_values = true)]
-        events_key: Option<String>,
-    },
+    /// Run fakes of Amazon Connect and Salesforce, and print their URLs as one line of JSON. Needs `sidedoor-fakes`.
+    Fakes(cli::fakes::FakesArgs),
     /// See whether everything stands that Sidedoor needs, each thing that is not with its remedy.
-    Check(check::CheckArgs),
+    Check(cli::check::CheckArgs),
     /// The vendors' clocks: simulate, explain, replay.
     #[command(subcommand)]
-    Timing(timing_report::Timing),
-    /// Play the main job end to end against the fakes, and tell what happens.
-    Demo {
-        /// Leave everything running, and print curl commands to try.
-        #[arg(long)]
-        keep: bool,
-    },
+    Timing(cli::timing::Timing),
+    /// Run the main job end to end against the fakes, and show each step. Needs `sidedoor-fakes`.
+    Demo(cli::fakes::DemoArgs),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve { config } => serve(config).await,
-        Command::Fakes {
-            connect_listen,
-            salesforce_listen,
-            events_to,
-            events_key,
-        } => {
-            let mut config = FakesConfig {
-                connect_listen,
-                salesforce_listen,
-                ..FakesConfig::default()
-            };
-            (config.events.target, config.events.api_key) = (events_to, events_key);
-            run_fakes(config).await
-        }
-        Command::Demo { keep } => demo::run(keep).await,
-        Command::Check(args) => check::run(args).await,
-        Command::Timing(what) => timing_report::run(what).await,
+        Command::Fakes(args) => cli::fakes::serve(&args),
+        Command::Demo(args) => cli::fakes::demo(&args),
+        Command::Check(args) => cli::check::run(args).await,
+        Command::Timing(what) => cli::timing::run(what).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -108,11 +77,4 @@ async fn serve(config: Option<PathBuf>) -> Done {
         Some(part) => Err(part.into()),
         None => Ok(()),
     }
-}
-
-async fn run_fakes(config: FakesConfig) -> Done {
-    let fakes = fakes::start(config).await?;
-    let (connect, salesforce) = (fakes.connect_url(), fakes.salesforce_url());
-    println!(r#"{{"connectUrl":"{connect}","salesforceUrl":"{salesforce}"}}"#);
-    Ok(lifecycle::signal().await?)
 }

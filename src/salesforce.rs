@@ -1,4 +1,4 @@
-//! Salesforce behind [`crate::ports::Crm`]: the only room that knows `oauth2` and the REST API's shapes.
+//! Salesforce behind [`sidedoor_domain::ports::Crm`]: the only room that knows `oauth2` and the REST API's shapes.
 //!
 //! | file | story |
 //! |---|---|

@@ -4,9 +4,9 @@ use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::{IssuerConfig, Reader};
-use crate::domain::audit::SELF;
-use crate::domain::authority::Scope;
-use crate::domain::ids::UserId;
+use sidedoor_domain::audit::SELF;
+use sidedoor_domain::authority::Scope;
+use sidedoor_domain::ids::UserId;
 
 /// The shortest secret taken: 16 characters of a random key are beyond guessing over HTTP.
 const SHORTEST_SECRET: usize = 16;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{ConnectConfig, Reader};
-use crate::domain::rejoin::{Announcement, Policy, Rejoining, Rules};
+use sidedoor_domain::rejoin::{Announcement, Policy, Rejoining, Rules};
 
 /// The policy; an instance that names a jurisdiction which is not configured is a problem.
 pub(super) fn read(r: &mut Reader, connect: &ConnectConfig) -> Policy {

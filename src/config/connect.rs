@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Reader;
-use crate::domain::ids::InstanceName;
+use sidedoor_domain::ids::InstanceName;
 
 /// The operations Sidedoor calls; each may have a rate of its own.
-pub const OPERATIONS: [&str; 5] = [
+pub(super) const OPERATIONS: [&str; 5] = [
     "MonitorContact",
     "StopContact",
     "DescribeContact",

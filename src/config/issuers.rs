@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::connect::{ConnectConfig, safe_url};
 use super::{Reader, auth};
-use crate::domain::authority::{ClaimKind, Scope};
-use crate::domain::ids::InstanceName;
+use sidedoor_domain::authority::{ClaimKind, Scope};
+use sidedoor_domain::ids::InstanceName;
 
 /// Signature algorithms that may be allowed. None of them is symmetric: a key that verifies must not be able to sign.
 const ALGORITHMS: [&str; 8] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384"];

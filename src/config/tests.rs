@@ -260,7 +260,7 @@ fn an_issuer_has_safe_defaults() {
     let config = load_with(&format!("{GOOD}{ISSUER}"), &[]).expect("good");
     let issuer = &config.auth.issuers[0];
     assert_eq!(issuer.supervisor_claim, "sub");
-    assert_eq!(issuer.scopes, [crate::domain::authority::Scope::Supervise]);
+    assert_eq!(issuer.scopes, [sidedoor_domain::authority::Scope::Supervise]);
     assert_eq!(issuer.algorithms, ["RS256", "ES256"]);
     assert_eq!(issuer.leeway.as_secs(), 30);
     let no_key = format!("{}{ISSUER}", GOOD.split("[[auth").next().expect("a part"));

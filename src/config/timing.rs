@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Reader;
-use crate::domain::supervision::AMAZON_CONNECT;
+use sidedoor_domain::supervision::AMAZON_CONNECT;
 
 /// `[timing]`
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::oneshot;
 
 use crate::config::Rate;
-use crate::ports::Priority;
+use sidedoor_domain::ports::Priority;
 
 /// No place came: the queue is full, or patience ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

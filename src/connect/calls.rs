@@ -12,11 +12,11 @@ use aws_sdk_connect::types::{
 use super::budget::Budget;
 use super::errors::{no_place, unknown_instance, vendor_error};
 use super::{AmazonConnect, Line, dates, describe};
-use crate::domain::ids::{InstanceName, UserId};
-use crate::domain::interlock::{ClearedLeg, ContactSeen};
-use crate::domain::supervision::Mode;
-use crate::ports::telephony::UserContact;
-use crate::ports::{Admission, DateSeen, MonitorCall, Priority, Telephony, VendorError, Verdict};
+use sidedoor_domain::ids::{InstanceName, UserId};
+use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
+use sidedoor_domain::supervision::Mode;
+use sidedoor_domain::ports::telephony::UserContact;
+use sidedoor_domain::ports::{Admission, DateSeen, MonitorCall, Priority, Telephony, VendorError, Verdict};
 
 pub(super) const MONITOR_CONTACT: &str = "MonitorContact";
 pub(super) const STOP_CONTACT: &str = "StopContact";

@@ -12,8 +12,8 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Layer, Storable, StoreReplace};
 use jiff::Timestamp;
 
-use crate::domain::ids::InstanceName;
-use crate::ports::{Clock, DateSeen, DateSink, VendorError, Verdict};
+use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::ports::{Clock, DateSeen, DateSink, VendorError, Verdict};
 
 /// How long a probe may take.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -4,8 +4,8 @@ use aws_sdk_connect::types::{AgentInfo, Contact, StateTransition};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 
-use crate::domain::interlock::ContactSeen;
-use crate::domain::supervision::{Channel, Mode};
+use sidedoor_domain::interlock::ContactSeen;
+use sidedoor_domain::supervision::{Channel, Mode};
 
 /// What the rules need of it; customer data stays behind.
 pub(super) fn seen(contact: &Contact) -> ContactSeen {

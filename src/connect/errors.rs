@@ -8,7 +8,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use std::time::Duration;
 
 use super::budget::NoPlace;
-use crate::ports::{VendorError, Verdict};
+use sidedoor_domain::ports::{VendorError, Verdict};
 
 /// The longest message of the vendor's repeated to people.
 const MESSAGE: usize = 300;

@@ -5,8 +5,8 @@ use aws_sdk_connect::types::InstanceAttributeType;
 
 use super::AmazonConnect;
 use super::errors::vendor_error;
-use crate::domain::ids::InstanceName;
-use crate::ports::VendorError;
+use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::ports::VendorError;
 
 const GET_CALLER_IDENTITY: &str = "GetCallerIdentity";
 const DESCRIBE_INSTANCE: &str = "DescribeInstance";

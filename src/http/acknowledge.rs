@@ -10,9 +10,9 @@ use super::get_supervision::InPath;
 use super::problem::Problem;
 use super::views::SupervisionView;
 use super::{Door, idempotency};
-use crate::domain::directive::AckOutcome;
-use crate::domain::ids::DirectiveId;
-use crate::flows::acknowledge::{Acknowledged, Answer};
+use sidedoor_domain::directive::AckOutcome;
+use sidedoor_domain::ids::DirectiveId;
+use crate::usecases::directives::acknowledge::{Acknowledged, Answer};
 
 /// The longest detail.
 const DETAIL: usize = 500;

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use super::guard::{Arrived, RequestId};
 use super::problem::Problem;
 use super::{Door, body, idempotency};
-use crate::domain::authority::Caller;
-use crate::flows;
+use sidedoor_domain::authority::Caller;
+use crate::usecases;
 
 /// Who asks, without a key.
-pub(super) struct By(pub(super) flows::Request);
+pub(super) struct By(pub(super) usecases::Request);
 
 impl<S: Send + Sync> FromRequestParts<S> for By {
     type Rejection = Problem;
@@ -25,7 +25,7 @@ impl<S: Send + Sync> FromRequestParts<S> for By {
             let detail = "The request was not identified.";
             return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail));
         };
-        Ok(Self(flows::Request {
+        Ok(Self(usecases::Request {
             caller: caller.clone(),
             request_id: Some(id.0.clone()),
             key: None,
@@ -36,7 +36,7 @@ impl<S: Send + Sync> FromRequestParts<S> for By {
 
 /// An act: who asks, with their key if they gave one, and the whole body, within its bound.
 pub(super) struct Act {
-    pub(super) by: flows::Request,
+    pub(super) by: usecases::Request,
     pub(super) body: Bytes,
 }
 

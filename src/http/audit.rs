@@ -15,10 +15,10 @@ use super::asking::By;
 use super::problem::{Problem, json};
 use super::query::Query;
 use super::views::Rfc3339;
-use crate::domain::audit::Phase;
-use crate::domain::ids::SupervisionId;
-use crate::flows::audit::{AuditFilter, AuditLine};
-use crate::flows::{FlowError, Flows, Request};
+use sidedoor_domain::audit::Phase;
+use sidedoor_domain::ids::SupervisionId;
+use crate::usecases::reports::audit::{AuditFilter, AuditLine};
+use crate::usecases::{FlowError, Flows, Request};
 
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 200;

@@ -31,8 +31,8 @@ use super::guard::Arrived;
 use super::limits::Wait;
 use super::problem::Problem;
 use super::serve::Peer;
-use crate::domain::authority::{Caller, Claim, ClaimKind, Scope};
-use crate::flows::FlowError;
+use sidedoor_domain::authority::{Caller, Claim, ClaimKind, Scope};
+use crate::usecases::FlowError;
 
 pub use api_keys::{ApiKey, KeyUsed};
 pub use key_file::BadKeyFile;

@@ -11,8 +11,8 @@ use super::problem::Problem;
 use super::start_supervision::{mode, possible};
 use super::views::SupervisionView;
 use super::{Door, idempotency};
-use crate::domain::supervision::Mode;
-use crate::flows::change_mode::ModeAnswer;
+use sidedoor_domain::supervision::Mode;
+use crate::usecases::monitoring::change_mode::ModeAnswer;
 
 pub(super) async fn handle(
     State(door): State<Door>,

@@ -10,11 +10,11 @@ use super::Door;
 use super::asking::By;
 use super::body;
 use super::problem::{Problem, json};
-use crate::domain::agent_event;
-use crate::domain::authority::Scope;
-use crate::domain::contact_event::{self, Envelope};
-use crate::flows::FlowError;
-use crate::flows::observe::Observed;
+use sidedoor_domain::agent_event;
+use sidedoor_domain::authority::Scope;
+use sidedoor_domain::contact_event::{self, Envelope};
+use crate::usecases::FlowError;
+use crate::usecases::evidence::contact_events::Observed;
 
 /// What became of an event.
 #[derive(Serialize)]

@@ -13,11 +13,11 @@ use super::problem::{Problem, json};
 use super::query::Query;
 use super::views::{RecordingView, Rfc3339};
 use super::{Door, idempotency};
-use crate::domain::ids::{DeliveryId, SupervisionId};
-use crate::domain::interlock::LegId;
-use crate::flows::dead_letters::{Replayed, Replaying, Row, RowFilter};
-use crate::flows::query::RecordingState;
-use crate::flows::{self, FlowError, Flows};
+use sidedoor_domain::ids::{DeliveryId, SupervisionId};
+use sidedoor_domain::interlock::LegId;
+use crate::usecases::salesforce_sync::dead_letters::{Replayed, Replaying, Row, RowFilter};
+use crate::usecases::reports::supervisions::RecordingState;
+use crate::usecases::{self, FlowError, Flows};
 
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 200;
@@ -138,7 +138,7 @@ pub(super) async fn replay_one(
     answer(&door.flows, &by, done).await
 }
 
-async fn answer(flows: &Flows, by: &flows::Request, done: Result<Replaying, FlowError>) -> Result<Response, Problem> {
+async fn answer(flows: &Flows, by: &usecases::Request, done: Result<Replaying, FlowError>) -> Result<Response, Problem> {
     match done {
         Ok(Replaying::Done(replayed)) => {
             let view = ReplayView::of(&replayed);

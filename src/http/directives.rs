@@ -19,10 +19,10 @@ use super::disconnect_supervisor::whom;
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::query::Query;
-use crate::domain::directive::DirectiveStatus;
-use crate::domain::ids::{InstanceName, UserId};
-use crate::flows::direct::{Following, Listener, Told};
-use crate::flows::{FlowError, Flows};
+use sidedoor_domain::directive::DirectiveStatus;
+use sidedoor_domain::ids::{InstanceName, UserId};
+use crate::usecases::directives::feed::{Following, Listener, Told};
+use crate::usecases::{FlowError, Flows};
 
 /// How often a silent stream says that it lives. Browsers and proxies give up on silent connections, and ours finds out that
 /// nobody is there any more.

@@ -10,8 +10,8 @@ use super::get_supervision::InPath;
 use super::problem::Problem;
 use super::views::SupervisionView;
 use super::{Door, idempotency};
-use crate::flows::disconnect::{Disconnected, Why};
-use crate::flows::{self, FlowError, Flows};
+use crate::usecases::leaving::disconnect::{Disconnected, Why};
+use crate::usecases::{self, FlowError, Flows};
 
 /// The longest reason.
 const REASON: usize = 200;
@@ -29,7 +29,7 @@ pub(super) async fn handle(
 /// The answer to a disconnect, of whatever path.
 pub(super) async fn answer(
     flows: &Flows,
-    by: &flows::Request,
+    by: &usecases::Request,
     done: Result<Disconnected, FlowError>,
 ) -> Result<Response, Problem> {
     let (stored, was_over) = match done {

@@ -10,10 +10,10 @@ use super::body::{self, Reader};
 use super::disconnect::{answer, why};
 use super::path::Named;
 use super::problem::Problem;
-use crate::domain::authority::Caller;
-use crate::domain::ids::{InstanceName, UserId};
-use crate::flows::FlowError;
-use crate::flows::disconnect::Why;
+use sidedoor_domain::authority::Caller;
+use sidedoor_domain::ids::{InstanceName, UserId};
+use crate::usecases::FlowError;
+use crate::usecases::leaving::disconnect::Why;
 
 pub(super) async fn handle(
     State(door): State<Door>,

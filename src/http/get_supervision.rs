@@ -10,8 +10,8 @@ use super::asking::By;
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::views::SupervisionView;
-use crate::domain::ids::SupervisionId;
-use crate::flows::FlowError;
+use sidedoor_domain::ids::SupervisionId;
+use crate::usecases::FlowError;
 
 pub(super) async fn handle(State(door): State<Door>, By(by): By, InPath(id): InPath) -> Result<Response, Problem> {
     let stored = door.flows.get(id, &by).await?;

@@ -10,8 +10,8 @@ use super::{
     acknowledge, change_mode, directives, disconnect, disconnect_supervisor, list_supervisions, partner_events,
     probe_vendor, start_supervision,
 };
-use crate::domain::authority::{Caller, Scope};
-use crate::domain::ids::UserId;
+use sidedoor_domain::authority::{Caller, Scope};
+use sidedoor_domain::ids::UserId;
 
 /// Reads `bytes` as the body of every operation that takes one. What each said: nothing if it would take it.
 pub fn bodies(bytes: &[u8]) -> Vec<Option<Problem>> {

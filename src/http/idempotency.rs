@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
 use super::views::SupervisionView;
-use crate::domain::authority::Caller;
-use crate::flows::keys::KeyUse;
-use crate::flows::keys::Replay;
-use crate::flows::{FlowError, Flows, Request};
+use sidedoor_domain::authority::Caller;
+use crate::usecases::idempotency::KeyUse;
+use crate::usecases::idempotency::Replay;
+use crate::usecases::{FlowError, Flows, Request};
 
 /// The longest key.
 const MAX: usize = 255;

@@ -16,8 +16,8 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::serve::Peer;
-use crate::domain::authority::{Caller, Scope};
-use crate::domain::ids::UserId;
+use sidedoor_domain::authority::{Caller, Scope};
+use sidedoor_domain::ids::UserId;
 
 /// How many callers, and how many failing peers, are remembered.
 const REMEMBERED: u64 = 20_000;

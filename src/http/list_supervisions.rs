@@ -10,9 +10,9 @@ use super::asking::By;
 use super::problem::{Problem, json};
 use super::query::Query;
 use super::views::SupervisionView;
-use crate::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
-use crate::domain::supervision::{Origin, State as SupervisionState};
-use crate::flows::query::Filter;
+use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::supervision::{Origin, State as SupervisionState};
+use crate::usecases::reports::supervisions::Filter;
 
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 200;

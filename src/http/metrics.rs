@@ -9,9 +9,9 @@ use super::Door;
 use super::asking::By;
 use super::auth::KeyUsed;
 use super::problem::Problem;
-use crate::domain::authority::Scope;
-use crate::flows::FlowError;
-use crate::flows::query::Standing;
+use sidedoor_domain::authority::Scope;
+use crate::usecases::FlowError;
+use crate::usecases::reports::supervisions::Standing;
 
 /// What the front door itself counts.
 #[derive(Debug, Clone, Default)]

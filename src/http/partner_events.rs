@@ -12,11 +12,11 @@ use super::body::{self, Reader, text};
 use super::connect_events::Receipt;
 use super::path::Named;
 use super::problem::{Problem, json};
-use crate::domain::authority::Scope;
-use crate::domain::evidence::Sighting;
-use crate::domain::ids::{ContactId, InstanceName, UserId};
-use crate::flows::FlowError;
-use crate::flows::partner::{PartnerEvent, PartnerLeg};
+use sidedoor_domain::authority::Scope;
+use sidedoor_domain::evidence::Sighting;
+use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use crate::usecases::FlowError;
+use crate::usecases::evidence::carrier_events::{PartnerEvent, PartnerLeg};
 
 pub(super) async fn handle(
     State(door): State<Door>,

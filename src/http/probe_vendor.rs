@@ -12,9 +12,9 @@ use super::path::Named;
 use super::problem::{FieldError, Problem};
 use super::vendors::VendorView;
 use super::{Door, idempotency};
-use crate::domain::ids::InstanceName;
-use crate::flows::FlowError;
-use crate::flows::vendors::{MOST_PROBES, Measured, Probe, Probed};
+use sidedoor_domain::ids::InstanceName;
+use crate::usecases::FlowError;
+use crate::usecases::clocks::vendors::{MOST_PROBES, Measured, Probe, Probed};
 
 /// Measured samples in one request.
 const MOST_SAMPLES: usize = 100;

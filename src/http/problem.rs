@@ -8,9 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::guard::current_request_id;
-use crate::domain::authority::Unbound;
-use crate::flows::JournalError;
-use crate::flows::{FlowError, OnCall};
+use sidedoor_domain::authority::Unbound;
+use crate::usecases::JournalError;
+use crate::usecases::{FlowError, OnCall};
 
 /// One bad place in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -9,12 +9,12 @@ use super::body::{self, Reader, salesforce_id, text};
 use super::problem::Problem;
 use super::views::SupervisionView;
 use super::{Door, idempotency};
-use crate::domain::authority::Caller;
-use crate::domain::ids::{ContactId, InstanceName, UserId};
-use crate::domain::supervision::{Mode, State as SupervisionState};
-use crate::flows::FlowError;
-use crate::flows::monitor::{StartRequest, Started};
-use crate::flows::who::Who;
+use sidedoor_domain::authority::Caller;
+use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::supervision::{Mode, State as SupervisionState};
+use crate::usecases::FlowError;
+use crate::usecases::monitoring::start::{StartRequest, Started};
+use crate::usecases::identity::supervisors::Who;
 
 /// The longest user name Connect takes.
 const USERNAME: usize = 100;

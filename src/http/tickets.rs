@@ -22,9 +22,9 @@ use super::disconnect_supervisor::whom;
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::views::Rfc3339;
-use crate::domain::authority::{Caller, Scope};
-use crate::domain::ids::UserId;
-use crate::flows::FlowError;
+use sidedoor_domain::authority::{Caller, Scope};
+use sidedoor_domain::ids::UserId;
+use crate::usecases::FlowError;
 
 /// How long a ticket is good.
 const GOOD_FOR: Duration = Duration::from_secs(60);

@@ -11,8 +11,8 @@ use super::asking::By;
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::views::Rfc3339;
-use crate::flows::FlowError;
-use crate::flows::vendors::{ClockReport, VendorReport};
+use crate::usecases::FlowError;
+use crate::usecases::clocks::vendors::{ClockReport, VendorReport};
 
 #[derive(Serialize)]
 struct VendorList {

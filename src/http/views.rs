@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::directive_view::DirectiveView;
-use crate::domain::departure::Reason;
-use crate::domain::supervision::{Channel, Mode, State, Supervision};
-use crate::flows::Flows;
-use crate::flows::query::{Recording, Stored};
+use sidedoor_domain::departure::Reason;
+use sidedoor_domain::supervision::{Channel, Mode, State, Supervision};
+use crate::usecases::Flows;
+use crate::usecases::reports::supervisions::{Recording, Stored};
 
 /// RFC 3339 UTC, always with milliseconds.
 #[derive(Debug, Clone, Copy)]

@@ -17,10 +17,10 @@ use super::row;
 use super::token::{Access, Tokens};
 use super::verdict::{Carried, answered, item_refused, org_fault, unanswered, unreadable};
 use crate::config::SalesforceConfig;
-use crate::domain::ids::ContactId;
-use crate::domain::participant::ParticipantRow;
-use crate::ports::crm::ParticipantSeen;
-use crate::ports::{Clock, Crm, CrmError, CrmVerdict, Recorded, Usage};
+use sidedoor_domain::ids::ContactId;
+use sidedoor_domain::participant::ParticipantRow;
+use sidedoor_domain::ports::crm::ParticipantSeen;
+use sidedoor_domain::ports::{Clock, Crm, CrmError, CrmVerdict, Recorded, Usage};
 
 /// The largest answer read, bytes. A describe of a wide object is the largest there is.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;

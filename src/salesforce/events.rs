@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::client::Salesforce;
 use super::verdict::{Carried, answered, org_fault, unreadable};
-use crate::ports::CrmError;
+use sidedoor_domain::ports::CrmError;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 
 use super::verdict::org_fault;
 use crate::config::{FieldNames, SalesforceConfig};
-use crate::ports::CrmError;
+use sidedoor_domain::ports::CrmError;
 
 /// In this order.
 const CANDIDATES: [&str; 2] = ["VoiceCallParticipant", "VoiceCallParticipant__c"];

@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 
 use super::client::Salesforce;
 use super::verdict::{Carried, answered, unreadable};
-use crate::ports::CrmError;
-use crate::ports::crm::ParticipantSeen;
+use sidedoor_domain::ports::CrmError;
+use sidedoor_domain::ports::crm::ParticipantSeen;
 
 #[derive(Deserialize)]
 struct Found<T> {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::config::FieldNames;
-use crate::domain::participant::ParticipantRow;
+use sidedoor_domain::participant::ParticipantRow;
 
 /// The body of an upsert.
 pub(super) fn body(row: &ParticipantRow, fields: &FieldNames) -> Map<String, Value> {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::client::Salesforce;
 use super::object::Describe;
 use super::verdict::{Carried, answered, unanswered, unreadable};
-use crate::ports::{Clock, CrmError, Usage};
+use sidedoor_domain::ports::{Clock, CrmError, Usage};
 
 /// A `Date` header of Salesforce's, with the moments of our clock around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

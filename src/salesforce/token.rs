@@ -23,7 +23,7 @@ use url::Url;
 
 use super::verdict::{Carried, answered, clean, org_fault, unanswered, unreadable};
 use crate::config::{Grant, SalesforceConfig};
-use crate::ports::{Clock, CrmError};
+use sidedoor_domain::ports::{Clock, CrmError};
 
 /// The largest token answer read, bytes.
 const MAX_ANSWER: usize = 64 * 1024;

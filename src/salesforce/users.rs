@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Salesforce;
 use super::verdict::{Carried, answered, unreadable};
-use crate::ports::CrmError;
+use sidedoor_domain::ports::CrmError;
 
 /// The longest user name Connect takes.
 const USERNAME: usize = 100;

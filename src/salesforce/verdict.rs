@@ -8,8 +8,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::ports::crm::Lookups;
-use crate::ports::{CrmError, CrmVerdict};
+use sidedoor_domain::ports::crm::Lookups;
+use sidedoor_domain::ports::{CrmError, CrmVerdict};
 
 /// How long an org that takes nothing is left alone.
 const PARK: Duration = Duration::from_secs(60);

@@ -36,7 +36,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::ports::{Happened, Meter};
+use sidedoor_domain::ports::{Happened, Meter};
 
 type One = Vec<(&'static str, String)>;
 
@@ -308,7 +308,7 @@ impl Meter for Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::supervision::Origin;
+    use sidedoor_domain::supervision::Origin;
 
     #[test]
     fn what_is_counted_is_told_and_what_must_stay_nought_is_there() {

@@ -1,7 +1,7 @@
 //! Every guard is checked after, not only before: did the customer's call go on, and how is the agent?
 
 use serde_json::{Value, json};
-use sidedoor::fakes::connect::NewContact;
+use sidedoor_fakes::connect::NewContact;
 
 use crate::support::house::{House, READER};
 use crate::support::sql;

@@ -1,7 +1,7 @@
 //! The agent event stream beside contact events: a supervisor's own snapshot is evidence of their leg.
 
 use serde_json::{Value, json};
-use sidedoor::fakes::connect::{INSTANCE, REGION};
+use sidedoor_fakes::connect::{INSTANCE, REGION};
 
 use crate::support::house::{EVENTS, House, READER};
 

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidedoor::domain::audit::{AuditEntry, Phase};
-use sidedoor::fakes::Fault;
-use sidedoor::fakes::connect::NewContact;
+use sidedoor_domain::audit::{AuditEntry, Phase};
+use sidedoor_fakes::Fault;
+use sidedoor_fakes::connect::NewContact;
 use sidedoor::http::ROUTES;
-use sidedoor::journal::SqliteJournal;
-use sidedoor::ports::{Change, Journal};
+use sidedoor::store::sqlite::SqliteJournal;
+use sidedoor_domain::ports::{Change, Journal};
 
 use crate::support::house::{Answer, BACK_END, EVENTS, House, OPERATOR, READER};
 

@@ -5,9 +5,9 @@
 use std::collections::HashSet;
 
 use serde_json::json;
-use sidedoor::domain::authority::Scope;
-use sidedoor::domain::supervision::State;
-use sidedoor::fakes::Fault;
+use sidedoor_domain::authority::Scope;
+use sidedoor_domain::supervision::State;
+use sidedoor_fakes::Fault;
 use sidedoor::http::ROUTES;
 
 use crate::support::callers::{Callers, ROLES, Role};

@@ -3,7 +3,7 @@
 //! router's own list: one without a rule here fails.
 
 use serde_json::{Value, json};
-use sidedoor::domain::authority::Scope;
+use sidedoor_domain::authority::Scope;
 use sidedoor::http::ROUTES;
 
 use crate::support::callers::{Callers, ROLES, Role};

@@ -5,8 +5,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use sidedoor::fakes::connect::{ACCESS_KEY, INSTANCE, NewContact, REGION, SECRET_KEY};
-use sidedoor::fakes::{Fakes, FakesConfig, Fault};
+use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, NewContact, REGION, SECRET_KEY};
+use sidedoor_fakes::{Fakes, FakesConfig, Fault};
 
 struct Scene {
     fakes: Fakes,
@@ -16,7 +16,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         Self {
-            fakes: sidedoor::fakes::start(FakesConfig::default())
+            fakes: sidedoor_fakes::start(FakesConfig::default())
                 .await
                 .expect("fakes start"),
             folder: tempfile::tempdir().expect("a folder"),
@@ -120,7 +120,7 @@ async fn every_line_has_its_place_in_the_runbook_and_every_place_its_line() {
         .filter_map(|l| l.strip_prefix("## "))
         .filter(|h| !h.contains(' '))
         .collect();
-    let ids: Vec<&str> = sidedoor::check::report::KINDS.iter().map(|k| k.id).collect();
+    let ids: Vec<&str> = sidedoor::cli::check::report::KINDS.iter().map(|k| k.id).collect();
     assert_eq!(headings, ids);
 }
 
@@ -134,7 +134,7 @@ async fn whatever_is_wrong_is_named_with_its_remedy() {
     });
     scene.fakes.salesforce().change(|s| s.daily_limit = 4);
     scene.fakes.salesforce().remove_object("VoiceCall");
-    let mut object = sidedoor::fakes::salesforce::Object::participant("VoiceCallParticipant__c");
+    let mut object = sidedoor_fakes::salesforce::Object::participant("VoiceCallParticipant__c");
     object.deletable = true;
     scene.fakes.salesforce().put_object(object);
     let (lines, success) = scene.lines(&[], &[("SALESFORCE__SLOW_ABOVE_PERCENT", "20")]).await;
@@ -163,7 +163,7 @@ async fn whatever_is_wrong_is_named_with_its_remedy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_field_that_does_not_fit_has_a_line_of_its_own() {
     let scene = Scene::new().await;
-    let mut object = sidedoor::fakes::salesforce::Object::participant("VoiceCallParticipant__c");
+    let mut object = sidedoor_fakes::salesforce::Object::participant("VoiceCallParticipant__c");
     object.fields.retain(|f| f.name != "Mode__c");
     for field in &mut object.fields {
         if field.name == "Rejoin__c" {

@@ -274,7 +274,7 @@ async fn after_a_refused_login_departures_are_compared_all_the_same() {
     house.leave(&id, "supervisor-1").await;
     house.until_recorded(&id).await;
     sf.revoke_tokens();
-    sf.fault(sidedoor::fakes::Fault::error("token", 400, "invalid_client").times(1000));
+    sf.fault(sidedoor_fakes::Fault::error("token", 400, "invalid_client").times(1000));
     tokio::time::sleep(Duration::from_millis(600)).await;
     sf.clear_faults();
     sf.put_row(

@@ -2,7 +2,7 @@
 //! Also of their kind: the guard, in `modes`; hanging tabs, in `directives`; agents left on hold, in `after_checks`.
 
 use serde_json::Value;
-use sidedoor::fakes::{Fault, Manners};
+use sidedoor_fakes::{Fault, Manners};
 
 use crate::support::house::House;
 

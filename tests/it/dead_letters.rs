@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use sidedoor::fakes::Fault;
-use sidedoor::fakes::connect::NewContact;
+use sidedoor_fakes::Fault;
+use sidedoor_fakes::connect::NewContact;
 
 use crate::support::house::{House, READER};
 use crate::support::sql;

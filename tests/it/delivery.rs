@@ -1,7 +1,7 @@
 //! Rows on their way to Salesforce: every fault has its end, and none is lost.
 
 use serde_json::{Value, json};
-use sidedoor::fakes::{Fault, salesforce::Object};
+use sidedoor_fakes::{Fault, salesforce::Object};
 
 use crate::support::house::{House, start};
 use crate::support::sql;
@@ -62,7 +62,7 @@ async fn a_short_supervision_costs_one_upsert() {
     let action = house.disconnect(&started.id()).await.body["nextAction"].clone();
     house
         .browser("supervisor-1")
-        .with(sidedoor::fakes::Manners {
+        .with(sidedoor_fakes::Manners {
             delay_ms: 0,
             ..Default::default()
         })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidedoor::fakes::{Manners, Tab};
+use sidedoor_fakes::{Manners, Tab};
 
 use crate::support::house::{BACK_END, House, OPERATOR, READER, SUPERVISOR_1};
 

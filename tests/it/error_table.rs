@@ -2,9 +2,9 @@
 //! among others in a collection, and that the others never suffer.
 
 use serde_json::{Value, json};
-use sidedoor::fakes::Fault;
-use sidedoor::fakes::connect::NewContact;
-use sidedoor::fakes::salesforce::Object;
+use sidedoor_fakes::Fault;
+use sidedoor_fakes::connect::NewContact;
+use sidedoor_fakes::salesforce::Object;
 
 use crate::support::house::{House, READER};
 
@@ -115,7 +115,7 @@ async fn limits_park_the_org_and_kill_no_row() {
 /// The org changed: every row would fail. One look at its description says so and what to do.
 #[tokio::test]
 async fn what_ails_the_whole_org_parks_it_and_names_the_remedy() {
-    let field = |name: &'static str, how: fn(&mut sidedoor::fakes::salesforce::Field)| {
+    let field = |name: &'static str, how: fn(&mut sidedoor_fakes::salesforce::Field)| {
         let mut object = Object::participant("VoiceCallParticipant__c");
         object.fields.iter_mut().filter(|f| f.name == name).for_each(how);
         object

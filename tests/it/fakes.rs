@@ -2,9 +2,9 @@
 //! events, collections.
 
 use serde_json::{Value, json};
-use sidedoor::fakes::clock::VendorClock;
-use sidedoor::fakes::connect::NewContact;
-use sidedoor::fakes::{Fakes, FakesConfig, Fault};
+use sidedoor_fakes::clock::VendorClock;
+use sidedoor_fakes::connect::NewContact;
+use sidedoor_fakes::{Fakes, FakesConfig, Fault};
 
 async fn token(fakes: &Fakes) -> String {
     let form = [
@@ -31,7 +31,7 @@ fn client() -> reqwest::Client {
 
 #[tokio::test]
 async fn unsigned_calls_are_refused() {
-    let fakes = sidedoor::fakes::start(FakesConfig::default()).await.expect("started");
+    let fakes = sidedoor_fakes::start(FakesConfig::default()).await.expect("started");
     let answer = client()
         .post(format!("{}/contact/stop", fakes.connect_url()))
         .body("{}")
@@ -71,7 +71,7 @@ fn a_vendors_clock_is_off_drifts_and_is_cut_or_rounded() {
 
 #[tokio::test]
 async fn legs_end_with_their_contact_and_the_ledger_knows_by_whom() {
-    let fakes = sidedoor::fakes::start(FakesConfig::default()).await.expect("started");
+    let fakes = sidedoor_fakes::start(FakesConfig::default()).await.expect("started");
     let connect = fakes.connect();
     let call = connect.create_contact(NewContact::default());
     let leg = connect.begin_leg_by_hand(&call, "supervisor-1").expect("begun");
@@ -87,7 +87,7 @@ async fn legs_end_with_their_contact_and_the_ledger_knows_by_whom() {
 
 #[tokio::test]
 async fn collections_settle_each_record_by_itself() {
-    let fakes = sidedoor::fakes::start(FakesConfig::default()).await.expect("started");
+    let fakes = sidedoor_fakes::start(FakesConfig::default()).await.expect("started");
     let token = token(&fakes).await;
     let record = |key: &str, more: Value| {
         let mut record = json!({"attributes": {"type": "VoiceCallParticipant__c"}, "Leg_Key__c": key});
@@ -162,7 +162,7 @@ async fn collections_settle_each_record_by_itself() {
 
 #[tokio::test]
 async fn the_admin_api_scripts_and_tells_the_same_over_http() {
-    let fakes = sidedoor::fakes::start(FakesConfig::default()).await.expect("started");
+    let fakes = sidedoor_fakes::start(FakesConfig::default()).await.expect("started");
     let (http, url) = (client(), fakes.connect_url().to_owned());
     let made: Value = http
         .post(format!("{url}/_fake/contacts"))

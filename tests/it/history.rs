@@ -1,7 +1,7 @@
 //! Lists and histories: by supervisor, by agent, by time and more, a page at a time; and one supervision's life in order.
 
 use serde_json::Value;
-use sidedoor::fakes::connect::NewContact;
+use sidedoor_fakes::connect::NewContact;
 
 use crate::support::house::{House, READER, SUPERVISOR_1};
 
@@ -142,11 +142,11 @@ async fn a_timeline_tells_one_supervisions_life_in_order() {
 
 #[tokio::test]
 async fn two_instances_in_one_process_do_not_mix() {
-    let mut second = sidedoor::fakes::FakesConfig::default();
+    let mut second = sidedoor_fakes::FakesConfig::default();
     second.connect.instance_id = "22222222-3333-4444-8555-666666666666".into();
     second.connect.connect_delay_ms = 10;
     (second.events.delay_min_ms, second.events.delay_max_ms) = (10, 40);
-    let east = sidedoor::fakes::start(second).await.expect("started");
+    let east = sidedoor_fakes::start(second).await.expect("started");
     let house = House::build()
         .set(
             "CONNECT__INSTANCES__EAST__INSTANCE_ID",

@@ -116,7 +116,7 @@ fn hostile_input_breaks_no_reader() {
 /// A target that never gets past its first look would prove nothing: the seeds are taken by what they are meant for.
 #[test]
 fn hostile_input_seeds_reach_what_they_are_for() {
-    use sidedoor::domain::{agent_event, contact_event};
+    use sidedoor_domain::{agent_event, contact_event};
     use sidedoor::http::hostile;
     let json = |bytes: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(bytes).ok();
     let events = seeds_of("contact_event");

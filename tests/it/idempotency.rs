@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: the stored answer, 422 for another request, 409 while the first runs, nothing stored for our faults.
 
 use serde_json::json;
-use sidedoor::fakes::Fault;
+use sidedoor_fakes::Fault;
 
 use crate::support::house::{BACK_END, House, OPERATOR, SUPERVISOR_1, start};
 use crate::support::sql;

@@ -1,7 +1,7 @@
 //! Joining: one leg from one request, whatever happens on the way; and never late.
 
 use serde_json::{Value, json};
-use sidedoor::fakes::Fault;
+use sidedoor_fakes::Fault;
 
 use crate::support::house::House;
 

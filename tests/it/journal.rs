@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use sidedoor::domain::audit::AuditEntry;
-use sidedoor::domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
-use sidedoor::domain::supervision::{Mode, State, Supervision, Supervisor};
-use sidedoor::journal::{OpenError, SqliteJournal};
-use sidedoor::ports::journal::{Filter, KeyUse, KeyWrite, Retention, Write};
-use sidedoor::ports::{Change, Committed, Journal};
+use sidedoor_domain::audit::AuditEntry;
+use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::supervision::{Mode, State, Supervision, Supervisor};
+use sidedoor::store::sqlite::{OpenError, SqliteJournal};
+use sidedoor_domain::ports::journal::{Filter, KeyUse, KeyWrite, Retention, Write};
+use sidedoor_domain::ports::{Change, Committed, Journal};
 
 use crate::support::sql;
 

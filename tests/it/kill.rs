@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidedoor::fakes::{Browser, Fakes, FakesConfig, Manners};
+use sidedoor_fakes::{Browser, Fakes, FakesConfig, Manners};
 
 use crate::support::process::{EVENTS_KEY, KEY, free_port, spawn};
 
@@ -107,7 +107,7 @@ async fn kill_at_random_moments_loses_nothing_and_doubles_nothing() {
         config.events.delay_max_ms,
         config.events.duplicate,
     ) = (5, 60, 0.2);
-    let fakes = sidedoor::fakes::start(config).await.expect("the fakes start");
+    let fakes = sidedoor_fakes::start(config).await.expect("the fakes start");
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}");
     fakes

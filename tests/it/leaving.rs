@@ -2,7 +2,7 @@
 //! supervision's id.
 
 use serde_json::json;
-use sidedoor::fakes::Manners;
+use sidedoor_fakes::Manners;
 
 use crate::support::house::{Answer, House, OPERATOR, READER, SUPERVISOR_1};
 

@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sidedoor::fakes::Fault;
-use sidedoor::fakes::connect::NewContact;
+use sidedoor_fakes::Fault;
+use sidedoor_fakes::connect::NewContact;
 
 use crate::support::house::{BACK_END, House, OPERATOR, SUPERVISOR_1};
 

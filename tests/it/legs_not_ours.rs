@@ -1,8 +1,8 @@
 //! MONITOR legs that nobody asked us for: started in Omni Supervisor or the CCP. Each becomes a supervision of its own.
 
 use serde_json::{Value, json};
-use sidedoor::fakes::Fault;
-use sidedoor::fakes::connect::{INSTANCE, LinkField};
+use sidedoor_fakes::Fault;
+use sidedoor_fakes::connect::{INSTANCE, LinkField};
 
 use crate::support::house::{EVENTS, House};
 

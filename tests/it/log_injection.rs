@@ -133,7 +133,7 @@ fn hostile(signer: &Signer) -> Vec<Vec<u8>> {
 async fn no_request_writes_a_line_of_the_log_or_moves_a_cursor() {
     let signer = Signer::ec("a");
     let server = KeyServer::start(Answers::Keys(vec![signer.jwk()])).await;
-    let fakes = sidedoor::fakes::start(sidedoor::fakes::FakesConfig::default())
+    let fakes = sidedoor_fakes::start(sidedoor_fakes::FakesConfig::default())
         .await
         .expect("the fakes start");
     for format in ["text", "json"] {

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sidedoor::fakes::Manners;
-use sidedoor::fakes::connect::NewContact;
+use sidedoor_fakes::Manners;
+use sidedoor_fakes::connect::NewContact;
 
 use crate::support::house::{EVENTS, House, OPERATOR, SUPERVISOR_1, start};
 

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use sidedoor::fakes::{Fault, Manners, Tab};
+use sidedoor_fakes::{Fault, Manners, Tab};
 
 use crate::support::house::{House, OPERATOR};
 
@@ -89,7 +89,7 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
     let calls: Vec<String> = (0..CALLS)
         .map(|i| {
             let channel = if i == 2 { "CHAT" } else { "VOICE" };
-            let new = sidedoor::fakes::connect::NewContact {
+            let new = sidedoor_fakes::connect::NewContact {
                 channel: channel.into(),
                 ..Default::default()
             };

@@ -115,7 +115,7 @@ async fn modes_that_cannot_be_are_refused_and_change_nothing() {
     house.leave(&id, "supervisor-1").await;
     let late = change(&house, &id, "SILENT", SUPERVISOR_1).await;
     assert_eq!((late.status, late.code()), (409, "not_monitoring"));
-    let task = house.connect().create_contact(sidedoor::fakes::connect::NewContact {
+    let task = house.connect().create_contact(sidedoor_fakes::connect::NewContact {
         channel: "TASK".into(),
         ..Default::default()
     });
@@ -214,7 +214,7 @@ async fn what_cannot_be_confirmed_is_refused() {
     let id = barged_in(&house, &call, "supervisor-1").await;
     house.quiet().await;
     for operation in ["GetCurrentUserData", "DescribeContact"] {
-        let fault = sidedoor::fakes::Fault::error(operation, 500, "InternalServiceException").times(20);
+        let fault = sidedoor_fakes::Fault::error(operation, 500, "InternalServiceException").times(20);
         house.connect().fault(fault);
         let refused = house.disconnect(&id).await;
         assert_eq!(
@@ -333,7 +333,7 @@ async fn a_barge_in_by_hand_is_not_missed_when_the_leg_cannot_be_seen() {
     house.connect().agent_leaves(&call).expect("gone");
     house
         .connect()
-        .fault(sidedoor::fakes::Fault::error("DescribeContact", 429, "ThrottlingException").times(1));
+        .fault(sidedoor_fakes::Fault::error("DescribeContact", 429, "ThrottlingException").times(1));
     let refused = house.disconnect(&id).await;
     assert_eq!(
         (refused.status, refused.code()),

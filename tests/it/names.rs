@@ -1,7 +1,7 @@
 //! A supervisor may be named by their Connect user name: looked up once, remembered, and nothing is learnt about others.
 
 use serde_json::json;
-use sidedoor::fakes::Fault;
+use sidedoor_fakes::Fault;
 
 use crate::support::house::{Answer, BACK_END, House, READER, SUPERVISOR_1};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use sidedoor::fakes::Fault;
+use sidedoor_fakes::Fault;
 
 use crate::support::house::{House, READER};
 
@@ -223,7 +223,7 @@ async fn while_only_the_rows_object_is_not_as_it_should_be_events_go_on() {
     let s = house.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
     house.until_recorded(&id).await;
-    let mut object = sidedoor::fakes::salesforce::Object::participant("VoiceCallParticipant__c");
+    let mut object = sidedoor_fakes::salesforce::Object::participant("VoiceCallParticipant__c");
     object.fields.retain(|f| f.name != "Mode__c");
     house.salesforce().put_object(object);
     house.connect().set_ccp_open("another", true);

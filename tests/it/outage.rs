@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use sidedoor::fakes::Fault;
-use sidedoor::ports::Clock;
+use sidedoor_fakes::Fault;
+use sidedoor_domain::ports::Clock;
 
 use crate::support::departed::{departed, seed};
 use crate::support::house::House;

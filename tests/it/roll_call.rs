@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use serde_json::Value;
-use sidedoor::fakes::connect::NewContact;
+use sidedoor_fakes::connect::NewContact;
 
 use crate::support::house::House;
 use crate::support::sql;

@@ -6,8 +6,8 @@ use aws_lc_rs::encoding::AsDer;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
-use sidedoor::fakes::Fault;
-use sidedoor::fakes::salesforce::Object;
+use sidedoor_fakes::Fault;
+use sidedoor_fakes::salesforce::Object;
 
 use crate::support::house::{House, READER};
 use crate::support::sql;
@@ -87,7 +87,7 @@ async fn a_key_that_cannot_be_used_is_told_and_never_shown() {
     house.rules_hold().await;
 }
 
-fn field<'o>(object: &'o mut Object, name: &str) -> &'o mut sidedoor::fakes::salesforce::Field {
+fn field<'o>(object: &'o mut Object, name: &str) -> &'o mut sidedoor_fakes::salesforce::Field {
     object.fields.iter_mut().find(|f| f.name == name).expect("there")
 }
 

@@ -1,8 +1,8 @@
 //! Legs ended from the server: chat and task by StopContact behind the interlock; and what happens when that is refused.
 
 use serde_json::json;
-use sidedoor::fakes::Fault;
-use sidedoor::fakes::connect::{NewContact, StopVoiceLeg};
+use sidedoor_fakes::Fault;
+use sidedoor_fakes::connect::{NewContact, StopVoiceLeg};
 
 use crate::support::house::House;
 

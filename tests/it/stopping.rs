@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sidedoor::fakes::{Fakes, FakesConfig, Fault};
+use sidedoor_fakes::{Fakes, FakesConfig, Fault};
 
 use crate::support::process::{KEY, Process, free_port, spawn};
 
@@ -18,7 +18,7 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
-        let fakes = sidedoor::fakes::start(FakesConfig::default())
+        let fakes = sidedoor_fakes::start(FakesConfig::default())
             .await
             .expect("the fakes start");
         let http = reqwest::Client::builder()

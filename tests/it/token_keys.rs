@@ -181,7 +181,7 @@ async fn a_key_file_that_cannot_be_used_stops_the_start() {
     use sidedoor::app::{self, Overrides};
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("issuer.pem");
-    let fakes = sidedoor::fakes::start(sidedoor::fakes::FakesConfig::default())
+    let fakes = sidedoor_fakes::start(sidedoor_fakes::FakesConfig::default())
         .await
         .expect("the fakes start");
     let settings = |(key, value): (&str, &str)| (format!("SIDEDOOR__{key}"), value.to_owned());
@@ -192,7 +192,7 @@ async fn a_key_file_that_cannot_be_used_stops_the_start() {
             ("STORE__URL", journal.as_str()),
             (
                 "CONNECT__INSTANCES__MAIN__INSTANCE_ID",
-                sidedoor::fakes::connect::INSTANCE,
+                sidedoor_fakes::connect::INSTANCE,
             ),
             ("CONNECT__INSTANCES__MAIN__REGION", "us-west-2"),
             ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", fakes.connect_url()),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sidedoor::fakes::Fault;
+use sidedoor_fakes::Fault;
 
 use crate::support::house::{Answer, BACK_END, Built, House, SUPERVISOR_1, start};
 use crate::support::issuer::{Answers, KeyServer, Signer, claims};

@@ -1,6 +1,6 @@
 //! Every error of MonitorContact: its stable code, its status, and whether it is tried again.
 
-use sidedoor::fakes::Fault;
+use sidedoor_fakes::Fault;
 
 use crate::support::house::House;
 

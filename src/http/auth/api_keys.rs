@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-use crate::domain::authority::Caller;
+use sidedoor_domain::authority::Caller;
 
 /// The longest key looked at.
 const MAX_KEY: usize = 512;
@@ -128,7 +128,7 @@ impl ApiKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::authority::Scope;
+    use sidedoor_domain::authority::Scope;
 
     fn key(name: &str, secret: &str, previous: Option<&str>) -> ApiKey {
         ApiKey {

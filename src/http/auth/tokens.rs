@@ -17,8 +17,8 @@ use super::Denied;
 use super::jwks::Jwks;
 use super::key_file::{BadKeyFile, KeyFile};
 use super::public_key::PublicKey;
-use crate::domain::authority::{Claim, ClaimKind, Scope};
-use crate::domain::ids::InstanceName;
+use sidedoor_domain::authority::{Claim, ClaimKind, Scope};
+use sidedoor_domain::ids::InstanceName;
 
 /// The longest token looked at.
 const MAX_TOKEN: usize = 8 * 1024;

@@ -1,6 +1,6 @@
 //! Every kind of caller there is: nobody, and each scope held by a key and by a token.
 
-use sidedoor::domain::authority::Scope;
+use sidedoor_domain::authority::Scope;
 
 use super::house::{BACK_END, Built, Call, EVENTS, House, OPERATOR, READER, SUPERVISOR_1};
 use super::issuer::{AUDIENCE, Answers, KeyServer, Signer, claims};

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
-use sidedoor::domain::departure::{Basis, Continuity, Departure, Reason};
-use sidedoor::domain::evidence::Source;
-use sidedoor::domain::ids::{ContactId, InstanceName, UserId};
-use sidedoor::domain::interlock::LegId;
-use sidedoor::domain::supervision::{LeaveTimes, Mode, Supervision, Supervisor};
-use sidedoor::journal::SqliteJournal;
-use sidedoor::ports::journal::Write;
-use sidedoor::ports::{Change, Committed, Journal};
+use sidedoor_domain::departure::{Basis, Continuity, Departure, Reason};
+use sidedoor_domain::evidence::Source;
+use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::interlock::LegId;
+use sidedoor_domain::supervision::{LeaveTimes, Mode, Supervision, Supervisor};
+use sidedoor::store::sqlite::SqliteJournal;
+use sidedoor_domain::ports::journal::Write;
+use sidedoor_domain::ports::{Change, Committed, Journal};
 
 /// A departure as it stands when everything but the row is done.
 pub fn departed(i: usize, at: Timestamp) -> Supervision {

@@ -11,10 +11,10 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use sidedoor::app::{self, App, Overrides};
 use sidedoor::config::Config;
-use sidedoor::fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
-use sidedoor::fakes::{Browser, ConnectFake, Fakes, FakesConfig, Manners, SalesforceFake};
-use sidedoor::flows::Pace;
-use sidedoor::ports::Clock;
+use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
+use sidedoor_fakes::{Browser, ConnectFake, Fakes, FakesConfig, Manners, SalesforceFake};
+use sidedoor::usecases::Pace;
+use sidedoor_domain::ports::Clock;
 use tokio::runtime::Runtime;
 
 pub use super::answer::Answer;
@@ -91,7 +91,7 @@ impl Built {
     }
 
     pub async fn start(self) -> House {
-        let fakes = sidedoor::fakes::start(self.fakes).await.expect("the fakes start");
+        let fakes = sidedoor_fakes::start(self.fakes).await.expect("the fakes start");
         let folder = tempfile::tempdir().expect("a folder");
         let mut settings = defaults(&fakes, folder.path().join("journal.db"));
         settings.extend(self.settings);

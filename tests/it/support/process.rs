@@ -2,8 +2,8 @@
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use sidedoor::fakes::Fakes;
-use sidedoor::fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
+use sidedoor_fakes::Fakes;
+use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
 
 /// The process's key, and the one its events come with.
 pub const KEY: &str = "key-of-the-process-001";

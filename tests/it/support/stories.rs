@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
-use sidedoor::flows::Pace;
+use sidedoor::usecases::Pace;
 
 use super::house::House;
 

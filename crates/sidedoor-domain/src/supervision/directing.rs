@@ -1,0 +1,219 @@
+//! What the browser is told, what it answers, and the mode that evidence shows: transitions of [`Supervision`] beside those of its
+//! life in [`super::machine`].
+
+use jiff::Timestamp;
+
+use super::{Asker, LeaveTimes, Mode, ModeChange, Refused, State, Supervision};
+use crate::directive::{AckOutcome, Acknowledgement, Directive, DirectiveKind, DirectiveStatus};
+use crate::ids::DirectiveId;
+
+/// How many directives of one supervision are kept.
+pub(super) const DIRECTIVES: usize = 8;
+
+impl Supervision {
+    /// Withdraws the order to end the leg, if one was given, and gives out another.
+    ///
+    /// # Errors
+    /// [`Refused`] unless LEAVING.
+    pub fn direct_anew(&mut self, now: Timestamp, times: LeaveTimes) -> Result<(), Refused> {
+        if self.end_directive().is_some() {
+            self.directives
+                .iter_mut()
+                .filter(|d| d.kind == DirectiveKind::EndLegInCcp)
+                .for_each(|d| d.expires_at = d.expires_at.min(now));
+            self.direct_browser(now, times)?;
+        }
+        Ok(())
+    }
+
+    /// Whether whoever asks again for a leave under way gets a new order for the browser: the last one was answered that it was
+    /// not done, or expired, or was answered that it was done while no evidence of that has come in time. One that is open stands.
+    pub fn is_to_be_directed_anew(&self, now: Timestamp) -> bool {
+        let (State::Leaving, Some(leave), Some(last)) = (self.state, &self.leave, self.end_directive()) else {
+            return false;
+        };
+        match last.status() {
+            DirectiveStatus::Answered(AckOutcome::Failed | AckOutcome::Refused) => true,
+            DirectiveStatus::Answered(AckOutcome::Done | AckOutcome::AlreadyGone) => {
+                leave.deadline.is_some_and(|deadline| deadline <= now)
+            }
+            DirectiveStatus::Open => last.expires_at <= now,
+            DirectiveStatus::Withdrawn => false,
+        }
+    }
+
+    /// Gives out the order to end the leg in the browser; the one already given stands until it expires. Returns whether
+    /// a new one was given.
+    ///
+    /// # Errors
+    /// [`Refused`] unless LEAVING.
+    pub fn direct_browser(&mut self, now: Timestamp, times: LeaveTimes) -> Result<bool, Refused> {
+        let (State::Leaving, Some(leave)) = (self.state, &self.leave) else {
+            return Err(self.refuse("directive"));
+        };
+        if self.end_directive().is_some_and(|d| now < d.expires_at) {
+            return Ok(false);
+        }
+        let may_end = leave.customer_call_may_end;
+        self.withdraw_directives();
+        self.give(DirectiveKind::EndLegInCcp, now, times).customer_call_may_end = may_end;
+        Ok(true)
+    }
+
+    /// Gives out the order to change the mode.
+    ///
+    /// # Errors
+    /// [`Refused`] unless MONITORING.
+    pub fn direct_mode(&mut self, to: Mode, by: Asker, now: Timestamp, times: LeaveTimes) -> Result<(), Refused> {
+        if self.state != State::Monitoring {
+            return Err(self.refuse("change of mode"));
+        }
+        self.checks = 0;
+        self.withdraw_directives();
+        let directive = self.give(DirectiveKind::ChangeModeInCcp(to), now, times).id;
+        self.mode_change = Some(ModeChange {
+            to,
+            at: now,
+            by,
+            directive,
+            since_before: self.mode_since,
+            confirmed_at: None,
+        });
+        Ok(())
+    }
+
+    /// What is open is not to be carried out any more.
+    pub(super) fn withdraw_directives(&mut self) {
+        self.directives
+            .iter_mut()
+            .filter(|d| d.answer.is_none())
+            .for_each(|d| d.withdrawn = true);
+    }
+
+    fn give(&mut self, kind: DirectiveKind, now: Timestamp, times: LeaveTimes) -> &mut Directive {
+        if self.directives.len() >= DIRECTIVES {
+            // One that proves that the leg was alive is kept longest.
+            let least = self.directives.iter().position(|d| !d.ended_the_leg()).unwrap_or(0);
+            self.directives.remove(least);
+        }
+        self.directives.push(Directive {
+            id: DirectiveId::generate(),
+            kind,
+            issued_at: now,
+            expires_at: now + times.directive_ttl,
+            customer_call_may_end: false,
+            answer: None,
+            withdrawn: false,
+        });
+        let last = self.directives.len() - 1;
+        &mut self.directives[last]
+    }
+
+    /// Evidence says in which mode the supervisor is, and since when on the vendor's clock; what is older than what is known
+    /// says nothing. `seen_at` is the moment of our clock at which the vendor surely said so, if there is one: a change that
+    /// was asked for is confirmed by a state that began after it, by the change itself, or by what was seen after it.
+    pub fn note_mode(&mut self, (mode, since): (Mode, Option<Timestamp>), seen_at: Option<Timestamp>, now: Timestamp) {
+        if self.state == State::Failed || since < self.mode_since {
+            return;
+        }
+        let changed = self.mode != mode;
+        self.mode = mode;
+        self.mode_since = since;
+        self.mode_seen_at = self.mode_seen_at.max(seen_at);
+        self.has_barged |= mode == Mode::Barge;
+        let asked = self
+            .mode_change
+            .as_mut()
+            .filter(|c| c.to == mode && c.confirmed_at.is_none());
+        let Some(change) = asked.filter(|c| changed || since > c.since_before || seen_at >= Some(c.at)) else {
+            return;
+        };
+        change.confirmed_at = Some(now);
+        // It is so: nothing is left to do about it, whoever did it.
+        let ordered = self.directives.iter_mut().find(|d| d.id == change.directive);
+        ordered.into_iter().for_each(|d| d.withdrawn = true);
+    }
+
+    /// The browser answered the directive. The answer is kept even when the supervision is over, since a DONE that
+    /// comes late still proves that the leg was alive when the directive was given. Returns whether anything is new.
+    ///
+    /// # Errors
+    /// [`Refused`] if this supervision never gave out that directive.
+    pub fn acknowledge(&mut self, directive: DirectiveId, answer: Acknowledgement) -> Result<bool, Refused> {
+        let refused = self.refuse("acknowledgement of that directive");
+        let known = self.directives.iter_mut().find(|d| d.id == directive).ok_or(refused)?;
+        // Several tabs may answer: what one of them did stands, whatever another found after it.
+        if known.answer.as_ref().is_some_and(|a| a.outcome >= answer.outcome) {
+            return Ok(false);
+        }
+        known.answer = Some(answer);
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::ids::{ContactId, InstanceName, UserId};
+    use crate::supervision::{Channel, Leave, Supervisor};
+
+    const TIMES: LeaveTimes = LeaveTimes {
+        deadline: SignedDuration::from_secs(15),
+        directive_ttl: SignedDuration::from_secs(60),
+    };
+
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + s).expect("in range")
+    }
+
+    /// One whose browser was told at second 0 to end the leg.
+    fn leaving() -> Supervision {
+        let supervisor = Supervisor {
+            connect_user_id: UserId::parse("supervisor-1").ok(),
+            username: None,
+            salesforce_user_id: None,
+        };
+        let instance = InstanceName::parse("main").expect("a name");
+        let contact = ContactId::parse("contact-1").expect("an id");
+        let leg = crate::interlock::LegId::from_monitor_answer("leg-1", &contact).expect("a leg");
+        let mut s = Supervision::observed(instance, leg, Some(contact), supervisor, Some(Channel::Voice), at(0));
+        assert_eq!(s.ask_to_leave(Asker::Supervisor, at(0), TIMES), Leave::Begun);
+        assert_eq!(s.direct_browser(at(0), TIMES), Ok(true));
+        s
+    }
+
+    #[test]
+    fn who_asks_again_gets_a_new_order_when_the_last_one_came_to_nothing() {
+        for (answer, second, anew) in [
+            (None, 59, false),
+            (None, 60, true),
+            (Some(AckOutcome::Failed), 1, true),
+            (Some(AckOutcome::Refused), 1, true),
+            (Some(AckOutcome::Done), 14, false),
+            (Some(AckOutcome::Done), 15, true),
+            (Some(AckOutcome::AlreadyGone), 14, false),
+            (Some(AckOutcome::AlreadyGone), 15, true),
+        ] {
+            let mut s = leaving();
+            let first = s.end_directive().expect("given").id;
+            if let Some(outcome) = answer {
+                let answered = Acknowledgement {
+                    outcome,
+                    at: None,
+                    received_at: at(1),
+                    detail: None,
+                };
+                assert_eq!(s.acknowledge(first, answered), Ok(true));
+            }
+            assert_eq!(s.is_to_be_directed_anew(at(second)), anew, "{answer:?} at {second}");
+            if anew {
+                assert_eq!(s.direct_anew(at(second), TIMES), Ok(()));
+                let last = s.end_directive().expect("given");
+                assert!(last.id != first && last.is_open(at(second)), "{answer:?}");
+                assert!(!s.is_to_be_directed_anew(at(second)), "one that is open stands");
+            }
+        }
+    }
+}

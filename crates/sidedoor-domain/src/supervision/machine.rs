@@ -1,0 +1,359 @@
+//! What may follow what. Each method is one transition: it either changes the supervision or refuses and leaves it as it
+//! was, so that the same fact told twice, or late, or after a restart, is harmless.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Asker, Channel, Failure, Join, Joined, LeaveRequest, Mode, Origin, ServerEnd, State, Supervision, Supervisor,
+};
+use crate::departure::{AgentAfter, Continuity, Departure};
+use crate::ids::{ClientToken, ContactId, InstanceName, SupervisionId};
+use crate::interlock::LegId;
+use crate::rejoin::Compliance;
+
+/// A transition that does not fit the state; the supervision is unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a supervision in {state} takes no {what}")]
+pub struct Refused {
+    /// The transition.
+    pub what: &'static str,
+    /// The state that refuses it.
+    pub state: &'static str,
+}
+
+/// What became of a request to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// It had ended before.
+    AlreadyOver,
+    /// It never called the vendor and now never will.
+    Withdrawn,
+    /// Kept: carried out as soon as the leg is known.
+    Kept,
+    /// The leave begins now.
+    Begun,
+    /// It had begun before.
+    Underway,
+}
+
+/// The times that rule a leave.
+#[derive(Debug, Clone, Copy)]
+pub struct LeaveTimes {
+    /// How long evidence may take before the leave is overdue.
+    pub deadline: SignedDuration,
+    /// How long a directive is good.
+    pub directive_ttl: SignedDuration,
+}
+
+impl Supervision {
+    /// Somebody asks to listen to `contact`, and to be allowed no more than `allowed` there.
+    pub fn request(
+        instance: InstanceName,
+        contact: ContactId,
+        supervisor: Supervisor,
+        allowed: Mode,
+        now: Timestamp,
+        join_ttl: SignedDuration,
+    ) -> Self {
+        let join = Join {
+            client_token: ClientToken::generate(),
+            first_sent_at: None,
+            expires_at: now + join_ttl,
+        };
+        Self {
+            contact: Some(contact),
+            requested_at: Some(now),
+            // Whoever carries the join on is to be done by then; if nobody does, it is taken up.
+            next_check_at: Some(now + join_ttl + join_ttl),
+            join: Some(join),
+            allowed: Some(allowed),
+            ..Self::blank(Origin::Api, instance, supervisor, State::Requested)
+        }
+    }
+
+    /// A MONITOR leg that nobody asked us for.
+    pub fn observed(
+        instance: InstanceName,
+        leg: LegId,
+        contact: Option<ContactId>,
+        supervisor: Supervisor,
+        channel: Option<Channel>,
+        first_look: Timestamp,
+    ) -> Self {
+        Self {
+            contact,
+            leg: Some(leg),
+            channel,
+            next_check_at: Some(first_look),
+            ..Self::blank(Origin::Observed, instance, supervisor, State::Monitoring)
+        }
+    }
+
+    /// A leg that a partner carrier told us of; Amazon Connect does not know it.
+    pub fn of_carrier(
+        vendor: &str,
+        instance: InstanceName,
+        leg: LegId,
+        contact: Option<ContactId>,
+        supervisor: Supervisor,
+    ) -> Self {
+        Self {
+            vendor: vendor.to_owned(),
+            contact,
+            leg: Some(leg),
+            channel: Some(Channel::Voice),
+            ..Self::blank(Origin::Observed, instance, supervisor, State::Monitoring)
+        }
+    }
+
+    fn blank(origin: Origin, instance: InstanceName, supervisor: Supervisor, state: State) -> Self {
+        Self {
+            id: SupervisionId::generate(),
+            origin,
+            vendor: super::AMAZON_CONNECT.to_owned(),
+            instance,
+            channel: None,
+            contact: None,
+            leg: None,
+            supervisor,
+            voice_call_id: None,
+            agent: None,
+            allowed: None,
+            mode: Mode::Silent,
+            mode_since: None,
+            mode_seen_at: None,
+            has_barged: false,
+            mode_change: None,
+            compliance: Compliance::default(),
+            state,
+            overdue: false,
+            requested_at: None,
+            waits_for: None,
+            join: None,
+            joined: None,
+            leave: None,
+            directives: Vec::new(),
+            alive_at: None,
+            contact_ended: false,
+            departure: None,
+            failure: None,
+            next_check_at: None,
+            checks: 0,
+        }
+    }
+
+    /// MonitorContact is about to be sent. Told again for a repeat: the first sending stands.
+    ///
+    /// # Errors
+    /// [`Refused`] unless REQUESTED or JOINING.
+    pub fn start_joining(&mut self, now: Timestamp) -> Result<(), Refused> {
+        let (State::Requested | State::Joining, Some(join)) = (self.state, self.join.as_mut()) else {
+            return Err(self.refuse("join"));
+        };
+        join.first_sent_at.get_or_insert(now);
+        self.state = State::Joining;
+        Ok(())
+    }
+
+    /// Connect gave the leg. If a leave was asked for meanwhile, it begins now.
+    ///
+    /// # Errors
+    /// [`Refused`] unless JOINING.
+    pub fn leg_given(
+        &mut self,
+        leg: LegId,
+        now: Timestamp,
+        first_look: Timestamp,
+        times: LeaveTimes,
+    ) -> Result<(), Refused> {
+        if self.state != State::Joining {
+            return Err(self.refuse("leg"));
+        }
+        self.leg = Some(leg);
+        self.state = State::Monitoring;
+        self.next_check_at = Some(first_look);
+        if self.leave.is_some() {
+            self.begin_leaving(now, times);
+        }
+        Ok(())
+    }
+
+    /// The join came to nothing.
+    ///
+    /// # Errors
+    /// [`Refused`] unless REQUESTED or JOINING.
+    pub fn fail(&mut self, code: &str, detail: &str, now: Timestamp) -> Result<(), Refused> {
+        if !matches!(self.state, State::Requested | State::Joining) {
+            return Err(self.refuse("failure"));
+        }
+        self.failure = Some(Failure {
+            code: code.into(),
+            detail: detail.into(),
+            at: now,
+        });
+        self.state = State::Failed;
+        self.next_check_at = None;
+        Ok(())
+    }
+
+    /// Somebody asks that the supervisor leave. Never refused: at worst it is over already.
+    pub fn ask_to_leave(&mut self, by: Asker, now: Timestamp, times: LeaveTimes) -> Leave {
+        if self.state.is_final() {
+            return Leave::AlreadyOver;
+        }
+        if self.leave.is_some() {
+            return if self.state == State::Leaving {
+                Leave::Underway
+            } else {
+                Leave::Kept
+            };
+        }
+        self.leave = Some(LeaveRequest {
+            at: now,
+            by,
+            deadline: None,
+            server_end: ServerEnd::None,
+            customer_call_may_end: false,
+        });
+        match self.state {
+            State::Requested => {
+                self.failure = Some(Failure {
+                    code: "withdrawn".into(),
+                    detail: "The supervisor left before Connect was asked to monitor.".into(),
+                    at: now,
+                });
+                self.state = State::Failed;
+                Leave::Withdrawn
+            }
+            State::Joining => Leave::Kept,
+            _ => {
+                self.begin_leaving(now, times);
+                Leave::Begun
+            }
+        }
+    }
+
+    /// An operator takes it on themselves that the customer's call may end by this leave.
+    pub fn accept_the_call_may_end(&mut self) {
+        if let Some(leave) = self.leave.as_mut().filter(|_| !self.state.is_final()) {
+            leave.customer_call_may_end = true;
+        }
+    }
+
+    fn begin_leaving(&mut self, now: Timestamp, times: LeaveTimes) {
+        self.state = State::Leaving;
+        self.checks = 0;
+        self.withdraw_directives();
+        if let Some(leave) = self.leave.as_mut() {
+            leave.deadline = Some(now + times.deadline);
+        }
+    }
+
+    /// Notes how the server-side end of the leg stands.
+    ///
+    /// # Errors
+    /// [`Refused`] unless LEAVING.
+    pub fn server_end(&mut self, stands: ServerEnd) -> Result<(), Refused> {
+        match (self.state, self.leave.as_mut()) {
+            (State::Leaving, Some(leave)) => {
+                leave.server_end = stands;
+                Ok(())
+            }
+            _ => Err(self.refuse("server-side end")),
+        }
+    }
+
+    /// Evidence says when the supervisor was connected. The first such word stands.
+    pub fn note_joined(&mut self, joined: Joined) -> bool {
+        if self.joined.is_some() || self.state == State::Failed {
+            return false;
+        }
+        self.joined = Some(joined);
+        true
+    }
+
+    /// A poll's answer showed the leg alive at `at` (staleness taken off).
+    pub fn note_alive(&mut self, at: Timestamp) {
+        if !self.state.is_final() {
+            self.alive_at = self.alive_at.max(Some(at));
+        }
+    }
+
+    /// Evidence says the leg is gone: the departure is concluded, or concluded anew when more evidence came. Returns
+    /// whether anything changed.
+    ///
+    /// # Errors
+    /// [`Refused`] unless there was a leg.
+    pub fn conclude(&mut self, mut departure: Departure) -> Result<bool, Refused> {
+        match self.state {
+            State::Monitoring | State::Leaving => {
+                self.state = State::Left;
+                self.overdue = false;
+                self.checks = 0;
+                self.withdraw_directives();
+                self.departure = Some(departure);
+                Ok(true)
+            }
+            State::Left => {
+                // What the after-check found is kept: new evidence of the drop says nothing about the customer.
+                if let Some(old) = &self.departure {
+                    departure.continuity = old.continuity;
+                    departure.agent_after.clone_from(&old.agent_after);
+                    departure.reason = departure.reason.or_known(old.reason);
+                }
+                let changed = self.departure.as_ref() != Some(&departure);
+                self.departure = Some(departure);
+                Ok(changed)
+            }
+            _ => Err(self.refuse("departure")),
+        }
+    }
+
+    /// What the after-check found of the customer's contact.
+    ///
+    /// # Errors
+    /// [`Refused`] unless LEFT.
+    pub fn note_after(
+        &mut self,
+        found: Continuity,
+        contact_ended_first: bool,
+        agent: Option<AgentAfter>,
+    ) -> Result<(), Refused> {
+        let refused = self.refuse("after-check");
+        let departure = self
+            .departure
+            .as_mut()
+            .filter(|_| self.state == State::Left)
+            .ok_or(refused)?;
+        departure.continuity = found;
+        // What was well right after the departure is not held against it later; what was not may have mended itself.
+        if departure.agent_after.as_ref().is_none_or(|known| known.looks_wrong) {
+            departure.agent_after = agent.or(departure.agent_after.take());
+        }
+        if contact_ended_first {
+            departure.contact_ended();
+        }
+        self.next_check_at = None;
+        Ok(())
+    }
+
+    /// The deadline passed without evidence. Returns whether that is news.
+    pub fn note_overdue(&mut self, now: Timestamp) -> bool {
+        let late = self.state == State::Leaving
+            && self
+                .leave
+                .as_ref()
+                .and_then(|l| l.deadline)
+                .is_some_and(|deadline| deadline <= now);
+        let news = late && !self.overdue;
+        self.overdue |= late;
+        news
+    }
+
+    pub(super) fn refuse(&self, what: &'static str) -> Refused {
+        Refused {
+            what,
+            state: self.state.as_str(),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The `sidedoor` process that the demo starts beside the fakes.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+
+use super::{Done, EVENTS_KEY, KEY, OPERATORS_KEY};
+use crate::Fakes;
+use crate::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
+
+/// A first start on a slow disk takes a second or two.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A running `sidedoor serve`; killed when dropped.
+pub(super) struct Service {
+    child: Child,
+    log: PathBuf,
+    pub(super) url: String,
+}
+
+impl Service {
+    /// Starts the executable with its store and log in `folder`, and waits until it is ready.
+    pub(super) async fn start(executable: Option<PathBuf>, fakes: &Fakes, folder: &Path) -> Done<Self> {
+        let executable = match executable {
+            Some(path) => path,
+            None => beside_this_executable()?,
+        };
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let log = folder.join("sidedoor.log");
+        let mut command = Command::new(&executable);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SIDEDOOR_")) {
+            command.env_remove(name);
+        }
+        let child = command
+            .arg("serve")
+            // Not the caller's folder, because a sidedoor.toml there would be read.
+            .current_dir(folder)
+            .envs(settings(fakes, folder, port))
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+            .env_remove("AWS_SESSION_TOKEN")
+            .env_remove("AWS_PROFILE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log)?)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| format!("cannot start {}: {e}", executable.display()))?;
+        let url = format!("http://127.0.0.1:{port}");
+        let mut service = Self { child, log, url };
+        let ready = tokio::time::timeout(START_TIMEOUT, service.ready()).await;
+        match ready {
+            Ok(Ok(())) => Ok(service),
+            Ok(Err(e)) => Err(e),
+            Err(_) => Err(format!("sidedoor was not ready after {} s{}", START_TIMEOUT.as_secs(), service.last_log()).into()),
+        }
+    }
+
+    async fn ready(&mut self) -> Done {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("sidedoor ended with {status}{}", self.last_log()).into());
+            }
+            let answer = http.get(format!("{}/readyz", self.url)).send().await;
+            if answer.is_ok_and(|a| a.status().is_success()) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The end of the service's log, for an error message.
+    fn last_log(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        let last = lines[lines.len().saturating_sub(10)..].join("\n");
+        format!("; its log ends with:\n{last}")
+    }
+}
+
+fn beside_this_executable() -> Done<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("sidedoor");
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(format!("{} does not exist; build it with `cargo build --bin sidedoor`, or pass --sidedoor", path.display()).into())
+}
+
+fn settings(fakes: &Fakes, folder: &Path, port: u16) -> Vec<(String, String)> {
+    let store = format!("sqlite://{}", folder.join("sidedoor.db").display());
+    let listen = format!("127.0.0.1:{port}");
+    [
+        ("HTTP__LISTEN", listen.as_str()),
+        ("STORE__URL", &store),
+        ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE),
+        ("CONNECT__INSTANCES__MAIN__REGION", REGION),
+        ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", fakes.connect_url()),
+        ("SALESFORCE__LOGIN_URL", fakes.salesforce_url()),
+        ("SALESFORCE__CLIENT_ID", "fake-client-id"),
+        ("SALESFORCE__CLIENT_SECRET", "fake-client-secret"),
+        ("AUTH__API_KEYS__0__NAME", "demo"),
+        ("AUTH__API_KEYS__0__SECRET", KEY),
+        ("AUTH__API_KEYS__0__SCOPES", "supervise:any,operate"),
+        ("AUTH__API_KEYS__1__NAME", "operator"),
+        ("AUTH__API_KEYS__1__SECRET", OPERATORS_KEY),
+        ("AUTH__API_KEYS__1__SCOPES", "operate"),
+        ("AUTH__API_KEYS__2__NAME", "events"),
+        ("AUTH__API_KEYS__2__SECRET", EVENTS_KEY),
+        ("AUTH__API_KEYS__2__SCOPES", "events"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (format!("SIDEDOOR__{key}"), value.to_owned()))
+    .collect()
+}

@@ -1,0 +1,153 @@
+//! `POST /services/oauth2/token`: client credentials (HTTP Basic or form fields) and JWT bearer (RS256; iss, sub, aud, and
+//! an exp of at most three minutes). Answers carry neither `expires_in` nor a refresh token.
+
+use axum::extract::{Form, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::SalesforceFake;
+use crate::clock::real_now;
+use crate::faults::dropped_connection;
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// The farthest `exp` taken, s: three minutes, and the second that a client rounds up by.
+const LONGEST: i64 = 181;
+
+pub(super) fn router(fake: SalesforceFake) -> Router {
+    Router::new()
+        .route("/services/oauth2/token", post(token))
+        .with_state(fake)
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    grant_type: String,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    assertion: Option<String>,
+}
+
+async fn token(State(fake): State<SalesforceFake>, headers: HeaderMap, Form(asked): Form<Asked>) -> Response {
+    let fault = fake.org().faults.meet("token", &asked.grant_type);
+    if let Some(fault) = fault {
+        tokio::time::sleep(fault.delay()).await;
+        if fault.drop_connection {
+            return dropped_connection();
+        }
+        if let Some(status) = fault.status {
+            return refuse(status, &fault.code, &fault.message);
+        }
+    }
+    fake.org().logins += 1;
+    let granted = match asked.grant_type.as_str() {
+        "client_credentials" => client_credentials(&fake, &headers, &asked),
+        JWT_BEARER => jwt_bearer(&fake, asked.assertion.as_deref().unwrap_or_default()),
+        _ => Err((400, "unsupported_grant_type", "grant type not supported".to_owned())),
+    };
+    if let Err((status, error, description)) = granted {
+        return refuse(status, error, &description);
+    }
+    let token = format!("00Dfake!{}", uuid::Uuid::new_v4().simple());
+    fake.org().tokens.insert(token.clone());
+    Json(
+        json!({"access_token": token, "instance_url": fake.url(), "token_type": "Bearer", "scope": "api",
+        "id": format!("{}/id/00Dfake/005fake", fake.url()), "issued_at": real_now().as_millisecond().to_string(),
+        "signature": "fake"}),
+    )
+    .into_response()
+}
+
+type Refusal = (u16, &'static str, String);
+
+fn client_credentials(fake: &SalesforceFake, headers: &HeaderMap, asked: &Asked) -> Result<(), Refusal> {
+    let basic = headers
+        .get("authorization")
+        .and_then(|v| v.to_str().ok()?.strip_prefix("Basic "));
+    let pair = match basic {
+        Some(encoded) => {
+            let text = STANDARD
+                .decode(encoded)
+                .ok()
+                .and_then(|b| String::from_utf8(b).ok())
+                .unwrap_or_default();
+            // RFC 6749 2.3.1: both halves are form-encoded.
+            let decode = |s: &str| percent_encoding::percent_decode_str(s).decode_utf8_lossy().into_owned();
+            text.split_once(':').map(|(id, secret)| (decode(id), decode(secret)))
+        }
+        None => asked.client_id.clone().zip(asked.client_secret.clone()),
+    };
+    let settings = fake.org().settings.clone();
+    match pair {
+        Some((id, _)) if id != settings.client_id => {
+            Err((400, "invalid_client_id", "client identifier invalid".into()))
+        }
+        Some((_, secret)) if secret == settings.client_secret => Ok(()),
+        Some(_) => Err((400, "invalid_client", "invalid client credentials".into())),
+        None => Err((400, "invalid_client", "client credentials are missing".into())),
+    }
+}
+
+fn jwt_bearer(fake: &SalesforceFake, assertion: &str) -> Result<(), Refusal> {
+    let bad = |why: &str| (400, "invalid_grant", why.to_owned());
+    let mut parts = assertion.split('.');
+    let mut part = || -> Option<Value> {
+        let bytes = URL_SAFE_NO_PAD.decode(parts.next()?).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    };
+    let (header, claims) = part().zip(part()).ok_or_else(|| bad("invalid assertion"))?;
+    if header.get("alg") != Some(&json!("RS256")) {
+        return Err(bad("invalid assertion: alg must be RS256"));
+    }
+    let settings = fake.org().settings.clone();
+    if claims.get("iss").and_then(Value::as_str) != Some(settings.client_id.as_str()) {
+        return Err((400, "invalid_client_id", "client identifier invalid".into()));
+    }
+    if claims.get("sub").and_then(Value::as_str).is_none_or(str::is_empty) {
+        return Err(bad("user hasn't approved this consumer"));
+    }
+    let audiences = [
+        "https://login.salesforce.com",
+        "https://test.salesforce.com",
+        fake.url(),
+    ];
+    if !claims
+        .get("aud")
+        .and_then(Value::as_str)
+        .is_some_and(|aud| audiences.contains(&aud))
+    {
+        return Err(bad("audience is invalid"));
+    }
+    let left = claims
+        .get("exp")
+        // Some clients, simple-salesforce among them, send it as a text.
+        .and_then(|exp| exp.as_i64().or_else(|| exp.as_str()?.parse().ok()))
+        .map(|exp| exp - real_now().as_second());
+    if !left.is_some_and(|left| (0..=LONGEST).contains(&left)) {
+        return Err(bad("expired authorization code"));
+    }
+    let Some(pem) = settings.jwt_public_key else {
+        return Ok(());
+    };
+    let key =
+        jsonwebtoken::DecodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| bad("the fake's public key is none"))?;
+    let mut rules = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::RS256);
+    // The signature alone: the claims are looked at above, an exp in a text too.
+    rules.validate_aud = false;
+    rules.validate_exp = false;
+    rules.required_spec_claims.clear();
+    jsonwebtoken::decode::<Value>(assertion, &key, &rules)
+        .map(|_| ())
+        .map_err(|_| bad("invalid assertion"))
+}
+
+fn refuse(status: u16, error: &str, description: &str) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    (status, Json(json!({"error": error, "error_description": description}))).into_response()
+}

@@ -1,0 +1,367 @@
+//! The rows, and the rules for writing them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::SalesforceSettings;
+use super::objects::{Field, Object};
+use crate::clock::{iso, real_now};
+use crate::faults::FaultScript;
+
+/// As many writes as are kept.
+const MOST: usize = 100_000;
+
+/// An error as Salesforce answers it.
+#[derive(Debug, Clone)]
+pub(super) struct RowError {
+    pub(super) status: u16,
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) fields: Vec<String>,
+}
+
+impl RowError {
+    pub(super) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code: code.into(),
+            message: message.into(),
+            fields: Vec::new(),
+        }
+    }
+
+    fn on(mut self, field: &str) -> Self {
+        self.fields.push(field.into());
+        self
+    }
+}
+
+/// One accepted write.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Written {
+    /// The object.
+    pub object: String,
+    /// The external id.
+    pub key: String,
+    /// The record.
+    pub id: String,
+    /// Whether it was made by this write.
+    pub created: bool,
+    /// What was sent.
+    pub body: Map<String, Value>,
+    /// When, real time.
+    pub at: Timestamp,
+}
+
+/// All rows by object and id, and how many writes have been kept.
+pub(super) type Rows = (BTreeMap<String, BTreeMap<String, Map<String, Value>>>, usize);
+
+/// The org.
+pub struct Org {
+    pub(super) settings: SalesforceSettings,
+    objects: BTreeMap<String, Object>,
+    rows: BTreeMap<String, BTreeMap<String, Map<String, Value>>>,
+    written: VecDeque<Written>,
+    pub(super) events: VecDeque<(String, Map<String, Value>)>,
+    serial: u64,
+    pub(super) tokens: BTreeSet<String>,
+    pub(super) faults: FaultScript,
+    /// Every query, oldest first.
+    pub(super) queries: VecDeque<String>,
+    pub(super) calls: u64,
+    pub(super) logins: u64,
+}
+
+impl Org {
+    pub(super) fn new(settings: SalesforceSettings) -> Self {
+        let mut org = Self {
+            settings,
+            objects: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            written: VecDeque::new(),
+            events: VecDeque::new(),
+            serial: 0,
+            tokens: BTreeSet::new(),
+            faults: FaultScript::default(),
+            queries: VecDeque::new(),
+            calls: 0,
+            logins: 0,
+        };
+        org.put_object(Object::participant("VoiceCallParticipant__c"));
+        org.put_object(Object::read_only(
+            "VoiceCall",
+            &[
+                ("Id", "id"),
+                ("VendorCallKey", "string"),
+                ("ConversationId", "reference"),
+            ],
+        ));
+        let user = [
+            ("Id", "id"),
+            ("Username", "string"),
+            ("FederationIdentifier", "string"),
+            ("IsActive", "boolean"),
+        ];
+        org.put_object(Object::read_only("User", &user));
+        let participant = [
+            ("Id", "id"),
+            ("ConversationId", "reference"),
+            ("ParticipantEntityId", "reference"),
+            ("JoinedTime", "datetime"),
+            ("LeftTime", "datetime"),
+            ("LeftTimeMilliSecs", "double"),
+            ("ParticipantKey", "string"),
+            ("ParticipantRole", "string"),
+        ];
+        org.put_object(Object::read_only("ConversationParticipant", &participant));
+        org.put_object(Object::event("Supervisor_Directive__e", "Stream_Key__c"));
+        org
+    }
+
+    pub(super) fn put_object(&mut self, object: Object) {
+        self.objects.insert(object.name.to_ascii_lowercase(), object);
+    }
+
+    pub(super) fn remove_object(&mut self, name: &str) {
+        self.objects.remove(&name.to_ascii_lowercase());
+    }
+
+    pub(super) fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.objects.values()
+    }
+
+    pub(super) fn object(&self, name: &str) -> Result<&Object, RowError> {
+        let gone = || RowError::new(404, "NOT_FOUND", "The requested resource does not exist");
+        self.objects.get(&name.to_ascii_lowercase()).ok_or_else(gone)
+    }
+
+    pub(super) fn rows(&self, object: &str) -> Vec<Map<String, Value>> {
+        self.rows
+            .get(&object.to_ascii_lowercase())
+            .map(|r| r.values().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// All there is, for an undo.
+    pub(super) fn rows_now(&self) -> Rows {
+        (self.rows.clone(), self.written.len())
+    }
+
+    /// What was before.
+    pub(super) fn set_rows(&mut self, (rows, written): Rows) {
+        self.rows = rows;
+        self.written.truncate(written);
+    }
+
+    pub(super) fn written(&self) -> Vec<Written> {
+        self.written.iter().cloned().collect()
+    }
+
+    /// The rows whose `field` is `value`.
+    pub(super) fn matching(&self, object: &str, field: &str, value: &str) -> Vec<Map<String, Value>> {
+        let any_case = |row: &Map<String, Value>| row.iter().any(|(k, v)| k.eq_ignore_ascii_case(field) && v == value);
+        let is = |row: &&Map<String, Value>| row.get(field).map_or_else(|| any_case(row), |v| v == value);
+        let rows = self.rows.get(&object.to_ascii_lowercase());
+        rows.into_iter()
+            .flat_map(BTreeMap::values)
+            .filter(is)
+            .cloned()
+            .collect()
+    }
+
+    /// Adds a row as it is, for setting a scene.
+    pub(super) fn put_row(&mut self, object: &str, mut row: Map<String, Value>) -> String {
+        self.serial += 1;
+        let id = row
+            .get("Id")
+            .and_then(Value::as_str)
+            .map_or_else(|| format!("a0Xfake{:011}", self.serial), ToOwned::to_owned);
+        row.insert("Id".into(), json!(id));
+        self.rows
+            .entry(object.to_ascii_lowercase())
+            .or_default()
+            .insert(id.clone(), row);
+        id
+    }
+
+    pub(super) fn delete_row(&mut self, object: &str, id: &str) -> bool {
+        self.rows
+            .get_mut(&object.to_ascii_lowercase())
+            .is_some_and(|rows| rows.remove(id).is_some())
+    }
+
+    /// Keeps what was asked.
+    pub(super) fn note_query(&mut self, soql: &str) {
+        if self.queries.len() == MOST {
+            self.queries.pop_front();
+        }
+        self.queries.push_back(soql.to_owned());
+    }
+
+    /// Publishes a Platform Event. Returns an id that identifies nothing, and the event's UUID.
+    pub(super) fn publish(&mut self, name: &str, body: &Map<String, Value>) -> Result<(String, String), RowError> {
+        let event = self.object(name)?.clone();
+        if !event.name.ends_with("__e") || !event.createable {
+            return Err(RowError::new(
+                403,
+                "INSUFFICIENT_ACCESS",
+                "insufficient access rights on object id",
+            ));
+        }
+        let mut kept = Map::new();
+        for (member, value) in body {
+            let (stored, value) = self.check(&event, "", member, value, true)?;
+            kept.insert(stored, value);
+        }
+        if self.events.len() == MOST {
+            self.events.pop_front();
+        }
+        self.events.push_back((event.name, kept));
+        self.serial += 1;
+        Ok((format!("e00fake{:011}", self.serial), uuid::Uuid::new_v4().to_string()))
+    }
+
+    /// Upsert by external id. Returns the record's id and whether it was made.
+    pub(super) fn upsert(
+        &mut self,
+        object_name: &str,
+        key_field: &str,
+        key: &str,
+        body: &Map<String, Value>,
+    ) -> Result<(String, bool), RowError> {
+        let object = self.object(object_name)?.clone();
+        let name = object.name.clone();
+        let field = object.field(key_field).filter(|f| f.external_id);
+        let provided = || {
+            RowError::new(
+                404,
+                "NOT_FOUND",
+                "Provided external ID field does not exist or is not accessible",
+            )
+        };
+        let field = field.ok_or_else(provided)?.clone();
+        // The real service reads what follows a last dot as the format asked for.
+        if key.rsplit_once('.').is_some_and(|(_, ending)| {
+            (2..=4).contains(&ending.len()) && ending.bytes().all(|b| b.is_ascii_alphabetic())
+        }) {
+            return Err(RowError::new(404, "NOT_FOUND", "The requested resource does not exist"));
+        }
+        let found = self.matching(&name, &field.name, key);
+        if found.len() > 1 {
+            return Err(RowError::new(
+                300,
+                "MULTIPLE_CHOICES",
+                "the external ID matched several records",
+            ));
+        }
+        let created = found.is_empty();
+        if !(if created { object.createable } else { object.updateable }) {
+            return Err(RowError::new(
+                403,
+                "INSUFFICIENT_ACCESS",
+                "insufficient access rights on object id",
+            ));
+        }
+        let mut kept = Map::new();
+        for (member, value) in body {
+            let (stored, value) = self.check(&object, &field.name, member, value, created)?;
+            kept.insert(stored, value);
+        }
+        let mut row = found.into_iter().next().unwrap_or_default();
+        row.insert(field.name.clone(), json!(key));
+        row.append(&mut kept);
+        let id = self.put_row(&name, row);
+        if self.written.len() == MOST {
+            self.written.pop_front();
+        }
+        let written = Written {
+            object: name,
+            key: key.into(),
+            id: id.clone(),
+            created,
+            body: body.clone(),
+            at: real_now(),
+        };
+        self.written.push_back(written);
+        Ok((id, created))
+    }
+
+    fn check(
+        &self,
+        object: &Object,
+        key: &str,
+        member: &str,
+        value: &Value,
+        creating: bool,
+    ) -> Result<(String, Value), RowError> {
+        let invalid = |message: String| RowError::new(400, "INVALID_FIELD", message).on(member);
+        if member.eq_ignore_ascii_case(key) {
+            return Err(invalid(
+                "The external ID field may not be specified in the request body".into(),
+            ));
+        }
+        let no_such = || invalid(format!("No such column '{member}' on sobject of type {}", object.name));
+        let field = object.field(member).ok_or_else(no_such)?;
+        if !(if creating { field.createable } else { field.updateable }) {
+            let message =
+                format!("Unable to create/update fields: {member}. Please check the security settings of this field");
+            return Err(RowError::new(400, "INVALID_FIELD_FOR_INSERT_UPDATE", message).on(member));
+        }
+        if value.is_null() {
+            return Ok((field.name.clone(), Value::Null));
+        }
+        let parse = || {
+            RowError::new(
+                400,
+                "JSON_PARSER_ERROR",
+                format!("Cannot deserialize instance of {} from {value}", field.kind),
+            )
+            .on(member)
+        };
+        let value = match field.kind.as_str() {
+            "double" => json!(value.as_f64().ok_or_else(parse)?),
+            "boolean" => json!(value.as_bool().ok_or_else(parse)?),
+            "datetime" => {
+                let at: Timestamp = value.as_str().and_then(|t| t.parse().ok()).ok_or_else(parse)?;
+                // Whole seconds are all that is kept.
+                let whole = Timestamp::from_second(at.as_second()).unwrap_or(at);
+                json!(iso(whole).replace('Z', "+0000"))
+            }
+            "reference" => {
+                let id = value.as_str().ok_or_else(parse)?;
+                self.check_reference(field, id)?;
+                json!(id)
+            }
+            _ => {
+                let text = value.as_str().ok_or_else(parse)?;
+                if text.chars().count() > field.length {
+                    let message = format!("{member}: data value too large: {text} (max length={})", field.length);
+                    return Err(RowError::new(400, "STRING_TOO_LONG", message).on(member));
+                }
+                json!(text)
+            }
+        };
+        Ok((field.name.clone(), value))
+    }
+
+    fn check_reference(&self, field: &Field, id: &str) -> Result<(), RowError> {
+        if !(matches!(id.len(), 15 | 18) && id.bytes().all(|b| b.is_ascii_alphanumeric())) {
+            let message = format!("{}: id value of incorrect type: {id}", field.name);
+            return Err(RowError::new(400, "MALFORMED_ID", message).on(&field.name));
+        }
+        let there = field
+            .reference_to
+            .iter()
+            .any(|object| self.rows(object).iter().any(|r| r.get("Id") == Some(&json!(id))));
+        if self.settings.strict_lookups && !there {
+            return Err(
+                RowError::new(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id").on(&field.name),
+            );
+        }
+        Ok(())
+    }
+}

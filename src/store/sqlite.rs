@@ -1,0 +1,398 @@
+//! The journal: SQLite behind [`sidedoor_domain::ports::Journal`]. The only room that knows `sqlx`.
+//!
+//! **Guarantee.** When [`sidedoor_domain::ports::Journal::commit`] answers, the change is on disk: WAL with `synchronous = FULL`
+//! syncs the log at every commit. A change is one transaction; a refused one writes nothing.
+//!
+//! **One writer, group commit.** All writes go through one task ([`writer`]), which takes whatever waits (bounded) into
+//! one transaction and syncs once for all of them. Reads go through a small pool of read-only connections and see what
+//! was committed.
+//!
+//! **Crash story.** The process may be killed at any instruction. What was answered stands; what was not answered may
+//! stand or not, never in part. A lock file keeps a second process away from the same database; the kernel drops the
+//! lock with the process, so nothing needs cleaning after a kill.
+
+mod announcements;
+mod apply;
+mod audit;
+mod clocks;
+mod comparisons;
+mod deliveries;
+mod directives;
+mod migrations;
+mod read;
+mod rows;
+mod writer;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::broadcast;
+
+use sidedoor_domain::audit::AuditEntry;
+use sidedoor_domain::evidence::Evidence;
+use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::supervision::State;
+use sidedoor_domain::ports::journal::{
+    AuditFilter, AuditLine, ClockEpoch, Comparison, Counts, DirectiveChange, DirectiveNews, Filter, KeyRecord, NextDue,
+    Ordered, Retention, Row, RowFilter, Sample, Stored, StreamKey, UnexplainedLeg,
+};
+use sidedoor_domain::ports::{Change, Committed, Journal, JournalError};
+
+/// Readers at a time. Reads are short; more would only wait for the same two cores.
+const READERS: u32 = 4;
+/// Changes of directives that a listener may be behind before it must look by itself.
+const NEWS: usize = 1024;
+
+/// Why a journal cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL is not one of SQLite's.
+    #[error("store.url must be sqlite://<path>")]
+    Url,
+    /// Another process has it.
+    #[error("{0} is in use by another Sidedoor process; stop that one, or give this one a store.url of its own")]
+    InUse(PathBuf),
+    /// The lock file cannot be made.
+    #[error("cannot lock {0}: {1}")]
+    Lock(PathBuf, std::io::Error),
+    /// The database cannot be opened or migrated.
+    #[error("cannot open the journal: {0}")]
+    Store(String),
+}
+
+/// A journal in a SQLite file.
+#[derive(Debug)]
+pub struct SqliteJournal {
+    readers: SqlitePool,
+    writer: writer::Writer,
+    incarnation: String,
+    salt: String,
+    news: broadcast::Sender<DirectiveNews>,
+    // Held for its lock; released by the kernel with the process.
+    _lock: File,
+}
+
+impl SqliteJournal {
+    /// Opens (or makes) the database at `url` (`sqlite://path`), migrates it and starts the writer.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        let path = url
+            .strip_prefix("sqlite://")
+            .filter(|p| !p.is_empty())
+            .ok_or(OpenError::Url)?;
+        let lock = lock(Path::new(path))?;
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|_| OpenError::Url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(std::time::Duration::from_secs(5));
+        let store = |e: sqlx::Error| OpenError::Store(e.to_string());
+        let mut connection = options.connect().await.map_err(store)?;
+        migrations::all()
+            .run_direct(None, &mut connection, false)
+            .await
+            .map_err(|e| OpenError::Store(e.to_string()))?;
+        connection.ping().await.map_err(store)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            // A file of this machine: a ping before every question would only double its cost.
+            .test_before_acquire(false)
+            .acquire_timeout(std::time::Duration::from_secs(5))
+            .connect_with(options.read_only(true).create_if_missing(false))
+            .await
+            .map_err(store)?;
+        let incarnation = uuid::Uuid::new_v4().to_string();
+        let salt = announcements::salt(&readers)
+            .await
+            .map_err(|e| OpenError::Store(e.to_string()))?;
+        let (news, _) = broadcast::channel(NEWS);
+        let writer = writer::Writer::start(connection, incarnation.clone(), news.clone());
+        Ok(Self {
+            readers,
+            news,
+            writer,
+            incarnation,
+            salt,
+            _lock: lock,
+        })
+    }
+
+    /// Writes what waits, syncs, folds the log into the database and closes.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}
+
+fn lock(database: &Path) -> Result<File, OpenError> {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| OpenError::Lock(path.clone(), e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(database.to_owned())),
+        Err(std::fs::TryLockError::Error(e)) => Err(OpenError::Lock(path, e)),
+    }
+}
+
+/// A journal opened for looking only: beside a running service, or without one. Takes no lock and writes nothing.
+#[derive(Debug)]
+pub struct JournalView {
+    readers: SqlitePool,
+}
+
+impl JournalView {
+    /// Opens the database at `url` (`sqlite://path`) for reading.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(url: &str) -> Result<Self, OpenError> {
+        let store = |e: sqlx::Error| OpenError::Store(e.to_string());
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|_| OpenError::Url)?
+            .read_only(true);
+        let readers = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options)
+            .await
+            .map_err(store)?;
+        Ok(Self { readers })
+    }
+
+    /// One supervision.
+    ///
+    /// # Errors
+    /// [`JournalError`], here and below.
+    pub async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, JournalError> {
+        read::supervision(&self.readers, id).await
+    }
+
+    /// What the org itself has of a departure, if it was compared.
+    pub async fn comparison(&self, id: SupervisionId) -> Result<Option<Comparison>, JournalError> {
+        comparisons::of(&self.readers, id).await
+    }
+
+    /// How much is under way, and what needs a person.
+    pub async fn counts(&self) -> Result<Counts, JournalError> {
+        read::counts(&self.readers).await
+    }
+
+    /// A leg's evidence, oldest first.
+    pub async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, JournalError> {
+        read::evidence(&self.readers, instance, leg).await
+    }
+
+    /// Every epoch of every vendor clock, oldest first.
+    pub async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, JournalError> {
+        clocks::epochs(&self.readers).await
+    }
+
+    /// The samples of every vendor clock, oldest first, of each clock at most the latest `limit`.
+    pub async fn clock_samples(&self, limit: u32) -> Result<Vec<(StreamKey, Sample)>, JournalError> {
+        clocks::samples(&self.readers, Timestamp::UNIX_EPOCH, limit).await
+    }
+}
+
+/// A store's failure, in words.
+fn failed(e: sqlx::Error) -> JournalError {
+    JournalError::Store(e.to_string())
+}
+
+#[async_trait]
+impl Journal for SqliteJournal {
+    async fn commit(&self, change: Change) -> Result<Committed, JournalError> {
+        self.writer.commit(change).await
+    }
+
+    fn commit_later(&self, change: Change) {
+        self.writer.commit_later(change);
+    }
+
+    async fn flush(&self) -> Result<(), JournalError> {
+        self.writer.commit(Change::default()).await.map(|_| ())
+    }
+
+    async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, JournalError> {
+        read::supervision(&self.readers, id).await
+    }
+
+    async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<Stored>, JournalError> {
+        read::by_leg(&self.readers, instance, leg).await
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Vec<Stored>, JournalError> {
+        read::list(&self.readers, filter).await
+    }
+
+    async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<Stored>, JournalError> {
+        read::active_of(&self.readers, instance, user).await
+    }
+
+    async fn active_on(&self, instance: &InstanceName, contact: &ContactId) -> Result<Vec<Stored>, JournalError> {
+        read::active_on(&self.readers, instance, contact).await
+    }
+
+    async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<Stored>, JournalError> {
+        read::in_states(&self.readers, states, limit).await
+    }
+
+    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
+        read::due_checks(&self.readers, now, limit).await
+    }
+
+    async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, JournalError> {
+        read::evidence(&self.readers, instance, leg).await
+    }
+
+    async fn due_unexplained(&self, now: Timestamp, limit: u32) -> Result<Vec<UnexplainedLeg>, JournalError> {
+        read::due_unexplained(&self.readers, now, limit).await
+    }
+
+    async fn due_rows(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
+        deliveries::due_rows(&self.readers, now, limit).await
+    }
+
+    async fn due_row_count(&self, now: Timestamp, limit: u32) -> Result<u32, JournalError> {
+        deliveries::due_row_count(&self.readers, now, limit).await
+    }
+
+    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
+        deliveries::due_voice_calls(&self.readers, now, limit).await
+    }
+
+    async fn rows(&self, filter: &RowFilter) -> Result<Vec<Row>, JournalError> {
+        deliveries::rows(&self.readers, filter).await
+    }
+
+    async fn row(&self, id: DeliveryId) -> Result<Option<Row>, JournalError> {
+        deliveries::one(&self.readers, id).await
+    }
+
+    async fn next_due(&self) -> Result<NextDue, JournalError> {
+        read::next_due(&self.readers).await
+    }
+
+    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
+        read::left_since(&self.readers, since, limit).await
+    }
+
+    async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, JournalError> {
+        clocks::epochs(&self.readers).await
+    }
+
+    async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(StreamKey, Sample)>, JournalError> {
+        clocks::samples(&self.readers, since, limit).await
+    }
+
+    async fn directives_of(
+        &self,
+        instance: &InstanceName,
+        user: &UserId,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Ordered>, JournalError> {
+        directives::of(&self.readers, instance, user, after, limit).await
+    }
+
+    async fn last_directive_change(&self) -> Result<i64, JournalError> {
+        directives::last_change(&self.readers).await
+    }
+
+    fn directive_news(&self) -> broadcast::Receiver<DirectiveNews> {
+        self.news.subscribe()
+    }
+
+    async fn over_on(
+        &self,
+        instance: &InstanceName,
+        contact: &ContactId,
+        user: &UserId,
+        limit: u32,
+    ) -> Result<Vec<SupervisionId>, JournalError> {
+        read::over_on(&self.readers, instance, contact, user, limit).await
+    }
+
+    async fn counts(&self) -> Result<Counts, JournalError> {
+        read::counts(&self.readers).await
+    }
+
+    async fn supervisors_since(
+        &self,
+        instance: &InstanceName,
+        since: Timestamp,
+        after: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<UserId>, JournalError> {
+        read::supervisors_since(&self.readers, instance, since, after, limit).await
+    }
+
+    async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, JournalError> {
+        audit::of(&self.readers, id, limit).await
+    }
+
+    async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, JournalError> {
+        audit::lines(&self.readers, filter).await
+    }
+
+    async fn unfinished_acts(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<AuditEntry>, JournalError> {
+        audit::unfinished(&self.readers, since, until, limit).await
+    }
+
+    async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, JournalError> {
+        read::key(&self.readers, caller, key).await
+    }
+
+    async fn sweep(&self, retention: &Retention) -> Result<u64, JournalError> {
+        self.writer.sweep(*retention).await
+    }
+
+    fn incarnation(&self) -> &str {
+        &self.incarnation
+    }
+
+    fn stream_salt(&self) -> &str {
+        &self.salt
+    }
+
+    async fn directive_changes(&self, after: i64, limit: u32) -> Result<Vec<DirectiveChange>, JournalError> {
+        announcements::changes_after(&self.readers, after, limit).await
+    }
+
+    async fn before_open_directives(&self) -> Result<i64, JournalError> {
+        announcements::before_the_open_ones(&self.readers).await
+    }
+
+    async fn cursor(&self, name: &'static str) -> Result<Option<i64>, JournalError> {
+        announcements::cursor(&self.readers, name).await
+    }
+
+    async fn due_comparisons(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        again: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Stored, u32)>, JournalError> {
+        comparisons::due(&self.readers, since, until, again, limit).await
+    }
+}

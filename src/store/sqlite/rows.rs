@@ -1,0 +1,100 @@
+//! Between rows and the port's types.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use sidedoor_domain::ids::{DeliveryId, SupervisionId};
+use sidedoor_domain::supervision::Supervision;
+use sidedoor_domain::ports::JournalError;
+use sidedoor_domain::ports::journal::{Recording, RecordingState, Stored};
+
+/// The columns of a [`Stored`], from `supervisions s LEFT JOIN deliveries d`.
+macro_rules! select_stored {
+    ($rest:literal) => {
+        select_stored!($rest, "")
+    };
+    ($rest:literal, $more:literal) => {
+        concat!(
+            "SELECT s.doc, s.revision, d.supervision_id, d.id, d.state, d.version, d.recorded_version, d.object_name, ",
+            "d.record_id, d.recorded_at, d.attempts, d.last_error, d.due_at, d.refusals, d.refused_at, d.look_again_at",
+            $more,
+            " ",
+            "FROM supervisions s LEFT JOIN deliveries d ON d.supervision_id = s.id ",
+            $rest
+        )
+    };
+}
+pub(super) use select_stored;
+
+pub(super) fn millis(t: Timestamp) -> i64 {
+    t.as_millisecond()
+}
+
+pub(super) fn timestamp(ms: i64) -> Result<Timestamp, JournalError> {
+    Timestamp::from_millisecond(ms).map_err(|e| unreadable(&e))
+}
+
+pub(super) fn unreadable(e: &dyn std::fmt::Display) -> JournalError {
+    JournalError::Unreadable(e.to_string())
+}
+
+pub(super) fn supervision_id(raw: &str) -> Result<SupervisionId, JournalError> {
+    SupervisionId::parse(raw).ok_or_else(|| unreadable(&"a supervision's id"))
+}
+
+/// A column, or why not.
+pub(super) fn get<'r, T>(row: &'r SqliteRow, column: usize) -> Result<T, JournalError>
+where
+    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+{
+    row.try_get(column).map_err(|e| unreadable(&e))
+}
+
+pub(super) fn stored(row: &SqliteRow) -> Result<Stored, JournalError> {
+    let supervision: Supervision = serde_json::from_str(get(row, 0)?).map_err(|e| unreadable(&e))?;
+    let has_recording = get::<Option<&str>>(row, 2)?.is_some();
+    let recording = if has_recording { Some(recording(row, 2)?) } else { None };
+    Ok(Stored {
+        supervision,
+        revision: get(row, 1)?,
+        recording,
+    })
+}
+
+/// For what the service does by itself: one that cannot be read (a fault of the disk, a newer version's hand) must not hold the
+/// others up.
+pub(super) fn readable(rows: &[SqliteRow]) -> Vec<Stored> {
+    rows.iter().filter_map(|row| passed_over(row, stored(row))).collect()
+}
+
+/// What was read; of a row that cannot be, only a line in the log.
+pub(super) fn passed_over<T>(row: &SqliteRow, read: Result<T, JournalError>) -> Option<T> {
+    read.inspect_err(|e| {
+        let beginning: String = get::<&str>(row, 0).unwrap_or_default().chars().take(60).collect();
+        tracing::error!(error = %e, beginning, "a supervision in the journal cannot be read and is passed over: {e}");
+    })
+    .ok()
+}
+
+/// A [`Recording`] whose columns begin at `at`, in the order of [`select_stored`].
+pub(super) fn recording(row: &SqliteRow, at: usize) -> Result<Recording, JournalError> {
+    let count = |i| Ok::<u32, JournalError>(u32::try_from(get::<i64>(row, at + i)?).unwrap_or(u32::MAX));
+    let moment = |i| get::<Option<i64>>(row, at + i)?.map(timestamp).transpose();
+    Ok(Recording {
+        supervision: supervision_id(get(row, at)?)?,
+        id: DeliveryId::parse(get(row, at + 1)?).ok_or_else(|| unreadable(&"a delivery's id"))?,
+        state: RecordingState::parse(get(row, at + 2)?).ok_or_else(|| unreadable(&"a delivery's state"))?,
+        version: count(3)?,
+        recorded_version: count(4)?,
+        object_name: get(row, at + 5)?,
+        record_id: get(row, at + 6)?,
+        recorded_at: moment(7)?,
+        attempts: count(8)?,
+        last_error: get(row, at + 9)?,
+        due_at: timestamp(get(row, at + 10)?)?,
+        refusals: count(11)?,
+        refused_at: moment(12)?,
+        look_again_at: moment(13)?,
+    })
+}

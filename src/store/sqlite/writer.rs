@@ -1,0 +1,188 @@
+//! The one writer. It takes whatever changes wait, up to a bound, into one transaction, and answers them all after its
+//! one sync: under load the price of an fsync is shared, and an idle journal commits at once.
+//!
+//! If a group fails (a full disk, a broken rule), it is rolled back and each of its changes is tried alone, so that one
+//! bad change cannot take its neighbours with it.
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, Executor};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::{apply, directives, failed};
+use sidedoor_domain::ports::journal::{DirectiveNews, Retention};
+use sidedoor_domain::ports::{Change, Committed, JournalError};
+
+/// Changes that may wait. More are refused at once: a caller told "overloaded" can act on it, one kept waiting cannot.
+const WAITING: usize = 4096;
+/// Changes that share one transaction.
+const GROUP: usize = 256;
+
+type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
+
+enum Work {
+    Commit(Box<Change>, Option<Reply<Committed>>),
+    Sweep(Retention, Reply<u64>),
+    Close(oneshot::Sender<()>),
+}
+
+/// The hand that writes.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Work>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: SqliteConnection,
+        incarnation: String,
+        news: broadcast::Sender<DirectiveNews>,
+    ) -> Self {
+        let (queue, waiting) = mpsc::channel(WAITING);
+        // Not a tracked task: it lives as long as the journal and ends when asked to, or when the last handle is gone.
+        tokio::spawn(run(connection, incarnation, news, waiting));
+        Self { queue }
+    }
+
+    pub(super) async fn commit(&self, change: Change) -> Result<Committed, JournalError> {
+        let (reply, answer) = oneshot::channel();
+        self.hand_in(Work::Commit(Box::new(change), Some(reply)))?;
+        answer.await.map_err(|_| JournalError::Closed)?
+    }
+
+    pub(super) fn commit_later(&self, change: Change) {
+        if let Err(e) = self.hand_in(Work::Commit(Box::new(change), None)) {
+            tracing::warn!(error = %e, "a change that may be lost was lost");
+        }
+    }
+
+    pub(super) async fn sweep(&self, retention: Retention) -> Result<u64, JournalError> {
+        let (reply, answer) = oneshot::channel();
+        self.hand_in(Work::Sweep(retention, reply))?;
+        answer.await.map_err(|_| JournalError::Closed)?
+    }
+
+    pub(super) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.queue.send(Work::Close(done)).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+
+    fn hand_in(&self, work: Work) -> Result<(), JournalError> {
+        self.queue.try_send(work).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => JournalError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => JournalError::Closed,
+        })
+    }
+}
+
+async fn run(
+    mut connection: SqliteConnection,
+    incarnation: String,
+    news: broadcast::Sender<DirectiveNews>,
+    mut waiting: mpsc::Receiver<Work>,
+) {
+    let mut group = Vec::new();
+    while let Some(work) = waiting.recv().await {
+        let mut next = Some(work);
+        let mut after = None;
+        while let Some(work) = next {
+            match work {
+                Work::Commit(change, reply) => group.push((change, reply)),
+                other => {
+                    after = Some(other);
+                    break;
+                }
+            }
+            next = if group.len() < GROUP {
+                waiting.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        commit_group(&mut connection, &incarnation, &news, &mut group).await;
+        match after {
+            Some(Work::Sweep(retention, reply)) => {
+                let _ = reply.send(apply::sweep(&mut connection, &retention).await);
+            }
+            Some(Work::Close(done)) => {
+                waiting.close();
+                if let Err(e) = connection.close().await {
+                    tracing::warn!(error = %e, "closing the journal failed; the next start recovers its log");
+                }
+                let _ = done.send(());
+                return;
+            }
+            Some(Work::Commit(..)) | None => {}
+        }
+    }
+}
+
+async fn commit_group(
+    connection: &mut SqliteConnection,
+    incarnation: &str,
+    news: &broadcast::Sender<DirectiveNews>,
+    group: &mut Vec<(Box<Change>, Option<Reply<Committed>>)>,
+) {
+    if group.is_empty() {
+        return;
+    }
+    let changes: Vec<&Change> = group.iter().map(|(change, _)| change.as_ref()).collect();
+    let mut results = match transaction(connection, incarnation, &changes).await {
+        Ok(done) => done.into_iter().map(Ok).collect(),
+        Err(e) if changes.len() == 1 => vec![Err(e)],
+        Err(_) => {
+            let mut alone = Vec::with_capacity(changes.len());
+            for change in &changes {
+                let one = transaction(connection, incarnation, &[*change]).await;
+                alone.push(one.map(|mut done| done.remove(0)));
+            }
+            alone
+        }
+    };
+    for ((change, reply), result) in group.drain(..).zip(results.drain(..)) {
+        if let (Ok(Committed::Done), Some(whose)) = (&result, directives::concerns(change.supervision.as_ref())) {
+            // Nobody listening is no fault.
+            let _ = news.send(whose);
+        }
+        match reply {
+            Some(reply) => {
+                let _ = reply.send(result);
+            }
+            None => {
+                if let Err(e) = result {
+                    tracing::warn!(error = %e, "a change that may be lost was lost");
+                }
+            }
+        }
+    }
+}
+
+async fn transaction(
+    connection: &mut SqliteConnection,
+    incarnation: &str,
+    changes: &[&Change],
+) -> Result<Vec<Committed>, JournalError> {
+    connection.execute("BEGIN IMMEDIATE").await.map_err(failed)?;
+    let mut done = Vec::with_capacity(changes.len());
+    let mut outcome = Ok(());
+    for change in changes {
+        match apply::apply(connection, incarnation, change).await {
+            Ok(committed) => done.push(committed),
+            Err(e) => {
+                outcome = Err(e);
+                break;
+            }
+        }
+    }
+    let outcome = match outcome {
+        Ok(()) => connection.execute("COMMIT").await.map(|_| ()).map_err(failed),
+        Err(e) => Err(e),
+    };
+    if let Err(e) = outcome {
+        // A failed COMMIT may have rolled back by itself; then this fails too, and that is as well.
+        let _ = connection.execute("ROLLBACK").await;
+        return Err(e);
+    }
+    Ok(done)
+}

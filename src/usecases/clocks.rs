@@ -1,0 +1,5 @@
+//! TODO-AREA-DOC
+
+pub mod calibrate;
+pub mod recalibrate;
+pub mod vendors;

@@ -1,0 +1,158 @@
+//! A departure is concluded when its evidence comes; the clock it rests on may be known better later, or turn out to have
+//! been stepped. Then it is concluded anew: if that halves its uncertainty, or if it rested on a clock that was no more.
+//! Its row is issued again with a higher version; the raw evidence stays.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::usecases::{FlowError, Flows};
+use sidedoor_domain::departure::{Departure, drop_facts};
+use sidedoor_domain::supervision::Supervision;
+use sidedoor_domain::ports::journal::Stored;
+use sidedoor_domain::ports::{Change, Committed};
+
+/// How long after a departure its row may be issued again.
+const REISSUED_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// How many departures are looked at in one round, the latest.
+const ROUND: u32 = 512;
+/// The least time between two rounds, and the longest.
+const AT_LEAST: Duration = Duration::from_secs(60);
+const AT_MOST: Duration = Duration::from_secs(600);
+
+impl Flows {
+    /// Looks at recent departures again when something was learnt, until the process stops.
+    pub async fn regrade_until_stopped(self) {
+        loop {
+            let pause = self.settings.pace.regrade.unwrap_or(AT_LEAST);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.parts.stopping.cancelled() => return,
+            }
+            tokio::select! {
+                () = self.clocks.learnt.notified() => {}
+                () = tokio::time::sleep(AT_MOST) => {}
+                () = self.parts.stopping.cancelled() => return,
+            }
+            if let Err(e) = self.regrade_round().await {
+                tracing::error!(error = %e, "regrading waits: {e}");
+            }
+        }
+    }
+
+    async fn regrade_round(&self) -> Result<(), FlowError> {
+        let doubted = self.clocks.take_doubt();
+        let done = self.regrade_recent(doubted).await;
+        if let (Err(_), Some(since)) = (&done, doubted) {
+            self.clocks.doubt_since(since);
+        }
+        done
+    }
+
+    async fn regrade_recent(&self, doubted: Option<Timestamp>) -> Result<(), FlowError> {
+        let recent = self.journal().left_since(self.now() - REISSUED_FOR, ROUND).await?;
+        for Stored { supervision, .. } in recent {
+            let stamped = supervision
+                .departure
+                .as_ref()
+                .is_some_and(|d| !d.basis.stamps.is_empty());
+            if stamped {
+                self.regrade(&supervision, doubted).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn regrade(&self, s: &Supervision, doubted: Option<Timestamp>) -> Result<(), FlowError> {
+        let Some(leg) = &s.leg else { return Ok(()) };
+        let evidence = self.journal().evidence(&s.instance, leg.as_str()).await?;
+        let Some(facts) = drop_facts(s, &evidence) else {
+            return Ok(());
+        };
+        let anew = self.departure_of(s, &facts);
+        let doubtful = doubted.is_some_and(|since| facts.gone_by >= since);
+        let worth_it = |old: &Departure| is_worth_it(old, &anew, doubtful);
+        if !s.departure.as_ref().is_some_and(worth_it) {
+            return Ok(());
+        }
+        let committed = self.amend(s.id, |s| {
+            let old = s.departure.clone().filter(worth_it)?;
+            let now = self.now();
+            s.conclude(anew.clone()).ok().filter(|changed| *changed)?;
+            let told = |d: &Departure| {
+                d.uncertainty_ms
+                    .map_or_else(|| "unbounded".into(), |ms| format!("± {ms} ms"))
+            };
+            let outcome = format!("{} → {} {}", told(&old), told(&anew), anew.grade);
+            Some(Change {
+                deliver_at: Some(now),
+                audit: vec![self.audit_own("departure.reissued", s.id, outcome)],
+                ..Change::default()
+            })
+        });
+        if committed.await? == Committed::Done {
+            self.signals.deliver.notify_one();
+        }
+        Ok(())
+    }
+}
+
+/// Whether a departure is to be issued again: its uncertainty is halved, or it rested on a clock that may have been stepped
+/// before it (`doubtful`) and is not what it rests on now.
+fn is_worth_it(old: &Departure, anew: &Departure, doubtful: bool) -> bool {
+    let halved = match (old.uncertainty_ms, anew.uncertainty_ms) {
+        (Some(old), Some(new)) => new * 2 <= old,
+        (None, Some(_)) => true,
+        _ => false,
+    };
+    let rested_on_a_clock = old.calibration_version != 0;
+    halved || (doubtful && rested_on_a_clock && old.calibration_version != anew.calibration_version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sidedoor_domain::departure::{Basis, Continuity, Reason};
+    use sidedoor_domain::evidence::Source;
+
+    fn departure(uncertainty_ms: Option<i64>, version: u32) -> Departure {
+        Departure {
+            disconnected_at: Timestamp::UNIX_EPOCH,
+            uncertainty_ms,
+            earliest: None,
+            latest: Timestamp::UNIX_EPOCH,
+            vendor_timestamp: None,
+            source: Source::ContactEvent,
+            reason: Reason::Unknown,
+            continuity: Continuity::Unknown,
+            agent_after: None,
+            grade: String::new(),
+            offset_ms: None,
+            calibration_version: version,
+            conflicting: false,
+            basis: Basis::default(),
+        }
+    }
+
+    #[test]
+    fn only_a_halved_uncertainty_or_a_clock_that_was_no_more_is_worth_a_new_row() {
+        for (old, anew, doubtful, worth) in [
+            ((Some(400), 1), (Some(200), 1), false, true),
+            ((Some(400), 1), (Some(201), 1), false, false),
+            ((None, 0), (Some(9000), 1), false, true),
+            ((Some(400), 1), (None, 0), false, false),
+            // After a step: what rested on the old clock gives it up, even for a wider bracket, and only once.
+            ((Some(400), 1), (Some(900), 0), true, true),
+            ((Some(400), 1), (Some(900), 0), false, false),
+            ((Some(900), 0), (Some(900), 0), true, false),
+            ((Some(400), 2), (Some(400), 2), true, false),
+        ] {
+            let (before, after) = (departure(old.0, old.1), departure(anew.0, anew.1));
+            assert_eq!(
+                is_worth_it(&before, &after, doubtful),
+                worth,
+                "{old:?} {anew:?} {doubtful}"
+            );
+        }
+    }
+}

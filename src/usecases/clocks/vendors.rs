@@ -1,0 +1,301 @@
+//! Asking what is known of the vendors' clocks, and probing them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::usecases::idempotency::Replay;
+use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::audit::{AuditEntry, Phase};
+use sidedoor_domain::authority::Scope;
+use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::supervision::AMAZON_CONNECT;
+pub use sidedoor_domain::ports::journal::ClockEpoch;
+use sidedoor_domain::ports::journal::KeyWrite;
+use sidedoor_domain::ports::{Change, Committed, VendorError, Verdict};
+pub use clock_calibration::{Cause, Grade, Sample, StreamKey};
+
+/// At most so many probes in one request: each may wait a second for its moment.
+pub const MOST_PROBES: u32 = 6;
+/// After this long no further probe is begun: the answer must come in time.
+const ENOUGH: Duration = Duration::from_secs(5);
+/// So many of a clock's last samples are shown.
+const LAST: usize = 10;
+
+/// What is known of one clock.
+#[derive(Debug, Clone)]
+pub struct ClockReport {
+    /// Which.
+    pub stream: StreamKey,
+    /// How far it may be trusted.
+    pub grade: Grade,
+    /// Its epoch.
+    pub version: u32,
+    /// The guaranteed interval of its offset now, and the likeliest value, ms; `None` until enough is known.
+    pub offset_ms: Option<(f64, f64, f64)>,
+    /// Its drift against ours, ppm: least and greatest; `None` until enough is known.
+    pub drift_ppm: Option<(f64, f64)>,
+    /// A step is suspected and not decided.
+    pub suspect: bool,
+    /// To what its stamps are cut, ms, if known.
+    pub quantum_ms: Option<i64>,
+    /// How they are cut, if known.
+    pub cutting: Option<&'static str>,
+    /// Samples in its window.
+    pub samples: usize,
+    /// Of which so many do not agree with the rest.
+    pub outliers: usize,
+    /// The epochs after the first, oldest first.
+    pub epochs: Vec<ClockEpoch>,
+    /// The last samples, latest first.
+    pub last: Vec<Sample>,
+}
+
+/// One vendor.
+#[derive(Debug, Clone)]
+pub struct VendorReport {
+    /// Its name.
+    pub vendor: String,
+    /// Its clocks, by name.
+    pub clocks: Vec<ClockReport>,
+}
+
+/// A sample that a caller measured.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// Which clock and field of the vendor.
+    pub source: String,
+    /// See `source`.
+    pub field: String,
+    /// Our clock before it was read. The caller's clock must be ours.
+    pub sent_at: Timestamp,
+    /// Our clock after.
+    pub received_at: Timestamp,
+    /// What it read.
+    pub stamp: Timestamp,
+}
+
+/// What is to be probed.
+#[derive(Debug, Clone)]
+pub enum Probe {
+    /// Ask so many times for a `Date`.
+    Ask(u32),
+    /// Take what the caller measured.
+    Take(Vec<Measured>),
+}
+
+/// What came of probing.
+#[derive(Debug, Clone)]
+pub enum Probed {
+    /// What is known now.
+    Known(VendorReport),
+    /// The key was used before.
+    Replay(Replay),
+}
+
+impl Flows {
+    /// Every vendor and what is known of its clocks.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], and the journal's.
+    pub async fn vendors(&self, by: &Request) -> Result<Vec<VendorReport>, FlowError> {
+        may_read(by)?;
+        let mut names: Vec<&str> = vec![AMAZON_CONNECT];
+        names.extend(
+            self.settings
+                .timing
+                .vendors
+                .keys()
+                .map(String::as_str)
+                .filter(|v| *v != AMAZON_CONNECT),
+        );
+        let epochs = self.journal().clock_epochs().await?;
+        Ok(names.into_iter().map(|vendor| self.report(vendor, &epochs)).collect())
+    }
+
+    /// What is known of one vendor's clocks.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], and the journal's.
+    pub async fn vendor(&self, vendor: &str, by: &Request) -> Result<VendorReport, FlowError> {
+        may_read(by)?;
+        self.known(vendor)?;
+        Ok(self.report(vendor, &self.journal().clock_epochs().await?))
+    }
+
+    /// Probes a vendor's clock, and says what is known then.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], [`FlowError::UnknownInstance`], and
+    /// [`FlowError::Vendor`] when it gave no time; those of keys, and the journal's.
+    pub async fn probe_vendor(
+        &self,
+        vendor: &str,
+        instance: Option<InstanceName>,
+        probe: Probe,
+        by: &Request,
+    ) -> Result<Probed, FlowError> {
+        if !by.caller.has(Scope::Operate) {
+            return Err(FlowError::Forbidden("probing needs the scope operate"));
+        }
+        self.known(vendor)?;
+        let instance = instance
+            .or_else(|| self.settings.default_instance.clone())
+            .filter(|name| self.has_clocks(vendor, name))
+            .ok_or(FlowError::UnknownInstance)?;
+        if matches!(probe, Probe::Ask(_)) && vendor != AMAZON_CONNECT {
+            return Err(FlowError::Forbidden(
+                "only Amazon Connect can be asked; send measured samples of a carrier",
+            ));
+        }
+        if let Some(replay) = self.replay(by).await? {
+            return Ok(Probed::Replay(replay));
+        }
+        let to_do = match &probe {
+            Probe::Take(measured) => format!("{vendor}/{instance}: {} measured samples", measured.len()),
+            Probe::Ask(count) => format!("{vendor}/{instance}: to be asked {count} times"),
+        };
+        // Written ahead: what the clock learns has its line whatever becomes of the rest.
+        let operation = format!("probe/{}", uuid::Uuid::now_v7());
+        let line = |phase, outcome| AuditEntry {
+            request_id: by.request_id.clone(),
+            ..AuditEntry::done(self.now(), by.caller.name.clone(), "vendor.probed", outcome)
+                .in_phase(phase, operation.clone())
+        };
+        let ahead = Change {
+            key: by.key.clone().map(|key| KeyWrite::Take(key, None, self.now())),
+            audit: vec![line(Phase::Begun, to_do.clone())],
+            ..Change::default()
+        };
+        if let Committed::KeyUsed(record) = self.journal().commit(ahead).await? {
+            return Ok(Probed::Replay(self.replay_of(by, record).await?));
+        }
+        let (phase, outcome, done) = match probe {
+            Probe::Take(measured) => {
+                for m in measured {
+                    let key = StreamKey::new(vendor, instance.as_str(), &m.source, &m.field);
+                    let sample = Sample {
+                        not_before: Some(m.sent_at),
+                        not_after: m.received_at,
+                        stamp: m.stamp,
+                        cause: Cause::Spontaneous,
+                    };
+                    self.learn_alone(&key, sample);
+                }
+                (Phase::Done, to_do, Ok(()))
+            }
+            Probe::Ask(count) => {
+                let (given, done) = self.ask_the_time(&instance, count, by).await;
+                let told = format!("{vendor}/{instance}: gave its time {given} times of {count}");
+                match &done {
+                    Ok(()) => (Phase::Done, told, done),
+                    Err(e) => (Phase::Failed, format!("{told}, then {}", e.code), done),
+                }
+            }
+        };
+        // The samples were handed in before: in its turn this makes them durable too.
+        self.journal()
+            .commit(Change {
+                audit: vec![line(phase, outcome)],
+                ..Change::default()
+            })
+            .await?;
+        done.map_err(FlowError::Vendor)?;
+        let report = self.report(vendor, &self.journal().clock_epochs().await?);
+        Ok(Probed::Known(report))
+    }
+
+    /// Asks an instance for its time so often, as far as the answer may wait for it. How often it gave it; one that gave it at
+    /// least once, and then took too long, has not failed.
+    async fn ask_the_time(&self, instance: &InstanceName, count: u32, by: &Request) -> (u32, Result<(), VendorError>) {
+        let mut given = 0;
+        for _ in 0..count.clamp(1, MOST_PROBES) {
+            match tokio::time::timeout(self.left(by), self.probe(instance)).await {
+                Ok(Ok(_)) => given += 1,
+                Ok(Err(e)) => return (given, Err(e)),
+                Err(_) if given > 0 => break,
+                Err(_) => {
+                    let late = VendorError {
+                        operation: "Date",
+                        code: "connect_no_time",
+                        message: "the endpoint did not answer in time".into(),
+                        verdict: Verdict::Retry,
+                        may_have_happened: false,
+                    };
+                    return (given, Err(late));
+                }
+            }
+            if by.arrived.elapsed() > ENOUGH {
+                break;
+            }
+        }
+        (given, Ok(()))
+    }
+
+    /// Whether a vendor has clocks in an instance: it is configured, or its own events have told of it. One that nobody knows
+    /// would be kept for ever.
+    fn has_clocks(&self, vendor: &str, instance: &InstanceName) -> bool {
+        let told = || {
+            let calibrator = self.clocks.calibrator();
+            let mut streams = calibrator.streams();
+            streams.any(|(key, _)| key.vendor == vendor && key.instance == instance.as_str())
+        };
+        self.instance(instance).is_some() || (vendor != AMAZON_CONNECT && told())
+    }
+
+    fn known(&self, vendor: &str) -> Result<(), FlowError> {
+        if vendor == AMAZON_CONNECT || self.settings.timing.vendors.contains_key(vendor) {
+            Ok(())
+        } else {
+            Err(FlowError::UnknownVendor)
+        }
+    }
+
+    fn report(&self, vendor: &str, epochs: &[ClockEpoch]) -> VendorReport {
+        let now = self.now();
+        let calibrator = self.clocks.calibrator();
+        let of_vendor = calibrator.streams().filter(|(key, _)| key.vendor == vendor);
+        let clocks = of_vendor.map(|(key, tracked)| {
+            let clock = &tracked.clock;
+            let offset = clock.offset(now);
+            #[allow(clippy::cast_possible_truncation, reason = "an offset in ms")]
+            let grade = offset.map_or(Grade::Uncalibrated, |o| {
+                let half = ((o.guaranteed.1 - o.guaranteed.0) / 2.0).ceil() as i64;
+                self.settings
+                    .timing
+                    .thresholds
+                    .of_uncertainty(half, self.settings.clock_error_ms)
+            });
+            ClockReport {
+                stream: key.clone(),
+                grade,
+                version: clock.version(),
+                offset_ms: offset.map(|o| (o.guaranteed.0, o.guaranteed.1, o.best)),
+                drift_ppm: offset.map(|_| clock.drift_ppm()),
+                suspect: clock.is_suspect(),
+                quantum_ms: if key.is_http_date() {
+                    Some(1000)
+                } else {
+                    clock.granularity().typical_ms()
+                },
+                cutting: tracked.cutting.map(clock_calibration::Cutting::as_str),
+                samples: clock.samples().len(),
+                outliers: clock.outliers().len(),
+                epochs: epochs.iter().filter(|e| e.stream == *key).cloned().collect(),
+                last: clock.samples().rev().take(LAST).map(|(s, _)| s).collect(),
+            }
+        });
+        VendorReport {
+            vendor: vendor.to_owned(),
+            clocks: clocks.collect(),
+        }
+    }
+}
+
+fn may_read(by: &Request) -> Result<(), FlowError> {
+    if by.caller.sees_all() {
+        Ok(())
+    } else {
+        Err(FlowError::Forbidden("this credential may not read about clocks"))
+    }
+}

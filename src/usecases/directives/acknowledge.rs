@@ -1,0 +1,120 @@
+//! The browser answers a directive. Its answer is no proof of the drop: that is the vendor's evidence. But a DONE proves
+//! that the leg was alive when the directive was given, which tightens the bracket; and any answer says when to look.
+
+use crate::usecases::idempotency::Replay;
+use crate::usecases::{FlowError, Flows, Request, STALE_TRIES};
+use sidedoor_domain::directive::{AckOutcome, Acknowledgement};
+use sidedoor_domain::ids::{DirectiveId, SupervisionId};
+use sidedoor_domain::supervision::State;
+use sidedoor_domain::ports::journal::{KeyWrite, Stored, Write};
+use sidedoor_domain::ports::{Change, Committed, Happened};
+
+/// An answer to a directive.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Which directive.
+    pub directive: DirectiveId,
+    /// How it went.
+    pub outcome: AckOutcome,
+    /// The browser's own clock.
+    pub at: Option<jiff::Timestamp>,
+    /// For people.
+    pub detail: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub enum Acknowledged {
+    /// How the supervision stands now.
+    Is(Box<Stored>),
+    /// The key was used before.
+    Replay(Replay),
+}
+
+impl Flows {
+    /// Takes a browser's answer.
+    ///
+    /// # Errors
+    /// [`FlowError::NotFound`], [`FlowError::Forbidden`], [`FlowError::UnknownDirective`], those of keys, and the
+    /// journal's.
+    pub async fn acknowledge(
+        &self,
+        id: SupervisionId,
+        answer: Answer,
+        by: &Request,
+    ) -> Result<Acknowledged, FlowError> {
+        let received_at = self.now();
+        let seen = self.get(id, by).await?;
+        if !by.caller.owns(&seen.supervision) {
+            return Err(FlowError::Forbidden(
+                "this credential may not answer for that supervisor's browser",
+            ));
+        }
+        if let Some(replay) = self.replay(by).await? {
+            return Ok(Acknowledged::Replay(replay));
+        }
+        for _ in 0..STALE_TRIES {
+            let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
+            let Stored {
+                mut supervision,
+                revision,
+                ..
+            } = stored.clone();
+            let ack = Acknowledgement {
+                outcome: answer.outcome,
+                at: answer.at,
+                received_at,
+                detail: answer.detail.clone(),
+            };
+            let news = supervision
+                .acknowledge(answer.directive, ack)
+                .map_err(|_| FlowError::UnknownDirective)?;
+            if !news {
+                if let Some(replay) = self.take_key(by, Some(id)).await? {
+                    return Ok(Acknowledged::Replay(replay));
+                }
+                return Ok(Acknowledged::Is(Box::new(stored)));
+            }
+            if matches!(supervision.state, State::Leaving | State::Monitoring) {
+                // DONE: the event is on its way, give it a moment. Gone already: there is nothing to wait for.
+                let patience = match answer.outcome {
+                    AckOutcome::Done => self.settings.pace.after_done,
+                    _ => jiff::SignedDuration::ZERO,
+                };
+                supervision.next_check_at = Some(received_at + patience);
+            }
+            let answered = supervision
+                .directives
+                .iter()
+                .find(|d| d.id == answer.directive)
+                .cloned();
+            let (instance, leg, state) = (supervision.instance.clone(), supervision.leg.clone(), supervision.state);
+            let change = Change {
+                key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), received_at)),
+                audit: vec![self.audit(by, "directive.acknowledged", id, answer.outcome.as_str())],
+                supervision: Some(Write::Update(Box::new(supervision), revision)),
+                ..Change::default()
+            };
+            match self.journal().commit(change).await? {
+                Committed::Done => {
+                    self.signals.check.notify_one();
+                    if let Some(directive) = answered {
+                        self.count(&Happened::Directive(&directive, directive.status()));
+                    }
+                    if let (State::Left, Some(leg)) = (state, leg) {
+                        // Late, but it may tighten what was concluded.
+                        self.weigh_stored_evidence(&instance, leg.as_str()).await?;
+                    }
+                    let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
+                    return Ok(Acknowledged::Is(Box::new(stored)));
+                }
+                Committed::KeyUsed(record) => {
+                    return Ok(Acknowledged::Replay(self.replay_of(by, record).await?));
+                }
+                Committed::Stale => {}
+                Committed::Busy(_) | Committed::LegTaken(_) | Committed::Duplicate => return Err(FlowError::Contended),
+            }
+        }
+        Err(FlowError::Contended)
+    }
+}

@@ -1,0 +1,6 @@
+//! TODO-AREA-DOC
+
+pub mod adopt_leg;
+pub mod carrier_events;
+pub mod contact_events;
+pub mod evaluate;

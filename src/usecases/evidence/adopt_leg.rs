@@ -1,0 +1,142 @@
+//! A MONITOR leg that nobody asked us for: somebody began to listen in Omni Supervisor or the Contact Control Panel. It
+//! becomes a supervision of its own (`origin: OBSERVED`), so that Sidedoor is useful from the first day with nothing but
+//! the event rule.
+//!
+//! An event alone makes no leg: the vendor is asked, and only its DescribeContact that says MONITOR gives a
+//! [`sidedoor_domain::interlock::LegId`].
+
+use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::retry::Backoff;
+use crate::usecases::{FlowError, Flows};
+use sidedoor_domain::ids::UserId;
+use sidedoor_domain::interlock::{ContactSeen, LegId};
+use sidedoor_domain::supervision::{Origin, Supervision, Supervisor};
+use sidedoor_domain::ports::journal::{UnexplainedLeg, Write};
+use sidedoor_domain::ports::{Change, Committed, Happened, JournalError, Priority, VendorError};
+
+/// How often a leg the vendor does not know is looked for before it is forgotten.
+const LOOKS: u32 = 6;
+
+impl Flows {
+    /// Looks into one leg that no supervision explains.
+    pub(crate) async fn explain(&self, leg: UnexplainedLeg) {
+        if let Err(e) = self.try_explain(&leg).await {
+            tracing::error!(leg_contact_id = %leg.leg, error = %e, "leg {} could not be looked into", leg.leg);
+        }
+    }
+
+    async fn try_explain(&self, leg: &UnexplainedLeg) -> Result<(), FlowError> {
+        if self.journal().by_leg(&leg.instance, &leg.leg).await?.is_some() {
+            self.weigh_stored_evidence(&leg.instance, &leg.leg).await?;
+            return Ok(self.forget(leg).await?);
+        }
+        let asked_at = self.now();
+        match self.telephony().describe(&leg.instance, &leg.leg, Priority::Poll).await {
+            Ok(seen) if seen.is_monitor() => self.explain_by(leg, &seen, asked_at).await,
+            Ok(_) => {
+                tracing::warn!(leg_contact_id = %leg.leg, "an event called {} a MONITOR contact; the vendor does not", leg.leg);
+                Ok(self.forget(leg).await?)
+            }
+            Err(e) => self.look_later(leg, &e).await,
+        }
+    }
+
+    async fn explain_by(
+        &self,
+        leg: &UnexplainedLeg,
+        seen: &ContactSeen,
+        asked_at: jiff::Timestamp,
+    ) -> Result<(), FlowError> {
+        let now = self.now();
+        let user = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
+        if let Some(user) = &user
+            && self.join_pending_for(&leg.instance, user, now).await?
+        {
+            let again = UnexplainedLeg {
+                due_at: now + self.settings.pace.unexplained,
+                looks: leg.looks + 1,
+                ..leg.clone()
+            };
+            self.journal()
+                .commit(Change {
+                    unexplained: vec![again],
+                    ..Change::default()
+                })
+                .await?;
+            return Ok(());
+        }
+        let contact = seen.supervised();
+        let Ok(id) = LegId::from_description(seen, contact.as_ref()) else {
+            return Ok(self.forget(leg).await?);
+        };
+        let compliance = self
+            .compliance_of_observed(&leg.instance, contact.as_ref(), user.as_ref())
+            .await?;
+        let supervisor = Supervisor {
+            connect_user_id: user,
+            username: None,
+            salesforce_user_id: None,
+        };
+        let mut new = Supervision::observed(
+            leg.instance.clone(),
+            id,
+            contact,
+            supervisor,
+            seen.channel,
+            now + self.settings.pace.first_look,
+        );
+        new.compliance = compliance;
+        let supervision_id = new.id;
+        let change = Change {
+            supervision: Some(Write::Insert(Box::new(new))),
+            explained: vec![(leg.instance.clone(), leg.leg.clone())],
+            deliver_at: Some(now + self.settings.pace.join_row),
+            audit: vec![self.audit_own("supervision.observed", supervision_id, format!("leg {}", leg.leg))],
+            ..Change::default()
+        };
+        match self.journal().commit(change).await? {
+            Committed::Done => {
+                self.count(&Happened::Began(Origin::Observed));
+                self.signals.deliver.notify_one();
+                let observation = Observation::of_description(seen, asked_at, now, self.settings.poll_staleness);
+                self.weigh(&leg.instance, &leg.leg, observation, None).await.map(|_| ())
+            }
+            // Somebody explained it while we looked.
+            _ => Ok(self.forget(leg).await?),
+        }
+    }
+
+    async fn look_later(&self, leg: &UnexplainedLeg, error: &VendorError) -> Result<(), FlowError> {
+        let unknown = error.code == VendorError::NOT_FOUND;
+        if leg.looks >= LOOKS && (unknown || !error.is_retryable()) {
+            tracing::warn!(leg_contact_id = %leg.leg, code = error.code, "gave up looking into leg {}", leg.leg);
+            return Ok(self.forget(leg).await?);
+        }
+        let wait =
+            jiff::SignedDuration::try_from(Backoff::LOOK.wait(leg.looks)).unwrap_or(self.settings.pace.unexplained);
+        let due_at = self.now() + wait.max(self.settings.pace.unexplained);
+        let again = UnexplainedLeg {
+            due_at,
+            looks: leg.looks.saturating_add(1),
+            ..leg.clone()
+        };
+        self.journal()
+            .commit(Change {
+                unexplained: vec![again],
+                ..Change::default()
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn forget(&self, leg: &UnexplainedLeg) -> Result<(), JournalError> {
+        let explained = vec![(leg.instance.clone(), leg.leg.clone())];
+        self.journal()
+            .commit(Change {
+                explained,
+                ..Change::default()
+            })
+            .await
+            .map(|_| ())
+    }
+}

@@ -1,0 +1,135 @@
+//! A partner carrier's word on a leg. Either the carrier carries the audio of a Connect leg, then its stamps are one more
+//! kind of evidence for it, off the carrier's own clock; or it knows a leg that Connect does not, then that leg is an
+//! observed supervision of its own, with a row under a name that any two writers agree on.
+
+use jiff::Timestamp;
+
+use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::evidence::contact_events::Observed;
+use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::authority::Scope;
+use sidedoor_domain::evidence::{Evidence, Sighting, Source};
+use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::interlock::LegId;
+use sidedoor_domain::supervision::{AMAZON_CONNECT, Supervision, Supervisor};
+use sidedoor_domain::ports::journal::Write;
+use sidedoor_domain::ports::{Change, Committed};
+
+/// What a carrier says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartnerEvent {
+    /// The carrier's id of this event: the same if it is sent twice.
+    pub id: Option<String>,
+    /// Which leg.
+    pub leg: PartnerLeg,
+    /// Which instance; the default one if none is named.
+    pub instance: Option<InstanceName>,
+    /// Connected, or disconnected.
+    pub sighting: Sighting,
+    /// The carrier's stamp of that moment, off its own clock.
+    pub stamp: Option<Timestamp>,
+    /// The carrier's reason for a disconnect.
+    pub reason: Option<String>,
+    /// The supervised Connect contact, if the carrier knows it.
+    pub contact: Option<ContactId>,
+    /// The supervisor, if the carrier knows them.
+    pub supervisor: Option<UserId>,
+}
+
+/// Which leg a carrier speaks of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartnerLeg {
+    /// A Connect leg whose audio it carries.
+    Connect(ContactId),
+    /// A leg of its own, by its own name.
+    Own(String),
+}
+
+impl Flows {
+    /// Takes a carrier's event.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], [`FlowError::UnknownInstance`], and the journal's.
+    pub async fn observe_partner(
+        &self,
+        carrier: &str,
+        event: &PartnerEvent,
+        by: &Request,
+    ) -> Result<Observed, FlowError> {
+        let learnt_at = self.now();
+        if !by.caller.has(Scope::Events) {
+            return Err(FlowError::Forbidden("this credential may not deliver events"));
+        }
+        if carrier == AMAZON_CONNECT || !self.settings.timing.vendors.contains_key(carrier) {
+            return Err(FlowError::UnknownVendor);
+        }
+        let named = event
+            .instance
+            .clone()
+            .or_else(|| self.settings.default_instance.clone());
+        let instance = named.ok_or(FlowError::UnknownInstance)?;
+        let evidence = Evidence {
+            source: Source::PartnerEvent,
+            sighting: event.sighting,
+            learnt_at,
+            vendor_stamp: event.stamp,
+            disconnect_reason: event.reason.clone(),
+            event_id: event.id.clone(),
+            carrier: Some(carrier.to_owned()),
+        };
+        let leg = match &event.leg {
+            // Connect will be asked about this one.
+            PartnerLeg::Connect(_) if self.instance(&instance).is_none() => return Err(FlowError::UnknownInstance),
+            PartnerLeg::Connect(leg) => leg.to_string(),
+            PartnerLeg::Own(name) => {
+                let leg = LegId::of_carrier(carrier, instance.as_str(), name);
+                self.know_carrier_leg(carrier, &instance, &leg, event).await?;
+                leg.to_string()
+            }
+        };
+        let observation = Observation {
+            evidence: vec![evidence],
+            ..Observation::default()
+        };
+        // Two carriers may give the same id to different events.
+        let id = event.id.as_ref().map(|id| format!("{carrier}/{id}"));
+        self.weigh(&instance, &leg, observation, id).await
+    }
+
+    /// Makes the supervision of a carrier's own leg, if there is none yet.
+    async fn know_carrier_leg(
+        &self,
+        carrier: &str,
+        instance: &InstanceName,
+        leg: &LegId,
+        event: &PartnerEvent,
+    ) -> Result<(), FlowError> {
+        if self.journal().by_leg(instance, leg.as_str()).await?.is_some() {
+            return Ok(());
+        }
+        let supervisor = Supervisor {
+            connect_user_id: event.supervisor.clone(),
+            username: None,
+            salesforce_user_id: None,
+        };
+        let new = Supervision::of_carrier(
+            carrier,
+            instance.clone(),
+            leg.clone(),
+            event.contact.clone(),
+            supervisor,
+        );
+        let id = new.id;
+        let change = Change {
+            supervision: Some(Write::Insert(Box::new(new))),
+            deliver_at: Some(self.now() + self.settings.pace.join_row),
+            audit: vec![self.audit_own("supervision.observed", id, format!("leg {leg} of {carrier}"))],
+            ..Change::default()
+        };
+        // Another event of the same leg may have been faster: then it is known, which is all that is wanted.
+        if self.journal().commit(change).await? == Committed::Done {
+            self.signals.deliver.notify_one();
+        }
+        Ok(())
+    }
+}

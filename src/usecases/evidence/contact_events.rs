@@ -1,0 +1,153 @@
+//! A vendor's event comes in: perhaps late, twice, out of order, or about a leg we have not heard of.
+//!
+//! An event of a MONITOR contact is evidence of that leg. The end of a customer's contact is only a hint: the legs on it
+//! will end too, so they are looked at sooner.
+
+use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::agent_event::AgentEvent;
+use sidedoor_domain::contact_event::ContactEvent;
+use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::ports::journal::{Stored, UnexplainedLeg};
+use sidedoor_domain::ports::{Change, Committed};
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// It was taken.
+    Taken,
+    /// It was seen before.
+    Duplicate,
+    /// It is of no interest: another instance's, or a contact nobody listens to.
+    Ignored,
+}
+
+impl Flows {
+    /// Takes agent events: each supervisor's own snapshot of the legs they have. Told twice, they teach nothing new.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], and the journal's: then the sender should send them again.
+    pub async fn observe_agents(&self, events: &[AgentEvent], by: &Request) -> Result<Observed, FlowError> {
+        let learnt_at = self.now();
+        if !by.caller.has(sidedoor_domain::authority::Scope::Events) {
+            return Err(FlowError::Forbidden("this credential may not deliver events"));
+        }
+        let mut taken = Observed::Ignored;
+        for event in events {
+            let Some(instance) = self.instance_of(&event.instance_id) else {
+                continue;
+            };
+            for seen in &event.legs {
+                let Ok(leg) = ContactId::parse(seen.leg.clone()) else {
+                    continue;
+                };
+                let observation = Observation::of_agent_event(seen, event.id.as_ref(), learnt_at);
+                if self.weigh(&instance, leg.as_str(), observation, None).await? == Observed::Taken {
+                    taken = Observed::Taken;
+                }
+            }
+            for leg in &event.vanished {
+                self.leg_vanished(&instance, leg).await?;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// A leg that a snapshot does not show any more is looked at now; nobody has said when it ended.
+    async fn leg_vanished(&self, instance: &InstanceName, leg: &str) -> Result<(), FlowError> {
+        let Some(stored) = self.journal().by_leg(instance, leg).await? else {
+            // A leg of which nobody has told before: the vendor may still say what it was.
+            let unknown = UnexplainedLeg {
+                instance: instance.clone(),
+                leg: leg.to_owned(),
+                due_at: self.now() + self.settings.pace.unexplained,
+                looks: 0,
+            };
+            let change = Change {
+                unexplained: vec![unknown],
+                ..Change::default()
+            };
+            self.journal().commit(change).await?;
+            self.signals.check.notify_one();
+            return Ok(());
+        };
+        let committed = self.amend(stored.supervision.id, |s| {
+            let now = self.now();
+            let soon = now + self.settings.pace.after_done;
+            // One that is due already may be in hand, and have asked before this happened.
+            if s.state.is_final() || s.next_check_at.is_some_and(|t| now < t && t <= soon) {
+                return None;
+            }
+            s.next_check_at = Some(soon);
+            Some(Change::default())
+        });
+        if committed.await? == Committed::Done {
+            self.signals.check.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes a contact event.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], and the journal's: then the sender should send it again.
+    pub async fn observe(&self, event: &ContactEvent, by: &Request) -> Result<Observed, FlowError> {
+        let learnt_at = self.now();
+        if !by.caller.has(sidedoor_domain::authority::Scope::Events) {
+            return Err(FlowError::Forbidden("this credential may not deliver events"));
+        }
+        let Some(instance) = self.instance_of(&event.instance_id) else {
+            return Ok(Observed::Ignored);
+        };
+        if event.is_monitor() {
+            let Ok(leg) = ContactId::parse(event.contact.clone()) else {
+                return Ok(Observed::Ignored);
+            };
+            let observation = Observation::of_event(event, learnt_at);
+            return self.weigh(&instance, leg.as_str(), observation, event.id.clone()).await;
+        }
+        match ContactId::parse(event.contact.clone()) {
+            Ok(contact) if event.is_end() => self.contact_ended(&instance, &contact, event.user.as_deref()).await,
+            _ => Ok(Observed::Ignored),
+        }
+    }
+
+    fn instance_of(&self, vendor_id: &str) -> Option<InstanceName> {
+        let found = self
+            .settings
+            .instances
+            .iter()
+            .find(|(_, i)| i.vendor_id.eq_ignore_ascii_case(vendor_id));
+        found.map(|(name, _)| name.clone())
+    }
+
+    /// The customer's contact is over: those who listened to it are looked at now.
+    async fn contact_ended(
+        &self,
+        instance: &InstanceName,
+        contact: &ContactId,
+        agent: Option<&str>,
+    ) -> Result<Observed, FlowError> {
+        let agent = agent.and_then(|id| UserId::parse(id).ok());
+        let listening = self.journal().active_on(instance, contact).await?;
+        let mut taken = Observed::Ignored;
+        for Stored { supervision, .. } in listening {
+            let committed = self.amend(supervision.id, |s| {
+                if s.state.is_final() || s.contact_ended {
+                    return None;
+                }
+                s.contact_ended = true;
+                s.agent = s.agent.take().or_else(|| agent.clone());
+                // The leg's own event is likely on its way: a moment's patience may save a call.
+                let soon = self.now() + self.settings.pace.after_done;
+                s.next_check_at = s.leg.as_ref().map(|_| s.next_check_at.map_or(soon, |t| t.min(soon)));
+                Some(Change::default())
+            });
+            if committed.await? == Committed::Done {
+                self.signals.check.notify_one();
+                taken = Observed::Taken;
+            }
+        }
+        Ok(taken)
+    }
+}

@@ -1,0 +1,401 @@
+//! Evidence is weighed: it shows a leg joined, alive or gone, and from it the departure is concluded, and concluded anew
+//! when more comes.
+//!
+//! Evidence is kept by leg, whether or not a supervision explains the leg yet: an event may overtake the answer that
+//! names its leg. What happens then is safe in either order, because each side writes first and looks afterwards: the
+//! join commits its leg and then weighs what is stored; evidence is stored and then looked up against the legs.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::usecases::clocks::calibrate::{Learnt, stream_of};
+use crate::usecases::evidence::contact_events::Observed;
+use crate::usecases::{FlowError, Flows, STALE_TRIES};
+use sidedoor_domain::agent_event::LegSeen;
+use sidedoor_domain::contact_event::ContactEvent;
+use sidedoor_domain::departure::{AliveBy, Continuity, Departure, DropFacts, drop_facts, reason};
+use sidedoor_domain::evidence::{Evidence, Sighting, Source, last_mode};
+use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::interlock::ContactSeen;
+use sidedoor_domain::supervision::{Channel, Joined, Mode, State, Supervision};
+use sidedoor_domain::ports::journal::{LegEvidence, Stored, UnexplainedLeg, Write};
+use sidedoor_domain::ports::{Change, Committed, Happened};
+use clock_calibration::Stamp;
+
+/// What was observed of one leg at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Observation {
+    /// Sightings to keep.
+    pub(crate) evidence: Vec<Evidence>,
+    /// A moment at which it was surely alive, staleness taken off.
+    pub(crate) alive_at: Option<Timestamp>,
+    /// The kind of contact.
+    pub(crate) channel: Option<Channel>,
+    /// The mode the supervisor is in, and since when on the vendor's clock.
+    pub(crate) mode: Option<(Mode, Option<Timestamp>)>,
+}
+
+impl Observation {
+    /// What an event shows.
+    pub(crate) fn of_event(event: &ContactEvent, learnt_at: Timestamp) -> Self {
+        let sighting = |sighting, vendor_stamp, disconnect_reason| Evidence {
+            source: Source::ContactEvent,
+            sighting,
+            learnt_at,
+            vendor_stamp,
+            disconnect_reason,
+            event_id: event.id.clone(),
+            carrier: None,
+        };
+        let mut evidence = vec![sighting(Sighting::Exists, event.initiated_at, None)];
+        if event.connected_at.is_some() || event.event_type == "CONNECTED_TO_AGENT" {
+            evidence.push(sighting(Sighting::Joined, event.connected_at, None));
+        }
+        if event.is_end() {
+            evidence.push(sighting(
+                Sighting::Dropped,
+                event.disconnected_at,
+                event.disconnect_reason.clone(),
+            ));
+        }
+        Self {
+            evidence,
+            alive_at: None,
+            channel: event.channel,
+            mode: None,
+        }
+    }
+
+    /// What a supervisor's own snapshot shows.
+    pub(crate) fn of_agent_event(seen: &LegSeen, event_id: Option<&String>, learnt_at: Timestamp) -> Self {
+        let sighting = |(sighting, vendor_stamp): &(Sighting, Option<Timestamp>)| Evidence {
+            source: Source::AgentEvent,
+            sighting: *sighting,
+            learnt_at,
+            vendor_stamp: *vendor_stamp,
+            disconnect_reason: None,
+            event_id: event_id.cloned(),
+            carrier: None,
+        };
+        Self {
+            evidence: seen.sightings.iter().map(sighting).collect(),
+            alive_at: None,
+            channel: seen.channel,
+            mode: seen.sightings.iter().find_map(|(s, since)| Some((s.mode()?, *since))),
+        }
+    }
+
+    /// What a DescribeContact of the leg shows. Asked at `asked_at`; a poll's answer may be `staleness` old.
+    pub(crate) fn of_description(
+        seen: &ContactSeen,
+        asked_at: Timestamp,
+        learnt_at: Timestamp,
+        staleness: SignedDuration,
+    ) -> Self {
+        let sighting = |sighting, vendor_stamp, disconnect_reason| Evidence {
+            source: Source::DescribeContact,
+            sighting,
+            learnt_at,
+            vendor_stamp,
+            disconnect_reason,
+            event_id: None,
+            carrier: None,
+        };
+        let mut evidence = Vec::new();
+        if seen.initiated_at.is_some() {
+            evidence.push(sighting(Sighting::Exists, seen.initiated_at, None));
+        }
+        if seen.connected_at.is_some() {
+            evidence.push(sighting(Sighting::Joined, seen.connected_at, None));
+        }
+        for (mode, since) in &seen.modes {
+            evidence.push(sighting(Sighting::of_mode(*mode), *since, None));
+        }
+        if seen.disconnected_at.is_some() {
+            evidence.push(sighting(
+                Sighting::Dropped,
+                seen.disconnected_at,
+                seen.disconnect_reason.clone(),
+            ));
+        }
+        let alive_at = seen.disconnected_at.is_none().then(|| asked_at - staleness);
+        Self {
+            evidence,
+            alive_at,
+            channel: seen.channel,
+            mode: seen.mode,
+        }
+    }
+}
+
+impl Flows {
+    /// Weighs what the journal holds of a leg.
+    pub(crate) async fn weigh_stored_evidence(&self, instance: &InstanceName, leg: &str) -> Result<(), FlowError> {
+        self.weigh(instance, leg, Observation::default(), None)
+            .await
+            .map(|_| ())
+    }
+
+    /// Weighs an observation of a leg together with what is known of it. `event` is the envelope's id, for telling
+    /// duplicates.
+    pub(crate) async fn weigh(
+        &self,
+        instance: &InstanceName,
+        leg: &str,
+        mut observation: Observation,
+        mut event: Option<String>,
+    ) -> Result<Observed, FlowError> {
+        let mut learnt = Learnt::default();
+        for _ in 0..STALE_TRIES {
+            let now = self.now();
+            let Some(stored) = self.journal().by_leg(instance, leg).await? else {
+                if observation.evidence.is_empty() {
+                    return Ok(Observed::Ignored);
+                }
+                match self
+                    .keep_for_later(instance, leg, &mut observation, event.take(), now)
+                    .await?
+                {
+                    // A supervision may have gained the leg while we wrote: look once more, with nothing new in hand.
+                    Observed::Taken if self.journal().by_leg(instance, leg).await?.is_some() => continue,
+                    done => return Ok(done),
+                }
+            };
+            let known = self.journal().evidence(instance, leg).await?;
+            let fresh: Vec<Evidence> = observation
+                .evidence
+                .iter()
+                .filter(|e| !known.iter().any(|k| k.repeats(e)))
+                .cloned()
+                .collect();
+            let all: Vec<Evidence> = known.into_iter().chain(fresh.iter().cloned()).collect();
+            let Stored {
+                mut supervision,
+                revision,
+                ..
+            } = stored.clone();
+            let row_due = self.absorb(&mut supervision, &all, &observation, now, &mut learnt);
+            if supervision == stored.supervision && fresh.is_empty() && event.is_none() && learnt.is_empty() {
+                return Ok(Observed::Taken);
+            }
+            let id = supervision.id;
+            let (before, after) = (stored.supervision.state, supervision.state);
+            let conflicts = |s: &Supervision| s.departure.as_ref().is_some_and(|d| d.conflicting);
+            let newly_conflicting = conflicts(&supervision) && !conflicts(&stored.supervision);
+            let mut change = Change {
+                evidence: keep(instance, leg, fresh),
+                event: event.clone().map(|id| (id, now)),
+                deliver_at: row_due,
+                explained: vec![(instance.clone(), leg.to_owned())],
+                ..Change::default()
+            };
+            if before != after {
+                let what = supervision.departure.as_ref().map_or_else(String::new, told);
+                change.audit.push(self.audit_own("supervision.left", id, what));
+            }
+            learnt.write_with(&mut change);
+            let departed = supervision.departure.clone();
+            change.supervision = Some(Write::Update(Box::new(supervision), revision));
+            match self.journal().commit(change).await? {
+                Committed::Done => {
+                    self.signals.check.notify_one();
+                    if newly_conflicting {
+                        tracing::warn!(supervision_id = %id, "the evidence of {id} contradicts itself: causality alone was kept");
+                    }
+                    if let (false, Some(departure)) = (before == after, &departed) {
+                        self.count(&Happened::Departed(departure));
+                    }
+                    if row_due.is_some() {
+                        self.signals.deliver.notify_one();
+                    }
+                    return Ok(Observed::Taken);
+                }
+                Committed::Duplicate => return Ok(Observed::Duplicate),
+                _ => {}
+            }
+        }
+        Err(FlowError::Contended)
+    }
+
+    /// Stores evidence of a leg that no supervision explains, and notes to look into it.
+    async fn keep_for_later(
+        &self,
+        instance: &InstanceName,
+        leg: &str,
+        observation: &mut Observation,
+        event: Option<String>,
+        now: Timestamp,
+    ) -> Result<Observed, FlowError> {
+        // A heartbeat says the same every two minutes.
+        let known = self.journal().evidence(instance, leg).await?;
+        let mut fresh = std::mem::take(&mut observation.evidence);
+        fresh.retain(|e| !known.iter().any(|k| k.repeats(e)));
+        let change = Change {
+            evidence: keep(instance, leg, fresh),
+            unexplained: vec![UnexplainedLeg {
+                instance: instance.clone(),
+                leg: leg.to_owned(),
+                due_at: now + self.settings.pace.unexplained,
+                looks: 0,
+            }],
+            event: event.map(|id| (id, now)),
+            ..Change::default()
+        };
+        match self.journal().commit(change).await? {
+            Committed::Duplicate => Ok(Observed::Duplicate),
+            _ => {
+                self.signals.check.notify_one();
+                Ok(Observed::Taken)
+            }
+        }
+    }
+
+    /// Lets a supervision learn from all there is. Returns when its row is due, if it changed.
+    fn absorb(
+        &self,
+        s: &mut Supervision,
+        all: &[Evidence],
+        observation: &Observation,
+        now: Timestamp,
+        learnt: &mut Learnt,
+    ) -> Option<Timestamp> {
+        let mut row_due = None;
+        s.channel = s.channel.or(observation.channel);
+        if let Some(alive_at) = observation.alive_at {
+            s.note_alive(alive_at);
+        }
+        for (sighting, field) in [(Sighting::Exists, "initiated"), (Sighting::Joined, "connected")] {
+            for evidence in all.iter().filter(|e| e.sighting == sighting) {
+                self.learn_from_join(s, evidence, field, learnt);
+            }
+        }
+        if let Some(joined) = self.joined(s, all)
+            && s.note_joined(joined)
+        {
+            row_due = Some(now + self.settings.pace.join_row);
+        }
+        let had_barged = s.has_barged;
+        // What is seen now counts; what was stored before the supervision knew its leg, only where nothing is known yet.
+        match observation.mode {
+            Some(mode) => s.note_mode(mode, observation.alive_at, now),
+            None if s.mode_since.is_none() => last_mode(all).into_iter().for_each(|mode| s.note_mode(mode, None, now)),
+            None => {}
+        }
+        s.has_barged |= all.iter().any(|e| e.sighting == Sighting::Barged);
+        if s.has_barged != had_barged {
+            row_due = row_due.or(Some(now + self.settings.pace.join_row));
+        }
+        let Some(facts) = drop_facts(s, all) else {
+            return row_due;
+        };
+        self.learn_from_drop(s, &facts, learnt);
+        // A departure that stands is concluded anew only from new facts here; a better calibration has its own story.
+        if s.departure.as_ref().is_some_and(|d| rests_on(d, &facts)) {
+            return row_due;
+        }
+        let was = s.state;
+        match s.conclude(self.departure_of(s, &facts)) {
+            Ok(true) if was != State::Left => {
+                // The after-check is due at once; the row waits a moment, so that one write carries both.
+                s.next_check_at = Some(now);
+                Some(now + self.settings.after_check_grace)
+            }
+            Ok(true) => Some(now),
+            Ok(false) | Err(_) => row_due,
+        }
+    }
+
+    fn joined(&self, s: &Supervision, all: &[Evidence]) -> Option<Joined> {
+        let first = all
+            .iter()
+            .filter(|e| e.sighting == Sighting::Joined)
+            .min_by_key(|e| e.learnt_at)?;
+        let sent = s
+            .join
+            .as_ref()
+            .and_then(|j| j.first_sent_at)
+            .map(|t| (t, AliveBy::Join));
+        let stamps: Vec<Stamp> = first
+            .vendor_stamp
+            .map(|at| stamp(s, first, at, "connected"))
+            .into_iter()
+            .collect();
+        let (estimate, _) = self.conclude_instant(sent, first.learnt_at, &stamps, AliveBy::Join);
+        Some(Joined {
+            at: estimate.point,
+            uncertainty_ms: estimate.uncertainty_ms,
+            vendor_stamp: first.vendor_stamp,
+        })
+    }
+
+    /// The conclusion from the facts and what is known of the clocks now.
+    pub(crate) fn departure_of(&self, s: &Supervision, facts: &DropFacts) -> Departure {
+        let stamps: Vec<Stamp> = facts
+            .stamps
+            .iter()
+            .filter_map(|e| e.vendor_stamp.map(|at| stamp(s, e, at, "disconnected")))
+            .collect();
+        let vendor_timestamp = stamps.first().map(|s| s.at);
+        // Only the browser's DONE says that the drop followed a command of ours.
+        let (estimate, basis) = self.conclude_instant(facts.alive, facts.gone_by, &stamps, AliveBy::Browser);
+        Departure {
+            disconnected_at: estimate.point,
+            uncertainty_ms: estimate.uncertainty_ms,
+            earliest: estimate.earliest,
+            latest: estimate.latest,
+            vendor_timestamp,
+            source: facts.source,
+            reason: reason(s, facts.vendor_reason.as_deref()),
+            continuity: Continuity::Unknown,
+            agent_after: None,
+            grade: estimate.grade.as_str().to_owned(),
+            offset_ms: estimate.offset_ms,
+            calibration_version: estimate.version,
+            conflicting: estimate.conflicting,
+            basis,
+        }
+    }
+}
+
+/// Whether a departure was concluded from these very facts.
+fn rests_on(departure: &Departure, facts: &DropFacts) -> bool {
+    let basis = &departure.basis;
+    basis.alive_at == facts.alive.map(|(t, _)| t)
+        && basis.gone_by == Some(facts.gone_by)
+        && basis.stamps.len() == facts.stamps.len()
+        && basis
+            .stamps
+            .iter()
+            .zip(&facts.stamps)
+            .all(|(a, b)| Some(a.at) == b.vendor_stamp)
+}
+
+fn stamp(s: &Supervision, evidence: &Evidence, at: Timestamp, field: &str) -> Stamp {
+    Stamp {
+        stream: stream_of(s, evidence, field),
+        at,
+        learnt_at: evidence.learnt_at,
+    }
+}
+
+fn keep(instance: &InstanceName, leg: &str, evidence: Vec<Evidence>) -> Vec<LegEvidence> {
+    let one = |evidence| LegEvidence {
+        instance: instance.clone(),
+        leg: leg.to_owned(),
+        evidence,
+    };
+    evidence.into_iter().map(one).collect()
+}
+
+/// A departure in a few words, for the audit.
+fn told(d: &Departure) -> String {
+    let within = d
+        .uncertainty_ms
+        .map_or_else(|| "unbounded".to_owned(), |ms| format!("± {ms} ms"));
+    format!(
+        "{} {within}, {} by {}, {}",
+        d.disconnected_at,
+        d.reason.as_str(),
+        d.source.as_str(),
+        d.grade
+    )
+}

@@ -1,0 +1,92 @@
+//! Idempotency keys: the same key and body get the stored answer; the same key with another body is refused; a first
+//! request still running is said to be so.
+//!
+//! A key is taken in the same transaction as what it starts, so there is no moment at which one stands without the
+//! other. Its answer follows when it is given. A process that dies in between leaves a key without an answer; the next
+//! one sees that another process took it, and answers with what became of the supervision. Only the request that took a key
+//! answers for it or frees it: a repeat that fails leaves it as it is.
+
+use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::ids::SupervisionId;
+pub use sidedoor_domain::ports::journal::KeyUse;
+use sidedoor_domain::ports::journal::{KeyRecord, KeyWrite};
+use sidedoor_domain::ports::{Change, Committed};
+
+/// What a key used before leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replay {
+    /// The stored answer: HTTP status and body.
+    Answer(u16, String),
+    /// It began this before a crash: answer with what became of it.
+    State(SupervisionId),
+}
+
+impl Flows {
+    /// Whether the request's key was used before.
+    ///
+    /// # Errors
+    /// [`FlowError::KeyReused`], [`FlowError::KeyRunning`], or the journal's.
+    pub async fn replay(&self, by: &Request) -> Result<Option<Replay>, FlowError> {
+        let Some(key) = &by.key else { return Ok(None) };
+        match self.journal().key(&key.caller, &key.key).await? {
+            None => Ok(None),
+            Some(record) => self.known_key(key, record).await,
+        }
+    }
+
+    /// What a key that turned out to be used, when it was about to be taken, leads to.
+    pub(crate) async fn replay_of(&self, by: &Request, record: KeyRecord) -> Result<Replay, FlowError> {
+        let key = by.key.as_ref().ok_or(FlowError::Contended)?;
+        self.known_key(key, record).await?.ok_or(FlowError::KeyRunning)
+    }
+
+    /// What a used key leads to; nothing if a fault of ours has freed it meanwhile.
+    async fn known_key(&self, key: &KeyUse, mut record: KeyRecord) -> Result<Option<Replay>, FlowError> {
+        if record.fingerprint != key.fingerprint {
+            return Err(FlowError::KeyReused);
+        }
+        if record.answer.is_none() && record.taken_by == self.journal().incarnation() {
+            // The answer is written without waiting for it: it may be on its way. Wait for the queue, look once more.
+            self.journal().flush().await?;
+            match self.journal().key(&key.caller, &key.key).await? {
+                Some(again) => record = again,
+                None => return Ok(None),
+            }
+        }
+        match record.answer {
+            Some((status, body)) => Ok(Some(Replay::Answer(status, body))),
+            None if record.taken_by == self.journal().incarnation() => Err(FlowError::KeyRunning),
+            // What is of no supervision is done anew: nothing would say what became of it.
+            None => Ok(record.supervision.map(Replay::State)),
+        }
+    }
+
+    /// Takes the request's key for an answer that changes nothing, so that this answer too is the one it gets again. Something
+    /// if the key was used meanwhile.
+    pub(crate) async fn take_key(&self, by: &Request, of: Option<SupervisionId>) -> Result<Option<Replay>, FlowError> {
+        let Some(key) = by.key.clone() else { return Ok(None) };
+        let change = Change {
+            key: Some(KeyWrite::Take(key, of, self.now())),
+            ..Change::default()
+        };
+        match self.journal().commit(change).await? {
+            Committed::KeyUsed(record) => self.replay_of(by, record).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Keeps the answer a request was given, for replays, if it is the one that took the key. A fault of ours (5xx) is never
+    /// kept: it frees the key.
+    pub fn remember_answer(&self, by: &Request, status: u16, body: &str) {
+        let Some(key) = &by.key else { return };
+        let write = if status >= 500 {
+            KeyWrite::Forget(key.clone())
+        } else {
+            KeyWrite::Answer(key.clone(), status, body.to_owned())
+        };
+        self.journal().commit_later(Change {
+            key: Some(write),
+            ..Change::default()
+        });
+    }
+}

@@ -1,0 +1,4 @@
+//! TODO-AREA-DOC
+
+pub mod supervisors;
+pub mod token_binding;

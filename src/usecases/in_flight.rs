@@ -1,0 +1,41 @@
+//! What a loop has given out and not got back, so that it gives nothing out twice at a time.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is being worked on, so that nothing is worked on twice at a time.
+#[derive(Clone)]
+pub(crate) struct InHand<K>(Arc<Mutex<HashSet<K>>>);
+
+impl<K> Default for InHand<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K: std::hash::Hash + Eq + Clone> InHand<K> {
+    /// What is in hand now. A loop asks before it reads what is due: whatever was in hand then may be read as it was before
+    /// the work on it was written, and must wait for the next reading.
+    pub(crate) fn held(&self) -> HashSet<K> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes `key` in hand until the guard drops; `None` if it is already.
+    pub(crate) fn take(&self, key: K) -> Option<Held<K>> {
+        let fresh = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key.clone());
+        fresh.then(|| Held(self.clone(), key))
+    }
+}
+
+/// Something in hand.
+pub(crate) struct Held<K: std::hash::Hash + Eq + Clone>(InHand<K>, K);
+
+impl<K: std::hash::Hash + Eq + Clone> Drop for Held<K> {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
+}

@@ -1,0 +1,243 @@
+//! The after-check, for every departure: did the customer's call go on, and how is the agent on it? Every guard is checked
+//! after, not only before.
+//!
+//! **The alarm** is raised only for a call that ended right after a drop that was our disconnect's: a hang-up or a transfer ends
+//! the leg too and is none.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::polling::reconcile::log_look;
+use crate::usecases::retry::Backoff;
+use crate::usecases::{FlowError, Flows};
+use sidedoor_domain::audit::AuditEntry;
+use sidedoor_domain::departure::{AgentAfter, Continuity, Reason};
+use sidedoor_domain::ids::{SupervisionId, UserId};
+use sidedoor_domain::interlock::ContactSeen;
+use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode, Supervision};
+use sidedoor_domain::ports::journal::Stored;
+use sidedoor_domain::ports::{Change, Committed, Happened, Priority};
+
+/// After-checks that fail before `customerCallContinued` stays unknown.
+const TRIES: u32 = 4;
+/// Two stamps of whole seconds may differ by so much and still be of one moment.
+const SAME_MOMENT: SignedDuration = SignedDuration::from_secs(1);
+
+/// How soon after the leg of one who has barged in the contact's end is held to be its doing.
+const A_MOMENT_LATER: SignedDuration = SignedDuration::from_secs(5);
+/// The staleness of polls for which the second look's time is made.
+const USUAL_STALENESS: SignedDuration = SignedDuration::from_secs(2);
+
+/// What a look at the contact says.
+struct Found {
+    continuity: Continuity,
+    /// The contact ended, and the leg with it.
+    contact_ended_first: bool,
+    agent: Option<UserId>,
+    agent_after: Option<AgentAfter>,
+}
+
+impl Found {
+    fn unknown() -> Self {
+        Self {
+            continuity: Continuity::Unknown,
+            contact_ended_first: false,
+            agent: None,
+            agent_after: None,
+        }
+    }
+}
+
+impl Flows {
+    /// Looks at the customer's contact after a departure: at once, so that the row can say something, and where a leave was
+    /// asked for, once more when the vendor surely knows; what is said then stands.
+    pub(crate) async fn look_at_contact(&self, s: &Supervision) -> Result<(), FlowError> {
+        if s.contact.is_none() {
+            return self.change(s.id, |_, s| s.next_check_at = None).await;
+        }
+        self.learn_what_they_did(s).await?;
+        // That may have told of a stamp.
+        let Some(Stored { supervision: s, .. }) = self.journal().supervision(s.id).await? else {
+            return Ok(());
+        };
+        let found = self.find_out(&s).await;
+        let Some(found) = found else {
+            return self
+                .change(s.id, |flows, s| {
+                    let wait = SignedDuration::try_from(Backoff::LOOK.wait(s.checks)).unwrap_or(SAME_MOMENT);
+                    s.checks = s.checks.saturating_add(1);
+                    s.next_check_at = Some(flows.now() + wait.max(SAME_MOMENT));
+                })
+                .await;
+        };
+        let again_at = self.second_look(&s, &found);
+        let change = |s: &mut Supervision| {
+            s.agent = s.agent.take().or_else(|| found.agent.clone());
+            s.note_after(found.continuity, found.contact_ended_first, found.agent_after.clone())
+                .ok()?;
+            s.next_check_at = again_at;
+            Some(Change {
+                audit: if again_at.is_some() {
+                    Vec::new()
+                } else {
+                    self.to_be_told(s)
+                },
+                ..Change::default()
+            })
+        };
+        self.amend_left(s.id, change).await?;
+        if again_at.is_none()
+            && let Some(Stored { supervision, .. }) = self.journal().supervision(s.id).await?
+        {
+            self.raise(&supervision);
+        }
+        Ok(())
+    }
+
+    async fn find_out(&self, s: &Supervision) -> Option<Found> {
+        let contact = s.contact.as_ref()?;
+        let seen = self
+            .telephony()
+            .describe(&s.instance, contact.as_str(), Priority::Poll)
+            .await;
+        match seen {
+            // An event has said that it is over: this answer is older.
+            Ok(seen) if seen.disconnected_at.is_none() && s.contact_ended => (s.checks >= TRIES).then(Found::unknown),
+            Ok(seen) => {
+                let mut found = weigh_contact(s, &seen);
+                found.agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
+                if let (None, Some(agent)) = (seen.disconnected_at, &found.agent) {
+                    let state = self.agent_state(&s.instance, agent, contact, Priority::Poll).await;
+                    found.agent_after = state.ok().map(|state| AgentAfter::of(state.as_deref()));
+                }
+                Some(found)
+            }
+            Err(e) if e.is_retryable() && s.checks < TRIES => {
+                log_look(s, &e);
+                None
+            }
+            Err(e) => {
+                log_look(s, &e);
+                Some(Found::unknown())
+            }
+        }
+    }
+
+    /// When to look once more: an answer of the moment of the drop may be older than what the drop did.
+    fn second_look(&self, s: &Supervision, found: &Found) -> Option<Timestamp> {
+        let gone_by = s.departure.as_ref()?.basis.gone_by?;
+        let staleness = (self.settings.poll_staleness - USUAL_STALENESS).max(SignedDuration::ZERO);
+        let at = gone_by + self.settings.pace.after_again + staleness;
+        let open = found.continuity == Continuity::Continued && s.leave.is_some();
+        Some(at).filter(|at| open && self.now() < *at)
+    }
+
+    /// Changes a supervision that has left; its row follows if what it says changed, and need not wait any longer if not.
+    async fn amend_left(
+        &self,
+        id: SupervisionId,
+        rule: impl Fn(&mut Supervision) -> Option<Change>,
+    ) -> Result<(), FlowError> {
+        let committed = self.amend(id, |s| {
+            let before = s.departure.clone();
+            let change = rule(s)?;
+            let changed = s.departure != before;
+            Some(Change {
+                deliver_at: changed.then(|| self.now()),
+                hasten: (!changed).then(|| (id, self.now())),
+                ..change
+            })
+        });
+        if committed.await? == Committed::Done {
+            self.signals.deliver.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Whether they spoke: of one who may have barged in without any event telling of it, the leg's `StateTransitions` tell.
+    async fn learn_what_they_did(&self, s: &Supervision) -> Result<(), FlowError> {
+        let (Some(leg), true) = (&s.leg, s.vendor == AMAZON_CONNECT) else {
+            return Ok(());
+        };
+        if s.allowed == Some(Mode::Silent) || s.checks > 0 {
+            return Ok(());
+        }
+        let asked_at = self.now();
+        if let Ok(seen) = self
+            .telephony()
+            .describe(&s.instance, leg.as_str(), Priority::Poll)
+            .await
+        {
+            let observation = Observation::of_description(&seen, asked_at, self.now(), self.settings.poll_staleness);
+            self.weigh(&s.instance, leg.as_str(), observation, None).await?;
+        }
+        Ok(())
+    }
+
+    /// What the audit must have, in the transaction that says so.
+    fn to_be_told(&self, s: &Supervision) -> Vec<AuditEntry> {
+        let mut audit = Vec::new();
+        if ended_by_us(s) {
+            audit.push(self.audit_own("customer_call.ended", s.id, "right after the leg that we had end"));
+        }
+        if let Some(agent) = wrong_agent(s) {
+            audit.push(self.audit_own("agent.looks_wrong", s.id, agent.state.clone()));
+        }
+        audit
+    }
+
+    /// Says aloud what must not be overlooked.
+    fn raise(&self, s: &Supervision) {
+        if ended_by_us(s) {
+            self.count(&Happened::CustomerCallEnded);
+            tracing::error!(supervision_id = %s.id, "the customer's call ended right after the supervisor of {} left", s.id);
+        }
+        if let Some(agent) = wrong_agent(s) {
+            self.count(&Happened::AgentLooksWrong);
+            tracing::warn!(supervision_id = %s.id, state = agent.state, "after the departure of {} the agent is {} on the contact", s.id, agent.state);
+        }
+    }
+}
+
+fn ended_by_us(s: &Supervision) -> bool {
+    let departure = s.departure.as_ref().filter(|_| s.leave.is_some());
+    departure.is_some_and(|d| d.continuity == Continuity::Ended && d.reason != Reason::ContactEnded)
+}
+
+fn wrong_agent(s: &Supervision) -> Option<&AgentAfter> {
+    let after = s.departure.as_ref()?.agent_after.as_ref();
+    after.filter(|agent| agent.looks_wrong)
+}
+
+/// Whether the call went on, and whether it ended before the leg did. Both stamps are the same vendor's clock, so they may be
+/// compared without knowing its offset.
+fn weigh_contact(s: &Supervision, seen: &ContactSeen) -> Found {
+    let is = |continuity| Found {
+        continuity,
+        ..Found::unknown()
+    };
+    let Some(contact_end) = seen.disconnected_at else {
+        return is(Continuity::Continued);
+    };
+    if seen.has_successor {
+        return is(Continuity::Continued);
+    }
+    let Some(leg_end) = s.departure.as_ref().and_then(|d| d.vendor_timestamp) else {
+        return is(Continuity::Unknown);
+    };
+    // Only one who has barged in is a party whose leaving can end the call, and Connect may take a moment to end it.
+    let right_after = if s.has_barged || s.may_have_barged_in() {
+        A_MOMENT_LATER
+    } else {
+        SAME_MOMENT
+    };
+    if contact_end > leg_end + right_after {
+        return is(Continuity::Continued);
+    }
+    // The leg was first if its browser says that it ended it, or if a leave was asked for and the stamps say so.
+    let leg_first = s.browser_ended_the_leg() || (s.leave.is_some() && leg_end < contact_end);
+    Found {
+        contact_ended_first: !leg_first,
+        ..is(Continuity::Ended)
+    }
+}

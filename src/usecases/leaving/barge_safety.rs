@@ -1,0 +1,126 @@
+//! The guard before a supervisor who has barged in leaves: if the agent has gone meanwhile, the supervisor may be one of the
+//! last two on the call, and to leave would end it for the customer.
+//!
+//! A silent supervisor is no party to the call, and needs no guard. For one who may have barged in, the vendor is asked: in
+//! which mode the leg is now, who the agent on the contact is, and whether that agent still has it. What cannot be confirmed is
+//! refused; an operator may take it on themselves, with a reason. The browser repeats the check before it acts.
+
+use std::time::Duration;
+
+use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, State, Supervision};
+use sidedoor_domain::ports::{Change, Happened, Priority};
+
+impl Flows {
+    /// Agrees that this supervision may be left without ending the customer's call. What the vendor does not say in half the
+    /// time an answer may take is not confirmed.
+    ///
+    /// # Errors
+    /// [`FlowError::WouldEndCustomerCall`] when the agent is gone, or is not known to be there.
+    pub(crate) async fn may_leave(&self, s: &Supervision) -> Result<(), FlowError> {
+        self.may_leave_in(s, self.settings.answer_within / 2).await
+    }
+
+    async fn may_leave_in(&self, s: &Supervision, patience: Duration) -> Result<(), FlowError> {
+        let checked = tokio::time::timeout(patience, self.check(s)).await;
+        checked.unwrap_or(Err(FlowError::WouldEndCustomerCall(
+            s.id,
+            "Amazon Connect did not say in time whether the agent is still there",
+        )))
+    }
+
+    /// The same for a request, with a refusal on record: no longer than its answer may still take.
+    pub(crate) async fn guarded(&self, s: &Supervision, by: &Request) -> Result<(), FlowError> {
+        let patience = self.left(by).min(self.settings.answer_within / 2);
+        let refused = match self.may_leave_in(s, patience).await {
+            Err(refused @ FlowError::WouldEndCustomerCall(..)) => refused,
+            other => return other,
+        };
+        self.count(&Happened::LeaveRefused);
+        let audit = vec![self.audit(by, "disconnect.refused", s.id, refused.to_string())];
+        self.journal()
+            .commit(Change {
+                audit,
+                ..Change::default()
+            })
+            .await?;
+        Err(refused)
+    }
+
+    async fn check(&self, s: &Supervision) -> Result<(), FlowError> {
+        if !self.may_be_a_party(s).await? {
+            return Ok(());
+        }
+        let there = self.agent_is_there(s).await;
+        there.map_err(|why| FlowError::WouldEndCustomerCall(s.id, why))
+    }
+
+    /// Whether the supervisor may be speaking on a call: by what is known, and for one of whom that may be out of date, by
+    /// what the vendor says now. If it says nothing, they may be.
+    async fn may_be_a_party(&self, s: &Supervision) -> Result<bool, FlowError> {
+        let there = matches!(s.state, State::Monitoring | State::Leaving) && s.vendor == AMAZON_CONNECT;
+        let by_voice = matches!(s.channel, None | Some(Channel::Voice));
+        if !there || !by_voice || s.allowed == Some(Mode::Silent) {
+            return Ok(false);
+        }
+        if s.may_have_barged_in() {
+            return Ok(true);
+        }
+        // They may have barged in in their CCP, and nothing has told us.
+        let Some(leg) = &s.leg else { return Ok(false) };
+        let asked_at = self.now();
+        let look = self
+            .telephony()
+            .describe(&s.instance, leg.as_str(), Priority::Disconnect);
+        // Half of the time is for the agent, who must be asked about if this says nothing.
+        let Ok(Ok(seen)) = tokio::time::timeout(self.settings.answer_within / 4, look).await else {
+            return Ok(true);
+        };
+        let observation = Observation::of_description(&seen, asked_at, self.now(), self.settings.poll_staleness);
+        self.weigh(&s.instance, leg.as_str(), observation, None).await?;
+        let now = self.journal().supervision(s.id).await?.map(|stored| stored.supervision);
+        Ok(now.is_some_and(|s| !s.state.is_final() && s.may_have_barged_in()))
+    }
+
+    async fn agent_is_there(&self, s: &Supervision) -> Result<(), &'static str> {
+        let Some(contact) = &s.contact else {
+            return Err("it is not known which contact the supervisor has barged in on");
+        };
+        let unsure = "Amazon Connect could not be asked whether the agent is still there";
+        let seen = self
+            .telephony()
+            .describe(&s.instance, contact.as_str(), Priority::Disconnect);
+        let seen = seen.await.map_err(|_| unsure)?;
+        if seen.disconnected_at.is_some() {
+            // It is over: nothing is left to end.
+            return Ok(());
+        }
+        let agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
+        let agent = agent.ok_or("Amazon Connect names no agent on the contact")?;
+        let state = self.agent_state(&s.instance, &agent, contact, Priority::Disconnect);
+        match state.await.map_err(|()| unsure)?.as_deref() {
+            Some("CONNECTED" | "CONNECTED_ONHOLD") => Ok(()),
+            _ => Err("the agent is not on the call any more, so the supervisor may be one of the last two on it"),
+        }
+    }
+
+    /// The state of a contact with its agent now; nothing if the agent does not have it.
+    pub(crate) async fn agent_state(
+        &self,
+        instance: &InstanceName,
+        agent: &UserId,
+        contact: &ContactId,
+        priority: Priority,
+    ) -> Result<Option<String>, ()> {
+        let has = self
+            .telephony()
+            .current_contacts(instance, std::slice::from_ref(agent), priority);
+        let has = has.await.map_err(|_| ())?;
+        let this = has
+            .into_iter()
+            .find(|c| c.contact.eq_ignore_ascii_case(contact.as_str()));
+        Ok(this.map(|c| c.state))
+    }
+}

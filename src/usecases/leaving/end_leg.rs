@@ -1,0 +1,261 @@
+//! How a leg is made to end. Voice: by a directive to the supervisor's browser, since no server call is documented to
+//! drop it. Chat and task: by StopContact on the leg, behind the interlock; if that is refused, by the directive.
+//!
+//! **Interlock.** StopContact is sent only with a [`sidedoor_domain::interlock::ClearedLeg`], made from a DescribeContact
+//! of this very moment that says MONITOR and names the supervisor. Its 200 is "accepted" and proves nothing.
+//!
+//! **Crash story.** `ServerEnd::Due` is on disk before the call; a restart does the whole check and call again, which is
+//! harmless: a leg that has ended answers 410.
+
+use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::retry::Backoff;
+use crate::usecases::{FlowError, Flows, LegEnd};
+use sidedoor_domain::audit::Phase;
+use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::interlock::{ContactSeen, clear_to_end};
+use sidedoor_domain::supervision::{Channel, ServerEnd, State, Supervision};
+use sidedoor_domain::ports::journal::Stored;
+use sidedoor_domain::ports::{Change, Committed, Priority, VendorError};
+
+/// Attempts at a server-side end before the browser is directed instead.
+const TRIES: u32 = 4;
+
+/// Whether a leave still needs the server to decide or to do something.
+pub(crate) fn is_to_be_carried_out(s: &Supervision) -> bool {
+    let server_end = s.leave.as_ref().map_or(ServerEnd::None, |l| l.server_end);
+    match (s.state, server_end) {
+        (State::Leaving, ServerEnd::Due) => true,
+        (State::Leaving, ServerEnd::None) => s.end_directive().is_none(),
+        _ => false,
+    }
+}
+
+impl Flows {
+    /// Carries out what [`is_to_be_carried_out`] says.
+    pub(crate) async fn carry_out_leave(&self, id: SupervisionId) -> Result<(), FlowError> {
+        // The request's own work and reconciling may both find it to be done: one of them does it.
+        let Some(_held) = self.signals.leaves.take(id) else {
+            return Ok(());
+        };
+        let Some(Stored { supervision, .. }) = self.journal().supervision(id).await? else {
+            return Ok(());
+        };
+        if !is_to_be_carried_out(&supervision) {
+            return Ok(());
+        }
+        let Some(leg) = supervision.leg.clone() else {
+            return Ok(());
+        };
+        let asked_at = self.now();
+        let seen = self
+            .telephony()
+            .describe(&supervision.instance, leg.as_str(), Priority::Disconnect)
+            .await;
+        if let Ok(seen) = &seen {
+            let observation = Observation::of_description(seen, asked_at, self.now(), self.settings.poll_staleness);
+            self.weigh(&supervision.instance, leg.as_str(), observation, None)
+                .await?;
+            if seen.disconnected_at.is_some() {
+                return Ok(());
+            }
+        }
+        let channel = supervision
+            .channel
+            .or_else(|| seen.as_ref().ok().and_then(|s| s.channel));
+        // Unknown even now: the browser's way is right for every channel.
+        let way = channel.and_then(|c| self.instance(&supervision.instance).map(|i| i.leg_end(c)));
+        match way.unwrap_or(LegEnd::Ccp) {
+            LegEnd::Ccp => self.direct_browser(id, ServerEnd::None, "directed the browser").await,
+            LegEnd::StopContactThenCcp => {
+                // Voice legs are documented not to obey StopContact, so their browser is directed at the same time.
+                if channel == Some(Channel::Voice) {
+                    self.direct_browser(id, ServerEnd::Due, "directed the browser before trying StopContact")
+                        .await?;
+                }
+                self.end_from_server(id, seen).await
+            }
+        }
+    }
+
+    async fn end_from_server(
+        &self,
+        id: SupervisionId,
+        mut seen: Result<ContactSeen, VendorError>,
+    ) -> Result<(), FlowError> {
+        for attempt in 0..TRIES {
+            let Some(Stored { supervision, .. }) = self.journal().supervision(id).await? else {
+                return Ok(());
+            };
+            let (State::Leaving, Some(leg)) = (supervision.state, supervision.leg.clone()) else {
+                return Ok(());
+            };
+            if supervision.channel == Some(Channel::Voice) && self.held_back(&supervision).await? {
+                // Reconciling takes it up again.
+                return Ok(());
+            }
+            self.begin_server_end(id).await?;
+            let error = match self.try_end(&supervision, &seen).await {
+                Ok(()) => {
+                    return self
+                        .note_server_end(id, ServerEnd::Accepted, "StopContact was accepted")
+                        .await;
+                }
+                Err(Stopped::Interlock(why)) => {
+                    tracing::warn!(supervision_id = %id, %why, "the interlock refused StopContact for {id}");
+                    return self
+                        .direct_browser(id, ServerEnd::Refused, &format!("interlock: {why}"))
+                        .await;
+                }
+                Err(Stopped::Vendor(error)) => error,
+            };
+            let Some(wait) = Backoff::CALL.after(error.verdict, attempt) else {
+                return self
+                    .direct_browser(id, ServerEnd::Refused, &format!("StopContact: {}", error.code))
+                    .await;
+            };
+            // What came of this try is known, whether or not there is another.
+            let failed = self
+                .audit_own("leg.stop_refused", id, format!("StopContact: {}", error.code))
+                .in_phase(Phase::Failed, operation(id));
+            self.journal()
+                .commit(Change {
+                    audit: vec![failed],
+                    ..Change::default()
+                })
+                .await?;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.parts.stopping.cancelled() => return Ok(()),
+            }
+            // A clearance is of its moment: look again before every try.
+            seen = self
+                .telephony()
+                .describe(&supervision.instance, leg.as_str(), Priority::Disconnect)
+                .await;
+        }
+        self.direct_browser(id, ServerEnd::Refused, "StopContact did not succeed")
+            .await
+    }
+
+    /// The audit says that StopContact is about to be called before it is.
+    async fn begin_server_end(&self, id: SupervisionId) -> Result<(), FlowError> {
+        let begun = self.audit_own("leg.stop_begun", id, "StopContact");
+        let ahead = Change {
+            audit: vec![begun.in_phase(Phase::Begun, operation(id))],
+            ..Change::default()
+        };
+        self.journal().commit(ahead).await?;
+        Ok(())
+    }
+
+    async fn try_end(&self, s: &Supervision, seen: &Result<ContactSeen, VendorError>) -> Result<(), Stopped> {
+        let seen = seen.as_ref().map_err(|e| Stopped::Vendor(e.clone()))?;
+        let (Some(leg), Some(user)) = (&s.leg, &s.supervisor.connect_user_id) else {
+            return Err(Stopped::Interlock("the leg's supervisor is not known".into()));
+        };
+        let cleared =
+            clear_to_end(leg, seen, user, s.contact.as_ref()).map_err(|r| Stopped::Interlock(r.to_string()))?;
+        self.telephony()
+            .end_leg(&s.instance, &cleared)
+            .await
+            .map_err(Stopped::Vendor)
+    }
+
+    /// A directive has expired and the leg is still there: the browser is directed anew, since a disconnect never expires;
+    /// unless the supervisor has become one of the last two on the call meanwhile. Then it waits for the next look.
+    pub(crate) async fn renew_directive(&self, s: &Supervision) -> Result<(), FlowError> {
+        if self.held_back(s).await? {
+            return Ok(());
+        }
+        self.change_leave(
+            s.id,
+            "directive.issued",
+            "the one before had expired",
+            None,
+            |flows, s| {
+                let _ = s.direct_browser(flows.now(), flows.leave_times());
+            },
+        )
+        .await
+    }
+
+    /// Whether a leave under way would end the customer's call if it were carried out now, and nobody has accepted that.
+    async fn held_back(&self, s: &Supervision) -> Result<bool, FlowError> {
+        if s.leave.as_ref().is_some_and(|l| l.customer_call_may_end) {
+            return Ok(false);
+        }
+        match self.may_leave(s).await {
+            Err(FlowError::WouldEndCustomerCall(id, why)) => {
+                tracing::warn!(supervision_id = %id, "the leave of {id} is held back: {why}");
+                Ok(true)
+            }
+            other => other.map(|()| false),
+        }
+    }
+
+    /// Gives out the directive, noting how the server-side end stands.
+    async fn direct_browser(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), FlowError> {
+        // What StopContact came to is known when it was refused; before and without it there is nothing to end.
+        let ended = (stands == ServerEnd::Refused).then_some(Phase::Failed);
+        self.change_leave(id, "directive.issued", why, ended, |flows, s| {
+            let _ = s.direct_browser(flows.now(), flows.leave_times());
+            let _ = s.server_end(stands);
+        })
+        .await
+    }
+
+    async fn note_server_end(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), FlowError> {
+        self.change_leave(id, "leg.stop_accepted", why, Some(Phase::Done), |_, s| {
+            let _ = s.server_end(stands);
+        })
+        .await
+    }
+
+    async fn change_leave(
+        &self,
+        id: SupervisionId,
+        action: &'static str,
+        why: &str,
+        ended: Option<Phase>,
+        change_it: impl Fn(&Self, &mut Supervision),
+    ) -> Result<(), FlowError> {
+        let committed = self.amend(id, |s| {
+            if s.state != State::Leaving {
+                return None;
+            }
+            change_it(self, s);
+            s.next_check_at = Some(self.now() + self.settings.pace.leaving_first_look);
+            Some(Change {
+                audit: vec![match ended {
+                    Some(phase) => self.audit_own(action, id, why).in_phase(phase, operation(id)),
+                    None => self.audit_own(action, id, why),
+                }],
+                ..Change::default()
+            })
+        });
+        match (committed.await?, ended) {
+            (Committed::Done, _) => self.signals.check.notify_one(),
+            // Evidence was faster: the act is over all the same.
+            (_, Some(phase)) => {
+                let over = Change {
+                    audit: vec![self.audit_own(action, id, why).in_phase(phase, operation(id))],
+                    ..Change::default()
+                };
+                self.journal().commit(over).await?;
+            }
+            (_, None) => {}
+        }
+        Ok(())
+    }
+}
+
+/// What the beginning and the end of a StopContact are audited under.
+fn operation(id: SupervisionId) -> String {
+    format!("stop_contact/{id}")
+}
+
+/// Why a server-side end was not accepted.
+enum Stopped {
+    Interlock(String),
+    Vendor(VendorError),
+}

@@ -1,0 +1,7 @@
+//! TODO-AREA-DOC
+
+pub mod change_mode;
+pub mod compliance;
+pub mod join;
+pub mod start;
+pub mod switch;

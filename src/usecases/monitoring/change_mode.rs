@@ -1,0 +1,121 @@
+//! From listening to speaking and back. Only the supervisor's browser can do it, so it is a directive; what confirms it is the
+//! vendor's evidence (`StateTransitions`, agent events), never the browser's word.
+//!
+//! What a supervision may become is granted when it is monitored (`AllowedMonitorCapabilities`) and not afterwards: there is no
+//! call that widens it.
+
+use crate::usecases::idempotency::Replay;
+use crate::usecases::{FlowError, Flows, Request, STALE_TRIES};
+use sidedoor_domain::authority::Scope;
+use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::supervision::{AMAZON_CONNECT, Asker, Channel, Mode, State, Supervision};
+use sidedoor_domain::ports::journal::{KeyWrite, Stored, Write};
+use sidedoor_domain::ports::{Change, Committed};
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub enum ModeAnswer {
+    /// Accepted; the browser is to do it.
+    Directed(Box<Stored>),
+    /// Evidence says that they are in that mode already, and nothing else is under way.
+    Already(Box<Stored>),
+    /// The key was used before.
+    Replay(Replay),
+}
+
+impl Flows {
+    /// Asks that a supervisor change their mode.
+    ///
+    /// # Errors
+    /// [`FlowError::NotFound`], [`FlowError::Forbidden`], [`FlowError::NotListening`], [`FlowError::ModeNotAllowed`],
+    /// [`FlowError::ModeUnsupported`], those of keys, and the journal's.
+    pub async fn change_mode(&self, id: SupervisionId, to: Mode, by: &Request) -> Result<ModeAnswer, FlowError> {
+        let seen = self.get(id, by).await?;
+        let asker = mode_asker(&seen.supervision, to, by)?;
+        if let Some(replay) = self.replay(by).await? {
+            return Ok(ModeAnswer::Replay(replay));
+        }
+        for _ in 0..STALE_TRIES {
+            let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
+            let now = self.now();
+            match standing(&stored.supervision, to, now)? {
+                Standing::ToBeDone => {}
+                so => {
+                    return Ok(match (self.take_key(by, Some(id)).await?, so) {
+                        (Some(replay), _) => ModeAnswer::Replay(replay),
+                        (None, Standing::Already) => ModeAnswer::Already(Box::new(stored)),
+                        (None, _) => ModeAnswer::Directed(Box::new(stored)),
+                    });
+                }
+            }
+            let mut supervision = stored.supervision;
+            supervision
+                .direct_mode(to, asker, now, self.leave_times())
+                .map_err(|_| FlowError::Contended)?;
+            let change = Change {
+                key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
+                audit: vec![self.audit(by, "mode.requested", id, to.as_str())],
+                supervision: Some(Write::Update(Box::new(supervision), stored.revision)),
+                ..Change::default()
+            };
+            match self.journal().commit(change).await? {
+                Committed::Done => {
+                    let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
+                    return Ok(ModeAnswer::Directed(Box::new(stored)));
+                }
+                Committed::KeyUsed(record) => {
+                    return Ok(ModeAnswer::Replay(self.replay_of(by, record).await?));
+                }
+                Committed::Stale => {}
+                Committed::Busy(_) | Committed::LegTaken(_) | Committed::Duplicate => return Err(FlowError::Contended),
+            }
+        }
+        Err(FlowError::Contended)
+    }
+}
+
+/// Who may ask: the supervisor; an operator only that somebody be silent.
+fn mode_asker(s: &Supervision, to: Mode, by: &Request) -> Result<Asker, FlowError> {
+    if by.caller.owns(s) {
+        return Ok(Asker::Supervisor);
+    }
+    match (by.caller.has(Scope::Operate), to) {
+        (true, Mode::Silent) => Ok(Asker::Operator),
+        (true, Mode::Barge) => Err(FlowError::Forbidden(
+            "an operator may ask a supervisor to be silent, not make them speak",
+        )),
+        (false, _) => Err(FlowError::Forbidden(
+            "this credential may not change that supervisor's mode",
+        )),
+    }
+}
+
+enum Standing {
+    Already,
+    Underway,
+    ToBeDone,
+}
+
+fn standing(s: &Supervision, to: Mode, now: jiff::Timestamp) -> Result<Standing, FlowError> {
+    if s.state != State::Monitoring {
+        return Err(FlowError::NotListening(s.state));
+    }
+    if s.vendor != AMAZON_CONNECT {
+        return Err(FlowError::ModeUnsupported(
+            "a partner carrier's leg is not Amazon Connect's to change",
+        ));
+    }
+    if s.channel == Some(Channel::Task) {
+        return Err(FlowError::ModeUnsupported("a task is watched, nobody speaks on it"));
+    }
+    if s.allowed.is_some_and(|most| to > most) {
+        return Err(FlowError::ModeNotAllowed);
+    }
+    let wanted = s.mode_change.as_ref().filter(|c| c.confirmed_at.is_none());
+    let open = |id| s.directives.iter().any(|d| d.id == id && d.is_open(now));
+    Ok(match wanted {
+        Some(change) if change.to == to && open(change.directive) => Standing::Underway,
+        None if s.mode == to => Standing::Already,
+        _ => Standing::ToBeDone,
+    })
+}

@@ -1,0 +1,87 @@
+//! What the rules of a jurisdiction say of a supervision: asked on every start, answered with it, and kept by the audit.
+
+use crate::usecases::monitoring::start::StartRequest;
+use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::authority::Scope;
+use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::rejoin::{Compliance, MOST_PRIOR, RejoinRefused};
+use sidedoor_domain::ports::{Change, JournalError};
+
+impl Flows {
+    /// The answer for somebody who asks to listen.
+    pub(crate) async fn comply(
+        &self,
+        instance: &InstanceName,
+        user: &UserId,
+        ask: &StartRequest,
+        by: &Request,
+    ) -> Result<Compliance, FlowError> {
+        let own = self.instance(instance).and_then(|i| i.jurisdiction.as_deref());
+        // A supervisor does not choose whose rules hold for them.
+        let may_choose = [Scope::SuperviseAny, Scope::Operate]
+            .iter()
+            .any(|scope| by.caller.has(*scope));
+        if !may_choose && ask.jurisdiction.as_deref().is_some_and(|asked| Some(asked) != own) {
+            return Err(FlowError::Forbidden("this credential may not choose the jurisdiction"));
+        }
+        let jurisdiction = ask.jurisdiction.as_deref().or(own);
+        let rules = self.settings.policy.rules(jurisdiction);
+        let rules = rules.ok_or(FlowError::UnknownJurisdiction)?;
+        let prior = self.prior(instance, &ask.contact, user).await?;
+        match rules.admit(jurisdiction, prior) {
+            Ok(compliance) => Ok(compliance),
+            Err(RejoinRefused(compliance)) => {
+                if let Some(last) = compliance.prior.first() {
+                    let outcome = format!("contact {}, {}", ask.contact, told(&compliance));
+                    let audit = vec![self.audit(by, "rejoin.refused", *last, outcome)];
+                    self.journal()
+                        .commit(Change {
+                            audit,
+                            ..Change::default()
+                        })
+                        .await?;
+                }
+                Err(FlowError::RejoinRefused(compliance))
+            }
+        }
+    }
+
+    /// The answer for a leg that nobody asked us for: it is there, so nothing is refused.
+    pub(crate) async fn compliance_of_observed(
+        &self,
+        instance: &InstanceName,
+        contact: Option<&ContactId>,
+        user: Option<&UserId>,
+    ) -> Result<Compliance, JournalError> {
+        let jurisdiction = self.instance(instance).and_then(|i| i.jurisdiction.as_deref());
+        let rules = self.settings.policy.rules(jurisdiction).unwrap_or_default();
+        let prior = match (contact, user) {
+            (Some(contact), Some(user)) => self.prior(instance, contact, user).await?,
+            _ => Vec::new(),
+        };
+        Ok(rules.of(jurisdiction, prior))
+    }
+
+    async fn prior(
+        &self,
+        instance: &InstanceName,
+        contact: &ContactId,
+        user: &UserId,
+    ) -> Result<Vec<SupervisionId>, JournalError> {
+        let most = u32::try_from(MOST_PRIOR).unwrap_or(u32::MAX);
+        self.journal().over_on(instance, contact, user, most).await
+    }
+}
+
+/// What was answered, for the audit.
+pub(crate) fn told(compliance: &Compliance) -> String {
+    let place = compliance.jurisdiction.as_deref().unwrap_or("none named");
+    let coming_back = match compliance.prior.len() {
+        0 => "first join".to_owned(),
+        n => format!("rejoin after {n}"),
+    };
+    format!(
+        "jurisdiction {place}: {coming_back}, announcement {}",
+        compliance.announcement.as_str()
+    )
+}

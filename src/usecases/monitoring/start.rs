@@ -1,0 +1,212 @@
+//! A supervisor asks to listen to a live contact.
+//!
+//! The request is on disk before anything is sent: at REQUESTED while it waits for its turn in the rate budget, at
+//! JOINING, with its `ClientToken`, from the moment MonitorContact may be sent. The answer waits for Connect's as long
+//! as an answer may take; the work itself does not depend on anybody waiting.
+
+use crate::usecases::monitoring::join::CONTACT_FULL;
+use jiff::SignedDuration;
+
+use crate::usecases::idempotency::Replay;
+use crate::usecases::identity::supervisors::Who;
+use crate::usecases::monitoring::compliance;
+use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::supervision::{Mode, Origin, State, Supervision, Supervisor};
+use sidedoor_domain::ports::journal::{KeyWrite, Stored, Write};
+use sidedoor_domain::ports::{Change, Committed, Happened};
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct StartRequest {
+    /// The contact to listen to.
+    pub contact: ContactId,
+    /// Who listens.
+    pub supervisor: Who,
+    /// Their Salesforce User, for the row's lookup.
+    pub salesforce_user_id: Option<String>,
+    /// The Salesforce VoiceCall, for the row's lookup.
+    pub voice_call_id: Option<String>,
+    /// What they may do there at most; every join begins silently.
+    pub mode: Mode,
+    /// Which instance, where there are several.
+    pub instance: Option<InstanceName>,
+    /// Leave what they listen to first.
+    pub leave_current: bool,
+    /// The agent on the contact, if the caller knows.
+    pub agent: Option<UserId>,
+    /// Whose rules hold; the instance's if none is named.
+    pub jurisdiction: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub enum Started {
+    /// A new supervision, as far as it got.
+    New(Box<Stored>),
+    /// A new supervision that waits until the supervisor has left the other one.
+    Waiting(Box<Stored>, Box<Stored>),
+    /// The same supervisor listens to this contact already.
+    Already(Box<Stored>),
+    /// The key was used before.
+    Replay(Replay),
+}
+
+impl Flows {
+    /// Starts a supervision.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], [`FlowError::UnknownJurisdiction`],
+    /// [`FlowError::RejoinRefused`], [`FlowError::Busy`], [`FlowError::WouldEndCustomerCall`] (of a switch),
+    /// [`FlowError::ContactFull`], [`FlowError::JoinFailed`], those of keys, and the journal's.
+    pub async fn start(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
+        let (flows, by) = (self.clone(), by.clone());
+        self.own(async move { flows.start_owned(ask, &by).await }).await
+    }
+
+    async fn start_owned(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
+        if matches!(&ask.supervisor, Who::Id(user) if !by.caller.may_act_as(user)) {
+            return Err(FlowError::Forbidden(
+                "this credential may not listen as that supervisor",
+            ));
+        }
+        let instance = ask.instance.clone().or_else(|| self.settings.default_instance.clone());
+        let instance = instance
+            .filter(|name| self.instance(name).is_some())
+            .ok_or(FlowError::UnknownInstance)?;
+        let (user, username) = self.who(&instance, &ask.supervisor, by).await?;
+        if let Some(replay) = self.replay(by).await? {
+            return Ok(Started::Replay(replay));
+        }
+        let salesforce_user_id = self.recorded_as(&ask, &user, &instance, by).await?;
+        if self.is_stopping() {
+            return Err(FlowError::Stopping);
+        }
+        if let Some(already) = self.already(&instance, &user, &ask).await? {
+            return self.already_is(already, by).await;
+        }
+
+        let compliance = self.comply(&instance, &user, &ask, by).await?;
+        let supervisor = Supervisor {
+            connect_user_id: Some(user),
+            username,
+            salesforce_user_id,
+        };
+        let now = self.now();
+        // A late join is worse than none, and late is counted from the request, not from what had to be asked before it.
+        let waited = SignedDuration::try_from(by.arrived.elapsed()).unwrap_or(SignedDuration::MAX);
+        let join_ttl = self.settings.join_ttl.saturating_sub(waited).max(SignedDuration::ZERO);
+        let mut new = Supervision::request(instance, ask.contact.clone(), supervisor, ask.mode, now, join_ttl);
+        new.voice_call_id.clone_from(&ask.voice_call_id);
+        new.agent.clone_from(&ask.agent);
+        new.compliance = compliance;
+        let id = new.id;
+        let others = self.to_be_left(&new, &ask).await?;
+        for other in &others {
+            self.guarded(&other.supervision, by).await?;
+        }
+        new.waits_for = others
+            .iter()
+            .find(|o| o.supervision.holds_voice_place())
+            .map(|o| o.supervision.id);
+        let waits_for = new.waits_for;
+        let admission = match waits_for {
+            Some(_) => None,
+            None => self.telephony().try_admit_monitor(&new.instance),
+        };
+        if admission.is_some() {
+            // Its turn is now: one transaction for "accepted" and "about to be sent".
+            new.start_joining(now).map_err(|_| FlowError::Contended)?;
+        }
+        let told = format!("contact {}, {}", ask.contact, compliance::told(&new.compliance));
+        let mut audit = vec![self.audit(by, "supervision.requested", id, told)];
+        audit.extend(admission.is_some().then(|| self.join_begins(id)));
+        let change = Change {
+            key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
+            audit,
+            supervision: Some(Write::Insert(Box::new(new))),
+            ..Change::default()
+        };
+        match self.journal().commit(change).await? {
+            Committed::Done => self.count(&Happened::Began(Origin::Api)),
+            Committed::KeyUsed(record) => {
+                return Ok(Started::Replay(self.replay_of(by, record).await?));
+            }
+            Committed::Busy(holder) => return self.busy(holder, &ask, by).await,
+            Committed::Stale | Committed::LegTaken(_) | Committed::Duplicate => return Err(FlowError::Contended),
+        }
+        let flows = self.clone();
+        let join = async move { flows.join(id, admission, false).await };
+        let Some(first) = waits_for else {
+            self.leave_others(&others, by).await?;
+            self.run_and_wait(self.left(by), join).await;
+            return self.started(id).await;
+        };
+        // From here on the join is in somebody's hands, whatever becomes of the leave. The answer holds the directive that
+        // ends the first leg: it must not wait for what only follows from it.
+        self.parts.tasks.spawn(join);
+        self.leave_others(&others, by).await?;
+        let stored = |s: Option<Stored>| s.map(Box::new).ok_or(FlowError::NotFound);
+        let (new, first) = (
+            self.journal().supervision(id).await?,
+            self.journal().supervision(first).await?,
+        );
+        Ok(Started::Waiting(stored(new)?, stored(first)?))
+    }
+
+    /// What the supervisor listens to by voice elsewhere and is to leave first.
+    async fn to_be_left(&self, new: &Supervision, ask: &StartRequest) -> Result<Vec<Stored>, FlowError> {
+        let (true, Some(user)) = (ask.leave_current, &new.supervisor.connect_user_id) else {
+            return Ok(Vec::new());
+        };
+        let mut active = self.journal().active_of(&new.instance, user).await?;
+        active.retain(|s| s.supervision.holds_voice_place() || s.supervision.waits_for.is_some());
+        Ok(active)
+    }
+
+    /// How a supervision just started stands; a failed join is an error.
+    async fn started(&self, id: SupervisionId) -> Result<Started, FlowError> {
+        let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
+        match (&stored.supervision.state, &stored.supervision.failure) {
+            (State::Failed, Some(failure)) if failure.code == CONTACT_FULL => Err(FlowError::ContactFull {
+                supervision: id,
+                on_call: self.others_on_call(&stored.supervision).await?,
+            }),
+            (State::Failed, Some(failure)) => Err(FlowError::JoinFailed {
+                supervision: id,
+                code: failure.code.clone(),
+                detail: failure.detail.clone(),
+            }),
+            _ => Ok(Started::New(Box::new(stored))),
+        }
+    }
+
+    /// The unfinished supervision of this very supervisor on this very contact, if there is one.
+    async fn already(
+        &self,
+        instance: &InstanceName,
+        user: &UserId,
+        ask: &StartRequest,
+    ) -> Result<Option<Stored>, FlowError> {
+        let active = self.journal().active_of(instance, user).await?;
+        Ok(active
+            .into_iter()
+            .find(|s| s.supervision.contact.as_ref() == Some(&ask.contact)))
+    }
+
+    /// The answer that nothing is to be started; the key keeps it, so that a repeat starts nothing either.
+    async fn already_is(&self, stored: Stored, by: &Request) -> Result<Started, FlowError> {
+        let replay = self.take_key(by, Some(stored.supervision.id)).await?;
+        Ok(replay.map_or(Started::Already(Box::new(stored)), Started::Replay))
+    }
+
+    /// Somebody holds the voice place: the very one asked for (a race of two equal requests), or another.
+    async fn busy(&self, holder: SupervisionId, ask: &StartRequest, by: &Request) -> Result<Started, FlowError> {
+        let stored = self.journal().supervision(holder).await?.ok_or(FlowError::Contended)?;
+        if stored.supervision.contact.as_ref() == Some(&ask.contact) {
+            self.already_is(stored, by).await
+        } else {
+            Err(FlowError::Busy(holder))
+        }
+    }
+}

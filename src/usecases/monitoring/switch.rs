@@ -1,0 +1,106 @@
+//! From one contact to the next: the supervisor leaves what they listen to and joins another, in one request.
+//!
+//! Connect lets a supervisor monitor one voice contact at a time, so the next join is sent only when evidence says that the
+//! first leg is gone. Until then the new supervision waits: it is on disk, holds no voice place, and knows for which it
+//! waits. If the first leave turns out overdue, or does not end within `join_ttl`, the join is given up: a late join is
+//! worse than none.
+
+use std::time::Duration;
+
+use crate::usecases::leaving::disconnect::Why;
+use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::supervision::{Asker, Leave, Supervision};
+use sidedoor_domain::ports::journal::{Stored, Write};
+use sidedoor_domain::ports::{Change, Committed};
+
+/// How often a waiting join looks whether the first one is gone.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Whether a waiting join may go on.
+pub(crate) enum Turn {
+    /// It waits for nobody, or no more.
+    Now,
+    /// Not yet: look again.
+    NotYet,
+    /// Never: the first one does not leave.
+    Never,
+    /// Somebody else was faster to the voice place.
+    Taken(SupervisionId),
+}
+
+impl Flows {
+    /// Asks that everything but `next` that this supervisor listens to be left.
+    pub(crate) async fn leave_others(&self, others: &[Stored], by: &Request) -> Result<(), FlowError> {
+        // The key stands for the new supervision's answer.
+        let by = Request {
+            key: None,
+            ..by.clone()
+        };
+        let why = Why {
+            reason: Some("switched to another contact".into()),
+            // Asked before the next one was accepted.
+            guard_has_agreed: true,
+            ..Why::default()
+        };
+        for other in others {
+            self.disconnect(other.supervision.id, &why, &by).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether it is this supervision's turn; if so and it waited, it takes the voice place now.
+    pub(crate) async fn turn_of(&self, s: &mut Supervision, revision: i64) -> Result<Turn, FlowError> {
+        let Some(first) = s.waits_for else {
+            return Ok(Turn::Now);
+        };
+        let first = self.journal().supervision(first).await?.map(|f| f.supervision);
+        match first {
+            Some(f) if !f.state.is_final() && f.overdue => return Ok(Turn::Never),
+            Some(f) if !f.state.is_final() => {
+                if f.leave.is_none() {
+                    // A crash came between the two halves of the switch, or the guard refused the first.
+                    match self.may_leave(&f).await {
+                        Ok(()) => {}
+                        Err(FlowError::WouldEndCustomerCall(..)) => return Ok(Turn::Never),
+                        Err(e) => return Err(e),
+                    }
+                    self.begin_first_half(f.id).await?;
+                }
+                tokio::time::sleep(LOOK).await;
+                return Ok(Turn::NotYet);
+            }
+            _ => {}
+        }
+        let mut freed = s.clone();
+        freed.waits_for = None;
+        let change = Change {
+            supervision: Some(Write::Update(Box::new(freed), revision)),
+            ..Change::default()
+        };
+        Ok(match self.journal().commit(change).await? {
+            Committed::Busy(holder) => Turn::Taken(holder),
+            // Whether it was written or somebody was faster: look anew.
+            _ => Turn::NotYet,
+        })
+    }
+
+    /// Asks the first one to leave, as the request that began the switch would have.
+    async fn begin_first_half(&self, first: SupervisionId) -> Result<(), FlowError> {
+        self.amend(first, |s| {
+            if s.leave.is_some() {
+                return None;
+            }
+            if s.ask_to_leave(Asker::Supervisor, self.now(), self.leave_times()) == Leave::Begun {
+                self.prepare_leave(s);
+            }
+            Some(Change {
+                audit: vec![self.audit_own("disconnect.requested", first, "a switch taken up after a restart")],
+                ..Change::default()
+            })
+        })
+        .await?;
+        self.signals.check.notify_one();
+        self.carry_out_leave(first).await
+    }
+}

@@ -1,0 +1,4 @@
+//! TODO-AREA-DOC
+
+pub mod batch_poll;
+pub mod reconcile;

@@ -1,0 +1,5 @@
+//! TODO-AREA-DOC
+
+pub mod audit;
+pub mod supervisions;
+pub mod timeline;

@@ -1,0 +1,96 @@
+//! The audit, read: a page, or all of it in order; and what was begun and never completed, swept.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::audit::{AuditEntry, Phase, SELF};
+use sidedoor_domain::authority::Scope;
+use sidedoor_domain::ids::UserId;
+use sidedoor_domain::ports::Change;
+pub use sidedoor_domain::ports::journal::{AuditFilter, AuditLine};
+
+/// An act on a vendor takes seconds; a restart takes up what was under way. What has no end after this has lost it.
+const LOST_AFTER: SignedDuration = SignedDuration::from_hours(1);
+/// The cursor's name in the journal: everything begun before that moment (epoch ms) has its end.
+const CURSOR: &str = "audit swept";
+/// Acts swept at once.
+const AT_ONCE: u32 = 100;
+
+impl Flows {
+    /// Lines of the audit.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`] without `read` or `operate`.
+    pub async fn audit_lines(&self, filter: &AuditFilter, by: &Request) -> Result<Vec<AuditLine>, FlowError> {
+        if !(by.caller.has(Scope::Read) || by.caller.has(Scope::Operate)) {
+            return Err(FlowError::Forbidden("this credential may not read the audit"));
+        }
+        Ok(self.journal().audit_lines(filter).await?)
+    }
+
+    /// A ticket to a supervisor's stream of directives is about to be given out.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn note_ticket(&self, by: &Request, user: &UserId) -> Result<(), FlowError> {
+        let line = AuditEntry {
+            request_id: by.request_id.clone(),
+            ..AuditEntry::done(
+                self.now(),
+                by.caller.name.clone(),
+                "ticket.issued",
+                format!("for {user}"),
+            )
+        };
+        let change = Change {
+            audit: vec![line],
+            ..Change::default()
+        };
+        self.journal().commit(change).await?;
+        Ok(())
+    }
+
+    /// Says of every act on a vendor that was begun long ago, and of which nothing says what came, that it was abandoned.
+    pub(crate) async fn sweep_audit(&self) -> Result<(), FlowError> {
+        let now = self.now();
+        let until = now - LOST_AFTER;
+        let swept = self.journal().cursor(CURSOR).await?.unwrap_or(0);
+        let since = Timestamp::from_millisecond(swept).unwrap_or(Timestamp::UNIX_EPOCH);
+        let unfinished = self.journal().unfinished_acts(since, until, AT_ONCE).await?;
+        let all = unfinished.len() < AT_ONCE as usize;
+        for begun in unfinished {
+            let Some(operation) = begun.operation.clone() else {
+                continue;
+            };
+            let state = match begun.supervision {
+                Some(id) => self.journal().supervision(id).await?.map(|s| s.supervision.state),
+                None => None,
+            };
+            let outcome = match state {
+                Some(state) => format!(
+                    "what came of it was never learnt; the supervision is {}",
+                    state.as_str()
+                ),
+                None => "what came of it was never learnt".to_owned(),
+            };
+            tracing::warn!(operation, "{operation} was begun and never completed: {outcome}");
+            let lost = AuditEntry {
+                supervision: begun.supervision,
+                ..AuditEntry::done(now, SELF, begun.action, outcome).in_phase(Phase::Abandoned, operation)
+            };
+            let change = Change {
+                audit: vec![lost],
+                ..Change::default()
+            };
+            self.journal().commit(change).await?;
+        }
+        if all {
+            let moved = Change {
+                cursor: Some((CURSOR, until.as_millisecond())),
+                ..Change::default()
+            };
+            self.journal().commit(moved).await?;
+        }
+        Ok(())
+    }
+}

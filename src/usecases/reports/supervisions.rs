@@ -1,0 +1,76 @@
+//! Reading: one supervision, or a list.
+
+use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::authority::Scope;
+use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::supervision::State;
+pub use sidedoor_domain::ports::journal::{Filter, Recording, RecordingState, Stored};
+
+/// How things stand now, for the metrics.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Standing {
+    /// Unfinished supervisions by state.
+    pub active: Vec<(State, u64)>,
+    /// Of these, those whose leave is overdue.
+    pub overdue: u64,
+    /// Rows by state.
+    pub rows: Vec<(RecordingState, u64)>,
+    /// Open streams of directives.
+    pub streams: usize,
+    /// Nothing is sent to the CRM now.
+    pub paused: bool,
+    /// The used share of the org's calls of the day, as it last told.
+    pub api_share: Option<f64>,
+}
+
+impl Flows {
+    /// How things stand now.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn standing(&self) -> Result<Standing, FlowError> {
+        let counts = self.journal().counts().await?;
+        Ok(Standing {
+            active: counts.active,
+            overdue: counts.overdue,
+            rows: counts.rows,
+            streams: self.open_streams(),
+            paused: self.delivery_held().is_some(),
+            api_share: self.crm_usage().map(sidedoor_domain::ports::Usage::share),
+        })
+    }
+
+    /// The time, as the service has it.
+    pub fn clock(&self) -> jiff::Timestamp {
+        self.now()
+    }
+
+    /// One supervision.
+    ///
+    /// # Errors
+    /// [`FlowError::NotFound`] also when the caller may not see it: whether it exists is none of their business.
+    pub async fn get(&self, id: SupervisionId, by: &Request) -> Result<Stored, FlowError> {
+        let stored = self.journal().supervision(id).await?;
+        stored
+            .filter(|s| by.caller.may_see(&s.supervision))
+            .ok_or(FlowError::NotFound)
+    }
+
+    /// Supervisions, newest first; for a caller bound to one supervisor, only theirs.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`] for a caller that may see none, or asks for another supervisor's.
+    pub async fn list(&self, mut filter: Filter, by: &Request) -> Result<Vec<Stored>, FlowError> {
+        if !by.caller.sees_all() {
+            let own = by.caller.supervisor.clone().filter(|_| by.caller.has(Scope::Supervise));
+            let own = own.ok_or(FlowError::Forbidden("this credential may not read supervisions"))?;
+            if filter.supervisor.as_ref().is_some_and(|asked| *asked != own) {
+                return Err(FlowError::Forbidden(
+                    "this credential may read only its own supervisor's supervisions",
+                ));
+            }
+            filter.supervisor = Some(own);
+        }
+        Ok(self.journal().list(&filter).await?)
+    }
+}

@@ -1,0 +1,114 @@
+//! The life of one supervision, told in order: what was asked and by whom, what the vendor's evidence showed and when we learnt
+//! it, what the browser was told and answered, what was concluded, and when it stood in the CRM.
+
+use jiff::Timestamp;
+
+use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::evidence::{Evidence, Sighting};
+use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::interlock::LegId;
+use sidedoor_domain::supervision::Supervision;
+use sidedoor_domain::ports::journal::Recording;
+
+/// The most lines of the audit that are told.
+const LINES: u32 = 500;
+
+/// One moment of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// When, on our clock: when it happened here, or when we learnt of it.
+    pub at: Timestamp,
+    /// A stable word, such as `evidence.dropped`.
+    pub what: String,
+    /// Who did it: a caller, `sidedoor`, `browser`, `salesforce`, or the source of the evidence.
+    pub by: String,
+    /// In a few words.
+    pub detail: Option<String>,
+    /// The vendor's stamp, off the vendor's clock, for evidence.
+    pub vendor_timestamp: Option<Timestamp>,
+}
+
+impl Flows {
+    /// The timeline of one supervision, oldest first.
+    ///
+    /// # Errors
+    /// As [`Flows::get`].
+    pub async fn timeline(&self, id: SupervisionId, by: &Request) -> Result<Vec<Moment>, FlowError> {
+        let stored = self.get(id, by).await?;
+        let s = &stored.supervision;
+        let mut all = Vec::new();
+        // Directives are told from the supervision itself, with what was answered.
+        let audit = self.journal().audit_of(id, LINES).await?;
+        for line in audit.into_iter().filter(|line| !line.action.starts_with("directive.")) {
+            all.push(Moment {
+                at: line.at,
+                what: line.action.into_owned(),
+                by: line.actor,
+                detail: match line.why {
+                    Some(why) => Some(format!("{}; reason given: {why}", line.outcome)),
+                    None => Some(line.outcome).filter(|o| !o.is_empty()),
+                },
+                vendor_timestamp: None,
+            });
+        }
+        if let Some(leg) = s.leg.as_ref().map(LegId::as_str) {
+            let evidence = self.journal().evidence(&s.instance, leg).await?;
+            all.extend(evidence.iter().map(of_evidence));
+        }
+        all.extend(of_directives(s));
+        all.extend(stored.recording.as_ref().and_then(of_recording));
+        all.sort_by_key(|m| m.at);
+        Ok(all)
+    }
+}
+
+fn of_evidence(e: &Evidence) -> Moment {
+    let what = match e.sighting {
+        Sighting::Exists => "evidence.exists",
+        Sighting::Joined => "evidence.joined",
+        Sighting::Silent => "evidence.silent",
+        Sighting::Barged => "evidence.barged",
+        Sighting::Dropped => "evidence.dropped",
+    };
+    Moment {
+        at: e.learnt_at,
+        what: what.into(),
+        by: e.carrier.clone().unwrap_or_else(|| e.source.as_str().to_owned()),
+        detail: e.disconnect_reason.clone(),
+        vendor_timestamp: e.vendor_stamp,
+    }
+}
+
+fn of_directives(s: &Supervision) -> impl Iterator<Item = Moment> + '_ {
+    s.directives.iter().flat_map(|d| {
+        let mode = d.kind.mode().map_or(String::new(), |m| format!(" {}", m.as_str()));
+        let given = Moment {
+            at: d.issued_at,
+            what: "directive.given".into(),
+            by: sidedoor_domain::audit::SELF.into(),
+            detail: Some(format!("{}{mode}", d.kind.as_str())),
+            vendor_timestamp: None,
+        };
+        let answer = d.answer.as_ref().map(|a| Moment {
+            at: a.received_at,
+            what: "directive.answered".into(),
+            by: "browser".into(),
+            detail: Some(a.detail.as_ref().map_or_else(
+                || a.outcome.as_str().to_owned(),
+                |why| format!("{}: {why}", a.outcome.as_str()),
+            )),
+            vendor_timestamp: None,
+        });
+        [Some(given), answer].into_iter().flatten()
+    })
+}
+
+fn of_recording(r: &Recording) -> Option<Moment> {
+    Some(Moment {
+        at: r.recorded_at?,
+        what: "row.recorded".into(),
+        by: "salesforce".into(),
+        detail: Some(format!("version {} of {}", r.recorded_version, r.version)),
+        vendor_timestamp: None,
+    })
+}

@@ -1,0 +1,219 @@
+//! Our departures beside the org's own record of them (ConversationParticipant), where it keeps one: looked at once an hour,
+//! compared, told as a metric and by `sidedoor timing explain`. Read only: which of the two is right is for people to judge.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::usecases::{FlowError, Flows};
+use sidedoor_domain::departure::Departure;
+use sidedoor_domain::ports::crm::{CALLS_A_QUESTION, ParticipantSeen};
+use sidedoor_domain::ports::journal::{Comparison, Stored};
+use sidedoor_domain::ports::{Change, Crm, Happened};
+
+/// Salesforce's own record comes some time after the call.
+const SETTLED: SignedDuration = SignedDuration::from_mins(10);
+/// After this long none is expected any more.
+const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
+/// One that was not there is looked for again after this.
+const AGAIN: SignedDuration = SignedDuration::from_mins(55);
+/// An org that has no such records is asked again after this.
+const NOT_THERE: Duration = Duration::from_secs(24 * 3600);
+/// What an org answers that has no such object or field, or shows it to others only.
+const NOT_SHOWN: [&str; 4] = ["INVALID_TYPE", "INVALID_FIELD", "NOT_FOUND", "INSUFFICIENT_ACCESS"];
+/// Pages of a round.
+const PAGES: usize = 50;
+/// Their seconds are cut or rounded when they have no milliseconds.
+const WHOLE_SECOND: SignedDuration = SignedDuration::from_secs(1);
+
+/// How a page ended.
+enum Page {
+    /// There may be more.
+    Done,
+    /// Nothing was left, or it is no time for more.
+    Last,
+    /// The org has no such records.
+    NotThere,
+}
+
+impl Flows {
+    /// Compares what is due, until the process stops. Returns at once when that is switched off.
+    pub async fn compare_until_stopped(self) {
+        let every = self.settings.pace.compare;
+        let crm = self.parts.crm.clone().filter(|_| self.settings.compare);
+        let Some(crm) = crm else { return };
+        let mut pause = every;
+        while !self.is_stopping() {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.parts.stopping.cancelled() => return,
+            }
+            pause = match self.compare_round(crm.as_ref()).await {
+                Ok(true) => every,
+                Ok(false) => NOT_THERE,
+                Err(e) => {
+                    tracing::warn!(error = %e, "comparing departures waits: {e}");
+                    every
+                }
+            };
+        }
+    }
+
+    /// Compares all that is due, a page at a time. Whether the org has such records at all.
+    async fn compare_round(&self, crm: &dyn Crm) -> Result<bool, FlowError> {
+        for _ in 0..PAGES {
+            match self.compare_page(crm).await? {
+                Page::Done => {}
+                Page::Last => return Ok(true),
+                Page::NotThere => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn compare_page(&self, crm: &dyn Crm) -> Result<Page, FlowError> {
+        let now = self.now();
+        // Calls are short: those that are left are for rows.
+        let short = crm
+            .usage()
+            .is_some_and(|u| u.share() >= self.settings.delivery.slow_above);
+        if short {
+            return Ok(Page::Last);
+        }
+        let (settled, again) = self.settings.pace.compare_after.unwrap_or((SETTLED, AGAIN));
+        let limit = u32::try_from(CALLS_A_QUESTION).unwrap_or(u32::MAX);
+        let due = self
+            .journal()
+            .due_comparisons(now - GIVE_UP, now - settled, now - again, limit)
+            .await?;
+        let mut calls: Vec<String> = due
+            .iter()
+            .filter_map(|(s, _)| s.supervision.voice_call_id.clone())
+            .collect();
+        calls.sort();
+        calls.dedup();
+        if calls.is_empty() {
+            return Ok(Page::Last);
+        }
+        let theirs = match crm.supervisors_of(&calls).await {
+            Ok(theirs) => theirs,
+            Err(e) if NOT_SHOWN.contains(&e.code.as_str()) => {
+                tracing::info!(code = %e.code, "departures are not compared; this org shows no ConversationParticipant: {e}");
+                return Ok(Page::NotThere);
+            }
+            Err(e) => {
+                tracing::info!(code = %e.code, "departures are compared later: {e}");
+                return Ok(Page::Last);
+            }
+        };
+        let comparisons = due
+            .iter()
+            .filter_map(|(s, on_contact)| self.compare(s, *on_contact, &theirs, now));
+        let found = Change {
+            comparisons: comparisons.collect(),
+            ..Change::default()
+        };
+        self.journal().commit(found).await?;
+        // The next page says whether there was more: a short one may only have held what cannot be read.
+        Ok(Page::Done)
+    }
+
+    fn compare(
+        &self,
+        stored: &Stored,
+        on_contact: u32,
+        theirs: &HashMap<String, Vec<ParticipantSeen>>,
+        now: Timestamp,
+    ) -> Option<Comparison> {
+        let s = &stored.supervision;
+        let departure = s.departure.as_ref()?;
+        let on_call = theirs
+            .get(s.voice_call_id.as_ref()?)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let seen = theirs_of(
+            s.supervisor.salesforce_user_id.as_deref(),
+            on_contact,
+            on_call,
+            departure.disconnected_at,
+        );
+        let left_at = seen.and_then(|p| p.left_at);
+        let inside = left_at.map(|at| is_inside(at, departure));
+        if let (Some(at), Some(inside)) = (left_at, inside) {
+            let difference = at.duration_since(departure.disconnected_at).as_secs_f64();
+            self.count(&Happened::Compared(difference, inside));
+        }
+        Some(Comparison {
+            supervision: s.id,
+            looked_at: now,
+            participant_id: seen.map(|p| p.id.clone()),
+            left_at,
+            ours_at: departure.disconnected_at,
+            inside,
+        })
+    }
+}
+
+/// Which of their records is this departure: the user's nearest; without a user, the only one where there is but one of
+/// ours.
+fn theirs_of<'p>(
+    user: Option<&str>,
+    ours_on_call: u32,
+    on_call: &'p [ParticipantSeen],
+    ours: Timestamp,
+) -> Option<&'p ParticipantSeen> {
+    // Ids of 15 and of 18 characters are the same id.
+    let same = |p: &ParticipantSeen| match (user, p.user_id.as_deref()) {
+        (Some(a), Some(b)) => a.get(..15).is_some() && a.get(..15) == b.get(..15),
+        _ => false,
+    };
+    let apart = |p: &&ParticipantSeen| p.left_at.map(|at| at.duration_since(ours).unsigned_abs());
+    match (user, on_call) {
+        (None, [only]) if ours_on_call == 1 => Some(only),
+        (None, _) => None,
+        (Some(_), _) => on_call
+            .iter()
+            .filter(|p| same(p) && p.left_at.is_some())
+            .min_by_key(apart),
+    }
+}
+
+fn is_inside(theirs: Timestamp, d: &Departure) -> bool {
+    let slack = if theirs.as_millisecond() % 1000 == 0 {
+        WHOLE_SECOND
+    } else {
+        SignedDuration::ZERO
+    };
+    theirs + slack >= d.earliest.unwrap_or(Timestamp::MIN) && theirs - slack <= d.latest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(id: &str, user: Option<&str>, left: Option<i64>) -> ParticipantSeen {
+        ParticipantSeen {
+            id: id.into(),
+            user_id: user.map(ToOwned::to_owned),
+            left_at: left.map(|ms| Timestamp::from_millisecond(ms).expect("a time")),
+        }
+    }
+
+    #[test]
+    fn ids_of_both_lengths_are_one_and_the_nearest_of_several_visits_is_meant() {
+        let at = Timestamp::from_millisecond(100_000).expect("a time");
+        let (short, long) = ("005000000000001", "005000000000001AAA");
+        let several = [
+            seen("first", Some(long), Some(20_000)),
+            seen("second", Some(long), Some(99_000)),
+            seen("other", Some("005000000000002AAA"), Some(100_000)),
+        ];
+        let found = |user, ours, on: &[ParticipantSeen]| theirs_of(user, ours, on, at).map(|p| p.id.clone());
+        assert_eq!(found(Some(short), 1, &several).as_deref(), Some("second"));
+        assert_eq!(found(None, 1, &several), None, "whose is open");
+        let only = [seen("only", None, Some(99_000))];
+        assert_eq!(found(None, 1, &only).as_deref(), Some("only"));
+        assert_eq!(found(None, 2, &only), None, "two of ours, one of theirs");
+    }
+}

@@ -1,0 +1,151 @@
+//! Rows that need a person: seen with the CRM's answer, and sent again when its cause is gone; one, or all of a time. Nothing new is
+//! made by it: the row goes out as it is now, by its own external id, so a row that was taken after all is only written again.
+
+use crate::usecases::salesforce_sync::rate::Held;
+use crate::usecases::idempotency::Replay;
+use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::authority::Scope;
+use sidedoor_domain::ids::{DeliveryId, SupervisionId};
+use sidedoor_domain::ports::journal::KeyWrite;
+pub use sidedoor_domain::ports::journal::{Row, RowFilter};
+use sidedoor_domain::ports::{Change, Committed};
+
+/// The most rows sent again by one request.
+pub const MOST: u32 = 10_000;
+
+/// What a replay did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replayed {
+    /// How many rows.
+    pub rows: usize,
+    /// The first of them, for looking at before it is done.
+    pub first: Vec<Row>,
+    /// There are more than one request takes.
+    pub more: bool,
+    /// Nothing was done: it was a dry run.
+    pub dry_run: bool,
+}
+
+/// What came of asking for a replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replaying {
+    /// It was done, or looked at.
+    Done(Replayed),
+    /// The key was used before.
+    Replay(Replay),
+}
+
+/// How many rows are sent again in one transaction.
+const PART: usize = 250;
+/// How many rows a replay shows.
+const SHOWN: usize = 20;
+
+impl Flows {
+    /// Why nothing is sent to the CRM now, if so.
+    pub fn delivery_held(&self) -> Option<Held> {
+        let now = self.now();
+        let held = self
+            .signals
+            .held
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        held.clone().filter(|held| now < held.until)
+    }
+
+    /// The org's use of its day's calls, as it last told.
+    pub fn crm_usage(&self) -> Option<sidedoor_domain::ports::Usage> {
+        self.parts.crm.as_ref().and_then(|crm| crm.usage())
+    }
+
+    /// Rows, newest first.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], and the journal's.
+    pub async fn rows(&self, filter: &RowFilter, by: &Request) -> Result<Vec<Row>, FlowError> {
+        if ![Scope::Read, Scope::Operate].iter().any(|scope| by.caller.has(*scope)) {
+            return Err(FlowError::Forbidden("this credential may not read deliveries"));
+        }
+        Ok(self.journal().rows(filter).await?)
+    }
+
+    /// Sends one row again.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], [`FlowError::NoDelivery`], those of keys, and the journal's.
+    pub async fn replay_row(&self, id: DeliveryId, dry_run: bool, by: &Request) -> Result<Replaying, FlowError> {
+        may_replay(by)?;
+        if let Some(replay) = self.replay(by).await? {
+            return Ok(Replaying::Replay(replay));
+        }
+        let row = self.journal().row(id).await?.ok_or(FlowError::NoDelivery)?;
+        self.send_again(vec![row], false, dry_run, by).await
+    }
+
+    /// Sends all rows again that a filter finds.
+    ///
+    /// # Errors
+    /// [`FlowError::Forbidden`], and the journal's.
+    pub async fn replay_rows(&self, filter: &RowFilter, dry_run: bool, by: &Request) -> Result<Replaying, FlowError> {
+        may_replay(by)?;
+        if let Some(replay) = self.replay(by).await? {
+            return Ok(Replaying::Replay(replay));
+        }
+        let asked = RowFilter {
+            limit: MOST + 1,
+            ..filter.clone()
+        };
+        let mut rows = self.journal().rows(&asked).await?;
+        let more = rows.len() > MOST as usize;
+        rows.truncate(MOST as usize);
+        self.send_again(rows, more, dry_run, by).await
+    }
+
+    async fn send_again(
+        &self,
+        rows: Vec<Row>,
+        more: bool,
+        dry_run: bool,
+        by: &Request,
+    ) -> Result<Replaying, FlowError> {
+        let now = self.now();
+        let mut key = by.key.clone().map(|key| KeyWrite::Take(key, None, now));
+        if dry_run || rows.is_empty() {
+            if let Some(replay) = self.take_key(by, None).await? {
+                return Ok(Replaying::Replay(replay));
+            }
+        } else {
+            let ids: Vec<SupervisionId> = rows.iter().map(|r| r.stored.supervision.id).collect();
+            // In parts, so that nobody else's write waits long for its turn.
+            for part in ids.chunks(PART) {
+                let change = Change {
+                    // With the first part: what a crash leaves undone of the others is done when it is asked for again.
+                    key: key.take(),
+                    replayed: part.iter().map(|id| (*id, now)).collect(),
+                    audit: part
+                        .iter()
+                        .map(|id| self.audit(by, "delivery.replayed", *id, ""))
+                        .collect(),
+                    ..Change::default()
+                };
+                if let Committed::KeyUsed(record) = self.journal().commit(change).await? {
+                    return Ok(Replaying::Replay(self.replay_of(by, record).await?));
+                }
+            }
+            self.signals.deliver.notify_one();
+        }
+        Ok(Replaying::Done(Replayed {
+            rows: rows.len(),
+            first: rows.into_iter().take(SHOWN).collect(),
+            more,
+            dry_run,
+        }))
+    }
+}
+
+fn may_replay(by: &Request) -> Result<(), FlowError> {
+    if by.caller.has(Scope::Operate) {
+        Ok(())
+    } else {
+        Err(FlowError::Forbidden("only an operator may send rows again"))
+    }
+}

@@ -1,0 +1,129 @@
+//! What becomes of a row that the CRM refused in a call that was answered: again later, or a dead letter.
+//!
+//! A row is given up only for what is its own. Where the answer leaves that open, others decide it: a row that is refused while
+//! others are taken is at fault itself; if none is taken, it may be the org, and then nothing is given up however long it lasts.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::usecases::salesforce_sync::rate::DeliveryPace;
+use crate::usecases::retry::Backoff;
+use sidedoor_domain::ports::journal::{Blame, Delivered, Recording};
+use sidedoor_domain::ports::{CrmError, CrmVerdict};
+
+/// A row that is refused so often with what is usually the org's fault, while others are taken, is at fault itself.
+const ITS_OWN_FAULT: u32 = 3;
+/// A row that is refused so often with what usually passes, while others are taken, needs a person: half an hour of trying.
+const HOPELESS: u32 = 40;
+
+/// The refusals of one call.
+pub(crate) struct Refusals<'p> {
+    pace: &'p mut DeliveryPace,
+    some_taken: bool,
+    now: Timestamp,
+    /// Until when nothing is sent, once this call has shown that to be wise.
+    rest: Option<Timestamp>,
+}
+
+impl<'p> Refusals<'p> {
+    pub(crate) fn of_call(pace: &'p mut DeliveryPace, some_taken: bool, now: Timestamp) -> Self {
+        Self {
+            pace,
+            some_taken,
+            now,
+            rest: None,
+        }
+    }
+
+    /// Judges one row.
+    pub(crate) fn judge(&mut self, key: &str, recording: Option<&Recording>, error: &CrmError) -> Delivered {
+        let (attempts, refusals) = recording.map_or((0, 0), |r| (r.attempts, r.refusals));
+        let blame = self.blame(recording);
+        let own = blame == Blame::Row;
+        let dead = || Delivered::Dead {
+            error: error.to_string(),
+            answer: error.answer.clone(),
+        };
+        let again = |due_at, blame| Delivered::Again {
+            due_at,
+            error: error.to_string(),
+            blame,
+        };
+        match error.verdict {
+            CrmVerdict::DeadLetter => dead(),
+            // A race happens once: whoever loses it four times runs against itself.
+            CrmVerdict::RetryNow if refusals >= ITS_OWN_FAULT => dead(),
+            CrmVerdict::RetryNow => again(self.after(Backoff::DELIVERY, attempts), Blame::Row),
+            // Once others were taken where it was not, what it is refused for alone is its own too.
+            CrmVerdict::OwnFault if refusals >= ITS_OWN_FAULT => dead(),
+            CrmVerdict::OwnFault if refusals > 0 => again(self.after(Backoff::DELIVERY, attempts), Blame::Row),
+            CrmVerdict::OrgFault(_) if own && refusals >= ITS_OWN_FAULT => dead(),
+            CrmVerdict::Retry if own && refusals >= HOPELESS => dead(),
+            CrmVerdict::OrgFault(wait) if !self.some_taken => again(self.hold(wait, error, true), Blame::Open),
+            CrmVerdict::Park(wait) if !self.some_taken => again(self.hold(wait, error, false), Blame::Crm),
+            CrmVerdict::Park(_) => again(self.after(Backoff::DELIVERY, attempts), Blame::Crm),
+            CrmVerdict::OwnFault if !self.some_taken && self.pace.refused_like_others(key) => {
+                again(self.rest(error), Blame::Open)
+            }
+            // Alone, it must not hold up what comes after it, nor cost a call every few seconds.
+            CrmVerdict::OwnFault if !own => again(self.after(Backoff::OPEN, attempts), Blame::Open),
+            _ => again(self.after(Backoff::DELIVERY, attempts), blame),
+        }
+    }
+
+    /// Whether others were taken in the same call, or since this row was refused last.
+    fn blame(&self, recording: Option<&Recording>) -> Blame {
+        let refused_at = recording.and_then(|r| r.refused_at);
+        if self.some_taken || refused_at.is_some_and(|at| self.pace.took_rows_since(at)) {
+            Blame::Row
+        } else {
+            Blame::Open
+        }
+    }
+
+    fn after(&self, backoff: Backoff, attempts: u32) -> Timestamp {
+        let wait = SignedDuration::try_from(backoff.wait(attempts)).unwrap_or(SignedDuration::from_secs(60));
+        self.now + wait
+    }
+
+    fn hold(&mut self, wait: Duration, error: &CrmError, rows_alone: bool) -> Timestamp {
+        self.pace.hold(wait, &error.to_string(), rows_alone, self.now)
+    }
+
+    /// Rows of a call that are refused alike are one failure of the org's, not many.
+    fn rest(&mut self, error: &CrmError) -> Timestamp {
+        let (pace, now) = (&mut *self.pace, self.now);
+        *self.rest.get_or_insert_with(|| pace.failed(&error.to_string(), now))
+    }
+}
+
+/// What a call in vain with a single row says of it: one that fails like a fault that passes, while others are taken, may be at
+/// fault itself.
+pub(crate) fn alone(
+    recording: Option<&Recording>,
+    error: &CrmError,
+    due_at: Timestamp,
+    pace: &DeliveryPace,
+) -> Delivered {
+    let theirs = error.verdict == CrmVerdict::Retry && error.answer.is_some();
+    let taken_since = recording
+        .and_then(|r| r.refused_at)
+        .is_some_and(|at| pace.took_rows_since(at));
+    let blame = match (theirs, taken_since) {
+        (false, _) => Blame::Crm,
+        (true, false) => Blame::Open,
+        (true, true) => Blame::Row,
+    };
+    if blame == Blame::Row && recording.is_some_and(|r| r.refusals >= HOPELESS) {
+        return Delivered::Dead {
+            error: error.to_string(),
+            answer: error.answer.clone(),
+        };
+    }
+    Delivered::Again {
+        due_at,
+        error: error.to_string(),
+        blame,
+    }
+}

@@ -1,0 +1,230 @@
+//! The VoiceCall a row belongs to, when the caller gave none: found by `VoiceCall.VendorCallKey`, which is the contact id, in
+//! searches of many at once, and remembered.
+//!
+//! A VoiceCall may be made later than the row, or be there twice, or be nobody's business here (no such object, no right to see
+//! it): then the row is written without it and marked, and the missing one is looked for again for a day. A refused search never
+//! holds a row up.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use moka::sync::Cache;
+
+use crate::usecases::{FlowError, Flows};
+use sidedoor_domain::ids::{ContactId, SupervisionId};
+use sidedoor_domain::supervision::Supervision;
+use sidedoor_domain::ports::crm::CONTACTS_A_SEARCH;
+use sidedoor_domain::ports::journal::{Delivered, DeliveryResult, Stored};
+use sidedoor_domain::ports::{Change, Crm, CrmVerdict};
+
+/// How many contacts are remembered, and for how long.
+const REMEMBERED: u64 = 10_000;
+const REMEMBER: Duration = Duration::from_secs(60);
+/// After a search that was refused, how long none is made.
+const REFUSED: SignedDuration = SignedDuration::from_mins(10);
+const PASSES: SignedDuration = SignedDuration::from_secs(5);
+/// How soon a missing one is looked for again, and for how long after the supervision began.
+const AGAIN: SignedDuration = SignedDuration::from_mins(5);
+const OFTEN: SignedDuration = SignedDuration::from_mins(30);
+const LATER: SignedDuration = SignedDuration::from_hours(1);
+const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
+/// How many are looked for again at once: one search.
+const PAGE: u32 = CONTACTS_A_SEARCH as u32;
+
+/// What is known of a row's VoiceCall.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// The caller gave it, or there is nothing to look for.
+    Given,
+    /// Found.
+    Found(String),
+    /// There is none yet.
+    Missing,
+    /// There are several.
+    Ambiguous,
+    /// The org would not say.
+    Refused,
+    /// The row was written without it before; it is looked for at its time, not with every version of the row.
+    Awaited,
+}
+
+impl Lookup {
+    /// The mark on a row written without it.
+    pub(crate) fn note(&self) -> Option<String> {
+        match self {
+            Self::Given | Self::Found(_) => None,
+            Self::Awaited => Some("written without a VoiceCall: it is looked for again".into()),
+            Self::Refused => Some("written without a VoiceCall: the org could not be asked for it".into()),
+            Self::Missing => Some("written without a VoiceCall: none has this contact as its VendorCallKey yet".into()),
+            Self::Ambiguous => {
+                Some("written without a VoiceCall: several have this contact as their VendorCallKey".into())
+            }
+        }
+    }
+
+    /// When to look again, if that is of use: at moments that all share, so that one search serves many; every five minutes
+    /// at first and every hour later.
+    pub(crate) fn look_again_at(&self, s: &Supervision, now: Timestamp) -> Option<Timestamp> {
+        let begun = s.requested_at.or(s.joined.map(|j| j.at)).unwrap_or(now);
+        let wanted = !matches!(self, Self::Given | Self::Found(_)) && now < begun + GIVE_UP;
+        let every = if now < begun + OFTEN { AGAIN } else { LATER };
+        let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
+        let next = now
+            .as_millisecond()
+            .div_euclid(every)
+            .saturating_add(1)
+            .saturating_mul(every);
+        Timestamp::from_millisecond(next).ok().filter(|_| wanted)
+    }
+}
+
+/// What was found lately.
+#[derive(Clone)]
+pub(crate) struct VoiceCalls {
+    known: Cache<String, Lookup>,
+    refused: Cache<(), Timestamp>,
+}
+
+impl VoiceCalls {
+    pub(crate) fn new() -> Self {
+        Self {
+            known: Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBER).build(),
+            refused: Cache::builder().max_capacity(1).build(),
+        }
+    }
+}
+
+impl Flows {
+    /// The VoiceCalls of these rows that are about to be written, in order. Those that were written without before are not
+    /// searched for: a departure would cost a search each time.
+    pub(crate) async fn voice_calls_of_rows(&self, crm: &dyn Crm, rows: &[&Stored]) -> Vec<Lookup> {
+        let awaited = |s: &Stored| s.recording.as_ref().is_some_and(|r| r.look_again_at.is_some());
+        let fresh: Vec<&Stored> = rows.iter().copied().filter(|s| !awaited(s)).collect();
+        self.find(crm, &fresh).await;
+        rows.iter()
+            .map(|s| match self.voice_call_known(s) {
+                Lookup::Refused if awaited(s) => Lookup::Awaited,
+                known => known,
+            })
+            .collect()
+    }
+
+    /// The VoiceCalls of these supervisions, in order.
+    async fn voice_calls_of(&self, crm: &dyn Crm, wanting: &[&Stored]) -> Vec<Lookup> {
+        self.find(crm, wanting).await;
+        wanting.iter().map(|s| self.voice_call_known(s)).collect()
+    }
+
+    /// Searches for those that are not known.
+    async fn find(&self, crm: &dyn Crm, wanting: &[&Stored]) {
+        let mut unknown: Vec<ContactId> = wanting.iter().filter_map(|s| self.to_find(s)).cloned().collect();
+        unknown.sort();
+        unknown.dedup();
+        unknown.retain(|contact| self.voice_calls.known.get(contact.as_str()).is_none());
+        for some in unknown.chunks(CONTACTS_A_SEARCH) {
+            self.search(crm, some).await;
+        }
+    }
+
+    fn voice_call_known(&self, stored: &Stored) -> Lookup {
+        match self.to_find(stored) {
+            None => Lookup::Given,
+            Some(contact) => self.voice_calls.known.get(contact.as_str()).unwrap_or(Lookup::Refused),
+        }
+    }
+
+    fn to_find<'s>(&self, stored: &'s Stored) -> Option<&'s ContactId> {
+        let s = &stored.supervision;
+        let wanted = self.settings.delivery.find_voice_calls && s.voice_call_id.is_none();
+        s.contact.as_ref().filter(|_| wanted)
+    }
+
+    async fn search(&self, crm: &dyn Crm, contacts: &[ContactId]) {
+        let now = self.now();
+        let refused = self.voice_calls.refused.get(&()).is_some_and(|until| now < until);
+        // Calls are short: those that are left are for rows.
+        let short = crm
+            .usage()
+            .is_some_and(|u| u.share() >= self.settings.delivery.slow_above);
+        if refused || short {
+            return;
+        }
+        let mut found: HashMap<String, Vec<String>> = match crm.voice_calls(contacts).await {
+            Ok(found) => found,
+            Err(e) => {
+                tracing::warn!(code = %e.code, "VoiceCalls cannot be looked for; rows are written without: {e}");
+                // A network that failed is no refusal: the next rows may ask.
+                let passes = matches!(e.verdict, CrmVerdict::Retry | CrmVerdict::RetryNow);
+                let wait = if passes { PASSES } else { REFUSED };
+                self.voice_calls.refused.insert((), now + wait);
+                return;
+            }
+        };
+        for contact in contacts {
+            let mut ids = found.remove(contact.as_str()).unwrap_or_default();
+            let lookup = match (ids.pop(), ids.is_empty()) {
+                (Some(id), true) => Lookup::Found(id),
+                (Some(_), false) => Lookup::Ambiguous,
+                (None, _) => Lookup::Missing,
+            };
+            self.voice_calls.known.insert(contact.to_string(), lookup);
+        }
+    }
+
+    /// Keeps what was found with the supervision.
+    pub(crate) async fn remember_voice_call(&self, id: SupervisionId, voice_call: &str) -> Result<(), FlowError> {
+        self.amend(id, |s| {
+            if s.voice_call_id.is_some() {
+                return None;
+            }
+            s.voice_call_id = Some(voice_call.to_owned());
+            Some(Change::default())
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// Looks again for those that rows were written without. A row whose VoiceCall is there now gets a new version.
+    pub(crate) async fn look_for_voice_calls(&self, crm: &dyn Crm) -> Result<(), FlowError> {
+        let now = self.now();
+        let due = self.journal().due_voice_calls(now, PAGE).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        let lookups = self.voice_calls_of(crm, &due.iter().collect::<Vec<_>>()).await;
+        for (stored, lookup) in due.iter().zip(lookups) {
+            let id = stored.supervision.id;
+            if let Lookup::Found(voice_call) = &lookup {
+                self.amend(id, |s| {
+                    s.voice_call_id = Some(voice_call.clone());
+                    Some(Change {
+                        deliver_at: Some(now),
+                        ..Change::default()
+                    })
+                })
+                .await?;
+            }
+            // One that could not be asked for now is asked for later all the same.
+            let ask = if lookup == Lookup::Refused {
+                Lookup::Missing
+            } else {
+                lookup
+            };
+            let at = ask.look_again_at(&stored.supervision, now);
+            let looked = DeliveryResult {
+                supervision: id,
+                version: stored.recording.as_ref().map_or(0, |r| r.version),
+                at: now,
+                result: Delivered::LookAgain { at },
+            };
+            self.journal()
+                .commit(Change {
+                    delivered: vec![looked],
+                    ..Change::default()
+                })
+                .await?;
+        }
+        Ok(())
+    }
+}
