@@ -106,9 +106,9 @@ async fn until<F: Future<Output = bool>>(what: &str, good: impl Fn() -> F) -> Ou
 }
 
 fn settings(fakes: &Fakes, folder: &std::path::Path) -> Vec<(String, String)> {
-    let journal = format!("sqlite://{}", folder.join("journal.db").display());
+    let store = format!("sqlite://{}", folder.join("store.db").display());
     let all = [
-        ("STORE__URL", journal.as_str()),
+        ("STORE__URL", store.as_str()),
         ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE),
         ("CONNECT__INSTANCES__MAIN__REGION", REGION),
         ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", fakes.connect_url()),

@@ -81,7 +81,7 @@ async fn compare() -> Outcome<()> {
     let folder = tempfile::tempdir_in(".")?;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let url = format!("http://127.0.0.1:{port}");
-    let sidedoor = Running(serve(port, &folder.path().join("journal.db"), &connect, &salesforce)?);
+    let sidedoor = Running(serve(port, &folder.path().join("store.db"), &connect, &salesforce)?);
     while http.get(format!("{url}/readyz")).send().await.is_err() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -157,11 +157,11 @@ async fn compare() -> Outcome<()> {
     Ok(())
 }
 
-fn serve(port: u16, journal: &std::path::Path, connect: &str, salesforce: &str) -> Outcome<Child> {
+fn serve(port: u16, store: &std::path::Path, connect: &str, salesforce: &str) -> Outcome<Child> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidedoor"));
     for (name, value) in [
         ("HTTP__LISTEN", format!("127.0.0.1:{port}")),
-        ("STORE__URL", format!("sqlite://{}", journal.display())),
+        ("STORE__URL", format!("sqlite://{}", store.display())),
         ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE.into()),
         ("CONNECT__INSTANCES__MAIN__REGION", "us-west-2".into()),
         ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", connect.into()),

@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 use sidedoor::config::Config;
-use sidedoor_domain::agent_event;
-use sidedoor_domain::contact_event::{self, Envelope};
 use sidedoor::http::hostile;
 use sidedoor::http::problem::Problem;
+use sidedoor_domain::agent_event;
+use sidedoor_domain::contact_event::{self, Envelope};
 
 /// What is done with bytes; it panics where something does not hold.
 pub type Target = fn(&[u8]);

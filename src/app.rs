@@ -1,4 +1,4 @@
-//! The composition root: builds the house from the configuration, and runs it until it is stopped. The only room that
+//! The composition root: builds the app from the configuration, and runs it until it is stopped. The only room that
 //! knows all the others. The listener is injected, so that tests and the demo take any free port.
 
 use std::net::SocketAddr;
@@ -15,23 +15,23 @@ use crate::config::{
     VendorTimingConfig,
 };
 use crate::connect::AmazonConnect;
-use sidedoor_domain::authority::Caller;
+use crate::http::{self, ApiKey, AtTheDoor, Connections, Credentials, IssuerSettings, KeysFrom};
+use crate::lifecycle::{Lifecycle, Stopped};
+use crate::salesforce::Salesforce;
+use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::telemetry::metrics::{Metrics, Now};
 use crate::usecases::reports::supervisions::Standing;
 use crate::usecases::{self, DeliverySettings, Flows, Keep, LegEnd, Pace};
-use crate::http::{self, ApiKey, AtTheDoor, Connections, Credentials, IssuerSettings, KeysFrom};
-use crate::store::sqlite::{OpenError, SqliteJournal};
-use crate::lifecycle::{Lifecycle, Stopped};
-use sidedoor_domain::ports::{Clock, Crm, DateSink};
-use crate::salesforce::Salesforce;
-use crate::telemetry::metrics::{Metrics, Now};
 use clock_calibration::{Cutting, Limits, Thresholds, VendorSettings};
+use sidedoor_domain::authority::Caller;
+use sidedoor_domain::ports::{Clock, Crm, DateSink};
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The journal.
+    /// The store.
     #[error(transparent)]
-    Journal(#[from] OpenError),
+    Store(#[from] OpenError),
     /// Resuming what an earlier process left.
     #[error("cannot resume: {0}")]
     Resume(#[from] usecases::FlowError),
@@ -63,7 +63,7 @@ pub struct App {
     pub lifecycle: Lifecycle,
     /// Where it listens.
     pub address: SocketAddr,
-    journal: Arc<SqliteJournal>,
+    store: Arc<SqliteStore>,
     drain: Duration,
 }
 
@@ -74,7 +74,7 @@ pub struct App {
 pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) -> Result<App, StartError> {
     let lifecycle = Lifecycle::default();
     let credentials = credentials(&config)?;
-    let journal = Arc::new(SqliteJournal::open(&config.store.url).await?);
+    let store = Arc::new(SqliteStore::open(&config.store.url).await?);
     let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock::start()));
     // A `Date` more or less is no loss: when the flows are busy, some are dropped.
     let (hand_in, dates) = tokio::sync::mpsc::channel(64);
@@ -90,9 +90,9 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
     let parts = usecases::Parts {
         telephony: Arc::new(telephony),
         crm,
-        journal: journal.clone(),
+        store: store.clone(),
         clock,
-        meter: metrics.clone(),
+        metrics: metrics.clone(),
         tasks: lifecycle.tasks(),
         stopping: lifecycle.stopping(),
     };
@@ -137,21 +137,21 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
     Ok(App {
         lifecycle,
         address,
-        journal,
+        store,
         drain: config.http.drain,
     })
 }
 
 impl App {
-    /// Waits for the soft stop and for what is under way, then closes the journal. `hurry` cuts the waiting short.
+    /// Waits for the soft stop and for what is under way, then closes the store. `hurry` cuts the waiting short.
     pub async fn stopped(self, hurry: impl Future<Output = ()>) -> Stopped {
         let stopped = self.lifecycle.stopped(self.drain, hurry).await;
         // What was accepted is on disk whether or not the drain was clean; closing folds the log into the database.
-        if tokio::time::timeout(Duration::from_secs(2), self.journal.close())
+        if tokio::time::timeout(Duration::from_secs(2), self.store.close())
             .await
             .is_err()
         {
-            tracing::warn!("the journal did not close in time; the next start recovers its log");
+            tracing::warn!("the store did not close in time; the next start recovers its log");
         }
         stopped
     }

@@ -16,7 +16,6 @@ mod timing;
 use std::fmt;
 use std::path::Path;
 
-use sidedoor_domain::rejoin::Policy;
 pub use auth::{ApiKeyConfig, AuthConfig};
 pub use connect::{ConnectConfig, InstanceConfig, LegEndConfig, QuotaConfig, Rate};
 pub use issuers::{IssuerConfig, IssuerKeysConfig};
@@ -25,6 +24,7 @@ pub use salesforce::{FieldNames, Grant, SalesforceConfig};
 pub use sections::{
     ClockConfig, HttpConfig, LogFormat, RateConfig, RetentionConfig, StoreConfig, SupervisionConfig, TelemetryConfig,
 };
+use sidedoor_domain::rejoin::Policy;
 pub use timing::{CuttingConfig, TimingConfig, VendorTimingConfig};
 
 /// What is wrong with one setting.
@@ -57,13 +57,13 @@ impl fmt::Display for ConfigErrors {
 pub struct Config {
     /// The front door.
     pub http: HttpConfig,
-    /// The journal.
+    /// The store.
     pub store: StoreConfig,
     /// Amazon Connect.
     pub connect: ConnectConfig,
     /// Salesforce; `None` when delivery is switched off.
     pub salesforce: Option<SalesforceConfig>,
-    /// Who may call.
+    /// SupervisorRef may call.
     pub auth: AuthConfig,
     /// The supervisions' times.
     pub supervision: SupervisionConfig,

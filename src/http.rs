@@ -122,7 +122,7 @@ pub struct Settings {
 
 /// What the handlers share.
 #[derive(Clone)]
-pub(crate) struct Door {
+pub(crate) struct AppState {
     flows: Flows,
     credentials: Arc<Credentials>,
     readiness: Arc<dyn Readiness>,
@@ -145,7 +145,7 @@ pub fn router(
     settings: Settings,
 ) -> Router {
     let cross_origin = cross_origin(&settings.cors_allowed_origins);
-    let door = Door {
+    let door = AppState {
         flows,
         credentials: Arc::new(credentials),
         readiness,

@@ -42,7 +42,6 @@
 //! evidence, delivery and audit as one [`sidedoor_domain::ports::Change`]. If somebody else was faster, the change is stale:
 //! read again. So any number of flows may work on one supervision, and none holds a lock across a vendor's call.
 
-
 pub mod clocks;
 pub mod directives;
 pub mod error;
@@ -68,15 +67,15 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use error::{FlowError, OnCall};
 use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::{InstanceName, SupervisionId};
+pub use sidedoor_domain::ports::StoreError;
+use sidedoor_domain::ports::store::{KeyUse, SupervisionWrite};
+use sidedoor_domain::ports::{Clock, CommitOutcome, Crm, MetricEvent, MetricsRecorder, Store, Telephony, Transaction};
 use sidedoor_domain::rejoin::Policy;
 use sidedoor_domain::supervision::{Channel, LeaveTimes, Supervision};
-pub use sidedoor_domain::ports::JournalError;
-use sidedoor_domain::ports::journal::{KeyUse, Write};
-use sidedoor_domain::ports::{Change, Clock, Committed, Crm, Happened, Journal, Meter, Telephony};
-pub use error::{FlowError, OnCall};
 
 /// How often a change is made anew because somebody else was faster, before we give up.
 const STALE_TRIES: u32 = 16;
@@ -226,11 +225,11 @@ pub struct Parts {
     /// Salesforce; none when delivery is switched off.
     pub crm: Option<Arc<dyn Crm>>,
     /// The durable record.
-    pub journal: Arc<dyn Journal>,
+    pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where what happens is counted.
-    pub meter: Arc<dyn Meter>,
+    pub metrics: Arc<dyn MetricsRecorder>,
     /// Where background work is tracked, so that a stop can wait for it.
     pub tasks: TaskTracker,
     /// Cancelled when no new work is to begin; what is unfinished is on disk and resumes at the next start.
@@ -250,7 +249,7 @@ pub struct Flows {
     voice_calls: salesforce_sync::voice_calls::VoiceCalls,
 }
 
-/// What the flows of one process share beside the journal.
+/// What the flows of one process share beside the store.
 #[derive(Default)]
 struct Signals {
     /// Wakes the loops that otherwise sleep until something is due.
@@ -261,13 +260,13 @@ struct Signals {
     /// Why nothing is sent to the CRM now, if so.
     held: std::sync::Mutex<Option<salesforce_sync::rate::Held>>,
     /// Leaves being carried out by somebody at this moment.
-    leaves: in_flight::InHand<SupervisionId>,
+    leaves: in_flight::InFlight<SupervisionId>,
 }
 
 /// What comes with every request.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Who asks.
+    /// SupervisorRef asks.
     pub caller: Caller,
     /// The HTTP request's id.
     pub request_id: Option<String>,
@@ -296,8 +295,8 @@ impl Flows {
         self.parts.clock.now()
     }
 
-    fn journal(&self) -> &dyn Journal {
-        self.parts.journal.as_ref()
+    fn store(&self) -> &dyn Store {
+        self.parts.store.as_ref()
     }
 
     fn telephony(&self) -> &dyn Telephony {
@@ -324,8 +323,8 @@ impl Flows {
         self.left_since(by.arrived)
     }
 
-    fn count(&self, what: &Happened) {
-        self.parts.meter.count(what);
+    fn count(&self, what: &MetricEvent) {
+        self.parts.metrics.count(what);
     }
 
     /// Streams of directives open now.
@@ -338,31 +337,31 @@ impl Flows {
     }
 
     /// Changes a supervision by `rule`, anew from the newest revision while others are faster. The rule may refuse
-    /// (`None`); else it gives what is written beside the supervision. Returns what was committed: `Committed::Stale`
+    /// (`None`); else it gives what is written beside the supervision. Returns what was committed: `CommitOutcome::Stale`
     /// stands for "nothing was to be changed".
     async fn amend(
         &self,
         id: SupervisionId,
-        rule: impl Fn(&mut Supervision) -> Option<Change>,
-    ) -> Result<Committed, FlowError> {
+        rule: impl Fn(&mut Supervision) -> Option<Transaction>,
+    ) -> Result<CommitOutcome, FlowError> {
         for _ in 0..STALE_TRIES {
-            let Some(stored) = self.journal().supervision(id).await? else {
-                return Ok(Committed::Stale);
+            let Some(stored) = self.store().supervision(id).await? else {
+                return Ok(CommitOutcome::Stale);
             };
             let mut amended = stored.supervision.clone();
             let Some(beside) = rule(&mut amended) else {
-                return Ok(Committed::Stale);
+                return Ok(CommitOutcome::Stale);
             };
-            let write = Write::Update(Box::new(amended), stored.revision);
+            let write = SupervisionWrite::Update(Box::new(amended), stored.revision);
             match self
-                .journal()
-                .commit(Change {
+                .store()
+                .commit(Transaction {
                     supervision: Some(write),
                     ..beside
                 })
                 .await?
             {
-                Committed::Stale => {}
+                CommitOutcome::Stale => {}
                 committed => return Ok(committed),
             }
         }
@@ -375,7 +374,7 @@ impl Flows {
         F: Future<Output = ()> + Send + 'static,
     {
         let running = self.parts.tasks.spawn(work);
-        // A panic in the work is logged by its own task; the answer then says what the journal knows.
+        // A panic in the work is logged by its own task; the answer then says what the store knows.
         let _ = tokio::time::timeout(patience, running).await;
     }
 

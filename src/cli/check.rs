@@ -7,7 +7,7 @@
 //! | file | story |
 //! |---|---|
 //! | [`report`] | the lines, as text and as JSON |
-//! | [`house`] | configuration, journal, own clock |
+//! | [`app`] | configuration, store, own clock |
 //! | [`issuers`] | whose tokens are taken: their keys |
 //! | [`skew`] | our clock beside a vendor's `Date` |
 //! | [`telephony`] | Amazon Connect |
@@ -32,8 +32,8 @@ use self::report::Report;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigErrors};
 use crate::connect::AmazonConnect;
-use sidedoor_domain::ports::Clock;
 use crate::salesforce::Salesforce;
+use sidedoor_domain::ports::Clock;
 
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -163,7 +163,7 @@ async fn round(args: &CheckArgs) -> (Report, Option<Parts>) {
         }
     };
     issuers::check(&mut report, &parts).await;
-    host::journal(&mut report, &parts).await;
+    host::store(&mut report, &parts).await;
     host::clock(&mut report, &parts);
     telephony::check(&mut report, &parts).await;
     org::check(&mut report, &parts).await;

@@ -1,4 +1,4 @@
-//! `sidedoor timing`: simulate, explain, replay. Reads a journal at most, and never takes its lock: it runs beside the
+//! `sidedoor timing`: simulate, explain, replay. Reads a store at most, and never takes its lock: it runs beside the
 //! service or without it.
 
 use std::collections::BTreeMap;
@@ -9,13 +9,13 @@ use clap::Subcommand;
 use jiff::Timestamp;
 
 use crate::config::Config;
+use crate::store::sqlite::StoreView;
+use clock_calibration::simulator::{plot, report, run, scenario};
+use clock_calibration::{ClockId, ClockSeries, Limits, Taken};
 use sidedoor_domain::departure::{AliveBy, Departure};
 use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::Comparison;
 use sidedoor_domain::supervision::Supervision;
-use crate::store::sqlite::JournalView;
-use sidedoor_domain::ports::journal::Comparison;
-use clock_calibration::simulator::{plot, report, run, scenario};
-use clock_calibration::{ClockStream, Limits, StreamKey, Taken};
 
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -54,7 +54,7 @@ pub enum Timing {
         #[arg(long, env = "SIDEDOOR_CONFIG")]
         config: Option<PathBuf>,
     },
-    /// Play a journal's real samples through the calibrator again.
+    /// Play a store's real samples through the calibrator again.
     Replay {
         /// The configuration file; without it sidedoor.toml, if there is one.
         #[arg(long, env = "SIDEDOOR_CONFIG")]
@@ -76,7 +76,7 @@ pub async fn run(what: Timing) -> Done {
             check,
         } => simulate(&folder, days, seed, only.as_deref(), check),
         Timing::Explain { supervision, config } => {
-            let view = JournalView::open(&store(config)?).await?;
+            let view = StoreView::open(&store(config)?).await?;
             let id = SupervisionId::parse(&supervision).ok_or("that is not a supervision's id")?;
             let stored = view.supervision(id).await?.ok_or("there is no such supervision")?;
             let beside = view.comparison(id).await?;
@@ -84,7 +84,7 @@ pub async fn run(what: Timing) -> Done {
             Ok(())
         }
         Timing::Replay { config } => {
-            let view = JournalView::open(&store(config)?).await?;
+            let view = StoreView::open(&store(config)?).await?;
             print!("{}", replay(view.clock_samples(REPLAYED).await?));
             Ok(())
         }
@@ -259,15 +259,15 @@ fn shown(t: Timestamp) -> String {
     t.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
-/// What the calibrator makes of a journal's real samples.
-fn replay(samples: Vec<(StreamKey, clock_calibration::Sample)>) -> String {
-    let mut streams: BTreeMap<StreamKey, Vec<clock_calibration::Sample>> = BTreeMap::new();
+/// What the calibrator makes of a store's real samples.
+fn replay(samples: Vec<(ClockId, clock_calibration::Sample)>) -> String {
+    let mut streams: BTreeMap<ClockId, Vec<clock_calibration::Sample>> = BTreeMap::new();
     for (key, sample) in samples {
         streams.entry(key).or_default().push(sample);
     }
     let mut out = String::from("Milliseconds unless said otherwise. Each clock from its first sample kept.\n");
     for (key, samples) in &streams {
-        let mut clock = ClockStream::new(Limits::default());
+        let mut clock = ClockSeries::new(Limits::default());
         let (mut against, mut steps, mut plain, mut guaranteed, mut brackets) =
             (0, 0, Vec::new(), Vec::new(), Vec::new());
         for sample in samples {
@@ -318,7 +318,7 @@ fn replay(samples: Vec<(StreamKey, clock_calibration::Sample)>) -> String {
         );
     }
     if streams.is_empty() {
-        out.push_str("\nThe journal holds no samples yet.\n");
+        out.push_str("\nThe store holds no samples yet.\n");
     }
     out
 }

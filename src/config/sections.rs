@@ -1,4 +1,4 @@
-//! The small sections: front door, journal, times, clock, retention, logs.
+//! The small sections: front door, store, times, clock, retention, logs.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -123,7 +123,7 @@ fn read_origins(r: &mut Reader) -> Vec<HeaderValue> {
 /// `[store]`
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
-    /// The journal: `sqlite://<path>`.
+    /// The store: `sqlite://<path>`.
     pub url: String,
 }
 
@@ -144,7 +144,7 @@ impl StoreConfig {
         } else if url.strip_prefix("sqlite://").is_none_or(str::is_empty) {
             r.problem(
                 "store.url",
-                "is not a journal's URL",
+                "is not a store's URL",
                 "use sqlite://<path>, such as sqlite://sidedoor.db",
             );
         } else {

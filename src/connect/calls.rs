@@ -14,9 +14,9 @@ use super::errors::{no_place, unknown_instance, vendor_error};
 use super::{AmazonConnect, Line, dates, describe};
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
-use sidedoor_domain::supervision::Mode;
 use sidedoor_domain::ports::telephony::UserContact;
 use sidedoor_domain::ports::{Admission, DateSeen, MonitorCall, Priority, Telephony, VendorError, Verdict};
+use sidedoor_domain::supervision::Mode;
 
 pub(super) const MONITOR_CONTACT: &str = "MonitorContact";
 pub(super) const STOP_CONTACT: &str = "StopContact";
@@ -89,7 +89,7 @@ impl Telephony for AmazonConnect {
         let answer = request.send().await.map_err(|e| vendor_error(MONITOR_CONTACT, &e))?;
         answer.contact_id().map(ToOwned::to_owned).ok_or_else(|| VendorError {
             operation: MONITOR_CONTACT,
-            code: "connect_unreadable",
+            code: "connect_response_invalid",
             message: "Connect's answer names no leg.".into(),
             verdict: Verdict::Retry,
             may_have_happened: true,

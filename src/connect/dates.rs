@@ -94,7 +94,7 @@ pub(super) async fn ask(
 ) -> Result<DateSeen, VendorError> {
     let failed = |message: String| VendorError {
         operation: "Date",
-        code: "connect_no_time",
+        code: "connect_date_unavailable",
         message,
         verdict: Verdict::Retry,
         may_have_happened: false,

@@ -54,7 +54,7 @@ where
             true,
         ),
         SdkError::ResponseError(_) => of(
-            "connect_unreadable",
+            "connect_response_invalid",
             "Connect's answer could not be read.",
             Verdict::Retry,
             true,
@@ -66,20 +66,20 @@ where
         {
             // The chain has looked everywhere already; a new look will not find what an operator has to give.
             of(
-                "connect_credentials",
+                "connect_credentials_invalid",
                 "No AWS credentials were found, or they could not be renewed.",
                 Verdict::Never,
                 false,
             )
         }
         SdkError::DispatchFailure(_) => of(
-            "connect_unreachable",
+            "connect_network_unavailable",
             "Connect could not be reached.",
             Verdict::Retry,
             true,
         ),
         _ => of(
-            "connect_rejected",
+            "connect_request_rejected",
             "The request could not be made.",
             Verdict::Never,
             false,
@@ -91,17 +91,19 @@ where
 fn answered(code: Option<&str>, status: u16, message: &str) -> (&'static str, Verdict) {
     match code.unwrap_or_default() {
         "InvalidRequestException" if message.contains("enable call recording") => {
-            ("connect_monitoring_not_enabled", Verdict::Never)
+            ("connect_monitoring_unsupported", Verdict::Never)
         }
-        "InvalidRequestException" => ("connect_invalid_request", Verdict::Never),
-        "InvalidParameterException" => ("connect_invalid_parameter", Verdict::Never),
-        "InvalidActiveRegionException" => ("connect_inactive_region", Verdict::Never),
-        "AccessDeniedException" => ("connect_access_denied", Verdict::Never),
+        "InvalidRequestException" => ("connect_request_invalid", Verdict::Never),
+        "InvalidParameterException" => ("connect_parameter_invalid", Verdict::Never),
+        "InvalidActiveRegionException" => ("connect_region_invalid", Verdict::Never),
+        "AccessDeniedException" => ("connect_access_forbidden", Verdict::Never),
         "ResourceNotFoundException" => (VendorError::NOT_FOUND, Verdict::Never),
-        "ContactNotFoundException" => ("connect_contact_gone", Verdict::Never),
+        "ContactNotFoundException" => ("connect_contact_not_found", Verdict::Never),
         "IdempotencyException" => ("connect_idempotency_conflict", Verdict::Never),
-        "ServiceQuotaExceededException" => ("connect_quota_exceeded", Verdict::Never),
-        "ThrottlingException" | "TooManyRequestsException" | "Throttling" => ("connect_throttled", Verdict::Retry),
+        "ServiceQuotaExceededException" => ("connect_quota_limit_reached", Verdict::Never),
+        "ThrottlingException" | "TooManyRequestsException" | "Throttling" => {
+            ("connect_rate_limit_reached", Verdict::Retry)
+        }
         "InternalServiceException" => ("connect_internal", Verdict::Retry),
         "UnrecognizedClientException"
         | "InvalidSignatureException"
@@ -110,15 +112,15 @@ fn answered(code: Option<&str>, status: u16, message: &str) -> (&'static str, Ve
         | "SignatureDoesNotMatch"
         | "ExpiredToken"
         | "MissingAuthenticationTokenException"
-        | "IncompleteSignatureException" => ("connect_credentials", Verdict::Never),
+        | "IncompleteSignatureException" => ("connect_credentials_invalid", Verdict::Never),
         _ => match status {
-            429 => ("connect_throttled", Verdict::Retry),
+            429 => ("connect_rate_limit_reached", Verdict::Retry),
             500 => ("connect_internal", Verdict::Retry),
             501.. => ("connect_unavailable", Verdict::Retry),
-            403 => ("connect_access_denied", Verdict::Never),
+            403 => ("connect_access_forbidden", Verdict::Never),
             404 => (VendorError::NOT_FOUND, Verdict::Never),
-            410 => ("connect_contact_gone", Verdict::Never),
-            _ => ("connect_rejected", Verdict::Never),
+            410 => ("connect_contact_not_found", Verdict::Never),
+            _ => ("connect_request_rejected", Verdict::Never),
         },
     }
 }
@@ -162,7 +164,7 @@ pub(super) fn no_place(operation: &'static str, why: NoPlace) -> VendorError {
 pub(super) fn unknown_instance(operation: &'static str) -> VendorError {
     VendorError {
         operation,
-        code: "connect_rejected",
+        code: "connect_request_rejected",
         message: "That Connect instance is not configured any more.".into(),
         verdict: Verdict::Never,
         may_have_happened: false,

@@ -9,16 +9,16 @@ use super::body::{self, Reader, text};
 use super::get_supervision::InPath;
 use super::problem::Problem;
 use super::views::SupervisionView;
-use super::{Door, idempotency};
+use super::{AppState, idempotency};
+use crate::usecases::directives::acknowledge::{Acknowledged, Answer};
 use sidedoor_domain::directive::AckOutcome;
 use sidedoor_domain::ids::DirectiveId;
-use crate::usecases::directives::acknowledge::{Acknowledged, Answer};
 
 /// The longest detail.
 const DETAIL: usize = 500;
 
 pub(super) async fn handle(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     InPath(id): InPath,
     Act { by, body }: Act,
 ) -> Result<Response, Problem> {

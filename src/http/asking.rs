@@ -1,4 +1,4 @@
-//! Who asks, and for acts also the body and the `Idempotency-Key`: what nearly every operation begins with.
+//! SupervisorRef asks, and for acts also the body and the `Idempotency-Key`: what nearly every operation begins with.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::guard::{Arrived, RequestId};
 use super::problem::Problem;
-use super::{Door, body, idempotency};
-use sidedoor_domain::authority::Caller;
+use super::{AppState, body, idempotency};
 use crate::usecases;
+use sidedoor_domain::authority::Caller;
 
-/// Who asks, without a key.
+/// SupervisorRef asks, without a key.
 pub(super) struct By(pub(super) usecases::Request);
 
 impl<S: Send + Sync> FromRequestParts<S> for By {
@@ -40,10 +40,10 @@ pub(super) struct Act {
     pub(super) body: Bytes,
 }
 
-impl FromRequest<Door> for Act {
+impl FromRequest<AppState> for Act {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, door: &Door) -> Result<Self, Problem> {
+    async fn from_request(request: Request, door: &AppState) -> Result<Self, Problem> {
         let (mut parts, content) = request.into_parts();
         let By(mut by) = By::from_request_parts(&mut parts, door).await?;
         let (method, path, headers) = (parts.method.clone(), parts.uri.path().to_owned(), parts.headers.clone());

@@ -10,15 +10,15 @@ use bytes::Bytes;
 use futures::stream;
 use serde::Serialize;
 
-use super::Door;
+use super::AppState;
 use super::asking::By;
 use super::problem::{Problem, json};
 use super::query::Query;
 use super::views::Rfc3339;
-use sidedoor_domain::audit::Phase;
-use sidedoor_domain::ids::SupervisionId;
 use crate::usecases::reports::audit::{AuditFilter, AuditLine};
 use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::audit::Phase;
+use sidedoor_domain::ids::SupervisionId;
 
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 200;
@@ -66,7 +66,7 @@ struct Page {
 }
 
 pub(super) async fn handle(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     By(by): By,
     headers: HeaderMap,
     RawQuery(query): RawQuery,

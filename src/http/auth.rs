@@ -1,4 +1,4 @@
-//! Who calls: an API key as `Authorization: Bearer …` (or as `X-API-Key`, for EventBridge API destinations), a token of a
+//! SupervisorRef calls: an API key as `Authorization: Bearer …` (or as `X-API-Key`, for EventBridge API destinations), a token of a
 //! configured issuer, or a ticket, which opens one path.
 //!
 //! | file | story |
@@ -26,13 +26,13 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Door;
+use super::AppState;
 use super::guard::Arrived;
 use super::limits::Wait;
 use super::problem::Problem;
 use super::serve::Peer;
-use sidedoor_domain::authority::{Caller, Claim, ClaimKind, Scope};
 use crate::usecases::FlowError;
+use sidedoor_domain::authority::{Caller, Claim, ClaimKind, Scope};
 
 pub use api_keys::{ApiKey, KeyUsed};
 pub use key_file::BadKeyFile;
@@ -62,7 +62,7 @@ impl Denied {
             Self::None => "no_credential",
             Self::UnknownKey => "unknown_key",
             Self::Token => "bad_token",
-            Self::KeysUnavailable => "keys_unavailable",
+            Self::KeysUnavailable => "issuer_keys_unavailable",
             Self::TooMany(_) => "too_many_failures",
         }
     }
@@ -71,12 +71,12 @@ impl Denied {
         "no_credential",
         "unknown_key",
         "bad_token",
-        "keys_unavailable",
+        "issuer_keys_unavailable",
         "too_many_failures",
     ];
 }
 
-/// Who may come in.
+/// SupervisorRef may come in.
 #[derive(Debug)]
 pub struct Credentials {
     keys: ApiKeys,
@@ -130,8 +130,8 @@ fn presented(headers: &HeaderMap) -> Option<(&[u8], bool)> {
     given.filter(|(credential, _)| !credential.is_empty())
 }
 
-impl Door {
-    /// Who it is, and for a token whom it names, who is still to be asked for.
+impl AppState {
+    /// SupervisorRef it is, and for a token whom it names, who is still to be asked for.
     async fn admit(&self, headers: &HeaderMap) -> Result<(Caller, Option<Claim>), Denied> {
         if self.credentials.anybody() {
             return Ok((Caller::new("local", Scope::ALL.to_vec()), None));
@@ -186,7 +186,7 @@ impl Door {
 
 /// Lets in whoever is known, with the [`Caller`] in the request's extensions, as often as they may come; tells everybody
 /// else 401.
-pub(super) async fn identify(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+pub(super) async fn identify(State(door): State<AppState>, mut request: Request, next: Next) -> Response {
     // A ticket opens one path and no other; given there, it is the credential.
     let is_stream = request
         .extensions()

@@ -43,7 +43,7 @@ pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, Problem
         let detail = "Send the body as application/json.";
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
+            "media_type_unsupported",
             detail,
         ));
     }

@@ -10,12 +10,12 @@ use super::get_supervision::InPath;
 use super::problem::Problem;
 use super::start_supervision::{mode, possible};
 use super::views::SupervisionView;
-use super::{Door, idempotency};
-use sidedoor_domain::supervision::Mode;
+use super::{AppState, idempotency};
 use crate::usecases::monitoring::change_mode::ModeAnswer;
+use sidedoor_domain::supervision::Mode;
 
 pub(super) async fn handle(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     InPath(id): InPath,
     Act { by, body }: Act,
 ) -> Result<Response, Problem> {

@@ -6,15 +6,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::Door;
+use super::AppState;
 use super::asking::By;
 use super::body;
 use super::problem::{Problem, json};
+use crate::usecases::FlowError;
+use crate::usecases::evidence::contact_events::Observed;
 use sidedoor_domain::agent_event;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::contact_event::{self, Envelope};
-use crate::usecases::FlowError;
-use crate::usecases::evidence::contact_events::Observed;
 
 /// What became of an event.
 #[derive(Serialize)]
@@ -32,7 +32,7 @@ impl Receipt {
     }
 }
 
-pub(super) async fn handle(State(door): State<Door>, By(by): By, request: Request) -> Result<Response, Problem> {
+pub(super) async fn handle(State(door): State<AppState>, By(by): By, request: Request) -> Result<Response, Problem> {
     if !by.caller.has(Scope::Events) {
         return Err(FlowError::Forbidden("this credential may not deliver events").into());
     }

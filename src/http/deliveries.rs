@@ -11,13 +11,13 @@ use super::body::{self, Reader};
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::query::Query;
-use super::views::{RecordingView, Rfc3339};
-use super::{Door, idempotency};
+use super::views::{Rfc3339, SalesforceRecordView};
+use super::{AppState, idempotency};
+use crate::usecases::reports::supervisions::RecordState;
+use crate::usecases::salesforce_sync::dead_letters::{DeliveryFilter, Replayed, Replaying, Row};
+use crate::usecases::{self, FlowError, Flows};
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::interlock::LegId;
-use crate::usecases::salesforce_sync::dead_letters::{Replayed, Replaying, Row, RowFilter};
-use crate::usecases::reports::supervisions::RecordingState;
-use crate::usecases::{self, FlowError, Flows};
 
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 200;
@@ -28,18 +28,18 @@ struct DeliveryView {
     delivery_id: Option<String>,
     supervision_id: String,
     external_id: Option<String>,
-    recording: Option<RecordingView>,
+    salesforce_record: Option<SalesforceRecordView>,
     last_answer: Option<String>,
 }
 
 impl DeliveryView {
     fn of(row: &Row) -> Self {
-        let recording = row.stored.recording.as_ref();
+        let salesforce_record = row.stored.record_sync.as_ref();
         Self {
-            delivery_id: recording.map(|r| r.id.to_string()),
+            delivery_id: salesforce_record.map(|r| r.id.to_string()),
             supervision_id: row.stored.supervision.id.to_string(),
             external_id: row.stored.supervision.leg.as_ref().map(LegId::to_string),
-            recording: recording.map(RecordingView::of),
+            salesforce_record: salesforce_record.map(SalesforceRecordView::of),
             last_answer: row.last_answer.clone(),
         }
     }
@@ -82,10 +82,14 @@ impl ReplayView {
     }
 }
 
-pub(super) async fn list(State(door): State<Door>, By(by): By, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+pub(super) async fn list(
+    State(door): State<AppState>,
+    By(by): By,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     let mut query = Query::new(query.as_deref());
-    let mut filter = RowFilter {
-        state: query.take("state", "must be PENDING, RECORDED or DEAD", RecordingState::parse),
+    let mut filter = DeliveryFilter {
+        state: query.take("state", "must be PENDING, WRITTEN or FAILED", RecordState::parse),
         since: query.moment("begunSince"),
         until: query.moment("begunBefore"),
         before: query.take(
@@ -122,7 +126,7 @@ pub(super) async fn list(State(door): State<Door>, By(by): By, RawQuery(query): 
 }
 
 pub(super) async fn replay_one(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     Named(id): Named,
     Act { by, body }: Act,
 ) -> Result<Response, Problem> {
@@ -138,7 +142,11 @@ pub(super) async fn replay_one(
     answer(&door.flows, &by, done).await
 }
 
-async fn answer(flows: &Flows, by: &usecases::Request, done: Result<Replaying, FlowError>) -> Result<Response, Problem> {
+async fn answer(
+    flows: &Flows,
+    by: &usecases::Request,
+    done: Result<Replaying, FlowError>,
+) -> Result<Response, Problem> {
     match done {
         Ok(Replaying::Done(replayed)) => {
             let view = ReplayView::of(&replayed);
@@ -149,12 +157,12 @@ async fn answer(flows: &Flows, by: &usecases::Request, done: Result<Replaying, F
     }
 }
 
-pub(super) async fn replay_range(State(door): State<Door>, Act { by, body }: Act) -> Result<Response, Problem> {
+pub(super) async fn replay_range(State(door): State<AppState>, Act { by, body }: Act) -> Result<Response, Problem> {
     let value = body::parse(&body)?;
     let mut reader = Reader::new(&value, "")?;
-    let state = reader.optional("state", |raw| match RecordingState::parse(raw) {
-        Some(state @ (RecordingState::Dead | RecordingState::Recorded)) => Ok(state),
-        _ => Err("must be DEAD or RECORDED".into()),
+    let state = reader.optional("state", |raw| match RecordState::parse(raw) {
+        Some(state @ (RecordState::Failed | RecordState::Written)) => Ok(state),
+        _ => Err("must be FAILED or WRITTEN".into()),
     });
     let moment = |raw: &str| {
         raw.parse::<jiff::Timestamp>()
@@ -165,8 +173,8 @@ pub(super) async fn replay_range(State(door): State<Door>, Act { by, body }: Act
     // What sends many rows again is looked at first.
     let dry_run = reader.flag("dryRun").unwrap_or(true);
     reader.finish()?;
-    let filter = RowFilter {
-        state: Some(state.unwrap_or(RecordingState::Dead)),
+    let filter = DeliveryFilter {
+        state: Some(state.unwrap_or(RecordState::Failed)),
         since,
         until,
         before: None,

@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::views::Rfc3339;
+use crate::usecases::Flows;
+use crate::usecases::directives::feed::Told;
 use sidedoor_domain::directive::{Directive, DirectiveKind, DirectiveStatus};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::supervision::{Mode, Supervision};
-use crate::usecases::Flows;
-use crate::usecases::directives::feed::Told;
 
 /// What the browser, or else a person, is to do.
 #[derive(Debug, Serialize)]

@@ -12,17 +12,17 @@ use axum::response::{IntoResponse, Response};
 use futures::stream::{self, Stream};
 use serde::Serialize;
 
-use super::Door;
+use super::AppState;
 use super::asking::By;
 use super::directive_view::ToldView;
 use super::disconnect_supervisor::whom;
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::query::Query;
-use sidedoor_domain::directive::DirectiveStatus;
-use sidedoor_domain::ids::{InstanceName, UserId};
 use crate::usecases::directives::feed::{Following, Listener, Told};
 use crate::usecases::{FlowError, Flows};
+use sidedoor_domain::directive::DirectiveStatus;
+use sidedoor_domain::ids::{InstanceName, UserId};
 
 /// How often a silent stream says that it lives. Browsers and proxies give up on silent connections, and ours finds out that
 /// nobody is there any more.
@@ -40,11 +40,11 @@ struct Page {
     items: Vec<ToldView>,
     next_after: String,
     /// What Platform Events call this stream.
-    stream_key: String,
+    channel_key: String,
 }
 
 pub(super) async fn handle(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     Named(user): Named,
     By(by): By,
     headers: HeaderMap,
@@ -61,7 +61,7 @@ pub(super) async fn handle(
         let page = Page {
             items: told.iter().map(|t| ToldView::of(&door.flows, t)).collect(),
             next_after: next.to_string(),
-            stream_key: door.flows.stream_key(&listener.user),
+            channel_key: door.flows.channel_key(&listener.user),
         };
         return Ok(json(StatusCode::OK, &page));
     }

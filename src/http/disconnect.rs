@@ -9,7 +9,7 @@ use super::body::{self, Reader, text};
 use super::get_supervision::InPath;
 use super::problem::Problem;
 use super::views::SupervisionView;
-use super::{Door, idempotency};
+use super::{AppState, idempotency};
 use crate::usecases::leaving::disconnect::{Disconnected, Why};
 use crate::usecases::{self, FlowError, Flows};
 
@@ -17,7 +17,7 @@ use crate::usecases::{self, FlowError, Flows};
 const REASON: usize = 200;
 
 pub(super) async fn handle(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     InPath(id): InPath,
     Act { by, body }: Act,
 ) -> Result<Response, Problem> {

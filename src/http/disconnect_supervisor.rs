@@ -4,19 +4,19 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::Door;
+use super::AppState;
 use super::asking::Act;
 use super::body::{self, Reader};
 use super::disconnect::{answer, why};
 use super::path::Named;
 use super::problem::Problem;
-use sidedoor_domain::authority::Caller;
-use sidedoor_domain::ids::{InstanceName, UserId};
 use crate::usecases::FlowError;
 use crate::usecases::leaving::disconnect::Why;
+use sidedoor_domain::authority::Caller;
+use sidedoor_domain::ids::{InstanceName, UserId};
 
 pub(super) async fn handle(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     Named(user): Named,
     Act { by, body }: Act,
 ) -> Result<Response, Problem> {

@@ -5,15 +5,15 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::Door;
+use super::AppState;
 use super::asking::By;
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::views::SupervisionView;
-use sidedoor_domain::ids::SupervisionId;
 use crate::usecases::FlowError;
+use sidedoor_domain::ids::SupervisionId;
 
-pub(super) async fn handle(State(door): State<Door>, By(by): By, InPath(id): InPath) -> Result<Response, Problem> {
+pub(super) async fn handle(State(door): State<AppState>, By(by): By, InPath(id): InPath) -> Result<Response, Problem> {
     let stored = door.flows.get(id, &by).await?;
     Ok(json(StatusCode::OK, &SupervisionView::of(&door.flows, &stored)))
 }

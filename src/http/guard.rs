@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::Door;
+use super::AppState;
 use super::problem::Problem;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -94,11 +94,11 @@ pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
 }
 
 /// Refuses a head that is larger than any that is meant: before anything of it is looked at.
-pub(super) async fn sizes(State(door): State<Door>, request: Request, next: Next) -> Response {
+pub(super) async fn sizes(State(door): State<AppState>, request: Request, next: Next) -> Response {
     let url = request.uri().path_and_query().map_or(0, |url| url.as_str().len());
     if url > MAX_URL {
         let detail = format!("The URL may have at most {MAX_URL} bytes.");
-        return Problem::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail).into_response();
+        return Problem::new(StatusCode::URI_TOO_LONG, "uri_too_large", detail).into_response();
     }
     let most = door.settings.max_header_bytes;
     let headers: usize = request
@@ -115,7 +115,7 @@ pub(super) async fn sizes(State(door): State<Door>, request: Request, next: Next
 }
 
 /// Carries an act to its end, whether or not its client waits: what it took a key for is answered, and the answer is kept.
-pub(super) async fn to_its_end(State(door): State<Door>, request: Request, next: Next) -> Response {
+pub(super) async fn to_its_end(State(door): State<AppState>, request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
     }
@@ -132,7 +132,7 @@ pub(super) async fn to_its_end(State(door): State<Door>, request: Request, next:
 
 /// Refuses what is more than can be worked on at a time. Vendors' events have a room of their own, so that no storm of
 /// other requests keeps them out.
-pub(super) async fn room(State(door): State<Door>, request: Request, next: Next) -> Response {
+pub(super) async fn room(State(door): State<AppState>, request: Request, next: Next) -> Response {
     let room = if request.uri().path().starts_with("/v1/events/") {
         &door.room_for_events
     } else {

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::Door;
+use super::AppState;
 use super::problem::json;
 
 /// One named part of readiness.
@@ -48,7 +48,7 @@ pub(super) async fn alive() -> Response {
     )
 }
 
-pub(super) async fn ready(State(door): State<Door>) -> Response {
+pub(super) async fn ready(State(door): State<AppState>) -> Response {
     let checks = door.readiness.checks();
     if checks.iter().all(|c| c.ok) {
         json(

@@ -8,10 +8,10 @@ use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
 use super::views::SupervisionView;
-use sidedoor_domain::authority::Caller;
 use crate::usecases::idempotency::KeyUse;
 use crate::usecases::idempotency::Replay;
 use crate::usecases::{FlowError, Flows, Request};
+use sidedoor_domain::authority::Caller;
 
 /// The longest key.
 const MAX: usize = 255;

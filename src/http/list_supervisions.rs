@@ -5,14 +5,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::Door;
+use super::AppState;
 use super::asking::By;
 use super::problem::{Problem, json};
 use super::query::Query;
 use super::views::SupervisionView;
+use crate::usecases::reports::supervisions::Filter;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::supervision::{Origin, State as SupervisionState};
-use crate::usecases::reports::supervisions::Filter;
 
 const PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 200;
@@ -25,7 +25,7 @@ struct Page {
 }
 
 pub(super) async fn handle(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     By(by): By,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {

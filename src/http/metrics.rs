@@ -5,13 +5,13 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-use super::Door;
+use super::AppState;
 use super::asking::By;
 use super::auth::KeyUsed;
 use super::problem::Problem;
-use sidedoor_domain::authority::Scope;
 use crate::usecases::FlowError;
 use crate::usecases::reports::supervisions::Standing;
+use sidedoor_domain::authority::Scope;
 
 /// What the front door itself counts.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +34,7 @@ pub type Exposition = dyn Fn(&Standing, &AtTheDoor) -> String + Send + Sync;
 /// OpenMetrics, as Prometheus reads it.
 const MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) async fn handle(State(door): State<Door>, By(by): By) -> Result<Response, Problem> {
+pub(super) async fn handle(State(door): State<AppState>, By(by): By) -> Result<Response, Problem> {
     if ![Scope::Read, Scope::Operate].iter().any(|scope| by.caller.has(*scope)) {
         return Err(FlowError::Forbidden("this credential may not read the metrics").into());
     }

@@ -6,20 +6,20 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Door;
+use super::AppState;
 use super::asking::By;
 use super::body::{self, Reader, text};
 use super::connect_events::Receipt;
 use super::path::Named;
 use super::problem::{Problem, json};
+use crate::usecases::FlowError;
+use crate::usecases::evidence::carrier_events::{PartnerEvent, PartnerLeg};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::Sighting;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
-use crate::usecases::FlowError;
-use crate::usecases::evidence::carrier_events::{PartnerEvent, PartnerLeg};
 
 pub(super) async fn handle(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     By(by): By,
     Named(vendor): Named,
     request: Request,

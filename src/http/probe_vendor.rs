@@ -11,16 +11,16 @@ use super::body::{self, Reader, text};
 use super::path::Named;
 use super::problem::{FieldError, Problem};
 use super::vendors::VendorView;
-use super::{Door, idempotency};
-use sidedoor_domain::ids::InstanceName;
+use super::{AppState, idempotency};
 use crate::usecases::FlowError;
 use crate::usecases::clocks::vendors::{MOST_PROBES, Measured, Probe, Probed};
+use sidedoor_domain::ids::InstanceName;
 
 /// Measured samples in one request.
 const MOST_SAMPLES: usize = 100;
 
 pub(super) async fn handle(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     Named(vendor): Named,
     Act { by, body }: Act,
 ) -> Result<Response, Problem> {

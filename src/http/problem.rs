@@ -8,9 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::guard::current_request_id;
-use sidedoor_domain::authority::Unbound;
-use crate::usecases::JournalError;
+use crate::usecases::StoreError;
 use crate::usecases::{FlowError, OnCall};
+use sidedoor_domain::authority::Unbound;
 
 /// One bad place in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -103,7 +103,7 @@ impl Problem {
         };
         Self {
             errors,
-            ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail)
+            ..Self::new(StatusCode::BAD_REQUEST, "request_invalid", detail)
         }
     }
 
@@ -119,7 +119,7 @@ impl Problem {
     pub fn unauthorized() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
-            "unauthorized",
+            "credential_invalid",
             "Send a valid key or token as `Authorization: Bearer …`, or a key as `X-API-Key`.",
         )
     }
@@ -134,18 +134,18 @@ impl Problem {
 
     /// Too often; come again.
     pub fn rate_limited(detail: &str, seconds: u32) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(seconds)
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_reached", detail).retry_after(seconds)
     }
 
     /// The issuer's keys are not to be had.
     pub fn keys_unavailable() -> Self {
         let detail = "The keys that this token is verified with cannot be had just now.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable", detail).retry_after(2)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "issuer_keys_unavailable", detail).retry_after(2)
     }
 
     /// Too much at a time; come again.
     pub fn overloaded(detail: &str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(1)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", detail).retry_after(1)
     }
 
     /// When to come again, s.
@@ -180,7 +180,7 @@ impl IntoResponse for Problem {
                 "Bearer"
             };
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-            // Who is not known keeps no connection.
+            // SupervisorRef is not known keeps no connection.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -191,10 +191,10 @@ impl From<FlowError> for Problem {
     fn from(e: FlowError) -> Self {
         use StatusCode as S;
         match e {
-            FlowError::NotFound => Self::new(S::NOT_FOUND, "not_found", "There is no such supervision."),
+            FlowError::NotFound => Self::new(S::NOT_FOUND, "supervision_not_found", "There is no such supervision."),
             FlowError::UnknownSupervisor => Self::new(
                 S::NOT_FOUND,
-                "supervisor_unknown",
+                "supervisor_not_found",
                 "Amazon Connect has no user of that name.",
             ),
             FlowError::AmbiguousSupervisor => Self::new(
@@ -204,7 +204,7 @@ impl From<FlowError> for Problem {
             ),
             FlowError::UnknownVendor => Self::new(
                 S::NOT_FOUND,
-                "vendor_unknown",
+                "vendor_not_found",
                 "No vendor of that name is configured; partner carriers are named under [timing.vendors].",
             ),
             // Not asked in time is nobody's answer: the same request may do better in a moment.
@@ -215,19 +215,19 @@ impl From<FlowError> for Problem {
             FlowError::Vendor(e) => Self::new(S::BAD_GATEWAY, e.code, format!("{}.", e.message.trim_end_matches('.'))),
             FlowError::Unbound(Unbound::NotLinked) => Self::new(
                 S::FORBIDDEN,
-                "supervisor_not_linked",
+                "supervisor_link_invalid",
                 "The token is good, but the supervisor it names has no user in Amazon Connect, or several.",
             ),
             FlowError::Unbound(Unbound::Unresolved) => Self::new(
                 S::SERVICE_UNAVAILABLE,
-                "supervisor_unresolved",
+                "supervisor_lookup_unavailable",
                 "Whom the token names in Amazon Connect could not be asked just now.",
             )
             .retry_after(1),
-            FlowError::Forbidden(why) => Self::new(S::FORBIDDEN, "forbidden", format!("{}.", capital(why))),
+            FlowError::Forbidden(why) => Self::new(S::FORBIDDEN, "action_forbidden", format!("{}.", capital(why))),
             FlowError::UnknownInstance => Self::new(
                 S::UNPROCESSABLE_ENTITY,
-                "unknown_instance",
+                "instance_not_found",
                 "No Connect instance of that name is configured, or there are several and none was named.",
             ),
             FlowError::Busy(first) => {
@@ -236,7 +236,7 @@ impl From<FlowError> for Problem {
                 );
                 Self {
                     conflicts_with: Some(first.to_string()),
-                    ..Self::new(S::CONFLICT, "supervisor_busy", detail)
+                    ..Self::new(S::CONFLICT, "supervisor_conflict", detail)
                 }
             }
             FlowError::NotListening(state) => {
@@ -244,11 +244,11 @@ impl From<FlowError> for Problem {
                     "The supervision is {}; only one that is MONITORING has a mode to change.",
                     state.as_str()
                 );
-                Self::new(S::CONFLICT, "not_monitoring", detail)
+                Self::new(S::CONFLICT, "supervision_state_conflict", detail)
             }
             FlowError::ModeNotAllowed => Self::new(
                 S::CONFLICT,
-                "mode_not_allowed",
+                "mode_forbidden",
                 "What a supervisor may do is granted at the start: this supervision was started with mode SILENT.",
             ),
             FlowError::ModeUnsupported(why) => Self::new(
@@ -263,19 +263,19 @@ impl From<FlowError> for Problem {
                 );
                 Self {
                     supervision_id: Some(id.to_string()),
-                    ..Self::new(S::CONFLICT, "would_end_customer_call", detail)
+                    ..Self::new(S::CONFLICT, "barge_safety_conflict", detail)
                 }
             }
             FlowError::UnknownJurisdiction => Self::new(
                 S::UNPROCESSABLE_ENTITY,
-                "unknown_jurisdiction",
+                "jurisdiction_not_found",
                 "No jurisdiction of that name is configured under [compliance.jurisdictions].",
             ),
             FlowError::RejoinRefused(compliance) => Self {
                 prior_supervisions: compliance.prior.iter().map(ToString::to_string).collect(),
                 ..Self::new(
                     S::CONFLICT,
-                    "rejoin_not_allowed",
+                    "rejoin_forbidden",
                     "The supervisor has left this contact before, and the rules of this jurisdiction let nobody come back.",
                 )
             },
@@ -284,7 +284,7 @@ impl From<FlowError> for Problem {
                 on_call: on_call.into_iter().map(OnCallView::of).collect(),
                 ..Self::new(
                     S::CONFLICT,
-                    "contact_full",
+                    "contact_limit_reached",
                     "Amazon Connect takes no further supervisor on this contact; onCall names who is on it.",
                 )
             },
@@ -297,12 +297,12 @@ impl From<FlowError> for Problem {
             ),
             FlowError::KeyReused => Self::new(
                 S::UNPROCESSABLE_ENTITY,
-                "idempotency_key_reused",
+                "idempotency_key_invalid",
                 "This Idempotency-Key was used for another request; take a new one.",
             ),
             FlowError::KeyRunning => Self::new(
                 S::CONFLICT,
-                "request_in_progress",
+                "idempotency_key_conflict",
                 "The first request with this Idempotency-Key is still running; ask again in a moment.",
             )
             .retry_after(1),
@@ -322,19 +322,17 @@ impl From<FlowError> for Problem {
                     ..problem
                 }
             }
-            FlowError::Journal(JournalError::Overloaded) | FlowError::Contended => {
-                Self::overloaded("More is being written than the journal can take.")
+            FlowError::Store(StoreError::Overloaded) | FlowError::Contended => {
+                Self::overloaded("More is being written than the store can take.")
             }
-            FlowError::Journal(JournalError::Closed) | FlowError::Stopping => {
-                Self::overloaded("The service is stopping.")
-            }
-            FlowError::Journal(e @ (JournalError::Store(_) | JournalError::Unreadable(_))) => {
+            FlowError::Store(StoreError::Closed) | FlowError::Stopping => Self::overloaded("The service is stopping."),
+            FlowError::Store(e @ (StoreError::Store(_) | StoreError::Unreadable(_))) => {
                 // The store's words are for the log: they may name paths.
                 tracing::error!(error = %e, "a request failed: {e}");
                 Self::new(
                     S::INTERNAL_SERVER_ERROR,
                     "internal",
-                    "The journal failed; nothing is known to be accepted.",
+                    "The store failed; nothing is known to be accepted.",
                 )
             }
         }
@@ -344,25 +342,25 @@ impl From<FlowError> for Problem {
 /// The status of a join that failed: whose move is it? `docs/errors.md` has the codes.
 fn join_status(code: &str) -> StatusCode {
     match code {
-        "connect_not_found" => StatusCode::NOT_FOUND,
-        "connect_quota_exceeded"
+        "connect_resource_not_found" => StatusCode::NOT_FOUND,
+        "connect_quota_limit_reached"
         | "connect_idempotency_conflict"
-        | "connect_contact_gone"
-        | "withdrawn"
-        | "current_not_left"
-        | "supervisor_busy"
-        | "leg_taken"
-        | "contact_full" => StatusCode::CONFLICT,
-        "connect_invalid_request" | "connect_invalid_parameter" | "connect_monitoring_not_enabled" => {
+        | "connect_contact_not_found"
+        | "join_cancelled"
+        | "leave_timeout"
+        | "supervisor_conflict"
+        | "leg_conflict"
+        | "contact_limit_reached" => StatusCode::CONFLICT,
+        "connect_request_invalid" | "connect_parameter_invalid" | "connect_monitoring_unsupported" => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
-        "connect_throttled"
-        | "connect_budget_exhausted"
+        "connect_rate_limit_reached"
+        | "connect_budget_limit_reached"
         | "connect_internal"
         | "connect_unavailable"
         | "connect_timeout"
-        | "connect_unreachable"
-        | "expired" => StatusCode::SERVICE_UNAVAILABLE,
+        | "connect_network_unavailable"
+        | "join_timeout" => StatusCode::SERVICE_UNAVAILABLE,
         // The rest is between us and Connect: rights, credentials, an answer we cannot read.
         _ => StatusCode::BAD_GATEWAY,
     }
@@ -378,14 +376,14 @@ fn capital(text: &str) -> String {
 pub(super) async fn no_such_route() -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
-        "not_found",
+        "route_not_found",
         "There is no such path; GET /openapi.yaml lists those there are.",
     )
 }
 
 pub(super) async fn no_such_method(method: Method) -> Problem {
     let detail = format!("This path does not take {method}; the Allow header says what it takes.");
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_unsupported", detail)
 }
 
 /// A handler panicked: said in the log with its request, never to the caller.

@@ -8,20 +8,20 @@ use super::asking::Act;
 use super::body::{self, Reader, salesforce_id, text};
 use super::problem::Problem;
 use super::views::SupervisionView;
-use super::{Door, idempotency};
+use super::{AppState, idempotency};
+use crate::usecases::FlowError;
+use crate::usecases::identity::supervisors::SupervisorRef;
+use crate::usecases::monitoring::start::{StartRequest, Started};
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::supervision::{Mode, State as SupervisionState};
-use crate::usecases::FlowError;
-use crate::usecases::monitoring::start::{StartRequest, Started};
-use crate::usecases::identity::supervisors::Who;
 
 /// The longest user name Connect takes.
 const USERNAME: usize = 100;
 /// The longest name of a jurisdiction.
 const JURISDICTION: usize = 64;
 
-pub(super) async fn handle(State(door): State<Door>, Act { by, body }: Act) -> Result<Response, Problem> {
+pub(super) async fn handle(State(door): State<AppState>, Act { by, body }: Act) -> Result<Response, Problem> {
     let ask = read(&body, &by.caller)?;
     let flows = &door.flows;
     let (stored, status) = match flows.start(ask, &by).await {
@@ -66,11 +66,16 @@ pub(super) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
     }
     // A credential that names a supervisor means that one; another is only for who may act as anyone.
     let unnamed = !body.gives("supervisor") && caller.supervisor.is_none();
-    let own = caller.supervisor.clone().map(Who::Id);
+    let own = caller.supervisor.clone().map(SupervisorRef::Id);
     let supervisor = body.object_or("supervisor", "/supervisor", own, |inner| {
         let id = inner.optional("connectUserId", |raw| UserId::parse(raw).map_err(|e| e.to_string()));
         let name = inner.optional("username", text(USERNAME));
-        inner.either(id.map(Who::Id), name.map(Who::Name), "connectUserId", "username")
+        inner.either(
+            id.map(SupervisorRef::Id),
+            name.map(SupervisorRef::Name),
+            "connectUserId",
+            "username",
+        )
     });
     let salesforce_user_id = body.optional("salesforceUserId", salesforce_id);
     let voice_call_id = body.optional("voiceCallId", salesforce_id);

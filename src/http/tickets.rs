@@ -15,16 +15,16 @@ use moka::sync::Cache;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::Door;
+use super::AppState;
 use super::asking::By;
 use super::body;
 use super::disconnect_supervisor::whom;
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::views::Rfc3339;
+use crate::usecases::FlowError;
 use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::UserId;
-use crate::usecases::FlowError;
 
 /// How long a ticket is good.
 const GOOD_FOR: Duration = Duration::from_secs(60);
@@ -75,7 +75,7 @@ struct TicketView {
 }
 
 pub(super) async fn handle(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     Named(user): Named,
     By(by): By,
     request: Request,

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::Door;
+use super::AppState;
 use super::asking::By;
 use super::get_supervision::InPath;
 use super::problem::{Problem, json};
@@ -26,7 +26,7 @@ struct Timeline {
     items: Vec<MomentView>,
 }
 
-pub(super) async fn handle(State(door): State<Door>, By(by): By, InPath(id): InPath) -> Result<Response, Problem> {
+pub(super) async fn handle(State(door): State<AppState>, By(by): By, InPath(id): InPath) -> Result<Response, Problem> {
     let moments = door.flows.timeline(id, &by).await?;
     let view = |m: crate::usecases::reports::timeline::Moment| MomentView {
         at: Rfc3339::of(m.at),

@@ -6,7 +6,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Door;
+use super::AppState;
 use super::asking::By;
 use super::path::Named;
 use super::problem::{Problem, json};
@@ -121,13 +121,13 @@ fn clock(c: &ClockReport) -> ClockView {
     }
 }
 
-pub(super) async fn list(State(door): State<Door>, By(by): By) -> Result<Response, Problem> {
+pub(super) async fn list(State(door): State<AppState>, By(by): By) -> Result<Response, Problem> {
     let items = door.flows.vendors(&by).await?.iter().map(VendorView::of).collect();
     Ok(json(StatusCode::OK, &VendorList { items }))
 }
 
 pub(super) async fn calibration(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     By(by): By,
     Named(vendor): Named,
 ) -> Result<Response, Problem> {

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::directive_view::DirectiveView;
+use crate::usecases::Flows;
+use crate::usecases::reports::supervisions::{RecordSync, Stored};
 use sidedoor_domain::departure::Reason;
 use sidedoor_domain::supervision::{Channel, Mode, State, Supervision};
-use crate::usecases::Flows;
-use crate::usecases::reports::supervisions::{Recording, Stored};
 
 /// RFC 3339 UTC, always with milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +55,7 @@ pub(super) struct SupervisionView {
     disconnect_requested_at: Option<Rfc3339>,
     failure: Option<FailureView>,
     departure: Option<DepartureView>,
-    recording: Option<RecordingView>,
+    salesforce_record: Option<SalesforceRecordView>,
     next_action: Option<DirectiveView>,
 }
 
@@ -103,13 +103,13 @@ struct CalibrationView {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct RecordingView {
+pub(super) struct SalesforceRecordView {
     state: &'static str,
     version: u32,
-    recorded_version: u32,
+    written_version: u32,
     object_name: Option<String>,
     record_id: Option<String>,
-    recorded_at: Option<Rfc3339>,
+    written_at: Option<Rfc3339>,
     attempts: u32,
     last_error: Option<String>,
 }
@@ -198,7 +198,7 @@ impl SupervisionView {
                 at: Rfc3339(f.at),
             }),
             departure: departure(s),
-            recording: stored.recording.as_ref().map(RecordingView::of),
+            salesforce_record: stored.record_sync.as_ref().map(SalesforceRecordView::of),
             next_action: next_action(flows, s),
         }
     }
@@ -250,15 +250,15 @@ fn departure(s: &Supervision) -> Option<DepartureView> {
     })
 }
 
-impl RecordingView {
-    pub(super) fn of(r: &Recording) -> Self {
+impl SalesforceRecordView {
+    pub(super) fn of(r: &RecordSync) -> Self {
         Self {
             state: r.state.as_str(),
             version: r.version,
-            recorded_version: r.recorded_version,
+            written_version: r.written_version,
             object_name: r.object_name.clone(),
             record_id: r.record_id.clone(),
-            recorded_at: r.recorded_at.map(Rfc3339),
+            written_at: r.written_at.map(Rfc3339),
             attempts: r.attempts,
             last_error: r.last_error.clone(),
         }

@@ -18,7 +18,7 @@ use super::token::{Access, Tokens};
 use super::verdict::{Carried, answered, item_refused, org_fault, unanswered, unreadable};
 use crate::config::SalesforceConfig;
 use sidedoor_domain::ids::ContactId;
-use sidedoor_domain::participant::ParticipantRow;
+use sidedoor_domain::participant::ParticipantRecord;
 use sidedoor_domain::ports::crm::ParticipantSeen;
 use sidedoor_domain::ports::{Clock, Crm, CrmError, CrmVerdict, Recorded, Usage};
 
@@ -98,7 +98,7 @@ impl Salesforce {
         if status == StatusCode::UNAUTHORIZED {
             self.tokens.refused(&renewed).await;
             return Err(org_fault(
-                "salesforce_token_refused",
+                "salesforce_token_rejected",
                 "Salesforce refuses its own new token",
             ));
         }
@@ -138,7 +138,7 @@ impl Salesforce {
     }
 
     /// One row by itself: `PATCH …/sobjects/{Object}/{ExternalIdField}/{value}`.
-    async fn upsert_one(&self, object_name: &str, row: &ParticipantRow) -> Result<Recorded, CrmError> {
+    async fn upsert_one(&self, object_name: &str, row: &ParticipantRecord) -> Result<Recorded, CrmError> {
         let fields = &self.settings.fields;
         let key = utf8_percent_encode(&row.leg_key, NON_ALPHANUMERIC);
         let path = format!("sobjects/{object_name}/{}/{key}", fields.external_id);
@@ -159,7 +159,7 @@ impl Salesforce {
     async fn upsert_collection(
         &self,
         object_name: &str,
-        rows: &[ParticipantRow],
+        rows: &[ParticipantRecord],
     ) -> Result<Vec<Result<Recorded, CrmError>>, CrmError> {
         let fields = &self.settings.fields;
         let path = format!("composite/sobjects/{object_name}/{}", fields.external_id);
@@ -179,7 +179,7 @@ impl Salesforce {
         if results.len() != rows.len() {
             return Err(unreadable());
         }
-        let of = |(row, result): (&ParticipantRow, Value)| {
+        let of = |(row, result): (&ParticipantRecord, Value)| {
             let taken = result.get("success") == Some(&Value::Bool(true));
             match serde_json::from_value::<Upserted>(result.clone()) {
                 Ok(done) if taken => Ok(done.recorded(object_name)),
@@ -194,7 +194,7 @@ impl Salesforce {
     }
 
     /// The lookup fields that a row carries.
-    fn lookups(&self, row: &ParticipantRow) -> Carried<'_> {
+    fn lookups(&self, row: &ParticipantRecord) -> Carried<'_> {
         let fields = &self.settings.fields;
         let carried =
             |value: &Option<String>, name| value.as_ref().and(Some(name)).filter(|name: &&str| !name.is_empty());
@@ -204,7 +204,7 @@ impl Salesforce {
         }
     }
 
-    async fn try_upsert(&self, rows: &[ParticipantRow]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError> {
+    async fn try_upsert(&self, rows: &[ParticipantRecord]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError> {
         let object_name = self.object.name(self).await?;
         match rows {
             [] => Ok(Vec::new()),
@@ -273,7 +273,7 @@ impl Describe for Salesforce {
 
 #[async_trait]
 impl Crm for Salesforce {
-    async fn upsert(&self, rows: &[ParticipantRow]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError> {
+    async fn upsert(&self, rows: &[ParticipantRecord]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError> {
         let done = self.try_upsert(rows).await;
         let org_fault = |e: &CrmError| matches!(e.verdict, CrmVerdict::OrgFault(_));
         let suspect = match &done {

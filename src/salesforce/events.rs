@@ -31,7 +31,7 @@ impl Salesforce {
     pub(super) async fn publish(&self, stream_keys: &[String]) -> Result<(), CrmError> {
         let Some(event) = self.settings.directive_event.as_deref() else {
             return Err(org_fault(
-                "salesforce_no_event",
+                "salesforce_event_not_found",
                 "salesforce.directive_event is not set",
             ));
         };

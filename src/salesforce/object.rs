@@ -94,7 +94,7 @@ impl Object {
                     }
                     // It is the one that is meant, and not as it should be: another would not do.
                     Unfit::Fields(problems) => {
-                        return Err(org_fault("salesforce_mapping", problems.join("; ")));
+                        return Err(org_fault("salesforce_mapping_invalid", problems.join("; ")));
                     }
                     Unfit::Object(reason) => why.push(reason),
                 },
@@ -105,7 +105,7 @@ impl Object {
         }
         let remedy = "deploy the object that Sidedoor ships (infra/salesforce), give the integration user access, or set salesforce.object";
         Err(org_fault(
-            "salesforce_no_object",
+            "salesforce_object_not_found",
             format!("{}; {remedy}", why.join(", ")),
         ))
     }

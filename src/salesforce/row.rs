@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::config::FieldNames;
-use sidedoor_domain::participant::ParticipantRow;
+use sidedoor_domain::participant::ParticipantRecord;
 
 /// The body of an upsert.
-pub(super) fn body(row: &ParticipantRow, fields: &FieldNames) -> Map<String, Value> {
+pub(super) fn body(row: &ParticipantRecord, fields: &FieldNames) -> Map<String, Value> {
     let mut body = Map::new();
     let mut put = |name: &str, value: Value| {
         if !name.is_empty() {

@@ -124,7 +124,7 @@ impl Tokens {
         if !is_salesforce(&instance_url, &self.login_url) {
             let said =
                 "Salesforce's login answered with an instance_url that is no Salesforce host; no token goes there";
-            return Err(org_fault("salesforce_strange_host", said));
+            return Err(org_fault("salesforce_host_invalid", said));
         }
         Ok(Access {
             token,
@@ -170,7 +170,7 @@ impl Tokens {
         let unusable = |why: &str| {
             // The path is named, the key never.
             let said = format!("the key file {} {why}", key_file.display());
-            org_fault("salesforce_key_unusable", said)
+            org_fault("salesforce_key_invalid", said)
         };
         let pem = tokio::fs::read(key_file)
             .await
@@ -239,7 +239,7 @@ struct Refused {
 
 fn refused(said: &str, hint: &str) -> CrmError {
     org_fault(
-        "salesforce_login_refused",
+        "salesforce_login_rejected",
         format!("Salesforce refused the login: {}; {hint}", clean(said)),
     )
 }

@@ -132,7 +132,7 @@ pub(super) fn unanswered(e: &reqwest::Error) -> CrmError {
     let (code, message) = if e.is_timeout() {
         ("salesforce_timeout", "Salesforce did not answer in time")
     } else {
-        ("salesforce_unreachable", "Salesforce could not be reached")
+        ("salesforce_network_unavailable", "Salesforce could not be reached")
     };
     ours(code, message, CrmVerdict::Retry)
 }
@@ -140,7 +140,7 @@ pub(super) fn unanswered(e: &reqwest::Error) -> CrmError {
 /// An answer that cannot be read.
 pub(super) fn unreadable() -> CrmError {
     ours(
-        "salesforce_unreadable",
+        "salesforce_response_invalid",
         "Salesforce's answer could not be read",
         CrmVerdict::Retry,
     )

@@ -1,6 +1,6 @@
-//! The journal: SQLite behind [`sidedoor_domain::ports::Journal`]. The only room that knows `sqlx`.
+//! The store: SQLite behind [`sidedoor_domain::ports::Store`]. The only room that knows `sqlx`.
 //!
-//! **Guarantee.** When [`sidedoor_domain::ports::Journal::commit`] answers, the change is on disk: WAL with `synchronous = FULL`
+//! **Guarantee.** When [`sidedoor_domain::ports::Store::commit`] answers, the change is on disk: WAL with `synchronous = FULL`
 //! syncs the log at every commit. A change is one transaction; a refused one writes nothing.
 //!
 //! **One writer, group commit.** All writes go through one task ([`writer`]), which takes whatever waits (bounded) into
@@ -36,19 +36,19 @@ use tokio::sync::broadcast;
 use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
-use sidedoor_domain::supervision::State;
-use sidedoor_domain::ports::journal::{
-    AuditFilter, AuditLine, ClockEpoch, Comparison, Counts, DirectiveChange, DirectiveNews, Filter, KeyRecord, NextDue,
-    Ordered, Retention, Row, RowFilter, Sample, Stored, StreamKey, UnexplainedLeg,
+use sidedoor_domain::ports::store::{
+    AuditFilter, AuditLine, ClockEpoch, ClockId, Comparison, Counts, DeliveryFilter, DirectiveChange, DirectiveNews,
+    Filter, KeyRecord, NextDue, Ordered, Retention, Row, Sample, Stored, UnexplainedLeg,
 };
-use sidedoor_domain::ports::{Change, Committed, Journal, JournalError};
+use sidedoor_domain::ports::{CommitOutcome, Store, StoreError, Transaction};
+use sidedoor_domain::supervision::State;
 
 /// Readers at a time. Reads are short; more would only wait for the same two cores.
 const READERS: u32 = 4;
 /// Changes of directives that a listener may be behind before it must look by itself.
 const NEWS: usize = 1024;
 
-/// Why a journal cannot be opened.
+/// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL is not one of SQLite's.
@@ -61,13 +61,13 @@ pub enum OpenError {
     #[error("cannot lock {0}: {1}")]
     Lock(PathBuf, std::io::Error),
     /// The database cannot be opened or migrated.
-    #[error("cannot open the journal: {0}")]
+    #[error("cannot open the store: {0}")]
     Store(String),
 }
 
-/// A journal in a SQLite file.
+/// A store in a SQLite file.
 #[derive(Debug)]
-pub struct SqliteJournal {
+pub struct SqliteStore {
     readers: SqlitePool,
     writer: writer::Writer,
     incarnation: String,
@@ -77,7 +77,7 @@ pub struct SqliteJournal {
     _lock: File,
 }
 
-impl SqliteJournal {
+impl SqliteStore {
     /// Opens (or makes) the database at `url` (`sqlite://path`), migrates it and starts the writer.
     ///
     /// # Errors
@@ -150,13 +150,13 @@ fn lock(database: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// A journal opened for looking only: beside a running service, or without one. Takes no lock and writes nothing.
+/// A store opened for looking only: beside a running service, or without one. Takes no lock and writes nothing.
 #[derive(Debug)]
-pub struct JournalView {
+pub struct StoreView {
     readers: SqlitePool,
 }
 
-impl JournalView {
+impl StoreView {
     /// Opens the database at `url` (`sqlite://path`) for reading.
     ///
     /// # Errors
@@ -177,125 +177,125 @@ impl JournalView {
     /// One supervision.
     ///
     /// # Errors
-    /// [`JournalError`], here and below.
-    pub async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, JournalError> {
+    /// [`StoreError`], here and below.
+    pub async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, StoreError> {
         read::supervision(&self.readers, id).await
     }
 
     /// What the org itself has of a departure, if it was compared.
-    pub async fn comparison(&self, id: SupervisionId) -> Result<Option<Comparison>, JournalError> {
+    pub async fn comparison(&self, id: SupervisionId) -> Result<Option<Comparison>, StoreError> {
         comparisons::of(&self.readers, id).await
     }
 
     /// How much is under way, and what needs a person.
-    pub async fn counts(&self) -> Result<Counts, JournalError> {
+    pub async fn counts(&self) -> Result<Counts, StoreError> {
         read::counts(&self.readers).await
     }
 
     /// A leg's evidence, oldest first.
-    pub async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, JournalError> {
+    pub async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError> {
         read::evidence(&self.readers, instance, leg).await
     }
 
     /// Every epoch of every vendor clock, oldest first.
-    pub async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, JournalError> {
+    pub async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError> {
         clocks::epochs(&self.readers).await
     }
 
     /// The samples of every vendor clock, oldest first, of each clock at most the latest `limit`.
-    pub async fn clock_samples(&self, limit: u32) -> Result<Vec<(StreamKey, Sample)>, JournalError> {
+    pub async fn clock_samples(&self, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError> {
         clocks::samples(&self.readers, Timestamp::UNIX_EPOCH, limit).await
     }
 }
 
 /// A store's failure, in words.
-fn failed(e: sqlx::Error) -> JournalError {
-    JournalError::Store(e.to_string())
+fn failed(e: sqlx::Error) -> StoreError {
+    StoreError::Store(e.to_string())
 }
 
 #[async_trait]
-impl Journal for SqliteJournal {
-    async fn commit(&self, change: Change) -> Result<Committed, JournalError> {
+impl Store for SqliteStore {
+    async fn commit(&self, change: Transaction) -> Result<CommitOutcome, StoreError> {
         self.writer.commit(change).await
     }
 
-    fn commit_later(&self, change: Change) {
+    fn commit_later(&self, change: Transaction) {
         self.writer.commit_later(change);
     }
 
-    async fn flush(&self) -> Result<(), JournalError> {
-        self.writer.commit(Change::default()).await.map(|_| ())
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.writer.commit(Transaction::default()).await.map(|_| ())
     }
 
-    async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, JournalError> {
+    async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, StoreError> {
         read::supervision(&self.readers, id).await
     }
 
-    async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<Stored>, JournalError> {
+    async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<Stored>, StoreError> {
         read::by_leg(&self.readers, instance, leg).await
     }
 
-    async fn list(&self, filter: &Filter) -> Result<Vec<Stored>, JournalError> {
+    async fn list(&self, filter: &Filter) -> Result<Vec<Stored>, StoreError> {
         read::list(&self.readers, filter).await
     }
 
-    async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<Stored>, JournalError> {
+    async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<Stored>, StoreError> {
         read::active_of(&self.readers, instance, user).await
     }
 
-    async fn active_on(&self, instance: &InstanceName, contact: &ContactId) -> Result<Vec<Stored>, JournalError> {
+    async fn active_on(&self, instance: &InstanceName, contact: &ContactId) -> Result<Vec<Stored>, StoreError> {
         read::active_on(&self.readers, instance, contact).await
     }
 
-    async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<Stored>, JournalError> {
+    async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<Stored>, StoreError> {
         read::in_states(&self.readers, states, limit).await
     }
 
-    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
+    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
         read::due_checks(&self.readers, now, limit).await
     }
 
-    async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, JournalError> {
+    async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError> {
         read::evidence(&self.readers, instance, leg).await
     }
 
-    async fn due_unexplained(&self, now: Timestamp, limit: u32) -> Result<Vec<UnexplainedLeg>, JournalError> {
+    async fn due_unexplained(&self, now: Timestamp, limit: u32) -> Result<Vec<UnexplainedLeg>, StoreError> {
         read::due_unexplained(&self.readers, now, limit).await
     }
 
-    async fn due_rows(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
-        deliveries::due_rows(&self.readers, now, limit).await
+    async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
+        deliveries::due_deliveries(&self.readers, now, limit).await
     }
 
-    async fn due_row_count(&self, now: Timestamp, limit: u32) -> Result<u32, JournalError> {
-        deliveries::due_row_count(&self.readers, now, limit).await
+    async fn due_delivery_count(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        deliveries::due_delivery_count(&self.readers, now, limit).await
     }
 
-    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
+    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
         deliveries::due_voice_calls(&self.readers, now, limit).await
     }
 
-    async fn rows(&self, filter: &RowFilter) -> Result<Vec<Row>, JournalError> {
+    async fn rows(&self, filter: &DeliveryFilter) -> Result<Vec<Row>, StoreError> {
         deliveries::rows(&self.readers, filter).await
     }
 
-    async fn row(&self, id: DeliveryId) -> Result<Option<Row>, JournalError> {
+    async fn row(&self, id: DeliveryId) -> Result<Option<Row>, StoreError> {
         deliveries::one(&self.readers, id).await
     }
 
-    async fn next_due(&self) -> Result<NextDue, JournalError> {
+    async fn next_due(&self) -> Result<NextDue, StoreError> {
         read::next_due(&self.readers).await
     }
 
-    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError> {
+    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
         read::left_since(&self.readers, since, limit).await
     }
 
-    async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, JournalError> {
+    async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError> {
         clocks::epochs(&self.readers).await
     }
 
-    async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(StreamKey, Sample)>, JournalError> {
+    async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError> {
         clocks::samples(&self.readers, since, limit).await
     }
 
@@ -305,11 +305,11 @@ impl Journal for SqliteJournal {
         user: &UserId,
         after: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<Ordered>, JournalError> {
+    ) -> Result<Vec<Ordered>, StoreError> {
         directives::of(&self.readers, instance, user, after, limit).await
     }
 
-    async fn last_directive_change(&self) -> Result<i64, JournalError> {
+    async fn last_directive_change(&self) -> Result<i64, StoreError> {
         directives::last_change(&self.readers).await
     }
 
@@ -323,11 +323,11 @@ impl Journal for SqliteJournal {
         contact: &ContactId,
         user: &UserId,
         limit: u32,
-    ) -> Result<Vec<SupervisionId>, JournalError> {
+    ) -> Result<Vec<SupervisionId>, StoreError> {
         read::over_on(&self.readers, instance, contact, user, limit).await
     }
 
-    async fn counts(&self) -> Result<Counts, JournalError> {
+    async fn counts(&self) -> Result<Counts, StoreError> {
         read::counts(&self.readers).await
     }
 
@@ -337,15 +337,15 @@ impl Journal for SqliteJournal {
         since: Timestamp,
         after: Option<&UserId>,
         limit: u32,
-    ) -> Result<Vec<UserId>, JournalError> {
+    ) -> Result<Vec<UserId>, StoreError> {
         read::supervisors_since(&self.readers, instance, since, after, limit).await
     }
 
-    async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, JournalError> {
+    async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         audit::of(&self.readers, id, limit).await
     }
 
-    async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, JournalError> {
+    async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, StoreError> {
         audit::lines(&self.readers, filter).await
     }
 
@@ -354,15 +354,15 @@ impl Journal for SqliteJournal {
         since: Timestamp,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<AuditEntry>, JournalError> {
+    ) -> Result<Vec<AuditEntry>, StoreError> {
         audit::unfinished(&self.readers, since, until, limit).await
     }
 
-    async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, JournalError> {
+    async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, StoreError> {
         read::key(&self.readers, caller, key).await
     }
 
-    async fn sweep(&self, retention: &Retention) -> Result<u64, JournalError> {
+    async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError> {
         self.writer.sweep(*retention).await
     }
 
@@ -374,15 +374,15 @@ impl Journal for SqliteJournal {
         &self.salt
     }
 
-    async fn directive_changes(&self, after: i64, limit: u32) -> Result<Vec<DirectiveChange>, JournalError> {
+    async fn directive_changes(&self, after: i64, limit: u32) -> Result<Vec<DirectiveChange>, StoreError> {
         announcements::changes_after(&self.readers, after, limit).await
     }
 
-    async fn before_open_directives(&self) -> Result<i64, JournalError> {
+    async fn before_open_directives(&self) -> Result<i64, StoreError> {
         announcements::before_the_open_ones(&self.readers).await
     }
 
-    async fn cursor(&self, name: &'static str) -> Result<Option<i64>, JournalError> {
+    async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError> {
         announcements::cursor(&self.readers, name).await
     }
 
@@ -392,7 +392,7 @@ impl Journal for SqliteJournal {
         until: Timestamp,
         again: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Stored, u32)>, JournalError> {
+    ) -> Result<Vec<(Stored, u32)>, StoreError> {
         comparisons::due(&self.readers, since, until, again, limit).await
     }
 }

@@ -36,7 +36,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use sidedoor_domain::ports::{Happened, Meter};
+use sidedoor_domain::ports::{MetricEvent, MetricsRecorder};
 
 type One = Vec<(&'static str, String)>;
 
@@ -267,12 +267,12 @@ fn one(label: &'static str, word: impl Into<String>) -> One {
     vec![(label, word.into())]
 }
 
-impl Meter for Metrics {
-    fn count(&self, what: &Happened<'_>) {
+impl MetricsRecorder for Metrics {
+    fn count(&self, what: &MetricEvent<'_>) {
         match what {
-            Happened::Began(origin) => self.begun.get_or_create(&one("origin", origin.as_str())).inc(),
-            Happened::JoinFailed(code) => self.joins_failed.get_or_create(&one("code", *code)).inc(),
-            Happened::Departed(d) => {
+            MetricEvent::Began(origin) => self.begun.get_or_create(&one("origin", origin.as_str())).inc(),
+            MetricEvent::JoinFailed(code) => self.joins_failed.get_or_create(&one("code", *code)).inc(),
+            MetricEvent::Departed(d) => {
                 let labels = DepartureLabels {
                     reason: d.reason.as_str(),
                     source: d.source.as_str(),
@@ -280,24 +280,24 @@ impl Meter for Metrics {
                 };
                 self.departures.get_or_create(&labels).inc()
             }
-            Happened::Overdue => self.overdue_ever.inc(),
-            Happened::CustomerCallEnded => self.customer_calls_ended.inc(),
-            Happened::AgentLooksWrong => self.agents_wrong.inc(),
-            Happened::LeaveRefused => self.leaves_refused.inc(),
-            Happened::Directive(directive, status) => {
+            MetricEvent::Overdue => self.overdue_ever.inc(),
+            MetricEvent::CustomerCallEnded => self.customer_calls_ended.inc(),
+            MetricEvent::AgentLooksWrong => self.agents_wrong.inc(),
+            MetricEvent::LeaveRefused => self.leaves_refused.inc(),
+            MetricEvent::Directive(directive, status) => {
                 let labels = vec![
                     ("kind", directive.kind.as_str().to_owned()),
                     ("outcome", status.as_str().to_owned()),
                 ];
                 self.directives.get_or_create(&labels).inc()
             }
-            Happened::Delivery(outcome) => self.deliveries.get_or_create(&one("outcome", *outcome)).inc(),
-            Happened::Announced(outcome, n) => self.announced.get_or_create(&one("outcome", *outcome)).inc_by(*n),
-            Happened::Compared(seconds, inside) => {
+            MetricEvent::Delivery(outcome) => self.deliveries.get_or_create(&one("outcome", *outcome)).inc(),
+            MetricEvent::Announced(outcome, n) => self.announced.get_or_create(&one("outcome", *outcome)).inc_by(*n),
+            MetricEvent::Compared(seconds, inside) => {
                 self.difference.observe(*seconds);
                 self.compared.get_or_create(&one("inside", inside.to_string())).inc()
             }
-            Happened::Recorded(seconds) => {
+            MetricEvent::Recorded(seconds) => {
                 self.to_row.observe(*seconds);
                 0
             }
@@ -313,12 +313,12 @@ mod tests {
     #[test]
     fn what_is_counted_is_told_and_what_must_stay_nought_is_there() {
         let metrics = Metrics::default();
-        metrics.count(&Happened::Began(Origin::Api));
-        metrics.count(&Happened::Recorded(0.2));
+        metrics.count(&MetricEvent::Began(Origin::Api));
+        metrics.count(&MetricEvent::Recorded(0.2));
         let told = metrics.exposition(&Now {
             active: &[("LEAVING", 2)],
             overdue: 1,
-            rows: &[("DEAD", 3)],
+            rows: &[("FAILED", 3)],
             streams: 4,
             paused: true,
             api_share: Some(0.25),
@@ -333,7 +333,7 @@ mod tests {
             "sidedoor_supervisions_begun_total{origin=\"API\"} 1",
             "sidedoor_supervisions_active{state=\"LEAVING\"} 2",
             "sidedoor_leaves_overdue_now 1",
-            "sidedoor_rows{state=\"DEAD\"} 3",
+            "sidedoor_rows{state=\"FAILED\"} 3",
             "sidedoor_directive_streams 4",
             "sidedoor_deliveries_paused 1",
             "sidedoor_salesforce_api_share 0.25",

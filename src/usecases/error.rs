@@ -1,6 +1,6 @@
 //! Why a use case refuses or fails. The front door gives each its status and its stable code.
 
-use crate::usecases::JournalError;
+use crate::usecases::StoreError;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::supervision::{State, Supervisor};
 
@@ -57,7 +57,7 @@ pub enum FlowError {
     ContactFull {
         /// The supervision, at FAILED.
         supervision: SupervisionId,
-        /// Who is on it.
+        /// SupervisorRef is on it.
         on_call: Vec<OnCall>,
     },
     /// Too many streams are open.
@@ -85,9 +85,9 @@ pub enum FlowError {
         /// For people.
         detail: String,
     },
-    /// The journal cannot take it.
+    /// The store cannot take it.
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    Store(#[from] StoreError),
     /// Many others changed the same supervision meanwhile.
     #[error("the supervision is changing too quickly")]
     Contended,

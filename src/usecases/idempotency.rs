@@ -8,9 +8,9 @@
 
 use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::ids::SupervisionId;
-pub use sidedoor_domain::ports::journal::KeyUse;
-use sidedoor_domain::ports::journal::{KeyRecord, KeyWrite};
-use sidedoor_domain::ports::{Change, Committed};
+pub use sidedoor_domain::ports::store::KeyUse;
+use sidedoor_domain::ports::store::{KeyRecord, KeyWrite};
+use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
 /// What a key used before leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +25,10 @@ impl Flows {
     /// Whether the request's key was used before.
     ///
     /// # Errors
-    /// [`FlowError::KeyReused`], [`FlowError::KeyRunning`], or the journal's.
+    /// [`FlowError::KeyReused`], [`FlowError::KeyRunning`], or the store's.
     pub async fn replay(&self, by: &Request) -> Result<Option<Replay>, FlowError> {
         let Some(key) = &by.key else { return Ok(None) };
-        match self.journal().key(&key.caller, &key.key).await? {
+        match self.store().key(&key.caller, &key.key).await? {
             None => Ok(None),
             Some(record) => self.known_key(key, record).await,
         }
@@ -45,17 +45,17 @@ impl Flows {
         if record.fingerprint != key.fingerprint {
             return Err(FlowError::KeyReused);
         }
-        if record.answer.is_none() && record.taken_by == self.journal().incarnation() {
+        if record.answer.is_none() && record.taken_by == self.store().incarnation() {
             // The answer is written without waiting for it: it may be on its way. Wait for the queue, look once more.
-            self.journal().flush().await?;
-            match self.journal().key(&key.caller, &key.key).await? {
+            self.store().flush().await?;
+            match self.store().key(&key.caller, &key.key).await? {
                 Some(again) => record = again,
                 None => return Ok(None),
             }
         }
         match record.answer {
             Some((status, body)) => Ok(Some(Replay::Answer(status, body))),
-            None if record.taken_by == self.journal().incarnation() => Err(FlowError::KeyRunning),
+            None if record.taken_by == self.store().incarnation() => Err(FlowError::KeyRunning),
             // What is of no supervision is done anew: nothing would say what became of it.
             None => Ok(record.supervision.map(Replay::State)),
         }
@@ -65,12 +65,12 @@ impl Flows {
     /// if the key was used meanwhile.
     pub(crate) async fn take_key(&self, by: &Request, of: Option<SupervisionId>) -> Result<Option<Replay>, FlowError> {
         let Some(key) = by.key.clone() else { return Ok(None) };
-        let change = Change {
+        let change = Transaction {
             key: Some(KeyWrite::Take(key, of, self.now())),
-            ..Change::default()
+            ..Transaction::default()
         };
-        match self.journal().commit(change).await? {
-            Committed::KeyUsed(record) => self.replay_of(by, record).await.map(Some),
+        match self.store().commit(change).await? {
+            CommitOutcome::KeyUsed(record) => self.replay_of(by, record).await.map(Some),
             _ => Ok(None),
         }
     }
@@ -84,9 +84,9 @@ impl Flows {
         } else {
             KeyWrite::Answer(key.clone(), status, body.to_owned())
         };
-        self.journal().commit_later(Change {
+        self.store().commit_later(Transaction {
             key: Some(write),
-            ..Change::default()
+            ..Transaction::default()
         });
     }
 }

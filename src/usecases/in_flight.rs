@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is being worked on, so that nothing is worked on twice at a time.
 #[derive(Clone)]
-pub(crate) struct InHand<K>(Arc<Mutex<HashSet<K>>>);
+pub(crate) struct InFlight<K>(Arc<Mutex<HashSet<K>>>);
 
-impl<K> Default for InHand<K> {
+impl<K> Default for InFlight<K> {
     fn default() -> Self {
         Self(Arc::default())
     }
 }
 
-impl<K: std::hash::Hash + Eq + Clone> InHand<K> {
+impl<K: std::hash::Hash + Eq + Clone> InFlight<K> {
     /// What is in hand now. A loop asks before it reads what is due: whatever was in hand then may be read as it was before
     /// the work on it was written, and must wait for the next reading.
     pub(crate) fn held(&self) -> HashSet<K> {
@@ -32,7 +32,7 @@ impl<K: std::hash::Hash + Eq + Clone> InHand<K> {
 }
 
 /// Something in hand.
-pub(crate) struct Held<K: std::hash::Hash + Eq + Clone>(InHand<K>, K);
+pub(crate) struct Held<K: std::hash::Hash + Eq + Clone>(InFlight<K>, K);
 
 impl<K: std::hash::Hash + Eq + Clone> Drop for Held<K> {
     fn drop(&mut self) {

@@ -9,8 +9,8 @@
 //! | rows on their way | sent when due, by delivery |
 
 use crate::usecases::{FlowError, Flows};
+use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::supervision::State;
-use sidedoor_domain::ports::journal::Stored;
 
 /// How many of a state are taken up at most; more than that cannot have been accepted at once.
 const MOST: u32 = 100_000;
@@ -19,12 +19,12 @@ impl Flows {
     /// Takes up what an earlier process left. Returns how many supervisions that were.
     ///
     /// # Errors
-    /// The journal's.
+    /// The store's.
     pub async fn resume(&self) -> Result<usize, FlowError> {
         self.recall_clocks().await?;
         let mut taken_up = 0;
         for Stored { supervision, .. } in self
-            .journal()
+            .store()
             .in_states(&[State::Requested, State::Joining], MOST)
             .await?
         {
@@ -35,7 +35,7 @@ impl Flows {
                 .spawn(async move { flows.join(id, None, maybe_sent).await });
             taken_up += 1;
         }
-        for Stored { supervision, .. } in self.journal().in_states(&[State::Leaving], MOST).await? {
+        for Stored { supervision, .. } in self.store().in_states(&[State::Leaving], MOST).await? {
             if !crate::usecases::leaving::end_leg::is_to_be_carried_out(&supervision) {
                 continue;
             }

@@ -89,7 +89,7 @@ def departed(service, connect_url):
 
     def recorded():
         told = http.get(one, timeout=5).json()
-        done = told["state"] == "LEFT" and told["recording"]["state"] == "RECORDED"
+        done = told["state"] == "LEFT" and told["salesforceRecord"]["state"] == "WRITTEN"
         return told if done and told["departure"]["customerCallContinued"] is not None else None
 
     told = until(recorded)
@@ -127,7 +127,7 @@ def test_simple_salesforce_reads_what_the_service_wrote(departed, salesforce_url
     objects.base_url = f"{org.base_url}sobjects/{OBJECT}/"
     row = objects.get_by_custom_id("Leg_Key__c", departed["legContactId"])
     agrees(row, departed)
-    assert (row["Id"], row["Customer_Call_Continued__c"]) == (departed["recording"]["recordId"], "YES")
+    assert (row["Id"], row["Customer_Call_Continued__c"]) == (departed["salesforceRecord"]["recordId"], "YES")
 
 
 def test_jsforce_reads_what_the_service_wrote(departed, salesforce_url):
@@ -137,5 +137,5 @@ def test_jsforce_reads_what_the_service_wrote(departed, salesforce_url):
     seen = json.loads(run.stdout)
     assert (seen["total"], seen["externalId"]) == (1, "Leg_Key__c")
     agrees(seen["row"], departed)
-    assert seen["row"]["Id"] == departed["recording"]["recordId"]
+    assert seen["row"]["Id"] == departed["salesforceRecord"]["recordId"]
     assert (seen["again"]["success"], seen["again"]["created"], seen["again"]["id"]) == (True, False, seen["row"]["Id"])

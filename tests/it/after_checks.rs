@@ -3,23 +3,23 @@
 use serde_json::{Value, json};
 use sidedoor_fakes::connect::NewContact;
 
-use crate::support::house::{House, READER};
+use crate::support::app::{READER, TestApp};
 use crate::support::sql;
 
-async fn leave(house: &House, id: &str) -> Value {
-    house.leave(id, "supervisor-1").await;
-    house.until_recorded(id).await
+async fn leave(app: &TestApp, id: &str) -> Value {
+    app.leave(id, "supervisor-1").await;
+    app.until_recorded(id).await
 }
 
-async fn metric(house: &House, name: &str) -> String {
-    let text = house.call("GET", "/metrics").key(READER).send().await.text;
+async fn metric(app: &TestApp, name: &str) -> String {
+    let text = app.call("GET", "/metrics").key(READER).send().await.text;
     let line = text.lines().find(|l| l.split(' ').next() == Some(name));
     line.and_then(|l| l.split(' ').nth(1)).unwrap_or("(none)").to_owned()
 }
 
-async fn until_metric(house: &House, name: &str, wanted: &str) {
+async fn until_metric(app: &TestApp, name: &str, wanted: &str) {
     for _ in 0..500 {
-        if metric(house, name).await == wanted {
+        if metric(app, name).await == wanted {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -30,13 +30,13 @@ async fn until_metric(house: &House, name: &str, wanted: &str) {
 /// The anchors' agents who are hurt by monitoring: left on hold, or gone.
 #[tokio::test]
 async fn an_agent_who_looks_wrong_after_a_departure_is_told_of() {
-    let house = House::start().await;
-    let call = house.connect().create_contact(NewContact {
+    let app = TestApp::start().await;
+    let call = app.connect().create_contact(NewContact {
         agent_id: "agent-7".into(),
         ..NewContact::default()
     });
-    let well = house.listen(&call, "supervisor-1").await.id();
-    let left = leave(&house, &well).await;
+    let well = app.listen(&call, "supervisor-1").await.id();
+    let left = leave(&app, &well).await;
     assert_eq!(
         left["departure"]["agentAfter"],
         json!({"state": "CONNECTED", "looksWrong": false})
@@ -45,51 +45,50 @@ async fn an_agent_who_looks_wrong_after_a_departure_is_told_of() {
         (&left["agentUserId"], &left["departure"]["customerCallContinued"]),
         (&json!("agent-7"), &json!(true))
     );
-    assert_eq!(metric(&house, "sidedoor_agents_looking_wrong_total").await, "0");
+    assert_eq!(metric(&app, "sidedoor_agents_looking_wrong_total").await, "0");
 
-    let hurt = house.listen(&call, "supervisor-1").await.id();
-    house.connect().hold(&call, true).expect("held");
-    let left = leave(&house, &hurt).await;
+    let hurt = app.listen(&call, "supervisor-1").await.id();
+    app.connect().hold(&call, true).expect("held");
+    let left = leave(&app, &hurt).await;
     assert_eq!(
         left["departure"]["agentAfter"],
         json!({"state": "CONNECTED_ONHOLD", "looksWrong": true})
     );
-    until_metric(&house, "sidedoor_agents_looking_wrong_total", "1").await;
+    until_metric(&app, "sidedoor_agents_looking_wrong_total", "1").await;
     let told = "SELECT supervision_id, outcome FROM audit WHERE action = 'agent.looks_wrong'";
-    let told = sql(&house.journal_path(), told).await.expect("read");
+    let told = sql(&app.journal_path(), told).await.expect("read");
     assert_eq!(told, [[hurt, "CONNECTED_ONHOLD".to_owned()]]);
-    house.finish().await;
+    app.finish().await;
 }
 
 /// Nobody told of it while it lasted, and the row says so all the same.
 #[tokio::test]
 async fn a_barge_in_that_no_event_told_of_is_learnt_after_the_departure() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
     let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "mode": "BARGE"});
-    let id = house.call("POST", "/v1/supervisions").json(&body).send().await.id();
-    let joined = house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let id = app.call("POST", "/v1/supervisions").json(&body).send().await.id();
+    let joined = app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     let leg = joined["legContactId"].as_str().expect("a leg");
     for mode in ["BARGE", "SILENT_MONITOR"] {
-        house
-            .connect()
+        app.connect()
             .change_mode_in_ccp("supervisor-1", leg, mode)
             .expect("changed");
     }
-    house.connect().end_leg_in_ccp("supervisor-1", leg).expect("ended");
-    house.until(&id, "checked", |s| s["hasBarged"] == true).await;
-    house.until_recorded(&id).await;
+    app.connect().end_leg_in_ccp("supervisor-1", leg).expect("ended");
+    app.until(&id, "checked", |s| s["hasBarged"] == true).await;
+    app.until_recorded(&id).await;
     for _ in 0..500 {
-        if house.row(leg)["Mode__c"] == "BARGE" {
+        if app.row(leg)["Mode__c"] == "BARGE" {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    assert_eq!(house.row(leg)["Mode__c"], "BARGE");
-    house.finish().await;
+    assert_eq!(app.row(leg)["Mode__c"], "BARGE");
+    app.finish().await;
 }
 
-/// The accident itself, forced past every guard: the alarm must ring. (This house ends a customer's call, so the house rules
+/// The accident itself, forced past every guard: the alarm must ring. (This app ends a customer's call, so the app rules
 /// are not asked.)
 #[tokio::test]
 async fn the_alarm_rings_when_a_customers_call_ends_by_our_disconnect_and_only_then() {
@@ -103,7 +102,7 @@ async fn the_alarm_rings_also_when_the_call_ends_a_moment_later() {
 }
 
 async fn the_alarm_rings(later_ms: u64) {
-    let house = House::build()
+    let app = TestApp::build()
         .fakes(|f| f.connect.last_party_delay_ms = later_ms)
         .after_again(2500)
         .start()
@@ -111,42 +110,41 @@ async fn the_alarm_rings(later_ms: u64) {
     let alarm = "sidedoor_customer_calls_ended_total";
     // A hang-up while somebody leaves is no alarm, and neither is a transfer of words: the agent's own end.
     for by in ["CUSTOMER", "AGENT"] {
-        let call = house.connect().create_call();
-        let id = house.listen(&call, "supervisor-1").await.id();
-        house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
-        house.disconnect(&id).await;
-        house.connect().hang_up(&call, by).expect("hung up");
-        house.until_left(&id).await;
-        let left = house.until_recorded(&id).await;
+        let call = app.connect().create_call();
+        let id = app.listen(&call, "supervisor-1").await.id();
+        app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+        app.disconnect(&id).await;
+        app.connect().hang_up(&call, by).expect("hung up");
+        app.until_left(&id).await;
+        let left = app.until_recorded(&id).await;
         assert_eq!(left["departure"]["reason"], "CONTACT_ENDED");
     }
-    assert_eq!(metric(&house, alarm).await, "0");
+    assert_eq!(metric(&app, alarm).await, "0");
 
-    let call = house.connect().create_call();
+    let call = app.connect().create_call();
     let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "mode": "BARGE"});
-    let id = house.call("POST", "/v1/supervisions").json(&body).send().await.id();
-    let joined = house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let id = app.call("POST", "/v1/supervisions").json(&body).send().await.id();
+    let joined = app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     let leg = joined["legContactId"].as_str().expect("a leg");
     // Between our check and the browser's, the supervisor barges in and the agent goes; and the browser does not look.
-    let asked = house.disconnect(&id).await;
-    house
-        .connect()
+    let asked = app.disconnect(&id).await;
+    app.connect()
         .change_mode_in_ccp("supervisor-1", leg, "BARGE")
         .expect("barged in");
-    house.connect().agent_leaves(&call).expect("gone");
+    app.connect().agent_leaves(&call).expect("gone");
     let mut action = asked.body["nextAction"].clone();
     action["customerCallMayEnd"] = json!(true);
-    assert_eq!(house.browser("supervisor-1").obey(&action).await, "DONE");
-    house.until_left(&id).await;
-    let left = house
+    assert_eq!(app.browser("supervisor-1").obey(&action).await, "DONE");
+    app.until_left(&id).await;
+    let left = app
         .until(&id, "checked", |s| s["departure"]["customerCallContinued"] == false)
         .await;
     assert_eq!(left["departure"]["reason"], "SUPERVISOR");
-    until_metric(&house, alarm, "1").await;
+    until_metric(&app, alarm, "1").await;
     let told = "SELECT supervision_id FROM audit WHERE action = 'customer_call.ended'";
-    assert_eq!(sql(&house.journal_path(), told).await.expect("read"), [[id]]);
+    assert_eq!(sql(&app.journal_path(), told).await.expect("read"), [[id]]);
     assert_eq!(
-        house.connect().customer_contacts_we_ended().len(),
+        app.connect().customer_contacts_we_ended().len(),
         1,
         "the ledger saw it too"
     );
@@ -154,24 +152,24 @@ async fn the_alarm_rings(later_ms: u64) {
 
 #[tokio::test]
 async fn the_metrics_are_for_those_who_may_read() {
-    let house = House::start().await;
+    let app = TestApp::start().await;
     for (key, status) in [
-        (crate::support::house::EVENTS, 403),
-        (crate::support::house::SUPERVISOR_1, 403),
-        (crate::support::house::OPERATOR, 200),
+        (crate::support::app::EVENTS, 403),
+        (crate::support::app::SUPERVISOR_1, 403),
+        (crate::support::app::OPERATOR, 200),
         (READER, 200),
     ] {
         assert_eq!(
-            house.call("GET", "/metrics").key(key).send().await.status,
+            app.call("GET", "/metrics").key(key).send().await.status,
             status,
             "{key}"
         );
     }
-    assert_eq!(house.call("GET", "/metrics").anonymous().send().await.status, 401);
-    let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
-    leave(&house, &id).await;
-    let text = house.call("GET", "/metrics").key(READER).send().await.text;
+    assert_eq!(app.call("GET", "/metrics").anonymous().send().await.status, 401);
+    let call = app.connect().create_call();
+    let id = app.listen(&call, "supervisor-1").await.id();
+    leave(&app, &id).await;
+    let text = app.call("GET", "/metrics").key(READER).send().await.text;
     for line in [
         "sidedoor_supervisions_begun_total{origin=\"API\"} 1",
         "sidedoor_departures_total{reason=\"SUPERVISOR\"",
@@ -181,5 +179,5 @@ async fn the_metrics_are_for_those_who_may_read() {
     ] {
         assert!(text.contains(line), "{line} is missing:\n{text}");
     }
-    house.finish().await;
+    app.finish().await;
 }

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use sidedoor_fakes::connect::{INSTANCE, REGION};
 
-use crate::support::house::{EVENTS, House, READER};
+use crate::support::app::{EVENTS, READER, TestApp};
 
-async fn only_agent_events() -> House {
-    House::build()
+async fn only_agent_events() -> TestApp {
+    TestApp::build()
         .fakes(|f| (f.events.agent_events, f.events.contact_events) = (true, false))
         .start()
         .await
@@ -29,8 +29,8 @@ fn snapshot(user: &str, leg: &str, state: &str, since: &str, before: &[&str]) ->
         "EventType": "STATE_CHANGE", "CurrentAgentSnapshot": {"Contacts": now}, "PreviousAgentSnapshot": {"Contacts": then}})
 }
 
-async fn deliver(house: &House, event: &Value) -> Value {
-    let answer = house
+async fn deliver(app: &TestApp, event: &Value) -> Value {
+    let answer = app
         .call("POST", "/v1/events/connect")
         .key(EVENTS)
         .json(event)
@@ -42,13 +42,13 @@ async fn deliver(house: &House, event: &Value) -> Value {
 
 #[tokio::test]
 async fn a_departure_is_concluded_from_agent_events_alone() {
-    let house = only_agent_events().await;
-    let call = house.connect().create_call();
-    let joined = house.joined(&call, "supervisor-1").await;
+    let app = only_agent_events().await;
+    let call = app.connect().create_call();
+    let joined = app.joined(&call, "supervisor-1").await;
     let id = joined["id"].as_str().expect("an id");
-    let left = house.leave(id, "supervisor-1").await;
+    let left = app.leave(id, "supervisor-1").await;
     assert_eq!(left["departure"]["source"], "AGENT_EVENT");
-    let leg = house
+    let leg = app
         .connect()
         .contact(left["legContactId"].as_str().expect("a leg"))
         .expect("known");
@@ -61,50 +61,47 @@ async fn a_departure_is_concluded_from_agent_events_alone() {
             .expect("a time")
     };
     assert!(bound("earliest") <= truth && truth <= bound("latest"), "{left:#}");
-    house.until_recorded(id).await;
-    house.finish().await;
+    app.until_recorded(id).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_barge_in_by_hand_is_learnt_from_the_supervisors_own_snapshot() {
-    let house = only_agent_events().await;
-    let call = house.connect().create_call();
+    let app = only_agent_events().await;
+    let call = app.connect().create_call();
     let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "mode": "BARGE"});
-    let id = house.call("POST", "/v1/supervisions").json(&body).send().await.id();
-    let joined = house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let id = app.call("POST", "/v1/supervisions").json(&body).send().await.id();
+    let joined = app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     let leg = joined["legContactId"].as_str().expect("a leg");
-    house
-        .connect()
+    app.connect()
         .change_mode_in_ccp("supervisor-1", leg, "BARGE")
         .expect("barged in");
-    house
-        .until(&id, "BARGE", |s| s["mode"] == "BARGE" && s["hasBarged"] == true)
+    app.until(&id, "BARGE", |s| s["mode"] == "BARGE" && s["hasBarged"] == true)
         .await;
-    house
-        .connect()
+    app.connect()
         .change_mode_in_ccp("supervisor-1", leg, "SILENT_MONITOR")
         .expect("silent");
-    house.connect().hang_up(&call, "CUSTOMER").expect("over");
-    house.until_left(&id).await;
-    house.finish().await;
+    app.connect().hang_up(&call, "CUSTOMER").expect("over");
+    app.until_left(&id).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn events_told_twice_and_heartbeats_teach_nothing_new() {
-    let house = House::build()
+    let app = TestApp::build()
         .fakes(|f| f.events.contact_events = false)
         .set("SUPERVISION__IDLE_POLL_S", "5")
         .start()
         .await;
-    let call = house.connect().create_call();
-    let joined = house.joined(&call, "supervisor-1").await;
+    let call = app.connect().create_call();
+    let joined = app.joined(&call, "supervisor-1").await;
     let id = joined["id"].as_str().expect("an id").to_owned();
     let leg = joined["legContactId"].as_str().expect("a leg");
     let beat = snapshot("supervisor-1", leg, "CONNECTED", "2026-08-04T17:43:47.412Z", &[]);
     for _ in 0..5 {
-        assert_eq!(deliver(&house, &json!([beat, beat])).await["accepted"], true);
+        assert_eq!(deliver(&app, &json!([beat, beat])).await["accepted"], true);
     }
-    let told = house
+    let told = app
         .call("GET", &format!("/v1/supervisions/{id}/timeline"))
         .key(READER)
         .send()
@@ -122,63 +119,63 @@ async fn events_told_twice_and_heartbeats_teach_nothing_new() {
         .to_string()
         .replace(INSTANCE, "99999999-0000-4000-8000-000000000000");
     let foreign: Value = serde_json::from_str(&text).expect("json");
-    assert_eq!(deliver(&house, &foreign).await["accepted"], false);
+    assert_eq!(deliver(&app, &foreign).await["accepted"], false);
     for bad in [
         json!([]),
         json!([{"AgentARN": "x"}]),
         json!([1]),
         json!({"data": "!", "partitionKey": "p"}),
     ] {
-        let refused = house
+        let refused = app
             .call("POST", "/v1/events/connect")
             .key(EVENTS)
             .json(&bad)
             .send()
             .await;
-        assert_eq!((refused.status, refused.code()), (400, "invalid_request"), "{bad}");
+        assert_eq!((refused.status, refused.code()), (400, "request_invalid"), "{bad}");
     }
-    let refused = house
+    let refused = app
         .call("POST", "/v1/events/connect")
         .key(READER)
         .json(&beat)
         .send()
         .await;
     assert_eq!(refused.status, 403);
-    house.connect().hang_up(&call, "AGENT").expect("over");
-    house.until_left(&id).await;
-    house.finish().await;
+    app.connect().hang_up(&call, "AGENT").expect("over");
+    app.until_left(&id).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_leg_that_vanished_from_the_snapshot_is_looked_at() {
-    let house = House::build()
+    let app = TestApp::build()
         .fakes(|f| f.events.contact_events = false)
         .set("SUPERVISION__IDLE_POLL_S", "3600")
         .start()
         .await;
-    let call = house.connect().create_call();
-    let joined = house.joined(&call, "supervisor-1").await;
+    let call = app.connect().create_call();
+    let joined = app.joined(&call, "supervisor-1").await;
     let id = joined["id"].as_str().expect("an id").to_owned();
     let leg = joined["legContactId"].as_str().expect("a leg");
-    house.connect().end_leg_in_ccp("supervisor-1", leg).expect("ended");
+    app.connect().end_leg_in_ccp("supervisor-1", leg).expect("ended");
     deliver(
-        &house,
+        &app,
         &snapshot("supervisor-1", "", "", "2026-08-04T17:43:47.412Z", &[leg]),
     )
     .await;
-    let left = house.until_left(&id).await;
+    let left = app.until_left(&id).await;
     assert_eq!(left["departure"]["source"], "DESCRIBE_CONTACT");
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_leg_first_heard_of_in_an_agent_event_becomes_a_supervision() {
-    let house = only_agent_events().await;
-    let call = house.connect().create_call();
-    let leg = house.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
-    let found = house.found("origin=OBSERVED&connectUserId=supervisor-1").await;
+    let app = only_agent_events().await;
+    let call = app.connect().create_call();
+    let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
+    let found = app.found("origin=OBSERVED&connectUserId=supervisor-1").await;
     assert_eq!(found["legContactId"], leg.as_str());
-    house.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
-    house.until_left(found["id"].as_str().expect("an id")).await;
-    house.finish().await;
+    app.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
+    app.until_left(found["id"].as_str().expect("an id")).await;
+    app.finish().await;
 }

@@ -1,6 +1,6 @@
 //! API keys are rotated without a moment at which nobody gets in, and an operator sees when the old secret is out of use.
 
-use crate::support::house::{EVENTS, House, OPERATOR, READER};
+use crate::support::app::{EVENTS, OPERATOR, READER, TestApp};
 
 const OLDER: &str = "the-readers-key-before-1";
 
@@ -16,11 +16,11 @@ fn last_used(text: &str, caller: &str, which: &str) -> i64 {
 
 #[tokio::test]
 async fn two_secrets_are_good_at_a_time_and_the_metrics_say_which_is_used() {
-    let house = House::build()
+    let app = TestApp::build()
         .set("AUTH__API_KEYS__3__PREVIOUS_SECRET", OLDER)
         .start()
         .await;
-    let metrics = || async { house.call("GET", "/metrics").key(OPERATOR).send().await.text };
+    let metrics = || async { app.call("GET", "/metrics").key(OPERATOR).send().await.text };
     let told = metrics().await;
     assert_eq!(
         (
@@ -30,7 +30,7 @@ async fn two_secrets_are_good_at_a_time_and_the_metrics_say_which_is_used() {
         (0, 0)
     );
     let begun = jiff::Timestamp::now().as_second();
-    let list = |key: &'static str| house.call("GET", "/v1/supervisions").key(key).send();
+    let list = |key: &'static str| app.call("GET", "/v1/supervisions").key(key).send();
     assert_eq!(list(READER).await.status, 200);
     let told = metrics().await;
     assert!(last_used(&told, "reader", "current") >= begun - 1);
@@ -40,7 +40,7 @@ async fn two_secrets_are_good_at_a_time_and_the_metrics_say_which_is_used() {
     assert!(last_used(&told, "reader", "previous") >= begun - 1, "it may not");
     assert!(!told.contains(OLDER) && !told.contains(READER));
     // Both are the same caller: neither may do more.
-    let event = house
+    let event = app
         .call("POST", "/v1/events/connect")
         .key(OLDER)
         .json(&serde_json::json!({}));
@@ -50,10 +50,7 @@ async fn two_secrets_are_good_at_a_time_and_the_metrics_say_which_is_used() {
         "{told}"
     );
     assert_eq!(list("no-such-key-anywhere").await.status, 401);
-    assert_eq!(
-        house.call("GET", "/v1/supervisions").anonymous().send().await.status,
-        401
-    );
+    assert_eq!(app.call("GET", "/v1/supervisions").anonymous().send().await.status, 401);
     let told = metrics().await;
     for why in ["unknown_key", "no_credential"] {
         assert!(
@@ -62,13 +59,13 @@ async fn two_secrets_are_good_at_a_time_and_the_metrics_say_which_is_used() {
         );
     }
     assert_eq!(list(EVENTS).await.status, 403, "a key for events opens nothing else");
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_previous_secret_that_is_taken_out_is_good_no_more() {
-    let house = House::start().await;
-    let answer = house.call("GET", "/v1/supervisions").key(OLDER).send().await;
-    assert_eq!((answer.status, answer.code()), (401, "unauthorized"));
-    house.finish().await;
+    let app = TestApp::start().await;
+    let answer = app.call("GET", "/v1/supervisions").key(OLDER).send().await;
+    assert_eq!((answer.status, answer.code()), (401, "credential_invalid"));
+    app.finish().await;
 }

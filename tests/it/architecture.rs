@@ -1,4 +1,4 @@
-//! The rules of the house, enforced: who may import whom, which room knows which vendor, and that StopContact is called
+//! The rules of the app, enforced: who may import whom, which room knows which vendor, and that StopContact is called
 //! in one place.
 
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ const RULES: [(&str, &[&str]); 18] = [
     // Each adapter its own section of the configuration.
     ("connect", &["domain", "ports", "config"]),
     ("salesforce", &["ports", "domain", "config"]),
-    ("journal", &["domain", "ports"]),
+    ("store", &["domain", "ports"]),
     ("http", &["flows", "domain"]),
     ("fakes", &["domain"]),
     ("clock", &["ports"]),
@@ -29,7 +29,7 @@ const RULES: [(&str, &[&str]); 18] = [
             "domain",
             "flows",
             "http",
-            "journal",
+            "store",
             "lifecycle",
             "ports",
             "salesforce",
@@ -38,12 +38,12 @@ const RULES: [(&str, &[&str]); 18] = [
         ],
     ),
     ("demo", &["app", "config", "fakes", "lifecycle"]),
-    // What `sidedoor timing` prints, from simulation or from a journal that is only read.
-    ("timing_report", &["config", "domain", "journal", "ports", "timing"]),
+    // What `sidedoor timing` prints, from simulation or from a store that is only read.
+    ("timing_report", &["config", "domain", "store", "ports", "timing"]),
     // `sidedoor check` looks at every part by itself, and changes nothing unless asked to (`--live`).
     (
         "check",
-        &["clock", "config", "connect", "domain", "journal", "ports", "salesforce"],
+        &["clock", "config", "connect", "domain", "store", "ports", "salesforce"],
     ),
     (
         "main",
@@ -64,7 +64,7 @@ const RULES: [(&str, &[&str]); 18] = [
 const CRATES: [(&str, &[&str]); 7] = [
     ("aws_", &["connect"]),
     ("oauth2::", &["salesforce"]),
-    ("sqlx::", &["journal"]),
+    ("sqlx::", &["store"]),
     ("governor::", &["connect", "http"]),
     ("axum::", &["http", "fakes"]),
     ("hyper", &["http"]),

@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sidedoor::http::ROUTES;
+use sidedoor::store::sqlite::SqliteStore;
 use sidedoor_domain::audit::{AuditEntry, Phase};
+use sidedoor_domain::ports::{Store, Transaction};
 use sidedoor_fakes::Fault;
 use sidedoor_fakes::connect::NewContact;
-use sidedoor::http::ROUTES;
-use sidedoor::store::sqlite::SqliteJournal;
-use sidedoor_domain::ports::{Change, Journal};
 
-use crate::support::house::{Answer, BACK_END, EVENTS, House, OPERATOR, READER};
+use crate::support::app::{Answer, BACK_END, EVENTS, OPERATOR, READER, TestApp};
 
-async fn lines(house: &House, query: &str) -> Vec<Value> {
-    let page = house
+async fn lines(app: &TestApp, query: &str) -> Vec<Value> {
+    let page = app
         .call("GET", &format!("/v1/audit?pageSize=200&{query}"))
         .key(READER)
         .send()
@@ -29,20 +29,20 @@ fn texts<'v>(lines: &'v [Value], name: &str) -> Vec<&'v str> {
 }
 
 /// One act by every route that changes something: what it answered, and the caller's name.
-async fn act(house: &House, route: &str) -> (Option<Answer>, &'static str) {
-    let (answer, actor) = answered(house, route).await;
+async fn act(app: &TestApp, route: &str) -> (Option<Answer>, &'static str) {
+    let (answer, actor) = answered(app, route).await;
     assert!((200..300).contains(&answer.status), "{route}: {}", answer.text);
     (Some(answer).filter(|_| actor != "sidedoor"), actor)
 }
 
-async fn answered(house: &House, route: &str) -> (Answer, &'static str) {
-    let connect = house.connect();
+async fn answered(app: &TestApp, route: &str) -> (Answer, &'static str) {
+    let connect = app.connect();
     let listening = |supervisor: &'static str| async move {
         let call = connect.create_call();
-        house.joined(&call, supervisor).await
+        app.joined(&call, supervisor).await
     };
     let id = |s: &Value| s["id"].as_str().expect("an id").to_owned();
-    let post = |path: String| house.call("POST", &path);
+    let post = |path: String| app.call("POST", &path);
     match route {
         "/v1/supervisions" => {
             let call = connect.create_call();
@@ -59,13 +59,13 @@ async fn answered(house: &House, route: &str) -> (Answer, &'static str) {
             let call = connect.create_call();
             let body = json!({"contactId": call, "supervisor": {"connectUserId": "barger"}, "mode": "BARGE"});
             let s = post("/v1/supervisions".into()).json(&body).send().await;
-            house.until(&s.id(), "joined", |s| !s["joinedAt"].is_null()).await;
+            app.until(&s.id(), "joined", |s| !s["joinedAt"].is_null()).await;
             let path = format!("/v1/supervisions/{}/mode", s.id());
             (post(path).json(&json!({"mode": "BARGE"})).send().await, "back-end")
         }
         "/v1/supervisions/{supervisionId}/acknowledgements" => {
             let s = listening("supervisor-3").await;
-            let asked = house.disconnect(&id(&s)).await;
+            let asked = app.disconnect(&id(&s)).await;
             let body = json!({"directiveId": asked.body["nextAction"]["directiveId"], "outcome": "FAILED"});
             let path = format!("/v1/supervisions/{}/acknowledgements", id(&s));
             (post(path).json(&body).send().await, "back-end")
@@ -86,8 +86,8 @@ async fn answered(house: &House, route: &str) -> (Answer, &'static str) {
             let call = connect.create_call();
             connect.set_ccp_open("by-hand", true);
             connect.begin_leg_by_hand(&call, "by-hand").expect("begins");
-            let observed = house.found("origin=OBSERVED&connectUserId=by-hand").await;
-            (house.get(&id(&observed)).await, "sidedoor")
+            let observed = app.found("origin=OBSERVED&connectUserId=by-hand").await;
+            (app.get(&id(&observed)).await, "sidedoor")
         }
         "/v1/events/partners/{vendor}" => {
             let body = json!({"legId": "leg-1", "event": "CONNECTED", "at": jiff::Timestamp::now().to_string()});
@@ -104,24 +104,23 @@ async fn answered(house: &House, route: &str) -> (Answer, &'static str) {
         "/v1/deliveries/replay" => {
             // It was sent once more just now, in vain.
             for _ in 0..500 {
-                let page = house.call("GET", "/v1/deliveries?state=DEAD").key(READER).send().await;
+                let page = app.call("GET", "/v1/deliveries?state=FAILED").key(READER).send().await;
                 if !page.body["items"][0].is_null() {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            house.salesforce().clear_faults();
+            app.salesforce().clear_faults();
             let body =
                 json!({"begunSince": "2020-01-01T00:00:00Z", "begunBefore": "2100-01-01T00:00:00Z", "dryRun": false});
             (post(route.into()).key(OPERATOR).json(&body).send().await, "operator")
         }
         "/v1/deliveries/{deliveryId}/replay" => {
-            house
-                .salesforce()
+            app.salesforce()
                 .fault(Fault::error("*", 400, "REQUIRED_FIELD_MISSING").times(1000));
             listening("replayed").await;
             let dead = loop {
-                let page = house.call("GET", "/v1/deliveries?state=DEAD").key(READER).send().await;
+                let page = app.call("GET", "/v1/deliveries?state=FAILED").key(READER).send().await;
                 if let Some(id) = page.body["items"][0]["deliveryId"].as_str() {
                     break id.to_owned();
                 }
@@ -136,8 +135,11 @@ async fn answered(house: &House, route: &str) -> (Answer, &'static str) {
 
 #[tokio::test]
 async fn every_route_that_changes_something_leaves_a_line() {
-    let mut house = House::build().set("TIMING__VENDORS__ACME__WINDOW_H", "6").start().await;
-    house.connect().set_ccp_open("replayed", true);
+    let mut app = TestApp::build()
+        .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
+        .start()
+        .await;
+    app.connect().set_ccp_open("replayed", true);
     let mut acting: Vec<&str> = ROUTES
         .iter()
         .filter(|(m, _)| *m == "POST")
@@ -146,13 +148,13 @@ async fn every_route_that_changes_something_leaves_a_line() {
     // A row must be dead before a span of them can be replayed.
     acting.sort_by_key(|route| (route.contains("/replay"), !route.contains("{deliveryId}")));
     for route in acting {
-        let before: i64 = lines(&house, "")
+        let before: i64 = lines(&app, "")
             .await
             .first()
             .and_then(|l| l["entryId"].as_str())
             .map_or(0, |n| n.parse().expect("a number"));
-        let (answer, actor) = act(&house, route).await;
-        let new: Vec<Value> = lines(&house, &format!("actor={actor}"))
+        let (answer, actor) = act(&app, route).await;
+        let new: Vec<Value> = lines(&app, &format!("actor={actor}"))
             .await
             .into_iter()
             .filter(|l| {
@@ -172,23 +174,23 @@ async fn every_route_that_changes_something_leaves_a_line() {
             assert!(texts(&new, "requestId").contains(&id), "{route}: {new:#?}");
         }
     }
-    house.crash();
+    app.crash();
 }
 
 #[tokio::test]
 async fn an_act_on_a_vendor_is_on_disk_before_it_happens_and_completed_after() {
-    let house = House::start().await;
-    house.connect().fault(Fault::late("MonitorContact", 1500));
-    let chat = house.connect().create_contact(NewContact {
+    let app = TestApp::start().await;
+    app.connect().fault(Fault::late("MonitorContact", 1500));
+    let chat = app.connect().create_contact(NewContact {
         channel: "CHAT".into(),
         ..NewContact::default()
     });
-    let listen = house.listen(&chat, "supervisor-1");
+    let listen = app.listen(&chat, "supervisor-1");
     let look = async {
         for _ in 0..100 {
-            let begun = lines(&house, "phase=BEGUN").await;
+            let begun = lines(&app, "phase=BEGUN").await;
             if !begun.is_empty() {
-                assert_eq!(house.connect().calls("MonitorContact"), 0, "it is not answered yet");
+                assert_eq!(app.connect().calls("MonitorContact"), 0, "it is not answered yet");
                 return begun;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -198,11 +200,11 @@ async fn an_act_on_a_vendor_is_on_disk_before_it_happens_and_completed_after() {
     let (answer, begun) = tokio::join!(listen, look);
     let id = answer.id();
     assert_eq!(texts(&begun, "operation"), [format!("monitor_contact/{id}")]);
-    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
-    house.disconnect(&id).await;
-    house.until_left(&id).await;
-    house.until_recorded(&id).await;
-    let all = lines(&house, &format!("supervisionId={id}")).await;
+    app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    app.disconnect(&id).await;
+    app.until_left(&id).await;
+    app.until_recorded(&id).await;
+    let all = lines(&app, &format!("supervisionId={id}")).await;
     for operation in [format!("monitor_contact/{id}"), format!("stop_contact/{id}")] {
         let phases: Vec<&str> = all
             .iter()
@@ -212,24 +214,24 @@ async fn an_act_on_a_vendor_is_on_disk_before_it_happens_and_completed_after() {
             .collect();
         assert_eq!(phases, ["BEGUN", "DONE"], "{operation}: {all:#?}");
     }
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn what_was_begun_and_lost_is_swept_once() {
-    let mut house = House::start().await;
-    house.crash();
+    let mut app = TestApp::start().await;
+    app.crash();
     let old = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
     let open = || async {
         for _ in 0..200 {
-            if let Ok(journal) = SqliteJournal::open(&format!("sqlite://{}", house.journal_path().display())).await {
-                return journal;
+            if let Ok(store) = SqliteStore::open(&format!("sqlite://{}", app.journal_path().display())).await {
+                return store;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("the journal does not open");
+        panic!("the store does not open");
     };
-    let journal = open().await;
+    let store = open().await;
     for (at, operation) in [
         (old, "stop_contact/lost"),
         (jiff::Timestamp::now(), "stop_contact/fresh"),
@@ -240,52 +242,52 @@ async fn what_was_begun_and_lost_is_swept_once() {
         if operation.ends_with("done") {
             audit.push(begun.in_phase(Phase::Done, operation));
         }
-        let change = Change {
+        let change = Transaction {
             audit,
-            ..Change::default()
+            ..Transaction::default()
         };
-        journal.commit(change).await.expect("written");
+        store.commit(change).await.expect("written");
     }
-    journal.close().await;
-    drop(journal);
-    house.restart().await;
+    store.close().await;
+    drop(store);
+    app.restart().await;
     tokio::time::sleep(Duration::from_millis(1700)).await;
-    let swept = lines(&house, "phase=ABANDONED").await;
+    let swept = lines(&app, "phase=ABANDONED").await;
     assert_eq!(texts(&swept, "operation"), ["stop_contact/lost"], "{swept:#?}");
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn the_audit_is_filtered_paged_and_exported_whole() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let s = house.joined(&call, "supervisor-1").await;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
     let body = json!({"reason": "a shift ended"});
     let path = format!("/v1/supervisions/{id}/disconnect");
-    let asked = house.call("POST", &path).key(OPERATOR).json(&body).send().await;
-    house.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
-    house.until_left(&id).await;
-    house.until_recorded(&id).await;
+    let asked = app.call("POST", &path).key(OPERATOR).json(&body).send().await;
+    app.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
+    app.until_left(&id).await;
+    app.until_recorded(&id).await;
 
-    let operators = lines(&house, "actor=operator").await;
+    let operators = lines(&app, "actor=operator").await;
     assert_eq!(texts(&operators, "action"), ["disconnect.requested"]);
     assert_eq!(texts(&operators, "why"), ["a shift ended"]);
     let request = asked.headers["x-request-id"].to_str().expect("text");
-    assert_eq!(lines(&house, &format!("requestId={request}")).await, operators);
-    assert!(lines(&house, "since=2100-01-01T00:00:00Z").await.is_empty());
+    assert_eq!(lines(&app, &format!("requestId={request}")).await, operators);
+    assert!(lines(&app, "since=2100-01-01T00:00:00Z").await.is_empty());
     assert_eq!(
-        lines(&house, &format!("action=supervision.left&supervisionId={id}"))
+        lines(&app, &format!("action=supervision.left&supervisionId={id}"))
             .await
             .len(),
         1
     );
 
-    let whole = lines(&house, "").await;
+    let whole = lines(&app, "").await;
     let mut paged = Vec::new();
     let mut cursor = String::new();
     loop {
-        let page = house
+        let page = app
             .call("GET", &format!("/v1/audit?pageSize=2{cursor}"))
             .key(OPERATOR)
             .send()
@@ -298,9 +300,9 @@ async fn the_audit_is_filtered_paged_and_exported_whole() {
         }
     }
     assert_eq!(paged, whole);
-    let export = house
+    let export = app
         .http
-        .get(format!("{}/v1/audit", house.url))
+        .get(format!("{}/v1/audit", app.url))
         .bearer_auth(READER)
         .header("accept", "application/x-ndjson")
         .send()
@@ -313,8 +315,8 @@ async fn the_audit_is_filtered_paged_and_exported_whole() {
     assert_eq!(exported, whole);
 
     for key in [BACK_END, EVENTS] {
-        let refused = house.call("GET", "/v1/audit").key(key).send().await;
-        assert_eq!((refused.status, refused.code()), (403, "forbidden"));
+        let refused = app.call("GET", "/v1/audit").key(key).send().await;
+        assert_eq!((refused.status, refused.code()), (403, "action_forbidden"));
     }
     for bad in [
         "phase=X",
@@ -324,34 +326,33 @@ async fn the_audit_is_filtered_paged_and_exported_whole() {
         "supervisionId=1",
         "colour=red",
     ] {
-        let refused = house.call("GET", &format!("/v1/audit?{bad}")).key(READER).send().await;
-        assert_eq!((refused.status, refused.code()), (400, "invalid_request"), "{bad}");
+        let refused = app.call("GET", &format!("/v1/audit?{bad}")).key(READER).send().await;
+        assert_eq!((refused.status, refused.code()), (400, "request_invalid"), "{bad}");
     }
     let actions: BTreeSet<&str> = texts(&whole, "action").into_iter().collect();
     assert!(
         actions.contains("leg.asked_for") && actions.contains("leg.given"),
         "{actions:?}"
     );
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn each_try_of_a_vendor_that_refuses_has_its_own_end() {
-    let house = House::start().await;
-    let chat = house.connect().create_contact(NewContact {
+    let app = TestApp::start().await;
+    let chat = app.connect().create_contact(NewContact {
         channel: "CHAT".into(),
         ..NewContact::default()
     });
-    let s = house.joined(&chat, "supervisor-1").await;
+    let s = app.joined(&chat, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
-    house
-        .connect()
+    app.connect()
         .fault(Fault::error("StopContact", 500, "InternalServiceException"));
-    house.disconnect(&id).await;
-    house.until_left(&id).await;
-    house.until_recorded(&id).await;
+    app.disconnect(&id).await;
+    app.until_left(&id).await;
+    app.until_recorded(&id).await;
     let operation = format!("stop_contact/{id}");
-    let all = lines(&house, &format!("supervisionId={id}")).await;
+    let all = lines(&app, &format!("supervisionId={id}")).await;
     let tries: Vec<&Value> = all
         .iter()
         .rev()
@@ -363,5 +364,5 @@ async fn each_try_of_a_vendor_that_refuses_has_its_own_end() {
         tries[1]["outcome"].as_str().expect("text").contains("connect_internal"),
         "{tries:#?}"
     );
-    house.finish().await;
+    app.finish().await;
 }

@@ -1,17 +1,17 @@
-//! Who may do what to whose supervision in which state: every cell of role × owner × state × act is asked over HTTP and compared
+//! SupervisorRef may do what to whose supervision in which state: every cell of role × owner × state × act is asked over HTTP and compared
 //! with the rule in words; a role is a scope by key or by token, or nobody. Acts are the routes about a supervision or a supervisor
 //! and the start, states are all there are; nothing here is listed by hand but the rule. `authority_routes` asks every route there is.
 
 use std::collections::HashSet;
 
 use serde_json::json;
+use sidedoor::http::ROUTES;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::supervision::State;
 use sidedoor_fakes::Fault;
-use sidedoor::http::ROUTES;
 
+use crate::support::app::{Answer, TestApp, start};
 use crate::support::callers::{Callers, ROLES, Role};
-use crate::support::house::{Answer, House, start};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Act {
@@ -111,7 +111,7 @@ struct Made {
     state: State,
 }
 
-async fn ask(house: &House, callers: &Callers, role: Role, about: &Made, act: Act) -> Answer {
+async fn ask(app: &TestApp, callers: &Callers, role: Role, about: &Made, act: Act) -> Answer {
     let directive = "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1";
     let user = about.owner.user();
     // What is over would be begun anew: on a contact that is none, it is not.
@@ -139,7 +139,7 @@ async fn ask(house: &House, callers: &Callers, role: Role, about: &Made, act: Ac
         Act::DisconnectSupervisor | Act::Directives | Act::Ticket => format!("/v1/supervisors/{user}{tail}"),
         _ => format!("/v1/supervisions/{}{tail}", about.id),
     };
-    let mut call = house.call(method, &path);
+    let mut call = app.call(method, &path);
     if let Some(body) = &body {
         call = call.json(body);
     }
@@ -148,8 +148,8 @@ async fn ask(house: &House, callers: &Callers, role: Role, about: &Made, act: Ac
 }
 
 /// A supervision of this owner in this state.
-async fn make(house: &House, owner: Owner, state: State) -> Made {
-    let call = house.connect().create_call();
+async fn make(app: &TestApp, owner: Owner, state: State) -> Made {
+    let call = app.connect().create_call();
     let user = owner.user();
     let made = |id: String| Made {
         id,
@@ -158,30 +158,30 @@ async fn make(house: &House, owner: Owner, state: State) -> Made {
         state,
     };
     if state == State::Failed {
-        let failed = house.listen("no-such-contact", user).await;
+        let failed = app.listen("no-such-contact", user).await;
         return made(failed.body["supervisionId"].as_str().expect("an id").to_owned());
     }
     let id = if owner == Owner::Supervisor3 {
-        house.connect().begin_leg_by_hand(&call, user).expect("begun");
-        let found = house.found(&format!("contactId={call}")).await;
+        app.connect().begin_leg_by_hand(&call, user).expect("begun");
+        let found = app.found(&format!("contactId={call}")).await;
         found["id"].as_str().expect("an id").to_owned()
     } else {
         if state == State::Joining {
-            house.connect().fault(Fault::late("MonitorContact", 6000));
+            app.connect().fault(Fault::late("MonitorContact", 6000));
         }
-        house.listen(&call, user).await.id()
+        app.listen(&call, user).await.id()
     };
     if matches!(state, State::Requested | State::Joining) {
-        assert_eq!(house.get(&id).await.state(), state.as_str());
+        assert_eq!(app.get(&id).await.state(), state.as_str());
         return made(id);
     }
-    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     if state != State::Monitoring {
-        let asked = house.disconnect(&id).await;
+        let asked = app.disconnect(&id).await;
         if state == State::Left {
-            house.browser(user).obey(&asked.body["nextAction"]).await;
-            house.until_left(&id).await;
-            house.until_recorded(&id).await;
+            app.browser(user).obey(&asked.body["nextAction"]).await;
+            app.until_left(&id).await;
+            app.until_recorded(&id).await;
         }
     }
     made(id)
@@ -196,43 +196,42 @@ fn can_be(owner: Owner, state: State) -> bool {
 type Asked = HashSet<(Role, Act, Owner, State)>;
 
 /// Asks cells of one supervision, and ends it.
-async fn ask_all(house: &House, callers: &Callers, about: Made, cells: &[(Role, Act)], asked: &mut Asked) {
+async fn ask_all(app: &TestApp, callers: &Callers, about: Made, cells: &[(Role, Act)], asked: &mut Asked) {
     let Made { owner, state, .. } = about;
     for (role, act) in cells.iter().copied() {
         let (status, changes) = expected(role, owner, state, act);
-        let answer = ask(house, callers, role, &about, act).await;
+        let answer = ask(app, callers, role, &about, act).await;
         assert_eq!(
             answer.status, status,
             "{role:?} {act:?} {owner:?} {state:?}: {}",
             answer.text
         );
         if !changes {
-            let is = house.get(&about.id).await;
+            let is = app.get(&about.id).await;
             assert_eq!(is.state(), state.as_str(), "{role:?} {act:?} {owner:?} changed it");
         }
         asked.insert((role, act, owner, state));
     }
-    let _ = house.connect().hang_up(&about.call, "AGENT");
-    house
-        .until(&about.id, "an end", |s| {
-            matches!(s["state"].as_str(), Some("LEFT" | "FAILED"))
-        })
-        .await;
+    let _ = app.connect().hang_up(&about.call, "AGENT");
+    app.until(&about.id, "an end", |s| {
+        matches!(s["state"].as_str(), Some("LEFT" | "FAILED"))
+    })
+    .await;
 }
 
 /// First what may not change it, which must leave it as it is; then the rest. Of these the first one decides, so each is the first
 /// once, of a supervision of its own; but for joins that are under way, since each of them takes its time to end.
-async fn ask_about(house: &House, callers: &Callers, owner: Owner, state: State, asked: &mut Asked) {
+async fn ask_about(app: &TestApp, callers: &Callers, owner: Owner, state: State, asked: &mut Asked) {
     let acts = acts();
     let cells = ROLES.iter().flat_map(|role| acts.iter().map(|act| (*role, *act)));
     let (mut deciding, mut all): (Vec<_>, Vec<_>) =
         cells.partition(|(role, act)| expected(*role, owner, state, *act).1);
     all.extend(&deciding);
-    ask_all(house, callers, make(house, owner, state).await, &all, asked).await;
+    ask_all(app, callers, make(app, owner, state).await, &all, asked).await;
     if state != State::Joining {
         for _ in 1..deciding.len() {
             deciding.rotate_left(1);
-            ask_all(house, callers, make(house, owner, state).await, &deciding, asked).await;
+            ask_all(app, callers, make(app, owner, state).await, &deciding, asked).await;
         }
     }
 }
@@ -242,11 +241,11 @@ async fn every_role_on_everybodys_supervision_in_every_state() {
     let callers = Callers::new().await;
     let quick = || {
         callers
-            .house()
+            .app()
             .set("HTTP__ANSWER_WITHIN_MS", "300")
             .set("CONNECT__INSTANCES__MAIN__CALL_TIMEOUT_MS", "10000")
     };
-    let house = quick().start().await;
+    let app = quick().start().await;
     // Here a join waits for its turn, which does not come.
     let crowded = quick()
         .set("CONNECT__QUOTAS__DEFAULT__MONITORCONTACT__PER_SECOND", "0.01")
@@ -261,8 +260,8 @@ async fn every_role_on_everybodys_supervision_in_every_state() {
         .flat_map(|state| owners.map(|owner| (owner, state)));
     let pairs: Vec<_> = pairs.filter(|(owner, state)| can_be(*owner, *state)).collect();
     for (owner, state) in &pairs {
-        let house = if *state == State::Requested { &crowded } else { &house };
-        ask_about(house, &callers, *owner, *state, &mut asked).await;
+        let app = if *state == State::Requested { &crowded } else { &app };
+        ask_about(app, &callers, *owner, *state, &mut asked).await;
     }
     assert_eq!(asked.len(), pairs.len() * ROLES.len() * acts().len());
     // Every act on somebody's supervision, and every state of one, is among them.
@@ -272,6 +271,6 @@ async fn every_role_on_everybodys_supervision_in_every_state() {
     assert_eq!(acts().len(), about.count() + 1);
     let states: HashSet<State> = asked.iter().map(|(.., state)| *state).collect();
     assert_eq!(states, State::ALL.into_iter().collect());
-    house.finish().await;
+    app.finish().await;
     crowded.finish().await;
 }

@@ -3,11 +3,11 @@
 //! router's own list: one without a rule here fails.
 
 use serde_json::{Value, json};
-use sidedoor_domain::authority::Scope;
 use sidedoor::http::ROUTES;
+use sidedoor_domain::authority::Scope;
 
+use crate::support::app::TestApp;
 use crate::support::callers::{Callers, ROLES, Role};
-use crate::support::house::House;
 use crate::support::sql;
 
 /// Whom a request is about.
@@ -28,7 +28,7 @@ impl About {
     }
 }
 
-/// Who may use a route.
+/// SupervisorRef may use a route.
 enum May {
     /// Whoever comes.
     Anybody,
@@ -82,38 +82,35 @@ fn rule(method: &str, route: &str) -> Option<(May, Option<Value>)> {
 }
 
 /// What must stay as it is when somebody is refused: what the service does by itself meanwhile is not counted.
-async fn everything(house: &House) -> Vec<Vec<String>> {
+async fn everything(app: &TestApp) -> Vec<Vec<String>> {
     let all = "SELECT 'supervision', id, state FROM supervisions
                UNION ALL SELECT 'audit', CAST(COUNT(*) AS TEXT), '' FROM audit WHERE actor <> 'sidedoor'
                UNION ALL SELECT 'directive', CAST(COUNT(*) AS TEXT), '' FROM directives
                UNION ALL SELECT 'key', CAST(COUNT(*) AS TEXT), '' FROM idempotency_keys
                UNION ALL SELECT 'delivery', CAST(COUNT(*) AS TEXT), '' FROM deliveries
                UNION ALL SELECT 'event', CAST(COUNT(*) AS TEXT), '' FROM seen_events ORDER BY 1, 2";
-    sql(&house.journal_path(), all).await.expect("read")
+    sql(&app.journal_path(), all).await.expect("read")
 }
 
 /// A finished supervision of this supervisor, its row recorded: nothing of it changes by itself any more.
-async fn finished(house: &House, user: &str) -> String {
-    let call = house.connect().create_call();
-    let id = house.joined(&call, user).await["id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
-    house.leave(&id, user).await;
-    house.until_recorded(&id).await;
-    house.connect().hang_up(&call, "AGENT").expect("hung up");
+async fn finished(app: &TestApp, user: &str) -> String {
+    let call = app.connect().create_call();
+    let id = app.joined(&call, user).await["id"].as_str().expect("an id").to_owned();
+    app.leave(&id, user).await;
+    app.until_recorded(&id).await;
+    app.connect().hang_up(&call, "AGENT").expect("hung up");
     id
 }
 
 #[tokio::test]
 async fn every_route_lets_through_whom_it_must_and_nobody_else() {
     let callers = Callers::new().await;
-    let house = callers.house().start().await;
+    let app = callers.app().start().await;
     let (own, another) = (
-        finished(&house, "supervisor-1").await,
-        finished(&house, "supervisor-2").await,
+        finished(&app, "supervisor-1").await,
+        finished(&app, "supervisor-2").await,
     );
-    house.quiet().await;
+    app.quiet().await;
     let mut asked = 0;
     for (method, route) in ROUTES {
         let Some((may, body)) = rule(method, route) else {
@@ -142,14 +139,14 @@ async fn every_route_lets_through_whom_it_must_and_nobody_else() {
                     (May::Only(..), None) => Some(401),
                     (May::Only(scopes, refusal), Some(scope)) => {
                         let named = scope != Scope::Supervise || !personal || about == About::Own;
-                        // Who sees it and may not do it is told so; from the others it is hidden.
+                        // SupervisorRef sees it and may not do it is told so; from the others it is hidden.
                         let sees = scope == Scope::Read || scope == Scope::Operate;
                         let refusal = if *refusal == 404 && sees { 403 } else { *refusal };
                         (!(scopes.contains(&scope) && named)).then_some(refusal)
                     }
                 };
-                let before = everything(&house).await;
-                let mut call = callers.ask_as(role, house.call(method, &path));
+                let before = everything(&app).await;
+                let mut call = callers.ask_as(role, app.call(method, &path));
                 if let Some(body) = &body {
                     call = call.json(body);
                 }
@@ -158,11 +155,11 @@ async fn every_route_lets_through_whom_it_must_and_nobody_else() {
                 match expected {
                     Some(status) => {
                         assert_eq!(answer.status, status, "{what}");
-                        assert_eq!(everything(&house).await, before, "{what} changed something");
+                        assert_eq!(everything(&app).await, before, "{what} changed something");
                     }
                     None => {
                         assert!(!matches!(answer.status, 401 | 403 | 405 | 429 | 500), "{what}");
-                        let hidden = answer.status == 404 && answer.code() == "not_found";
+                        let hidden = answer.status == 404 && answer.code() == "supervision_not_found";
                         assert!(!hidden, "{what}");
                     }
                 }
@@ -171,7 +168,7 @@ async fn every_route_lets_through_whom_it_must_and_nobody_else() {
         }
     }
     assert_eq!(asked, ROUTES.len() * 2 * ROLES.len());
-    house.rules_hold().await;
+    app.rules_hold().await;
 }
 
 #[test]

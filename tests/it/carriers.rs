@@ -2,13 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::house::{Answer, EVENTS, House};
+use crate::support::app::{Answer, EVENTS, TestApp};
 use crate::timing::{calibration, clock, depart};
 
 /// What the carrier `acme` says.
-pub async fn partner(house: &House, body: &Value) -> Answer {
-    house
-        .call("POST", "/v1/events/partners/acme")
+pub async fn partner(app: &TestApp, body: &Value) -> Answer {
+    app.call("POST", "/v1/events/partners/acme")
         .key(EVENTS)
         .json(body)
         .send()
@@ -17,21 +16,21 @@ pub async fn partner(house: &House, body: &Value) -> Answer {
 
 #[tokio::test]
 async fn a_carriers_own_leg_becomes_a_supervision_with_a_row() {
-    let house = House::build().set("TIMING__VENDORS__ACME__WINDOW_H", "6").start().await;
+    let app = TestApp::build()
+        .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
+        .start()
+        .await;
     let body = |event: &str, id: &str| {
         json!({"eventId": id, "legId": "trunk 7/call 91", "event": event, "at": "2026-11-21T10:00:00.250Z",
                "connectUserId": "supervisor-1"})
     };
     assert_eq!(
-        partner(&house, &body("CONNECTED", "e1")).await.body,
+        partner(&app, &body("CONNECTED", "e1")).await.body,
         json!({"accepted": true, "duplicate": false})
     );
-    assert_eq!(partner(&house, &body("DISCONNECTED", "e2")).await.status, 200);
-    assert_eq!(
-        partner(&house, &body("DISCONNECTED", "e2")).await.body["duplicate"],
-        true
-    );
-    let list = house.call("GET", "/v1/supervisions").send().await.body;
+    assert_eq!(partner(&app, &body("DISCONNECTED", "e2")).await.status, 200);
+    assert_eq!(partner(&app, &body("DISCONNECTED", "e2")).await.body["duplicate"], true);
+    let list = app.call("GET", "/v1/supervisions").send().await.body;
     let [one] = list["items"].as_array().expect("a list").as_slice() else {
         panic!("{list:#}")
     };
@@ -43,29 +42,32 @@ async fn a_carriers_own_leg_becomes_a_supervision_with_a_row() {
     // The same leg has the same name for every writer: UUIDv5 of carrier, instance and leg.
     let leg = one["legContactId"].as_str().expect("a key");
     assert_eq!(leg.as_bytes()[14], b'5');
-    house.until_recorded(one["id"].as_str().expect("an id")).await;
-    assert_eq!(house.row(leg)["Disconnect_Source__c"], "PARTNER_EVENT");
-    house.finish().await;
+    app.until_recorded(one["id"].as_str().expect("an id")).await;
+    assert_eq!(app.row(leg)["Disconnect_Source__c"], "PARTNER_EVENT");
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_carriers_stamp_is_one_more_kind_of_evidence_off_its_own_clock() {
-    let house = House::build().set("TIMING__VENDORS__ACME__WINDOW_H", "6").start().await;
-    let (left, _) = depart(&house, "supervisor-1").await;
+    let app = TestApp::build()
+        .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
+        .start()
+        .await;
+    let (left, _) = depart(&app, "supervisor-1").await;
     let leg = left["legContactId"].clone();
     let event = json!({"legContactId": leg, "event": "DISCONNECTED", "at": "2026-11-21T10:00:00.250Z"});
-    assert_eq!(partner(&house, &event).await.body["accepted"], true);
+    assert_eq!(partner(&app, &event).await.body["accepted"], true);
     let of = |vendor: &str| {
         let vendor = vendor.to_owned();
-        let house = &house;
-        async move { calibration(house, &vendor).await }
+        let app = &app;
+        async move { calibration(app, &vendor).await }
     };
     assert_eq!(clock(&of("acme").await, "PARTNER_EVENT", "disconnected")["samples"], 1);
     // The row did not turn into a second one, and the departure still stands.
-    house.until_recorded(left["id"].as_str().expect("an id")).await;
+    app.until_recorded(left["id"].as_str().expect("an id")).await;
     assert_eq!(
-        house.row(leg.as_str().expect("a leg"))["Disconnect_Source__c"],
+        app.row(leg.as_str().expect("a leg"))["Disconnect_Source__c"],
         left["departure"]["source"]
     );
-    house.finish().await;
+    app.finish().await;
 }

@@ -25,9 +25,9 @@ impl Scene {
 
     fn command(&self, arguments: &[&str], changes: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sidedoor"));
-        let journal = format!("sqlite://{}", self.folder.path().join("journal.db").display());
+        let store = format!("sqlite://{}", self.folder.path().join("store.db").display());
         let settings = [
-            ("STORE__URL", journal.as_str()),
+            ("STORE__URL", store.as_str()),
             ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE),
             ("CONNECT__INSTANCES__MAIN__REGION", REGION),
             ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", self.fakes.connect_url()),
@@ -232,9 +232,9 @@ async fn a_bad_configuration_is_told_whole_and_nothing_else_is_looked_at() {
             .iter()
             .all(|l| l["id"] == "configuration" && l["result"] == "failed")
     );
-    let unwritable = [("STORE__URL", "sqlite:///proc/sidedoor/journal.db")];
+    let unwritable = [("STORE__URL", "sqlite:///proc/sidedoor/store.db")];
     let (lines, _) = scene.lines(&[], &unwritable).await;
-    assert_eq!(result(&lines, "journal-writable").0, "failed");
+    assert_eq!(result(&lines, "store-writable").0, "failed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,7 +289,7 @@ async fn a_live_check_listens_leaves_and_tells_what_the_vendor_did() {
     let arguments = ["--live", &call, "supervisor-1", "--yes"];
     let ((), (lines, success)) = tokio::join!(person, scene.lines(&arguments, &[]));
     assert!(success, "{lines:#?}");
-    assert!(result(&lines, "live-stop").1.contains("connect_invalid_request"));
+    assert!(result(&lines, "live-stop").1.contains("connect_request_invalid"));
     assert!(result(&lines, "live-link").1.contains("RelatedContactId"));
     assert!(result(&lines, "live-left").1.contains("DisconnectTimestamp"));
     assert_eq!(result(&lines, "live-token").0, "ok");

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::support::app::{READER, TestApp};
 use crate::support::departed::{departed, seed};
-use crate::support::house::{House, READER};
 use crate::support::sql;
 
 fn row(fields: &Value) -> Map<String, Value> {
     fields.as_object().expect("an object").clone()
 }
 
-async fn metric(house: &House, line: &str) -> String {
+async fn metric(app: &TestApp, line: &str) -> String {
     for _ in 0..500 {
-        let told = house.call("GET", "/metrics").key(READER).send().await.text;
+        let told = app.call("GET", "/metrics").key(READER).send().await.text;
         if told.contains(line) {
             return told;
         }
@@ -22,32 +22,32 @@ async fn metric(house: &House, line: &str) -> String {
     }
     panic!(
         "no {line}: {}",
-        house.call("GET", "/metrics").key(READER).send().await.text
+        app.call("GET", "/metrics").key(READER).send().await.text
     );
 }
 
 #[tokio::test]
 async fn a_departure_is_compared_with_the_orgs_own_record_and_nothing_is_written_there() {
-    let house = House::build().compare_often().start().await;
-    let (sf, user) = (house.salesforce(), "005000000000001AAA");
-    let call = house.connect().create_call();
+    let app = TestApp::build().compare_often().start().await;
+    let (sf, user) = (app.salesforce(), "005000000000001AAA");
+    let call = app.connect().create_call();
     let voice_call = sf.put_row(
         "VoiceCall",
         row(&json!({"VendorCallKey": call, "ConversationId": "0dwfake00000001AAA"})),
     );
     let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "salesforceUserId": user,
         "voiceCallId": voice_call});
-    let begun = house.call("POST", "/v1/supervisions").json(&body).send().await;
+    let begun = app.call("POST", "/v1/supervisions").json(&body).send().await;
     let id = begun.id();
-    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
-    let left = house.leave(&id, "supervisor-1").await;
-    house.until_recorded(&id).await;
+    app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let left = app.leave(&id, "supervisor-1").await;
+    app.until_recorded(&id).await;
     let explain = || async {
-        let (journal, id) = (house.journal_path(), id.clone());
+        let (store, id) = (app.journal_path(), id.clone());
         let run = move || {
             std::process::Command::new(env!("CARGO_BIN_EXE_sidedoor"))
                 .args(["timing", "explain", &id])
-                .env("SIDEDOOR__STORE__URL", format!("sqlite://{}", journal.display()))
+                .env("SIDEDOOR__STORE__URL", format!("sqlite://{}", store.display()))
                 .env("SIDEDOOR__SALESFORCE__ENABLED", "false")
                 .env("SIDEDOOR__CONNECT__INSTANCES__MAIN__INSTANCE_ID", "x")
                 .env("SIDEDOOR__CONNECT__INSTANCES__MAIN__REGION", "us-west-2")
@@ -75,14 +75,14 @@ async fn a_departure_is_compared_with_the_orgs_own_record_and_nothing_is_written
             "LeftTimeMilliSecs": theirs.as_millisecond().rem_euclid(1000), "ParticipantRole": "Supervisor"}),
         ),
     );
-    let told = metric(&house, "sidedoor_participants_compared_total{inside=\"false\"} 1").await;
+    let told = metric(&app, "sidedoor_participants_compared_total{inside=\"false\"} 1").await;
     let sum = told
         .lines()
         .find_map(|l| l.strip_prefix("sidedoor_participant_difference_seconds_sum "));
     let sum: f64 = sum.expect("a sum").parse().expect("a number");
     // Ours may have been concluded anew meanwhile, from better evidence.
     let compared = "SELECT CAST(left_at - ours_at AS TEXT) FROM comparisons WHERE left_at IS NOT NULL";
-    let difference = sql(&house.journal_path(), compared).await.expect("read")[0][0].clone();
+    let difference = sql(&app.journal_path(), compared).await.expect("read")[0][0].clone();
     let ms: f64 = difference.parse().expect("a number");
     assert!((sum - ms / 1000.0).abs() < 0.002, "to the millisecond: {sum} and {ms}");
     assert!((ms - 2500.0).abs() < 1000.0, "{ms}");
@@ -93,46 +93,46 @@ async fn a_departure_is_compared_with_the_orgs_own_record_and_nothing_is_written
     );
     // It is not looked at again, and no row of theirs was touched.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let told = metric(&house, "sidedoor_participants_compared_total").await;
+    let told = metric(&app, "sidedoor_participants_compared_total").await;
     assert!(told.contains("{inside=\"false\"} 1\n"), "{told}");
     assert!(sf.written().iter().all(|w| w.object == "VoiceCallParticipant__c"));
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn an_org_without_such_records_is_asked_once() {
-    let house = House::build().compare_often().start().await;
-    house.salesforce().remove_object("ConversationParticipant");
-    let call = house.connect().create_call();
-    house.salesforce().put_row(
+    let app = TestApp::build().compare_often().start().await;
+    app.salesforce().remove_object("ConversationParticipant");
+    let call = app.connect().create_call();
+    app.salesforce().put_row(
         "VoiceCall",
         row(&json!({"VendorCallKey": call, "ConversationId": "0dwfake00000001AAA"})),
     );
-    let s = house.joined(&call, "supervisor-1").await;
+    let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
-    house.leave(&id, "supervisor-1").await;
-    house.until_recorded(&id).await;
+    app.leave(&id, "supervisor-1").await;
+    app.until_recorded(&id).await;
     // Asked, once: how it looks for their conversations, and is told that there is no such object.
-    let before = house.salesforce().api_calls();
+    let before = app.salesforce().api_calls();
     for _ in 0..200 {
-        if house.salesforce().asked("ConversationParticipant") > 0 {
+        if app.salesforce().asked("ConversationParticipant") > 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(house.salesforce().asked("ConversationParticipant"), 1);
+    assert_eq!(app.salesforce().asked("ConversationParticipant"), 1);
     tokio::time::sleep(Duration::from_millis(700)).await;
-    assert_eq!(house.salesforce().asked("ConversationParticipant"), 1);
-    assert!(house.salesforce().api_calls() <= before + 3);
-    house.finish().await;
+    assert_eq!(app.salesforce().asked("ConversationParticipant"), 1);
+    assert!(app.salesforce().api_calls() <= before + 3);
+    app.finish().await;
 }
 
 /// One record of theirs and two departures of ours, of whom neither names a Salesforce User: whose it is stays open.
 #[tokio::test]
 async fn a_record_that_may_be_either_departures_is_compared_with_none() {
-    let house = House::build().compare_often().start().await;
-    let sf = house.salesforce();
-    let call = house.connect().create_call();
+    let app = TestApp::build().compare_often().start().await;
+    let sf = app.salesforce();
+    let call = app.connect().create_call();
     sf.put_row(
         "VoiceCall",
         row(&json!({"VendorCallKey": call, "ConversationId": "0dwfake00000001AAA"})),
@@ -144,24 +144,24 @@ async fn a_record_that_may_be_either_departures_is_compared_with_none() {
             "ParticipantRole": "Supervisor"}),
         ),
     );
-    let first = house.joined(&call, "supervisor-1").await;
-    let second = house.joined(&call, "supervisor-2").await;
+    let first = app.joined(&call, "supervisor-1").await;
+    let second = app.joined(&call, "supervisor-2").await;
     let id = |s: &Value| s["id"].as_str().expect("an id").to_owned();
     // The second stays a while: the first alone is due to be compared.
-    house.leave(&id(&first), "supervisor-1").await;
-    house.until_recorded(&id(&first)).await;
+    app.leave(&id(&first), "supervisor-1").await;
+    app.until_recorded(&id(&first)).await;
     for _ in 0..200 {
         if sf.asked("ConversationParticipant") > 1 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let told = house.call("GET", "/metrics").key(READER).send().await.text;
+    let told = app.call("GET", "/metrics").key(READER).send().await.text;
     assert!(sf.asked("ConversationParticipant") > 1, "it was looked for");
     assert!(!told.contains("sidedoor_participants_compared_total{"), "{told}");
-    house.leave(&id(&second), "supervisor-2").await;
-    house.until_recorded(&id(&second)).await;
-    house.finish().await;
+    app.leave(&id(&second), "supervisor-2").await;
+    app.until_recorded(&id(&second)).await;
+    app.finish().await;
 }
 
 /// What one visit of theirs says, as the org writes it: whole seconds and, apart, the milliseconds.
@@ -176,21 +176,21 @@ fn visit(conversation: &str, user: Option<&str>, left: jiff::Timestamp) -> Map<S
 /// After a transfer two VoiceCalls share one conversation: a supervisor who was on both has two visits in it.
 #[tokio::test]
 async fn two_voice_calls_of_one_conversation_are_each_compared_with_their_own_visit() {
-    let house = House::build().compare_often().start().await;
-    let (sf, user, conversation) = (house.salesforce(), "005000000000001AAA", "0dwfake00000001AAA");
+    let app = TestApp::build().compare_often().start().await;
+    let (sf, user, conversation) = (app.salesforce(), "005000000000001AAA", "0dwfake00000001AAA");
     let mut departures = Vec::new();
     for shift in [400, 700] {
-        let call = house.connect().create_call();
+        let call = app.connect().create_call();
         let voice_call = sf.put_row(
             "VoiceCall",
             row(&json!({"VendorCallKey": call, "ConversationId": conversation})),
         );
         let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "salesforceUserId": user,
             "voiceCallId": voice_call});
-        let id = house.call("POST", "/v1/supervisions").json(&body).send().await.id();
-        house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
-        let left = house.leave(&id, "supervisor-1").await;
-        house.until_recorded(&id).await;
+        let id = app.call("POST", "/v1/supervisions").json(&body).send().await.id();
+        app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+        let left = app.leave(&id, "supervisor-1").await;
+        app.until_recorded(&id).await;
         let at = left["departure"]["disconnectedAt"].as_str().expect("a time");
         let at: jiff::Timestamp = at.parse().expect("a time");
         departures.push((id, at + jiff::SignedDuration::from_millis(shift)));
@@ -202,60 +202,60 @@ async fn two_voice_calls_of_one_conversation_are_each_compared_with_their_own_vi
     }
     let compared = "SELECT CAST(left_at - ours_at AS TEXT) FROM comparisons WHERE left_at IS NOT NULL ORDER BY ours_at";
     for _ in 0..500 {
-        if sql(&house.journal_path(), compared).await.expect("read").len() == 2 {
+        if sql(&app.journal_path(), compared).await.expect("read").len() == 2 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let differences = sql(&house.journal_path(), compared).await.expect("read");
+    let differences = sql(&app.journal_path(), compared).await.expect("read");
     assert_eq!(differences, [["400"], ["700"]]);
-    house.finish().await;
+    app.finish().await;
 }
 
 /// More departures than one question may name are compared in one round, page by page; one that cannot be read takes no page
 /// of its own.
 #[tokio::test]
 async fn a_round_compares_all_that_is_due_page_by_page() {
-    let mut house = House::build()
+    let mut app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .compare_every(Duration::from_secs(5))
         .start()
         .await;
-    house.crash();
+    app.crash();
     let now = jiff::Timestamp::now();
     let departures = (0..250).map(|i| {
         let mut s = departed(i, now - jiff::SignedDuration::from_secs(60));
         let conversation = format!("0dw{i:012}AAA");
-        let sf = house.salesforce();
+        let sf = app.salesforce();
         s.voice_call_id = Some(sf.put_row("VoiceCall", row(&json!({"ConversationId": conversation}))));
         sf.put_row("ConversationParticipant", visit(&conversation, None, now));
         s
     });
     let departures: Vec<_> = departures.collect();
-    seed(&house.journal_path(), departures.into_iter(), now).await;
-    house.restart().await;
+    seed(&app.journal_path(), departures.into_iter(), now).await;
+    app.restart().await;
     let recorded = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state = 'RECORDED'";
     for _ in 0..200 {
-        if sql(&house.journal_path(), recorded).await.expect("read") == [["250"]] {
+        if sql(&app.journal_path(), recorded).await.expect("read") == [["250"]] {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let spoilt =
         "UPDATE supervisions SET doc = json_object('voice_call_id', 'x') WHERE id = (SELECT MIN(id) FROM supervisions)";
-    sql(&house.journal_path(), spoilt).await.expect("spoilt");
+    sql(&app.journal_path(), spoilt).await.expect("spoilt");
     let compared = "SELECT CAST(COUNT(*) AS TEXT) FROM comparisons WHERE left_at IS NOT NULL";
     for _ in 0..500 {
-        if sql(&house.journal_path(), compared).await.expect("read") != [["0"]] {
+        if sql(&app.journal_path(), compared).await.expect("read") != [["0"]] {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // The next round is seconds away.
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(sql(&house.journal_path(), compared).await.expect("read"), [["249"]]);
+    assert_eq!(sql(&app.journal_path(), compared).await.expect("read"), [["249"]]);
     assert_eq!(
-        house.salesforce().asked("ConversationParticipant"),
+        app.salesforce().asked("ConversationParticipant"),
         3,
         "a question for each hundred"
     );
@@ -264,15 +264,15 @@ async fn a_round_compares_all_that_is_due_page_by_page() {
 /// A login that is refused for a while says nothing of what the org shows.
 #[tokio::test]
 async fn after_a_refused_login_departures_are_compared_all_the_same() {
-    let house = House::build().compare_often().start().await;
-    let (sf, conversation) = (house.salesforce(), "0dwfake00000001AAA");
-    let call = house.connect().create_call();
+    let app = TestApp::build().compare_often().start().await;
+    let (sf, conversation) = (app.salesforce(), "0dwfake00000001AAA");
+    let call = app.connect().create_call();
     let voice_call = row(&json!({"VendorCallKey": call, "ConversationId": conversation}));
     sf.put_row("VoiceCall", voice_call);
-    let s = house.joined(&call, "supervisor-1").await;
+    let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
-    house.leave(&id, "supervisor-1").await;
-    house.until_recorded(&id).await;
+    app.leave(&id, "supervisor-1").await;
+    app.until_recorded(&id).await;
     sf.revoke_tokens();
     sf.fault(sidedoor_fakes::Fault::error("token", 400, "invalid_client").times(1000));
     tokio::time::sleep(Duration::from_millis(600)).await;
@@ -281,6 +281,6 @@ async fn after_a_refused_login_departures_are_compared_all_the_same() {
         "ConversationParticipant",
         visit(conversation, None, jiff::Timestamp::now()),
     );
-    metric(&house, "sidedoor_participants_compared_total{").await;
-    house.finish().await;
+    metric(&app, "sidedoor_participants_compared_total{").await;
+    app.finish().await;
 }

@@ -17,22 +17,22 @@ fn contract_and_routes_are_the_same_both_ways() {
 
 #[tokio::test]
 async fn every_route_in_the_list_is_really_served_and_no_method_beside_it() {
-    let house = crate::support::house::House::start().await;
+    let app = crate::support::app::TestApp::start().await;
     for (method, path) in sidedoor::http::ROUTES {
         let concrete = path
             .replace("{supervisionId}", "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1")
             .replace("{deliveryId}", "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1")
             .replace("{vendor}", "acme")
             .replace("{connectUserId}", "supervisor-9");
-        let answer = house.call(method, &concrete).send().await;
+        let answer = app.call(method, &concrete).send().await;
         assert_ne!(answer.status, 405, "{method} {path}");
         assert!(answer.status != 404 || path.contains('{'), "{method} {path}");
-        let wrong = house.call("DELETE", &concrete).send().await;
-        assert_eq!((wrong.status, wrong.code()), (405, "method_not_allowed"), "{path}");
+        let wrong = app.call("DELETE", &concrete).send().await;
+        assert_eq!((wrong.status, wrong.code()), (405, "method_unsupported"), "{path}");
     }
-    let served = house.call("GET", "/openapi.yaml").send().await;
+    let served = app.call("GET", "/openapi.yaml").send().await;
     assert_eq!(served.text, include_str!("../../openapi.yaml"));
-    house.finish().await;
+    app.finish().await;
 }
 
 #[test]

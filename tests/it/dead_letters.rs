@@ -7,38 +7,38 @@ use serde_json::Value;
 use sidedoor_fakes::Fault;
 use sidedoor_fakes::connect::NewContact;
 
-use crate::support::house::{House, READER};
+use crate::support::app::{READER, TestApp};
 use crate::support::sql;
 
-async fn house() -> House {
-    House::build()
+async fn app() -> TestApp {
+    TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .start()
         .await
 }
 
 /// A supervisor listens: their row is on its way. Its supervision and its leg.
-async fn row(house: &House, supervisor: &str) -> (String, String) {
-    house.connect().set_ccp_open(supervisor, true);
-    let call = house.connect().create_contact(NewContact::default());
-    let s = house.joined(&call, supervisor).await;
+async fn row(app: &TestApp, supervisor: &str) -> (String, String) {
+    app.connect().set_ccp_open(supervisor, true);
+    let call = app.connect().create_contact(NewContact::default());
+    let s = app.joined(&call, supervisor).await;
     let text = |name: &str| s[name].as_str().expect("a text").to_owned();
     (text("id"), text("legContactId"))
 }
 
 /// A fault of one row that usually passes, and here never does.
-fn never_taken(house: &House, leg: &str) {
+fn never_taken(app: &TestApp, leg: &str) {
     for operation in ["upsert", "item"] {
         let mut fault = Fault::error(operation, 503, "SERVER_UNAVAILABLE").times(1000);
         fault.matching = Some(leg.to_owned());
-        house.salesforce().fault(fault);
+        app.salesforce().fault(fault);
     }
 }
 
-async fn recording(house: &House, id: &str, what: &str, good: impl Fn(&Value) -> bool) -> Value {
+async fn recording(app: &TestApp, id: &str, what: &str, good: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     for _ in 0..1500 {
-        last = house.get(id).await.body["recording"].clone();
+        last = app.get(id).await.body["salesforceRecord"].clone();
         if good(&last) {
             return last;
         }
@@ -48,49 +48,48 @@ async fn recording(house: &House, id: &str, what: &str, good: impl Fn(&Value) ->
 }
 
 /// As if the oldest row had been refused so often while others were taken, and all were due.
-async fn age(house: &mut House, refusals: u32) {
-    house.crash();
+async fn age(app: &mut TestApp, refusals: u32) {
+    app.crash();
     let oldest = "UPDATE deliveries SET due_at = 0, refused_at = 1, refusals = 39
                   WHERE supervision_id = (SELECT MIN(id) FROM supervisions)";
     let once_more = "UPDATE deliveries SET refusals = refusals + 1
                      WHERE supervision_id = (SELECT MIN(id) FROM supervisions)";
-    // The journal is free a moment after the crash.
+    // The store is free a moment after the crash.
     let mut tries = 0;
-    while let Err(e) = sql(&house.journal_path(), oldest).await {
+    while let Err(e) = sql(&app.journal_path(), oldest).await {
         tries += 1;
         assert!(tries < 100, "{e}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     for _ in 39..refusals {
-        sql(&house.journal_path(), once_more).await.expect("aged");
+        sql(&app.journal_path(), once_more).await.expect("aged");
     }
-    due(house).await;
+    due(app).await;
 }
 
-async fn due(house: &House) {
+async fn due(app: &TestApp) {
     let now = "UPDATE deliveries SET due_at = 0 WHERE state = 'PENDING'";
-    sql(&house.journal_path(), now).await.expect("made due");
+    sql(&app.journal_path(), now).await.expect("made due");
 }
 
-fn down(house: &House) {
-    house
-        .salesforce()
+fn down(app: &TestApp) {
+    app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(10_000));
 }
 
 #[tokio::test]
 async fn a_row_that_was_tried_for_half_an_hour_while_others_were_taken_needs_a_person() {
-    let mut house = house().await;
-    down(&house);
-    let (hopeless, leg) = row(&house, "hopeless").await;
-    let (other, _) = row(&house, "other").await;
-    age(&mut house, 39).await;
-    house.salesforce().clear_faults();
-    never_taken(&house, &leg);
-    house.restart().await;
+    let mut app = app().await;
+    down(&app);
+    let (hopeless, leg) = row(&app, "hopeless").await;
+    let (other, _) = row(&app, "other").await;
+    age(&mut app, 39).await;
+    app.salesforce().clear_faults();
+    never_taken(&app, &leg);
+    app.restart().await;
     // In one call with another that is taken, it is refused for the fortieth time and still to be tried again.
-    recording(&house, &other, "taken", |r| r["state"] == "RECORDED").await;
-    let told = recording(&house, &hopeless, "tried", |r| {
+    recording(&app, &other, "taken", |r| r["state"] == "WRITTEN").await;
+    let told = recording(&app, &hopeless, "tried", |r| {
         r["lastError"]
             .as_str()
             .is_some_and(|e| e.contains("SERVER_UNAVAILABLE"))
@@ -98,72 +97,72 @@ async fn a_row_that_was_tried_for_half_an_hour_while_others_were_taken_needs_a_p
     .await;
     assert_eq!(told["state"], "PENDING", "{told}");
     // Alone it says nothing more; but others are taken since.
-    let (second, _) = row(&house, "second").await;
-    recording(&house, &second, "taken", |r| r["state"] == "RECORDED").await;
-    due(&house).await;
-    let told = recording(&house, &hopeless, "given up", |r| r["state"] == "DEAD").await;
+    let (second, _) = row(&app, "second").await;
+    recording(&app, &second, "taken", |r| r["state"] == "WRITTEN").await;
+    due(&app).await;
+    let told = recording(&app, &hopeless, "given up", |r| r["state"] == "FAILED").await;
     assert!(
         told["lastError"].as_str().expect("why").contains("SERVER_UNAVAILABLE"),
         "{told}"
     );
-    house.rules_hold().await;
+    app.rules_hold().await;
 }
 
 #[tokio::test]
 async fn among_others_that_are_taken_it_is_given_up_too() {
-    let mut house = house().await;
-    down(&house);
-    let (hopeless, leg) = row(&house, "hopeless").await;
-    let (other, _) = row(&house, "other").await;
-    age(&mut house, 40).await;
-    house.salesforce().clear_faults();
-    never_taken(&house, &leg);
-    house.restart().await;
-    recording(&house, &other, "taken", |r| r["state"] == "RECORDED").await;
-    recording(&house, &hopeless, "given up", |r| r["state"] == "DEAD").await;
-    house.rules_hold().await;
+    let mut app = app().await;
+    down(&app);
+    let (hopeless, leg) = row(&app, "hopeless").await;
+    let (other, _) = row(&app, "other").await;
+    age(&mut app, 40).await;
+    app.salesforce().clear_faults();
+    never_taken(&app, &leg);
+    app.restart().await;
+    recording(&app, &other, "taken", |r| r["state"] == "WRITTEN").await;
+    recording(&app, &hopeless, "given up", |r| r["state"] == "FAILED").await;
+    app.rules_hold().await;
 }
 
 /// The same row while the org takes nothing at all: that is the org's state, however often it is met.
 #[tokio::test]
 async fn no_row_is_given_up_while_the_org_takes_none() {
-    let mut house = house().await;
-    down(&house);
-    let (id, leg) = row(&house, "waits").await;
-    age(&mut house, 60).await;
-    house.restart().await;
+    let mut app = app().await;
+    down(&app);
+    let (id, leg) = row(&app, "waits").await;
+    age(&mut app, 60).await;
+    app.restart().await;
     let tried = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE attempts > 3";
     for _ in 0..1000 {
-        if sql(&house.journal_path(), tried).await.expect("read") == [["1"]] {
+        if sql(&app.journal_path(), tried).await.expect("read") == [["1"]] {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let told = house.get(&id).await.body["recording"].clone();
+    let told = app.get(&id).await.body["salesforceRecord"].clone();
     assert_eq!(told["state"], "PENDING", "{told}");
-    house.salesforce().clear_faults();
-    recording(&house, &id, "taken", |r| r["state"] == "RECORDED").await;
-    house.row(&leg);
-    house.rules_hold().await;
+    app.salesforce().clear_faults();
+    recording(&app, &id, "taken", |r| r["state"] == "WRITTEN").await;
+    app.row(&leg);
+    app.rules_hold().await;
 }
 
 /// What a row went through while the org took nothing is not held against it: its first refusal of its own is the first.
 #[tokio::test]
 async fn an_outage_counts_against_no_row() {
-    let house = house().await;
-    down(&house);
-    let (id, leg) = row(&house, "waits").await;
-    recording(&house, &id, "tried", |r| r["attempts"].as_u64() >= Some(4)).await;
-    let (other, _) = row(&house, "other").await;
-    house.salesforce().clear_faults();
+    let app = app().await;
+    down(&app);
+    let (id, leg) = row(&app, "waits").await;
+    recording(&app, &id, "tried", |r| r["attempts"].as_u64() >= Some(4)).await;
+    let (other, _) = row(&app, "other").await;
+    app.salesforce().clear_faults();
     for operation in ["upsert", "item"] {
         let mut fault = Fault::error(operation, 403, "INSUFFICIENT_ACCESS");
         fault.matching = Some(leg.clone());
-        house.salesforce().fault(fault);
+        app.salesforce().fault(fault);
     }
-    recording(&house, &other, "taken", |r| r["state"] == "RECORDED").await;
-    recording(&house, &id, "taken", |r| r["state"] == "RECORDED").await;
-    house.rules_hold().await;
+    recording(&app, &other, "taken", |r| r["state"] == "WRITTEN").await;
+    recording(&app, &id, "taken", |r| r["state"] == "WRITTEN").await;
+    app.rules_hold().await;
 }
 
 /// Faults of the org that its description does not show: a full store, a trigger that fails for all.
@@ -174,17 +173,17 @@ async fn what_ails_every_row_gives_none_up() {
         "EXCEEDED_QUOTA",
         "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
     ] {
-        let house = house().await;
+        let app = app().await;
         for operation in ["upsert", "item"] {
-            house.salesforce().fault(Fault::error(operation, 400, code).times(1000));
+            app.salesforce().fault(Fault::error(operation, 400, code).times(1000));
         }
         let mut ids = Vec::new();
         for supervisor in ["first", "second", "third"] {
-            ids.push(row(&house, supervisor).await.0);
+            ids.push(row(&app, supervisor).await.0);
         }
         let mut paused = Value::Null;
         for _ in 0..400 {
-            paused = house.call("GET", "/v1/deliveries").key(READER).send().await.body["paused"].clone();
+            paused = app.call("GET", "/v1/deliveries").key(READER).send().await.body["paused"].clone();
             if !paused.is_null() {
                 break;
             }
@@ -193,40 +192,40 @@ async fn what_ails_every_row_gives_none_up() {
         assert!(paused["reason"].as_str().expect("why").contains(code), "{paused}");
         tokio::time::sleep(Duration::from_secs(6)).await;
         for id in &ids {
-            let told = house.get(id).await.body["recording"].clone();
+            let told = app.get(id).await.body["salesforceRecord"].clone();
             assert_eq!(told["state"], "PENDING", "{code}: {told}");
         }
-        house.rules_hold().await;
+        app.rules_hold().await;
     }
 }
 
 /// One bad row alone in an idle org: nobody knows whose fault it is, and the next row does not wait for it.
 #[tokio::test]
 async fn a_refused_row_that_is_alone_holds_nothing_up() {
-    let house = house().await;
+    let app = app().await;
     let refused = Fault::error("upsert", 400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY").times(1000);
-    house.salesforce().fault(refused);
-    let (bad, leg) = row(&house, "bad").await;
-    recording(&house, &bad, "refused", |r| r["attempts"].as_u64() >= Some(1)).await;
-    house.salesforce().clear_faults();
+    app.salesforce().fault(refused);
+    let (bad, leg) = row(&app, "bad").await;
+    recording(&app, &bad, "refused", |r| r["attempts"].as_u64() >= Some(1)).await;
+    app.salesforce().clear_faults();
     for operation in ["upsert", "item"] {
         let mut fault = Fault::error(operation, 400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY").times(1000);
         fault.matching = Some(leg.clone());
-        house.salesforce().fault(fault);
+        app.salesforce().fault(fault);
     }
-    let paused = house.call("GET", "/v1/deliveries").key(READER).send().await.body["paused"].clone();
+    let paused = app.call("GET", "/v1/deliveries").key(READER).send().await.body["paused"].clone();
     assert!(paused.is_null(), "{paused}");
     // Those that are taken beside it show that it is its own fault.
     for i in 0..6 {
-        let (id, _) = row(&house, &format!("good-{i}")).await;
-        recording(&house, &id, "taken", |r| r["state"] == "RECORDED").await;
-        due(&house).await;
-        let told = house.get(&bad).await.body["recording"].clone();
-        if told["state"] == "DEAD" {
+        let (id, _) = row(&app, &format!("good-{i}")).await;
+        recording(&app, &id, "taken", |r| r["state"] == "WRITTEN").await;
+        due(&app).await;
+        let told = app.get(&bad).await.body["salesforceRecord"].clone();
+        if told["state"] == "FAILED" {
             break;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    recording(&house, &bad, "given up", |r| r["state"] == "DEAD").await;
-    house.rules_hold().await;
+    recording(&app, &bad, "given up", |r| r["state"] == "FAILED").await;
+    app.rules_hold().await;
 }

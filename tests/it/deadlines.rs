@@ -5,22 +5,22 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sidedoor_fakes::Fault;
 
-use crate::support::house::{House, OPERATOR};
+use crate::support::app::{OPERATOR, TestApp};
 use crate::support::issuer::{Answers, KeyServer, Signer};
 
 const IN_TIME: Duration = Duration::from_secs(8);
 
 #[tokio::test]
 async fn a_name_whose_turn_to_be_asked_about_does_not_come_is_told_so_in_time() {
-    let house = House::build()
+    let app = TestApp::build()
         .set("CONNECT__QUOTAS__DEFAULT__SEARCHUSERS__PER_SECOND", "0.1")
         .set("CONNECT__QUOTAS__DEFAULT__SEARCHUSERS__BURST", "1")
         .start()
         .await;
-    let call = house.connect().create_call();
+    let call = app.connect().create_call();
     let listen = async |name: &str| {
         let body = json!({"contactId": call, "supervisor": {"username": name}});
-        house.call("POST", "/v1/supervisions").json(&body).send().await
+        app.call("POST", "/v1/supervisions").json(&body).send().await
     };
     let first = listen("supervisor-1@example").await;
     assert_eq!(first.status, 201, "{}", first.text);
@@ -34,9 +34,9 @@ async fn a_name_whose_turn_to_be_asked_about_does_not_come_is_told_so_in_time() 
         second.text
     );
     assert!(second.headers.contains_key("retry-after"));
-    assert_eq!(house.connect().calls("MonitorContact"), 1, "nothing was begun");
-    house.leave(&first.id(), "supervisor-1").await;
-    house.finish().await;
+    assert_eq!(app.connect().calls("MonitorContact"), 1, "nothing was begun");
+    app.leave(&first.id(), "supervisor-1").await;
+    app.finish().await;
 }
 
 /// The issuer's keys, the Salesforce User and MonitorContact are all slow: they share one time.
@@ -45,63 +45,62 @@ async fn what_identifying_took_is_taken_off_what_the_join_may_take() {
     let user = "005000000000001AAA";
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::SlowKeys(Duration::from_millis(2500), vec![rsa.jwk()])).await;
-    let house = House::build()
+    let app = TestApp::build()
         .issuer("JWKS_URL", &server.url)
         .set("AUTH__ISSUERS__0__SUPERVISOR_CLAIM_KIND", "salesforce_user_id")
         .set("CONNECT__INSTANCES__MAIN__CALL_TIMEOUT_MS", "20000")
         .start()
         .await;
     let row = json!({"Id": user, "FederationIdentifier": "supervisor-1@example", "IsActive": true});
-    house
-        .salesforce()
+    app.salesforce()
         .put_row("User", row.as_object().expect("an object").clone());
-    house.salesforce().fault(Fault::late("query", 3500));
-    house.connect().fault(Fault::late("MonitorContact", 10_000));
-    let call = house.connect().create_call();
-    let ask = house.call("POST", "/v1/supervisions").key(&rsa.token(user));
+    app.salesforce().fault(Fault::late("query", 3500));
+    app.connect().fault(Fault::late("MonitorContact", 10_000));
+    let call = app.connect().create_call();
+    let ask = app.call("POST", "/v1/supervisions").key(&rsa.token(user));
     let begun = Instant::now();
     let answer = ask.json(&json!({"contactId": call})).send().await;
     assert!(begun.elapsed() < IN_TIME, "{:?}", begun.elapsed());
     assert_eq!((answer.status, answer.state()), (202, "JOINING"), "{}", answer.text);
-    let joined = house
+    let joined = app
         .until(&answer.id(), "MONITORING", |s| s["state"] == "MONITORING")
         .await;
     assert_eq!(joined["supervisor"]["connectUserId"], "supervisor-1");
-    house.leave(&answer.id(), "supervisor-1").await;
-    house.finish().await;
+    app.leave(&answer.id(), "supervisor-1").await;
+    app.finish().await;
 }
 
 /// What had to be asked first is no reason to join later: the join's time is counted from the request.
 #[tokio::test]
 async fn a_join_is_late_by_the_time_of_its_request() {
-    let house = House::build().set("SUPERVISION__JOIN_TTL_S", "2").start().await;
-    house.connect().fault(Fault::late("SearchUsers", 2500));
-    let call = house.connect().create_call();
+    let app = TestApp::build().set("SUPERVISION__JOIN_TTL_S", "2").start().await;
+    app.connect().fault(Fault::late("SearchUsers", 2500));
+    let call = app.connect().create_call();
     let body = json!({"contactId": call, "supervisor": {"username": "supervisor-1@example"}});
-    let late = house.call("POST", "/v1/supervisions").json(&body).send().await;
-    assert_eq!((late.status, late.code()), (503, "expired"), "{}", late.text);
-    assert_eq!(house.connect().calls("MonitorContact"), 0);
-    house.finish().await;
+    let late = app.call("POST", "/v1/supervisions").json(&body).send().await;
+    assert_eq!((late.status, late.code()), (503, "join_timeout"), "{}", late.text);
+    assert_eq!(app.connect().calls("MonitorContact"), 0);
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_probe_of_an_endpoint_that_says_nothing_is_told_so_in_time() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", silent.local_addr().expect("an address"));
-    let house = House::build()
+    let app = TestApp::build()
         .set("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", &url)
         .set("HTTP__ANSWER_WITHIN_MS", "3000")
         .start()
         .await;
     let begun = Instant::now();
-    let probe = house.call("POST", "/v1/vendors/amazon-connect/probes").key(OPERATOR);
+    let probe = app.call("POST", "/v1/vendors/amazon-connect/probes").key(OPERATOR);
     let answer = probe.json(&json!({"count": 6})).send().await;
     assert_eq!(
         (answer.status, answer.code()),
-        (502, "connect_no_time"),
+        (502, "connect_date_unavailable"),
         "{}",
         answer.text
     );
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
-    house.finish().await;
+    app.finish().await;
 }

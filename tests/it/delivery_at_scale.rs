@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 use sidedoor_fakes::Fault;
 use sidedoor_fakes::connect::NewContact;
 
-use crate::support::house::{BACK_END, House, OPERATOR, READER};
+use crate::support::app::{BACK_END, OPERATOR, READER, TestApp};
 use crate::support::sql;
 
 /// So many supervisors listen, each to a call of their own. Returns supervision, leg and call.
-async fn listening(house: &House, supervisors: usize) -> Vec<(String, String, String)> {
+async fn listening(app: &TestApp, supervisors: usize) -> Vec<(String, String, String)> {
     let starts = stream::iter(0..supervisors).map(|i| async move {
         let supervisor = format!("crowd-{i}");
-        house.connect().set_ccp_open(&supervisor, true);
-        let call = house.connect().create_contact(NewContact::default());
-        let s = house.joined(&call, &supervisor).await;
+        app.connect().set_ccp_open(&supervisor, true);
+        let call = app.connect().create_contact(NewContact::default());
+        let s = app.joined(&call, &supervisor).await;
         let text = |name: &str| s[name].as_str().expect("a text").to_owned();
         (text("id"), text("legContactId"), call)
     });
@@ -25,25 +25,25 @@ async fn listening(house: &House, supervisors: usize) -> Vec<(String, String, St
 }
 
 /// Waits until a row stands so; an org that was down is left alone for about as long again.
-async fn until_row(house: &House, id: &str, wanted: &str) -> Value {
+async fn until_row(app: &TestApp, id: &str, wanted: &str) -> Value {
     for _ in 0..1500 {
-        let s = house.get(id).await.body;
-        if s["recording"]["state"] == wanted {
+        let s = app.get(id).await.body;
+        if s["salesforceRecord"]["state"] == wanted {
             return s;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!(
         "{id} never came to {wanted}: {:#}",
-        house.get(id).await.body["recording"]
+        app.get(id).await.body["salesforceRecord"]
     );
 }
 
 /// Waits until every row that there is stands.
-async fn all_sent(house: &House) {
+async fn all_sent(app: &TestApp) {
     let pending = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state = 'PENDING'";
     for _ in 0..3000 {
-        if sql(&house.journal_path(), pending).await.expect("read") == [["0"]] {
+        if sql(&app.journal_path(), pending).await.expect("read") == [["0"]] {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -52,12 +52,12 @@ async fn all_sent(house: &House) {
 }
 
 /// Waits until nothing is on its way any more.
-async fn all_recorded(house: &House) {
+async fn all_recorded(app: &TestApp) {
     let pending = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state = 'PENDING'
                    UNION ALL SELECT CAST(COUNT(*) AS TEXT) FROM supervisions
                    WHERE state <> 'FAILED' AND (state <> 'LEFT' OR next_check_at IS NOT NULL)";
     for _ in 0..6000 {
-        if sql(&house.journal_path(), pending).await.expect("read") == [["0"], ["0"]] {
+        if sql(&app.journal_path(), pending).await.expect("read") == [["0"], ["0"]] {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -65,8 +65,8 @@ async fn all_recorded(house: &House) {
     panic!("rows are on their way for ever");
 }
 
-async fn deliveries(house: &House, query: &str) -> Value {
-    let answer = house
+async fn deliveries(app: &TestApp, query: &str) -> Value {
+    let answer = app
         .call("GET", &format!("/v1/deliveries?{query}"))
         .key(READER)
         .send()
@@ -80,82 +80,83 @@ async fn deliveries(house: &House, query: &str) -> Value {
 #[tokio::test]
 async fn a_thousand_departures_in_a_burst_cost_at_most_ten_calls() {
     // No VoiceCall is there for any of them: each row has been looked for once.
-    let mut house = House::start().await;
-    let crowd = listening(&house, 1000).await;
-    all_sent(&house).await;
-    house
-        .salesforce()
+    let mut app = TestApp::start().await;
+    let crowd = listening(&app, 1000).await;
+    all_sent(&app).await;
+    app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(100_000));
     for (_, _, call) in &crowd {
-        house.connect().hang_up(call, "AGENT").expect("over");
+        app.connect().hang_up(call, "AGENT").expect("over");
     }
     let open = "SELECT CAST(COUNT(*) AS TEXT) FROM supervisions WHERE state <> 'LEFT' OR next_check_at IS NOT NULL";
     for _ in 0..3000 {
-        if sql(&house.journal_path(), open).await.expect("read") == [["0"]] {
+        if sql(&app.journal_path(), open).await.expect("read") == [["0"]] {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // What was remembered of VoiceCalls is forgotten; and all wait alike, whatever was tried in vain.
-    house.crash();
-    house.salesforce().clear_faults();
+    app.crash();
+    app.salesforce().clear_faults();
     let gathered = "UPDATE deliveries SET due_at = 0 WHERE state = 'PENDING'";
     let mut tries = 0;
-    while let Err(e) = sql(&house.journal_path(), gathered).await {
+    while let Err(e) = sql(&app.journal_path(), gathered).await {
         tries += 1;
         assert!(tries < 100, "{e}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let before = house.salesforce().api_calls();
-    house.restart().await;
-    all_recorded(&house).await;
+    let before = app.salesforce().api_calls();
+    app.restart().await;
+    all_recorded(&app).await;
     // The first of them describe the object; a look for VoiceCalls may fall into this moment.
-    let calls = house.salesforce().api_calls() - before;
+    let calls = app.salesforce().api_calls() - before;
     assert!(calls <= 10 + 2, "{calls} calls");
-    let rows = house.salesforce().rows("VoiceCallParticipant__c");
+    let rows = app.salesforce().rows("VoiceCallParticipant__c");
     let left = rows.iter().filter(|r| r.contains_key("Disconnected_At__c")).count();
     assert_eq!(left, 1000);
-    house.rules_hold().await;
+    app.rules_hold().await;
 }
 
 #[tokio::test]
 async fn every_row_of_a_call_is_settled_for_itself() {
-    let house = House::build()
+    let app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .start()
         .await;
     // While the org is down the rows gather, so that one call carries them all.
-    house
-        .salesforce()
+    app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(1000));
-    let crowd = listening(&house, 12).await;
+    let crowd = listening(&app, 12).await;
     let table = [
-        ("REQUIRED_FIELD_MISSING", "DEAD"),
-        ("FIELD_CUSTOM_VALIDATION_EXCEPTION", "DEAD"),
-        ("UNABLE_TO_LOCK_ROW", "RECORDED"),
-        ("DUPLICATE_VALUE", "RECORDED"),
-        ("SERVER_UNAVAILABLE", "RECORDED"),
+        ("REQUIRED_FIELD_MISSING", "FAILED"),
+        ("FIELD_CUSTOM_VALIDATION_EXCEPTION", "FAILED"),
+        ("UNABLE_TO_LOCK_ROW", "WRITTEN"),
+        ("DUPLICATE_VALUE", "WRITTEN"),
+        ("SERVER_UNAVAILABLE", "WRITTEN"),
     ];
-    house.salesforce().clear_faults();
+    app.salesforce().clear_faults();
     for ((code, end), (_, leg, _)) in table.iter().zip(&crowd) {
-        let times = if *end == "DEAD" { 50 } else { 1 };
+        let times = if *end == "FAILED" { 50 } else { 1 };
         let mut fault = Fault::error("item", 400, code).times(times);
         fault.matching = Some(leg.clone());
-        house.salesforce().fault(fault.clone());
+        app.salesforce().fault(fault.clone());
         fault.operation = "upsert".into();
-        house.salesforce().fault(fault);
+        app.salesforce().fault(fault);
     }
     for (i, (id, ..)) in crowd.iter().enumerate() {
-        let wanted = table.get(i).map_or("RECORDED", |(_, end)| *end);
-        let s = until_row(&house, id, wanted).await;
-        if let Some((code, "DEAD")) = table.get(i) {
+        let wanted = table.get(i).map_or("WRITTEN", |(_, end)| *end);
+        let s = until_row(&app, id, wanted).await;
+        if let Some((code, "FAILED")) = table.get(i) {
             assert!(
-                s["recording"]["lastError"].as_str().expect("told").contains(code),
+                s["salesforceRecord"]["lastError"]
+                    .as_str()
+                    .expect("told")
+                    .contains(code),
                 "{s:#}"
             );
         }
     }
-    let dead = deliveries(&house, "state=DEAD").await;
+    let dead = deliveries(&app, "state=FAILED").await;
     let kept: BTreeSet<&str> = dead["items"]
         .as_array()
         .expect("items")
@@ -169,7 +170,7 @@ async fn every_row_of_a_call_is_settled_for_itself() {
             .expect("kept")
             .contains("statusCode")
     );
-    house.rules_hold().await;
+    app.rules_hold().await;
 }
 
 /// A call refused as a whole for one row's sake is split until that row stands alone.
@@ -181,70 +182,67 @@ async fn a_poison_row_blocks_no_other() {
 }
 
 async fn poison(code: &str) {
-    let house = House::build()
+    let app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .start()
         .await;
-    house
-        .salesforce()
+    app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(1000));
-    let crowd = listening(&house, 20).await;
+    let crowd = listening(&app, 20).await;
     let poison = &crowd[7].1;
-    house.salesforce().clear_faults();
+    app.salesforce().clear_faults();
     for operation in ["collections", "upsert"] {
         let mut fault = Fault::error(operation, 400, code).times(50);
         fault.matching = Some(poison.clone());
-        house.salesforce().fault(fault);
+        app.salesforce().fault(fault);
     }
     for (id, leg, _) in &crowd {
-        let wanted = if leg == poison { "DEAD" } else { "RECORDED" };
-        until_row(&house, id, wanted).await;
+        let wanted = if leg == poison { "FAILED" } else { "WRITTEN" };
+        until_row(&app, id, wanted).await;
     }
-    house.rules_hold().await;
+    app.rules_hold().await;
 }
 
 #[tokio::test]
 async fn a_lost_answer_or_an_expired_token_in_the_middle_loses_and_doubles_nothing() {
-    let house = House::build()
+    let app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .start()
         .await;
-    house
-        .salesforce()
+    app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(1000));
-    let crowd = listening(&house, 30).await;
-    house.salesforce().clear_faults();
-    house.salesforce().revoke_tokens();
-    house.salesforce().fault(Fault::lost_answer("collections"));
+    let crowd = listening(&app, 30).await;
+    app.salesforce().clear_faults();
+    app.salesforce().revoke_tokens();
+    app.salesforce().fault(Fault::lost_answer("collections"));
     for (id, leg, _) in &crowd {
-        until_row(&house, id, "RECORDED").await;
-        house.row(leg);
+        until_row(&app, id, "WRITTEN").await;
+        app.row(leg);
     }
-    assert_eq!(house.salesforce().rows("VoiceCallParticipant__c").len(), 30);
-    house.rules_hold().await;
+    assert_eq!(app.salesforce().rows("VoiceCallParticipant__c").len(), 30);
+    app.rules_hold().await;
 }
 
 #[tokio::test]
 async fn an_outage_loses_nothing_and_ends_without_a_stampede() {
-    let house = House::build()
+    let app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .start()
         .await;
     // The org is well at first: a token is held and the object known, so that the fault meets the rows themselves.
-    let call = house.connect().create_contact(NewContact::default());
-    house.connect().set_ccp_open("first", true);
-    let first = house.joined(&call, "first").await;
-    until_row(&house, first["id"].as_str().expect("an id"), "RECORDED").await;
-    house
-        .salesforce()
+    let call = app.connect().create_contact(NewContact::default());
+    app.connect().set_ccp_open("first", true);
+    let first = app.joined(&call, "first").await;
+    until_row(&app, first["id"].as_str().expect("an id"), "WRITTEN").await;
+    app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(100_000));
-    let before = house.salesforce().api_calls();
-    let crowd = listening(&house, 300).await;
-    let tried = house.salesforce().api_calls() - before;
+    let before = app.salesforce().api_calls();
+    let crowd = listening(&app, 300).await;
+    let tried = app.salesforce().api_calls() - before;
     assert!(tried < 40, "an org that is down is left alone: {tried} calls");
     let mut paused = Value::Null;
     for _ in 0..500 {
-        paused = deliveries(&house, "state=PENDING&pageSize=1").await;
+        paused = deliveries(&app, "state=PENDING&pageSize=1").await;
         if !paused["paused"].is_null() {
             break;
         }
@@ -258,34 +256,34 @@ async fn an_outage_loses_nothing_and_ends_without_a_stampede() {
         "{paused:#}"
     );
     assert!(!paused["nextCursor"].is_null());
-    let metrics = house.call("GET", "/metrics").key(READER).send().await.text;
+    let metrics = app.call("GET", "/metrics").key(READER).send().await.text;
     assert!(metrics.contains("sidedoor_deliveries_paused 1"));
-    house.salesforce().clear_faults();
-    let before = house.salesforce().api_calls();
+    app.salesforce().clear_faults();
+    let before = app.salesforce().api_calls();
     for (id, ..) in &crowd {
-        until_row(&house, id, "RECORDED").await;
+        until_row(&app, id, "WRITTEN").await;
     }
-    let calls = house.salesforce().api_calls() - before;
+    let calls = app.salesforce().api_calls() - before;
     assert!(calls <= 12, "300 rows: {calls} calls");
-    house.rules_hold().await;
+    app.rules_hold().await;
 }
 
 #[tokio::test]
 async fn dead_letters_are_looked_at_first_and_then_sent_again() {
-    let house = House::build()
+    let app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .start()
         .await;
     for operation in ["upsert", "collections"] {
         let fault = Fault::error(operation, 400, "REQUIRED_FIELD_MISSING").saying("Required: X__c");
-        house.salesforce().fault(fault.times(1000));
+        app.salesforce().fault(fault.times(1000));
     }
-    let crowd = listening(&house, 3).await;
+    let crowd = listening(&app, 3).await;
     for (id, ..) in &crowd {
-        until_row(&house, id, "DEAD").await;
+        until_row(&app, id, "FAILED").await;
     }
-    house.salesforce().clear_faults();
-    let dead = deliveries(&house, "state=DEAD").await;
+    app.salesforce().clear_faults();
+    let dead = deliveries(&app, "state=FAILED").await;
     let first = dead["items"][0].clone();
     let path = format!("/v1/deliveries/{}/replay", first["deliveryId"].as_str().expect("an id"));
     for (key, body, status) in [
@@ -294,7 +292,7 @@ async fn dead_letters_are_looked_at_first_and_then_sent_again() {
         (OPERATOR, Some(json!({"dryRun": "yes"})), 400),
         (OPERATOR, Some(json!({"dryRun": true})), 200),
     ] {
-        let mut call = house.call("POST", &path).key(key);
+        let mut call = app.call("POST", &path).key(key);
         if let Some(body) = &body {
             call = call.json(body);
         }
@@ -302,25 +300,24 @@ async fn dead_letters_are_looked_at_first_and_then_sent_again() {
         assert_eq!(answer.status, status, "{}", answer.text);
     }
     assert_eq!(
-        deliveries(&house, "state=DEAD").await["items"]
+        deliveries(&app, "state=FAILED").await["items"]
             .as_array()
             .expect("items")
             .len(),
         3,
         "nothing was done yet"
     );
-    let done = house.call("POST", &path).key(OPERATOR).send().await;
+    let done = app.call("POST", &path).key(OPERATOR).send().await;
     assert_eq!((done.status, &done.body["rows"]), (200, &json!(1)));
     let id = first["supervisionId"].as_str().expect("an id");
-    until_row(&house, id, "RECORDED").await;
-    house.row(first["externalId"].as_str().expect("a key"));
+    until_row(&app, id, "WRITTEN").await;
+    app.row(first["externalId"].as_str().expect("a key"));
 
     let now = jiff::Timestamp::now();
     let hour = jiff::SignedDuration::from_hours(1);
     let mut range = json!({"begunSince": (now - hour).to_string(), "begunBefore": (now + hour).to_string()});
     let replay = async |body: &Value| {
-        house
-            .call("POST", "/v1/deliveries/replay")
+        app.call("POST", "/v1/deliveries/replay")
             .key(OPERATOR)
             .json(body)
             .send()
@@ -332,7 +329,7 @@ async fn dead_letters_are_looked_at_first_and_then_sent_again() {
         (&json!(true), &json!(2))
     );
     assert_eq!(
-        deliveries(&house, "state=DEAD").await["items"]
+        deliveries(&app, "state=FAILED").await["items"]
             .as_array()
             .expect("items")
             .len(),
@@ -341,21 +338,21 @@ async fn dead_letters_are_looked_at_first_and_then_sent_again() {
     range["dryRun"] = json!(false);
     assert_eq!(replay(&range).await.body["rows"], 2);
     for (id, leg, _) in &crowd {
-        until_row(&house, id, "RECORDED").await;
-        house.row(leg);
+        until_row(&app, id, "WRITTEN").await;
+        app.row(leg);
     }
     assert_eq!(
-        house.salesforce().rows("VoiceCallParticipant__c").len(),
+        app.salesforce().rows("VoiceCallParticipant__c").len(),
         3,
         "same rows, same keys"
     );
     let audit = "SELECT DISTINCT actor FROM audit WHERE action = 'delivery.replayed'";
-    assert_eq!(sql(&house.journal_path(), audit).await.expect("read"), [["operator"]]);
-    let missing = house
+    assert_eq!(sql(&app.journal_path(), audit).await.expect("read"), [["operator"]]);
+    let missing = app
         .call("POST", "/v1/deliveries/0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1/replay")
         .key(OPERATOR)
         .send()
         .await;
     assert_eq!((missing.status, missing.code()), (404, "delivery_not_found"));
-    house.rules_hold().await;
+    app.rules_hold().await;
 }

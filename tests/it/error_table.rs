@@ -6,7 +6,7 @@ use sidedoor_fakes::Fault;
 use sidedoor_fakes::connect::NewContact;
 use sidedoor_fakes::salesforce::Object;
 
-use crate::support::house::{House, READER};
+use crate::support::app::{READER, TestApp};
 
 /// What passes by itself.
 const PASSING: [(u16, &str); 5] = [
@@ -24,8 +24,8 @@ const OF_THE_ROW: [(u16, &str); 4] = [
     (400, "STRING_TOO_LONG"),
 ];
 
-async fn house() -> House {
-    House::build()
+async fn app() -> TestApp {
+    TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .set("SALESFORCE__REQUEST_TIMEOUT_MS", "600")
         .start()
@@ -33,23 +33,23 @@ async fn house() -> House {
 }
 
 /// A supervisor listens: their row is on its way. Its supervision and its leg.
-async fn row(house: &House, i: usize) -> (String, String) {
+async fn row(app: &TestApp, i: usize) -> (String, String) {
     let supervisor = format!("table-{i}");
-    house.connect().set_ccp_open(&supervisor, true);
-    let call = house.connect().create_contact(NewContact::default());
-    let s = house.joined(&call, &supervisor).await;
+    app.connect().set_ccp_open(&supervisor, true);
+    let call = app.connect().create_contact(NewContact::default());
+    let s = app.joined(&call, &supervisor).await;
     let text = |name: &str| s[name].as_str().expect("a text").to_owned();
     (text("id"), text("legContactId"))
 }
 
-async fn ends(house: &House, id: &str, state: &str) -> Value {
-    let recording = |s: &Value| s["recording"]["state"] == state;
-    house.until(id, state, recording).await["recording"].clone()
+async fn ends(app: &TestApp, id: &str, state: &str) -> Value {
+    let recording = |s: &Value| s["salesforceRecord"]["state"] == state;
+    app.until(id, state, recording).await["salesforceRecord"].clone()
 }
 
-async fn paused(house: &House) -> Value {
+async fn paused(app: &TestApp) -> Value {
     for _ in 0..500 {
-        let told = house.call("GET", "/v1/deliveries").key(READER).send().await.body;
+        let told = app.call("GET", "/v1/deliveries").key(READER).send().await.body;
         if !told["paused"].is_null() {
             return told["paused"].clone();
         }
@@ -60,13 +60,13 @@ async fn paused(house: &House) -> Value {
 
 #[tokio::test]
 async fn alone_each_line_ends_as_it_must() {
-    let house = house().await;
-    let sf = house.salesforce();
+    let app = app().await;
+    let sf = app.salesforce();
     for (i, (status, code)) in PASSING.into_iter().enumerate() {
         sf.fault(Fault::error("upsert", status, code));
-        let (id, leg) = row(&house, i).await;
-        ends(&house, &id, "RECORDED").await;
-        house.row(&leg);
+        let (id, leg) = row(&app, i).await;
+        ends(&app, &id, "WRITTEN").await;
+        app.row(&leg);
     }
     let dropped = Fault {
         drop_connection: true,
@@ -78,37 +78,37 @@ async fn alone_each_line_ends_as_it_must() {
         .enumerate()
     {
         sf.fault(fault);
-        let (id, leg) = row(&house, 10 + i).await;
-        ends(&house, &id, "RECORDED").await;
-        house.row(&leg);
+        let (id, leg) = row(&app, 10 + i).await;
+        ends(&app, &id, "WRITTEN").await;
+        app.row(&leg);
     }
     sf.revoke_tokens();
-    let (id, _) = row(&house, 20).await;
-    ends(&house, &id, "RECORDED").await;
+    let (id, _) = row(&app, 20).await;
+    ends(&app, &id, "WRITTEN").await;
     for (i, (status, code)) in OF_THE_ROW.into_iter().enumerate() {
         sf.fault(Fault::error("upsert", status, code).times(50));
-        let (id, _) = row(&house, 30 + i).await;
-        let dead = ends(&house, &id, "DEAD").await;
+        let (id, _) = row(&app, 30 + i).await;
+        let dead = ends(&app, &id, "FAILED").await;
         assert!(dead["lastError"].as_str().expect("told").contains(code), "{dead}");
         sf.clear_faults();
     }
-    house.rules_hold().await;
+    app.rules_hold().await;
 }
 
 #[tokio::test]
 async fn limits_park_the_org_and_kill_no_row() {
     for (status, code) in [(403, "REQUEST_LIMIT_EXCEEDED"), (429, "")] {
-        let house = house().await;
-        house.salesforce().fault(Fault::error("upsert", status, code).times(50));
-        let (id, _) = row(&house, 0).await;
-        let told = paused(&house).await;
+        let app = app().await;
+        app.salesforce().fault(Fault::error("upsert", status, code).times(50));
+        let (id, _) = row(&app, 0).await;
+        let told = paused(&app).await;
         let until: jiff::Timestamp = told["until"].as_str().expect("a time").parse().expect("a time");
         assert!(
             until > jiff::Timestamp::now() + jiff::SignedDuration::from_secs(200),
             "{told}"
         );
-        ends(&house, &id, "PENDING").await;
-        house.rules_hold().await;
+        ends(&app, &id, "PENDING").await;
+        app.rules_hold().await;
     }
 }
 
@@ -135,42 +135,42 @@ async fn what_ails_the_whole_org_parks_it_and_names_the_remedy() {
         ("NOT_FOUND", None, "infra/salesforce"),
     ];
     for (line, object, remedy) in changes {
-        let house = house().await;
+        let app = app().await;
         // One row stands, so that the service knows the object from before.
-        let (first, _) = row(&house, 0).await;
-        ends(&house, &first, "RECORDED").await;
+        let (first, _) = row(&app, 0).await;
+        ends(&app, &first, "WRITTEN").await;
         match object {
-            Some(object) => house.salesforce().put_object(object),
-            None => house.salesforce().remove_object("VoiceCallParticipant__c"),
+            Some(object) => app.salesforce().put_object(object),
+            None => app.salesforce().remove_object("VoiceCallParticipant__c"),
         }
-        let (id, _) = row(&house, 1).await;
-        let told = paused(&house).await;
+        let (id, _) = row(&app, 1).await;
+        let told = paused(&app).await;
         assert!(told["reason"].as_str().expect("why").contains(remedy), "{line}: {told}");
-        ends(&house, &id, "PENDING").await;
-        house.rules_hold().await;
+        ends(&app, &id, "PENDING").await;
+        app.rules_hold().await;
     }
 }
 
 #[tokio::test]
 async fn among_others_each_line_ends_the_same_and_the_others_stand() {
-    let house = house().await;
-    let sf = house.salesforce();
+    let app = app().await;
+    let sf = app.salesforce();
     // While the org is down the rows gather, so that one call carries them all.
     sf.fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(10_000));
     let mut rows = Vec::new();
     for i in 0..16 {
-        rows.push(row(&house, i).await);
+        rows.push(row(&app, i).await);
     }
     sf.clear_faults();
     let passing = PASSING
         .into_iter()
         .filter(|(_, code)| !code.is_empty())
-        .map(|(_, code)| (code, 1, "RECORDED"));
+        .map(|(_, code)| (code, 1, "WRITTEN"));
     // 300 is an answer to a URL: a record of a collection has no status of its own.
     let of_the_row = OF_THE_ROW
         .into_iter()
         .filter(|(status, _)| *status != 300)
-        .map(|(_, code)| (code, 50, "DEAD"));
+        .map(|(_, code)| (code, 50, "FAILED"));
     let lines: Vec<_> = passing.chain(of_the_row).collect();
     for ((code, times, _), (_, leg)) in lines.iter().zip(&rows) {
         for operation in ["item", "upsert"] {
@@ -180,27 +180,27 @@ async fn among_others_each_line_ends_the_same_and_the_others_stand() {
         }
     }
     for (i, (id, leg)) in rows.iter().enumerate() {
-        let (code, _, end) = lines.get(i).copied().unwrap_or(("none", 0, "RECORDED"));
-        let recording = ends(&house, id, end).await;
-        if end == "DEAD" {
+        let (code, _, end) = lines.get(i).copied().unwrap_or(("none", 0, "WRITTEN"));
+        let recording = ends(&app, id, end).await;
+        if end == "FAILED" {
             assert!(
                 recording["lastError"].as_str().expect("told").contains(code),
                 "{recording}"
             );
         } else {
-            house.row(leg);
+            app.row(leg);
         }
     }
     let together = sf.written().len();
     assert!(together >= 13, "{together}");
-    house.rules_hold().await;
+    app.rules_hold().await;
 }
 
 /// A collection that is refused, lost or late as a whole, and a session that ends in the middle.
 #[tokio::test]
 async fn a_whole_collection_that_fails_loses_and_doubles_nothing() {
-    let house = house().await;
-    let sf = house.salesforce();
+    let app = app().await;
+    let sf = app.salesforce();
     let dropped = Fault {
         drop_connection: true,
         status: None,
@@ -217,7 +217,7 @@ async fn a_whole_collection_that_fails_loses_and_doubles_nothing() {
         sf.fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(10_000));
         let mut rows = Vec::new();
         for i in 0..5 {
-            rows.push(row(&house, 100 * (round + 1) + i).await);
+            rows.push(row(&app, 100 * (round + 1) + i).await);
         }
         sf.clear_faults();
         match fault {
@@ -225,35 +225,35 @@ async fn a_whole_collection_that_fails_loses_and_doubles_nothing() {
             None => sf.revoke_tokens(),
         }
         for (id, leg) in &rows {
-            ends(&house, id, "RECORDED").await;
-            house.row(leg);
+            ends(&app, id, "WRITTEN").await;
+            app.row(leg);
         }
     }
-    house.rules_hold().await;
+    app.rules_hold().await;
 }
 
 /// A lookup that the org refuses is left out, alone and among others.
 #[tokio::test]
 async fn a_refused_lookup_is_left_out_and_marked_wherever_it_stands() {
-    let house = House::build()
+    let app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .fakes(|f| f.salesforce.strict_lookups = true)
         .start()
         .await;
-    let sf = house.salesforce();
+    let sf = app.salesforce();
     let listen = |i: usize| {
-        let house = &house;
+        let app = &app;
         async move {
             let supervisor = format!("lookup-{i}");
-            house.connect().set_ccp_open(&supervisor, true);
-            let call = house.connect().create_call();
+            app.connect().set_ccp_open(&supervisor, true);
+            let call = app.connect().create_call();
             let body = json!({"contactId": call, "supervisor": {"connectUserId": supervisor},
                 "voiceCallId": "0LQ000000000001AAA"});
-            house.call("POST", "/v1/supervisions").json(&body).send().await.id()
+            app.call("POST", "/v1/supervisions").json(&body).send().await.id()
         }
     };
     let alone = listen(0).await;
-    let recorded = ends(&house, &alone, "RECORDED").await;
+    let recorded = ends(&app, &alone, "WRITTEN").await;
     assert!(
         recorded["lastError"]
             .as_str()
@@ -266,10 +266,10 @@ async fn a_refused_lookup_is_left_out_and_marked_wherever_it_stands() {
     for i in 1..5 {
         ids.push(listen(i).await);
     }
-    let (other, _) = row(&house, 9).await;
+    let (other, _) = row(&app, 9).await;
     sf.clear_faults();
     for id in &ids {
-        let recorded = ends(&house, id, "RECORDED").await;
+        let recorded = ends(&app, id, "WRITTEN").await;
         assert!(
             recorded["lastError"]
                 .as_str()
@@ -278,15 +278,15 @@ async fn a_refused_lookup_is_left_out_and_marked_wherever_it_stands() {
             "{recorded}"
         );
     }
-    ends(&house, &other, "RECORDED").await;
-    house.rules_hold().await;
+    ends(&app, &other, "WRITTEN").await;
+    app.rules_hold().await;
 }
 
 /// Whatever a lookup is refused with, the row stands, without that lookup and with the other.
 #[tokio::test]
 async fn only_the_refused_lookup_is_left_out() {
-    let house = house().await;
-    let sf = house.salesforce();
+    let app = app().await;
+    let sf = app.salesforce();
     let codes = [
         "INVALID_CROSS_REFERENCE_KEY",
         "MALFORMED_ID",
@@ -297,8 +297,8 @@ async fn only_the_refused_lookup_is_left_out() {
     ];
     for (i, code) in codes.into_iter().enumerate() {
         let supervisor = format!("lookup-{i}");
-        house.connect().set_ccp_open(&supervisor, true);
-        let call = house.connect().create_call();
+        app.connect().set_ccp_open(&supervisor, true);
+        let call = app.connect().create_call();
         sf.clear_faults();
         // As long as the row names this User.
         let mut fault = Fault::error("upsert", 400, code).times(100);
@@ -307,16 +307,16 @@ async fn only_the_refused_lookup_is_left_out() {
         sf.fault(fault);
         let body = json!({"contactId": call, "supervisor": {"connectUserId": supervisor},
             "voiceCallId": "0LQ000000000001AAA", "salesforceUserId": "005000000000001AAA"});
-        let begun = house.call("POST", "/v1/supervisions").json(&body).send().await;
-        let recorded = ends(&house, &begun.id(), "RECORDED").await;
+        let begun = app.call("POST", "/v1/supervisions").json(&body).send().await;
+        let recorded = ends(&app, &begun.id(), "WRITTEN").await;
         let said = recorded["lastError"].as_str().expect("marked");
         assert!(
             said.contains("without its supervisor's User") && said.contains(code),
             "{said}"
         );
-        let row = house.row(begun.body["legContactId"].as_str().expect("a leg"));
+        let row = app.row(begun.body["legContactId"].as_str().expect("a leg"));
         assert_eq!(row["Voice_Call__c"], "0LQ000000000001AAA", "{code}");
         assert_eq!(row.get("Supervisor__c"), None, "{code}");
     }
-    house.rules_hold().await;
+    app.rules_hold().await;
 }

@@ -67,7 +67,7 @@ fn external_service_takes_the_answers_of_the_contract() {
     let whole = Contract {
         document: subset(&Contract::load().document),
     };
-    let problem = r#"{"type":"urn:x","title":"Conflict","status":409,"detail":"d","code":"contact_full","requestId":null,
+    let problem = r#"{"type":"urn:x","title":"Conflict","status":409,"detail":"d","code":"contact_limit_reached","requestId":null,
         "onCall":[{"supervisionId":"0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1","connectUserId":null,"username":"u","state":"LEAVING"}],
         "brandNew":1}"#;
     whole

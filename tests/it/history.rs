@@ -3,10 +3,10 @@
 use serde_json::Value;
 use sidedoor_fakes::connect::NewContact;
 
-use crate::support::house::{House, READER, SUPERVISOR_1};
+use crate::support::app::{READER, SUPERVISOR_1, TestApp};
 
-async fn ids(house: &House, query: &str) -> Vec<String> {
-    let answer = house
+async fn ids(app: &TestApp, query: &str) -> Vec<String> {
+    let answer = app
         .call("GET", &format!("/v1/supervisions?{query}"))
         .key(READER)
         .send()
@@ -21,9 +21,9 @@ async fn ids(house: &House, query: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn supervisions_are_found_by_supervisor_agent_time_and_state() {
-    let house = House::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
+    let app = TestApp::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
     let call = |agent: &str| {
-        house.connect().create_contact(NewContact {
+        app.connect().create_contact(NewContact {
             agent_id: agent.into(),
             ..NewContact::default()
         })
@@ -31,13 +31,13 @@ async fn supervisions_are_found_by_supervisor_agent_time_and_state() {
     let (calm, busy) = (call("agent-1"), call("agent-2"));
     let body = serde_json::json!({"contactId": calm, "supervisor": {"connectUserId": "supervisor-1"},
         "agentUserId": "agent-1"});
-    let first = house.call("POST", "/v1/supervisions").json(&body).send().await.id();
+    let first = app.call("POST", "/v1/supervisions").json(&body).send().await.id();
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     let between = jiff::Timestamp::now();
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    let second = house.listen(&busy, "supervisor-2").await.id();
-    let asked = house.disconnect(&second).await;
-    house.until(&second, "overdue", |s| s["overdue"] == true).await;
+    let second = app.listen(&busy, "supervisor-2").await.id();
+    let asked = app.disconnect(&second).await;
+    app.until(&second, "overdue", |s| s["overdue"] == true).await;
     let moment = between.to_string();
     for (query, expected) in [
         ("agentUserId=agent-1".to_owned(), vec![&first]),
@@ -54,7 +54,7 @@ async fn supervisions_are_found_by_supervisor_agent_time_and_state() {
         (format!("cursor={second}"), vec![&first]),
     ] {
         let expected: Vec<String> = expected.into_iter().cloned().collect();
-        assert_eq!(ids(&house, &query).await, expected, "{query}");
+        assert_eq!(ids(&app, &query).await, expected, "{query}");
     }
     for bad in [
         "overdue=maybe",
@@ -66,34 +66,32 @@ async fn supervisions_are_found_by_supervisor_agent_time_and_state() {
         "pageSize=201",
         "color=red",
     ] {
-        let refused = house.call("GET", &format!("/v1/supervisions?{bad}")).send().await;
-        assert_eq!((refused.status, refused.code()), (400, "invalid_request"), "{bad}");
+        let refused = app.call("GET", &format!("/v1/supervisions?{bad}")).send().await;
+        assert_eq!((refused.status, refused.code()), (400, "request_invalid"), "{bad}");
     }
-    house.browser("supervisor-2").obey(&asked.body["nextAction"]).await;
-    house.until_left(&second).await;
+    app.browser("supervisor-2").obey(&asked.body["nextAction"]).await;
+    app.until_left(&second).await;
     // The agent is learnt at the latest when the supervisor has left.
-    house
-        .until(&second, "its agent", |s| s["agentUserId"] == "agent-2")
-        .await;
-    assert_eq!(ids(&house, "agentUserId=agent-2").await, [second]);
-    house.connect().hang_up(&calm, "AGENT").expect("over");
-    house.until_left(&first).await;
-    house.finish().await;
+    app.until(&second, "its agent", |s| s["agentUserId"] == "agent-2").await;
+    assert_eq!(ids(&app, "agentUserId=agent-2").await, [second]);
+    app.connect().hang_up(&calm, "AGENT").expect("over");
+    app.until_left(&first).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_timeline_tells_one_supervisions_life_in_order() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
-    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = app.listen(&call, "supervisor-1").await.id();
+    app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     let path = format!("/v1/supervisions/{id}/disconnect");
     let why = serde_json::json!({"reason": "lunch"});
-    let asked = house.call("POST", &path).json(&why).send().await;
-    house.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
-    house.until_left(&id).await;
-    house.until_recorded(&id).await;
-    let told = house
+    let asked = app.call("POST", &path).json(&why).send().await;
+    app.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
+    app.until_left(&id).await;
+    app.until_recorded(&id).await;
+    let told = app
         .call("GET", &format!("/v1/supervisions/{id}/timeline"))
         .key(SUPERVISOR_1)
         .send()
@@ -129,15 +127,15 @@ async fn a_timeline_tells_one_supervisions_life_in_order() {
     );
     assert_ne!(moments[at("evidence.dropped")]["vendorTimestamp"], Value::Null);
     assert!(moments.iter().map(|m| m["at"].as_str()).is_sorted());
-    let other = house.listen(&house.connect().create_call(), "supervisor-2").await.id();
-    let hidden = house
+    let other = app.listen(&app.connect().create_call(), "supervisor-2").await.id();
+    let hidden = app
         .call("GET", &format!("/v1/supervisions/{other}/timeline"))
         .key(SUPERVISOR_1)
         .send()
         .await;
     assert_eq!(hidden.status, 404, "somebody else's");
-    house.leave(&other, "supervisor-2").await;
-    house.finish().await;
+    app.leave(&other, "supervisor-2").await;
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -147,7 +145,7 @@ async fn two_instances_in_one_process_do_not_mix() {
     second.connect.connect_delay_ms = 10;
     (second.events.delay_min_ms, second.events.delay_max_ms) = (10, 40);
     let east = sidedoor_fakes::start(second).await.expect("started");
-    let house = House::build()
+    let app = TestApp::build()
         .set(
             "CONNECT__INSTANCES__EAST__INSTANCE_ID",
             "22222222-3333-4444-8555-666666666666",
@@ -156,19 +154,19 @@ async fn two_instances_in_one_process_do_not_mix() {
         .set("CONNECT__INSTANCES__EAST__ENDPOINT_URL", east.connect_url())
         .start()
         .await;
-    let target = format!("{}/v1/events/connect", house.url);
+    let target = format!("{}/v1/events/connect", app.url);
     east.connect()
-        .change_events(|e| (e.target, e.api_key) = (Some(target), Some(crate::support::house::EVENTS.into())));
-    let (here, there) = (house.connect().create_call(), east.connect().create_call());
+        .change_events(|e| (e.target, e.api_key) = (Some(target), Some(crate::support::app::EVENTS.into())));
+    let (here, there) = (app.connect().create_call(), east.connect().create_call());
     let start = |call: &str, instance: Option<&str>| {
         let body = serde_json::json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"},
             "instance": instance});
-        house.call("POST", "/v1/supervisions").json(&body).send()
+        app.call("POST", "/v1/supervisions").json(&body).send()
     };
     let unnamed = start(&here, None).await;
     assert_eq!(
         (unnamed.status, unnamed.code()),
-        (422, "unknown_instance"),
+        (422, "instance_not_found"),
         "there are two: which?"
     );
     // The same user id in two instances is two supervisors: each has a voice place of their own.
@@ -180,7 +178,7 @@ async fn two_instances_in_one_process_do_not_mix() {
         first.text,
         other.text
     );
-    let asked = house
+    let asked = app
         .call("POST", "/v1/supervisors/supervisor-1/disconnect")
         .json(&serde_json::json!({"instance": "east"}))
         .send()
@@ -188,11 +186,11 @@ async fn two_instances_in_one_process_do_not_mix() {
     assert_eq!(asked.id(), other.id());
     let leg = asked.body["legContactId"].as_str().expect("a leg");
     east.connect().end_leg_in_ccp("supervisor-1", leg).expect("ended");
-    house.until_left(&other.id()).await;
-    assert_eq!(house.get(&first.id()).await.state(), "MONITORING");
-    assert_eq!(ids(&house, "instance=east").await, [other.id()]);
-    house.connect().hang_up(&here, "AGENT").expect("over");
-    house.until_left(&first.id()).await;
+    app.until_left(&other.id()).await;
+    assert_eq!(app.get(&first.id()).await.state(), "MONITORING");
+    assert_eq!(ids(&app, "instance=east").await, [other.id()]);
+    app.connect().hang_up(&here, "AGENT").expect("over");
+    app.until_left(&first.id()).await;
     assert!(east.connect().customer_contacts_we_ended().is_empty());
-    house.finish().await;
+    app.finish().await;
 }

@@ -116,8 +116,8 @@ fn hostile_input_breaks_no_reader() {
 /// A target that never gets past its first look would prove nothing: the seeds are taken by what they are meant for.
 #[test]
 fn hostile_input_seeds_reach_what_they_are_for() {
-    use sidedoor_domain::{agent_event, contact_event};
     use sidedoor::http::hostile;
+    use sidedoor_domain::{agent_event, contact_event};
     let json = |bytes: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(bytes).ok();
     let events = seeds_of("contact_event");
     let is_contact = |v| matches!(contact_event::read(&v), Ok(contact_event::Envelope::Contact(_)));

@@ -3,16 +3,15 @@
 use serde_json::json;
 use sidedoor_fakes::Fault;
 
-use crate::support::house::{BACK_END, House, OPERATOR, SUPERVISOR_1, start};
+use crate::support::app::{BACK_END, OPERATOR, SUPERVISOR_1, TestApp, start};
 use crate::support::sql;
 
 #[tokio::test]
 async fn the_same_key_and_body_get_the_same_answer() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
     let ask = || {
-        house
-            .call("POST", "/v1/supervisions")
+        app.call("POST", "/v1/supervisions")
             .json(&start(&call, "supervisor-1"))
             .idempotency("k-1")
     };
@@ -24,53 +23,50 @@ async fn the_same_key_and_body_get_the_same_answer() {
     assert_eq!(again.headers["idempotent-replayed"], "true");
     // Also after the supervision has moved on.
     let leave = || {
-        house
-            .call("POST", &format!("/v1/supervisions/{}/disconnect", first.id()))
+        app.call("POST", &format!("/v1/supervisions/{}/disconnect", first.id()))
             .idempotency("k-2")
     };
     let left = leave().send().await;
-    house.browser("supervisor-1").obey(&left.body["nextAction"]).await;
-    house.until_left(&first.id()).await;
+    app.browser("supervisor-1").obey(&left.body["nextAction"]).await;
+    app.until_left(&first.id()).await;
     assert_eq!(leave().send().await.text, left.text);
     assert_eq!(ask().send().await.text, first.text);
-    assert_eq!(house.connect().calls("MonitorContact"), 1);
-    house.finish().await;
+    assert_eq!(app.connect().calls("MonitorContact"), 1);
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn another_request_with_the_same_key_is_refused() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    house
-        .call("POST", "/v1/supervisions")
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    app.call("POST", "/v1/supervisions")
         .json(&start(&call, "supervisor-1"))
         .idempotency("k")
         .send()
         .await;
-    let other = house
+    let other = app
         .call("POST", "/v1/supervisions")
         .json(&start(&call, "supervisor-2"))
         .idempotency("k")
         .send()
         .await;
-    assert_eq!((other.status, other.code()), (422, "idempotency_key_reused"));
-    let another_caller = house
+    assert_eq!((other.status, other.code()), (422, "idempotency_key_invalid"));
+    let another_caller = app
         .call("POST", "/v1/supervisions")
         .key(SUPERVISOR_1)
         .json(&start(&call, "supervisor-1"));
     let theirs = another_caller.idempotency("k").send().await;
     assert_eq!(theirs.status, 200, "a key belongs to its caller");
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_first_request_still_running_is_said_to_be() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    house.connect().fault(Fault::late("MonitorContact", 700));
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    app.connect().fault(Fault::late("MonitorContact", 700));
     let ask = || {
-        house
-            .call("POST", "/v1/supervisions")
+        app.call("POST", "/v1/supervisions")
             .json(&start(&call, "supervisor-1"))
             .idempotency("k")
             .send()
@@ -80,51 +76,48 @@ async fn a_first_request_still_running_is_said_to_be() {
         ask().await
     });
     assert_eq!(first.status, 201);
-    assert_eq!((second.status, second.code()), (409, "request_in_progress"));
+    assert_eq!((second.status, second.code()), (409, "idempotency_key_conflict"));
     assert_eq!(ask().await.text, first.text);
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_refusal_of_the_vendor_is_replayed_but_a_fault_of_ours_is_not() {
-    let house = House::build().set("SUPERVISION__JOIN_TTL_S", "1").start().await;
-    let call = house.connect().create_call();
+    let app = TestApp::build().set("SUPERVISION__JOIN_TTL_S", "1").start().await;
+    let call = app.connect().create_call();
     let ask = |key: &'static str| {
-        house
-            .call("POST", "/v1/supervisions")
+        app.call("POST", "/v1/supervisions")
             .json(&start(&call, "supervisor-1"))
             .idempotency(key)
             .send()
     };
-    house
-        .connect()
+    app.connect()
         .fault(Fault::error("MonitorContact", 402, "ServiceQuotaExceededException"));
     let refused = ask("k-1").await;
-    assert_eq!((refused.status, refused.code()), (409, "connect_quota_exceeded"));
+    assert_eq!((refused.status, refused.code()), (409, "connect_quota_limit_reached"));
     assert_eq!(ask("k-1").await.text, refused.text);
-    house
-        .connect()
+    app.connect()
         .fault(Fault::error("MonitorContact", 403, "AccessDeniedException"));
     let fault = ask("k-2").await;
-    assert_eq!((fault.status, fault.code()), (502, "connect_access_denied"));
+    assert_eq!((fault.status, fault.code()), (502, "connect_access_forbidden"));
     let started = ask("k-2").await;
     assert_eq!(started.status, 201, "a 5xx is never replayed");
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_key_taken_before_a_crash_is_answered_with_what_became_of_it() {
-    let mut house = House::build().set("HTTP__ANSWER_WITHIN_MS", "5000").start().await;
-    let call = house.connect().create_call();
-    house.connect().fault(Fault {
+    let mut app = TestApp::build().set("HTTP__ANSWER_WITHIN_MS", "5000").start().await;
+    let call = app.connect().create_call();
+    app.connect().fault(Fault {
         after_effect: true,
         ..Fault::late("MonitorContact", 1500)
     });
-    let (url, http) = (house.url.clone(), house.http.clone());
+    let (url, http) = (app.url.clone(), app.http.clone());
     let body = start(&call, "supervisor-1");
     let asked = body.clone();
     let lost = tokio::spawn(async move {
-        let key = crate::support::house::BACK_END;
+        let key = crate::support::app::BACK_END;
         http.post(format!("{url}/v1/supervisions"))
             .bearer_auth(key)
             .header("Idempotency-Key", "k")
@@ -133,9 +126,9 @@ async fn a_key_taken_before_a_crash_is_answered_with_what_became_of_it() {
             .await
     });
     tokio::time::sleep(std::time::Duration::from_millis(400)).await;
-    house.crash_and_restart().await;
+    app.crash_and_restart().await;
     let _ = lost.await;
-    let again = house
+    let again = app
         .call("POST", "/v1/supervisions")
         .raw(body.to_string().as_bytes())
         .idempotency("k")
@@ -143,37 +136,36 @@ async fn a_key_taken_before_a_crash_is_answered_with_what_became_of_it() {
         .await;
     assert!(matches!(again.status, 200 | 202), "{}", again.text);
     assert_eq!(again.headers["idempotent-replayed"], "true");
-    house
-        .until(&again.id(), "MONITORING", |s| s["state"] == "MONITORING")
+    app.until(&again.id(), "MONITORING", |s| s["state"] == "MONITORING")
         .await;
-    assert_eq!(house.connect().legs(&call).len(), 1);
-    house.finish().await;
+    assert_eq!(app.connect().legs(&call).len(), 1);
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn acknowledgements_repeat_without_harm() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
-    let action = house.disconnect(&id).await.body["nextAction"].clone();
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = app.listen(&call, "supervisor-1").await.id();
+    let action = app.disconnect(&id).await.body["nextAction"].clone();
     let ack = json!({"directiveId": action["directiveId"], "outcome": "FAILED", "detail": "no agent connection"});
     let path = format!("/v1/supervisions/{id}/acknowledgements");
-    let first = house.call("POST", &path).json(&ack).idempotency("a").send().await;
-    let again = house.call("POST", &path).json(&ack).idempotency("a").send().await;
+    let first = app.call("POST", &path).json(&ack).idempotency("a").send().await;
+    let again = app.call("POST", &path).json(&ack).idempotency("a").send().await;
     assert_eq!((first.status, first.text.clone()), (200, again.text));
     assert_eq!(first.body["nextAction"]["acknowledged"], "FAILED");
     assert_eq!(first.state(), "LEAVING", "an answer is no proof of the drop");
-    house.browser("supervisor-1").obey(&action).await;
-    house.until_left(&id).await;
-    house.finish().await;
+    app.browser("supervisor-1").obey(&action).await;
+    app.until_left(&id).await;
+    app.finish().await;
 }
 
 /// An answer that nothing is to be done is an answer: what the same key gets after its loss is that, and nothing is begun.
 #[tokio::test]
 async fn a_key_keeps_also_the_answer_that_nothing_is_to_be_done() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = house.joined(&call, "supervisor-1").await["id"]
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = app.joined(&call, "supervisor-1").await["id"]
         .as_str()
         .expect("an id")
         .to_owned();
@@ -188,7 +180,7 @@ async fn a_key_keeps_also_the_answer_that_nothing_is_to_be_done() {
         (by_id("/mode"), Some(json!({"mode": "SILENT"})), "mode", 200),
     ];
     let ask = async |(path, body, key, _): &(String, Option<serde_json::Value>, &str, u16)| {
-        let mut call = house.call("POST", path).idempotency(key);
+        let mut call = app.call("POST", path).idempotency(key);
         if let Some(body) = body {
             call = call.json(body);
         }
@@ -202,7 +194,7 @@ async fn a_key_keeps_also_the_answer_that_nothing_is_to_be_done() {
         first.push(answer.text);
     }
     // A leave that is under way, or over, is none the less one answer.
-    let asked = house.disconnect(&id).await;
+    let asked = app.disconnect(&id).await;
     let leaves = [
         (by_id("/disconnect"), None, "leave", 202),
         (
@@ -214,8 +206,7 @@ async fn a_key_keeps_also_the_answer_that_nothing_is_to_be_done() {
     ];
     let ack = json!({"directiveId": asked.body["nextAction"]["directiveId"], "outcome": "FAILED"});
     let told = (by_id("/acknowledgements"), Some(ack), "told", 200);
-    house
-        .call("POST", &told.0)
+    app.call("POST", &told.0)
         .json(told.1.as_ref().expect("a body"))
         .send()
         .await;
@@ -224,11 +215,10 @@ async fn a_key_keeps_also_the_answer_that_nothing_is_to_be_done() {
         assert_eq!(answer.status, act.3, "{}", answer.text);
         first.push(answer.text);
     }
-    house
-        .browser("supervisor-1")
-        .obey(&house.get(&id).await.body["nextAction"])
+    app.browser("supervisor-1")
+        .obey(&app.get(&id).await.body["nextAction"])
         .await;
-    house.until_left(&id).await;
+    app.until_left(&id).await;
     let over = [
         (by_id("/disconnect"), Some(json!({})), "over", 200),
         (
@@ -246,24 +236,22 @@ async fn a_key_keeps_also_the_answer_that_nothing_is_to_be_done() {
         assert_eq!((again.status, &again.text), (act.3, text), "{}", act.2);
         assert_eq!(again.headers["idempotent-replayed"], "true", "{}", act.2);
     }
-    assert_eq!(house.connect().calls("MonitorContact"), 1);
-    let other = house
-        .call("POST", "/v1/supervisions")
-        .json(&start(&call, "supervisor-2"));
+    assert_eq!(app.connect().calls("MonitorContact"), 1);
+    let other = app.call("POST", "/v1/supervisions").json(&start(&call, "supervisor-2"));
     let other = other.idempotency("start").send().await;
-    assert_eq!((other.status, other.code()), (422, "idempotency_key_reused"));
-    house.finish().await;
+    assert_eq!((other.status, other.code()), (422, "idempotency_key_invalid"));
+    app.finish().await;
 }
 
 /// The client hangs up before the answer, and asks again with its key: it gets that answer, and is not told for a day that the
 /// first request still runs.
 #[tokio::test]
 async fn an_answer_that_nobody_waited_for_is_kept() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    house.connect().fault(Fault::late("MonitorContact", 700));
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    app.connect().fault(Fault::late("MonitorContact", 700));
     let body = start(&call, "supervisor-1");
-    let lost = house.http.post(format!("{}/v1/supervisions", house.url));
+    let lost = app.http.post(format!("{}/v1/supervisions", app.url));
     let lost = lost
         .bearer_auth(BACK_END)
         .header("Idempotency-Key", "k")
@@ -271,31 +259,24 @@ async fn an_answer_that_nobody_waited_for_is_kept() {
         .body(body.to_string())
         .timeout(std::time::Duration::from_millis(200));
     assert!(lost.send().await.is_err(), "it did not wait");
-    let ask = || {
-        house
-            .call("POST", "/v1/supervisions")
-            .json(&body)
-            .idempotency("k")
-            .send()
-    };
+    let ask = || app.call("POST", "/v1/supervisions").json(&body).idempotency("k").send();
     assert_eq!(ask().await.status, 409, "it runs");
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     let again = ask().await;
     assert_eq!(again.status, 201, "{}", again.text);
     assert_eq!(again.headers["idempotent-replayed"], "true");
-    assert_eq!(house.connect().calls("MonitorContact"), 1);
-    house.leave(&again.id(), "supervisor-1").await;
-    house.finish().await;
+    assert_eq!(app.connect().calls("MonitorContact"), 1);
+    app.leave(&again.id(), "supervisor-1").await;
+    app.finish().await;
 }
 
 /// The first request was answered; a repeat meets a fault of ours; the next one gets the first answer all the same.
 #[tokio::test]
 async fn a_fault_on_a_repeat_takes_nothing_from_the_first_answer() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
     let ask = || {
-        house
-            .call("POST", "/v1/supervisions")
+        app.call("POST", "/v1/supervisions")
             .json(&start(&call, "supervisor-1"))
             .idempotency("k")
             .send()
@@ -304,36 +285,36 @@ async fn a_fault_on_a_repeat_takes_nothing_from_the_first_answer() {
     assert_eq!(first.status, 201);
     assert_eq!(ask().await.text, first.text, "its answer is stored");
     let spoil = "UPDATE idempotency_keys SET supervision_id = 'x' || supervision_id";
-    sql(&house.journal_path(), spoil).await.expect("spoilt");
+    sql(&app.journal_path(), spoil).await.expect("spoilt");
     let fault = ask().await;
     assert_eq!((fault.status, fault.code()), (500, "internal"));
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let mend = "UPDATE idempotency_keys SET supervision_id = substr(supervision_id, 2)";
-    sql(&house.journal_path(), mend).await.expect("mended");
+    sql(&app.journal_path(), mend).await.expect("mended");
     let third = ask().await;
     assert_eq!((third.status, &third.text), (201, &first.text));
     assert_eq!(third.headers["idempotent-replayed"], "true");
-    house.leave(&first.id(), "supervisor-1").await;
-    house.finish().await;
+    app.leave(&first.id(), "supervisor-1").await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn replays_of_rows_and_probes_take_a_key_too() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = house.joined(&call, "supervisor-1").await["id"]
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = app.joined(&call, "supervisor-1").await["id"]
         .as_str()
         .expect("an id")
         .to_owned();
-    house.leave(&id, "supervisor-1").await;
-    house.until_recorded(&id).await;
-    let rows = house.call("GET", "/v1/deliveries").key(OPERATOR).send().await.body;
+    app.leave(&id, "supervisor-1").await;
+    app.until_recorded(&id).await;
+    let rows = app.call("GET", "/v1/deliveries").key(OPERATOR).send().await.body;
     let row = rows["items"][0]["deliveryId"].as_str().expect("an id").to_owned();
-    let range = json!({"state": "RECORDED", "begunSince": "2020-01-01T00:00:00Z",
+    let range = json!({"state": "WRITTEN", "begunSince": "2020-01-01T00:00:00Z",
         "begunBefore": "2100-01-01T00:00:00Z", "dryRun": false});
     let lines = async |action: &'static str| {
         let path = format!("/v1/audit?action={action}");
-        let told = house.call("GET", &path).key(OPERATOR).send().await.body;
+        let told = app.call("GET", &path).key(OPERATOR).send().await.body;
         told["items"].as_array().expect("lines").len()
     };
     for (path, body, other, action, written) in [
@@ -360,7 +341,7 @@ async fn replays_of_rows_and_probes_take_a_key_too() {
         ),
     ] {
         let ask = |body: &serde_json::Value| {
-            let call = house.call("POST", &path).key(OPERATOR).json(body);
+            let call = app.call("POST", &path).key(OPERATOR).json(body);
             call.idempotency(&format!("key-of-{path}")).send()
         };
         let first = ask(&body).await;
@@ -372,18 +353,18 @@ async fn replays_of_rows_and_probes_take_a_key_too() {
         let reused = ask(&other).await;
         assert_eq!(
             (reused.status, reused.code()),
-            (422, "idempotency_key_reused"),
+            (422, "idempotency_key_invalid"),
             "{path}"
         );
-        house.until_recorded(&id).await;
+        app.until_recorded(&id).await;
     }
     // One that only looks keeps what it saw.
     let look = json!({"begunSince": "2020-01-01T00:00:00Z", "begunBefore": "2100-01-01T00:00:00Z"});
     for replayed in [false, true] {
-        let call = house.call("POST", "/v1/deliveries/replay").key(OPERATOR).json(&look);
+        let call = app.call("POST", "/v1/deliveries/replay").key(OPERATOR).json(&look);
         let answer = call.idempotency("look").send().await;
         assert_eq!((answer.status, &answer.body["dryRun"]), (200, &json!(true)));
         assert_eq!(answer.headers.contains_key("idempotent-replayed"), replayed);
     }
-    house.finish().await;
+    app.finish().await;
 }

@@ -1,4 +1,4 @@
-//! kill -9 of a real process under load, at random moments, again and again on one journal: nothing accepted is lost, and
+//! kill -9 of a real process under load, at random moments, again and again on one store: nothing accepted is lost, and
 //! no request makes a second leg. Clients behave as clients should: they repeat a request with its key until it is answered.
 
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ impl Stage {
                 let status = answer.status().as_u16();
                 if let Ok(body) = answer.json::<Value>().await
                     && status < 500
-                    && body["code"] != "request_in_progress"
+                    && body["code"] != "idempotency_key_conflict"
                 {
                     return (status, body);
                 }
@@ -114,7 +114,7 @@ async fn kill_at_random_moments_loses_nothing_and_doubles_nothing() {
         .connect()
         .change_events(|e| (e.target, e.api_key) = (Some(format!("{url}/v1/events/connect")), Some(EVENTS_KEY.into())));
     let folder = tempfile::tempdir().expect("a folder");
-    let journal = folder.path().join("journal.db");
+    let store = folder.path().join("store.db");
     let http = reqwest::Client::builder()
         .timeout(Duration::from_secs(10))
         .build()
@@ -137,12 +137,12 @@ async fn kill_at_random_moments_loses_nothing_and_doubles_nothing() {
         .map(|_| tokio::spawn(stage.clone().client(stop.clone())))
         .collect();
     for _ in 0..ROUNDS {
-        let process = spawn(&stage.fakes, port, &journal);
+        let process = spawn(&stage.fakes, port, &store);
         stage.ready().await;
         tokio::time::sleep(Duration::from_millis(chance.u64(1..150))).await;
         process.kill();
     }
-    let process = spawn(&stage.fakes, port, &journal);
+    let process = spawn(&stage.fakes, port, &store);
     stage.ready().await;
     stop.cancel();
     let mut accepted = Vec::new();
@@ -158,8 +158,8 @@ async fn kill_at_random_moments_loses_nothing_and_doubles_nothing() {
         let mut last = Value::Null;
         for _ in 0..1500 {
             last = stage.get(id).await;
-            let settled =
-                last["state"] == "FAILED" || (last["state"] == "LEFT" && last["recording"]["state"] == "RECORDED");
+            let settled = last["state"] == "FAILED"
+                || (last["state"] == "LEFT" && last["salesforceRecord"]["state"] == "WRITTEN");
             if settled {
                 break;
             }

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 use sidedoor_fakes::Fault;
 use sidedoor_fakes::connect::{INSTANCE, LinkField};
 
-use crate::support::house::{EVENTS, House};
+use crate::support::app::{EVENTS, TestApp};
 
-async fn observed(house: &House) -> Value {
+async fn observed(app: &TestApp) -> Value {
     for _ in 0..500 {
-        let all = house.call("GET", "/v1/supervisions").send().await.body;
+        let all = app.call("GET", "/v1/supervisions").send().await.body;
         if let Some(found) = all["items"]
             .as_array()
             .expect("items")
@@ -24,10 +24,10 @@ async fn observed(house: &House) -> Value {
 
 #[tokio::test]
 async fn a_leg_begun_by_hand_becomes_a_supervision_with_its_row() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let leg = house.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
-    let found = observed(&house).await;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
+    let found = observed(&app).await;
     assert_eq!(
         (&found["state"], &found["requestedAt"]),
         (&json!("MONITORING"), &Value::Null)
@@ -38,29 +38,29 @@ async fn a_leg_begun_by_hand_becomes_a_supervision_with_its_row() {
     );
     assert_eq!(found["supervisor"]["connectUserId"], "supervisor-1");
     let id = found["id"].as_str().expect("an id");
-    house.until(id, "joined", |s| !s["joinedAt"].is_null()).await;
+    app.until(id, "joined", |s| !s["joinedAt"].is_null()).await;
     // It can be left through us, too.
-    let action = house.disconnect(id).await.body["nextAction"].clone();
-    house.browser("supervisor-1").obey(&action).await;
-    house.until_left(id).await;
-    let recorded = house.until_recorded(id).await;
+    let action = app.disconnect(id).await.body["nextAction"].clone();
+    app.browser("supervisor-1").obey(&action).await;
+    app.until_left(id).await;
+    let recorded = app.until_recorded(id).await;
     assert_eq!(recorded["departure"]["customerCallContinued"], true);
-    assert_eq!(house.row(&leg)["Origin__c"], "OBSERVED");
-    house.finish().await;
+    assert_eq!(app.row(&leg)["Origin__c"], "OBSERVED");
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_leg_first_heard_of_when_it_is_gone_claims_no_uncertainty() {
-    let house = House::build()
+    let app = TestApp::build()
         .fakes(|f| (f.events.delay_min_ms, f.events.delay_max_ms) = (300, 310))
         .start()
         .await;
-    let call = house.connect().create_call();
-    let leg = house.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
+    let call = app.connect().create_call();
+    let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
     tokio::time::sleep(std::time::Duration::from_millis(60)).await;
-    house.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
-    let found = observed(&house).await;
-    let left = house.until_left(found["id"].as_str().expect("an id")).await;
+    app.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
+    let found = observed(&app).await;
+    let left = app.until_left(found["id"].as_str().expect("an id")).await;
     assert_eq!(
         (&left["departure"]["uncertaintyMs"], &left["departure"]["earliest"]),
         (&Value::Null, &Value::Null)
@@ -70,7 +70,7 @@ async fn a_leg_first_heard_of_when_it_is_gone_claims_no_uncertainty() {
         Value::Null,
         "recorded beside, not trusted"
     );
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -80,51 +80,51 @@ async fn every_way_the_vendor_may_link_a_leg_is_understood() {
         LinkField::PreviousContactId,
         LinkField::None,
     ] {
-        let house = House::build().fakes(|f| f.connect.link_field = link).start().await;
-        let call = house.connect().create_call();
-        let leg = house.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
-        let found = observed(&house).await;
+        let app = TestApp::build().fakes(|f| f.connect.link_field = link).start().await;
+        let call = app.connect().create_call();
+        let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
+        let found = observed(&app).await;
         let expected = if link == LinkField::None {
             Value::Null
         } else {
             json!(call)
         };
         assert_eq!(found["contactId"], expected);
-        house.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
-        house.until_left(found["id"].as_str().expect("an id")).await;
-        house.finish().await;
+        app.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
+        app.until_left(found["id"].as_str().expect("an id")).await;
+        app.finish().await;
     }
 }
 
 #[tokio::test]
 async fn an_event_that_overtakes_the_answer_makes_no_second_supervision() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
     // The leg is there and its events come, but MonitorContact's answer takes its time.
-    house.connect().fault(Fault {
+    app.connect().fault(Fault {
         after_effect: true,
         ..Fault::late("MonitorContact", 10)
     });
-    house.connect().fault(Fault {
+    app.connect().fault(Fault {
         after_effect: true,
         ..Fault::late("MonitorContact", 10)
     });
-    house.connect().fault(Fault::lost_answer("MonitorContact"));
-    let started = house.listen(&call, "supervisor-1").await;
+    app.connect().fault(Fault::lost_answer("MonitorContact"));
+    let started = app.listen(&call, "supervisor-1").await;
     assert_eq!(started.status, 201);
-    house.until(&started.id(), "joined", |s| !s["joinedAt"].is_null()).await;
-    house.quiet().await;
+    app.until(&started.id(), "joined", |s| !s["joinedAt"].is_null()).await;
+    app.quiet().await;
     tokio::time::sleep(std::time::Duration::from_millis(400)).await;
-    let all = house.call("GET", "/v1/supervisions").send().await.body;
+    let all = app.call("GET", "/v1/supervisions").send().await.body;
     assert_eq!(all["items"].as_array().expect("items").len(), 1);
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn what_only_claims_to_be_a_leg_is_not_believed() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    house.quiet().await;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    app.quiet().await;
     let event = |contact: &str, id: &str| {
         json!({"id": id, "detail-type": "Amazon Connect Contact Event", "detail": {
             "eventType": "DISCONNECTED", "contactId": contact, "initiationMethod": "MONITOR", "channel": "VOICE",
@@ -133,14 +133,14 @@ async fn what_only_claims_to_be_a_leg_is_not_believed() {
     };
     // A forged event calls the customer's own contact a MONITOR leg, another one a contact that does not exist.
     for (contact, id) in [(call.as_str(), "forged-1"), ("no-such-contact", "forged-2")] {
-        let answer = house
+        let answer = app
             .call("POST", "/v1/events/connect")
             .key(EVENTS)
             .json(&event(contact, id))
             .send()
             .await;
         assert_eq!(answer.body, json!({"accepted": true, "duplicate": false}));
-        let again = house
+        let again = app
             .call("POST", "/v1/events/connect")
             .key(EVENTS)
             .json(&event(contact, id))
@@ -149,11 +149,11 @@ async fn what_only_claims_to_be_a_leg_is_not_believed() {
         assert_eq!(again.body["duplicate"], true);
     }
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    let all = house.call("GET", "/v1/supervisions").send().await.body;
+    let all = app.call("GET", "/v1/supervisions").send().await.body;
     assert_eq!(all["items"], json!([]), "an event alone makes no leg");
     let other = json!({"detail-type": "Amazon Connect Contact Event", "detail": {"eventType": "INITIATED", "contactId": "x",
         "initiationMethod": "MONITOR", "instanceArn": "arn:aws:connect:x:1:instance/another"}});
-    let answer = house
+    let answer = app
         .call("POST", "/v1/events/connect")
         .key(EVENTS)
         .json(&other)
@@ -161,5 +161,5 @@ async fn what_only_claims_to_be_a_leg_is_not_believed() {
         .await;
     assert_eq!(answer.body["accepted"], false, "another instance's is of no interest");
     // The contact nobody knows is looked for a while longer; everything else is done.
-    house.rules_hold().await;
+    app.rules_hold().await;
 }

@@ -146,7 +146,7 @@ async fn no_request_writes_a_line_of_the_log_or_moves_a_cursor() {
             ("AUTH__ISSUERS__0__AUDIENCE", AUDIENCE),
             ("AUTH__ISSUERS__0__JWKS_URL", &server.url),
         ];
-        let process = spawn_logging(&fakes, port, &folder.path().join("journal.db"), &log, &settings);
+        let process = spawn_logging(&fakes, port, &folder.path().join("store.db"), &log, &settings);
         for _ in 0..1000 {
             let ready = format!("http://127.0.0.1:{port}/readyz");
             if reqwest::get(ready).await.is_ok_and(|a| a.status() == 200) {

@@ -1,5 +1,6 @@
 //! The integration tests: one binary, a file a story. Real service, real sockets, real SQLite; only the vendors are fakes.
 
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(clippy::disallowed_methods, reason = "tests may look at the real clock")]
 
 mod abuse;
@@ -30,7 +31,6 @@ mod history;
 mod hostile_input;
 mod idempotency;
 mod joins;
-mod journal;
 mod kill;
 mod leaving;
 mod leaving_all;
@@ -48,6 +48,7 @@ mod salesforce_org;
 mod security_doc;
 mod server_end;
 mod stopping;
+mod store;
 mod support;
 mod switching;
 mod tabs;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sidedoor_fakes::Manners;
 use sidedoor_fakes::connect::NewContact;
 
-use crate::support::house::{EVENTS, House, OPERATOR, SUPERVISOR_1, start};
+use crate::support::app::{EVENTS, OPERATOR, SUPERVISOR_1, TestApp, start};
 
 fn at(value: &Value) -> i64 {
     value
@@ -17,9 +17,9 @@ fn at(value: &Value) -> i64 {
 }
 
 /// The truth lies between `earliest` and `latest`.
-fn assert_honest(house: &House, supervision: &Value) {
+fn assert_honest(app: &TestApp, supervision: &Value) {
     let leg = supervision["legContactId"].as_str().expect("a leg");
-    let truth = house
+    let truth = app
         .connect()
         .contact(leg)
         .and_then(|c| c.true_disconnect_at)
@@ -45,12 +45,12 @@ fn assert_honest(house: &House, supervision: &Value) {
 
 #[tokio::test]
 async fn a_supervisor_listens_and_leaves_and_the_customer_stays() {
-    let house = House::build().fakes(|f| f.connect.clock.skew_ms = 1370).start().await;
-    let call = house.connect().create_call();
+    let app = TestApp::build().fakes(|f| f.connect.clock.skew_ms = 1370).start().await;
+    let call = app.connect().create_call();
     let mut body = start(&call, "supervisor-1");
     body["salesforceUserId"] = json!("005000000000001AAA");
     body["voiceCallId"] = json!("0LQ000000000001AAA");
-    let started = house.call("POST", "/v1/supervisions").json(&body).send().await;
+    let started = app.call("POST", "/v1/supervisions").json(&body).send().await;
     assert_eq!(
         (started.status, started.state()),
         (201, "MONITORING"),
@@ -58,10 +58,10 @@ async fn a_supervisor_listens_and_leaves_and_the_customer_stays() {
         started.text
     );
     let id = started.id();
-    let joined = house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let joined = app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     assert_eq!(joined["channel"], "VOICE");
 
-    let left = house.disconnect(&id).await;
+    let left = app.disconnect(&id).await;
     assert_eq!(
         (left.status, left.state()),
         (202, "LEAVING"),
@@ -73,16 +73,16 @@ async fn a_supervisor_listens_and_leaves_and_the_customer_stays() {
         (&directive["kind"], &directive["legContactId"]),
         (&json!("END_LEG_IN_CCP"), &joined["legContactId"])
     );
-    assert_eq!(house.browser("supervisor-1").obey(directive).await, "DONE");
+    assert_eq!(app.browser("supervisor-1").obey(directive).await, "DONE");
 
-    let left = house.until_left(&id).await;
+    let left = app.until_left(&id).await;
     assert_eq!(left["departure"]["reason"], "SUPERVISOR");
     assert_eq!(left["departure"]["source"], "CONTACT_EVENT");
-    assert_honest(&house, &left);
-    let recorded = house.until_recorded(&id).await;
+    assert_honest(&app, &left);
+    let recorded = app.until_recorded(&id).await;
     assert_eq!(recorded["departure"]["customerCallContinued"], true);
     assert_eq!(recorded["nextAction"], Value::Null);
-    let row = house.row(left["legContactId"].as_str().expect("a leg"));
+    let row = app.row(left["legContactId"].as_str().expect("a leg"));
     assert_eq!(row["Contact_Id__c"], json!(call));
     assert_eq!(row["Supervision_Id__c"], json!(id));
     assert_eq!(row["Origin__c"], "API");
@@ -94,45 +94,44 @@ async fn a_supervisor_listens_and_leaves_and_the_customer_stays() {
         row["Disconnected_Epoch_Ms__c"].as_f64(),
         Some(at(&recorded["departure"]["disconnectedAt"]) as f64)
     );
-    assert_eq!(recorded["recording"]["recordId"], row["Id"]);
-    assert!(!house.connect().contact(&call).expect("there").ended);
-    assert_eq!(house.connect().calls("StopContact"), 0);
-    house.finish().await;
+    assert_eq!(recorded["salesforceRecord"]["recordId"], row["Id"]);
+    assert!(!app.connect().contact(&call).expect("there").ended);
+    assert_eq!(app.connect().calls("StopContact"), 0);
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn two_supervisors_leave_one_call_independently() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let first = house.listen(&call, "supervisor-1").await.id();
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let first = app.listen(&call, "supervisor-1").await.id();
     let mut barge = start(&call, "supervisor-2");
     barge["mode"] = json!("BARGE");
-    let second = house.call("POST", "/v1/supervisions").json(&barge).send().await;
+    let second = app.call("POST", "/v1/supervisions").json(&barge).send().await;
     assert_eq!(
         (second.status, &second.body["allowedModes"]),
         (201, &json!(["SILENT", "BARGE"]))
     );
     assert_eq!(second.body["mode"], "SILENT", "every join begins silently");
-    let action = house.disconnect(&first).await.body["nextAction"].clone();
-    house.browser("supervisor-1").obey(&action).await;
-    house.until_left(&first).await;
-    assert_eq!(house.get(&second.id()).await.state(), "MONITORING");
-    let action = house.disconnect(&second.id()).await.body["nextAction"].clone();
-    house.browser("supervisor-2").obey(&action).await;
-    house.until_left(&second.id()).await;
-    house.until_recorded(&second.id()).await;
-    house.finish().await;
+    let action = app.disconnect(&first).await.body["nextAction"].clone();
+    app.browser("supervisor-1").obey(&action).await;
+    app.until_left(&first).await;
+    assert_eq!(app.get(&second.id()).await.state(), "MONITORING");
+    let action = app.disconnect(&second.id()).await.body["nextAction"].clone();
+    app.browser("supervisor-2").obey(&action).await;
+    app.until_left(&second.id()).await;
+    app.until_recorded(&second.id()).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_browser_obeys_only_for_its_own_monitor_leg() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
-    let mut directive = house.disconnect(&id).await.body["nextAction"].clone();
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = app.listen(&call, "supervisor-1").await.id();
+    let mut directive = app.disconnect(&id).await.body["nextAction"].clone();
     assert_eq!(
-        house
-            .browser("supervisor-2")
+        app.browser("supervisor-2")
             .with(Manners {
                 silent: true,
                 ..Manners::default()
@@ -144,8 +143,7 @@ async fn a_browser_obeys_only_for_its_own_monitor_leg() {
     let right = directive["legContactId"].take();
     directive["legContactId"] = json!(call);
     assert_eq!(
-        house
-            .browser("supervisor-1")
+        app.browser("supervisor-1")
             .with(Manners {
                 silent: true,
                 ..Manners::default()
@@ -155,153 +153,151 @@ async fn a_browser_obeys_only_for_its_own_monitor_leg() {
         "REFUSED"
     );
     directive["legContactId"] = right;
-    assert_eq!(house.browser("supervisor-1").obey(&directive).await, "DONE");
-    house.until_left(&id).await;
-    house.finish().await;
+    assert_eq!(app.browser("supervisor-1").obey(&directive).await, "DONE");
+    app.until_left(&id).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn polls_find_what_no_event_tells() {
-    let house = House::build().fakes(|f| f.events.loss = 1.0).start().await;
-    let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
-    house
-        .until(&id, "joined by poll", |s| {
-            !s["joinedAt"].is_null() && s["channel"] == "VOICE"
-        })
-        .await;
-    let action = house.disconnect(&id).await.body["nextAction"].clone();
-    house.browser("supervisor-1").obey(&action).await;
-    let left = house.until_left(&id).await;
+    let app = TestApp::build().fakes(|f| f.events.loss = 1.0).start().await;
+    let call = app.connect().create_call();
+    let id = app.listen(&call, "supervisor-1").await.id();
+    app.until(&id, "joined by poll", |s| {
+        !s["joinedAt"].is_null() && s["channel"] == "VOICE"
+    })
+    .await;
+    let action = app.disconnect(&id).await.body["nextAction"].clone();
+    app.browser("supervisor-1").obey(&action).await;
+    let left = app.until_left(&id).await;
     assert_eq!(left["departure"]["source"], "DESCRIBE_CONTACT");
-    assert_honest(&house, &left);
-    house.finish().await;
+    assert_honest(&app, &left);
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn events_late_twice_and_out_of_order_come_to_the_same() {
-    let house = House::build()
+    let app = TestApp::build()
         .fakes(|f| (f.events.duplicate, f.events.reorder, f.events.delay_max_ms) = (0.7, 0.5, 150))
         .start()
         .await;
     for round in 0..4 {
-        let call = house.connect().create_call();
-        let id = house.listen(&call, "supervisor-1").await.id();
-        let action = house.disconnect(&id).await.body["nextAction"].clone();
+        let call = app.connect().create_call();
+        let id = app.listen(&call, "supervisor-1").await.id();
+        let action = app.disconnect(&id).await.body["nextAction"].clone();
         assert_ne!(action, Value::Null, "round {round}: the channel was asked for");
-        house.browser("supervisor-1").obey(&action).await;
-        house.until_left(&id).await;
-        let recorded = house.until_recorded(&id).await;
-        assert_honest(&house, &recorded);
+        app.browser("supervisor-1").obey(&action).await;
+        app.until_left(&id).await;
+        let recorded = app.until_recorded(&id).await;
+        assert_honest(&app, &recorded);
     }
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn leaving_in_the_ccp_without_asking_us_is_a_departure_too() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let started = house.listen(&call, "supervisor-1").await;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let started = app.listen(&call, "supervisor-1").await;
     let leg = started.body["legContactId"].as_str().expect("a leg").to_owned();
-    house.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
+    app.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
     let recorded = {
-        house.until_left(&started.id()).await;
-        house.until_recorded(&started.id()).await
+        app.until_left(&started.id()).await;
+        app.until_recorded(&started.id()).await
     };
     assert_eq!(
         recorded["departure"]["reason"], "SUPERVISOR",
         "the leg's own reason says so"
     );
     assert_eq!(recorded["departure"]["customerCallContinued"], true);
-    assert_honest(&house, &recorded);
-    house.finish().await;
+    assert_honest(&app, &recorded);
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_customer_who_hangs_up_is_no_fault_of_ours() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
-    house.connect().hang_up(&call, "CUSTOMER").expect("hung up");
-    let left = house.until_left(&id).await;
-    assert_honest(&house, &left);
-    let recorded = house.until_recorded(&id).await;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = app.listen(&call, "supervisor-1").await.id();
+    app.connect().hang_up(&call, "CUSTOMER").expect("hung up");
+    let left = app.until_left(&id).await;
+    assert_honest(&app, &left);
+    let recorded = app.until_recorded(&id).await;
     assert_eq!(recorded["departure"]["reason"], "CONTACT_ENDED");
     assert_eq!(recorded["departure"]["customerCallContinued"], false);
     assert_eq!(
-        house.row(left["legContactId"].as_str().expect("a leg"))["Customer_Call_Continued__c"],
+        app.row(left["legContactId"].as_str().expect("a leg"))["Customer_Call_Continued__c"],
         "NO"
     );
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_leave_without_evidence_is_overdue_and_never_said_to_be_done() {
-    let house = House::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
-    let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
-    let action = house.disconnect(&id).await.body["nextAction"].clone();
+    let app = TestApp::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
+    let call = app.connect().create_call();
+    let id = app.listen(&call, "supervisor-1").await.id();
+    let action = app.disconnect(&id).await.body["nextAction"].clone();
     // The browser says DONE and has done nothing.
-    let liar = house.browser("supervisor-1").with(Manners {
+    let liar = app.browser("supervisor-1").with(Manners {
         lies: true,
         ..Manners::default()
     });
     liar.obey(&action).await;
-    let overdue = house.until(&id, "overdue", |s| s["overdue"] == true).await;
+    let overdue = app.until(&id, "overdue", |s| s["overdue"] == true).await;
     assert_eq!(
         (overdue["state"].clone(), overdue["departure"].clone()),
         (json!("LEAVING"), Value::Null)
     );
     assert_eq!(overdue["nextAction"]["acknowledged"], "DONE");
     // The leg ends at last: late, but told truly.
-    house
-        .connect()
+    app.connect()
         .end_leg_in_ccp("supervisor-1", overdue["legContactId"].as_str().expect("a leg"))
         .expect("ended");
-    let left = house.until_left(&id).await;
+    let left = app.until_left(&id).await;
     assert_eq!(left["overdue"], false);
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn disconnect_twice_after_the_end_and_by_an_operator_has_one_clear_outcome() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
-    let by_operator = house
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = app.listen(&call, "supervisor-1").await.id();
+    let by_operator = app
         .call("POST", &format!("/v1/supervisions/{id}/disconnect"))
         .key(OPERATOR);
     let first = by_operator.json(&json!({"reason": "wrong call"})).send().await;
-    let again = house.disconnect(&id).await;
+    let again = app.disconnect(&id).await;
     assert_eq!((first.status, again.status), (202, 202));
     assert_eq!(
         first.body["nextAction"]["directiveId"], again.body["nextAction"]["directiveId"],
         "one directive"
     );
-    house.browser("supervisor-1").obey(&first.body["nextAction"]).await;
-    let left = house.until_left(&id).await;
+    app.browser("supervisor-1").obey(&first.body["nextAction"]).await;
+    let left = app.until_left(&id).await;
     assert_eq!(left["departure"]["reason"], "OPERATOR");
-    let after = house.disconnect(&id).await;
+    let after = app.disconnect(&id).await;
     assert_eq!((after.status, after.state()), (200, "LEFT"));
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_late_done_still_tightens_the_bracket() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = app.listen(&call, "supervisor-1").await.id();
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    let action = house.disconnect(&id).await.body["nextAction"].clone();
-    let silent = house.browser("supervisor-1").with(Manners {
+    let action = app.disconnect(&id).await.body["nextAction"].clone();
+    let silent = app.browser("supervisor-1").with(Manners {
         silent: true,
         delay_ms: 20,
         ..Manners::default()
     });
     silent.obey(&action).await;
-    let before = house.until_left(&id).await;
+    let before = app.until_left(&id).await;
     let ack = json!({"directiveId": action["directiveId"], "outcome": "DONE"});
-    let acked = house
+    let acked = app
         .call("POST", &format!("/v1/supervisions/{id}/acknowledgements"))
         .json(&ack)
         .send()
@@ -314,20 +310,20 @@ async fn a_late_done_still_tightens_the_bracket() {
         width(&acked.body),
         width(&before)
     );
-    assert_honest(&house, &acked.body);
-    house.finish().await;
+    assert_honest(&app, &acked.body);
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn lists_go_newest_first_by_page_and_filter() {
-    let house = House::start().await;
+    let app = TestApp::start().await;
     let mut ids = Vec::new();
     for supervisor in ["supervisor-1", "supervisor-2", "supervisor-3"] {
-        let call = house.connect().create_contact(NewContact::default());
-        ids.insert(0, house.listen(&call, supervisor).await.id());
+        let call = app.connect().create_contact(NewContact::default());
+        ids.insert(0, app.listen(&call, supervisor).await.id());
     }
-    let first = house.call("GET", "/v1/supervisions?pageSize=2").send().await.body;
-    let second = house
+    let first = app.call("GET", "/v1/supervisions?pageSize=2").send().await.body;
+    let second = app
         .call(
             "GET",
             &format!(
@@ -352,24 +348,15 @@ async fn lists_go_newest_first_by_page_and_filter() {
             .collect::<Vec<_>>()
     );
     assert_eq!(second["nextCursor"], Value::Null);
-    let own = house
-        .call("GET", "/v1/supervisions")
-        .key(SUPERVISOR_1)
-        .send()
-        .await
-        .body;
+    let own = app.call("GET", "/v1/supervisions").key(SUPERVISOR_1).send().await.body;
     assert_eq!(
         own["items"].as_array().expect("items").len(),
         1,
         "a supervisor sees only their own"
     );
-    let none = house
-        .call("GET", "/v1/supervisions?state=LEFT,FAILED")
-        .send()
-        .await
-        .body;
+    let none = app.call("GET", "/v1/supervisions?state=LEFT,FAILED").send().await.body;
     assert_eq!(none["items"], json!([]));
-    let refused = house.call("GET", "/v1/supervisions").key(EVENTS).send().await;
-    assert_eq!((refused.status, refused.code()), (403, "forbidden"));
-    house.finish().await;
+    let refused = app.call("GET", "/v1/supervisions").key(EVENTS).send().await;
+    assert_eq!((refused.status, refused.code()), (403, "action_forbidden"));
+    app.finish().await;
 }

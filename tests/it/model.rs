@@ -1,12 +1,12 @@
 //! Random commands of supervisors and operators, tabs, modes, events, duplicates, reorderings, faults and power cuts through
-//! the whole house. Whatever comes: the
+//! the whole app. Whatever comes: the
 //! customer's contact never ends by us, each accepted command comes to one end, and a leg has one row.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sidedoor_fakes::{Fault, Manners, Tab};
 
-use crate::support::house::{House, OPERATOR};
+use crate::support::app::{OPERATOR, TestApp};
 
 /// One step.
 #[derive(Debug, Clone)]
@@ -67,16 +67,16 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// A tab that acts quickly.
-fn tab(house: &House, supervisor: &str) -> Tab {
+fn tab(app: &TestApp, supervisor: &str) -> Tab {
     let quick = Manners {
         delay_ms: 5,
         ..Manners::default()
     };
-    house.browser(supervisor).with(quick).open_tab()
+    app.browser(supervisor).with(quick).open_tab()
 }
 
 async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
-    let mut house = House::build()
+    let mut app = TestApp::build()
         .set("HTTP__ANSWER_WITHIN_MS", "300")
         .set("SUPERVISION__JOIN_TTL_S", "1")
         .set("SUPERVISION__IDLE_POLL_S", "5")
@@ -93,7 +93,7 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
                 channel: channel.into(),
                 ..Default::default()
             };
-            house.connect().create_contact(new)
+            app.connect().create_contact(new)
         })
         .collect();
     let mut known: Vec<(String, &str)> = Vec::new();
@@ -103,14 +103,14 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
             Step::Listen(s, c) => {
                 let body =
                     json!({"contactId": calls[c], "supervisor": {"connectUserId": SUPERVISORS[s]}, "mode": "BARGE"});
-                let answer = house.call("POST", "/v1/supervisions").json(&body).send().await;
+                let answer = app.call("POST", "/v1/supervisions").json(&body).send().await;
                 if answer.status < 300 && !known.iter().any(|(id, _)| *id == answer.id()) {
                     known.push((answer.id(), SUPERVISORS[s]));
                 }
             }
             Step::Disconnect(n) if n < known.len() => {
-                let answer = house.disconnect(&known[n].0).await;
-                let guarded = answer.status == 409 && answer.code() == "would_end_customer_call";
+                let answer = app.disconnect(&known[n].0).await;
+                let guarded = answer.status == 409 && answer.code() == "barge_safety_conflict";
                 assert!(
                     matches!(answer.status, 200 | 202) || guarded,
                     "a disconnect is refused only for the customer's sake: {}",
@@ -119,11 +119,10 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
             }
             Step::Obey(n) | Step::Lie(n) if n < known.len() => {
                 let (id, supervisor) = &known[n];
-                let action = house.get(id).await.body["nextAction"].clone();
+                let action = app.get(id).await.body["nextAction"].clone();
                 if !action.is_null() {
                     let lies = matches!(step, Step::Lie(_));
-                    house
-                        .browser(supervisor)
+                    app.browser(supervisor)
                         .with(Manners {
                             lies,
                             delay_ms: 5,
@@ -135,13 +134,13 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
             }
             Step::OperatorLeave(s) => {
                 let path = format!("/v1/supervisors/{}/disconnect", SUPERVISORS[s]);
-                let answer = house.call("POST", &path).key(OPERATOR).send().await;
+                let answer = app.call("POST", &path).key(OPERATOR).send().await;
                 assert!(matches!(answer.status, 200 | 202 | 404 | 409), "{}", answer.text);
             }
             Step::Switch(s, c) => {
                 let body = json!({"contactId": calls[c], "supervisor": {"connectUserId": SUPERVISORS[s]},
                     "leaveCurrent": true});
-                let answer = house.call("POST", "/v1/supervisions").json(&body).send().await;
+                let answer = app.call("POST", "/v1/supervisions").json(&body).send().await;
                 if answer.status < 300 && !known.iter().any(|(id, _)| *id == answer.id()) {
                     known.push((answer.id(), SUPERVISORS[s]));
                 }
@@ -149,35 +148,35 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
             Step::Mode(n, barge) if n < known.len() => {
                 let path = format!("/v1/supervisions/{}/mode", known[n].0);
                 let body = json!({"mode": if barge { "BARGE" } else { "SILENT" }});
-                let answer = house.call("POST", &path).json(&body).send().await;
+                let answer = app.call("POST", &path).json(&body).send().await;
                 assert!(matches!(answer.status, 200 | 202 | 409), "{}", answer.text);
             }
-            Step::Tab(s, true) if tabs.len() < 6 => tabs.push((s, tab(&house, SUPERVISORS[s]))),
+            Step::Tab(s, true) if tabs.len() < 6 => tabs.push((s, tab(&app, SUPERVISORS[s]))),
             Step::Tab(s, _) => {
                 if let Some(newest) = tabs.iter().rposition(|(of, _)| *of == s) {
                     tabs.remove(newest);
                 }
             }
             Step::AgentLeaves(c) => {
-                let _ = house.connect().agent_leaves(&calls[c]);
+                let _ = app.connect().agent_leaves(&calls[c]);
             }
             Step::EndInCcp(n) if n < known.len() => {
                 let (id, supervisor) = &known[n];
-                if let Some(leg) = house.get(id).await.body["legContactId"].as_str() {
-                    let _ = house.connect().end_leg_unless_last(supervisor, leg);
+                if let Some(leg) = app.get(id).await.body["legContactId"].as_str() {
+                    let _ = app.connect().end_leg_unless_last(supervisor, leg);
                 }
             }
             Step::ByHand(s, c) => {
-                let _ = house.connect().begin_leg_by_hand(&calls[c], SUPERVISORS[s]);
+                let _ = app.connect().begin_leg_by_hand(&calls[c], SUPERVISORS[s]);
             }
             Step::HangUp(c, agent) => {
-                let _ = house
+                let _ = app
                     .connect()
                     .hang_up(&calls[c], if agent { "AGENT" } else { "CUSTOMER" });
             }
             Step::Fault(op, how) => {
                 let op = ["MonitorContact", "DescribeContact", "StopContact", "GetCurrentUserData"][op];
-                house.connect().fault(match how {
+                app.connect().fault(match how {
                     0 => Fault::error(op, 429, "ThrottlingException"),
                     1 => Fault::error(op, 500, "InternalServiceException"),
                     2 => Fault::lost_answer(op),
@@ -186,21 +185,21 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
             }
             Step::Crash => {
                 let open: Vec<usize> = tabs.drain(..).map(|(s, _)| s).collect();
-                house.crash_and_restart().await;
+                app.crash_and_restart().await;
                 // It listens elsewhere now; the pages come back there.
-                tabs.extend(open.into_iter().map(|s| (s, tab(&house, SUPERVISORS[s]))));
+                tabs.extend(open.into_iter().map(|s| (s, tab(&app, SUPERVISORS[s]))));
             }
             Step::Wait(ms) => tokio::time::sleep(std::time::Duration::from_millis(ms)).await,
             Step::Disconnect(_) | Step::Obey(_) | Step::Lie(_) | Step::EndInCcp(_) | Step::Mode(..) => {}
         }
-        house.rules_hold().await;
+        app.rules_hold().await;
     }
     // The day ends: every call is hung up, and everything accepted must come to its end by evidence.
     for call in &calls {
-        let _ = house.connect().hang_up(call, "CUSTOMER");
+        let _ = app.connect().hang_up(call, "CUSTOMER");
     }
     for (id, _) in &known {
-        let end = house
+        let end = app
             .until(id, "an end", |s| matches!(s["state"].as_str(), Some("LEFT" | "FAILED")))
             .await;
         assert_eq!(end["state"] == "LEFT", !end["departure"].is_null(), "{end:#}");
@@ -209,24 +208,24 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
     }
     drop(tabs);
     // Every leg there ever was has its row, unless no event ever told of it.
-    house.quiet().await;
+    app.quiet().await;
     if chances.0 == 0.0 {
         for call in &calls {
-            for leg in house.connect().legs(call) {
-                wait_for_row(&house, &leg).await;
+            for leg in app.connect().legs(call) {
+                wait_for_row(&app, &leg).await;
             }
         }
     }
-    house.finish().await;
+    app.finish().await;
 }
 
-async fn wait_for_row(house: &House, leg: &str) {
+async fn wait_for_row(app: &TestApp, leg: &str) {
     let written = |rows: Vec<serde_json::Map<String, Value>>| {
         rows.iter()
             .any(|r| r.get("Leg_Key__c").and_then(Value::as_str) == Some(leg))
     };
     for _ in 0..500 {
-        if written(house.salesforce().rows("VoiceCallParticipant__c")) {
+        if written(app.salesforce().rows("VoiceCallParticipant__c")) {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -2,45 +2,44 @@
 
 use serde_json::{Value, json};
 
-use crate::support::house::{Answer, House, OPERATOR, READER, SUPERVISOR_1};
+use crate::support::app::{Answer, OPERATOR, READER, SUPERVISOR_1, TestApp};
 use crate::support::sql;
 
-async fn listen(house: &House, call: &str, supervisor: &str, mode: &str) -> String {
+async fn listen(app: &TestApp, call: &str, supervisor: &str, mode: &str) -> String {
     let body = json!({"contactId": call, "supervisor": {"connectUserId": supervisor}, "mode": mode});
-    let started = house.call("POST", "/v1/supervisions").json(&body).send().await;
+    let started = app.call("POST", "/v1/supervisions").json(&body).send().await;
     assert_eq!(started.status, 201, "{}", started.text);
     let id = started.id();
-    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     id
 }
 
-async fn change(house: &House, id: &str, mode: &str, key: &str) -> Answer {
+async fn change(app: &TestApp, id: &str, mode: &str, key: &str) -> Answer {
     let path = format!("/v1/supervisions/{id}/mode");
-    house
-        .call("POST", &path)
+    app.call("POST", &path)
         .key(key)
         .json(&json!({"mode": mode}))
         .send()
         .await
 }
 
-async fn barged_in(house: &House, call: &str, supervisor: &str) -> String {
-    let id = listen(house, call, supervisor, "BARGE").await;
-    let asked = change(house, &id, "BARGE", SUPERVISOR_1).await;
-    house.browser(supervisor).obey(&asked.body["nextAction"]).await;
-    house.until(&id, "BARGE", |s| s["mode"] == "BARGE").await;
+async fn barged_in(app: &TestApp, call: &str, supervisor: &str) -> String {
+    let id = listen(app, call, supervisor, "BARGE").await;
+    let asked = change(app, &id, "BARGE", SUPERVISOR_1).await;
+    app.browser(supervisor).obey(&asked.body["nextAction"]).await;
+    app.until(&id, "BARGE", |s| s["mode"] == "BARGE").await;
     id
 }
 
 #[tokio::test]
 async fn a_mode_is_changed_by_the_browser_and_confirmed_by_evidence() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = listen(&house, &call, "supervisor-1", "BARGE").await;
-    let seen = house.get(&id).await.body;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = listen(&app, &call, "supervisor-1", "BARGE").await;
+    let seen = app.get(&id).await.body;
     assert_eq!((&seen["mode"], &seen["hasBarged"]), (&json!("SILENT"), &json!(false)));
 
-    let asked = change(&house, &id, "BARGE", SUPERVISOR_1).await;
+    let asked = change(&app, &id, "BARGE", SUPERVISOR_1).await;
     assert_eq!(asked.status, 202);
     let action = &asked.body["nextAction"];
     assert_eq!(
@@ -48,7 +47,7 @@ async fn a_mode_is_changed_by_the_browser_and_confirmed_by_evidence() {
         (&json!("CHANGE_MODE_IN_CCP"), &json!("BARGE"))
     );
     assert_eq!(asked.body["mode"], "SILENT", "accepted is not confirmed");
-    let again = change(&house, &id, "BARGE", SUPERVISOR_1).await;
+    let again = change(&app, &id, "BARGE", SUPERVISOR_1).await;
     assert_eq!(
         again.body["nextAction"]["directiveId"], action["directiveId"],
         "one directive"
@@ -56,55 +55,55 @@ async fn a_mode_is_changed_by_the_browser_and_confirmed_by_evidence() {
     // The browser's word alone confirms nothing.
     let ack = json!({"directiveId": action["directiveId"], "outcome": "FAILED"});
     let path = format!("/v1/supervisions/{id}/acknowledgements");
-    let told = house.call("POST", &path).json(&ack).send().await;
+    let told = app.call("POST", &path).json(&ack).send().await;
     assert_eq!(
         (&told.body["mode"], &told.body["modeChange"]["confirmedAt"]),
         (&json!("SILENT"), &Value::Null)
     );
 
-    let action = change(&house, &id, "BARGE", SUPERVISOR_1).await.body["nextAction"].clone();
-    assert_eq!(house.browser("supervisor-1").obey(&action).await, "DONE");
-    let barged = house.until(&id, "BARGE", |s| s["mode"] == "BARGE").await;
+    let action = change(&app, &id, "BARGE", SUPERVISOR_1).await.body["nextAction"].clone();
+    assert_eq!(app.browser("supervisor-1").obey(&action).await, "DONE");
+    let barged = app.until(&id, "BARGE", |s| s["mode"] == "BARGE").await;
     assert!(
         !barged["modeChange"]["confirmedAt"].is_null() && barged["nextAction"].is_null(),
         "{barged:#}"
     );
-    let already = change(&house, &id, "BARGE", SUPERVISOR_1).await;
+    let already = change(&app, &id, "BARGE", SUPERVISOR_1).await;
     assert_eq!((already.status, &already.body["nextAction"]), (200, &Value::Null));
 
-    let back = change(&house, &id, "SILENT", OPERATOR).await;
+    let back = change(&app, &id, "SILENT", OPERATOR).await;
     assert_eq!(back.status, 202);
-    house.browser("supervisor-1").obey(&back.body["nextAction"]).await;
-    house.until(&id, "SILENT", |s| s["mode"] == "SILENT").await;
-    house.leave(&id, "supervisor-1").await;
-    let left = house.until_recorded(&id).await;
+    app.browser("supervisor-1").obey(&back.body["nextAction"]).await;
+    app.until(&id, "SILENT", |s| s["mode"] == "SILENT").await;
+    app.leave(&id, "supervisor-1").await;
+    let left = app.until_recorded(&id).await;
     let leg = left["legContactId"].as_str().expect("a leg");
     assert_eq!(
-        house.row(leg)["Mode__c"],
+        app.row(leg)["Mode__c"],
         "BARGE",
         "whoever spoke and then listened again has spoken"
     );
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn modes_that_cannot_be_are_refused_and_change_nothing() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = listen(&house, &call, "supervisor-1", "SILENT").await;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = listen(&app, &call, "supervisor-1", "SILENT").await;
     for (mode, key, status, code) in [
-        ("BARGE", SUPERVISOR_1, 409, "mode_not_allowed"),
+        ("BARGE", SUPERVISOR_1, 409, "mode_forbidden"),
         ("WHISPER", SUPERVISOR_1, 422, "mode_unsupported"),
-        ("LOUD", SUPERVISOR_1, 400, "invalid_request"),
-        ("BARGE", OPERATOR, 403, "forbidden"),
-        ("SILENT", READER, 403, "forbidden"),
+        ("LOUD", SUPERVISOR_1, 400, "request_invalid"),
+        ("BARGE", OPERATOR, 403, "action_forbidden"),
+        ("SILENT", READER, 403, "action_forbidden"),
     ] {
-        let refused = change(&house, &id, mode, key).await;
+        let refused = change(&app, &id, mode, key).await;
         assert_eq!((refused.status, refused.code()), (status, code), "{mode} {key}");
     }
-    let seen = house.get(&id).await.body;
+    let seen = app.get(&id).await.body;
     assert_eq!((&seen["modeChange"], &seen["nextAction"]), (&Value::Null, &Value::Null));
-    let whisper = change(&house, &id, "WHISPER", SUPERVISOR_1).await;
+    let whisper = change(&app, &id, "WHISPER", SUPERVISOR_1).await;
     assert!(
         whisper.body["detail"]
             .as_str()
@@ -112,71 +111,71 @@ async fn modes_that_cannot_be_are_refused_and_change_nothing() {
             .contains("SILENT and BARGE"),
         "what is possible"
     );
-    house.leave(&id, "supervisor-1").await;
-    let late = change(&house, &id, "SILENT", SUPERVISOR_1).await;
-    assert_eq!((late.status, late.code()), (409, "not_monitoring"));
-    let task = house.connect().create_contact(sidedoor_fakes::connect::NewContact {
+    app.leave(&id, "supervisor-1").await;
+    let late = change(&app, &id, "SILENT", SUPERVISOR_1).await;
+    assert_eq!((late.status, late.code()), (409, "supervision_state_conflict"));
+    let task = app.connect().create_contact(sidedoor_fakes::connect::NewContact {
         channel: "TASK".into(),
         ..Default::default()
     });
-    let watching = listen(&house, &task, "supervisor-1", "BARGE").await;
-    let refused = change(&house, &watching, "BARGE", SUPERVISOR_1).await;
+    let watching = listen(&app, &task, "supervisor-1", "BARGE").await;
+    let refused = change(&app, &watching, "BARGE", SUPERVISOR_1).await;
     assert_eq!((refused.status, refused.code()), (422, "mode_unsupported"));
-    house.connect().hang_up(&task, "AGENT").expect("over");
-    house.finish().await;
+    app.connect().hang_up(&task, "AGENT").expect("over");
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_key_on_a_change_of_mode_gives_the_same_answer_again() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = listen(&house, &call, "supervisor-1", "BARGE").await;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = listen(&app, &call, "supervisor-1", "BARGE").await;
     let path = format!("/v1/supervisions/{id}/mode");
     let body = json!({"mode": "BARGE"});
-    let ask = || house.call("POST", &path).json(&body).idempotency("barge-1").send();
+    let ask = || app.call("POST", &path).json(&body).idempotency("barge-1").send();
     let (first, second) = (ask().await, ask().await);
     assert_eq!((first.status, &first.text), (second.status, &second.text));
     assert_eq!(second.headers["idempotent-replayed"], "true");
-    house.leave(&id, "supervisor-1").await;
-    house.finish().await;
+    app.leave(&id, "supervisor-1").await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn one_who_has_barged_in_may_leave_while_the_agent_is_there() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = barged_in(&house, &call, "supervisor-1").await;
-    house.leave(&id, "supervisor-1").await;
-    assert!(!house.connect().contact(&call).expect("there").ended);
-    house.finish().await;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = barged_in(&app, &call, "supervisor-1").await;
+    app.leave(&id, "supervisor-1").await;
+    assert!(!app.connect().contact(&call).expect("there").ended);
+    app.finish().await;
 }
 
 /// The anchors' barged supervisor who drops the customer: the guard, checked before, and by the browser again.
 #[tokio::test]
 async fn one_of_the_last_two_on_the_call_does_not_leave() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = barged_in(&house, &call, "supervisor-1").await;
-    house.connect().agent_leaves(&call).expect("gone");
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = barged_in(&app, &call, "supervisor-1").await;
+    app.connect().agent_leaves(&call).expect("gone");
     for path in [
         format!("/v1/supervisions/{id}/disconnect"),
         "/v1/supervisors/supervisor-1/disconnect".to_owned(),
     ] {
         for key in [SUPERVISOR_1, OPERATOR] {
-            let refused = house.call("POST", &path).key(key).send().await;
+            let refused = app.call("POST", &path).key(key).send().await;
             assert_eq!(
                 (refused.status, refused.code()),
-                (409, "would_end_customer_call"),
+                (409, "barge_safety_conflict"),
                 "{path}"
             );
         }
     }
     // A switch is a leave too, and is refused before anything is written.
-    let next = house.connect().create_call();
+    let next = app.connect().create_call();
     let body = json!({"contactId": next, "supervisor": {"connectUserId": "supervisor-1"}, "leaveCurrent": true});
-    let switch = house.call("POST", "/v1/supervisions").json(&body).send().await;
-    assert_eq!((switch.status, switch.code()), (409, "would_end_customer_call"));
-    assert_eq!(house.get(&id).await.state(), "MONITORING");
+    let switch = app.call("POST", "/v1/supervisions").json(&body).send().await;
+    assert_eq!((switch.status, switch.code()), (409, "barge_safety_conflict"));
+    assert_eq!(app.get(&id).await.state(), "MONITORING");
     // Only an operator may take it on themselves, and only with a reason.
     let path = format!("/v1/supervisions/{id}/disconnect");
     let accept = json!({"customerCallMayEnd": true, "reason": "the customer asked for it"});
@@ -185,164 +184,160 @@ async fn one_of_the_last_two_on_the_call_does_not_leave() {
         (OPERATOR, &json!({"customerCallMayEnd": true}), 403),
         (OPERATOR, &json!({"customerCallMayEnd": "yes", "reason": "x"}), 400),
     ] {
-        let refused = house.call("POST", &path).key(key).json(body).send().await;
+        let refused = app.call("POST", &path).key(key).json(body).send().await;
         assert_eq!(refused.status, status, "{}", refused.text);
     }
     let refusals = "SELECT actor FROM audit WHERE action = 'disconnect.refused'";
-    let told = sql(&house.journal_path(), refusals).await.expect("read");
+    let told = sql(&app.journal_path(), refusals).await.expect("read");
     assert_eq!(told.len(), 5, "every refusal is on record, the switch's too: {told:?}");
-    let metrics = house.call("GET", "/metrics").key(READER).send().await.text;
+    let metrics = app.call("GET", "/metrics").key(READER).send().await.text;
     assert!(metrics.contains("sidedoor_leaves_refused_total 5"), "{metrics}");
 
-    let accepted = house.call("POST", &path).key(OPERATOR).json(&accept).send().await;
+    let accepted = app.call("POST", &path).key(OPERATOR).json(&accept).send().await;
     assert_eq!(accepted.status, 202);
     let mut action = accepted.body["nextAction"].clone();
     assert_eq!(action["customerCallMayEnd"], true);
     // A browser that is not told so refuses by itself.
     action["customerCallMayEnd"] = json!(false);
-    assert_eq!(house.browser("supervisor-1").obey(&action).await, "REFUSED");
+    assert_eq!(app.browser("supervisor-1").obey(&action).await, "REFUSED");
     // The customer hangs up, so that nobody has to end their call here.
-    house.connect().hang_up(&call, "CUSTOMER").expect("hung up");
-    house.until_left(&id).await;
-    house.finish().await;
+    app.connect().hang_up(&call, "CUSTOMER").expect("hung up");
+    app.until_left(&id).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_confirmed_is_refused() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = barged_in(&house, &call, "supervisor-1").await;
-    house.quiet().await;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = barged_in(&app, &call, "supervisor-1").await;
+    app.quiet().await;
     for operation in ["GetCurrentUserData", "DescribeContact"] {
         let fault = sidedoor_fakes::Fault::error(operation, 500, "InternalServiceException").times(20);
-        house.connect().fault(fault);
-        let refused = house.disconnect(&id).await;
+        app.connect().fault(fault);
+        let refused = app.disconnect(&id).await;
         assert_eq!(
             (refused.status, refused.code()),
-            (409, "would_end_customer_call"),
+            (409, "barge_safety_conflict"),
             "{operation}"
         );
         assert!(refused.text.contains("could not be asked"), "{}", refused.text);
-        house.connect().clear_faults();
+        app.connect().clear_faults();
     }
-    house.leave(&id, "supervisor-1").await;
-    house.finish().await;
+    app.leave(&id, "supervisor-1").await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_barge_in_by_hand_is_found_before_the_leave() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = listen(&house, &call, "supervisor-1", "BARGE").await;
-    house.quiet().await;
-    let leg = house.get(&id).await.body["legContactId"]
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = listen(&app, &call, "supervisor-1", "BARGE").await;
+    app.quiet().await;
+    let leg = app.get(&id).await.body["legContactId"]
         .as_str()
         .expect("a leg")
         .to_owned();
-    house
-        .connect()
+    app.connect()
         .change_mode_in_ccp("supervisor-1", &leg, "BARGE")
         .expect("barged in");
-    house.connect().agent_leaves(&call).expect("gone");
-    let refused = house.disconnect(&id).await;
+    app.connect().agent_leaves(&call).expect("gone");
+    let refused = app.disconnect(&id).await;
     assert_eq!(
         (refused.status, refused.code()),
-        (409, "would_end_customer_call"),
+        (409, "barge_safety_conflict"),
         "{}",
         refused.text
     );
-    assert_eq!(house.get(&id).await.body["mode"], "BARGE", "it was learnt on the way");
-    house.connect().hang_up(&call, "CUSTOMER").expect("hung up");
-    house.until_left(&id).await;
-    house.finish().await;
+    assert_eq!(app.get(&id).await.body["mode"], "BARGE", "it was learnt on the way");
+    app.connect().hang_up(&call, "CUSTOMER").expect("hung up");
+    app.until_left(&id).await;
+    app.finish().await;
 }
 
 /// Nobody granted an observed leg anything that we know of: the vendor is asked.
 #[tokio::test]
 async fn an_observed_leg_is_guarded_too() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let leg = house.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
-    let id = house.found("origin=OBSERVED").await["id"]
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
+    let id = app.found("origin=OBSERVED").await["id"]
         .as_str()
         .expect("an id")
         .to_owned();
-    let seen = house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let seen = app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     assert_eq!(seen["allowedModes"], Value::Null);
-    house
-        .connect()
+    app.connect()
         .change_mode_in_ccp("supervisor-1", &leg, "BARGE")
         .expect("barged in");
-    house.connect().agent_leaves(&call).expect("gone");
-    let refused = house
+    app.connect().agent_leaves(&call).expect("gone");
+    let refused = app
         .call("POST", "/v1/supervisors/me/disconnect")
         .key(SUPERVISOR_1)
         .send()
         .await;
-    assert_eq!((refused.status, refused.code()), (409, "would_end_customer_call"));
-    house.connect().hang_up(&call, "CUSTOMER").expect("hung up");
-    house.until_left(&id).await;
-    house.finish().await;
+    assert_eq!((refused.status, refused.code()), (409, "barge_safety_conflict"));
+    app.connect().hang_up(&call, "CUSTOMER").expect("hung up");
+    app.until_left(&id).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_change_of_mode_survives_a_crash_and_a_leave_overtakes_it() {
-    let mut house = House::start().await;
-    let call = house.connect().create_call();
-    let id = listen(&house, &call, "supervisor-1", "BARGE").await;
-    let asked = change(&house, &id, "BARGE", SUPERVISOR_1).await;
-    house.crash_and_restart().await;
-    let after = house.get(&id).await.body;
+    let mut app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = listen(&app, &call, "supervisor-1", "BARGE").await;
+    let asked = change(&app, &id, "BARGE", SUPERVISOR_1).await;
+    app.crash_and_restart().await;
+    let after = app.get(&id).await.body;
     assert_eq!(
         after["nextAction"]["directiveId"],
         asked.body["nextAction"]["directiveId"]
     );
-    let left = house.disconnect(&id).await;
+    let left = app.disconnect(&id).await;
     assert_eq!(
         (left.status, &left.body["nextAction"]["kind"]),
         (202, &json!("END_LEG_IN_CCP"))
     );
     let path = "/v1/supervisors/supervisor-1/directives?after=0";
-    let told = house.call("GET", path).send().await.body;
+    let told = app.call("GET", path).send().await.body;
     let of = |id: &Value| {
         let items = told["items"].as_array().expect("items");
         items.iter().find(|i| i["directiveId"] == *id).expect("told")["status"].clone()
     };
     assert_eq!(of(&asked.body["nextAction"]["directiveId"]), "WITHDRAWN");
     assert_eq!(of(&left.body["nextAction"]["directiveId"]), "OPEN");
-    house.browser("supervisor-1").obey(&left.body["nextAction"]).await;
-    house.until_left(&id).await;
-    house.finish().await;
+    app.browser("supervisor-1").obey(&left.body["nextAction"]).await;
+    app.until_left(&id).await;
+    app.finish().await;
 }
 
 /// What the guard cannot look at it does not take for good: a barge-in by hand, and a vendor that does not answer.
 #[tokio::test]
 async fn a_barge_in_by_hand_is_not_missed_when_the_leg_cannot_be_seen() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let id = listen(&house, &call, "supervisor-1", "BARGE").await;
-    house.quiet().await;
-    let leg = house.get(&id).await.body["legContactId"]
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let id = listen(&app, &call, "supervisor-1", "BARGE").await;
+    app.quiet().await;
+    let leg = app.get(&id).await.body["legContactId"]
         .as_str()
         .expect("a leg")
         .to_owned();
-    house
-        .connect()
+    app.connect()
         .change_mode_in_ccp("supervisor-1", &leg, "BARGE")
         .expect("barged in");
-    house.connect().agent_leaves(&call).expect("gone");
-    house
-        .connect()
+    app.connect().agent_leaves(&call).expect("gone");
+    app.connect()
         .fault(sidedoor_fakes::Fault::error("DescribeContact", 429, "ThrottlingException").times(1));
-    let refused = house.disconnect(&id).await;
+    let refused = app.disconnect(&id).await;
     assert_eq!(
         (refused.status, refused.code()),
-        (409, "would_end_customer_call"),
+        (409, "barge_safety_conflict"),
         "{}",
         refused.text
     );
     // Nor does asking to be silent make one who may be speaking harmless.
-    house.connect().hang_up(&call, "CUSTOMER").expect("hung up");
-    house.until_left(&id).await;
-    house.finish().await;
+    app.connect().hang_up(&call, "CUSTOMER").expect("hung up");
+    app.until_left(&id).await;
+    app.finish().await;
 }

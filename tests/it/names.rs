@@ -3,50 +3,50 @@
 use serde_json::json;
 use sidedoor_fakes::Fault;
 
-use crate::support::house::{Answer, BACK_END, House, READER, SUPERVISOR_1};
+use crate::support::app::{Answer, BACK_END, READER, SUPERVISOR_1, TestApp};
 
-async fn listen(house: &House, contact: &str, name: &str, key: &str) -> Answer {
+async fn listen(app: &TestApp, contact: &str, name: &str, key: &str) -> Answer {
     let body = json!({"contactId": contact, "supervisor": {"username": name}});
-    house.call("POST", "/v1/supervisions").key(key).json(&body).send().await
+    app.call("POST", "/v1/supervisions").key(key).json(&body).send().await
 }
 
 #[tokio::test]
 async fn a_supervisor_is_named_by_user_name_and_looked_up_once() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let first = listen(&house, &call, "Supervisor-1@Example", BACK_END).await;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let first = listen(&app, &call, "Supervisor-1@Example", BACK_END).await;
     assert_eq!(first.status, 201, "{}", first.text);
     assert_eq!(first.body["supervisor"]["connectUserId"], "supervisor-1");
     assert_eq!(first.body["supervisor"]["username"], "Supervisor-1@Example");
-    let again = listen(&house, &call, "supervisor-1@example", SUPERVISOR_1).await;
+    let again = listen(&app, &call, "supervisor-1@example", SUPERVISOR_1).await;
     assert_eq!(
         (again.status, again.id()),
         (200, first.id()),
         "the same supervisor on the same contact"
     );
-    assert_eq!(house.connect().calls("SearchUsers"), 1, "remembered");
-    let left = house.disconnect(&first.id()).await;
-    house.browser("supervisor-1").obey(&left.body["nextAction"]).await;
-    house.until_left(&first.id()).await;
-    house.finish().await;
+    assert_eq!(app.connect().calls("SearchUsers"), 1, "remembered");
+    let left = app.disconnect(&first.id()).await;
+    app.browser("supervisor-1").obey(&left.body["nextAction"]).await;
+    app.until_left(&first.id()).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn unknown_and_ambiguous_names_are_told_only_to_whom_they_concern() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
     for user in ["twin-1", "twin-2"] {
-        house.connect().name_user(user, "twin@example");
+        app.connect().name_user(user, "twin@example");
     }
     for (name, key, status, code) in [
-        ("nobody@example", BACK_END, 404, "supervisor_unknown"),
+        ("nobody@example", BACK_END, 404, "supervisor_not_found"),
         ("twin@example", BACK_END, 409, "supervisor_ambiguous"),
-        ("nobody@example", SUPERVISOR_1, 403, "forbidden"),
-        ("twin@example", SUPERVISOR_1, 403, "forbidden"),
-        ("supervisor-2@example", SUPERVISOR_1, 403, "forbidden"),
-        ("supervisor-1@example", READER, 403, "forbidden"),
+        ("nobody@example", SUPERVISOR_1, 403, "action_forbidden"),
+        ("twin@example", SUPERVISOR_1, 403, "action_forbidden"),
+        ("supervisor-2@example", SUPERVISOR_1, 403, "action_forbidden"),
+        ("supervisor-1@example", READER, 403, "action_forbidden"),
     ] {
-        let answer = listen(&house, &call, name, key).await;
+        let answer = listen(&app, &call, name, key).await;
         assert_eq!((answer.status, answer.code()), (status, code), "{name} {key}");
     }
     for supervisor in [
@@ -55,31 +55,30 @@ async fn unknown_and_ambiguous_names_are_told_only_to_whom_they_concern() {
         json!({"username": ""}),
     ] {
         let body = json!({"contactId": call, "supervisor": supervisor});
-        let answer = house.call("POST", "/v1/supervisions").json(&body).send().await;
-        assert_eq!((answer.status, answer.code()), (400, "invalid_request"), "{supervisor}");
+        let answer = app.call("POST", "/v1/supervisions").json(&body).send().await;
+        assert_eq!((answer.status, answer.code()), (400, "request_invalid"), "{supervisor}");
     }
-    assert_eq!(house.connect().calls("MonitorContact"), 0);
-    house.finish().await;
+    assert_eq!(app.connect().calls("MonitorContact"), 0);
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_vendor_that_cannot_say_who_it_is_is_told_as_such() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    house
-        .connect()
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    app.connect()
         .fault(Fault::error("SearchUsers", 429, "ThrottlingException"));
-    let answer = listen(&house, &call, "supervisor-1@example", BACK_END).await;
+    let answer = listen(&app, &call, "supervisor-1@example", BACK_END).await;
     assert_eq!(
         (answer.status, answer.code()),
-        (502, "connect_throttled"),
+        (502, "connect_rate_limit_reached"),
         "{}",
         answer.text
     );
-    let again = listen(&house, &call, "supervisor-1@example", BACK_END).await;
+    let again = listen(&app, &call, "supervisor-1@example", BACK_END).await;
     assert_eq!(again.status, 201, "{}", again.text);
-    let left = house.disconnect(&again.id()).await;
-    house.browser("supervisor-1").obey(&left.body["nextAction"]).await;
-    house.until_left(&again.id()).await;
-    house.finish().await;
+    let left = app.disconnect(&again.id()).await;
+    app.browser("supervisor-1").obey(&left.body["nextAction"]).await;
+    app.until_left(&again.id()).await;
+    app.finish().await;
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use sidedoor_fakes::Fault;
 use sidedoor_domain::ports::Clock;
+use sidedoor_fakes::Fault;
 
+use crate::support::app::TestApp;
 use crate::support::departed::{departed, seed};
-use crate::support::house::House;
 use crate::support::sql;
 
 const ROWS: usize = 10_000;
@@ -45,48 +45,47 @@ async fn ten_thousand_departures_outlast_an_hour_without_the_org() {
         from: Timestamp::now(),
         since: Instant::now(),
     });
-    let mut house = House::build()
+    let mut app = TestApp::build()
         .clock(clock.clone())
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .set("SALESFORCE__COMPARE_PARTICIPANTS", "false")
         .start()
         .await;
-    house.crash();
+    app.crash();
     let now = clock.now();
     let departures = (0..ROWS).map(|i| departed(i, now));
-    seed(&house.journal_path(), departures, now).await;
+    seed(&app.journal_path(), departures, now).await;
     // One cannot be read, and is due first: when the org is met again with a single row, it must not be the one.
     let spoilt = "UPDATE supervisions SET doc = '{}' WHERE id = (SELECT MIN(id) FROM supervisions)";
-    sql(&house.journal_path(), spoilt).await.expect("spoilt");
+    sql(&app.journal_path(), spoilt).await.expect("spoilt");
     // It lets us in, and takes nothing.
     for operation in ["describe", "upsert", "collections"] {
-        house
-            .salesforce()
+        app.salesforce()
             .fault(Fault::error(operation, 503, "SERVER_UNAVAILABLE").times(1_000_000));
     }
-    let before = house.salesforce().api_calls();
-    house.restart().await;
+    let before = app.salesforce().api_calls();
+    app.restart().await;
     tokio::time::sleep(here(OUTAGE / 2)).await;
-    house.crash_and_restart().await;
+    app.crash_and_restart().await;
     tokio::time::sleep(here(OUTAGE / 2)).await;
-    let in_vain = house.salesforce().api_calls() - before;
+    let in_vain = app.salesforce().api_calls() - before;
     assert!((5..=80).contains(&in_vain), "{in_vain} calls in an hour");
 
-    house.salesforce().clear_faults();
-    let before = house.salesforce().api_calls();
+    app.salesforce().clear_faults();
+    let before = app.salesforce().api_calls();
     let open = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state <> 'RECORDED'";
     let begun = Instant::now();
-    while sql(&house.journal_path(), open).await.expect("read") != [["1"]] {
+    while sql(&app.journal_path(), open).await.expect("read") != [["1"]] {
         assert!(begun.elapsed() < Duration::from_secs(120), "they do not drain");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let calls = house.salesforce().api_calls() - before;
+    let calls = app.salesforce().api_calls() - before;
     // From a single row on, each call twice as many, to two hundred.
     assert!(calls <= 70, "{calls} calls for {ROWS} rows");
-    let rows = house.salesforce().rows("VoiceCallParticipant__c");
+    let rows = app.salesforce().rows("VoiceCallParticipant__c");
     let keys: BTreeSet<_> = rows.iter().map(|r| r["Leg_Key__c"].to_string()).collect();
     let readable = ROWS - 1;
     assert_eq!((rows.len(), keys.len()), (readable, readable), "none lost, none twice");
-    assert_eq!(house.salesforce().written().len(), readable, "each was written once");
-    house.rules_hold().await;
+    assert_eq!(app.salesforce().written().len(), readable, "each was written once");
+    app.rules_hold().await;
 }

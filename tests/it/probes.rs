@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::house::{Answer, House, OPERATOR};
+use crate::support::app::{Answer, OPERATOR, TestApp};
 
 /// An endpoint that gives its time so often, each time with this status line and these headers, and then closes without a word.
 struct Endpoint {
@@ -48,22 +48,22 @@ impl Endpoint {
     }
 }
 
-async fn house(endpoint: &Endpoint) -> House {
-    House::build()
+async fn app(endpoint: &Endpoint) -> TestApp {
+    TestApp::build()
         .set("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", &endpoint.url)
         .start()
         .await
 }
 
-async fn probe(house: &House, vendor: &str, body: &Value) -> Answer {
+async fn probe(app: &TestApp, vendor: &str, body: &Value) -> Answer {
     let path = format!("/v1/vendors/{vendor}/probes");
-    house.call("POST", &path).key(OPERATOR).json(body).send().await
+    app.call("POST", &path).key(OPERATOR).json(body).send().await
 }
 
 /// The audit's lines of probes, oldest first: phase and outcome.
-async fn lines(house: &House) -> Vec<(String, String)> {
+async fn lines(app: &TestApp) -> Vec<(String, String)> {
     let path = "/v1/audit?action=vendor.probed";
-    let told = house.call("GET", path).key(OPERATOR).send().await.body;
+    let told = app.call("GET", path).key(OPERATOR).send().await.body;
     let text = |line: &Value, name: &str| line[name].as_str().expect("text").to_owned();
     let items = told["items"].as_array().expect("lines").iter().rev();
     items.map(|line| (text(line, "phase"), text(line, "outcome"))).collect()
@@ -74,40 +74,40 @@ async fn a_redirect_is_not_followed_and_its_own_date_serves() {
     let elsewhere = Endpoint::start(100, "HTTP/1.1 200 OK\r\n".into()).await;
     let redirects = format!("HTTP/1.1 302 Found\r\nLocation: {}/\r\n", elsewhere.url);
     let endpoint = Endpoint::start(100, redirects).await;
-    let house = house(&endpoint).await;
-    let answer = probe(&house, "amazon-connect", &json!({"count": 1})).await;
+    let app = app(&endpoint).await;
+    let answer = probe(&app, "amazon-connect", &json!({"count": 1})).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.body["clocks"][0]["samples"], 1, "{}", answer.text);
     assert!(endpoint.asked() > 0);
     assert_eq!(elsewhere.asked(), 0, "nobody else is asked");
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_probe_is_in_the_audit_before_it_is_made_and_when_it_fails_half_way() {
     // A probe is two exchanges: one that may have to connect, and the one that counts.
     let endpoint = Endpoint::start(2, "HTTP/1.1 200 OK\r\n".into()).await;
-    let house = house(&endpoint).await;
-    let failed = probe(&house, "amazon-connect", &json!({"count": 3})).await;
+    let app = app(&endpoint).await;
+    let failed = probe(&app, "amazon-connect", &json!({"count": 3})).await;
     assert_eq!(
         (failed.status, failed.code()),
-        (502, "connect_no_time"),
+        (502, "connect_date_unavailable"),
         "{}",
         failed.text
     );
-    let told = lines(&house).await;
+    let told = lines(&app).await;
     assert_eq!(told.len(), 2, "{told:?}");
     assert_eq!((told[0].0.as_str(), told[1].0.as_str()), ("BEGUN", "FAILED"));
     assert!(
-        told[1].1.contains("1 times of 3") && told[1].1.contains("connect_no_time"),
+        told[1].1.contains("1 times of 3") && told[1].1.contains("connect_date_unavailable"),
         "{told:?}"
     );
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn an_instance_that_nobody_knows_teaches_nothing_and_has_no_line() {
-    let house = House::build()
+    let app = TestApp::build()
         .set("TIMING__VENDORS__ACME__MAX_DRIFT_PPM", "50")
         .start()
         .await;
@@ -118,22 +118,22 @@ async fn an_instance_that_nobody_knows_teaches_nothing_and_has_no_line() {
             json!({"instance": "elsewhere", "samples": [sample]}),
             json!({"instance": "elsewhere", "count": 1}),
         ] {
-            let refused = probe(&house, vendor, &body).await;
+            let refused = probe(&app, vendor, &body).await;
             assert_eq!(
                 (refused.status, refused.code()),
-                (422, "unknown_instance"),
+                (422, "instance_not_found"),
                 "{}",
                 refused.text
             );
         }
         let path = format!("/v1/vendors/{vendor}/calibration");
-        let known = house.call("GET", &path).key(OPERATOR).send().await.body;
+        let known = app.call("GET", &path).key(OPERATOR).send().await.body;
         assert_eq!(known["clocks"], json!([]), "{vendor}");
     }
-    assert_eq!(lines(&house).await, Vec::new());
-    let taken = probe(&house, "acme", &json!({"instance": "main", "samples": [sample]})).await;
+    assert_eq!(lines(&app).await, Vec::new());
+    let taken = probe(&app, "acme", &json!({"instance": "main", "samples": [sample]})).await;
     assert_eq!(taken.status, 200, "{}", taken.text);
-    let told = lines(&house).await;
+    let told = lines(&app).await;
     assert_eq!((told[0].0.as_str(), told[1].0.as_str()), ("BEGUN", "DONE"));
-    house.finish().await;
+    app.finish().await;
 }

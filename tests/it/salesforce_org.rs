@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sidedoor_fakes::Fault;
 use sidedoor_fakes::salesforce::Object;
 
-use crate::support::house::{House, READER};
+use crate::support::app::{READER, TestApp};
 use crate::support::sql;
 
 fn pem(label: &str, der: &[u8]) -> String {
@@ -36,7 +36,7 @@ async fn a_signed_assertion_logs_in_and_its_key_may_be_rotated() {
     let ((private, public), folder) = (key_pair(), tempfile::tempdir().expect("a folder"));
     let file = folder.path().join("key.pem");
     std::fs::write(&file, &private).expect("written");
-    let house = House::build()
+    let app = TestApp::build()
         .unset("SALESFORCE__CLIENT_SECRET")
         .set("SALESFORCE__GRANT", "jwt_bearer")
         .set("SALESFORCE__USERNAME", "integration@acme.example")
@@ -44,20 +44,20 @@ async fn a_signed_assertion_logs_in_and_its_key_may_be_rotated() {
         .fakes(move |f| f.salesforce.jwt_public_key = Some(public))
         .start()
         .await;
-    let call = house.connect().create_call();
-    let first = house.joined(&call, "supervisor-1").await;
+    let call = app.connect().create_call();
+    let first = app.joined(&call, "supervisor-1").await;
     let first = first["id"].as_str().expect("an id");
-    house.until_recorded(first).await;
-    assert_eq!(house.salesforce().logins(), 1);
+    app.until_recorded(first).await;
+    assert_eq!(app.salesforce().logins(), 1);
     // The key is rotated on both sides, and the session ends.
     let (private, public) = key_pair();
     std::fs::write(&file, &private).expect("written");
-    house.salesforce().change(|s| s.jwt_public_key = Some(public));
-    house.salesforce().revoke_tokens();
-    house.leave(first, "supervisor-1").await;
-    house.until_recorded(first).await;
-    assert_eq!(house.salesforce().logins(), 2);
-    house.finish().await;
+    app.salesforce().change(|s| s.jwt_public_key = Some(public));
+    app.salesforce().revoke_tokens();
+    app.leave(first, "supervisor-1").await;
+    app.until_recorded(first).await;
+    assert_eq!(app.salesforce().logins(), 2);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -65,26 +65,26 @@ async fn a_key_that_cannot_be_used_is_told_and_never_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("key.pem");
     std::fs::write(&file, "not-a-key-but-a-secret-all-the-same").expect("written");
-    let house = House::build()
+    let app = TestApp::build()
         .unset("SALESFORCE__CLIENT_SECRET")
         .set("SALESFORCE__GRANT", "jwt_bearer")
         .set("SALESFORCE__USERNAME", "integration@acme.example")
         .set("SALESFORCE__PRIVATE_KEY_FILE", file.to_str().expect("text"))
         .start()
         .await;
-    let call = house.connect().create_call();
-    let s = house.joined(&call, "supervisor-1").await;
-    let paused = house.call("GET", "/v1/deliveries").key(READER).send().await;
+    let call = app.connect().create_call();
+    let s = app.joined(&call, "supervisor-1").await;
+    let paused = app.call("GET", "/v1/deliveries").key(READER).send().await;
     let id = s["id"].as_str().expect("an id");
-    let told = house
-        .until(id, "an error", |s| !s["recording"]["lastError"].is_null())
+    let told = app
+        .until(id, "an error", |s| !s["salesforceRecord"]["lastError"].is_null())
         .await;
-    let told = format!("{} {}", told["recording"]["lastError"], paused.text);
+    let told = format!("{} {}", told["salesforceRecord"]["lastError"], paused.text);
     assert!(
-        told.contains("salesforce_key_unusable") && !told.contains("not-a-key-but"),
+        told.contains("salesforce_key_invalid") && !told.contains("not-a-key-but"),
         "{told}"
     );
-    house.rules_hold().await;
+    app.rules_hold().await;
 }
 
 fn field<'o>(object: &'o mut Object, name: &str) -> &'o mut sidedoor_fakes::salesforce::Field {
@@ -108,107 +108,106 @@ async fn fields_that_do_not_fit_are_named_with_the_remedy() {
         (|o| field(o, "Leg_Key__c").unique = false, "not Unique"),
     ];
     for (spoil, told) in spoils {
-        let mut house = House::start().await;
-        house.crash();
+        let mut app = TestApp::start().await;
+        app.crash();
         let mut object = Object::participant("VoiceCallParticipant__c");
         spoil(&mut object);
-        house.salesforce().put_object(object);
-        house.restart().await;
-        let call = house.connect().create_call();
-        let s = house.joined(&call, "supervisor-1").await;
+        app.salesforce().put_object(object);
+        app.restart().await;
+        let call = app.connect().create_call();
+        let s = app.joined(&call, "supervisor-1").await;
         assert_eq!(s["state"], "MONITORING", "listening does not depend on Salesforce");
         let id = s["id"].as_str().expect("an id");
-        let parked = house
-            .until(id, "an error", |s| !s["recording"]["lastError"].is_null())
+        let parked = app
+            .until(id, "an error", |s| !s["salesforceRecord"]["lastError"].is_null())
             .await;
-        let said = parked["recording"]["lastError"].as_str().expect("told");
-        assert!(said.contains("salesforce_mapping") && said.contains(told), "{said}");
-        assert_eq!(parked["recording"]["state"], "PENDING", "no row is at fault");
-        house.rules_hold().await;
+        let said = parked["salesforceRecord"]["lastError"].as_str().expect("told");
+        assert!(
+            said.contains("salesforce_mapping_invalid") && said.contains(told),
+            "{said}"
+        );
+        assert_eq!(parked["salesforceRecord"]["state"], "PENDING", "no row is at fault");
+        app.rules_hold().await;
     }
 }
 
-fn voice_call(house: &House, contact: &str) -> String {
+fn voice_call(app: &TestApp, contact: &str) -> String {
     let mut row = Map::new();
     row.insert("VendorCallKey".into(), json!(contact));
-    house.salesforce().put_row("VoiceCall", row)
+    app.salesforce().put_row("VoiceCall", row)
 }
 
 #[tokio::test]
 async fn the_voice_call_of_a_row_is_found_by_its_contact() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let record = voice_call(&house, &call);
-    let s = house.joined(&call, "supervisor-1").await;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let record = voice_call(&app, &call);
+    let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id");
-    house.until_recorded(id).await;
+    app.until_recorded(id).await;
     let leg = s["legContactId"].as_str().expect("a leg");
-    assert_eq!(house.row(leg)["Voice_Call__c"], record.as_str());
-    assert_eq!(house.get(id).await.body["voiceCallId"], record.as_str());
-    house.leave(id, "supervisor-1").await;
-    house.finish().await;
+    assert_eq!(app.row(leg)["Voice_Call__c"], record.as_str());
+    assert_eq!(app.get(id).await.body["voiceCallId"], record.as_str());
+    app.leave(id, "supervisor-1").await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_voice_call_that_comes_later_is_added_and_an_ambiguous_one_is_not() {
-    let house = House::start().await;
-    let (early, twice) = (house.connect().create_call(), house.connect().create_call());
-    voice_call(&house, &twice);
-    voice_call(&house, &twice);
-    let first = house.joined(&early, "supervisor-1").await;
-    let second = house.joined(&twice, "supervisor-2").await;
+    let app = TestApp::start().await;
+    let (early, twice) = (app.connect().create_call(), app.connect().create_call());
+    voice_call(&app, &twice);
+    voice_call(&app, &twice);
+    let first = app.joined(&early, "supervisor-1").await;
+    let second = app.joined(&twice, "supervisor-2").await;
     let text = |s: &Value, name: &str| s[name].as_str().expect("a text").to_owned();
     for (s, mark) in [
         (&first, "none has this contact"),
         (&second, "several have this contact"),
     ] {
-        let recorded = house.until_recorded(&text(s, "id")).await;
+        let recorded = app.until_recorded(&text(s, "id")).await;
         assert!(
-            recorded["recording"]["lastError"]
+            recorded["salesforceRecord"]["lastError"]
                 .as_str()
                 .expect("marked")
                 .contains(mark),
             "{recorded:#}"
         );
-        assert_eq!(house.row(&text(s, "legContactId")).get("Voice_Call__c"), None);
+        assert_eq!(app.row(&text(s, "legContactId")).get("Voice_Call__c"), None);
     }
     // It is made, and looked for again: not in five minutes, but now. What was remembered for a minute is forgotten by a restart.
-    let record = voice_call(&house, &early);
-    let mut house = house;
-    house.crash();
+    let record = voice_call(&app, &early);
+    let mut app = app;
+    app.crash();
     let now = "UPDATE deliveries SET look_again_at = 1 WHERE look_again_at IS NOT NULL";
-    sql(&house.journal_path(), now).await.expect("changed");
-    house.restart().await;
+    sql(&app.journal_path(), now).await.expect("changed");
+    app.restart().await;
     for _ in 0..500 {
-        if house.row(&text(&first, "legContactId")).contains_key("Voice_Call__c") {
+        if app.row(&text(&first, "legContactId")).contains_key("Voice_Call__c") {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(
-        house.row(&text(&first, "legContactId"))["Voice_Call__c"],
-        record.as_str()
-    );
-    assert_eq!(house.row(&text(&second, "legContactId")).get("Voice_Call__c"), None);
+    assert_eq!(app.row(&text(&first, "legContactId"))["Voice_Call__c"], record.as_str());
+    assert_eq!(app.row(&text(&second, "legContactId")).get("Voice_Call__c"), None);
     for (s, who) in [(&first, "supervisor-1"), (&second, "supervisor-2")] {
-        house.leave(&text(s, "id"), who).await;
+        app.leave(&text(s, "id"), who).await;
     }
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_refused_search_holds_no_row_up() {
-    let house = House::start().await;
-    house
-        .salesforce()
+    let app = TestApp::start().await;
+    app.salesforce()
         .fault(Fault::error("query", 400, "INVALID_TYPE").times(100));
-    let call = house.connect().create_call();
-    let s = house.joined(&call, "supervisor-1").await;
+    let call = app.connect().create_call();
+    let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id");
-    house.until_recorded(id).await;
-    house.leave(id, "supervisor-1").await;
-    house.until_recorded(id).await;
-    let searches = house.salesforce().api_calls();
+    app.until_recorded(id).await;
+    app.leave(id, "supervisor-1").await;
+    app.until_recorded(id).await;
+    let searches = app.salesforce().api_calls();
     assert!(searches < 8, "and is not made again for every row: {searches} calls");
-    house.finish().await;
+    app.finish().await;
 }

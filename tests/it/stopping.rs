@@ -34,7 +34,7 @@ impl Stage {
     }
 
     async fn start(&self) -> Process {
-        let process = spawn(&self.fakes, self.port, &self.folder.path().join("journal.db"));
+        let process = spawn(&self.fakes, self.port, &self.folder.path().join("store.db"));
         for _ in 0..1000 {
             if self
                 .http

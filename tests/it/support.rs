@@ -1,12 +1,12 @@
-//! What the stories share: a whole house to test in, and the contract to hold its answers against.
+//! What the stories share: a whole app to test in, and the contract to hold its answers against.
 
 pub mod answer;
 pub mod apex;
+pub mod app;
 pub mod callers;
 pub mod compatibility;
 pub mod departed;
 pub mod external_service;
-pub mod house;
 pub mod issuer;
 pub mod openapi;
 pub mod process;
@@ -16,9 +16,9 @@ use std::path::Path;
 
 use sqlx::{ConnectOptions, Row};
 
-/// Asks the journal's database itself, as an operator with a shell could. Every column as text.
-pub async fn sql(journal: &Path, sql: &'static str) -> Result<Vec<Vec<String>>, sqlx::Error> {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(journal);
+/// Asks the store's database itself, as an operator with a shell could. Every column as text.
+pub async fn sql(store: &Path, sql: &'static str) -> Result<Vec<Vec<String>>, sqlx::Error> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store);
     let mut connection = options.connect().await?;
     let rows = sqlx::query(sql).fetch_all(&mut connection).await?;
     let text = |row: &sqlx::sqlite::SqliteRow| {

@@ -2,30 +2,30 @@
 
 use serde_json::{Value, json};
 
-use crate::support::house::{Answer, House};
+use crate::support::app::{Answer, TestApp};
 use crate::support::sql;
 
-async fn switch(house: &House, contact: &str) -> Answer {
+async fn switch(app: &TestApp, contact: &str) -> Answer {
     let body = json!({"contactId": contact, "supervisor": {"connectUserId": "supervisor-1"}, "leaveCurrent": true});
-    house.call("POST", "/v1/supervisions").json(&body).send().await
+    app.call("POST", "/v1/supervisions").json(&body).send().await
 }
 
-async fn two_calls(house: &House) -> (String, String, String) {
-    let (first, second) = (house.connect().create_call(), house.connect().create_call());
-    let id = house.listen(&first, "supervisor-1").await.id();
-    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+async fn two_calls(app: &TestApp) -> (String, String, String) {
+    let (first, second) = (app.connect().create_call(), app.connect().create_call());
+    let id = app.listen(&first, "supervisor-1").await.id();
+    app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     (id, first, second)
 }
 
-async fn leave(house: &House, id: &str) {
-    let asked = house.disconnect(id).await;
-    house.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
-    house.until_left(id).await;
+async fn leave(app: &TestApp, id: &str) {
+    let asked = app.disconnect(id).await;
+    app.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
+    app.until_left(id).await;
 }
 
 /// When a supervision's leg began and when it ended, in truth.
-fn life(house: &House, s: &Value) -> (jiff::Timestamp, Option<jiff::Timestamp>) {
-    let leg = house
+fn life(app: &TestApp, s: &Value) -> (jiff::Timestamp, Option<jiff::Timestamp>) {
+    let leg = app
         .connect()
         .contact(s["legContactId"].as_str().expect("a leg"))
         .expect("known");
@@ -34,9 +34,9 @@ fn life(house: &House, s: &Value) -> (jiff::Timestamp, Option<jiff::Timestamp>) 
 
 #[tokio::test]
 async fn a_switch_leaves_the_first_and_then_joins_the_next() {
-    let house = House::start().await;
-    let (first, _, second_call) = two_calls(&house).await;
-    let answer = switch(&house, &second_call).await;
+    let app = TestApp::start().await;
+    let (first, _, second_call) = two_calls(&app).await;
+    let answer = switch(&app, &second_call).await;
     assert_eq!(
         (answer.status, answer.state(), &answer.body["waitsFor"]),
         (202, "REQUESTED", &json!(first))
@@ -46,108 +46,102 @@ async fn a_switch_leaves_the_first_and_then_joins_the_next() {
         json!(first),
         "what ends the first leg"
     );
-    assert_eq!(house.get(&first).await.state(), "LEAVING");
+    assert_eq!(app.get(&first).await.state(), "LEAVING");
     assert_eq!(
-        house.connect().calls("MonitorContact"),
+        app.connect().calls("MonitorContact"),
         1,
         "nothing is sent before the first is gone"
     );
-    house.browser("supervisor-1").obey(&answer.body["nextAction"]).await;
-    let next = house
+    app.browser("supervisor-1").obey(&answer.body["nextAction"]).await;
+    let next = app
         .until(&answer.id(), "MONITORING", |s| s["state"] == "MONITORING")
         .await;
     assert!(next["waitsFor"].is_null());
-    let left = house.until_left(&first).await;
-    let ended = life(&house, &left).1.expect("ended");
-    assert!(ended <= life(&house, &next).0, "no moment with both");
-    leave(&house, &answer.id()).await;
-    house.finish().await;
+    let left = app.until_left(&first).await;
+    let ended = life(&app, &left).1.expect("ended");
+    assert!(ended <= life(&app, &next).0, "no moment with both");
+    leave(&app, &answer.id()).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_first_that_does_not_leave_ends_the_switch_and_nothing_waits_for_ever() {
-    let house = House::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
-    let (first, _, second_call) = two_calls(&house).await;
-    let answer = switch(&house, &second_call).await;
-    let failed = house.until(&answer.id(), "FAILED", |s| s["state"] == "FAILED").await;
-    assert_eq!(failed["failure"]["code"], "current_not_left");
-    assert_eq!(house.connect().calls("MonitorContact"), 1);
-    assert_eq!(house.get(&first).await.body["leaveOutcome"], "OVERDUE");
-    leave(&house, &first).await;
-    house.finish().await;
+    let app = TestApp::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
+    let (first, _, second_call) = two_calls(&app).await;
+    let answer = switch(&app, &second_call).await;
+    let failed = app.until(&answer.id(), "FAILED", |s| s["state"] == "FAILED").await;
+    assert_eq!(failed["failure"]["code"], "leave_timeout");
+    assert_eq!(app.connect().calls("MonitorContact"), 1);
+    assert_eq!(app.get(&first).await.body["leaveOutcome"], "OVERDUE");
+    leave(&app, &first).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_switch_survives_a_crash_between_leaving_and_joining() {
-    let mut house = House::start().await;
-    let (first, _, second_call) = two_calls(&house).await;
-    let answer = switch(&house, &second_call).await;
-    house.crash_and_restart().await;
-    assert_eq!(house.get(&answer.id()).await.body["waitsFor"], json!(first));
-    house.browser("supervisor-1").obey(&answer.body["nextAction"]).await;
-    house
-        .until(&answer.id(), "MONITORING", |s| s["state"] == "MONITORING")
+    let mut app = TestApp::start().await;
+    let (first, _, second_call) = two_calls(&app).await;
+    let answer = switch(&app, &second_call).await;
+    app.crash_and_restart().await;
+    assert_eq!(app.get(&answer.id()).await.body["waitsFor"], json!(first));
+    app.browser("supervisor-1").obey(&answer.body["nextAction"]).await;
+    app.until(&answer.id(), "MONITORING", |s| s["state"] == "MONITORING")
         .await;
-    assert_eq!(house.connect().calls("MonitorContact"), 2, "one leg each");
-    leave(&house, &answer.id()).await;
-    house.finish().await;
+    assert_eq!(app.connect().calls("MonitorContact"), 2, "one leg each");
+    leave(&app, &answer.id()).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn whoever_changes_their_mind_while_waiting_joins_only_the_last() {
-    let house = House::start().await;
-    let (first, _, second_call) = two_calls(&house).await;
-    let third_call = house.connect().create_call();
-    let second = switch(&house, &second_call).await;
-    let third = switch(&house, &third_call).await;
+    let app = TestApp::start().await;
+    let (first, _, second_call) = two_calls(&app).await;
+    let third_call = app.connect().create_call();
+    let second = switch(&app, &second_call).await;
+    let third = switch(&app, &third_call).await;
     assert_eq!(third.body["waitsFor"], json!(first));
-    let withdrawn = house.until(&second.id(), "FAILED", |s| s["state"] == "FAILED").await;
-    assert_eq!(withdrawn["failure"]["code"], "withdrawn");
-    house.browser("supervisor-1").obey(&third.body["nextAction"]).await;
-    house
-        .until(&third.id(), "MONITORING", |s| s["state"] == "MONITORING")
+    let withdrawn = app.until(&second.id(), "FAILED", |s| s["state"] == "FAILED").await;
+    assert_eq!(withdrawn["failure"]["code"], "join_cancelled");
+    app.browser("supervisor-1").obey(&third.body["nextAction"]).await;
+    app.until(&third.id(), "MONITORING", |s| s["state"] == "MONITORING")
         .await;
-    leave(&house, &third.id()).await;
-    house.finish().await;
+    leave(&app, &third.id()).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn with_nothing_to_leave_a_switch_is_a_start() {
-    let house = House::start().await;
-    let call = house.connect().create_call();
-    let answer = switch(&house, &call).await;
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let answer = switch(&app, &call).await;
     assert_eq!((answer.status, &answer.body["waitsFor"]), (201, &Value::Null));
-    let again = switch(&house, &call).await;
+    let again = switch(&app, &call).await;
     assert_eq!(
         (again.status, again.id()),
         (200, answer.id()),
         "the same contact is no switch"
     );
     let odd = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "leaveCurrent": "yes"});
-    assert_eq!(
-        house.call("POST", "/v1/supervisions").json(&odd).send().await.status,
-        400
-    );
-    leave(&house, &answer.id()).await;
-    house.finish().await;
+    assert_eq!(app.call("POST", "/v1/supervisions").json(&odd).send().await.status, 400);
+    leave(&app, &answer.id()).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_crash_between_the_two_halves_of_a_switch_loses_neither() {
-    let mut house = House::start().await;
-    let (first, _, second_call) = two_calls(&house).await;
-    let answer = switch(&house, &second_call).await;
-    house.crash();
+    let mut app = TestApp::start().await;
+    let (first, _, second_call) = two_calls(&app).await;
+    let answer = switch(&app, &second_call).await;
+    app.crash();
     // As if the crash had come right after the new supervision was written, before the first was asked to leave.
     let forget = "UPDATE supervisions SET state = 'MONITORING', doc = json_set(doc, '$.state', 'MONITORING',
                     '$.leave', NULL, '$.directive', NULL) WHERE state = 'LEAVING'";
-    sql(&house.journal_path(), forget).await.expect("changed");
-    house.restart().await;
-    let left = house.until(&first, "LEAVING", |s| !s["nextAction"].is_null()).await;
-    house.browser("supervisor-1").obey(&left["nextAction"]).await;
-    house
-        .until(&answer.id(), "MONITORING", |s| s["state"] == "MONITORING")
+    sql(&app.journal_path(), forget).await.expect("changed");
+    app.restart().await;
+    let left = app.until(&first, "LEAVING", |s| !s["nextAction"].is_null()).await;
+    app.browser("supervisor-1").obey(&left["nextAction"]).await;
+    app.until(&answer.id(), "MONITORING", |s| s["state"] == "MONITORING")
         .await;
-    leave(&house, &answer.id()).await;
-    house.finish().await;
+    leave(&app, &answer.id()).await;
+    app.finish().await;
 }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::carriers::partner;
-use crate::support::house::{EVENTS, House, OPERATOR, READER};
+use crate::support::app::{EVENTS, OPERATOR, READER, TestApp};
 use crate::support::sql;
 
 fn ms(v: &Value) -> i64 {
@@ -16,16 +16,16 @@ fn ms(v: &Value) -> i64 {
 }
 
 /// One supervisor listens and leaves; the departure as recorded, and how far off it is.
-pub async fn depart(house: &House, supervisor: &str) -> (Value, i64) {
-    let call = house.connect().create_call();
-    let id = house.listen(&call, supervisor).await.id();
-    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+pub async fn depart(app: &TestApp, supervisor: &str) -> (Value, i64) {
+    let call = app.connect().create_call();
+    let id = app.listen(&call, supervisor).await.id();
+    app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(20..120))).await;
-    let action = house.disconnect(&id).await.body["nextAction"].clone();
-    house.browser(supervisor).obey(&action).await;
-    let left = house.until_left(&id).await;
+    let action = app.disconnect(&id).await.body["nextAction"].clone();
+    app.browser(supervisor).obey(&action).await;
+    let left = app.until_left(&id).await;
     let leg = left["legContactId"].as_str().expect("a leg").to_owned();
-    let truth = house
+    let truth = app
         .connect()
         .contact(&leg)
         .and_then(|c| c.true_disconnect_at)
@@ -34,9 +34,9 @@ pub async fn depart(house: &House, supervisor: &str) -> (Value, i64) {
     (left, off)
 }
 
-pub async fn calibration(house: &House, vendor: &str) -> Value {
+pub async fn calibration(app: &TestApp, vendor: &str) -> Value {
     let path = format!("/v1/vendors/{vendor}/calibration");
-    house.call("GET", &path).key(READER).send().await.body
+    app.call("GET", &path).key(READER).send().await.body
 }
 
 pub fn clock<'v>(vendor: &'v Value, source: &str, field: &str) -> &'v Value {
@@ -50,13 +50,13 @@ pub fn clock<'v>(vendor: &'v Value, source: &str, field: &str) -> &'v Value {
 
 #[tokio::test]
 async fn a_vendor_clock_is_learnt_from_departures_and_survives_a_crash() {
-    let mut house = House::build()
+    let mut app = TestApp::build()
         .fakes(|f| (f.connect.clock.skew_ms, f.connect.clock.granularity_ms) = (1370, 1))
         .start()
         .await;
     let mut last = Value::Null;
     for round in 0..8 {
-        let (left, off) = depart(&house, &format!("supervisor-{}", 1 + round % 4)).await;
+        let (left, off) = depart(&app, &format!("supervisor-{}", 1 + round % 4)).await;
         let d = &left["departure"];
         assert!(
             off.abs() <= d["uncertaintyMs"].as_i64().expect("bounded"),
@@ -70,7 +70,7 @@ async fn a_vendor_clock_is_learnt_from_departures_and_survives_a_crash() {
     assert!((applied - 1370).abs() < 150, "{d:#}");
     assert!(ms(&d["calibration"]["modelledEarliest"]) >= ms(&d["earliest"]));
 
-    let before = calibration(&house, "amazon-connect").await;
+    let before = calibration(&app, "amazon-connect").await;
     let drop_clock = clock(&before, "CONTACT_EVENT", "disconnected");
     assert!(
         drop_clock["offsetLowMs"].as_f64().expect("known") <= 1370.0,
@@ -96,9 +96,9 @@ async fn a_vendor_clock_is_learnt_from_departures_and_survives_a_crash() {
     }
     // Every answer of the vendor's API carries its Date: one was kept, though nobody probed.
     assert_eq!(clock(&before, "HTTP_DATE", "date")["samples"], 1);
-    house.quiet().await;
-    house.crash_and_restart().await;
-    let after = calibration(&house, "amazon-connect").await;
+    app.quiet().await;
+    app.crash_and_restart().await;
+    let after = calibration(&app, "amazon-connect").await;
     let again = clock(&after, "CONTACT_EVENT", "disconnected");
     assert_eq!(again["samples"], drop_clock["samples"]);
     let near = |name: &str| (again[name].as_f64().expect("known") - drop_clock[name].as_f64().expect("known")).abs();
@@ -106,19 +106,19 @@ async fn a_vendor_clock_is_learnt_from_departures_and_survives_a_crash() {
         near("offsetLowMs") < 5.0 && near("offsetHighMs") < 5.0,
         "{again:#} {drop_clock:#}"
     );
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_vendor_clock_that_is_set_is_noticed_and_no_departure_claims_what_is_not_so() {
-    let house = House::build()
+    let app = TestApp::build()
         .fakes(|f| (f.connect.clock.skew_ms, f.connect.clock.granularity_ms) = (800, 1))
         .start()
         .await;
     for (skew, rounds) in [(800, 6), (3_800, 8)] {
-        house.connect().change(|s| s.clock.skew_ms = skew);
+        app.connect().change(|s| s.clock.skew_ms = skew);
         for round in 0..rounds {
-            let (left, off) = depart(&house, &format!("supervisor-{}", 1 + round % 4)).await;
+            let (left, off) = depart(&app, &format!("supervisor-{}", 1 + round % 4)).await;
             let d = &left["departure"];
             assert!(
                 off.abs() <= d["uncertaintyMs"].as_i64().expect("bounded"),
@@ -126,7 +126,7 @@ async fn a_vendor_clock_that_is_set_is_noticed_and_no_departure_claims_what_is_n
             );
         }
     }
-    let now = calibration(&house, "amazon-connect").await;
+    let now = calibration(&app, "amazon-connect").await;
     let drops = clock(&now, "CONTACT_EVENT", "disconnected");
     assert_eq!(
         (&drops["version"], &drops["epochs"][0]["cause"]),
@@ -137,16 +137,19 @@ async fn a_vendor_clock_that_is_set_is_noticed_and_no_departure_claims_what_is_n
         drops["offsetLowMs"].as_f64().is_none_or(|low| low > 3_000.0),
         "{drops:#}"
     );
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn dates_and_probes_show_the_front_ends_clock() {
-    let house = House::build().fakes(|f| f.connect.clock.skew_ms = -2300).start().await;
+    let app = TestApp::build()
+        .fakes(|f| f.connect.clock.skew_ms = -2300)
+        .start()
+        .await;
     let path = "/v1/vendors/amazon-connect/probes";
     let (mut low, mut high) = (f64::NEG_INFINITY, f64::INFINITY);
     for _ in 0..2 {
-        let answer = house
+        let answer = app
             .call("POST", path)
             .key(OPERATOR)
             .json(&json!({"count": 6}))
@@ -162,9 +165,9 @@ async fn dates_and_probes_show_the_front_ends_clock() {
     }
     // Twelve aimed probes over loopback; random ones would leave some hundred milliseconds.
     assert!(high - low < 400.0, "{low} {high}");
-    let all = house.call("GET", "/v1/vendors").key(READER).send().await.body;
+    let all = app.call("GET", "/v1/vendors").key(READER).send().await.body;
     assert_eq!(all["items"][0]["vendor"], "amazon-connect");
-    house.finish().await;
+    app.finish().await;
 }
 
 fn measured(at: Timestamp, offset_ms: i64) -> Value {
@@ -175,7 +178,10 @@ fn measured(at: Timestamp, offset_ms: i64) -> Value {
 
 #[tokio::test]
 async fn a_step_begins_an_epoch_that_outlives_a_crash() {
-    let mut house = House::build().set("TIMING__VENDORS__ACME__WINDOW_H", "6").start().await;
+    let mut app = TestApp::build()
+        .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
+        .start()
+        .await;
     // Whole seconds never occur among these stamps, so their granularity shows at once.
     #[allow(clippy::disallowed_methods, reason = "the caller's clock is ours")]
     let start = Timestamp::from_second(Timestamp::now().as_second() - 3600).expect("in range")
@@ -183,7 +189,7 @@ async fn a_step_begins_an_epoch_that_outlives_a_crash() {
     let minute = |i: i64| start + SignedDuration::from_secs(60 * i) + SignedDuration::from_millis(i);
     let path = "/v1/vendors/acme/probes";
     let steady: Vec<Value> = (0..30).map(|i| measured(minute(i), 500)).collect();
-    let answer = house
+    let answer = app
         .call("POST", path)
         .key(OPERATOR)
         .json(&json!({"samples": steady}))
@@ -196,7 +202,7 @@ async fn a_step_begins_an_epoch_that_outlives_a_crash() {
         "{before:#}"
     );
     let stepped: Vec<Value> = (30..50).map(|i| measured(minute(i), 1700)).collect();
-    let answer = house
+    let answer = app
         .call("POST", path)
         .key(OPERATOR)
         .json(&json!({"samples": stepped}))
@@ -206,34 +212,34 @@ async fn a_step_begins_an_epoch_that_outlives_a_crash() {
     assert_eq!(after["version"], 2, "{after:#}");
     assert!(after["offsetLowMs"].as_f64().expect("known") > 1600.0, "{after:#}");
     assert_eq!(after["epochs"][0]["cause"], "VENDOR_STEP");
-    house.crash_and_restart().await;
-    let kept = calibration(&house, "acme").await;
+    app.crash_and_restart().await;
+    let kept = calibration(&app, "acme").await;
     let kept = clock(&kept, "SWITCH", "released");
     assert_eq!(
         (&kept["version"], &kept["samples"]),
         (&after["version"], &after["samples"])
     );
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_departure_is_issued_again_when_its_clock_is_known_twice_as_well() {
-    let house = House::build()
+    let app = TestApp::build()
         .fakes(|f| (f.connect.clock.skew_ms, f.connect.clock.granularity_ms) = (800, 1))
         .start()
         .await;
     // The first leaves by hand after a while: nothing but the join bounds it from below, and no clock is known.
-    let call = house.connect().create_call();
-    let id = house.listen(&call, "supervisor-1").await.id();
-    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    let call = app.connect().create_call();
+    let id = app.listen(&call, "supervisor-1").await.id();
+    app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
-    let leg = house.get(&id).await.body["legContactId"]
+    let leg = app.get(&id).await.body["legContactId"]
         .as_str()
         .expect("a leg")
         .to_owned();
-    house.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
-    let first = house.until_left(&id).await;
-    let truth = house
+    app.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
+    let first = app.until_left(&id).await;
+    let truth = app
         .connect()
         .contact(&leg)
         .and_then(|c| c.true_disconnect_at)
@@ -242,11 +248,11 @@ async fn a_departure_is_issued_again_when_its_clock_is_known_twice_as_well() {
     let wide = first["departure"]["uncertaintyMs"]
         .as_i64()
         .expect("bounded by the join");
-    house.until_recorded(&id).await;
+    app.until_recorded(&id).await;
     for round in 0..6 {
-        depart(&house, &format!("supervisor-{}", 2 + round % 3)).await;
+        depart(&app, &format!("supervisor-{}", 2 + round % 3)).await;
     }
-    let again = house
+    let again = app
         .until(&id, "issued again", |s| {
             s["departure"]["uncertaintyMs"]
                 .as_i64()
@@ -259,42 +265,42 @@ async fn a_departure_is_issued_again_when_its_clock_is_known_twice_as_well() {
         "{d:#}"
     );
     assert_eq!(d["vendorTimestamp"], first["departure"]["vendorTimestamp"]);
-    let recorded = house.until_recorded(&id).await;
-    let version = |s: &Value| s["recording"]["version"].as_u64().expect("a version");
+    let recorded = app.until_recorded(&id).await;
+    let version = |s: &Value| s["salesforceRecord"]["version"].as_u64().expect("a version");
     assert!(version(&recorded) > version(&first));
     assert_eq!(
-        house.row(&leg)["Disconnect_Uncertainty_Ms__c"].as_f64(),
+        app.row(&leg)["Disconnect_Uncertainty_Ms__c"].as_f64(),
         d["uncertaintyMs"].as_f64()
     );
     let audit = sql(
-        &house.journal_path(),
+        &app.journal_path(),
         "SELECT outcome FROM audit WHERE action = 'departure.reissued'",
     )
     .await;
     assert!(!audit.expect("read").is_empty());
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn an_operator_is_told_why_and_a_journal_can_be_replayed() {
-    let house = House::build()
+    let app = TestApp::build()
         .fakes(|f| (f.connect.clock.skew_ms, f.connect.clock.granularity_ms) = (800, 1))
         .start()
         .await;
     let mut id = String::new();
     for _ in 0..4 {
-        id = depart(&house, "supervisor-1").await.0["id"]
+        id = depart(&app, "supervisor-1").await.0["id"]
             .as_str()
             .expect("an id")
             .to_owned();
     }
     let ask = |arguments: Vec<String>| {
-        let journal = format!("sqlite://{}", house.journal_path().display());
+        let store = format!("sqlite://{}", app.journal_path().display());
         tokio::task::spawn_blocking(move || {
             std::process::Command::new(env!("CARGO_BIN_EXE_sidedoor"))
                 .arg("timing")
                 .args(arguments)
-                .env("SIDEDOOR__STORE__URL", journal)
+                .env("SIDEDOOR__STORE__URL", store)
                 .env("SIDEDOOR__SALESFORCE__ENABLED", "false")
                 .env("SIDEDOOR__CONNECT__INSTANCES__MAIN__INSTANCE_ID", "i")
                 .env("SIDEDOOR__CONNECT__INSTANCES__MAIN__REGION", "us-west-2")
@@ -331,37 +337,40 @@ async fn an_operator_is_told_why_and_a_journal_can_be_replayed() {
         .await
         .expect("done");
     assert!(!unknown.status.success());
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn bad_probes_and_partner_events_are_refused_and_teach_nothing() {
-    let house = House::build().set("TIMING__VENDORS__ACME__WINDOW_H", "6").start().await;
+    let app = TestApp::build()
+        .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
+        .start()
+        .await;
     let good = json!({"legId": "x", "event": "CONNECTED"});
     let at = "2026-11-21T10:00:00Z";
     for (body, code) in [
-        (json!([]), "invalid_request"),
-        (json!({"event": "CONNECTED"}), "invalid_request"),
-        (json!({"legId": "x"}), "invalid_request"),
+        (json!([]), "request_invalid"),
+        (json!({"event": "CONNECTED"}), "request_invalid"),
+        (json!({"legId": "x"}), "request_invalid"),
         (
             json!({"legId": "x", "legContactId": "y", "event": "CONNECTED"}),
-            "invalid_request",
+            "request_invalid",
         ),
-        (json!({"legId": "x", "event": "HELD"}), "invalid_request"),
+        (json!({"legId": "x", "event": "HELD"}), "request_invalid"),
         (
             json!({"legId": "x", "event": "CONNECTED", "at": "yesterday"}),
-            "invalid_request",
+            "request_invalid",
         ),
         (
             json!({"legId": "x", "event": "CONNECTED", "more": 1}),
-            "invalid_request",
+            "request_invalid",
         ),
         (
             json!({"legId": "x".repeat(129), "event": "CONNECTED"}),
-            "invalid_request",
+            "request_invalid",
         ),
     ] {
-        let answer = partner(&house, &body).await;
+        let answer = partner(&app, &body).await;
         assert_eq!((answer.status, answer.code()), (400, code), "{body}");
     }
     let probes = "/v1/vendors/acme/probes";
@@ -377,67 +386,66 @@ async fn bad_probes_and_partner_events_are_refused_and_teach_nothing() {
         json!({"samples": [{"sentAt": at, "receivedAt": "2026-11-21T09:00:00Z", "vendorTime": at}]}),
         json!({"smaples": []}),
     ] {
-        let answer = house.call("POST", probes).key(OPERATOR).json(&body).send().await;
-        assert_eq!((answer.status, answer.code()), (400, "invalid_request"), "{body}");
+        let answer = app.call("POST", probes).key(OPERATOR).json(&body).send().await;
+        assert_eq!((answer.status, answer.code()), (400, "request_invalid"), "{body}");
     }
     let post = |path: &'static str, key: &'static str, body: Value| {
-        let house = &house;
-        async move { house.call("POST", path).key(key).json(&body).send().await }
+        let app = &app;
+        async move { app.call("POST", path).key(key).json(&body).send().await }
     };
     let refused = [
         (
             post("/v1/events/partners/nobody", EVENTS, good.clone()).await,
             404,
-            "vendor_unknown",
+            "vendor_not_found",
         ),
         (
             post("/v1/events/partners/amazon-connect", EVENTS, good.clone()).await,
             404,
-            "vendor_unknown",
+            "vendor_not_found",
         ),
         (
             post("/v1/events/partners/acme", READER, good.clone()).await,
             403,
-            "forbidden",
+            "action_forbidden",
         ),
         (
             post("/v1/vendors/nobody/probes", OPERATOR, json!({})).await,
             404,
-            "vendor_unknown",
+            "vendor_not_found",
         ),
         (
             post("/v1/vendors/acme/probes", READER, json!({})).await,
             403,
-            "forbidden",
+            "action_forbidden",
         ),
         (
             post("/v1/vendors/acme/probes", OPERATOR, json!({})).await,
             403,
-            "forbidden",
+            "action_forbidden",
         ),
         (
-            house
-                .call("GET", "/v1/vendors/nobody/calibration")
+            app.call("GET", "/v1/vendors/nobody/calibration")
                 .key(READER)
                 .send()
                 .await,
             404,
-            "vendor_unknown",
+            "vendor_not_found",
         ),
         (
-            house.call("GET", "/v1/vendors").key(EVENTS).send().await,
+            app.call("GET", "/v1/vendors").key(EVENTS).send().await,
             403,
-            "forbidden",
+            "action_forbidden",
         ),
     ];
     for (answer, status, code) in refused {
         assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.text);
     }
     let taught = sql(
-        &house.journal_path(),
+        &app.journal_path(),
         "SELECT vendor FROM clock_samples UNION ALL SELECT id FROM supervisions",
     )
     .await;
     assert_eq!(taught.expect("read"), Vec::<Vec<String>>::new());
-    house.finish().await;
+    app.finish().await;
 }

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::house::House;
+use crate::support::app::TestApp;
 use crate::support::issuer::{Answers, KeyServer, Signer};
 
-async fn status(house: &House, token: &str) -> u16 {
-    let answer = house.call("GET", "/v1/supervisions").key(token).send().await;
+async fn status(app: &TestApp, token: &str) -> u16 {
+    let answer = app.call("GET", "/v1/supervisions").key(token).send().await;
     match answer.status {
-        401 => assert_eq!(answer.code(), "unauthorized"),
+        401 => assert_eq!(answer.code(), "credential_invalid"),
         503 => {
-            assert_eq!(answer.code(), "keys_unavailable");
+            assert_eq!(answer.code(), "issuer_keys_unavailable");
             assert!(answer.headers.contains_key("retry-after"));
         }
         _ => {}
@@ -19,10 +19,10 @@ async fn status(house: &House, token: &str) -> u16 {
 }
 
 /// Until a token is answered so; 15 s at most.
-async fn until(house: &House, token: &str, wanted: u16) {
+async fn until(app: &TestApp, token: &str, wanted: u16) {
     let mut last = 0;
     for _ in 0..150 {
-        last = status(house, token).await;
+        last = status(app, token).await;
         if last == wanted {
             return;
         }
@@ -35,66 +35,66 @@ async fn until(house: &House, token: &str, wanted: u16) {
 async fn keys_rotate_and_what_nobody_knows_is_asked_for_once_in_a_while() {
     let (old, new) = (Signer::rsa("old"), Signer::ec("new"));
     let server = KeyServer::start(Answers::Keys(vec![old.jwk()])).await;
-    let house = House::build()
+    let app = TestApp::build()
         .issuer("JWKS_URL", &server.url)
         .set("AUTH__ISSUERS__0__JWKS_REFRESH_S", "2")
         .start()
         .await;
     assert_eq!(server.asked(), 0, "nobody asked");
-    assert_eq!(status(&house, &old.token("supervisor-1")).await, 200);
+    assert_eq!(status(&app, &old.token("supervisor-1")).await, 200);
     // A key that is not known is asked for, but a flood of them asks no more than once a second.
     let begun = Instant::now();
     for n in 0..60 {
         let unknown = Signer::ec(&format!("unknown-{n}"));
-        assert_eq!(status(&house, &unknown.token("supervisor-1")).await, 401);
+        assert_eq!(status(&app, &unknown.token("supervisor-1")).await, 401);
     }
     let most = 2 + usize::try_from(begun.elapsed().as_secs()).expect("small");
     assert!(server.asked() <= most, "{} fetches", server.asked());
     // Both while they overlap, then the new one alone.
     server.now(Answers::Keys(vec![old.jwk(), new.jwk()]));
-    until(&house, &new.token("supervisor-1"), 200).await;
-    assert_eq!(status(&house, &old.token("supervisor-1")).await, 200);
+    until(&app, &new.token("supervisor-1"), 200).await;
+    assert_eq!(status(&app, &old.token("supervisor-1")).await, 200);
     server.now(Answers::Keys(vec![new.jwk()]));
-    until(&house, &old.token("supervisor-1"), 401).await;
-    assert_eq!(status(&house, &new.token("supervisor-1")).await, 200);
-    house.finish().await;
+    until(&app, &old.token("supervisor-1"), 401).await;
+    assert_eq!(status(&app, &new.token("supervisor-1")).await, 200);
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn many_at_once_fetch_once() {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
-    let house = House::build().issuer("JWKS_URL", &server.url).start().await;
+    let app = TestApp::build().issuer("JWKS_URL", &server.url).start().await;
     let token = rsa.token("supervisor-1");
-    let all = futures::future::join_all((0..20).map(|_| status(&house, &token))).await;
+    let all = futures::future::join_all((0..20).map(|_| status(&app, &token))).await;
     assert!(all.iter().all(|s| *s == 200), "{all:?}");
     assert_eq!(server.asked(), 1);
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn an_issuer_that_fails_keeps_its_old_keys_and_is_left_alone() {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
-    let house = House::build()
+    let app = TestApp::build()
         .issuer("JWKS_URL", &server.url)
         .set("AUTH__ISSUERS__0__JWKS_REFRESH_S", "1")
         .start()
         .await;
     let token = rsa.token("supervisor-1");
-    assert_eq!(status(&house, &token).await, 200);
+    assert_eq!(status(&app, &token).await, 200);
     server.now(Answers::Status(500));
     let before = server.asked();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(6) {
-        assert_eq!(status(&house, &token).await, 200, "its keys stand");
+        assert_eq!(status(&app, &token).await, 200, "its keys stand");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let asked = server.asked() - before;
     assert!((1..=3).contains(&asked), "waits double: {asked} fetches in 6 s");
     // Whether an unknown key is the issuer's cannot be said now.
-    assert_eq!(status(&house, &Signer::ec("b").token("supervisor-1")).await, 503);
-    house.finish().await;
+    assert_eq!(status(&app, &Signer::ec("b").token("supervisor-1")).await, 503);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -111,15 +111,15 @@ async fn an_answer_that_cannot_be_taken_is_no_keys() {
         ("elsewhere", Answers::Redirect(elsewhere.url.clone())),
     ] {
         let server = KeyServer::start(answers).await;
-        let house = House::build().issuer("JWKS_URL", &server.url).start().await;
+        let app = TestApp::build().issuer("JWKS_URL", &server.url).start().await;
         let token = rsa.token("supervisor-1");
-        assert_eq!(status(&house, &token).await, 503, "{what}");
-        assert_eq!(status(&house, &token).await, 503, "{what}");
+        assert_eq!(status(&app, &token).await, 503, "{what}");
+        assert_eq!(status(&app, &token).await, 503, "{what}");
         assert_eq!(server.asked(), 1, "{what}: left alone");
         // It recovers by itself.
         server.now(Answers::Keys(vec![rsa.jwk()]));
-        until(&house, &token, 200).await;
-        house.finish().await;
+        until(&app, &token, 200).await;
+        app.finish().await;
     }
     assert_eq!(elsewhere.asked(), 0, "no redirect is followed");
 }
@@ -128,13 +128,13 @@ async fn an_answer_that_cannot_be_taken_is_no_keys() {
 async fn a_slow_issuer_holds_nobody_up_for_long() {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::Slow(Duration::from_secs(60))).await;
-    let house = House::build().issuer("JWKS_URL", &server.url).start().await;
+    let app = TestApp::build().issuer("JWKS_URL", &server.url).start().await;
     let begun = Instant::now();
-    assert_eq!(status(&house, &rsa.token("supervisor-1")).await, 503);
+    assert_eq!(status(&app, &rsa.token("supervisor-1")).await, 503);
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
-    let with_a_key = house.call("GET", "/v1/supervisions").send().await;
+    let with_a_key = app.call("GET", "/v1/supervisions").send().await;
     assert_eq!(with_a_key.status, 200, "keys need no issuer");
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -143,21 +143,21 @@ async fn a_key_file_holds_keys_or_certificates_and_may_change() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("issuer.pem");
     std::fs::write(&file, first.certificate()).expect("written");
-    let house = House::build()
+    let app = TestApp::build()
         .issuer("PUBLIC_KEY_FILE", file.to_str().expect("text"))
         .start()
         .await;
     let token = |signer: &Signer| signer.token("supervisor-1");
     assert_eq!(
-        status(&house, &token(&first)).await,
+        status(&app, &token(&first)).await,
         200,
         "a certificate, whatever the kid"
     );
-    assert_eq!(status(&house, &token(&second)).await, 401);
+    assert_eq!(status(&app, &token(&second)).await, 401);
     // Both, while one replaces the other.
     std::fs::write(&file, format!("{}{}", first.certificate(), second.certificate())).expect("written");
-    until(&house, &token(&second), 200).await;
-    assert_eq!(status(&house, &token(&first)).await, 200);
+    until(&app, &token(&second), 200).await;
+    assert_eq!(status(&app, &token(&first)).await, 200);
     // A file that cannot be used, or is gone, leaves the keys as they are.
     for broken in [Some("nonsense"), None] {
         match broken {
@@ -166,14 +166,14 @@ async fn a_key_file_holds_keys_or_certificates_and_may_change() {
         }
         tokio::time::sleep(Duration::from_millis(1200)).await;
         for _ in 0..2 {
-            assert_eq!(status(&house, &token(&second)).await, 200, "{broken:?}");
+            assert_eq!(status(&app, &token(&second)).await, 200, "{broken:?}");
         }
     }
     // A bare public key does too, and what is out of the file is out.
     std::fs::write(&file, &third.public_pem).expect("written");
-    until(&house, &token(&third), 200).await;
-    assert_eq!(status(&house, &token(&first)).await, 401);
-    house.finish().await;
+    until(&app, &token(&third), 200).await;
+    assert_eq!(status(&app, &token(&first)).await, 401);
+    app.finish().await;
 }
 
 #[tokio::test]
@@ -185,11 +185,11 @@ async fn a_key_file_that_cannot_be_used_stops_the_start() {
         .await
         .expect("the fakes start");
     let settings = |(key, value): (&str, &str)| (format!("SIDEDOOR__{key}"), value.to_owned());
-    let journal = format!("sqlite://{}", folder.path().join("journal.db").display());
+    let store = format!("sqlite://{}", folder.path().join("store.db").display());
     let config = sidedoor::config::Config::load(
         None,
         [
-            ("STORE__URL", journal.as_str()),
+            ("STORE__URL", store.as_str()),
             (
                 "CONNECT__INSTANCES__MAIN__INSTANCE_ID",
                 sidedoor_fakes::connect::INSTANCE,
@@ -227,17 +227,17 @@ async fn a_key_file_that_cannot_be_used_stops_the_start() {
 async fn a_key_withdrawn_while_nobody_came_lets_nobody_in() {
     let (old, new) = (Signer::rsa("old"), Signer::ec("new"));
     let server = KeyServer::start(Answers::Keys(vec![old.jwk()])).await;
-    let house = House::build()
+    let app = TestApp::build()
         .issuer("JWKS_URL", &server.url)
         .set("AUTH__ISSUERS__0__JWKS_REFRESH_S", "1")
         .start()
         .await;
-    assert_eq!(status(&house, &old.token("supervisor-1")).await, 200);
+    assert_eq!(status(&app, &old.token("supervisor-1")).await, 200);
     server.now(Answers::Keys(vec![new.jwk()]));
     tokio::time::sleep(Duration::from_millis(2300)).await;
-    assert_eq!(status(&house, &old.token("supervisor-1")).await, 401);
-    assert_eq!(status(&house, &new.token("supervisor-1")).await, 200);
-    house.finish().await;
+    assert_eq!(status(&app, &old.token("supervisor-1")).await, 401);
+    assert_eq!(status(&app, &new.token("supervisor-1")).await, 200);
+    app.finish().await;
 }
 
 /// A set without a key that verifies is the issuer's word that it has none: the last key is withdrawn by it.
@@ -248,19 +248,19 @@ async fn an_issuer_withdraws_its_last_key() {
     encryption["use"] = "enc".into();
     for (what, empty) in [("no keys", Vec::new()), ("for encryption", vec![encryption])] {
         let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
-        let house = House::build()
+        let app = TestApp::build()
             .issuer("JWKS_URL", &server.url)
             .set("AUTH__ISSUERS__0__JWKS_REFRESH_S", "1")
             .start()
             .await;
         let token = rsa.token("supervisor-1");
-        assert_eq!(status(&house, &token).await, 200, "{what}");
+        assert_eq!(status(&app, &token).await, 200, "{what}");
         server.now(Answers::Keys(empty));
-        until(&house, &token, 401).await;
+        until(&app, &token, 401).await;
         // And has one again.
         server.now(Answers::Keys(vec![rsa.jwk()]));
-        until(&house, &token, 200).await;
-        house.finish().await;
+        until(&app, &token, 200).await;
+        app.finish().await;
     }
 }
 
@@ -272,21 +272,21 @@ async fn the_last_key_of_a_file_is_withdrawn() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("issuer.pem");
     std::fs::write(&file, only.certificate()).expect("written");
-    let house = House::build()
+    let app = TestApp::build()
         .issuer("PUBLIC_KEY_FILE", file.to_str().expect("text"))
         .start()
         .await;
     let unusable = pem::encode(&pem::Pem::new("CERTIFICATE", [0; 3]));
     let private = pem::encode(&pem::Pem::new("PRIVATE KEY", [0; 3]));
     for without in ["", "\n \n", &unusable, &private] {
-        assert_eq!(status(&house, &token).await, 200);
+        assert_eq!(status(&app, &token).await, 200);
         std::fs::write(&file, without).expect("written");
         tokio::time::sleep(Duration::from_millis(1500)).await;
-        assert_eq!(status(&house, &token).await, 401, "{without:?}");
+        assert_eq!(status(&app, &token).await, 401, "{without:?}");
         std::fs::write(&file, only.certificate()).expect("written");
-        until(&house, &token, 200).await;
+        until(&app, &token, 200).await;
     }
-    house.finish().await;
+    app.finish().await;
 }
 
 /// A path with a slash at its end is another path.
@@ -294,7 +294,7 @@ async fn the_last_key_of_a_file_is_withdrawn() {
 async fn the_url_of_a_key_set_is_asked_as_it_was_given() {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start_at("/jwks/", Answers::Keys(vec![rsa.jwk()])).await;
-    let house = House::build().issuer("JWKS_URL", &server.url).start().await;
-    assert_eq!(status(&house, &rsa.token("supervisor-1")).await, 200);
-    house.finish().await;
+    let app = TestApp::build().issuer("JWKS_URL", &server.url).start().await;
+    assert_eq!(status(&app, &rsa.token("supervisor-1")).await, 200);
+    app.finish().await;
 }

@@ -5,25 +5,25 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use crate::support::house::{Answer, House, start};
+use crate::support::app::{Answer, TestApp, start};
 use crate::support::issuer::{Answers, KeyServer, Signer, claims, now};
 
-/// A house that takes the tokens of one RSA and one EC key, and those keys.
-async fn house() -> (House, KeyServer, Signer, Signer) {
+/// A app that takes the tokens of one RSA and one EC key, and those keys.
+async fn app() -> (TestApp, KeyServer, Signer, Signer) {
     let (rsa, ec) = (Signer::rsa("rsa-1"), Signer::ec("ec-1"));
     let server = KeyServer::start(Answers::Keys(vec![rsa.jwk(), ec.jwk()])).await;
-    let house = House::build().issuer("JWKS_URL", &server.url).start().await;
-    (house, server, rsa, ec)
+    let app = TestApp::build().issuer("JWKS_URL", &server.url).start().await;
+    (app, server, rsa, ec)
 }
 
-async fn list(house: &House, token: &str) -> Answer {
-    house.call("GET", "/v1/supervisions").key(token).send().await
+async fn list(app: &TestApp, token: &str) -> Answer {
+    app.call("GET", "/v1/supervisions").key(token).send().await
 }
 
 /// Refused, and told nothing about why.
-async fn refused(house: &House, token: &str, what: &str) {
-    let answer = list(house, token).await;
-    assert_eq!((answer.status, answer.code()), (401, "unauthorized"), "{what}");
+async fn refused(app: &TestApp, token: &str, what: &str) {
+    let answer = list(app, token).await;
+    assert_eq!((answer.status, answer.code()), (401, "credential_invalid"), "{what}");
     assert_eq!(
         answer.headers["www-authenticate"], "Bearer error=\"invalid_token\"",
         "{what}"
@@ -46,23 +46,23 @@ fn without(name: &str) -> Value {
 
 #[tokio::test]
 async fn a_good_token_of_either_kind_comes_in_as_its_supervisor() {
-    let (house, server, rsa, ec) = house().await;
+    let (app, server, rsa, ec) = app().await;
     for token in [rsa.token("supervisor-1"), ec.token("supervisor-1")] {
-        assert_eq!(list(&house, &token).await.status, 200);
+        assert_eq!(list(&app, &token).await.status, 200);
     }
     for audience in [json!(["other", "sidedoor-test"]), json!("sidedoor-test")] {
-        assert_eq!(list(&house, &rsa.sign(&with("aud", audience))).await.status, 200);
+        assert_eq!(list(&app, &rsa.sign(&with("aud", audience))).await.status, 200);
     }
     assert_eq!(server.asked(), 1, "the keys are remembered");
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_token_whose_claims_are_not_right_is_refused() {
-    let (house, _server, rsa, _) = house().await;
+    let (app, _server, rsa, _) = app().await;
     let late = now() - 40;
     for (what, claims) in [
-        ("expired", with("exp", json!(late))),
+        ("join_timeout", with("exp", json!(late))),
         ("no time", with("exp", json!("tomorrow"))),
         ("without an end", without("exp")),
         ("not good yet", with("nbf", json!(now() + 60))),
@@ -93,24 +93,21 @@ async fn a_token_whose_claims_are_not_right_is_refused() {
         ),
         ("an endless subject", with("sub", json!("s".repeat(129)))),
     ] {
-        refused(&house, &rsa.sign(&claims), what).await;
+        refused(&app, &rsa.sign(&claims), what).await;
     }
     // Clocks differ a little.
-    assert_eq!(
-        list(&house, &rsa.sign(&with("exp", json!(now() - 5)))).await.status,
-        200
-    );
-    house.finish().await;
+    assert_eq!(list(&app, &rsa.sign(&with("exp", json!(now() - 5)))).await.status, 200);
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn no_algorithm_but_those_allowed_and_no_key_but_the_issuers() {
-    let (house, server, rsa, ec) = house().await;
+    let (app, server, rsa, ec) = app().await;
     let good = claims("supervisor-1");
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     for alg in ["none", "None", "NONE", ""] {
         let bare = format!("{}.{}.", part(&json!({"alg": alg, "typ": "JWT"})), part(&good));
-        refused(&house, &bare, "unsigned").await;
+        refused(&app, &bare, "unsigned").await;
     }
     // The public key as the secret of a symmetric algorithm: what everybody knows signs nothing.
     let mut header = Header::new(Algorithm::HS256);
@@ -121,28 +118,23 @@ async fn no_algorithm_but_those_allowed_and_no_key_but_the_issuers() {
     ] {
         let key = EncodingKey::from_secret(secret.as_bytes());
         let forged = jsonwebtoken::encode(&header, &good, &key).expect("signed");
-        refused(&house, &forged, "signed with a public key").await;
+        refused(&app, &forged, "signed with a public key").await;
     }
     // An algorithm of the other kind, under a key's name; and one that is not on the list.
     let mut crossed = Header::new(Algorithm::ES256);
     crossed.kid = Some("rsa-1".into());
     refused(
-        &house,
+        &app,
         &ec.sign_with(&crossed, &good),
         "an EC signature under an RSA key's name",
     )
     .await;
     let mut longer = Header::new(Algorithm::RS512);
     longer.kid = Some("rsa-1".into());
-    refused(
-        &house,
-        &rsa.sign_with(&longer, &good),
-        "an algorithm that is not allowed",
-    )
-    .await;
+    refused(&app, &rsa.sign_with(&longer, &good), "an algorithm that is not allowed").await;
     // Somebody else's keys, under a known name, and brought along.
     let mallory = Signer::rsa("rsa-1");
-    refused(&house, &mallory.sign(&good), "another's signature").await;
+    refused(&app, &mallory.sign(&good), "another's signature").await;
     let evil = KeyServer::start(Answers::Keys(vec![mallory.jwk()])).await;
     for header in [
         json!({"alg": "RS256", "kid": "rsa-1", "jwk": mallory.jwk()}),
@@ -152,16 +144,16 @@ async fn no_algorithm_but_those_allowed_and_no_key_but_the_issuers() {
         json!({"alg": "RS256", "kid": "../../../../dev/null"}),
         json!({"alg": "RS256", "kid": "' OR 1=1 --"}),
     ] {
-        refused(&house, &mallory.sign_raw(&header, &good), "a key brought along").await;
+        refused(&app, &mallory.sign_raw(&header, &good), "a key brought along").await;
     }
     assert_eq!(evil.asked(), 0, "no URL in a token is ever asked");
     assert!(server.asked() <= 3, "unknown keys are looked for now and then only");
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_token_of_another_shape_is_refused() {
-    let (house, _server, rsa, _) = house().await;
+    let (app, _server, rsa, _) = app().await;
     let good = claims("supervisor-1");
     let token = rsa.token("supervisor-1");
     let cut = &token[..token.len() - 4];
@@ -196,46 +188,46 @@ async fn a_token_of_another_shape_is_refused() {
         ("too long", rsa.sign(&with("more", json!("x".repeat(8000))))),
         ("in two parts", head.to_owned()),
     ] {
-        refused(&house, &token, what).await;
+        refused(&app, &token, what).await;
     }
     // Two keys could be meant: one that names neither is refused; it is read as a token only where tokens are sent.
     let mut nameless = Header::new(Algorithm::RS256);
     nameless.kid = None;
     assert_eq!(
-        list(&house, &rsa.sign_with(&nameless, &good)).await.status,
+        list(&app, &rsa.sign_with(&nameless, &good)).await.status,
         200,
         "one RSA key"
     );
-    let asked = house
+    let asked = app
         .http
-        .get(format!("{}/v1/supervisions", house.url))
+        .get(format!("{}/v1/supervisions", app.url))
         .header("X-API-Key", rsa.token("supervisor-1"));
     assert_eq!(
         asked.send().await.expect("an answer").status(),
         401,
         "X-API-Key takes keys only"
     );
-    house.finish().await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn a_token_acts_as_its_supervisor_and_as_nobody_else() {
-    let (house, _server, rsa, _) = house().await;
+    let (app, _server, rsa, _) = app().await;
     let (one, two) = (rsa.token("supervisor-1"), rsa.token("supervisor-2"));
-    let call = house.connect().create_call();
-    let as_another = house
+    let call = app.connect().create_call();
+    let as_another = app
         .call("POST", "/v1/supervisions")
         .key(&one)
         .json(&start(&call, "supervisor-2"));
     let as_another = as_another.send().await;
     assert_eq!(
         (as_another.status, as_another.code()),
-        (403, "forbidden"),
+        (403, "action_forbidden"),
         "{}",
         as_another.text
     );
     // The token says who listens.
-    let begun = house
+    let begun = app
         .call("POST", "/v1/supervisions")
         .key(&one)
         .json(&json!({"contactId": call}))
@@ -244,10 +236,10 @@ async fn a_token_acts_as_its_supervisor_and_as_nobody_else() {
     assert_eq!(begun.status, 201, "{}", begun.text);
     assert_eq!(begun.body["supervisor"]["connectUserId"], "supervisor-1");
     let id = begun.id();
-    house.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
+    app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     let path = format!("/v1/supervisions/{id}");
-    assert_eq!(house.call("GET", &path).key(&two).send().await.status, 404);
-    let list = house.call("GET", "/v1/supervisions").key(&two).send().await;
+    assert_eq!(app.call("GET", &path).key(&two).send().await.status, 404);
+    let list = app.call("GET", "/v1/supervisions").key(&two).send().await;
     assert_eq!(list.body["items"], json!([]));
     for (method, path, status) in [
         ("POST", "/v1/supervisors/supervisor-1/disconnect", 403),
@@ -256,36 +248,28 @@ async fn a_token_acts_as_its_supervisor_and_as_nobody_else() {
         ("POST", "/v1/supervisors/me/disconnect", 404),
         ("GET", "/v1/supervisors/me/directives", 200),
     ] {
-        let answer = house.call(method, path).key(&two).send().await;
+        let answer = app.call(method, path).key(&two).send().await;
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
     }
-    let ticket = house.call("POST", "/v1/supervisors/me/tickets").key(&one).send().await;
+    let ticket = app.call("POST", "/v1/supervisors/me/tickets").key(&one).send().await;
     assert_eq!(
         (ticket.status, &ticket.body["connectUserId"]),
         (201, &json!("supervisor-1"))
     );
-    let asked = house
-        .call("POST", "/v1/supervisors/me/disconnect")
-        .key(&one)
-        .send()
-        .await;
+    let asked = app.call("POST", "/v1/supervisors/me/disconnect").key(&one).send().await;
     assert_eq!(asked.status, 202, "{}", asked.text);
-    let told = house
-        .call("GET", "/v1/supervisors/me/directives")
-        .key(&one)
-        .send()
-        .await;
+    let told = app.call("GET", "/v1/supervisors/me/directives").key(&one).send().await;
     assert_eq!(told.body["items"][0]["supervisionId"], json!(id), "{}", told.text);
-    house.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
-    house.until_left(&id).await;
-    house.finish().await;
+    app.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
+    app.until_left(&id).await;
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn what_a_token_may_do_is_the_issuers_word_not_the_tokens() {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
-    let house = House::build()
+    let app = TestApp::build()
         .issuer("JWKS_URL", &server.url)
         .set("AUTH__ISSUERS__0__SCOPES", "read")
         .start()
@@ -294,35 +278,39 @@ async fn what_a_token_may_do_is_the_issuers_word_not_the_tokens() {
     claims["scope"] = json!("operate supervise:any events");
     claims["scopes"] = json!(["operate"]);
     let token = rsa.sign(&claims);
-    assert_eq!(list(&house, &token).await.status, 200);
-    let call = house.connect().create_call();
-    let begin = house
+    assert_eq!(list(&app, &token).await.status, 200);
+    let call = app.connect().create_call();
+    let begin = app
         .call("POST", "/v1/supervisions")
         .key(&token)
         .json(&start(&call, "supervisor-1"));
     assert_eq!(begin.send().await.status, 403);
-    let me = house
+    let me = app
         .call("POST", "/v1/supervisors/me/disconnect")
         .key(&token)
         .send()
         .await;
-    assert_eq!((me.status, me.code()), (403, "forbidden"), "it names no supervisor");
-    house.finish().await;
+    assert_eq!(
+        (me.status, me.code()),
+        (403, "action_forbidden"),
+        "it names no supervisor"
+    );
+    app.finish().await;
 }
 
 #[tokio::test]
 async fn with_an_issuer_configured_nobody_comes_in_without_a_credential() {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
-    let mut built = House::build().issuer("JWKS_URL", &server.url);
+    let mut built = TestApp::build().issuer("JWKS_URL", &server.url);
     for i in 0..5 {
         for key in ["NAME", "SECRET", "SCOPES", "SUPERVISOR"] {
             built = built.unset(&format!("AUTH__API_KEYS__{i}__{key}"));
         }
     }
-    let house = built.start().await;
-    let nobody = house.call("GET", "/v1/supervisions").anonymous().send().await;
-    assert_eq!((nobody.status, nobody.code()), (401, "unauthorized"));
-    assert_eq!(list(&house, &rsa.token("supervisor-1")).await.status, 200);
-    house.finish().await;
+    let app = built.start().await;
+    let nobody = app.call("GET", "/v1/supervisions").anonymous().send().await;
+    assert_eq!((nobody.status, nobody.code()), (401, "credential_invalid"));
+    assert_eq!(list(&app, &rsa.token("supervisor-1")).await.status, 200);
+    app.finish().await;
 }

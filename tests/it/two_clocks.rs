@@ -116,8 +116,8 @@ async fn start(granularity_ms: i64, folder: &std::path::Path) -> (Arc<Stage>, Pr
     let faked = format!("+{}s x{}", OFFSET_MS as f64 / 1000.0, 1.0 + DRIFT_PPM * 1e-6);
     let vendors = spawn_vendors(&faked, &format!("{url}/v1/events/connect"));
     let more = [("CLOCK__MAX_ERROR_MS", "5")];
-    let journal = folder.join("journal.db");
-    let process = spawn_with(&vendors.connect_url, &vendors.salesforce_url, port, &journal, &more);
+    let store = folder.join("store.db");
+    let process = spawn_with(&vendors.connect_url, &vendors.salesforce_url, port, &store, &more);
     let http = reqwest::Client::builder()
         .timeout(Duration::from_secs(30))
         .build()

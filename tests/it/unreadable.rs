@@ -1,25 +1,25 @@
-//! A supervision that the journal holds and nobody can read (a fault of the disk, a newer version's hand) keeps nobody from the
+//! A supervision that the store holds and nobody can read (a fault of the disk, a newer version's hand) keeps nobody from the
 //! others: not from their lists, not from their rows, not from their VoiceCalls.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::support::house::{House, READER};
+use crate::support::app::{READER, TestApp};
 use crate::support::sql;
 
 #[tokio::test]
 async fn what_cannot_be_read_holds_nothing_else_up() {
-    let mut house = House::start().await;
-    let calls: Vec<String> = (0..3).map(|_| house.connect().create_call()).collect();
+    let mut app = TestApp::start().await;
+    let calls: Vec<String> = (0..3).map(|_| app.connect().create_call()).collect();
     let mut begun = Vec::new();
     for (i, call) in calls.iter().enumerate() {
-        let s = house.joined(call, &format!("supervisor-{}", i + 1)).await;
+        let s = app.joined(call, &format!("supervisor-{}", i + 1)).await;
         let text = |name: &str| s[name].as_str().expect("a text").to_owned();
-        house.until_recorded(&text("id")).await;
+        app.until_recorded(&text("id")).await;
         begun.push((text("id"), text("legContactId")));
     }
-    house.crash();
+    app.crash();
     // The second is spoilt, and its row waits for ever; the first's VoiceCall is to be looked for now.
     let spoilt =
         "UPDATE supervisions SET doc = '{}' WHERE id = (SELECT id FROM supervisions ORDER BY id LIMIT 1 OFFSET 1)";
@@ -28,7 +28,7 @@ async fn what_cannot_be_read_holds_nothing_else_up() {
     let look = "UPDATE deliveries SET look_again_at = 1 WHERE supervision_id = (SELECT MIN(id) FROM supervisions)";
     for change in [spoilt, waits, look] {
         let mut tries = 0;
-        while let Err(e) = sql(&house.journal_path(), change).await {
+        while let Err(e) = sql(&app.journal_path(), change).await {
             tries += 1;
             assert!(tries < 100, "{e}");
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -36,8 +36,8 @@ async fn what_cannot_be_read_holds_nothing_else_up() {
     }
     let mut voice_call = Map::new();
     voice_call.insert("VendorCallKey".into(), json!(calls[0]));
-    let record = house.salesforce().put_row("VoiceCall", voice_call);
-    house.restart().await;
+    let record = app.salesforce().put_row("VoiceCall", voice_call);
+    app.restart().await;
 
     let ids = |page: &Value, name: &str| -> Vec<String> {
         let items = page["items"].as_array().expect("items");
@@ -48,18 +48,18 @@ async fn what_cannot_be_read_holds_nothing_else_up() {
     };
     let others = [begun[2].0.clone(), begun[0].0.clone()];
     for (path, name) in [("/v1/deliveries", "supervisionId"), ("/v1/supervisions", "id")] {
-        let page = house.call("GET", path).key(READER).send().await;
+        let page = app.call("GET", path).key(READER).send().await;
         assert_eq!(page.status, 200, "{}", page.text);
         assert_eq!(ids(&page.body, name), others, "{path}");
         // A page of one goes past it, too.
-        let first = house
+        let first = app
             .call("GET", &format!("{path}?pageSize=1"))
             .key(READER)
             .send()
             .await
             .body;
         let cursor = first["nextCursor"].as_str().expect("there is more");
-        let next = house
+        let next = app
             .call("GET", &format!("{path}?pageSize=1&cursor={cursor}"))
             .key(READER)
             .send()
@@ -68,10 +68,10 @@ async fn what_cannot_be_read_holds_nothing_else_up() {
         assert_eq!(ids(&next, name), [begun[0].0.clone()], "{path}");
     }
     for _ in 0..500 {
-        if house.row(&begun[0].1).contains_key("Voice_Call__c") {
+        if app.row(&begun[0].1).contains_key("Voice_Call__c") {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(house.row(&begun[0].1)["Voice_Call__c"], record.as_str());
+    assert_eq!(app.row(&begun[0].1)["Voice_Call__c"], record.as_str());
 }

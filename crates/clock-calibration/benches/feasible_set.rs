@@ -5,10 +5,10 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use microlp::{ComparisonOp, OptimizationDirection, Problem, SolveOutcome};
 use clock_calibration::Sample;
 use clock_calibration::polygon::{Cut, HalfPlane, Polygon};
 use clock_calibration::simulator::{run, scenario};
+use microlp::{ComparisonOp, OptimizationDirection, Problem, SolveOutcome};
 
 const WINDOW: usize = 512;
 const ROUNDS: u32 = 200;

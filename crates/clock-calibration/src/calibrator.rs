@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::estimate::Reading;
-use super::key::StreamKey;
+use super::key::ClockId;
 use super::limits::{Limits, Taken};
 use super::sample::Sample;
-use super::stream::ClockStream;
+use super::stream::ClockSeries;
 
 /// How the streams of one vendor are treated.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -51,7 +51,7 @@ impl Cutting {
 #[derive(Debug, Clone)]
 pub struct Tracked {
     /// The clock.
-    pub clock: ClockStream,
+    pub clock: ClockSeries,
     /// How its stamps are cut, once known.
     pub cutting: Option<Cutting>,
 }
@@ -60,7 +60,7 @@ pub struct Tracked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Which stream.
-    pub stream: StreamKey,
+    pub stream: ClockId,
     /// What became of the sample there.
     pub taken: Taken,
 }
@@ -72,7 +72,7 @@ const MAX_STREAMS: usize = 256;
 #[derive(Debug, Clone, Default)]
 pub struct Calibrator {
     vendors: BTreeMap<String, VendorSettings>,
-    streams: BTreeMap<StreamKey, Tracked>,
+    streams: BTreeMap<ClockId, Tracked>,
 }
 
 impl Calibrator {
@@ -85,7 +85,7 @@ impl Calibrator {
     }
 
     /// Takes a sample of a stream. Returns what became of it there and, for a `Date`, in the streams coupled to it.
-    pub fn take(&mut self, key: &StreamKey, sample: Sample) -> Vec<Outcome> {
+    pub fn take(&mut self, key: &ClockId, sample: Sample) -> Vec<Outcome> {
         let Some(tracked) = self.stream_mut(key) else {
             return Vec::new();
         };
@@ -94,7 +94,7 @@ impl Calibrator {
             taken: tracked.clock.take(sample),
         }];
         if key.is_http_date() {
-            let coupled: Vec<StreamKey> = self.streams.keys().filter(|s| s.belongs_to(key)).cloned().collect();
+            let coupled: Vec<ClockId> = self.streams.keys().filter(|s| s.belongs_to(key)).cloned().collect();
             for stream in coupled {
                 outcomes.extend(self.couple(&stream, key, Some(sample)));
             }
@@ -105,7 +105,7 @@ impl Calibrator {
     }
 
     /// Begins a stream at an epoch of an earlier life; its samples follow by [`Calibrator::take`].
-    pub fn resume(&mut self, key: &StreamKey, version: u32, since: Timestamp) {
+    pub fn resume(&mut self, key: &ClockId, version: u32, since: Timestamp) {
         if let Some(tracked) = self.stream_mut(key) {
             tracked.clock.resume(version, since);
         }
@@ -120,7 +120,7 @@ impl Calibrator {
     }
 
     /// What a stream's clock read like around `at`, if enough is known to bound it.
-    pub fn reading(&self, key: &StreamKey, at: Timestamp) -> Option<Reading<'_>> {
+    pub fn reading(&self, key: &ClockId, at: Timestamp) -> Option<Reading<'_>> {
         let clock = &self.streams.get(key)?.clock;
         let (command, notice) = clock.latencies();
         Some(Reading {
@@ -133,12 +133,12 @@ impl Calibrator {
     }
 
     /// One stream.
-    pub fn stream(&self, key: &StreamKey) -> Option<&Tracked> {
+    pub fn stream(&self, key: &ClockId) -> Option<&Tracked> {
         self.streams.get(key)
     }
 
     /// All streams, by name.
-    pub fn streams(&self) -> impl Iterator<Item = (&StreamKey, &Tracked)> {
+    pub fn streams(&self) -> impl Iterator<Item = (&ClockId, &Tracked)> {
         self.streams.iter()
     }
 
@@ -146,7 +146,7 @@ impl Calibrator {
         self.vendors.get(vendor).cloned().unwrap_or_default()
     }
 
-    fn stream_mut(&mut self, key: &StreamKey) -> Option<&mut Tracked> {
+    fn stream_mut(&mut self, key: &ClockId) -> Option<&mut Tracked> {
         if !self.streams.contains_key(key) {
             if self.streams.len() >= MAX_STREAMS {
                 return None;
@@ -155,7 +155,7 @@ impl Calibrator {
             self.streams.insert(
                 key.clone(),
                 Tracked {
-                    clock: ClockStream::new(limits),
+                    clock: ClockSeries::new(limits),
                     cutting,
                 },
             );
@@ -164,7 +164,7 @@ impl Calibrator {
     }
 
     /// Lets `date`'s samples bound `key`: the newest, or all of them once it shows how `key`'s stamps are cut.
-    fn couple(&mut self, key: &StreamKey, date: &StreamKey, newest: Option<Sample>) -> Option<Outcome> {
+    fn couple(&mut self, key: &ClockId, date: &ClockId, newest: Option<Sample>) -> Option<Outcome> {
         let bound = self.settings(&key.vendor).date_bound_ms?;
         let known = self.streams.get(key)?;
         let dates = &self.streams.get(date)?.clock;
@@ -251,13 +251,13 @@ mod tests {
                 stamp: seconds(t + 300, 0),
                 cause: Cause::Exchange,
             };
-            calibrator.take(&StreamKey::http_date("v", "i"), exchange);
+            calibrator.take(&ClockId::http_date("v", "i"), exchange);
         }
         calibrator
     }
 
-    fn events() -> StreamKey {
-        StreamKey::new("v", "i", "CONTACT_EVENT", "disconnected")
+    fn events() -> ClockId {
+        ClockId::new("v", "i", "CONTACT_EVENT", "disconnected")
     }
 
     fn width(calibrator: &Calibrator) -> f64 {

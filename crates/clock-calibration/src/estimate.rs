@@ -10,7 +10,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::granularity::Granularity;
-use super::key::StreamKey;
+use super::key::ClockId;
 use super::latency::Latency;
 use super::limits::Offset;
 use super::posterior::{Known, weigh};
@@ -33,7 +33,7 @@ pub struct Bracket {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
     /// Which clock.
-    pub stream: StreamKey,
+    pub stream: ClockId,
     /// What it read, cut to its quantum.
     pub at: Timestamp,
     /// When its notice reached us; it shares the bracket's lower end.
@@ -75,7 +75,7 @@ pub struct Estimate {
     /// The calibration used; 0 for none.
     pub version: u32,
     /// The stream whose stamp narrowed it most.
-    pub stream: Option<StreamKey>,
+    pub stream: Option<ClockId>,
     /// The kinds of evidence exclude each other: the bracket was kept.
     pub conflicting: bool,
 }
@@ -93,7 +93,7 @@ struct Calibrated<'s> {
 pub fn estimate<'c>(
     bracket: Bracket,
     stamps: &'c [Stamp],
-    known: impl Fn(&StreamKey, Timestamp) -> Option<Reading<'c>>,
+    known: impl Fn(&ClockId, Timestamp) -> Option<Reading<'c>>,
     clock_error_ms: i64,
     thresholds: &Thresholds,
 ) -> Estimate {
@@ -223,7 +223,7 @@ mod tests {
 
     fn stamp(at: Timestamp, learnt_at: Timestamp) -> Stamp {
         Stamp {
-            stream: StreamKey::new("v", "i", "s", "f"),
+            stream: ClockId::new("v", "i", "s", "f"),
             at,
             learnt_at,
         }
@@ -303,11 +303,11 @@ mod tests {
         };
         let (one, other) = (reading(900.0, 1100.0, 4), reading(-5050.0, -4950.0, 7));
         let stamps = [(at_one, "one"), (at_other, "other")].map(|(at, source)| Stamp {
-            stream: StreamKey::new("v", "i", source, "f"),
+            stream: ClockId::new("v", "i", source, "f"),
             at: ms(at),
             learnt_at: ms(2000),
         });
-        let known = |key: &StreamKey, _| Some(if key.source == "one" { one } else { other });
+        let known = |key: &ClockId, _| Some(if key.source == "one" { one } else { other });
         estimate(bracket(Some(0), 2000), &stamps, known, 0, &Thresholds::default())
     }
 
@@ -366,7 +366,7 @@ mod tests {
             let reading =
                 Reading { offset, version: 1, granularity: &granularity, command: &latency, notice: &latency };
             let stamps = [stamp(at, not_after)];
-            let known = |_: &StreamKey, _| calibrated.then_some(reading);
+            let known = |_: &ClockId, _| calibrated.then_some(reading);
             let got = estimate(bracket, &stamps, known, error, &Thresholds::default());
             prop_assert!(got.earliest.expect("bounded") <= ms(truth) && ms(truth) <= got.latest);
             let claimed = got.uncertainty_ms.expect("bounded");

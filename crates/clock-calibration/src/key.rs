@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Which clock and which field a stamp was read from. Two fields of one vendor may lag differently, so each is its own
 /// stream and they are never mixed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct StreamKey {
+pub struct ClockId {
     /// The vendor, such as `amazon-connect`.
     pub vendor: String,
     /// Our name of the vendor's instance.
@@ -16,7 +16,7 @@ pub struct StreamKey {
     pub field: String,
 }
 
-impl StreamKey {
+impl ClockId {
     /// The source of HTTP `Date` headers: the clock of a vendor's API front end.
     pub const HTTP_DATE: &'static str = "HTTP_DATE";
 
@@ -47,7 +47,7 @@ impl StreamKey {
     }
 }
 
-impl std::fmt::Display for StreamKey {
+impl std::fmt::Display for ClockId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}/{}/{}", self.vendor, self.instance, self.source, self.field)
     }

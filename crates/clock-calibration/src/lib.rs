@@ -47,10 +47,10 @@ use serde::{Deserialize, Serialize};
 
 pub use calibrator::{Calibrator, Cutting, Outcome, VendorSettings};
 pub use estimate::{Bracket, Estimate, Stamp, estimate};
-pub use key::StreamKey;
+pub use key::ClockId;
 pub use limits::{Limits, Offset, Taken};
 pub use sample::{Cause, Sample};
-pub use stream::ClockStream;
+pub use stream::ClockSeries;
 
 /// How far an instant, or a clock, may be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

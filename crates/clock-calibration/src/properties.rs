@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::limits::{Limits, Taken};
 use super::sample::{Cause, Sample};
-use super::stream::ClockStream;
+use super::stream::ClockSeries;
 
 /// A random but causal history: everything true about it, and the samples it made.
 #[derive(Debug, Clone)]
@@ -67,8 +67,8 @@ fn history(most: usize) -> impl Strategy<Value = History> {
         })
 }
 
-fn all_of(samples: &[Sample]) -> ClockStream {
-    let mut clock = ClockStream::new(Limits {
+fn all_of(samples: &[Sample]) -> ClockSeries {
+    let mut clock = ClockSeries::new(Limits {
         model_error_ms: 0.1,
         ..Limits::default()
     });
@@ -85,7 +85,7 @@ proptest! {
     /// no honest sample is called a contradiction.
     #[test]
     fn the_true_offset_is_always_inside(history in history(60)) {
-        let mut clock = ClockStream::new(Limits { model_error_ms: 0.1, ..Limits::default() });
+        let mut clock = ClockSeries::new(Limits { model_error_ms: 0.1, ..Limits::default() });
         for sample in &history.samples {
             let taken = clock.take(*sample);
             prop_assert!(matches!(taken, Taken::Agrees | Taken::Useless), "{taken:?}");
@@ -133,7 +133,7 @@ proptest! {
     #[test]
     fn a_linear_program_finds_the_same_ends(history in history(40)) {
         let quantum_ms = Some(1000);
-        let mut clock = ClockStream::new(Limits { model_error_ms: 0.1, quantum_ms, ..Limits::default() });
+        let mut clock = ClockSeries::new(Limits { model_error_ms: 0.1, quantum_ms, ..Limits::default() });
         for sample in &history.samples {
             clock.take(*sample);
         }
@@ -183,7 +183,7 @@ proptest! {
     fn a_sample_never_widens_the_interval(history in history(40)) {
         // The granularity is known from the start: learning it narrows what samples say, or widens it.
         let quantum_ms = Some(1000);
-        let mut clock = ClockStream::new(Limits { model_error_ms: 0.1, quantum_ms, ..Limits::default() });
+        let mut clock = ClockSeries::new(Limits { model_error_ms: 0.1, quantum_ms, ..Limits::default() });
         let at = history.samples.last().expect("some").not_after;
         let mut before: Option<(f64, f64)> = None;
         for sample in &history.samples {
@@ -202,7 +202,7 @@ proptest! {
         let mut samples = history.samples.clone();
         let liar = &mut samples[which.index(history.samples.len())];
         liar.stamp += jiff::SignedDuration::from_millis(lie / 10 * 10);
-        let mut clock = ClockStream::new(Limits { model_error_ms: 0.1, quantum_ms: Some(1000), ..Limits::default() });
+        let mut clock = ClockSeries::new(Limits { model_error_ms: 0.1, quantum_ms: Some(1000), ..Limits::default() });
         for sample in &samples {
             clock.take(*sample);
             if let (Some(offset), 1) = (clock.offset(sample.not_after), clock.version()) {
@@ -217,7 +217,7 @@ proptest! {
     fn any_input_is_bounded(
         raw in prop::collection::vec((any::<Option<i32>>(), any::<i32>(), any::<i32>()), 1..200),
     ) {
-        let mut clock = ClockStream::new(Limits { max_samples: 64, ..Limits::default() });
+        let mut clock = ClockSeries::new(Limits { max_samples: 64, ..Limits::default() });
         let moment = |x: i32| Timestamp::from_millisecond(1_790_000_000_000 + i64::from(x)).expect("in range");
         for (before, after, stamp) in raw {
             let sample = Sample {
@@ -239,7 +239,7 @@ proptest! {
 #[test]
 fn granularity_is_learnt() {
     for (quantum, expected) in [(1_i64, 1_i64), (10, 10), (100, 100), (1000, 1000)] {
-        let mut clock = ClockStream::new(Limits::default());
+        let mut clock = ClockSeries::new(Limits::default());
         let mut random = fastrand::Rng::with_seed(7);
         for i in 0..300 {
             let t =
@@ -261,7 +261,7 @@ fn granularity_is_learnt() {
 
 #[test]
 fn a_witness_of_at_most_three_samples_proves_a_rejection() {
-    let mut clock = ClockStream::new(Limits::default());
+    let mut clock = ClockSeries::new(Limits::default());
     let at = |ms: i64| Timestamp::from_millisecond(1_790_000_000_000 + ms).expect("in range");
     let sample = |t: i64, off: i64| Sample {
         not_before: Some(at(t - 100)),

@@ -19,7 +19,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The word in the journal and in reports.
+    /// The word in the store and in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Command => "COMMAND",

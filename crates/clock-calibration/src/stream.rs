@@ -37,7 +37,7 @@ const BIAS: f64 = 0.12;
 
 /// One stream.
 #[derive(Debug, Clone)]
-pub struct ClockStream {
+pub struct ClockSeries {
     limits: Limits,
     samples: VecDeque<Kept>,
     next: Label,
@@ -59,7 +59,7 @@ pub struct ClockStream {
     since: Option<Timestamp>,
 }
 
-impl ClockStream {
+impl ClockSeries {
     /// A stream that knows nothing.
     pub fn new(limits: Limits) -> Self {
         Self {

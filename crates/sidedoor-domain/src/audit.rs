@@ -1,4 +1,4 @@
-//! Who did what, when, why, and what came of it. Written in the same transaction as the change it tells of; what acts on a vendor is
+//! SupervisorRef did what, when, why, and what came of it. Written in the same transaction as the change it tells of; what acts on a vendor is
 //! written before the act and again when it is known what came of it.
 
 use std::borrow::Cow;
@@ -25,7 +25,7 @@ impl Phase {
     /// Every phase.
     pub const ALL: [Phase; 4] = [Self::Begun, Self::Done, Self::Failed, Self::Abandoned];
 
-    /// The word in the API and in the journal.
+    /// The word in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Begun => "BEGUN",
@@ -46,7 +46,7 @@ impl Phase {
 pub struct AuditEntry {
     /// When, on our clock.
     pub at: Timestamp,
-    /// Who: a caller's name, or `sidedoor` for what the service concluded by itself.
+    /// SupervisorRef: a caller's name, or `sidedoor` for what the service concluded by itself.
     pub actor: String,
     /// What was done, a stable word such as `supervision.requested`.
     pub action: Cow<'static, str>,

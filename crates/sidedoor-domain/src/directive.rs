@@ -70,7 +70,7 @@ pub enum DirectiveStatus {
 }
 
 impl DirectiveStatus {
-    /// The word in the API and in the journal.
+    /// The word in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Open => "OPEN",

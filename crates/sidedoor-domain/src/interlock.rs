@@ -4,7 +4,7 @@
 //! contact"). So:
 //!
 //! - [`LegId`] and [`ContactId`] are different types. A `LegId` is made only from the answer to our own MonitorContact,
-//!   from a DescribeContact that says MONITOR, or by the journal of one so made; every constructor refuses an id equal
+//!   from a DescribeContact that says MONITOR, or by the store of one so made; every constructor refuses an id equal
 //!   to the supervised contact. A partner carrier's leg has a name that is no contact's at all.
 //! - No function in this crate takes a `ContactId` and ends it. The one that ends a leg takes a [`ClearedLeg`], and
 //!   [`clear_to_end`] is the only thing that makes one: after the vendor has just said that this id is a MONITOR

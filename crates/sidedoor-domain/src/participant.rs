@@ -7,7 +7,7 @@ use super::supervision::{Mode, Supervision};
 
 /// One VoiceCallParticipant row, by meaning; the Salesforce adapter gives each its configured field name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParticipantRow {
+pub struct ParticipantRecord {
     /// The external id: the leg's contact id. One leg, one row.
     pub leg_key: String,
     /// The supervision.
@@ -61,7 +61,7 @@ pub struct DepartureColumns {
     pub offset_ms: Option<i64>,
 }
 
-impl ParticipantRow {
+impl ParticipantRecord {
     /// The row of a supervision, once its leg is known.
     pub fn of(supervision: &Supervision, version: u32) -> Option<Self> {
         Some(Self {

@@ -1,18 +1,18 @@
 //! What the flows need of the world, and nothing about how it is had: [`Telephony`] (Amazon Connect), [`Crm`]
-//! (Salesforce), [`Journal`] (the durable record), [`Clock`] and [`Meter`] (what is counted).
+//! (Salesforce), [`Store`] (the durable record), [`Clock`] and [`MetricsRecorder`] (what is counted).
 //!
 //! Retries belong to the flows alone. An adapter makes one attempt and says in its error what may be done about it.
 
 pub mod crm;
-pub mod journal;
-pub mod meter;
+pub mod metrics;
+pub mod store;
 pub mod telephony;
 
 use jiff::Timestamp;
 
 pub use crm::{Crm, CrmError, CrmVerdict, Recorded, Usage};
-pub use journal::{Change, Committed, Journal, JournalError};
-pub use meter::{Happened, Meter, NoMeter};
+pub use metrics::{MetricEvent, MetricsRecorder, NoMetrics};
+pub use store::{CommitOutcome, Store, StoreError, Transaction};
 pub use telephony::{Admission, DateSeen, DateSink, MonitorCall, Priority, Telephony, VendorError, Verdict};
 
 /// The time. Injected, so that tests own it; `clippy.toml` forbids every other clock.

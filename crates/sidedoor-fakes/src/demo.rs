@@ -1,4 +1,4 @@
-//! `sidedoor demo`: the main job end to end, on free ports with a temporary journal: two supervisors listen to one call,
+//! `sidedoor demo`: the main job end to end, on free ports with a temporary store: two supervisors listen to one call,
 //! each leaves independently, the customer stays. Tells what happens step by step, and fails if the customer's call
 //! ended or a row is missing. A real service, real sockets; only the vendors are stand-ins.
 
@@ -192,7 +192,7 @@ impl Stage<'_> {
         self.tell_times(d, truth)?;
         let recorded = self
             .until(id, |s| {
-                s["recording"]["state"] == "RECORDED" && !s["departure"]["customerCallContinued"].is_null()
+                s["salesforceRecord"]["state"] == "WRITTEN" && !s["departure"]["customerCallContinued"].is_null()
             })
             .await?;
         detail(&format!(
@@ -207,7 +207,7 @@ impl Stage<'_> {
         let cell = |name: &str| row.get(name).map_or_else(|| "—".into(), ToString::to_string);
         detail(&format!(
             "Salesforce {} {}: Disconnected_Epoch_Ms__c {} ± {} ms, {}, reason {}",
-            text(&recorded["recording"], "objectName"),
+            text(&recorded["salesforceRecord"], "objectName"),
             cell("Id"),
             cell("Disconnected_Epoch_Ms__c"),
             cell("Disconnect_Uncertainty_Ms__c"),

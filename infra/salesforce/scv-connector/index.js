@@ -116,7 +116,7 @@ export function supervision({
         // Others may listen to the same call: theirs is not ours to leave.
         const own = page.items.filter(({ supervisor }) => supervisor && supervisor.connectUserId === me);
         if (own.length !== 1) {
-            throw new SidedoorError({ code: 'not_found', status: 404, detail: 'no supervision of this call is yours' });
+            throw new SidedoorError({ code: 'supervision_not_found', status: 404, detail: 'no supervision of this call is yours' });
         }
         return own[0];
     }
@@ -127,7 +127,7 @@ export function supervision({
             const s = await until(id, () => true, withinMs, lookEveryMs);
             return ACTIVE.includes(s.state) ? s : null;
         } catch (e) {
-            if (e instanceof SidedoorError && e.code === 'not_found') {
+            if (e instanceof SidedoorError && e.code === 'supervision_not_found') {
                 return null;
             }
             throw e;
@@ -179,7 +179,7 @@ export function supervision({
                 throw new SidedoorError({ code: 'not_confirmed', detail: 'accepted; Amazon Connect has not given the line yet' });
             }
             if (s.state !== 'MONITORING') {
-                throw new SidedoorError(s.failure || { code: 'not_monitoring', detail: `the supervision is ${s.state}` });
+                throw new SidedoorError(s.failure || { code: 'supervision_state_conflict', detail: `the supervision is ${s.state}` });
             }
             current = s;
             me = (s.supervisor && s.supervisor.connectUserId) || me;
@@ -215,7 +215,7 @@ export function supervision({
                 s = await sendUntilAnswered(`${path}/disconnect`, key('leave'));
             } catch (e) {
                 // With no call there may be nothing to leave, and that is what was wanted.
-                if (!(info && info.callId) && e instanceof SidedoorError && e.code === 'not_found') {
+                if (!(info && info.callId) && e instanceof SidedoorError && e.code === 'supervision_not_found') {
                     return hangup([]);
                 }
                 throw e;
@@ -236,7 +236,7 @@ export function supervision({
 
 /** Whether the service has answered and will answer the same again. */
 function isFinal(e) {
-    return e instanceof SidedoorError && e.status >= 400 && e.status < 500 && ![408, 429].includes(e.status) && e.code !== 'request_in_progress';
+    return e instanceof SidedoorError && e.status >= 400 && e.status < 500 && ![408, 429].includes(e.status) && e.code !== 'idempotency_key_conflict';
 }
 
 function pause(ms) {

@@ -1,4 +1,4 @@
-//! Our own house: the configuration, the journal and its disk, this machine's clock.
+//! Our own house: the configuration, the store and its disk, this machine's clock.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,8 +7,8 @@ use std::path::Path;
 use super::Parts;
 use super::report::{self, Report};
 use crate::config::{Config, ConfigErrors};
-use crate::store::sqlite::JournalView;
-use sidedoor_domain::ports::journal::RecordingState;
+use crate::store::sqlite::StoreView;
+use sidedoor_domain::ports::store::RecordState;
 
 /// Writes made to see how long the disk takes.
 const SYNCS: usize = 25;
@@ -51,8 +51,8 @@ pub(super) fn configuration(
     Some(config)
 }
 
-/// The journal: can it be written, how long does a sync take, does anything in it need a person.
-pub(super) async fn journal(report: &mut Report, parts: &Parts) {
+/// The store: can it be written, how long does a sync take, does anything in it need a person.
+pub(super) async fn store(report: &mut Report, parts: &Parts) {
     let url = &parts.config.store.url;
     let path = Path::new(
         url.trim_start_matches("sqlite://")
@@ -89,7 +89,7 @@ pub(super) async fn journal(report: &mut Report, parts: &Parts) {
                 ms(longest)
             );
             if middle > SLOW_SYNC_US {
-                let remedy = "put the journal on a local SSD; a network file system is no place for SQLite";
+                let remedy = "put the store on a local SSD; a network file system is no place for SQLite";
                 report.warn(report::JOURNAL_SYNC, None, detail, remedy);
             } else {
                 report.ok(report::JOURNAL_SYNC, None, detail);
@@ -99,7 +99,7 @@ pub(super) async fn journal(report: &mut Report, parts: &Parts) {
     standing(report, url, path).await;
 }
 
-/// Small synced writes beside the journal, each timed, µs.
+/// Small synced writes beside the store, each timed, µs.
 fn sync_times(folder: &Path) -> std::io::Result<Vec<u128>> {
     let path = folder.join(format!(".sidedoor-check-{}", uuid::Uuid::new_v4().simple()));
     let timed = || -> std::io::Result<Vec<u128>> {
@@ -128,7 +128,7 @@ async fn standing(report: &mut Report, url: &str, path: &Path) {
             "there is none yet: the service makes it",
         );
     }
-    let counts = match JournalView::open(url).await {
+    let counts = match StoreView::open(url).await {
         Ok(view) => view.counts().await.map_err(|e| e.to_string()),
         Err(e) => Err(e.to_string()),
     };
@@ -136,7 +136,7 @@ async fn standing(report: &mut Report, url: &str, path: &Path) {
         Ok(counts) => counts,
         Err(e) => {
             let remedy =
-                "if this version has not run on it yet, start the service once: it brings the journal up to date";
+                "if this version has not run on it yet, start the service once: it brings the store up to date";
             return report.warn(
                 report::JOURNAL_STANDING,
                 None,
@@ -146,14 +146,14 @@ async fn standing(report: &mut Report, url: &str, path: &Path) {
         }
     };
     let rows = |state| counts.rows.iter().find(|(s, _)| *s == state).map_or(0, |(_, n)| *n);
-    let (pending, dead) = (rows(RecordingState::Pending), rows(RecordingState::Dead));
+    let (pending, dead) = (rows(RecordState::Pending), rows(RecordState::Failed));
     let active: u64 = counts.active.iter().map(|(_, n)| n).sum();
     let detail = format!(
         "{active} supervisions under way ({} overdue), {pending} rows on their way, {dead} dead letters",
         counts.overdue
     );
     if dead > 0 || counts.overdue > 0 {
-        let remedy = "GET /v1/deliveries?state=DEAD and GET /v1/supervisions?overdue=true say what each needs";
+        let remedy = "GET /v1/deliveries?state=FAILED and GET /v1/supervisions?overdue=true say what each needs";
         report.warn(report::JOURNAL_STANDING, None, detail, remedy);
     } else {
         report.ok(report::JOURNAL_STANDING, None, detail);

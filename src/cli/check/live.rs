@@ -12,8 +12,8 @@ use super::report::{self, Report};
 use crate::connect::LegDescription;
 use sidedoor_domain::ids::{ClientToken, ContactId, InstanceName, UserId};
 use sidedoor_domain::interlock::{ContactSeen, LegId, clear_to_end};
-use sidedoor_domain::supervision::Mode;
 use sidedoor_domain::ports::{MonitorCall, Priority, Telephony, VendorError};
+use sidedoor_domain::supervision::Mode;
 
 /// How often the vendor is asked.
 const EVERY: Duration = Duration::from_millis(500);

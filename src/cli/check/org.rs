@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::Parts;
 use super::report::{self, Report};
 use super::skew::Ahead;
+use crate::salesforce::Salesforce;
 use sidedoor_domain::authority::ClaimKind;
 use sidedoor_domain::ids::ContactId;
 use sidedoor_domain::ports::{Crm, CrmVerdict};
-use crate::salesforce::Salesforce;
 
 const EXCHANGES: u32 = 4;
 const USED_UP: &str =
@@ -48,7 +48,7 @@ pub(super) async fn check(report: &mut Report, parts: &Parts) {
             }
         }
         // One line for each field, since each has its own remedy.
-        Err(e) if e.code == "salesforce_mapping" => {
+        Err(e) if e.code == "salesforce_mapping_invalid" => {
             for problem in e.message.split("; ") {
                 let (what, remedy) = problem
                     .split_once(": ")

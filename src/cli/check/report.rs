@@ -35,9 +35,9 @@ kinds! {
     CONFIGURATION = "configuration", "configuration", "the configuration is valid";
     CALLERS = "configuration", "callers", "callers must identify themselves";
     ISSUERS = "configuration", "issuers", "the issuers' keys can be had";
-    JOURNAL_WRITABLE = "journal", "journal-writable", "the journal can be written";
-    JOURNAL_SYNC = "journal", "journal-sync", "the disk makes writes durable quickly";
-    JOURNAL_STANDING = "journal", "journal-standing", "nothing in the journal needs a person";
+    JOURNAL_WRITABLE = "store", "store-writable", "the store can be written";
+    JOURNAL_SYNC = "store", "store-sync", "the disk makes writes durable quickly";
+    JOURNAL_STANDING = "store", "store-standing", "nothing in the store needs a person";
     CLOCK_SYNCHRONISED = "clock", "clock-synchronised", "this machine's clock is synchronised";
     CLOCK_AWS = "clock", "clock-aws", "this machine's clock agrees with AWS";
     CLOCK_SALESFORCE = "clock", "clock-salesforce", "this machine's clock agrees with Salesforce";

@@ -8,15 +8,15 @@ use super::report::{self, Report};
 use super::skew::Ahead;
 use crate::connect::{Attribute, Identity, InstanceSeen};
 use sidedoor_domain::ids::{ClientToken, ContactId, InstanceName, UserId};
-use sidedoor_domain::supervision::Mode;
 use sidedoor_domain::ports::{MonitorCall, Priority, Telephony, VendorError};
+use sidedoor_domain::supervision::Mode;
 
 /// Exchanges for the clock, and the pause between two: together they fall on different parts of a second.
 const EXCHANGES: u32 = 4;
 const BETWEEN: Duration = Duration::from_millis(270);
 
 /// Code of a refusal by AWS's access control (or by Connect's own).
-const DENIED: &str = "connect_access_denied";
+const DENIED: &str = "connect_access_forbidden";
 
 pub(super) async fn check(report: &mut Report, parts: &Parts) {
     for name in parts.config.connect.instances.keys() {
@@ -61,7 +61,7 @@ async fn identity(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
             report.ok(report::AWS_IDENTITY, about, format!("account {account}, {arn}"));
             true
         }
-        Err(e) if e.code == "connect_credentials" => {
+        Err(e) if e.code == "connect_credentials_invalid" => {
             let remedy = "give the process credentials by the SDK's ordinary chain: a role of the task or pod, AWS_PROFILE, \
                           AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
             report.fail(report::AWS_IDENTITY, about, e.message, remedy);
@@ -98,7 +98,7 @@ async fn instance(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
                 VendorError::NOT_FOUND => {
                     "correct instance_id and region: the instance is not in this account and Region"
                 }
-                "connect_credentials" => "give the process credentials that AWS takes",
+                "connect_credentials_invalid" => "give the process credentials that AWS takes",
                 _ => "let this machine reach the endpoint (network, proxy, VPC endpoint, DNS)",
             };
             report.fail(report::CONNECT_INSTANCE, about, e.message, remedy);
@@ -166,7 +166,7 @@ async fn rights(report: &mut Report, parts: &Parts, name: &InstanceName) {
             unclear.push(format!("{operation}: {}", e.message))
         }
         Err(e) if e.code == DENIED => denied.push(format!("connect:{operation}")),
-        Err(e) if e.is_retryable() || e.code == "connect_credentials" => {
+        Err(e) if e.is_retryable() || e.code == "connect_credentials_invalid" => {
             unclear.push(format!("{operation}: {}", e.message));
         }
         Ok(()) | Err(_) => {}

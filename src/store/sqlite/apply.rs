@@ -8,39 +8,39 @@ use sqlx::{Executor, Sqlite};
 use super::read::{KEY_SQL, key_record};
 use super::rows::{get, millis, supervision_id, unreadable};
 use super::{announcements, audit, clocks, comparisons, deliveries, directives, failed};
+use sidedoor_domain::ports::store::{KeyRecord, KeyWrite, Retention, SupervisionWrite};
+use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
 use sidedoor_domain::supervision::{Origin, State, Supervision};
-use sidedoor_domain::ports::journal::{KeyRecord, KeyWrite, Retention, Write};
-use sidedoor_domain::ports::{Change, Committed, JournalError};
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 
 /// How many rows of a kind one sweep removes at most, so that the writer is never held for long.
 const SWEEP_ROWS: i64 = 1000;
 
-pub(super) async fn run(db: &mut SqliteConnection, query: Query) -> Result<u64, JournalError> {
+pub(super) async fn run(db: &mut SqliteConnection, query: Query) -> Result<u64, StoreError> {
     Ok(query.execute(&mut *db).await.map_err(failed)?.rows_affected())
 }
 
-async fn one(db: &mut SqliteConnection, query: Query) -> Result<Option<SqliteRow>, JournalError> {
+async fn one(db: &mut SqliteConnection, query: Query) -> Result<Option<SqliteRow>, StoreError> {
     query.fetch_optional(&mut *db).await.map_err(failed)
 }
 
-fn json(value: &impl serde::Serialize) -> Result<String, JournalError> {
+fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|e| unreadable(&e))
 }
 
 pub(super) async fn apply(
     db: &mut SqliteConnection,
     incarnation: &str,
-    change: &Change,
-) -> Result<Committed, JournalError> {
+    change: &Transaction,
+) -> Result<CommitOutcome, StoreError> {
     if let Some(refusal) = refusal(db, incarnation, change).await? {
         return Ok(refusal);
     }
     if let Some(write) = &change.supervision {
         write_supervision(db, write).await?;
         directives::write(db, write).await?;
-        let (Write::Insert(supervision) | Write::Update(supervision, _)) = write;
+        let (SupervisionWrite::Insert(supervision) | SupervisionWrite::Update(supervision, _)) = write;
         if let Some(due_at) = change.deliver_at {
             deliveries::new_version(db, supervision.id, due_at).await?;
         }
@@ -111,19 +111,19 @@ pub(super) async fn apply(
     for entry in &change.audit {
         audit::write(db, entry).await?;
     }
-    Ok(Committed::Done)
+    Ok(CommitOutcome::Done)
 }
 
 /// Every reason not to write.
 async fn refusal(
     db: &mut SqliteConnection,
     incarnation: &str,
-    change: &Change,
-) -> Result<Option<Committed>, JournalError> {
+    change: &Transaction,
+) -> Result<Option<CommitOutcome>, StoreError> {
     if let Some((id, _)) = &change.event {
         let seen = sqlx::query("SELECT 1 FROM seen_events WHERE id = ?").bind(id.clone());
         if one(db, seen).await?.is_some() {
-            return Ok(Some(Committed::Duplicate));
+            return Ok(Some(CommitOutcome::Duplicate));
         }
     }
     if let Some(KeyWrite::Take(key, ..)) = &change.key {
@@ -131,20 +131,20 @@ async fn refusal(
         let used = one(db, used).await?.as_ref().map(key_record).transpose()?;
         let lost = |record: &KeyRecord| record.is_lost(&key.fingerprint, incarnation);
         if let Some(record) = used.filter(|record| !lost(record)) {
-            return Ok(Some(Committed::KeyUsed(record)));
+            return Ok(Some(CommitOutcome::KeyUsed(record)));
         }
     }
     match &change.supervision {
         None => Ok(None),
-        Some(Write::Insert(new)) => match place_taken(db, new).await? {
+        Some(SupervisionWrite::Insert(new)) => match place_taken(db, new).await? {
             Some(refusal) => Ok(Some(refusal)),
             None => leg_taken(db, new).await,
         },
-        Some(Write::Update(new, revision)) => {
+        Some(SupervisionWrite::Update(new, revision)) => {
             let at = sqlx::query("SELECT revision FROM supervisions WHERE id = ?").bind(new.id.to_string());
             let found = one(db, at).await?.map(|row| get::<i64>(&row, 0)).transpose()?;
             if found != Some(*revision) {
-                return Ok(Some(Committed::Stale));
+                return Ok(Some(CommitOutcome::Stale));
             }
             // Only one that has waited takes the place by an update, and it waits at REQUESTED.
             if new.state == State::Requested
@@ -158,7 +158,7 @@ async fn refusal(
 }
 
 /// Whether another holds the voice place this one would take.
-async fn place_taken(db: &mut SqliteConnection, new: &Supervision) -> Result<Option<Committed>, JournalError> {
+async fn place_taken(db: &mut SqliteConnection, new: &Supervision) -> Result<Option<CommitOutcome>, StoreError> {
     let (Origin::Api, true, Some(user)) = (new.origin, new.holds_voice_place(), &new.supervisor.connect_user_id) else {
         return Ok(None);
     };
@@ -170,33 +170,33 @@ async fn place_taken(db: &mut SqliteConnection, new: &Supervision) -> Result<Opt
     .bind(user.to_string())
     .bind(new.id.to_string());
     match one(db, holder).await? {
-        Some(row) => Ok(Some(Committed::Busy(supervision_id(get(&row, 0)?)?))),
+        Some(row) => Ok(Some(CommitOutcome::Busy(supervision_id(get(&row, 0)?)?))),
         None => Ok(None),
     }
 }
 
-async fn leg_taken(db: &mut SqliteConnection, new: &Supervision) -> Result<Option<Committed>, JournalError> {
+async fn leg_taken(db: &mut SqliteConnection, new: &Supervision) -> Result<Option<CommitOutcome>, StoreError> {
     let Some(leg) = &new.leg else { return Ok(None) };
     let other = sqlx::query("SELECT id FROM supervisions WHERE instance = ? AND leg_id = ? AND id <> ?")
         .bind(new.instance.to_string())
         .bind(leg.to_string())
         .bind(new.id.to_string());
     match one(db, other).await? {
-        Some(row) => Ok(Some(Committed::LegTaken(supervision_id(get(&row, 0)?)?))),
+        Some(row) => Ok(Some(CommitOutcome::LegTaken(supervision_id(get(&row, 0)?)?))),
         None => Ok(None),
     }
 }
 
-async fn write_supervision(db: &mut SqliteConnection, write: &Write) -> Result<(), JournalError> {
+async fn write_supervision(db: &mut SqliteConnection, write: &SupervisionWrite) -> Result<(), StoreError> {
     let (query, new, revision) = match write {
-        Write::Insert(new) => (
+        SupervisionWrite::Insert(new) => (
             "INSERT INTO supervisions (contact_id, leg_id, connect_user_id, agent_id, state, voice_place, overdue,
              next_check_at, ended_at, doc, revision, id, origin, instance)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             new,
             0,
         ),
-        Write::Update(new, revision) => (
+        SupervisionWrite::Update(new, revision) => (
             "UPDATE supervisions SET contact_id = ?, leg_id = ?, connect_user_id = ?, agent_id = ?, state = ?,
              voice_place = ?, overdue = ?, next_check_at = ?, ended_at = ?, doc = ?, revision = ? WHERE id = ?",
             new,
@@ -217,8 +217,8 @@ async fn write_supervision(db: &mut SqliteConnection, write: &Write) -> Result<(
         .bind(revision + 1)
         .bind(new.id.to_string());
     let query = match write {
-        Write::Insert(_) => query.bind(new.origin.as_str()).bind(new.instance.to_string()),
-        Write::Update(..) => query,
+        SupervisionWrite::Insert(_) => query.bind(new.origin.as_str()).bind(new.instance.to_string()),
+        SupervisionWrite::Update(..) => query,
     };
     run(db, query).await.map(|_| ())
 }
@@ -228,7 +228,7 @@ fn ended_at(supervision: &Supervision) -> Option<Timestamp> {
     left.or_else(|| supervision.failure.as_ref().map(|f| f.at))
 }
 
-async fn write_key(db: &mut SqliteConnection, incarnation: &str, key: &KeyWrite) -> Result<(), JournalError> {
+async fn write_key(db: &mut SqliteConnection, incarnation: &str, key: &KeyWrite) -> Result<(), StoreError> {
     let query = match key {
         KeyWrite::Take(key, supervision, at) => sqlx::query(
             "INSERT OR REPLACE INTO idempotency_keys (caller, key, fingerprint, claim, supervision_id, taken_by, taken_at)
@@ -260,7 +260,7 @@ async fn write_key(db: &mut SqliteConnection, incarnation: &str, key: &KeyWrite)
 }
 
 /// Removes what is past its time, a bounded number of rows of each kind. The audit stays.
-pub(super) async fn sweep(db: &mut SqliteConnection, retention: &Retention) -> Result<u64, JournalError> {
+pub(super) async fn sweep(db: &mut SqliteConnection, retention: &Retention) -> Result<u64, StoreError> {
     // Without a CRM rows wait for the day there is one, but not beyond the retention.
     let finished = if retention.unsent_too {
         "DELETE FROM supervisions WHERE id IN

@@ -10,10 +10,10 @@ use super::failed;
 use super::rows::{get, millis, supervision_id, timestamp, unreadable};
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::JournalError;
-use sidedoor_domain::ports::journal::{AuditFilter, AuditLine};
+use sidedoor_domain::ports::StoreError;
+use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
 
-type Answer<T> = Result<T, JournalError>;
+type Answer<T> = Result<T, StoreError>;
 
 const COLUMNS: &str =
     "SELECT seq, at, actor, action, supervision_id, outcome, request_id, phase, operation, why FROM audit a ";

@@ -1,19 +1,19 @@
-//! The vendors' clocks in the journal: samples and epochs, written in the transaction of the evidence they come from.
+//! The vendors' clocks in the store: samples and epochs, written in the transaction of the evidence they come from.
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::failed;
 use super::rows::{get, millis, timestamp, unreadable};
-use sidedoor_domain::ports::JournalError;
-use sidedoor_domain::ports::journal::{ClockEpoch, EpochCause, Sample, StreamKey};
+use sidedoor_domain::ports::StoreError;
+use sidedoor_domain::ports::store::{ClockEpoch, ClockId, EpochCause, Sample};
 
-type Answer<T> = Result<T, JournalError>;
+type Answer<T> = Result<T, StoreError>;
 
 /// More epochs than this are not read: a clock that is stepped so often is known by its latest ones.
 const MOST_EPOCHS: i64 = 10_000;
 
-pub(super) async fn write_sample(db: &mut SqliteConnection, key: &StreamKey, sample: &Sample) -> Answer<()> {
+pub(super) async fn write_sample(db: &mut SqliteConnection, key: &ClockId, sample: &Sample) -> Answer<()> {
     let doc = serde_json::to_string(sample).map_err(|e| unreadable(&e))?;
     sqlx::query("INSERT INTO clock_samples (vendor, instance, source, field, learnt_at, doc) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(key.vendor.clone())
@@ -69,7 +69,7 @@ pub(super) async fn epochs(pool: &SqlitePool) -> Answer<Vec<ClockEpoch>> {
     rows.iter().rev().map(one).collect()
 }
 
-pub(super) async fn samples(pool: &SqlitePool, since: Timestamp, limit: u32) -> Answer<Vec<(StreamKey, Sample)>> {
+pub(super) async fn samples(pool: &SqlitePool, since: Timestamp, limit: u32) -> Answer<Vec<(ClockId, Sample)>> {
     let rows = sqlx::query(
         "SELECT vendor, instance, source, field, doc FROM (
            SELECT *, ROW_NUMBER() OVER (PARTITION BY vendor, instance, source, field ORDER BY learnt_at DESC) AS nth
@@ -90,6 +90,6 @@ pub(super) async fn samples(pool: &SqlitePool, since: Timestamp, limit: u32) -> 
     rows.iter().map(one).collect()
 }
 
-fn key(row: &SqliteRow) -> Answer<StreamKey> {
-    Ok(StreamKey::new(get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?))
+fn key(row: &SqliteRow) -> Answer<ClockId> {
+    Ok(ClockId::new(get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?))
 }

@@ -8,8 +8,8 @@ use super::apply::run;
 use super::failed;
 use super::rows::{get, millis, readable, select_stored, timestamp};
 use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::JournalError;
-use sidedoor_domain::ports::journal::{Comparison, Stored};
+use sidedoor_domain::ports::StoreError;
+use sidedoor_domain::ports::store::{Comparison, Stored};
 
 /// Recorded departures of contacts whose VoiceCall is known, ended between `since` and `until`, that were never compared, or
 /// looked at before `again` and found without theirs; never looked at first. With each, how many supervisions its contact has had.
@@ -19,7 +19,7 @@ pub(super) async fn due(
     until: Timestamp,
     again: Timestamp,
     limit: u32,
-) -> Result<Vec<(Stored, u32)>, JournalError> {
+) -> Result<Vec<(Stored, u32)>, StoreError> {
     let rows = sqlx::query(select_stored!(
         "LEFT JOIN comparisons c ON c.supervision_id = s.id
          WHERE s.state = 'LEFT' AND s.ended_at > ? AND s.ended_at <= ? AND d.state = 'RECORDED'
@@ -48,7 +48,7 @@ pub(super) async fn due(
         .collect())
 }
 
-pub(super) async fn write(db: &mut SqliteConnection, c: &Comparison) -> Result<(), JournalError> {
+pub(super) async fn write(db: &mut SqliteConnection, c: &Comparison) -> Result<(), StoreError> {
     // A supervision that was swept meanwhile needs none.
     let upsert = sqlx::query(
         "INSERT OR REPLACE INTO comparisons (supervision_id, looked_at, participant_id, left_at, ours_at, inside)
@@ -63,7 +63,7 @@ pub(super) async fn write(db: &mut SqliteConnection, c: &Comparison) -> Result<(
     run(db, upsert).await.map(|_| ())
 }
 
-pub(super) async fn of(pool: &SqlitePool, id: SupervisionId) -> Result<Option<Comparison>, JournalError> {
+pub(super) async fn of(pool: &SqlitePool, id: SupervisionId) -> Result<Option<Comparison>, StoreError> {
     let row = sqlx::query(
         "SELECT looked_at, participant_id, left_at, ours_at, inside FROM comparisons WHERE supervision_id = ?",
     )

@@ -1,4 +1,4 @@
-//! Rows on their way to the CRM, in the journal.
+//! Rows on their way to the CRM, in the store.
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
@@ -6,12 +6,12 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::apply::run;
 use super::failed;
-use super::rows::{get, millis, passed_over, readable, select_stored, stored};
+use super::rows::{get, millis, passed_over, readable, record_state_word, select_stored, stored};
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
-use sidedoor_domain::ports::JournalError;
-use sidedoor_domain::ports::journal::{Blame, Delivered, DeliveryResult, Row, RowFilter, Stored};
+use sidedoor_domain::ports::StoreError;
+use sidedoor_domain::ports::store::{Delivered, DeliveryFilter, DeliveryResult, FailureScope, Row, Stored};
 
-type Answer<T> = Result<T, JournalError>;
+type Answer<T> = Result<T, StoreError>;
 
 /// The row has a new version. One that waits after a failed attempt keeps its waiting time: a new version is no reason
 /// to hurry a CRM that is down.
@@ -61,8 +61,8 @@ pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -
         )
         .bind(millis(*due_at))
         .bind(error.clone())
-        .bind(i64::from(*blame == Blame::Row))
-        .bind((*blame != Blame::Crm).then(|| millis(result.at)))
+        .bind(i64::from(*blame == FailureScope::Row))
+        .bind((*blame != FailureScope::Crm).then(|| millis(result.at)))
         .bind(id),
         Delivered::Dead { error, answer } => sqlx::query(
             "UPDATE deliveries SET attempts = attempts + 1, last_error = ?2, last_answer = ?3,
@@ -91,7 +91,7 @@ pub(super) async fn replay(db: &mut SqliteConnection, supervision: SupervisionId
     run(db, update).await.map(|_| ())
 }
 
-pub(super) async fn due_rows(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
+pub(super) async fn due_deliveries(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
     let rows = sqlx::query(select_stored!(
         "WHERE d.state = 'PENDING' AND d.due_at <= ? ORDER BY d.due_at LIMIT ?"
     ))
@@ -103,7 +103,7 @@ pub(super) async fn due_rows(pool: &SqlitePool, now: Timestamp, limit: u32) -> A
     Ok(readable(&rows))
 }
 
-pub(super) async fn due_row_count(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<u32> {
+pub(super) async fn due_delivery_count(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<u32> {
     let row =
         sqlx::query("SELECT COUNT(*) FROM (SELECT 1 FROM deliveries WHERE state = 'PENDING' AND due_at <= ? LIMIT ?)")
             .bind(millis(now))
@@ -126,7 +126,7 @@ pub(super) async fn due_voice_calls(pool: &SqlitePool, now: Timestamp, limit: u3
     Ok(readable(&rows))
 }
 
-pub(super) async fn rows(pool: &SqlitePool, filter: &RowFilter) -> Answer<Vec<Row>> {
+pub(super) async fn rows(pool: &SqlitePool, filter: &DeliveryFilter) -> Answer<Vec<Row>> {
     let most = filter.limit as usize;
     let mut before = filter.before.map(|id| id.to_string());
     let mut rows = Vec::new();
@@ -146,10 +146,10 @@ pub(super) async fn rows(pool: &SqlitePool, filter: &RowFilter) -> Answer<Vec<Ro
     }
 }
 
-fn page(filter: &RowFilter, before: Option<&str>, limit: usize) -> QueryBuilder<Sqlite> {
+fn page(filter: &DeliveryFilter, before: Option<&str>, limit: usize) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::<Sqlite>::new(select_stored!("WHERE d.id IS NOT NULL", ", d.last_answer, s.id"));
     if let Some(state) = filter.state {
-        sql.push(" AND d.state = ").push_bind(state.as_str());
+        sql.push(" AND d.state = ").push_bind(record_state_word(state));
     }
     if let Some(since) = filter.since {
         sql.push(" AND s.id >= ")

@@ -8,12 +8,12 @@ use super::apply::run;
 use super::failed;
 use super::rows::{get, select_stored, stored, unreadable};
 use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
-use sidedoor_domain::ports::JournalError;
-use sidedoor_domain::ports::journal::{DirectiveNews, Ordered, Write};
+use sidedoor_domain::ports::StoreError;
+use sidedoor_domain::ports::store::{DirectiveNews, Ordered, SupervisionWrite};
 
 /// Writes what changed of a supervision's directives.
-pub(super) async fn write(db: &mut SqliteConnection, write: &Write) -> Result<(), JournalError> {
-    let (Write::Insert(s) | Write::Update(s, _)) = write;
+pub(super) async fn write(db: &mut SqliteConnection, write: &SupervisionWrite) -> Result<(), StoreError> {
+    let (SupervisionWrite::Insert(s) | SupervisionWrite::Update(s, _)) = write;
     let Some(user) = &s.supervisor.connect_user_id else {
         return Ok(());
     };
@@ -35,8 +35,8 @@ pub(super) async fn write(db: &mut SqliteConnection, write: &Write) -> Result<()
 }
 
 /// Whose directives a write may change.
-pub(super) fn concerns(write: Option<&Write>) -> Option<DirectiveNews> {
-    let (Write::Insert(s) | Write::Update(s, _)) = write?;
+pub(super) fn concerns(write: Option<&SupervisionWrite>) -> Option<DirectiveNews> {
+    let (SupervisionWrite::Insert(s) | SupervisionWrite::Update(s, _)) = write?;
     let user = s
         .supervisor
         .connect_user_id
@@ -51,7 +51,7 @@ pub(super) async fn of(
     user: &UserId,
     after: Option<i64>,
     limit: u32,
-) -> Result<Vec<Ordered>, JournalError> {
+) -> Result<Vec<Ordered>, StoreError> {
     let query = match after {
         Some(seq) => sqlx::query(select_stored!(
             "JOIN directives o ON o.supervision_id = s.id
@@ -83,7 +83,7 @@ pub(super) async fn of(
         .collect()
 }
 
-pub(super) async fn last_change(pool: &SqlitePool) -> Result<i64, JournalError> {
+pub(super) async fn last_change(pool: &SqlitePool) -> Result<i64, StoreError> {
     // Not the greatest there is: what was removed must not be counted again.
     let row = sqlx::query("SELECT seq FROM sqlite_sequence WHERE name = 'directives'")
         .fetch_optional(pool)

@@ -1,4 +1,4 @@
-//! The schema's history. A migration that has shipped is never edited: its checksum is in every journal.
+//! The schema's history. A migration that has shipped is never edited: its checksum is in every store.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 /// All of them, oldest first.
 pub(super) fn all() -> Migrator {
     Migrator::with_migrations(vec![
-        step(1, "journal", include_str!("migrations/0001_journal.sql")),
+        step(1, "store", include_str!("migrations/0001_journal.sql")),
         step(2, "clocks", include_str!("migrations/0002_clocks.sql")),
         step(3, "directives", include_str!("migrations/0003_directives.sql")),
         step(4, "deliveries", include_str!("migrations/0004_deliveries.sql")),

@@ -1,4 +1,4 @@
-//! Questions to the journal. Read-only connections; each answer is one consistent moment of it.
+//! Questions to the store. Read-only connections; each answer is one consistent moment of it.
 
 use jiff::Timestamp;
 use sqlx::Row as _;
@@ -6,14 +6,14 @@ use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::failed;
-use super::rows::{get, millis, readable, select_stored, stored, supervision_id, timestamp, unreadable};
+use super::rows::{get, millis, readable, record_state, select_stored, stored, supervision_id, timestamp, unreadable};
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ports::StoreError;
+use sidedoor_domain::ports::store::{Counts, Filter, KeyRecord, NextDue, Stored, UnexplainedLeg};
 use sidedoor_domain::supervision::State;
-use sidedoor_domain::ports::JournalError;
-use sidedoor_domain::ports::journal::{Counts, Filter, KeyRecord, NextDue, RecordingState, Stored, UnexplainedLeg};
 
-type Answer<T> = Result<T, JournalError>;
+type Answer<T> = Result<T, StoreError>;
 
 fn all_stored(rows: Vec<SqliteRow>) -> Answer<Vec<Stored>> {
     rows.iter().map(stored).collect()
@@ -166,7 +166,7 @@ pub(super) async fn counts(pool: &SqlitePool) -> Answer<Counts> {
             counts.active.push((state, count(2)?));
             counts.overdue += count(3)?;
         } else {
-            let state = RecordingState::parse(word).ok_or_else(|| unreadable(&"a delivery's state"))?;
+            let state = record_state(word)?;
             counts.rows.push((state, count(2)?));
         }
     }

@@ -5,9 +5,9 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
+use sidedoor_domain::ports::StoreError;
+use sidedoor_domain::ports::store::{RecordState, RecordSync, Stored};
 use sidedoor_domain::supervision::Supervision;
-use sidedoor_domain::ports::JournalError;
-use sidedoor_domain::ports::journal::{Recording, RecordingState, Stored};
 
 /// The columns of a [`Stored`], from `supervisions s LEFT JOIN deliveries d`.
 macro_rules! select_stored {
@@ -31,34 +31,51 @@ pub(super) fn millis(t: Timestamp) -> i64 {
     t.as_millisecond()
 }
 
-pub(super) fn timestamp(ms: i64) -> Result<Timestamp, JournalError> {
+pub(super) fn timestamp(ms: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_millisecond(ms).map_err(|e| unreadable(&e))
 }
 
-pub(super) fn unreadable(e: &dyn std::fmt::Display) -> JournalError {
-    JournalError::Unreadable(e.to_string())
+pub(super) fn unreadable(e: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Unreadable(e.to_string())
 }
 
-pub(super) fn supervision_id(raw: &str) -> Result<SupervisionId, JournalError> {
+pub(super) fn supervision_id(raw: &str) -> Result<SupervisionId, StoreError> {
     SupervisionId::parse(raw).ok_or_else(|| unreadable(&"a supervision's id"))
 }
 
+/// The word stored for a record's state. Stored words are older than the API's and never change, because existing stores
+/// hold them.
+pub(super) fn record_state_word(state: RecordState) -> &'static str {
+    match state {
+        RecordState::Pending => "PENDING",
+        RecordState::Written => "RECORDED",
+        RecordState::Failed => "DEAD",
+    }
+}
+
+pub(super) fn record_state(word: &str) -> Result<RecordState, StoreError> {
+    [RecordState::Pending, RecordState::Written, RecordState::Failed]
+        .into_iter()
+        .find(|state| record_state_word(*state) == word)
+        .ok_or_else(|| unreadable(&"a delivery's state"))
+}
+
 /// A column, or why not.
-pub(super) fn get<'r, T>(row: &'r SqliteRow, column: usize) -> Result<T, JournalError>
+pub(super) fn get<'r, T>(row: &'r SqliteRow, column: usize) -> Result<T, StoreError>
 where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {
     row.try_get(column).map_err(|e| unreadable(&e))
 }
 
-pub(super) fn stored(row: &SqliteRow) -> Result<Stored, JournalError> {
+pub(super) fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
     let supervision: Supervision = serde_json::from_str(get(row, 0)?).map_err(|e| unreadable(&e))?;
-    let has_recording = get::<Option<&str>>(row, 2)?.is_some();
-    let recording = if has_recording { Some(recording(row, 2)?) } else { None };
+    let has_record = get::<Option<&str>>(row, 2)?.is_some();
+    let record_sync = if has_record { Some(record_sync(row, 2)?) } else { None };
     Ok(Stored {
         supervision,
         revision: get(row, 1)?,
-        recording,
+        record_sync,
     })
 }
 
@@ -69,27 +86,27 @@ pub(super) fn readable(rows: &[SqliteRow]) -> Vec<Stored> {
 }
 
 /// What was read; of a row that cannot be, only a line in the log.
-pub(super) fn passed_over<T>(row: &SqliteRow, read: Result<T, JournalError>) -> Option<T> {
+pub(super) fn passed_over<T>(row: &SqliteRow, read: Result<T, StoreError>) -> Option<T> {
     read.inspect_err(|e| {
         let beginning: String = get::<&str>(row, 0).unwrap_or_default().chars().take(60).collect();
-        tracing::error!(error = %e, beginning, "a supervision in the journal cannot be read and is passed over: {e}");
+        tracing::error!(error = %e, beginning, "a supervision in the store cannot be read and is passed over: {e}");
     })
     .ok()
 }
 
-/// A [`Recording`] whose columns begin at `at`, in the order of [`select_stored`].
-pub(super) fn recording(row: &SqliteRow, at: usize) -> Result<Recording, JournalError> {
-    let count = |i| Ok::<u32, JournalError>(u32::try_from(get::<i64>(row, at + i)?).unwrap_or(u32::MAX));
+/// A [`RecordSync`] whose columns begin at `at`, in the order of [`select_stored`].
+pub(super) fn record_sync(row: &SqliteRow, at: usize) -> Result<RecordSync, StoreError> {
+    let count = |i| Ok::<u32, StoreError>(u32::try_from(get::<i64>(row, at + i)?).unwrap_or(u32::MAX));
     let moment = |i| get::<Option<i64>>(row, at + i)?.map(timestamp).transpose();
-    Ok(Recording {
+    Ok(RecordSync {
         supervision: supervision_id(get(row, at)?)?,
         id: DeliveryId::parse(get(row, at + 1)?).ok_or_else(|| unreadable(&"a delivery's id"))?,
-        state: RecordingState::parse(get(row, at + 2)?).ok_or_else(|| unreadable(&"a delivery's state"))?,
+        state: record_state(get(row, at + 2)?)?,
         version: count(3)?,
-        recorded_version: count(4)?,
+        written_version: count(4)?,
         object_name: get(row, at + 5)?,
         record_id: get(row, at + 6)?,
-        recorded_at: moment(7)?,
+        written_at: moment(7)?,
         attempts: count(8)?,
         last_error: get(row, at + 9)?,
         due_at: timestamp(get(row, at + 10)?)?,

@@ -1,5 +1,5 @@
 //! The one writer. It takes whatever changes wait, up to a bound, into one transaction, and answers them all after its
-//! one sync: under load the price of an fsync is shared, and an idle journal commits at once.
+//! one sync: under load the price of an fsync is shared, and an idle store commits at once.
 //!
 //! If a group fails (a full disk, a broken rule), it is rolled back and each of its changes is tried alone, so that one
 //! bad change cannot take its neighbours with it.
@@ -9,18 +9,18 @@ use sqlx::{Connection, Executor};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{apply, directives, failed};
-use sidedoor_domain::ports::journal::{DirectiveNews, Retention};
-use sidedoor_domain::ports::{Change, Committed, JournalError};
+use sidedoor_domain::ports::store::{DirectiveNews, Retention};
+use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
 
-/// Changes that may wait. More are refused at once: a caller told "overloaded" can act on it, one kept waiting cannot.
+/// Changes that may wait. More are refused at once: a caller told "service_unavailable" can act on it, one kept waiting cannot.
 const WAITING: usize = 4096;
 /// Changes that share one transaction.
 const GROUP: usize = 256;
 
-type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Work {
-    Commit(Box<Change>, Option<Reply<Committed>>),
+    Commit(Box<Transaction>, Option<Reply<CommitOutcome>>),
     Sweep(Retention, Reply<u64>),
     Close(oneshot::Sender<()>),
 }
@@ -38,27 +38,27 @@ impl Writer {
         news: broadcast::Sender<DirectiveNews>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(WAITING);
-        // Not a tracked task: it lives as long as the journal and ends when asked to, or when the last handle is gone.
+        // Not a tracked task: it lives as long as the store and ends when asked to, or when the last handle is gone.
         tokio::spawn(run(connection, incarnation, news, waiting));
         Self { queue }
     }
 
-    pub(super) async fn commit(&self, change: Change) -> Result<Committed, JournalError> {
+    pub(super) async fn commit(&self, change: Transaction) -> Result<CommitOutcome, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.hand_in(Work::Commit(Box::new(change), Some(reply)))?;
-        answer.await.map_err(|_| JournalError::Closed)?
+        answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    pub(super) fn commit_later(&self, change: Change) {
+    pub(super) fn commit_later(&self, change: Transaction) {
         if let Err(e) = self.hand_in(Work::Commit(Box::new(change), None)) {
             tracing::warn!(error = %e, "a change that may be lost was lost");
         }
     }
 
-    pub(super) async fn sweep(&self, retention: Retention) -> Result<u64, JournalError> {
+    pub(super) async fn sweep(&self, retention: Retention) -> Result<u64, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.hand_in(Work::Sweep(retention, reply))?;
-        answer.await.map_err(|_| JournalError::Closed)?
+        answer.await.map_err(|_| StoreError::Closed)?
     }
 
     pub(super) async fn close(&self) {
@@ -68,10 +68,10 @@ impl Writer {
         }
     }
 
-    fn hand_in(&self, work: Work) -> Result<(), JournalError> {
+    fn hand_in(&self, work: Work) -> Result<(), StoreError> {
         self.queue.try_send(work).map_err(|e| match e {
-            mpsc::error::TrySendError::Full(_) => JournalError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => JournalError::Closed,
+            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
         })
     }
 }
@@ -108,7 +108,7 @@ async fn run(
             Some(Work::Close(done)) => {
                 waiting.close();
                 if let Err(e) = connection.close().await {
-                    tracing::warn!(error = %e, "closing the journal failed; the next start recovers its log");
+                    tracing::warn!(error = %e, "closing the store failed; the next start recovers its log");
                 }
                 let _ = done.send(());
                 return;
@@ -122,12 +122,12 @@ async fn commit_group(
     connection: &mut SqliteConnection,
     incarnation: &str,
     news: &broadcast::Sender<DirectiveNews>,
-    group: &mut Vec<(Box<Change>, Option<Reply<Committed>>)>,
+    group: &mut Vec<(Box<Transaction>, Option<Reply<CommitOutcome>>)>,
 ) {
     if group.is_empty() {
         return;
     }
-    let changes: Vec<&Change> = group.iter().map(|(change, _)| change.as_ref()).collect();
+    let changes: Vec<&Transaction> = group.iter().map(|(change, _)| change.as_ref()).collect();
     let mut results = match transaction(connection, incarnation, &changes).await {
         Ok(done) => done.into_iter().map(Ok).collect(),
         Err(e) if changes.len() == 1 => vec![Err(e)],
@@ -141,7 +141,7 @@ async fn commit_group(
         }
     };
     for ((change, reply), result) in group.drain(..).zip(results.drain(..)) {
-        if let (Ok(Committed::Done), Some(whose)) = (&result, directives::concerns(change.supervision.as_ref())) {
+        if let (Ok(CommitOutcome::Done), Some(whose)) = (&result, directives::concerns(change.supervision.as_ref())) {
             // Nobody listening is no fault.
             let _ = news.send(whose);
         }
@@ -161,8 +161,8 @@ async fn commit_group(
 async fn transaction(
     connection: &mut SqliteConnection,
     incarnation: &str,
-    changes: &[&Change],
-) -> Result<Vec<Committed>, JournalError> {
+    changes: &[&Transaction],
+) -> Result<Vec<CommitOutcome>, StoreError> {
     connection.execute("BEGIN IMMEDIATE").await.map_err(failed)?;
     let mut done = Vec::with_capacity(changes.len());
     let mut outcome = Ok(());

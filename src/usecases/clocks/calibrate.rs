@@ -1,6 +1,6 @@
 //! What departures, joins, `Date` headers and probes teach about the vendors' clocks, and what is known of them.
 //!
-//! The calibrator is in memory and pure; every sample it takes is in the journal, in the transaction of the evidence it
+//! The calibrator is in memory and pure; every sample it takes is in the store, in the transaction of the evidence it
 //! comes from, and every epoch too. A restart takes the last samples again and knows what it knew.
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,17 +11,16 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::usecases::{FlowError, Flows};
+use clock_calibration::probing::Aim;
+use clock_calibration::{
+    Bracket, Calibrator, Cause, ClockId, Estimate, Outcome, Sample, Stamp, Taken, Thresholds, VendorSettings, estimate,
+};
 use sidedoor_domain::departure::{AliveBy, Basis, DropFacts, StampBasis};
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::ports::store::{ClockEpoch, EpochCause};
+use sidedoor_domain::ports::{DateSeen, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Supervision};
-use sidedoor_domain::ports::journal::{ClockEpoch, EpochCause};
-use sidedoor_domain::ports::{Change, DateSeen};
-use clock_calibration::probing::Aim;
-use clock_calibration::{
-    Bracket, Calibrator, Cause, Estimate, Outcome, Sample, Stamp, StreamKey, Taken, Thresholds, VendorSettings,
-    estimate,
-};
 
 /// How far back samples are taken again at a start, and of each clock how many.
 const TAKE_AGAIN: SignedDuration = SignedDuration::from_hours(24);
@@ -113,7 +112,7 @@ impl Clocks {
 /// What was learnt while a change was made; it is written with it.
 #[derive(Debug, Default)]
 pub(crate) struct Learnt {
-    samples: Vec<(StreamKey, Sample)>,
+    samples: Vec<(ClockId, Sample)>,
     epochs: Vec<ClockEpoch>,
 }
 
@@ -122,21 +121,21 @@ impl Learnt {
         self.samples.is_empty() && self.epochs.is_empty()
     }
 
-    pub(crate) fn write_with(&self, change: &mut Change) {
+    pub(crate) fn write_with(&self, change: &mut Transaction) {
         change.samples.clone_from(&self.samples);
         change.epochs.clone_from(&self.epochs);
     }
 }
 
 /// The name of the clock a piece of evidence was stamped by.
-pub(crate) fn stream_of(s: &Supervision, evidence: &Evidence, field: &str) -> StreamKey {
+pub(crate) fn stream_of(s: &Supervision, evidence: &Evidence, field: &str) -> ClockId {
     let vendor = evidence.carrier.as_deref().unwrap_or(AMAZON_CONNECT);
-    StreamKey::new(vendor, s.instance.as_str(), evidence.source.as_str(), field)
+    ClockId::new(vendor, s.instance.as_str(), evidence.source.as_str(), field)
 }
 
 impl Flows {
     /// Takes a sample and notes what is to be written.
-    pub(crate) fn learn(&self, key: &StreamKey, sample: Sample, learnt: &mut Learnt) {
+    pub(crate) fn learn(&self, key: &ClockId, sample: Sample, learnt: &mut Learnt) {
         let outcomes = self.clocks.calibrator().take(key, sample);
         if outcomes.first().is_some_and(|o| o.taken != Taken::Useless) {
             learnt.samples.push((key.clone(), sample));
@@ -149,7 +148,7 @@ impl Flows {
         }
     }
 
-    fn note_step(&self, stream: StreamKey, corroborated: Timestamp, learnt: &mut Learnt) {
+    fn note_step(&self, stream: ClockId, corroborated: Timestamp, learnt: &mut Learnt) {
         let calibrator = self.clocks.calibrator();
         let Some(clock) = calibrator.stream(&stream).map(|t| &t.clock) else {
             return;
@@ -223,7 +222,7 @@ impl Flows {
             commanded: alive.is_some_and(|(_, by)| by == command),
         };
         let calibrator = self.clocks.calibrator();
-        let known = |key: &StreamKey, at| calibrator.reading(key, at);
+        let known = |key: &ClockId, at| calibrator.reading(key, at);
         let thresholds = &self.settings.timing.thresholds;
         let estimate = estimate(bracket, stamps, known, self.settings.clock_error_ms, thresholds);
         #[allow(clippy::cast_possible_truncation, reason = "an offset in ms")]
@@ -256,9 +255,9 @@ impl Flows {
 
     /// Takes the last samples of an earlier process again.
     pub(crate) async fn recall_clocks(&self) -> Result<(), FlowError> {
-        let epochs = self.journal().clock_epochs().await?;
+        let epochs = self.store().clock_epochs().await?;
         let samples = self
-            .journal()
+            .store()
             .clock_samples(self.now() - TAKE_AGAIN, TAKE_AGAIN_MOST)
             .await?;
         let mut calibrator = self.clocks.calibrator();
@@ -305,7 +304,7 @@ impl Flows {
             }
             last.insert(seen.instance.clone(), seen.received_at);
         }
-        let key = StreamKey::http_date(AMAZON_CONNECT, seen.instance.as_str());
+        let key = ClockId::http_date(AMAZON_CONNECT, seen.instance.as_str());
         let sample = Sample {
             not_before: Some(seen.sent_at),
             not_after: seen.received_at,
@@ -316,13 +315,13 @@ impl Flows {
     }
 
     /// Learns from a sample that comes with no other news. It may be lost in a crash: the next one says the same.
-    pub(crate) fn learn_alone(&self, key: &StreamKey, sample: Sample) {
+    pub(crate) fn learn_alone(&self, key: &ClockId, sample: Sample) {
         let mut learnt = Learnt::default();
         self.learn(key, sample, &mut learnt);
         if !learnt.is_empty() {
-            let mut change = Change::default();
+            let mut change = Transaction::default();
             learnt.write_with(&mut change);
-            self.journal().commit_later(change);
+            self.store().commit_later(change);
         }
     }
 
@@ -350,7 +349,7 @@ impl Flows {
         let now = self.now();
         let wait = {
             let calibrator = self.clocks.calibrator();
-            let key = StreamKey::http_date(AMAZON_CONNECT, instance.as_str());
+            let key = ClockId::http_date(AMAZON_CONNECT, instance.as_str());
             let doubts = calibrator.stream(&key).and_then(|t| t.clock.doubts(now));
             let mut aims = held(&self.clocks.aims);
             let aim = aims.entry(instance.clone()).or_default();
@@ -384,7 +383,7 @@ impl Flows {
         drop(steps);
         let mut calibrator = self.clocks.calibrator();
         calibrator.own_clock_stepped(now);
-        let of = |(stream, tracked): (&StreamKey, &clock_calibration::calibrator::Tracked)| ClockEpoch {
+        let of = |(stream, tracked): (&ClockId, &clock_calibration::calibrator::Tracked)| ClockEpoch {
             stream: stream.clone(),
             version: tracked.clock.version(),
             since: now,
@@ -393,9 +392,9 @@ impl Flows {
         };
         let epochs = calibrator.streams().map(of).collect();
         drop(calibrator);
-        self.journal().commit_later(Change {
+        self.store().commit_later(Transaction {
             epochs,
-            ..Change::default()
+            ..Transaction::default()
         });
     }
 }

@@ -8,9 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::usecases::{FlowError, Flows};
 use sidedoor_domain::departure::{Departure, drop_facts};
+use sidedoor_domain::ports::store::Stored;
+use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::Supervision;
-use sidedoor_domain::ports::journal::Stored;
-use sidedoor_domain::ports::{Change, Committed};
 
 /// How long after a departure its row may be issued again.
 const REISSUED_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -50,7 +50,7 @@ impl Flows {
     }
 
     async fn regrade_recent(&self, doubted: Option<Timestamp>) -> Result<(), FlowError> {
-        let recent = self.journal().left_since(self.now() - REISSUED_FOR, ROUND).await?;
+        let recent = self.store().left_since(self.now() - REISSUED_FOR, ROUND).await?;
         for Stored { supervision, .. } in recent {
             let stamped = supervision
                 .departure
@@ -65,7 +65,7 @@ impl Flows {
 
     async fn regrade(&self, s: &Supervision, doubted: Option<Timestamp>) -> Result<(), FlowError> {
         let Some(leg) = &s.leg else { return Ok(()) };
-        let evidence = self.journal().evidence(&s.instance, leg.as_str()).await?;
+        let evidence = self.store().evidence(&s.instance, leg.as_str()).await?;
         let Some(facts) = drop_facts(s, &evidence) else {
             return Ok(());
         };
@@ -84,13 +84,13 @@ impl Flows {
                     .map_or_else(|| "unbounded".into(), |ms| format!("± {ms} ms"))
             };
             let outcome = format!("{} → {} {}", told(&old), told(&anew), anew.grade);
-            Some(Change {
+            Some(Transaction {
                 deliver_at: Some(now),
                 audit: vec![self.audit_own("departure.reissued", s.id, outcome)],
-                ..Change::default()
+                ..Transaction::default()
             })
         });
-        if committed.await? == Committed::Done {
+        if committed.await? == CommitOutcome::Done {
             self.signals.deliver.notify_one();
         }
         Ok(())

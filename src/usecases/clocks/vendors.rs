@@ -6,14 +6,14 @@ use jiff::Timestamp;
 
 use crate::usecases::idempotency::Replay;
 use crate::usecases::{FlowError, Flows, Request};
+pub use clock_calibration::{Cause, ClockId, Grade, Sample};
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::InstanceName;
+pub use sidedoor_domain::ports::store::ClockEpoch;
+use sidedoor_domain::ports::store::KeyWrite;
+use sidedoor_domain::ports::{CommitOutcome, Transaction, VendorError, Verdict};
 use sidedoor_domain::supervision::AMAZON_CONNECT;
-pub use sidedoor_domain::ports::journal::ClockEpoch;
-use sidedoor_domain::ports::journal::KeyWrite;
-use sidedoor_domain::ports::{Change, Committed, VendorError, Verdict};
-pub use clock_calibration::{Cause, Grade, Sample, StreamKey};
 
 /// At most so many probes in one request: each may wait a second for its moment.
 pub const MOST_PROBES: u32 = 6;
@@ -26,7 +26,7 @@ const LAST: usize = 10;
 #[derive(Debug, Clone)]
 pub struct ClockReport {
     /// Which.
-    pub stream: StreamKey,
+    pub stream: ClockId,
     /// How far it may be trusted.
     pub grade: Grade,
     /// Its epoch.
@@ -97,7 +97,7 @@ impl Flows {
     /// Every vendor and what is known of its clocks.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the journal's.
+    /// [`FlowError::Forbidden`], and the store's.
     pub async fn vendors(&self, by: &Request) -> Result<Vec<VendorReport>, FlowError> {
         may_read(by)?;
         let mut names: Vec<&str> = vec![AMAZON_CONNECT];
@@ -109,25 +109,25 @@ impl Flows {
                 .map(String::as_str)
                 .filter(|v| *v != AMAZON_CONNECT),
         );
-        let epochs = self.journal().clock_epochs().await?;
+        let epochs = self.store().clock_epochs().await?;
         Ok(names.into_iter().map(|vendor| self.report(vendor, &epochs)).collect())
     }
 
     /// What is known of one vendor's clocks.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], and the journal's.
+    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], and the store's.
     pub async fn vendor(&self, vendor: &str, by: &Request) -> Result<VendorReport, FlowError> {
         may_read(by)?;
         self.known(vendor)?;
-        Ok(self.report(vendor, &self.journal().clock_epochs().await?))
+        Ok(self.report(vendor, &self.store().clock_epochs().await?))
     }
 
     /// Probes a vendor's clock, and says what is known then.
     ///
     /// # Errors
     /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], [`FlowError::UnknownInstance`], and
-    /// [`FlowError::Vendor`] when it gave no time; those of keys, and the journal's.
+    /// [`FlowError::Vendor`] when it gave no time; those of keys, and the store's.
     pub async fn probe_vendor(
         &self,
         vendor: &str,
@@ -162,18 +162,18 @@ impl Flows {
             ..AuditEntry::done(self.now(), by.caller.name.clone(), "vendor.probed", outcome)
                 .in_phase(phase, operation.clone())
         };
-        let ahead = Change {
+        let ahead = Transaction {
             key: by.key.clone().map(|key| KeyWrite::Take(key, None, self.now())),
             audit: vec![line(Phase::Begun, to_do.clone())],
-            ..Change::default()
+            ..Transaction::default()
         };
-        if let Committed::KeyUsed(record) = self.journal().commit(ahead).await? {
+        if let CommitOutcome::KeyUsed(record) = self.store().commit(ahead).await? {
             return Ok(Probed::Replay(self.replay_of(by, record).await?));
         }
         let (phase, outcome, done) = match probe {
             Probe::Take(measured) => {
                 for m in measured {
-                    let key = StreamKey::new(vendor, instance.as_str(), &m.source, &m.field);
+                    let key = ClockId::new(vendor, instance.as_str(), &m.source, &m.field);
                     let sample = Sample {
                         not_before: Some(m.sent_at),
                         not_after: m.received_at,
@@ -194,14 +194,14 @@ impl Flows {
             }
         };
         // The samples were handed in before: in its turn this makes them durable too.
-        self.journal()
-            .commit(Change {
+        self.store()
+            .commit(Transaction {
                 audit: vec![line(phase, outcome)],
-                ..Change::default()
+                ..Transaction::default()
             })
             .await?;
         done.map_err(FlowError::Vendor)?;
-        let report = self.report(vendor, &self.journal().clock_epochs().await?);
+        let report = self.report(vendor, &self.store().clock_epochs().await?);
         Ok(Probed::Known(report))
     }
 
@@ -217,7 +217,7 @@ impl Flows {
                 Err(_) => {
                     let late = VendorError {
                         operation: "Date",
-                        code: "connect_no_time",
+                        code: "connect_date_unavailable",
                         message: "the endpoint did not answer in time".into(),
                         verdict: Verdict::Retry,
                         may_have_happened: false,

@@ -5,9 +5,9 @@ use crate::usecases::idempotency::Replay;
 use crate::usecases::{FlowError, Flows, Request, STALE_TRIES};
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement};
 use sidedoor_domain::ids::{DirectiveId, SupervisionId};
+use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
+use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::State;
-use sidedoor_domain::ports::journal::{KeyWrite, Stored, Write};
-use sidedoor_domain::ports::{Change, Committed, Happened};
 
 /// An answer to a directive.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ impl Flows {
     ///
     /// # Errors
     /// [`FlowError::NotFound`], [`FlowError::Forbidden`], [`FlowError::UnknownDirective`], those of keys, and the
-    /// journal's.
+    /// store's.
     pub async fn acknowledge(
         &self,
         id: SupervisionId,
@@ -54,7 +54,7 @@ impl Flows {
             return Ok(Acknowledged::Replay(replay));
         }
         for _ in 0..STALE_TRIES {
-            let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
+            let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
             let Stored {
                 mut supervision,
                 revision,
@@ -89,30 +89,32 @@ impl Flows {
                 .find(|d| d.id == answer.directive)
                 .cloned();
             let (instance, leg, state) = (supervision.instance.clone(), supervision.leg.clone(), supervision.state);
-            let change = Change {
+            let change = Transaction {
                 key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), received_at)),
                 audit: vec![self.audit(by, "directive.acknowledged", id, answer.outcome.as_str())],
-                supervision: Some(Write::Update(Box::new(supervision), revision)),
-                ..Change::default()
+                supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
+                ..Transaction::default()
             };
-            match self.journal().commit(change).await? {
-                Committed::Done => {
+            match self.store().commit(change).await? {
+                CommitOutcome::Done => {
                     self.signals.check.notify_one();
                     if let Some(directive) = answered {
-                        self.count(&Happened::Directive(&directive, directive.status()));
+                        self.count(&MetricEvent::Directive(&directive, directive.status()));
                     }
                     if let (State::Left, Some(leg)) = (state, leg) {
                         // Late, but it may tighten what was concluded.
                         self.weigh_stored_evidence(&instance, leg.as_str()).await?;
                     }
-                    let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
+                    let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
                     return Ok(Acknowledged::Is(Box::new(stored)));
                 }
-                Committed::KeyUsed(record) => {
+                CommitOutcome::KeyUsed(record) => {
                     return Ok(Acknowledged::Replay(self.replay_of(by, record).await?));
                 }
-                Committed::Stale => {}
-                Committed::Busy(_) | Committed::LegTaken(_) | Committed::Duplicate => return Err(FlowError::Contended),
+                CommitOutcome::Stale => {}
+                CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
+                    return Err(FlowError::Contended);
+                }
             }
         }
         Err(FlowError::Contended)

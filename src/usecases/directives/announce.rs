@@ -15,9 +15,9 @@ use crate::usecases::retry::Backoff;
 use crate::usecases::{FlowError, Flows};
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::ports::crm::EVENTS_A_CALL;
-use sidedoor_domain::ports::{Change, Crm, CrmError, CrmVerdict, Happened};
+use sidedoor_domain::ports::{Crm, CrmError, CrmVerdict, MetricEvent, Transaction};
 
-/// The cursor's name in the journal.
+/// The cursor's name in the store.
 const CURSOR: &str = "directives announced";
 /// Changes read at once.
 const PAGE: u32 = 200;
@@ -35,9 +35,9 @@ enum Failed {
 impl Flows {
     /// The opaque name of a supervisor's stream of directives: known to whoever may ask for that stream, and telling nothing to
     /// anybody else.
-    pub fn stream_key(&self, user: &UserId) -> String {
+    pub fn channel_key(&self, user: &UserId) -> String {
         // HMAC takes a key of any length.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.journal().stream_salt().as_bytes()) else {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.store().stream_salt().as_bytes()) else {
             return String::new();
         };
         mac.update(user.as_str().as_bytes());
@@ -48,7 +48,7 @@ impl Flows {
     pub async fn announce_until_stopped(self) {
         let crm = self.parts.crm.clone().filter(|_| self.settings.announce);
         let Some(crm) = crm else { return };
-        let mut news = self.journal().directive_news();
+        let mut news = self.store().directive_news();
         let mut failures = 0;
         while !self.is_stopping() {
             // What the org has left is for rows, and while it takes nothing it takes no events: pages ask by themselves meanwhile.
@@ -72,7 +72,7 @@ impl Flows {
                     Duration::from_secs(1)
                 }
                 Err(Failed::There(e)) => {
-                    self.count(&Happened::Announced("again", 1));
+                    self.count(&MetricEvent::Announced("again", 1));
                     tracing::warn!(code = %e.code, "directives cannot be announced by Platform Events: {e}");
                     failures += 1;
                     match e.verdict {
@@ -111,28 +111,28 @@ impl Flows {
     /// Announces a page of changes. Whether there may be more.
     async fn announce_round(&self, crm: &dyn Crm) -> Result<bool, Failed> {
         let here = |e| Failed::Here(FlowError::from(e));
-        let begun = self.journal().cursor(CURSOR).await.map_err(here)?;
+        let begun = self.store().cursor(CURSOR).await.map_err(here)?;
         let after = match begun {
             Some(seq) => seq,
             // Switched on now: what is over needs no announcement.
-            None => self.journal().before_open_directives().await.map_err(here)?,
+            None => self.store().before_open_directives().await.map_err(here)?,
         };
-        let changes = self.journal().directive_changes(after, PAGE).await.map_err(here)?;
+        let changes = self.store().directive_changes(after, PAGE).await.map_err(here)?;
         let Some(last) = changes.last() else {
             return Ok(false);
         };
         // Many changes of one stream are one announcement.
         let users: BTreeSet<&UserId> = changes.iter().map(|c| &c.user).collect();
-        let keys: Vec<String> = users.into_iter().map(|user| self.stream_key(user)).collect();
+        let keys: Vec<String> = users.into_iter().map(|user| self.channel_key(user)).collect();
         for some in keys.chunks(EVENTS_A_CALL) {
             crm.announce(some).await.map_err(Failed::There)?;
-            self.count(&Happened::Announced("published", some.len() as u64));
+            self.count(&MetricEvent::Announced("published", some.len() as u64));
         }
-        let moved = Change {
+        let moved = Transaction {
             cursor: Some((CURSOR, last.seq)),
-            ..Change::default()
+            ..Transaction::default()
         };
-        self.journal().commit(moved).await.map_err(here)?;
+        self.store().commit(moved).await.map_err(here)?;
         Ok(changes.len() == PAGE as usize)
     }
 }

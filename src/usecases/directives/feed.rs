@@ -15,8 +15,8 @@ use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::directive::Directive;
 use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
+use sidedoor_domain::ports::store::{DirectiveNews, Ordered};
 use sidedoor_domain::supervision::Supervision;
-use sidedoor_domain::ports::journal::{DirectiveNews, Ordered};
 
 /// Changes told at once.
 const AT_ONCE: u32 = 100;
@@ -56,7 +56,7 @@ pub struct Listener {
 impl Flows {
     fn whose(&self, listener: &Listener, by: &Request) -> Result<Whose, FlowError> {
         let caller = &by.caller;
-        // Who acts must be the supervisor; others that see everything may watch.
+        // SupervisorRef acts must be the supervisor; others that see everything may watch.
         let may = caller.may_act_as(&listener.user) || (!listener.acts && caller.has(Scope::Operate));
         if !may {
             return Err(FlowError::Forbidden(
@@ -80,17 +80,15 @@ impl Flows {
     /// What there is to tell now, and where the listener is then.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], and the journal's.
+    /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], and the store's.
     pub async fn poll_directives(&self, listener: &Listener, by: &Request) -> Result<(Vec<Told>, i64), FlowError> {
         let whose = self.whose(listener, by)?;
         let now = self.now();
         if listener.acts {
             self.controllers.polled(&whose, listener.tab.as_deref(), now);
         }
-        let end = self.journal().last_directive_change().await?;
-        let changes = self
-            .journal()
-            .directives_of(&whose.0, &whose.1, listener.after, AT_ONCE);
+        let end = self.store().last_directive_change().await?;
+        let changes = self.store().directives_of(&whose.0, &whose.1, listener.after, AT_ONCE);
         let changes = changes.await?;
         let full = changes.len() == AT_ONCE as usize;
         let reached = changes.last().map(|c| c.seq);
@@ -121,7 +119,7 @@ impl Flows {
         let seat = self.controllers.attach(&whose, listener.acts);
         let seat = seat.ok_or(FlowError::TooManyStreams)?;
         Ok(Following {
-            news: self.journal().directive_news(),
+            news: self.store().directive_news(),
             changes: seat.changes(),
             flows: self.clone(),
             whose,
@@ -165,7 +163,7 @@ impl Following {
     /// What is to be told next; waits until there is something. `None` when the process stops.
     ///
     /// # Errors
-    /// The journal's: come back with what was heard last.
+    /// The store's: come back with what was heard last.
     pub async fn next(&mut self) -> Result<Option<Vec<Told>>, FlowError> {
         loop {
             let mut out = self.changes_since().await?;
@@ -188,19 +186,17 @@ impl Following {
     }
 
     async fn changes_since(&mut self) -> Result<Vec<Told>, FlowError> {
-        let journal = self.flows.journal();
-        let end = journal.last_directive_change().await?;
+        let store = self.flows.store();
+        let end = store.last_directive_change().await?;
         if !self.first && self.cursor == Some(end) {
             return Ok(Vec::new());
         }
-        let changes = journal
+        let changes = store
             .directives_of(&self.whose.0, &self.whose.1, self.cursor, AT_ONCE)
             .await?;
         if self.first && self.cursor.is_some() && self.seat.acts() {
             // What it heard before it lost us and left to another tab may fall to it yet.
-            let open = journal
-                .directives_of(&self.whose.0, &self.whose.1, None, AT_ONCE)
-                .await?;
+            let open = store.directives_of(&self.whose.0, &self.whose.1, None, AT_ONCE).await?;
             let heard = open.into_iter().filter(|o| Some(o.seq) <= self.cursor).filter_map(told);
             self.waiting.extend(heard.map(|told| (told.directive.id, told)));
         }

@@ -10,9 +10,9 @@ use crate::usecases::retry::Backoff;
 use crate::usecases::{FlowError, Flows};
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::interlock::{ContactSeen, LegId};
+use sidedoor_domain::ports::store::{SupervisionWrite, UnexplainedLeg};
+use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError};
 use sidedoor_domain::supervision::{Origin, Supervision, Supervisor};
-use sidedoor_domain::ports::journal::{UnexplainedLeg, Write};
-use sidedoor_domain::ports::{Change, Committed, Happened, JournalError, Priority, VendorError};
 
 /// How often a leg the vendor does not know is looked for before it is forgotten.
 const LOOKS: u32 = 6;
@@ -26,7 +26,7 @@ impl Flows {
     }
 
     async fn try_explain(&self, leg: &UnexplainedLeg) -> Result<(), FlowError> {
-        if self.journal().by_leg(&leg.instance, &leg.leg).await?.is_some() {
+        if self.store().by_leg(&leg.instance, &leg.leg).await?.is_some() {
             self.weigh_stored_evidence(&leg.instance, &leg.leg).await?;
             return Ok(self.forget(leg).await?);
         }
@@ -57,10 +57,10 @@ impl Flows {
                 looks: leg.looks + 1,
                 ..leg.clone()
             };
-            self.journal()
-                .commit(Change {
+            self.store()
+                .commit(Transaction {
                     unexplained: vec![again],
-                    ..Change::default()
+                    ..Transaction::default()
                 })
                 .await?;
             return Ok(());
@@ -87,16 +87,16 @@ impl Flows {
         );
         new.compliance = compliance;
         let supervision_id = new.id;
-        let change = Change {
-            supervision: Some(Write::Insert(Box::new(new))),
+        let change = Transaction {
+            supervision: Some(SupervisionWrite::Insert(Box::new(new))),
             explained: vec![(leg.instance.clone(), leg.leg.clone())],
             deliver_at: Some(now + self.settings.pace.join_row),
             audit: vec![self.audit_own("supervision.observed", supervision_id, format!("leg {}", leg.leg))],
-            ..Change::default()
+            ..Transaction::default()
         };
-        match self.journal().commit(change).await? {
-            Committed::Done => {
-                self.count(&Happened::Began(Origin::Observed));
+        match self.store().commit(change).await? {
+            CommitOutcome::Done => {
+                self.count(&MetricEvent::Began(Origin::Observed));
                 self.signals.deliver.notify_one();
                 let observation = Observation::of_description(seen, asked_at, now, self.settings.poll_staleness);
                 self.weigh(&leg.instance, &leg.leg, observation, None).await.map(|_| ())
@@ -120,21 +120,21 @@ impl Flows {
             looks: leg.looks.saturating_add(1),
             ..leg.clone()
         };
-        self.journal()
-            .commit(Change {
+        self.store()
+            .commit(Transaction {
                 unexplained: vec![again],
-                ..Change::default()
+                ..Transaction::default()
             })
             .await?;
         Ok(())
     }
 
-    async fn forget(&self, leg: &UnexplainedLeg) -> Result<(), JournalError> {
+    async fn forget(&self, leg: &UnexplainedLeg) -> Result<(), StoreError> {
         let explained = vec![(leg.instance.clone(), leg.leg.clone())];
-        self.journal()
-            .commit(Change {
+        self.store()
+            .commit(Transaction {
                 explained,
-                ..Change::default()
+                ..Transaction::default()
             })
             .await
             .map(|_| ())

@@ -4,16 +4,16 @@
 
 use jiff::Timestamp;
 
-use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::evidence::contact_events::Observed;
+use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::interlock::LegId;
+use sidedoor_domain::ports::store::SupervisionWrite;
+use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Supervision, Supervisor};
-use sidedoor_domain::ports::journal::Write;
-use sidedoor_domain::ports::{Change, Committed};
 
 /// What a carrier says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Flows {
     /// Takes a carrier's event.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], [`FlowError::UnknownInstance`], and the journal's.
+    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], [`FlowError::UnknownInstance`], and the store's.
     pub async fn observe_partner(
         &self,
         carrier: &str,
@@ -104,7 +104,7 @@ impl Flows {
         leg: &LegId,
         event: &PartnerEvent,
     ) -> Result<(), FlowError> {
-        if self.journal().by_leg(instance, leg.as_str()).await?.is_some() {
+        if self.store().by_leg(instance, leg.as_str()).await?.is_some() {
             return Ok(());
         }
         let supervisor = Supervisor {
@@ -120,14 +120,14 @@ impl Flows {
             supervisor,
         );
         let id = new.id;
-        let change = Change {
-            supervision: Some(Write::Insert(Box::new(new))),
+        let change = Transaction {
+            supervision: Some(SupervisionWrite::Insert(Box::new(new))),
             deliver_at: Some(self.now() + self.settings.pace.join_row),
             audit: vec![self.audit_own("supervision.observed", id, format!("leg {leg} of {carrier}"))],
-            ..Change::default()
+            ..Transaction::default()
         };
         // Another event of the same leg may have been faster: then it is known, which is all that is wanted.
-        if self.journal().commit(change).await? == Committed::Done {
+        if self.store().commit(change).await? == CommitOutcome::Done {
             self.signals.deliver.notify_one();
         }
         Ok(())

@@ -8,8 +8,8 @@ use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::agent_event::AgentEvent;
 use sidedoor_domain::contact_event::ContactEvent;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
-use sidedoor_domain::ports::journal::{Stored, UnexplainedLeg};
-use sidedoor_domain::ports::{Change, Committed};
+use sidedoor_domain::ports::store::{Stored, UnexplainedLeg};
+use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Flows {
     /// Takes agent events: each supervisor's own snapshot of the legs they have. Told twice, they teach nothing new.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the journal's: then the sender should send them again.
+    /// [`FlowError::Forbidden`], and the store's: then the sender should send them again.
     pub async fn observe_agents(&self, events: &[AgentEvent], by: &Request) -> Result<Observed, FlowError> {
         let learnt_at = self.now();
         if !by.caller.has(sidedoor_domain::authority::Scope::Events) {
@@ -55,7 +55,7 @@ impl Flows {
 
     /// A leg that a snapshot does not show any more is looked at now; nobody has said when it ended.
     async fn leg_vanished(&self, instance: &InstanceName, leg: &str) -> Result<(), FlowError> {
-        let Some(stored) = self.journal().by_leg(instance, leg).await? else {
+        let Some(stored) = self.store().by_leg(instance, leg).await? else {
             // A leg of which nobody has told before: the vendor may still say what it was.
             let unknown = UnexplainedLeg {
                 instance: instance.clone(),
@@ -63,11 +63,11 @@ impl Flows {
                 due_at: self.now() + self.settings.pace.unexplained,
                 looks: 0,
             };
-            let change = Change {
+            let change = Transaction {
                 unexplained: vec![unknown],
-                ..Change::default()
+                ..Transaction::default()
             };
-            self.journal().commit(change).await?;
+            self.store().commit(change).await?;
             self.signals.check.notify_one();
             return Ok(());
         };
@@ -79,9 +79,9 @@ impl Flows {
                 return None;
             }
             s.next_check_at = Some(soon);
-            Some(Change::default())
+            Some(Transaction::default())
         });
-        if committed.await? == Committed::Done {
+        if committed.await? == CommitOutcome::Done {
             self.signals.check.notify_one();
         }
         Ok(())
@@ -90,7 +90,7 @@ impl Flows {
     /// Takes a contact event.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the journal's: then the sender should send it again.
+    /// [`FlowError::Forbidden`], and the store's: then the sender should send it again.
     pub async fn observe(&self, event: &ContactEvent, by: &Request) -> Result<Observed, FlowError> {
         let learnt_at = self.now();
         if !by.caller.has(sidedoor_domain::authority::Scope::Events) {
@@ -129,7 +129,7 @@ impl Flows {
         agent: Option<&str>,
     ) -> Result<Observed, FlowError> {
         let agent = agent.and_then(|id| UserId::parse(id).ok());
-        let listening = self.journal().active_on(instance, contact).await?;
+        let listening = self.store().active_on(instance, contact).await?;
         let mut taken = Observed::Ignored;
         for Stored { supervision, .. } in listening {
             let committed = self.amend(supervision.id, |s| {
@@ -141,9 +141,9 @@ impl Flows {
                 // The leg's own event is likely on its way: a moment's patience may save a call.
                 let soon = self.now() + self.settings.pace.after_done;
                 s.next_check_at = s.leg.as_ref().map(|_| s.next_check_at.map_or(soon, |t| t.min(soon)));
-                Some(Change::default())
+                Some(Transaction::default())
             });
-            if committed.await? == Committed::Done {
+            if committed.await? == CommitOutcome::Done {
                 self.signals.check.notify_one();
                 taken = Observed::Taken;
             }

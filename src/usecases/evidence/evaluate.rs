@@ -10,16 +10,16 @@ use jiff::{SignedDuration, Timestamp};
 use crate::usecases::clocks::calibrate::{Learnt, stream_of};
 use crate::usecases::evidence::contact_events::Observed;
 use crate::usecases::{FlowError, Flows, STALE_TRIES};
+use clock_calibration::Stamp;
 use sidedoor_domain::agent_event::LegSeen;
 use sidedoor_domain::contact_event::ContactEvent;
 use sidedoor_domain::departure::{AliveBy, Continuity, Departure, DropFacts, drop_facts, reason};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source, last_mode};
 use sidedoor_domain::ids::InstanceName;
 use sidedoor_domain::interlock::ContactSeen;
+use sidedoor_domain::ports::store::{LegEvidence, Stored, SupervisionWrite, UnexplainedLeg};
+use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{Channel, Joined, Mode, State, Supervision};
-use sidedoor_domain::ports::journal::{LegEvidence, Stored, UnexplainedLeg, Write};
-use sidedoor_domain::ports::{Change, Committed, Happened};
-use clock_calibration::Stamp;
 
 /// What was observed of one leg at once.
 #[derive(Debug, Clone, Default)]
@@ -128,7 +128,7 @@ impl Observation {
 }
 
 impl Flows {
-    /// Weighs what the journal holds of a leg.
+    /// Weighs what the store holds of a leg.
     pub(crate) async fn weigh_stored_evidence(&self, instance: &InstanceName, leg: &str) -> Result<(), FlowError> {
         self.weigh(instance, leg, Observation::default(), None)
             .await
@@ -147,7 +147,7 @@ impl Flows {
         let mut learnt = Learnt::default();
         for _ in 0..STALE_TRIES {
             let now = self.now();
-            let Some(stored) = self.journal().by_leg(instance, leg).await? else {
+            let Some(stored) = self.store().by_leg(instance, leg).await? else {
                 if observation.evidence.is_empty() {
                     return Ok(Observed::Ignored);
                 }
@@ -156,11 +156,11 @@ impl Flows {
                     .await?
                 {
                     // A supervision may have gained the leg while we wrote: look once more, with nothing new in hand.
-                    Observed::Taken if self.journal().by_leg(instance, leg).await?.is_some() => continue,
+                    Observed::Taken if self.store().by_leg(instance, leg).await?.is_some() => continue,
                     done => return Ok(done),
                 }
             };
-            let known = self.journal().evidence(instance, leg).await?;
+            let known = self.store().evidence(instance, leg).await?;
             let fresh: Vec<Evidence> = observation
                 .evidence
                 .iter()
@@ -181,12 +181,12 @@ impl Flows {
             let (before, after) = (stored.supervision.state, supervision.state);
             let conflicts = |s: &Supervision| s.departure.as_ref().is_some_and(|d| d.conflicting);
             let newly_conflicting = conflicts(&supervision) && !conflicts(&stored.supervision);
-            let mut change = Change {
+            let mut change = Transaction {
                 evidence: keep(instance, leg, fresh),
                 event: event.clone().map(|id| (id, now)),
                 deliver_at: row_due,
                 explained: vec![(instance.clone(), leg.to_owned())],
-                ..Change::default()
+                ..Transaction::default()
             };
             if before != after {
                 let what = supervision.departure.as_ref().map_or_else(String::new, told);
@@ -194,22 +194,22 @@ impl Flows {
             }
             learnt.write_with(&mut change);
             let departed = supervision.departure.clone();
-            change.supervision = Some(Write::Update(Box::new(supervision), revision));
-            match self.journal().commit(change).await? {
-                Committed::Done => {
+            change.supervision = Some(SupervisionWrite::Update(Box::new(supervision), revision));
+            match self.store().commit(change).await? {
+                CommitOutcome::Done => {
                     self.signals.check.notify_one();
                     if newly_conflicting {
                         tracing::warn!(supervision_id = %id, "the evidence of {id} contradicts itself: causality alone was kept");
                     }
                     if let (false, Some(departure)) = (before == after, &departed) {
-                        self.count(&Happened::Departed(departure));
+                        self.count(&MetricEvent::Departed(departure));
                     }
                     if row_due.is_some() {
                         self.signals.deliver.notify_one();
                     }
                     return Ok(Observed::Taken);
                 }
-                Committed::Duplicate => return Ok(Observed::Duplicate),
+                CommitOutcome::Duplicate => return Ok(Observed::Duplicate),
                 _ => {}
             }
         }
@@ -226,10 +226,10 @@ impl Flows {
         now: Timestamp,
     ) -> Result<Observed, FlowError> {
         // A heartbeat says the same every two minutes.
-        let known = self.journal().evidence(instance, leg).await?;
+        let known = self.store().evidence(instance, leg).await?;
         let mut fresh = std::mem::take(&mut observation.evidence);
         fresh.retain(|e| !known.iter().any(|k| k.repeats(e)));
-        let change = Change {
+        let change = Transaction {
             evidence: keep(instance, leg, fresh),
             unexplained: vec![UnexplainedLeg {
                 instance: instance.clone(),
@@ -238,10 +238,10 @@ impl Flows {
                 looks: 0,
             }],
             event: event.map(|id| (id, now)),
-            ..Change::default()
+            ..Transaction::default()
         };
-        match self.journal().commit(change).await? {
-            Committed::Duplicate => Ok(Observed::Duplicate),
+        match self.store().commit(change).await? {
+            CommitOutcome::Duplicate => Ok(Observed::Duplicate),
             _ => {
                 self.signals.check.notify_one();
                 Ok(Observed::Taken)

@@ -1,4 +1,4 @@
-//! Who is meant: a supervisor by their Connect user id, or by their user name, which the vendor is asked about and which is
+//! SupervisorRef is meant: a supervisor by their Connect user id, or by their user name, which the vendor is asked about and which is
 //! remembered for a while.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ const NAMES: u64 = 10_000;
 
 /// A supervisor, as a caller names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Who {
+pub enum SupervisorRef {
     /// By their Connect user id.
     Id(UserId),
     /// By their Connect user name.
@@ -36,20 +36,20 @@ impl Flows {
     pub(crate) async fn who(
         &self,
         instance: &InstanceName,
-        who: &Who,
+        who: &SupervisorRef,
         by: &Request,
     ) -> Result<(UserId, Option<String>), FlowError> {
         let forbidden = || FlowError::Forbidden("this credential may not listen as that supervisor");
         let (user, name) = match who {
-            Who::Id(user) => (user.clone(), None),
-            Who::Name(_)
+            SupervisorRef::Id(user) => (user.clone(), None),
+            SupervisorRef::Name(_)
                 if ![Scope::Supervise, Scope::SuperviseAny]
                     .iter()
                     .any(|s| by.caller.has(*s)) =>
             {
                 return Err(forbidden());
             }
-            Who::Name(name) => match self.user_named_in_time(instance, name, by).await {
+            SupervisorRef::Name(name) => match self.user_named_in_time(instance, name, by).await {
                 // Whether a name exists is for those who may act as anyone.
                 Err(FlowError::UnknownSupervisor | FlowError::AmbiguousSupervisor)
                     if !by.caller.has(Scope::SuperviseAny) =>

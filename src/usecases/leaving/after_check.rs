@@ -14,9 +14,9 @@ use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::departure::{AgentAfter, Continuity, Reason};
 use sidedoor_domain::ids::{SupervisionId, UserId};
 use sidedoor_domain::interlock::ContactSeen;
+use sidedoor_domain::ports::store::Stored;
+use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode, Supervision};
-use sidedoor_domain::ports::journal::Stored;
-use sidedoor_domain::ports::{Change, Committed, Happened, Priority};
 
 /// After-checks that fail before `customerCallContinued` stays unknown.
 const TRIES: u32 = 4;
@@ -57,7 +57,7 @@ impl Flows {
         }
         self.learn_what_they_did(s).await?;
         // That may have told of a stamp.
-        let Some(Stored { supervision: s, .. }) = self.journal().supervision(s.id).await? else {
+        let Some(Stored { supervision: s, .. }) = self.store().supervision(s.id).await? else {
             return Ok(());
         };
         let found = self.find_out(&s).await;
@@ -76,18 +76,18 @@ impl Flows {
             s.note_after(found.continuity, found.contact_ended_first, found.agent_after.clone())
                 .ok()?;
             s.next_check_at = again_at;
-            Some(Change {
+            Some(Transaction {
                 audit: if again_at.is_some() {
                     Vec::new()
                 } else {
                     self.to_be_told(s)
                 },
-                ..Change::default()
+                ..Transaction::default()
             })
         };
         self.amend_left(s.id, change).await?;
         if again_at.is_none()
-            && let Some(Stored { supervision, .. }) = self.journal().supervision(s.id).await?
+            && let Some(Stored { supervision, .. }) = self.store().supervision(s.id).await?
         {
             self.raise(&supervision);
         }
@@ -136,19 +136,19 @@ impl Flows {
     async fn amend_left(
         &self,
         id: SupervisionId,
-        rule: impl Fn(&mut Supervision) -> Option<Change>,
+        rule: impl Fn(&mut Supervision) -> Option<Transaction>,
     ) -> Result<(), FlowError> {
         let committed = self.amend(id, |s| {
             let before = s.departure.clone();
             let change = rule(s)?;
             let changed = s.departure != before;
-            Some(Change {
+            Some(Transaction {
                 deliver_at: changed.then(|| self.now()),
                 hasten: (!changed).then(|| (id, self.now())),
                 ..change
             })
         });
-        if committed.await? == Committed::Done {
+        if committed.await? == CommitOutcome::Done {
             self.signals.deliver.notify_one();
         }
         Ok(())
@@ -189,11 +189,11 @@ impl Flows {
     /// Says aloud what must not be overlooked.
     fn raise(&self, s: &Supervision) {
         if ended_by_us(s) {
-            self.count(&Happened::CustomerCallEnded);
+            self.count(&MetricEvent::CustomerCallEnded);
             tracing::error!(supervision_id = %s.id, "the customer's call ended right after the supervisor of {} left", s.id);
         }
         if let Some(agent) = wrong_agent(s) {
-            self.count(&Happened::AgentLooksWrong);
+            self.count(&MetricEvent::AgentLooksWrong);
             tracing::warn!(supervision_id = %s.id, state = agent.state, "after the departure of {} the agent is {} on the contact", s.id, agent.state);
         }
     }

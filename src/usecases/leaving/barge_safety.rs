@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::ports::{MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, State, Supervision};
-use sidedoor_domain::ports::{Change, Happened, Priority};
 
 impl Flows {
     /// Agrees that this supervision may be left without ending the customer's call. What the vendor does not say in half the
@@ -38,12 +38,12 @@ impl Flows {
             Err(refused @ FlowError::WouldEndCustomerCall(..)) => refused,
             other => return other,
         };
-        self.count(&Happened::LeaveRefused);
+        self.count(&MetricEvent::LeaveRefused);
         let audit = vec![self.audit(by, "disconnect.refused", s.id, refused.to_string())];
-        self.journal()
-            .commit(Change {
+        self.store()
+            .commit(Transaction {
                 audit,
-                ..Change::default()
+                ..Transaction::default()
             })
             .await?;
         Err(refused)
@@ -80,7 +80,7 @@ impl Flows {
         };
         let observation = Observation::of_description(&seen, asked_at, self.now(), self.settings.poll_staleness);
         self.weigh(&s.instance, leg.as_str(), observation, None).await?;
-        let now = self.journal().supervision(s.id).await?.map(|stored| stored.supervision);
+        let now = self.store().supervision(s.id).await?.map(|stored| stored.supervision);
         Ok(now.is_some_and(|s| !s.state.is_final() && s.may_have_barged_in()))
     }
 

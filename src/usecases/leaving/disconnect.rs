@@ -9,9 +9,9 @@ use crate::usecases::{FlowError, Flows, LegEnd, Request, STALE_TRIES};
 use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ports::store::{Filter, KeyWrite, Stored, SupervisionWrite};
+use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Asker, Leave, ServerEnd, State, Supervision};
-use sidedoor_domain::ports::journal::{Filter, KeyWrite, Stored, Write};
-use sidedoor_domain::ports::{Change, Committed};
 
 /// Among so many of a supervisor's last supervisions the last one of an instance is looked for.
 const LAST_OF_THEIRS: u32 = 50;
@@ -54,9 +54,9 @@ impl Flows {
     ///
     /// # Errors
     /// [`FlowError::NotFound`], [`FlowError::Forbidden`], [`FlowError::WouldEndCustomerCall`], those of keys, and the
-    /// journal's.
+    /// store's.
     pub async fn disconnect(&self, id: SupervisionId, why: &Why, by: &Request) -> Result<Disconnected, FlowError> {
-        // Who may act comes before what is known: a stored answer is for its owner too.
+        // SupervisorRef may act comes before what is known: a stored answer is for its owner too.
         let seen = self.get(id, by).await?;
         let asker = by.caller.may_end(&seen.supervision);
         let asker = asker.ok_or(FlowError::Forbidden("this credential may not end that supervision"))?;
@@ -87,7 +87,7 @@ impl Flows {
             self.guarded(seen, by).await?;
         }
         for _ in 0..STALE_TRIES {
-            let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
+            let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
             let Stored {
                 mut supervision,
                 revision,
@@ -128,7 +128,7 @@ impl Flows {
                 Leave::Kept => "kept until the leg is known",
             };
             let begun = Leg::of(&supervision);
-            let change = Change {
+            let change = Transaction {
                 key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
                 // Of the same moment as the directive that follows from it, so that a timeline tells them in order.
                 audit: vec![AuditEntry {
@@ -137,11 +137,11 @@ impl Flows {
                         .audit(by, "disconnect.requested", id, outcome)
                         .because(why.reason.clone())
                 }],
-                supervision: Some(Write::Update(Box::new(supervision), revision)),
-                ..Change::default()
+                supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
+                ..Transaction::default()
             };
-            match self.journal().commit(change).await? {
-                Committed::Done => {
+            match self.store().commit(change).await? {
+                CommitOutcome::Done => {
                     self.signals.check.notify_one();
                     let done = CancellationToken::new();
                     // Dropped with the work, also if that panics.
@@ -157,12 +157,14 @@ impl Flows {
                     }
                     return Ok(Asked::Begun(id, done));
                 }
-                Committed::KeyUsed(record) => {
+                CommitOutcome::KeyUsed(record) => {
                     let replay = self.replay_of(by, record).await?;
                     return Ok(Asked::Known(Disconnected::Replay(replay)));
                 }
-                Committed::Stale => {}
-                Committed::Busy(_) | Committed::LegTaken(_) | Committed::Duplicate => return Err(FlowError::Contended),
+                CommitOutcome::Stale => {}
+                CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
+                    return Err(FlowError::Contended);
+                }
             }
         }
         Err(FlowError::Contended)
@@ -182,7 +184,7 @@ impl Flows {
         match asked {
             Asked::Known(known) => Ok(known),
             Asked::Begun(id, _) => {
-                let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
+                let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
                 Ok(Disconnected::Is(Box::new(stored)))
             }
         }
@@ -212,7 +214,7 @@ impl Flows {
             .or_else(|| self.settings.default_instance.clone())
             .filter(|name| self.instance(name).is_some())
             .ok_or(FlowError::UnknownInstance)?;
-        let active = self.journal().active_of(&instance, user).await?;
+        let active = self.store().active_of(&instance, user).await?;
         if active.is_empty() {
             let theirs = Filter {
                 supervisor: Some(user.clone()),
@@ -220,7 +222,7 @@ impl Flows {
                 ..Filter::default()
             };
             let over = |s: &Stored| s.supervision.instance == instance && s.supervision.state.is_final();
-            let last = self.journal().list(&theirs).await?.into_iter().find(over);
+            let last = self.store().list(&theirs).await?.into_iter().find(over);
             let last = last.ok_or(FlowError::NotFound)?;
             let replay = self.take_key(by, Some(last.supervision.id)).await?;
             return Ok(replay.map_or(Disconnected::WasOver(Box::new(last)), Disconnected::Replay));

@@ -13,9 +13,9 @@ use crate::usecases::{FlowError, Flows, LegEnd};
 use sidedoor_domain::audit::Phase;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::{ContactSeen, clear_to_end};
+use sidedoor_domain::ports::store::Stored;
+use sidedoor_domain::ports::{CommitOutcome, Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{Channel, ServerEnd, State, Supervision};
-use sidedoor_domain::ports::journal::Stored;
-use sidedoor_domain::ports::{Change, Committed, Priority, VendorError};
 
 /// Attempts at a server-side end before the browser is directed instead.
 const TRIES: u32 = 4;
@@ -37,7 +37,7 @@ impl Flows {
         let Some(_held) = self.signals.leaves.take(id) else {
             return Ok(());
         };
-        let Some(Stored { supervision, .. }) = self.journal().supervision(id).await? else {
+        let Some(Stored { supervision, .. }) = self.store().supervision(id).await? else {
             return Ok(());
         };
         if !is_to_be_carried_out(&supervision) {
@@ -83,7 +83,7 @@ impl Flows {
         mut seen: Result<ContactSeen, VendorError>,
     ) -> Result<(), FlowError> {
         for attempt in 0..TRIES {
-            let Some(Stored { supervision, .. }) = self.journal().supervision(id).await? else {
+            let Some(Stored { supervision, .. }) = self.store().supervision(id).await? else {
                 return Ok(());
             };
             let (State::Leaving, Some(leg)) = (supervision.state, supervision.leg.clone()) else {
@@ -117,10 +117,10 @@ impl Flows {
             let failed = self
                 .audit_own("leg.stop_refused", id, format!("StopContact: {}", error.code))
                 .in_phase(Phase::Failed, operation(id));
-            self.journal()
-                .commit(Change {
+            self.store()
+                .commit(Transaction {
                     audit: vec![failed],
-                    ..Change::default()
+                    ..Transaction::default()
                 })
                 .await?;
             tokio::select! {
@@ -140,11 +140,11 @@ impl Flows {
     /// The audit says that StopContact is about to be called before it is.
     async fn begin_server_end(&self, id: SupervisionId) -> Result<(), FlowError> {
         let begun = self.audit_own("leg.stop_begun", id, "StopContact");
-        let ahead = Change {
+        let ahead = Transaction {
             audit: vec![begun.in_phase(Phase::Begun, operation(id))],
-            ..Change::default()
+            ..Transaction::default()
         };
-        self.journal().commit(ahead).await?;
+        self.store().commit(ahead).await?;
         Ok(())
     }
 
@@ -225,23 +225,23 @@ impl Flows {
             }
             change_it(self, s);
             s.next_check_at = Some(self.now() + self.settings.pace.leaving_first_look);
-            Some(Change {
+            Some(Transaction {
                 audit: vec![match ended {
                     Some(phase) => self.audit_own(action, id, why).in_phase(phase, operation(id)),
                     None => self.audit_own(action, id, why),
                 }],
-                ..Change::default()
+                ..Transaction::default()
             })
         });
         match (committed.await?, ended) {
-            (Committed::Done, _) => self.signals.check.notify_one(),
+            (CommitOutcome::Done, _) => self.signals.check.notify_one(),
             // Evidence was faster: the act is over all the same.
             (_, Some(phase)) => {
-                let over = Change {
+                let over = Transaction {
                     audit: vec![self.audit_own(action, id, why).in_phase(phase, operation(id))],
-                    ..Change::default()
+                    ..Transaction::default()
                 };
-                self.journal().commit(over).await?;
+                self.store().commit(over).await?;
             }
             (_, None) => {}
         }

@@ -8,9 +8,9 @@ use crate::usecases::idempotency::Replay;
 use crate::usecases::{FlowError, Flows, Request, STALE_TRIES};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
+use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Asker, Channel, Mode, State, Supervision};
-use sidedoor_domain::ports::journal::{KeyWrite, Stored, Write};
-use sidedoor_domain::ports::{Change, Committed};
 
 /// What came of it.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ impl Flows {
     ///
     /// # Errors
     /// [`FlowError::NotFound`], [`FlowError::Forbidden`], [`FlowError::NotListening`], [`FlowError::ModeNotAllowed`],
-    /// [`FlowError::ModeUnsupported`], those of keys, and the journal's.
+    /// [`FlowError::ModeUnsupported`], those of keys, and the store's.
     pub async fn change_mode(&self, id: SupervisionId, to: Mode, by: &Request) -> Result<ModeAnswer, FlowError> {
         let seen = self.get(id, by).await?;
         let asker = mode_asker(&seen.supervision, to, by)?;
@@ -36,7 +36,7 @@ impl Flows {
             return Ok(ModeAnswer::Replay(replay));
         }
         for _ in 0..STALE_TRIES {
-            let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
+            let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
             let now = self.now();
             match standing(&stored.supervision, to, now)? {
                 Standing::ToBeDone => {}
@@ -52,29 +52,31 @@ impl Flows {
             supervision
                 .direct_mode(to, asker, now, self.leave_times())
                 .map_err(|_| FlowError::Contended)?;
-            let change = Change {
+            let change = Transaction {
                 key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
                 audit: vec![self.audit(by, "mode.requested", id, to.as_str())],
-                supervision: Some(Write::Update(Box::new(supervision), stored.revision)),
-                ..Change::default()
+                supervision: Some(SupervisionWrite::Update(Box::new(supervision), stored.revision)),
+                ..Transaction::default()
             };
-            match self.journal().commit(change).await? {
-                Committed::Done => {
-                    let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
+            match self.store().commit(change).await? {
+                CommitOutcome::Done => {
+                    let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
                     return Ok(ModeAnswer::Directed(Box::new(stored)));
                 }
-                Committed::KeyUsed(record) => {
+                CommitOutcome::KeyUsed(record) => {
                     return Ok(ModeAnswer::Replay(self.replay_of(by, record).await?));
                 }
-                Committed::Stale => {}
-                Committed::Busy(_) | Committed::LegTaken(_) | Committed::Duplicate => return Err(FlowError::Contended),
+                CommitOutcome::Stale => {}
+                CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
+                    return Err(FlowError::Contended);
+                }
             }
         }
         Err(FlowError::Contended)
     }
 }
 
-/// Who may ask: the supervisor; an operator only that somebody be silent.
+/// SupervisorRef may ask: the supervisor; an operator only that somebody be silent.
 fn mode_asker(s: &Supervision, to: Mode, by: &Request) -> Result<Asker, FlowError> {
     if by.caller.owns(s) {
         return Ok(Asker::Supervisor);

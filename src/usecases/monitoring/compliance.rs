@@ -4,8 +4,8 @@ use crate::usecases::monitoring::start::StartRequest;
 use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ports::{StoreError, Transaction};
 use sidedoor_domain::rejoin::{Compliance, MOST_PRIOR, RejoinRefused};
-use sidedoor_domain::ports::{Change, JournalError};
 
 impl Flows {
     /// The answer for somebody who asks to listen.
@@ -34,10 +34,10 @@ impl Flows {
                 if let Some(last) = compliance.prior.first() {
                     let outcome = format!("contact {}, {}", ask.contact, told(&compliance));
                     let audit = vec![self.audit(by, "rejoin.refused", *last, outcome)];
-                    self.journal()
-                        .commit(Change {
+                    self.store()
+                        .commit(Transaction {
                             audit,
-                            ..Change::default()
+                            ..Transaction::default()
                         })
                         .await?;
                 }
@@ -52,7 +52,7 @@ impl Flows {
         instance: &InstanceName,
         contact: Option<&ContactId>,
         user: Option<&UserId>,
-    ) -> Result<Compliance, JournalError> {
+    ) -> Result<Compliance, StoreError> {
         let jurisdiction = self.instance(instance).and_then(|i| i.jurisdiction.as_deref());
         let rules = self.settings.policy.rules(jurisdiction).unwrap_or_default();
         let prior = match (contact, user) {
@@ -67,9 +67,9 @@ impl Flows {
         instance: &InstanceName,
         contact: &ContactId,
         user: &UserId,
-    ) -> Result<Vec<SupervisionId>, JournalError> {
+    ) -> Result<Vec<SupervisionId>, StoreError> {
         let most = u32::try_from(MOST_PRIOR).unwrap_or(u32::MAX);
-        self.journal().over_on(instance, contact, user, most).await
+        self.store().over_on(instance, contact, user, most).await
     }
 }
 

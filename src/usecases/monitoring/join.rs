@@ -2,25 +2,25 @@
 //!
 //! **A late join is worse than none.** After `join_ttl` it is never sent again. If it may have been carried out all the
 //! same (a lost answer, a crash), the vendor is asked whether a leg exists; one that does is adopted, else the join
-//! failed as `expired`.
+//! failed as `join_timeout`.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::usecases::retry::Backoff;
 use crate::usecases::monitoring::switch::Turn;
+use crate::usecases::retry::Backoff;
 use crate::usecases::{FlowError, Flows, OnCall, STALE_TRIES};
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
-use sidedoor_domain::supervision::{Mode, State, Supervision};
-use sidedoor_domain::ports::journal::{Stored, Write};
+use sidedoor_domain::ports::store::{Stored, SupervisionWrite};
 use sidedoor_domain::ports::telephony::{MonitorCall, UserContact};
-use sidedoor_domain::ports::{Admission, Change, Committed, Happened, JournalError, Priority, VendorError};
+use sidedoor_domain::ports::{Admission, CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError};
+use sidedoor_domain::supervision::{Mode, State, Supervision};
 
 /// The code of a join that Connect refused while as many supervisors as it takes were on the contact.
-pub(crate) const CONTACT_FULL: &str = "contact_full";
+pub(crate) const CONTACT_FULL: &str = "contact_limit_reached";
 /// "Two supervisors can monitor the call" (administrator guide). Connect decides; this only helps to understand its refusal,
 /// whose code is not documented.
 const SUPERVISORS_A_CALL: usize = 2;
@@ -102,7 +102,7 @@ impl Flows {
                 mut supervision,
                 revision,
                 ..
-            }) = self.journal().supervision(id).await?
+            }) = self.store().supervision(id).await?
             else {
                 return Ok(None);
             };
@@ -112,15 +112,18 @@ impl Flows {
             let left = join.expires_at.duration_since(self.now());
             if supervision.leave.is_some() || !left.is_positive() {
                 let (code, detail) = if supervision.leave.is_some() {
-                    ("withdrawn", "The supervisor left before Connect gave them the leg.")
+                    (
+                        "join_cancelled",
+                        "The supervisor left before Connect gave them the leg.",
+                    )
                 } else if supervision.waits_for.is_some() {
                     (
-                        "current_not_left",
+                        "leave_timeout",
                         "The supervisor did not leave the contact they listened to before in time.",
                     )
                 } else {
                     (
-                        "expired",
+                        "join_timeout",
                         "Connect did not give the leg in time; a late join is worse than none.",
                     )
                 };
@@ -137,12 +140,12 @@ impl Flows {
                 Turn::NotYet => continue,
                 Turn::Never => {
                     let detail = "The supervisor did not leave the contact they listened to before.";
-                    self.join_failed(id, "current_not_left", detail).await?;
+                    self.join_failed(id, "leave_timeout", detail).await?;
                     return Ok(None);
                 }
                 Turn::Taken(holder) => {
                     let detail = format!("The supervisor is on another contact already: supervision {holder}.");
-                    self.join_failed(id, "supervisor_busy", &detail).await?;
+                    self.join_failed(id, "supervisor_conflict", &detail).await?;
                     return Ok(None);
                 }
             }
@@ -170,12 +173,12 @@ impl Flows {
             if supervision.start_joining(self.now()).is_err() {
                 return Ok(None);
             }
-            let change = Change {
-                supervision: Some(Write::Update(Box::new(supervision.clone()), revision)),
+            let change = Transaction {
+                supervision: Some(SupervisionWrite::Update(Box::new(supervision.clone()), revision)),
                 audit: vec![self.join_begins(id)],
-                ..Change::default()
+                ..Transaction::default()
             };
-            if self.journal().commit(change).await? == Committed::Done {
+            if self.store().commit(change).await? == CommitOutcome::Done {
                 return Ok(Some(supervision));
             }
         }
@@ -210,7 +213,7 @@ impl Flows {
                     let detail = format!("Connect's answer was refused by the interlock: {refusal}.");
                     return Attempt::GiveUp {
                         look: false,
-                        code: "interlock_refused".into(),
+                        code: "leg_invalid".into(),
                         detail,
                     };
                 }
@@ -225,7 +228,7 @@ impl Flows {
         let expires_in = Duration::try_from(join.expires_at.duration_since(self.now())).unwrap_or_default();
         match Backoff::CALL.after(error.verdict, attempt) {
             Some(wait) if wait < expires_in => Attempt::Again(wait),
-            Some(_) => give_up(*maybe_sent, "expired", &error),
+            Some(_) => give_up(*maybe_sent, "join_timeout", &error),
             None => give_up(*maybe_sent, error.code, &error),
         }
     }
@@ -237,7 +240,7 @@ impl Flows {
                 mut supervision,
                 revision,
                 ..
-            }) = self.journal().supervision(id).await?
+            }) = self.store().supervision(id).await?
             else {
                 return Ok(());
             };
@@ -254,18 +257,18 @@ impl Flows {
                 return Ok(());
             }
             let (instance, state) = (supervision.instance.clone(), supervision.state);
-            let change = Change {
+            let change = Transaction {
                 explained: vec![(instance.clone(), leg.to_string())],
                 deliver_at: Some(now + self.settings.pace.join_row),
                 audit: vec![
                     self.audit_own("leg.given", id, format!("leg {leg}"))
                         .in_phase(Phase::Done, operation(id)),
                 ],
-                supervision: Some(Write::Update(Box::new(supervision), revision)),
-                ..Change::default()
+                supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
+                ..Transaction::default()
             };
-            match self.journal().commit(change).await? {
-                Committed::Done => {
+            match self.store().commit(change).await? {
+                CommitOutcome::Done => {
                     self.signals.check.notify_one();
                     self.signals.deliver.notify_one();
                     // Events may have come before this answer.
@@ -275,9 +278,9 @@ impl Flows {
                     }
                     return Ok(());
                 }
-                Committed::LegTaken(by) => {
+                CommitOutcome::LegTaken(by) => {
                     let detail = format!("Connect's leg is recorded by supervision {by} already.");
-                    return self.join_failed(id, "leg_taken", &detail).await;
+                    return self.join_failed(id, "leg_conflict", &detail).await;
                 }
                 _ => {}
             }
@@ -285,12 +288,12 @@ impl Flows {
         Err(FlowError::Contended)
     }
 
-    /// Who else is on the contact of this supervision, as far as is known.
-    pub(crate) async fn others_on_call(&self, s: &Supervision) -> Result<Vec<OnCall>, JournalError> {
+    /// SupervisorRef else is on the contact of this supervision, as far as is known.
+    pub(crate) async fn others_on_call(&self, s: &Supervision) -> Result<Vec<OnCall>, StoreError> {
         let Some(contact) = &s.contact else {
             return Ok(Vec::new());
         };
-        let on_it = self.journal().active_on(&s.instance, contact).await?;
+        let on_it = self.store().active_on(&s.instance, contact).await?;
         let others = on_it
             .into_iter()
             .map(|o| o.supervision)
@@ -307,22 +310,22 @@ impl Flows {
     /// Connect refused a join in a way that may mean that the contact is full: says so if it is. Those who are on it are
     /// looked at now, since what we know of them may be out of date.
     async fn perhaps_full(&self, id: SupervisionId, code: &str) -> Result<Option<String>, FlowError> {
-        if !matches!(code, "connect_quota_exceeded" | "connect_invalid_request") {
+        if !matches!(code, "connect_quota_limit_reached" | "connect_request_invalid") {
             return Ok(None);
         }
-        let Some(Stored { supervision, .. }) = self.journal().supervision(id).await? else {
+        let Some(Stored { supervision, .. }) = self.store().supervision(id).await? else {
             return Ok(None);
         };
         let others = self.others_on_call(&supervision).await?;
         if others.len() < SUPERVISORS_A_CALL
-            || (code != "connect_quota_exceeded" && !self.is_going_on(&supervision).await)
+            || (code != "connect_quota_limit_reached" && !self.is_going_on(&supervision).await)
         {
             return Ok(None);
         }
         for other in &others {
             self.amend(other.supervision, |s| {
                 s.next_check_at = Some(self.now());
-                Some(Change::default())
+                Some(Transaction::default())
             })
             .await?;
         }
@@ -356,15 +359,15 @@ impl Flows {
             None
         });
         let (code, detail) = full.as_deref().map_or((code, detail), |full| (CONTACT_FULL, full));
-        self.count(&Happened::JoinFailed(code));
+        self.count(&MetricEvent::JoinFailed(code));
         self.amend(id, |s| {
             s.fail(code, detail, self.now()).ok()?;
-            Some(Change {
+            Some(Transaction {
                 audit: vec![
                     self.audit_own("supervision.failed", id, code)
                         .in_phase(Phase::Failed, operation(id)),
                 ],
-                ..Change::default()
+                ..Transaction::default()
             })
         })
         .await
@@ -375,7 +378,7 @@ impl Flows {
     /// the join failed. If the vendor cannot say for long, it failed too: a leg that turns up later is an observed one.
     async fn look_for_leg(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), FlowError> {
         for attempt in 0..LOOKS {
-            let Some(Stored { supervision, .. }) = self.journal().supervision(id).await? else {
+            let Some(Stored { supervision, .. }) = self.store().supervision(id).await? else {
                 return Ok(());
             };
             match self.find_leg(&supervision).await {
@@ -429,8 +432,8 @@ impl Flows {
         instance: &sidedoor_domain::ids::InstanceName,
         user: &sidedoor_domain::ids::UserId,
         now: Timestamp,
-    ) -> Result<bool, JournalError> {
-        let active = self.journal().active_of(instance, user).await?;
+    ) -> Result<bool, StoreError> {
+        let active = self.store().active_of(instance, user).await?;
         Ok(active.iter().any(|s| {
             let waits = matches!(s.supervision.state, State::Requested | State::Joining);
             // Past its time and past the looking that follows, a stuck join explains nothing any more.

@@ -8,21 +8,21 @@ use crate::usecases::monitoring::join::CONTACT_FULL;
 use jiff::SignedDuration;
 
 use crate::usecases::idempotency::Replay;
-use crate::usecases::identity::supervisors::Who;
+use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::monitoring::compliance;
 use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
+use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{Mode, Origin, State, Supervision, Supervisor};
-use sidedoor_domain::ports::journal::{KeyWrite, Stored, Write};
-use sidedoor_domain::ports::{Change, Committed, Happened};
 
 /// What is asked for.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
     /// The contact to listen to.
     pub contact: ContactId,
-    /// Who listens.
-    pub supervisor: Who,
+    /// SupervisorRef listens.
+    pub supervisor: SupervisorRef,
     /// Their Salesforce User, for the row's lookup.
     pub salesforce_user_id: Option<String>,
     /// The Salesforce VoiceCall, for the row's lookup.
@@ -58,14 +58,14 @@ impl Flows {
     /// # Errors
     /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], [`FlowError::UnknownJurisdiction`],
     /// [`FlowError::RejoinRefused`], [`FlowError::Busy`], [`FlowError::WouldEndCustomerCall`] (of a switch),
-    /// [`FlowError::ContactFull`], [`FlowError::JoinFailed`], those of keys, and the journal's.
+    /// [`FlowError::ContactFull`], [`FlowError::JoinFailed`], those of keys, and the store's.
     pub async fn start(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
         let (flows, by) = (self.clone(), by.clone());
         self.own(async move { flows.start_owned(ask, &by).await }).await
     }
 
     async fn start_owned(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
-        if matches!(&ask.supervisor, Who::Id(user) if !by.caller.may_act_as(user)) {
+        if matches!(&ask.supervisor, SupervisorRef::Id(user) if !by.caller.may_act_as(user)) {
             return Err(FlowError::Forbidden(
                 "this credential may not listen as that supervisor",
             ));
@@ -121,19 +121,21 @@ impl Flows {
         let told = format!("contact {}, {}", ask.contact, compliance::told(&new.compliance));
         let mut audit = vec![self.audit(by, "supervision.requested", id, told)];
         audit.extend(admission.is_some().then(|| self.join_begins(id)));
-        let change = Change {
+        let change = Transaction {
             key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
             audit,
-            supervision: Some(Write::Insert(Box::new(new))),
-            ..Change::default()
+            supervision: Some(SupervisionWrite::Insert(Box::new(new))),
+            ..Transaction::default()
         };
-        match self.journal().commit(change).await? {
-            Committed::Done => self.count(&Happened::Began(Origin::Api)),
-            Committed::KeyUsed(record) => {
+        match self.store().commit(change).await? {
+            CommitOutcome::Done => self.count(&MetricEvent::Began(Origin::Api)),
+            CommitOutcome::KeyUsed(record) => {
                 return Ok(Started::Replay(self.replay_of(by, record).await?));
             }
-            Committed::Busy(holder) => return self.busy(holder, &ask, by).await,
-            Committed::Stale | Committed::LegTaken(_) | Committed::Duplicate => return Err(FlowError::Contended),
+            CommitOutcome::Busy(holder) => return self.busy(holder, &ask, by).await,
+            CommitOutcome::Stale | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
+                return Err(FlowError::Contended);
+            }
         }
         let flows = self.clone();
         let join = async move { flows.join(id, admission, false).await };
@@ -148,8 +150,8 @@ impl Flows {
         self.leave_others(&others, by).await?;
         let stored = |s: Option<Stored>| s.map(Box::new).ok_or(FlowError::NotFound);
         let (new, first) = (
-            self.journal().supervision(id).await?,
-            self.journal().supervision(first).await?,
+            self.store().supervision(id).await?,
+            self.store().supervision(first).await?,
         );
         Ok(Started::Waiting(stored(new)?, stored(first)?))
     }
@@ -159,14 +161,14 @@ impl Flows {
         let (true, Some(user)) = (ask.leave_current, &new.supervisor.connect_user_id) else {
             return Ok(Vec::new());
         };
-        let mut active = self.journal().active_of(&new.instance, user).await?;
+        let mut active = self.store().active_of(&new.instance, user).await?;
         active.retain(|s| s.supervision.holds_voice_place() || s.supervision.waits_for.is_some());
         Ok(active)
     }
 
     /// How a supervision just started stands; a failed join is an error.
     async fn started(&self, id: SupervisionId) -> Result<Started, FlowError> {
-        let stored = self.journal().supervision(id).await?.ok_or(FlowError::NotFound)?;
+        let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
         match (&stored.supervision.state, &stored.supervision.failure) {
             (State::Failed, Some(failure)) if failure.code == CONTACT_FULL => Err(FlowError::ContactFull {
                 supervision: id,
@@ -188,7 +190,7 @@ impl Flows {
         user: &UserId,
         ask: &StartRequest,
     ) -> Result<Option<Stored>, FlowError> {
-        let active = self.journal().active_of(instance, user).await?;
+        let active = self.store().active_of(instance, user).await?;
         Ok(active
             .into_iter()
             .find(|s| s.supervision.contact.as_ref() == Some(&ask.contact)))
@@ -202,7 +204,7 @@ impl Flows {
 
     /// Somebody holds the voice place: the very one asked for (a race of two equal requests), or another.
     async fn busy(&self, holder: SupervisionId, ask: &StartRequest, by: &Request) -> Result<Started, FlowError> {
-        let stored = self.journal().supervision(holder).await?.ok_or(FlowError::Contended)?;
+        let stored = self.store().supervision(holder).await?.ok_or(FlowError::Contended)?;
         if stored.supervision.contact.as_ref() == Some(&ask.contact) {
             self.already_is(stored, by).await
         } else {

@@ -10,9 +10,9 @@ use std::time::Duration;
 use crate::usecases::leaving::disconnect::Why;
 use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::{Stored, SupervisionWrite};
+use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Asker, Leave, Supervision};
-use sidedoor_domain::ports::journal::{Stored, Write};
-use sidedoor_domain::ports::{Change, Committed};
 
 /// How often a waiting join looks whether the first one is gone.
 const LOOK: Duration = Duration::from_millis(50);
@@ -54,7 +54,7 @@ impl Flows {
         let Some(first) = s.waits_for else {
             return Ok(Turn::Now);
         };
-        let first = self.journal().supervision(first).await?.map(|f| f.supervision);
+        let first = self.store().supervision(first).await?.map(|f| f.supervision);
         match first {
             Some(f) if !f.state.is_final() && f.overdue => return Ok(Turn::Never),
             Some(f) if !f.state.is_final() => {
@@ -74,12 +74,12 @@ impl Flows {
         }
         let mut freed = s.clone();
         freed.waits_for = None;
-        let change = Change {
-            supervision: Some(Write::Update(Box::new(freed), revision)),
-            ..Change::default()
+        let change = Transaction {
+            supervision: Some(SupervisionWrite::Update(Box::new(freed), revision)),
+            ..Transaction::default()
         };
-        Ok(match self.journal().commit(change).await? {
-            Committed::Busy(holder) => Turn::Taken(holder),
+        Ok(match self.store().commit(change).await? {
+            CommitOutcome::Busy(holder) => Turn::Taken(holder),
             // Whether it was written or somebody was faster: look anew.
             _ => Turn::NotYet,
         })
@@ -94,9 +94,9 @@ impl Flows {
             if s.ask_to_leave(Asker::Supervisor, self.now(), self.leave_times()) == Leave::Begun {
                 self.prepare_leave(s);
             }
-            Some(Change {
+            Some(Transaction {
                 audit: vec![self.audit_own("disconnect.requested", first, "a switch taken up after a restart")],
-                ..Change::default()
+                ..Transaction::default()
             })
         })
         .await?;

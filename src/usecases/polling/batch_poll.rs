@@ -17,10 +17,10 @@ use crate::usecases::monitoring::join::is_live_leg;
 use crate::usecases::{FlowError, Flows};
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
-use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
-use sidedoor_domain::ports::journal::{Stored, UnexplainedLeg};
+use sidedoor_domain::ports::store::{Stored, UnexplainedLeg};
 use sidedoor_domain::ports::telephony::UserContact;
-use sidedoor_domain::ports::{Change, Priority, VendorError};
+use sidedoor_domain::ports::{Priority, Transaction, VendorError};
+use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
 
 /// The most users GetCurrentUserData takes in one call.
 const USERS: usize = 100;
@@ -191,7 +191,7 @@ impl Flows {
         let most = u32::try_from(room).unwrap_or(u32::MAX);
         let since = now - LATELY;
         let found = self
-            .journal()
+            .store()
             .supervisors_since(instance, since, after.as_ref(), most)
             .await?;
         let mut rounds = self.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -213,14 +213,14 @@ impl Flows {
             // Whoever wanted a look while this one was under way still wants it.
             let wanted = s.next_check_at.filter(|t| Some(*t) != seen.next_check_at);
             s.next_check_at = Some(wanted.map_or(next, |t| t.min(next)));
-            Some(Change::default())
+            Some(Transaction::default())
         })
         .await
         .map(|_| ())
     }
 
     async fn note_stranger(&self, instance: &InstanceName, stranger: &UserContact) -> Result<(), FlowError> {
-        if self.journal().by_leg(instance, &stranger.contact).await?.is_some() {
+        if self.store().by_leg(instance, &stranger.contact).await?.is_some() {
             return Ok(());
         }
         let leg = UnexplainedLeg {
@@ -229,10 +229,10 @@ impl Flows {
             due_at: self.now() + self.settings.pace.unexplained,
             looks: 0,
         };
-        self.journal()
-            .commit(Change {
+        self.store()
+            .commit(Transaction {
                 unexplained: vec![leg],
-                ..Change::default()
+                ..Transaction::default()
             })
             .await?;
         self.signals.check.notify_one();

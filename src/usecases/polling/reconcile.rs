@@ -11,13 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::in_flight::InHand;
+use crate::usecases::in_flight::InFlight;
 use crate::usecases::polling::batch_poll::{awaits_a_mode, is_idle, rolls};
 use crate::usecases::{FlowError, Flows};
 use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::{Retention, Stored};
+use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
-use sidedoor_domain::ports::journal::{Retention, Stored};
-use sidedoor_domain::ports::{Change, Committed, Happened, Priority, VendorError};
 
 /// Looks at a time.
 const LOOKS_AT_A_TIME: usize = 8;
@@ -32,9 +32,9 @@ impl Flows {
     /// Looks at what is due, until the process stops.
     ///
     /// # Errors
-    /// Never for the vendor's sake; when the journal fails it waits and goes on.
+    /// Never for the vendor's sake; when the store fails it waits and goes on.
     pub async fn reconcile_until_stopped(self) {
-        let (checks, legs) = (InHand::default(), InHand::default());
+        let (checks, legs) = (InFlight::default(), InFlight::default());
         let room = Arc::new(Semaphore::new(LOOKS_AT_A_TIME));
         while !self.is_stopping() {
             let pause = match self.reconcile_round(&checks, &legs, &room).await {
@@ -55,19 +55,19 @@ impl Flows {
     /// Starts what is due and not in hand; returns how long to sleep.
     async fn reconcile_round(
         &self,
-        checks: &InHand<SupervisionId>,
-        legs: &InHand<String>,
+        checks: &InFlight<SupervisionId>,
+        legs: &InFlight<String>,
         room: &Arc<Semaphore>,
     ) -> Result<Duration, FlowError> {
         let now = self.now();
         // One question tells whether there is anything to ask for: every event and every answer wakes this loop.
-        let next = self.journal().next_due().await?;
+        let next = self.store().next_due().await?;
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         let mut idle = Vec::new();
         let mut alone = Vec::new();
         let busy = checks.held();
         let due = if is_due(next.check) {
-            self.journal().due_checks(now, PAGE).await?
+            self.store().due_checks(now, PAGE).await?
         } else {
             Vec::new()
         };
@@ -121,7 +121,7 @@ impl Flows {
         }
         let busy = legs.held();
         let due = if is_due(next.unexplained) {
-            self.journal().due_unexplained(now, PAGE).await?
+            self.store().due_unexplained(now, PAGE).await?
         } else {
             Vec::new()
         };
@@ -141,7 +141,7 @@ impl Flows {
             });
         }
         let next = if is_due(next.check) || is_due(next.unexplained) {
-            self.journal().next_due().await?
+            self.store().next_due().await?
         } else {
             next
         };
@@ -214,7 +214,7 @@ impl Flows {
         })
         .await?;
         if newly_overdue.into_inner() {
-            self.count(&Happened::Overdue);
+            self.count(&MetricEvent::Overdue);
             tracing::warn!(supervision_id = %s.id, "the leave of {} is overdue: no evidence that the leg ended", s.id);
         }
         Ok(())
@@ -247,14 +247,14 @@ impl Flows {
                 return None;
             }
             let row_changed = s.departure != before.departure;
-            Some(Change {
+            Some(Transaction {
                 deliver_at: row_changed.then(|| self.now()),
                 // Nothing new for the row: it need not wait for this check any longer.
                 hasten: (!row_changed && before.state == State::Left).then(|| (id, self.now())),
-                ..Change::default()
+                ..Transaction::default()
             })
         });
-        if committed.await? == Committed::Done {
+        if committed.await? == CommitOutcome::Done {
             self.signals.deliver.notify_one();
         }
         Ok(())
@@ -277,7 +277,7 @@ impl Flows {
             if let Err(e) = self.sweep_audit().await {
                 tracing::error!(error = %e, "sweeping the audit's unfinished acts failed");
             }
-            match self.journal().sweep(&retention).await {
+            match self.store().sweep(&retention).await {
                 Ok(0) => {}
                 Ok(rows) => tracing::info!(rows, "swept {rows} rows past their retention"),
                 Err(e) => tracing::error!(error = %e, "sweeping failed"),

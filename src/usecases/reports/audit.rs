@@ -6,12 +6,12 @@ use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::audit::{AuditEntry, Phase, SELF};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::UserId;
-use sidedoor_domain::ports::Change;
-pub use sidedoor_domain::ports::journal::{AuditFilter, AuditLine};
+use sidedoor_domain::ports::Transaction;
+pub use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
 
 /// An act on a vendor takes seconds; a restart takes up what was under way. What has no end after this has lost it.
 const LOST_AFTER: SignedDuration = SignedDuration::from_hours(1);
-/// The cursor's name in the journal: everything begun before that moment (epoch ms) has its end.
+/// The cursor's name in the store: everything begun before that moment (epoch ms) has its end.
 const CURSOR: &str = "audit swept";
 /// Acts swept at once.
 const AT_ONCE: u32 = 100;
@@ -25,13 +25,13 @@ impl Flows {
         if !(by.caller.has(Scope::Read) || by.caller.has(Scope::Operate)) {
             return Err(FlowError::Forbidden("this credential may not read the audit"));
         }
-        Ok(self.journal().audit_lines(filter).await?)
+        Ok(self.store().audit_lines(filter).await?)
     }
 
     /// A ticket to a supervisor's stream of directives is about to be given out.
     ///
     /// # Errors
-    /// The journal's.
+    /// The store's.
     pub async fn note_ticket(&self, by: &Request, user: &UserId) -> Result<(), FlowError> {
         let line = AuditEntry {
             request_id: by.request_id.clone(),
@@ -42,11 +42,11 @@ impl Flows {
                 format!("for {user}"),
             )
         };
-        let change = Change {
+        let change = Transaction {
             audit: vec![line],
-            ..Change::default()
+            ..Transaction::default()
         };
-        self.journal().commit(change).await?;
+        self.store().commit(change).await?;
         Ok(())
     }
 
@@ -54,16 +54,16 @@ impl Flows {
     pub(crate) async fn sweep_audit(&self) -> Result<(), FlowError> {
         let now = self.now();
         let until = now - LOST_AFTER;
-        let swept = self.journal().cursor(CURSOR).await?.unwrap_or(0);
+        let swept = self.store().cursor(CURSOR).await?.unwrap_or(0);
         let since = Timestamp::from_millisecond(swept).unwrap_or(Timestamp::UNIX_EPOCH);
-        let unfinished = self.journal().unfinished_acts(since, until, AT_ONCE).await?;
+        let unfinished = self.store().unfinished_acts(since, until, AT_ONCE).await?;
         let all = unfinished.len() < AT_ONCE as usize;
         for begun in unfinished {
             let Some(operation) = begun.operation.clone() else {
                 continue;
             };
             let state = match begun.supervision {
-                Some(id) => self.journal().supervision(id).await?.map(|s| s.supervision.state),
+                Some(id) => self.store().supervision(id).await?.map(|s| s.supervision.state),
                 None => None,
             };
             let outcome = match state {
@@ -78,18 +78,18 @@ impl Flows {
                 supervision: begun.supervision,
                 ..AuditEntry::done(now, SELF, begun.action, outcome).in_phase(Phase::Abandoned, operation)
             };
-            let change = Change {
+            let change = Transaction {
                 audit: vec![lost],
-                ..Change::default()
+                ..Transaction::default()
             };
-            self.journal().commit(change).await?;
+            self.store().commit(change).await?;
         }
         if all {
-            let moved = Change {
+            let moved = Transaction {
                 cursor: Some((CURSOR, until.as_millisecond())),
-                ..Change::default()
+                ..Transaction::default()
             };
-            self.journal().commit(moved).await?;
+            self.store().commit(moved).await?;
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
+pub use sidedoor_domain::ports::store::{Filter, RecordState, RecordSync, Stored};
 use sidedoor_domain::supervision::State;
-pub use sidedoor_domain::ports::journal::{Filter, Recording, RecordingState, Stored};
 
 /// How things stand now, for the metrics.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,7 +14,7 @@ pub struct Standing {
     /// Of these, those whose leave is overdue.
     pub overdue: u64,
     /// Rows by state.
-    pub rows: Vec<(RecordingState, u64)>,
+    pub rows: Vec<(RecordState, u64)>,
     /// Open streams of directives.
     pub streams: usize,
     /// Nothing is sent to the CRM now.
@@ -27,9 +27,9 @@ impl Flows {
     /// How things stand now.
     ///
     /// # Errors
-    /// The journal's.
+    /// The store's.
     pub async fn standing(&self) -> Result<Standing, FlowError> {
-        let counts = self.journal().counts().await?;
+        let counts = self.store().counts().await?;
         Ok(Standing {
             active: counts.active,
             overdue: counts.overdue,
@@ -50,7 +50,7 @@ impl Flows {
     /// # Errors
     /// [`FlowError::NotFound`] also when the caller may not see it: whether it exists is none of their business.
     pub async fn get(&self, id: SupervisionId, by: &Request) -> Result<Stored, FlowError> {
-        let stored = self.journal().supervision(id).await?;
+        let stored = self.store().supervision(id).await?;
         stored
             .filter(|s| by.caller.may_see(&s.supervision))
             .ok_or(FlowError::NotFound)
@@ -71,6 +71,6 @@ impl Flows {
             }
             filter.supervisor = Some(own);
         }
-        Ok(self.journal().list(&filter).await?)
+        Ok(self.store().list(&filter).await?)
     }
 }

@@ -7,8 +7,8 @@ use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::evidence::{Evidence, Sighting};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
+use sidedoor_domain::ports::store::RecordSync;
 use sidedoor_domain::supervision::Supervision;
-use sidedoor_domain::ports::journal::Recording;
 
 /// The most lines of the audit that are told.
 const LINES: u32 = 500;
@@ -20,7 +20,7 @@ pub struct Moment {
     pub at: Timestamp,
     /// A stable word, such as `evidence.dropped`.
     pub what: String,
-    /// Who did it: a caller, `sidedoor`, `browser`, `salesforce`, or the source of the evidence.
+    /// SupervisorRef did it: a caller, `sidedoor`, `browser`, `salesforce`, or the source of the evidence.
     pub by: String,
     /// In a few words.
     pub detail: Option<String>,
@@ -38,7 +38,7 @@ impl Flows {
         let s = &stored.supervision;
         let mut all = Vec::new();
         // Directives are told from the supervision itself, with what was answered.
-        let audit = self.journal().audit_of(id, LINES).await?;
+        let audit = self.store().audit_of(id, LINES).await?;
         for line in audit.into_iter().filter(|line| !line.action.starts_with("directive.")) {
             all.push(Moment {
                 at: line.at,
@@ -52,11 +52,11 @@ impl Flows {
             });
         }
         if let Some(leg) = s.leg.as_ref().map(LegId::as_str) {
-            let evidence = self.journal().evidence(&s.instance, leg).await?;
+            let evidence = self.store().evidence(&s.instance, leg).await?;
             all.extend(evidence.iter().map(of_evidence));
         }
         all.extend(of_directives(s));
-        all.extend(stored.recording.as_ref().and_then(of_recording));
+        all.extend(stored.record_sync.as_ref().and_then(of_record_sync));
         all.sort_by_key(|m| m.at);
         Ok(all)
     }
@@ -103,12 +103,12 @@ fn of_directives(s: &Supervision) -> impl Iterator<Item = Moment> + '_ {
     })
 }
 
-fn of_recording(r: &Recording) -> Option<Moment> {
+fn of_record_sync(r: &RecordSync) -> Option<Moment> {
     Some(Moment {
-        at: r.recorded_at?,
+        at: r.written_at?,
         what: "row.recorded".into(),
         by: "salesforce".into(),
-        detail: Some(format!("version {} of {}", r.recorded_version, r.version)),
+        detail: Some(format!("version {} of {}", r.written_version, r.version)),
         vendor_timestamp: None,
     })
 }

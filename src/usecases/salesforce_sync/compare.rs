@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::usecases::{FlowError, Flows};
 use sidedoor_domain::departure::Departure;
 use sidedoor_domain::ports::crm::{CALLS_A_QUESTION, ParticipantSeen};
-use sidedoor_domain::ports::journal::{Comparison, Stored};
-use sidedoor_domain::ports::{Change, Crm, Happened};
+use sidedoor_domain::ports::store::{Comparison, Stored};
+use sidedoor_domain::ports::{Crm, MetricEvent, Transaction};
 
 /// Salesforce's own record comes some time after the call.
 const SETTLED: SignedDuration = SignedDuration::from_mins(10);
@@ -84,7 +84,7 @@ impl Flows {
         let (settled, again) = self.settings.pace.compare_after.unwrap_or((SETTLED, AGAIN));
         let limit = u32::try_from(CALLS_A_QUESTION).unwrap_or(u32::MAX);
         let due = self
-            .journal()
+            .store()
             .due_comparisons(now - GIVE_UP, now - settled, now - again, limit)
             .await?;
         let mut calls: Vec<String> = due
@@ -110,11 +110,11 @@ impl Flows {
         let comparisons = due
             .iter()
             .filter_map(|(s, on_contact)| self.compare(s, *on_contact, &theirs, now));
-        let found = Change {
+        let found = Transaction {
             comparisons: comparisons.collect(),
-            ..Change::default()
+            ..Transaction::default()
         };
-        self.journal().commit(found).await?;
+        self.store().commit(found).await?;
         // The next page says whether there was more: a short one may only have held what cannot be read.
         Ok(Page::Done)
     }
@@ -142,7 +142,7 @@ impl Flows {
         let inside = left_at.map(|at| is_inside(at, departure));
         if let (Some(at), Some(inside)) = (left_at, inside) {
             let difference = at.duration_since(departure.disconnected_at).as_secs_f64();
-            self.count(&Happened::Compared(difference, inside));
+            self.count(&MetricEvent::Compared(difference, inside));
         }
         Some(Comparison {
             supervision: s.id,

@@ -1,14 +1,14 @@
 //! Rows that need a person: seen with the CRM's answer, and sent again when its cause is gone; one, or all of a time. Nothing new is
 //! made by it: the row goes out as it is now, by its own external id, so a row that was taken after all is only written again.
 
-use crate::usecases::salesforce_sync::rate::Held;
 use crate::usecases::idempotency::Replay;
+use crate::usecases::salesforce_sync::rate::Held;
 use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
-use sidedoor_domain::ports::journal::KeyWrite;
-pub use sidedoor_domain::ports::journal::{Row, RowFilter};
-use sidedoor_domain::ports::{Change, Committed};
+use sidedoor_domain::ports::store::KeyWrite;
+pub use sidedoor_domain::ports::store::{DeliveryFilter, Row};
+use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
 /// The most rows sent again by one request.
 pub const MOST: u32 = 10_000;
@@ -60,41 +60,46 @@ impl Flows {
     /// Rows, newest first.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the journal's.
-    pub async fn rows(&self, filter: &RowFilter, by: &Request) -> Result<Vec<Row>, FlowError> {
+    /// [`FlowError::Forbidden`], and the store's.
+    pub async fn rows(&self, filter: &DeliveryFilter, by: &Request) -> Result<Vec<Row>, FlowError> {
         if ![Scope::Read, Scope::Operate].iter().any(|scope| by.caller.has(*scope)) {
             return Err(FlowError::Forbidden("this credential may not read deliveries"));
         }
-        Ok(self.journal().rows(filter).await?)
+        Ok(self.store().rows(filter).await?)
     }
 
     /// Sends one row again.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::NoDelivery`], those of keys, and the journal's.
+    /// [`FlowError::Forbidden`], [`FlowError::NoDelivery`], those of keys, and the store's.
     pub async fn replay_row(&self, id: DeliveryId, dry_run: bool, by: &Request) -> Result<Replaying, FlowError> {
         may_replay(by)?;
         if let Some(replay) = self.replay(by).await? {
             return Ok(Replaying::Replay(replay));
         }
-        let row = self.journal().row(id).await?.ok_or(FlowError::NoDelivery)?;
+        let row = self.store().row(id).await?.ok_or(FlowError::NoDelivery)?;
         self.send_again(vec![row], false, dry_run, by).await
     }
 
     /// Sends all rows again that a filter finds.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the journal's.
-    pub async fn replay_rows(&self, filter: &RowFilter, dry_run: bool, by: &Request) -> Result<Replaying, FlowError> {
+    /// [`FlowError::Forbidden`], and the store's.
+    pub async fn replay_rows(
+        &self,
+        filter: &DeliveryFilter,
+        dry_run: bool,
+        by: &Request,
+    ) -> Result<Replaying, FlowError> {
         may_replay(by)?;
         if let Some(replay) = self.replay(by).await? {
             return Ok(Replaying::Replay(replay));
         }
-        let asked = RowFilter {
+        let asked = DeliveryFilter {
             limit: MOST + 1,
             ..filter.clone()
         };
-        let mut rows = self.journal().rows(&asked).await?;
+        let mut rows = self.store().rows(&asked).await?;
         let more = rows.len() > MOST as usize;
         rows.truncate(MOST as usize);
         self.send_again(rows, more, dry_run, by).await
@@ -117,7 +122,7 @@ impl Flows {
             let ids: Vec<SupervisionId> = rows.iter().map(|r| r.stored.supervision.id).collect();
             // In parts, so that nobody else's write waits long for its turn.
             for part in ids.chunks(PART) {
-                let change = Change {
+                let change = Transaction {
                     // With the first part: what a crash leaves undone of the others is done when it is asked for again.
                     key: key.take(),
                     replayed: part.iter().map(|id| (*id, now)).collect(),
@@ -125,9 +130,9 @@ impl Flows {
                         .iter()
                         .map(|id| self.audit(by, "delivery.replayed", *id, ""))
                         .collect(),
-                    ..Change::default()
+                    ..Transaction::default()
                 };
-                if let Committed::KeyUsed(record) = self.journal().commit(change).await? {
+                if let CommitOutcome::KeyUsed(record) = self.store().commit(change).await? {
                     return Ok(Replaying::Replay(self.replay_of(by, record).await?));
                 }
             }

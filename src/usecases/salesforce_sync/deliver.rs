@@ -13,15 +13,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::usecases::salesforce_sync::rate::{DeliveryPace, LOOKS_APART};
 use crate::usecases::polling::reconcile::pause_until;
 use crate::usecases::salesforce_sync::failure_scope::{self, Refusals};
+use crate::usecases::salesforce_sync::rate::{DeliveryPace, LOOKS_APART};
 use crate::usecases::salesforce_sync::voice_calls::Lookup;
 use crate::usecases::{FlowError, Flows};
-use sidedoor_domain::participant::ParticipantRow;
+use sidedoor_domain::participant::ParticipantRecord;
 use sidedoor_domain::ports::crm::{Lookups, ROWS_A_WRITE};
-use sidedoor_domain::ports::journal::{Blame, Delivered, DeliveryResult, Stored};
-use sidedoor_domain::ports::{Change, Crm, CrmError, CrmVerdict, Happened, Recorded};
+use sidedoor_domain::ports::store::{Delivered, DeliveryResult, FailureScope, Stored};
+use sidedoor_domain::ports::{Crm, CrmError, CrmVerdict, MetricEvent, Recorded, Transaction};
 
 /// The loop wakes at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ const SPLITS: u32 = 32;
 
 /// A row to be sent.
 struct Sending {
-    row: ParticipantRow,
+    row: ParticipantRecord,
     stored: Stored,
     lookup: Lookup,
     note: Option<String>,
@@ -90,11 +90,11 @@ impl Flows {
             return Ok(left.min(LONGEST_SLEEP).max(COUNT_EVERY));
         }
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        let mut next = self.journal().next_due().await?;
+        let mut next = self.store().next_due().await?;
         // Rows that never end waiting (one cannot be read, or more keep coming) hold no look up.
         if is_due(next.voice_call) && pace.time_to_look(now) {
             self.look_for_voice_calls(crm.as_ref()).await?;
-            next = self.journal().next_due().await?;
+            next = self.store().next_due().await?;
         }
         if !is_due(next.delivery) {
             // A look for VoiceCalls is no reason to spin, should one of them never be settled.
@@ -105,7 +105,7 @@ impl Flows {
             ));
         }
         let most = u32::try_from(pace.rows(ROWS_A_WRITE)).unwrap_or(1);
-        let waiting = self.journal().due_row_count(now, most).await?;
+        let waiting = self.store().due_delivery_count(now, most).await?;
         let wait = pace.wait(now, waiting >= most, crm.usage());
         if !wait.is_zero() {
             return Ok(if waiting >= most {
@@ -116,7 +116,7 @@ impl Flows {
         }
         // Always a page: one that cannot be read or sent stays first, and must not be all that is looked at.
         let page = u32::try_from(ROWS_A_WRITE).unwrap_or(u32::MAX);
-        let due = self.journal().due_rows(now, page).await?;
+        let due = self.store().due_deliveries(now, page).await?;
         let sendable = due.into_iter().filter_map(sending);
         let mut sendings: Vec<Sending> = sendable.take(pace.rows(ROWS_A_WRITE)).collect();
         if sendings.is_empty() {
@@ -150,7 +150,7 @@ impl Flows {
 
     /// One call, and one or two more for the rows of it that want one at once.
     async fn send_rows(&self, crm: &dyn Crm, sendings: &mut [Sending]) -> Result<Vec<Outcome>, CrmError> {
-        let rows: Vec<ParticipantRow> = sendings.iter().map(|s| s.row.clone()).collect();
+        let rows: Vec<ParticipantRecord> = sendings.iter().map(|s| s.row.clone()).collect();
         let mut calls = SPLITS;
         let mut outcomes = self.send_split(crm, &rows, &mut calls).await?;
         // An answer may name one lookup of two: what is refused again goes without either.
@@ -170,7 +170,7 @@ impl Flows {
             if again.is_empty() {
                 break;
             }
-            let rows: Vec<ParticipantRow> = again.iter().map(|i| sendings[*i].row.clone()).collect();
+            let rows: Vec<ParticipantRecord> = again.iter().map(|i| sendings[*i].row.clone()).collect();
             match self.send_split(crm, &rows, &mut calls).await {
                 Ok(second) => {
                     for (i, outcome) in again.into_iter().zip(second) {
@@ -193,7 +193,7 @@ impl Flows {
     async fn send_split(
         &self,
         crm: &dyn Crm,
-        rows: &[ParticipantRow],
+        rows: &[ParticipantRecord],
         calls: &mut u32,
     ) -> Result<Vec<Outcome>, CrmError> {
         *calls = calls.saturating_sub(1);
@@ -240,7 +240,7 @@ impl Flows {
                 }
                 Err(error) => {
                     log_refused(sending, &error);
-                    refusals.judge(&sending.row.leg_key, sending.stored.recording.as_ref(), &error)
+                    refusals.judge(&sending.row.leg_key, sending.stored.record_sync.as_ref(), &error)
                 }
             };
             delivered.push(self.result(sending, result));
@@ -264,12 +264,12 @@ impl Flows {
         tracing::warn!(code = %error.code, rows = sendings.len(), until = %due_at, "Salesforce took nothing: {error}");
         let result = |s: &Sending| {
             if sendings.len() == 1 {
-                return failure_scope::alone(s.stored.recording.as_ref(), error, due_at, pace);
+                return failure_scope::alone(s.stored.record_sync.as_ref(), error, due_at, pace);
             }
             Delivered::Again {
                 due_at,
                 error: error.to_string(),
-                blame: Blame::Crm,
+                blame: FailureScope::Crm,
             }
         };
         self.commit_results(sendings.iter().map(|s| self.result(s, result(s))).collect())
@@ -278,9 +278,9 @@ impl Flows {
 
     fn result(&self, sending: &Sending, result: Delivered) -> DeliveryResult {
         match &result {
-            Delivered::Recorded { .. } => self.count(&Happened::Delivery("recorded")),
-            Delivered::Again { .. } => self.count(&Happened::Delivery("again")),
-            Delivered::Dead { .. } => self.count(&Happened::Delivery("dead")),
+            Delivered::Recorded { .. } => self.count(&MetricEvent::Delivery("recorded")),
+            Delivered::Again { .. } => self.count(&MetricEvent::Delivery("again")),
+            Delivered::Dead { .. } => self.count(&MetricEvent::Delivery("dead")),
             Delivered::LookAgain { .. } => {}
         }
         DeliveryResult {
@@ -292,17 +292,17 @@ impl Flows {
     }
 
     async fn commit_results(&self, delivered: Vec<DeliveryResult>) -> Result<(), FlowError> {
-        self.journal()
-            .commit(Change {
+        self.store()
+            .commit(Transaction {
                 delivered,
-                ..Change::default()
+                ..Transaction::default()
             })
             .await?;
         Ok(())
     }
 
     fn count_recorded(&self, sending: &Sending) {
-        let recording = sending.stored.recording.as_ref();
+        let record_sync = sending.stored.record_sync.as_ref();
         let proof = sending
             .stored
             .supervision
@@ -310,10 +310,10 @@ impl Flows {
             .as_ref()
             .and_then(|d| d.basis.gone_by);
         if let Some(proof) = proof
-            && recording.is_none_or(|r| r.recorded_at.is_none_or(|t| t < proof))
+            && record_sync.is_none_or(|r| r.written_at.is_none_or(|t| t < proof))
         {
             let since = self.now().duration_since(proof);
-            self.count(&Happened::Recorded(since.as_secs_f64().max(0.0)));
+            self.count(&MetricEvent::Recorded(since.as_secs_f64().max(0.0)));
         }
     }
 }
@@ -324,9 +324,9 @@ fn each(done: Result<Vec<Outcome>, CrmError>, rows: usize) -> Vec<Outcome> {
 }
 
 fn sending(stored: Stored) -> Option<Sending> {
-    let version = stored.recording.as_ref()?.version;
+    let version = stored.record_sync.as_ref()?.version;
     Some(Sending {
-        row: ParticipantRow::of(&stored.supervision, version)?,
+        row: ParticipantRecord::of(&stored.supervision, version)?,
         lookup: Lookup::Given,
         note: None,
         stored,
@@ -343,7 +343,10 @@ fn is_of_rows(e: &CrmError) -> bool {
 
 /// Whether it is the rows' object that is not as it should be: the org takes other calls.
 fn is_of_the_object(e: &CrmError) -> bool {
-    matches!(e.code.as_str(), "salesforce_mapping" | "salesforce_no_object")
+    matches!(
+        e.code.as_str(),
+        "salesforce_mapping_invalid" | "salesforce_object_not_found"
+    )
 }
 
 /// An error of others, for a row that was not decided about.
@@ -357,7 +360,7 @@ fn undecided(e: CrmError) -> CrmError {
 fn log_refused(sending: &Sending, error: &CrmError) {
     let id = sending
         .stored
-        .recording
+        .record_sync
         .as_ref()
         .map_or_else(String::new, |r| r.id.to_string());
     tracing::warn!(supervision_id = %sending.stored.supervision.id, delivery_id = %id, code = %error.code,

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::salesforce_sync::rate::DeliveryPace;
 use crate::usecases::retry::Backoff;
-use sidedoor_domain::ports::journal::{Blame, Delivered, Recording};
+use crate::usecases::salesforce_sync::rate::DeliveryPace;
+use sidedoor_domain::ports::store::{Delivered, FailureScope, RecordSync};
 use sidedoor_domain::ports::{CrmError, CrmVerdict};
 
 /// A row that is refused so often with what is usually the org's fault, while others are taken, is at fault itself.
@@ -37,10 +37,10 @@ impl<'p> Refusals<'p> {
     }
 
     /// Judges one row.
-    pub(crate) fn judge(&mut self, key: &str, recording: Option<&Recording>, error: &CrmError) -> Delivered {
-        let (attempts, refusals) = recording.map_or((0, 0), |r| (r.attempts, r.refusals));
-        let blame = self.blame(recording);
-        let own = blame == Blame::Row;
+    pub(crate) fn judge(&mut self, key: &str, record_sync: Option<&RecordSync>, error: &CrmError) -> Delivered {
+        let (attempts, refusals) = record_sync.map_or((0, 0), |r| (r.attempts, r.refusals));
+        let blame = self.blame(record_sync);
+        let own = blame == FailureScope::Row;
         let dead = || Delivered::Dead {
             error: error.to_string(),
             answer: error.answer.clone(),
@@ -54,31 +54,31 @@ impl<'p> Refusals<'p> {
             CrmVerdict::DeadLetter => dead(),
             // A race happens once: whoever loses it four times runs against itself.
             CrmVerdict::RetryNow if refusals >= ITS_OWN_FAULT => dead(),
-            CrmVerdict::RetryNow => again(self.after(Backoff::DELIVERY, attempts), Blame::Row),
+            CrmVerdict::RetryNow => again(self.after(Backoff::DELIVERY, attempts), FailureScope::Row),
             // Once others were taken where it was not, what it is refused for alone is its own too.
             CrmVerdict::OwnFault if refusals >= ITS_OWN_FAULT => dead(),
-            CrmVerdict::OwnFault if refusals > 0 => again(self.after(Backoff::DELIVERY, attempts), Blame::Row),
+            CrmVerdict::OwnFault if refusals > 0 => again(self.after(Backoff::DELIVERY, attempts), FailureScope::Row),
             CrmVerdict::OrgFault(_) if own && refusals >= ITS_OWN_FAULT => dead(),
             CrmVerdict::Retry if own && refusals >= HOPELESS => dead(),
-            CrmVerdict::OrgFault(wait) if !self.some_taken => again(self.hold(wait, error, true), Blame::Open),
-            CrmVerdict::Park(wait) if !self.some_taken => again(self.hold(wait, error, false), Blame::Crm),
-            CrmVerdict::Park(_) => again(self.after(Backoff::DELIVERY, attempts), Blame::Crm),
+            CrmVerdict::OrgFault(wait) if !self.some_taken => again(self.hold(wait, error, true), FailureScope::Open),
+            CrmVerdict::Park(wait) if !self.some_taken => again(self.hold(wait, error, false), FailureScope::Crm),
+            CrmVerdict::Park(_) => again(self.after(Backoff::DELIVERY, attempts), FailureScope::Crm),
             CrmVerdict::OwnFault if !self.some_taken && self.pace.refused_like_others(key) => {
-                again(self.rest(error), Blame::Open)
+                again(self.rest(error), FailureScope::Open)
             }
             // Alone, it must not hold up what comes after it, nor cost a call every few seconds.
-            CrmVerdict::OwnFault if !own => again(self.after(Backoff::OPEN, attempts), Blame::Open),
+            CrmVerdict::OwnFault if !own => again(self.after(Backoff::OPEN, attempts), FailureScope::Open),
             _ => again(self.after(Backoff::DELIVERY, attempts), blame),
         }
     }
 
     /// Whether others were taken in the same call, or since this row was refused last.
-    fn blame(&self, recording: Option<&Recording>) -> Blame {
-        let refused_at = recording.and_then(|r| r.refused_at);
+    fn blame(&self, record_sync: Option<&RecordSync>) -> FailureScope {
+        let refused_at = record_sync.and_then(|r| r.refused_at);
         if self.some_taken || refused_at.is_some_and(|at| self.pace.took_rows_since(at)) {
-            Blame::Row
+            FailureScope::Row
         } else {
-            Blame::Open
+            FailureScope::Open
         }
     }
 
@@ -101,21 +101,21 @@ impl<'p> Refusals<'p> {
 /// What a call in vain with a single row says of it: one that fails like a fault that passes, while others are taken, may be at
 /// fault itself.
 pub(crate) fn alone(
-    recording: Option<&Recording>,
+    record_sync: Option<&RecordSync>,
     error: &CrmError,
     due_at: Timestamp,
     pace: &DeliveryPace,
 ) -> Delivered {
     let theirs = error.verdict == CrmVerdict::Retry && error.answer.is_some();
-    let taken_since = recording
+    let taken_since = record_sync
         .and_then(|r| r.refused_at)
         .is_some_and(|at| pace.took_rows_since(at));
     let blame = match (theirs, taken_since) {
-        (false, _) => Blame::Crm,
-        (true, false) => Blame::Open,
-        (true, true) => Blame::Row,
+        (false, _) => FailureScope::Crm,
+        (true, false) => FailureScope::Open,
+        (true, true) => FailureScope::Row,
     };
-    if blame == Blame::Row && recording.is_some_and(|r| r.refusals >= HOPELESS) {
+    if blame == FailureScope::Row && record_sync.is_some_and(|r| r.refusals >= HOPELESS) {
         return Delivered::Dead {
             error: error.to_string(),
             answer: error.answer.clone(),

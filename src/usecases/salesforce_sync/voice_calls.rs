@@ -13,10 +13,10 @@ use moka::sync::Cache;
 
 use crate::usecases::{FlowError, Flows};
 use sidedoor_domain::ids::{ContactId, SupervisionId};
-use sidedoor_domain::supervision::Supervision;
 use sidedoor_domain::ports::crm::CONTACTS_A_SEARCH;
-use sidedoor_domain::ports::journal::{Delivered, DeliveryResult, Stored};
-use sidedoor_domain::ports::{Change, Crm, CrmVerdict};
+use sidedoor_domain::ports::store::{Delivered, DeliveryResult, Stored};
+use sidedoor_domain::ports::{Crm, CrmVerdict, Transaction};
+use sidedoor_domain::supervision::Supervision;
 
 /// How many contacts are remembered, and for how long.
 const REMEMBERED: u64 = 10_000;
@@ -99,7 +99,7 @@ impl Flows {
     /// The VoiceCalls of these rows that are about to be written, in order. Those that were written without before are not
     /// searched for: a departure would cost a search each time.
     pub(crate) async fn voice_calls_of_rows(&self, crm: &dyn Crm, rows: &[&Stored]) -> Vec<Lookup> {
-        let awaited = |s: &Stored| s.recording.as_ref().is_some_and(|r| r.look_again_at.is_some());
+        let awaited = |s: &Stored| s.record_sync.as_ref().is_some_and(|r| r.look_again_at.is_some());
         let fresh: Vec<&Stored> = rows.iter().copied().filter(|s| !awaited(s)).collect();
         self.find(crm, &fresh).await;
         rows.iter()
@@ -179,7 +179,7 @@ impl Flows {
                 return None;
             }
             s.voice_call_id = Some(voice_call.to_owned());
-            Some(Change::default())
+            Some(Transaction::default())
         })
         .await
         .map(|_| ())
@@ -188,7 +188,7 @@ impl Flows {
     /// Looks again for those that rows were written without. A row whose VoiceCall is there now gets a new version.
     pub(crate) async fn look_for_voice_calls(&self, crm: &dyn Crm) -> Result<(), FlowError> {
         let now = self.now();
-        let due = self.journal().due_voice_calls(now, PAGE).await?;
+        let due = self.store().due_voice_calls(now, PAGE).await?;
         if due.is_empty() {
             return Ok(());
         }
@@ -198,9 +198,9 @@ impl Flows {
             if let Lookup::Found(voice_call) = &lookup {
                 self.amend(id, |s| {
                     s.voice_call_id = Some(voice_call.clone());
-                    Some(Change {
+                    Some(Transaction {
                         deliver_at: Some(now),
-                        ..Change::default()
+                        ..Transaction::default()
                     })
                 })
                 .await?;
@@ -214,14 +214,14 @@ impl Flows {
             let at = ask.look_again_at(&stored.supervision, now);
             let looked = DeliveryResult {
                 supervision: id,
-                version: stored.recording.as_ref().map_or(0, |r| r.version),
+                version: stored.record_sync.as_ref().map_or(0, |r| r.version),
                 at: now,
                 result: Delivered::LookAgain { at },
             };
-            self.journal()
-                .commit(Change {
+            self.store()
+                .commit(Transaction {
                     delivered: vec![looked],
-                    ..Change::default()
+                    ..Transaction::default()
                 })
                 .await?;
         }

@@ -1,4 +1,4 @@
-//! What a house answers.
+//! What a app answers.
 
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use sidedoor_domain::authority::Scope;
 
-use super::house::{BACK_END, Built, Call, EVENTS, House, OPERATOR, READER, SUPERVISOR_1};
+use super::app::{BACK_END, Built, Call, EVENTS, OPERATOR, READER, SUPERVISOR_1, TestApp};
 use super::issuer::{AUDIENCE, Answers, KeyServer, Signer, claims};
 
 /// A caller, by what it holds.
@@ -54,9 +54,9 @@ impl Callers {
         Self { signer, server }
     }
 
-    /// A house that knows them all, and does not lose patience with strangers.
-    pub fn house(&self) -> Built {
-        let mut built = House::build().set("HTTP__AUTH_FAILURES_PER_MINUTE", "1000000");
+    /// A app that knows them all, and does not lose patience with strangers.
+    pub fn app(&self) -> Built {
+        let mut built = TestApp::build().set("HTTP__AUTH_FAILURES_PER_MINUTE", "1000000");
         for (i, scope) in Scope::ALL.into_iter().enumerate() {
             for (key, value) in [
                 ("ISSUER", issuer_of(scope).as_str()),

@@ -1,4 +1,4 @@
-//! Departures that are in the journal already, as if they had just been concluded.
+//! Departures that are in the store already, as if they had just been concluded.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 use jiff::{SignedDuration, Timestamp};
+use sidedoor::store::sqlite::SqliteStore;
 use sidedoor_domain::departure::{Basis, Continuity, Departure, Reason};
 use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::interlock::LegId;
+use sidedoor_domain::ports::store::SupervisionWrite;
+use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
 use sidedoor_domain::supervision::{LeaveTimes, Mode, Supervision, Supervisor};
-use sidedoor::store::sqlite::SqliteJournal;
-use sidedoor_domain::ports::journal::Write;
-use sidedoor_domain::ports::{Change, Committed, Journal};
 
 /// A departure as it stands when everything but the row is done.
 pub fn departed(i: usize, at: Timestamp) -> Supervision {
@@ -60,30 +60,30 @@ pub fn departed(i: usize, at: Timestamp) -> Supervision {
     s
 }
 
-/// Writes these into the journal of a house that has crashed, each with its row to be delivered.
+/// Writes these into the store of a app that has crashed, each with its row to be delivered.
 pub async fn seed(path: &Path, departures: impl Iterator<Item = Supervision>, at: Timestamp) {
     // After a crash the lock goes with the last task: a moment later.
     let url = format!("sqlite://{}", path.display());
     let mut tries = 0;
-    let journal = loop {
-        match SqliteJournal::open(&url).await {
-            Ok(journal) => break Arc::new(journal),
+    let store = loop {
+        match SqliteStore::open(&url).await {
+            Ok(store) => break Arc::new(store),
             Err(e) => assert!(tries < 200, "{e}"),
         }
         tries += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     let writes = stream::iter(departures).map(|departure| {
-        let journal = journal.clone();
+        let store = store.clone();
         async move {
-            let change = Change {
-                supervision: Some(Write::Insert(Box::new(departure))),
+            let change = Transaction {
+                supervision: Some(SupervisionWrite::Insert(Box::new(departure))),
                 deliver_at: Some(at),
-                ..Change::default()
+                ..Transaction::default()
             };
-            assert_eq!(journal.commit(change).await.expect("committed"), Committed::Done);
+            assert_eq!(store.commit(change).await.expect("committed"), CommitOutcome::Done);
         }
     });
     writes.buffer_unordered(256).collect::<Vec<()>>().await;
-    journal.close().await;
+    store.close().await;
 }

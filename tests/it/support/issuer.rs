@@ -16,7 +16,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::house::Built;
+use super::app::Built;
 
 pub const ISSUER: &str = "https://idp.example";
 pub const AUDIENCE: &str = "sidedoor-test";

@@ -116,8 +116,8 @@ pub fn spawn_vendors(faked: &str, events_to: &str) -> Vendors {
 }
 
 /// Starts it; AWS credentials come from the environment, as in the SDK's ordinary chain.
-pub fn spawn(fakes: &Fakes, port: u16, journal: &std::path::Path) -> Process {
-    spawn_with(fakes.connect_url(), fakes.salesforce_url(), port, journal, &[])
+pub fn spawn(fakes: &Fakes, port: u16, store: &std::path::Path) -> Process {
+    spawn_with(fakes.connect_url(), fakes.salesforce_url(), port, store, &[])
 }
 
 /// Starts it against vendors anywhere, with more settings.
@@ -125,10 +125,10 @@ pub fn spawn_with(
     connect_url: &str,
     salesforce_url: &str,
     port: u16,
-    journal: &std::path::Path,
+    store: &std::path::Path,
     more: &[(&str, &str)],
 ) -> Process {
-    let mut command = command(connect_url, salesforce_url, port, journal, more);
+    let mut command = command(connect_url, salesforce_url, port, store, more);
     Process(Some(command.spawn().expect("the service starts")))
 }
 
@@ -136,12 +136,12 @@ pub fn spawn_with(
 pub fn spawn_logging(
     fakes: &Fakes,
     port: u16,
-    journal: &std::path::Path,
+    store: &std::path::Path,
     log: &std::path::Path,
     more: &[(&str, &str)],
 ) -> Process {
     let file = std::fs::File::create(log).expect("a log file");
-    let mut command = command(fakes.connect_url(), fakes.salesforce_url(), port, journal, more);
+    let mut command = command(fakes.connect_url(), fakes.salesforce_url(), port, store, more);
     let command = command.env("NO_COLOR", "1").stderr(file);
     Process(Some(command.spawn().expect("the service starts")))
 }
@@ -150,13 +150,13 @@ fn command(
     connect_url: &str,
     salesforce_url: &str,
     port: u16,
-    journal: &std::path::Path,
+    store: &std::path::Path,
     more: &[(&str, &str)],
 ) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidedoor"));
     let settings = [
         ("HTTP__LISTEN", format!("127.0.0.1:{port}")),
-        ("STORE__URL", format!("sqlite://{}", journal.display())),
+        ("STORE__URL", format!("sqlite://{}", store.display())),
         ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE.to_owned()),
         ("CONNECT__INSTANCES__MAIN__REGION", REGION.to_owned()),
         ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", connect_url.to_owned()),

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 use sidedoor::usecases::Pace;
 
-use super::house::House;
+use super::app::TestApp;
 
 /// The flows' waits, a tenth of what they are.
 pub fn quick() -> Pace {
@@ -23,16 +23,16 @@ pub fn quick() -> Pace {
     }
 }
 
-impl House {
+impl TestApp {
     /// Until the after-check is done and the newest version of the row stands.
     pub async fn until_recorded(&self, id: &str) -> Value {
         let settled = |s: &Value| {
-            s["recording"]["state"] == "RECORDED"
+            s["salesforceRecord"]["state"] == "WRITTEN"
                 && (s["state"] != "LEFT"
                     || s["contactId"].is_null()
                     || !s["departure"]["customerCallContinued"].is_null())
         };
-        self.until(id, "RECORDED", settled).await
+        self.until(id, "WRITTEN", settled).await
     }
 
     /// The row of a leg.
@@ -77,7 +77,7 @@ impl House {
     pub async fn until_streams(&self, count: usize) {
         let wanted = format!("sidedoor_directive_streams {count}\n");
         for _ in 0..500 {
-            let metrics = self.call("GET", "/metrics").key(super::house::READER).send().await.text;
+            let metrics = self.call("GET", "/metrics").key(super::app::READER).send().await.text;
             if metrics.contains(&wanted) {
                 return;
             }

@@ -7,7 +7,7 @@ use crate::latency::Latency;
 use crate::posterior::{Known, weigh};
 use crate::probing::Aim;
 use crate::{
-    Bracket, Calibrator, Cause, ClockStream, Limits, Sample, Stamp, StreamKey, Taken, Thresholds, VendorSettings,
+    Bracket, Calibrator, Cause, ClockId, ClockSeries, Limits, Sample, Stamp, Taken, Thresholds, VendorSettings,
     estimate,
 };
 
@@ -77,8 +77,8 @@ struct Play<'s> {
     scenario: &'s Scenario,
     world: World<'s>,
     calibrator: Calibrator,
-    events: StreamKey,
-    dates: StreamKey,
+    events: ClockId,
+    dates: ClockId,
     aim: Aim,
     version: u32,
     found: bool,
@@ -96,8 +96,8 @@ impl<'s> Play<'s> {
             scenario,
             world: World::new(scenario, seed),
             calibrator: Calibrator::new([(VENDOR.to_owned(), settings)].into()),
-            events: StreamKey::new(VENDOR, "main", "CONTACT_EVENT", "disconnected"),
-            dates: StreamKey::http_date(VENDOR, "main"),
+            events: ClockId::new(VENDOR, "main", "CONTACT_EVENT", "disconnected"),
+            dates: ClockId::http_date(VENDOR, "main"),
             aim: Aim::default(),
             version: 1,
             found: false,
@@ -251,7 +251,7 @@ impl<'s> Play<'s> {
         }];
         #[allow(clippy::cast_possible_truncation, reason = "a few ms")]
         let own = s.own_clock.ceil() as i64;
-        let known = |key: &StreamKey, at| self.calibrator.reading(key, at);
+        let known = |key: &ClockId, at| self.calibrator.reading(key, at);
         let got = estimate(bracket, &stamps, known, own, &Thresholds::default());
         all.event.push((since_start(got.point) - d.truth).abs());
         all.as_is.push((since_start(d.sample.stamp) - d.truth).abs());
@@ -297,7 +297,7 @@ pub fn samples_of(scenario: &Scenario, seed: u64) -> Vec<Sample> {
 
 /// Takes them all. Returns how many there were.
 pub fn take_all(samples: &[Sample]) -> u32 {
-    let mut clock = ClockStream::new(Limits::default());
+    let mut clock = ClockSeries::new(Limits::default());
     let mut count = 0;
     for sample in samples {
         clock.take(*sample);

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{ClockStream, MANY_LIES, VERY_MANY_LIES};
+use super::{ClockSeries, MANY_LIES, VERY_MANY_LIES};
 use crate::fit::Outlier;
 use crate::granularity::Granularity;
 use crate::kept::Kept;
@@ -11,7 +11,7 @@ use crate::likeliest::likeliest;
 use crate::limits::{MS_PER_HOUR_PER_PPM, Offset};
 use crate::sample::{Cause, Sample};
 
-impl ClockStream {
+impl ClockSeries {
     /// When its newest sample came.
     pub fn newest(&self) -> Option<Timestamp> {
         self.samples.back().map(|k| k.sample().not_after)

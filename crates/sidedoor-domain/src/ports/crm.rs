@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::ids::ContactId;
-use crate::participant::ParticipantRow;
+use crate::participant::ParticipantRecord;
 
 /// The most rows one write takes: a collections upsert holds at most 200 records.
 pub const ROWS_A_WRITE: usize = 200;
@@ -66,7 +66,7 @@ impl Lookups {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct CrmError {
-    /// A stable word: the CRM's own error code in its spelling, or ours in lower case (`salesforce_unreachable`).
+    /// A stable word: the CRM's own error code in its spelling, or ours in lower case (`salesforce_network_unavailable`).
     pub code: String,
     /// What to tell people.
     pub message: String,
@@ -120,7 +120,7 @@ pub trait Crm: Send + Sync {
     ///
     /// # Errors
     /// When the call as a whole failed: nothing is known to be written, all of it may be sent again.
-    async fn upsert(&self, rows: &[ParticipantRow]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError>;
+    async fn upsert(&self, rows: &[ParticipantRecord]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError>;
 
     /// The ids of the VoiceCalls of these contacts (at most [`CONTACTS_A_SEARCH`]), by `VendorCallKey`; of one contact there
     /// may be several, or none.
@@ -138,7 +138,7 @@ pub trait Crm: Send + Sync {
     /// Checks the object and every configured field against the org's own description. Returns the object's name.
     ///
     /// # Errors
-    /// The CRM's; `salesforce_mapping` names every field that does not fit, and the remedy.
+    /// The CRM's; `salesforce_mapping_invalid` names every field that does not fit, and the remedy.
     async fn survey(&self) -> Result<String, CrmError>;
 
     /// Publishes an event for each of these stream keys (at most [`EVENTS_A_CALL`]): at least once, in no order.

@@ -8,7 +8,7 @@ use crate::ids::{ClientToken, ContactId, InstanceName, UserId};
 use crate::interlock::{ClearedLeg, ContactSeen};
 use crate::supervision::Mode;
 
-/// Who goes first when an operation's rate budget is short: disconnects, then monitors, then polls.
+/// SupervisorRef goes first when an operation's rate budget is short: disconnects, then monitors, then polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// Looking after what is there.
@@ -87,9 +87,9 @@ pub struct VendorError {
 
 impl VendorError {
     /// Code of an error that says the contact (or user, or instance) is not there.
-    pub const NOT_FOUND: &'static str = "connect_not_found";
+    pub const NOT_FOUND: &'static str = "connect_resource_not_found";
     /// Code of a refusal by our own rate budget: too many calls wait already.
-    pub const BUDGET_FULL: &'static str = "connect_budget_exhausted";
+    pub const BUDGET_FULL: &'static str = "connect_budget_limit_reached";
 
     /// Whether trying again is of use.
     pub fn is_retryable(&self) -> bool {
@@ -141,7 +141,7 @@ pub trait Telephony: Send + Sync {
     /// StopContact on a leg the interlock cleared. Success is only "accepted".
     ///
     /// # Errors
-    /// The vendor's. `connect_contact_gone` (410) means that there is nothing left to end.
+    /// The vendor's. `connect_contact_not_found` (410) means that there is nothing left to end.
     async fn end_leg(&self, instance: &InstanceName, leg: &ClearedLeg) -> Result<(), VendorError>;
 
     /// GetCurrentUserData: what contacts these users (at most 100) have now.

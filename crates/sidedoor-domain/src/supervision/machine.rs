@@ -218,7 +218,7 @@ impl Supervision {
         match self.state {
             State::Requested => {
                 self.failure = Some(Failure {
-                    code: "withdrawn".into(),
+                    code: "join_cancelled".into(),
                     detail: "The supervisor left before Connect was asked to monitor.".into(),
                     at: now,
                 });

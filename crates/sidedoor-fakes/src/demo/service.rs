@@ -54,7 +54,12 @@ impl Service {
         match ready {
             Ok(Ok(())) => Ok(service),
             Ok(Err(e)) => Err(e),
-            Err(_) => Err(format!("sidedoor was not ready after {} s{}", START_TIMEOUT.as_secs(), service.last_log()).into()),
+            Err(_) => Err(format!(
+                "sidedoor was not ready after {} s{}",
+                START_TIMEOUT.as_secs(),
+                service.last_log()
+            )
+            .into()),
         }
     }
 
@@ -86,7 +91,11 @@ fn beside_this_executable() -> Done<PathBuf> {
     if path.exists() {
         return Ok(path);
     }
-    Err(format!("{} does not exist; build it with `cargo build --bin sidedoor`, or pass --sidedoor", path.display()).into())
+    Err(format!(
+        "{} does not exist; build it with `cargo build --bin sidedoor`, or pass --sidedoor",
+        path.display()
+    )
+    .into())
 }
 
 fn settings(fakes: &Fakes, folder: &Path, port: u16) -> Vec<(String, String)> {

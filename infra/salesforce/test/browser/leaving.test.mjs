@@ -35,7 +35,7 @@ test('a supervisor listens, disconnects, and has left: in the CCP, by evidence, 
         ['destroyConnection', s.legContactId, `${s.legContactId}-self`],
         ['clearContact', s.legContactId]
     ]);
-    const left = await story.until(s.id, (one) => one.state === 'LEFT' && one.recording.state === 'RECORDED', 'recorded');
+    const left = await story.until(s.id, (one) => one.state === 'LEFT' && one.salesforceRecord.state === 'WRITTEN', 'recorded');
     assert.equal(left.departure.customerCallContinued, true);
     const row = await story.rowOf(s.legContactId);
     const truth = await story.house.connect('GET', `/_fake/contacts/${s.legContactId}`);
@@ -136,8 +136,8 @@ test('without a stream the page asks, and by a Platform Event it asks at once', 
         await story.house.ask('operator', 'POST', `/v1/supervisions/${s.id}/disconnect`, {});
         if (mode === 'EMP_API') {
             assert.equal(story.stage.subscribers.size, 1);
-            const { streamKey } = await story.house.ask(tab.user, 'GET', '/v1/supervisors/me/directives');
-            story.stage.publish(streamKey);
+            const { channelKey } = await story.house.ask(tab.user, 'GET', '/v1/supervisors/me/directives');
+            story.stage.publish(channelKey);
         }
         await tab.says('You left at');
         await story.customerIsStillThere(call);

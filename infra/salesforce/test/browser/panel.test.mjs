@@ -28,8 +28,8 @@ for (const mode of ['SSE', 'POLL', 'EMP_API']) {
         const asked = await story.house.ask('operator', 'POST', `/v1/supervisions/${s.id}/disconnect`, {});
         assert.ok(asked.nextAction, 'the browser is to do it');
         if (mode === 'EMP_API') {
-            const { streamKey } = await story.house.ask(tab.user, 'GET', '/v1/supervisors/me/directives');
-            story.stage.publish(streamKey);
+            const { channelKey } = await story.house.ask(tab.user, 'GET', '/v1/supervisors/me/directives');
+            story.stage.publish(channelKey);
         }
         await story.until(s.id, (one) => one.state === 'LEFT', 'left');
         assert.equal(destroyed(from), 1);

@@ -46,7 +46,7 @@ beforeEach(() => {
     window.sessionStorage.clear();
     settings.mockResolvedValue({ deliveryMode: 'POLL', eventChannel: null, streamUrl: null, pollSeconds: 10 });
     presence.mockImplementation(async () => ({ ...org.world }));
-    directivesAfter.mockResolvedValue({ items: [], nextAfter: '0', streamKey: 'mine' });
+    directivesAfter.mockResolvedValue({ items: [], nextAfter: '0', channelKey: 'mine' });
     streamTicket.mockImplementation(async () => ({
         ticket: 't',
         connectUserId: 'supervisor-1',

@@ -63,13 +63,13 @@ function supervision(over = {}) {
         disconnectRequestedAt: null,
         failure: null,
         departure: null,
-        recording: {
-            state: 'RECORDED',
+        salesforceRecord: {
+            state: 'WRITTEN',
             version: 1,
-            recordedVersion: 1,
+            writtenVersion: 1,
             objectName: 'VoiceCallParticipant__c',
             recordId: 'a00000000000001',
-            recordedAt: '2026-08-04T17:40:01.000Z',
+            writtenAt: '2026-08-04T17:40:01.000Z',
             attempts: 0,
             lastError: null
         },

@@ -54,7 +54,7 @@ function page(over = {}) {
             tickets += 1;
             return { ticket: `t${tickets}`, connectUserId: 'sup-1', expiresAt: new Date(Date.now() + 60000).toISOString() };
         }),
-        directivesAfter: jest.fn(async ({ after }) => ({ items: [], nextAfter: after || '0', streamKey: 'mine' })),
+        directivesAfter: jest.fn(async ({ after }) => ({ items: [], nextAfter: after || '0', channelKey: 'mine' })),
         acknowledge: jest.fn(async () => ({ id: 's' })),
         ...over.apex
     };
@@ -99,7 +99,7 @@ describe('by asking', () => {
         const open = directive({ eventId: '7' });
         const { receiver, apex, control } = page();
         apex.directivesAfter.mockImplementation(async ({ after }) =>
-            after === null ? { items: [open], nextAfter: '9', streamKey: 'mine' } : { items: [], nextAfter: '9', streamKey: 'mine' }
+            after === null ? { items: [open], nextAfter: '9', channelKey: 'mine' } : { items: [], nextAfter: '9', channelKey: 'mine' }
         );
         receiver.setBusy(true);
         await receiver.start();
@@ -121,9 +121,9 @@ describe('by asking', () => {
     it('keeps its place when an answer is lost', async () => {
         const { receiver, apex } = page();
         apex.directivesAfter
-            .mockResolvedValueOnce({ items: [], nextAfter: '5', streamKey: 'mine' })
+            .mockResolvedValueOnce({ items: [], nextAfter: '5', channelKey: 'mine' })
             .mockRejectedValueOnce(offline())
-            .mockResolvedValue({ items: [], nextAfter: '5', streamKey: 'mine' });
+            .mockResolvedValue({ items: [], nextAfter: '5', channelKey: 'mine' });
         receiver.setBusy(true);
         await receiver.start();
         await until(() => apex.directivesAfter.mock.calls.length >= 3);
@@ -132,7 +132,7 @@ describe('by asking', () => {
 
     it('says that it does not act where the page holds no CCP, and carries nothing out', async () => {
         const { receiver, apex } = page({ noControl: true });
-        apex.directivesAfter.mockResolvedValue({ items: [directive()], nextAfter: '1', streamKey: 'mine' });
+        apex.directivesAfter.mockResolvedValue({ items: [directive()], nextAfter: '1', channelKey: 'mine' });
         await receiver.start();
         await until(() => apex.directivesAfter.mock.calls.length >= 1);
         expect(apex.directivesAfter.mock.calls[0][0].acts).toBe(false);
@@ -178,7 +178,7 @@ describe('by asking', () => {
 
     it('carries out only what it is told to', async () => {
         const { receiver, apex, control, heard } = page();
-        apex.directivesAfter.mockResolvedValue({ items: [directive({ act: false })], nextAfter: '1', streamKey: 'mine' });
+        apex.directivesAfter.mockResolvedValue({ items: [directive({ act: false })], nextAfter: '1', channelKey: 'mine' });
         await receiver.start();
         await until(() => heard.some(({ name }) => name === 'directive'));
         await later(20);
@@ -201,7 +201,7 @@ describe('by Platform Event', () => {
         const settings = { deliveryMode: 'EMP_API', eventChannel: '/event/Supervisor_Directive__e', pollSeconds: 1000 };
         const { receiver, apex } = page({ empApi: api, settings });
         await receiver.start();
-        await until(() => apex.directivesAfter.mock.calls.length === 1 && receiver.streamKey === 'mine');
+        await until(() => apex.directivesAfter.mock.calls.length === 1 && receiver.channelKey === 'mine');
         expect(api.subscribe.mock.calls[0].slice(0, 2)).toEqual(['/event/Supervisor_Directive__e', -1]);
         api.say('another');
         await later(20);
@@ -293,7 +293,7 @@ describe('by stream', () => {
 describe('an acknowledgement', () => {
     it('is repeated with the same key until the service has it', async () => {
         const { receiver, apex, control } = page();
-        apex.acknowledge.mockRejectedValueOnce(offline()).mockRejectedValueOnce(problem('overloaded', 503)).mockResolvedValue({});
+        apex.acknowledge.mockRejectedValueOnce(offline()).mockRejectedValueOnce(problem('service_unavailable', 503)).mockResolvedValue({});
         receiver.stopped = false;
         receiver.heard('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 3);
@@ -386,9 +386,9 @@ describe('a directive that is no longer wanted', () => {
         const obey = jest.fn(async () => ({ outcome: 'FAILED', at: 'x' }));
         const { receiver, apex } = page({ control: { obey }, settings: { pollSeconds: 1000 } });
         apex.directivesAfter
-            .mockResolvedValueOnce({ items: [told], nextAfter: '1', streamKey: 'mine' })
-            .mockResolvedValueOnce({ items: [], nextAfter: '1', streamKey: 'mine' })
-            .mockResolvedValue({ items: [{ ...told, status: 'WITHDRAWN' }], nextAfter: '2', streamKey: 'mine' });
+            .mockResolvedValueOnce({ items: [told], nextAfter: '1', channelKey: 'mine' })
+            .mockResolvedValueOnce({ items: [], nextAfter: '1', channelKey: 'mine' })
+            .mockResolvedValue({ items: [{ ...told, status: 'WITHDRAWN' }], nextAfter: '2', channelKey: 'mine' });
         await receiver.start();
         await until(() => obey.mock.calls.length === 1 && apex.directivesAfter.mock.calls.length >= 3);
         await later(40);
@@ -456,7 +456,7 @@ describe('what is open is told again', () => {
         apex.directivesAfter.mockImplementation(
             ({ after, acts }) =>
                 new Promise((done) =>
-                    answers.push(() => done({ items: after ? [] : [{ ...told, act: acts }], nextAfter: '7', streamKey: 'mine' }))
+                    answers.push(() => done({ items: after ? [] : [{ ...told, act: acts }], nextAfter: '7', channelKey: 'mine' }))
                 )
         );
         await receiver.start();
@@ -488,7 +488,7 @@ describe('what is open is told again', () => {
         let looks = 0;
         apex.directivesAfter.mockImplementation(async ({ after }) => {
             looks += after === null ? 1 : 0;
-            return { items: after === null ? [{ ...told, act: looks >= 3 }] : [], nextAfter: '7', streamKey: 'mine' };
+            return { items: after === null ? [{ ...told, act: looks >= 3 }] : [], nextAfter: '7', channelKey: 'mine' };
         });
         await receiver.start();
         await until(() => control.obey.mock.calls.length === 1);
@@ -501,7 +501,7 @@ describe('what is open is told again', () => {
     it('not for ever: no more once it is settled, nor to a page that cannot act', async () => {
         const { receiver, apex } = page({ settings: { pollSeconds: 1000 } });
         const told = directive({ act: false });
-        apex.directivesAfter.mockImplementation(async ({ after }) => ({ items: after ? [] : [told], nextAfter: '7', streamKey: 'mine' }));
+        apex.directivesAfter.mockImplementation(async ({ after }) => ({ items: after ? [] : [told], nextAfter: '7', channelKey: 'mine' }));
         await receiver.start();
         await until(() => apex.directivesAfter.mock.calls.length >= 2);
         receiver.heard('settled', { ...told, status: 'DONE' });
@@ -525,7 +525,7 @@ describe('what is open is told again', () => {
         let looks = 0;
         second.apex.directivesAfter.mockImplementation(async ({ after }) => {
             looks += after === null ? 1 : 0;
-            return { items: after === null ? [told] : [], nextAfter: '7', streamKey: 'mine' };
+            return { items: after === null ? [told] : [], nextAfter: '7', channelKey: 'mine' };
         });
         await second.receiver.start();
         await until(() => looks >= 3);
@@ -556,7 +556,7 @@ describe("the service's clock", () => {
     it('holds up no directive: a ticket that does not come is not waited for long', async () => {
         const { receiver, apex, control } = page();
         apex.streamTicket.mockImplementation(() => new Promise(() => {}));
-        apex.directivesAfter.mockResolvedValueOnce({ items: [directive()], nextAfter: '1', streamKey: 'mine' });
+        apex.directivesAfter.mockResolvedValueOnce({ items: [directive()], nextAfter: '1', channelKey: 'mine' });
         await receiver.start();
         await until(() => control.obey.mock.calls.length === 1);
         await until(() => apex.acknowledge.mock.calls.length === 1);
@@ -570,7 +570,7 @@ describe("the service's clock", () => {
         const { receiver, apex } = page({ control: { obey }, settings: { pollSeconds: 1000 } });
         apex.streamTicket.mockRejectedValue(offline());
         const told = directive();
-        apex.directivesAfter.mockImplementation(async ({ after }) => ({ items: after ? [] : [told], nextAfter: '7', streamKey: 'mine' }));
+        apex.directivesAfter.mockImplementation(async ({ after }) => ({ items: after ? [] : [told], nextAfter: '7', channelKey: 'mine' }));
         await receiver.start();
         await until(() => apex.acknowledge.mock.calls.length === 1);
         expect(apex.acknowledge.mock.calls[0][0].outcome).toBe('DONE');
@@ -583,13 +583,13 @@ describe('over a reload', () => {
         const told = directive();
         const before = page({ storage });
         before.apex.acknowledge.mockRejectedValue(offline());
-        before.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', streamKey: 'mine' });
+        before.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', channelKey: 'mine' });
         await before.receiver.start();
         await until(() => before.apex.acknowledge.mock.calls.length >= 1);
         before.receiver.stop();
 
         const after = page({ storage });
-        after.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', streamKey: 'mine' });
+        after.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', channelKey: 'mine' });
         await after.receiver.start();
         await until(() => after.apex.acknowledge.mock.calls.length >= 1);
         await later(30);
@@ -602,12 +602,12 @@ describe('over a reload', () => {
         const storage = new Storage();
         const told = directive();
         const before = page({ storage, control: { obey: () => new Promise(() => {}) } });
-        before.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', streamKey: 'mine' });
+        before.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', channelKey: 'mine' });
         await before.receiver.start();
         await later(20);
         before.receiver.stop();
         const after = page({ storage });
-        after.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', streamKey: 'mine' });
+        after.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', channelKey: 'mine' });
         await after.receiver.start();
         await until(() => after.apex.acknowledge.mock.calls.length === 1);
         expect(after.apex.directivesAfter.mock.calls[0][0].after).toBeNull();
@@ -654,7 +654,7 @@ it("judges expiry by the service's clock, not by the browser's", async () => {
         connectUserId: 'sup-1',
         expiresAt: new Date(Date.now() + 60000 - 3600000).toISOString()
     }));
-    apex.directivesAfter.mockResolvedValue({ items: [directive()], nextAfter: '1', streamKey: 'mine' });
+    apex.directivesAfter.mockResolvedValue({ items: [directive()], nextAfter: '1', channelKey: 'mine' });
     await receiver.start();
     await until(() => control.obey.mock.calls.length === 1);
     expect(Math.abs(control.now() - (Date.now() - 3600000))).toBeLessThan(2000);
@@ -662,9 +662,9 @@ it("judges expiry by the service's clock, not by the browser's", async () => {
 
 describe('problems', () => {
     it.each([
-        [problem('would_end_customer_call', 409), 'would_end_customer_call', true, false],
-        [problem('request_in_progress', 409), 'request_in_progress', false, false],
-        [problem('rate_limited', 429), 'rate_limited', false, false],
+        [problem('barge_safety_conflict', 409), 'barge_safety_conflict', true, false],
+        [problem('idempotency_key_conflict', 409), 'idempotency_key_conflict', false, false],
+        [problem('rate_limit_reached', 429), 'rate_limit_reached', false, false],
         [problem('internal', 500), 'internal', false, false],
         [{ body: { message: 'Read timed out' } }, null, false, true],
         [offline(), null, false, true],

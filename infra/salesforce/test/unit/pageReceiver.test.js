@@ -13,7 +13,7 @@ it('is one for all who join, and goes with the last', async () => {
     const { element } = await show();
     expect(settings).toHaveBeenCalledTimes(1);
     const told = directive({ act: false });
-    directivesAfter.mockResolvedValueOnce({ items: [told], nextAfter: '2', streamKey: 'mine' });
+    directivesAfter.mockResolvedValueOnce({ items: [told], nextAfter: '2', channelKey: 'mine' });
     first.pull();
     await settle();
     expect(heard).toContain('directive');

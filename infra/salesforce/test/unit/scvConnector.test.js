@@ -112,9 +112,9 @@ describe('superviseCall', () => {
     });
 
     it.each([
-        ['refused', { 'POST /v1/supervisions': refused('contact_full', 409) }],
+        ['refused', { 'POST /v1/supervisions': refused('contact_limit_reached', 409) }],
         ['lost, and is not sent again', { 'POST /v1/supervisions': new TypeError('Failed to fetch') }],
-        ['failed', { 'POST /v1/supervisions': as({ state: 'FAILED', failure: { code: 'expired', detail: 'late', at: 'x' } }) }],
+        ['failed', { 'POST /v1/supervisions': as({ state: 'FAILED', failure: { code: 'join_timeout', detail: 'late', at: 'x' } }) }],
         ['not confirmed in time', { 'POST /v1/supervisions': as({ state: 'JOINING' }), 'GET *': as({ state: 'JOINING' }) }]
     ])('%s is an error', async (_what, answers) => {
         const { ask, requests } = await salesforce(answers);
@@ -189,12 +189,12 @@ describe('supervisorDisconnect', () => {
     });
 
     it('with no argument and nothing to leave is no error', async () => {
-        const { ask } = await salesforce({ 'POST /v1/supervisors/me/disconnect': refused('not_found', 404) });
+        const { ask } = await salesforce({ 'POST /v1/supervisors/me/disconnect': refused('supervision_not_found', 404) });
         expect(await ask('SUPERVISOR_DISCONNECT')).toEqual([{ type: 'SUPERVISOR_HANGUP', payload: [] }]);
     });
 
     it('is sent again with the same key while nobody knows whether it arrived', async () => {
-        const answers = [new TypeError('Failed to fetch'), refused('overloaded', 503), left()];
+        const answers = [new TypeError('Failed to fetch'), refused('service_unavailable', 503), left()];
         const { ask, requests } = await salesforce({ 'POST /v1/supervisors/me/disconnect': () => answers.shift() });
         const [event] = await ask('SUPERVISOR_DISCONNECT');
         expect(event.type).toBe('SUPERVISOR_HANGUP');
@@ -220,7 +220,7 @@ describe('supervisorDisconnect', () => {
 
     it('refused because it could end the call is an error, and nothing else is tried', async () => {
         const { ask, requests } = await salesforce({
-            'POST /v1/supervisors/me/disconnect': refused('would_end_customer_call', 409)
+            'POST /v1/supervisors/me/disconnect': refused('barge_safety_conflict', 409)
         });
         expect((await ask('SUPERVISOR_DISCONNECT'))[0].type).toBe('ERROR');
         expect(requests).toHaveLength(1);
@@ -273,7 +273,7 @@ describe('the directive in an answer', () => {
     const done = { outcome: 'DONE', at: '2026-08-04T17:43:47.000Z' };
 
     it('is acknowledged again until the service has it, and the leave goes on meanwhile', async () => {
-        const answers = [new TypeError('Failed to fetch'), refused('overloaded', 503), as()];
+        const answers = [new TypeError('Failed to fetch'), refused('service_unavailable', 503), as()];
         const looks = [as({ state: 'LEAVING' }), left()];
         const { ask, requests } = await salesforce(
             {
@@ -363,7 +363,7 @@ describe('the directive in an answer', () => {
             legControl: () => ({ obey }),
             apex: {
                 streamTicket: async () => ticket(),
-                directivesAfter: async () => ({ items: [], nextAfter: '0', streamKey: 'mine' }),
+                directivesAfter: async () => ({ items: [], nextAfter: '0', channelKey: 'mine' }),
                 acknowledge: async () => as()
             },
             locks
@@ -404,7 +404,7 @@ describe('overFetch', () => {
     });
 
     it.each([
-        [answer(409, { code: 'contact_full', detail: 'full' }), 'contact_full', 409],
+        [answer(409, { code: 'contact_limit_reached', detail: 'full' }), 'contact_limit_reached', 409],
         [{ ok: false, status: 502, json: async () => JSON.parse('<html>') }, null, 502]
     ])('%# tells what went wrong', async (given, code, status) => {
         const send = overFetch(async () => given, 'https://partner.example');

@@ -69,7 +69,7 @@ function show() {
 
 beforeEach(() => {
     settings.mockResolvedValue({ deliveryMode: 'POLL', pollSeconds: 10 });
-    directivesAfter.mockResolvedValue({ items: [], nextAfter: '0', streamKey: 'mine' });
+    directivesAfter.mockResolvedValue({ items: [], nextAfter: '0', channelKey: 'mine' });
     streamTicket.mockImplementation(async () => ({ ticket: 't', connectUserId: 'sup-1', expiresAt: new Date().toISOString() }));
 });
 afterEach(() => {

@@ -21,9 +21,9 @@ describe('before listening', () => {
     });
 
     it('listens silently, with the VoiceCall of the page and a key of its own', async () => {
-        listen.mockResolvedValue(supervision({ state: 'JOINING', joinedAt: null, recording: null }));
+        listen.mockResolvedValue(supervision({ state: 'JOINING', joinedAt: null, salesforceRecord: null }));
         const { press, text, steps } = await show({ voiceCallId: '0LQ000000000001' });
-        mine(supervision({ state: 'JOINING', joinedAt: null, recording: null }));
+        mine(supervision({ state: 'JOINING', joinedAt: null, salesforceRecord: null }));
         await press('listen');
         expect(listen).toHaveBeenCalledTimes(1);
         expect(listen.mock.calls[0][0]).toEqual({
@@ -59,14 +59,14 @@ describe('before listening', () => {
     });
 
     it('offers to switch when they are on another call, or to leave that one', async () => {
-        listen.mockRejectedValueOnce(apexProblem('supervisor_busy', 409)).mockResolvedValue(supervision());
+        listen.mockRejectedValueOnce(apexProblem('supervisor_conflict', 409)).mockResolvedValue(supervision());
         const { press, get } = await show();
         await press('listen');
         expect(get('busy-elsewhere')).not.toBeNull();
         await press('switch');
         expect(listen.mock.calls[1][0].leaveCurrent).toBe(true);
         expect(listen.mock.calls[1][0].requestKey).not.toBe(listen.mock.calls[0][0].requestKey);
-        listen.mockRejectedValueOnce(apexProblem('supervisor_busy', 409));
+        listen.mockRejectedValueOnce(apexProblem('supervisor_conflict', 409));
         disconnectMine.mockResolvedValue(supervision({ contactId: 'other' }));
         const again = await show();
         await again.press('listen');
@@ -75,7 +75,7 @@ describe('before listening', () => {
     });
 
     it('says what the service says, and never sends a listen again by itself', async () => {
-        listen.mockRejectedValueOnce(apexProblem('contact_full', 409, 'Two supervisors are on this contact'));
+        listen.mockRejectedValueOnce(apexProblem('contact_limit_reached', 409, 'Two supervisors are on this contact'));
         const { press, text } = await show();
         await press('listen');
         expect(text('error')).toBe('Two supervisors are on this contact (contact_full)');
@@ -240,7 +240,7 @@ describe('disconnect', () => {
 
     it('refused by the service says why and can be pressed again, with another key', async () => {
         mine(supervision({ mode: 'BARGE' }));
-        disconnect.mockRejectedValue(apexProblem('would_end_customer_call', 409, 'Leaving could end the customer’s call'));
+        disconnect.mockRejectedValue(apexProblem('barge_safety_conflict', 409, 'Leaving could end the customer’s call'));
         const { press, text } = await show();
         await press('disconnect');
         expect(text('error')).toBe('Leaving could end the customer’s call (would_end_customer_call)');
@@ -329,7 +329,7 @@ describe('directives', () => {
         expect(directivesAfter.mock.calls[0][0].acts).toBe(false);
         const obey = jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:43:47.120Z' }));
         const told = directive({ supervisionId: leaving.id });
-        directivesAfter.mockResolvedValueOnce({ items: [told], nextAfter: '9', streamKey: 'mine' });
+        directivesAfter.mockResolvedValueOnce({ items: [told], nextAfter: '9', channelKey: 'mine' });
         acknowledge.mockResolvedValue(leaving);
         registerLegControl({ obey });
         await pass(10);
@@ -343,7 +343,7 @@ describe('directives', () => {
         const obey = jest.fn(async () => ({ outcome: 'DONE', at: 'x' }));
         registerLegControl({ obey });
         const old = directive({ issuedAt: new Date(Date.now() - 5000).toISOString() });
-        directivesAfter.mockResolvedValueOnce({ items: [directive(), old], nextAfter: '9', streamKey: 'mine' });
+        directivesAfter.mockResolvedValueOnce({ items: [directive(), old], nextAfter: '9', channelKey: 'mine' });
         acknowledge.mockResolvedValue(supervision({ state: 'LEAVING' }));
         const { text } = await show();
         await pass(10);
@@ -355,7 +355,7 @@ describe('directives', () => {
     it('that the browser refused are told to the person', async () => {
         mine(supervision({ state: 'LEAVING', nextAction: nextAction() }));
         registerLegControl({ obey: async () => ({ outcome: 'REFUSED', at: 'x', reason: 'agent_gone', detail: 'agent_gone' }) });
-        directivesAfter.mockResolvedValueOnce({ items: [directive()], nextAfter: '9', streamKey: 'mine' });
+        directivesAfter.mockResolvedValueOnce({ items: [directive()], nextAfter: '9', channelKey: 'mine' });
         acknowledge.mockResolvedValue(supervision({ state: 'LEAVING' }));
         const { text } = await show();
         await pass(10);

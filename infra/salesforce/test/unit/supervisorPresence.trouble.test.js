@@ -9,8 +9,8 @@ describe('a set-up that is broken', () => {
     it.each([
         ['not_reachable', 0, 'The callout to Sidedoor failed: We couldn\'t access the credential(s).'],
         ['no_answer', 0, 'Sidedoor did not answer in time'],
-        ['supervisor_not_linked', 403, 'Your user names no Connect user'],
-        ['unauthorized', 401, 'The token is not taken']
+        ['supervisor_link_invalid', 403, 'Your user names no Connect user'],
+        ['credential_invalid', 401, 'The token is not taken']
     ])('is told by its code: %s', async (code, status, detail) => {
         presence.mockRejectedValue(apexProblem(code, status, detail));
         const { text, element } = await show();
@@ -48,9 +48,9 @@ describe('a set-up that is broken', () => {
 
 describe('what is wrong is taken back', () => {
     it('when a look succeeds', async () => {
-        presence.mockRejectedValueOnce(apexProblem('supervisor_not_linked', 403));
+        presence.mockRejectedValueOnce(apexProblem('supervisor_link_invalid', 403));
         const { text } = await show();
-        expect(text('error')).toContain('supervisor_not_linked');
+        expect(text('error')).toContain('supervisor_link_invalid');
         await pass(2000);
         expect(text('error')).toBe('');
         expect(text('stale')).toBeNull();
@@ -67,10 +67,10 @@ describe('what is wrong is taken back', () => {
     });
 
     it('when the page moves on to another call', async () => {
-        listen.mockRejectedValue(apexProblem('contact_full', 409));
+        listen.mockRejectedValue(apexProblem('contact_limit_reached', 409));
         const { element, press, text } = await show();
         await press('listen');
-        expect(text('error')).toContain('contact_full');
+        expect(text('error')).toContain('contact_limit_reached');
         element.contactId = 'another';
         await settle();
         expect(text('error')).toBe('');
@@ -78,11 +78,11 @@ describe('what is wrong is taken back', () => {
 
     it('when the supervisor has left all the same', async () => {
         mine(supervision({ mode: 'BARGE' }));
-        disconnect.mockRejectedValue(apexProblem('would_end_customer_call', 409));
+        disconnect.mockRejectedValue(apexProblem('barge_safety_conflict', 409));
         const { press, text } = await show();
         await press('disconnect');
         await pass(15000);
-        expect(text('error')).toContain('would_end_customer_call');
+        expect(text('error')).toContain('barge_safety_conflict');
         mine(supervision({ state: 'LEFT', departure: departure() }));
         await pass(15000);
         expect(text('error')).toBe('');
@@ -91,7 +91,7 @@ describe('what is wrong is taken back', () => {
 
 describe('the leave of the other call', () => {
     async function busy() {
-        listen.mockRejectedValueOnce(apexProblem('supervisor_busy', 409));
+        listen.mockRejectedValueOnce(apexProblem('supervisor_conflict', 409));
         const page = await show();
         await page.press('listen');
         return page;

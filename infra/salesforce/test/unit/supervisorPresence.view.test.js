@@ -26,19 +26,19 @@ describe('three states, never mixed', () => {
         ],
         [
             'confirmed by the vendor',
-            left({ recording: { ...supervision().recording, state: 'PENDING', version: 2, recordedVersion: 1 } }),
+            left({ salesforceRecord: { ...supervision().salesforceRecord, state: 'PENDING', version: 2, writtenVersion: 1 } }),
             [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'waiting']],
             "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
         ],
         [
             'recorded in Salesforce',
-            left({ recording: { ...supervision().recording, version: 2, recordedVersion: 2 } }),
+            left({ salesforceRecord: { ...supervision().salesforceRecord, version: 2, writtenVersion: 2 } }),
             [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'done']],
             "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
         ],
         [
             'refused by Salesforce',
-            left({ recording: { ...supervision().recording, state: 'DEAD', lastError: 'REQUIRED_FIELD_MISSING' } }),
+            left({ salesforceRecord: { ...supervision().salesforceRecord, state: 'FAILED', lastError: 'REQUIRED_FIELD_MISSING' } }),
             [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'problem']],
             "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
         ],
@@ -62,7 +62,7 @@ describe('three states, never mixed', () => {
     });
 
     it('an older version of the row that is recorded is not the newest one', async () => {
-        mine(left({ recording: { ...supervision().recording, version: 3, recordedVersion: 2 } }));
+        mine(left({ salesforceRecord: { ...supervision().salesforceRecord, version: 3, writtenVersion: 2 } }));
         expect((await show()).steps()[2]).toEqual(['recorded', 'waiting']);
     });
 
@@ -212,7 +212,7 @@ describe('the page', () => {
         const { element } = await show();
         await pass(14000);
         expect(presence).toHaveBeenCalledTimes(1);
-        mine(supervision({ state: 'JOINING', joinedAt: null, recording: null }));
+        mine(supervision({ state: 'JOINING', joinedAt: null, salesforceRecord: null }));
         await pass(2000);
         expect(presence).toHaveBeenCalledTimes(2);
         await pass(4000);

@@ -70,8 +70,8 @@ export class Stage {
     }
 
     /** A Platform Event, as the org hands it to every subscribed page. */
-    publish(streamKey) {
-        const event = JSON.stringify({ payload: { Stream_Key__c: streamKey }, event: { replayId: 1 } });
+    publish(channelKey) {
+        const event = JSON.stringify({ payload: { Stream_Key__c: channelKey }, event: { replayId: 1 } });
         this.subscribers.forEach((page) => page.write(`data: ${event}\n\n`));
     }
 

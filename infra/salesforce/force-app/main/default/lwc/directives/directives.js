@@ -61,7 +61,7 @@ export class DirectiveReceiver {
             again: (directive) => this.againLater([directive]),
             stopped: () => this.stopped
         });
-        this.streamKey = null;
+        this.channelKey = null;
         /** Who the supervisor is to Connect, once a ticket has said so. */
         this.connectUserId = null;
         this.next = null;
@@ -231,7 +231,7 @@ export class DirectiveReceiver {
         const mine = (message) => {
             const payload = message && message.data && message.data.payload;
             // Before the first page we do not know which stream is ours, and asking is harmless.
-            if (payload && (this.streamKey === null || payload.Stream_Key__c === this.streamKey)) {
+            if (payload && (this.channelKey === null || payload.Stream_Key__c === this.channelKey)) {
                 this.pull();
             }
         };
@@ -284,7 +284,7 @@ export class DirectiveReceiver {
                 const acts = this.acts();
                 const page = await this.parts.apex.directivesAfter({ after, acts, tab: acts ? TAB : null });
                 fromStart = false;
-                this.streamKey = page.streamKey || this.streamKey;
+                this.channelKey = page.channelKey || this.channelKey;
                 for (const directive of page.items) {
                     this.heard(directive.status === 'OPEN' ? 'directive' : 'settled', directive);
                 }

@@ -17,7 +17,7 @@ export class Problem extends Error {
 
     /** Whether the service itself has answered, and will answer the same again. */
     get final() {
-        if (this.code === null || this.code === 'request_in_progress' || this.status === 408 || this.status === 429) {
+        if (this.code === null || this.code === 'idempotency_key_conflict' || this.status === 408 || this.status === 429) {
             return false;
         }
         return this.status >= 400 && this.status < 500;

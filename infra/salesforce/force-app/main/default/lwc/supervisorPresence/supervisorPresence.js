@@ -356,7 +356,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
             this.take(supervision);
         } catch (e) {
             const problem = problemOf(e);
-            this.busyElsewhere = problem.code === 'supervisor_busy';
+            this.busyElsewhere = problem.code === 'supervisor_conflict';
             if (problem.unanswered) {
                 // It may have arrived or not; what is there will show. It is not sent again: a late join is worse than none.
                 this.error = unknown('your request to listen', problem);

@@ -53,8 +53,8 @@ export function inMotion(s) {
     if (s.state === 'REQUESTED' || s.state === 'JOINING' || s.state === 'LEAVING') {
         return true;
     }
-    const recording = s.recording;
-    return Boolean(recording) && recording.state === 'PENDING';
+    const salesforceRecord = s.salesforceRecord;
+    return Boolean(salesforceRecord) && salesforceRecord.state === 'PENDING';
 }
 
 /** A moment on the supervisor's own clock face, to the millisecond. */
@@ -151,19 +151,19 @@ function confirmedLeave(s, zone) {
 
 function recorded(s, zone) {
     const label = 'Recorded in Salesforce';
-    const recording = s.recording;
-    if (!recording) {
+    const salesforceRecord = s.salesforceRecord;
+    if (!salesforceRecord) {
         return { key: 'recorded', label, status: 'waiting', detail: 'nothing to record yet' };
     }
-    if (recording.state === 'DEAD') {
-        return { key: 'recorded', label, status: 'problem', detail: recording.lastError || 'Salesforce refused the row' };
+    if (salesforceRecord.state === 'FAILED') {
+        return { key: 'recorded', label, status: 'problem', detail: salesforceRecord.lastError || 'Salesforce refused the row' };
     }
     // The row of the joining says nothing of the leaving: only the newest version counts.
-    const newest = recording.state === 'RECORDED' && recording.recordedVersion === recording.version;
+    const newest = salesforceRecord.state === 'WRITTEN' && salesforceRecord.writtenVersion === salesforceRecord.version;
     if (newest && (s.state !== 'LEAVING')) {
-        return { key: 'recorded', label, status: 'done', detail: timeOf(recording.recordedAt, zone) };
+        return { key: 'recorded', label, status: 'done', detail: timeOf(salesforceRecord.writtenAt, zone) };
     }
-    return { key: 'recorded', label, status: 'waiting', detail: recording.lastError || 'on its way' };
+    return { key: 'recorded', label, status: 'waiting', detail: salesforceRecord.lastError || 'on its way' };
 }
 
 /** One line of the list of everybody on the contact. */

@@ -1,4 +1,4 @@
-//! A whole house: the service on a free port with a journal of its own, and both vendors' fakes. The service runs in a
+//! A whole app: the service on a free port with a store of its own, and both vendors' fakes. The service runs in a
 //! runtime of its own, so that a test can end it as abruptly as a power cut ends a process.
 
 use std::collections::BTreeMap;
@@ -11,16 +11,16 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use sidedoor::app::{self, App, Overrides};
 use sidedoor::config::Config;
-use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
-use sidedoor_fakes::{Browser, ConnectFake, Fakes, FakesConfig, Manners, SalesforceFake};
 use sidedoor::usecases::Pace;
 use sidedoor_domain::ports::Clock;
+use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
+use sidedoor_fakes::{Browser, ConnectFake, Fakes, FakesConfig, Manners, SalesforceFake};
 use tokio::runtime::Runtime;
 
 pub use super::answer::Answer;
 use super::openapi::Contract;
 
-/// The keys of the house.
+/// The keys of the app.
 pub const BACK_END: &str = "key-of-the-back-end-1";
 pub const EVENTS: &str = "key-for-the-events-bus";
 pub const OPERATOR: &str = "key-of-an-operator-01";
@@ -35,7 +35,7 @@ pub struct Built {
     unset: Vec<String>,
 }
 
-pub struct House {
+pub struct TestApp {
     pub fakes: Fakes,
     pub url: String,
     pub http: reqwest::Client,
@@ -54,7 +54,7 @@ impl Built {
         self
     }
 
-    /// Without a setting that houses usually have.
+    /// Without a setting that apps usually have.
     pub fn unset(mut self, key: &str) -> Self {
         self.unset.push(format!("SIDEDOOR__{key}"));
         self
@@ -90,10 +90,10 @@ impl Built {
         self
     }
 
-    pub async fn start(self) -> House {
+    pub async fn start(self) -> TestApp {
         let fakes = sidedoor_fakes::start(self.fakes).await.expect("the fakes start");
         let folder = tempfile::tempdir().expect("a folder");
-        let mut settings = defaults(&fakes, folder.path().join("journal.db"));
+        let mut settings = defaults(&fakes, folder.path().join("store.db"));
         settings.extend(self.settings);
         settings.retain(|key, _| !self.unset.contains(key));
         let http = reqwest::Client::builder()
@@ -101,7 +101,7 @@ impl Built {
             .build()
             .expect("a client");
         let contract = Arc::new(Contract::load());
-        let mut house = House {
+        let mut app = TestApp {
             fakes,
             url: String::new(),
             http,
@@ -112,15 +112,15 @@ impl Built {
             clock: self.clock,
             running: None,
         };
-        house.open().await;
-        house
+        app.open().await;
+        app
     }
 }
 
-fn defaults(fakes: &Fakes, journal: PathBuf) -> BTreeMap<String, String> {
+fn defaults(fakes: &Fakes, store: PathBuf) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
     let mut set = |key: &str, value: &str| settings.insert(format!("SIDEDOOR__{key}"), value.to_owned());
-    set("STORE__URL", &format!("sqlite://{}", journal.display()));
+    set("STORE__URL", &format!("sqlite://{}", store.display()));
     set("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE);
     set("CONNECT__INSTANCES__MAIN__REGION", REGION);
     set("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", fakes.connect_url());
@@ -146,7 +146,7 @@ fn defaults(fakes: &Fakes, journal: PathBuf) -> BTreeMap<String, String> {
     settings
 }
 
-impl House {
+impl TestApp {
     pub fn build() -> Built {
         let mut fakes = FakesConfig::default();
         fakes.connect.connect_delay_ms = 10;
@@ -178,7 +178,7 @@ impl House {
                 pace,
                 clock,
             };
-            // After an abrupt end the old journal's lock goes with its last task: a moment later.
+            // After an abrupt end the old store's lock goes with its last task: a moment later.
             for attempt in 0.. {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 match app::start(config.clone(), listener, overrides.clone()).await {
@@ -197,7 +197,7 @@ impl House {
         self.running = Some((runtime, app));
     }
 
-    /// Ends the service between two instructions, as a power cut would, and starts another on the same journal.
+    /// Ends the service between two instructions, as a power cut would, and starts another on the same store.
     pub async fn crash_and_restart(&mut self) {
         if let Some((runtime, app)) = self.running.take() {
             runtime.shutdown_background();
@@ -233,12 +233,12 @@ impl House {
     }
 
     pub fn journal_path(&self) -> PathBuf {
-        self.folder.path().join("journal.db")
+        self.folder.path().join("store.db")
     }
 
     pub fn call(&self, method: &str, path: &str) -> Call<'_> {
         Call {
-            house: self,
+            app: self,
             method: method.into(),
             path: path.into(),
             key: Some(BACK_END.into()),
@@ -275,7 +275,7 @@ impl House {
         Browser::new(self.connect().clone(), supervisor, &self.url, Some(BACK_END.into())).with(manners)
     }
 
-    /// Asks for a supervision until it is as wanted; 30 s at most, since two houses of a thousand may be at work beside this one.
+    /// Asks for a supervision until it is as wanted; 30 s at most, since two apps of a thousand may be at work beside this one.
     pub async fn until(&self, id: &str, what: &str, good: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         for _ in 0..1500 {
@@ -303,7 +303,7 @@ impl House {
         panic!("events are on their way for ever");
     }
 
-    /// The house rules, after every story: no customer's call was ended by us, nothing is pending, a clean stop.
+    /// The app rules, after every story: no customer's call was ended by us, nothing is pending, a clean stop.
     pub async fn finish(mut self) {
         self.quiet().await;
         self.nothing_pending().await;
@@ -355,7 +355,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for TestApp {
     fn drop(&mut self) {
         self.crash();
     }
@@ -366,9 +366,9 @@ pub fn start(contact: &str, supervisor: &str) -> Value {
     json!({"contactId": contact, "supervisor": {"connectUserId": supervisor}})
 }
 
-/// A request to the house.
+/// A request to the app.
 pub struct Call<'h> {
-    house: &'h House,
+    app: &'h TestApp,
     method: String,
     path: String,
     key: Option<String>,
@@ -419,10 +419,7 @@ impl Call<'_> {
     /// Like `send`, for a service that may die meanwhile.
     pub async fn try_send(self) -> Result<Answer, reqwest::Error> {
         let method = reqwest::Method::from_bytes(self.method.as_bytes()).expect("a method");
-        let mut request = self
-            .house
-            .http
-            .request(method, format!("{}{}", self.house.url, self.path));
+        let mut request = self.app.http.request(method, format!("{}{}", self.app.url, self.path));
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }
@@ -449,7 +446,7 @@ impl Call<'_> {
         );
         let text = answer.text().await?;
         if let Err(e) = self
-            .house
+            .app
             .contract
             .validate(&self.method, &self.path, status, &media, &text)
         {

@@ -1,14 +1,14 @@
-//! The journal by itself: what stands after a commit, what is refused, and that refusals write nothing.
+//! The store by itself: what stands after a commit, what is refused, and that refusals write nothing.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use sidedoor::store::sqlite::{OpenError, SqliteStore};
 use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ports::store::{Filter, KeyUse, KeyWrite, Retention, SupervisionWrite};
+use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
 use sidedoor_domain::supervision::{Mode, State, Supervision, Supervisor};
-use sidedoor::store::sqlite::{OpenError, SqliteJournal};
-use sidedoor_domain::ports::journal::{Filter, KeyUse, KeyWrite, Retention, Write};
-use sidedoor_domain::ports::{Change, Committed, Journal};
 
 use crate::support::sql;
 
@@ -24,11 +24,11 @@ impl Desk {
     }
 
     fn url(&self) -> String {
-        format!("sqlite://{}", self.folder.path().join("journal.db").display())
+        format!("sqlite://{}", self.folder.path().join("store.db").display())
     }
 
-    async fn open(&self) -> SqliteJournal {
-        SqliteJournal::open(&self.url()).await.expect("opens")
+    async fn open(&self) -> SqliteStore {
+        SqliteStore::open(&self.url()).await.expect("opens")
     }
 }
 
@@ -56,12 +56,12 @@ fn supervision(contact: &str, user: &str) -> Supervision {
     )
 }
 
-fn insert(s: &Supervision) -> Change {
+fn insert(s: &Supervision) -> Transaction {
     let audit = AuditEntry::done(now(), "test", "supervision.requested", "ok").of(s.id);
-    Change {
-        supervision: Some(Write::Insert(Box::new(s.clone()))),
+    Transaction {
+        supervision: Some(SupervisionWrite::Insert(Box::new(s.clone()))),
         audit: vec![audit],
-        ..Change::default()
+        ..Transaction::default()
     }
 }
 
@@ -77,18 +77,18 @@ fn key(name: &str, fingerprint: &str) -> KeyUse {
 #[tokio::test]
 async fn what_was_committed_stands_after_reopening() {
     let desk = Desk::new();
-    let journal = Arc::new(desk.open().await);
+    let store = Arc::new(desk.open().await);
     let many: Vec<Supervision> = (0..200).map(|i| supervision("contact", &format!("user-{i}"))).collect();
-    let done = futures::future::join_all(many.iter().map(|s| journal.commit(insert(s)))).await;
-    assert!(done.iter().all(|d| matches!(d, Ok(Committed::Done))));
-    journal.close().await;
-    drop(journal);
-    let journal = desk.open().await;
+    let done = futures::future::join_all(many.iter().map(|s| store.commit(insert(s)))).await;
+    assert!(done.iter().all(|d| matches!(d, Ok(CommitOutcome::Done))));
+    store.close().await;
+    drop(store);
+    let store = desk.open().await;
     for s in &many {
-        let stored = journal.supervision(s.id).await.expect("read").expect("there");
+        let stored = store.supervision(s.id).await.expect("read").expect("there");
         assert_eq!((&stored.supervision, stored.revision), (s, 1));
     }
-    let page = journal
+    let page = store
         .list(&Filter {
             limit: 200,
             ..Filter::default()
@@ -105,23 +105,23 @@ async fn what_was_committed_stands_after_reopening() {
 #[tokio::test]
 async fn a_change_made_from_an_old_revision_is_refused_whole() {
     let desk = Desk::new();
-    let journal = desk.open().await;
+    let store = desk.open().await;
     let s = supervision("contact", "user");
-    journal.commit(insert(&s)).await.expect("done");
+    store.commit(insert(&s)).await.expect("done");
     let mut next = s.clone();
     next.start_joining(now()).expect("fits");
-    let update = Change {
-        supervision: Some(Write::Update(Box::new(next), 1)),
-        ..Change::default()
+    let update = Transaction {
+        supervision: Some(SupervisionWrite::Update(Box::new(next), 1)),
+        ..Transaction::default()
     };
-    assert_eq!(journal.commit(update.clone()).await.expect("done"), Committed::Done);
-    let with_key = Change {
+    assert_eq!(store.commit(update.clone()).await.expect("done"), CommitOutcome::Done);
+    let with_key = Transaction {
         key: Some(KeyWrite::Take(key("k", "f"), Some(s.id), now())),
         ..update
     };
-    assert_eq!(journal.commit(with_key).await.expect("answered"), Committed::Stale);
+    assert_eq!(store.commit(with_key).await.expect("answered"), CommitOutcome::Stale);
     assert_eq!(
-        journal.key("c", "k").await.expect("read"),
+        store.key("c", "k").await.expect("read"),
         None,
         "a refused change writes nothing"
     );
@@ -130,67 +130,64 @@ async fn a_change_made_from_an_old_revision_is_refused_whole() {
 #[tokio::test]
 async fn places_legs_keys_and_events_are_taken_once() {
     let desk = Desk::new();
-    let journal = desk.open().await;
+    let store = desk.open().await;
     let first = supervision("contact-1", "user");
     let second = supervision("contact-2", "user");
     let mut taking = insert(&first);
     taking.key = Some(KeyWrite::Take(key("k", "f"), Some(first.id), now()));
-    assert_eq!(journal.commit(taking).await.expect("done"), Committed::Done);
+    assert_eq!(store.commit(taking).await.expect("done"), CommitOutcome::Done);
     assert_eq!(
-        journal.commit(insert(&second)).await.expect("answered"),
-        Committed::Busy(first.id)
+        store.commit(insert(&second)).await.expect("answered"),
+        CommitOutcome::Busy(first.id)
     );
-    assert_eq!(journal.supervision(second.id).await.expect("read"), None);
+    assert_eq!(store.supervision(second.id).await.expect("read"), None);
 
     let mut again = insert(&supervision("contact-3", "another"));
     again.key = Some(KeyWrite::Take(key("k", "other"), Some(second.id), now()));
-    let Committed::KeyUsed(record) = journal.commit(again).await.expect("answered") else {
+    let CommitOutcome::KeyUsed(record) = store.commit(again).await.expect("answered") else {
         panic!("taken twice")
     };
     assert_eq!(
         (record.fingerprint.as_str(), record.supervision, record.answer),
         ("f", Some(first.id), None)
     );
-    journal.commit_later(Change {
+    store.commit_later(Transaction {
         key: Some(KeyWrite::Answer(key("k", "f"), 201, "{}".into())),
-        ..Change::default()
+        ..Transaction::default()
     });
-    journal.flush().await.expect("done");
+    store.flush().await.expect("done");
     assert_eq!(
-        journal.key("c", "k").await.expect("read").expect("there").answer,
+        store.key("c", "k").await.expect("read").expect("there").answer,
         Some((201, "{}".into()))
     );
 
-    let event = || Change {
+    let event = || Transaction {
         event: Some(("e-1".into(), now())),
-        ..Change::default()
+        ..Transaction::default()
     };
-    assert_eq!(journal.commit(event()).await.expect("done"), Committed::Done);
-    assert_eq!(journal.commit(event()).await.expect("answered"), Committed::Duplicate);
+    assert_eq!(store.commit(event()).await.expect("done"), CommitOutcome::Done);
+    assert_eq!(store.commit(event()).await.expect("answered"), CommitOutcome::Duplicate);
 }
 
 #[tokio::test]
 async fn a_second_process_is_kept_away() {
     let desk = Desk::new();
-    let journal = desk.open().await;
-    assert!(matches!(
-        SqliteJournal::open(&desk.url()).await,
-        Err(OpenError::InUse(_))
-    ));
-    journal.close().await;
-    drop(journal);
+    let store = desk.open().await;
+    assert!(matches!(SqliteStore::open(&desk.url()).await, Err(OpenError::InUse(_))));
+    store.close().await;
+    drop(store);
     desk.open().await;
 }
 
 #[tokio::test]
 async fn the_audit_cannot_be_changed_even_by_hand() {
     let desk = Desk::new();
-    let journal = desk.open().await;
-    journal
+    let store = desk.open().await;
+    store
         .commit(insert(&supervision("contact", "user")))
         .await
         .expect("done");
-    let path = desk.folder.path().join("journal.db");
+    let path = desk.folder.path().join("store.db");
     for tried in [
         "UPDATE audit SET actor = 'x'",
         "DELETE FROM audit",
@@ -204,56 +201,53 @@ async fn the_audit_cannot_be_changed_even_by_hand() {
 #[tokio::test]
 async fn sweeping_takes_what_is_past_its_time_and_nothing_unfinished() {
     let desk = Desk::new();
-    let journal = desk.open().await;
+    let store = desk.open().await;
     let (active, mut over) = (supervision("contact-1", "user-1"), supervision("contact-2", "user-2"));
-    over.fail("expired", "too late", now()).expect("fits");
-    journal.commit(insert(&active)).await.expect("done");
-    journal.commit(insert(&over)).await.expect("done");
+    over.fail("join_timeout", "too late", now()).expect("fits");
+    store.commit(insert(&active)).await.expect("done");
+    store.commit(insert(&over)).await.expect("done");
     let mut unsent = supervision("contact-3", "user-3");
-    unsent.fail("expired", "too late", now()).expect("fits");
-    let waiting = Change {
+    unsent.fail("join_timeout", "too late", now()).expect("fits");
+    let waiting = Transaction {
         deliver_at: Some(now()),
         ..insert(&unsent)
     };
-    journal.commit(waiting).await.expect("done");
+    store.commit(waiting).await.expect("done");
     let before = |t| Retention {
         keys_before: t,
         evidence_before: t,
         supervisions_before: t,
         unsent_too: false,
     };
-    assert_eq!(journal.sweep(&before(now())).await.expect("swept"), 0);
+    assert_eq!(store.sweep(&before(now())).await.expect("swept"), 0);
     assert_eq!(
-        journal
+        store
             .sweep(&before(now() + SignedDuration::from_hours(1)))
             .await
             .expect("swept"),
         1
     );
-    assert!(journal.supervision(active.id).await.expect("read").is_some());
-    assert!(journal.supervision(over.id).await.expect("read").is_none());
+    assert!(store.supervision(active.id).await.expect("read").is_some());
+    assert!(store.supervision(over.id).await.expect("read").is_none());
     assert!(
-        journal.supervision(unsent.id).await.expect("read").is_some(),
+        store.supervision(unsent.id).await.expect("read").is_some(),
         "its row is on its way"
     );
     let without_a_crm = Retention {
         unsent_too: true,
         ..before(now() + SignedDuration::from_hours(1))
     };
-    assert_eq!(journal.sweep(&without_a_crm).await.expect("swept"), 1);
-    assert!(journal.supervision(unsent.id).await.expect("read").is_none());
-    assert_eq!(journal.in_states(&[State::Requested], 10).await.expect("read").len(), 1);
-    assert_eq!(
-        journal.supervision(SupervisionId::generate()).await.expect("read"),
-        None
-    );
+    assert_eq!(store.sweep(&without_a_crm).await.expect("swept"), 1);
+    assert!(store.supervision(unsent.id).await.expect("read").is_none());
+    assert_eq!(store.in_states(&[State::Requested], 10).await.expect("read").len(), 1);
+    assert_eq!(store.supervision(SupervisionId::generate()).await.expect("read"), None);
 }
 
 /// A repeat that fails, or comes late, neither frees what the first request holds nor answers for it.
 #[tokio::test]
 async fn only_who_took_a_key_answers_for_it_or_frees_it() {
     let desk = Desk::new();
-    let journal = desk.open().await;
+    let store = desk.open().await;
     let (mine, theirs) = (
         key("k", "f"),
         KeyUse {
@@ -262,20 +256,23 @@ async fn only_who_took_a_key_answers_for_it_or_frees_it() {
         },
     );
     let write = async |write: KeyWrite| {
-        let change = Change {
+        let change = Transaction {
             key: Some(write),
-            ..Change::default()
+            ..Transaction::default()
         };
-        journal.commit(change).await.expect("answered")
+        store.commit(change).await.expect("answered")
     };
-    let answer = async || journal.key("c", "k").await.expect("read").map(|record| record.answer);
-    assert_eq!(write(KeyWrite::Take(mine.clone(), None, now())).await, Committed::Done);
+    let answer = async || store.key("c", "k").await.expect("read").map(|record| record.answer);
+    assert_eq!(
+        write(KeyWrite::Take(mine.clone(), None, now())).await,
+        CommitOutcome::Done
+    );
     write(KeyWrite::Forget(theirs.clone())).await;
     write(KeyWrite::Answer(theirs.clone(), 409, "{}".into())).await;
     assert_eq!(answer().await, Some(None), "it runs, whatever became of a repeat");
     assert!(matches!(
         write(KeyWrite::Take(theirs.clone(), None, now())).await,
-        Committed::KeyUsed(_)
+        CommitOutcome::KeyUsed(_)
     ));
     write(KeyWrite::Answer(mine.clone(), 200, "[]".into())).await;
     for late in [
@@ -289,28 +286,28 @@ async fn only_who_took_a_key_answers_for_it_or_frees_it() {
     // One that is freed by its own may be taken again.
     assert_eq!(
         write(KeyWrite::Take(key("k-2", "f"), None, now())).await,
-        Committed::Done
+        CommitOutcome::Done
     );
     write(KeyWrite::Forget(key("k-2", "f"))).await;
-    assert_eq!(journal.key("c", "k-2").await.expect("read"), None);
+    assert_eq!(store.key("c", "k-2").await.expect("read"), None);
 }
 
 /// What a process began of no supervision, and never answered, another may begin again; what is of one is answered by it.
 #[tokio::test]
 async fn a_key_of_no_supervision_that_a_crash_left_unanswered_is_taken_anew() {
     let desk = Desk::new();
-    let journal = desk.open().await;
+    let store = desk.open().await;
     let s = supervision("contact", "user");
-    let take = |name: &str, fingerprint: &str, of| Change {
+    let take = |name: &str, fingerprint: &str, of| Transaction {
         key: Some(KeyWrite::Take(key(name, fingerprint), of, now())),
-        ..Change::default()
+        ..Transaction::default()
     };
     for change in [take("of none", "f", None), take("of one", "f", Some(s.id))] {
-        assert_eq!(journal.commit(change).await.expect("done"), Committed::Done);
+        assert_eq!(store.commit(change).await.expect("done"), CommitOutcome::Done);
     }
-    journal.close().await;
-    drop(journal);
-    let journal = desk.open().await;
+    store.close().await;
+    drop(store);
+    let store = desk.open().await;
     for (change, taken) in [
         (take("of none", "other", None), false),
         (take("of none", "f", None), true),
@@ -318,7 +315,7 @@ async fn a_key_of_no_supervision_that_a_crash_left_unanswered_is_taken_anew() {
         (take("of one", "f", Some(s.id)), false),
     ] {
         let told = format!("{:?}", change.key);
-        let committed = journal.commit(change).await.expect("answered");
-        assert_eq!(committed == Committed::Done, taken, "{told}");
+        let committed = store.commit(change).await.expect("answered");
+        assert_eq!(committed == CommitOutcome::Done, taken, "{told}");
     }
 }

@@ -2,18 +2,18 @@
 
 use jiff::Timestamp;
 
-use super::{Comparison, KeyRecord, Sample, StreamKey, UnexplainedLeg};
+use super::{ClockId, Comparison, KeyRecord, Sample, UnexplainedLeg};
 use crate::audit::AuditEntry;
 use crate::evidence::Evidence;
 use crate::ids::{InstanceName, SupervisionId};
-use crate::supervision::Supervision;
 use crate::ports::Recorded;
+use crate::supervision::Supervision;
 
 /// How a supervision is written.
 #[derive(Debug, Clone)]
-pub enum Write {
+pub enum SupervisionWrite {
     /// A new one. If it holds the supervisor's voice place and another does already, nothing is written
-    /// ([`Committed::Busy`]).
+    /// ([`CommitOutcome::Busy`]).
     Insert(Box<Supervision>),
     /// One read at this revision.
     Update(Box<Supervision>, i64),
@@ -36,7 +36,7 @@ pub struct KeyUse {
 /// What happens to a key.
 #[derive(Debug, Clone)]
 pub enum KeyWrite {
-    /// It starts something, of this supervision if of one: refused as [`Committed::KeyUsed`] if it did before. What an earlier
+    /// It starts something, of this supervision if of one: refused as [`CommitOutcome::KeyUsed`] if it did before. What an earlier
     /// process began of no supervision, and never answered, may be begun again.
     Take(KeyUse, Option<SupervisionId>, Timestamp),
     /// The answer of the request that took it was given; of any other, nothing is kept.
@@ -72,7 +72,7 @@ pub struct DeliveryResult {
 
 /// What an attempt in vain says of the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
+pub enum FailureScope {
     /// Nothing: the CRM took nothing at all, or the call was not about this row alone.
     Crm,
     /// The row was refused, and whether others would have been is not known.
@@ -100,7 +100,7 @@ pub enum Delivered {
         /// Why.
         error: String,
         /// What the attempt says of the row itself.
-        blame: Blame,
+        blame: FailureScope,
     },
     /// Nothing was sent; what was left out is to be looked for again then, or no more.
     LookAgain {
@@ -120,7 +120,7 @@ pub enum Delivered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClockEpoch {
     /// Which clock.
-    pub stream: StreamKey,
+    pub stream: ClockId,
     /// Grows by one with every epoch; the first, which has no record, is 1.
     pub version: u32,
     /// Its first sample came then.
@@ -141,7 +141,7 @@ pub enum EpochCause {
 }
 
 impl EpochCause {
-    /// The word in the API and in the journal.
+    /// The word in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::VendorStep => "VENDOR_STEP",
@@ -159,9 +159,9 @@ impl EpochCause {
 
 /// One transaction.
 #[derive(Debug, Clone, Default)]
-pub struct Change {
+pub struct Transaction {
     /// The supervision.
-    pub supervision: Option<Write>,
+    pub supervision: Option<SupervisionWrite>,
     /// New evidence.
     pub evidence: Vec<LegEvidence>,
     /// The row has a new version, due then. Needs `supervision`.
@@ -180,12 +180,12 @@ pub struct Change {
     pub unexplained: Vec<UnexplainedLeg>,
     /// Legs that are explained now.
     pub explained: Vec<(InstanceName, String)>,
-    /// The EventBridge envelope's id: refused as [`Committed::Duplicate`] if it was seen before.
+    /// The EventBridge envelope's id: refused as [`CommitOutcome::Duplicate`] if it was seen before.
     pub event: Option<(String, Timestamp)>,
     /// An idempotency key.
     pub key: Option<KeyWrite>,
     /// New samples of vendors' clocks.
-    pub samples: Vec<(StreamKey, Sample)>,
+    pub samples: Vec<(ClockId, Sample)>,
     /// New epochs of vendors' clocks.
     pub epochs: Vec<ClockEpoch>,
     /// The audit.
@@ -194,7 +194,7 @@ pub struct Change {
 
 /// What became of a change. Everything but `Done` wrote nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Committed {
+pub enum CommitOutcome {
     /// It is on disk.
     Done,
     /// The supervision changed since it was read: read again.

@@ -6,7 +6,7 @@ use crate::supervision::Origin;
 
 /// Something worth counting.
 #[derive(Debug)]
-pub enum Happened<'a> {
+pub enum MetricEvent<'a> {
     /// A supervision began.
     Began(Origin),
     /// A join failed, with this code.
@@ -34,15 +34,15 @@ pub enum Happened<'a> {
 }
 
 /// Counts. Must not block.
-pub trait Meter: Send + Sync {
+pub trait MetricsRecorder: Send + Sync {
     /// Counts one.
-    fn count(&self, what: &Happened<'_>);
+    fn count(&self, what: &MetricEvent<'_>);
 }
 
 /// Counts nothing.
 #[derive(Debug, Clone, Copy)]
-pub struct NoMeter;
+pub struct NoMetrics;
 
-impl Meter for NoMeter {
-    fn count(&self, _: &Happened<'_>) {}
+impl MetricsRecorder for NoMetrics {
+    fn count(&self, _: &MetricEvent<'_>) {}
 }

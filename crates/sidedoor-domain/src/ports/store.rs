@@ -1,11 +1,11 @@
 //! The durable record, as the flows see it.
 //!
 //! One [`Change`] is one transaction: a supervision's new state, the evidence that caused it, its delivery, its
-//! idempotency key and its audit entries stand together or not at all, and once [`Journal::commit`] answers they are on
+//! idempotency key and its audit entries stand together or not at all, and once [`Store::commit`] answers they are on
 //! disk (fsync). Writes are guarded by the revision they were made from: a change made from an old one is
-//! [`Committed::Stale`] and writes nothing.
+//! [`CommitOutcome::Stale`] and writes nothing.
 
-mod change;
+mod transaction;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -15,9 +15,10 @@ use crate::audit::{AuditEntry, Phase};
 use crate::evidence::Evidence;
 use crate::ids::{ContactId, DeliveryId, DirectiveId, InstanceName, SupervisionId, UserId};
 use crate::supervision::{Origin, State, Supervision};
-pub use clock_calibration::{Sample, StreamKey};
-pub use change::{
-    Blame, Change, ClockEpoch, Committed, Delivered, DeliveryResult, EpochCause, KeyUse, KeyWrite, LegEvidence, Write,
+pub use clock_calibration::{ClockId, Sample};
+pub use transaction::{
+    ClockEpoch, CommitOutcome, Delivered, DeliveryResult, EpochCause, FailureScope, KeyUse, KeyWrite, LegEvidence,
+    SupervisionWrite, Transaction,
 };
 
 /// A supervision and the revision it was read at.
@@ -28,28 +29,28 @@ pub struct Stored {
     /// Grows with every write.
     pub revision: i64,
     /// Its row on the way to the CRM, once there is one.
-    pub recording: Option<Recording>,
+    pub record_sync: Option<RecordSync>,
 }
 
 /// How the row of a supervision stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recording {
+pub struct RecordSync {
     /// The delivery's id.
     pub id: DeliveryId,
     /// Whose row.
     pub supervision: SupervisionId,
     /// Where it stands.
-    pub state: RecordingState,
+    pub state: RecordState,
     /// The row's newest version.
     pub version: u32,
     /// The version the CRM has; 0 for none.
-    pub recorded_version: u32,
+    pub written_version: u32,
     /// The object it is kept in, once known.
     pub object_name: Option<String>,
     /// The record's id, once known.
     pub record_id: Option<String>,
     /// When the CRM last took it.
-    pub recorded_at: Option<Timestamp>,
+    pub written_at: Option<Timestamp>,
     /// Attempts since the last success.
     pub attempts: u32,
     /// The last error, for people.
@@ -66,28 +67,28 @@ pub struct Recording {
 
 /// Where a row stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordingState {
+pub enum RecordState {
     /// On its way.
     Pending,
     /// The CRM has the newest version.
-    Recorded,
+    Written,
     /// It needs a person; the answer is kept.
-    Dead,
+    Failed,
 }
 
-impl RecordingState {
-    /// The word in the API and in the journal.
+impl RecordState {
+    /// The word in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "PENDING",
-            Self::Recorded => "RECORDED",
-            Self::Dead => "DEAD",
+            Self::Written => "WRITTEN",
+            Self::Failed => "FAILED",
         }
     }
 
     /// The state a word names.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Pending, Self::Recorded, Self::Dead]
+        [Self::Pending, Self::Written, Self::Failed]
             .into_iter()
             .find(|s| s.as_str() == word)
     }
@@ -130,20 +131,20 @@ pub struct UnexplainedLeg {
     pub looks: u32,
 }
 
-/// The journal cannot do its work.
+/// The store cannot do its work.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum JournalError {
+pub enum StoreError {
     /// Too many writes wait: nothing was written.
-    #[error("the journal is overloaded")]
+    #[error("the store is overloaded")]
     Overloaded,
     /// It is closed: nothing was written.
-    #[error("the journal is closed")]
+    #[error("the store is closed")]
     Closed,
     /// The store failed; the change may or may not stand.
-    #[error("the journal's store failed: {0}")]
+    #[error("the store's store failed: {0}")]
     Store(String),
     /// What was read cannot be understood.
-    #[error("the journal holds something unreadable: {0}")]
+    #[error("the store holds something unreadable: {0}")]
     Unreadable(String),
 }
 
@@ -182,14 +183,14 @@ pub struct Counts {
     /// Of these, those whose leave is overdue.
     pub overdue: u64,
     /// Rows on their way, and dead letters.
-    pub rows: Vec<(RecordingState, u64)>,
+    pub rows: Vec<(RecordState, u64)>,
 }
 
 /// Which rows to list, newest supervision first.
 #[derive(Debug, Clone, Default)]
-pub struct RowFilter {
+pub struct DeliveryFilter {
     /// In this state.
-    pub state: Option<RecordingState>,
+    pub state: Option<RecordState>,
     /// Of supervisions begun at or after this.
     pub since: Option<Timestamp>,
     /// Of supervisions begun before this.
@@ -287,78 +288,78 @@ pub type DirectiveNews = (InstanceName, UserId);
 
 /// The durable record.
 #[async_trait]
-pub trait Journal: Send + Sync {
+pub trait Store: Send + Sync {
     /// Writes one transaction and waits until it is on disk.
     ///
     /// # Errors
-    /// [`JournalError`]; see [`Committed`] for refusals.
-    async fn commit(&self, change: Change) -> Result<Committed, JournalError>;
+    /// [`StoreError`]; see [`CommitOutcome`] for refusals.
+    async fn commit(&self, change: Transaction) -> Result<CommitOutcome, StoreError>;
 
     /// Writes one transaction in its turn, without waiting for it. For what may be lost in a crash without harm.
-    fn commit_later(&self, change: Change);
+    fn commit_later(&self, change: Transaction);
 
     /// Waits until everything handed in before is on disk.
     ///
     /// # Errors
-    /// [`JournalError`].
-    async fn flush(&self) -> Result<(), JournalError>;
+    /// [`StoreError`].
+    async fn flush(&self) -> Result<(), StoreError>;
 
     /// One supervision.
     ///
     /// # Errors
-    /// [`JournalError`], here and below.
-    async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, JournalError>;
+    /// [`StoreError`], here and below.
+    async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, StoreError>;
 
     /// The supervision whose leg this is.
-    async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<Stored>, JournalError>;
+    async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<Stored>, StoreError>;
 
     /// Supervisions, newest first.
-    async fn list(&self, filter: &Filter) -> Result<Vec<Stored>, JournalError>;
+    async fn list(&self, filter: &Filter) -> Result<Vec<Stored>, StoreError>;
 
     /// The unfinished supervisions of one supervisor.
-    async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<Stored>, JournalError>;
+    async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<Stored>, StoreError>;
 
     /// The unfinished supervisions on one contact.
-    async fn active_on(&self, instance: &InstanceName, contact: &ContactId) -> Result<Vec<Stored>, JournalError>;
+    async fn active_on(&self, instance: &InstanceName, contact: &ContactId) -> Result<Vec<Stored>, StoreError>;
 
     /// All in one of these states, oldest first, at most `limit`; for resuming.
-    async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<Stored>, JournalError>;
+    async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<Stored>, StoreError>;
 
     /// Those to look at by `now`, longest due first, at most `limit`.
-    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError>;
+    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
 
     /// A leg's evidence, oldest first.
-    async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, JournalError>;
+    async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError>;
 
     /// Unexplained legs to look into by `now`.
-    async fn due_unexplained(&self, now: Timestamp, limit: u32) -> Result<Vec<UnexplainedLeg>, JournalError>;
+    async fn due_unexplained(&self, now: Timestamp, limit: u32) -> Result<Vec<UnexplainedLeg>, StoreError>;
 
     /// Supervisions whose rows are pending and due by `now`, longest due first, at most `limit`.
-    async fn due_rows(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError>;
+    async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
 
     /// How many of these there are, counted to `limit` at most.
-    async fn due_row_count(&self, now: Timestamp, limit: u32) -> Result<u32, JournalError>;
+    async fn due_delivery_count(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError>;
 
     /// Supervisions whose recorded rows lack a VoiceCall that is to be looked for by `now`, at most `limit`.
-    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError>;
+    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
 
     /// Rows, newest first.
-    async fn rows(&self, filter: &RowFilter) -> Result<Vec<Row>, JournalError>;
+    async fn rows(&self, filter: &DeliveryFilter) -> Result<Vec<Row>, StoreError>;
 
     /// One row.
-    async fn row(&self, id: DeliveryId) -> Result<Option<Row>, JournalError>;
+    async fn row(&self, id: DeliveryId) -> Result<Option<Row>, StoreError>;
 
     /// When the next check, unexplained leg or delivery is due.
-    async fn next_due(&self) -> Result<NextDue, JournalError>;
+    async fn next_due(&self) -> Result<NextDue, StoreError>;
 
     /// Supervisions that ended since `since`, latest first, at most `limit`.
-    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, JournalError>;
+    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
 
     /// Every epoch of every vendor clock, oldest first.
-    async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, JournalError>;
+    async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError>;
 
     /// The samples of every vendor clock learnt since `since`, oldest first, of each clock at most the latest `limit`.
-    async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(StreamKey, Sample)>, JournalError>;
+    async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError>;
 
     /// The directives of one supervisor: those changed after `after`, in the order of their last change; without it, those
     /// that are open. At most `limit`.
@@ -368,19 +369,19 @@ pub trait Journal: Send + Sync {
         user: &UserId,
         after: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<Ordered>, JournalError>;
+    ) -> Result<Vec<Ordered>, StoreError>;
 
     /// The newest change of any directive; 0 for none.
-    async fn last_directive_change(&self) -> Result<i64, JournalError>;
+    async fn last_directive_change(&self) -> Result<i64, StoreError>;
 
     /// Directives given or withdrawn after `after`, in the order of their last change, at most `limit`.
-    async fn directive_changes(&self, after: i64, limit: u32) -> Result<Vec<DirectiveChange>, JournalError>;
+    async fn directive_changes(&self, after: i64, limit: u32) -> Result<Vec<DirectiveChange>, StoreError>;
 
     /// Right before the first directive that is open, or where changes have come to.
-    async fn before_open_directives(&self) -> Result<i64, JournalError>;
+    async fn before_open_directives(&self) -> Result<i64, StoreError>;
 
     /// How far what follows changes under that name has come; `None` if it never began.
-    async fn cursor(&self, name: &'static str) -> Result<Option<i64>, JournalError>;
+    async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError>;
 
     /// Recorded departures on contacts whose VoiceCall is known, ended after `since` and by `until`, that were never compared
     /// with the org's own record, or looked at by `again` and found without; never looked at first, at most `limit`. With each, how
@@ -391,7 +392,7 @@ pub trait Journal: Send + Sync {
         until: Timestamp,
         again: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Stored, u32)>, JournalError>;
+    ) -> Result<Vec<(Stored, u32)>, StoreError>;
 
     /// Tells whose directives change, after they are on disk. Whoever falls behind must look by themselves.
     fn directive_news(&self) -> broadcast::Receiver<DirectiveNews>;
@@ -403,10 +404,10 @@ pub trait Journal: Send + Sync {
         contact: &ContactId,
         user: &UserId,
         limit: u32,
-    ) -> Result<Vec<SupervisionId>, JournalError>;
+    ) -> Result<Vec<SupervisionId>, StoreError>;
 
     /// How many there are of what.
-    async fn counts(&self) -> Result<Counts, JournalError>;
+    async fn counts(&self) -> Result<Counts, StoreError>;
 
     /// Supervisors of an instance whose supervisions began since `since`, in the order of their ids, after `after`; at most
     /// `limit`.
@@ -416,13 +417,13 @@ pub trait Journal: Send + Sync {
         since: Timestamp,
         after: Option<&UserId>,
         limit: u32,
-    ) -> Result<Vec<UserId>, JournalError>;
+    ) -> Result<Vec<UserId>, StoreError>;
 
     /// The audit of one supervision, oldest first, at most `limit`.
-    async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, JournalError>;
+    async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// Lines of the audit.
-    async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, JournalError>;
+    async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, StoreError>;
 
     /// Acts on a vendor begun between `since` and `until` of which nothing says what came, oldest first, at most `limit`.
     async fn unfinished_acts(
@@ -430,18 +431,18 @@ pub trait Journal: Send + Sync {
         since: Timestamp,
         until: Timestamp,
         limit: u32,
-    ) -> Result<Vec<AuditEntry>, JournalError>;
+    ) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// What a caller's key started.
-    async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, JournalError>;
+    async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, StoreError>;
 
     /// Removes what is past its retention; at most a bounded number of rows a call. Returns how many.
-    async fn sweep(&self, retention: &Retention) -> Result<u64, JournalError>;
+    async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError>;
 
-    /// The name of this process in the journal: new at every start.
+    /// The name of this process in the store: new at every start.
     fn incarnation(&self) -> &str;
 
-    /// A secret of this journal, made once: the salt of the keys by which streams are named to outsiders.
+    /// A secret of this store, made once: the salt of the keys by which streams are named to outsiders.
     fn stream_salt(&self) -> &str;
 }
 
