@@ -266,7 +266,7 @@ struct Signals {
 /// What comes with every request.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// SupervisorRef asks.
+    /// Who asks.
     pub caller: Caller,
     /// The HTTP request's id.
     pub request_id: Option<String>,

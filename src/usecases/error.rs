@@ -57,7 +57,7 @@ pub enum FlowError {
     ContactFull {
         /// The supervision, at FAILED.
         supervision: SupervisionId,
-        /// SupervisorRef is on it.
+        /// Who is on it.
         on_call: Vec<OnCall>,
     },
     /// Too many streams are open.

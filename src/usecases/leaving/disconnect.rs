@@ -56,7 +56,7 @@ impl Flows {
     /// [`FlowError::NotFound`], [`FlowError::Forbidden`], [`FlowError::WouldEndCustomerCall`], those of keys, and the
     /// store's.
     pub async fn disconnect(&self, id: SupervisionId, why: &Why, by: &Request) -> Result<Disconnected, FlowError> {
-        // SupervisorRef may act comes before what is known: a stored answer is for its owner too.
+        // Who may act comes before what is known: a stored answer is for its owner too.
         let seen = self.get(id, by).await?;
         let asker = by.caller.may_end(&seen.supervision);
         let asker = asker.ok_or(FlowError::Forbidden("this credential may not end that supervision"))?;

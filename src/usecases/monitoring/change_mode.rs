@@ -76,7 +76,7 @@ impl Flows {
     }
 }
 
-/// SupervisorRef may ask: the supervisor; an operator only that somebody be silent.
+/// Who may ask: the supervisor; an operator only that somebody be silent.
 fn mode_asker(s: &Supervision, to: Mode, by: &Request) -> Result<Asker, FlowError> {
     if by.caller.owns(s) {
         return Ok(Asker::Supervisor);
