@@ -41,11 +41,11 @@ pub(super) async fn handle(State(door): State<AppState>, By(by): By, request: Re
     let bad = |bad: contact_event::BadEvent| Problem::invalid_one(bad.pointer, bad.problem);
     if agent_event::is_delivery(&delivery) {
         let events = agent_event::read(&delivery).map_err(bad)?;
-        let observed = door.flows.observe_agents(&events, &by).await?;
+        let observed = door.usecases.evidence.observe_agents(&events, &by).await?;
         return Ok(json(StatusCode::OK, &Receipt::of(observed)));
     }
     let observed = match contact_event::read(&delivery).map_err(bad)? {
-        Envelope::Contact(event) => door.flows.observe(&event, &by).await?,
+        Envelope::Contact(event) => door.usecases.evidence.observe(&event, &by).await?,
         Envelope::Other => Observed::Ignored,
     };
     Ok(json(StatusCode::OK, &Receipt::of(observed)))

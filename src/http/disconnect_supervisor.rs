@@ -22,8 +22,12 @@ pub(super) async fn handle(
 ) -> Result<Response, Problem> {
     let (why, instance) = read(&body)?;
     let user = whom(&by.caller, user.as_deref())?;
-    let done = door.flows.disconnect_supervisor(&user, instance, &why, &by).await;
-    answer(&door.flows, &by, done).await
+    let done = door
+        .usecases
+        .leaving
+        .disconnect_supervisor(&user, instance, &why, &by)
+        .await;
+    answer(&door.usecases, &by, done).await
 }
 
 /// The supervisor a path names.

@@ -14,8 +14,8 @@ use crate::usecases::FlowError;
 use sidedoor_domain::ids::SupervisionId;
 
 pub(super) async fn handle(State(door): State<AppState>, By(by): By, InPath(id): InPath) -> Result<Response, Problem> {
-    let stored = door.flows.get(id, &by).await?;
-    Ok(json(StatusCode::OK, &SupervisionView::of(&door.flows, &stored)))
+    let stored = door.usecases.reports.get(id, &by).await?;
+    Ok(json(StatusCode::OK, &SupervisionView::of(&door.usecases, &stored)))
 }
 
 /// The id in a path. What is none names no supervision.

@@ -38,7 +38,7 @@ pub(super) async fn handle(State(door): State<AppState>, By(by): By) -> Result<R
     if ![Scope::Read, Scope::Operate].iter().any(|scope| by.caller.has(*scope)) {
         return Err(FlowError::Forbidden("this credential may not read the metrics").into());
     }
-    let standing = door.flows.standing().await?;
+    let standing = door.usecases.reports.standing().await?;
     let here = AtTheDoor {
         keys_used: door.credentials.keys_used(),
         unauthorized: door.credentials.refused(),

@@ -30,7 +30,7 @@ pub(super) async fn handle(
     let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
     let bytes = body::read(request, door.settings.max_body_bytes).await?;
     let event = read(&body::parse(&bytes)?)?;
-    let observed = door.flows.observe_partner(&vendor, &event, &by).await?;
+    let observed = door.usecases.evidence.observe_partner(&vendor, &event, &by).await?;
     Ok(json(StatusCode::OK, &Receipt::of(observed)))
 }
 

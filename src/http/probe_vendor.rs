@@ -31,16 +31,16 @@ pub(super) async fn handle(
         body::parse(&body)?
     };
     let (instance, probe) = read(&parsed)?;
-    let flows = &door.flows;
-    match flows.probe_vendor(&vendor, instance, probe, &by).await {
+    let usecases = &door.usecases;
+    match usecases.clocks.probe_vendor(&vendor, instance, probe, &by).await {
         Ok(Probed::Known(report)) => Ok(idempotency::answer(
-            flows,
+            usecases,
             &by,
             StatusCode::OK,
             &VendorView::of(&report),
         )),
-        Ok(Probed::Replay(replay)) => idempotency::replay(flows, &by, replay, StatusCode::OK).await,
-        Err(e) => Ok(idempotency::failed(flows, &by, e)),
+        Ok(Probed::Replay(replay)) => idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
+        Err(e) => Ok(idempotency::failed(usecases, &by, e)),
     }
 }
 

@@ -8,9 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::guard::current_request_id;
-use crate::usecases::StoreError;
 use crate::usecases::{FlowError, OnCall};
 use sidedoor_domain::authority::Unbound;
+use sidedoor_domain::ports::StoreError;
 
 /// One bad place in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

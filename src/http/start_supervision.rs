@@ -23,8 +23,8 @@ const JURISDICTION: usize = 64;
 
 pub(super) async fn handle(State(door): State<AppState>, Act { by, body }: Act) -> Result<Response, Problem> {
     let ask = read(&body, &by.caller)?;
-    let flows = &door.flows;
-    let (stored, status) = match flows.start(ask, &by).await {
+    let usecases = &door.usecases;
+    let (stored, status) = match usecases.monitoring.start(ask, &by).await {
         Ok(Started::New(stored)) => {
             let joining = matches!(
                 stored.supervision.state,
@@ -40,18 +40,18 @@ pub(super) async fn handle(State(door): State<AppState>, Act { by, body }: Act) 
             )
         }
         Ok(Started::Waiting(stored, first)) => {
-            let view = SupervisionView::of(flows, &stored).leaving_first(flows, &first);
-            return Ok(idempotency::answer(flows, &by, StatusCode::ACCEPTED, &view));
+            let view = SupervisionView::of(usecases, &stored).leaving_first(usecases, &first);
+            return Ok(idempotency::answer(usecases, &by, StatusCode::ACCEPTED, &view));
         }
         Ok(Started::Already(stored)) => (stored, StatusCode::OK),
-        Ok(Started::Replay(replay)) => return idempotency::replay(flows, &by, replay, StatusCode::OK).await,
-        Err(e) => return Ok(idempotency::failed(flows, &by, e)),
+        Ok(Started::Replay(replay)) => return idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
+        Err(e) => return Ok(idempotency::failed(usecases, &by, e)),
     };
     Ok(idempotency::answer(
-        flows,
+        usecases,
         &by,
         status,
-        &SupervisionView::of(flows, &stored),
+        &SupervisionView::of(usecases, &stored),
     ))
 }
 

@@ -89,8 +89,8 @@ pub(super) async fn handle(
         return Err(FlowError::Forbidden("this credential may not act as that supervisor").into());
     }
     let good_for = SignedDuration::try_from(GOOD_FOR).unwrap_or(SignedDuration::ZERO);
-    let expires_at: Timestamp = door.flows.clock() + good_for;
-    door.flows.note_ticket(&by, &user).await?;
+    let expires_at: Timestamp = door.usecases.now() + good_for;
+    door.usecases.reports.note_ticket(&by, &user).await?;
     let view = TicketView {
         ticket: door.tickets.issue(&by.caller, &user, expires_at),
         connect_user_id: user.to_string(),

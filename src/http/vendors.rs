@@ -122,7 +122,14 @@ fn clock(c: &ClockReport) -> ClockView {
 }
 
 pub(super) async fn list(State(door): State<AppState>, By(by): By) -> Result<Response, Problem> {
-    let items = door.flows.vendors(&by).await?.iter().map(VendorView::of).collect();
+    let items = door
+        .usecases
+        .clocks
+        .vendors(&by)
+        .await?
+        .iter()
+        .map(VendorView::of)
+        .collect();
     Ok(json(StatusCode::OK, &VendorList { items }))
 }
 
@@ -132,6 +139,6 @@ pub(super) async fn calibration(
     Named(vendor): Named,
 ) -> Result<Response, Problem> {
     let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
-    let report = door.flows.vendor(&vendor, &by).await?;
+    let report = door.usecases.clocks.vendor(&vendor, &by).await?;
     Ok(json(StatusCode::OK, &VendorView::of(&report)))
 }

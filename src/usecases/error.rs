@@ -1,7 +1,7 @@
 //! Why a use case refuses or fails. The front door gives each its status and its stable code.
 
-use crate::usecases::StoreError;
 use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::supervision::{State, Supervisor};
 
 /// Why a use case refuses or fails.

@@ -6,7 +6,8 @@
 //! one sees that another process took it, and answers with what became of the supervision. Only the request that took a key
 //! answers for it or frees it: a repeat that fails leaves it as it is.
 
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::context::UseCaseContext;
+use crate::usecases::{FlowError, Request};
 use sidedoor_domain::ids::SupervisionId;
 pub use sidedoor_domain::ports::store::KeyUse;
 use sidedoor_domain::ports::store::{KeyRecord, KeyWrite};
@@ -21,14 +22,24 @@ pub enum Replay {
     State(SupervisionId),
 }
 
-impl Flows {
+/// Takes, answers and replays idempotency keys.
+#[derive(Clone)]
+pub struct IdempotencyService {
+    ctx: UseCaseContext,
+}
+
+impl IdempotencyService {
+    pub(crate) fn new(ctx: UseCaseContext) -> Self {
+        Self { ctx }
+    }
+
     /// Whether the request's key was used before.
     ///
     /// # Errors
     /// [`FlowError::KeyReused`], [`FlowError::KeyRunning`], or the store's.
     pub async fn replay(&self, by: &Request) -> Result<Option<Replay>, FlowError> {
         let Some(key) = &by.key else { return Ok(None) };
-        match self.store().key(&key.caller, &key.key).await? {
+        match self.ctx.store().key(&key.caller, &key.key).await? {
             None => Ok(None),
             Some(record) => self.known_key(key, record).await,
         }
@@ -45,17 +56,17 @@ impl Flows {
         if record.fingerprint != key.fingerprint {
             return Err(FlowError::KeyReused);
         }
-        if record.answer.is_none() && record.taken_by == self.store().incarnation() {
+        if record.answer.is_none() && record.taken_by == self.ctx.store().incarnation() {
             // The answer is written without waiting for it: it may be on its way. Wait for the queue, look once more.
-            self.store().flush().await?;
-            match self.store().key(&key.caller, &key.key).await? {
+            self.ctx.store().flush().await?;
+            match self.ctx.store().key(&key.caller, &key.key).await? {
                 Some(again) => record = again,
                 None => return Ok(None),
             }
         }
         match record.answer {
             Some((status, body)) => Ok(Some(Replay::Answer(status, body))),
-            None if record.taken_by == self.store().incarnation() => Err(FlowError::KeyRunning),
+            None if record.taken_by == self.ctx.store().incarnation() => Err(FlowError::KeyRunning),
             // What is of no supervision is done anew: nothing would say what became of it.
             None => Ok(record.supervision.map(Replay::State)),
         }
@@ -66,10 +77,10 @@ impl Flows {
     pub(crate) async fn take_key(&self, by: &Request, of: Option<SupervisionId>) -> Result<Option<Replay>, FlowError> {
         let Some(key) = by.key.clone() else { return Ok(None) };
         let change = Transaction {
-            key: Some(KeyWrite::Take(key, of, self.now())),
+            key: Some(KeyWrite::Take(key, of, self.ctx.now())),
             ..Transaction::default()
         };
-        match self.store().commit(change).await? {
+        match self.ctx.store().commit(change).await? {
             CommitOutcome::KeyUsed(record) => self.replay_of(by, record).await.map(Some),
             _ => Ok(None),
         }
@@ -84,7 +95,7 @@ impl Flows {
         } else {
             KeyWrite::Answer(key.clone(), status, body.to_owned())
         };
-        self.store().commit_later(Transaction {
+        self.ctx.store().commit_later(Transaction {
             key: Some(write),
             ..Transaction::default()
         });

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::usecases::clocks::ClockService;
 use crate::usecases::idempotency::Replay;
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::{FlowError, Request};
 pub use clock_calibration::{Cause, ClockId, Grade, Sample};
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::authority::Scope;
@@ -93,7 +94,7 @@ pub enum Probed {
     Replay(Replay),
 }
 
-impl Flows {
+impl ClockService {
     /// Every vendor and what is known of its clocks.
     ///
     /// # Errors
@@ -102,14 +103,15 @@ impl Flows {
         may_read(by)?;
         let mut names: Vec<&str> = vec![AMAZON_CONNECT];
         names.extend(
-            self.settings
+            self.ctx
+                .settings
                 .timing
                 .vendors
                 .keys()
                 .map(String::as_str)
                 .filter(|v| *v != AMAZON_CONNECT),
         );
-        let epochs = self.store().clock_epochs().await?;
+        let epochs = self.ctx.store().clock_epochs().await?;
         Ok(names.into_iter().map(|vendor| self.report(vendor, &epochs)).collect())
     }
 
@@ -120,7 +122,7 @@ impl Flows {
     pub async fn vendor(&self, vendor: &str, by: &Request) -> Result<VendorReport, FlowError> {
         may_read(by)?;
         self.known(vendor)?;
-        Ok(self.report(vendor, &self.store().clock_epochs().await?))
+        Ok(self.report(vendor, &self.ctx.store().clock_epochs().await?))
     }
 
     /// Probes a vendor's clock, and says what is known then.
@@ -140,7 +142,7 @@ impl Flows {
         }
         self.known(vendor)?;
         let instance = instance
-            .or_else(|| self.settings.default_instance.clone())
+            .or_else(|| self.ctx.settings.default_instance.clone())
             .filter(|name| self.has_clocks(vendor, name))
             .ok_or(FlowError::UnknownInstance)?;
         if matches!(probe, Probe::Ask(_)) && vendor != AMAZON_CONNECT {
@@ -148,7 +150,7 @@ impl Flows {
                 "only Amazon Connect can be asked; send measured samples of a carrier",
             ));
         }
-        if let Some(replay) = self.replay(by).await? {
+        if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Probed::Replay(replay));
         }
         let to_do = match &probe {
@@ -159,16 +161,16 @@ impl Flows {
         let operation = format!("probe/{}", uuid::Uuid::now_v7());
         let line = |phase, outcome| AuditEntry {
             request_id: by.request_id.clone(),
-            ..AuditEntry::done(self.now(), by.caller.name.clone(), "vendor.probed", outcome)
+            ..AuditEntry::done(self.ctx.now(), by.caller.name.clone(), "vendor.probed", outcome)
                 .in_phase(phase, operation.clone())
         };
         let ahead = Transaction {
-            key: by.key.clone().map(|key| KeyWrite::Take(key, None, self.now())),
+            key: by.key.clone().map(|key| KeyWrite::Take(key, None, self.ctx.now())),
             audit: vec![line(Phase::Begun, to_do.clone())],
             ..Transaction::default()
         };
-        if let CommitOutcome::KeyUsed(record) = self.store().commit(ahead).await? {
-            return Ok(Probed::Replay(self.replay_of(by, record).await?));
+        if let CommitOutcome::KeyUsed(record) = self.ctx.store().commit(ahead).await? {
+            return Ok(Probed::Replay(self.idempotency.replay_of(by, record).await?));
         }
         let (phase, outcome, done) = match probe {
             Probe::Take(measured) => {
@@ -194,14 +196,15 @@ impl Flows {
             }
         };
         // The samples were handed in before: in its turn this makes them durable too.
-        self.store()
+        self.ctx
+            .store()
             .commit(Transaction {
                 audit: vec![line(phase, outcome)],
                 ..Transaction::default()
             })
             .await?;
         done.map_err(FlowError::Vendor)?;
-        let report = self.report(vendor, &self.store().clock_epochs().await?);
+        let report = self.report(vendor, &self.ctx.store().clock_epochs().await?);
         Ok(Probed::Known(report))
     }
 
@@ -210,7 +213,7 @@ impl Flows {
     async fn ask_the_time(&self, instance: &InstanceName, count: u32, by: &Request) -> (u32, Result<(), VendorError>) {
         let mut given = 0;
         for _ in 0..count.clamp(1, MOST_PROBES) {
-            match tokio::time::timeout(self.left(by), self.probe(instance)).await {
+            match tokio::time::timeout(self.ctx.left(by), self.probe(instance)).await {
                 Ok(Ok(_)) => given += 1,
                 Ok(Err(e)) => return (given, Err(e)),
                 Err(_) if given > 0 => break,
@@ -236,15 +239,15 @@ impl Flows {
     /// would be kept for ever.
     fn has_clocks(&self, vendor: &str, instance: &InstanceName) -> bool {
         let told = || {
-            let calibrator = self.clocks.calibrator();
+            let calibrator = self.state.calibrator();
             let mut streams = calibrator.streams();
             streams.any(|(key, _)| key.vendor == vendor && key.instance == instance.as_str())
         };
-        self.instance(instance).is_some() || (vendor != AMAZON_CONNECT && told())
+        self.ctx.instance(instance).is_some() || (vendor != AMAZON_CONNECT && told())
     }
 
     fn known(&self, vendor: &str) -> Result<(), FlowError> {
-        if vendor == AMAZON_CONNECT || self.settings.timing.vendors.contains_key(vendor) {
+        if vendor == AMAZON_CONNECT || self.ctx.settings.timing.vendors.contains_key(vendor) {
             Ok(())
         } else {
             Err(FlowError::UnknownVendor)
@@ -252,8 +255,8 @@ impl Flows {
     }
 
     fn report(&self, vendor: &str, epochs: &[ClockEpoch]) -> VendorReport {
-        let now = self.now();
-        let calibrator = self.clocks.calibrator();
+        let now = self.ctx.now();
+        let calibrator = self.state.calibrator();
         let of_vendor = calibrator.streams().filter(|(key, _)| key.vendor == vendor);
         let clocks = of_vendor.map(|(key, tracked)| {
             let clock = &tracked.clock;
@@ -261,10 +264,11 @@ impl Flows {
             #[allow(clippy::cast_possible_truncation, reason = "an offset in ms")]
             let grade = offset.map_or(Grade::Uncalibrated, |o| {
                 let half = ((o.guaranteed.1 - o.guaranteed.0) / 2.0).ceil() as i64;
-                self.settings
+                self.ctx
+                    .settings
                     .timing
                     .thresholds
-                    .of_uncertainty(half, self.settings.clock_error_ms)
+                    .of_uncertainty(half, self.ctx.settings.clock_error_ms)
             });
             ClockReport {
                 stream: key.clone(),

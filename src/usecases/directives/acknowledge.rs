@@ -1,8 +1,10 @@
 //! The browser answers a directive. Its answer is no proof of the drop: that is the vendor's evidence. But a DONE proves
 //! that the leg was alive when the directive was given, which tightens the bracket; and any answer says when to look.
 
+use crate::usecases::context::STALE_TRIES;
+use crate::usecases::directives::DirectiveService;
 use crate::usecases::idempotency::Replay;
-use crate::usecases::{FlowError, Flows, Request, STALE_TRIES};
+use crate::usecases::{FlowError, Request};
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement};
 use sidedoor_domain::ids::{DirectiveId, SupervisionId};
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
@@ -31,7 +33,7 @@ pub enum Acknowledged {
     Replay(Replay),
 }
 
-impl Flows {
+impl DirectiveService {
     /// Takes a browser's answer.
     ///
     /// # Errors
@@ -43,18 +45,18 @@ impl Flows {
         answer: Answer,
         by: &Request,
     ) -> Result<Acknowledged, FlowError> {
-        let received_at = self.now();
-        let seen = self.get(id, by).await?;
+        let received_at = self.ctx.now();
+        let seen = self.ctx.get(id, by).await?;
         if !by.caller.owns(&seen.supervision) {
             return Err(FlowError::Forbidden(
                 "this credential may not answer for that supervisor's browser",
             ));
         }
-        if let Some(replay) = self.replay(by).await? {
+        if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Acknowledged::Replay(replay));
         }
         for _ in 0..STALE_TRIES {
-            let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
+            let stored = self.ctx.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
             let Stored {
                 mut supervision,
                 revision,
@@ -70,7 +72,7 @@ impl Flows {
                 .acknowledge(answer.directive, ack)
                 .map_err(|_| FlowError::UnknownDirective)?;
             if !news {
-                if let Some(replay) = self.take_key(by, Some(id)).await? {
+                if let Some(replay) = self.idempotency.take_key(by, Some(id)).await? {
                     return Ok(Acknowledged::Replay(replay));
                 }
                 return Ok(Acknowledged::Is(Box::new(stored)));
@@ -78,7 +80,7 @@ impl Flows {
             if matches!(supervision.state, State::Leaving | State::Monitoring) {
                 // DONE: the event is on its way, give it a moment. Gone already: there is nothing to wait for.
                 let patience = match answer.outcome {
-                    AckOutcome::Done => self.settings.pace.after_done,
+                    AckOutcome::Done => self.ctx.settings.intervals.after_done,
                     _ => jiff::SignedDuration::ZERO,
                 };
                 supervision.next_check_at = Some(received_at + patience);
@@ -91,25 +93,28 @@ impl Flows {
             let (instance, leg, state) = (supervision.instance.clone(), supervision.leg.clone(), supervision.state);
             let change = Transaction {
                 key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), received_at)),
-                audit: vec![self.audit(by, "directive.acknowledged", id, answer.outcome.as_str())],
+                audit: vec![
+                    self.ctx
+                        .audit(by, "directive.acknowledged", id, answer.outcome.as_str()),
+                ],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
             };
-            match self.store().commit(change).await? {
+            match self.ctx.store().commit(change).await? {
                 CommitOutcome::Done => {
-                    self.signals.check.notify_one();
+                    self.ctx.signals.check.notify_one();
                     if let Some(directive) = answered {
-                        self.count(&MetricEvent::Directive(&directive, directive.status()));
+                        self.ctx.count(&MetricEvent::Directive(&directive, directive.status()));
                     }
                     if let (State::Left, Some(leg)) = (state, leg) {
                         // Late, but it may tighten what was concluded.
-                        self.weigh_stored_evidence(&instance, leg.as_str()).await?;
+                        self.evidence.weigh_stored_evidence(&instance, leg.as_str()).await?;
                     }
-                    let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
+                    let stored = self.ctx.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
                     return Ok(Acknowledged::Is(Box::new(stored)));
                 }
                 CommitOutcome::KeyUsed(record) => {
-                    return Ok(Acknowledged::Replay(self.replay_of(by, record).await?));
+                    return Ok(Acknowledged::Replay(self.idempotency.replay_of(by, record).await?));
                 }
                 CommitOutcome::Stale => {}
                 CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {

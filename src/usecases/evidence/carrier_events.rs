@@ -4,9 +4,10 @@
 
 use jiff::Timestamp;
 
+use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::Observed;
 use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::{FlowError, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
@@ -45,7 +46,7 @@ pub enum PartnerLeg {
     Own(String),
 }
 
-impl Flows {
+impl EvidenceService {
     /// Takes a carrier's event.
     ///
     /// # Errors
@@ -56,17 +57,17 @@ impl Flows {
         event: &PartnerEvent,
         by: &Request,
     ) -> Result<Observed, FlowError> {
-        let learnt_at = self.now();
+        let learnt_at = self.ctx.now();
         if !by.caller.has(Scope::Events) {
             return Err(FlowError::Forbidden("this credential may not deliver events"));
         }
-        if carrier == AMAZON_CONNECT || !self.settings.timing.vendors.contains_key(carrier) {
+        if carrier == AMAZON_CONNECT || !self.ctx.settings.timing.vendors.contains_key(carrier) {
             return Err(FlowError::UnknownVendor);
         }
         let named = event
             .instance
             .clone()
-            .or_else(|| self.settings.default_instance.clone());
+            .or_else(|| self.ctx.settings.default_instance.clone());
         let instance = named.ok_or(FlowError::UnknownInstance)?;
         let evidence = Evidence {
             source: Source::PartnerEvent,
@@ -79,7 +80,7 @@ impl Flows {
         };
         let leg = match &event.leg {
             // Connect will be asked about this one.
-            PartnerLeg::Connect(_) if self.instance(&instance).is_none() => return Err(FlowError::UnknownInstance),
+            PartnerLeg::Connect(_) if self.ctx.instance(&instance).is_none() => return Err(FlowError::UnknownInstance),
             PartnerLeg::Connect(leg) => leg.to_string(),
             PartnerLeg::Own(name) => {
                 let leg = LegId::of_carrier(carrier, instance.as_str(), name);
@@ -104,7 +105,7 @@ impl Flows {
         leg: &LegId,
         event: &PartnerEvent,
     ) -> Result<(), FlowError> {
-        if self.store().by_leg(instance, leg.as_str()).await?.is_some() {
+        if self.ctx.store().by_leg(instance, leg.as_str()).await?.is_some() {
             return Ok(());
         }
         let supervisor = Supervisor {
@@ -122,13 +123,16 @@ impl Flows {
         let id = new.id;
         let change = Transaction {
             supervision: Some(SupervisionWrite::Insert(Box::new(new))),
-            deliver_at: Some(self.now() + self.settings.pace.join_row),
-            audit: vec![self.audit_own("supervision.observed", id, format!("leg {leg} of {carrier}"))],
+            deliver_at: Some(self.ctx.now() + self.ctx.settings.intervals.join_row),
+            audit: vec![
+                self.ctx
+                    .audit_own("supervision.observed", id, format!("leg {leg} of {carrier}")),
+            ],
             ..Transaction::default()
         };
         // Another event of the same leg may have been faster: then it is known, which is all that is wanted.
-        if self.store().commit(change).await? == CommitOutcome::Done {
-            self.signals.deliver.notify_one();
+        if self.ctx.store().commit(change).await? == CommitOutcome::Done {
+            self.ctx.signals.deliver.notify_one();
         }
         Ok(())
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
+use crate::usecases::identity::IdentityResolver;
 use crate::usecases::monitoring::start::StartRequest;
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::{FlowError, Request};
 use sidedoor_domain::authority::{Claim, ClaimKind, Scope, Unbound};
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::ports::{VendorError, Verdict};
@@ -30,7 +31,7 @@ pub(crate) fn names(live: Duration) -> Names {
     Cache::builder().max_capacity(NAMES).time_to_live(live).build()
 }
 
-impl Flows {
+impl IdentityResolver {
     /// The user meant, and their name if that is how they were named. A caller learns nothing about users they may not
     /// act as.
     pub(crate) async fn who(
@@ -86,7 +87,7 @@ impl Flows {
                 value: given.clone(),
                 instance: Some(instance.clone()),
             };
-            match self.bind(&claim, self.left(by)).await {
+            match self.bind(&claim, self.ctx.left(by)).await {
                 Ok(theirs) if theirs == *user => {}
                 Ok(_) | Err(Unbound::NotLinked) => {
                     return Err(FlowError::Forbidden(
@@ -101,7 +102,7 @@ impl Flows {
 
     /// The same, no longer than the answer may still take.
     async fn user_named_in_time(&self, instance: &InstanceName, name: &str, by: &Request) -> Result<UserId, FlowError> {
-        let asked = tokio::time::timeout(self.left(by), self.user_named(instance, name)).await;
+        let asked = tokio::time::timeout(self.ctx.left(by), self.user_named(instance, name)).await;
         asked.unwrap_or_else(|_| {
             Err(FlowError::Vendor(VendorError {
                 operation: "SearchUsers",
@@ -119,6 +120,7 @@ impl Flows {
             return Ok(known);
         }
         let mut found = self
+            .ctx
             .telephony()
             .users_named(instance, name)
             .await

@@ -8,19 +8,20 @@
 use std::time::Duration;
 
 use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::leaving::LeavingService;
+use crate::usecases::{FlowError, Request};
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::{MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, State, Supervision};
 
-impl Flows {
+impl LeavingService {
     /// Agrees that this supervision may be left without ending the customer's call. What the vendor does not say in half the
     /// time an answer may take is not confirmed.
     ///
     /// # Errors
     /// [`FlowError::WouldEndCustomerCall`] when the agent is gone, or is not known to be there.
     pub(crate) async fn may_leave(&self, s: &Supervision) -> Result<(), FlowError> {
-        self.may_leave_in(s, self.settings.answer_within / 2).await
+        self.may_leave_in(s, self.ctx.settings.answer_within / 2).await
     }
 
     async fn may_leave_in(&self, s: &Supervision, patience: Duration) -> Result<(), FlowError> {
@@ -33,14 +34,15 @@ impl Flows {
 
     /// The same for a request, with a refusal on record: no longer than its answer may still take.
     pub(crate) async fn guarded(&self, s: &Supervision, by: &Request) -> Result<(), FlowError> {
-        let patience = self.left(by).min(self.settings.answer_within / 2);
+        let patience = self.ctx.left(by).min(self.ctx.settings.answer_within / 2);
         let refused = match self.may_leave_in(s, patience).await {
             Err(refused @ FlowError::WouldEndCustomerCall(..)) => refused,
             other => return other,
         };
-        self.count(&MetricEvent::LeaveRefused);
-        let audit = vec![self.audit(by, "disconnect.refused", s.id, refused.to_string())];
-        self.store()
+        self.ctx.count(&MetricEvent::LeaveRefused);
+        let audit = vec![self.ctx.audit(by, "disconnect.refused", s.id, refused.to_string())];
+        self.ctx
+            .store()
             .commit(Transaction {
                 audit,
                 ..Transaction::default()
@@ -70,17 +72,26 @@ impl Flows {
         }
         // They may have barged in in their CCP, and nothing has told us.
         let Some(leg) = &s.leg else { return Ok(false) };
-        let asked_at = self.now();
+        let asked_at = self.ctx.now();
         let look = self
+            .ctx
             .telephony()
             .describe(&s.instance, leg.as_str(), Priority::Disconnect);
         // Half of the time is for the agent, who must be asked about if this says nothing.
-        let Ok(Ok(seen)) = tokio::time::timeout(self.settings.answer_within / 4, look).await else {
+        let Ok(Ok(seen)) = tokio::time::timeout(self.ctx.settings.answer_within / 4, look).await else {
             return Ok(true);
         };
-        let observation = Observation::of_description(&seen, asked_at, self.now(), self.settings.poll_staleness);
-        self.weigh(&s.instance, leg.as_str(), observation, None).await?;
-        let now = self.store().supervision(s.id).await?.map(|stored| stored.supervision);
+        let observation =
+            Observation::of_description(&seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
+        self.evidence
+            .weigh(&s.instance, leg.as_str(), observation, None)
+            .await?;
+        let now = self
+            .ctx
+            .store()
+            .supervision(s.id)
+            .await?
+            .map(|stored| stored.supervision);
         Ok(now.is_some_and(|s| !s.state.is_final() && s.may_have_barged_in()))
     }
 
@@ -90,6 +101,7 @@ impl Flows {
         };
         let unsure = "Amazon Connect could not be asked whether the agent is still there";
         let seen = self
+            .ctx
             .telephony()
             .describe(&s.instance, contact.as_str(), Priority::Disconnect);
         let seen = seen.await.map_err(|_| unsure)?;
@@ -115,6 +127,7 @@ impl Flows {
         priority: Priority,
     ) -> Result<Option<String>, ()> {
         let has = self
+            .ctx
             .telephony()
             .current_contacts(instance, std::slice::from_ref(agent), priority);
         let has = has.await.map_err(|_| ())?;

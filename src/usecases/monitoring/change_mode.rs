@@ -4,8 +4,10 @@
 //! What a supervision may become is granted when it is monitored (`AllowedMonitorCapabilities`) and not afterwards: there is no
 //! call that widens it.
 
+use crate::usecases::context::STALE_TRIES;
 use crate::usecases::idempotency::Replay;
-use crate::usecases::{FlowError, Flows, Request, STALE_TRIES};
+use crate::usecases::monitoring::MonitoringService;
+use crate::usecases::{FlowError, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
@@ -23,25 +25,25 @@ pub enum ModeAnswer {
     Replay(Replay),
 }
 
-impl Flows {
+impl MonitoringService {
     /// Asks that a supervisor change their mode.
     ///
     /// # Errors
     /// [`FlowError::NotFound`], [`FlowError::Forbidden`], [`FlowError::NotListening`], [`FlowError::ModeNotAllowed`],
     /// [`FlowError::ModeUnsupported`], those of keys, and the store's.
     pub async fn change_mode(&self, id: SupervisionId, to: Mode, by: &Request) -> Result<ModeAnswer, FlowError> {
-        let seen = self.get(id, by).await?;
+        let seen = self.ctx.get(id, by).await?;
         let asker = mode_asker(&seen.supervision, to, by)?;
-        if let Some(replay) = self.replay(by).await? {
+        if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(ModeAnswer::Replay(replay));
         }
         for _ in 0..STALE_TRIES {
-            let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
-            let now = self.now();
+            let stored = self.ctx.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
+            let now = self.ctx.now();
             match standing(&stored.supervision, to, now)? {
                 Standing::ToBeDone => {}
                 so => {
-                    return Ok(match (self.take_key(by, Some(id)).await?, so) {
+                    return Ok(match (self.idempotency.take_key(by, Some(id)).await?, so) {
                         (Some(replay), _) => ModeAnswer::Replay(replay),
                         (None, Standing::Already) => ModeAnswer::Already(Box::new(stored)),
                         (None, _) => ModeAnswer::Directed(Box::new(stored)),
@@ -50,21 +52,21 @@ impl Flows {
             }
             let mut supervision = stored.supervision;
             supervision
-                .direct_mode(to, asker, now, self.leave_times())
+                .direct_mode(to, asker, now, self.ctx.leave_times())
                 .map_err(|_| FlowError::Contended)?;
             let change = Transaction {
                 key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
-                audit: vec![self.audit(by, "mode.requested", id, to.as_str())],
+                audit: vec![self.ctx.audit(by, "mode.requested", id, to.as_str())],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), stored.revision)),
                 ..Transaction::default()
             };
-            match self.store().commit(change).await? {
+            match self.ctx.store().commit(change).await? {
                 CommitOutcome::Done => {
-                    let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
+                    let stored = self.ctx.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
                     return Ok(ModeAnswer::Directed(Box::new(stored)));
                 }
                 CommitOutcome::KeyUsed(record) => {
-                    return Ok(ModeAnswer::Replay(self.replay_of(by, record).await?));
+                    return Ok(ModeAnswer::Replay(self.idempotency.replay_of(by, record).await?));
                 }
                 CommitOutcome::Stale => {}
                 CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {

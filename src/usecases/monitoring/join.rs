@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
+use crate::usecases::context::STALE_TRIES;
+use crate::usecases::monitoring::MonitoringService;
 use crate::usecases::monitoring::switch::Turn;
 use crate::usecases::retry::Backoff;
-use crate::usecases::{FlowError, Flows, OnCall, STALE_TRIES};
+use crate::usecases::{FlowError, OnCall};
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
@@ -42,7 +42,7 @@ enum Attempt {
     Leave,
 }
 
-impl Flows {
+impl MonitoringService {
     /// Carries a join to its end. `maybe_sent` says that an earlier process may have sent it already.
     pub(crate) async fn join(&self, id: SupervisionId, admission: Option<Admission>, maybe_sent: bool) {
         if let Err(e) = self.try_join(id, admission, maybe_sent).await {
@@ -81,7 +81,7 @@ impl Flows {
                 Attempt::Again(wait) => {
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = self.parts.stopping.cancelled() => return Ok(()),
+                        () = self.ctx.parts.stopping.cancelled() => return Ok(()),
                     }
                 }
             }
@@ -102,14 +102,14 @@ impl Flows {
                 mut supervision,
                 revision,
                 ..
-            }) = self.store().supervision(id).await?
+            }) = self.ctx.store().supervision(id).await?
             else {
                 return Ok(None);
             };
             let (State::Requested | State::Joining, Some(join)) = (supervision.state, &supervision.join) else {
                 return Ok(None);
             };
-            let left = join.expires_at.duration_since(self.now());
+            let left = join.expires_at.duration_since(self.ctx.now());
             if supervision.leave.is_some() || !left.is_positive() {
                 let (code, detail) = if supervision.leave.is_some() {
                     (
@@ -136,7 +136,7 @@ impl Flows {
             }
             match self.turn_of(&mut supervision, revision).await? {
                 Turn::Now => {}
-                Turn::NotYet if self.is_stopping() => return Ok(None),
+                Turn::NotYet if self.ctx.is_stopping() => return Ok(None),
                 Turn::NotYet => continue,
                 Turn::Never => {
                     let detail = "The supervisor did not leave the contact they listened to before.";
@@ -152,8 +152,8 @@ impl Flows {
             if admission.is_none() {
                 let patience = Duration::try_from(left).unwrap_or_default();
                 let place = tokio::select! {
-                    place = self.telephony().admit_monitor(&supervision.instance, patience) => place,
-                    () = self.parts.stopping.cancelled() => return Ok(None),
+                    place = self.ctx.telephony().admit_monitor(&supervision.instance, patience) => place,
+                    () = self.ctx.parts.stopping.cancelled() => return Ok(None),
                 };
                 match place {
                     Ok(place) => *admission = Some(place),
@@ -170,7 +170,7 @@ impl Flows {
             if supervision.state == State::Joining {
                 return Ok(Some(supervision));
             }
-            if supervision.start_joining(self.now()).is_err() {
+            if supervision.start_joining(self.ctx.now()).is_err() {
                 return Ok(None);
             }
             let change = Transaction {
@@ -178,7 +178,7 @@ impl Flows {
                 audit: vec![self.join_begins(id)],
                 ..Transaction::default()
             };
-            if self.store().commit(change).await? == CommitOutcome::Done {
+            if self.ctx.store().commit(change).await? == CommitOutcome::Done {
                 return Ok(Some(supervision));
             }
         }
@@ -186,7 +186,8 @@ impl Flows {
 
     /// Said by the audit before MonitorContact is called.
     pub(crate) fn join_begins(&self, id: SupervisionId) -> AuditEntry {
-        self.audit_own("leg.asked_for", id, "MonitorContact")
+        self.ctx
+            .audit_own("leg.asked_for", id, "MonitorContact")
             .in_phase(Phase::Begun, operation(id))
     }
 
@@ -206,7 +207,7 @@ impl Flows {
             allowed: s.allowed.unwrap_or(Mode::Silent),
             client_token: join.client_token.clone(),
         };
-        let error = match self.telephony().monitor(&call, place).await {
+        let error = match self.ctx.telephony().monitor(&call, place).await {
             Ok(raw) => match LegId::from_monitor_answer(&raw, contact) {
                 Ok(leg) => return Attempt::Leg(leg),
                 Err(refusal) => {
@@ -222,10 +223,10 @@ impl Flows {
         };
         *maybe_sent |= error.may_have_happened;
         tracing::warn!(supervision_id = %s.id, code = error.code, attempt, "MonitorContact for {} failed: {}", s.id, error.message);
-        if self.is_stopping() && error.is_retryable() {
+        if self.ctx.is_stopping() && error.is_retryable() {
             return Attempt::Leave;
         }
-        let expires_in = Duration::try_from(join.expires_at.duration_since(self.now())).unwrap_or_default();
+        let expires_in = Duration::try_from(join.expires_at.duration_since(self.ctx.now())).unwrap_or_default();
         match Backoff::CALL.after(error.verdict, attempt) {
             Some(wait) if wait < expires_in => Attempt::Again(wait),
             Some(_) => give_up(*maybe_sent, "join_timeout", &error),
@@ -240,17 +241,17 @@ impl Flows {
                 mut supervision,
                 revision,
                 ..
-            }) = self.store().supervision(id).await?
+            }) = self.ctx.store().supervision(id).await?
             else {
                 return Ok(());
             };
-            let now = self.now();
+            let now = self.ctx.now();
             if supervision
                 .leg_given(
                     leg.clone(),
                     now,
-                    now + self.settings.pace.first_look,
-                    self.leave_times(),
+                    now + self.ctx.settings.intervals.first_look,
+                    self.ctx.leave_times(),
                 )
                 .is_err()
             {
@@ -259,22 +260,23 @@ impl Flows {
             let (instance, state) = (supervision.instance.clone(), supervision.state);
             let change = Transaction {
                 explained: vec![(instance.clone(), leg.to_string())],
-                deliver_at: Some(now + self.settings.pace.join_row),
+                deliver_at: Some(now + self.ctx.settings.intervals.join_row),
                 audit: vec![
-                    self.audit_own("leg.given", id, format!("leg {leg}"))
+                    self.ctx
+                        .audit_own("leg.given", id, format!("leg {leg}"))
                         .in_phase(Phase::Done, operation(id)),
                 ],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
             };
-            match self.store().commit(change).await? {
+            match self.ctx.store().commit(change).await? {
                 CommitOutcome::Done => {
-                    self.signals.check.notify_one();
-                    self.signals.deliver.notify_one();
+                    self.ctx.signals.check.notify_one();
+                    self.ctx.signals.deliver.notify_one();
                     // Events may have come before this answer.
-                    self.weigh_stored_evidence(&instance, leg.as_str()).await?;
+                    self.evidence.weigh_stored_evidence(&instance, leg.as_str()).await?;
                     if state == State::Leaving {
-                        self.carry_out_leave(id).await?;
+                        self.leaving.carry_out_leave(id).await?;
                     }
                     return Ok(());
                 }
@@ -293,7 +295,7 @@ impl Flows {
         let Some(contact) = &s.contact else {
             return Ok(Vec::new());
         };
-        let on_it = self.store().active_on(&s.instance, contact).await?;
+        let on_it = self.ctx.store().active_on(&s.instance, contact).await?;
         let others = on_it
             .into_iter()
             .map(|o| o.supervision)
@@ -313,7 +315,7 @@ impl Flows {
         if !matches!(code, "connect_quota_limit_reached" | "connect_request_invalid") {
             return Ok(None);
         }
-        let Some(Stored { supervision, .. }) = self.store().supervision(id).await? else {
+        let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
             return Ok(None);
         };
         let others = self.others_on_call(&supervision).await?;
@@ -323,13 +325,14 @@ impl Flows {
             return Ok(None);
         }
         for other in &others {
-            self.amend(other.supervision, |s| {
-                s.next_check_at = Some(self.now());
-                Some(Transaction::default())
-            })
-            .await?;
+            self.ctx
+                .amend(other.supervision, |s| {
+                    s.next_check_at = Some(self.ctx.now());
+                    Some(Transaction::default())
+                })
+                .await?;
         }
-        self.signals.check.notify_one();
+        self.ctx.signals.check.notify_one();
         let names = others.iter().map(|o| {
             let id = o.supervisor.connect_user_id.as_ref().map(ToString::to_string);
             let name = o.supervisor.username.clone().or(id);
@@ -346,6 +349,7 @@ impl Flows {
     async fn is_going_on(&self, s: &Supervision) -> bool {
         let Some(contact) = &s.contact else { return false };
         let seen = self
+            .ctx
             .telephony()
             .describe(&s.instance, contact.as_str(), Priority::Monitor);
         seen.await.is_ok_and(|seen| seen.disconnected_at.is_none())
@@ -359,26 +363,28 @@ impl Flows {
             None
         });
         let (code, detail) = full.as_deref().map_or((code, detail), |full| (CONTACT_FULL, full));
-        self.count(&MetricEvent::JoinFailed(code));
-        self.amend(id, |s| {
-            s.fail(code, detail, self.now()).ok()?;
-            Some(Transaction {
-                audit: vec![
-                    self.audit_own("supervision.failed", id, code)
-                        .in_phase(Phase::Failed, operation(id)),
-                ],
-                ..Transaction::default()
+        self.ctx.count(&MetricEvent::JoinFailed(code));
+        self.ctx
+            .amend(id, |s| {
+                s.fail(code, detail, self.ctx.now()).ok()?;
+                Some(Transaction {
+                    audit: vec![
+                        self.ctx
+                            .audit_own("supervision.failed", id, code)
+                            .in_phase(Phase::Failed, operation(id)),
+                    ],
+                    ..Transaction::default()
+                })
             })
-        })
-        .await
-        .map(|_| ())
+            .await
+            .map(|_| ())
     }
 
     /// Nothing more is sent, but an earlier sending may have made a leg: asks the vendor, adopts it if it is there, else
     /// the join failed. If the vendor cannot say for long, it failed too: a leg that turns up later is an observed one.
     async fn look_for_leg(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), FlowError> {
         for attempt in 0..LOOKS {
-            let Some(Stored { supervision, .. }) = self.store().supervision(id).await? else {
+            let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
                 return Ok(());
             };
             match self.find_leg(&supervision).await {
@@ -394,7 +400,7 @@ impl Flows {
                     };
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = self.parts.stopping.cancelled() => return Ok(()),
+                        () = self.ctx.parts.stopping.cancelled() => return Ok(()),
                     }
                 }
             }
@@ -408,11 +414,13 @@ impl Flows {
             return Ok(None);
         };
         let has = self
+            .ctx
             .telephony()
             .current_contacts(&s.instance, std::slice::from_ref(user), Priority::Monitor)
             .await?;
         for candidate in has.iter().filter(|c| is_live_leg(c)) {
             let seen = self
+                .ctx
                 .telephony()
                 .describe(&s.instance, &candidate.contact, Priority::Monitor)
                 .await?;
@@ -424,26 +432,6 @@ impl Flows {
             }
         }
         Ok(None)
-    }
-
-    /// Whether a leg of this user may be the fruit of a join of ours that has not been answered yet.
-    pub(crate) async fn join_pending_for(
-        &self,
-        instance: &sidedoor_domain::ids::InstanceName,
-        user: &sidedoor_domain::ids::UserId,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let active = self.store().active_of(instance, user).await?;
-        Ok(active.iter().any(|s| {
-            let waits = matches!(s.supervision.state, State::Requested | State::Joining);
-            // Past its time and past the looking that follows, a stuck join explains nothing any more.
-            let fresh = s
-                .supervision
-                .join
-                .as_ref()
-                .is_some_and(|j| now < j.expires_at + self.settings.join_ttl);
-            waits && fresh
-        }))
     }
 }
 

@@ -8,7 +8,8 @@
 use std::time::Duration;
 
 use crate::usecases::leaving::disconnect::Why;
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::monitoring::MonitoringService;
+use crate::usecases::{FlowError, Request};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
@@ -29,7 +30,7 @@ pub(crate) enum Turn {
     Taken(SupervisionId),
 }
 
-impl Flows {
+impl MonitoringService {
     /// Asks that everything but `next` that this supervisor listens to be left.
     pub(crate) async fn leave_others(&self, others: &[Stored], by: &Request) -> Result<(), FlowError> {
         // The key stands for the new supervision's answer.
@@ -44,7 +45,7 @@ impl Flows {
             ..Why::default()
         };
         for other in others {
-            self.disconnect(other.supervision.id, &why, &by).await?;
+            self.leaving.disconnect(other.supervision.id, &why, &by).await?;
         }
         Ok(())
     }
@@ -54,13 +55,13 @@ impl Flows {
         let Some(first) = s.waits_for else {
             return Ok(Turn::Now);
         };
-        let first = self.store().supervision(first).await?.map(|f| f.supervision);
+        let first = self.ctx.store().supervision(first).await?.map(|f| f.supervision);
         match first {
             Some(f) if !f.state.is_final() && f.overdue => return Ok(Turn::Never),
             Some(f) if !f.state.is_final() => {
                 if f.leave.is_none() {
                     // A crash came between the two halves of the switch, or the guard refused the first.
-                    match self.may_leave(&f).await {
+                    match self.leaving.may_leave(&f).await {
                         Ok(()) => {}
                         Err(FlowError::WouldEndCustomerCall(..)) => return Ok(Turn::Never),
                         Err(e) => return Err(e),
@@ -78,7 +79,7 @@ impl Flows {
             supervision: Some(SupervisionWrite::Update(Box::new(freed), revision)),
             ..Transaction::default()
         };
-        Ok(match self.store().commit(change).await? {
+        Ok(match self.ctx.store().commit(change).await? {
             CommitOutcome::Busy(holder) => Turn::Taken(holder),
             // Whether it was written or somebody was faster: look anew.
             _ => Turn::NotYet,
@@ -87,20 +88,24 @@ impl Flows {
 
     /// Asks the first one to leave, as the request that began the switch would have.
     async fn begin_first_half(&self, first: SupervisionId) -> Result<(), FlowError> {
-        self.amend(first, |s| {
-            if s.leave.is_some() {
-                return None;
-            }
-            if s.ask_to_leave(Asker::Supervisor, self.now(), self.leave_times()) == Leave::Begun {
-                self.prepare_leave(s);
-            }
-            Some(Transaction {
-                audit: vec![self.audit_own("disconnect.requested", first, "a switch taken up after a restart")],
-                ..Transaction::default()
+        self.ctx
+            .amend(first, |s| {
+                if s.leave.is_some() {
+                    return None;
+                }
+                if s.ask_to_leave(Asker::Supervisor, self.ctx.now(), self.ctx.leave_times()) == Leave::Begun {
+                    self.leaving.prepare_leave(s);
+                }
+                Some(Transaction {
+                    audit: vec![
+                        self.ctx
+                            .audit_own("disconnect.requested", first, "a switch taken up after a restart"),
+                    ],
+                    ..Transaction::default()
+                })
             })
-        })
-        .await?;
-        self.signals.check.notify_one();
-        self.carry_out_leave(first).await
+            .await?;
+        self.ctx.signals.check.notify_one();
+        self.leaving.carry_out_leave(first).await
     }
 }

@@ -1,6 +1,7 @@
 //! Reading: one supervision, or a list.
 
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::reports::ReportService;
+use crate::usecases::{FlowError, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
 pub use sidedoor_domain::ports::store::{Filter, RecordState, RecordSync, Stored};
@@ -23,37 +24,29 @@ pub struct Standing {
     pub api_share: Option<f64>,
 }
 
-impl Flows {
+impl ReportService {
     /// How things stand now.
     ///
     /// # Errors
     /// The store's.
     pub async fn standing(&self) -> Result<Standing, FlowError> {
-        let counts = self.store().counts().await?;
+        let counts = self.ctx.store().counts().await?;
         Ok(Standing {
             active: counts.active,
             overdue: counts.overdue,
             rows: counts.rows,
-            streams: self.open_streams(),
-            paused: self.delivery_held().is_some(),
-            api_share: self.crm_usage().map(sidedoor_domain::ports::Usage::share),
+            streams: self.directives.open_streams(),
+            paused: self.deliveries.delivery_held().is_some(),
+            api_share: self.deliveries.crm_usage().map(sidedoor_domain::ports::Usage::share),
         })
-    }
-
-    /// The time, as the service has it.
-    pub fn clock(&self) -> jiff::Timestamp {
-        self.now()
     }
 
     /// One supervision.
     ///
     /// # Errors
-    /// [`FlowError::NotFound`] also when the caller may not see it: whether it exists is none of their business.
+    /// [`FlowError::NotFound`] also when the caller may not see it, so that nobody learns whether it exists.
     pub async fn get(&self, id: SupervisionId, by: &Request) -> Result<Stored, FlowError> {
-        let stored = self.store().supervision(id).await?;
-        stored
-            .filter(|s| by.caller.may_see(&s.supervision))
-            .ok_or(FlowError::NotFound)
+        self.ctx.get(id, by).await
     }
 
     /// Supervisions, newest first; for a caller bound to one supervisor, only theirs.
@@ -71,6 +64,6 @@ impl Flows {
             }
             filter.supervisor = Some(own);
         }
-        Ok(self.store().list(&filter).await?)
+        Ok(self.ctx.store().list(&filter).await?)
     }
 }

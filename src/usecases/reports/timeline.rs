@@ -3,7 +3,8 @@
 
 use jiff::Timestamp;
 
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::reports::ReportService;
+use crate::usecases::{FlowError, Request};
 use sidedoor_domain::evidence::{Evidence, Sighting};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
@@ -28,17 +29,17 @@ pub struct Moment {
     pub vendor_timestamp: Option<Timestamp>,
 }
 
-impl Flows {
+impl ReportService {
     /// The timeline of one supervision, oldest first.
     ///
     /// # Errors
-    /// As [`Flows::get`].
+    /// As [`Self::get`].
     pub async fn timeline(&self, id: SupervisionId, by: &Request) -> Result<Vec<Moment>, FlowError> {
-        let stored = self.get(id, by).await?;
+        let stored = self.ctx.get(id, by).await?;
         let s = &stored.supervision;
         let mut all = Vec::new();
         // Directives are told from the supervision itself, with what was answered.
-        let audit = self.store().audit_of(id, LINES).await?;
+        let audit = self.ctx.store().audit_of(id, LINES).await?;
         for line in audit.into_iter().filter(|line| !line.action.starts_with("directive.")) {
             all.push(Moment {
                 at: line.at,
@@ -52,7 +53,7 @@ impl Flows {
             });
         }
         if let Some(leg) = s.leg.as_ref().map(LegId::as_str) {
-            let evidence = self.store().evidence(&s.instance, leg).await?;
+            let evidence = self.ctx.store().evidence(&s.instance, leg).await?;
             all.extend(evidence.iter().map(of_evidence));
         }
         all.extend(of_directives(s));

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use sidedoor::app::{self, App, Overrides};
 use sidedoor::config::Config;
-use sidedoor::usecases::Pace;
+use sidedoor::usecases::Intervals;
 use sidedoor_domain::ports::Clock;
 use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
 use sidedoor_fakes::{Browser, ConnectFake, Fakes, FakesConfig, Manners, SalesforceFake};
@@ -30,7 +30,7 @@ pub const SUPERVISOR_1: &str = "key-of-supervisor-1-x";
 pub struct Built {
     settings: BTreeMap<String, String>,
     fakes: FakesConfig,
-    pace: Pace,
+    pace: Intervals,
     clock: Option<Arc<dyn Clock>>,
     unset: Vec<String>,
 }
@@ -42,7 +42,7 @@ pub struct TestApp {
     contract: Arc<Contract>,
     folder: tempfile::TempDir,
     settings: BTreeMap<String, String>,
-    pace: Pace,
+    pace: Intervals,
     clock: Option<Arc<dyn Clock>>,
     running: Option<(Runtime, App)>,
 }
