@@ -34,7 +34,7 @@ pub enum StartError {
     Store(#[from] OpenError),
     /// Resuming what an earlier process left.
     #[error("cannot resume: {0}")]
-    Resume(#[from] usecases::FlowError),
+    Resume(#[from] usecases::UseCaseError),
     /// No TLS client can be made.
     #[error("no TLS client can be made: {0}")]
     Tls(#[from] reqwest::Error),

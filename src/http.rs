@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod body;
 mod directive_view;
+mod error_answers;
 mod guard;
 pub mod hostile;
 mod idempotency;

@@ -60,7 +60,7 @@ pub mod salesforce_sync;
 pub mod settings;
 
 pub use context::{Parts, Request};
-pub use error::{FlowError, OnCall};
+pub use error::UseCaseError;
 pub use settings::{DeliverySettings, Instance, Intervals, Keep, LegEnd, Settings};
 
 use clocks::{ClockService, DepartureRecalibrator};

@@ -1,6 +1,7 @@
 //! `GET /v1/audit`: who did what, when, why, and what came of it. Newest first, a page at a time; with
 //! `Accept: application/x-ndjson` all of it, oldest first, a line an entry, for export.
 
+use crate::usecases::error::UseCaseError;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -16,7 +17,7 @@ use super::problem::{Problem, json};
 use super::query::Query;
 use super::views::Rfc3339;
 use crate::usecases::reports::audit::{AuditFilter, AuditLine};
-use crate::usecases::{FlowError, Request, UseCases};
+use crate::usecases::{Request, UseCases};
 use sidedoor_domain::audit::Phase;
 use sidedoor_domain::ids::SupervisionId;
 
@@ -154,7 +155,7 @@ async fn export(usecases: UseCases, filter: AuditFilter, by: Request) -> Result<
                 after: Some(seq),
                 ..filter
             });
-            Ok::<_, FlowError>(Some((Bytes::from(text), next)))
+            Ok::<_, UseCaseError>(Some((Bytes::from(text), next)))
         }
     });
     let mut response = Body::from_stream(chunks).into_response();

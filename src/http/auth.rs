@@ -17,6 +17,7 @@ mod key_file;
 mod public_key;
 pub(super) mod tokens;
 
+use crate::usecases::identity::IdentityError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -31,7 +32,6 @@ use super::guard::Arrived;
 use super::limits::Wait;
 use super::problem::Problem;
 use super::serve::Peer;
-use crate::usecases::FlowError;
 use sidedoor_domain::authority::{Caller, Claim, ClaimKind, Scope};
 
 pub use api_keys::{ApiKey, KeyUsed};
@@ -223,7 +223,7 @@ pub(super) async fn identify(State(door): State<AppState>, mut request: Request,
     if let Some(why) = caller.unbound
         && caller.scopes == [Scope::Supervise]
     {
-        return Problem::from(FlowError::Unbound(why)).into_response();
+        return Problem::from(IdentityError::Unbound(why)).into_response();
     }
     request.extensions_mut().insert(caller);
     next.run(request).await

@@ -1,6 +1,7 @@
 //! `GET /v1/deliveries`, `POST /v1/deliveries/{deliveryId}/replay` and `POST /v1/deliveries/replay`: rows on their way to Salesforce,
 //! dead letters, and sending them again.
 
+use crate::usecases::salesforce_sync::DeliveryError;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -15,7 +16,7 @@ use super::views::{Rfc3339, SalesforceRecordView};
 use super::{AppState, idempotency};
 use crate::usecases::reports::supervisions::RecordState;
 use crate::usecases::salesforce_sync::dead_letters::{DeliveryFilter, Replayed, Replaying, Row};
-use crate::usecases::{self, FlowError, UseCases};
+use crate::usecases::{self, UseCases};
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::interlock::LegId;
 
@@ -137,7 +138,10 @@ pub(super) async fn replay_one(
         dry_run = reader.flag("dryRun").unwrap_or(false);
         reader.finish()?;
     }
-    let id = id.as_deref().and_then(DeliveryId::parse).ok_or(FlowError::NoDelivery)?;
+    let id = id
+        .as_deref()
+        .and_then(DeliveryId::parse)
+        .ok_or(DeliveryError::DeliveryNotFound)?;
     let done = door.usecases.deliveries.replay_row(id, dry_run, &by).await;
     answer(&door.usecases, &by, done).await
 }
@@ -145,7 +149,7 @@ pub(super) async fn replay_one(
 async fn answer(
     usecases: &UseCases,
     by: &usecases::Request,
-    done: Result<Replaying, FlowError>,
+    done: Result<Replaying, DeliveryError>,
 ) -> Result<Response, Problem> {
     match done {
         Ok(Replaying::Done(replayed)) => {

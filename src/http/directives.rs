@@ -1,6 +1,8 @@
 //! `GET /v1/supervisors/{connectUserId}/directives`: what that supervisor's browser is to do; as server-sent events
 //! (`Accept: text/event-stream`), else as JSON.
 
+use crate::usecases::directives::DirectiveError;
+use crate::usecases::error::UseCaseError;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -19,8 +21,8 @@ use super::disconnect_supervisor::whom;
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::query::Query;
+use crate::usecases::UseCases;
 use crate::usecases::directives::feed::{Following, Listener, Told};
-use crate::usecases::{FlowError, UseCases};
 use sidedoor_domain::directive::DirectiveStatus;
 use sidedoor_domain::ids::{InstanceName, UserId};
 
@@ -71,7 +73,7 @@ pub(super) async fn handle(
         .is_some_and(|from| !door.settings.cors_allowed_origins.contains(from))
     {
         return Err(
-            FlowError::Forbidden("pages of that origin may not open a stream (http.cors_allowed_origins)").into(),
+            UseCaseError::Forbidden("pages of that origin may not open a stream (http.cors_allowed_origins)").into(),
         );
     }
     let following = door.usecases.directives.follow_directives(&listener, &by)?;
@@ -150,6 +152,6 @@ fn event(usecases: &UseCases, told: &Told) -> Event {
     Event::default().id(told.seq.to_string()).event(name).data(data)
 }
 
-fn say_why(e: &FlowError) {
+fn say_why(e: &DirectiveError) {
     tracing::warn!(error = %e, "a stream of directives broke off: {e}");
 }

@@ -1,5 +1,6 @@
 //! `POST /v1/supervisions/{supervisionId}/disconnect`: the supervisor is to leave.
 
+use crate::usecases::leaving::LeavingError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -11,7 +12,7 @@ use super::problem::Problem;
 use super::views::SupervisionView;
 use super::{AppState, idempotency};
 use crate::usecases::leaving::disconnect::{Disconnected, Why};
-use crate::usecases::{self, FlowError, UseCases};
+use crate::usecases::{self, UseCases};
 
 /// The longest reason.
 const REASON: usize = 200;
@@ -30,7 +31,7 @@ pub(super) async fn handle(
 pub(super) async fn answer(
     usecases: &UseCases,
     by: &usecases::Request,
-    done: Result<Disconnected, FlowError>,
+    done: Result<Disconnected, LeavingError>,
 ) -> Result<Response, Problem> {
     let (stored, was_over) = match done {
         Ok(Disconnected::Is(stored)) => (stored, false),

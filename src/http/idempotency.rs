@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::views::SupervisionView;
 use crate::usecases::idempotency::KeyUse;
 use crate::usecases::idempotency::Replay;
-use crate::usecases::{FlowError, Request, UseCases};
+use crate::usecases::{Request, UseCases};
 use sidedoor_domain::authority::Caller;
 
 /// The longest key.
@@ -68,8 +68,8 @@ pub(super) fn answer(usecases: &UseCases, by: &Request, status: StatusCode, body
 }
 
 /// A flow's error as an answer, kept for replays where this very request took the key before it failed.
-pub(super) fn failed(usecases: &UseCases, by: &Request, error: FlowError) -> Response {
-    let problem = Problem::from(error);
+pub(super) fn failed(usecases: &UseCases, by: &Request, error: impl Into<Problem>) -> Response {
+    let problem: Problem = error.into();
     usecases
         .idempotency
         .remember_answer(by, problem.status().as_u16(), &problem.body());

@@ -1,5 +1,6 @@
 //! `POST /v1/vendors/{vendor}/probes`: ask the vendor for its time now, or take what the caller measured.
 
+use crate::usecases::error::UseCaseError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -12,7 +13,6 @@ use super::path::Named;
 use super::problem::{FieldError, Problem};
 use super::vendors::VendorView;
 use super::{AppState, idempotency};
-use crate::usecases::FlowError;
 use crate::usecases::clocks::vendors::{MOST_PROBES, Measured, Probe, Probed};
 use sidedoor_domain::ids::InstanceName;
 
@@ -24,7 +24,7 @@ pub(super) async fn handle(
     Named(vendor): Named,
     Act { by, body }: Act,
 ) -> Result<Response, Problem> {
-    let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
+    let vendor = vendor.ok_or(UseCaseError::VendorNotFound)?;
     let parsed = if body.is_empty() {
         value!({})
     } else {

@@ -1,5 +1,7 @@
 //! `POST /v1/supervisions`: a supervisor asks to listen.
 
+use crate::usecases::identity::IdentityError;
+use crate::usecases::monitoring::MonitoringError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -9,7 +11,6 @@ use super::body::{self, Reader, salesforce_id, text};
 use super::problem::Problem;
 use super::views::SupervisionView;
 use super::{AppState, idempotency};
-use crate::usecases::FlowError;
 use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::monitoring::start::{StartRequest, Started};
 use sidedoor_domain::authority::Caller;
@@ -62,7 +63,7 @@ pub(super) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
     if !body.gives("supervisor")
         && let Some(why) = caller.unbound
     {
-        return Err(FlowError::Unbound(why).into());
+        return Err(IdentityError::Unbound(why).into());
     }
     // A credential that names a supervisor means that one; another is only for who may act as anyone.
     let unnamed = !body.gives("supervisor") && caller.supervisor.is_none();
@@ -136,7 +137,7 @@ pub(super) fn possible(asked: Asked) -> Result<Mode, Problem> {
         Asked::Mode(mode) => Ok(mode),
         Asked::Whisper => {
             let why = "Amazon Connect has no whisper capability; possible are SILENT and BARGE";
-            Err(FlowError::ModeUnsupported(why).into())
+            Err(MonitoringError::ModeUnsupported(why).into())
         }
     }
 }

@@ -5,8 +5,11 @@ pub mod recalibrate;
 pub mod vendors;
 
 use crate::usecases::context::UseCaseContext;
+use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::evidence::EvidenceService;
+use crate::usecases::idempotency::IdempotencyError;
 use crate::usecases::idempotency::IdempotencyService;
+use sidedoor_domain::ports::VendorError;
 
 /// Learns the vendors' clocks and reads them.
 #[derive(Clone)]
@@ -39,3 +42,19 @@ impl DepartureRecalibrator {
         Self { ctx, clocks, evidence }
     }
 }
+
+/// Why a vendor's clock cannot be shown or probed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClockError {
+    /// The vendor did not give its time.
+    #[error("{}: {}", .0.code, .0.message)]
+    Vendor(VendorError),
+    /// The idempotency key.
+    #[error(transparent)]
+    Idempotency(#[from] IdempotencyError),
+    /// What every area shares.
+    #[error(transparent)]
+    Common(#[from] UseCaseError),
+}
+
+from_store_error!(ClockError);

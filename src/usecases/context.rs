@@ -1,6 +1,7 @@
 //! What every use case shares: the ports, the settings, the signals that wake the background loops, and the one
 //! optimistic-lock loop.
 
+use crate::usecases::error::UseCaseError;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +18,10 @@ use sidedoor_domain::ports::store::{KeyUse, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{Clock, CommitOutcome, Crm, MetricEvent, MetricsRecorder, Store, Telephony, Transaction};
 use sidedoor_domain::supervision::{LeaveTimes, State, Supervision};
 
-use crate::usecases::error::FlowError;
 use crate::usecases::in_flight::InFlight;
 use crate::usecases::polling::batch_poll::Rounds;
 use crate::usecases::salesforce_sync::rate::Held;
 use crate::usecases::settings::{Instance, Settings};
-
-/// How often a change is made again because another writer was faster, before the request fails.
-pub(crate) const STALE_TRIES: u32 = 16;
 
 /// What the flows are built on.
 pub struct Parts {
@@ -64,6 +61,28 @@ pub(crate) struct Signals {
     pub(crate) held: std::sync::Mutex<Option<Held>>,
     /// Leaves being carried out by somebody at this moment.
     pub(crate) leaves: InFlight<SupervisionId>,
+}
+
+/// Bounds the optimistic locking of a change: read a supervision, change it, commit it with the revision that was read; when
+/// another writer was faster, start the next attempt.
+#[derive(Default)]
+pub(crate) struct ConflictAttempts(u32);
+
+impl ConflictAttempts {
+    /// Sixteen writers in a row that were faster are a fault of somebody's, not bad luck.
+    const MOST: u32 = 16;
+
+    /// Counts an attempt.
+    ///
+    /// # Errors
+    /// [`UseCaseError::Conflict`] when all attempts are used up.
+    pub(crate) fn start_next(&mut self) -> Result<(), UseCaseError> {
+        self.0 += 1;
+        if self.0 > Self::MOST {
+            return Err(UseCaseError::Conflict);
+        }
+        Ok(())
+    }
 }
 
 /// What comes with every request.
@@ -128,15 +147,16 @@ impl UseCaseContext {
         self.parts.stopping.is_cancelled()
     }
 
-    /// Changes a supervision by `rule`, anew from the newest revision while others are faster. The rule may refuse
-    /// (`None`); else it gives what is written beside the supervision. Returns what was committed: `CommitOutcome::Stale`
-    /// stands for "nothing was to be changed".
+    /// Changes a supervision by `rule`, which may decide that nothing changes (`None`); otherwise it returns what is written
+    /// beside the supervision. Returns [`CommitOutcome::Stale`] when nothing was changed.
     pub(crate) async fn amend(
         &self,
         id: SupervisionId,
         rule: impl Fn(&mut Supervision) -> Option<Transaction>,
-    ) -> Result<CommitOutcome, FlowError> {
-        for _ in 0..STALE_TRIES {
+    ) -> Result<CommitOutcome, UseCaseError> {
+        let mut attempts = ConflictAttempts::default();
+        loop {
+            attempts.start_next()?;
             let Some(stored) = self.store().supervision(id).await? else {
                 return Ok(CommitOutcome::Stale);
             };
@@ -145,19 +165,15 @@ impl UseCaseContext {
                 return Ok(CommitOutcome::Stale);
             };
             let write = SupervisionWrite::Update(Box::new(amended), stored.revision);
-            match self
-                .store()
-                .commit(Transaction {
-                    supervision: Some(write),
-                    ..beside
-                })
-                .await?
-            {
+            let change = Transaction {
+                supervision: Some(write),
+                ..beside
+            };
+            match self.store().commit(change).await? {
                 CommitOutcome::Stale => {}
                 committed => return Ok(committed),
             }
         }
-        Err(FlowError::Contended)
     }
 
     /// Runs work to its end, tracked, whatever becomes of the request that began it; waits for it so long at most.
@@ -183,12 +199,17 @@ impl UseCaseContext {
 
     /// Runs work that must not stop half-way when its request is given up: a client that goes away takes the request's own
     /// future with it.
-    pub(crate) async fn own<T, F>(&self, work: F) -> Result<T, FlowError>
+    pub(crate) async fn own<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
-        F: Future<Output = Result<T, FlowError>> + Send + 'static,
+        E: From<UseCaseError> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        self.parts.tasks.spawn(work).await.unwrap_or(Err(FlowError::Contended))
+        self.parts
+            .tasks
+            .spawn(work)
+            .await
+            .unwrap_or_else(|_| Err(UseCaseError::Panicked.into()))
     }
 
     pub(crate) fn audit(
@@ -211,16 +232,16 @@ impl UseCaseContext {
     /// One supervision.
     ///
     /// # Errors
-    /// [`FlowError::NotFound`] also when the caller may not see it: whether it exists is none of their business.
-    pub(crate) async fn get(&self, id: SupervisionId, by: &Request) -> Result<Stored, FlowError> {
+    /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it: whether it exists is none of their business.
+    pub(crate) async fn get(&self, id: SupervisionId, by: &Request) -> Result<Stored, UseCaseError> {
         let stored = self.store().supervision(id).await?;
         stored
             .filter(|s| by.caller.may_see(&s.supervision))
-            .ok_or(FlowError::NotFound)
+            .ok_or(UseCaseError::SupervisionNotFound)
     }
 
     /// Changes a supervision by a rule of its own; its row follows if what the row says changed.
-    pub(crate) async fn change(&self, id: SupervisionId, rule: impl Fn(&mut Supervision)) -> Result<(), FlowError> {
+    pub(crate) async fn change(&self, id: SupervisionId, rule: impl Fn(&mut Supervision)) -> Result<(), UseCaseError> {
         let committed = self.amend(id, |s| {
             let before = s.clone();
             rule(s);

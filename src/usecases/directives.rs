@@ -6,7 +6,9 @@ pub mod feed;
 pub mod presence;
 
 use crate::usecases::context::UseCaseContext;
+use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::evidence::EvidenceService;
+use crate::usecases::idempotency::IdempotencyError;
 use crate::usecases::idempotency::IdempotencyService;
 use crate::usecases::salesforce_sync::DeliveryService;
 
@@ -36,3 +38,22 @@ impl DirectiveService {
         }
     }
 }
+
+/// Why directives cannot be read or answered.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DirectiveError {
+    /// The supervision never had this directive.
+    #[error("this supervision has no such directive")]
+    DirectiveNotFound,
+    /// `http.max_streams` streams are open.
+    #[error("too many streams of directives are open")]
+    StreamLimitReached,
+    /// The idempotency key.
+    #[error(transparent)]
+    Idempotency(#[from] IdempotencyError),
+    /// What every area shares.
+    #[error(transparent)]
+    Common(#[from] UseCaseError),
+}
+
+from_store_error!(DirectiveError);

@@ -8,7 +8,8 @@
 //! | MONITORING, LEAVING, LEFT without its after-check | looked at when due, by reconciling |
 //! | rows on their way | sent when due, by delivery |
 
-use crate::usecases::{FlowError, UseCases};
+use crate::usecases::UseCases;
+use crate::usecases::error::UseCaseError;
 use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::supervision::State;
 
@@ -20,7 +21,7 @@ impl UseCases {
     ///
     /// # Errors
     /// The store's.
-    pub async fn resume(&self) -> Result<usize, FlowError> {
+    pub async fn resume(&self) -> Result<usize, UseCaseError> {
         self.clocks.recall_clocks().await?;
         let mut taken_up = 0;
         for Stored { supervision, .. } in self

@@ -8,6 +8,8 @@ pub mod rate;
 pub mod voice_calls;
 
 use crate::usecases::context::UseCaseContext;
+use crate::usecases::error::{UseCaseError, from_store_error};
+use crate::usecases::idempotency::IdempotencyError;
 use crate::usecases::idempotency::IdempotencyService;
 
 /// Writes departures to Salesforce.
@@ -38,3 +40,19 @@ impl DeliveryService {
         Self { ctx, idempotency }
     }
 }
+
+/// Why deliveries cannot be read or sent again.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DeliveryError {
+    /// There is no such delivery.
+    #[error("there is no such delivery")]
+    DeliveryNotFound,
+    /// The idempotency key.
+    #[error(transparent)]
+    Idempotency(#[from] IdempotencyError),
+    /// What every area shares.
+    #[error(transparent)]
+    Common(#[from] UseCaseError),
+}
+
+from_store_error!(DeliveryError);

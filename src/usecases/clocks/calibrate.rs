@@ -3,6 +3,7 @@
 //! The calibrator is in memory and pure; every sample it takes is in the store, in the transaction of the evidence it
 //! comes from, and every epoch too. A restart takes the last samples again and knows what it knew.
 
+use crate::usecases::error::UseCaseError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-use crate::usecases::FlowError;
 use crate::usecases::clocks::ClockService;
 use clock_calibration::probing::Aim;
 use clock_calibration::{
@@ -255,7 +255,7 @@ impl ClockService {
     }
 
     /// Takes the last samples of an earlier process again.
-    pub(crate) async fn recall_clocks(&self) -> Result<(), FlowError> {
+    pub(crate) async fn recall_clocks(&self) -> Result<(), UseCaseError> {
         let epochs = self.ctx.store().clock_epochs().await?;
         let samples = self
             .ctx

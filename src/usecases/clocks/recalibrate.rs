@@ -3,11 +3,11 @@
 //! Its row is issued again with a higher version; the raw evidence stays.
 
 use crate::usecases::clocks::DepartureRecalibrator;
+use crate::usecases::error::UseCaseError;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::FlowError;
 use sidedoor_domain::departure::{Departure, drop_facts};
 use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
@@ -41,7 +41,7 @@ impl DepartureRecalibrator {
         }
     }
 
-    async fn recalibrate_round(&self) -> Result<(), FlowError> {
+    async fn recalibrate_round(&self) -> Result<(), UseCaseError> {
         let doubted = self.clocks.state.take_doubt();
         let done = self.recalibrate_recent(doubted).await;
         if let (Err(_), Some(since)) = (&done, doubted) {
@@ -50,7 +50,7 @@ impl DepartureRecalibrator {
         done
     }
 
-    async fn recalibrate_recent(&self, doubted: Option<Timestamp>) -> Result<(), FlowError> {
+    async fn recalibrate_recent(&self, doubted: Option<Timestamp>) -> Result<(), UseCaseError> {
         let recent = self
             .ctx
             .store()
@@ -68,7 +68,7 @@ impl DepartureRecalibrator {
         Ok(())
     }
 
-    async fn recalibrate(&self, s: &Supervision, doubted: Option<Timestamp>) -> Result<(), FlowError> {
+    async fn recalibrate(&self, s: &Supervision, doubted: Option<Timestamp>) -> Result<(), UseCaseError> {
         let Some(leg) = &s.leg else { return Ok(()) };
         let evidence = self.ctx.store().evidence(&s.instance, leg.as_str()).await?;
         let Some(facts) = drop_facts(s, &evidence) else {

@@ -1,12 +1,14 @@
 //! Asking what is known of the vendors' clocks, and probing them.
 
+use crate::usecases::clocks::ClockError;
+use crate::usecases::error::UseCaseError;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::usecases::Request;
 use crate::usecases::clocks::ClockService;
 use crate::usecases::idempotency::Replay;
-use crate::usecases::{FlowError, Request};
 pub use clock_calibration::{Cause, ClockId, Grade, Sample};
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::authority::Scope;
@@ -98,8 +100,8 @@ impl ClockService {
     /// Every vendor and what is known of its clocks.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the store's.
-    pub async fn vendors(&self, by: &Request) -> Result<Vec<VendorReport>, FlowError> {
+    /// [`UseCaseError::Forbidden`], and the store's.
+    pub async fn vendors(&self, by: &Request) -> Result<Vec<VendorReport>, ClockError> {
         may_read(by)?;
         let mut names: Vec<&str> = vec![AMAZON_CONNECT];
         names.extend(
@@ -118,8 +120,8 @@ impl ClockService {
     /// What is known of one vendor's clocks.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], and the store's.
-    pub async fn vendor(&self, vendor: &str, by: &Request) -> Result<VendorReport, FlowError> {
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`], and the store's.
+    pub async fn vendor(&self, vendor: &str, by: &Request) -> Result<VendorReport, ClockError> {
         may_read(by)?;
         self.known(vendor)?;
         Ok(self.report(vendor, &self.ctx.store().clock_epochs().await?))
@@ -128,27 +130,28 @@ impl ClockService {
     /// Probes a vendor's clock, and says what is known then.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], [`FlowError::UnknownInstance`], and
-    /// [`FlowError::Vendor`] when it gave no time; those of keys, and the store's.
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`], [`UseCaseError::InstanceNotFound`], and
+    /// [`ClockError::Vendor`] when it gave no time; those of keys, and the store's.
     pub async fn probe_vendor(
         &self,
         vendor: &str,
         instance: Option<InstanceName>,
         probe: Probe,
         by: &Request,
-    ) -> Result<Probed, FlowError> {
+    ) -> Result<Probed, ClockError> {
         if !by.caller.has(Scope::Operate) {
-            return Err(FlowError::Forbidden("probing needs the scope operate"));
+            return Err(UseCaseError::Forbidden("probing needs the scope operate").into());
         }
         self.known(vendor)?;
         let instance = instance
             .or_else(|| self.ctx.settings.default_instance.clone())
             .filter(|name| self.has_clocks(vendor, name))
-            .ok_or(FlowError::UnknownInstance)?;
+            .ok_or(UseCaseError::InstanceNotFound)?;
         if matches!(probe, Probe::Ask(_)) && vendor != AMAZON_CONNECT {
-            return Err(FlowError::Forbidden(
+            return Err(UseCaseError::Forbidden(
                 "only Amazon Connect can be asked; send measured samples of a carrier",
-            ));
+            )
+            .into());
         }
         if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Probed::Replay(replay));
@@ -203,7 +206,7 @@ impl ClockService {
                 ..Transaction::default()
             })
             .await?;
-        done.map_err(FlowError::Vendor)?;
+        done.map_err(ClockError::Vendor)?;
         let report = self.report(vendor, &self.ctx.store().clock_epochs().await?);
         Ok(Probed::Known(report))
     }
@@ -246,11 +249,11 @@ impl ClockService {
         self.ctx.instance(instance).is_some() || (vendor != AMAZON_CONNECT && told())
     }
 
-    fn known(&self, vendor: &str) -> Result<(), FlowError> {
+    fn known(&self, vendor: &str) -> Result<(), ClockError> {
         if vendor == AMAZON_CONNECT || self.ctx.settings.timing.vendors.contains_key(vendor) {
             Ok(())
         } else {
-            Err(FlowError::UnknownVendor)
+            Err(UseCaseError::VendorNotFound.into())
         }
     }
 
@@ -296,10 +299,10 @@ impl ClockService {
     }
 }
 
-fn may_read(by: &Request) -> Result<(), FlowError> {
+fn may_read(by: &Request) -> Result<(), ClockError> {
     if by.caller.sees_all() {
         Ok(())
     } else {
-        Err(FlowError::Forbidden("this credential may not read about clocks"))
+        Err(UseCaseError::Forbidden("this credential may not read about clocks").into())
     }
 }

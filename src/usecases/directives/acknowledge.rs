@@ -1,10 +1,12 @@
 //! The browser answers a directive. Its answer is no proof of the drop: that is the vendor's evidence. But a DONE proves
 //! that the leg was alive when the directive was given, which tightens the bracket; and any answer says when to look.
 
-use crate::usecases::context::STALE_TRIES;
+use crate::usecases::Request;
+use crate::usecases::context::ConflictAttempts;
+use crate::usecases::directives::DirectiveError;
 use crate::usecases::directives::DirectiveService;
+use crate::usecases::error::UseCaseError;
 use crate::usecases::idempotency::Replay;
-use crate::usecases::{FlowError, Request};
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement};
 use sidedoor_domain::ids::{DirectiveId, SupervisionId};
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
@@ -37,26 +39,31 @@ impl DirectiveService {
     /// Takes a browser's answer.
     ///
     /// # Errors
-    /// [`FlowError::NotFound`], [`FlowError::Forbidden`], [`FlowError::UnknownDirective`], those of keys, and the
+    /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`DirectiveError::DirectiveNotFound`], those of keys, and the
     /// store's.
     pub async fn acknowledge(
         &self,
         id: SupervisionId,
         answer: Answer,
         by: &Request,
-    ) -> Result<Acknowledged, FlowError> {
+    ) -> Result<Acknowledged, DirectiveError> {
         let received_at = self.ctx.now();
         let seen = self.ctx.get(id, by).await?;
         if !by.caller.owns(&seen.supervision) {
-            return Err(FlowError::Forbidden(
-                "this credential may not answer for that supervisor's browser",
-            ));
+            return Err(UseCaseError::Forbidden("this credential may not answer for that supervisor's browser").into());
         }
         if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Acknowledged::Replay(replay));
         }
-        for _ in 0..STALE_TRIES {
-            let stored = self.ctx.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
+        let mut attempts = ConflictAttempts::default();
+        loop {
+            attempts.start_next()?;
+            let stored = self
+                .ctx
+                .store()
+                .supervision(id)
+                .await?
+                .ok_or(UseCaseError::SupervisionNotFound)?;
             let Stored {
                 mut supervision,
                 revision,
@@ -70,7 +77,7 @@ impl DirectiveService {
             };
             let news = supervision
                 .acknowledge(answer.directive, ack)
-                .map_err(|_| FlowError::UnknownDirective)?;
+                .map_err(|_| DirectiveError::DirectiveNotFound)?;
             if !news {
                 if let Some(replay) = self.idempotency.take_key(by, Some(id)).await? {
                     return Ok(Acknowledged::Replay(replay));
@@ -110,7 +117,12 @@ impl DirectiveService {
                         // Late, but it may tighten what was concluded.
                         self.evidence.weigh_stored_evidence(&instance, leg.as_str()).await?;
                     }
-                    let stored = self.ctx.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
+                    let stored = self
+                        .ctx
+                        .store()
+                        .supervision(id)
+                        .await?
+                        .ok_or(UseCaseError::SupervisionNotFound)?;
                     return Ok(Acknowledged::Is(Box::new(stored)));
                 }
                 CommitOutcome::KeyUsed(record) => {
@@ -118,10 +130,12 @@ impl DirectiveService {
                 }
                 CommitOutcome::Stale => {}
                 CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
-                    return Err(FlowError::Contended);
+                    return Err(UseCaseError::Unexpected(
+                        "the store refused the change for a reason that cannot occur here",
+                    )
+                    .into());
                 }
             }
         }
-        Err(FlowError::Contended)
     }
 }

@@ -5,13 +5,13 @@
 //! and loses none. A browser that hears one asks what is new after what it heard last: repeats, lost order and replays of old
 //! events are harmless.
 
+use crate::usecases::error::UseCaseError;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use crate::usecases::FlowError;
 use crate::usecases::directives::DirectiveService;
 use crate::usecases::retry::Backoff;
 use sidedoor_domain::ids::UserId;
@@ -29,7 +29,7 @@ const SHORT: Duration = Duration::from_secs(10);
 const AT_LEAST: Duration = Duration::from_secs(30);
 /// Why a round came to nothing.
 enum Failed {
-    Here(FlowError),
+    Here(UseCaseError),
     There(CrmError),
 }
 
@@ -111,7 +111,7 @@ impl DirectiveService {
 
     /// Announces a page of changes. Whether there may be more.
     async fn announce_round(&self, crm: &dyn Crm) -> Result<bool, Failed> {
-        let here = |e| Failed::Here(FlowError::from(e));
+        let here = |e| Failed::Here(UseCaseError::from(e));
         let begun = self.ctx.store().cursor(CURSOR).await.map_err(here)?;
         let after = match begun {
             Some(seq) => seq,

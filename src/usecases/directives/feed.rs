@@ -4,15 +4,17 @@
 //! network drops, or this process does: whoever comes back says what they heard last and hears the rest. One without that hears
 //! what is open.
 
+use crate::usecases::directives::DirectiveError;
+use crate::usecases::error::UseCaseError;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::usecases::Request;
 use crate::usecases::directives::DirectiveService;
 use crate::usecases::directives::presence::{Seat, Whose};
-use crate::usecases::{FlowError, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::directive::Directive;
 use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
@@ -55,21 +57,19 @@ pub struct Listener {
 }
 
 impl DirectiveService {
-    fn whose(&self, listener: &Listener, by: &Request) -> Result<Whose, FlowError> {
+    fn whose(&self, listener: &Listener, by: &Request) -> Result<Whose, DirectiveError> {
         let caller = &by.caller;
         // Who acts must be the supervisor; others that see everything may watch.
         let may = caller.may_act_as(&listener.user) || (!listener.acts && caller.has(Scope::Operate));
         if !may {
-            return Err(FlowError::Forbidden(
-                "this credential may not listen for that supervisor",
-            ));
+            return Err(UseCaseError::Forbidden("this credential may not listen for that supervisor").into());
         }
         let named = listener
             .instance
             .clone()
             .or_else(|| self.ctx.settings.default_instance.clone());
         let known = named.filter(|name| self.ctx.instance(name).is_some());
-        Ok((known.ok_or(FlowError::UnknownInstance)?, listener.user.clone()))
+        Ok((known.ok_or(UseCaseError::InstanceNotFound)?, listener.user.clone()))
     }
 
     /// Streams of directives open now.
@@ -86,8 +86,8 @@ impl DirectiveService {
     /// What there is to tell now, and where the listener is then.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], and the store's.
-    pub async fn poll_directives(&self, listener: &Listener, by: &Request) -> Result<(Vec<Told>, i64), FlowError> {
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], and the store's.
+    pub async fn poll_directives(&self, listener: &Listener, by: &Request) -> Result<(Vec<Told>, i64), DirectiveError> {
         let whose = self.whose(listener, by)?;
         let now = self.ctx.now();
         if listener.acts {
@@ -122,11 +122,11 @@ impl DirectiveService {
     /// Begins to follow a supervisor's directives.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], [`FlowError::TooManyStreams`].
-    pub fn follow_directives(&self, listener: &Listener, by: &Request) -> Result<Following, FlowError> {
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], [`DirectiveError::StreamLimitReached`].
+    pub fn follow_directives(&self, listener: &Listener, by: &Request) -> Result<Following, DirectiveError> {
         let whose = self.whose(listener, by)?;
         let seat = self.presence.attach(&whose, listener.acts);
-        let seat = seat.ok_or(FlowError::TooManyStreams)?;
+        let seat = seat.ok_or(DirectiveError::StreamLimitReached)?;
         Ok(Following {
             news: self.ctx.store().directive_news(),
             changes: seat.changes(),
@@ -173,7 +173,7 @@ impl Following {
     ///
     /// # Errors
     /// The store's: come back with what was heard last.
-    pub async fn next(&mut self) -> Result<Option<Vec<Told>>, FlowError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<Told>>, DirectiveError> {
         loop {
             let mut out = self.changes_since().await?;
             out.extend(self.taken_over());
@@ -194,7 +194,7 @@ impl Following {
         }
     }
 
-    async fn changes_since(&mut self) -> Result<Vec<Told>, FlowError> {
+    async fn changes_since(&mut self) -> Result<Vec<Told>, DirectiveError> {
         let store = self.service.ctx.store();
         let end = store.last_directive_change().await?;
         if !self.first && self.cursor == Some(end) {

@@ -5,7 +5,7 @@
 //! An event alone makes no leg: the vendor is asked, and only its DescribeContact that says MONITOR gives a
 //! [`sidedoor_domain::interlock::LegId`].
 
-use crate::usecases::FlowError;
+use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::retry::Backoff;
@@ -48,7 +48,7 @@ impl EvidenceService {
         }
     }
 
-    async fn try_explain(&self, leg: &UnexplainedLeg) -> Result<(), FlowError> {
+    async fn try_explain(&self, leg: &UnexplainedLeg) -> Result<(), UseCaseError> {
         if self.ctx.store().by_leg(&leg.instance, &leg.leg).await?.is_some() {
             self.weigh_stored_evidence(&leg.instance, &leg.leg).await?;
             return Ok(self.forget(leg).await?);
@@ -74,7 +74,7 @@ impl EvidenceService {
         leg: &UnexplainedLeg,
         seen: &ContactSeen,
         asked_at: jiff::Timestamp,
-    ) -> Result<(), FlowError> {
+    ) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
         let user = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
         if let Some(user) = &user
@@ -139,7 +139,7 @@ impl EvidenceService {
         }
     }
 
-    async fn look_later(&self, leg: &UnexplainedLeg, error: &VendorError) -> Result<(), FlowError> {
+    async fn look_later(&self, leg: &UnexplainedLeg, error: &VendorError) -> Result<(), UseCaseError> {
         let unknown = error.code == VendorError::NOT_FOUND;
         if leg.looks >= LOOKS && (unknown || !error.is_retryable()) {
             tracing::warn!(leg_contact_id = %leg.leg, code = error.code, "gave up looking into leg {}", leg.leg);

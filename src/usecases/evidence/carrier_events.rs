@@ -2,12 +2,13 @@
 //! kind of evidence for it, off the carrier's own clock; or it knows a leg that Connect does not, then that leg is an
 //! observed supervision of its own, with a row under a name that any two writers agree on.
 
+use crate::usecases::error::UseCaseError;
 use jiff::Timestamp;
 
+use crate::usecases::Request;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::Observed;
 use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::{FlowError, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
@@ -50,25 +51,25 @@ impl EvidenceService {
     /// Takes a carrier's event.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], [`FlowError::UnknownInstance`], and the store's.
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`], [`UseCaseError::InstanceNotFound`], and the store's.
     pub async fn observe_partner(
         &self,
         carrier: &str,
         event: &PartnerEvent,
         by: &Request,
-    ) -> Result<Observed, FlowError> {
+    ) -> Result<Observed, UseCaseError> {
         let learnt_at = self.ctx.now();
         if !by.caller.has(Scope::Events) {
-            return Err(FlowError::Forbidden("this credential may not deliver events"));
+            return Err(UseCaseError::Forbidden("this credential may not deliver events"));
         }
         if carrier == AMAZON_CONNECT || !self.ctx.settings.timing.vendors.contains_key(carrier) {
-            return Err(FlowError::UnknownVendor);
+            return Err(UseCaseError::VendorNotFound);
         }
         let named = event
             .instance
             .clone()
             .or_else(|| self.ctx.settings.default_instance.clone());
-        let instance = named.ok_or(FlowError::UnknownInstance)?;
+        let instance = named.ok_or(UseCaseError::InstanceNotFound)?;
         let evidence = Evidence {
             source: Source::PartnerEvent,
             sighting: event.sighting,
@@ -80,7 +81,9 @@ impl EvidenceService {
         };
         let leg = match &event.leg {
             // Connect will be asked about this one.
-            PartnerLeg::Connect(_) if self.ctx.instance(&instance).is_none() => return Err(FlowError::UnknownInstance),
+            PartnerLeg::Connect(_) if self.ctx.instance(&instance).is_none() => {
+                return Err(UseCaseError::InstanceNotFound);
+            }
             PartnerLeg::Connect(leg) => leg.to_string(),
             PartnerLeg::Own(name) => {
                 let leg = LegId::of_carrier(carrier, instance.as_str(), name);
@@ -104,7 +107,7 @@ impl EvidenceService {
         instance: &InstanceName,
         leg: &LegId,
         event: &PartnerEvent,
-    ) -> Result<(), FlowError> {
+    ) -> Result<(), UseCaseError> {
         if self.ctx.store().by_leg(instance, leg.as_str()).await?.is_some() {
             return Ok(());
         }

@@ -3,9 +3,10 @@
 //! An event of a MONITOR contact is evidence of that leg. The end of a customer's contact is only a hint: the legs on it
 //! will end too, so they are looked at sooner.
 
+use crate::usecases::Request;
+use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::{FlowError, Request};
 use sidedoor_domain::agent_event::AgentEvent;
 use sidedoor_domain::contact_event::ContactEvent;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
@@ -27,11 +28,11 @@ impl EvidenceService {
     /// Takes agent events: each supervisor's own snapshot of the legs they have. Told twice, they teach nothing new.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the store's: then the sender should send them again.
-    pub async fn observe_agents(&self, events: &[AgentEvent], by: &Request) -> Result<Observed, FlowError> {
+    /// [`UseCaseError::Forbidden`], and the store's: then the sender should send them again.
+    pub async fn observe_agents(&self, events: &[AgentEvent], by: &Request) -> Result<Observed, UseCaseError> {
         let learnt_at = self.ctx.now();
         if !by.caller.has(sidedoor_domain::authority::Scope::Events) {
-            return Err(FlowError::Forbidden("this credential may not deliver events"));
+            return Err(UseCaseError::Forbidden("this credential may not deliver events"));
         }
         let mut taken = Observed::Ignored;
         for event in events {
@@ -55,7 +56,7 @@ impl EvidenceService {
     }
 
     /// A leg that a snapshot does not show any more is looked at now; nobody has said when it ended.
-    async fn leg_vanished(&self, instance: &InstanceName, leg: &str) -> Result<(), FlowError> {
+    async fn leg_vanished(&self, instance: &InstanceName, leg: &str) -> Result<(), UseCaseError> {
         let Some(stored) = self.ctx.store().by_leg(instance, leg).await? else {
             // A leg of which nobody has told before: the vendor may still say what it was.
             let unknown = UnexplainedLeg {
@@ -91,11 +92,11 @@ impl EvidenceService {
     /// Takes a contact event.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the store's: then the sender should send it again.
-    pub async fn observe(&self, event: &ContactEvent, by: &Request) -> Result<Observed, FlowError> {
+    /// [`UseCaseError::Forbidden`], and the store's: then the sender should send it again.
+    pub async fn observe(&self, event: &ContactEvent, by: &Request) -> Result<Observed, UseCaseError> {
         let learnt_at = self.ctx.now();
         if !by.caller.has(sidedoor_domain::authority::Scope::Events) {
-            return Err(FlowError::Forbidden("this credential may not deliver events"));
+            return Err(UseCaseError::Forbidden("this credential may not deliver events"));
         }
         let Some(instance) = self.instance_of(&event.instance_id) else {
             return Ok(Observed::Ignored);
@@ -129,7 +130,7 @@ impl EvidenceService {
         instance: &InstanceName,
         contact: &ContactId,
         agent: Option<&str>,
-    ) -> Result<Observed, FlowError> {
+    ) -> Result<Observed, UseCaseError> {
         let agent = agent.and_then(|id| UserId::parse(id).ok());
         let listening = self.ctx.store().active_on(instance, contact).await?;
         let mut taken = Observed::Ignored;

@@ -5,11 +5,11 @@
 //! names its leg. What happens then is safe in either order, because each side writes first and looks afterwards: the
 //! join commits its leg and then weighs what is stored; evidence is stored and then looked up against the legs.
 
+use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::FlowError;
 use crate::usecases::clocks::calibrate::{Learnt, stream_of};
-use crate::usecases::context::STALE_TRIES;
+use crate::usecases::context::ConflictAttempts;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::Observed;
 use clock_calibration::Stamp;
@@ -131,7 +131,7 @@ impl Observation {
 
 impl EvidenceService {
     /// Weighs what the store holds of a leg.
-    pub(crate) async fn weigh_stored_evidence(&self, instance: &InstanceName, leg: &str) -> Result<(), FlowError> {
+    pub(crate) async fn weigh_stored_evidence(&self, instance: &InstanceName, leg: &str) -> Result<(), UseCaseError> {
         self.weigh(instance, leg, Observation::default(), None)
             .await
             .map(|_| ())
@@ -145,9 +145,11 @@ impl EvidenceService {
         leg: &str,
         mut observation: Observation,
         mut event: Option<String>,
-    ) -> Result<Observed, FlowError> {
+    ) -> Result<Observed, UseCaseError> {
         let mut learnt = Learnt::default();
-        for _ in 0..STALE_TRIES {
+        let mut attempts = ConflictAttempts::default();
+        loop {
+            attempts.start_next()?;
             let now = self.ctx.now();
             let Some(stored) = self.ctx.store().by_leg(instance, leg).await? else {
                 if observation.evidence.is_empty() {
@@ -215,7 +217,6 @@ impl EvidenceService {
                 _ => {}
             }
         }
-        Err(FlowError::Contended)
     }
 
     /// Stores evidence of a leg that no supervision explains, and notes to look into it.
@@ -226,7 +227,7 @@ impl EvidenceService {
         observation: &mut Observation,
         event: Option<String>,
         now: Timestamp,
-    ) -> Result<Observed, FlowError> {
+    ) -> Result<Observed, UseCaseError> {
         // A heartbeat says the same every two minutes.
         let known = self.ctx.store().evidence(instance, leg).await?;
         let mut fresh = std::mem::take(&mut observation.evidence);

@@ -2,13 +2,14 @@
 //! says the Connect user name. What was found is remembered for a while; of many requests at once one asks; and when nobody
 //! can be asked, what was found last still stands for a shift, so that a supervisor may leave while a vendor is down.
 
+use crate::usecases::error::UseCaseError;
+use crate::usecases::identity::IdentityError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::usecases::FlowError;
 use crate::usecases::identity::IdentityResolver;
 use sidedoor_domain::authority::{Claim, ClaimKind, Unbound};
 use sidedoor_domain::ids::UserId;
@@ -102,7 +103,7 @@ impl IdentityResolver {
         let asking = self.ctx.own(async move {
             let found = this.ask_whom(&asked).await;
             drop(turn);
-            Ok(found)
+            Ok::<_, UseCaseError>(found)
         });
         asking.await.unwrap_or(Err(Unbound::Unresolved))
     }
@@ -127,7 +128,7 @@ impl IdentityResolver {
         let instance = known.ok_or(Unbound::NotLinked)?;
         match self.user_named(&instance, &name).await {
             Ok(user) => Ok(user),
-            Err(FlowError::UnknownSupervisor | FlowError::AmbiguousSupervisor) => {
+            Err(IdentityError::SupervisorNotFound | IdentityError::SupervisorAmbiguous) => {
                 tracing::info!("a token names a supervisor who is no user of Amazon Connect, or several");
                 Err(Unbound::NotLinked)
             }

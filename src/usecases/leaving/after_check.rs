@@ -4,9 +4,9 @@
 //! **The alarm** is raised only for a call that ended right after a drop that was our disconnect's: a hang-up or a transfer ends
 //! the leg too and is none.
 
+use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::FlowError;
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::leaving::LeavingService;
 use crate::usecases::polling::reconcile::log_look;
@@ -52,7 +52,7 @@ impl Found {
 impl LeavingService {
     /// Looks at the customer's contact after a departure: at once, so that the row can say something, and where a leave was
     /// asked for, once more when the vendor surely knows; what is said then stands.
-    pub(crate) async fn look_at_contact(&self, s: &Supervision) -> Result<(), FlowError> {
+    pub(crate) async fn look_at_contact(&self, s: &Supervision) -> Result<(), UseCaseError> {
         if s.contact.is_none() {
             return self.ctx.change(s.id, |s| s.next_check_at = None).await;
         }
@@ -140,7 +140,7 @@ impl LeavingService {
         &self,
         id: SupervisionId,
         rule: impl Fn(&mut Supervision) -> Option<Transaction>,
-    ) -> Result<(), FlowError> {
+    ) -> Result<(), UseCaseError> {
         let committed = self.ctx.amend(id, |s| {
             let before = s.departure.clone();
             let change = rule(s)?;
@@ -158,7 +158,7 @@ impl LeavingService {
     }
 
     /// Whether they spoke: of one who may have barged in without any event telling of it, the leg's `StateTransitions` tell.
-    async fn learn_what_they_did(&self, s: &Supervision) -> Result<(), FlowError> {
+    async fn learn_what_they_did(&self, s: &Supervision) -> Result<(), UseCaseError> {
         let (Some(leg), true) = (&s.leg, s.vendor == AMAZON_CONNECT) else {
             return Ok(());
         };

@@ -5,11 +5,12 @@
 //! which mode the leg is now, who the agent on the contact is, and whether that agent still has it. What cannot be confirmed is
 //! refused; an operator may take it on themselves, with a reason. The browser repeats the check before it acts.
 
+use crate::usecases::leaving::LeavingError;
 use std::time::Duration;
 
+use crate::usecases::Request;
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::leaving::LeavingService;
-use crate::usecases::{FlowError, Request};
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::{MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, State, Supervision};
@@ -19,24 +20,24 @@ impl LeavingService {
     /// time an answer may take is not confirmed.
     ///
     /// # Errors
-    /// [`FlowError::WouldEndCustomerCall`] when the agent is gone, or is not known to be there.
-    pub(crate) async fn may_leave(&self, s: &Supervision) -> Result<(), FlowError> {
+    /// [`LeavingError::CustomerCallAtRisk`] when the agent is gone, or is not known to be there.
+    pub(crate) async fn may_leave(&self, s: &Supervision) -> Result<(), LeavingError> {
         self.may_leave_in(s, self.ctx.settings.answer_within / 2).await
     }
 
-    async fn may_leave_in(&self, s: &Supervision, patience: Duration) -> Result<(), FlowError> {
+    async fn may_leave_in(&self, s: &Supervision, patience: Duration) -> Result<(), LeavingError> {
         let checked = tokio::time::timeout(patience, self.check(s)).await;
-        checked.unwrap_or(Err(FlowError::WouldEndCustomerCall(
+        checked.unwrap_or(Err(LeavingError::CustomerCallAtRisk(
             s.id,
             "Amazon Connect did not say in time whether the agent is still there",
         )))
     }
 
     /// The same for a request, with a refusal on record: no longer than its answer may still take.
-    pub(crate) async fn guarded(&self, s: &Supervision, by: &Request) -> Result<(), FlowError> {
+    pub(crate) async fn guarded(&self, s: &Supervision, by: &Request) -> Result<(), LeavingError> {
         let patience = self.ctx.left(by).min(self.ctx.settings.answer_within / 2);
         let refused = match self.may_leave_in(s, patience).await {
-            Err(refused @ FlowError::WouldEndCustomerCall(..)) => refused,
+            Err(refused @ LeavingError::CustomerCallAtRisk(..)) => refused,
             other => return other,
         };
         self.ctx.count(&MetricEvent::LeaveRefused);
@@ -51,17 +52,17 @@ impl LeavingService {
         Err(refused)
     }
 
-    async fn check(&self, s: &Supervision) -> Result<(), FlowError> {
+    async fn check(&self, s: &Supervision) -> Result<(), LeavingError> {
         if !self.may_be_a_party(s).await? {
             return Ok(());
         }
         let there = self.agent_is_there(s).await;
-        there.map_err(|why| FlowError::WouldEndCustomerCall(s.id, why))
+        there.map_err(|why| LeavingError::CustomerCallAtRisk(s.id, why))
     }
 
     /// Whether the supervisor may be speaking on a call: by what is known, and for one of whom that may be out of date, by
     /// what the vendor says now. If it says nothing, they may be.
-    async fn may_be_a_party(&self, s: &Supervision) -> Result<bool, FlowError> {
+    async fn may_be_a_party(&self, s: &Supervision) -> Result<bool, LeavingError> {
         let there = matches!(s.state, State::Monitoring | State::Leaving) && s.vendor == AMAZON_CONNECT;
         let by_voice = matches!(s.channel, None | Some(Channel::Voice));
         if !there || !by_voice || s.allowed == Some(Mode::Silent) {

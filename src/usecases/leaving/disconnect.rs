@@ -1,13 +1,15 @@
 //! Somebody asks that the supervisor leave. It never expires and is never refused for the state a supervision is in: at
 //! worst it is over already.
 
+use crate::usecases::error::UseCaseError;
+use crate::usecases::leaving::LeavingError;
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use crate::usecases::context::STALE_TRIES;
+use crate::usecases::context::ConflictAttempts;
 use crate::usecases::idempotency::Replay;
 use crate::usecases::leaving::LeavingService;
-use crate::usecases::{FlowError, LegEnd, Request};
+use crate::usecases::{LegEnd, Request};
 use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
@@ -55,13 +57,13 @@ impl LeavingService {
     /// Asks that the supervisor leave.
     ///
     /// # Errors
-    /// [`FlowError::NotFound`], [`FlowError::Forbidden`], [`FlowError::WouldEndCustomerCall`], those of keys, and the
+    /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`LeavingError::CustomerCallAtRisk`], those of keys, and the
     /// store's.
-    pub async fn disconnect(&self, id: SupervisionId, why: &Why, by: &Request) -> Result<Disconnected, FlowError> {
+    pub async fn disconnect(&self, id: SupervisionId, why: &Why, by: &Request) -> Result<Disconnected, LeavingError> {
         // Who may act comes before what is known: a stored answer is for its owner too.
         let seen = self.ctx.get(id, by).await?;
         let asker = by.caller.may_end(&seen.supervision);
-        let asker = asker.ok_or(FlowError::Forbidden("this credential may not end that supervision"))?;
+        let asker = asker.ok_or(UseCaseError::Forbidden("this credential may not end that supervision"))?;
         may_accept(why, by)?;
         if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Disconnected::Replay(replay));
@@ -83,14 +85,21 @@ impl LeavingService {
         asker: Asker,
         why: &Why,
         by: &Request,
-    ) -> Result<Asked, FlowError> {
+    ) -> Result<Asked, LeavingError> {
         let id = seen.id;
         let again = seen.is_to_be_directed_anew(self.ctx.now());
         if !why.customer_call_may_end && !why.guard_has_agreed && (seen.state == State::Monitoring || again) {
             self.guarded(seen, by).await?;
         }
-        for _ in 0..STALE_TRIES {
-            let stored = self.ctx.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
+        let mut attempts = ConflictAttempts::default();
+        loop {
+            attempts.start_next()?;
+            let stored = self
+                .ctx
+                .store()
+                .supervision(id)
+                .await?
+                .ok_or(UseCaseError::SupervisionNotFound)?;
             let Stored {
                 mut supervision,
                 revision,
@@ -167,11 +176,13 @@ impl LeavingService {
                 }
                 CommitOutcome::Stale => {}
                 CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
-                    return Err(FlowError::Contended);
+                    return Err(UseCaseError::Unexpected(
+                        "the store refused the change for a reason that cannot occur here",
+                    )
+                    .into());
                 }
             }
         }
-        Err(FlowError::Contended)
     }
 
     /// Waits, as long as the answer may take, until the server has done what it had to do about all of these.
@@ -184,11 +195,16 @@ impl LeavingService {
     }
 
     /// How what was asked stands now.
-    async fn stands(&self, asked: Asked) -> Result<Disconnected, FlowError> {
+    async fn stands(&self, asked: Asked) -> Result<Disconnected, LeavingError> {
         match asked {
             Asked::Known(known) => Ok(known),
             Asked::Begun(id, _) => {
-                let stored = self.ctx.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
+                let stored = self
+                    .ctx
+                    .store()
+                    .supervision(id)
+                    .await?
+                    .ok_or(UseCaseError::SupervisionNotFound)?;
                 Ok(Disconnected::Is(Box::new(stored)))
             }
         }
@@ -198,18 +214,16 @@ impl LeavingService {
     /// newest; with none it is of the last one they had.
     ///
     /// # Errors
-    /// As [`Self::disconnect`]; [`FlowError::NotFound`] when they never listened to anything.
+    /// As [`Self::disconnect`]; [`UseCaseError::SupervisionNotFound`] when they never listened to anything.
     pub async fn disconnect_supervisor(
         &self,
         user: &UserId,
         instance: Option<InstanceName>,
         why: &Why,
         by: &Request,
-    ) -> Result<Disconnected, FlowError> {
+    ) -> Result<Disconnected, LeavingError> {
         if !by.caller.may_act_as(user) && !by.caller.has(Scope::Operate) {
-            return Err(FlowError::Forbidden(
-                "this credential may not end that supervisor's supervisions",
-            ));
+            return Err(UseCaseError::Forbidden("this credential may not end that supervisor's supervisions").into());
         }
         if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Disconnected::Replay(replay));
@@ -217,7 +231,7 @@ impl LeavingService {
         let instance = instance
             .or_else(|| self.ctx.settings.default_instance.clone())
             .filter(|name| self.ctx.instance(name).is_some())
-            .ok_or(FlowError::UnknownInstance)?;
+            .ok_or(UseCaseError::InstanceNotFound)?;
         let active = self.ctx.store().active_of(&instance, user).await?;
         if active.is_empty() {
             let theirs = Filter {
@@ -227,7 +241,7 @@ impl LeavingService {
             };
             let over = |s: &Stored| s.supervision.instance == instance && s.supervision.state.is_final();
             let last = self.ctx.store().list(&theirs).await?.into_iter().find(over);
-            let last = last.ok_or(FlowError::NotFound)?;
+            let last = last.ok_or(UseCaseError::SupervisionNotFound)?;
             let replay = self.idempotency.take_key(by, Some(last.supervision.id)).await?;
             return Ok(replay.map_or(Disconnected::WasOver(Box::new(last)), Disconnected::Replay));
         }
@@ -238,7 +252,7 @@ impl LeavingService {
     }
 
     /// Leaves all of them: each is asked whatever becomes of the others, and only then the server's part is waited for.
-    async fn leave_all(&self, active: Vec<Stored>, why: &Why, by: &Request) -> Result<Disconnected, FlowError> {
+    async fn leave_all(&self, active: Vec<Stored>, why: &Why, by: &Request) -> Result<Disconnected, LeavingError> {
         may_accept(why, by)?;
         // The key stands for one answer, and that is the newest's.
         let without_key = Request {
@@ -249,14 +263,14 @@ impl LeavingService {
         let asking = active.iter().enumerate().map(|(i, stored)| {
             let by = if i == newest { by } else { &without_key };
             async move {
-                let forbidden = FlowError::Forbidden("this credential may not end that supervision");
+                let forbidden = UseCaseError::Forbidden("this credential may not end that supervision");
                 let asker = by.caller.may_end(&stored.supervision).ok_or(forbidden)?;
                 self.ask_to_leave(&stored.supervision, asker, why, by).await
             }
         });
         let mut asked = join_all(asking).await;
         self.carried_out(asked.iter().flatten(), by).await;
-        let newest = asked.pop().unwrap_or(Err(FlowError::NotFound))?;
+        let newest = asked.pop().unwrap_or(Err(UseCaseError::SupervisionNotFound.into()))?;
         // What holds back one holds back no other, and is told all the same.
         if let Some(failed) = asked.into_iter().find_map(Result::err) {
             return Err(failed);
@@ -291,11 +305,12 @@ enum Asked {
 }
 
 /// Whether the caller may take it on themselves that the customer's call ends, if they want to.
-fn may_accept(why: &Why, by: &Request) -> Result<(), FlowError> {
+fn may_accept(why: &Why, by: &Request) -> Result<(), LeavingError> {
     if why.customer_call_may_end && (!by.caller.has(Scope::Operate) || why.reason.is_none()) {
-        return Err(FlowError::Forbidden(
+        return Err(UseCaseError::Forbidden(
             "only an operator may accept that the customer's call may end, and must say why",
-        ));
+        )
+        .into());
     }
     Ok(())
 }

@@ -7,10 +7,11 @@
 //! **Crash story.** `ServerEnd::Due` is on disk before the call; a restart does the whole check and call again, which is
 //! harmless: a leg that has ended answers 410.
 
+use crate::usecases::LegEnd;
 use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::leaving::LeavingError;
 use crate::usecases::leaving::LeavingService;
 use crate::usecases::retry::Backoff;
-use crate::usecases::{FlowError, LegEnd};
 use sidedoor_domain::audit::Phase;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::{ContactSeen, clear_to_end};
@@ -33,7 +34,7 @@ pub(crate) fn is_to_be_carried_out(s: &Supervision) -> bool {
 
 impl LeavingService {
     /// Carries out what [`is_to_be_carried_out`] says.
-    pub(crate) async fn carry_out_leave(&self, id: SupervisionId) -> Result<(), FlowError> {
+    pub(crate) async fn carry_out_leave(&self, id: SupervisionId) -> Result<(), LeavingError> {
         // The request's own work and reconciling may both find it to be done: one of them does it.
         let Some(_held) = self.ctx.signals.leaves.take(id) else {
             return Ok(());
@@ -85,7 +86,7 @@ impl LeavingService {
         &self,
         id: SupervisionId,
         mut seen: Result<ContactSeen, VendorError>,
-    ) -> Result<(), FlowError> {
+    ) -> Result<(), LeavingError> {
         for attempt in 0..TRIES {
             let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
                 return Ok(());
@@ -145,7 +146,7 @@ impl LeavingService {
     }
 
     /// The audit says that StopContact is about to be called before it is.
-    async fn begin_server_end(&self, id: SupervisionId) -> Result<(), FlowError> {
+    async fn begin_server_end(&self, id: SupervisionId) -> Result<(), LeavingError> {
         let begun = self.ctx.audit_own("leg.stop_begun", id, "StopContact");
         let ahead = Transaction {
             audit: vec![begun.in_phase(Phase::Begun, operation(id))],
@@ -171,7 +172,7 @@ impl LeavingService {
 
     /// A directive has expired and the leg is still there: the browser is directed anew, since a disconnect never expires;
     /// unless the supervisor has become one of the last two on the call meanwhile. Then it waits for the next look.
-    pub(crate) async fn renew_directive(&self, s: &Supervision) -> Result<(), FlowError> {
+    pub(crate) async fn renew_directive(&self, s: &Supervision) -> Result<(), LeavingError> {
         if self.held_back(s).await? {
             return Ok(());
         }
@@ -182,12 +183,12 @@ impl LeavingService {
     }
 
     /// Whether a leave under way would end the customer's call if it were carried out now, and nobody has accepted that.
-    async fn held_back(&self, s: &Supervision) -> Result<bool, FlowError> {
+    async fn held_back(&self, s: &Supervision) -> Result<bool, LeavingError> {
         if s.leave.as_ref().is_some_and(|l| l.customer_call_may_end) {
             return Ok(false);
         }
         match self.may_leave(s).await {
-            Err(FlowError::WouldEndCustomerCall(id, why)) => {
+            Err(LeavingError::CustomerCallAtRisk(id, why)) => {
                 tracing::warn!(supervision_id = %id, "the leave of {id} is held back: {why}");
                 Ok(true)
             }
@@ -196,7 +197,7 @@ impl LeavingService {
     }
 
     /// Gives out the directive, noting how the server-side end stands.
-    async fn direct_browser(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), FlowError> {
+    async fn direct_browser(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), LeavingError> {
         // What StopContact came to is known when it was refused; before and without it there is nothing to end.
         let ended = (stands == ServerEnd::Refused).then_some(Phase::Failed);
         self.change_leave(id, "directive.issued", why, ended, |s| {
@@ -206,7 +207,7 @@ impl LeavingService {
         .await
     }
 
-    async fn note_server_end(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), FlowError> {
+    async fn note_server_end(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), LeavingError> {
         self.change_leave(id, "leg.stop_accepted", why, Some(Phase::Done), |s| {
             let _ = s.server_end(stands);
         })
@@ -220,7 +221,7 @@ impl LeavingService {
         why: &str,
         ended: Option<Phase>,
         change_it: impl Fn(&mut Supervision),
-    ) -> Result<(), FlowError> {
+    ) -> Result<(), LeavingError> {
         let committed = self.ctx.amend(id, |s| {
             if s.state != State::Leaving {
                 return None;

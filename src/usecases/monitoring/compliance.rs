@@ -1,8 +1,10 @@
 //! What the rules of a jurisdiction say of a supervision: asked on every start, answered with it, and kept by the audit.
 
+use crate::usecases::Request;
+use crate::usecases::error::UseCaseError;
 use crate::usecases::monitoring::ComplianceRules;
+use crate::usecases::monitoring::MonitoringError;
 use crate::usecases::monitoring::start::StartRequest;
-use crate::usecases::{FlowError, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::{StoreError, Transaction};
@@ -16,18 +18,18 @@ impl ComplianceRules {
         user: &UserId,
         ask: &StartRequest,
         by: &Request,
-    ) -> Result<Compliance, FlowError> {
+    ) -> Result<Compliance, MonitoringError> {
         let own = self.ctx.instance(instance).and_then(|i| i.jurisdiction.as_deref());
         // A supervisor does not choose whose rules hold for them.
         let may_choose = [Scope::SuperviseAny, Scope::Operate]
             .iter()
             .any(|scope| by.caller.has(*scope));
         if !may_choose && ask.jurisdiction.as_deref().is_some_and(|asked| Some(asked) != own) {
-            return Err(FlowError::Forbidden("this credential may not choose the jurisdiction"));
+            return Err(UseCaseError::Forbidden("this credential may not choose the jurisdiction").into());
         }
         let jurisdiction = ask.jurisdiction.as_deref().or(own);
         let rules = self.ctx.settings.policy.rules(jurisdiction);
-        let rules = rules.ok_or(FlowError::UnknownJurisdiction)?;
+        let rules = rules.ok_or(MonitoringError::JurisdictionNotFound)?;
         let prior = self.prior(instance, &ask.contact, user).await?;
         match rules.admit(jurisdiction, prior) {
             Ok(compliance) => Ok(compliance),
@@ -43,7 +45,7 @@ impl ComplianceRules {
                         })
                         .await?;
                 }
-                Err(FlowError::RejoinRefused(compliance))
+                Err(MonitoringError::RejoinForbidden(compliance))
             }
         }
     }

@@ -4,13 +4,14 @@
 //! same (a lost answer, a crash), the vendor is asked whether a leg exists; one that does is adopted, else the join
 //! failed as `join_timeout`.
 
+use crate::usecases::monitoring::MonitoringError;
 use std::time::Duration;
 
-use crate::usecases::context::STALE_TRIES;
+use crate::usecases::context::ConflictAttempts;
 use crate::usecases::monitoring::MonitoringService;
+use crate::usecases::monitoring::OnCall;
 use crate::usecases::monitoring::switch::Turn;
 use crate::usecases::retry::Backoff;
-use crate::usecases::{FlowError, OnCall};
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
@@ -56,7 +57,7 @@ impl MonitoringService {
         id: SupervisionId,
         mut admission: Option<Admission>,
         mut maybe_sent: bool,
-    ) -> Result<(), FlowError> {
+    ) -> Result<(), MonitoringError> {
         for attempt in 0.. {
             let Some(s) = self.ready_to_send(id, &mut admission, maybe_sent).await? else {
                 return Ok(());
@@ -96,7 +97,7 @@ impl MonitoringService {
         id: SupervisionId,
         admission: &mut Option<Admission>,
         maybe_sent: bool,
-    ) -> Result<Option<Supervision>, FlowError> {
+    ) -> Result<Option<Supervision>, MonitoringError> {
         loop {
             let Some(Stored {
                 mut supervision,
@@ -235,8 +236,10 @@ impl MonitoringService {
     }
 
     /// Connect gave the leg: on to MONITORING, or straight to LEAVING if a leave waits.
-    async fn leg_given(&self, id: SupervisionId, leg: LegId) -> Result<(), FlowError> {
-        for _ in 0..STALE_TRIES {
+    async fn leg_given(&self, id: SupervisionId, leg: LegId) -> Result<(), MonitoringError> {
+        let mut attempts = ConflictAttempts::default();
+        loop {
+            attempts.start_next()?;
             let Some(Stored {
                 mut supervision,
                 revision,
@@ -287,7 +290,6 @@ impl MonitoringService {
                 _ => {}
             }
         }
-        Err(FlowError::Contended)
     }
 
     /// Who else is on the contact of this supervision, as far as is known.
@@ -311,7 +313,7 @@ impl MonitoringService {
 
     /// Connect refused a join in a way that may mean that the contact is full: says so if it is. Those who are on it are
     /// looked at now, since what we know of them may be out of date.
-    async fn perhaps_full(&self, id: SupervisionId, code: &str) -> Result<Option<String>, FlowError> {
+    async fn perhaps_full(&self, id: SupervisionId, code: &str) -> Result<Option<String>, MonitoringError> {
         if !matches!(code, "connect_quota_limit_reached" | "connect_request_invalid") {
             return Ok(None);
         }
@@ -356,7 +358,7 @@ impl MonitoringService {
     }
 
     /// The join came to nothing.
-    async fn join_failed(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), FlowError> {
+    async fn join_failed(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), MonitoringError> {
         // A better word for it is worth a look, and no more than that.
         let full = self.perhaps_full(id, code).await.unwrap_or_else(|e| {
             tracing::warn!(supervision_id = %id, error = %e, "who is on the contact of {id} could not be seen");
@@ -376,13 +378,13 @@ impl MonitoringService {
                     ..Transaction::default()
                 })
             })
-            .await
-            .map(|_| ())
+            .await?;
+        Ok(())
     }
 
     /// Nothing more is sent, but an earlier sending may have made a leg: asks the vendor, adopts it if it is there, else
     /// the join failed. If the vendor cannot say for long, it failed too: a leg that turns up later is an observed one.
-    async fn look_for_leg(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), FlowError> {
+    async fn look_for_leg(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), MonitoringError> {
         for attempt in 0..LOOKS {
             let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
                 return Ok(());

@@ -4,14 +4,16 @@
 //! JOINING, with its `ClientToken`, from the moment MonitorContact may be sent. The answer waits for Connect's as long
 //! as an answer may take; the work itself does not depend on anybody waiting.
 
+use crate::usecases::error::UseCaseError;
+use crate::usecases::monitoring::MonitoringError;
 use crate::usecases::monitoring::MonitoringService;
 use crate::usecases::monitoring::join::CONTACT_FULL;
 use jiff::SignedDuration;
 
+use crate::usecases::Request;
 use crate::usecases::idempotency::Replay;
 use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::monitoring::compliance;
-use crate::usecases::{FlowError, Request};
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
@@ -57,19 +59,17 @@ impl MonitoringService {
     /// Starts a supervision.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], [`FlowError::UnknownJurisdiction`],
-    /// [`FlowError::RejoinRefused`], [`FlowError::Busy`], [`FlowError::WouldEndCustomerCall`] (of a switch),
-    /// [`FlowError::ContactFull`], [`FlowError::JoinFailed`], those of keys, and the store's.
-    pub async fn start(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], [`MonitoringError::JurisdictionNotFound`],
+    /// [`MonitoringError::RejoinForbidden`], [`MonitoringError::SupervisorBusy`], [`LeavingError::CustomerCallAtRisk`] (of a switch),
+    /// [`MonitoringError::ContactFull`], [`MonitoringError::JoinFailed`], those of keys, and the store's.
+    pub async fn start(&self, ask: StartRequest, by: &Request) -> Result<Started, MonitoringError> {
         let (this, by) = (self.clone(), by.clone());
         self.ctx.own(async move { this.start_owned(ask, &by).await }).await
     }
 
-    async fn start_owned(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
+    async fn start_owned(&self, ask: StartRequest, by: &Request) -> Result<Started, MonitoringError> {
         if matches!(&ask.supervisor, SupervisorRef::Id(user) if !by.caller.may_act_as(user)) {
-            return Err(FlowError::Forbidden(
-                "this credential may not listen as that supervisor",
-            ));
+            return Err(UseCaseError::Forbidden("this credential may not listen as that supervisor").into());
         }
         let instance = ask
             .instance
@@ -77,14 +77,14 @@ impl MonitoringService {
             .or_else(|| self.ctx.settings.default_instance.clone());
         let instance = instance
             .filter(|name| self.ctx.instance(name).is_some())
-            .ok_or(FlowError::UnknownInstance)?;
+            .ok_or(UseCaseError::InstanceNotFound)?;
         let (user, username) = self.identity.who(&instance, &ask.supervisor, by).await?;
         if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Started::Replay(replay));
         }
         let salesforce_user_id = self.identity.recorded_as(&ask, &user, &instance, by).await?;
         if self.ctx.is_stopping() {
-            return Err(FlowError::Stopping);
+            return Err(UseCaseError::Stopping.into());
         }
         if let Some(already) = self.already(&instance, &user, &ask).await? {
             return self.already_is(already, by).await;
@@ -125,7 +125,8 @@ impl MonitoringService {
         };
         if admission.is_some() {
             // Its turn is now: one transaction for "accepted" and "about to be sent".
-            new.start_joining(now).map_err(|_| FlowError::Contended)?;
+            new.start_joining(now)
+                .map_err(|_| UseCaseError::Unexpected("a new supervision cannot start to join"))?;
         }
         let told = format!("contact {}, {}", ask.contact, compliance::told(&new.compliance));
         let mut audit = vec![self.ctx.audit(by, "supervision.requested", id, told)];
@@ -143,7 +144,10 @@ impl MonitoringService {
             }
             CommitOutcome::Busy(holder) => return self.busy(holder, &ask, by).await,
             CommitOutcome::Stale | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
-                return Err(FlowError::Contended);
+                return Err(UseCaseError::Unexpected(
+                    "the store refused a new supervision for a reason that cannot occur here",
+                )
+                .into());
             }
         }
         let this = self.clone();
@@ -157,7 +161,7 @@ impl MonitoringService {
         // ends the first leg: it must not wait for what only follows from it.
         self.ctx.parts.tasks.spawn(join);
         self.leave_others(&others, by).await?;
-        let stored = |s: Option<Stored>| s.map(Box::new).ok_or(FlowError::NotFound);
+        let stored = |s: Option<Stored>| s.map(Box::new).ok_or(UseCaseError::SupervisionNotFound);
         let (new, first) = (
             self.ctx.store().supervision(id).await?,
             self.ctx.store().supervision(first).await?,
@@ -166,7 +170,7 @@ impl MonitoringService {
     }
 
     /// What the supervisor listens to by voice elsewhere and is to leave first.
-    async fn to_be_left(&self, new: &Supervision, ask: &StartRequest) -> Result<Vec<Stored>, FlowError> {
+    async fn to_be_left(&self, new: &Supervision, ask: &StartRequest) -> Result<Vec<Stored>, MonitoringError> {
         let (true, Some(user)) = (ask.leave_current, &new.supervisor.connect_user_id) else {
             return Ok(Vec::new());
         };
@@ -176,14 +180,19 @@ impl MonitoringService {
     }
 
     /// How a supervision just started stands; a failed join is an error.
-    async fn started(&self, id: SupervisionId) -> Result<Started, FlowError> {
-        let stored = self.ctx.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
+    async fn started(&self, id: SupervisionId) -> Result<Started, MonitoringError> {
+        let stored = self
+            .ctx
+            .store()
+            .supervision(id)
+            .await?
+            .ok_or(UseCaseError::SupervisionNotFound)?;
         match (&stored.supervision.state, &stored.supervision.failure) {
-            (State::Failed, Some(failure)) if failure.code == CONTACT_FULL => Err(FlowError::ContactFull {
+            (State::Failed, Some(failure)) if failure.code == CONTACT_FULL => Err(MonitoringError::ContactFull {
                 supervision: id,
                 on_call: self.others_on_call(&stored.supervision).await?,
             }),
-            (State::Failed, Some(failure)) => Err(FlowError::JoinFailed {
+            (State::Failed, Some(failure)) => Err(MonitoringError::JoinFailed {
                 supervision: id,
                 code: failure.code.clone(),
                 detail: failure.detail.clone(),
@@ -198,7 +207,7 @@ impl MonitoringService {
         instance: &InstanceName,
         user: &UserId,
         ask: &StartRequest,
-    ) -> Result<Option<Stored>, FlowError> {
+    ) -> Result<Option<Stored>, MonitoringError> {
         let active = self.ctx.store().active_of(instance, user).await?;
         Ok(active
             .into_iter()
@@ -206,23 +215,23 @@ impl MonitoringService {
     }
 
     /// The answer that nothing is to be started; the key keeps it, so that a repeat starts nothing either.
-    async fn already_is(&self, stored: Stored, by: &Request) -> Result<Started, FlowError> {
+    async fn already_is(&self, stored: Stored, by: &Request) -> Result<Started, MonitoringError> {
         let replay = self.idempotency.take_key(by, Some(stored.supervision.id)).await?;
         Ok(replay.map_or(Started::Already(Box::new(stored)), Started::Replay))
     }
 
     /// Somebody holds the voice place: the very one asked for (a race of two equal requests), or another.
-    async fn busy(&self, holder: SupervisionId, ask: &StartRequest, by: &Request) -> Result<Started, FlowError> {
+    async fn busy(&self, holder: SupervisionId, ask: &StartRequest, by: &Request) -> Result<Started, MonitoringError> {
         let stored = self
             .ctx
             .store()
             .supervision(holder)
             .await?
-            .ok_or(FlowError::Contended)?;
+            .ok_or(UseCaseError::Conflict)?;
         if stored.supervision.contact.as_ref() == Some(&ask.contact) {
             self.already_is(stored, by).await
         } else {
-            Err(FlowError::Busy(holder))
+            Err(MonitoringError::SupervisorBusy(holder))
         }
     }
 }

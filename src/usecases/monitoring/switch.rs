@@ -5,11 +5,13 @@
 //! waits. If the first leave turns out overdue, or does not end within `join_ttl`, the join is given up: a late join is
 //! worse than none.
 
+use crate::usecases::leaving::LeavingError;
+use crate::usecases::monitoring::MonitoringError;
 use std::time::Duration;
 
+use crate::usecases::Request;
 use crate::usecases::leaving::disconnect::Why;
 use crate::usecases::monitoring::MonitoringService;
-use crate::usecases::{FlowError, Request};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
@@ -32,7 +34,7 @@ pub(crate) enum Turn {
 
 impl MonitoringService {
     /// Asks that everything but `next` that this supervisor listens to be left.
-    pub(crate) async fn leave_others(&self, others: &[Stored], by: &Request) -> Result<(), FlowError> {
+    pub(crate) async fn leave_others(&self, others: &[Stored], by: &Request) -> Result<(), MonitoringError> {
         // The key stands for the new supervision's answer.
         let by = Request {
             key: None,
@@ -51,7 +53,7 @@ impl MonitoringService {
     }
 
     /// Whether it is this supervision's turn; if so and it waited, it takes the voice place now.
-    pub(crate) async fn turn_of(&self, s: &mut Supervision, revision: i64) -> Result<Turn, FlowError> {
+    pub(crate) async fn turn_of(&self, s: &mut Supervision, revision: i64) -> Result<Turn, MonitoringError> {
         let Some(first) = s.waits_for else {
             return Ok(Turn::Now);
         };
@@ -63,8 +65,8 @@ impl MonitoringService {
                     // A crash came between the two halves of the switch, or the guard refused the first.
                     match self.leaving.may_leave(&f).await {
                         Ok(()) => {}
-                        Err(FlowError::WouldEndCustomerCall(..)) => return Ok(Turn::Never),
-                        Err(e) => return Err(e),
+                        Err(LeavingError::CustomerCallAtRisk(..)) => return Ok(Turn::Never),
+                        Err(e) => return Err(e.into()),
                     }
                     self.begin_first_half(f.id).await?;
                 }
@@ -87,7 +89,7 @@ impl MonitoringService {
     }
 
     /// Asks the first one to leave, as the request that began the switch would have.
-    async fn begin_first_half(&self, first: SupervisionId) -> Result<(), FlowError> {
+    async fn begin_first_half(&self, first: SupervisionId) -> Result<(), MonitoringError> {
         self.ctx
             .amend(first, |s| {
                 if s.leave.is_some() {
@@ -106,6 +108,6 @@ impl MonitoringService {
             })
             .await?;
         self.ctx.signals.check.notify_one();
-        self.leaving.carry_out_leave(first).await
+        Ok(self.leaving.carry_out_leave(first).await?)
     }
 }

@@ -7,12 +7,12 @@
 //! request and whose events were lost, is found within some rounds, at the price of no call (or of one a round, where nobody is
 //! idle).
 
+use crate::usecases::polling::PollingError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::FlowError;
 use crate::usecases::in_flight::Held;
 use crate::usecases::monitoring::join::is_live_leg;
 use crate::usecases::polling::PollingService;
@@ -96,7 +96,7 @@ impl PollingService {
     }
 
     /// Looks at all of a roll in one call.
-    pub(crate) async fn call_the_roll(&self, instance: &InstanceName, roll: &Roll) -> Result<(), FlowError> {
+    pub(crate) async fn call_the_roll(&self, instance: &InstanceName, roll: &Roll) -> Result<(), PollingError> {
         let mut users: Vec<UserId> = roll
             .iter()
             .filter_map(|(s, _)| s.supervisor.connect_user_id.clone())
@@ -183,7 +183,7 @@ impl PollingService {
     }
 
     /// The next supervisors who listened lately, at most `room`.
-    async fn lately_there(&self, instance: &InstanceName, room: usize) -> Result<Vec<UserId>, FlowError> {
+    async fn lately_there(&self, instance: &InstanceName, room: usize) -> Result<Vec<UserId>, PollingError> {
         let now = self.ctx.now();
         let after = {
             let mut rounds = self.ctx.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -210,7 +210,7 @@ impl PollingService {
     }
 
     /// Nothing is new but that it may have been seen alive.
-    async fn idle_on(&self, seen: &Supervision, alive_at: Option<Timestamp>) -> Result<(), FlowError> {
+    async fn idle_on(&self, seen: &Supervision, alive_at: Option<Timestamp>) -> Result<(), PollingError> {
         let next = self.next_roll_call(self.ctx.now());
         self.ctx
             .amend(seen.id, |s| {
@@ -224,11 +224,11 @@ impl PollingService {
                 s.next_check_at = Some(wanted.map_or(next, |t| t.min(next)));
                 Some(Transaction::default())
             })
-            .await
-            .map(|_| ())
+            .await?;
+        Ok(())
     }
 
-    async fn note_stranger(&self, instance: &InstanceName, stranger: &UserContact) -> Result<(), FlowError> {
+    async fn note_stranger(&self, instance: &InstanceName, stranger: &UserContact) -> Result<(), PollingError> {
         if self.ctx.store().by_leg(instance, &stranger.contact).await?.is_some() {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 //! A supervision carries the moment at which it is to be looked at next, on disk: the loop sleeps until the earliest, and
 //! a restart forgets none. Every look moves that moment, whatever comes of it.
 
+use crate::usecases::polling::PollingError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +11,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
-use crate::usecases::FlowError;
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::in_flight::InFlight;
 use crate::usecases::polling::PollingService;
@@ -59,7 +59,7 @@ impl PollingService {
         checks: &InFlight<SupervisionId>,
         legs: &InFlight<String>,
         room: &Arc<Semaphore>,
-    ) -> Result<Duration, FlowError> {
+    ) -> Result<Duration, PollingError> {
         let now = self.ctx.now();
         // One question tells whether there is anything to ask for: every event and every answer wakes this loop.
         let next = self.ctx.store().next_due().await?;
@@ -150,17 +150,20 @@ impl PollingService {
         Ok(pause_until(due, self.ctx.now()))
     }
 
-    async fn look_at(&self, stored: Stored) -> Result<(), FlowError> {
+    async fn look_at(&self, stored: Stored) -> Result<(), PollingError> {
         match stored.supervision.state {
             State::Monitoring | State::Leaving => self.look_at_leg(&stored.supervision).await,
-            State::Left => self.leaving.look_at_contact(&stored.supervision).await,
+            State::Left => Ok(self.leaving.look_at_contact(&stored.supervision).await?),
             State::Requested | State::Joining => self.take_up_join(&stored.supervision).await,
-            State::Failed => self.ctx.change(stored.supervision.id, |s| s.next_check_at = None).await,
+            State::Failed => Ok(self
+                .ctx
+                .change(stored.supervision.id, |s| s.next_check_at = None)
+                .await?),
         }
     }
 
     /// A join that is long past its time is in nobody's hands any more: it is carried to its end.
-    async fn take_up_join(&self, s: &Supervision) -> Result<(), FlowError> {
+    async fn take_up_join(&self, s: &Supervision) -> Result<(), PollingError> {
         let (id, maybe_sent) = (s.id, s.state == State::Joining);
         self.ctx
             .change(id, |s| {
@@ -176,11 +179,11 @@ impl PollingService {
         Ok(())
     }
 
-    pub(crate) async fn look_at_leg(&self, s: &Supervision) -> Result<(), FlowError> {
+    pub(crate) async fn look_at_leg(&self, s: &Supervision) -> Result<(), PollingError> {
         let Some(leg) = &s.leg else { return Ok(()) };
         if s.vendor != AMAZON_CONNECT {
             // A carrier's leg: Connect does not know it, and the carrier tells us by itself.
-            return self.ctx.change(s.id, |s| s.next_check_at = None).await;
+            return Ok(self.ctx.change(s.id, |s| s.next_check_at = None).await?);
         }
         if crate::usecases::leaving::end_leg::is_to_be_carried_out(s) {
             // Whoever began it could not finish it. A disconnect never expires.

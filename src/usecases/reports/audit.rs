@@ -1,9 +1,10 @@
 //! The audit, read: a page, or all of it in order; and what was begun and never completed, swept.
 
+use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::usecases::Request;
 use crate::usecases::reports::ReportService;
-use crate::usecases::{FlowError, Request};
 use sidedoor_domain::audit::{AuditEntry, Phase, SELF};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::UserId;
@@ -21,10 +22,10 @@ impl ReportService {
     /// Lines of the audit.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`] without `read` or `operate`.
-    pub async fn audit_lines(&self, filter: &AuditFilter, by: &Request) -> Result<Vec<AuditLine>, FlowError> {
+    /// [`UseCaseError::Forbidden`] without `read` or `operate`.
+    pub async fn audit_lines(&self, filter: &AuditFilter, by: &Request) -> Result<Vec<AuditLine>, UseCaseError> {
         if !(by.caller.has(Scope::Read) || by.caller.has(Scope::Operate)) {
-            return Err(FlowError::Forbidden("this credential may not read the audit"));
+            return Err(UseCaseError::Forbidden("this credential may not read the audit"));
         }
         Ok(self.ctx.store().audit_lines(filter).await?)
     }
@@ -33,7 +34,7 @@ impl ReportService {
     ///
     /// # Errors
     /// The store's.
-    pub async fn note_ticket(&self, by: &Request, user: &UserId) -> Result<(), FlowError> {
+    pub async fn note_ticket(&self, by: &Request, user: &UserId) -> Result<(), UseCaseError> {
         let line = AuditEntry {
             request_id: by.request_id.clone(),
             ..AuditEntry::done(
@@ -52,7 +53,7 @@ impl ReportService {
     }
 
     /// Says of every act on a vendor that was begun long ago, and of which nothing says what came, that it was abandoned.
-    pub(crate) async fn sweep_audit(&self) -> Result<(), FlowError> {
+    pub(crate) async fn sweep_audit(&self) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
         let until = now - LOST_AFTER;
         let swept = self.ctx.store().cursor(CURSOR).await?.unwrap_or(0);

@@ -1,7 +1,8 @@
 //! Reading: one supervision, or a list.
 
+use crate::usecases::Request;
+use crate::usecases::error::UseCaseError;
 use crate::usecases::reports::ReportService;
-use crate::usecases::{FlowError, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
 pub use sidedoor_domain::ports::store::{Filter, RecordState, RecordSync, Stored};
@@ -29,7 +30,7 @@ impl ReportService {
     ///
     /// # Errors
     /// The store's.
-    pub async fn standing(&self) -> Result<Standing, FlowError> {
+    pub async fn standing(&self) -> Result<Standing, UseCaseError> {
         let counts = self.ctx.store().counts().await?;
         Ok(Standing {
             active: counts.active,
@@ -44,21 +45,21 @@ impl ReportService {
     /// One supervision.
     ///
     /// # Errors
-    /// [`FlowError::NotFound`] also when the caller may not see it, so that nobody learns whether it exists.
-    pub async fn get(&self, id: SupervisionId, by: &Request) -> Result<Stored, FlowError> {
+    /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it, so that nobody learns whether it exists.
+    pub async fn get(&self, id: SupervisionId, by: &Request) -> Result<Stored, UseCaseError> {
         self.ctx.get(id, by).await
     }
 
     /// Supervisions, newest first; for a caller bound to one supervisor, only theirs.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`] for a caller that may see none, or asks for another supervisor's.
-    pub async fn list(&self, mut filter: Filter, by: &Request) -> Result<Vec<Stored>, FlowError> {
+    /// [`UseCaseError::Forbidden`] for a caller that may see none, or asks for another supervisor's.
+    pub async fn list(&self, mut filter: Filter, by: &Request) -> Result<Vec<Stored>, UseCaseError> {
         if !by.caller.sees_all() {
             let own = by.caller.supervisor.clone().filter(|_| by.caller.has(Scope::Supervise));
-            let own = own.ok_or(FlowError::Forbidden("this credential may not read supervisions"))?;
+            let own = own.ok_or(UseCaseError::Forbidden("this credential may not read supervisions"))?;
             if filter.supervisor.as_ref().is_some_and(|asked| *asked != own) {
-                return Err(FlowError::Forbidden(
+                return Err(UseCaseError::Forbidden(
                     "this credential may read only its own supervisor's supervisions",
                 ));
             }

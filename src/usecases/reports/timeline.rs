@@ -1,10 +1,11 @@
 //! The life of one supervision, told in order: what was asked and by whom, what the vendor's evidence showed and when we learnt
 //! it, what the browser was told and answered, what was concluded, and when it stood in the CRM.
 
+use crate::usecases::error::UseCaseError;
 use jiff::Timestamp;
 
+use crate::usecases::Request;
 use crate::usecases::reports::ReportService;
-use crate::usecases::{FlowError, Request};
 use sidedoor_domain::evidence::{Evidence, Sighting};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
@@ -34,7 +35,7 @@ impl ReportService {
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub async fn timeline(&self, id: SupervisionId, by: &Request) -> Result<Vec<Moment>, FlowError> {
+    pub async fn timeline(&self, id: SupervisionId, by: &Request) -> Result<Vec<Moment>, UseCaseError> {
         let stored = self.ctx.get(id, by).await?;
         let s = &stored.supervision;
         let mut all = Vec::new();

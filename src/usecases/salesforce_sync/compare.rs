@@ -1,12 +1,12 @@
 //! Our departures beside the org's own record of them (ConversationParticipant), where it keeps one: looked at once an hour,
 //! compared, told as a metric and by `sidedoor timing explain`. Read only: which of the two is right is for people to judge.
 
+use crate::usecases::error::UseCaseError;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::FlowError;
 use crate::usecases::salesforce_sync::SalesforceSyncService;
 use sidedoor_domain::departure::Departure;
 use sidedoor_domain::ports::crm::{CALLS_A_QUESTION, ParticipantSeen};
@@ -62,7 +62,7 @@ impl SalesforceSyncService {
     }
 
     /// Compares all that is due, a page at a time. Whether the org has such records at all.
-    async fn compare_round(&self, crm: &dyn Crm) -> Result<bool, FlowError> {
+    async fn compare_round(&self, crm: &dyn Crm) -> Result<bool, UseCaseError> {
         for _ in 0..PAGES {
             match self.compare_page(crm).await? {
                 Page::Done => {}
@@ -73,7 +73,7 @@ impl SalesforceSyncService {
         Ok(true)
     }
 
-    async fn compare_page(&self, crm: &dyn Crm) -> Result<Page, FlowError> {
+    async fn compare_page(&self, crm: &dyn Crm) -> Result<Page, UseCaseError> {
         let now = self.ctx.now();
         // Calls are short: those that are left are for rows.
         let short = crm

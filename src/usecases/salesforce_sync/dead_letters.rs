@@ -1,10 +1,12 @@
 //! Rows that need a person: seen with the CRM's answer, and sent again when its cause is gone; one, or all of a time. Nothing new is
 //! made by it: the row goes out as it is now, by its own external id, so a row that was taken after all is only written again.
 
+use crate::usecases::Request;
+use crate::usecases::error::UseCaseError;
 use crate::usecases::idempotency::Replay;
+use crate::usecases::salesforce_sync::DeliveryError;
 use crate::usecases::salesforce_sync::DeliveryService;
 use crate::usecases::salesforce_sync::rate::Held;
-use crate::usecases::{FlowError, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::store::KeyWrite;
@@ -62,10 +64,10 @@ impl DeliveryService {
     /// Rows, newest first.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the store's.
-    pub async fn rows(&self, filter: &DeliveryFilter, by: &Request) -> Result<Vec<Row>, FlowError> {
+    /// [`UseCaseError::Forbidden`], and the store's.
+    pub async fn rows(&self, filter: &DeliveryFilter, by: &Request) -> Result<Vec<Row>, DeliveryError> {
         if ![Scope::Read, Scope::Operate].iter().any(|scope| by.caller.has(*scope)) {
-            return Err(FlowError::Forbidden("this credential may not read deliveries"));
+            return Err(UseCaseError::Forbidden("this credential may not read deliveries").into());
         }
         Ok(self.ctx.store().rows(filter).await?)
     }
@@ -73,26 +75,26 @@ impl DeliveryService {
     /// Sends one row again.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::NoDelivery`], those of keys, and the store's.
-    pub async fn replay_row(&self, id: DeliveryId, dry_run: bool, by: &Request) -> Result<Replaying, FlowError> {
+    /// [`UseCaseError::Forbidden`], [`DeliveryError::DeliveryNotFound`], those of keys, and the store's.
+    pub async fn replay_row(&self, id: DeliveryId, dry_run: bool, by: &Request) -> Result<Replaying, DeliveryError> {
         may_replay(by)?;
         if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Replaying::Replay(replay));
         }
-        let row = self.ctx.store().row(id).await?.ok_or(FlowError::NoDelivery)?;
+        let row = self.ctx.store().row(id).await?.ok_or(DeliveryError::DeliveryNotFound)?;
         self.send_again(vec![row], false, dry_run, by).await
     }
 
     /// Sends all rows again that a filter finds.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the store's.
+    /// [`UseCaseError::Forbidden`], and the store's.
     pub async fn replay_rows(
         &self,
         filter: &DeliveryFilter,
         dry_run: bool,
         by: &Request,
-    ) -> Result<Replaying, FlowError> {
+    ) -> Result<Replaying, DeliveryError> {
         may_replay(by)?;
         if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Replaying::Replay(replay));
@@ -113,7 +115,7 @@ impl DeliveryService {
         more: bool,
         dry_run: bool,
         by: &Request,
-    ) -> Result<Replaying, FlowError> {
+    ) -> Result<Replaying, DeliveryError> {
         let now = self.ctx.now();
         let mut key = by.key.clone().map(|key| KeyWrite::Take(key, None, now));
         if dry_run || rows.is_empty() {
@@ -149,10 +151,10 @@ impl DeliveryService {
     }
 }
 
-fn may_replay(by: &Request) -> Result<(), FlowError> {
+fn may_replay(by: &Request) -> Result<(), DeliveryError> {
     if by.caller.has(Scope::Operate) {
         Ok(())
     } else {
-        Err(FlowError::Forbidden("only an operator may send rows again"))
+        Err(UseCaseError::Forbidden("only an operator may send rows again").into())
     }
 }

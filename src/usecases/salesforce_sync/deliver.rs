@@ -8,12 +8,12 @@
 //! twice. [`crate::usecases::salesforce_sync::rate`] says when; [`crate::usecases::salesforce_sync::voice_calls`] finds the lookups. Each row is settled for itself, all of a
 //! call in one transaction.
 
+use crate::usecases::error::UseCaseError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::usecases::FlowError;
 use crate::usecases::polling::reconcile::pause_until;
 use crate::usecases::salesforce_sync::SalesforceSyncService;
 use crate::usecases::salesforce_sync::failure_scope::{self, Refusals};
@@ -85,7 +85,7 @@ impl SalesforceSyncService {
     }
 
     /// Sends what is due, if it is time to. Returns how long to sleep.
-    async fn delivery_round(&self, crm: &Arc<dyn Crm>, pace: &mut DeliveryPace) -> Result<Duration, FlowError> {
+    async fn delivery_round(&self, crm: &Arc<dyn Crm>, pace: &mut DeliveryPace) -> Result<Duration, UseCaseError> {
         let now = self.ctx.now();
         if let Some(held) = pace.held(now) {
             let left = Duration::try_from(held.until.duration_since(now)).unwrap_or_default();
@@ -136,7 +136,7 @@ impl SalesforceSyncService {
         Ok(Duration::ZERO)
     }
 
-    async fn find_lookups(&self, crm: &dyn Crm, sendings: &mut [Sending]) -> Result<(), FlowError> {
+    async fn find_lookups(&self, crm: &dyn Crm, sendings: &mut [Sending]) -> Result<(), UseCaseError> {
         let wanting: Vec<&Stored> = sendings.iter().map(|s| &s.stored).collect();
         let found = self.voice_calls_of_rows(crm, &wanting).await;
         for (sending, lookup) in sendings.iter_mut().zip(found) {
@@ -226,7 +226,7 @@ impl SalesforceSyncService {
         sendings: &[Sending],
         outcomes: Vec<Outcome>,
         pace: &mut DeliveryPace,
-    ) -> Result<(), FlowError> {
+    ) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
         let mut refusals = Refusals::of_call(pace, outcomes.iter().any(Result::is_ok), now);
         let mut delivered = Vec::with_capacity(sendings.len());
@@ -256,7 +256,7 @@ impl SalesforceSyncService {
         sendings: &[Sending],
         error: &CrmError,
         pace: &mut DeliveryPace,
-    ) -> Result<(), FlowError> {
+    ) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
         let due_at = match error.verdict {
             CrmVerdict::Park(wait) => pace.hold(wait, &error.to_string(), false, now),
@@ -293,7 +293,7 @@ impl SalesforceSyncService {
         }
     }
 
-    async fn commit_results(&self, delivered: Vec<DeliveryResult>) -> Result<(), FlowError> {
+    async fn commit_results(&self, delivered: Vec<DeliveryResult>) -> Result<(), UseCaseError> {
         self.ctx
             .store()
             .commit(Transaction {

@@ -5,13 +5,13 @@
 //! it): then the row is written without it and marked, and the missing one is looked for again for a day. A refused search never
 //! holds a row up.
 
+use crate::usecases::error::UseCaseError;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use moka::sync::Cache;
 
-use crate::usecases::FlowError;
 use crate::usecases::salesforce_sync::SalesforceSyncService;
 use sidedoor_domain::ids::{ContactId, SupervisionId};
 use sidedoor_domain::ports::crm::CONTACTS_A_SEARCH;
@@ -174,7 +174,7 @@ impl SalesforceSyncService {
     }
 
     /// Keeps what was found with the supervision.
-    pub(crate) async fn remember_voice_call(&self, id: SupervisionId, voice_call: &str) -> Result<(), FlowError> {
+    pub(crate) async fn remember_voice_call(&self, id: SupervisionId, voice_call: &str) -> Result<(), UseCaseError> {
         self.ctx
             .amend(id, |s| {
                 if s.voice_call_id.is_some() {
@@ -188,7 +188,7 @@ impl SalesforceSyncService {
     }
 
     /// Looks again for those that rows were written without. A row whose VoiceCall is there now gets a new version.
-    pub(crate) async fn look_for_voice_calls(&self, crm: &dyn Crm) -> Result<(), FlowError> {
+    pub(crate) async fn look_for_voice_calls(&self, crm: &dyn Crm) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
         let due = self.ctx.store().due_voice_calls(now, PAGE).await?;
         if due.is_empty() {
