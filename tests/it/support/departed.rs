@@ -60,19 +60,23 @@ pub fn departed(i: usize, at: Timestamp) -> Supervision {
     s
 }
 
-/// Writes these into the journal of a house that has crashed, each with its row to be delivered.
-pub async fn seed(path: &Path, departures: impl Iterator<Item = Supervision>, at: Timestamp) {
-    // After a crash the lock goes with the last task: a moment later.
+/// The journal of a house that has crashed, opened as soon as it is free: the lock goes with the last task, a moment later.
+pub async fn journal_of(path: &Path) -> SqliteJournal {
     let url = format!("sqlite://{}", path.display());
     let mut tries = 0;
-    let journal = loop {
+    loop {
         match SqliteJournal::open(&url).await {
-            Ok(journal) => break Arc::new(journal),
+            Ok(journal) => return journal,
             Err(e) => assert!(tries < 200, "{e}"),
         }
         tries += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    }
+}
+
+/// Writes these into the journal of a house that has crashed, each with its row to be delivered.
+pub async fn seed(path: &Path, departures: impl Iterator<Item = Supervision>, at: Timestamp) {
+    let journal = Arc::new(journal_of(path).await);
     let writes = stream::iter(departures).map(|departure| {
         let journal = journal.clone();
         async move {
