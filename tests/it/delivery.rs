@@ -33,9 +33,10 @@ async fn faults_that_pass_are_tried_again() {
             ..Fault::error("upsert", 500, "")
         },
     ] {
-        house.salesforce().fault(fault);
+        house.salesforce().fault(fault.clone());
         let (id, leg) = left(&house, "supervisor-1").await;
         house.until_recorded(&id).await;
+        assert_eq!(house.salesforce().faults(), [], "no call met {fault:?}");
         house.row(&leg);
     }
     house.finish().await;
