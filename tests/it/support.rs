@@ -5,6 +5,7 @@ pub mod apex;
 pub mod callers;
 pub mod compatibility;
 pub mod departed;
+pub mod everything;
 pub mod external_service;
 pub mod house;
 pub mod issuer;
@@ -27,4 +28,11 @@ pub async fn sql(journal: &Path, sql: &'static str) -> Result<Vec<Vec<String>>, 
             .collect()
     };
     Ok(rows.iter().map(text).collect())
+}
+
+/// Runs a statement with one text in it.
+pub async fn sql_with(journal: &Path, sql: &'static str, text: &str) -> Result<(), sqlx::Error> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(journal);
+    let mut connection = options.connect().await?;
+    sqlx::query(sql).bind(text).execute(&mut connection).await.map(|_| ())
 }
