@@ -1,4 +1,4 @@
-//! Who called what, and which contacts ended, by whom.
+//! SupervisorRef called what, and which contacts ended, by whom.
 
 use std::collections::VecDeque;
 
