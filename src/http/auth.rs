@@ -1,4 +1,4 @@
-//! SupervisorRef calls: an API key as `Authorization: Bearer …` (or as `X-API-Key`, for EventBridge API destinations), a token of a
+//! Who calls: an API key as `Authorization: Bearer …` (or as `X-API-Key`, for EventBridge API destinations), a token of a
 //! configured issuer, or a ticket, which opens one path.
 //!
 //! | file | story |
@@ -76,7 +76,7 @@ impl Denied {
     ];
 }
 
-/// SupervisorRef may come in.
+/// Who may come in.
 #[derive(Debug)]
 pub struct Credentials {
     keys: ApiKeys,
@@ -131,7 +131,7 @@ fn presented(headers: &HeaderMap) -> Option<(&[u8], bool)> {
 }
 
 impl AppState {
-    /// SupervisorRef it is, and for a token whom it names, who is still to be asked for.
+    /// Who it is, and for a token whom it names, who is still to be asked for.
     async fn admit(&self, headers: &HeaderMap) -> Result<(Caller, Option<Claim>), Denied> {
         if self.credentials.anybody() {
             return Ok((Caller::new("local", Scope::ALL.to_vec()), None));

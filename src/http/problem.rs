@@ -178,7 +178,7 @@ impl IntoResponse for Problem {
                 "Bearer"
             };
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-            // SupervisorRef is not known keeps no connection.
+            // Who is not known keeps no connection.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

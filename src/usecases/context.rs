@@ -88,7 +88,7 @@ impl ConflictAttempts {
 /// What comes with every request.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// SupervisorRef asks.
+    /// Who asks.
     pub caller: Caller,
     /// The HTTP request's id.
     pub request_id: Option<String>,

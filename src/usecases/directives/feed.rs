@@ -59,7 +59,7 @@ pub struct Listener {
 impl DirectiveService {
     fn whose(&self, listener: &Listener, by: &Request) -> Result<Whose, DirectiveError> {
         let caller = &by.caller;
-        // SupervisorRef acts must be the supervisor; others that see everything may watch.
+        // Who acts must be the supervisor; others that see everything may watch.
         let may = caller.may_act_as(&listener.user) || (!listener.acts && caller.has(Scope::Operate));
         if !may {
             return Err(UseCaseError::Forbidden("this credential may not listen for that supervisor").into());

@@ -1,4 +1,4 @@
-//! SupervisorRef is meant: a supervisor by their Connect user id, or by their user name, which the vendor is asked about and which is
+//! Who is meant: a supervisor by their Connect user id, or by their user name, which the vendor is asked about and which is
 //! remembered for a while.
 
 use crate::usecases::error::UseCaseError;

@@ -60,7 +60,7 @@ impl LeavingService {
     /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`LeavingError::CustomerCallAtRisk`], those of keys, and the
     /// store's.
     pub async fn disconnect(&self, id: SupervisionId, why: &Why, by: &Request) -> Result<Disconnected, LeavingError> {
-        // SupervisorRef may act comes before what is known: a stored answer is for its owner too.
+        // Who may act comes before what is known: a stored answer is for its owner too.
         let seen = self.ctx.get(id, by).await?;
         let asker = by.caller.may_end(&seen.supervision);
         let asker = asker.ok_or(UseCaseError::Forbidden("this credential may not end that supervision"))?;

@@ -94,7 +94,7 @@ impl MonitoringService {
     }
 }
 
-/// SupervisorRef may ask: the supervisor; an operator only that somebody be silent.
+/// Who may ask: the supervisor; an operator only that somebody be silent.
 fn mode_asker(s: &Supervision, to: Mode, by: &Request) -> Result<Asker, MonitoringError> {
     if by.caller.owns(s) {
         return Ok(Asker::Supervisor);

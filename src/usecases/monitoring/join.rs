@@ -292,7 +292,7 @@ impl MonitoringService {
         }
     }
 
-    /// SupervisorRef else is on the contact of this supervision, as far as is known.
+    /// Who else is on the contact of this supervision, as far as is known.
     pub(crate) async fn others_on_call(&self, s: &Supervision) -> Result<Vec<OnCall>, StoreError> {
         let Some(contact) = &s.contact else {
             return Ok(Vec::new());

@@ -24,7 +24,7 @@ use sidedoor_domain::supervision::{Mode, Origin, State, Supervision, Supervisor}
 pub struct StartRequest {
     /// The contact to listen to.
     pub contact: ContactId,
-    /// SupervisorRef listens.
+    /// Who listens.
     pub supervisor: SupervisorRef,
     /// Their Salesforce User, for the row's lookup.
     pub salesforce_user_id: Option<String>,

@@ -22,7 +22,7 @@ pub struct Moment {
     pub at: Timestamp,
     /// A stable word, such as `evidence.dropped`.
     pub what: String,
-    /// SupervisorRef did it: a caller, `sidedoor`, `browser`, `salesforce`, or the source of the evidence.
+    /// Who did it: a caller, `sidedoor`, `browser`, `salesforce`, or the source of the evidence.
     pub by: String,
     /// In a few words.
     pub detail: Option<String>,
