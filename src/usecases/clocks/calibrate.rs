@@ -343,7 +343,7 @@ impl ClockService {
         }
         for instance in self.ctx.settings.instances.keys() {
             let (this, instance) = (self.clone(), instance.clone());
-            self.ctx.parts.tasks.spawn(async move {
+            self.ctx.spawn(async move {
                 if let Err(e) = this.probe(&instance).await {
                     tracing::debug!(%instance, code = e.code, "no Date from {instance}: {}", e.message);
                 }

@@ -161,7 +161,7 @@ impl LeavingService {
                     let guard = done.clone().drop_guard();
                     if begun == Leg::ToBeEnded {
                         let this = self.clone();
-                        self.ctx.parts.tasks.spawn(async move {
+                        self.ctx.spawn(async move {
                             let _guard = guard;
                             if let Err(e) = this.carry_out_leave(id).await {
                                 tracing::error!(supervision_id = %id, error = %e, "leave of {id} could not be carried on");

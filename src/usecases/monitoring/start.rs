@@ -68,6 +68,7 @@ impl MonitoringService {
     }
 
     async fn start_owned(&self, ask: StartRequest, by: &Request) -> Result<Started, MonitoringError> {
+        tracing::Span::current().record("contact_id", tracing::field::display(&ask.contact));
         if matches!(&ask.supervisor, SupervisorRef::Id(user) if !by.caller.may_act_as(user)) {
             return Err(UseCaseError::Forbidden("this credential may not listen as that supervisor").into());
         }
@@ -109,7 +110,9 @@ impl MonitoringService {
         new.voice_call_id.clone_from(&ask.voice_call_id);
         new.agent.clone_from(&ask.agent);
         new.compliance = compliance;
+        new.trace_parent = crate::telemetry::spans::current();
         let id = new.id;
+        tracing::Span::current().record("supervision_id", tracing::field::display(id));
         let others = self.to_be_left(&new, &ask).await?;
         for other in &others {
             self.leaving.guarded(&other.supervision, by).await?;
@@ -159,7 +162,7 @@ impl MonitoringService {
         };
         // From here on the join is in somebody's hands, whatever becomes of the leave. The answer holds the directive that
         // ends the first leg: it must not wait for what only follows from it.
-        self.ctx.parts.tasks.spawn(join);
+        self.ctx.spawn(join);
         self.leave_others(&others, by).await?;
         let stored = |s: Option<Stored>| s.map(Box::new).ok_or(UseCaseError::SupervisionNotFound);
         let (new, first) = (
