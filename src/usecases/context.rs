@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::{InstanceName, SupervisionId};
@@ -238,7 +239,7 @@ impl UseCaseContext {
     pub(crate) fn audit(
         &self,
         by: &Request,
-        action: &'static str,
+        action: AuditAction,
         id: SupervisionId,
         outcome: impl Into<String>,
     ) -> AuditEntry {
@@ -248,7 +249,7 @@ impl UseCaseContext {
         }
     }
 
-    pub(crate) fn audit_own(&self, action: &'static str, id: SupervisionId, outcome: impl Into<String>) -> AuditEntry {
+    pub(crate) fn audit_own(&self, action: AuditAction, id: SupervisionId, outcome: impl Into<String>) -> AuditEntry {
         AuditEntry::done(self.now(), sidedoor_domain::audit::SELF, action, outcome).of(id)
     }
 

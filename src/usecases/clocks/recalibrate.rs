@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::departure::{Departure, drop_facts};
 use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
@@ -91,7 +92,7 @@ impl DepartureRecalibrator {
             let outcome = format!("{} → {} {}", told(&old), told(&anew), anew.grade);
             Some(Transaction {
                 deliver_at: Some(now),
-                audit: vec![self.ctx.audit_own("departure.reissued", s.id, outcome)],
+                audit: vec![self.ctx.audit_own(AuditAction::DepartureReissued, s.id, outcome)],
                 ..Transaction::default()
             })
         });

@@ -10,6 +10,7 @@ use crate::usecases::Request;
 use crate::usecases::clocks::ClockService;
 use crate::usecases::idempotency::Replay;
 pub use clock_calibration::{Cause, ClockId, Grade, Sample};
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::InstanceName;
@@ -164,8 +165,13 @@ impl ClockService {
         let operation = format!("probe/{}", uuid::Uuid::now_v7());
         let line = |phase, outcome| AuditEntry {
             request_id: by.request_id.clone(),
-            ..AuditEntry::done(self.ctx.now(), by.caller.name.clone(), "vendor.probed", outcome)
-                .in_phase(phase, operation.clone())
+            ..AuditEntry::done(
+                self.ctx.now(),
+                by.caller.name.clone(),
+                AuditAction::VendorProbed,
+                outcome,
+            )
+            .in_phase(phase, operation.clone())
         };
         let ahead = Transaction {
             key: by.key.clone().map(|key| KeyWrite::Take(key, None, self.ctx.now())),

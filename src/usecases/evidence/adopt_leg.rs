@@ -10,6 +10,7 @@ use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::retry::Backoff;
 use jiff::Timestamp;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::interlock::{ContactSeen, LegId};
 use sidedoor_domain::ports::store::{SupervisionWrite, UnexplainedLeg};
@@ -121,10 +122,11 @@ impl EvidenceService {
             supervision: Some(SupervisionWrite::Insert(Box::new(new))),
             explained: vec![(leg.instance.clone(), leg.leg.clone())],
             deliver_at: Some(now + self.ctx.settings.intervals.join_row),
-            audit: vec![
-                self.ctx
-                    .audit_own("supervision.observed", supervision_id, format!("leg {}", leg.leg)),
-            ],
+            audit: vec![self.ctx.audit_own(
+                AuditAction::SupervisionObserved,
+                supervision_id,
+                format!("leg {}", leg.leg),
+            )],
             ..Transaction::default()
         };
         match self.ctx.store().commit(change).await? {

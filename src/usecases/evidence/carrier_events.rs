@@ -9,6 +9,7 @@ use crate::usecases::Request;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::Observed;
 use crate::usecases::evidence::evaluate::Observation;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
@@ -129,7 +130,7 @@ impl EvidenceService {
             deliver_at: Some(self.ctx.now() + self.ctx.settings.intervals.join_row),
             audit: vec![
                 self.ctx
-                    .audit_own("supervision.observed", id, format!("leg {leg} of {carrier}")),
+                    .audit_own(AuditAction::SupervisionObserved, id, format!("leg {leg} of {carrier}")),
             ],
             ..Transaction::default()
         };

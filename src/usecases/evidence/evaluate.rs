@@ -14,6 +14,7 @@ use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::Observed;
 use clock_calibration::Stamp;
 use sidedoor_domain::agent_event::LegSeen;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::contact_event::ContactEvent;
 use sidedoor_domain::departure::{AliveBy, Continuity, Departure, DropFacts, drop_facts, reason};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source, last_mode};
@@ -194,7 +195,9 @@ impl EvidenceService {
             };
             if before != after {
                 let what = supervision.departure.as_ref().map_or_else(String::new, told);
-                change.audit.push(self.ctx.audit_own("supervision.left", id, what));
+                change
+                    .audit
+                    .push(self.ctx.audit_own(AuditAction::SupervisionLeft, id, what));
             }
             learnt.write_with(&mut change);
             let departed = supervision.departure.clone();

@@ -10,6 +10,7 @@ use crate::usecases::context::ConflictAttempts;
 use crate::usecases::idempotency::Replay;
 use crate::usecases::leaving::LeavingService;
 use crate::usecases::{LegEnd, Request};
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
@@ -147,7 +148,7 @@ impl LeavingService {
                     at: now,
                     ..self
                         .ctx
-                        .audit(by, "disconnect.requested", id, outcome)
+                        .audit(by, AuditAction::DisconnectRequested, id, outcome)
                         .because(why.reason.clone())
                 }],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),

@@ -12,6 +12,7 @@ use crate::usecases::monitoring::MonitoringService;
 use crate::usecases::monitoring::OnCall;
 use crate::usecases::monitoring::switch::Turn;
 use crate::usecases::retry::Backoff;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
@@ -188,7 +189,7 @@ impl MonitoringService {
     /// Said by the audit before MonitorContact is called.
     pub(crate) fn join_begins(&self, id: SupervisionId) -> AuditEntry {
         self.ctx
-            .audit_own("leg.asked_for", id, "MonitorContact")
+            .audit_own(AuditAction::LegAskedFor, id, "MonitorContact")
             .in_phase(Phase::Begun, operation(id))
     }
 
@@ -266,7 +267,7 @@ impl MonitoringService {
                 deliver_at: Some(now + self.ctx.settings.intervals.join_row),
                 audit: vec![
                     self.ctx
-                        .audit_own("leg.given", id, format!("leg {leg}"))
+                        .audit_own(AuditAction::LegGiven, id, format!("leg {leg}"))
                         .in_phase(Phase::Done, operation(id)),
                 ],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
@@ -372,7 +373,7 @@ impl MonitoringService {
                 Some(Transaction {
                     audit: vec![
                         self.ctx
-                            .audit_own("supervision.failed", id, code)
+                            .audit_own(AuditAction::SupervisionFailed, id, code)
                             .in_phase(Phase::Failed, operation(id)),
                     ],
                     ..Transaction::default()

@@ -14,6 +14,7 @@ use crate::usecases::Request;
 use crate::usecases::idempotency::Replay;
 use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::monitoring::compliance;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
@@ -132,7 +133,7 @@ impl MonitoringService {
                 .map_err(|_| UseCaseError::Unexpected("a new supervision cannot start to join"))?;
         }
         let told = format!("contact {}, {}", ask.contact, compliance::told(&new.compliance));
-        let mut audit = vec![self.ctx.audit(by, "supervision.requested", id, told)];
+        let mut audit = vec![self.ctx.audit(by, AuditAction::SupervisionRequested, id, told)];
         audit.extend(admission.is_some().then(|| self.join_begins(id)));
         let change = Transaction {
             key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::usecases::Request;
 use crate::usecases::reports::ReportService;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase, SELF};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::UserId;
@@ -40,7 +41,7 @@ impl ReportService {
             ..AuditEntry::done(
                 self.ctx.now(),
                 by.caller.name.clone(),
-                "ticket.issued",
+                AuditAction::TicketIssued,
                 format!("for {user}"),
             )
         };

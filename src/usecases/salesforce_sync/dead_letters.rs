@@ -7,6 +7,7 @@ use crate::usecases::idempotency::Replay;
 use crate::usecases::salesforce_sync::DeliveryError;
 use crate::usecases::salesforce_sync::DeliveryService;
 use crate::usecases::salesforce_sync::rate::Held;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::store::KeyWrite;
@@ -132,7 +133,7 @@ impl DeliveryService {
                     replayed: part.iter().map(|id| (*id, now)).collect(),
                     audit: part
                         .iter()
-                        .map(|id| self.ctx.audit(by, "delivery.replayed", *id, ""))
+                        .map(|id| self.ctx.audit(by, AuditAction::DeliveryReplayed, *id, ""))
                         .collect(),
                     ..Transaction::default()
                 };
