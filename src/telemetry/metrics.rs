@@ -283,7 +283,7 @@ impl MetricsRecorder for Metrics {
                 let labels = DepartureLabels {
                     reason: d.reason.as_str(),
                     source: d.source.as_str(),
-                    grade: d.grade.clone(),
+                    grade: d.grade.as_str().to_owned(),
                 };
                 self.departures.get_or_create(&labels).inc()
             }

@@ -16,7 +16,7 @@ use clock_calibration::probing::Aim;
 use clock_calibration::{
     Bracket, Calibrator, Cause, ClockId, Estimate, Outcome, Sample, Stamp, Taken, Thresholds, VendorSettings, estimate,
 };
-use sidedoor_domain::departure::{AliveBy, Basis, DropFacts, StampBasis};
+use sidedoor_domain::departure::{AliveBy, Basis, ClockBasis, DropFacts, StampBasis};
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::InstanceName;
 use sidedoor_domain::ports::store::{ClockEpoch, EpochCause};
@@ -230,15 +230,15 @@ impl ClockService {
         let of = |stamp: &Stamp| {
             let clock = calibrator.reading(&stamp.stream, stamp.learnt_at).map(|r| {
                 let (low, high) = r.offset.guaranteed;
-                (
-                    r.granularity.quantum_ms(stamp.at),
-                    low.floor() as i64,
-                    high.ceil() as i64,
-                    r.version,
-                )
+                ClockBasis {
+                    quantum_ms: r.granularity.quantum_ms(stamp.at),
+                    offset_low_ms: low.floor() as i64,
+                    offset_high_ms: high.ceil() as i64,
+                    epoch: r.version,
+                }
             });
             StampBasis {
-                stream: stamp.stream.to_string(),
+                clock_id: stamp.stream.clone(),
                 at: stamp.at,
                 learnt_at: stamp.learnt_at,
                 clock,

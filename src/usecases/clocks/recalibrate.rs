@@ -89,7 +89,7 @@ impl DepartureRecalibrator {
                 d.uncertainty_ms
                     .map_or_else(|| "unbounded".into(), |ms| format!("± {ms} ms"))
             };
-            let outcome = format!("{} → {} {}", told(&old), told(&anew), anew.grade);
+            let outcome = format!("{} → {} {}", told(&old), told(&anew), anew.grade.as_str());
             Some(Transaction {
                 deliver_at: Some(now),
                 audit: vec![self.ctx.audit_own(AuditAction::DepartureReissued, s.id, outcome)],
@@ -132,7 +132,7 @@ mod tests {
             reason: Reason::Unknown,
             continuity: Continuity::Unknown,
             agent_after: None,
-            grade: String::new(),
+            grade: clock_calibration::Grade::Bounded,
             offset_ms: None,
             calibration_version: version,
             conflicting: false,

@@ -357,7 +357,7 @@ impl EvidenceService {
             reason: reason(s, facts.vendor_reason.as_deref()),
             continuity: Continuity::Unknown,
             agent_after: None,
-            grade: estimate.grade.as_str().to_owned(),
+            grade: estimate.grade,
             offset_ms: estimate.offset_ms,
             calibration_version: estimate.version,
             conflicting: estimate.conflicting,
@@ -406,6 +406,6 @@ fn told(d: &Departure) -> String {
         d.disconnected_at,
         d.reason.as_str(),
         d.source.as_str(),
-        d.grade
+        d.grade.as_str()
     )
 }

@@ -49,7 +49,7 @@ pub fn departed(i: usize, at: Timestamp) -> Supervision {
         reason: Reason::Supervisor,
         continuity: Continuity::Unknown,
         agent_after: None,
-        grade: "BOUNDED".into(),
+        grade: clock_calibration::Grade::Bounded,
         offset_ms: None,
         calibration_version: 0,
         conflicting: false,
