@@ -247,7 +247,7 @@ async fn what_was_begun_and_lost_is_swept_once() {
             audit,
             ..Transaction::default()
         };
-        store.commit(change).await.expect("written");
+        store.transact(change).await.expect("written");
     }
     store.close().await;
     drop(store);
