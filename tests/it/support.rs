@@ -5,12 +5,12 @@ pub mod apex;
 pub mod app;
 pub mod callers;
 pub mod compatibility;
-pub mod departed;
+pub mod departures;
 pub mod external_service;
 pub mod issuer;
 pub mod openapi;
 pub mod process;
-mod stories;
+mod supervision_steps;
 
 use std::path::Path;
 

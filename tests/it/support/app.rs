@@ -154,7 +154,7 @@ impl TestApp {
         Built {
             settings: BTreeMap::new(),
             fakes,
-            pace: super::stories::quick(),
+            pace: super::supervision_steps::quick(),
             clock: None,
             unset: Vec::new(),
         }

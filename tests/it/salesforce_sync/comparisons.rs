@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::support::app::{READER, TestApp};
-use crate::support::departed::{departed, seed};
+use crate::support::departures::{departed, seed};
 use crate::support::sql;
 
 fn row(fields: &Value) -> Map<String, Value> {

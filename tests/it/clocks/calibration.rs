@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::carriers::partner;
+use crate::evidence::carriers::partner;
 use crate::support::app::{EVENTS, OPERATOR, READER, TestApp};
 use crate::support::sql;
 

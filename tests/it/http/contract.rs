@@ -31,7 +31,7 @@ async fn every_route_in_the_list_is_really_served_and_no_method_beside_it() {
         assert_eq!((wrong.status, wrong.code()), (405, "method_unsupported"), "{path}");
     }
     let served = app.call("GET", "/openapi.yaml").send().await;
-    assert_eq!(served.text, include_str!("../../openapi.yaml"));
+    assert_eq!(served.text, include_str!("../../../openapi.yaml"));
     app.finish().await;
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::app::{Answer, EVENTS, TestApp};
-use crate::timing::{calibration, clock, depart};
+use crate::clocks::calibration::{calibration, clock, depart};
 
 /// What the carrier `acme` says.
 pub async fn partner(app: &TestApp, body: &Value) -> Answer {

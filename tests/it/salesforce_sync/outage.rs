@@ -11,7 +11,7 @@ use sidedoor_domain::ports::Clock;
 use sidedoor_fakes::Fault;
 
 use crate::support::app::TestApp;
-use crate::support::departed::{departed, seed};
+use crate::support::departures::{departed, seed};
 use crate::support::sql;
 
 const ROWS: usize = 10_000;
