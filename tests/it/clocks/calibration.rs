@@ -96,7 +96,7 @@ async fn a_vendor_clock_is_learnt_from_departures_and_survives_a_crash() {
     }
     // Every answer of the vendor's API carries its Date: one was kept, though nobody probed.
     assert_eq!(clock(&before, "HTTP_DATE", "date")["samples"], 1);
-    app.quiet().await;
+    app.events_delivered().await;
     app.crash_and_restart().await;
     let after = calibration(&app, "amazon-connect").await;
     let again = clock(&after, "CONTACT_EVENT", "disconnected");
@@ -248,7 +248,7 @@ async fn a_departure_is_issued_again_when_its_clock_is_known_twice_as_well() {
     let wide = first["departure"]["uncertaintyMs"]
         .as_i64()
         .expect("bounded by the join");
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     for round in 0..6 {
         depart(&app, &format!("supervisor-{}", 2 + round % 3)).await;
     }
@@ -265,7 +265,7 @@ async fn a_departure_is_issued_again_when_its_clock_is_known_twice_as_well() {
         "{d:#}"
     );
     assert_eq!(d["vendorTimestamp"], first["departure"]["vendorTimestamp"]);
-    let recorded = app.until_recorded(&id).await;
+    let recorded = app.until_written(&id).await;
     let version = |s: &Value| s["salesforceRecord"]["version"].as_u64().expect("a version");
     assert!(version(&recorded) > version(&first));
     assert_eq!(
@@ -273,7 +273,7 @@ async fn a_departure_is_issued_again_when_its_clock_is_known_twice_as_well() {
         d["uncertaintyMs"].as_f64()
     );
     let audit = sql(
-        &app.journal_path(),
+        &app.store_path(),
         "SELECT outcome FROM audit WHERE action = 'departure.reissued'",
     )
     .await;
@@ -295,7 +295,7 @@ async fn an_operator_is_told_why_and_a_journal_can_be_replayed() {
             .to_owned();
     }
     let ask = |arguments: Vec<String>| {
-        let store = format!("sqlite://{}", app.journal_path().display());
+        let store = format!("sqlite://{}", app.store_path().display());
         tokio::task::spawn_blocking(move || {
             std::process::Command::new(env!("CARGO_BIN_EXE_sidedoor"))
                 .arg("timing")
@@ -442,7 +442,7 @@ async fn bad_probes_and_partner_events_are_refused_and_teach_nothing() {
         assert_eq!((answer.status, answer.code()), (status, code), "{}", answer.text);
     }
     let taught = sql(
-        &app.journal_path(),
+        &app.store_path(),
         "SELECT vendor FROM clock_samples UNION ALL SELECT id FROM supervisions",
     )
     .await;

@@ -71,7 +71,7 @@ async fn a_component_without_cors_hears_by_an_event_that_tells_nobody_anything()
         .change_events(|e| (e.delay_min_ms, e.delay_max_ms) = (1500, 1600));
     app.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
     app.until_left(&id).await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     // The browser's own answer is no news to it.
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(app.salesforce().events().len(), 1);
@@ -103,7 +103,7 @@ async fn what_the_org_refused_or_answered_into_the_void_is_announced_again() {
     let open = app.call("GET", "/v1/supervisors/supervisor-1/directives").send().await;
     app.browser("supervisor-1").obey(&open.body["items"][0]).await;
     app.until_left(&id).await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     app.finish().await;
 }
 
@@ -136,7 +136,7 @@ async fn many_streams_go_in_one_call_and_what_came_while_we_were_gone_is_told_at
             .await;
         app.browser(supervisor).obey(&open.body["items"][0]).await;
         app.until_left(&id).await;
-        app.until_recorded(&id).await;
+        app.until_written(&id).await;
     }
     app.finish().await;
 }
@@ -147,7 +147,7 @@ async fn while_the_org_takes_nothing_no_event_spends_what_it_has_left() {
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     for operation in ["upsert", "collections"] {
         app.salesforce()
             .fault(Fault::error(operation, 403, "REQUEST_LIMIT_EXCEEDED").times(100));
@@ -166,7 +166,7 @@ async fn while_the_org_takes_nothing_no_event_spends_what_it_has_left() {
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(app.salesforce().events().is_empty());
     assert_eq!(app.salesforce().api_calls(), calls);
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 /// While the org's calls are short a moment is waited, so that one call carries what many would.
@@ -186,14 +186,14 @@ async fn while_calls_are_short_many_streams_go_in_one_call() {
         ids.push(s["id"].as_str().expect("an id").to_owned());
     }
     for id in &ids {
-        app.until_recorded(id).await;
+        app.until_written(id).await;
     }
     // From the next answer on more than a hundredth of the day's calls is used.
     let so_far = app.salesforce().api_calls();
     app.salesforce().change(|s| s.daily_limit = so_far * 80);
     let another = app.connect().create_call();
     let s = app.joined(&another, "supervisor-1").await;
-    app.until_recorded(s["id"].as_str().expect("an id")).await;
+    app.until_written(s["id"].as_str().expect("an id")).await;
     let before = app.salesforce().api_calls();
     for id in &ids {
         app.disconnect(id).await;
@@ -202,7 +202,7 @@ async fn while_calls_are_short_many_streams_go_in_one_call() {
     let told = announced(&app, 5).await;
     assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), 5, "{told:?}");
     assert_eq!(app.salesforce().api_calls() - before, 1, "one call for all of them");
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 /// Rows wait for an admin; directives need not.
@@ -212,7 +212,7 @@ async fn while_only_the_rows_object_is_not_as_it_should_be_events_go_on() {
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     let mut object = sidedoor_fakes::salesforce::Object::participant("VoiceCallParticipant__c");
     object.fields.retain(|f| f.name != "Mode__c");
     app.salesforce().put_object(object);
@@ -234,5 +234,5 @@ async fn while_only_the_rows_object_is_not_as_it_should_be_events_go_on() {
         told["paused"]["reason"].as_str().expect("paused").contains("Mode__c"),
         "{told}"
     );
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }

@@ -406,6 +406,6 @@ async fn asking_again_after_a_browser_could_not_has_it_told_again() {
     let last = app.disconnect(&id).await.body["nextAction"].clone();
     app.browser("supervisor-1").obey(&last).await;
     app.until_left(&id).await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     app.finish().await;
 }

@@ -61,7 +61,7 @@ async fn a_departure_is_concluded_from_agent_events_alone() {
             .expect("a time")
     };
     assert!(bound("earliest") <= truth && truth <= bound("latest"), "{left:#}");
-    app.until_recorded(id).await;
+    app.until_written(id).await;
     app.finish().await;
 }
 

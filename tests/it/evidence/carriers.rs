@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, EVENTS, TestApp};
 use crate::clocks::calibration::{calibration, clock, depart};
+use crate::support::app::{Answer, EVENTS, TestApp};
 
 /// What the carrier `acme` says.
 pub async fn partner(app: &TestApp, body: &Value) -> Answer {
@@ -42,7 +42,7 @@ async fn a_carriers_own_leg_becomes_a_supervision_with_a_row() {
     // The same leg has the same name for every writer: UUIDv5 of carrier, instance and leg.
     let leg = one["legContactId"].as_str().expect("a key");
     assert_eq!(leg.as_bytes()[14], b'5');
-    app.until_recorded(one["id"].as_str().expect("an id")).await;
+    app.until_written(one["id"].as_str().expect("an id")).await;
     assert_eq!(app.row(leg)["Disconnect_Source__c"], "PARTNER_EVENT");
     app.finish().await;
 }
@@ -64,7 +64,7 @@ async fn a_carriers_stamp_is_one_more_kind_of_evidence_off_its_own_clock() {
     };
     assert_eq!(clock(&of("acme").await, "PARTNER_EVENT", "disconnected")["samples"], 1);
     // The row did not turn into a second one, and the departure still stands.
-    app.until_recorded(left["id"].as_str().expect("an id")).await;
+    app.until_written(left["id"].as_str().expect("an id")).await;
     assert_eq!(
         app.row(leg.as_str().expect("a leg"))["Disconnect_Source__c"],
         left["departure"]["source"]

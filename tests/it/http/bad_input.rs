@@ -12,7 +12,7 @@ async fn count(app: &TestApp) -> Vec<Vec<String>> {
         CAST((SELECT COUNT(*) FROM evidence) AS TEXT), CAST((SELECT COUNT(*) FROM unexplained_legs) AS TEXT),
         CAST((SELECT COUNT(*) FROM seen_events) AS TEXT), CAST((SELECT COUNT(*) FROM idempotency_keys) AS TEXT),
         CAST((SELECT COUNT(*) FROM audit) AS TEXT)";
-    sql(&app.journal_path(), all).await.expect("counted")
+    sql(&app.store_path(), all).await.expect("counted")
 }
 
 async fn refused(app: &TestApp, status: u16, code: &str, answer: crate::support::app::Answer, before: &[Vec<String>]) {
@@ -24,7 +24,7 @@ async fn refused(app: &TestApp, status: u16, code: &str, answer: crate::support:
 async fn every_bad_start_is_refused_and_writes_nothing() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
-    app.quiet().await;
+    app.events_delivered().await;
     let before = count(&app).await;
     let good = start(&call, "supervisor-1");
     let with = |name: &str, value: Value| {
@@ -123,8 +123,8 @@ async fn wrong_callers_are_refused_and_write_nothing() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-2").await.id();
-    app.until_recorded(&id).await;
-    app.quiet().await;
+    app.until_written(&id).await;
+    app.events_delivered().await;
     let before = count(&app).await;
     let begin = start(&call, "supervisor-1");
     let anonymous = app
@@ -212,7 +212,7 @@ async fn bad_acknowledgements_and_events_are_refused() {
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
     let action = app.disconnect(&id).await.body["nextAction"].clone();
-    app.quiet().await;
+    app.events_delivered().await;
     let stood = app.get(&id).await.body;
     let path = format!("/v1/supervisions/{id}/acknowledgements");
     let directive = &action["directiveId"];

@@ -285,12 +285,12 @@ async fn a_fault_on_a_repeat_takes_nothing_from_the_first_answer() {
     assert_eq!(first.status, 201);
     assert_eq!(ask().await.text, first.text, "its answer is stored");
     let spoil = "UPDATE idempotency_keys SET supervision_id = 'x' || supervision_id";
-    sql(&app.journal_path(), spoil).await.expect("spoilt");
+    sql(&app.store_path(), spoil).await.expect("spoilt");
     let fault = ask().await;
     assert_eq!((fault.status, fault.code()), (500, "internal"));
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     let mend = "UPDATE idempotency_keys SET supervision_id = substr(supervision_id, 2)";
-    sql(&app.journal_path(), mend).await.expect("mended");
+    sql(&app.store_path(), mend).await.expect("mended");
     let third = ask().await;
     assert_eq!((third.status, &third.text), (201, &first.text));
     assert_eq!(third.headers["idempotent-replayed"], "true");
@@ -307,7 +307,7 @@ async fn replays_of_rows_and_probes_take_a_key_too() {
         .expect("an id")
         .to_owned();
     app.leave(&id, "supervisor-1").await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     let rows = app.call("GET", "/v1/deliveries").key(OPERATOR).send().await.body;
     let row = rows["items"][0]["deliveryId"].as_str().expect("an id").to_owned();
     let range = json!({"state": "WRITTEN", "begunSince": "2020-01-01T00:00:00Z",
@@ -356,7 +356,7 @@ async fn replays_of_rows_and_probes_take_a_key_too() {
             (422, "idempotency_key_invalid"),
             "{path}"
         );
-        app.until_recorded(&id).await;
+        app.until_written(&id).await;
     }
     // One that only looks keeps what it saw.
     let look = json!({"begunSince": "2020-01-01T00:00:00Z", "begunBefore": "2100-01-01T00:00:00Z"});

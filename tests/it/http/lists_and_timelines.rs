@@ -90,7 +90,7 @@ async fn a_timeline_tells_one_supervisions_life_in_order() {
     let asked = app.call("POST", &path).json(&why).send().await;
     app.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
     app.until_left(&id).await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     let told = app
         .call("GET", &format!("/v1/supervisions/{id}/timeline"))
         .key(SUPERVISOR_1)

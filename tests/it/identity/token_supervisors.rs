@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sidedoor_fakes::Fault;
 
-use crate::support::app::{Answer, BACK_END, Built, SUPERVISOR_1, TestApp, start};
+use crate::support::app::{Answer, BACK_END, SUPERVISOR_1, TestApp, TestAppBuilder, start};
 use crate::support::issuer::{Answers, KeyServer, Signer, claims};
 
 const FOREIGNER: &str = "005000000000009AAA";
 const USER: &str = "005000000000001AAA";
 
-async fn app(kind: &str, change: impl FnOnce(Built) -> Built) -> (TestApp, Signer) {
+async fn app(kind: &str, change: impl FnOnce(TestAppBuilder) -> TestAppBuilder) -> (TestApp, Signer) {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
     let built = TestApp::build()
@@ -20,7 +20,7 @@ async fn app(kind: &str, change: impl FnOnce(Built) -> Built) -> (TestApp, Signe
     (change(built).start().await, rsa)
 }
 
-fn same(built: Built) -> Built {
+fn same(built: TestAppBuilder) -> TestAppBuilder {
     built
 }
 
@@ -109,7 +109,7 @@ async fn a_salesforce_user_is_the_connect_user_of_their_record_and_stands_in_the
     assert_eq!(begun.body["supervisor"]["connectUserId"], "supervisor-1");
     assert_eq!(begun.body["supervisor"]["salesforceUserId"], USER, "the token's");
     let left = app.leave(&begun.id(), "supervisor-1").await;
-    app.until_recorded(&begun.id()).await;
+    app.until_written(&begun.id()).await;
     let row = app.row(left["legContactId"].as_str().expect("a leg"));
     assert_eq!(row["Supervisor__c"], USER);
     // An id of 15 characters means the same User.

@@ -8,7 +8,7 @@ use crate::support::sql;
 
 async fn leave(app: &TestApp, id: &str) -> Value {
     app.leave(id, "supervisor-1").await;
-    app.until_recorded(id).await
+    app.until_written(id).await
 }
 
 async fn metric(app: &TestApp, name: &str) -> String {
@@ -56,7 +56,7 @@ async fn an_agent_who_looks_wrong_after_a_departure_is_told_of() {
     );
     until_metric(&app, "sidedoor_agents_looking_wrong_total", "1").await;
     let told = "SELECT supervision_id, outcome FROM audit WHERE action = 'agent.looks_wrong'";
-    let told = sql(&app.journal_path(), told).await.expect("read");
+    let told = sql(&app.store_path(), told).await.expect("read");
     assert_eq!(told, [[hurt, "CONNECTED_ONHOLD".to_owned()]]);
     app.finish().await;
 }
@@ -77,7 +77,7 @@ async fn a_barge_in_that_no_event_told_of_is_learnt_after_the_departure() {
     }
     app.connect().end_leg_in_ccp("supervisor-1", leg).expect("ended");
     app.until(&id, "checked", |s| s["hasBarged"] == true).await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     for _ in 0..500 {
         if app.row(leg)["Mode__c"] == "BARGE" {
             break;
@@ -116,7 +116,7 @@ async fn the_alarm_rings(later_ms: u64) {
         app.disconnect(&id).await;
         app.connect().hang_up(&call, by).expect("hung up");
         app.until_left(&id).await;
-        let left = app.until_recorded(&id).await;
+        let left = app.until_written(&id).await;
         assert_eq!(left["departure"]["reason"], "CONTACT_ENDED");
     }
     assert_eq!(metric(&app, alarm).await, "0");
@@ -142,7 +142,7 @@ async fn the_alarm_rings(later_ms: u64) {
     assert_eq!(left["departure"]["reason"], "SUPERVISOR");
     until_metric(&app, alarm, "1").await;
     let told = "SELECT supervision_id FROM audit WHERE action = 'customer_call.ended'";
-    assert_eq!(sql(&app.journal_path(), told).await.expect("read"), [[id]]);
+    assert_eq!(sql(&app.store_path(), told).await.expect("read"), [[id]]);
     assert_eq!(
         app.connect().customer_contacts_we_ended().len(),
         1,

@@ -30,7 +30,7 @@ async fn on_three_chats() -> (TestApp, Vec<String>) {
         app.until(&id, "a chat", |s| s["channel"] == "CHAT").await;
         ids.push(id);
     }
-    app.quiet().await;
+    app.events_delivered().await;
     app.connect().fault(Fault::late("DescribeContact", 20_000).times(1000));
     (app, ids)
 }

@@ -39,7 +39,7 @@ async fn a_chat_leg_is_stopped_and_only_the_leg() {
             .map(|c| c.about.clone())
             .collect();
         assert_eq!(stopped.last(), Some(&leg));
-        app.until_recorded(&started.id()).await;
+        app.until_written(&started.id()).await;
         assert!(!app.connect().contact(&contact).expect("there").ended);
     }
     app.finish().await;

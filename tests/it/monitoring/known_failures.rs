@@ -40,7 +40,7 @@ async fn stale_presence_ends_with_the_leg_and_not_with_a_button() {
     let app = TestApp::build().set("SUPERVISION__IDLE_POLL_S", "5").start().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
-    app.quiet().await;
+    app.events_delivered().await;
     app.connect().change_events(|e| e.loss = 1.0);
     app.connect()
         .end_leg_in_ccp("supervisor-1", text(&s, "legContactId"))
@@ -57,7 +57,7 @@ async fn an_orphan_whose_every_event_was_lost_is_found_and_can_be_sent_away() {
     let call = app.connect().create_call();
     let first = app.joined(&call, "supervisor-1").await;
     app.leave(text(&first, "id"), "supervisor-1").await;
-    app.quiet().await;
+    app.events_delivered().await;
     app.connect().change_events(|e| e.loss = 1.0);
     let orphan = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
     let found = app.found("origin=OBSERVED").await;

@@ -79,7 +79,7 @@ async fn a_supervisor_listens_and_leaves_and_the_customer_stays() {
     assert_eq!(left["departure"]["reason"], "SUPERVISOR");
     assert_eq!(left["departure"]["source"], "CONTACT_EVENT");
     assert_honest(&app, &left);
-    let recorded = app.until_recorded(&id).await;
+    let recorded = app.until_written(&id).await;
     assert_eq!(recorded["departure"]["customerCallContinued"], true);
     assert_eq!(recorded["nextAction"], Value::Null);
     let row = app.row(left["legContactId"].as_str().expect("a leg"));
@@ -120,7 +120,7 @@ async fn two_supervisors_leave_one_call_independently() {
     let action = app.disconnect(&second.id()).await.body["nextAction"].clone();
     app.browser("supervisor-2").obey(&action).await;
     app.until_left(&second.id()).await;
-    app.until_recorded(&second.id()).await;
+    app.until_written(&second.id()).await;
     app.finish().await;
 }
 
@@ -188,7 +188,7 @@ async fn events_late_twice_and_out_of_order_come_to_the_same() {
         assert_ne!(action, Value::Null, "round {round}: the channel was asked for");
         app.browser("supervisor-1").obey(&action).await;
         app.until_left(&id).await;
-        let recorded = app.until_recorded(&id).await;
+        let recorded = app.until_written(&id).await;
         assert_honest(&app, &recorded);
     }
     app.finish().await;
@@ -203,7 +203,7 @@ async fn leaving_in_the_ccp_without_asking_us_is_a_departure_too() {
     app.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
     let recorded = {
         app.until_left(&started.id()).await;
-        app.until_recorded(&started.id()).await
+        app.until_written(&started.id()).await
     };
     assert_eq!(
         recorded["departure"]["reason"], "SUPERVISOR",
@@ -222,7 +222,7 @@ async fn a_customer_who_hangs_up_is_no_fault_of_ours() {
     app.connect().hang_up(&call, "CUSTOMER").expect("hung up");
     let left = app.until_left(&id).await;
     assert_honest(&app, &left);
-    let recorded = app.until_recorded(&id).await;
+    let recorded = app.until_written(&id).await;
     assert_eq!(recorded["departure"]["reason"], "CONTACT_ENDED");
     assert_eq!(recorded["departure"]["customerCallContinued"], false);
     assert_eq!(

@@ -76,7 +76,7 @@ async fn a_mode_is_changed_by_the_browser_and_confirmed_by_evidence() {
     app.browser("supervisor-1").obey(&back.body["nextAction"]).await;
     app.until(&id, "SILENT", |s| s["mode"] == "SILENT").await;
     app.leave(&id, "supervisor-1").await;
-    let left = app.until_recorded(&id).await;
+    let left = app.until_written(&id).await;
     let leg = left["legContactId"].as_str().expect("a leg");
     assert_eq!(
         app.row(leg)["Mode__c"],
@@ -188,7 +188,7 @@ async fn one_of_the_last_two_on_the_call_does_not_leave() {
         assert_eq!(refused.status, status, "{}", refused.text);
     }
     let refusals = "SELECT actor FROM audit WHERE action = 'disconnect.refused'";
-    let told = sql(&app.journal_path(), refusals).await.expect("read");
+    let told = sql(&app.store_path(), refusals).await.expect("read");
     assert_eq!(told.len(), 5, "every refusal is on record, the switch's too: {told:?}");
     let metrics = app.call("GET", "/metrics").key(READER).send().await.text;
     assert!(metrics.contains("sidedoor_leaves_refused_total 5"), "{metrics}");
@@ -211,7 +211,7 @@ async fn what_cannot_be_confirmed_is_refused() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = barged_in(&app, &call, "supervisor-1").await;
-    app.quiet().await;
+    app.events_delivered().await;
     for operation in ["GetCurrentUserData", "DescribeContact"] {
         let fault = sidedoor_fakes::Fault::error(operation, 500, "InternalServiceException").times(20);
         app.connect().fault(fault);
@@ -233,7 +233,7 @@ async fn a_barge_in_by_hand_is_found_before_the_leave() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = listen(&app, &call, "supervisor-1", "BARGE").await;
-    app.quiet().await;
+    app.events_delivered().await;
     let leg = app.get(&id).await.body["legContactId"]
         .as_str()
         .expect("a leg")
@@ -318,7 +318,7 @@ async fn a_barge_in_by_hand_is_not_missed_when_the_leg_cannot_be_seen() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = listen(&app, &call, "supervisor-1", "BARGE").await;
-    app.quiet().await;
+    app.events_delivered().await;
     let leg = app.get(&id).await.body["legContactId"]
         .as_str()
         .expect("a leg")

@@ -155,5 +155,5 @@ async fn a_vendor_that_is_away_is_no_end_of_the_world() {
         200,
         "readiness looks at this process only"
     );
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }

@@ -43,7 +43,7 @@ async fn a_leg_begun_by_hand_becomes_a_supervision_with_its_row() {
     let action = app.disconnect(id).await.body["nextAction"].clone();
     app.browser("supervisor-1").obey(&action).await;
     app.until_left(id).await;
-    let recorded = app.until_recorded(id).await;
+    let recorded = app.until_written(id).await;
     assert_eq!(recorded["departure"]["customerCallContinued"], true);
     assert_eq!(app.row(&leg)["Origin__c"], "OBSERVED");
     app.finish().await;
@@ -113,7 +113,7 @@ async fn an_event_that_overtakes_the_answer_makes_no_second_supervision() {
     let started = app.listen(&call, "supervisor-1").await;
     assert_eq!(started.status, 201);
     app.until(&started.id(), "joined", |s| !s["joinedAt"].is_null()).await;
-    app.quiet().await;
+    app.events_delivered().await;
     tokio::time::sleep(std::time::Duration::from_millis(400)).await;
     let all = app.call("GET", "/v1/supervisions").send().await.body;
     assert_eq!(all["items"].as_array().expect("items").len(), 1);
@@ -124,7 +124,7 @@ async fn an_event_that_overtakes_the_answer_makes_no_second_supervision() {
 async fn what_only_claims_to_be_a_leg_is_not_believed() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
-    app.quiet().await;
+    app.events_delivered().await;
     let event = |contact: &str, id: &str| {
         json!({"id": id, "detail-type": "Amazon Connect Contact Event", "detail": {
             "eventType": "DISCONNECTED", "contactId": contact, "initiationMethod": "MONITOR", "channel": "VOICE",
@@ -161,5 +161,5 @@ async fn what_only_claims_to_be_a_leg_is_not_believed() {
         .await;
     assert_eq!(answer.body["accepted"], false, "another instance's is of no interest");
     // The contact nobody knows is looked for a while longer; everything else is done.
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }

@@ -56,12 +56,12 @@ async fn a_rejoin_is_its_own_supervision_linked_to_the_earlier_ones() {
     let elsewhere = listen(&app, &app.connect().create_call(), None).await;
     assert_eq!(elsewhere.body["compliance"]["rejoin"], false);
     for (id, rejoin) in [(first.id(), false), (second.id(), true)] {
-        let recorded = app.until_recorded(&id).await;
+        let recorded = app.until_written(&id).await;
         let row = app.row(recorded["legContactId"].as_str().expect("a leg"));
         assert_eq!(row["Rejoin__c"], rejoin);
     }
     let audit = "SELECT outcome FROM audit WHERE action = 'supervision.requested' ORDER BY seq";
-    let told = sql(&app.journal_path(), audit).await.expect("read");
+    let told = sql(&app.store_path(), audit).await.expect("read");
     assert!(
         told[0][0].contains("lenient: first join, announcement NOT_REQUIRED"),
         "{told:?}"
@@ -92,7 +92,7 @@ async fn where_nobody_may_come_back_a_rejoin_is_refused_and_changes_nothing() {
     let list = app.call("GET", "/v1/supervisions").send().await.body;
     assert_eq!(list["items"].as_array().expect("a list").len(), 1);
     let audit = "SELECT supervision_id FROM audit WHERE action = 'rejoin.refused'";
-    assert_eq!(sql(&app.journal_path(), audit).await.expect("read"), [[first.id()]]);
+    assert_eq!(sql(&app.store_path(), audit).await.expect("read"), [[first.id()]]);
     app.finish().await;
 }
 

@@ -136,7 +136,7 @@ async fn a_crash_between_the_two_halves_of_a_switch_loses_neither() {
     // As if the crash had come right after the new supervision was written, before the first was asked to leave.
     let forget = "UPDATE supervisions SET state = 'MONITORING', doc = json_set(doc, '$.state', 'MONITORING',
                     '$.leave', NULL, '$.directive', NULL) WHERE state = 'LEAVING'";
-    sql(&app.journal_path(), forget).await.expect("changed");
+    sql(&app.store_path(), forget).await.expect("changed");
     app.restart().await;
     let left = app.until(&first, "LEAVING", |s| !s["nextAction"].is_null()).await;
     app.browser("supervisor-1").obey(&left["nextAction"]).await;

@@ -26,7 +26,7 @@ async fn listening(app: &TestApp, supervisors: usize) -> Vec<String> {
 async fn until_idle(app: &TestApp, supervisors: usize) {
     let joined = "SELECT CAST(COUNT(*) AS TEXT) FROM supervisions WHERE doc LIKE '%\"joined\":{%'";
     for _ in 0..600 {
-        let count = sql(&app.journal_path(), joined).await.expect("read");
+        let count = sql(&app.store_path(), joined).await.expect("read");
         if count == [[supervisors.to_string()]] {
             return;
         }
@@ -66,7 +66,7 @@ async fn a_thousand_idle_supervisions_cost_at_most_ten_calls_a_round() {
     assert_eq!(described, 0, "nothing ended, so nothing is described");
     let seen = app.get(&ids[0]).await.body;
     assert_eq!(seen["state"], "MONITORING");
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn a_roll_call_finds_what_lost_events_did_not_tell() {
     let app = TestApp::build().set("SUPERVISION__IDLE_POLL_S", "5").start().await;
     let ids = listening(&app, 3).await;
     until_idle(&app, 3).await;
-    app.quiet().await;
+    app.events_delivered().await;
     // From here on no event comes: one leaves by hand, and another begins a second leg by hand.
     app.connect().change_events(|e| e.loss = 1.0);
     let gone = app.get(&ids[0]).await.body;

@@ -43,7 +43,7 @@ async fn until_row(app: &TestApp, id: &str, wanted: &str) -> Value {
 async fn all_sent(app: &TestApp) {
     let pending = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state = 'PENDING'";
     for _ in 0..3000 {
-        if sql(&app.journal_path(), pending).await.expect("read") == [["0"]] {
+        if sql(&app.store_path(), pending).await.expect("read") == [["0"]] {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -57,7 +57,7 @@ async fn all_recorded(app: &TestApp) {
                    UNION ALL SELECT CAST(COUNT(*) AS TEXT) FROM supervisions
                    WHERE state <> 'FAILED' AND (state <> 'LEFT' OR next_check_at IS NOT NULL)";
     for _ in 0..6000 {
-        if sql(&app.journal_path(), pending).await.expect("read") == [["0"], ["0"]] {
+        if sql(&app.store_path(), pending).await.expect("read") == [["0"], ["0"]] {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -90,7 +90,7 @@ async fn a_thousand_departures_in_a_burst_cost_at_most_ten_calls() {
     }
     let open = "SELECT CAST(COUNT(*) AS TEXT) FROM supervisions WHERE state <> 'LEFT' OR next_check_at IS NOT NULL";
     for _ in 0..3000 {
-        if sql(&app.journal_path(), open).await.expect("read") == [["0"]] {
+        if sql(&app.store_path(), open).await.expect("read") == [["0"]] {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -100,7 +100,7 @@ async fn a_thousand_departures_in_a_burst_cost_at_most_ten_calls() {
     app.salesforce().clear_faults();
     let gathered = "UPDATE deliveries SET due_at = 0 WHERE state = 'PENDING'";
     let mut tries = 0;
-    while let Err(e) = sql(&app.journal_path(), gathered).await {
+    while let Err(e) = sql(&app.store_path(), gathered).await {
         tries += 1;
         assert!(tries < 100, "{e}");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -114,7 +114,7 @@ async fn a_thousand_departures_in_a_burst_cost_at_most_ten_calls() {
     let rows = app.salesforce().rows("VoiceCallParticipant__c");
     let left = rows.iter().filter(|r| r.contains_key("Disconnected_At__c")).count();
     assert_eq!(left, 1000);
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn every_row_of_a_call_is_settled_for_itself() {
             .expect("kept")
             .contains("statusCode")
     );
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 /// A call refused as a whole for one row's sake is split until that row stands alone.
@@ -200,7 +200,7 @@ async fn poison(code: &str) {
         let wanted = if leg == poison { "FAILED" } else { "WRITTEN" };
         until_row(&app, id, wanted).await;
     }
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn a_lost_answer_or_an_expired_token_in_the_middle_loses_and_doubles_nothi
         app.row(leg);
     }
     assert_eq!(app.salesforce().rows("VoiceCallParticipant__c").len(), 30);
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -265,7 +265,7 @@ async fn an_outage_loses_nothing_and_ends_without_a_stampede() {
     }
     let calls = app.salesforce().api_calls() - before;
     assert!(calls <= 12, "300 rows: {calls} calls");
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -347,12 +347,12 @@ async fn dead_letters_are_looked_at_first_and_then_sent_again() {
         "same rows, same keys"
     );
     let audit = "SELECT DISTINCT actor FROM audit WHERE action = 'delivery.replayed'";
-    assert_eq!(sql(&app.journal_path(), audit).await.expect("read"), [["operator"]]);
+    assert_eq!(sql(&app.store_path(), audit).await.expect("read"), [["operator"]]);
     let missing = app
         .call("POST", "/v1/deliveries/0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1/replay")
         .key(OPERATOR)
         .send()
         .await;
     assert_eq!((missing.status, missing.code()), (404, "delivery_not_found"));
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }

@@ -41,9 +41,9 @@ async fn a_departure_is_compared_with_the_orgs_own_record_and_nothing_is_written
     let id = begun.id();
     app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     let left = app.leave(&id, "supervisor-1").await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     let explain = || async {
-        let (store, id) = (app.journal_path(), id.clone());
+        let (store, id) = (app.store_path(), id.clone());
         let run = move || {
             std::process::Command::new(env!("CARGO_BIN_EXE_sidedoor"))
                 .args(["timing", "explain", &id])
@@ -82,7 +82,7 @@ async fn a_departure_is_compared_with_the_orgs_own_record_and_nothing_is_written
     let sum: f64 = sum.expect("a sum").parse().expect("a number");
     // Ours may have been concluded anew meanwhile, from better evidence.
     let compared = "SELECT CAST(left_at - ours_at AS TEXT) FROM comparisons WHERE left_at IS NOT NULL";
-    let difference = sql(&app.journal_path(), compared).await.expect("read")[0][0].clone();
+    let difference = sql(&app.store_path(), compared).await.expect("read")[0][0].clone();
     let ms: f64 = difference.parse().expect("a number");
     assert!((sum - ms / 1000.0).abs() < 0.002, "to the millisecond: {sum} and {ms}");
     assert!((ms - 2500.0).abs() < 1000.0, "{ms}");
@@ -111,7 +111,7 @@ async fn an_org_without_such_records_is_asked_once() {
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
     app.leave(&id, "supervisor-1").await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     // Asked, once: how it looks for their conversations, and is told that there is no such object.
     let before = app.salesforce().api_calls();
     for _ in 0..200 {
@@ -149,7 +149,7 @@ async fn a_record_that_may_be_either_departures_is_compared_with_none() {
     let id = |s: &Value| s["id"].as_str().expect("an id").to_owned();
     // The second stays a while: the first alone is due to be compared.
     app.leave(&id(&first), "supervisor-1").await;
-    app.until_recorded(&id(&first)).await;
+    app.until_written(&id(&first)).await;
     for _ in 0..200 {
         if sf.asked("ConversationParticipant") > 1 {
             break;
@@ -160,7 +160,7 @@ async fn a_record_that_may_be_either_departures_is_compared_with_none() {
     assert!(sf.asked("ConversationParticipant") > 1, "it was looked for");
     assert!(!told.contains("sidedoor_participants_compared_total{"), "{told}");
     app.leave(&id(&second), "supervisor-2").await;
-    app.until_recorded(&id(&second)).await;
+    app.until_written(&id(&second)).await;
     app.finish().await;
 }
 
@@ -190,7 +190,7 @@ async fn two_voice_calls_of_one_conversation_are_each_compared_with_their_own_vi
         let id = app.call("POST", "/v1/supervisions").json(&body).send().await.id();
         app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
         let left = app.leave(&id, "supervisor-1").await;
-        app.until_recorded(&id).await;
+        app.until_written(&id).await;
         let at = left["departure"]["disconnectedAt"].as_str().expect("a time");
         let at: jiff::Timestamp = at.parse().expect("a time");
         departures.push((id, at + jiff::SignedDuration::from_millis(shift)));
@@ -202,12 +202,12 @@ async fn two_voice_calls_of_one_conversation_are_each_compared_with_their_own_vi
     }
     let compared = "SELECT CAST(left_at - ours_at AS TEXT) FROM comparisons WHERE left_at IS NOT NULL ORDER BY ours_at";
     for _ in 0..500 {
-        if sql(&app.journal_path(), compared).await.expect("read").len() == 2 {
+        if sql(&app.store_path(), compared).await.expect("read").len() == 2 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let differences = sql(&app.journal_path(), compared).await.expect("read");
+    let differences = sql(&app.store_path(), compared).await.expect("read");
     assert_eq!(differences, [["400"], ["700"]]);
     app.finish().await;
 }
@@ -232,28 +232,28 @@ async fn a_round_compares_all_that_is_due_page_by_page() {
         s
     });
     let departures: Vec<_> = departures.collect();
-    seed(&app.journal_path(), departures.into_iter(), now).await;
+    seed(&app.store_path(), departures.into_iter(), now).await;
     app.restart().await;
     let recorded = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state = 'RECORDED'";
     for _ in 0..200 {
-        if sql(&app.journal_path(), recorded).await.expect("read") == [["250"]] {
+        if sql(&app.store_path(), recorded).await.expect("read") == [["250"]] {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let spoilt =
         "UPDATE supervisions SET doc = json_object('voice_call_id', 'x') WHERE id = (SELECT MIN(id) FROM supervisions)";
-    sql(&app.journal_path(), spoilt).await.expect("spoilt");
+    sql(&app.store_path(), spoilt).await.expect("spoilt");
     let compared = "SELECT CAST(COUNT(*) AS TEXT) FROM comparisons WHERE left_at IS NOT NULL";
     for _ in 0..500 {
-        if sql(&app.journal_path(), compared).await.expect("read") != [["0"]] {
+        if sql(&app.store_path(), compared).await.expect("read") != [["0"]] {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // The next round is seconds away.
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(sql(&app.journal_path(), compared).await.expect("read"), [["249"]]);
+    assert_eq!(sql(&app.store_path(), compared).await.expect("read"), [["249"]]);
     assert_eq!(
         app.salesforce().asked("ConversationParticipant"),
         3,
@@ -272,7 +272,7 @@ async fn after_a_refused_login_departures_are_compared_all_the_same() {
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
     app.leave(&id, "supervisor-1").await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     sf.revoke_tokens();
     sf.fault(sidedoor_fakes::Fault::error("token", 400, "invalid_client").times(1000));
     tokio::time::sleep(Duration::from_millis(600)).await;

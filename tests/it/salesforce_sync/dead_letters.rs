@@ -56,20 +56,20 @@ async fn age(app: &mut TestApp, refusals: u32) {
                      WHERE supervision_id = (SELECT MIN(id) FROM supervisions)";
     // The store is free a moment after the crash.
     let mut tries = 0;
-    while let Err(e) = sql(&app.journal_path(), oldest).await {
+    while let Err(e) = sql(&app.store_path(), oldest).await {
         tries += 1;
         assert!(tries < 100, "{e}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     for _ in 39..refusals {
-        sql(&app.journal_path(), once_more).await.expect("aged");
+        sql(&app.store_path(), once_more).await.expect("aged");
     }
     due(app).await;
 }
 
 async fn due(app: &TestApp) {
     let now = "UPDATE deliveries SET due_at = 0 WHERE state = 'PENDING'";
-    sql(&app.journal_path(), now).await.expect("made due");
+    sql(&app.store_path(), now).await.expect("made due");
 }
 
 fn down(app: &TestApp) {
@@ -105,7 +105,7 @@ async fn a_row_that_was_tried_for_half_an_hour_while_others_were_taken_needs_a_p
         told["lastError"].as_str().expect("why").contains("SERVER_UNAVAILABLE"),
         "{told}"
     );
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn among_others_that_are_taken_it_is_given_up_too() {
     app.restart().await;
     recording(&app, &other, "taken", |r| r["state"] == "WRITTEN").await;
     recording(&app, &hopeless, "given up", |r| r["state"] == "FAILED").await;
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 /// The same row while the org takes nothing at all: that is the org's state, however often it is met.
@@ -133,7 +133,7 @@ async fn no_row_is_given_up_while_the_org_takes_none() {
     app.restart().await;
     let tried = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE attempts > 3";
     for _ in 0..1000 {
-        if sql(&app.journal_path(), tried).await.expect("read") == [["1"]] {
+        if sql(&app.store_path(), tried).await.expect("read") == [["1"]] {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -143,7 +143,7 @@ async fn no_row_is_given_up_while_the_org_takes_none() {
     app.salesforce().clear_faults();
     recording(&app, &id, "taken", |r| r["state"] == "WRITTEN").await;
     app.row(&leg);
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 /// What a row went through while the org took nothing is not held against it: its first refusal of its own is the first.
@@ -162,7 +162,7 @@ async fn an_outage_counts_against_no_row() {
     }
     recording(&app, &other, "taken", |r| r["state"] == "WRITTEN").await;
     recording(&app, &id, "taken", |r| r["state"] == "WRITTEN").await;
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 /// Faults of the org that its description does not show: a full store, a trigger that fails for all.
@@ -195,7 +195,7 @@ async fn what_ails_every_row_gives_none_up() {
             let told = app.get(id).await.body["salesforceRecord"].clone();
             assert_eq!(told["state"], "PENDING", "{code}: {told}");
         }
-        app.rules_hold().await;
+        app.assert_invariants().await;
     }
 }
 
@@ -227,5 +227,5 @@ async fn a_refused_row_that_is_alone_holds_nothing_up() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     recording(&app, &bad, "given up", |r| r["state"] == "FAILED").await;
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }

@@ -35,7 +35,7 @@ async fn faults_that_pass_are_tried_again() {
     ] {
         app.salesforce().fault(fault);
         let (id, leg) = left(&app, "supervisor-1").await;
-        app.until_recorded(&id).await;
+        app.until_written(&id).await;
         app.row(&leg);
     }
     app.finish().await;
@@ -45,11 +45,11 @@ async fn faults_that_pass_are_tried_again() {
 async fn an_expired_session_is_renewed_once_for_all() {
     let app = TestApp::start().await;
     let (id, _) = left(&app, "supervisor-1").await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     assert_eq!(app.salesforce().logins(), 1);
     app.salesforce().revoke_tokens();
     let (id, _) = left(&app, "supervisor-1").await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     assert_eq!(app.salesforce().logins(), 2);
     app.finish().await;
 }
@@ -68,7 +68,7 @@ async fn a_short_supervision_costs_one_upsert() {
         .obey(&action)
         .await;
     app.until_left(&started.id()).await;
-    app.until_recorded(&started.id()).await;
+    app.until_written(&started.id()).await;
     let writes = app.salesforce().written();
     assert!(writes.len() <= 2, "{writes:#?}");
     assert!(writes.last().expect("one").body.contains_key("Disconnected_At__c"));
@@ -94,7 +94,7 @@ async fn a_row_that_needs_a_person_is_kept_with_the_answer() {
             .expect("told")
             .contains("X__c")
     );
-    let kept = sql(&app.journal_path(), "SELECT last_answer FROM deliveries")
+    let kept = sql(&app.store_path(), "SELECT last_answer FROM deliveries")
         .await
         .expect("read");
     assert!(
@@ -106,7 +106,7 @@ async fn a_row_that_needs_a_person_is_kept_with_the_answer() {
     let action = app.disconnect(&id).await.body["nextAction"].clone();
     app.browser("supervisor-1").obey(&action).await;
     app.until_left(&id).await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     app.finish().await;
 }
 
@@ -120,7 +120,7 @@ async fn a_refused_lookup_is_left_out_and_marked() {
     let mut body = start(&call, "supervisor-1");
     body["voiceCallId"] = json!("0LQ000000000404AAA");
     let started = app.call("POST", "/v1/supervisions").json(&body).send().await;
-    let recorded = app.until_recorded(&started.id()).await;
+    let recorded = app.until_written(&started.id()).await;
     assert!(
         recorded["salesforceRecord"]["lastError"]
             .as_str()
@@ -153,7 +153,7 @@ async fn a_fault_of_the_whole_org_parks_and_dead_letters_nothing() {
         "the remedy is named: {parked:#}"
     );
     assert_eq!(parked["state"], "MONITORING", "listening does not depend on Salesforce");
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn limits_park_the_whole_org() {
     app.listen(&other, "supervisor-2").await;
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     assert_eq!(app.salesforce().api_calls(), calls, "a parked org is left alone");
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn auto_takes_the_standard_name_if_the_org_has_it() {
     app.restart().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
-    let recorded = app.until_recorded(&id).await;
+    let recorded = app.until_written(&id).await;
     assert_eq!(recorded["salesforceRecord"]["objectName"], "VoiceCallParticipant");
     app.finish().await;
 }
@@ -204,7 +204,7 @@ async fn rows_survive_a_crash_and_an_outage() {
     app.crash();
     app.salesforce().clear_faults();
     app.restart().await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     assert_eq!(app.row(&leg)["Disconnect_Reason__c"], "SUPERVISOR");
     app.finish().await;
 }
@@ -226,7 +226,7 @@ async fn wrong_credentials_are_told_without_being_shown() {
         "{told}"
     );
     assert_ne!(parked["salesforceRecord"]["state"], Value::from("FAILED"));
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -238,7 +238,7 @@ async fn delivery_can_be_switched_off() {
     app.browser("supervisor-1").obey(&action).await;
     app.until_left(&id).await;
     assert_eq!(app.salesforce().api_calls(), 0);
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -249,17 +249,17 @@ async fn a_row_that_cannot_be_read_holds_no_other_up() {
     let second = app.joined(&call, "supervisor-2").await;
     let id = |s: &Value| s["id"].as_str().expect("an id").to_owned();
     for s in [&first, &second] {
-        app.until_recorded(&id(s)).await;
+        app.until_written(&id(s)).await;
     }
     app.crash();
     // As a fault of the disk, or a newer version's hand, would leave it; both are due.
     let spoilt = "UPDATE supervisions SET doc = '{}' WHERE connect_user_id = 'supervisor-1'";
-    sql(&app.journal_path(), spoilt).await.expect("spoilt");
+    sql(&app.store_path(), spoilt).await.expect("spoilt");
     let due = "UPDATE deliveries SET state = 'PENDING', version = version + 1, due_at = 0";
-    sql(&app.journal_path(), due).await.expect("due");
+    sql(&app.store_path(), due).await.expect("due");
     let writes = app.salesforce().written().len();
     app.restart().await;
-    app.until_recorded(&id(&second)).await;
+    app.until_written(&id(&second)).await;
     assert_eq!(app.salesforce().written().len(), writes + 1);
     app.crash();
 }

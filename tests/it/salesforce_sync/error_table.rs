@@ -92,7 +92,7 @@ async fn alone_each_line_ends_as_it_must() {
         assert!(dead["lastError"].as_str().expect("told").contains(code), "{dead}");
         sf.clear_faults();
     }
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn limits_park_the_org_and_kill_no_row() {
             "{told}"
         );
         ends(&app, &id, "PENDING").await;
-        app.rules_hold().await;
+        app.assert_invariants().await;
     }
 }
 
@@ -147,7 +147,7 @@ async fn what_ails_the_whole_org_parks_it_and_names_the_remedy() {
         let told = paused(&app).await;
         assert!(told["reason"].as_str().expect("why").contains(remedy), "{line}: {told}");
         ends(&app, &id, "PENDING").await;
-        app.rules_hold().await;
+        app.assert_invariants().await;
     }
 }
 
@@ -193,7 +193,7 @@ async fn among_others_each_line_ends_the_same_and_the_others_stand() {
     }
     let together = sf.written().len();
     assert!(together >= 13, "{together}");
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 /// A collection that is refused, lost or late as a whole, and a session that ends in the middle.
@@ -229,7 +229,7 @@ async fn a_whole_collection_that_fails_loses_and_doubles_nothing() {
             app.row(leg);
         }
     }
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 /// A lookup that the org refuses is left out, alone and among others.
@@ -279,7 +279,7 @@ async fn a_refused_lookup_is_left_out_and_marked_wherever_it_stands() {
         );
     }
     ends(&app, &other, "WRITTEN").await;
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 /// Whatever a lookup is refused with, the row stands, without that lookup and with the other.
@@ -318,5 +318,5 @@ async fn only_the_refused_lookup_is_left_out() {
         assert_eq!(row["Voice_Call__c"], "0LQ000000000001AAA", "{code}");
         assert_eq!(row.get("Supervisor__c"), None, "{code}");
     }
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }

@@ -47,7 +47,7 @@ async fn a_signed_assertion_logs_in_and_its_key_may_be_rotated() {
     let call = app.connect().create_call();
     let first = app.joined(&call, "supervisor-1").await;
     let first = first["id"].as_str().expect("an id");
-    app.until_recorded(first).await;
+    app.until_written(first).await;
     assert_eq!(app.salesforce().logins(), 1);
     // The key is rotated on both sides, and the session ends.
     let (private, public) = key_pair();
@@ -55,7 +55,7 @@ async fn a_signed_assertion_logs_in_and_its_key_may_be_rotated() {
     app.salesforce().change(|s| s.jwt_public_key = Some(public));
     app.salesforce().revoke_tokens();
     app.leave(first, "supervisor-1").await;
-    app.until_recorded(first).await;
+    app.until_written(first).await;
     assert_eq!(app.salesforce().logins(), 2);
     app.finish().await;
 }
@@ -84,7 +84,7 @@ async fn a_key_that_cannot_be_used_is_told_and_never_shown() {
         told.contains("salesforce_key_invalid") && !told.contains("not-a-key-but"),
         "{told}"
     );
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 fn field<'o>(object: &'o mut Object, name: &str) -> &'o mut sidedoor_fakes::salesforce::Field {
@@ -127,7 +127,7 @@ async fn fields_that_do_not_fit_are_named_with_the_remedy() {
             "{said}"
         );
         assert_eq!(parked["salesforceRecord"]["state"], "PENDING", "no row is at fault");
-        app.rules_hold().await;
+        app.assert_invariants().await;
     }
 }
 
@@ -144,7 +144,7 @@ async fn the_voice_call_of_a_row_is_found_by_its_contact() {
     let record = voice_call(&app, &call);
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id");
-    app.until_recorded(id).await;
+    app.until_written(id).await;
     let leg = s["legContactId"].as_str().expect("a leg");
     assert_eq!(app.row(leg)["Voice_Call__c"], record.as_str());
     assert_eq!(app.get(id).await.body["voiceCallId"], record.as_str());
@@ -165,7 +165,7 @@ async fn a_voice_call_that_comes_later_is_added_and_an_ambiguous_one_is_not() {
         (&first, "none has this contact"),
         (&second, "several have this contact"),
     ] {
-        let recorded = app.until_recorded(&text(s, "id")).await;
+        let recorded = app.until_written(&text(s, "id")).await;
         assert!(
             recorded["salesforceRecord"]["lastError"]
                 .as_str()
@@ -180,7 +180,7 @@ async fn a_voice_call_that_comes_later_is_added_and_an_ambiguous_one_is_not() {
     let mut app = app;
     app.crash();
     let now = "UPDATE deliveries SET look_again_at = 1 WHERE look_again_at IS NOT NULL";
-    sql(&app.journal_path(), now).await.expect("changed");
+    sql(&app.store_path(), now).await.expect("changed");
     app.restart().await;
     for _ in 0..500 {
         if app.row(&text(&first, "legContactId")).contains_key("Voice_Call__c") {
@@ -204,9 +204,9 @@ async fn a_refused_search_holds_no_row_up() {
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id");
-    app.until_recorded(id).await;
+    app.until_written(id).await;
     app.leave(id, "supervisor-1").await;
-    app.until_recorded(id).await;
+    app.until_written(id).await;
     let searches = app.salesforce().api_calls();
     assert!(searches < 8, "and is not made again for every row: {searches} calls");
     app.finish().await;

@@ -54,10 +54,10 @@ async fn ten_thousand_departures_outlast_an_hour_without_the_org() {
     app.crash();
     let now = clock.now();
     let departures = (0..ROWS).map(|i| departed(i, now));
-    seed(&app.journal_path(), departures, now).await;
+    seed(&app.store_path(), departures, now).await;
     // One cannot be read, and is due first: when the org is met again with a single row, it must not be the one.
     let spoilt = "UPDATE supervisions SET doc = '{}' WHERE id = (SELECT MIN(id) FROM supervisions)";
-    sql(&app.journal_path(), spoilt).await.expect("spoilt");
+    sql(&app.store_path(), spoilt).await.expect("spoilt");
     // It lets us in, and takes nothing.
     for operation in ["describe", "upsert", "collections"] {
         app.salesforce()
@@ -75,7 +75,7 @@ async fn ten_thousand_departures_outlast_an_hour_without_the_org() {
     let before = app.salesforce().api_calls();
     let open = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state <> 'RECORDED'";
     let begun = Instant::now();
-    while sql(&app.journal_path(), open).await.expect("read") != [["1"]] {
+    while sql(&app.store_path(), open).await.expect("read") != [["1"]] {
         assert!(begun.elapsed() < Duration::from_secs(120), "they do not drain");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -87,5 +87,5 @@ async fn ten_thousand_departures_outlast_an_hour_without_the_org() {
     let readable = ROWS - 1;
     assert_eq!((rows.len(), keys.len()), (readable, readable), "none lost, none twice");
     assert_eq!(app.salesforce().written().len(), readable, "each was written once");
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }

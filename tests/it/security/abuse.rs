@@ -74,7 +74,7 @@ async fn a_caller_who_asks_too_often_waits_and_the_others_do_not() {
         told.contains("sidedoor_rate_limited_total{limit=\"caller\"} 2"),
         "{told}"
     );
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn no_storm_of_pages_keeps_a_vendors_event_out() {
         assert_eq!(told.status, 200, "{}", told.text);
     }
     assert!(refused >= 12, "everybody together have one rate: {refused}");
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn requests_that_hang_fill_their_room_and_not_that_of_events() {
     );
     let again = app.call("GET", "/v1/supervisions").send().await;
     assert_eq!(again.status, 200, "there is room again");
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ async fn who_guesses_is_slowed_and_right_keys_are_not() {
         .call("GET", "/v1/supervisors/supervisor-1/directives?ticket=spent")
         .anonymous();
     assert_eq!(spent.send().await.status, 401);
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 async fn house_list(app: &TestApp, key: &str) -> (u16, String, u32) {
@@ -211,7 +211,7 @@ async fn a_head_that_comes_a_byte_at_a_time_loses_its_connection() {
         .expect("sent");
     let answers = rest(&mut idle, Duration::from_secs(6)).await.expect("closed");
     assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn one_connection_too_many_is_told_so_and_room_comes_back() {
         "{}",
         told.text
     );
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -313,7 +313,7 @@ async fn huge_urls_headers_and_bodies_are_refused_each_with_its_code() {
             .await
             .starts_with("HTTP/1.1 200 ")
     );
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]
@@ -328,7 +328,7 @@ async fn ambiguous_framing_is_refused() {
         let answer = raw(&app, format!("{head}{framing}\r\nhello").as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{framing}: {answer}");
     }
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[tokio::test]

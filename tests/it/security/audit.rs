@@ -203,7 +203,7 @@ async fn an_act_on_a_vendor_is_on_disk_before_it_happens_and_completed_after() {
     app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     app.disconnect(&id).await;
     app.until_left(&id).await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     let all = lines(&app, &format!("supervisionId={id}")).await;
     for operation in [format!("monitor_contact/{id}"), format!("stop_contact/{id}")] {
         let phases: Vec<&str> = all
@@ -224,7 +224,7 @@ async fn what_was_begun_and_lost_is_swept_once() {
     let old = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
     let open = || async {
         for _ in 0..200 {
-            if let Ok(store) = SqliteStore::open(&format!("sqlite://{}", app.journal_path().display())).await {
+            if let Ok(store) = SqliteStore::open(&format!("sqlite://{}", app.store_path().display())).await {
                 return store;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -268,7 +268,7 @@ async fn the_audit_is_filtered_paged_and_exported_whole() {
     let asked = app.call("POST", &path).key(OPERATOR).json(&body).send().await;
     app.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
     app.until_left(&id).await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
 
     let operators = lines(&app, "actor=operator").await;
     assert_eq!(texts(&operators, "action"), ["disconnect.requested"]);
@@ -350,7 +350,7 @@ async fn each_try_of_a_vendor_that_refuses_has_its_own_end() {
         .fault(Fault::error("StopContact", 500, "InternalServiceException"));
     app.disconnect(&id).await;
     app.until_left(&id).await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     let operation = format!("stop_contact/{id}");
     let all = lines(&app, &format!("supervisionId={id}")).await;
     let tries: Vec<&Value> = all

@@ -181,7 +181,7 @@ async fn make(app: &TestApp, owner: Owner, state: State) -> Made {
         if state == State::Left {
             app.browser(user).obey(&asked.body["nextAction"]).await;
             app.until_left(&id).await;
-            app.until_recorded(&id).await;
+            app.until_written(&id).await;
         }
     }
     made(id)

@@ -89,7 +89,7 @@ async fn everything(app: &TestApp) -> Vec<Vec<String>> {
                UNION ALL SELECT 'key', CAST(COUNT(*) AS TEXT), '' FROM idempotency_keys
                UNION ALL SELECT 'delivery', CAST(COUNT(*) AS TEXT), '' FROM deliveries
                UNION ALL SELECT 'event', CAST(COUNT(*) AS TEXT), '' FROM seen_events ORDER BY 1, 2";
-    sql(&app.journal_path(), all).await.expect("read")
+    sql(&app.store_path(), all).await.expect("read")
 }
 
 /// A finished supervision of this supervisor, its row recorded: nothing of it changes by itself any more.
@@ -97,7 +97,7 @@ async fn finished(app: &TestApp, user: &str) -> String {
     let call = app.connect().create_call();
     let id = app.joined(&call, user).await["id"].as_str().expect("an id").to_owned();
     app.leave(&id, user).await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     app.connect().hang_up(&call, "AGENT").expect("hung up");
     id
 }
@@ -110,7 +110,7 @@ async fn every_route_lets_through_whom_it_must_and_nobody_else() {
         finished(&app, "supervisor-1").await,
         finished(&app, "supervisor-2").await,
     );
-    app.quiet().await;
+    app.events_delivered().await;
     let mut asked = 0;
     for (method, route) in ROUTES {
         let Some((may, body)) = rule(method, route) else {
@@ -168,7 +168,7 @@ async fn every_route_lets_through_whom_it_must_and_nobody_else() {
         }
     }
     assert_eq!(asked, ROUTES.len() * 2 * ROLES.len());
-    app.rules_hold().await;
+    app.assert_invariants().await;
 }
 
 #[test]

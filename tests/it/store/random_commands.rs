@@ -192,7 +192,7 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
             Step::Wait(ms) => tokio::time::sleep(std::time::Duration::from_millis(ms)).await,
             Step::Disconnect(_) | Step::Obey(_) | Step::Lie(_) | Step::EndInCcp(_) | Step::Mode(..) => {}
         }
-        app.rules_hold().await;
+        app.assert_invariants().await;
     }
     // The day ends: every call is hung up, and everything accepted must come to its end by evidence.
     for call in &calls {
@@ -208,7 +208,7 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
     }
     drop(tabs);
     // Every leg there ever was has its row, unless no event ever told of it.
-    app.quiet().await;
+    app.events_delivered().await;
     if chances.0 == 0.0 {
         for call in &calls {
             for leg in app.connect().legs(call) {

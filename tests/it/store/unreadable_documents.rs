@@ -16,7 +16,7 @@ async fn what_cannot_be_read_holds_nothing_else_up() {
     for (i, call) in calls.iter().enumerate() {
         let s = app.joined(call, &format!("supervisor-{}", i + 1)).await;
         let text = |name: &str| s[name].as_str().expect("a text").to_owned();
-        app.until_recorded(&text("id")).await;
+        app.until_written(&text("id")).await;
         begun.push((text("id"), text("legContactId")));
     }
     app.crash();
@@ -28,7 +28,7 @@ async fn what_cannot_be_read_holds_nothing_else_up() {
     let look = "UPDATE deliveries SET look_again_at = 1 WHERE supervision_id = (SELECT MIN(id) FROM supervisions)";
     for change in [spoilt, waits, look] {
         let mut tries = 0;
-        while let Err(e) = sql(&app.journal_path(), change).await {
+        while let Err(e) = sql(&app.store_path(), change).await {
             tries += 1;
             assert!(tries < 100, "{e}");
             tokio::time::sleep(Duration::from_millis(20)).await;

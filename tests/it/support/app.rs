@@ -27,7 +27,7 @@ pub const OPERATOR: &str = "key-of-an-operator-01";
 pub const READER: &str = "key-that-only-reads-1";
 pub const SUPERVISOR_1: &str = "key-of-supervisor-1-x";
 
-pub struct Built {
+pub struct TestAppBuilder {
     settings: BTreeMap<String, String>,
     fakes: FakesConfig,
     pace: Pace,
@@ -47,7 +47,7 @@ pub struct TestApp {
     running: Option<(Runtime, App)>,
 }
 
-impl Built {
+impl TestAppBuilder {
     /// Another setting, as `SECTION__KEY`.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.settings.insert(format!("SIDEDOOR__{key}"), value.to_owned());
@@ -147,11 +147,11 @@ fn defaults(fakes: &Fakes, store: PathBuf) -> BTreeMap<String, String> {
 }
 
 impl TestApp {
-    pub fn build() -> Built {
+    pub fn build() -> TestAppBuilder {
         let mut fakes = FakesConfig::default();
         fakes.connect.connect_delay_ms = 10;
         (fakes.events.delay_min_ms, fakes.events.delay_max_ms) = (10, 40);
-        Built {
+        TestAppBuilder {
             settings: BTreeMap::new(),
             fakes,
             pace: super::supervision_steps::quick(),
@@ -232,7 +232,7 @@ impl TestApp {
         self.fakes.salesforce()
     }
 
-    pub fn journal_path(&self) -> PathBuf {
+    pub fn store_path(&self) -> PathBuf {
         self.folder.path().join("store.db")
     }
 
@@ -293,7 +293,7 @@ impl TestApp {
     }
 
     /// Waits until no event is on its way.
-    pub async fn quiet(&self) {
+    pub async fn events_delivered(&self) {
         for _ in 0..500 {
             if self.connect().pending_events() == 0 {
                 return;
@@ -305,9 +305,9 @@ impl TestApp {
 
     /// The app rules, after every story: no customer's call was ended by us, nothing is pending, a clean stop.
     pub async fn finish(mut self) {
-        self.quiet().await;
+        self.events_delivered().await;
         self.nothing_pending().await;
-        self.rules_hold().await;
+        self.assert_invariants().await;
         if let Some((runtime, app)) = self.running.take() {
             app.lifecycle.stop();
             let stopped = runtime.spawn(app.stopped(std::future::pending())).await.expect("stops");
@@ -336,11 +336,11 @@ impl TestApp {
                      OR (state = 'LEFT' AND next_check_at IS NOT NULL)
                    UNION ALL SELECT 'delivery', supervision_id, state FROM deliveries WHERE state = 'PENDING'
                    UNION ALL SELECT 'leg', leg_id, CAST(looks AS TEXT) FROM unexplained_legs";
-        super::sql(&self.journal_path(), sql).await.expect("read")
+        super::sql(&self.store_path(), sql).await.expect("read")
     }
 
     /// No customer's call was ended by us, and no leg has two rows.
-    pub async fn rules_hold(&self) {
+    pub async fn assert_invariants(&self) {
         assert_eq!(
             self.connect().customer_contacts_we_ended(),
             Vec::new(),

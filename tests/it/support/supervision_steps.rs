@@ -25,7 +25,7 @@ pub fn quick() -> Pace {
 
 impl TestApp {
     /// Until the after-check is done and the newest version of the row stands.
-    pub async fn until_recorded(&self, id: &str) -> Value {
+    pub async fn until_written(&self, id: &str) -> Value {
         let settled = |s: &Value| {
             s["salesforceRecord"]["state"] == "WRITTEN"
                 && (s["state"] != "LEFT"
