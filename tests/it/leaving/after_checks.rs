@@ -1,4 +1,4 @@
-//! Every guard is checked after, not only before: did the customer's call go on, and how is the agent?
+//! After a departure the service checks whether the customer's call continued and what state the agent is in.
 
 use serde_json::{Value, json};
 use sidedoor_fakes::connect::NewContact;
@@ -27,9 +27,9 @@ async fn until_metric(app: &TestApp, name: &str, wanted: &str) {
     panic!("{name} never became {wanted}");
 }
 
-/// The anchors' agents who are hurt by monitoring: left on hold, or gone.
+/// Users of other products report that monitoring leaves agents on hold or disconnects them.
 #[tokio::test]
-async fn an_agent_who_looks_wrong_after_a_departure_is_told_of() {
+async fn after_check_reports_agent_left_on_hold() {
     let app = TestApp::start().await;
     let call = app.connect().create_contact(NewContact {
         agent_id: "agent-7".into(),
@@ -55,15 +55,15 @@ async fn an_agent_who_looks_wrong_after_a_departure_is_told_of() {
         json!({"state": "CONNECTED_ONHOLD", "looksWrong": true})
     );
     until_metric(&app, "sidedoor_agents_looking_wrong_total", "1").await;
-    let told = "SELECT supervision_id, outcome FROM audit WHERE action = 'agent.looks_wrong'";
-    let told = sql(&app.store_path(), told).await.expect("read");
-    assert_eq!(told, [[hurt, "CONNECTED_ONHOLD".to_owned()]]);
+    let entries = "SELECT supervision_id, outcome FROM audit WHERE action = 'agent.looks_wrong'";
+    let entries = sql(&app.store_path(), entries).await.expect("read");
+    assert_eq!(entries, [[hurt, "CONNECTED_ONHOLD".to_owned()]]);
     app.finish().await;
 }
 
-/// Nobody told of it while it lasted, and the row says so all the same.
+/// No event reported the barge-in while it lasted, but the record still says BARGE.
 #[tokio::test]
-async fn a_barge_in_that_no_event_told_of_is_learnt_after_the_departure() {
+async fn after_check_finds_barge_without_events() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "mode": "BARGE"});
@@ -88,27 +88,27 @@ async fn a_barge_in_that_no_event_told_of_is_learnt_after_the_departure() {
     app.finish().await;
 }
 
-/// The accident itself, forced past every guard: the alarm must ring. (This app ends a customer's call, so the app rules
-/// are not asked.)
+/// Forces a disconnect that ends the customer's call, past every check, so that the alarm must fire. This test ends a customer's
+/// call, so it does not assert the invariants.
 #[tokio::test]
-async fn the_alarm_rings_when_a_customers_call_ends_by_our_disconnect_and_only_then() {
-    the_alarm_rings(0).await;
+async fn after_check_alarm_fires_only_if_our_disconnect_ended_call() {
+    assert_alarm_fires(0).await;
 }
 
-/// The vendor may take a moment to end it, and its answer of the moment of the drop says nothing yet.
+/// The vendor may end the call a moment later, so its answer at the time of the drop does not show the end yet.
 #[tokio::test]
-async fn the_alarm_rings_also_when_the_call_ends_a_moment_later() {
-    the_alarm_rings(1500).await;
+async fn after_check_alarm_fires_when_call_ends_later() {
+    assert_alarm_fires(1500).await;
 }
 
-async fn the_alarm_rings(later_ms: u64) {
+async fn assert_alarm_fires(later_ms: u64) {
     let app = TestApp::build()
         .fakes(|f| f.connect.last_party_delay_ms = later_ms)
         .after_again(2500)
         .start()
         .await;
     let alarm = "sidedoor_customer_calls_ended_total";
-    // A hang-up while somebody leaves is no alarm, and neither is a transfer of words: the agent's own end.
+    // A hang-up by the customer or the agent during a leave must not raise the alarm.
     for by in ["CUSTOMER", "AGENT"] {
         let call = app.connect().create_call();
         let id = app.listen(&call, "supervisor-1").await.id();
@@ -126,7 +126,7 @@ async fn the_alarm_rings(later_ms: u64) {
     let id = app.call("POST", "/v1/supervisions").json(&body).send().await.id();
     let joined = app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     let leg = joined["legContactId"].as_str().expect("a leg");
-    // Between our check and the browser's, the supervisor barges in and the agent goes; and the browser does not look.
+    // Between our check and the browser's, the supervisor barges in and the agent leaves; this browser skips its check.
     let asked = app.disconnect(&id).await;
     app.connect()
         .change_mode_in_ccp("supervisor-1", leg, "BARGE")
@@ -141,17 +141,17 @@ async fn the_alarm_rings(later_ms: u64) {
         .await;
     assert_eq!(left["departure"]["reason"], "SUPERVISOR");
     until_metric(&app, alarm, "1").await;
-    let told = "SELECT supervision_id FROM audit WHERE action = 'customer_call.ended'";
-    assert_eq!(sql(&app.store_path(), told).await.expect("read"), [[id]]);
+    let entries = "SELECT supervision_id FROM audit WHERE action = 'customer_call.ended'";
+    assert_eq!(sql(&app.store_path(), entries).await.expect("read"), [[id]]);
     assert_eq!(
         app.connect().customer_contacts_we_ended().len(),
         1,
-        "the ledger saw it too"
+        "the fake vendor recorded the end too"
     );
 }
 
 #[tokio::test]
-async fn the_metrics_are_for_those_who_may_read() {
+async fn metrics_require_read_scope() {
     let app = TestApp::start().await;
     for (key, status) in [
         (crate::support::app::EVENTS, 403),

@@ -1,4 +1,4 @@
-//! Leaving has one clear outcome, whoever asks, however often, and in whatever state; and one can leave without knowing the
+//! A disconnect has one outcome for every caller, repetition and state, and a supervisor can leave without knowing the
 //! supervision's id.
 
 use serde_json::json;
@@ -16,7 +16,7 @@ fn outcome(answer: &Answer) -> &str {
 }
 
 #[tokio::test]
-async fn a_supervisor_leaves_without_knowing_the_supervision() {
+async fn disconnect_by_supervisor_needs_no_supervision_id() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
@@ -29,7 +29,7 @@ async fn a_supervisor_leaves_without_knowing_the_supervision() {
     let again = leave(&app, "supervisor-1", SUPERVISOR_1).await;
     assert_eq!(
         again.body["nextAction"]["directiveId"], asked.body["nextAction"]["directiveId"],
-        "one directive"
+        "both requests return the same directive"
     );
     app.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
     app.until_left(&id).await;
@@ -40,7 +40,7 @@ async fn a_supervisor_leaves_without_knowing_the_supervision() {
 }
 
 #[tokio::test]
-async fn nobody_leaves_for_somebody_else() {
+async fn disconnect_of_another_supervisor_is_refused() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-2").await.id();
@@ -65,7 +65,11 @@ async fn nobody_leaves_for_somebody_else() {
         .send()
         .await;
     assert_eq!((odd.status, odd.code()), (400, "request_invalid"));
-    assert_eq!(app.get(&id).await.state(), "MONITORING", "none of these did anything");
+    assert_eq!(
+        app.get(&id).await.state(),
+        "MONITORING",
+        "no refused request changed the supervision"
+    );
     let by_operator = leave(&app, "supervisor-2", OPERATOR).await;
     assert_eq!(by_operator.status, 202);
     app.browser("supervisor-2").obey(&by_operator.body["nextAction"]).await;
@@ -75,7 +79,7 @@ async fn nobody_leaves_for_somebody_else() {
 }
 
 #[tokio::test]
-async fn a_key_on_a_supervisors_leave_gives_the_same_answer_again() {
+async fn disconnect_with_same_key_returns_same_answer() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     app.listen(&call, "supervisor-1").await;
@@ -92,9 +96,9 @@ async fn a_key_on_a_supervisors_leave_gives_the_same_answer_again() {
     app.finish().await;
 }
 
-/// The first anchor's complaint: a leave that does not leave is never called one.
+/// Users of other products report leaves that do not leave; such a leave must be reported as overdue, not as done.
 #[tokio::test]
-async fn a_leave_that_does_not_leave_is_overdue_until_it_does() {
+async fn disconnect_without_effect_is_overdue_until_leg_ends() {
     let app = TestApp::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
@@ -116,9 +120,9 @@ async fn a_leave_that_does_not_leave_is_overdue_until_it_does() {
     app.finish().await;
 }
 
-/// A double drop: the customer hangs up while the supervisor leaves; one departure, and it says why.
+/// The customer hangs up while the supervisor leaves: one departure, whose reason is the end of the contact.
 #[tokio::test]
-async fn a_leave_after_the_customer_hung_up_ended_with_the_contact() {
+async fn disconnect_after_hangup_ends_with_contact() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
@@ -132,7 +136,7 @@ async fn a_leave_after_the_customer_hung_up_ended_with_the_contact() {
 }
 
 #[tokio::test]
-async fn a_leave_asked_before_a_crash_is_carried_out_after_it() {
+async fn disconnect_before_crash_completes_after_restart() {
     let mut app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();

@@ -1,5 +1,5 @@
-//! A supervisor leaves all they listen to in one request: every leg is asked, however slow the vendor is, whoever still waits for
-//! the answer, and whatever holds one of them back.
+//! A supervisor leaves all contacts in one request. The service disconnects every leg even if the vendor is slow, the client
+//! closes its connection, or the barge safety check refuses one of them.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ fn chat(app: &TestApp) -> String {
     })
 }
 
-/// A supervisor on three chats, in a app whose vendor will not say what they are.
+/// A supervisor on three chats, while Connect does not answer what channel they have.
 async fn on_three_chats() -> (TestApp, Vec<String>) {
     let app = TestApp::build()
         .set("CONNECT__INSTANCES__MAIN__CALL_TIMEOUT_MS", "10000")
@@ -44,11 +44,11 @@ async fn all_left(app: TestApp, ids: &[String]) {
 }
 
 #[tokio::test]
-async fn every_leg_is_asked_before_any_is_waited_for_and_the_answer_comes_in_time() {
+async fn disconnect_all_starts_every_leg_before_waiting() {
     let (app, ids) = on_three_chats().await;
-    let begun = Instant::now();
+    let started = Instant::now();
     let answer = app.call("POST", ALL).send().await;
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     assert_eq!((answer.status, answer.id()), (202, ids[2].clone()), "{}", answer.text);
     for id in &ids {
         assert_eq!(app.get(id).await.state(), "LEAVING");
@@ -57,20 +57,20 @@ async fn every_leg_is_asked_before_any_is_waited_for_and_the_answer_comes_in_tim
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_stops_no_leave() {
+async fn disconnect_all_completes_after_client_disconnects() {
     let (app, ids) = on_three_chats().await;
     let lost = app.http.post(format!("{}{ALL}", app.url)).bearer_auth(BACK_END);
     let lost = lost.timeout(Duration::from_secs(1)).send().await;
-    assert!(lost.is_err(), "it did not wait");
+    assert!(lost.is_err(), "the client did not wait for the answer");
     for id in &ids {
         assert_eq!(app.get(id).await.state(), "LEAVING");
     }
     all_left(app, &ids).await;
 }
 
-/// One leg is held back by the guard, another is left, and the key stands for that: asked again, the same is answered.
+/// The barge safety check refuses one leg and another is disconnected; a repeat with the same key returns the same answer.
 #[tokio::test]
-async fn what_is_held_back_in_part_is_one_answer_for_its_key() {
+async fn disconnect_all_partial_refusal_is_replayed_for_key() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "mode": "BARGE"});
@@ -85,11 +85,11 @@ async fn what_is_held_back_in_part_is_one_answer_for_its_key() {
     app.browser("supervisor-1").obey(&action).await;
     app.until(&spoken, "BARGE", |s| s["mode"] == "BARGE").await;
     app.connect().agent_leaves(&call).expect("gone");
-    // Beside the call a chat, begun by hand.
+    // A chat beside the call, started by hand.
     let contact = chat(&app);
     app.connect()
         .begin_leg_by_hand(&contact, "supervisor-1")
-        .expect("begun");
+        .expect("a leg");
     let written = app.found(&format!("contactId={contact}")).await["id"]
         .as_str()
         .expect("an id")
@@ -119,9 +119,9 @@ async fn what_is_held_back_in_part_is_one_answer_for_its_key() {
     app.finish().await;
 }
 
-/// A browser said that it ended the leg, and nothing shows it; or it never answered: who asks again gets a new order.
+/// The browser acknowledged with DONE but no evidence followed, or it never answered: the next request issues a new directive.
 #[tokio::test]
-async fn who_asks_again_after_the_time_is_up_has_the_browser_told_anew() {
+async fn disconnect_after_deadline_issues_new_directive() {
     let app = TestApp::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
     let call = app.connect().create_call();
     let id = app.joined(&call, "supervisor-1").await["id"]
@@ -138,22 +138,25 @@ async fn who_asks_again_after_the_time_is_up_has_the_browser_told_anew() {
     for (n, outcome) in ["DONE", "ALREADY_GONE"].into_iter().enumerate() {
         let ack = json!({"directiveId": before["directiveId"], "outcome": outcome});
         let acknowledged = format!("/v1/supervisions/{id}/acknowledgements");
-        let told = app.call("POST", &acknowledged).json(&ack).send().await;
-        assert_eq!(told.status, 200, "{}", told.text);
+        let answer = app.call("POST", &acknowledged).json(&ack).send().await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
         if n == 0 {
             let early = ask("early").await;
             assert_eq!(
                 early["directiveId"], before["directiveId"],
-                "the evidence may be on its way"
+                "the evidence may still arrive"
             );
             app.until(&id, "overdue", |s| s["overdue"] == true).await;
         }
-        let anew = ask(&format!("k-{}", n + 1)).await;
-        assert_ne!(anew["directiveId"], before["directiveId"], "{outcome}");
-        assert_eq!(anew["acknowledged"], Value::Null);
+        let renewed = ask(&format!("k-{}", n + 1)).await;
+        assert_ne!(renewed["directiveId"], before["directiveId"], "{outcome}");
+        assert_eq!(renewed["acknowledged"], Value::Null);
         let open = ask(&format!("open-{n}")).await;
-        assert_eq!(open["directiveId"], anew["directiveId"], "one that is open stands");
-        before = anew;
+        assert_eq!(
+            open["directiveId"], renewed["directiveId"],
+            "a directive that is still open is kept"
+        );
+        before = renewed;
     }
     app.browser("supervisor-1").obey(&before).await;
     app.until_left(&id).await;

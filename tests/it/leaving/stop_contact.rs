@@ -1,4 +1,4 @@
-//! Legs ended from the server: chat and task by StopContact behind the interlock; and what happens when that is refused.
+//! Ending chat and task legs from the server by StopContact behind the interlock, and what happens when Connect refuses it.
 
 use serde_json::json;
 use sidedoor_fakes::Fault;
@@ -14,7 +14,7 @@ fn chat() -> NewContact {
 }
 
 #[tokio::test]
-async fn a_chat_leg_is_stopped_and_only_the_leg() {
+async fn stop_contact_ends_only_the_leg_of_a_chat() {
     let app = TestApp::start().await;
     for channel in ["CHAT", "TASK"] {
         let contact = app.connect().create_contact(NewContact {
@@ -24,7 +24,11 @@ async fn a_chat_leg_is_stopped_and_only_the_leg() {
         let started = app.listen(&contact, "supervisor-1").await;
         let leg = started.body["legContactId"].as_str().expect("a leg").to_owned();
         let left = app.disconnect(&started.id()).await;
-        assert_eq!(left.body["nextAction"], json!(null), "the server does it");
+        assert_eq!(
+            left.body["nextAction"],
+            json!(null),
+            "the server ends the leg, so the browser gets no directive"
+        );
         let left = app.until_left(&started.id()).await;
         assert_eq!(
             (&left["channel"], &left["departure"]["reason"]),
@@ -46,7 +50,7 @@ async fn a_chat_leg_is_stopped_and_only_the_leg() {
 }
 
 #[tokio::test]
-async fn a_refused_stop_falls_back_to_the_browser() {
+async fn stop_contact_refused_falls_back_to_browser() {
     let app = TestApp::start().await;
     let contact = app.connect().create_contact(chat());
     let id = app.listen(&contact, "supervisor-1").await.id();
@@ -60,7 +64,7 @@ async fn a_refused_stop_falls_back_to_the_browser() {
 }
 
 #[tokio::test]
-async fn a_throttled_stop_is_tried_again_and_a_200_is_only_accepted() {
+async fn stop_contact_throttled_is_retried_and_200_means_accepted() {
     let app = TestApp::start().await;
     let contact = app.connect().create_contact(chat());
     let id = app.listen(&contact, "supervisor-1").await.id();
@@ -75,7 +79,7 @@ async fn a_throttled_stop_is_tried_again_and_a_200_is_only_accepted() {
 }
 
 #[tokio::test]
-async fn a_voice_leg_set_to_be_stopped_is_directed_all_the_same() {
+async fn stop_contact_on_voice_still_directs_browser() {
     for answer in [
         StopVoiceLeg::Refuse400,
         StopVoiceLeg::Gone410,
@@ -93,7 +97,7 @@ async fn a_voice_leg_set_to_be_stopped_is_directed_all_the_same() {
         assert_eq!(
             (left.status, left.state()),
             (202, "LEAVING"),
-            "a 200 of StopContact proves nothing"
+            "a 200 of StopContact does not prove that the leg ended"
         );
         assert_eq!(left.body["nextAction"]["kind"], "END_LEG_IN_CCP");
         assert_eq!(app.connect().calls("StopContact"), 1);
@@ -104,7 +108,7 @@ async fn a_voice_leg_set_to_be_stopped_is_directed_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_chat_set_to_the_browser_is_never_stopped() {
+async fn stop_contact_is_not_sent_if_chat_ends_in_ccp() {
     let app = TestApp::build()
         .set("CONNECT__INSTANCES__MAIN__CHAT_LEG_END", "ccp")
         .start()
@@ -119,7 +123,7 @@ async fn a_chat_set_to_the_browser_is_never_stopped() {
 }
 
 #[tokio::test]
-async fn a_restart_carries_out_a_stop_that_was_only_written_down() {
+async fn stop_contact_pending_is_sent_after_restart() {
     let mut app = TestApp::build().set("HTTP__ANSWER_WITHIN_MS", "100").start().await;
     let contact = app.connect().create_contact(chat());
     let id = app.listen(&contact, "supervisor-1").await.id();

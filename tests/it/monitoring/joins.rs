@@ -1,4 +1,4 @@
-//! Joining: one leg from one request, whatever happens on the way; and never late.
+//! Joining: one request makes one leg despite retries, crashes and slow answers, and no join is sent after `join_ttl`.
 
 use serde_json::{Value, json};
 use sidedoor_fakes::Fault;
@@ -16,7 +16,7 @@ fn tokens(app: &TestApp) -> Vec<Option<String>> {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_asked_for_again_with_the_same_token() {
+async fn join_with_lost_answer_is_retried_with_same_token() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     app.connect().fault(Fault::lost_answer("MonitorContact"));
@@ -37,7 +37,7 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_token() {
 }
 
 #[tokio::test]
-async fn a_slow_join_is_accepted_and_finishes_by_itself() {
+async fn join_that_is_slow_is_accepted_and_completes() {
     let app = TestApp::build().set("HTTP__ANSWER_WITHIN_MS", "100").start().await;
     let call = app.connect().create_call();
     app.connect().fault(Fault::late("MonitorContact", 600));
@@ -49,7 +49,7 @@ async fn a_slow_join_is_accepted_and_finishes_by_itself() {
 }
 
 #[tokio::test]
-async fn a_disconnect_while_joining_is_kept_and_carried_out() {
+async fn join_then_disconnect_leaves_after_joining() {
     let app = TestApp::build().set("HTTP__ANSWER_WITHIN_MS", "100").start().await;
     let call = app.connect().create_call();
     app.connect().fault(Fault::late("MonitorContact", 500));
@@ -66,7 +66,7 @@ async fn a_disconnect_while_joining_is_kept_and_carried_out() {
 }
 
 #[tokio::test]
-async fn a_disconnect_while_joining_ends_a_join_that_comes_to_nothing() {
+async fn join_then_disconnect_cancels_join_that_fails() {
     let app = TestApp::build().set("HTTP__ANSWER_WITHIN_MS", "100").start().await;
     let call = app.connect().create_call();
     app.connect().fault(Fault {
@@ -77,13 +77,17 @@ async fn a_disconnect_while_joining_ends_a_join_that_comes_to_nothing() {
     app.disconnect(&id).await;
     let failed = app.until(&id, "FAILED", |s| s["state"] == "FAILED").await;
     assert_eq!(failed["failure"]["code"], "join_cancelled");
-    assert_eq!(app.disconnect(&id).await.status, 200, "nothing is left to leave");
+    assert_eq!(
+        app.disconnect(&id).await.status,
+        200,
+        "no leg remains to be disconnected"
+    );
     assert_eq!(app.connect().legs(&call).len(), 0);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_join_that_took_too_long_is_never_sent_again() {
+async fn join_is_not_retried_after_join_ttl() {
     let app = TestApp::build().set("SUPERVISION__JOIN_TTL_S", "1").start().await;
     let call = app.connect().create_call();
     app.connect()
@@ -102,7 +106,7 @@ async fn a_join_that_took_too_long_is_never_sent_again() {
 }
 
 #[tokio::test]
-async fn an_expired_join_whose_leg_exists_all_the_same_is_adopted() {
+async fn join_expired_adopts_leg_that_exists() {
     let app = TestApp::build().set("SUPERVISION__JOIN_TTL_S", "1").start().await;
     let call = app.connect().create_call();
     app.connect().fault(Fault::lost_answer("MonitorContact"));
@@ -120,7 +124,7 @@ async fn an_expired_join_whose_leg_exists_all_the_same_is_adopted() {
 }
 
 #[tokio::test]
-async fn a_restart_repeats_a_young_join_with_its_token_and_only_once() {
+async fn join_within_ttl_is_retried_once_after_restart() {
     let mut app = TestApp::build().set("HTTP__ANSWER_WITHIN_MS", "100").start().await;
     let call = app.connect().create_call();
     app.connect().fault(Fault {
@@ -137,7 +141,7 @@ async fn a_restart_repeats_a_young_join_with_its_token_and_only_once() {
 }
 
 #[tokio::test]
-async fn a_restart_never_starts_listening_for_somebody_who_gave_up() {
+async fn join_expired_is_not_retried_after_restart() {
     let mut app = TestApp::build()
         .set("HTTP__ANSWER_WITHIN_MS", "100")
         .set("SUPERVISION__JOIN_TTL_S", "1")
@@ -160,18 +164,18 @@ async fn a_restart_never_starts_listening_for_somebody_who_gave_up() {
     assert_eq!(
         app.connect().calls("MonitorContact"),
         sent,
-        "nothing was sent after its time"
+        "no join is sent after join_ttl"
     );
     assert!(
         app.connect().calls("GetCurrentUserData") >= 1,
-        "it was looked whether a leg exists"
+        "the service looked for an existing leg"
     );
     assert_eq!(app.connect().legs(&call).len(), 0);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn one_supervisor_one_voice_contact() {
+async fn join_allows_one_voice_contact_per_supervisor() {
     let app = TestApp::start().await;
     let (first, second) = (app.connect().create_call(), app.connect().create_call());
     let started = app.listen(&first, "supervisor-1").await;
@@ -179,7 +183,7 @@ async fn one_supervisor_one_voice_contact() {
     assert_eq!(
         (same.status, same.id()),
         (200, started.id()),
-        "the same again is the one that is there"
+        "the same request returns the existing supervision"
     );
     let busy = app.listen(&second, "supervisor-1").await;
     assert_eq!((busy.status, busy.code()), (409, "supervisor_conflict"));
@@ -189,7 +193,7 @@ async fn one_supervisor_one_voice_contact() {
 }
 
 #[tokio::test]
-async fn equal_requests_at_the_same_moment_make_one_leg() {
+async fn join_concurrent_equal_requests_make_one_leg() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let answers = futures::future::join_all((0..8).map(|_| app.listen(&call, "supervisor-1"))).await;
@@ -201,7 +205,7 @@ async fn equal_requests_at_the_same_moment_make_one_leg() {
 }
 
 #[tokio::test]
-async fn the_rate_budget_is_kept_and_says_when_it_is_full() {
+async fn join_keeps_rate_budget_and_reports_full_queue() {
     let app = TestApp::build()
         .set("CONNECT__QUOTAS__DEFAULT__MONITORCONTACT__PER_SECOND", "2")
         .set("CONNECT__QUOTAS__DEFAULT__MONITORCONTACT__BURST", "1")
@@ -220,14 +224,14 @@ async fn the_rate_budget_is_kept_and_says_when_it_is_full() {
     }
     assert!(
         answers.iter().any(|a| a.status == 202 && a.state() == "REQUESTED"),
-        "one waits for its turn"
+        "one request waits in the queue"
     );
     app.finish().await;
 }
 
-/// A client that gives up takes only its answer with it: what was accepted comes to its end.
+/// A client that closes its connection loses only the response: the service still completes the accepted join.
 #[tokio::test]
-async fn a_join_goes_on_when_its_caller_has_given_up() {
+async fn join_completes_after_caller_disconnects() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     app.connect().fault(Fault::late("MonitorContact", 600));
@@ -241,7 +245,7 @@ async fn a_join_goes_on_when_its_caller_has_given_up() {
         .bearer_auth(crate::support::app::BACK_END)
         .header("Content-Type", "application/json")
         .body(body);
-    assert!(asked.send().await.is_err(), "it gave up");
+    assert!(asked.send().await.is_err(), "the client's own timeout ends the request");
     let found = app.found(&format!("contactId={call}&state=MONITORING")).await;
     app.leave(found["id"].as_str().expect("an id"), "supervisor-1").await;
     app.finish().await;

@@ -1,5 +1,5 @@
-//! What users of other systems complain of (`supervision-anchors`), each with a test of its own that shows it does not happen here.
-//! Also of their kind: the guard, in `modes`; hanging tabs, in `directives`; agents left on hold, in `after_checks`.
+//! Failures that users of other supervision products report, each with a test that shows that it does not happen here.
+//! Related tests: the barge safety check in `modes`, hanging tabs in `directives::streams`, agents left on hold in `after_checks`.
 
 use serde_json::Value;
 use sidedoor_fakes::{Fault, Manners};
@@ -10,9 +10,9 @@ fn text<'v>(of: &'v Value, name: &str) -> &'v str {
     of[name].as_str().expect("a text")
 }
 
-/// "Leaving does not leave": the button was pressed, the page said done, and the supervisor is still on the line.
+/// "Leaving does not leave": the supervisor pressed the button and the page reported success, but the leg is still on the call.
 #[tokio::test]
-async fn leave_that_does_not_leave_is_never_called_left() {
+async fn false_done_is_never_reported_as_left() {
     let app = TestApp::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
@@ -28,15 +28,15 @@ async fn leave_that_does_not_leave_is_never_called_left() {
         ("LEAVING", "OVERDUE")
     );
     let seen = app.call("GET", "/v1/supervisions?overdue=true").send().await.body;
-    assert_eq!(seen["items"][0]["id"], s["id"], "operators see it");
+    assert_eq!(seen["items"][0]["id"], s["id"], "operators can list it");
     app.browser("supervisor-1").obey(&action).await;
     app.until_left(text(&s, "id")).await;
     app.finish().await;
 }
 
-/// "Presence stays after the leg is gone": nobody pressed anything, no event came, and the leg is gone all the same.
+/// "Presence stays after the leg is gone": the leg ended without a disconnect request and without an event.
 #[tokio::test]
-async fn stale_presence_ends_with_the_leg_and_not_with_a_button() {
+async fn presence_ends_with_leg_without_request_or_event() {
     let app = TestApp::build().set("SUPERVISION__IDLE_POLL_S", "5").start().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
@@ -50,26 +50,26 @@ async fn stale_presence_ends_with_the_leg_and_not_with_a_button() {
     app.finish().await;
 }
 
-/// "Orphans": a leg without any live request, of which no event ever came. Somebody is on the call and nobody knows.
+/// "Orphans": a leg that belongs to no active supervision and sent no event, so that a listener on the call is not shown anywhere.
 #[tokio::test]
-async fn an_orphan_whose_every_event_was_lost_is_found_and_can_be_sent_away() {
+async fn orphan_leg_without_events_is_found_and_can_leave() {
     let app = TestApp::build().set("SUPERVISION__IDLE_POLL_S", "5").start().await;
     let call = app.connect().create_call();
     let first = app.joined(&call, "supervisor-1").await;
     app.leave(text(&first, "id"), "supervisor-1").await;
     app.events_delivered().await;
     app.connect().change_events(|e| e.loss = 1.0);
-    let orphan = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
+    let orphan = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("a leg");
     let found = app.found("origin=OBSERVED").await;
     assert_eq!(found["legContactId"], orphan.as_str());
     app.leave(text(&found, "id"), "supervisor-1").await;
     app.finish().await;
 }
 
-/// "Double drop": two screens press Disconnect at once, the answer to one is lost, both browsers act. One leg ends, once, and the
-/// customer stays.
+/// "Double drop": two pages press Disconnect at once, one response is lost, and both browsers act. One leg ends, once, and the
+/// customer's call continues.
 #[tokio::test]
-async fn double_drop_ends_one_leg_once() {
+async fn double_disconnect_ends_one_leg_once() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
@@ -77,7 +77,7 @@ async fn double_drop_ends_one_leg_once() {
     let (one, two) = tokio::join!(app.disconnect(text(&s, "id")), app.disconnect(text(&s, "id")));
     assert_eq!(
         one.body["nextAction"]["directiveId"], two.body["nextAction"]["directiveId"],
-        "one directive"
+        "both requests return the same directive"
     );
     let browser = app.browser("supervisor-1");
     let (a, b) = (one.body["nextAction"].clone(), two.body["nextAction"].clone());
@@ -99,9 +99,9 @@ async fn double_drop_ends_one_leg_once() {
     app.finish().await;
 }
 
-/// "Guards that fail silently": what was checked before is checked after, and an answer that cannot be had is not taken for good.
+/// "Checks that fail silently": the service checks again after the departure, and does not report a failed check as a success.
 #[tokio::test]
-async fn a_guard_that_cannot_look_says_so() {
+async fn after_check_without_answer_reports_unknown() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
@@ -113,7 +113,7 @@ async fn a_guard_that_cannot_look_says_so() {
     assert_eq!(
         left["departure"]["customerCallContinued"],
         Value::Null,
-        "unknown is not true"
+        "a failed check leaves the result unknown"
     );
     app.finish().await;
 }

@@ -1,4 +1,4 @@
-//! The main job: listen, leave by directive, evidence, departure, row; and the customer's call goes on.
+//! The main job: listen, leave by directive, confirm by evidence, compute the departure, write the record. The customer's call continues.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ fn at(value: &Value) -> i64 {
         .as_millisecond()
 }
 
-/// The truth lies between `earliest` and `latest`.
+/// Asserts that the real end of the leg lies between `earliest` and `latest`.
 fn assert_honest(app: &TestApp, supervision: &Value) {
     let leg = supervision["legContactId"].as_str().expect("a leg");
     let truth = app
@@ -32,7 +32,7 @@ fn assert_honest(app: &TestApp, supervision: &Value) {
         let uncertainty = d["uncertaintyMs"].as_i64().expect("bounded");
         assert!((at(&d["disconnectedAt"]) - truth).abs() <= uncertainty, "{d:#}");
     }
-    // With a clock or without one: the claim says which.
+    // A departure has an offset if and only if its grade says that it was calibrated.
     let calibration = &d["calibration"];
     let with_a_clock = calibration["grade"] != "UNCALIBRATED";
     assert_eq!(!calibration["offsetMs"].is_null(), with_a_clock, "{d:#}");
@@ -44,7 +44,7 @@ fn assert_honest(app: &TestApp, supervision: &Value) {
 }
 
 #[tokio::test]
-async fn a_supervisor_listens_and_leaves_and_the_customer_stays() {
+async fn main_job_supervisor_leaves_and_customer_stays() {
     let app = TestApp::build().fakes(|f| f.connect.clock.skew_ms = 1370).start().await;
     let call = app.connect().create_call();
     let mut body = start(&call, "supervisor-1");
@@ -65,7 +65,7 @@ async fn a_supervisor_listens_and_leaves_and_the_customer_stays() {
     assert_eq!(
         (left.status, left.state()),
         (202, "LEAVING"),
-        "accepted is not confirmed"
+        "an accepted disconnect is not yet confirmed"
     );
     assert_eq!(left.body["departure"], Value::Null);
     let directive = &left.body["nextAction"];
@@ -101,7 +101,7 @@ async fn a_supervisor_listens_and_leaves_and_the_customer_stays() {
 }
 
 #[tokio::test]
-async fn two_supervisors_leave_one_call_independently() {
+async fn main_job_two_supervisors_leave_independently() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let first = app.listen(&call, "supervisor-1").await.id();
@@ -112,7 +112,7 @@ async fn two_supervisors_leave_one_call_independently() {
         (second.status, &second.body["allowedModes"]),
         (201, &json!(["SILENT", "BARGE"]))
     );
-    assert_eq!(second.body["mode"], "SILENT", "every join begins silently");
+    assert_eq!(second.body["mode"], "SILENT", "every join starts in SILENT mode");
     let action = app.disconnect(&first).await.body["nextAction"].clone();
     app.browser("supervisor-1").obey(&action).await;
     app.until_left(&first).await;
@@ -125,7 +125,7 @@ async fn two_supervisors_leave_one_call_independently() {
 }
 
 #[tokio::test]
-async fn a_browser_obeys_only_for_its_own_monitor_leg() {
+async fn browser_ends_only_its_own_monitor_leg() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
@@ -159,11 +159,11 @@ async fn a_browser_obeys_only_for_its_own_monitor_leg() {
 }
 
 #[tokio::test]
-async fn polls_find_what_no_event_tells() {
+async fn polling_finds_departure_without_events() {
     let app = TestApp::build().fakes(|f| f.events.loss = 1.0).start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
-    app.until(&id, "joined by poll", |s| {
+    app.until(&id, "joined (found by polling)", |s| {
         !s["joinedAt"].is_null() && s["channel"] == "VOICE"
     })
     .await;
@@ -176,7 +176,7 @@ async fn polls_find_what_no_event_tells() {
 }
 
 #[tokio::test]
-async fn events_late_twice_and_out_of_order_come_to_the_same() {
+async fn events_late_duplicate_or_reordered_give_same_result() {
     let app = TestApp::build()
         .fakes(|f| (f.events.duplicate, f.events.reorder, f.events.delay_max_ms) = (0.7, 0.5, 150))
         .start()
@@ -185,7 +185,7 @@ async fn events_late_twice_and_out_of_order_come_to_the_same() {
         let call = app.connect().create_call();
         let id = app.listen(&call, "supervisor-1").await.id();
         let action = app.disconnect(&id).await.body["nextAction"].clone();
-        assert_ne!(action, Value::Null, "round {round}: the channel was asked for");
+        assert_ne!(action, Value::Null, "round {round}: the service asked for the channel");
         app.browser("supervisor-1").obey(&action).await;
         app.until_left(&id).await;
         let recorded = app.until_written(&id).await;
@@ -195,7 +195,7 @@ async fn events_late_twice_and_out_of_order_come_to_the_same() {
 }
 
 #[tokio::test]
-async fn leaving_in_the_ccp_without_asking_us_is_a_departure_too() {
+async fn leaving_in_ccp_is_recorded_as_departure() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let started = app.listen(&call, "supervisor-1").await;
@@ -207,7 +207,7 @@ async fn leaving_in_the_ccp_without_asking_us_is_a_departure_too() {
     };
     assert_eq!(
         recorded["departure"]["reason"], "SUPERVISOR",
-        "the leg's own reason says so"
+        "the leg's disconnect reason names the supervisor"
     );
     assert_eq!(recorded["departure"]["customerCallContinued"], true);
     assert_honest(&app, &recorded);
@@ -215,7 +215,7 @@ async fn leaving_in_the_ccp_without_asking_us_is_a_departure_too() {
 }
 
 #[tokio::test]
-async fn a_customer_who_hangs_up_is_no_fault_of_ours() {
+async fn customer_hangup_is_not_counted_as_our_fault() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
@@ -233,12 +233,12 @@ async fn a_customer_who_hangs_up_is_no_fault_of_ours() {
 }
 
 #[tokio::test]
-async fn a_leave_without_evidence_is_overdue_and_never_said_to_be_done() {
+async fn leave_without_evidence_is_overdue_and_not_done() {
     let app = TestApp::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
     let action = app.disconnect(&id).await.body["nextAction"].clone();
-    // The browser says DONE and has done nothing.
+    // The browser acknowledges with DONE but did not end the leg.
     let liar = app.browser("supervisor-1").with(Manners {
         lies: true,
         ..Manners::default()
@@ -250,7 +250,7 @@ async fn a_leave_without_evidence_is_overdue_and_never_said_to_be_done() {
         (json!("LEAVING"), Value::Null)
     );
     assert_eq!(overdue["nextAction"]["acknowledged"], "DONE");
-    // The leg ends at last: late, but told truly.
+    // The leg ends late; the departure has the real time.
     app.connect()
         .end_leg_in_ccp("supervisor-1", overdue["legContactId"].as_str().expect("a leg"))
         .expect("ended");
@@ -260,7 +260,7 @@ async fn a_leave_without_evidence_is_overdue_and_never_said_to_be_done() {
 }
 
 #[tokio::test]
-async fn disconnect_twice_after_the_end_and_by_an_operator_has_one_clear_outcome() {
+async fn disconnect_twice_by_operator_returns_same_directive() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
@@ -272,7 +272,7 @@ async fn disconnect_twice_after_the_end_and_by_an_operator_has_one_clear_outcome
     assert_eq!((first.status, again.status), (202, 202));
     assert_eq!(
         first.body["nextAction"]["directiveId"], again.body["nextAction"]["directiveId"],
-        "one directive"
+        "both requests return the same directive"
     );
     app.browser("supervisor-1").obey(&first.body["nextAction"]).await;
     let left = app.until_left(&id).await;
@@ -283,7 +283,7 @@ async fn disconnect_twice_after_the_end_and_by_an_operator_has_one_clear_outcome
 }
 
 #[tokio::test]
-async fn a_late_done_still_tightens_the_bracket() {
+async fn late_done_narrows_departure_interval() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
@@ -315,7 +315,7 @@ async fn a_late_done_still_tightens_the_bracket() {
 }
 
 #[tokio::test]
-async fn lists_go_newest_first_by_page_and_filter() {
+async fn lists_are_newest_first_paged_and_filtered() {
     let app = TestApp::start().await;
     let mut ids = Vec::new();
     for supervisor in ["supervisor-1", "supervisor-2", "supervisor-3"] {

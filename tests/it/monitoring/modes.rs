@@ -1,4 +1,4 @@
-//! From listening to speaking and back, and the guard before one who has barged in leaves.
+//! Changing between listening and speaking, and the barge safety check before a supervisor who has barged in leaves.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ async fn barged_in(app: &TestApp, call: &str, supervisor: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_mode_is_changed_by_the_browser_and_confirmed_by_evidence() {
+async fn mode_change_is_made_by_browser_confirmed_by_evidence() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = listen(&app, &call, "supervisor-1", "BARGE").await;
@@ -46,18 +46,21 @@ async fn a_mode_is_changed_by_the_browser_and_confirmed_by_evidence() {
         (&action["kind"], &action["mode"]),
         (&json!("CHANGE_MODE_IN_CCP"), &json!("BARGE"))
     );
-    assert_eq!(asked.body["mode"], "SILENT", "accepted is not confirmed");
+    assert_eq!(
+        asked.body["mode"], "SILENT",
+        "an accepted mode change is not yet confirmed"
+    );
     let again = change(&app, &id, "BARGE", SUPERVISOR_1).await;
     assert_eq!(
         again.body["nextAction"]["directiveId"], action["directiveId"],
-        "one directive"
+        "both requests return the same directive"
     );
-    // The browser's word alone confirms nothing.
+    // An acknowledgement by the browser alone does not confirm the change.
     let ack = json!({"directiveId": action["directiveId"], "outcome": "FAILED"});
     let path = format!("/v1/supervisions/{id}/acknowledgements");
-    let told = app.call("POST", &path).json(&ack).send().await;
+    let answer = app.call("POST", &path).json(&ack).send().await;
     assert_eq!(
-        (&told.body["mode"], &told.body["modeChange"]["confirmedAt"]),
+        (&answer.body["mode"], &answer.body["modeChange"]["confirmedAt"]),
         (&json!("SILENT"), &Value::Null)
     );
 
@@ -81,13 +84,13 @@ async fn a_mode_is_changed_by_the_browser_and_confirmed_by_evidence() {
     assert_eq!(
         app.row(leg)["Mode__c"],
         "BARGE",
-        "whoever spoke and then listened again has spoken"
+        "hasBarged stays true after the return to SILENT"
     );
     app.finish().await;
 }
 
 #[tokio::test]
-async fn modes_that_cannot_be_are_refused_and_change_nothing() {
+async fn mode_not_allowed_is_refused_and_changes_nothing() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = listen(&app, &call, "supervisor-1", "SILENT").await;
@@ -109,7 +112,7 @@ async fn modes_that_cannot_be_are_refused_and_change_nothing() {
             .as_str()
             .expect("text")
             .contains("SILENT and BARGE"),
-        "what is possible"
+        "the error lists the allowed modes"
     );
     app.leave(&id, "supervisor-1").await;
     let late = change(&app, &id, "SILENT", SUPERVISOR_1).await;
@@ -126,7 +129,7 @@ async fn modes_that_cannot_be_are_refused_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_on_a_change_of_mode_gives_the_same_answer_again() {
+async fn mode_change_with_same_key_returns_same_answer() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = listen(&app, &call, "supervisor-1", "BARGE").await;
@@ -141,7 +144,7 @@ async fn a_key_on_a_change_of_mode_gives_the_same_answer_again() {
 }
 
 #[tokio::test]
-async fn one_who_has_barged_in_may_leave_while_the_agent_is_there() {
+async fn barge_check_allows_leave_while_agent_is_connected() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = barged_in(&app, &call, "supervisor-1").await;
@@ -150,9 +153,9 @@ async fn one_who_has_barged_in_may_leave_while_the_agent_is_there() {
     app.finish().await;
 }
 
-/// The anchors' barged supervisor who drops the customer: the guard, checked before, and by the browser again.
+/// A supervisor who has barged in and drops the customer: the server runs the barge safety check, then the browser repeats it.
 #[tokio::test]
-async fn one_of_the_last_two_on_the_call_does_not_leave() {
+async fn barge_check_refuses_leave_of_one_of_last_two() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = barged_in(&app, &call, "supervisor-1").await;
@@ -170,13 +173,13 @@ async fn one_of_the_last_two_on_the_call_does_not_leave() {
             );
         }
     }
-    // A switch is a leave too, and is refused before anything is written.
+    // A switch includes a leave, so it is refused too, before any write.
     let next = app.connect().create_call();
     let body = json!({"contactId": next, "supervisor": {"connectUserId": "supervisor-1"}, "leaveCurrent": true});
     let switch = app.call("POST", "/v1/supervisions").json(&body).send().await;
     assert_eq!((switch.status, switch.code()), (409, "barge_safety_conflict"));
     assert_eq!(app.get(&id).await.state(), "MONITORING");
-    // Only an operator may take it on themselves, and only with a reason.
+    // Only an operator may override the check, and only with a reason.
     let path = format!("/v1/supervisions/{id}/disconnect");
     let accept = json!({"customerCallMayEnd": true, "reason": "the customer asked for it"});
     for (key, body, status) in [
@@ -188,8 +191,12 @@ async fn one_of_the_last_two_on_the_call_does_not_leave() {
         assert_eq!(refused.status, status, "{}", refused.text);
     }
     let refusals = "SELECT actor FROM audit WHERE action = 'disconnect.refused'";
-    let told = sql(&app.store_path(), refusals).await.expect("read");
-    assert_eq!(told.len(), 5, "every refusal is on record, the switch's too: {told:?}");
+    let audited = sql(&app.store_path(), refusals).await.expect("read");
+    assert_eq!(
+        audited.len(),
+        5,
+        "the audit has every refusal, including the switch: {audited:?}"
+    );
     let metrics = app.call("GET", "/metrics").key(READER).send().await.text;
     assert!(metrics.contains("sidedoor_leaves_refused_total 5"), "{metrics}");
 
@@ -197,17 +204,17 @@ async fn one_of_the_last_two_on_the_call_does_not_leave() {
     assert_eq!(accepted.status, 202);
     let mut action = accepted.body["nextAction"].clone();
     assert_eq!(action["customerCallMayEnd"], true);
-    // A browser that is not told so refuses by itself.
+    // A browser that does not get the override refuses on its own check.
     action["customerCallMayEnd"] = json!(false);
     assert_eq!(app.browser("supervisor-1").obey(&action).await, "REFUSED");
-    // The customer hangs up, so that nobody has to end their call here.
+    // The customer hangs up, so that this test does not have to end their call.
     app.connect().hang_up(&call, "CUSTOMER").expect("hung up");
     app.until_left(&id).await;
     app.finish().await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_confirmed_is_refused() {
+async fn barge_check_refuses_when_agent_state_is_unknown() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = barged_in(&app, &call, "supervisor-1").await;
@@ -229,7 +236,7 @@ async fn what_cannot_be_confirmed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_barge_in_by_hand_is_found_before_the_leave() {
+async fn barge_check_finds_barge_made_in_ccp() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = listen(&app, &call, "supervisor-1", "BARGE").await;
@@ -249,18 +256,18 @@ async fn a_barge_in_by_hand_is_found_before_the_leave() {
         "{}",
         refused.text
     );
-    assert_eq!(app.get(&id).await.body["mode"], "BARGE", "it was learnt on the way");
+    assert_eq!(app.get(&id).await.body["mode"], "BARGE", "the check updated the mode");
     app.connect().hang_up(&call, "CUSTOMER").expect("hung up");
     app.until_left(&id).await;
     app.finish().await;
 }
 
-/// Nobody granted an observed leg anything that we know of: the vendor is asked.
+/// The store has no granted modes for an observed leg, so the service asks Connect for its current mode.
 #[tokio::test]
-async fn an_observed_leg_is_guarded_too() {
+async fn barge_check_covers_observed_leg() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
-    let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
+    let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("a leg");
     let id = app.found("origin=OBSERVED").await["id"]
         .as_str()
         .expect("an id")
@@ -283,7 +290,7 @@ async fn an_observed_leg_is_guarded_too() {
 }
 
 #[tokio::test]
-async fn a_change_of_mode_survives_a_crash_and_a_leave_overtakes_it() {
+async fn mode_change_survives_crash_and_leave_withdraws_it() {
     let mut app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = listen(&app, &call, "supervisor-1", "BARGE").await;
@@ -300,10 +307,10 @@ async fn a_change_of_mode_survives_a_crash_and_a_leave_overtakes_it() {
         (202, &json!("END_LEG_IN_CCP"))
     );
     let path = "/v1/supervisors/supervisor-1/directives?after=0";
-    let told = app.call("GET", path).send().await.body;
+    let page = app.call("GET", path).send().await.body;
     let of = |id: &Value| {
-        let items = told["items"].as_array().expect("items");
-        items.iter().find(|i| i["directiveId"] == *id).expect("told")["status"].clone()
+        let items = page["items"].as_array().expect("items");
+        items.iter().find(|i| i["directiveId"] == *id).expect("a directive")["status"].clone()
     };
     assert_eq!(of(&asked.body["nextAction"]["directiveId"]), "WITHDRAWN");
     assert_eq!(of(&left.body["nextAction"]["directiveId"]), "OPEN");
@@ -312,9 +319,9 @@ async fn a_change_of_mode_survives_a_crash_and_a_leave_overtakes_it() {
     app.finish().await;
 }
 
-/// What the guard cannot look at it does not take for good: a barge-in by hand, and a vendor that does not answer.
+/// If Connect does not answer, the check refuses, because the supervisor may have barged in by hand.
 #[tokio::test]
-async fn a_barge_in_by_hand_is_not_missed_when_the_leg_cannot_be_seen() {
+async fn barge_check_refuses_when_leg_mode_is_unknown() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = listen(&app, &call, "supervisor-1", "BARGE").await;
@@ -336,7 +343,7 @@ async fn a_barge_in_by_hand_is_not_missed_when_the_leg_cannot_be_seen() {
         "{}",
         refused.text
     );
-    // Nor does asking to be silent make one who may be speaking harmless.
+    // A request for SILENT does not help either: the supervisor may still be speaking until it is confirmed.
     app.connect().hang_up(&call, "CUSTOMER").expect("hung up");
     app.until_left(&id).await;
     app.finish().await;

@@ -1,4 +1,4 @@
-//! MONITOR legs that nobody asked us for: started in Omni Supervisor or the CCP. Each becomes a supervision of its own.
+//! MONITOR legs that supervisors start in Omni Supervisor or the CCP. Each becomes a supervision with `origin` OBSERVED.
 
 use serde_json::{Value, json};
 use sidedoor_fakes::Fault;
@@ -23,10 +23,10 @@ async fn observed(app: &TestApp) -> Value {
 }
 
 #[tokio::test]
-async fn a_leg_begun_by_hand_becomes_a_supervision_with_its_row() {
+async fn observed_leg_becomes_supervision_with_record() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
-    let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
+    let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("a leg");
     let found = observed(&app).await;
     assert_eq!(
         (&found["state"], &found["requestedAt"]),
@@ -39,7 +39,7 @@ async fn a_leg_begun_by_hand_becomes_a_supervision_with_its_row() {
     assert_eq!(found["supervisor"]["connectUserId"], "supervisor-1");
     let id = found["id"].as_str().expect("an id");
     app.until(id, "joined", |s| !s["joinedAt"].is_null()).await;
-    // It can be left through us, too.
+    // The supervisor can leave it through the API.
     let action = app.disconnect(id).await.body["nextAction"].clone();
     app.browser("supervisor-1").obey(&action).await;
     app.until_left(id).await;
@@ -50,13 +50,13 @@ async fn a_leg_begun_by_hand_becomes_a_supervision_with_its_row() {
 }
 
 #[tokio::test]
-async fn a_leg_first_heard_of_when_it_is_gone_claims_no_uncertainty() {
+async fn observed_leg_found_after_its_end_has_no_uncertainty() {
     let app = TestApp::build()
         .fakes(|f| (f.events.delay_min_ms, f.events.delay_max_ms) = (300, 310))
         .start()
         .await;
     let call = app.connect().create_call();
-    let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
+    let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("a leg");
     tokio::time::sleep(std::time::Duration::from_millis(60)).await;
     app.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
     let found = observed(&app).await;
@@ -68,13 +68,13 @@ async fn a_leg_first_heard_of_when_it_is_gone_claims_no_uncertainty() {
     assert_ne!(
         left["departure"]["vendorTimestamp"],
         Value::Null,
-        "recorded beside, not trusted"
+        "the vendor's timestamp is stored but not used"
     );
     app.finish().await;
 }
 
 #[tokio::test]
-async fn every_way_the_vendor_may_link_a_leg_is_understood() {
+async fn observed_leg_is_found_by_every_contact_link() {
     for link in [
         LinkField::InitialContactId,
         LinkField::PreviousContactId,
@@ -82,7 +82,7 @@ async fn every_way_the_vendor_may_link_a_leg_is_understood() {
     ] {
         let app = TestApp::build().fakes(|f| f.connect.link_field = link).start().await;
         let call = app.connect().create_call();
-        let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
+        let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("a leg");
         let found = observed(&app).await;
         let expected = if link == LinkField::None {
             Value::Null
@@ -97,10 +97,10 @@ async fn every_way_the_vendor_may_link_a_leg_is_understood() {
 }
 
 #[tokio::test]
-async fn an_event_that_overtakes_the_answer_makes_no_second_supervision() {
+async fn observed_leg_event_before_answer_makes_no_duplicate() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
-    // The leg is there and its events come, but MonitorContact's answer takes its time.
+    // The leg exists and its events arrive, but MonitorContact's answer is slow.
     app.connect().fault(Fault {
         after_effect: true,
         ..Fault::late("MonitorContact", 10)
@@ -121,7 +121,7 @@ async fn an_event_that_overtakes_the_answer_makes_no_second_supervision() {
 }
 
 #[tokio::test]
-async fn what_only_claims_to_be_a_leg_is_not_believed() {
+async fn observed_leg_from_forged_event_is_not_adopted() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     app.events_delivered().await;
@@ -131,7 +131,7 @@ async fn what_only_claims_to_be_a_leg_is_not_believed() {
             "instanceArn": format!("arn:aws:connect:us-west-2:1:instance/{INSTANCE}"),
             "disconnectTimestamp": "2026-08-04T17:43:47.000Z"}})
     };
-    // A forged event calls the customer's own contact a MONITOR leg, another one a contact that does not exist.
+    // One forged event calls the customer's own contact a MONITOR leg, the other names a contact that does not exist.
     for (contact, id) in [(call.as_str(), "forged-1"), ("no-such-contact", "forged-2")] {
         let answer = app
             .call("POST", "/v1/events/connect")
@@ -150,7 +150,7 @@ async fn what_only_claims_to_be_a_leg_is_not_believed() {
     }
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     let all = app.call("GET", "/v1/supervisions").send().await.body;
-    assert_eq!(all["items"], json!([]), "an event alone makes no leg");
+    assert_eq!(all["items"], json!([]), "an event alone does not create a supervision");
     let other = json!({"detail-type": "Amazon Connect Contact Event", "detail": {"eventType": "INITIATED", "contactId": "x",
         "initiationMethod": "MONITOR", "instanceArn": "arn:aws:connect:x:1:instance/another"}});
     let answer = app
@@ -159,7 +159,10 @@ async fn what_only_claims_to_be_a_leg_is_not_believed() {
         .json(&other)
         .send()
         .await;
-    assert_eq!(answer.body["accepted"], false, "another instance's is of no interest");
-    // The contact nobody knows is looked for a while longer; everything else is done.
+    assert_eq!(
+        answer.body["accepted"], false,
+        "an event of another instance is ignored"
+    );
+    // The service keeps looking for the unknown contact for a while; all other work is finished.
     app.assert_invariants().await;
 }

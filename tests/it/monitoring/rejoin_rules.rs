@@ -1,4 +1,4 @@
-//! Rejoining, and what a jurisdiction asks of it: answered on every start, kept by the audit.
+//! Rejoining a contact and the rules of a jurisdiction about it: every start answers with them and the audit keeps them.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn compliance(answer: &Answer) -> (&Value, &Value, &Value) {
 }
 
 #[tokio::test]
-async fn a_rejoin_is_its_own_supervision_linked_to_the_earlier_ones() {
+async fn rejoin_is_new_supervision_linked_to_earlier_ones() {
     let app = app().await;
     let call = app.connect().create_call();
     let first = listen(&app, &call, None).await;
@@ -50,7 +50,7 @@ async fn a_rejoin_is_its_own_supervision_linked_to_the_earlier_ones() {
     let prior = &third.body["compliance"]["priorSupervisions"];
     assert_eq!(prior, &json!([second.id(), first.id()]), "newest first");
     app.leave(&third.id(), "supervisor-1").await;
-    // Another supervisor on the same call, and the same one on another, are no rejoin.
+    // Another supervisor on the same call, or the same supervisor on another call, is not a rejoin.
     let other = app.listen(&call, "supervisor-2").await;
     assert_eq!(other.body["compliance"]["rejoin"], false);
     let elsewhere = listen(&app, &app.connect().create_call(), None).await;
@@ -61,14 +61,14 @@ async fn a_rejoin_is_its_own_supervision_linked_to_the_earlier_ones() {
         assert_eq!(row["Rejoin__c"], rejoin);
     }
     let audit = "SELECT outcome FROM audit WHERE action = 'supervision.requested' ORDER BY seq";
-    let told = sql(&app.store_path(), audit).await.expect("read");
+    let entries = sql(&app.store_path(), audit).await.expect("read");
     assert!(
-        told[0][0].contains("lenient: first join, announcement NOT_REQUIRED"),
-        "{told:?}"
+        entries[0][0].contains("lenient: first join, announcement NOT_REQUIRED"),
+        "{entries:?}"
     );
     assert!(
-        told[2][0].contains("asking: rejoin after 2, announcement REVIEW"),
-        "{told:?}"
+        entries[2][0].contains("asking: rejoin after 2, announcement REVIEW"),
+        "{entries:?}"
     );
     for (id, who) in [(other.id(), "supervisor-2"), (elsewhere.id(), "supervisor-1")] {
         app.leave(&id, who).await;
@@ -77,11 +77,11 @@ async fn a_rejoin_is_its_own_supervision_linked_to_the_earlier_ones() {
 }
 
 #[tokio::test]
-async fn where_nobody_may_come_back_a_rejoin_is_refused_and_changes_nothing() {
+async fn rejoin_where_forbidden_is_refused_and_changes_nothing() {
     let app = app().await;
     let call = app.connect().create_call();
     let first = listen(&app, &call, Some("strict")).await;
-    assert_eq!(first.status, 201, "a first join is no rejoin");
+    assert_eq!(first.status, 201, "a first join is not a rejoin");
     app.leave(&first.id(), "supervisor-1").await;
     let refused = listen(&app, &call, Some("strict")).await;
     assert_eq!((refused.status, refused.code()), (409, "rejoin_forbidden"));
@@ -97,14 +97,14 @@ async fn where_nobody_may_come_back_a_rejoin_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn where_nobody_has_decided_a_person_is_asked() {
+async fn rejoin_without_rule_asks_for_review() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let started = listen(&app, &call, None).await;
     assert_eq!(compliance(&started), (&Value::Null, &json!(false), &json!("REVIEW")));
     app.leave(&started.id(), "supervisor-1").await;
-    // A leg begun by hand is judged too, and never refused.
-    app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
+    // The rules are applied to an observed leg too, but it is never refused because it already exists.
+    app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("a leg");
     let observed = app.found("origin=OBSERVED").await;
     assert_eq!(
         observed["compliance"]["priorSupervisions"],
@@ -117,7 +117,7 @@ async fn where_nobody_has_decided_a_person_is_asked() {
 }
 
 #[tokio::test]
-async fn a_supervisor_does_not_choose_whose_rules_hold() {
+async fn rejoin_jurisdiction_is_not_chosen_by_supervisor() {
     let app = app().await;
     let call = app.connect().create_call();
     let start = |jurisdiction: &str| {
@@ -131,7 +131,7 @@ async fn a_supervisor_does_not_choose_whose_rules_hold() {
     let refused = start("strict").await;
     assert_eq!((refused.status, refused.code()), (403, "action_forbidden"));
     let own = start("lenient").await;
-    assert_eq!(own.status, 201, "to name one's own is no choice");
+    assert_eq!(own.status, 201, "a supervisor may name the instance's own jurisdiction");
     app.leave(&own.id(), "supervisor-1").await;
     app.finish().await;
 }

@@ -1,4 +1,4 @@
-//! From one contact to the next in one request, with no moment at which both legs are there for Connect.
+//! Switching from one contact to the next in one request, so that Connect never sees both legs at once.
 
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ async fn leave(app: &TestApp, id: &str) {
     app.until_left(id).await;
 }
 
-/// When a supervision's leg began and when it ended, in truth.
+/// The real start and end of a supervision's leg, as the fake vendor recorded them.
 fn life(app: &TestApp, s: &Value) -> (jiff::Timestamp, Option<jiff::Timestamp>) {
     let leg = app
         .connect()
@@ -33,7 +33,7 @@ fn life(app: &TestApp, s: &Value) -> (jiff::Timestamp, Option<jiff::Timestamp>) 
 }
 
 #[tokio::test]
-async fn a_switch_leaves_the_first_and_then_joins_the_next() {
+async fn switch_leaves_first_contact_then_joins_next() {
     let app = TestApp::start().await;
     let (first, _, second_call) = two_calls(&app).await;
     let answer = switch(&app, &second_call).await;
@@ -44,13 +44,13 @@ async fn a_switch_leaves_the_first_and_then_joins_the_next() {
     assert_eq!(
         answer.body["nextAction"]["supervisionId"],
         json!(first),
-        "what ends the first leg"
+        "the answer has the directive that ends the first leg"
     );
     assert_eq!(app.get(&first).await.state(), "LEAVING");
     assert_eq!(
         app.connect().calls("MonitorContact"),
         1,
-        "nothing is sent before the first is gone"
+        "the join is not sent before the first leg has ended"
     );
     app.browser("supervisor-1").obey(&answer.body["nextAction"]).await;
     let next = app
@@ -59,13 +59,13 @@ async fn a_switch_leaves_the_first_and_then_joins_the_next() {
     assert!(next["waitsFor"].is_null());
     let left = app.until_left(&first).await;
     let ended = life(&app, &left).1.expect("ended");
-    assert!(ended <= life(&app, &next).0, "no moment with both");
+    assert!(ended <= life(&app, &next).0, "the two legs never overlap");
     leave(&app, &answer.id()).await;
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_first_that_does_not_leave_ends_the_switch_and_nothing_waits_for_ever() {
+async fn switch_fails_if_first_leg_does_not_leave_in_time() {
     let app = TestApp::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
     let (first, _, second_call) = two_calls(&app).await;
     let answer = switch(&app, &second_call).await;
@@ -78,7 +78,7 @@ async fn a_first_that_does_not_leave_ends_the_switch_and_nothing_waits_for_ever(
 }
 
 #[tokio::test]
-async fn a_switch_survives_a_crash_between_leaving_and_joining() {
+async fn switch_survives_crash_between_leave_and_join() {
     let mut app = TestApp::start().await;
     let (first, _, second_call) = two_calls(&app).await;
     let answer = switch(&app, &second_call).await;
@@ -87,13 +87,13 @@ async fn a_switch_survives_a_crash_between_leaving_and_joining() {
     app.browser("supervisor-1").obey(&answer.body["nextAction"]).await;
     app.until(&answer.id(), "MONITORING", |s| s["state"] == "MONITORING")
         .await;
-    assert_eq!(app.connect().calls("MonitorContact"), 2, "one leg each");
+    assert_eq!(app.connect().calls("MonitorContact"), 2, "one leg for each contact");
     leave(&app, &answer.id()).await;
     app.finish().await;
 }
 
 #[tokio::test]
-async fn whoever_changes_their_mind_while_waiting_joins_only_the_last() {
+async fn switch_replaced_while_waiting_joins_only_last_contact() {
     let app = TestApp::start().await;
     let (first, _, second_call) = two_calls(&app).await;
     let third_call = app.connect().create_call();
@@ -110,7 +110,7 @@ async fn whoever_changes_their_mind_while_waiting_joins_only_the_last() {
 }
 
 #[tokio::test]
-async fn with_nothing_to_leave_a_switch_is_a_start() {
+async fn switch_with_nothing_to_leave_is_a_start() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let answer = switch(&app, &call).await;
@@ -119,7 +119,7 @@ async fn with_nothing_to_leave_a_switch_is_a_start() {
     assert_eq!(
         (again.status, again.id()),
         (200, answer.id()),
-        "the same contact is no switch"
+        "the same contact is not a switch"
     );
     let odd = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "leaveCurrent": "yes"});
     assert_eq!(app.call("POST", "/v1/supervisions").json(&odd).send().await.status, 400);
@@ -128,12 +128,12 @@ async fn with_nothing_to_leave_a_switch_is_a_start() {
 }
 
 #[tokio::test]
-async fn a_crash_between_the_two_halves_of_a_switch_loses_neither() {
+async fn switch_survives_crash_before_leave_is_requested() {
     let mut app = TestApp::start().await;
     let (first, _, second_call) = two_calls(&app).await;
     let answer = switch(&app, &second_call).await;
     app.crash();
-    // As if the crash had come right after the new supervision was written, before the first was asked to leave.
+    // Simulates a crash after the new supervision was written and before the first was asked to leave.
     let forget = "UPDATE supervisions SET state = 'MONITORING', doc = json_set(doc, '$.state', 'MONITORING',
                     '$.leave', NULL, '$.directive', NULL) WHERE state = 'LEAVING'";
     sql(&app.store_path(), forget).await.expect("changed");
