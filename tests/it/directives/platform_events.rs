@@ -1,4 +1,4 @@
-//! Directives announced by Platform Events: opaque, at least once, harmless when repeated.
+//! Directives announced by Platform Events, which carry only an opaque key, arrive at least once and may be repeated.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn channel_key(app: &TestApp, supervisor: &str) -> String {
     page.body["channelKey"].as_str().expect("a key").to_owned()
 }
 
-/// The keys announced, once there are at least so many events.
+/// Waits for at least `least` events and returns the keys that they announce.
 async fn announced(app: &TestApp, least: usize) -> Vec<String> {
     for _ in 0..1500 {
         let events = app.salesforce().events();
@@ -32,20 +32,20 @@ async fn announced(app: &TestApp, least: usize) -> Vec<String> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("there never were {least} events: {:?}", app.salesforce().events());
+    panic!("timeout waiting for {least} events: {:?}", app.salesforce().events());
 }
 
 #[tokio::test]
-async fn a_component_without_cors_hears_by_an_event_that_tells_nobody_anything() {
+async fn platform_event_announces_directive_by_opaque_key() {
     let app = announcing().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
-    assert!(app.salesforce().events().is_empty(), "listening is nobody's business");
+    assert!(app.salesforce().events().is_empty(), "a start publishes no event");
     let asked = app.disconnect(&id).await;
-    let told = announced(&app, 1).await;
-    assert_eq!(told, [channel_key(&app, "supervisor-1").await]);
-    assert_ne!(told[0], channel_key(&app, "supervisor-2").await);
+    let keys = announced(&app, 1).await;
+    assert_eq!(keys, [channel_key(&app, "supervisor-1").await]);
+    assert_ne!(keys[0], channel_key(&app, "supervisor-2").await);
     let (name, fields) = app.salesforce().events().remove(0);
     assert_eq!((name.as_str(), fields.len()), (EVENT, 1), "{fields:?}");
     let text = format!("{fields:?}");
@@ -57,7 +57,7 @@ async fn a_component_without_cors_hears_by_an_event_that_tells_nobody_anything()
     ] {
         assert!(!text.contains(secret), "{text}");
     }
-    // Whoever heard it asks, and finds what is to be done.
+    // A component that received the event asks the API and gets the directive.
     let page = app
         .call("GET", "/v1/supervisors/supervisor-1/directives?acts=true")
         .send()
@@ -66,39 +66,47 @@ async fn a_component_without_cors_hears_by_an_event_that_tells_nobody_anything()
         page.body["items"][0]["directiveId"],
         asked.body["nextAction"]["directiveId"]
     );
-    // The vendor's event comes after the browser's answer: before it, it would be news.
+    // The vendor's event is delivered after the browser's answer, because before it the event would change the directive.
     app.connect()
         .change_events(|e| (e.delay_min_ms, e.delay_max_ms) = (1500, 1600));
     app.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
     app.until_left(&id).await;
     app.until_written(&id).await;
-    // The browser's own answer is no news to it.
+    // The browser's own answer is not announced to it.
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(app.salesforce().events().len(), 1);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn what_the_org_refused_or_answered_into_the_void_is_announced_again() {
+async fn platform_event_refused_or_unanswered_is_published_again() {
     let mut app = announcing().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
     app.salesforce()
         .fault(Fault::error("publish", 503, "SERVER_UNAVAILABLE"));
-    // Published, and the answer is lost: at least once means twice now.
+    // The event is published but the answer is lost, so the service publishes it a second time.
     app.salesforce().fault(Fault::lost_answer("publish"));
     app.disconnect(&id).await;
-    let told = announced(&app, 2).await;
-    assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), 1, "one stream: {told:?}");
+    let keys = announced(&app, 2).await;
+    assert_eq!(
+        keys.iter().collect::<BTreeSet<_>>().len(),
+        1,
+        "all events have the same key: {keys:?}"
+    );
     let key = channel_key(&app, "supervisor-1").await;
     app.crash_and_restart().await;
-    assert_eq!(channel_key(&app, "supervisor-1").await, key, "the same after a restart");
+    assert_eq!(
+        channel_key(&app, "supervisor-1").await,
+        key,
+        "the key is the same after a restart"
+    );
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(
         announced(&app, 2).await.len(),
         2,
-        "what was announced is not announced again"
+        "a directive that was announced is not announced again"
     );
     let open = app.call("GET", "/v1/supervisors/supervisor-1/directives").send().await;
     app.browser("supervisor-1").obey(&open.body["items"][0]).await;
@@ -108,7 +116,7 @@ async fn what_the_org_refused_or_answered_into_the_void_is_announced_again() {
 }
 
 #[tokio::test]
-async fn many_streams_go_in_one_call_and_what_came_while_we_were_gone_is_told_at_the_start() {
+async fn platform_events_missed_while_down_are_sent_at_start() {
     let mut app = TestApp::start().await;
     let call = app.connect().create_call();
     let other = app.connect().create_call();
@@ -127,8 +135,8 @@ async fn many_streams_go_in_one_call_and_what_came_while_we_were_gone_is_told_at
     app.crash();
     app.change_setting("SALESFORCE__DIRECTIVE_EVENT", EVENT);
     app.restart().await;
-    let told = announced(&app, 3).await;
-    assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), 3);
+    let keys = announced(&app, 3).await;
+    assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), 3);
     for (id, supervisor) in ids {
         let open = app
             .call("GET", &format!("/v1/supervisors/{supervisor}/directives"))
@@ -142,7 +150,7 @@ async fn many_streams_go_in_one_call_and_what_came_while_we_were_gone_is_told_at
 }
 
 #[tokio::test]
-async fn while_the_org_takes_nothing_no_event_spends_what_it_has_left() {
+async fn platform_events_pause_while_org_accepts_nothing() {
     let app = announcing().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
@@ -155,8 +163,8 @@ async fn while_the_org_takes_nothing_no_event_spends_what_it_has_left() {
     app.connect().set_ccp_open("another", true);
     app.listen(&call, "another").await;
     for _ in 0..500 {
-        let told = app.call("GET", "/v1/deliveries").key(READER).send().await.body;
-        if !told["paused"].is_null() {
+        let page = app.call("GET", "/v1/deliveries").key(READER).send().await.body;
+        if !page["paused"].is_null() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -169,9 +177,9 @@ async fn while_the_org_takes_nothing_no_event_spends_what_it_has_left() {
     app.assert_invariants().await;
 }
 
-/// While the org's calls are short a moment is waited, so that one call carries what many would.
+/// While few API calls are left, the service waits a moment before it publishes, so that one call carries many events.
 #[tokio::test]
-async fn while_calls_are_short_many_streams_go_in_one_call() {
+async fn platform_events_share_one_call_while_calls_are_scarce() {
     let app = TestApp::build()
         .set("SALESFORCE__DIRECTIVE_EVENT", EVENT)
         .set("SALESFORCE__SLOW_ABOVE_PERCENT", "1")
@@ -188,7 +196,7 @@ async fn while_calls_are_short_many_streams_go_in_one_call() {
     for id in &ids {
         app.until_written(id).await;
     }
-    // From the next answer on more than a hundredth of the day's calls is used.
+    // From the next answer on, more than 1 % of the day's calls is used.
     let so_far = app.salesforce().api_calls();
     app.salesforce().change(|s| s.daily_limit = so_far * 80);
     let another = app.connect().create_call();
@@ -199,15 +207,19 @@ async fn while_calls_are_short_many_streams_go_in_one_call() {
         app.disconnect(id).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let told = announced(&app, 5).await;
-    assert_eq!(told.iter().collect::<BTreeSet<_>>().len(), 5, "{told:?}");
-    assert_eq!(app.salesforce().api_calls() - before, 1, "one call for all of them");
+    let keys = announced(&app, 5).await;
+    assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), 5, "{keys:?}");
+    assert_eq!(
+        app.salesforce().api_calls() - before,
+        1,
+        "one call publishes all events"
+    );
     app.assert_invariants().await;
 }
 
-/// Rows wait for an admin; directives need not.
+/// Records are paused until an administrator fixes the object, but directives do not depend on it.
 #[tokio::test]
-async fn while_only_the_rows_object_is_not_as_it_should_be_events_go_on() {
+async fn platform_events_continue_while_record_object_is_invalid() {
     let app = announcing().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
@@ -219,8 +231,8 @@ async fn while_only_the_rows_object_is_not_as_it_should_be_events_go_on() {
     app.connect().set_ccp_open("another", true);
     app.listen(&call, "another").await;
     for _ in 0..500 {
-        let told = app.call("GET", "/v1/deliveries").key(READER).send().await.body;
-        if !told["paused"].is_null() {
+        let page = app.call("GET", "/v1/deliveries").key(READER).send().await.body;
+        if !page["paused"].is_null() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -229,10 +241,10 @@ async fn while_only_the_rows_object_is_not_as_it_should_be_events_go_on() {
     app.disconnect(&id).await;
     announced(&app, 1).await;
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
-    let told = app.call("GET", "/v1/deliveries").key(READER).send().await.body;
+    let page = app.call("GET", "/v1/deliveries").key(READER).send().await.body;
     assert!(
-        told["paused"]["reason"].as_str().expect("paused").contains("Mode__c"),
-        "{told}"
+        page["paused"]["reason"].as_str().expect("paused").contains("Mode__c"),
+        "{page}"
     );
     app.assert_invariants().await;
 }

@@ -1,4 +1,4 @@
-//! What a supervisor's browser is told, and how it reaches the browser: whoever asked, whatever broke, and in one tab only.
+//! Directives reach the supervisor's browser by stream or poll, after any failure, and only one tab acts on each.
 
 use std::time::Duration;
 
@@ -30,11 +30,11 @@ async fn until_heard(tab: &Tab, what: &str, good: impl Fn(&(String, Value)) -> b
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{what} was never heard: {:#?}", tab.heard());
+    panic!("the tab did not receive {what}: {:#?}", tab.heard());
 }
 
 #[tokio::test]
-async fn an_operators_disconnect_reaches_the_browser_that_holds_the_leg() {
+async fn directive_from_operator_reaches_browser_with_the_leg() {
     let app = TestApp::start().await;
     let id = listening(&app).await;
     let tab = app.browser("supervisor-1").open_tab();
@@ -44,7 +44,7 @@ async fn an_operators_disconnect_reaches_the_browser_that_holds_the_leg() {
     assert_eq!(asked.body["nextAction"]["controllerAttached"], true);
     let left = app.until_left(&id).await;
     assert_eq!(left["departure"]["reason"], "OPERATOR");
-    let settled = until_heard(&tab, "the end of it", |(name, _)| name == "settled").await;
+    let settled = until_heard(&tab, "a settled event", |(name, _)| name == "settled").await;
     assert_eq!(settled["status"], "DONE");
     drop(tab);
     app.until_streams(0).await;
@@ -52,14 +52,14 @@ async fn an_operators_disconnect_reaches_the_browser_that_holds_the_leg() {
 }
 
 #[tokio::test]
-async fn without_a_browser_the_answer_says_what_a_person_must_do() {
+async fn directive_without_browser_explains_manual_steps() {
     let app = TestApp::start().await;
     let id = listening(&app).await;
     let asked = app.disconnect(&id).await.body["nextAction"].clone();
     assert_eq!(asked["controllerAttached"], false);
     let words = asked["instructions"].as_str().expect("text");
     assert!(words.contains("No browser") && words.contains("End call"), "{words}");
-    // A page that opens later is told then, and acts.
+    // A page that opens later receives the directive and acts.
     let tab = app.browser("supervisor-1").open_tab();
     app.until_left(&id).await;
     assert_eq!(tab.asked_to_act().len(), 1);
@@ -68,7 +68,7 @@ async fn without_a_browser_the_answer_says_what_a_person_must_do() {
 }
 
 #[tokio::test]
-async fn of_several_tabs_one_acts_and_the_others_learn() {
+async fn directive_is_acted_on_by_one_tab_and_shown_in_others() {
     let app = TestApp::start().await;
     let id = listening(&app).await;
     let older = app.browser("supervisor-1").open_tab();
@@ -78,24 +78,24 @@ async fn of_several_tabs_one_acts_and_the_others_learn() {
     app.disconnect(&id).await;
     app.until_left(&id).await;
     for tab in [&older, &newer] {
-        until_heard(tab, "the end of it", |(name, _)| name == "settled").await;
+        until_heard(tab, "a settled event", |(name, _)| name == "settled").await;
     }
     let acted = (older.asked_to_act().len(), newer.asked_to_act().len());
-    assert_eq!(acted, (0, 1), "the newest acts");
+    assert_eq!(acted, (0, 1), "the newest tab acts");
     assert!(
         older
             .heard()
             .iter()
             .any(|(name, data)| name == "directive" && data["act"] == false),
-        "and the other knows"
+        "the other tab receives it without the duty to act"
     );
     drop((older, newer));
     app.finish().await;
 }
 
-/// The orphan: the tab that was asked hangs, or is closed while it is at it. Another takes over.
+/// The active tab hangs or is closed while it acts, and another tab takes over.
 #[tokio::test]
-async fn a_tab_that_hangs_does_not_hold_the_supervisor_on_the_line() {
+async fn directive_moves_to_another_tab_if_active_one_hangs() {
     let app = TestApp::start().await;
     let id = listening(&app).await;
     let willing = app.browser("supervisor-1").open_tab();
@@ -107,7 +107,11 @@ async fn a_tab_that_hangs_does_not_hold_the_supervisor_on_the_line() {
         name == "directive" && data["act"] == true
     })
     .await;
-    assert_eq!(willing.asked_to_act().len(), 0, "not yet its turn");
+    assert_eq!(
+        willing.asked_to_act().len(),
+        0,
+        "the second tab is not yet asked to act"
+    );
     app.until_left(&id).await;
     assert_eq!(willing.asked_to_act().len(), 1);
     drop((willing, hangs));
@@ -115,7 +119,7 @@ async fn a_tab_that_hangs_does_not_hold_the_supervisor_on_the_line() {
 }
 
 #[tokio::test]
-async fn directives_survive_a_crash_and_are_told_to_whoever_comes_back() {
+async fn directives_survive_crash_and_reach_returning_browsers() {
     let mut app = TestApp::start().await;
     let id = listening(&app).await;
     let hangs = ignoring(&app);
@@ -124,7 +128,7 @@ async fn directives_survive_a_crash_and_are_told_to_whoever_comes_back() {
     let heard = until_heard(&hangs, "the directive", |(name, _)| name == "directive").await;
     drop(hangs);
     app.crash_and_restart().await;
-    // One who heard it before the crash is not told again; one who did not is.
+    // A browser that received the directive before the crash does not get it again; a new one does.
     let after = format!("{DIRECTIVES}?after={}", heard["eventId"].as_str().expect("an id"));
     let again = app.call("GET", &after).send().await.body;
     assert_eq!((&again["items"], &again["nextAfter"]), (&json!([]), &heard["eventId"]));
@@ -135,14 +139,14 @@ async fn directives_survive_a_crash_and_are_told_to_whoever_comes_back() {
     let after = app.call("GET", &after).send().await.body;
     assert_eq!(
         after["items"][0]["status"], "DONE",
-        "a poller that comes back hears how it ended"
+        "a poller that returns gets the final status"
     );
     drop(tab);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_poller_hears_the_same_and_is_there_while_it_polls() {
+async fn directives_by_poll_equal_stream_and_count_as_presence() {
     let app = TestApp::start().await;
     let id = listening(&app).await;
     let quiet = app.call("GET", DIRECTIVES).send().await.body;
@@ -151,11 +155,11 @@ async fn a_poller_hears_the_same_and_is_there_while_it_polls() {
     let watching = app.disconnect(&id).await;
     assert_eq!(
         watching.body["nextAction"]["controllerAttached"], false,
-        "who only looks is not there to act"
+        "a poll without acts=true does not count as presence"
     );
     let acting = format!("{DIRECTIVES}?after=0&acts=true");
-    let told = app.call("GET", &acting).key(SUPERVISOR_1).send().await.body;
-    let directive = told["items"][0].clone();
+    let page = app.call("GET", &acting).key(SUPERVISOR_1).send().await.body;
+    let directive = page["items"][0].clone();
     assert_eq!(
         (&directive["act"], &directive["controllerAttached"]),
         (&json!(true), &json!(true))
@@ -167,10 +171,10 @@ async fn a_poller_hears_the_same_and_is_there_while_it_polls() {
         .send()
         .await
         .body;
-    assert_eq!(seen["items"][0]["act"], false, "an operator may watch");
+    assert_eq!(seen["items"][0]["act"], false, "an operator may read directives");
     app.browser("supervisor-1").obey(&directive).await;
     app.until_left(&id).await;
-    let next = told["nextAfter"].as_str().expect("a place");
+    let next = page["nextAfter"].as_str().expect("a place");
     let rest = app
         .call("GET", &format!("{DIRECTIVES}?after={next}&acts=true"))
         .send()
@@ -181,7 +185,7 @@ async fn a_poller_hears_the_same_and_is_there_while_it_polls() {
 }
 
 #[tokio::test]
-async fn who_may_listen_and_what_a_ticket_opens() {
+async fn directives_need_right_scope_and_ticket_opens_one_stream() {
     let app = TestApp::start().await;
     let other = "/v1/supervisors/supervisor-2/directives";
     for (method, path, key, status) in [
@@ -222,17 +226,17 @@ async fn who_may_listen_and_what_a_ticket_opens() {
         .anonymous()
         .send()
         .await;
-    assert_eq!(elsewhere.status, 401, "it opens one path");
+    assert_eq!(elsewhere.status, 401, "a ticket opens only the directives path");
     let first = app.call("GET", &with(DIRECTIVES, &ticket)).anonymous().send().await;
     let second = app.call("GET", &with(DIRECTIVES, &ticket)).anonymous().send().await;
     assert_eq!((first.status, second.status), (200, 401), "once");
     let theirs = app.call("GET", &with(other, &issue().await)).anonymous().send().await;
-    assert_eq!(theirs.status, 403, "and for one supervisor");
+    assert_eq!(theirs.status, 403, "a ticket opens only its own supervisor's stream");
     app.finish().await;
 }
 
 #[tokio::test]
-async fn streams_are_bounded_beat_and_end_with_the_service() {
+async fn streams_are_limited_have_heartbeat_and_end_at_stop() {
     let app = TestApp::build().set("HTTP__MAX_STREAMS", "1").start().await;
     let open = |last: Option<&str>| {
         let mut request = app
@@ -248,21 +252,25 @@ async fn streams_are_bounded_beat_and_end_with_the_service() {
     assert_eq!(open(Some("x")).await.expect("an answer").status(), 400);
     let mut stream = open(None).await.expect("open");
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
-    assert_eq!(open(None).await.expect("an answer").status(), 503, "bounded");
-    let first = stream.chunk().await.expect("alive").expect("a beginning");
+    assert_eq!(
+        open(None).await.expect("an answer").status(),
+        503,
+        "the stream limit is reached"
+    );
+    let first = stream.chunk().await.expect("open").expect("a first chunk");
     assert!(String::from_utf8_lossy(&first).contains("retry: 2000"));
     let beat = tokio::time::timeout(Duration::from_secs(15), stream.chunk())
         .await
         .expect("in time");
-    assert!(String::from_utf8_lossy(&beat.expect("alive").expect("a beat")).contains(": alive"));
-    // finish() demands a clean stop: an open stream must not hold the service.
+    assert!(String::from_utf8_lossy(&beat.expect("open").expect("a heartbeat")).contains(": alive"));
+    // finish() asserts a clean stop, so an open stream must not delay it.
     app.finish().await;
     while let Ok(Some(_)) = stream.chunk().await {}
 }
 
-/// A disconnect never expires; the order to the browser does, and is given anew.
+/// A disconnect never expires, but its directive does, and the service then issues a new one.
 #[tokio::test]
-async fn an_order_that_expires_is_given_anew() {
+async fn directive_that_expires_is_replaced_by_new_one() {
     let app = TestApp::build()
         .set("SUPERVISION__DIRECTIVE_TTL_S", "5")
         .set("SUPERVISION__LEAVE_DEADLINE_S", "1")
@@ -271,16 +279,16 @@ async fn an_order_that_expires_is_given_anew() {
         .await;
     let id = listening(&app).await;
     let first = app.disconnect(&id).await.body["nextAction"].clone();
-    let mut anew = Value::Null;
+    let mut renewed = Value::Null;
     for _ in 0..1000 {
-        anew = app.get(&id).await.body["nextAction"].clone();
-        if anew["directiveId"] != first["directiveId"] {
+        renewed = app.get(&id).await.body["nextAction"].clone();
+        if renewed["directiveId"] != first["directiveId"] {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_ne!(anew["directiveId"], first["directiveId"]);
-    // A late answer to the old one is still an answer.
+    assert_ne!(renewed["directiveId"], first["directiveId"]);
+    // A late acknowledgement of the old directive is accepted.
     let ack = json!({"directiveId": first["directiveId"], "outcome": "FAILED"});
     let late = app
         .call("POST", &format!("/v1/supervisions/{id}/acknowledgements"))
@@ -288,13 +296,13 @@ async fn an_order_that_expires_is_given_anew() {
         .send()
         .await;
     assert_eq!(late.status, 200);
-    app.browser("supervisor-1").obey(&anew).await;
+    app.browser("supervisor-1").obey(&renewed).await;
     app.until_left(&id).await;
     app.finish().await;
 }
 
 #[tokio::test]
-async fn only_listed_origins_may_call_from_a_browser() {
+async fn directives_allow_only_listed_origins() {
     let origin = "https://acme.lightning.force.com";
     let closed = TestApp::start().await;
     let open = TestApp::build().set("HTTP__CORS_ALLOWED_ORIGINS", origin).start().await;
@@ -305,11 +313,11 @@ async fn only_listed_origins_may_call_from_a_browser() {
     ] {
         let request = app.http.get(format!("{}{DIRECTIVES}", app.url)).bearer_auth(BACK_END);
         let answer = request.header("Origin", from).send().await.expect("an answer");
-        let told = answer
+        let allowed_origin = answer
             .headers()
             .get("access-control-allow-origin")
             .and_then(|v| v.to_str().ok());
-        assert_eq!(told == Some(from), allowed, "{from}: {told:?}");
+        assert_eq!(allowed_origin == Some(from), allowed, "{from}: {allowed_origin:?}");
         let stream = app
             .http
             .get(format!("{}{DIRECTIVES}", app.url))
@@ -320,7 +328,7 @@ async fn only_listed_origins_may_call_from_a_browser() {
         assert_eq!(
             opened,
             if allowed { 200 } else { 403 },
-            "{from}: one that cannot be read takes no seat"
+            "{from}: a stream that the browser cannot read does not count as presence"
         );
         let preflight = app
             .http
@@ -339,9 +347,9 @@ async fn only_listed_origins_may_call_from_a_browser() {
     open.finish().await;
 }
 
-/// Another tab that came too late found nothing any more; what the first one did stands.
+/// A second tab that acts too late answers ALREADY_GONE; the status stays that of the first tab.
 #[tokio::test]
-async fn what_one_tab_did_stands_whatever_another_found_after_it() {
+async fn directive_status_of_first_tab_is_not_overwritten() {
     let app = TestApp::start().await;
     let id = listening(&app).await;
     let action = app.disconnect(&id).await.body["nextAction"].clone();
@@ -351,8 +359,8 @@ async fn what_one_tab_did_stands_whatever_another_found_after_it() {
     let ack = json!({"directiveId": action["directiveId"], "outcome": "ALREADY_GONE"});
     let path = format!("/v1/supervisions/{id}/acknowledgements");
     assert_eq!(app.call("POST", &path).json(&ack).send().await.status, 200);
-    let told = app.call("GET", &format!("{DIRECTIVES}?after=0")).send().await.body;
-    assert_eq!(told["items"][0]["status"], "DONE");
+    let page = app.call("GET", &format!("{DIRECTIVES}?after=0")).send().await.body;
+    assert_eq!(page["items"][0]["status"], "DONE");
     assert_eq!(
         app.get(&id).await.body["departure"]["uncertaintyMs"],
         before["uncertaintyMs"]
@@ -360,9 +368,9 @@ async fn what_one_tab_did_stands_whatever_another_found_after_it() {
     app.finish().await;
 }
 
-/// One key cannot take the streams of all others.
+/// One supervisor cannot use up the streams of all others.
 #[tokio::test]
-async fn one_supervisor_has_at_most_sixteen_streams_watching_or_not() {
+async fn streams_are_limited_to_sixteen_per_supervisor() {
     let app = TestApp::start().await;
     let open = |user: &str| {
         let path = format!("{}/v1/supervisors/{user}/directives?acts=false", app.url);
@@ -385,23 +393,29 @@ async fn one_supervisor_has_at_most_sixteen_streams_watching_or_not() {
 }
 
 #[tokio::test]
-async fn asking_again_after_a_browser_could_not_has_it_told_again() {
+async fn directive_is_issued_again_after_browser_failed() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
     let first = app.disconnect(&id).await.body["nextAction"].clone();
     let again = app.disconnect(&id).await.body["nextAction"].clone();
-    assert_eq!(again["directiveId"], first["directiveId"], "one that is open stands");
+    assert_eq!(
+        again["directiveId"], first["directiveId"],
+        "a directive that is still open is kept"
+    );
     for outcome in ["FAILED", "REFUSED"] {
-        let told = app.disconnect(&id).await.body["nextAction"].clone();
-        let answer = json!({"directiveId": told["directiveId"], "outcome": outcome});
+        let current = app.disconnect(&id).await.body["nextAction"].clone();
+        let answer = json!({"directiveId": current["directiveId"], "outcome": outcome});
         let path = format!("/v1/supervisions/{id}/acknowledgements");
         assert_eq!(app.call("POST", &path).json(&answer).send().await.status, 200);
-        let anew = app.disconnect(&id).await;
-        assert_eq!(anew.status, 202, "{}", anew.text);
-        assert_eq!(anew.body["nextAction"]["status"], "OPEN");
-        assert_ne!(anew.body["nextAction"]["directiveId"], told["directiveId"], "{outcome}");
+        let renewed = app.disconnect(&id).await;
+        assert_eq!(renewed.status, 202, "{}", renewed.text);
+        assert_eq!(renewed.body["nextAction"]["status"], "OPEN");
+        assert_ne!(
+            renewed.body["nextAction"]["directiveId"], current["directiveId"],
+            "{outcome}"
+        );
     }
     let last = app.disconnect(&id).await.body["nextAction"].clone();
     app.browser("supervisor-1").obey(&last).await;

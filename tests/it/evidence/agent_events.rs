@@ -1,4 +1,4 @@
-//! The agent event stream beside contact events: a supervisor's own snapshot is evidence of their leg.
+//! The agent event stream beside contact events: a snapshot of a supervisor is evidence about their leg.
 
 use serde_json::{Value, json};
 use sidedoor_fakes::connect::{INSTANCE, REGION};
@@ -41,7 +41,7 @@ async fn deliver(app: &TestApp, event: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_departure_is_concluded_from_agent_events_alone() {
+async fn agent_event_alone_gives_departure() {
     let app = only_agent_events().await;
     let call = app.connect().create_call();
     let joined = app.joined(&call, "supervisor-1").await;
@@ -66,7 +66,7 @@ async fn a_departure_is_concluded_from_agent_events_alone() {
 }
 
 #[tokio::test]
-async fn a_barge_in_by_hand_is_learnt_from_the_supervisors_own_snapshot() {
+async fn agent_event_shows_barge_made_in_ccp() {
     let app = only_agent_events().await;
     let call = app.connect().create_call();
     let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "mode": "BARGE"});
@@ -87,7 +87,7 @@ async fn a_barge_in_by_hand_is_learnt_from_the_supervisors_own_snapshot() {
 }
 
 #[tokio::test]
-async fn events_told_twice_and_heartbeats_teach_nothing_new() {
+async fn agent_event_duplicates_and_heartbeats_add_nothing() {
     let app = TestApp::build()
         .fakes(|f| f.events.contact_events = false)
         .set("SUPERVISION__IDLE_POLL_S", "5")
@@ -101,20 +101,20 @@ async fn events_told_twice_and_heartbeats_teach_nothing_new() {
     for _ in 0..5 {
         assert_eq!(deliver(&app, &json!([beat, beat])).await["accepted"], true);
     }
-    let told = app
+    let timeline = app
         .call("GET", &format!("/v1/supervisions/{id}/timeline"))
         .key(READER)
         .send()
         .await
         .body;
-    let by_agent = told["items"]
+    let by_agent = timeline["items"]
         .as_array()
         .expect("items")
         .iter()
         .filter(|m| m["actor"] == "AGENT_EVENT")
         .count();
-    assert_eq!(by_agent, 2, "it is there, and it is joined: {told:#}");
-    // Somebody else's instance is of no interest, and nonsense is refused.
+    assert_eq!(by_agent, 2, "one entry for the leg and one for its join: {timeline:#}");
+    // An event of another instance is ignored, and an invalid event is refused.
     let text = beat
         .to_string()
         .replace(INSTANCE, "99999999-0000-4000-8000-000000000000");
@@ -147,7 +147,7 @@ async fn events_told_twice_and_heartbeats_teach_nothing_new() {
 }
 
 #[tokio::test]
-async fn a_leg_that_vanished_from_the_snapshot_is_looked_at() {
+async fn agent_event_without_leg_triggers_describe_contact() {
     let app = TestApp::build()
         .fakes(|f| f.events.contact_events = false)
         .set("SUPERVISION__IDLE_POLL_S", "3600")
@@ -169,10 +169,10 @@ async fn a_leg_that_vanished_from_the_snapshot_is_looked_at() {
 }
 
 #[tokio::test]
-async fn a_leg_first_heard_of_in_an_agent_event_becomes_a_supervision() {
+async fn agent_event_of_unknown_leg_makes_supervision() {
     let app = only_agent_events().await;
     let call = app.connect().create_call();
-    let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("begun");
+    let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("a leg");
     let found = app.found("origin=OBSERVED&connectUserId=supervisor-1").await;
     assert_eq!(found["legContactId"], leg.as_str());
     app.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");

@@ -1,11 +1,11 @@
-//! Partner carriers' word on a leg: their own legs, and one more kind of evidence for Connect's.
+//! Events from partner carriers: about their own legs, and as additional evidence about Connect's legs.
 
 use serde_json::{Value, json};
 
 use crate::clocks::calibration::{calibration, clock, depart};
 use crate::support::app::{Answer, EVENTS, TestApp};
 
-/// What the carrier `acme` says.
+/// Posts an event of the carrier `acme`.
 pub async fn partner(app: &TestApp, body: &Value) -> Answer {
     app.call("POST", "/v1/events/partners/acme")
         .key(EVENTS)
@@ -15,7 +15,7 @@ pub async fn partner(app: &TestApp, body: &Value) -> Answer {
 }
 
 #[tokio::test]
-async fn a_carriers_own_leg_becomes_a_supervision_with_a_row() {
+async fn carrier_leg_becomes_supervision_with_record() {
     let app = TestApp::build()
         .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
         .start()
@@ -39,7 +39,7 @@ async fn a_carriers_own_leg_becomes_a_supervision_with_a_row() {
         (&json!("acme"), &json!("OBSERVED"), &json!("LEFT"))
     );
     assert_eq!(one["departure"]["source"], "PARTNER_EVENT");
-    // The same leg has the same name for every writer: UUIDv5 of carrier, instance and leg.
+    // Every writer derives the same leg id, because it is a UUIDv5 of carrier, instance and leg.
     let leg = one["legContactId"].as_str().expect("a key");
     assert_eq!(leg.as_bytes()[14], b'5');
     app.until_written(one["id"].as_str().expect("an id")).await;
@@ -48,7 +48,7 @@ async fn a_carriers_own_leg_becomes_a_supervision_with_a_row() {
 }
 
 #[tokio::test]
-async fn a_carriers_stamp_is_one_more_kind_of_evidence_off_its_own_clock() {
+async fn carrier_stamp_on_connect_leg_is_evidence_with_own_clock() {
     let app = TestApp::build()
         .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
         .start()
@@ -63,7 +63,7 @@ async fn a_carriers_stamp_is_one_more_kind_of_evidence_off_its_own_clock() {
         async move { calibration(app, &vendor).await }
     };
     assert_eq!(clock(&of("acme").await, "PARTNER_EVENT", "disconnected")["samples"], 1);
-    // The row did not turn into a second one, and the departure still stands.
+    // The carrier's event made no second record and did not change the departure.
     app.until_written(left["id"].as_str().expect("an id")).await;
     assert_eq!(
         app.row(leg.as_str().expect("a leg"))["Disconnect_Source__c"],

@@ -1,4 +1,4 @@
-//! Idle supervisions are looked at together: a thousand cost at most ten calls a round. What a roll call finds is acted on.
+//! Idle supervisions are polled in batches: a thousand cost at most ten calls a round. The service acts on what a poll finds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn listening(app: &TestApp, supervisors: usize) -> Vec<String> {
     starts.buffer_unordered(16).collect().await
 }
 
-/// Waits until all of them have been seen to be connected, so that nothing is fresh any more.
+/// Waits until every supervision has joined, so that all of them are polled as idle ones.
 async fn until_idle(app: &TestApp, supervisors: usize) {
     let joined = "SELECT CAST(COUNT(*) AS TEXT) FROM supervisions WHERE doc LIKE '%\"joined\":{%'";
     for _ in 0..600 {
@@ -32,11 +32,11 @@ async fn until_idle(app: &TestApp, supervisors: usize) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("they never got connected");
+    panic!("the supervisions did not join in time");
 }
 
 #[tokio::test]
-async fn a_thousand_idle_supervisions_cost_at_most_ten_calls_a_round() {
+async fn batch_poll_of_thousand_idle_costs_at_most_ten_calls() {
     const IDLE: usize = 1000;
     let app = TestApp::build()
         .set("SUPERVISION__IDLE_POLL_S", "5")
@@ -45,7 +45,7 @@ async fn a_thousand_idle_supervisions_cost_at_most_ten_calls_a_round() {
         .await;
     let ids = listening(&app, IDLE).await;
     until_idle(&app, IDLE).await;
-    // One round for those whose first look was their own.
+    // The first round is for supervisions that were not in a batch before.
     tokio::time::sleep(2 * ROUND).await;
     let described = app.connect().calls("DescribeContact");
     let known = app.connect().calls("GetCurrentUserData");
@@ -60,22 +60,22 @@ async fn a_thousand_idle_supervisions_cost_at_most_ten_calls_a_round() {
     assert!(rounds.len() >= 3, "{rounds:?}");
     assert!(
         rounds.values().all(|calls| *calls <= IDLE / 100),
-        "a round is ten calls: {rounds:?}"
+        "a round takes ten calls: {rounds:?}"
     );
     let described = app.connect().calls("DescribeContact") - described;
-    assert_eq!(described, 0, "nothing ended, so nothing is described");
+    assert_eq!(described, 0, "no leg ended, so DescribeContact is not called");
     let seen = app.get(&ids[0]).await.body;
     assert_eq!(seen["state"], "MONITORING");
     app.assert_invariants().await;
 }
 
 #[tokio::test]
-async fn a_roll_call_finds_what_lost_events_did_not_tell() {
+async fn batch_poll_finds_changes_whose_events_were_lost() {
     let app = TestApp::build().set("SUPERVISION__IDLE_POLL_S", "5").start().await;
     let ids = listening(&app, 3).await;
     until_idle(&app, 3).await;
     app.events_delivered().await;
-    // From here on no event comes: one leaves by hand, and another begins a second leg by hand.
+    // From here on no event is delivered. One supervisor leaves in the CCP, another starts a second leg in the CCP.
     app.connect().change_events(|e| e.loss = 1.0);
     let gone = app.get(&ids[0]).await.body;
     let leg = gone["legContactId"].as_str().expect("a leg").to_owned();
@@ -90,7 +90,7 @@ async fn a_roll_call_finds_what_lost_events_did_not_tell() {
         channel: "CHAT".into(),
         ..NewContact::default()
     });
-    let stranger = app.connect().begin_leg_by_hand(&chat, &user).expect("begun");
+    let second_leg = app.connect().begin_leg_by_hand(&chat, &user).expect("a leg");
 
     let left = app.until_left(&ids[0]).await;
     assert_eq!(left["departure"]["source"], "DESCRIBE_CONTACT");
@@ -101,7 +101,7 @@ async fn a_roll_call_finds_what_lost_events_did_not_tell() {
             .as_array()
             .expect("a list")
             .iter()
-            .find(|s| s["legContactId"] == stranger.as_str());
+            .find(|s| s["legContactId"] == second_leg.as_str());
         if let Some(observed) = observed {
             found = observed.clone();
             break;
