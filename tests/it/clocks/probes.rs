@@ -1,4 +1,4 @@
-//! Probing a vendor's clock by hand: what is asked, what is not, and what the audit says of it.
+//! Probing a vendor's clock on request: which endpoint is asked, which is not, and what the audit records.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::app::{Answer, OPERATOR, TestApp};
 
-/// An endpoint that gives its time so often, each time with this status line and these headers, and then closes without a word.
+/// An endpoint that answers `times` requests with the given head and its date, and then closes connections without an answer.
 struct Endpoint {
     url: String,
     asked: Arc<AtomicUsize>,
@@ -60,17 +60,17 @@ async fn probe(app: &TestApp, vendor: &str, body: &Value) -> Answer {
     app.call("POST", &path).key(OPERATOR).json(body).send().await
 }
 
-/// The audit's lines of probes, oldest first: phase and outcome.
+/// The audit's entries about probes, oldest first: phase and outcome.
 async fn lines(app: &TestApp) -> Vec<(String, String)> {
     let path = "/v1/audit?action=vendor.probed";
-    let told = app.call("GET", path).key(OPERATOR).send().await.body;
+    let entries = app.call("GET", path).key(OPERATOR).send().await.body;
     let text = |line: &Value, name: &str| line[name].as_str().expect("text").to_owned();
-    let items = told["items"].as_array().expect("lines").iter().rev();
+    let items = entries["items"].as_array().expect("lines").iter().rev();
     items.map(|line| (text(line, "phase"), text(line, "outcome"))).collect()
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_its_own_date_serves() {
+async fn probe_uses_date_of_redirect_without_following_it() {
     let elsewhere = Endpoint::start(100, "HTTP/1.1 200 OK\r\n".into()).await;
     let redirects = format!("HTTP/1.1 302 Found\r\nLocation: {}/\r\n", elsewhere.url);
     let endpoint = Endpoint::start(100, redirects).await;
@@ -79,13 +79,13 @@ async fn a_redirect_is_not_followed_and_its_own_date_serves() {
     assert_eq!(answer.status, 200, "{}", answer.text);
     assert_eq!(answer.body["clocks"][0]["samples"], 1, "{}", answer.text);
     assert!(endpoint.asked() > 0);
-    assert_eq!(elsewhere.asked(), 0, "nobody else is asked");
+    assert_eq!(elsewhere.asked(), 0, "the redirect's target is not asked");
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_probe_is_in_the_audit_before_it_is_made_and_when_it_fails_half_way() {
-    // A probe is two exchanges: one that may have to connect, and the one that counts.
+async fn probe_is_audited_before_start_and_on_partial_failure() {
+    // A probe is two requests: the first may have to connect, so only the second is measured.
     let endpoint = Endpoint::start(2, "HTTP/1.1 200 OK\r\n".into()).await;
     let app = app(&endpoint).await;
     let failed = probe(&app, "amazon-connect", &json!({"count": 3})).await;
@@ -95,18 +95,18 @@ async fn a_probe_is_in_the_audit_before_it_is_made_and_when_it_fails_half_way() 
         "{}",
         failed.text
     );
-    let told = lines(&app).await;
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert_eq!((told[0].0.as_str(), told[1].0.as_str()), ("BEGUN", "FAILED"));
+    let entries = lines(&app).await;
+    assert_eq!(entries.len(), 2, "{entries:?}");
+    assert_eq!((entries[0].0.as_str(), entries[1].0.as_str()), ("BEGUN", "FAILED"));
     assert!(
-        told[1].1.contains("1 times of 3") && told[1].1.contains("connect_date_unavailable"),
-        "{told:?}"
+        entries[1].1.contains("1 times of 3") && entries[1].1.contains("connect_date_unavailable"),
+        "{entries:?}"
     );
     app.finish().await;
 }
 
 #[tokio::test]
-async fn an_instance_that_nobody_knows_teaches_nothing_and_has_no_line() {
+async fn probe_of_unknown_instance_is_refused_without_audit() {
     let app = TestApp::build()
         .set("TIMING__VENDORS__ACME__MAX_DRIFT_PPM", "50")
         .start()
@@ -133,7 +133,7 @@ async fn an_instance_that_nobody_knows_teaches_nothing_and_has_no_line() {
     assert_eq!(lines(&app).await, Vec::new());
     let taken = probe(&app, "acme", &json!({"instance": "main", "samples": [sample]})).await;
     assert_eq!(taken.status, 200, "{}", taken.text);
-    let told = lines(&app).await;
-    assert_eq!((told[0].0.as_str(), told[1].0.as_str()), ("BEGUN", "DONE"));
+    let entries = lines(&app).await;
+    assert_eq!((entries[0].0.as_str(), entries[1].0.as_str()), ("BEGUN", "DONE"));
     app.finish().await;
 }

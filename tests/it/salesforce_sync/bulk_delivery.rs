@@ -1,4 +1,4 @@
-//! Many rows in few calls, each settled for itself; what one row does wrong costs no other; and rows that need a person.
+//! Collections: many records in few calls, each settled by itself, so that one bad record does not affect others; and dead letters.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use sidedoor_fakes::connect::NewContact;
 use crate::support::app::{BACK_END, OPERATOR, READER, TestApp};
 use crate::support::sql;
 
-/// So many supervisors listen, each to a call of their own. Returns supervision, leg and call.
+/// Starts one supervision for each of `supervisors` supervisors, each on its own call. Returns supervision, leg and call.
 async fn listening(app: &TestApp, supervisors: usize) -> Vec<(String, String, String)> {
     let starts = stream::iter(0..supervisors).map(|i| async move {
         let supervisor = format!("crowd-{i}");
@@ -24,8 +24,8 @@ async fn listening(app: &TestApp, supervisors: usize) -> Vec<(String, String, St
     starts.buffer_unordered(16).collect().await
 }
 
-/// Waits until a row stands so; an org that was down is left alone for about as long again.
-async fn until_row(app: &TestApp, id: &str, wanted: &str) -> Value {
+/// Waits until a record has the state `wanted`. After an outage this takes a while, because the service pauses for about as long again.
+async fn until_record(app: &TestApp, id: &str, wanted: &str) -> Value {
     for _ in 0..1500 {
         let s = app.get(id).await.body;
         if s["salesforceRecord"]["state"] == wanted {
@@ -34,12 +34,12 @@ async fn until_row(app: &TestApp, id: &str, wanted: &str) -> Value {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!(
-        "{id} never came to {wanted}: {:#}",
+        "timeout waiting for {id} to become {wanted}: {:#}",
         app.get(id).await.body["salesforceRecord"]
     );
 }
 
-/// Waits until every row that there is stands.
+/// Waits until no delivery is pending.
 async fn all_sent(app: &TestApp) {
     let pending = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state = 'PENDING'";
     for _ in 0..3000 {
@@ -48,11 +48,11 @@ async fn all_sent(app: &TestApp) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("rows are on their way for ever");
+    panic!("timeout: deliveries are still pending");
 }
 
-/// Waits until nothing is on its way any more.
-async fn all_recorded(app: &TestApp) {
+/// Waits until no supervision has a check due and no delivery is pending.
+async fn all_settled(app: &TestApp) {
     let pending = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state = 'PENDING'
                    UNION ALL SELECT CAST(COUNT(*) AS TEXT) FROM supervisions
                    WHERE state <> 'FAILED' AND (state <> 'LEFT' OR next_check_at IS NOT NULL)";
@@ -62,7 +62,7 @@ async fn all_recorded(app: &TestApp) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("rows are on their way for ever");
+    panic!("timeout: deliveries are still pending");
 }
 
 async fn deliveries(app: &TestApp, query: &str) -> Value {
@@ -75,11 +75,11 @@ async fn deliveries(app: &TestApp, query: &str) -> Value {
     answer.body
 }
 
-/// The reach of the design: one call a row would be a thousand. The departures are gathered while the org takes nothing, so that
+/// One call for each record would be a thousand calls. The departures are collected while the org accepts nothing, so that
 /// the burst is the same on every machine.
 #[tokio::test]
-async fn a_thousand_departures_in_a_burst_cost_at_most_ten_calls() {
-    // No VoiceCall is there for any of them: each row has been looked for once.
+async fn bulk_delivery_of_thousand_departures_takes_ten_calls() {
+    // The org has no VoiceCall for any of them, and each was searched for once.
     let mut app = TestApp::start().await;
     let crowd = listening(&app, 1000).await;
     all_sent(&app).await;
@@ -95,7 +95,7 @@ async fn a_thousand_departures_in_a_burst_cost_at_most_ten_calls() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // What was remembered of VoiceCalls is forgotten; and all wait alike, whatever was tried in vain.
+    // The restart clears the cache of VoiceCalls; all deliveries become due at once, however often they failed before.
     app.crash();
     app.salesforce().clear_faults();
     let gathered = "UPDATE deliveries SET due_at = 0 WHERE state = 'PENDING'";
@@ -107,8 +107,8 @@ async fn a_thousand_departures_in_a_burst_cost_at_most_ten_calls() {
     }
     let before = app.salesforce().api_calls();
     app.restart().await;
-    all_recorded(&app).await;
-    // The first of them describe the object; a look for VoiceCalls may fall into this moment.
+    all_settled(&app).await;
+    // The first calls describe the object; a search for VoiceCalls may happen at the same time.
     let calls = app.salesforce().api_calls() - before;
     assert!(calls <= 10 + 2, "{calls} calls");
     let rows = app.salesforce().rows("VoiceCallParticipant__c");
@@ -118,12 +118,12 @@ async fn a_thousand_departures_in_a_burst_cost_at_most_ten_calls() {
 }
 
 #[tokio::test]
-async fn every_row_of_a_call_is_settled_for_itself() {
+async fn bulk_delivery_settles_each_record_by_itself() {
     let app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .start()
         .await;
-    // While the org is down the rows gather, so that one call carries them all.
+    // While the org is down, deliveries accumulate, so that one call then carries all of them.
     app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(1000));
     let crowd = listening(&app, 12).await;
@@ -145,12 +145,12 @@ async fn every_row_of_a_call_is_settled_for_itself() {
     }
     for (i, (id, ..)) in crowd.iter().enumerate() {
         let wanted = table.get(i).map_or("WRITTEN", |(_, end)| *end);
-        let s = until_row(&app, id, wanted).await;
+        let s = until_record(&app, id, wanted).await;
         if let Some((code, "FAILED")) = table.get(i) {
             assert!(
                 s["salesforceRecord"]["lastError"]
                     .as_str()
-                    .expect("told")
+                    .expect("a text")
                     .contains(code),
                 "{s:#}"
             );
@@ -173,9 +173,9 @@ async fn every_row_of_a_call_is_settled_for_itself() {
     app.assert_invariants().await;
 }
 
-/// A call refused as a whole for one row's sake is split until that row stands alone.
+/// If the org rejects a whole call because of one record, the service splits the call until that record is alone.
 #[tokio::test]
-async fn a_poison_row_blocks_no_other() {
+async fn bulk_delivery_poison_record_does_not_block_others() {
     for code in ["JSON_PARSER_ERROR", "INVALID_FIELD"] {
         poison(code).await;
     }
@@ -198,13 +198,13 @@ async fn poison(code: &str) {
     }
     for (id, leg, _) in &crowd {
         let wanted = if leg == poison { "FAILED" } else { "WRITTEN" };
-        until_row(&app, id, wanted).await;
+        until_record(&app, id, wanted).await;
     }
     app.assert_invariants().await;
 }
 
 #[tokio::test]
-async fn a_lost_answer_or_an_expired_token_in_the_middle_loses_and_doubles_nothing() {
+async fn bulk_delivery_lost_answer_or_expired_token_loses_nothing() {
     let app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .start()
@@ -216,7 +216,7 @@ async fn a_lost_answer_or_an_expired_token_in_the_middle_loses_and_doubles_nothi
     app.salesforce().revoke_tokens();
     app.salesforce().fault(Fault::lost_answer("collections"));
     for (id, leg, _) in &crowd {
-        until_row(&app, id, "WRITTEN").await;
+        until_record(&app, id, "WRITTEN").await;
         app.row(leg);
     }
     assert_eq!(app.salesforce().rows("VoiceCallParticipant__c").len(), 30);
@@ -224,22 +224,22 @@ async fn a_lost_answer_or_an_expired_token_in_the_middle_loses_and_doubles_nothi
 }
 
 #[tokio::test]
-async fn an_outage_loses_nothing_and_ends_without_a_stampede() {
+async fn bulk_delivery_outage_loses_nothing_and_recovers_slowly() {
     let app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .start()
         .await;
-    // The org is well at first: a token is held and the object known, so that the fault meets the rows themselves.
+    // The org works at first, so that the service has a token and the object's description and the fault hits the record calls.
     let call = app.connect().create_contact(NewContact::default());
     app.connect().set_ccp_open("first", true);
     let first = app.joined(&call, "first").await;
-    until_row(&app, first["id"].as_str().expect("an id"), "WRITTEN").await;
+    until_record(&app, first["id"].as_str().expect("an id"), "WRITTEN").await;
     app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(100_000));
     let before = app.salesforce().api_calls();
     let crowd = listening(&app, 300).await;
     let tried = app.salesforce().api_calls() - before;
-    assert!(tried < 40, "an org that is down is left alone: {tried} calls");
+    assert!(tried < 40, "an org that is down gets few calls: {tried}");
     let mut paused = Value::Null;
     for _ in 0..500 {
         paused = deliveries(&app, "state=PENDING&pageSize=1").await;
@@ -261,15 +261,15 @@ async fn an_outage_loses_nothing_and_ends_without_a_stampede() {
     app.salesforce().clear_faults();
     let before = app.salesforce().api_calls();
     for (id, ..) in &crowd {
-        until_row(&app, id, "WRITTEN").await;
+        until_record(&app, id, "WRITTEN").await;
     }
     let calls = app.salesforce().api_calls() - before;
-    assert!(calls <= 12, "300 rows: {calls} calls");
+    assert!(calls <= 12, "{calls} calls for 300 records");
     app.assert_invariants().await;
 }
 
 #[tokio::test]
-async fn dead_letters_are_looked_at_first_and_then_sent_again() {
+async fn dead_letters_replay_has_dry_run_before_sending() {
     let app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .start()
@@ -280,7 +280,7 @@ async fn dead_letters_are_looked_at_first_and_then_sent_again() {
     }
     let crowd = listening(&app, 3).await;
     for (id, ..) in &crowd {
-        until_row(&app, id, "FAILED").await;
+        until_record(&app, id, "FAILED").await;
     }
     app.salesforce().clear_faults();
     let dead = deliveries(&app, "state=FAILED").await;
@@ -305,12 +305,12 @@ async fn dead_letters_are_looked_at_first_and_then_sent_again() {
             .expect("items")
             .len(),
         3,
-        "nothing was done yet"
+        "the dry run changed nothing"
     );
     let done = app.call("POST", &path).key(OPERATOR).send().await;
     assert_eq!((done.status, &done.body["rows"]), (200, &json!(1)));
     let id = first["supervisionId"].as_str().expect("an id");
-    until_row(&app, id, "WRITTEN").await;
+    until_record(&app, id, "WRITTEN").await;
     app.row(first["externalId"].as_str().expect("a key"));
 
     let now = jiff::Timestamp::now();
@@ -338,13 +338,13 @@ async fn dead_letters_are_looked_at_first_and_then_sent_again() {
     range["dryRun"] = json!(false);
     assert_eq!(replay(&range).await.body["rows"], 2);
     for (id, leg, _) in &crowd {
-        until_row(&app, id, "WRITTEN").await;
+        until_record(&app, id, "WRITTEN").await;
         app.row(leg);
     }
     assert_eq!(
         app.salesforce().rows("VoiceCallParticipant__c").len(),
         3,
-        "same rows, same keys"
+        "the replay wrote the same records with the same keys"
     );
     let audit = "SELECT DISTINCT actor FROM audit WHERE action = 'delivery.replayed'";
     assert_eq!(sql(&app.store_path(), audit).await.expect("read"), [["operator"]]);

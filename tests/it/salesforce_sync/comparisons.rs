@@ -1,4 +1,4 @@
-//! The org's own record of departures (ConversationParticipant), compared with ours, and never written.
+//! The service compares its departures with the org's own records (ConversationParticipant), which it never writes.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ fn row(fields: &Value) -> Map<String, Value> {
 
 async fn metric(app: &TestApp, line: &str) -> String {
     for _ in 0..500 {
-        let told = app.call("GET", "/metrics").key(READER).send().await.text;
-        if told.contains(line) {
-            return told;
+        let metrics = app.call("GET", "/metrics").key(READER).send().await.text;
+        if metrics.contains(line) {
+            return metrics;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!(
-        "no {line}: {}",
+        "{line} is missing: {}",
         app.call("GET", "/metrics").key(READER).send().await.text
     );
 }
 
 #[tokio::test]
-async fn a_departure_is_compared_with_the_orgs_own_record_and_nothing_is_written_there() {
+async fn comparison_with_org_record_writes_nothing_to_org() {
     let app = TestApp::build().compare_often().start().await;
     let (sf, user) = (app.salesforce(), "005000000000001AAA");
     let call = app.connect().create_call();
@@ -37,8 +37,8 @@ async fn a_departure_is_compared_with_the_orgs_own_record_and_nothing_is_written
     );
     let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "salesforceUserId": user,
         "voiceCallId": voice_call});
-    let begun = app.call("POST", "/v1/supervisions").json(&body).send().await;
-    let id = begun.id();
+    let started = app.call("POST", "/v1/supervisions").json(&body).send().await;
+    let id = started.id();
     app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
     let left = app.leave(&id, "supervisor-1").await;
     app.until_written(&id).await;
@@ -57,7 +57,7 @@ async fn a_departure_is_compared_with_the_orgs_own_record_and_nothing_is_written
         let output = tokio::task::spawn_blocking(run).await.expect("no panic");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    // Theirs comes later than ours, as it does.
+    // The org writes its record later than we do.
     tokio::time::sleep(Duration::from_millis(400)).await;
     let not_yet = explain().await;
     assert!(not_yet.contains("ConversationParticipant) was looked for"), "{not_yet}");
@@ -75,32 +75,35 @@ async fn a_departure_is_compared_with_the_orgs_own_record_and_nothing_is_written
             "LeftTimeMilliSecs": theirs.as_millisecond().rem_euclid(1000), "ParticipantRole": "Supervisor"}),
         ),
     );
-    let told = metric(&app, "sidedoor_participants_compared_total{inside=\"false\"} 1").await;
-    let sum = told
+    let metrics = metric(&app, "sidedoor_participants_compared_total{inside=\"false\"} 1").await;
+    let sum = metrics
         .lines()
         .find_map(|l| l.strip_prefix("sidedoor_participant_difference_seconds_sum "));
     let sum: f64 = sum.expect("a sum").parse().expect("a number");
-    // Ours may have been concluded anew meanwhile, from better evidence.
+    // Our departure may have been recomputed since then from better evidence.
     let compared = "SELECT CAST(left_at - ours_at AS TEXT) FROM comparisons WHERE left_at IS NOT NULL";
     let difference = sql(&app.store_path(), compared).await.expect("read")[0][0].clone();
     let ms: f64 = difference.parse().expect("a number");
-    assert!((sum - ms / 1000.0).abs() < 0.002, "to the millisecond: {sum} and {ms}");
+    assert!(
+        (sum - ms / 1000.0).abs() < 0.002,
+        "the metric equals the stored difference to 2 ms: {sum} and {ms}"
+    );
     assert!((ms - 2500.0).abs() < 1000.0, "{ms}");
     let explained = explain().await;
     assert!(
         explained.contains(&format!("{difference} ms from")) && explained.contains("outside"),
         "{explained}"
     );
-    // It is not looked at again, and no row of theirs was touched.
+    // The departure is compared only once, and no record of the org was changed.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let told = metric(&app, "sidedoor_participants_compared_total").await;
-    assert!(told.contains("{inside=\"false\"} 1\n"), "{told}");
+    let metrics = metric(&app, "sidedoor_participants_compared_total").await;
+    assert!(metrics.contains("{inside=\"false\"} 1\n"), "{metrics}");
     assert!(sf.written().iter().all(|w| w.object == "VoiceCallParticipant__c"));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn an_org_without_such_records_is_asked_once() {
+async fn comparison_asks_org_without_object_only_once() {
     let app = TestApp::build().compare_often().start().await;
     app.salesforce().remove_object("ConversationParticipant");
     let call = app.connect().create_call();
@@ -112,7 +115,7 @@ async fn an_org_without_such_records_is_asked_once() {
     let id = s["id"].as_str().expect("an id").to_owned();
     app.leave(&id, "supervisor-1").await;
     app.until_written(&id).await;
-    // Asked, once: how it looks for their conversations, and is told that there is no such object.
+    // The service queries the conversations once and is answered that the object does not exist.
     let before = app.salesforce().api_calls();
     for _ in 0..200 {
         if app.salesforce().asked("ConversationParticipant") > 0 {
@@ -127,9 +130,9 @@ async fn an_org_without_such_records_is_asked_once() {
     app.finish().await;
 }
 
-/// One record of theirs and two departures of ours, of whom neither names a Salesforce User: whose it is stays open.
+/// The org has one record, we have two departures without a Salesforce User, so the record cannot be assigned to either.
 #[tokio::test]
-async fn a_record_that_may_be_either_departures_is_compared_with_none() {
+async fn comparison_skips_org_record_that_is_ambiguous() {
     let app = TestApp::build().compare_often().start().await;
     let sf = app.salesforce();
     let call = app.connect().create_call();
@@ -147,7 +150,7 @@ async fn a_record_that_may_be_either_departures_is_compared_with_none() {
     let first = app.joined(&call, "supervisor-1").await;
     let second = app.joined(&call, "supervisor-2").await;
     let id = |s: &Value| s["id"].as_str().expect("an id").to_owned();
-    // The second stays a while: the first alone is due to be compared.
+    // The second supervisor leaves later, so that only the first departure is due for comparison.
     app.leave(&id(&first), "supervisor-1").await;
     app.until_written(&id(&first)).await;
     for _ in 0..200 {
@@ -156,15 +159,18 @@ async fn a_record_that_may_be_either_departures_is_compared_with_none() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let told = app.call("GET", "/metrics").key(READER).send().await.text;
-    assert!(sf.asked("ConversationParticipant") > 1, "it was looked for");
-    assert!(!told.contains("sidedoor_participants_compared_total{"), "{told}");
+    let metrics = app.call("GET", "/metrics").key(READER).send().await.text;
+    assert!(
+        sf.asked("ConversationParticipant") > 1,
+        "the service queried the org's records"
+    );
+    assert!(!metrics.contains("sidedoor_participants_compared_total{"), "{metrics}");
     app.leave(&id(&second), "supervisor-2").await;
     app.until_written(&id(&second)).await;
     app.finish().await;
 }
 
-/// What one visit of theirs says, as the org writes it: whole seconds and, apart, the milliseconds.
+/// A ConversationParticipant as the org writes it: the time in whole seconds and the milliseconds in a field of their own.
 fn visit(conversation: &str, user: Option<&str>, left: jiff::Timestamp) -> Map<String, Value> {
     let whole = left.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string();
     row(
@@ -173,9 +179,9 @@ fn visit(conversation: &str, user: Option<&str>, left: jiff::Timestamp) -> Map<S
     )
 }
 
-/// After a transfer two VoiceCalls share one conversation: a supervisor who was on both has two visits in it.
+/// After a transfer two VoiceCalls share one conversation, so a supervisor who was on both has two records in it.
 #[tokio::test]
-async fn two_voice_calls_of_one_conversation_are_each_compared_with_their_own_visit() {
+async fn comparison_matches_each_call_of_shared_conversation() {
     let app = TestApp::build().compare_often().start().await;
     let (sf, user, conversation) = (app.salesforce(), "005000000000001AAA", "0dwfake00000001AAA");
     let mut departures = Vec::new();
@@ -194,7 +200,7 @@ async fn two_voice_calls_of_one_conversation_are_each_compared_with_their_own_vi
         let at = left["departure"]["disconnectedAt"].as_str().expect("a time");
         let at: jiff::Timestamp = at.parse().expect("a time");
         departures.push((id, at + jiff::SignedDuration::from_millis(shift)));
-        // The visits are further apart than they are from ours.
+        // The two org records are further from each other than each is from our departure.
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     for (_, theirs) in &departures {
@@ -212,10 +218,10 @@ async fn two_voice_calls_of_one_conversation_are_each_compared_with_their_own_vi
     app.finish().await;
 }
 
-/// More departures than one question may name are compared in one round, page by page; one that cannot be read takes no page
-/// of its own.
+/// More departures than one query may name are compared in one round, page by page. A departure that cannot be read does not
+/// use up a page.
 #[tokio::test]
-async fn a_round_compares_all_that_is_due_page_by_page() {
+async fn comparison_round_covers_all_due_departures_in_pages() {
     let mut app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .compare_every(Duration::from_secs(5))
@@ -251,19 +257,19 @@ async fn a_round_compares_all_that_is_due_page_by_page() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // The next round is seconds away.
+    // The next round starts seconds later.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(sql(&app.store_path(), compared).await.expect("read"), [["249"]]);
     assert_eq!(
         app.salesforce().asked("ConversationParticipant"),
         3,
-        "a question for each hundred"
+        "one query for each hundred departures"
     );
 }
 
-/// A login that is refused for a while says nothing of what the org shows.
+/// A login that is refused for a while does not mean that the org lacks the object.
 #[tokio::test]
-async fn after_a_refused_login_departures_are_compared_all_the_same() {
+async fn comparison_continues_after_login_was_refused() {
     let app = TestApp::build().compare_often().start().await;
     let (sf, conversation) = (app.salesforce(), "0dwfake00000001AAA");
     let call = app.connect().create_call();

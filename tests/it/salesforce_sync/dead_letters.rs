@@ -1,5 +1,5 @@
-//! What makes a row a dead letter though each of its refusals, by itself, is one that passes: it was tried for half an hour,
-//! and the org took others meanwhile.
+//! When a record becomes a dead letter although each single refusal is retryable: it was retried for half an hour,
+//! and the org accepted other records in that time.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ async fn app() -> TestApp {
         .await
 }
 
-/// A supervisor listens: their row is on its way. Its supervision and its leg.
-async fn row(app: &TestApp, supervisor: &str) -> (String, String) {
+/// Starts a supervision, whose record is then pending. Returns the supervision's id and its leg.
+async fn pending_record(app: &TestApp, supervisor: &str) -> (String, String) {
     app.connect().set_ccp_open(supervisor, true);
     let call = app.connect().create_contact(NewContact::default());
     let s = app.joined(&call, supervisor).await;
@@ -26,8 +26,8 @@ async fn row(app: &TestApp, supervisor: &str) -> (String, String) {
     (text("id"), text("legContactId"))
 }
 
-/// A fault of one row that usually passes, and here never does.
-fn never_taken(app: &TestApp, leg: &str) {
+/// Makes the org answer one record for ever with an error that is usually temporary.
+fn reject_always(app: &TestApp, leg: &str) {
     for operation in ["upsert", "item"] {
         let mut fault = Fault::error(operation, 503, "SERVER_UNAVAILABLE").times(1000);
         fault.matching = Some(leg.to_owned());
@@ -35,7 +35,7 @@ fn never_taken(app: &TestApp, leg: &str) {
     }
 }
 
-async fn recording(app: &TestApp, id: &str, what: &str, good: impl Fn(&Value) -> bool) -> Value {
+async fn until_record(app: &TestApp, id: &str, what: &str, good: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     for _ in 0..1500 {
         last = app.get(id).await.body["salesforceRecord"].clone();
@@ -44,17 +44,17 @@ async fn recording(app: &TestApp, id: &str, what: &str, good: impl Fn(&Value) ->
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{id} was never {what}: {last:#}");
+    panic!("timeout waiting for {id} to be {what}: {last:#}");
 }
 
-/// As if the oldest row had been refused so often while others were taken, and all were due.
+/// Simulates that the oldest record was refused `refusals` times while others were accepted, and makes all deliveries due.
 async fn age(app: &mut TestApp, refusals: u32) {
     app.crash();
     let oldest = "UPDATE deliveries SET due_at = 0, refused_at = 1, refusals = 39
                   WHERE supervision_id = (SELECT MIN(id) FROM supervisions)";
     let once_more = "UPDATE deliveries SET refusals = refusals + 1
                      WHERE supervision_id = (SELECT MIN(id) FROM supervisions)";
-    // The store is free a moment after the crash.
+    // The store's lock is released a moment after the crash.
     let mut tries = 0;
     while let Err(e) = sql(&app.store_path(), oldest).await {
         tries += 1;
@@ -78,57 +78,60 @@ fn down(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn a_row_that_was_tried_for_half_an_hour_while_others_were_taken_needs_a_person() {
+async fn dead_letter_after_half_an_hour_of_refusals() {
     let mut app = app().await;
     down(&app);
-    let (hopeless, leg) = row(&app, "hopeless").await;
-    let (other, _) = row(&app, "other").await;
+    let (hopeless, leg) = pending_record(&app, "hopeless").await;
+    let (other, _) = pending_record(&app, "other").await;
     age(&mut app, 39).await;
     app.salesforce().clear_faults();
-    never_taken(&app, &leg);
+    reject_always(&app, &leg);
     app.restart().await;
-    // In one call with another that is taken, it is refused for the fortieth time and still to be tried again.
-    recording(&app, &other, "taken", |r| r["state"] == "WRITTEN").await;
-    let told = recording(&app, &hopeless, "tried", |r| {
+    // It is refused for the fortieth time, in one call with another record that is accepted, and is still retried.
+    until_record(&app, &other, "accepted", |r| r["state"] == "WRITTEN").await;
+    let record = until_record(&app, &hopeless, "tried", |r| {
         r["lastError"]
             .as_str()
             .is_some_and(|e| e.contains("SERVER_UNAVAILABLE"))
     })
     .await;
-    assert_eq!(told["state"], "PENDING", "{told}");
-    // Alone it says nothing more; but others are taken since.
-    let (second, _) = row(&app, "second").await;
-    recording(&app, &second, "taken", |r| r["state"] == "WRITTEN").await;
+    assert_eq!(record["state"], "PENDING", "{record}");
+    // A call with this record alone does not show more, but the org has accepted other records since.
+    let (second, _) = pending_record(&app, "second").await;
+    until_record(&app, &second, "accepted", |r| r["state"] == "WRITTEN").await;
     due(&app).await;
-    let told = recording(&app, &hopeless, "given up", |r| r["state"] == "FAILED").await;
+    let record = until_record(&app, &hopeless, "a dead letter", |r| r["state"] == "FAILED").await;
     assert!(
-        told["lastError"].as_str().expect("why").contains("SERVER_UNAVAILABLE"),
-        "{told}"
+        record["lastError"]
+            .as_str()
+            .expect("why")
+            .contains("SERVER_UNAVAILABLE"),
+        "{record}"
     );
     app.assert_invariants().await;
 }
 
 #[tokio::test]
-async fn among_others_that_are_taken_it_is_given_up_too() {
+async fn dead_letter_is_found_in_call_with_accepted_records() {
     let mut app = app().await;
     down(&app);
-    let (hopeless, leg) = row(&app, "hopeless").await;
-    let (other, _) = row(&app, "other").await;
+    let (hopeless, leg) = pending_record(&app, "hopeless").await;
+    let (other, _) = pending_record(&app, "other").await;
     age(&mut app, 40).await;
     app.salesforce().clear_faults();
-    never_taken(&app, &leg);
+    reject_always(&app, &leg);
     app.restart().await;
-    recording(&app, &other, "taken", |r| r["state"] == "WRITTEN").await;
-    recording(&app, &hopeless, "given up", |r| r["state"] == "FAILED").await;
+    until_record(&app, &other, "accepted", |r| r["state"] == "WRITTEN").await;
+    until_record(&app, &hopeless, "a dead letter", |r| r["state"] == "FAILED").await;
     app.assert_invariants().await;
 }
 
-/// The same row while the org takes nothing at all: that is the org's state, however often it is met.
+/// The same record while the org accepts nothing: then the fault is the org's, however often the record is refused.
 #[tokio::test]
-async fn no_row_is_given_up_while_the_org_takes_none() {
+async fn dead_letter_is_not_made_while_org_accepts_nothing() {
     let mut app = app().await;
     down(&app);
-    let (id, leg) = row(&app, "waits").await;
+    let (id, leg) = pending_record(&app, "waits").await;
     age(&mut app, 60).await;
     app.restart().await;
     let tried = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE attempts > 3";
@@ -138,36 +141,36 @@ async fn no_row_is_given_up_while_the_org_takes_none() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let told = app.get(&id).await.body["salesforceRecord"].clone();
-    assert_eq!(told["state"], "PENDING", "{told}");
+    let record = app.get(&id).await.body["salesforceRecord"].clone();
+    assert_eq!(record["state"], "PENDING", "{record}");
     app.salesforce().clear_faults();
-    recording(&app, &id, "taken", |r| r["state"] == "WRITTEN").await;
+    until_record(&app, &id, "accepted", |r| r["state"] == "WRITTEN").await;
     app.row(&leg);
     app.assert_invariants().await;
 }
 
-/// What a row went through while the org took nothing is not held against it: its first refusal of its own is the first.
+/// Refusals during an outage do not count: counting starts with the first refusal that is the record's own fault.
 #[tokio::test]
-async fn an_outage_counts_against_no_row() {
+async fn dead_letter_count_excludes_outages() {
     let app = app().await;
     down(&app);
-    let (id, leg) = row(&app, "waits").await;
-    recording(&app, &id, "tried", |r| r["attempts"].as_u64() >= Some(4)).await;
-    let (other, _) = row(&app, "other").await;
+    let (id, leg) = pending_record(&app, "waits").await;
+    until_record(&app, &id, "tried", |r| r["attempts"].as_u64() >= Some(4)).await;
+    let (other, _) = pending_record(&app, "other").await;
     app.salesforce().clear_faults();
     for operation in ["upsert", "item"] {
         let mut fault = Fault::error(operation, 403, "INSUFFICIENT_ACCESS");
         fault.matching = Some(leg.clone());
         app.salesforce().fault(fault);
     }
-    recording(&app, &other, "taken", |r| r["state"] == "WRITTEN").await;
-    recording(&app, &id, "taken", |r| r["state"] == "WRITTEN").await;
+    until_record(&app, &other, "accepted", |r| r["state"] == "WRITTEN").await;
+    until_record(&app, &id, "accepted", |r| r["state"] == "WRITTEN").await;
     app.assert_invariants().await;
 }
 
-/// Faults of the org that its description does not show: a full store, a trigger that fails for all.
+/// Faults of the org that its description does not show: full storage, or a trigger that fails for every record.
 #[tokio::test]
-async fn what_ails_every_row_gives_none_up() {
+async fn dead_letter_is_not_made_by_fault_of_every_record() {
     for code in [
         "STORAGE_LIMIT_EXCEEDED",
         "EXCEEDED_QUOTA",
@@ -179,7 +182,7 @@ async fn what_ails_every_row_gives_none_up() {
         }
         let mut ids = Vec::new();
         for supervisor in ["first", "second", "third"] {
-            ids.push(row(&app, supervisor).await.0);
+            ids.push(pending_record(&app, supervisor).await.0);
         }
         let mut paused = Value::Null;
         for _ in 0..400 {
@@ -192,21 +195,21 @@ async fn what_ails_every_row_gives_none_up() {
         assert!(paused["reason"].as_str().expect("why").contains(code), "{paused}");
         tokio::time::sleep(Duration::from_secs(6)).await;
         for id in &ids {
-            let told = app.get(id).await.body["salesforceRecord"].clone();
-            assert_eq!(told["state"], "PENDING", "{code}: {told}");
+            let record = app.get(id).await.body["salesforceRecord"].clone();
+            assert_eq!(record["state"], "PENDING", "{code}: {record}");
         }
         app.assert_invariants().await;
     }
 }
 
-/// One bad row alone in an idle org: nobody knows whose fault it is, and the next row does not wait for it.
+/// One bad record alone in an idle org: the cause is unknown, and the next record must not wait for it.
 #[tokio::test]
-async fn a_refused_row_that_is_alone_holds_nothing_up() {
+async fn refused_record_alone_does_not_delay_others() {
     let app = app().await;
     let refused = Fault::error("upsert", 400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY").times(1000);
     app.salesforce().fault(refused);
-    let (bad, leg) = row(&app, "bad").await;
-    recording(&app, &bad, "refused", |r| r["attempts"].as_u64() >= Some(1)).await;
+    let (bad, leg) = pending_record(&app, "bad").await;
+    until_record(&app, &bad, "refused", |r| r["attempts"].as_u64() >= Some(1)).await;
     app.salesforce().clear_faults();
     for operation in ["upsert", "item"] {
         let mut fault = Fault::error(operation, 400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY").times(1000);
@@ -215,17 +218,17 @@ async fn a_refused_row_that_is_alone_holds_nothing_up() {
     }
     let paused = app.call("GET", "/v1/deliveries").key(READER).send().await.body["paused"].clone();
     assert!(paused.is_null(), "{paused}");
-    // Those that are taken beside it show that it is its own fault.
+    // Other records are accepted beside it, which shows that the fault is its own.
     for i in 0..6 {
-        let (id, _) = row(&app, &format!("good-{i}")).await;
-        recording(&app, &id, "taken", |r| r["state"] == "WRITTEN").await;
+        let (id, _) = pending_record(&app, &format!("good-{i}")).await;
+        until_record(&app, &id, "accepted", |r| r["state"] == "WRITTEN").await;
         due(&app).await;
-        let told = app.get(&bad).await.body["salesforceRecord"].clone();
-        if told["state"] == "FAILED" {
+        let record = app.get(&bad).await.body["salesforceRecord"].clone();
+        if record["state"] == "FAILED" {
             break;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    recording(&app, &bad, "given up", |r| r["state"] == "FAILED").await;
+    until_record(&app, &bad, "a dead letter", |r| r["state"] == "FAILED").await;
     app.assert_invariants().await;
 }

@@ -1,4 +1,4 @@
-//! Rows on their way to Salesforce: every fault has its end, and none is lost.
+//! Delivery of single records to Salesforce: each fault is retried, paused or made a dead letter, and no record is lost.
 
 use serde_json::{Value, json};
 use sidedoor_fakes::{Fault, salesforce::Object};
@@ -19,7 +19,7 @@ async fn left(app: &TestApp, supervisor: &str) -> (String, String) {
 }
 
 #[tokio::test]
-async fn faults_that_pass_are_tried_again() {
+async fn delivery_retries_temporary_faults() {
     let app = TestApp::start().await;
     for fault in [
         Fault::error("upsert", 400, "UNABLE_TO_LOCK_ROW"),
@@ -42,7 +42,7 @@ async fn faults_that_pass_are_tried_again() {
 }
 
 #[tokio::test]
-async fn an_expired_session_is_renewed_once_for_all() {
+async fn delivery_renews_expired_session_once() {
     let app = TestApp::start().await;
     let (id, _) = left(&app, "supervisor-1").await;
     app.until_written(&id).await;
@@ -55,7 +55,7 @@ async fn an_expired_session_is_renewed_once_for_all() {
 }
 
 #[tokio::test]
-async fn a_short_supervision_costs_one_upsert() {
+async fn delivery_of_short_supervision_takes_one_upsert() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let started = app.listen(&call, "supervisor-1").await;
@@ -76,7 +76,7 @@ async fn a_short_supervision_costs_one_upsert() {
 }
 
 #[tokio::test]
-async fn a_row_that_needs_a_person_is_kept_with_the_answer() {
+async fn delivery_dead_letter_keeps_answer_of_org() {
     let app = TestApp::start().await;
     app.salesforce().fault(
         Fault::error("upsert", 400, "REQUIRED_FIELD_MISSING")
@@ -91,7 +91,7 @@ async fn a_row_that_needs_a_person_is_kept_with_the_answer() {
     assert!(
         dead["salesforceRecord"]["lastError"]
             .as_str()
-            .expect("told")
+            .expect("a text")
             .contains("X__c")
     );
     let kept = sql(&app.store_path(), "SELECT last_answer FROM deliveries")
@@ -99,9 +99,9 @@ async fn a_row_that_needs_a_person_is_kept_with_the_answer() {
         .expect("read");
     assert!(
         kept[0][0].contains("REQUIRED_FIELD_MISSING"),
-        "the answer is kept: {kept:?}"
+        "the org's answer is stored: {kept:?}"
     );
-    // A newer version of the row gets a chance of its own.
+    // A newer version of the record is tried again.
     app.salesforce().clear_faults();
     let action = app.disconnect(&id).await.body["nextAction"].clone();
     app.browser("supervisor-1").obey(&action).await;
@@ -111,7 +111,7 @@ async fn a_row_that_needs_a_person_is_kept_with_the_answer() {
 }
 
 #[tokio::test]
-async fn a_refused_lookup_is_left_out_and_marked() {
+async fn delivery_omits_refused_lookup_and_says_so() {
     let app = TestApp::build()
         .fakes(|f| f.salesforce.strict_lookups = true)
         .start()
@@ -136,7 +136,7 @@ async fn a_refused_lookup_is_left_out_and_marked() {
 }
 
 #[tokio::test]
-async fn a_fault_of_the_whole_org_parks_and_dead_letters_nothing() {
+async fn delivery_pauses_on_org_fault_without_dead_letters() {
     let app = TestApp::start().await;
     app.salesforce().remove_object("VoiceCallParticipant__c");
     let call = app.connect().create_call();
@@ -148,16 +148,16 @@ async fn a_fault_of_the_whole_org_parks_and_dead_letters_nothing() {
     assert!(
         parked["salesforceRecord"]["lastError"]
             .as_str()
-            .expect("told")
+            .expect("a text")
             .contains("salesforce.object"),
-        "the remedy is named: {parked:#}"
+        "the state names the remedy: {parked:#}"
     );
     assert_eq!(parked["state"], "MONITORING", "listening does not depend on Salesforce");
     app.assert_invariants().await;
 }
 
 #[tokio::test]
-async fn limits_park_the_whole_org() {
+async fn delivery_pauses_when_org_limit_is_reached() {
     let app = TestApp::start().await;
     app.salesforce()
         .fault(Fault::error("upsert", 403, "REQUEST_LIMIT_EXCEEDED"));
@@ -173,14 +173,18 @@ async fn limits_park_the_whole_org() {
     let other = app.connect().create_call();
     app.listen(&other, "supervisor-2").await;
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    assert_eq!(app.salesforce().api_calls(), calls, "a parked org is left alone");
+    assert_eq!(
+        app.salesforce().api_calls(),
+        calls,
+        "no call is made while delivery is paused"
+    );
     app.assert_invariants().await;
 }
 
 #[tokio::test]
-async fn auto_takes_the_standard_name_if_the_org_has_it() {
+async fn delivery_auto_uses_standard_object_if_present() {
     let mut app = TestApp::start().await;
-    // There before the service looks.
+    // The object exists before the service describes the org.
     app.crash();
     app.salesforce().put_object(Object::participant("VoiceCallParticipant"));
     app.restart().await;
@@ -192,7 +196,7 @@ async fn auto_takes_the_standard_name_if_the_org_has_it() {
 }
 
 #[tokio::test]
-async fn rows_survive_a_crash_and_an_outage() {
+async fn delivery_survives_crash_and_outage() {
     let mut app = TestApp::start().await;
     app.salesforce()
         .fault(Fault::error("upsert", 503, "SERVER_UNAVAILABLE").times(1000));
@@ -210,7 +214,7 @@ async fn rows_survive_a_crash_and_an_outage() {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_told_without_being_shown() {
+async fn delivery_reports_rejected_login_without_secret() {
     let app = TestApp::build()
         .set("SALESFORCE__CLIENT_SECRET", "a-wrong-secret-to-hide")
         .start()
@@ -220,17 +224,17 @@ async fn wrong_credentials_are_told_without_being_shown() {
     let parked = app
         .until(&id, "an error", |s| !s["salesforceRecord"]["lastError"].is_null())
         .await;
-    let told = parked["salesforceRecord"]["lastError"].as_str().expect("told");
+    let error = parked["salesforceRecord"]["lastError"].as_str().expect("a text");
     assert!(
-        told.contains("salesforce_login_rejected") && !told.contains("a-wrong-secret-to-hide"),
-        "{told}"
+        error.contains("salesforce_login_rejected") && !error.contains("a-wrong-secret-to-hide"),
+        "{error}"
     );
     assert_ne!(parked["salesforceRecord"]["state"], Value::from("FAILED"));
     app.assert_invariants().await;
 }
 
 #[tokio::test]
-async fn delivery_can_be_switched_off() {
+async fn delivery_can_be_disabled() {
     let app = TestApp::build().set("SALESFORCE__ENABLED", "false").start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
@@ -242,7 +246,7 @@ async fn delivery_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_holds_no_other_up() {
+async fn delivery_skips_record_that_cannot_be_read() {
     let mut app = TestApp::start().await;
     let call = app.connect().create_call();
     let first = app.joined(&call, "supervisor-1").await;
@@ -252,9 +256,9 @@ async fn a_row_that_cannot_be_read_holds_no_other_up() {
         app.until_written(&id(s)).await;
     }
     app.crash();
-    // As a fault of the disk, or a newer version's hand, would leave it; both are due.
-    let spoilt = "UPDATE supervisions SET doc = '{}' WHERE connect_user_id = 'supervisor-1'";
-    sql(&app.store_path(), spoilt).await.expect("spoilt");
+    // Simulates a document damaged by the disk or written by a newer version; both deliveries are due.
+    let damage = "UPDATE supervisions SET doc = '{}' WHERE connect_user_id = 'supervisor-1'";
+    sql(&app.store_path(), damage).await.expect("damage");
     let due = "UPDATE deliveries SET state = 'PENDING', version = version + 1, due_at = 0";
     sql(&app.store_path(), due).await.expect("due");
     let writes = app.salesforce().written().len();
