@@ -1,4 +1,4 @@
-//! What Salesforce's External Services imports is made from `openapi.yaml`, committed, and within what Salesforce documents.
+//! The document for Salesforce External Services is generated from `openapi.yaml`, committed, and within Salesforce's documented limits.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,8 @@ use crate::support::external_service::{problems, subset};
 use crate::support::openapi::Contract;
 
 const MADE: &str = "infra/salesforce/sidedoor-external-service.yaml";
-const HEAD: &str = "# Made from openapi.yaml for Salesforce External Services; not to be edited: `make external-service` makes it anew.\n";
+const HEAD: &str =
+    "# Generated from openapi.yaml for Salesforce External Services. Do not edit; run `make external-service`.\n";
 
 fn made() -> String {
     let yaml = serde_saphyr::to_string(&subset(&Contract::load().document)).expect("YAML");
@@ -19,9 +20,9 @@ fn committed() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(MADE)
 }
 
-/// With SIDEDOOR_MAKE set it writes the file instead: that is `make external-service`.
+/// With SIDEDOOR_MAKE set, the test writes the file instead; `make external-service` does this.
 #[test]
-fn external_service_is_made_from_the_contract() {
+fn external_service_document_is_generated_from_contract() {
     let path = committed();
     if std::env::var_os("SIDEDOOR_MAKE").is_some() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
@@ -30,25 +31,25 @@ fn external_service_is_made_from_the_contract() {
     let there = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         there == made(),
-        "{MADE} is not what openapi.yaml gives; run `make external-service` and commit it"
+        "{MADE} differs from what openapi.yaml generates; run `make external-service` and commit the file"
     );
 }
 
 #[test]
-fn external_service_reads_back_as_it_was_meant() {
+fn external_service_document_parses_back_unchanged() {
     let back: Value = serde_saphyr::from_str(&made()).expect("YAML");
     assert_eq!(back, subset(&Contract::load().document));
 }
 
 #[test]
-fn external_service_is_within_what_salesforce_documents() {
+fn external_service_document_is_within_salesforce_limits() {
     let text = made();
     let document: Value = serde_saphyr::from_str(&text).expect("YAML");
     assert_eq!(problems(&document, &text), Vec::<String>::new());
 }
 
 #[test]
-fn external_service_has_every_operation_that_is_not_marked() {
+fn external_service_has_every_unmarked_operation() {
     let contract = Contract::load();
     let mut expected: Vec<(String, String)> = contract.routes().into_iter().collect();
     expected.retain(|(method, path)| {
@@ -61,9 +62,9 @@ fn external_service_has_every_operation_that_is_not_marked() {
     assert!(expected.len() >= 15, "{expected:?}");
 }
 
-/// The whole contract's own answers are answers of the subset: what it leaves out, it does not contradict.
+/// Every answer that is valid in the whole contract is valid in the subset, because the subset only leaves things out.
 #[test]
-fn external_service_takes_the_answers_of_the_contract() {
+fn external_service_accepts_answers_of_contract() {
     let whole = Contract {
         document: subset(&Contract::load().document),
     };
@@ -81,7 +82,7 @@ fn external_service_takes_the_answers_of_the_contract() {
     );
 }
 
-/// A document that is within everything, to break in one place at a time.
+/// A document within every limit; the test breaks it in one place at a time.
 fn sound() -> Value {
     json!({
         "openapi": "3.0.3",
@@ -97,7 +98,7 @@ fn sound() -> Value {
 }
 
 #[test]
-fn external_service_each_limit_can_say_no() {
+fn external_service_limits_each_reject_a_violation() {
     assert_eq!(problems(&sound(), ""), Vec::<String>::new());
     const OPERATION: &str = "/paths/~1a~1{b}/post";
     const THING: &str = "/components/schemas/Thing";
@@ -108,18 +109,22 @@ fn external_service_each_limit_can_say_no() {
     let cases: Vec<(String, Value, &str)> = vec![
         ("/openapi".into(), json!("3.1.0"), "3.0.x"),
         ("/security".into(), json!([]), "security is ignored"),
-        ("/components/responses".into(), json!({}), "only schemas"),
+        ("/components/responses".into(), json!({}), "only schemas are certain"),
         ("/paths/~1a~1{b}/trace".into(), json!({}), "method cannot be imported"),
-        (op("operationId"), json!("do-it"), "operationId is no Apex identifier"),
+        (
+            op("operationId"),
+            json!("do-it"),
+            "operationId is not an Apex identifier",
+        ),
         (op("description"), long.clone(), "longer than 1,333"),
         (op("parameters/0/description"), long, "description of b is longer"),
         (op("security"), json!([]), "security is not read"),
-        (op("parameters/0/in"), json!("cookie"), "a place that is not supported"),
+        (op("parameters/0/in"), json!("cookie"), "an unsupported location"),
         (op("parameters/0/schema"), json!({"type": "null"}), "not null"),
         (
             op("parameters/0/schema"),
             json!({"type": ["string", "null"]}),
-            "one word",
+            "one known word",
         ),
         (op("requestBody/content"), content("application/xml"), "media type"),
         (op("responses/200/content"), content("text/event-stream"), "media type"),
@@ -132,7 +137,7 @@ fn external_service_each_limit_can_say_no() {
         (
             op("responses"),
             json!({"400": {"content": content("application/json")}}),
-            "no answer of success",
+            "no success response",
         ),
         (
             "/paths/~1a~1{b}/get".into(),
@@ -175,7 +180,7 @@ fn external_service_each_limit_can_say_no() {
             json!({"type": "string"}),
             "differs in case only",
         ),
-        (thing("properties/name"), json!({}), "one word"),
+        (thing("properties/name"), json!({}), "one known word"),
         (thing("properties/name"), json!({"type": "object"}), "anonymous object"),
         (
             thing("properties/name"),
@@ -185,7 +190,7 @@ fn external_service_each_limit_can_say_no() {
         (
             thing("properties/name"),
             json!({"type": "string", "enum": ["A", null]}),
-            "no text",
+            "not a string",
         ),
         (
             thing("properties/name"),
@@ -199,8 +204,8 @@ fn external_service_each_limit_can_say_no() {
         let of = broken.pointer_mut(parent).expect("there");
         let member = member.replace("~1", "/");
         of[member.as_str()] = value;
-        let told = problems(&broken, "").join("\n");
-        assert!(told.contains(word), "{pointer}: {word} is not among:\n{told}");
+        let found = problems(&broken, "").join("\n");
+        assert!(found.contains(word), "{pointer}: {word} is not among:\n{found}");
     }
     assert!(
         problems(&sound(), &"x".repeat(1_000_001))

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: the stored answer, 422 for another request, 409 while the first runs, nothing stored for our faults.
+//! `Idempotency-Key`: a repeat gets the stored answer, another request 422, a repeat during the first 409; our own errors are not stored.
 
 use serde_json::json;
 use sidedoor_fakes::Fault;
@@ -7,7 +7,7 @@ use crate::support::app::{BACK_END, OPERATOR, SUPERVISOR_1, TestApp, start};
 use crate::support::sql;
 
 #[tokio::test]
-async fn the_same_key_and_body_get_the_same_answer() {
+async fn idempotency_same_key_and_body_return_same_answer() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let ask = || {
@@ -21,7 +21,7 @@ async fn the_same_key_and_body_get_the_same_answer() {
     assert_eq!(first.text, again.text);
     assert!(!first.headers.contains_key("idempotent-replayed"));
     assert_eq!(again.headers["idempotent-replayed"], "true");
-    // Also after the supervision has moved on.
+    // This also holds after the supervision's state has changed.
     let leave = || {
         app.call("POST", &format!("/v1/supervisions/{}/disconnect", first.id()))
             .idempotency("k-2")
@@ -36,7 +36,7 @@ async fn the_same_key_and_body_get_the_same_answer() {
 }
 
 #[tokio::test]
-async fn another_request_with_the_same_key_is_refused() {
+async fn idempotency_key_with_another_request_is_refused() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     app.call("POST", "/v1/supervisions")
@@ -56,12 +56,12 @@ async fn another_request_with_the_same_key_is_refused() {
         .key(SUPERVISOR_1)
         .json(&start(&call, "supervisor-1"));
     let theirs = another_caller.idempotency("k").send().await;
-    assert_eq!(theirs.status, 200, "a key belongs to its caller");
+    assert_eq!(theirs.status, 200, "a key is scoped to its caller");
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_first_request_still_running_is_said_to_be() {
+async fn idempotency_key_in_use_answers_409() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     app.connect().fault(Fault::late("MonitorContact", 700));
@@ -82,7 +82,7 @@ async fn a_first_request_still_running_is_said_to_be() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_vendor_is_replayed_but_a_fault_of_ours_is_not() {
+async fn idempotency_replays_vendor_refusals_not_our_errors() {
     let app = TestApp::build().set("SUPERVISION__JOIN_TTL_S", "1").start().await;
     let call = app.connect().create_call();
     let ask = |key: &'static str| {
@@ -101,12 +101,12 @@ async fn a_refusal_of_the_vendor_is_replayed_but_a_fault_of_ours_is_not() {
     let fault = ask("k-2").await;
     assert_eq!((fault.status, fault.code()), (502, "connect_access_forbidden"));
     let started = ask("k-2").await;
-    assert_eq!(started.status, 201, "a 5xx is never replayed");
+    assert_eq!(started.status, 201, "a 5xx is not replayed");
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_key_taken_before_a_crash_is_answered_with_what_became_of_it() {
+async fn idempotency_key_survives_crash_with_final_answer() {
     let mut app = TestApp::build().set("HTTP__ANSWER_WITHIN_MS", "5000").start().await;
     let call = app.connect().create_call();
     app.connect().fault(Fault {
@@ -143,7 +143,7 @@ async fn a_key_taken_before_a_crash_is_answered_with_what_became_of_it() {
 }
 
 #[tokio::test]
-async fn acknowledgements_repeat_without_harm() {
+async fn idempotency_acknowledgement_can_be_repeated() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
@@ -154,15 +154,19 @@ async fn acknowledgements_repeat_without_harm() {
     let again = app.call("POST", &path).json(&ack).idempotency("a").send().await;
     assert_eq!((first.status, first.text.clone()), (200, again.text));
     assert_eq!(first.body["nextAction"]["acknowledged"], "FAILED");
-    assert_eq!(first.state(), "LEAVING", "an answer is no proof of the drop");
+    assert_eq!(
+        first.state(),
+        "LEAVING",
+        "an acknowledgement does not prove that the leg ended"
+    );
     app.browser("supervisor-1").obey(&action).await;
     app.until_left(&id).await;
     app.finish().await;
 }
 
-/// An answer that nothing is to be done is an answer: what the same key gets after its loss is that, and nothing is begun.
+/// "Nothing to do" is stored under its key like every other answer, so that a repeat starts nothing.
 #[tokio::test]
-async fn a_key_keeps_also_the_answer_that_nothing_is_to_be_done() {
+async fn idempotency_stores_answer_that_nothing_was_to_do() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.joined(&call, "supervisor-1").await["id"]
@@ -193,7 +197,7 @@ async fn a_key_keeps_also_the_answer_that_nothing_is_to_be_done() {
         assert!(!answer.headers.contains_key("idempotent-replayed"));
         first.push(answer.text);
     }
-    // A leave that is under way, or over, is none the less one answer.
+    // A disconnect that is in progress or finished also stores one answer for its key.
     let asked = app.disconnect(&id).await;
     let leaves = [
         (by_id("/disconnect"), None, "leave", 202),
@@ -205,12 +209,12 @@ async fn a_key_keeps_also_the_answer_that_nothing_is_to_be_done() {
         ),
     ];
     let ack = json!({"directiveId": asked.body["nextAction"]["directiveId"], "outcome": "FAILED"});
-    let told = (by_id("/acknowledgements"), Some(ack), "told", 200);
-    app.call("POST", &told.0)
-        .json(told.1.as_ref().expect("a body"))
+    let acknowledge = (by_id("/acknowledgements"), Some(ack), "acknowledge", 200);
+    app.call("POST", &acknowledge.0)
+        .json(acknowledge.1.as_ref().expect("a body"))
         .send()
         .await;
-    for act in leaves.iter().chain([&told]) {
+    for act in leaves.iter().chain([&acknowledge]) {
         let answer = ask(act).await;
         assert_eq!(answer.status, act.3, "{}", answer.text);
         first.push(answer.text);
@@ -231,7 +235,13 @@ async fn a_key_keeps_also_the_answer_that_nothing_is_to_be_done() {
     for act in &over {
         first.push(ask(act).await.text);
     }
-    for (act, text) in acts.iter().chain(&leaves).chain([&told]).chain(&over).zip(&first) {
+    for (act, text) in acts
+        .iter()
+        .chain(&leaves)
+        .chain([&acknowledge])
+        .chain(&over)
+        .zip(&first)
+    {
         let again = ask(act).await;
         assert_eq!((again.status, &again.text), (act.3, text), "{}", act.2);
         assert_eq!(again.headers["idempotent-replayed"], "true", "{}", act.2);
@@ -243,10 +253,10 @@ async fn a_key_keeps_also_the_answer_that_nothing_is_to_be_done() {
     app.finish().await;
 }
 
-/// The client hangs up before the answer, and asks again with its key: it gets that answer, and is not told for a day that the
-/// first request still runs.
+/// The client disconnects before the answer and repeats with its key: it gets that answer, and not for a day the error that the
+/// first request is still running.
 #[tokio::test]
-async fn an_answer_that_nobody_waited_for_is_kept() {
+async fn idempotency_stores_answer_after_client_disconnects() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     app.connect().fault(Fault::late("MonitorContact", 700));
@@ -258,9 +268,9 @@ async fn an_answer_that_nobody_waited_for_is_kept() {
         .header("Content-Type", "application/json")
         .body(body.to_string())
         .timeout(std::time::Duration::from_millis(200));
-    assert!(lost.send().await.is_err(), "it did not wait");
+    assert!(lost.send().await.is_err(), "the client does not wait for the answer");
     let ask = || app.call("POST", "/v1/supervisions").json(&body).idempotency("k").send();
-    assert_eq!(ask().await.status, 409, "it runs");
+    assert_eq!(ask().await.status, 409, "the first request is still running");
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     let again = ask().await;
     assert_eq!(again.status, 201, "{}", again.text);
@@ -270,9 +280,9 @@ async fn an_answer_that_nobody_waited_for_is_kept() {
     app.finish().await;
 }
 
-/// The first request was answered; a repeat meets a fault of ours; the next one gets the first answer all the same.
+/// The first request was answered, a repeat meets an error of ours, and the next repeat still gets the first answer.
 #[tokio::test]
-async fn a_fault_on_a_repeat_takes_nothing_from_the_first_answer() {
+async fn idempotency_error_on_repeat_keeps_first_answer() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let ask = || {
@@ -283,7 +293,7 @@ async fn a_fault_on_a_repeat_takes_nothing_from_the_first_answer() {
     };
     let first = ask().await;
     assert_eq!(first.status, 201);
-    assert_eq!(ask().await.text, first.text, "its answer is stored");
+    assert_eq!(ask().await.text, first.text, "the first answer is stored");
     let spoil = "UPDATE idempotency_keys SET supervision_id = 'x' || supervision_id";
     sql(&app.store_path(), spoil).await.expect("spoilt");
     let fault = ask().await;
@@ -299,7 +309,7 @@ async fn a_fault_on_a_repeat_takes_nothing_from_the_first_answer() {
 }
 
 #[tokio::test]
-async fn replays_of_rows_and_probes_take_a_key_too() {
+async fn idempotency_covers_delivery_replays_and_probes() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.joined(&call, "supervisor-1").await["id"]
@@ -314,8 +324,8 @@ async fn replays_of_rows_and_probes_take_a_key_too() {
         "begunBefore": "2100-01-01T00:00:00Z", "dryRun": false});
     let lines = async |action: &'static str| {
         let path = format!("/v1/audit?action={action}");
-        let told = app.call("GET", &path).key(OPERATOR).send().await.body;
-        told["items"].as_array().expect("lines").len()
+        let page = app.call("GET", &path).key(OPERATOR).send().await.body;
+        page["items"].as_array().expect("lines").len()
     };
     for (path, body, other, action, written) in [
         (
@@ -349,7 +359,7 @@ async fn replays_of_rows_and_probes_take_a_key_too() {
         let again = ask(&body).await;
         assert_eq!((again.status, &again.text), (200, &first.text), "{path}");
         assert_eq!(again.headers["idempotent-replayed"], "true", "{path}");
-        assert_eq!(lines(action).await, written, "{path}: done once");
+        assert_eq!(lines(action).await, written, "{path}: executed once");
         let reused = ask(&other).await;
         assert_eq!(
             (reused.status, reused.code()),
@@ -358,7 +368,7 @@ async fn replays_of_rows_and_probes_take_a_key_too() {
         );
         app.until_written(&id).await;
     }
-    // One that only looks keeps what it saw.
+    // A dry run stores its result under its key.
     let look = json!({"begunSince": "2020-01-01T00:00:00Z", "begunBefore": "2100-01-01T00:00:00Z"});
     for replayed in [false, true] {
         let call = app.call("POST", "/v1/deliveries/replay").key(OPERATOR).json(&look);

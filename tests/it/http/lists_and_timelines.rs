@@ -1,4 +1,4 @@
-//! Lists and histories: by supervisor, by agent, by time and more, a page at a time; and one supervision's life in order.
+//! Lists of supervisions with filters and pages, and the timeline of one supervision.
 
 use serde_json::Value;
 use sidedoor_fakes::connect::NewContact;
@@ -20,7 +20,7 @@ async fn ids(app: &TestApp, query: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn supervisions_are_found_by_supervisor_agent_time_and_state() {
+async fn list_filters_by_supervisor_agent_time_and_state() {
     let app = TestApp::build().set("SUPERVISION__LEAVE_DEADLINE_S", "1").start().await;
     let call = |agent: &str| {
         app.connect().create_contact(NewContact {
@@ -71,7 +71,7 @@ async fn supervisions_are_found_by_supervisor_agent_time_and_state() {
     }
     app.browser("supervisor-2").obey(&asked.body["nextAction"]).await;
     app.until_left(&second).await;
-    // The agent is learnt at the latest when the supervisor has left.
+    // The agent is known at the latest after the supervisor has left.
     app.until(&second, "its agent", |s| s["agentUserId"] == "agent-2").await;
     assert_eq!(ids(&app, "agentUserId=agent-2").await, [second]);
     app.connect().hang_up(&calm, "AGENT").expect("over");
@@ -80,7 +80,7 @@ async fn supervisions_are_found_by_supervisor_agent_time_and_state() {
 }
 
 #[tokio::test]
-async fn a_timeline_tells_one_supervisions_life_in_order() {
+async fn timeline_has_events_of_one_supervision_in_order() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
@@ -91,16 +91,16 @@ async fn a_timeline_tells_one_supervisions_life_in_order() {
     app.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
     app.until_left(&id).await;
     app.until_written(&id).await;
-    let told = app
+    let timeline = app
         .call("GET", &format!("/v1/supervisions/{id}/timeline"))
         .key(SUPERVISOR_1)
         .send()
         .await
         .body;
-    let moments = told["items"].as_array().expect("items");
+    let moments = timeline["items"].as_array().expect("items");
     let at = |what: &str| {
         let place = moments.iter().position(|m| m["what"] == what);
-        place.unwrap_or_else(|| panic!("no {what} in {told:#}"))
+        place.unwrap_or_else(|| panic!("no {what} in {timeline:#}"))
     };
     let order = [
         "supervision.requested",
@@ -113,7 +113,7 @@ async fn a_timeline_tells_one_supervisions_life_in_order() {
         "row.recorded",
     ];
     let places: Vec<usize> = order.iter().map(|what| at(what)).collect();
-    assert!(places.is_sorted(), "{places:?} {told:#}");
+    assert!(places.is_sorted(), "{places:?} {timeline:#}");
     let by = |what: &str| moments[at(what)]["actor"].clone();
     assert_eq!(
         (by("disconnect.requested"), by("directive.answered")),
@@ -133,13 +133,13 @@ async fn a_timeline_tells_one_supervisions_life_in_order() {
         .key(SUPERVISOR_1)
         .send()
         .await;
-    assert_eq!(hidden.status, 404, "somebody else's");
+    assert_eq!(hidden.status, 404, "another supervisor's timeline is hidden");
     app.leave(&other, "supervisor-2").await;
     app.finish().await;
 }
 
 #[tokio::test]
-async fn two_instances_in_one_process_do_not_mix() {
+async fn list_keeps_two_instances_apart() {
     let mut second = sidedoor_fakes::FakesConfig::default();
     second.connect.instance_id = "22222222-3333-4444-8555-666666666666".into();
     second.connect.connect_delay_ms = 10;
@@ -167,9 +167,9 @@ async fn two_instances_in_one_process_do_not_mix() {
     assert_eq!(
         (unnamed.status, unnamed.code()),
         (422, "instance_not_found"),
-        "there are two: which?"
+        "with two instances the request must name one"
     );
-    // The same user id in two instances is two supervisors: each has a voice place of their own.
+    // The same user id in two instances means two supervisors, each with a voice slot of their own.
     let (first, other) = (start(&here, Some("main")).await, start(&there, Some("east")).await);
     assert_eq!(
         (first.status, other.status),

@@ -1,5 +1,5 @@
-//! The audit: every act of a caller leaves a line, what acts on a vendor leaves one before and one after, nothing can be changed,
-//! and all of it can be read and exported.
+//! The audit: every action of a caller is recorded, an action on a vendor before and after it, entries cannot be changed,
+//! and all entries can be read and exported.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn texts<'v>(lines: &'v [Value], name: &str) -> Vec<&'v str> {
     lines.iter().map(|l| l[name].as_str().unwrap_or_default()).collect()
 }
 
-/// One act by every route that changes something: what it answered, and the caller's name.
+/// Makes one request to a route that changes state. Returns the answer (none if the service itself is the actor) and the actor.
 async fn act(app: &TestApp, route: &str) -> (Option<Answer>, &'static str) {
     let (answer, actor) = answered(app, route).await;
     assert!((200..300).contains(&answer.status), "{route}: {}", answer.text);
@@ -81,7 +81,7 @@ async fn answered(app: &TestApp, route: &str) -> (Answer, &'static str) {
             post("/v1/supervisors/supervisor-1/tickets".into()).send().await,
             "back-end",
         ),
-        // What vendors tell is audited as what it changes, by the service itself.
+        // A vendor's event is audited as the change that it causes, with the service as the actor.
         "/v1/events/connect" => {
             let call = connect.create_call();
             connect.set_ccp_open("by-hand", true);
@@ -102,7 +102,7 @@ async fn answered(app: &TestApp, route: &str) -> (Answer, &'static str) {
             )
         }
         "/v1/deliveries/replay" => {
-            // It was sent once more just now, in vain.
+            // The delivery was just sent again and failed again.
             for _ in 0..500 {
                 let page = app.call("GET", "/v1/deliveries?state=FAILED").key(READER).send().await;
                 if !page.body["items"][0].is_null() {
@@ -129,12 +129,12 @@ async fn answered(app: &TestApp, route: &str) -> (Answer, &'static str) {
             let path = format!("/v1/deliveries/{dead}/replay");
             (post(path).key(OPERATOR).send().await, "operator")
         }
-        other => panic!("{other} changes something: say here how to act by it"),
+        other => panic!("{other} changes state: add a request for it here"),
     }
 }
 
 #[tokio::test]
-async fn every_route_that_changes_something_leaves_a_line() {
+async fn audit_records_every_route_that_changes_state() {
     let mut app = TestApp::build()
         .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
         .start()
@@ -145,7 +145,7 @@ async fn every_route_that_changes_something_leaves_a_line() {
         .filter(|(m, _)| *m == "POST")
         .map(|(_, path)| *path)
         .collect();
-    // A row must be dead before a span of them can be replayed.
+    // A record must be a dead letter before a time range can be replayed.
     acting.sort_by_key(|route| (route.contains("/replay"), !route.contains("{deliveryId}")));
     for route in acting {
         let before: i64 = lines(&app, "")
@@ -163,9 +163,9 @@ async fn every_route_that_changes_something_leaves_a_line() {
                     .is_some_and(|n| n.parse::<i64>().expect("a number") > before)
             })
             .collect();
-        assert!(!new.is_empty(), "{route} left no line of {actor}");
+        assert!(!new.is_empty(), "{route} left no audit entry by {actor}");
         if actor == "sidedoor" {
-            // What the event taught, and of which supervision: not just anything that the service did meanwhile.
+            // The entry must be about the event's own supervision, not about other work of the service at that time.
             let observed: Vec<&Value> = new.iter().filter(|l| l["action"] == "supervision.observed").collect();
             assert_eq!(observed.len(), 1, "{route}: {new:#?}");
         }
@@ -178,7 +178,7 @@ async fn every_route_that_changes_something_leaves_a_line() {
 }
 
 #[tokio::test]
-async fn an_act_on_a_vendor_is_on_disk_before_it_happens_and_completed_after() {
+async fn audit_of_vendor_call_is_stored_before_and_after_it() {
     let app = TestApp::start().await;
     app.connect().fault(Fault::late("MonitorContact", 1500));
     let chat = app.connect().create_contact(NewContact {
@@ -190,12 +190,12 @@ async fn an_act_on_a_vendor_is_on_disk_before_it_happens_and_completed_after() {
         for _ in 0..100 {
             let begun = lines(&app, "phase=BEGUN").await;
             if !begun.is_empty() {
-                assert_eq!(app.connect().calls("MonitorContact"), 0, "it is not answered yet");
+                assert_eq!(app.connect().calls("MonitorContact"), 0, "Connect has not answered yet");
                 return begun;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("nothing was begun");
+        panic!("no entry with phase BEGUN was written");
     };
     let (answer, begun) = tokio::join!(listen, look);
     let id = answer.id();
@@ -218,7 +218,7 @@ async fn an_act_on_a_vendor_is_on_disk_before_it_happens_and_completed_after() {
 }
 
 #[tokio::test]
-async fn what_was_begun_and_lost_is_swept_once() {
+async fn audit_marks_lost_vendor_call_abandoned_once() {
     let mut app = TestApp::start().await;
     app.crash();
     let old = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
@@ -229,7 +229,7 @@ async fn what_was_begun_and_lost_is_swept_once() {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("the store does not open");
+        panic!("timeout opening the store");
     };
     let store = open().await;
     for (at, operation) in [
@@ -258,7 +258,7 @@ async fn what_was_begun_and_lost_is_swept_once() {
 }
 
 #[tokio::test]
-async fn the_audit_is_filtered_paged_and_exported_whole() {
+async fn audit_is_filtered_paged_and_exported() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
@@ -338,7 +338,7 @@ async fn the_audit_is_filtered_paged_and_exported_whole() {
 }
 
 #[tokio::test]
-async fn each_try_of_a_vendor_that_refuses_has_its_own_end() {
+async fn audit_records_outcome_of_each_vendor_attempt() {
     let app = TestApp::start().await;
     let chat = app.connect().create_contact(NewContact {
         channel: "CHAT".into(),

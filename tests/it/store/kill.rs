@@ -1,5 +1,5 @@
-//! kill -9 of a real process under load, at random moments, again and again on one store: nothing accepted is lost, and
-//! no request makes a second leg. Clients behave as clients should: they repeat a request with its key until it is answered.
+//! Kills a real process under load with SIGKILL at random moments, many times on one store: nothing accepted is lost, and
+//! no request makes a second leg. The clients behave as documented: they repeat a request with its key until it is answered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,10 +31,10 @@ impl Stage {
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        panic!("the service did not get ready");
+        panic!("timeout waiting for the service to be ready");
     }
 
-    /// Repeats a request with its key until it is answered for good.
+    /// Repeats a request with its key until it has a final answer.
     async fn insist(&self, path: &str, key: &str, body: &Value) -> (u16, Value) {
         for _ in 0..2000 {
             let request = self.http.post(format!("{}{path}", self.url)).bearer_auth(KEY);
@@ -50,7 +50,7 @@ impl Stage {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("{path} was never answered");
+        panic!("{path}: no final answer");
     }
 
     async fn get(&self, id: &str) -> Value {
@@ -66,7 +66,7 @@ impl Stage {
             .expect("JSON")
     }
 
-    /// One client's life: supervision after supervision, each on a call of its own, until told to stop.
+    /// Runs one client: supervision after supervision, each on its own call, until `stop` is cancelled.
     async fn client(self: Arc<Self>, stop: tokio_util::sync::CancellationToken) -> Vec<(String, String, String)> {
         let mut accepted = Vec::new();
         while !stop.is_cancelled() {
@@ -99,7 +99,7 @@ impl Stage {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kill_at_random_moments_loses_nothing_and_doubles_nothing() {
+async fn kill_at_random_moments_loses_and_duplicates_nothing() {
     let mut config = FakesConfig::default();
     config.connect.connect_delay_ms = 5;
     (
@@ -149,10 +149,14 @@ async fn kill_at_random_moments_loses_nothing_and_doubles_nothing() {
     for client in clients {
         accepted.extend(client.await.expect("no client failed"));
     }
-    assert!(accepted.len() > ROUNDS / 2, "the load was real: {}", accepted.len());
+    assert!(
+        accepted.len() > ROUNDS / 2,
+        "too few supervisions were accepted: {}",
+        accepted.len()
+    );
     println!("{} supervisions through {ROUNDS} kills", accepted.len());
 
-    // Everything accepted comes to its one end.
+    // Every accepted supervision reaches exactly one final state.
     let mut states: BTreeMap<String, usize> = BTreeMap::new();
     for (id, call, supervisor) in &accepted {
         let mut last = Value::Null;
@@ -175,7 +179,7 @@ async fn kill_at_random_moments_loses_nothing_and_doubles_nothing() {
         assert!(legs.len() <= 1, "one request made {} legs", legs.len());
         assert!(
             stage.fakes.connect().live_legs(call).is_empty(),
-            "{id} left a leg behind"
+            "{id}: a leg is still on the call"
         );
         if state == "LEFT" {
             let rows = stage.fakes.salesforce().rows("VoiceCallParticipant__c");
@@ -183,13 +187,13 @@ async fn kill_at_random_moments_loses_nothing_and_doubles_nothing() {
                 .iter()
                 .filter(|r| r.get("Leg_Key__c") == Some(&json!(legs[0])))
                 .count();
-            assert_eq!(of_leg, 1, "one leg, one row");
+            assert_eq!(of_leg, 1, "each leg has exactly one record");
         }
     }
     println!("{states:?}");
     assert!(
         states.get("LEFT").is_some_and(|left| *left * 2 > accepted.len()),
-        "most of them listened: {states:?}"
+        "most supervisions joined before they left: {states:?}"
     );
     assert_eq!(stage.fakes.connect().customer_contacts_we_ended(), Vec::new());
     process.kill();

@@ -1,6 +1,6 @@
-//! Random commands of supervisors and operators, tabs, modes, events, duplicates, reorderings, faults and power cuts through
-//! the whole app. Whatever comes: the
-//! customer's contact never ends by us, each accepted command comes to one end, and a leg has one row.
+//! Random commands of supervisors and operators, tabs, mode changes, duplicate and reordered events, faults and crashes against
+//! the whole service. For every sequence:
+//! the service never ends the customer's contact, each accepted command reaches one outcome, and each leg has one record.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -13,33 +13,33 @@ use crate::support::app::{OPERATOR, TestApp};
 enum Step {
     /// Supervisor listens on call.
     Listen(usize, usize),
-    /// Disconnect the n-th supervision there is.
+    /// Disconnects the n-th supervision.
     Disconnect(usize),
-    /// Its browser obeys.
+    /// The browser of the n-th supervision carries out its directive.
     Obey(usize),
-    /// Its browser says DONE and does nothing.
+    /// The browser of the n-th supervision answers DONE without ending the leg.
     Lie(usize),
-    /// An operator disconnects whatever a supervisor listens to.
+    /// An operator disconnects all supervisions of a supervisor.
     OperatorLeave(usize),
     /// Supervisor switches to call.
     Switch(usize, usize),
-    /// The n-th supervision is to speak, or to be silent.
+    /// Changes the mode of the n-th supervision to BARGE or SILENT.
     Mode(usize, bool),
     /// Supervisor opens another tab, or closes the newest.
     Tab(usize, bool),
-    /// The agent hangs up; whoever has barged in stays with the customer.
+    /// The agent leaves the call; a supervisor who has barged in stays with the customer.
     AgentLeaves(usize),
     /// The supervisor ends their leg in the CCP.
     EndInCcp(usize),
-    /// Supervisor begins a leg by hand.
+    /// Supervisor starts a leg in the CCP.
     ByHand(usize, usize),
     /// Customer or agent hangs up.
     HangUp(usize, bool),
-    /// The next call of an operation fails somehow.
+    /// The next call of an operation fails in one of four ways.
     Fault(usize, usize),
-    /// Power cut.
+    /// The service crashes and restarts.
     Crash,
-    /// A moment passes, ms.
+    /// Waits, ms.
     Wait(u64),
 }
 
@@ -113,7 +113,7 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
                 let guarded = answer.status == 409 && answer.code() == "barge_safety_conflict";
                 assert!(
                     matches!(answer.status, 200 | 202) || guarded,
-                    "a disconnect is refused only for the customer's sake: {}",
+                    "a disconnect is refused only by the barge safety check: {}",
                     answer.text
                 );
             }
@@ -186,7 +186,7 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
             Step::Crash => {
                 let open: Vec<usize> = tabs.drain(..).map(|(s, _)| s).collect();
                 app.crash_and_restart().await;
-                // It listens elsewhere now; the pages come back there.
+                // The service has another port after the restart, so the tabs connect to it again.
                 tabs.extend(open.into_iter().map(|s| (s, tab(&app, SUPERVISORS[s]))));
             }
             Step::Wait(ms) => tokio::time::sleep(std::time::Duration::from_millis(ms)).await,
@@ -194,7 +194,7 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
         }
         app.assert_invariants().await;
     }
-    // The day ends: every call is hung up, and everything accepted must come to its end by evidence.
+    // Every call is hung up; then evidence must bring every accepted supervision to a final state.
     for call in &calls {
         let _ = app.connect().hang_up(call, "CUSTOMER");
     }
@@ -204,10 +204,10 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
             .await;
         assert_eq!(end["state"] == "LEFT", !end["departure"].is_null(), "{end:#}");
         assert_eq!(end["state"] == "FAILED", !end["failure"].is_null(), "{end:#}");
-        assert!(end["nextAction"].is_null(), "nothing is left to do: {end:#}");
+        assert!(end["nextAction"].is_null(), "no directive remains: {end:#}");
     }
     drop(tabs);
-    // Every leg there ever was has its row, unless no event ever told of it.
+    // Without event loss, every leg has a record. With loss, a leg of which no event arrived may have none.
     app.events_delivered().await;
     if chances.0 == 0.0 {
         for call in &calls {
@@ -230,10 +230,10 @@ async fn wait_for_row(app: &TestApp, leg: &str) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    panic!("the leg {leg} has no row");
+    panic!("timeout waiting for a record of leg {leg}");
 }
 
-/// How many histories; `MODEL_CASES` for a longer run by hand.
+/// The number of sequences; set `MODEL_CASES` for a longer run.
 fn cases() -> u32 {
     let asked = std::env::var("MODEL_CASES").ok().and_then(|n| n.parse().ok());
     asked.unwrap_or(24)
@@ -243,7 +243,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 20, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_comes_the_rules_hold(
+    fn random_commands_keep_every_invariant(
         steps in prop::collection::vec(step(), 1..32),
         loss in prop::sample::select(vec![0.0, 0.0, 0.3]),
         duplicate in prop::sample::select(vec![0.0, 0.5]),
