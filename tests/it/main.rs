@@ -1,7 +1,8 @@
-//! The integration tests: one binary, a file a story. Real service, real sockets, real SQLite; only the vendors are fakes.
+//! The integration tests: one binary, one folder for each area, one file for each feature. The service, its sockets and its SQLite
+//! are real; only the vendors are fakes.
 
-#![allow(unreachable_pub, reason = "a test binary has no outside")]
-#![allow(clippy::disallowed_methods, reason = "tests may look at the real clock")]
+#![allow(unreachable_pub, reason = "no other crate uses a test binary")]
+#![allow(clippy::disallowed_methods, reason = "tests may read the real clock")]
 
 mod architecture;
 

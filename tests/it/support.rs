@@ -1,4 +1,4 @@
-//! What the stories share: a whole app to test in, and the contract to hold its answers against.
+//! What the tests share: the whole service with fakes, and the contract that every answer is validated against.
 
 pub mod answer;
 pub mod apex;
@@ -16,7 +16,7 @@ use std::path::Path;
 
 use sqlx::{ConnectOptions, Row};
 
-/// Asks the store's database itself, as an operator with a shell could. Every column as text.
+/// Runs SQL directly on the store's database, as an operator with a shell could. Returns every column as text.
 pub async fn sql(store: &Path, sql: &'static str) -> Result<Vec<Vec<String>>, sqlx::Error> {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store);
     let mut connection = options.connect().await?;

@@ -1,8 +1,8 @@
-//! What a app answers.
+//! An answer of the service.
 
 use serde_json::Value;
 
-/// An answer, held against the contract already.
+/// An answer that was validated against the contract.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,

@@ -1,5 +1,5 @@
-//! A whole app: the service on a free port with a store of its own, and both vendors' fakes. The service runs in a
-//! runtime of its own, so that a test can end it as abruptly as a power cut ends a process.
+//! The whole service under test: on a free port, with its own store and the fakes of both vendors. The service runs in its
+//! own runtime, so that a test can end it as abruptly as a power failure ends a process.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use tokio::runtime::Runtime;
 pub use super::answer::Answer;
 use super::openapi::Contract;
 
-/// The keys of the app.
+/// API keys that the service is configured with.
 pub const BACK_END: &str = "key-of-the-back-end-1";
 pub const EVENTS: &str = "key-for-the-events-bus";
 pub const OPERATOR: &str = "key-of-an-operator-01";
@@ -48,43 +48,43 @@ pub struct TestApp {
 }
 
 impl TestAppBuilder {
-    /// Another setting, as `SECTION__KEY`.
+    /// Sets a setting, named as `SECTION__KEY`.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.settings.insert(format!("SIDEDOOR__{key}"), value.to_owned());
         self
     }
 
-    /// Without a setting that apps usually have.
+    /// Removes a setting that is set by default.
     pub fn unset(mut self, key: &str) -> Self {
         self.unset.push(format!("SIDEDOOR__{key}"));
         self
     }
 
-    /// Another wait before the second look at the customer's contact, ms.
+    /// Changes the wait before the second check of the customer's contact, ms.
     pub fn after_again(mut self, ms: i64) -> Self {
         self.pace.after_again = SignedDuration::from_millis(ms);
         self
     }
 
-    /// Departures are compared with the org's own record every 100 ms, however fresh they are.
+    /// Compares departures with the org's own records every 100 ms, without waiting until they are older.
     pub fn compare_often(self) -> Self {
         self.compare_every(Duration::from_millis(100))
     }
 
-    /// … or so often.
+    /// Compares departures with the org's own records every `pause`.
     pub fn compare_every(mut self, pause: Duration) -> Self {
         self.pace.compare = pause;
         self.pace.compare_after = Some((SignedDuration::ZERO, SignedDuration::from_millis(200)));
         self
     }
 
-    /// Another clock.
+    /// Replaces the service's clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
         self
     }
 
-    /// Other fakes.
+    /// Changes the fakes' configuration.
     pub fn fakes(mut self, how: impl FnOnce(&mut FakesConfig)) -> Self {
         how(&mut self.fakes);
         self
@@ -154,7 +154,7 @@ impl TestApp {
         TestAppBuilder {
             settings: BTreeMap::new(),
             fakes,
-            pace: super::supervision_steps::quick(),
+            pace: super::supervision_steps::fast_pace(),
             clock: None,
             unset: Vec::new(),
         }
@@ -178,7 +178,7 @@ impl TestApp {
                 pace,
                 clock,
             };
-            // After an abrupt end the old store's lock goes with its last task: a moment later.
+            // After a crash the last task of the old service releases the store's lock a moment later, so starting is retried.
             for attempt in 0.. {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 match app::start(config.clone(), listener, overrides.clone()).await {
@@ -187,7 +187,7 @@ impl TestApp {
                     Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }
-            unreachable!("the loop ends by returning")
+            unreachable!("the loop returns or panics")
         });
         let app = started.await.expect("started");
         self.url = format!("http://{}", app.address);
@@ -197,7 +197,7 @@ impl TestApp {
         self.running = Some((runtime, app));
     }
 
-    /// Ends the service between two instructions, as a power cut would, and starts another on the same store.
+    /// Ends the service abruptly, as a power failure would, and starts another on the same store.
     pub async fn crash_and_restart(&mut self) {
         if let Some((runtime, app)) = self.running.take() {
             runtime.shutdown_background();
@@ -206,7 +206,7 @@ impl TestApp {
         self.open().await;
     }
 
-    /// Ends the service as a power cut would.
+    /// Ends the service abruptly, as a power failure would.
     pub fn crash(&mut self) {
         if let Some((runtime, app)) = self.running.take() {
             runtime.shutdown_background();
@@ -214,12 +214,12 @@ impl TestApp {
         }
     }
 
-    /// Starts it again.
+    /// Starts the service again on the same store.
     pub async fn restart(&mut self) {
         self.open().await;
     }
 
-    /// Another setting from the next start on.
+    /// Changes a setting from the next start on.
     pub fn change_setting(&mut self, key: &str, value: &str) {
         self.settings.insert(format!("SIDEDOOR__{key}"), value.to_owned());
     }
@@ -249,7 +249,7 @@ impl TestApp {
         }
     }
 
-    /// Starts a supervision and hopes for the best.
+    /// Starts a supervision and returns the answer, whatever its status is.
     pub async fn listen(&self, contact: &str, supervisor: &str) -> Answer {
         self.call("POST", "/v1/supervisions")
             .json(&start(contact, supervisor))
@@ -275,7 +275,7 @@ impl TestApp {
         Browser::new(self.connect().clone(), supervisor, &self.url, Some(BACK_END.into())).with(manners)
     }
 
-    /// Asks for a supervision until it is as wanted; 30 s at most, since two apps of a thousand may be at work beside this one.
+    /// Reads a supervision until `good` accepts it, for at most 30 s, because heavy tests may run in parallel.
     pub async fn until(&self, id: &str, what: &str, good: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         for _ in 0..1500 {
@@ -285,14 +285,14 @@ impl TestApp {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{id} never came to {what}: {last:#}");
+        panic!("timeout waiting for {id} to be {what}: {last:#}");
     }
 
     pub async fn until_left(&self, id: &str) -> Value {
         self.until(id, "LEFT", |s| s["state"] == "LEFT").await
     }
 
-    /// Waits until no event is on its way.
+    /// Waits until the fakes have delivered every event.
     pub async fn events_delivered(&self) {
         for _ in 0..500 {
             if self.connect().pending_events() == 0 {
@@ -300,10 +300,10 @@ impl TestApp {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("events are on their way for ever");
+        panic!("timeout: the fakes still have undelivered events");
     }
 
-    /// The app rules, after every story: no customer's call was ended by us, nothing is pending, a clean stop.
+    /// Ends a test: asserts that nothing is pending, that the invariants hold, and that the service stops cleanly.
     pub async fn finish(mut self) {
         self.events_delivered().await;
         self.nothing_pending().await;
@@ -316,8 +316,8 @@ impl TestApp {
         }
     }
 
-    /// Waits until nothing is unfinished, on its way or to be explained, and stays so for a moment: an observed leg may
-    /// yet become a supervision with a row.
+    /// Waits until no supervision, delivery or unknown leg is pending and this stays so for a moment, because an observed leg may
+    /// still become a supervision with a record.
     async fn nothing_pending(&self) {
         let (mut still, mut left) = (0, Vec::new());
         for _ in 0..600 {
@@ -328,7 +328,7 @@ impl TestApp {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("something is left unfinished: {left:#?}");
+        panic!("timeout: work is still pending: {left:#?}");
     }
 
     async fn pending(&self) -> Vec<Vec<String>> {
@@ -339,19 +339,19 @@ impl TestApp {
         super::sql(&self.store_path(), sql).await.expect("read")
     }
 
-    /// No customer's call was ended by us, and no leg has two rows.
+    /// Asserts that the service ended no customer's call and that no leg has two records.
     pub async fn assert_invariants(&self) {
         assert_eq!(
             self.connect().customer_contacts_we_ended(),
             Vec::new(),
-            "a customer's call was ended"
+            "the service ended a customer's call"
         );
         let rows = self.salesforce().rows("VoiceCallParticipant__c");
         let mut keys: Vec<String> = rows.iter().map(|r| r["Leg_Key__c"].to_string()).collect();
         let before = keys.len();
         keys.sort();
         keys.dedup();
-        assert_eq!(keys.len(), before, "a leg has two rows");
+        assert_eq!(keys.len(), before, "a leg has two records");
     }
 }
 
@@ -366,7 +366,7 @@ pub fn start(contact: &str, supervisor: &str) -> Value {
     json!({"contactId": contact, "supervisor": {"connectUserId": supervisor}})
 }
 
-/// A request to the app.
+/// A request to the service.
 pub struct Call<'h> {
     app: &'h TestApp,
     method: String,
@@ -379,13 +379,13 @@ pub struct Call<'h> {
 }
 
 impl Call<'_> {
-    /// With another key than the back end's.
+    /// Uses `key` instead of the back end's.
     pub fn key(mut self, key: &str) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// Without any.
+    /// Sends no key.
     pub fn anonymous(mut self) -> Self {
         self.key = None;
         self
@@ -411,12 +411,12 @@ impl Call<'_> {
         self
     }
 
-    /// Sends it and holds the answer against the contract.
+    /// Sends the request and validates the answer against the contract.
     pub async fn send(self) -> Answer {
         self.try_send().await.expect("an answer")
     }
 
-    /// Like `send`, for a service that may die meanwhile.
+    /// Like `send`, but returns an error if the service dies before it answers.
     pub async fn try_send(self) -> Result<Answer, reqwest::Error> {
         let method = reqwest::Method::from_bytes(self.method.as_bytes()).expect("a method");
         let mut request = self.app.http.request(method, format!("{}{}", self.app.url, self.path));
@@ -450,7 +450,7 @@ impl Call<'_> {
             .contract
             .validate(&self.method, &self.path, status, &media, &text)
         {
-            panic!("the answer breaks the contract: {e}");
+            panic!("the answer violates the contract: {e}");
         }
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         Ok(Answer {

@@ -1,4 +1,4 @@
-//! Departures that are in the store already, as if they had just been concluded.
+//! Writes finished supervisions with a departure into a store, so that tests can start with many of them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use sidedoor_domain::ports::store::SupervisionWrite;
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
 use sidedoor_domain::supervision::{LeaveTimes, Mode, Supervision, Supervisor};
 
-/// A departure as it stands when everything but the row is done.
+/// A supervision in state LEFT whose departure and after-check are done and whose record is not yet written.
 pub fn departed(i: usize, at: Timestamp) -> Supervision {
     let contact = ContactId::parse(format!("contact-{i}")).expect("an id");
     let supervisor = Supervisor {
@@ -60,9 +60,9 @@ pub fn departed(i: usize, at: Timestamp) -> Supervision {
     s
 }
 
-/// Writes these into the store of a app that has crashed, each with its row to be delivered.
+/// Writes the supervisions into the store of a service that has crashed, each with a delivery due at `at`.
 pub async fn seed(path: &Path, departures: impl Iterator<Item = Supervision>, at: Timestamp) {
-    // After a crash the lock goes with the last task: a moment later.
+    // After a crash the last task releases the store's lock a moment later.
     let url = format!("sqlite://{}", path.display());
     let mut tries = 0;
     let store = loop {

@@ -1,4 +1,4 @@
-//! What many stories begin or end with.
+//! Steps that many tests share: join, leave, and wait for a result.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use sidedoor::usecases::Pace;
 
 use super::app::TestApp;
 
-/// The flows' waits, a tenth of what they are.
-pub fn quick() -> Pace {
+/// The use cases' waits, about a tenth of the production values, so that tests are fast.
+pub fn fast_pace() -> Pace {
     Pace {
         first_look: SignedDuration::from_millis(400),
         leaving_first_look: SignedDuration::from_millis(250),
@@ -24,7 +24,7 @@ pub fn quick() -> Pace {
 }
 
 impl TestApp {
-    /// Until the after-check is done and the newest version of the row stands.
+    /// Waits until the after-check is done and the newest version of the record is written.
     pub async fn until_written(&self, id: &str) -> Value {
         let settled = |s: &Value| {
             s["salesforceRecord"]["state"] == "WRITTEN"
@@ -35,24 +35,24 @@ impl TestApp {
         self.until(id, "WRITTEN", settled).await
     }
 
-    /// The row of a leg.
+    /// The Salesforce record of a leg.
     pub fn row(&self, leg: &str) -> Map<String, Value> {
         let rows = self.salesforce().rows("VoiceCallParticipant__c");
         let mut of: Vec<_> = rows
             .into_iter()
             .filter(|r| r.get("Leg_Key__c") == Some(&json!(leg)))
             .collect();
-        assert_eq!(of.len(), 1, "one leg, one row: {of:?}");
+        assert_eq!(of.len(), 1, "each leg has exactly one record: {of:?}");
         of.remove(0)
     }
 
-    /// A supervisor listens and is connected.
+    /// Starts a supervision and waits until its leg is connected.
     pub async fn joined(&self, call: &str, supervisor: &str) -> Value {
         let id = self.listen(call, supervisor).await.id();
         self.until(&id, "joined", |s| !s["joinedAt"].is_null()).await
     }
 
-    /// A supervisor leaves, as their browser would, and is gone.
+    /// Disconnects a supervision, lets the browser carry out the directive, and waits for LEFT.
     pub async fn leave(&self, id: &str, supervisor: &str) -> Value {
         let asked = self.disconnect(id).await;
         assert_eq!(asked.status, 202, "{}", asked.text);
@@ -60,7 +60,7 @@ impl TestApp {
         self.until_left(id).await
     }
 
-    /// The newest supervision that a list finds, once it finds one; 20 s at most.
+    /// Waits for at most 20 s until a list with `query` has an item, and returns the newest.
     pub async fn found(&self, query: &str) -> Value {
         let path = format!("/v1/supervisions?{query}");
         for _ in 0..1000 {
@@ -70,10 +70,10 @@ impl TestApp {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{query} found nothing");
+        panic!("timeout: {query} has no item");
     }
 
-    /// Waits until so many streams of directives are open.
+    /// Waits until `count` streams of directives are open.
     pub async fn until_streams(&self, count: usize) {
         let wanted = format!("sidedoor_directive_streams {count}\n");
         for _ in 0..500 {
@@ -83,6 +83,6 @@ impl TestApp {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("there never were {count} streams");
+        panic!("timeout waiting for {count} streams");
     }
 }
