@@ -103,6 +103,7 @@ mod security {
 /// The store: transactions, unreadable documents, crashes, and random commands against the whole service.
 mod store {
     mod kill;
+    mod old_store;
     mod random_commands;
     mod transactions;
     mod unreadable_documents;

@@ -1,15 +1,16 @@
 //! What the tests share: the whole service with fakes, and the contract that every answer is validated against.
 
-pub mod answer;
 pub mod apex;
 pub mod app;
 pub mod callers;
 pub mod compatibility;
 pub mod departures;
+pub mod everything;
 pub mod external_service;
 pub mod issuer;
 pub mod openapi;
 pub mod process;
+pub mod request;
 mod supervision_steps;
 
 use std::path::Path;
@@ -27,4 +28,11 @@ pub async fn sql(store: &Path, sql: &'static str) -> Result<Vec<Vec<String>>, sq
             .collect()
     };
     Ok(rows.iter().map(text).collect())
+}
+
+/// Runs SQL with one parameter directly on the store's database.
+pub async fn sql_with(store: &Path, sql: &'static str, text: &str) -> Result<(), sqlx::Error> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store);
+    let mut connection = options.connect().await?;
+    sqlx::query(sql).bind(text).execute(&mut connection).await.map(|_| ())
 }

@@ -269,7 +269,7 @@ async fn a_departure_is_issued_again_when_its_clock_is_known_twice_as_well() {
     let version = |s: &Value| s["salesforceRecord"]["version"].as_u64().expect("a version");
     assert!(version(&recorded) > version(&first));
     assert_eq!(
-        app.row(&leg)["Disconnect_Uncertainty_Ms__c"].as_f64(),
+        app.record(&leg)["Disconnect_Uncertainty_Ms__c"].as_f64(),
         d["uncertaintyMs"].as_f64()
     );
     let audit = sql(

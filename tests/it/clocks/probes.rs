@@ -61,7 +61,7 @@ async fn probe(app: &TestApp, vendor: &str, body: &Value) -> Answer {
 }
 
 /// The audit's entries about probes, oldest first: phase and outcome.
-async fn lines(app: &TestApp) -> Vec<(String, String)> {
+async fn audit_entries(app: &TestApp) -> Vec<(String, String)> {
     let path = "/v1/audit?action=vendor.probed";
     let entries = app.call("GET", path).key(OPERATOR).send().await.body;
     let text = |line: &Value, name: &str| line[name].as_str().expect("text").to_owned();
@@ -95,7 +95,7 @@ async fn probe_is_audited_before_start_and_on_partial_failure() {
         "{}",
         failed.text
     );
-    let entries = lines(&app).await;
+    let entries = audit_entries(&app).await;
     assert_eq!(entries.len(), 2, "{entries:?}");
     assert_eq!((entries[0].0.as_str(), entries[1].0.as_str()), ("BEGUN", "FAILED"));
     assert!(
@@ -130,10 +130,10 @@ async fn probe_of_unknown_instance_is_refused_without_audit() {
         let known = app.call("GET", &path).key(OPERATOR).send().await.body;
         assert_eq!(known["clocks"], json!([]), "{vendor}");
     }
-    assert_eq!(lines(&app).await, Vec::new());
+    assert_eq!(audit_entries(&app).await, Vec::new());
     let taken = probe(&app, "acme", &json!({"instance": "main", "samples": [sample]})).await;
     assert_eq!(taken.status, 200, "{}", taken.text);
-    let entries = lines(&app).await;
+    let entries = audit_entries(&app).await;
     assert_eq!((entries[0].0.as_str(), entries[1].0.as_str()), ("BEGUN", "DONE"));
     app.finish().await;
 }

@@ -10,7 +10,7 @@ use crate::support::app::{READER, TestApp};
 
 const EVENT: &str = "Supervisor_Directive__e";
 
-async fn announcing() -> TestApp {
+async fn app_with_platform_events() -> TestApp {
     TestApp::build().set("SALESFORCE__DIRECTIVE_EVENT", EVENT).start().await
 }
 
@@ -37,7 +37,7 @@ async fn announced(app: &TestApp, least: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn platform_event_announces_directive_by_opaque_key() {
-    let app = announcing().await;
+    let app = app_with_platform_events().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
@@ -80,7 +80,7 @@ async fn platform_event_announces_directive_by_opaque_key() {
 
 #[tokio::test]
 async fn platform_event_refused_or_unanswered_is_published_again() {
-    let mut app = announcing().await;
+    let mut app = app_with_platform_events().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
@@ -151,7 +151,7 @@ async fn platform_events_missed_while_down_are_sent_at_start() {
 
 #[tokio::test]
 async fn platform_events_pause_while_org_accepts_nothing() {
-    let app = announcing().await;
+    let app = app_with_platform_events().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
@@ -220,7 +220,7 @@ async fn platform_events_share_one_call_while_calls_are_scarce() {
 /// Records are paused until an administrator fixes the object, but directives do not depend on it.
 #[tokio::test]
 async fn platform_events_continue_while_record_object_is_invalid() {
-    let app = announcing().await;
+    let app = app_with_platform_events().await;
     let call = app.connect().create_call();
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();

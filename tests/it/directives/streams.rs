@@ -15,7 +15,7 @@ async fn listening(app: &TestApp) -> String {
     joined["id"].as_str().expect("an id").to_owned()
 }
 
-fn ignoring(app: &TestApp) -> Tab {
+fn idle_tab(app: &TestApp) -> Tab {
     let ignores = Manners {
         ignores: true,
         ..Manners::default()
@@ -23,7 +23,7 @@ fn ignoring(app: &TestApp) -> Tab {
     app.browser("supervisor-1").with(ignores).open_tab()
 }
 
-async fn until_heard(tab: &Tab, what: &str, good: impl Fn(&(String, Value)) -> bool) -> Value {
+async fn until_received(tab: &Tab, what: &str, good: impl Fn(&(String, Value)) -> bool) -> Value {
     for _ in 0..1000 {
         if let Some((_, data)) = tab.heard().into_iter().find(&good) {
             return data;
@@ -44,7 +44,7 @@ async fn directive_from_operator_reaches_browser_with_the_leg() {
     assert_eq!(asked.body["nextAction"]["controllerAttached"], true);
     let left = app.until_left(&id).await;
     assert_eq!(left["departure"]["reason"], "OPERATOR");
-    let settled = until_heard(&tab, "a settled event", |(name, _)| name == "settled").await;
+    let settled = until_received(&tab, "a settled event", |(name, _)| name == "settled").await;
     assert_eq!(settled["status"], "DONE");
     drop(tab);
     app.until_streams(0).await;
@@ -78,7 +78,7 @@ async fn directive_is_acted_on_by_one_tab_and_shown_in_others() {
     app.disconnect(&id).await;
     app.until_left(&id).await;
     for tab in [&older, &newer] {
-        until_heard(tab, "a settled event", |(name, _)| name == "settled").await;
+        until_received(tab, "a settled event", |(name, _)| name == "settled").await;
     }
     let acted = (older.asked_to_act().len(), newer.asked_to_act().len());
     assert_eq!(acted, (0, 1), "the newest tab acts");
@@ -100,10 +100,10 @@ async fn directive_moves_to_another_tab_if_active_one_hangs() {
     let id = listening(&app).await;
     let willing = app.browser("supervisor-1").open_tab();
     app.until_streams(1).await;
-    let hangs = ignoring(&app);
+    let hangs = idle_tab(&app);
     app.until_streams(2).await;
     app.disconnect(&id).await;
-    until_heard(&hangs, "the directive", |(name, data)| {
+    until_received(&hangs, "the directive", |(name, data)| {
         name == "directive" && data["act"] == true
     })
     .await;
@@ -122,10 +122,10 @@ async fn directive_moves_to_another_tab_if_active_one_hangs() {
 async fn directives_survive_crash_and_reach_returning_browsers() {
     let mut app = TestApp::start().await;
     let id = listening(&app).await;
-    let hangs = ignoring(&app);
+    let hangs = idle_tab(&app);
     app.until_streams(1).await;
     let asked = app.disconnect(&id).await.body["nextAction"].clone();
-    let heard = until_heard(&hangs, "the directive", |(name, _)| name == "directive").await;
+    let heard = until_received(&hangs, "the directive", |(name, _)| name == "directive").await;
     drop(hangs);
     app.crash_and_restart().await;
     // A browser that received the directive before the crash does not get it again; a new one does.

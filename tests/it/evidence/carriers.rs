@@ -43,7 +43,7 @@ async fn carrier_leg_becomes_supervision_with_record() {
     let leg = one["legContactId"].as_str().expect("a key");
     assert_eq!(leg.as_bytes()[14], b'5');
     app.until_written(one["id"].as_str().expect("an id")).await;
-    assert_eq!(app.row(leg)["Disconnect_Source__c"], "PARTNER_EVENT");
+    assert_eq!(app.record(leg)["Disconnect_Source__c"], "PARTNER_EVENT");
     app.finish().await;
 }
 
@@ -66,7 +66,7 @@ async fn carrier_stamp_on_connect_leg_is_evidence_with_own_clock() {
     // The carrier's event made no second record and did not change the departure.
     app.until_written(left["id"].as_str().expect("an id")).await;
     assert_eq!(
-        app.row(leg.as_str().expect("a leg"))["Disconnect_Source__c"],
+        app.record(leg.as_str().expect("a leg"))["Disconnect_Source__c"],
         left["departure"]["source"]
     );
     app.finish().await;

@@ -11,7 +11,7 @@ const MADE: &str = "infra/salesforce/sidedoor-external-service.yaml";
 const HEAD: &str =
     "# Generated from openapi.yaml for Salesforce External Services. Do not edit; run `make external-service`.\n";
 
-fn made() -> String {
+fn generated() -> String {
     let yaml = serde_saphyr::to_string(&subset(&Contract::load().document)).expect("YAML");
     format!("{HEAD}{yaml}")
 }
@@ -26,24 +26,24 @@ fn external_service_document_is_generated_from_contract() {
     let path = committed();
     if std::env::var_os("SIDEDOOR_MAKE").is_some() {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-        std::fs::write(&path, made()).expect("written");
+        std::fs::write(&path, generated()).expect("written");
     }
     let there = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
-        there == made(),
+        there == generated(),
         "{MADE} differs from what openapi.yaml generates; run `make external-service` and commit the file"
     );
 }
 
 #[test]
 fn external_service_document_parses_back_unchanged() {
-    let back: Value = serde_saphyr::from_str(&made()).expect("YAML");
+    let back: Value = serde_saphyr::from_str(&generated()).expect("YAML");
     assert_eq!(back, subset(&Contract::load().document));
 }
 
 #[test]
 fn external_service_document_is_within_salesforce_limits() {
-    let text = made();
+    let text = generated();
     let document: Value = serde_saphyr::from_str(&text).expect("YAML");
     assert_eq!(problems(&document, &text), Vec::<String>::new());
 }
@@ -83,7 +83,7 @@ fn external_service_accepts_answers_of_contract() {
 }
 
 /// A document within every limit; the test breaks it in one place at a time.
-fn sound() -> Value {
+fn valid_document() -> Value {
     json!({
         "openapi": "3.0.3",
         "info": {"title": "T", "version": "1"},
@@ -99,7 +99,7 @@ fn sound() -> Value {
 
 #[test]
 fn external_service_limits_each_reject_a_violation() {
-    assert_eq!(problems(&sound(), ""), Vec::<String>::new());
+    assert_eq!(problems(&valid_document(), ""), Vec::<String>::new());
     const OPERATION: &str = "/paths/~1a~1{b}/post";
     const THING: &str = "/components/schemas/Thing";
     let op = |member: &str| format!("{OPERATION}/{member}");
@@ -141,7 +141,7 @@ fn external_service_limits_each_reject_a_violation() {
         ),
         (
             "/paths/~1a~1{b}/get".into(),
-            sound().pointer(OPERATION).expect("there").clone(),
+            valid_document().pointer(OPERATION).expect("there").clone(),
             "a GET with a body",
         ),
         (
@@ -199,7 +199,7 @@ fn external_service_limits_each_reject_a_violation() {
         ),
     ];
     for (pointer, value, word) in cases {
-        let mut broken = sound();
+        let mut broken = valid_document();
         let (parent, member) = pointer.rsplit_once('/').expect("a pointer");
         let of = broken.pointer_mut(parent).expect("there");
         let member = member.replace("~1", "/");
@@ -208,7 +208,7 @@ fn external_service_limits_each_reject_a_violation() {
         assert!(found.contains(word), "{pointer}: {word} is not among:\n{found}");
     }
     assert!(
-        problems(&sound(), &"x".repeat(1_000_001))
+        problems(&valid_document(), &"x".repeat(1_000_001))
             .join("")
             .contains("characters")
     );

@@ -110,7 +110,7 @@ async fn a_salesforce_user_is_the_connect_user_of_their_record_and_stands_in_the
     assert_eq!(begun.body["supervisor"]["salesforceUserId"], USER, "the token's");
     let left = app.leave(&begun.id(), "supervisor-1").await;
     app.until_written(&begun.id()).await;
-    let row = app.row(left["legContactId"].as_str().expect("a leg"));
+    let row = app.record(left["legContactId"].as_str().expect("a leg"));
     assert_eq!(row["Supervisor__c"], USER);
     // An id of 15 characters means the same User.
     assert_eq!(me(&app, &rsa.token(&USER[..15])).await.status, 200);

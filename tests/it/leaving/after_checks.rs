@@ -79,12 +79,12 @@ async fn after_check_finds_barge_without_events() {
     app.until(&id, "checked", |s| s["hasBarged"] == true).await;
     app.until_written(&id).await;
     for _ in 0..500 {
-        if app.row(leg)["Mode__c"] == "BARGE" {
+        if app.record(leg)["Mode__c"] == "BARGE" {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    assert_eq!(app.row(leg)["Mode__c"], "BARGE");
+    assert_eq!(app.record(leg)["Mode__c"], "BARGE");
     app.finish().await;
 }
 

@@ -17,7 +17,7 @@ fn at(value: &Value) -> i64 {
 }
 
 /// Asserts that the real end of the leg lies between `earliest` and `latest`.
-fn assert_honest(app: &TestApp, supervision: &Value) {
+fn assert_interval_contains_truth(app: &TestApp, supervision: &Value) {
     let leg = supervision["legContactId"].as_str().expect("a leg");
     let truth = app
         .connect()
@@ -78,11 +78,11 @@ async fn main_job_supervisor_leaves_and_customer_stays() {
     let left = app.until_left(&id).await;
     assert_eq!(left["departure"]["reason"], "SUPERVISOR");
     assert_eq!(left["departure"]["source"], "CONTACT_EVENT");
-    assert_honest(&app, &left);
+    assert_interval_contains_truth(&app, &left);
     let recorded = app.until_written(&id).await;
     assert_eq!(recorded["departure"]["customerCallContinued"], true);
     assert_eq!(recorded["nextAction"], Value::Null);
-    let row = app.row(left["legContactId"].as_str().expect("a leg"));
+    let row = app.record(left["legContactId"].as_str().expect("a leg"));
     assert_eq!(row["Contact_Id__c"], json!(call));
     assert_eq!(row["Supervision_Id__c"], json!(id));
     assert_eq!(row["Origin__c"], "API");
@@ -171,7 +171,7 @@ async fn polling_finds_departure_without_events() {
     app.browser("supervisor-1").obey(&action).await;
     let left = app.until_left(&id).await;
     assert_eq!(left["departure"]["source"], "DESCRIBE_CONTACT");
-    assert_honest(&app, &left);
+    assert_interval_contains_truth(&app, &left);
     app.finish().await;
 }
 
@@ -189,7 +189,7 @@ async fn events_late_duplicate_or_reordered_give_same_result() {
         app.browser("supervisor-1").obey(&action).await;
         app.until_left(&id).await;
         let recorded = app.until_written(&id).await;
-        assert_honest(&app, &recorded);
+        assert_interval_contains_truth(&app, &recorded);
     }
     app.finish().await;
 }
@@ -210,7 +210,7 @@ async fn leaving_in_ccp_is_recorded_as_departure() {
         "the leg's disconnect reason names the supervisor"
     );
     assert_eq!(recorded["departure"]["customerCallContinued"], true);
-    assert_honest(&app, &recorded);
+    assert_interval_contains_truth(&app, &recorded);
     app.finish().await;
 }
 
@@ -221,12 +221,12 @@ async fn customer_hangup_is_not_counted_as_our_fault() {
     let id = app.listen(&call, "supervisor-1").await.id();
     app.connect().hang_up(&call, "CUSTOMER").expect("hung up");
     let left = app.until_left(&id).await;
-    assert_honest(&app, &left);
+    assert_interval_contains_truth(&app, &left);
     let recorded = app.until_written(&id).await;
     assert_eq!(recorded["departure"]["reason"], "CONTACT_ENDED");
     assert_eq!(recorded["departure"]["customerCallContinued"], false);
     assert_eq!(
-        app.row(left["legContactId"].as_str().expect("a leg"))["Customer_Call_Continued__c"],
+        app.record(left["legContactId"].as_str().expect("a leg"))["Customer_Call_Continued__c"],
         "NO"
     );
     app.finish().await;
@@ -310,7 +310,7 @@ async fn late_done_narrows_departure_interval() {
         width(&acked.body),
         width(&before)
     );
-    assert_honest(&app, &acked.body);
+    assert_interval_contains_truth(&app, &acked.body);
     app.finish().await;
 }
 

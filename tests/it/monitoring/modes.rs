@@ -82,7 +82,7 @@ async fn mode_change_is_made_by_browser_confirmed_by_evidence() {
     let left = app.until_written(&id).await;
     let leg = left["legContactId"].as_str().expect("a leg");
     assert_eq!(
-        app.row(leg)["Mode__c"],
+        app.record(leg)["Mode__c"],
         "BARGE",
         "hasBarged stays true after the return to SILENT"
     );

@@ -45,7 +45,7 @@ async fn observed_leg_becomes_supervision_with_record() {
     app.until_left(id).await;
     let recorded = app.until_written(id).await;
     assert_eq!(recorded["departure"]["customerCallContinued"], true);
-    assert_eq!(app.row(&leg)["Origin__c"], "OBSERVED");
+    assert_eq!(app.record(&leg)["Origin__c"], "OBSERVED");
     app.finish().await;
 }
 

@@ -57,7 +57,7 @@ async fn rejoin_is_new_supervision_linked_to_earlier_ones() {
     assert_eq!(elsewhere.body["compliance"]["rejoin"], false);
     for (id, rejoin) in [(first.id(), false), (second.id(), true)] {
         let recorded = app.until_written(&id).await;
-        let row = app.row(recorded["legContactId"].as_str().expect("a leg"));
+        let row = app.record(recorded["legContactId"].as_str().expect("a leg"));
         assert_eq!(row["Rejoin__c"], rejoin);
     }
     let audit = "SELECT outcome FROM audit WHERE action = 'supervision.requested' ORDER BY seq";

@@ -1,8 +1,14 @@
 //! Switching from one contact to the next in one request, so that Connect never sees both legs at once.
 
 use serde_json::{Value, json};
+use sidedoor::store::sqlite::StoreView;
+use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::SupervisionWrite;
+use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
+use sidedoor_domain::supervision::{State, Supervision};
 
 use crate::support::app::{Answer, TestApp};
+use crate::support::departures::open_after_crash;
 use crate::support::sql;
 
 async fn switch(app: &TestApp, contact: &str) -> Answer {
@@ -24,7 +30,7 @@ async fn leave(app: &TestApp, id: &str) {
 }
 
 /// The real start and end of a supervision's leg, as the fake vendor recorded them.
-fn life(app: &TestApp, s: &Value) -> (jiff::Timestamp, Option<jiff::Timestamp>) {
+fn leg_interval(app: &TestApp, s: &Value) -> (jiff::Timestamp, Option<jiff::Timestamp>) {
     let leg = app
         .connect()
         .contact(s["legContactId"].as_str().expect("a leg"))
@@ -58,8 +64,8 @@ async fn switch_leaves_first_contact_then_joins_next() {
         .await;
     assert!(next["waitsFor"].is_null());
     let left = app.until_left(&first).await;
-    let ended = life(&app, &left).1.expect("ended");
-    assert!(ended <= life(&app, &next).0, "the two legs never overlap");
+    let ended = leg_interval(&app, &left).1.expect("ended");
+    assert!(ended <= leg_interval(&app, &next).0, "the two legs never overlap");
     leave(&app, &answer.id()).await;
     app.finish().await;
 }
@@ -127,21 +133,53 @@ async fn switch_with_nothing_to_leave_is_a_start() {
     app.finish().await;
 }
 
+/// Writes the first supervision back as it was before the switch. This simulates a crash after the second supervision was
+/// written and before the first was asked to leave.
+async fn rewind(app: &TestApp, before: Supervision) {
+    let store = open_after_crash(&app.store_path()).await;
+    let now = store.supervision(before.id).await.expect("read").expect("there");
+    assert_eq!(
+        now.supervision.state,
+        State::Leaving,
+        "the switch asked the first one to leave"
+    );
+    let change = Transaction {
+        supervision: Some(SupervisionWrite::Update(Box::new(before), now.revision)),
+        ..Transaction::default()
+    };
+    assert_eq!(store.commit(change).await.expect("written"), CommitOutcome::Done);
+    store.close().await;
+    // No write of the store deletes a directive, so this deletes its row directly.
+    sql(&app.store_path(), "DELETE FROM directives").await.expect("deleted");
+}
+
 #[tokio::test]
 async fn switch_survives_crash_before_leave_is_requested() {
     let mut app = TestApp::start().await;
     let (first, _, second_call) = two_calls(&app).await;
+    let url = format!("sqlite://{}", app.store_path().display());
+    let view = StoreView::open(&url).await.expect("opens");
+    let id = SupervisionId::parse(&first).expect("an id");
+    let before = view.supervision(id).await.expect("read").expect("there").supervision;
+    assert_eq!(
+        (before.state, &before.leave, before.directives.len()),
+        (State::Monitoring, &None, 0)
+    );
+    drop(view);
     let answer = switch(&app, &second_call).await;
     app.crash();
-    // Simulates a crash after the new supervision was written and before the first was asked to leave.
-    let forget = "UPDATE supervisions SET state = 'MONITORING', doc = json_set(doc, '$.state', 'MONITORING',
-                    '$.leave', NULL, '$.directive', NULL) WHERE state = 'LEAVING'";
-    sql(&app.store_path(), forget).await.expect("changed");
+    rewind(&app, before).await;
     app.restart().await;
     let left = app.until(&first, "LEAVING", |s| !s["nextAction"].is_null()).await;
+    assert_eq!(left["state"], "LEAVING");
+    assert_ne!(
+        left["nextAction"]["directiveId"], answer.body["nextAction"]["directiveId"],
+        "the restarted service issued a new directive"
+    );
     app.browser("supervisor-1").obey(&left["nextAction"]).await;
     app.until(&answer.id(), "MONITORING", |s| s["state"] == "MONITORING")
         .await;
+    assert_eq!(app.connect().calls("MonitorContact"), 2, "one leg each");
     leave(&app, &answer.id()).await;
     app.finish().await;
 }

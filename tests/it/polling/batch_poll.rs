@@ -12,7 +12,7 @@ use crate::support::sql;
 
 const ROUND: Duration = Duration::from_secs(5);
 
-async fn listening(app: &TestApp, supervisors: usize) -> Vec<String> {
+async fn start_supervisions(app: &TestApp, supervisors: usize) -> Vec<String> {
     let starts = stream::iter(0..supervisors).map(|i| async move {
         let supervisor = format!("idle-{i}");
         app.connect().set_ccp_open(&supervisor, true);
@@ -43,7 +43,7 @@ async fn batch_poll_of_thousand_idle_costs_at_most_ten_calls() {
         .set("SALESFORCE__ENABLED", "false")
         .start()
         .await;
-    let ids = listening(&app, IDLE).await;
+    let ids = start_supervisions(&app, IDLE).await;
     until_idle(&app, IDLE).await;
     // The first round is for supervisions that were not in a batch before.
     tokio::time::sleep(2 * ROUND).await;
@@ -72,7 +72,7 @@ async fn batch_poll_of_thousand_idle_costs_at_most_ten_calls() {
 #[tokio::test]
 async fn batch_poll_finds_changes_whose_events_were_lost() {
     let app = TestApp::build().set("SUPERVISION__IDLE_POLL_S", "5").start().await;
-    let ids = listening(&app, 3).await;
+    let ids = start_supervisions(&app, 3).await;
     until_idle(&app, 3).await;
     app.events_delivered().await;
     // From here on no event is delivered. One supervisor leaves in the CCP, another starts a second leg in the CCP.

@@ -12,7 +12,7 @@ use crate::support::app::{BACK_END, OPERATOR, READER, TestApp};
 use crate::support::sql;
 
 /// Starts one supervision for each of `supervisors` supervisors, each on its own call. Returns supervision, leg and call.
-async fn listening(app: &TestApp, supervisors: usize) -> Vec<(String, String, String)> {
+async fn start_supervisions(app: &TestApp, supervisors: usize) -> Vec<(String, String, String)> {
     let starts = stream::iter(0..supervisors).map(|i| async move {
         let supervisor = format!("crowd-{i}");
         app.connect().set_ccp_open(&supervisor, true);
@@ -81,7 +81,7 @@ async fn deliveries(app: &TestApp, query: &str) -> Value {
 async fn bulk_delivery_of_thousand_departures_takes_ten_calls() {
     // The org has no VoiceCall for any of them, and each was searched for once.
     let mut app = TestApp::start().await;
-    let crowd = listening(&app, 1000).await;
+    let crowd = start_supervisions(&app, 1000).await;
     all_sent(&app).await;
     app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(100_000));
@@ -126,7 +126,7 @@ async fn bulk_delivery_settles_each_record_by_itself() {
     // While the org is down, deliveries accumulate, so that one call then carries all of them.
     app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(1000));
-    let crowd = listening(&app, 12).await;
+    let crowd = start_supervisions(&app, 12).await;
     let table = [
         ("REQUIRED_FIELD_MISSING", "FAILED"),
         ("FIELD_CUSTOM_VALIDATION_EXCEPTION", "FAILED"),
@@ -177,18 +177,18 @@ async fn bulk_delivery_settles_each_record_by_itself() {
 #[tokio::test]
 async fn bulk_delivery_poison_record_does_not_block_others() {
     for code in ["JSON_PARSER_ERROR", "INVALID_FIELD"] {
-        poison(code).await;
+        assert_poison_is_isolated(code).await;
     }
 }
 
-async fn poison(code: &str) {
+async fn assert_poison_is_isolated(code: &str) {
     let app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .start()
         .await;
     app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(1000));
-    let crowd = listening(&app, 20).await;
+    let crowd = start_supervisions(&app, 20).await;
     let poison = &crowd[7].1;
     app.salesforce().clear_faults();
     for operation in ["collections", "upsert"] {
@@ -211,13 +211,13 @@ async fn bulk_delivery_lost_answer_or_expired_token_loses_nothing() {
         .await;
     app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(1000));
-    let crowd = listening(&app, 30).await;
+    let crowd = start_supervisions(&app, 30).await;
     app.salesforce().clear_faults();
     app.salesforce().revoke_tokens();
     app.salesforce().fault(Fault::lost_answer("collections"));
     for (id, leg, _) in &crowd {
         until_record(&app, id, "WRITTEN").await;
-        app.row(leg);
+        app.record(leg);
     }
     assert_eq!(app.salesforce().rows("VoiceCallParticipant__c").len(), 30);
     app.assert_invariants().await;
@@ -237,7 +237,7 @@ async fn bulk_delivery_outage_loses_nothing_and_recovers_slowly() {
     app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(100_000));
     let before = app.salesforce().api_calls();
-    let crowd = listening(&app, 300).await;
+    let crowd = start_supervisions(&app, 300).await;
     let tried = app.salesforce().api_calls() - before;
     assert!(tried < 40, "an org that is down gets few calls: {tried}");
     let mut paused = Value::Null;
@@ -278,7 +278,7 @@ async fn dead_letters_replay_has_dry_run_before_sending() {
         let fault = Fault::error(operation, 400, "REQUIRED_FIELD_MISSING").saying("Required: X__c");
         app.salesforce().fault(fault.times(1000));
     }
-    let crowd = listening(&app, 3).await;
+    let crowd = start_supervisions(&app, 3).await;
     for (id, ..) in &crowd {
         until_record(&app, id, "FAILED").await;
     }
@@ -311,7 +311,7 @@ async fn dead_letters_replay_has_dry_run_before_sending() {
     assert_eq!((done.status, &done.body["rows"]), (200, &json!(1)));
     let id = first["supervisionId"].as_str().expect("an id");
     until_record(&app, id, "WRITTEN").await;
-    app.row(first["externalId"].as_str().expect("a key"));
+    app.record(first["externalId"].as_str().expect("a key"));
 
     let now = jiff::Timestamp::now();
     let hour = jiff::SignedDuration::from_hours(1);
@@ -339,7 +339,7 @@ async fn dead_letters_replay_has_dry_run_before_sending() {
     assert_eq!(replay(&range).await.body["rows"], 2);
     for (id, leg, _) in &crowd {
         until_record(&app, id, "WRITTEN").await;
-        app.row(leg);
+        app.record(leg);
     }
     assert_eq!(
         app.salesforce().rows("VoiceCallParticipant__c").len(),

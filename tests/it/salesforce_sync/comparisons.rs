@@ -8,7 +8,7 @@ use crate::support::app::{READER, TestApp};
 use crate::support::departures::{departed, seed};
 use crate::support::sql;
 
-fn row(fields: &Value) -> Map<String, Value> {
+fn fields(fields: &Value) -> Map<String, Value> {
     fields.as_object().expect("an object").clone()
 }
 
@@ -33,7 +33,7 @@ async fn comparison_with_org_record_writes_nothing_to_org() {
     let call = app.connect().create_call();
     let voice_call = sf.put_row(
         "VoiceCall",
-        row(&json!({"VendorCallKey": call, "ConversationId": "0dwfake00000001AAA"})),
+        fields(&json!({"VendorCallKey": call, "ConversationId": "0dwfake00000001AAA"})),
     );
     let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "salesforceUserId": user,
         "voiceCallId": voice_call});
@@ -70,7 +70,7 @@ async fn comparison_with_org_record_writes_nothing_to_org() {
     let whole = theirs.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string();
     sf.put_row(
         "ConversationParticipant",
-        row(
+        fields(
             &json!({"ConversationId": "0dwfake00000001AAA", "ParticipantEntityId": "005000000000001", "LeftTime": whole,
             "LeftTimeMilliSecs": theirs.as_millisecond().rem_euclid(1000), "ParticipantRole": "Supervisor"}),
         ),
@@ -109,7 +109,7 @@ async fn comparison_asks_org_without_object_only_once() {
     let call = app.connect().create_call();
     app.salesforce().put_row(
         "VoiceCall",
-        row(&json!({"VendorCallKey": call, "ConversationId": "0dwfake00000001AAA"})),
+        fields(&json!({"VendorCallKey": call, "ConversationId": "0dwfake00000001AAA"})),
     );
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
@@ -138,11 +138,11 @@ async fn comparison_skips_org_record_that_is_ambiguous() {
     let call = app.connect().create_call();
     sf.put_row(
         "VoiceCall",
-        row(&json!({"VendorCallKey": call, "ConversationId": "0dwfake00000001AAA"})),
+        fields(&json!({"VendorCallKey": call, "ConversationId": "0dwfake00000001AAA"})),
     );
     sf.put_row(
         "ConversationParticipant",
-        row(
+        fields(
             &json!({"ConversationId": "0dwfake00000001AAA", "LeftTime": "2026-08-04T17:43:47.000+0000",
             "ParticipantRole": "Supervisor"}),
         ),
@@ -171,9 +171,9 @@ async fn comparison_skips_org_record_that_is_ambiguous() {
 }
 
 /// A ConversationParticipant as the org writes it: the time in whole seconds and the milliseconds in a field of their own.
-fn visit(conversation: &str, user: Option<&str>, left: jiff::Timestamp) -> Map<String, Value> {
+fn org_participant(conversation: &str, user: Option<&str>, left: jiff::Timestamp) -> Map<String, Value> {
     let whole = left.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string();
-    row(
+    fields(
         &json!({"ConversationId": conversation, "ParticipantEntityId": user, "ParticipantRole": "Supervisor",
         "LeftTime": whole, "LeftTimeMilliSecs": left.as_millisecond().rem_euclid(1000)}),
     )
@@ -189,7 +189,7 @@ async fn comparison_matches_each_call_of_shared_conversation() {
         let call = app.connect().create_call();
         let voice_call = sf.put_row(
             "VoiceCall",
-            row(&json!({"VendorCallKey": call, "ConversationId": conversation})),
+            fields(&json!({"VendorCallKey": call, "ConversationId": conversation})),
         );
         let body = json!({"contactId": call, "supervisor": {"connectUserId": "supervisor-1"}, "salesforceUserId": user,
             "voiceCallId": voice_call});
@@ -204,7 +204,10 @@ async fn comparison_matches_each_call_of_shared_conversation() {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     for (_, theirs) in &departures {
-        sf.put_row("ConversationParticipant", visit(conversation, Some(user), *theirs));
+        sf.put_row(
+            "ConversationParticipant",
+            org_participant(conversation, Some(user), *theirs),
+        );
     }
     let compared = "SELECT CAST(left_at - ours_at AS TEXT) FROM comparisons WHERE left_at IS NOT NULL ORDER BY ours_at";
     for _ in 0..500 {
@@ -233,8 +236,8 @@ async fn comparison_round_covers_all_due_departures_in_pages() {
         let mut s = departed(i, now - jiff::SignedDuration::from_secs(60));
         let conversation = format!("0dw{i:012}AAA");
         let sf = app.salesforce();
-        s.voice_call_id = Some(sf.put_row("VoiceCall", row(&json!({"ConversationId": conversation}))));
-        sf.put_row("ConversationParticipant", visit(&conversation, None, now));
+        s.voice_call_id = Some(sf.put_row("VoiceCall", fields(&json!({"ConversationId": conversation}))));
+        sf.put_row("ConversationParticipant", org_participant(&conversation, None, now));
         s
     });
     let departures: Vec<_> = departures.collect();
@@ -273,7 +276,7 @@ async fn comparison_continues_after_login_was_refused() {
     let app = TestApp::build().compare_often().start().await;
     let (sf, conversation) = (app.salesforce(), "0dwfake00000001AAA");
     let call = app.connect().create_call();
-    let voice_call = row(&json!({"VendorCallKey": call, "ConversationId": conversation}));
+    let voice_call = fields(&json!({"VendorCallKey": call, "ConversationId": conversation}));
     sf.put_row("VoiceCall", voice_call);
     let s = app.joined(&call, "supervisor-1").await;
     let id = s["id"].as_str().expect("an id").to_owned();
@@ -285,7 +288,7 @@ async fn comparison_continues_after_login_was_refused() {
     sf.clear_faults();
     sf.put_row(
         "ConversationParticipant",
-        visit(conversation, None, jiff::Timestamp::now()),
+        org_participant(conversation, None, jiff::Timestamp::now()),
     );
     metric(&app, "sidedoor_participants_compared_total{").await;
     app.finish().await;

@@ -48,7 +48,7 @@ async fn until_record(app: &TestApp, id: &str, what: &str, good: impl Fn(&Value)
 }
 
 /// Simulates that the oldest record was refused `refusals` times while others were accepted, and makes all deliveries due.
-async fn age(app: &mut TestApp, refusals: u32) {
+async fn add_refusals(app: &mut TestApp, refusals: u32) {
     app.crash();
     let oldest = "UPDATE deliveries SET due_at = 0, refused_at = 1, refusals = 39
                   WHERE supervision_id = (SELECT MIN(id) FROM supervisions)";
@@ -64,15 +64,15 @@ async fn age(app: &mut TestApp, refusals: u32) {
     for _ in 39..refusals {
         sql(&app.store_path(), once_more).await.expect("aged");
     }
-    due(app).await;
+    make_all_due(app).await;
 }
 
-async fn due(app: &TestApp) {
+async fn make_all_due(app: &TestApp) {
     let now = "UPDATE deliveries SET due_at = 0 WHERE state = 'PENDING'";
     sql(&app.store_path(), now).await.expect("made due");
 }
 
-fn down(app: &TestApp) {
+fn reject_every_call(app: &TestApp) {
     app.salesforce()
         .fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(10_000));
 }
@@ -80,10 +80,10 @@ fn down(app: &TestApp) {
 #[tokio::test]
 async fn dead_letter_after_half_an_hour_of_refusals() {
     let mut app = app().await;
-    down(&app);
+    reject_every_call(&app);
     let (hopeless, leg) = pending_record(&app, "hopeless").await;
     let (other, _) = pending_record(&app, "other").await;
-    age(&mut app, 39).await;
+    add_refusals(&mut app, 39).await;
     app.salesforce().clear_faults();
     reject_always(&app, &leg);
     app.restart().await;
@@ -99,7 +99,7 @@ async fn dead_letter_after_half_an_hour_of_refusals() {
     // A call with this record alone does not show more, but the org has accepted other records since.
     let (second, _) = pending_record(&app, "second").await;
     until_record(&app, &second, "accepted", |r| r["state"] == "WRITTEN").await;
-    due(&app).await;
+    make_all_due(&app).await;
     let record = until_record(&app, &hopeless, "a dead letter", |r| r["state"] == "FAILED").await;
     assert!(
         record["lastError"]
@@ -114,10 +114,10 @@ async fn dead_letter_after_half_an_hour_of_refusals() {
 #[tokio::test]
 async fn dead_letter_is_found_in_call_with_accepted_records() {
     let mut app = app().await;
-    down(&app);
+    reject_every_call(&app);
     let (hopeless, leg) = pending_record(&app, "hopeless").await;
     let (other, _) = pending_record(&app, "other").await;
-    age(&mut app, 40).await;
+    add_refusals(&mut app, 40).await;
     app.salesforce().clear_faults();
     reject_always(&app, &leg);
     app.restart().await;
@@ -130,9 +130,9 @@ async fn dead_letter_is_found_in_call_with_accepted_records() {
 #[tokio::test]
 async fn dead_letter_is_not_made_while_org_accepts_nothing() {
     let mut app = app().await;
-    down(&app);
+    reject_every_call(&app);
     let (id, leg) = pending_record(&app, "waits").await;
-    age(&mut app, 60).await;
+    add_refusals(&mut app, 60).await;
     app.restart().await;
     let tried = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE attempts > 3";
     for _ in 0..1000 {
@@ -145,7 +145,7 @@ async fn dead_letter_is_not_made_while_org_accepts_nothing() {
     assert_eq!(record["state"], "PENDING", "{record}");
     app.salesforce().clear_faults();
     until_record(&app, &id, "accepted", |r| r["state"] == "WRITTEN").await;
-    app.row(&leg);
+    app.record(&leg);
     app.assert_invariants().await;
 }
 
@@ -153,7 +153,7 @@ async fn dead_letter_is_not_made_while_org_accepts_nothing() {
 #[tokio::test]
 async fn dead_letter_count_excludes_outages() {
     let app = app().await;
-    down(&app);
+    reject_every_call(&app);
     let (id, leg) = pending_record(&app, "waits").await;
     until_record(&app, &id, "tried", |r| r["attempts"].as_u64() >= Some(4)).await;
     let (other, _) = pending_record(&app, "other").await;
@@ -222,7 +222,7 @@ async fn refused_record_alone_does_not_delay_others() {
     for i in 0..6 {
         let (id, _) = pending_record(&app, &format!("good-{i}")).await;
         until_record(&app, &id, "accepted", |r| r["state"] == "WRITTEN").await;
-        due(&app).await;
+        make_all_due(&app).await;
         let record = app.get(&bad).await.body["salesforceRecord"].clone();
         if record["state"] == "FAILED" {
             break;

@@ -6,7 +6,7 @@ use sidedoor_fakes::{Fault, salesforce::Object};
 use crate::support::app::{TestApp, start};
 use crate::support::sql;
 
-async fn left(app: &TestApp, supervisor: &str) -> (String, String) {
+async fn start_and_leave(app: &TestApp, supervisor: &str) -> (String, String) {
     let call = app.connect().create_call();
     let started = app.listen(&call, supervisor).await;
     let action = app.disconnect(&started.id()).await.body["nextAction"].clone();
@@ -33,10 +33,11 @@ async fn delivery_retries_temporary_faults() {
             ..Fault::error("upsert", 500, "")
         },
     ] {
-        app.salesforce().fault(fault);
-        let (id, leg) = left(&app, "supervisor-1").await;
+        app.salesforce().fault(fault.clone());
+        let (id, leg) = start_and_leave(&app, "supervisor-1").await;
         app.until_written(&id).await;
-        app.row(&leg);
+        assert_eq!(app.salesforce().faults(), [], "no call met {fault:?}");
+        app.record(&leg);
     }
     app.finish().await;
 }
@@ -44,11 +45,11 @@ async fn delivery_retries_temporary_faults() {
 #[tokio::test]
 async fn delivery_renews_expired_session_once() {
     let app = TestApp::start().await;
-    let (id, _) = left(&app, "supervisor-1").await;
+    let (id, _) = start_and_leave(&app, "supervisor-1").await;
     app.until_written(&id).await;
     assert_eq!(app.salesforce().logins(), 1);
     app.salesforce().revoke_tokens();
-    let (id, _) = left(&app, "supervisor-1").await;
+    let (id, _) = start_and_leave(&app, "supervisor-1").await;
     app.until_written(&id).await;
     assert_eq!(app.salesforce().logins(), 2);
     app.finish().await;
@@ -128,7 +129,7 @@ async fn delivery_omits_refused_lookup_and_says_so() {
             .contains("without its VoiceCall")
     );
     assert_eq!(
-        app.row(started.body["legContactId"].as_str().expect("a leg"))
+        app.record(started.body["legContactId"].as_str().expect("a leg"))
             .get("Voice_Call__c"),
         None
     );
@@ -200,7 +201,7 @@ async fn delivery_survives_crash_and_outage() {
     let mut app = TestApp::start().await;
     app.salesforce()
         .fault(Fault::error("upsert", 503, "SERVER_UNAVAILABLE").times(1000));
-    let (id, leg) = left(&app, "supervisor-1").await;
+    let (id, leg) = start_and_leave(&app, "supervisor-1").await;
     app.until(&id, "an attempt", |s| {
         s["salesforceRecord"]["attempts"].as_u64() > Some(0)
     })
@@ -209,7 +210,7 @@ async fn delivery_survives_crash_and_outage() {
     app.salesforce().clear_faults();
     app.restart().await;
     app.until_written(&id).await;
-    assert_eq!(app.row(&leg)["Disconnect_Reason__c"], "SUPERVISOR");
+    assert_eq!(app.record(&leg)["Disconnect_Reason__c"], "SUPERVISOR");
     app.finish().await;
 }
 

@@ -66,7 +66,7 @@ async fn alone_each_line_ends_as_it_must() {
         sf.fault(Fault::error("upsert", status, code));
         let (id, leg) = row(&app, i).await;
         ends(&app, &id, "WRITTEN").await;
-        app.row(&leg);
+        app.record(&leg);
     }
     let dropped = Fault {
         drop_connection: true,
@@ -80,7 +80,7 @@ async fn alone_each_line_ends_as_it_must() {
         sf.fault(fault);
         let (id, leg) = row(&app, 10 + i).await;
         ends(&app, &id, "WRITTEN").await;
-        app.row(&leg);
+        app.record(&leg);
     }
     sf.revoke_tokens();
     let (id, _) = row(&app, 20).await;
@@ -188,7 +188,7 @@ async fn among_others_each_line_ends_the_same_and_the_others_stand() {
                 "{recording}"
             );
         } else {
-            app.row(leg);
+            app.record(leg);
         }
     }
     let together = sf.written().len();
@@ -226,7 +226,7 @@ async fn a_whole_collection_that_fails_loses_and_doubles_nothing() {
         }
         for (id, leg) in &rows {
             ends(&app, id, "WRITTEN").await;
-            app.row(leg);
+            app.record(leg);
         }
     }
     app.assert_invariants().await;
@@ -314,7 +314,7 @@ async fn only_the_refused_lookup_is_left_out() {
             said.contains("without its supervisor's User") && said.contains(code),
             "{said}"
         );
-        let row = app.row(begun.body["legContactId"].as_str().expect("a leg"));
+        let row = app.record(begun.body["legContactId"].as_str().expect("a leg"));
         assert_eq!(row["Voice_Call__c"], "0LQ000000000001AAA", "{code}");
         assert_eq!(row.get("Supervisor__c"), None, "{code}");
     }

@@ -146,7 +146,7 @@ async fn the_voice_call_of_a_row_is_found_by_its_contact() {
     let id = s["id"].as_str().expect("an id");
     app.until_written(id).await;
     let leg = s["legContactId"].as_str().expect("a leg");
-    assert_eq!(app.row(leg)["Voice_Call__c"], record.as_str());
+    assert_eq!(app.record(leg)["Voice_Call__c"], record.as_str());
     assert_eq!(app.get(id).await.body["voiceCallId"], record.as_str());
     app.leave(id, "supervisor-1").await;
     app.finish().await;
@@ -173,7 +173,7 @@ async fn a_voice_call_that_comes_later_is_added_and_an_ambiguous_one_is_not() {
                 .contains(mark),
             "{recorded:#}"
         );
-        assert_eq!(app.row(&text(s, "legContactId")).get("Voice_Call__c"), None);
+        assert_eq!(app.record(&text(s, "legContactId")).get("Voice_Call__c"), None);
     }
     // It is made, and looked for again: not in five minutes, but now. What was remembered for a minute is forgotten by a restart.
     let record = voice_call(&app, &early);
@@ -183,13 +183,16 @@ async fn a_voice_call_that_comes_later_is_added_and_an_ambiguous_one_is_not() {
     sql(&app.store_path(), now).await.expect("changed");
     app.restart().await;
     for _ in 0..500 {
-        if app.row(&text(&first, "legContactId")).contains_key("Voice_Call__c") {
+        if app.record(&text(&first, "legContactId")).contains_key("Voice_Call__c") {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(app.row(&text(&first, "legContactId"))["Voice_Call__c"], record.as_str());
-    assert_eq!(app.row(&text(&second, "legContactId")).get("Voice_Call__c"), None);
+    assert_eq!(
+        app.record(&text(&first, "legContactId"))["Voice_Call__c"],
+        record.as_str()
+    );
+    assert_eq!(app.record(&text(&second, "legContactId")).get("Voice_Call__c"), None);
     for (s, who) in [(&first, "supervisor-1"), (&second, "supervisor-2")] {
         app.leave(&text(s, "id"), who).await;
     }

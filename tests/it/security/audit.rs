@@ -14,7 +14,7 @@ use sidedoor_fakes::connect::NewContact;
 
 use crate::support::app::{Answer, BACK_END, EVENTS, OPERATOR, READER, TestApp};
 
-async fn lines(app: &TestApp, query: &str) -> Vec<Value> {
+async fn entries(app: &TestApp, query: &str) -> Vec<Value> {
     let page = app
         .call("GET", &format!("/v1/audit?pageSize=200&{query}"))
         .key(READER)
@@ -29,13 +29,13 @@ fn texts<'v>(lines: &'v [Value], name: &str) -> Vec<&'v str> {
 }
 
 /// Makes one request to a route that changes state. Returns the answer (none if the service itself is the actor) and the actor.
-async fn act(app: &TestApp, route: &str) -> (Option<Answer>, &'static str) {
-    let (answer, actor) = answered(app, route).await;
+async fn request_to(app: &TestApp, route: &str) -> (Option<Answer>, &'static str) {
+    let (answer, actor) = answer_of(app, route).await;
     assert!((200..300).contains(&answer.status), "{route}: {}", answer.text);
     (Some(answer).filter(|_| actor != "sidedoor"), actor)
 }
 
-async fn answered(app: &TestApp, route: &str) -> (Answer, &'static str) {
+async fn answer_of(app: &TestApp, route: &str) -> (Answer, &'static str) {
     let connect = app.connect();
     let listening = |supervisor: &'static str| async move {
         let call = connect.create_call();
@@ -148,13 +148,13 @@ async fn audit_records_every_route_that_changes_state() {
     // A record must be a dead letter before a time range can be replayed.
     acting.sort_by_key(|route| (route.contains("/replay"), !route.contains("{deliveryId}")));
     for route in acting {
-        let before: i64 = lines(&app, "")
+        let before: i64 = entries(&app, "")
             .await
             .first()
             .and_then(|l| l["entryId"].as_str())
             .map_or(0, |n| n.parse().expect("a number"));
-        let (answer, actor) = act(&app, route).await;
-        let new: Vec<Value> = lines(&app, &format!("actor={actor}"))
+        let (answer, actor) = request_to(&app, route).await;
+        let new: Vec<Value> = entries(&app, &format!("actor={actor}"))
             .await
             .into_iter()
             .filter(|l| {
@@ -188,7 +188,7 @@ async fn audit_of_vendor_call_is_stored_before_and_after_it() {
     let listen = app.listen(&chat, "supervisor-1");
     let look = async {
         for _ in 0..100 {
-            let begun = lines(&app, "phase=BEGUN").await;
+            let begun = entries(&app, "phase=BEGUN").await;
             if !begun.is_empty() {
                 assert_eq!(app.connect().calls("MonitorContact"), 0, "Connect has not answered yet");
                 return begun;
@@ -204,7 +204,7 @@ async fn audit_of_vendor_call_is_stored_before_and_after_it() {
     app.disconnect(&id).await;
     app.until_left(&id).await;
     app.until_written(&id).await;
-    let all = lines(&app, &format!("supervisionId={id}")).await;
+    let all = entries(&app, &format!("supervisionId={id}")).await;
     for operation in [format!("monitor_contact/{id}"), format!("stop_contact/{id}")] {
         let phases: Vec<&str> = all
             .iter()
@@ -252,7 +252,7 @@ async fn audit_marks_lost_vendor_call_abandoned_once() {
     drop(store);
     app.restart().await;
     tokio::time::sleep(Duration::from_millis(1700)).await;
-    let swept = lines(&app, "phase=ABANDONED").await;
+    let swept = entries(&app, "phase=ABANDONED").await;
     assert_eq!(texts(&swept, "operation"), ["stop_contact/lost"], "{swept:#?}");
     app.finish().await;
 }
@@ -270,20 +270,20 @@ async fn audit_is_filtered_paged_and_exported() {
     app.until_left(&id).await;
     app.until_written(&id).await;
 
-    let operators = lines(&app, "actor=operator").await;
+    let operators = entries(&app, "actor=operator").await;
     assert_eq!(texts(&operators, "action"), ["disconnect.requested"]);
     assert_eq!(texts(&operators, "why"), ["a shift ended"]);
     let request = asked.headers["x-request-id"].to_str().expect("text");
-    assert_eq!(lines(&app, &format!("requestId={request}")).await, operators);
-    assert!(lines(&app, "since=2100-01-01T00:00:00Z").await.is_empty());
+    assert_eq!(entries(&app, &format!("requestId={request}")).await, operators);
+    assert!(entries(&app, "since=2100-01-01T00:00:00Z").await.is_empty());
     assert_eq!(
-        lines(&app, &format!("action=supervision.left&supervisionId={id}"))
+        entries(&app, &format!("action=supervision.left&supervisionId={id}"))
             .await
             .len(),
         1
     );
 
-    let whole = lines(&app, "").await;
+    let whole = entries(&app, "").await;
     let mut paged = Vec::new();
     let mut cursor = String::new();
     loop {
@@ -352,7 +352,7 @@ async fn audit_records_outcome_of_each_vendor_attempt() {
     app.until_left(&id).await;
     app.until_written(&id).await;
     let operation = format!("stop_contact/{id}");
-    let all = lines(&app, &format!("supervisionId={id}")).await;
+    let all = entries(&app, &format!("supervisionId={id}")).await;
     let tries: Vec<&Value> = all
         .iter()
         .rev()

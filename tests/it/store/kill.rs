@@ -14,14 +14,14 @@ use crate::support::process::{EVENTS_KEY, KEY, free_port, spawn};
 const ROUNDS: usize = 60;
 const CLIENTS: usize = 6;
 
-struct Stage {
+struct Environment {
     fakes: Fakes,
     http: reqwest::Client,
     url: String,
     serial: AtomicUsize,
 }
 
-impl Stage {
+impl Environment {
     async fn ready(&self) {
         for _ in 0..1000 {
             if let Ok(answer) = self.http.get(format!("{}/readyz", self.url)).send().await
@@ -35,7 +35,7 @@ impl Stage {
     }
 
     /// Repeats a request with its key until it has a final answer.
-    async fn insist(&self, path: &str, key: &str, body: &Value) -> (u16, Value) {
+    async fn repeat_until_answered(&self, path: &str, key: &str, body: &Value) -> (u16, Value) {
         for _ in 0..2000 {
             let request = self.http.post(format!("{}{path}", self.url)).bearer_auth(KEY);
             let sent = request.header("Idempotency-Key", key).json(body).send().await;
@@ -75,12 +75,16 @@ impl Stage {
             self.fakes.connect().set_ccp_open(&supervisor, true);
             let call = self.fakes.connect().create_call();
             let body = json!({"contactId": call, "supervisor": {"connectUserId": supervisor}});
-            let (status, started) = self.insist("/v1/supervisions", &format!("start-{n}"), &body).await;
+            let (status, started) = self
+                .repeat_until_answered("/v1/supervisions", &format!("start-{n}"), &body)
+                .await;
             assert!((200..300).contains(&status), "{started}");
             let id = started["id"].as_str().expect("an id").to_owned();
             accepted.push((id.clone(), call, supervisor.clone()));
             let path = format!("/v1/supervisions/{id}/disconnect");
-            let (status, left) = self.insist(&path, &format!("leave-{n}"), &json!({})).await;
+            let (status, left) = self
+                .repeat_until_answered(&path, &format!("leave-{n}"), &json!({}))
+                .await;
             assert!((200..300).contains(&status), "{left}");
             if !left["nextAction"].is_null() {
                 self.browser(&supervisor).obey(&left["nextAction"]).await;
@@ -119,7 +123,7 @@ async fn kill_at_random_moments_loses_and_duplicates_nothing() {
         .timeout(Duration::from_secs(10))
         .build()
         .expect("a client");
-    let stage = Arc::new(Stage {
+    let stage = Arc::new(Environment {
         fakes,
         http,
         url,

@@ -8,20 +8,20 @@ use sidedoor_fakes::{Fault, Manners, Tab};
 
 use crate::support::app::{OPERATOR, TestApp};
 
-/// One step.
+/// One step of a sequence.
 #[derive(Debug, Clone)]
 enum Step {
-    /// Supervisor listens on call.
+    /// Supervisor starts monitoring a call.
     Listen(usize, usize),
     /// Disconnects the n-th supervision.
     Disconnect(usize),
     /// The browser of the n-th supervision carries out its directive.
     Obey(usize),
     /// The browser of the n-th supervision answers DONE without ending the leg.
-    Lie(usize),
+    FalseDone(usize),
     /// An operator disconnects all supervisions of a supervisor.
     OperatorLeave(usize),
-    /// Supervisor switches to call.
+    /// Supervisor switches to another call.
     Switch(usize, usize),
     /// Changes the mode of the n-th supervision to BARGE or SILENT.
     Mode(usize, bool),
@@ -51,7 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (0..SUPERVISORS.len(), 0..CALLS).prop_map(|(s, c)| Step::Listen(s, c)),
         4 => (0..6_usize).prop_map(Step::Disconnect),
         4 => (0..6_usize).prop_map(Step::Obey),
-        1 => (0..6_usize).prop_map(Step::Lie),
+        1 => (0..6_usize).prop_map(Step::FalseDone),
         1 => (0..SUPERVISORS.len()).prop_map(Step::OperatorLeave),
         2 => (0..SUPERVISORS.len(), 0..CALLS).prop_map(|(s, c)| Step::Switch(s, c)),
         3 => (0..6_usize, any::<bool>()).prop_map(|(n, barge)| Step::Mode(n, barge)),
@@ -66,7 +66,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A tab that acts quickly.
+/// Opens a tab that acts after 5 ms.
 fn tab(app: &TestApp, supervisor: &str) -> Tab {
     let quick = Manners {
         delay_ms: 5,
@@ -75,7 +75,7 @@ fn tab(app: &TestApp, supervisor: &str) -> Tab {
     app.browser(supervisor).with(quick).open_tab()
 }
 
-async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
+async fn run_steps(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
     let mut app = TestApp::build()
         .set("HTTP__ANSWER_WITHIN_MS", "300")
         .set("SUPERVISION__JOIN_TTL_S", "1")
@@ -117,11 +117,11 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
                     answer.text
                 );
             }
-            Step::Obey(n) | Step::Lie(n) if n < known.len() => {
+            Step::Obey(n) | Step::FalseDone(n) if n < known.len() => {
                 let (id, supervisor) = &known[n];
                 let action = app.get(id).await.body["nextAction"].clone();
                 if !action.is_null() {
-                    let lies = matches!(step, Step::Lie(_));
+                    let lies = matches!(step, Step::FalseDone(_));
                     app.browser(supervisor)
                         .with(Manners {
                             lies,
@@ -190,7 +190,7 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
                 tabs.extend(open.into_iter().map(|s| (s, tab(&app, SUPERVISORS[s]))));
             }
             Step::Wait(ms) => tokio::time::sleep(std::time::Duration::from_millis(ms)).await,
-            Step::Disconnect(_) | Step::Obey(_) | Step::Lie(_) | Step::EndInCcp(_) | Step::Mode(..) => {}
+            Step::Disconnect(_) | Step::Obey(_) | Step::FalseDone(_) | Step::EndInCcp(_) | Step::Mode(..) => {}
         }
         app.assert_invariants().await;
     }
@@ -212,14 +212,14 @@ async fn play(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: bool) {
     if chances.0 == 0.0 {
         for call in &calls {
             for leg in app.connect().legs(call) {
-                wait_for_row(&app, &leg).await;
+                until_record(&app, &leg).await;
             }
         }
     }
     app.finish().await;
 }
 
-async fn wait_for_row(app: &TestApp, leg: &str) {
+async fn until_record(app: &TestApp, leg: &str) {
     let written = |rows: Vec<serde_json::Map<String, Value>>| {
         rows.iter()
             .any(|r| r.get("Leg_Key__c").and_then(Value::as_str) == Some(leg))
@@ -251,7 +251,7 @@ proptest! {
         agent_events in any::<bool>(),
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-        runtime.block_on(play(steps, (loss, duplicate, reorder), agent_events));
+        runtime.block_on(run_steps(steps, (loss, duplicate, reorder), agent_events));
         runtime.shutdown_background();
     }
 }

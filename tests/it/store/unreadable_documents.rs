@@ -68,10 +68,10 @@ async fn unreadable_document_does_not_block_others() {
         assert_eq!(ids(&next, name), [started[0].0.clone()], "{path}");
     }
     for _ in 0..500 {
-        if app.row(&started[0].1).contains_key("Voice_Call__c") {
+        if app.record(&started[0].1).contains_key("Voice_Call__c") {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(app.row(&started[0].1)["Voice_Call__c"], record.as_str());
+    assert_eq!(app.record(&started[0].1)["Voice_Call__c"], record.as_str());
 }

@@ -11,14 +11,14 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use sidedoor::app::{self, App, Overrides};
 use sidedoor::config::Config;
-use sidedoor::usecases::Pace;
+use sidedoor::usecases::Intervals;
 use sidedoor_domain::ports::Clock;
 use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
 use sidedoor_fakes::{Browser, ConnectFake, Fakes, FakesConfig, Manners, SalesforceFake};
 use tokio::runtime::Runtime;
 
-pub use super::answer::Answer;
 use super::openapi::Contract;
+pub use super::request::{Answer, Call};
 
 /// API keys that the service is configured with.
 pub const BACK_END: &str = "key-of-the-back-end-1";
@@ -30,9 +30,10 @@ pub const SUPERVISOR_1: &str = "key-of-supervisor-1-x";
 pub struct TestAppBuilder {
     settings: BTreeMap<String, String>,
     fakes: FakesConfig,
-    pace: Pace,
+    intervals: Intervals,
     clock: Option<Arc<dyn Clock>>,
     unset: Vec<String>,
+    store: Option<PathBuf>,
 }
 
 pub struct TestApp {
@@ -42,7 +43,7 @@ pub struct TestApp {
     contract: Arc<Contract>,
     folder: tempfile::TempDir,
     settings: BTreeMap<String, String>,
-    pace: Pace,
+    intervals: Intervals,
     clock: Option<Arc<dyn Clock>>,
     running: Option<(Runtime, App)>,
 }
@@ -62,7 +63,7 @@ impl TestAppBuilder {
 
     /// Changes the wait before the second check of the customer's contact, ms.
     pub fn after_again(mut self, ms: i64) -> Self {
-        self.pace.after_again = SignedDuration::from_millis(ms);
+        self.intervals.after_again = SignedDuration::from_millis(ms);
         self
     }
 
@@ -73,14 +74,26 @@ impl TestAppBuilder {
 
     /// Compares departures with the org's own records every `pause`.
     pub fn compare_every(mut self, pause: Duration) -> Self {
-        self.pace.compare = pause;
-        self.pace.compare_after = Some((SignedDuration::ZERO, SignedDuration::from_millis(200)));
+        self.intervals.compare = pause;
+        self.intervals.compare_after = Some((SignedDuration::ZERO, SignedDuration::from_millis(200)));
         self
     }
 
     /// Replaces the service's clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
+        self
+    }
+
+    /// Changes the intervals of the use cases.
+    pub fn intervals(mut self, intervals: Intervals) -> Self {
+        self.intervals = intervals;
+        self
+    }
+
+    /// Runs the service on a copy of this store, so that the store itself is not changed.
+    pub fn on_a_copy_of(mut self, store: PathBuf) -> Self {
+        self.store = Some(store);
         self
     }
 
@@ -91,8 +104,17 @@ impl TestAppBuilder {
     }
 
     pub async fn start(self) -> TestApp {
+        self.start_with(|_| ()).await
+    }
+
+    /// Starts the service after `prepare` has changed the fakes.
+    pub async fn start_with(self, first: impl FnOnce(&Fakes)) -> TestApp {
         let fakes = sidedoor_fakes::start(self.fakes).await.expect("the fakes start");
+        first(&fakes);
         let folder = tempfile::tempdir().expect("a folder");
+        if let Some(store) = &self.store {
+            std::fs::copy(store, folder.path().join("store.db")).expect("copied");
+        }
         let mut settings = defaults(&fakes, folder.path().join("store.db"));
         settings.extend(self.settings);
         settings.retain(|key, _| !self.unset.contains(key));
@@ -108,7 +130,7 @@ impl TestAppBuilder {
             contract,
             folder,
             settings,
-            pace: self.pace,
+            intervals: self.intervals,
             clock: self.clock,
             running: None,
         };
@@ -154,9 +176,10 @@ impl TestApp {
         TestAppBuilder {
             settings: BTreeMap::new(),
             fakes,
-            pace: super::supervision_steps::fast_pace(),
+            intervals: super::supervision_steps::fast_intervals(),
             clock: None,
             unset: Vec::new(),
+            store: None,
         }
     }
 
@@ -171,11 +194,11 @@ impl TestApp {
             .enable_all()
             .build()
             .expect("a runtime");
-        let (pace, clock) = (self.pace, self.clock.clone());
+        let (intervals, clock) = (self.intervals, self.clock.clone());
         let started = runtime.spawn(async move {
             let overrides = Overrides {
                 credentials: Some((ACCESS_KEY.into(), SecretString::from(SECRET_KEY))),
-                pace,
+                pace: intervals,
                 clock,
             };
             // After a crash the last task of the old service releases the store's lock a moment later, so starting is retried.
@@ -224,6 +247,10 @@ impl TestApp {
         self.settings.insert(format!("SIDEDOOR__{key}"), value.to_owned());
     }
 
+    pub fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
     pub fn connect(&self) -> &ConnectFake {
         self.fakes.connect()
     }
@@ -237,16 +264,7 @@ impl TestApp {
     }
 
     pub fn call(&self, method: &str, path: &str) -> Call<'_> {
-        Call {
-            app: self,
-            method: method.into(),
-            path: path.into(),
-            key: Some(BACK_END.into()),
-            body: None,
-            raw: None,
-            idempotency: None,
-            media: None,
-        }
+        Call::new(self, method, path)
     }
 
     /// Starts a supervision and returns the answer, whatever its status is.
@@ -364,100 +382,4 @@ impl Drop for TestApp {
 /// The body that starts a supervision.
 pub fn start(contact: &str, supervisor: &str) -> Value {
     json!({"contactId": contact, "supervisor": {"connectUserId": supervisor}})
-}
-
-/// A request to the service.
-pub struct Call<'h> {
-    app: &'h TestApp,
-    method: String,
-    path: String,
-    key: Option<String>,
-    body: Option<String>,
-    raw: Option<Vec<u8>>,
-    idempotency: Option<String>,
-    media: Option<String>,
-}
-
-impl Call<'_> {
-    /// Uses `key` instead of the back end's.
-    pub fn key(mut self, key: &str) -> Self {
-        self.key = Some(key.into());
-        self
-    }
-
-    /// Sends no key.
-    pub fn anonymous(mut self) -> Self {
-        self.key = None;
-        self
-    }
-
-    pub fn json(mut self, body: &Value) -> Self {
-        self.body = Some(body.to_string());
-        self
-    }
-
-    pub fn raw(mut self, body: &[u8]) -> Self {
-        self.raw = Some(body.to_vec());
-        self
-    }
-
-    pub fn media(mut self, media: &str) -> Self {
-        self.media = Some(media.into());
-        self
-    }
-
-    pub fn idempotency(mut self, key: &str) -> Self {
-        self.idempotency = Some(key.into());
-        self
-    }
-
-    /// Sends the request and validates the answer against the contract.
-    pub async fn send(self) -> Answer {
-        self.try_send().await.expect("an answer")
-    }
-
-    /// Like `send`, but returns an error if the service dies before it answers.
-    pub async fn try_send(self) -> Result<Answer, reqwest::Error> {
-        let method = reqwest::Method::from_bytes(self.method.as_bytes()).expect("a method");
-        let mut request = self.app.http.request(method, format!("{}{}", self.app.url, self.path));
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key);
-        }
-        if let Some(key) = &self.idempotency {
-            request = request.header("Idempotency-Key", key);
-        }
-        if let Some(body) = self.raw.or_else(|| self.body.map(String::into_bytes)) {
-            request = request
-                .header("Content-Type", self.media.as_deref().unwrap_or("application/json"))
-                .body(body);
-        }
-        let answer = request.send().await?;
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let media = headers
-            .get("content-type")
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default()
-            .to_owned();
-        assert!(
-            headers.contains_key("x-request-id"),
-            "{} {} has no X-Request-Id",
-            self.method,
-            self.path
-        );
-        let text = answer.text().await?;
-        if let Err(e) = self
-            .app
-            .contract
-            .validate(&self.method, &self.path, status, &media, &text)
-        {
-            panic!("the answer violates the contract: {e}");
-        }
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Answer {
-            status,
-            body,
-            text,
-            headers,
-        })
-    }
 }

@@ -60,19 +60,23 @@ pub fn departed(i: usize, at: Timestamp) -> Supervision {
     s
 }
 
-/// Writes the supervisions into the store of a service that has crashed, each with a delivery due at `at`.
-pub async fn seed(path: &Path, departures: impl Iterator<Item = Supervision>, at: Timestamp) {
-    // After a crash the last task releases the store's lock a moment later.
+/// Opens the store of a service that has crashed. Retries, because the last task releases the lock a moment later.
+pub async fn open_after_crash(path: &Path) -> SqliteStore {
     let url = format!("sqlite://{}", path.display());
     let mut tries = 0;
-    let store = loop {
+    loop {
         match SqliteStore::open(&url).await {
-            Ok(store) => break Arc::new(store),
+            Ok(store) => return store,
             Err(e) => assert!(tries < 200, "{e}"),
         }
         tries += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    }
+}
+
+/// Writes the supervisions into the store of a service that has crashed, each with a delivery due at `at`.
+pub async fn seed(path: &Path, departures: impl Iterator<Item = Supervision>, at: Timestamp) {
+    let store = Arc::new(open_after_crash(path).await);
     let writes = stream::iter(departures).map(|departure| {
         let store = store.clone();
         async move {

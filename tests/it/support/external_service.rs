@@ -22,7 +22,7 @@ use super::apex;
 const MOST_CHARACTERS: usize = 1_000_000;
 /// The maximum length of a description of an operation or parameter in characters; Salesforce cuts off the rest.
 const LONGEST_DESCRIPTION: usize = 1333;
-/// The maximum number of operations: a tenth of an org's limit, so that other registrations have room.
+/// The maximum number of operations: a tenth of an org's limit, so that other registrations fit.
 const MOST_OPERATIONS: usize = 300;
 /// Reserved words that are allowed although External Services encodes them (`type` as `z0type`), because problem details define
 /// the name.

@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
-use sidedoor::usecases::Pace;
+use sidedoor::usecases::Intervals;
 
 use super::app::TestApp;
 
-/// The use cases' waits, about a tenth of the production values, so that tests are fast.
-pub fn fast_pace() -> Pace {
-    Pace {
+/// The use cases' intervals, about a tenth of the production values, so that tests are fast.
+pub fn fast_intervals() -> Intervals {
+    Intervals {
         first_look: SignedDuration::from_millis(400),
         leaving_first_look: SignedDuration::from_millis(250),
         after_done: SignedDuration::from_millis(200),
         unexplained: SignedDuration::from_millis(100),
         join_row: SignedDuration::from_millis(60),
         after_again: SignedDuration::from_millis(300),
-        regrade: Some(Duration::from_millis(200)),
+        recalibrate: Some(Duration::from_millis(200)),
         sweep: Duration::from_millis(500),
-        ..Pace::default()
+        ..Intervals::default()
     }
 }
 
@@ -36,7 +36,7 @@ impl TestApp {
     }
 
     /// The Salesforce record of a leg.
-    pub fn row(&self, leg: &str) -> Map<String, Value> {
+    pub fn record(&self, leg: &str) -> Map<String, Value> {
         let rows = self.salesforce().rows("VoiceCallParticipant__c");
         let mut of: Vec<_> = rows
             .into_iter()
