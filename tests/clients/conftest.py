@@ -51,7 +51,7 @@ def connect(connect_url):
 
 @pytest.fixture
 def contact(connect_url):
-    """Makes a customer's contact; ends it afterwards, so that supervisors are free again."""
+    """Creates a customer's contact and ends it after the test, so that supervisors are free again."""
     made = []
 
     def make(channel="VOICE"):

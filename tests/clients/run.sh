@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# boto3, simple-salesforce and jsforce against the fakes and the service: clients we did not write hold them to the vendors' shapes.
-# Needs SIDEDOOR_BIN. Makes a virtual environment outside the repository, once for each set of pinned requirements.
+# Tests the fakes and the service with boto3, simple-salesforce and jsforce, because independent clients check the vendors' formats.
+# Needs SIDEDOOR_BIN. Creates a virtual environment outside the repository, one for each set of pinned requirements.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 : "${SIDEDOOR_BIN:?the path of the sidedoor binary}"
@@ -12,7 +12,7 @@ if [ ! -f "$venv/.complete" ]; then
     "$venv/bin/pip" install --quiet --requirement "$here/requirements.txt"
     touch "$venv/.complete"
 fi
-# jsforce, beside its script: a module is found there only. npm's own marker tells whether it is what the lock file says.
+# Installs jsforce beside its script, because Node finds modules only there. npm's marker file is newer than the lock file if it is current.
 marker="$here/node/node_modules/.package-lock.json"
 if [ ! -f "$marker" ] || [ "$here/node/package-lock.json" -nt "$marker" ]; then
     npm ci --silent --prefix "$here/node"

@@ -1,4 +1,4 @@
-"""boto3 drives the fake Connect: requests are signed, validated and parsed by botocore's own model of the service."""
+"""Tests the fake Connect with boto3, which signs, validates and parses by botocore's own model of the service."""
 
 import datetime
 import time
@@ -21,7 +21,7 @@ def describe(connect, contact_id):
 
 
 def stop(connect, contact_id):
-    # By the operation's name: the call itself is spelled in one file of this repository, where the interlock guards it.
+    # By the operation's name, because only one file of the repository, behind the interlock, may contain the call itself.
     return getattr(connect, xform_name("StopContact"))(InstanceId=INSTANCE, ContactId=contact_id)
 
 
@@ -34,7 +34,7 @@ def refused(call):
     return type(error).__name__, error.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def test_a_leg_is_a_contact_of_its_own(connect, contact):
+def test_monitor_contact_makes_leg_as_own_contact(connect, contact):
     call = contact()
     answer = monitor(connect, call, AllowedMonitorCapabilities=["SILENT_MONITOR", "BARGE"])
     leg = answer["ContactId"]
@@ -49,14 +49,14 @@ def test_a_leg_is_a_contact_of_its_own(connect, contact):
     assert describe(connect, call)["InitiationMethod"] == "INBOUND"
 
 
-def test_a_client_token_gives_the_same_leg(connect, contact):
+def test_monitor_contact_with_same_token_returns_same_leg(connect, contact):
     call = contact()
     first = monitor(connect, call, token="token-1")["ContactId"]
     assert monitor(connect, call, token="token-1")["ContactId"] == first
     assert refused(lambda: monitor(connect, call, user="supervisor-2", token="token-1")) == ("IdempotencyException", 409)
 
 
-def test_limits_and_unknown_things(connect, contact):
+def test_limits_and_unknown_ids_are_refused(connect, contact):
     call = contact()
     monitor(connect, call, user="supervisor-1")
     monitor(connect, call, user="supervisor-2")
@@ -64,11 +64,11 @@ def test_limits_and_unknown_things(connect, contact):
     other = contact()
     assert refused(lambda: monitor(connect, other, user="supervisor-1")) == ("InvalidRequestException", 400)
     assert refused(lambda: monitor(connect, "no-such-contact", user="supervisor-3")) == ("ResourceNotFoundException", 404)
-    assert refused(lambda: monitor(connect, other, user="nobody")) == ("ResourceNotFoundException", 404)
+    assert refused(lambda: monitor(connect, other, user="no-such-user")) == ("ResourceNotFoundException", 404)
     assert refused(lambda: describe(connect, "no-such-contact")) == ("ResourceNotFoundException", 404)
 
 
-def test_stop_contact_is_refused_for_a_voice_leg_as_set(connect, connect_url, contact):
+def test_stop_contact_on_voice_leg_follows_setting(connect, connect_url, contact):
     call = contact()
     leg = monitor(connect, call)["ContactId"]
     try:
@@ -79,10 +79,10 @@ def test_stop_contact_is_refused_for_a_voice_leg_as_set(connect, connect_url, co
         assert stop(connect, leg)["ResponseMetadata"]["HTTPStatusCode"] == 200
     finally:
         requests.patch(f"{connect_url}/_fake/settings", json={"stopVoiceLeg": "refuse400"}, timeout=5)
-    assert "DisconnectTimestamp" not in describe(connect, leg), "a 200 proves nothing"
+    assert "DisconnectTimestamp" not in describe(connect, leg), "a 200 does not prove that the leg ended"
 
 
-def test_stop_contact_ends_a_chat_leg_and_only_that(connect, contact):
+def test_stop_contact_ends_only_the_chat_leg(connect, contact):
     chat = contact("CHAT")
     leg = monitor(connect, chat)["ContactId"]
     stop(connect, leg)
@@ -91,7 +91,7 @@ def test_stop_contact_ends_a_chat_leg_and_only_that(connect, contact):
     assert refused(lambda: stop(connect, leg)) == ("ContactNotFoundException", 410)
 
 
-def test_stop_contact_on_the_customers_contact_ends_the_customers_call(connect, connect_url, contact):
+def test_stop_contact_on_customer_contact_ends_the_call(connect, connect_url, contact):
     call = contact()
     leg = monitor(connect, call)["ContactId"]
     stop(connect, call)
@@ -102,7 +102,7 @@ def test_stop_contact_on_the_customers_contact_ends_the_customers_call(connect, 
     assert [e["by"] for e in ours] == ["StopContact"]
 
 
-def test_what_users_do_now(connect, contact):
+def test_current_user_data_is_paged(connect, contact):
     call = contact()
     leg = monitor(connect, call)["ContactId"]
     time.sleep(0.2)
@@ -126,7 +126,7 @@ def test_signatures_are_verified(connect_url, contact):
     assert status == 403
 
 
-def test_the_instance_can_be_asked_about(connect):
+def test_instance_attribute_and_user_are_described(connect):
     assert connect.describe_instance(InstanceId=INSTANCE)["Instance"]["Id"] == INSTANCE
     attribute = connect.describe_instance_attribute(InstanceId=INSTANCE, AttributeType="ENHANCED_CONTACT_MONITORING")
     assert attribute["Attribute"]["Value"] == "true"
@@ -139,11 +139,11 @@ def test_users_are_found_by_name(connect):
         return connect.search_users(InstanceId=INSTANCE, SearchCriteria={"StringCondition": condition})["Users"]
 
     assert [user["Id"] for user in search("Supervisor-1@example")] == ["supervisor-1"]
-    assert search("nobody@example") == []
+    assert search("no-such-user@example") == []
     assert refused(lambda: search("super", "STARTS_WITH"))[1] == 400
 
 
-def test_scripted_faults_come_as_modelled_errors(connect, connect_url, contact):
+def test_faults_are_returned_as_modelled_errors(connect, connect_url, contact):
     call = contact()
     fault = {"operation": "MonitorContact", "status": 429, "code": "ThrottlingException", "message": "Rate exceeded"}
     requests.post(f"{connect_url}/_fake/faults", json=fault, timeout=5)

@@ -1,4 +1,4 @@
-"""What the service wrote, read back by clients that are not ours: simple-salesforce and jsforce."""
+"""Reads what the service wrote with independent clients: simple-salesforce and jsforce."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def until(question, patience=30):
         if answer:
             return answer
         time.sleep(0.05)
-    raise AssertionError(f"not within {patience} s")
+    raise AssertionError(f"timeout after {patience} s")
 
 
 @pytest.fixture(scope="module")
@@ -74,26 +74,26 @@ def service(connect_url, salesforce_url, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def departed(service, connect_url):
-    """A supervisor listened to a call and left; the row stands."""
+    """A supervisor joined a call and left; the record is written."""
     http = requests.Session()
     http.headers["Authorization"] = f"Bearer {KEY}"
     contact = requests.post(f"{connect_url}/_fake/contacts", json={}, timeout=5).json()["contactId"]
     body = {"contactId": contact, "supervisor": {"connectUserId": "supervisor-3"}}
-    begun = http.post(f"{service}/v1/supervisions", json=body, timeout=10)
-    assert begun.status_code in (201, 202), begun.text
-    one = f"{service}/v1/supervisions/{begun.json()['id']}"
+    started = http.post(f"{service}/v1/supervisions", json=body, timeout=10)
+    assert started.status_code in (201, 202), started.text
+    one = f"{service}/v1/supervisions/{started.json()['id']}"
     until(lambda: http.get(one, timeout=5).json()["joinedAt"])
     directive = http.post(f"{one}/disconnect", timeout=10).json()["nextAction"]
     browser = {"sidedoorUrl": service, "bearer": KEY, "directive": directive}
     requests.post(f"{connect_url}/_fake/browser/supervisor-3/directives", json=browser, timeout=10).raise_for_status()
 
     def recorded():
-        told = http.get(one, timeout=5).json()
-        done = told["state"] == "LEFT" and told["salesforceRecord"]["state"] == "WRITTEN"
-        return told if done and told["departure"]["customerCallContinued"] is not None else None
+        supervision = http.get(one, timeout=5).json()
+        done = supervision["state"] == "LEFT" and supervision["salesforceRecord"]["state"] == "WRITTEN"
+        return supervision if done and supervision["departure"]["customerCallContinued"] is not None else None
 
-    told = until(recorded)
-    yield told
+    supervision = until(recorded)
+    yield supervision
     requests.post(f"{connect_url}/_fake/contacts/{contact}/hang-up", json={"by": "AGENT"}, timeout=5)
 
 
@@ -101,10 +101,10 @@ def epoch_ms(text):
     return round(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
 
 
-def agrees(row, told):
-    departure = told["departure"]
-    assert row["Leg_Key__c"] == told["legContactId"]
-    # Whole seconds are all that a date-time keeps; the milliseconds are in the number.
+def agrees(row, supervision):
+    departure = supervision["departure"]
+    assert row["Leg_Key__c"] == supervision["legContactId"]
+    # Salesforce keeps a date-time in whole seconds; the milliseconds are in the number field.
     assert row["Disconnected_Epoch_Ms__c"] == epoch_ms(departure["disconnectedAt"])
     whole = datetime.fromtimestamp(row["Disconnected_Epoch_Ms__c"] // 1000, timezone.utc)
     assert row["Disconnected_At__c"] == whole.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
@@ -117,7 +117,7 @@ def test_simple_salesforce_reads_what_the_service_wrote(departed, salesforce_url
     login = f"{salesforce_url}/services/oauth2/token"
     granted = requests.post(login, data=form, auth=("fake-client-id", "fake-client-secret"), timeout=5).json()
     org = Salesforce(instance_url=granted["instance_url"], session_id=granted["access_token"], version="68.0")
-    # The library speaks https only; the fake is http on loopback.
+    # The library uses https only, but the fake is http on loopback.
     org.base_url = f"http://{urlparse(granted['instance_url']).netloc}/services/data/v68.0/"
     fields = "Id, Leg_Key__c, Disconnected_At__c, Disconnected_Epoch_Ms__c, Disconnect_Uncertainty_Ms__c, Rejoin__c"
     found = org.query(f"SELECT {fields} FROM {OBJECT} WHERE Contact_Id__c = '{departed['contactId']}'")
