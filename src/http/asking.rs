@@ -1,4 +1,4 @@
-//! SupervisorRef asks, and for acts also the body and the `Idempotency-Key`: what nearly every operation begins with.
+//! Who asks, and for acts also the body and the `Idempotency-Key`: what nearly every operation begins with.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
@@ -11,7 +11,7 @@ use super::{AppState, body, idempotency};
 use crate::usecases;
 use sidedoor_domain::authority::Caller;
 
-/// SupervisorRef asks, without a key.
+/// Who asks, without a key.
 pub(super) struct By(pub(super) usecases::Request);
 
 impl<S: Send + Sync> FromRequestParts<S> for By {

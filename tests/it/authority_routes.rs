@@ -28,7 +28,7 @@ impl About {
     }
 }
 
-/// SupervisorRef may use a route.
+/// Who may use a route.
 enum May {
     /// Whoever comes.
     Anybody,
@@ -139,7 +139,7 @@ async fn every_route_lets_through_whom_it_must_and_nobody_else() {
                     (May::Only(..), None) => Some(401),
                     (May::Only(scopes, refusal), Some(scope)) => {
                         let named = scope != Scope::Supervise || !personal || about == About::Own;
-                        // SupervisorRef sees it and may not do it is told so; from the others it is hidden.
+                        // Who sees it and may not do it is told so; from the others it is hidden.
                         let sees = scope == Scope::Read || scope == Scope::Operate;
                         let refusal = if *refusal == 404 && sees { 403 } else { *refusal };
                         (!(scopes.contains(&scope) && named)).then_some(refusal)

@@ -13,6 +13,7 @@
 mod directing;
 mod machine;
 
+use crate::trace_parent::TraceParent;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -136,7 +137,7 @@ impl Channel {
     }
 }
 
-/// SupervisorRef began a supervision.
+/// Who began a supervision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Origin {
@@ -189,7 +190,7 @@ pub struct Joined {
     pub vendor_stamp: Option<Timestamp>,
 }
 
-/// SupervisorRef asked for the leave.
+/// Who asked for the leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Asker {
@@ -204,7 +205,7 @@ pub enum Asker {
 pub struct LeaveRequest {
     /// When it was accepted.
     pub at: Timestamp,
-    /// SupervisorRef asked.
+    /// Who asked.
     pub by: Asker,
     /// Without evidence by then it is overdue; set once the leg is known.
     pub deadline: Option<Timestamp>,
@@ -236,7 +237,7 @@ pub struct ModeChange {
     pub to: Mode,
     /// When it was accepted.
     pub at: Timestamp,
-    /// SupervisorRef asked.
+    /// Who asked.
     pub by: Asker,
     /// The order to the browser.
     pub directive: DirectiveId,
@@ -264,7 +265,7 @@ pub struct Failure {
 pub struct Supervision {
     /// Its name.
     pub id: SupervisionId,
-    /// SupervisorRef began it.
+    /// Who began it.
     pub origin: Origin,
     /// Whose leg it is: [`AMAZON_CONNECT`], or a partner carrier.
     #[serde(default = "amazon_connect")]
@@ -277,7 +278,7 @@ pub struct Supervision {
     pub contact: Option<ContactId>,
     /// The supervisor's own MONITOR contact, once known.
     pub leg: Option<LegId>,
-    /// SupervisorRef listens.
+    /// Who listens.
     pub supervisor: Supervisor,
     /// The Salesforce VoiceCall, if given.
     pub voice_call_id: Option<String>,
@@ -310,6 +311,9 @@ pub struct Supervision {
     pub overdue: bool,
     /// When somebody asked us; `None` for observed legs.
     pub requested_at: Option<Timestamp>,
+    /// The trace of the request that began it, if the request or the service had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_parent: Option<TraceParent>,
     /// The supervision whose end this one's join waits for, after a switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<SupervisionId>,
