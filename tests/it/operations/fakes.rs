@@ -1,225 +1,159 @@
-//! The fakes by themselves, where independent clients (tests/clients) do not look: the accident they make possible, clocks,
-//! events, collections.
+//! `sidedoor fakes` and `sidedoor demo`, which run the `sidedoor-fakes` executable from the folder of `sidedoor`.
 
-use serde_json::{Value, json};
-use sidedoor_fakes::clock::VendorClock;
-use sidedoor_fakes::connect::NewContact;
-use sidedoor_fakes::{Fakes, FakesConfig, Fault};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 
-async fn token(fakes: &Fakes) -> String {
-    let form = [
-        ("grant_type", "client_credentials"),
-        ("client_id", "fake-client-id"),
-        ("client_secret", "fake-client-secret"),
-    ];
-    let url = format!("{}/services/oauth2/token", fakes.salesforce_url());
-    let answer: Value = client()
-        .post(url)
-        .form(&form)
-        .send()
-        .await
-        .expect("answered")
-        .json()
-        .await
-        .expect("JSON");
-    answer["access_token"].as_str().expect("a token").to_owned()
+use serde_json::Value;
+
+const SIDEDOOR: &str = env!("CARGO_BIN_EXE_sidedoor");
+
+/// Fails with the remedy if `sidedoor-fakes` has not been built. Cargo builds the executables of this package only, so that
+/// `cargo test -p sidedoor` alone does not build it.
+fn require_fakes() {
+    let fakes = Path::new(SIDEDOOR).with_file_name("sidedoor-fakes");
+    assert!(
+        fakes.exists(),
+        "{} does not exist: run `cargo test --workspace`, or `cargo build -p sidedoor-fakes` before this test",
+        fakes.display()
+    );
 }
 
-fn client() -> reqwest::Client {
-    reqwest::Client::builder().build().expect("a client")
+/// A running `sidedoor fakes`. Dropping the value kills the process.
+struct Running {
+    child: Child,
+    stdout: BufReader<std::process::ChildStdout>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn start_fakes(options: &[&str]) -> (Running, Value) {
+    require_fakes();
+    let mut child = Command::new(SIDEDOOR)
+        .args([
+            "fakes",
+            "--connect-listen",
+            "127.0.0.1:0",
+            "--salesforce-listen",
+            "127.0.0.1:0",
+        ])
+        .args(options)
+        .env_remove("SIDEDOOR_FAKES_EVENTS_KEY")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("sidedoor starts");
+    let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut running = Running { child, stdout };
+    let mut line = String::new();
+    running.stdout.read_line(&mut line).expect("a line");
+    let urls = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line:?} is not JSON: {e}"));
+    (running, urls)
 }
 
 #[tokio::test]
-async fn unsigned_calls_are_refused() {
-    let fakes = sidedoor_fakes::start(FakesConfig::default()).await.expect("started");
-    let answer = client()
-        .post(format!("{}/contact/stop", fakes.connect_url()))
-        .body("{}")
-        .send()
-        .await
-        .expect("answered");
-    assert_eq!(answer.status(), 403);
-    assert!(
-        answer.headers()["x-amzn-errortype"]
-            .to_str()
-            .expect("text")
-            .starts_with("MissingAuthenticationTokenException:")
-    );
+async fn sidedoor_fakes_prints_the_urls_and_stops_cleanly_on_sigterm() {
+    let (mut running, urls) = start_fakes(&[]);
+    let members: Vec<&String> = urls.as_object().expect("an object").keys().collect();
+    assert_eq!(members, ["connectUrl", "salesforceUrl"]);
+    for member in members {
+        let url = format!("{}/_fake/settings", urls[member].as_str().expect("a URL"));
+        let http = reqwest::Client::builder().build().expect("a client");
+        assert_eq!(http.get(url).send().await.expect("an answer").status(), 200, "{member}");
+    }
+    let id = running.child.id();
+    let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {id}")).status();
+    assert!(sent.expect("sh runs").success());
+    assert_eq!(running.child.wait().expect("a status").code(), Some(0));
+    let mut rest = String::new();
+    running.stdout.read_to_string(&mut rest).expect("text");
+    assert_eq!(rest, "", "the JSON line is the whole output");
 }
 
 #[test]
-fn a_vendors_clock_is_off_drifts_and_is_cut_or_rounded() {
-    let at = |ms: i64| jiff::Timestamp::from_millisecond(1_790_000_000_000 + ms).expect("in range");
-    let cut = VendorClock {
-        skew_ms: 1370,
-        ..VendorClock::default()
+fn sidedoor_fakes_passes_its_options_and_hides_the_key() {
+    let key = "key-that-no-other-user-may-read";
+    let (running, _) = start_fakes(&["--events-to", "http://127.0.0.1:9/events", "--events-key", key]);
+    let id = running.child.id();
+    let read = |name: &str| {
+        let bytes = std::fs::read(format!("/proc/{id}/{name}")).expect("the process runs");
+        String::from_utf8_lossy(&bytes).replace('\0', " ")
     };
-    assert_eq!(cut.stamp(at(0), at(0)), at(1000));
-    let rounded = VendorClock {
-        skew_ms: 1570,
-        rounding: true,
-        ..VendorClock::default()
-    };
-    assert_eq!(rounded.stamp(at(0), at(0)), at(2000));
-    let drifting = VendorClock {
-        drift_ppm: 100.0,
-        granularity_ms: 1,
-        ..VendorClock::default()
-    };
-    assert_eq!(drifting.stamp(at(10_000_000), at(0)), at(10_001_000));
-}
-
-#[tokio::test]
-async fn legs_end_with_their_contact_and_the_ledger_knows_by_whom() {
-    let fakes = sidedoor_fakes::start(FakesConfig::default()).await.expect("started");
-    let connect = fakes.connect();
-    let call = connect.create_contact(NewContact::default());
-    let leg = connect.begin_leg_by_hand(&call, "supervisor-1").expect("begun");
-    assert!(connect.end_leg_in_ccp("supervisor-2", &leg).is_err(), "another's leg");
-    assert!(connect.end_leg_in_ccp("agent-1", &call).is_err(), "no MONITOR contact");
-    connect.hang_up(&call, "AGENT").expect("hung up");
-    assert!(connect.contact(&leg).expect("there").ended);
-    let ended = connect.ledger().ended;
-    let by: Vec<&str> = ended.iter().map(|e| e.by.as_str()).collect();
-    assert_eq!(by, ["AGENT", "CONTACT_ENDED"]);
-    assert!(connect.customer_contacts_we_ended().is_empty());
-}
-
-#[tokio::test]
-async fn collections_settle_each_record_by_itself() {
-    let fakes = sidedoor_fakes::start(FakesConfig::default()).await.expect("started");
-    let token = token(&fakes).await;
-    let record = |key: &str, more: Value| {
-        let mut record = json!({"attributes": {"type": "VoiceCallParticipant__c"}, "Leg_Key__c": key});
-        record
-            .as_object_mut()
-            .expect("object")
-            .extend(more.as_object().expect("object").clone());
-        record
-    };
-    let url = format!(
-        "{}/services/data/v68.0/composite/sobjects/VoiceCallParticipant__c/Leg_Key__c",
-        fakes.salesforce_url()
-    );
-    fakes.salesforce().fault(Fault {
-        matching: Some("third".into()),
-        ..Fault::error("item", 400, "UNABLE_TO_LOCK_ROW")
-    });
-    let body = json!({"records": [record("first", json!({"Mode__c": "SILENT"})), record("second", json!({"No_Such__c": 1})), record("third", json!({}))]});
-    let answer = client()
-        .patch(&url)
-        .bearer_auth(&token)
-        .json(&body)
-        .send()
-        .await
-        .expect("answered");
-    assert_eq!(answer.status(), 200);
+    let arguments = read("cmdline");
     assert!(
-        answer.headers()["sforce-limit-info"]
-            .to_str()
-            .expect("text")
-            .starts_with("api-usage=")
+        arguments.contains("serve --connect-listen 127.0.0.1:0 --salesforce-listen 127.0.0.1:0"),
+        "{arguments}"
     );
-    let results: Value = answer.json().await.expect("JSON");
-    assert_eq!(results[0]["created"], true);
-    assert_eq!(results[1]["errors"][0]["statusCode"], "INVALID_FIELD");
-    assert_eq!(results[2]["errors"][0]["statusCode"], "UNABLE_TO_LOCK_ROW");
-    // All or none: one bad record undoes the others.
-    let all =
-        json!({"allOrNone": true, "records": [record("fourth", json!({})), record("fifth", json!({"No_Such__c": 1}))]});
-    let answer = client()
-        .patch(&url)
-        .bearer_auth(&token)
-        .json(&all)
-        .send()
-        .await
-        .expect("answered");
-    let results: Value = answer.json().await.expect("JSON");
-    let code = |i: usize| results[i]["errors"][0]["statusCode"].clone();
-    assert_eq!(
-        (code(0), code(1)),
-        (json!("ALL_OR_NONE_OPERATION_ROLLED_BACK"), json!("INVALID_FIELD"))
+    assert!(
+        arguments.contains("--events-to http://127.0.0.1:9/events"),
+        "{arguments}"
     );
-    assert_eq!(
-        fakes.salesforce().rows("VoiceCallParticipant__c").len(),
-        1,
-        "the first alone"
-    );
-    assert_eq!(fakes.salesforce().written().len(), 1);
-    let many = json!({"records": vec![record("x", json!({})); 201]});
-    assert_eq!(
-        client()
-            .patch(&url)
-            .bearer_auth(&token)
-            .json(&many)
-            .send()
-            .await
-            .expect("answered")
-            .status(),
-        400
-    );
+    // Every local user can read the arguments of a process, but only its owner can read its environment.
+    assert!(!arguments.contains(key), "{arguments}");
+    assert!(read("environ").contains(&format!("SIDEDOOR_FAKES_EVENTS_KEY={key}")));
 }
 
-#[tokio::test]
-async fn the_admin_api_scripts_and_tells_the_same_over_http() {
-    let fakes = sidedoor_fakes::start(FakesConfig::default()).await.expect("started");
-    let (http, url) = (client(), fakes.connect_url().to_owned());
-    let made: Value = http
-        .post(format!("{url}/_fake/contacts"))
-        .json(&json!({"channel": "CHAT"}))
-        .send()
-        .await
-        .expect("answered")
-        .json()
-        .await
-        .expect("JSON");
-    let contact = made["contactId"].as_str().expect("an id");
-    let leg: Value = http
-        .post(format!("{url}/_fake/legs"))
-        .json(&json!({"contactId": contact, "userId": "supervisor-1"}))
-        .send()
-        .await
-        .expect("answered")
-        .json()
-        .await
-        .expect("JSON");
-    let end = http
-        .post(format!("{url}/_fake/ccp/supervisor-1/end-leg"))
-        .json(&leg)
-        .send()
-        .await
-        .expect("answered");
-    assert_eq!(end.status(), 204);
-    let ledger: Value = http
-        .get(format!("{url}/_fake/ledger"))
-        .send()
-        .await
-        .expect("answered")
-        .json()
-        .await
-        .expect("JSON");
-    assert_eq!(
-        (&ledger["ended"][0]["by"], &ledger["customerContactsWeEnded"]),
-        (&json!("CCP"), &json!([]))
+#[test]
+fn sidedoor_demo_succeeds_and_prints_each_step() {
+    require_fakes();
+    let output = Command::new(SIDEDOOR).arg("demo").output().expect("sidedoor runs");
+    let (text, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
     );
-    let changed: Value = http
-        .patch(format!("{url}/_fake/settings"))
-        .json(&json!({"clock": {"skewMs": 5}}))
-        .send()
-        .await
-        .expect("answered")
-        .json()
-        .await
-        .expect("JSON");
-    assert_eq!(
-        (&changed["clock"]["skewMs"], &changed["connectDelayMs"]),
-        (&json!(5), &json!(50))
-    );
-    let wrong = http
-        .patch(format!("{url}/_fake/settings"))
-        .json(&json!({"clok": 1}))
-        .send()
-        .await
-        .expect("answered");
-    assert_eq!(wrong.status(), 400);
+    assert!(output.status.success(), "{text}\n{errors}");
+    let mut rest = text.as_ref();
+    for step in [
+        "Sidedoor runs at http://127.0.0.1:",
+        "● A customer talks to agent-1: contact ",
+        "● supervisor-1 starts to listen (SILENT) → 20",
+        "● supervisor-2 starts to listen (BARGE) → 20",
+        "● supervisor-1 presses Disconnect → 202 LEAVING: accepted, not yet confirmed",
+        "directive END_LEG_IN_CCP for the browser: end leg ",
+        "the browser acknowledges DONE",
+        "the customer's call continues: true",
+        "Salesforce VoiceCallParticipant__c ",
+        "● supervisor-2 opens a browser tab that receives directives, and barges in",
+        "● An operator disconnects supervisor-2, ",
+        "the customer's call continues: true",
+        "Salesforce VoiceCallParticipant__c ",
+        "● Both supervisors have left. ",
+    ] {
+        let at = rest
+            .find(step)
+            .unwrap_or_else(|| panic!("{step:?} is missing or out of order in:\n{text}"));
+        rest = &rest[at + step.len()..];
+    }
+}
+
+/// `sidedoor` in a folder without `sidedoor-fakes`.
+fn run_alone(command: &str) -> (PathBuf, Output) {
+    let beside = Path::new(SIDEDOOR).parent().expect("a folder");
+    let folder = tempfile::tempdir_in(beside).expect("a folder");
+    let alone = folder.path().join("sidedoor");
+    // A link and not a copy: the start of a file that was just written can fail with "text file busy" because a process that
+    // another test forks at this moment still has the file open.
+    std::fs::hard_link(SIDEDOOR, &alone).expect("a link");
+    let output = Command::new(&alone).arg(command).output().expect("sidedoor runs");
+    (alone.with_file_name("sidedoor-fakes"), output)
+}
+
+#[test]
+fn missing_sidedoor_fakes_is_named_with_its_remedy() {
+    for command in ["fakes", "demo"] {
+        let (missing, output) = run_alone(command);
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        assert!(output.stdout.is_empty(), "{command}");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            error.contains(&format!("{} does not exist", missing.display())),
+            "{error}"
+        );
+        assert!(error.contains("cargo build -p sidedoor-fakes"), "{error}");
+        assert!(error.contains("`sidedoor-fakes` of the same release"), "{error}");
+    }
 }

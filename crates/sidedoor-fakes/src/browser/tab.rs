@@ -1,5 +1,5 @@
-//! A tab that listens: it fetches a ticket, opens the stream of its supervisor's directives, does what it is asked to, and comes
-//! back when the stream breaks, as an `EventSource` would.
+//! A browser tab that follows the directive stream: it gets a ticket, opens the stream of its supervisor, executes the directives
+//! and reconnects when the stream breaks, as an `EventSource` does.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::task::AbortHandle;
 
 use super::Browser;
 
-/// What a tab has heard: the event's name and its data.
-pub type Heard = (String, Value);
+/// A received event: its name and its data.
+pub(crate) type Heard = (String, Value);
 
-/// An open tab. Dropping it closes it.
+/// An open tab. Dropping the value closes the tab.
 pub struct Tab {
     heard: Arc<Mutex<Vec<Heard>>>,
     running: AbortHandle,
@@ -25,12 +25,13 @@ impl Drop for Tab {
 }
 
 impl Tab {
-    /// Everything heard so far.
+    /// The events received so far, oldest first.
     pub fn heard(&self) -> Vec<Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The directives it was asked to act on.
+    /// Ids of the directives that this tab had to execute, in the order of their events. A standby tab receives the directives
+    /// too, but with `act: false`.
     pub fn asked_to_act(&self) -> Vec<String> {
         let heard = self.heard();
         let asked = heard
@@ -43,7 +44,7 @@ impl Tab {
 }
 
 impl Browser {
-    /// Opens a tab that follows the stream of this supervisor and obeys.
+    /// Opens a tab that follows this supervisor's stream and executes the directives.
     pub fn open_tab(&self) -> Tab {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let (browser, kept) = (self.clone(), heard.clone());
@@ -51,7 +52,7 @@ impl Browser {
             let mut last = None;
             loop {
                 if let Err(e) = browser.follow(&kept, &mut last).await {
-                    tracing::debug!(error = %e, "the simulated tab lost its stream");
+                    tracing::debug!(error = %e, "the simulated tab lost its directive stream; reconnecting in 50 ms");
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -70,7 +71,7 @@ impl Browser {
         }
         let ticket: Value = ask.send().await?.error_for_status()?.json().await?;
         let ticket = ticket["ticket"].as_str().unwrap_or_default().to_owned();
-        // The stream lives longer than the client's usual patience.
+        // The client's timeout of 10 s would cut the stream.
         let mut open = self
             .http
             .get(format!("{base}/directives?ticket={ticket}"))
@@ -112,7 +113,7 @@ impl Browser {
             .any(|(n, d)| *n == name && d["act"] == true && d["directiveId"] == data["directiveId"]);
         heard.push((name, data.clone()));
         drop(heard);
-        // One answer a directive, however often it is told.
+        // The stream repeats a directive after a reconnect; it is executed and acknowledged once.
         if act && !again {
             let browser = self.clone();
             tokio::spawn(async move { browser.obey(&data).await });

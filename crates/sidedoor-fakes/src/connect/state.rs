@@ -1,4 +1,5 @@
-//! Contacts, legs and users, and what happens to them. Real times are kept; stamps are made when they are read.
+//! Contacts, legs and users, and the rules by which they change. Times are kept as real times; the vendor's timestamps are
+//! computed when they are read, because the settings of the clock may change.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +14,7 @@ use crate::faults::FaultScript;
 
 /// An error as the vendor answers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiError {
+pub(super) struct ApiError {
     pub(super) status: u16,
     pub(super) code: String,
     pub(super) message: String,
@@ -29,15 +30,15 @@ impl ApiError {
     }
 }
 
-/// A customer's contact to be made.
+/// A customer's contact to create.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct NewContact {
-    /// Its id; one is made if none is given.
+    /// The contact's id; random by default.
     pub contact_id: Option<String>,
     /// `VOICE`, `CHAT` or `TASK`.
     pub channel: String,
-    /// The agent.
+    /// The agent's user id. An unknown user is created.
     pub agent_id: String,
 }
 
@@ -57,36 +58,45 @@ pub(super) struct User {
     pub(super) ccp_open: bool,
 }
 
+impl User {
+    fn new(id: &str) -> Self {
+        Self {
+            username: format!("{id}@example"),
+            ccp_open: true,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Contact {
     pub(super) id: String,
     pub(super) channel: String,
-    pub(super) method: &'static str,
+    pub(super) initiation_method: &'static str,
     pub(super) user: String,
     pub(super) supervised: Option<String>,
-    pub(super) begun: Timestamp,
-    pub(super) connected: Option<Timestamp>,
+    pub(super) started_at: Timestamp,
+    pub(super) connected_at: Option<Timestamp>,
     pub(super) ended: Option<(Timestamp, String)>,
-    /// A customer's contact whose agent has hung up while a barged-in supervisor stayed.
+    /// The agent of this customer's contact has hung up, and a supervisor who has barged in stays.
     pub(super) agent_gone: bool,
     /// The agent has put the customer on hold.
     pub(super) on_hold: bool,
-    /// A leg that may barge in.
+    /// MonitorContact allowed this leg to barge in.
     pub(super) may_barge: bool,
-    /// A leg's modes: each and since when.
+    /// The modes of a leg, oldest first, each with its start.
     pub(super) modes: Vec<(&'static str, Timestamp)>,
 }
 
 impl Contact {
-    fn new(id: String, channel: String, method: &'static str, user: String) -> Self {
+    fn new(id: String, channel: String, initiation_method: &'static str, user: String) -> Self {
         Self {
             id,
             channel,
-            method,
+            initiation_method,
             user,
             supervised: None,
-            begun: real_now(),
-            connected: None,
+            started_at: real_now(),
+            connected_at: None,
             ended: None,
             agent_gone: false,
             on_hold: false,
@@ -96,61 +106,61 @@ impl Contact {
     }
 
     pub(super) fn is_live_leg(&self) -> bool {
-        self.method == "MONITOR" && self.ended.is_none()
+        self.initiation_method == "MONITOR" && self.ended.is_none()
     }
 
-    /// `SILENT_MONITOR` or `BARGE`, for a connected leg.
+    /// `SILENT_MONITOR` or `BARGE`; `None` if the leg has never been connected.
     pub(super) fn mode(&self) -> Option<&'static str> {
         self.modes.last().map(|(mode, _)| *mode)
     }
 }
 
-/// A contact as tests see it.
+/// A contact or leg as the control API and tests see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ContactView {
-    /// Its id.
+    /// The contact's id.
     pub contact_id: String,
-    /// `INBOUND` or `MONITOR`.
+    /// `INBOUND` for a customer's contact, `MONITOR` for a leg.
     pub initiation_method: String,
-    /// Its channel.
+    /// `VOICE`, `CHAT` or `TASK`.
     pub channel: String,
-    /// The agent, or for a leg the supervisor.
+    /// The agent of a customer's contact, or the supervisor of a leg.
     pub user_id: String,
-    /// The contact a leg listens to.
+    /// The contact that a leg supervises.
     pub supervised: Option<String>,
-    /// Whether the user is connected.
+    /// Whether the agent or supervisor is connected now.
     pub connected: bool,
-    /// `SILENT_MONITOR` or `BARGE`, for a leg that is or was connected.
+    /// The last mode of a leg, `SILENT_MONITOR` or `BARGE`; `None` if it has never been connected.
     pub mode: Option<String>,
-    /// Whether the agent has hung up and the contact goes on with a barged-in supervisor.
+    /// Whether the agent has hung up and the contact continues with a supervisor who has barged in.
     pub agent_gone: bool,
-    /// Whether it is over.
+    /// Whether the contact has ended.
     pub ended: bool,
-    /// The true moment of its beginning, real time.
+    /// Real time at which the contact started.
     pub true_begun_at: Timestamp,
-    /// The true moment of its end, real time.
+    /// Real time at which the contact ended.
     pub true_disconnect_at: Option<Timestamp>,
-    /// The vendor's stamp of it.
+    /// The vendor's timestamp of the end.
     pub vendor_disconnect_at: Option<Timestamp>,
-    /// The vendor's reason.
+    /// The vendor's reason of the end, such as `CUSTOMER_DISCONNECT`.
     pub disconnect_reason: Option<String>,
 }
 
-/// Everything there is.
-pub struct World {
+/// Everything that the fake knows about its Connect instance.
+pub(super) struct InstanceState {
     pub(super) settings: ConnectSettings,
     pub(super) since: Timestamp,
     pub(super) users: BTreeMap<String, User>,
     pub(super) contacts: HashMap<String, Contact>,
-    /// Client tokens: what they were used with, and the leg they gave.
+    /// By client token: the parameters of its first use, and the leg that was created.
     pub(super) tokens: HashMap<String, (String, String)>,
     pub(super) ledger: Ledger,
     pub(super) faults: FaultScript,
-    pub(super) happened: Vec<Value>,
+    pub(super) unsent_events: Vec<Value>,
 }
 
-impl World {
+impl InstanceState {
     pub(super) fn new(settings: ConnectSettings) -> Self {
         let people = [
             "agent-1",
@@ -160,15 +170,7 @@ impl World {
             "supervisor-3",
             "supervisor-4",
         ];
-        let user = |name: &&str| {
-            (
-                (*name).to_owned(),
-                User {
-                    username: format!("{name}@example"),
-                    ccp_open: true,
-                },
-            )
-        };
+        let user = |id: &&str| ((*id).to_owned(), User::new(id));
         Self {
             settings,
             since: real_now(),
@@ -177,15 +179,14 @@ impl World {
             tokens: HashMap::new(),
             ledger: Ledger::default(),
             faults: FaultScript::default(),
-            happened: Vec::new(),
+            unsent_events: Vec::new(),
         }
     }
 
-    pub(super) fn take_happened(&mut self) -> Vec<Value> {
-        std::mem::take(&mut self.happened)
+    pub(super) fn take_unsent_events(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.unsent_events)
     }
 
-    /// Its instance's ARN.
     pub(super) fn instance_arn(&self) -> String {
         format!(
             "arn:aws:connect:{REGION}:111122223333:instance/{}",
@@ -193,48 +194,39 @@ impl World {
         )
     }
 
-    /// The vendor's stamp of a real moment.
+    /// The vendor's timestamp of a real time.
     pub(super) fn stamp(&self, at: Timestamp) -> Timestamp {
         self.settings.clock.stamp(at, self.since)
     }
 
-    pub(super) fn add_user(&mut self, id: &str) {
-        let user = User {
-            username: format!("{id}@example"),
-            ccp_open: true,
-        };
-        self.users.entry(id.to_owned()).or_insert(user);
+    /// The user, who is created if the id is unknown.
+    fn user(&mut self, id: &str) -> &mut User {
+        self.users.entry(id.to_owned()).or_insert_with(|| User::new(id))
     }
 
     pub(super) fn name_user(&mut self, id: &str, username: &str) {
-        self.add_user(id);
-        if let Some(user) = self.users.get_mut(id) {
-            username.clone_into(&mut user.username);
-        }
+        username.clone_into(&mut self.user(id).username);
     }
 
     pub(super) fn set_ccp_open(&mut self, id: &str, open: bool) {
-        self.add_user(id);
-        if let Some(user) = self.users.get_mut(id) {
-            user.ccp_open = open;
-        }
+        self.user(id).ccp_open = open;
     }
 
     pub(super) fn create_contact(&mut self, new: NewContact) -> String {
         let id = new.contact_id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-        self.add_user(&new.agent_id);
+        self.user(&new.agent_id);
         let mut contact = Contact::new(id.clone(), new.channel, "INBOUND", new.agent_id);
-        contact.connected = Some(contact.begun);
+        contact.connected_at = Some(contact.started_at);
         self.contacts.insert(id.clone(), contact);
-        self.tell(&id, "INITIATED");
-        self.tell(&id, "CONNECTED_TO_AGENT");
+        self.emit_contact_event(&id, "INITIATED");
+        self.emit_contact_event(&id, "CONNECTED_TO_AGENT");
         id
     }
 
-    /// A leg begins: the contact must be live and have room.
+    /// Creates a leg. The contact must be live, and the limits of supervisors a call and calls a supervisor must allow it.
     pub(super) fn begin_leg(&mut self, contact: &str, user: &str, may_barge: bool) -> Result<String, ApiError> {
         let invalid = |message: &str| ApiError::new(400, "InvalidRequestException", message);
-        let found = self.contacts.get(contact).filter(|c| c.method != "MONITOR");
+        let found = self.contacts.get(contact).filter(|c| c.initiation_method != "MONITOR");
         let supervised = found
             .ok_or_else(|| ApiError::new(404, "ResourceNotFoundException", "Contact not found"))?
             .clone();
@@ -272,7 +264,7 @@ impl World {
             ..Contact::new(id.clone(), supervised.channel, "MONITOR", user.to_owned())
         };
         self.contacts.insert(id.clone(), leg);
-        self.tell(&id, "INITIATED");
+        self.emit_contact_event(&id, "INITIATED");
         Ok(id)
     }
 
@@ -281,49 +273,49 @@ impl World {
             return;
         };
         let open = self.users.get(&found.user).is_some_and(|u| u.ccp_open);
-        if open && found.ended.is_none() && found.connected.is_none() {
+        if open && found.ended.is_none() && found.connected_at.is_none() {
             let now = real_now();
-            found.connected = Some(now);
+            found.connected_at = Some(now);
             found.modes.push(("SILENT_MONITOR", now));
             let user = found.user.clone();
-            self.tell(leg, "CONNECTED_TO_AGENT");
-            self.tell_agent(&user, None);
+            self.emit_contact_event(leg, "CONNECTED_TO_AGENT");
+            self.emit_agent_event(&user, None);
         }
     }
 
     /// The supervisor changes the mode of their own leg, as `updateMonitorParticipantState` does.
     pub(super) fn change_mode_in_ccp(&mut self, user: &str, leg: &str, mode: &str) -> Result<(), String> {
-        let found = self.contacts.get(leg).ok_or("no such contact")?;
-        if !found.is_live_leg() || found.user != user || found.connected.is_none() {
-            return Err("this is no connected leg of this supervisor".into());
+        let found = self.contacts.get(leg).ok_or_else(|| unknown_contact(leg))?;
+        if !found.is_live_leg() || found.user != user || found.connected_at.is_none() {
+            return Err("not a connected leg of this supervisor".into());
         }
         let supervised = found.supervised.clone().unwrap_or_default();
         let agent_gone = self.contacts.get(&supervised).is_some_and(|c| c.agent_gone);
         let mode = match mode {
-            "BARGE" if !found.may_barge => return Err("this leg may not barge in".into()),
+            "BARGE" if !found.may_barge => return Err("MonitorContact did not allow this leg to barge in".into()),
             "BARGE" => "BARGE",
-            // "may not switch back to silent when only two participants are left"
+            // AWS: a supervisor "may not switch back to silent when only two participants are left".
             "SILENT_MONITOR" if agent_gone => return Err("only two participants are left".into()),
             "SILENT_MONITOR" => "SILENT_MONITOR",
-            _ => return Err("there is no such mode".into()),
+            _ => return Err(format!("unknown mode `{mode}`; expected SILENT_MONITOR or BARGE")),
         };
         if let Some(leg) = self.contacts.get_mut(leg).filter(|l| l.mode() != Some(mode)) {
             leg.modes.push((mode, real_now()));
         }
-        self.tell_agent(user, None);
+        self.emit_agent_event(user, None);
         Ok(())
     }
 
-    /// The agent hangs up. If a supervisor has barged in, the contact goes on with them; else it ends.
+    /// The agent hangs up. The contact continues if a supervisor has barged in; otherwise it ends.
     pub(super) fn agent_leaves(&mut self, contact: &str) -> Result<(), String> {
         let barged = self.live_legs(contact);
         let barged = barged
             .iter()
             .filter_map(|leg| self.contacts.get(leg))
             .any(|leg| leg.mode() == Some("BARGE"));
-        let found = self.contacts.get_mut(contact).ok_or("no such contact")?;
-        if found.method == "MONITOR" || found.ended.is_some() {
-            return Err("this is no live customer contact".into());
+        let found = self.contacts.get_mut(contact).ok_or_else(|| unknown_contact(contact))?;
+        if found.initiation_method == "MONITOR" || found.ended.is_some() {
+            return Err("not a live customer contact".into());
         }
         if !barged {
             return self.hang_up(contact, "AGENT");
@@ -333,12 +325,13 @@ impl World {
     }
 
     pub(super) fn hold(&mut self, contact: &str, on_hold: bool) -> Result<(), String> {
-        let found = self.contacts.get_mut(contact).ok_or("no such contact")?;
+        let found = self.contacts.get_mut(contact).ok_or_else(|| unknown_contact(contact))?;
         found.on_hold = on_hold;
         Ok(())
     }
 
-    /// Whether the leg's supervisor has barged in, its agent has gone, and nobody else is there to talk to the customer.
+    /// Whether the customer's call would end if this leg ended: its supervisor has barged in, the agent has left, and no other
+    /// supervisor has barged in.
     pub(super) fn is_last_party(&self, leg: &str) -> bool {
         let Some(found) = self.contacts.get(leg) else {
             return false;
@@ -354,29 +347,29 @@ impl World {
             && !others.into_iter().any(|leg| leg.mode() == Some("BARGE"))
     }
 
-    /// Returns the customer's contact if its last party has left it now.
+    /// Returns the customer's contact if only the customer is left on it now.
     pub(super) fn end_leg_in_ccp(&mut self, user: &str, leg: &str) -> Result<Option<String>, String> {
-        let found = self.contacts.get(leg).ok_or("no such contact")?;
-        if found.method != "MONITOR" {
-            return Err("this is not a MONITOR contact".into());
+        let found = self.contacts.get(leg).ok_or_else(|| unknown_contact(leg))?;
+        if found.initiation_method != "MONITOR" {
+            return Err("not a MONITOR contact".into());
         }
         if found.user != user {
-            return Err("this leg belongs to another supervisor".into());
+            return Err("the leg belongs to another supervisor".into());
         }
         if found.ended.is_some() {
-            return Err("this leg has ended already".into());
+            return Err("the leg has already ended".into());
         }
         let supervised = found.supervised.clone().unwrap_or_default();
         let was_last = self.is_last_party(leg);
         self.end(leg, "CCP", "AGENT_DISCONNECT");
-        // The accident: nobody is left to talk to, and the customer's call will end.
+        // The accident that Sidedoor must prevent: the customer is alone, so the call will end.
         Ok(was_last.then_some(supervised))
     }
 
     pub(super) fn hang_up(&mut self, contact: &str, by: &str) -> Result<(), String> {
-        let found = self.contacts.get(contact).ok_or("no such contact")?;
-        if found.method == "MONITOR" || found.ended.is_some() {
-            return Err("this is no live customer contact".into());
+        let found = self.contacts.get(contact).ok_or_else(|| unknown_contact(contact))?;
+        if found.initiation_method == "MONITOR" || found.ended.is_some() {
+            return Err("not a live customer contact".into());
         }
         let reason = if by == "AGENT" {
             "AGENT_DISCONNECT"
@@ -387,7 +380,7 @@ impl World {
         Ok(())
     }
 
-    /// Ends a contact, and with a customer's contact every leg on it.
+    /// Ends a contact. A customer's contact ends every leg on it.
     pub(super) fn end(&mut self, id: &str, by: &str, reason: &str) {
         let now = real_now();
         let legs = self.live_legs(id);
@@ -398,17 +391,21 @@ impl World {
             return;
         }
         contact.ended = Some((now, reason.to_owned()));
-        let (is_leg, user) = (contact.method == "MONITOR", contact.user.clone());
-        let kind = if contact.method == "MONITOR" { "LEG" } else { "CUSTOMER" };
+        let (is_leg, user) = (contact.initiation_method == "MONITOR", contact.user.clone());
+        let kind = if contact.initiation_method == "MONITOR" {
+            "LEG"
+        } else {
+            "CUSTOMER"
+        };
         self.ledger.end(EndEntry {
             contact_id: id.into(),
             kind: kind.into(),
             by: by.into(),
             at: iso(now),
         });
-        self.tell(id, "DISCONNECTED");
+        self.emit_contact_event(id, "DISCONNECTED");
         if is_leg {
-            self.tell_agent(&user, Some(id));
+            self.emit_agent_event(&user, Some(id));
         }
         for leg in legs {
             self.end(&leg, "CONTACT_ENDED", reason);
@@ -431,22 +428,22 @@ impl World {
         let c = self.contacts.get(id)?;
         Some(ContactView {
             contact_id: c.id.clone(),
-            initiation_method: c.method.into(),
+            initiation_method: c.initiation_method.into(),
             channel: c.channel.clone(),
             user_id: c.user.clone(),
             supervised: c.supervised.clone(),
-            connected: c.connected.is_some() && c.ended.is_none(),
+            connected: c.connected_at.is_some() && c.ended.is_none(),
             mode: c.mode().map(ToOwned::to_owned),
             agent_gone: c.agent_gone,
             ended: c.ended.is_some(),
-            true_begun_at: c.begun,
+            true_begun_at: c.started_at,
             true_disconnect_at: c.ended.as_ref().map(|(at, _)| *at),
             vendor_disconnect_at: c.ended.as_ref().map(|(at, _)| self.stamp(*at)),
             disconnect_reason: c.ended.as_ref().map(|(_, reason)| reason.clone()),
         })
     }
 
-    /// The link of a leg to its contact, under the configured field.
+    /// The configured field that links a leg to its contact, and the contact's id.
     pub(super) fn link(&self, c: &Contact) -> Option<(&'static str, String)> {
         let supervised = c.supervised.clone()?;
         match self.settings.link_field {
@@ -456,4 +453,8 @@ impl World {
             LinkField::None => None,
         }
     }
+}
+
+fn unknown_contact(id: &str) -> String {
+    format!("unknown contact `{id}`")
 }

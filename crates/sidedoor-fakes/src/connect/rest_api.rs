@@ -1,8 +1,8 @@
-//! rest-json on the socket: the real service's paths, error header and body, request ids, and a `Date` off the vendor's
-//! clock.
+//! The rest-json protocol of Amazon Connect: the real service's paths, error header and body, request ids, and a `Date` header
+//! with the vendor's time.
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -11,16 +11,17 @@ use axum::routing::{get, post};
 use serde_json::Value;
 
 use super::ledger::CallEntry;
-use super::world::ApiError;
-use super::{ConnectFake, admin, operations, sigv4, sts};
+use super::state::ApiError;
+use super::{ConnectFake, control_api, operations, sigv4, sts};
 use crate::clock::{iso, real_now};
+use crate::control;
 use crate::faults::{Fault, dropped_connection};
 
-/// The largest body taken.
+/// Longest accepted body, bytes.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// The service and its admin API.
-pub fn router(fake: ConnectFake) -> Router {
+/// The vendor's API and the control API.
+pub(crate) fn router(fake: ConnectFake) -> Router {
     let service = Router::new()
         .route("/contact/monitor", post(monitor))
         .route("/contact/stop", post(stop))
@@ -36,23 +37,23 @@ pub fn router(fake: ConnectFake) -> Router {
         answer_error(&ApiError::new(
             404,
             "UnknownOperationException",
-            "There is no such operation here",
+            "The fake does not support this operation",
         ))
     };
-    let dated = from_fn_with_state(fake.clone(), dated);
+    let date_header = from_fn_with_state(fake.clone(), set_date);
     service
         .merge(sts::router(fake.clone()))
-        .merge(admin::router(fake))
+        .merge(control::router(control_api::routes(), fake))
         .fallback(unknown)
-        .layer(dated)
+        .layer(date_header)
 }
 
-/// Every answer's `Date` is read off the vendor's clock, an error's too.
-async fn dated(State(fake): State<ConnectFake>, request: Request, next: Next) -> Response {
+/// Sets the `Date` header of every answer, errors included, to the vendor's time.
+async fn set_date(State(fake): State<ConnectFake>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let vendor_now = {
-        let world = fake.world();
-        world.settings.clock.read(real_now(), world.since)
+        let state = fake.state();
+        state.settings.clock.read(real_now(), state.since)
     };
     let date = vendor_now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     if let Ok(date) = HeaderValue::from_str(&date) {
@@ -63,7 +64,7 @@ async fn dated(State(fake): State<ConnectFake>, request: Request, next: Next) ->
 
 async fn monitor(State(fake): State<ConnectFake>, request: Request) -> Response {
     fake.serve("MonitorContact", request, |fake, body| {
-        let (answer, leg) = operations::monitor(&mut fake.world(), body)?;
+        let (answer, leg) = operations::monitor(&mut fake.state(), body)?;
         if let Some(leg) = leg {
             fake.after_leg_began(&leg);
         }
@@ -74,7 +75,7 @@ async fn monitor(State(fake): State<ConnectFake>, request: Request) -> Response 
 
 async fn stop(State(fake): State<ConnectFake>, request: Request) -> Response {
     fake.serve("StopContact", request, |fake, body| {
-        let done = operations::stop(&mut fake.world(), body);
+        let done = operations::stop(&mut fake.state(), body);
         fake.publish();
         done
     })
@@ -87,16 +88,16 @@ async fn describe(
     request: Request,
 ) -> Response {
     fake.serve("DescribeContact", request, move |fake, _| {
-        operations::instance(&fake.world(), &instance)?;
-        operations::describe(&fake.world(), &contact)
+        operations::instance(&fake.state(), &instance)?;
+        operations::describe(&fake.state(), &contact)
     })
     .await
 }
 
 async fn user_data(State(fake): State<ConnectFake>, Path(instance): Path<String>, request: Request) -> Response {
     fake.serve("GetCurrentUserData", request, move |fake, body| {
-        operations::instance(&fake.world(), &instance)?;
-        operations::user_data(&fake.world(), body)
+        operations::instance(&fake.state(), &instance)?;
+        operations::user_data(&fake.state(), body)
     })
     .await
 }
@@ -104,10 +105,10 @@ async fn user_data(State(fake): State<ConnectFake>, Path(instance): Path<String>
 async fn search_users(State(fake): State<ConnectFake>, request: Request) -> Response {
     fake.serve("SearchUsers", request, |fake, body| {
         operations::instance(
-            &fake.world(),
+            &fake.state(),
             body.get("InstanceId").and_then(Value::as_str).unwrap_or_default(),
         )?;
-        operations::search_users(&fake.world(), body)
+        operations::search_users(&fake.state(), body)
     })
     .await
 }
@@ -118,8 +119,8 @@ async fn describe_user(
     request: Request,
 ) -> Response {
     fake.serve("DescribeUser", request, move |fake, _| {
-        operations::instance(&fake.world(), &instance)?;
-        operations::describe_user(&fake.world(), &user)
+        operations::instance(&fake.state(), &instance)?;
+        operations::describe_user(&fake.state(), &user)
     })
     .await
 }
@@ -130,8 +131,8 @@ async fn describe_instance(
     request: Request,
 ) -> Response {
     fake.serve("DescribeInstance", request, move |fake, _| {
-        operations::instance(&fake.world(), &instance)?;
-        Ok(operations::describe_instance(&fake.world()))
+        operations::instance(&fake.state(), &instance)?;
+        Ok(operations::describe_instance(&fake.state()))
     })
     .await
 }
@@ -142,8 +143,8 @@ async fn describe_attribute(
     request: Request,
 ) -> Response {
     fake.serve("DescribeInstanceAttribute", request, move |fake, _| {
-        operations::instance(&fake.world(), &instance)?;
-        Ok(operations::describe_attribute(&fake.world(), &kind))
+        operations::instance(&fake.state(), &instance)?;
+        Ok(operations::describe_attribute(&fake.state(), &kind))
     })
     .await
 }
@@ -154,14 +155,14 @@ async fn security_profiles(
     request: Request,
 ) -> Response {
     fake.serve("ListSecurityProfiles", request, move |fake, _| {
-        operations::instance(&fake.world(), &instance)?;
+        operations::instance(&fake.state(), &instance)?;
         Ok(operations::security_profiles())
     })
     .await
 }
 
 impl ConnectFake {
-    /// One call: signature, scripted fault, effect, ledger, answer.
+    /// Handles one call: verifies the signature, applies a scripted fault, runs `effect`, and writes the ledger.
     async fn serve(
         &self,
         operation: &str,
@@ -172,12 +173,12 @@ impl ConnectFake {
         let Ok(bytes) = to_bytes(body, MAX_BODY).await else {
             return answer_error(&ApiError::new(400, "InvalidRequestException", "The body is too large"));
         };
-        let verify = self.world().settings.verify_signatures;
+        let verify = self.state().settings.verify_signatures;
         let checked = sigv4::check("connect", &parts.method, &parts.uri, &parts.headers, &bytes, verify);
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let about = about(&parts.uri, &body);
         let fault = if checked.is_ok() {
-            self.world().faults.meet(operation, &about)
+            self.state().faults.take_matching(operation, &about)
         } else {
             None
         };
@@ -187,18 +188,18 @@ impl ConnectFake {
         let outcome = match (&checked, &fault) {
             (Err(e), _) => Err(e.clone()),
             (Ok(()), Some(fault)) if !fault.after_effect && (fault.status.is_some() || fault.drop_connection) => {
-                Err(scripted(fault))
+                Err(scripted_error(fault))
             }
             _ if !bytes.is_empty() && body.is_null() => {
                 Err(ApiError::new(400, "SerializationException", "The body is not JSON"))
             }
             _ => {
-                let allowed = operations::allowed(&self.world(), operation);
+                let allowed = operations::allowed(&self.state(), operation);
                 allowed.and_then(|()| effect(self, &body))
             }
         };
         let outcome = match (outcome, &fault) {
-            (Ok(_), Some(fault)) if fault.after_effect && fault.status.is_some() => Err(scripted(fault)),
+            (Ok(_), Some(fault)) if fault.after_effect && fault.status.is_some() => Err(scripted_error(fault)),
             (outcome, _) => outcome,
         };
         let dropped = fault.as_ref().is_some_and(|f| f.drop_connection);
@@ -215,15 +216,11 @@ impl ConnectFake {
             status,
             at: iso(real_now()),
         };
-        self.world().ledger.call(entry);
+        self.state().ledger.call(entry);
         if dropped {
             return dropped_connection();
         }
         let mut response = match outcome {
-            // StopContact's answer is an empty body; the others' are JSON.
-            Ok(answer) if answer.as_object().is_some_and(serde_json::Map::is_empty) => {
-                (StatusCode::OK, Body::from(Bytes::from_static(b"{}"))).into_response()
-            }
             Ok(answer) => axum::Json(answer).into_response(),
             Err(e) => answer_error(&e),
         };
@@ -236,7 +233,7 @@ impl ConnectFake {
     }
 }
 
-/// The ids a call is about.
+/// The ids in the body, or the path if the body has none: the text that a fault's `matching` is compared with.
 fn about(uri: &axum::http::Uri, body: &Value) -> String {
     let of_body: Vec<&str> = ["ContactId", "UserId"]
         .iter()
@@ -249,7 +246,7 @@ fn about(uri: &axum::http::Uri, body: &Value) -> String {
     }
 }
 
-fn scripted(fault: &Fault) -> ApiError {
+fn scripted_error(fault: &Fault) -> ApiError {
     ApiError::new(fault.status.unwrap_or(500), &fault.code, fault.message.clone())
 }
 

@@ -1,45 +1,43 @@
-//! Contact events, and agent events if wanted, pushed as EventBridge does it through an API destination: best effort, unordered, sometimes twice,
-//! sometimes never; an answer of 429 or 5xx, or none within 5 s, is tried again.
+//! Sends contact events, and optionally agent events, as EventBridge does through an API destination: best effort, unordered,
+//! sometimes twice, sometimes never. An event is sent again after an answer of 429 or 5xx, or no answer within 5 s.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use base64::Engine;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::REGION;
+use super::event_payloads::kinesis_batch;
 
-/// How often an event is tried; EventBridge: 185 times in 24 h.
-const TRIES: u32 = 20;
-/// Events under way at a time; more are lost, as "best effort" allows.
-const MOST: usize = 50_000;
+/// Attempts for each event. EventBridge makes 185 in 24 h.
+const MAX_ATTEMPTS: u32 = 20;
+/// Largest number of events that are delayed or waiting for a retry. Further events are dropped, which "best effort" allows.
+const MAX_IN_FLIGHT: usize = 50_000;
 
-/// Where and how events go.
+/// Where and how events are sent.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct EventSettings {
-    /// Sidedoor's `/v1/events/connect`; none pushes nothing.
+    /// URL of Sidedoor's `/v1/events/connect`. Without it no events are sent.
     pub target: Option<String>,
-    /// Sent as `X-API-Key`.
+    /// API key, sent as `X-API-Key`.
     #[serde(skip_serializing)]
     pub api_key: Option<String>,
-    /// The least delay, ms.
+    /// Shortest delay, ms.
     pub delay_min_ms: u64,
-    /// The greatest delay, ms.
+    /// Longest delay, ms.
     pub delay_max_ms: u64,
-    /// How often an event comes twice, 0 to 1.
+    /// Share of events that are sent twice, 0 to 1.
     pub duplicate: f64,
-    /// How often an event is held back, so that later ones overtake it, 0 to 1.
+    /// Share of events that are delayed further, so that later events overtake them, 0 to 1.
     pub reorder: f64,
-    /// How often an event never comes, 0 to 1.
+    /// Share of events that are never sent, 0 to 1.
     pub loss: f64,
-    /// Whether the agent event stream is forwarded too, as Kinesis records in base64.
+    /// Send agent events, as an EventBridge Pipe forwards them from Kinesis: records with base64 data.
     pub agent_events: bool,
-    /// Whether contact events are sent at all.
+    /// Send contact events.
     pub contact_events: bool,
 }
 
@@ -67,27 +65,27 @@ impl Default for EventSettings {
     }
 }
 
-/// The pusher.
+/// Sends events in the background, with random delays, losses and duplicates.
 #[derive(Clone)]
-pub(super) struct Events {
+pub(super) struct EventPusher {
     settings: Arc<Mutex<EventSettings>>,
-    chance: Arc<Mutex<fastrand::Rng>>,
-    under_way: Arc<AtomicUsize>,
+    rng: Arc<Mutex<fastrand::Rng>>,
+    in_flight: Arc<AtomicUsize>,
     http: reqwest::Client,
     stop: CancellationToken,
 }
 
-impl Events {
+impl EventPusher {
     pub(super) fn start(settings: EventSettings, seed: u64, stop: CancellationToken) -> Self {
-        // The one thing that can fail is TLS, and events of the fake go over plain http to loopback.
+        // Only the TLS set-up of a client can fail, and events go over plain HTTP to loopback.
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(5))
             .build()
             .unwrap_or_default();
         Self {
             settings: Arc::new(Mutex::new(settings)),
-            chance: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
-            under_way: Arc::default(),
+            rng: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
+            in_flight: Arc::default(),
             http,
             stop,
         }
@@ -102,10 +100,10 @@ impl Events {
     }
 
     pub(super) fn pending(&self) -> usize {
-        self.under_way.load(Ordering::SeqCst)
+        self.in_flight.load(Ordering::SeqCst)
     }
 
-    /// Sends an event on its way, as chance will have it.
+    /// Schedules an event. It is dropped when its kind is off, there is no target, or too many events are in flight.
     pub(super) fn push(&self, event: Value) {
         let settings = self.settings();
         let of_agent = event.get("AgentARN").is_some();
@@ -116,37 +114,37 @@ impl Events {
         }) {
             return;
         }
-        let envelope = if of_agent { record(&event) } else { event };
-        if settings.target.is_none() || self.pending() >= MOST {
+        let envelope = if of_agent { kinesis_batch(&event) } else { event };
+        if settings.target.is_none() || self.pending() >= MAX_IN_FLIGHT {
             return;
         }
         let delays: Vec<u64> = {
-            let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
-            if chance.f64() < settings.loss {
+            let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+            if rng.f64() < settings.loss {
                 return;
             }
-            let copies = if chance.f64() < settings.duplicate { 2 } else { 1 };
+            let copies = if rng.f64() < settings.duplicate { 2 } else { 1 };
             let (least, most) = (settings.delay_min_ms, settings.delay_max_ms.max(settings.delay_min_ms));
             (0..copies)
                 .map(|_| {
-                    let held = if chance.f64() < settings.reorder { 2 * most } else { 0 };
-                    chance.u64(least..=most) + held
+                    let held = if rng.f64() < settings.reorder { 2 * most } else { 0 };
+                    rng.u64(least..=most) + held
                 })
                 .collect()
         };
         for delay in delays {
             let (events, envelope) = (self.clone(), envelope.clone());
-            self.under_way.fetch_add(1, Ordering::SeqCst);
+            self.in_flight.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(async move {
                 events.deliver(delay, &envelope).await;
-                events.under_way.fetch_sub(1, Ordering::SeqCst);
+                events.in_flight.fetch_sub(1, Ordering::SeqCst);
             });
         }
     }
 
     async fn deliver(&self, delay_ms: u64, envelope: &Value) {
         let mut wait = Duration::from_millis(delay_ms.min(600_000));
-        for attempt in 0..TRIES {
+        for attempt in 0..MAX_ATTEMPTS {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.stop.cancelled() => return,
@@ -165,26 +163,4 @@ impl Events {
             wait = Duration::from_millis(100 * 2_u64.pow(attempt.min(5)));
         }
     }
-}
-
-/// An agent event as an EventBridge Pipe forwards it from Kinesis: a batch of records, their data in base64.
-fn record(event: &Value) -> Value {
-    let data = base64::engine::general_purpose::STANDARD.encode(event.to_string());
-    json!([{"eventSource": "aws:kinesis", "eventVersion": "1.0", "eventName": "aws:kinesis:record", "awsRegion": REGION,
-        "kinesisSchemaVersion": "1.0", "partitionKey": event["AgentARN"], "sequenceNumber": "1", "data": data}])
-}
-
-/// The envelope of a contact event.
-pub(super) fn envelope(detail: &Value, vendor_now: Timestamp) -> Value {
-    json!({
-        "version": "0",
-        "id": uuid::Uuid::new_v4().to_string(),
-        "detail-type": "Amazon Connect Contact Event",
-        "source": "aws.connect",
-        "account": "111122223333",
-        "time": vendor_now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        "region": REGION,
-        "resources": [],
-        "detail": detail,
-    })
 }

@@ -1,4 +1,4 @@
-//! Platform Events are published as records are made; several as subrequests of a composite request (at most 25).
+//! Publishing of Platform Events: a POST to the event object, or up to 25 subrequests of a composite request.
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
@@ -6,12 +6,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::org::RowError;
-use super::rest::parsed;
-use super::{Org, SalesforceFake};
+use super::SalesforceFake;
+use super::org::{Org, SalesforceError};
+use super::rest_api::parsed;
 
-/// Subrequests of a composite request.
-const SUBREQUESTS: usize = 25;
+/// Largest number of subrequests of a composite request.
+const MAX_SUBREQUESTS: usize = 25;
 
 pub(super) async fn publish(
     State(fake): State<SalesforceFake>,
@@ -29,9 +29,9 @@ pub(super) async fn publish(
     .await
 }
 
-/// "The OPERATION_ENQUEUED status code is returned for a successful call in the response's error field, in addition to the
-/// event UUID."
-fn published(org: &mut Org, object: &str, body: &Map<String, Value>) -> Result<Value, RowError> {
+/// Salesforce's documentation: "The OPERATION_ENQUEUED status code is returned for a successful call in the response's error
+/// field, in addition to the event UUID."
+fn published(org: &mut Org, object: &str, body: &Map<String, Value>) -> Result<Value, SalesforceError> {
     let (id, uuid) = org.publish(object, body)?;
     let enqueued = json!([{"statusCode": "OPERATION_ENQUEUED", "message": uuid, "fields": []}]);
     Ok(json!({"id": id, "success": true, "errors": enqueued}))
@@ -45,8 +45,8 @@ pub(super) async fn composite(State(fake): State<SalesforceFake>, request: Reque
             .and_then(Value::as_array)
             .cloned()
             .unwrap_or_default();
-        if subs.is_empty() || subs.len() > SUBREQUESTS {
-            return Err(RowError::new(
+        if subs.is_empty() || subs.len() > MAX_SUBREQUESTS {
+            return Err(SalesforceError::new(
                 400,
                 "LIMIT_EXCEEDED",
                 "a composite request has 1 to 25 subrequests",
@@ -71,12 +71,21 @@ fn answer(org: &mut Org, sub: &Value) -> Value {
     json!({"body": body, "httpHeaders": {}, "httpStatusCode": status, "referenceId": sub["referenceId"]})
 }
 
-fn subrequest(org: &mut Org, sub: &Value) -> Result<Value, RowError> {
-    let beyond = || RowError::new(400, "INVALID_INPUT", "only the making of records is understood here");
+fn subrequest(org: &mut Org, sub: &Value) -> Result<Value, SalesforceError> {
+    let unsupported = || {
+        SalesforceError::new(
+            400,
+            "INVALID_INPUT",
+            "the fake supports only subrequests that create records",
+        )
+    };
     let url = sub["url"]
         .as_str()
         .filter(|_| sub["method"] == "POST")
-        .ok_or_else(beyond)?;
-    let (_, object) = url.trim_end_matches('/').rsplit_once("/sobjects/").ok_or_else(beyond)?;
-    published(org, object, sub["body"].as_object().ok_or_else(beyond)?)
+        .ok_or_else(unsupported)?;
+    let (_, object) = url
+        .trim_end_matches('/')
+        .rsplit_once("/sobjects/")
+        .ok_or_else(unsupported)?;
+    published(org, object, sub["body"].as_object().ok_or_else(unsupported)?)
 }
