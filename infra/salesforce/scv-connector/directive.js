@@ -4,8 +4,8 @@
  *
  * The locks have the names that the Lightning components give theirs (lwc/directives/alone.js): both may be in one browser.
  */
-const ofDirective = (directiveId) => `sidedoor.directive.${directiveId}`;
-const ofSupervision = (supervisionId) => `sidedoor.supervision.${supervisionId}`;
+const directiveLock = (directiveId) => `sidedoor.directive.${directiveId}`;
+const supervisionLock = (supervisionId) => `sidedoor.supervision.${supervisionId}`;
 
 const TICKET_LIVES_MS = 60000;
 /** Outcomes remembered; a directive is good for minutes. */
@@ -22,7 +22,7 @@ const TICKET_MS = 2000;
  *   locks: the browser's Web Locks; firstMs: the first wait; ticketMs: how long
  *   to wait for a ticket
  */
-export function carrier({ send, legControl, isFinal, locks = locksOf(), firstMs = FIRST_MS, ticketMs = TICKET_MS }) {
+export function directiveExecutor({ send, legControl, isFinal, locks = locksOf(), firstMs = FIRST_MS, ticketMs = TICKET_MS }) {
     const done = new Map();
     let ticket = null;
     let latest = null;
@@ -39,7 +39,7 @@ export function carrier({ send, legControl, isFinal, locks = locksOf(), firstMs 
         return ticket;
     }
 
-    async function alone(name, what) {
+    async function runIfFree(name, what) {
         if (!locks) {
             await what();
             return;
@@ -60,8 +60,8 @@ export function carrier({ send, legControl, isFinal, locks = locksOf(), firstMs 
         const offsetMs = await Promise.race([identity().then((known) => known.offsetMs, () => 0), late]);
         clearTimeout(timer);
         legControl.now = () => Date.now() + offsetMs;
-        const stillGood = () => latest === directive.directiveId;
-        const { outcome, at, detail } = await legControl.obey(directive, { stillGood });
+        const stillWanted = () => latest === directive.directiveId;
+        const { outcome, at, detail } = await legControl.execute(directive, { stillWanted });
         done.set(directive.directiveId, { directiveId: directive.directiveId, outcome, at, ...(detail ? { detail } : {}) });
         if (done.size > MOST) {
             done.delete(done.keys().next().value);
@@ -101,9 +101,9 @@ export function carrier({ send, legControl, isFinal, locks = locksOf(), firstMs 
             turn = turn.then(
                 () =>
                     new Promise((acted) => {
-                        alone(ofDirective(id), async () => {
+                        runIfFree(directiveLock(id), async () => {
                             if (!done.has(id)) {
-                                await alone(ofSupervision(supervision.id), () => act(directive));
+                                await runIfFree(supervisionLock(supervision.id), () => act(directive));
                             }
                             acted();
                             if (done.has(id)) {

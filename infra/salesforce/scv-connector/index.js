@@ -12,7 +12,7 @@
  * The base connector knows no third thing between "it happened" and "it failed". So a leave that is accepted and that no evidence
  * has confirmed in time is answered by an error that says so; when the evidence comes, SUPERVISOR_HANGUP is published then.
  */
-import { carrier } from './directive';
+import { directiveExecutor } from './directive';
 import { SidedoorError } from './send';
 
 export { overFetch, SidedoorError } from './send';
@@ -50,7 +50,7 @@ export function supervision({
     /** Who this supervisor is to Connect, once an answer has said so. */
     let me = null;
 
-    const { carryOut, identity } = carrier({ send, legControl, isFinal, ...(locks === undefined ? {} : { locks }), firstMs: lookEveryMs * 2 });
+    const { carryOut, identity } = directiveExecutor({ send, legControl, isFinal, ...(locks === undefined ? {} : { locks }), firstMs: lookEveryMs * 2 });
     const get = (id) => send('GET', `/v1/supervisions/${encodeURIComponent(id)}`, {});
 
     /** Looks until it is good or the time is over; an answer that is lost on the way is no answer yet. */
@@ -176,7 +176,7 @@ export function supervision({
                 s = await until(s.id, (one) => !joining(one), withinMs, lookEveryMs);
             }
             if (joining(s)) {
-                throw new SidedoorError({ code: 'not_confirmed', detail: 'accepted; Amazon Connect has not given the line yet' });
+                throw new SidedoorError({ code: 'confirmation_timeout', detail: 'accepted; Amazon Connect has not given the line yet' });
             }
             if (s.state !== 'MONITORING') {
                 throw new SidedoorError(s.failure || { code: 'supervision_state_conflict', detail: `the supervision is ${s.state}` });
@@ -197,7 +197,7 @@ export function supervision({
                 s = await untilSeen(s, (one) => one.mode === 'BARGE' || one.state !== 'MONITORING');
             }
             if (s.mode !== 'BARGE') {
-                throw new SidedoorError({ code: 'not_confirmed', detail: 'accepted; nothing shows yet that you are heard' });
+                throw new SidedoorError({ code: 'confirmation_timeout', detail: 'accepted; nothing shows yet that you are heard' });
             }
             current = s;
             const call = phoneCall(s, info, { state: base.Constants.CALL_STATE.CONNECTED, bargedIn: true });
@@ -226,7 +226,7 @@ export function supervision({
             }
             if (ACTIVE.includes(s.state)) {
                 watch(s.id, info);
-                throw new SidedoorError({ code: 'not_confirmed', detail: 'accepted; nothing shows yet that you left' });
+                throw new SidedoorError({ code: 'confirmation_timeout', detail: 'accepted; nothing shows yet that you left' });
             }
             current = null;
             return hangup([phoneCall(s, info, { state: base.Constants.CALL_STATE.ENDED })]);

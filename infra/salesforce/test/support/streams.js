@@ -34,7 +34,7 @@ function streamsWith(contacts, { answers = {} } = {}) {
                 callbacks.failure(answer.failure);
                 return;
             }
-            obey(method, params, now.contacts);
+            execute(method, params, now.contacts);
             callbacks.success({});
             setTimeout(() => tell(), 5);
         }
@@ -45,7 +45,7 @@ function streamsWith(contacts, { answers = {} } = {}) {
 }
 
 /** What a CCP does to its contacts. */
-function obey(method, { contactId, connectionId, targetMonitorMode }, contacts) {
+function execute(method, { contactId, connectionId, targetMonitorMode }, contacts) {
     const contact = contacts.find((c) => c.contactId === contactId);
     if (method === 'destroyConnection') {
         const conn = contact.connections.find((c) => c.connectionId === connectionId);

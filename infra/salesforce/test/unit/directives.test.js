@@ -58,7 +58,7 @@ function page(over = {}) {
         acknowledge: jest.fn(async () => ({ id: 's' })),
         ...over.apex
     };
-    const control = { obey: jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:43:47.120Z' })), ...over.control };
+    const control = { execute: jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:43:47.120Z' })), ...over.control };
     const heard = [];
     const receiver = new DirectiveReceiver({
         settings: { deliveryMode: 'POLL', pollSeconds: 2, ...over.settings },
@@ -107,7 +107,7 @@ describe('by asking', () => {
         expect(apex.directivesAfter.mock.calls[0][0]).toMatchObject({ after: null, acts: true });
         await until(() => apex.directivesAfter.mock.calls.length >= 4);
         expect(apex.directivesAfter.mock.calls[3][0]).toMatchObject({ after: '9', acts: true });
-        expect(control.obey).toHaveBeenCalledTimes(1);
+        expect(control.execute).toHaveBeenCalledTimes(1);
         expect(apex.acknowledge).toHaveBeenCalledWith({
             supervisionId: open.supervisionId,
             directiveId: open.directiveId,
@@ -182,7 +182,7 @@ describe('by asking', () => {
         await receiver.start();
         await until(() => heard.some(({ name }) => name === 'directive'));
         await later(20);
-        expect(control.obey).not.toHaveBeenCalled();
+        expect(control.execute).not.toHaveBeenCalled();
     });
 });
 
@@ -232,7 +232,7 @@ describe('by stream', () => {
         first.say('directive', told);
         first.say('directive', told);
         await until(() => apex.acknowledge.mock.calls.length === 1);
-        expect(control.obey).toHaveBeenCalledTimes(1);
+        expect(control.execute).toHaveBeenCalledTimes(1);
         first.break();
         await until(() => FakeEventSource.opened.length === 2);
         const [, second] = FakeEventSource.opened;
@@ -243,7 +243,7 @@ describe('by stream', () => {
         // A stream that is closed says nothing any more.
         first.say('directive', directive());
         await later(20);
-        expect(control.obey).toHaveBeenCalledTimes(1);
+        expect(control.execute).toHaveBeenCalledTimes(1);
     });
 
     it('only watches without a CCP, and opens anew once there is one', async () => {
@@ -260,7 +260,7 @@ describe('by stream', () => {
         expect(FakeEventSource.opened[1].url.searchParams.get('acts')).toBeNull();
         FakeEventSource.opened[1].open();
         FakeEventSource.opened[1].say('directive', directive());
-        await until(() => control.obey.mock.calls.length === 1);
+        await until(() => control.execute.mock.calls.length === 1);
     });
 
     it('that never opened leaves the acting to asking, until one opens', async () => {
@@ -300,7 +300,7 @@ describe('an acknowledgement', () => {
         await later(30);
         expect(apex.acknowledge).toHaveBeenCalledTimes(3);
         expect(new Set(apex.acknowledge.mock.calls.map(([body]) => body.requestKey)).size).toBe(1);
-        expect(control.obey).toHaveBeenCalledTimes(1);
+        expect(control.execute).toHaveBeenCalledTimes(1);
         expect(receiver.memory.unacknowledged()).toEqual([]);
     });
 
@@ -315,7 +315,7 @@ describe('an acknowledgement', () => {
     });
 
     it.each(['REFUSED', 'FAILED', 'ALREADY_GONE'])('says %s too, with its detail', async (outcome) => {
-        const { receiver, apex } = page({ control: { obey: async () => ({ outcome, at: 'x', detail: 'why' }) } });
+        const { receiver, apex } = page({ control: { execute: async () => ({ outcome, at: 'x', detail: 'why' }) } });
         receiver.stopped = false;
         receiver.heard('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 1);
@@ -325,23 +325,23 @@ describe('an acknowledgement', () => {
 
 describe('what the CCP failed to do', () => {
     it('is tried again, a few times, and a refusal is not', async () => {
-        const obey = jest
+        const execute = jest
             .fn()
             .mockResolvedValueOnce({ outcome: 'FAILED', at: 'x' })
             .mockResolvedValueOnce({ outcome: 'DONE', at: 'y' });
-        const { receiver, apex } = page({ control: { obey } });
+        const { receiver, apex } = page({ control: { execute } });
         receiver.stopped = false;
         receiver.heard('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 1);
         expect(apex.acknowledge.mock.calls[0][0]).toMatchObject({ outcome: 'DONE', at: 'y' });
-        obey.mockReset().mockResolvedValue({ outcome: 'FAILED', at: 'x' });
+        execute.mockReset().mockResolvedValue({ outcome: 'FAILED', at: 'x' });
         receiver.heard('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 2);
-        expect(obey).toHaveBeenCalledTimes(3);
-        obey.mockReset().mockResolvedValue({ outcome: 'REFUSED', at: 'x' });
+        expect(execute).toHaveBeenCalledTimes(3);
+        execute.mockReset().mockResolvedValue({ outcome: 'REFUSED', at: 'x' });
         receiver.heard('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 3);
-        expect(obey).toHaveBeenCalledTimes(1);
+        expect(execute).toHaveBeenCalledTimes(1);
     });
 });
 
@@ -350,7 +350,7 @@ describe('a directive that is no longer wanted', () => {
         const first = directive({ kind: 'CHANGE_MODE_IN_CCP', mode: 'BARGE' });
         const second = directive({ kind: 'CHANGE_MODE_IN_CCP', mode: 'SILENT' });
         const asked = [];
-        const obey = jest.fn(async ({ directiveId }) => {
+        const execute = jest.fn(async ({ directiveId }) => {
             asked.push(directiveId);
             if (directiveId === first.directiveId) {
                 // Meanwhile the supervisor has chosen silence.
@@ -359,7 +359,7 @@ describe('a directive that is no longer wanted', () => {
             }
             return { outcome: directiveId === first.directiveId ? 'FAILED' : 'DONE', at: 'x' };
         });
-        const { receiver, apex } = page({ control: { obey } });
+        const { receiver, apex } = page({ control: { execute } });
         receiver.stopped = false;
         receiver.heard('directive', first);
         await until(() => apex.acknowledge.mock.calls.length === 1);
@@ -370,62 +370,62 @@ describe('a directive that is no longer wanted', () => {
 
     it('is refused when a newer one of its supervision has come, whatever the order they are told in', async () => {
         const old = directive({ issuedAt: new Date(Date.now() - 5000).toISOString() });
-        const obey = jest.fn(async () => ({ outcome: 'DONE', at: 'x' }));
-        const { receiver, apex } = page({ control: { obey } });
+        const execute = jest.fn(async () => ({ outcome: 'DONE', at: 'x' }));
+        const { receiver, apex } = page({ control: { execute } });
         receiver.stopped = false;
         const newer = directive();
         receiver.heard('directive', newer);
         receiver.heard('directive', old);
         await until(() => apex.acknowledge.mock.calls.length === 2);
-        expect(obey.mock.calls.map(([{ directiveId }]) => directiveId)).toEqual([newer.directiveId]);
+        expect(execute.mock.calls.map(([{ directiveId }]) => directiveId)).toEqual([newer.directiveId]);
         expect(apex.acknowledge.mock.calls[1][0]).toMatchObject({ directiveId: old.directiveId, outcome: 'REFUSED', detail: 'not_open' });
     });
 
     it('is looked for before another try where no stream tells', async () => {
         const told = directive();
-        const obey = jest.fn(async () => ({ outcome: 'FAILED', at: 'x' }));
-        const { receiver, apex } = page({ control: { obey }, settings: { pollSeconds: 1000 } });
+        const execute = jest.fn(async () => ({ outcome: 'FAILED', at: 'x' }));
+        const { receiver, apex } = page({ control: { execute }, settings: { pollSeconds: 1000 } });
         apex.directivesAfter
             .mockResolvedValueOnce({ items: [told], nextAfter: '1', channelKey: 'mine' })
             .mockResolvedValueOnce({ items: [], nextAfter: '1', channelKey: 'mine' })
             .mockResolvedValue({ items: [{ ...told, status: 'WITHDRAWN' }], nextAfter: '2', channelKey: 'mine' });
         await receiver.start();
-        await until(() => obey.mock.calls.length === 1 && apex.directivesAfter.mock.calls.length >= 3);
+        await until(() => execute.mock.calls.length === 1 && apex.directivesAfter.mock.calls.length >= 3);
         await later(40);
-        expect(obey).toHaveBeenCalledTimes(1);
+        expect(execute).toHaveBeenCalledTimes(1);
         expect(apex.acknowledge).not.toHaveBeenCalled();
     });
 
     it('tells leg control, which asks again in the same turn as it acts', async () => {
-        let stillGood;
+        let stillWanted;
         const told = directive();
         const { receiver } = page({
             control: {
-                obey: async (_directive, asked) => {
-                    stillGood = asked.stillGood;
+                execute: async (_directive, asked) => {
+                    stillWanted = asked.stillWanted;
                     return { outcome: 'DONE', at: 'x' };
                 }
             }
         });
         receiver.stopped = false;
         receiver.heard('directive', told);
-        await until(() => stillGood);
-        expect(stillGood()).toBe(true);
+        await until(() => stillWanted);
+        expect(stillWanted()).toBe(true);
         receiver.heard('settled', { ...told, status: 'WITHDRAWN' });
-        expect(stillGood()).toBe(false);
+        expect(stillWanted()).toBe(false);
     });
 
     it('and of one supervision one is carried out after the other, of two supervisions each for itself', async () => {
         const running = new Set();
         let most = 0;
-        const obey = jest.fn(async ({ directiveId }) => {
+        const execute = jest.fn(async ({ directiveId }) => {
             running.add(directiveId);
             most = Math.max(most, running.size);
             await later(15);
             running.delete(directiveId);
             return { outcome: 'DONE', at: 'x' };
         });
-        const { receiver, apex } = page({ control: { obey } });
+        const { receiver, apex } = page({ control: { execute } });
         receiver.stopped = false;
         receiver.heard('directive', directive());
         await until(() => running.size === 1);
@@ -443,7 +443,7 @@ describe('a directive that is no longer wanted', () => {
         const many = Array.from({ length: 500 }, (_, i) => directive({ supervisionId: `s-${i}`, status: 'WITHDRAWN' }));
         many.forEach((one) => ledger.heard(one));
         expect([ledger.closed.size, ledger.newest.size]).toEqual([200, 200]);
-        expect(ledger.isGood(many.at(-1).directiveId)).toBe(false);
+        expect(ledger.isWanted(many.at(-1).directiveId)).toBe(false);
     });
 });
 
@@ -467,7 +467,7 @@ describe('what is open is told again', () => {
         await until(() => answers.length === 1);
         expect(apex.directivesAfter.mock.calls[1][0]).toMatchObject({ after: null, acts: true });
         answers.shift()();
-        await until(() => control.obey.mock.calls.length === 1);
+        await until(() => control.execute.mock.calls.length === 1);
     });
 
     it('from the start also where that look was lost', async () => {
@@ -491,7 +491,7 @@ describe('what is open is told again', () => {
             return { items: after === null ? [{ ...told, act: looks >= 3 }] : [], nextAfter: '7', channelKey: 'mine' };
         });
         await receiver.start();
-        await until(() => control.obey.mock.calls.length === 1);
+        await until(() => control.execute.mock.calls.length === 1);
         expect(looks).toBe(3);
         await until(() => apex.acknowledge.mock.calls.length === 1);
         await later(150);
@@ -518,7 +518,7 @@ describe('what is open is told again', () => {
     it('to the tab that found another at it, should that one come to nothing', async () => {
         const locks = locksOfABrowser();
         const told = directive();
-        const never = page({ locks, control: { obey: () => new Promise(() => {}) } });
+        const never = page({ locks, control: { execute: () => new Promise(() => {}) } });
         never.receiver.stopped = false;
         never.receiver.heard('directive', told);
         const second = page({ locks, settings: { pollSeconds: 1000 } });
@@ -529,10 +529,10 @@ describe('what is open is told again', () => {
         });
         await second.receiver.start();
         await until(() => looks >= 3);
-        expect(second.control.obey).not.toHaveBeenCalled();
+        expect(second.control.execute).not.toHaveBeenCalled();
         // The browser lets go of the locks of a tab that is closed.
         locks.free();
-        await until(() => second.control.obey.mock.calls.length === 1);
+        await until(() => second.control.execute.mock.calls.length === 1);
     });
 });
 
@@ -558,16 +558,16 @@ describe("the service's clock", () => {
         apex.streamTicket.mockImplementation(() => new Promise(() => {}));
         apex.directivesAfter.mockResolvedValueOnce({ items: [directive()], nextAfter: '1', channelKey: 'mine' });
         await receiver.start();
-        await until(() => control.obey.mock.calls.length === 1);
+        await until(() => control.execute.mock.calls.length === 1);
         await until(() => apex.acknowledge.mock.calls.length === 1);
     });
 
     it('not being known, an expiry that only this computer sees is no refusal', async () => {
-        const obey = jest
+        const execute = jest
             .fn()
             .mockResolvedValueOnce({ outcome: 'REFUSED', reason: 'expired', at: 'x' })
             .mockResolvedValue({ outcome: 'DONE', at: 'y' });
-        const { receiver, apex } = page({ control: { obey }, settings: { pollSeconds: 1000 } });
+        const { receiver, apex } = page({ control: { execute }, settings: { pollSeconds: 1000 } });
         apex.streamTicket.mockRejectedValue(offline());
         const told = directive();
         apex.directivesAfter.mockImplementation(async ({ after }) => ({ items: after ? [] : [told], nextAfter: '7', channelKey: 'mine' }));
@@ -593,7 +593,7 @@ describe('over a reload', () => {
         await after.receiver.start();
         await until(() => after.apex.acknowledge.mock.calls.length >= 1);
         await later(30);
-        expect(after.control.obey).not.toHaveBeenCalled();
+        expect(after.control.execute).not.toHaveBeenCalled();
         const said = (calls) => calls.map(([body]) => body);
         expect(said(after.apex.acknowledge.mock.calls)[0]).toEqual(said(before.apex.acknowledge.mock.calls)[0]);
     });
@@ -601,7 +601,7 @@ describe('over a reload', () => {
     it('carries out what was heard and not begun, since the service tells it again', async () => {
         const storage = new Storage();
         const told = directive();
-        const before = page({ storage, control: { obey: () => new Promise(() => {}) } });
+        const before = page({ storage, control: { execute: () => new Promise(() => {}) } });
         before.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', channelKey: 'mine' });
         await before.receiver.start();
         await later(20);
@@ -611,7 +611,7 @@ describe('over a reload', () => {
         await after.receiver.start();
         await until(() => after.apex.acknowledge.mock.calls.length === 1);
         expect(after.apex.directivesAfter.mock.calls[0][0].after).toBeNull();
-        expect(after.control.obey).toHaveBeenCalledTimes(1);
+        expect(after.control.execute).toHaveBeenCalledTimes(1);
     });
 
     it("leaves another user's memory alone", () => {
@@ -633,15 +633,15 @@ describe('over a reload', () => {
 
 it('of two tabs of one browser told at once, one acts', async () => {
     const locks = locksOfABrowser();
-    const obey = jest.fn(() => later(30).then(() => ({ outcome: 'DONE', at: 'x' })));
-    const tabs = [page({ locks, control: { obey } }), page({ locks, control: { obey } })];
+    const execute = jest.fn(() => later(30).then(() => ({ outcome: 'DONE', at: 'x' })));
+    const tabs = [page({ locks, control: { execute } }), page({ locks, control: { execute } })];
     const told = directive();
     tabs.forEach(({ receiver }) => {
         receiver.stopped = false;
         receiver.heard('directive', told);
     });
     await later(80);
-    expect(obey).toHaveBeenCalledTimes(1);
+    expect(execute).toHaveBeenCalledTimes(1);
 });
 
 it("judges expiry by the service's clock, not by the browser's", async () => {
@@ -656,7 +656,7 @@ it("judges expiry by the service's clock, not by the browser's", async () => {
     }));
     apex.directivesAfter.mockResolvedValue({ items: [directive()], nextAfter: '1', channelKey: 'mine' });
     await receiver.start();
-    await until(() => control.obey.mock.calls.length === 1);
+    await until(() => control.execute.mock.calls.length === 1);
     expect(Math.abs(control.now() - (Date.now() - 3600000))).toBeLessThan(2000);
 });
 

@@ -56,7 +56,7 @@ it('disconnects itself from the own leg, then clears it, and asks for nothing el
         'leg-1': [CUSTOMER, AGENT, self('silent_monitor')],
         'customer-1': [CUSTOMER, self('connected', 'agent')]
     });
-    expect((await control.obey(directive())).outcome).toBe('DONE');
+    expect((await control.execute(directive())).outcome).toBe('DONE');
     expect(orders()).toEqual([
         { path: 'contact/disconnectSelf', data: { contactId: 'leg-1' } },
         { path: 'contact/clear', data: { contactId: 'leg-1' } }
@@ -77,30 +77,30 @@ it.each([
     ['to change the mode', { 'leg-1': [CUSTOMER, AGENT, self('barge')] }, { kind: 'CHANGE_MODE_IN_CCP', mode: 'SILENT' }, 'mode_change_unavailable']
 ])('refuses %s', async (_what, contacts, over, reason) => {
     const { control, orders } = clientWith(contacts);
-    expect(await control.obey(directive(over))).toMatchObject({ outcome: 'REFUSED', reason });
+    expect(await control.execute(directive(over))).toMatchObject({ outcome: 'REFUSED', reason });
     expect(orders()).toEqual([]);
 });
 
 it('disconnects itself where another monitors too, in whichever order they are told: the client says which is itself', async () => {
     for (const parts of [[SILENT, self('silent_monitor')], [self('silent_monitor'), SILENT]]) {
         const { control, orders } = clientWith({ 'leg-1': [CUSTOMER, AGENT, ...parts] });
-        expect((await control.obey(directive())).outcome).toBe('DONE');
+        expect((await control.execute(directive())).outcome).toBe('DONE');
         expect(orders()[0]).toEqual({ path: 'contact/disconnectSelf', data: { contactId: 'leg-1' } });
     }
 });
 
 it('leaves while two others talk, of whom one has barged in too', async () => {
     const { control } = clientWith({ 'leg-1': [CUSTOMER, { type: 'monitoring', state: 'barge' }, self('barge')] });
-    expect((await control.obey(directive())).outcome).toBe('DONE');
+    expect((await control.execute(directive())).outcome).toBe('DONE');
 });
 
 it('tells a leg that is gone, and a failure', async () => {
     const seen = clientWith({ 'leg-1': [CUSTOMER, AGENT, self('silent_monitor')] });
-    expect((await seen.control.obey(directive())).outcome).toBe('DONE');
-    expect((await seen.control.obey(directive())).outcome).toBe('ALREADY_GONE');
+    expect((await seen.control.execute(directive())).outcome).toBe('DONE');
+    expect((await seen.control.execute(directive())).outcome).toBe('ALREADY_GONE');
     const failing = clientWith(
         { 'leg-1': [CUSTOMER, AGENT, self('silent_monitor')] },
         { fails: { 'contact/disconnectSelf': new Error('no such luck') } }
     );
-    expect(await failing.control.obey(directive())).toMatchObject({ outcome: 'FAILED', detail: 'no such luck' });
+    expect(await failing.control.execute(directive())).toMatchObject({ outcome: 'FAILED', detail: 'no such luck' });
 });

@@ -17,7 +17,7 @@ describe('ends the own leg and nothing else', () => {
             leg({ contactId: 'leg-1', ownType }),
             leg({ contactId: 'leg-2' })
         ]);
-        const answer = await legControl.obey(directive());
+        const answer = await legControl.execute(directive());
         expect(answer.outcome).toBe('DONE');
         expect(Date.parse(answer.at)).not.toBeNaN();
         expect(calls()).toEqual([
@@ -30,20 +30,20 @@ describe('ends the own leg and nothing else', () => {
         const { legControl, connect } = control([leg({ contactId: 'leg-1' })]);
         // A CCP that takes the order and does nothing.
         connect.core.client.call = (_method, _params, callbacks) => callbacks.success({});
-        const answer = await legControl.obey(directive());
+        const answer = await legControl.execute(directive());
         expect(answer).toMatchObject({ outcome: 'FAILED', detail: expect.stringContaining('still connected') });
     });
 
     it('and tells a clear that failed without calling the leave failed', async () => {
         const { legControl } = control([leg({ contactId: 'leg-1' })], { answers: { clearContact: { failure: 'busy' } } });
-        expect(await legControl.obey(directive())).toMatchObject({ outcome: 'DONE', detail: expect.stringContaining('busy') });
+        expect(await legControl.execute(directive())).toMatchObject({ outcome: 'DONE', detail: expect.stringContaining('busy') });
     });
 
     it('and of a leg that this page saw before and that is gone says so', async () => {
         const { legControl, tell, calls } = control([leg({ contactId: 'leg-1' })]);
-        expect((await legControl.obey(directive())).outcome).toBe('DONE');
+        expect((await legControl.execute(directive())).outcome).toBe('DONE');
         tell([]);
-        expect((await legControl.obey(directive())).outcome).toBe('ALREADY_GONE');
+        expect((await legControl.execute(directive())).outcome).toBe('ALREADY_GONE');
         expect(calls().filter((c) => c.method === 'destroyConnection')).toHaveLength(1);
     });
 
@@ -55,8 +55,8 @@ describe('ends the own leg and nothing else', () => {
         expect(backend.monitors()).toBe(false);
         tell([]);
         const legControl = new LegControl(backend, QUICK);
-        expect((await legControl.obey(directive())).outcome).toBe('ALREADY_GONE');
-        expect(await legControl.obey(directive({ legContactId: 'customer-1', contactId: 'another' }))).toMatchObject({
+        expect((await legControl.execute(directive())).outcome).toBe('ALREADY_GONE');
+        expect(await legControl.execute(directive({ legContactId: 'customer-1', contactId: 'another' }))).toMatchObject({
             outcome: 'REFUSED',
             reason: 'unknown_contact'
         });
@@ -65,27 +65,27 @@ describe('ends the own leg and nothing else', () => {
 
     it('and of a leg that had ended clears it', async () => {
         const { legControl, calls } = control([leg({ contactId: 'leg-1', state: 'ended' })]);
-        expect((await legControl.obey(directive())).outcome).toBe('ALREADY_GONE');
+        expect((await legControl.execute(directive())).outcome).toBe('ALREADY_GONE');
         expect(calls().map((c) => c.method)).toEqual(['clearContact']);
     });
 
     it('and of a leg that had ended, and of whose connections nothing is left, too', async () => {
         const { legControl, calls } = control([{ ...leg({ contactId: 'leg-1', state: 'ended' }), connections: [] }]);
-        expect((await legControl.obey(directive())).outcome).toBe('ALREADY_GONE');
+        expect((await legControl.execute(directive())).outcome).toBe('ALREADY_GONE');
         expect(calls().map((c) => c.method)).toEqual(['clearContact']);
     });
 
     it('and waits a moment for a leg that the CCP does not show yet', async () => {
         const { legControl, tell } = control([]);
         setTimeout(() => tell([leg({ contactId: 'leg-1' })]), 60);
-        expect((await legControl.obey(directive())).outcome).toBe('DONE');
+        expect((await legControl.execute(directive())).outcome).toBe('DONE');
     });
 });
 
 describe('refuses', () => {
     const refuses = async (contacts, given, reason) => {
         const { legControl, calls } = control(contacts);
-        expect(await legControl.obey(given)).toMatchObject({ outcome: 'REFUSED', reason });
+        expect(await legControl.execute(given)).toMatchObject({ outcome: 'REFUSED', reason });
         expect(calls()).toEqual([]);
     };
 
@@ -152,7 +152,7 @@ describe('refuses', () => {
 
     it('no leave where the other one that monitored has gone', async () => {
         const { legControl, calls } = control([withAnother({ state: 'disconnected' }, {}, 'after')]);
-        expect((await legControl.obey(directive())).outcome).toBe('DONE');
+        expect((await legControl.execute(directive())).outcome).toBe('DONE');
         expect(calls()[0].params.connectionId).toBe('leg-1-self');
     });
 
@@ -164,7 +164,7 @@ describe('refuses', () => {
         const contact = leg({ contactId: 'leg-1', mode: undefined, agentThere: false });
         Object.assign(contact.connections[2], { monitorStatus: undefined, monitorCapabilities: capabilities });
         const { legControl } = control([contact]);
-        const answer = await legControl.obey(directive());
+        const answer = await legControl.execute(directive());
         expect(answer.outcome).toBe(reason ? 'REFUSED' : 'DONE');
         expect(answer.reason).toBe(reason || undefined);
     });
@@ -194,7 +194,7 @@ describe('refuses', () => {
             wanted = false;
             tell([leg({ contactId: 'leg-1' })]);
         }, 60);
-        const answer = await legControl.obey(directive(), { stillGood: () => wanted });
+        const answer = await legControl.execute(directive(), { stillWanted: () => wanted });
         expect(answer).toMatchObject({ outcome: 'REFUSED', reason: 'not_open' });
         expect(calls()).toEqual([]);
     });
@@ -203,7 +203,7 @@ describe('refuses', () => {
         const { legControl, tell, calls } = control([]);
         setTimeout(() => tell([leg({ contactId: 'leg-1' })]), 100);
         const given = directive({ expiresAt: new Date(Date.now() + 50).toISOString() });
-        expect(await legControl.obey(given)).toMatchObject({ outcome: 'REFUSED', reason: 'expired' });
+        expect(await legControl.execute(given)).toMatchObject({ outcome: 'REFUSED', reason: 'expired' });
         expect(calls()).toEqual([]);
     });
 });
@@ -211,17 +211,17 @@ describe('refuses', () => {
 describe('a supervisor who has barged in', () => {
     it('leaves while customer and agent talk', async () => {
         const { legControl } = control([leg({ contactId: 'leg-1', mode: 'BARGE' })]);
-        expect((await legControl.obey(directive())).outcome).toBe('DONE');
+        expect((await legControl.execute(directive())).outcome).toBe('DONE');
     });
 
     it('leaves as one of the last two where an operator has accepted that', async () => {
         const { legControl } = control([leg({ contactId: 'leg-1', mode: 'BARGE', agentThere: false })]);
-        expect((await legControl.obey(directive({ customerCallMayEnd: true }))).outcome).toBe('DONE');
+        expect((await legControl.execute(directive({ customerCallMayEnd: true }))).outcome).toBe('DONE');
     });
 
     it('and one who is silent leaves with anybody gone: they are no party to the call', async () => {
         const { legControl } = control([leg({ contactId: 'leg-1', agentThere: false })]);
-        expect((await legControl.obey(directive())).outcome).toBe('DONE');
+        expect((await legControl.execute(directive())).outcome).toBe('DONE');
     });
 });
 
@@ -231,7 +231,7 @@ describe('changes the own mode', () => {
         ['SILENT', 'SILENT_MONITOR', 'BARGE']
     ])('to %s', async (mode, word, from) => {
         const { legControl, calls } = control([leg({ contactId: 'leg-1', mode: from })]);
-        expect((await legControl.obey(directive({ kind: 'CHANGE_MODE_IN_CCP', mode }))).outcome).toBe('DONE');
+        expect((await legControl.execute(directive({ kind: 'CHANGE_MODE_IN_CCP', mode }))).outcome).toBe('DONE');
         expect(calls()).toEqual([
             { method: 'updateMonitorParticipantState', params: { contactId: 'leg-1', targetMonitorMode: word } }
         ]);
@@ -246,17 +246,17 @@ describe('fails, and says why,', () => {
         const { legControl } = control([leg({ contactId: 'leg-1' })], {
             answers: { [method]: { failure: { type: 'InvalidStateException', message: 'no' } } }
         });
-        expect(await legControl.obey(given)).toMatchObject({ outcome: 'FAILED', detail: 'no' });
+        expect(await legControl.execute(given)).toMatchObject({ outcome: 'FAILED', detail: 'no' });
     });
 
     it('when the CCP does not answer', async () => {
         const { legControl } = control([leg({ contactId: 'leg-1' })], { answers: { destroyConnection: 'silence' } });
-        expect(await legControl.obey(directive())).toMatchObject({ outcome: 'FAILED', detail: 'the CCP did not answer' });
+        expect(await legControl.execute(directive())).toMatchObject({ outcome: 'FAILED', detail: 'the CCP did not answer' });
     });
 
     it('when nobody is logged in to the CCP', async () => {
         const { legControl, connect } = control([]);
         connect.core.agentDataProvider = new connect.core.AgentDataProvider(new connect.EventBus({ logEvents: false }));
-        expect(await legControl.obey(directive())).toMatchObject({ outcome: 'FAILED', detail: expect.stringContaining('agent data') });
+        expect(await legControl.execute(directive())).toMatchObject({ outcome: 'FAILED', detail: expect.stringContaining('agent data') });
     });
 });

@@ -25,7 +25,7 @@ it('is one for all who join, and goes with the last', async () => {
     first.leave();
     const after = directivesAfter.mock.calls.length;
     await pass(300000);
-    registerLegControl({ obey: jest.fn() });
+    registerLegControl({ execute: jest.fn() });
     await settle();
     expect(directivesAfter.mock.calls.length).toBe(after);
 });

@@ -3,7 +3,7 @@
  * out over it, and the base's own validation decides whether our results are what it wants.
  */
 const base = require('@salesforce/scv-connector-base/src/main/index.js');
-const { carrier } = require('../../scv-connector/directive.js');
+const { directiveExecutor } = require('../../scv-connector/directive.js');
 const { DirectiveReceiver } = require('c/directives');
 const { locksOfABrowser } = require('../support/locks');
 const { supervision, overFetch, SidedoorError } = require('../../scv-connector/index.js');
@@ -126,7 +126,7 @@ describe('superviseCall', () => {
 describe('supervisorBargeIn', () => {
     it('asks, has the directive carried out, and says so once evidence does', async () => {
         const directive = nextAction({ kind: 'CHANGE_MODE_IN_CCP', mode: 'BARGE' });
-        const legControl = { obey: jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:42:00.000Z' })) };
+        const legControl = { execute: jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:42:00.000Z' })) };
         const looks = [as(), as({ mode: 'BARGE', hasBarged: true })];
         const { ask, requests } = await salesforce(
             {
@@ -140,7 +140,7 @@ describe('supervisorBargeIn', () => {
         );
         const [event] = await ask('SUPERVISOR_BARGE_IN', CALL);
         expect(event).toMatchObject({ type: 'SUPERVISOR_BARGED_IN', payload: { callAttributes: { hasSupervisorBargedIn: true } } });
-        expect(legControl.obey).toHaveBeenCalledWith(directive, { stillGood: expect.any(Function) });
+        expect(legControl.execute).toHaveBeenCalledWith(directive, { stillWanted: expect.any(Function) });
         expect(requests.find(({ path }) => path.endsWith('/acknowledgements'))).toMatchObject({
             body: { directiveId: directive.directiveId, outcome: 'DONE' },
             idempotencyKey: `ack-${directive.directiveId}-DONE`
@@ -282,7 +282,7 @@ describe('the directive in an answer', () => {
                 [`POST /v1/supervisions/${ID}/acknowledgements`]: () => answers.shift(),
                 [`GET /v1/supervisions/${ID}`]: () => looks.shift() || left()
             },
-            { legControl: { obey: jest.fn(async () => done) } }
+            { legControl: { execute: jest.fn(async () => done) } }
         );
         expect((await ask('SUPERVISOR_DISCONNECT'))[0].type).toBe('SUPERVISOR_HANGUP');
         await new Promise((over) => setTimeout(over, 80));
@@ -300,7 +300,7 @@ describe('the directive in an answer', () => {
                 [`POST /v1/supervisions/${ID}/acknowledgements`]: new TypeError('Failed to fetch'),
                 [`GET /v1/supervisions/${ID}`]: () => (reachable ? left() : new TypeError('Failed to fetch'))
             },
-            { legControl: { obey: async () => done } }
+            { legControl: { execute: async () => done } }
         );
         expect((await ask('SUPERVISOR_DISCONNECT'))[0].type).toBe('ERROR');
         const before = events().length;
@@ -311,7 +311,7 @@ describe('the directive in an answer', () => {
 
     it('asked for twice is carried out once', async () => {
         const same = told();
-        const legControl = { obey: jest.fn(async () => done) };
+        const legControl = { execute: jest.fn(async () => done) };
         const { ask } = await salesforce(
             {
                 'POST /v1/supervisors/me/tickets': ticket,
@@ -323,12 +323,12 @@ describe('the directive in an answer', () => {
         );
         await ask('SUPERVISOR_DISCONNECT');
         await ask('SUPERVISOR_DISCONNECT');
-        expect(legControl.obey).toHaveBeenCalledTimes(1);
+        expect(legControl.execute).toHaveBeenCalledTimes(1);
     });
 
     it('waits for no ticket that does not come', async () => {
-        const legControl = { obey: jest.fn(async () => done) };
-        const { carryOut } = carrier({
+        const legControl = { execute: jest.fn(async () => done) };
+        const { carryOut } = directiveExecutor({
             legControl,
             isFinal: () => false,
             locks: null,
@@ -336,11 +336,11 @@ describe('the directive in an answer', () => {
             send: async (_method, path) => (path.endsWith('/tickets') ? new Promise(() => {}) : as())
         });
         await carryOut(as({ nextAction: told() }));
-        expect(legControl.obey).toHaveBeenCalledTimes(1);
+        expect(legControl.execute).toHaveBeenCalledTimes(1);
     });
 
     it("is judged by the service's clock", async () => {
-        const legControl = { obey: jest.fn(async () => done) };
+        const legControl = { execute: jest.fn(async () => done) };
         const { ask } = await salesforce(
             {
                 'POST /v1/supervisors/me/tickets': ticket(-3600000),
@@ -357,10 +357,10 @@ describe('the directive in an answer', () => {
     it('is carried out by the Lightning components or by the connector, not by both', async () => {
         const locks = locksOfABrowser();
         const same = told();
-        const obey = jest.fn(() => new Promise((over) => setTimeout(() => over(done), 30)));
+        const execute = jest.fn(() => new Promise((over) => setTimeout(() => over(done), 30)));
         const receiver = new DirectiveReceiver({
             settings: { deliveryMode: 'POLL', pollSeconds: 1000 },
-            legControl: () => ({ obey }),
+            legControl: () => ({ execute }),
             apex: {
                 streamTicket: async () => ticket(),
                 directivesAfter: async () => ({ items: [], nextAfter: '0', channelKey: 'mine' }),
@@ -377,10 +377,10 @@ describe('the directive in an answer', () => {
                 'POST /v1/supervisors/me/disconnect': as({ state: 'LEAVING', nextAction: same }),
                 [`GET /v1/supervisions/${ID}`]: left()
             },
-            { legControl: { obey: own }, locks }
+            { legControl: { execute: own }, locks }
         );
         await ask('SUPERVISOR_DISCONNECT');
-        expect([obey.mock.calls.length, own.mock.calls.length]).toEqual([1, 0]);
+        expect([execute.mock.calls.length, own.mock.calls.length]).toEqual([1, 0]);
         receiver.stop();
         // Another directive about the same leg waits its turn as well.
         expect(locks.asked).toEqual(expect.arrayContaining([`sidedoor.directive.${same.directiveId}`, `sidedoor.supervision.${ID}`]));

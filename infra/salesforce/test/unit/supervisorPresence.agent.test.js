@@ -115,7 +115,7 @@ it('shows nothing of one agent on the page of another', async () => {
 it('tells a look that failed, and takes it back', async () => {
     liveCall.mockRejectedValueOnce(apexProblem('request_invalid', 400, 'That is no user')).mockResolvedValue(found());
     const { text } = await onUserPage();
-    expect(text('error')).toBe('That is no user (invalid_request)');
+    expect(text('error')).toBe('That is no user (request_invalid)');
     await pass(2000);
     expect(text('error')).toBe('');
 });

@@ -78,7 +78,7 @@ describe('before listening', () => {
         listen.mockRejectedValueOnce(apexProblem('contact_limit_reached', 409, 'Two supervisors are on this contact'));
         const { press, text } = await show();
         await press('listen');
-        expect(text('error')).toBe('Two supervisors are on this contact (contact_full)');
+        expect(text('error')).toBe('Two supervisors are on this contact (contact_limit_reached)');
         listen.mockRejectedValueOnce(lost());
         await press('listen');
         expect(text('error')).toContain('will not be sent again');
@@ -243,7 +243,7 @@ describe('disconnect', () => {
         disconnect.mockRejectedValue(apexProblem('barge_safety_conflict', 409, 'Leaving could end the customer’s call'));
         const { press, text } = await show();
         await press('disconnect');
-        expect(text('error')).toBe('Leaving could end the customer’s call (would_end_customer_call)');
+        expect(text('error')).toBe('Leaving could end the customer’s call (barge_safety_conflict)');
         await press('disconnect');
         const keys = disconnect.mock.calls.map(([body]) => body.requestKey);
         expect(keys).toHaveLength(2);
@@ -327,34 +327,34 @@ describe('directives', () => {
         const { text } = await show();
         expect(text('cannot-act')).toContain('holds no Contact Control Panel');
         expect(directivesAfter.mock.calls[0][0].acts).toBe(false);
-        const obey = jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:43:47.120Z' }));
+        const execute = jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:43:47.120Z' }));
         const told = directive({ supervisionId: leaving.id });
         directivesAfter.mockResolvedValueOnce({ items: [told], nextAfter: '9', channelKey: 'mine' });
         acknowledge.mockResolvedValue(leaving);
-        registerLegControl({ obey });
+        registerLegControl({ execute });
         await pass(10);
-        expect(obey).toHaveBeenCalledTimes(1);
+        expect(execute).toHaveBeenCalledTimes(1);
         expect(acknowledge).toHaveBeenCalledTimes(1);
         expect(text('cannot-act')).toBeNull();
     });
 
     it('that another has replaced are nobody\'s trouble', async () => {
         mine(supervision({ state: 'LEAVING', nextAction: nextAction() }));
-        const obey = jest.fn(async () => ({ outcome: 'DONE', at: 'x' }));
-        registerLegControl({ obey });
+        const execute = jest.fn(async () => ({ outcome: 'DONE', at: 'x' }));
+        registerLegControl({ execute });
         const old = directive({ issuedAt: new Date(Date.now() - 5000).toISOString() });
         directivesAfter.mockResolvedValueOnce({ items: [directive(), old], nextAfter: '9', channelKey: 'mine' });
         acknowledge.mockResolvedValue(supervision({ state: 'LEAVING' }));
         const { text } = await show();
         await pass(10);
         expect(acknowledge).toHaveBeenCalledTimes(2);
-        expect(obey).toHaveBeenCalledTimes(1);
+        expect(execute).toHaveBeenCalledTimes(1);
         expect(text('error')).toBe('');
     });
 
     it('that the browser refused are told to the person', async () => {
         mine(supervision({ state: 'LEAVING', nextAction: nextAction() }));
-        registerLegControl({ obey: async () => ({ outcome: 'REFUSED', at: 'x', reason: 'agent_gone', detail: 'agent_gone' }) });
+        registerLegControl({ execute: async () => ({ outcome: 'REFUSED', at: 'x', reason: 'agent_gone', detail: 'agent_gone' }) });
         directivesAfter.mockResolvedValueOnce({ items: [directive()], nextAfter: '9', channelKey: 'mine' });
         acknowledge.mockResolvedValue(supervision({ state: 'LEAVING' }));
         const { text } = await show();

@@ -7,8 +7,8 @@ import { supervision, departure } from '../support/supervision';
 
 describe('a set-up that is broken', () => {
     it.each([
-        ['not_reachable', 0, 'The callout to Sidedoor failed: We couldn\'t access the credential(s).'],
-        ['no_answer', 0, 'Sidedoor did not answer in time'],
+        ['sidedoor_unavailable', 0, 'The callout to Sidedoor failed: We couldn\'t access the credential(s).'],
+        ['sidedoor_timeout', 0, 'Sidedoor did not answer in time'],
         ['supervisor_link_invalid', 403, 'Your user names no Connect user'],
         ['credential_invalid', 401, 'The token is not taken']
     ])('is told by its code: %s', async (code, status, detail) => {
@@ -20,20 +20,20 @@ describe('a set-up that is broken', () => {
     });
 
     it('is told so too where a request got no answer', async () => {
-        listen.mockRejectedValue(apexProblem('not_reachable', 0, 'The callout to Sidedoor failed'));
+        listen.mockRejectedValue(apexProblem('sidedoor_unavailable', 0, 'The callout to Sidedoor failed'));
         const { press, text } = await show();
         await press('listen');
         expect(text('error')).toContain('Nobody knows whether your request to listen arrived');
-        expect(text('error')).toContain('(not_reachable)');
+        expect(text('error')).toContain('(sidedoor_unavailable)');
     });
 
     it('is told so too where a disconnect is asked for again and again', async () => {
         mine(supervision());
         const { press, text, element } = await show();
-        presence.mockRejectedValue(apexProblem('not_reachable', 0, 'The callout to Sidedoor failed'));
-        disconnect.mockRejectedValue(apexProblem('not_reachable', 0, 'The callout to Sidedoor failed'));
+        presence.mockRejectedValue(apexProblem('sidedoor_unavailable', 0, 'The callout to Sidedoor failed'));
+        disconnect.mockRejectedValue(apexProblem('sidedoor_unavailable', 0, 'The callout to Sidedoor failed'));
         await press('disconnect');
-        expect(text('error')).toBe('The callout to Sidedoor failed (not_reachable)');
+        expect(text('error')).toBe('The callout to Sidedoor failed (sidedoor_unavailable)');
         expect(text('queued')).toContain('has not been accepted yet');
         expect(element.shadowRoot.textContent).not.toContain('No connection');
     });
@@ -98,7 +98,7 @@ describe('the leave of the other call', () => {
     }
 
     it('is sent again with the same key until it is answered, and then directives are fetched', async () => {
-        disconnectMine.mockRejectedValueOnce(apexProblem('no_answer', 0)).mockResolvedValue(supervision({ contactId: 'other', state: 'LEAVING' }));
+        disconnectMine.mockRejectedValueOnce(apexProblem('sidedoor_timeout', 0)).mockResolvedValue(supervision({ contactId: 'other', state: 'LEAVING' }));
         const { press, get } = await busy();
         await press('leave-other');
         expect(disconnectMine).toHaveBeenCalledTimes(1);

@@ -43,5 +43,5 @@ window.takeCcpAway = () => document.querySelector('#ccp').replaceChildren();
 window.bringCcpBack = openCcp;
 
 // For the tests of misuse: what a page could hand to leg control, however it came by it.
-window.obey = (directive) => currentLegControl().obey(directive);
+window.execute = (directive) => currentLegControl().execute(directive);
 window.hasControl = () => currentLegControl() !== null;

@@ -10,7 +10,7 @@
  * - an acknowledgement is tried until the service has it, ever more slowly.
  */
 import { Backoff } from './backoff';
-import { Carrier } from './carrier';
+import { DirectiveExecutor } from './executor';
 import { Ledger } from './ledger';
 import { Memory } from './memory';
 import { Problem, problemOf } from './problems';
@@ -52,7 +52,7 @@ export class DirectiveReceiver {
         };
         this.clock = parts.clock || new ServiceClock();
         this.memory = new Memory(null, '');
-        this.carrier = new Carrier({
+        this.executor = new DirectiveExecutor({
             ...this.parts,
             memory: () => this.memory,
             clock: this.clock,
@@ -152,7 +152,7 @@ export class DirectiveReceiver {
         this.later = this.parts.timers.set(() => {
             this.later = null;
             const open = ({ directiveId, expiresAt }) =>
-                !this.carrier.ledger.isClosed(directiveId) && (!this.clock.known || Date.parse(expiresAt) > this.clock.now());
+                !this.executor.ledger.isClosed(directiveId) && (!this.clock.known || Date.parse(expiresAt) > this.clock.now());
             if (!this.stopped && this.acts() && directives.some(open)) {
                 this.tellAgain();
             }
@@ -176,7 +176,7 @@ export class DirectiveReceiver {
         if (this.memory.whose !== ticket.connectUserId) {
             this.memory = this.memory.as(this.parts.storage, ticket.connectUserId);
             if (!this.stopped) {
-                this.memory.unacknowledged().forEach((outcome) => this.carrier.acknowledge(outcome));
+                this.memory.unacknowledged().forEach((outcome) => this.executor.acknowledge(outcome));
             }
         }
         return ticket;
@@ -308,10 +308,10 @@ export class DirectiveReceiver {
             return;
         }
         this.memory.heard(directive.eventId);
-        this.carrier.ledger.heard(directive);
+        this.executor.ledger.heard(directive);
         this.parts.changed({ name, directive });
         if (name === 'directive' && directive.act === true) {
-            this.carrier.carryOut(directive);
+            this.executor.carryOut(directive);
         }
     }
 }

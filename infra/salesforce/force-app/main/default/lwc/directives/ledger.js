@@ -39,7 +39,7 @@ export class Ledger {
     }
 
     /** Whether it may still be carried out, as far as this page has heard. */
-    isGood(directiveId) {
+    isWanted(directiveId) {
         return !this.closed.has(directiveId) && !this.replaced.has(directiveId);
     }
 }

@@ -7,7 +7,7 @@
  * mode, so such a directive is refused, and the supervisor changes it in their CCP.
  */
 import { Refusal } from './interlock';
-import { Remembered } from './remembered';
+import { SeenLegs } from './seenLegs';
 
 const MONITORING_STATES = ['silent_monitor', 'barge'];
 const GONE = ['disconnected', 'rejected'];
@@ -18,7 +18,7 @@ const MOST = 20;
  * @param {object} client a ContactClient
  */
 export function contactBackend(client) {
-    const remembered = new Remembered();
+    const seenLegs = new SeenLegs();
 
     async function state(participant) {
         const word = await client.getParticipantState(participant.participantId);
@@ -28,7 +28,7 @@ export function contactBackend(client) {
     async function look(leg) {
         const contacts = await client.listContacts();
         if (!contacts.some((contact) => contact.contactId === leg)) {
-            return { found: false, known: remembered.has(leg) };
+            return { found: false, known: seenLegs.has(leg) };
         }
         const all = (await client.listParticipants(leg)).slice(0, MOST).filter((p) => p.contactId === leg);
         const states = await Promise.all(all.map(state));
@@ -36,14 +36,14 @@ export function contactBackend(client) {
         const own = selves.length === 1 ? states[all.indexOf(selves[0])] : null;
         const monitor = own !== null && (selves[0].type.value === 'monitoring' || MONITORING_STATES.includes(own));
         if (monitor) {
-            remembered.add(leg);
+            seenLegs.add(leg);
         }
         const others = all.filter((p, i) => !p.isSelf && isParty(p, states[i]));
         return {
             found: true,
             known: true,
             contactId: leg,
-            monitor: monitor || (own !== null && GONE.includes(own) && remembered.has(leg)),
+            monitor: monitor || (own !== null && GONE.includes(own) && seenLegs.has(leg)),
             own: selves.length === 1,
             // That package tells no capabilities: one whose state does not say that they are silent may have barged in.
             barged: own !== 'silent_monitor',

@@ -44,12 +44,12 @@ export class LegControl {
      * DONE: the leg was seen alive and was ended (or its mode changed). That is the browser's word, not the vendor's proof.
      *
      * @param {object} directive a SupervisorDirective, or the nextAction of a supervision
-     * @param {object} [asked] stillGood(): whether it is still wanted, asked as often as the interlock is
+     * @param {object} [asked] stillWanted(): whether it is still wanted, asked as often as the interlock is
      * @returns {Promise<{outcome: string, at: string, detail: string|undefined, reason: string|undefined}>}
      */
-    async obey(directive, { stillGood = () => true } = {}) {
+    async execute(directive, { stillWanted = () => true } = {}) {
         const check = (seen) => {
-            const refused = refusal(directive, seen, this.now()) || (stillGood() ? null : 'not_open');
+            const refused = refusal(directive, seen, this.now()) || (stillWanted() ? null : 'not_open');
             if (refused) {
                 throw new Refusal(refused);
             }

@@ -6,7 +6,7 @@
  * one connection; `contact.clear()` takes an ended contact off the list;
  * `contact.updateMonitorParticipantState('SILENT_MONITOR' | 'BARGE')` changes the own mode.
  */
-import { Remembered } from './remembered';
+import { SeenLegs } from './seenLegs';
 
 const AGENT_SIDE = ['agent', 'monitoring'];
 const MONITORING_STATES = ['silent_monitor', 'barge'];
@@ -18,7 +18,7 @@ const ANSWER_MS = 10000;
  * @param {object} connect the namespace of amazon-connect-streams, initialised (connect.core.initCCP)
  */
 export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
-    const remembered = new Remembered();
+    const seenLegs = new SeenLegs();
 
     function find(leg) {
         // Throws while the CCP has not said anything yet (nobody logged in): that is a failure, not an absence.
@@ -28,12 +28,12 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
 
     function see(contact, leg) {
         if (!contact) {
-            return { found: false, known: remembered.has(leg) };
+            return { found: false, known: seenLegs.has(leg) };
         }
         const own = contact.getAgentConnection() || null;
-        const monitor = isMonitor(contact, own) || (own === null && remembered.has(leg));
+        const monitor = isMonitor(contact, own) || (own === null && seenLegs.has(leg));
         if (monitor) {
-            remembered.add(leg);
+            seenLegs.add(leg);
         }
         const others = contact
             .getConnections()
@@ -75,7 +75,7 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
                     .getContacts()
                     .filter((contact) => isMonitor(contact, contact.getAgentConnection() || null));
                 // One that is ended elsewhere, before any directive, is known to have been here.
-                legs.forEach((contact) => remembered.add(contact.getContactId()));
+                legs.forEach((contact) => seenLegs.add(contact.getContactId()));
                 return legs.length > 0;
             } catch {
                 return false;

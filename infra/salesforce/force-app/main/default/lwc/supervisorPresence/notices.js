@@ -5,14 +5,14 @@
 import { timeOf } from './view';
 
 /** A problem for the person and for whoever helps them: its sentence, and the code under which the documentation has it. */
-export function told({ code, message }) {
+export function problemText({ code, message }) {
     return code && code !== message ? `${message} (${code})` : message;
 }
 
 /** The same where nobody knows whether the request arrived, which is not sent again. */
-export function unknown(what, problem) {
+export function unansweredText(what, problem) {
     const sentence = `Nobody knows whether ${what} arrived. It will not be sent again by itself.`;
-    return problem.code ? `${sentence} ${told(problem)}` : sentence;
+    return problem.code ? `${sentence} ${problemText(problem)}` : sentence;
 }
 
 /** How old what is shown is. Something that has a code is no lack of a connection. */

@@ -16,13 +16,13 @@ import { joinReceiver } from 'c/pageReceiver';
 import template from './supervisorPresence.html';
 import { isActive, modeUnderWay, ownOf } from './view';
 import { newKey, PendingLeave } from './pendingLeave';
-import { Pace } from './pace';
+import { RefreshInterval } from './refreshInterval';
 import { storage, TIMERS } from './page';
-import { told, unknown } from './notices';
+import { problemText, unansweredText } from './notices';
 import { agentOf, contactField, isVoiceCall, valueOf } from './record';
-import { Said } from './said';
+import { WithViewModel } from './viewModel';
 
-export default class SupervisorPresence extends Said(LightningElement) {
+export default class SupervisorPresence extends WithViewModel(LightningElement) {
     /** Of which object it is. Of a VoiceCall the VendorCallKey is the contact id. */
     @api objectApiName;
     /** The field of the record that holds the contact id, if it is not a VoiceCall. */
@@ -59,7 +59,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
     queuedMine = false;
     /** The problem for which what is queued is tried again, if it was tried. */
     unsent = null;
-    pace = new Pace();
+    refreshInterval = new RefreshInterval();
     connected = false;
     focus = { before: false };
 
@@ -215,7 +215,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
 
     heard({ name, outcome, detail, supervision, reason, problem }) {
         if (name === 'unavailable') {
-            this.unheard = `Directives cannot be received: ${told(problem)}`;
+            this.unheard = `Directives cannot be received: ${problemText(problem)}`;
             return;
         }
         if (name === 'available') {
@@ -258,7 +258,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
             }
         }
         if (newest()) {
-            this.timer = TIMERS.set(() => this.refresh(), this.pace.next(this));
+            this.timer = TIMERS.set(() => this.refresh(), this.refreshInterval.next(this));
         }
     }
 
@@ -303,7 +303,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
     /** What is shown is old from here on. */
     notReached(problem) {
         this.stale = true;
-        this.failed = problem.code ? told(problem) : null;
+        this.failed = problem.code ? problemText(problem) : null;
     }
 
     settle() {
@@ -313,7 +313,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
     }
 
     take(supervision) {
-        this.pace.hurry();
+        this.refreshInterval.expedite();
         const others = this.supervisions.filter((s) => s.id !== supervision.id);
         this.supervisions = supervision.contactId === this.contact ? [supervision, ...others] : others;
     }
@@ -359,9 +359,9 @@ export default class SupervisorPresence extends Said(LightningElement) {
             this.busyElsewhere = problem.code === 'supervisor_conflict';
             if (problem.unanswered) {
                 // It may have arrived or not; what is there will show. It is not sent again: a late join is worse than none.
-                this.error = unknown('your request to listen', problem);
+                this.error = unansweredText('your request to listen', problem);
             } else if (!this.busyElsewhere) {
-                this.error = told(problem);
+                this.error = problemText(problem);
             }
         }
         this.asking = false;
@@ -406,7 +406,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
             this.receiver.pull();
         }
         if (problem) {
-            this.error = told(problem);
+            this.error = problemText(problem);
         }
         if (unsent) {
             this.unsent = unsent;
@@ -432,7 +432,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
         } catch (e) {
             const problem = problemOf(e);
             this.modeAsked = null;
-            this.error = problem.unanswered ? unknown('your change of mode', problem) : told(problem);
+            this.error = problem.unanswered ? unansweredText('your change of mode', problem) : problemText(problem);
         }
         this.refresh();
     }

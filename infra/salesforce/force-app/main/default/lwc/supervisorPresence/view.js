@@ -53,8 +53,8 @@ export function inMotion(s) {
     if (s.state === 'REQUESTED' || s.state === 'JOINING' || s.state === 'LEAVING') {
         return true;
     }
-    const salesforceRecord = s.salesforceRecord;
-    return Boolean(salesforceRecord) && salesforceRecord.state === 'PENDING';
+    const record = s.salesforceRecord;
+    return Boolean(record) && record.state === 'PENDING';
 }
 
 /** A moment on the supervisor's own clock face, to the millisecond. */
@@ -91,15 +91,15 @@ function vendorOf(s) {
 /** The three states of what was asked for last: the leave if there is one, else the listening. */
 export function stepsOf(s, zone) {
     const leaving = s.state === 'LEAVING' || s.state === 'LEFT';
-    const steps = leaving ? [acceptedLeave(s, zone), confirmedLeave(s, zone)] : [acceptedListen(s, zone), confirmedListen(s, zone)];
-    return [...steps, recorded(s, zone)].map((step) => ({
+    const steps = leaving ? [acceptedLeaveStep(s, zone), confirmedLeaveStep(s, zone)] : [acceptedListenStep(s, zone), confirmedListenStep(s, zone)];
+    return [...steps, recordStep(s, zone)].map((step) => ({
         ...step,
         statusWord: STATUS_WORDS[step.status],
         className: `step step_${step.status}`
     }));
 }
 
-function acceptedListen(s, zone) {
+function acceptedListenStep(s, zone) {
     const asked = Boolean(s.requestedAt);
     return {
         key: 'accepted',
@@ -109,7 +109,7 @@ function acceptedListen(s, zone) {
     };
 }
 
-function confirmedListen(s, zone) {
+function confirmedListenStep(s, zone) {
     const label = `Confirmed by ${vendorOf(s)}`;
     if (s.joinedAt) {
         const sure = Number.isFinite(s.joinedUncertaintyMs) ? ` ± ${s.joinedUncertaintyMs} ms` : '';
@@ -121,7 +121,7 @@ function confirmedListen(s, zone) {
     return { key: 'confirmed', label, status: 'waiting', detail: 'no evidence yet that you are connected' };
 }
 
-function acceptedLeave(s, zone) {
+function acceptedLeaveStep(s, zone) {
     const asked = Boolean(s.disconnectRequestedAt);
     return {
         key: 'accepted',
@@ -131,7 +131,7 @@ function acceptedLeave(s, zone) {
     };
 }
 
-function confirmedLeave(s, zone) {
+function confirmedLeaveStep(s, zone) {
     const label = `Confirmed by ${vendorOf(s)}`;
     if (s.departure) {
         return { key: 'confirmed', label, status: 'done', detail: leavingOf(s.departure, zone) };
@@ -149,21 +149,21 @@ function confirmedLeave(s, zone) {
     };
 }
 
-function recorded(s, zone) {
+function recordStep(s, zone) {
     const label = 'Recorded in Salesforce';
-    const salesforceRecord = s.salesforceRecord;
-    if (!salesforceRecord) {
+    const record = s.salesforceRecord;
+    if (!record) {
         return { key: 'recorded', label, status: 'waiting', detail: 'nothing to record yet' };
     }
-    if (salesforceRecord.state === 'FAILED') {
-        return { key: 'recorded', label, status: 'problem', detail: salesforceRecord.lastError || 'Salesforce refused the row' };
+    if (record.state === 'FAILED') {
+        return { key: 'recorded', label, status: 'problem', detail: record.lastError || 'Salesforce refused the row' };
     }
     // The row of the joining says nothing of the leaving: only the newest version counts.
-    const newest = salesforceRecord.state === 'WRITTEN' && salesforceRecord.writtenVersion === salesforceRecord.version;
-    if (newest && (s.state !== 'LEAVING')) {
-        return { key: 'recorded', label, status: 'done', detail: timeOf(salesforceRecord.writtenAt, zone) };
+    const newest = record.state === 'WRITTEN' && record.writtenVersion === record.version;
+    if (newest && s.state !== 'LEAVING') {
+        return { key: 'recorded', label, status: 'done', detail: timeOf(record.writtenAt, zone) };
     }
-    return { key: 'recorded', label, status: 'waiting', detail: salesforceRecord.lastError || 'on its way' };
+    return { key: 'recorded', label, status: 'waiting', detail: record.lastError || 'on its way' };
 }
 
 /** One line of the list of everybody on the contact. */

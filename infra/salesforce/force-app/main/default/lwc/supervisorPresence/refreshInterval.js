@@ -8,11 +8,11 @@ const AT_ONCE_TIMES = 6;
 const SOON_MS = 2000;
 const SELDOM_MS = 15000;
 
-export class Pace {
+export class RefreshInterval {
     eager = 0;
 
     /** Something was done here. */
-    hurry() {
+    expedite() {
         this.eager = AT_ONCE_TIMES;
     }
 

@@ -1,42 +1,42 @@
-/** What the browser stories begin with: a house, a stage, a browser, and a page with a supervisor in it. */
+/** What the browser stories begin with: a app, a servers, a browser, and a page with a supervisor in it. */
 import assert from 'node:assert/strict';
 import { mkdir, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch } from './browser.mjs';
-import { freePort, House, until } from './house.mjs';
-import { Stage } from './stage.mjs';
+import { freePort, TestApp, until } from './test-app.mjs';
+import { PageServers } from './page-servers.mjs';
 
 const require = createRequire(import.meta.url);
 const IMAGES = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../../../../docs/images');
 /** Pictures in the documentation are small. */
 const MOST_BYTES = 150 * 1024;
 
-export class Story {
+export class Scenario {
     /** @param {object} [given] origins that may open streams, if not the page's own */
     static async open({ origins } = {}) {
-        const story = new Story();
+        const scenario = new Scenario();
         const [pagePort, ccpPort] = [await freePort(), await freePort()];
-        story.house = await House.open(origins || [`http://127.0.0.1:${pagePort}`]);
+        scenario.app = await TestApp.open(origins || [`http://127.0.0.1:${pagePort}`]);
         try {
-            story.stage = await Stage.open(story.house, { pagePort, ccpPort });
-            story.browser = await launch();
+            scenario.servers = await PageServers.open(scenario.app, { pagePort, ccpPort });
+            scenario.browser = await launch();
         } catch (e) {
-            await story.close();
+            await scenario.close();
             throw e;
         }
-        return story;
+        return scenario;
     }
 
     async close() {
         if (this.browser) {
             await this.browser.close();
         }
-        if (this.stage) {
-            this.stage.close();
+        if (this.servers) {
+            this.servers.close();
         }
-        await this.house.close();
+        await this.app.close();
     }
 
     /** A browser of a supervisor's: its own storage, as many tabs as wanted. Another supervisor each time, unless one is named. */
@@ -47,7 +47,7 @@ export class Story {
         const page = await context.newPage();
         const errors = [];
         page.on('pageerror', (e) => errors.push(e.message));
-        await page.goto(this.stage.urlFor(user, contact, options));
+        await page.goto(this.servers.urlFor(user, contact, options));
         const tab = new Tab(this, page, context, user, errors);
         if (options.ccp !== false) {
             await tab.ready();
@@ -57,18 +57,18 @@ export class Story {
 
     /** What was asked of the CCPs since `from`, without what Streams tells for statistics. */
     asked(from = 0) {
-        return this.stage.ccpCalls.slice(from).map(({ method, params }) => [method, params.contactId, params.connectionId].filter(Boolean));
+        return this.servers.ccpCalls.slice(from).map(({ method, params }) => [method, params.contactId, params.connectionId].filter(Boolean));
     }
 
     acknowledgements(from = 0) {
-        return this.stage.apexCalls.slice(from).filter(({ method }) => method === 'acknowledge');
+        return this.servers.apexCalls.slice(from).filter(({ method }) => method === 'acknowledge');
     }
 
     /** The promise of the whole product: the customer still talks, and nobody here ended any customer's contact. */
     async customerIsStillThere(contact) {
-        const { ended } = await this.house.connect('GET', `/_fake/contacts/${contact}`);
+        const { ended } = await this.app.connect('GET', `/_fake/contacts/${contact}`);
         assert.equal(ended, false, "the customer's call goes on");
-        const ledger = await this.house.connect('GET', '/_fake/ledger');
+        const ledger = await this.app.connect('GET', '/_fake/ledger');
         assert.deepEqual(ledger.customerContactsWeEnded, []);
         assert.deepEqual(
             ledger.ended.filter(({ kind }) => kind === 'CUSTOMER'),
@@ -79,23 +79,23 @@ export class Story {
 
     async until(id, good, what) {
         return until(async () => {
-            const s = await this.house.supervision(id);
+            const s = await this.app.supervision(id);
             return good(s) ? s : null;
         }, what);
     }
 
     /** The row of a leg in the fake Salesforce org, once its departure stands in it. */
-    async rowOf(leg) {
+    async recordOf(leg) {
         return until(async () => {
-            const rows = await this.house.rows();
+            const rows = await this.app.records();
             return rows.find((row) => row.Leg_Key__c === leg && row.Disconnected_Epoch_Ms__c) || null;
         }, `the row of ${leg}`);
     }
 }
 
 class Tab {
-    constructor(story, page, context, user, errors) {
-        Object.assign(this, { story, page, context, user, errors });
+    constructor(scenario, page, context, user, errors) {
+        Object.assign(this, { scenario, page, context, user, errors });
     }
 
     ready() {
@@ -121,7 +121,7 @@ class Tab {
         }
         await this.by('listen').click();
         await this.says('You are listening to this call');
-        const { supervisions, mySupervisionId } = await this.story.stage.apex('presence', this.user, { contactId: this.contact });
+        const { supervisions, mySupervisionId } = await this.scenario.servers.apex('presence', this.user, { contactId: this.contact });
         return supervisions.find(({ id }) => id === mySupervisionId);
     }
 

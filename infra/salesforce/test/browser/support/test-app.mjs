@@ -12,12 +12,12 @@ import { signed } from './sigv4.mjs';
 
 const INSTANCE = '11111111-2222-4333-8444-555555555555';
 const AWS = { accessKey: 'fake-access-key', secretKey: 'fake-secret-key', region: 'us-west-2' };
-/** Keys of this test's house; they are good on loopback while it stands. */
+/** Keys of this test's app; they are good on loopback while it stands. */
 export const KEYS = {
     reader: 'reader-key-for-loopback-only',
     operator: 'operator-key-for-loopback-only',
     events: 'events-key-for-loopback-only',
-    // A supervisor a story, so that one story's trouble is not another's.
+    // A supervisor a scenario, so that one scenario's trouble is not another's.
     ...Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`ada-${i + 1}`, `key-of-ada-${i + 1}-for-loopback-only`]))
 };
 
@@ -30,7 +30,7 @@ export async function freePort() {
     return port;
 }
 
-export async function until(what, story, ms = 15000) {
+export async function until(what, scenario, ms = 15000) {
     const end = Date.now() + ms;
     let last;
     for (;;) {
@@ -43,7 +43,7 @@ export async function until(what, story, ms = 15000) {
             last = e;
         }
         if (Date.now() > end) {
-            throw new Error(`not in time: ${story} (${last instanceof Error ? last.message : JSON.stringify(last)})`);
+            throw new Error(`not in time: ${scenario} (${last instanceof Error ? last.message : JSON.stringify(last)})`);
         }
         await new Promise((done) => setTimeout(done, 50));
     }
@@ -65,23 +65,23 @@ async function json(url, init = {}) {
     return read;
 }
 
-export class House {
+export class TestApp {
     /** @param {string[]} origins of pages that may open streams */
     static async open(origins) {
-        const house = new House();
-        house.bin = process.env.SIDEDOOR_BIN;
-        if (!house.bin) {
+        const app = new TestApp();
+        app.bin = process.env.SIDEDOOR_BIN;
+        if (!app.bin) {
             throw new Error('SIDEDOOR_BIN must name the sidedoor binary (cargo build)');
         }
-        house.folder = await mkdtemp(path.join(tmpdir(), 'sidedoor-browser-'));
+        app.folder = await mkdtemp(path.join(tmpdir(), 'sidedoor-browser-'));
         try {
-            await house.startFakes();
-            await house.startService(origins);
+            await app.startFakes();
+            await app.startService(origins);
         } catch (e) {
-            await house.close();
+            await app.close();
             throw e;
         }
-        return house;
+        return app;
     }
 
     async startFakes() {
@@ -176,7 +176,7 @@ ${keys.join('')}`;
         return this.ask('reader', 'GET', `/v1/supervisions/${id}`);
     }
 
-    rows() {
+    records() {
         return json(`${this.salesforceUrl}/_fake/rows/VoiceCallParticipant__c`);
     }
 

@@ -3,7 +3,7 @@
  */
 const MOST = 100;
 
-export class Remembered {
+export class SeenLegs {
     legs = new Set();
 
     add(leg) {

@@ -4,12 +4,12 @@
  */
 
 /** Held from the beginning of a directive until its outcome is known to the service. */
-export const ofDirective = (directiveId) => `sidedoor.directive.${directiveId}`;
+export const directiveLock = (directiveId) => `sidedoor.directive.${directiveId}`;
 /** Held while anything is asked of the CCP about one supervision's leg. */
-export const ofSupervision = (supervisionId) => `sidedoor.supervision.${supervisionId}`;
+export const supervisionLock = (supervisionId) => `sidedoor.supervision.${supervisionId}`;
 
 /** Runs it if nobody holds the name, and says whether it ran. Without Web Locks there is nobody to ask. */
-export async function alone(locks, name, what) {
+export async function runIfFree(locks, name, what) {
     if (!locks || typeof locks.request !== 'function') {
         await what();
         return true;

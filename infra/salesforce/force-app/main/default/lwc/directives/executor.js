@@ -2,7 +2,7 @@
  * Has directives carried out and acknowledges them: once in this browser, one of a supervision after the other, the newest only,
  * and with an outcome that is kept before it is told.
  */
-import { alone, ofDirective, ofSupervision, Queues } from './alone';
+import { runIfFree, directiveLock, supervisionLock, Queues } from './locks';
 import { Backoff } from './backoff';
 import { Ledger } from './ledger';
 import { problemOf } from './problems';
@@ -12,7 +12,7 @@ const ATTEMPTS = 3;
 /** Tries of one acknowledgement: with the bound of the back-off about two hours. */
 const TRIES = 250;
 
-export class Carrier {
+export class DirectiveExecutor {
     /**
      * @param {object} parts of the receiver: apex, legControl, changed, locks, timers, backoff; also memory(): what this tab
      *   remembers; clock; learnClock(): asks the service what time it is, if nobody knows; fresh(): has the newest told before
@@ -35,13 +35,13 @@ export class Carrier {
         this.underWay.add(id);
         let elsewhere;
         try {
-            const held = await alone(locks, ofDirective(id), async () => {
+            const held = await runIfFree(locks, directiveLock(id), async () => {
                 let outcome = this.parts.memory().outcomeOf(id);
                 if (!outcome) {
                     const act = async () => {
                         outcome = await this.done(directive);
                     };
-                    elsewhere = !(await this.queues.run(supervisionId, () => alone(locks, ofSupervision(supervisionId), act)));
+                    elsewhere = !(await this.queues.run(supervisionId, () => runIfFree(locks, supervisionLock(supervisionId), act)));
                 }
                 if (outcome) {
                     await this.acknowledge(outcome);
@@ -66,7 +66,7 @@ export class Carrier {
         await this.parts.learnClock();
         // Whether it has expired is a matter of the service's clock.
         control.now = () => this.parts.clock.now();
-        const answer = await this.obeyed(control, directive);
+        const answer = await this.executeWithRetries(control, directive);
         if (!answer) {
             return null;
         }
@@ -82,18 +82,18 @@ export class Carrier {
         return kept;
     }
 
-    async obeyed(control, directive) {
+    async executeWithRetries(control, directive) {
         const id = directive.directiveId;
-        const stillGood = () => this.ledger.isGood(id);
+        const stillWanted = () => this.ledger.isWanted(id);
         const backoff = new Backoff(this.parts.backoff);
         for (let attempt = 1; ; attempt += 1) {
             if (this.ledger.isClosed(id)) {
                 return null;
             }
-            if (!stillGood()) {
+            if (!stillWanted()) {
                 return { outcome: 'REFUSED', at: new Date().toISOString(), reason: 'not_open', detail: 'not_open' };
             }
-            const answer = await control.obey(directive, { stillGood });
+            const answer = await control.execute(directive, { stillWanted });
             if (answer.outcome === 'REFUSED' && this.ledger.isClosed(id)) {
                 return null;
             }

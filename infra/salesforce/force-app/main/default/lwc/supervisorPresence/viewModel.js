@@ -5,7 +5,7 @@ import hasPermission from '@salesforce/customPermission/Sidedoor_Supervise';
 import { agentNoticeOf, queuedNoticeOf, staleNoticeOf } from './notices';
 import { isActive, lineOf, mayAskAgain, modeUnderWay, offersModes, stepsOf, summaryOf } from './view';
 
-export const Said = (Base) =>
+export const WithViewModel = (Base) =>
     class extends Base {
         get permitted() {
             return Boolean(hasPermission);
