@@ -63,7 +63,7 @@ function page(over = {}) {
     const receiver = new DirectiveReceiver({
         settings: { deliveryMode: 'POLL', pollSeconds: 2, ...over.settings },
         legControl: () => (over.noControl ? null : control),
-        changed: (what) => heard.push(what),
+        onEvent: (event) => heard.push(event),
         storage: over.storage || new Storage(),
         locks: over.locks,
         empApi: over.empApi,
@@ -295,7 +295,7 @@ describe('an acknowledgement', () => {
         const { receiver, apex, control } = page();
         apex.acknowledge.mockRejectedValueOnce(offline()).mockRejectedValueOnce(problem('service_unavailable', 503)).mockResolvedValue({});
         receiver.stopped = false;
-        receiver.heard('directive', directive());
+        receiver.receive('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 3);
         await later(30);
         expect(apex.acknowledge).toHaveBeenCalledTimes(3);
@@ -308,8 +308,8 @@ describe('an acknowledgement', () => {
         const { receiver, apex, heard } = page();
         apex.acknowledge.mockRejectedValue(problem('directive_not_found', 404));
         receiver.stopped = false;
-        receiver.heard('directive', directive());
-        await until(() => heard.some(({ name }) => name === 'notTaken'));
+        receiver.receive('directive', directive());
+        await until(() => heard.some(({ name }) => name === 'acknowledgementRejected'));
         await later(30);
         expect(apex.acknowledge).toHaveBeenCalledTimes(1);
     });
@@ -317,7 +317,7 @@ describe('an acknowledgement', () => {
     it.each(['REFUSED', 'FAILED', 'ALREADY_GONE'])('says %s too, with its detail', async (outcome) => {
         const { receiver, apex } = page({ control: { execute: async () => ({ outcome, at: 'x', detail: 'why' }) } });
         receiver.stopped = false;
-        receiver.heard('directive', directive());
+        receiver.receive('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 1);
         expect(apex.acknowledge.mock.calls[0][0]).toMatchObject({ outcome, detail: 'why' });
     });
@@ -331,15 +331,15 @@ describe('what the CCP failed to do', () => {
             .mockResolvedValueOnce({ outcome: 'DONE', at: 'y' });
         const { receiver, apex } = page({ control: { execute } });
         receiver.stopped = false;
-        receiver.heard('directive', directive());
+        receiver.receive('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 1);
         expect(apex.acknowledge.mock.calls[0][0]).toMatchObject({ outcome: 'DONE', at: 'y' });
         execute.mockReset().mockResolvedValue({ outcome: 'FAILED', at: 'x' });
-        receiver.heard('directive', directive());
+        receiver.receive('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 2);
         expect(execute).toHaveBeenCalledTimes(3);
         execute.mockReset().mockResolvedValue({ outcome: 'REFUSED', at: 'x' });
-        receiver.heard('directive', directive());
+        receiver.receive('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 3);
         expect(execute).toHaveBeenCalledTimes(1);
     });
@@ -354,14 +354,14 @@ describe('a directive that is no longer wanted', () => {
             asked.push(directiveId);
             if (directiveId === first.directiveId) {
                 // Meanwhile the supervisor has chosen silence.
-                receiver.heard('settled', { ...first, status: 'WITHDRAWN' });
-                receiver.heard('directive', second);
+                receiver.receive('settled', { ...first, status: 'WITHDRAWN' });
+                receiver.receive('directive', second);
             }
             return { outcome: directiveId === first.directiveId ? 'FAILED' : 'DONE', at: 'x' };
         });
         const { receiver, apex } = page({ control: { execute } });
         receiver.stopped = false;
-        receiver.heard('directive', first);
+        receiver.receive('directive', first);
         await until(() => apex.acknowledge.mock.calls.length === 1);
         await later(40);
         expect(asked).toEqual([first.directiveId, second.directiveId]);
@@ -374,8 +374,8 @@ describe('a directive that is no longer wanted', () => {
         const { receiver, apex } = page({ control: { execute } });
         receiver.stopped = false;
         const newer = directive();
-        receiver.heard('directive', newer);
-        receiver.heard('directive', old);
+        receiver.receive('directive', newer);
+        receiver.receive('directive', old);
         await until(() => apex.acknowledge.mock.calls.length === 2);
         expect(execute.mock.calls.map(([{ directiveId }]) => directiveId)).toEqual([newer.directiveId]);
         expect(apex.acknowledge.mock.calls[1][0]).toMatchObject({ directiveId: old.directiveId, outcome: 'REFUSED', detail: 'not_open' });
@@ -408,10 +408,10 @@ describe('a directive that is no longer wanted', () => {
             }
         });
         receiver.stopped = false;
-        receiver.heard('directive', told);
+        receiver.receive('directive', told);
         await until(() => stillWanted);
         expect(stillWanted()).toBe(true);
-        receiver.heard('settled', { ...told, status: 'WITHDRAWN' });
+        receiver.receive('settled', { ...told, status: 'WITHDRAWN' });
         expect(stillWanted()).toBe(false);
     });
 
@@ -427,13 +427,13 @@ describe('a directive that is no longer wanted', () => {
         });
         const { receiver, apex } = page({ control: { execute } });
         receiver.stopped = false;
-        receiver.heard('directive', directive());
+        receiver.receive('directive', directive());
         await until(() => running.size === 1);
-        receiver.heard('directive', directive());
+        receiver.receive('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 2);
         expect(most).toBe(1);
-        receiver.heard('directive', directive({ supervisionId: 'one' }));
-        receiver.heard('directive', directive({ supervisionId: 'two' }));
+        receiver.receive('directive', directive({ supervisionId: 'one' }));
+        receiver.receive('directive', directive({ supervisionId: 'two' }));
         await until(() => apex.acknowledge.mock.calls.length === 4);
         expect(most).toBe(2);
     });
@@ -441,7 +441,7 @@ describe('a directive that is no longer wanted', () => {
     it('is remembered in a bounded number', () => {
         const ledger = new Ledger();
         const many = Array.from({ length: 500 }, (_, i) => directive({ supervisionId: `s-${i}`, status: 'WITHDRAWN' }));
-        many.forEach((one) => ledger.heard(one));
+        many.forEach((one) => ledger.update(one));
         expect([ledger.closed.size, ledger.newest.size]).toEqual([200, 200]);
         expect(ledger.isWanted(many.at(-1).directiveId)).toBe(false);
     });
@@ -504,7 +504,7 @@ describe('what is open is told again', () => {
         apex.directivesAfter.mockImplementation(async ({ after }) => ({ items: after ? [] : [told], nextAfter: '7', channelKey: 'mine' }));
         await receiver.start();
         await until(() => apex.directivesAfter.mock.calls.length >= 2);
-        receiver.heard('settled', { ...told, status: 'DONE' });
+        receiver.receive('settled', { ...told, status: 'DONE' });
         const asked = apex.directivesAfter.mock.calls.length;
         await later(150);
         expect(apex.directivesAfter.mock.calls.length).toBe(asked);
@@ -520,7 +520,7 @@ describe('what is open is told again', () => {
         const told = directive();
         const never = page({ locks, control: { execute: () => new Promise(() => {}) } });
         never.receiver.stopped = false;
-        never.receiver.heard('directive', told);
+        never.receiver.receive('directive', told);
         const second = page({ locks, settings: { pollSeconds: 1000 } });
         let looks = 0;
         second.apex.directivesAfter.mockImplementation(async ({ after }) => {
@@ -539,7 +539,7 @@ describe('what is open is told again', () => {
 describe("the service's clock", () => {
     it('is asked for again while no ticket was to be had, and what is kept for the supervisor is found then', async () => {
         const storage = new Storage();
-        new Memory(storage, 'sup-1').keep({ directiveId: 'd', supervisionId: 's', outcome: 'DONE', at: 'x' });
+        new Memory(storage, 'sup-1').store({ directiveId: 'd', supervisionId: 's', outcome: 'DONE', at: 'x' });
         const { receiver, apex } = page({ storage });
         const ticket = apex.streamTicket.getMockImplementation();
         apex.streamTicket.mockReset().mockRejectedValueOnce(offline()).mockRejectedValueOnce(offline()).mockImplementation(ticket);
@@ -616,7 +616,7 @@ describe('over a reload', () => {
 
     it("leaves another user's memory alone", () => {
         const storage = new Storage();
-        new Memory(storage, 'sup-1').keep({ directiveId: 'd', outcome: 'DONE' });
+        new Memory(storage, 'sup-1').store({ directiveId: 'd', outcome: 'DONE' });
         expect(new Memory(storage, 'sup-2').unacknowledged()).toEqual([]);
         expect(new Memory(storage, 'sup-1').unacknowledged()).toHaveLength(1);
     });
@@ -624,7 +624,7 @@ describe('over a reload', () => {
     it('remembers a bounded number, and does without storage', () => {
         const memory = new Memory(null, 'sup-1');
         for (let i = 0; i < 200; i += 1) {
-            memory.keep({ directiveId: String(i), outcome: 'DONE' });
+            memory.store({ directiveId: String(i), outcome: 'DONE' });
         }
         expect(memory.unacknowledged()).toHaveLength(50);
         expect(memory.outcomeOf('199')).not.toBeNull();
@@ -638,7 +638,7 @@ it('of two tabs of one browser told at once, one acts', async () => {
     const told = directive();
     tabs.forEach(({ receiver }) => {
         receiver.stopped = false;
-        receiver.heard('directive', told);
+        receiver.receive('directive', told);
     });
     await later(80);
     expect(execute).toHaveBeenCalledTimes(1);

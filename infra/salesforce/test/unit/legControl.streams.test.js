@@ -251,7 +251,7 @@ describe('fails, and says why,', () => {
 
     it('when the CCP does not answer', async () => {
         const { legControl } = control([leg({ contactId: 'leg-1' })], { answers: { destroyConnection: 'silence' } });
-        expect(await legControl.execute(directive())).toMatchObject({ outcome: 'FAILED', detail: 'the CCP did not answer' });
+        expect(await legControl.execute(directive())).toMatchObject({ outcome: 'FAILED', detail: 'timeout: the CCP did not answer' });
     });
 
     it('when nobody is logged in to the CCP', async () => {

@@ -369,7 +369,7 @@ describe('the directive in an answer', () => {
             locks
         });
         await receiver.start();
-        receiver.heard('directive', { ...same, act: true, eventId: '1' });
+        receiver.receive('directive', { ...same, act: true, eventId: '1' });
         const own = jest.fn(async () => done);
         const { ask } = await salesforce(
             {

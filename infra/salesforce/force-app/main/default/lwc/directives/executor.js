@@ -1,45 +1,47 @@
 /**
- * Has directives carried out and acknowledges them: once in this browser, one of a supervision after the other, the newest only,
- * and with an outcome that is kept before it is told.
+ * Carries directives out and acknowledges them. A directive is carried out once in this browser; directives of one supervision run
+ * one after the other, and only the newest is carried out. The outcome is stored before it is sent, so that a reload repeats the
+ * acknowledgement and not the action.
  */
-import { runIfFree, directiveLock, supervisionLock, Queues } from './locks';
+import { directiveLock, Queues, runIfFree, supervisionLock } from './locks';
 import { Backoff } from './backoff';
 import { Ledger } from './ledger';
 import { problemOf } from './problems';
 
-/** Tries of one directive that the CCP failed to carry out. A refusal is not tried again: it stands. */
+/** Attempts for one directive that the CCP failed to carry out. A refusal is final, so it is not retried. */
 const ATTEMPTS = 3;
-/** Tries of one acknowledgement: with the bound of the back-off about two hours. */
+/** Attempts for one acknowledgement: about two hours with the largest wait of `Backoff`. */
 const TRIES = 250;
 
 export class DirectiveExecutor {
     /**
-     * @param {object} parts of the receiver: apex, legControl, changed, locks, timers, backoff; also memory(): what this tab
-     *   remembers; clock; learnClock(): asks the service what time it is, if nobody knows; fresh(): has the newest told before
-     *   another try; again(): has told later what is still open; stopped()
+     * @param {object} parts the receiver's parts (apex, legControl, onEvent, locks, timers, backoff) and memory(): what this tab
+     *   remembers; clock: the service's time; learnClock(): asks the service for its time if it is not known; fetchNewest(): reads
+     *   the current directives before another attempt; readAgainLater(directive): reads the open directives again after a few
+     *   seconds; stopped(): whether the receiver has been stopped
      */
     constructor(parts) {
         this.parts = parts;
         this.ledger = new Ledger();
         this.queues = new Queues();
-        this.underWay = new Set();
+        this.inFlight = new Set();
     }
 
-    /** Carries one out: once in this browser. */
+    /** Carries a directive out, once in this browser. */
     async carryOut(directive) {
         const { directiveId: id, supervisionId } = directive;
         const { locks } = this.parts;
-        if (this.underWay.has(id)) {
+        if (this.inFlight.has(id)) {
             return;
         }
-        this.underWay.add(id);
+        this.inFlight.add(id);
         let elsewhere;
         try {
             const held = await runIfFree(locks, directiveLock(id), async () => {
                 let outcome = this.parts.memory().outcomeOf(id);
                 if (!outcome) {
                     const act = async () => {
-                        outcome = await this.done(directive);
+                        outcome = await this.executeAndStore(directive);
                     };
                     elsewhere = !(await this.queues.run(supervisionId, () => runIfFree(locks, supervisionLock(supervisionId), act)));
                 }
@@ -49,37 +51,37 @@ export class DirectiveExecutor {
             });
             elsewhere = elsewhere || !held;
         } finally {
-            this.underWay.delete(id);
+            this.inFlight.delete(id);
         }
         if (elsewhere) {
-            // Another tab is at it. Should that come to nothing, this one must not have forgotten it.
-            this.parts.again(directive);
+            // Another tab is carrying it out. This tab asks again later, because the other one may be closed before it is done.
+            this.parts.readAgainLater(directive);
         }
     }
 
-    /** What came of it, kept; null if nothing was done and nobody is to be told. */
-    async done(directive) {
+    /** Carries a directive out and stores the outcome. Null if nothing was done, so that there is nothing to acknowledge. */
+    async executeAndStore(directive) {
         const control = this.parts.legControl();
         if (!control || this.parts.stopped()) {
             return null;
         }
         await this.parts.learnClock();
-        // Whether it has expired is a matter of the service's clock.
+        // Expiry is judged by the service's clock, because this computer's clock may be wrong by minutes.
         control.now = () => this.parts.clock.now();
         const answer = await this.executeWithRetries(control, directive);
         if (!answer) {
             return null;
         }
         if (answer.outcome === 'REFUSED' && answer.reason === 'expired' && !this.parts.clock.known) {
-            // This computer's clock says so, and the service had just called it open.
-            this.parts.again(directive);
+            // Only this computer's clock says that it has expired, while the service has just sent it as open.
+            this.parts.readAgainLater(directive);
             return null;
         }
         const { outcome, at, detail, reason } = answer;
-        const kept = { directiveId: directive.directiveId, supervisionId: directive.supervisionId, outcome, at, detail };
-        this.parts.memory().keep(kept);
-        this.parts.changed({ name: 'carriedOut', directive, outcome, detail, reason });
-        return kept;
+        const stored = { directiveId: directive.directiveId, supervisionId: directive.supervisionId, outcome, at, detail };
+        this.parts.memory().store(stored);
+        this.parts.onEvent({ name: 'carriedOut', directive, outcome, detail, reason });
+        return stored;
     }
 
     async executeWithRetries(control, directive) {
@@ -102,11 +104,11 @@ export class DirectiveExecutor {
             }
             const wait = backoff.next();
             await new Promise((done) => this.parts.timers.set(done, wait));
-            await this.parts.fresh();
+            await this.parts.fetchNewest();
         }
     }
 
-    /** Tells the service, until it has it or will never take it. The key makes a repeat the same request. */
+    /** Sends the outcome until the service has accepted or finally rejected it. The idempotency key makes a retry the same request. */
     async acknowledge({ directiveId, supervisionId, outcome, at, detail }) {
         const backoff = new Backoff(this.parts.backoff);
         const requestKey = `ack-${directiveId}-${outcome}`;
@@ -121,14 +123,14 @@ export class DirectiveExecutor {
                     requestKey
                 });
                 this.parts.memory().acknowledged(directiveId);
-                this.parts.changed({ name: 'acknowledged', supervision });
+                this.parts.onEvent({ name: 'acknowledged', supervision });
                 return;
             } catch (e) {
                 const problem = problemOf(e);
                 if (problem.final) {
-                    // The service knows no such directive (any more): to repeat would change nothing.
+                    // The service no longer has this directive, so a retry would get the same answer.
                     this.parts.memory().acknowledged(directiveId);
-                    this.parts.changed({ name: 'notTaken', problem });
+                    this.parts.onEvent({ name: 'acknowledgementRejected', problem });
                     return;
                 }
                 const wait = backoff.next();

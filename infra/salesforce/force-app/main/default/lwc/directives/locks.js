@@ -1,33 +1,36 @@
 /**
- * Who is at it: of several tabs of one browser one, by Web Locks; in one page one directive of a supervision after the other.
- * The names of the locks are agreed with scv-connector/directive.js, which may run beside these components.
+ * Locks that stop two actors from working on the same leg: Web Locks between the tabs of one browser, queues within one page.
+ * scv-connector/directive.js uses the same lock names, because it may run in the same browser as these components.
  */
 
-/** Held from the beginning of a directive until its outcome is known to the service. */
+/** Held from the start of a directive until the service has its outcome. */
 export const directiveLock = (directiveId) => `sidedoor.directive.${directiveId}`;
-/** Held while anything is asked of the CCP about one supervision's leg. */
+/** Held while the CCP is asked to do something with one supervision's leg. */
 export const supervisionLock = (supervisionId) => `sidedoor.supervision.${supervisionId}`;
 
-/** Runs it if nobody holds the name, and says whether it ran. Without Web Locks there is nobody to ask. */
-export async function runIfFree(locks, name, what) {
+/**
+ * Runs `action` if no other tab holds the lock `name`, and returns whether it ran. It always runs in a browser without Web Locks,
+ * because there is no way to ask the other tabs.
+ */
+export async function runIfFree(locks, name, action) {
     if (!locks || typeof locks.request !== 'function') {
-        await what();
+        await action();
         return true;
     }
     return locks.request(name, { ifAvailable: true }, async (lock) => {
         if (lock) {
-            await what();
+            await action();
         }
         return Boolean(lock);
     });
 }
 
-/** One after the other for each key; what has ended leaves nothing behind. */
+/** Runs actions with the same key one after the other. A key is forgotten when its last action has ended. */
 export class Queues {
     last = new Map();
 
-    run(key, what) {
-        const turn = (this.last.get(key) || Promise.resolve()).then(what);
+    run(key, action) {
+        const turn = (this.last.get(key) || Promise.resolve()).then(action);
         const settled = turn.catch(() => {});
         this.last.set(key, settled);
         settled.then(() => {

@@ -2,16 +2,16 @@
  * Leg control over `@amazon-connect/contact` (checked against its types, 1.0.12): `disconnectSelf(contactId)`, "Disconnects the
  * current user from the contact."
  *
- * That package does not tell how a contact was initiated. What shows that a contact is the supervisor's leg is its participant
- * with `isSelf`: of type `monitoring`, or in one of the states `silent_monitor` and `barge`. It has no call that changes a
- * mode, so such a directive is refused, and the supervisor changes it in their CCP.
+ * That package does not tell how a contact was initiated. A contact is the supervisor's leg if its participant with `isSelf` has the
+ * type `monitoring` or is in state `silent_monitor` or `barge`. The package cannot change the mode, so such a directive is refused
+ * and the supervisor changes the mode in their CCP.
  */
 import { Refusal } from './interlock';
 import { SeenLegs } from './seenLegs';
 
 const MONITORING_STATES = ['silent_monitor', 'barge'];
 const GONE = ['disconnected', 'rejected'];
-/** Connect takes six on a call; anything beyond this is no call we know. */
+/** Participants looked at. Connect allows six on a call. */
 const MOST = 20;
 
 /**
@@ -45,14 +45,14 @@ export function contactBackend(client) {
             contactId: leg,
             monitor: monitor || (own !== null && GONE.includes(own) && seenLegs.has(leg)),
             own: selves.length === 1,
-            // That package tells no capabilities: one whose state does not say that they are silent may have barged in.
+            // The package does not tell capabilities, so every state but silent_monitor is treated as barged in.
             barged: own !== 'silent_monitor',
             others: others.length,
             ended: own !== null && GONE.includes(own)
         };
     }
 
-    /** Whether another participant is somebody who talks: another supervisor who only monitors is not. */
+    /** Whether another participant can be heard. A supervisor who only monitors cannot. */
     function isParty(participant, stateNow) {
         if (GONE.includes(stateNow) || stateNow === 'silent_monitor') {
             return false;
