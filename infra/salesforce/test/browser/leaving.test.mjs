@@ -28,7 +28,7 @@ test('a supervisor listens, disconnects, and has left: in the CCP, by evidence, 
     await tab.says('You left at');
     await tab.step('accepted', 'done');
     await tab.step('confirmed', 'done');
-    await tab.step('recorded', 'done');
+    await tab.step('written', 'done');
     await tab.says("The customer's call goes on.");
 
     assert.deepEqual(scenario.asked(from), [

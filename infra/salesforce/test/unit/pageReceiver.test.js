@@ -33,7 +33,7 @@ it('is one for all who join, and goes with the last', async () => {
 it('says that directives cannot be received, tries again, and says no more of it when they can', async () => {
     settings.mockReset().mockRejectedValueOnce(apexProblem('not_configured', 500, 'no setting')).mockResolvedValue({ deliveryMode: 'POLL', pollSeconds: 10 });
     const { text } = await show();
-    expect(text('error')).toContain('Directives cannot be received: no setting');
+    expect(text('error')).toContain('Cannot receive directives: no setting');
     expect(directivesAfter).not.toHaveBeenCalled();
     await pass(1000);
     expect(directivesAfter).toHaveBeenCalled();

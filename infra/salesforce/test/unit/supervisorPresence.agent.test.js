@@ -37,7 +37,7 @@ it.each([
     ['NONE', 'no call in progress'],
     ['AMBIGUOUS', 'several calls in progress'],
     ['NO_VOICE_CALL', 'no Voice Call object'],
-    ['NOT_READABLE', 'may not read voice calls']
+    ['NOT_READABLE', 'do not have access to voice calls']
 ])('says so where none can be named (%s), offers nothing, and looks again', async (status, word) => {
     liveCall.mockResolvedValue({ status });
     const { text, get } = await onUserPage();
@@ -108,7 +108,7 @@ it('shows nothing of one agent on the page of another', async () => {
     await settle();
     expect(get('disconnect')).toBeNull();
     expect(get('listen')).toBeNull();
-    expect(text('summary')).toBe('Looking who is on this call…');
+    expect(text('summary')).toBe('Loading who is on this call…');
     expect(liveCall.mock.calls.at(-1)[0]).toEqual({ agentUserId: '005000000000002AAA' });
 });
 

@@ -14,7 +14,7 @@ describe('before listening', () => {
     it('says that nobody listens, and offers to', async () => {
         const { text, get } = await show();
         expect(text('summary')).toBe('You are not on this call.');
-        expect(text('nobody')).toBe('No supervisor is on this call.');
+        expect(text('no-supervisors')).toBe('No supervisor is on this call.');
         expect(get('listen')).not.toBeNull();
         expect(get('disconnect')).toBeNull();
         expect(get('modes')).toBeNull();
@@ -34,7 +34,7 @@ describe('before listening', () => {
             requestKey: expect.stringMatching(/^listen-.{8,}/)
         });
         expect(text('summary')).toBe('Your request to listen is accepted. You are not connected yet.');
-        expect(steps()).toEqual([['accepted', 'done'], ['confirmed', 'waiting'], ['recorded', 'waiting']]);
+        expect(steps()).toEqual([['accepted', 'done'], ['confirmed', 'waiting'], ['written', 'waiting']]);
     });
 
     it.each([
@@ -134,7 +134,7 @@ describe('disconnect', () => {
         disconnect.mockRejectedValue(lost());
         await press('disconnect');
         expect(text('queued')).toContain('has not been sent yet');
-        expect(text('stale')).toMatch(/^No connection. This is how it stood at \d\d:\d\d:\d\d\.\d{3}\.$/);
+        expect(text('stale')).toMatch(/^No connection. Last updated at \d\d:\d\d:\d\d\.\d{3}\.$/);
         const tried = disconnect.mock.calls.length;
         net.online = true;
         const leaving = supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z' });
@@ -280,7 +280,7 @@ describe('mode', () => {
         });
         await press('mode-barge');
         expect(changeMode.mock.calls[0][0]).toEqual({ supervisionId: asked.id, mode: 'BARGE', requestKey: expect.any(String) });
-        expect(text('mode-notice')).toBe('The change is accepted, and not confirmed yet.');
+        expect(text('mode-notice')).toBe('The change was accepted but is not confirmed yet.');
         expect(text('summary')).toBe('You are listening to this call. Nobody hears you.');
         expect(pressed(get)).toEqual(['true', 'false']);
         mine(granted({ mode: 'BARGE', modeChange: { ...asked.modeChange, confirmedAt: '2026-08-04T17:42:01.000Z' } }));
@@ -325,7 +325,7 @@ describe('directives', () => {
         const leaving = supervision({ state: 'LEAVING', nextAction: nextAction() });
         mine(leaving);
         const { text } = await show();
-        expect(text('cannot-act')).toContain('holds no Contact Control Panel');
+        expect(text('cannot-act')).toContain('has no Contact Control Panel');
         expect(directivesAfter.mock.calls[0][0].acts).toBe(false);
         const execute = jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:43:47.120Z' }));
         const told = directive({ supervisionId: leaving.id });

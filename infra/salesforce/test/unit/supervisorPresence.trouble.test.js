@@ -16,14 +16,14 @@ describe('a set-up that is broken', () => {
         const { text, element } = await show();
         expect(text('error')).toBe(`${detail} (${code})`);
         expect(element.shadowRoot.textContent).not.toContain('No connection');
-        expect(text('stale')).toBe('Nothing is known yet.');
+        expect(text('stale')).toBe('Nothing has been loaded yet.');
     });
 
     it('is told so too where a request got no answer', async () => {
         listen.mockRejectedValue(apexProblem('sidedoor_unavailable', 0, 'The callout to Sidedoor failed'));
         const { press, text } = await show();
         await press('listen');
-        expect(text('error')).toContain('Nobody knows whether your request to listen arrived');
+        expect(text('error')).toContain('It is not known whether your request to listen arrived');
         expect(text('error')).toContain('(sidedoor_unavailable)');
     });
 
@@ -41,7 +41,7 @@ describe('a set-up that is broken', () => {
     it('is no word of where there is no code: that is a lack of a connection', async () => {
         presence.mockRejectedValue(lost());
         const { text } = await show();
-        expect(text('stale')).toBe('No connection. Nothing is known yet.');
+        expect(text('stale')).toBe('No connection. Nothing has been loaded yet.');
         expect(text('error')).toBe('');
     });
 });
@@ -60,7 +60,7 @@ describe('what is wrong is taken back', () => {
         const { text } = await show({ contactId: undefined, recordId: '0LQ000000000001', objectApiName: 'VoiceCall' });
         getRecord.error({ message: 'no' });
         await settle();
-        expect(text('error')).toBe('The call of this record could not be read.');
+        expect(text('error')).toBe('Could not read the call from this record.');
         getRecord.emit({ fields: { VendorCallKey: { value: 'customer-1' } } });
         await settle();
         expect(text('error')).toBe('');
@@ -119,7 +119,7 @@ describe('the leave of the other call', () => {
         disconnectMine.mockRejectedValue(lost());
         const before = await busy();
         await before.press('leave-other');
-        expect(before.text('queued')).toContain('Your leave of the other call has not been sent yet');
+        expect(before.text('queued')).toContain('Your request to leave the other call has not been sent yet');
         const [[{ requestKey }]] = disconnectMine.mock.calls;
         document.body.removeChild(before.element);
         const after = await show();

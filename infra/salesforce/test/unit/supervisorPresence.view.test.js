@@ -10,8 +10,8 @@ describe('three states, never mixed', () => {
         [
             'accepted',
             supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z', nextAction: nextAction() }),
-            [['accepted', 'done'], ['confirmed', 'waiting'], ['recorded', 'waiting']],
-            'Your disconnect is accepted. That you left is not confirmed yet.'
+            [['accepted', 'done'], ['confirmed', 'waiting'], ['written', 'waiting']],
+            'Your disconnect is accepted. It is not confirmed yet that you left.'
         ],
         [
             'overdue',
@@ -21,38 +21,38 @@ describe('three states, never mixed', () => {
                 disconnectRequestedAt: '2026-08-04T17:43:46.000Z',
                 nextAction: nextAction()
             }),
-            [['accepted', 'done'], ['confirmed', 'overdue'], ['recorded', 'waiting']],
-            'Your leave is overdue: it was accepted, and nothing shows that you left.'
+            [['accepted', 'done'], ['confirmed', 'overdue'], ['written', 'waiting']],
+            'Your disconnect is overdue: it was accepted, but there is no evidence that you left.'
         ],
         [
             'confirmed by the vendor',
             left({ salesforceRecord: { ...supervision().salesforceRecord, state: 'PENDING', version: 2, writtenVersion: 1 } }),
-            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'waiting']],
+            [['accepted', 'done'], ['confirmed', 'done'], ['written', 'waiting']],
             "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
         ],
         [
             'recorded in Salesforce',
             left({ salesforceRecord: { ...supervision().salesforceRecord, version: 2, writtenVersion: 2 } }),
-            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'done']],
+            [['accepted', 'done'], ['confirmed', 'done'], ['written', 'done']],
             "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
         ],
         [
             'refused by Salesforce',
             left({ salesforceRecord: { ...supervision().salesforceRecord, state: 'FAILED', lastError: 'REQUIRED_FIELD_MISSING' } }),
-            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'problem']],
+            [['accepted', 'done'], ['confirmed', 'done'], ['written', 'problem']],
             "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
         ],
         [
             'ended without anybody asking',
             left({ disconnectRequestedAt: null, departure: departure({ reason: 'CONTACT_ENDED', customerCallContinued: false }) }),
-            [['accepted', 'none'], ['confirmed', 'done'], ['recorded', 'done']],
+            [['accepted', 'none'], ['confirmed', 'done'], ['written', 'done']],
             "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call is over."
         ],
         [
             'bounded by nothing',
             left({ departure: departure({ uncertaintyMs: null, customerCallContinued: null }) }),
-            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'done']],
-            "You left at 17:43:47.300 at the latest, how much earlier is not known (CALIBRATED). Whether the customer's call goes on is not known yet."
+            [['accepted', 'done'], ['confirmed', 'done'], ['written', 'done']],
+            "You left at 17:43:47.300 at the latest; the earliest possible time is not known (CALIBRATED). It is not known yet whether the customer's call goes on."
         ]
     ])('%s', async (_what, s, steps, summary) => {
         mine(s);
@@ -63,12 +63,12 @@ describe('three states, never mixed', () => {
 
     it('an older version of the row that is recorded is not the newest one', async () => {
         mine(left({ salesforceRecord: { ...supervision().salesforceRecord, version: 3, writtenVersion: 2 } }));
-        expect((await show()).steps()[2]).toEqual(['recorded', 'waiting']);
+        expect((await show()).steps()[2]).toEqual(['written', 'waiting']);
     });
 
     it('a join whose row is recorded is not a leave whose row is', async () => {
         mine(supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z' }));
-        expect((await show()).steps()[2]).toEqual(['recorded', 'waiting']);
+        expect((await show()).steps()[2]).toEqual(['written', 'waiting']);
     });
 });
 
