@@ -281,7 +281,7 @@ describe('mode', () => {
         await press('mode-barge');
         expect(changeMode.mock.calls[0][0]).toEqual({ supervisionId: asked.id, mode: 'BARGE', requestKey: expect.any(String) });
         expect(text('mode-notice')).toBe('The change was accepted but is not confirmed yet.');
-        expect(text('summary')).toBe('You are listening to this call. Nobody hears you.');
+        expect(text('summary')).toBe('You are listening to this call. You cannot be heard.');
         expect(pressed(get)).toEqual(['true', 'false']);
         mine(granted({ mode: 'BARGE', modeChange: { ...asked.modeChange, confirmedAt: '2026-08-04T17:42:01.000Z' } }));
         await pass(2000);
