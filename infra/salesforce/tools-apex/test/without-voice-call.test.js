@@ -80,7 +80,7 @@ test('its manifest has everything that is there, and nothing that is not', async
 test('it writes over nothing, and says what it wants', () => {
   const again = run(MADE);
   assert.equal(again.status, 1);
-  assert.match(again.stderr, /is there already/);
+  assert.match(again.stderr, /already exists/);
   assert.equal(run().status, 2);
   assert.equal(run('a', 'b').status, 2);
 });
