@@ -41,7 +41,7 @@ test('what External Services would reject is reported', () => {
     [(c, get) => (get.responses['200'].headers = {}), /response headers/],
     [(c, get) => (get.responses['200'].content = { 'text/event-stream': {} }), /text\/event-stream/],
     [(c) => (c.components.schemas['Bad-Name'] = {}), /Bad-Name/],
-    [(c) => (c.components.schemas.Supervision.properties.id.type = 'null'), /type of 3\.1/],
+    [(c) => (c.components.schemas.Supervision.properties.id.type = 'null'), /type of OpenAPI 3\.1/],
     [(c) => (c.components.schemas.Supervision.description = 'x'.repeat(1334)), /1333/],
     [(c) => (c.components.schemas.Grid = { type: 'array', items: { type: 'array' } }), /unnamed arrays/],
     [(c) => (c.paths = {}), /no operation/],
