@@ -1,6 +1,6 @@
 /**
- * Reloads, lost answers, a second tab, a moment without a network: the leg is ended once, acknowledged once, and the customer
- * never notices.
+ * Reloads, lost answers, a second tab, a lost network: the leg is ended once and acknowledged once, and the customer's call is not
+ * affected.
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -13,14 +13,14 @@ before(async () => {
 });
 after(() => scenario.close());
 
-const destroyed = (from) => scenario.asked(from).filter(([method]) => method === 'destroyConnection').length;
+const destroyed = (from) => scenario.ccpRequests(from).filter(([method]) => method === 'destroyConnection').length;
 
-test('a reload before the CCP has done it: the directive is told again and carried out', async () => {
+test('a reload before the CCP has acted: the directive is carried out again', async () => {
     const call = await scenario.app.call();
     const tab = await scenario.supervisor(call);
     const s = await tab.listens();
     const from = scenario.servers.ccpCalls.length;
-    // The first order is on its way when the page goes.
+    // The first request to the CCP is in flight when the page is reloaded.
     let reached;
     const underWay = new Promise((done) => {
         reached = done;
@@ -36,22 +36,22 @@ test('a reload before the CCP has done it: the directive is told again and carri
     await tab.page.reload();
     await tab.ready();
     await tab.says('You left at');
-    assert.equal(destroyed(from), 2, 'the order that came to nothing, and the one that was carried out');
+    assert.equal(destroyed(from), 2, 'the request that was lost, and the one that was carried out');
     await scenario.recordOf(s.legContactId);
     await scenario.customerIsStillThere(call);
     await tab.context.close();
 });
 
-test('a reload before the acknowledgement arrived: it is acknowledged again, and not carried out again', async () => {
+test('a reload before the acknowledgement: it is sent again, the action is not', async () => {
     const call = await scenario.app.call();
     const tab = await scenario.supervisor(call);
     const s = await tab.listens();
     const [from, apexFrom] = [scenario.servers.ccpCalls.length, scenario.servers.apexCalls.length];
-    // The directive is open for as long as nobody answers it, and no event says yet that the leg is gone.
+    // The directive stays open, because it is not acknowledged and no event reports the end of the leg.
     await scenario.app.connect('PATCH', '/_fake/events', { target: null, contactEvents: false, agentEvents: false });
     scenario.servers.faults.acknowledge = Array(1000).fill('before');
     await tab.by('disconnect').click();
-    await until(() => scenario.acknowledgements(apexFrom).length >= 2, 'it tries to acknowledge');
+    await until(() => scenario.acknowledgements(apexFrom).length >= 2, 'the page tries to acknowledge');
     const tried = scenario.acknowledgements(apexFrom).length;
     await tab.page.reload();
     scenario.servers.faults.acknowledge = [];
@@ -59,22 +59,22 @@ test('a reload before the acknowledgement arrived: it is acknowledged again, and
     await until(async () => (await answersOf(s.id)).length === 1, 'acknowledged');
     assert.deepEqual(await answersOf(s.id), ['DONE']);
     const keys = new Set(scenario.acknowledgements(apexFrom).map(({ params }) => params.requestKey));
-    assert.equal(keys.size, 1, 'the same request, however often');
+    assert.equal(keys.size, 1, 'every retry is the same request');
     assert.ok(scenario.acknowledgements(apexFrom).length > tried);
     assert.equal(destroyed(from), 1);
     await tab.says('You left at');
     await scenario.customerIsStillThere(call);
     await tab.context.close();
-    await scenario.app.tellEvents();
+    await scenario.app.deliverEvents();
 });
 
-/** The answers to the directives of a supervision, as the service has them. */
+/** The answers to the directives of a supervision that the service has. */
 async function answersOf(id) {
     const { items } = await scenario.app.ask('reader', 'GET', `/v1/supervisions/${id}/timeline`);
     return items.filter(({ what }) => what === 'directive.answered').map(({ detail }) => detail.match(/DONE|ALREADY_GONE|REFUSED|FAILED/)[0]);
 }
 
-test('an acknowledgement whose answer is lost is repeated, and stands once', async () => {
+test('an acknowledgement whose answer is lost is retried and counts once', async () => {
     const call = await scenario.app.call();
     const tab = await scenario.supervisor(call);
     const s = await tab.listens();
@@ -82,13 +82,13 @@ test('an acknowledgement whose answer is lost is repeated, and stands once', asy
     scenario.servers.faults.acknowledge = ['after'];
     await tab.by('disconnect').click();
     await tab.says('You left at');
-    await until(() => scenario.acknowledgements(apexFrom).length === 2, 'it is repeated');
+    await until(() => scenario.acknowledgements(apexFrom).length === 2, 'the acknowledgement is retried');
     assert.deepEqual(await answersOf(s.id), ['DONE']);
     await scenario.customerIsStillThere(call);
     await tab.context.close();
 });
 
-test('two tabs: one acts, both know', async () => {
+test('two tabs: one acts, both show the departure', async () => {
     const call = await scenario.app.call();
     const first = await scenario.supervisor(call);
     await first.listens();
@@ -98,29 +98,29 @@ test('two tabs: one acts, both know', async () => {
     await first.by('disconnect').click();
     await first.says('You left at');
     await second.says('You left at');
-    // The one that was not asked would be asked after four seconds, had the other not answered.
+    // After 4 s the service would let the other tab act if the first had not answered.
     await first.page.waitForTimeout(4500);
     assert.equal(destroyed(from), 1);
-    const said = scenario.acknowledgements(apexFrom).map(({ params }) => params.outcome);
-    assert.deepEqual(said, ['DONE']);
+    const outcomes = scenario.acknowledgements(apexFrom).map(({ params }) => params.outcome);
+    assert.deepEqual(outcomes, ['DONE']);
     await scenario.customerIsStillThere(call);
     await first.context.close();
 });
 
-test('two browsers that ask: the newest acts, and only that one', async () => {
+test('two browsers that poll: only the newest acts', async () => {
     scenario.servers.mode = 'POLL';
     const call = await scenario.app.call();
     const first = await scenario.supervisor(call);
     await first.listens();
     const second = await scenario.supervisor(call, { user: first.user });
     await second.says('You are listening to this call');
-    // Both have asked, and ask on.
+    // Both browsers have polled and go on polling.
     const since = scenario.servers.apexCalls.length;
     const tabs = () => {
         const asked = scenario.servers.apexCalls.slice(since).filter(({ method, user }) => method === 'directivesAfter' && user === first.user);
         return [...new Set(asked.map(({ params }) => params.tab))];
     };
-    await until(() => tabs().length === 2, 'both ask, each by a name of its own');
+    await until(() => tabs().length === 2, 'both poll, each with its own tab name');
     const [from, apexFrom] = [scenario.servers.ccpCalls.length, scenario.servers.apexCalls.length];
     await first.by('disconnect').click();
     await first.says('You left at');
@@ -134,7 +134,7 @@ test('two browsers that ask: the newest acts, and only that one', async () => {
     scenario.servers.mode = 'SSE';
 });
 
-test('a moment without a network: a disconnect is kept and sent once, a listen is not sent at all', async () => {
+test('without a network a disconnect is kept and sent once, a listen is never sent', async () => {
     const call = await scenario.app.call();
     const tab = await scenario.supervisor(call);
     await tab.listens();
@@ -152,7 +152,7 @@ test('a moment without a network: a disconnect is kept and sent once, a listen i
 
     await tab.context.setOffline(true);
     await tab.by('stale').waitFor();
-    // It says that it is disabled, and is pressed all the same.
+    // The button is marked as disabled and is pressed anyway.
     await tab.by('listen').click({ force: true });
     await tab.by('error').filter({ hasText: 'nothing will be' }).waitFor();
     const later = scenario.servers.apexCalls.length;
@@ -163,7 +163,7 @@ test('a moment without a network: a disconnect is kept and sent once, a listen i
     await tab.context.close();
 });
 
-test('the keyboard is enough', async () => {
+test('everything works with the keyboard', async () => {
     const call = await scenario.app.call();
     const tab = await scenario.supervisor(call);
     await tab.by('listen').focus();
@@ -173,12 +173,12 @@ test('the keyboard is enough', async () => {
     await tab.page.keyboard.press('Space');
     await tab.says('You left at');
     const focused = (await focusOf(tab)).tag;
-    assert.equal(focused, 'H2', 'the button has gone, the focus has not');
+    assert.equal(focused, 'H2', 'the button is gone, the focus is on the title');
     await scenario.customerIsStillThere(call);
     await tab.context.close();
 });
 
-/** Where the focus is, through every shadow. */
+/** The focused element, also inside shadow roots. */
 function focusOf(tab) {
     return tab.page.evaluate(() => {
         let at = document.activeElement;
@@ -189,7 +189,7 @@ function focusOf(tab) {
     });
 }
 
-test('moving among the modes by keyboard asks for nothing; a press does, once, and keeps the focus', async () => {
+test('moving between the modes by keyboard changes nothing, a press changes once', async () => {
     const call = await scenario.app.call();
     const tab = await scenario.supervisor(call);
     await tab.listens({ speak: true });
@@ -201,7 +201,7 @@ test('moving among the modes by keyboard asks for nothing; a press does, once, a
     }
     assert.equal((await focusOf(tab)).id, 'mode-barge');
     await tab.page.waitForTimeout(500);
-    assert.deepEqual(changes(), [], 'nobody has been heard');
+    assert.deepEqual(changes(), [], 'no change was requested');
     await tab.page.keyboard.press('Space');
     assert.equal((await focusOf(tab)).id, 'mode-barge');
     await tab.says('You are on this call, and can be heard.');

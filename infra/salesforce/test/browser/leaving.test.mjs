@@ -1,6 +1,6 @@
 /**
  * The main job in a real browser: the Lightning components, the real amazon-connect-streams, a simulated CCP, a real Sidedoor and
- * its fakes. Whatever happens, the customer's call goes on.
+ * its fakes. In every test the customer's call goes on.
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -13,7 +13,7 @@ before(async () => {
 });
 after(() => scenario.close());
 
-test('a supervisor listens, disconnects, and has left: in the CCP, by evidence, and in Salesforce', async () => {
+test('a supervisor listens and disconnects: in the CCP, by evidence, and in Salesforce', async () => {
     const call = await scenario.app.call();
     const tab = await scenario.supervisor(call);
     await tab.says('You are not on this call.');
@@ -31,16 +31,16 @@ test('a supervisor listens, disconnects, and has left: in the CCP, by evidence, 
     await tab.step('written', 'done');
     await tab.says("The customer's call goes on.");
 
-    assert.deepEqual(scenario.asked(from), [
+    assert.deepEqual(scenario.ccpRequests(from), [
         ['destroyConnection', s.legContactId, `${s.legContactId}-self`],
         ['clearContact', s.legContactId]
     ]);
-    const left = await scenario.until(s.id, (one) => one.state === 'LEFT' && one.salesforceRecord.state === 'WRITTEN', 'recorded');
+    const left = await scenario.until(s.id, (one) => one.state === 'LEFT' && one.salesforceRecord.state === 'WRITTEN', 'written to Salesforce');
     assert.equal(left.departure.customerCallContinued, true);
-    const row = await scenario.recordOf(s.legContactId);
+    const record = await scenario.recordOf(s.legContactId);
     const truth = await scenario.app.connect('GET', `/_fake/contacts/${s.legContactId}`);
-    const off = Math.abs(row.Disconnected_Epoch_Ms__c - Date.parse(truth.trueDisconnectAt));
-    assert.ok(off <= row.Disconnect_Uncertainty_Ms__c, `off by ${off} ms of ± ${row.Disconnect_Uncertainty_Ms__c} ms`);
+    const off = Math.abs(record.Disconnected_Epoch_Ms__c - Date.parse(truth.trueDisconnectAt));
+    assert.ok(off <= record.Disconnect_Uncertainty_Ms__c, `off by ${off} ms of ± ${record.Disconnect_Uncertainty_Ms__c} ms`);
     const shown = await tab.by('summary').innerText();
     assert.match(shown, new RegExp(`± ${left.departure.uncertaintyMs} ms \\(${left.departure.calibration.grade}\\)`));
     await tab.accessible();
@@ -50,7 +50,7 @@ test('a supervisor listens, disconnects, and has left: in the CCP, by evidence, 
     await tab.context.close();
 });
 
-test("on an agent's page: the call that they are on, and how one left it once it is over", async () => {
+test("an agent's page shows their call, and the departure after the call is over", async () => {
     const agent = '005000000000001AAA';
     const call = await scenario.app.call();
     const tab = await scenario.supervisor(call, { agent });
@@ -73,7 +73,7 @@ test("on an agent's page: the call that they are on, and how one left it once it
     await tab.context.close();
 });
 
-test("an operator's disconnect reaches the page by its stream", async () => {
+test("an operator's disconnect reaches the page over the stream", async () => {
     const call = await scenario.app.call();
     const tab = await scenario.supervisor(call);
     const s = await tab.listens();
@@ -87,7 +87,7 @@ test("an operator's disconnect reaches the page by its stream", async () => {
     await tab.context.close();
 });
 
-test('a supervisor barges in, falls silent, barges in, and leaves while the agent is there', async () => {
+test('a supervisor switches between barge and silent, and leaves while the agent is there', async () => {
     const call = await scenario.app.call();
     const tab = await scenario.supervisor(call);
     const s = await tab.listens({ speak: true });
@@ -101,14 +101,14 @@ test('a supervisor barges in, falls silent, barges in, and leaves while the agen
     await tab.says('You are on this call, and can be heard.');
     await tab.by('disconnect').click();
     await tab.says('You left at');
-    const methods = scenario.asked(from).map(([method]) => method);
+    const methods = scenario.ccpRequests(from).map(([method]) => method);
     assert.deepEqual(methods, [...Array(3).fill('updateMonitorParticipantState'), 'destroyConnection', 'clearContact']);
     assert.equal((await scenario.recordOf(s.legContactId)).Mode__c, 'BARGE');
     await scenario.customerIsStillThere(call);
     await tab.context.close();
 });
 
-test('two supervisors see each other, and leave each for themselves', async () => {
+test('two supervisors see each other and leave independently', async () => {
     const call = await scenario.app.call();
     const one = await scenario.supervisor(call);
     const two = await scenario.supervisor(call);
@@ -117,7 +117,7 @@ test('two supervisors see each other, and leave each for themselves', async () =
     await until(async () => (await one.page.locator('[data-supervision]').count()) === 2, 'both are listed', 20000);
     await one.by('disconnect').click();
     await one.says('You left at');
-    await until(async () => (await two.by('presence').innerText()).includes('±'), 'the other sees when', 20000);
+    await until(async () => (await two.by('presence').innerText()).includes('±'), 'the other one sees the time of the departure', 20000);
     await two.says('You are listening to this call');
     await two.picture('supervisor-two');
     await two.by('disconnect').click();
@@ -127,7 +127,7 @@ test('two supervisors see each other, and leave each for themselves', async () =
     await two.context.close();
 });
 
-test('without a stream the page asks, and by a Platform Event it asks at once', async () => {
+test('without a stream the page polls, and at once after a Platform Event', async () => {
     for (const mode of ['POLL', 'EMP_API']) {
         scenario.servers.mode = mode;
         const call = await scenario.app.call();

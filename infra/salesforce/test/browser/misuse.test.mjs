@@ -1,6 +1,6 @@
 /**
- * What leg control is asked to do and must not: each attempt is made in a real browser, through the real amazon-connect-streams,
- * on a CCP that would do it. Nothing is asked of the CCP, and nothing is touched.
+ * Directives that leg control must refuse. Each attempt runs in a real browser with the real amazon-connect-streams and a CCP that
+ * would carry it out. The CCP must get no request, and no contact may change.
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -38,20 +38,20 @@ async function refused(over, reason) {
     const from = scenario.servers.ccpCalls.length;
     const answer = await tab.page.evaluate((given) => window.execute(given), directive(over));
     assert.deepEqual([answer.outcome, answer.reason], ['REFUSED', reason]);
-    assert.deepEqual(scenario.asked(from), [], 'the CCP was asked for nothing');
+    assert.deepEqual(scenario.ccpRequests(from), [], 'the CCP got no request');
     await scenario.customerIsStillThere(call);
     const leg = await scenario.app.connect('GET', `/_fake/contacts/${supervision.legContactId}`);
-    assert.equal(leg.ended, false, 'the leg is untouched too');
+    assert.equal(leg.ended, false, 'the leg has not changed either');
 }
 
 test("a directive that names the customer's contact as the leg", () => refused({ legContactId: call }, 'leg_is_the_supervised_contact'));
 
-test("… that names it and hides which contact is supervised", () => refused({ legContactId: call, contactId: null }, 'unreadable_directive'));
+test('… without the supervised contact', () => refused({ legContactId: call, contactId: null }, 'unreadable_directive'));
 
 test("the customer's contact of a supervisor who also takes calls", async () => {
     const own = await scenario.app.call();
     scenario.servers.shown[tab.user].add(own);
-    await until(async () => (await tab.page.frameLocator('iframe').locator('li').count()) === 2, 'the CCP shows it');
+    await until(async () => (await tab.page.frameLocator('iframe').locator('li').count()) === 2, 'the CCP shows the contact');
     await refused({ legContactId: own }, 'not_a_monitor_leg');
     scenario.servers.shown[tab.user].delete(own);
 });
@@ -63,9 +63,9 @@ test("another supervisor's leg", async () => {
 
 test('an expired directive', () => refused({ expiresAt: new Date(Date.now() - 1000).toISOString() }, 'expired'));
 
-test('an order that nobody gives', () => refused({ kind: 'END_CONTACT' }, 'unknown_kind'));
+test('a directive of unknown kind', () => refused({ kind: 'END_CONTACT' }, 'unknown_kind'));
 
-test('barged in with no agent left: the service refuses, the browser refuses, and an operator may take it on themselves', async () => {
+test('barged in without an agent: service and browser refuse, an operator can override', async () => {
     await tab.by('mode-barge').click();
     await tab.says('You are on this call, and can be heard.');
     await scenario.app.connect('POST', `/_fake/contacts/${call}/agent-leaves`);
@@ -81,7 +81,7 @@ test('barged in with no agent left: the service refuses, the browser refuses, an
 
     await scenario.app.ask('operator', 'POST', `/v1/supervisions/${supervision.id}/disconnect`, {
         customerCallMayEnd: true,
-        reason: 'the agent has lost their line; the customer is told'
+        reason: 'the agent has lost their line; the customer is informed'
     });
     await tab.says('You left at');
 });

@@ -1,4 +1,4 @@
-/** A page whose origin the service does not allow: the browser keeps the stream from it, and it asks instead. */
+/** A page whose origin the service does not allow: the browser blocks the stream, so the page polls. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { until } from './support/test-app.mjs';
@@ -10,7 +10,7 @@ before(async () => {
 });
 after(() => scenario.close());
 
-test('no stream for a foreign origin; the directive comes all the same', async () => {
+test('without an allowed origin there is no stream, but directives arrive', async () => {
     const call = await scenario.app.call();
     const tab = await scenario.supervisor(call);
     const blocked = [];
@@ -19,7 +19,7 @@ test('no stream for a foreign origin; the directive comes all the same', async (
     await until(() => blocked.length > 0, 'the browser blocks the stream');
     await scenario.app.ask('operator', 'POST', `/v1/supervisions/${s.id}/disconnect`, {});
     await tab.says('You left at');
-    assert.ok(scenario.servers.apexCalls.some(({ method }) => method === 'directivesAfter'), 'it asked');
+    assert.ok(scenario.servers.apexCalls.some(({ method }) => method === 'directivesAfter'), 'the page has polled');
     await scenario.customerIsStillThere(call);
     await tab.context.close();
 });

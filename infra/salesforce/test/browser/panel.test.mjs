@@ -1,6 +1,6 @@
 /**
- * The Contact Control Panel by itself: in the utility bar it acts on any page, it comes and goes, and what it could not do is
- * asked of it again.
+ * supervisorCcp by itself: in the utility bar it acts on any page, it can be removed and put back, and a directive that failed can be
+ * repeated.
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -13,20 +13,20 @@ before(async () => {
 });
 after(() => scenario.close());
 
-const destroyed = (from) => scenario.asked(from).filter(([method]) => method === 'destroyConnection').length;
+const destroyed = (from) => scenario.ccpRequests(from).filter(([method]) => method === 'destroyConnection').length;
 
 for (const mode of ['SSE', 'POLL', 'EMP_API']) {
-    test(`directives reach a page with nothing but the panel (${mode})`, async () => {
+    test(`directives reach a page with only the panel (${mode})`, async () => {
         scenario.servers.mode = mode;
         const call = await scenario.app.call();
         const tab = await scenario.supervisor(call, { presence: false });
         const s = await scenario.app.ask(tab.user, 'POST', '/v1/supervisions', { contactId: call, mode: 'SILENT' });
         await scenario.until(s.id, (one) => one.state === 'MONITORING' && one.joinedAt, 'listening');
-        // The panel shows the leg, and the page asks often from then on.
+        // Once the panel shows the leg, the page polls often.
         await tab.page.frameLocator('iframe').locator('li').waitFor();
         const from = scenario.servers.ccpCalls.length;
         const asked = await scenario.app.ask('operator', 'POST', `/v1/supervisions/${s.id}/disconnect`, {});
-        assert.ok(asked.nextAction, 'the browser is to do it');
+        assert.ok(asked.nextAction, 'the answer holds a directive for the browser');
         if (mode === 'EMP_API') {
             const { channelKey } = await scenario.app.ask(tab.user, 'GET', '/v1/supervisors/me/directives');
             scenario.servers.publish(channelKey);
@@ -40,7 +40,7 @@ for (const mode of ['SSE', 'POLL', 'EMP_API']) {
     });
 }
 
-test('a panel that is taken away no longer acts; brought back it opens anew, and does', async () => {
+test('a removed panel no longer acts; put back it opens a new CCP and acts', async () => {
     const call = await scenario.app.call();
     const tab = await scenario.supervisor(call);
     await tab.listens();
@@ -61,11 +61,11 @@ test('a panel that is taken away no longer acts; brought back it opens anew, and
     await tab.context.close();
 });
 
-test('a panel that is taken away as soon as it is open leaves no error behind in the page', async () => {
+test('a panel that is removed right after opening leaves no error in the page', async () => {
     const tab = await scenario.supervisor(await scenario.app.call());
     await tab.ready();
     await tab.page.evaluate(() => window.takeCcpAway());
-    // Streams tells its metrics a second after it opened.
+    // Streams sends its metrics a second after it was opened.
     await tab.page.waitForTimeout(2000);
     assert.deepEqual(tab.errors, []);
     await tab.page.evaluate(() => window.bringCcpBack());
@@ -74,7 +74,7 @@ test('a panel that is taken away as soon as it is open leaves no error behind in
     await tab.context.close();
 });
 
-test('what the panel failed to do is asked for again, by the same button', async () => {
+test('a disconnect that the panel failed to carry out can be repeated', async () => {
     const call = await scenario.app.call();
     const tab = await scenario.supervisor(call);
     await tab.listens();
@@ -82,7 +82,7 @@ test('what the panel failed to do is asked for again, by the same button', async
     let broken = true;
     scenario.servers.faults.destroyConnection = Array(50).fill(async () => {
         if (broken) {
-            throw new Error('the panel is not itself');
+            throw new Error('the panel is broken');
         }
     });
     await tab.by('disconnect').click();

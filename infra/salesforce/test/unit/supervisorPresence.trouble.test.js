@@ -1,17 +1,17 @@
-/** supervisorPresence when something is wrong: what it says, for how long, and what it keeps on asking for. */
+/** supervisorPresence when something is wrong: what it shows, for how long, and what it retries. */
 import { getRecord } from 'lightning/uiRecordApi';
 import {
     org, apexProblem, lost, net, settle, pass, show, mine, presence, listen, disconnect, disconnectMine, directivesAfter
 } from '../support/presencePage';
 import { supervision, departure } from '../support/supervision';
 
-describe('a set-up that is broken', () => {
+describe('a broken setup', () => {
     it.each([
         ['sidedoor_unavailable', 0, 'The callout to Sidedoor failed: We couldn\'t access the credential(s).'],
         ['sidedoor_timeout', 0, 'Sidedoor did not answer in time'],
         ['supervisor_link_invalid', 403, 'Your user names no Connect user'],
         ['credential_invalid', 401, 'The token is not taken']
-    ])('is told by its code: %s', async (code, status, detail) => {
+    ])('is shown with its code: %s', async (code, status, detail) => {
         presence.mockRejectedValue(apexProblem(code, status, detail));
         const { text, element } = await show();
         expect(text('error')).toBe(`${detail} (${code})`);
@@ -19,7 +19,7 @@ describe('a set-up that is broken', () => {
         expect(text('stale')).toBe('Nothing has been loaded yet.');
     });
 
-    it('is told so too where a request got no answer', async () => {
+    it('is shown with its code for a request without an answer', async () => {
         listen.mockRejectedValue(apexProblem('sidedoor_unavailable', 0, 'The callout to Sidedoor failed'));
         const { press, text } = await show();
         await press('listen');
@@ -27,7 +27,7 @@ describe('a set-up that is broken', () => {
         expect(text('error')).toContain('(sidedoor_unavailable)');
     });
 
-    it('is told so too where a disconnect is asked for again and again', async () => {
+    it('is shown with its code while a disconnect is retried', async () => {
         mine(supervision());
         const { press, text, element } = await show();
         presence.mockRejectedValue(apexProblem('sidedoor_unavailable', 0, 'The callout to Sidedoor failed'));
@@ -38,7 +38,7 @@ describe('a set-up that is broken', () => {
         expect(element.shadowRoot.textContent).not.toContain('No connection');
     });
 
-    it('is no word of where there is no code: that is a lack of a connection', async () => {
+    it('differs from a missing connection, which has no code', async () => {
         presence.mockRejectedValue(lost());
         const { text } = await show();
         expect(text('stale')).toBe('No connection. Nothing has been loaded yet.');
@@ -46,8 +46,8 @@ describe('a set-up that is broken', () => {
     });
 });
 
-describe('what is wrong is taken back', () => {
-    it('when a look succeeds', async () => {
+describe('an error disappears', () => {
+    it('when a refresh succeeds', async () => {
         presence.mockRejectedValueOnce(apexProblem('supervisor_link_invalid', 403));
         const { text } = await show();
         expect(text('error')).toContain('supervisor_link_invalid');
@@ -66,7 +66,7 @@ describe('what is wrong is taken back', () => {
         expect(text('error')).toBe('');
     });
 
-    it('when the page moves on to another call', async () => {
+    it('when the page changes to another call', async () => {
         listen.mockRejectedValue(apexProblem('contact_limit_reached', 409));
         const { element, press, text } = await show();
         await press('listen');
@@ -76,7 +76,7 @@ describe('what is wrong is taken back', () => {
         expect(text('error')).toBe('');
     });
 
-    it('when the supervisor has left all the same', async () => {
+    it('when the supervisor has left after all', async () => {
         mine(supervision({ mode: 'BARGE' }));
         disconnect.mockRejectedValue(apexProblem('barge_safety_conflict', 409));
         const { press, text } = await show();
@@ -89,7 +89,7 @@ describe('what is wrong is taken back', () => {
     });
 });
 
-describe('the leave of the other call', () => {
+describe('leaving the other call', () => {
     async function busy() {
         listen.mockRejectedValueOnce(apexProblem('supervisor_conflict', 409));
         const page = await show();
@@ -97,25 +97,25 @@ describe('the leave of the other call', () => {
         return page;
     }
 
-    it('is sent again with the same key until it is answered, and then directives are fetched', async () => {
+    it('is retried with the same key, then directives are polled', async () => {
         disconnectMine.mockRejectedValueOnce(apexProblem('sidedoor_timeout', 0)).mockResolvedValue(supervision({ contactId: 'other', state: 'LEAVING' }));
         const { press, get } = await busy();
         await press('leave-other');
         expect(disconnectMine).toHaveBeenCalledTimes(1);
         expect(get('listen').getAttribute('aria-disabled')).toBe('true');
-        const asked = directivesAfter.mock.calls.length;
+        const polls = directivesAfter.mock.calls.length;
         await pass(1000);
         expect(disconnectMine).toHaveBeenCalledTimes(2);
         const [first, second] = disconnectMine.mock.calls.map(([body]) => body);
         expect(first).toEqual({ requestKey: expect.stringMatching(/^leave-mine-.{8,}/) });
         expect(second).toEqual(first);
-        expect(directivesAfter.mock.calls.length).toBeGreaterThan(asked);
+        expect(directivesAfter.mock.calls.length).toBeGreaterThan(polls);
         expect(get('listen').getAttribute('aria-disabled')).toBe('false');
         await pass(60000);
         expect(disconnectMine).toHaveBeenCalledTimes(2);
     });
 
-    it('is kept over a reload, and nothing is begun before it is answered: it would end that, too', async () => {
+    it('survives a reload and disables Listen until it is answered', async () => {
         disconnectMine.mockRejectedValue(lost());
         const before = await busy();
         await before.press('leave-other');
@@ -134,7 +134,7 @@ describe('the leave of the other call', () => {
         expect(listen).toHaveBeenCalledTimes(2);
     });
 
-    it('and a disconnect that waits beside it are both sent', async () => {
+    it('and a pending disconnect are both sent', async () => {
         disconnectMine.mockRejectedValueOnce(lost()).mockResolvedValue(supervision({ contactId: 'other' }));
         disconnect.mockResolvedValue(supervision({ state: 'LEAVING' }));
         const { press } = await busy();
@@ -151,7 +151,7 @@ describe('the leave of the other call', () => {
 });
 
 describe('a disconnect', () => {
-    it('is held up by no other that gets no answer, and both are kept', async () => {
+    it('is not delayed by another one without an answer', async () => {
         window.sessionStorage.setItem('sidedoor.disconnect', JSON.stringify([{ supervisionId: 'elsewhere', requestKey: 'leave-elsewhere' }]));
         const own = supervision();
         mine(own);
@@ -166,9 +166,9 @@ describe('a disconnect', () => {
         expect(get('disconnect').getAttribute('aria-disabled')).toBe('false');
         await press('disconnect');
         await pass(5000);
-        const asked = disconnect.mock.calls.map(([{ supervisionId }]) => supervisionId);
-        expect(asked.filter((id) => id === own.id)).toHaveLength(1);
-        expect(asked.filter((id) => id === 'elsewhere').length).toBeGreaterThan(2);
+        const requested = disconnect.mock.calls.map(([{ supervisionId }]) => supervisionId);
+        expect(requested.filter((id) => id === own.id)).toHaveLength(1);
+        expect(requested.filter((id) => id === 'elsewhere').length).toBeGreaterThan(2);
         expect(JSON.parse(window.sessionStorage.getItem('sidedoor.disconnect'))).toEqual([
             { supervisionId: 'elsewhere', requestKey: 'leave-elsewhere' }
         ]);
@@ -188,7 +188,7 @@ describe('a disconnect', () => {
 });
 
 describe('the focus', () => {
-    it('is not taken from another field when something else changes later', async () => {
+    it('is not taken from another field by a later change', async () => {
         mine(supervision());
         const { get } = await show();
         const note = document.createElement('input');
@@ -204,7 +204,7 @@ describe('the focus', () => {
         expect(document.activeElement).toBe(note);
     });
 
-    it('nor from nowhere, if the supervisor has left the component for the page itself', async () => {
+    it('stays on the page after the supervisor has left the component', async () => {
         mine(supervision());
         const { get, element } = await show();
         get('disconnect').focus();

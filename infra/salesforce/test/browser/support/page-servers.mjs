@@ -1,6 +1,6 @@
 /**
- * What stands around the app in a browser test: the server of the Lightning page, whose "Apex" holds the keys as a Named
- * Credential would; and, on another origin, the server of the simulated Contact Control Panels.
+ * The web servers of a browser test: one serves the Lightning page and a fake of Apex, which holds the API keys as a Named Credential
+ * would; the other one, on another origin, serves the simulated Contact Control Panels.
  */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -32,7 +32,7 @@ async function serve(handle, port) {
         try {
             await handle(url, request, answer);
         } catch (e) {
-            // A problem of Sidedoor's goes on as it is, as Apex passes it on.
+            // Sidedoor's problems are passed on unchanged, as Apex does.
             const body = e.body || { message: e.message };
             answer.writeHead(e.status || 500, { 'content-type': 'application/json' }).end(JSON.stringify(body));
         }
@@ -69,7 +69,7 @@ export class PageServers {
         return servers;
     }
 
-    /** A Platform Event, as the org hands it to every subscribed page. */
+    /** Sends a Platform Event to every subscribed page, as the org does. */
     publish(channelKey) {
         const event = JSON.stringify({ payload: { Stream_Key__c: channelKey }, event: { replayId: 1 } });
         this.subscribers.forEach((page) => page.write(`data: ${event}\n\n`));
@@ -123,12 +123,12 @@ export class PageServers {
             answer.destroy();
             return;
         }
-        // What Apex hands to a page has no members that are null.
-        const told = JSON.stringify(await this.apex(apex[1], user, params), (_name, value) => value ?? undefined);
-        send(answer, 'application/json', told);
+        // Apex leaves out members that are null.
+        const body = JSON.stringify(await this.apex(apex[1], user, params), (_name, value) => value ?? undefined);
+        send(answer, 'application/json', body);
     }
 
-    /** SidedoorController, as far as it is agreed upon. */
+    /** A fake of the classes SidedoorController and SidedoorAgentCall. */
     async apex(method, user, p) {
         const key = p.requestKey ? { 'idempotency-key': p.requestKey } : {};
         const ask = (verb, where, body) => this.app.ask(user, verb, where, body, key);
@@ -138,7 +138,7 @@ export class PageServers {
                     deliveryMode: this.mode,
                     eventChannel: '/event/Supervisor_Directive__e',
                     streamUrl: this.mode === 'SSE' ? this.app.url : null,
-                    // So seldom that only the event can have woken it.
+                    // So long that only the event can have triggered a poll.
                     pollSeconds: this.mode === 'EMP_API' ? 300 : 2
                 };
             case 'presence': {
@@ -192,13 +192,13 @@ export class PageServers {
         if (url.pathname === '/sim/contacts') {
             send(answer, 'application/json', JSON.stringify(await this.contactsOf(user)));
         } else if (url.pathname === '/sim/api') {
-            send(answer, 'application/json', JSON.stringify(await this.execute(user, await bodyOf(request))));
+            send(answer, 'application/json', JSON.stringify(await this.handleCcpCall(user, await bodyOf(request))));
         } else {
             answer.writeHead(404).end();
         }
     }
 
-    /** What a user's CCP shows: what Connect says, and what has ended until it is cleared. */
+    /** What a user's CCP shows: the contacts that Connect reports, and ended ones until they are cleared. */
     async contactsOf(user) {
         const live = await this.app.contactsOf(user);
         const shown = (this.shown[user] ||= new Set());
@@ -224,8 +224,8 @@ export class PageServers {
         return seen;
     }
 
-    /** What a CCP does when Streams asks. Also the accidents: they would stand in Connect's ledger. */
-    async execute(user, { method, params }) {
+    /** Handles a request of Streams as a CCP does, including harmful ones, which would then show up in fake Connect's ledger. */
+    async handleCcpCall(user, { method, params }) {
         if (method === 'sendClientLogs') {
             return {};
         }
