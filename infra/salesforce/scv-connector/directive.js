@@ -1,6 +1,6 @@
 /**
  * The browser's part of a leave or a change of mode: leg control carries the directive in an answer out once, and the outcome is sent
- * until the service has it. A ticket tells the supervisor's Connect user id and the service's time.
+ * until the service has it. A ticket contains the supervisor's Connect user id and reveals the service's time.
  *
  * The locks have the same names as those of the Lightning components (lwc/directives/locks.js), because both may run in one browser.
  */

@@ -47,7 +47,7 @@ export function supervision({
 }) {
     /** The last supervision that this connector started. One is enough, because Connect allows a supervisor only one at a time. */
     let current = null;
-    /** The supervisor's Connect user id, once an answer has told it. */
+    /** The supervisor's Connect user id, once an answer has contained it. */
     let me = null;
 
     const { carryOut, identity } = directiveExecutor({ send, legControl, isFinal, ...(locks === undefined ? {} : { locks }), firstMs: lookEveryMs * 2 });

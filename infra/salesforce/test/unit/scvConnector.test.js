@@ -262,7 +262,7 @@ describe('the supervision of a call', () => {
         expect((await ask('SUPERVISOR_DISCONNECT', CALL))[0].type).toBe('SUPERVISOR_HANGUP');
         const left_ = requests.filter(({ path }) => path.endsWith('/disconnect')).map(({ path }) => path);
         expect(left_).toEqual(['/v1/supervisions/next/disconnect']);
-        // The answer to superviseCall has already told the user id.
+        // The answer to superviseCall already contained the user id.
         expect(requests.some(({ path }) => path.endsWith('/tickets'))).toBe(false);
     });
 });

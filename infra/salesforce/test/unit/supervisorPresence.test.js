@@ -224,8 +224,8 @@ describe('disconnect', () => {
         const send = jest.fn(() => new Promise((done) => answers.push(done)));
         const settled = jest.fn();
         const pending = new PendingLeave({ send, settled, storage: kept, timers: { set: setTimeout, clear: clearTimeout } });
-        pending.ask('one');
-        pending.ask('two');
+        pending.request('one');
+        pending.request('two');
         expect(send).toHaveBeenCalledTimes(1);
         answers[0](supervision());
         await settle();

@@ -62,7 +62,7 @@ export class DirectiveReceiver {
             stopped: () => this.stopped
         });
         this.channelKey = null;
-        /** The supervisor's Connect user id, once a ticket has told it. */
+        /** The supervisor's Connect user id, once a ticket has been fetched. */
         this.connectUserId = null;
         this.next = null;
         /** Whether the next poll reads everything that is open, and not only what is new. */
@@ -159,7 +159,7 @@ export class DirectiveReceiver {
         }, AGAIN_MS);
     }
 
-    /** Tells whether the supervisor is on a call now. If so, the page polls more often. */
+    /** Sets whether the supervisor is on a call now. If so, the page polls more often. */
     setBusy(busy) {
         if (busy !== this.busy) {
             this.busy = busy;
@@ -254,7 +254,7 @@ export class DirectiveReceiver {
         const every = Math.max(LEAST_POLL_S, Number(this.parts.settings.pollSeconds) || 10) * 1000;
         this.poll = this.parts.timers.set(
             () => {
-                // An open stream delivers by itself. Without one the page must poll, because polls tell the service that it is there.
+                // An open stream delivers by itself. Without one the page must poll, because the service learns from the polls that it is there.
                 if (!this.isStreaming) {
                     this.pull();
                 }

@@ -2,7 +2,7 @@
  * Leg control over `@amazon-connect/contact` (checked against its types, 1.0.12): `disconnectSelf(contactId)`, "Disconnects the
  * current user from the contact."
  *
- * That package does not tell how a contact was initiated. A contact is the supervisor's leg if its participant with `isSelf` has the
+ * That package does not report how a contact was initiated. A contact is the supervisor's leg if its participant with `isSelf` has the
  * type `monitoring` or is in state `silent_monitor` or `barge`. The package cannot change the mode, so such a directive is refused
  * and the supervisor changes the mode in their CCP.
  */
@@ -45,7 +45,7 @@ export function contactBackend(client) {
             contactId: leg,
             monitor: monitor || (own !== null && GONE.includes(own) && seenLegs.has(leg)),
             own: selves.length === 1,
-            // The package does not tell capabilities, so every state but silent_monitor is treated as barged in.
+            // The package does not report capabilities, so every state but silent_monitor is treated as barged in.
             barged: own !== 'silent_monitor',
             others: others.length,
             ended: own !== null && GONE.includes(own)

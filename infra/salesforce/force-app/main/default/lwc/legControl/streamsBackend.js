@@ -116,7 +116,7 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
     };
 }
 
-/** Decided by the contact's initiation method, or by the type of the agent connection if the CCP does not tell the method. */
+/** Decided by the contact's initiation method, or by the type of the agent connection if the CCP does not report the method. */
 function isMonitor(contact, own) {
     const method = contact.getInitiationMethod();
     if (typeof method === 'string' && method !== '') {
@@ -131,7 +131,7 @@ function agentSide(contact) {
 
 /**
  * Whether the agent connection is certainly the supervisor's own: it is the only one on the agents' side, or the only one on the
- * contact that monitors. If another one monitors too, a connection does not tell whose it is, and a wrong guess would end another
+ * contact that monitors. If another one monitors too, a connection does not show whose it is, and a wrong guess would end another
  * supervisor's.
  */
 function isTheOnlyOwn(contact, own) {

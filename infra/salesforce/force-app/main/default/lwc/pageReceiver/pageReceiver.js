@@ -37,7 +37,7 @@ export function joinReceiver(onEvent = () => {}) {
         now() {
             return receiver ? receiver.clock.now() : Date.now();
         },
-        /** Tells whether this member has a reason to poll often. */
+        /** Sets whether this member has a reason to poll often. */
         setBusy(busy) {
             member.busy = busy;
             updateBusy();

@@ -36,12 +36,12 @@ export class PendingLeave {
     }
 
     /** Requests to leave a supervision. A second call while the first is pending adds nothing. */
-    ask(supervisionId) {
+    request(supervisionId) {
         return this.add({ supervisionId });
     }
 
     /** Requests to leave whichever supervision the supervisor is on. */
-    askMine() {
+    requestMine() {
         return this.add({ mine: true });
     }
 

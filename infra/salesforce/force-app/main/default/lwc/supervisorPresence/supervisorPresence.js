@@ -38,9 +38,9 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
     given;
     givenAgent;
     record;
-    ofRecord;
+    recordContact;
     /** The last answer about the agent: {agent, status, contactId, voiceCallId}. */
-    ofAgent = null;
+    agentCall = null;
     supervisions = [];
     mine = null;
     loadedAt = null;
@@ -97,12 +97,12 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         });
     }
 
-    @wire(getRecord, { recordId: '$lookedUp', fields: '$fields' })
-    takeRecord({ data, error }) {
+    @wire(getRecord, { recordId: '$recordToRead', fields: '$fields' })
+    recordLoaded({ data, error }) {
         if (data && this.fields) {
             this.recordError = null;
             this.changing(() => {
-                this.ofRecord = valueOf(data, this.fields[0]);
+                this.recordContact = valueOf(data, this.fields[0]);
             });
         } else if (error) {
             this.recordError = 'Could not read the call from this record.';
@@ -112,9 +112,9 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
     /** The contact that is shown: the one that is set, or that of the agent's call, or the record's. */
     get contact() {
         if (this.given || !this.agent) {
-            return this.given || this.ofRecord;
+            return this.given || this.recordContact;
         }
-        return this.ofAgent && this.ofAgent.agent === this.agent ? this.ofAgent.contactId : undefined;
+        return this.agentCall && this.agentCall.agent === this.agent ? this.agentCall.contactId : undefined;
     }
 
     /** The agent that the page is about, if no contact is set. */
@@ -127,12 +127,12 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         const before = [this.contact, this.agent];
         change();
         if (this.connected && (this.contact !== before[0] || this.agent !== before[1])) {
-            this.forgetCall();
+            this.clearCall();
             this.refresh();
         }
     }
 
-    forgetCall() {
+    clearCall() {
         this.supervisions = [];
         this.mine = null;
         this.loadedAt = null;
@@ -144,7 +144,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
     }
 
     /** The record to read the contact from, or undefined if the contact is known in another way. */
-    get lookedUp() {
+    get recordToRead() {
         return this.given || this.agent || !this.permitted || !this.fields ? undefined : this.record;
     }
 
@@ -171,7 +171,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
             timers: TIMERS
         });
         this.pendingChanged();
-        this.online = () => this.cameBack();
+        this.online = () => this.reconnected();
         this.offline = () => {
             this.stale = true;
             this.failed = null;
@@ -179,7 +179,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         window.addEventListener('online', this.online);
         window.addEventListener('offline', this.offline);
         this.canAct = Boolean(currentLegControl());
-        this.forgetControl = onLegControl((control) => {
+        this.stopControlListener = onLegControl((control) => {
             this.canAct = Boolean(control);
         });
         this.refresh();
@@ -195,7 +195,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         this.connected = false;
         window.removeEventListener('online', this.online);
         window.removeEventListener('offline', this.offline);
-        this.forgetControl();
+        this.stopControlListener();
         this.pending.stop();
         TIMERS.clear(this.timer);
         this.receiver.leave();
@@ -228,7 +228,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
             this.error = `Your browser did not end your line (${detail}). Press Disconnect again, or end your own line in your Contact Control Panel.`;
         }
         if (supervision) {
-            this.take(supervision);
+            this.applySupervision(supervision);
         }
         if (name !== 'stream') {
             this.refresh();
@@ -246,16 +246,16 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         const newest = () => own === this.refreshes && this.connected;
         try {
             if (this.agent) {
-                await this.findCall(newest);
+                await this.findAgentCall(newest);
             }
             const contactId = this.contact;
             const presence = contactId && newest() ? await presenceOf({ contactId }) : null;
             if (newest() && contactId === this.contact) {
-                this.reached(presence);
+                this.applyPresence(presence);
             }
         } catch (e) {
             if (newest()) {
-                this.notReached(problemOf(e));
+                this.markStale(problemOf(e));
             }
         }
         if (newest()) {
@@ -264,9 +264,9 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
     }
 
     /** Finds the agent's call. While the supervisor is on one of their calls that call stays, so that its Disconnect does not vanish. */
-    async findCall(newest) {
+    async findAgentCall(newest) {
         const { agent } = this;
-        const same = this.ofAgent && this.ofAgent.agent === agent;
+        const same = this.agentCall && this.agentCall.agent === agent;
         if (same && (this.asking || isActive(this.own))) {
             return;
         }
@@ -277,13 +277,13 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         // A call that the supervisor has left stays until the agent has another one, so that they can see how it ended.
         const shown = contactId || (same && this.own ? this.contact : undefined);
         const another = shown !== this.contact;
-        this.ofAgent = { agent, status, contactId: shown, voiceCallId };
+        this.agentCall = { agent, status, contactId: shown, voiceCallId };
         if (another) {
-            this.forgetCall();
+            this.clearCall();
         }
     }
 
-    reached(presence) {
+    applyPresence(presence) {
         this.stale = false;
         this.failed = null;
         if (!presence) {
@@ -302,7 +302,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
     }
 
     /** Marks what is shown as out of date. */
-    notReached(problem) {
+    markStale(problem) {
         this.stale = true;
         this.failed = problem.code ? problemText(problem) : null;
     }
@@ -313,13 +313,13 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         this.queued = this.queued.filter((id) => !over.has(id));
     }
 
-    take(supervision) {
+    applySupervision(supervision) {
         this.refreshInterval.expedite();
         const others = this.supervisions.filter((s) => s.id !== supervision.id);
         this.supervisions = supervision.contactId === this.contact ? [supervision, ...others] : others;
     }
 
-    cameBack() {
+    reconnected() {
         this.refresh();
         // Only disconnects are retried, with the same key. Nothing else that failed is sent again.
         this.pending.send();
@@ -354,7 +354,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
                 requestKey: newKey('listen')
             });
             this.mine = supervision.id;
-            this.take(supervision);
+            this.applySupervision(supervision);
         } catch (e) {
             const problem = problemOf(e);
             this.busyElsewhere = problem.code === 'supervisor_conflict';
@@ -370,14 +370,14 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
     }
 
     voiceCallOf() {
-        const found = this.agent && this.ofAgent ? this.ofAgent.voiceCallId : null;
+        const found = this.agent && this.agentCall ? this.agentCall.voiceCallId : null;
         return this.voiceCallId || found || (isVoiceCall(this.objectApiName) && !this.agent && this.record);
     }
 
     leaveOther() {
         this.busyElsewhere = false;
         this.error = null;
-        this.pending.askMine();
+        this.pending.requestMine();
         this.pendingChanged();
     }
 
@@ -387,7 +387,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
             return;
         }
         this.error = null;
-        this.pending.ask(this.own.id);
+        this.pending.request(this.own.id);
         this.pendingChanged();
     }
 
@@ -402,8 +402,8 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
     leaveSettled(supervision, problem, unsent) {
         this.pendingChanged();
         if (supervision) {
-            this.take(supervision);
-            // The answer holds a directive for the browser that has the leg; polling tells whether that is this page.
+            this.applySupervision(supervision);
+            // The answer holds a directive for the browser that has the leg; polling shows whether that is this page.
             this.receiver.pull();
         }
         if (problem) {
@@ -411,7 +411,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         }
         if (unsent) {
             this.unsent = unsent;
-            this.notReached(unsent);
+            this.markStale(unsent);
         }
         this.refresh();
     }
@@ -428,7 +428,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
         this.error = null;
         this.modeAsked = mode;
         try {
-            this.take(await changeModeOf({ supervisionId: this.own.id, mode, requestKey: newKey('mode') }));
+            this.applySupervision(await changeModeOf({ supervisionId: this.own.id, mode, requestKey: newKey('mode') }));
             this.receiver.pull();
         } catch (e) {
             const problem = problemOf(e);

@@ -30,7 +30,7 @@ export const WithViewModel = (Base) =>
         }
         /** Why no call of the agent is shown, or that the agent has left the call shown. */
         get agentNotice() {
-            return this.agent && this.ofAgent && this.ofAgent.agent === this.agent ? agentNoticeOf(this.ofAgent.status) : null;
+            return this.agent && this.agentCall && this.agentCall.agent === this.agent ? agentNoticeOf(this.agentCall.status) : null;
         }
         /** The same, only if a call is shown. Otherwise the summary already says it. */
         get agentCallNotice() {
