@@ -1,9 +1,10 @@
 /**
- * The MONITOR legs this page has seen, so that one that is gone can be told from one that was never here. Bounded.
+ * The MONITOR legs that this page has seen, so that a leg that is gone can be distinguished from one that was never here. The oldest
+ * is forgotten first.
  */
 const MOST = 100;
 
-export class Remembered {
+export class SeenLegs {
     legs = new Set();
 
     add(leg) {

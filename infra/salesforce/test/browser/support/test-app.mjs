@@ -1,5 +1,5 @@
 /**
- * A real `sidedoor serve` and real `sidedoor fakes` on free ports, for as long as a test runs. SIDEDOOR_BIN names the binary.
+ * Runs a real `sidedoor serve` and `sidedoor fakes` on free ports during a test. SIDEDOOR_BIN is the path of the binary.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,12 +12,12 @@ import { signed } from './sigv4.mjs';
 
 const INSTANCE = '11111111-2222-4333-8444-555555555555';
 const AWS = { accessKey: 'fake-access-key', secretKey: 'fake-secret-key', region: 'us-west-2' };
-/** Keys of this test's house; they are good on loopback while it stands. */
+/** The API keys of the test app. They are valid only on loopback while it runs. */
 export const KEYS = {
     reader: 'reader-key-for-loopback-only',
     operator: 'operator-key-for-loopback-only',
     events: 'events-key-for-loopback-only',
-    // A supervisor a story, so that one story's trouble is not another's.
+    // One supervisor for each test, so that a failed test does not affect another.
     ...Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`ada-${i + 1}`, `key-of-ada-${i + 1}-for-loopback-only`]))
 };
 
@@ -30,12 +30,13 @@ export async function freePort() {
     return port;
 }
 
-export async function until(what, story, ms = 15000) {
+/** Repeats `check` until it returns a true value, and returns that. Fails with `description` after `ms`. */
+export async function until(check, description, ms = 15000) {
     const end = Date.now() + ms;
     let last;
     for (;;) {
         try {
-            last = await what();
+            last = await check();
             if (last) {
                 return last;
             }
@@ -43,7 +44,7 @@ export async function until(what, story, ms = 15000) {
             last = e;
         }
         if (Date.now() > end) {
-            throw new Error(`not in time: ${story} (${last instanceof Error ? last.message : JSON.stringify(last)})`);
+            throw new Error(`timeout: ${description} (${last instanceof Error ? last.message : JSON.stringify(last)})`);
         }
         await new Promise((done) => setTimeout(done, 50));
     }
@@ -65,23 +66,23 @@ async function json(url, init = {}) {
     return read;
 }
 
-export class House {
-    /** @param {string[]} origins of pages that may open streams */
+export class TestApp {
+    /** @param {string[]} origins the origins of pages that may open streams */
     static async open(origins) {
-        const house = new House();
-        house.bin = process.env.SIDEDOOR_BIN;
-        if (!house.bin) {
-            throw new Error('SIDEDOOR_BIN must name the sidedoor binary (cargo build)');
+        const app = new TestApp();
+        app.bin = process.env.SIDEDOOR_BIN;
+        if (!app.bin) {
+            throw new Error('SIDEDOOR_BIN must be the path of the sidedoor binary (cargo build)');
         }
-        house.folder = await mkdtemp(path.join(tmpdir(), 'sidedoor-browser-'));
+        app.folder = await mkdtemp(path.join(tmpdir(), 'sidedoor-browser-'));
         try {
-            await house.startFakes();
-            await house.startService(origins);
+            await app.startFakes();
+            await app.startService(origins);
         } catch (e) {
-            await house.close();
+            await app.close();
             throw e;
         }
-        return house;
+        return app;
     }
 
     async startFakes() {
@@ -132,11 +133,11 @@ ${keys.join('')}`;
             createInterface(stream).on('line', (line) => this.log.push(line) > 2000 && this.log.shift());
         }
         await until(() => fetch(`${this.url}/readyz`).then((r) => r.ok), 'the service is ready');
-        await this.tellEvents();
+        await this.deliverEvents();
     }
 
-    /** Connect's events come, a little late. */
-    async tellEvents() {
+    /** Lets fake Connect deliver its events to the service, with a small delay. */
+    async deliverEvents() {
         await this.connect('PATCH', '/_fake/events', {
             target: `${this.url}/v1/events/connect`,
             apiKey: KEYS.events,
@@ -150,16 +151,17 @@ ${keys.join('')}`;
         });
     }
 
-    /** A request to Sidedoor as a caller. */
+    /** Sends a request to Sidedoor with the API key named `as`. */
     ask(as, method, where, body, headers = {}) {
         return json(`${this.url}${where}`, { method, body, headers: { authorization: `Bearer ${KEYS[as]}`, ...headers } });
     }
 
+    /** Sends a request to fake Connect. */
     connect(method, where, body) {
         return json(`${this.connectUrl}${where}`, { method, body });
     }
 
-    /** What Connect says that this user has in their CCP. */
+    /** The contacts that Connect reports for a user. */
     async contactsOf(user) {
         const url = `${this.connectUrl}/metrics/userdata/${INSTANCE}`;
         const data = await signed(url, { Filters: { Agents: [user] } }, AWS);
@@ -167,6 +169,7 @@ ${keys.join('')}`;
         return mine ? mine.Contacts || [] : [];
     }
 
+    /** Starts a call between a customer and an agent, and returns its contact id. */
     async call() {
         const { contactId } = await this.connect('POST', '/_fake/contacts', {});
         return contactId;
@@ -176,7 +179,8 @@ ${keys.join('')}`;
         return this.ask('reader', 'GET', `/v1/supervisions/${id}`);
     }
 
-    rows() {
+    /** The records in the fake Salesforce org. */
+    records() {
         return json(`${this.salesforceUrl}/_fake/rows/VoiceCallParticipant__c`);
     }
 

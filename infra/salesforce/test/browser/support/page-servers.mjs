@@ -1,6 +1,6 @@
 /**
- * What stands around the house in a browser test: the server of the Lightning page, whose "Apex" holds the keys as a Named
- * Credential would; and, on another origin, the server of the simulated Contact Control Panels.
+ * The web servers of a browser test: one serves the Lightning page and a fake of Apex, which holds the API keys as a Named Credential
+ * would; the other one, on another origin, serves the simulated Contact Control Panels.
  */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -32,7 +32,7 @@ async function serve(handle, port) {
         try {
             await handle(url, request, answer);
         } catch (e) {
-            // A problem of Sidedoor's goes on as it is, as Apex passes it on.
+            // Sidedoor's problems are passed on unchanged, as Apex does.
             const body = e.body || { message: e.message };
             answer.writeHead(e.status || 500, { 'content-type': 'application/json' }).end(JSON.stringify(body));
         }
@@ -45,12 +45,12 @@ function send(answer, type, body) {
     answer.writeHead(200, { 'content-type': type, 'cache-control': 'no-store' }).end(body);
 }
 
-export class Stage {
-    static async open(house, { pagePort, ccpPort, mode = 'SSE' }) {
-        const stage = new Stage();
-        Object.assign(stage, { house, mode, apexCalls: [], ccpCalls: [], cleared: new Set(), shown: {}, faults: {}, agentCalls: {}, subscribers: new Set() });
-        stage.origin = `http://127.0.0.1:${pagePort}`;
-        stage.ccpOrigin = `http://127.0.0.1:${ccpPort}`;
+export class PageServers {
+    static async open(app, { pagePort, ccpPort, mode = 'SSE' }) {
+        const servers = new PageServers();
+        Object.assign(servers, { app, mode, apexCalls: [], ccpCalls: [], cleared: new Set(), shown: {}, faults: {}, agentCalls: {}, subscribers: new Set() });
+        servers.origin = `http://127.0.0.1:${pagePort}`;
+        servers.ccpOrigin = `http://127.0.0.1:${ccpPort}`;
         const files = {
             '/page.html': ['text/html', await readFile(path.join(PAGE, 'page.html'))],
             '/app.js': ['text/javascript', await bundle()],
@@ -64,12 +64,12 @@ export class Stage {
             '/ccp.js': ['text/javascript', await readFile(path.join(PAGE, 'ccp.js'))],
             '/agentData.js': ['text/javascript', await readFile(path.join(HERE, '../../support/agentData.js'))]
         };
-        stage.page = await serve((...all) => stage.pageServer(files, ...all), pagePort);
-        stage.ccp = await serve((...all) => stage.ccpServer(panel, ...all), ccpPort);
-        return stage;
+        servers.page = await serve((...all) => servers.pageServer(files, ...all), pagePort);
+        servers.ccp = await serve((...all) => servers.ccpServer(panel, ...all), ccpPort);
+        return servers;
     }
 
-    /** A Platform Event, as the org hands it to every subscribed page. */
+    /** Sends a Platform Event to every subscribed page, as the org does. */
     publish(channelKey) {
         const event = JSON.stringify({ payload: { Stream_Key__c: channelKey }, event: { replayId: 1 } });
         this.subscribers.forEach((page) => page.write(`data: ${event}\n\n`));
@@ -123,27 +123,27 @@ export class Stage {
             answer.destroy();
             return;
         }
-        // What Apex hands to a page has no members that are null.
-        const told = JSON.stringify(await this.apex(apex[1], user, params), (_name, value) => value ?? undefined);
-        send(answer, 'application/json', told);
+        // Apex leaves out members that are null.
+        const body = JSON.stringify(await this.apex(apex[1], user, params), (_name, value) => value ?? undefined);
+        send(answer, 'application/json', body);
     }
 
-    /** SidedoorController, as far as it is agreed upon. */
+    /** A fake of the classes SidedoorController and SidedoorAgentCall. */
     async apex(method, user, p) {
         const key = p.requestKey ? { 'idempotency-key': p.requestKey } : {};
-        const ask = (verb, where, body) => this.house.ask(user, verb, where, body, key);
+        const ask = (verb, where, body) => this.app.ask(user, verb, where, body, key);
         switch (method) {
             case 'settings':
                 return {
                     deliveryMode: this.mode,
                     eventChannel: '/event/Supervisor_Directive__e',
-                    streamUrl: this.mode === 'SSE' ? this.house.url : null,
-                    // So seldom that only the event can have woken it.
+                    streamUrl: this.mode === 'SSE' ? this.app.url : null,
+                    // So long that only the event can have triggered a poll.
                     pollSeconds: this.mode === 'EMP_API' ? 300 : 2
                 };
             case 'presence': {
                 const query = new URLSearchParams({ contactId: p.contactId, pageSize: '50' });
-                const { items } = await this.house.ask('reader', 'GET', `/v1/supervisions?${query}`);
+                const { items } = await this.app.ask('reader', 'GET', `/v1/supervisions?${query}`);
                 const mine = items.filter((s) => s.supervisor.connectUserId === user);
                 const active = mine.find((s) => ACTIVE.includes(s.state));
                 return { supervisions: items, mySupervisionId: active ? active.id : null };
@@ -192,26 +192,26 @@ export class Stage {
         if (url.pathname === '/sim/contacts') {
             send(answer, 'application/json', JSON.stringify(await this.contactsOf(user)));
         } else if (url.pathname === '/sim/api') {
-            send(answer, 'application/json', JSON.stringify(await this.obey(user, await bodyOf(request))));
+            send(answer, 'application/json', JSON.stringify(await this.handleCcpCall(user, await bodyOf(request))));
         } else {
             answer.writeHead(404).end();
         }
     }
 
-    /** What a user's CCP shows: what Connect says, and what has ended until it is cleared. */
+    /** What a user's CCP shows: the contacts that Connect reports, and ended ones until they are cleared. */
     async contactsOf(user) {
-        const live = await this.house.contactsOf(user);
+        const live = await this.app.contactsOf(user);
         const shown = (this.shown[user] ||= new Set());
         live.forEach(({ ContactId }) => shown.add(ContactId));
         const seen = await Promise.all(
             [...shown]
                 .filter((id) => !this.cleared.has(id))
                 .map(async (id) => {
-                    const contact = await this.house.connect('GET', `/_fake/contacts/${id}`);
+                    const contact = await this.app.connect('GET', `/_fake/contacts/${id}`);
                     if (contact.initiationMethod !== 'MONITOR') {
                         return { kind: 'CUSTOMER', contactId: id, state: contact.ended ? 'ended' : 'connected' };
                     }
-                    const supervised = await this.house.connect('GET', `/_fake/contacts/${contact.supervised}`);
+                    const supervised = await this.app.connect('GET', `/_fake/contacts/${contact.supervised}`);
                     return {
                         kind: 'LEG',
                         contactId: id,
@@ -224,8 +224,8 @@ export class Stage {
         return seen;
     }
 
-    /** What a CCP does when Streams asks. Also the accidents: they would stand in Connect's ledger. */
-    async obey(user, { method, params }) {
+    /** Handles a request of Streams as a CCP does, including harmful ones, which would then show up in fake Connect's ledger. */
+    async handleCcpCall(user, { method, params }) {
         if (method === 'sendClientLogs') {
             return {};
         }
@@ -237,17 +237,17 @@ export class Stage {
         const { contactId, connectionId } = params;
         switch (method) {
             case 'destroyConnection': {
-                const contact = await this.house.connect('GET', `/_fake/contacts/${contactId}`);
+                const contact = await this.app.connect('GET', `/_fake/contacts/${contactId}`);
                 if (contact.initiationMethod === 'MONITOR' && connectionId === `${contactId}-self`) {
-                    return this.house.connect('POST', `/_fake/ccp/${user}/end-leg`, { legContactId: contactId });
+                    return this.app.connect('POST', `/_fake/ccp/${user}/end-leg`, { legContactId: contactId });
                 }
-                return this.house.connect('POST', `/_fake/contacts/${contact.supervised || contactId}/hang-up`, { by: 'AGENT' });
+                return this.app.connect('POST', `/_fake/contacts/${contact.supervised || contactId}/hang-up`, { by: 'AGENT' });
             }
             case 'clearContact':
                 this.cleared.add(contactId);
                 return {};
             case 'updateMonitorParticipantState':
-                return this.house.connect('POST', `/_fake/ccp/${user}/mode`, {
+                return this.app.connect('POST', `/_fake/ccp/${user}/mode`, {
                     legContactId: contactId,
                     mode: params.targetMonitorMode
                 });

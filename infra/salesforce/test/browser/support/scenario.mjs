@@ -1,45 +1,45 @@
-/** What the browser stories begin with: a house, a stage, a browser, and a page with a supervisor in it. */
+/** The setup of a browser test: the test app, the page servers, a browser, and tabs in which supervisors work. */
 import assert from 'node:assert/strict';
 import { mkdir, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { launch } from './browser.mjs';
-import { freePort, House, until } from './house.mjs';
-import { Stage } from './stage.mjs';
+import { freePort, TestApp, until } from './test-app.mjs';
+import { PageServers } from './page-servers.mjs';
 
 const require = createRequire(import.meta.url);
 const IMAGES = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../../../../docs/images');
-/** Pictures in the documentation are small. */
+/** The size limit for pictures in the documentation. */
 const MOST_BYTES = 150 * 1024;
 
-export class Story {
-    /** @param {object} [given] origins that may open streams, if not the page's own */
+export class Scenario {
+    /** @param {object} [options] origins: those that may open streams; default: the page's own */
     static async open({ origins } = {}) {
-        const story = new Story();
+        const scenario = new Scenario();
         const [pagePort, ccpPort] = [await freePort(), await freePort()];
-        story.house = await House.open(origins || [`http://127.0.0.1:${pagePort}`]);
+        scenario.app = await TestApp.open(origins || [`http://127.0.0.1:${pagePort}`]);
         try {
-            story.stage = await Stage.open(story.house, { pagePort, ccpPort });
-            story.browser = await launch();
+            scenario.servers = await PageServers.open(scenario.app, { pagePort, ccpPort });
+            scenario.browser = await launch();
         } catch (e) {
-            await story.close();
+            await scenario.close();
             throw e;
         }
-        return story;
+        return scenario;
     }
 
     async close() {
         if (this.browser) {
             await this.browser.close();
         }
-        if (this.stage) {
-            this.stage.close();
+        if (this.servers) {
+            this.servers.close();
         }
-        await this.house.close();
+        await this.app.close();
     }
 
-    /** A browser of a supervisor's: its own storage, as many tabs as wanted. Another supervisor each time, unless one is named. */
+    /** Opens a tab for a supervisor: a new one in a new browser context unless `user` and `context` are given. */
     async supervisor(contact, options = {}) {
         this.supervisors = (this.supervisors || 0) + 1;
         const user = options.user || `ada-${this.supervisors}`;
@@ -47,7 +47,7 @@ export class Story {
         const page = await context.newPage();
         const errors = [];
         page.on('pageerror', (e) => errors.push(e.message));
-        await page.goto(this.stage.urlFor(user, contact, options));
+        await page.goto(this.servers.urlFor(user, contact, options));
         const tab = new Tab(this, page, context, user, errors);
         if (options.ccp !== false) {
             await tab.ready();
@@ -55,20 +55,20 @@ export class Story {
         return tab;
     }
 
-    /** What was asked of the CCPs since `from`, without what Streams tells for statistics. */
-    asked(from = 0) {
-        return this.stage.ccpCalls.slice(from).map(({ method, params }) => [method, params.contactId, params.connectionId].filter(Boolean));
+    /** The requests to the CCPs since `from`. */
+    ccpRequests(from = 0) {
+        return this.servers.ccpCalls.slice(from).map(({ method, params }) => [method, params.contactId, params.connectionId].filter(Boolean));
     }
 
     acknowledgements(from = 0) {
-        return this.stage.apexCalls.slice(from).filter(({ method }) => method === 'acknowledge');
+        return this.servers.apexCalls.slice(from).filter(({ method }) => method === 'acknowledge');
     }
 
-    /** The promise of the whole product: the customer still talks, and nobody here ended any customer's contact. */
+    /** Checks what the product guarantees: the customer's call goes on, and Sidedoor has ended no customer's contact. */
     async customerIsStillThere(contact) {
-        const { ended } = await this.house.connect('GET', `/_fake/contacts/${contact}`);
+        const { ended } = await this.app.connect('GET', `/_fake/contacts/${contact}`);
         assert.equal(ended, false, "the customer's call goes on");
-        const ledger = await this.house.connect('GET', '/_fake/ledger');
+        const ledger = await this.app.connect('GET', '/_fake/ledger');
         assert.deepEqual(ledger.customerContactsWeEnded, []);
         assert.deepEqual(
             ledger.ended.filter(({ kind }) => kind === 'CUSTOMER'),
@@ -77,25 +77,26 @@ export class Story {
         );
     }
 
-    async until(id, good, what) {
+    /** Reads a supervision until `good` accepts it. */
+    async until(id, good, description) {
         return until(async () => {
-            const s = await this.house.supervision(id);
+            const s = await this.app.supervision(id);
             return good(s) ? s : null;
-        }, what);
+        }, description);
     }
 
-    /** The row of a leg in the fake Salesforce org, once its departure stands in it. */
-    async rowOf(leg) {
+    /** The record of a leg in the fake Salesforce org, once it has the departure. */
+    async recordOf(leg) {
         return until(async () => {
-            const rows = await this.house.rows();
-            return rows.find((row) => row.Leg_Key__c === leg && row.Disconnected_Epoch_Ms__c) || null;
-        }, `the row of ${leg}`);
+            const records = await this.app.records();
+            return records.find((record) => record.Leg_Key__c === leg && record.Disconnected_Epoch_Ms__c) || null;
+        }, `the record of ${leg}`);
     }
 }
 
 class Tab {
-    constructor(story, page, context, user, errors) {
-        Object.assign(this, { story, page, context, user, errors });
+    constructor(scenario, page, context, user, errors) {
+        Object.assign(this, { scenario, page, context, user, errors });
     }
 
     ready() {
@@ -110,7 +111,7 @@ class Tab {
         await this.by('summary').filter({ hasText: text }).waitFor({ timeout: 15000 });
     }
 
-    /** How far it is, as the page shows it. */
+    /** Waits until the page shows this status for a step. */
     async step(key, status) {
         await this.page.locator(`[data-step="${key}"][data-status="${status}"]`).waitFor({ timeout: 15000 });
     }
@@ -121,7 +122,7 @@ class Tab {
         }
         await this.by('listen').click();
         await this.says('You are listening to this call');
-        const { supervisions, mySupervisionId } = await this.story.stage.apex('presence', this.user, { contactId: this.contact });
+        const { supervisions, mySupervisionId } = await this.scenario.servers.apex('presence', this.user, { contactId: this.contact });
         return supervisions.find(({ id }) => id === mySupervisionId);
     }
 
@@ -129,7 +130,7 @@ class Tab {
         return new URL(this.page.url()).searchParams.get('contact');
     }
 
-    /** What axe finds in the component as it is now; nothing is right. */
+    /** Checks that axe finds no violation in the component. */
     async accessible() {
         await this.page.addScriptTag({ path: require.resolve('axe-core/axe.min.js') });
         const found = await this.page.evaluate(() => window.axe.run(document.querySelector('#presence')));
@@ -137,10 +138,10 @@ class Tab {
             found.violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
             []
         );
-        assert.ok(found.passes.length > 5, 'it looked at something');
+        assert.ok(found.passes.length > 5, 'axe has checked something');
     }
 
-    /** A picture for the documentation, when one is wanted. */
+    /** Takes a picture for the documentation if SIDEDOOR_PICTURES=1. */
     async picture(name) {
         if (process.env.SIDEDOOR_PICTURES !== '1') {
             return;

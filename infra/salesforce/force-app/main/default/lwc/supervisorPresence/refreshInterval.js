@@ -1,5 +1,6 @@
 /**
- * How often to look: at once after something was done here, soon while something is on its way, seldom otherwise.
+ * How often the component refreshes: at once after an action of the user, every 2 s while something is in progress, otherwise every
+ * 15 s.
  */
 import { inMotion } from './view';
 
@@ -8,15 +9,15 @@ const AT_ONCE_TIMES = 6;
 const SOON_MS = 2000;
 const SELDOM_MS = 15000;
 
-export class Pace {
+export class RefreshInterval {
     eager = 0;
 
-    /** Something was done here. */
-    hurry() {
+    /** Makes the next few refreshes follow at once, because the user has done something. */
+    expedite() {
         this.eager = AT_ONCE_TIMES;
     }
 
-    /** How long until the next look. */
+    /** How long to wait until the next refresh, in ms. */
     next({ stale, queued, queuedMine, supervisions }) {
         if (this.eager > 0 && !stale) {
             this.eager -= 1;

@@ -1,11 +1,11 @@
 /**
- * What the component's template reads: all of it follows from the state that supervisorPresence.js keeps. Getters only.
+ * What the template of supervisorPresence reads: getters that derive everything from the component's state.
  */
 import hasPermission from '@salesforce/customPermission/Sidedoor_Supervise';
 import { agentNoticeOf, queuedNoticeOf, staleNoticeOf } from './notices';
-import { isActive, lineOf, mayAskAgain, modeUnderWay, offersModes, stepsOf, summaryOf } from './view';
+import { isActive, lineOf, mayAskAgain, modeChangePending, offersModes, stepsOf, summaryOf } from './view';
 
-export const Said = (Base) =>
+export const WithViewModel = (Base) =>
     class extends Base {
         get permitted() {
             return Boolean(hasPermission);
@@ -20,20 +20,20 @@ export const Said = (Base) =>
         get unknownContact() {
             return this.contact || this.agent || this.fields
                 ? null
-                : 'This page does not say which call it is about: set Contact id field, or Contact id.';
+                : 'This page is not set up for a call. Set "Contact id field" or "Contact id" in the Lightning App Builder.';
         }
         get summary() {
             if (this.loadedAt || this.own) {
                 return summaryOf(this.own, this.timeZone);
             }
-            return this.agentNotice || 'Looking who is on this call…';
+            return this.agentNotice || 'Loading who is on this call…';
         }
-        /** Why no call of the agent's is shown, or that the one which is shown is over for them. */
+        /** Why no call of the agent is shown, or that the agent has left the call shown. */
         get agentNotice() {
-            return this.agent && this.ofAgent && this.ofAgent.agent === this.agent ? agentNoticeOf(this.ofAgent.status) : null;
+            return this.agent && this.agentCall && this.agentCall.agent === this.agent ? agentNoticeOf(this.agentCall.status) : null;
         }
-        /** The same beside a call that is shown: the summary says it where none is. */
-        get agentWord() {
+        /** The same, only if a call is shown. Otherwise the summary already says it. */
+        get agentCallNotice() {
             return this.loadedAt || this.own ? this.agentNotice : null;
         }
         get steps() {
@@ -42,12 +42,12 @@ export const Said = (Base) =>
         get lines() {
             return this.supervisions.map((s) => lineOf(s, this.mine, this.timeZone));
         }
-        get nobodyText() {
+        get emptyText() {
             return this.loadedAt ? 'No supervisor is on this call.' : '';
         }
-        /** What is wrong, each once. */
+        /** The errors to show, without duplicates. */
         get errors() {
-            return [...new Set([this.error, this.recordError, this.failed, this.unheard])].filter(Boolean);
+            return [...new Set([this.error, this.recordError, this.failed, this.receiverError])].filter(Boolean);
         }
         get staleNotice() {
             return staleNoticeOf({ stale: this.stale, failed: this.failed, loadedAt: this.loadedAt, zone: this.timeZone });
@@ -57,7 +57,7 @@ export const Said = (Base) =>
         }
         get cannotActNotice() {
             return isActive(this.own) && !this.canAct
-                ? 'This page holds no Contact Control Panel: another page of yours, or you yourself in the panel, ends your line.'
+                ? 'This page has no Contact Control Panel. Your line is ended by another page of yours, or by you in the panel.'
                 : null;
         }
         get showListen() {
@@ -73,8 +73,8 @@ export const Said = (Base) =>
             return isActive(this.own);
         }
         get disconnectDisabled() {
-            const underWay = this.own.state === 'LEAVING' && !mayAskAgain(this.own, this.receiver.now());
-            return this.queued.includes(this.own.id) || underWay ? 'true' : 'false';
+            const inProgress = this.own.state === 'LEAVING' && !mayAskAgain(this.own, this.receiver.now());
+            return this.queued.includes(this.own.id) || inProgress ? 'true' : 'false';
         }
         get showModes() {
             return this.canSpeakHere && offersModes(this.own);
@@ -89,6 +89,6 @@ export const Said = (Base) =>
             return this.stale || this.modeAsked !== null ? 'true' : 'false';
         }
         get modeNotice() {
-            return modeUnderWay(this.own) ? 'The change is accepted, and not confirmed yet.' : null;
+            return modeChangePending(this.own) ? 'The change was accepted but is not confirmed yet.' : null;
         }
     };
