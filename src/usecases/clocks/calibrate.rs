@@ -11,9 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::usecases::{FlowError, Flows};
-use clock_calibration::probing::Aim;
 use clock_calibration::{
-    Bracket, Calibrator, Cause, ClockId, Estimate, Outcome, Sample, Stamp, Taken, Thresholds, VendorSettings, estimate,
+    Aim, Bracket, Calibrator, Cause, ClockId, ClockOutcome, Estimate, Sample, SampleOutcome, Stamp, Thresholds,
+    VendorSettings, estimate,
 };
 use sidedoor_domain::departure::{AliveBy, Basis, DropFacts, StampBasis};
 use sidedoor_domain::evidence::Evidence;
@@ -136,21 +136,21 @@ pub(crate) fn stream_of(s: &Supervision, evidence: &Evidence, field: &str) -> Cl
 impl Flows {
     /// Takes a sample and notes what is to be written.
     pub(crate) fn learn(&self, key: &ClockId, sample: Sample, learnt: &mut Learnt) {
-        let outcomes = self.clocks.calibrator().take(key, sample);
-        if outcomes.first().is_some_and(|o| o.taken != Taken::Useless) {
+        let outcomes = self.clocks.calibrator().add(key, sample);
+        if outcomes.first().is_some_and(|o| o.outcome != SampleOutcome::Ignored) {
             learnt.samples.push((key.clone(), sample));
             self.clocks.learnt.notify_one();
         }
-        for Outcome { stream, taken } in outcomes {
-            if let Taken::Stepped { corroborated } = taken {
-                self.note_step(stream, corroborated, learnt);
+        for ClockOutcome { clock, outcome } in outcomes {
+            if let SampleOutcome::Stepped { corroborated } = outcome {
+                self.note_step(clock, corroborated, learnt);
             }
         }
     }
 
     fn note_step(&self, stream: ClockId, corroborated: Timestamp, learnt: &mut Learnt) {
         let calibrator = self.clocks.calibrator();
-        let Some(clock) = calibrator.stream(&stream).map(|t| &t.clock) else {
+        let Some(clock) = calibrator.clock(&stream).map(|t| &t.series) else {
             return;
         };
         let (version, since) = (clock.version(), clock.since().unwrap_or(corroborated));
@@ -227,7 +227,7 @@ impl Flows {
         let estimate = estimate(bracket, stamps, known, self.settings.clock_error_ms, thresholds);
         #[allow(clippy::cast_possible_truncation, reason = "an offset in ms")]
         let of = |stamp: &Stamp| {
-            let clock = calibrator.reading(&stamp.stream, stamp.learnt_at).map(|r| {
+            let clock = calibrator.reading(&stamp.clock, stamp.learnt_at).map(|r| {
                 let (low, high) = r.offset.guaranteed;
                 (
                     r.granularity.quantum_ms(stamp.at),
@@ -237,7 +237,7 @@ impl Flows {
                 )
             });
             StampBasis {
-                stream: stamp.stream.to_string(),
+                stream: stamp.clock.to_string(),
                 at: stamp.at,
                 learnt_at: stamp.learnt_at,
                 clock,
@@ -262,7 +262,7 @@ impl Flows {
             .await?;
         let mut calibrator = self.clocks.calibrator();
         for epoch in epochs {
-            calibrator.resume(&epoch.stream, epoch.version, epoch.since);
+            calibrator.start_epoch(&epoch.stream, epoch.version, epoch.since);
             // Whether the process before came to looking again is not known; looking twice changes nothing.
             if epoch.cause == EpochCause::VendorStep && epoch.since >= self.now() - TAKE_AGAIN {
                 self.clocks.doubt_since(epoch.corroborated);
@@ -270,7 +270,7 @@ impl Flows {
             }
         }
         for (key, sample) in samples {
-            calibrator.take(&key, sample);
+            calibrator.add(&key, sample);
         }
         Ok(())
     }
@@ -350,12 +350,10 @@ impl Flows {
         let wait = {
             let calibrator = self.clocks.calibrator();
             let key = ClockId::http_date(AMAZON_CONNECT, instance.as_str());
-            let doubts = calibrator.stream(&key).and_then(|t| t.clock.doubts(now));
+            let target = calibrator.clock(&key).and_then(|t| t.series.probe_target(now));
             let mut aims = held(&self.clocks.aims);
             let aim = aims.entry(instance.clone()).or_default();
-            doubts.map_or(SignedDuration::ZERO, |(known, doubt)| {
-                aim.wait(now, known, doubt, ROUND_TRIP_MS)
-            })
+            target.map_or(SignedDuration::ZERO, |target| aim.wait(now, &target, ROUND_TRIP_MS))
         };
         tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
         let seen = self.telephony().ask_date(instance).await?;
@@ -383,14 +381,14 @@ impl Flows {
         drop(steps);
         let mut calibrator = self.clocks.calibrator();
         calibrator.own_clock_stepped(now);
-        let of = |(stream, tracked): (&ClockId, &clock_calibration::calibrator::Tracked)| ClockEpoch {
+        let of = |(stream, tracked): (&ClockId, &clock_calibration::TrackedClock)| ClockEpoch {
             stream: stream.clone(),
-            version: tracked.clock.version(),
+            version: tracked.series.version(),
             since: now,
             corroborated: now,
             cause: EpochCause::OwnStep,
         };
-        let epochs = calibrator.streams().map(of).collect();
+        let epochs = calibrator.clocks().map(of).collect();
         drop(calibrator);
         self.store().commit_later(Transaction {
             epochs,

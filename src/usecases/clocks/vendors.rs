@@ -237,7 +237,7 @@ impl Flows {
     fn has_clocks(&self, vendor: &str, instance: &InstanceName) -> bool {
         let told = || {
             let calibrator = self.clocks.calibrator();
-            let mut streams = calibrator.streams();
+            let mut streams = calibrator.clocks();
             streams.any(|(key, _)| key.vendor == vendor && key.instance == instance.as_str())
         };
         self.instance(instance).is_some() || (vendor != AMAZON_CONNECT && told())
@@ -254,9 +254,9 @@ impl Flows {
     fn report(&self, vendor: &str, epochs: &[ClockEpoch]) -> VendorReport {
         let now = self.now();
         let calibrator = self.clocks.calibrator();
-        let of_vendor = calibrator.streams().filter(|(key, _)| key.vendor == vendor);
+        let of_vendor = calibrator.clocks().filter(|(key, _)| key.vendor == vendor);
         let clocks = of_vendor.map(|(key, tracked)| {
-            let clock = &tracked.clock;
+            let clock = &tracked.series;
             let offset = clock.offset(now);
             #[allow(clippy::cast_possible_truncation, reason = "an offset in ms")]
             let grade = offset.map_or(Grade::Uncalibrated, |o| {
@@ -264,7 +264,7 @@ impl Flows {
                 self.settings
                     .timing
                     .thresholds
-                    .of_uncertainty(half, self.settings.clock_error_ms)
+                    .grade(half, self.settings.clock_error_ms)
             });
             ClockReport {
                 stream: key.clone(),
@@ -272,13 +272,13 @@ impl Flows {
                 version: clock.version(),
                 offset_ms: offset.map(|o| (o.guaranteed.0, o.guaranteed.1, o.best)),
                 drift_ppm: offset.map(|_| clock.drift_ppm()),
-                suspect: clock.is_suspect(),
+                suspect: clock.suspects_step(),
                 quantum_ms: if key.is_http_date() {
                     Some(1000)
                 } else {
                     clock.granularity().typical_ms()
                 },
-                cutting: tracked.cutting.map(clock_calibration::Cutting::as_str),
+                cutting: tracked.rounding.map(clock_calibration::Rounding::as_str),
                 samples: clock.samples().len(),
                 outliers: clock.outliers().len(),
                 epochs: epochs.iter().filter(|e| e.stream == *key).cloned().collect(),

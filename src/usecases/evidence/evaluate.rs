@@ -371,7 +371,7 @@ fn rests_on(departure: &Departure, facts: &DropFacts) -> bool {
 
 fn stamp(s: &Supervision, evidence: &Evidence, at: Timestamp, field: &str) -> Stamp {
     Stamp {
-        stream: stream_of(s, evidence, field),
+        clock: stream_of(s, evidence, field),
         at,
         learnt_at: evidence.learnt_at,
     }

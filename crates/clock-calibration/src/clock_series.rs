@@ -1,57 +1,61 @@
-//! One vendor clock as seen through one field of one source: its window of samples, its epochs, its interval.
+//! One vendor clock as seen through one field of one source: its window of samples, its epochs and its offset
+//! interval.
 //!
-//! The agreeing samples are the champion; see [`super::fit`]. Those that contradict it may be the first after a step of
-//! the clock; see [`super::challenger`]. A step begins a new epoch, with a new version: the window begins anew. Here a
-//! stream takes samples; what it answers is in its own file.
+//! The samples that agree form the fit; see [`super::fit`]. A sample that contradicts them is an outlier or the first
+//! one after a step of the clock; see [`super::step_hypothesis`]. A step starts a new epoch with a new version and
+//! drops the samples from before it. This file adds samples; `queries.rs` answers questions about the clock.
 
-mod answers;
+mod queries;
 
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::challenger::Challenger;
-use super::fit::{Candidate, Fit, Forgotten, ODD, Strip, share_of_odd};
+use super::fit::{Candidate, Fit, Forgotten, MAX_DEVIATION, Strip, share_deviating};
 use super::granularity::Granularity;
-use super::kept::Kept;
 use super::latency::Latency;
-use super::likeliest::likely_offset;
-use super::limits::{Limits, Taken};
+use super::limits::{Limits, SampleOutcome};
 use super::line::{Line, Point};
+use super::packed_sample::PackedSample;
+use super::point_estimate::likely_offset;
 use super::polygon::{Cut, Label};
-use super::posterior::{Known, weigh};
+use super::posterior::{PosteriorInput, posterior};
 use super::sample::{Cause, Sample, ms_between};
+use super::step_hypothesis::StepHypothesis;
 
-/// With fewer samples none is called odd.
-const ENOUGH_FOR_ODD: usize = 12;
-/// With a greater share of odd samples the line is wrong, not the samples.
-const MANY_ODD: f64 = 0.1;
-/// Where more than one sample in so many lies, one lie among the agreeing ones is not enough to reckon with.
-const MANY_LIES: usize = 150;
-/// … and here not even as many as hold the polygon.
-const VERY_MANY_LIES: usize = 70;
-/// The centre line is drawn anew after so many samples.
-const REDRAW: u32 = 64;
-/// The learnt delays' own error, as a share of the typical delay: what keeps a long window's line from looking too sure.
+/// With fewer samples than this, none is treated as deviating.
+const MIN_FOR_DEVIATION: usize = 12;
+/// If more than this share of the samples deviates from the line, the line is wrong and not the samples.
+const MANY_DEVIATING: f64 = 0.1;
+/// If more than one sample in this many is an outlier, the guaranteed interval must allow for more than one undetected
+/// outlier.
+const MANY_OUTLIERS: usize = 150;
+/// If even more than one in this many is an outlier, it must also allow for outliers in what remains without the
+/// support.
+const VERY_MANY_OUTLIERS: usize = 70;
+/// The centre line is fitted again after this many samples.
+const LINE_REFIT_EVERY: u32 = 64;
+/// Error of the learned delays as a share of the typical delay. Without it the line through a long window would look
+/// too certain.
 const BIAS: f64 = 0.12;
 
-/// One stream.
+/// The samples of one clock and what they say about its offset.
 #[derive(Debug, Clone)]
 pub struct ClockSeries {
     limits: Limits,
-    samples: VecDeque<Kept>,
+    samples: VecDeque<PackedSample>,
     next: Label,
-    /// The zero of the hours of `fit`, `line` and `challengers`: microseconds since the epoch.
+    /// Where the hours of `fit`, `line` and `step_hypotheses` start, in microseconds since the Unix epoch.
     zero: i64,
     fit: Fit,
-    challengers: Vec<Challenger>,
+    step_hypotheses: Vec<StepHypothesis>,
     line: Option<Line>,
-    /// Whether some of the window contradict each other, or the clock was stepped: only then may the line call a sample
-    /// odd. So without lies the polygon depends on the samples alone, in whatever order they came.
-    lies: bool,
-    /// Whether the line is good enough for that.
-    trusted: bool,
-    since_drawn: u32,
+    /// Whether the line may mark samples as deviating: only if samples in the window contradict each other or the
+    /// clock was stepped before. Otherwise the polygon depends on the samples alone and not on their order.
+    screens_samples: bool,
+    /// Whether the line fits well enough for that.
+    line_is_trusted: bool,
+    since_line_fit: u32,
     granularity: Granularity,
     command: Latency,
     notice: Latency,
@@ -60,20 +64,20 @@ pub struct ClockSeries {
 }
 
 impl ClockSeries {
-    /// A stream that knows nothing.
+    /// A clock without samples.
     pub fn new(limits: Limits) -> Self {
         Self {
             fit: Fit::empty(limits.drift()),
             granularity: Granularity::new(limits.quantum_ms),
-            // One more than the most, so that it never grows.
+            // One more than the limit, so that the buffer never grows.
             samples: VecDeque::with_capacity(limits.max_samples.min(4096) + 1),
             next: 0,
             zero: 0,
-            challengers: Vec::new(),
+            step_hypotheses: Vec::new(),
             line: None,
-            lies: false,
-            trusted: false,
-            since_drawn: 0,
+            screens_samples: false,
+            line_is_trusted: false,
+            since_line_fit: 0,
             command: Latency::guess(300.0),
             notice: Latency::guess(500.0),
             version: 1,
@@ -82,19 +86,20 @@ impl ClockSeries {
         }
     }
 
-    /// Takes a sample.
-    pub fn take(&mut self, sample: Sample) -> Taken {
-        self.take_coupled(sample, 0.0, 0.0)
+    /// Adds a sample of this clock.
+    pub fn add(&mut self, sample: Sample) -> SampleOutcome {
+        self.add_coupled(sample, 0.0, 0.0)
     }
 
-    /// Takes a sample of another clock of the same vendor that, `shift_ms` added, is at most `slack_ms` off this one.
+    /// Adds a sample of another clock of the same vendor. After `shift_ms` is added to its stamp, that clock differs
+    /// from this one by at most `slack_ms`.
     #[allow(clippy::cast_possible_truncation, reason = "small numbers of milliseconds")]
-    pub fn take_coupled(&mut self, sample: Sample, shift_ms: f64, slack_ms: f64) -> Taken {
+    pub fn add_coupled(&mut self, sample: Sample, shift_ms: f64, slack_ms: f64) -> SampleOutcome {
         if !self.is_useful(&sample) {
-            return Taken::Useless;
+            return SampleOutcome::Ignored;
         }
         let relearnt = sample.cause != Cause::Exchange && self.granularity.learn(sample.stamp);
-        let kept = Kept {
+        let packed = PackedSample {
             not_before: sample.not_before.map_or(i64::MIN, |t| t.as_microsecond()),
             not_after: sample.not_after.as_microsecond(),
             stamp: sample.stamp.as_microsecond(),
@@ -105,43 +110,48 @@ impl ClockSeries {
             cause: sample.cause,
         };
         self.next = self.next.wrapping_add(1);
-        let forgotten = self.forget(kept.not_after).max(self.supersede(&sample));
+        let forgotten = self.forget(packed.not_after).max(self.supersede(&sample));
         let place = self
             .samples
             .iter()
-            .rposition(|k| k.not_after <= kept.not_after)
+            .rposition(|k| k.not_after <= packed.not_after)
             .map_or(0, |i| i + 1);
         let in_order = place == self.samples.len();
-        self.samples.insert(place, kept);
+        self.samples.insert(place, packed);
         let whole = forgotten == Forgotten::Whole || relearnt || !in_order || place == 0;
         if forgotten == Forgotten::Part && !whole {
-            self.mend(kept.label);
+            self.rebuild_stale(packed.label);
         }
-        self.since_drawn += 1;
-        if self.since_drawn >= REDRAW || self.samples.len() <= ENOUGH_FOR_ODD {
-            self.draw();
+        self.since_line_fit += 1;
+        if self.since_line_fit >= LINE_REFIT_EVERY || self.samples.len() <= MIN_FOR_DEVIATION {
+            self.fit_line();
         }
-        let candidate = self.candidate(&kept, self.line.as_ref().filter(|_| self.lies && self.trusted));
+        let candidate = self.candidate(
+            &packed,
+            self.line
+                .as_ref()
+                .filter(|_| self.screens_samples && self.line_is_trusted),
+        );
         let agrees = if whole { self.refit() } else { self.fit.add(&candidate) };
         if agrees {
-            self.challengers.retain_mut(|c| c.take(&candidate));
-            self.learn(&kept);
-            return Taken::Agrees;
+            self.step_hypotheses.retain_mut(|c| c.add(&candidate));
+            self.learn(&packed);
+            return SampleOutcome::Agrees;
         }
         if let Some(corroborated) = self.search() {
-            return Taken::Stepped { corroborated };
+            return SampleOutcome::Stepped { corroborated };
         }
-        if self.fit.is_outlier(kept.label) {
-            return Taken::Contradicts;
+        if self.fit.is_outlier(packed.label) {
+            return SampleOutcome::Contradicts;
         }
-        self.learn(&kept);
-        Taken::Agrees
+        self.learn(&packed);
+        SampleOutcome::Agrees
     }
 
-    /// Begins epoch `version` at `since`, knowing nothing of the clock any more but how its delays are.
-    pub fn resume(&mut self, version: u32, since: Timestamp) {
+    /// Starts epoch `version` at `since`. Drops all samples and keeps only the learned delays and the granularity.
+    pub fn start_epoch(&mut self, version: u32, since: Timestamp) {
         self.samples.clear();
-        self.challengers.clear();
+        self.step_hypotheses.clear();
         self.fit = Fit::empty(self.limits.drift());
         self.line = None;
         (self.version, self.since) = (version, Some(since));
@@ -151,12 +161,12 @@ impl ClockSeries {
         let newest = self.newest();
         let horizon = newest.map(|t| t.max(sample.not_after) - self.limits.sparse_window);
         let too_old = horizon.is_some_and(|h| sample.not_after < h) || self.since.is_some_and(|s| sample.not_after < s);
-        let known = |k: &Kept| k.is_of_the_event_of(sample) && k.says_as_much_as(sample);
+        let known = |k: &PackedSample| k.is_of_the_event_of(sample) && k.says_as_much_as(sample);
         sample.is_causal() && !too_old && !self.samples.iter().any(known)
     }
 
-    /// A sample of an event that is known already, with a tighter bracket, takes the place of the looser one: as two they
-    /// would bear witness for each other. What the fit rested on of it.
+    /// Removes an older sample of the same event, because the new one has a tighter bracket and two samples of one
+    /// event would confirm each other. Returns how much of the fit depended on the removed sample.
     fn supersede(&mut self, sample: &Sample) -> Forgotten {
         let Some(place) = self.samples.iter().position(|k| k.is_of_the_event_of(sample)) else {
             return Forgotten::Nothing;
@@ -165,7 +175,8 @@ impl ClockSeries {
         old.map_or(Forgotten::Nothing, |old| self.fit.forget(old.label))
     }
 
-    /// Makes room for a sample learnt at `incoming`: drops what is too old or too much. What the fit rested on of it.
+    /// Drops samples that are too old or too many before a sample that was received at `incoming` is added. Returns
+    /// how much of the fit depended on them.
     fn forget(&mut self, incoming: i64) -> Forgotten {
         let Some(newest) = self.samples.back().map(|k| k.not_after.max(incoming)) else {
             return Forgotten::Nothing;
@@ -185,17 +196,18 @@ impl ClockSeries {
         forgotten
     }
 
-    /// Makes good what the forgotten samples had held. The newest sample is not part of it yet.
-    fn mend(&mut self, newest: Label) {
+    /// Recomputes the leave-one-out polygons that depended on dropped samples. The newest sample is not part of the
+    /// fit yet.
+    fn rebuild_stale(&mut self, newest: Label) {
         let mut window = self.scored(0);
         window.retain(|c| c.label != newest);
-        if !self.lies {
+        if !self.screens_samples {
             window.iter_mut().for_each(|c| c.cuts = true);
         }
-        self.fit.mend(&window, self.limits.drift());
+        self.fit.rebuild_stale(&window, self.limits.drift());
     }
 
-    /// Fits the window anew, its outliers as they are. Whether everything else agrees.
+    /// Fits the window again with the same outliers. Returns whether all other samples agree.
     fn refit(&mut self) -> bool {
         let Some(newest) = self.samples.back() else {
             return true;
@@ -204,8 +216,8 @@ impl ClockSeries {
         let moved = (newest.not_after - self.zero) as f64 / 3.6e9;
         self.zero = newest.not_after;
         self.line.iter_mut().for_each(|line| line.move_zero(moved));
-        self.challengers.iter_mut().for_each(|c| c.polygon.move_zero(moved));
-        let window = if self.lies {
+        self.step_hypotheses.iter_mut().for_each(|c| c.polygon.move_zero(moved));
+        let window = if self.screens_samples {
             self.scored(0)
         } else {
             self.samples.iter().map(|k| self.candidate(k, None)).collect()
@@ -216,19 +228,19 @@ impl ClockSeries {
         all_agree
     }
 
-    /// Fits the window anew, looks for the best explanation of what contradicts, and weighs the hypotheses of a step.
-    /// `Some` if one was decided.
+    /// Fits the window again, searches for the explanation with the fewest outliers, and tests the step hypotheses. If
+    /// one of them is accepted, starts a new epoch and returns the time of the last sample that supports the old one.
     fn search(&mut self) -> Option<Timestamp> {
         let newest = self.samples.back()?;
         self.zero = newest.not_after;
-        self.draw();
-        self.lies = true;
-        self.challengers.clear();
+        self.fit_line();
+        self.screens_samples = true;
+        self.step_hypotheses.clear();
         let window = self.scored(0);
         self.fit = Fit::of(&window, self.limits.drift());
-        self.lies = self.version > 1 || !self.fit.outliers().is_empty();
-        self.challengers = Challenger::all(&window, &self.fit, self.limits.drift(), |from| self.scored(from));
-        let decided = Challenger::decided(&self.challengers)?.clone();
+        self.screens_samples = self.version > 1 || !self.fit.outliers().is_empty();
+        self.step_hypotheses = StepHypothesis::all(&window, &self.fit, self.limits.drift(), |from| self.scored(from));
+        let decided = StepHypothesis::decided(&self.step_hypotheses)?.clone();
         let from = window.iter().position(|c| c.label == decided.first)?;
         let speaks_for_old =
             |c: &&Candidate| c.strip.cut_into(&mut decided.polygon.clone(), c.label) == Cut::Contradiction;
@@ -246,39 +258,39 @@ impl ClockSeries {
         Some(corroborated)
     }
 
-    /// The end of the window from a place on, each sample's oddness by that part alone.
+    /// The samples from index `from` on, with each one's deviation from a line through these samples only.
     fn scored(&self, from: usize) -> Vec<Candidate> {
         let part = || self.samples.range(from..);
-        let enough = self.samples.len() - from >= ENOUGH_FOR_ODD;
-        let drawn = if from == 0 {
+        let enough = self.samples.len() - from >= MIN_FOR_DEVIATION;
+        let line = if from == 0 {
             self.line
         } else {
             enough.then(|| self.line_through(part())).flatten()
         };
-        let line = drawn.filter(|_| enough);
+        let line = line.filter(|_| enough);
         let mut part: Vec<Candidate> = part().map(|k| self.candidate(k, line.as_ref())).collect();
-        // Where many are odd, it is the line that is wrong.
-        if share_of_odd(part.iter().map(|c| c.oddness)) > MANY_ODD {
+        // If many samples deviate, the line is wrong, so let all of them cut.
+        if share_deviating(part.iter().map(|c| c.deviation)) > MANY_DEVIATING {
             part.iter_mut().for_each(|c| c.cuts = true);
         }
         part
     }
 
-    fn candidate(&self, kept: &Kept, line: Option<&Line>) -> Candidate {
-        let oddness = line.map_or(0.0, |l| l.oddness(&self.point(kept)));
+    fn candidate(&self, packed: &PackedSample, line: Option<&Line>) -> Candidate {
+        let deviation = line.map_or(0.0, |l| l.deviation(&self.point(packed)));
         Candidate {
-            label: kept.label,
-            strip: self.strip(kept),
-            oddness,
-            cuts: oddness <= ODD,
+            label: packed.label,
+            strip: self.strip(packed),
+            deviation,
+            cuts: deviation <= MAX_DEVIATION,
         }
     }
 
-    fn strip(&self, kept: &Kept) -> Strip {
-        let slack = |at: f64| self.limits.model_error_ms + f64::from(kept.slack_ms) + self.limits.stray(at);
-        let sample = kept.sample();
+    fn strip(&self, packed: &PackedSample) -> Strip {
+        let slack = |at: f64| self.limits.model_error_ms + f64::from(packed.slack_ms) + self.limits.stray(at);
+        let sample = packed.sample();
         let zero = Timestamp::from_microsecond(self.zero).unwrap_or(Timestamp::UNIX_EPOCH);
-        sample.strip(zero, self.quantum(&sample), f64::from(kept.shift_ms), slack)
+        sample.strip(zero, self.quantum(&sample), f64::from(packed.shift_ms), slack)
     }
 
     fn hours(&self, t: Timestamp) -> f64 {
@@ -290,17 +302,17 @@ impl ClockSeries {
     fn quantum(&self, sample: &Sample) -> f64 {
         #[allow(clippy::cast_precision_loss, reason = "at most a minute")]
         match sample.cause {
-            // An HTTP date has whole seconds by its grammar.
+            // RFC 9110 gives an HTTP `Date` whole seconds.
             Cause::Exchange => 1000.0,
             _ => self.granularity.quantum_ms(sample.stamp) as f64,
         }
     }
 
-    /// The mean and variance of the offset by one sample and the learnt delays.
+    /// Mean and variance of the offset according to one sample and the learned delays.
     fn likely(&self, sample: &Sample, shift_ms: f64) -> (f64, f64) {
         let quantum = self.quantum(sample);
         let (mean, variance) = likely_offset(sample, quantum, &self.command, &self.notice);
-        // However tight its bracket, a sample is no surer than the learnt delays are.
+        // However tight its bracket, a sample is no more certain than the learned delays.
         let bias = if sample.cause == Cause::Exchange {
             0.0
         } else {
@@ -309,14 +321,14 @@ impl ClockSeries {
         (mean + shift_ms, variance + bias * bias)
     }
 
-    /// How far the learnt delays may be off, ms.
+    /// How far the learned delays may be wrong, in ms.
     fn bias(&self) -> f64 {
         BIAS * f64::midpoint(self.command.median_ms(), self.notice.median_ms())
     }
 
-    /// Learns the delays of an agreeing sample, where its stamp says it was in its bracket.
-    fn learn(&mut self, kept: &Kept) {
-        let sample = &kept.sample();
+    /// Learns command and notice delays from an agreeing sample: its stamp shows where in the bracket the event was.
+    fn learn(&mut self, packed: &PackedSample) {
+        let sample = &packed.sample();
         if sample.cause == Cause::Exchange {
             return;
         }
@@ -326,8 +338,8 @@ impl ClockSeries {
         let stamp = ms_between(sample.not_after, sample.stamp);
         let quantum = self.quantum(sample);
         let sent = sample.not_before.map(|t| -ms_between(t, sample.not_after));
-        // The polygon's middle and not the best guess: else what is learnt would feed on itself.
-        let at = kept.at(self.zero);
+        // Use the polygon's middle and not the point estimate; otherwise the learned delays would confirm themselves.
+        let at = packed.at(self.zero);
         let (o, d) = self.fit.middle();
         let (plain_low, plain_high) = self.fit.polygon().range(at);
         let (middle, sigma) = (d.mul_add(at, o), (plain_high - plain_low) / 24.0_f64.sqrt());
@@ -337,7 +349,7 @@ impl ClockSeries {
         if low >= high {
             return;
         }
-        let weighed = weigh(&Known {
+        let posterior = posterior(&PosteriorInput {
             within: (low, high),
             command: sent
                 .filter(|_| sample.cause == Cause::Command)
@@ -345,35 +357,35 @@ impl ClockSeries {
             notice: Some((0.0, &self.notice)),
             stamp: Some((stamp, quantum, spread)),
         });
-        if let Some((log, square)) = weighed.command_log {
+        if let Some((log, square)) = posterior.command_log {
             self.command.learn(log, square);
         }
-        if let Some((log, square)) = weighed.notice_log {
+        if let Some((log, square)) = posterior.notice_log {
             self.notice.learn(log, square);
         }
     }
 
-    fn point(&self, kept: &Kept) -> Point {
-        let (mean, variance) = kept.likely;
+    fn point(&self, packed: &PackedSample) -> Point {
+        let (mean, variance) = packed.likely;
         Point {
-            t: kept.at(self.zero),
+            t: packed.at(self.zero),
             mean,
             variance,
         }
     }
 
-    fn line_through<'k>(&self, kept: impl Iterator<Item = &'k Kept> + Clone) -> Option<Line> {
-        Line::through(kept.map(|k| self.point(k)), self.limits.drift() / 2.0)
+    fn line_through<'k>(&self, packed: impl Iterator<Item = &'k PackedSample> + Clone) -> Option<Line> {
+        Line::through(packed.map(|k| self.point(k)), self.limits.drift() / 2.0)
     }
 
-    fn draw(&mut self) {
+    fn fit_line(&mut self) {
         self.line = self.line_through(self.samples.iter());
-        self.since_drawn = 0;
+        self.since_line_fit = 0;
         let line = self.line.as_ref();
-        let oddness = self
+        let deviation = self
             .samples
             .iter()
-            .map(|k| line.map_or(0.0, |l| l.oddness(&self.point(k))));
-        self.trusted = self.samples.len() >= ENOUGH_FOR_ODD && share_of_odd(oddness) <= MANY_ODD;
+            .map(|k| line.map_or(0.0, |l| l.deviation(&self.point(k))));
+        self.line_is_trusted = self.samples.len() >= MIN_FOR_DEVIATION && share_deviating(deviation) <= MANY_DEVIATING;
     }
 }
