@@ -1,4 +1,4 @@
-//! The front door: HTTP in, flows behind. A file an operation; `openapi.yaml` at the root is the contract, and a test
+//! The front door: HTTP in, usecases behind. A file an operation; `openapi.yaml` at the root is the contract, and a test
 //! compares it with [`ROUTES`] both ways.
 //!
 //! Every answer carries `X-Request-Id`; every error is one [`problem::Problem`] with a stable `code`.
@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod body;
 mod directive_view;
+mod error_answers;
 mod guard;
 pub mod hostile;
 mod idempotency;
@@ -52,7 +53,7 @@ pub use limits::{Rate, Rates};
 pub use metrics::{AtTheDoor, Exposition};
 pub use serve::{Connections, Patience, Peer, serve};
 
-use crate::usecases::Flows;
+use crate::usecases::UseCases;
 
 /// Every route there is: method and path, as in `openapi.yaml`.
 pub const ROUTES: [(&str, &str); 23] = [
@@ -123,7 +124,7 @@ pub struct Settings {
 /// What the handlers share.
 #[derive(Clone)]
 pub(crate) struct AppState {
-    flows: Flows,
+    usecases: UseCases,
     credentials: Arc<Credentials>,
     readiness: Arc<dyn Readiness>,
     settings: Settings,
@@ -137,7 +138,7 @@ pub(crate) struct AppState {
 
 /// The whole front door.
 pub fn router(
-    flows: Flows,
+    usecases: UseCases,
     credentials: Credentials,
     readiness: Arc<dyn Readiness>,
     exposition: Arc<Exposition>,
@@ -146,7 +147,7 @@ pub fn router(
 ) -> Router {
     let cross_origin = cross_origin(&settings.cors_allowed_origins);
     let door = AppState {
-        flows,
+        usecases,
         credentials: Arc::new(credentials),
         readiness,
         room: Arc::new(Semaphore::new(settings.max_in_flight)),

@@ -213,15 +213,17 @@ fn clocks(out: &mut String, d: &Departure) {
         let _ = writeln!(
             out,
             "\nThe clock {} read {} when the leg ended.",
-            stamp.stream,
+            stamp.clock_id,
             shown(stamp.at)
         );
         match stamp.clock {
-            Some((quantum, low, high, version)) => {
+            Some(clock) => {
+                let (quantum, low, high) = (clock.quantum_ms, clock.offset_low_ms, clock.offset_high_ms);
                 let _ = writeln!(
                     out,
-                    "  Its stamps are multiples of {quantum} ms. It was {low} to {high} ms ahead of our clock (epoch {version}), so the leg \
+                    "  Its stamps are multiples of {quantum} ms. It was {low} to {high} ms ahead of our clock (epoch {}), so the leg \
                      ended at the earliest {high} ms before that stamp on our clock, and at the latest {} ms after it.",
+                    clock.epoch,
                     quantum - low
                 );
             }
@@ -249,7 +251,7 @@ fn conclusion(out: &mut String, d: &Departure) {
             shown(to)
         );
     }
-    let _ = writeln!(out, "Grade {}.", d.grade);
+    let _ = writeln!(out, "Grade {}.", d.grade.as_str());
 }
 
 /// The comparison with Salesforce's own record of the departure, if there was one.

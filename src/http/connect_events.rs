@@ -1,6 +1,7 @@
 //! `POST /v1/events/connect`: EventBridge delivers a contact event, or a Pipe delivers agent events (an API destination; it
 //! gives up at 5 s and comes again on a 5xx, so an event is answered only once it is on disk).
 
+use crate::usecases::error::UseCaseError;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -10,7 +11,6 @@ use super::AppState;
 use super::asking::By;
 use super::body;
 use super::problem::{Problem, json};
-use crate::usecases::FlowError;
 use crate::usecases::evidence::contact_events::Observed;
 use sidedoor_domain::agent_event;
 use sidedoor_domain::authority::Scope;
@@ -34,18 +34,18 @@ impl Receipt {
 
 pub(super) async fn handle(State(door): State<AppState>, By(by): By, request: Request) -> Result<Response, Problem> {
     if !by.caller.has(Scope::Events) {
-        return Err(FlowError::Forbidden("this credential may not deliver events").into());
+        return Err(UseCaseError::Forbidden("this credential may not deliver events").into());
     }
     let bytes = body::read(request, door.settings.max_body_bytes).await?;
     let delivery = body::parse(&bytes)?;
     let bad = |bad: contact_event::BadEvent| Problem::invalid_one(bad.pointer, bad.problem);
     if agent_event::is_delivery(&delivery) {
         let events = agent_event::read(&delivery).map_err(bad)?;
-        let observed = door.flows.observe_agents(&events, &by).await?;
+        let observed = door.usecases.evidence.observe_agents(&events, &by).await?;
         return Ok(json(StatusCode::OK, &Receipt::of(observed)));
     }
     let observed = match contact_event::read(&delivery).map_err(bad)? {
-        Envelope::Contact(event) => door.flows.observe(&event, &by).await?,
+        Envelope::Contact(event) => door.usecases.evidence.observe(&event, &by).await?,
         Envelope::Other => Observed::Ignored,
     };
     Ok(json(StatusCode::OK, &Receipt::of(observed)))

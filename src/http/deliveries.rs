@@ -1,6 +1,7 @@
 //! `GET /v1/deliveries`, `POST /v1/deliveries/{deliveryId}/replay` and `POST /v1/deliveries/replay`: rows on their way to Salesforce,
 //! dead letters, and sending them again.
 
+use crate::usecases::salesforce_sync::DeliveryError;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -15,7 +16,7 @@ use super::views::{Rfc3339, SalesforceRecordView};
 use super::{AppState, idempotency};
 use crate::usecases::reports::supervisions::RecordState;
 use crate::usecases::salesforce_sync::dead_letters::{DeliveryFilter, Replayed, Replaying, Row};
-use crate::usecases::{self, FlowError, Flows};
+use crate::usecases::{self, UseCases};
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::interlock::LegId;
 
@@ -107,15 +108,15 @@ pub(super) async fn list(
     let page = filter.limit as usize;
     // One more than asked for tells whether there is a next page.
     filter.limit += 1;
-    let mut rows = door.flows.rows(&filter, &by).await?;
+    let mut rows = door.usecases.deliveries.rows(&filter, &by).await?;
     let more = rows.len() > page;
     rows.truncate(page);
     let last = rows.last().filter(|_| more);
-    let usage = door.flows.crm_usage();
+    let usage = door.usecases.deliveries.crm_usage();
     let page = Page {
         next_cursor: last.map(|row| row.stored.supervision.id.to_string()),
         items: rows.iter().map(DeliveryView::of).collect(),
-        paused: door.flows.delivery_held().map(|held| PausedView {
+        paused: door.usecases.deliveries.delivery_held().map(|held| PausedView {
             until: Rfc3339::of(held.until),
             reason: held.why,
         }),
@@ -137,23 +138,26 @@ pub(super) async fn replay_one(
         dry_run = reader.flag("dryRun").unwrap_or(false);
         reader.finish()?;
     }
-    let id = id.as_deref().and_then(DeliveryId::parse).ok_or(FlowError::NoDelivery)?;
-    let done = door.flows.replay_row(id, dry_run, &by).await;
-    answer(&door.flows, &by, done).await
+    let id = id
+        .as_deref()
+        .and_then(DeliveryId::parse)
+        .ok_or(DeliveryError::DeliveryNotFound)?;
+    let done = door.usecases.deliveries.replay_row(id, dry_run, &by).await;
+    answer(&door.usecases, &by, done).await
 }
 
 async fn answer(
-    flows: &Flows,
+    usecases: &UseCases,
     by: &usecases::Request,
-    done: Result<Replaying, FlowError>,
+    done: Result<Replaying, DeliveryError>,
 ) -> Result<Response, Problem> {
     match done {
         Ok(Replaying::Done(replayed)) => {
             let view = ReplayView::of(&replayed);
-            Ok(idempotency::answer(flows, by, StatusCode::OK, &view))
+            Ok(idempotency::answer(usecases, by, StatusCode::OK, &view))
         }
-        Ok(Replaying::Replay(replay)) => idempotency::replay(flows, by, replay, StatusCode::OK).await,
-        Err(e) => Ok(idempotency::failed(flows, by, e)),
+        Ok(Replaying::Replay(replay)) => idempotency::replay(usecases, by, replay, StatusCode::OK).await,
+        Err(e) => Ok(idempotency::failed(usecases, by, e)),
     }
 }
 
@@ -180,6 +184,6 @@ pub(super) async fn replay_range(State(door): State<AppState>, Act { by, body }:
         before: None,
         limit: 0,
     };
-    let done = door.flows.replay_rows(&filter, dry_run, &by).await;
-    answer(&door.flows, &by, done).await
+    let done = door.usecases.deliveries.replay_rows(&filter, dry_run, &by).await;
+    answer(&door.usecases, &by, done).await
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::views::Rfc3339;
-use crate::usecases::Flows;
+use crate::usecases::UseCases;
 use crate::usecases::directives::feed::Told;
 use sidedoor_domain::directive::{Directive, DirectiveKind, DirectiveStatus};
 use sidedoor_domain::interlock::LegId;
@@ -29,8 +29,8 @@ pub(super) struct DirectiveView {
 }
 
 impl DirectiveView {
-    pub(super) fn of(flows: &Flows, s: &Supervision, d: &Directive) -> Self {
-        let attached = flows.controller_attached(s);
+    pub(super) fn of(usecases: &UseCases, s: &Supervision, d: &Directive) -> Self {
+        let attached = usecases.directives.controller_attached(s);
         Self {
             directive_id: d.id.to_string(),
             kind: d.kind.as_str(),
@@ -86,11 +86,11 @@ pub(super) struct ToldView {
 }
 
 impl ToldView {
-    pub(super) fn of(flows: &Flows, told: &Told) -> Self {
+    pub(super) fn of(usecases: &UseCases, told: &Told) -> Self {
         Self {
             event_id: told.seq.to_string(),
             act: told.act,
-            directive: DirectiveView::of(flows, &told.supervision, &told.directive),
+            directive: DirectiveView::of(usecases, &told.supervision, &told.directive),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! `POST /v1/supervisors/{connectUserId}/disconnect`: the supervisor is to leave whatever they listen to. `me` is the one the
 //! credential names.
 
+use crate::usecases::error::UseCaseError;
+use crate::usecases::identity::IdentityError;
 use axum::extract::State;
 use axum::response::Response;
 
@@ -10,7 +12,6 @@ use super::body::{self, Reader};
 use super::disconnect::{answer, why};
 use super::path::Named;
 use super::problem::Problem;
-use crate::usecases::FlowError;
 use crate::usecases::leaving::disconnect::Why;
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::{InstanceName, UserId};
@@ -22,8 +23,12 @@ pub(super) async fn handle(
 ) -> Result<Response, Problem> {
     let (why, instance) = read(&body)?;
     let user = whom(&by.caller, user.as_deref())?;
-    let done = door.flows.disconnect_supervisor(&user, instance, &why, &by).await;
-    answer(&door.flows, &by, done).await
+    let done = door
+        .usecases
+        .leaving
+        .disconnect_supervisor(&user, instance, &why, &by)
+        .await;
+    answer(&door.usecases, &by, done).await
 }
 
 /// The supervisor a path names.
@@ -31,14 +36,14 @@ pub(super) fn whom(caller: &Caller, raw: Option<&str>) -> Result<UserId, Problem
     match raw {
         Some("me") => {
             let none = || match caller.unbound {
-                Some(why) => FlowError::Unbound(why),
-                None => FlowError::Forbidden("this credential names no supervisor"),
+                Some(why) => IdentityError::Unbound(why).into(),
+                None => UseCaseError::Forbidden("this credential names no supervisor").into(),
             };
-            caller.supervisor.clone().ok_or_else(|| none().into())
+            caller.supervisor.clone().ok_or_else(none)
         }
         raw => raw
             .and_then(|raw| UserId::parse(raw).ok())
-            .ok_or_else(|| FlowError::NotFound.into()),
+            .ok_or_else(|| UseCaseError::SupervisionNotFound.into()),
     }
 }
 

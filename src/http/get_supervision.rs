@@ -1,5 +1,6 @@
 //! `GET /v1/supervisions/{supervisionId}`.
 
+use crate::usecases::error::UseCaseError;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -10,12 +11,11 @@ use super::asking::By;
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::views::SupervisionView;
-use crate::usecases::FlowError;
 use sidedoor_domain::ids::SupervisionId;
 
 pub(super) async fn handle(State(door): State<AppState>, By(by): By, InPath(id): InPath) -> Result<Response, Problem> {
-    let stored = door.flows.get(id, &by).await?;
-    Ok(json(StatusCode::OK, &SupervisionView::of(&door.flows, &stored)))
+    let stored = door.usecases.reports.get(id, &by).await?;
+    Ok(json(StatusCode::OK, &SupervisionView::of(&door.usecases, &stored)))
 }
 
 /// The id in a path. What is none names no supervision.
@@ -28,6 +28,6 @@ impl<S: Send + Sync> FromRequestParts<S> for InPath {
         let Ok(Named(raw)) = Named::from_request_parts(parts, state).await;
         raw.and_then(|raw| SupervisionId::parse(&raw))
             .map(Self)
-            .ok_or_else(|| FlowError::NotFound.into())
+            .ok_or_else(|| UseCaseError::SupervisionNotFound.into())
     }
 }

@@ -12,8 +12,12 @@ use tracing::Instrument;
 
 use super::AppState;
 use super::problem::Problem;
+use crate::telemetry::spans;
+use sidedoor_domain::trace_parent::TraceParent;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// W3C Trace Context: the caller's span.
+static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest URL taken: path and query, bytes.
 const MAX_URL: usize = 8 * 1024;
 /// What every answer says. Nothing here is a page, so nothing in it may run or be framed. HSTS is not among them: this process
@@ -76,7 +80,17 @@ pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
         .to_owned();
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(Arrived(begun));
-    let span = tracing::info_span!("http", request_id = %id.0);
+    let span = tracing::info_span!(
+        "http",
+        otel.name = format!("{method} {path}"),
+        request_id = %id.0,
+        supervision_id = tracing::field::Empty,
+        contact_id = tracing::field::Empty,
+    );
+    let given = request.headers().get(&TRACE_PARENT).and_then(|v| v.to_str().ok());
+    if let Some(parent) = given.and_then(TraceParent::parse) {
+        spans::set_parent(&span, &parent);
+    }
     let mut response = CURRENT
         .scope(id.clone(), next.run(request))
         .instrument(span.clone())
@@ -122,7 +136,7 @@ pub(super) async fn to_its_end(State(door): State<AppState>, request: Request, n
     let known = request.extensions().get::<RequestId>().cloned();
     let id = known.unwrap_or_else(|| request_id(&request));
     let work = CURRENT.scope(id, next.run(request)).in_current_span();
-    match door.flows.to_its_end(work).await {
+    match door.usecases.run_to_end(work).await {
         Ok(response) => response,
         // Told and logged where every panic is.
         Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),

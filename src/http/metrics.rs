@@ -1,5 +1,6 @@
 //! `GET /metrics`: what is counted, for Prometheus. Needs `read` or `operate`: how much a centre listens is nobody else's business.
 
+use crate::usecases::error::UseCaseError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -9,7 +10,6 @@ use super::AppState;
 use super::asking::By;
 use super::auth::KeyUsed;
 use super::problem::Problem;
-use crate::usecases::FlowError;
 use crate::usecases::reports::supervisions::Standing;
 use sidedoor_domain::authority::Scope;
 
@@ -36,9 +36,9 @@ const MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 pub(super) async fn handle(State(door): State<AppState>, By(by): By) -> Result<Response, Problem> {
     if ![Scope::Read, Scope::Operate].iter().any(|scope| by.caller.has(*scope)) {
-        return Err(FlowError::Forbidden("this credential may not read the metrics").into());
+        return Err(UseCaseError::Forbidden("this credential may not read the metrics").into());
     }
-    let standing = door.flows.standing().await?;
+    let standing = door.usecases.reports.standing().await?;
     let here = AtTheDoor {
         keys_used: door.credentials.keys_used(),
         unauthorized: door.credentials.refused(),

@@ -1,5 +1,6 @@
 //! `POST /v1/vendors/{vendor}/probes`: ask the vendor for its time now, or take what the caller measured.
 
+use crate::usecases::error::UseCaseError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -12,7 +13,6 @@ use super::path::Named;
 use super::problem::{FieldError, Problem};
 use super::vendors::VendorView;
 use super::{AppState, idempotency};
-use crate::usecases::FlowError;
 use crate::usecases::clocks::vendors::{MOST_PROBES, Measured, Probe, Probed};
 use sidedoor_domain::ids::InstanceName;
 
@@ -24,23 +24,23 @@ pub(super) async fn handle(
     Named(vendor): Named,
     Act { by, body }: Act,
 ) -> Result<Response, Problem> {
-    let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
+    let vendor = vendor.ok_or(UseCaseError::VendorNotFound)?;
     let parsed = if body.is_empty() {
         value!({})
     } else {
         body::parse(&body)?
     };
     let (instance, probe) = read(&parsed)?;
-    let flows = &door.flows;
-    match flows.probe_vendor(&vendor, instance, probe, &by).await {
+    let usecases = &door.usecases;
+    match usecases.clocks.probe_vendor(&vendor, instance, probe, &by).await {
         Ok(Probed::Known(report)) => Ok(idempotency::answer(
-            flows,
+            usecases,
             &by,
             StatusCode::OK,
             &VendorView::of(&report),
         )),
-        Ok(Probed::Replay(replay)) => idempotency::replay(flows, &by, replay, StatusCode::OK).await,
-        Err(e) => Ok(idempotency::failed(flows, &by, e)),
+        Ok(Probed::Replay(replay)) => idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
+        Err(e) => Ok(idempotency::failed(usecases, &by, e)),
     }
 }
 

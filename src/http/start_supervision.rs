@@ -1,5 +1,7 @@
 //! `POST /v1/supervisions`: a supervisor asks to listen.
 
+use crate::usecases::identity::IdentityError;
+use crate::usecases::monitoring::MonitoringError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -9,7 +11,6 @@ use super::body::{self, Reader, salesforce_id, text};
 use super::problem::Problem;
 use super::views::SupervisionView;
 use super::{AppState, idempotency};
-use crate::usecases::FlowError;
 use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::monitoring::start::{StartRequest, Started};
 use sidedoor_domain::authority::Caller;
@@ -23,8 +24,8 @@ const JURISDICTION: usize = 64;
 
 pub(super) async fn handle(State(door): State<AppState>, Act { by, body }: Act) -> Result<Response, Problem> {
     let ask = read(&body, &by.caller)?;
-    let flows = &door.flows;
-    let (stored, status) = match flows.start(ask, &by).await {
+    let usecases = &door.usecases;
+    let (stored, status) = match usecases.monitoring.start(ask, &by).await {
         Ok(Started::New(stored)) => {
             let joining = matches!(
                 stored.supervision.state,
@@ -40,18 +41,18 @@ pub(super) async fn handle(State(door): State<AppState>, Act { by, body }: Act) 
             )
         }
         Ok(Started::Waiting(stored, first)) => {
-            let view = SupervisionView::of(flows, &stored).leaving_first(flows, &first);
-            return Ok(idempotency::answer(flows, &by, StatusCode::ACCEPTED, &view));
+            let view = SupervisionView::of(usecases, &stored).leaving_first(usecases, &first);
+            return Ok(idempotency::answer(usecases, &by, StatusCode::ACCEPTED, &view));
         }
         Ok(Started::Already(stored)) => (stored, StatusCode::OK),
-        Ok(Started::Replay(replay)) => return idempotency::replay(flows, &by, replay, StatusCode::OK).await,
-        Err(e) => return Ok(idempotency::failed(flows, &by, e)),
+        Ok(Started::Replay(replay)) => return idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
+        Err(e) => return Ok(idempotency::failed(usecases, &by, e)),
     };
     Ok(idempotency::answer(
-        flows,
+        usecases,
         &by,
         status,
-        &SupervisionView::of(flows, &stored),
+        &SupervisionView::of(usecases, &stored),
     ))
 }
 
@@ -62,7 +63,7 @@ pub(super) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
     if !body.gives("supervisor")
         && let Some(why) = caller.unbound
     {
-        return Err(FlowError::Unbound(why).into());
+        return Err(IdentityError::Unbound(why).into());
     }
     // A credential that names a supervisor means that one; another is only for who may act as anyone.
     let unnamed = !body.gives("supervisor") && caller.supervisor.is_none();
@@ -136,7 +137,7 @@ pub(super) fn possible(asked: Asked) -> Result<Mode, Problem> {
         Asked::Mode(mode) => Ok(mode),
         Asked::Whisper => {
             let why = "Amazon Connect has no whisper capability; possible are SILENT and BARGE";
-            Err(FlowError::ModeUnsupported(why).into())
+            Err(MonitoringError::ModeUnsupported(why).into())
         }
     }
 }

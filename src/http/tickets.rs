@@ -4,6 +4,7 @@
 //! fetches a ticket, and the page opens the stream with it. It is good for one opening within a minute, and for that supervisor's
 //! stream alone. Only its hash is kept, in memory: after a restart, fetch another.
 
+use crate::usecases::error::UseCaseError;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -22,7 +23,6 @@ use super::disconnect_supervisor::whom;
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::views::Rfc3339;
-use crate::usecases::FlowError;
 use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::UserId;
 
@@ -86,11 +86,11 @@ pub(super) async fn handle(
     }
     let user = whom(&by.caller, user.as_deref())?;
     if !by.caller.may_act_as(&user) {
-        return Err(FlowError::Forbidden("this credential may not act as that supervisor").into());
+        return Err(UseCaseError::Forbidden("this credential may not act as that supervisor").into());
     }
     let good_for = SignedDuration::try_from(GOOD_FOR).unwrap_or(SignedDuration::ZERO);
-    let expires_at: Timestamp = door.flows.clock() + good_for;
-    door.flows.note_ticket(&by, &user).await?;
+    let expires_at: Timestamp = door.usecases.now() + good_for;
+    door.usecases.reports.note_ticket(&by, &user).await?;
     let view = TicketView {
         ticket: door.tickets.issue(&by.caller, &user, expires_at),
         connect_user_id: user.to_string(),

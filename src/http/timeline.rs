@@ -27,7 +27,7 @@ struct Timeline {
 }
 
 pub(super) async fn handle(State(door): State<AppState>, By(by): By, InPath(id): InPath) -> Result<Response, Problem> {
-    let moments = door.flows.timeline(id, &by).await?;
+    let moments = door.usecases.reports.timeline(id, &by).await?;
     let view = |m: crate::usecases::reports::timeline::Moment| MomentView {
         at: Rfc3339::of(m.at),
         what: m.what,

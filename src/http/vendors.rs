@@ -1,5 +1,6 @@
 //! `GET /v1/vendors` and `GET /v1/vendors/{vendor}/calibration`: what is known of the vendors' clocks.
 
+use crate::usecases::error::UseCaseError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -11,7 +12,6 @@ use super::asking::By;
 use super::path::Named;
 use super::problem::{Problem, json};
 use super::views::Rfc3339;
-use crate::usecases::FlowError;
 use crate::usecases::clocks::vendors::{ClockReport, VendorReport};
 
 #[derive(Serialize)]
@@ -122,7 +122,14 @@ fn clock(c: &ClockReport) -> ClockView {
 }
 
 pub(super) async fn list(State(door): State<AppState>, By(by): By) -> Result<Response, Problem> {
-    let items = door.flows.vendors(&by).await?.iter().map(VendorView::of).collect();
+    let items = door
+        .usecases
+        .clocks
+        .vendors(&by)
+        .await?
+        .iter()
+        .map(VendorView::of)
+        .collect();
     Ok(json(StatusCode::OK, &VendorList { items }))
 }
 
@@ -131,7 +138,7 @@ pub(super) async fn calibration(
     By(by): By,
     Named(vendor): Named,
 ) -> Result<Response, Problem> {
-    let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
-    let report = door.flows.vendor(&vendor, &by).await?;
+    let vendor = vendor.ok_or(UseCaseError::VendorNotFound)?;
+    let report = door.usecases.clocks.vendor(&vendor, &by).await?;
     Ok(json(StatusCode::OK, &VendorView::of(&report)))
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use super::directive_view::DirectiveView;
-use crate::usecases::Flows;
+use crate::usecases::UseCases;
 use crate::usecases::reports::supervisions::{RecordSync, Stored};
 use sidedoor_domain::departure::Reason;
 use sidedoor_domain::supervision::{Channel, Mode, State, Supervision};
@@ -94,7 +94,7 @@ struct DepartureView {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CalibrationView {
-    grade: String,
+    grade: &'static str,
     offset_ms: Option<i64>,
     version: u32,
     modelled_earliest: Option<Rfc3339>,
@@ -148,12 +148,12 @@ impl SupervisionView {
     }
 
     /// For the answer to a switch: what is to be done next is to leave the first.
-    pub(super) fn leaving_first(mut self, flows: &Flows, first: &Stored) -> Self {
-        self.next_action = next_action(flows, &first.supervision);
+    pub(super) fn leaving_first(mut self, usecases: &UseCases, first: &Stored) -> Self {
+        self.next_action = next_action(usecases, &first.supervision);
         self
     }
 
-    pub(super) fn of(flows: &Flows, stored: &Stored) -> Self {
+    pub(super) fn of(usecases: &UseCases, stored: &Stored) -> Self {
         let s = &stored.supervision;
         Self {
             id: s.id.to_string(),
@@ -199,7 +199,7 @@ impl SupervisionView {
             }),
             departure: departure(s),
             salesforce_record: stored.record_sync.as_ref().map(SalesforceRecordView::of),
-            next_action: next_action(flows, s),
+            next_action: next_action(usecases, s),
         }
     }
 }
@@ -241,7 +241,7 @@ fn departure(s: &Supervision) -> Option<DepartureView> {
         }),
         conflicting: d.conflicting,
         calibration: CalibrationView {
-            grade: d.grade.clone(),
+            grade: d.grade.as_str(),
             offset_ms: d.offset_ms,
             version: d.calibration_version,
             modelled_earliest: d.basis.modelled.map(|(from, _)| Rfc3339(from)),
@@ -266,6 +266,6 @@ impl SalesforceRecordView {
 }
 
 /// What is to be done next by the browser, or else by a person.
-fn next_action(flows: &Flows, s: &Supervision) -> Option<DirectiveView> {
-    s.current_directive().map(|d| DirectiveView::of(flows, s, d))
+fn next_action(usecases: &UseCases, s: &Supervision) -> Option<DirectiveView> {
+    s.current_directive().map(|d| DirectiveView::of(usecases, s, d))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use sidedoor::store::sqlite::{OpenError, SqliteStore};
-use sidedoor_domain::audit::AuditEntry;
+use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{Filter, KeyUse, KeyWrite, Retention, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
@@ -57,7 +57,7 @@ fn supervision(contact: &str, user: &str) -> Supervision {
 }
 
 fn insert(s: &Supervision) -> Transaction {
-    let audit = AuditEntry::done(now(), "test", "supervision.requested", "ok").of(s.id);
+    let audit = AuditEntry::done(now(), "test", AuditAction::SupervisionRequested, "ok").of(s.id);
     Transaction {
         supervision: Some(SupervisionWrite::Insert(Box::new(s.clone()))),
         audit: vec![audit],
