@@ -267,7 +267,7 @@ fn timing_settings(config: &TimingConfig) -> usecases::clocks::calibrate::Settin
             max_drift_ppm: f64::from(v.max_drift_ppm),
             model_error_ms: v.model_error.as_secs_f64() * 1000.0,
             wander_ppm_per_hour: f64::from(v.wander_ppm_per_hour),
-            window: signed(v.window),
+            window: v.window,
             quantum_ms: v.quantum.map(ms),
             ..Limits::default()
         },

@@ -302,9 +302,8 @@ fn replay(samples: Vec<(ClockId, clock_calibration::Sample)>) -> String {
                 plain.push((offset.plain.1 - offset.plain.0) / 2.0);
                 guaranteed.push((offset.guaranteed.1 - offset.guaranteed.0) / 2.0);
             }
-            let width = sample
-                .not_before
-                .map(|t| sample.not_after.duration_since(t).as_secs_f64() * 1000.0);
+            #[allow(clippy::cast_precision_loss, reason = "a bracket in nanoseconds")]
+            let width = sample.not_before.map(|t| sample.not_after.nanos_since(t) as f64 / 1e6);
             brackets.extend(width);
         }
         let _ = writeln!(

@@ -5,9 +5,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use clock_calibration::Sample;
 use clock_calibration::simulator::{Cut, HalfPlane, Polygon};
 use clock_calibration::simulator::{run, scenario};
+use clock_calibration::{Moment, Sample};
 use microlp::{ComparisonOp, OptimizationDirection, Problem, SolveOutcome};
 
 const WINDOW: usize = 512;
@@ -18,8 +18,9 @@ const SLACK: f64 = 4.0;
 
 fn half_planes(samples: &[Sample], quantum: f64) -> Vec<HalfPlane> {
     let zero = samples.last().expect("a window").not_after;
-    let hours = |t: jiff::Timestamp| t.duration_since(zero).as_secs_f64() / 3600.0;
-    let ms = |a: jiff::Timestamp, b: jiff::Timestamp| b.duration_since(a).as_secs_f64() * 1000.0;
+    #[allow(clippy::cast_precision_loss, reason = "a window in nanoseconds")]
+    let ms = |a: Moment, b: Moment| b.nanos_since(a) as f64 / 1e6;
+    let hours = |t: Moment| ms(zero, t) / 3.6e6;
     let of = |s: &Sample| {
         let sent = s.not_before.expect("commanded");
         [

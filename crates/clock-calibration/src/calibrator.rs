@@ -12,12 +12,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-
 use super::clock_id::ClockId;
 use super::clock_series::ClockSeries;
 use super::estimate::ClockReading;
 use super::limits::{Limits, SampleOutcome};
+use super::moment::Moment;
 use super::sample::Sample;
 
 /// How the clocks of one vendor are treated.
@@ -110,7 +109,7 @@ impl Calibrator {
     }
 
     /// Restores a clock's epoch after a restart. Add the epoch's samples afterwards with [`Calibrator::add`].
-    pub fn start_epoch(&mut self, id: &ClockId, version: u32, since: Timestamp) {
+    pub fn start_epoch(&mut self, id: &ClockId, version: u32, since: Moment) {
         if let Some(tracked) = self.clock_mut(id) {
             tracked.series.start_epoch(version, since);
         }
@@ -118,7 +117,7 @@ impl Calibrator {
 
     /// Call this after this machine's own clock was stepped. Earlier samples say nothing about the new time scale, so
     /// every clock starts a new epoch at `at`.
-    pub fn own_clock_stepped(&mut self, at: Timestamp) {
+    pub fn own_clock_stepped(&mut self, at: Moment) {
         for tracked in self.clocks.values_mut() {
             let version = tracked.series.version() + 1;
             tracked.series.start_epoch(version, at);
@@ -126,7 +125,7 @@ impl Calibrator {
     }
 
     /// The state of a clock at the moment `at`, or `None` if the samples do not bound its offset.
-    pub fn reading(&self, id: &ClockId, at: Timestamp) -> Option<ClockReading<'_>> {
+    pub fn reading(&self, id: &ClockId, at: Moment) -> Option<ClockReading<'_>> {
         let clock = &self.clocks.get(id)?.series;
         let (command, notice) = clock.latencies();
         Some(ClockReading {
@@ -219,15 +218,13 @@ impl Calibrator {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
     use crate::sample::Cause;
 
     const SECONDS: i64 = 1_790_000_000;
 
-    fn at(ms: i64) -> Timestamp {
-        Timestamp::from_millisecond(SECONDS * 1000 + ms).expect("in range")
+    fn at(ms: i64) -> Moment {
+        Moment::from_millis(SECONDS * 1000 + ms)
     }
 
     /// A clock 300 ms ahead whose event stamps have whole seconds, rounded as `rounding` says. Its `Date` stamps are
@@ -243,18 +240,17 @@ mod tests {
         for i in 0..120 {
             let t = i * 30_000 + random.i64(0..1000);
             let shift = if rounding == Rounding::Rounded { 500 } else { 0 };
-            let around = |ms| SignedDuration::from_millis(ms);
             let departure = Sample {
-                not_before: Some(at(t) - around(random.i64(20..200))),
-                not_after: at(t) + around(random.i64(20..200)),
+                not_before: Some(at(t - random.i64(20..200))),
+                not_after: at(t + random.i64(20..200)),
                 stamp: seconds(t + 300, shift),
                 cause: Cause::Command,
             };
             calibrator.add(&events(), departure);
             let t = t + 10_000 + random.i64(0..1000);
             let exchange = Sample {
-                not_before: Some(at(t) - around(10)),
-                not_after: at(t) + around(10),
+                not_before: Some(at(t - 10)),
+                not_after: at(t + 10),
                 stamp: seconds(t + 300, 0),
                 cause: Cause::Exchange,
             };

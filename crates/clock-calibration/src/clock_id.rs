@@ -1,10 +1,8 @@
 //! The identity of a clock.
 
-use serde::{Deserialize, Serialize};
-
 /// Which clock and which field a stamp was read from. Two fields of one vendor may lag differently, so each counts as
 /// a clock of its own and they are never mixed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClockId {
     /// The vendor, for example `amazon-connect`.
     pub vendor: String,

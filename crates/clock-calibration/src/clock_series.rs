@@ -8,19 +8,19 @@
 mod queries;
 
 use std::collections::VecDeque;
-
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
 
 use super::fit::{Candidate, Fit, Forgotten, MAX_DEVIATION, Strip, share_deviating};
 use super::granularity::Granularity;
 use super::latency::Latency;
 use super::limits::{Limits, SampleOutcome};
 use super::line::{Line, Point};
-use super::packed_sample::PackedSample;
+use super::moment::Moment;
+use super::packed_sample::{NONE, PackedSample};
 use super::point_estimate::likely_offset;
 use super::polygon::{Cut, Label};
 use super::posterior::{PosteriorInput, posterior};
-use super::sample::{Cause, Sample, ms_between};
+use super::sample::{Cause, Sample};
 use super::step_hypothesis::StepHypothesis;
 
 /// With fewer samples than this, none is treated as deviating.
@@ -45,8 +45,8 @@ pub struct ClockSeries {
     limits: Limits,
     samples: VecDeque<PackedSample>,
     next: Label,
-    /// Where the hours of `fit`, `line` and `step_hypotheses` start, in microseconds since the Unix epoch.
-    zero: i64,
+    /// Where the hours of `fit`, `line` and `step_hypotheses` start, as a moment of our clock.
+    zero: Moment,
     fit: Fit,
     step_hypotheses: Vec<StepHypothesis>,
     line: Option<Line>,
@@ -60,7 +60,7 @@ pub struct ClockSeries {
     command: Latency,
     notice: Latency,
     version: u32,
-    since: Option<Timestamp>,
+    since: Option<Moment>,
 }
 
 impl ClockSeries {
@@ -72,7 +72,7 @@ impl ClockSeries {
             // One more than the limit, so that the buffer never grows.
             samples: VecDeque::with_capacity(limits.max_samples.min(4096) + 1),
             next: 0,
-            zero: 0,
+            zero: Moment::from_nanos(0),
             step_hypotheses: Vec::new(),
             line: None,
             screens_samples: false,
@@ -100,9 +100,9 @@ impl ClockSeries {
         }
         let relearnt = sample.cause != Cause::Exchange && self.granularity.learn(sample.stamp);
         let packed = PackedSample {
-            not_before: sample.not_before.map_or(i64::MIN, |t| t.as_microsecond()),
-            not_after: sample.not_after.as_microsecond(),
-            stamp: sample.stamp.as_microsecond(),
+            not_before: sample.not_before.unwrap_or(NONE),
+            not_after: sample.not_after,
+            stamp: sample.stamp,
             likely: self.likely(&sample, shift_ms),
             label: self.next,
             shift_ms: shift_ms as f32,
@@ -149,7 +149,7 @@ impl ClockSeries {
     }
 
     /// Starts epoch `version` at `since`. Drops all samples and keeps only the learned delays and the granularity.
-    pub fn start_epoch(&mut self, version: u32, since: Timestamp) {
+    pub fn start_epoch(&mut self, version: u32, since: Moment) {
         self.samples.clear();
         self.step_hypotheses.clear();
         self.fit = Fit::empty(self.limits.drift());
@@ -159,7 +159,7 @@ impl ClockSeries {
 
     fn is_useful(&self, sample: &Sample) -> bool {
         let newest = self.newest();
-        let horizon = newest.map(|t| t.max(sample.not_after) - self.limits.sparse_window);
+        let horizon = newest.map(|t| t.max(sample.not_after).plus_nanos(-nanos(self.limits.sparse_window)));
         let too_old = horizon.is_some_and(|h| sample.not_after < h) || self.since.is_some_and(|s| sample.not_after < s);
         let known = |k: &PackedSample| k.is_of_the_event_of(sample) && k.says_as_much_as(sample);
         sample.is_causal() && !too_old && !self.samples.iter().any(known)
@@ -177,16 +177,15 @@ impl ClockSeries {
 
     /// Drops samples that are too old or too many before a sample that was received at `incoming` is added. Returns
     /// how much of the fit depended on them.
-    fn forget(&mut self, incoming: i64) -> Forgotten {
+    fn forget(&mut self, incoming: Moment) -> Forgotten {
         let Some(newest) = self.samples.back().map(|k| k.not_after.max(incoming)) else {
             return Forgotten::Nothing;
         };
-        let age = |d: SignedDuration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
-        let (window, sparse) = (age(self.limits.window), age(self.limits.sparse_window));
+        let (window, sparse) = (nanos(self.limits.window), nanos(self.limits.sparse_window));
         let mut forgotten = Forgotten::Nothing;
         while let Some(oldest) = self.samples.front() {
             let enough = self.samples.len() >= self.limits.enough_samples;
-            let old = newest - oldest.not_after > if enough { window } else { sparse };
+            let old = newest.nanos_since(oldest.not_after) > if enough { window } else { sparse };
             if !old && self.samples.len() < self.limits.max_samples {
                 break;
             }
@@ -212,8 +211,7 @@ impl ClockSeries {
         let Some(newest) = self.samples.back() else {
             return true;
         };
-        #[allow(clippy::cast_precision_loss, reason = "a window in microseconds")]
-        let moved = (newest.not_after - self.zero) as f64 / 3.6e9;
+        let moved = newest.not_after.hours_since(self.zero);
         self.zero = newest.not_after;
         self.line.iter_mut().for_each(|line| line.move_zero(moved));
         self.step_hypotheses.iter_mut().for_each(|c| c.polygon.move_zero(moved));
@@ -230,7 +228,7 @@ impl ClockSeries {
 
     /// Fits the window again, searches for the explanation with the fewest outliers, and tests the step hypotheses. If
     /// one of them is accepted, starts a new epoch and returns the time of the last sample that supports the old one.
-    fn search(&mut self) -> Option<Timestamp> {
+    fn search(&mut self) -> Option<Moment> {
         let newest = self.samples.back()?;
         self.zero = newest.not_after;
         self.fit_line();
@@ -289,14 +287,11 @@ impl ClockSeries {
     fn strip(&self, packed: &PackedSample) -> Strip {
         let slack = |at: f64| self.limits.model_error_ms + f64::from(packed.slack_ms) + self.limits.stray(at);
         let sample = packed.sample();
-        let zero = Timestamp::from_microsecond(self.zero).unwrap_or(Timestamp::UNIX_EPOCH);
-        sample.strip(zero, self.quantum(&sample), f64::from(packed.shift_ms), slack)
+        sample.strip(self.zero, self.quantum(&sample), f64::from(packed.shift_ms), slack)
     }
 
-    fn hours(&self, t: Timestamp) -> f64 {
-        #[allow(clippy::cast_precision_loss, reason = "a window in microseconds")]
-        let hours = (t.as_microsecond() - self.zero) as f64 / 3.6e9;
-        hours
+    fn hours(&self, t: Moment) -> f64 {
+        t.hours_since(self.zero)
     }
 
     fn quantum(&self, sample: &Sample) -> f64 {
@@ -335,9 +330,9 @@ impl ClockSeries {
         if !self.fit.polygon().is_bounded() {
             return;
         }
-        let stamp = ms_between(sample.not_after, sample.stamp);
+        let stamp = sample.stamp.ms_since(sample.not_after);
         let quantum = self.quantum(sample);
-        let sent = sample.not_before.map(|t| -ms_between(t, sample.not_after));
+        let sent = sample.not_before.map(|t| t.ms_since(sample.not_after));
         // Use the polygon's middle and not the point estimate; otherwise the learned delays would confirm themselves.
         let at = packed.at(self.zero);
         let (o, d) = self.fit.middle();
@@ -388,4 +383,9 @@ impl ClockSeries {
             .map(|k| line.map_or(0.0, |l| l.deviation(&self.point(k))));
         self.line_is_trusted = self.samples.len() >= MIN_FOR_DEVIATION && share_deviating(deviation) <= MANY_DEVIATING;
     }
+}
+
+/// A duration of [`Limits`] in nanoseconds; saturates.
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -8,14 +8,12 @@
 //! [`super::posterior`] says where in that interval the event most likely was. The uncertainty is always the distance
 //! to the farther end of the interval.
 
-use jiff::{SignedDuration, Timestamp};
-
 use super::clock_id::ClockId;
 use super::granularity::Granularity;
 use super::latency::Latency;
 use super::limits::Offset;
+use super::moment::Moment;
 use super::posterior::{PosteriorInput, posterior};
-use super::sample::ms_between;
 use super::{Grade, Thresholds};
 
 /// Two moments of our own clock with the event between them.
@@ -23,9 +21,9 @@ use super::{Grade, Thresholds};
 pub struct Bracket {
     /// The event had certainly not happened yet. `None` if there is no lower bound, for example for a leg that was
     /// first heard of after its end.
-    pub not_before: Option<Timestamp>,
+    pub not_before: Option<Moment>,
     /// The event had certainly happened.
-    pub not_after: Timestamp,
+    pub not_after: Moment,
     /// Whether `not_before` is when the command was sent that caused the event.
     pub commanded: bool,
 }
@@ -36,9 +34,9 @@ pub struct Stamp {
     /// The clock that it was read from.
     pub clock: ClockId,
     /// The stamp, reduced to its quantum by the vendor.
-    pub at: Timestamp,
+    pub at: Moment,
     /// When the notice with this stamp reached us, on our clock.
-    pub learnt_at: Timestamp,
+    pub learnt_at: Moment,
 }
 
 /// Knowledge about a clock at one moment.
@@ -60,16 +58,16 @@ pub struct ClockReading<'c> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Estimate {
     /// The best single instant, on our clock.
-    pub point: Timestamp,
+    pub point: Moment,
     /// The event was not before this; `None` if there is no lower bound.
-    pub earliest: Option<Timestamp>,
+    pub earliest: Option<Moment>,
     /// The event was not after this.
-    pub latest: Timestamp,
+    pub latest: Moment,
     /// Greatest distance of the truth from `point`, in ms; `None` if there is no lower bound.
     pub uncertainty_ms: Option<i64>,
     /// The event was between these with a probability of 95 % if the learned delays are right; `None` without a
     /// calibrated stamp.
-    pub modelled: Option<(Timestamp, Timestamp)>,
+    pub modelled: Option<(Moment, Moment)>,
     /// How far the instant may be trusted.
     pub grade: Grade,
     /// The clock offset that was applied to the stamp, in ms; `None` if no stamp was used.
@@ -96,7 +94,7 @@ struct Calibrated<'s> {
 pub fn estimate<'c>(
     bracket: Bracket,
     stamps: &'c [Stamp],
-    known: impl Fn(&ClockId, Timestamp) -> Option<ClockReading<'c>>,
+    known: impl Fn(&ClockId, Moment) -> Option<ClockReading<'c>>,
     clock_error_ms: i64,
     thresholds: &Thresholds,
 ) -> Estimate {
@@ -104,14 +102,14 @@ pub fn estimate<'c>(
     #[allow(clippy::cast_precision_loss, reason = "at most a minute")]
     let own = clock_error_ms.max(0) as f64;
     // A lower bound above the upper bound came from outdated evidence, so it is not used.
-    let sent = bracket.not_before.filter(|t| *t <= zero).map(|t| ms_between(zero, t));
+    let sent = bracket.not_before.filter(|t| *t <= zero).map(|t| t.ms_since(zero));
     let calibrated: Vec<Calibrated<'_>> = stamps
         .iter()
         .filter_map(|stamp| {
             let reading = known(&stamp.clock, stamp.learnt_at)?;
             #[allow(clippy::cast_precision_loss, reason = "at most a minute")]
             let quantum = reading.granularity.quantum_ms(stamp.at) as f64;
-            let at = ms_between(zero, stamp.at);
+            let at = stamp.at.ms_since(zero);
             let (low, high) = reading.offset.guaranteed;
             Some(Calibrated {
                 stamp,
@@ -140,7 +138,7 @@ pub fn estimate<'c>(
     let posterior = posterior(&PosteriorInput {
         within: (low, high),
         command: sent.filter(|_| bracket.commanded).map(|t| (t, best.reading.command)),
-        notice: Some((ms_between(zero, best.stamp.learnt_at), best.reading.notice)),
+        notice: Some((best.stamp.learnt_at.ms_since(zero), best.reading.notice)),
         stamp: Some((best.read.0, best.read.1, (offset - sigma, offset + sigma))),
     });
     let (earliest, latest) = (down(zero, low - own), up(zero, high + own));
@@ -164,7 +162,7 @@ pub fn estimate<'c>(
     }
 }
 
-fn bracket_only(zero: Timestamp, sent: Option<f64>, own: f64, conflicting: bool) -> Estimate {
+fn bracket_only(zero: Moment, sent: Option<f64>, own: f64, conflicting: bool) -> Estimate {
     let earliest = sent.map(|t| down(zero, t - own));
     let latest = up(zero, own);
     let point = sent.map_or(zero, |t| later(zero, t / 2.0));
@@ -187,25 +185,25 @@ fn width((low, high): (f64, f64)) -> f64 {
 }
 
 /// Distance in whole milliseconds, rounded up so that an uncertainty is never understated.
-fn distance(a: Timestamp, b: Timestamp) -> i64 {
-    let nanos = a.duration_since(b).abs().as_nanos();
-    i64::try_from((nanos + 999_999) / 1_000_000).unwrap_or(i64::MAX)
+fn distance(a: Moment, b: Moment) -> i64 {
+    let nanos = a.nanos_since(b).unsigned_abs();
+    i64::try_from(nanos.div_ceil(1_000_000)).unwrap_or(i64::MAX)
 }
 
 /// `zero + ms`, to the microsecond; saturates.
-fn later(zero: Timestamp, ms: f64) -> Timestamp {
+fn later(zero: Moment, ms: f64) -> Moment {
     #[allow(clippy::cast_possible_truncation, reason = "saturates")]
-    let by = SignedDuration::from_micros((ms * 1000.0).round() as i64);
-    zero.saturating_add(by).unwrap_or(zero)
+    let micros = (ms * 1000.0).round() as i64;
+    zero.plus_nanos(micros.saturating_mul(1000))
 }
 
 /// The same for a lower end: moved down by 1.5 µs, because floating-point errors could have moved it up.
-fn down(zero: Timestamp, ms: f64) -> Timestamp {
+fn down(zero: Moment, ms: f64) -> Moment {
     later(zero, ms - 0.0015)
 }
 
 /// The same for an upper end.
-fn up(zero: Timestamp, ms: f64) -> Timestamp {
+fn up(zero: Moment, ms: f64) -> Moment {
     later(zero, ms + 0.0015)
 }
 
@@ -215,8 +213,8 @@ mod tests {
 
     use super::*;
 
-    fn ms(t: i64) -> Timestamp {
-        Timestamp::from_millisecond(1_790_000_000_000 + t).expect("in range")
+    fn ms(t: i64) -> Moment {
+        Moment::from_millis(1_790_000_000_000 + t)
     }
 
     fn bracket(from: Option<i64>, to: i64) -> Bracket {
@@ -227,7 +225,7 @@ mod tests {
         }
     }
 
-    fn stamp(at: Timestamp, learnt_at: Timestamp) -> Stamp {
+    fn stamp(at: Moment, learnt_at: Moment) -> Stamp {
         Stamp {
             clock: ClockId::new("v", "i", "s", "f"),
             at,
@@ -239,8 +237,8 @@ mod tests {
         estimate(bracket, &[], |_, _| None, error, &Thresholds::default())
     }
 
-    fn near(a: Timestamp, b: Timestamp) -> bool {
-        ms_between(a, b).abs() < 0.01
+    fn near(a: Moment, b: Moment) -> bool {
+        b.ms_since(a).abs() < 0.01
     }
 
     #[test]
@@ -359,8 +357,8 @@ mod tests {
             let not_after = ms(truth + after + off(e1));
             let bracket = Bracket { not_before: Some(ms(truth - before + off(e0))), not_after, commanded };
             prop_assume!(bracket.not_before.expect("set") <= bracket.not_after);
-            let vendor = ms(truth + offset).as_millisecond();
-            let at = Timestamp::from_millisecond(vendor - vendor.rem_euclid(quantum)).expect("in range");
+            let vendor = ms(truth + offset).as_nanos();
+            let at = Moment::from_nanos(vendor - vendor.rem_euclid(quantum * 1_000_000));
             let (granularity, latency) = (Granularity::new(Some(quantum)), Latency::guess(300.0));
             #[allow(clippy::cast_precision_loss, reason = "a few seconds")]
             let offset = Offset {
@@ -376,9 +374,9 @@ mod tests {
             let got = estimate(bracket, &stamps, known, error, &Thresholds::default());
             prop_assert!(got.earliest.expect("bounded") <= ms(truth) && ms(truth) <= got.latest);
             let claimed = got.uncertainty_ms.expect("bounded");
-            prop_assert!((ms(truth).as_millisecond() - got.point.as_millisecond()).abs() <= claimed);
+            prop_assert!(ms(truth).nanos_since(got.point).abs() <= claimed * 1_000_000);
             // A stamp never makes the interval wider than the bracket.
-            prop_assert!(ms_between(ms(truth + after + off(e1) + error), got.latest) < 0.01);
+            prop_assert!(got.latest.ms_since(ms(truth + after + off(e1) + error)) < 0.01);
         }
     }
 }

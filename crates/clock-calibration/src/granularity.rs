@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use jiff::Timestamp;
+use super::moment::Moment;
 
 /// After this many stamps with a fraction and hardly a whole second among them, a whole second is chance.
 const MANY: usize = 200;
@@ -36,7 +36,7 @@ impl Granularity {
 
     /// Adds a stamp. Returns `true` if the quantum of earlier stamps changed by it, so that their samples must be
     /// evaluated again.
-    pub fn learn(&mut self, stamp: Timestamp) -> bool {
+    pub fn learn(&mut self, stamp: Moment) -> bool {
         if self.configured.is_some() {
             return false;
         }
@@ -56,7 +56,7 @@ impl Granularity {
     }
 
     /// The quantum of a stamp, in ms: the clock read at least the stamp and less than stamp + quantum.
-    pub fn quantum_ms(&self, stamp: Timestamp) -> i64 {
+    pub fn quantum_ms(&self, stamp: Moment) -> i64 {
         if let Some(q) = self.configured {
             return q;
         }
@@ -103,8 +103,8 @@ impl Granularity {
 const WHOLE: u8 = 3;
 
 /// The exponent of the largest power of ten, up to a second, that divides a stamp in ms.
-fn exponent(stamp: Timestamp) -> u8 {
-    let ms = stamp.as_millisecond();
+fn exponent(stamp: Moment) -> u8 {
+    let ms = stamp.as_nanos() / 1_000_000;
     (1..=WHOLE)
         .rev()
         .find(|e| ms.rem_euclid(10_i64.pow(u32::from(*e))) == 0)

@@ -24,6 +24,45 @@
 //! the point inside the interval and the modelled 95 % interval, because they depend on learned delays; and the interval
 //! between a step of the remote clock and the first sample that contradicts the old offset.
 //!
+//! ```
+//! use clock_calibration::{
+//!     Bracket, Calibrator, Cause, ClockId, Grade, Moment, Sample, Stamp, Thresholds, estimate,
+//! };
+//!
+//! // The vendor's clock is 1,370 ms ahead and its stamps have milliseconds. Every minute a command ends something after
+//! // 100 ms, and the notice arrives 150 ms later.
+//! let start = 1_790_000_000_007;
+//! let sample = |minute: i64| Sample {
+//!     not_before: Some(Moment::from_millis(start + minute * 60_000)),
+//!     not_after: Moment::from_millis(start + minute * 60_000 + 250),
+//!     stamp: Moment::from_millis(start + minute * 60_000 + 100 + 1_370),
+//!     cause: Cause::Command,
+//! };
+//! let clock = ClockId::new("vendor", "main", "EVENT", "ended");
+//! let mut calibrator = Calibrator::default();
+//! for minute in 0..30 {
+//!     calibrator.add(&clock, sample(minute));
+//! }
+//!
+//! // One more event: when did it happen on our clock, which is wrong by at most 5 ms?
+//! let event = sample(30);
+//! let bracket = Bracket {
+//!     not_before: event.not_before,
+//!     not_after: event.not_after,
+//!     commanded: true,
+//! };
+//! let stamps = [Stamp {
+//!     clock,
+//!     at: event.stamp,
+//!     learnt_at: event.not_after,
+//! }];
+//! let known = |id: &ClockId, at| calibrator.reading(id, at);
+//! let result = estimate(bracket, &stamps, known, 5, &Thresholds::default());
+//! let truth = Moment::from_millis(start + 30 * 60_000 + 100);
+//! assert!(result.earliest.is_some_and(|t| t <= truth) && truth <= result.latest);
+//! assert_eq!(result.grade, Grade::Calibrated);
+//! ```
+//!
 //! The crate is pure: it does no I/O and reads no clock. `docs/timing.md` of the repository has the mathematics and
 //! measured results.
 //!
@@ -48,6 +87,7 @@ mod granularity;
 mod latency;
 mod limits;
 mod line;
+mod moment;
 mod packed_sample;
 mod point_estimate;
 #[cfg_attr(
@@ -64,8 +104,6 @@ mod sample;
 pub mod simulator;
 mod step_hypothesis;
 
-use serde::{Deserialize, Serialize};
-
 pub use calibrator::{Calibrator, ClockOutcome, Rounding, TrackedClock, VendorSettings};
 pub use clock_id::ClockId;
 pub use clock_series::ClockSeries;
@@ -74,12 +112,14 @@ pub use fit::Outlier;
 pub use granularity::Granularity;
 pub use latency::Latency;
 pub use limits::{Limits, Offset, SampleOutcome};
+pub use moment::Moment;
 pub use probing::{Aim, ProbeTarget};
 pub use sample::{Cause, Sample};
 
 /// How far an instant, or a clock, may be trusted; a later grade is a better one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "SCREAMING_SNAKE_CASE"))]
 pub enum Grade {
     /// No stamp of a known clock was usable, so only the causal bracket counts.
     Uncalibrated,

@@ -1,6 +1,8 @@
 //! Assumptions about a clock, and answers about it.
 
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+use super::moment::Moment;
 
 /// A drift of 1 ppm in ms per hour.
 pub(super) const MS_PER_HOUR_PER_PPM: f64 = 3.6;
@@ -15,9 +17,9 @@ pub struct Limits {
     /// How fast the drift may change, in ppm per hour.
     pub wander_ppm_per_hour: f64,
     /// Samples older than this are dropped if there are at least `enough_samples`.
-    pub window: SignedDuration,
+    pub window: Duration,
     /// Samples older than this are always dropped.
-    pub sparse_window: SignedDuration,
+    pub sparse_window: Duration,
     /// With fewer samples than this, samples up to `sparse_window` old are kept.
     pub enough_samples: usize,
     /// Greatest number of samples; the oldest are dropped.
@@ -32,8 +34,8 @@ impl Default for Limits {
             max_drift_ppm: 200.0,
             model_error_ms: 4.0,
             wander_ppm_per_hour: 0.0,
-            window: SignedDuration::from_hours(6),
-            sparse_window: SignedDuration::from_hours(24),
+            window: Duration::from_secs(6 * 3600),
+            sparse_window: Duration::from_secs(24 * 3600),
             enough_samples: 256,
             max_samples: 512,
             quantum_ms: None,
@@ -64,7 +66,7 @@ pub enum SampleOutcome {
     Stepped {
         /// When the last sample that supports the old epoch was received. Estimates made since then may be wrong, so
         /// compute them again.
-        corroborated: Timestamp,
+        corroborated: Moment,
     },
     /// Nothing new: its end is before its beginning, it is older than the window or the epoch, or an earlier sample
     /// says the same.

@@ -7,7 +7,7 @@
 use super::latency::Latency;
 use super::line::Line;
 use super::posterior::{PosteriorInput, posterior};
-use super::sample::{Cause, Sample, ms_between};
+use super::sample::{Cause, Sample};
 
 /// If only notices bound one side of the polygon and only commands the other, the slower path also has the greater
 /// least delay, so the middle is biased. This share of the bias that the typical delays suggest is corrected.
@@ -48,13 +48,13 @@ pub(crate) fn point_estimate(
 pub(crate) fn likely_offset(sample: &Sample, quantum: f64, command: &Latency, notice: &Latency) -> (f64, f64) {
     /// Bound for a departure without a known lower end, so that only the notice's delay matters.
     const LONG: f64 = 60_000.0;
-    let sent = sample.not_before.map_or(-LONG, |t| -ms_between(t, sample.not_after));
+    let sent = sample.not_before.map_or(-LONG, |t| t.ms_since(sample.not_after));
     let posterior = posterior(&PosteriorInput {
         within: (sent.min(-1e-3), 0.0),
         command: (sample.cause == Cause::Command).then_some((sent, command)),
         notice: (sample.cause != Cause::Exchange).then_some((0.0, notice)),
         stamp: None,
     });
-    let mean = ms_between(sample.not_after, sample.stamp) + quantum / 2.0 - posterior.mean;
+    let mean = sample.stamp.ms_since(sample.not_after) + quantum / 2.0 - posterior.mean;
     (mean, posterior.variance + quantum * quantum / 12.0)
 }

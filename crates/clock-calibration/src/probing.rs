@@ -7,7 +7,9 @@
 //! probes alternate between the middle and a little beyond either end. While a step is suspected, they aim beyond the
 //! end at which it would be.
 
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+use super::moment::Moment;
 
 /// How far beyond the ends of the interval the outer probes aim, in ms.
 const BEYOND: f64 = 60.0;
@@ -34,7 +36,7 @@ pub struct Aim {
 
 impl Aim {
     /// How long to wait from `now` before the probe is sent: less than a second. `round_trip` is the usual one, in ms.
-    pub fn wait(&mut self, now: Timestamp, target: &ProbeTarget, round_trip: f64) -> SignedDuration {
+    pub fn wait(&mut self, now: Moment, target: &ProbeTarget, round_trip: f64) -> Duration {
         let (known, below, above) = (target.guaranteed, target.suspected_below, target.suspected_above);
         let suspected = (below || above).then_some(below && (!above || self.turn == 0));
         let wide = known.1 - known.0 > WIDE;
@@ -48,10 +50,10 @@ impl Aim {
         self.turn = (self.turn + 1) % 3;
         // What the vendor's clock shows, within its second, in the middle of an exchange that starts now.
         #[allow(clippy::cast_precision_loss, reason = "microseconds within a second")]
-        let within = now.as_microsecond().rem_euclid(1_000_000) as f64 / 1000.0;
+        let within = (now.as_nanos() / 1000).rem_euclid(1_000_000) as f64 / 1000.0;
         let reads = (within + round_trip / 2.0 + aim_at).rem_euclid(1000.0);
         #[allow(clippy::cast_possible_truncation, reason = "below a second")]
         let micros = ((1000.0 - reads) * 1000.0) as i64;
-        SignedDuration::from_micros(micros.rem_euclid(1_000_000))
+        Duration::from_micros(micros.rem_euclid(1_000_000).unsigned_abs())
     }
 }

@@ -1,12 +1,12 @@
 //! What the estimator promises for any delays, offset, drift and granularity of the stamps, tested on random
 //! histories.
 
-use jiff::Timestamp;
 use microlp::{ComparisonOp, OptimizationDirection, Problem, SolveOutcome};
 use proptest::prelude::*;
 
 use super::clock_series::ClockSeries;
 use super::limits::{Limits, SampleOutcome};
+use super::moment::Moment;
 use super::sample::{Cause, Sample};
 
 /// A random causal history: its true offset and drift, and the samples that it produced.
@@ -19,15 +19,14 @@ struct History {
 
 const START: i64 = 1_790_000_000_000_000;
 
-fn micros(ms: f64) -> Timestamp {
+fn micros(ms: f64) -> Moment {
     #[allow(clippy::cast_possible_truncation, reason = "a day in microseconds")]
-    Timestamp::from_microsecond(START + (ms * 1000.0).round() as i64).expect("in range")
+    Moment::from_nanos((START + (ms * 1000.0).round() as i64) * 1000)
 }
 
 impl History {
-    fn offset_at(&self, t: Timestamp) -> f64 {
-        #[allow(clippy::cast_precision_loss, reason = "a day in microseconds")]
-        let ms = (t.as_microsecond() - START) as f64 / 1000.0;
+    fn offset_at(&self, t: Moment) -> f64 {
+        let ms = t.ms_since(Moment::from_nanos(START * 1000));
         self.offset + self.drift_ppm * 1e-6 * ms
     }
 }
@@ -89,7 +88,7 @@ proptest! {
         for sample in &history.samples {
             let taken = clock.add(*sample);
             prop_assert!(matches!(taken, SampleOutcome::Agrees | SampleOutcome::Ignored), "{taken:?}");
-            for at in [sample.not_after, history.samples[0].not_after, sample.not_after + jiff::SignedDuration::from_hours(3)] {
+            for at in [sample.not_after, history.samples[0].not_after, sample.not_after.plus_nanos(3 * 3_600_000_000_000)] {
                 if let Some(offset) = clock.offset(at) {
                     let truth = history.offset_at(at);
                     prop_assert!(offset.plain.0 <= truth && truth <= offset.plain.1, "{offset:?} {truth}");
@@ -110,8 +109,8 @@ proptest! {
         let Some(offset) = clock.offset(at) else { return Ok(()) };
         let granularity = clock.granularity();
         let allowed = |value: f64, ppm: f64| clock.samples().all(|(s, _)| {
-            let offset_at = |t: Timestamp| value + ppm * 1e-6 * t.duration_since(at).as_secs_f64() * 1000.0;
-            let ms = |a: Timestamp, b: Timestamp| b.duration_since(a).as_secs_f64() * 1000.0;
+            let offset_at = |t: Moment| value + ppm * 1e-6 * t.ms_since(at);
+            let ms = |a: Moment, b: Moment| b.ms_since(a);
             #[allow(clippy::cast_precision_loss, reason = "at most a second")]
             let quantum = granularity.quantum_ms(s.stamp) as f64;
             let slack = 0.1 + 1e-3;
@@ -145,8 +144,8 @@ proptest! {
             let value = problem.add_var(1.0, (-1e8, 1e8));
             // 200 ppm, in ms per hour.
             let drift = problem.add_var(0.0, (-720.0, 720.0));
-            let hours = |t: Timestamp| t.duration_since(at).as_secs_f64() / 3600.0;
-            let ms = |a: Timestamp, b: Timestamp| b.duration_since(a).as_secs_f64() * 1000.0;
+            let hours = |t: Moment| t.hours_since(at);
+            let ms = |a: Moment, b: Moment| b.ms_since(a);
             for (s, _) in clock.samples() {
                 let least = ms(s.not_after, s.stamp) - 0.1;
                 problem.add_constraint([(value, 1.0), (drift, hours(s.not_after))], ComparisonOp::Ge, least);
@@ -202,7 +201,7 @@ proptest! {
     fn one_outlier_leaves_the_truth_inside(history in history(60), which: prop::sample::Index, shift_ms in -30_000_i64..30_000) {
         let mut samples = history.samples.clone();
         let outlier = &mut samples[which.index(history.samples.len())];
-        outlier.stamp += jiff::SignedDuration::from_millis(shift_ms / 10 * 10);
+        outlier.stamp = outlier.stamp.plus_nanos(shift_ms / 10 * 10_000_000);
         let mut clock = ClockSeries::new(Limits { model_error_ms: 0.1, quantum_ms: Some(1000), ..Limits::default() });
         for sample in &samples {
             clock.add(*sample);
@@ -219,7 +218,7 @@ proptest! {
         raw in prop::collection::vec((any::<Option<i32>>(), any::<i32>(), any::<i32>()), 1..200),
     ) {
         let mut clock = ClockSeries::new(Limits { max_samples: 64, ..Limits::default() });
-        let moment = |x: i32| Timestamp::from_millisecond(1_790_000_000_000 + i64::from(x)).expect("in range");
+        let moment = |x: i32| Moment::from_millis(1_790_000_000_000 + i64::from(x));
         for (before, after, stamp) in raw {
             let sample = Sample {
                 not_before: before.map(moment),
@@ -243,14 +242,11 @@ fn granularity_is_learnt_from_stamps() {
         let mut clock = ClockSeries::new(Limits::default());
         let mut random = fastrand::Rng::with_seed(7);
         for i in 0..300 {
-            let t =
-                Timestamp::from_millisecond(1_790_000_000_000 + i * 30_000 + random.i64(0..1000)).expect("in range");
-            let ms = t.as_millisecond();
-            let stamp = Timestamp::from_millisecond(ms - ms.rem_euclid(quantum)).expect("in range");
-            let around = jiff::SignedDuration::from_millis(200);
+            let ms = 1_790_000_000_000 + i * 30_000 + random.i64(0..1000);
+            let stamp = Moment::from_millis(ms - ms.rem_euclid(quantum));
             let sample = Sample {
-                not_before: Some(t - around),
-                not_after: t + around,
+                not_before: Some(Moment::from_millis(ms - 200)),
+                not_after: Moment::from_millis(ms + 200),
                 stamp,
                 cause: Cause::Command,
             };
@@ -263,7 +259,7 @@ fn granularity_is_learnt_from_stamps() {
 #[test]
 fn witness_of_three_samples_proves_rejection() {
     let mut clock = ClockSeries::new(Limits::default());
-    let at = |ms: i64| Timestamp::from_millisecond(1_790_000_000_000 + ms).expect("in range");
+    let at = |ms: i64| Moment::from_millis(1_790_000_000_000 + ms);
     let sample = |t: i64, off: i64| Sample {
         not_before: Some(at(t - 100)),
         not_after: at(t + 100),

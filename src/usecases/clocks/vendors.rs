@@ -14,6 +14,7 @@ use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::moment::moment;
 pub use sidedoor_domain::ports::store::ClockEpoch;
 use sidedoor_domain::ports::store::KeyWrite;
 use sidedoor_domain::ports::{CommitOutcome, Transaction, VendorError, Verdict};
@@ -186,9 +187,9 @@ impl ClockService {
                 for m in measured {
                     let key = ClockId::new(vendor, instance.as_str(), &m.source, &m.field);
                     let sample = Sample {
-                        not_before: Some(m.sent_at),
-                        not_after: m.received_at,
-                        stamp: m.stamp,
+                        not_before: Some(moment(m.sent_at)),
+                        not_after: moment(m.received_at),
+                        stamp: moment(m.stamp),
                         cause: Cause::Spontaneous,
                     };
                     self.learn_alone(&key, sample);
@@ -269,7 +270,7 @@ impl ClockService {
         let of_vendor = calibrator.clocks().filter(|(key, _)| key.vendor == vendor);
         let clocks = of_vendor.map(|(key, tracked)| {
             let clock = &tracked.series;
-            let offset = clock.offset(now);
+            let offset = clock.offset(moment(now));
             #[allow(clippy::cast_possible_truncation, reason = "an offset in ms")]
             let grade = offset.map_or(Grade::Uncalibrated, |o| {
                 let half = ((o.guaranteed.1 - o.guaranteed.0) / 2.0).ceil() as i64;

@@ -1,12 +1,11 @@
 //! What a clock's samples say: offset, drift, suspected steps and memory use.
 
-use jiff::Timestamp;
-
 use super::{ClockSeries, MANY_OUTLIERS, VERY_MANY_OUTLIERS};
 use crate::fit::Outlier;
 use crate::granularity::Granularity;
 use crate::latency::Latency;
 use crate::limits::{MS_PER_HOUR_PER_PPM, Offset};
+use crate::moment::Moment;
 use crate::packed_sample::PackedSample;
 use crate::point_estimate::point_estimate;
 use crate::probing::ProbeTarget;
@@ -14,7 +13,7 @@ use crate::sample::{Cause, Sample};
 
 impl ClockSeries {
     /// When the newest sample was received.
-    pub fn newest(&self) -> Option<Timestamp> {
+    pub fn newest(&self) -> Option<Moment> {
         self.samples.back().map(|k| k.sample().not_after)
     }
 
@@ -24,12 +23,12 @@ impl ClockSeries {
     }
 
     /// When the current epoch began; `None` for the first epoch.
-    pub fn since(&self) -> Option<Timestamp> {
+    pub fn since(&self) -> Option<Moment> {
         self.since
     }
 
     /// The offset at `t`; `None` if the samples do not bound it or `t` is before the current epoch.
-    pub fn offset(&self, t: Timestamp) -> Option<Offset> {
+    pub fn offset(&self, t: Moment) -> Option<Offset> {
         if self.since.is_some_and(|since| t < since) {
             return None;
         }
@@ -48,7 +47,7 @@ impl ClockSeries {
 
     /// What the next probe should find out: the guaranteed interval without a step, and whether a step hypothesis
     /// reaches notably below or above it.
-    pub fn probe_target(&self, t: Timestamp) -> Option<ProbeTarget> {
+    pub fn probe_target(&self, t: Moment) -> Option<ProbeTarget> {
         const NOTABLY: f64 = 60.0;
         let at = self.hours(t);
         let current = self.fit.guaranteed(at)?;

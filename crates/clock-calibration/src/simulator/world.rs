@@ -1,8 +1,7 @@
 //! A generated world: what happened, and what reached us of it, in the order of arrival.
 
-use jiff::{SignedDuration, Timestamp};
-
 use super::scenario::{Delay, Scenario};
+use crate::Moment;
 use crate::sample::{Cause, Sample};
 
 /// The start of simulated time, in seconds since the Unix epoch.
@@ -151,7 +150,7 @@ impl<'s> World<'s> {
     }
 
     /// What our own clock shows.
-    pub(crate) fn own(&self, t: f64) -> Timestamp {
+    pub(crate) fn own(&self, t: f64) -> Moment {
         let turn = std::f64::consts::TAU * (t / 1_800_000.0 + self.phase);
         moment(t + self.scenario.own_clock * turn.sin())
     }
@@ -167,18 +166,14 @@ impl<'s> World<'s> {
     }
 }
 
-/// The moment `ms` after the start.
-pub(crate) fn moment(ms: f64) -> Timestamp {
-    let start = Timestamp::from_second(START).unwrap_or(Timestamp::UNIX_EPOCH);
+/// The moment `ms` after the start, to the microsecond.
+pub(crate) fn moment(ms: f64) -> Moment {
     #[allow(clippy::cast_possible_truncation, reason = "a few days in microseconds")]
     let micros = (ms * 1000.0).round() as i64;
-    start
-        .saturating_add(SignedDuration::from_micros(micros))
-        .unwrap_or(start)
+    Moment::from_millis(START * 1000).plus_nanos(micros * 1000)
 }
 
 /// The inverse of [`moment`].
-pub(crate) fn since_start(t: Timestamp) -> f64 {
-    let start = Timestamp::from_second(START).unwrap_or(Timestamp::UNIX_EPOCH);
-    t.duration_since(start).as_secs_f64() * 1000.0
+pub(crate) fn since_start(t: Moment) -> f64 {
+    t.ms_since(Moment::from_millis(START * 1000))
 }
