@@ -352,7 +352,7 @@ impl ClockService {
         if !learnt.is_empty() {
             let mut change = Transaction::default();
             learnt.write_with(&mut change);
-            self.ctx.store().commit_later(change);
+            self.ctx.store().transact_later(change);
         }
     }
 
@@ -421,7 +421,7 @@ impl ClockService {
         };
         let epochs = calibrator.clocks().map(of).collect();
         drop(calibrator);
-        self.ctx.store().commit_later(Transaction {
+        self.ctx.store().transact_later(Transaction {
             epochs,
             ..Transaction::default()
         });
