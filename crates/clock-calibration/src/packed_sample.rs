@@ -10,7 +10,7 @@ pub(super) const NONE: Moment = Moment::from_nanos(i64::MIN);
 /// A sample in the window.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PackedSample {
-    /// The least moment stands for none, so that no flag is needed.
+    /// [`NONE`] if nothing bounds the event from below, because an `Option` would need more memory.
     pub(super) not_before: Moment,
     pub(super) not_after: Moment,
     pub(super) stamp: Moment,

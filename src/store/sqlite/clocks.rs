@@ -1,6 +1,5 @@
 //! The vendors' clocks in the store: samples and epochs, written in the transaction of the evidence they come from.
 
-use clock_calibration::Cause;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
@@ -9,7 +8,7 @@ use super::failed;
 use super::rows::{get, millis, timestamp, unreadable};
 use sidedoor_domain::moment::{moment, timestamp as timestamp_of};
 use sidedoor_domain::ports::StoreError;
-use sidedoor_domain::ports::store::{ClockEpoch, ClockId, EpochCause, Sample};
+use sidedoor_domain::ports::store::{Cause, ClockEpoch, ClockId, EpochCause, Sample};
 
 type Answer<T> = Result<T, StoreError>;
 

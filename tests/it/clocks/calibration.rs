@@ -50,7 +50,7 @@ pub fn clock<'v>(vendor: &'v Value, source: &str, field: &str) -> &'v Value {
 }
 
 #[tokio::test]
-async fn clock_learnt_from_departures_survives_a_crash() {
+async fn clock_learned_from_departures_survives_a_crash() {
     let mut app = TestApp::build()
         .fakes(|f| (f.connect.clock.skew_ms, f.connect.clock.granularity_ms) = (1370, 1))
         .start()
