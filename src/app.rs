@@ -22,7 +22,7 @@ use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::telemetry::metrics::{Metrics, Now};
 use crate::usecases::reports::supervisions::Standing;
 use crate::usecases::{self, DeliverySettings, Intervals, Keep, LegEnd, UseCases};
-use clock_calibration::{Cutting, Limits, Thresholds, VendorSettings};
+use clock_calibration::{Limits, Rounding, Thresholds, VendorSettings};
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ports::{Clock, Crm, DateSink};
 
@@ -267,15 +267,15 @@ fn timing_settings(config: &TimingConfig) -> usecases::clocks::calibrate::Settin
             max_drift_ppm: f64::from(v.max_drift_ppm),
             model_error_ms: v.model_error.as_secs_f64() * 1000.0,
             wander_ppm_per_hour: f64::from(v.wander_ppm_per_hour),
-            window: signed(v.window),
+            window: v.window,
             quantum_ms: v.quantum.map(ms),
             ..Limits::default()
         },
         date_bound_ms: v.date_bound.map(|d| d.as_secs_f64() * 1000.0),
-        cutting: match v.cutting {
+        rounding: match v.cutting {
             CuttingConfig::Learn => None,
-            CuttingConfig::Truncated => Some(Cutting::Truncated),
-            CuttingConfig::Rounded => Some(Cutting::Rounded),
+            CuttingConfig::Truncated => Some(Rounding::Truncated),
+            CuttingConfig::Rounded => Some(Rounding::Rounded),
         },
     };
     usecases::clocks::calibrate::Settings {

@@ -13,6 +13,7 @@ use super::path::Named;
 use super::problem::{Problem, json};
 use super::views::Rfc3339;
 use crate::usecases::clocks::vendors::{ClockReport, VendorReport};
+use sidedoor_domain::moment::timestamp;
 
 #[derive(Serialize)]
 struct VendorList {
@@ -112,9 +113,9 @@ fn clock(c: &ClockReport) -> ClockView {
             .last
             .iter()
             .map(|s| SampleView {
-                not_before: s.not_before.map(at),
-                not_after: at(s.not_after),
-                vendor_timestamp: at(s.stamp),
+                not_before: s.not_before.map(|m| at(timestamp(m))),
+                not_after: at(timestamp(s.not_after)),
+                vendor_timestamp: at(timestamp(s.stamp)),
                 cause: s.cause.as_str(),
             })
             .collect(),

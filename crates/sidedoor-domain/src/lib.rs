@@ -23,6 +23,7 @@ pub mod directive;
 pub mod evidence;
 pub mod ids;
 pub mod interlock;
+pub mod moment;
 pub mod participant;
 pub mod ports;
 pub mod rejoin;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clock_calibration::{Cause, ClockId, Grade, Sample};
+use clock_calibration::{ClockId, Grade};
 use jiff::Timestamp;
 use sidedoor_domain::departure::{AgentAfter, AliveBy, Basis, ClockBasis, Continuity, Departure, Reason, StampBasis};
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement, Directive, DirectiveKind};
@@ -206,9 +206,9 @@ fn evidence() -> Evidence {
 
 fn sample() -> Sample {
     Sample {
-        not_before: Some(at(8)),
-        not_after: at(150),
-        stamp: at(1000),
+        not_before: Some(moment(at(8))),
+        not_after: moment(at(150)),
+        stamp: moment(at(1000)),
         cause: Cause::Command,
     }
 }

@@ -1,26 +1,24 @@
-//! The names of clocks.
+//! The identity of a clock.
 
-use serde::{Deserialize, Serialize};
-
-/// Which clock and which field a stamp was read from. Two fields of one vendor may lag differently, so each is its own
-/// stream and they are never mixed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// Which clock and which field a stamp was read from. Two fields of one vendor may lag differently, so each counts as
+/// a clock of its own and they are never mixed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClockId {
-    /// The vendor, such as `amazon-connect`.
+    /// The vendor, for example `amazon-connect`.
     pub vendor: String,
-    /// Our name of the vendor's instance.
+    /// Our name for the vendor's instance.
     pub instance: String,
-    /// Where the stamp came from, such as `CONTACT_EVENT`.
+    /// Where the stamp came from, for example `CONTACT_EVENT`.
     pub source: String,
-    /// The field that carried it, such as `disconnected`.
+    /// The field that carried it, for example `disconnected`.
     pub field: String,
 }
 
 impl ClockId {
-    /// The source of HTTP `Date` headers: the clock of a vendor's API front end.
+    /// The source of HTTP `Date` headers, which are stamped by the clock of a vendor's API front end.
     pub const HTTP_DATE: &'static str = "HTTP_DATE";
 
-    /// A stream's key.
+    /// The id of a clock.
     pub fn new(vendor: &str, instance: &str, source: &str, field: &str) -> Self {
         Self {
             vendor: vendor.into(),
@@ -30,17 +28,17 @@ impl ClockId {
         }
     }
 
-    /// The `Date` headers of a vendor's instance.
+    /// The clock of the `Date` headers of a vendor's instance.
     pub fn http_date(vendor: &str, instance: &str) -> Self {
         Self::new(vendor, instance, Self::HTTP_DATE, "date")
     }
 
-    /// Whether its stamps are HTTP `Date` headers.
+    /// Whether the stamps are HTTP `Date` headers.
     pub fn is_http_date(&self) -> bool {
         self.source == Self::HTTP_DATE
     }
 
-    /// Whether `date` is the `Date` stream of this one's vendor and instance.
+    /// Whether `date` is the `Date` clock of the same vendor and instance, and this one is not.
     pub(super) fn belongs_to(&self, date: &Self) -> bool {
         let same = self.vendor == date.vendor && self.instance == date.instance;
         same && date.is_http_date() && !self.is_http_date()
