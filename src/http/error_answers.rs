@@ -12,7 +12,8 @@ use crate::usecases::leaving::LeavingError;
 use crate::usecases::monitoring::MonitoringError;
 use crate::usecases::salesforce_sync::DeliveryError;
 use sidedoor_domain::authority::Unbound;
-use sidedoor_domain::ports::{StoreError, VendorError};
+use sidedoor_domain::join_failure::{JoinFailure, OwnJoinFailure};
+use sidedoor_domain::ports::{StoreError, VendorError, VendorErrorCode};
 
 impl From<UseCaseError> for Problem {
     fn from(e: UseCaseError) -> Self {
@@ -241,36 +242,47 @@ impl From<ClockError> for Problem {
 fn vendor(e: &VendorError) -> Problem {
     let detail = format!("{}.", e.message.trim_end_matches('.'));
     // Connect was not asked in time, so the same request may succeed in a moment.
-    if e.code == "connect_timeout" {
-        return Problem::new(S::SERVICE_UNAVAILABLE, e.code, detail).retry_after(2);
+    if e.code == VendorErrorCode::Timeout {
+        return Problem::new(S::SERVICE_UNAVAILABLE, e.code.as_str(), detail).retry_after(2);
     }
-    Problem::new(S::BAD_GATEWAY, e.code, detail)
+    Problem::new(S::BAD_GATEWAY, e.code.as_str(), detail)
 }
 
 /// The status of a join that failed: whose move is it? `docs/errors.md` has the codes.
 fn join_status(code: &str) -> S {
-    match code {
-        "connect_resource_not_found" => S::NOT_FOUND,
-        "connect_quota_limit_reached"
-        | "connect_idempotency_conflict"
-        | "connect_contact_not_found"
-        | "join_cancelled"
-        | "leave_timeout"
-        | "supervisor_conflict"
-        | "leg_conflict"
-        | "contact_limit_reached" => S::CONFLICT,
-        "connect_request_invalid" | "connect_parameter_invalid" | "connect_monitoring_unsupported" => {
-            S::UNPROCESSABLE_ENTITY
-        }
-        "connect_rate_limit_reached"
-        | "connect_budget_limit_reached"
-        | "connect_internal"
-        | "connect_unavailable"
-        | "connect_timeout"
-        | "connect_network_unavailable"
-        | "join_timeout" => S::SERVICE_UNAVAILABLE,
-        // The rest is between us and Connect: rights, credentials, an answer we cannot read.
-        _ => S::BAD_GATEWAY,
+    use {OwnJoinFailure as Own, VendorErrorCode as Connect};
+    match JoinFailure::parse(code) {
+        Some(JoinFailure::Vendor(code)) => match code {
+            Connect::ResourceNotFound => S::NOT_FOUND,
+            Connect::QuotaLimitReached | Connect::IdempotencyConflict | Connect::ContactNotFound => S::CONFLICT,
+            Connect::RequestInvalid | Connect::ParameterInvalid | Connect::MonitoringUnsupported => {
+                S::UNPROCESSABLE_ENTITY
+            }
+            Connect::RateLimitReached
+            | Connect::BudgetLimitReached
+            | Connect::Internal
+            | Connect::Unavailable
+            | Connect::Timeout
+            | Connect::NetworkUnavailable => S::SERVICE_UNAVAILABLE,
+            // These are between us and Connect: permissions, credentials, an answer that we cannot read.
+            Connect::RegionInvalid
+            | Connect::AccessForbidden
+            | Connect::CredentialsInvalid
+            | Connect::ResponseInvalid
+            | Connect::DateUnavailable
+            | Connect::RequestRejected => S::BAD_GATEWAY,
+        },
+        Some(JoinFailure::Own(code)) => match code {
+            Own::Cancelled
+            | Own::LeaveTimedOut
+            | Own::SupervisorConflict
+            | Own::LegConflict
+            | Own::ContactLimitReached => S::CONFLICT,
+            Own::TimedOut => S::SERVICE_UNAVAILABLE,
+            Own::LegInvalid | Own::SupervisionInvalid => S::BAD_GATEWAY,
+        },
+        // A code that only an earlier version stored.
+        None => S::BAD_GATEWAY,
     }
 }
 

@@ -369,7 +369,7 @@ impl ClockService {
             let (this, instance) = (self.clone(), instance.clone());
             self.ctx.spawn(async move {
                 if let Err(e) = this.probe(&instance).await {
-                    tracing::debug!(%instance, code = e.code, "no Date from {instance}: {}", e.message);
+                    tracing::debug!(%instance, code = %e.code, "no Date from {instance}: {}", e.message);
                 }
             });
         }

@@ -17,7 +17,7 @@ use sidedoor_domain::ids::InstanceName;
 use sidedoor_domain::moment::moment;
 pub use sidedoor_domain::ports::store::ClockEpoch;
 use sidedoor_domain::ports::store::KeyWrite;
-use sidedoor_domain::ports::{CommitOutcome, Transaction, VendorError, Verdict};
+use sidedoor_domain::ports::{CommitOutcome, Operation, Transaction, VendorError, VendorErrorCode, Verdict};
 use sidedoor_domain::supervision::AMAZON_CONNECT;
 
 /// At most so many probes in one request: each may wait a second for its moment.
@@ -229,8 +229,8 @@ impl ClockService {
                 Err(_) if given > 0 => break,
                 Err(_) => {
                     let late = VendorError {
-                        operation: "Date",
-                        code: "connect_date_unavailable",
+                        operation: Operation::Date,
+                        code: VendorErrorCode::DateUnavailable,
                         message: "the endpoint did not answer in time".into(),
                         verdict: Verdict::Retry,
                         may_have_happened: false,

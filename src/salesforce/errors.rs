@@ -1,7 +1,7 @@
-//! Every error of Salesforce, and what may be done about it. `docs/errors.md` has the table.
+//! Every error of Salesforce and what to do about it. `docs/errors.md` has the table.
 //!
-//! Three shapes of error body exist: `[{"message","errorCode","fields"}]`, the same as a bare object (some 404s), and a
-//! collection's `statusCode` in the place of `errorCode`.
+//! Salesforce has three shapes of error body: `[{"message","errorCode","fields"}]`, the same as a bare object (some 404s),
+//! and that of a collection's record, which has `statusCode` instead of `errorCode`.
 
 use std::time::Duration;
 
@@ -9,34 +9,34 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use sidedoor_domain::ports::crm::Lookups;
-use sidedoor_domain::ports::{CrmError, CrmVerdict};
+use sidedoor_domain::ports::{CrmError, CrmErrorCode, CrmFault, CrmVerdict};
 
-/// How long an org that takes nothing is left alone.
+/// The pause after an error that concerns the whole org.
 const PARK: Duration = Duration::from_secs(60);
-/// How long to wait after a limit was reached: daily limits are rolling, so trying sooner only costs calls.
+/// The pause after a limit was reached. Limits count a rolling day, so an earlier attempt would only use up a call.
 const LIMIT: Duration = Duration::from_secs(300);
-/// As much of an answer as a dead letter keeps, bytes.
-const ANSWER: usize = 4096;
-/// The longest message repeated to people.
-const MESSAGE: usize = 300;
+/// The most bytes of an answer that a dead letter keeps.
+const MAX_KEPT_ANSWER: usize = 4096;
+/// The most characters of a vendor's message that are shown to people.
+const MAX_MESSAGE: usize = 300;
 
-/// The lookup fields that a row carries, by their names in the org.
+/// The names of the lookup fields that a record sets.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Carried<'n> {
-    /// Its VoiceCall's.
+pub struct LookupFields<'n> {
+    /// The lookup to VoiceCall.
     pub voice_call: Option<&'n str>,
-    /// Its supervisor's.
+    /// The lookup to the supervisor's User.
     pub supervisor: Option<&'n str>,
 }
 
-/// An error answer, in our words.
-pub fn answered(status: StatusCode, body: &str, lookups: Carried<'_>) -> CrmError {
+/// Translates an error answer.
+pub fn answered(status: StatusCode, body: &str, lookups: LookupFields<'_>) -> CrmError {
     let parsed: Value = serde_json::from_str(body).unwrap_or(Value::Null);
     let first = parsed.as_array().and_then(|a| a.first()).unwrap_or(&parsed);
     let text = |key: &str| first.get(key).and_then(Value::as_str);
-    // An empty one, or one of control characters alone, is none: every error has a code.
+    // A code that is empty or has only control characters is treated as missing, so that every error has a code.
     let code_of = |key: &str| text(key).map(clean).filter(|code| !code.is_empty());
-    let said = code_of("errorCode").or_else(|| code_of("statusCode"));
+    let given = code_of("errorCode").or_else(|| code_of("statusCode"));
     let fields: Vec<&str> = first
         .get("fields")
         .and_then(Value::as_array)
@@ -44,7 +44,7 @@ pub fn answered(status: StatusCode, body: &str, lookups: Carried<'_>) -> CrmErro
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    let code = match said {
+    let code = match given {
         Some(code) => code,
         None if status == StatusCode::MULTIPLE_CHOICES => "MULTIPLE_CHOICES".to_owned(),
         None => format!("HTTP_{}", status.as_u16()),
@@ -53,21 +53,22 @@ pub fn answered(status: StatusCode, body: &str, lookups: Carried<'_>) -> CrmErro
     let message = text("message").map_or_else(|| format!("Salesforce answered {status}"), clean);
     let answer = Some(cut(body));
     CrmError {
-        code,
+        code: CrmErrorCode::Vendor(code),
         message,
         answer,
         verdict,
     }
 }
 
-/// A refused record of a collection: `{"success":false,"errors":[{"statusCode","message","fields"}]}`.
-pub fn item_refused(result: &Value, lookups: Carried<'_>) -> CrmError {
+/// Translates the result of a refused record of a collection:
+/// `{"success":false,"errors":[{"statusCode","message","fields"}]}`.
+pub fn item_refused(result: &Value, lookups: LookupFields<'_>) -> CrmError {
     let errors = result.get("errors").cloned().unwrap_or(Value::Null);
     let e = answered(StatusCode::OK, &errors.to_string(), lookups);
-    if e.code == "HTTP_200" {
+    if e.code.as_str() == "HTTP_200" {
         return unreadable();
     }
-    // A record has no status of its own; of a single row these are 4xx.
+    // A record of a collection has no status of its own. The same errors of a single record are 4xx.
     let verdict = match e.code.as_str() {
         "NOT_FOUND" => CrmVerdict::OrgFault(PARK),
         _ => e.verdict,
@@ -79,13 +80,14 @@ pub fn item_refused(result: &Value, lookups: Carried<'_>) -> CrmError {
     }
 }
 
-fn verdict(code: &str, status: StatusCode, fields: &[&str], lookups: Carried<'_>) -> CrmVerdict {
+fn verdict(code: &str, status: StatusCode, fields: &[&str], lookups: LookupFields<'_>) -> CrmVerdict {
     match code {
-        // "The system encountered an internal error": a record of a collection has no status that would say 500.
+        // UNKNOWN_EXCEPTION is "The system encountered an internal error". It is listed here because a record of a
+        // collection has no status 500.
         "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "INVALID_SESSION_ID" | "UNKNOWN_EXCEPTION" => CrmVerdict::Retry,
         "DUPLICATE_VALUE" => CrmVerdict::RetryNow,
-        // The org is full, or its owner of new rows is gone. What is only changed may still be taken, so that others are taken says
-        // nothing about this row.
+        // The org is full, or the owner of new records is inactive. Such an org may still accept updates, so it is not this
+        // record's fault even if others are accepted.
         "REQUEST_LIMIT_EXCEEDED" | "STORAGE_LIMIT_EXCEEDED" | "EXCEEDED_QUOTA" | "INACTIVE_OWNER_OR_USER" => {
             CrmVerdict::Park(LIMIT)
         }
@@ -108,65 +110,76 @@ fn verdict(code: &str, status: StatusCode, fields: &[&str], lookups: Carried<'_>
         }
         _ if status == StatusCode::TOO_MANY_REQUESTS => CrmVerdict::Park(LIMIT),
         _ if status.is_server_error() => CrmVerdict::Retry,
-        // Without a code of Salesforce's it is somebody else who answers: a proxy, a page, a redirect. No row is at fault.
+        // An answer without a code of Salesforce's comes from a proxy, a login page or a redirect. No record is at fault.
         _ if code.starts_with("HTTP_") => CrmVerdict::Retry,
         _ => CrmVerdict::DeadLetter,
     }
 }
 
-/// Which of the row's lookups an error about a reference is about: those it names, else all that there are. Salesforce compares
-/// names of fields without regard to case.
-fn refused_lookups(fields: &[&str], carried: Carried<'_>) -> Option<Lookups> {
-    let refused = |carried: Option<&str>| {
-        carried.is_some_and(|name| fields.is_empty() || fields.iter().any(|f| f.eq_ignore_ascii_case(name)))
+/// The record's lookups that an error about a reference concerns: the fields that it names, or all lookups if it names
+/// none. Salesforce's field names are case-insensitive.
+fn refused_lookups(fields: &[&str], lookups: LookupFields<'_>) -> Option<Lookups> {
+    let refused = |lookup: Option<&str>| {
+        lookup.is_some_and(|name| fields.is_empty() || fields.iter().any(|f| f.eq_ignore_ascii_case(name)))
     };
     let found = Lookups {
-        voice_call: refused(carried.voice_call),
-        supervisor: refused(carried.supervisor),
+        voice_call: refused(lookups.voice_call),
+        supervisor: refused(lookups.supervisor),
     };
     (found.voice_call || found.supervisor).then_some(found)
 }
 
-/// No answer at all: safe to send again, since the external id is unique.
+/// The error of a call without an answer. A retry is safe, because the external id is unique.
 pub(super) fn unanswered(e: &reqwest::Error) -> CrmError {
-    let (code, message) = if e.is_timeout() {
-        ("salesforce_timeout", "Salesforce did not answer in time")
+    let (fault, message) = if e.is_timeout() {
+        (CrmFault::Timeout, "Salesforce did not answer in time")
     } else {
-        ("salesforce_network_unavailable", "Salesforce could not be reached")
+        (CrmFault::NetworkUnavailable, "Salesforce could not be reached")
     };
-    ours(code, message, CrmVerdict::Retry)
+    own(fault, message, CrmVerdict::Retry)
 }
 
-/// An answer that cannot be read.
+/// The error of an answer that cannot be read.
 pub(super) fn unreadable() -> CrmError {
-    ours(
-        "salesforce_response_invalid",
+    own(
+        CrmFault::ResponseInvalid,
         "Salesforce's answer could not be read",
         CrmVerdict::Retry,
     )
 }
 
-/// An error of ours about the whole org.
-pub(super) fn org_fault(code: &str, message: impl Into<String>) -> CrmError {
-    ours(code, message, CrmVerdict::OrgFault(PARK))
+/// An error that concerns the whole org.
+pub(super) fn org_fault(fault: CrmFault, message: impl Into<String>) -> CrmError {
+    own(fault, message, CrmVerdict::OrgFault(PARK))
 }
 
-fn ours(code: &str, message: impl Into<String>, verdict: CrmVerdict) -> CrmError {
+/// Blames the org instead of a record, because the refused call was about no record.
+pub(super) fn not_of_a_record(e: CrmError) -> CrmError {
+    match e.verdict {
+        CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups(_) | CrmVerdict::RetryNow => CrmError {
+            verdict: CrmVerdict::OrgFault(PARK),
+            ..e
+        },
+        _ => e,
+    }
+}
+
+fn own(fault: CrmFault, message: impl Into<String>, verdict: CrmVerdict) -> CrmError {
     CrmError {
-        code: code.to_owned(),
+        code: CrmErrorCode::Own(fault),
         message: message.into(),
         answer: None,
         verdict,
     }
 }
 
-/// The vendor's words without what could forge a log line, and not too many of them.
+/// Removes control characters, which could forge a log line, and cuts long texts.
 pub(super) fn clean(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MESSAGE).collect()
+    text.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect()
 }
 
 fn cut(body: &str) -> String {
-    let mut end = body.len().min(ANSWER);
+    let mut end = body.len().min(MAX_KEPT_ANSWER);
     while !body.is_char_boundary(end) {
         end -= 1;
     }
@@ -179,15 +192,26 @@ mod tests {
 
     fn of(status: u16, body: &str) -> CrmVerdict {
         let status = StatusCode::from_u16(status).expect("a status");
-        let carried = Carried {
+        let lookups = LookupFields {
             voice_call: Some("Voice_Call__c"),
             supervisor: Some("Supervisor__c"),
         };
-        answered(status, body, carried).verdict
+        answered(status, body, lookups).verdict
     }
 
     #[test]
-    fn the_error_table() {
+    fn errors_documentation_lists_every_salesforce_code() {
+        let documented = include_str!("../../docs/errors.md");
+        for fault in CrmFault::ALL {
+            assert!(
+                documented.contains(&format!("`{fault}`")),
+                "{fault} is not in docs/errors.md"
+            );
+        }
+    }
+
+    #[test]
+    fn salesforce_errors_have_the_verdicts_of_the_table() {
         let error = |code: &str| format!(r#"[{{"message":"m","errorCode":"{code}"}}]"#);
         let table = [
             (400, "UNABLE_TO_LOCK_ROW", CrmVerdict::Retry),
@@ -230,18 +254,18 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_error_without_a_lookup_in_the_row_is_the_rows() {
+    fn reference_error_without_lookup_is_dead_letter() {
         let body = r#"[{"message":"m","errorCode":"MALFORMED_ID","fields":["Other__c"]}]"#;
         assert_eq!(of(400, body), CrmVerdict::DeadLetter);
         let bare = r#"[{"message":"m","errorCode":"MALFORMED_ID"}]"#;
         assert_eq!(
-            answered(StatusCode::BAD_REQUEST, bare, Carried::default()).verdict,
+            answered(StatusCode::BAD_REQUEST, bare, LookupFields::default()).verdict,
             CrmVerdict::DeadLetter
         );
     }
 
     #[test]
-    fn only_the_lookup_that_is_named_is_refused_however_it_is_spelt() {
+    fn reference_error_refuses_only_named_lookup_in_any_case() {
         let body = |field: &str| format!(r#"[{{"message":"m","errorCode":"MALFORMED_ID","fields":["{field}"]}}]"#);
         let refused = |voice_call, supervisor| CrmVerdict::WithoutLookups(Lookups { voice_call, supervisor });
         assert_eq!(of(400, &body("voice_call__c")), refused(true, false));
@@ -249,14 +273,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_kept_but_bounded() {
+    fn kept_answer_is_bounded() {
         let long = "é".repeat(5000);
         assert!(
-            answered(StatusCode::BAD_REQUEST, &long, Carried::default())
+            answered(StatusCode::BAD_REQUEST, &long, LookupFields::default())
                 .answer
                 .expect("kept")
                 .len()
-                <= ANSWER
+                <= MAX_KEPT_ANSWER
         );
     }
 }

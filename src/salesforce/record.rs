@@ -1,4 +1,5 @@
-//! A row as JSON. The external id goes into the URL and must not stand in the body.
+//! The wire shape of a participant record: JSON with the configured field names. The external id is part of the URL;
+//! Salesforce refuses it in the body.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -17,7 +18,7 @@ pub(super) fn body(row: &ParticipantRecord, fields: &FieldNames) -> Map<String, 
     put(&fields.supervision_id, json!(row.supervision_id));
     put(&fields.origin, json!(row.origin));
     put(&fields.contact_id, json!(row.contact_id));
-    // A lookup that is not known is left as it is: somebody may have set it by hand.
+    // An unknown lookup is not sent, because an administrator may have set it by hand.
     for (name, lookup) in [
         (&fields.voice_call, &row.voice_call_id),
         (&fields.supervisor, &row.supervisor_user_id),
@@ -54,7 +55,7 @@ pub(super) fn body(row: &ParticipantRecord, fields: &FieldNames) -> Map<String, 
     body
 }
 
-/// A Salesforce checkbox knows no "unknown", so the field is a text of three words.
+/// The field is a text, because a Salesforce checkbox has no third value for "unknown".
 fn continued(known: Option<bool>) -> &'static str {
     match known {
         Some(true) => "YES",
@@ -63,7 +64,7 @@ fn continued(known: Option<bool>) -> &'static str {
     }
 }
 
-/// Salesforce's date-time: `yyyy-MM-ddTHH:mm:ss.SSSZ`. It keeps whole seconds of it.
+/// Formats a date-time as `yyyy-MM-ddTHH:mm:ss.SSSZ`. Salesforce stores only whole seconds.
 fn date_time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }

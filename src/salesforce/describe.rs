@@ -1,22 +1,22 @@
-//! What `sidedoor check` asks beside the calls of everyday. Nothing here changes anything.
+//! The additional questions of `sidedoor check`. All calls are read-only.
 
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::client::Salesforce;
+use super::errors::{LookupFields, answered, unanswered, unreadable};
 use super::object::Describe;
-use super::verdict::{Carried, answered, unanswered, unreadable};
 use sidedoor_domain::ports::{Clock, CrmError, Usage};
 
-/// A `Date` header of Salesforce's, with the moments of our clock around it.
+/// A `Date` header of Salesforce, with readings of our clock before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrgDate {
-    /// Right before the request was sent.
+    /// Our clock right before the request was sent.
     pub sent_at: Timestamp,
-    /// Right after the answer's head came.
+    /// Our clock right after the head of the answer arrived.
     pub received_at: Timestamp,
-    /// The header: whole seconds.
+    /// The header's time, in whole seconds.
     pub date: Timestamp,
 }
 
@@ -34,7 +34,7 @@ struct Daily {
 }
 
 impl Salesforce {
-    /// Logs in (or uses the token that there is). Returns the org's own host.
+    /// Logs in, unless there is a token already. Returns the org's instance URL.
     ///
     /// # Errors
     /// Salesforce's; here and below.
@@ -42,11 +42,11 @@ impl Salesforce {
         Ok(self.tokens.get().await?.instance_url)
     }
 
-    /// The day's calls, by `/limits`.
+    /// The org's use of daily API calls, from `/limits`.
     pub async fn calls_of_the_day(&self) -> Result<Usage, CrmError> {
         let (status, text) = self.send(&Method::GET, "limits", None).await?;
         if status != StatusCode::OK {
-            return Err(answered(status, &text, Carried::default()));
+            return Err(answered(status, &text, LookupFields::default()));
         }
         let limits: Limits = serde_json::from_str(&text).map_err(|_| unreadable())?;
         let Daily { max, remaining } = limits.daily_api_requests;
@@ -56,12 +56,12 @@ impl Salesforce {
         })
     }
 
-    /// Whether this user may delete rows of an object: a right that Sidedoor never needs.
+    /// Whether this user may delete records of an object. Sidedoor never needs that permission.
     pub async fn may_delete(&self, object: &str) -> Result<bool, CrmError> {
         Ok(self.describe(object).await?.deletable)
     }
 
-    /// What keeps this user from publishing the event that announces directives, if anything does.
+    /// Why this user cannot publish the event that announces directives; `None` if it can.
     pub async fn event_fault(&self) -> Result<Option<String>, CrmError> {
         let Some(event) = self.settings.directive_event.as_deref() else {
             return Ok(None);
@@ -69,15 +69,17 @@ impl Salesforce {
         let described = self.describe(event).await?;
         let field = self.settings.directive_event_field.as_str();
         Ok(if !described.createable {
-            Some(format!("{event} may not be created by this user"))
+            Some(format!("the integration user may not create {event}"))
         } else if !described.takes(field) {
-            Some(format!("{event} has no field {field} that this user may set"))
+            Some(format!(
+                "{event} has no field {field} that the integration user may set"
+            ))
         } else {
             None
         })
     }
 
-    /// One small exchange with the login host, for its `Date` (RFC 9110, 6.6.1).
+    /// Sends a small request to the login host for its `Date` header (RFC 9110, 6.6.1).
     pub async fn ask_date(&self, clock: &dyn Clock) -> Result<Option<OrgDate>, CrmError> {
         let sent_at = clock.now();
         let answer = self.http.head(&self.settings.login_url).send().await;
