@@ -1,88 +1,39 @@
-//! The front door: HTTP in, flows behind. A file an operation; `openapi.yaml` at the root is the contract, and a test
-//! compares it with [`ROUTES`] both ways.
+//! The HTTP layer: it turns requests into calls of the use cases and their results into answers. A file for each operation;
+//! `openapi.yaml` at the root is the contract, and a test compares it with [`ROUTES`] both ways.
 //!
 //! Every answer carries `X-Request-Id`; every error is one [`problem::Problem`] with a stable `code`.
 
-mod asking;
-mod audit;
 mod auth;
 mod body;
-mod directive_view;
-mod guard;
-pub mod hostile;
+mod extract;
 mod idempotency;
 mod limits;
-mod path;
+mod middleware;
+mod operations;
 pub mod problem;
 mod query;
+mod routes;
 mod serve;
+pub mod untrusted;
+mod v1;
 mod views;
-
-mod acknowledge;
-mod change_mode;
-mod connect_events;
-mod deliveries;
-mod directives;
-mod disconnect;
-mod disconnect_supervisor;
-mod documents;
-mod get_supervision;
-mod health;
-mod list_supervisions;
-mod metrics;
-mod partner_events;
-mod probe_vendor;
-mod start_supervision;
-mod tickets;
-mod timeline;
-mod vendors;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use auth::{ApiKey, BadKeyFile, Credentials, IssuerSettings, KeyUsed, KeysFrom};
-pub use health::{Check, Readiness};
 pub use limits::{Rate, Rates};
-pub use metrics::{AtTheDoor, Exposition};
+pub use operations::health::{Check, Readiness};
+pub use operations::metrics::{AtTheDoor, Exposition};
+pub use routes::{Access, ROUTES, Route, Verb};
 pub use serve::{Connections, Patience, Peer, serve};
 
 use crate::usecases::Flows;
-
-/// Every route there is: method and path, as in `openapi.yaml`.
-pub const ROUTES: [(&str, &str); 23] = [
-    ("POST", "/v1/supervisions"),
-    ("GET", "/v1/supervisions"),
-    ("GET", "/v1/supervisions/{supervisionId}"),
-    ("POST", "/v1/supervisions/{supervisionId}/disconnect"),
-    ("POST", "/v1/supervisions/{supervisionId}/mode"),
-    ("POST", "/v1/supervisions/{supervisionId}/acknowledgements"),
-    ("GET", "/v1/supervisions/{supervisionId}/timeline"),
-    ("POST", "/v1/supervisors/{connectUserId}/disconnect"),
-    ("GET", "/v1/supervisors/{connectUserId}/directives"),
-    ("POST", "/v1/supervisors/{connectUserId}/tickets"),
-    ("POST", "/v1/events/connect"),
-    ("POST", "/v1/events/partners/{vendor}"),
-    ("GET", "/v1/vendors"),
-    ("GET", "/v1/vendors/{vendor}/calibration"),
-    ("POST", "/v1/vendors/{vendor}/probes"),
-    ("GET", "/v1/deliveries"),
-    ("POST", "/v1/deliveries/replay"),
-    ("POST", "/v1/deliveries/{deliveryId}/replay"),
-    ("GET", "/v1/audit"),
-    ("GET", "/metrics"),
-    ("GET", "/healthz"),
-    ("GET", "/readyz"),
-    ("GET", "/openapi.yaml"),
-];
-
-/// The one path that a ticket opens.
-const DIRECTIVES: &str = "/v1/supervisors/{connectUserId}/directives";
 
 /// What browsers are told of calls from other origins: nothing, unless an origin is on the list.
 fn cross_origin(origins: &[HeaderValue]) -> CorsLayer {
@@ -131,7 +82,7 @@ pub(crate) struct AppState {
     room_for_events: Arc<Semaphore>,
     limits: Arc<limits::Limits>,
     connections: Arc<Connections>,
-    tickets: tickets::Tickets,
+    tickets: v1::supervisors::tickets::Tickets,
     exposition: Arc<Exposition>,
 }
 
@@ -154,52 +105,22 @@ pub fn router(
         limits: Arc::new(limits::Limits::new(settings.rates)),
         connections,
         settings,
-        tickets: tickets::Tickets::new(),
+        tickets: v1::supervisors::tickets::Tickets::new(),
         exposition,
     };
-    let guarded = Router::new()
-        .route(
-            "/v1/supervisions",
-            post(start_supervision::handle).get(list_supervisions::handle),
-        )
-        .route("/v1/supervisions/{supervisionId}", get(get_supervision::handle))
-        .route("/v1/supervisions/{supervisionId}/disconnect", post(disconnect::handle))
-        .route(
-            "/v1/supervisions/{supervisionId}/acknowledgements",
-            post(acknowledge::handle),
-        )
-        .route("/v1/supervisions/{supervisionId}/mode", post(change_mode::handle))
-        .route("/v1/supervisions/{supervisionId}/timeline", get(timeline::handle))
-        .route(DIRECTIVES, get(directives::handle))
-        .route("/v1/supervisors/{connectUserId}/tickets", post(tickets::handle))
-        .route("/v1/deliveries", get(deliveries::list))
-        .route("/v1/deliveries/replay", post(deliveries::replay_range))
-        .route("/v1/deliveries/{deliveryId}/replay", post(deliveries::replay_one))
-        .route("/v1/audit", get(audit::handle))
-        .route("/metrics", get(metrics::handle))
-        .route(
-            "/v1/supervisors/{connectUserId}/disconnect",
-            post(disconnect_supervisor::handle),
-        )
-        .route("/v1/events/connect", post(connect_events::handle))
-        .route("/v1/events/partners/{vendor}", post(partner_events::handle))
-        .route("/v1/vendors", get(vendors::list))
-        .route("/v1/vendors/{vendor}/calibration", get(vendors::calibration))
-        .route("/v1/vendors/{vendor}/probes", post(probe_vendor::handle))
-        .route_layer(from_fn_with_state(door.clone(), auth::identify));
-    let open = Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/openapi.yaml", get(documents::openapi));
-    guarded
-        .merge(open)
+    let is_public = |route: &Route| route.access == Access::Public;
+    let authenticated =
+        routes::router(|route| !is_public(route)).route_layer(from_fn_with_state(door.clone(), auth::identify));
+    let public = routes::router(is_public);
+    authenticated
+        .merge(public)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(from_fn_with_state(door.clone(), guard::room))
-        .layer(from_fn_with_state(door.clone(), guard::to_its_end))
-        .layer(from_fn_with_state(door.clone(), guard::sizes))
+        .layer(from_fn_with_state(door.clone(), middleware::room))
+        .layer(from_fn_with_state(door.clone(), middleware::to_its_end))
+        .layer(from_fn_with_state(door.clone(), middleware::sizes))
         .layer(cross_origin)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn(guard::envelope))
+        .layer(from_fn(middleware::envelope))
         .with_state(door)
 }

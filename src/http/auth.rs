@@ -27,8 +27,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::AppState;
-use super::guard::Arrived;
 use super::limits::Wait;
+use super::middleware::Arrived;
 use super::problem::Problem;
 use super::serve::Peer;
 use crate::usecases::FlowError;
@@ -191,7 +191,7 @@ pub(super) async fn identify(State(door): State<AppState>, mut request: Request,
     let is_stream = request
         .extensions()
         .get::<MatchedPath>()
-        .is_some_and(|path| path.as_str() == super::DIRECTIVES);
+        .is_some_and(|path| path.as_str() == super::routes::DIRECTIVES);
     let by_ticket = if is_stream {
         door.tickets.take(&request, door.flows.clock())
     } else {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
-use super::views::SupervisionView;
+use super::views::supervision::SupervisionView;
 use crate::usecases::idempotency::KeyUse;
 use crate::usecases::idempotency::Replay;
 use crate::usecases::{FlowError, Flows, Request};

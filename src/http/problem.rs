@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::guard::current_request_id;
+use super::middleware::current_request_id;
 use crate::usecases::StoreError;
 use crate::usecases::{FlowError, OnCall};
 use sidedoor_domain::authority::Unbound;

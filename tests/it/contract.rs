@@ -3,22 +3,31 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use sidedoor::http::ROUTES;
 
 use crate::support::openapi::Contract;
 
 #[test]
 fn contract_and_routes_are_the_same_both_ways() {
-    let served: BTreeSet<(String, String)> = sidedoor::http::ROUTES
+    let served: BTreeSet<(String, String, String)> = ROUTES
         .iter()
-        .map(|(m, p)| ((*m).to_owned(), (*p).to_owned()))
+        .map(|route| {
+            (
+                route.verb.as_str().to_owned(),
+                route.path.to_owned(),
+                route.operation_id.to_owned(),
+            )
+        })
         .collect();
-    assert_eq!(Contract::load().routes(), served);
+    assert_eq!(served.len(), ROUTES.len(), "a route is listed twice");
+    assert_eq!(Contract::load().operations(), served);
 }
 
 #[tokio::test]
 async fn every_route_in_the_list_is_really_served_and_no_method_beside_it() {
     let app = crate::support::app::TestApp::start().await;
-    for (method, path) in sidedoor::http::ROUTES {
+    for route in &ROUTES {
+        let (method, path) = (route.verb.as_str(), route.path);
         let concrete = path
             .replace("{supervisionId}", "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1")
             .replace("{deliveryId}", "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1")

@@ -6,22 +6,22 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::AppState;
-use super::asking::By;
-use super::body::{self, Reader, text};
-use super::connect_events::Receipt;
-use super::path::Named;
-use super::problem::{Problem, json};
+use crate::http::AppState;
+use crate::http::body::{self, Reader, text};
+use crate::http::extract::Authenticated;
+use crate::http::extract::NameInPath;
+use crate::http::problem::{Problem, json};
+use crate::http::v1::events::Receipt;
 use crate::usecases::FlowError;
 use crate::usecases::evidence::carrier_events::{PartnerEvent, PartnerLeg};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::Sighting;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     State(door): State<AppState>,
-    By(by): By,
-    Named(vendor): Named,
+    Authenticated(by): Authenticated,
+    NameInPath(vendor): NameInPath,
     request: Request,
 ) -> Result<Response, Problem> {
     if !by.caller.has(Scope::Events) {
@@ -34,7 +34,7 @@ pub(super) async fn handle(
     Ok(json(StatusCode::OK, &Receipt::of(observed)))
 }
 
-pub(super) fn read(body: &Value) -> Result<PartnerEvent, Problem> {
+pub(crate) fn read(body: &Value) -> Result<PartnerEvent, Problem> {
     let mut reader = Reader::new(body, "")?;
     let words = |e: &dyn std::fmt::Display| e.to_string();
     let contact = |raw: &str| ContactId::parse(raw).map_err(|e| words(&e));

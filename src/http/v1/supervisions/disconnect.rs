@@ -4,22 +4,22 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::asking::Act;
-use super::body::{self, Reader, text};
-use super::get_supervision::InPath;
-use super::problem::Problem;
-use super::views::SupervisionView;
-use super::{AppState, idempotency};
+use crate::http::body::{self, Reader, text};
+use crate::http::extract::Command;
+use crate::http::extract::SupervisionInPath;
+use crate::http::problem::Problem;
+use crate::http::views::supervision::SupervisionView;
+use crate::http::{AppState, idempotency};
 use crate::usecases::leaving::disconnect::{Disconnected, Why};
 use crate::usecases::{self, FlowError, Flows};
 
 /// The longest reason.
 const REASON: usize = 200;
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     State(door): State<AppState>,
-    InPath(id): InPath,
-    Act { by, body }: Act,
+    SupervisionInPath(id): SupervisionInPath,
+    Command { by, body }: Command,
 ) -> Result<Response, Problem> {
     let why = read(&body)?;
     let done = door.flows.disconnect(id, &why, &by).await;
@@ -27,7 +27,7 @@ pub(super) async fn handle(
 }
 
 /// The answer to a disconnect, of whatever path.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     flows: &Flows,
     by: &usecases::Request,
     done: Result<Disconnected, FlowError>,
@@ -49,7 +49,7 @@ pub(super) async fn answer(
     Ok(idempotency::answer(flows, by, status, &view))
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<Why, Problem> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Why, Problem> {
     if bytes.is_empty() {
         return Ok(Why::default());
     }
@@ -61,7 +61,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Why, Problem> {
 }
 
 /// Why somebody is to leave, of whatever path.
-pub(super) fn why(body: &mut Reader<'_>) -> Why {
+pub(crate) fn why(body: &mut Reader<'_>) -> Why {
     let reason = body.optional("reason", text(REASON));
     Why::asked(reason, body.flag("customerCallMayEnd").unwrap_or(false))
 }

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use futures::stream;
 use serde::Serialize;
 
-use super::AppState;
-use super::asking::By;
-use super::problem::{Problem, json};
-use super::query::Query;
-use super::views::Rfc3339;
+use crate::http::AppState;
+use crate::http::extract::Authenticated;
+use crate::http::problem::{Problem, json};
+use crate::http::query::Query;
+use crate::http::views::Rfc3339;
 use crate::usecases::reports::audit::{AuditFilter, AuditLine};
 use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::audit::Phase;
@@ -65,9 +65,9 @@ struct Page {
     next_cursor: Option<String>,
 }
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     State(door): State<AppState>,
-    By(by): By,
+    Authenticated(by): Authenticated,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {

@@ -6,12 +6,12 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::{Value, json as value};
 
-use super::asking::Act;
-use super::body::{self, Reader, text};
-use super::path::Named;
-use super::problem::{FieldError, Problem};
-use super::vendors::VendorView;
-use super::{AppState, idempotency};
+use crate::http::body::{self, Reader, text};
+use crate::http::extract::Command;
+use crate::http::extract::NameInPath;
+use crate::http::problem::{FieldError, Problem};
+use crate::http::v1::vendors::VendorView;
+use crate::http::{AppState, idempotency};
 use crate::usecases::FlowError;
 use crate::usecases::clocks::vendors::{MOST_PROBES, Measured, Probe, Probed};
 use sidedoor_domain::ids::InstanceName;
@@ -19,10 +19,10 @@ use sidedoor_domain::ids::InstanceName;
 /// Measured samples in one request.
 const MOST_SAMPLES: usize = 100;
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     State(door): State<AppState>,
-    Named(vendor): Named,
-    Act { by, body }: Act,
+    NameInPath(vendor): NameInPath,
+    Command { by, body }: Command,
 ) -> Result<Response, Problem> {
     let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
     let parsed = if body.is_empty() {
@@ -44,7 +44,7 @@ pub(super) async fn handle(
     }
 }
 
-pub(super) fn read(body: &Value) -> Result<(Option<InstanceName>, Probe), Problem> {
+pub(crate) fn read(body: &Value) -> Result<(Option<InstanceName>, Probe), Problem> {
     let mut reader = Reader::new(body, "")?;
     let instance = reader.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| e.to_string()));
     let count = reader.whole_number("count", 1, i64::from(MOST_PROBES));

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::views::Rfc3339;
+use crate::http::views::Rfc3339;
 use crate::usecases::Flows;
 use crate::usecases::directives::feed::Told;
 use sidedoor_domain::directive::{Directive, DirectiveKind, DirectiveStatus};
@@ -12,7 +12,7 @@ use sidedoor_domain::supervision::{Mode, Supervision};
 /// What the browser, or else a person, is to do.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct DirectiveView {
+pub(crate) struct DirectiveView {
     directive_id: String,
     kind: &'static str,
     mode: Option<&'static str>,
@@ -29,7 +29,7 @@ pub(super) struct DirectiveView {
 }
 
 impl DirectiveView {
-    pub(super) fn of(flows: &Flows, s: &Supervision, d: &Directive) -> Self {
+    pub(crate) fn of(flows: &Flows, s: &Supervision, d: &Directive) -> Self {
         let attached = flows.controller_attached(s);
         Self {
             directive_id: d.id.to_string(),
@@ -78,7 +78,7 @@ fn instructions(d: &Directive, attached: bool) -> &'static str {
 /// A directive in the stream of its supervisor.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ToldView {
+pub(crate) struct ToldView {
     event_id: String,
     act: bool,
     #[serde(flatten)]
@@ -86,7 +86,7 @@ pub(super) struct ToldView {
 }
 
 impl ToldView {
-    pub(super) fn of(flows: &Flows, told: &Told) -> Self {
+    pub(crate) fn of(flows: &Flows, told: &Told) -> Self {
         Self {
             event_id: told.seq.to_string(),
             act: told.act,

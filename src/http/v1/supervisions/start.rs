@@ -4,11 +4,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::asking::Act;
-use super::body::{self, Reader, salesforce_id, text};
-use super::problem::Problem;
-use super::views::SupervisionView;
-use super::{AppState, idempotency};
+use crate::http::body::{self, Reader, salesforce_id, text};
+use crate::http::extract::Command;
+use crate::http::problem::Problem;
+use crate::http::v1::supervisions::RequestedMode;
+use crate::http::views::supervision::SupervisionView;
+use crate::http::{AppState, idempotency};
 use crate::usecases::FlowError;
 use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::monitoring::start::{StartRequest, Started};
@@ -21,7 +22,7 @@ const USERNAME: usize = 100;
 /// The longest name of a jurisdiction.
 const JURISDICTION: usize = 64;
 
-pub(super) async fn handle(State(door): State<AppState>, Act { by, body }: Act) -> Result<Response, Problem> {
+pub(crate) async fn handle(State(door): State<AppState>, Command { by, body }: Command) -> Result<Response, Problem> {
     let ask = read(&body, &by.caller)?;
     let flows = &door.flows;
     let (stored, status) = match flows.start(ask, &by).await {
@@ -55,7 +56,7 @@ pub(super) async fn handle(State(door): State<AppState>, Act { by, body }: Act) 
     ))
 }
 
-pub(super) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Problem> {
+pub(crate) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Problem> {
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
     let contact = body.required("contactId", |raw| ContactId::parse(raw).map_err(|e| e.to_string()));
@@ -79,7 +80,7 @@ pub(super) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
     });
     let salesforce_user_id = body.optional("salesforceUserId", salesforce_id);
     let voice_call_id = body.optional("voiceCallId", salesforce_id);
-    let mode = body.optional("mode", mode);
+    let mode = body.optional("mode", RequestedMode::parse);
     let instance = body.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| e.to_string()));
     let agent = body.optional("agentUserId", |raw| UserId::parse(raw).map_err(|e| e.to_string()));
     let jurisdiction = body.optional("jurisdiction", text(JURISDICTION));
@@ -96,7 +97,7 @@ pub(super) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
             problem
         }
     })?;
-    let mode = possible(mode.unwrap_or(Asked::Mode(Mode::Silent)))?;
+    let mode = mode.map_or(Ok(Mode::Silent), RequestedMode::available)?;
     let (Some(contact), Some(supervisor)) = (contact, supervisor) else {
         return Err(Problem::invalid(Vec::new()));
     };
@@ -111,32 +112,4 @@ pub(super) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
         agent,
         jurisdiction,
     })
-}
-
-/// A mode, as callers name it.
-pub(super) enum Asked {
-    /// One there is.
-    Mode(Mode),
-    /// One that Amazon Connect has not.
-    Whisper,
-}
-
-pub(super) fn mode(raw: &str) -> Result<Asked, String> {
-    match raw {
-        "SILENT" => Ok(Asked::Mode(Mode::Silent)),
-        "BARGE" => Ok(Asked::Mode(Mode::Barge)),
-        "WHISPER" => Ok(Asked::Whisper),
-        _ => Err("must be SILENT, WHISPER or BARGE".into()),
-    }
-}
-
-/// The mode, if Amazon Connect has it: `AllowedMonitorCapabilities` knows SILENT_MONITOR and BARGE.
-pub(super) fn possible(asked: Asked) -> Result<Mode, Problem> {
-    match asked {
-        Asked::Mode(mode) => Ok(mode),
-        Asked::Whisper => {
-            let why = "Amazon Connect has no whisper capability; possible are SILENT and BARGE";
-            Err(FlowError::ModeUnsupported(why).into())
-        }
-    }
 }

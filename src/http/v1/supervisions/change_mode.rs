@@ -4,20 +4,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::asking::Act;
-use super::body::{self, Reader};
-use super::get_supervision::InPath;
-use super::problem::Problem;
-use super::start_supervision::{mode, possible};
-use super::views::SupervisionView;
-use super::{AppState, idempotency};
+use crate::http::body::{self, Reader};
+use crate::http::extract::Command;
+use crate::http::extract::SupervisionInPath;
+use crate::http::problem::Problem;
+use crate::http::v1::supervisions::RequestedMode;
+use crate::http::views::supervision::SupervisionView;
+use crate::http::{AppState, idempotency};
 use crate::usecases::monitoring::change_mode::ModeAnswer;
 use sidedoor_domain::supervision::Mode;
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     State(door): State<AppState>,
-    InPath(id): InPath,
-    Act { by, body }: Act,
+    SupervisionInPath(id): SupervisionInPath,
+    Command { by, body }: Command,
 ) -> Result<Response, Problem> {
     let to = read(&body)?;
     let flows = &door.flows;
@@ -35,10 +35,10 @@ pub(super) async fn handle(
     ))
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<Mode, Problem> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Mode, Problem> {
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
-    let asked = body.required("mode", mode);
+    let asked = body.required("mode", RequestedMode::parse);
     body.finish()?;
-    possible(asked.ok_or_else(|| Problem::invalid(Vec::new()))?)
+    asked.ok_or_else(|| Problem::invalid(Vec::new()))?.available()
 }

@@ -6,10 +6,9 @@ use axum::http::HeaderMap;
 use super::auth::tokens;
 use super::body::{self, Reader};
 use super::problem::Problem;
-use super::{
-    acknowledge, change_mode, directives, disconnect, disconnect_supervisor, list_supervisions, partner_events,
-    probe_vendor, start_supervision,
-};
+use super::v1::supervisions::{acknowledge, change_mode, disconnect, list, start};
+use super::v1::supervisors::{self, directives};
+use super::v1::{events, vendors};
 use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::UserId;
 
@@ -22,13 +21,13 @@ pub fn bodies(bytes: &[u8]) -> Vec<Option<Problem>> {
         Err(problem) => Some(problem.clone()),
     };
     vec![
-        start_supervision::read(bytes, &caller).err(),
+        start::read(bytes, &caller).err(),
         disconnect::read(bytes).err(),
-        disconnect_supervisor::read(bytes).err(),
+        supervisors::disconnect::read(bytes).err(),
         change_mode::read(bytes).err(),
         acknowledge::read(bytes).err(),
-        of_value(|value| partner_events::read(value).map(drop)),
-        of_value(|value| probe_vendor::read(value).map(drop)),
+        of_value(|value| events::partners::read(value).map(drop)),
+        of_value(|value| vendors::probe::read(value).map(drop)),
         of_value(|value| Reader::new(value, "")?.finish()),
     ]
 }
@@ -41,7 +40,7 @@ pub fn token(bytes: &[u8]) -> (Option<String>, usize) {
 /// Reads `raw` as the query of the operations that take most parameters, and as the header that resumes a stream.
 pub fn queries(raw: &str) -> Vec<Option<Problem>> {
     let mut headers = HeaderMap::new();
-    let mut said = vec![list_supervisions::read(Some(raw)).err()];
+    let mut said = vec![list::read(Some(raw)).err()];
     if let Ok(user) = UserId::parse("u") {
         said.push(directives::read(Some(raw), &headers, user.clone(), false).err());
         if let Ok(value) = raw.parse() {

@@ -1,27 +1,18 @@
-//! `GET /v1/vendors` and `GET /v1/vendors/{vendor}/calibration`: what is known of the vendors' clocks.
+//! `/v1/vendors`: what is known about the vendors' clocks.
 
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::Response;
+pub(crate) mod calibration;
+pub(crate) mod list;
+pub(crate) mod probe;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::AppState;
-use super::asking::By;
-use super::path::Named;
-use super::problem::{Problem, json};
-use super::views::Rfc3339;
-use crate::usecases::FlowError;
+use crate::http::views::Rfc3339;
 use crate::usecases::clocks::vendors::{ClockReport, VendorReport};
 
 #[derive(Serialize)]
-struct VendorList {
-    items: Vec<VendorView>,
-}
-
-#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct VendorView {
+pub(crate) struct VendorView {
     vendor: String,
     clocks: Vec<ClockView>,
 }
@@ -72,7 +63,7 @@ fn short(x: f64) -> f64 {
 }
 
 impl VendorView {
-    pub(super) fn of(report: &VendorReport) -> Self {
+    pub(crate) fn of(report: &VendorReport) -> Self {
         Self {
             vendor: report.vendor.clone(),
             clocks: report.clocks.iter().map(clock).collect(),
@@ -119,19 +110,4 @@ fn clock(c: &ClockReport) -> ClockView {
             })
             .collect(),
     }
-}
-
-pub(super) async fn list(State(door): State<AppState>, By(by): By) -> Result<Response, Problem> {
-    let items = door.flows.vendors(&by).await?.iter().map(VendorView::of).collect();
-    Ok(json(StatusCode::OK, &VendorList { items }))
-}
-
-pub(super) async fn calibration(
-    State(door): State<AppState>,
-    By(by): By,
-    Named(vendor): Named,
-) -> Result<Response, Problem> {
-    let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
-    let report = door.flows.vendor(&vendor, &by).await?;
-    Ok(json(StatusCode::OK, &VendorView::of(&report)))
 }

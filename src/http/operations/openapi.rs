@@ -3,9 +3,9 @@
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
-pub(super) async fn openapi() -> impl IntoResponse {
+pub(crate) async fn handle() -> impl IntoResponse {
     (
         [(CONTENT_TYPE, "text/plain; charset=utf-8")],
-        include_str!("../../openapi.yaml"),
+        include_str!("../../../openapi.yaml"),
     )
 }

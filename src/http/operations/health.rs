@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::AppState;
-use super::problem::json;
+use crate::http::AppState;
+use crate::http::problem::json;
 
 /// One named part of readiness.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,7 +38,7 @@ struct Ready {
     checks: Vec<Check>,
 }
 
-pub(super) async fn alive() -> Response {
+pub(crate) async fn alive() -> Response {
     json(
         StatusCode::OK,
         &Alive {
@@ -48,7 +48,7 @@ pub(super) async fn alive() -> Response {
     )
 }
 
-pub(super) async fn ready(State(door): State<AppState>) -> Response {
+pub(crate) async fn ready(State(door): State<AppState>) -> Response {
     let checks = door.readiness.checks();
     if checks.iter().all(|c| c.ok) {
         json(

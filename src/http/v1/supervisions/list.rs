@@ -5,11 +5,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::AppState;
-use super::asking::By;
-use super::problem::{Problem, json};
-use super::query::Query;
-use super::views::SupervisionView;
+use crate::http::AppState;
+use crate::http::extract::Authenticated;
+use crate::http::problem::{Problem, json};
+use crate::http::query::Query;
+use crate::http::views::supervision::SupervisionView;
 use crate::usecases::reports::supervisions::Filter;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::supervision::{Origin, State as SupervisionState};
@@ -24,9 +24,9 @@ struct Page {
     next_cursor: Option<String>,
 }
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     State(door): State<AppState>,
-    By(by): By,
+    Authenticated(by): Authenticated,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let mut filter = read(query.as_deref())?;
@@ -44,7 +44,7 @@ pub(super) async fn handle(
     Ok(json(StatusCode::OK, &Page { items, next_cursor }))
 }
 
-pub(super) fn read(raw: Option<&str>) -> Result<Filter, Problem> {
+pub(crate) fn read(raw: Option<&str>) -> Result<Filter, Problem> {
     let mut query = Query::new(raw);
     let states = query.take("state", "must be states, such as MONITORING,LEAVING", |raw| {
         let words: Vec<&str> = raw.split(',').collect();

@@ -4,35 +4,23 @@
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
 
-use super::AppState;
-use super::asking::By;
-use super::body;
-use super::problem::{Problem, json};
+use crate::http::AppState;
+use crate::http::body;
+use crate::http::extract::Authenticated;
+use crate::http::problem::{Problem, json};
+use crate::http::v1::events::Receipt;
 use crate::usecases::FlowError;
 use crate::usecases::evidence::contact_events::Observed;
 use sidedoor_domain::agent_event;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::contact_event::{self, Envelope};
 
-/// What became of an event.
-#[derive(Serialize)]
-pub(super) struct Receipt {
-    accepted: bool,
-    duplicate: bool,
-}
-
-impl Receipt {
-    pub(super) fn of(observed: Observed) -> Self {
-        Self {
-            accepted: observed != Observed::Ignored,
-            duplicate: observed == Observed::Duplicate,
-        }
-    }
-}
-
-pub(super) async fn handle(State(door): State<AppState>, By(by): By, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn handle(
+    State(door): State<AppState>,
+    Authenticated(by): Authenticated,
+    request: Request,
+) -> Result<Response, Problem> {
     if !by.caller.has(Scope::Events) {
         return Err(FlowError::Forbidden("this credential may not deliver events").into());
     }

@@ -5,11 +5,11 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::AppState;
-use super::asking::By;
-use super::get_supervision::InPath;
-use super::problem::{Problem, json};
-use super::views::Rfc3339;
+use crate::http::AppState;
+use crate::http::extract::Authenticated;
+use crate::http::extract::SupervisionInPath;
+use crate::http::problem::{Problem, json};
+use crate::http::views::Rfc3339;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,7 +26,11 @@ struct Timeline {
     items: Vec<MomentView>,
 }
 
-pub(super) async fn handle(State(door): State<AppState>, By(by): By, InPath(id): InPath) -> Result<Response, Problem> {
+pub(crate) async fn handle(
+    State(door): State<AppState>,
+    Authenticated(by): Authenticated,
+    SupervisionInPath(id): SupervisionInPath,
+) -> Result<Response, Problem> {
     let moments = door.flows.timeline(id, &by).await?;
     let view = |m: crate::usecases::reports::timeline::Moment| MomentView {
         at: Rfc3339::of(m.at),

@@ -15,13 +15,13 @@ use moka::sync::Cache;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::AppState;
-use super::asking::By;
-use super::body;
-use super::disconnect_supervisor::whom;
-use super::path::Named;
-use super::problem::{Problem, json};
-use super::views::Rfc3339;
+use crate::http::AppState;
+use crate::http::body;
+use crate::http::extract::Authenticated;
+use crate::http::extract::NameInPath;
+use crate::http::problem::{Problem, json};
+use crate::http::v1::supervisors::supervisor_in_path;
+use crate::http::views::Rfc3339;
 use crate::usecases::FlowError;
 use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::UserId;
@@ -33,10 +33,10 @@ const KEPT: u64 = 10_000;
 
 /// The tickets that are good now.
 #[derive(Clone)]
-pub(super) struct Tickets(Cache<[u8; 32], (Caller, Timestamp)>);
+pub(crate) struct Tickets(Cache<[u8; 32], (Caller, Timestamp)>);
 
 impl Tickets {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // The newest are kept: a flood of them takes away the flood's own.
         let kept = Cache::builder()
             .max_capacity(KEPT)
@@ -53,7 +53,7 @@ impl Tickets {
     }
 
     /// Takes a ticket: it is good no more. Its holder may act as its supervisor, and as nobody else.
-    pub(super) fn take(&self, request: &Request, now: Timestamp) -> Option<Caller> {
+    pub(crate) fn take(&self, request: &Request, now: Timestamp) -> Option<Caller> {
         let query = request.uri().query()?;
         let mut given = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "ticket");
         let (_, ticket) = given.next()?;
@@ -74,17 +74,17 @@ struct TicketView {
     expires_at: Rfc3339,
 }
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     State(door): State<AppState>,
-    Named(user): Named,
-    By(by): By,
+    NameInPath(user): NameInPath,
+    Authenticated(by): Authenticated,
     request: Request,
 ) -> Result<Response, Problem> {
     let body = body::read(request, door.settings.max_body_bytes).await?;
     if !body.is_empty() {
         body::Reader::new(&body::parse(&body)?, "")?.finish()?;
     }
-    let user = whom(&by.caller, user.as_deref())?;
+    let user = supervisor_in_path(&by.caller, user.as_deref())?;
     if !by.caller.may_act_as(&user) {
         return Err(FlowError::Forbidden("this credential may not act as that supervisor").into());
     }

@@ -4,12 +4,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::asking::Act;
-use super::body::{self, Reader, text};
-use super::get_supervision::InPath;
-use super::problem::Problem;
-use super::views::SupervisionView;
-use super::{AppState, idempotency};
+use crate::http::body::{self, Reader, text};
+use crate::http::extract::Command;
+use crate::http::extract::SupervisionInPath;
+use crate::http::problem::Problem;
+use crate::http::views::supervision::SupervisionView;
+use crate::http::{AppState, idempotency};
 use crate::usecases::directives::acknowledge::{Acknowledged, Answer};
 use sidedoor_domain::directive::AckOutcome;
 use sidedoor_domain::ids::DirectiveId;
@@ -17,10 +17,10 @@ use sidedoor_domain::ids::DirectiveId;
 /// The longest detail.
 const DETAIL: usize = 500;
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     State(door): State<AppState>,
-    InPath(id): InPath,
-    Act { by, body }: Act,
+    SupervisionInPath(id): SupervisionInPath,
+    Command { by, body }: Command,
 ) -> Result<Response, Problem> {
     let answer = read(&body)?;
     let flows = &door.flows;
@@ -36,7 +36,7 @@ pub(super) async fn handle(
     }
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<Answer, Problem> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Answer, Problem> {
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
     let directive = body.required("directiveId", |raw| {

@@ -12,13 +12,13 @@ use axum::response::{IntoResponse, Response};
 use futures::stream::{self, Stream};
 use serde::Serialize;
 
-use super::AppState;
-use super::asking::By;
-use super::directive_view::ToldView;
-use super::disconnect_supervisor::whom;
-use super::path::Named;
-use super::problem::{Problem, json};
-use super::query::Query;
+use crate::http::AppState;
+use crate::http::extract::Authenticated;
+use crate::http::extract::NameInPath;
+use crate::http::problem::{Problem, json};
+use crate::http::query::Query;
+use crate::http::v1::supervisors::supervisor_in_path;
+use crate::http::views::directive::ToldView;
 use crate::usecases::directives::feed::{Following, Listener, Told};
 use crate::usecases::{FlowError, Flows};
 use sidedoor_domain::directive::DirectiveStatus;
@@ -43,10 +43,10 @@ struct Page {
     channel_key: String,
 }
 
-pub(super) async fn handle(
+pub(crate) async fn handle(
     State(door): State<AppState>,
-    Named(user): Named,
-    By(by): By,
+    NameInPath(user): NameInPath,
+    Authenticated(by): Authenticated,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
@@ -54,7 +54,7 @@ pub(super) async fn handle(
         .get(ACCEPT)
         .and_then(|v| v.to_str().ok())
         .is_some_and(|accepts| accepts.contains("text/event-stream"));
-    let user = whom(&by.caller, user.as_deref())?;
+    let user = supervisor_in_path(&by.caller, user.as_deref())?;
     let listener = read(query.as_deref(), &headers, user, streams)?;
     if !streams {
         let (told, next) = door.flows.poll_directives(&listener, &by).await?;
@@ -80,7 +80,7 @@ pub(super) async fn handle(
     Ok(events.keep_alive(beat).into_response())
 }
 
-pub(super) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams: bool) -> Result<Listener, Problem> {
+pub(crate) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams: bool) -> Result<Listener, Problem> {
     let mut query = Query::new(raw);
     let instance = query.take("instance", "must be the name of an instance", |raw| {
         InstanceName::parse(raw).ok()

@@ -5,10 +5,10 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-use super::AppState;
-use super::asking::By;
-use super::auth::KeyUsed;
-use super::problem::Problem;
+use crate::http::AppState;
+use crate::http::auth::KeyUsed;
+use crate::http::extract::Authenticated;
+use crate::http::problem::Problem;
 use crate::usecases::FlowError;
 use crate::usecases::reports::supervisions::Standing;
 use sidedoor_domain::authority::Scope;
@@ -34,7 +34,10 @@ pub type Exposition = dyn Fn(&Standing, &AtTheDoor) -> String + Send + Sync;
 /// OpenMetrics, as Prometheus reads it.
 const MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) async fn handle(State(door): State<AppState>, By(by): By) -> Result<Response, Problem> {
+pub(crate) async fn handle(
+    State(door): State<AppState>,
+    Authenticated(by): Authenticated,
+) -> Result<Response, Problem> {
     if ![Scope::Read, Scope::Operate].iter().any(|scope| by.caller.has(*scope)) {
         return Err(FlowError::Forbidden("this credential may not read the metrics").into());
     }

@@ -1,0 +1,38 @@
+//! `POST /v1/supervisors/{connectUserId}/disconnect`: the supervisor is to leave whatever they listen to. `me` is the one the
+//! credential names.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::http::AppState;
+use crate::http::body::{self, Reader};
+use crate::http::extract::Command;
+use crate::http::extract::NameInPath;
+use crate::http::problem::Problem;
+use crate::http::v1::supervisions::disconnect::{answer, why};
+use crate::http::v1::supervisors::supervisor_in_path;
+use crate::usecases::leaving::disconnect::Why;
+use sidedoor_domain::ids::InstanceName;
+
+pub(crate) async fn handle(
+    State(door): State<AppState>,
+    NameInPath(user): NameInPath,
+    Command { by, body }: Command,
+) -> Result<Response, Problem> {
+    let (why, instance) = read(&body)?;
+    let user = supervisor_in_path(&by.caller, user.as_deref())?;
+    let done = door.flows.disconnect_supervisor(&user, instance, &why, &by).await;
+    answer(&door.flows, &by, done).await
+}
+
+pub(crate) fn read(bytes: &[u8]) -> Result<(Why, Option<InstanceName>), Problem> {
+    if bytes.is_empty() {
+        return Ok((Why::default(), None));
+    }
+    let value = body::parse(bytes)?;
+    let mut body = Reader::new(&value, "")?;
+    let why = why(&mut body);
+    let instance = body.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| e.to_string()));
+    body.finish()?;
+    Ok((why, instance))
+}
