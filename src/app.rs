@@ -21,7 +21,7 @@ use crate::salesforce::Salesforce;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::telemetry::metrics::{Metrics, Now};
 use crate::usecases::reports::supervisions::Standing;
-use crate::usecases::{self, DeliverySettings, Flows, Keep, LegEnd, Pace};
+use crate::usecases::{self, DeliverySettings, Intervals, Keep, LegEnd, UseCases};
 use clock_calibration::{Cutting, Limits, Thresholds, VendorSettings};
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ports::{Clock, Crm, DateSink};
@@ -34,7 +34,7 @@ pub enum StartError {
     Store(#[from] OpenError),
     /// Resuming what an earlier process left.
     #[error("cannot resume: {0}")]
-    Resume(#[from] usecases::FlowError),
+    Resume(#[from] usecases::UseCaseError),
     /// No TLS client can be made.
     #[error("no TLS client can be made: {0}")]
     Tls(#[from] reqwest::Error),
@@ -51,8 +51,8 @@ pub enum StartError {
 pub struct Overrides {
     /// AWS credentials other than the ordinary chain's: access key id and secret.
     pub credentials: Option<(String, SecretString)>,
-    /// The flows' own waits.
-    pub pace: Pace,
+    /// The usecases' own waits.
+    pub pace: Intervals,
     /// Another clock than the machine's.
     pub clock: Option<Arc<dyn Clock>>,
 }
@@ -76,7 +76,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
     let credentials = credentials(&config)?;
     let store = Arc::new(SqliteStore::open(&config.store.url).await?);
     let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock::start()));
-    // A `Date` more or less is no loss: when the flows are busy, some are dropped.
+    // A `Date` more or less is no loss: when the usecases are busy, some are dropped.
     let (hand_in, dates) = tokio::sync::mpsc::channel(64);
     let sink: DateSink = Arc::new(move |seen| {
         let _ = hand_in.try_send(seen);
@@ -96,31 +96,34 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         tasks: lifecycle.tasks(),
         stopping: lifecycle.stopping(),
     };
-    let flows = Flows::new(parts, flow_settings(&config, overrides.pace));
-    let resumed = flows.resume().await?;
+    let usecases = UseCases::new(parts, flow_settings(&config, overrides.pace));
+    let resumed = usecases.resume().await?;
     if resumed > 0 {
         tracing::info!(resumed, "took up {resumed} unfinished supervisions");
     }
-    lifecycle.run("reconciling", flows.clone().reconcile_until_stopped());
+    lifecycle.run("reconciling", usecases.polling.clone().reconcile_until_stopped());
     if config.salesforce.is_some() {
-        lifecycle.run("delivery", flows.clone().deliver_until_stopped());
+        lifecycle.run("delivery", usecases.salesforce_sync.clone().deliver_until_stopped());
     }
     if config.salesforce.as_ref().is_some_and(|s| s.directive_event.is_some()) {
-        lifecycle.run("announcing", flows.clone().announce_until_stopped());
+        lifecycle.run("announcing", usecases.directives.clone().announce_until_stopped());
     }
     if config.salesforce.as_ref().is_some_and(|s| s.compare_participants) {
-        lifecycle.run("comparing", flows.clone().compare_until_stopped());
+        lifecycle.run("comparing", usecases.salesforce_sync.clone().compare_until_stopped());
     }
-    lifecycle.run("sweeping", flows.clone().sweep_until_stopped());
-    lifecycle.run("calibrating", flows.clone().calibrate_until_stopped(dates));
-    lifecycle.run("regrading", flows.clone().regrade_until_stopped());
+    lifecycle.run("sweeping", usecases.polling.clone().sweep_until_stopped());
+    lifecycle.run("calibrating", usecases.clocks.clone().calibrate_until_stopped(dates));
+    lifecycle.run(
+        "recalibrating",
+        usecases.recalibrator.clone().recalibrate_until_stopped(),
+    );
 
     let address = listener.local_addr()?;
     let readiness = Arc::new(lifecycle.clone());
     let exposition = Arc::new(move |standing: &Standing, here: &AtTheDoor| exposition(&metrics, standing, here));
     let connections = Arc::new(Connections::new(config.http.max_connections));
     let router = http::router(
-        flows,
+        usecases,
         credentials,
         readiness,
         exposition,
@@ -201,7 +204,7 @@ fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
-fn flow_settings(config: &Config, pace: Pace) -> usecases::Settings {
+fn flow_settings(config: &Config, pace: Intervals) -> usecases::Settings {
     let way = |configured: LegEndConfig| match configured {
         LegEndConfig::Ccp => LegEnd::Ccp,
         LegEndConfig::StopContactThenCcp => LegEnd::StopContactThenCcp,
@@ -243,7 +246,7 @@ fn flow_settings(config: &Config, pace: Pace) -> usecases::Settings {
         timing: timing_settings(&config.timing),
         policy: config.compliance.clone(),
         streams: config.http.max_streams,
-        pace,
+        intervals: pace,
     }
 }
 

@@ -63,7 +63,7 @@ pub struct Config {
     pub connect: ConnectConfig,
     /// Salesforce; `None` when delivery is switched off.
     pub salesforce: Option<SalesforceConfig>,
-    /// SupervisorRef may call.
+    /// Who may call.
     pub auth: AuthConfig,
     /// The supervisions' times.
     pub supervision: SupervisionConfig,

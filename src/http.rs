@@ -5,6 +5,7 @@
 
 mod auth;
 mod body;
+mod error_answers;
 mod extract;
 mod idempotency;
 mod limits;
@@ -33,7 +34,7 @@ pub use operations::metrics::{AtTheDoor, Exposition};
 pub use routes::{Access, ROUTES, Route, Verb};
 pub use serve::{Connections, Patience, Peer, serve};
 
-use crate::usecases::Flows;
+use crate::usecases::UseCases;
 
 /// What browsers are told of calls from other origins: nothing, unless an origin is on the list.
 fn cross_origin(origins: &[HeaderValue]) -> CorsLayer {
@@ -74,7 +75,7 @@ pub struct Settings {
 /// What the handlers share.
 #[derive(Clone)]
 pub(crate) struct AppState {
-    flows: Flows,
+    usecases: UseCases,
     credentials: Arc<Credentials>,
     readiness: Arc<dyn Readiness>,
     settings: Settings,
@@ -88,7 +89,7 @@ pub(crate) struct AppState {
 
 /// The whole front door.
 pub fn router(
-    flows: Flows,
+    usecases: UseCases,
     credentials: Credentials,
     readiness: Arc<dyn Readiness>,
     exposition: Arc<Exposition>,
@@ -97,7 +98,7 @@ pub fn router(
 ) -> Router {
     let cross_origin = cross_origin(&settings.cors_allowed_origins);
     let door = AppState {
-        flows,
+        usecases,
         credentials: Arc::new(credentials),
         readiness,
         room: Arc::new(Semaphore::new(settings.max_in_flight)),

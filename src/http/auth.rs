@@ -1,4 +1,4 @@
-//! SupervisorRef calls: an API key as `Authorization: Bearer …` (or as `X-API-Key`, for EventBridge API destinations), a token of a
+//! Who calls: an API key as `Authorization: Bearer …` (or as `X-API-Key`, for EventBridge API destinations), a token of a
 //! configured issuer, or a ticket, which opens one path.
 //!
 //! | file | story |
@@ -17,6 +17,7 @@ mod key_file;
 mod public_key;
 pub(super) mod tokens;
 
+use crate::usecases::identity::IdentityError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -31,7 +32,6 @@ use super::limits::Wait;
 use super::middleware::Arrived;
 use super::problem::Problem;
 use super::serve::Peer;
-use crate::usecases::FlowError;
 use sidedoor_domain::authority::{Caller, Claim, ClaimKind, Scope};
 
 pub use api_keys::{ApiKey, KeyUsed};
@@ -76,7 +76,7 @@ impl Denied {
     ];
 }
 
-/// SupervisorRef may come in.
+/// Who may come in.
 #[derive(Debug)]
 pub struct Credentials {
     keys: ApiKeys,
@@ -131,7 +131,7 @@ fn presented(headers: &HeaderMap) -> Option<(&[u8], bool)> {
 }
 
 impl AppState {
-    /// SupervisorRef it is, and for a token whom it names, who is still to be asked for.
+    /// Who it is, and for a token whom it names, who is still to be asked for.
     async fn admit(&self, headers: &HeaderMap) -> Result<(Caller, Option<Claim>), Denied> {
         if self.credentials.anybody() {
             return Ok((Caller::new("local", Scope::ALL.to_vec()), None));
@@ -148,7 +148,7 @@ impl AppState {
         // A right key is let in whatever others from that address have tried: behind a proxy all are one address, and a secret
         // of sixteen characters is not guessed.
         let key = known.ok_or(Denied::UnknownKey)?;
-        Ok((self.credentials.keys.uses(key, self.flows.clock()), None))
+        Ok((self.credentials.keys.uses(key, self.usecases.now()), None))
     }
 
     /// What a good token makes of its holder: a caller that acts as the supervisor the token names, where it may act at all.
@@ -157,7 +157,7 @@ impl AppState {
             if claim.kind == ClaimKind::SalesforceUserId {
                 caller.salesforce_user = Some(claim.value.clone());
             }
-            match self.flows.bind(&claim, within).await {
+            match self.usecases.identity.bind(&claim, within).await {
                 Ok(user) => caller.supervisor = Some(user),
                 Err(why) => caller.unbound = Some(why),
             }
@@ -193,7 +193,7 @@ pub(super) async fn identify(State(door): State<AppState>, mut request: Request,
         .get::<MatchedPath>()
         .is_some_and(|path| path.as_str() == super::routes::DIRECTIVES);
     let by_ticket = if is_stream {
-        door.tickets.take(&request, door.flows.clock())
+        door.tickets.take(&request, door.usecases.now())
     } else {
         None
     };
@@ -214,7 +214,7 @@ pub(super) async fn identify(State(door): State<AppState>, mut request: Request,
     let caller = match claim {
         Some(claim) => {
             let arrived = request.extensions().get::<Arrived>();
-            let within = arrived.map_or(Duration::ZERO, |Arrived(at)| door.flows.left_since(*at));
+            let within = arrived.map_or(Duration::ZERO, |Arrived(at)| door.usecases.time_left(*at));
             door.bound(caller, claim, within).await
         }
         None => caller,
@@ -223,7 +223,7 @@ pub(super) async fn identify(State(door): State<AppState>, mut request: Request,
     if let Some(why) = caller.unbound
         && caller.scopes == [Scope::Supervise]
     {
-        return Problem::from(FlowError::Unbound(why)).into_response();
+        return Problem::from(IdentityError::Unbound(why)).into_response();
     }
     request.extensions_mut().insert(caller);
     next.run(request).await

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use super::middleware::{Arrived, RequestId};
 use super::problem::Problem;
 use super::{AppState, body, idempotency};
-use crate::usecases::{self, FlowError};
+use crate::usecases;
+use crate::usecases::error::UseCaseError;
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::SupervisionId;
 
@@ -80,6 +81,6 @@ impl<S: Send + Sync> FromRequestParts<S> for SupervisionInPath {
         let Ok(NameInPath(raw)) = NameInPath::from_request_parts(parts, state).await;
         raw.and_then(|raw| SupervisionId::parse(&raw))
             .map(Self)
-            .ok_or_else(|| FlowError::NotFound.into())
+            .ok_or_else(|| UseCaseError::SupervisionNotFound.into())
     }
 }

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::views::supervision::SupervisionView;
 use crate::usecases::idempotency::KeyUse;
 use crate::usecases::idempotency::Replay;
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::{Request, UseCases};
 use sidedoor_domain::authority::Caller;
 
 /// The longest key.
@@ -51,7 +51,7 @@ pub(super) fn key(
 }
 
 /// Gives an answer and keeps it for replays.
-pub(super) fn answer(flows: &Flows, by: &Request, status: StatusCode, body: &impl Serialize) -> Response {
+pub(super) fn answer(usecases: &UseCases, by: &Request, status: StatusCode, body: &impl Serialize) -> Response {
     let text = match serde_json::to_string(body) {
         Ok(text) => text,
         Err(_) => {
@@ -63,29 +63,36 @@ pub(super) fn answer(flows: &Flows, by: &Request, status: StatusCode, body: &imp
             .into_response();
         }
     };
-    flows.remember_answer(by, status.as_u16(), &text);
+    usecases.idempotency.remember_answer(by, status.as_u16(), &text);
     as_json(status, text)
 }
 
 /// A flow's error as an answer, kept for replays where this very request took the key before it failed.
-pub(super) fn failed(flows: &Flows, by: &Request, error: FlowError) -> Response {
-    let problem = Problem::from(error);
-    flows.remember_answer(by, problem.status().as_u16(), &problem.body());
+pub(super) fn failed(usecases: &UseCases, by: &Request, error: impl Into<Problem>) -> Response {
+    let problem: Problem = error.into();
+    usecases
+        .idempotency
+        .remember_answer(by, problem.status().as_u16(), &problem.body());
     problem.into_response()
 }
 
 /// The answer to a key used before.
-pub(super) async fn replay(flows: &Flows, by: &Request, replay: Replay, over: StatusCode) -> Result<Response, Problem> {
+pub(super) async fn replay(
+    usecases: &UseCases,
+    by: &Request,
+    replay: Replay,
+    over: StatusCode,
+) -> Result<Response, Problem> {
     let mut response = match replay {
         Replay::Answer(status, body) => as_json(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), body),
         Replay::State(id) => {
-            let stored = flows.get(id, by).await?;
+            let stored = usecases.reports.get(id, by).await?;
             let status = if stored.supervision.state.is_final() {
                 over
             } else {
                 StatusCode::ACCEPTED
             };
-            super::problem::json(status, &SupervisionView::of(flows, &stored))
+            super::problem::json(status, &SupervisionView::of(usecases, &stored))
         }
     };
     response

@@ -122,7 +122,7 @@ pub(super) async fn to_its_end(State(door): State<AppState>, request: Request, n
     let known = request.extensions().get::<RequestId>().cloned();
     let id = known.unwrap_or_else(|| request_id(&request));
     let work = CURRENT.scope(id, next.run(request)).in_current_span();
-    match door.flows.to_its_end(work).await {
+    match door.usecases.run_to_end(work).await {
         Ok(response) => response,
         // Told and logged where every panic is.
         Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),

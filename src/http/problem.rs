@@ -8,9 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::middleware::current_request_id;
-use crate::usecases::StoreError;
-use crate::usecases::{FlowError, OnCall};
-use sidedoor_domain::authority::Unbound;
+use crate::usecases::monitoring::OnCall;
 
 /// One bad place in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,40 +24,40 @@ pub struct FieldError {
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     #[serde(rename = "type")]
-    kind: String,
-    title: &'static str,
-    status: u16,
-    detail: String,
-    code: String,
+    pub(super) kind: String,
+    pub(super) title: &'static str,
+    pub(super) status: u16,
+    pub(super) detail: String,
+    pub(super) code: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<FieldError>,
-    request_id: Option<String>,
+    pub(super) errors: Vec<FieldError>,
+    pub(super) request_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    supervision_id: Option<String>,
+    pub(super) supervision_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    conflicts_with: Option<String>,
+    pub(super) conflicts_with: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    on_call: Vec<OnCallView>,
+    pub(super) on_call: Vec<OnCallView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    prior_supervisions: Vec<String>,
+    pub(super) prior_supervisions: Vec<String>,
     #[serde(skip)]
-    retry_after_s: Option<u32>,
+    pub(super) retry_after_s: Option<u32>,
     #[serde(skip)]
-    presented: bool,
+    pub(super) presented: bool,
 }
 
 /// Somebody who is on a contact that takes no more.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct OnCallView {
-    supervision_id: String,
+pub(super) struct OnCallView {
+    pub(super) supervision_id: String,
     connect_user_id: Option<String>,
     username: Option<String>,
     state: &'static str,
 }
 
 impl OnCallView {
-    fn of(on_call: OnCall) -> Self {
+    pub(super) fn of(on_call: OnCall) -> Self {
         Self {
             supervision_id: on_call.supervision.to_string(),
             connect_user_id: on_call.supervisor.connect_user_id.map(|id| id.to_string()),
@@ -150,7 +148,7 @@ impl Problem {
 
     /// When to come again, s.
     #[must_use]
-    fn retry_after(mut self, seconds: u32) -> Self {
+    pub(super) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
         self
     }
@@ -180,197 +178,11 @@ impl IntoResponse for Problem {
                 "Bearer"
             };
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-            // SupervisorRef is not known keeps no connection.
+            // Who is not known keeps no connection.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
-}
-
-impl From<FlowError> for Problem {
-    fn from(e: FlowError) -> Self {
-        use StatusCode as S;
-        match e {
-            FlowError::NotFound => Self::new(S::NOT_FOUND, "supervision_not_found", "There is no such supervision."),
-            FlowError::UnknownSupervisor => Self::new(
-                S::NOT_FOUND,
-                "supervisor_not_found",
-                "Amazon Connect has no user of that name.",
-            ),
-            FlowError::AmbiguousSupervisor => Self::new(
-                S::CONFLICT,
-                "supervisor_ambiguous",
-                "Amazon Connect has several users of that name; name the supervisor by connectUserId.",
-            ),
-            FlowError::UnknownVendor => Self::new(
-                S::NOT_FOUND,
-                "vendor_not_found",
-                "No vendor of that name is configured; partner carriers are named under [timing.vendors].",
-            ),
-            // Not asked in time is nobody's answer: the same request may do better in a moment.
-            FlowError::Vendor(e) if e.code == "connect_timeout" => {
-                let detail = format!("{}.", e.message.trim_end_matches('.'));
-                Self::new(S::SERVICE_UNAVAILABLE, e.code, detail).retry_after(2)
-            }
-            FlowError::Vendor(e) => Self::new(S::BAD_GATEWAY, e.code, format!("{}.", e.message.trim_end_matches('.'))),
-            FlowError::Unbound(Unbound::NotLinked) => Self::new(
-                S::FORBIDDEN,
-                "supervisor_link_invalid",
-                "The token is good, but the supervisor it names has no user in Amazon Connect, or several.",
-            ),
-            FlowError::Unbound(Unbound::Unresolved) => Self::new(
-                S::SERVICE_UNAVAILABLE,
-                "supervisor_lookup_unavailable",
-                "Whom the token names in Amazon Connect could not be asked just now.",
-            )
-            .retry_after(1),
-            FlowError::Forbidden(why) => Self::new(S::FORBIDDEN, "action_forbidden", format!("{}.", capital(why))),
-            FlowError::UnknownInstance => Self::new(
-                S::UNPROCESSABLE_ENTITY,
-                "instance_not_found",
-                "No Connect instance of that name is configured, or there are several and none was named.",
-            ),
-            FlowError::Busy(first) => {
-                let detail = format!(
-                    "The supervisor is on another contact already (supervision {first}); Connect allows one voice contact at a time."
-                );
-                Self {
-                    conflicts_with: Some(first.to_string()),
-                    ..Self::new(S::CONFLICT, "supervisor_conflict", detail)
-                }
-            }
-            FlowError::NotListening(state) => {
-                let detail = format!(
-                    "The supervision is {}; only one that is MONITORING has a mode to change.",
-                    state.as_str()
-                );
-                Self::new(S::CONFLICT, "supervision_state_conflict", detail)
-            }
-            FlowError::ModeNotAllowed => Self::new(
-                S::CONFLICT,
-                "mode_forbidden",
-                "What a supervisor may do is granted at the start: this supervision was started with mode SILENT.",
-            ),
-            FlowError::ModeUnsupported(why) => Self::new(
-                S::UNPROCESSABLE_ENTITY,
-                "mode_unsupported",
-                format!("{}.", capital(why)),
-            ),
-            FlowError::WouldEndCustomerCall(id, why) => {
-                let detail = format!(
-                    "The supervisor has barged in, and {why}: leaving now could end the customer's call. An operator may \
-                     accept that with customerCallMayEnd and a reason."
-                );
-                Self {
-                    supervision_id: Some(id.to_string()),
-                    ..Self::new(S::CONFLICT, "barge_safety_conflict", detail)
-                }
-            }
-            FlowError::UnknownJurisdiction => Self::new(
-                S::UNPROCESSABLE_ENTITY,
-                "jurisdiction_not_found",
-                "No jurisdiction of that name is configured under [compliance.jurisdictions].",
-            ),
-            FlowError::RejoinRefused(compliance) => Self {
-                prior_supervisions: compliance.prior.iter().map(ToString::to_string).collect(),
-                ..Self::new(
-                    S::CONFLICT,
-                    "rejoin_forbidden",
-                    "The supervisor has left this contact before, and the rules of this jurisdiction let nobody come back.",
-                )
-            },
-            FlowError::ContactFull { supervision, on_call } => Self {
-                supervision_id: Some(supervision.to_string()),
-                on_call: on_call.into_iter().map(OnCallView::of).collect(),
-                ..Self::new(
-                    S::CONFLICT,
-                    "contact_limit_reached",
-                    "Amazon Connect takes no further supervisor on this contact; onCall names who is on it.",
-                )
-            },
-            FlowError::TooManyStreams => Self::overloaded("Too many streams of directives are open."),
-            FlowError::NoDelivery => Self::new(S::NOT_FOUND, "delivery_not_found", "There is no such delivery."),
-            FlowError::UnknownDirective => Self::new(
-                S::NOT_FOUND,
-                "directive_not_found",
-                "This supervision never gave out that directive.",
-            ),
-            FlowError::KeyReused => Self::new(
-                S::UNPROCESSABLE_ENTITY,
-                "idempotency_key_invalid",
-                "This Idempotency-Key was used for another request; take a new one.",
-            ),
-            FlowError::KeyRunning => Self::new(
-                S::CONFLICT,
-                "idempotency_key_conflict",
-                "The first request with this Idempotency-Key is still running; ask again in a moment.",
-            )
-            .retry_after(1),
-            FlowError::JoinFailed {
-                supervision,
-                code,
-                detail,
-            } => {
-                let problem = Self::new(join_status(&code), &code, detail);
-                let problem = if problem.status == 503 {
-                    problem.retry_after(1)
-                } else {
-                    problem
-                };
-                Self {
-                    supervision_id: Some(supervision.to_string()),
-                    ..problem
-                }
-            }
-            FlowError::Store(StoreError::Overloaded) | FlowError::Contended => {
-                Self::overloaded("More is being written than the store can take.")
-            }
-            FlowError::Store(StoreError::Closed) | FlowError::Stopping => Self::overloaded("The service is stopping."),
-            FlowError::Store(e @ (StoreError::Store(_) | StoreError::Unreadable(_))) => {
-                // The store's words are for the log: they may name paths.
-                tracing::error!(error = %e, "a request failed: {e}");
-                Self::new(
-                    S::INTERNAL_SERVER_ERROR,
-                    "internal",
-                    "The store failed; nothing is known to be accepted.",
-                )
-            }
-        }
-    }
-}
-
-/// The status of a join that failed: whose move is it? `docs/errors.md` has the codes.
-fn join_status(code: &str) -> StatusCode {
-    match code {
-        "connect_resource_not_found" => StatusCode::NOT_FOUND,
-        "connect_quota_limit_reached"
-        | "connect_idempotency_conflict"
-        | "connect_contact_not_found"
-        | "join_cancelled"
-        | "leave_timeout"
-        | "supervisor_conflict"
-        | "leg_conflict"
-        | "contact_limit_reached" => StatusCode::CONFLICT,
-        "connect_request_invalid" | "connect_parameter_invalid" | "connect_monitoring_unsupported" => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
-        "connect_rate_limit_reached"
-        | "connect_budget_limit_reached"
-        | "connect_internal"
-        | "connect_unavailable"
-        | "connect_timeout"
-        | "connect_network_unavailable"
-        | "join_timeout" => StatusCode::SERVICE_UNAVAILABLE,
-        // The rest is between us and Connect: rights, credentials, an answer we cannot read.
-        _ => StatusCode::BAD_GATEWAY,
-    }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 pub(super) async fn no_such_route() -> Problem {

@@ -35,7 +35,7 @@ Retry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n\
 {\"type\":\"urn:sidedoor:problem:overloaded\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"Too many connections \
 are open.\",\"code\":\"overloaded\",\"requestId\":null}";
 
-/// SupervisorRef is at the other end of a connection: a proxy, if there is one. What a header says of it is not looked at.
+/// Who is at the other end of a connection: a proxy, if there is one. What a header says of it is not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(IpAddr);
 

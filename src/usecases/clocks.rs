@@ -1,5 +1,60 @@
-//! TODO-AREA-DOC
+//! The vendors' clocks: what evidence teaches about them, and what follows when they are known better.
 
 pub mod calibrate;
 pub mod recalibrate;
 pub mod vendors;
+
+use crate::usecases::context::UseCaseContext;
+use crate::usecases::error::{UseCaseError, from_store_error};
+use crate::usecases::evidence::EvidenceService;
+use crate::usecases::idempotency::IdempotencyError;
+use crate::usecases::idempotency::IdempotencyService;
+use sidedoor_domain::ports::VendorError;
+
+/// Learns the vendors' clocks and reads them.
+#[derive(Clone)]
+pub struct ClockService {
+    pub(crate) ctx: UseCaseContext,
+    idempotency: IdempotencyService,
+    state: std::sync::Arc<calibrate::ClockState>,
+}
+
+impl ClockService {
+    pub(crate) fn new(ctx: UseCaseContext, idempotency: IdempotencyService) -> Self {
+        Self {
+            state: std::sync::Arc::new(calibrate::ClockState::new(&ctx.settings.timing.vendors)),
+            ctx,
+            idempotency,
+        }
+    }
+}
+
+/// Evaluates recent departures again when a clock is known better.
+#[derive(Clone)]
+pub struct DepartureRecalibrator {
+    pub(crate) ctx: UseCaseContext,
+    clocks: ClockService,
+    evidence: EvidenceService,
+}
+
+impl DepartureRecalibrator {
+    pub(crate) fn new(ctx: UseCaseContext, clocks: ClockService, evidence: EvidenceService) -> Self {
+        Self { ctx, clocks, evidence }
+    }
+}
+
+/// Why a vendor's clock cannot be shown or probed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClockError {
+    /// The vendor did not give its time.
+    #[error("{}: {}", .0.code, .0.message)]
+    Vendor(VendorError),
+    /// The idempotency key.
+    #[error(transparent)]
+    Idempotency(#[from] IdempotencyError),
+    /// What every area shares.
+    #[error(transparent)]
+    Common(#[from] UseCaseError),
+}
+
+from_store_error!(ClockError);

@@ -6,7 +6,9 @@
 //! one sees that another process took it, and answers with what became of the supervision. Only the request that took a key
 //! answers for it or frees it: a repeat that fails leaves it as it is.
 
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::Request;
+use crate::usecases::context::UseCaseContext;
+use crate::usecases::error::UseCaseError;
 use sidedoor_domain::ids::SupervisionId;
 pub use sidedoor_domain::ports::store::KeyUse;
 use sidedoor_domain::ports::store::{KeyRecord, KeyWrite};
@@ -21,41 +23,70 @@ pub enum Replay {
     State(SupervisionId),
 }
 
-impl Flows {
+/// Why a key cannot be used for this request.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum IdempotencyError {
+    /// The key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The first request with this key is still running.
+    #[error("the first request with this idempotency key is still running")]
+    KeyRunning,
+    /// What every area shares.
+    #[error(transparent)]
+    Common(#[from] UseCaseError),
+}
+
+crate::usecases::error::from_store_error!(IdempotencyError);
+
+/// Takes, answers and replays idempotency keys.
+#[derive(Clone)]
+pub struct IdempotencyService {
+    ctx: UseCaseContext,
+}
+
+impl IdempotencyService {
+    pub(crate) fn new(ctx: UseCaseContext) -> Self {
+        Self { ctx }
+    }
+
     /// Whether the request's key was used before.
     ///
     /// # Errors
-    /// [`FlowError::KeyReused`], [`FlowError::KeyRunning`], or the store's.
-    pub async fn replay(&self, by: &Request) -> Result<Option<Replay>, FlowError> {
+    /// [`IdempotencyError::KeyReused`], [`IdempotencyError::KeyRunning`], or the store's.
+    pub async fn replay(&self, by: &Request) -> Result<Option<Replay>, IdempotencyError> {
         let Some(key) = &by.key else { return Ok(None) };
-        match self.store().key(&key.caller, &key.key).await? {
+        match self.ctx.store().key(&key.caller, &key.key).await? {
             None => Ok(None),
             Some(record) => self.known_key(key, record).await,
         }
     }
 
     /// What a key that turned out to be used, when it was about to be taken, leads to.
-    pub(crate) async fn replay_of(&self, by: &Request, record: KeyRecord) -> Result<Replay, FlowError> {
-        let key = by.key.as_ref().ok_or(FlowError::Contended)?;
-        self.known_key(key, record).await?.ok_or(FlowError::KeyRunning)
+    pub(crate) async fn replay_of(&self, by: &Request, record: KeyRecord) -> Result<Replay, IdempotencyError> {
+        let key = by
+            .key
+            .as_ref()
+            .ok_or(UseCaseError::Unexpected("a key was taken by a request without one"))?;
+        self.known_key(key, record).await?.ok_or(IdempotencyError::KeyRunning)
     }
 
     /// What a used key leads to; nothing if a fault of ours has freed it meanwhile.
-    async fn known_key(&self, key: &KeyUse, mut record: KeyRecord) -> Result<Option<Replay>, FlowError> {
+    async fn known_key(&self, key: &KeyUse, mut record: KeyRecord) -> Result<Option<Replay>, IdempotencyError> {
         if record.fingerprint != key.fingerprint {
-            return Err(FlowError::KeyReused);
+            return Err(IdempotencyError::KeyReused);
         }
-        if record.answer.is_none() && record.taken_by == self.store().incarnation() {
+        if record.answer.is_none() && record.taken_by == self.ctx.store().incarnation() {
             // The answer is written without waiting for it: it may be on its way. Wait for the queue, look once more.
-            self.store().flush().await?;
-            match self.store().key(&key.caller, &key.key).await? {
+            self.ctx.store().flush().await?;
+            match self.ctx.store().key(&key.caller, &key.key).await? {
                 Some(again) => record = again,
                 None => return Ok(None),
             }
         }
         match record.answer {
             Some((status, body)) => Ok(Some(Replay::Answer(status, body))),
-            None if record.taken_by == self.store().incarnation() => Err(FlowError::KeyRunning),
+            None if record.taken_by == self.ctx.store().incarnation() => Err(IdempotencyError::KeyRunning),
             // What is of no supervision is done anew: nothing would say what became of it.
             None => Ok(record.supervision.map(Replay::State)),
         }
@@ -63,13 +94,17 @@ impl Flows {
 
     /// Takes the request's key for an answer that changes nothing, so that this answer too is the one it gets again. Something
     /// if the key was used meanwhile.
-    pub(crate) async fn take_key(&self, by: &Request, of: Option<SupervisionId>) -> Result<Option<Replay>, FlowError> {
+    pub(crate) async fn take_key(
+        &self,
+        by: &Request,
+        of: Option<SupervisionId>,
+    ) -> Result<Option<Replay>, IdempotencyError> {
         let Some(key) = by.key.clone() else { return Ok(None) };
         let change = Transaction {
-            key: Some(KeyWrite::Take(key, of, self.now())),
+            key: Some(KeyWrite::Take(key, of, self.ctx.now())),
             ..Transaction::default()
         };
-        match self.store().commit(change).await? {
+        match self.ctx.store().commit(change).await? {
             CommitOutcome::KeyUsed(record) => self.replay_of(by, record).await.map(Some),
             _ => Ok(None),
         }
@@ -84,7 +119,7 @@ impl Flows {
         } else {
             KeyWrite::Answer(key.clone(), status, body.to_owned())
         };
-        self.store().commit_later(Transaction {
+        self.ctx.store().commit_later(Transaction {
             key: Some(write),
             ..Transaction::default()
         });

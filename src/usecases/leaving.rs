@@ -1,6 +1,47 @@
-//! TODO-AREA-DOC
+//! A supervisor leaves: the request, how the leg is ended, and the checks before and after.
 
 pub mod after_check;
 pub mod barge_safety;
 pub mod disconnect;
 pub mod end_leg;
+
+use crate::usecases::context::UseCaseContext;
+use crate::usecases::error::{UseCaseError, from_store_error};
+use crate::usecases::evidence::EvidenceService;
+use crate::usecases::idempotency::IdempotencyError;
+use crate::usecases::idempotency::IdempotencyService;
+use sidedoor_domain::ids::SupervisionId;
+
+/// Asks supervisors to leave and ends their legs.
+#[derive(Clone)]
+pub struct LeavingService {
+    pub(crate) ctx: UseCaseContext,
+    evidence: EvidenceService,
+    idempotency: IdempotencyService,
+}
+
+impl LeavingService {
+    pub(crate) fn new(ctx: UseCaseContext, evidence: EvidenceService, idempotency: IdempotencyService) -> Self {
+        Self {
+            ctx,
+            evidence,
+            idempotency,
+        }
+    }
+}
+
+/// Why a supervisor cannot be asked to leave.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LeavingError {
+    /// The supervisor has barged in and the agent is gone, or is not known to be there.
+    #[error("leaving now could end the customer's call: {1}")]
+    CustomerCallAtRisk(SupervisionId, &'static str),
+    /// The idempotency key.
+    #[error(transparent)]
+    Idempotency(#[from] IdempotencyError),
+    /// What every area shares.
+    #[error(transparent)]
+    Common(#[from] UseCaseError),
+}
+
+from_store_error!(LeavingError);

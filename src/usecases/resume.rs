@@ -8,40 +8,43 @@
 //! | MONITORING, LEAVING, LEFT without its after-check | looked at when due, by reconciling |
 //! | rows on their way | sent when due, by delivery |
 
-use crate::usecases::{FlowError, Flows};
+use crate::usecases::UseCases;
+use crate::usecases::error::UseCaseError;
 use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::supervision::State;
 
 /// How many of a state are taken up at most; more than that cannot have been accepted at once.
 const MOST: u32 = 100_000;
 
-impl Flows {
+impl UseCases {
     /// Takes up what an earlier process left. Returns how many supervisions that were.
     ///
     /// # Errors
     /// The store's.
-    pub async fn resume(&self) -> Result<usize, FlowError> {
-        self.recall_clocks().await?;
+    pub async fn resume(&self) -> Result<usize, UseCaseError> {
+        self.clocks.recall_clocks().await?;
         let mut taken_up = 0;
         for Stored { supervision, .. } in self
+            .ctx
             .store()
             .in_states(&[State::Requested, State::Joining], MOST)
             .await?
         {
-            let (flows, id) = (self.clone(), supervision.id);
+            let (this, id) = (self.clone(), supervision.id);
             let maybe_sent = supervision.state == State::Joining;
-            self.parts
+            self.ctx
+                .parts
                 .tasks
-                .spawn(async move { flows.join(id, None, maybe_sent).await });
+                .spawn(async move { this.monitoring.join(id, None, maybe_sent).await });
             taken_up += 1;
         }
-        for Stored { supervision, .. } in self.store().in_states(&[State::Leaving], MOST).await? {
+        for Stored { supervision, .. } in self.ctx.store().in_states(&[State::Leaving], MOST).await? {
             if !crate::usecases::leaving::end_leg::is_to_be_carried_out(&supervision) {
                 continue;
             }
-            let (flows, id) = (self.clone(), supervision.id);
-            self.parts.tasks.spawn(async move {
-                if let Err(e) = flows.carry_out_leave(id).await {
+            let (this, id) = (self.clone(), supervision.id);
+            self.ctx.parts.tasks.spawn(async move {
+                if let Err(e) = this.leaving.carry_out_leave(id).await {
                     tracing::error!(supervision_id = %id, error = %e, "leave of {id} could not be carried on");
                 }
             });

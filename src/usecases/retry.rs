@@ -7,35 +7,35 @@ use sidedoor_domain::ports::Verdict;
 
 /// How long to wait between attempts.
 #[derive(Debug, Clone, Copy)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     base: Duration,
     cap: Duration,
 }
 
 impl Backoff {
     /// For vendor calls somebody waits for.
-    pub const CALL: Self = Self {
+    pub(crate) const CALL: Self = Self {
         base: Duration::from_millis(200),
         cap: Duration::from_secs(5),
     };
     /// For rows nobody waits for.
-    pub const DELIVERY: Self = Self {
+    pub(crate) const DELIVERY: Self = Self {
         base: Duration::from_millis(500),
         cap: Duration::from_secs(60),
     };
     /// For a row that is refused and may be at fault itself, or not.
-    pub const OPEN: Self = Self {
+    pub(crate) const OPEN: Self = Self {
         base: Duration::from_millis(500),
         cap: Duration::from_secs(900),
     };
     /// For looking again at what could not be seen.
-    pub const LOOK: Self = Self {
+    pub(crate) const LOOK: Self = Self {
         base: Duration::from_secs(1),
         cap: Duration::from_secs(30),
     };
 
     /// The wait after attempt `attempt` (the first is 0): anywhere up to `base · 2^attempt`, at most the cap.
-    pub fn wait(self, attempt: u32) -> Duration {
+    pub(crate) fn wait(self, attempt: u32) -> Duration {
         let ceiling = self
             .base
             .saturating_mul(2_u32.saturating_pow(attempt.min(16)))
@@ -44,7 +44,7 @@ impl Backoff {
     }
 
     /// The wait a verdict asks for, if another attempt is of use.
-    pub fn after(self, verdict: Verdict, attempt: u32) -> Option<Duration> {
+    pub(crate) fn after(self, verdict: Verdict, attempt: u32) -> Option<Duration> {
         match verdict {
             Verdict::Never => None,
             Verdict::Retry => Some(self.wait(attempt)),

@@ -1,4 +1,4 @@
-//! SupervisorRef may do what to whose supervision in which state: every cell of role × owner × state × act is asked over HTTP and compared
+//! Who may do what to whose supervision in which state: every cell of role × owner × state × act is asked over HTTP and compared
 //! with the rule in words; a role is a scope by key or by token, or nobody. Acts are the routes about a supervision or a supervisor
 //! and the start, states are all there are; nothing here is listed by hand but the rule. `authority_routes` asks every route there is.
 

@@ -33,9 +33,10 @@ async fn faults_that_pass_are_tried_again() {
             ..Fault::error("upsert", 500, "")
         },
     ] {
-        app.salesforce().fault(fault);
+        app.salesforce().fault(fault.clone());
         let (id, leg) = left(&app, "supervisor-1").await;
         app.until_recorded(&id).await;
+        assert_eq!(app.salesforce().faults(), [], "no call met {fault:?}");
         app.row(&leg);
     }
     app.finish().await;

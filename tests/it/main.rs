@@ -40,6 +40,7 @@ mod main_job;
 mod model;
 mod modes;
 mod names;
+mod old_store;
 mod org_events;
 mod outage;
 mod probes;

@@ -6,6 +6,7 @@ pub mod app;
 pub mod callers;
 pub mod compatibility;
 pub mod departed;
+pub mod everything;
 pub mod external_service;
 pub mod issuer;
 pub mod openapi;
@@ -27,4 +28,11 @@ pub async fn sql(store: &Path, sql: &'static str) -> Result<Vec<Vec<String>>, sq
             .collect()
     };
     Ok(rows.iter().map(text).collect())
+}
+
+/// Runs a statement with one text in it.
+pub async fn sql_with(store: &Path, sql: &'static str, text: &str) -> Result<(), sqlx::Error> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store);
+    let mut connection = options.connect().await?;
+    sqlx::query(sql).bind(text).execute(&mut connection).await.map(|_| ())
 }

@@ -1,4 +1,4 @@
-//! SupervisorRef did what, when, why, and what came of it. Written in the same transaction as the change it tells of; what acts on a vendor is
+//! Who did what, when, why, and what came of it. Written in the same transaction as the change it tells of; what acts on a vendor is
 //! written before the act and again when it is known what came of it.
 
 use std::borrow::Cow;
@@ -46,7 +46,7 @@ impl Phase {
 pub struct AuditEntry {
     /// When, on our clock.
     pub at: Timestamp,
-    /// SupervisorRef: a caller's name, or `sidedoor` for what the service concluded by itself.
+    /// Who: a caller's name, or `sidedoor` for what the service concluded by itself.
     pub actor: String,
     /// What was done, a stable word such as `supervision.requested`.
     pub action: Cow<'static, str>,

@@ -1,4 +1,4 @@
-//! SupervisorRef may do what. A caller has scopes, and perhaps the one supervisor its credential names.
+//! Who may do what. A caller has scopes, and perhaps the one supervisor its credential names.
 
 use serde::{Deserialize, Serialize};
 

@@ -136,7 +136,7 @@ impl Channel {
     }
 }
 
-/// SupervisorRef began a supervision.
+/// Who began a supervision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Origin {
@@ -189,7 +189,7 @@ pub struct Joined {
     pub vendor_stamp: Option<Timestamp>,
 }
 
-/// SupervisorRef asked for the leave.
+/// Who asked for the leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Asker {
@@ -204,7 +204,7 @@ pub enum Asker {
 pub struct LeaveRequest {
     /// When it was accepted.
     pub at: Timestamp,
-    /// SupervisorRef asked.
+    /// Who asked.
     pub by: Asker,
     /// Without evidence by then it is overdue; set once the leg is known.
     pub deadline: Option<Timestamp>,
@@ -236,7 +236,7 @@ pub struct ModeChange {
     pub to: Mode,
     /// When it was accepted.
     pub at: Timestamp,
-    /// SupervisorRef asked.
+    /// Who asked.
     pub by: Asker,
     /// The order to the browser.
     pub directive: DirectiveId,
@@ -264,7 +264,7 @@ pub struct Failure {
 pub struct Supervision {
     /// Its name.
     pub id: SupervisionId,
-    /// SupervisorRef began it.
+    /// Who began it.
     pub origin: Origin,
     /// Whose leg it is: [`AMAZON_CONNECT`], or a partner carrier.
     #[serde(default = "amazon_connect")]
@@ -277,7 +277,7 @@ pub struct Supervision {
     pub contact: Option<ContactId>,
     /// The supervisor's own MONITOR contact, once known.
     pub leg: Option<LegId>,
-    /// SupervisorRef listens.
+    /// Who listens.
     pub supervisor: Supervisor,
     /// The Salesforce VoiceCall, if given.
     pub voice_call_id: Option<String>,

@@ -122,6 +122,11 @@ impl SalesforceFake {
         self.org().faults.add(fault);
     }
 
+    /// The scripted faults that no call has met yet.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.org().faults.pending()
+    }
+
     /// Forgets scripted faults.
     pub fn clear_faults(&self) {
         self.org().faults.clear();

@@ -9,7 +9,7 @@ use crate::http::AppState;
 use crate::http::auth::KeyUsed;
 use crate::http::extract::Authenticated;
 use crate::http::problem::Problem;
-use crate::usecases::FlowError;
+use crate::usecases::error::UseCaseError;
 use crate::usecases::reports::supervisions::Standing;
 use sidedoor_domain::authority::Scope;
 
@@ -39,9 +39,9 @@ pub(crate) async fn handle(
     Authenticated(by): Authenticated,
 ) -> Result<Response, Problem> {
     if ![Scope::Read, Scope::Operate].iter().any(|scope| by.caller.has(*scope)) {
-        return Err(FlowError::Forbidden("this credential may not read the metrics").into());
+        return Err(UseCaseError::Forbidden("this credential may not read the metrics").into());
     }
-    let standing = door.flows.standing().await?;
+    let standing = door.usecases.reports.standing().await?;
     let here = AtTheDoor {
         keys_used: door.credentials.keys_used(),
         unauthorized: door.credentials.refused(),

@@ -9,7 +9,7 @@ pub(crate) mod start;
 pub(crate) mod timeline;
 
 use crate::http::problem::Problem;
-use crate::usecases::FlowError;
+use crate::usecases::monitoring::MonitoringError;
 use sidedoor_domain::supervision::Mode;
 
 /// A mode that a caller may name.
@@ -36,7 +36,7 @@ impl RequestedMode {
             Self::Available(mode) => Ok(mode),
             Self::Whisper => {
                 let why = "Amazon Connect has no whisper capability; possible are SILENT and BARGE";
-                Err(FlowError::ModeUnsupported(why).into())
+                Err(MonitoringError::ModeUnsupported(why).into())
             }
         }
     }

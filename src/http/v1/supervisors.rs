@@ -5,7 +5,8 @@ pub(crate) mod disconnect;
 pub(crate) mod tickets;
 
 use crate::http::problem::Problem;
-use crate::usecases::FlowError;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::identity::IdentityError;
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::UserId;
 
@@ -14,13 +15,13 @@ pub(crate) fn supervisor_in_path(caller: &Caller, raw: Option<&str>) -> Result<U
     match raw {
         Some("me") => {
             let none = || match caller.unbound {
-                Some(why) => FlowError::Unbound(why),
-                None => FlowError::Forbidden("this credential names no supervisor"),
+                Some(why) => IdentityError::Unbound(why).into(),
+                None => UseCaseError::Forbidden("this credential names no supervisor").into(),
             };
-            caller.supervisor.clone().ok_or_else(|| none().into())
+            caller.supervisor.clone().ok_or_else(none)
         }
         raw => raw
             .and_then(|raw| UserId::parse(raw).ok())
-            .ok_or_else(|| FlowError::NotFound.into()),
+            .ok_or_else(|| UseCaseError::SupervisionNotFound.into()),
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::http::views::Rfc3339;
-use crate::usecases::Flows;
+use crate::usecases::UseCases;
 use crate::usecases::directives::feed::Told;
 use sidedoor_domain::directive::{Directive, DirectiveKind, DirectiveStatus};
 use sidedoor_domain::interlock::LegId;
@@ -29,8 +29,8 @@ pub(crate) struct DirectiveView {
 }
 
 impl DirectiveView {
-    pub(crate) fn of(flows: &Flows, s: &Supervision, d: &Directive) -> Self {
-        let attached = flows.controller_attached(s);
+    pub(crate) fn of(usecases: &UseCases, s: &Supervision, d: &Directive) -> Self {
+        let attached = usecases.directives.controller_attached(s);
         Self {
             directive_id: d.id.to_string(),
             kind: d.kind.as_str(),
@@ -86,11 +86,11 @@ pub(crate) struct ToldView {
 }
 
 impl ToldView {
-    pub(crate) fn of(flows: &Flows, told: &Told) -> Self {
+    pub(crate) fn of(usecases: &UseCases, told: &Told) -> Self {
         Self {
             event_id: told.seq.to_string(),
             act: told.act,
-            directive: DirectiveView::of(flows, &told.supervision, &told.directive),
+            directive: DirectiveView::of(usecases, &told.supervision, &told.directive),
         }
     }
 }

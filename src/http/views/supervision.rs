@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::http::views::Rfc3339;
 use crate::http::views::directive::DirectiveView;
-use crate::usecases::Flows;
+use crate::usecases::UseCases;
 use crate::usecases::reports::supervisions::{RecordSync, Stored};
 use sidedoor_domain::departure::Reason;
 use sidedoor_domain::supervision::{Channel, Mode, State, Supervision};
@@ -131,12 +131,12 @@ impl SupervisionView {
     }
 
     /// For the answer to a switch: what is to be done next is to leave the first.
-    pub(crate) fn leaving_first(mut self, flows: &Flows, first: &Stored) -> Self {
-        self.next_action = next_action(flows, &first.supervision);
+    pub(crate) fn leaving_first(mut self, usecases: &UseCases, first: &Stored) -> Self {
+        self.next_action = next_action(usecases, &first.supervision);
         self
     }
 
-    pub(crate) fn of(flows: &Flows, stored: &Stored) -> Self {
+    pub(crate) fn of(usecases: &UseCases, stored: &Stored) -> Self {
         let s = &stored.supervision;
         Self {
             id: s.id.to_string(),
@@ -182,7 +182,7 @@ impl SupervisionView {
             }),
             departure: departure(s),
             salesforce_record: stored.record_sync.as_ref().map(SalesforceRecordView::of),
-            next_action: next_action(flows, s),
+            next_action: next_action(usecases, s),
         }
     }
 }
@@ -249,6 +249,6 @@ impl SalesforceRecordView {
 }
 
 /// What is to be done next by the browser, or else by a person.
-fn next_action(flows: &Flows, s: &Supervision) -> Option<DirectiveView> {
-    s.current_directive().map(|d| DirectiveView::of(flows, s, d))
+fn next_action(usecases: &UseCases, s: &Supervision) -> Option<DirectiveView> {
+    s.current_directive().map(|d| DirectiveView::of(usecases, s, d))
 }

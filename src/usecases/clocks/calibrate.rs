@@ -3,6 +3,7 @@
 //! The calibrator is in memory and pure; every sample it takes is in the store, in the transaction of the evidence it
 //! comes from, and every epoch too. A restart takes the last samples again and knows what it knew.
 
+use crate::usecases::error::UseCaseError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-use crate::usecases::{FlowError, Flows};
+use crate::usecases::clocks::ClockService;
 use clock_calibration::probing::Aim;
 use clock_calibration::{
     Bracket, Calibrator, Cause, ClockId, Estimate, Outcome, Sample, Stamp, Taken, Thresholds, VendorSettings, estimate,
@@ -45,7 +46,7 @@ pub struct Settings {
 
 /// The clocks, shared by the flows of one process.
 #[derive(Debug, Default)]
-pub(crate) struct Clocks {
+pub(crate) struct ClockState {
     calibrator: Mutex<Calibrator>,
     aims: Mutex<HashMap<InstanceName, Aim>>,
     last_dates: Mutex<HashMap<InstanceName, Timestamp>>,
@@ -61,7 +62,7 @@ fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Clocks {
+impl ClockState {
     pub(crate) fn new(vendors: &BTreeMap<String, VendorSettings>) -> Self {
         Self {
             calibrator: Mutex::new(Calibrator::new(vendors.clone())),
@@ -133,13 +134,13 @@ pub(crate) fn stream_of(s: &Supervision, evidence: &Evidence, field: &str) -> Cl
     ClockId::new(vendor, s.instance.as_str(), evidence.source.as_str(), field)
 }
 
-impl Flows {
+impl ClockService {
     /// Takes a sample and notes what is to be written.
     pub(crate) fn learn(&self, key: &ClockId, sample: Sample, learnt: &mut Learnt) {
-        let outcomes = self.clocks.calibrator().take(key, sample);
+        let outcomes = self.state.calibrator().take(key, sample);
         if outcomes.first().is_some_and(|o| o.taken != Taken::Useless) {
             learnt.samples.push((key.clone(), sample));
-            self.clocks.learnt.notify_one();
+            self.state.learnt.notify_one();
         }
         for Outcome { stream, taken } in outcomes {
             if let Taken::Stepped { corroborated } = taken {
@@ -149,14 +150,14 @@ impl Flows {
     }
 
     fn note_step(&self, stream: ClockId, corroborated: Timestamp, learnt: &mut Learnt) {
-        let calibrator = self.clocks.calibrator();
+        let calibrator = self.state.calibrator();
         let Some(clock) = calibrator.stream(&stream).map(|t| &t.clock) else {
             return;
         };
         let (version, since) = (clock.version(), clock.since().unwrap_or(corroborated));
         drop(calibrator);
         tracing::warn!(%stream, version, "the clock of {stream} was stepped: epoch {version}; what was concluded since {corroborated} is looked at again");
-        self.clocks.doubt_since(corroborated);
+        self.state.doubt_since(corroborated);
         learnt.epochs.push(ClockEpoch {
             stream,
             version,
@@ -170,10 +171,10 @@ impl Flows {
     pub(crate) fn learn_from_drop(&self, s: &Supervision, facts: &DropFacts, learnt: &mut Learnt) {
         for evidence in &facts.stamps {
             let Some(stamp) = evidence.vendor_stamp else { continue };
-            let not_after = self.clocks.not_after(evidence.learnt_at);
+            let not_after = self.state.not_after(evidence.learnt_at);
             let alive = facts
                 .alive
-                .map(|(t, by)| (self.clocks.not_before(t), by))
+                .map(|(t, by)| (self.state.not_before(t), by))
                 .filter(|(t, _)| *t <= not_after);
             let cause = if alive.is_some_and(|(_, by)| by == AliveBy::Browser) {
                 Cause::Command
@@ -195,8 +196,8 @@ impl Flows {
         let (Some(stamp), Some(sent)) = (evidence.vendor_stamp, s.join.as_ref().and_then(|j| j.first_sent_at)) else {
             return;
         };
-        let sent = self.clocks.not_before(sent);
-        let not_after = self.clocks.not_after(evidence.learnt_at);
+        let sent = self.state.not_before(sent);
+        let not_after = self.state.not_after(evidence.learnt_at);
         let sample = Sample {
             not_before: Some(sent).filter(|t| *t <= not_after),
             not_after,
@@ -215,16 +216,16 @@ impl Flows {
         stamps: &[Stamp],
         command: AliveBy,
     ) -> (Estimate, Basis) {
-        let alive = alive.map(|(t, by)| (self.clocks.not_before(t), by));
+        let alive = alive.map(|(t, by)| (self.state.not_before(t), by));
         let bracket = Bracket {
             not_before: alive.map(|(t, _)| t),
-            not_after: self.clocks.not_after(gone_by),
+            not_after: self.state.not_after(gone_by),
             commanded: alive.is_some_and(|(_, by)| by == command),
         };
-        let calibrator = self.clocks.calibrator();
+        let calibrator = self.state.calibrator();
         let known = |key: &ClockId, at| calibrator.reading(key, at);
-        let thresholds = &self.settings.timing.thresholds;
-        let estimate = estimate(bracket, stamps, known, self.settings.clock_error_ms, thresholds);
+        let thresholds = &self.ctx.settings.timing.thresholds;
+        let estimate = estimate(bracket, stamps, known, self.ctx.settings.clock_error_ms, thresholds);
         #[allow(clippy::cast_possible_truncation, reason = "an offset in ms")]
         let of = |stamp: &Stamp| {
             let clock = calibrator.reading(&stamp.stream, stamp.learnt_at).map(|r| {
@@ -254,19 +255,20 @@ impl Flows {
     }
 
     /// Takes the last samples of an earlier process again.
-    pub(crate) async fn recall_clocks(&self) -> Result<(), FlowError> {
-        let epochs = self.store().clock_epochs().await?;
+    pub(crate) async fn recall_clocks(&self) -> Result<(), UseCaseError> {
+        let epochs = self.ctx.store().clock_epochs().await?;
         let samples = self
+            .ctx
             .store()
-            .clock_samples(self.now() - TAKE_AGAIN, TAKE_AGAIN_MOST)
+            .clock_samples(self.ctx.now() - TAKE_AGAIN, TAKE_AGAIN_MOST)
             .await?;
-        let mut calibrator = self.clocks.calibrator();
+        let mut calibrator = self.state.calibrator();
         for epoch in epochs {
             calibrator.resume(&epoch.stream, epoch.version, epoch.since);
             // Whether the process before came to looking again is not known; looking twice changes nothing.
-            if epoch.cause == EpochCause::VendorStep && epoch.since >= self.now() - TAKE_AGAIN {
-                self.clocks.doubt_since(epoch.corroborated);
-                self.clocks.learnt.notify_one();
+            if epoch.cause == EpochCause::VendorStep && epoch.since >= self.ctx.now() - TAKE_AGAIN {
+                self.state.doubt_since(epoch.corroborated);
+                self.state.learnt.notify_one();
             }
         }
         for (key, sample) in samples {
@@ -279,7 +281,12 @@ impl Flows {
     /// process stops.
     pub async fn calibrate_until_stopped(self, mut dates: mpsc::Receiver<DateSeen>) {
         let mut own_clock = tokio::time::interval(OWN_CLOCK_EVERY);
-        let every = self.settings.timing.probe_every.unwrap_or(Duration::from_secs(3600));
+        let every = self
+            .ctx
+            .settings
+            .timing
+            .probe_every
+            .unwrap_or(Duration::from_secs(3600));
         let mut probes = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
         loop {
             tokio::select! {
@@ -289,7 +296,7 @@ impl Flows {
                 },
                 _ = own_clock.tick() => self.follow_own_step(),
                 _ = probes.tick() => self.probe_where_of_use(),
-                () = self.parts.stopping.cancelled() => return,
+                () = self.ctx.parts.stopping.cancelled() => return,
             }
         }
     }
@@ -297,7 +304,7 @@ impl Flows {
     /// A `Date` bounds other stamps only where a setting couples them; elsewhere a few are enough.
     fn take_date(&self, seen: &DateSeen, by_the_way: bool) {
         if by_the_way {
-            let mut last = held(&self.clocks.last_dates);
+            let mut last = held(&self.state.last_dates);
             let newest = last.get(&seen.instance).copied();
             if newest.is_some_and(|t| seen.received_at < t + DATES_APART) {
                 return;
@@ -321,12 +328,12 @@ impl Flows {
         if !learnt.is_empty() {
             let mut change = Transaction::default();
             learnt.write_with(&mut change);
-            self.store().commit_later(change);
+            self.ctx.store().commit_later(change);
         }
     }
 
     fn probe_where_of_use(&self) {
-        let settings = &self.settings.timing;
+        let settings = &self.ctx.settings.timing;
         let coupled = settings
             .vendors
             .get(AMAZON_CONNECT)
@@ -334,10 +341,10 @@ impl Flows {
         if settings.probe_every.is_none() || !coupled {
             return;
         }
-        for instance in self.settings.instances.keys() {
-            let (flows, instance) = (self.clone(), instance.clone());
-            self.parts.tasks.spawn(async move {
-                if let Err(e) = flows.probe(&instance).await {
+        for instance in self.ctx.settings.instances.keys() {
+            let (this, instance) = (self.clone(), instance.clone());
+            self.ctx.parts.tasks.spawn(async move {
+                if let Err(e) = this.probe(&instance).await {
                     tracing::debug!(%instance, code = e.code, "no Date from {instance}: {}", e.message);
                 }
             });
@@ -346,42 +353,42 @@ impl Flows {
 
     /// Asks an instance for one `Date`, at the moment at which it teaches most; less than a second from now.
     pub(crate) async fn probe(&self, instance: &InstanceName) -> Result<DateSeen, sidedoor_domain::ports::VendorError> {
-        let now = self.now();
+        let now = self.ctx.now();
         let wait = {
-            let calibrator = self.clocks.calibrator();
+            let calibrator = self.state.calibrator();
             let key = ClockId::http_date(AMAZON_CONNECT, instance.as_str());
             let doubts = calibrator.stream(&key).and_then(|t| t.clock.doubts(now));
-            let mut aims = held(&self.clocks.aims);
+            let mut aims = held(&self.state.aims);
             let aim = aims.entry(instance.clone()).or_default();
             doubts.map_or(SignedDuration::ZERO, |(known, doubt)| {
                 aim.wait(now, known, doubt, ROUND_TRIP_MS)
             })
         };
         tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
-        let seen = self.telephony().ask_date(instance).await?;
+        let seen = self.ctx.telephony().ask_date(instance).await?;
         self.take_date(&seen, false);
         Ok(seen)
     }
 
     /// A step of our own clock: what was learnt says nothing about the new one.
     fn follow_own_step(&self) {
-        let Some(step) = self.parts.clock.follow_step() else {
+        let Some(step) = self.ctx.parts.clock.follow_step() else {
             return;
         };
-        let now = self.now();
+        let now = self.ctx.now();
         tracing::warn!(
             step_ms = step.as_millis(),
             "this machine's clock was stepped by {} ms: every vendor clock is learnt anew",
             step.as_millis()
         );
-        let mut steps = held(&self.clocks.own_steps);
+        let mut steps = held(&self.state.own_steps);
         // A clock stepped more often than this in one process is not a clock; what is older has no open bracket.
         if steps.len() >= 64 {
             steps.remove(0);
         }
         steps.push((now, step));
         drop(steps);
-        let mut calibrator = self.clocks.calibrator();
+        let mut calibrator = self.state.calibrator();
         calibrator.own_clock_stepped(now);
         let of = |(stream, tracked): (&ClockId, &clock_calibration::calibrator::Tracked)| ClockEpoch {
             stream: stream.clone(),
@@ -392,7 +399,7 @@ impl Flows {
         };
         let epochs = calibrator.streams().map(of).collect();
         drop(calibrator);
-        self.store().commit_later(Transaction {
+        self.ctx.store().commit_later(Transaction {
             epochs,
             ..Transaction::default()
         });
@@ -407,8 +414,8 @@ mod tests {
         Timestamp::from_second(1_790_000_000 + s).expect("in range")
     }
 
-    fn stepped(now: i64, by: i64) -> Clocks {
-        let clocks = Clocks::default();
+    fn stepped(now: i64, by: i64) -> ClockState {
+        let clocks = ClockState::default();
         held(&clocks.own_steps).push((at(now), SignedDuration::from_secs(by)));
         clocks
     }

@@ -2,11 +2,12 @@
 //! been stepped. Then it is concluded anew: if that halves its uncertainty, or if it rested on a clock that was no more.
 //! Its row is issued again with a higher version; the raw evidence stays.
 
+use crate::usecases::clocks::DepartureRecalibrator;
+use crate::usecases::error::UseCaseError;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::{FlowError, Flows};
 use sidedoor_domain::departure::{Departure, drop_facts};
 use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
@@ -20,64 +21,68 @@ const ROUND: u32 = 512;
 const AT_LEAST: Duration = Duration::from_secs(60);
 const AT_MOST: Duration = Duration::from_secs(600);
 
-impl Flows {
+impl DepartureRecalibrator {
     /// Looks at recent departures again when something was learnt, until the process stops.
-    pub async fn regrade_until_stopped(self) {
+    pub async fn recalibrate_until_stopped(self) {
         loop {
-            let pause = self.settings.pace.regrade.unwrap_or(AT_LEAST);
+            let pause = self.ctx.settings.intervals.recalibrate.unwrap_or(AT_LEAST);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.parts.stopping.cancelled() => return,
+                () = self.ctx.parts.stopping.cancelled() => return,
             }
             tokio::select! {
-                () = self.clocks.learnt.notified() => {}
+                () = self.clocks.state.learnt.notified() => {}
                 () = tokio::time::sleep(AT_MOST) => {}
-                () = self.parts.stopping.cancelled() => return,
+                () = self.ctx.parts.stopping.cancelled() => return,
             }
-            if let Err(e) = self.regrade_round().await {
+            if let Err(e) = self.recalibrate_round().await {
                 tracing::error!(error = %e, "regrading waits: {e}");
             }
         }
     }
 
-    async fn regrade_round(&self) -> Result<(), FlowError> {
-        let doubted = self.clocks.take_doubt();
-        let done = self.regrade_recent(doubted).await;
+    async fn recalibrate_round(&self) -> Result<(), UseCaseError> {
+        let doubted = self.clocks.state.take_doubt();
+        let done = self.recalibrate_recent(doubted).await;
         if let (Err(_), Some(since)) = (&done, doubted) {
-            self.clocks.doubt_since(since);
+            self.clocks.state.doubt_since(since);
         }
         done
     }
 
-    async fn regrade_recent(&self, doubted: Option<Timestamp>) -> Result<(), FlowError> {
-        let recent = self.store().left_since(self.now() - REISSUED_FOR, ROUND).await?;
+    async fn recalibrate_recent(&self, doubted: Option<Timestamp>) -> Result<(), UseCaseError> {
+        let recent = self
+            .ctx
+            .store()
+            .left_since(self.ctx.now() - REISSUED_FOR, ROUND)
+            .await?;
         for Stored { supervision, .. } in recent {
             let stamped = supervision
                 .departure
                 .as_ref()
                 .is_some_and(|d| !d.basis.stamps.is_empty());
             if stamped {
-                self.regrade(&supervision, doubted).await?;
+                self.recalibrate(&supervision, doubted).await?;
             }
         }
         Ok(())
     }
 
-    async fn regrade(&self, s: &Supervision, doubted: Option<Timestamp>) -> Result<(), FlowError> {
+    async fn recalibrate(&self, s: &Supervision, doubted: Option<Timestamp>) -> Result<(), UseCaseError> {
         let Some(leg) = &s.leg else { return Ok(()) };
-        let evidence = self.store().evidence(&s.instance, leg.as_str()).await?;
+        let evidence = self.ctx.store().evidence(&s.instance, leg.as_str()).await?;
         let Some(facts) = drop_facts(s, &evidence) else {
             return Ok(());
         };
-        let anew = self.departure_of(s, &facts);
+        let anew = self.evidence.departure_of(s, &facts);
         let doubtful = doubted.is_some_and(|since| facts.gone_by >= since);
         let worth_it = |old: &Departure| is_worth_it(old, &anew, doubtful);
         if !s.departure.as_ref().is_some_and(worth_it) {
             return Ok(());
         }
-        let committed = self.amend(s.id, |s| {
+        let committed = self.ctx.amend(s.id, |s| {
             let old = s.departure.clone().filter(worth_it)?;
-            let now = self.now();
+            let now = self.ctx.now();
             s.conclude(anew.clone()).ok().filter(|changed| *changed)?;
             let told = |d: &Departure| {
                 d.uncertainty_ms
@@ -86,12 +91,12 @@ impl Flows {
             let outcome = format!("{} → {} {}", told(&old), told(&anew), anew.grade);
             Some(Transaction {
                 deliver_at: Some(now),
-                audit: vec![self.audit_own("departure.reissued", s.id, outcome)],
+                audit: vec![self.ctx.audit_own("departure.reissued", s.id, outcome)],
                 ..Transaction::default()
             })
         });
         if committed.await? == CommitOutcome::Done {
-            self.signals.deliver.notify_one();
+            self.ctx.signals.deliver.notify_one();
         }
         Ok(())
     }

@@ -1,11 +1,14 @@
 //! Asking what is known of the vendors' clocks, and probing them.
 
+use crate::usecases::clocks::ClockError;
+use crate::usecases::error::UseCaseError;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::usecases::Request;
+use crate::usecases::clocks::ClockService;
 use crate::usecases::idempotency::Replay;
-use crate::usecases::{FlowError, Flows, Request};
 pub use clock_calibration::{Cause, ClockId, Grade, Sample};
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::authority::Scope;
@@ -93,62 +96,64 @@ pub enum Probed {
     Replay(Replay),
 }
 
-impl Flows {
+impl ClockService {
     /// Every vendor and what is known of its clocks.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the store's.
-    pub async fn vendors(&self, by: &Request) -> Result<Vec<VendorReport>, FlowError> {
+    /// [`UseCaseError::Forbidden`], and the store's.
+    pub async fn vendors(&self, by: &Request) -> Result<Vec<VendorReport>, ClockError> {
         may_read(by)?;
         let mut names: Vec<&str> = vec![AMAZON_CONNECT];
         names.extend(
-            self.settings
+            self.ctx
+                .settings
                 .timing
                 .vendors
                 .keys()
                 .map(String::as_str)
                 .filter(|v| *v != AMAZON_CONNECT),
         );
-        let epochs = self.store().clock_epochs().await?;
+        let epochs = self.ctx.store().clock_epochs().await?;
         Ok(names.into_iter().map(|vendor| self.report(vendor, &epochs)).collect())
     }
 
     /// What is known of one vendor's clocks.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], and the store's.
-    pub async fn vendor(&self, vendor: &str, by: &Request) -> Result<VendorReport, FlowError> {
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`], and the store's.
+    pub async fn vendor(&self, vendor: &str, by: &Request) -> Result<VendorReport, ClockError> {
         may_read(by)?;
         self.known(vendor)?;
-        Ok(self.report(vendor, &self.store().clock_epochs().await?))
+        Ok(self.report(vendor, &self.ctx.store().clock_epochs().await?))
     }
 
     /// Probes a vendor's clock, and says what is known then.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], [`FlowError::UnknownInstance`], and
-    /// [`FlowError::Vendor`] when it gave no time; those of keys, and the store's.
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`], [`UseCaseError::InstanceNotFound`], and
+    /// [`ClockError::Vendor`] when it gave no time; those of keys, and the store's.
     pub async fn probe_vendor(
         &self,
         vendor: &str,
         instance: Option<InstanceName>,
         probe: Probe,
         by: &Request,
-    ) -> Result<Probed, FlowError> {
+    ) -> Result<Probed, ClockError> {
         if !by.caller.has(Scope::Operate) {
-            return Err(FlowError::Forbidden("probing needs the scope operate"));
+            return Err(UseCaseError::Forbidden("probing needs the scope operate").into());
         }
         self.known(vendor)?;
         let instance = instance
-            .or_else(|| self.settings.default_instance.clone())
+            .or_else(|| self.ctx.settings.default_instance.clone())
             .filter(|name| self.has_clocks(vendor, name))
-            .ok_or(FlowError::UnknownInstance)?;
+            .ok_or(UseCaseError::InstanceNotFound)?;
         if matches!(probe, Probe::Ask(_)) && vendor != AMAZON_CONNECT {
-            return Err(FlowError::Forbidden(
+            return Err(UseCaseError::Forbidden(
                 "only Amazon Connect can be asked; send measured samples of a carrier",
-            ));
+            )
+            .into());
         }
-        if let Some(replay) = self.replay(by).await? {
+        if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Probed::Replay(replay));
         }
         let to_do = match &probe {
@@ -159,16 +164,16 @@ impl Flows {
         let operation = format!("probe/{}", uuid::Uuid::now_v7());
         let line = |phase, outcome| AuditEntry {
             request_id: by.request_id.clone(),
-            ..AuditEntry::done(self.now(), by.caller.name.clone(), "vendor.probed", outcome)
+            ..AuditEntry::done(self.ctx.now(), by.caller.name.clone(), "vendor.probed", outcome)
                 .in_phase(phase, operation.clone())
         };
         let ahead = Transaction {
-            key: by.key.clone().map(|key| KeyWrite::Take(key, None, self.now())),
+            key: by.key.clone().map(|key| KeyWrite::Take(key, None, self.ctx.now())),
             audit: vec![line(Phase::Begun, to_do.clone())],
             ..Transaction::default()
         };
-        if let CommitOutcome::KeyUsed(record) = self.store().commit(ahead).await? {
-            return Ok(Probed::Replay(self.replay_of(by, record).await?));
+        if let CommitOutcome::KeyUsed(record) = self.ctx.store().commit(ahead).await? {
+            return Ok(Probed::Replay(self.idempotency.replay_of(by, record).await?));
         }
         let (phase, outcome, done) = match probe {
             Probe::Take(measured) => {
@@ -194,14 +199,15 @@ impl Flows {
             }
         };
         // The samples were handed in before: in its turn this makes them durable too.
-        self.store()
+        self.ctx
+            .store()
             .commit(Transaction {
                 audit: vec![line(phase, outcome)],
                 ..Transaction::default()
             })
             .await?;
-        done.map_err(FlowError::Vendor)?;
-        let report = self.report(vendor, &self.store().clock_epochs().await?);
+        done.map_err(ClockError::Vendor)?;
+        let report = self.report(vendor, &self.ctx.store().clock_epochs().await?);
         Ok(Probed::Known(report))
     }
 
@@ -210,7 +216,7 @@ impl Flows {
     async fn ask_the_time(&self, instance: &InstanceName, count: u32, by: &Request) -> (u32, Result<(), VendorError>) {
         let mut given = 0;
         for _ in 0..count.clamp(1, MOST_PROBES) {
-            match tokio::time::timeout(self.left(by), self.probe(instance)).await {
+            match tokio::time::timeout(self.ctx.left(by), self.probe(instance)).await {
                 Ok(Ok(_)) => given += 1,
                 Ok(Err(e)) => return (given, Err(e)),
                 Err(_) if given > 0 => break,
@@ -236,24 +242,24 @@ impl Flows {
     /// would be kept for ever.
     fn has_clocks(&self, vendor: &str, instance: &InstanceName) -> bool {
         let told = || {
-            let calibrator = self.clocks.calibrator();
+            let calibrator = self.state.calibrator();
             let mut streams = calibrator.streams();
             streams.any(|(key, _)| key.vendor == vendor && key.instance == instance.as_str())
         };
-        self.instance(instance).is_some() || (vendor != AMAZON_CONNECT && told())
+        self.ctx.instance(instance).is_some() || (vendor != AMAZON_CONNECT && told())
     }
 
-    fn known(&self, vendor: &str) -> Result<(), FlowError> {
-        if vendor == AMAZON_CONNECT || self.settings.timing.vendors.contains_key(vendor) {
+    fn known(&self, vendor: &str) -> Result<(), ClockError> {
+        if vendor == AMAZON_CONNECT || self.ctx.settings.timing.vendors.contains_key(vendor) {
             Ok(())
         } else {
-            Err(FlowError::UnknownVendor)
+            Err(UseCaseError::VendorNotFound.into())
         }
     }
 
     fn report(&self, vendor: &str, epochs: &[ClockEpoch]) -> VendorReport {
-        let now = self.now();
-        let calibrator = self.clocks.calibrator();
+        let now = self.ctx.now();
+        let calibrator = self.state.calibrator();
         let of_vendor = calibrator.streams().filter(|(key, _)| key.vendor == vendor);
         let clocks = of_vendor.map(|(key, tracked)| {
             let clock = &tracked.clock;
@@ -261,10 +267,11 @@ impl Flows {
             #[allow(clippy::cast_possible_truncation, reason = "an offset in ms")]
             let grade = offset.map_or(Grade::Uncalibrated, |o| {
                 let half = ((o.guaranteed.1 - o.guaranteed.0) / 2.0).ceil() as i64;
-                self.settings
+                self.ctx
+                    .settings
                     .timing
                     .thresholds
-                    .of_uncertainty(half, self.settings.clock_error_ms)
+                    .of_uncertainty(half, self.ctx.settings.clock_error_ms)
             });
             ClockReport {
                 stream: key.clone(),
@@ -292,10 +299,10 @@ impl Flows {
     }
 }
 
-fn may_read(by: &Request) -> Result<(), FlowError> {
+fn may_read(by: &Request) -> Result<(), ClockError> {
     if by.caller.sees_all() {
         Ok(())
     } else {
-        Err(FlowError::Forbidden("this credential may not read about clocks"))
+        Err(UseCaseError::Forbidden("this credential may not read about clocks").into())
     }
 }

@@ -1,8 +1,12 @@
 //! The browser answers a directive. Its answer is no proof of the drop: that is the vendor's evidence. But a DONE proves
 //! that the leg was alive when the directive was given, which tightens the bracket; and any answer says when to look.
 
+use crate::usecases::Request;
+use crate::usecases::context::ConflictAttempts;
+use crate::usecases::directives::DirectiveError;
+use crate::usecases::directives::DirectiveService;
+use crate::usecases::error::UseCaseError;
 use crate::usecases::idempotency::Replay;
-use crate::usecases::{FlowError, Flows, Request, STALE_TRIES};
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement};
 use sidedoor_domain::ids::{DirectiveId, SupervisionId};
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
@@ -31,30 +35,35 @@ pub enum Acknowledged {
     Replay(Replay),
 }
 
-impl Flows {
+impl DirectiveService {
     /// Takes a browser's answer.
     ///
     /// # Errors
-    /// [`FlowError::NotFound`], [`FlowError::Forbidden`], [`FlowError::UnknownDirective`], those of keys, and the
+    /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`DirectiveError::DirectiveNotFound`], those of keys, and the
     /// store's.
     pub async fn acknowledge(
         &self,
         id: SupervisionId,
         answer: Answer,
         by: &Request,
-    ) -> Result<Acknowledged, FlowError> {
-        let received_at = self.now();
-        let seen = self.get(id, by).await?;
+    ) -> Result<Acknowledged, DirectiveError> {
+        let received_at = self.ctx.now();
+        let seen = self.ctx.get(id, by).await?;
         if !by.caller.owns(&seen.supervision) {
-            return Err(FlowError::Forbidden(
-                "this credential may not answer for that supervisor's browser",
-            ));
+            return Err(UseCaseError::Forbidden("this credential may not answer for that supervisor's browser").into());
         }
-        if let Some(replay) = self.replay(by).await? {
+        if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Acknowledged::Replay(replay));
         }
-        for _ in 0..STALE_TRIES {
-            let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
+        let mut attempts = ConflictAttempts::default();
+        loop {
+            attempts.start_next()?;
+            let stored = self
+                .ctx
+                .store()
+                .supervision(id)
+                .await?
+                .ok_or(UseCaseError::SupervisionNotFound)?;
             let Stored {
                 mut supervision,
                 revision,
@@ -68,9 +77,9 @@ impl Flows {
             };
             let news = supervision
                 .acknowledge(answer.directive, ack)
-                .map_err(|_| FlowError::UnknownDirective)?;
+                .map_err(|_| DirectiveError::DirectiveNotFound)?;
             if !news {
-                if let Some(replay) = self.take_key(by, Some(id)).await? {
+                if let Some(replay) = self.idempotency.take_key(by, Some(id)).await? {
                     return Ok(Acknowledged::Replay(replay));
                 }
                 return Ok(Acknowledged::Is(Box::new(stored)));
@@ -78,7 +87,7 @@ impl Flows {
             if matches!(supervision.state, State::Leaving | State::Monitoring) {
                 // DONE: the event is on its way, give it a moment. Gone already: there is nothing to wait for.
                 let patience = match answer.outcome {
-                    AckOutcome::Done => self.settings.pace.after_done,
+                    AckOutcome::Done => self.ctx.settings.intervals.after_done,
                     _ => jiff::SignedDuration::ZERO,
                 };
                 supervision.next_check_at = Some(received_at + patience);
@@ -91,32 +100,42 @@ impl Flows {
             let (instance, leg, state) = (supervision.instance.clone(), supervision.leg.clone(), supervision.state);
             let change = Transaction {
                 key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), received_at)),
-                audit: vec![self.audit(by, "directive.acknowledged", id, answer.outcome.as_str())],
+                audit: vec![
+                    self.ctx
+                        .audit(by, "directive.acknowledged", id, answer.outcome.as_str()),
+                ],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
             };
-            match self.store().commit(change).await? {
+            match self.ctx.store().commit(change).await? {
                 CommitOutcome::Done => {
-                    self.signals.check.notify_one();
+                    self.ctx.signals.check.notify_one();
                     if let Some(directive) = answered {
-                        self.count(&MetricEvent::Directive(&directive, directive.status()));
+                        self.ctx.count(&MetricEvent::Directive(&directive, directive.status()));
                     }
                     if let (State::Left, Some(leg)) = (state, leg) {
                         // Late, but it may tighten what was concluded.
-                        self.weigh_stored_evidence(&instance, leg.as_str()).await?;
+                        self.evidence.weigh_stored_evidence(&instance, leg.as_str()).await?;
                     }
-                    let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
+                    let stored = self
+                        .ctx
+                        .store()
+                        .supervision(id)
+                        .await?
+                        .ok_or(UseCaseError::SupervisionNotFound)?;
                     return Ok(Acknowledged::Is(Box::new(stored)));
                 }
                 CommitOutcome::KeyUsed(record) => {
-                    return Ok(Acknowledged::Replay(self.replay_of(by, record).await?));
+                    return Ok(Acknowledged::Replay(self.idempotency.replay_of(by, record).await?));
                 }
                 CommitOutcome::Stale => {}
                 CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
-                    return Err(FlowError::Contended);
+                    return Err(UseCaseError::Unexpected(
+                        "the store refused the change for a reason that cannot occur here",
+                    )
+                    .into());
                 }
             }
         }
-        Err(FlowError::Contended)
     }
 }

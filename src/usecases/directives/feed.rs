@@ -4,14 +4,17 @@
 //! network drops, or this process does: whoever comes back says what they heard last and hears the rest. One without that hears
 //! what is open.
 
+use crate::usecases::directives::DirectiveError;
+use crate::usecases::error::UseCaseError;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::usecases::Request;
+use crate::usecases::directives::DirectiveService;
 use crate::usecases::directives::presence::{Seat, Whose};
-use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::directive::Directive;
 use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
@@ -53,48 +56,54 @@ pub struct Listener {
     pub tab: Option<String>,
 }
 
-impl Flows {
-    fn whose(&self, listener: &Listener, by: &Request) -> Result<Whose, FlowError> {
+impl DirectiveService {
+    fn whose(&self, listener: &Listener, by: &Request) -> Result<Whose, DirectiveError> {
         let caller = &by.caller;
-        // SupervisorRef acts must be the supervisor; others that see everything may watch.
+        // Who acts must be the supervisor; others that see everything may watch.
         let may = caller.may_act_as(&listener.user) || (!listener.acts && caller.has(Scope::Operate));
         if !may {
-            return Err(FlowError::Forbidden(
-                "this credential may not listen for that supervisor",
-            ));
+            return Err(UseCaseError::Forbidden("this credential may not listen for that supervisor").into());
         }
         let named = listener
             .instance
             .clone()
-            .or_else(|| self.settings.default_instance.clone());
-        let known = named.filter(|name| self.instance(name).is_some());
-        Ok((known.ok_or(FlowError::UnknownInstance)?, listener.user.clone()))
+            .or_else(|| self.ctx.settings.default_instance.clone());
+        let known = named.filter(|name| self.ctx.instance(name).is_some());
+        Ok((known.ok_or(UseCaseError::InstanceNotFound)?, listener.user.clone()))
+    }
+
+    /// Streams of directives open now.
+    pub fn open_streams(&self) -> usize {
+        self.presence.open()
     }
 
     /// Whether a browser is there to act for the supervisor of `s`.
     pub fn controller_attached(&self, s: &Supervision) -> bool {
         let user = s.supervisor.connect_user_id.clone();
-        user.is_some_and(|user| self.controllers.is_attached(&(s.instance.clone(), user), self.now()))
+        user.is_some_and(|user| self.presence.is_attached(&(s.instance.clone(), user), self.ctx.now()))
     }
 
     /// What there is to tell now, and where the listener is then.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], and the store's.
-    pub async fn poll_directives(&self, listener: &Listener, by: &Request) -> Result<(Vec<Told>, i64), FlowError> {
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], and the store's.
+    pub async fn poll_directives(&self, listener: &Listener, by: &Request) -> Result<(Vec<Told>, i64), DirectiveError> {
         let whose = self.whose(listener, by)?;
-        let now = self.now();
+        let now = self.ctx.now();
         if listener.acts {
-            self.controllers.polled(&whose, listener.tab.as_deref(), now);
+            self.presence.polled(&whose, listener.tab.as_deref(), now);
         }
-        let end = self.store().last_directive_change().await?;
-        let changes = self.store().directives_of(&whose.0, &whose.1, listener.after, AT_ONCE);
+        let end = self.ctx.store().last_directive_change().await?;
+        let changes = self
+            .ctx
+            .store()
+            .directives_of(&whose.0, &whose.1, listener.after, AT_ONCE);
         let changes = changes.await?;
         let full = changes.len() == AT_ONCE as usize;
         let reached = changes.last().map(|c| c.seq);
         let turn = |issued_at| {
             let tab = listener.tab.as_deref();
-            self.controllers.pollers_turn(&whose, tab, issued_at, now)
+            self.presence.pollers_turn(&whose, tab, issued_at, now)
         };
         let told = changes.into_iter().filter_map(told).map(|t| Told {
             act: listener.acts && t.directive.is_open(now) && turn(t.directive.issued_at) <= now,
@@ -113,15 +122,15 @@ impl Flows {
     /// Begins to follow a supervisor's directives.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], [`FlowError::TooManyStreams`].
-    pub fn follow_directives(&self, listener: &Listener, by: &Request) -> Result<Following, FlowError> {
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], [`DirectiveError::StreamLimitReached`].
+    pub fn follow_directives(&self, listener: &Listener, by: &Request) -> Result<Following, DirectiveError> {
         let whose = self.whose(listener, by)?;
-        let seat = self.controllers.attach(&whose, listener.acts);
-        let seat = seat.ok_or(FlowError::TooManyStreams)?;
+        let seat = self.presence.attach(&whose, listener.acts);
+        let seat = seat.ok_or(DirectiveError::StreamLimitReached)?;
         Ok(Following {
-            news: self.store().directive_news(),
+            news: self.ctx.store().directive_news(),
             changes: seat.changes(),
-            flows: self.clone(),
+            service: self.clone(),
             whose,
             seat,
             cursor: listener.after,
@@ -148,7 +157,7 @@ fn told(change: Ordered) -> Option<Told> {
 
 /// A stream of directives. While it lives, its browser counts as there.
 pub struct Following {
-    flows: Flows,
+    service: DirectiveService,
     whose: Whose,
     seat: Seat,
     news: broadcast::Receiver<DirectiveNews>,
@@ -164,7 +173,7 @@ impl Following {
     ///
     /// # Errors
     /// The store's: come back with what was heard last.
-    pub async fn next(&mut self) -> Result<Option<Vec<Told>>, FlowError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<Told>>, DirectiveError> {
         loop {
             let mut out = self.changes_since().await?;
             out.extend(self.taken_over());
@@ -179,14 +188,14 @@ impl Following {
                     heard = self.news.recv() => if concerns(&heard, &self.whose) { break },
                     heard = self.changes.recv() => if concerns(&heard, &self.whose) { break },
                     () = &mut deadline => break,
-                    () = self.flows.parts.stopping.cancelled() => return Ok(None),
+                    () = self.service.ctx.parts.stopping.cancelled() => return Ok(None),
                 }
             }
         }
     }
 
-    async fn changes_since(&mut self) -> Result<Vec<Told>, FlowError> {
-        let store = self.flows.store();
+    async fn changes_since(&mut self) -> Result<Vec<Told>, DirectiveError> {
+        let store = self.service.ctx.store();
         let end = store.last_directive_change().await?;
         if !self.first && self.cursor == Some(end) {
             return Ok(Vec::new());
@@ -209,7 +218,7 @@ impl Following {
             Some(end.max(reached.unwrap_or(0)))
         };
         self.cursor = self.cursor.max(until);
-        let now = self.flows.now();
+        let now = self.service.ctx.now();
         let mut out = Vec::with_capacity(changes.len());
         for mut told in changes.into_iter().filter_map(told) {
             self.waiting.remove(&told.directive.id);
@@ -230,7 +239,7 @@ impl Following {
 
     /// Those whose turn has come to this tab.
     fn taken_over(&mut self) -> Vec<Told> {
-        let now = self.flows.now();
+        let now = self.service.ctx.now();
         self.waiting.retain(|_, told| told.directive.is_open(now));
         let mine: Vec<DirectiveId> = self
             .waiting

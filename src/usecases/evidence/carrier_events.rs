@@ -2,11 +2,13 @@
 //! kind of evidence for it, off the carrier's own clock; or it knows a leg that Connect does not, then that leg is an
 //! observed supervision of its own, with a row under a name that any two writers agree on.
 
+use crate::usecases::error::UseCaseError;
 use jiff::Timestamp;
 
+use crate::usecases::Request;
+use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::Observed;
 use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
@@ -45,29 +47,29 @@ pub enum PartnerLeg {
     Own(String),
 }
 
-impl Flows {
+impl EvidenceService {
     /// Takes a carrier's event.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownVendor`], [`FlowError::UnknownInstance`], and the store's.
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`], [`UseCaseError::InstanceNotFound`], and the store's.
     pub async fn observe_partner(
         &self,
         carrier: &str,
         event: &PartnerEvent,
         by: &Request,
-    ) -> Result<Observed, FlowError> {
-        let learnt_at = self.now();
+    ) -> Result<Observed, UseCaseError> {
+        let learnt_at = self.ctx.now();
         if !by.caller.has(Scope::Events) {
-            return Err(FlowError::Forbidden("this credential may not deliver events"));
+            return Err(UseCaseError::Forbidden("this credential may not deliver events"));
         }
-        if carrier == AMAZON_CONNECT || !self.settings.timing.vendors.contains_key(carrier) {
-            return Err(FlowError::UnknownVendor);
+        if carrier == AMAZON_CONNECT || !self.ctx.settings.timing.vendors.contains_key(carrier) {
+            return Err(UseCaseError::VendorNotFound);
         }
         let named = event
             .instance
             .clone()
-            .or_else(|| self.settings.default_instance.clone());
-        let instance = named.ok_or(FlowError::UnknownInstance)?;
+            .or_else(|| self.ctx.settings.default_instance.clone());
+        let instance = named.ok_or(UseCaseError::InstanceNotFound)?;
         let evidence = Evidence {
             source: Source::PartnerEvent,
             sighting: event.sighting,
@@ -79,7 +81,9 @@ impl Flows {
         };
         let leg = match &event.leg {
             // Connect will be asked about this one.
-            PartnerLeg::Connect(_) if self.instance(&instance).is_none() => return Err(FlowError::UnknownInstance),
+            PartnerLeg::Connect(_) if self.ctx.instance(&instance).is_none() => {
+                return Err(UseCaseError::InstanceNotFound);
+            }
             PartnerLeg::Connect(leg) => leg.to_string(),
             PartnerLeg::Own(name) => {
                 let leg = LegId::of_carrier(carrier, instance.as_str(), name);
@@ -103,8 +107,8 @@ impl Flows {
         instance: &InstanceName,
         leg: &LegId,
         event: &PartnerEvent,
-    ) -> Result<(), FlowError> {
-        if self.store().by_leg(instance, leg.as_str()).await?.is_some() {
+    ) -> Result<(), UseCaseError> {
+        if self.ctx.store().by_leg(instance, leg.as_str()).await?.is_some() {
             return Ok(());
         }
         let supervisor = Supervisor {
@@ -122,13 +126,16 @@ impl Flows {
         let id = new.id;
         let change = Transaction {
             supervision: Some(SupervisionWrite::Insert(Box::new(new))),
-            deliver_at: Some(self.now() + self.settings.pace.join_row),
-            audit: vec![self.audit_own("supervision.observed", id, format!("leg {leg} of {carrier}"))],
+            deliver_at: Some(self.ctx.now() + self.ctx.settings.intervals.join_row),
+            audit: vec![
+                self.ctx
+                    .audit_own("supervision.observed", id, format!("leg {leg} of {carrier}")),
+            ],
             ..Transaction::default()
         };
         // Another event of the same leg may have been faster: then it is known, which is all that is wanted.
-        if self.store().commit(change).await? == CommitOutcome::Done {
-            self.signals.deliver.notify_one();
+        if self.ctx.store().commit(change).await? == CommitOutcome::Done {
+            self.ctx.signals.deliver.notify_one();
         }
         Ok(())
     }

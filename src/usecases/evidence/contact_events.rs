@@ -3,8 +3,10 @@
 //! An event of a MONITOR contact is evidence of that leg. The end of a customer's contact is only a hint: the legs on it
 //! will end too, so they are looked at sooner.
 
+use crate::usecases::Request;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::agent_event::AgentEvent;
 use sidedoor_domain::contact_event::ContactEvent;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
@@ -22,15 +24,15 @@ pub enum Observed {
     Ignored,
 }
 
-impl Flows {
+impl EvidenceService {
     /// Takes agent events: each supervisor's own snapshot of the legs they have. Told twice, they teach nothing new.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the store's: then the sender should send them again.
-    pub async fn observe_agents(&self, events: &[AgentEvent], by: &Request) -> Result<Observed, FlowError> {
-        let learnt_at = self.now();
+    /// [`UseCaseError::Forbidden`], and the store's: then the sender should send them again.
+    pub async fn observe_agents(&self, events: &[AgentEvent], by: &Request) -> Result<Observed, UseCaseError> {
+        let learnt_at = self.ctx.now();
         if !by.caller.has(sidedoor_domain::authority::Scope::Events) {
-            return Err(FlowError::Forbidden("this credential may not deliver events"));
+            return Err(UseCaseError::Forbidden("this credential may not deliver events"));
         }
         let mut taken = Observed::Ignored;
         for event in events {
@@ -54,26 +56,26 @@ impl Flows {
     }
 
     /// A leg that a snapshot does not show any more is looked at now; nobody has said when it ended.
-    async fn leg_vanished(&self, instance: &InstanceName, leg: &str) -> Result<(), FlowError> {
-        let Some(stored) = self.store().by_leg(instance, leg).await? else {
+    async fn leg_vanished(&self, instance: &InstanceName, leg: &str) -> Result<(), UseCaseError> {
+        let Some(stored) = self.ctx.store().by_leg(instance, leg).await? else {
             // A leg of which nobody has told before: the vendor may still say what it was.
             let unknown = UnexplainedLeg {
                 instance: instance.clone(),
                 leg: leg.to_owned(),
-                due_at: self.now() + self.settings.pace.unexplained,
+                due_at: self.ctx.now() + self.ctx.settings.intervals.unexplained,
                 looks: 0,
             };
             let change = Transaction {
                 unexplained: vec![unknown],
                 ..Transaction::default()
             };
-            self.store().commit(change).await?;
-            self.signals.check.notify_one();
+            self.ctx.store().commit(change).await?;
+            self.ctx.signals.check.notify_one();
             return Ok(());
         };
-        let committed = self.amend(stored.supervision.id, |s| {
-            let now = self.now();
-            let soon = now + self.settings.pace.after_done;
+        let committed = self.ctx.amend(stored.supervision.id, |s| {
+            let now = self.ctx.now();
+            let soon = now + self.ctx.settings.intervals.after_done;
             // One that is due already may be in hand, and have asked before this happened.
             if s.state.is_final() || s.next_check_at.is_some_and(|t| now < t && t <= soon) {
                 return None;
@@ -82,7 +84,7 @@ impl Flows {
             Some(Transaction::default())
         });
         if committed.await? == CommitOutcome::Done {
-            self.signals.check.notify_one();
+            self.ctx.signals.check.notify_one();
         }
         Ok(())
     }
@@ -90,11 +92,11 @@ impl Flows {
     /// Takes a contact event.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the store's: then the sender should send it again.
-    pub async fn observe(&self, event: &ContactEvent, by: &Request) -> Result<Observed, FlowError> {
-        let learnt_at = self.now();
+    /// [`UseCaseError::Forbidden`], and the store's: then the sender should send it again.
+    pub async fn observe(&self, event: &ContactEvent, by: &Request) -> Result<Observed, UseCaseError> {
+        let learnt_at = self.ctx.now();
         if !by.caller.has(sidedoor_domain::authority::Scope::Events) {
-            return Err(FlowError::Forbidden("this credential may not deliver events"));
+            return Err(UseCaseError::Forbidden("this credential may not deliver events"));
         }
         let Some(instance) = self.instance_of(&event.instance_id) else {
             return Ok(Observed::Ignored);
@@ -114,6 +116,7 @@ impl Flows {
 
     fn instance_of(&self, vendor_id: &str) -> Option<InstanceName> {
         let found = self
+            .ctx
             .settings
             .instances
             .iter()
@@ -127,24 +130,24 @@ impl Flows {
         instance: &InstanceName,
         contact: &ContactId,
         agent: Option<&str>,
-    ) -> Result<Observed, FlowError> {
+    ) -> Result<Observed, UseCaseError> {
         let agent = agent.and_then(|id| UserId::parse(id).ok());
-        let listening = self.store().active_on(instance, contact).await?;
+        let listening = self.ctx.store().active_on(instance, contact).await?;
         let mut taken = Observed::Ignored;
         for Stored { supervision, .. } in listening {
-            let committed = self.amend(supervision.id, |s| {
+            let committed = self.ctx.amend(supervision.id, |s| {
                 if s.state.is_final() || s.contact_ended {
                     return None;
                 }
                 s.contact_ended = true;
                 s.agent = s.agent.take().or_else(|| agent.clone());
                 // The leg's own event is likely on its way: a moment's patience may save a call.
-                let soon = self.now() + self.settings.pace.after_done;
+                let soon = self.ctx.now() + self.ctx.settings.intervals.after_done;
                 s.next_check_at = s.leg.as_ref().map(|_| s.next_check_at.map_or(soon, |t| t.min(soon)));
                 Some(Transaction::default())
             });
             if committed.await? == CommitOutcome::Done {
-                self.signals.check.notify_one();
+                self.ctx.signals.check.notify_one();
                 taken = Observed::Taken;
             }
         }

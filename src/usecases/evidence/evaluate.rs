@@ -5,11 +5,13 @@
 //! names its leg. What happens then is safe in either order, because each side writes first and looks afterwards: the
 //! join commits its leg and then weighs what is stored; evidence is stored and then looked up against the legs.
 
+use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::usecases::clocks::calibrate::{Learnt, stream_of};
+use crate::usecases::context::ConflictAttempts;
+use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::Observed;
-use crate::usecases::{FlowError, Flows, STALE_TRIES};
 use clock_calibration::Stamp;
 use sidedoor_domain::agent_event::LegSeen;
 use sidedoor_domain::contact_event::ContactEvent;
@@ -127,9 +129,9 @@ impl Observation {
     }
 }
 
-impl Flows {
+impl EvidenceService {
     /// Weighs what the store holds of a leg.
-    pub(crate) async fn weigh_stored_evidence(&self, instance: &InstanceName, leg: &str) -> Result<(), FlowError> {
+    pub(crate) async fn weigh_stored_evidence(&self, instance: &InstanceName, leg: &str) -> Result<(), UseCaseError> {
         self.weigh(instance, leg, Observation::default(), None)
             .await
             .map(|_| ())
@@ -143,11 +145,13 @@ impl Flows {
         leg: &str,
         mut observation: Observation,
         mut event: Option<String>,
-    ) -> Result<Observed, FlowError> {
+    ) -> Result<Observed, UseCaseError> {
         let mut learnt = Learnt::default();
-        for _ in 0..STALE_TRIES {
-            let now = self.now();
-            let Some(stored) = self.store().by_leg(instance, leg).await? else {
+        let mut attempts = ConflictAttempts::default();
+        loop {
+            attempts.start_next()?;
+            let now = self.ctx.now();
+            let Some(stored) = self.ctx.store().by_leg(instance, leg).await? else {
                 if observation.evidence.is_empty() {
                     return Ok(Observed::Ignored);
                 }
@@ -156,11 +160,11 @@ impl Flows {
                     .await?
                 {
                     // A supervision may have gained the leg while we wrote: look once more, with nothing new in hand.
-                    Observed::Taken if self.store().by_leg(instance, leg).await?.is_some() => continue,
+                    Observed::Taken if self.ctx.store().by_leg(instance, leg).await?.is_some() => continue,
                     done => return Ok(done),
                 }
             };
-            let known = self.store().evidence(instance, leg).await?;
+            let known = self.ctx.store().evidence(instance, leg).await?;
             let fresh: Vec<Evidence> = observation
                 .evidence
                 .iter()
@@ -190,22 +194,22 @@ impl Flows {
             };
             if before != after {
                 let what = supervision.departure.as_ref().map_or_else(String::new, told);
-                change.audit.push(self.audit_own("supervision.left", id, what));
+                change.audit.push(self.ctx.audit_own("supervision.left", id, what));
             }
             learnt.write_with(&mut change);
             let departed = supervision.departure.clone();
             change.supervision = Some(SupervisionWrite::Update(Box::new(supervision), revision));
-            match self.store().commit(change).await? {
+            match self.ctx.store().commit(change).await? {
                 CommitOutcome::Done => {
-                    self.signals.check.notify_one();
+                    self.ctx.signals.check.notify_one();
                     if newly_conflicting {
                         tracing::warn!(supervision_id = %id, "the evidence of {id} contradicts itself: causality alone was kept");
                     }
                     if let (false, Some(departure)) = (before == after, &departed) {
-                        self.count(&MetricEvent::Departed(departure));
+                        self.ctx.count(&MetricEvent::Departed(departure));
                     }
                     if row_due.is_some() {
-                        self.signals.deliver.notify_one();
+                        self.ctx.signals.deliver.notify_one();
                     }
                     return Ok(Observed::Taken);
                 }
@@ -213,7 +217,6 @@ impl Flows {
                 _ => {}
             }
         }
-        Err(FlowError::Contended)
     }
 
     /// Stores evidence of a leg that no supervision explains, and notes to look into it.
@@ -224,9 +227,9 @@ impl Flows {
         observation: &mut Observation,
         event: Option<String>,
         now: Timestamp,
-    ) -> Result<Observed, FlowError> {
+    ) -> Result<Observed, UseCaseError> {
         // A heartbeat says the same every two minutes.
-        let known = self.store().evidence(instance, leg).await?;
+        let known = self.ctx.store().evidence(instance, leg).await?;
         let mut fresh = std::mem::take(&mut observation.evidence);
         fresh.retain(|e| !known.iter().any(|k| k.repeats(e)));
         let change = Transaction {
@@ -234,16 +237,16 @@ impl Flows {
             unexplained: vec![UnexplainedLeg {
                 instance: instance.clone(),
                 leg: leg.to_owned(),
-                due_at: now + self.settings.pace.unexplained,
+                due_at: now + self.ctx.settings.intervals.unexplained,
                 looks: 0,
             }],
             event: event.map(|id| (id, now)),
             ..Transaction::default()
         };
-        match self.store().commit(change).await? {
+        match self.ctx.store().commit(change).await? {
             CommitOutcome::Duplicate => Ok(Observed::Duplicate),
             _ => {
-                self.signals.check.notify_one();
+                self.ctx.signals.check.notify_one();
                 Ok(Observed::Taken)
             }
         }
@@ -265,13 +268,13 @@ impl Flows {
         }
         for (sighting, field) in [(Sighting::Exists, "initiated"), (Sighting::Joined, "connected")] {
             for evidence in all.iter().filter(|e| e.sighting == sighting) {
-                self.learn_from_join(s, evidence, field, learnt);
+                self.clocks.learn_from_join(s, evidence, field, learnt);
             }
         }
         if let Some(joined) = self.joined(s, all)
             && s.note_joined(joined)
         {
-            row_due = Some(now + self.settings.pace.join_row);
+            row_due = Some(now + self.ctx.settings.intervals.join_row);
         }
         let had_barged = s.has_barged;
         // What is seen now counts; what was stored before the supervision knew its leg, only where nothing is known yet.
@@ -282,12 +285,12 @@ impl Flows {
         }
         s.has_barged |= all.iter().any(|e| e.sighting == Sighting::Barged);
         if s.has_barged != had_barged {
-            row_due = row_due.or(Some(now + self.settings.pace.join_row));
+            row_due = row_due.or(Some(now + self.ctx.settings.intervals.join_row));
         }
         let Some(facts) = drop_facts(s, all) else {
             return row_due;
         };
-        self.learn_from_drop(s, &facts, learnt);
+        self.clocks.learn_from_drop(s, &facts, learnt);
         // A departure that stands is concluded anew only from new facts here; a better calibration has its own story.
         if s.departure.as_ref().is_some_and(|d| rests_on(d, &facts)) {
             return row_due;
@@ -297,7 +300,7 @@ impl Flows {
             Ok(true) if was != State::Left => {
                 // The after-check is due at once; the row waits a moment, so that one write carries both.
                 s.next_check_at = Some(now);
-                Some(now + self.settings.after_check_grace)
+                Some(now + self.ctx.settings.after_check_grace)
             }
             Ok(true) => Some(now),
             Ok(false) | Err(_) => row_due,
@@ -319,7 +322,9 @@ impl Flows {
             .map(|at| stamp(s, first, at, "connected"))
             .into_iter()
             .collect();
-        let (estimate, _) = self.conclude_instant(sent, first.learnt_at, &stamps, AliveBy::Join);
+        let (estimate, _) = self
+            .clocks
+            .conclude_instant(sent, first.learnt_at, &stamps, AliveBy::Join);
         Some(Joined {
             at: estimate.point,
             uncertainty_ms: estimate.uncertainty_ms,
@@ -336,7 +341,9 @@ impl Flows {
             .collect();
         let vendor_timestamp = stamps.first().map(|s| s.at);
         // Only the browser's DONE says that the drop followed a command of ours.
-        let (estimate, basis) = self.conclude_instant(facts.alive, facts.gone_by, &stamps, AliveBy::Browser);
+        let (estimate, basis) = self
+            .clocks
+            .conclude_instant(facts.alive, facts.gone_by, &stamps, AliveBy::Browser);
         Departure {
             disconnected_at: estimate.point,
             uncertainty_ms: estimate.uncertainty_ms,

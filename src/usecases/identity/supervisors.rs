@@ -1,12 +1,15 @@
-//! SupervisorRef is meant: a supervisor by their Connect user id, or by their user name, which the vendor is asked about and which is
+//! Who is meant: a supervisor by their Connect user id, or by their user name, which the vendor is asked about and which is
 //! remembered for a while.
 
+use crate::usecases::error::UseCaseError;
+use crate::usecases::identity::IdentityError;
 use std::time::Duration;
 
 use moka::sync::Cache;
 
+use crate::usecases::Request;
+use crate::usecases::identity::IdentityResolver;
 use crate::usecases::monitoring::start::StartRequest;
-use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::authority::{Claim, ClaimKind, Scope, Unbound};
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::ports::{VendorError, Verdict};
@@ -30,7 +33,7 @@ pub(crate) fn names(live: Duration) -> Names {
     Cache::builder().max_capacity(NAMES).time_to_live(live).build()
 }
 
-impl Flows {
+impl IdentityResolver {
     /// The user meant, and their name if that is how they were named. A caller learns nothing about users they may not
     /// act as.
     pub(crate) async fn who(
@@ -38,8 +41,8 @@ impl Flows {
         instance: &InstanceName,
         who: &SupervisorRef,
         by: &Request,
-    ) -> Result<(UserId, Option<String>), FlowError> {
-        let forbidden = || FlowError::Forbidden("this credential may not listen as that supervisor");
+    ) -> Result<(UserId, Option<String>), IdentityError> {
+        let forbidden = || UseCaseError::Forbidden("this credential may not listen as that supervisor");
         let (user, name) = match who {
             SupervisorRef::Id(user) => (user.clone(), None),
             SupervisorRef::Name(_)
@@ -47,14 +50,14 @@ impl Flows {
                     .iter()
                     .any(|s| by.caller.has(*s)) =>
             {
-                return Err(forbidden());
+                return Err(forbidden().into());
             }
             SupervisorRef::Name(name) => match self.user_named_in_time(instance, name, by).await {
                 // Whether a name exists is for those who may act as anyone.
-                Err(FlowError::UnknownSupervisor | FlowError::AmbiguousSupervisor)
+                Err(IdentityError::SupervisorNotFound | IdentityError::SupervisorAmbiguous)
                     if !by.caller.has(Scope::SuperviseAny) =>
                 {
-                    return Err(forbidden());
+                    return Err(forbidden().into());
                 }
                 found => (found?, Some(name.clone())),
             },
@@ -62,7 +65,7 @@ impl Flows {
         if by.caller.may_act_as(&user) {
             Ok((user, name))
         } else {
-            Err(forbidden())
+            Err(forbidden().into())
         }
     }
 
@@ -75,7 +78,7 @@ impl Flows {
         user: &UserId,
         instance: &InstanceName,
         by: &Request,
-    ) -> Result<Option<String>, FlowError> {
+    ) -> Result<Option<String>, IdentityError> {
         let Some(given) = &ask.salesforce_user_id else {
             let own = by.caller.supervisor.as_ref() == Some(user);
             return Ok(by.caller.salesforce_user.clone().filter(|_| own));
@@ -86,24 +89,30 @@ impl Flows {
                 value: given.clone(),
                 instance: Some(instance.clone()),
             };
-            match self.bind(&claim, self.left(by)).await {
+            match self.bind(&claim, self.ctx.left(by)).await {
                 Ok(theirs) if theirs == *user => {}
                 Ok(_) | Err(Unbound::NotLinked) => {
-                    return Err(FlowError::Forbidden(
+                    return Err(UseCaseError::Forbidden(
                         "this credential may not listen in the name of that Salesforce user",
-                    ));
+                    )
+                    .into());
                 }
-                Err(Unbound::Unresolved) => return Err(FlowError::Unbound(Unbound::Unresolved)),
+                Err(Unbound::Unresolved) => return Err(IdentityError::Unbound(Unbound::Unresolved)),
             }
         }
         Ok(Some(given.clone()))
     }
 
     /// The same, no longer than the answer may still take.
-    async fn user_named_in_time(&self, instance: &InstanceName, name: &str, by: &Request) -> Result<UserId, FlowError> {
-        let asked = tokio::time::timeout(self.left(by), self.user_named(instance, name)).await;
+    async fn user_named_in_time(
+        &self,
+        instance: &InstanceName,
+        name: &str,
+        by: &Request,
+    ) -> Result<UserId, IdentityError> {
+        let asked = tokio::time::timeout(self.ctx.left(by), self.user_named(instance, name)).await;
         asked.unwrap_or_else(|_| {
-            Err(FlowError::Vendor(VendorError {
+            Err(IdentityError::Vendor(VendorError {
                 operation: "SearchUsers",
                 code: "connect_timeout",
                 message: "Connect could not be asked in time who has that user name".into(),
@@ -113,23 +122,24 @@ impl Flows {
         })
     }
 
-    pub(crate) async fn user_named(&self, instance: &InstanceName, name: &str) -> Result<UserId, FlowError> {
+    pub(crate) async fn user_named(&self, instance: &InstanceName, name: &str) -> Result<UserId, IdentityError> {
         let key = (instance.clone(), name.to_lowercase());
         if let Some(known) = self.names.get(&key) {
             return Ok(known);
         }
         let mut found = self
+            .ctx
             .telephony()
             .users_named(instance, name)
             .await
-            .map_err(FlowError::Vendor)?;
+            .map_err(IdentityError::Vendor)?;
         match (found.pop(), found.is_empty()) {
             (Some(user), true) => {
                 self.names.insert(key, user.clone());
                 Ok(user)
             }
-            (Some(_), false) => Err(FlowError::AmbiguousSupervisor),
-            (None, _) => Err(FlowError::UnknownSupervisor),
+            (Some(_), false) => Err(IdentityError::SupervisorAmbiguous),
+            (None, _) => Err(IdentityError::SupervisorNotFound),
         }
     }
 }

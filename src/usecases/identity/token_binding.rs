@@ -2,13 +2,15 @@
 //! says the Connect user name. What was found is remembered for a while; of many requests at once one asks; and when nobody
 //! can be asked, what was found last still stands for a shift, so that a supervisor may leave while a vendor is down.
 
+use crate::usecases::error::UseCaseError;
+use crate::usecases::identity::IdentityError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::usecases::{FlowError, Flows};
+use crate::usecases::identity::IdentityResolver;
 use sidedoor_domain::authority::{Claim, ClaimKind, Unbound};
 use sidedoor_domain::ids::UserId;
 
@@ -53,7 +55,7 @@ impl Bindings {
     }
 }
 
-impl Flows {
+impl IdentityResolver {
     /// The Connect user whom a verified token names; asked for no longer than this.
     ///
     /// # Errors
@@ -97,11 +99,11 @@ impl Flows {
         }
         let turn = self.bindings.asking.clone().acquire_owned().await;
         let turn = turn.map_err(|_| Unbound::Unresolved)?;
-        let (flows, asked) = (self.clone(), claim.clone());
-        let asking = self.own(async move {
-            let found = flows.ask_whom(&asked).await;
+        let (this, asked) = (self.clone(), claim.clone());
+        let asking = self.ctx.own(async move {
+            let found = this.ask_whom(&asked).await;
             drop(turn);
-            Ok(found)
+            Ok::<_, UseCaseError>(found)
         });
         asking.await.unwrap_or(Err(Unbound::Unresolved))
     }
@@ -121,12 +123,12 @@ impl Flows {
         let instance = claim
             .instance
             .clone()
-            .or_else(|| self.settings.default_instance.clone());
-        let known = instance.filter(|name| self.instance(name).is_some());
+            .or_else(|| self.ctx.settings.default_instance.clone());
+        let known = instance.filter(|name| self.ctx.instance(name).is_some());
         let instance = known.ok_or(Unbound::NotLinked)?;
         match self.user_named(&instance, &name).await {
             Ok(user) => Ok(user),
-            Err(FlowError::UnknownSupervisor | FlowError::AmbiguousSupervisor) => {
+            Err(IdentityError::SupervisorNotFound | IdentityError::SupervisorAmbiguous) => {
                 tracing::info!("a token names a supervisor who is no user of Amazon Connect, or several");
                 Err(Unbound::NotLinked)
             }
@@ -138,7 +140,7 @@ impl Flows {
     }
 
     async fn name_in_salesforce(&self, user: &str) -> Result<String, Unbound> {
-        let crm = self.parts.crm.as_ref().ok_or(Unbound::NotLinked)?;
+        let crm = self.ctx.parts.crm.as_ref().ok_or(Unbound::NotLinked)?;
         match crm.connect_username(user).await {
             Ok(Some(name)) => Ok(name),
             Ok(None) => {

@@ -4,12 +4,13 @@
 //! **The alarm** is raised only for a call that ended right after a drop that was our disconnect's: a hang-up or a transfer ends
 //! the leg too and is none.
 
+use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::leaving::LeavingService;
 use crate::usecases::polling::reconcile::log_look;
 use crate::usecases::retry::Backoff;
-use crate::usecases::{FlowError, Flows};
 use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::departure::{AgentAfter, Continuity, Reason};
 use sidedoor_domain::ids::{SupervisionId, UserId};
@@ -48,25 +49,26 @@ impl Found {
     }
 }
 
-impl Flows {
+impl LeavingService {
     /// Looks at the customer's contact after a departure: at once, so that the row can say something, and where a leave was
     /// asked for, once more when the vendor surely knows; what is said then stands.
-    pub(crate) async fn look_at_contact(&self, s: &Supervision) -> Result<(), FlowError> {
+    pub(crate) async fn look_at_contact(&self, s: &Supervision) -> Result<(), UseCaseError> {
         if s.contact.is_none() {
-            return self.change(s.id, |_, s| s.next_check_at = None).await;
+            return self.ctx.change(s.id, |s| s.next_check_at = None).await;
         }
         self.learn_what_they_did(s).await?;
         // That may have told of a stamp.
-        let Some(Stored { supervision: s, .. }) = self.store().supervision(s.id).await? else {
+        let Some(Stored { supervision: s, .. }) = self.ctx.store().supervision(s.id).await? else {
             return Ok(());
         };
         let found = self.find_out(&s).await;
         let Some(found) = found else {
             return self
-                .change(s.id, |flows, s| {
+                .ctx
+                .change(s.id, |s| {
                     let wait = SignedDuration::try_from(Backoff::LOOK.wait(s.checks)).unwrap_or(SAME_MOMENT);
                     s.checks = s.checks.saturating_add(1);
-                    s.next_check_at = Some(flows.now() + wait.max(SAME_MOMENT));
+                    s.next_check_at = Some(self.ctx.now() + wait.max(SAME_MOMENT));
                 })
                 .await;
         };
@@ -87,7 +89,7 @@ impl Flows {
         };
         self.amend_left(s.id, change).await?;
         if again_at.is_none()
-            && let Some(Stored { supervision, .. }) = self.store().supervision(s.id).await?
+            && let Some(Stored { supervision, .. }) = self.ctx.store().supervision(s.id).await?
         {
             self.raise(&supervision);
         }
@@ -97,6 +99,7 @@ impl Flows {
     async fn find_out(&self, s: &Supervision) -> Option<Found> {
         let contact = s.contact.as_ref()?;
         let seen = self
+            .ctx
             .telephony()
             .describe(&s.instance, contact.as_str(), Priority::Poll)
             .await;
@@ -126,10 +129,10 @@ impl Flows {
     /// When to look once more: an answer of the moment of the drop may be older than what the drop did.
     fn second_look(&self, s: &Supervision, found: &Found) -> Option<Timestamp> {
         let gone_by = s.departure.as_ref()?.basis.gone_by?;
-        let staleness = (self.settings.poll_staleness - USUAL_STALENESS).max(SignedDuration::ZERO);
-        let at = gone_by + self.settings.pace.after_again + staleness;
+        let staleness = (self.ctx.settings.poll_staleness - USUAL_STALENESS).max(SignedDuration::ZERO);
+        let at = gone_by + self.ctx.settings.intervals.after_again + staleness;
         let open = found.continuity == Continuity::Continued && s.leave.is_some();
-        Some(at).filter(|at| open && self.now() < *at)
+        Some(at).filter(|at| open && self.ctx.now() < *at)
     }
 
     /// Changes a supervision that has left; its row follows if what it says changed, and need not wait any longer if not.
@@ -137,39 +140,43 @@ impl Flows {
         &self,
         id: SupervisionId,
         rule: impl Fn(&mut Supervision) -> Option<Transaction>,
-    ) -> Result<(), FlowError> {
-        let committed = self.amend(id, |s| {
+    ) -> Result<(), UseCaseError> {
+        let committed = self.ctx.amend(id, |s| {
             let before = s.departure.clone();
             let change = rule(s)?;
             let changed = s.departure != before;
             Some(Transaction {
-                deliver_at: changed.then(|| self.now()),
-                hasten: (!changed).then(|| (id, self.now())),
+                deliver_at: changed.then(|| self.ctx.now()),
+                hasten: (!changed).then(|| (id, self.ctx.now())),
                 ..change
             })
         });
         if committed.await? == CommitOutcome::Done {
-            self.signals.deliver.notify_one();
+            self.ctx.signals.deliver.notify_one();
         }
         Ok(())
     }
 
     /// Whether they spoke: of one who may have barged in without any event telling of it, the leg's `StateTransitions` tell.
-    async fn learn_what_they_did(&self, s: &Supervision) -> Result<(), FlowError> {
+    async fn learn_what_they_did(&self, s: &Supervision) -> Result<(), UseCaseError> {
         let (Some(leg), true) = (&s.leg, s.vendor == AMAZON_CONNECT) else {
             return Ok(());
         };
         if s.allowed == Some(Mode::Silent) || s.checks > 0 {
             return Ok(());
         }
-        let asked_at = self.now();
+        let asked_at = self.ctx.now();
         if let Ok(seen) = self
+            .ctx
             .telephony()
             .describe(&s.instance, leg.as_str(), Priority::Poll)
             .await
         {
-            let observation = Observation::of_description(&seen, asked_at, self.now(), self.settings.poll_staleness);
-            self.weigh(&s.instance, leg.as_str(), observation, None).await?;
+            let observation =
+                Observation::of_description(&seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
+            self.evidence
+                .weigh(&s.instance, leg.as_str(), observation, None)
+                .await?;
         }
         Ok(())
     }
@@ -178,10 +185,13 @@ impl Flows {
     fn to_be_told(&self, s: &Supervision) -> Vec<AuditEntry> {
         let mut audit = Vec::new();
         if ended_by_us(s) {
-            audit.push(self.audit_own("customer_call.ended", s.id, "right after the leg that we had end"));
+            audit.push(
+                self.ctx
+                    .audit_own("customer_call.ended", s.id, "right after the leg that we had end"),
+            );
         }
         if let Some(agent) = wrong_agent(s) {
-            audit.push(self.audit_own("agent.looks_wrong", s.id, agent.state.clone()));
+            audit.push(self.ctx.audit_own("agent.looks_wrong", s.id, agent.state.clone()));
         }
         audit
     }
@@ -189,11 +199,11 @@ impl Flows {
     /// Says aloud what must not be overlooked.
     fn raise(&self, s: &Supervision) {
         if ended_by_us(s) {
-            self.count(&MetricEvent::CustomerCallEnded);
+            self.ctx.count(&MetricEvent::CustomerCallEnded);
             tracing::error!(supervision_id = %s.id, "the customer's call ended right after the supervisor of {} left", s.id);
         }
         if let Some(agent) = wrong_agent(s) {
-            self.count(&MetricEvent::AgentLooksWrong);
+            self.ctx.count(&MetricEvent::AgentLooksWrong);
             tracing::warn!(supervision_id = %s.id, state = agent.state, "after the departure of {} the agent is {} on the contact", s.id, agent.state);
         }
     }

@@ -5,42 +5,45 @@
 //! which mode the leg is now, who the agent on the contact is, and whether that agent still has it. What cannot be confirmed is
 //! refused; an operator may take it on themselves, with a reason. The browser repeats the check before it acts.
 
+use crate::usecases::leaving::LeavingError;
 use std::time::Duration;
 
+use crate::usecases::Request;
 use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::leaving::LeavingService;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::{MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, State, Supervision};
 
-impl Flows {
+impl LeavingService {
     /// Agrees that this supervision may be left without ending the customer's call. What the vendor does not say in half the
     /// time an answer may take is not confirmed.
     ///
     /// # Errors
-    /// [`FlowError::WouldEndCustomerCall`] when the agent is gone, or is not known to be there.
-    pub(crate) async fn may_leave(&self, s: &Supervision) -> Result<(), FlowError> {
-        self.may_leave_in(s, self.settings.answer_within / 2).await
+    /// [`LeavingError::CustomerCallAtRisk`] when the agent is gone, or is not known to be there.
+    pub(crate) async fn may_leave(&self, s: &Supervision) -> Result<(), LeavingError> {
+        self.may_leave_in(s, self.ctx.settings.answer_within / 2).await
     }
 
-    async fn may_leave_in(&self, s: &Supervision, patience: Duration) -> Result<(), FlowError> {
+    async fn may_leave_in(&self, s: &Supervision, patience: Duration) -> Result<(), LeavingError> {
         let checked = tokio::time::timeout(patience, self.check(s)).await;
-        checked.unwrap_or(Err(FlowError::WouldEndCustomerCall(
+        checked.unwrap_or(Err(LeavingError::CustomerCallAtRisk(
             s.id,
             "Amazon Connect did not say in time whether the agent is still there",
         )))
     }
 
     /// The same for a request, with a refusal on record: no longer than its answer may still take.
-    pub(crate) async fn guarded(&self, s: &Supervision, by: &Request) -> Result<(), FlowError> {
-        let patience = self.left(by).min(self.settings.answer_within / 2);
+    pub(crate) async fn guarded(&self, s: &Supervision, by: &Request) -> Result<(), LeavingError> {
+        let patience = self.ctx.left(by).min(self.ctx.settings.answer_within / 2);
         let refused = match self.may_leave_in(s, patience).await {
-            Err(refused @ FlowError::WouldEndCustomerCall(..)) => refused,
+            Err(refused @ LeavingError::CustomerCallAtRisk(..)) => refused,
             other => return other,
         };
-        self.count(&MetricEvent::LeaveRefused);
-        let audit = vec![self.audit(by, "disconnect.refused", s.id, refused.to_string())];
-        self.store()
+        self.ctx.count(&MetricEvent::LeaveRefused);
+        let audit = vec![self.ctx.audit(by, "disconnect.refused", s.id, refused.to_string())];
+        self.ctx
+            .store()
             .commit(Transaction {
                 audit,
                 ..Transaction::default()
@@ -49,17 +52,17 @@ impl Flows {
         Err(refused)
     }
 
-    async fn check(&self, s: &Supervision) -> Result<(), FlowError> {
+    async fn check(&self, s: &Supervision) -> Result<(), LeavingError> {
         if !self.may_be_a_party(s).await? {
             return Ok(());
         }
         let there = self.agent_is_there(s).await;
-        there.map_err(|why| FlowError::WouldEndCustomerCall(s.id, why))
+        there.map_err(|why| LeavingError::CustomerCallAtRisk(s.id, why))
     }
 
     /// Whether the supervisor may be speaking on a call: by what is known, and for one of whom that may be out of date, by
     /// what the vendor says now. If it says nothing, they may be.
-    async fn may_be_a_party(&self, s: &Supervision) -> Result<bool, FlowError> {
+    async fn may_be_a_party(&self, s: &Supervision) -> Result<bool, LeavingError> {
         let there = matches!(s.state, State::Monitoring | State::Leaving) && s.vendor == AMAZON_CONNECT;
         let by_voice = matches!(s.channel, None | Some(Channel::Voice));
         if !there || !by_voice || s.allowed == Some(Mode::Silent) {
@@ -70,17 +73,26 @@ impl Flows {
         }
         // They may have barged in in their CCP, and nothing has told us.
         let Some(leg) = &s.leg else { return Ok(false) };
-        let asked_at = self.now();
+        let asked_at = self.ctx.now();
         let look = self
+            .ctx
             .telephony()
             .describe(&s.instance, leg.as_str(), Priority::Disconnect);
         // Half of the time is for the agent, who must be asked about if this says nothing.
-        let Ok(Ok(seen)) = tokio::time::timeout(self.settings.answer_within / 4, look).await else {
+        let Ok(Ok(seen)) = tokio::time::timeout(self.ctx.settings.answer_within / 4, look).await else {
             return Ok(true);
         };
-        let observation = Observation::of_description(&seen, asked_at, self.now(), self.settings.poll_staleness);
-        self.weigh(&s.instance, leg.as_str(), observation, None).await?;
-        let now = self.store().supervision(s.id).await?.map(|stored| stored.supervision);
+        let observation =
+            Observation::of_description(&seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
+        self.evidence
+            .weigh(&s.instance, leg.as_str(), observation, None)
+            .await?;
+        let now = self
+            .ctx
+            .store()
+            .supervision(s.id)
+            .await?
+            .map(|stored| stored.supervision);
         Ok(now.is_some_and(|s| !s.state.is_final() && s.may_have_barged_in()))
     }
 
@@ -90,6 +102,7 @@ impl Flows {
         };
         let unsure = "Amazon Connect could not be asked whether the agent is still there";
         let seen = self
+            .ctx
             .telephony()
             .describe(&s.instance, contact.as_str(), Priority::Disconnect);
         let seen = seen.await.map_err(|_| unsure)?;
@@ -115,6 +128,7 @@ impl Flows {
         priority: Priority,
     ) -> Result<Option<String>, ()> {
         let has = self
+            .ctx
             .telephony()
             .current_contacts(instance, std::slice::from_ref(agent), priority);
         let has = has.await.map_err(|_| ())?;

@@ -7,9 +7,11 @@
 //! **Crash story.** `ServerEnd::Due` is on disk before the call; a restart does the whole check and call again, which is
 //! harmless: a leg that has ended answers 410.
 
+use crate::usecases::LegEnd;
 use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::leaving::LeavingError;
+use crate::usecases::leaving::LeavingService;
 use crate::usecases::retry::Backoff;
-use crate::usecases::{FlowError, Flows, LegEnd};
 use sidedoor_domain::audit::Phase;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::{ContactSeen, clear_to_end};
@@ -30,14 +32,14 @@ pub(crate) fn is_to_be_carried_out(s: &Supervision) -> bool {
     }
 }
 
-impl Flows {
+impl LeavingService {
     /// Carries out what [`is_to_be_carried_out`] says.
-    pub(crate) async fn carry_out_leave(&self, id: SupervisionId) -> Result<(), FlowError> {
+    pub(crate) async fn carry_out_leave(&self, id: SupervisionId) -> Result<(), LeavingError> {
         // The request's own work and reconciling may both find it to be done: one of them does it.
-        let Some(_held) = self.signals.leaves.take(id) else {
+        let Some(_held) = self.ctx.signals.leaves.take(id) else {
             return Ok(());
         };
-        let Some(Stored { supervision, .. }) = self.store().supervision(id).await? else {
+        let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
             return Ok(());
         };
         if !is_to_be_carried_out(&supervision) {
@@ -46,14 +48,17 @@ impl Flows {
         let Some(leg) = supervision.leg.clone() else {
             return Ok(());
         };
-        let asked_at = self.now();
+        let asked_at = self.ctx.now();
         let seen = self
+            .ctx
             .telephony()
             .describe(&supervision.instance, leg.as_str(), Priority::Disconnect)
             .await;
         if let Ok(seen) = &seen {
-            let observation = Observation::of_description(seen, asked_at, self.now(), self.settings.poll_staleness);
-            self.weigh(&supervision.instance, leg.as_str(), observation, None)
+            let observation =
+                Observation::of_description(seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
+            self.evidence
+                .weigh(&supervision.instance, leg.as_str(), observation, None)
                 .await?;
             if seen.disconnected_at.is_some() {
                 return Ok(());
@@ -63,7 +68,7 @@ impl Flows {
             .channel
             .or_else(|| seen.as_ref().ok().and_then(|s| s.channel));
         // Unknown even now: the browser's way is right for every channel.
-        let way = channel.and_then(|c| self.instance(&supervision.instance).map(|i| i.leg_end(c)));
+        let way = channel.and_then(|c| self.ctx.instance(&supervision.instance).map(|i| i.leg_end(c)));
         match way.unwrap_or(LegEnd::Ccp) {
             LegEnd::Ccp => self.direct_browser(id, ServerEnd::None, "directed the browser").await,
             LegEnd::StopContactThenCcp => {
@@ -81,9 +86,9 @@ impl Flows {
         &self,
         id: SupervisionId,
         mut seen: Result<ContactSeen, VendorError>,
-    ) -> Result<(), FlowError> {
+    ) -> Result<(), LeavingError> {
         for attempt in 0..TRIES {
-            let Some(Stored { supervision, .. }) = self.store().supervision(id).await? else {
+            let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
                 return Ok(());
             };
             let (State::Leaving, Some(leg)) = (supervision.state, supervision.leg.clone()) else {
@@ -115,9 +120,11 @@ impl Flows {
             };
             // What came of this try is known, whether or not there is another.
             let failed = self
+                .ctx
                 .audit_own("leg.stop_refused", id, format!("StopContact: {}", error.code))
                 .in_phase(Phase::Failed, operation(id));
-            self.store()
+            self.ctx
+                .store()
                 .commit(Transaction {
                     audit: vec![failed],
                     ..Transaction::default()
@@ -125,10 +132,11 @@ impl Flows {
                 .await?;
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.parts.stopping.cancelled() => return Ok(()),
+                () = self.ctx.parts.stopping.cancelled() => return Ok(()),
             }
             // A clearance is of its moment: look again before every try.
             seen = self
+                .ctx
                 .telephony()
                 .describe(&supervision.instance, leg.as_str(), Priority::Disconnect)
                 .await;
@@ -138,13 +146,13 @@ impl Flows {
     }
 
     /// The audit says that StopContact is about to be called before it is.
-    async fn begin_server_end(&self, id: SupervisionId) -> Result<(), FlowError> {
-        let begun = self.audit_own("leg.stop_begun", id, "StopContact");
+    async fn begin_server_end(&self, id: SupervisionId) -> Result<(), LeavingError> {
+        let begun = self.ctx.audit_own("leg.stop_begun", id, "StopContact");
         let ahead = Transaction {
             audit: vec![begun.in_phase(Phase::Begun, operation(id))],
             ..Transaction::default()
         };
-        self.store().commit(ahead).await?;
+        self.ctx.store().commit(ahead).await?;
         Ok(())
     }
 
@@ -155,7 +163,8 @@ impl Flows {
         };
         let cleared =
             clear_to_end(leg, seen, user, s.contact.as_ref()).map_err(|r| Stopped::Interlock(r.to_string()))?;
-        self.telephony()
+        self.ctx
+            .telephony()
             .end_leg(&s.instance, &cleared)
             .await
             .map_err(Stopped::Vendor)
@@ -163,29 +172,23 @@ impl Flows {
 
     /// A directive has expired and the leg is still there: the browser is directed anew, since a disconnect never expires;
     /// unless the supervisor has become one of the last two on the call meanwhile. Then it waits for the next look.
-    pub(crate) async fn renew_directive(&self, s: &Supervision) -> Result<(), FlowError> {
+    pub(crate) async fn renew_directive(&self, s: &Supervision) -> Result<(), LeavingError> {
         if self.held_back(s).await? {
             return Ok(());
         }
-        self.change_leave(
-            s.id,
-            "directive.issued",
-            "the one before had expired",
-            None,
-            |flows, s| {
-                let _ = s.direct_browser(flows.now(), flows.leave_times());
-            },
-        )
+        self.change_leave(s.id, "directive.issued", "the one before had expired", None, |s| {
+            let _ = s.direct_browser(self.ctx.now(), self.ctx.leave_times());
+        })
         .await
     }
 
     /// Whether a leave under way would end the customer's call if it were carried out now, and nobody has accepted that.
-    async fn held_back(&self, s: &Supervision) -> Result<bool, FlowError> {
+    async fn held_back(&self, s: &Supervision) -> Result<bool, LeavingError> {
         if s.leave.as_ref().is_some_and(|l| l.customer_call_may_end) {
             return Ok(false);
         }
         match self.may_leave(s).await {
-            Err(FlowError::WouldEndCustomerCall(id, why)) => {
+            Err(LeavingError::CustomerCallAtRisk(id, why)) => {
                 tracing::warn!(supervision_id = %id, "the leave of {id} is held back: {why}");
                 Ok(true)
             }
@@ -194,18 +197,18 @@ impl Flows {
     }
 
     /// Gives out the directive, noting how the server-side end stands.
-    async fn direct_browser(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), FlowError> {
+    async fn direct_browser(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), LeavingError> {
         // What StopContact came to is known when it was refused; before and without it there is nothing to end.
         let ended = (stands == ServerEnd::Refused).then_some(Phase::Failed);
-        self.change_leave(id, "directive.issued", why, ended, |flows, s| {
-            let _ = s.direct_browser(flows.now(), flows.leave_times());
+        self.change_leave(id, "directive.issued", why, ended, |s| {
+            let _ = s.direct_browser(self.ctx.now(), self.ctx.leave_times());
             let _ = s.server_end(stands);
         })
         .await
     }
 
-    async fn note_server_end(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), FlowError> {
-        self.change_leave(id, "leg.stop_accepted", why, Some(Phase::Done), |_, s| {
+    async fn note_server_end(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), LeavingError> {
+        self.change_leave(id, "leg.stop_accepted", why, Some(Phase::Done), |s| {
             let _ = s.server_end(stands);
         })
         .await
@@ -217,31 +220,31 @@ impl Flows {
         action: &'static str,
         why: &str,
         ended: Option<Phase>,
-        change_it: impl Fn(&Self, &mut Supervision),
-    ) -> Result<(), FlowError> {
-        let committed = self.amend(id, |s| {
+        change_it: impl Fn(&mut Supervision),
+    ) -> Result<(), LeavingError> {
+        let committed = self.ctx.amend(id, |s| {
             if s.state != State::Leaving {
                 return None;
             }
-            change_it(self, s);
-            s.next_check_at = Some(self.now() + self.settings.pace.leaving_first_look);
+            change_it(s);
+            s.next_check_at = Some(self.ctx.now() + self.ctx.settings.intervals.leaving_first_look);
             Some(Transaction {
                 audit: vec![match ended {
-                    Some(phase) => self.audit_own(action, id, why).in_phase(phase, operation(id)),
-                    None => self.audit_own(action, id, why),
+                    Some(phase) => self.ctx.audit_own(action, id, why).in_phase(phase, operation(id)),
+                    None => self.ctx.audit_own(action, id, why),
                 }],
                 ..Transaction::default()
             })
         });
         match (committed.await?, ended) {
-            (CommitOutcome::Done, _) => self.signals.check.notify_one(),
+            (CommitOutcome::Done, _) => self.ctx.signals.check.notify_one(),
             // Evidence was faster: the act is over all the same.
             (_, Some(phase)) => {
                 let over = Transaction {
-                    audit: vec![self.audit_own(action, id, why).in_phase(phase, operation(id))],
+                    audit: vec![self.ctx.audit_own(action, id, why).in_phase(phase, operation(id))],
                     ..Transaction::default()
                 };
-                self.store().commit(over).await?;
+                self.ctx.store().commit(over).await?;
             }
             (_, None) => {}
         }

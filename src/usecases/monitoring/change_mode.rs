@@ -4,8 +4,12 @@
 //! What a supervision may become is granted when it is monitored (`AllowedMonitorCapabilities`) and not afterwards: there is no
 //! call that widens it.
 
+use crate::usecases::Request;
+use crate::usecases::context::ConflictAttempts;
+use crate::usecases::error::UseCaseError;
 use crate::usecases::idempotency::Replay;
-use crate::usecases::{FlowError, Flows, Request, STALE_TRIES};
+use crate::usecases::monitoring::MonitoringError;
+use crate::usecases::monitoring::MonitoringService;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
@@ -23,25 +27,32 @@ pub enum ModeAnswer {
     Replay(Replay),
 }
 
-impl Flows {
+impl MonitoringService {
     /// Asks that a supervisor change their mode.
     ///
     /// # Errors
-    /// [`FlowError::NotFound`], [`FlowError::Forbidden`], [`FlowError::NotListening`], [`FlowError::ModeNotAllowed`],
-    /// [`FlowError::ModeUnsupported`], those of keys, and the store's.
-    pub async fn change_mode(&self, id: SupervisionId, to: Mode, by: &Request) -> Result<ModeAnswer, FlowError> {
-        let seen = self.get(id, by).await?;
+    /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`MonitoringError::NotMonitoring`], [`MonitoringError::ModeNotGranted`],
+    /// [`MonitoringError::ModeUnsupported`], those of keys, and the store's.
+    pub async fn change_mode(&self, id: SupervisionId, to: Mode, by: &Request) -> Result<ModeAnswer, MonitoringError> {
+        let seen = self.ctx.get(id, by).await?;
         let asker = mode_asker(&seen.supervision, to, by)?;
-        if let Some(replay) = self.replay(by).await? {
+        if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(ModeAnswer::Replay(replay));
         }
-        for _ in 0..STALE_TRIES {
-            let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
-            let now = self.now();
+        let mut attempts = ConflictAttempts::default();
+        loop {
+            attempts.start_next()?;
+            let stored = self
+                .ctx
+                .store()
+                .supervision(id)
+                .await?
+                .ok_or(UseCaseError::SupervisionNotFound)?;
+            let now = self.ctx.now();
             match standing(&stored.supervision, to, now)? {
                 Standing::ToBeDone => {}
                 so => {
-                    return Ok(match (self.take_key(by, Some(id)).await?, so) {
+                    return Ok(match (self.idempotency.take_key(by, Some(id)).await?, so) {
                         (Some(replay), _) => ModeAnswer::Replay(replay),
                         (None, Standing::Already) => ModeAnswer::Already(Box::new(stored)),
                         (None, _) => ModeAnswer::Directed(Box::new(stored)),
@@ -50,45 +61,50 @@ impl Flows {
             }
             let mut supervision = stored.supervision;
             supervision
-                .direct_mode(to, asker, now, self.leave_times())
-                .map_err(|_| FlowError::Contended)?;
+                .direct_mode(to, asker, now, self.ctx.leave_times())
+                .map_err(|_| UseCaseError::Unexpected("the mode cannot change in this state"))?;
             let change = Transaction {
                 key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
-                audit: vec![self.audit(by, "mode.requested", id, to.as_str())],
+                audit: vec![self.ctx.audit(by, "mode.requested", id, to.as_str())],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), stored.revision)),
                 ..Transaction::default()
             };
-            match self.store().commit(change).await? {
+            match self.ctx.store().commit(change).await? {
                 CommitOutcome::Done => {
-                    let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
+                    let stored = self
+                        .ctx
+                        .store()
+                        .supervision(id)
+                        .await?
+                        .ok_or(UseCaseError::SupervisionNotFound)?;
                     return Ok(ModeAnswer::Directed(Box::new(stored)));
                 }
                 CommitOutcome::KeyUsed(record) => {
-                    return Ok(ModeAnswer::Replay(self.replay_of(by, record).await?));
+                    return Ok(ModeAnswer::Replay(self.idempotency.replay_of(by, record).await?));
                 }
                 CommitOutcome::Stale => {}
                 CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
-                    return Err(FlowError::Contended);
+                    return Err(UseCaseError::Unexpected(
+                        "the store refused the change for a reason that cannot occur here",
+                    )
+                    .into());
                 }
             }
         }
-        Err(FlowError::Contended)
     }
 }
 
-/// SupervisorRef may ask: the supervisor; an operator only that somebody be silent.
-fn mode_asker(s: &Supervision, to: Mode, by: &Request) -> Result<Asker, FlowError> {
+/// Who may ask: the supervisor; an operator only that somebody be silent.
+fn mode_asker(s: &Supervision, to: Mode, by: &Request) -> Result<Asker, MonitoringError> {
     if by.caller.owns(s) {
         return Ok(Asker::Supervisor);
     }
     match (by.caller.has(Scope::Operate), to) {
         (true, Mode::Silent) => Ok(Asker::Operator),
-        (true, Mode::Barge) => Err(FlowError::Forbidden(
-            "an operator may ask a supervisor to be silent, not make them speak",
-        )),
-        (false, _) => Err(FlowError::Forbidden(
-            "this credential may not change that supervisor's mode",
-        )),
+        (true, Mode::Barge) => {
+            Err(UseCaseError::Forbidden("an operator may ask a supervisor to be silent, not make them speak").into())
+        }
+        (false, _) => Err(UseCaseError::Forbidden("this credential may not change that supervisor's mode").into()),
     }
 }
 
@@ -98,20 +114,22 @@ enum Standing {
     ToBeDone,
 }
 
-fn standing(s: &Supervision, to: Mode, now: jiff::Timestamp) -> Result<Standing, FlowError> {
+fn standing(s: &Supervision, to: Mode, now: jiff::Timestamp) -> Result<Standing, MonitoringError> {
     if s.state != State::Monitoring {
-        return Err(FlowError::NotListening(s.state));
+        return Err(MonitoringError::NotMonitoring(s.state));
     }
     if s.vendor != AMAZON_CONNECT {
-        return Err(FlowError::ModeUnsupported(
+        return Err(MonitoringError::ModeUnsupported(
             "a partner carrier's leg is not Amazon Connect's to change",
         ));
     }
     if s.channel == Some(Channel::Task) {
-        return Err(FlowError::ModeUnsupported("a task is watched, nobody speaks on it"));
+        return Err(MonitoringError::ModeUnsupported(
+            "a task is watched, nobody speaks on it",
+        ));
     }
     if s.allowed.is_some_and(|most| to > most) {
-        return Err(FlowError::ModeNotAllowed);
+        return Err(MonitoringError::ModeNotGranted);
     }
     let wanted = s.mode_change.as_ref().filter(|c| c.confirmed_at.is_none());
     let open = |id| s.directives.iter().any(|d| d.id == id && d.is_open(now));

@@ -1,13 +1,16 @@
 //! What the rules of a jurisdiction say of a supervision: asked on every start, answered with it, and kept by the audit.
 
+use crate::usecases::Request;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::monitoring::ComplianceRules;
+use crate::usecases::monitoring::MonitoringError;
 use crate::usecases::monitoring::start::StartRequest;
-use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::{StoreError, Transaction};
 use sidedoor_domain::rejoin::{Compliance, MOST_PRIOR, RejoinRefused};
 
-impl Flows {
+impl ComplianceRules {
     /// The answer for somebody who asks to listen.
     pub(crate) async fn comply(
         &self,
@@ -15,33 +18,34 @@ impl Flows {
         user: &UserId,
         ask: &StartRequest,
         by: &Request,
-    ) -> Result<Compliance, FlowError> {
-        let own = self.instance(instance).and_then(|i| i.jurisdiction.as_deref());
+    ) -> Result<Compliance, MonitoringError> {
+        let own = self.ctx.instance(instance).and_then(|i| i.jurisdiction.as_deref());
         // A supervisor does not choose whose rules hold for them.
         let may_choose = [Scope::SuperviseAny, Scope::Operate]
             .iter()
             .any(|scope| by.caller.has(*scope));
         if !may_choose && ask.jurisdiction.as_deref().is_some_and(|asked| Some(asked) != own) {
-            return Err(FlowError::Forbidden("this credential may not choose the jurisdiction"));
+            return Err(UseCaseError::Forbidden("this credential may not choose the jurisdiction").into());
         }
         let jurisdiction = ask.jurisdiction.as_deref().or(own);
-        let rules = self.settings.policy.rules(jurisdiction);
-        let rules = rules.ok_or(FlowError::UnknownJurisdiction)?;
+        let rules = self.ctx.settings.policy.rules(jurisdiction);
+        let rules = rules.ok_or(MonitoringError::JurisdictionNotFound)?;
         let prior = self.prior(instance, &ask.contact, user).await?;
         match rules.admit(jurisdiction, prior) {
             Ok(compliance) => Ok(compliance),
             Err(RejoinRefused(compliance)) => {
                 if let Some(last) = compliance.prior.first() {
                     let outcome = format!("contact {}, {}", ask.contact, told(&compliance));
-                    let audit = vec![self.audit(by, "rejoin.refused", *last, outcome)];
-                    self.store()
+                    let audit = vec![self.ctx.audit(by, "rejoin.refused", *last, outcome)];
+                    self.ctx
+                        .store()
                         .commit(Transaction {
                             audit,
                             ..Transaction::default()
                         })
                         .await?;
                 }
-                Err(FlowError::RejoinRefused(compliance))
+                Err(MonitoringError::RejoinForbidden(compliance))
             }
         }
     }
@@ -53,8 +57,8 @@ impl Flows {
         contact: Option<&ContactId>,
         user: Option<&UserId>,
     ) -> Result<Compliance, StoreError> {
-        let jurisdiction = self.instance(instance).and_then(|i| i.jurisdiction.as_deref());
-        let rules = self.settings.policy.rules(jurisdiction).unwrap_or_default();
+        let jurisdiction = self.ctx.instance(instance).and_then(|i| i.jurisdiction.as_deref());
+        let rules = self.ctx.settings.policy.rules(jurisdiction).unwrap_or_default();
         let prior = match (contact, user) {
             (Some(contact), Some(user)) => self.prior(instance, contact, user).await?,
             _ => Vec::new(),
@@ -69,7 +73,7 @@ impl Flows {
         user: &UserId,
     ) -> Result<Vec<SupervisionId>, StoreError> {
         let most = u32::try_from(MOST_PRIOR).unwrap_or(u32::MAX);
-        self.store().over_on(instance, contact, user, most).await
+        self.ctx.store().over_on(instance, contact, user, most).await
     }
 }
 

@@ -4,13 +4,14 @@
 //! same (a lost answer, a crash), the vendor is asked whether a leg exists; one that does is adopted, else the join
 //! failed as `join_timeout`.
 
+use crate::usecases::monitoring::MonitoringError;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
+use crate::usecases::context::ConflictAttempts;
+use crate::usecases::monitoring::MonitoringService;
+use crate::usecases::monitoring::OnCall;
 use crate::usecases::monitoring::switch::Turn;
 use crate::usecases::retry::Backoff;
-use crate::usecases::{FlowError, Flows, OnCall, STALE_TRIES};
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
@@ -42,7 +43,7 @@ enum Attempt {
     Leave,
 }
 
-impl Flows {
+impl MonitoringService {
     /// Carries a join to its end. `maybe_sent` says that an earlier process may have sent it already.
     pub(crate) async fn join(&self, id: SupervisionId, admission: Option<Admission>, maybe_sent: bool) {
         if let Err(e) = self.try_join(id, admission, maybe_sent).await {
@@ -56,7 +57,7 @@ impl Flows {
         id: SupervisionId,
         mut admission: Option<Admission>,
         mut maybe_sent: bool,
-    ) -> Result<(), FlowError> {
+    ) -> Result<(), MonitoringError> {
         for attempt in 0.. {
             let Some(s) = self.ready_to_send(id, &mut admission, maybe_sent).await? else {
                 return Ok(());
@@ -81,7 +82,7 @@ impl Flows {
                 Attempt::Again(wait) => {
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = self.parts.stopping.cancelled() => return Ok(()),
+                        () = self.ctx.parts.stopping.cancelled() => return Ok(()),
                     }
                 }
             }
@@ -96,20 +97,20 @@ impl Flows {
         id: SupervisionId,
         admission: &mut Option<Admission>,
         maybe_sent: bool,
-    ) -> Result<Option<Supervision>, FlowError> {
+    ) -> Result<Option<Supervision>, MonitoringError> {
         loop {
             let Some(Stored {
                 mut supervision,
                 revision,
                 ..
-            }) = self.store().supervision(id).await?
+            }) = self.ctx.store().supervision(id).await?
             else {
                 return Ok(None);
             };
             let (State::Requested | State::Joining, Some(join)) = (supervision.state, &supervision.join) else {
                 return Ok(None);
             };
-            let left = join.expires_at.duration_since(self.now());
+            let left = join.expires_at.duration_since(self.ctx.now());
             if supervision.leave.is_some() || !left.is_positive() {
                 let (code, detail) = if supervision.leave.is_some() {
                     (
@@ -136,7 +137,7 @@ impl Flows {
             }
             match self.turn_of(&mut supervision, revision).await? {
                 Turn::Now => {}
-                Turn::NotYet if self.is_stopping() => return Ok(None),
+                Turn::NotYet if self.ctx.is_stopping() => return Ok(None),
                 Turn::NotYet => continue,
                 Turn::Never => {
                     let detail = "The supervisor did not leave the contact they listened to before.";
@@ -152,8 +153,8 @@ impl Flows {
             if admission.is_none() {
                 let patience = Duration::try_from(left).unwrap_or_default();
                 let place = tokio::select! {
-                    place = self.telephony().admit_monitor(&supervision.instance, patience) => place,
-                    () = self.parts.stopping.cancelled() => return Ok(None),
+                    place = self.ctx.telephony().admit_monitor(&supervision.instance, patience) => place,
+                    () = self.ctx.parts.stopping.cancelled() => return Ok(None),
                 };
                 match place {
                     Ok(place) => *admission = Some(place),
@@ -170,7 +171,7 @@ impl Flows {
             if supervision.state == State::Joining {
                 return Ok(Some(supervision));
             }
-            if supervision.start_joining(self.now()).is_err() {
+            if supervision.start_joining(self.ctx.now()).is_err() {
                 return Ok(None);
             }
             let change = Transaction {
@@ -178,7 +179,7 @@ impl Flows {
                 audit: vec![self.join_begins(id)],
                 ..Transaction::default()
             };
-            if self.store().commit(change).await? == CommitOutcome::Done {
+            if self.ctx.store().commit(change).await? == CommitOutcome::Done {
                 return Ok(Some(supervision));
             }
         }
@@ -186,7 +187,8 @@ impl Flows {
 
     /// Said by the audit before MonitorContact is called.
     pub(crate) fn join_begins(&self, id: SupervisionId) -> AuditEntry {
-        self.audit_own("leg.asked_for", id, "MonitorContact")
+        self.ctx
+            .audit_own("leg.asked_for", id, "MonitorContact")
             .in_phase(Phase::Begun, operation(id))
     }
 
@@ -206,7 +208,7 @@ impl Flows {
             allowed: s.allowed.unwrap_or(Mode::Silent),
             client_token: join.client_token.clone(),
         };
-        let error = match self.telephony().monitor(&call, place).await {
+        let error = match self.ctx.telephony().monitor(&call, place).await {
             Ok(raw) => match LegId::from_monitor_answer(&raw, contact) {
                 Ok(leg) => return Attempt::Leg(leg),
                 Err(refusal) => {
@@ -222,10 +224,10 @@ impl Flows {
         };
         *maybe_sent |= error.may_have_happened;
         tracing::warn!(supervision_id = %s.id, code = error.code, attempt, "MonitorContact for {} failed: {}", s.id, error.message);
-        if self.is_stopping() && error.is_retryable() {
+        if self.ctx.is_stopping() && error.is_retryable() {
             return Attempt::Leave;
         }
-        let expires_in = Duration::try_from(join.expires_at.duration_since(self.now())).unwrap_or_default();
+        let expires_in = Duration::try_from(join.expires_at.duration_since(self.ctx.now())).unwrap_or_default();
         match Backoff::CALL.after(error.verdict, attempt) {
             Some(wait) if wait < expires_in => Attempt::Again(wait),
             Some(_) => give_up(*maybe_sent, "join_timeout", &error),
@@ -234,23 +236,25 @@ impl Flows {
     }
 
     /// Connect gave the leg: on to MONITORING, or straight to LEAVING if a leave waits.
-    async fn leg_given(&self, id: SupervisionId, leg: LegId) -> Result<(), FlowError> {
-        for _ in 0..STALE_TRIES {
+    async fn leg_given(&self, id: SupervisionId, leg: LegId) -> Result<(), MonitoringError> {
+        let mut attempts = ConflictAttempts::default();
+        loop {
+            attempts.start_next()?;
             let Some(Stored {
                 mut supervision,
                 revision,
                 ..
-            }) = self.store().supervision(id).await?
+            }) = self.ctx.store().supervision(id).await?
             else {
                 return Ok(());
             };
-            let now = self.now();
+            let now = self.ctx.now();
             if supervision
                 .leg_given(
                     leg.clone(),
                     now,
-                    now + self.settings.pace.first_look,
-                    self.leave_times(),
+                    now + self.ctx.settings.intervals.first_look,
+                    self.ctx.leave_times(),
                 )
                 .is_err()
             {
@@ -259,22 +263,23 @@ impl Flows {
             let (instance, state) = (supervision.instance.clone(), supervision.state);
             let change = Transaction {
                 explained: vec![(instance.clone(), leg.to_string())],
-                deliver_at: Some(now + self.settings.pace.join_row),
+                deliver_at: Some(now + self.ctx.settings.intervals.join_row),
                 audit: vec![
-                    self.audit_own("leg.given", id, format!("leg {leg}"))
+                    self.ctx
+                        .audit_own("leg.given", id, format!("leg {leg}"))
                         .in_phase(Phase::Done, operation(id)),
                 ],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
             };
-            match self.store().commit(change).await? {
+            match self.ctx.store().commit(change).await? {
                 CommitOutcome::Done => {
-                    self.signals.check.notify_one();
-                    self.signals.deliver.notify_one();
+                    self.ctx.signals.check.notify_one();
+                    self.ctx.signals.deliver.notify_one();
                     // Events may have come before this answer.
-                    self.weigh_stored_evidence(&instance, leg.as_str()).await?;
+                    self.evidence.weigh_stored_evidence(&instance, leg.as_str()).await?;
                     if state == State::Leaving {
-                        self.carry_out_leave(id).await?;
+                        self.leaving.carry_out_leave(id).await?;
                     }
                     return Ok(());
                 }
@@ -285,15 +290,14 @@ impl Flows {
                 _ => {}
             }
         }
-        Err(FlowError::Contended)
     }
 
-    /// SupervisorRef else is on the contact of this supervision, as far as is known.
+    /// Who else is on the contact of this supervision, as far as is known.
     pub(crate) async fn others_on_call(&self, s: &Supervision) -> Result<Vec<OnCall>, StoreError> {
         let Some(contact) = &s.contact else {
             return Ok(Vec::new());
         };
-        let on_it = self.store().active_on(&s.instance, contact).await?;
+        let on_it = self.ctx.store().active_on(&s.instance, contact).await?;
         let others = on_it
             .into_iter()
             .map(|o| o.supervision)
@@ -309,11 +313,11 @@ impl Flows {
 
     /// Connect refused a join in a way that may mean that the contact is full: says so if it is. Those who are on it are
     /// looked at now, since what we know of them may be out of date.
-    async fn perhaps_full(&self, id: SupervisionId, code: &str) -> Result<Option<String>, FlowError> {
+    async fn perhaps_full(&self, id: SupervisionId, code: &str) -> Result<Option<String>, MonitoringError> {
         if !matches!(code, "connect_quota_limit_reached" | "connect_request_invalid") {
             return Ok(None);
         }
-        let Some(Stored { supervision, .. }) = self.store().supervision(id).await? else {
+        let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
             return Ok(None);
         };
         let others = self.others_on_call(&supervision).await?;
@@ -323,13 +327,14 @@ impl Flows {
             return Ok(None);
         }
         for other in &others {
-            self.amend(other.supervision, |s| {
-                s.next_check_at = Some(self.now());
-                Some(Transaction::default())
-            })
-            .await?;
+            self.ctx
+                .amend(other.supervision, |s| {
+                    s.next_check_at = Some(self.ctx.now());
+                    Some(Transaction::default())
+                })
+                .await?;
         }
-        self.signals.check.notify_one();
+        self.ctx.signals.check.notify_one();
         let names = others.iter().map(|o| {
             let id = o.supervisor.connect_user_id.as_ref().map(ToString::to_string);
             let name = o.supervisor.username.clone().or(id);
@@ -346,39 +351,42 @@ impl Flows {
     async fn is_going_on(&self, s: &Supervision) -> bool {
         let Some(contact) = &s.contact else { return false };
         let seen = self
+            .ctx
             .telephony()
             .describe(&s.instance, contact.as_str(), Priority::Monitor);
         seen.await.is_ok_and(|seen| seen.disconnected_at.is_none())
     }
 
     /// The join came to nothing.
-    async fn join_failed(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), FlowError> {
+    async fn join_failed(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), MonitoringError> {
         // A better word for it is worth a look, and no more than that.
         let full = self.perhaps_full(id, code).await.unwrap_or_else(|e| {
             tracing::warn!(supervision_id = %id, error = %e, "who is on the contact of {id} could not be seen");
             None
         });
         let (code, detail) = full.as_deref().map_or((code, detail), |full| (CONTACT_FULL, full));
-        self.count(&MetricEvent::JoinFailed(code));
-        self.amend(id, |s| {
-            s.fail(code, detail, self.now()).ok()?;
-            Some(Transaction {
-                audit: vec![
-                    self.audit_own("supervision.failed", id, code)
-                        .in_phase(Phase::Failed, operation(id)),
-                ],
-                ..Transaction::default()
+        self.ctx.count(&MetricEvent::JoinFailed(code));
+        self.ctx
+            .amend(id, |s| {
+                s.fail(code, detail, self.ctx.now()).ok()?;
+                Some(Transaction {
+                    audit: vec![
+                        self.ctx
+                            .audit_own("supervision.failed", id, code)
+                            .in_phase(Phase::Failed, operation(id)),
+                    ],
+                    ..Transaction::default()
+                })
             })
-        })
-        .await
-        .map(|_| ())
+            .await?;
+        Ok(())
     }
 
     /// Nothing more is sent, but an earlier sending may have made a leg: asks the vendor, adopts it if it is there, else
     /// the join failed. If the vendor cannot say for long, it failed too: a leg that turns up later is an observed one.
-    async fn look_for_leg(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), FlowError> {
+    async fn look_for_leg(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), MonitoringError> {
         for attempt in 0..LOOKS {
-            let Some(Stored { supervision, .. }) = self.store().supervision(id).await? else {
+            let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
                 return Ok(());
             };
             match self.find_leg(&supervision).await {
@@ -394,7 +402,7 @@ impl Flows {
                     };
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = self.parts.stopping.cancelled() => return Ok(()),
+                        () = self.ctx.parts.stopping.cancelled() => return Ok(()),
                     }
                 }
             }
@@ -408,11 +416,13 @@ impl Flows {
             return Ok(None);
         };
         let has = self
+            .ctx
             .telephony()
             .current_contacts(&s.instance, std::slice::from_ref(user), Priority::Monitor)
             .await?;
         for candidate in has.iter().filter(|c| is_live_leg(c)) {
             let seen = self
+                .ctx
                 .telephony()
                 .describe(&s.instance, &candidate.contact, Priority::Monitor)
                 .await?;
@@ -424,26 +434,6 @@ impl Flows {
             }
         }
         Ok(None)
-    }
-
-    /// Whether a leg of this user may be the fruit of a join of ours that has not been answered yet.
-    pub(crate) async fn join_pending_for(
-        &self,
-        instance: &sidedoor_domain::ids::InstanceName,
-        user: &sidedoor_domain::ids::UserId,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let active = self.store().active_of(instance, user).await?;
-        Ok(active.iter().any(|s| {
-            let waits = matches!(s.supervision.state, State::Requested | State::Joining);
-            // Past its time and past the looking that follows, a stuck join explains nothing any more.
-            let fresh = s
-                .supervision
-                .join
-                .as_ref()
-                .is_some_and(|j| now < j.expires_at + self.settings.join_ttl);
-            waits && fresh
-        }))
     }
 }
 

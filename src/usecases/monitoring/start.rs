@@ -4,13 +4,16 @@
 //! JOINING, with its `ClientToken`, from the moment MonitorContact may be sent. The answer waits for Connect's as long
 //! as an answer may take; the work itself does not depend on anybody waiting.
 
+use crate::usecases::error::UseCaseError;
+use crate::usecases::monitoring::MonitoringError;
+use crate::usecases::monitoring::MonitoringService;
 use crate::usecases::monitoring::join::CONTACT_FULL;
 use jiff::SignedDuration;
 
+use crate::usecases::Request;
 use crate::usecases::idempotency::Replay;
 use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::monitoring::compliance;
-use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
@@ -21,7 +24,7 @@ use sidedoor_domain::supervision::{Mode, Origin, State, Supervision, Supervisor}
 pub struct StartRequest {
     /// The contact to listen to.
     pub contact: ContactId,
-    /// SupervisorRef listens.
+    /// Who listens.
     pub supervisor: SupervisorRef,
     /// Their Salesforce User, for the row's lookup.
     pub salesforce_user_id: Option<String>,
@@ -52,50 +55,56 @@ pub enum Started {
     Replay(Replay),
 }
 
-impl Flows {
+impl MonitoringService {
     /// Starts a supervision.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::UnknownInstance`], [`FlowError::UnknownJurisdiction`],
-    /// [`FlowError::RejoinRefused`], [`FlowError::Busy`], [`FlowError::WouldEndCustomerCall`] (of a switch),
-    /// [`FlowError::ContactFull`], [`FlowError::JoinFailed`], those of keys, and the store's.
-    pub async fn start(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
-        let (flows, by) = (self.clone(), by.clone());
-        self.own(async move { flows.start_owned(ask, &by).await }).await
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], [`MonitoringError::JurisdictionNotFound`],
+    /// [`MonitoringError::RejoinForbidden`], [`MonitoringError::SupervisorBusy`], [`LeavingError::CustomerCallAtRisk`] (of a switch),
+    /// [`MonitoringError::ContactFull`], [`MonitoringError::JoinFailed`], those of keys, and the store's.
+    pub async fn start(&self, ask: StartRequest, by: &Request) -> Result<Started, MonitoringError> {
+        let (this, by) = (self.clone(), by.clone());
+        self.ctx.own(async move { this.start_owned(ask, &by).await }).await
     }
 
-    async fn start_owned(&self, ask: StartRequest, by: &Request) -> Result<Started, FlowError> {
+    async fn start_owned(&self, ask: StartRequest, by: &Request) -> Result<Started, MonitoringError> {
         if matches!(&ask.supervisor, SupervisorRef::Id(user) if !by.caller.may_act_as(user)) {
-            return Err(FlowError::Forbidden(
-                "this credential may not listen as that supervisor",
-            ));
+            return Err(UseCaseError::Forbidden("this credential may not listen as that supervisor").into());
         }
-        let instance = ask.instance.clone().or_else(|| self.settings.default_instance.clone());
+        let instance = ask
+            .instance
+            .clone()
+            .or_else(|| self.ctx.settings.default_instance.clone());
         let instance = instance
-            .filter(|name| self.instance(name).is_some())
-            .ok_or(FlowError::UnknownInstance)?;
-        let (user, username) = self.who(&instance, &ask.supervisor, by).await?;
-        if let Some(replay) = self.replay(by).await? {
+            .filter(|name| self.ctx.instance(name).is_some())
+            .ok_or(UseCaseError::InstanceNotFound)?;
+        let (user, username) = self.identity.who(&instance, &ask.supervisor, by).await?;
+        if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Started::Replay(replay));
         }
-        let salesforce_user_id = self.recorded_as(&ask, &user, &instance, by).await?;
-        if self.is_stopping() {
-            return Err(FlowError::Stopping);
+        let salesforce_user_id = self.identity.recorded_as(&ask, &user, &instance, by).await?;
+        if self.ctx.is_stopping() {
+            return Err(UseCaseError::Stopping.into());
         }
         if let Some(already) = self.already(&instance, &user, &ask).await? {
             return self.already_is(already, by).await;
         }
 
-        let compliance = self.comply(&instance, &user, &ask, by).await?;
+        let compliance = self.compliance.comply(&instance, &user, &ask, by).await?;
         let supervisor = Supervisor {
             connect_user_id: Some(user),
             username,
             salesforce_user_id,
         };
-        let now = self.now();
+        let now = self.ctx.now();
         // A late join is worse than none, and late is counted from the request, not from what had to be asked before it.
         let waited = SignedDuration::try_from(by.arrived.elapsed()).unwrap_or(SignedDuration::MAX);
-        let join_ttl = self.settings.join_ttl.saturating_sub(waited).max(SignedDuration::ZERO);
+        let join_ttl = self
+            .ctx
+            .settings
+            .join_ttl
+            .saturating_sub(waited)
+            .max(SignedDuration::ZERO);
         let mut new = Supervision::request(instance, ask.contact.clone(), supervisor, ask.mode, now, join_ttl);
         new.voice_call_id.clone_from(&ask.voice_call_id);
         new.agent.clone_from(&ask.agent);
@@ -103,7 +112,7 @@ impl Flows {
         let id = new.id;
         let others = self.to_be_left(&new, &ask).await?;
         for other in &others {
-            self.guarded(&other.supervision, by).await?;
+            self.leaving.guarded(&other.supervision, by).await?;
         }
         new.waits_for = others
             .iter()
@@ -112,14 +121,15 @@ impl Flows {
         let waits_for = new.waits_for;
         let admission = match waits_for {
             Some(_) => None,
-            None => self.telephony().try_admit_monitor(&new.instance),
+            None => self.ctx.telephony().try_admit_monitor(&new.instance),
         };
         if admission.is_some() {
             // Its turn is now: one transaction for "accepted" and "about to be sent".
-            new.start_joining(now).map_err(|_| FlowError::Contended)?;
+            new.start_joining(now)
+                .map_err(|_| UseCaseError::Unexpected("a new supervision cannot start to join"))?;
         }
         let told = format!("contact {}, {}", ask.contact, compliance::told(&new.compliance));
-        let mut audit = vec![self.audit(by, "supervision.requested", id, told)];
+        let mut audit = vec![self.ctx.audit(by, "supervision.requested", id, told)];
         audit.extend(admission.is_some().then(|| self.join_begins(id)));
         let change = Transaction {
             key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
@@ -127,54 +137,62 @@ impl Flows {
             supervision: Some(SupervisionWrite::Insert(Box::new(new))),
             ..Transaction::default()
         };
-        match self.store().commit(change).await? {
-            CommitOutcome::Done => self.count(&MetricEvent::Began(Origin::Api)),
+        match self.ctx.store().commit(change).await? {
+            CommitOutcome::Done => self.ctx.count(&MetricEvent::Began(Origin::Api)),
             CommitOutcome::KeyUsed(record) => {
-                return Ok(Started::Replay(self.replay_of(by, record).await?));
+                return Ok(Started::Replay(self.idempotency.replay_of(by, record).await?));
             }
             CommitOutcome::Busy(holder) => return self.busy(holder, &ask, by).await,
             CommitOutcome::Stale | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
-                return Err(FlowError::Contended);
+                return Err(UseCaseError::Unexpected(
+                    "the store refused a new supervision for a reason that cannot occur here",
+                )
+                .into());
             }
         }
-        let flows = self.clone();
-        let join = async move { flows.join(id, admission, false).await };
+        let this = self.clone();
+        let join = async move { this.join(id, admission, false).await };
         let Some(first) = waits_for else {
             self.leave_others(&others, by).await?;
-            self.run_and_wait(self.left(by), join).await;
+            self.ctx.run_and_wait(self.ctx.left(by), join).await;
             return self.started(id).await;
         };
         // From here on the join is in somebody's hands, whatever becomes of the leave. The answer holds the directive that
         // ends the first leg: it must not wait for what only follows from it.
-        self.parts.tasks.spawn(join);
+        self.ctx.parts.tasks.spawn(join);
         self.leave_others(&others, by).await?;
-        let stored = |s: Option<Stored>| s.map(Box::new).ok_or(FlowError::NotFound);
+        let stored = |s: Option<Stored>| s.map(Box::new).ok_or(UseCaseError::SupervisionNotFound);
         let (new, first) = (
-            self.store().supervision(id).await?,
-            self.store().supervision(first).await?,
+            self.ctx.store().supervision(id).await?,
+            self.ctx.store().supervision(first).await?,
         );
         Ok(Started::Waiting(stored(new)?, stored(first)?))
     }
 
     /// What the supervisor listens to by voice elsewhere and is to leave first.
-    async fn to_be_left(&self, new: &Supervision, ask: &StartRequest) -> Result<Vec<Stored>, FlowError> {
+    async fn to_be_left(&self, new: &Supervision, ask: &StartRequest) -> Result<Vec<Stored>, MonitoringError> {
         let (true, Some(user)) = (ask.leave_current, &new.supervisor.connect_user_id) else {
             return Ok(Vec::new());
         };
-        let mut active = self.store().active_of(&new.instance, user).await?;
+        let mut active = self.ctx.store().active_of(&new.instance, user).await?;
         active.retain(|s| s.supervision.holds_voice_place() || s.supervision.waits_for.is_some());
         Ok(active)
     }
 
     /// How a supervision just started stands; a failed join is an error.
-    async fn started(&self, id: SupervisionId) -> Result<Started, FlowError> {
-        let stored = self.store().supervision(id).await?.ok_or(FlowError::NotFound)?;
+    async fn started(&self, id: SupervisionId) -> Result<Started, MonitoringError> {
+        let stored = self
+            .ctx
+            .store()
+            .supervision(id)
+            .await?
+            .ok_or(UseCaseError::SupervisionNotFound)?;
         match (&stored.supervision.state, &stored.supervision.failure) {
-            (State::Failed, Some(failure)) if failure.code == CONTACT_FULL => Err(FlowError::ContactFull {
+            (State::Failed, Some(failure)) if failure.code == CONTACT_FULL => Err(MonitoringError::ContactFull {
                 supervision: id,
                 on_call: self.others_on_call(&stored.supervision).await?,
             }),
-            (State::Failed, Some(failure)) => Err(FlowError::JoinFailed {
+            (State::Failed, Some(failure)) => Err(MonitoringError::JoinFailed {
                 supervision: id,
                 code: failure.code.clone(),
                 detail: failure.detail.clone(),
@@ -189,26 +207,31 @@ impl Flows {
         instance: &InstanceName,
         user: &UserId,
         ask: &StartRequest,
-    ) -> Result<Option<Stored>, FlowError> {
-        let active = self.store().active_of(instance, user).await?;
+    ) -> Result<Option<Stored>, MonitoringError> {
+        let active = self.ctx.store().active_of(instance, user).await?;
         Ok(active
             .into_iter()
             .find(|s| s.supervision.contact.as_ref() == Some(&ask.contact)))
     }
 
     /// The answer that nothing is to be started; the key keeps it, so that a repeat starts nothing either.
-    async fn already_is(&self, stored: Stored, by: &Request) -> Result<Started, FlowError> {
-        let replay = self.take_key(by, Some(stored.supervision.id)).await?;
+    async fn already_is(&self, stored: Stored, by: &Request) -> Result<Started, MonitoringError> {
+        let replay = self.idempotency.take_key(by, Some(stored.supervision.id)).await?;
         Ok(replay.map_or(Started::Already(Box::new(stored)), Started::Replay))
     }
 
     /// Somebody holds the voice place: the very one asked for (a race of two equal requests), or another.
-    async fn busy(&self, holder: SupervisionId, ask: &StartRequest, by: &Request) -> Result<Started, FlowError> {
-        let stored = self.store().supervision(holder).await?.ok_or(FlowError::Contended)?;
+    async fn busy(&self, holder: SupervisionId, ask: &StartRequest, by: &Request) -> Result<Started, MonitoringError> {
+        let stored = self
+            .ctx
+            .store()
+            .supervision(holder)
+            .await?
+            .ok_or(UseCaseError::Conflict)?;
         if stored.supervision.contact.as_ref() == Some(&ask.contact) {
             self.already_is(stored, by).await
         } else {
-            Err(FlowError::Busy(holder))
+            Err(MonitoringError::SupervisorBusy(holder))
         }
     }
 }

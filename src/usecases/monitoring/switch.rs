@@ -5,10 +5,13 @@
 //! waits. If the first leave turns out overdue, or does not end within `join_ttl`, the join is given up: a late join is
 //! worse than none.
 
+use crate::usecases::leaving::LeavingError;
+use crate::usecases::monitoring::MonitoringError;
 use std::time::Duration;
 
+use crate::usecases::Request;
 use crate::usecases::leaving::disconnect::Why;
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::monitoring::MonitoringService;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
@@ -29,9 +32,9 @@ pub(crate) enum Turn {
     Taken(SupervisionId),
 }
 
-impl Flows {
+impl MonitoringService {
     /// Asks that everything but `next` that this supervisor listens to be left.
-    pub(crate) async fn leave_others(&self, others: &[Stored], by: &Request) -> Result<(), FlowError> {
+    pub(crate) async fn leave_others(&self, others: &[Stored], by: &Request) -> Result<(), MonitoringError> {
         // The key stands for the new supervision's answer.
         let by = Request {
             key: None,
@@ -44,26 +47,26 @@ impl Flows {
             ..Why::default()
         };
         for other in others {
-            self.disconnect(other.supervision.id, &why, &by).await?;
+            self.leaving.disconnect(other.supervision.id, &why, &by).await?;
         }
         Ok(())
     }
 
     /// Whether it is this supervision's turn; if so and it waited, it takes the voice place now.
-    pub(crate) async fn turn_of(&self, s: &mut Supervision, revision: i64) -> Result<Turn, FlowError> {
+    pub(crate) async fn turn_of(&self, s: &mut Supervision, revision: i64) -> Result<Turn, MonitoringError> {
         let Some(first) = s.waits_for else {
             return Ok(Turn::Now);
         };
-        let first = self.store().supervision(first).await?.map(|f| f.supervision);
+        let first = self.ctx.store().supervision(first).await?.map(|f| f.supervision);
         match first {
             Some(f) if !f.state.is_final() && f.overdue => return Ok(Turn::Never),
             Some(f) if !f.state.is_final() => {
                 if f.leave.is_none() {
                     // A crash came between the two halves of the switch, or the guard refused the first.
-                    match self.may_leave(&f).await {
+                    match self.leaving.may_leave(&f).await {
                         Ok(()) => {}
-                        Err(FlowError::WouldEndCustomerCall(..)) => return Ok(Turn::Never),
-                        Err(e) => return Err(e),
+                        Err(LeavingError::CustomerCallAtRisk(..)) => return Ok(Turn::Never),
+                        Err(e) => return Err(e.into()),
                     }
                     self.begin_first_half(f.id).await?;
                 }
@@ -78,7 +81,7 @@ impl Flows {
             supervision: Some(SupervisionWrite::Update(Box::new(freed), revision)),
             ..Transaction::default()
         };
-        Ok(match self.store().commit(change).await? {
+        Ok(match self.ctx.store().commit(change).await? {
             CommitOutcome::Busy(holder) => Turn::Taken(holder),
             // Whether it was written or somebody was faster: look anew.
             _ => Turn::NotYet,
@@ -86,21 +89,25 @@ impl Flows {
     }
 
     /// Asks the first one to leave, as the request that began the switch would have.
-    async fn begin_first_half(&self, first: SupervisionId) -> Result<(), FlowError> {
-        self.amend(first, |s| {
-            if s.leave.is_some() {
-                return None;
-            }
-            if s.ask_to_leave(Asker::Supervisor, self.now(), self.leave_times()) == Leave::Begun {
-                self.prepare_leave(s);
-            }
-            Some(Transaction {
-                audit: vec![self.audit_own("disconnect.requested", first, "a switch taken up after a restart")],
-                ..Transaction::default()
+    async fn begin_first_half(&self, first: SupervisionId) -> Result<(), MonitoringError> {
+        self.ctx
+            .amend(first, |s| {
+                if s.leave.is_some() {
+                    return None;
+                }
+                if s.ask_to_leave(Asker::Supervisor, self.ctx.now(), self.ctx.leave_times()) == Leave::Begun {
+                    self.leaving.prepare_leave(s);
+                }
+                Some(Transaction {
+                    audit: vec![
+                        self.ctx
+                            .audit_own("disconnect.requested", first, "a switch taken up after a restart"),
+                    ],
+                    ..Transaction::default()
+                })
             })
-        })
-        .await?;
-        self.signals.check.notify_one();
-        self.carry_out_leave(first).await
+            .await?;
+        self.ctx.signals.check.notify_one();
+        Ok(self.leaving.carry_out_leave(first).await?)
     }
 }

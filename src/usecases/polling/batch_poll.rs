@@ -7,6 +7,7 @@
 //! request and whose events were lost, is found within some rounds, at the price of no call (or of one a round, where nobody is
 //! idle).
 
+use crate::usecases::polling::PollingError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::usecases::in_flight::Held;
 use crate::usecases::monitoring::join::is_live_leg;
-use crate::usecases::{FlowError, Flows};
+use crate::usecases::polling::PollingService;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::ports::store::{Stored, UnexplainedLeg};
@@ -83,19 +84,19 @@ pub(crate) fn rolls(idle: Vec<(Stored, Held<SupervisionId>)>) -> Vec<(InstanceNa
     rolls
 }
 
-impl Flows {
+impl PollingService {
     /// When an idle supervision is looked at next: the next moment of the grid that is at least half a round away.
     pub(crate) fn next_roll_call(&self, now: Timestamp) -> Timestamp {
-        let every = i64::try_from(self.settings.idle_poll.as_millis())
+        let every = i64::try_from(self.ctx.settings.idle_poll.as_millis())
             .unwrap_or(i64::MAX)
             .max(1);
         let earliest = now.as_millisecond().saturating_add(every / 2);
         let next = earliest.div_euclid(every).saturating_add(1).saturating_mul(every);
-        Timestamp::from_millisecond(next).unwrap_or(now + self.settings.idle_poll)
+        Timestamp::from_millisecond(next).unwrap_or(now + self.ctx.settings.idle_poll)
     }
 
     /// Looks at all of a roll in one call.
-    pub(crate) async fn call_the_roll(&self, instance: &InstanceName, roll: &Roll) -> Result<(), FlowError> {
+    pub(crate) async fn call_the_roll(&self, instance: &InstanceName, roll: &Roll) -> Result<(), PollingError> {
         let mut users: Vec<UserId> = roll
             .iter()
             .filter_map(|(s, _)| s.supervisor.connect_user_id.clone())
@@ -109,7 +110,7 @@ impl Flows {
         if users.is_empty() {
             return Ok(());
         }
-        let asked_at = self.now();
+        let asked_at = self.ctx.now();
         let idle = users.len() - lately;
         let contacts = match self.contacts_of(instance, &users, idle).await {
             Ok(contacts) => contacts,
@@ -123,7 +124,8 @@ impl Flows {
         };
         for (s, _) in roll {
             if contacts.iter().any(|c| is_leg_of(c, s)) {
-                self.idle_on(s, Some(asked_at - self.settings.poll_staleness)).await?;
+                self.idle_on(s, Some(asked_at - self.ctx.settings.poll_staleness))
+                    .await?;
             } else {
                 self.look_at_leg(s).await?;
             }
@@ -146,7 +148,12 @@ impl Flows {
         users: &[UserId],
         idle: usize,
     ) -> Result<Vec<UserContact>, VendorError> {
-        let refused = match self.telephony().current_contacts(instance, users, Priority::Poll).await {
+        let refused = match self
+            .ctx
+            .telephony()
+            .current_contacts(instance, users, Priority::Poll)
+            .await
+        {
             Err(e) if !e.is_retryable() && users.len() > 1 => e,
             other => return other,
         };
@@ -169,17 +176,17 @@ impl Flows {
 
     /// Instances whose round is over without a call: nobody is idle there.
     pub(crate) fn overdue_rounds(&self, now: Timestamp) -> Vec<InstanceName> {
-        let rounds = self.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let every = self.settings.idle_poll;
+        let rounds = self.ctx.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let every = self.ctx.settings.idle_poll;
         let over = |name: &&InstanceName| rounds.get(*name).and_then(|r| r.at).is_none_or(|at| at + every <= now);
-        self.settings.instances.keys().filter(over).cloned().collect()
+        self.ctx.settings.instances.keys().filter(over).cloned().collect()
     }
 
     /// The next supervisors who listened lately, at most `room`.
-    async fn lately_there(&self, instance: &InstanceName, room: usize) -> Result<Vec<UserId>, FlowError> {
-        let now = self.now();
+    async fn lately_there(&self, instance: &InstanceName, room: usize) -> Result<Vec<UserId>, PollingError> {
+        let now = self.ctx.now();
         let after = {
-            let mut rounds = self.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut rounds = self.ctx.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
             let round = rounds.entry(instance.clone()).or_default();
             round.at = Some(now);
             round.after.clone()
@@ -191,10 +198,11 @@ impl Flows {
         let most = u32::try_from(room).unwrap_or(u32::MAX);
         let since = now - LATELY;
         let found = self
+            .ctx
             .store()
             .supervisors_since(instance, since, after.as_ref(), most)
             .await?;
-        let mut rounds = self.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rounds = self.ctx.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
         // At the end it begins anew next time.
         rounds.entry(instance.clone()).or_default().after = found.last().filter(|_| found.len() == room).cloned();
         drop(rounds);
@@ -202,40 +210,42 @@ impl Flows {
     }
 
     /// Nothing is new but that it may have been seen alive.
-    async fn idle_on(&self, seen: &Supervision, alive_at: Option<Timestamp>) -> Result<(), FlowError> {
-        let next = self.next_roll_call(self.now());
-        self.amend(seen.id, |s| {
-            if s.state != State::Monitoring {
-                return None;
-            }
-            alive_at.into_iter().for_each(|at| s.note_alive(at));
-            s.checks = s.checks.saturating_add(1);
-            // Whoever wanted a look while this one was under way still wants it.
-            let wanted = s.next_check_at.filter(|t| Some(*t) != seen.next_check_at);
-            s.next_check_at = Some(wanted.map_or(next, |t| t.min(next)));
-            Some(Transaction::default())
-        })
-        .await
-        .map(|_| ())
+    async fn idle_on(&self, seen: &Supervision, alive_at: Option<Timestamp>) -> Result<(), PollingError> {
+        let next = self.next_roll_call(self.ctx.now());
+        self.ctx
+            .amend(seen.id, |s| {
+                if s.state != State::Monitoring {
+                    return None;
+                }
+                alive_at.into_iter().for_each(|at| s.note_alive(at));
+                s.checks = s.checks.saturating_add(1);
+                // Whoever wanted a look while this one was under way still wants it.
+                let wanted = s.next_check_at.filter(|t| Some(*t) != seen.next_check_at);
+                s.next_check_at = Some(wanted.map_or(next, |t| t.min(next)));
+                Some(Transaction::default())
+            })
+            .await?;
+        Ok(())
     }
 
-    async fn note_stranger(&self, instance: &InstanceName, stranger: &UserContact) -> Result<(), FlowError> {
-        if self.store().by_leg(instance, &stranger.contact).await?.is_some() {
+    async fn note_stranger(&self, instance: &InstanceName, stranger: &UserContact) -> Result<(), PollingError> {
+        if self.ctx.store().by_leg(instance, &stranger.contact).await?.is_some() {
             return Ok(());
         }
         let leg = UnexplainedLeg {
             instance: instance.clone(),
             leg: stranger.contact.clone(),
-            due_at: self.now() + self.settings.pace.unexplained,
+            due_at: self.ctx.now() + self.ctx.settings.intervals.unexplained,
             looks: 0,
         };
-        self.store()
+        self.ctx
+            .store()
             .commit(Transaction {
                 unexplained: vec![leg],
                 ..Transaction::default()
             })
             .await?;
-        self.signals.check.notify_one();
+        self.ctx.signals.check.notify_one();
         Ok(())
     }
 }

@@ -1,8 +1,10 @@
 //! The audit, read: a page, or all of it in order; and what was begun and never completed, swept.
 
+use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::Request;
+use crate::usecases::reports::ReportService;
 use sidedoor_domain::audit::{AuditEntry, Phase, SELF};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::UserId;
@@ -16,27 +18,27 @@ const CURSOR: &str = "audit swept";
 /// Acts swept at once.
 const AT_ONCE: u32 = 100;
 
-impl Flows {
+impl ReportService {
     /// Lines of the audit.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`] without `read` or `operate`.
-    pub async fn audit_lines(&self, filter: &AuditFilter, by: &Request) -> Result<Vec<AuditLine>, FlowError> {
+    /// [`UseCaseError::Forbidden`] without `read` or `operate`.
+    pub async fn audit_lines(&self, filter: &AuditFilter, by: &Request) -> Result<Vec<AuditLine>, UseCaseError> {
         if !(by.caller.has(Scope::Read) || by.caller.has(Scope::Operate)) {
-            return Err(FlowError::Forbidden("this credential may not read the audit"));
+            return Err(UseCaseError::Forbidden("this credential may not read the audit"));
         }
-        Ok(self.store().audit_lines(filter).await?)
+        Ok(self.ctx.store().audit_lines(filter).await?)
     }
 
     /// A ticket to a supervisor's stream of directives is about to be given out.
     ///
     /// # Errors
     /// The store's.
-    pub async fn note_ticket(&self, by: &Request, user: &UserId) -> Result<(), FlowError> {
+    pub async fn note_ticket(&self, by: &Request, user: &UserId) -> Result<(), UseCaseError> {
         let line = AuditEntry {
             request_id: by.request_id.clone(),
             ..AuditEntry::done(
-                self.now(),
+                self.ctx.now(),
                 by.caller.name.clone(),
                 "ticket.issued",
                 format!("for {user}"),
@@ -46,24 +48,24 @@ impl Flows {
             audit: vec![line],
             ..Transaction::default()
         };
-        self.store().commit(change).await?;
+        self.ctx.store().commit(change).await?;
         Ok(())
     }
 
     /// Says of every act on a vendor that was begun long ago, and of which nothing says what came, that it was abandoned.
-    pub(crate) async fn sweep_audit(&self) -> Result<(), FlowError> {
-        let now = self.now();
+    pub(crate) async fn sweep_audit(&self) -> Result<(), UseCaseError> {
+        let now = self.ctx.now();
         let until = now - LOST_AFTER;
-        let swept = self.store().cursor(CURSOR).await?.unwrap_or(0);
+        let swept = self.ctx.store().cursor(CURSOR).await?.unwrap_or(0);
         let since = Timestamp::from_millisecond(swept).unwrap_or(Timestamp::UNIX_EPOCH);
-        let unfinished = self.store().unfinished_acts(since, until, AT_ONCE).await?;
+        let unfinished = self.ctx.store().unfinished_acts(since, until, AT_ONCE).await?;
         let all = unfinished.len() < AT_ONCE as usize;
         for begun in unfinished {
             let Some(operation) = begun.operation.clone() else {
                 continue;
             };
             let state = match begun.supervision {
-                Some(id) => self.store().supervision(id).await?.map(|s| s.supervision.state),
+                Some(id) => self.ctx.store().supervision(id).await?.map(|s| s.supervision.state),
                 None => None,
             };
             let outcome = match state {
@@ -82,14 +84,14 @@ impl Flows {
                 audit: vec![lost],
                 ..Transaction::default()
             };
-            self.store().commit(change).await?;
+            self.ctx.store().commit(change).await?;
         }
         if all {
             let moved = Transaction {
                 cursor: Some((CURSOR, until.as_millisecond())),
                 ..Transaction::default()
             };
-            self.store().commit(moved).await?;
+            self.ctx.store().commit(moved).await?;
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Reading: one supervision, or a list.
 
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::Request;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::reports::ReportService;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
 pub use sidedoor_domain::ports::store::{Filter, RecordState, RecordSync, Stored};
@@ -23,54 +25,46 @@ pub struct Standing {
     pub api_share: Option<f64>,
 }
 
-impl Flows {
+impl ReportService {
     /// How things stand now.
     ///
     /// # Errors
     /// The store's.
-    pub async fn standing(&self) -> Result<Standing, FlowError> {
-        let counts = self.store().counts().await?;
+    pub async fn standing(&self) -> Result<Standing, UseCaseError> {
+        let counts = self.ctx.store().counts().await?;
         Ok(Standing {
             active: counts.active,
             overdue: counts.overdue,
             rows: counts.rows,
-            streams: self.open_streams(),
-            paused: self.delivery_held().is_some(),
-            api_share: self.crm_usage().map(sidedoor_domain::ports::Usage::share),
+            streams: self.directives.open_streams(),
+            paused: self.deliveries.delivery_held().is_some(),
+            api_share: self.deliveries.crm_usage().map(sidedoor_domain::ports::Usage::share),
         })
-    }
-
-    /// The time, as the service has it.
-    pub fn clock(&self) -> jiff::Timestamp {
-        self.now()
     }
 
     /// One supervision.
     ///
     /// # Errors
-    /// [`FlowError::NotFound`] also when the caller may not see it: whether it exists is none of their business.
-    pub async fn get(&self, id: SupervisionId, by: &Request) -> Result<Stored, FlowError> {
-        let stored = self.store().supervision(id).await?;
-        stored
-            .filter(|s| by.caller.may_see(&s.supervision))
-            .ok_or(FlowError::NotFound)
+    /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it, so that nobody learns whether it exists.
+    pub async fn get(&self, id: SupervisionId, by: &Request) -> Result<Stored, UseCaseError> {
+        self.ctx.get(id, by).await
     }
 
     /// Supervisions, newest first; for a caller bound to one supervisor, only theirs.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`] for a caller that may see none, or asks for another supervisor's.
-    pub async fn list(&self, mut filter: Filter, by: &Request) -> Result<Vec<Stored>, FlowError> {
+    /// [`UseCaseError::Forbidden`] for a caller that may see none, or asks for another supervisor's.
+    pub async fn list(&self, mut filter: Filter, by: &Request) -> Result<Vec<Stored>, UseCaseError> {
         if !by.caller.sees_all() {
             let own = by.caller.supervisor.clone().filter(|_| by.caller.has(Scope::Supervise));
-            let own = own.ok_or(FlowError::Forbidden("this credential may not read supervisions"))?;
+            let own = own.ok_or(UseCaseError::Forbidden("this credential may not read supervisions"))?;
             if filter.supervisor.as_ref().is_some_and(|asked| *asked != own) {
-                return Err(FlowError::Forbidden(
+                return Err(UseCaseError::Forbidden(
                     "this credential may read only its own supervisor's supervisions",
                 ));
             }
             filter.supervisor = Some(own);
         }
-        Ok(self.store().list(&filter).await?)
+        Ok(self.ctx.store().list(&filter).await?)
     }
 }

@@ -1,9 +1,11 @@
 //! The life of one supervision, told in order: what was asked and by whom, what the vendor's evidence showed and when we learnt
 //! it, what the browser was told and answered, what was concluded, and when it stood in the CRM.
 
+use crate::usecases::error::UseCaseError;
 use jiff::Timestamp;
 
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::Request;
+use crate::usecases::reports::ReportService;
 use sidedoor_domain::evidence::{Evidence, Sighting};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
@@ -20,7 +22,7 @@ pub struct Moment {
     pub at: Timestamp,
     /// A stable word, such as `evidence.dropped`.
     pub what: String,
-    /// SupervisorRef did it: a caller, `sidedoor`, `browser`, `salesforce`, or the source of the evidence.
+    /// Who did it: a caller, `sidedoor`, `browser`, `salesforce`, or the source of the evidence.
     pub by: String,
     /// In a few words.
     pub detail: Option<String>,
@@ -28,17 +30,17 @@ pub struct Moment {
     pub vendor_timestamp: Option<Timestamp>,
 }
 
-impl Flows {
+impl ReportService {
     /// The timeline of one supervision, oldest first.
     ///
     /// # Errors
-    /// As [`Flows::get`].
-    pub async fn timeline(&self, id: SupervisionId, by: &Request) -> Result<Vec<Moment>, FlowError> {
-        let stored = self.get(id, by).await?;
+    /// As [`Self::get`].
+    pub async fn timeline(&self, id: SupervisionId, by: &Request) -> Result<Vec<Moment>, UseCaseError> {
+        let stored = self.ctx.get(id, by).await?;
         let s = &stored.supervision;
         let mut all = Vec::new();
         // Directives are told from the supervision itself, with what was answered.
-        let audit = self.store().audit_of(id, LINES).await?;
+        let audit = self.ctx.store().audit_of(id, LINES).await?;
         for line in audit.into_iter().filter(|line| !line.action.starts_with("directive.")) {
             all.push(Moment {
                 at: line.at,
@@ -52,7 +54,7 @@ impl Flows {
             });
         }
         if let Some(leg) = s.leg.as_ref().map(LegId::as_str) {
-            let evidence = self.store().evidence(&s.instance, leg).await?;
+            let evidence = self.ctx.store().evidence(&s.instance, leg).await?;
             all.extend(evidence.iter().map(of_evidence));
         }
         all.extend(of_directives(s));

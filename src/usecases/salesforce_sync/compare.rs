@@ -1,12 +1,13 @@
 //! Our departures beside the org's own record of them (ConversationParticipant), where it keeps one: looked at once an hour,
 //! compared, told as a metric and by `sidedoor timing explain`. Read only: which of the two is right is for people to judge.
 
+use crate::usecases::error::UseCaseError;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::{FlowError, Flows};
+use crate::usecases::salesforce_sync::SalesforceSyncService;
 use sidedoor_domain::departure::Departure;
 use sidedoor_domain::ports::crm::{CALLS_A_QUESTION, ParticipantSeen};
 use sidedoor_domain::ports::store::{Comparison, Stored};
@@ -37,17 +38,17 @@ enum Page {
     NotThere,
 }
 
-impl Flows {
+impl SalesforceSyncService {
     /// Compares what is due, until the process stops. Returns at once when that is switched off.
     pub async fn compare_until_stopped(self) {
-        let every = self.settings.pace.compare;
-        let crm = self.parts.crm.clone().filter(|_| self.settings.compare);
+        let every = self.ctx.settings.intervals.compare;
+        let crm = self.ctx.parts.crm.clone().filter(|_| self.ctx.settings.compare);
         let Some(crm) = crm else { return };
         let mut pause = every;
-        while !self.is_stopping() {
+        while !self.ctx.is_stopping() {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.parts.stopping.cancelled() => return,
+                () = self.ctx.parts.stopping.cancelled() => return,
             }
             pause = match self.compare_round(crm.as_ref()).await {
                 Ok(true) => every,
@@ -61,7 +62,7 @@ impl Flows {
     }
 
     /// Compares all that is due, a page at a time. Whether the org has such records at all.
-    async fn compare_round(&self, crm: &dyn Crm) -> Result<bool, FlowError> {
+    async fn compare_round(&self, crm: &dyn Crm) -> Result<bool, UseCaseError> {
         for _ in 0..PAGES {
             match self.compare_page(crm).await? {
                 Page::Done => {}
@@ -72,18 +73,19 @@ impl Flows {
         Ok(true)
     }
 
-    async fn compare_page(&self, crm: &dyn Crm) -> Result<Page, FlowError> {
-        let now = self.now();
+    async fn compare_page(&self, crm: &dyn Crm) -> Result<Page, UseCaseError> {
+        let now = self.ctx.now();
         // Calls are short: those that are left are for rows.
         let short = crm
             .usage()
-            .is_some_and(|u| u.share() >= self.settings.delivery.slow_above);
+            .is_some_and(|u| u.share() >= self.ctx.settings.delivery.slow_above);
         if short {
             return Ok(Page::Last);
         }
-        let (settled, again) = self.settings.pace.compare_after.unwrap_or((SETTLED, AGAIN));
+        let (settled, again) = self.ctx.settings.intervals.compare_after.unwrap_or((SETTLED, AGAIN));
         let limit = u32::try_from(CALLS_A_QUESTION).unwrap_or(u32::MAX);
         let due = self
+            .ctx
             .store()
             .due_comparisons(now - GIVE_UP, now - settled, now - again, limit)
             .await?;
@@ -114,7 +116,7 @@ impl Flows {
             comparisons: comparisons.collect(),
             ..Transaction::default()
         };
-        self.store().commit(found).await?;
+        self.ctx.store().commit(found).await?;
         // The next page says whether there was more: a short one may only have held what cannot be read.
         Ok(Page::Done)
     }
@@ -142,7 +144,7 @@ impl Flows {
         let inside = left_at.map(|at| is_inside(at, departure));
         if let (Some(at), Some(inside)) = (left_at, inside) {
             let difference = at.duration_since(departure.disconnected_at).as_secs_f64();
-            self.count(&MetricEvent::Compared(difference, inside));
+            self.ctx.count(&MetricEvent::Compared(difference, inside));
         }
         Some(Comparison {
             supervision: s.id,

@@ -1,9 +1,12 @@
 //! Rows that need a person: seen with the CRM's answer, and sent again when its cause is gone; one, or all of a time. Nothing new is
 //! made by it: the row goes out as it is now, by its own external id, so a row that was taken after all is only written again.
 
+use crate::usecases::Request;
+use crate::usecases::error::UseCaseError;
 use crate::usecases::idempotency::Replay;
+use crate::usecases::salesforce_sync::DeliveryError;
+use crate::usecases::salesforce_sync::DeliveryService;
 use crate::usecases::salesforce_sync::rate::Held;
-use crate::usecases::{FlowError, Flows, Request};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::store::KeyWrite;
@@ -40,11 +43,12 @@ const PART: usize = 250;
 /// How many rows a replay shows.
 const SHOWN: usize = 20;
 
-impl Flows {
+impl DeliveryService {
     /// Why nothing is sent to the CRM now, if so.
     pub fn delivery_held(&self) -> Option<Held> {
-        let now = self.now();
+        let now = self.ctx.now();
         let held = self
+            .ctx
             .signals
             .held
             .lock()
@@ -54,52 +58,52 @@ impl Flows {
 
     /// The org's use of its day's calls, as it last told.
     pub fn crm_usage(&self) -> Option<sidedoor_domain::ports::Usage> {
-        self.parts.crm.as_ref().and_then(|crm| crm.usage())
+        self.ctx.parts.crm.as_ref().and_then(|crm| crm.usage())
     }
 
     /// Rows, newest first.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the store's.
-    pub async fn rows(&self, filter: &DeliveryFilter, by: &Request) -> Result<Vec<Row>, FlowError> {
+    /// [`UseCaseError::Forbidden`], and the store's.
+    pub async fn rows(&self, filter: &DeliveryFilter, by: &Request) -> Result<Vec<Row>, DeliveryError> {
         if ![Scope::Read, Scope::Operate].iter().any(|scope| by.caller.has(*scope)) {
-            return Err(FlowError::Forbidden("this credential may not read deliveries"));
+            return Err(UseCaseError::Forbidden("this credential may not read deliveries").into());
         }
-        Ok(self.store().rows(filter).await?)
+        Ok(self.ctx.store().rows(filter).await?)
     }
 
     /// Sends one row again.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], [`FlowError::NoDelivery`], those of keys, and the store's.
-    pub async fn replay_row(&self, id: DeliveryId, dry_run: bool, by: &Request) -> Result<Replaying, FlowError> {
+    /// [`UseCaseError::Forbidden`], [`DeliveryError::DeliveryNotFound`], those of keys, and the store's.
+    pub async fn replay_row(&self, id: DeliveryId, dry_run: bool, by: &Request) -> Result<Replaying, DeliveryError> {
         may_replay(by)?;
-        if let Some(replay) = self.replay(by).await? {
+        if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Replaying::Replay(replay));
         }
-        let row = self.store().row(id).await?.ok_or(FlowError::NoDelivery)?;
+        let row = self.ctx.store().row(id).await?.ok_or(DeliveryError::DeliveryNotFound)?;
         self.send_again(vec![row], false, dry_run, by).await
     }
 
     /// Sends all rows again that a filter finds.
     ///
     /// # Errors
-    /// [`FlowError::Forbidden`], and the store's.
+    /// [`UseCaseError::Forbidden`], and the store's.
     pub async fn replay_rows(
         &self,
         filter: &DeliveryFilter,
         dry_run: bool,
         by: &Request,
-    ) -> Result<Replaying, FlowError> {
+    ) -> Result<Replaying, DeliveryError> {
         may_replay(by)?;
-        if let Some(replay) = self.replay(by).await? {
+        if let Some(replay) = self.idempotency.replay(by).await? {
             return Ok(Replaying::Replay(replay));
         }
         let asked = DeliveryFilter {
             limit: MOST + 1,
             ..filter.clone()
         };
-        let mut rows = self.store().rows(&asked).await?;
+        let mut rows = self.ctx.store().rows(&asked).await?;
         let more = rows.len() > MOST as usize;
         rows.truncate(MOST as usize);
         self.send_again(rows, more, dry_run, by).await
@@ -111,11 +115,11 @@ impl Flows {
         more: bool,
         dry_run: bool,
         by: &Request,
-    ) -> Result<Replaying, FlowError> {
-        let now = self.now();
+    ) -> Result<Replaying, DeliveryError> {
+        let now = self.ctx.now();
         let mut key = by.key.clone().map(|key| KeyWrite::Take(key, None, now));
         if dry_run || rows.is_empty() {
-            if let Some(replay) = self.take_key(by, None).await? {
+            if let Some(replay) = self.idempotency.take_key(by, None).await? {
                 return Ok(Replaying::Replay(replay));
             }
         } else {
@@ -128,15 +132,15 @@ impl Flows {
                     replayed: part.iter().map(|id| (*id, now)).collect(),
                     audit: part
                         .iter()
-                        .map(|id| self.audit(by, "delivery.replayed", *id, ""))
+                        .map(|id| self.ctx.audit(by, "delivery.replayed", *id, ""))
                         .collect(),
                     ..Transaction::default()
                 };
-                if let CommitOutcome::KeyUsed(record) = self.store().commit(change).await? {
-                    return Ok(Replaying::Replay(self.replay_of(by, record).await?));
+                if let CommitOutcome::KeyUsed(record) = self.ctx.store().commit(change).await? {
+                    return Ok(Replaying::Replay(self.idempotency.replay_of(by, record).await?));
                 }
             }
-            self.signals.deliver.notify_one();
+            self.ctx.signals.deliver.notify_one();
         }
         Ok(Replaying::Done(Replayed {
             rows: rows.len(),
@@ -147,10 +151,10 @@ impl Flows {
     }
 }
 
-fn may_replay(by: &Request) -> Result<(), FlowError> {
+fn may_replay(by: &Request) -> Result<(), DeliveryError> {
     if by.caller.has(Scope::Operate) {
         Ok(())
     } else {
-        Err(FlowError::Forbidden("only an operator may send rows again"))
+        Err(UseCaseError::Forbidden("only an operator may send rows again").into())
     }
 }

@@ -8,16 +8,17 @@
 //! twice. [`crate::usecases::salesforce_sync::rate`] says when; [`crate::usecases::salesforce_sync::voice_calls`] finds the lookups. Each row is settled for itself, all of a
 //! call in one transaction.
 
+use crate::usecases::error::UseCaseError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::usecases::polling::reconcile::pause_until;
+use crate::usecases::salesforce_sync::SalesforceSyncService;
 use crate::usecases::salesforce_sync::failure_scope::{self, Refusals};
 use crate::usecases::salesforce_sync::rate::{DeliveryPace, LOOKS_APART};
 use crate::usecases::salesforce_sync::voice_calls::Lookup;
-use crate::usecases::{FlowError, Flows};
 use sidedoor_domain::participant::ParticipantRecord;
 use sidedoor_domain::ports::crm::{Lookups, ROWS_A_WRITE};
 use sidedoor_domain::ports::store::{Delivered, DeliveryResult, FailureScope, Stored};
@@ -54,58 +55,59 @@ impl Sending {
 /// What came of one row's attempt.
 type Outcome = Result<Recorded, CrmError>;
 
-impl Flows {
+impl SalesforceSyncService {
     /// Delivers what is due, until the process stops. Returns at once when delivery is switched off.
     pub async fn deliver_until_stopped(self) {
-        let Some(crm) = self.parts.crm.clone() else { return };
-        let settings = self.settings.delivery;
+        let Some(crm) = self.ctx.parts.crm.clone() else { return };
+        let settings = self.ctx.settings.delivery;
         let mut pace = DeliveryPace::new(settings.longest_linger, settings.slow_above);
         if let Err(e) = crm.survey().await {
             tracing::error!(code = %e.code, "the org is not as it should be; supervisions are accepted, their rows wait: {e}");
         }
-        while !self.is_stopping() {
+        while !self.ctx.is_stopping() {
             let round = self.delivery_round(&crm, &mut pace).await;
             *self
+                .ctx
                 .signals
                 .held
                 .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner) = pace.held(self.now()).cloned();
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = pace.held(self.ctx.now()).cloned();
             let pause = round.unwrap_or_else(|e| {
                 tracing::error!(error = %e, "delivery waits: {e}");
                 Duration::from_secs(1)
             });
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.signals.deliver.notified(), if pause > COUNT_EVERY => {}
-                () = self.parts.stopping.cancelled() => {}
+                () = self.ctx.signals.deliver.notified(), if pause > COUNT_EVERY => {}
+                () = self.ctx.parts.stopping.cancelled() => {}
             }
         }
     }
 
     /// Sends what is due, if it is time to. Returns how long to sleep.
-    async fn delivery_round(&self, crm: &Arc<dyn Crm>, pace: &mut DeliveryPace) -> Result<Duration, FlowError> {
-        let now = self.now();
+    async fn delivery_round(&self, crm: &Arc<dyn Crm>, pace: &mut DeliveryPace) -> Result<Duration, UseCaseError> {
+        let now = self.ctx.now();
         if let Some(held) = pace.held(now) {
             let left = Duration::try_from(held.until.duration_since(now)).unwrap_or_default();
             return Ok(left.min(LONGEST_SLEEP).max(COUNT_EVERY));
         }
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        let mut next = self.store().next_due().await?;
+        let mut next = self.ctx.store().next_due().await?;
         // Rows that never end waiting (one cannot be read, or more keep coming) hold no look up.
         if is_due(next.voice_call) && pace.time_to_look(now) {
             self.look_for_voice_calls(crm.as_ref()).await?;
-            next = self.store().next_due().await?;
+            next = self.ctx.store().next_due().await?;
         }
         if !is_due(next.delivery) {
             // A look for VoiceCalls is no reason to spin, should one of them never be settled.
             let looking = next.voice_call.map(|at| at.max(now + LOOKS_APART));
             return Ok(pause_until(
                 [next.delivery, looking].into_iter().flatten().min(),
-                self.now(),
+                self.ctx.now(),
             ));
         }
         let most = u32::try_from(pace.rows(ROWS_A_WRITE)).unwrap_or(1);
-        let waiting = self.store().due_delivery_count(now, most).await?;
+        let waiting = self.ctx.store().due_delivery_count(now, most).await?;
         let wait = pace.wait(now, waiting >= most, crm.usage());
         if !wait.is_zero() {
             return Ok(if waiting >= most {
@@ -116,7 +118,7 @@ impl Flows {
         }
         // Always a page: one that cannot be read or sent stays first, and must not be all that is looked at.
         let page = u32::try_from(ROWS_A_WRITE).unwrap_or(u32::MAX);
-        let due = self.store().due_deliveries(now, page).await?;
+        let due = self.ctx.store().due_deliveries(now, page).await?;
         let sendable = due.into_iter().filter_map(sending);
         let mut sendings: Vec<Sending> = sendable.take(pace.rows(ROWS_A_WRITE)).collect();
         if sendings.is_empty() {
@@ -126,7 +128,7 @@ impl Flows {
         self.find_lookups(crm.as_ref(), &mut sendings).await?;
         match self.send_rows(crm.as_ref(), &mut sendings).await {
             Ok(outcomes) => {
-                pace.answered(sendings.len(), outcomes.iter().any(Result::is_ok), self.now());
+                pace.answered(sendings.len(), outcomes.iter().any(Result::is_ok), self.ctx.now());
                 self.settle(&sendings, outcomes, pace).await?;
             }
             Err(error) => self.settle_failed_call(&sendings, &error, pace).await?,
@@ -134,7 +136,7 @@ impl Flows {
         Ok(Duration::ZERO)
     }
 
-    async fn find_lookups(&self, crm: &dyn Crm, sendings: &mut [Sending]) -> Result<(), FlowError> {
+    async fn find_lookups(&self, crm: &dyn Crm, sendings: &mut [Sending]) -> Result<(), UseCaseError> {
         let wanting: Vec<&Stored> = sendings.iter().map(|s| &s.stored).collect();
         let found = self.voice_calls_of_rows(crm, &wanting).await;
         for (sending, lookup) in sendings.iter_mut().zip(found) {
@@ -224,8 +226,8 @@ impl Flows {
         sendings: &[Sending],
         outcomes: Vec<Outcome>,
         pace: &mut DeliveryPace,
-    ) -> Result<(), FlowError> {
-        let now = self.now();
+    ) -> Result<(), UseCaseError> {
+        let now = self.ctx.now();
         let mut refusals = Refusals::of_call(pace, outcomes.iter().any(Result::is_ok), now);
         let mut delivered = Vec::with_capacity(sendings.len());
         for (sending, outcome) in sendings.iter().zip(outcomes) {
@@ -254,8 +256,8 @@ impl Flows {
         sendings: &[Sending],
         error: &CrmError,
         pace: &mut DeliveryPace,
-    ) -> Result<(), FlowError> {
-        let now = self.now();
+    ) -> Result<(), UseCaseError> {
+        let now = self.ctx.now();
         let due_at = match error.verdict {
             CrmVerdict::Park(wait) => pace.hold(wait, &error.to_string(), false, now),
             CrmVerdict::OrgFault(wait) => pace.hold(wait, &error.to_string(), is_of_the_object(error), now),
@@ -278,21 +280,22 @@ impl Flows {
 
     fn result(&self, sending: &Sending, result: Delivered) -> DeliveryResult {
         match &result {
-            Delivered::Recorded { .. } => self.count(&MetricEvent::Delivery("recorded")),
-            Delivered::Again { .. } => self.count(&MetricEvent::Delivery("again")),
-            Delivered::Dead { .. } => self.count(&MetricEvent::Delivery("dead")),
+            Delivered::Recorded { .. } => self.ctx.count(&MetricEvent::Delivery("recorded")),
+            Delivered::Again { .. } => self.ctx.count(&MetricEvent::Delivery("again")),
+            Delivered::Dead { .. } => self.ctx.count(&MetricEvent::Delivery("dead")),
             Delivered::LookAgain { .. } => {}
         }
         DeliveryResult {
             supervision: sending.stored.supervision.id,
             version: sending.row.version,
-            at: self.now(),
+            at: self.ctx.now(),
             result,
         }
     }
 
-    async fn commit_results(&self, delivered: Vec<DeliveryResult>) -> Result<(), FlowError> {
-        self.store()
+    async fn commit_results(&self, delivered: Vec<DeliveryResult>) -> Result<(), UseCaseError> {
+        self.ctx
+            .store()
             .commit(Transaction {
                 delivered,
                 ..Transaction::default()
@@ -312,8 +315,8 @@ impl Flows {
         if let Some(proof) = proof
             && record_sync.is_none_or(|r| r.written_at.is_none_or(|t| t < proof))
         {
-            let since = self.now().duration_since(proof);
-            self.count(&MetricEvent::Recorded(since.as_secs_f64().max(0.0)));
+            let since = self.ctx.now().duration_since(proof);
+            self.ctx.count(&MetricEvent::Recorded(since.as_secs_f64().max(0.0)));
         }
     }
 }

@@ -5,13 +5,14 @@
 //! it): then the row is written without it and marked, and the missing one is looked for again for a day. A refused search never
 //! holds a row up.
 
+use crate::usecases::error::UseCaseError;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use moka::sync::Cache;
 
-use crate::usecases::{FlowError, Flows};
+use crate::usecases::salesforce_sync::SalesforceSyncService;
 use sidedoor_domain::ids::{ContactId, SupervisionId};
 use sidedoor_domain::ports::crm::CONTACTS_A_SEARCH;
 use sidedoor_domain::ports::store::{Delivered, DeliveryResult, Stored};
@@ -95,7 +96,7 @@ impl VoiceCalls {
     }
 }
 
-impl Flows {
+impl SalesforceSyncService {
     /// The VoiceCalls of these rows that are about to be written, in order. Those that were written without before are not
     /// searched for: a departure would cost a search each time.
     pub(crate) async fn voice_calls_of_rows(&self, crm: &dyn Crm, rows: &[&Stored]) -> Vec<Lookup> {
@@ -136,17 +137,17 @@ impl Flows {
 
     fn to_find<'s>(&self, stored: &'s Stored) -> Option<&'s ContactId> {
         let s = &stored.supervision;
-        let wanted = self.settings.delivery.find_voice_calls && s.voice_call_id.is_none();
+        let wanted = self.ctx.settings.delivery.find_voice_calls && s.voice_call_id.is_none();
         s.contact.as_ref().filter(|_| wanted)
     }
 
     async fn search(&self, crm: &dyn Crm, contacts: &[ContactId]) {
-        let now = self.now();
+        let now = self.ctx.now();
         let refused = self.voice_calls.refused.get(&()).is_some_and(|until| now < until);
         // Calls are short: those that are left are for rows.
         let short = crm
             .usage()
-            .is_some_and(|u| u.share() >= self.settings.delivery.slow_above);
+            .is_some_and(|u| u.share() >= self.ctx.settings.delivery.slow_above);
         if refused || short {
             return;
         }
@@ -173,22 +174,23 @@ impl Flows {
     }
 
     /// Keeps what was found with the supervision.
-    pub(crate) async fn remember_voice_call(&self, id: SupervisionId, voice_call: &str) -> Result<(), FlowError> {
-        self.amend(id, |s| {
-            if s.voice_call_id.is_some() {
-                return None;
-            }
-            s.voice_call_id = Some(voice_call.to_owned());
-            Some(Transaction::default())
-        })
-        .await
-        .map(|_| ())
+    pub(crate) async fn remember_voice_call(&self, id: SupervisionId, voice_call: &str) -> Result<(), UseCaseError> {
+        self.ctx
+            .amend(id, |s| {
+                if s.voice_call_id.is_some() {
+                    return None;
+                }
+                s.voice_call_id = Some(voice_call.to_owned());
+                Some(Transaction::default())
+            })
+            .await
+            .map(|_| ())
     }
 
     /// Looks again for those that rows were written without. A row whose VoiceCall is there now gets a new version.
-    pub(crate) async fn look_for_voice_calls(&self, crm: &dyn Crm) -> Result<(), FlowError> {
-        let now = self.now();
-        let due = self.store().due_voice_calls(now, PAGE).await?;
+    pub(crate) async fn look_for_voice_calls(&self, crm: &dyn Crm) -> Result<(), UseCaseError> {
+        let now = self.ctx.now();
+        let due = self.ctx.store().due_voice_calls(now, PAGE).await?;
         if due.is_empty() {
             return Ok(());
         }
@@ -196,14 +198,15 @@ impl Flows {
         for (stored, lookup) in due.iter().zip(lookups) {
             let id = stored.supervision.id;
             if let Lookup::Found(voice_call) = &lookup {
-                self.amend(id, |s| {
-                    s.voice_call_id = Some(voice_call.clone());
-                    Some(Transaction {
-                        deliver_at: Some(now),
-                        ..Transaction::default()
+                self.ctx
+                    .amend(id, |s| {
+                        s.voice_call_id = Some(voice_call.clone());
+                        Some(Transaction {
+                            deliver_at: Some(now),
+                            ..Transaction::default()
+                        })
                     })
-                })
-                .await?;
+                    .await?;
             }
             // One that could not be asked for now is asked for later all the same.
             let ask = if lookup == Lookup::Refused {
@@ -218,7 +221,8 @@ impl Flows {
                 at: now,
                 result: Delivered::LookAgain { at },
             };
-            self.store()
+            self.ctx
+                .store()
                 .commit(Transaction {
                     delivered: vec![looked],
                     ..Transaction::default()

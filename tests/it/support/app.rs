@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use sidedoor::app::{self, App, Overrides};
 use sidedoor::config::Config;
-use sidedoor::usecases::Pace;
+use sidedoor::usecases::Intervals;
 use sidedoor_domain::ports::Clock;
 use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
 use sidedoor_fakes::{Browser, ConnectFake, Fakes, FakesConfig, Manners, SalesforceFake};
@@ -30,9 +30,10 @@ pub const SUPERVISOR_1: &str = "key-of-supervisor-1-x";
 pub struct Built {
     settings: BTreeMap<String, String>,
     fakes: FakesConfig,
-    pace: Pace,
+    pace: Intervals,
     clock: Option<Arc<dyn Clock>>,
     unset: Vec<String>,
+    store: Option<PathBuf>,
 }
 
 pub struct TestApp {
@@ -42,7 +43,7 @@ pub struct TestApp {
     contract: Arc<Contract>,
     folder: tempfile::TempDir,
     settings: BTreeMap<String, String>,
-    pace: Pace,
+    pace: Intervals,
     clock: Option<Arc<dyn Clock>>,
     running: Option<(Runtime, App)>,
 }
@@ -84,6 +85,18 @@ impl Built {
         self
     }
 
+    /// Another pace of the flows.
+    pub fn pace(mut self, pace: Intervals) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// On a copy of this store, so that the store itself stays as it is.
+    pub fn on_a_copy_of(mut self, store: PathBuf) -> Self {
+        self.store = Some(store);
+        self
+    }
+
     /// Other fakes.
     pub fn fakes(mut self, how: impl FnOnce(&mut FakesConfig)) -> Self {
         how(&mut self.fakes);
@@ -91,8 +104,17 @@ impl Built {
     }
 
     pub async fn start(self) -> TestApp {
+        self.start_with(|_| ()).await
+    }
+
+    /// Starts the service when the fakes are as told.
+    pub async fn start_with(self, first: impl FnOnce(&Fakes)) -> TestApp {
         let fakes = sidedoor_fakes::start(self.fakes).await.expect("the fakes start");
+        first(&fakes);
         let folder = tempfile::tempdir().expect("a folder");
+        if let Some(store) = &self.store {
+            std::fs::copy(store, folder.path().join("store.db")).expect("copied");
+        }
         let mut settings = defaults(&fakes, folder.path().join("store.db"));
         settings.extend(self.settings);
         settings.retain(|key, _| !self.unset.contains(key));
@@ -157,6 +179,7 @@ impl TestApp {
             pace: super::stories::quick(),
             clock: None,
             unset: Vec::new(),
+            store: None,
         }
     }
 

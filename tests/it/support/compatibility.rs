@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
-/// SupervisorRef sends a value that a schema describes.
+/// Who sends a value that a schema describes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sender {
     /// The caller: what was accepted must be accepted.

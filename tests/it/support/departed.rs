@@ -60,19 +60,23 @@ pub fn departed(i: usize, at: Timestamp) -> Supervision {
     s
 }
 
-/// Writes these into the store of a app that has crashed, each with its row to be delivered.
-pub async fn seed(path: &Path, departures: impl Iterator<Item = Supervision>, at: Timestamp) {
-    // After a crash the lock goes with the last task: a moment later.
+/// The store of a app that has crashed, opened as soon as it is free: the lock goes with the last task, a moment later.
+pub async fn journal_of(path: &Path) -> SqliteStore {
     let url = format!("sqlite://{}", path.display());
     let mut tries = 0;
-    let store = loop {
+    loop {
         match SqliteStore::open(&url).await {
-            Ok(store) => break Arc::new(store),
+            Ok(store) => return store,
             Err(e) => assert!(tries < 200, "{e}"),
         }
         tries += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    }
+}
+
+/// Writes these into the store of a app that has crashed, each with its row to be delivered.
+pub async fn seed(path: &Path, departures: impl Iterator<Item = Supervision>, at: Timestamp) {
+    let store = Arc::new(journal_of(path).await);
     let writes = stream::iter(departures).map(|departure| {
         let store = store.clone();
         async move {

@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
-use sidedoor::usecases::Pace;
+use sidedoor::usecases::Intervals;
 
 use super::app::TestApp;
 
 /// The flows' waits, a tenth of what they are.
-pub fn quick() -> Pace {
-    Pace {
+pub fn quick() -> Intervals {
+    Intervals {
         first_look: SignedDuration::from_millis(400),
         leaving_first_look: SignedDuration::from_millis(250),
         after_done: SignedDuration::from_millis(200),
         unexplained: SignedDuration::from_millis(100),
         join_row: SignedDuration::from_millis(60),
         after_again: SignedDuration::from_millis(300),
-        regrade: Some(Duration::from_millis(200)),
+        recalibrate: Some(Duration::from_millis(200)),
         sweep: Duration::from_millis(500),
-        ..Pace::default()
+        ..Intervals::default()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::ids::{ClientToken, ContactId, InstanceName, UserId};
 use crate::interlock::{ClearedLeg, ContactSeen};
 use crate::supervision::Mode;
 
-/// SupervisorRef goes first when an operation's rate budget is short: disconnects, then monitors, then polls.
+/// Who goes first when an operation's rate budget is short: disconnects, then monitors, then polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// Looking after what is there.

@@ -1,4 +1,4 @@
-//! SupervisorRef called what, and which contacts ended, by whom.
+//! Who called what, and which contacts ended, by whom.
 
 use std::collections::VecDeque;
 

@@ -108,7 +108,7 @@ async fn add_fault(State(fake): State<SalesforceFake>, Json(fault): Json<Fault>)
 }
 
 async fn faults(State(fake): State<SalesforceFake>) -> Json<Vec<Fault>> {
-    Json(fake.org().faults.pending())
+    Json(fake.faults())
 }
 
 async fn clear_faults(State(fake): State<SalesforceFake>) -> StatusCode {

@@ -61,7 +61,7 @@ test("another supervisor's leg", async () => {
     await refused({ legContactId }, 'unknown_contact');
 });
 
-test('an expired directive', () => refused({ expiresAt: new Date(Date.now() - 1000).toISOString() }, 'expired'));
+test('an expired directive', () => refused({ expiresAt: new Date(Date.now() - 1000).toISOString() }, 'join_timeout'));
 
 test('an order that nobody gives', () => refused({ kind: 'END_CONTACT' }, 'unknown_kind'));
 

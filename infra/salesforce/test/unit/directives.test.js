@@ -565,7 +565,7 @@ describe("the service's clock", () => {
     it('not being known, an expiry that only this computer sees is no refusal', async () => {
         const obey = jest
             .fn()
-            .mockResolvedValueOnce({ outcome: 'REFUSED', reason: 'expired', at: 'x' })
+            .mockResolvedValueOnce({ outcome: 'REFUSED', reason: 'join_timeout', at: 'x' })
             .mockResolvedValue({ outcome: 'DONE', at: 'y' });
         const { receiver, apex } = page({ control: { obey }, settings: { pollSeconds: 1000 } });
         apex.streamTicket.mockRejectedValue(offline());

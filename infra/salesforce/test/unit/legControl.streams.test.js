@@ -177,7 +177,7 @@ describe('refuses', () => {
         ));
 
     it.each([
-        ['an expired one', { expiresAt: new Date(Date.now() - 1).toISOString() }, 'expired'],
+        ['an expired one', { expiresAt: new Date(Date.now() - 1).toISOString() }, 'join_timeout'],
         ['one without a leg', { legContactId: '' }, 'unreadable_directive'],
         ['one that hides which contact is supervised', { contactId: null }, 'unreadable_directive'],
         ['one that names none', { contactId: ' ' }, 'unreadable_directive'],
@@ -203,7 +203,7 @@ describe('refuses', () => {
         const { legControl, tell, calls } = control([]);
         setTimeout(() => tell([leg({ contactId: 'leg-1' })]), 100);
         const given = directive({ expiresAt: new Date(Date.now() + 50).toISOString() });
-        expect(await legControl.obey(given)).toMatchObject({ outcome: 'REFUSED', reason: 'expired' });
+        expect(await legControl.obey(given)).toMatchObject({ outcome: 'REFUSED', reason: 'join_timeout' });
         expect(calls()).toEqual([]);
     });
 });

@@ -173,7 +173,7 @@ describe('disconnect', () => {
     it.each([
         ['refused', () => leavingWith({ ...open(), status: 'REFUSED' })],
         ['failed', () => leavingWith({ ...open(), status: 'FAILED' })],
-        ['expired', () => leavingWith(nextAction({ expiresAt: new Date(Date.now() - 1000).toISOString() }))],
+        ['join_timeout', () => leavingWith(nextAction({ expiresAt: new Date(Date.now() - 1000).toISOString() }))],
         ['was done, and nothing shows it', () => leavingWith({ ...open(), status: 'DONE' }, { overdue: true })],
         ['had been gone, and nothing shows it', () => leavingWith({ ...open(), status: 'ALREADY_GONE' }, { overdue: true })]
     ])('can be pressed again when what the browser was told %s, with another key', async (_what, leaving) => {

@@ -15,8 +15,9 @@ use crate::http::extract::Authenticated;
 use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::views::Rfc3339;
+use crate::usecases::error::UseCaseError;
 use crate::usecases::reports::audit::{AuditFilter, AuditLine};
-use crate::usecases::{FlowError, Flows, Request};
+use crate::usecases::{Request, UseCases};
 use sidedoor_domain::audit::Phase;
 use sidedoor_domain::ids::SupervisionId;
 
@@ -77,12 +78,12 @@ pub(crate) async fn handle(
         .is_some_and(|accepts| accepts.contains(NDJSON));
     let mut filter = read(query.as_deref())?;
     if exports {
-        return export(door.flows, filter, by).await;
+        return export(door.usecases, filter, by).await;
     }
     let page = filter.limit as usize;
     // One more than asked for tells whether there is a next page.
     filter.limit += 1;
-    let mut found = door.flows.audit_lines(&filter, &by).await?;
+    let mut found = door.usecases.reports.audit_lines(&filter, &by).await?;
     let more = found.len() > page;
     found.truncate(page);
     let next_cursor = found.last().filter(|_| more).map(|last| last.seq.to_string());
@@ -119,12 +120,17 @@ fn read(raw: Option<&str>) -> Result<AuditFilter, Problem> {
 
 /// All lines up to now, a chunk at a time as the reader takes them. What fails on the way breaks the body off, so that a
 /// part is never taken for the whole.
-async fn export(flows: Flows, filter: AuditFilter, by: Request) -> Result<Response, Problem> {
+async fn export(usecases: UseCases, filter: AuditFilter, by: Request) -> Result<Response, Problem> {
     let newest = AuditFilter {
         limit: 1,
         ..AuditFilter::default()
     };
-    let end = flows.audit_lines(&newest, &by).await?.first().map_or(0, |l| l.seq);
+    let end = usecases
+        .reports
+        .audit_lines(&newest, &by)
+        .await?
+        .first()
+        .map_or(0, |l| l.seq);
     let begin = AuditFilter {
         before: Some(filter.before.unwrap_or(i64::MAX).min(end.saturating_add(1))),
         after: Some(0),
@@ -133,10 +139,10 @@ async fn export(flows: Flows, filter: AuditFilter, by: Request) -> Result<Respon
         ..filter
     };
     let chunks = stream::try_unfold(Some(begin), move |next| {
-        let (flows, by) = (flows.clone(), by.clone());
+        let (usecases, by) = (usecases.clone(), by.clone());
         async move {
             let Some(filter) = next else { return Ok(None) };
-            let lines = flows.audit_lines(&filter, &by).await?;
+            let lines = usecases.reports.audit_lines(&filter, &by).await?;
             let more = lines.len() == CHUNK as usize;
             let after = lines.last().map(|l| l.seq).filter(|_| more);
             let mut text = Vec::new();
@@ -149,7 +155,7 @@ async fn export(flows: Flows, filter: AuditFilter, by: Request) -> Result<Respon
                 after: Some(seq),
                 ..filter
             });
-            Ok::<_, FlowError>(Some((Bytes::from(text), next)))
+            Ok::<_, UseCaseError>(Some((Bytes::from(text), next)))
         }
     });
     let mut response = Body::from_stream(chunks).into_response();

@@ -60,15 +60,15 @@ pub(crate) async fn handle(
     let page = filter.limit as usize;
     // One more than asked for tells whether there is a next page.
     filter.limit += 1;
-    let mut rows = door.flows.rows(&filter, &by).await?;
+    let mut rows = door.usecases.deliveries.rows(&filter, &by).await?;
     let more = rows.len() > page;
     rows.truncate(page);
     let last = rows.last().filter(|_| more);
-    let usage = door.flows.crm_usage();
+    let usage = door.usecases.deliveries.crm_usage();
     let page = Page {
         next_cursor: last.map(|row| row.stored.supervision.id.to_string()),
         items: rows.iter().map(DeliveryView::of).collect(),
-        paused: door.flows.delivery_held().map(|held| PausedView {
+        paused: door.usecases.deliveries.delivery_held().map(|held| PausedView {
             until: Rfc3339::of(held.until),
             reason: held.why,
         }),

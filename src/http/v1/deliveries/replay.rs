@@ -11,8 +11,9 @@ use crate::http::problem::Problem;
 use crate::http::v1::deliveries::DeliveryView;
 use crate::http::{AppState, idempotency};
 use crate::usecases::reports::supervisions::RecordState;
+use crate::usecases::salesforce_sync::DeliveryError;
 use crate::usecases::salesforce_sync::dead_letters::{DeliveryFilter, Replayed, Replaying};
-use crate::usecases::{self, FlowError, Flows};
+use crate::usecases::{self, UseCases};
 use sidedoor_domain::ids::DeliveryId;
 
 #[derive(Serialize)]
@@ -47,23 +48,26 @@ pub(crate) async fn one(
         dry_run = reader.flag("dryRun").unwrap_or(false);
         reader.finish()?;
     }
-    let id = id.as_deref().and_then(DeliveryId::parse).ok_or(FlowError::NoDelivery)?;
-    let done = door.flows.replay_row(id, dry_run, &by).await;
-    answer(&door.flows, &by, done).await
+    let id = id
+        .as_deref()
+        .and_then(DeliveryId::parse)
+        .ok_or(DeliveryError::DeliveryNotFound)?;
+    let done = door.usecases.deliveries.replay_row(id, dry_run, &by).await;
+    answer(&door.usecases, &by, done).await
 }
 
 async fn answer(
-    flows: &Flows,
+    usecases: &UseCases,
     by: &usecases::Request,
-    done: Result<Replaying, FlowError>,
+    done: Result<Replaying, DeliveryError>,
 ) -> Result<Response, Problem> {
     match done {
         Ok(Replaying::Done(replayed)) => {
             let view = ReplayView::of(&replayed);
-            Ok(idempotency::answer(flows, by, StatusCode::OK, &view))
+            Ok(idempotency::answer(usecases, by, StatusCode::OK, &view))
         }
-        Ok(Replaying::Replay(replay)) => idempotency::replay(flows, by, replay, StatusCode::OK).await,
-        Err(e) => Ok(idempotency::failed(flows, by, e)),
+        Ok(Replaying::Replay(replay)) => idempotency::replay(usecases, by, replay, StatusCode::OK).await,
+        Err(e) => Ok(idempotency::failed(usecases, by, e)),
     }
 }
 
@@ -90,6 +94,6 @@ pub(crate) async fn range(State(door): State<AppState>, Command { by, body }: Co
         before: None,
         limit: 0,
     };
-    let done = door.flows.replay_rows(&filter, dry_run, &by).await;
-    answer(&door.flows, &by, done).await
+    let done = door.usecases.deliveries.replay_rows(&filter, dry_run, &by).await;
+    answer(&door.usecases, &by, done).await
 }

@@ -10,7 +10,7 @@ use crate::http::body;
 use crate::http::extract::Authenticated;
 use crate::http::problem::{Problem, json};
 use crate::http::v1::events::Receipt;
-use crate::usecases::FlowError;
+use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::contact_events::Observed;
 use sidedoor_domain::agent_event;
 use sidedoor_domain::authority::Scope;
@@ -22,18 +22,18 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Result<Response, Problem> {
     if !by.caller.has(Scope::Events) {
-        return Err(FlowError::Forbidden("this credential may not deliver events").into());
+        return Err(UseCaseError::Forbidden("this credential may not deliver events").into());
     }
     let bytes = body::read(request, door.settings.max_body_bytes).await?;
     let delivery = body::parse(&bytes)?;
     let bad = |bad: contact_event::BadEvent| Problem::invalid_one(bad.pointer, bad.problem);
     if agent_event::is_delivery(&delivery) {
         let events = agent_event::read(&delivery).map_err(bad)?;
-        let observed = door.flows.observe_agents(&events, &by).await?;
+        let observed = door.usecases.evidence.observe_agents(&events, &by).await?;
         return Ok(json(StatusCode::OK, &Receipt::of(observed)));
     }
     let observed = match contact_event::read(&delivery).map_err(bad)? {
-        Envelope::Contact(event) => door.flows.observe(&event, &by).await?,
+        Envelope::Contact(event) => door.usecases.evidence.observe(&event, &by).await?,
         Envelope::Other => Observed::Ignored,
     };
     Ok(json(StatusCode::OK, &Receipt::of(observed)))

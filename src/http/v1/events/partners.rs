@@ -12,7 +12,7 @@ use crate::http::extract::Authenticated;
 use crate::http::extract::NameInPath;
 use crate::http::problem::{Problem, json};
 use crate::http::v1::events::Receipt;
-use crate::usecases::FlowError;
+use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::carrier_events::{PartnerEvent, PartnerLeg};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::Sighting;
@@ -25,12 +25,12 @@ pub(crate) async fn handle(
     request: Request,
 ) -> Result<Response, Problem> {
     if !by.caller.has(Scope::Events) {
-        return Err(FlowError::Forbidden("this credential may not deliver events").into());
+        return Err(UseCaseError::Forbidden("this credential may not deliver events").into());
     }
-    let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
+    let vendor = vendor.ok_or(UseCaseError::VendorNotFound)?;
     let bytes = body::read(request, door.settings.max_body_bytes).await?;
     let event = read(&body::parse(&bytes)?)?;
-    let observed = door.flows.observe_partner(&vendor, &event, &by).await?;
+    let observed = door.usecases.evidence.observe_partner(&vendor, &event, &by).await?;
     Ok(json(StatusCode::OK, &Receipt::of(observed)))
 }
 

@@ -23,16 +23,16 @@ pub(crate) async fn handle(
     Command { by, body }: Command,
 ) -> Result<Response, Problem> {
     let answer = read(&body)?;
-    let flows = &door.flows;
-    match flows.acknowledge(id, answer, &by).await {
+    let usecases = &door.usecases;
+    match usecases.directives.acknowledge(id, answer, &by).await {
         Ok(Acknowledged::Is(stored)) => Ok(idempotency::answer(
-            flows,
+            usecases,
             &by,
             StatusCode::OK,
-            &SupervisionView::of(flows, &stored),
+            &SupervisionView::of(usecases, &stored),
         )),
-        Ok(Acknowledged::Replay(replay)) => idempotency::replay(flows, &by, replay, StatusCode::OK).await,
-        Err(e) => Ok(idempotency::failed(flows, &by, e)),
+        Ok(Acknowledged::Replay(replay)) => idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
+        Err(e) => Ok(idempotency::failed(usecases, &by, e)),
     }
 }
 

@@ -20,18 +20,18 @@ pub(crate) async fn handle(
     Command { by, body }: Command,
 ) -> Result<Response, Problem> {
     let to = read(&body)?;
-    let flows = &door.flows;
-    let (stored, status) = match flows.change_mode(id, to, &by).await {
+    let usecases = &door.usecases;
+    let (stored, status) = match usecases.monitoring.change_mode(id, to, &by).await {
         Ok(ModeAnswer::Directed(stored)) => (stored, StatusCode::ACCEPTED),
         Ok(ModeAnswer::Already(stored)) => (stored, StatusCode::OK),
-        Ok(ModeAnswer::Replay(replay)) => return idempotency::replay(flows, &by, replay, StatusCode::OK).await,
-        Err(e) => return Ok(idempotency::failed(flows, &by, e)),
+        Ok(ModeAnswer::Replay(replay)) => return idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
+        Err(e) => return Ok(idempotency::failed(usecases, &by, e)),
     };
     Ok(idempotency::answer(
-        flows,
+        usecases,
         &by,
         status,
-        &SupervisionView::of(flows, &stored),
+        &SupervisionView::of(usecases, &stored),
     ))
 }
 

@@ -1,5 +1,6 @@
 //! `POST /v1/supervisions/{supervisionId}/disconnect`: the supervisor is to leave.
 
+use crate::usecases::leaving::LeavingError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -11,7 +12,7 @@ use crate::http::problem::Problem;
 use crate::http::views::supervision::SupervisionView;
 use crate::http::{AppState, idempotency};
 use crate::usecases::leaving::disconnect::{Disconnected, Why};
-use crate::usecases::{self, FlowError, Flows};
+use crate::usecases::{self, UseCases};
 
 /// The longest reason.
 const REASON: usize = 200;
@@ -22,21 +23,21 @@ pub(crate) async fn handle(
     Command { by, body }: Command,
 ) -> Result<Response, Problem> {
     let why = read(&body)?;
-    let done = door.flows.disconnect(id, &why, &by).await;
-    answer(&door.flows, &by, done).await
+    let done = door.usecases.leaving.disconnect(id, &why, &by).await;
+    answer(&door.usecases, &by, done).await
 }
 
 /// The answer to a disconnect, of whatever path.
 pub(crate) async fn answer(
-    flows: &Flows,
+    usecases: &UseCases,
     by: &usecases::Request,
-    done: Result<Disconnected, FlowError>,
+    done: Result<Disconnected, LeavingError>,
 ) -> Result<Response, Problem> {
     let (stored, was_over) = match done {
         Ok(Disconnected::Is(stored)) => (stored, false),
         Ok(Disconnected::WasOver(stored)) => (stored, true),
-        Ok(Disconnected::Replay(replay)) => return idempotency::replay(flows, by, replay, StatusCode::OK).await,
-        Err(e) => return Ok(idempotency::failed(flows, by, e)),
+        Ok(Disconnected::Replay(replay)) => return idempotency::replay(usecases, by, replay, StatusCode::OK).await,
+        Err(e) => return Ok(idempotency::failed(usecases, by, e)),
     };
     // 200 says that nothing is left to leave; 202 that the leave is accepted, and nothing more.
     let status = if stored.supervision.state.is_final() {
@@ -44,9 +45,9 @@ pub(crate) async fn answer(
     } else {
         StatusCode::ACCEPTED
     };
-    let view = SupervisionView::of(flows, &stored);
+    let view = SupervisionView::of(usecases, &stored);
     let view = if was_over { view.was_over() } else { view };
-    Ok(idempotency::answer(flows, by, status, &view))
+    Ok(idempotency::answer(usecases, by, status, &view))
 }
 
 pub(crate) fn read(bytes: &[u8]) -> Result<Why, Problem> {

@@ -14,6 +14,6 @@ pub(crate) async fn handle(
     Authenticated(by): Authenticated,
     SupervisionInPath(id): SupervisionInPath,
 ) -> Result<Response, Problem> {
-    let stored = door.flows.get(id, &by).await?;
-    Ok(json(StatusCode::OK, &SupervisionView::of(&door.flows, &stored)))
+    let stored = door.usecases.reports.get(id, &by).await?;
+    Ok(json(StatusCode::OK, &SupervisionView::of(&door.usecases, &stored)))
 }

@@ -33,14 +33,14 @@ pub(crate) async fn handle(
     let page = filter.limit as usize;
     // One more than asked for tells whether there is a next page.
     filter.limit += 1;
-    let mut found = door.flows.list(filter, &by).await?;
+    let mut found = door.usecases.reports.list(filter, &by).await?;
     let more = found.len() > page;
     found.truncate(page);
     let next_cursor = found
         .last()
         .filter(|_| more)
         .map(|last| last.supervision.id.to_string());
-    let items = found.iter().map(|s| SupervisionView::of(&door.flows, s)).collect();
+    let items = found.iter().map(|s| SupervisionView::of(&door.usecases, s)).collect();
     Ok(json(StatusCode::OK, &Page { items, next_cursor }))
 }
 

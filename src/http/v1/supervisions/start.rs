@@ -10,7 +10,7 @@ use crate::http::problem::Problem;
 use crate::http::v1::supervisions::RequestedMode;
 use crate::http::views::supervision::SupervisionView;
 use crate::http::{AppState, idempotency};
-use crate::usecases::FlowError;
+use crate::usecases::identity::IdentityError;
 use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::monitoring::start::{StartRequest, Started};
 use sidedoor_domain::authority::Caller;
@@ -24,8 +24,8 @@ const JURISDICTION: usize = 64;
 
 pub(crate) async fn handle(State(door): State<AppState>, Command { by, body }: Command) -> Result<Response, Problem> {
     let ask = read(&body, &by.caller)?;
-    let flows = &door.flows;
-    let (stored, status) = match flows.start(ask, &by).await {
+    let usecases = &door.usecases;
+    let (stored, status) = match usecases.monitoring.start(ask, &by).await {
         Ok(Started::New(stored)) => {
             let joining = matches!(
                 stored.supervision.state,
@@ -41,18 +41,18 @@ pub(crate) async fn handle(State(door): State<AppState>, Command { by, body }: C
             )
         }
         Ok(Started::Waiting(stored, first)) => {
-            let view = SupervisionView::of(flows, &stored).leaving_first(flows, &first);
-            return Ok(idempotency::answer(flows, &by, StatusCode::ACCEPTED, &view));
+            let view = SupervisionView::of(usecases, &stored).leaving_first(usecases, &first);
+            return Ok(idempotency::answer(usecases, &by, StatusCode::ACCEPTED, &view));
         }
         Ok(Started::Already(stored)) => (stored, StatusCode::OK),
-        Ok(Started::Replay(replay)) => return idempotency::replay(flows, &by, replay, StatusCode::OK).await,
-        Err(e) => return Ok(idempotency::failed(flows, &by, e)),
+        Ok(Started::Replay(replay)) => return idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
+        Err(e) => return Ok(idempotency::failed(usecases, &by, e)),
     };
     Ok(idempotency::answer(
-        flows,
+        usecases,
         &by,
         status,
-        &SupervisionView::of(flows, &stored),
+        &SupervisionView::of(usecases, &stored),
     ))
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
     if !body.gives("supervisor")
         && let Some(why) = caller.unbound
     {
-        return Err(FlowError::Unbound(why).into());
+        return Err(IdentityError::Unbound(why).into());
     }
     // A credential that names a supervisor means that one; another is only for who may act as anyone.
     let unnamed = !body.gives("supervisor") && caller.supervisor.is_none();

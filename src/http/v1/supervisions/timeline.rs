@@ -31,7 +31,7 @@ pub(crate) async fn handle(
     Authenticated(by): Authenticated,
     SupervisionInPath(id): SupervisionInPath,
 ) -> Result<Response, Problem> {
-    let moments = door.flows.timeline(id, &by).await?;
+    let moments = door.usecases.reports.timeline(id, &by).await?;
     let view = |m: crate::usecases::reports::timeline::Moment| MomentView {
         at: Rfc3339::of(m.at),
         what: m.what,

@@ -19,8 +19,10 @@ use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::v1::supervisors::supervisor_in_path;
 use crate::http::views::directive::ToldView;
+use crate::usecases::UseCases;
+use crate::usecases::directives::DirectiveError;
 use crate::usecases::directives::feed::{Following, Listener, Told};
-use crate::usecases::{FlowError, Flows};
+use crate::usecases::error::UseCaseError;
 use sidedoor_domain::directive::DirectiveStatus;
 use sidedoor_domain::ids::{InstanceName, UserId};
 
@@ -57,11 +59,11 @@ pub(crate) async fn handle(
     let user = supervisor_in_path(&by.caller, user.as_deref())?;
     let listener = read(query.as_deref(), &headers, user, streams)?;
     if !streams {
-        let (told, next) = door.flows.poll_directives(&listener, &by).await?;
+        let (told, next) = door.usecases.directives.poll_directives(&listener, &by).await?;
         let page = Page {
-            items: told.iter().map(|t| ToldView::of(&door.flows, t)).collect(),
+            items: told.iter().map(|t| ToldView::of(&door.usecases, t)).collect(),
             next_after: next.to_string(),
-            channel_key: door.flows.channel_key(&listener.user),
+            channel_key: door.usecases.directives.channel_key(&listener.user),
         };
         return Ok(json(StatusCode::OK, &page));
     }
@@ -71,11 +73,11 @@ pub(crate) async fn handle(
         .is_some_and(|from| !door.settings.cors_allowed_origins.contains(from))
     {
         return Err(
-            FlowError::Forbidden("pages of that origin may not open a stream (http.cors_allowed_origins)").into(),
+            UseCaseError::Forbidden("pages of that origin may not open a stream (http.cors_allowed_origins)").into(),
         );
     }
-    let following = door.flows.follow_directives(&listener, &by)?;
-    let events = Sse::new(events(door.flows.clone(), following));
+    let following = door.usecases.directives.follow_directives(&listener, &by)?;
+    let events = Sse::new(events(door.usecases.clone(), following));
     let beat = KeepAlive::new().interval(HEARTBEAT).text("alive");
     Ok(events.keep_alive(beat).into_response())
 }
@@ -112,7 +114,7 @@ pub(crate) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams
 }
 
 /// The stream: `directive` for one that is open, `settled` for one that is answered or withdrawn.
-fn events(flows: Flows, following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
+fn events(usecases: UseCases, following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
     let begin = Event::default()
         .retry(COME_BACK)
         .comment("directives of one supervisor");
@@ -121,13 +123,13 @@ fn events(flows: Flows, following: Following) -> impl Stream<Item = Result<Event
         reason = "how long a connection lives is nobody's evidence"
     )]
     let until = tokio::time::Instant::now() + LONGEST;
-    let told = stream::unfold(Some((flows, following)), move |state| async move {
-        let (flows, mut following) = state?;
+    let told = stream::unfold(Some((usecases, following)), move |state| async move {
+        let (usecases, mut following) = state?;
         let next = tokio::time::timeout_at(until, following.next()).await;
         match next {
             Ok(Ok(Some(told))) => {
-                let events: Vec<_> = told.iter().map(|t| Ok(event(&flows, t))).collect();
-                Some((stream::iter(events), Some((flows, following))))
+                let events: Vec<_> = told.iter().map(|t| Ok(event(&usecases, t))).collect();
+                Some((stream::iter(events), Some((usecases, following))))
             }
             // The process stops, or the hour is over: the browser comes back and says what it heard last.
             Ok(Ok(None)) | Err(_) => None,
@@ -141,15 +143,15 @@ fn events(flows: Flows, following: Following) -> impl Stream<Item = Result<Event
     stream::iter([Ok(begin)]).chain(told.flatten())
 }
 
-fn event(flows: &Flows, told: &Told) -> Event {
+fn event(usecases: &UseCases, told: &Told) -> Event {
     let name = match told.directive.status() {
         DirectiveStatus::Open => "directive",
         DirectiveStatus::Answered(_) | DirectiveStatus::Withdrawn => "settled",
     };
-    let data = serde_json::to_string(&ToldView::of(flows, told)).unwrap_or_default();
+    let data = serde_json::to_string(&ToldView::of(usecases, told)).unwrap_or_default();
     Event::default().id(told.seq.to_string()).event(name).data(data)
 }
 
-fn say_why(e: &FlowError) {
+fn say_why(e: &DirectiveError) {
     tracing::warn!(error = %e, "a stream of directives broke off: {e}");
 }

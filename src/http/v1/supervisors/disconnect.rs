@@ -21,8 +21,12 @@ pub(crate) async fn handle(
 ) -> Result<Response, Problem> {
     let (why, instance) = read(&body)?;
     let user = supervisor_in_path(&by.caller, user.as_deref())?;
-    let done = door.flows.disconnect_supervisor(&user, instance, &why, &by).await;
-    answer(&door.flows, &by, done).await
+    let done = door
+        .usecases
+        .leaving
+        .disconnect_supervisor(&user, instance, &why, &by)
+        .await;
+    answer(&door.usecases, &by, done).await
 }
 
 pub(crate) fn read(bytes: &[u8]) -> Result<(Why, Option<InstanceName>), Problem> {

@@ -22,7 +22,7 @@ use crate::http::extract::NameInPath;
 use crate::http::problem::{Problem, json};
 use crate::http::v1::supervisors::supervisor_in_path;
 use crate::http::views::Rfc3339;
-use crate::usecases::FlowError;
+use crate::usecases::error::UseCaseError;
 use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::UserId;
 
@@ -86,11 +86,11 @@ pub(crate) async fn handle(
     }
     let user = supervisor_in_path(&by.caller, user.as_deref())?;
     if !by.caller.may_act_as(&user) {
-        return Err(FlowError::Forbidden("this credential may not act as that supervisor").into());
+        return Err(UseCaseError::Forbidden("this credential may not act as that supervisor").into());
     }
     let good_for = SignedDuration::try_from(GOOD_FOR).unwrap_or(SignedDuration::ZERO);
-    let expires_at: Timestamp = door.flows.clock() + good_for;
-    door.flows.note_ticket(&by, &user).await?;
+    let expires_at: Timestamp = door.usecases.now() + good_for;
+    door.usecases.reports.note_ticket(&by, &user).await?;
     let view = TicketView {
         ticket: door.tickets.issue(&by.caller, &user, expires_at),
         connect_user_id: user.to_string(),

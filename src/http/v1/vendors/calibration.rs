@@ -8,14 +8,14 @@ use crate::http::AppState;
 use crate::http::extract::{Authenticated, NameInPath};
 use crate::http::problem::{Problem, json};
 use crate::http::v1::vendors::VendorView;
-use crate::usecases::FlowError;
+use crate::usecases::error::UseCaseError;
 
 pub(crate) async fn handle(
     State(door): State<AppState>,
     Authenticated(by): Authenticated,
     NameInPath(vendor): NameInPath,
 ) -> Result<Response, Problem> {
-    let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
-    let report = door.flows.vendor(&vendor, &by).await?;
+    let vendor = vendor.ok_or(UseCaseError::VendorNotFound)?;
+    let report = door.usecases.clocks.vendor(&vendor, &by).await?;
     Ok(json(StatusCode::OK, &VendorView::of(&report)))
 }

@@ -19,6 +19,13 @@ pub(crate) async fn handle(
     State(door): State<AppState>,
     Authenticated(by): Authenticated,
 ) -> Result<Response, Problem> {
-    let items = door.flows.vendors(&by).await?.iter().map(VendorView::of).collect();
+    let items = door
+        .usecases
+        .clocks
+        .vendors(&by)
+        .await?
+        .iter()
+        .map(VendorView::of)
+        .collect();
     Ok(json(StatusCode::OK, &VendorList { items }))
 }

@@ -12,8 +12,8 @@ use crate::http::extract::NameInPath;
 use crate::http::problem::{FieldError, Problem};
 use crate::http::v1::vendors::VendorView;
 use crate::http::{AppState, idempotency};
-use crate::usecases::FlowError;
 use crate::usecases::clocks::vendors::{MOST_PROBES, Measured, Probe, Probed};
+use crate::usecases::error::UseCaseError;
 use sidedoor_domain::ids::InstanceName;
 
 /// Measured samples in one request.
@@ -24,23 +24,23 @@ pub(crate) async fn handle(
     NameInPath(vendor): NameInPath,
     Command { by, body }: Command,
 ) -> Result<Response, Problem> {
-    let vendor = vendor.ok_or(FlowError::UnknownVendor)?;
+    let vendor = vendor.ok_or(UseCaseError::VendorNotFound)?;
     let parsed = if body.is_empty() {
         value!({})
     } else {
         body::parse(&body)?
     };
     let (instance, probe) = read(&parsed)?;
-    let flows = &door.flows;
-    match flows.probe_vendor(&vendor, instance, probe, &by).await {
+    let usecases = &door.usecases;
+    match usecases.clocks.probe_vendor(&vendor, instance, probe, &by).await {
         Ok(Probed::Known(report)) => Ok(idempotency::answer(
-            flows,
+            usecases,
             &by,
             StatusCode::OK,
             &VendorView::of(&report),
         )),
-        Ok(Probed::Replay(replay)) => idempotency::replay(flows, &by, replay, StatusCode::OK).await,
-        Err(e) => Ok(idempotency::failed(flows, &by, e)),
+        Ok(Probed::Replay(replay)) => idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
+        Err(e) => Ok(idempotency::failed(usecases, &by, e)),
     }
 }
 

@@ -70,7 +70,7 @@ export class Carrier {
         if (!answer) {
             return null;
         }
-        if (answer.outcome === 'REFUSED' && answer.reason === 'expired' && !this.parts.clock.known) {
+        if (answer.outcome === 'REFUSED' && answer.reason === 'join_timeout' && !this.parts.clock.known) {
             // This computer's clock says so, and the service had just called it open.
             this.parts.again(directive);
             return null;

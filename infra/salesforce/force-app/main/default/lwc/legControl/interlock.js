@@ -66,7 +66,7 @@ function ofTheDirective(directive, now) {
     if (!Number.isFinite(expires)) {
         return 'unreadable_directive';
     }
-    return now >= expires ? 'expired' : null;
+    return now >= expires ? 'join_timeout' : null;
 }
 
 /** Ids are compared as Connect's ids are: their case says nothing. */
