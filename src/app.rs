@@ -176,6 +176,7 @@ fn exposition(metrics: &Metrics, standing: &Standing, here: &AtTheDoor) -> Strin
         rate_limited: &here.rate_limited,
         connections: here.connections,
         connections_refused: here.connections_refused,
+        panics: crate::telemetry::panics(),
     })
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::http::{Check, Readiness};
 
@@ -66,7 +67,7 @@ impl Lifecycle {
     pub fn run(&self, part: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         self.set(part, Ok(()));
         let life = self.clone();
-        let running = tokio::spawn(work);
+        let running = tokio::spawn(work.instrument(tracing::info_span!("part", part)));
         self.tasks.spawn(async move {
             let ended = running.await;
             if life.stopping.is_cancelled() && ended.is_ok() {

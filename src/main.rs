@@ -58,7 +58,7 @@ type Done = Result<(), Box<dyn std::error::Error>>;
 async fn serve(config: Option<PathBuf>) -> Done {
     let path = config.or_else(|| Some(PathBuf::from("sidedoor.toml")).filter(|p| p.exists()));
     let config = Config::load(path.as_deref(), std::env::vars())?;
-    telemetry::init(&config.telemetry);
+    let telemetry = telemetry::init(&config.telemetry)?;
     let listener = tokio::net::TcpListener::bind(config.http.listen).await?;
     let app = app::start(config, listener, app::Overrides::default()).await?;
     let life = app.lifecycle.clone();
@@ -73,7 +73,10 @@ async fn serve(config: Option<PathBuf>) -> Done {
         stopping.cancelled().await;
         let _ = lifecycle::signal().await;
     };
-    match app.stopped(hurry).await.failed {
+    let stopped = app.stopped(hurry).await;
+    // The exporter blocks its thread while it sends.
+    tokio::task::spawn_blocking(|| telemetry.flush()).await?;
+    match stopped.failed {
         Some(part) => Err(part.into()),
         None => Ok(()),
     }

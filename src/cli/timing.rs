@@ -194,15 +194,17 @@ fn clocks(out: &mut String, d: &Departure) {
         let _ = writeln!(
             out,
             "\nThe clock {} read {} at the drop.",
-            stamp.stream,
+            stamp.clock_id,
             shown(stamp.at)
         );
         match stamp.clock {
-            Some((quantum, low, high, version)) => {
+            Some(clock) => {
+                let (quantum, low, high) = (clock.quantum_ms, clock.offset_low_ms, clock.offset_high_ms);
                 let _ = writeln!(
                     out,
-                    "  Its stamps are cut to {quantum} ms. It was {low} to {high} ms ahead of ours (epoch {version}), so the drop was \
+                    "  Its stamps are cut to {quantum} ms. It was {low} to {high} ms ahead of ours (epoch {}), so the drop was \
                      at the earliest {high} ms before that stamp by our clock, and at the latest {} ms after.",
+                    clock.epoch,
                     quantum - low
                 );
             }
@@ -230,7 +232,7 @@ fn conclusion(out: &mut String, d: &Departure) {
             shown(to)
         );
     }
-    let _ = writeln!(out, "Grade {}.", d.grade);
+    let _ = writeln!(out, "Grade {}.", d.grade.as_str());
 }
 
 /// What the org itself has of it, if it was compared.

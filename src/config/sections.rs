@@ -240,6 +240,8 @@ pub struct TelemetryConfig {
     pub log_format: LogFormat,
     /// What: a filter of tracing-subscriber, such as `info` or `sidedoor=debug,warn`.
     pub log_filter: String,
+    /// URL that spans are exported to (OTLP over HTTP, protobuf), such as `http://localhost:4318/v1/traces`; none by default.
+    pub otlp_endpoint: Option<String>,
 }
 
 impl TelemetryConfig {
@@ -256,6 +258,10 @@ impl TelemetryConfig {
         Self {
             log_format: r.word("telemetry.log_format", &words, LogFormat::Text),
             log_filter: filter.unwrap_or_else(|| "info".to_owned()),
+            otlp_endpoint: r.text_as("telemetry.otlp_endpoint", |text| match url::Url::parse(text) {
+                Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(text.to_owned()),
+                _ => Err("write a URL such as http://localhost:4318/v1/traces".into()),
+            }),
         }
     }
 }

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+    BeforeTransmitInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Layer, Storable, StoreReplace};
 use jiff::Timestamp;
 
+use crate::telemetry::spans;
 use sidedoor_domain::ids::InstanceName;
 use sidedoor_domain::ports::{Clock, DateSeen, DateSink, VendorError, Verdict};
 
@@ -45,6 +47,20 @@ impl Storable for SentAt {
 impl Intercept for DateWatch {
     fn name(&self) -> &'static str {
         "DateWatch"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _bag: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // After signing, so that a proxy that replaces the header does not break the signature.
+        if let Some(trace) = spans::current() {
+            let headers = context.request_mut().headers_mut();
+            headers.insert("traceparent", trace.as_str().to_owned());
+        }
+        Ok(())
     }
 
     fn read_before_transmit(

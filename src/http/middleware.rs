@@ -12,8 +12,12 @@ use tracing::Instrument;
 
 use super::AppState;
 use super::problem::Problem;
+use crate::telemetry::spans;
+use sidedoor_domain::trace_parent::TraceParent;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// W3C Trace Context: the caller's span.
+static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest URL taken: path and query, bytes.
 const MAX_URL: usize = 8 * 1024;
 /// What every answer says. Nothing here is a page, so nothing in it may run or be framed. HSTS is not among them: this process
@@ -76,7 +80,17 @@ pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
         .to_owned();
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(Arrived(begun));
-    let span = tracing::info_span!("http", request_id = %id.0);
+    let span = tracing::info_span!(
+        "http",
+        otel.name = format!("{method} {path}"),
+        request_id = %id.0,
+        supervision_id = tracing::field::Empty,
+        contact_id = tracing::field::Empty,
+    );
+    let given = request.headers().get(&TRACE_PARENT).and_then(|v| v.to_str().ok());
+    if let Some(parent) = given.and_then(TraceParent::parse) {
+        spans::set_parent(&span, &parent);
+    }
     let mut response = CURRENT
         .scope(id.clone(), next.run(request))
         .instrument(span.clone())

@@ -17,6 +17,7 @@ use super::row;
 use super::token::{Access, Tokens};
 use super::verdict::{Carried, answered, item_refused, org_fault, unanswered, unreadable};
 use crate::config::SalesforceConfig;
+use crate::telemetry::spans;
 use sidedoor_domain::ids::ContactId;
 use sidedoor_domain::participant::ParticipantRecord;
 use sidedoor_domain::ports::crm::ParticipantSeen;
@@ -121,6 +122,9 @@ impl Salesforce {
             .request(method.clone(), url)
             .bearer_auth(access.token.expose_secret())
             .header("Sforce-Call-Options", "client=Sidedoor");
+        if let Some(trace) = spans::current() {
+            request = request.header("traceparent", trace.as_str());
+        }
         if let Some(body) = body {
             request = request.json(body);
         }

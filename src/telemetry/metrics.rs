@@ -26,6 +26,7 @@
 //! | `sidedoor_rate_limited_total{limit}` | requests that came too often |
 //! | `sidedoor_connections` | open now |
 //! | `sidedoor_connections_refused_total` | for want of room |
+//! | `sidedoor_panics_total` | panics, each of which is a fault of ours |
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -76,6 +77,7 @@ pub struct Metrics {
     rate_limited: Family<One, Counter>,
     connections: Gauge,
     connections_refused: Counter,
+    panics: Counter,
 }
 
 /// How things stand now.
@@ -103,6 +105,8 @@ pub struct Now<'n> {
     pub connections: usize,
     /// Connections refused so far.
     pub connections_refused: u64,
+    /// Panics so far.
+    pub panics: u64,
 }
 
 impl Default for Metrics {
@@ -136,6 +140,7 @@ impl Default for Metrics {
             rate_limited: Family::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
+            panics: Counter::default(),
             registry: Registry::default(),
         };
         let mut counter = |name: &str, help: &str, metric: &Counter| registry.register(name, help, metric.clone());
@@ -164,6 +169,7 @@ impl Default for Metrics {
             "Connections refused for want of room",
             &new.connections_refused,
         );
+        counter("panics", "Panics, each of which is a fault of Sidedoor's", &new.panics);
         registry.register("supervisions_begun", "Supervisions begun", new.begun.clone());
         registry.register("joins_failed", "Joins that came to nothing", new.joins_failed.clone());
         registry.register("departures", "Departures concluded", new.departures.clone());
@@ -256,6 +262,7 @@ impl Metrics {
         self.connections_refused
             .inner()
             .store(now.connections_refused, Ordering::Relaxed);
+        self.panics.inner().store(now.panics, Ordering::Relaxed);
         let mut out = String::new();
         // Writing to a String does not fail.
         let _ = text::encode(&mut out, &self.registry);
@@ -276,7 +283,7 @@ impl MetricsRecorder for Metrics {
                 let labels = DepartureLabels {
                     reason: d.reason.as_str(),
                     source: d.source.as_str(),
-                    grade: d.grade.clone(),
+                    grade: d.grade.as_str().to_owned(),
                 };
                 self.departures.get_or_create(&labels).inc()
             }
@@ -327,6 +334,7 @@ mod tests {
             rate_limited: &[("caller", 6)],
             connections: 7,
             connections_refused: 8,
+            panics: 9,
         });
         for line in [
             "sidedoor_customer_calls_ended_total 0",
@@ -343,6 +351,7 @@ mod tests {
             "sidedoor_rate_limited_total{limit=\"caller\"} 6",
             "sidedoor_connections 7",
             "sidedoor_connections_refused_total 8",
+            "sidedoor_panics_total 9",
             "# EOF",
         ] {
             assert!(told.contains(line), "{line} is missing:\n{told}");

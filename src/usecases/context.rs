@@ -1,6 +1,7 @@
 //! What every use case shares: the ports, the settings, the signals that wake the background loops, and the one
 //! optimistic-lock loop.
 
+use crate::telemetry::spans;
 use crate::usecases::error::UseCaseError;
 use std::future::Future;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::{InstanceName, SupervisionId};
@@ -169,11 +171,35 @@ impl UseCaseContext {
                 supervision: Some(write),
                 ..beside
             };
-            match self.store().commit(change).await? {
+            match self.store().transact(change).await? {
                 CommitOutcome::Stale => {}
                 committed => return Ok(committed),
             }
         }
+    }
+
+    /// Starts a task that belongs to the current request or task.
+    pub(crate) fn spawn<F>(&self, work: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        spans::spawn(&self.parts.tasks, work)
+    }
+
+    /// Starts a background task about one supervision, in a span of its own that continues the supervision's trace.
+    pub(crate) fn spawn_for<F>(
+        &self,
+        name: &'static str,
+        s: &Supervision,
+        work: F,
+    ) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let contact = s.contact.as_ref().map(tracing::field::display);
+        let span = tracing::info_span!("task", otel.name = name, supervision_id = %s.id, contact_id = contact);
+        spans::continue_trace(&span, s);
+        spans::spawn_in(&self.parts.tasks, span, work)
     }
 
     /// Runs work to its end, tracked, whatever becomes of the request that began it; waits for it so long at most.
@@ -181,7 +207,7 @@ impl UseCaseContext {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let running = self.parts.tasks.spawn(work);
+        let running = spans::spawn(&self.parts.tasks, work);
         // A panic in the work is logged by its own task; the answer then says what the store knows.
         let _ = tokio::time::timeout(patience, running).await;
     }
@@ -194,7 +220,7 @@ impl UseCaseContext {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, tokio::task::JoinError> {
-        self.parts.tasks.spawn(work).await
+        spans::spawn(&self.parts.tasks, work).await
     }
 
     /// Runs work that must not stop half-way when its request is given up: a client that goes away takes the request's own
@@ -205,9 +231,7 @@ impl UseCaseContext {
         E: From<UseCaseError> + Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        self.parts
-            .tasks
-            .spawn(work)
+        spans::spawn(&self.parts.tasks, work)
             .await
             .unwrap_or_else(|_| Err(UseCaseError::Panicked.into()))
     }
@@ -215,7 +239,7 @@ impl UseCaseContext {
     pub(crate) fn audit(
         &self,
         by: &Request,
-        action: &'static str,
+        action: AuditAction,
         id: SupervisionId,
         outcome: impl Into<String>,
     ) -> AuditEntry {
@@ -225,7 +249,7 @@ impl UseCaseContext {
         }
     }
 
-    pub(crate) fn audit_own(&self, action: &'static str, id: SupervisionId, outcome: impl Into<String>) -> AuditEntry {
+    pub(crate) fn audit_own(&self, action: AuditAction, id: SupervisionId, outcome: impl Into<String>) -> AuditEntry {
         AuditEntry::done(self.now(), sidedoor_domain::audit::SELF, action, outcome).of(id)
     }
 
@@ -234,6 +258,7 @@ impl UseCaseContext {
     /// # Errors
     /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it: whether it exists is none of their business.
     pub(crate) async fn get(&self, id: SupervisionId, by: &Request) -> Result<Stored, UseCaseError> {
+        tracing::Span::current().record("supervision_id", tracing::field::display(id));
         let stored = self.store().supervision(id).await?;
         stored
             .filter(|s| by.caller.may_see(&s.supervision))

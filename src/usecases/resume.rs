@@ -32,10 +32,9 @@ impl UseCases {
         {
             let (this, id) = (self.clone(), supervision.id);
             let maybe_sent = supervision.state == State::Joining;
-            self.ctx
-                .parts
-                .tasks
-                .spawn(async move { this.monitoring.join(id, None, maybe_sent).await });
+            self.ctx.spawn_for("join", &supervision, async move {
+                this.monitoring.join(id, None, maybe_sent).await
+            });
             taken_up += 1;
         }
         for Stored { supervision, .. } in self.ctx.store().in_states(&[State::Leaving], MOST).await? {
@@ -43,7 +42,7 @@ impl UseCases {
                 continue;
             }
             let (this, id) = (self.clone(), supervision.id);
-            self.ctx.parts.tasks.spawn(async move {
+            self.ctx.spawn_for("leave", &supervision, async move {
                 if let Err(e) = this.leaving.carry_out_leave(id).await {
                     tracing::error!(supervision_id = %id, error = %e, "leave of {id} could not be carried on");
                 }

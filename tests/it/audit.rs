@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sidedoor::http::{ROUTES, Verb};
 use sidedoor::store::sqlite::SqliteStore;
-use sidedoor_domain::audit::{AuditEntry, Phase};
+use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
 use sidedoor_domain::ports::{Store, Transaction};
 use sidedoor_fakes::Fault;
 use sidedoor_fakes::connect::NewContact;
@@ -237,7 +237,8 @@ async fn what_was_begun_and_lost_is_swept_once() {
         (jiff::Timestamp::now(), "stop_contact/fresh"),
         (old, "stop_contact/done"),
     ] {
-        let begun = AuditEntry::done(at, "sidedoor", "leg.stop_begun", "StopContact").in_phase(Phase::Begun, operation);
+        let begun = AuditEntry::done(at, "sidedoor", AuditAction::LegStopBegun, "StopContact")
+            .in_phase(Phase::Begun, operation);
         let mut audit = vec![begun.clone()];
         if operation.ends_with("done") {
             audit.push(begun.in_phase(Phase::Done, operation));
@@ -246,7 +247,7 @@ async fn what_was_begun_and_lost_is_swept_once() {
             audit,
             ..Transaction::default()
         };
-        store.commit(change).await.expect("written");
+        store.transact(change).await.expect("written");
     }
     store.close().await;
     drop(store);

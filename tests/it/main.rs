@@ -57,6 +57,7 @@ mod timing;
 mod token_keys;
 mod token_supervisors;
 mod tokens;
+mod traces;
 mod two_clocks;
 mod unreadable;
 mod vendor_errors;

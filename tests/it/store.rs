@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use sidedoor::store::sqlite::{OpenError, SqliteStore};
-use sidedoor_domain::audit::AuditEntry;
+use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{Filter, KeyUse, KeyWrite, Retention, SupervisionWrite};
+use sidedoor_domain::ports::store::{IdempotencyStore, JobStore, SupervisionStore};
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
 use sidedoor_domain::supervision::{Mode, State, Supervision, Supervisor};
 
@@ -57,7 +58,7 @@ fn supervision(contact: &str, user: &str) -> Supervision {
 }
 
 fn insert(s: &Supervision) -> Transaction {
-    let audit = AuditEntry::done(now(), "test", "supervision.requested", "ok").of(s.id);
+    let audit = AuditEntry::done(now(), "test", AuditAction::SupervisionRequested, "ok").of(s.id);
     Transaction {
         supervision: Some(SupervisionWrite::Insert(Box::new(s.clone()))),
         audit: vec![audit],
@@ -79,7 +80,7 @@ async fn what_was_committed_stands_after_reopening() {
     let desk = Desk::new();
     let store = Arc::new(desk.open().await);
     let many: Vec<Supervision> = (0..200).map(|i| supervision("contact", &format!("user-{i}"))).collect();
-    let done = futures::future::join_all(many.iter().map(|s| store.commit(insert(s)))).await;
+    let done = futures::future::join_all(many.iter().map(|s| store.transact(insert(s)))).await;
     assert!(done.iter().all(|d| matches!(d, Ok(CommitOutcome::Done))));
     store.close().await;
     drop(store);
@@ -107,19 +108,19 @@ async fn a_change_made_from_an_old_revision_is_refused_whole() {
     let desk = Desk::new();
     let store = desk.open().await;
     let s = supervision("contact", "user");
-    store.commit(insert(&s)).await.expect("done");
+    store.transact(insert(&s)).await.expect("done");
     let mut next = s.clone();
     next.start_joining(now()).expect("fits");
     let update = Transaction {
         supervision: Some(SupervisionWrite::Update(Box::new(next), 1)),
         ..Transaction::default()
     };
-    assert_eq!(store.commit(update.clone()).await.expect("done"), CommitOutcome::Done);
+    assert_eq!(store.transact(update.clone()).await.expect("done"), CommitOutcome::Done);
     let with_key = Transaction {
         key: Some(KeyWrite::Take(key("k", "f"), Some(s.id), now())),
         ..update
     };
-    assert_eq!(store.commit(with_key).await.expect("answered"), CommitOutcome::Stale);
+    assert_eq!(store.transact(with_key).await.expect("answered"), CommitOutcome::Stale);
     assert_eq!(
         store.key("c", "k").await.expect("read"),
         None,
@@ -135,23 +136,23 @@ async fn places_legs_keys_and_events_are_taken_once() {
     let second = supervision("contact-2", "user");
     let mut taking = insert(&first);
     taking.key = Some(KeyWrite::Take(key("k", "f"), Some(first.id), now()));
-    assert_eq!(store.commit(taking).await.expect("done"), CommitOutcome::Done);
+    assert_eq!(store.transact(taking).await.expect("done"), CommitOutcome::Done);
     assert_eq!(
-        store.commit(insert(&second)).await.expect("answered"),
+        store.transact(insert(&second)).await.expect("answered"),
         CommitOutcome::Busy(first.id)
     );
     assert_eq!(store.supervision(second.id).await.expect("read"), None);
 
     let mut again = insert(&supervision("contact-3", "another"));
     again.key = Some(KeyWrite::Take(key("k", "other"), Some(second.id), now()));
-    let CommitOutcome::KeyUsed(record) = store.commit(again).await.expect("answered") else {
+    let CommitOutcome::KeyUsed(record) = store.transact(again).await.expect("answered") else {
         panic!("taken twice")
     };
     assert_eq!(
         (record.fingerprint.as_str(), record.supervision, record.answer),
         ("f", Some(first.id), None)
     );
-    store.commit_later(Transaction {
+    store.transact_later(Transaction {
         key: Some(KeyWrite::Answer(key("k", "f"), 201, "{}".into())),
         ..Transaction::default()
     });
@@ -165,8 +166,11 @@ async fn places_legs_keys_and_events_are_taken_once() {
         event: Some(("e-1".into(), now())),
         ..Transaction::default()
     };
-    assert_eq!(store.commit(event()).await.expect("done"), CommitOutcome::Done);
-    assert_eq!(store.commit(event()).await.expect("answered"), CommitOutcome::Duplicate);
+    assert_eq!(store.transact(event()).await.expect("done"), CommitOutcome::Done);
+    assert_eq!(
+        store.transact(event()).await.expect("answered"),
+        CommitOutcome::Duplicate
+    );
 }
 
 #[tokio::test]
@@ -184,7 +188,7 @@ async fn the_audit_cannot_be_changed_even_by_hand() {
     let desk = Desk::new();
     let store = desk.open().await;
     store
-        .commit(insert(&supervision("contact", "user")))
+        .transact(insert(&supervision("contact", "user")))
         .await
         .expect("done");
     let path = desk.folder.path().join("store.db");
@@ -204,15 +208,15 @@ async fn sweeping_takes_what_is_past_its_time_and_nothing_unfinished() {
     let store = desk.open().await;
     let (active, mut over) = (supervision("contact-1", "user-1"), supervision("contact-2", "user-2"));
     over.fail("join_timeout", "too late", now()).expect("fits");
-    store.commit(insert(&active)).await.expect("done");
-    store.commit(insert(&over)).await.expect("done");
+    store.transact(insert(&active)).await.expect("done");
+    store.transact(insert(&over)).await.expect("done");
     let mut unsent = supervision("contact-3", "user-3");
     unsent.fail("join_timeout", "too late", now()).expect("fits");
     let waiting = Transaction {
         deliver_at: Some(now()),
         ..insert(&unsent)
     };
-    store.commit(waiting).await.expect("done");
+    store.transact(waiting).await.expect("done");
     let before = |t| Retention {
         keys_before: t,
         evidence_before: t,
@@ -260,7 +264,7 @@ async fn only_who_took_a_key_answers_for_it_or_frees_it() {
             key: Some(write),
             ..Transaction::default()
         };
-        store.commit(change).await.expect("answered")
+        store.transact(change).await.expect("answered")
     };
     let answer = async || store.key("c", "k").await.expect("read").map(|record| record.answer);
     assert_eq!(
@@ -303,7 +307,7 @@ async fn a_key_of_no_supervision_that_a_crash_left_unanswered_is_taken_anew() {
         ..Transaction::default()
     };
     for change in [take("of none", "f", None), take("of one", "f", Some(s.id))] {
-        assert_eq!(store.commit(change).await.expect("done"), CommitOutcome::Done);
+        assert_eq!(store.transact(change).await.expect("done"), CommitOutcome::Done);
     }
     store.close().await;
     drop(store);
@@ -315,7 +319,7 @@ async fn a_key_of_no_supervision_that_a_crash_left_unanswered_is_taken_anew() {
         (take("of one", "f", Some(s.id)), false),
     ] {
         let told = format!("{:?}", change.key);
-        let committed = store.commit(change).await.expect("answered");
+        let committed = store.transact(change).await.expect("answered");
         assert_eq!(committed == CommitOutcome::Done, taken, "{told}");
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use sidedoor::store::sqlite::StoreView;
 use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::SupervisionStore;
 use sidedoor_domain::ports::store::SupervisionWrite;
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
 use sidedoor_domain::supervision::{State, Supervision};
@@ -147,7 +148,7 @@ async fn rewind(app: &TestApp, before: Supervision) {
         supervision: Some(SupervisionWrite::Update(Box::new(before), now.revision)),
         ..Transaction::default()
     };
-    assert_eq!(store.commit(change).await.expect("written"), CommitOutcome::Done);
+    assert_eq!(store.transact(change).await.expect("written"), CommitOutcome::Done);
     store.close().await;
     // A directive that was given is never taken back by a write, so its row must go by hand.
     sql(&app.journal_path(), "DELETE FROM directives")

@@ -1,15 +1,11 @@
 //! Who did what, when, why, and what came of it. Written in the same transaction as the change it tells of; what acts on a vendor is
 //! written before the act and again when it is known what came of it.
 
-use std::borrow::Cow;
-
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
 use super::ids::SupervisionId;
+use jiff::Timestamp;
 
 /// How far an act has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// About to act on a vendor: written ahead.
     Begun,
@@ -41,15 +37,126 @@ impl Phase {
     }
 }
 
+/// What was done. The word is stable: it stands in the API and in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AuditAction {
+    /// After a departure the agent's state on the contact looked wrong.
+    AgentLooksWrong,
+    /// The customer's call ended right after the leg that we had end.
+    CustomerCallEnded,
+    /// An operator had a Salesforce record sent again.
+    DeliveryReplayed,
+    /// A departure was evaluated again and its record written again.
+    DepartureReissued,
+    /// A browser answered a directive.
+    DirectiveAcknowledged,
+    /// A directive was given to a browser.
+    DirectiveIssued,
+    /// A disconnect was refused because the customer's call could have ended.
+    DisconnectRefused,
+    /// A caller asked that the supervisor leave.
+    DisconnectRequested,
+    /// MonitorContact is about to be called.
+    LegAskedFor,
+    /// MonitorContact gave the leg.
+    LegGiven,
+    /// StopContact was accepted.
+    LegStopAccepted,
+    /// StopContact is about to be called.
+    LegStopBegun,
+    /// StopContact was refused.
+    LegStopRefused,
+    /// A caller asked for another mode.
+    ModeRequested,
+    /// A start was refused by a jurisdiction's rules.
+    RejoinRefused,
+    /// A start failed.
+    SupervisionFailed,
+    /// Evidence showed that the supervisor left.
+    SupervisionLeft,
+    /// A leg that nobody requested here became a supervision.
+    SupervisionObserved,
+    /// A caller asked to listen.
+    SupervisionRequested,
+    /// A ticket to a stream of directives was issued.
+    TicketIssued,
+    /// A caller had a vendor's clock probed.
+    VendorProbed,
+}
+
+impl AuditAction {
+    /// Every action.
+    pub const ALL: [Self; 21] = [
+        Self::AgentLooksWrong,
+        Self::CustomerCallEnded,
+        Self::DeliveryReplayed,
+        Self::DepartureReissued,
+        Self::DirectiveAcknowledged,
+        Self::DirectiveIssued,
+        Self::DisconnectRefused,
+        Self::DisconnectRequested,
+        Self::LegAskedFor,
+        Self::LegGiven,
+        Self::LegStopAccepted,
+        Self::LegStopBegun,
+        Self::LegStopRefused,
+        Self::ModeRequested,
+        Self::RejoinRefused,
+        Self::SupervisionFailed,
+        Self::SupervisionLeft,
+        Self::SupervisionObserved,
+        Self::SupervisionRequested,
+        Self::TicketIssued,
+        Self::VendorProbed,
+    ];
+
+    /// The word in the API and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AgentLooksWrong => "agent.looks_wrong",
+            Self::CustomerCallEnded => "customer_call.ended",
+            Self::DeliveryReplayed => "delivery.replayed",
+            Self::DepartureReissued => "departure.reissued",
+            Self::DirectiveAcknowledged => "directive.acknowledged",
+            Self::DirectiveIssued => "directive.issued",
+            Self::DisconnectRefused => "disconnect.refused",
+            Self::DisconnectRequested => "disconnect.requested",
+            Self::LegAskedFor => "leg.asked_for",
+            Self::LegGiven => "leg.given",
+            Self::LegStopAccepted => "leg.stop_accepted",
+            Self::LegStopBegun => "leg.stop_begun",
+            Self::LegStopRefused => "leg.stop_refused",
+            Self::ModeRequested => "mode.requested",
+            Self::RejoinRefused => "rejoin.refused",
+            Self::SupervisionFailed => "supervision.failed",
+            Self::SupervisionLeft => "supervision.left",
+            Self::SupervisionObserved => "supervision.observed",
+            Self::SupervisionRequested => "supervision.requested",
+            Self::TicketIssued => "ticket.issued",
+            Self::VendorProbed => "vendor.probed",
+        }
+    }
+
+    /// The action that a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|a| a.as_str() == word)
+    }
+
+    /// Whether it is about a directive, which a supervision tells of itself.
+    pub fn is_about_a_directive(self) -> bool {
+        matches!(self, Self::DirectiveIssued | Self::DirectiveAcknowledged)
+    }
+}
+
 /// One line of the audit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
     /// When, on our clock.
     pub at: Timestamp,
     /// Who: a caller's name, or `sidedoor` for what the service concluded by itself.
     pub actor: String,
-    /// What was done, a stable word such as `supervision.requested`.
-    pub action: Cow<'static, str>,
+    /// What was done.
+    pub action: AuditAction,
     /// To which supervision, where there is one.
     pub supervision: Option<SupervisionId>,
     /// How far it has come.
@@ -66,16 +173,11 @@ pub struct AuditEntry {
 
 impl AuditEntry {
     /// A line of something done.
-    pub fn done(
-        at: Timestamp,
-        actor: impl Into<String>,
-        action: impl Into<Cow<'static, str>>,
-        outcome: impl Into<String>,
-    ) -> Self {
+    pub fn done(at: Timestamp, actor: impl Into<String>, action: AuditAction, outcome: impl Into<String>) -> Self {
         Self {
             at,
             actor: actor.into(),
-            action: action.into(),
+            action,
             supervision: None,
             phase: Phase::Done,
             operation: None,

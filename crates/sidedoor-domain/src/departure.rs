@@ -1,5 +1,6 @@
 //! The conclusion drawn from evidence: when the supervisor left, how surely, why, and whether the customer's call went on.
 
+use clock_calibration::{ClockId, Grade};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -89,8 +90,8 @@ pub struct Departure {
     /// How the agent was on the contact right after, where the after-check asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_after: Option<AgentAfter>,
-    /// How the instant was arrived at: `UNCALIBRATED`, `BOUNDED`, `CALIBRATED` or `EXACT`.
-    pub grade: String,
+    /// How far the instant may be trusted.
+    pub grade: Grade,
     /// The clock offset applied, ms.
     pub offset_ms: Option<i64>,
     /// The calibration's version; 0 for none.
@@ -141,14 +142,65 @@ pub struct Basis {
 /// A stamp, and what was known of its clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StampBasis {
-    /// The stream's name: vendor/instance/source/field.
-    pub stream: String,
+    /// The clock that the stamp was read from.
+    #[serde(rename = "stream", with = "clock_id_as_text")]
+    pub clock_id: ClockId,
     /// What the vendor's clock read.
     pub at: Timestamp,
     /// When it reached us.
     pub learnt_at: Timestamp,
-    /// To what it was cut, the clock's offset (least, most) and its epoch, if the clock was known; ms.
-    pub clock: Option<(i64, i64, i64, u32)>,
+    /// What was known of the clock then; `None` if nothing was.
+    pub clock: Option<ClockBasis>,
+}
+
+/// What was known of a clock when a departure was evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(i64, i64, i64, u32)", into = "(i64, i64, i64, u32)")]
+pub struct ClockBasis {
+    /// The granularity of the stamp, ms.
+    pub quantum_ms: i64,
+    /// The least offset, ms.
+    pub offset_low_ms: i64,
+    /// The greatest offset, ms.
+    pub offset_high_ms: i64,
+    /// The clock's epoch.
+    pub epoch: u32,
+}
+
+impl From<(i64, i64, i64, u32)> for ClockBasis {
+    fn from((quantum_ms, offset_low_ms, offset_high_ms, epoch): (i64, i64, i64, u32)) -> Self {
+        Self {
+            quantum_ms,
+            offset_low_ms,
+            offset_high_ms,
+            epoch,
+        }
+    }
+}
+
+impl From<ClockBasis> for (i64, i64, i64, u32) {
+    fn from(c: ClockBasis) -> Self {
+        (c.quantum_ms, c.offset_low_ms, c.offset_high_ms, c.epoch)
+    }
+}
+
+/// A clock's id as `vendor/instance/source/field`.
+mod clock_id_as_text {
+    use clock_calibration::ClockId;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(id: &ClockId, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ClockId, D::Error> {
+        let text = String::deserialize(from)?;
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts[..] {
+            [vendor, instance, source, field] => Ok(ClockId::new(vendor, instance, source, field)),
+            _ => Err(D::Error::custom("not a clock's id")),
+        }
+    }
 }
 
 /// What showed that the leg was alive.

@@ -27,3 +27,4 @@ pub mod participant;
 pub mod ports;
 pub mod rejoin;
 pub mod supervision;
+pub mod trace_parent;

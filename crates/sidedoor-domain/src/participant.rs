@@ -54,7 +54,7 @@ pub struct DepartureColumns {
     /// Whether the customer's call went on.
     pub customer_call_continued: Option<bool>,
     /// The calibration's grade.
-    pub grade: String,
+    pub grade: &'static str,
     /// The calibration's version.
     pub calibration_version: u32,
     /// The offset applied.
@@ -90,7 +90,7 @@ impl ParticipantRecord {
                 source: d.source.as_str(),
                 reason: d.reason.as_str(),
                 customer_call_continued: d.continuity.as_bool(),
-                grade: d.grade.clone(),
+                grade: d.grade.as_str(),
                 calibration_version: d.calibration_version,
                 offset_ms: d.offset_ms,
             }),

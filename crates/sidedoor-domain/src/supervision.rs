@@ -13,6 +13,7 @@
 mod directing;
 mod machine;
 
+use crate::trace_parent::TraceParent;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -310,6 +311,9 @@ pub struct Supervision {
     pub overdue: bool,
     /// When somebody asked us; `None` for observed legs.
     pub requested_at: Option<Timestamp>,
+    /// The trace of the request that began it, if the request or the service had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_parent: Option<TraceParent>,
     /// The supervision whose end this one's join waits for, after a switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<SupervisionId>,

@@ -77,7 +77,7 @@ struct DepartureView {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CalibrationView {
-    grade: String,
+    grade: &'static str,
     offset_ms: Option<i64>,
     version: u32,
     modelled_earliest: Option<Rfc3339>,
@@ -224,7 +224,7 @@ fn departure(s: &Supervision) -> Option<DepartureView> {
         }),
         conflicting: d.conflicting,
         calibration: CalibrationView {
-            grade: d.grade.clone(),
+            grade: d.grade.as_str(),
             offset_ms: d.offset_ms,
             version: d.calibration_version,
             modelled_earliest: d.basis.modelled.map(|(from, _)| Rfc3339::of(from)),

@@ -8,7 +8,7 @@ use sqlx::{QueryBuilder, Sqlite};
 use super::apply::run;
 use super::failed;
 use super::rows::{get, millis, supervision_id, timestamp, unreadable};
-use sidedoor_domain::audit::{AuditEntry, Phase};
+use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
@@ -25,7 +25,7 @@ pub(super) async fn write(db: &mut SqliteConnection, entry: &AuditEntry) -> Answ
     )
     .bind(millis(entry.at))
     .bind(entry.actor.clone())
-    .bind(entry.action.to_string())
+    .bind(entry.action.as_str())
     .bind(entry.supervision.map(|id| id.to_string()))
     .bind(entry.outcome.clone())
     .bind(entry.request_id.clone())
@@ -41,7 +41,7 @@ fn line(row: &SqliteRow) -> Answer<AuditLine> {
         entry: AuditEntry {
             at: timestamp(get(row, 1)?)?,
             actor: get(row, 2)?,
-            action: get::<String>(row, 3)?.into(),
+            action: AuditAction::parse(get(row, 3)?).ok_or_else(|| unreadable(&"an audit action"))?,
             supervision: get::<Option<&str>>(row, 4)?.map(supervision_id).transpose()?,
             outcome: get(row, 5)?,
             request_id: get(row, 6)?,

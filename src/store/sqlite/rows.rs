@@ -16,8 +16,8 @@ macro_rules! select_stored {
     };
     ($rest:literal, $more:literal) => {
         concat!(
-            "SELECT s.doc, s.revision, d.supervision_id, d.id, d.state, d.version, d.written_version, d.object_name, ",
-            "d.record_id, d.written_at, d.attempts, d.last_error, d.due_at, d.refusals, d.refused_at, d.look_again_at",
+            "SELECT s.doc, s.revision, d.supervision_id, d.id, d.state, d.version, d.recorded_version, d.object_name, ",
+            "d.record_id, d.recorded_at, d.attempts, d.last_error, d.due_at, d.refusals, d.refused_at, d.look_again_at",
             $more,
             " ",
             "FROM supervisions s LEFT JOIN deliveries d ON d.supervision_id = s.id ",
@@ -48,8 +48,8 @@ pub(super) fn supervision_id(raw: &str) -> Result<SupervisionId, StoreError> {
 pub(super) fn record_state_word(state: RecordState) -> &'static str {
     match state {
         RecordState::Pending => "PENDING",
-        RecordState::Written => "WRITTEN",
-        RecordState::Failed => "FAILED",
+        RecordState::Written => "RECORDED",
+        RecordState::Failed => "DEAD",
     }
 }
 

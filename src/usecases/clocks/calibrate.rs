@@ -16,7 +16,7 @@ use clock_calibration::probing::Aim;
 use clock_calibration::{
     Bracket, Calibrator, Cause, ClockId, Estimate, Outcome, Sample, Stamp, Taken, Thresholds, VendorSettings, estimate,
 };
-use sidedoor_domain::departure::{AliveBy, Basis, DropFacts, StampBasis};
+use sidedoor_domain::departure::{AliveBy, Basis, ClockBasis, DropFacts, StampBasis};
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::InstanceName;
 use sidedoor_domain::ports::store::{ClockEpoch, EpochCause};
@@ -230,15 +230,15 @@ impl ClockService {
         let of = |stamp: &Stamp| {
             let clock = calibrator.reading(&stamp.stream, stamp.learnt_at).map(|r| {
                 let (low, high) = r.offset.guaranteed;
-                (
-                    r.granularity.quantum_ms(stamp.at),
-                    low.floor() as i64,
-                    high.ceil() as i64,
-                    r.version,
-                )
+                ClockBasis {
+                    quantum_ms: r.granularity.quantum_ms(stamp.at),
+                    offset_low_ms: low.floor() as i64,
+                    offset_high_ms: high.ceil() as i64,
+                    epoch: r.version,
+                }
             });
             StampBasis {
-                stream: stamp.stream.to_string(),
+                clock_id: stamp.stream.clone(),
                 at: stamp.at,
                 learnt_at: stamp.learnt_at,
                 clock,
@@ -328,7 +328,7 @@ impl ClockService {
         if !learnt.is_empty() {
             let mut change = Transaction::default();
             learnt.write_with(&mut change);
-            self.ctx.store().commit_later(change);
+            self.ctx.store().transact_later(change);
         }
     }
 
@@ -343,7 +343,7 @@ impl ClockService {
         }
         for instance in self.ctx.settings.instances.keys() {
             let (this, instance) = (self.clone(), instance.clone());
-            self.ctx.parts.tasks.spawn(async move {
+            self.ctx.spawn(async move {
                 if let Err(e) = this.probe(&instance).await {
                     tracing::debug!(%instance, code = e.code, "no Date from {instance}: {}", e.message);
                 }
@@ -399,7 +399,7 @@ impl ClockService {
         };
         let epochs = calibrator.streams().map(of).collect();
         drop(calibrator);
-        self.ctx.store().commit_later(Transaction {
+        self.ctx.store().transact_later(Transaction {
             epochs,
             ..Transaction::default()
         });

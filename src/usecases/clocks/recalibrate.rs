@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::departure::{Departure, drop_facts};
 use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
@@ -88,10 +89,10 @@ impl DepartureRecalibrator {
                 d.uncertainty_ms
                     .map_or_else(|| "unbounded".into(), |ms| format!("± {ms} ms"))
             };
-            let outcome = format!("{} → {} {}", told(&old), told(&anew), anew.grade);
+            let outcome = format!("{} → {} {}", told(&old), told(&anew), anew.grade.as_str());
             Some(Transaction {
                 deliver_at: Some(now),
-                audit: vec![self.ctx.audit_own("departure.reissued", s.id, outcome)],
+                audit: vec![self.ctx.audit_own(AuditAction::DepartureReissued, s.id, outcome)],
                 ..Transaction::default()
             })
         });
@@ -131,7 +132,7 @@ mod tests {
             reason: Reason::Unknown,
             continuity: Continuity::Unknown,
             agent_after: None,
-            grade: String::new(),
+            grade: clock_calibration::Grade::Bounded,
             offset_ms: None,
             calibration_version: version,
             conflicting: false,

@@ -10,6 +10,7 @@ use crate::usecases::Request;
 use crate::usecases::clocks::ClockService;
 use crate::usecases::idempotency::Replay;
 pub use clock_calibration::{Cause, ClockId, Grade, Sample};
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::InstanceName;
@@ -164,15 +165,20 @@ impl ClockService {
         let operation = format!("probe/{}", uuid::Uuid::now_v7());
         let line = |phase, outcome| AuditEntry {
             request_id: by.request_id.clone(),
-            ..AuditEntry::done(self.ctx.now(), by.caller.name.clone(), "vendor.probed", outcome)
-                .in_phase(phase, operation.clone())
+            ..AuditEntry::done(
+                self.ctx.now(),
+                by.caller.name.clone(),
+                AuditAction::VendorProbed,
+                outcome,
+            )
+            .in_phase(phase, operation.clone())
         };
         let ahead = Transaction {
             key: by.key.clone().map(|key| KeyWrite::Take(key, None, self.ctx.now())),
             audit: vec![line(Phase::Begun, to_do.clone())],
             ..Transaction::default()
         };
-        if let CommitOutcome::KeyUsed(record) = self.ctx.store().commit(ahead).await? {
+        if let CommitOutcome::KeyUsed(record) = self.ctx.store().transact(ahead).await? {
             return Ok(Probed::Replay(self.idempotency.replay_of(by, record).await?));
         }
         let (phase, outcome, done) = match probe {
@@ -201,7 +207,7 @@ impl ClockService {
         // The samples were handed in before: in its turn this makes them durable too.
         self.ctx
             .store()
-            .commit(Transaction {
+            .transact(Transaction {
                 audit: vec![line(phase, outcome)],
                 ..Transaction::default()
             })

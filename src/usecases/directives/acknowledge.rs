@@ -7,6 +7,7 @@ use crate::usecases::directives::DirectiveError;
 use crate::usecases::directives::DirectiveService;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::idempotency::Replay;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement};
 use sidedoor_domain::ids::{DirectiveId, SupervisionId};
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
@@ -102,12 +103,12 @@ impl DirectiveService {
                 key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), received_at)),
                 audit: vec![
                     self.ctx
-                        .audit(by, "directive.acknowledged", id, answer.outcome.as_str()),
+                        .audit(by, AuditAction::DirectiveAcknowledged, id, answer.outcome.as_str()),
                 ],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
             };
-            match self.ctx.store().commit(change).await? {
+            match self.ctx.store().transact(change).await? {
                 CommitOutcome::Done => {
                     self.ctx.signals.check.notify_one();
                     if let Some(directive) = answered {

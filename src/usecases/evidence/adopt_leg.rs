@@ -10,6 +10,7 @@ use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::retry::Backoff;
 use jiff::Timestamp;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::interlock::{ContactSeen, LegId};
 use sidedoor_domain::ports::store::{SupervisionWrite, UnexplainedLeg};
@@ -87,7 +88,7 @@ impl EvidenceService {
             };
             self.ctx
                 .store()
-                .commit(Transaction {
+                .transact(Transaction {
                     unexplained: vec![again],
                     ..Transaction::default()
                 })
@@ -121,13 +122,14 @@ impl EvidenceService {
             supervision: Some(SupervisionWrite::Insert(Box::new(new))),
             explained: vec![(leg.instance.clone(), leg.leg.clone())],
             deliver_at: Some(now + self.ctx.settings.intervals.join_row),
-            audit: vec![
-                self.ctx
-                    .audit_own("supervision.observed", supervision_id, format!("leg {}", leg.leg)),
-            ],
+            audit: vec![self.ctx.audit_own(
+                AuditAction::SupervisionObserved,
+                supervision_id,
+                format!("leg {}", leg.leg),
+            )],
             ..Transaction::default()
         };
-        match self.ctx.store().commit(change).await? {
+        match self.ctx.store().transact(change).await? {
             CommitOutcome::Done => {
                 self.ctx.count(&MetricEvent::Began(Origin::Observed));
                 self.ctx.signals.deliver.notify_one();
@@ -155,7 +157,7 @@ impl EvidenceService {
         };
         self.ctx
             .store()
-            .commit(Transaction {
+            .transact(Transaction {
                 unexplained: vec![again],
                 ..Transaction::default()
             })
@@ -167,7 +169,7 @@ impl EvidenceService {
         let explained = vec![(leg.instance.clone(), leg.leg.clone())];
         self.ctx
             .store()
-            .commit(Transaction {
+            .transact(Transaction {
                 explained,
                 ..Transaction::default()
             })

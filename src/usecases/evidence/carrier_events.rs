@@ -9,6 +9,7 @@ use crate::usecases::Request;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::Observed;
 use crate::usecases::evidence::evaluate::Observation;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
@@ -129,12 +130,12 @@ impl EvidenceService {
             deliver_at: Some(self.ctx.now() + self.ctx.settings.intervals.join_row),
             audit: vec![
                 self.ctx
-                    .audit_own("supervision.observed", id, format!("leg {leg} of {carrier}")),
+                    .audit_own(AuditAction::SupervisionObserved, id, format!("leg {leg} of {carrier}")),
             ],
             ..Transaction::default()
         };
         // Another event of the same leg may have been faster: then it is known, which is all that is wanted.
-        if self.ctx.store().commit(change).await? == CommitOutcome::Done {
+        if self.ctx.store().transact(change).await? == CommitOutcome::Done {
             self.ctx.signals.deliver.notify_one();
         }
         Ok(())

@@ -14,6 +14,7 @@ use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::Observed;
 use clock_calibration::Stamp;
 use sidedoor_domain::agent_event::LegSeen;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::contact_event::ContactEvent;
 use sidedoor_domain::departure::{AliveBy, Continuity, Departure, DropFacts, drop_facts, reason};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source, last_mode};
@@ -194,12 +195,14 @@ impl EvidenceService {
             };
             if before != after {
                 let what = supervision.departure.as_ref().map_or_else(String::new, told);
-                change.audit.push(self.ctx.audit_own("supervision.left", id, what));
+                change
+                    .audit
+                    .push(self.ctx.audit_own(AuditAction::SupervisionLeft, id, what));
             }
             learnt.write_with(&mut change);
             let departed = supervision.departure.clone();
             change.supervision = Some(SupervisionWrite::Update(Box::new(supervision), revision));
-            match self.ctx.store().commit(change).await? {
+            match self.ctx.store().transact(change).await? {
                 CommitOutcome::Done => {
                     self.ctx.signals.check.notify_one();
                     if newly_conflicting {
@@ -243,7 +246,7 @@ impl EvidenceService {
             event: event.map(|id| (id, now)),
             ..Transaction::default()
         };
-        match self.ctx.store().commit(change).await? {
+        match self.ctx.store().transact(change).await? {
             CommitOutcome::Duplicate => Ok(Observed::Duplicate),
             _ => {
                 self.ctx.signals.check.notify_one();
@@ -354,7 +357,7 @@ impl EvidenceService {
             reason: reason(s, facts.vendor_reason.as_deref()),
             continuity: Continuity::Unknown,
             agent_after: None,
-            grade: estimate.grade.as_str().to_owned(),
+            grade: estimate.grade,
             offset_ms: estimate.offset_ms,
             calibration_version: estimate.version,
             conflicting: estimate.conflicting,
@@ -403,6 +406,6 @@ fn told(d: &Departure) -> String {
         d.disconnected_at,
         d.reason.as_str(),
         d.source.as_str(),
-        d.grade
+        d.grade.as_str()
     )
 }

@@ -11,6 +11,7 @@ use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::leaving::LeavingService;
 use crate::usecases::polling::reconcile::log_look;
 use crate::usecases::retry::Backoff;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::departure::{AgentAfter, Continuity, Reason};
 use sidedoor_domain::ids::{SupervisionId, UserId};
@@ -185,13 +186,17 @@ impl LeavingService {
     fn to_be_told(&self, s: &Supervision) -> Vec<AuditEntry> {
         let mut audit = Vec::new();
         if ended_by_us(s) {
-            audit.push(
-                self.ctx
-                    .audit_own("customer_call.ended", s.id, "right after the leg that we had end"),
-            );
+            audit.push(self.ctx.audit_own(
+                AuditAction::CustomerCallEnded,
+                s.id,
+                "right after the leg that we had end",
+            ));
         }
         if let Some(agent) = wrong_agent(s) {
-            audit.push(self.ctx.audit_own("agent.looks_wrong", s.id, agent.state.clone()));
+            audit.push(
+                self.ctx
+                    .audit_own(AuditAction::AgentLooksWrong, s.id, agent.state.clone()),
+            );
         }
         audit
     }

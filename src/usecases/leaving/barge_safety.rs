@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::usecases::Request;
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::leaving::LeavingService;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::{MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, State, Supervision};
@@ -41,10 +42,13 @@ impl LeavingService {
             other => return other,
         };
         self.ctx.count(&MetricEvent::LeaveRefused);
-        let audit = vec![self.ctx.audit(by, "disconnect.refused", s.id, refused.to_string())];
+        let audit = vec![
+            self.ctx
+                .audit(by, AuditAction::DisconnectRefused, s.id, refused.to_string()),
+        ];
         self.ctx
             .store()
-            .commit(Transaction {
+            .transact(Transaction {
                 audit,
                 ..Transaction::default()
             })

@@ -10,6 +10,7 @@ use crate::usecases::context::ConflictAttempts;
 use crate::usecases::idempotency::Replay;
 use crate::usecases::leaving::LeavingService;
 use crate::usecases::{LegEnd, Request};
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
@@ -147,13 +148,13 @@ impl LeavingService {
                     at: now,
                     ..self
                         .ctx
-                        .audit(by, "disconnect.requested", id, outcome)
+                        .audit(by, AuditAction::DisconnectRequested, id, outcome)
                         .because(why.reason.clone())
                 }],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
             };
-            match self.ctx.store().commit(change).await? {
+            match self.ctx.store().transact(change).await? {
                 CommitOutcome::Done => {
                     self.ctx.signals.check.notify_one();
                     let done = CancellationToken::new();
@@ -161,7 +162,7 @@ impl LeavingService {
                     let guard = done.clone().drop_guard();
                     if begun == Leg::ToBeEnded {
                         let this = self.clone();
-                        self.ctx.parts.tasks.spawn(async move {
+                        self.ctx.spawn(async move {
                             let _guard = guard;
                             if let Err(e) = this.carry_out_leave(id).await {
                                 tracing::error!(supervision_id = %id, error = %e, "leave of {id} could not be carried on");

@@ -12,6 +12,7 @@ use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::leaving::LeavingError;
 use crate::usecases::leaving::LeavingService;
 use crate::usecases::retry::Backoff;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::Phase;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::{ContactSeen, clear_to_end};
@@ -121,11 +122,11 @@ impl LeavingService {
             // What came of this try is known, whether or not there is another.
             let failed = self
                 .ctx
-                .audit_own("leg.stop_refused", id, format!("StopContact: {}", error.code))
+                .audit_own(AuditAction::LegStopRefused, id, format!("StopContact: {}", error.code))
                 .in_phase(Phase::Failed, operation(id));
             self.ctx
                 .store()
-                .commit(Transaction {
+                .transact(Transaction {
                     audit: vec![failed],
                     ..Transaction::default()
                 })
@@ -147,12 +148,12 @@ impl LeavingService {
 
     /// The audit says that StopContact is about to be called before it is.
     async fn begin_server_end(&self, id: SupervisionId) -> Result<(), LeavingError> {
-        let begun = self.ctx.audit_own("leg.stop_begun", id, "StopContact");
+        let begun = self.ctx.audit_own(AuditAction::LegStopBegun, id, "StopContact");
         let ahead = Transaction {
             audit: vec![begun.in_phase(Phase::Begun, operation(id))],
             ..Transaction::default()
         };
-        self.ctx.store().commit(ahead).await?;
+        self.ctx.store().transact(ahead).await?;
         Ok(())
     }
 
@@ -176,9 +177,15 @@ impl LeavingService {
         if self.held_back(s).await? {
             return Ok(());
         }
-        self.change_leave(s.id, "directive.issued", "the one before had expired", None, |s| {
-            let _ = s.direct_browser(self.ctx.now(), self.ctx.leave_times());
-        })
+        self.change_leave(
+            s.id,
+            AuditAction::DirectiveIssued,
+            "the one before had expired",
+            None,
+            |s| {
+                let _ = s.direct_browser(self.ctx.now(), self.ctx.leave_times());
+            },
+        )
         .await
     }
 
@@ -200,7 +207,7 @@ impl LeavingService {
     async fn direct_browser(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), LeavingError> {
         // What StopContact came to is known when it was refused; before and without it there is nothing to end.
         let ended = (stands == ServerEnd::Refused).then_some(Phase::Failed);
-        self.change_leave(id, "directive.issued", why, ended, |s| {
+        self.change_leave(id, AuditAction::DirectiveIssued, why, ended, |s| {
             let _ = s.direct_browser(self.ctx.now(), self.ctx.leave_times());
             let _ = s.server_end(stands);
         })
@@ -208,7 +215,7 @@ impl LeavingService {
     }
 
     async fn note_server_end(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), LeavingError> {
-        self.change_leave(id, "leg.stop_accepted", why, Some(Phase::Done), |s| {
+        self.change_leave(id, AuditAction::LegStopAccepted, why, Some(Phase::Done), |s| {
             let _ = s.server_end(stands);
         })
         .await
@@ -217,7 +224,7 @@ impl LeavingService {
     async fn change_leave(
         &self,
         id: SupervisionId,
-        action: &'static str,
+        action: AuditAction,
         why: &str,
         ended: Option<Phase>,
         change_it: impl Fn(&mut Supervision),
@@ -244,7 +251,7 @@ impl LeavingService {
                     audit: vec![self.ctx.audit_own(action, id, why).in_phase(phase, operation(id))],
                     ..Transaction::default()
                 };
-                self.ctx.store().commit(over).await?;
+                self.ctx.store().transact(over).await?;
             }
             (_, None) => {}
         }

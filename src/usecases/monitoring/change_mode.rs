@@ -10,6 +10,7 @@ use crate::usecases::error::UseCaseError;
 use crate::usecases::idempotency::Replay;
 use crate::usecases::monitoring::MonitoringError;
 use crate::usecases::monitoring::MonitoringService;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
@@ -65,11 +66,11 @@ impl MonitoringService {
                 .map_err(|_| UseCaseError::Unexpected("the mode cannot change in this state"))?;
             let change = Transaction {
                 key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
-                audit: vec![self.ctx.audit(by, "mode.requested", id, to.as_str())],
+                audit: vec![self.ctx.audit(by, AuditAction::ModeRequested, id, to.as_str())],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), stored.revision)),
                 ..Transaction::default()
             };
-            match self.ctx.store().commit(change).await? {
+            match self.ctx.store().transact(change).await? {
                 CommitOutcome::Done => {
                     let stored = self
                         .ctx

@@ -5,6 +5,7 @@ use crate::usecases::error::UseCaseError;
 use crate::usecases::monitoring::ComplianceRules;
 use crate::usecases::monitoring::MonitoringError;
 use crate::usecases::monitoring::start::StartRequest;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::{StoreError, Transaction};
@@ -36,10 +37,10 @@ impl ComplianceRules {
             Err(RejoinRefused(compliance)) => {
                 if let Some(last) = compliance.prior.first() {
                     let outcome = format!("contact {}, {}", ask.contact, told(&compliance));
-                    let audit = vec![self.ctx.audit(by, "rejoin.refused", *last, outcome)];
+                    let audit = vec![self.ctx.audit(by, AuditAction::RejoinRefused, *last, outcome)];
                     self.ctx
                         .store()
-                        .commit(Transaction {
+                        .transact(Transaction {
                             audit,
                             ..Transaction::default()
                         })

@@ -12,6 +12,7 @@ use crate::usecases::monitoring::MonitoringService;
 use crate::usecases::monitoring::OnCall;
 use crate::usecases::monitoring::switch::Turn;
 use crate::usecases::retry::Backoff;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
@@ -179,7 +180,7 @@ impl MonitoringService {
                 audit: vec![self.join_begins(id)],
                 ..Transaction::default()
             };
-            if self.ctx.store().commit(change).await? == CommitOutcome::Done {
+            if self.ctx.store().transact(change).await? == CommitOutcome::Done {
                 return Ok(Some(supervision));
             }
         }
@@ -188,7 +189,7 @@ impl MonitoringService {
     /// Said by the audit before MonitorContact is called.
     pub(crate) fn join_begins(&self, id: SupervisionId) -> AuditEntry {
         self.ctx
-            .audit_own("leg.asked_for", id, "MonitorContact")
+            .audit_own(AuditAction::LegAskedFor, id, "MonitorContact")
             .in_phase(Phase::Begun, operation(id))
     }
 
@@ -266,13 +267,13 @@ impl MonitoringService {
                 deliver_at: Some(now + self.ctx.settings.intervals.join_row),
                 audit: vec![
                     self.ctx
-                        .audit_own("leg.given", id, format!("leg {leg}"))
+                        .audit_own(AuditAction::LegGiven, id, format!("leg {leg}"))
                         .in_phase(Phase::Done, operation(id)),
                 ],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
             };
-            match self.ctx.store().commit(change).await? {
+            match self.ctx.store().transact(change).await? {
                 CommitOutcome::Done => {
                     self.ctx.signals.check.notify_one();
                     self.ctx.signals.deliver.notify_one();
@@ -372,7 +373,7 @@ impl MonitoringService {
                 Some(Transaction {
                     audit: vec![
                         self.ctx
-                            .audit_own("supervision.failed", id, code)
+                            .audit_own(AuditAction::SupervisionFailed, id, code)
                             .in_phase(Phase::Failed, operation(id)),
                     ],
                     ..Transaction::default()

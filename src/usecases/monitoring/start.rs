@@ -14,6 +14,7 @@ use crate::usecases::Request;
 use crate::usecases::idempotency::Replay;
 use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::monitoring::compliance;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
@@ -68,6 +69,7 @@ impl MonitoringService {
     }
 
     async fn start_owned(&self, ask: StartRequest, by: &Request) -> Result<Started, MonitoringError> {
+        tracing::Span::current().record("contact_id", tracing::field::display(&ask.contact));
         if matches!(&ask.supervisor, SupervisorRef::Id(user) if !by.caller.may_act_as(user)) {
             return Err(UseCaseError::Forbidden("this credential may not listen as that supervisor").into());
         }
@@ -109,7 +111,9 @@ impl MonitoringService {
         new.voice_call_id.clone_from(&ask.voice_call_id);
         new.agent.clone_from(&ask.agent);
         new.compliance = compliance;
+        new.trace_parent = crate::telemetry::spans::current();
         let id = new.id;
+        tracing::Span::current().record("supervision_id", tracing::field::display(id));
         let others = self.to_be_left(&new, &ask).await?;
         for other in &others {
             self.leaving.guarded(&other.supervision, by).await?;
@@ -129,7 +133,7 @@ impl MonitoringService {
                 .map_err(|_| UseCaseError::Unexpected("a new supervision cannot start to join"))?;
         }
         let told = format!("contact {}, {}", ask.contact, compliance::told(&new.compliance));
-        let mut audit = vec![self.ctx.audit(by, "supervision.requested", id, told)];
+        let mut audit = vec![self.ctx.audit(by, AuditAction::SupervisionRequested, id, told)];
         audit.extend(admission.is_some().then(|| self.join_begins(id)));
         let change = Transaction {
             key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
@@ -137,7 +141,7 @@ impl MonitoringService {
             supervision: Some(SupervisionWrite::Insert(Box::new(new))),
             ..Transaction::default()
         };
-        match self.ctx.store().commit(change).await? {
+        match self.ctx.store().transact(change).await? {
             CommitOutcome::Done => self.ctx.count(&MetricEvent::Began(Origin::Api)),
             CommitOutcome::KeyUsed(record) => {
                 return Ok(Started::Replay(self.idempotency.replay_of(by, record).await?));
@@ -159,7 +163,7 @@ impl MonitoringService {
         };
         // From here on the join is in somebody's hands, whatever becomes of the leave. The answer holds the directive that
         // ends the first leg: it must not wait for what only follows from it.
-        self.ctx.parts.tasks.spawn(join);
+        self.ctx.spawn(join);
         self.leave_others(&others, by).await?;
         let stored = |s: Option<Stored>| s.map(Box::new).ok_or(UseCaseError::SupervisionNotFound);
         let (new, first) = (

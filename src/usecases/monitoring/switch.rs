@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::usecases::Request;
 use crate::usecases::leaving::disconnect::Why;
 use crate::usecases::monitoring::MonitoringService;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
@@ -81,7 +82,7 @@ impl MonitoringService {
             supervision: Some(SupervisionWrite::Update(Box::new(freed), revision)),
             ..Transaction::default()
         };
-        Ok(match self.ctx.store().commit(change).await? {
+        Ok(match self.ctx.store().transact(change).await? {
             CommitOutcome::Busy(holder) => Turn::Taken(holder),
             // Whether it was written or somebody was faster: look anew.
             _ => Turn::NotYet,
@@ -99,10 +100,11 @@ impl MonitoringService {
                     self.leaving.prepare_leave(s);
                 }
                 Some(Transaction {
-                    audit: vec![
-                        self.ctx
-                            .audit_own("disconnect.requested", first, "a switch taken up after a restart"),
-                    ],
+                    audit: vec![self.ctx.audit_own(
+                        AuditAction::DisconnectRequested,
+                        first,
+                        "a switch taken up after a restart",
+                    )],
                     ..Transaction::default()
                 })
             })

@@ -94,7 +94,7 @@ impl PollingService {
                 break;
             };
             let this = self.clone();
-            self.ctx.parts.tasks.spawn(async move {
+            self.ctx.spawn(async move {
                 let _in_hand = permit;
                 if let Err(e) = this.call_the_roll(&instance, &roll).await {
                     tracing::error!(%instance, error = %e, "the roll call of {instance} could not be finished");
@@ -109,7 +109,8 @@ impl PollingService {
                 break;
             };
             let this = self.clone();
-            self.ctx.parts.tasks.spawn(async move {
+            let about = stored.supervision.clone();
+            self.ctx.spawn_for("poll", &about, async move {
                 let _in_hand = (held, permit);
                 let id = stored.supervision.id;
                 if let Err(e) = this.look_at(stored).await {
@@ -135,7 +136,7 @@ impl PollingService {
                 break;
             };
             let this = self.clone();
-            self.ctx.parts.tasks.spawn(async move {
+            self.ctx.spawn(async move {
                 let _in_hand = (held, permit);
                 this.evidence.explain(leg).await;
                 this.ctx.signals.check.notify_one();
@@ -172,10 +173,11 @@ impl PollingService {
             .await?;
         // It may take long, and must not take the place of looks.
         let this = self.clone();
-        self.ctx
-            .parts
-            .tasks
-            .spawn(async move { this.monitoring.join(id, None, maybe_sent).await });
+        self.ctx.spawn_for(
+            "join",
+            s,
+            async move { this.monitoring.join(id, None, maybe_sent).await },
+        );
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::usecases::Request;
 use crate::usecases::reports::ReportService;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase, SELF};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::UserId;
@@ -40,7 +41,7 @@ impl ReportService {
             ..AuditEntry::done(
                 self.ctx.now(),
                 by.caller.name.clone(),
-                "ticket.issued",
+                AuditAction::TicketIssued,
                 format!("for {user}"),
             )
         };
@@ -48,7 +49,7 @@ impl ReportService {
             audit: vec![line],
             ..Transaction::default()
         };
-        self.ctx.store().commit(change).await?;
+        self.ctx.store().transact(change).await?;
         Ok(())
     }
 
@@ -84,14 +85,14 @@ impl ReportService {
                 audit: vec![lost],
                 ..Transaction::default()
             };
-            self.ctx.store().commit(change).await?;
+            self.ctx.store().transact(change).await?;
         }
         if all {
             let moved = Transaction {
                 cursor: Some((CURSOR, until.as_millisecond())),
                 ..Transaction::default()
             };
-            self.ctx.store().commit(moved).await?;
+            self.ctx.store().transact(moved).await?;
         }
         Ok(())
     }

@@ -41,10 +41,10 @@ impl ReportService {
         let mut all = Vec::new();
         // Directives are told from the supervision itself, with what was answered.
         let audit = self.ctx.store().audit_of(id, LINES).await?;
-        for line in audit.into_iter().filter(|line| !line.action.starts_with("directive.")) {
+        for line in audit.into_iter().filter(|line| !line.action.is_about_a_directive()) {
             all.push(Moment {
                 at: line.at,
-                what: line.action.into_owned(),
+                what: line.action.as_str().into(),
                 by: line.actor,
                 detail: match line.why {
                     Some(why) => Some(format!("{}; reason given: {why}", line.outcome)),

@@ -7,6 +7,7 @@ use crate::usecases::idempotency::Replay;
 use crate::usecases::salesforce_sync::DeliveryError;
 use crate::usecases::salesforce_sync::DeliveryService;
 use crate::usecases::salesforce_sync::rate::Held;
+use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::store::KeyWrite;
@@ -132,11 +133,11 @@ impl DeliveryService {
                     replayed: part.iter().map(|id| (*id, now)).collect(),
                     audit: part
                         .iter()
-                        .map(|id| self.ctx.audit(by, "delivery.replayed", *id, ""))
+                        .map(|id| self.ctx.audit(by, AuditAction::DeliveryReplayed, *id, ""))
                         .collect(),
                     ..Transaction::default()
                 };
-                if let CommitOutcome::KeyUsed(record) = self.ctx.store().commit(change).await? {
+                if let CommitOutcome::KeyUsed(record) = self.ctx.store().transact(change).await? {
                     return Ok(Replaying::Replay(self.idempotency.replay_of(by, record).await?));
                 }
             }

@@ -8,11 +8,13 @@
 //! twice. [`crate::usecases::salesforce_sync::rate`] says when; [`crate::usecases::salesforce_sync::voice_calls`] finds the lookups. Each row is settled for itself, all of a
 //! call in one transaction.
 
+use crate::telemetry::spans;
 use crate::usecases::error::UseCaseError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tracing::{Instrument, Span};
 
 use crate::usecases::polling::reconcile::pause_until;
 use crate::usecases::salesforce_sync::SalesforceSyncService;
@@ -126,7 +128,8 @@ impl SalesforceSyncService {
             return Ok(LONGEST_SLEEP);
         }
         self.find_lookups(crm.as_ref(), &mut sendings).await?;
-        match self.send_rows(crm.as_ref(), &mut sendings).await {
+        let span = batch_span(&sendings);
+        match self.send_rows(crm.as_ref(), &mut sendings).instrument(span).await {
             Ok(outcomes) => {
                 pace.answered(sendings.len(), outcomes.iter().any(Result::is_ok), self.ctx.now());
                 self.settle(&sendings, outcomes, pace).await?;
@@ -296,7 +299,7 @@ impl SalesforceSyncService {
     async fn commit_results(&self, delivered: Vec<DeliveryResult>) -> Result<(), UseCaseError> {
         self.ctx
             .store()
-            .commit(Transaction {
+            .transact(Transaction {
                 delivered,
                 ..Transaction::default()
             })
@@ -322,6 +325,26 @@ impl SalesforceSyncService {
 }
 
 /// The outcomes of a call's rows; of a call that failed, its error for each.
+/// The span of one call: it continues the trace of its first supervision, and is linked to those of the others.
+fn batch_span(sendings: &[Sending]) -> Span {
+    let mut all = sendings.iter().map(|s| &s.stored.supervision);
+    let only = sendings.first().filter(|_| sendings.len() == 1);
+    let span = tracing::info_span!(
+        "salesforce_records",
+        records = sendings.len(),
+        supervision_id = only.map(|s| tracing::field::display(s.stored.supervision.id)),
+        contact_id = only
+            .and_then(|s| s.stored.supervision.contact.as_ref())
+            .map(tracing::field::display),
+    );
+    if let Some(first) = all.next() {
+        spans::continue_trace(&span, first);
+    }
+    all.filter_map(|s| s.trace_parent.as_ref())
+        .for_each(|trace| spans::link(&span, trace));
+    span
+}
+
 fn each(done: Result<Vec<Outcome>, CrmError>, rows: usize) -> Vec<Outcome> {
     done.unwrap_or_else(|e| vec![Err(e); rows])
 }

@@ -49,7 +49,7 @@ pub fn departed(i: usize, at: Timestamp) -> Supervision {
         reason: Reason::Supervisor,
         continuity: Continuity::Unknown,
         agent_after: None,
-        grade: "BOUNDED".into(),
+        grade: clock_calibration::Grade::Bounded,
         offset_ms: None,
         calibration_version: 0,
         conflicting: false,
@@ -85,7 +85,7 @@ pub async fn seed(path: &Path, departures: impl Iterator<Item = Supervision>, at
                 deliver_at: Some(at),
                 ..Transaction::default()
             };
-            assert_eq!(store.commit(change).await.expect("committed"), CommitOutcome::Done);
+            assert_eq!(store.transact(change).await.expect("committed"), CommitOutcome::Done);
         }
     });
     writes.buffer_unordered(256).collect::<Vec<()>>().await;

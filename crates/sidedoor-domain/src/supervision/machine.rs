@@ -128,6 +128,7 @@ impl Supervision {
             state,
             overdue: false,
             requested_at: None,
+            trace_parent: None,
             waits_for: None,
             join: None,
             joined: None,
