@@ -11,7 +11,9 @@ mod idempotency;
 mod limits;
 mod middleware;
 mod operations;
+mod page;
 pub mod problem;
+mod problem_code;
 mod query;
 mod routes;
 mod serve;
@@ -31,6 +33,7 @@ pub use auth::{ApiKey, BadKeyFile, Credentials, IssuerSettings, KeyUsed, KeysFro
 pub use limits::{Rate, Rates};
 pub use operations::health::{Check, Readiness};
 pub use operations::metrics::{AtTheDoor, Exposition};
+pub use problem_code::ProblemCode;
 pub use routes::{Access, ROUTES, Route, Verb};
 pub use serve::{Connections, Patience, Peer, serve};
 

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::extract::Request;
+use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::problem::{FieldError, Problem};
+use super::problem_code::ProblemCode;
 
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);
@@ -18,8 +19,8 @@ const ARRIVAL: Duration = Duration::from_secs(10);
 /// Reads a body of at most `most` bytes that says it is JSON. An empty one needs no media type.
 pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
     let too_large = || {
-        let detail = format!("The body may have at most {most} bytes.");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        let detail = format!("The body is larger than {most} bytes.");
+        Problem::new(ProblemCode::BodyTooLarge, detail)
     };
     let announced = request
         .headers()
@@ -35,17 +36,13 @@ pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, Problem
         // The one thing that fails here besides the connection is the bound.
         Ok(Err(_)) => return Err(too_large()),
         Err(_) => {
-            let detail = "The body took too long to arrive.";
-            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail));
+            let detail = "The body was not received within 10 s.";
+            return Err(Problem::new(ProblemCode::RequestTimeout, detail));
         }
     };
     if !says_json && !body.is_empty() {
         let detail = "Send the body as application/json.";
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "media_type_unsupported",
-            detail,
-        ));
+        return Err(Problem::new(ProblemCode::MediaTypeUnsupported, detail));
     }
     Ok(body)
 }
@@ -63,7 +60,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 pub(super) fn parse(body: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(body).map_err(|e| {
         // serde's own words quote the input; the place is enough.
-        Problem::invalid_one("", format!("is not JSON: line {}, column {}", e.line(), e.column()))
+        Problem::invalid_one(
+            "",
+            format!("is not valid JSON (line {}, column {})", e.line(), e.column()),
+        )
     })
 }
 
@@ -113,7 +113,7 @@ impl<'v> Reader<'v> {
                 }
             },
             Some(_) => {
-                self.note(member, "must be a text");
+                self.note(member, "must be a string");
                 None
             }
         }
@@ -168,7 +168,7 @@ impl<'v> Reader<'v> {
             None | Some(Value::Null) => None,
             Some(Value::Array(items)) if (1..=most).contains(&items.len()) => Some(items),
             Some(_) => {
-                self.note(member, format!("must be a list of 1 to {most}"));
+                self.note(member, format!("must be a list of 1 to {most} items"));
                 None
             }
         }
@@ -249,7 +249,7 @@ impl<'v> Reader<'v> {
             let short: String = member.chars().filter(|c| !c.is_control()).take(64).collect();
             self.note(
                 &short,
-                format!("is not known here; known are {}", self.known.join(", ")),
+                format!("unknown field `{short}`; expected one of {}", self.known.join(", ")),
             );
         }
     }

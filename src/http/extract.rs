@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::Bytes;
 
 use super::middleware::{Arrived, RequestId};
 use super::problem::Problem;
+use super::problem_code::ProblemCode;
 use super::{AppState, body, idempotency};
 use crate::usecases;
 use crate::usecases::error::UseCaseError;
@@ -27,7 +27,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
         let (Some(caller), Some(id), Some(Arrived(arrived))) = (caller, id, arrived) else {
             // The route lies outside the middleware that adds them.
             let detail = "The request was not identified.";
-            return Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail));
+            return Err(Problem::new(ProblemCode::Internal, detail));
         };
         Ok(Self(usecases::Request {
             caller: caller.clone(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
+use super::problem_code::ProblemCode;
 use super::views::supervision::SupervisionView;
 use crate::usecases::idempotency::KeyUse;
 use crate::usecases::idempotency::Replay;
@@ -55,12 +56,7 @@ pub(super) fn answer(usecases: &UseCases, by: &Request, status: StatusCode, body
     let text = match serde_json::to_string(body) {
         Ok(text) => text,
         Err(_) => {
-            return Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "The answer cannot be written.",
-            )
-            .into_response();
+            return Problem::new(ProblemCode::Internal, "The answer cannot be written.").into_response();
         }
     };
     usecases.idempotency.remember_answer(by, status.as_u16(), &text);

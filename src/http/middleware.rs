@@ -1,10 +1,10 @@
 //! What surrounds every request: its id, its log line, its safe headers, and the bounds on its size and on how many there are.
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::AppState;
 use super::problem::Problem;
+use super::problem_code::ProblemCode;
 use crate::telemetry::spans;
 use sidedoor_domain::trace_parent::TraceParent;
 
@@ -112,7 +113,7 @@ pub(super) async fn sizes(State(door): State<AppState>, request: Request, next: 
     let url = request.uri().path_and_query().map_or(0, |url| url.as_str().len());
     if url > MAX_URL {
         let detail = format!("The URL may have at most {MAX_URL} bytes.");
-        return Problem::new(StatusCode::URI_TOO_LONG, "uri_too_large", detail).into_response();
+        return Problem::new(ProblemCode::UriTooLarge, detail).into_response();
     }
     let most = door.settings.max_header_bytes;
     let headers: usize = request
@@ -122,8 +123,7 @@ pub(super) async fn sizes(State(door): State<AppState>, request: Request, next: 
         .sum();
     if headers > most {
         let detail = format!("The headers may have at most {most} bytes together.");
-        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        return Problem::new(status, "headers_too_large", detail).into_response();
+        return Problem::new(ProblemCode::HeadersTooLarge, detail).into_response();
     }
     next.run(request).await
 }

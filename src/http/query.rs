@@ -55,9 +55,10 @@ impl Query {
         let names = self.known.join(", ");
         for (name, _) in &self.given {
             if !self.known.contains(&name.as_str()) {
+                let short: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
                 self.errors.push(FieldError {
-                    pointer: name.chars().filter(|c| !c.is_control()).take(64).collect(),
-                    detail: format!("is not known here; known are {names}"),
+                    detail: format!("unknown parameter `{short}`; expected one of {names}"),
+                    pointer: short,
                 });
             }
         }

@@ -29,11 +29,11 @@ const SILENT: Duration = Duration::from_secs(20);
 const UNREAD: usize = 96 * 1024;
 /// After a failure to accept (no file descriptor left), we wait so long.
 const BREATH: Duration = Duration::from_millis(200);
-/// What one is told who finds no room; the whole answer, since no request was read.
-const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 164\r\n\
+/// The whole answer to a connection beyond the limit, because its request is not read.
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 193\r\n\
 Retry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n\
-{\"type\":\"urn:sidedoor:problem:overloaded\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"Too many connections \
-are open.\",\"code\":\"overloaded\",\"requestId\":null}";
+{\"type\":\"urn:sidedoor:problem:service_unavailable\",\"title\":\"Service overloaded or stopping\",\
+\"status\":503,\"detail\":\"Too many connections are open.\",\"code\":\"service_unavailable\",\"requestId\":null}";
 
 /// Who is at the other end of a connection: a proxy, if there is one. What a header says of it is not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

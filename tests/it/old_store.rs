@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use sidedoor::store::sqlite::{SqliteStore, StoreView};
 use sidedoor::usecases::Intervals;
 use sidedoor_domain::ids::{InstanceName, UserId};
+use sidedoor_domain::ports::Clock;
 use sidedoor_domain::ports::store::{
     ClockStore, DirectiveStore, EvidenceStore, IdempotencyStore, JobStore, SupervisionStore,
 };
 use sidedoor_domain::ports::store::{Filter, KeyRecord, UnexplainedLeg};
-use sidedoor_domain::ports::Clock;
 use sidedoor_fakes::Fault;
 
 use crate::support::app::{EVENTS, OPERATOR, READER, TestApp};

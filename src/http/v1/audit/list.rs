@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::http::AppState;
 use crate::http::extract::Authenticated;
+use crate::http::page::{self, Page};
 use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::views::Rfc3339;
@@ -21,8 +22,6 @@ use crate::usecases::{Request, UseCases};
 use sidedoor_domain::audit::Phase;
 use sidedoor_domain::ids::SupervisionId;
 
-const PAGE: u32 = 50;
-const LARGEST_PAGE: u32 = 200;
 /// Lines read at once for an export.
 const CHUNK: u32 = 500;
 const NDJSON: &str = "application/x-ndjson";
@@ -59,13 +58,6 @@ impl From<AuditLine> for LineView {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Page {
-    items: Vec<LineView>,
-    next_cursor: Option<String>,
-}
-
 pub(crate) async fn handle(
     State(door): State<AppState>,
     Authenticated(by): Authenticated,
@@ -76,19 +68,13 @@ pub(crate) async fn handle(
         .get(ACCEPT)
         .and_then(|v| v.to_str().ok())
         .is_some_and(|accepts| accepts.contains(NDJSON));
-    let mut filter = read(query.as_deref())?;
+    let filter = read(query.as_deref())?;
     if exports {
         return export(door.usecases, filter, by).await;
     }
-    let page = filter.limit as usize;
-    // One more than asked for tells whether there is a next page.
-    filter.limit += 1;
-    let mut found = door.usecases.reports.audit_lines(&filter, &by).await?;
-    let more = found.len() > page;
-    found.truncate(page);
-    let next_cursor = found.last().filter(|_| more).map(|last| last.seq.to_string());
-    let items = found.into_iter().map(LineView::from).collect();
-    Ok(json(StatusCode::OK, &Page { items, next_cursor }))
+    let found = door.usecases.reports.audit_lines(&filter, &by).await?;
+    let page = Page::of(found, filter.limit, |last| last.seq.to_string(), LineView::from);
+    Ok(json(StatusCode::OK, &page))
 }
 
 fn read(raw: Option<&str>) -> Result<AuditFilter, Problem> {
@@ -103,16 +89,10 @@ fn read(raw: Option<&str>) -> Result<AuditFilter, Problem> {
         phase: query.take("phase", "must be BEGUN, DONE, FAILED or ABANDONED", Phase::parse),
         since: query.moment("since"),
         until: query.moment("before"),
-        before: query.take("cursor", "must be the nextCursor of an earlier page", |raw| {
-            raw.parse().ok().filter(|n| *n > 0)
-        }),
+        before: page::cursor(&mut query, |raw| raw.parse().ok().filter(|n| *n > 0)),
         after: None,
         oldest_first: false,
-        limit: query
-            .take("pageSize", "must be a number from 1 to 200", |raw| {
-                raw.parse().ok().filter(|size| (1..=LARGEST_PAGE).contains(size))
-            })
-            .unwrap_or(PAGE),
+        limit: page::items_to_read(&mut query),
     };
     query.finish()?;
     Ok(filter)

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::http::AppState;
 use crate::http::extract::Authenticated;
+use crate::http::page::{self, Page};
 use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::v1::deliveries::DeliveryView;
@@ -14,9 +15,6 @@ use crate::http::views::Rfc3339;
 use crate::usecases::reports::supervisions::RecordState;
 use crate::usecases::salesforce_sync::dead_letters::DeliveryFilter;
 use sidedoor_domain::ids::SupervisionId;
-
-const PAGE: u32 = 50;
-const LARGEST_PAGE: u32 = 200;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,9 +25,9 @@ struct PausedView {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Page {
-    items: Vec<DeliveryView>,
-    next_cursor: Option<String>,
+struct DeliveryPage {
+    #[serde(flatten)]
+    page: Page<DeliveryView>,
     paused: Option<PausedView>,
     api_calls_used: Option<u64>,
     api_calls_limit: Option<u64>,
@@ -41,33 +39,23 @@ pub(crate) async fn handle(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let mut query = Query::new(query.as_deref());
-    let mut filter = DeliveryFilter {
+    let filter = DeliveryFilter {
         state: query.take("state", "must be PENDING, WRITTEN or FAILED", RecordState::parse),
         since: query.moment("begunSince"),
         until: query.moment("begunBefore"),
-        before: query.take(
-            "cursor",
-            "must be the nextCursor of an earlier page",
-            SupervisionId::parse,
-        ),
-        limit: query
-            .take("pageSize", "must be a number from 1 to 200", |raw| {
-                raw.parse().ok().filter(|size| (1..=LARGEST_PAGE).contains(size))
-            })
-            .unwrap_or(PAGE),
+        before: page::cursor(&mut query, SupervisionId::parse),
+        limit: page::items_to_read(&mut query),
     };
     query.finish()?;
-    let page = filter.limit as usize;
-    // One more than asked for tells whether there is a next page.
-    filter.limit += 1;
-    let mut rows = door.usecases.deliveries.rows(&filter, &by).await?;
-    let more = rows.len() > page;
-    rows.truncate(page);
-    let last = rows.last().filter(|_| more);
+    let rows = door.usecases.deliveries.rows(&filter, &by).await?;
     let usage = door.usecases.deliveries.crm_usage();
-    let page = Page {
-        next_cursor: last.map(|row| row.stored.supervision.id.to_string()),
-        items: rows.iter().map(DeliveryView::of).collect(),
+    let page = DeliveryPage {
+        page: Page::of(
+            rows,
+            filter.limit,
+            |last| last.stored.supervision.id.to_string(),
+            |row| DeliveryView::of(&row),
+        ),
         paused: door.usecases.deliveries.delivery_held().map(|held| PausedView {
             until: Rfc3339::of(held.until),
             reason: held.why,

@@ -3,10 +3,10 @@
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::Serialize;
 
 use crate::http::AppState;
 use crate::http::extract::Authenticated;
+use crate::http::page::{self, Page};
 use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::views::supervision::SupervisionView;
@@ -14,34 +14,21 @@ use crate::usecases::reports::supervisions::Filter;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::supervision::{Origin, State as SupervisionState};
 
-const PAGE: u32 = 50;
-const LARGEST_PAGE: u32 = 200;
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Page {
-    items: Vec<SupervisionView>,
-    next_cursor: Option<String>,
-}
-
 pub(crate) async fn handle(
     State(door): State<AppState>,
     Authenticated(by): Authenticated,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let mut filter = read(query.as_deref())?;
-    let page = filter.limit as usize;
-    // One more than asked for tells whether there is a next page.
-    filter.limit += 1;
-    let mut found = door.usecases.reports.list(filter, &by).await?;
-    let more = found.len() > page;
-    found.truncate(page);
-    let next_cursor = found
-        .last()
-        .filter(|_| more)
-        .map(|last| last.supervision.id.to_string());
-    let items = found.iter().map(|s| SupervisionView::of(&door.usecases, s)).collect();
-    Ok(json(StatusCode::OK, &Page { items, next_cursor }))
+    let filter = read(query.as_deref())?;
+    let to_read = filter.limit;
+    let found = door.usecases.reports.list(filter, &by).await?;
+    let page = Page::of(
+        found,
+        to_read,
+        |last| last.supervision.id.to_string(),
+        |stored| SupervisionView::of(&door.usecases, &stored),
+    );
+    Ok(json(StatusCode::OK, &page))
 }
 
 pub(crate) fn read(raw: Option<&str>) -> Result<Filter, Problem> {
@@ -66,16 +53,8 @@ pub(crate) fn read(raw: Option<&str>) -> Result<Filter, Problem> {
         overdue: query.flag("overdue"),
         since: query.moment("begunSince"),
         until: query.moment("begunBefore"),
-        before: query.take(
-            "cursor",
-            "must be the nextCursor of an earlier page",
-            SupervisionId::parse,
-        ),
-        limit: query
-            .take("pageSize", "must be a number from 1 to 200", |raw| {
-                raw.parse().ok().filter(|size| (1..=LARGEST_PAGE).contains(size))
-            })
-            .unwrap_or(PAGE),
+        before: page::cursor(&mut query, SupervisionId::parse),
+        limit: page::items_to_read(&mut query),
     };
     query.finish()?;
     Ok(filter)

@@ -7,6 +7,7 @@ use axum::response::Response;
 use crate::http::body::{self, Reader, salesforce_id, text};
 use crate::http::extract::Command;
 use crate::http::problem::Problem;
+use crate::http::problem_code::ProblemCode;
 use crate::http::v1::supervisions::RequestedMode;
 use crate::http::views::supervision::SupervisionView;
 use crate::http::{AppState, idempotency};
@@ -89,8 +90,7 @@ pub(crate) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
     body.finish().map_err(|problem| {
         if unnamed && problem.is_only_about("/supervisor") {
             Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "supervisor_required",
+                ProblemCode::SupervisorRequired,
                 "This credential names no supervisor: say whom in supervisor.",
             )
         } else {
