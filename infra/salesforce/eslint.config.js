@@ -1,4 +1,4 @@
-// ESLint's own recommended rules, and LWC's for what runs on the platform.
+// ESLint's recommended rules, and those for LWC in the code that runs on the platform.
 const js = require('@eslint/js');
 const lwc = require('@lwc/eslint-plugin-lwc');
 const parser = require('@babel/eslint-parser');

@@ -1,4 +1,4 @@
-// Jest for the Lightning components and the plain modules beside them.
+// Jest for the Lightning components and for the plain modules (scv-connector).
 const { jestConfig } = require('@salesforce/sfdx-lwc-jest/config');
 
 module.exports = {

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-// Writes the External Service registration out of the part of the contract that External Services can take:
-//   node scripts/external-service.mjs [--check] [the subset [the registration]]
-// --check writes nothing and fails where the file is not what it would write. The subset is generated from openapi.yaml
-// elsewhere; here it is held once more against what Salesforce takes, because a registration that Salesforce refuses fails the
+// Writes the External Service registration from the subset of the contract that External Services support:
+//   node scripts/external-service.mjs [--check] [SUBSET [REGISTRATION]]
+// --check writes nothing and fails if the registration is not up to date. `make external-service` generates the subset from
+// openapi.yaml. This script checks it against Salesforce's limits once more, because a registration that Salesforce rejects fails the
 // whole deployment.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -37,17 +37,17 @@ export function operations(contract) {
   );
 }
 
-/** What External Services would refuse, each as a sentence. */
+/** What External Services would reject, one message each. */
 export function refusals(contract, text) {
   const found = [];
-  if (!/^3\.0\.\d+$/.test(contract.openapi ?? '')) found.push(`openapi is ${contract.openapi}, and must be 3.0.x`);
-  if (text.length > LARGEST_SCHEMA) found.push(`it has ${text.length} characters, and may have ${LARGEST_SCHEMA}`);
+  if (!/^3\.0\.\d+$/.test(contract.openapi ?? '')) found.push(`openapi is ${contract.openapi}; expected 3.0.x`);
+  if (text.length > LARGEST_SCHEMA) found.push(`the schema has ${text.length} characters; the limit is ${LARGEST_SCHEMA}`);
   const names = new Set();
   for (const { path, method, operation } of operations(contract)) {
     const at = `${method.toUpperCase()} ${path}`;
-    if (!METHODS.includes(method)) found.push(`${at}: no method that External Services knows`);
-    if (!APEX_NAME.test(operation.operationId ?? '')) found.push(`${at}: operationId is no Apex name`);
-    if (names.has(operation.operationId)) found.push(`${at}: operationId ${operation.operationId} is there twice`);
+    if (!METHODS.includes(method)) found.push(`${at}: unsupported method`);
+    if (!APEX_NAME.test(operation.operationId ?? '')) found.push(`${at}: operationId is not a valid Apex name`);
+    if (names.has(operation.operationId)) found.push(`${at}: duplicate operationId ${operation.operationId}`);
     names.add(operation.operationId);
     for (const [status, response] of Object.entries(operation.responses ?? {})) {
       if (response.headers) found.push(`${at}: response headers are not supported (${status})`);
@@ -59,24 +59,24 @@ export function refusals(contract, text) {
       if (!MEDIA_TYPES.includes(media)) found.push(`${at}: media type ${media} is not supported`);
     }
   }
-  if (names.size === 0) found.push('it has no operation');
+  if (names.size === 0) found.push('the contract has no operation');
   for (const name of Object.keys(contract.components?.schemas ?? {})) {
-    if (!APEX_NAME.test(name)) found.push(`schema ${name} is no Apex name`);
+    if (!APEX_NAME.test(name)) found.push(`schema ${name} is not a valid Apex name`);
   }
   everyNode(contract, '#', (node, path) => {
     if (!node || typeof node !== 'object') return;
-    if (node.type === 'null' || Array.isArray(node.type)) found.push(`${path}: a type of 3.1`);
+    if (node.type === 'null' || Array.isArray(node.type)) found.push(`${path}: a type of OpenAPI 3.1`);
     if (typeof node.description === 'string' && node.description.length > LONGEST_DESCRIPTION) {
       found.push(`${path}: description has more than ${LONGEST_DESCRIPTION} characters`);
     }
-    if (node.type === 'array' && node.items?.type === 'array') found.push(`${path}: an array of nameless arrays`);
+    if (node.type === 'array' && node.items?.type === 'array') found.push(`${path}: an array of unnamed arrays`);
   });
   return found;
 }
 
 const escaped = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
-/** The registration, as a metadata file. */
+/** The registration as a metadata file. */
 export function registration(contract, text) {
   const used = operations(contract)
     .map(({ operation }) => operation.operationId)
@@ -85,7 +85,7 @@ export function registration(contract, text) {
     '<?xml version="1.0" encoding="UTF-8"?>',
     '<!-- Written by scripts/external-service.mjs: change sidedoor-external-service.yaml instead. -->',
     '<ExternalServiceRegistration xmlns="http://soap.sforce.com/2006/04/metadata">',
-    '    <description>Sidedoor for flows and invocable actions: who listens, and leaving</description>',
+    '    <description>Sidedoor for flows and invocable actions: list supervisors on a call, and disconnect them</description>',
     '    <label>Sidedoor</label>',
     '    <namedCredential>Sidedoor</namedCredential>',
     '    <namedCredentialReference>Sidedoor</namedCredentialReference>',
@@ -107,7 +107,7 @@ export function registration(contract, text) {
   return lines.join('\n');
 }
 
-/** The reader of the checks beside this script, or null where they are not installed. */
+/** The YAML parser of tools-apex, or null if its packages are not installed. */
 function yamlReader() {
   try {
     return createRequire(join(PROJECT, 'tools-apex', 'package.json'))('yaml').parse;
@@ -121,26 +121,26 @@ function main(words) {
   const check = words.includes('--check');
   const [subset = SUBSET, target = REGISTRATION] = words.filter((word) => word !== '--check');
   if (!existsSync(subset)) {
-    console.error(`${subset} is not there: generate it from openapi.yaml first`);
+    console.error(`${subset} does not exist: generate it from openapi.yaml first (make external-service)`);
     return 2;
   }
   const parse = yamlReader();
   if (!parse) {
-    console.error(`its YAML reader is not installed: run (cd ${join(PROJECT, 'tools-apex')} && npm ci) first`);
+    console.error(`the YAML parser is not installed: run (cd ${join(PROJECT, 'tools-apex')} && npm ci) first`);
     return 2;
   }
   const text = readFileSync(subset, 'utf8');
   const contract = parse(text);
   const wrong = refusals(contract, text);
   if (wrong.length > 0) {
-    console.error(['External Services would refuse it:', ...wrong].join('\n  '));
+    console.error(['External Services would reject the contract:', ...wrong].join('\n  '));
     return 1;
   }
   const wanted = registration(contract, text);
   if (check) {
     const there = existsSync(target) ? readFileSync(target, 'utf8') : '';
     if (there === wanted) return 0;
-    console.error(`${target} is not what ${subset} gives: run node scripts/external-service.mjs`);
+    console.error(`${target} is out of date: run node scripts/external-service.mjs`);
     return 1;
   }
   mkdirSync(dirname(target), { recursive: true });

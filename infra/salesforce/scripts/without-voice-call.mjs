@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-// Writes this project for an org that has no VoiceCall into a new folder, from which it is deployed:
+// Writes a copy of this project for an org without VoiceCall into a new folder, to deploy from there:
 //   node scripts/without-voice-call.mjs FOLDER
-// VoiceCall comes with Salesforce Voice or Sales Dialer. Elsewhere Salesforce refuses a lookup to it, a permission on it, and so
-// the whole deployment. What is left out: the lookup, every line that names it, and the permission set that reads voice calls.
+// VoiceCall comes with Salesforce Voice or Sales Dialer. Other orgs reject a lookup to it or a permission on it, and with it the whole
+// deployment. The copy leaves out the lookup, every element that names it, and the permission set that reads voice calls.
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,18 +16,18 @@ const LEFT_OUT = [
   `${SOURCES}/objects/VoiceCallParticipant__c/fields/${FIELD}.field-meta.xml`,
   `${SOURCES}/permissionsets/${SET}.permissionset-meta.xml`,
 ];
-/** The elements, one to a field, in which metadata names a field; and the manifest's members. None is ever inside another. */
+/** The elements in which metadata names one field, and the manifest's members. They are never nested. */
 const ONE_TO_A_FIELD = /^[ \t]*<(fieldPermissions|layoutItems|columns|members)>(?:(?!<\1>)[^])*?<\/\1>\r?\n/gm;
 
-/** An XML text without the elements that name the lookup or the permission set. */
+/** Removes the elements that name the lookup or the permission set from an XML text. */
 export function without(xml) {
   const names = new RegExp(`[>$.](${FIELD}|${SET})<`);
   return xml.replace(ONE_TO_A_FIELD, (element) => (names.test(element) ? '' : element));
 }
 
-/** Writes the project into a folder that is not there yet. */
+/** Writes the copy into a folder that must not exist yet. */
 export function write(folder) {
-  if (existsSync(folder)) throw new Error(`${folder} is there already: name a folder that is not`);
+  if (existsSync(folder)) throw new Error(`${folder} already exists: choose a new folder`);
   mkdirSync(folder, { recursive: true });
   for (const name of TAKEN) {
     const source = join(PROJECT, name);
@@ -52,7 +52,7 @@ if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.ur
   } else {
     try {
       write(resolve(folder));
-      console.log(`Written. Deploy from ${resolve(folder)}, and set salesforce.fields.voice_call = "" in sidedoor.toml.`);
+      console.log(`Done. Deploy from ${resolve(folder)}, and set salesforce.fields.voice_call = "" in sidedoor.toml.`);
     } catch (e) {
       console.error(e.message);
       process.exitCode = 1;

@@ -1,34 +1,33 @@
 /**
- * The browser's part of a leave or a change of mode: the directive in an answer is carried out by leg control, once, and
- * acknowledged until the service has it. Who the supervisor is and what time it is at the service, a ticket tells.
+ * The browser's part of a leave or a change of mode: leg control carries the directive in an answer out once, and the outcome is sent
+ * until the service has it. A ticket contains the supervisor's Connect user id and reveals the service's time.
  *
- * The locks have the names that the Lightning components give theirs (lwc/directives/alone.js): both may be in one browser.
+ * The locks have the same names as those of the Lightning components (lwc/directives/locks.js), because both may run in one browser.
  */
-const ofDirective = (directiveId) => `sidedoor.directive.${directiveId}`;
-const ofSupervision = (supervisionId) => `sidedoor.supervision.${supervisionId}`;
+const directiveLock = (directiveId) => `sidedoor.directive.${directiveId}`;
+const supervisionLock = (supervisionId) => `sidedoor.supervision.${supervisionId}`;
 
 const TICKET_LIVES_MS = 60000;
-/** Outcomes remembered; a directive is good for minutes. */
+/** Outcomes kept. Directives expire after minutes, so the newest are enough. */
 const MOST = 50;
-/** Waits between tries of an acknowledgement, and how many tries: about two hours. */
+/** Waits between attempts to acknowledge (ms), and the number of attempts: about two hours in total. */
 const FIRST_MS = 500;
 const MOST_MS = 30000;
 const TRIES = 250;
-/** How long a directive waits for the ticket. */
+/** How long a directive waits for a ticket (ms). */
 const TICKET_MS = 2000;
 
 /**
- * @param {object} parts send and legControl, as for supervision(); isFinal(error): whether the service will say the same again;
- *   locks: the browser's Web Locks; firstMs: the first wait; ticketMs: how long
- *   to wait for a ticket
+ * @param {object} parts send and legControl, as for supervision(); isFinal(error): whether the service would give the same answer
+ *   again; locks: the browser's Web Locks; firstMs: the first wait; ticketMs: how long to wait for a ticket
  */
-export function carrier({ send, legControl, isFinal, locks = locksOf(), firstMs = FIRST_MS, ticketMs = TICKET_MS }) {
+export function directiveExecutor({ send, legControl, isFinal, locks = locksOf(), firstMs = FIRST_MS, ticketMs = TICKET_MS }) {
     const done = new Map();
     let ticket = null;
     let latest = null;
     let turn = Promise.resolve();
 
-    /** Who this supervisor is to Connect, and how far this computer's clock is off. Asked once; what fails is asked again. */
+    /** The supervisor's Connect user id and the offset of this computer's clock in ms. Fetched once; a failure is retried next time. */
     async function identity() {
         if (!ticket) {
             const asked = Date.now();
@@ -39,20 +38,20 @@ export function carrier({ send, legControl, isFinal, locks = locksOf(), firstMs 
         return ticket;
     }
 
-    async function alone(name, what) {
+    async function runIfFree(name, action) {
         if (!locks) {
-            await what();
+            await action();
             return;
         }
         await locks.request(name, { ifAvailable: true }, async (lock) => {
             if (lock) {
-                await what();
+                await action();
             }
         });
     }
 
     async function act(directive) {
-        // Without a ticket soon it is this computer's time: a leave is not held up by it.
+        // Without a ticket in time this computer's clock is used, because a leave must not be delayed by the clock.
         let timer;
         const late = new Promise((over) => {
             timer = setTimeout(over, ticketMs, 0);
@@ -60,8 +59,8 @@ export function carrier({ send, legControl, isFinal, locks = locksOf(), firstMs 
         const offsetMs = await Promise.race([identity().then((known) => known.offsetMs, () => 0), late]);
         clearTimeout(timer);
         legControl.now = () => Date.now() + offsetMs;
-        const stillGood = () => latest === directive.directiveId;
-        const { outcome, at, detail } = await legControl.obey(directive, { stillGood });
+        const stillWanted = () => latest === directive.directiveId;
+        const { outcome, at, detail } = await legControl.execute(directive, { stillWanted });
         done.set(directive.directiveId, { directiveId: directive.directiveId, outcome, at, ...(detail ? { detail } : {}) });
         if (done.size > MOST) {
             done.delete(done.keys().next().value);
@@ -88,8 +87,8 @@ export function carrier({ send, legControl, isFinal, locks = locksOf(), firstMs 
         identity,
 
         /**
-         * Carries out what an answer asks of the browser, if anything. It comes back when that is done or another tab is at it:
-         * the acknowledgement goes on by itself, and its failing says nothing about the line.
+         * Carries out the directive in an answer, if there is one. Resolves when that is done or another tab is doing it. The
+         * acknowledgement continues in the background, because its failure does not affect the line.
          */
         carryOut(supervision) {
             const directive = supervision.nextAction;
@@ -101,9 +100,9 @@ export function carrier({ send, legControl, isFinal, locks = locksOf(), firstMs 
             turn = turn.then(
                 () =>
                     new Promise((acted) => {
-                        alone(ofDirective(id), async () => {
+                        runIfFree(directiveLock(id), async () => {
                             if (!done.has(id)) {
-                                await alone(ofSupervision(supervision.id), () => act(directive));
+                                await runIfFree(supervisionLock(supervision.id), () => act(directive));
                             }
                             acted();
                             if (done.has(id)) {

@@ -2,37 +2,37 @@
  * Supervision for a partner connector built on `@salesforce/scv-connector-base` (checked against its source, 3.6.2), over
  * Sidedoor: superviseCall, supervisorBargeIn, and supervisorDisconnect with and without a call.
  *
- * For Partner Telephony and BYOC for CCaaS, where the connector is one's own and holds the Contact Control Panel. (In a native
- * Amazon Connect org Salesforce's connector does this, and Sidedoor only sees the legs.) Mix it into your VendorConnector:
+ * For Partner Telephony and BYOC for CCaaS, where the partner provides the connector and it holds the Contact Control Panel. (In a
+ * native Amazon Connect org Salesforce's connector does this, and Sidedoor only sees the legs.) Mix it into your VendorConnector:
  *
  *     import * as base from '@salesforce/scv-connector-base';
  *     class Connector extends base.VendorConnector { … }
  *     Object.assign(Connector.prototype, supervision({ base, send: overFetch(fetch, '/my-back-end/sidedoor'), legControl }));
  *
- * The base connector knows no third thing between "it happened" and "it failed". So a leave that is accepted and that no evidence
- * has confirmed in time is answered by an error that says so; when the evidence comes, SUPERVISOR_HANGUP is published then.
+ * The base connector has no answer between "it happened" and "it failed". So a leave that was accepted but is not confirmed by
+ * evidence in time is answered with the error `confirmation_timeout`; when the evidence arrives, SUPERVISOR_HANGUP is published.
  */
-import { carrier } from './directive';
+import { directiveExecutor } from './directive';
 import { SidedoorError } from './send';
 
 export { overFetch, SidedoorError } from './send';
 
 const ACTIVE = ['REQUESTED', 'JOINING', 'MONITORING', 'LEAVING'];
-/** Salesforce shows a spinner meanwhile; beyond this it is told. */
+/** How long to wait for evidence before answering, because Salesforce shows a spinner meanwhile. */
 const WITHIN_MS = 8000;
 const LOOK_EVERY_MS = 250;
-/** How long a leave that was accepted is watched afterwards. */
+/** How long an accepted leave is watched after that, so that SUPERVISOR_HANGUP can still be published. */
 const WATCH_MS = 600000;
 const WATCH_EVERY_MS = 2000;
 
 /**
  * @param {object} parts
- * @param {object} parts.base the module @salesforce/scv-connector-base, the very copy that the connector uses
- * @param {Function} parts.send send(method, path, {body, idempotencyKey}) → the answer's JSON; see overFetch. It carries the
- *   supervisor's own credential, or goes through a back end that does: the paths say `me`
- * @param {object} [parts.legControl] a LegControl; with it the directive in an answer is carried out at once
+ * @param {object} parts.base the module @salesforce/scv-connector-base: the same copy that the connector uses
+ * @param {Function} parts.send send(method, path, {body, idempotencyKey}) → the answer's JSON; see overFetch. It sends the
+ *   supervisor's own credential, or goes through a back end that does, because the paths say `me`
+ * @param {object} [parts.legControl] a LegControl. With it the directive in an answer is carried out at once
  * @param {object} [parts.locks] Web Locks, if not the browser's own
- * @param {boolean} [parts.mayBarge] whether speaking is granted at the start; true
+ * @param {boolean} [parts.mayBarge] whether to request permission to barge in at the start; default true
  */
 export function supervision({
     base,
@@ -45,15 +45,15 @@ export function supervision({
     watchMs = WATCH_MS,
     watchEveryMs = WATCH_EVERY_MS
 }) {
-    /** What this connector began, by the vendor's call id: the last one only, since Connect allows one. */
+    /** The last supervision that this connector started. One is enough, because Connect allows a supervisor only one at a time. */
     let current = null;
-    /** Who this supervisor is to Connect, once an answer has said so. */
+    /** The supervisor's Connect user id, once an answer has contained it. */
     let me = null;
 
-    const { carryOut, identity } = carrier({ send, legControl, isFinal, ...(locks === undefined ? {} : { locks }), firstMs: lookEveryMs * 2 });
+    const { carryOut, identity } = directiveExecutor({ send, legControl, isFinal, ...(locks === undefined ? {} : { locks }), firstMs: lookEveryMs * 2 });
     const get = (id) => send('GET', `/v1/supervisions/${encodeURIComponent(id)}`, {});
 
-    /** Looks until it is good or the time is over; an answer that is lost on the way is no answer yet. */
+    /** Reads a supervision until `good` accepts it or the time is up. A lost answer is retried. */
     async function until(id, good, ms, everyMs) {
         const end = Date.now() + ms;
         for (;;) {
@@ -71,7 +71,7 @@ export function supervision({
         }
     }
 
-    /** A leave does not grow stale: it is sent again with its key while nobody knows whether it arrived. A join is not. */
+    /** Retries with the same key while it is unknown whether the request arrived. Only for leaving: a late join is unwanted. */
     async function sendUntilAnswered(path, idempotencyKey) {
         const end = Date.now() + withinMs;
         for (;;) {
@@ -101,8 +101,8 @@ export function supervision({
         });
     }
 
-    /** The supervision of a call: ours, else one of this supervisor's that is there (begun before a reload, or outside). */
-    async function of(info) {
+    /** The supervision of a call: the one started here, or another active one of this supervisor (from before a reload, or elsewhere). */
+    async function supervisionOf(info) {
         if (current && current.contactId === info.callId) {
             current = await latest(current);
             if (current) {
@@ -113,15 +113,15 @@ export function supervision({
         me = connectUserId;
         const query = new URLSearchParams({ contactId: info.callId, connectUserId: me, state: ACTIVE.join(',') });
         const page = await send('GET', `/v1/supervisions?${query}`, {});
-        // Others may listen to the same call: theirs is not ours to leave.
+        // Other supervisors may be on the same call; theirs must not be used.
         const own = page.items.filter(({ supervisor }) => supervisor && supervisor.connectUserId === me);
         if (own.length !== 1) {
-            throw new SidedoorError({ code: 'supervision_not_found', status: 404, detail: 'no supervision of this call is yours' });
+            throw new SidedoorError({ code: 'supervision_not_found', status: 404, detail: 'this supervisor has no active supervision of this call' });
         }
         return own[0];
     }
 
-    /** How it stands now, or null if it is over, or gone: it may have ended by another way since. */
+    /** The current state of a supervision, or null if it has ended or no longer exists. */
     async function latest({ id }) {
         try {
             const s = await until(id, () => true, withinMs, lookEveryMs);
@@ -134,8 +134,8 @@ export function supervision({
         }
     }
 
-    /** Waits for the evidence; that nobody answers meanwhile is no evidence of anything. */
-    async function untilSeen(s, good) {
+    /** Waits for evidence. If the service does not answer meanwhile, the state known so far is returned. */
+    async function untilConfirmed(s, good) {
         try {
             return await until(s.id, good, withinMs, lookEveryMs);
         } catch (e) {
@@ -146,7 +146,7 @@ export function supervision({
         }
     }
 
-    /** A leave that was not confirmed in time: when it is, Salesforce hears of it. */
+    /** Publishes SUPERVISOR_HANGUP when a leave that was not confirmed in time is confirmed after all. */
     async function watch(id, info) {
         try {
             const s = await until(id, (one) => !ACTIVE.includes(one.state), watchMs, watchEveryMs);
@@ -157,14 +157,14 @@ export function supervision({
                 });
             }
         } catch {
-            // Nobody can be told: the supervisor sees their CCP, the operators the overdue leave.
+            // Nothing to publish. The supervisor still has their CCP, and operators see the overdue leave in Sidedoor.
         }
     }
 
     const hangup = (calls) => new base.SupervisorHangupResult({ calls });
 
     return {
-        /** @param {object} info a SupervisedCallInfo; its callId is the vendor's call id, Connect's contact id */
+        /** @param {object} info a SupervisedCallInfo; its callId is the vendor's call id, for Connect the contact id */
         async superviseCall(info) {
             const body = { contactId: info.callId, mode: mayBarge ? 'BARGE' : 'SILENT' };
             if (info.voiceCallId) {
@@ -176,7 +176,7 @@ export function supervision({
                 s = await until(s.id, (one) => !joining(one), withinMs, lookEveryMs);
             }
             if (joining(s)) {
-                throw new SidedoorError({ code: 'not_confirmed', detail: 'accepted; Amazon Connect has not given the line yet' });
+                throw new SidedoorError({ code: 'confirmation_timeout', detail: 'the request was accepted, but Amazon Connect has not provided the line yet' });
             }
             if (s.state !== 'MONITORING') {
                 throw new SidedoorError(s.failure || { code: 'supervision_state_conflict', detail: `the supervision is ${s.state}` });
@@ -187,17 +187,17 @@ export function supervision({
         },
 
         async supervisorBargeIn(info) {
-            const { id } = await of(info);
+            const { id } = await supervisionOf(info);
             let s = await send('POST', `/v1/supervisions/${encodeURIComponent(id)}/mode`, {
                 body: { mode: 'BARGE' },
                 idempotencyKey: key('barge')
             });
             if (s.mode !== 'BARGE') {
                 await carryOut(s);
-                s = await untilSeen(s, (one) => one.mode === 'BARGE' || one.state !== 'MONITORING');
+                s = await untilConfirmed(s, (one) => one.mode === 'BARGE' || one.state !== 'MONITORING');
             }
             if (s.mode !== 'BARGE') {
-                throw new SidedoorError({ code: 'not_confirmed', detail: 'accepted; nothing shows yet that you are heard' });
+                throw new SidedoorError({ code: 'confirmation_timeout', detail: 'the change was accepted, but there is no evidence yet that you can be heard' });
             }
             current = s;
             const call = phoneCall(s, info, { state: base.Constants.CALL_STATE.CONNECTED, bargedIn: true });
@@ -205,16 +205,16 @@ export function supervision({
         },
 
         /**
-         * Leaves: the supervision of the call, or with no call whatever this supervisor listens to (the base connector calls it
-         * so before a call is accepted, and on log-out).
+         * Leaves the supervision of the call or, without a call, whichever one this supervisor is on. The base connector calls it
+         * without a call before a call is accepted and on log-out.
          */
         async supervisorDisconnect(info) {
             let s;
             try {
-                const path = info && info.callId ? `/v1/supervisions/${encodeURIComponent((await of(info)).id)}` : '/v1/supervisors/me';
+                const path = info && info.callId ? `/v1/supervisions/${encodeURIComponent((await supervisionOf(info)).id)}` : '/v1/supervisors/me';
                 s = await sendUntilAnswered(`${path}/disconnect`, key('leave'));
             } catch (e) {
-                // With no call there may be nothing to leave, and that is what was wanted.
+                // Without a call there may be nothing to leave, which is the wanted state already.
                 if (!(info && info.callId) && e instanceof SidedoorError && e.code === 'supervision_not_found') {
                     return hangup([]);
                 }
@@ -222,11 +222,11 @@ export function supervision({
             }
             if (ACTIVE.includes(s.state)) {
                 await carryOut(s);
-                s = await untilSeen(s, (one) => !ACTIVE.includes(one.state));
+                s = await untilConfirmed(s, (one) => !ACTIVE.includes(one.state));
             }
             if (ACTIVE.includes(s.state)) {
                 watch(s.id, info);
-                throw new SidedoorError({ code: 'not_confirmed', detail: 'accepted; nothing shows yet that you left' });
+                throw new SidedoorError({ code: 'confirmation_timeout', detail: 'the disconnect was accepted, but there is no evidence yet that you left' });
             }
             current = null;
             return hangup([phoneCall(s, info, { state: base.Constants.CALL_STATE.ENDED })]);
@@ -234,7 +234,7 @@ export function supervision({
     };
 }
 
-/** Whether the service has answered and will answer the same again. */
+/** Whether the service has answered and would give the same answer again. */
 function isFinal(e) {
     return e instanceof SidedoorError && e.status >= 400 && e.status < 500 && ![408, 429].includes(e.status) && e.code !== 'idempotency_key_conflict';
 }

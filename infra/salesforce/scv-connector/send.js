@@ -1,28 +1,28 @@
 /**
- * Requests to Sidedoor by anything like fetch. No key of Sidedoor's belongs into a page: the URL is of the partner's own back end,
- * which adds the credential, or the headers carry a token of the supervisor's own.
+ * Requests to Sidedoor over fetch. Never put a Sidedoor API key into a page: use the URL of the partner's own back end, which adds
+ * the credential, or send a token of the supervisor in the headers.
  */
 
-/** What Sidedoor answered instead of what was asked for. */
+/** A request that failed: Sidedoor's problem, or a response that is not from Sidedoor. */
 export class SidedoorError extends Error {
     constructor({ code, title, detail, status }) {
         super(detail || title || code || 'the request failed');
         this.name = 'SidedoorError';
-        /** A stable word; null where nobody knows whether the request arrived. */
+        /** Sidedoor's error code, or null if the response is not Sidedoor's. */
         this.code = code || null;
-        /** What the base connector takes for the error's type. */
+        /** The base connector reads the error's type from here. */
         this.type = this.code;
         this.status = status || 0;
     }
 }
 
-/** How long one answer may take; Sidedoor answers within 8 s. */
+/** The timeout for one request in ms. Sidedoor answers within 8 s. */
 const TIMEOUT_MS = 10000;
 
 /**
- * @param {Function} fetcher fetch, or what behaves like it
- * @param {string} url what /v1/… is appended to
- * @param {Function} [headers] gives further headers for each request, such as Authorization
+ * @param {Function} fetcher fetch, or a function that behaves like it
+ * @param {string} url the base URL, to which /v1/… is appended
+ * @param {Function} [headers] returns additional headers for each request, such as Authorization
  */
 export function overFetch(fetcher, url, headers = () => ({})) {
     const base = url.replace(/\/+$/, '');
@@ -45,7 +45,7 @@ export function overFetch(fetcher, url, headers = () => ({})) {
         try {
             read = await answer.json();
         } catch {
-            throw new SidedoorError({ status: answer.status, detail: 'the answer is not Sidedoor’s' });
+            throw new SidedoorError({ status: answer.status, detail: 'the response is not JSON from Sidedoor' });
         }
         if (!answer.ok) {
             throw new SidedoorError({ ...read, status: answer.status });

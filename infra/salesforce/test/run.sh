@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# The JavaScript for Salesforce: lints, jest, then headless Chromium against a real sidedoor; then the checks of the Apex side, where
-# they are. Needs SIDEDOOR_BIN, Node 20 or later, npm, and Chromium (CHROMIUM names another than /usr/bin/chromium).
-# Installs what package-lock.json pins, once for each lock file.
+# Tests the JavaScript for Salesforce: ESLint, jest, and headless Chromium with a real sidedoor; then the checks of Apex and metadata.
+# Needs SIDEDOOR_BIN, Node 20 or later, npm and Chromium (set CHROMIUM if it is not in the PATH).
+# Installs the packages pinned in package-lock.json, once for each version of that file.
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
-: "${SIDEDOOR_BIN:?the path of the sidedoor binary}"
+: "${SIDEDOOR_BIN:?set it to the path of the sidedoor binary}"
 export CHROMIUM="${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}"
-[ -x "$CHROMIUM" ] || { echo "Chromium is needed: apt-get install chromium, or name one in CHROMIUM" >&2; exit 1; }
+[ -x "$CHROMIUM" ] || { echo "Chromium not found: install it (apt-get install chromium) or set CHROMIUM to its path" >&2; exit 1; }
 node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' ||
-    { echo "Node 20 or later is needed, and this is $(node --version)" >&2; exit 1; }
+    { echo "Node 20 or later is required; found $(node --version)" >&2; exit 1; }
 
 cd "$here"
 pinned="$(sha256sum package-lock.json | cut -c1-16)"

@@ -1,6 +1,6 @@
 /**
- * What a CCP tells Streams of its agent (`agent::update`), in the shape its agentDataProvider reads: enough for a supervisor
- * with legs, and for the traps: the customer's own contact beside them. Used in jsdom and in the simulated CCP page.
+ * The agent data that a CCP sends to Streams (`agent::update`), in the shape that its agentDataProvider reads: a supervisor with legs
+ * and, to test refusals, with customers' own contacts. Used in jsdom and by the simulated CCP page.
  */
 (function define(root) {
     const at = () => new Date();
@@ -43,7 +43,7 @@
         };
     }
 
-    /** A contact this user handles as an agent: a customer's. */
+    /** A customer's contact that this user handles as an agent. */
     function customers({ contactId, initiationMethod = 'inbound', state = 'connected' }) {
         return {
             contactId,

@@ -1,4 +1,4 @@
-/** A directive as the service gives it. */
+/** A directive as the service sends it. */
 let last = 0;
 
 function directive(over = {}) {

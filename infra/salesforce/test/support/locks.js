@@ -1,12 +1,12 @@
-/** Web Locks as a browser keeps them for all its tabs. */
+/** A fake of Web Locks, shared by all tabs of a browser. `free` releases all of them. */
 function locksOfABrowser() {
     const held = new Set();
-    const asked = [];
+    const requested = [];
     return {
-        asked,
+        requested,
         free: () => held.clear(),
         async request(name, _options, f) {
-            asked.push(name);
+            requested.push(name);
             if (held.has(name)) {
                 return f(null);
             }

@@ -1,6 +1,6 @@
 /**
- * A record page with supervisorPresence on it, in jsdom, with an Apex that answers from `org.world`. Whoever imports this gets the
- * page's beginning and end for each of their stories.
+ * A record page with supervisorPresence in jsdom, with an Apex mock that answers from `org.world`. Importing this module sets up and
+ * removes the page for each test.
  */
 import { createElement } from 'lwc';
 import SupervisorPresence from 'c/supervisorPresence';
@@ -36,7 +36,7 @@ export const lost = () => ({ body: { message: 'Read timed out' }, statusText: 'S
 export const net = { online: true };
 Object.defineProperty(window.navigator, 'onLine', { configurable: true, get: () => net.online });
 
-/** What the service has now; every look is answered from it. */
+/** The state of the fake service, from which every refresh is answered. */
 export const org = { world: null };
 
 beforeEach(() => {

@@ -1,15 +1,15 @@
 /**
- * The real amazon-connect-streams library in jsdom, upstream of it a CCP that is only a list of calls: what is under test is
- * what our code asks of the library, and what the library then asks of the CCP.
+ * The real amazon-connect-streams library in jsdom, with a fake CCP that keeps a list of the calls. This tests what our code requests
+ * from the library and what the library then requests from the CCP.
  */
 const { agentData, leg, customers, connection } = require('./agentData');
 
 require('amazon-connect-streams');
 
-// The library tells the console of every step; only its errors are of interest here.
+// The library logs every step; the tests need only its errors.
 global.connect.getLog().setEchoLevel(global.connect.LogLevel.ERROR);
 
-/** Streams with an agent logged in who has these contacts. */
+/** Streams with a logged-in agent who has these contacts. */
 function streamsWith(contacts, { answers = {} } = {}) {
     const { connect } = global;
     const calls = [];
@@ -19,7 +19,7 @@ function streamsWith(contacts, { answers = {} } = {}) {
     connect.core.mediaFactory = { get: () => Promise.resolve(null) };
     connect.core.upstream = { sendUpstream() {} };
     const now = { contacts };
-    const tell = (next = now.contacts) => {
+    const update = (next = now.contacts) => {
         now.contacts = next;
         bus.trigger(connect.AgentEvents.UPDATE, agentData(next));
     };
@@ -34,18 +34,18 @@ function streamsWith(contacts, { answers = {} } = {}) {
                 callbacks.failure(answer.failure);
                 return;
             }
-            obey(method, params, now.contacts);
+            applyCall(method, params, now.contacts);
             callbacks.success({});
-            setTimeout(() => tell(), 5);
+            setTimeout(() => update(), 5);
         }
     };
-    tell();
-    const did = () => calls.filter((call) => call.method !== 'sendClientLogs');
-    return { connect, tell, calls: did };
+    update();
+    const withoutLogs = () => calls.filter((call) => call.method !== 'sendClientLogs');
+    return { connect, update, calls: withoutLogs };
 }
 
-/** What a CCP does to its contacts. */
-function obey(method, { contactId, connectionId, targetMonitorMode }, contacts) {
+/** Changes the contacts as a CCP would. */
+function applyCall(method, { contactId, connectionId, targetMonitorMode }, contacts) {
     const contact = contacts.find((c) => c.contactId === contactId);
     if (method === 'destroyConnection') {
         const conn = contact.connections.find((c) => c.connectionId === connectionId);

@@ -1,4 +1,4 @@
-/** Supervisions as the service tells them. */
+/** Supervisions as the service sends them. */
 
 function departure(over = {}) {
     return {

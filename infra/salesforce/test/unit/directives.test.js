@@ -1,4 +1,4 @@
-/** The receiver of directives: by stream, by Platform Event, by asking; over reloads, lost answers and other tabs. */
+/** The receiver of directives: by stream, by Platform Event and by polling; across reloads, lost answers and other tabs. */
 const { DirectiveReceiver, Ledger, Memory, Backoff, ServiceClock, Problem, problemOf } = require('c/directives');
 const { directive } = require('../support/directive');
 const { locksOfABrowser } = require('../support/locks');
@@ -6,7 +6,7 @@ const { locksOfABrowser } = require('../support/locks');
 const problem = (code, status) => ({ body: { message: JSON.stringify({ code, title: code, detail: code, status }) } });
 const offline = () => new TypeError('Failed to fetch');
 
-/** A hundredth of the time. */
+/** Runs the receiver's timers a hundred times faster. */
 const QUICK = { set: (f, ms) => setTimeout(f, ms / 100), clear: (t) => clearTimeout(t) };
 
 class Storage {
@@ -58,12 +58,12 @@ function page(over = {}) {
         acknowledge: jest.fn(async () => ({ id: 's' })),
         ...over.apex
     };
-    const control = { obey: jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:43:47.120Z' })), ...over.control };
-    const heard = [];
+    const control = { execute: jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:43:47.120Z' })), ...over.control };
+    const events = [];
     const receiver = new DirectiveReceiver({
         settings: { deliveryMode: 'POLL', pollSeconds: 2, ...over.settings },
         legControl: () => (over.noControl ? null : control),
-        changed: (what) => heard.push(what),
+        onEvent: (event) => events.push(event),
         storage: over.storage || new Storage(),
         locks: over.locks,
         empApi: over.empApi,
@@ -73,7 +73,7 @@ function page(over = {}) {
         apex
     });
     receivers.push(receiver);
-    return { receiver, apex, control, heard };
+    return { receiver, apex, control, events };
 }
 
 const later = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -94,8 +94,8 @@ afterEach(() => {
     receivers.splice(0).forEach((receiver) => receiver.stop());
 });
 
-describe('by asking', () => {
-    it('says that it acts, begins with what is open, and goes on from there', async () => {
+describe('polling', () => {
+    it('sends that it acts, starts with what is open, continues after it', async () => {
         const open = directive({ eventId: '7' });
         const { receiver, apex, control } = page();
         apex.directivesAfter.mockImplementation(async ({ after }) =>
@@ -107,7 +107,7 @@ describe('by asking', () => {
         expect(apex.directivesAfter.mock.calls[0][0]).toMatchObject({ after: null, acts: true });
         await until(() => apex.directivesAfter.mock.calls.length >= 4);
         expect(apex.directivesAfter.mock.calls[3][0]).toMatchObject({ after: '9', acts: true });
-        expect(control.obey).toHaveBeenCalledTimes(1);
+        expect(control.execute).toHaveBeenCalledTimes(1);
         expect(apex.acknowledge).toHaveBeenCalledWith({
             supervisionId: open.supervisionId,
             directiveId: open.directiveId,
@@ -118,7 +118,7 @@ describe('by asking', () => {
         });
     });
 
-    it('keeps its place when an answer is lost', async () => {
+    it('continues at the same place after a lost answer', async () => {
         const { receiver, apex } = page();
         apex.directivesAfter
             .mockResolvedValueOnce({ items: [], nextAfter: '5', channelKey: 'mine' })
@@ -130,7 +130,7 @@ describe('by asking', () => {
         expect(apex.directivesAfter.mock.calls[2][0].after).toBe('5');
     });
 
-    it('says that it does not act where the page holds no CCP, and carries nothing out', async () => {
+    it('without a CCP sends that it does not act and executes nothing', async () => {
         const { receiver, apex } = page({ noControl: true });
         apex.directivesAfter.mockResolvedValue({ items: [directive()], nextAfter: '1', channelKey: 'mine' });
         await receiver.start();
@@ -139,8 +139,8 @@ describe('by asking', () => {
         expect(apex.acknowledge).not.toHaveBeenCalled();
     });
 
-    it('says each time which page it is where it can act, always the same, and not where it cannot', async () => {
-        const asked = async (over, times) => {
+    it('sends the same tab name with every poll, only if it can act', async () => {
+        const polls = async (over, times) => {
             const { receiver, apex } = page(over);
             receiver.setBusy(true);
             await receiver.start();
@@ -148,14 +148,14 @@ describe('by asking', () => {
             receiver.stop();
             return new Set(apex.directivesAfter.mock.calls.map(([{ tab }]) => tab));
         };
-        const [tab, ...others] = await asked({}, 3);
+        const [tab, ...others] = await polls({}, 3);
         expect(others).toEqual([]);
         expect(tab).toMatch(/^[A-Za-z0-9_-]{16,64}$/);
-        expect(await asked({}, 2)).toEqual(new Set([tab]));
-        expect(await asked({ noControl: true }, 2)).toEqual(new Set([null]));
+        expect(await polls({}, 2)).toEqual(new Set([tab]));
+        expect(await polls({ noControl: true }, 2)).toEqual(new Set([null]));
     });
 
-    it.each([['with'], ['without']])('is another page after a reload, %s a source of good randomness', (how) => {
+    it.each([['with'], ['without']])('has a new tab name after a reload, %s crypto.randomUUID', (how) => {
         const tabs = new Set();
         const whole = Object.getOwnPropertyDescriptor(global, 'crypto');
         Object.defineProperty(global, 'crypto', {
@@ -176,17 +176,17 @@ describe('by asking', () => {
         tabs.forEach((tab) => expect(tab).toMatch(/^[A-Za-z0-9_-]{16,64}$/));
     });
 
-    it('carries out only what it is told to', async () => {
-        const { receiver, apex, control, heard } = page();
+    it('executes only directives with act', async () => {
+        const { receiver, apex, control, events } = page();
         apex.directivesAfter.mockResolvedValue({ items: [directive({ act: false })], nextAfter: '1', channelKey: 'mine' });
         await receiver.start();
-        await until(() => heard.some(({ name }) => name === 'directive'));
+        await until(() => events.some(({ name }) => name === 'directive'));
         await later(20);
-        expect(control.obey).not.toHaveBeenCalled();
+        expect(control.execute).not.toHaveBeenCalled();
     });
 });
 
-describe('by Platform Event', () => {
+describe('Platform Events', () => {
     function empApi() {
         const api = { unsubscribe: jest.fn() };
         api.subscribe = jest.fn(async (channel, _replay, f) => {
@@ -196,7 +196,7 @@ describe('by Platform Event', () => {
         return api;
     }
 
-    it('asks when the event is of its own stream, and not for another', async () => {
+    it('polls only on events with the own channel key', async () => {
         const api = empApi();
         const settings = { deliveryMode: 'EMP_API', eventChannel: '/event/Supervisor_Directive__e', pollSeconds: 1000 };
         const { receiver, apex } = page({ empApi: api, settings });
@@ -210,17 +210,17 @@ describe('by Platform Event', () => {
         api.say('mine');
         await until(() => apex.directivesAfter.mock.calls.length >= 2);
         await later(20);
-        // Three at once are answered by one look, and one more for what came meanwhile.
+        // Three events at once lead to one poll, and to another one for what arrived meanwhile.
         expect(apex.directivesAfter.mock.calls.length).toBeLessThanOrEqual(3);
         receiver.stop();
         expect(api.unsubscribe).toHaveBeenCalledTimes(1);
     });
 });
 
-describe('by stream', () => {
+describe('stream', () => {
     const settings = { deliveryMode: 'SSE', streamUrl: 'https://sidedoor.example/', pollSeconds: 1000 };
 
-    it('opens with a ticket, comes back with another, and says what it heard last', async () => {
+    it('opens with a ticket, reconnects with another and the last event', async () => {
         const { receiver, control, apex } = page({ settings });
         await receiver.start();
         await until(() => FakeEventSource.opened.length === 1);
@@ -228,25 +228,25 @@ describe('by stream', () => {
         expect(first.url.pathname).toBe('/v1/supervisors/sup-1/directives');
         expect(first.url.searchParams.get('after')).toBeNull();
         first.open();
-        const told = directive({ eventId: '41' });
-        first.say('directive', told);
-        first.say('directive', told);
+        const issued = directive({ eventId: '41' });
+        first.say('directive', issued);
+        first.say('directive', issued);
         await until(() => apex.acknowledge.mock.calls.length === 1);
-        expect(control.obey).toHaveBeenCalledTimes(1);
+        expect(control.execute).toHaveBeenCalledTimes(1);
         first.break();
         await until(() => FakeEventSource.opened.length === 2);
         const [, second] = FakeEventSource.opened;
         expect(second.url.searchParams.get('ticket')).not.toBe(first.url.searchParams.get('ticket'));
         expect(second.url.searchParams.get('after')).toBe('41');
-        // While the stream is down, it asks.
+        // While the stream is down, the page polls.
         expect(apex.directivesAfter).toHaveBeenCalled();
-        // A stream that is closed says nothing any more.
+        // Events of a closed stream are ignored.
         first.say('directive', directive());
         await later(20);
-        expect(control.obey).toHaveBeenCalledTimes(1);
+        expect(control.execute).toHaveBeenCalledTimes(1);
     });
 
-    it('only watches without a CCP, and opens anew once there is one', async () => {
+    it('only watches without a CCP and reopens once there is one', async () => {
         const over = { settings, noControl: true };
         const { receiver, control } = page(over);
         await receiver.start();
@@ -260,10 +260,10 @@ describe('by stream', () => {
         expect(FakeEventSource.opened[1].url.searchParams.get('acts')).toBeNull();
         FakeEventSource.opened[1].open();
         FakeEventSource.opened[1].say('directive', directive());
-        await until(() => control.obey.mock.calls.length === 1);
+        await until(() => control.execute.mock.calls.length === 1);
     });
 
-    it('that never opened leaves the acting to asking, until one opens', async () => {
+    it('that never opened only watches until one opens', async () => {
         const { receiver, apex } = page({ settings });
         await receiver.start();
         await until(() => FakeEventSource.opened.length === 1);
@@ -275,13 +275,13 @@ describe('by stream', () => {
         await until(() => FakeEventSource.opened.length === 3);
         expect(FakeEventSource.opened[2].url.searchParams.get('acts')).toBeNull();
         FakeEventSource.opened[2].open();
-        // One that had opened and broke is not doubted.
+        // A stream that opened and broke later still acts.
         FakeEventSource.opened[2].break();
         await until(() => FakeEventSource.opened.length === 4);
         expect(FakeEventSource.opened[3].url.searchParams.get('acts')).toBeNull();
     });
 
-    it('tries on when no ticket is to be had, ever more slowly', async () => {
+    it('retries with growing waits without a ticket', async () => {
         const { receiver, apex } = page({ settings });
         apex.streamTicket.mockRejectedValue(offline());
         await receiver.start();
@@ -291,172 +291,172 @@ describe('by stream', () => {
 });
 
 describe('an acknowledgement', () => {
-    it('is repeated with the same key until the service has it', async () => {
+    it('is retried with the same key until the service has it', async () => {
         const { receiver, apex, control } = page();
         apex.acknowledge.mockRejectedValueOnce(offline()).mockRejectedValueOnce(problem('service_unavailable', 503)).mockResolvedValue({});
         receiver.stopped = false;
-        receiver.heard('directive', directive());
+        receiver.receive('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 3);
         await later(30);
         expect(apex.acknowledge).toHaveBeenCalledTimes(3);
         expect(new Set(apex.acknowledge.mock.calls.map(([body]) => body.requestKey)).size).toBe(1);
-        expect(control.obey).toHaveBeenCalledTimes(1);
+        expect(control.execute).toHaveBeenCalledTimes(1);
         expect(receiver.memory.unacknowledged()).toEqual([]);
     });
 
-    it('is not repeated when the service will never take it', async () => {
-        const { receiver, apex, heard } = page();
+    it('is not retried after a final rejection', async () => {
+        const { receiver, apex, events } = page();
         apex.acknowledge.mockRejectedValue(problem('directive_not_found', 404));
         receiver.stopped = false;
-        receiver.heard('directive', directive());
-        await until(() => heard.some(({ name }) => name === 'notTaken'));
+        receiver.receive('directive', directive());
+        await until(() => events.some(({ name }) => name === 'acknowledgementRejected'));
         await later(30);
         expect(apex.acknowledge).toHaveBeenCalledTimes(1);
     });
 
-    it.each(['REFUSED', 'FAILED', 'ALREADY_GONE'])('says %s too, with its detail', async (outcome) => {
-        const { receiver, apex } = page({ control: { obey: async () => ({ outcome, at: 'x', detail: 'why' }) } });
+    it.each(['REFUSED', 'FAILED', 'ALREADY_GONE'])('sends %s with its detail', async (outcome) => {
+        const { receiver, apex } = page({ control: { execute: async () => ({ outcome, at: 'x', detail: 'why' }) } });
         receiver.stopped = false;
-        receiver.heard('directive', directive());
+        receiver.receive('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 1);
         expect(apex.acknowledge.mock.calls[0][0]).toMatchObject({ outcome, detail: 'why' });
     });
 });
 
-describe('what the CCP failed to do', () => {
-    it('is tried again, a few times, and a refusal is not', async () => {
-        const obey = jest
+describe('a directive that the CCP failed to carry out', () => {
+    it('is retried a few times, but a refusal is not', async () => {
+        const execute = jest
             .fn()
             .mockResolvedValueOnce({ outcome: 'FAILED', at: 'x' })
             .mockResolvedValueOnce({ outcome: 'DONE', at: 'y' });
-        const { receiver, apex } = page({ control: { obey } });
+        const { receiver, apex } = page({ control: { execute } });
         receiver.stopped = false;
-        receiver.heard('directive', directive());
+        receiver.receive('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 1);
         expect(apex.acknowledge.mock.calls[0][0]).toMatchObject({ outcome: 'DONE', at: 'y' });
-        obey.mockReset().mockResolvedValue({ outcome: 'FAILED', at: 'x' });
-        receiver.heard('directive', directive());
+        execute.mockReset().mockResolvedValue({ outcome: 'FAILED', at: 'x' });
+        receiver.receive('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 2);
-        expect(obey).toHaveBeenCalledTimes(3);
-        obey.mockReset().mockResolvedValue({ outcome: 'REFUSED', at: 'x' });
-        receiver.heard('directive', directive());
+        expect(execute).toHaveBeenCalledTimes(3);
+        execute.mockReset().mockResolvedValue({ outcome: 'REFUSED', at: 'x' });
+        receiver.receive('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 3);
-        expect(obey).toHaveBeenCalledTimes(1);
+        expect(execute).toHaveBeenCalledTimes(1);
     });
 });
 
 describe('a directive that is no longer wanted', () => {
-    it('is not tried again once it is withdrawn, and is not answered', async () => {
+    it('is neither retried nor acknowledged once withdrawn', async () => {
         const first = directive({ kind: 'CHANGE_MODE_IN_CCP', mode: 'BARGE' });
         const second = directive({ kind: 'CHANGE_MODE_IN_CCP', mode: 'SILENT' });
-        const asked = [];
-        const obey = jest.fn(async ({ directiveId }) => {
-            asked.push(directiveId);
+        const executed = [];
+        const execute = jest.fn(async ({ directiveId }) => {
+            executed.push(directiveId);
             if (directiveId === first.directiveId) {
-                // Meanwhile the supervisor has chosen silence.
-                receiver.heard('settled', { ...first, status: 'WITHDRAWN' });
-                receiver.heard('directive', second);
+                // Meanwhile the supervisor has switched to silent.
+                receiver.receive('settled', { ...first, status: 'WITHDRAWN' });
+                receiver.receive('directive', second);
             }
             return { outcome: directiveId === first.directiveId ? 'FAILED' : 'DONE', at: 'x' };
         });
-        const { receiver, apex } = page({ control: { obey } });
+        const { receiver, apex } = page({ control: { execute } });
         receiver.stopped = false;
-        receiver.heard('directive', first);
+        receiver.receive('directive', first);
         await until(() => apex.acknowledge.mock.calls.length === 1);
         await later(40);
-        expect(asked).toEqual([first.directiveId, second.directiveId]);
+        expect(executed).toEqual([first.directiveId, second.directiveId]);
         expect(apex.acknowledge.mock.calls.map(([body]) => body.directiveId)).toEqual([second.directiveId]);
     });
 
-    it('is refused when a newer one of its supervision has come, whatever the order they are told in', async () => {
+    it('is refused after a newer one of its supervision, in any order', async () => {
         const old = directive({ issuedAt: new Date(Date.now() - 5000).toISOString() });
-        const obey = jest.fn(async () => ({ outcome: 'DONE', at: 'x' }));
-        const { receiver, apex } = page({ control: { obey } });
+        const execute = jest.fn(async () => ({ outcome: 'DONE', at: 'x' }));
+        const { receiver, apex } = page({ control: { execute } });
         receiver.stopped = false;
         const newer = directive();
-        receiver.heard('directive', newer);
-        receiver.heard('directive', old);
+        receiver.receive('directive', newer);
+        receiver.receive('directive', old);
         await until(() => apex.acknowledge.mock.calls.length === 2);
-        expect(obey.mock.calls.map(([{ directiveId }]) => directiveId)).toEqual([newer.directiveId]);
+        expect(execute.mock.calls.map(([{ directiveId }]) => directiveId)).toEqual([newer.directiveId]);
         expect(apex.acknowledge.mock.calls[1][0]).toMatchObject({ directiveId: old.directiveId, outcome: 'REFUSED', detail: 'not_open' });
     });
 
-    it('is looked for before another try where no stream tells', async () => {
-        const told = directive();
-        const obey = jest.fn(async () => ({ outcome: 'FAILED', at: 'x' }));
-        const { receiver, apex } = page({ control: { obey }, settings: { pollSeconds: 1000 } });
+    it('is polled for before a retry without a stream', async () => {
+        const issued = directive();
+        const execute = jest.fn(async () => ({ outcome: 'FAILED', at: 'x' }));
+        const { receiver, apex } = page({ control: { execute }, settings: { pollSeconds: 1000 } });
         apex.directivesAfter
-            .mockResolvedValueOnce({ items: [told], nextAfter: '1', channelKey: 'mine' })
+            .mockResolvedValueOnce({ items: [issued], nextAfter: '1', channelKey: 'mine' })
             .mockResolvedValueOnce({ items: [], nextAfter: '1', channelKey: 'mine' })
-            .mockResolvedValue({ items: [{ ...told, status: 'WITHDRAWN' }], nextAfter: '2', channelKey: 'mine' });
+            .mockResolvedValue({ items: [{ ...issued, status: 'WITHDRAWN' }], nextAfter: '2', channelKey: 'mine' });
         await receiver.start();
-        await until(() => obey.mock.calls.length === 1 && apex.directivesAfter.mock.calls.length >= 3);
+        await until(() => execute.mock.calls.length === 1 && apex.directivesAfter.mock.calls.length >= 3);
         await later(40);
-        expect(obey).toHaveBeenCalledTimes(1);
+        expect(execute).toHaveBeenCalledTimes(1);
         expect(apex.acknowledge).not.toHaveBeenCalled();
     });
 
-    it('tells leg control, which asks again in the same turn as it acts', async () => {
-        let stillGood;
-        const told = directive();
+    it('passes stillWanted to leg control', async () => {
+        let stillWanted;
+        const issued = directive();
         const { receiver } = page({
             control: {
-                obey: async (_directive, asked) => {
-                    stillGood = asked.stillGood;
+                execute: async (_directive, options) => {
+                    stillWanted = options.stillWanted;
                     return { outcome: 'DONE', at: 'x' };
                 }
             }
         });
         receiver.stopped = false;
-        receiver.heard('directive', told);
-        await until(() => stillGood);
-        expect(stillGood()).toBe(true);
-        receiver.heard('settled', { ...told, status: 'WITHDRAWN' });
-        expect(stillGood()).toBe(false);
+        receiver.receive('directive', issued);
+        await until(() => stillWanted);
+        expect(stillWanted()).toBe(true);
+        receiver.receive('settled', { ...issued, status: 'WITHDRAWN' });
+        expect(stillWanted()).toBe(false);
     });
 
-    it('and of one supervision one is carried out after the other, of two supervisions each for itself', async () => {
+    it('of one supervision waits its turn, of another one does not', async () => {
         const running = new Set();
         let most = 0;
-        const obey = jest.fn(async ({ directiveId }) => {
+        const execute = jest.fn(async ({ directiveId }) => {
             running.add(directiveId);
             most = Math.max(most, running.size);
             await later(15);
             running.delete(directiveId);
             return { outcome: 'DONE', at: 'x' };
         });
-        const { receiver, apex } = page({ control: { obey } });
+        const { receiver, apex } = page({ control: { execute } });
         receiver.stopped = false;
-        receiver.heard('directive', directive());
+        receiver.receive('directive', directive());
         await until(() => running.size === 1);
-        receiver.heard('directive', directive());
+        receiver.receive('directive', directive());
         await until(() => apex.acknowledge.mock.calls.length === 2);
         expect(most).toBe(1);
-        receiver.heard('directive', directive({ supervisionId: 'one' }));
-        receiver.heard('directive', directive({ supervisionId: 'two' }));
+        receiver.receive('directive', directive({ supervisionId: 'one' }));
+        receiver.receive('directive', directive({ supervisionId: 'two' }));
         await until(() => apex.acknowledge.mock.calls.length === 4);
         expect(most).toBe(2);
     });
 
-    it('is remembered in a bounded number', () => {
+    it('is remembered up to a limit', () => {
         const ledger = new Ledger();
         const many = Array.from({ length: 500 }, (_, i) => directive({ supervisionId: `s-${i}`, status: 'WITHDRAWN' }));
-        many.forEach((one) => ledger.heard(one));
+        many.forEach((one) => ledger.update(one));
         expect([ledger.closed.size, ledger.newest.size]).toEqual([200, 200]);
-        expect(ledger.isGood(many.at(-1).directiveId)).toBe(false);
+        expect(ledger.isWanted(many.at(-1).directiveId)).toBe(false);
     });
 });
 
-describe('what is open is told again', () => {
-    it('to a page that can act now, though a look was under way when it came to hold a CCP', async () => {
+describe('open directives are read again', () => {
+    it('when the page gets a CCP during a poll', async () => {
         const over = { noControl: true, settings: { pollSeconds: 1000 } };
         const { receiver, apex, control } = page(over);
-        const told = directive({ eventId: '7' });
+        const issued = directive({ eventId: '7' });
         const answers = [];
         apex.directivesAfter.mockImplementation(
             ({ after, acts }) =>
                 new Promise((done) =>
-                    answers.push(() => done({ items: after ? [] : [{ ...told, act: acts }], nextAfter: '7', channelKey: 'mine' }))
+                    answers.push(() => done({ items: after ? [] : [{ ...issued, act: acts }], nextAfter: '7', channelKey: 'mine' }))
                 )
         );
         await receiver.start();
@@ -467,10 +467,10 @@ describe('what is open is told again', () => {
         await until(() => answers.length === 1);
         expect(apex.directivesAfter.mock.calls[1][0]).toMatchObject({ after: null, acts: true });
         answers.shift()();
-        await until(() => control.obey.mock.calls.length === 1);
+        await until(() => control.execute.mock.calls.length === 1);
     });
 
-    it('from the start also where that look was lost', async () => {
+    it('from the start, also after that poll was lost', async () => {
         const { receiver, apex } = page({ settings: { pollSeconds: 2 } });
         receiver.setBusy(true);
         await receiver.start();
@@ -482,32 +482,32 @@ describe('what is open is told again', () => {
         expect(apex.directivesAfter.mock.calls.slice(from, from + 2).map(([{ after }]) => after)).toEqual([null, null]);
     });
 
-    it('to one that asks and was told that another acts, for as long as it is open', async () => {
+    it('while they are open and another page should act', async () => {
         const { receiver, apex, control } = page({ settings: { pollSeconds: 1000 } });
-        const told = directive({ eventId: '7' });
+        const issued = directive({ eventId: '7' });
         let looks = 0;
         apex.directivesAfter.mockImplementation(async ({ after }) => {
             looks += after === null ? 1 : 0;
-            return { items: after === null ? [{ ...told, act: looks >= 3 }] : [], nextAfter: '7', channelKey: 'mine' };
+            return { items: after === null ? [{ ...issued, act: looks >= 3 }] : [], nextAfter: '7', channelKey: 'mine' };
         });
         await receiver.start();
-        await until(() => control.obey.mock.calls.length === 1);
+        await until(() => control.execute.mock.calls.length === 1);
         expect(looks).toBe(3);
         await until(() => apex.acknowledge.mock.calls.length === 1);
         await later(150);
         expect(looks).toBe(3);
     });
 
-    it('not for ever: no more once it is settled, nor to a page that cannot act', async () => {
+    it('not once they are settled, nor without a CCP', async () => {
         const { receiver, apex } = page({ settings: { pollSeconds: 1000 } });
-        const told = directive({ act: false });
-        apex.directivesAfter.mockImplementation(async ({ after }) => ({ items: after ? [] : [told], nextAfter: '7', channelKey: 'mine' }));
+        const issued = directive({ act: false });
+        apex.directivesAfter.mockImplementation(async ({ after }) => ({ items: after ? [] : [issued], nextAfter: '7', channelKey: 'mine' }));
         await receiver.start();
         await until(() => apex.directivesAfter.mock.calls.length >= 2);
-        receiver.heard('settled', { ...told, status: 'DONE' });
-        const asked = apex.directivesAfter.mock.calls.length;
+        receiver.receive('settled', { ...issued, status: 'DONE' });
+        const polls = apex.directivesAfter.mock.calls.length;
         await later(150);
-        expect(apex.directivesAfter.mock.calls.length).toBe(asked);
+        expect(apex.directivesAfter.mock.calls.length).toBe(polls);
         const watching = page({ noControl: true, settings: { pollSeconds: 1000 } });
         watching.apex.directivesAfter.mockImplementation(apex.directivesAfter.getMockImplementation());
         await watching.receiver.start();
@@ -515,31 +515,31 @@ describe('what is open is told again', () => {
         expect(watching.apex.directivesAfter.mock.calls.length).toBe(2);
     });
 
-    it('to the tab that found another at it, should that one come to nothing', async () => {
+    it('by the tab that found another one executing, if that one ends', async () => {
         const locks = locksOfABrowser();
-        const told = directive();
-        const never = page({ locks, control: { obey: () => new Promise(() => {}) } });
+        const issued = directive();
+        const never = page({ locks, control: { execute: () => new Promise(() => {}) } });
         never.receiver.stopped = false;
-        never.receiver.heard('directive', told);
+        never.receiver.receive('directive', issued);
         const second = page({ locks, settings: { pollSeconds: 1000 } });
         let looks = 0;
         second.apex.directivesAfter.mockImplementation(async ({ after }) => {
             looks += after === null ? 1 : 0;
-            return { items: after === null ? [told] : [], nextAfter: '7', channelKey: 'mine' };
+            return { items: after === null ? [issued] : [], nextAfter: '7', channelKey: 'mine' };
         });
         await second.receiver.start();
         await until(() => looks >= 3);
-        expect(second.control.obey).not.toHaveBeenCalled();
-        // The browser lets go of the locks of a tab that is closed.
+        expect(second.control.execute).not.toHaveBeenCalled();
+        // The browser releases the locks of a closed tab.
         locks.free();
-        await until(() => second.control.obey.mock.calls.length === 1);
+        await until(() => second.control.execute.mock.calls.length === 1);
     });
 });
 
 describe("the service's clock", () => {
-    it('is asked for again while no ticket was to be had, and what is kept for the supervisor is found then', async () => {
+    it('is requested again until a ticket comes, which also restores the stored outcomes', async () => {
         const storage = new Storage();
-        new Memory(storage, 'sup-1').keep({ directiveId: 'd', supervisionId: 's', outcome: 'DONE', at: 'x' });
+        new Memory(storage, 'sup-1').store({ directiveId: 'd', supervisionId: 's', outcome: 'DONE', at: 'x' });
         const { receiver, apex } = page({ storage });
         const ticket = apex.streamTicket.getMockImplementation();
         apex.streamTicket.mockReset().mockRejectedValueOnce(offline()).mockRejectedValueOnce(offline()).mockImplementation(ticket);
@@ -553,24 +553,24 @@ describe("the service's clock", () => {
         expect(apex.streamTicket).toHaveBeenCalledTimes(3);
     });
 
-    it('holds up no directive: a ticket that does not come is not waited for long', async () => {
+    it('delays no directive for long if there is no ticket', async () => {
         const { receiver, apex, control } = page();
         apex.streamTicket.mockImplementation(() => new Promise(() => {}));
         apex.directivesAfter.mockResolvedValueOnce({ items: [directive()], nextAfter: '1', channelKey: 'mine' });
         await receiver.start();
-        await until(() => control.obey.mock.calls.length === 1);
+        await until(() => control.execute.mock.calls.length === 1);
         await until(() => apex.acknowledge.mock.calls.length === 1);
     });
 
-    it('not being known, an expiry that only this computer sees is no refusal', async () => {
-        const obey = jest
+    it('is needed for a refusal because of expiry', async () => {
+        const execute = jest
             .fn()
-            .mockResolvedValueOnce({ outcome: 'REFUSED', reason: 'join_timeout', at: 'x' })
+            .mockResolvedValueOnce({ outcome: 'REFUSED', reason: 'expired', at: 'x' })
             .mockResolvedValue({ outcome: 'DONE', at: 'y' });
-        const { receiver, apex } = page({ control: { obey }, settings: { pollSeconds: 1000 } });
+        const { receiver, apex } = page({ control: { execute }, settings: { pollSeconds: 1000 } });
         apex.streamTicket.mockRejectedValue(offline());
-        const told = directive();
-        apex.directivesAfter.mockImplementation(async ({ after }) => ({ items: after ? [] : [told], nextAfter: '7', channelKey: 'mine' }));
+        const issued = directive();
+        apex.directivesAfter.mockImplementation(async ({ after }) => ({ items: after ? [] : [issued], nextAfter: '7', channelKey: 'mine' }));
         await receiver.start();
         await until(() => apex.acknowledge.mock.calls.length === 1);
         expect(apex.acknowledge.mock.calls[0][0].outcome).toBe('DONE');
@@ -578,73 +578,73 @@ describe("the service's clock", () => {
 });
 
 describe('over a reload', () => {
-    it('acknowledges again what was carried out, and does not carry it out again', async () => {
+    it('repeats the acknowledgement, not the action', async () => {
         const storage = new Storage();
-        const told = directive();
+        const issued = directive();
         const before = page({ storage });
         before.apex.acknowledge.mockRejectedValue(offline());
-        before.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', channelKey: 'mine' });
+        before.apex.directivesAfter.mockResolvedValue({ items: [issued], nextAfter: '1', channelKey: 'mine' });
         await before.receiver.start();
         await until(() => before.apex.acknowledge.mock.calls.length >= 1);
         before.receiver.stop();
 
         const after = page({ storage });
-        after.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', channelKey: 'mine' });
+        after.apex.directivesAfter.mockResolvedValue({ items: [issued], nextAfter: '1', channelKey: 'mine' });
         await after.receiver.start();
         await until(() => after.apex.acknowledge.mock.calls.length >= 1);
         await later(30);
-        expect(after.control.obey).not.toHaveBeenCalled();
-        const said = (calls) => calls.map(([body]) => body);
-        expect(said(after.apex.acknowledge.mock.calls)[0]).toEqual(said(before.apex.acknowledge.mock.calls)[0]);
+        expect(after.control.execute).not.toHaveBeenCalled();
+        const bodies = (calls) => calls.map(([body]) => body);
+        expect(bodies(after.apex.acknowledge.mock.calls)[0]).toEqual(bodies(before.apex.acknowledge.mock.calls)[0]);
     });
 
-    it('carries out what was heard and not begun, since the service tells it again', async () => {
+    it('carries out what was received but not started', async () => {
         const storage = new Storage();
-        const told = directive();
-        const before = page({ storage, control: { obey: () => new Promise(() => {}) } });
-        before.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', channelKey: 'mine' });
+        const issued = directive();
+        const before = page({ storage, control: { execute: () => new Promise(() => {}) } });
+        before.apex.directivesAfter.mockResolvedValue({ items: [issued], nextAfter: '1', channelKey: 'mine' });
         await before.receiver.start();
         await later(20);
         before.receiver.stop();
         const after = page({ storage });
-        after.apex.directivesAfter.mockResolvedValue({ items: [told], nextAfter: '1', channelKey: 'mine' });
+        after.apex.directivesAfter.mockResolvedValue({ items: [issued], nextAfter: '1', channelKey: 'mine' });
         await after.receiver.start();
         await until(() => after.apex.acknowledge.mock.calls.length === 1);
         expect(after.apex.directivesAfter.mock.calls[0][0].after).toBeNull();
-        expect(after.control.obey).toHaveBeenCalledTimes(1);
+        expect(after.control.execute).toHaveBeenCalledTimes(1);
     });
 
-    it("leaves another user's memory alone", () => {
+    it("keeps the memory of another user apart", () => {
         const storage = new Storage();
-        new Memory(storage, 'sup-1').keep({ directiveId: 'd', outcome: 'DONE' });
+        new Memory(storage, 'sup-1').store({ directiveId: 'd', outcome: 'DONE' });
         expect(new Memory(storage, 'sup-2').unacknowledged()).toEqual([]);
         expect(new Memory(storage, 'sup-1').unacknowledged()).toHaveLength(1);
     });
 
-    it('remembers a bounded number, and does without storage', () => {
+    it('remembers outcomes up to a limit, also without storage', () => {
         const memory = new Memory(null, 'sup-1');
         for (let i = 0; i < 200; i += 1) {
-            memory.keep({ directiveId: String(i), outcome: 'DONE' });
+            memory.store({ directiveId: String(i), outcome: 'DONE' });
         }
         expect(memory.unacknowledged()).toHaveLength(50);
         expect(memory.outcomeOf('199')).not.toBeNull();
     });
 });
 
-it('of two tabs of one browser told at once, one acts', async () => {
+it('only one of two tabs of a browser acts', async () => {
     const locks = locksOfABrowser();
-    const obey = jest.fn(() => later(30).then(() => ({ outcome: 'DONE', at: 'x' })));
-    const tabs = [page({ locks, control: { obey } }), page({ locks, control: { obey } })];
-    const told = directive();
+    const execute = jest.fn(() => later(30).then(() => ({ outcome: 'DONE', at: 'x' })));
+    const tabs = [page({ locks, control: { execute } }), page({ locks, control: { execute } })];
+    const issued = directive();
     tabs.forEach(({ receiver }) => {
         receiver.stopped = false;
-        receiver.heard('directive', told);
+        receiver.receive('directive', issued);
     });
     await later(80);
-    expect(obey).toHaveBeenCalledTimes(1);
+    expect(execute).toHaveBeenCalledTimes(1);
 });
 
-it("judges expiry by the service's clock, not by the browser's", async () => {
+it("judges expiry by the service's clock", async () => {
     const clock = new ServiceClock(() => 1000000);
     clock.learn(new Date(5060000).toISOString(), 999900, 1000100);
     expect(clock.now()).toBe(5000000);
@@ -656,7 +656,7 @@ it("judges expiry by the service's clock, not by the browser's", async () => {
     }));
     apex.directivesAfter.mockResolvedValue({ items: [directive()], nextAfter: '1', channelKey: 'mine' });
     await receiver.start();
-    await until(() => control.obey.mock.calls.length === 1);
+    await until(() => control.execute.mock.calls.length === 1);
     expect(Math.abs(control.now() - (Date.now() - 3600000))).toBeLessThan(2000);
 });
 
@@ -670,7 +670,7 @@ describe('problems', () => {
         [offline(), null, false, true],
         [{ body: [{ message: 'odd' }] }, null, false, true],
         [undefined, null, false, true]
-    ])('%# are read', (thrown, code, final, unanswered) => {
+    ])('error %# is read', (thrown, code, final, unanswered) => {
         const read = problemOf(thrown);
         expect(read).toBeInstanceOf(Problem);
         expect({ code: read.code, final: read.final, unanswered: read.unanswered }).toEqual({ code, final, unanswered });
@@ -678,7 +678,7 @@ describe('problems', () => {
     });
 });
 
-it('waits are jittered and bounded', () => {
+it('back-off waits are jittered and bounded', () => {
     const backoff = new Backoff({ firstMs: 500, mostMs: 30000, random: () => 1 });
     const waits = Array.from({ length: 10 }, () => backoff.next());
     expect(waits.slice(0, 3)).toEqual([500, 1000, 2000]);

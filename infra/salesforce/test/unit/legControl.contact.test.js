@@ -1,9 +1,9 @@
-/** Leg control over the real ContactClient of @amazon-connect/contact; only the channel to the CCP is a stand-in. */
+/** Leg control over the real ContactClient of @amazon-connect/contact; only the channel to the CCP is simulated. */
 const { ContactClient } = require('@amazon-connect/contact');
 const { LegControl, contactBackend } = require('c/legControl');
 const { directive } = require('../support/directive');
 
-/** A client whose requests are answered from these participants: {contactId: [{type, isSelf, state}]}. */
+/** A client that answers requests from these participants: {contactId: [{type, isSelf, state}]}. */
 function clientWith(contacts, { fails = {} } = {}) {
     const requests = [];
     const answer = (path, data) => {
@@ -35,7 +35,7 @@ function clientWith(contacts, { fails = {} } = {}) {
                 delete contacts[data.contactId];
                 return Promise.resolve();
             default:
-                return Promise.reject(new Error(`not asked for: ${path}`));
+                return Promise.reject(new Error(`unexpected request: ${path}`));
         }
     };
     const proxy = { request: (path, data) => answer(path, data) };
@@ -51,12 +51,12 @@ const AGENT = { type: 'outbound', state: 'connected' };
 const SILENT = { type: 'monitoring', state: 'silent_monitor' };
 const self = (state, type = 'monitoring') => ({ type, state, isSelf: true });
 
-it('disconnects itself from the own leg, then clears it, and asks for nothing else', async () => {
+it('disconnects the own leg, clears it and requests nothing else', async () => {
     const { control, orders } = clientWith({
         'leg-1': [CUSTOMER, AGENT, self('silent_monitor')],
         'customer-1': [CUSTOMER, self('connected', 'agent')]
     });
-    expect((await control.obey(directive())).outcome).toBe('DONE');
+    expect((await control.execute(directive())).outcome).toBe('DONE');
     expect(orders()).toEqual([
         { path: 'contact/disconnectSelf', data: { contactId: 'leg-1' } },
         { path: 'contact/clear', data: { contactId: 'leg-1' } }
@@ -65,42 +65,42 @@ it('disconnects itself from the own leg, then clears it, and asks for nothing el
 
 it.each([
     ["the customer's contact", { 'leg-1': [CUSTOMER, self('connected', 'agent')] }, {}, 'not_a_monitor_leg'],
-    ['a contact in which it has no part', { 'leg-1': [CUSTOMER, AGENT] }, {}, 'not_a_monitor_leg'],
-    ['a contact on which two are called itself', { 'leg-1': [CUSTOMER, AGENT, self('silent_monitor'), self('barge')] }, {}, 'not_a_monitor_leg'],
-    ['a contact that is not here', { 'leg-2': [CUSTOMER, self('silent_monitor')] }, {}, 'unknown_contact'],
+    ['a contact on which the user is not', { 'leg-1': [CUSTOMER, AGENT] }, {}, 'not_a_monitor_leg'],
+    ['a contact with two participants marked isSelf', { 'leg-1': [CUSTOMER, AGENT, self('silent_monitor'), self('barge')] }, {}, 'not_a_monitor_leg'],
+    ['a contact that the CCP does not have', { 'leg-2': [CUSTOMER, self('silent_monitor')] }, {}, 'unknown_contact'],
     ['the supervised contact as its own leg', { 'leg-1': [self('silent_monitor')] }, { contactId: 'leg-1' }, 'leg_is_the_supervised_contact'],
     ['to leave the customer alone', { 'leg-1': [CUSTOMER, { ...AGENT, state: 'disconnected' }, self('barge')] }, {}, 'agent_gone'],
-    ['to leave the customer alone with one who only monitors', { 'leg-1': [CUSTOMER, SILENT, self('barge')] }, {}, 'agent_gone'],
-    ['… whose state is not told', { 'leg-1': [CUSTOMER, { type: 'monitoring', state: 'connected' }, self('barge')] }, {}, 'agent_gone'],
-    ['to leave as one of the last two where nothing says that they are silent', { 'leg-1': [CUSTOMER, self('connected')] }, {}, 'agent_gone'],
-    ['a directive that hides which contact is supervised', { 'leg-1': [CUSTOMER, AGENT, self('silent_monitor')] }, { contactId: null }, 'unreadable_directive'],
+    ['to leave the customer alone with a supervisor who only monitors', { 'leg-1': [CUSTOMER, SILENT, self('barge')] }, {}, 'agent_gone'],
+    ['… with a supervisor of unknown state', { 'leg-1': [CUSTOMER, { type: 'monitoring', state: 'connected' }, self('barge')] }, {}, 'agent_gone'],
+    ['to leave as one of the last two if not known to be silent', { 'leg-1': [CUSTOMER, self('connected')] }, {}, 'agent_gone'],
+    ['a directive without the supervised contact', { 'leg-1': [CUSTOMER, AGENT, self('silent_monitor')] }, { contactId: null }, 'unreadable_directive'],
     ['to change the mode', { 'leg-1': [CUSTOMER, AGENT, self('barge')] }, { kind: 'CHANGE_MODE_IN_CCP', mode: 'SILENT' }, 'mode_change_unavailable']
 ])('refuses %s', async (_what, contacts, over, reason) => {
     const { control, orders } = clientWith(contacts);
-    expect(await control.obey(directive(over))).toMatchObject({ outcome: 'REFUSED', reason });
+    expect(await control.execute(directive(over))).toMatchObject({ outcome: 'REFUSED', reason });
     expect(orders()).toEqual([]);
 });
 
-it('disconnects itself where another monitors too, in whichever order they are told: the client says which is itself', async () => {
+it('disconnects itself if another one monitors too, in any order', async () => {
     for (const parts of [[SILENT, self('silent_monitor')], [self('silent_monitor'), SILENT]]) {
         const { control, orders } = clientWith({ 'leg-1': [CUSTOMER, AGENT, ...parts] });
-        expect((await control.obey(directive())).outcome).toBe('DONE');
+        expect((await control.execute(directive())).outcome).toBe('DONE');
         expect(orders()[0]).toEqual({ path: 'contact/disconnectSelf', data: { contactId: 'leg-1' } });
     }
 });
 
-it('leaves while two others talk, of whom one has barged in too', async () => {
+it('leaves while two others talk, one of whom has barged in', async () => {
     const { control } = clientWith({ 'leg-1': [CUSTOMER, { type: 'monitoring', state: 'barge' }, self('barge')] });
-    expect((await control.obey(directive())).outcome).toBe('DONE');
+    expect((await control.execute(directive())).outcome).toBe('DONE');
 });
 
-it('tells a leg that is gone, and a failure', async () => {
+it('reports a leg that is gone, and a failure', async () => {
     const seen = clientWith({ 'leg-1': [CUSTOMER, AGENT, self('silent_monitor')] });
-    expect((await seen.control.obey(directive())).outcome).toBe('DONE');
-    expect((await seen.control.obey(directive())).outcome).toBe('ALREADY_GONE');
+    expect((await seen.control.execute(directive())).outcome).toBe('DONE');
+    expect((await seen.control.execute(directive())).outcome).toBe('ALREADY_GONE');
     const failing = clientWith(
         { 'leg-1': [CUSTOMER, AGENT, self('silent_monitor')] },
         { fails: { 'contact/disconnectSelf': new Error('no such luck') } }
     );
-    expect(await failing.control.obey(directive())).toMatchObject({ outcome: 'FAILED', detail: 'no such luck' });
+    expect(await failing.control.execute(directive())).toMatchObject({ outcome: 'FAILED', detail: 'no such luck' });
 });

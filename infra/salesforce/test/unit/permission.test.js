@@ -1,14 +1,14 @@
-/** Agents have the same record pages as supervisors: who has not the permission sees nothing, and nothing is asked for them. */
+/** Agents use the same record pages as supervisors: without the permission nothing is shown or requested. */
 import { createElement } from 'lwc';
 import { getRecord } from 'lightning/uiRecordApi';
 import { loadScript } from 'lightning/platformResourceLoader';
 import SupervisorCcp from 'c/supervisorCcp';
 import { liveCall, settings, presence, settle, show } from '../support/presencePage';
 
-// The platform gives undefined, not false, where the permission is missing.
+// The platform gives undefined, not false, if the permission is missing.
 jest.mock('@salesforce/customPermission/Sidedoor_Supervise', () => ({ default: undefined }), { virtual: true });
 
-it('supervisorPresence shows nothing, and asks for nothing', async () => {
+it('supervisorPresence shows and requests nothing', async () => {
     const { element } = await show({ contactId: undefined, recordId: '0LQ000000000001', objectApiName: 'VoiceCall' });
     expect(element.shadowRoot.textContent).toBe('');
     expect(element.shadowRoot.querySelector('section')).toBeNull();

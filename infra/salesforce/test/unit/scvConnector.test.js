@@ -1,9 +1,9 @@
 /**
- * The connector under the real @salesforce/scv-connector-base: Salesforce's messages come in over the port, what it is told goes
- * out over it, and the base's own validation decides whether our results are what it wants.
+ * The connector with the real @salesforce/scv-connector-base: Salesforce's messages arrive over the port and the answers leave over
+ * it, and the base's own validation decides whether our results are valid.
  */
 const base = require('@salesforce/scv-connector-base/src/main/index.js');
-const { carrier } = require('../../scv-connector/directive.js');
+const { directiveExecutor } = require('../../scv-connector/directive.js');
 const { DirectiveReceiver } = require('c/directives');
 const { locksOfABrowser } = require('../support/locks');
 const { supervision, overFetch, SidedoorError } = require('../../scv-connector/index.js');
@@ -13,7 +13,7 @@ const QUICK = { withinMs: 120, lookEveryMs: 5, watchMs: 1000, watchEveryMs: 5 };
 const TICKET = { ticket: 't', connectUserId: 'supervisor-1', expiresAt: new Date(Date.now() + 60000).toISOString() };
 const CALL = { callId: 'customer-1', voiceCallId: '0LQ000000000001', callType: 'Inbound' };
 
-/** Sidedoor as far as these stories need it; each answer may be a value, a function or an error. */
+/** A fake Sidedoor. Each answer may be a value, a function or an error. */
 function sidedoorWith(answers) {
     const requests = [];
     const send = async (method, path, { body, idempotencyKey } = {}) => {
@@ -24,7 +24,7 @@ function sidedoorWith(answers) {
         });
         let answer = answers[name];
         if (answer === undefined) {
-            throw new Error(`not asked for: ${method} ${path}`);
+            throw new Error(`unexpected request: ${method} ${path}`);
         }
         answer = typeof answer === 'function' ? answer(requests) : answer;
         if (answer instanceof Error) {
@@ -37,7 +37,7 @@ function sidedoorWith(answers) {
 
 const refused = (code, status) => new SidedoorError({ code, status, detail: code });
 
-/** The base connector with ours in it, set up as Salesforce does; `ask` sends what Salesforce sends. */
+/** The base connector with ours in it, set up as Salesforce does. `ask` sends a message of Salesforce. */
 async function salesforce(answers, over = {}) {
     const { send, requests } = sidedoorWith(answers);
     class Connector extends base.VendorConnector {
@@ -54,8 +54,8 @@ async function salesforce(answers, over = {}) {
     }
     Object.assign(Connector.prototype, supervision({ base, send, ...QUICK, ...over }));
     base.initializeConnector(new Connector());
-    const told = [];
-    const port = { postMessage: (message) => told.push(message) };
+    const issued = [];
+    const port = { postMessage: (message) => issued.push(message) };
     const setUp = new MessageEvent('message', {
         data: { type: 'SETUP_CONNECTOR', connectorConfig: {} },
         origin: 'https://acme.lightning.force.com'
@@ -64,7 +64,7 @@ async function salesforce(answers, over = {}) {
     window.dispatchEvent(setUp);
     await new Promise((done) => setTimeout(done, 5));
     const events = () =>
-        told.filter(({ type }) => type === 'TELEPHONY_EVENT_DISPATCHED').map(({ payload }) => ({
+        issued.filter(({ type }) => type === 'TELEPHONY_EVENT_DISPATCHED').map(({ payload }) => ({
             type: payload.telephonyEventType,
             payload: payload.telephonyEventPayload
         }));
@@ -77,7 +77,7 @@ async function salesforce(answers, over = {}) {
 }
 
 beforeEach(() => {
-    // The base tells the console of every error it dispatches.
+    // The base logs every error that it dispatches.
     jest.spyOn(console, 'error').mockImplementation(() => {});
     if (!globalThis.crypto || !globalThis.crypto.randomUUID) {
         Object.defineProperty(globalThis, 'crypto', { value: require('node:crypto').webcrypto, configurable: true });
@@ -89,7 +89,7 @@ const ID = as().id;
 const left = () => as({ state: 'LEFT', departure: departure() });
 
 describe('superviseCall', () => {
-    it('starts, waits for the line, and is what the base wants', async () => {
+    it('starts, waits for the line and returns a valid result', async () => {
         const states = [as({ state: 'JOINING' }), as()];
         const { ask, requests } = await salesforce({
             'POST /v1/supervisions': as({ state: 'REQUESTED' }),
@@ -113,7 +113,7 @@ describe('superviseCall', () => {
 
     it.each([
         ['refused', { 'POST /v1/supervisions': refused('contact_limit_reached', 409) }],
-        ['lost, and is not sent again', { 'POST /v1/supervisions': new TypeError('Failed to fetch') }],
+        ['lost, which is not retried,', { 'POST /v1/supervisions': new TypeError('Failed to fetch') }],
         ['failed', { 'POST /v1/supervisions': as({ state: 'FAILED', failure: { code: 'join_timeout', detail: 'late', at: 'x' } }) }],
         ['not confirmed in time', { 'POST /v1/supervisions': as({ state: 'JOINING' }), 'GET *': as({ state: 'JOINING' }) }]
     ])('%s is an error', async (_what, answers) => {
@@ -124,9 +124,9 @@ describe('superviseCall', () => {
 });
 
 describe('supervisorBargeIn', () => {
-    it('asks, has the directive carried out, and says so once evidence does', async () => {
+    it('executes the directive and answers once there is evidence', async () => {
         const directive = nextAction({ kind: 'CHANGE_MODE_IN_CCP', mode: 'BARGE' });
-        const legControl = { obey: jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:42:00.000Z' })) };
+        const legControl = { execute: jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:42:00.000Z' })) };
         const looks = [as(), as({ mode: 'BARGE', hasBarged: true })];
         const { ask, requests } = await salesforce(
             {
@@ -140,14 +140,14 @@ describe('supervisorBargeIn', () => {
         );
         const [event] = await ask('SUPERVISOR_BARGE_IN', CALL);
         expect(event).toMatchObject({ type: 'SUPERVISOR_BARGED_IN', payload: { callAttributes: { hasSupervisorBargedIn: true } } });
-        expect(legControl.obey).toHaveBeenCalledWith(directive, { stillGood: expect.any(Function) });
+        expect(legControl.execute).toHaveBeenCalledWith(directive, { stillWanted: expect.any(Function) });
         expect(requests.find(({ path }) => path.endsWith('/acknowledgements'))).toMatchObject({
             body: { directiveId: directive.directiveId, outcome: 'DONE' },
             idempotencyKey: `ack-${directive.directiveId}-DONE`
         });
     });
 
-    it('not confirmed is an error', async () => {
+    it('without confirmation is an error', async () => {
         const { ask } = await salesforce({
             'POST /v1/supervisors/me/tickets': TICKET,
             'GET /v1/supervisions?*': { items: [as()], nextCursor: null },
@@ -161,7 +161,7 @@ describe('supervisorBargeIn', () => {
 });
 
 describe('supervisorDisconnect', () => {
-    it('of a call leaves that supervision, and hangs up once evidence shows it', async () => {
+    it('of a call leaves it and answers once there is evidence', async () => {
         const looks = [as({ state: 'LEAVING' }), left()];
         const { ask, requests } = await salesforce({
             'POST /v1/supervisors/me/tickets': TICKET,
@@ -176,24 +176,24 @@ describe('supervisorDisconnect', () => {
         expect(requests.some(({ path }) => path.includes('contactId=customer-1'))).toBe(true);
     });
 
-    it('with no argument leaves whatever this supervisor listens to', async () => {
+    it('without a call leaves the current supervision', async () => {
         const { ask, requests } = await salesforce({
             'POST /v1/supervisions': as(),
             'POST /v1/supervisors/me/disconnect': left()
         });
         await ask('SUPERVISE_CALL', CALL);
-        // The base calls it with no argument before a supervisor takes a call of their own.
+        // The base calls it without an argument before a supervisor takes a call of their own.
         const events = await ask('ACCEPT_CALL', { callId: 'next', callType: 'Inbound' });
         expect(events.map(({ type }) => type)).toEqual(['SUPERVISOR_HANGUP', 'CALL_CONNECTED']);
         expect(requests.at(-1).path).toBe('/v1/supervisors/me/disconnect');
     });
 
-    it('with no argument and nothing to leave is no error', async () => {
+    it('without a call and nothing to leave is not an error', async () => {
         const { ask } = await salesforce({ 'POST /v1/supervisors/me/disconnect': refused('supervision_not_found', 404) });
         expect(await ask('SUPERVISOR_DISCONNECT')).toEqual([{ type: 'SUPERVISOR_HANGUP', payload: [] }]);
     });
 
-    it('is sent again with the same key while nobody knows whether it arrived', async () => {
+    it('is retried with the same key until it is answered', async () => {
         const answers = [new TypeError('Failed to fetch'), refused('service_unavailable', 503), left()];
         const { ask, requests } = await salesforce({ 'POST /v1/supervisors/me/disconnect': () => answers.shift() });
         const [event] = await ask('SUPERVISOR_DISCONNECT');
@@ -202,7 +202,7 @@ describe('supervisorDisconnect', () => {
         expect(new Set(requests.map(({ idempotencyKey }) => idempotencyKey)).size).toBe(1);
     });
 
-    it('that is accepted and not confirmed is an error, and is published when it is', async () => {
+    it('without confirmation is an error, published when confirmed', async () => {
         let world = as({ state: 'LEAVING' });
         const { ask, events } = await salesforce({
             'POST /v1/supervisors/me/disconnect': () => world,
@@ -218,7 +218,7 @@ describe('supervisorDisconnect', () => {
         expect(later).toMatchObject({ type: 'SUPERVISOR_HANGUP', payload: [{ callId: 'customer-1', state: 'ended' }] });
     });
 
-    it('refused because it could end the call is an error, and nothing else is tried', async () => {
+    it('rejected by the barge safety check is not retried', async () => {
         const { ask, requests } = await salesforce({
             'POST /v1/supervisors/me/disconnect': refused('barge_safety_conflict', 409)
         });
@@ -227,11 +227,11 @@ describe('supervisorDisconnect', () => {
     });
 });
 
-describe('whose supervision it is', () => {
+describe('the supervision of a call', () => {
     const others = as({ id: 'others', supervisor: { connectUserId: 'somebody', username: 'bo', salesforceUserId: null } });
     const ticket = { ticket: 't', connectUserId: 'supervisor-1', expiresAt: new Date(Date.now() + 60000).toISOString() };
 
-    it("is never another's, though it be the only one of the call", async () => {
+    it("is never another supervisor's, even if it is the only one", async () => {
         const { ask, requests } = await salesforce({
             'POST /v1/supervisors/me/tickets': ticket,
             'GET /v1/supervisions?*': { items: [others], nextCursor: null }
@@ -240,7 +240,7 @@ describe('whose supervision it is', () => {
         expect(requests.filter(({ path }) => path.endsWith('/disconnect'))).toEqual([]);
     });
 
-    it('is the own one among several', async () => {
+    it("is the supervisor's own among several", async () => {
         const { ask, requests } = await salesforce({
             'POST /v1/supervisors/me/tickets': ticket,
             'GET /v1/supervisions?*': { items: [others, as()], nextCursor: null },
@@ -250,7 +250,7 @@ describe('whose supervision it is', () => {
         expect(requests.filter(({ path }) => path.endsWith('/tickets'))).toHaveLength(1);
     });
 
-    it('is looked for anew when the one begun here is over', async () => {
+    it('is searched again once the one started here has ended', async () => {
         const next = as({ id: 'next' });
         const { ask, requests } = await salesforce({
             'POST /v1/supervisions': as(),
@@ -262,27 +262,27 @@ describe('whose supervision it is', () => {
         expect((await ask('SUPERVISOR_DISCONNECT', CALL))[0].type).toBe('SUPERVISOR_HANGUP');
         const left_ = requests.filter(({ path }) => path.endsWith('/disconnect')).map(({ path }) => path);
         expect(left_).toEqual(['/v1/supervisions/next/disconnect']);
-        // Who they are the answer to superviseCall had said.
+        // The answer to superviseCall already contained the user id.
         expect(requests.some(({ path }) => path.endsWith('/tickets'))).toBe(false);
     });
 });
 
 describe('the directive in an answer', () => {
-    const told = () => nextAction({ expiresAt: new Date(Date.now() + 60000).toISOString() });
+    const issued = () => nextAction({ expiresAt: new Date(Date.now() + 60000).toISOString() });
     const ticket = (offMs = 0) => ({ ticket: 't', connectUserId: 'supervisor-1', expiresAt: new Date(Date.now() + 60000 + offMs).toISOString() });
     const done = { outcome: 'DONE', at: '2026-08-04T17:43:47.000Z' };
 
-    it('is acknowledged again until the service has it, and the leave goes on meanwhile', async () => {
+    it('is acknowledged until accepted, while the leave continues', async () => {
         const answers = [new TypeError('Failed to fetch'), refused('service_unavailable', 503), as()];
         const looks = [as({ state: 'LEAVING' }), left()];
         const { ask, requests } = await salesforce(
             {
                 'POST /v1/supervisors/me/tickets': ticket,
-                'POST /v1/supervisors/me/disconnect': as({ state: 'LEAVING', nextAction: told() }),
+                'POST /v1/supervisors/me/disconnect': as({ state: 'LEAVING', nextAction: issued() }),
                 [`POST /v1/supervisions/${ID}/acknowledgements`]: () => answers.shift(),
                 [`GET /v1/supervisions/${ID}`]: () => looks.shift() || left()
             },
-            { legControl: { obey: jest.fn(async () => done) } }
+            { legControl: { execute: jest.fn(async () => done) } }
         );
         expect((await ask('SUPERVISOR_DISCONNECT'))[0].type).toBe('SUPERVISOR_HANGUP');
         await new Promise((over) => setTimeout(over, 80));
@@ -291,16 +291,16 @@ describe('the directive in an answer', () => {
         expect(new Set(acks.map(({ idempotencyKey }) => idempotencyKey)).size).toBe(1);
     });
 
-    it('leaves a watch behind where nobody answers in time, until it is seen that they left', async () => {
+    it('without an answer in time is watched until the leave is confirmed', async () => {
         let reachable = false;
         const { ask, events } = await salesforce(
             {
                 'POST /v1/supervisors/me/tickets': ticket,
-                'POST /v1/supervisors/me/disconnect': as({ state: 'LEAVING', nextAction: told() }),
+                'POST /v1/supervisors/me/disconnect': as({ state: 'LEAVING', nextAction: issued() }),
                 [`POST /v1/supervisions/${ID}/acknowledgements`]: new TypeError('Failed to fetch'),
                 [`GET /v1/supervisions/${ID}`]: () => (reachable ? left() : new TypeError('Failed to fetch'))
             },
-            { legControl: { obey: async () => done } }
+            { legControl: { execute: async () => done } }
         );
         expect((await ask('SUPERVISOR_DISCONNECT'))[0].type).toBe('ERROR');
         const before = events().length;
@@ -309,9 +309,9 @@ describe('the directive in an answer', () => {
         expect(events().slice(before).map(({ type }) => type)).toEqual(['SUPERVISOR_HANGUP']);
     });
 
-    it('asked for twice is carried out once', async () => {
-        const same = told();
-        const legControl = { obey: jest.fn(async () => done) };
+    it('requested twice is carried out once', async () => {
+        const same = issued();
+        const legControl = { execute: jest.fn(async () => done) };
         const { ask } = await salesforce(
             {
                 'POST /v1/supervisors/me/tickets': ticket,
@@ -323,28 +323,28 @@ describe('the directive in an answer', () => {
         );
         await ask('SUPERVISOR_DISCONNECT');
         await ask('SUPERVISOR_DISCONNECT');
-        expect(legControl.obey).toHaveBeenCalledTimes(1);
+        expect(legControl.execute).toHaveBeenCalledTimes(1);
     });
 
-    it('waits for no ticket that does not come', async () => {
-        const legControl = { obey: jest.fn(async () => done) };
-        const { carryOut } = carrier({
+    it('does not wait for a missing ticket', async () => {
+        const legControl = { execute: jest.fn(async () => done) };
+        const { carryOut } = directiveExecutor({
             legControl,
             isFinal: () => false,
             locks: null,
             ticketMs: 10,
             send: async (_method, path) => (path.endsWith('/tickets') ? new Promise(() => {}) : as())
         });
-        await carryOut(as({ nextAction: told() }));
-        expect(legControl.obey).toHaveBeenCalledTimes(1);
+        await carryOut(as({ nextAction: issued() }));
+        expect(legControl.execute).toHaveBeenCalledTimes(1);
     });
 
-    it("is judged by the service's clock", async () => {
-        const legControl = { obey: jest.fn(async () => done) };
+    it("expires by the service's clock", async () => {
+        const legControl = { execute: jest.fn(async () => done) };
         const { ask } = await salesforce(
             {
                 'POST /v1/supervisors/me/tickets': ticket(-3600000),
-                'POST /v1/supervisors/me/disconnect': as({ state: 'LEAVING', nextAction: told() }),
+                'POST /v1/supervisors/me/disconnect': as({ state: 'LEAVING', nextAction: issued() }),
                 [`POST /v1/supervisions/${ID}/acknowledgements`]: as(),
                 [`GET /v1/supervisions/${ID}`]: left()
             },
@@ -354,13 +354,13 @@ describe('the directive in an answer', () => {
         expect(Math.abs(legControl.now() - (Date.now() - 3600000))).toBeLessThan(2000);
     });
 
-    it('is carried out by the Lightning components or by the connector, not by both', async () => {
+    it('is carried out by the components or the connector, not both', async () => {
         const locks = locksOfABrowser();
-        const same = told();
-        const obey = jest.fn(() => new Promise((over) => setTimeout(() => over(done), 30)));
+        const same = issued();
+        const execute = jest.fn(() => new Promise((over) => setTimeout(() => over(done), 30)));
         const receiver = new DirectiveReceiver({
             settings: { deliveryMode: 'POLL', pollSeconds: 1000 },
-            legControl: () => ({ obey }),
+            legControl: () => ({ execute }),
             apex: {
                 streamTicket: async () => ticket(),
                 directivesAfter: async () => ({ items: [], nextAfter: '0', channelKey: 'mine' }),
@@ -369,7 +369,7 @@ describe('the directive in an answer', () => {
             locks
         });
         await receiver.start();
-        receiver.heard('directive', { ...same, act: true, eventId: '1' });
+        receiver.receive('directive', { ...same, act: true, eventId: '1' });
         const own = jest.fn(async () => done);
         const { ask } = await salesforce(
             {
@@ -377,13 +377,13 @@ describe('the directive in an answer', () => {
                 'POST /v1/supervisors/me/disconnect': as({ state: 'LEAVING', nextAction: same }),
                 [`GET /v1/supervisions/${ID}`]: left()
             },
-            { legControl: { obey: own }, locks }
+            { legControl: { execute: own }, locks }
         );
         await ask('SUPERVISOR_DISCONNECT');
-        expect([obey.mock.calls.length, own.mock.calls.length]).toEqual([1, 0]);
+        expect([execute.mock.calls.length, own.mock.calls.length]).toEqual([1, 0]);
         receiver.stop();
-        // Another directive about the same leg waits its turn as well.
-        expect(locks.asked).toEqual(expect.arrayContaining([`sidedoor.directive.${same.directiveId}`, `sidedoor.supervision.${ID}`]));
+        // Another directive for the same leg waits its turn too.
+        expect(locks.requested).toEqual(expect.arrayContaining([`sidedoor.directive.${same.directiveId}`, `sidedoor.supervision.${ID}`]));
     });
 });
 
@@ -406,7 +406,7 @@ describe('overFetch', () => {
     it.each([
         [answer(409, { code: 'contact_limit_reached', detail: 'full' }), 'contact_limit_reached', 409],
         [{ ok: false, status: 502, json: async () => JSON.parse('<html>') }, null, 502]
-    ])('%# tells what went wrong', async (given, code, status) => {
+    ])('failure %# gives code and status', async (given, code, status) => {
         const send = overFetch(async () => given, 'https://partner.example');
         await expect(send('GET', '/v1/vendors')).rejects.toMatchObject({ name: 'SidedoorError', code, status });
     });

@@ -1,6 +1,6 @@
 /**
- * What the sources must not say. The calls that end anything but the supervisor's own connection are not spelled anywhere
- * in what runs in a browser, so a search finds the ones that are; and the one that ends it stands in one file.
+ * What the sources must not contain. The calls that end anything but the supervisor's own connection do not occur in any file that
+ * runs in a browser, which a text search proves; and the call that ends the own connection occurs in one file.
  */
 const fs = require('fs');
 const path = require('path');
@@ -19,7 +19,7 @@ function sources(folder) {
 
 const ALL = [...sources('force-app/main/default/lwc'), ...sources('scv-connector')];
 
-it('is everything that runs in a browser', () => {
+it('the search covers everything that runs in a browser', () => {
     expect(ALL.map(({ file }) => path.basename(file))).toEqual(
         expect.arrayContaining(['legControl.js', 'streamsBackend.js', 'contactBackend.js', 'supervisorPresence.js', 'directives.js'])
     );
@@ -33,13 +33,13 @@ it.each([
     ['the end of another participant', /disconnectParticipant/],
     ['the end of a call, as a label', /End call<|>\s*End Call/i],
     ["the vendor's raw calls", /ClientMethods|getClient\s*\(|sendUpstream/]
-])('none of it says %s', (_what, pattern) => {
-    // `Promise.reject` is no contact's.
+])('no source contains %s', (_what, pattern) => {
+    // `Promise.reject` is not a contact's `reject`.
     const spelled = ALL.filter(({ text }) => pattern.test(text.replace(/Promise\.reject\(/g, '')));
     expect(spelled.map(({ file }) => file)).toEqual([]);
 });
 
-it('a connection is ended in one place: the own one, of one contact', () => {
+it('only one place ends a connection: the own one', () => {
     const ending = ALL.filter(({ text }) => /\.destroy\s*\(/.test(text));
     expect(ending.map(({ file }) => path.basename(file))).toEqual(['streamsBackend.js']);
     expect(ending[0].text.match(/\.destroy\s*\(/g)).toHaveLength(1);
@@ -49,14 +49,14 @@ it('a connection is ended in one place: the own one, of one contact', () => {
     expect(selves[0].text.match(/client\.disconnectSelf\s*\(/g)).toHaveLength(1);
 });
 
-it('every file is short and says what it is', () => {
+it('every file is short and starts with a description', () => {
     for (const { file, text } of ALL.filter((one) => one.file.endsWith('.js'))) {
         expect({ file, lines: text.split('\n').length <= 480 }).toEqual({ file, lines: true });
         expect({ file, says: text.startsWith('/**') }).toEqual({ file, says: true });
     }
 });
 
-it('every bundle has its metadata at API version 68.0, the presence is for record pages, and the CCP for the utility bar', () => {
+it('every bundle has API version 68.0 and the right targets', () => {
     const bundles = fs.readdirSync(path.join(ROOT, 'force-app/main/default/lwc'));
     for (const bundle of bundles) {
         const meta = fs.readFileSync(path.join(ROOT, `force-app/main/default/lwc/${bundle}/${bundle}.js-meta.xml`), 'utf8');

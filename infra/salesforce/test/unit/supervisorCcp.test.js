@@ -1,4 +1,4 @@
-/** The component that holds the CCP: when it offers leg control, when it takes it back, and what it leaves behind. */
+/** The component that holds the CCP: when it registers and removes leg control, and what it cleans up. */
 import { createElement } from 'lwc';
 import { loadScript } from 'lightning/platformResourceLoader';
 import SupervisorCcp from 'c/supervisorCcp';
@@ -19,7 +19,7 @@ const settle = async () => {
     }
 };
 
-/** Streams as far as the component needs it, with a frame in the panel and the bookkeeping of the real `core.terminate`. */
+/** A fake of Streams, with a frame in the panel and the behaviour of the real `core.terminate`. */
 function streams() {
     let listeners = [];
     const connect = {
@@ -79,13 +79,13 @@ afterEach(() => {
     jest.clearAllMocks();
 });
 
-it('opens the CCP, offers leg control once somebody is logged in, and gives everything back when it goes', async () => {
+it('opens the CCP, registers leg control after login, releases all', async () => {
     const connect = streams();
     loadScript.mockImplementation(async () => {
         window.connect = connect;
     });
-    const heard = [];
-    const forget = onLegControl((control) => heard.push(control !== null));
+    const changes = [];
+    const forget = onLegControl((control) => changes.push(control !== null));
     const element = show();
     await settle();
     expect(loadScript.mock.calls[0][1]).toBe('/resource/amazonConnectStreams');
@@ -97,13 +97,13 @@ it('opens the CCP, offers leg control once somebody is logged in, and gives ever
     expect(currentLegControl()).not.toBeNull();
     document.body.removeChild(element);
     expect(currentLegControl()).toBeNull();
-    expect(heard).toEqual([true, false]);
+    expect(changes).toEqual([true, false]);
     expect(connect.core.terminate).toHaveBeenCalledTimes(1);
     expect(connect.frame.isConnected || element.shadowRoot.contains(connect.frame)).toBe(false);
     forget();
 });
 
-it('opens a CCP of its own when it comes back, and acts only once that one has said who is there', async () => {
+it('opens a new CCP when it is put back, and acts after its login', async () => {
     const connect = (window.connect = streams());
     const first = show();
     await settle();
@@ -116,13 +116,13 @@ it('opens a CCP of its own when it comes back, and acts only once that one has s
     connect.logIn();
     expect(currentLegControl()).not.toBeNull();
     document.body.removeChild(second);
-    // The same element, moved elsewhere.
+    // The same element, moved to another place.
     document.body.appendChild(second);
     await settle();
     expect(connect.core.initCCP).toHaveBeenCalledTimes(3);
 });
 
-it('of two, one opens it; when that one goes, the other opens its own, and nobody takes the newer control away', async () => {
+it('of two only one opens a CCP; the other opens its own afterwards', async () => {
     const connect = (window.connect = streams());
     const first = show();
     const second = show();
@@ -140,7 +140,7 @@ it('of two, one opens it; when that one goes, the other opens its own, and nobod
     expect(currentLegControl()).toBe(newer);
 });
 
-it('uses a CCP that the page has opened, as long as its frame is there, and leaves it there', async () => {
+it('uses a CCP that the page opened, and leaves it open', async () => {
     const connect = (window.connect = streams());
     connect.core.initCCP(document.body);
     connect.core.initCCP.mockClear();
@@ -156,7 +156,7 @@ it('uses a CCP that the page has opened, as long as its frame is there, and leav
     expect(connect.frame.isConnected).toBe(true);
 });
 
-it('does not act on what a CCP said whose frame is gone', async () => {
+it('does not use a CCP whose frame is gone', async () => {
     const connect = (window.connect = streams());
     connect.core.initCCP(document.body);
     connect.logIn();
@@ -169,7 +169,7 @@ it('does not act on what a CCP said whose frame is gone', async () => {
     expect(currentLegControl()).toBeNull();
 });
 
-it('receives directives by itself, and asks often while a leg is there', async () => {
+it('receives directives by itself and polls often while a leg is shown', async () => {
     jest.useFakeTimers();
     const connect = (window.connect = streams());
     const element = show();
@@ -186,13 +186,13 @@ it('receives directives by itself, and asks often while a leg is there', async (
     await jest.advanceTimersByTimeAsync(30000);
     expect(directivesAfter.mock.calls.length).toBeGreaterThanOrEqual(3);
     document.body.removeChild(element);
-    const asked = directivesAfter.mock.calls.length;
+    const polls = directivesAfter.mock.calls.length;
     await jest.advanceTimersByTimeAsync(120000);
-    expect(directivesAfter.mock.calls.length).toBe(asked);
+    expect(directivesAfter.mock.calls.length).toBe(polls);
     jest.useRealTimers();
 });
 
-it('says when the CCP cannot be opened', async () => {
+it('reports a CCP that cannot be opened', async () => {
     loadScript.mockRejectedValue(new Error('no such resource'));
     const element = show();
     await settle();

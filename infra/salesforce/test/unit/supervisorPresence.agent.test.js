@@ -1,4 +1,4 @@
-/** supervisorPresence on the page of an agent: the call that they are on, and what is said where none can be named. */
+/** supervisorPresence on the page of an agent: the call that they are on, and the message if there is none. */
 import { getRecord } from 'lightning/uiRecordApi';
 import { org, apexProblem, settle, pass, show, mine, presence, listen, liveCall } from '../support/presencePage';
 import { supervision, departure } from '../support/supervision';
@@ -10,9 +10,9 @@ const onUserPage = (over) => show({ contactId: undefined, recordId: AGENT, objec
 
 it.each([
     ['of a User', { recordId: AGENT, objectApiName: 'User' }],
-    ['that names the agent', { agentUserId: AGENT }],
-    ['that names the agent beside a record of its own', { agentUserId: AGENT, recordId: '500000000000001', objectApiName: 'Case' }]
-])('shows the call of the agent on a page %s, and listens to it with its VoiceCall', async (_what, over) => {
+    ['with agentUserId', { agentUserId: AGENT }],
+    ['with agentUserId and another record', { agentUserId: AGENT, recordId: '500000000000001', objectApiName: 'Case' }]
+])("listens to the agent's call with its VoiceCall on a page %s", async (_what, over) => {
     liveCall.mockResolvedValue(found());
     listen.mockResolvedValue(supervision());
     const { press, text } = await show({ contactId: undefined, ...over });
@@ -25,7 +25,7 @@ it.each([
     expect(listen.mock.calls[0][0]).toMatchObject({ contactId: 'customer-1', voiceCallId: RECORD });
 });
 
-it('names no VoiceCall where several records are of the call', async () => {
+it('sends no VoiceCall if several records have the contact', async () => {
     liveCall.mockResolvedValue({ status: 'FOUND', contactId: 'customer-1' });
     listen.mockResolvedValue(supervision());
     const { press } = await onUserPage();
@@ -37,8 +37,8 @@ it.each([
     ['NONE', 'no call in progress'],
     ['AMBIGUOUS', 'several calls in progress'],
     ['NO_VOICE_CALL', 'no Voice Call object'],
-    ['NOT_READABLE', 'may not read voice calls']
-])('says so where none can be named (%s), offers nothing, and looks again', async (status, word) => {
+    ['NOT_READABLE', 'do not have access to voice calls']
+])('explains a missing call (%s) and looks again', async (status, word) => {
     liveCall.mockResolvedValue({ status });
     const { text, get } = await onUserPage();
     expect(text('summary')).toContain(word);
@@ -50,7 +50,7 @@ it.each([
     expect(get('listen')).not.toBeNull();
 });
 
-it('goes with the agent from call to call, and to none', async () => {
+it('follows the agent from call to call, and to none', async () => {
     liveCall.mockResolvedValue(found('first'));
     const { text, get } = await onUserPage();
     liveCall.mockResolvedValue(found('second'));
@@ -63,7 +63,7 @@ it('goes with the agent from call to call, and to none', async () => {
     expect(presence).toHaveBeenCalledTimes(2);
 });
 
-it('stays on the call that the supervisor is on, and shows how they left it until the agent has another', async () => {
+it("stays on the supervisor's call until the agent has another", async () => {
     liveCall.mockResolvedValue(found('customer-1'));
     mine(supervision());
     const { text, get } = await onUserPage();
@@ -85,7 +85,7 @@ it('stays on the call that the supervisor is on, and shows how they left it unti
     expect(get('listen')).not.toBeNull();
 });
 
-it('does not move on to another call while a request to listen is under way', async () => {
+it('does not change the call during a request to listen', async () => {
     liveCall.mockResolvedValue(found('customer-1'));
     let answer;
     listen.mockImplementation(() => new Promise((done) => (answer = done)));
@@ -108,19 +108,19 @@ it('shows nothing of one agent on the page of another', async () => {
     await settle();
     expect(get('disconnect')).toBeNull();
     expect(get('listen')).toBeNull();
-    expect(text('summary')).toBe('Looking who is on this call…');
+    expect(text('summary')).toBe('Loading who is on this call…');
     expect(liveCall.mock.calls.at(-1)[0]).toEqual({ agentUserId: '005000000000002AAA' });
 });
 
-it('tells a look that failed, and takes it back', async () => {
+it('shows a failed refresh until the next one succeeds', async () => {
     liveCall.mockRejectedValueOnce(apexProblem('request_invalid', 400, 'That is no user')).mockResolvedValue(found());
     const { text } = await onUserPage();
-    expect(text('error')).toBe('That is no user (invalid_request)');
+    expect(text('error')).toBe('That is no user (request_invalid)');
     await pass(2000);
     expect(text('error')).toBe('');
 });
 
-it('asks for no agent where a contact is given, or a field of the User names one', async () => {
+it('looks for no agent if a contact or a field of the User is set', async () => {
     await onUserPage({ contactId: 'given' });
     expect(presence).toHaveBeenCalledWith({ contactId: 'given' });
     await onUserPage({ contactIdField: 'Call__c' });

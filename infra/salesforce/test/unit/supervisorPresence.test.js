@@ -1,4 +1,4 @@
-/** supervisorPresence on a record page: what it offers, what it sends, and what it never sends. */
+/** supervisorPresence on a record page: what it offers, what it sends and what it never sends. */
 import { registerLegControl } from 'c/legControl';
 import {
     org, CONTACT, apexProblem, lost, net, settle, pass, show, mine, presence, listen, changeMode,
@@ -7,20 +7,20 @@ import {
 import { supervision, nextAction } from '../support/supervision';
 import { directive } from '../support/directive';
 
-// No module of its own: it belongs to the component.
+// Not imported by name, because it is internal to the component.
 const { PendingLeave } = jest.requireActual('../../force-app/main/default/lwc/supervisorPresence/pendingLeave.js');
 
 describe('before listening', () => {
-    it('says that nobody listens, and offers to', async () => {
+    it('shows that there is no supervisor, and offers Listen', async () => {
         const { text, get } = await show();
         expect(text('summary')).toBe('You are not on this call.');
-        expect(text('nobody')).toBe('No supervisor is on this call.');
+        expect(text('no-supervisors')).toBe('No supervisor is on this call.');
         expect(get('listen')).not.toBeNull();
         expect(get('disconnect')).toBeNull();
         expect(get('modes')).toBeNull();
     });
 
-    it('listens silently, with the VoiceCall of the page and a key of its own', async () => {
+    it("listens silently, with the page's VoiceCall and a new key", async () => {
         listen.mockResolvedValue(supervision({ state: 'JOINING', joinedAt: null, salesforceRecord: null }));
         const { press, text, steps } = await show({ voiceCallId: '0LQ000000000001' });
         mine(supervision({ state: 'JOINING', joinedAt: null, salesforceRecord: null }));
@@ -34,21 +34,21 @@ describe('before listening', () => {
             requestKey: expect.stringMatching(/^listen-.{8,}/)
         });
         expect(text('summary')).toBe('Your request to listen is accepted. You are not connected yet.');
-        expect(steps()).toEqual([['accepted', 'done'], ['confirmed', 'waiting'], ['recorded', 'waiting']]);
+        expect(steps()).toEqual([['accepted', 'done'], ['confirmed', 'waiting'], ['written', 'waiting']]);
     });
 
     it.each([
         ['VoiceCall', '0LQ000000000001'],
         ['Case', null],
         [undefined, null]
-    ])('takes the record of a page about a %s for the VoiceCall, or not', async (objectApiName, voiceCallId) => {
+    ])("sends the page's record as VoiceCall only for a VoiceCall (%s)", async (objectApiName, voiceCallId) => {
         listen.mockResolvedValue(supervision());
         const { press } = await show({ recordId: '0LQ000000000001', objectApiName });
         await press('listen');
         expect(listen.mock.calls[0][0].voiceCallId).toBe(voiceCallId);
     });
 
-    it('has speaking granted at the start only where the page allows it and the supervisor wants it', async () => {
+    it('requests BARGE only if the page allows it and it was ticked', async () => {
         listen.mockResolvedValue(supervision());
         const { press, get } = await show({ allowBarge: true });
         get('may-speak').checked = true;
@@ -58,7 +58,7 @@ describe('before listening', () => {
         expect((await show()).get('may-speak')).toBeNull();
     });
 
-    it('offers to switch when they are on another call, or to leave that one', async () => {
+    it('offers to switch or leave when they are on another call', async () => {
         listen.mockRejectedValueOnce(apexProblem('supervisor_conflict', 409)).mockResolvedValue(supervision());
         const { press, get } = await show();
         await press('listen');
@@ -74,11 +74,11 @@ describe('before listening', () => {
         expect(disconnectMine).toHaveBeenCalledWith({ requestKey: expect.any(String) });
     });
 
-    it('says what the service says, and never sends a listen again by itself', async () => {
+    it("shows the service's error and never retries a listen", async () => {
         listen.mockRejectedValueOnce(apexProblem('contact_limit_reached', 409, 'Two supervisors are on this contact'));
         const { press, text } = await show();
         await press('listen');
-        expect(text('error')).toBe('Two supervisors are on this contact (contact_full)');
+        expect(text('error')).toBe('Two supervisors are on this contact (contact_limit_reached)');
         listen.mockRejectedValueOnce(lost());
         await press('listen');
         expect(text('error')).toContain('will not be sent again');
@@ -88,7 +88,7 @@ describe('before listening', () => {
         expect(listen).toHaveBeenCalledTimes(2);
     });
 
-    it('does not send a listen while offline, then or later', async () => {
+    it('sends no listen while offline, nor later', async () => {
         const { press, text } = await show();
         net.online = false;
         window.dispatchEvent(new CustomEvent('offline'));
@@ -103,7 +103,7 @@ describe('before listening', () => {
 });
 
 describe('disconnect', () => {
-    it('is called so, says what it does, and is sent once with one key', async () => {
+    it('is labelled, explained and sent once', async () => {
         mine(supervision());
         const { get, press, steps } = await show();
         expect(get('disconnect').textContent.trim()).toBe('Disconnect');
@@ -125,7 +125,7 @@ describe('disconnect', () => {
         expect(disconnect).toHaveBeenCalledTimes(1);
     });
 
-    it('pressed without a connection is kept, told as not sent, and sent once with the same key', async () => {
+    it('without a connection is kept and sent later with the same key', async () => {
         mine(supervision());
         const { press, text } = await show();
         net.online = false;
@@ -134,7 +134,7 @@ describe('disconnect', () => {
         disconnect.mockRejectedValue(lost());
         await press('disconnect');
         expect(text('queued')).toContain('has not been sent yet');
-        expect(text('stale')).toMatch(/^No connection. This is how it stood at \d\d:\d\d:\d\d\.\d{3}\.$/);
+        expect(text('stale')).toMatch(/^No connection. Last updated at \d\d:\d\d:\d\d\.\d{3}\.$/);
         const tried = disconnect.mock.calls.length;
         net.online = true;
         const leaving = supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z' });
@@ -153,7 +153,7 @@ describe('disconnect', () => {
         expect(disconnect.mock.calls.length).toBe(tried + 1);
     });
 
-    it('pressed before a reload and not answered is sent again with the same key', async () => {
+    it('without an answer is retried after a reload with the same key', async () => {
         mine(supervision());
         disconnect.mockRejectedValue(lost());
         const before = await show();
@@ -173,10 +173,10 @@ describe('disconnect', () => {
     it.each([
         ['refused', () => leavingWith({ ...open(), status: 'REFUSED' })],
         ['failed', () => leavingWith({ ...open(), status: 'FAILED' })],
-        ['join_timeout', () => leavingWith(nextAction({ expiresAt: new Date(Date.now() - 1000).toISOString() }))],
-        ['was done, and nothing shows it', () => leavingWith({ ...open(), status: 'DONE' }, { overdue: true })],
-        ['had been gone, and nothing shows it', () => leavingWith({ ...open(), status: 'ALREADY_GONE' }, { overdue: true })]
-    ])('can be pressed again when what the browser was told %s, with another key', async (_what, leaving) => {
+        ['expired', () => leavingWith(nextAction({ expiresAt: new Date(Date.now() - 1000).toISOString() }))],
+        ['was done, without evidence', () => leavingWith({ ...open(), status: 'DONE' }, { overdue: true })],
+        ['found the leg gone, without evidence', () => leavingWith({ ...open(), status: 'ALREADY_GONE' }, { overdue: true })]
+    ])('can be pressed again, with a new key, if the directive %s', async (_what, leaving) => {
         mine(supervision());
         const { press, get } = await show();
         disconnect.mockImplementation(async () => {
@@ -199,10 +199,10 @@ describe('disconnect', () => {
     });
 
     it.each([
-        ['is open and good, though the leave is overdue', () => leavingWith(open(), { overdue: true })],
+        ['is open and valid, even if the leave is overdue', () => leavingWith(open(), { overdue: true })],
         ['was done just now', () => leavingWith({ ...open(), status: 'DONE' })],
-        ['is nothing, for the service does it', () => leavingWith(null, { overdue: true })]
-    ])('is not offered where the service would do nothing: what the browser was told %s', async (_what, leaving) => {
+        ['is missing, because the service acts by itself', () => leavingWith(null, { overdue: true })]
+    ])('is disabled while the directive %s', async (_what, leaving) => {
         mine(leaving());
         const { press, get } = await show();
         expect(get('disconnect').getAttribute('aria-disabled')).toBe('true');
@@ -210,7 +210,7 @@ describe('disconnect', () => {
         expect(disconnect).not.toHaveBeenCalled();
     });
 
-    it('can be pressed again once what was told has expired while nobody did it', async () => {
+    it('can be pressed again once the directive has expired', async () => {
         mine(leavingWith(nextAction({ expiresAt: new Date(Date.now() + 5000).toISOString() })));
         const { get } = await show();
         expect(get('disconnect').getAttribute('aria-disabled')).toBe('true');
@@ -218,14 +218,14 @@ describe('disconnect', () => {
         expect(get('disconnect').getAttribute('aria-disabled')).toBe('false');
     });
 
-    it('asked for another supervision while one is being sent is kept, and sent after it', async () => {
+    it('for another supervision waits for the one being sent', async () => {
         const answers = [];
         const kept = { getItem: () => null, setItem: jest.fn(), removeItem: jest.fn() };
         const send = jest.fn(() => new Promise((done) => answers.push(done)));
         const settled = jest.fn();
         const pending = new PendingLeave({ send, settled, storage: kept, timers: { set: setTimeout, clear: clearTimeout } });
-        pending.ask('one');
-        pending.ask('two');
+        pending.request('one');
+        pending.request('two');
         expect(send).toHaveBeenCalledTimes(1);
         answers[0](supervision());
         await settle();
@@ -238,12 +238,12 @@ describe('disconnect', () => {
         expect(settled).toHaveBeenCalledTimes(2);
     });
 
-    it('refused by the service says why and can be pressed again, with another key', async () => {
+    it('that was rejected shows why and can be repeated with a new key', async () => {
         mine(supervision({ mode: 'BARGE' }));
         disconnect.mockRejectedValue(apexProblem('barge_safety_conflict', 409, 'Leaving could end the customer’s call'));
         const { press, text } = await show();
         await press('disconnect');
-        expect(text('error')).toBe('Leaving could end the customer’s call (would_end_customer_call)');
+        expect(text('error')).toBe('Leaving could end the customer’s call (barge_safety_conflict)');
         await press('disconnect');
         const keys = disconnect.mock.calls.map(([body]) => body.requestKey);
         expect(keys).toHaveLength(2);
@@ -256,7 +256,7 @@ describe('mode', () => {
 
     const pressed = (get) => ['silent', 'barge'].map((mode) => get(`mode-${mode}`).getAttribute('aria-pressed'));
 
-    it('offers silence and barging in, never whisper, and only what was granted', async () => {
+    it('offers silent and barge if allowed, never whisper', async () => {
         mine(granted());
         const { get } = await show({ allowBarge: true });
         expect([...get('modes').querySelectorAll('button')].map(({ value }) => value)).toEqual(['SILENT', 'BARGE']);
@@ -270,25 +270,25 @@ describe('mode', () => {
         expect((await show({ allowBarge: false })).get('modes')).toBeNull();
     });
 
-    it('asks, and shows that it is not confirmed until evidence says so', async () => {
+    it('shows a change as not confirmed until there is evidence', async () => {
         mine(granted());
         const { get, text, press } = await show({ allowBarge: true });
-        const asked = granted({ modeChange: { mode: 'BARGE', requestedAt: '2026-08-04T17:42:00.000Z', confirmedAt: null } });
+        const pending = granted({ modeChange: { mode: 'BARGE', requestedAt: '2026-08-04T17:42:00.000Z', confirmedAt: null } });
         changeMode.mockImplementation(async () => {
-            mine(asked);
-            return asked;
+            mine(pending);
+            return pending;
         });
         await press('mode-barge');
-        expect(changeMode.mock.calls[0][0]).toEqual({ supervisionId: asked.id, mode: 'BARGE', requestKey: expect.any(String) });
-        expect(text('mode-notice')).toBe('The change is accepted, and not confirmed yet.');
-        expect(text('summary')).toBe('You are listening to this call. Nobody hears you.');
+        expect(changeMode.mock.calls[0][0]).toEqual({ supervisionId: pending.id, mode: 'BARGE', requestKey: expect.any(String) });
+        expect(text('mode-notice')).toBe('The change was accepted but is not confirmed yet.');
+        expect(text('summary')).toBe('You are listening to this call. You cannot be heard.');
         expect(pressed(get)).toEqual(['true', 'false']);
-        mine(granted({ mode: 'BARGE', modeChange: { ...asked.modeChange, confirmedAt: '2026-08-04T17:42:01.000Z' } }));
+        mine(granted({ mode: 'BARGE', modeChange: { ...pending.modeChange, confirmedAt: '2026-08-04T17:42:01.000Z' } }));
         await pass(2000);
         expect(pressed(get)).toEqual(['false', 'true']);
     });
 
-    it('asks for nothing that is so already, but takes back what is not confirmed', async () => {
+    it('sends nothing for the current mode, but can undo a pending change', async () => {
         mine(granted());
         const { press } = await show({ allowBarge: true });
         await press('mode-silent');
@@ -300,7 +300,7 @@ describe('mode', () => {
         expect(changeMode).toHaveBeenCalledTimes(1);
     });
 
-    it('keeps the focus while it asks, and asks once', async () => {
+    it('keeps the focus during a change, and sends it once', async () => {
         mine(granted());
         const { element, get } = await show({ allowBarge: true });
         let answer;
@@ -321,40 +321,40 @@ describe('mode', () => {
 });
 
 describe('directives', () => {
-    it('are carried out by the CCP of this page, once it is there, and acknowledged', async () => {
+    it("are carried out by this page's CCP and acknowledged", async () => {
         const leaving = supervision({ state: 'LEAVING', nextAction: nextAction() });
         mine(leaving);
         const { text } = await show();
-        expect(text('cannot-act')).toContain('holds no Contact Control Panel');
+        expect(text('cannot-act')).toContain('has no Contact Control Panel');
         expect(directivesAfter.mock.calls[0][0].acts).toBe(false);
-        const obey = jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:43:47.120Z' }));
-        const told = directive({ supervisionId: leaving.id });
-        directivesAfter.mockResolvedValueOnce({ items: [told], nextAfter: '9', channelKey: 'mine' });
+        const execute = jest.fn(async () => ({ outcome: 'DONE', at: '2026-08-04T17:43:47.120Z' }));
+        const issued = directive({ supervisionId: leaving.id });
+        directivesAfter.mockResolvedValueOnce({ items: [issued], nextAfter: '9', channelKey: 'mine' });
         acknowledge.mockResolvedValue(leaving);
-        registerLegControl({ obey });
+        registerLegControl({ execute });
         await pass(10);
-        expect(obey).toHaveBeenCalledTimes(1);
+        expect(execute).toHaveBeenCalledTimes(1);
         expect(acknowledge).toHaveBeenCalledTimes(1);
         expect(text('cannot-act')).toBeNull();
     });
 
-    it('that another has replaced are nobody\'s trouble', async () => {
+    it('that were replaced show no error', async () => {
         mine(supervision({ state: 'LEAVING', nextAction: nextAction() }));
-        const obey = jest.fn(async () => ({ outcome: 'DONE', at: 'x' }));
-        registerLegControl({ obey });
+        const execute = jest.fn(async () => ({ outcome: 'DONE', at: 'x' }));
+        registerLegControl({ execute });
         const old = directive({ issuedAt: new Date(Date.now() - 5000).toISOString() });
         directivesAfter.mockResolvedValueOnce({ items: [directive(), old], nextAfter: '9', channelKey: 'mine' });
         acknowledge.mockResolvedValue(supervision({ state: 'LEAVING' }));
         const { text } = await show();
         await pass(10);
         expect(acknowledge).toHaveBeenCalledTimes(2);
-        expect(obey).toHaveBeenCalledTimes(1);
+        expect(execute).toHaveBeenCalledTimes(1);
         expect(text('error')).toBe('');
     });
 
-    it('that the browser refused are told to the person', async () => {
+    it('that the browser refused show an error', async () => {
         mine(supervision({ state: 'LEAVING', nextAction: nextAction() }));
-        registerLegControl({ obey: async () => ({ outcome: 'REFUSED', at: 'x', reason: 'agent_gone', detail: 'agent_gone' }) });
+        registerLegControl({ execute: async () => ({ outcome: 'REFUSED', at: 'x', reason: 'agent_gone', detail: 'agent_gone' }) });
         directivesAfter.mockResolvedValueOnce({ items: [directive()], nextAfter: '9', channelKey: 'mine' });
         acknowledge.mockResolvedValue(supervision({ state: 'LEAVING' }));
         const { text } = await show();

@@ -1,53 +1,53 @@
-/** supervisorPresence when something is wrong: what it says, for how long, and what it keeps on asking for. */
+/** supervisorPresence when something is wrong: what it shows, for how long, and what it retries. */
 import { getRecord } from 'lightning/uiRecordApi';
 import {
     org, apexProblem, lost, net, settle, pass, show, mine, presence, listen, disconnect, disconnectMine, directivesAfter
 } from '../support/presencePage';
 import { supervision, departure } from '../support/supervision';
 
-describe('a set-up that is broken', () => {
+describe('a broken setup', () => {
     it.each([
-        ['not_reachable', 0, 'The callout to Sidedoor failed: We couldn\'t access the credential(s).'],
-        ['no_answer', 0, 'Sidedoor did not answer in time'],
+        ['sidedoor_unavailable', 0, 'The callout to Sidedoor failed: We couldn\'t access the credential(s).'],
+        ['sidedoor_timeout', 0, 'Sidedoor did not answer in time'],
         ['supervisor_link_invalid', 403, 'Your user names no Connect user'],
         ['credential_invalid', 401, 'The token is not taken']
-    ])('is told by its code: %s', async (code, status, detail) => {
+    ])('is shown with its code: %s', async (code, status, detail) => {
         presence.mockRejectedValue(apexProblem(code, status, detail));
         const { text, element } = await show();
         expect(text('error')).toBe(`${detail} (${code})`);
         expect(element.shadowRoot.textContent).not.toContain('No connection');
-        expect(text('stale')).toBe('Nothing is known yet.');
+        expect(text('stale')).toBe('Nothing has been loaded yet.');
     });
 
-    it('is told so too where a request got no answer', async () => {
-        listen.mockRejectedValue(apexProblem('not_reachable', 0, 'The callout to Sidedoor failed'));
+    it('is shown with its code for a request without an answer', async () => {
+        listen.mockRejectedValue(apexProblem('sidedoor_unavailable', 0, 'The callout to Sidedoor failed'));
         const { press, text } = await show();
         await press('listen');
-        expect(text('error')).toContain('Nobody knows whether your request to listen arrived');
-        expect(text('error')).toContain('(not_reachable)');
+        expect(text('error')).toContain('It is not known whether your request to listen arrived');
+        expect(text('error')).toContain('(sidedoor_unavailable)');
     });
 
-    it('is told so too where a disconnect is asked for again and again', async () => {
+    it('is shown with its code while a disconnect is retried', async () => {
         mine(supervision());
         const { press, text, element } = await show();
-        presence.mockRejectedValue(apexProblem('not_reachable', 0, 'The callout to Sidedoor failed'));
-        disconnect.mockRejectedValue(apexProblem('not_reachable', 0, 'The callout to Sidedoor failed'));
+        presence.mockRejectedValue(apexProblem('sidedoor_unavailable', 0, 'The callout to Sidedoor failed'));
+        disconnect.mockRejectedValue(apexProblem('sidedoor_unavailable', 0, 'The callout to Sidedoor failed'));
         await press('disconnect');
-        expect(text('error')).toBe('The callout to Sidedoor failed (not_reachable)');
+        expect(text('error')).toBe('The callout to Sidedoor failed (sidedoor_unavailable)');
         expect(text('queued')).toContain('has not been accepted yet');
         expect(element.shadowRoot.textContent).not.toContain('No connection');
     });
 
-    it('is no word of where there is no code: that is a lack of a connection', async () => {
+    it('differs from a missing connection, which has no code', async () => {
         presence.mockRejectedValue(lost());
         const { text } = await show();
-        expect(text('stale')).toBe('No connection. Nothing is known yet.');
+        expect(text('stale')).toBe('No connection. Nothing has been loaded yet.');
         expect(text('error')).toBe('');
     });
 });
 
-describe('what is wrong is taken back', () => {
-    it('when a look succeeds', async () => {
+describe('an error disappears', () => {
+    it('when a refresh succeeds', async () => {
         presence.mockRejectedValueOnce(apexProblem('supervisor_link_invalid', 403));
         const { text } = await show();
         expect(text('error')).toContain('supervisor_link_invalid');
@@ -60,13 +60,13 @@ describe('what is wrong is taken back', () => {
         const { text } = await show({ contactId: undefined, recordId: '0LQ000000000001', objectApiName: 'VoiceCall' });
         getRecord.error({ message: 'no' });
         await settle();
-        expect(text('error')).toBe('The call of this record could not be read.');
+        expect(text('error')).toBe('Could not read the call from this record.');
         getRecord.emit({ fields: { VendorCallKey: { value: 'customer-1' } } });
         await settle();
         expect(text('error')).toBe('');
     });
 
-    it('when the page moves on to another call', async () => {
+    it('when the page changes to another call', async () => {
         listen.mockRejectedValue(apexProblem('contact_limit_reached', 409));
         const { element, press, text } = await show();
         await press('listen');
@@ -76,7 +76,7 @@ describe('what is wrong is taken back', () => {
         expect(text('error')).toBe('');
     });
 
-    it('when the supervisor has left all the same', async () => {
+    it('when the supervisor has left after all', async () => {
         mine(supervision({ mode: 'BARGE' }));
         disconnect.mockRejectedValue(apexProblem('barge_safety_conflict', 409));
         const { press, text } = await show();
@@ -89,7 +89,7 @@ describe('what is wrong is taken back', () => {
     });
 });
 
-describe('the leave of the other call', () => {
+describe('leaving the other call', () => {
     async function busy() {
         listen.mockRejectedValueOnce(apexProblem('supervisor_conflict', 409));
         const page = await show();
@@ -97,29 +97,29 @@ describe('the leave of the other call', () => {
         return page;
     }
 
-    it('is sent again with the same key until it is answered, and then directives are fetched', async () => {
-        disconnectMine.mockRejectedValueOnce(apexProblem('no_answer', 0)).mockResolvedValue(supervision({ contactId: 'other', state: 'LEAVING' }));
+    it('is retried with the same key, then directives are polled', async () => {
+        disconnectMine.mockRejectedValueOnce(apexProblem('sidedoor_timeout', 0)).mockResolvedValue(supervision({ contactId: 'other', state: 'LEAVING' }));
         const { press, get } = await busy();
         await press('leave-other');
         expect(disconnectMine).toHaveBeenCalledTimes(1);
         expect(get('listen').getAttribute('aria-disabled')).toBe('true');
-        const asked = directivesAfter.mock.calls.length;
+        const polls = directivesAfter.mock.calls.length;
         await pass(1000);
         expect(disconnectMine).toHaveBeenCalledTimes(2);
         const [first, second] = disconnectMine.mock.calls.map(([body]) => body);
         expect(first).toEqual({ requestKey: expect.stringMatching(/^leave-mine-.{8,}/) });
         expect(second).toEqual(first);
-        expect(directivesAfter.mock.calls.length).toBeGreaterThan(asked);
+        expect(directivesAfter.mock.calls.length).toBeGreaterThan(polls);
         expect(get('listen').getAttribute('aria-disabled')).toBe('false');
         await pass(60000);
         expect(disconnectMine).toHaveBeenCalledTimes(2);
     });
 
-    it('is kept over a reload, and nothing is begun before it is answered: it would end that, too', async () => {
+    it('survives a reload and disables Listen until it is answered', async () => {
         disconnectMine.mockRejectedValue(lost());
         const before = await busy();
         await before.press('leave-other');
-        expect(before.text('queued')).toContain('Your leave of the other call has not been sent yet');
+        expect(before.text('queued')).toContain('Your request to leave the other call has not been sent yet');
         const [[{ requestKey }]] = disconnectMine.mock.calls;
         document.body.removeChild(before.element);
         const after = await show();
@@ -134,7 +134,7 @@ describe('the leave of the other call', () => {
         expect(listen).toHaveBeenCalledTimes(2);
     });
 
-    it('and a disconnect that waits beside it are both sent', async () => {
+    it('and a pending disconnect are both sent', async () => {
         disconnectMine.mockRejectedValueOnce(lost()).mockResolvedValue(supervision({ contactId: 'other' }));
         disconnect.mockResolvedValue(supervision({ state: 'LEAVING' }));
         const { press } = await busy();
@@ -151,7 +151,7 @@ describe('the leave of the other call', () => {
 });
 
 describe('a disconnect', () => {
-    it('is held up by no other that gets no answer, and both are kept', async () => {
+    it('is not delayed by another one without an answer', async () => {
         window.sessionStorage.setItem('sidedoor.disconnect', JSON.stringify([{ supervisionId: 'elsewhere', requestKey: 'leave-elsewhere' }]));
         const own = supervision();
         mine(own);
@@ -166,9 +166,9 @@ describe('a disconnect', () => {
         expect(get('disconnect').getAttribute('aria-disabled')).toBe('false');
         await press('disconnect');
         await pass(5000);
-        const asked = disconnect.mock.calls.map(([{ supervisionId }]) => supervisionId);
-        expect(asked.filter((id) => id === own.id)).toHaveLength(1);
-        expect(asked.filter((id) => id === 'elsewhere').length).toBeGreaterThan(2);
+        const requested = disconnect.mock.calls.map(([{ supervisionId }]) => supervisionId);
+        expect(requested.filter((id) => id === own.id)).toHaveLength(1);
+        expect(requested.filter((id) => id === 'elsewhere').length).toBeGreaterThan(2);
         expect(JSON.parse(window.sessionStorage.getItem('sidedoor.disconnect'))).toEqual([
             { supervisionId: 'elsewhere', requestKey: 'leave-elsewhere' }
         ]);
@@ -188,7 +188,7 @@ describe('a disconnect', () => {
 });
 
 describe('the focus', () => {
-    it('is not taken from another field when something else changes later', async () => {
+    it('is not taken from another field by a later change', async () => {
         mine(supervision());
         const { get } = await show();
         const note = document.createElement('input');
@@ -204,7 +204,7 @@ describe('the focus', () => {
         expect(document.activeElement).toBe(note);
     });
 
-    it('nor from nowhere, if the supervisor has left the component for the page itself', async () => {
+    it('stays on the page after the supervisor has left the component', async () => {
         mine(supervision());
         const { get, element } = await show();
         get('disconnect').focus();

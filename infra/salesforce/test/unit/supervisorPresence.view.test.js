@@ -1,17 +1,17 @@
-/** supervisorPresence on a record page: what it says, to eyes, keyboards and screen readers. */
+/** supervisorPresence on a record page: what it shows, and how keyboards and screen readers use it. */
 import { getRecord } from 'lightning/uiRecordApi';
 import { org, settle, pass, show, mine, presence } from '../support/presencePage';
 import { supervision, departure, nextAction } from '../support/supervision';
 
-describe('three states, never mixed', () => {
+describe('accepted, confirmed and written', () => {
     const left = (over) => supervision({ state: 'LEFT', disconnectRequestedAt: '2026-08-04T17:43:46.000Z', departure: departure(), ...over });
 
     it.each([
         [
             'accepted',
             supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z', nextAction: nextAction() }),
-            [['accepted', 'done'], ['confirmed', 'waiting'], ['recorded', 'waiting']],
-            'Your disconnect is accepted. That you left is not confirmed yet.'
+            [['accepted', 'done'], ['confirmed', 'waiting'], ['written', 'waiting']],
+            'Your disconnect is accepted. It is not confirmed yet that you left.'
         ],
         [
             'overdue',
@@ -21,38 +21,38 @@ describe('three states, never mixed', () => {
                 disconnectRequestedAt: '2026-08-04T17:43:46.000Z',
                 nextAction: nextAction()
             }),
-            [['accepted', 'done'], ['confirmed', 'overdue'], ['recorded', 'waiting']],
-            'Your leave is overdue: it was accepted, and nothing shows that you left.'
+            [['accepted', 'done'], ['confirmed', 'overdue'], ['written', 'waiting']],
+            'Your disconnect is overdue: it was accepted, but there is no evidence that you left.'
         ],
         [
             'confirmed by the vendor',
             left({ salesforceRecord: { ...supervision().salesforceRecord, state: 'PENDING', version: 2, writtenVersion: 1 } }),
-            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'waiting']],
+            [['accepted', 'done'], ['confirmed', 'done'], ['written', 'waiting']],
             "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
         ],
         [
             'recorded in Salesforce',
             left({ salesforceRecord: { ...supervision().salesforceRecord, version: 2, writtenVersion: 2 } }),
-            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'done']],
+            [['accepted', 'done'], ['confirmed', 'done'], ['written', 'done']],
             "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
         ],
         [
             'refused by Salesforce',
             left({ salesforceRecord: { ...supervision().salesforceRecord, state: 'FAILED', lastError: 'REQUIRED_FIELD_MISSING' } }),
-            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'problem']],
+            [['accepted', 'done'], ['confirmed', 'done'], ['written', 'problem']],
             "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
         ],
         [
             'ended without anybody asking',
             left({ disconnectRequestedAt: null, departure: departure({ reason: 'CONTACT_ENDED', customerCallContinued: false }) }),
-            [['accepted', 'none'], ['confirmed', 'done'], ['recorded', 'done']],
+            [['accepted', 'none'], ['confirmed', 'done'], ['written', 'done']],
             "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call is over."
         ],
         [
             'bounded by nothing',
             left({ departure: departure({ uncertaintyMs: null, customerCallContinued: null }) }),
-            [['accepted', 'done'], ['confirmed', 'done'], ['recorded', 'done']],
-            "You left at 17:43:47.300 at the latest, how much earlier is not known (CALIBRATED). Whether the customer's call goes on is not known yet."
+            [['accepted', 'done'], ['confirmed', 'done'], ['written', 'done']],
+            "You left at 17:43:47.300 at the latest; the earliest possible time is not known (CALIBRATED). It is not known yet whether the customer's call goes on."
         ]
     ])('%s', async (_what, s, steps, summary) => {
         mine(s);
@@ -61,21 +61,21 @@ describe('three states, never mixed', () => {
         expect(page.text('summary')).toBe(summary);
     });
 
-    it('an older version of the row that is recorded is not the newest one', async () => {
+    it('an older written version does not count as written', async () => {
         mine(left({ salesforceRecord: { ...supervision().salesforceRecord, version: 3, writtenVersion: 2 } }));
-        expect((await show()).steps()[2]).toEqual(['recorded', 'waiting']);
+        expect((await show()).steps()[2]).toEqual(['written', 'waiting']);
     });
 
-    it('a join whose row is recorded is not a leave whose row is', async () => {
+    it('a written join does not count as a written leave', async () => {
         mine(supervision({ state: 'LEAVING', disconnectRequestedAt: '2026-08-04T17:43:46.000Z' }));
-        expect((await show()).steps()[2]).toEqual(['recorded', 'waiting']);
+        expect((await show()).steps()[2]).toEqual(['written', 'waiting']);
     });
 });
 
-describe('whose it is', () => {
+describe('the own supervision', () => {
     const gone = () => supervision({ state: 'LEFT', departure: departure(), disconnectRequestedAt: '2026-08-04T17:43:46.000Z' });
 
-    it('stays the own one when it is over, though Apex names active ones only', async () => {
+    it('stays the own one after it has ended', async () => {
         mine(supervision());
         const { text } = await show();
         org.world = { supervisions: [gone()], mySupervisionId: null };
@@ -83,7 +83,7 @@ describe('whose it is', () => {
         expect(text('summary')).toContain('You left at');
     });
 
-    it('is known by the Connect user id, for legs begun elsewhere and after a reload', async () => {
+    it('is recognized by the Connect user id', async () => {
         org.world = { supervisions: [supervision({ origin: 'OBSERVED', allowedModes: undefined })], mySupervisionId: null };
         const { text, get } = await show({ allowBarge: true });
         await pass(15000);
@@ -103,7 +103,7 @@ describe('whose it is', () => {
         expect(text('summary')).toBe('You are not on this call.');
     });
 
-    it('is shown as well where Apex leaves out what is null', async () => {
+    it('is shown if Apex leaves out null members', async () => {
         const sparse = JSON.parse(JSON.stringify(supervision({ joinedUncertaintyMs: null }), (_n, value) => value ?? undefined));
         mine(sparse);
         const { steps, element } = await show();
@@ -113,7 +113,7 @@ describe('whose it is', () => {
 });
 
 describe('the list', () => {
-    it('shows every supervisor, whose one is, how, and since when or how they left', async () => {
+    it('shows every supervisor with state, mode and times', async () => {
         const other = supervision({
             id: 'other',
             supervisor: { connectUserId: 'sup-2', username: 'bo', salesforceUserId: null },
@@ -149,7 +149,7 @@ describe('for keyboards and screen readers', () => {
         expect(summary.textContent).toContain('You are listening');
     });
 
-    it('keeps the focus on a button that stays, and moves it to the title when the button goes', async () => {
+    it('keeps the focus on a button, or moves it to the title', async () => {
         mine(supervision());
         const { element, get } = await show();
         const button = get('disconnect');
@@ -178,7 +178,7 @@ describe('the page', () => {
         ['Contact_Id__c', 'Case.Contact_Id__c', { Contact_Id__c: { value: ' of-the-case ' } }, 'of-the-case'],
         ['Case.Contact_Id__c', 'Case.Contact_Id__c', { Contact_Id__c: { value: 'of-the-case' } }, 'of-the-case'],
         ['Call__r.Key__c', 'Case.Call__r.Key__c', { Call__r: { value: { fields: { Key__c: { value: 'over-it' } } } } }, 'over-it']
-    ])('takes it from the field %s of any other record', async (contactIdField, field, fields, contactId) => {
+    ])('takes it from the field %s of another record', async (contactIdField, field, fields, contactId) => {
         await show({ contactId: undefined, recordId: '500000000000001', objectApiName: 'Case', contactIdField });
         expect(getRecord.getLastConfig()).toEqual({ recordId: '500000000000001', fields: [field] });
         getRecord.emit({ fields });
@@ -186,7 +186,7 @@ describe('the page', () => {
         expect(presence).toHaveBeenCalledWith({ contactId });
     });
 
-    it('asks for nothing where that field is empty, and says so where none is named', async () => {
+    it('requests nothing for an empty field, and asks to set up a missing one', async () => {
         const { text } = await show({ contactId: undefined, recordId: '500000000000001', objectApiName: 'Case', contactIdField: 'C__c' });
         getRecord.emit({ fields: { C__c: { value: null } } });
         await settle();
@@ -197,7 +197,7 @@ describe('the page', () => {
         expect(presence).not.toHaveBeenCalled();
     });
 
-    it('shows nothing of the call before when the page moves on to another', async () => {
+    it('shows nothing of the previous call on another page', async () => {
         mine(supervision());
         const { element, text } = await show();
         expect(text('summary')).toContain('You are listening');
@@ -208,7 +208,7 @@ describe('the page', () => {
         expect(presence.mock.calls.at(-1)[0]).toEqual({ contactId: 'another' });
     });
 
-    it('looks soon while something is on its way, seldom otherwise, and not at all once it is gone', async () => {
+    it('refreshes soon while in progress, rarely otherwise, never when removed', async () => {
         const { element } = await show();
         await pass(14000);
         expect(presence).toHaveBeenCalledTimes(1);
@@ -222,7 +222,7 @@ describe('the page', () => {
         expect(presence).toHaveBeenCalledTimes(4);
     });
 
-    it('passes over an answer that a newer look has overtaken', async () => {
+    it('ignores an answer that a newer refresh has overtaken', async () => {
         const answers = [];
         presence.mockImplementation(() => new Promise((done) => answers.push(done)));
         const { text } = await show();

@@ -1,4 +1,4 @@
-// Apex read with the public grammar: syntax errors, and the shape of a class (its inner classes, their fields and properties, its methods).
+// Parses Apex with the public grammar: syntax errors, and the shape of a class (inner classes, fields, properties, methods).
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -11,7 +11,7 @@ import { SOURCES } from './project.js';
 
 export const CLASSES = join(SOURCES, 'classes');
 
-/** Names of all classes on disk. */
+/** The names of all classes in the project. */
 export function classNames() {
   return readdirSync(CLASSES)
     .filter((file) => file.endsWith('.cls'))
@@ -37,12 +37,12 @@ function parse(code) {
   return { unit: parser.compilationUnit(), errors: errors.found };
 }
 
-/** Syntax errors, each with its place. */
+/** Syntax errors with line and column. */
 export function syntaxErrors(code) {
   return parse(code).errors;
 }
 
-/** Annotations and modifiers of a member, lower case. */
+/** The annotations and modifiers of a member, in lower case. */
 function modifiersOf(context) {
   let owner = context.parentCtx;
   while (owner && !(owner.modifier_list?.().length > 0)) owner = owner.parentCtx;
@@ -70,7 +70,7 @@ class Shape extends ApexParserBaseListener {
     }
   };
   enterPropertyDeclaration = (context) => {
-    // `{ get; set; }`: an accessor without a body is code for the coverage all the same.
+    // `{ get; set; }`: an accessor without a body counts as code for the test coverage.
     const auto = context.propertyBlock_list().filter((block) => /;$/.test(block.getText())).length;
     const property = { type: context.typeRef().getText(), modifiers: modifiersOf(context), auto };
     this.#current()?.properties.set(context.id().getText(), property);

@@ -1,5 +1,5 @@
-// The checkers beside the grammar: apex-ls (types, methods, fields and objects, against declarations of Salesforce's own; needs
-// Java) and PMD (Java too), both inside one npm package, so nothing else is downloaded; and prettier.
+// The other checkers: apex-ls (types, methods, fields and objects, with declarations of Salesforce's own) and PMD, which both need
+// Java and come in one npm package, so that nothing else is downloaded; and prettier.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -9,13 +9,13 @@ import { TOOLS } from './project.js';
 const require = createRequire(import.meta.url);
 const LIBRARIES = join(dirname(require.resolve('@salesforce/code-analyzer-pmd-engine')), 'java-lib', '*');
 
-/** Whether there is a Java to run them with. */
+/** The version of Java, or null if it is not installed. */
 export function javaVersion() {
   const asked = spawnSync('java', ['-version'], { encoding: 'utf8' });
   return asked.error ? null : /version "([^"]+)"/.exec(asked.stderr)?.[1];
 }
 
-/** What apex-ls finds wrong in an SFDX project folder; empty if nothing. */
+/** The problems that apex-ls finds in an SFDX project folder, as text; empty if there are none. */
 export function typeErrors(folder) {
   const run = spawnSync(
     'java',
@@ -23,13 +23,13 @@ export function typeErrors(folder) {
     { encoding: 'utf8', timeout: 120_000, maxBuffer: 16 * 1024 * 1024 },
   );
   if (run.error) throw run.error;
-  const told = `${run.stdout}${run.stderr}`.trim();
-  // It exits with 4 where it found something; anything else but 0 is a fault of its own.
-  if (run.status !== 0 && told === '') throw new Error(`apex-ls ended with ${run.status}`);
-  return told;
+  const output = `${run.stdout}${run.stderr}`.trim();
+  // Exit code 4 means that it found problems. Another code without output means that apex-ls itself failed.
+  if (run.status !== 0 && output === '') throw new Error(`apex-ls exited with code ${run.status}`);
+  return output;
 }
 
-/** What PMD's recommended rules say of the classes: [{rule, file, line, message}]. */
+/** The violations of PMD's recommended rules in the classes: [{rule, file, line, message}]. */
 export async function lint() {
   const { CodeAnalyzer, CodeAnalyzerConfig } = require('@salesforce/code-analyzer-core');
   const { createEnginePlugin } = require('@salesforce/code-analyzer-pmd-engine');
@@ -49,7 +49,7 @@ export async function lint() {
   };
 }
 
-/** What prettier would format otherwise; empty if nothing. Its Apex reader is a program inside the npm package, not Java. */
+/** The files that prettier would format differently; empty if there are none. Its Apex parser is a native program, so it needs no Java. */
 export function unformatted(files = join(CLASSES, '*.cls')) {
   const prettier = join(dirname(require.resolve('prettier/package.json')), 'bin', 'prettier.cjs');
   const config = join(TOOLS, '.prettierrc.json');

@@ -1,4 +1,4 @@
-// openapi.yaml, and what an Apex class of one of its schemas must look like.
+// Reads openapi.yaml and derives the Apex types of its schemas.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -9,7 +9,7 @@ export function readContract() {
   return parse(readFileSync(join(REPOSITORY, 'openapi.yaml'), 'utf8'));
 }
 
-/** The Apex type of a property's schema. */
+/** The Apex type for a property's schema. */
 export function apexType(schema, schemas) {
   const meant = schema.allOf ? schema.allOf[0] : schema;
   if (meant.$ref) {
@@ -32,7 +32,7 @@ export function apexType(schema, schemas) {
   }
 }
 
-/** Words that Apex takes as keywords only (Apex Developer Guide, Reserved Keywords). */
+/** Words that cannot be names in Apex (Apex Developer Guide, Reserved Keywords). */
 export const RESERVED = new Set(
   `abstract activate and any array as asc autonomous begin bigdecimal blob boolean break bulk by byte case cast catch char
   class collect commit const continue currency date datetime decimal default delete desc do double else end enum exception

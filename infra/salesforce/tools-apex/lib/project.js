@@ -1,4 +1,4 @@
-// The Salesforce project on disk: where things are, and its XML read into plain trees. Nothing here judges.
+// The Salesforce project on disk: its folders, and a parser that turns its XML into plain trees.
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ export const REPOSITORY = join(PROJECT, '..', '..');
 export const SOURCES = join(PROJECT, 'force-app', 'main', 'default');
 export const API_VERSION = '68.0';
 
-/** Every file below a folder, by its path relative to it. */
+/** All files below a folder, as relative paths. */
 export function filesBelow(folder) {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -19,12 +19,12 @@ export function filesBelow(folder) {
     .sort();
 }
 
-/** Every metadata file that this folder's checks own: the components' JavaScript has checks of its own. */
+/** The metadata files that are checked here. The bundles in lwc have their own tests. */
 export function metadataFiles() {
   return filesBelow(SOURCES).filter((path) => path.endsWith('-meta.xml') && !path.startsWith('lwc/'));
 }
 
-/** What is not well-formed about an XML text, or null. */
+/** The syntax error of an XML text, or null. */
 export function xmlFault(text) {
   const verdict = XMLValidator.validate(text, { allowBooleanAttributes: false });
   return verdict === true ? null : `line ${verdict.err.line}: ${verdict.err.msg}`;
@@ -49,27 +49,27 @@ function tree(entry) {
   };
 }
 
-/** An XML text as a tree of {tag, attributes, text, children}. */
+/** Parses an XML text into a tree of {tag, attributes, text, children}. */
 export function parseXml(text) {
   return tree(PARSER.parse(text).find((e) => !('?xml' in e)));
 }
 
-/** A metadata file as such a tree. */
+/** Parses a metadata file into such a tree. */
 export function readXml(path) {
   return parseXml(readFileSync(join(SOURCES, path), 'utf8'));
 }
 
-/** The trees below one, along a path of tags. */
+/** The nodes at a path of tags below a node. */
 export function all(node, ...tags) {
   return tags.reduce((nodes, tag) => nodes.flatMap((n) => n.children.filter((c) => c.tag === tag)), [node]);
 }
 
-/** The text at the end of a path of tags, or undefined. */
+/** The text of the first node at a path of tags, or undefined. */
 export function text(node, ...tags) {
   return all(node, ...tags)[0]?.text;
 }
 
-/** The name that a metadata file's name gives: `X` of `folder/X.kind-meta.xml`. */
+/** The component name in a metadata file's path: `X` of `folder/X.kind-meta.xml`. */
 export function nameOf(path) {
   return basename(path).replace(/\.[A-Za-z]+-meta\.xml$/, '');
 }

@@ -1,11 +1,11 @@
-// Salesforce's own description of its metadata types, as the package @salesforce/types publishes it, and a check of a file
-// against it: every element known, no element missing, every value of its type, nothing twice that may be there once.
+// Salesforce's description of its metadata types, published in the package @salesforce/types, and a check of a file against it: every
+// element is known, none is missing, every value has the right type, and no single element occurs twice.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
 const require = createRequire(import.meta.url);
 
-/** {types: Map name → Map member → {type, optional, many}, enums: Map name → Set} out of metadata.d.ts. */
+/** Reads metadata.d.ts into {types: Map name → Map member → {type, optional, many}, enums: Map name → Set}. */
 export function readTypes() {
   const lines = readFileSync(require.resolve('@salesforce/types/metadata').replace(/\.js$/, '.d.ts'), 'utf8').split('\n');
   const types = new Map();
@@ -43,7 +43,7 @@ const SCALARS = {
   any: /^[^]*$/,
 };
 
-/** What is wrong with a tree of this type, each as a sentence with the element's path. */
+/** The errors in a tree of this type, each with the element's path. */
 export function faults(node, wsdl, type = node.tag, path = node.tag) {
   const members = wsdl.types.get(type);
   if (!members) return [`${path}: Salesforce has no type ${type}`];
@@ -57,18 +57,18 @@ export function faults(node, wsdl, type = node.tag, path = node.tag) {
       continue;
     }
     const before = seen.includes(child.tag);
-    if (before && !member.many) found.push(`${at}: may be there once`);
-    // The metadata API answers "duplicated at this location" where elements of one name do not stand together.
-    if (before && seen.at(-1) !== child.tag) found.push(`${at}: elements of one name must stand together`);
+    if (before && !member.many) found.push(`${at}: may occur only once`);
+    // Otherwise the metadata API rejects the file with "duplicated at this location".
+    if (before && seen.at(-1) !== child.tag) found.push(`${at}: elements with the same name must be adjacent`);
     seen.push(child.tag);
     if (wsdl.types.has(member.type) && member.type !== 'Metadata') {
       found.push(...faults(child, wsdl, member.type, at));
     } else if (child.children.length > 0) {
-      found.push(`${at}: holds elements, and should hold a ${member.type}`);
+      found.push(`${at}: holds elements; expected a ${member.type}`);
     } else if (wsdl.enums.has(member.type)) {
-      if (!wsdl.enums.get(member.type).has(child.text)) found.push(`${at}: "${child.text}" is no ${member.type}`);
+      if (!wsdl.enums.get(member.type).has(child.text)) found.push(`${at}: "${child.text}" is not a ${member.type}`);
     } else if (!(SCALARS[member.type] ?? SCALARS.string).test(child.text)) {
-      found.push(`${at}: "${child.text}" is no ${member.type}`);
+      found.push(`${at}: "${child.text}" is not a ${member.type}`);
     }
   }
   for (const [name, member] of members) {

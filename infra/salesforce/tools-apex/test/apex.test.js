@@ -10,18 +10,18 @@ import { javaVersion, lint, typeErrors, unformatted } from '../lib/checkers.js';
 import { API_VERSION, PROJECT, readXml, text } from '../lib/project.js';
 
 const NAMES = classNames();
-// In CI a check that cannot run fails; elsewhere it is skipped, and says so.
+// In CI a check that cannot run fails. Elsewhere it is skipped with this reason.
 const NO_JAVA = javaVersion() === null && !process.env.CI && 'needs Java (apt-get install default-jre-headless)';
 
 test('every class parses', () => {
   assert.ok(NAMES.length >= 8);
   for (const name of NAMES) assert.deepEqual(syntaxErrors(source(name)), [], name);
   for (const broken of ['public class X { void f( { } }', "public class X { String s = '\\q'; }", 'class X {']) {
-    assert.ok(syntaxErrors(broken).length > 0, `taken for Apex: ${broken}`);
+    assert.ok(syntaxErrors(broken).length > 0, `accepted as Apex: ${broken}`);
   }
 });
 
-test('every class has a meta file of this API version', () => {
+test('every class has a metadata file with this API version', () => {
   for (const name of NAMES) {
     const meta = readXml(`classes/${name}.cls-meta.xml`);
     assert.equal(meta.tag, 'ApexClass');
@@ -30,7 +30,7 @@ test('every class has a meta file of this API version', () => {
   }
 });
 
-test('every class begins with a comment that says what it is, and keeps its callers’ sharing', () => {
+test('every class starts with a description and runs with sharing', () => {
   for (const name of NAMES) {
     assert.match(source(name), /^\/\*\*/, name);
     if (!/^@IsTest\s+private class/m.test(source(name))) assert.match(source(name), /public with sharing class/, name);
@@ -42,16 +42,16 @@ test('no class holds a secret, an address or a debug line', () => {
   for (const name of NAMES) {
     assert.doesNotMatch(source(name), /System\.debug|Authorization|Bearer |X-API-Key/i, name);
     if (!name.endsWith('Test') && name !== 'SidedoorMock') {
-      assert.doesNotMatch(source(name), /https?:\/\/[a-z]/, `${name}: addresses belong into the named credential`);
+      assert.doesNotMatch(source(name), /https?:\/\/[a-z]/, `${name}: addresses belong in the named credential`);
     }
   }
 });
 
-test('types, methods, fields and objects are there', { skip: NO_JAVA }, () => {
+test('types, methods, fields and objects exist', { skip: NO_JAVA }, () => {
   assert.equal(typeErrors(PROJECT), '');
 });
 
-test('a wrong type, method or field would be found', { skip: NO_JAVA }, () => {
+test('a wrong type, method or field is found', { skip: NO_JAVA }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'sidedoor-apex-'));
   try {
     cpSync(join(PROJECT, 'sfdx-project.json'), join(folder, 'sfdx-project.json'));
@@ -72,19 +72,19 @@ test('a wrong type, method or field would be found', { skip: NO_JAVA }, () => {
   }
 });
 
-// Each with why it is not followed. Everything else that is recommended, all of security and performance among it, is.
+// The recommended rules that are not followed, with the reason. All others are, including those for security and performance.
 const NOT_FOLLOWED = {
-  ApexDoc: 'the house writes a sentence, not a tag for every parameter',
-  ApexUnitTestClassShouldHaveRunAs: 'nothing under test depends on who runs it',
-  AvoidBooleanMethodParameters: 'the contract and the components name these',
-  CognitiveComplexity: 'of a class that is one small method for every operation',
-  CyclomaticComplexity: 'of a class that is one small method for every operation',
-  ExcessiveParameterList: 'the components name these; Aura passes them one by one',
-  ExcessivePublicCount: 'a supervision has as many members as the contract gives it',
-  TooManyFields: 'likewise',
+  ApexDoc: 'this project writes a sentence instead of a tag for every parameter',
+  ApexUnitTestClassShouldHaveRunAs: 'no code under test depends on the user who runs it',
+  AvoidBooleanMethodParameters: 'the contract and the components define these parameters',
+  CognitiveComplexity: 'the sum over a class with one small method for every operation',
+  CyclomaticComplexity: 'the sum over a class with one small method for every operation',
+  ExcessiveParameterList: 'the components define these parameters, and Aura passes them one by one',
+  ExcessivePublicCount: 'a supervision has as many members as the contract defines',
+  TooManyFields: 'a supervision has as many members as the contract defines',
 };
 
-test('the recommended rules of PMD find nothing else', { skip: NO_JAVA }, async () => {
+test('the other recommended rules of PMD find nothing', { skip: NO_JAVA }, async () => {
   const { rules, violations } = await lint();
   assert.ok(rules > 50, `${rules} rules`);
   assert.deepEqual(violations.filter((v) => !(v.rule in NOT_FOLLOWED)), []);
@@ -98,15 +98,15 @@ test('every class is formatted', () => {
   const folder = mkdtempSync(join(tmpdir(), 'sidedoor-apex-'));
   try {
     writeFileSync(join(folder, 'X.cls'), 'public class X { void f() { Integer i=1; } }');
-    assert.match(unformatted(join(folder, 'X.cls')), /X\.cls/, 'and one that is not would be told');
+    assert.match(unformatted(join(folder, 'X.cls')), /X\.cls/, 'an unformatted class is reported');
   } finally {
     rmSync(folder, { recursive: true });
   }
 });
 
-test('the components’ interface is what they were promised', () => {
+test('the components’ interface has exactly these methods and parameters', () => {
   const { methods } = shape(source('SidedoorController')).get('SidedoorController');
-  const promised = {
+  const expected = {
     settings: [],
     presence: ['contactId'],
     listen: ['contactId', 'voiceCallId', 'mode', 'leaveCurrent', 'requestKey'],
@@ -118,19 +118,19 @@ test('the components’ interface is what they were promised', () => {
     streamTicket: [],
   };
   const open = [...methods].filter(([, m]) => m.modifiers.some((word) => word.startsWith('@auraenabled')));
-  assert.deepEqual(open.map(([name]) => name).sort(), Object.keys(promised).sort());
+  assert.deepEqual(open.map(([name]) => name).sort(), Object.keys(expected).sort());
   for (const [name, method] of open) {
-    assert.deepEqual(method.parameters.map((p) => p.name), promised[name], name);
+    assert.deepEqual(method.parameters.map((p) => p.name), expected[name], name);
     assert.ok(method.modifiers.includes('static'), name);
     const cached = method.modifiers.some((word) => word.includes('cacheable=true'));
-    assert.equal(cached, name === 'settings', `${name}: only what does not change may be cached`);
+    assert.equal(cached, name === 'settings', `${name}: only the settings may be cached, because all other answers change`);
   }
 });
 
-// Salesforce deploys with RunSpecifiedTests only what the named tests cover to 75 % each, class by class.
+// With RunSpecifiedTests Salesforce requires that the named tests cover each class by 75 %.
 const LEAST_COVERED = 0.75;
 
-test('the tests of the deployment are all there are, and cover every class by name', () => {
+test('the deployment runs all tests, and they name every class', () => {
   const readme = readFileSync(join(PROJECT, 'README.md'), 'utf8');
   assert.match(readme, /--test-level RunSpecifiedTests/);
   const named = [...readme.matchAll(/--tests (\w+)/g)].map(([, name]) => name).sort();
@@ -138,11 +138,11 @@ test('the tests of the deployment are all there are, and cover every class by na
   assert.deepEqual(named, NAMES.filter((name) => isTest(name) && name.endsWith('Test')));
   const tests = named.map(source).join('\n');
   for (const name of NAMES.filter((one) => !isTest(one))) {
-    assert.match(tests, new RegExp(`\\b${name}\\b`), `${name} is named by no test of the deployment`);
+    assert.match(tests, new RegExp(`\\b${name}\\b`), `no test of the deployment names ${name}`);
   }
 });
 
-test('no class has properties that its tests leave uncovered', () => {
+test('the tests touch enough automatic properties of every class', () => {
   assert.equal(shape('public class X { public String a { get; private set; } }').get('X').properties.get('a').auto, 2);
   const tests = NAMES.filter((name) => name.endsWith('Test')).map(source).join('\n');
   for (const name of NAMES.filter((one) => !/^@IsTest$/im.test(source(one)))) {
@@ -154,7 +154,7 @@ test('no class has properties that its tests leave uncovered', () => {
   }
 });
 
-test('an agent’s call is read as the user, bound, by the fields that the Object Reference has', () => {
+test('an agent’s call is read in user mode, with bind variables and documented fields', () => {
   const code = source('SidedoorAgentCall');
   const { methods } = shape(code).get('SidedoorAgentCall');
   assert.deepEqual(methods.get('liveCall').parameters.map((p) => p.name), ['agentUserId']);
@@ -169,7 +169,7 @@ test('an agent’s call is read as the user, bound, by the fields that the Objec
   );
 });
 
-test('every method is tested by name', () => {
+test('the tests call every method', () => {
   const tests = NAMES.filter((name) => name.endsWith('Test')).map(source).join('\n');
   for (const name of ['SidedoorAgentCall', 'SidedoorController', 'SidedoorClient']) {
     for (const [method, { modifiers }] of shape(source(name)).get(name).methods) {

@@ -1,5 +1,5 @@
-// Apex and the contract cannot drift: every class of SidedoorTypes is a schema of openapi.yaml, member by member, and every
-// path that the client calls is there with its method.
+// Apex matches the contract: every class of SidedoorTypes has the members of its schema in openapi.yaml, and every path that the
+// client calls exists with its method.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { shape, source } from '../lib/apex.js';
@@ -13,7 +13,7 @@ const TYPES = new Map(
     .map(([name, found]) => [name.split('.')[1], found.fields]),
 );
 
-test('every class is a schema, member by member and type by type', () => {
+test('every class has the members and types of its schema', () => {
   assert.ok(TYPES.size >= 20);
   for (const [name, members] of TYPES) {
     const schema = SCHEMAS[name];
@@ -26,7 +26,7 @@ test('every class is a schema, member by member and type by type', () => {
   }
 });
 
-test('every member may be read by the components', () => {
+test('the components can read every member', () => {
   for (const [name, members] of TYPES) {
     for (const [member, { modifiers }] of members) {
       assert.ok(modifiers.includes('@auraenabled') && modifiers.includes('public'), `${name}.${member}`);
@@ -45,14 +45,14 @@ test('every schema that a class refers to has a class', () => {
   }
 });
 
-test('no property is a word that Apex reserves', () => {
+test('no property is a reserved word of Apex', () => {
   const bad = properties(CONTRACT)
     .filter(({ property }) => RESERVED.has(property.toLowerCase()))
     .map(({ schema, property }) => `${schema}.${property}`);
   assert.deepEqual(bad, []);
 });
 
-test('the client calls paths that the contract has, with what it must send', () => {
+test('the client calls paths of the contract with the right body', () => {
   const client = source('SidedoorClient');
   const called = [
     ['post', '/v1/supervisions', 'startSupervision', 'StartSupervision'],
@@ -79,7 +79,7 @@ test('the client calls paths that the contract has, with what it must send', () 
   for (const parameter of ['after', 'acts']) assert.ok(polled.has(parameter), parameter);
 });
 
-test('the client’s forms of ids and keys are the contract’s', () => {
+test('the client has the contract’s patterns for ids and keys', () => {
   const client = source('SidedoorClient');
   const bare = (pattern) => pattern.replace(/^\^/, '').replace(/\$$/, '');
   const key = CONTRACT.components.parameters.IdempotencyKey.schema;
@@ -91,7 +91,7 @@ test('the client’s forms of ids and keys are the contract’s', () => {
   assert.ok(client.includes(`PAGE = ${pageSize.maximum};`));
 });
 
-test('the client’s form of a tab is the contract’s', () => {
+test('the client has the contract’s pattern for a tab', () => {
   const { parameters } = CONTRACT.paths['/v1/supervisors/{connectUserId}/directives'].get;
   const tab = parameters.map((p) => (p.$ref ? CONTRACT.components.parameters[p.$ref.split('/').at(-1)] : p)).find((p) => p.name === 'tab');
   const form = /TAB_FORM = '(.+)';/.exec(source('SidedoorClient'))[1];

@@ -1,4 +1,4 @@
-// The registration of the External Service: made of the subset, refused where Salesforce would refuse it, and in step with it.
+// The registration of the External Service: made from the subset, checked against Salesforce's limits, and up to date.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,7 +16,7 @@ const SUBSET = join(PROJECT, 'sidedoor-external-service.yaml');
 
 const run = (...words) => spawnSync(process.execPath, [SCRIPT, ...words], { encoding: 'utf8' });
 
-test('a registration is well-formed, of the type Salesforce has, and holds the contract unchanged', () => {
+test('a registration is valid metadata and holds the contract unchanged', () => {
   const xml = registration(parse(SAMPLE), SAMPLE);
   assert.equal(xmlFault(xml), null);
   assert.ok(xml.includes('Less &lt; more &amp; "quotes"'));
@@ -27,7 +27,7 @@ test('a registration is well-formed, of the type Salesforce has, and holds the c
   assert.deepEqual(names, ['disconnectSupervision', 'getSupervision']);
 });
 
-test('what External Services would refuse is named', () => {
+test('what External Services would reject is reported', () => {
   const broken = (change) => {
     const contract = parse(SAMPLE);
     change(contract, contract.paths['/v1/supervisions/{supervisionId}'].get);
@@ -36,14 +36,14 @@ test('what External Services would refuse is named', () => {
   assert.deepEqual(refusals(parse(SAMPLE), SAMPLE), []);
   const cases = [
     [(c) => (c.openapi = '3.1.0'), /3\.0\.x/],
-    [(c, get) => (get.operationId = 'get-supervision'), /no Apex name/],
-    [(c, get) => (get.operationId = 'disconnectSupervision'), /twice/],
+    [(c, get) => (get.operationId = 'get-supervision'), /not a valid Apex name/],
+    [(c, get) => (get.operationId = 'disconnectSupervision'), /duplicate operationId/],
     [(c, get) => (get.responses['200'].headers = {}), /response headers/],
     [(c, get) => (get.responses['200'].content = { 'text/event-stream': {} }), /text\/event-stream/],
     [(c) => (c.components.schemas['Bad-Name'] = {}), /Bad-Name/],
-    [(c) => (c.components.schemas.Supervision.properties.id.type = 'null'), /type of 3\.1/],
+    [(c) => (c.components.schemas.Supervision.properties.id.type = 'null'), /type of OpenAPI 3\.1/],
     [(c) => (c.components.schemas.Supervision.description = 'x'.repeat(1334)), /1333/],
-    [(c) => (c.components.schemas.Grid = { type: 'array', items: { type: 'array' } }), /nameless arrays/],
+    [(c) => (c.components.schemas.Grid = { type: 'array', items: { type: 'array' } }), /unnamed arrays/],
     [(c) => (c.paths = {}), /no operation/],
   ];
   for (const [change, says] of cases) {
@@ -54,7 +54,7 @@ test('what External Services would refuse is named', () => {
   assert.match(refusals(parse(SAMPLE), ' '.repeat(1_000_001))[0], /1000000/);
 });
 
-test('the script writes, checks, and says what is missing', () => {
+test('the script writes, checks and reports errors', () => {
   const folder = mkdtempSync(join(tmpdir(), 'sidedoor-external-service-'));
   try {
     const subset = join(folder, 'subset.yaml');
@@ -75,7 +75,7 @@ test('the script writes, checks, and says what is missing', () => {
   }
 });
 
-test('in a clone without its packages the script says what to install', () => {
+test('without installed packages the script says what to run', () => {
   const clone = mkdtempSync(join(tmpdir(), 'sidedoor-external-service-'));
   try {
     mkdirSync(join(clone, 'scripts'));
@@ -84,15 +84,15 @@ test('in a clone without its packages the script says what to install', () => {
     copyFileSync(join(TOOLS, 'package.json'), join(clone, 'tools-apex/package.json'));
     writeFileSync(join(clone, 'sidedoor-external-service.yaml'), SAMPLE);
     const script = join(clone, 'scripts/external-service.mjs');
-    const told = spawnSync(process.execPath, [script], { encoding: 'utf8', env: { PATH: process.env.PATH } });
-    assert.equal(told.status, 2, told.stderr);
-    assert.match(told.stderr, /^its YAML reader is not installed: run \(cd .*tools-apex && npm ci\) first\n$/);
+    const result = spawnSync(process.execPath, [script], { encoding: 'utf8', env: { PATH: process.env.PATH } });
+    assert.equal(result.status, 2, result.stderr);
+    assert.match(result.stderr, /^the YAML parser is not installed: run \(cd .*tools-apex && npm ci\) first\n$/);
   } finally {
     rmSync(clone, { recursive: true });
   }
 });
 
-test('the shipped registration is what the shipped subset gives', () => {
+test('the committed registration matches the committed subset', () => {
   const checked = run('--check');
   assert.equal(checked.status, 0, checked.stderr);
   assert.ok(operations(parse(readFileSync(SUBSET, 'utf8'))).length > 0);

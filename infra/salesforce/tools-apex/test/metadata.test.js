@@ -1,5 +1,5 @@
-// Every file of metadata: well-formed, of the form that Salesforce's own WSDL gives, in the manifest, and taken by the library
-// that the Salesforce CLI deploys with; the project's files by their published schemas; no secret and no address but examples.
+// Every metadata file is well-formed, matches Salesforce's WSDL, is in the manifest, and is accepted by the library that the Salesforce
+// CLI deploys with. The project's files match their published schemas. No file has a secret or an address that is not an example.
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -24,29 +24,29 @@ test('every XML file is well-formed', () => {
   assert.notEqual(xmlFault('<a><b></a>'), null);
 });
 
-test('every file is of the form that Salesforce publishes', () => {
+test('every file matches Salesforce’s WSDL', () => {
   assert.ok(WSDL.types.size > 1000 && WSDL.enums.size > 300);
   for (const path of FILES) assert.deepEqual(faults(readXml(path), WSDL), [], path);
 });
 
-test('what is not of that form would be found', () => {
+test('a file that does not match the WSDL is found', () => {
   const field = (inner) => faults(parseXml(`<CustomField>${inner}</CustomField>`), WSDL);
   assert.deepEqual(field('<label>A</label><type>Text</type>'), []);
   assert.match(field('<lable>A</lable>')[0], /no such element/);
-  assert.match(field('<type>Txt</type>')[0], /is no FieldType/);
-  assert.match(field('<unique>yes</unique>')[0], /is no boolean/);
-  assert.match(field('<label>A</label><label>B</label>')[0], /may be there once/);
+  assert.match(field('<type>Txt</type>')[0], /is not a FieldType/);
+  assert.match(field('<unique>yes</unique>')[0], /is not a boolean/);
+  assert.match(field('<label>A</label><label>B</label>')[0], /may occur only once/);
   const permissions = '<classAccesses><apexClass>A</apexClass><enabled>true</enabled></classAccesses>';
   const apart = `<PermissionSet>${permissions}<label>A</label>${permissions}</PermissionSet>`;
-  assert.match(faults(parseXml(apart), WSDL)[0], /stand together/);
+  assert.match(faults(parseXml(apart), WSDL)[0], /must be adjacent/);
   assert.match(faults(parseXml('<PermissionSet/>'), WSDL)[0], /label is missing/);
   assert.match(faults(parseXml('<Nonsense/>'), WSDL)[0], /no type Nonsense/);
 });
 
-test('the manifest has everything that is here, and nothing that is not', async () => {
+test('the manifest lists exactly the components of the project', async () => {
   const { ComponentSet } = require('@salesforce/source-deploy-retrieve');
   const here = ComponentSet.fromSource(join(PROJECT, 'force-app'));
-  // Folders stand in a manifest among their contents.
+  // A manifest lists folders together with their contents.
   const names = here
     .getSourceComponents()
     .map((c) => `${c.type.name.replace(/^(Report|Dashboard)Folder$/, '$1')}:${c.fullName}`)
@@ -68,7 +68,7 @@ test('the manifest has everything that is here, and nothing that is not', async 
   assert.deepEqual([...here].filter((c) => !resolved.has(c)).map((c) => c.fullName), []);
 });
 
-test('the sources convert to what the metadata API takes', async () => {
+test('the sources convert to the metadata API format', async () => {
   const { ComponentSet, MetadataConverter } = require('@salesforce/source-deploy-retrieve');
   const folder = mkdtempSync(join(tmpdir(), 'sidedoor-metadata-'));
   try {
@@ -88,7 +88,7 @@ test('the sources convert to what the metadata API takes', async () => {
   }
 });
 
-test('the project and the scratch org are defined as their schemas say', () => {
+test('the project and scratch org definitions match their schemas', () => {
   const ajv = new Ajv({ strict: false, validateFormats: false });
   const read = (path) => JSON.parse(readFileSync(path, 'utf8'));
   for (const [file, schema] of [
@@ -97,11 +97,11 @@ test('the project and the scratch org are defined as their schemas say', () => {
   ]) {
     const valid = ajv.compile(read(require.resolve(`@salesforce/schemas/${schema}`)));
     const given = read(join(PROJECT, file));
-    // Salesforce's guide demands a quantity for this feature; its published schema has only the name.
+    // Salesforce's guide requires a quantity for this feature, while its published schema has only the name.
     const counted = given.features?.indexOf('ServiceCloudVoicePartnerTelephony:2') ?? -1;
     if (counted >= 0) given.features[counted] = 'ServiceCloudVoicePartnerTelephony';
     assert.ok(valid(given), `${file}: ${ajv.errorsText(valid.errors)}`);
-    assert.ok(!valid({ packageDirectories: 1, features: 'x' }), `${schema} takes anything`);
+    assert.ok(!valid({ packageDirectories: 1, features: 'x' }), `${schema} accepts anything`);
   }
   const project = read(join(PROJECT, 'sfdx-project.json'));
   assert.equal(project.sourceApiVersion, API_VERSION);
@@ -119,7 +119,7 @@ test('a deployment puts the addresses in, and fails without them', async () => {
   const before = process.cwd();
   try {
     process.chdir(PROJECT);
-    // A deployment always replaces; a conversion does where this is set.
+    // A deployment always replaces the addresses; a conversion does only if this is set.
     process.env.SF_APPLY_REPLACEMENTS_ON_CONVERT = 'true';
     delete process.env.SIDEDOOR_URL;
     delete process.env.SIDEDOOR_ISSUER;
@@ -138,16 +138,16 @@ test('a deployment puts the addresses in, and fails without them', async () => {
   }
 });
 
-test('what a deployment replaces is there to be replaced', () => {
+test('the text that a deployment replaces occurs exactly once', () => {
   const { replacements } = JSON.parse(readFileSync(join(PROJECT, 'sfdx-project.json'), 'utf8'));
   assert.deepEqual(replacements.map((r) => r.replaceWithEnv).sort(), ['SIDEDOOR_ISSUER', 'SIDEDOOR_URL']);
   for (const { filename, stringToReplace } of replacements) {
     const parts = readFileSync(join(PROJECT, filename), 'utf8').split(stringToReplace);
-    assert.equal(parts.length, 2, `${stringToReplace} stands once in ${filename}`);
+    assert.equal(parts.length, 2, `${stringToReplace} must occur once in ${filename}`);
   }
 });
 
-test('the callout signs who asks, and only by the named credential', () => {
+test('the callout is signed for the user, only by the named credential', () => {
   const credential = readXml('externalCredentials/Sidedoor.externalCredential-meta.xml');
   assert.equal(text(credential, 'authenticationProtocol'), 'Jwt');
   const parameters = all(credential, 'externalCredentialParameters');
@@ -156,7 +156,7 @@ test('the callout signs who asks, and only by the named credential', () => {
   assert.deepEqual(of('SigningCertificate').map((p) => text(p, 'certificate')), ['Sidedoor_JWT']);
   const claims = Object.fromEntries(of('JwtBodyClaim').map((p) => [text(p, 'parameterName'), text(p, 'parameterValue')]));
   assert.deepEqual(Object.keys(claims).sort(), ['aud', 'iss', 'sub']);
-  assert.equal(claims.sub, '{!$User.Id}', 'a formula: the user of this very callout');
+  assert.equal(claims.sub, '{!$User.Id}', 'a formula: the user who makes the callout');
   const named = readXml('namedCredentials/Sidedoor.namedCredential-meta.xml');
   assert.equal(text(named, 'namedCredentialType'), 'SecuredEndpoint');
   assert.equal(text(named, 'generateAuthorizationHeader'), 'true');
@@ -166,7 +166,7 @@ test('the callout signs who asks, and only by the named credential', () => {
   assert.equal(text(reference, 'externalCredential'), 'Sidedoor');
 });
 
-test('no file holds a secret, or an address that is no example', () => {
+test('no file has a secret, or an address that is not an example', () => {
   for (const path of FILES) {
     const content = readFileSync(join(SOURCES, path), 'utf8');
     assert.doesNotMatch(content, /BEGIN [A-Z ]*PRIVATE KEY|client_?secret|password|consumerSecret/i, path);
@@ -180,13 +180,13 @@ test('no file holds a secret, or an address that is no example', () => {
   }
 });
 
-test('nothing opens the org to a browser or to another host by default', () => {
+test('nothing opens the org to browsers or other hosts by default', () => {
   for (const kind of ['cspTrustedSites', 'remoteSiteSettings', 'corsWhitelistOrigins']) {
-    assert.ok(!existsSync(join(SOURCES, kind)), `${kind} is a choice of the org`);
+    assert.ok(!existsSync(join(SOURCES, kind)), `${kind} is the org's decision`);
   }
 });
 
-test('the layout shows every field once, and nobody edits by hand what the service writes', () => {
+test('the layout shows every field once, read-only', () => {
   const [path] = FILES.filter((file) => file.startsWith('layouts/'));
   assert.equal(basename(path), 'VoiceCallParticipant__c-Voice Call Participant Layout.layout-meta.xml');
   const items = all(readXml(path), 'layoutSections', 'layoutColumns', 'layoutItems');
@@ -200,7 +200,7 @@ test('the layout shows every field once, and nobody edits by hand what the servi
   }
 });
 
-test('the set-up page configures the service for the token that is signed here', () => {
+test('the set-up page configures the service for this org’s token', () => {
   const page = readFileSync(join(PROJECT, '../../docs/salesforce-setup.md'), 'utf8');
   const issuer = /\[\[auth\.issuers\]\]\n([^`]+)/.exec(page)[1];
   const set = Object.fromEntries([...issuer.matchAll(/(\w+) = "([^"]*)"/g)].map(([, name, value]) => [name, value]));
@@ -218,7 +218,7 @@ test('the set-up page configures the service for the token that is signed here',
   }
 });
 
-test('every example of the service switches on what the shipped delivery mode listens to', () => {
+test('every example configuration sets directive_event for the shipped delivery mode', () => {
   const [event] = FILES.filter((file) => file.endsWith('__e.object-meta.xml')).map((file) => basename(file).split('.')[0]);
   const setting = readXml('customMetadata/Sidedoor_Setting.Default.md-meta.xml');
   const mode = all(setting, 'values').find((v) => text(v, 'field') === 'Delivery_Mode__c');
@@ -230,7 +230,7 @@ test('every example of the service switches on what the shipped delivery mode li
   assert.ok(readFileSync(join(PROJECT, '../../docs/salesforce.md'), 'utf8').includes(`directive_event = "${event}"`));
 });
 
-test('every example of an issuer lets the component show who is on the call', () => {
+test('every example issuer has the scopes that the component needs', () => {
   for (const name of ['salesforce-setup.md', 'configuration.md']) {
     const page = readFileSync(join(PROJECT, '../../docs', name), 'utf8');
     const issuers = [...page.matchAll(/^ *\[\[auth\.issuers\]\]\n[^`]+/gm)].map(([block]) => block);

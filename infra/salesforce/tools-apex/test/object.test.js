@@ -1,5 +1,5 @@
-// The object is what the service writes: every default field name of src/config/salesforce.rs, of a type that it may be of, with
-// a help text, and no other field; the external id unique; the lookups harmless.
+// The object matches what the service writes: exactly the default field names of src/config/salesforce.rs, each with an allowed type
+// and a help text. The external id is unique, and the lookups do not prevent deletions.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fieldsOf, readXml, text } from '../lib/project.js';
@@ -9,7 +9,7 @@ const OBJECT = 'VoiceCallParticipant__c';
 const FIELDS = fieldsOf(OBJECT);
 const { table: TABLE, kinds: KINDS } = readService();
 
-// As describe names a field of each metadata type.
+// The name of each metadata field type in describe.
 const DESCRIBED = {
   Text: 'string',
   TextArea: 'textarea',
@@ -20,22 +20,22 @@ const DESCRIBED = {
   Lookup: 'reference',
 };
 
-test('the table of the service can be read, and a change of its form is noticed', () => {
+test('the service’s table of fields is read, and a changed form is noticed', () => {
   assert.ok(TABLE.length >= 20);
   assert.equal(TABLE[0].setting, 'external_id');
-  assert.throws(() => readTable('fields! {\n    a = "A__c", TEXT;\n}\n'), /not a field/);
-  assert.throws(() => readTable('struct Fields;'), /no table/);
-  assert.throws(() => readKinds('nothing'), /no constants/);
+  assert.throws(() => readTable('fields! {\n    a = "A__c", TEXT;\n}\n'), /invalid field/);
+  assert.throws(() => readTable('struct Fields;'), /table fields! .* not found/);
+  assert.throws(() => readKinds('nothing'), /constants of kinds not found/);
 });
 
-test('the object has every field that the service writes, and no other', () => {
+test('the object has exactly the fields that the service writes', () => {
   assert.deepEqual([...FIELDS.keys()].sort(), TABLE.map((row) => row.name).sort());
 });
 
-test('every field is of a type that may hold what is written', () => {
+test('every field has a type that can hold its value', () => {
   for (const { name, kind } of TABLE) {
     const described = DESCRIBED[text(FIELDS.get(name), 'type')];
-    assert.ok(KINDS.get(kind).includes(described), `${name} is ${described}, and may be ${KINDS.get(kind)}`);
+    assert.ok(KINDS.get(kind).includes(described), `${name} is ${described}; allowed are ${KINDS.get(kind)}`);
   }
 });
 
@@ -49,10 +49,10 @@ test('every field has its own name, a label and a help text that fits', () => {
     assert.ok(help?.length > 10 && help.length <= 510, `${name}: help text`);
     assert.ok(help.endsWith('.'), `${name}: help text`);
   }
-  assert.equal(labels.size, FIELDS.size, 'two fields of one label');
+  assert.equal(labels.size, FIELDS.size, 'two fields have the same label');
 });
 
-test('rows are found by a unique external id, whatever its case', () => {
+test('records have a unique, case-insensitive external id', () => {
   const key = FIELDS.get(TABLE[0].name);
   assert.equal(text(key, 'externalId'), 'true');
   assert.equal(text(key, 'unique'), 'true');
@@ -62,12 +62,12 @@ test('rows are found by a unique external id, whatever its case', () => {
   for (const [name, field] of FIELDS) {
     if (name === TABLE[0].name) continue;
     assert.notEqual(text(field, 'externalId'), 'true', name);
-    assert.notEqual(text(field, 'unique'), 'true', `${name}: a second unique field would refuse rows`);
-    assert.notEqual(text(field, 'required'), 'true', `${name}: rows are written before everything is known`);
+    assert.notEqual(text(field, 'unique'), 'true', `${name}: a second unique field could make Salesforce reject records`);
+    assert.notEqual(text(field, 'required'), 'true', `${name}: records are written before every value is known`);
   }
 });
 
-test('a lookup never keeps a record from being deleted', () => {
+test('a lookup never prevents the deletion of its target', () => {
   const meant = { Voice_Call__c: 'VoiceCall', Supervisor__c: 'User' };
   for (const [name, target] of Object.entries(meant)) {
     assert.equal(text(FIELDS.get(name), 'referenceTo'), target);
@@ -75,12 +75,12 @@ test('a lookup never keeps a record from being deleted', () => {
   }
 });
 
-test('numbers and texts have room for what is written', () => {
+test('numbers and texts are long enough for their values', () => {
   for (const { name, kind } of TABLE) {
     const field = FIELDS.get(name);
     if (kind === 'NUMBER') {
       assert.equal(text(field, 'scale'), '0', name);
-      // Milliseconds are 64 bits in the service, versions 32: 10 digits.
+      // The service stores milliseconds in 64 bits and versions in 32 bits (10 digits).
       assert.equal(text(field, 'precision'), /Version/.test(name) ? '10' : '18', name);
     }
   }
@@ -88,7 +88,7 @@ test('numbers and texts have room for what is written', () => {
   for (const [name, least] of Object.entries(longest)) assert.ok(Number(text(FIELDS.get(name), 'length')) >= least, name);
 });
 
-test('rows are private, are reported on, and leave no second copy of themselves', () => {
+test('records are private, can be reported on, and have no history copies', () => {
   const object = readXml(`objects/${OBJECT}/${OBJECT}.object-meta.xml`);
   assert.equal(text(object, 'sharingModel'), 'Private');
   assert.equal(text(object, 'externalSharingModel'), 'Private');
@@ -103,7 +103,7 @@ test('rows are private, are reported on, and leave no second copy of themselves'
   }
 });
 
-test('the platform event says only which stream', () => {
+test('the platform event has only the channel key', () => {
   const object = readXml('objects/Supervisor_Directive__e/Supervisor_Directive__e.object-meta.xml');
   assert.equal(text(object, 'eventType'), 'HighVolume');
   assert.equal(text(object, 'publishBehavior'), 'PublishImmediately');
@@ -113,13 +113,13 @@ test('the platform event says only which stream', () => {
   assert.equal(text(fields.get('Stream_Key__c'), 'length'), '64');
 });
 
-test('the settings have a record, and every field of it', () => {
+test('the settings record has a value for every field', () => {
   const fields = fieldsOf('Sidedoor_Setting__mdt');
   const record = readXml('customMetadata/Sidedoor_Setting.Default.md-meta.xml');
   const given = record.children.filter((c) => c.tag === 'values').map((v) => [text(v, 'field'), text(v, 'value')]);
   assert.deepEqual(given.map(([field]) => field).sort(), [...fields.keys()].sort());
   const values = Object.fromEntries(given);
-  assert.equal(values.Delivery_Mode__c, 'EMP_API', 'what needs neither CORS nor a trusted URL');
+  assert.equal(values.Delivery_Mode__c, 'EMP_API', 'the mode that needs neither CORS nor a trusted URL');
   assert.equal(Number(values.Time_Out_Ms__c), 9000);
   assert.equal(Number(values.Poll_Seconds__c), 5);
   assert.equal(values.Stream_Url__c, '');

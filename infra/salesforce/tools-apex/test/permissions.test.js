@@ -1,4 +1,4 @@
-// The permission sets: complete, naming only what is there, and giving each no more than its work needs.
+// The permission sets are complete, name only things that exist, and give no more than their users need.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { classNames } from '../lib/apex.js';
@@ -30,19 +30,19 @@ const named = (set, tag, name) =>
     .filter((p) => text(p, 'enabled') === 'true')
     .map((p) => text(p, name));
 
-test('there are four, none for agents, and none bound to a licence', () => {
+test('there are four permission sets, none of them bound to a licence', () => {
   assert.deepEqual([...SETS.keys()].sort(), [
     'Sidedoor_Integration',
     'Sidedoor_Operations',
     'Sidedoor_Supervisor',
     'Sidedoor_Voice_Calls',
   ]);
-  // A set that names a licence can be given only to users who have that one.
+  // A set that names a licence can be assigned only to users with that licence.
   for (const [name, set] of SETS) assert.deepEqual(all(set, 'license'), [], name);
 });
 
-test('each that gives the object names every field that is not required, once, and no other', () => {
-  // A required field has no permission of its own: Salesforce refuses a set that names it.
+test('each set for the object names every optional field exactly once', () => {
+  // Salesforce rejects a set that names a required field.
   const wanted = [...FIELDS].filter(([, f]) => text(f, 'required') !== 'true').map(([name]) => `${OBJECT}.${name}`);
   assert.equal(wanted.length, FIELDS.size - 1);
   for (const [name, set] of SETS) {
@@ -58,7 +58,7 @@ test('each that gives the object names every field that is not required, once, a
   }
 });
 
-test('the integration user may describe, upsert and publish, and nothing else', () => {
+test('the integration user can only describe, upsert and publish', () => {
   const set = SETS.get('Sidedoor_Integration');
   assert.deepEqual(objects(set), {
     [OBJECT]: ['allowCreate', 'allowEdit', 'allowRead'],
@@ -69,7 +69,7 @@ test('the integration user may describe, upsert and publish, and nothing else', 
   assert.deepEqual(all(set, 'externalCredentialPrincipalAccesses'), []);
 });
 
-test('voice calls are in a set of their own, so that a licence that does not allow them stops nothing else', () => {
+test('voice calls have a separate set, because a licence may not allow them', () => {
   const set = SETS.get('Sidedoor_Voice_Calls');
   assert.deepEqual(objects(set), { VoiceCall: ['allowRead', 'viewAllRecords'] });
   assert.deepEqual([...new Set(set.children.map((c) => c.tag))].sort(), [
@@ -83,7 +83,7 @@ test('voice calls are in a set of their own, so that a licence that does not all
   }
 });
 
-test('the custom permission that shows the component is there, and supervisors alone have it', () => {
+test('only supervisors get the custom permission that shows the component', () => {
   const files = metadataFiles().filter((path) => path.startsWith('customPermissions/'));
   assert.deepEqual(files.map(nameOf), ['Sidedoor_Supervise']);
   const permission = readXml(files[0]);
@@ -96,7 +96,7 @@ test('the custom permission that shows the component is there, and supervisors a
   }
 });
 
-test('a supervisor may call as themselves and listen to the event, and change no record', () => {
+test('a supervisor can call as themselves and receive events, and edit no record', () => {
   const set = SETS.get('Sidedoor_Supervisor');
   assert.deepEqual(objects(set), {
     [OBJECT]: ['allowRead'],
@@ -113,7 +113,7 @@ test('a supervisor may call as themselves and listen to the event, and change no
   assert.deepEqual(named(set, 'externalCredentialPrincipalAccesses', 'externalCredentialPrincipal'), principals);
 });
 
-test('operations see every row, and change none', () => {
+test('operations can read every record and edit none', () => {
   const set = SETS.get('Sidedoor_Operations');
   assert.deepEqual(objects(set), { [OBJECT]: ['allowRead', 'viewAllRecords'] });
   assert.deepEqual(named(set, 'userPermissions', 'name'), ['RunReports']);
@@ -121,7 +121,7 @@ test('operations see every row, and change none', () => {
   assert.deepEqual(all(set, 'classAccesses'), []);
 });
 
-test('none may delete, or do whatever it likes', () => {
+test('no set gives delete or modify-all permissions', () => {
   for (const [name, set] of SETS) {
     for (const [object, given] of Object.entries(objects(set))) {
       assert.ok(!given.includes('allowDelete') && !given.includes('modifyAllRecords'), `${name}: ${object}`);

@@ -1,4 +1,4 @@
-// The report type, the reports and the dashboard refer to what is there.
+// The report type, the reports and the dashboard name only fields and reports that exist.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { all, fieldsOf, metadataFiles, nameOf, readXml, text } from '../lib/project.js';
@@ -34,9 +34,9 @@ test('there is a report for each question', () => {
   ]);
 });
 
-test('reports are of that type and use its columns only', () => {
+test('reports use the report type and only its columns', () => {
   for (const [name, report] of REPORTS) {
-    // A custom report type's API name has the suffix here, and nowhere else.
+    // Only here does the API name of a custom report type have the suffix.
     assert.equal(text(report, 'reportType'), 'Voice_Call_Participants__c', name);
     assert.ok(text(report, 'name').length <= 40 && text(report, 'description').length <= 255, name);
     const used = [
@@ -49,15 +49,15 @@ test('reports are of that type and use its columns only', () => {
     assert.ok(used.length >= 5, name);
     for (const column of used) assert.ok(known(column), `${name}: ${column}`);
     const shown = all(report, 'columns', 'field').map((node) => node.text);
-    assert.equal(new Set(shown).size, shown.length, `${name}: a column twice`);
+    assert.equal(new Set(shown).size, shown.length, `${name}: duplicate column`);
     for (const grouping of all(report, 'groupingsDown', 'field')) {
-      assert.ok(!shown.includes(grouping.text), `${name}: ${grouping.text} is a column and a grouping`);
+      assert.ok(!shown.includes(grouping.text), `${name}: ${grouping.text} is both a column and a grouping`);
     }
     assert.ok(shown.includes(text(report, 'sortColumn')), `${name}: sorted by a column that it does not show`);
   }
 });
 
-test('what is summed up is a number', () => {
+test('only numbers are aggregated', () => {
   for (const [name, report] of REPORTS) {
     for (const column of all(report, 'columns').filter((c) => all(c, 'aggregateTypes').length > 0)) {
       const field = FIELDS.get(text(column, 'field').split('$')[1]);
@@ -66,7 +66,7 @@ test('what is summed up is a number', () => {
   }
 });
 
-test('departures tell their uncertainty, and rejoins are only rejoins', () => {
+test('departures show their uncertainty, and rejoins list only rejoins', () => {
   const departures = REPORTS.get('Sidedoor/Departures_with_Uncertainty');
   const summed = all(departures, 'columns').find((c) => text(c, 'field').endsWith('$Disconnect_Uncertainty_Ms__c'));
   assert.deepEqual(all(summed, 'aggregateTypes').map((a) => a.text), ['Average', 'Maximum']);
@@ -76,7 +76,7 @@ test('departures tell their uncertainty, and rejoins are only rejoins', () => {
   assert.deepEqual(criteria(REPORTS.get('Sidedoor/Rejoins_to_Review')), [['Rejoin__c', 'equals', '1']]);
 });
 
-test('the dashboard is made of those reports, groups as they group, and shows each viewer their own', () => {
+test('the dashboard uses the reports and groupings, and runs as the viewer', () => {
   assert.equal(text(DASHBOARD, 'dashboardType'), 'LoggedInUser');
   const components = all(DASHBOARD, 'dashboardGridLayout', 'dashboardGridComponents', 'dashboardComponent');
   assert.deepEqual(new Set(components.map((c) => text(c, 'report'))), new Set(REPORTS.keys()));
@@ -110,7 +110,7 @@ test('tiles stay on the grid and do not overlap', () => {
   }
 });
 
-test('the folders are shared with nobody: whom they are for is the choice of the org', () => {
+test('the folders are not shared, because the org decides about access', () => {
   const folders = metadataFiles().filter((path) => /\.(report|dashboard)Folder-meta\.xml$/.test(path));
   assert.equal(folders.length, 2);
   for (const path of folders) {

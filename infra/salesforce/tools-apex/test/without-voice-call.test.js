@@ -1,4 +1,4 @@
-// The project for an org without VoiceCall: nothing names it any more, nothing else is lost, and the CLI's library takes it.
+// The project for an org without VoiceCall: no file names it, nothing else is missing, and the CLI's library accepts it.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -29,14 +29,14 @@ before(() => {
 });
 after(() => rmSync(ROOM, { recursive: true }));
 
-test('it lacks the lookup and the permission set, and no other file', () => {
+test('only the lookup and the permission set are missing', () => {
   const made = filesBelow(MADE).filter((path) => /^(force-app|manifest)\//.test(path));
   assert.deepEqual(made, original().filter((path) => path !== FIELD && path !== SET));
   assert.equal(read(MADE, 'sfdx-project.json'), read(PROJECT, 'sfdx-project.json'));
   assert.equal(read(MADE, '.forceignore'), read(PROJECT, '.forceignore'));
 });
 
-test('no metadata names the lookup or VoiceCall, and each file lost just the elements that did', () => {
+test('only elements that named the lookup or VoiceCall are removed', () => {
   const names = /[>$.](Voice_Call__c|VoiceCall|Sidedoor_Voice_Calls)</;
   let changed = 0;
   const elements = (tree) => tree.children.flatMap((c) => [c, ...elements(c)]);
@@ -58,14 +58,14 @@ test('no metadata names the lookup or VoiceCall, and each file lost just the ele
   assert.equal(changed, 9);
 });
 
-test('every file is still of the form that Salesforce publishes', () => {
+test('every file still matches Salesforce’s WSDL', () => {
   const types = readTypes();
   const files = filesBelow(join(MADE, SOURCES)).filter((path) => path.endsWith('-meta.xml') && !path.startsWith('lwc/'));
   assert.ok(files.length > 40);
   for (const path of files) assert.deepEqual(faults(parseXml(read(join(MADE, SOURCES), path)), types), [], path);
 });
 
-test('its manifest has everything that is there, and nothing that is not', async () => {
+test('its manifest lists exactly its components', async () => {
   const { ComponentSet } = require('@salesforce/source-deploy-retrieve');
   const here = ComponentSet.fromSource(join(MADE, 'force-app'));
   const manifestPath = join(MADE, 'manifest/package.xml');
@@ -77,10 +77,10 @@ test('its manifest has everything that is there, and nothing that is not', async
   assert.deepEqual(listed, ['Sidedoor_Integration', 'Sidedoor_Operations', 'Sidedoor_Supervisor']);
 });
 
-test('it writes over nothing, and says what it wants', () => {
+test('it overwrites nothing, and explains its usage', () => {
   const again = run(MADE);
   assert.equal(again.status, 1);
-  assert.match(again.stderr, /is there already/);
+  assert.match(again.stderr, /already exists/);
   assert.equal(run().status, 2);
   assert.equal(run('a', 'b').status, 2);
 });

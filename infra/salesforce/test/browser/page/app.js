@@ -1,5 +1,5 @@
 /**
- * A page like a record page: the supervisor's CCP and their presence on one call.
+ * The test page, which works like a record page: supervisorPresence for one call, and supervisorCcp.
  */
 import { createElement } from 'lwc';
 import SupervisorCcp from 'c/supervisorCcp';
@@ -9,16 +9,16 @@ import { currentLegControl } from 'c/legControl';
 const asked = new URLSearchParams(window.location.search);
 
 const presence = createElement('c-supervisor-presence', { is: SupervisorPresence });
-// A page without it is like any page of the console with the CCP in its utility bar.
-const alone = asked.get('presence') === 'no';
-// An agent's page names the agent, as the page of a User does, and no contact.
+// Without supervisorPresence the page works like any console page with the CCP in its utility bar.
+const ccpOnly = asked.get('presence') === 'no';
+// An agent's page gives the record of a User and no contact.
 const subject = asked.get('agent') ? { recordId: asked.get('agent'), objectApiName: 'User' } : { contactId: asked.get('contact') };
 Object.assign(presence, { ...subject, allowBarge: true, timeZone: 'UTC' });
-if (!alone) {
+if (!ccpOnly) {
     document.querySelector('#presence').appendChild(presence);
 }
 
-// The platform's own style sheet reaches into components; here the little that is needed of it does.
+// The platform's style sheet applies inside components. These are the parts that the pictures need.
 const buttons = new CSSStyleSheet();
 buttons.replaceSync(`
     .slds-button { border: 1px solid #747474; border-radius: 4px; background: #fff; color: #0176d3; cursor: pointer; font: inherit; padding: 5px 16px; }
@@ -42,6 +42,6 @@ if (asked.get('ccp')) {
 window.takeCcpAway = () => document.querySelector('#ccp').replaceChildren();
 window.bringCcpBack = openCcp;
 
-// For the tests of misuse: what a page could hand to leg control, however it came by it.
-window.obey = (directive) => currentLegControl().obey(directive);
+// For misuse.test.mjs: a page could pass any directive to leg control.
+window.execute = (directive) => currentLegControl().execute(directive);
 window.hasControl = () => currentLegControl() !== null;

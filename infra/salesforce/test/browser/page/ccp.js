@@ -1,13 +1,13 @@
 /**
- * A simulated Contact Control Panel: the far end of the conduit of amazon-connect-streams, as its source (2.28.2) speaks it.
- * It acknowledges, tells the agent's snapshot (`agent::update`), and carries out API requests (`api_request` → `api_response`)
- * on fake Connect, by way of the test's server. It does whatever it is asked, as the real one would: also what must not be
- * asked. What was asked is on record there.
+ * A simulated Contact Control Panel: the other end of the conduit of amazon-connect-streams, with the protocol of its source (2.28.2).
+ * It acknowledges, sends the agent's snapshot (`agent::update`), and carries out API requests (`api_request` → `api_response`) on fake
+ * Connect through the test's server, which logs them. Like the real one it carries out every request, including those that must not be
+ * made.
  */
 (function ccp() {
     const user = new URLSearchParams(window.location.search).get('user');
-    const tell = (event, data) => window.parent.postMessage({ event, data }, '*');
-    let told = '';
+    const post = (event, data) => window.parent.postMessage({ event, data }, '*');
+    let shown = '';
 
     async function server(path, body) {
         const answer = await fetch(`${path}?user=${user}`, {
@@ -31,11 +31,11 @@
     async function look() {
         const contacts = await server('/sim/contacts');
         const now = JSON.stringify(contacts);
-        if (now === told) {
+        if (now === shown) {
             return;
         }
-        told = now;
-        tell('agent::update', window.agentData.agentData(contacts.map(contactOf), user));
+        shown = now;
+        post('agent::update', window.agentData.agentData(contacts.map(contactOf), user));
         document.querySelector('#who').textContent = `${user}, ${contacts.length} contact(s)`;
         const list = document.querySelector('#contacts');
         list.replaceChildren(
@@ -53,21 +53,21 @@
             return;
         }
         if (data.event === 'synchronize') {
-            tell('acknowledge', { id: 'simulated-ccp' });
+            post('acknowledge', { id: 'simulated-ccp' });
         } else if (data.event === 'api_request') {
             const { requestId, method, params } = data.data;
             try {
                 const answer = await server('/sim/api', { method, params });
                 await look();
-                tell('api_response', { event: 'api_response', requestId, data: answer || {}, err: null });
+                post('api_response', { event: 'api_response', requestId, data: answer || {}, err: null });
             } catch (e) {
-                tell('api_response', { event: 'api_response', requestId, data: {}, err: { type: 'error', message: e.message } });
+                post('api_response', { event: 'api_response', requestId, data: {}, err: { type: 'error', message: e.message } });
             }
         }
     });
 
-    tell('acknowledge', { id: 'simulated-ccp' });
+    post('acknowledge', { id: 'simulated-ccp' });
     const again = () => look().catch(() => {}).finally(() => setTimeout(again, 100));
-    // Streams subscribes before it inserts the frame's answer; the first snapshot follows the acknowledgement.
+    // The first snapshot follows the acknowledgement.
     setTimeout(again, 50);
 })();

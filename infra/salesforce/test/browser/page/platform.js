@@ -1,11 +1,11 @@
 /**
- * What Salesforce's platform gives a component, as far as these need it: Apex is the test's server, which holds the keys; the
- * rest is as little as there is.
+ * A minimal replacement for what Salesforce's platform provides to the components. Apex calls go to the test's server, which holds the
+ * API keys.
  */
 
 const USER = new URLSearchParams(window.location.search).get('user');
 
-/** An imperative Apex method: its errors look as Lightning's do. */
+/** An imperative Apex method. Its errors have the shape of Lightning's. */
 export function apex(method) {
     return async (params) => {
         const answer = await fetch(`/apex/${method}?user=${USER}`, {
@@ -22,7 +22,7 @@ export function apex(method) {
     };
 }
 
-/** lightning/empApi over the test's own stream of Platform Events. */
+/** lightning/empApi over the test server's stream of Platform Events. */
 export async function subscribe(channel, _replayId, onMessage) {
     const source = new EventSource(`/events?channel=${encodeURIComponent(channel)}`);
     source.onmessage = ({ data }) => onMessage({ channel, data: JSON.parse(data) });
@@ -36,7 +36,7 @@ export function unsubscribe(subscription, done) {
 
 export function onError() {}
 
-/** lightning/uiRecordApi: a wire adapter that has no record; the pages name the contact themselves. */
+/** lightning/uiRecordApi: a wire adapter without records, because the test pages set the contact themselves. */
 export class getRecord {
     connect() {}
     update() {}
@@ -49,7 +49,7 @@ export function loadScript(_component, url) {
         const script = document.createElement('script');
         script.src = url;
         script.onload = done;
-        script.onerror = () => failed(new Error(`${url} could not be loaded`));
+        script.onerror = () => failed(new Error(`could not load ${url}`));
         document.head.appendChild(script);
     });
 }

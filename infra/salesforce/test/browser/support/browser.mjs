@@ -1,4 +1,4 @@
-/** Headless Chromium. CHROMIUM names another than /usr/bin/chromium. */
+/** Headless Chromium: the program in CHROMIUM, or /usr/bin/chromium. */
 import { chromium } from 'playwright-core';
 
 const ARGS = [

@@ -1,6 +1,6 @@
 /**
- * The Lightning components as they are, compiled by LWC's own compiler into one script for the browser. What the platform would
- * give (Apex, empApi, record data, script loading) is what test/browser/page/platform.js gives instead.
+ * Compiles the unchanged Lightning components with LWC's own compiler into one script for the browser. test/browser/page/platform.js
+ * replaces what the platform provides (Apex, empApi, record data, script loading).
  */
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,7 @@ const LWC = path.join(ROOT, 'force-app/main/default/lwc');
 const BUNDLES = ['legControl', 'directives', 'pageReceiver', 'supervisorPresence', 'supervisorCcp'];
 const PLATFORM = path.join(ROOT, 'test/browser/page/platform.js');
 
-/** Modules that only the platform has. */
+/** Resolves the modules that only the platform has. */
 const platform = {
     name: 'platform',
     resolveId(id) {
@@ -24,7 +24,7 @@ const platform = {
             return `import { apex } from ${JSON.stringify(PLATFORM)}; export default apex('${apex[1]}');`;
         }
         if (id.startsWith('\0@salesforce/customPermission/')) {
-            // The user of this page is a supervisor; what one sees who is none is a unit test's.
+            // The user of this page is a supervisor; a unit test covers users without the permission.
             return 'export default true;';
         }
         const lightning = /^\0lightning\/(\w+)$/.exec(id);
@@ -48,7 +48,7 @@ export async function bundle() {
         plugins: [platform, lwc({ rootDir: LWC, modules: [...modules, { npm: '@lwc/engine-dom' }, { npm: 'lwc' }] })],
         onwarn: (warning) => warnings.push(warning.message)
     });
-    // LWC's engine asks which build it is.
+    // LWC's engine reads NODE_ENV.
     const intro = "const process = { env: { NODE_ENV: 'production' } };";
     const { output } = await built.generate({ format: 'iife', name: 'app', intro });
     await built.close();

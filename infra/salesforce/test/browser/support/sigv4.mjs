@@ -1,6 +1,6 @@
 /**
- * A request to Amazon Connect signed as AWS asks (Signature Version 4), for the simulated CCP: what it shows comes from
- * (fake) Connect itself, which checks signatures, and not from the service under test.
+ * Sends a request to Amazon Connect with AWS Signature Version 4, for the simulated CCP. What the CCP shows comes from (fake) Connect,
+ * which checks signatures, and not from the service under test.
  */
 import { createHash, createHmac } from 'node:crypto';
 

@@ -1,19 +1,20 @@
 /**
- * The service's time as this page knows it. A supervisor's computer may be minutes off, and a directive that has expired must
- * not be carried out, nor a good one refused. A ticket says what time it was at the service: it is good for 60 s from then.
+ * The service's time, as far as this page knows it. A supervisor's computer may be wrong by minutes, while an expired directive must
+ * not be carried out and a valid one must not be refused. A ticket reveals the service's time, because it expires 60 s after it is
+ * issued.
  */
 const TICKET_LIVES_MS = 60000;
 
 export class ServiceClock {
     offsetMs = 0;
-    /** Whether the service has said what time it is; until then it is this computer's time. */
+    /** Whether a ticket has given the service's time. Until then `now` is this computer's time. */
     known = false;
 
     constructor(local = () => Date.now()) {
         this.local = local;
     }
 
-    /** Learns from a ticket that has just been fetched. */
+    /** Sets the offset from a ticket; the service is assumed to have issued it halfway between request and answer (local ms). */
     learn(ticketExpiresAt, askedAt, answeredAt) {
         const expires = Date.parse(ticketExpiresAt);
         if (Number.isFinite(expires)) {

@@ -1,16 +1,16 @@
 /**
- * Receives the directives of the supervisor of this page, has them carried out, and acknowledges them.
+ * Receives the directives for the supervisor of this page, carries them out and acknowledges them.
  *
- * They come by server-sent events, by a Platform Event that says "something changed" (then they are fetched), or by asking from
- * time to time. However they come:
- * - this page acts only where the service says so (`act`: of the pages that can, the newest), where it holds a CCP, and where no other tab of this browser is at
- *   the same directive or the same leg (Web Locks). Between browsers the service decides, and hands a directive on by itself to
- *   a stream only: one that asks is told that it does not act, and asks again from the start while the directive is open;
- * - an outcome is kept before it is told, so a reload acknowledges again and does not carry out again;
- * - an acknowledgement is tried until the service has it, ever more slowly.
+ * They arrive by server-sent events, by polling, or by polling after a Platform Event that says "something changed". In all cases:
+ * - this page acts only if the service says so (`act`: the newest of the pages that can), if the page holds a CCP, and if no other
+ *   tab of this browser works on the same directive or the same leg (Web Locks). Between browsers the service decides. It hands a
+ *   directive on to another page by itself only over a stream; a page that polls gets `act: false` and reads the open directives
+ *   again while they are open;
+ * - an outcome is stored before it is sent, so that a reload repeats the acknowledgement and not the action;
+ * - an acknowledgement is retried with growing waits until the service has it.
  */
 import { Backoff } from './backoff';
-import { Carrier } from './carrier';
+import { DirectiveExecutor } from './executor';
 import { Ledger } from './ledger';
 import { Memory } from './memory';
 import { Problem, problemOf } from './problems';
@@ -20,28 +20,28 @@ import { TAB } from './tab';
 
 export { Backoff, Ledger, Memory, Problem, problemOf, ServiceClock };
 
-/** How often to ask at the most, whatever is configured. */
+/** The shortest poll interval in seconds, whatever is configured. */
 const LEAST_POLL_S = 2;
-/** Idle pages ask this many times less often. */
+/** Idle pages poll at this multiple of the interval. */
 const IDLE = 6;
-/** When to have told again what another was told to do: the service gives that one 4 s. */
+/** When to read a directive again that another page should carry out: the service gives that page 4 s. */
 const AGAIN_MS = 4500;
-/** How long a directive waits for a ticket that tells the service's time: a leave is not held up by it. */
+/** How long a directive waits for the service's time. After that it goes ahead, because a leave must not be delayed by the clock. */
 const TICKET_MS = 2000;
 
 export class DirectiveReceiver {
     /**
      * @param {object} parts
-     * @param {object} parts.apex directivesAfter({after, acts, tab}), acknowledge({…}), streamTicket(): SidedoorController's
+     * @param {object} parts.apex the methods of SidedoorController: directivesAfter({after, acts, tab}), acknowledge({…}), streamTicket()
      * @param {object} parts.settings SidedoorController.settings(): deliveryMode, eventChannel, streamUrl, pollSeconds
-     * @param {Function} parts.legControl gives the page's LegControl, or null
-     * @param {Function} [parts.changed] called with what was heard: {name, directive}
+     * @param {Function} parts.legControl returns the page's LegControl, or null
+     * @param {Function} [parts.onEvent] called with each event: {name, directive, …}
      * @param {object} [parts.empApi] lightning/empApi
      */
     constructor(parts) {
         const page = typeof window === 'undefined' ? {} : window;
         this.parts = {
-            changed: () => {},
+            onEvent: () => {},
             storage: storageOf(page),
             locks: page.navigator && page.navigator.locks,
             EventSource: page.EventSource,
@@ -52,20 +52,20 @@ export class DirectiveReceiver {
         };
         this.clock = parts.clock || new ServiceClock();
         this.memory = new Memory(null, '');
-        this.carrier = new Carrier({
+        this.executor = new DirectiveExecutor({
             ...this.parts,
             memory: () => this.memory,
             clock: this.clock,
             learnClock: () => this.within(this.learnClock(), TICKET_MS),
-            fresh: () => (this.isStreaming ? null : this.pull()),
-            again: (directive) => this.againLater([directive]),
+            fetchNewest: () => (this.isStreaming ? null : this.pull()),
+            readAgainLater: (directive) => this.readAgainLater([directive]),
             stopped: () => this.stopped
         });
         this.channelKey = null;
-        /** Who the supervisor is to Connect, once a ticket has said so. */
+        /** The supervisor's Connect user id, once a ticket has been fetched. */
         this.connectUserId = null;
         this.next = null;
-        /** Whether the next look asks for everything that is open, not only for what came since. */
+        /** Whether the next poll reads everything that is open, and not only what is new. */
         this.fromStart = true;
         this.pulling = false;
         this.again = false;
@@ -73,11 +73,11 @@ export class DirectiveReceiver {
         this.stopped = true;
     }
 
-    /** Begins. What was carried out before a reload and not acknowledged is acknowledged now. */
+    /** Starts receiving. Outcomes from before a reload that were not acknowledged are acknowledged now. */
     async start() {
         this.stopped = false;
         const { settings } = this.parts;
-        // Without a ticket: the browser's own clock and a memory of this page only, until there is one.
+        // Without a ticket the page uses the browser's own clock, and remembers outcomes only until it is closed.
         await this.within(this.learnClock(), TICKET_MS);
         if (this.stopped) {
             return;
@@ -88,8 +88,8 @@ export class DirectiveReceiver {
                 ticket: () => this.ticket(),
                 after: () => this.memory.after,
                 acts: () => this.acts(),
-                heard: (name, directive) => this.heard(name, directive),
-                changed: (open) => this.streamChanged(open),
+                onDirective: (name, directive) => this.receive(name, directive),
+                onOpenChanged: (open) => this.streamChanged(open),
                 EventSource: this.parts.EventSource,
                 timers: this.parts.timers,
                 backoff: this.parts.backoff
@@ -126,16 +126,16 @@ export class DirectiveReceiver {
         return Boolean(this.parts.legControl());
     }
 
-    /** Says that this page can act now, or no more. */
+    /** To be called when this page can act, or can no longer act. */
     controlChanged() {
         if (this.stopped) {
             return;
         }
-        this.tellAgain();
+        this.readAgain();
     }
 
-    /** Has told anew what is open: a look that is under way was asked before, so another one follows it. */
-    tellAgain() {
+    /** Reads everything that is open. If a poll is in flight another one follows, because the first was sent before the change. */
+    readAgain() {
         if (this.stream) {
             this.stream.restart();
             return;
@@ -144,22 +144,22 @@ export class DirectiveReceiver {
         this.pull();
     }
 
-    /** The same a little later, if any of these is still open then. */
-    againLater(directives) {
+    /** The same after a few seconds, if one of these directives is still open then. */
+    readAgainLater(directives) {
         if (this.stopped || this.later) {
             return;
         }
         this.later = this.parts.timers.set(() => {
             this.later = null;
             const open = ({ directiveId, expiresAt }) =>
-                !this.carrier.ledger.isClosed(directiveId) && (!this.clock.known || Date.parse(expiresAt) > this.clock.now());
+                !this.executor.ledger.isClosed(directiveId) && (!this.clock.known || Date.parse(expiresAt) > this.clock.now());
             if (!this.stopped && this.acts() && directives.some(open)) {
-                this.tellAgain();
+                this.readAgain();
             }
         }, AGAIN_MS);
     }
 
-    /** Says whether the supervisor listens to anything now: then the page asks more often. */
+    /** Sets whether the supervisor is on a call now. If so, the page polls more often. */
     setBusy(busy) {
         if (busy !== this.busy) {
             this.busy = busy;
@@ -176,34 +176,35 @@ export class DirectiveReceiver {
         if (this.memory.whose !== ticket.connectUserId) {
             this.memory = this.memory.as(this.parts.storage, ticket.connectUserId);
             if (!this.stopped) {
-                this.memory.unacknowledged().forEach((outcome) => this.carrier.acknowledge(outcome));
+                this.memory.unacknowledged().forEach((outcome) => this.executor.acknowledge(outcome));
             }
         }
         return ticket;
     }
 
-    /** Asks for a ticket if the service's clock is not known, and says whether it is. */
+    /** Fetches a ticket if the service's time is not known. Returns whether it is known now. */
     async learnClock() {
         if (!this.clock.known) {
             try {
                 await this.ticket();
             } catch {
-                // Tried again, by learnLater or by the stream.
+                // learnLater or the stream retries.
             }
         }
         return this.clock.known;
     }
 
-    async within(what, ms) {
+    /** Waits for a promise, for at most `ms`. */
+    async within(promise, ms) {
         let timer;
         const late = new Promise((over) => {
             timer = this.parts.timers.set(over, ms);
         });
-        await Promise.race([what, late]);
+        await Promise.race([promise, late]);
         this.parts.timers.clear(timer);
     }
 
-    /** A computer that is ahead would refuse what is good: so it is tried until it is known. */
+    /** Retries until the service's time is known, because a computer whose clock is ahead would refuse valid directives. */
     learnLater(backoff) {
         if (this.stopped) {
             return;
@@ -220,9 +221,9 @@ export class DirectiveReceiver {
     }
 
     streamChanged(open) {
-        this.parts.changed({ name: 'stream', open });
+        this.parts.onEvent({ name: 'stream', open });
         if (!open) {
-            // Until the stream is back, asking tells the same.
+            // Polling replaces the stream until it is open again.
             this.pull();
         }
     }
@@ -230,7 +231,7 @@ export class DirectiveReceiver {
     listenToEvents(channel) {
         const mine = (message) => {
             const payload = message && message.data && message.data.payload;
-            // Before the first page we do not know which stream is ours, and asking is harmless.
+            // Before the first poll this page does not know its channel, so any event triggers a poll; an extra poll is harmless.
             if (payload && (this.channelKey === null || payload.Stream_Key__c === this.channelKey)) {
                 this.pull();
             }
@@ -242,7 +243,7 @@ export class DirectiveReceiver {
                     this.stop();
                 }
             },
-            () => this.parts.changed({ name: 'events', open: false })
+            () => this.parts.onEvent({ name: 'events', open: false })
         );
     }
 
@@ -253,7 +254,7 @@ export class DirectiveReceiver {
         const every = Math.max(LEAST_POLL_S, Number(this.parts.settings.pollSeconds) || 10) * 1000;
         this.poll = this.parts.timers.set(
             () => {
-                // An open stream tells by itself. A poller must go on asking: that is how the service knows it is there.
+                // An open stream delivers by itself. Without one the page must poll, because the service learns from the polls that it is there.
                 if (!this.isStreaming) {
                     this.pull();
                 }
@@ -263,7 +264,7 @@ export class DirectiveReceiver {
         );
     }
 
-    /** Fetches what changed. Asked while it is at it, it does so once more afterwards. */
+    /** Fetches new directives. If it is called while a poll is in flight, one more poll follows. */
     async pull() {
         if (this.stopped) {
             return;
@@ -277,7 +278,7 @@ export class DirectiveReceiver {
         try {
             do {
                 this.again = false;
-                // A page that has just been loaded says no `after`: it is told what is open, so nothing is left undone.
+                // Without `after` the service sends everything that is open, so that a page that was just loaded misses nothing.
                 const after = this.fromStart ? null : this.next;
                 fromStart = this.fromStart;
                 this.fromStart = false;
@@ -286,32 +287,32 @@ export class DirectiveReceiver {
                 fromStart = false;
                 this.channelKey = page.channelKey || this.channelKey;
                 for (const directive of page.items) {
-                    this.heard(directive.status === 'OPEN' ? 'directive' : 'settled', directive);
+                    this.receive(directive.status === 'OPEN' ? 'directive' : 'settled', directive);
                 }
                 this.again = this.again || (page.items.length > 0 && page.nextAfter !== after);
                 this.next = page.nextAfter;
                 const others = page.items.filter((one) => one.status === 'OPEN' && one.act !== true);
                 if (others.length > 0 && this.acts() && !this.isStreaming) {
-                    this.againLater(others);
+                    this.readAgainLater(others);
                 }
             } while (this.again && !this.stopped);
         } catch {
-            // The next poll asks again; nothing is lost, since it asks from where this one asked.
+            // The next poll reads from the same place, so nothing is lost.
             this.fromStart = this.fromStart || fromStart;
         } finally {
             this.pulling = false;
         }
     }
 
-    heard(name, directive) {
+    receive(name, directive) {
         if (this.stopped) {
             return;
         }
-        this.memory.heard(directive.eventId);
-        this.carrier.ledger.heard(directive);
-        this.parts.changed({ name, directive });
+        this.memory.advance(directive.eventId);
+        this.executor.ledger.update(directive);
+        this.parts.onEvent({ name, directive });
         if (name === 'directive' && directive.act === true) {
-            this.carrier.carryOut(directive);
+            this.executor.carryOut(directive);
         }
     }
 }

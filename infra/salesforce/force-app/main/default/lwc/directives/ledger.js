@@ -1,9 +1,9 @@
 /**
- * What this page has heard of directives: which are closed, and which is the newest of each supervision. A directive may be
- * withdrawn, or replaced by another, while this page waits to try it again; then it is not tried. Bounded.
+ * What this page knows about directives: which are closed, and which is the newest of each supervision. A directive may be withdrawn
+ * or replaced while this page waits before a retry; then the retry is skipped.
  */
 
-/** A directive is good for minutes, so the newest are enough. */
+/** Entries kept. Directives expire after minutes, so the newest are enough. */
 const MOST = 200;
 
 export class Ledger {
@@ -11,15 +11,15 @@ export class Ledger {
     replaced = new Set();
     newest = new Map();
 
-    /** Takes in a directive as the service tells it. */
-    heard(directive) {
+    /** Takes in the state of a directive as the service sends it. */
+    update(directive) {
         const { directiveId, supervisionId, status } = directive;
         if (status !== undefined && status !== 'OPEN') {
             add(this.closed, directiveId);
         }
         const before = this.newest.get(supervisionId);
         if (before && before.directiveId !== directiveId) {
-            // Told again from the start, an old one may come after a new one.
+            // A page that reads everything again may get an older directive after a newer one.
             if (this.replaced.has(directiveId) || issued(directive) < issued(before)) {
                 add(this.replaced, directiveId);
                 return;
@@ -33,13 +33,13 @@ export class Ledger {
         }
     }
 
-    /** Whether the service has closed it: then no answer is wanted any more. */
+    /** Whether the service has closed the directive. It needs no acknowledgement then. */
     isClosed(directiveId) {
         return this.closed.has(directiveId);
     }
 
-    /** Whether it may still be carried out, as far as this page has heard. */
-    isGood(directiveId) {
+    /** Whether the directive should still be carried out, as far as this page knows. */
+    isWanted(directiveId) {
         return !this.closed.has(directiveId) && !this.replaced.has(directiveId);
     }
 }

@@ -1,17 +1,17 @@
 /**
- * What this tab remembers of directives over a reload: what it heard last, and what it carried out and with which outcome, so
- * that one whose acknowledgement did not arrive is acknowledged again and not carried out again.
+ * What this tab remembers across a reload: the last event it received, and the outcomes of the directives it carried out, so that
+ * a directive whose acknowledgement was lost is acknowledged again and not carried out again.
  *
- * In sessionStorage, which is the tab's own. Where there is none (a sandbox, private browsing) it lives as long as the page.
+ * It is kept in sessionStorage, which belongs to one tab. Without it (a sandbox, private browsing) it lasts as long as the page.
  */
 
-/** Outcomes kept; a directive is good for minutes, so the newest are enough. */
+/** Outcomes kept. Directives expire after minutes, so the newest are enough. */
 const MOST = 50;
 
 export class Memory {
     /**
      * @param {Storage|null} storage
-     * @param {string} whose the supervisor's Connect user id: what another user of this tab did is not ours
+     * @param {string} whose the supervisor's Connect user id, so that another user of this tab starts with an empty memory
      */
     constructor(storage, whose) {
         this.storage = storage;
@@ -22,28 +22,29 @@ export class Memory {
         this.done = Array.isArray(read.done) ? read.done.slice(-MOST) : [];
     }
 
-    /** The same, as another's: of a page that only now knows whose it is. */
+    /** Moves this memory to a user's own, for a page that has only now received the user's id. */
     as(storage, whose) {
         const next = new Memory(storage, whose);
-        this.done.forEach((one) => next.keep(one));
-        next.heard(this.after);
+        this.done.forEach((one) => next.store(one));
+        next.advance(this.after);
         return next;
     }
 
-    heard(after) {
+    /** Stores the id of the last event received. */
+    advance(after) {
         if (after && after !== this.after) {
             this.after = after;
             this.write();
         }
     }
 
-    /** What came of a directive here, if it was carried out. */
+    /** The outcome of a directive that this tab carried out, or null. */
     outcomeOf(directiveId) {
         return this.done.find((one) => one.directiveId === directiveId) || null;
     }
 
-    /** Keeps an outcome, before anybody is told. */
-    keep(outcome) {
+    /** Stores an outcome. To be called before it is sent, so that a reload cannot lose it. */
+    store(outcome) {
         this.done = [...this.done.filter((one) => one.directiveId !== outcome.directiveId), outcome].slice(-MOST);
         this.write();
     }
@@ -51,7 +52,7 @@ export class Memory {
     acknowledged(directiveId) {
         const one = this.outcomeOf(directiveId);
         if (one) {
-            this.keep({ ...one, acknowledged: true });
+            this.store({ ...one, acknowledged: true });
         }
     }
 
@@ -71,7 +72,7 @@ export class Memory {
         try {
             this.storage.setItem(this.name, JSON.stringify({ after: this.after, done: this.done }));
         } catch {
-            // Full or forbidden: the page itself still remembers.
+            // The storage is full or not allowed. This page still has the outcomes in memory.
         }
     }
 }

@@ -1,6 +1,6 @@
 /**
- * Errors as they reach a Lightning component. SidedoorController throws an AuraHandledException whose message is JSON of the
- * service's problem `{code, title, detail, status}`; anything else is the platform's or the network's, and then nobody knows
+ * Errors as they reach a Lightning component. SidedoorController throws an AuraHandledException whose message is the service's
+ * problem as JSON: `{code, title, detail, status}`. Any other error comes from the platform or the network, so that it is not known
  * whether the request arrived.
  */
 
@@ -9,13 +9,13 @@ export class Problem extends Error {
     constructor({ code, title, detail, status }) {
         super(detail || title || code || 'the request failed');
         this.name = 'Problem';
-        /** The service's stable word, or null when the answer is not the service's. */
+        /** A stable error code (docs/errors.md), or null if the error did not come from Sidedoor or its Apex client. */
         this.code = code || null;
         this.title = title || null;
         this.status = Number.isInteger(status) ? status : 0;
     }
 
-    /** Whether the service itself has answered, and will answer the same again. */
+    /** Whether the service has answered and would give the same answer again, so that a retry is useless. */
     get final() {
         if (this.code === null || this.code === 'idempotency_key_conflict' || this.status === 408 || this.status === 429) {
             return false;
@@ -23,13 +23,13 @@ export class Problem extends Error {
         return this.status >= 400 && this.status < 500;
     }
 
-    /** Whether nobody knows if the request arrived. */
+    /** Whether it is unknown if the request arrived. */
     get unanswered() {
         return this.code === null || this.status === 0;
     }
 }
 
-/** Reads whatever a call of Apex (or of fetch) was rejected with. */
+/** Turns the error of an Apex call (or of fetch) into a Problem. */
 export function problemOf(e) {
     if (e instanceof Problem) {
         return e;
@@ -41,7 +41,7 @@ export function problemOf(e) {
             return new Problem(read);
         }
     } catch {
-        // Not the service's: told as it is.
+        // Not JSON, so not from the service: the message is shown as it is.
     }
     return new Problem({ detail: message });
 }

@@ -1,17 +1,17 @@
 /**
- * The stream of directives by server-sent events. A ticket opens it once, so an EventSource must not come back by itself: on
- * every break it is closed, another ticket is fetched, and the new stream is asked for what came after the last one heard.
+ * The stream of directives by server-sent events. A ticket opens it only once, so EventSource must not reconnect by itself: when the
+ * stream breaks it is closed, another ticket is fetched, and the new stream continues after the last event received.
  *
- * A stream that the browser keeps from the page (CORS, CSP, a proxy) may be open at the service all the same, which then waits for
- * this page to act. So after an attempt that never opened the page says that it only watches, until one opens.
+ * If CORS, CSP or a proxy keeps the stream from the page, it may still be open at the service, which then waits for this page to
+ * act. So after an attempt that never opened, the page asks only to watch (`acts=false`) until a stream opens.
  */
 import { Backoff } from './backoff';
 
-/** The service beats every 10 s as a comment, which a page cannot hear; a stream that broke says so by an error. */
+/** The service sends a comment every 10 s, which a page cannot see; a broken stream is noticed by its error event. */
 export class Stream {
     /**
-     * @param {object} parts url: the service's; ticket(): fetches one; after(): the last eventId heard; acts(): whether this
-     *   page acts; heard(name, directive); changed(open); EventSource; timers
+     * @param {object} parts url: the service's address; ticket(): fetches a ticket; after(): the last eventId received; acts():
+     *   whether this page can act; onDirective(name, directive); onOpenChanged(open); EventSource; timers
      */
     constructor(parts) {
         this.parts = parts;
@@ -34,7 +34,7 @@ export class Stream {
         this.parts.timers.clear(this.timer);
     }
 
-    /** Opens anew, for instance because the page holds a CCP now. */
+    /** Opens a new stream, for instance because the page holds a CCP now. */
     restart() {
         if (!this.stopped) {
             this.close();
@@ -76,29 +76,29 @@ export class Stream {
                     return;
                 }
             }
-            this.parts.changed(true);
+            this.parts.onOpenChanged(true);
         };
         source.onerror = () => {
             if (source === this.source) {
                 this.doubtful = this.doubtful || !opened;
                 this.close();
-                this.parts.changed(false);
+                this.parts.onOpenChanged(false);
                 this.later(this.generation);
             }
         };
         for (const name of ['directive', 'settled']) {
-            source.addEventListener(name, (event) => source === this.source && this.hear(name, event));
+            source.addEventListener(name, (event) => source === this.source && this.receive(name, event));
         }
     }
 
-    hear(name, event) {
+    receive(name, event) {
         let directive;
         try {
             directive = JSON.parse(event.data);
         } catch {
             return;
         }
-        this.parts.heard(name, directive);
+        this.parts.onDirective(name, directive);
     }
 
     url({ ticket, connectUserId }) {

@@ -1,6 +1,6 @@
 /**
- * What this page calls itself when it asks for directives and can act: the service has only the newest of a supervisor's pages act.
- * It is of this page alone: a reload, or another tab, is another page, and newer.
+ * The name that a page which can act gives itself when it polls for directives. The service lets only the newest of a supervisor's
+ * pages act. A reload or another tab counts as another, newer page.
  */
 function random() {
     if (typeof crypto !== 'undefined' && crypto.randomUUID) {
@@ -10,5 +10,5 @@ function random() {
     return `${Date.now().toString(36)}-${part()}${part()}`;
 }
 
-/** Of letters, digits and hyphens, no more than 64: as the service takes it. */
+/** At most 64 letters, digits and hyphens, which is what the service accepts. */
 export const TAB = random().slice(0, 64);

@@ -1,8 +1,8 @@
 /**
- * The browser's half of the interlock, pure: what speaks against carrying a directive out, in one word.
+ * The browser's half of the interlock: pure functions that return why a directive must not be carried out, as a code.
  */
 
-/** Thrown by a check; `reason` is the word. */
+/** Thrown when a check fails; `reason` is the code. */
 export class Refusal extends Error {
     constructor(reason) {
         super(reason);
@@ -15,14 +15,14 @@ const KINDS = ['END_LEG_IN_CCP', 'CHANGE_MODE_IN_CCP'];
 
 /**
  * @param {object} directive
- * @param {object|null} seen what a back end saw of the leg (see streamsBackend.js), or null to judge the directive alone
- * @param {number} now the service's time in ms, as well as known
- * @returns {string|null} why not, or null
+ * @param {object|null} seen what a back end saw of the leg (see streamsBackend.js), or null to check the directive alone
+ * @param {number} now the service's time in ms, as far as known
+ * @returns {string|null} the code of the reason, or null if the directive may be carried out
  */
 export function refusal(directive, seen, now) {
-    const ofItself = ofTheDirective(directive, now);
-    if (ofItself || !seen) {
-        return ofItself;
+    const invalid = directiveRefusal(directive, now);
+    if (invalid || !seen) {
+        return invalid;
     }
     if (!seen.found || seen.contactId !== directive.legContactId) {
         return 'unknown_contact';
@@ -33,20 +33,21 @@ export function refusal(directive, seen, now) {
     if (!seen.own) {
         return 'own_connection_unknown';
     }
-    const leavesTheLine = directive.kind === 'END_LEG_IN_CCP' || directive.mode === 'SILENT';
-    // One who has barged in, or may have, is a party to the call; so are the others, but for those who only monitor. With fewer than two others left, to leave (or to fall silent, which
-    // Connect does not allow then) would leave the customer alone: the call would end.
-    if (leavesTheLine && seen.barged && seen.others < 2 && directive.customerCallMayEnd !== true) {
+    const stopsTalking = directive.kind === 'END_LEG_IN_CCP' || directive.mode === 'SILENT';
+    // A supervisor who has barged in, or may have, is a participant. With fewer than two other participants (those who only monitor
+    // do not count), leaving would leave the customer alone, so that the call would end. Connect does not allow a change to silent
+    // then either.
+    if (stopsTalking && seen.barged && seen.others < 2 && directive.customerCallMayEnd !== true) {
         return 'agent_gone';
     }
     return null;
 }
 
-function ofTheDirective(directive, now) {
+function directiveRefusal(directive, now) {
     if (!directive || typeof directive.legContactId !== 'string' || directive.legContactId === '') {
         return 'unreadable_directive';
     }
-    // Without it nobody could tell that the leg is not the customer's own contact.
+    // Without the contact id there is no way to check that the leg is not the customer's own contact.
     if (typeof directive.contactId !== 'string' || directive.contactId.trim() === '') {
         return 'unreadable_directive';
     }
@@ -66,10 +67,10 @@ function ofTheDirective(directive, now) {
     if (!Number.isFinite(expires)) {
         return 'unreadable_directive';
     }
-    return now >= expires ? 'join_timeout' : null;
+    return now >= expires ? 'expired' : null;
 }
 
-/** Ids are compared as Connect's ids are: their case says nothing. */
+/** Compares ids without case, as Connect does. */
 function same(leg, contact) {
     return leg.trim().toLowerCase() === contact.trim().toLowerCase();
 }

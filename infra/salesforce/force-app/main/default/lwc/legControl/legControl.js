@@ -1,16 +1,15 @@
 /**
- * Leg control: carries out one directive of Sidedoor's on the supervisor's own MONITOR contact, and on nothing else.
+ * Leg control: carries out a directive from Sidedoor on the supervisor's own MONITOR contact, and on nothing else.
  *
- * The interlock of the service is repeated here, because only the browser sees what is on the line at the moment of acting:
- * the leg must be a MONITOR contact, the supervisor's own, alive, and not the supervised contact; a supervisor who has barged
- * in does not leave as one of the last two unless an operator has taken that on themselves. It is asked twice, the second
- * time in the same turn of the event loop as the vendor's call, so that nothing can change in between.
+ * It repeats the service's interlock, because only the browser sees the state of the line at the moment of acting. The leg must be a
+ * MONITOR contact, the supervisor's own, connected, and not the supervised contact. A supervisor who has barged in does not leave as
+ * one of the last two participants unless an operator has accepted that. The checks run twice, the second time in the same turn of
+ * the event loop as the vendor's call, so that nothing can change in between.
  *
- * What it never does: end any connection but the one that is the supervisor's own, or end a contact as a whole. A test reads
- * these files for the names of the calls that could.
+ * It never ends any other connection or a contact as a whole. A test searches these files for the names of the calls that could.
  *
- * What talks to Amazon Connect is a back end: streamsBackend.js (amazon-connect-streams) or contactBackend.js
- * (@amazon-connect/contact). Plain ES modules: they run in a Lightning component, in a test, and in any web page.
+ * A back end talks to Amazon Connect: streamsBackend.js (amazon-connect-streams) or contactBackend.js (@amazon-connect/contact).
+ * These are plain ES modules, so that they run in a Lightning component, in a test and in any web page.
  */
 import { Refusal, refusal } from './interlock';
 import { streamsBackend } from './streamsBackend';
@@ -18,10 +17,10 @@ import { contactBackend } from './contactBackend';
 
 export { streamsBackend, contactBackend, refusal, Refusal };
 
-/** How long a leg may take to show up in the CCP, or to be seen ended, before we say that it did not. */
+/** How long a leg may take to appear in the CCP or to be seen as ended. */
 const PATIENCE_MS = 5000;
 const LOOK_EVERY_MS = 50;
-/** The service takes at most so much detail. */
+/** The service accepts at most this many characters of detail. */
 const DETAIL = 500;
 
 const MODES = { SILENT: 'SILENT_MONITOR', BARGE: 'BARGE' };
@@ -29,7 +28,7 @@ const MODES = { SILENT: 'SILENT_MONITOR', BARGE: 'BARGE' };
 export class LegControl {
     /**
      * @param {object} backend streamsBackend(…) or contactBackend(…)
-     * @param {object} [options] now: the service's time in ms, as well as known; wait: a timer; patienceMs
+     * @param {object} [options] now(): the service's time in ms, as far as known; wait(ms): a timer; patienceMs
      */
     constructor(backend, { now = () => Date.now(), wait = pause, patienceMs = PATIENCE_MS } = {}) {
         this.backend = backend;
@@ -39,17 +38,18 @@ export class LegControl {
     }
 
     /**
-     * Does what a directive says, if that is right, and says how it went, in the words of an acknowledgement.
+     * Carries out a directive if the interlock allows it. Returns the result in the terms of an acknowledgement.
      *
-     * DONE: the leg was seen alive and was ended (or its mode changed). That is the browser's word, not the vendor's proof.
+     * DONE means that the leg was seen connected and was then ended (or its mode changed). This is what the browser saw; the proof is
+     * the vendor's evidence.
      *
      * @param {object} directive a SupervisorDirective, or the nextAction of a supervision
-     * @param {object} [asked] stillGood(): whether it is still wanted, asked as often as the interlock is
+     * @param {object} [options] stillWanted(): whether the directive still applies, checked each time the interlock is
      * @returns {Promise<{outcome: string, at: string, detail: string|undefined, reason: string|undefined}>}
      */
-    async obey(directive, { stillGood = () => true } = {}) {
+    async execute(directive, { stillWanted = () => true } = {}) {
         const check = (seen) => {
-            const refused = refusal(directive, seen, this.now()) || (stillGood() ? null : 'not_open');
+            const refused = refusal(directive, seen, this.now()) || (stillWanted() ? null : 'not_open');
             if (refused) {
                 throw new Refusal(refused);
             }
@@ -63,7 +63,7 @@ export class LegControl {
                     : this.answer('REFUSED', 'unknown_contact', 'no such contact in this CCP');
             }
             if (seen.ended) {
-                // An ended contact of the customer's is refused like a living one: it is none of ours.
+                // An ended contact of the customer is refused like a connected one, because it is not a supervisor's leg.
                 if (!seen.monitor) {
                     throw new Refusal('not_a_monitor_leg');
                 }
@@ -79,7 +79,7 @@ export class LegControl {
         }
     }
 
-    /** A leg that this CCP has never had may be on its way: MonitorContact can answer before the CCP shows the contact. */
+    /** Waits for a leg that this CCP has never shown, because MonitorContact can answer before the CCP shows the contact. */
     async settled(directive) {
         const until = Date.now() + this.patienceMs;
         let seen = await this.backend.look(directive.legContactId);
@@ -97,7 +97,7 @@ export class LegControl {
             return this.answer('ALREADY_GONE');
         }
         if (!(await this.until(leg, (seen) => !seen.found || seen.ended))) {
-            return this.answer('FAILED', undefined, 'the CCP took the order, but the leg is still connected');
+            return this.answer('FAILED', undefined, 'the CCP accepted the request, but the leg is still connected');
         }
         const detail = await this.clear(directive);
         return this.answer('DONE', undefined, detail);
@@ -109,13 +109,13 @@ export class LegControl {
         return this.answer(went === 'gone' ? 'ALREADY_GONE' : 'DONE');
     }
 
-    /** Takes the ended leg off the CCP's screen. That it could not be is told, and changes nothing: the leg is gone. */
+    /** Removes the ended leg from the CCP's screen. A failure is reported as detail only, because the leg has ended anyway. */
     async clear(directive) {
         try {
             await this.backend.clear(directive.legContactId);
             return undefined;
         } catch (e) {
-            return `the ended leg could not be cleared: ${describe(e)}`;
+            return `could not clear the ended leg: ${describe(e)}`;
         }
     }
 
@@ -138,29 +138,29 @@ export class LegControl {
     }
 }
 
-// Whoever holds the CCP of this page (the component supervisorCcp, or an application's own page) says so here; whoever
-// receives directives asks here.
+// The owner of this page's CCP (the component supervisorCcp, or an application's own page) registers its leg control here, so that
+// the receiver of directives finds it.
 let current = null;
 const listeners = new Set();
 
-/** The leg control of this page, or null when the page holds no CCP and cannot act. */
+/** The leg control of this page, or null if the page holds no CCP and therefore cannot act. */
 export function currentLegControl() {
     return current;
 }
 
-/** Says that this page holds a CCP (a LegControl), or no more (null). */
+/** Registers the LegControl of this page's CCP, or null when the CCP is gone. */
 export function registerLegControl(control) {
     current = control;
-    listeners.forEach((heard) => heard(control));
+    listeners.forEach((listener) => listener(control));
 }
 
-/** Tells when that changes; returns how to stop. */
-export function onLegControl(heard) {
-    listeners.add(heard);
-    return () => listeners.delete(heard);
+/** Calls the listener on every change. Returns a function that removes the listener. */
+export function onLegControl(listener) {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
 }
 
-/** An error in a few words; vendors fail with errors, strings or objects. */
+/** A short text for an error. The vendors' libraries reject with errors, strings or objects. */
 function describe(e) {
     if (e && e.message) {
         return String(e.message).slice(0, DETAIL);
@@ -171,7 +171,7 @@ function describe(e) {
     try {
         return JSON.stringify(e).slice(0, DETAIL);
     } catch {
-        return 'an error that says nothing';
+        return 'unknown error';
     }
 }
 

@@ -1,12 +1,12 @@
 /**
  * Leg control over amazon-connect-streams (checked against its source, 2.28.2).
  *
- * In that library `contact.getAgentConnection()` is the first connection of type `agent` or `monitoring`, whoever's it is: the own
- * one only where no other may be meant (see `isTheOnlyOwn`). A connection's `destroy` asks the CCP for `destroyConnection` of that
- * one connection; `contact.clear()` takes an ended contact off the list;
- * `contact.updateMonitorParticipantState('SILENT_MONITOR' | 'BARGE')` changes the own mode.
+ * In that library `contact.getAgentConnection()` returns the first connection of type `agent` or `monitoring`, which may be another
+ * user's: it is treated as the supervisor's own only if no other could be meant (see `isTheOnlyOwn`). A connection's `destroy` asks
+ * the CCP for `destroyConnection` of that one connection; `contact.clear()` removes an ended contact from the list;
+ * `contact.updateMonitorParticipantState('SILENT_MONITOR' | 'BARGE')` changes the supervisor's own mode.
  */
-import { Remembered } from './remembered';
+import { SeenLegs } from './seenLegs';
 
 const AGENT_SIDE = ['agent', 'monitoring'];
 const MONITORING_STATES = ['silent_monitor', 'barge'];
@@ -15,25 +15,25 @@ const OVER = ['ended', 'missed', 'error', 'rejected'];
 const ANSWER_MS = 10000;
 
 /**
- * @param {object} connect the namespace of amazon-connect-streams, initialised (connect.core.initCCP)
+ * @param {object} connect the namespace of amazon-connect-streams, after connect.core.initCCP
  */
 export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
-    const remembered = new Remembered();
+    const seenLegs = new SeenLegs();
 
     function find(leg) {
-        // Throws while the CCP has not said anything yet (nobody logged in): that is a failure, not an absence.
+        // Throws until a user has logged in to the CCP. That is reported as a failure, because the leg may exist.
         const found = new connect.Agent().getContacts().find((contact) => contact.getContactId() === leg);
         return found || null;
     }
 
     function see(contact, leg) {
         if (!contact) {
-            return { found: false, known: remembered.has(leg) };
+            return { found: false, known: seenLegs.has(leg) };
         }
         const own = contact.getAgentConnection() || null;
-        const monitor = isMonitor(contact, own) || (own === null && remembered.has(leg));
+        const monitor = isMonitor(contact, own) || (own === null && seenLegs.has(leg));
         if (monitor) {
-            remembered.add(leg);
+            seenLegs.add(leg);
         }
         const others = contact
             .getConnections()
@@ -51,15 +51,15 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
         };
     }
 
-    function call(what) {
+    function call(request) {
         return new Promise((done, failed) => {
             // eslint-disable-next-line @lwc/lwc/no-async-operation
-            const timer = setTimeout(() => failed(new Error('the CCP did not answer')), answerMs);
+            const timer = setTimeout(() => failed(new Error('timeout: the CCP did not answer')), answerMs);
             const first = (settle) => (value) => {
                 clearTimeout(timer);
                 settle(value);
             };
-            what({ success: first(done), failure: first(failed) });
+            request({ success: first(done), failure: first(failed) });
         });
     }
 
@@ -68,21 +68,21 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
             return see(find(leg), leg);
         },
 
-        /** Whether a leg of the supervisor's is in this CCP, ended or not; false while nobody is logged in. */
+        /** Whether this CCP has a leg of the supervisor, connected or ended. False until a user has logged in. */
         monitors() {
             try {
                 const legs = new connect.Agent()
                     .getContacts()
                     .filter((contact) => isMonitor(contact, contact.getAgentConnection() || null));
-                // One that is ended elsewhere, before any directive, is known to have been here.
-                legs.forEach((contact) => remembered.add(contact.getContactId()));
+                // Remembered, so that a leg that is later ended elsewhere is known to have been here.
+                legs.forEach((contact) => seenLegs.add(contact.getContactId()));
                 return legs.length > 0;
             } catch {
                 return false;
             }
         },
 
-        /** Ends the supervisor's own connection of their own MONITOR contact. `check` is asked in the same turn. */
+        /** Ends the supervisor's own connection of their own MONITOR contact. `check` runs in the same turn of the event loop. */
         async end(leg, check) {
             const contact = find(leg);
             const seen = see(contact, leg);
@@ -105,7 +105,7 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
             return 'changed';
         },
 
-        /** Clears the leg once it has ended, if the CCP still shows it. */
+        /** Clears an ended leg, if the CCP still shows it. */
         async clear(leg) {
             const contact = find(leg);
             const seen = see(contact, leg);
@@ -116,7 +116,7 @@ export function streamsBackend(connect, { answerMs = ANSWER_MS } = {}) {
     };
 }
 
-/** InitiationMethod says it where the CCP tells it; where it does not, the own connection is of type monitoring. */
+/** Decided by the contact's initiation method, or by the type of the agent connection if the CCP does not report the method. */
 function isMonitor(contact, own) {
     const method = contact.getInitiationMethod();
     if (typeof method === 'string' && method !== '') {
@@ -130,8 +130,9 @@ function agentSide(contact) {
 }
 
 /**
- * Whether the first connection of the agents' side is surely the own one: it is the only one, or the only one on the contact that
- * monitors. Where another monitors too, nothing in a connection tells whose it is, and to guess might end another supervisor's.
+ * Whether the agent connection is certainly the supervisor's own: it is the only one on the agents' side, or the only one on the
+ * contact that monitors. If another one monitors too, a connection does not show whose it is, and a wrong guess would end another
+ * supervisor's.
  */
 function isTheOnlyOwn(contact, own) {
     const isOwn = (conn) => conn.getConnectionId() === own.getConnectionId();
@@ -152,7 +153,7 @@ function monitoringState(own) {
     return MONITORING_STATES.includes(word) ? word : null;
 }
 
-/** Whether the own connection speaks. Where the CCP tells no state, one that may barge in is taken to have done so. */
+/** Whether the supervisor can be heard. Without a state from the CCP, one who is allowed to barge in is treated as barged in. */
 function hasBarged(own) {
     const state = monitoringState(own);
     return state === 'barge' || (state === null && mayBarge(own));
@@ -160,11 +161,11 @@ function hasBarged(own) {
 
 function mayBarge(own) {
     const capabilities = typeof own.getMonitorCapabilities === 'function' ? own.getMonitorCapabilities() : null;
-    // Not told: nobody knows, so it may be.
+    // Without capabilities from the CCP, barging in must be assumed to be allowed.
     return !Array.isArray(capabilities) || capabilities.some((word) => String(word).toLowerCase() === 'barge');
 }
 
-/** Whether another connection is of somebody who talks: another supervisor who only monitors is not. */
+/** Whether another connection can be heard. A supervisor who only monitors cannot. */
 function isParty(conn) {
     const state = monitoringState(conn);
     return state === 'barge' || (state === null && conn.getType() !== 'monitoring');

@@ -1,7 +1,6 @@
 /**
- * The one receiver of directives of this page. Whoever needs it joins: the Contact Control Panel because it can act, a record's
- * component because it shows what happens. One of them is enough, and two are no more: two receivers would each keep their own
- * outcomes under one name.
+ * The receiver of directives that all components of a page share. supervisorCcp joins because it can act, supervisorPresence because
+ * it shows what happens; either is enough. There is only one, because two receivers would overwrite each other's stored outcomes.
  */
 import { subscribe, unsubscribe } from 'lightning/empApi';
 import settingsOf from '@salesforce/apex/SidedoorController.settings';
@@ -14,33 +13,34 @@ import { currentLegControl, onLegControl } from 'c/legControl';
 const members = new Set();
 let receiver = null;
 let forget = null;
-/** Which beginning this is: what an older one still waits for comes to nothing. */
-let beginnings = 0;
+/** Counts the starts, so that an earlier start that is still waiting notices that it is obsolete. */
+let starts = 0;
 
 /**
- * Joins; the first who does starts it, the last who leaves ends it.
+ * Joins the receiver. The first member starts it, and it stops when the last one leaves.
  *
- * @param {Function} heard called with what is heard: {name, …}; `unavailable` with a problem until it is `available` again
+ * @param {Function} onEvent called with each event {name, …}: those of DirectiveReceiver, `unavailable` with a problem while the
+ *   settings cannot be read, and `available` when they can be again
  */
-export function joinReceiver(heard = () => {}) {
-    const member = { heard, busy: false };
+export function joinReceiver(onEvent = () => {}) {
+    const member = { onEvent, busy: false };
     members.add(member);
     if (members.size === 1) {
         begin();
     }
     return {
-        /** Who the supervisor is to Connect, once that is known. */
+        /** The supervisor's Connect user id, once it is known. */
         get connectUserId() {
             return receiver && receiver.connectUserId;
         },
-        /** The service's time in ms, as well as it is known. */
+        /** The service's time in ms, as far as it is known. */
         now() {
             return receiver ? receiver.clock.now() : Date.now();
         },
-        /** Says whether this member has reason to ask often. */
+        /** Sets whether this member has a reason to poll often. */
         setBusy(busy) {
             member.busy = busy;
-            tellBusy();
+            updateBusy();
         },
         pull() {
             if (receiver) {
@@ -49,7 +49,7 @@ export function joinReceiver(heard = () => {}) {
         },
         leave() {
             if (members.delete(member)) {
-                tellBusy();
+                updateBusy();
             }
             if (members.size === 0) {
                 end();
@@ -59,26 +59,26 @@ export function joinReceiver(heard = () => {}) {
 }
 
 async function begin() {
-    beginnings += 1;
-    const beginning = beginnings;
+    starts += 1;
+    const own = starts;
     const backoff = new Backoff();
     let failed = false;
     forget = onLegControl(() => receiver && receiver.controlChanged());
-    while (beginning === beginnings) {
+    while (own === starts) {
         try {
             const settings = await settingsOf();
-            if (beginning === beginnings) {
+            if (own === starts) {
                 await start(settings);
             }
-            if (beginning === beginnings && failed) {
-                tell({ name: 'available' });
+            if (own === starts && failed) {
+                notify({ name: 'available' });
             }
             return;
         } catch (e) {
             failed = true;
-            if (beginning === beginnings) {
+            if (own === starts) {
                 receiver = null;
-                tell({ name: 'unavailable', problem: problemOf(e) });
+                notify({ name: 'unavailable', problem: problemOf(e) });
             }
             const wait = backoff.next();
             // eslint-disable-next-line @lwc/lwc/no-async-operation
@@ -93,14 +93,14 @@ async function start(settings) {
         settings,
         empApi: { subscribe, unsubscribe },
         legControl: currentLegControl,
-        changed: tell
+        onEvent: notify
     });
-    tellBusy();
+    updateBusy();
     await receiver.start();
 }
 
 function end() {
-    beginnings += 1;
+    starts += 1;
     if (forget) {
         forget();
         forget = null;
@@ -111,11 +111,11 @@ function end() {
     }
 }
 
-function tell(what) {
-    [...members].forEach(({ heard }) => heard(what));
+function notify(event) {
+    [...members].forEach(({ onEvent }) => onEvent(event));
 }
 
-function tellBusy() {
+function updateBusy() {
     if (receiver) {
         receiver.setBusy([...members].some(({ busy }) => busy));
     }

@@ -1,10 +1,10 @@
 /**
- * The supervisor's Contact Control Panel in the utility bar, by amazon-connect-streams: whoever holds the CCP can carry
- * directives out, and receives them. Needs the library as a static resource and Connect's origin as a trusted URL (frame-src);
- * see docs/salesforce.md. In a native Service Cloud Voice org the CCP is Salesforce's own, and this component is not used.
+ * The supervisor's Contact Control Panel (CCP) in the utility bar, built on amazon-connect-streams. It receives directives, because
+ * a page that holds the CCP can carry them out. It needs the library as a static resource and Connect's origin as a trusted URL
+ * (frame-src); see docs/salesforce.md. A native Service Cloud Voice org has Salesforce's own CCP and does not use this component.
  *
- * In the utility bar only: there it stays while the supervisor goes from record to record. On a record page it would be taken
- * away with the page, and the supervisor's line with it.
+ * It is for the utility bar only, where it stays while the supervisor goes from record to record. On a record page it would be
+ * removed with the page, and the supervisor's line with it.
  */
 import { LightningElement, api } from 'lwc';
 import { loadScript } from 'lightning/platformResourceLoader';
@@ -12,12 +12,12 @@ import hasPermission from '@salesforce/customPermission/Sidedoor_Supervise';
 import { currentLegControl, LegControl, registerLegControl, streamsBackend } from 'c/legControl';
 import { joinReceiver } from 'c/pageReceiver';
 
-/** The instance that holds this page's CCP, and those that would if it went: Streams can be open once in a page. */
+/** The instance that holds this page's CCP, and those that wait for it, because Streams can be open only once in a page. */
 let holder = null;
 const waiting = new Set();
 
 export default class SupervisorCcp extends LightningElement {
-    /** Where the CCP is: https://….my.connect.aws/ccp-v2/ */
+    /** The address of the CCP: https://….my.connect.aws/ccp-v2/ */
     @api ccpUrl;
     /** The name of the static resource that holds release/connect-streams-min.js of amazon-connect-streams. */
     @api streamsResource = 'amazonConnectStreams';
@@ -36,7 +36,7 @@ export default class SupervisorCcp extends LightningElement {
     }
 
     connectedCallback() {
-        // Put back where it was not rendered anew.
+        // An element that is moved is connected again but not rendered again.
         this.gone = false;
         this.take();
     }
@@ -82,7 +82,7 @@ export default class SupervisorCcp extends LightningElement {
             const { connect } = window;
             if (!isOpen(connect)) {
                 if (connect.core.initialized) {
-                    // Somebody took its frame away and left the library as it was: it would tell what it knew then.
+                    // The frame was removed without ending the library, which would go on reporting the old state.
                     connect.core.terminate();
                 }
                 this.opened = true;
@@ -94,14 +94,14 @@ export default class SupervisorCcp extends LightningElement {
                     storageAccess: { canRequest: false }
                 });
             }
-            // Told once the CCP has said who is logged in and what they have.
+            // Called once the CCP has reported the logged-in user and their contacts.
             connect.agent((agent) => {
                 if (!over() && !this.control) {
                     this.offer(connect, agent, over);
                 }
             });
         } catch (e) {
-            this.problem = `The Contact Control Panel could not be opened: ${(e && e.message) || e}`;
+            this.problem = `Could not open the Contact Control Panel: ${(e && e.message) || e}`;
         }
     }
 
@@ -109,18 +109,18 @@ export default class SupervisorCcp extends LightningElement {
         const backend = streamsBackend(connect);
         this.control = new LegControl(backend);
         registerLegControl(this.control);
-        // Directives come to whoever can act, whether or not a component of a record's is on the page.
+        // This page can act now, so it receives directives even if supervisorPresence is not on it.
         this.receiver = joinReceiver();
         const look = () => !over() && this.receiver && this.receiver.setBusy(backend.monitors());
         look();
         agent.onRefresh(look);
     }
 
-    /** Gives everything back, so that the next one begins with a CCP of its own. */
+    /** Releases the CCP, so that the next instance starts with one of its own. */
     release() {
         holder = null;
         if (this.control) {
-            // Another may have come to hold the CCP since: that one's is not ours to take.
+            // Another owner may have registered its own leg control since, which must stay.
             if (currentLegControl() === this.control) {
                 registerLegControl(null);
             }
@@ -137,9 +137,9 @@ export default class SupervisorCcp extends LightningElement {
 }
 
 /**
- * Ends the library's work. Its own timers outlive that: the one that tells its metrics a second after it opened asks for the
- * conduit and throws where there is none, in a page that has nothing to do with it. It keeps the old one, which leads nowhere.
- * (Checked against Streams 2.28.2.)
+ * Ends the library. Its timers go on after that: the one that sends metrics a second after opening reads the conduit (`upstream`) and
+ * throws an error in the page if there is none. So the old conduit, which no longer leads anywhere, is put back. (Checked against
+ * Streams 2.28.2.)
  */
 function close(core) {
     const { upstream } = core;
@@ -147,7 +147,7 @@ function close(core) {
     core.upstream = upstream;
 }
 
-/** Whether the page itself has opened a CCP, whose frame still is in the document. (Checked against Streams 2.28.2.) */
+/** Whether the page has opened a CCP whose frame is still in the document. (Checked against Streams 2.28.2.) */
 function isOpen({ core }) {
     const frame = core.initialized && typeof core._getCCPIframe === 'function' ? core._getCCPIframe() : null;
     return Boolean(frame) && frame.isConnected;

@@ -1,21 +1,21 @@
 /**
- * Disconnects that have been pressed and have not been answered. Each is kept over a reload and sent until the service has
- * answered, always with the same key, so the service carries it out once. A disconnect does not grow stale: whoever wanted to
- * leave still does. (A *listen* does grow stale, and is never sent later.)
+ * Disconnects that the user has requested and the service has not answered. They survive a reload, and each is retried with the same
+ * idempotency key until it is answered, so that the service carries it out once. Retrying late is safe, because a supervisor who
+ * wanted to leave still does. (A request to listen is never sent later, because the supervisor may no longer want it.)
  */
 import { Backoff, problemOf } from 'c/directives';
 
 const NAME = 'sidedoor.disconnect';
-/** One for each leg a supervisor may have, and one for all. Beyond that the oldest gives way: it has been tried the longest. */
+/** The most that are kept. The oldest is dropped first, because it has been retried the longest. */
 const MOST = 20;
 
-/** What names a leave: one supervision, or whatever the supervisor listens to. */
+/** A request names one supervision, or (`mine`) the supervision that the supervisor is on, whichever it is. */
 const same = (one, other) => Boolean(one.mine) === Boolean(other.mine) && one.supervisionId === other.supervisionId;
 
 export class PendingLeave {
     /**
      * @param {object} parts send({supervisionId | mine, requestKey}); settled(supervision | null, problem | null, unsent | null):
-     *   what came of one, or the problem for which it is tried again; storage, timers
+     *   the answer to one, or its final problem, or the problem because of which it is retried; storage, timers
      */
     constructor(parts) {
         this.parts = parts;
@@ -25,34 +25,34 @@ export class PendingLeave {
         this.stopped = false;
     }
 
-    /** The supervisions whose leave is pending. */
+    /** The supervisions whose disconnect is pending. */
     get supervisionIds() {
-        return this.waiting.filter((asked) => !asked.mine).map((asked) => asked.supervisionId);
+        return this.waiting.filter((request) => !request.mine).map((request) => request.supervisionId);
     }
 
-    /** Whether the leave of whatever they listen to is pending: it would end what they begin before it is answered, too. */
+    /** Whether a disconnect with `mine` is pending. It would also end a supervision that starts before it is answered. */
     get waitsForMine() {
-        return this.waiting.some((asked) => asked.mine);
+        return this.waiting.some((request) => request.mine);
     }
 
-    /** Asked twice it is one leave. */
-    ask(supervisionId) {
+    /** Requests to leave a supervision. A second call while the first is pending adds nothing. */
+    request(supervisionId) {
         return this.add({ supervisionId });
     }
 
-    /** Likewise, of whatever the supervisor listens to. */
-    askMine() {
+    /** Requests to leave whichever supervision the supervisor is on. */
+    requestMine() {
         return this.add({ mine: true });
     }
 
-    add(wish) {
-        if (!this.waiting.some((asked) => same(asked, wish))) {
-            this.write([...this.waiting, { ...wish, requestKey: newKey(wish.mine ? 'leave-mine' : 'leave') }].slice(-MOST));
+    add(wanted) {
+        if (!this.waiting.some((request) => same(request, wanted))) {
+            this.write([...this.waiting, { ...wanted, requestKey: newKey(wanted.mine ? 'leave-mine' : 'leave') }].slice(-MOST));
         }
         return this.send();
     }
 
-    /** Sends what is pending, one after the other; harmless when nothing is, or when it is being sent. */
+    /** Sends what is pending, one after the other. Does nothing if nothing is pending or a call is already sending. */
     async send() {
         if (this.sending || this.stopped) {
             return;
@@ -63,12 +63,12 @@ export class PendingLeave {
         let unanswered = false;
         try {
             for (;;) {
-                const next = this.waiting.find((asked) => !tried.has(asked));
+                const next = this.waiting.find((request) => !tried.has(request));
                 if (!next || this.stopped) {
                     break;
                 }
                 tried.add(next);
-                // One that gets no answer holds up no other.
+                // A request without an answer does not delay the others.
                 unanswered = !(await this.sendOne(next)) || unanswered;
             }
         } finally {
@@ -81,11 +81,11 @@ export class PendingLeave {
         }
     }
 
-    /** Whether it has its answer. */
-    async sendOne(asked) {
+    /** Sends one request and returns whether it has been answered. */
+    async sendOne(request) {
         try {
-            const supervision = await this.parts.send(asked);
-            this.answered(asked);
+            const supervision = await this.parts.send(request);
+            this.answered(request);
             this.parts.settled(supervision, null, null);
         } catch (e) {
             const problem = problemOf(e);
@@ -93,14 +93,14 @@ export class PendingLeave {
                 this.parts.settled(null, null, problem);
                 return false;
             }
-            this.answered(asked);
+            this.answered(request);
             this.parts.settled(null, problem, null);
         }
         return true;
     }
 
-    answered(asked) {
-        this.write(this.waiting.filter((one) => one !== asked));
+    answered(request) {
+        this.write(this.waiting.filter((one) => one !== request));
     }
 
     stop() {
@@ -127,12 +127,12 @@ export class PendingLeave {
                 this.parts.storage.removeItem(NAME);
             }
         } catch {
-            // No storage: it lives as long as the page.
+            // Without storage the requests are kept only until the page is closed.
         }
     }
 }
 
-/** A key for one request. */
+/** A new idempotency key. */
 export function newKey(what) {
     const random =
         typeof crypto !== 'undefined' && crypto.randomUUID

@@ -1,15 +1,15 @@
 /**
- * Where a record says which contact it is about: a VoiceCall by its VendorCallKey, any other record by the field that the page's
- * administrator names. A User is an agent, whose call is looked for.
+ * How the contact id is read from a record: VendorCallKey of a VoiceCall, or the field that the administrator has configured for any
+ * other record. The record of a User is an agent, whose call is looked up.
  */
 const VOICE_CALL = 'VoiceCall';
 const CALL_KEY = 'VoiceCall.VendorCallKey';
 
 /**
- * The field to read, with its object, or null if nothing says which.
+ * The field to read, qualified with its object, or null if none is configured.
  *
  * @param {string} object API name of the record's object
- * @param {string} field the named field, with or without its object; may go over a relationship (Call__r.Contact_Id__c)
+ * @param {string} field the configured field, with or without its object; may follow a relationship (Call__r.Contact_Id__c)
  */
 export function contactField(object, field) {
     const named = String(field || '').trim();
@@ -22,7 +22,7 @@ export function contactField(object, field) {
     return `${object}.${named}`;
 }
 
-/** The agent whom a page is about: its record is that of a User, and no field of it is said to name a contact. */
+/** The agent that a page is about: its record is a User, and no field of it is configured to hold a contact id. */
 export function agentOf(object, field, record) {
     return object === 'User' && String(field || '').trim() === '' && record ? record : null;
 }
@@ -31,7 +31,7 @@ export function isVoiceCall(object) {
     return object === VOICE_CALL;
 }
 
-/** What stands in that field of a record as getRecord gives it; undefined if it is empty. */
+/** The value of that field in a record from getRecord, or undefined if it is empty. */
 export function valueOf(record, field) {
     let at = record;
     for (const name of field.split('.').slice(1)) {

@@ -1,6 +1,7 @@
 /**
- * A supervisor's presence on the call of this record page, or on the call of the agent whom the page is about: listen, change between silence and speaking, leave; and who else is
- * on the call. It says what is so: what Sidedoor accepted, what the vendor confirmed, what Salesforce has.
+ * A supervisor's presence on the call of this record page, or on the call of the agent that the page is about: listen, change between
+ * silent and barge, disconnect, and see who else is on the call. It shows separately what Sidedoor has accepted, what the vendor has
+ * confirmed, and what Salesforce has.
  */
 import { LightningElement, api, wire } from 'lwc';
 import { getRecord } from 'lightning/uiRecordApi';
@@ -14,56 +15,56 @@ import { problemOf } from 'c/directives';
 import { currentLegControl, onLegControl } from 'c/legControl';
 import { joinReceiver } from 'c/pageReceiver';
 import template from './supervisorPresence.html';
-import { isActive, modeUnderWay, ownOf } from './view';
+import { isActive, modeChangePending, ownOf } from './view';
 import { newKey, PendingLeave } from './pendingLeave';
-import { Pace } from './pace';
+import { RefreshInterval } from './refreshInterval';
 import { storage, TIMERS } from './page';
-import { told, unknown } from './notices';
+import { problemText, unansweredText } from './notices';
 import { agentOf, contactField, isVoiceCall, valueOf } from './record';
-import { Said } from './said';
+import { WithViewModel } from './viewModel';
 
-export default class SupervisorPresence extends Said(LightningElement) {
-    /** Of which object it is. Of a VoiceCall the VendorCallKey is the contact id. */
+export default class SupervisorPresence extends WithViewModel(LightningElement) {
+    /** The object of the page's record. On a VoiceCall the contact id is VendorCallKey. */
     @api objectApiName;
-    /** The field of the record that holds the contact id, if it is not a VoiceCall. */
+    /** The field of the record that holds the contact id, if the record is not a VoiceCall. */
     @api contactIdField;
-    /** The row's VoiceCall, if it is not the record. */
+    /** The VoiceCall for the Salesforce record, if it is not the page's record. */
     @api voiceCallId;
-    /** Whether a supervisor may speak at all; listening is always silent at first. */
+    /** Whether supervisors may barge in. They always start silent. */
     @api allowBarge = false;
-    /** The zone in which times are shown; the browser's if none is said. */
+    /** The time zone in which times are shown. The default is the browser's. */
     @api timeZone;
 
     given;
     givenAgent;
     record;
-    ofRecord;
+    recordContact;
     /** The last answer about the agent: {agent, status, contactId, voiceCallId}. */
-    ofAgent = null;
+    agentCall = null;
     supervisions = [];
     mine = null;
     loadedAt = null;
     stale = false;
-    /** The problem of the last look, if it has a code: then something answered, and it is no lack of a connection. */
+    /** The problem of the last refresh, if it has a code. Without a code there was no answer, and "No connection" is shown. */
     failed = null;
     error = null;
     recordError = null;
-    unheard = null;
+    receiverError = null;
     busyElsewhere = false;
     asking = false;
     maySpeak = false;
     modeAsked = null;
     canAct = false;
-    /** The supervisions whose disconnect is not answered yet, and whether that of whatever they listen to is not. */
+    /** The supervisions whose disconnect has no answer yet, and whether "leave the other call" has none yet. */
     queued = [];
     queuedMine = false;
-    /** The problem for which what is queued is tried again, if it was tried. */
+    /** The problem because of which a queued disconnect is retried. */
     unsent = null;
-    pace = new Pace();
+    refreshInterval = new RefreshInterval();
     connected = false;
     focus = { before: false };
 
-    /** The page's record, which says which contact, or which agent, it is about, unless one of them is given. */
+    /** The page's record. The contact or the agent is taken from it, unless one of them is set. */
     @api
     get recordId() {
         return this.record;
@@ -74,7 +75,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
         });
     }
 
-    /** The customer's contact. */
+    /** The id of the customer's contact. */
     @api
     get contactId() {
         return this.given;
@@ -85,7 +86,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
         });
     }
 
-    /** The agent, a Salesforce user, whose call it is about. */
+    /** The Salesforce user id of the agent whose call is shown. */
     @api
     get agentUserId() {
         return this.givenAgent;
@@ -96,58 +97,58 @@ export default class SupervisorPresence extends Said(LightningElement) {
         });
     }
 
-    @wire(getRecord, { recordId: '$lookedUp', fields: '$fields' })
-    takeRecord({ data, error }) {
+    @wire(getRecord, { recordId: '$recordToRead', fields: '$fields' })
+    recordLoaded({ data, error }) {
         if (data && this.fields) {
             this.recordError = null;
             this.changing(() => {
-                this.ofRecord = valueOf(data, this.fields[0]);
+                this.recordContact = valueOf(data, this.fields[0]);
             });
         } else if (error) {
-            this.recordError = 'The call of this record could not be read.';
+            this.recordError = 'Could not read the call from this record.';
         }
     }
 
-    /** The contact that is shown: the given one, else that of the agent's call, else the record's. */
+    /** The contact that is shown: the one that is set, or that of the agent's call, or the record's. */
     get contact() {
         if (this.given || !this.agent) {
-            return this.given || this.ofRecord;
+            return this.given || this.recordContact;
         }
-        return this.ofAgent && this.ofAgent.agent === this.agent ? this.ofAgent.contactId : undefined;
+        return this.agentCall && this.agentCall.agent === this.agent ? this.agentCall.contactId : undefined;
     }
 
-    /** The agent whom the page is about, if it is not about a contact. */
+    /** The agent that the page is about, if no contact is set. */
     get agent() {
         return this.given ? null : this.givenAgent || agentOf(this.objectApiName, this.contactIdField, this.record);
     }
 
-    /** Does what may make the page one about another call or agent; then nothing of the one before stays. */
-    changing(what) {
+    /** Applies a change that may lead to another call or agent. If it does, what was shown before is discarded. */
+    changing(change) {
         const before = [this.contact, this.agent];
-        what();
+        change();
         if (this.connected && (this.contact !== before[0] || this.agent !== before[1])) {
-            this.forgetCall();
+            this.clearCall();
             this.refresh();
         }
     }
 
-    forgetCall() {
+    clearCall() {
         this.supervisions = [];
         this.mine = null;
         this.loadedAt = null;
-        // What went wrong with the call before says nothing of this one.
+        // Errors of the previous call do not apply to this one.
         this.error = null;
         this.failed = null;
         this.recordError = null;
         this.busyElsewhere = false;
     }
 
-    /** Only a record is looked up that says which contact, where nothing else does. */
-    get lookedUp() {
+    /** The record to read the contact from, or undefined if the contact is known in another way. */
+    get recordToRead() {
         return this.given || this.agent || !this.permitted || !this.fields ? undefined : this.record;
     }
 
-    /** What to look up in it: the same array for the same field, since the wire compares. */
+    /** The field to read from it. The same array is returned for the same field, because @wire compares by identity. */
     get fields() {
         const field = contactField(this.objectApiName, this.contactIdField);
         if (!this.wanted || this.wanted[0] !== field) {
@@ -158,7 +159,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
 
     connectedCallback() {
         if (!this.permitted) {
-            // Agents have the same record pages: nothing is asked in their name.
+            // Agents use the same record pages. Without the permission nothing is requested in their name.
             return;
         }
         this.connected = true;
@@ -170,7 +171,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
             timers: TIMERS
         });
         this.pendingChanged();
-        this.online = () => this.cameBack();
+        this.online = () => this.reconnected();
         this.offline = () => {
             this.stale = true;
             this.failed = null;
@@ -178,12 +179,12 @@ export default class SupervisorPresence extends Said(LightningElement) {
         window.addEventListener('online', this.online);
         window.addEventListener('offline', this.offline);
         this.canAct = Boolean(currentLegControl());
-        this.forgetControl = onLegControl((control) => {
+        this.stopControlListener = onLegControl((control) => {
             this.canAct = Boolean(control);
         });
         this.refresh();
-        this.receiver = joinReceiver((what) => this.heard(what));
-        // Pressed before a reload, and never answered.
+        this.receiver = joinReceiver((event) => this.receive(event));
+        // Disconnects from before a reload that were not answered.
         this.pending.send();
     }
 
@@ -194,7 +195,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
         this.connected = false;
         window.removeEventListener('online', this.online);
         window.removeEventListener('offline', this.offline);
-        this.forgetControl();
+        this.stopControlListener();
         this.pending.stop();
         TIMERS.clear(this.timer);
         this.receiver.leave();
@@ -206,66 +207,66 @@ export default class SupervisorPresence extends Said(LightningElement) {
     }
 
     renderedCallback() {
-        // A button that had the focus until this very rendering, and is gone, would leave a keyboard nowhere.
+        // If this rendering removed the button that had the focus, a keyboard user would lose their place.
         if (this.focus.before && !this.template.activeElement && this.refs.title) {
             this.refs.title.focus();
         }
         this.focus.before = false;
     }
 
-    heard({ name, outcome, detail, supervision, reason, problem }) {
+    receive({ name, outcome, detail, supervision, reason, problem }) {
         if (name === 'unavailable') {
-            this.unheard = `Directives cannot be received: ${told(problem)}`;
+            this.receiverError = `Cannot receive directives: ${problemText(problem)}`;
             return;
         }
         if (name === 'available') {
-            this.unheard = null;
+            this.receiverError = null;
             return;
         }
-        // One that another has replaced is nobody's trouble.
+        // A directive that another one has replaced is not an error for the user.
         if (name === 'carriedOut' && reason !== 'not_open' && (outcome === 'REFUSED' || outcome === 'FAILED')) {
             this.error = `Your browser did not end your line (${detail}). Press Disconnect again, or end your own line in your Contact Control Panel.`;
         }
         if (supervision) {
-            this.take(supervision);
+            this.applySupervision(supervision);
         }
         if (name !== 'stream') {
             this.refresh();
         }
     }
 
-    /** Looks how it stands. What comes back late, after a newer look, is passed over. */
+    /** Reads the current state. An answer that arrives after a newer refresh has started is ignored. */
     async refresh() {
         TIMERS.clear(this.timer);
         if (!this.connected || (!this.contact && !this.agent)) {
             return;
         }
-        this.looks = (this.looks || 0) + 1;
-        const look = this.looks;
-        const newest = () => look === this.looks && this.connected;
+        this.refreshes = (this.refreshes || 0) + 1;
+        const own = this.refreshes;
+        const newest = () => own === this.refreshes && this.connected;
         try {
             if (this.agent) {
-                await this.findCall(newest);
+                await this.findAgentCall(newest);
             }
             const contactId = this.contact;
             const presence = contactId && newest() ? await presenceOf({ contactId }) : null;
             if (newest() && contactId === this.contact) {
-                this.reached(presence);
+                this.applyPresence(presence);
             }
         } catch (e) {
             if (newest()) {
-                this.notReached(problemOf(e));
+                this.markStale(problemOf(e));
             }
         }
         if (newest()) {
-            this.timer = TIMERS.set(() => this.refresh(), this.pace.next(this));
+            this.timer = TIMERS.set(() => this.refresh(), this.refreshInterval.next(this));
         }
     }
 
-    /** Which call the agent is on. While the supervisor is on one of theirs that one is shown: its Disconnect must not go away. */
-    async findCall(newest) {
+    /** Finds the agent's call. While the supervisor is on one of their calls that call stays, so that its Disconnect does not vanish. */
+    async findAgentCall(newest) {
         const { agent } = this;
-        const same = this.ofAgent && this.ofAgent.agent === agent;
+        const same = this.agentCall && this.agentCall.agent === agent;
         if (same && (this.asking || isActive(this.own))) {
             return;
         }
@@ -273,16 +274,16 @@ export default class SupervisorPresence extends Said(LightningElement) {
         if (!newest() || agent !== this.agent) {
             return;
         }
-        // One that they have left stays too, until the agent has another: how it ended is still of interest.
+        // A call that the supervisor has left stays until the agent has another one, so that they can see how it ended.
         const shown = contactId || (same && this.own ? this.contact : undefined);
         const another = shown !== this.contact;
-        this.ofAgent = { agent, status, contactId: shown, voiceCallId };
+        this.agentCall = { agent, status, contactId: shown, voiceCallId };
         if (another) {
-            this.forgetCall();
+            this.clearCall();
         }
     }
 
-    reached(presence) {
+    applyPresence(presence) {
         this.stale = false;
         this.failed = null;
         if (!presence) {
@@ -294,16 +295,16 @@ export default class SupervisorPresence extends Said(LightningElement) {
         this.loadedAt = new Date().toISOString();
         this.modeAsked = null;
         if (wasActive && !isActive(this.own)) {
-            // Whatever kept them from leaving does no longer.
+            // They have left, so an earlier error about leaving no longer applies.
             this.error = null;
         }
         this.settle();
     }
 
-    /** What is shown is old from here on. */
-    notReached(problem) {
+    /** Marks what is shown as out of date. */
+    markStale(problem) {
         this.stale = true;
-        this.failed = problem.code ? told(problem) : null;
+        this.failed = problem.code ? problemText(problem) : null;
     }
 
     settle() {
@@ -312,15 +313,15 @@ export default class SupervisorPresence extends Said(LightningElement) {
         this.queued = this.queued.filter((id) => !over.has(id));
     }
 
-    take(supervision) {
-        this.pace.hurry();
+    applySupervision(supervision) {
+        this.refreshInterval.expedite();
         const others = this.supervisions.filter((s) => s.id !== supervision.id);
         this.supervisions = supervision.contactId === this.contact ? [supervision, ...others] : others;
     }
 
-    cameBack() {
+    reconnected() {
         this.refresh();
-        // A disconnect is sent again, with the same key. Nothing else that failed is.
+        // Only disconnects are retried, with the same key. Nothing else that failed is sent again.
         this.pending.send();
         this.receiver.pull();
     }
@@ -329,7 +330,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
         event.preventDefault();
         if (this.listenDisabled === 'true') {
             if (this.isOffline) {
-                this.error = 'You are offline. Nothing was sent, and nothing will be: press Listen again when you are back.';
+                this.error = 'You are offline. Nothing was sent, and nothing will be sent later. Press Listen again when you are online.';
             }
             return;
         }
@@ -353,15 +354,15 @@ export default class SupervisorPresence extends Said(LightningElement) {
                 requestKey: newKey('listen')
             });
             this.mine = supervision.id;
-            this.take(supervision);
+            this.applySupervision(supervision);
         } catch (e) {
             const problem = problemOf(e);
             this.busyElsewhere = problem.code === 'supervisor_conflict';
             if (problem.unanswered) {
-                // It may have arrived or not; what is there will show. It is not sent again: a late join is worse than none.
-                this.error = unknown('your request to listen', problem);
+                // The next refresh shows whether it arrived. It is not retried, because joining late is worse than not joining.
+                this.error = unansweredText('your request to listen', problem);
             } else if (!this.busyElsewhere) {
-                this.error = told(problem);
+                this.error = problemText(problem);
             }
         }
         this.asking = false;
@@ -369,14 +370,14 @@ export default class SupervisorPresence extends Said(LightningElement) {
     }
 
     voiceCallOf() {
-        const found = this.agent && this.ofAgent ? this.ofAgent.voiceCallId : null;
+        const found = this.agent && this.agentCall ? this.agentCall.voiceCallId : null;
         return this.voiceCallId || found || (isVoiceCall(this.objectApiName) && !this.agent && this.record);
     }
 
     leaveOther() {
         this.busyElsewhere = false;
         this.error = null;
-        this.pending.askMine();
+        this.pending.requestMine();
         this.pendingChanged();
     }
 
@@ -386,7 +387,7 @@ export default class SupervisorPresence extends Said(LightningElement) {
             return;
         }
         this.error = null;
-        this.pending.ask(this.own.id);
+        this.pending.request(this.own.id);
         this.pendingChanged();
     }
 
@@ -401,16 +402,16 @@ export default class SupervisorPresence extends Said(LightningElement) {
     leaveSettled(supervision, problem, unsent) {
         this.pendingChanged();
         if (supervision) {
-            this.take(supervision);
-            // The answer carries a directive for the browser that holds the leg; the service says whether that is us.
+            this.applySupervision(supervision);
+            // The answer holds a directive for the browser that has the leg; polling shows whether that is this page.
             this.receiver.pull();
         }
         if (problem) {
-            this.error = told(problem);
+            this.error = problemText(problem);
         }
         if (unsent) {
             this.unsent = unsent;
-            this.notReached(unsent);
+            this.markStale(unsent);
         }
         this.refresh();
     }
@@ -421,18 +422,18 @@ export default class SupervisorPresence extends Said(LightningElement) {
 
     async changeMode(event) {
         const mode = event.currentTarget.value;
-        if (this.modeDisabled === 'true' || (mode === this.own.mode && !modeUnderWay(this.own))) {
+        if (this.modeDisabled === 'true' || (mode === this.own.mode && !modeChangePending(this.own))) {
             return;
         }
         this.error = null;
         this.modeAsked = mode;
         try {
-            this.take(await changeModeOf({ supervisionId: this.own.id, mode, requestKey: newKey('mode') }));
+            this.applySupervision(await changeModeOf({ supervisionId: this.own.id, mode, requestKey: newKey('mode') }));
             this.receiver.pull();
         } catch (e) {
             const problem = problemOf(e);
             this.modeAsked = null;
-            this.error = problem.unanswered ? unknown('your change of mode', problem) : told(problem);
+            this.error = problem.unanswered ? unansweredText('your change of mode', problem) : problemText(problem);
         }
         this.refresh();
     }

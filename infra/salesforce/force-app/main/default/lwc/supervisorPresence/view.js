@@ -1,20 +1,20 @@
 /**
- * What the component shows, from what the service says; pure. Members that are null may be missing: Apex leaves them
- * out. Accepted, confirmed by the vendor, and recorded in Salesforce are three different things, and are shown as three.
+ * Turns the service's data into what the component shows. Pure functions. Members that are null may be missing, because Apex leaves
+ * them out. Accepted, confirmed by the vendor and written to Salesforce are three different states and are shown separately.
  */
 
 const ACTIVE = ['REQUESTED', 'JOINING', 'MONITORING', 'LEAVING'];
 const MODE_WORDS = { SILENT: 'Listening', BARGE: 'Speaking' };
-const STATUS_WORDS = { done: 'done', waiting: 'waiting', overdue: 'overdue', problem: 'needs a person', none: 'not asked for' };
+const STATUS_WORDS = { done: 'done', waiting: 'waiting', overdue: 'overdue', problem: 'needs attention', none: 'not requested' };
 
-/** Whether a supervision still goes on. */
+/** Whether a supervision has not ended yet. */
 export function isActive(s) {
     return Boolean(s) && ACTIVE.includes(s.state);
 }
 
 /**
- * Which supervision is the supervisor's own: the active one that Apex names; else the one that Connect's user id shows, since Apex
- * knows people by their Salesforce user and a leg begun elsewhere has none; else the one that was, now that it is over.
+ * Which supervision is the supervisor's own: the active one that Apex names; otherwise one with the supervisor's Connect user id,
+ * because Apex compares Salesforce users and a leg that was started elsewhere has none; otherwise the previous one, which has ended.
  */
 export function ownOf({ supervisions, mySupervisionId }, connectUserId, before) {
     if (mySupervisionId) {
@@ -26,9 +26,9 @@ export function ownOf({ supervisions, mySupervisionId }, connectUserId, before) 
 }
 
 /**
- * Whether a leave that was accepted may be asked for again: the browser did not do it, nobody did in time, or somebody says they
- * did and nothing shows it. The service gives out another directive then; while one is open and good it would not, so neither is
- * the button offered.
+ * Whether Disconnect can be pressed again after a disconnect was accepted: the browser refused or failed, the directive expired, or
+ * a browser reported success while the leave is overdue. The service issues a new directive then. While a valid one is open it would
+ * not, so the button stays disabled.
  */
 export function mayAskAgain(s, now) {
     const { status, expiresAt } = s.nextAction || {};
@@ -38,26 +38,26 @@ export function mayAskAgain(s, now) {
     return status === 'REFUSED' || status === 'FAILED' || ((status === 'DONE' || status === 'ALREADY_GONE') && s.overdue);
 }
 
-/** Whether they are offered to change how they are on the call. Of an observed leg nobody knows what was granted: the service decides. */
+/** Whether to offer a change of mode. For an observed leg the allowed modes are unknown, so it is offered and the service decides. */
 export function offersModes(s) {
     return Boolean(s) && s.state === 'MONITORING' && (!s.allowedModes || s.allowedModes.includes('BARGE'));
 }
 
-/** Whether a change of mode is accepted and not confirmed. */
-export function modeUnderWay(s) {
+/** Whether a change of mode has been accepted and not confirmed. */
+export function modeChangePending(s) {
     return Boolean(s.modeChange) && !s.modeChange.confirmedAt && s.modeChange.mode !== s.mode;
 }
 
-/** Whether something is on its way, so that it is worth looking again soon. */
+/** Whether something is in progress, so that the next refresh should follow soon. */
 export function inMotion(s) {
     if (s.state === 'REQUESTED' || s.state === 'JOINING' || s.state === 'LEAVING') {
         return true;
     }
-    const salesforceRecord = s.salesforceRecord;
-    return Boolean(salesforceRecord) && salesforceRecord.state === 'PENDING';
+    const record = s.salesforceRecord;
+    return Boolean(record) && record.state === 'PENDING';
 }
 
-/** A moment on the supervisor's own clock face, to the millisecond. */
+/** A time of day in the given time zone, with milliseconds. */
 export function timeOf(iso, zone) {
     const at = new Date(iso);
     if (!iso || Number.isNaN(at.getTime())) {
@@ -67,19 +67,19 @@ export function timeOf(iso, zone) {
     return new Intl.DateTimeFormat('en-GB', { ...format, timeZone: zone }).format(at);
 }
 
-/** When somebody left, and how surely. */
+/** The time of a departure with its uncertainty and calibration grade. */
 export function leavingOf(departure, zone) {
     if (!departure) {
         return '';
     }
     const { grade } = departure.calibration;
     if (!Number.isFinite(departure.uncertaintyMs)) {
-        return `${timeOf(departure.latest, zone)} at the latest, how much earlier is not known (${grade})`;
+        return `${timeOf(departure.latest, zone)} at the latest; the earliest possible time is not known (${grade})`;
     }
     return `${timeOf(departure.disconnectedAt, zone)} ± ${departure.uncertaintyMs} ms (${grade})`;
 }
 
-/** Who it is, as far as anybody knows. */
+/** The supervisor's name, as far as it is known. */
 export function nameOf(s) {
     return s.supervisor.username || s.supervisor.connectUserId || 'A supervisor';
 }
@@ -88,85 +88,85 @@ function vendorOf(s) {
     return s.vendor === 'amazon-connect' ? 'Amazon Connect' : s.vendor;
 }
 
-/** The three states of what was asked for last: the leave if there is one, else the listening. */
+/** The three steps of the last request: of the leave if there is one, otherwise of the join. */
 export function stepsOf(s, zone) {
     const leaving = s.state === 'LEAVING' || s.state === 'LEFT';
-    const steps = leaving ? [acceptedLeave(s, zone), confirmedLeave(s, zone)] : [acceptedListen(s, zone), confirmedListen(s, zone)];
-    return [...steps, recorded(s, zone)].map((step) => ({
+    const steps = leaving ? [acceptedLeaveStep(s, zone), confirmedLeaveStep(s, zone)] : [acceptedListenStep(s, zone), confirmedListenStep(s, zone)];
+    return [...steps, recordStep(s, zone)].map((step) => ({
         ...step,
         statusWord: STATUS_WORDS[step.status],
         className: `step step_${step.status}`
     }));
 }
 
-function acceptedListen(s, zone) {
+function acceptedListenStep(s, zone) {
     const asked = Boolean(s.requestedAt);
     return {
         key: 'accepted',
         label: 'Accepted by Sidedoor',
         status: asked ? 'done' : 'none',
-        detail: asked ? timeOf(s.requestedAt, zone) : 'begun outside Sidedoor'
+        detail: asked ? timeOf(s.requestedAt, zone) : 'started outside Sidedoor'
     };
 }
 
-function confirmedListen(s, zone) {
+function confirmedListenStep(s, zone) {
     const label = `Confirmed by ${vendorOf(s)}`;
     if (s.joinedAt) {
         const sure = Number.isFinite(s.joinedUncertaintyMs) ? ` ± ${s.joinedUncertaintyMs} ms` : '';
         return { key: 'confirmed', label, status: 'done', detail: `${timeOf(s.joinedAt, zone)}${sure}` };
     }
     if (s.state === 'FAILED') {
-        return { key: 'confirmed', label, status: 'problem', detail: s.failure ? s.failure.detail : 'it never came to be' };
+        return { key: 'confirmed', label, status: 'problem', detail: s.failure ? s.failure.detail : 'the connection was never made' };
     }
     return { key: 'confirmed', label, status: 'waiting', detail: 'no evidence yet that you are connected' };
 }
 
-function acceptedLeave(s, zone) {
+function acceptedLeaveStep(s, zone) {
     const asked = Boolean(s.disconnectRequestedAt);
     return {
         key: 'accepted',
         label: 'Accepted by Sidedoor',
         status: asked ? 'done' : 'none',
-        detail: asked ? timeOf(s.disconnectRequestedAt, zone) : 'nobody asked Sidedoor for this leave'
+        detail: asked ? timeOf(s.disconnectRequestedAt, zone) : 'not requested through Sidedoor'
     };
 }
 
-function confirmedLeave(s, zone) {
+function confirmedLeaveStep(s, zone) {
     const label = `Confirmed by ${vendorOf(s)}`;
     if (s.departure) {
         return { key: 'confirmed', label, status: 'done', detail: leavingOf(s.departure, zone) };
     }
     if (s.overdue) {
         const what = s.nextAction ? s.nextAction.instructions : '';
-        return { key: 'confirmed', label, status: 'overdue', detail: `no evidence of the drop. ${what}`.trim() };
+        return { key: 'confirmed', label, status: 'overdue', detail: `no evidence yet that the leg ended. ${what}`.trim() };
     }
     const attached = s.nextAction && s.nextAction.controllerAttached === false;
     return {
         key: 'confirmed',
         label,
         status: 'waiting',
-        detail: attached ? s.nextAction.instructions : 'no evidence of the drop yet'
+        detail: attached ? s.nextAction.instructions : 'no evidence yet that the leg ended'
     };
 }
 
-function recorded(s, zone) {
-    const label = 'Recorded in Salesforce';
-    const salesforceRecord = s.salesforceRecord;
-    if (!salesforceRecord) {
-        return { key: 'recorded', label, status: 'waiting', detail: 'nothing to record yet' };
+function recordStep(s, zone) {
+    const label = 'Written to Salesforce';
+    const record = s.salesforceRecord;
+    if (!record) {
+        return { key: 'written', label, status: 'waiting', detail: 'nothing to write yet' };
     }
-    if (salesforceRecord.state === 'FAILED') {
-        return { key: 'recorded', label, status: 'problem', detail: salesforceRecord.lastError || 'Salesforce refused the row' };
+    if (record.state === 'FAILED') {
+        return { key: 'written', label, status: 'problem', detail: record.lastError || 'Salesforce rejected the record' };
     }
-    // The row of the joining says nothing of the leaving: only the newest version counts.
-    const newest = salesforceRecord.state === 'WRITTEN' && salesforceRecord.writtenVersion === salesforceRecord.version;
-    if (newest && (s.state !== 'LEAVING')) {
-        return { key: 'recorded', label, status: 'done', detail: timeOf(salesforceRecord.writtenAt, zone) };
+    // Only the newest version counts, because the version written after the join does not hold the departure.
+    const newest = record.state === 'WRITTEN' && record.writtenVersion === record.version;
+    if (newest && s.state !== 'LEAVING') {
+        return { key: 'written', label, status: 'done', detail: timeOf(record.writtenAt, zone) };
     }
-    return { key: 'recorded', label, status: 'waiting', detail: salesforceRecord.lastError || 'on its way' };
+    return { key: 'written', label, status: 'waiting', detail: record.lastError || 'in progress' };
 }
 
-/** One line of the list of everybody on the contact. */
+/** One line of the list of supervisors on the contact. */
 export function lineOf(s, mine, zone) {
     return {
         id: s.id,
@@ -185,17 +185,17 @@ function stateWord(s) {
         case 'JOINING':
             return 'Joining';
         case 'MONITORING':
-            return s.joinedAt ? 'On the call' : 'Joining, leg given';
+            return s.joinedAt ? 'On the call' : 'Joining, line provided';
         case 'LEAVING':
             return s.overdue ? 'Leave overdue' : 'Leaving';
         case 'LEFT':
             return 'Left';
         default:
-            return 'Did not come to be';
+            return 'Could not join';
     }
 }
 
-/** One sentence for the eyes and for a screen reader: how it stands with the supervisor's own presence. */
+/** One sentence about the supervisor's own state, shown and announced by screen readers. */
 export function summaryOf(s, zone) {
     if (!s) {
         return 'You are not on this call.';
@@ -206,17 +206,17 @@ export function summaryOf(s, zone) {
             return 'Your request to listen is accepted. You are not connected yet.';
         case 'MONITORING':
             if (!s.joinedAt) {
-                return 'You have a line to this call; that you are connected is not confirmed yet.';
+                return 'You have a line to this call. It is not confirmed yet that you are connected.';
             }
-            return s.mode === 'BARGE' ? 'You are on this call, and can be heard.' : 'You are listening to this call. Nobody hears you.';
+            return s.mode === 'BARGE' ? 'You are on this call, and can be heard.' : 'You are listening to this call. You cannot be heard.';
         case 'LEAVING':
             return s.overdue
-                ? 'Your leave is overdue: it was accepted, and nothing shows that you left.'
-                : 'Your disconnect is accepted. That you left is not confirmed yet.';
+                ? 'Your disconnect is overdue: it was accepted, but there is no evidence that you left.'
+                : 'Your disconnect is accepted. It is not confirmed yet that you left.';
         case 'LEFT':
             return `You left at ${leavingOf(s.departure, zone)}. ${afterwards(s.departure)}`;
         default:
-            return `You did not get onto this call${s.failure ? `: ${s.failure.detail}` : ''}.`;
+            return `You could not join this call${s.failure ? `: ${s.failure.detail}` : ''}.`;
     }
 }
 
@@ -227,5 +227,5 @@ function afterwards(departure) {
     if (departure.customerCallContinued === false) {
         return "The customer's call is over.";
     }
-    return "Whether the customer's call goes on is not known yet.";
+    return "It is not known yet whether the customer's call goes on.";
 }

@@ -1,0 +1,154 @@
+//! Every route, called by every kind of caller, for their own supervisor and for another: the answer is what the scopes in the
+//! table of routes say (401, 403, 404, or let through), and a refused call changes nothing.
+
+use serde_json::{Value, json};
+use sidedoor::http::{Access, ROUTES, Route, Verb};
+use sidedoor_domain::authority::Scope;
+
+use crate::support::app::TestApp;
+use crate::support::callers::{Callers, ROLES, Role};
+use crate::support::sql;
+
+/// Whom a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// supervisor-1, as whom the callers with `supervise` act.
+    Own,
+    /// supervisor-2.
+    Another,
+}
+
+impl About {
+    fn user(self) -> &'static str {
+        match self {
+            Self::Own => "supervisor-1",
+            Self::Another => "supervisor-2",
+        }
+    }
+}
+
+/// Whether the table of routes lets this scope use a route, in a request about this supervisor.
+fn allowed(route: &Route, scope: Scope, personal: bool, about: About) -> bool {
+    match route.access {
+        Access::Public => true,
+        Access::AnyOf(scopes) => {
+            let own = scope != Scope::Supervise || !personal || about == About::Own;
+            scopes.contains(&scope) && own
+        }
+    }
+}
+
+/// The status that the route refuses this caller with; none if it lets them through.
+fn refusal(route: &Route, role: Role, personal: bool, about: About) -> Option<u16> {
+    let Some(scope) = role.scope() else {
+        return (route.access != Access::Public).then_some(401);
+    };
+    if allowed(route, scope, personal, about) {
+        return None;
+    }
+    // Whoever may see a supervision is told that they may not act on it; from everybody else it is hidden.
+    let sees = scope == Scope::Read || scope == Scope::Operate;
+    Some(if route.names_supervision() && !sees { 404 } else { 403 })
+}
+
+/// A body that the route accepts; a start's is made when it is known whom it is about.
+fn body(route: &Route) -> Option<Value> {
+    match route.operation_id {
+        "changeMode" => Some(json!({"mode": "SILENT"})),
+        "acknowledgeDirective" => {
+            Some(json!({"directiveId": "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1", "outcome": "DONE"}))
+        }
+        "receiveConnectEvent" => Some(json!({"detail-type": "Scheduled Event"})),
+        "receivePartnerEvent" => Some(json!({"legId": "leg-1", "event": "CONNECTED"})),
+        "replayDeliveries" => {
+            Some(json!({"begunSince": "2026-01-01T00:00:00Z", "begunBefore": "2026-01-02T00:00:00Z"}))
+        }
+        _ => None,
+    }
+}
+
+/// What must stay as it is when somebody is refused: what the service does by itself meanwhile is not counted.
+async fn everything(app: &TestApp) -> Vec<Vec<String>> {
+    let all = "SELECT 'supervision', id, state FROM supervisions
+               UNION ALL SELECT 'audit', CAST(COUNT(*) AS TEXT), '' FROM audit WHERE actor <> 'sidedoor'
+               UNION ALL SELECT 'directive', CAST(COUNT(*) AS TEXT), '' FROM directives
+               UNION ALL SELECT 'key', CAST(COUNT(*) AS TEXT), '' FROM idempotency_keys
+               UNION ALL SELECT 'delivery', CAST(COUNT(*) AS TEXT), '' FROM deliveries
+               UNION ALL SELECT 'event', CAST(COUNT(*) AS TEXT), '' FROM seen_events ORDER BY 1, 2";
+    sql(&app.store_path(), all).await.expect("read")
+}
+
+/// A finished supervision of this supervisor, its row recorded: nothing of it changes by itself any more.
+async fn finished(app: &TestApp, user: &str) -> String {
+    let call = app.connect().create_call();
+    let id = app.joined(&call, user).await["id"].as_str().expect("an id").to_owned();
+    app.leave(&id, user).await;
+    app.until_written(&id).await;
+    app.connect().hang_up(&call, "AGENT").expect("hung up");
+    id
+}
+
+#[tokio::test]
+async fn every_route_lets_through_whom_it_must_and_nobody_else() {
+    let callers = Callers::new().await;
+    let app = callers.app().start().await;
+    let (own, another) = (
+        finished(&app, "supervisor-1").await,
+        finished(&app, "supervisor-2").await,
+    );
+    app.events_delivered().await;
+    let mut asked = 0;
+    for route in &ROUTES {
+        let method = route.verb.as_str();
+        for about in [About::Own, About::Another] {
+            let supervision = if about == About::Own { &own } else { &another };
+            let mut path = route
+                .path
+                .replace("{supervisionId}", supervision)
+                .replace("{connectUserId}", about.user())
+                .replace("{deliveryId}", supervision)
+                .replace("{vendor}", "amazon-connect");
+            let mut body = body(route);
+            let mut personal = route.names_supervision() || route.names_supervisor();
+            if route.path == "/v1/supervisions" {
+                personal = true;
+                if route.verb == Verb::Post {
+                    body = Some(json!({"contactId": "no-such-contact", "supervisor": {"connectUserId": about.user()}}));
+                } else {
+                    path = format!("{path}?connectUserId={}", about.user());
+                }
+            }
+            for role in ROLES {
+                let expected = refusal(route, role, personal, about);
+                let before = everything(&app).await;
+                let mut call = callers.ask_as(role, app.call(method, &path));
+                if let Some(body) = &body {
+                    call = call.json(body);
+                }
+                let answer = call.send().await;
+                let what = format!("{role:?} {method} {path}: {} {}", answer.status, answer.text);
+                match expected {
+                    Some(status) => {
+                        assert_eq!(answer.status, status, "{what}");
+                        assert_eq!(everything(&app).await, before, "{what} changed something");
+                    }
+                    None => {
+                        assert!(!matches!(answer.status, 401 | 403 | 405 | 429 | 500), "{what}");
+                        let hidden = answer.status == 404 && answer.code() == "supervision_not_found";
+                        assert!(!hidden, "{what}");
+                    }
+                }
+                asked += 1;
+            }
+        }
+    }
+    assert_eq!(asked, ROUTES.len() * 2 * ROLES.len());
+    app.assert_invariants().await;
+}
+
+#[test]
+fn roles_are_every_scope_by_key_and_by_token() {
+    for scope in Scope::ALL {
+        assert!(ROLES.contains(&Role::Key(scope)) && ROLES.contains(&Role::Token(scope)));
+    }
+}
