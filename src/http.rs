@@ -32,14 +32,14 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 pub use auth::{ApiKey, BadKeyFile, Credentials, IssuerSettings, KeyUsed, KeysFrom};
 pub use limits::{Rate, Rates};
 pub use operations::health::{Check, Readiness};
-pub use operations::metrics::{AtTheDoor, Exposition};
+pub use operations::metrics::{Exposition, HttpFigures};
 pub use problem_code::ProblemCode;
 pub use routes::{Access, ROUTES, Route, Verb};
 pub use serve::{Connections, Patience, Peer, serve};
 
 use crate::usecases::UseCases;
 
-/// What browsers are told of calls from other origins: nothing, unless an origin is on the list.
+/// CORS headers; none unless origins are configured.
 fn cross_origin(origins: &[HeaderValue]) -> CorsLayer {
     if origins.is_empty() {
         return CorsLayer::new();
@@ -60,18 +60,18 @@ fn cross_origin(origins: &[HeaderValue]) -> CorsLayer {
         .max_age(std::time::Duration::from_secs(600))
 }
 
-/// The front door's settings.
+/// Settings of the HTTP layer.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The largest body taken, bytes.
+    /// The largest request body in bytes.
     pub max_body_bytes: usize,
-    /// The largest head taken, its URL apart, bytes.
+    /// The largest request headers together in bytes, without the URL.
     pub max_header_bytes: usize,
-    /// Requests at a time; more are told 503 at once. Vendors' events have a quarter of that for themselves.
+    /// The most concurrent requests; above it the answer is 503 at once. Vendors' events have a separate limit of a quarter of it.
     pub max_in_flight: usize,
-    /// How often somebody may ask.
+    /// Rate limits.
     pub rates: Rates,
-    /// Pages of these origins may call from a browser (CORS); none by default.
+    /// Origins whose pages may call from a browser (CORS); none by default.
     pub cors_allowed_origins: Vec<HeaderValue>,
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct AppState {
     exposition: Arc<Exposition>,
 }
 
-/// The whole front door.
+/// The router with every route and its middleware.
 pub fn router(
     usecases: UseCases,
     credentials: Credentials,
@@ -100,7 +100,7 @@ pub fn router(
     settings: Settings,
 ) -> Router {
     let cross_origin = cross_origin(&settings.cors_allowed_origins);
-    let door = AppState {
+    let app = AppState {
         usecases,
         credentials: Arc::new(credentials),
         readiness,
@@ -114,17 +114,50 @@ pub fn router(
     };
     let is_public = |route: &Route| route.access == Access::Public;
     let authenticated =
-        routes::router(|route| !is_public(route)).route_layer(from_fn_with_state(door.clone(), auth::identify));
+        routes::router(|route| !is_public(route)).route_layer(from_fn_with_state(app.clone(), auth::identify));
     let public = routes::router(is_public);
     authenticated
         .merge(public)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(from_fn_with_state(door.clone(), middleware::room))
-        .layer(from_fn_with_state(door.clone(), middleware::to_its_end))
-        .layer(from_fn_with_state(door.clone(), middleware::sizes))
+        .layer(from_fn_with_state(app.clone(), middleware::room))
+        .layer(from_fn_with_state(app.clone(), middleware::to_its_end))
+        .layer(from_fn_with_state(app.clone(), middleware::sizes))
         .layer(cross_origin)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn(middleware::envelope))
-        .with_state(door)
+        .with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::extract::Request;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn panics() {
+        panic!("a handler that fails")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_500_internal_with_its_request_id() {
+        let router = Router::new()
+            .route("/", get(panics))
+            .layer(tower_http::catch_panic::CatchPanicLayer::custom(problem::panicked))
+            .layer(from_fn(middleware::envelope));
+        let request = Request::get("/").header("x-request-id", "r-1").body(Body::empty());
+        let answer = router.oneshot(request.expect("a request")).await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), 500);
+        assert_eq!(answer.headers()["x-request-id"], "r-1");
+        let body = to_bytes(answer.into_body(), 4096).await.expect("a body");
+        let problem: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(
+            (&problem["code"], &problem["requestId"]),
+            (&"internal".into(), &"r-1".into())
+        );
+        assert!(!problem.to_string().contains("a handler that fails"), "{problem}");
+    }
 }

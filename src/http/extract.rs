@@ -48,11 +48,11 @@ pub(super) struct Command {
 impl FromRequest<AppState> for Command {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, door: &AppState) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
         let (mut parts, content) = request.into_parts();
-        let Authenticated(mut by) = Authenticated::from_request_parts(&mut parts, door).await?;
+        let Authenticated(mut by) = Authenticated::from_request_parts(&mut parts, app).await?;
         let (method, path, headers) = (parts.method.clone(), parts.uri.path().to_owned(), parts.headers.clone());
-        let body = body::read(Request::from_parts(parts, content), door.settings.max_body_bytes).await?;
+        let body = body::read(Request::from_parts(parts, content), app.settings.max_body_bytes).await?;
         by.key = idempotency::key(&headers, &by.caller, method.as_str(), &path, &body)?;
         Ok(Self { by, body })
     }

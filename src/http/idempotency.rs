@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: taken from the request, fingerprinted with what it is for, and the stored answer given back.
+//! `Idempotency-Key`: reads it from the request with a fingerprint of the request, and replays stored answers.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -38,7 +38,7 @@ pub(super) fn key(
         ));
     };
     let mut hash = Sha256::new();
-    // Each part with its length, so that no two requests can run together into one text.
+    // Each part with its length, otherwise two different requests could hash the same bytes.
     for part in [method.as_bytes(), path.as_bytes(), caller.name.as_bytes(), body] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
@@ -51,7 +51,7 @@ pub(super) fn key(
     }))
 }
 
-/// Gives an answer and keeps it for replays.
+/// Answers, and stores the answer for replays.
 pub(super) fn answer(usecases: &UseCases, by: &Request, status: StatusCode, body: &impl Serialize) -> Response {
     let text = match serde_json::to_string(body) {
         Ok(text) => text,
@@ -63,7 +63,7 @@ pub(super) fn answer(usecases: &UseCases, by: &Request, status: StatusCode, body
     as_json(status, text)
 }
 
-/// A flow's error as an answer, kept for replays where this very request took the key before it failed.
+/// The answer for a use case's error, stored for replays if this request took the key before it failed.
 pub(super) fn failed(usecases: &UseCases, by: &Request, error: impl Into<Problem>) -> Response {
     let problem: Problem = error.into();
     usecases

@@ -1,4 +1,4 @@
-//! What surrounds every request: its id, its log line, its safe headers, and the bounds on its size and on how many there are.
+//! Middleware of every request: request id, log line, security headers, size limits and the limit on concurrent requests.
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
@@ -19,10 +19,10 @@ use sidedoor_domain::trace_parent::TraceParent;
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C Trace Context: the caller's span.
 static TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
-/// The longest URL taken: path and query, bytes.
+/// The longest URL (path and query) in bytes.
 const MAX_URL: usize = 8 * 1024;
-/// What every answer says. Nothing here is a page, so nothing in it may run or be framed. HSTS is not among them: this process
-/// speaks plain HTTP, where browsers ignore it (RFC 6797, 7.2 and 8.1), and who ends the TLS before it says it for the host.
+/// The headers of every answer. No answer is a page, so nothing in it may run or be framed. HSTS is not among them, because this
+/// process speaks plain HTTP, where browsers ignore it (RFC 6797, 7.2 and 8.1); the proxy that ends TLS must send it.
 const SAFE: [(HeaderName, HeaderValue); 4] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -33,11 +33,11 @@ const SAFE: [(HeaderName, HeaderValue); 4] = [
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
-/// The id of a request: the caller's `X-Request-Id` if it is a short plain word, else one of ours.
+/// The id of a request: the caller's `X-Request-Id` if that is a short plain word, otherwise a new UUID.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub(super) String);
 
-/// When a request came in.
+/// When a request arrived.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrived(pub(super) tokio::time::Instant);
 
@@ -53,7 +53,7 @@ pub(super) fn current_request_id() -> Option<String> {
 
 fn request_id(request: &Request) -> RequestId {
     let given = request.headers().get(&REQUEST_ID).and_then(|v| v.to_str().ok());
-    // Only what cannot forge a log line or a header is taken over.
+    // Other characters could forge a log line or a header.
     let plain = |id: &&str| {
         !id.is_empty()
             && id.len() <= 64
@@ -68,9 +68,9 @@ fn request_id(request: &Request) -> RequestId {
     )
 }
 
-/// Gives the request its id, logs its end once, and sets the headers every answer has.
+/// Gives the request its id and its span, logs the answer, and sets the headers of every answer.
 pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
-    // How long an answer may take is counted from here, whatever comes before its own work.
+    // The time limit of an answer counts from here, so that authentication is part of it.
     let begun = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
@@ -108,52 +108,52 @@ pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Refuses a head that is larger than any that is meant: before anything of it is looked at.
-pub(super) async fn sizes(State(door): State<AppState>, request: Request, next: Next) -> Response {
+/// Rejects URLs and headers that are too large, before anything reads them.
+pub(super) async fn sizes(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let url = request.uri().path_and_query().map_or(0, |url| url.as_str().len());
     if url > MAX_URL {
-        let detail = format!("The URL may have at most {MAX_URL} bytes.");
+        let detail = format!("The URL is longer than {MAX_URL} bytes.");
         return Problem::new(ProblemCode::UriTooLarge, detail).into_response();
     }
-    let most = door.settings.max_header_bytes;
+    let most = app.settings.max_header_bytes;
     let headers: usize = request
         .headers()
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
         .sum();
     if headers > most {
-        let detail = format!("The headers may have at most {most} bytes together.");
+        let detail = format!("The headers are larger than {most} bytes together.");
         return Problem::new(ProblemCode::HeadersTooLarge, detail).into_response();
     }
     next.run(request).await
 }
 
-/// Carries an act to its end, whether or not its client waits: what it took a key for is answered, and the answer is kept.
-pub(super) async fn to_its_end(State(door): State<AppState>, request: Request, next: Next) -> Response {
+/// Runs a POST to completion even if the client disconnects, so that the answer is always stored under its idempotency key.
+pub(super) async fn to_its_end(State(app): State<AppState>, request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
     }
     let known = request.extensions().get::<RequestId>().cloned();
     let id = known.unwrap_or_else(|| request_id(&request));
     let work = CURRENT.scope(id, next.run(request)).in_current_span();
-    match door.usecases.run_to_end(work).await {
+    match app.usecases.run_to_end(work).await {
         Ok(response) => response,
-        // Told and logged where every panic is.
+        // The panic handler further out answers it; the panic hook has logged it.
         Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
         Err(_) => Problem::overloaded("The service is stopping.").into_response(),
     }
 }
 
-/// Refuses what is more than can be worked on at a time. Vendors' events have a room of their own, so that no storm of
-/// other requests keeps them out.
-pub(super) async fn room(State(door): State<AppState>, request: Request, next: Next) -> Response {
+/// Limits concurrent requests: above the limit the answer is 503 at once. Vendors' events have a limit of their own, so that no
+/// flood of other requests keeps them out.
+pub(super) async fn room(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let room = if request.uri().path().starts_with("/v1/events/") {
-        &door.room_for_events
+        &app.room_for_events
     } else {
-        &door.room
+        &app.room
     };
     match room.clone().try_acquire_owned() {
         Ok(_held) => next.run(request).await,
-        Err(_) => Problem::overloaded("Too many requests are being worked on.").into_response(),
+        Err(_) => Problem::overloaded("Too many requests are in progress.").into_response(),
     }
 }

@@ -1,5 +1,5 @@
-//! Errors as the world sees them: problem-details members as `application/json` (Salesforce's External Services takes no
-//! other media type), each with a stable `code`. The one place where a flow's error becomes a status.
+//! Error answers: problem-details members as `application/json`, because Salesforce External Services accepts no other media type,
+//! each with a stable [`ProblemCode`].
 
 use axum::Json;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -11,10 +11,10 @@ use super::middleware::current_request_id;
 use super::problem_code::ProblemCode;
 use crate::usecases::monitoring::OnCall;
 
-/// One bad place in a request.
+/// One invalid field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// Where: a JSON pointer into the body, or the name of a parameter or header.
+    /// A JSON pointer into the body, or the name of a parameter or header.
     pub pointer: String,
     /// What is wrong.
     pub detail: String,
@@ -47,7 +47,7 @@ pub struct Problem {
     pub(super) presented: bool,
 }
 
-/// Somebody who is on a contact that takes no more.
+/// A supervisor who is on a contact that admits no more.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OnCallView {
@@ -100,7 +100,7 @@ impl Problem {
         self.errors.len() == 1 && self.errors[0].pointer == pointer
     }
 
-    /// A request that cannot be understood; every bad place is named.
+    /// An invalid request, with every invalid field.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [one] if one.pointer.is_empty() => format!("The request {}.", one.detail),
@@ -115,7 +115,7 @@ impl Problem {
         }
     }
 
-    /// [`Self::invalid`] for one place.
+    /// [`Self::invalid`] for one field.
     pub fn invalid_one(pointer: &str, detail: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError {
             pointer: pointer.into(),
@@ -123,7 +123,7 @@ impl Problem {
         }])
     }
 
-    /// No known credential.
+    /// The request has no valid credential.
     pub fn unauthorized() -> Self {
         Self::new(
             ProblemCode::CredentialInvalid,
@@ -131,7 +131,7 @@ impl Problem {
         )
     }
 
-    /// A credential that is not good. What is wrong with it is for the log.
+    /// The credential is invalid. The cause is not in the answer, because it would help a guesser.
     pub fn bad_credential() -> Self {
         Self {
             presented: true,
@@ -139,23 +139,23 @@ impl Problem {
         }
     }
 
-    /// Too often; come again.
+    /// A rate limit is reached; retry after `seconds`.
     pub fn rate_limited(detail: &str, seconds: u32) -> Self {
         Self::new(ProblemCode::RateLimitReached, detail).retry_after(seconds)
     }
 
-    /// The issuer's keys are not to be had.
+    /// The keys of the token's issuer could not be fetched.
     pub fn keys_unavailable() -> Self {
         let detail = "Could not fetch the keys that verify this token. Retry in a moment.";
         Self::new(ProblemCode::IssuerKeysUnavailable, detail).retry_after(2)
     }
 
-    /// Too much at a time; come again.
+    /// The service is overloaded or stopping; retry in a second.
     pub fn overloaded(detail: &str) -> Self {
         Self::new(ProblemCode::ServiceUnavailable, detail).retry_after(1)
     }
 
-    /// When to come again, s.
+    /// The `Retry-After` of the answer, in seconds.
     #[must_use]
     pub(super) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
@@ -187,7 +187,7 @@ impl IntoResponse for Problem {
                 "Bearer"
             };
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-            // Who is not known keeps no connection.
+            // An unauthenticated caller keeps no connection, because connections are limited.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -213,9 +213,9 @@ pub(super) async fn no_such_method(method: Method) -> Problem {
     Problem::new(ProblemCode::MethodUnsupported, detail)
 }
 
-/// A handler panicked: said in the log with its request, never to the caller.
+/// The answer when a handler panicked. The panic hook has logged the place and the message, which may hold data that the caller must
+/// not see.
 pub(super) fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    tracing::error!("a handler panicked");
     Problem::new(ProblemCode::Internal, "Internal error; the log has the details.").into_response()
 }
 

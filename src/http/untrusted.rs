@@ -1,5 +1,5 @@
-//! What strangers' bytes meet first: the readers of bodies and queries, as fuzz targets and tests reach them, without a
-//! service around them. Nothing here is called by the service.
+//! Entry points for fuzz targets and tests: the parsers of untrusted input, without a running service. The service does not call
+//! them.
 
 use axum::http::HeaderMap;
 
@@ -12,7 +12,7 @@ use super::v1::{events, vendors};
 use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::UserId;
 
-/// Reads `bytes` as the body of every operation that takes one. What each said: nothing if it would take it.
+/// Parses `bytes` as the body of every operation that has one. Returns the problem of each, or nothing if it accepts the body.
 pub fn bodies(bytes: &[u8]) -> Vec<Option<Problem>> {
     let parsed = body::parse(bytes);
     let caller = Caller::new("nobody", vec![Scope::SuperviseAny]);
@@ -32,12 +32,13 @@ pub fn bodies(bytes: &[u8]) -> Vec<Option<Problem>> {
     ]
 }
 
-/// Reads `bytes` as a token and as an issuer's keys: whose name the audit would be given, were it signed, and how many keys.
+/// Parses `bytes` as a token and as an issuer's keys. Returns the caller's name that the audit would get if the token were signed,
+/// and the number of keys.
 pub fn token(bytes: &[u8]) -> (Option<String>, usize) {
     (tokens::unproven(bytes), tokens::keys_in(bytes))
 }
 
-/// Reads `raw` as the query of the operations that take most parameters, and as the header that resumes a stream.
+/// Parses `raw` as the query of the operations with most parameters, and as `Last-Event-ID`.
 pub fn queries(raw: &str) -> Vec<Option<Problem>> {
     let mut headers = HeaderMap::new();
     let mut said = vec![list::read(Some(raw)).err()];

@@ -1,5 +1,5 @@
-//! `/healthz` says that the process lives; `/readyz` that it can take work. Both look only at this process: a vendor that
-//! is down is no reason to take the service out.
+//! `/healthz`: the process is alive; `/readyz`: it accepts requests. Both check only this process, because a vendor that is down
+//! is no reason to take the service out of a load balancer.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,20 +9,20 @@ use serde::Serialize;
 use crate::http::AppState;
 use crate::http::problem::json;
 
-/// One named part of readiness.
+/// One check of readiness.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Which part.
+    /// The name of the part that is checked.
     pub name: String,
-    /// Whether it is well.
+    /// Whether the part works.
     pub ok: bool,
-    /// Why not.
+    /// Why it does not.
     pub detail: Option<String>,
 }
 
-/// Tells whether work can be taken.
+/// Tells whether the service accepts requests.
 pub trait Readiness: Send + Sync {
-    /// Every part; all must be well.
+    /// Every check; the service is ready if all pass.
     fn checks(&self) -> Vec<Check>;
 }
 
@@ -48,8 +48,8 @@ pub(crate) async fn alive() -> Response {
     )
 }
 
-pub(crate) async fn ready(State(door): State<AppState>) -> Response {
-    let checks = door.readiness.checks();
+pub(crate) async fn ready(State(app): State<AppState>) -> Response {
+    let checks = app.readiness.checks();
     if checks.iter().all(|c| c.ok) {
         json(
             StatusCode::OK,

@@ -1,4 +1,4 @@
-//! `GET /metrics`: what is counted, for Prometheus. Needs `read` or `operate`: how much a centre listens is nobody else's business.
+//! `GET /metrics`: metrics for Prometheus. Needs `read` or `operate`, because they show how much a contact centre listens in.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,42 +13,39 @@ use crate::usecases::error::UseCaseError;
 use crate::usecases::reports::supervisions::Standing;
 use sidedoor_domain::authority::Scope;
 
-/// What the front door itself counts.
+/// Figures of the HTTP layer itself.
 #[derive(Debug, Clone, Default)]
-pub struct AtTheDoor {
+pub struct HttpFigures {
     /// When each secret of each key was last used.
     pub keys_used: Vec<KeyUsed>,
-    /// Requests of nobody known, by why.
+    /// Requests without a valid credential, by cause.
     pub unauthorized: Vec<(&'static str, u64)>,
-    /// Requests that came too often, by which limit.
+    /// Requests above a rate limit, by limit.
     pub rate_limited: Vec<(&'static str, u64)>,
     /// Connections open now.
     pub connections: usize,
-    /// Connections refused for want of room.
+    /// Connections refused because the limit was reached.
     pub connections_refused: u64,
 }
 
-/// Writes everything that is counted in the exposition format, with how things stand now.
-pub type Exposition = dyn Fn(&Standing, &AtTheDoor) -> String + Send + Sync;
+/// Renders all metrics in the exposition format, with the present figures.
+pub type Exposition = dyn Fn(&Standing, &HttpFigures) -> String + Send + Sync;
 
 /// OpenMetrics, as Prometheus reads it.
 const MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(crate) async fn handle(
-    State(door): State<AppState>,
-    Authenticated(by): Authenticated,
-) -> Result<Response, Problem> {
+pub(crate) async fn handle(State(app): State<AppState>, Authenticated(by): Authenticated) -> Result<Response, Problem> {
     if ![Scope::Read, Scope::Operate].iter().any(|scope| by.caller.has(*scope)) {
-        return Err(UseCaseError::Forbidden("this credential may not read the metrics").into());
+        return Err(UseCaseError::Forbidden("reading the metrics needs the scope `read` or `operate`").into());
     }
-    let standing = door.usecases.reports.standing().await?;
-    let here = AtTheDoor {
-        keys_used: door.credentials.keys_used(),
-        unauthorized: door.credentials.refused(),
-        rate_limited: door.limits.refused(),
-        connections: door.connections.open(),
-        connections_refused: door.connections.refused(),
+    let standing = app.usecases.reports.standing().await?;
+    let here = HttpFigures {
+        keys_used: app.credentials.keys_used(),
+        unauthorized: app.credentials.refused(),
+        rate_limited: app.limits.refused(),
+        connections: app.connections.open(),
+        connections_refused: app.connections.refused(),
     };
-    let told = (door.exposition)(&standing, &here);
+    let told = (app.exposition)(&standing, &here);
     Ok((StatusCode::OK, [(CONTENT_TYPE, MEDIA)], told).into_response())
 }

@@ -1,4 +1,4 @@
-//! `/openapi.yaml`: the contract, as it stands at the root of the repository.
+//! `/openapi.yaml`: the contract.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;

@@ -57,7 +57,7 @@ struct SampleView {
     cause: &'static str,
 }
 
-/// To a thousandth: what is beyond is rounding.
+/// Rounded to three decimals, because further digits are rounding errors of the calculation.
 fn short(x: f64) -> f64 {
     (x * 1000.0).round() / 1000.0
 }

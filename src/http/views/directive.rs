@@ -1,4 +1,4 @@
-//! A directive as the world sees it: as `nextAction` of a supervision, and in the stream of its supervisor.
+//! A directive in answers: as `nextAction` of a supervision, and in its supervisor's stream.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use sidedoor_domain::directive::{Directive, DirectiveKind, DirectiveStatus};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::supervision::{Mode, Supervision};
 
-/// What the browser, or else a person, is to do.
+/// What the browser, or otherwise a person, must do.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DirectiveView {
@@ -37,7 +37,7 @@ impl DirectiveView {
             mode: d.kind.mode().map(Mode::as_str),
             status: d.status().as_str(),
             supervision_id: s.id.to_string(),
-            // There is no directive without a leg.
+            // A directive always has a leg.
             leg_contact_id: s.leg.as_ref().map(LegId::to_string).unwrap_or_default(),
             contact_id: s.contact.as_ref().map(ToString::to_string),
             controller_attached: attached,
@@ -53,29 +53,29 @@ impl DirectiveView {
     }
 }
 
-/// For people, true to whether a browser is there to act.
+/// Instructions for people, depending on whether a browser is connected that will act.
 fn instructions(d: &Directive, attached: bool) -> &'static str {
     match (d.kind, attached) {
         (DirectiveKind::EndLegInCcp, true) => {
-            "The supervisor's browser is told to end their own MONITOR contact (legContactId), and no other connection. If it \
+            "The supervisor's browser gets a directive to end their own MONITOR contact (legContactId), and no other connection. If it \
              does not, the supervisor chooses End call in their Contact Control Panel."
         }
         (DirectiveKind::EndLegInCcp, false) => {
-            "No browser of this supervisor is listening. Somebody must end the supervisor's own MONITOR contact (legContactId), \
+            "No browser of this supervisor is connected. End the supervisor's own MONITOR contact (legContactId), \
              and no other connection: the supervisor chooses End call in their Contact Control Panel, or opens a page that \
-             listens; it will be told then."
+             connects and gets the directive then."
         }
         (DirectiveKind::ChangeModeInCcp(_), true) => {
-            "The supervisor's browser is told to change the mode of their own MONITOR contact (legContactId)."
+            "The supervisor's browser gets a directive to change the mode of their own MONITOR contact (legContactId)."
         }
         (DirectiveKind::ChangeModeInCcp(_), false) => {
-            "No browser of this supervisor is listening. The supervisor changes the mode of their own MONITOR contact in their \
-             Contact Control Panel, or opens a page that listens; it will be told then."
+            "No browser of this supervisor is connected. The supervisor changes the mode of their own MONITOR contact in their \
+             Contact Control Panel, or opens a page that connects and gets the directive then."
         }
     }
 }
 
-/// A directive in the stream of its supervisor.
+/// A directive in its supervisor's stream.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ToldView {

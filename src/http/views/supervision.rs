@@ -1,5 +1,5 @@
-//! A supervision as the world sees it. Every member is always there; what is not known is null. "Accepted" (the state),
-//! "confirmed by the vendor" (the departure) and "recorded in Salesforce" (the recording) stand apart.
+//! A supervision in answers. Every field is always present; unknown values are null. "Accepted" (`state`), "confirmed by the
+//! vendor" (`departure`) and "written to Salesforce" (`salesforceRecord`) are separate fields.
 
 use serde::Serialize;
 
@@ -122,7 +122,7 @@ struct AgentAfterView {
 }
 
 impl SupervisionView {
-    /// For the answer to a disconnect of what was over already.
+    /// For the answer to a disconnect of a supervision that was already over.
     pub(crate) fn was_over(mut self) -> Self {
         if self.leave_outcome == Some("LEFT") {
             self.leave_outcome = Some("ALREADY_LEFT");
@@ -130,7 +130,7 @@ impl SupervisionView {
         self
     }
 
-    /// For the answer to a switch: what is to be done next is to leave the first.
+    /// For the answer to a switch, whose next action is to leave the first contact.
     pub(crate) fn leaving_first(mut self, usecases: &UseCases, first: &Stored) -> Self {
         self.next_action = next_action(usecases, &first.supervision);
         self
@@ -194,7 +194,7 @@ fn allowed_modes(most: Mode) -> &'static [&'static str] {
     }
 }
 
-/// What has come of leaving, in one word; nothing while nobody has left or asked to.
+/// The state of the leave in one word; none until a leave is requested or the supervisor has left.
 fn leave_outcome(s: &Supervision) -> Option<&'static str> {
     match (s.state, &s.departure) {
         (State::Left, Some(d)) if d.reason == Reason::ContactEnded => Some("ENDED_WITH_CONTACT"),
@@ -248,7 +248,7 @@ impl SalesforceRecordView {
     }
 }
 
-/// What is to be done next by the browser, or else by a person.
+/// What the browser, or otherwise a person, must do next.
 fn next_action(usecases: &UseCases, s: &Supervision) -> Option<DirectiveView> {
     s.current_directive().map(|d| DirectiveView::of(usecases, s, d))
 }

@@ -1,6 +1,6 @@
-//! Who may do what to whose supervision in which state: every cell of role × owner × state × act is asked over HTTP and compared
-//! with the rule in words; a role is a scope by key or by token, or nobody. Acts are the routes about a supervision or a supervisor
-//! and the start, states are all there are; nothing here is listed by hand but the rule. `authority_routes` asks every route there is.
+//! Who may do what to whose supervision in which state: every combination of role, owner, state and action is called over HTTP and
+//! compared with the rule in `expected`. A role is a scope by key or by token, or no valid credential. Actions are the routes about a
+//! supervision or a supervisor, and the start; the routes and states are not listed by hand. `authority_routes` calls every route.
 
 use std::collections::HashSet;
 
@@ -240,7 +240,7 @@ async fn ask_about(app: &TestApp, callers: &Callers, owner: Owner, state: State,
 }
 
 #[tokio::test]
-async fn every_role_on_everybodys_supervision_in_every_state() {
+async fn authority_of_every_role_on_every_owner_in_every_state() {
     let callers = Callers::new().await;
     let quick = || {
         callers

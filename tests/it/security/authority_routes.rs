@@ -89,7 +89,7 @@ async fn finished(app: &TestApp, user: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_route_lets_through_whom_it_must_and_nobody_else() {
+async fn authority_of_every_route_follows_its_scopes() {
     let callers = Callers::new().await;
     let app = callers.app().start().await;
     let (own, another) = (
@@ -147,7 +147,7 @@ async fn every_route_lets_through_whom_it_must_and_nobody_else() {
 }
 
 #[test]
-fn roles_are_every_scope_by_key_and_by_token() {
+fn authority_roles_are_all_scopes_by_key_and_token() {
     for scope in Scope::ALL {
         assert!(ROLES.contains(&Role::Key(scope)) && ROLES.contains(&Role::Token(scope)));
     }

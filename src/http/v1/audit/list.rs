@@ -1,5 +1,5 @@
-//! `GET /v1/audit`: who did what, when, why, and what came of it. Newest first, a page at a time; with
-//! `Accept: application/x-ndjson` all of it, oldest first, a line an entry, for export.
+//! `GET /v1/audit`: who did what, when, why, and with which result. A page at a time, newest first; with
+//! `Accept: application/x-ndjson` an export of all entries, oldest first, one a line.
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
@@ -22,7 +22,7 @@ use crate::usecases::{Request, UseCases};
 use sidedoor_domain::audit::Phase;
 use sidedoor_domain::ids::SupervisionId;
 
-/// Lines read at once for an export.
+/// Entries that an export reads at a time.
 const CHUNK: u32 = 500;
 const NDJSON: &str = "application/x-ndjson";
 
@@ -59,7 +59,7 @@ impl From<AuditLine> for LineView {
 }
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     Authenticated(by): Authenticated,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
@@ -70,16 +70,16 @@ pub(crate) async fn handle(
         .is_some_and(|accepts| accepts.contains(NDJSON));
     let filter = read(query.as_deref())?;
     if exports {
-        return export(door.usecases, filter, by).await;
+        return export(app.usecases, filter, by).await;
     }
-    let found = door.usecases.reports.audit_lines(&filter, &by).await?;
+    let found = app.usecases.reports.audit_lines(&filter, &by).await?;
     let page = Page::of(found, filter.limit, |last| last.seq.to_string(), LineView::from);
     Ok(json(StatusCode::OK, &page))
 }
 
 fn read(raw: Option<&str>) -> Result<AuditFilter, Problem> {
     let mut query = Query::new(raw);
-    // A token's holder is named by issuer and claim.
+    // Long enough for a token's caller, who is named by issuer and claim.
     let word = |raw: &str| (1..=400).contains(&raw.len()).then(|| raw.to_owned());
     let filter = AuditFilter {
         actor: query.take("actor", "must be a caller's name", word),
@@ -98,8 +98,8 @@ fn read(raw: Option<&str>) -> Result<AuditFilter, Problem> {
     Ok(filter)
 }
 
-/// All lines up to now, a chunk at a time as the reader takes them. What fails on the way breaks the body off, so that a
-/// part is never taken for the whole.
+/// All entries up to now, read in chunks as fast as the client takes them. An error aborts the body, so that the client cannot take
+/// a part for the whole.
 async fn export(usecases: UseCases, filter: AuditFilter, by: Request) -> Result<Response, Problem> {
     let newest = AuditFilter {
         limit: 1,

@@ -34,7 +34,7 @@ struct DeliveryPage {
 }
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     Authenticated(by): Authenticated,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
@@ -47,8 +47,8 @@ pub(crate) async fn handle(
         limit: page::items_to_read(&mut query),
     };
     query.finish()?;
-    let rows = door.usecases.deliveries.rows(&filter, &by).await?;
-    let usage = door.usecases.deliveries.crm_usage();
+    let rows = app.usecases.deliveries.rows(&filter, &by).await?;
+    let usage = app.usecases.deliveries.crm_usage();
     let page = DeliveryPage {
         page: Page::of(
             rows,
@@ -56,7 +56,7 @@ pub(crate) async fn handle(
             |last| last.stored.supervision.id.to_string(),
             |row| DeliveryView::of(&row),
         ),
-        paused: door.usecases.deliveries.delivery_held().map(|held| PausedView {
+        paused: app.usecases.deliveries.delivery_held().map(|held| PausedView {
             until: Rfc3339::of(held.until),
             reason: held.why,
         }),

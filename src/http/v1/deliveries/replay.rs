@@ -37,7 +37,7 @@ impl ReplayView {
 }
 
 pub(crate) async fn one(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     NameInPath(id): NameInPath,
     Command { by, body }: Command,
 ) -> Result<Response, Problem> {
@@ -52,8 +52,8 @@ pub(crate) async fn one(
         .as_deref()
         .and_then(DeliveryId::parse)
         .ok_or(DeliveryError::DeliveryNotFound)?;
-    let done = door.usecases.deliveries.replay_row(id, dry_run, &by).await;
-    answer(&door.usecases, &by, done).await
+    let done = app.usecases.deliveries.replay_row(id, dry_run, &by).await;
+    answer(&app.usecases, &by, done).await
 }
 
 async fn answer(
@@ -71,7 +71,7 @@ async fn answer(
     }
 }
 
-pub(crate) async fn range(State(door): State<AppState>, Command { by, body }: Command) -> Result<Response, Problem> {
+pub(crate) async fn range(State(app): State<AppState>, Command { by, body }: Command) -> Result<Response, Problem> {
     let value = body::parse(&body)?;
     let mut reader = Reader::new(&value, "")?;
     let state = reader.optional("state", |raw| match RecordState::parse(raw) {
@@ -84,7 +84,7 @@ pub(crate) async fn range(State(door): State<AppState>, Command { by, body }: Co
     };
     let since = reader.required("begunSince", moment);
     let until = reader.required("begunBefore", moment);
-    // What sends many rows again is looked at first.
+    // A dry run by default, because the request may concern many records.
     let dry_run = reader.flag("dryRun").unwrap_or(true);
     reader.finish()?;
     let filter = DeliveryFilter {
@@ -94,6 +94,6 @@ pub(crate) async fn range(State(door): State<AppState>, Command { by, body }: Co
         before: None,
         limit: 0,
     };
-    let done = door.usecases.deliveries.replay_rows(&filter, dry_run, &by).await;
-    answer(&door.usecases, &by, done).await
+    let done = app.usecases.deliveries.replay_rows(&filter, dry_run, &by).await;
+    answer(&app.usecases, &by, done).await
 }

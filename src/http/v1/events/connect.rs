@@ -1,5 +1,5 @@
 //! `POST /v1/events/connect`: EventBridge delivers a contact event, or a Pipe delivers agent events (an API destination; it
-//! gives up at 5 s and comes again on a 5xx, so an event is answered only once it is on disk).
+//! times out after 5 s and retries on a 5xx, so the answer is sent only once the event is on disk).
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -17,23 +17,23 @@ use sidedoor_domain::authority::Scope;
 use sidedoor_domain::contact_event::{self, Envelope};
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     Authenticated(by): Authenticated,
     request: Request,
 ) -> Result<Response, Problem> {
     if !by.caller.has(Scope::Events) {
-        return Err(UseCaseError::Forbidden("this credential may not deliver events").into());
+        return Err(UseCaseError::Forbidden("this credential lacks the scope `events`").into());
     }
-    let bytes = body::read(request, door.settings.max_body_bytes).await?;
+    let bytes = body::read(request, app.settings.max_body_bytes).await?;
     let delivery = body::parse(&bytes)?;
     let bad = |bad: contact_event::BadEvent| Problem::invalid_one(bad.pointer, bad.problem);
     if agent_event::is_delivery(&delivery) {
         let events = agent_event::read(&delivery).map_err(bad)?;
-        let observed = door.usecases.evidence.observe_agents(&events, &by).await?;
+        let observed = app.usecases.evidence.observe_agents(&events, &by).await?;
         return Ok(json(StatusCode::OK, &Receipt::of(observed)));
     }
     let observed = match contact_event::read(&delivery).map_err(bad)? {
-        Envelope::Contact(event) => door.usecases.evidence.observe(&event, &by).await?,
+        Envelope::Contact(event) => app.usecases.evidence.observe(&event, &by).await?,
         Envelope::Other => Observed::Ignored,
     };
     Ok(json(StatusCode::OK, &Receipt::of(observed)))

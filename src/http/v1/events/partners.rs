@@ -1,4 +1,4 @@
-//! `POST /v1/events/partners/{vendor}`: a partner carrier's word on a leg.
+//! `POST /v1/events/partners/{vendor}`: a partner carrier's event about a leg.
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use crate::http::AppState;
 use crate::http::body::{self, Reader, text};
-use crate::http::extract::Authenticated;
-use crate::http::extract::NameInPath;
+use crate::http::extract::{Authenticated, NameInPath};
 use crate::http::problem::{Problem, json};
 use crate::http::v1::events::Receipt;
 use crate::usecases::error::UseCaseError;
@@ -19,18 +18,18 @@ use sidedoor_domain::evidence::Sighting;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     Authenticated(by): Authenticated,
     NameInPath(vendor): NameInPath,
     request: Request,
 ) -> Result<Response, Problem> {
     if !by.caller.has(Scope::Events) {
-        return Err(UseCaseError::Forbidden("this credential may not deliver events").into());
+        return Err(UseCaseError::Forbidden("this credential lacks the scope `events`").into());
     }
     let vendor = vendor.ok_or(UseCaseError::VendorNotFound)?;
-    let bytes = body::read(request, door.settings.max_body_bytes).await?;
+    let bytes = body::read(request, app.settings.max_body_bytes).await?;
     let event = read(&body::parse(&bytes)?)?;
-    let observed = door.usecases.evidence.observe_partner(&vendor, &event, &by).await?;
+    let observed = app.usecases.evidence.observe_partner(&vendor, &event, &by).await?;
     Ok(json(StatusCode::OK, &Receipt::of(observed)))
 }
 

@@ -1,12 +1,11 @@
-//! `POST /v1/supervisions/{supervisionId}/acknowledgements`: the browser answers a directive.
+//! `POST /v1/supervisions/{supervisionId}/acknowledgements`: the supervisor's browser reports the result of a directive.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::http::body::{self, Reader, text};
-use crate::http::extract::Command;
-use crate::http::extract::SupervisionInPath;
+use crate::http::extract::{Command, SupervisionInPath};
 use crate::http::problem::Problem;
 use crate::http::views::supervision::SupervisionView;
 use crate::http::{AppState, idempotency};
@@ -18,12 +17,12 @@ use sidedoor_domain::ids::DirectiveId;
 const DETAIL: usize = 500;
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     SupervisionInPath(id): SupervisionInPath,
     Command { by, body }: Command,
 ) -> Result<Response, Problem> {
     let answer = read(&body)?;
-    let usecases = &door.usecases;
+    let usecases = &app.usecases;
     match usecases.directives.acknowledge(id, answer, &by).await {
         Ok(Acknowledged::Is(stored)) => Ok(idempotency::answer(
             usecases,

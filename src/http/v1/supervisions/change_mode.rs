@@ -1,12 +1,11 @@
-//! `POST /v1/supervisions/{supervisionId}/mode`: from listening to speaking and back.
+//! `POST /v1/supervisions/{supervisionId}/mode`: change between listening and speaking.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::http::body::{self, Reader};
-use crate::http::extract::Command;
-use crate::http::extract::SupervisionInPath;
+use crate::http::extract::{Command, SupervisionInPath};
 use crate::http::problem::Problem;
 use crate::http::v1::supervisions::RequestedMode;
 use crate::http::views::supervision::SupervisionView;
@@ -15,12 +14,12 @@ use crate::usecases::monitoring::change_mode::ModeAnswer;
 use sidedoor_domain::supervision::Mode;
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     SupervisionInPath(id): SupervisionInPath,
     Command { by, body }: Command,
 ) -> Result<Response, Problem> {
     let to = read(&body)?;
-    let usecases = &door.usecases;
+    let usecases = &app.usecases;
     let (stored, status) = match usecases.monitoring.change_mode(id, to, &by).await {
         Ok(ModeAnswer::Directed(stored)) => (stored, StatusCode::ACCEPTED),
         Ok(ModeAnswer::Already(stored)) => (stored, StatusCode::OK),

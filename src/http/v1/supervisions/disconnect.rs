@@ -1,16 +1,15 @@
-//! `POST /v1/supervisions/{supervisionId}/disconnect`: the supervisor is to leave.
+//! `POST /v1/supervisions/{supervisionId}/disconnect`: request that the supervisor leave.
 
-use crate::usecases::leaving::LeavingError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use crate::http::body::{self, Reader, text};
-use crate::http::extract::Command;
-use crate::http::extract::SupervisionInPath;
+use crate::http::extract::{Command, SupervisionInPath};
 use crate::http::problem::Problem;
 use crate::http::views::supervision::SupervisionView;
 use crate::http::{AppState, idempotency};
+use crate::usecases::leaving::LeavingError;
 use crate::usecases::leaving::disconnect::{Disconnected, Why};
 use crate::usecases::{self, UseCases};
 
@@ -18,16 +17,16 @@ use crate::usecases::{self, UseCases};
 const REASON: usize = 200;
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     SupervisionInPath(id): SupervisionInPath,
     Command { by, body }: Command,
 ) -> Result<Response, Problem> {
     let why = read(&body)?;
-    let done = door.usecases.leaving.disconnect(id, &why, &by).await;
-    answer(&door.usecases, &by, done).await
+    let done = app.usecases.leaving.disconnect(id, &why, &by).await;
+    answer(&app.usecases, &by, done).await
 }
 
-/// The answer to a disconnect, of whatever path.
+/// The answer to a disconnect, by supervision or by supervisor.
 pub(crate) async fn answer(
     usecases: &UseCases,
     by: &usecases::Request,
@@ -39,7 +38,7 @@ pub(crate) async fn answer(
         Ok(Disconnected::Replay(replay)) => return idempotency::replay(usecases, by, replay, StatusCode::OK).await,
         Err(e) => return Ok(idempotency::failed(usecases, by, e)),
     };
-    // 200 says that nothing is left to leave; 202 that the leave is accepted, and nothing more.
+    // 202 means only that the request is accepted; the departure is not confirmed yet.
     let status = if stored.supervision.state.is_final() {
         StatusCode::OK
     } else {
@@ -61,7 +60,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Why, Problem> {
     Ok(why)
 }
 
-/// Why somebody is to leave, of whatever path.
+/// The fields that both kinds of disconnect have.
 pub(crate) fn why(body: &mut Reader<'_>) -> Why {
     let reason = body.optional("reason", text(REASON));
     Why::asked(reason, body.flag("customerCallMayEnd").unwrap_or(false))

@@ -10,10 +10,10 @@ use crate::http::problem::{Problem, json};
 use crate::http::views::supervision::SupervisionView;
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     Authenticated(by): Authenticated,
     SupervisionInPath(id): SupervisionInPath,
 ) -> Result<Response, Problem> {
-    let stored = door.usecases.reports.get(id, &by).await?;
-    Ok(json(StatusCode::OK, &SupervisionView::of(&door.usecases, &stored)))
+    let stored = app.usecases.reports.get(id, &by).await?;
+    Ok(json(StatusCode::OK, &SupervisionView::of(&app.usecases, &stored)))
 }

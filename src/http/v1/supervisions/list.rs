@@ -1,4 +1,4 @@
-//! `GET /v1/supervisions`: newest first, by state, contact, supervisor, agent and more, a page at a time.
+//! `GET /v1/supervisions`: a page of supervisions, newest first, with filters.
 
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -15,18 +15,18 @@ use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::supervision::{Origin, State as SupervisionState};
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     Authenticated(by): Authenticated,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let filter = read(query.as_deref())?;
     let to_read = filter.limit;
-    let found = door.usecases.reports.list(filter, &by).await?;
+    let found = app.usecases.reports.list(filter, &by).await?;
     let page = Page::of(
         found,
         to_read,
         |last| last.supervision.id.to_string(),
-        |stored| SupervisionView::of(&door.usecases, &stored),
+        |stored| SupervisionView::of(&app.usecases, &stored),
     );
     Ok(json(StatusCode::OK, &page))
 }

@@ -1,4 +1,4 @@
-//! `POST /v1/supervisions`: a supervisor asks to listen.
+//! `POST /v1/supervisions`: start a supervision.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -18,14 +18,14 @@ use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::supervision::{Mode, State as SupervisionState};
 
-/// The longest user name Connect takes.
+/// The longest user name in Amazon Connect.
 const USERNAME: usize = 100;
 /// The longest name of a jurisdiction.
 const JURISDICTION: usize = 64;
 
-pub(crate) async fn handle(State(door): State<AppState>, Command { by, body }: Command) -> Result<Response, Problem> {
+pub(crate) async fn handle(State(app): State<AppState>, Command { by, body }: Command) -> Result<Response, Problem> {
     let ask = read(&body, &by.caller)?;
-    let usecases = &door.usecases;
+    let usecases = &app.usecases;
     let (stored, status) = match usecases.monitoring.start(ask, &by).await {
         Ok(Started::New(stored)) => {
             let joining = matches!(
@@ -66,7 +66,7 @@ pub(crate) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
     {
         return Err(IdentityError::Unbound(why).into());
     }
-    // A credential that names a supervisor means that one; another is only for who may act as anyone.
+    // By default the supervisor that the credential names; whether the caller may act as another one is checked later.
     let unnamed = !body.gives("supervisor") && caller.supervisor.is_none();
     let own = caller.supervisor.clone().map(SupervisorRef::Id);
     let supervisor = body.object_or("supervisor", "/supervisor", own, |inner| {
@@ -86,12 +86,12 @@ pub(crate) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
     let agent = body.optional("agentUserId", |raw| UserId::parse(raw).map_err(|e| e.to_string()));
     let jurisdiction = body.optional("jurisdiction", text(JURISDICTION));
     let leave_current = body.flag("leaveCurrent").unwrap_or(false);
-    // A body that is right for a credential that names a supervisor is not malformed with one that does not.
+    // The body is not malformed: it is right for a credential that names a supervisor. So 422 and not 400.
     body.finish().map_err(|problem| {
         if unnamed && problem.is_only_about("/supervisor") {
             Problem::new(
                 ProblemCode::SupervisorRequired,
-                "This credential names no supervisor: say whom in supervisor.",
+                "This credential names no supervisor, so `supervisor` is required.",
             )
         } else {
             problem

@@ -1,4 +1,4 @@
-//! `GET /v1/supervisions/{supervisionId}/timeline`: one supervision's life, told in order.
+//! `GET /v1/supervisions/{supervisionId}/timeline`: the events of one supervision, oldest first.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -6,8 +6,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use crate::http::AppState;
-use crate::http::extract::Authenticated;
-use crate::http::extract::SupervisionInPath;
+use crate::http::extract::{Authenticated, SupervisionInPath};
 use crate::http::problem::{Problem, json};
 use crate::http::views::Rfc3339;
 
@@ -27,11 +26,11 @@ struct Timeline {
 }
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     Authenticated(by): Authenticated,
     SupervisionInPath(id): SupervisionInPath,
 ) -> Result<Response, Problem> {
-    let moments = door.usecases.reports.timeline(id, &by).await?;
+    let moments = app.usecases.reports.timeline(id, &by).await?;
     let view = |m: crate::usecases::reports::timeline::Moment| MomentView {
         at: Rfc3339::of(m.at),
         what: m.what,

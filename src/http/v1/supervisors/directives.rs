@@ -1,5 +1,5 @@
-//! `GET /v1/supervisors/{connectUserId}/directives`: what that supervisor's browser is to do; as server-sent events
-//! (`Accept: text/event-stream`), else as JSON.
+//! `GET /v1/supervisors/{connectUserId}/directives`: the directives for that supervisor's browser; as server-sent
+//! events (`Accept: text/event-stream`), otherwise as JSON.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -13,8 +13,7 @@ use futures::stream::{self, Stream};
 use serde::Serialize;
 
 use crate::http::AppState;
-use crate::http::extract::Authenticated;
-use crate::http::extract::NameInPath;
+use crate::http::extract::{Authenticated, NameInPath};
 use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::v1::supervisors::supervisor_in_path;
@@ -26,14 +25,14 @@ use crate::usecases::error::UseCaseError;
 use sidedoor_domain::directive::DirectiveStatus;
 use sidedoor_domain::ids::{InstanceName, UserId};
 
-/// How often a silent stream says that it lives. Browsers and proxies give up on silent connections, and ours finds out that
-/// nobody is there any more.
+/// The interval of heartbeats. Browsers and proxies close silent connections, and a heartbeat that cannot be delivered tells us that
+/// the browser is gone.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// The longest name of a tab.
+/// The longest `tab`.
 const LONGEST_TAB: usize = 64;
-/// How soon a browser is to come back.
+/// How soon a browser reconnects.
 const COME_BACK: Duration = Duration::from_secs(2);
-/// A stream ends after this long, and the browser comes back: credentials do not live for ever in an open connection.
+/// A stream ends after this long and the browser reconnects, so that a revoked credential does not stay in use.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 #[derive(Serialize)]
@@ -41,12 +40,12 @@ const LONGEST: Duration = Duration::from_secs(3600);
 struct Page {
     items: Vec<ToldView>,
     next_after: String,
-    /// What Platform Events call this stream.
+    /// The key that Platform Events carry for this supervisor.
     channel_key: String,
 }
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     NameInPath(user): NameInPath,
     Authenticated(by): Authenticated,
     headers: HeaderMap,
@@ -59,25 +58,27 @@ pub(crate) async fn handle(
     let user = supervisor_in_path(&by.caller, user.as_deref())?;
     let listener = read(query.as_deref(), &headers, user, streams)?;
     if !streams {
-        let (told, next) = door.usecases.directives.poll_directives(&listener, &by).await?;
+        let (told, next) = app.usecases.directives.poll_directives(&listener, &by).await?;
         let page = Page {
-            items: told.iter().map(|t| ToldView::of(&door.usecases, t)).collect(),
+            items: told.iter().map(|t| ToldView::of(&app.usecases, t)).collect(),
             next_after: next.to_string(),
-            channel_key: door.usecases.directives.channel_key(&listener.user),
+            channel_key: app.usecases.directives.channel_key(&listener.user),
         };
         return Ok(json(StatusCode::OK, &page));
     }
-    // A page that the browser will not let read the stream must not sit in it: others would wait for it to act.
+    // A browser does not let a page of another origin read the stream. Such a stream must not count as a browser that acts, because
+    // the other tabs would wait for it.
     if headers
         .get(ORIGIN)
-        .is_some_and(|from| !door.settings.cors_allowed_origins.contains(from))
+        .is_some_and(|from| !app.settings.cors_allowed_origins.contains(from))
     {
-        return Err(
-            UseCaseError::Forbidden("pages of that origin may not open a stream (http.cors_allowed_origins)").into(),
-        );
+        return Err(UseCaseError::Forbidden(
+            "pages of this origin may not open a stream; see http.cors_allowed_origins",
+        )
+        .into());
     }
-    let following = door.usecases.directives.follow_directives(&listener, &by)?;
-    let events = Sse::new(events(door.usecases.clone(), following));
+    let following = app.usecases.directives.follow_directives(&listener, &by)?;
+    let events = Sse::new(events(app.usecases.clone(), following));
     let beat = KeepAlive::new().interval(HEARTBEAT).text("alive");
     Ok(events.keep_alive(beat).into_response())
 }
@@ -88,8 +89,12 @@ pub(crate) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams
         InstanceName::parse(raw).ok()
     });
     let number = |raw: &str| raw.parse::<i64>().ok().filter(|n| *n >= 0);
-    let after = query.take("after", "must be the eventId heard last", number);
-    // A stream is a browser's; a poller may be anybody's, and must say that it will act.
+    let after = query.take(
+        "after",
+        "must be the eventId of the last directive event received",
+        number,
+    );
+    // Only browsers open streams, so a stream acts by default; a poller may be any program and must send `acts`.
     let acts = query.flag("acts").unwrap_or(streams);
     let tab = query.take("tab", "must be 1 to 64 letters, digits, '_' or '-'", |raw| {
         let plain = raw
@@ -101,7 +106,12 @@ pub(crate) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams
     query.finish()?;
     let last = headers.get("last-event-id").map(|v| v.to_str().ok().and_then(number));
     let last = match last {
-        Some(None) => return Err(Problem::invalid_one("Last-Event-ID", "must be the eventId heard last")),
+        Some(None) => {
+            return Err(Problem::invalid_one(
+                "Last-Event-ID",
+                "must be the eventId of the last directive event received",
+            ));
+        }
         known => known.flatten(),
     };
     Ok(Listener {
@@ -113,14 +123,14 @@ pub(crate) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams
     })
 }
 
-/// The stream: `directive` for one that is open, `settled` for one that is answered or withdrawn.
+/// The stream: event `directive` for an open directive, `settled` for one that is acknowledged or withdrawn.
 fn events(usecases: UseCases, following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
     let begin = Event::default()
         .retry(COME_BACK)
         .comment("directives of one supervisor");
     #[allow(
         clippy::disallowed_methods,
-        reason = "how long a connection lives is nobody's evidence"
+        reason = "the life of a connection is not evidence of anything"
     )]
     let until = tokio::time::Instant::now() + LONGEST;
     let told = stream::unfold(Some((usecases, following)), move |state| async move {
@@ -131,7 +141,7 @@ fn events(usecases: UseCases, following: Following) -> impl Stream<Item = Result
                 let events: Vec<_> = told.iter().map(|t| Ok(event(&usecases, t))).collect();
                 Some((stream::iter(events), Some((usecases, following))))
             }
-            // The process stops, or the hour is over: the browser comes back and says what it heard last.
+            // The process stops, or the hour is over: the browser reconnects with `Last-Event-ID`.
             Ok(Ok(None)) | Err(_) => None,
             Ok(Err(e)) => {
                 say_why(&e);
@@ -153,5 +163,5 @@ fn event(usecases: &UseCases, told: &Told) -> Event {
 }
 
 fn say_why(e: &DirectiveError) {
-    tracing::warn!(error = %e, "a stream of directives broke off: {e}");
+    tracing::warn!(error = %e, "a directive stream ended with an error: {e}; the browser reconnects");
 }

@@ -1,13 +1,11 @@
-//! `POST /v1/supervisors/{connectUserId}/disconnect`: the supervisor is to leave whatever they listen to. `me` is the one the
-//! credential names.
+//! `POST /v1/supervisors/{connectUserId}/disconnect`: request that the supervisor leave their current contact.
 
 use axum::extract::State;
 use axum::response::Response;
 
 use crate::http::AppState;
 use crate::http::body::{self, Reader};
-use crate::http::extract::Command;
-use crate::http::extract::NameInPath;
+use crate::http::extract::{Command, NameInPath};
 use crate::http::problem::Problem;
 use crate::http::v1::supervisions::disconnect::{answer, why};
 use crate::http::v1::supervisors::supervisor_in_path;
@@ -15,18 +13,18 @@ use crate::usecases::leaving::disconnect::Why;
 use sidedoor_domain::ids::InstanceName;
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     NameInPath(user): NameInPath,
     Command { by, body }: Command,
 ) -> Result<Response, Problem> {
     let (why, instance) = read(&body)?;
     let user = supervisor_in_path(&by.caller, user.as_deref())?;
-    let done = door
+    let done = app
         .usecases
         .leaving
         .disconnect_supervisor(&user, instance, &why, &by)
         .await;
-    answer(&door.usecases, &by, done).await
+    answer(&app.usecases, &by, done).await
 }
 
 pub(crate) fn read(bytes: &[u8]) -> Result<(Why, Option<InstanceName>), Problem> {

@@ -1,8 +1,8 @@
-//! `POST /v1/supervisors/{connectUserId}/tickets`: a ticket with which that supervisor's browser opens the stream of directives.
+//! `POST /v1/supervisors/{connectUserId}/tickets`: a ticket with which that supervisor's browser opens its directive stream.
 //!
-//! A browser's `EventSource` can send no header, and no key belongs into a page. So whoever may act as the supervisor (Apex)
-//! fetches a ticket, and the page opens the stream with it. It is good for one opening within a minute, and for that supervisor's
-//! stream alone. Only its hash is kept, in memory: after a restart, fetch another.
+//! A browser's `EventSource` cannot send headers, and a page must not hold a key. So a caller that may act as the supervisor (Apex)
+//! fetches a ticket, and the page opens the stream with it. A ticket is valid once, for one minute, for that supervisor's stream
+//! only. Only its hash is kept, in memory, so a page must fetch another one after a restart.
 
 use std::time::Duration;
 
@@ -17,8 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::http::AppState;
 use crate::http::body;
-use crate::http::extract::Authenticated;
-use crate::http::extract::NameInPath;
+use crate::http::extract::{Authenticated, NameInPath};
 use crate::http::problem::{Problem, json};
 use crate::http::v1::supervisors::supervisor_in_path;
 use crate::http::views::Rfc3339;
@@ -26,18 +25,18 @@ use crate::usecases::error::UseCaseError;
 use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::UserId;
 
-/// How long a ticket is good.
+/// How long a ticket is valid.
 const GOOD_FOR: Duration = Duration::from_secs(60);
-/// How many are kept.
+/// The most tickets that are kept.
 const KEPT: u64 = 10_000;
 
-/// The tickets that are good now.
+/// The tickets that are valid now.
 #[derive(Clone)]
 pub(crate) struct Tickets(Cache<[u8; 32], (Caller, Timestamp)>);
 
 impl Tickets {
     pub(crate) fn new() -> Self {
-        // The newest are kept: a flood of them takes away the flood's own.
+        // The oldest are dropped first, so that a flood of tickets mostly drops its own.
         let kept = Cache::builder()
             .max_capacity(KEPT)
             .eviction_policy(EvictionPolicy::lru());
@@ -45,20 +44,20 @@ impl Tickets {
     }
 
     fn issue(&self, by: &Caller, user: &UserId, expires_at: Timestamp) -> String {
-        // 244 bits from the system's generator.
+        // 244 random bits from the system's generator.
         let ticket = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
         let holder = Caller::new(format!("{} (ticket)", by.name), vec![Scope::Supervise]).naming(Some(user.clone()));
         self.0.insert(Sha256::digest(&ticket).into(), (holder, expires_at));
         ticket
     }
 
-    /// Takes a ticket: it is good no more. Its holder may act as its supervisor, and as nobody else.
+    /// Redeems the ticket of a request, which is then invalid. The caller may act as its supervisor only.
     pub(crate) fn take(&self, request: &Request, now: Timestamp) -> Option<Caller> {
         let query = request.uri().query()?;
         let mut given = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "ticket");
         let (_, ticket) = given.next()?;
         let hash: [u8; 32] = Sha256::digest(ticket.as_bytes()).into();
-        // What is removed from the cache may be past its time: it goes only when somebody looks.
+        // The cache evicts lazily, so that an expired ticket may still be in it.
         self.0
             .remove(&hash)
             .filter(|(_, expires_at)| now < *expires_at)
@@ -75,12 +74,12 @@ struct TicketView {
 }
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     NameInPath(user): NameInPath,
     Authenticated(by): Authenticated,
     request: Request,
 ) -> Result<Response, Problem> {
-    let body = body::read(request, door.settings.max_body_bytes).await?;
+    let body = body::read(request, app.settings.max_body_bytes).await?;
     if !body.is_empty() {
         body::Reader::new(&body::parse(&body)?, "")?.finish()?;
     }
@@ -89,10 +88,10 @@ pub(crate) async fn handle(
         return Err(UseCaseError::Forbidden("this credential may not act as that supervisor").into());
     }
     let good_for = SignedDuration::try_from(GOOD_FOR).unwrap_or(SignedDuration::ZERO);
-    let expires_at: Timestamp = door.usecases.now() + good_for;
-    door.usecases.reports.note_ticket(&by, &user).await?;
+    let expires_at: Timestamp = app.usecases.now() + good_for;
+    app.usecases.reports.note_ticket(&by, &user).await?;
     let view = TicketView {
-        ticket: door.tickets.issue(&by.caller, &user, expires_at),
+        ticket: app.tickets.issue(&by.caller, &user, expires_at),
         connect_user_id: user.to_string(),
         expires_at: Rfc3339::of(expires_at),
     };

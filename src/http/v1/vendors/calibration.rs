@@ -11,11 +11,11 @@ use crate::http::v1::vendors::VendorView;
 use crate::usecases::error::UseCaseError;
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     Authenticated(by): Authenticated,
     NameInPath(vendor): NameInPath,
 ) -> Result<Response, Problem> {
     let vendor = vendor.ok_or(UseCaseError::VendorNotFound)?;
-    let report = door.usecases.clocks.vendor(&vendor, &by).await?;
+    let report = app.usecases.clocks.vendor(&vendor, &by).await?;
     Ok(json(StatusCode::OK, &VendorView::of(&report)))
 }

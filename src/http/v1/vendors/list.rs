@@ -15,11 +15,8 @@ struct VendorList {
     items: Vec<VendorView>,
 }
 
-pub(crate) async fn handle(
-    State(door): State<AppState>,
-    Authenticated(by): Authenticated,
-) -> Result<Response, Problem> {
-    let items = door
+pub(crate) async fn handle(State(app): State<AppState>, Authenticated(by): Authenticated) -> Result<Response, Problem> {
+    let items = app
         .usecases
         .clocks
         .vendors(&by)

@@ -1,4 +1,4 @@
-//! `POST /v1/vendors/{vendor}/probes`: ask the vendor for its time now, or take what the caller measured.
+//! `POST /v1/vendors/{vendor}/probes`: read the vendor's clock now, or use samples that the caller measured.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -7,8 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json as value};
 
 use crate::http::body::{self, Reader, text};
-use crate::http::extract::Command;
-use crate::http::extract::NameInPath;
+use crate::http::extract::{Command, NameInPath};
 use crate::http::problem::{FieldError, Problem};
 use crate::http::v1::vendors::VendorView;
 use crate::http::{AppState, idempotency};
@@ -16,11 +15,11 @@ use crate::usecases::clocks::vendors::{MOST_PROBES, Measured, Probe, Probed};
 use crate::usecases::error::UseCaseError;
 use sidedoor_domain::ids::InstanceName;
 
-/// Measured samples in one request.
+/// The most samples in one request.
 const MOST_SAMPLES: usize = 100;
 
 pub(crate) async fn handle(
-    State(door): State<AppState>,
+    State(app): State<AppState>,
     NameInPath(vendor): NameInPath,
     Command { by, body }: Command,
 ) -> Result<Response, Problem> {
@@ -31,7 +30,7 @@ pub(crate) async fn handle(
         body::parse(&body)?
     };
     let (instance, probe) = read(&parsed)?;
-    let usecases = &door.usecases;
+    let usecases = &app.usecases;
     match usecases.clocks.probe_vendor(&vendor, instance, probe, &by).await {
         Ok(Probed::Known(report)) => Ok(idempotency::answer(
             usecases,
