@@ -5,6 +5,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::failed;
 use super::rows::{get, millis, timestamp, unreadable};
+use crate::store::documents;
 use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{ClockEpoch, ClockId, EpochCause, Sample};
 
@@ -14,7 +15,7 @@ type Answer<T> = Result<T, StoreError>;
 const MOST_EPOCHS: i64 = 10_000;
 
 pub(super) async fn write_sample(db: &mut SqliteConnection, key: &ClockId, sample: &Sample) -> Answer<()> {
-    let doc = serde_json::to_string(sample).map_err(|e| unreadable(&e))?;
+    let doc = documents::write_sample(sample).map_err(|e| unreadable(&e))?;
     sqlx::query("INSERT INTO clock_samples (vendor, instance, source, field, learnt_at, doc) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(key.vendor.clone())
         .bind(key.instance.clone())
@@ -84,7 +85,7 @@ pub(super) async fn samples(pool: &SqlitePool, since: Timestamp, limit: u32) -> 
     let one = |row: &SqliteRow| {
         Ok((
             key(row)?,
-            serde_json::from_str(get(row, 4)?).map_err(|e| unreadable(&e))?,
+            documents::read_sample(get(row, 4)?).map_err(|e| unreadable(&e))?,
         ))
     };
     rows.iter().map(one).collect()
