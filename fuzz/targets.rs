@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 use sidedoor::config::Config;
-use sidedoor::http::hostile;
 use sidedoor::http::problem::Problem;
+use sidedoor::http::untrusted;
 use sidedoor_domain::agent_event;
 use sidedoor_domain::contact_event::{self, Envelope};
 
@@ -113,7 +113,7 @@ fn can_be_told(problem: &Problem, sent: usize) {
 
 /// The body of any operation.
 fn json_body(data: &[u8]) {
-    for problem in hostile::bodies(data).iter().flatten() {
+    for problem in untrusted::bodies(data).iter().flatten() {
         can_be_told(problem, data.len());
     }
 }
@@ -121,14 +121,14 @@ fn json_body(data: &[u8]) {
 /// The query of any operation.
 fn query(data: &[u8]) {
     let raw = String::from_utf8_lossy(data);
-    for problem in hostile::queries(&raw).iter().flatten() {
+    for problem in untrusted::queries(&raw).iter().flatten() {
         can_be_told(problem, data.len());
     }
 }
 
 /// A token, and the keys of an issuer: a name that goes into the audit is plain and short, whatever the token says.
 fn token(data: &[u8]) {
-    let (name, keys) = hostile::token(data);
+    let (name, keys) = untrusted::token(data);
     assert!(keys <= 65);
     if let Some(name) = name {
         assert!(

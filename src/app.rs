@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::connect::AmazonConnect;
-use crate::http::{self, AtTheDoor, Connections, Credentials};
+use crate::http::{self, Connections, Credentials, HttpFigures};
 use crate::lifecycle::{Lifecycle, Stopped};
 use crate::salesforce::Salesforce;
 use crate::store::sqlite::{OpenError, SqliteStore};
@@ -119,7 +119,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
 
     let address = listener.local_addr()?;
     let readiness = Arc::new(lifecycle.clone());
-    let exposition = Arc::new(move |standing: &Standing, here: &AtTheDoor| exposition(&metrics, standing, here));
+    let exposition = Arc::new(move |standing: &Standing, here: &HttpFigures| exposition(&metrics, standing, here));
     let connections = Arc::new(Connections::new(config.http.max_connections));
     let router = http::router(
         usecases,
@@ -161,7 +161,7 @@ impl App {
     }
 }
 
-fn exposition(metrics: &Metrics, standing: &Standing, here: &AtTheDoor) -> String {
+fn exposition(metrics: &Metrics, standing: &Standing, here: &HttpFigures) -> String {
     let active: Vec<_> = standing.active.iter().map(|(s, n)| (s.as_str(), *n)).collect();
     let rows: Vec<_> = standing.rows.iter().map(|(s, n)| (s.as_str(), *n)).collect();
     let used = here.keys_used.iter().map(|k| (k.caller.as_str(), k.which, k.last_used));
