@@ -69,7 +69,7 @@ impl Continuity {
 }
 
 /// When and why a supervisor left. Ends and uncertainty are unbounded (`None`) when nothing bounds the drop from below.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Departure {
     /// The best single instant.
     pub disconnected_at: Timestamp,
@@ -88,7 +88,6 @@ pub struct Departure {
     /// Whether the customer's call went on.
     pub continuity: Continuity,
     /// How the agent was on the contact right after, where the after-check asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_after: Option<AgentAfter>,
     /// How far the instant may be trusted.
     pub grade: Grade,
@@ -99,13 +98,12 @@ pub struct Departure {
     /// The kinds of evidence excluded each other; the causal bracket was kept.
     pub conflicting: bool,
     /// What it was concluded from.
-    #[serde(default)]
     pub basis: Basis,
 }
 
 /// The agent's state on the customer's contact, as GetCurrentUserData named it right after a supervisor had left. Supervision
 /// is known to have left agents on hold or stuck (amazon-connect-streams issues 724, 799, 865, 911).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentAfter {
     /// `CONNECTED`, `CONNECTED_ONHOLD`, `ERROR`, …; `GONE` when the agent had no such contact any more.
     pub state: String,
@@ -125,7 +123,7 @@ impl AgentAfter {
 }
 
 /// What an instant was concluded from: enough to tell a person why, and to conclude it anew.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Basis {
     /// Our clock: surely alive.
     pub alive_at: Option<Timestamp>,
@@ -140,10 +138,9 @@ pub struct Basis {
 }
 
 /// A stamp, and what was known of its clock.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StampBasis {
     /// The clock that the stamp was read from.
-    #[serde(rename = "stream", with = "clock_id_as_text")]
     pub clock_id: ClockId,
     /// What the vendor's clock read.
     pub at: Timestamp,
@@ -154,8 +151,7 @@ pub struct StampBasis {
 }
 
 /// What was known of a clock when a departure was evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(i64, i64, i64, u32)", into = "(i64, i64, i64, u32)")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockBasis {
     /// The granularity of the stamp, ms.
     pub quantum_ms: i64,
@@ -165,42 +161,6 @@ pub struct ClockBasis {
     pub offset_high_ms: i64,
     /// The clock's epoch.
     pub epoch: u32,
-}
-
-impl From<(i64, i64, i64, u32)> for ClockBasis {
-    fn from((quantum_ms, offset_low_ms, offset_high_ms, epoch): (i64, i64, i64, u32)) -> Self {
-        Self {
-            quantum_ms,
-            offset_low_ms,
-            offset_high_ms,
-            epoch,
-        }
-    }
-}
-
-impl From<ClockBasis> for (i64, i64, i64, u32) {
-    fn from(c: ClockBasis) -> Self {
-        (c.quantum_ms, c.offset_low_ms, c.offset_high_ms, c.epoch)
-    }
-}
-
-/// A clock's id as `vendor/instance/source/field`.
-mod clock_id_as_text {
-    use clock_calibration::ClockId;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(id: &ClockId, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(id)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ClockId, D::Error> {
-        let text = String::deserialize(from)?;
-        let parts: Vec<&str> = text.split('/').collect();
-        match parts[..] {
-            [vendor, instance, source, field] => Ok(ClockId::new(vendor, instance, source, field)),
-            _ => Err(D::Error::custom("not a clock's id")),
-        }
-    }
 }
 
 /// What showed that the leg was alive.

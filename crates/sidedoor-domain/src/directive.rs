@@ -38,7 +38,7 @@ impl DirectiveKind {
 }
 
 /// One order to the browser that holds the leg.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directive {
     /// Its name; the acknowledgement repeats it.
     pub id: DirectiveId,
@@ -49,12 +49,10 @@ pub struct Directive {
     /// After this the browser must not act on it any more; a leave is then directed anew.
     pub expires_at: Timestamp,
     /// An operator has taken it on themselves that the customer's call may end: the browser need not refuse for that.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub customer_call_may_end: bool,
     /// What the browser answered, if it did.
     pub answer: Option<Acknowledgement>,
     /// It is not to be carried out any more: overtaken by another, or its leg is gone.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
 }
 
@@ -102,7 +100,7 @@ impl Directive {
 }
 
 /// A browser's answer to a directive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledgement {
     /// How it went.
     pub outcome: AckOutcome,

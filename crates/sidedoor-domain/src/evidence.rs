@@ -50,7 +50,7 @@ pub enum Sighting {
 }
 
 /// One observation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     /// Where it comes from.
     pub source: Source,
@@ -65,7 +65,6 @@ pub struct Evidence {
     /// The EventBridge envelope's id, for events.
     pub event_id: Option<String>,
     /// The partner carrier whose clock the stamp was read from; `None` for Amazon Connect's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carrier: Option<String>,
 }
 

@@ -77,7 +77,7 @@ pub struct Policy {
 }
 
 /// What was answered for one supervision.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Compliance {
     /// Whose rules; none when none was named.
     pub jurisdiction: Option<String>,

@@ -28,10 +28,6 @@ use super::rejoin::Compliance;
 /// The vendor of a supervision's contact.
 pub const AMAZON_CONNECT: &str = "amazon-connect";
 
-fn amazon_connect() -> String {
-    AMAZON_CONNECT.to_owned()
-}
-
 /// Where a supervision stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -158,7 +154,7 @@ impl Origin {
 }
 
 /// The supervisor, as far as known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Supervisor {
     /// Their Connect user id; unknown only for an observed leg whose vendor record names nobody.
     pub connect_user_id: Option<UserId>,
@@ -169,7 +165,7 @@ pub struct Supervisor {
 }
 
 /// The join, written before the vendor is called.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Join {
     /// Sent with every attempt, so that a repeat yields the same leg.
     pub client_token: ClientToken,
@@ -180,7 +176,7 @@ pub struct Join {
 }
 
 /// When the supervisor was connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Joined {
     /// The best instant.
     pub at: Timestamp,
@@ -201,7 +197,7 @@ pub enum Asker {
 }
 
 /// A request to leave. It never expires.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaveRequest {
     /// When it was accepted.
     pub at: Timestamp,
@@ -212,7 +208,6 @@ pub struct LeaveRequest {
     /// How the server-side end stands, where one is tried.
     pub server_end: ServerEnd,
     /// An operator has taken it on themselves that the customer's call may end.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub customer_call_may_end: bool,
 }
 
@@ -231,7 +226,7 @@ pub enum ServerEnd {
 }
 
 /// A change of mode that somebody asked for. What confirms it is the vendor's evidence; see [`Supervision::mode`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModeChange {
     /// To which mode.
     pub to: Mode,
@@ -243,14 +238,13 @@ pub struct ModeChange {
     pub directive: DirectiveId,
     /// Since when, on the vendor's clock, they had been in the mode they were in then: evidence of an older state confirms
     /// nothing.
-    #[serde(default)]
     pub since_before: Option<Timestamp>,
     /// When evidence of it reached us.
     pub confirmed_at: Option<Timestamp>,
 }
 
 /// Why a supervision never came to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// A stable word.
     pub code: String,
@@ -261,14 +255,13 @@ pub struct Failure {
 }
 
 /// One supervisor's presence on one contact.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Supervision {
     /// Its name.
     pub id: SupervisionId,
     /// Who began it.
     pub origin: Origin,
     /// Whose leg it is: [`AMAZON_CONNECT`], or a partner carrier.
-    #[serde(default = "amazon_connect")]
     pub vendor: String,
     /// Which instance of that vendor.
     pub instance: InstanceName,
@@ -283,27 +276,20 @@ pub struct Supervision {
     /// The Salesforce VoiceCall, if given.
     pub voice_call_id: Option<String>,
     /// The agent on the contact, once known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<UserId>,
     /// What they may do there; unknown for observed legs.
-    #[serde(default)]
     pub allowed: Option<Mode>,
     /// What they do there, as far as evidence says.
     pub mode: Mode,
     /// Since when, on the vendor's clock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode_since: Option<Timestamp>,
     /// The last moment of our clock at which the vendor surely said so, its staleness taken off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode_seen_at: Option<Timestamp>,
     /// Evidence says that they barged in at some time.
-    #[serde(default)]
     pub has_barged: bool,
     /// The last change of mode that was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode_change: Option<ModeChange>,
     /// What the policy says of this supervision.
-    #[serde(default)]
     pub compliance: Compliance,
     /// Where it stands.
     pub state: State,
@@ -312,10 +298,8 @@ pub struct Supervision {
     /// When somebody asked us; `None` for observed legs.
     pub requested_at: Option<Timestamp>,
     /// The trace of the request that began it, if the request or the service had one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_parent: Option<TraceParent>,
     /// The supervision whose end this one's join waits for, after a switch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<SupervisionId>,
     /// The join, for those we were asked for.
     pub join: Option<Join>,
@@ -324,7 +308,6 @@ pub struct Supervision {
     /// The request to leave, if any.
     pub leave: Option<LeaveRequest>,
     /// What the browser was told to do, oldest first; at most [`directing::DIRECTIVES`] are kept.
-    #[serde(default)]
     pub directives: Vec<Directive>,
     /// A moment of our clock at which a poll's answer still showed the leg alive, poll staleness already taken off.
     pub alive_at: Option<Timestamp>,

@@ -8,6 +8,7 @@ use sqlx::{Executor, Sqlite};
 use super::read::{KEY_SQL, key_record};
 use super::rows::{get, millis, supervision_id, unreadable};
 use super::{announcements, audit, clocks, comparisons, deliveries, directives, failed};
+use crate::store::documents;
 use sidedoor_domain::ports::store::{KeyRecord, KeyWrite, Retention, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
 use sidedoor_domain::supervision::{Origin, State, Supervision};
@@ -23,10 +24,6 @@ pub(super) async fn run(db: &mut SqliteConnection, query: Query) -> Result<u64, 
 
 async fn one(db: &mut SqliteConnection, query: Query) -> Result<Option<SqliteRow>, StoreError> {
     query.fetch_optional(&mut *db).await.map_err(failed)
-}
-
-fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|e| unreadable(&e))
 }
 
 pub(super) async fn apply(
@@ -50,7 +47,7 @@ pub(super) async fn apply(
             .bind(new.instance.to_string())
             .bind(new.leg.clone())
             .bind(millis(new.evidence.learnt_at))
-            .bind(json(&new.evidence)?);
+            .bind(documents::write_evidence(&new.evidence).map_err(|e| unreadable(&e))?);
         run(db, insert).await?;
     }
     for leg in &change.unexplained {
@@ -213,7 +210,7 @@ async fn write_supervision(db: &mut SqliteConnection, write: &SupervisionWrite) 
         .bind(i64::from(new.overdue))
         .bind(new.next_check_at.map(millis))
         .bind(ended_at(new).map(millis))
-        .bind(json(new.as_ref())?)
+        .bind(documents::write_supervision(new).map_err(|e| unreadable(&e))?)
         .bind(revision + 1)
         .bind(new.id.to_string());
     let query = match write {

@@ -1,58 +1,28 @@
 //! The vendors' clocks in the store: samples and epochs, written in the transaction of the evidence they come from.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::failed;
 use super::rows::{get, millis, timestamp, unreadable};
-use sidedoor_domain::moment::{moment, timestamp as timestamp_of};
+use crate::store::documents;
+use sidedoor_domain::moment;
 use sidedoor_domain::ports::StoreError;
-use sidedoor_domain::ports::store::{Cause, ClockEpoch, ClockId, EpochCause, Sample};
+use sidedoor_domain::ports::store::{ClockEpoch, ClockId, EpochCause, Sample};
 
 type Answer<T> = Result<T, StoreError>;
 
 /// More epochs than this are not read: a clock that is stepped so often is known by its latest ones.
 const MOST_EPOCHS: i64 = 10_000;
 
-/// The stored form of a sample.
-#[derive(Debug, Serialize, Deserialize)]
-struct SampleDoc {
-    not_before: Option<Timestamp>,
-    not_after: Timestamp,
-    stamp: Timestamp,
-    cause: String,
-}
-
-impl SampleDoc {
-    fn of(sample: &Sample) -> Self {
-        Self {
-            not_before: sample.not_before.map(timestamp_of),
-            not_after: timestamp_of(sample.not_after),
-            stamp: timestamp_of(sample.stamp),
-            cause: sample.cause.as_str().to_owned(),
-        }
-    }
-
-    /// The sample, or `None` if its cause is unknown.
-    fn sample(&self) -> Option<Sample> {
-        Some(Sample {
-            not_before: self.not_before.map(moment),
-            not_after: moment(self.not_after),
-            stamp: moment(self.stamp),
-            cause: Cause::parse(&self.cause)?,
-        })
-    }
-}
-
 pub(super) async fn write_sample(db: &mut SqliteConnection, key: &ClockId, sample: &Sample) -> Answer<()> {
-    let doc = serde_json::to_string(&SampleDoc::of(sample)).map_err(|e| unreadable(&e))?;
+    let doc = documents::write_sample(sample).map_err(|e| unreadable(&e))?;
     sqlx::query("INSERT INTO clock_samples (vendor, instance, source, field, learnt_at, doc) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(key.vendor.clone())
         .bind(key.instance.clone())
         .bind(key.source.clone())
         .bind(key.field.clone())
-        .bind(millis(timestamp_of(sample.not_after)))
+        .bind(millis(moment::timestamp(sample.not_after)))
         .bind(doc)
         .execute(&mut *db)
         .await
@@ -116,10 +86,7 @@ pub(super) async fn samples(pool: &SqlitePool, since: Timestamp, limit: u32) -> 
     let one = |row: &SqliteRow| {
         Ok((
             key(row)?,
-            serde_json::from_str::<SampleDoc>(get(row, 4)?)
-                .map_err(|e| unreadable(&e))?
-                .sample()
-                .ok_or_else(|| unreadable(&"a sample's cause"))?,
+            documents::read_sample(get(row, 4)?).map_err(|e| unreadable(&e))?,
         ))
     };
     rows.iter().map(one).collect()

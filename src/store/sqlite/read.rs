@@ -7,6 +7,7 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::failed;
 use super::rows::{get, millis, readable, record_state, select_stored, stored, supervision_id, timestamp, unreadable};
+use crate::store::documents;
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::StoreError;
@@ -244,7 +245,7 @@ pub(super) async fn evidence(pool: &SqlitePool, instance: &InstanceName, leg: &s
         .await
         .map_err(failed)?;
     rows.iter()
-        .map(|row| serde_json::from_str(get(row, 0)?).map_err(|e| unreadable(&e)))
+        .map(|row| documents::read_evidence(get(row, 0)?).map_err(|e| unreadable(&e)))
         .collect()
 }
 

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use crate::store::documents;
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{RecordState, RecordSync, Stored};
-use sidedoor_domain::supervision::Supervision;
 
 /// The columns of a [`Stored`], from `supervisions s LEFT JOIN deliveries d`.
 macro_rules! select_stored {
@@ -69,7 +69,7 @@ where
 }
 
 pub(super) fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
-    let supervision: Supervision = serde_json::from_str(get(row, 0)?).map_err(|e| unreadable(&e))?;
+    let supervision = documents::read_supervision(get(row, 0)?).map_err(|e| unreadable(&e))?;
     let has_record = get::<Option<&str>>(row, 2)?.is_some();
     let record_sync = if has_record { Some(record_sync(row, 2)?) } else { None };
     Ok(Stored {

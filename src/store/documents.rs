@@ -1,0 +1,166 @@
+//! The documents that stores keep: their own versioned types, so that a change of a domain struct cannot change what is on disk.
+//!
+//! Each document names its version (`v`). A document without one is of version 1, which is what stores wrote before versions were
+//! named. To change a document: add the next version as a new type, read the old one into the domain as before, and add golden
+//! files beside the old ones; `golden/` holds one of every kind that was ever written, and the tests here read them all.
+//!
+//! Ids and words (a state, a mode, a source) are the domain's atoms: each has one stable spelling, which the API uses too.
+
+mod departure;
+mod supervision;
+
+use clock_calibration::{Cause, Sample};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sidedoor_domain::evidence::{Evidence, Sighting, Source};
+use sidedoor_domain::moment::{moment, timestamp};
+use sidedoor_domain::supervision::Supervision;
+
+use supervision::SupervisionDocument;
+
+/// The version that this build writes.
+const VERSION: u32 = 1;
+
+/// Why a document cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DocumentError {
+    /// It is not JSON of the expected form.
+    #[error("{0}")]
+    Malformed(#[from] serde_json::Error),
+    /// A later version of Sidedoor wrote it.
+    #[error("the document has version {0}; this version of Sidedoor reads up to {VERSION}")]
+    TooNew(u32),
+}
+
+fn version_one() -> u32 {
+    1
+}
+
+/// Only the version, for a document whose form is not known.
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(default = "version_one")]
+    v: u32,
+}
+
+/// Parses a document and refuses one of a later version, whatever its form.
+fn parse<D: DeserializeOwned>(text: &str, version: impl Fn(&D) -> u32) -> Result<D, DocumentError> {
+    let newer = |v: u32| (v > VERSION).then_some(DocumentError::TooNew(v));
+    match serde_json::from_str::<D>(text) {
+        Ok(document) => newer(version(&document)).map_or(Ok(document), Err),
+        Err(e) => {
+            let versioned = serde_json::from_str::<Versioned>(text).ok();
+            Err(versioned.and_then(|found| newer(found.v)).unwrap_or(e.into()))
+        }
+    }
+}
+
+/// The document of a supervision, to be stored.
+///
+/// # Errors
+/// Never for a supervision that the state machine made.
+pub(crate) fn write_supervision(s: &Supervision) -> Result<String, DocumentError> {
+    Ok(serde_json::to_string(&SupervisionDocument::from(s.clone()))?)
+}
+
+/// The supervision in a stored document.
+///
+/// # Errors
+/// When it is damaged, or of a later version.
+pub(crate) fn read_supervision(text: &str) -> Result<Supervision, DocumentError> {
+    Ok(parse(text, SupervisionDocument::version)?.into())
+}
+
+/// One observation.
+#[derive(Debug, Serialize, Deserialize)]
+struct EvidenceDocument {
+    #[serde(default = "version_one")]
+    v: u32,
+    source: Source,
+    sighting: Sighting,
+    learnt_at: Timestamp,
+    vendor_stamp: Option<Timestamp>,
+    disconnect_reason: Option<String>,
+    event_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    carrier: Option<String>,
+}
+
+/// The document of an observation, to be stored.
+///
+/// # Errors
+/// Never in practice: every field has a JSON form.
+pub(crate) fn write_evidence(e: &Evidence) -> Result<String, DocumentError> {
+    let document = EvidenceDocument {
+        v: VERSION,
+        source: e.source,
+        sighting: e.sighting,
+        learnt_at: e.learnt_at,
+        vendor_stamp: e.vendor_stamp,
+        disconnect_reason: e.disconnect_reason.clone(),
+        event_id: e.event_id.clone(),
+        carrier: e.carrier.clone(),
+    };
+    Ok(serde_json::to_string(&document)?)
+}
+
+/// The observation in a stored document.
+///
+/// # Errors
+/// When it is damaged, or of a later version.
+pub(crate) fn read_evidence(text: &str) -> Result<Evidence, DocumentError> {
+    let document = parse(text, |d: &EvidenceDocument| d.v)?;
+    Ok(Evidence {
+        source: document.source,
+        sighting: document.sighting,
+        learnt_at: document.learnt_at,
+        vendor_stamp: document.vendor_stamp,
+        disconnect_reason: document.disconnect_reason,
+        event_id: document.event_id,
+        carrier: document.carrier,
+    })
+}
+
+/// One sample of a vendor's clock.
+#[derive(Debug, Serialize, Deserialize)]
+struct SampleDocument {
+    #[serde(default = "version_one")]
+    v: u32,
+    not_before: Option<Timestamp>,
+    not_after: Timestamp,
+    stamp: Timestamp,
+    cause: Cause,
+}
+
+/// The document of a sample, to be stored.
+///
+/// # Errors
+/// Never in practice: every field has a JSON form.
+pub(crate) fn write_sample(s: &Sample) -> Result<String, DocumentError> {
+    let document = SampleDocument {
+        v: VERSION,
+        not_before: s.not_before.map(timestamp),
+        not_after: timestamp(s.not_after),
+        stamp: timestamp(s.stamp),
+        cause: s.cause,
+    };
+    Ok(serde_json::to_string(&document)?)
+}
+
+/// The sample in a stored document.
+///
+/// # Errors
+/// When it is damaged, or of a later version.
+pub(crate) fn read_sample(text: &str) -> Result<Sample, DocumentError> {
+    let document = parse(text, |d: &SampleDocument| d.v)?;
+    Ok(Sample {
+        not_before: document.not_before.map(moment),
+        not_after: moment(document.not_after),
+        stamp: moment(document.stamp),
+        cause: document.cause,
+    })
+}
+
+#[cfg(test)]
+mod tests;
