@@ -9,12 +9,12 @@
 mod departure;
 mod supervision;
 
+use clock_calibration::{Cause, Sample};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::moment::{moment, timestamp};
-use sidedoor_domain::ports::store::{Cause, Sample};
 use sidedoor_domain::supervision::Supervision;
 
 use supervision::SupervisionDocument;
@@ -31,9 +31,6 @@ pub(crate) enum DocumentError {
     /// A later version of Sidedoor wrote it.
     #[error("the document has version {0}; this version of Sidedoor reads up to {VERSION}")]
     TooNew(u32),
-    /// A word that no version of Sidedoor writes there.
-    #[error("unknown {0}")]
-    UnknownWord(&'static str),
 }
 
 fn version_one() -> u32 {
@@ -133,8 +130,7 @@ struct SampleDocument {
     not_before: Option<Timestamp>,
     not_after: Timestamp,
     stamp: Timestamp,
-    /// The cause's word.
-    cause: String,
+    cause: Cause,
 }
 
 /// The document of a sample, to be stored.
@@ -147,7 +143,7 @@ pub(crate) fn write_sample(s: &Sample) -> Result<String, DocumentError> {
         not_before: s.not_before.map(timestamp),
         not_after: timestamp(s.not_after),
         stamp: timestamp(s.stamp),
-        cause: s.cause.as_str().to_owned(),
+        cause: s.cause,
     };
     Ok(serde_json::to_string(&document)?)
 }
@@ -162,7 +158,7 @@ pub(crate) fn read_sample(text: &str) -> Result<Sample, DocumentError> {
         not_before: document.not_before.map(moment),
         not_after: moment(document.not_after),
         stamp: moment(document.stamp),
-        cause: Cause::parse(&document.cause).ok_or(DocumentError::UnknownWord("cause"))?,
+        cause: document.cause,
     })
 }
 

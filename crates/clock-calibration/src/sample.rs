@@ -6,6 +6,8 @@ use super::polygon::HalfPlane;
 
 /// Why the two moments lie around the stamp. It decides which delays a sample teaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "SCREAMING_SNAKE_CASE"))]
 pub enum Cause {
     /// `not_before` is when the command was sent that caused the event, so the command's delay lies between them.
     Command,

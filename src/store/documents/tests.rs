@@ -3,13 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
-use clock_calibration::{ClockId, Grade};
+use clock_calibration::{Cause, ClockId, Grade, Sample};
 use jiff::Timestamp;
 use sidedoor_domain::departure::{AgentAfter, AliveBy, Basis, ClockBasis, Continuity, Departure, Reason, StampBasis};
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement, Directive, DirectiveKind};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, DirectiveId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
+use sidedoor_domain::moment::moment;
 use sidedoor_domain::rejoin::{Announcement, Compliance};
 use sidedoor_domain::supervision::{
     Asker, Channel, Failure, Join, Joined, LeaveRequest, Mode, ModeChange, Origin, ServerEnd, State, Supervision,

@@ -15,7 +15,7 @@ use crate::audit::{AuditEntry, Phase};
 use crate::evidence::Evidence;
 use crate::ids::{ContactId, DeliveryId, DirectiveId, InstanceName, SupervisionId, UserId};
 use crate::supervision::{Origin, State, Supervision};
-pub use clock_calibration::{Cause, ClockId, Sample};
+pub use clock_calibration::{ClockId, Sample};
 pub use transaction::{
     ClockEpoch, CommitOutcome, Delivered, DeliveryResult, EpochCause, FailureScope, KeyUse, KeyWrite, LegEvidence,
     SupervisionWrite, Transaction,
