@@ -1,9 +1,9 @@
-//! What a monitor+disconnect pair costs through Sidedoor, beside a program that makes the very same vendor calls by bare
-//! aws-sdk-connect and reqwest: CPU and latency as ratios, in one run, with fsync on.
+//! The cost of a monitor+disconnect pair through Sidedoor, compared with a program that makes the same vendor calls with
+//! aws-sdk-connect and reqwest and does nothing else. Prints CPU time and latency as ratios of one run, with fsync on.
 //!
-//! Three processes besides this one: the fakes, Sidedoor, and the bare caller (this binary again). Only the processes'
-//! own CPU time (`/proc/<pid>/stat`) is compared; what the fakes and the driver spend counts for neither. The bare caller
-//! makes as many DescribeContact and upsert calls a pair as Sidedoor was seen to make.
+//! This process starts three others: the fakes, Sidedoor, and the bare caller (this executable again). Only the CPU time of
+//! Sidedoor and of the bare caller (`/proc/<pid>/stat`) is compared, so that the cost of the fakes and of this driver does not
+//! count. The bare caller makes as many DescribeContact and upsert calls for each pair as Sidedoor made on average.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures with the real clock")]
 
@@ -38,7 +38,7 @@ fn main() -> Outcome<()> {
     }
 }
 
-/// A child that is killed with its benchmark.
+/// A child process. Dropping the value kills it.
 struct Running(Child);
 
 impl Drop for Running {
@@ -49,7 +49,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// CPU time spent so far.
+    /// CPU time that the process has used so far.
     fn cpu(&self) -> Outcome<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
         let after_name: Vec<&str> = stat.rsplit(')').next().ok_or("no stat")?.split_whitespace().collect();
@@ -92,17 +92,17 @@ async fn compare() -> Outcome<()> {
         .send()
         .await?;
 
-    let stage = Stage {
+    let driver = Driver {
         http: http.clone(),
         url,
         connect: connect.clone(),
     };
-    stage.pairs("warm", WARM_UP).await?;
-    stage.settled(&salesforce, WARM_UP).await?;
+    driver.pairs("warm", WARM_UP).await?;
+    driver.until_written(&salesforce, WARM_UP).await?;
     let before = calls(&http, &connect, &salesforce).await?;
     let cpu = sidedoor.cpu()?;
-    let (listen, leave) = stage.pairs("load", PAIRS).await?;
-    stage.settled(&salesforce, WARM_UP + PAIRS).await?;
+    let (listen, leave) = driver.pairs("load", PAIRS).await?;
+    driver.until_written(&salesforce, WARM_UP + PAIRS).await?;
     let ours = sidedoor.cpu()? - cpu;
     let after = calls(&http, &connect, &salesforce).await?;
     let share = |i: usize| (after[i] - before[i]) as f64 / PAIRS as f64;
@@ -176,7 +176,7 @@ fn serve(port: u16, store: &std::path::Path, connect: &str, salesforce: &str) ->
         ("AUTH__API_KEYS__1__NAME", "events".into()),
         ("AUTH__API_KEYS__1__SECRET", EVENTS_KEY.into()),
         ("AUTH__API_KEYS__1__SCOPES", "events".into()),
-        // One key asks for everybody here.
+        // One key makes all requests, so the limit for each caller must not apply.
         ("HTTP__RATE_PER_CALLER_PER_SECOND", "100000".into()),
         ("HTTP__RATE_PER_SECOND", "100000".into()),
         ("TELEMETRY__LOG_FILTER", "warn".into()),
@@ -189,7 +189,7 @@ fn serve(port: u16, store: &std::path::Path, connect: &str, salesforce: &str) ->
     Ok(command.arg("serve").stdout(Stdio::null()).spawn()?)
 }
 
-/// MonitorContact, DescribeContact and Salesforce API calls so far.
+/// Number of MonitorContact, DescribeContact and Salesforce API calls so far.
 async fn calls(http: &reqwest::Client, connect: &str, salesforce: &str) -> Outcome<[usize; 3]> {
     let ledger: Value = http.get(format!("{connect}/_fake/ledger")).send().await?.json().await?;
     let of = |name: &str| {
@@ -211,13 +211,13 @@ async fn calls(http: &reqwest::Client, connect: &str, salesforce: &str) -> Outco
 }
 
 #[derive(Clone)]
-struct Stage {
+struct Driver {
     http: reqwest::Client,
     url: String,
     connect: String,
 }
 
-impl Stage {
+impl Driver {
     async fn post(&self, url: String, body: Value) -> Outcome<Value> {
         let answer = self.http.post(&url).bearer_auth(KEY).json(&body).send().await?;
         if !answer.status().is_success() {
@@ -231,14 +231,14 @@ impl Stage {
         })
     }
 
-    /// So many pairs, a few at a time: the latencies of start and of disconnect, in µs.
+    /// Runs `many` pairs, [`AT_A_TIME`] at once. Returns the latencies of start and of disconnect in µs.
     async fn pairs(&self, name: &str, many: usize) -> Outcome<(Histogram<u64>, Histogram<u64>)> {
         let workers = (0..AT_A_TIME).map(|w| {
-            let (stage, name) = (self.clone(), name.to_owned());
+            let (driver, name) = (self.clone(), name.to_owned());
             tokio::spawn(async move {
                 let mut times = Vec::new();
                 for n in (w..many).step_by(AT_A_TIME) {
-                    times.push(stage.pair(&format!("{name}-{n}")).await?);
+                    times.push(driver.pair(&format!("{name}-{n}")).await?);
                 }
                 Outcome::Ok(times)
             })
@@ -261,7 +261,7 @@ impl Stage {
         let begun = Instant::now();
         let started = self.post(format!("{}/v1/supervisions", self.url), body).await?;
         let listening = begun.elapsed();
-        // The supervisor listens for a moment, so that their leg's first event has come, as in life.
+        // In practice a supervisor listens longer, so the first event of the leg has arrived before they disconnect.
         tokio::time::sleep(Duration::from_millis(80)).await;
         let path = format!("{}/v1/supervisions/{}/disconnect", self.url, text(&started, "id"));
         let begun = Instant::now();
@@ -279,8 +279,8 @@ impl Stage {
         Ok((listening, leaving))
     }
 
-    /// Waits until every departure stands in Salesforce.
-    async fn settled(&self, salesforce: &str, rows: usize) -> Outcome<()> {
+    /// Waits until every departure is written to Salesforce.
+    async fn until_written(&self, salesforce: &str, records: usize) -> Outcome<()> {
         for _ in 0..600 {
             let all: Value = self
                 .http
@@ -289,19 +289,22 @@ impl Stage {
                 .await?
                 .json()
                 .await?;
-            let done = all.as_array().map_or(0, |rows| {
-                rows.iter().filter(|r| r["Customer_Call_Continued__c"] == "YES").count()
+            let done = all.as_array().map_or(0, |records| {
+                records
+                    .iter()
+                    .filter(|r| r["Customer_Call_Continued__c"] == "YES")
+                    .count()
             });
-            if done >= rows {
+            if done >= records {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Err("the rows did not come".into())
+        Err("timeout while waiting for the records in Salesforce".into())
     }
 }
 
-/// The bare caller: the same vendor calls and nothing else. Prints its CPU time and MonitorContact's latency.
+/// The bare caller: makes the same vendor calls and nothing else. Prints its CPU time and the latency of MonitorContact as JSON.
 async fn bare(connect: &str, salesforce: &str, rounds: usize, shares: String) -> Outcome<()> {
     let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
     let (describes, writes) = shares.split_once(',').ok_or("shares")?;
@@ -403,7 +406,7 @@ async fn bare(connect: &str, salesforce: &str, rounds: usize, shares: String) ->
     Ok(())
 }
 
-/// How many calls round `n` makes so that all together make `share` a round.
+/// Number of calls in round `n`, so that the average over all rounds is `share`.
 fn due(n: usize, share: f64) -> usize {
     let upto = |n: usize| (n as f64 * share).round() as usize;
     upto(n + 1) - upto(n)

@@ -1,5 +1,5 @@
 //! What each fuzz target does with bytes, and what must hold whatever they are. Shared by the fuzzer and by
-//! `tests/it/hostile_input.rs`.
+//! `tests/it/security/hostile_input.rs`.
 
 use serde_json::Value;
 use sidedoor::config::Config;

@@ -1,42 +1,39 @@
-//! **Sidedoor** lets a supervisor join a live Amazon Connect contact and leave it again by the side door: the customer and
-//! the agent keep talking, and the moment the supervisor left stands in Salesforce with its uncertainty.
+//! **Sidedoor** lets a contact-centre supervisor join a live Amazon Connect contact and leave it again while the customer and the
+//! agent keep talking. It writes the time at which the supervisor left, with its uncertainty, to Salesforce.
 //!
-//! # The app
+//! # Architecture
 //!
-//! Data walks in at the front door, through a flow, over the ports, and out; nothing walks back.
+//! Dependencies point inwards: [`http`] → [`usecases`] → the ports in `sidedoor-domain`. The adapters implement the ports.
+//! `sidedoor-domain` (rules, terms and ports) and `clock-calibration` (the calibrator of vendors' clocks) do no I/O and are crates of
+//! their own, so that the compiler keeps this direction; `sidedoor-fakes` has the vendor stand-ins and is used by tests only.
 //!
-//! | room | what is in it | may import |
+//! | module | contents | may import |
 //! |---|---|---|
-//! | [`domain`] | pure rules and words: ids, the state machine, the interlock, evidence, departures | nothing of ours |
-//! | [`timing`] | pure: the vendor-clock calibrator; from bracket and stamps to an honest instant | nothing of ours |
-//! | [`ports`] | what the flows need: Telephony, Crm, Store, Clock | domain, timing |
-//! | [`flows`] | the use cases, a file a story | domain, timing, ports |
-//! | [`connect`] | Amazon Connect behind Telephony; alone knows `aws_*` | domain, ports, its config |
-//! | [`salesforce`] | Salesforce behind Crm; alone knows `oauth2` | domain, ports, its config |
-//! | [`store`] | SQLite behind Store; alone knows `sqlx` | domain, ports |
-//! | [`clock`] | the machine's clock behind Clock | ports |
-//! | [`http`] | the front door, a file an operation | flows, domain |
-//! | [`fakes`] | stand-ins for both vendors on real sockets; never the adapters they stand opposite to | domain |
-//! | [`config`] | settings, every problem told at once | domain |
-//! | [`lifecycle`], [`telemetry`] | the process's life; logs | |
-//! | [`app`] | the composition root | everything |
-//! | [`demo`] | the main job played end to end | app, fakes |
-//! | [`check`] | `sidedoor check`: does everything stand that is needed? | config, connect, domain, store, ports, salesforce |
-//! | [`timing_report`] | `sidedoor timing`: simulate, explain, replay | config, domain, store, timing |
+//! | [`usecases`] | the use cases, one service an area | telemetry |
+//! | [`connect`] | the adapter for Amazon Connect; only it uses `aws_*` | config, telemetry |
+//! | [`salesforce`] | the adapter for Salesforce; only it uses `oauth2` | config, telemetry |
+//! | [`store`] | the adapter for SQLite; only it uses `sqlx` | |
+//! | [`clock`] | the adapter for the machine's clock | |
+//! | [`http`] | the HTTP API | usecases, telemetry |
+//! | [`config`] | settings; reports every problem of a configuration together | |
+//! | [`telemetry`] | logs and metrics | config |
+//! | [`lifecycle`] | start, readiness, draining and stop of the process | http |
+//! | [`cli`] | `sidedoor check`, `sidedoor timing`, `sidedoor fakes` | clock, config, connect, salesforce, store |
+//! | [`app`] | the composition root | every module except cli |
 //!
 //! `tests/it/architecture.rs` enforces this table.
 //!
 //! # Invariants
 //!
-//! 1. **No code path ends a customer's contact.** A `LegId` is made only by the interlock; StopContact takes what the
-//!    interlock cleared, and is called in one file. See [`domain::interlock`].
-//! 2. **Write-ahead.** What a 2xx promises is on disk before it is sent; a vendor is called only after the intention, with
-//!    its ClientToken, is on disk. A restart repeats the same call, not a new one. See [`flows::resume`].
-//! 3. **One change, one transaction.** State, evidence, delivery, idempotency key and audit stand together or not at all.
-//!    See [`ports::store`].
-//! 4. **Evidence concludes, requests do not.** A supervision is LEFT when the vendor's evidence says so; an answer of 200,
-//!    or a browser's DONE, is only a reason to look. See [`domain::departure`].
-//! 5. **One layer of retries**, in the flows; adapters make one attempt and say in the error what may be done.
+//! 1. **No code path ends a customer's contact.** Only the interlock makes a `LegId`, and StopContact takes only a leg that the
+//!    interlock cleared and is called in one file. See [`sidedoor_domain::interlock`].
+//! 2. **Write-ahead.** What a 2xx promises is on disk before it is sent. A vendor is called only after the intention, with its
+//!    ClientToken, is on disk, so that a restart repeats the same call and makes no new one.
+//! 3. **One change, one transaction.** State, evidence, delivery, idempotency key and audit are written together or not at all.
+//!    See [`sidedoor_domain::ports::store`].
+//! 4. **Evidence concludes, requests do not.** A supervision is LEFT when the vendor's evidence says so. A 200 of the vendor or
+//!    DONE of a browser only causes a check. See [`sidedoor_domain::departure`].
+//! 5. **One layer of retries**, in the use cases. Adapters make one attempt, and their error says whether a retry may help.
 //! 6. **Every queue, body, loop and wait has a bound.**
 
 #![warn(missing_docs)]

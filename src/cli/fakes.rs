@@ -1,5 +1,5 @@
-//! `sidedoor fakes` and `sidedoor demo`: both run the `sidedoor-fakes` executable from the folder of this one, so that the
-//! service itself contains no fakes.
+//! `sidedoor fakes` and `sidedoor demo`. Both run the `sidedoor-fakes` executable from the folder of this one, so that the
+//! service contains no fakes.
 
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -28,12 +28,12 @@ pub struct FakesArgs {
 /// Options of `sidedoor demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// Keep everything running at the end, and print curl commands to try.
+    /// Keep the processes running at the end, and print curl commands to try.
     #[arg(long)]
     keep: bool,
 }
 
-/// The key goes to the other process by its environment, because arguments can be read by every local user.
+/// The key is passed in the environment, because every local user can read the arguments of a process.
 const EVENTS_KEY: &str = "SIDEDOOR_FAKES_EVENTS_KEY";
 
 type Done = Result<(), Box<dyn std::error::Error>>;
@@ -41,7 +41,7 @@ type Done = Result<(), Box<dyn std::error::Error>>;
 /// Replaces this process by `sidedoor-fakes serve`.
 ///
 /// # Errors
-/// When that executable is missing or cannot be run.
+/// When `sidedoor-fakes` is missing or cannot be run.
 pub fn serve(args: &FakesArgs) -> Done {
     let mut command = Command::new(executable()?);
     command.arg("serve");
@@ -59,7 +59,7 @@ pub fn serve(args: &FakesArgs) -> Done {
 /// Replaces this process by `sidedoor-fakes demo`, which starts this executable as its service.
 ///
 /// # Errors
-/// When that executable is missing or cannot be run.
+/// When `sidedoor-fakes` is missing or cannot be run.
 pub fn demo(args: &DemoArgs) -> Done {
     let mut command = Command::new(executable()?);
     command.arg("demo").arg("--sidedoor").arg(std::env::current_exe()?);
@@ -76,8 +76,8 @@ fn executable() -> Result<PathBuf, String> {
         return Ok(path);
     }
     Err(format!(
-        "{} does not exist: the fakes are a program of their own. In a checkout, run `cargo build --bin sidedoor-fakes`; \
-         otherwise put the release's `sidedoor-fakes` into that folder",
+        "{} does not exist, but this command needs it, because the fakes are a separate executable. In a checkout, run \
+         `cargo build -p sidedoor-fakes`; otherwise put `sidedoor-fakes` of the same release into that folder",
         path.display()
     ))
 }

@@ -37,8 +37,9 @@ use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{
-    AuditFilter, AuditLine, ClockEpoch, ClockId, Comparison, Counts, DeliveryFilter, DirectiveChange, DirectiveNews,
-    Filter, KeyRecord, NextDue, Ordered, Retention, Row, Sample, Stored, UnexplainedLeg,
+    AuditFilter, AuditLine, AuditStore, ClockEpoch, ClockId, ClockStore, Comparison, Counts, DeliveryFilter,
+    DeliveryStore, DirectiveChange, DirectiveNews, DirectiveStore, EvidenceStore, Filter, IdempotencyStore, JobStore,
+    KeyRecord, NextDue, Ordered, Retention, Row, Sample, Stored, SupervisionStore, UnexplainedLeg,
 };
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError, Transaction};
 use sidedoor_domain::supervision::State;
@@ -214,19 +215,7 @@ fn failed(e: sqlx::Error) -> StoreError {
 }
 
 #[async_trait]
-impl Store for SqliteStore {
-    async fn commit(&self, change: Transaction) -> Result<CommitOutcome, StoreError> {
-        self.writer.commit(change).await
-    }
-
-    fn commit_later(&self, change: Transaction) {
-        self.writer.commit_later(change);
-    }
-
-    async fn flush(&self) -> Result<(), StoreError> {
-        self.writer.commit(Transaction::default()).await.map(|_| ())
-    }
-
+impl SupervisionStore for SqliteStore {
     async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, StoreError> {
         read::supervision(&self.readers, id).await
     }
@@ -251,10 +240,37 @@ impl Store for SqliteStore {
         read::in_states(&self.readers, states, limit).await
     }
 
-    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
-        read::due_checks(&self.readers, now, limit).await
+    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
+        read::left_since(&self.readers, since, limit).await
     }
 
+    async fn over_on(
+        &self,
+        instance: &InstanceName,
+        contact: &ContactId,
+        user: &UserId,
+        limit: u32,
+    ) -> Result<Vec<SupervisionId>, StoreError> {
+        read::over_on(&self.readers, instance, contact, user, limit).await
+    }
+
+    async fn supervisors_since(
+        &self,
+        instance: &InstanceName,
+        since: Timestamp,
+        after: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError> {
+        read::supervisors_since(&self.readers, instance, since, after, limit).await
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        read::counts(&self.readers).await
+    }
+}
+
+#[async_trait]
+impl EvidenceStore for SqliteStore {
     async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError> {
         read::evidence(&self.readers, instance, leg).await
     }
@@ -262,7 +278,29 @@ impl Store for SqliteStore {
     async fn due_unexplained(&self, now: Timestamp, limit: u32) -> Result<Vec<UnexplainedLeg>, StoreError> {
         read::due_unexplained(&self.readers, now, limit).await
     }
+}
 
+#[async_trait]
+impl JobStore for SqliteStore {
+    async fn next_due(&self) -> Result<NextDue, StoreError> {
+        read::next_due(&self.readers).await
+    }
+
+    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
+        read::due_checks(&self.readers, now, limit).await
+    }
+
+    async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError> {
+        announcements::cursor(&self.readers, name).await
+    }
+
+    async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError> {
+        self.writer.sweep(*retention).await
+    }
+}
+
+#[async_trait]
+impl DeliveryStore for SqliteStore {
     async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
         deliveries::due_deliveries(&self.readers, now, limit).await
     }
@@ -283,22 +321,19 @@ impl Store for SqliteStore {
         deliveries::one(&self.readers, id).await
     }
 
-    async fn next_due(&self) -> Result<NextDue, StoreError> {
-        read::next_due(&self.readers).await
+    async fn due_comparisons(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        again: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Stored, u32)>, StoreError> {
+        comparisons::due(&self.readers, since, until, again, limit).await
     }
+}
 
-    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
-        read::left_since(&self.readers, since, limit).await
-    }
-
-    async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError> {
-        clocks::epochs(&self.readers).await
-    }
-
-    async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError> {
-        clocks::samples(&self.readers, since, limit).await
-    }
-
+#[async_trait]
+impl DirectiveStore for SqliteStore {
     async fn directives_of(
         &self,
         instance: &InstanceName,
@@ -313,34 +348,36 @@ impl Store for SqliteStore {
         directives::last_change(&self.readers).await
     }
 
+    async fn directive_changes(&self, after: i64, limit: u32) -> Result<Vec<DirectiveChange>, StoreError> {
+        announcements::changes_after(&self.readers, after, limit).await
+    }
+
+    async fn before_open_directives(&self) -> Result<i64, StoreError> {
+        announcements::before_the_open_ones(&self.readers).await
+    }
+
     fn directive_news(&self) -> broadcast::Receiver<DirectiveNews> {
         self.news.subscribe()
     }
 
-    async fn over_on(
-        &self,
-        instance: &InstanceName,
-        contact: &ContactId,
-        user: &UserId,
-        limit: u32,
-    ) -> Result<Vec<SupervisionId>, StoreError> {
-        read::over_on(&self.readers, instance, contact, user, limit).await
+    fn stream_salt(&self) -> &str {
+        &self.salt
+    }
+}
+
+#[async_trait]
+impl ClockStore for SqliteStore {
+    async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError> {
+        clocks::epochs(&self.readers).await
     }
 
-    async fn counts(&self) -> Result<Counts, StoreError> {
-        read::counts(&self.readers).await
+    async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError> {
+        clocks::samples(&self.readers, since, limit).await
     }
+}
 
-    async fn supervisors_since(
-        &self,
-        instance: &InstanceName,
-        since: Timestamp,
-        after: Option<&UserId>,
-        limit: u32,
-    ) -> Result<Vec<UserId>, StoreError> {
-        read::supervisors_since(&self.readers, instance, since, after, limit).await
-    }
-
+#[async_trait]
+impl AuditStore for SqliteStore {
     async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         audit::of(&self.readers, id, limit).await
     }
@@ -357,42 +394,30 @@ impl Store for SqliteStore {
     ) -> Result<Vec<AuditEntry>, StoreError> {
         audit::unfinished(&self.readers, since, until, limit).await
     }
+}
 
+#[async_trait]
+impl IdempotencyStore for SqliteStore {
     async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, StoreError> {
         read::key(&self.readers, caller, key).await
-    }
-
-    async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError> {
-        self.writer.sweep(*retention).await
     }
 
     fn incarnation(&self) -> &str {
         &self.incarnation
     }
+}
 
-    fn stream_salt(&self) -> &str {
-        &self.salt
+#[async_trait]
+impl Store for SqliteStore {
+    async fn transact(&self, change: Transaction) -> Result<CommitOutcome, StoreError> {
+        self.writer.commit(change).await
     }
 
-    async fn directive_changes(&self, after: i64, limit: u32) -> Result<Vec<DirectiveChange>, StoreError> {
-        announcements::changes_after(&self.readers, after, limit).await
+    fn transact_later(&self, change: Transaction) {
+        self.writer.commit_later(change);
     }
 
-    async fn before_open_directives(&self) -> Result<i64, StoreError> {
-        announcements::before_the_open_ones(&self.readers).await
-    }
-
-    async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError> {
-        announcements::cursor(&self.readers, name).await
-    }
-
-    async fn due_comparisons(
-        &self,
-        since: Timestamp,
-        until: Timestamp,
-        again: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<(Stored, u32)>, StoreError> {
-        comparisons::due(&self.readers, since, until, again, limit).await
+    async fn flush(&self) -> Result<(), StoreError> {
+        self.writer.commit(Transaction::default()).await.map(|_| ())
     }
 }

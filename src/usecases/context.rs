@@ -171,7 +171,7 @@ impl UseCaseContext {
                 supervision: Some(write),
                 ..beside
             };
-            match self.store().commit(change).await? {
+            match self.store().transact(change).await? {
                 CommitOutcome::Stale => {}
                 committed => return Ok(committed),
             }

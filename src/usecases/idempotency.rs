@@ -104,7 +104,7 @@ impl IdempotencyService {
             key: Some(KeyWrite::Take(key, of, self.ctx.now())),
             ..Transaction::default()
         };
-        match self.ctx.store().commit(change).await? {
+        match self.ctx.store().transact(change).await? {
             CommitOutcome::KeyUsed(record) => self.replay_of(by, record).await.map(Some),
             _ => Ok(None),
         }
@@ -119,7 +119,7 @@ impl IdempotencyService {
         } else {
             KeyWrite::Answer(key.clone(), status, body.to_owned())
         };
-        self.ctx.store().commit_later(Transaction {
+        self.ctx.store().transact_later(Transaction {
             key: Some(write),
             ..Transaction::default()
         });

@@ -1,4 +1,4 @@
-"""Starts `sidedoor fakes` on free ports, once for all tests."""
+"""Starts `sidedoor fakes` on free ports, once for all tests. It runs `sidedoor-fakes` from the folder of SIDEDOOR_BIN."""
 
 import json
 import os
@@ -17,10 +17,13 @@ def fakes():
     command = [os.environ["SIDEDOOR_BIN"], "fakes", "--connect-listen", "127.0.0.1:0", "--salesforce-listen", "127.0.0.1:0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        yield json.loads(process.stdout.readline())
+        line = process.stdout.readline()
+        assert line, f"{command} printed nothing; its error message is above"
+        yield json.loads(line)
     finally:
         process.terminate()
-        assert process.wait(timeout=10) == 0
+        status = process.wait(timeout=10)
+    assert status == 0, f"{command} ended with status {status}"
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +54,7 @@ def connect(connect_url):
 
 @pytest.fixture
 def contact(connect_url):
-    """Makes a customer's contact; ends it afterwards, so that supervisors are free again."""
+    """Creates customers' contacts, and ends them after the test so that the supervisors are free again."""
     made = []
 
     def make(channel="VOICE"):

@@ -1,4 +1,4 @@
-"""boto3 drives the fake Connect: requests are signed, validated and parsed by botocore's own model of the service."""
+"""boto3 against the fake Connect. botocore signs the requests, and checks requests and answers against its model of the service."""
 
 import datetime
 import time
@@ -21,11 +21,11 @@ def describe(connect, contact_id):
 
 
 def stop(connect, contact_id):
-    # By the operation's name: the call itself is spelled in one file of this repository, where the interlock guards it.
+    # By the operation's name, because a test allows the call itself in one file of this repository only: the one with the interlock.
     return getattr(connect, xform_name("StopContact"))(InstanceId=INSTANCE, ContactId=contact_id)
 
 
-def refused(call):
+def error_of(call):
     with pytest.raises(ClientError) as caught:
         call()
     error = caught.value
@@ -34,7 +34,7 @@ def refused(call):
     return type(error).__name__, error.response["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def test_a_leg_is_a_contact_of_its_own(connect, contact):
+def test_monitor_contact_creates_a_contact_for_the_leg(connect, contact):
     call = contact()
     answer = monitor(connect, call, AllowedMonitorCapabilities=["SILENT_MONITOR", "BARGE"])
     leg = answer["ContactId"]
@@ -49,49 +49,49 @@ def test_a_leg_is_a_contact_of_its_own(connect, contact):
     assert describe(connect, call)["InitiationMethod"] == "INBOUND"
 
 
-def test_a_client_token_gives_the_same_leg(connect, contact):
+def test_monitor_contact_returns_the_same_leg_for_a_client_token(connect, contact):
     call = contact()
     first = monitor(connect, call, token="token-1")["ContactId"]
     assert monitor(connect, call, token="token-1")["ContactId"] == first
-    assert refused(lambda: monitor(connect, call, user="supervisor-2", token="token-1")) == ("IdempotencyException", 409)
+    assert error_of(lambda: monitor(connect, call, user="supervisor-2", token="token-1")) == ("IdempotencyException", 409)
 
 
-def test_limits_and_unknown_things(connect, contact):
+def test_monitor_contact_rejects_exceeded_limits_and_unknown_ids(connect, contact):
     call = contact()
     monitor(connect, call, user="supervisor-1")
     monitor(connect, call, user="supervisor-2")
-    assert refused(lambda: monitor(connect, call, user="supervisor-3")) == ("ServiceQuotaExceededException", 402)
+    assert error_of(lambda: monitor(connect, call, user="supervisor-3")) == ("ServiceQuotaExceededException", 402)
     other = contact()
-    assert refused(lambda: monitor(connect, other, user="supervisor-1")) == ("InvalidRequestException", 400)
-    assert refused(lambda: monitor(connect, "no-such-contact", user="supervisor-3")) == ("ResourceNotFoundException", 404)
-    assert refused(lambda: monitor(connect, other, user="nobody")) == ("ResourceNotFoundException", 404)
-    assert refused(lambda: describe(connect, "no-such-contact")) == ("ResourceNotFoundException", 404)
+    assert error_of(lambda: monitor(connect, other, user="supervisor-1")) == ("InvalidRequestException", 400)
+    assert error_of(lambda: monitor(connect, "no-such-contact", user="supervisor-3")) == ("ResourceNotFoundException", 404)
+    assert error_of(lambda: monitor(connect, other, user="unknown")) == ("ResourceNotFoundException", 404)
+    assert error_of(lambda: describe(connect, "no-such-contact")) == ("ResourceNotFoundException", 404)
 
 
-def test_stop_contact_is_refused_for_a_voice_leg_as_set(connect, connect_url, contact):
+def test_stop_contact_answers_for_a_voice_leg_as_configured(connect, connect_url, contact):
     call = contact()
     leg = monitor(connect, call)["ContactId"]
     try:
-        assert refused(lambda: stop(connect, leg)) == ("InvalidRequestException", 400)
+        assert error_of(lambda: stop(connect, leg)) == ("InvalidRequestException", 400)
         requests.patch(f"{connect_url}/_fake/settings", json={"stopVoiceLeg": "gone410"}, timeout=5)
-        assert refused(lambda: stop(connect, leg)) == ("ContactNotFoundException", 410)
+        assert error_of(lambda: stop(connect, leg)) == ("ContactNotFoundException", 410)
         requests.patch(f"{connect_url}/_fake/settings", json={"stopVoiceLeg": "acceptAndIgnore"}, timeout=5)
         assert stop(connect, leg)["ResponseMetadata"]["HTTPStatusCode"] == 200
     finally:
         requests.patch(f"{connect_url}/_fake/settings", json={"stopVoiceLeg": "refuse400"}, timeout=5)
-    assert "DisconnectTimestamp" not in describe(connect, leg), "a 200 proves nothing"
+    assert "DisconnectTimestamp" not in describe(connect, leg), "the leg continues in spite of the 200"
 
 
-def test_stop_contact_ends_a_chat_leg_and_only_that(connect, contact):
+def test_stop_contact_ends_a_chat_leg_but_not_the_chat(connect, contact):
     chat = contact("CHAT")
     leg = monitor(connect, chat)["ContactId"]
     stop(connect, leg)
     assert "DisconnectTimestamp" in describe(connect, leg)
     assert "DisconnectTimestamp" not in describe(connect, chat)
-    assert refused(lambda: stop(connect, leg)) == ("ContactNotFoundException", 410)
+    assert error_of(lambda: stop(connect, leg)) == ("ContactNotFoundException", 410)
 
 
-def test_stop_contact_on_the_customers_contact_ends_the_customers_call(connect, connect_url, contact):
+def test_stop_contact_with_the_customers_contact_ends_the_call(connect, connect_url, contact):
     call = contact()
     leg = monitor(connect, call)["ContactId"]
     stop(connect, call)
@@ -102,7 +102,7 @@ def test_stop_contact_on_the_customers_contact_ends_the_customers_call(connect, 
     assert [e["by"] for e in ours] == ["StopContact"]
 
 
-def test_what_users_do_now(connect, contact):
+def test_current_user_data_lists_live_contacts_in_pages(connect, contact):
     call = contact()
     leg = monitor(connect, call)["ContactId"]
     time.sleep(0.2)
@@ -117,35 +117,35 @@ def test_what_users_do_now(connect, contact):
     (mine,) = users["supervisor-1"]
     assert (mine["ContactId"], mine["InitiationMethod"], mine["AgentContactState"]) == (leg, "MONITOR", "CONNECTED")
     many = [f"user-{i}" for i in range(101)]
-    kind, status = refused(lambda: connect.get_current_user_data(InstanceId=INSTANCE, Filters={"Agents": many}))
+    kind, status = error_of(lambda: connect.get_current_user_data(InstanceId=INSTANCE, Filters={"Agents": many}))
     assert (kind, status) == ("InvalidParameterException", 400)
 
 
-def test_signatures_are_verified(connect_url, contact):
-    kind, status = refused(lambda: monitor(connect_client(connect_url, secret="wrong"), contact()))
+def test_wrong_signature_is_rejected(connect_url, contact):
+    kind, status = error_of(lambda: monitor(connect_client(connect_url, secret="wrong"), contact()))
     assert status == 403
 
 
-def test_the_instance_can_be_asked_about(connect):
+def test_instance_attribute_and_user_can_be_described(connect):
     assert connect.describe_instance(InstanceId=INSTANCE)["Instance"]["Id"] == INSTANCE
     attribute = connect.describe_instance_attribute(InstanceId=INSTANCE, AttributeType="ENHANCED_CONTACT_MONITORING")
     assert attribute["Attribute"]["Value"] == "true"
     assert connect.describe_user(InstanceId=INSTANCE, UserId="agent-1")["User"]["Username"] == "agent-1@example"
 
 
-def test_users_are_found_by_name(connect):
+def test_search_users_finds_an_exact_user_name(connect):
     def search(name, comparison="EXACT"):
         condition = {"FieldName": "Username", "Value": name, "ComparisonType": comparison}
         return connect.search_users(InstanceId=INSTANCE, SearchCriteria={"StringCondition": condition})["Users"]
 
     assert [user["Id"] for user in search("Supervisor-1@example")] == ["supervisor-1"]
-    assert search("nobody@example") == []
-    assert refused(lambda: search("super", "STARTS_WITH"))[1] == 400
+    assert search("unknown@example") == []
+    assert error_of(lambda: search("super", "STARTS_WITH"))[1] == 400
 
 
-def test_scripted_faults_come_as_modelled_errors(connect, connect_url, contact):
+def test_scripted_faults_are_errors_of_botocores_model(connect, connect_url, contact):
     call = contact()
     fault = {"operation": "MonitorContact", "status": 429, "code": "ThrottlingException", "message": "Rate exceeded"}
     requests.post(f"{connect_url}/_fake/faults", json=fault, timeout=5)
-    assert refused(lambda: monitor(connect, call)) == ("ThrottlingException", 429)
+    assert error_of(lambda: monitor(connect, call)) == ("ThrottlingException", 429)
     assert monitor(connect, call)["ContactId"]

@@ -1,4 +1,4 @@
-"""simple-salesforce drives the fake Salesforce."""
+"""simple-salesforce against the fake Salesforce."""
 
 import time
 import uuid
@@ -37,7 +37,7 @@ def org(salesforce_url):
     granted = by_client_credentials(salesforce_url)
     assert "expires_in" not in granted and "refresh_token" not in granted
     client = Salesforce(instance_url=granted["instance_url"], session_id=granted["access_token"], version="68.0")
-    # The library speaks https only; the fake is http on loopback.
+    # The library supports https only, but the fake has http on loopback.
     host = urlparse(granted["instance_url"]).netloc
     client.base_url = f"http://{host}/services/data/v68.0/"
     return client
@@ -49,7 +49,7 @@ def participant(org):
     return objects
 
 
-def test_both_grants(salesforce_url):
+def test_login_accepts_both_grants_and_rejects_wrong_ones(salesforce_url):
     assert by_client_credentials(salesforce_url)["token_type"] == "Bearer"
     wrong = token(salesforce_url, data={"grant_type": "client_credentials"}, auth=("fake-client-id", "wrong"))
     assert (wrong.status_code, wrong.json()["error"]) == (400, "invalid_client")
@@ -72,7 +72,7 @@ def test_both_grants(salesforce_url):
     assert ask(iss="another").json()["error"] == "invalid_client_id"
 
 
-def test_describe(org):
+def test_describe_shows_the_external_id(org):
     described = participant(org).describe()
     fields = {f["name"]: f for f in described["fields"]}
     assert described["createable"] and described["updateable"]
@@ -92,7 +92,7 @@ def test_upsert_creates_then_updates_and_keeps_whole_seconds(org):
     assert (found["totalSize"], found["records"][0]["Id"]) == (1, row["Id"])
 
 
-def test_refusals(org):
+def test_upsert_rejects_invalid_fields_and_ids(org):
     rows = participant(org)
     key = str(uuid.uuid4())
     for body, code in [
@@ -108,10 +108,10 @@ def test_refusals(org):
     with pytest.raises(SalesforceResourceNotFound):
         rows.upsert("Leg_Key__c/looks.like.a.txt", {})
     with pytest.raises(SalesforceResourceNotFound):
-        rows.get_by_custom_id("Leg_Key__c", "nobody")
+        rows.get_by_custom_id("Leg_Key__c", "unknown")
 
 
-def test_collections_answer_200_even_when_items_fail(org):
+def test_collections_answer_200_even_if_records_fail(org):
     records = [
         {"attributes": {"type": OBJECT}, "Leg_Key__c": str(uuid.uuid4()), "Mode__c": "SILENT"},
         {"attributes": {"type": OBJECT}, "Leg_Key__c": str(uuid.uuid4()), "No_Such__c": 1},
@@ -125,7 +125,7 @@ def test_collections_answer_200_even_when_items_fail(org):
     assert not second["success"] and second["errors"][0]["statusCode"] == "INVALID_FIELD"
 
 
-def test_an_ended_session_and_a_reached_limit(org, salesforce_url):
+def test_revoked_session_and_daily_limit_are_rejected(org, salesforce_url):
     used = requests.get(f"{salesforce_url}/_fake/usage", timeout=5).json()["apiCalls"]
     requests.patch(f"{salesforce_url}/_fake/settings", json={"dailyLimit": used}, timeout=5)
     with pytest.raises(Exception) as caught:
@@ -138,7 +138,7 @@ def test_an_ended_session_and_a_reached_limit(org, salesforce_url):
 
 
 class ToTheFake(HTTPAdapter):
-    """simple-salesforce speaks to Salesforce's own hosts by https; this carries what it sends to the fake."""
+    """Sends to the fake what simple-salesforce sends to Salesforce's own hosts by https."""
 
     def __init__(self, url):
         super().__init__()
@@ -156,7 +156,7 @@ def carried(salesforce_url):
     return session
 
 
-def test_simple_salesforce_logs_in_by_its_own_idea_of_both_grants(carried, salesforce_url):
+def test_simple_salesforce_logs_in_with_its_own_code_for_both_grants(carried, salesforce_url):
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     requests.patch(f"{salesforce_url}/_fake/settings", json={"jwtPublicKey": public.decode()}, timeout=5)

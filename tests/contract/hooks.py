@@ -1,7 +1,7 @@
-"""What schemathesis cannot guess: who exists. Valid generated requests are given real contacts, supervisors and names, most
-of the time, so that they reach what lies behind the first look-up; requests that are meant to be bad stay as they are.
+"""Puts real contacts, supervisors and names into most valid generated requests, because schemathesis cannot guess them,
+so that they reach the code behind the first look-up. Requests that are meant to be invalid are not changed.
 
-Also counts what every operation answered, for run.py, which judges how deep the run went."""
+Also counts what every operation answered, so that run.py can check the coverage."""
 
 import atexit
 import base64
@@ -14,13 +14,13 @@ import schemathesis
 
 with open(os.environ["CONTRACT_PEOPLE"], encoding="utf-8") as file:
     PEOPLE = json.load(file)
-# Of 8 valid requests so many get real names; the rest keep invented ones, so that "not found" is met too.
+# How many of 8 valid requests get real names; the rest keep generated ones, so that "not found" is tested too.
 REAL = 7
 ANSWERS = collections.Counter()
 
 
 def bearer(name):
-    """Who calls: a key of events' own for what vendors send, the other for the rest."""
+    """Authentication by the key in an environment variable: events have a key of their own."""
 
     class Key:
         def get(self, case, context):
@@ -38,7 +38,7 @@ schemathesis.auth().skip_for(path_regex="^/v1/events/")(bearer("CONTRACT_KEY"))
 
 
 def pick(choices, seed):
-    # By content, not by chance: a seeded run repeats itself, and a failing case shrinks.
+    # Chosen by content and not at random, so that a seeded run is repeatable and a failing case can be shrunk.
     return choices[seed % len(choices)]
 
 
@@ -52,7 +52,7 @@ def is_valid(case):
 
 
 def agent_event(seed):
-    """One as AWS's guide shows it, of a supervisor there is, who is on a leg that nobody knows."""
+    """An event in the form of AWS's guide, about an existing supervisor on a leg that the service does not know."""
     arn = f"arn:aws:connect:us-west-2:111122223333:instance/{PEOPLE['instanceId']}"
     states = ["CONNECTED", "CONNECTED_ONHOLD", "ENDED", "ERROR"]
     leg = {"ContactId": f"leg-{seed:x}", "InitiationMethod": "MONITOR", "Channel": "VOICE", "State": pick(states, seed)}
@@ -67,7 +67,7 @@ def agent_event(seed):
 
 
 def real_event(body, seed):
-    """What a schema cannot say of an event: that base64 holds one, and that at least one of several is one."""
+    """Adds what a schema cannot express: base64 data that contains an event, and at least one event in a list."""
     if isinstance(body, list):
         return [agent_event(seed), *body[1:]]
     if isinstance(body, dict) and "partitionKey" in body and "AgentARN" not in body and "detail-type" not in body:
@@ -108,18 +108,18 @@ def map_case(context, case):
             if body.get(name) is not None:
                 body[name] = real
         if seed % 2 and ("mode" in body or "supervisor" in body):
-            # What was not granted at the start cannot be had later: else hardly any change of mode would be accepted.
+            # BARGE must be granted at the start, because otherwise almost every later mode change would be refused.
             body["mode"] = "BARGE"
         case.body = body
     path = dict(case.path_parameters or {})
-    # The rest goes where links and earlier answers lead: mostly to supervisions that are over by then.
+    # The other requests keep the ids from links and earlier answers, mostly of supervisions that have ended.
     if operation == "changeMode" and seed % 3 == 0:
         path["supervisionId"] = pick(PEOPLE["speakers"], seed // 8)["supervisionId"]
     if operation == "acknowledgeDirective" and seed % 3 == 0 and body is not None:
         directed = pick(PEOPLE["directed"], seed // 8)
         path["supervisionId"] = directed["supervisionId"]
         case.body = {**body, "directiveId": directed["directiveId"]}
-    # A link gives the supervisor whose supervision was just begun; that one stays.
+    # A supervisor from a link is kept, because their supervision was just started.
     if "connectUserId" in path and path["connectUserId"] not in PEOPLE["supervisors"]:
         path["connectUserId"] = supervisor
     if "vendor" in path:
@@ -128,7 +128,7 @@ def map_case(context, case):
     if path:
         case.path_parameters = path
     if case.headers and "Idempotency-Key" in case.headers:
-        # By content: another request has another key, and the same one comes again as a replay.
+        # Derived from the content, so that another request has another key and the same request is a replay.
         case.headers["Idempotency-Key"] = f"contract-{seed:x}"
     if case.query and "instance" in case.query:
         case.query = {**case.query, "instance": "main"}
@@ -136,7 +136,7 @@ def map_case(context, case):
 
 
 def in_order(sample):
-    """sentAt before receivedAt, which no schema can say."""
+    """Puts sentAt before receivedAt, which a schema cannot express."""
     sent, received = "2026-08-04T17:43:47.000Z", "2026-08-04T17:43:47.080Z"
     return {**sample, "sentAt": sent, "receivedAt": received} if isinstance(sample, dict) else sample
 
@@ -155,10 +155,10 @@ def after_call(context, case, response):
     code = ""
     if response.status_code >= 400:
         try:
-            told = response.json()
-            code = told.get("code", "")
+            problem = response.json()
+            code = problem.get("code", "")
             if kind == "valid" and response.status_code == 400:
-                code += " " + " ".join(sorted(e["pointer"] for e in told.get("errors", [])))
+                code += " " + " ".join(sorted(e["pointer"] for e in problem.get("errors", [])))
         except (ValueError, AttributeError):
             code = "(no JSON)"
     operation = case.operation.definition.raw.get("operationId", case.operation.label)
@@ -166,6 +166,6 @@ def after_call(context, case, response):
 
 
 @atexit.register
-def tell():
+def write_answers():
     with open(os.environ["CONTRACT_ANSWERS"], "w", encoding="utf-8") as out:
         json.dump([[*key, count] for key, count in sorted(ANSWERS.items())], out)

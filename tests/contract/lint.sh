@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Lints openapi.yaml with Spectral, after seeing that each rule of the house's own can say no.
-# Needs node and npm. What it installs, by package-lock.json, goes outside the repository, once for each lock file.
+# Lints openapi.yaml with Spectral, after a check that each of our own rules reports a violation.
+# Needs node and npm. Installs what package-lock.json lists outside the repository, once for each lock file.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 pinned="$(sha256sum "$here/package-lock.json" | cut -c1-16)"
@@ -9,7 +9,7 @@ if [ ! -f "$tools/.complete" ]; then
     rm -rf "$tools"
     mkdir -p "$tools"
     cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$tools/"
-    # Without scripts: a linter needs none, and one of its dependencies would report home.
+    # Without install scripts, because a linter needs none and one of its dependencies would send telemetry.
     (cd "$tools" && npm ci --ignore-scripts --silent)
     touch "$tools/.complete"
 fi
@@ -17,7 +17,7 @@ spectral=("$tools/node_modules/.bin/spectral" lint --quiet --ruleset "$here/spec
 
 said="$("${spectral[@]}" --format text "$here/broken.yaml" || true)"
 grep -oE '^  sidedoor-[a-z-]+' "$here/spectral.yaml" | while read -r rule; do
-    grep -qE "\b$rule\b" <<<"$said" || { echo "the rule $rule does not see what broken.yaml breaks" >&2; exit 1; }
+    grep -qE "\b$rule\b" <<<"$said" || { echo "the rule $rule reports nothing for broken.yaml" >&2; exit 1; }
 done
 "${spectral[@]}" --fail-severity=warn "$here/../../openapi.yaml"
 echo "openapi.yaml: no problem found"

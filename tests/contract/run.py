@@ -1,7 +1,7 @@
-"""Starts the service, lets schemathesis loose on it, and judges whether the run went deep enough to mean something.
+"""Starts the service, runs schemathesis against it, and fails if the run did not reach the expected answers.
 
-CONTRACT_RUN=long runs for many minutes instead of one; CONTRACT_SEED and CONTRACT_EXAMPLES say which run and how much of it.
-Further arguments are schemathesis's own, such as `--include-operation-id changeMode`; then depth is not judged."""
+CONTRACT_RUN=long runs for many minutes instead of one; CONTRACT_SEED and CONTRACT_EXAMPLES set the seed and the number of examples.
+Further arguments are passed to schemathesis, such as `--include-operation-id changeMode`; then the coverage is not checked."""
 
 import collections
 import json
@@ -17,7 +17,7 @@ import service
 HERE = pathlib.Path(__file__).resolve().parent
 CONTRACT = HERE.parent.parent / "openapi.yaml"
 
-# What valid requests must have been answered at least once: else the run scratched the surface only.
+# Statuses that valid requests must get at least once, because otherwise the run did not test what lies behind the validation.
 DEPTH = {
     "acknowledgeDirective": {200, 404},
     "changeMode": {202, 409},
@@ -67,41 +67,41 @@ def main():
         command += ["--config-file", str(HERE / "schemathesis.toml"), "run", str(CONTRACT), "--url", url]
         command += [f"--{name}={value}" for name, value in options.items()]
         ran = subprocess.run(command + sys.argv[1:], env=environment, cwd=here, check=False).returncode
-        told = [tuple(row) for row in json.loads(answers.read_text())] if answers.exists() else []
-        report(told)
+        answers_seen = [tuple(row) for row in json.loads(answers.read_text())] if answers.exists() else []
+        report(answers_seen)
         faults = [f"schemathesis ended with {ran}"] if ran else []
-        faults += [] if sys.argv[1:] else shallow(told)
+        faults += [] if sys.argv[1:] else shallow(answers_seen)
         faults += broken_promises(url, connect, log)
     for fault in faults:
         print(f"FAULT: {fault}")
-    print(f"contract: {len(DEPTH)} operations, {sum(row[-1] for row in told)} requests, {len(faults)} faults")
+    print(f"contract: {len(DEPTH)} operations, {sum(row[-1] for row in answers_seen)} requests, {len(faults)} faults")
     sys.exit(1 if faults else 0)
 
 
-def report(told):
-    """What every operation answered, valid requests first."""
+def report(answers_seen):
+    """Prints what every operation answered, valid requests first."""
     lines = collections.defaultdict(list)
-    for operation, kind, status, code, count in sorted(told, key=lambda row: (row[1] != "valid", row[2])):
+    for operation, kind, status, code, count in sorted(answers_seen, key=lambda row: (row[1] != "valid", row[2])):
         lines[operation].append(f"{kind} {status}{' ' + code if code else ''} x{count}")
     for operation in sorted(lines):
         print(f"  {operation}: " + ", ".join(lines[operation]))
 
 
-def shallow(told):
+def shallow(answers_seen):
     reached = collections.defaultdict(set)
-    for operation, kind, status, _, _ in told:
+    for operation, kind, status, _, _ in answers_seen:
         if kind == "valid":
             reached[operation].add(status)
     missing = {operation: sorted(want - reached[operation]) for operation, want in DEPTH.items()}
-    return [f"no valid {operation} was answered {statuses}" for operation, statuses in missing.items() if statuses]
+    return [f"no valid {operation} got the status {statuses}" for operation, statuses in missing.items() if statuses]
 
 
 def broken_promises(url, connect, log):
-    """What must hold whatever was asked: no customer's call ended, the service ready, nothing broken in the log."""
+    """What must hold after every run: no customer's call ended, the service is ready, no error or panic in the log."""
     faults = []
     ended = requests.get(f"{connect}/_fake/ledger", timeout=5).json()["customerContactsWeEnded"]
     if ended:
-        faults.append(f"customers' calls were ended: {ended}")
+        faults.append(f"the service ended customers' calls: {ended}")
     ready = requests.get(f"{url}/readyz", timeout=5)
     if ready.status_code != 200:
         faults.append(f"not ready afterwards: {ready.text}")

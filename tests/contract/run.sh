@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# schemathesis against the running service: generated requests, valid and not, hold every answer to openapi.yaml.
-# Needs SIDEDOOR_BIN. Makes a virtual environment outside the repository, once for each set of pinned requirements.
+# Runs schemathesis against the service: generated requests, valid and invalid; every answer is validated against openapi.yaml.
+# Needs SIDEDOOR_BIN. Creates a virtual environment outside the repository, one for each set of pinned requirements.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 : "${SIDEDOOR_BIN:?the path of the sidedoor binary}"

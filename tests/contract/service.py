@@ -12,7 +12,7 @@ import time
 import requests
 
 KEY = "key-of-the-contract-test"
-# What delivers events does nothing else: the configuration insists.
+# A separate key, because the configuration refuses a key with `events` and other scopes.
 EVENTS_KEY = "key-of-its-events-bus-1"
 INSTANCE = "11111111-2222-4333-8444-555555555555"
 CARRIER = "acme"
@@ -32,7 +32,7 @@ def settings(port, folder, vendors):
         "CONNECT__INSTANCES__MAIN__INSTANCE_ID": INSTANCE,
         "CONNECT__INSTANCES__MAIN__REGION": "us-west-2",
         "CONNECT__INSTANCES__MAIN__ENDPOINT_URL": vendors["connectUrl"],
-        # No quota of a real account: the run is to reach the service's own rules, not its waiting room.
+        # Higher than any real quota, so that requests reach the service's rules and do not wait for rate limits.
         "CONNECT__QUOTAS__DEFAULT__DEFAULT__PER_SECOND": "2000",
         "CONNECT__QUOTAS__DEFAULT__DEFAULT__BURST": "500",
         "SALESFORCE__LOGIN_URL": vendors["salesforceUrl"],
@@ -52,7 +52,7 @@ def settings(port, folder, vendors):
 
 
 def end(process):
-    """SIGTERM, and a clean exit within half a minute; else it is killed and that is an error."""
+    """Sends SIGTERM and expects a clean exit within 30 s; otherwise kills the process and raises an error."""
     process.send_signal(signal.SIGTERM)
     try:
         code = process.wait(timeout=30)
@@ -66,7 +66,7 @@ def end(process):
 
 @contextlib.contextmanager
 def started(folder):
-    """Both processes; yields the service's URL and the URL of the fake Connect."""
+    """Starts both processes; yields the URLs of the service and of the fake Connect."""
     binary, port = os.environ["SIDEDOOR_BIN"], free_port()
     url = f"http://127.0.0.1:{port}"
     with contextlib.ExitStack() as stack:
@@ -82,7 +82,7 @@ def started(folder):
         environment = {f"SIDEDOOR__{name}": value for name, value in settings(port, folder, vendors).items()}
         environment |= {"AWS_ACCESS_KEY_ID": "fake-access-key", "AWS_SECRET_ACCESS_KEY": "fake-secret-key"}
         with open(pathlib.Path(folder, "service.log"), "wb") as log:
-            # In the folder: no sidedoor.toml of whoever runs the tests is taken up.
+            # Started in the temporary folder, so that it does not read a sidedoor.toml of the developer.
             service = subprocess.Popen(
                 [binary, "serve"], env={**os.environ, **environment}, stdout=log, stderr=log, cwd=folder
             )
@@ -100,9 +100,9 @@ def started(folder):
 
 
 def people(connect, url, supervisors, contacts):
-    """Supervisors with an open CCP and customers who are talking; what hooks.py hands to generated requests."""
+    """Creates supervisors with an open CCP and customers on calls; hooks.py puts their ids into generated requests."""
 
-    def tell(path, body):
+    def fake(path, body):
         answer = requests.post(f"{connect}/_fake/{path}", json=body, timeout=5)
         answer.raise_for_status()
         return answer
@@ -110,13 +110,13 @@ def people(connect, url, supervisors, contacts):
     requests.patch(f"{connect}/_fake/settings", json={"supervisorsPerCall": 50}, timeout=5).raise_for_status()
     names = [f"listener-{n}" for n in range(supervisors)]
     for n, name in enumerate(names):
-        tell("users", {"userId": name, "username": f"{name}@example"})
-        # Every second one has a page open that does as it is told, so that leaves and changes of mode really happen.
+        fake("users", {"userId": name, "username": f"{name}@example"})
+        # Every second supervisor has a page open that carries out directives, so that leaves and mode changes really happen.
         if n % 2 == 0:
-            tell(f"browser/{name}/tabs", {"sidedoorUrl": url, "bearer": KEY})
+            fake(f"browser/{name}/tabs", {"sidedoorUrl": url, "bearer": KEY})
     channels = ["VOICE", "CHAT", "VOICE", "TASK"]
     ids = [
-        tell("contacts", {"channel": channels[n % len(channels)]}).json()["contactId"] for n in range(contacts)
+        fake("contacts", {"channel": channels[n % len(channels)]}).json()["contactId"] for n in range(contacts)
     ]
     return {
         "instanceId": INSTANCE,
@@ -124,12 +124,12 @@ def people(connect, url, supervisors, contacts):
         "contacts": ids,
         "carrier": CARRIER,
         "jurisdiction": JURISDICTION,
-        **busy(tell, url),
+        **busy(fake, url),
     }
 
 
-def busy(tell, url):
-    """Supervisors who are on a call already and may speak, and others who have been told to leave and have not answered."""
+def busy(fake, url):
+    """Supervisors who are on a call and may speak, and others who have an open directive to leave."""
 
     def ask(path, body, status):
         answer = requests.post(url + path, json=body, headers={"Authorization": f"Bearer {KEY}"}, timeout=10)
@@ -139,10 +139,10 @@ def busy(tell, url):
 
     speakers = []
     for n in range(20):
-        name, call = f"speaker-{n}", tell("contacts", {"channel": "VOICE"}).json()["contactId"]
-        tell("users", {"userId": name, "username": f"{name}@example"})
-        begun = ask("/v1/supervisions", {"contactId": call, "supervisor": {"connectUserId": name}, "mode": "BARGE"}, 201)
-        speakers.append({"supervisionId": begun["id"]})
+        name, call = f"speaker-{n}", fake("contacts", {"channel": "VOICE"}).json()["contactId"]
+        fake("users", {"userId": name, "username": f"{name}@example"})
+        started_one = ask("/v1/supervisions", {"contactId": call, "supervisor": {"connectUserId": name}, "mode": "BARGE"}, 201)
+        speakers.append({"supervisionId": started_one["id"]})
     directed = speakers[12:]
     for one in directed:
         left = ask(f"/v1/supervisions/{one['supervisionId']}/disconnect", {}, 202)

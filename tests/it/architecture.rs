@@ -1,79 +1,104 @@
-//! The rules of the app, enforced: who may import whom, which room knows which vendor, and that StopContact is called
-//! in one place.
+//! The rules of the architecture: which module may import which, which module may use a library, what the domain crate may depend
+//! on, and that StopContact is called in one place.
 
 use std::path::{Path, PathBuf};
 
-/// Which of our rooms a room may name.
-const RULES: [(&str, &[&str]); 18] = [
-    ("domain", &[]),
-    ("timing", &[]),
-    ("ports", &["domain", "timing"]),
-    ("flows", &["domain", "timing", "ports"]),
-    // Each adapter its own section of the configuration.
-    ("connect", &["domain", "ports", "config"]),
-    ("salesforce", &["ports", "domain", "config"]),
-    ("store", &["domain", "ports"]),
-    ("http", &["flows", "domain"]),
-    ("fakes", &["domain"]),
-    ("clock", &["ports"]),
-    ("config", &["domain"]),
-    ("telemetry", &["config", "ports", "domain"]),
-    // It answers the front door's question whether the process is ready.
+/// The root package's modules, each with the other modules that it may import. The crates `sidedoor-domain` and
+/// `clock-calibration` are below all of them. A module that spawns tasks imports `telemetry`, so that a task keeps its span.
+const RULES: [(&str, &[&str]); 11] = [
+    ("usecases", &["telemetry"]),
+    ("store", &[]),
+    ("clock", &[]),
+    ("config", &[]),
+    // Each adapter reads its own section of the configuration.
+    ("connect", &["config", "telemetry"]),
+    ("salesforce", &["config", "telemetry"]),
+    ("telemetry", &["config"]),
+    ("http", &["usecases", "telemetry"]),
+    // It reports to the HTTP layer whether the process is ready.
     ("lifecycle", &["http"]),
+    // The composition root connects everything.
     (
         "app",
         &[
             "clock",
             "config",
             "connect",
-            "domain",
-            "flows",
             "http",
-            "store",
             "lifecycle",
-            "ports",
             "salesforce",
+            "store",
             "telemetry",
-            "timing",
+            "usecases",
         ],
     ),
-    ("demo", &["app", "config", "fakes", "lifecycle"]),
-    // What `sidedoor timing` prints, from simulation or from a store that is only read.
-    ("timing_report", &["config", "domain", "store", "ports", "timing"]),
-    // `sidedoor check` looks at every part by itself, and changes nothing unless asked to (`--live`).
-    (
-        "check",
-        &["clock", "config", "connect", "domain", "store", "ports", "salesforce"],
-    ),
-    (
-        "main",
-        &[
-            "app",
-            "check",
-            "config",
-            "demo",
-            "fakes",
-            "lifecycle",
-            "telemetry",
-            "timing_report",
-        ],
-    ),
+    // `sidedoor check` tests every adapter by itself; `sidedoor timing` reads the store.
+    ("cli", &["clock", "config", "connect", "salesforce", "store"]),
 ];
 
-/// Which rooms may know a crate.
-const CRATES: [(&str, &[&str]); 7] = [
+/// What `src/main.rs` may import: it parses the command line and starts the rest.
+const MAIN: &[&str] = &["app", "cli", "config", "lifecycle", "telemetry"];
+
+/// Which modules may use a library or a crate of this workspace.
+const CRATES: [(&str, &[&str]); 9] = [
     ("aws_", &["connect"]),
     ("oauth2::", &["salesforce"]),
     ("sqlx::", &["store"]),
     ("governor::", &["connect", "http"]),
-    ("axum::", &["http", "fakes"]),
+    ("axum::", &["http"]),
     ("hyper", &["http"]),
-    ("clap::", &["main", "timing_report", "check"]),
+    ("clap::", &["main", "cli"]),
+    ("clock_calibration", &["app", "cli", "usecases"]),
+    ("sidedoor_fakes", &[]),
 ];
 
+/// What `sidedoor-domain` may depend on: no library that does I/O, and no other crate of this workspace.
+const DOMAIN_DEPENDENCIES: [&str; 9] = [
+    "async-trait",
+    "base64",
+    "clock-calibration",
+    "jiff",
+    "serde",
+    "serde_json",
+    "thiserror",
+    "tokio",
+    "uuid",
+];
+
+/// What the domain's code may not name: adapters, and the parts of allowed libraries that do I/O.
+const DENIED_IN_DOMAIN: [&str; 13] = [
+    "aws_",
+    "axum",
+    "clap::",
+    "governor",
+    "hyper",
+    "oauth2",
+    "reqwest",
+    "sidedoor::",
+    "sidedoor_fakes",
+    "sqlx",
+    "std::fs",
+    "std::net",
+    "tokio::net",
+];
+
+/// Types of `sidedoor-domain` and `clock-calibration` that the use cases re-export, because the HTTP layer still imports them from
+/// there. Nothing may be added.
+const REEXPORTED: [&str; 6] = [
+    "src/usecases/clocks/vendors.rs: clock_calibration::{Cause, ClockId, Grade, Sample}",
+    "src/usecases/clocks/vendors.rs: sidedoor_domain::ports::store::ClockEpoch",
+    "src/usecases/idempotency.rs: sidedoor_domain::ports::store::KeyUse",
+    "src/usecases/reports/audit.rs: sidedoor_domain::ports::store::{AuditFilter, AuditLine}",
+    "src/usecases/reports/supervisions.rs: sidedoor_domain::ports::store::{Filter, RecordState, RecordSync, Stored}",
+    "src/usecases/salesforce_sync/dead_letters.rs: sidedoor_domain::ports::store::{DeliveryFilter, Row}",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    walkdir::WalkDir::new(root)
+    walkdir::WalkDir::new(root().join(folder))
         .into_iter()
         .map(|entry| entry.expect("readable").into_path())
         .filter(|path| path.extension().is_some_and(|e| e == "rs"))
@@ -81,17 +106,11 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-fn room(path: &Path) -> String {
-    let below = path
-        .strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
-        .expect("below src");
-    let first = below
-        .components()
-        .next()
-        .expect("a name")
-        .as_os_str()
-        .to_string_lossy()
-        .into_owned();
+/// The module of the root package that a file of `src` belongs to.
+fn module(path: &Path) -> String {
+    let below = path.strip_prefix(root().join("src")).expect("below src");
+    let first = below.components().next().expect("a name");
+    let first = first.as_os_str().to_string_lossy().into_owned();
     first.trim_end_matches(".rs").to_owned()
 }
 
@@ -103,49 +122,46 @@ fn code(text: &str) -> String {
         .join("\n")
 }
 
-fn named_rooms(text: &str) -> Vec<String> {
+/// The modules of the root package that the code names by `crate::` or `sidedoor::`.
+fn named_modules(text: &str) -> Vec<String> {
     let word = |rest: &str| {
         rest.chars()
             .take_while(|c| c.is_alphanumeric() || *c == '_')
             .collect::<String>()
     };
-    let mut rooms = Vec::new();
+    let mut modules = Vec::new();
     for prefix in ["crate::", "sidedoor::"] {
         for (at, _) in text.match_indices(prefix) {
             let rest = &text[at + prefix.len()..];
             if let Some(group) = rest.strip_prefix('{') {
-                rooms.extend(
-                    group
-                        .split('}')
-                        .next()
-                        .unwrap_or_default()
-                        .split(',')
-                        .map(|part| word(part.trim())),
-                );
+                let group = group.split('}').next().unwrap_or_default();
+                modules.extend(group.split(',').map(|part| word(part.trim())));
             } else {
-                rooms.push(word(rest));
+                modules.push(word(rest));
             }
         }
     }
-    rooms.retain(|room| !room.is_empty());
-    rooms
+    modules.retain(|module| !module.is_empty());
+    modules
 }
 
 #[test]
-fn rooms_import_only_what_they_may() {
+fn architecture_modules_import_only_what_they_may() {
     let mut broken = Vec::new();
     for (path, text) in sources("src") {
-        let here = room(&path);
-        if here == "lib" {
-            continue;
-        }
-        let Some((_, may)) = RULES.iter().find(|(name, _)| *name == here) else {
-            broken.push(format!("{}: the room {here} has no rule", path.display()));
+        let here = module(&path);
+        let allowed = match here.as_str() {
+            "lib" => continue,
+            "main" => Some(&MAIN),
+            _ => RULES.iter().find(|(name, _)| *name == here).map(|(_, allowed)| allowed),
+        };
+        let Some(allowed) = allowed else {
+            broken.push(format!("{}: the module {here} has no rule", path.display()));
             continue;
         };
-        for named in named_rooms(&code(&text)) {
-            if named != here && !may.contains(&named.as_str()) {
-                broken.push(format!("{} names {named}", path.display()));
+        for named in named_modules(&code(&text)) {
+            if named != here && !allowed.contains(&named.as_str()) {
+                broken.push(format!("{} imports {named}", path.display()));
             }
         }
     }
@@ -153,30 +169,118 @@ fn rooms_import_only_what_they_may() {
 }
 
 #[test]
-fn vendors_crates_stay_in_their_rooms() {
+fn architecture_rules_name_only_modules_that_exist() {
+    let modules: Vec<String> = sources("src").iter().map(|(path, _)| module(path)).collect();
+    let rules = RULES.iter().map(|(name, _)| *name);
+    let users = CRATES.iter().flat_map(|(_, users)| users.iter().copied());
+    let missing: Vec<&str> = rules.chain(users).filter(|m| !modules.iter().any(|n| n == m)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
+
+#[test]
+fn architecture_libraries_are_used_only_in_their_modules() {
     let mut broken = Vec::new();
     for (path, text) in sources("src") {
-        for (name, rooms) in CRATES {
-            if code(&text).contains(name) && !rooms.contains(&room(&path).as_str()) {
-                broken.push(format!("{} knows {name}", path.display()));
+        for (name, modules) in CRATES {
+            if code(&text).contains(name) && !modules.contains(&module(&path).as_str()) {
+                broken.push(format!("{} uses {name}", path.display()));
             }
         }
     }
     assert_eq!(broken, Vec::<String>::new());
 }
 
-/// The SDK's call that ends a contact, put together so that this file does not hold it.
+/// The names in a table of a crate's manifest, without those of its tests.
+fn dependencies(folder: &str) -> Vec<String> {
+    let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("readable");
+    let manifest: toml::Table = manifest.parse().expect("TOML");
+    let dependencies = manifest["dependencies"].as_table().expect("a table");
+    dependencies.keys().cloned().collect()
+}
+
+#[test]
+fn architecture_domain_crate_names_no_adapter() {
+    let dependencies = dependencies("crates/sidedoor-domain");
+    let denied: Vec<_> = dependencies
+        .iter()
+        .filter(|d| !DOMAIN_DEPENDENCIES.contains(&d.as_str()))
+        .collect();
+    assert_eq!(denied, Vec::<&String>::new(), "the domain does no I/O");
+    for (path, text) in sources("crates/sidedoor-domain/src") {
+        for name in DENIED_IN_DOMAIN {
+            assert!(!code(&text).contains(name), "{} names {name}", path.display());
+        }
+    }
+}
+
+#[test]
+fn architecture_crates_do_not_depend_on_the_service() {
+    for (folder, allowed) in [
+        ("crates/clock-calibration", &[][..]),
+        ("crates/sidedoor-domain", &["clock-calibration"][..]),
+        ("crates/sidedoor-fakes", &["clock-calibration", "sidedoor-domain"][..]),
+    ] {
+        let ours = ["sidedoor", "sidedoor-domain", "sidedoor-fakes", "clock-calibration"];
+        for dependency in dependencies(folder) {
+            let fits = !ours.contains(&dependency.as_str()) || allowed.contains(&dependency.as_str());
+            assert!(fits, "{folder} depends on {dependency}");
+        }
+    }
+    assert!(
+        !dependencies("").contains(&"sidedoor-fakes".to_owned()),
+        "the service depends on the fakes only for its tests"
+    );
+}
+
+/// The paths that a file re-exports: what follows `pub use` or `pub(…) use`.
+fn reexports(text: &str) -> Vec<String> {
+    let text = code(text);
+    let items = text.split(';').filter_map(|item| {
+        let (before, path) = item.rsplit_once("use ")?;
+        let before = before.rsplit('\n').next().unwrap_or_default().trim();
+        before
+            .starts_with("pub")
+            .then(|| path.split_whitespace().collect::<Vec<_>>().join(" "))
+    });
+    items.collect()
+}
+
+#[test]
+fn architecture_no_reexport_crosses_areas() {
+    let outside = [
+        "crate::",
+        "super::",
+        "sidedoor::",
+        "sidedoor_domain::",
+        "clock_calibration::",
+        "sidedoor_fakes::",
+    ];
+    let mut crossing = Vec::new();
+    for (path, text) in sources("src") {
+        let path = path.strip_prefix(root()).expect("below the root").display().to_string();
+        let paths = reexports(&text);
+        let paths = paths.iter().filter(|used| outside.iter().any(|o| used.starts_with(o)));
+        crossing.extend(paths.map(|used| format!("{path}: {used}")));
+    }
+    crossing.sort();
+    assert_eq!(crossing, REEXPORTED);
+    assert_eq!(
+        reexports("pub(crate) use crate::a::{\n    B,\n};\nuse c::D;"),
+        ["crate::a::{ B, }"]
+    );
+}
+
+/// The SDK's call that ends a contact, put together so that this file does not contain it.
 const ENDING_CALL: &str = concat!(".stop_", "contact(");
 
-/// Everything in the repository that could call anything, with its comments: a search finds what this finds.
-fn whatever_could_call() -> Vec<(PathBuf, String)> {
+/// Every file of the repository that could contain a call, with its comments, so that a text search finds the same places.
+fn files_that_could_call() -> Vec<(PathBuf, String)> {
     let kinds = ["rs", "py", "js", "ts", "sh", "cls"];
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let ours = |entry: &walkdir::DirEntry| {
         let name = entry.file_name().to_string_lossy();
         entry.depth() == 0 || !(name.starts_with('.') || name == "target" || name == "node_modules")
     };
-    walkdir::WalkDir::new(root)
+    walkdir::WalkDir::new(root())
         .into_iter()
         .filter_entry(ours)
         .map(|entry| entry.expect("readable").into_path())
@@ -186,19 +290,19 @@ fn whatever_could_call() -> Vec<(PathBuf, String)> {
 }
 
 #[test]
-fn stop_contact_is_called_in_one_file_and_only_on_a_cleared_leg() {
-    let all = whatever_could_call();
+fn stop_contact_is_called_in_one_file_on_a_cleared_leg() {
+    let all = files_that_could_call();
     assert!(
         all.iter()
             .any(|(path, _)| path.ends_with("tests/clients/test_connect.py")),
-        "it looks everywhere"
+        "the search covers the whole repository"
     );
     let calls: Vec<_> = all.into_iter().filter(|(_, text)| text.contains(ENDING_CALL)).collect();
     let files: Vec<_> = calls.iter().map(|(path, _)| path.display().to_string()).collect();
     assert_eq!(
         files.len(),
         1,
-        "StopContact may be called in one file only, and not be spelled in another: {files:?}"
+        "StopContact may be called in one file only, and no other file may contain the call's text: {files:?}"
     );
     let (path, text) = &calls[0];
     assert!(path.ends_with("src/connect/calls.rs"));
@@ -207,34 +311,39 @@ fn stop_contact_is_called_in_one_file_and_only_on_a_cleared_leg() {
     let function = text[..call].rfind("async fn ").expect("in a function");
     assert!(
         text[function..call].contains("leg: &ClearedLeg"),
-        "it takes what the interlock cleared"
+        "the function takes a leg that the interlock cleared"
     );
 }
 
 #[test]
-fn only_the_interlock_makes_a_leg_or_clears_one() {
-    for (path, text) in sources("src") {
+fn interlock_alone_makes_and_clears_legs() {
+    let interlock = Path::new("crates/sidedoor-domain/src/interlock.rs");
+    let mut seen = false;
+    for (path, text) in sources("src").into_iter().chain(sources("crates")) {
         let text = code(&text);
-        if !path.ends_with("src/domain/interlock.rs") {
+        if path.ends_with(interlock) {
+            seen = text.contains("ClearedLeg(") && text.contains("LegId(");
+        } else {
             assert!(!text.contains("ClearedLeg("), "{} makes a ClearedLeg", path.display());
             assert!(!text.contains("LegId("), "{} makes a LegId", path.display());
         }
     }
+    assert!(seen, "the interlock is in {}", interlock.display());
 }
 
 #[test]
-fn files_are_short_and_say_what_they_are() {
-    for folder in ["src", "tests"] {
+fn files_are_short_and_begin_with_a_description() {
+    for folder in ["src", "crates", "tests"] {
         for (path, text) in sources(folder) {
             let lines = text.lines().count();
-            assert!(lines <= 480, "{} has {lines} lines: one story a file", path.display());
+            assert!(lines <= 480, "{} has {lines} lines: one feature a file", path.display());
             let documented = text.starts_with("//!") || path.ends_with("config/tests.rs");
-            assert!(documented, "{} does not begin by saying what it is", path.display());
+            assert!(documented, "{} does not begin with a description", path.display());
         }
     }
-    let main = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/main.rs")).expect("readable");
+    let main = std::fs::read_to_string(root().join("src/main.rs")).expect("readable");
     assert!(
         main.lines().count() < 120,
-        "main.rs is the command line and nothing else"
+        "main.rs has the command line and nothing else"
     );
 }

@@ -1,63 +1,113 @@
-//! The integration tests: one binary, a file a story. Real service, real sockets, real SQLite; only the vendors are fakes.
+//! The integration tests: one binary, one folder for each area, one file for each feature. The service, its sockets and its SQLite
+//! are real; only the vendors are fakes.
 
-#![allow(unreachable_pub, reason = "a test binary has no outside")]
-#![allow(clippy::disallowed_methods, reason = "tests may look at the real clock")]
+#![allow(unreachable_pub, reason = "no other crate uses a test binary")]
+#![allow(clippy::disallowed_methods, reason = "tests may read the real clock")]
 
-mod abuse;
-mod after_checks;
-mod agent_events;
-mod api_keys;
 mod architecture;
-mod audit;
-mod authority_matrix;
-mod authority_routes;
-mod bad_input;
-mod carriers;
-mod check;
-mod comparisons;
-mod compatibility;
-mod complaints;
-mod compliance;
-mod contract;
-mod dead_letters;
-mod deadlines;
-mod delivery;
-mod delivery_at_scale;
-mod directives;
-mod error_table;
-mod external_service;
-mod fakes;
-mod history;
-mod hostile_input;
-mod idempotency;
-mod joins;
-mod kill;
-mod leaving;
-mod leaving_all;
-mod legs_not_ours;
-mod log_injection;
-mod main_job;
-mod model;
-mod modes;
-mod names;
-mod old_store;
-mod org_events;
-mod outage;
-mod probes;
-mod roll_call;
-mod salesforce_org;
-mod security_doc;
-mod server_end;
-mod stopping;
-mod store;
+
+/// Calibration of the vendors' clocks, probes, and a run with two separate clocks.
+mod clocks {
+    pub mod calibration;
+    mod probes;
+    mod separate_clocks;
+}
+
+/// Directives to a supervisor's browser: delivery, tabs, and announcements by Platform Events.
+mod directives {
+    mod platform_events;
+    mod streams;
+    mod tabs;
+}
+
+/// How events from vendors, agents and carriers become evidence about a leg.
+mod evidence {
+    mod agent_events;
+    pub mod carriers;
+}
+
+/// The HTTP API: contract, idempotency, input validation, deadlines, lists and the External Services document.
+mod http {
+    mod bad_input;
+    mod compatibility;
+    mod contract;
+    mod deadlines;
+    mod external_service;
+    mod idempotency;
+    mod lists_and_timelines;
+}
+
+/// Which supervisor a request means: by user name, or by the user that a token names.
+mod identity {
+    mod token_supervisors;
+    mod user_names;
+}
+
+/// Disconnecting: one supervision, all of a supervisor's, from the server, and the checks after a departure.
+mod leaving {
+    mod after_checks;
+    mod disconnect;
+    mod disconnect_all;
+    mod stop_contact;
+}
+
+/// Joining a contact, changing the mode, switching contacts, and legs that supervisors start elsewhere.
+mod monitoring {
+    mod joins;
+    mod known_failures;
+    mod main_job;
+    mod modes;
+    mod monitor_contact_errors;
+    mod observed_legs;
+    mod rejoin_rules;
+    mod switching;
+}
+
+/// Running the service: `sidedoor check`, start and stop, and the vendor fakes.
+mod operations {
+    mod check;
+    mod fakes;
+    mod start_and_stop;
+    mod traces;
+}
+
+/// Asking Amazon Connect about legs in batches.
+mod polling {
+    mod batch_poll;
+}
+
+/// Writing departures to Salesforce: single records, collections, faults, dead letters and comparisons.
+mod salesforce_sync {
+    mod bulk_delivery;
+    mod comparisons;
+    mod dead_letters;
+    mod delivery;
+    mod error_table;
+    mod org;
+    mod outage;
+}
+
+/// Credentials, authorization, limits, hostile input, and the audit.
+mod security {
+    mod abuse;
+    mod api_keys;
+    mod audit;
+    mod authority_matrix;
+    mod authority_routes;
+    mod hostile_input;
+    mod log_injection;
+    mod security_doc;
+    mod token_keys;
+    mod tokens;
+}
+
+/// The store: transactions, unreadable documents, crashes, and random commands against the whole service.
+mod store {
+    mod kill;
+    mod old_store;
+    mod random_commands;
+    mod transactions;
+    mod unreadable_documents;
+}
+
 mod support;
-mod switching;
-mod tabs;
-mod timing;
-mod token_keys;
-mod token_supervisors;
-mod tokens;
-mod traces;
-mod two_clocks;
-mod unreadable;
-mod vendor_errors;

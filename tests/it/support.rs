@@ -1,23 +1,23 @@
-//! What the stories share: a whole app to test in, and the contract to hold its answers against.
+//! What the tests share: the whole service with fakes, and the contract that every answer is validated against.
 
-pub mod answer;
 pub mod apex;
 pub mod app;
 pub mod callers;
 pub mod compatibility;
-pub mod departed;
+pub mod departures;
 pub mod everything;
 pub mod external_service;
 pub mod issuer;
 pub mod openapi;
 pub mod process;
-mod stories;
+pub mod request;
+mod supervision_steps;
 
 use std::path::Path;
 
 use sqlx::{ConnectOptions, Row};
 
-/// Asks the store's database itself, as an operator with a shell could. Every column as text.
+/// Runs SQL directly on the store's database, as an operator with a shell could. Returns every column as text.
 pub async fn sql(store: &Path, sql: &'static str) -> Result<Vec<Vec<String>>, sqlx::Error> {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store);
     let mut connection = options.connect().await?;
@@ -30,7 +30,7 @@ pub async fn sql(store: &Path, sql: &'static str) -> Result<Vec<Vec<String>>, sq
     Ok(rows.iter().map(text).collect())
 }
 
-/// Runs a statement with one text in it.
+/// Runs SQL with one parameter directly on the store's database.
 pub async fn sql_with(store: &Path, sql: &'static str, text: &str) -> Result<(), sqlx::Error> {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store);
     let mut connection = options.connect().await?;

@@ -1,7 +1,7 @@
-//! A supervisor's browser: given a directive, it checks it as the real leg control must, ends its own leg in its own CCP,
-//! and acknowledges. It can be told to misbehave, as real ones do.
+//! A simulated supervisor's browser. It checks a directive as the real leg control does, executes it in the supervisor's own
+//! CCP, and acknowledges it. [`Manners`] makes it fail in the ways in which real browsers fail.
 
-mod listening;
+mod tab;
 
 use std::time::Duration;
 
@@ -10,19 +10,20 @@ use serde_json::{Value, json};
 
 use super::clock::{iso, real_now};
 use super::connect::ConnectFake;
-pub use listening::{Heard, Tab};
+pub(crate) use tab::Heard;
+pub use tab::Tab;
 
-/// How a browser behaves.
+/// How the simulated browser behaves when it receives a directive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Manners {
-    /// How long it takes to act, ms.
+    /// Delay before the browser acts, ms.
     pub delay_ms: u64,
-    /// It does nothing at all.
+    /// The browser neither acts nor acknowledges.
     pub ignores: bool,
-    /// It says DONE and has done nothing.
+    /// The browser acknowledges DONE without acting.
     pub lies: bool,
-    /// It ends its leg and says nothing.
+    /// The browser acts but does not acknowledge.
     pub silent: bool,
 }
 
@@ -37,7 +38,7 @@ impl Default for Manners {
     }
 }
 
-/// One supervisor's browser.
+/// The simulated browser of one supervisor.
 #[derive(Clone)]
 pub struct Browser {
     connect: ConnectFake,
@@ -49,9 +50,10 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// The browser of `user`, with a CCP at `connect`, that acknowledges to Sidedoor.
+    /// A browser of the Connect user `user`, whose CCP is in `connect`. It sends acknowledgements to `sidedoor_url` with
+    /// `bearer` as its token.
     pub fn new(connect: ConnectFake, user: &str, sidedoor_url: &str, bearer: Option<String>) -> Self {
-        // Plain http to loopback: there is nothing here that can fail to build.
+        // Only the TLS set-up of a client can fail, and this one uses plain HTTP on loopback.
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(10))
             .build()
@@ -67,14 +69,15 @@ impl Browser {
         }
     }
 
-    /// … with these manners.
+    /// Sets how the browser behaves.
     #[must_use]
     pub fn with(mut self, manners: Manners) -> Self {
         self.manners = manners;
         self
     }
 
-    /// Does what a directive (`nextAction`) says, if it is right to. Returns what it acknowledged, or would have.
+    /// Executes a directive (the `nextAction` of an answer) if its checks allow it. Returns the outcome that it acknowledged, or
+    /// would have acknowledged if it had not been silent; `IGNORED` if it did nothing.
     pub async fn obey(&self, directive: &Value) -> &'static str {
         if self.manners.ignores {
             return "IGNORED";
@@ -95,7 +98,8 @@ impl Browser {
         let (Some(kind), Some(leg)) = (text("kind"), text("legContactId")) else {
             return "REFUSED";
         };
-        // The check the real leg control repeats: the leg is no customer's contact, is MONITOR, and is one's own.
+        // The real leg control repeats this check: the leg is not a customer's contact, it is a MONITOR contact, and it
+        // belongs to this supervisor.
         let Some(seen) = self.connect.contact(leg) else {
             return "ALREADY_GONE";
         };
@@ -126,9 +130,10 @@ impl Browser {
         };
         match ended {
             Ok(true) => "DONE",
-            // To leave would end the customer's call: the guard was asked before, and is asked again here.
+            // Leaving would end the customer's call. Sidedoor checked this before it sent the directive; the browser checks
+            // again because the agent may have left since then.
             Ok(false) => "REFUSED",
-            // It ended while the browser was at it: it never saw it end by its own hand.
+            // The leg ended during the delay above, so this browser did not end it.
             Err(_) => "ALREADY_GONE",
         }
     }
@@ -150,7 +155,7 @@ impl Browser {
             request = request.bearer_auth(bearer);
         }
         if let Err(e) = request.send().await {
-            tracing::warn!(error = %e, "the simulated browser could not acknowledge");
+            tracing::warn!(error = %e, "the simulated browser cannot send its acknowledgement and does not retry");
         }
     }
 }

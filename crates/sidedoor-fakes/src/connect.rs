@@ -1,26 +1,26 @@
-//! Fake Amazon Connect.
+//! The fake Amazon Connect.
 //!
-//! | file | story |
+//! | module | holds |
 //! |---|---|
-//! | [`world`] | contacts, legs and users, and what happens to them |
-//! | [`telling`] | what it tells of itself: contact events, agent events |
-//! | [`operations`] | the vendor's operations, as rules on that world |
-//! | [`wire`] | rest-json: paths, errors, headers |
-//! | [`sigv4`] | signatures are verified |
-//! | [`sts`] | who the caller is |
-//! | [`events`] | contact events pushed to Sidedoor: late, twice, out of order, lost |
-//! | [`ledger`] | who called what, and which contacts ended, by whom |
-//! | [`admin`] | the `/_fake` API |
+//! | [`state`] | contacts, legs and users, and the rules by which they change |
+//! | [`operations`] | the API operations, as rules on that state |
+//! | [`rest_api`] | the rest-json protocol: paths, errors, headers |
+//! | [`sigv4`] | verification of AWS signatures |
+//! | [`sts`] | STS GetCallerIdentity |
+//! | [`event_payloads`] | the bodies of contact events and agent events |
+//! | [`event_delivery`] | sends events to Sidedoor: late, twice, out of order, or not at all |
+//! | [`ledger`] | which operations were called, and which contacts ended, each with its cause |
+//! | [`control_api`] | the `/_fake` API |
 
-pub mod admin;
-pub mod events;
-pub mod ledger;
+mod control_api;
+mod event_delivery;
+mod event_payloads;
+mod ledger;
 mod operations;
+mod rest_api;
 mod sigv4;
+mod state;
 mod sts;
-mod telling;
-mod wire;
-pub mod world;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,38 +28,39 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-pub use events::EventSettings;
+pub use event_delivery::EventSettings;
 pub use ledger::{CallEntry, EndEntry, Ledger};
-pub use wire::router;
-pub use world::{ContactView, NewContact, World};
+pub(super) use rest_api::router;
+pub use state::{ContactView, NewContact};
 
 use super::browser::{Heard, Tab};
 use super::clock::VendorClock;
 use super::faults::Fault;
-use events::Events;
+use event_delivery::EventPusher;
+use state::InstanceState;
 
-/// The default instance's id.
+/// Id of the Connect instance in the default settings.
 pub const INSTANCE: &str = "11111111-2222-4333-8444-555555555555";
-/// The Region of the ARNs.
+/// The AWS Region in all ARNs.
 pub const REGION: &str = "us-west-2";
-/// The access key id the fake knows.
+/// The only accepted AWS access key id.
 pub const ACCESS_KEY: &str = "fake-access-key";
-/// Its secret.
+/// The secret of [`ACCESS_KEY`].
 pub const SECRET_KEY: &str = "fake-secret-key";
 
-/// What StopContact does with a MONITOR voice leg. Undocumented, so settable.
+/// What StopContact does with a MONITOR voice leg. AWS does not document it, so every possible answer can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum StopVoiceLeg {
-    /// 400 InvalidRequestException (what we infer).
+    /// 400 InvalidRequestException: the default, inferred from the documentation of other contacts.
     Refuse400,
     /// 410 ContactNotFoundException.
     Gone410,
-    /// 200, and nothing happens.
+    /// 200, but the leg does not end.
     AcceptAndIgnore,
 }
 
-/// Which field of a leg names the contact it listens to. Undocumented, so settable.
+/// Which field of a leg holds the id of the supervised contact. AWS does not document it, so every possible field can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LinkField {
     /// `RelatedContactId`
@@ -68,33 +69,34 @@ pub enum LinkField {
     InitialContactId,
     /// `PreviousContactId`
     PreviousContactId,
-    /// None does.
+    /// No field does.
     None,
 }
 
-/// How fake Connect behaves.
+/// Settings of the fake Connect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ConnectSettings {
-    /// Its instance's id.
+    /// Id of the Connect instance.
     pub instance_id: String,
-    /// Its clock.
+    /// Error of the vendor's clock, in timestamps and in the `Date` header.
     pub clock: VendorClock,
-    /// How long the supervisor's CCP takes to connect, ms.
+    /// Time from MonitorContact until the supervisor's CCP has connected the leg, ms.
     pub connect_delay_ms: u64,
-    /// StopContact on a MONITOR voice leg.
+    /// The answer to StopContact for a MONITOR voice leg.
     pub stop_voice_leg: StopVoiceLeg,
-    /// How a leg is linked to its contact.
+    /// The field of a leg that names the supervised contact.
     pub link_field: LinkField,
-    /// Supervisors a voice call takes.
+    /// The most supervisors on one voice call; one more gets 402 ServiceQuotaExceededException.
     pub supervisors_per_call: usize,
-    /// How long after its last party has left a customer's call ends, ms. Undocumented, so settable.
+    /// Time until a customer's call ends after its last other party has left, ms. AWS does not document it.
     pub last_party_delay_ms: u64,
-    /// Whether signatures are verified, not only required.
+    /// Verify AWS signatures. With `false`, the header must be there but any signature is accepted.
     pub verify_signatures: bool,
-    /// Operations that the caller's policy does not allow: 403. Beside those, what Sidedoor has no need of.
+    /// Operations that answer 403 AccessDeniedException. The default denies an operation that Sidedoor does not need, so that a
+    /// test notices when it starts to use it.
     pub denied_operations: Vec<String>,
-    /// Instance attributes that are switched off, such as `ENHANCED_CONTACT_MONITORING`.
+    /// Instance attributes that are off, such as `ENHANCED_CONTACT_MONITORING`.
     pub attributes_off: Vec<String>,
 }
 
@@ -115,75 +117,75 @@ impl Default for ConnectSettings {
     }
 }
 
-/// Fake Connect's handle. Cheap to clone.
+/// Controls the fake Connect from the same process. Clones share one state.
 #[derive(Clone)]
 pub struct ConnectFake {
-    world: Arc<Mutex<World>>,
-    events: Events,
+    state: Arc<Mutex<InstanceState>>,
+    events: EventPusher,
     tabs: Arc<Mutex<Vec<(String, Tab)>>>,
     stop: CancellationToken,
 }
 
-/// Tabs open at a time.
-const TABS: usize = 1000;
+/// The most open tabs of all simulated browsers together.
+const MAX_TABS: usize = 1000;
 
 impl ConnectFake {
     pub(super) fn new(settings: ConnectSettings, events: EventSettings, seed: u64, stop: CancellationToken) -> Self {
         Self {
-            world: Arc::new(Mutex::new(World::new(settings))),
-            events: Events::start(events, seed, stop.clone()),
+            state: Arc::new(Mutex::new(InstanceState::new(settings))),
+            events: EventPusher::start(events, seed, stop.clone()),
             tabs: Arc::default(),
             stop,
         }
     }
 
-    /// The world, for a moment.
-    pub(super) fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, InstanceState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the event pusher what has happened.
+    /// Sends the events that the last changes of the state have caused.
     pub(super) fn publish(&self) {
-        let happened = self.world().take_happened();
-        for event in happened {
+        let events = self.state().take_unsent_events();
+        for event in events {
             self.events.push(event);
         }
     }
 
-    /// A customer's contact with an agent, connected now. Returns its id.
+    /// Creates a customer's contact that is already connected to its agent. Returns the contact's id.
     pub fn create_contact(&self, new: NewContact) -> String {
-        let id = self.world().create_contact(new);
+        let id = self.state().create_contact(new);
         self.publish();
         id
     }
 
-    /// A voice call with the first agent.
+    /// Creates a voice call with `agent-1`. Returns the contact's id.
     pub fn create_call(&self) -> String {
         self.create_contact(NewContact::default())
     }
 
-    /// A MONITOR leg begun by hand in Omni Supervisor or the CCP: no API call of ours.
+    /// Creates a MONITOR leg as a supervisor does by hand in Omni Supervisor or the CCP, without a MonitorContact call. Returns
+    /// the leg's id.
     ///
     /// # Errors
-    /// In words, when the vendor would refuse.
+    /// The message with which Connect would reject it.
     pub fn begin_leg_by_hand(&self, contact: &str, user: &str) -> Result<String, String> {
-        let leg = self.world().begin_leg(contact, user, true).map_err(|e| e.message)?;
+        let leg = self.state().begin_leg(contact, user, true).map_err(|e| e.message)?;
         self.after_leg_began(&leg);
         Ok(leg)
     }
 
-    /// The CCP of a leg's supervisor connects after its delay.
+    /// Connects a new leg after `connect_delay_ms`, as the supervisor's CCP does.
     pub(super) fn after_leg_began(&self, leg: &str) {
         self.publish();
         let (fake, leg, delay) = (
             self.clone(),
             leg.to_owned(),
-            self.world().settings.connect_delay_ms.min(60_000),
+            self.state().settings.connect_delay_ms.min(60_000),
         );
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(delay)).await;
             if !fake.stop.is_cancelled() {
-                fake.world().connect_leg(&leg);
+                fake.state().connect_leg(&leg);
                 fake.publish();
             }
         });
@@ -192,20 +194,20 @@ impl ConnectFake {
     /// The supervisor ends their own leg in the CCP, as `destroy()` on their own agent connection does.
     ///
     /// # Errors
-    /// In words, unless `leg` is a live MONITOR contact of `user`.
+    /// When `leg` is not a live MONITOR contact of `user`.
     pub fn end_leg_in_ccp(&self, user: &str, leg: &str) -> Result<(), String> {
-        let done = self.world().end_leg_in_ccp(user, leg);
+        let outcome = self.state().end_leg_in_ccp(user, leg);
         self.publish();
-        self.end_what_is_left(done?);
+        self.end_call_after_last_party(outcome?);
         Ok(())
     }
 
-    /// A call that its last party has left ends after its delay.
-    fn end_what_is_left(&self, left: Option<String>) {
-        let Some(contact) = left else { return };
-        let (fake, delay) = (self.clone(), self.world().settings.last_party_delay_ms.min(60_000));
+    /// Ends a customer's call after `last_party_delay_ms`, because only the customer is left.
+    fn end_call_after_last_party(&self, abandoned: Option<String>) {
+        let Some(contact) = abandoned else { return };
+        let (fake, delay) = (self.clone(), self.state().settings.last_party_delay_ms.min(60_000));
         let end = move || {
-            fake.world().end(&contact, "LAST_PARTY_LEFT", "AGENT_DISCONNECT");
+            fake.state().end(&contact, "LAST_PARTY_LEFT", "AGENT_DISCONNECT");
             fake.publish();
         };
         if delay == 0 {
@@ -217,75 +219,76 @@ impl ConnectFake {
         });
     }
 
-    /// The same, unless the supervisor is the last one left with the customer: what a leg control that repeats our check does.
+    /// Ends the leg like [`Self::end_leg_in_ccp`], but only if another person stays with the customer. A leg control that repeats
+    /// Sidedoor's check does this. Returns `false` if the supervisor is the last party, so that the leg was not ended.
     ///
     /// # Errors
-    /// In words; `Ok(false)` when it would have been the last.
+    /// When `leg` is not a live MONITOR contact of `user`.
     pub fn end_leg_unless_last(&self, user: &str, leg: &str) -> Result<bool, String> {
-        let done = {
-            let mut world = self.world();
-            if world.is_last_party(leg) {
+        let outcome = {
+            let mut state = self.state();
+            if state.is_last_party(leg) {
                 return Ok(false);
             }
-            world.end_leg_in_ccp(user, leg)
+            state.end_leg_in_ccp(user, leg)
         };
         self.publish();
-        done.map(|_| true)
+        outcome.map(|_| true)
     }
 
     /// The supervisor changes the mode of their own leg (`SILENT_MONITOR`, `BARGE`), as `updateMonitorParticipantState` does.
     ///
     /// # Errors
-    /// In words, when their CCP would refuse.
+    /// When the leg is not a connected leg of this supervisor, or the mode is not allowed for it.
     pub fn change_mode_in_ccp(&self, user: &str, leg: &str, mode: &str) -> Result<(), String> {
-        let done = self.world().change_mode_in_ccp(user, leg, mode);
+        let outcome = self.state().change_mode_in_ccp(user, leg, mode);
         self.publish();
-        done
+        outcome
     }
 
     /// The agent hangs up: the contact ends, unless a supervisor has barged in and stays with the customer.
     ///
     /// # Errors
-    /// In words, when there is no such live contact.
+    /// When the contact is unknown, ended, or a leg.
     pub fn agent_leaves(&self, contact: &str) -> Result<(), String> {
-        let done = self.world().agent_leaves(contact);
+        let outcome = self.state().agent_leaves(contact);
         self.publish();
-        done
+        outcome
     }
 
-    /// The agent puts the customer on hold, or takes them back.
+    /// The agent puts the customer on hold, or ends the hold.
     ///
     /// # Errors
-    /// In words, when there is no such contact.
+    /// When the contact is unknown.
     pub fn hold(&self, contact: &str, on_hold: bool) -> Result<(), String> {
-        self.world().hold(contact, on_hold)
+        self.state().hold(contact, on_hold)
     }
 
     /// The customer (`CUSTOMER`) or the agent (`AGENT`) hangs up: the contact ends, and every leg on it.
     ///
     /// # Errors
-    /// In words, when there is no such live contact.
+    /// When the contact is unknown, ended, or a leg.
     pub fn hang_up(&self, contact: &str, by: &str) -> Result<(), String> {
-        let done = self.world().hang_up(contact, by);
+        let outcome = self.state().hang_up(contact, by);
         self.publish();
-        done
+        outcome
     }
 
     fn tabs(&self) -> MutexGuard<'_, Vec<(String, Tab)>> {
         self.tabs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a user's tab open, unless there are too many.
+    /// Keeps a user's tab open. Returns `false` and closes it when [`MAX_TABS`] tabs are open.
     pub(super) fn keep_tab(&self, user: &str, tab: Tab) -> bool {
         let mut tabs = self.tabs();
-        let room = tabs.len() < TABS;
-        if room {
+        let accepted = tabs.len() < MAX_TABS;
+        if accepted {
             tabs.push((user.to_owned(), tab));
         }
-        room
+        accepted
     }
 
-    /// What each of a user's tabs has heard.
+    /// The events that each tab of a user has received.
     pub(super) fn tabs_heard(&self, user: &str) -> Vec<Vec<Heard>> {
         let theirs = |(of, tab): &(String, Tab)| (of == user).then(|| tab.heard());
         self.tabs().iter().filter_map(theirs).collect()
@@ -295,35 +298,36 @@ impl ConnectFake {
         self.tabs().retain(|(of, _)| of != user);
     }
 
-    /// One contact or leg.
+    /// A contact or leg; `None` if the id is unknown.
     pub fn contact(&self, id: &str) -> Option<ContactView> {
-        self.world().view(id)
+        self.state().view(id)
     }
 
-    /// The legs on a contact that are alive.
+    /// Ids of the legs on a contact that have not ended.
     pub fn live_legs(&self, contact: &str) -> Vec<String> {
-        self.world().live_legs(contact)
+        self.state().live_legs(contact)
     }
 
-    /// All legs there ever were on a contact.
+    /// Ids of all legs on a contact, ended ones included.
     pub fn legs(&self, contact: &str) -> Vec<String> {
-        self.world().legs(contact)
+        self.state().legs(contact)
     }
 
-    /// What was called and what ended.
+    /// The API calls and the ended contacts.
     pub fn ledger(&self) -> Ledger {
-        self.world().ledger.clone()
+        self.state().ledger.clone()
     }
 
-    /// The customer contacts that ended by somebody else than the customer or the agent: must always be none.
+    /// Customer contacts that neither the customer nor the agent ended. A test must find this empty, because every entry is a
+    /// customer's call that we ended.
     pub fn customer_contacts_we_ended(&self) -> Vec<EndEntry> {
         let ours = |e: &&EndEntry| e.kind == "CUSTOMER" && !matches!(e.by.as_str(), "CUSTOMER" | "AGENT");
-        self.world().ledger.ended.iter().filter(ours).cloned().collect()
+        self.state().ledger.ended.iter().filter(ours).cloned().collect()
     }
 
-    /// How many calls of an operation came in.
+    /// Number of calls of an operation, failed ones included.
     pub fn calls(&self, operation: &str) -> usize {
-        self.world()
+        self.state()
             .ledger
             .calls
             .iter()
@@ -331,38 +335,47 @@ impl ConnectFake {
             .count()
     }
 
-    /// Scripts a fault.
+    /// Adds a scripted fault.
     pub fn fault(&self, fault: Fault) {
-        self.world().faults.add(fault);
+        self.state().faults.add(fault);
     }
 
-    /// Forgets the faults that have not happened yet.
+    /// Removes the faults that have not happened yet.
     pub fn clear_faults(&self) {
-        self.world().faults.clear();
+        self.state().faults.clear();
     }
 
-    /// Changes the settings.
+    /// Changes the settings; the next call sees them.
     pub fn change(&self, how: impl FnOnce(&mut ConnectSettings)) {
-        how(&mut self.world().settings);
+        how(&mut self.state().settings);
     }
 
-    /// Changes where and how events go.
+    /// Changes where and how events are sent.
     pub fn change_events(&self, how: impl FnOnce(&mut EventSettings)) {
         self.events.change(how);
     }
 
-    /// Events on their way (or waiting to be repeated).
+    /// Number of events that are delayed or waiting for a retry.
     pub fn pending_events(&self) -> usize {
         self.events.pending()
     }
 
-    /// Gives a user another name.
+    /// Sets a user's user name. Creates the user if the id is unknown.
     pub fn name_user(&self, user: &str, username: &str) {
-        self.world().name_user(user, username);
+        self.state().name_user(user, username);
     }
 
-    /// Whether a user's CCP is open: closed, their legs never connect. A user nobody knew is made.
+    /// Opens or closes a user's CCP. While it is closed, new legs of the user do not connect. Creates the user if the id is
+    /// unknown.
     pub fn set_ccp_open(&self, user: &str, open: bool) {
-        self.world().set_ccp_open(user, open);
+        self.state().set_ccp_open(user, open);
     }
+}
+
+/// Method and path of every route of the control API.
+pub fn control_routes() -> Vec<(&'static str, &'static str)> {
+    control_api::routes()
+        .iter()
+        .map(|route| (route.method, route.path))
+        .collect()
 }

@@ -1,18 +1,20 @@
-//! Stand-ins for Amazon Connect and Salesforce on real sockets: for the demo, for our own tests, and for other teams' CI
-//! (`sidedoor fakes`). As faithful as what is known of the vendors allows; independent clients (boto3, simple-salesforce)
-//! hold them to it.
+//! Fakes of Amazon Connect and Salesforce on real sockets, for the demo, for Sidedoor's tests and for other teams' CI
+//! (`sidedoor-fakes serve`). tests/clients checks them with boto3, simple-salesforce and jsforce, so that their requests and
+//! answers have the vendors' shapes.
 //!
-//! They know nothing of the adapters they stand opposite to: a mistake made on both sides would prove itself right.
+//! This crate shares no code with Sidedoor's adapters, because a mistake in shared code would be made on both sides and no
+//! test would see it.
 //!
-//! Both have a small admin API under `/_fake` on the same port ([`connect::admin`], [`salesforce::admin`]): settings,
-//! scripted faults, and a ledger that answers the question that matters most: *which customer contacts ended, and by
-//! whom?* The same handles serve tests in this process.
+//! Each fake has a control API under `/_fake` on its own port, described by `openapi.yaml`: settings, scripted faults, and
+//! records of the calls. The fake Connect keeps a ledger of ended contacts, so that a test can check the most important
+//! rule: no customer contact ended because of us. A test in the same process uses [`ConnectFake`] and [`SalesforceFake`].
 
-pub mod browser;
+mod browser;
 pub mod clock;
 pub mod connect;
+mod control;
 pub mod demo;
-pub mod faults;
+mod faults;
 pub mod salesforce;
 
 use std::net::SocketAddr;
@@ -22,32 +24,32 @@ use tokio_util::sync::CancellationToken;
 
 pub use browser::{Browser, Manners, Tab};
 pub use connect::{ConnectFake, ConnectSettings, EventSettings};
-pub use faults::{Fault, FaultScript};
+pub use faults::Fault;
 pub use salesforce::{SalesforceFake, SalesforceSettings};
 
-/// Where the fakes listen and how they begin.
+/// Addresses and first settings of both fakes.
 #[derive(Debug, Clone)]
 pub struct FakesConfig {
-    /// Fake Connect's address; port 0 for any free one.
+    /// Address of the fake Connect; with port 0 the operating system chooses a free port.
     pub connect_listen: SocketAddr,
-    /// Fake Salesforce's address.
+    /// Address of the fake Salesforce; with port 0 the operating system chooses a free port.
     pub salesforce_listen: SocketAddr,
-    /// Fake Connect's settings.
+    /// Settings of the fake Connect.
     pub connect: ConnectSettings,
-    /// Where and how it pushes events.
+    /// Where and how the fake Connect sends events.
     pub events: EventSettings,
-    /// Fake Salesforce's settings.
+    /// Settings of the fake Salesforce.
     pub salesforce: SalesforceSettings,
-    /// Seed of everything left to chance.
+    /// Seed of the random delays, losses and duplicates of events, so that a run can be repeated.
     pub seed: u64,
 }
 
 impl Default for FakesConfig {
     fn default() -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let free_port = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
-            connect_listen: any,
-            salesforce_listen: any,
+            connect_listen: free_port,
+            salesforce_listen: free_port,
             connect: ConnectSettings::default(),
             events: EventSettings::default(),
             salesforce: SalesforceSettings::default(),
@@ -56,7 +58,7 @@ impl Default for FakesConfig {
     }
 }
 
-/// Both fakes, running. They stop when this is dropped.
+/// Both fakes, running. Dropping the value stops them.
 pub struct Fakes {
     connect: ConnectFake,
     salesforce: SalesforceFake,
@@ -71,13 +73,13 @@ impl Drop for Fakes {
     }
 }
 
-/// Starts both.
+/// Starts both fakes.
 ///
 /// # Errors
-/// When an address cannot be had.
+/// When one of the addresses cannot be bound.
 pub async fn start(config: FakesConfig) -> std::io::Result<Fakes> {
-    let connect_listener = TcpListener::bind(config.connect_listen).await?;
-    let salesforce_listener = TcpListener::bind(config.salesforce_listen).await?;
+    let connect_listener = bind(config.connect_listen).await?;
+    let salesforce_listener = bind(config.salesforce_listen).await?;
     let connect_url = format!("http://{}", connect_listener.local_addr()?);
     let salesforce_url = format!("http://{}", salesforce_listener.local_addr()?);
     let stop = CancellationToken::new();
@@ -88,7 +90,7 @@ pub async fn start(config: FakesConfig) -> std::io::Result<Fakes> {
         let stopped = stop.clone().cancelled_owned();
         tokio::spawn(async move {
             if let Err(e) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
-                tracing::error!(error = %e, "a fake stopped serving");
+                tracing::error!(error = %e, "a fake cannot serve requests and has stopped");
             }
         });
     }
@@ -101,23 +103,29 @@ pub async fn start(config: FakesConfig) -> std::io::Result<Fakes> {
     })
 }
 
+async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|e| std::io::Error::new(e.kind(), format!("cannot listen on {address}: {e}")))
+}
+
 impl Fakes {
-    /// Fake Connect's URL: an `endpoint_url`.
+    /// URL of the fake Connect: Sidedoor's `connect.instances.<name>.endpoint_url`.
     pub fn connect_url(&self) -> &str {
         &self.connect_url
     }
 
-    /// Fake Salesforce's URL: a `login_url`.
+    /// URL of the fake Salesforce: Sidedoor's `salesforce.login_url`.
     pub fn salesforce_url(&self) -> &str {
         &self.salesforce_url
     }
 
-    /// Fake Connect's handle.
+    /// The fake Connect, to control it from this process.
     pub fn connect(&self) -> &ConnectFake {
         &self.connect
     }
 
-    /// Fake Salesforce's handle.
+    /// The fake Salesforce, to control it from this process.
     pub fn salesforce(&self) -> &SalesforceFake {
         &self.salesforce
     }
@@ -126,7 +134,7 @@ impl Fakes {
 /// Waits for SIGINT or SIGTERM.
 ///
 /// # Errors
-/// When the process cannot listen for signals.
+/// When the signal handlers cannot be installed.
 pub async fn shutdown_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

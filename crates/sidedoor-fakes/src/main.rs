@@ -1,4 +1,4 @@
-//! The command line of the fakes.
+//! The command line: `sidedoor-fakes serve` and `sidedoor-fakes demo`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,12 +32,14 @@ enum Command {
         #[arg(long, env = "SIDEDOOR_FAKES_EVENTS_KEY", hide_env_values = true)]
         events_key: Option<String>,
     },
-    /// Run the main job end to end: start the fakes and a `sidedoor` process, and show each step.
+    /// Start the fakes and a `sidedoor` process, run the main job and print each step.
+    ///
+    /// Two supervisors listen to one call and leave it; the call must go on. Fails if it ends.
     Demo {
-        /// Keep everything running at the end, and print curl commands to try.
+        /// Keep the processes running at the end, and print curl commands to try.
         #[arg(long)]
         keep: bool,
-        /// The `sidedoor` executable; without it, the one in the folder of this executable.
+        /// The `sidedoor` executable [default: the one in the folder of this executable]
         #[arg(long, env = "SIDEDOOR_BIN")]
         sidedoor: Option<PathBuf>,
     },

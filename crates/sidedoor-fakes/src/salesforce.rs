@@ -1,21 +1,21 @@
-//! Fake Salesforce: both grants, describe, upsert by external id, collections, a little SOQL, limits, and the error table.
+//! The fake Salesforce.
 //!
-//! | file | story |
+//! | module | holds |
 //! |---|---|
 //! | [`login`] | `/services/oauth2/token`: client credentials and JWT bearer |
 //! | [`objects`] | objects and their fields |
-//! | [`org`] | rows, and the rules for writing them |
-//! | [`rest`] | the REST API's paths and shapes |
-//! | [`soql`] | as much SOQL as a test reads back with |
-//! | [`events`] | Platform Events |
-//! | [`admin`] | the `/_fake` API |
+//! | [`org`] | the records, and the rules for writing them |
+//! | [`rest_api`] | the REST API: describe, upsert by external id, collections, query, limits, errors |
+//! | [`soql`] | the part of SOQL that Sidedoor and tests use |
+//! | [`platform_events`] | publishing of Platform Events |
+//! | [`control_api`] | the `/_fake` API |
 
-pub mod admin;
-mod events;
+mod control_api;
 mod login;
 mod objects;
-pub mod org;
-mod rest;
+mod org;
+mod platform_events;
+mod rest_api;
 mod soql;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,23 +25,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use objects::{Field, Object};
-pub use org::{Org, Written};
+pub use org::Written;
 
+use super::control;
 use super::faults::Fault;
+use org::Org;
 
-/// How fake Salesforce behaves.
+/// Settings of the fake Salesforce.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct SalesforceSettings {
-    /// The consumer key it knows.
+    /// The only accepted consumer key.
     pub client_id: String,
-    /// Its secret.
+    /// The consumer secret.
     pub client_secret: String,
-    /// PEM of the public key that JWT assertions are verified with; none: the claims alone are checked.
+    /// Public key (PEM) that verifies JWT assertions. Without it only their claims are checked.
     pub jwt_public_key: Option<String>,
-    /// API calls a day; beyond them REQUEST_LIMIT_EXCEEDED.
+    /// API calls since the start; further calls answer 403 REQUEST_LIMIT_EXCEEDED.
     pub daily_limit: u64,
-    /// Lookups must point at a row that is there.
+    /// A lookup field must hold the id of an existing record; otherwise the write gets INVALID_CROSS_REFERENCE_KEY.
     pub strict_lookups: bool,
 }
 
@@ -57,7 +59,7 @@ impl Default for SalesforceSettings {
     }
 }
 
-/// Fake Salesforce's handle. Cheap to clone.
+/// Controls the fake Salesforce from the same process. Clones share one org.
 #[derive(Clone)]
 pub struct SalesforceFake {
     org: Arc<Mutex<Org>>,
@@ -72,90 +74,98 @@ impl SalesforceFake {
         }
     }
 
-    pub(super) fn org(&self) -> MutexGuard<'_, Org> {
+    fn org(&self) -> MutexGuard<'_, Org> {
         self.org.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its own URL, as `instance_url` tells it.
+    /// The fake's own URL, which a login answers as `instance_url`.
     pub(super) fn url(&self) -> &str {
         &self.url
     }
 
-    /// All rows of an object.
+    /// All records of an object.
     pub fn rows(&self, object: &str) -> Vec<Map<String, Value>> {
         self.org().rows(object)
     }
 
-    /// Every accepted write, oldest first.
+    /// The accepted writes, oldest first.
     pub fn written(&self) -> Vec<Written> {
         self.org().written()
     }
 
-    /// The Platform Events published, oldest first: each its object and its fields.
+    /// The published Platform Events, oldest first: the event object's name and the fields.
     pub fn events(&self) -> Vec<(String, Map<String, Value>)> {
         self.org().events.iter().cloned().collect()
     }
 
-    /// How many queries were made of an object.
+    /// Number of SOQL queries of an object.
     pub fn asked(&self, object: &str) -> usize {
         let of = format!(" FROM {object} ");
         self.org().queries.iter().filter(|soql| soql.contains(&of)).count()
     }
 
-    /// API calls so far (logins are none).
+    /// Number of API calls so far. A login does not count.
     pub fn api_calls(&self) -> u64 {
         self.org().calls
     }
 
-    /// Logins so far.
+    /// Number of logins so far, rejected ones included.
     pub fn logins(&self) -> u64 {
         self.org().logins
     }
 
-    /// Ends every session: the next call answers 401 INVALID_SESSION_ID.
+    /// Ends every session, so that the next call of each answers 401 INVALID_SESSION_ID.
     pub fn revoke_tokens(&self) {
         self.org().tokens.clear();
     }
 
-    /// Scripts a fault.
+    /// Adds a scripted fault.
     pub fn fault(&self, fault: Fault) {
         self.org().faults.add(fault);
     }
 
-    /// The scripted faults that no call has met yet.
+    /// The scripted faults that have not happened yet.
     pub fn faults(&self) -> Vec<Fault> {
         self.org().faults.pending()
     }
 
-    /// Forgets scripted faults.
+    /// Removes the faults that have not happened yet.
     pub fn clear_faults(&self) {
         self.org().faults.clear();
     }
 
-    /// Changes the settings.
+    /// Changes the settings; the next call sees them.
     pub fn change(&self, how: impl FnOnce(&mut SalesforceSettings)) {
         how(&mut self.org().settings);
     }
 
-    /// Adds a row as it is, for setting a scene. Returns its id.
+    /// Adds a record without any check, or replaces the record with the same `Id`. Returns its id.
     pub fn put_row(&self, object: &str, row: Map<String, Value>) -> String {
         self.org().put_row(object, row)
     }
 
-    /// Adds or replaces an object.
+    /// Adds an object, or replaces the one with the same name.
     pub fn put_object(&self, object: Object) {
         self.org().put_object(object);
     }
 
-    /// Takes an object away.
+    /// Removes an object; its records are kept.
     pub fn remove_object(&self, name: &str) {
         self.org().remove_object(name);
     }
 }
 
-/// The service and its admin API.
-pub fn router(fake: SalesforceFake) -> Router {
+/// The vendor's API and the control API.
+pub(crate) fn router(fake: SalesforceFake) -> Router {
     login::router(fake.clone())
-        .merge(rest::router(fake.clone()))
-        .merge(admin::router(fake))
+        .merge(rest_api::router(fake.clone()))
+        .merge(control::router(control_api::routes(), fake))
+}
+
+/// Method and path of every route of the control API.
+pub fn control_routes() -> Vec<(&'static str, &'static str)> {
+    control_api::routes()
+        .iter()
+        .map(|route| (route.method, route.path))
+        .collect()
 }

@@ -328,7 +328,7 @@ impl ClockService {
         if !learnt.is_empty() {
             let mut change = Transaction::default();
             learnt.write_with(&mut change);
-            self.ctx.store().commit_later(change);
+            self.ctx.store().transact_later(change);
         }
     }
 
@@ -399,7 +399,7 @@ impl ClockService {
         };
         let epochs = calibrator.streams().map(of).collect();
         drop(calibrator);
-        self.ctx.store().commit_later(Transaction {
+        self.ctx.store().transact_later(Transaction {
             epochs,
             ..Transaction::default()
         });

@@ -178,7 +178,7 @@ impl ClockService {
             audit: vec![line(Phase::Begun, to_do.clone())],
             ..Transaction::default()
         };
-        if let CommitOutcome::KeyUsed(record) = self.ctx.store().commit(ahead).await? {
+        if let CommitOutcome::KeyUsed(record) = self.ctx.store().transact(ahead).await? {
             return Ok(Probed::Replay(self.idempotency.replay_of(by, record).await?));
         }
         let (phase, outcome, done) = match probe {
@@ -207,7 +207,7 @@ impl ClockService {
         // The samples were handed in before: in its turn this makes them durable too.
         self.ctx
             .store()
-            .commit(Transaction {
+            .transact(Transaction {
                 audit: vec![line(phase, outcome)],
                 ..Transaction::default()
             })

@@ -108,7 +108,7 @@ impl DirectiveService {
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
             };
-            match self.ctx.store().commit(change).await? {
+            match self.ctx.store().transact(change).await? {
                 CommitOutcome::Done => {
                     self.ctx.signals.check.notify_one();
                     if let Some(directive) = answered {

@@ -133,7 +133,7 @@ impl DirectiveService {
             cursor: Some((CURSOR, last.seq)),
             ..Transaction::default()
         };
-        self.ctx.store().commit(moved).await.map_err(here)?;
+        self.ctx.store().transact(moved).await.map_err(here)?;
         Ok(changes.len() == PAGE as usize)
     }
 }

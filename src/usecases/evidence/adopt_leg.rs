@@ -88,7 +88,7 @@ impl EvidenceService {
             };
             self.ctx
                 .store()
-                .commit(Transaction {
+                .transact(Transaction {
                     unexplained: vec![again],
                     ..Transaction::default()
                 })
@@ -129,7 +129,7 @@ impl EvidenceService {
             )],
             ..Transaction::default()
         };
-        match self.ctx.store().commit(change).await? {
+        match self.ctx.store().transact(change).await? {
             CommitOutcome::Done => {
                 self.ctx.count(&MetricEvent::Began(Origin::Observed));
                 self.ctx.signals.deliver.notify_one();
@@ -157,7 +157,7 @@ impl EvidenceService {
         };
         self.ctx
             .store()
-            .commit(Transaction {
+            .transact(Transaction {
                 unexplained: vec![again],
                 ..Transaction::default()
             })
@@ -169,7 +169,7 @@ impl EvidenceService {
         let explained = vec![(leg.instance.clone(), leg.leg.clone())];
         self.ctx
             .store()
-            .commit(Transaction {
+            .transact(Transaction {
                 explained,
                 ..Transaction::default()
             })

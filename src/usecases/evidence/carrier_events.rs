@@ -135,7 +135,7 @@ impl EvidenceService {
             ..Transaction::default()
         };
         // Another event of the same leg may have been faster: then it is known, which is all that is wanted.
-        if self.ctx.store().commit(change).await? == CommitOutcome::Done {
+        if self.ctx.store().transact(change).await? == CommitOutcome::Done {
             self.ctx.signals.deliver.notify_one();
         }
         Ok(())

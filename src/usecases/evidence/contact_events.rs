@@ -69,7 +69,7 @@ impl EvidenceService {
                 unexplained: vec![unknown],
                 ..Transaction::default()
             };
-            self.ctx.store().commit(change).await?;
+            self.ctx.store().transact(change).await?;
             self.ctx.signals.check.notify_one();
             return Ok(());
         };

@@ -202,7 +202,7 @@ impl EvidenceService {
             learnt.write_with(&mut change);
             let departed = supervision.departure.clone();
             change.supervision = Some(SupervisionWrite::Update(Box::new(supervision), revision));
-            match self.ctx.store().commit(change).await? {
+            match self.ctx.store().transact(change).await? {
                 CommitOutcome::Done => {
                     self.ctx.signals.check.notify_one();
                     if newly_conflicting {
@@ -246,7 +246,7 @@ impl EvidenceService {
             event: event.map(|id| (id, now)),
             ..Transaction::default()
         };
-        match self.ctx.store().commit(change).await? {
+        match self.ctx.store().transact(change).await? {
             CommitOutcome::Duplicate => Ok(Observed::Duplicate),
             _ => {
                 self.ctx.signals.check.notify_one();

@@ -48,7 +48,7 @@ impl LeavingService {
         ];
         self.ctx
             .store()
-            .commit(Transaction {
+            .transact(Transaction {
                 audit,
                 ..Transaction::default()
             })

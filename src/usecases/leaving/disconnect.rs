@@ -154,7 +154,7 @@ impl LeavingService {
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
             };
-            match self.ctx.store().commit(change).await? {
+            match self.ctx.store().transact(change).await? {
                 CommitOutcome::Done => {
                     self.ctx.signals.check.notify_one();
                     let done = CancellationToken::new();

@@ -126,7 +126,7 @@ impl LeavingService {
                 .in_phase(Phase::Failed, operation(id));
             self.ctx
                 .store()
-                .commit(Transaction {
+                .transact(Transaction {
                     audit: vec![failed],
                     ..Transaction::default()
                 })
@@ -153,7 +153,7 @@ impl LeavingService {
             audit: vec![begun.in_phase(Phase::Begun, operation(id))],
             ..Transaction::default()
         };
-        self.ctx.store().commit(ahead).await?;
+        self.ctx.store().transact(ahead).await?;
         Ok(())
     }
 
@@ -251,7 +251,7 @@ impl LeavingService {
                     audit: vec![self.ctx.audit_own(action, id, why).in_phase(phase, operation(id))],
                     ..Transaction::default()
                 };
-                self.ctx.store().commit(over).await?;
+                self.ctx.store().transact(over).await?;
             }
             (_, None) => {}
         }

@@ -70,7 +70,7 @@ impl MonitoringService {
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), stored.revision)),
                 ..Transaction::default()
             };
-            match self.ctx.store().commit(change).await? {
+            match self.ctx.store().transact(change).await? {
                 CommitOutcome::Done => {
                     let stored = self
                         .ctx

@@ -40,7 +40,7 @@ impl ComplianceRules {
                     let audit = vec![self.ctx.audit(by, AuditAction::RejoinRefused, *last, outcome)];
                     self.ctx
                         .store()
-                        .commit(Transaction {
+                        .transact(Transaction {
                             audit,
                             ..Transaction::default()
                         })

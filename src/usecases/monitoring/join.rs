@@ -180,7 +180,7 @@ impl MonitoringService {
                 audit: vec![self.join_begins(id)],
                 ..Transaction::default()
             };
-            if self.ctx.store().commit(change).await? == CommitOutcome::Done {
+            if self.ctx.store().transact(change).await? == CommitOutcome::Done {
                 return Ok(Some(supervision));
             }
         }
@@ -273,7 +273,7 @@ impl MonitoringService {
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
             };
-            match self.ctx.store().commit(change).await? {
+            match self.ctx.store().transact(change).await? {
                 CommitOutcome::Done => {
                     self.ctx.signals.check.notify_one();
                     self.ctx.signals.deliver.notify_one();

@@ -141,7 +141,7 @@ impl MonitoringService {
             supervision: Some(SupervisionWrite::Insert(Box::new(new))),
             ..Transaction::default()
         };
-        match self.ctx.store().commit(change).await? {
+        match self.ctx.store().transact(change).await? {
             CommitOutcome::Done => self.ctx.count(&MetricEvent::Began(Origin::Api)),
             CommitOutcome::KeyUsed(record) => {
                 return Ok(Started::Replay(self.idempotency.replay_of(by, record).await?));

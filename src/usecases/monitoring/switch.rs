@@ -82,7 +82,7 @@ impl MonitoringService {
             supervision: Some(SupervisionWrite::Update(Box::new(freed), revision)),
             ..Transaction::default()
         };
-        Ok(match self.ctx.store().commit(change).await? {
+        Ok(match self.ctx.store().transact(change).await? {
             CommitOutcome::Busy(holder) => Turn::Taken(holder),
             // Whether it was written or somebody was faster: look anew.
             _ => Turn::NotYet,

@@ -240,7 +240,7 @@ impl PollingService {
         };
         self.ctx
             .store()
-            .commit(Transaction {
+            .transact(Transaction {
                 unexplained: vec![leg],
                 ..Transaction::default()
             })

@@ -49,7 +49,7 @@ impl ReportService {
             audit: vec![line],
             ..Transaction::default()
         };
-        self.ctx.store().commit(change).await?;
+        self.ctx.store().transact(change).await?;
         Ok(())
     }
 
@@ -85,14 +85,14 @@ impl ReportService {
                 audit: vec![lost],
                 ..Transaction::default()
             };
-            self.ctx.store().commit(change).await?;
+            self.ctx.store().transact(change).await?;
         }
         if all {
             let moved = Transaction {
                 cursor: Some((CURSOR, until.as_millisecond())),
                 ..Transaction::default()
             };
-            self.ctx.store().commit(moved).await?;
+            self.ctx.store().transact(moved).await?;
         }
         Ok(())
     }

@@ -116,7 +116,7 @@ impl SalesforceSyncService {
             comparisons: comparisons.collect(),
             ..Transaction::default()
         };
-        self.ctx.store().commit(found).await?;
+        self.ctx.store().transact(found).await?;
         // The next page says whether there was more: a short one may only have held what cannot be read.
         Ok(Page::Done)
     }

@@ -137,7 +137,7 @@ impl DeliveryService {
                         .collect(),
                     ..Transaction::default()
                 };
-                if let CommitOutcome::KeyUsed(record) = self.ctx.store().commit(change).await? {
+                if let CommitOutcome::KeyUsed(record) = self.ctx.store().transact(change).await? {
                     return Ok(Replaying::Replay(self.idempotency.replay_of(by, record).await?));
                 }
             }

@@ -299,7 +299,7 @@ impl SalesforceSyncService {
     async fn commit_results(&self, delivered: Vec<DeliveryResult>) -> Result<(), UseCaseError> {
         self.ctx
             .store()
-            .commit(Transaction {
+            .transact(Transaction {
                 delivered,
                 ..Transaction::default()
             })

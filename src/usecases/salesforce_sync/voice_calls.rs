@@ -223,7 +223,7 @@ impl SalesforceSyncService {
             };
             self.ctx
                 .store()
-                .commit(Transaction {
+                .transact(Transaction {
                     delivered: vec![looked],
                     ..Transaction::default()
                 })

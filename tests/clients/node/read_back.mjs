@@ -1,4 +1,4 @@
-// jsforce logs in by client credentials and reads one participant row back, each way it knows; prints what it saw as JSON.
+// jsforce logs in with client credentials, reads one participant record by query, by id and by describe, and prints it as JSON.
 // Usage: node read_back.mjs <login URL> <contact id> <leg key>
 import jsforce from 'jsforce';
 
@@ -18,7 +18,7 @@ const found = await connection.query(
 );
 const row = await connection.sobject(OBJECT).retrieve(found.records[0].Id);
 const described = await connection.sobject(OBJECT).describe();
-// The very call that the service makes, by a client of others: an update, since the row is there.
+// The same upsert as the service makes, but by an independent client. It updates, because the record exists.
 const [again] = await connection.sobject(OBJECT).upsert([{ Leg_Key__c: legKey, Mode__c: row.Mode__c }], 'Leg_Key__c');
 
 console.log(

@@ -1,6 +1,6 @@
-//! Which names Apex takes.
+//! Which names Apex accepts.
 
-/// "Reserved Keywords" of the Apex developer guide (Winter '27): words that can be used only as keywords. Apex does not look at
+/// "Reserved Keywords" of the Apex developer guide (Winter '27): words that can be used only as keywords. Apex ignores
 /// case.
 const RESERVED: &str = "abstract activate and any array as asc autonomous begin bigdecimal blob boolean break bulk by byte case \
     cast catch char class collect commit const continue currency date datetime decimal default delete desc do double else end \
@@ -10,13 +10,13 @@ const RESERVED: &str = "abstract activate and any array as asc autonomous begin 
     sort static string super switch synchronized system testmethod then this throw time transaction trigger true try type \
     undelete update upsert using virtual void webservice when where while";
 
-/// Whether a name is reserved; `type` too, which External Services' own page on reserved keywords names.
+/// Whether a name is reserved, including `type`, which the External Services page on reserved keywords lists.
 pub fn is_reserved(name: &str) -> bool {
     let name = name.to_lowercase();
     RESERVED.split_whitespace().any(|word| word == name)
 }
 
-/// Whether a name is an identifier of Apex that External Services need not encode.
+/// Whether a name is an Apex identifier that External Services does not encode.
 pub fn is_identifier(name: &str) -> bool {
     let letters = name.bytes().all(|b| b.is_ascii_alphanumeric());
     letters && name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.len() <= 40

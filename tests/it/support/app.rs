@@ -1,5 +1,5 @@
-//! A whole app: the service on a free port with a store of its own, and both vendors' fakes. The service runs in a
-//! runtime of its own, so that a test can end it as abruptly as a power cut ends a process.
+//! The whole service under test: on a free port, with its own store and the fakes of both vendors. The service runs in its
+//! own runtime, so that a test can end it as abruptly as a power failure ends a process.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,20 +17,20 @@ use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
 use sidedoor_fakes::{Browser, ConnectFake, Fakes, FakesConfig, Manners, SalesforceFake};
 use tokio::runtime::Runtime;
 
-pub use super::answer::Answer;
 use super::openapi::Contract;
+pub use super::request::{Answer, Call};
 
-/// The keys of the app.
+/// API keys that the service is configured with.
 pub const BACK_END: &str = "key-of-the-back-end-1";
 pub const EVENTS: &str = "key-for-the-events-bus";
 pub const OPERATOR: &str = "key-of-an-operator-01";
 pub const READER: &str = "key-that-only-reads-1";
 pub const SUPERVISOR_1: &str = "key-of-supervisor-1-x";
 
-pub struct Built {
+pub struct TestAppBuilder {
     settings: BTreeMap<String, String>,
     fakes: FakesConfig,
-    pace: Intervals,
+    intervals: Intervals,
     clock: Option<Arc<dyn Clock>>,
     unset: Vec<String>,
     store: Option<PathBuf>,
@@ -43,61 +43,61 @@ pub struct TestApp {
     contract: Arc<Contract>,
     folder: tempfile::TempDir,
     settings: BTreeMap<String, String>,
-    pace: Intervals,
+    intervals: Intervals,
     clock: Option<Arc<dyn Clock>>,
     running: Option<(Runtime, App)>,
 }
 
-impl Built {
-    /// Another setting, as `SECTION__KEY`.
+impl TestAppBuilder {
+    /// Sets a setting, named as `SECTION__KEY`.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.settings.insert(format!("SIDEDOOR__{key}"), value.to_owned());
         self
     }
 
-    /// Without a setting that apps usually have.
+    /// Removes a setting that is set by default.
     pub fn unset(mut self, key: &str) -> Self {
         self.unset.push(format!("SIDEDOOR__{key}"));
         self
     }
 
-    /// Another wait before the second look at the customer's contact, ms.
+    /// Changes the wait before the second check of the customer's contact, ms.
     pub fn after_again(mut self, ms: i64) -> Self {
-        self.pace.after_again = SignedDuration::from_millis(ms);
+        self.intervals.after_again = SignedDuration::from_millis(ms);
         self
     }
 
-    /// Departures are compared with the org's own record every 100 ms, however fresh they are.
+    /// Compares departures with the org's own records every 100 ms, without waiting until they are older.
     pub fn compare_often(self) -> Self {
         self.compare_every(Duration::from_millis(100))
     }
 
-    /// … or so often.
+    /// Compares departures with the org's own records every `pause`.
     pub fn compare_every(mut self, pause: Duration) -> Self {
-        self.pace.compare = pause;
-        self.pace.compare_after = Some((SignedDuration::ZERO, SignedDuration::from_millis(200)));
+        self.intervals.compare = pause;
+        self.intervals.compare_after = Some((SignedDuration::ZERO, SignedDuration::from_millis(200)));
         self
     }
 
-    /// Another clock.
+    /// Replaces the service's clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
         self
     }
 
-    /// Another pace of the flows.
-    pub fn pace(mut self, pace: Intervals) -> Self {
-        self.pace = pace;
+    /// Changes the intervals of the use cases.
+    pub fn intervals(mut self, intervals: Intervals) -> Self {
+        self.intervals = intervals;
         self
     }
 
-    /// On a copy of this store, so that the store itself stays as it is.
+    /// Runs the service on a copy of this store, so that the store itself is not changed.
     pub fn on_a_copy_of(mut self, store: PathBuf) -> Self {
         self.store = Some(store);
         self
     }
 
-    /// Other fakes.
+    /// Changes the fakes' configuration.
     pub fn fakes(mut self, how: impl FnOnce(&mut FakesConfig)) -> Self {
         how(&mut self.fakes);
         self
@@ -107,7 +107,7 @@ impl Built {
         self.start_with(|_| ()).await
     }
 
-    /// Starts the service when the fakes are as told.
+    /// Starts the service after `prepare` has changed the fakes.
     pub async fn start_with(self, first: impl FnOnce(&Fakes)) -> TestApp {
         let fakes = sidedoor_fakes::start(self.fakes).await.expect("the fakes start");
         first(&fakes);
@@ -130,7 +130,7 @@ impl Built {
             contract,
             folder,
             settings,
-            pace: self.pace,
+            intervals: self.intervals,
             clock: self.clock,
             running: None,
         };
@@ -169,14 +169,14 @@ fn defaults(fakes: &Fakes, store: PathBuf) -> BTreeMap<String, String> {
 }
 
 impl TestApp {
-    pub fn build() -> Built {
+    pub fn build() -> TestAppBuilder {
         let mut fakes = FakesConfig::default();
         fakes.connect.connect_delay_ms = 10;
         (fakes.events.delay_min_ms, fakes.events.delay_max_ms) = (10, 40);
-        Built {
+        TestAppBuilder {
             settings: BTreeMap::new(),
             fakes,
-            pace: super::stories::quick(),
+            intervals: super::supervision_steps::fast_intervals(),
             clock: None,
             unset: Vec::new(),
             store: None,
@@ -194,14 +194,14 @@ impl TestApp {
             .enable_all()
             .build()
             .expect("a runtime");
-        let (pace, clock) = (self.pace, self.clock.clone());
+        let (intervals, clock) = (self.intervals, self.clock.clone());
         let started = runtime.spawn(async move {
             let overrides = Overrides {
                 credentials: Some((ACCESS_KEY.into(), SecretString::from(SECRET_KEY))),
-                pace,
+                pace: intervals,
                 clock,
             };
-            // After an abrupt end the old store's lock goes with its last task: a moment later.
+            // After a crash the last task of the old service releases the store's lock a moment later, so starting is retried.
             for attempt in 0.. {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 match app::start(config.clone(), listener, overrides.clone()).await {
@@ -210,7 +210,7 @@ impl TestApp {
                     Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
             }
-            unreachable!("the loop ends by returning")
+            unreachable!("the loop returns or panics")
         });
         let app = started.await.expect("started");
         self.url = format!("http://{}", app.address);
@@ -220,7 +220,7 @@ impl TestApp {
         self.running = Some((runtime, app));
     }
 
-    /// Ends the service between two instructions, as a power cut would, and starts another on the same store.
+    /// Ends the service abruptly, as a power failure would, and starts another on the same store.
     pub async fn crash_and_restart(&mut self) {
         if let Some((runtime, app)) = self.running.take() {
             runtime.shutdown_background();
@@ -229,7 +229,7 @@ impl TestApp {
         self.open().await;
     }
 
-    /// Ends the service as a power cut would.
+    /// Ends the service abruptly, as a power failure would.
     pub fn crash(&mut self) {
         if let Some((runtime, app)) = self.running.take() {
             runtime.shutdown_background();
@@ -237,14 +237,18 @@ impl TestApp {
         }
     }
 
-    /// Starts it again.
+    /// Starts the service again on the same store.
     pub async fn restart(&mut self) {
         self.open().await;
     }
 
-    /// Another setting from the next start on.
+    /// Changes a setting from the next start on.
     pub fn change_setting(&mut self, key: &str, value: &str) {
         self.settings.insert(format!("SIDEDOOR__{key}"), value.to_owned());
+    }
+
+    pub fn contract(&self) -> &Contract {
+        &self.contract
     }
 
     pub fn connect(&self) -> &ConnectFake {
@@ -255,24 +259,15 @@ impl TestApp {
         self.fakes.salesforce()
     }
 
-    pub fn journal_path(&self) -> PathBuf {
+    pub fn store_path(&self) -> PathBuf {
         self.folder.path().join("store.db")
     }
 
     pub fn call(&self, method: &str, path: &str) -> Call<'_> {
-        Call {
-            app: self,
-            method: method.into(),
-            path: path.into(),
-            key: Some(BACK_END.into()),
-            body: None,
-            raw: None,
-            idempotency: None,
-            media: None,
-        }
+        Call::new(self, method, path)
     }
 
-    /// Starts a supervision and hopes for the best.
+    /// Starts a supervision and returns the answer, whatever its status is.
     pub async fn listen(&self, contact: &str, supervisor: &str) -> Answer {
         self.call("POST", "/v1/supervisions")
             .json(&start(contact, supervisor))
@@ -298,7 +293,7 @@ impl TestApp {
         Browser::new(self.connect().clone(), supervisor, &self.url, Some(BACK_END.into())).with(manners)
     }
 
-    /// Asks for a supervision until it is as wanted; 30 s at most, since two apps of a thousand may be at work beside this one.
+    /// Reads a supervision until `good` accepts it, for at most 30 s, because heavy tests may run in parallel.
     pub async fn until(&self, id: &str, what: &str, good: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         for _ in 0..1500 {
@@ -308,29 +303,29 @@ impl TestApp {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{id} never came to {what}: {last:#}");
+        panic!("timeout waiting for {id} to be {what}: {last:#}");
     }
 
     pub async fn until_left(&self, id: &str) -> Value {
         self.until(id, "LEFT", |s| s["state"] == "LEFT").await
     }
 
-    /// Waits until no event is on its way.
-    pub async fn quiet(&self) {
+    /// Waits until the fakes have delivered every event.
+    pub async fn events_delivered(&self) {
         for _ in 0..500 {
             if self.connect().pending_events() == 0 {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("events are on their way for ever");
+        panic!("timeout: the fakes still have undelivered events");
     }
 
-    /// The app rules, after every story: no customer's call was ended by us, nothing is pending, a clean stop.
+    /// Ends a test: asserts that nothing is pending, that the invariants hold, and that the service stops cleanly.
     pub async fn finish(mut self) {
-        self.quiet().await;
+        self.events_delivered().await;
         self.nothing_pending().await;
-        self.rules_hold().await;
+        self.assert_invariants().await;
         if let Some((runtime, app)) = self.running.take() {
             app.lifecycle.stop();
             let stopped = runtime.spawn(app.stopped(std::future::pending())).await.expect("stops");
@@ -339,8 +334,8 @@ impl TestApp {
         }
     }
 
-    /// Waits until nothing is unfinished, on its way or to be explained, and stays so for a moment: an observed leg may
-    /// yet become a supervision with a row.
+    /// Waits until no supervision, delivery or unknown leg is pending and this stays so for a moment, because an observed leg may
+    /// still become a supervision with a record.
     async fn nothing_pending(&self) {
         let (mut still, mut left) = (0, Vec::new());
         for _ in 0..600 {
@@ -351,7 +346,7 @@ impl TestApp {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("something is left unfinished: {left:#?}");
+        panic!("timeout: work is still pending: {left:#?}");
     }
 
     async fn pending(&self) -> Vec<Vec<String>> {
@@ -359,22 +354,22 @@ impl TestApp {
                      OR (state = 'LEFT' AND next_check_at IS NOT NULL)
                    UNION ALL SELECT 'delivery', supervision_id, state FROM deliveries WHERE state = 'PENDING'
                    UNION ALL SELECT 'leg', leg_id, CAST(looks AS TEXT) FROM unexplained_legs";
-        super::sql(&self.journal_path(), sql).await.expect("read")
+        super::sql(&self.store_path(), sql).await.expect("read")
     }
 
-    /// No customer's call was ended by us, and no leg has two rows.
-    pub async fn rules_hold(&self) {
+    /// Asserts that the service ended no customer's call and that no leg has two records.
+    pub async fn assert_invariants(&self) {
         assert_eq!(
             self.connect().customer_contacts_we_ended(),
             Vec::new(),
-            "a customer's call was ended"
+            "the service ended a customer's call"
         );
         let rows = self.salesforce().rows("VoiceCallParticipant__c");
         let mut keys: Vec<String> = rows.iter().map(|r| r["Leg_Key__c"].to_string()).collect();
         let before = keys.len();
         keys.sort();
         keys.dedup();
-        assert_eq!(keys.len(), before, "a leg has two rows");
+        assert_eq!(keys.len(), before, "a leg has two records");
     }
 }
 
@@ -387,100 +382,4 @@ impl Drop for TestApp {
 /// The body that starts a supervision.
 pub fn start(contact: &str, supervisor: &str) -> Value {
     json!({"contactId": contact, "supervisor": {"connectUserId": supervisor}})
-}
-
-/// A request to the app.
-pub struct Call<'h> {
-    app: &'h TestApp,
-    method: String,
-    path: String,
-    key: Option<String>,
-    body: Option<String>,
-    raw: Option<Vec<u8>>,
-    idempotency: Option<String>,
-    media: Option<String>,
-}
-
-impl Call<'_> {
-    /// With another key than the back end's.
-    pub fn key(mut self, key: &str) -> Self {
-        self.key = Some(key.into());
-        self
-    }
-
-    /// Without any.
-    pub fn anonymous(mut self) -> Self {
-        self.key = None;
-        self
-    }
-
-    pub fn json(mut self, body: &Value) -> Self {
-        self.body = Some(body.to_string());
-        self
-    }
-
-    pub fn raw(mut self, body: &[u8]) -> Self {
-        self.raw = Some(body.to_vec());
-        self
-    }
-
-    pub fn media(mut self, media: &str) -> Self {
-        self.media = Some(media.into());
-        self
-    }
-
-    pub fn idempotency(mut self, key: &str) -> Self {
-        self.idempotency = Some(key.into());
-        self
-    }
-
-    /// Sends it and holds the answer against the contract.
-    pub async fn send(self) -> Answer {
-        self.try_send().await.expect("an answer")
-    }
-
-    /// Like `send`, for a service that may die meanwhile.
-    pub async fn try_send(self) -> Result<Answer, reqwest::Error> {
-        let method = reqwest::Method::from_bytes(self.method.as_bytes()).expect("a method");
-        let mut request = self.app.http.request(method, format!("{}{}", self.app.url, self.path));
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key);
-        }
-        if let Some(key) = &self.idempotency {
-            request = request.header("Idempotency-Key", key);
-        }
-        if let Some(body) = self.raw.or_else(|| self.body.map(String::into_bytes)) {
-            request = request
-                .header("Content-Type", self.media.as_deref().unwrap_or("application/json"))
-                .body(body);
-        }
-        let answer = request.send().await?;
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let media = headers
-            .get("content-type")
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default()
-            .to_owned();
-        assert!(
-            headers.contains_key("x-request-id"),
-            "{} {} has no X-Request-Id",
-            self.method,
-            self.path
-        );
-        let text = answer.text().await?;
-        if let Err(e) = self
-            .app
-            .contract
-            .validate(&self.method, &self.path, status, &media, &text)
-        {
-            panic!("the answer breaks the contract: {e}");
-        }
-        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Answer {
-            status,
-            body,
-            text,
-            headers,
-        })
-    }
 }

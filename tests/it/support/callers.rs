@@ -2,7 +2,7 @@
 
 use sidedoor_domain::authority::Scope;
 
-use super::app::{BACK_END, Built, Call, EVENTS, OPERATOR, READER, SUPERVISOR_1, TestApp};
+use super::app::{BACK_END, Call, EVENTS, OPERATOR, READER, SUPERVISOR_1, TestApp, TestAppBuilder};
 use super::issuer::{AUDIENCE, Answers, KeyServer, Signer, claims};
 
 /// A caller, by what it holds.
@@ -55,7 +55,7 @@ impl Callers {
     }
 
     /// A app that knows them all, and does not lose patience with strangers.
-    pub fn app(&self) -> Built {
+    pub fn app(&self) -> TestAppBuilder {
         let mut built = TestApp::build().set("HTTP__AUTH_FAILURES_PER_MINUTE", "1000000");
         for (i, scope) in Scope::ALL.into_iter().enumerate() {
             for (key, value) in [

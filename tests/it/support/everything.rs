@@ -1,5 +1,5 @@
-//! A story after which the store holds something of everything: supervisions in every state, deliveries in every state, open
-//! directives, a leg that nothing explains, answered and running keys, an epoch of a clock, comparisons and cursors.
+//! Fills a store with an example of everything: supervisions in every state, deliveries in every state, open
+//! directives, an unknown leg, answered and running idempotency keys, an epoch of a clock, comparisons and cursors.
 
 use std::future::Future;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use super::sql;
 pub const ANSWERED: &str = "key-of-an-answered-start";
 /// The key of a start that was still running when the store was copied.
 pub const RUNNING: &str = "key-of-a-running-start";
-/// The key of a request that is about no single supervision.
+/// The key of a request that is not about a single supervision.
 pub const OF_NONE: &str = "key-of-probes";
-/// The EventBridge id of an event that was taken.
+/// The id of an event that was accepted.
 pub const SEEN_EVENT: &str = "partner-event-1";
 
 const EVENT: &str = "Supervisor_Directive__e";
 
-/// What a later service is asked again, to see that the store remembers it.
+/// Requests that a later version repeats, to check that the store remembers them.
 pub struct Asked {
     /// The body of the start with the key [`ANSWERED`].
     pub answered: Value,
@@ -66,18 +66,18 @@ async fn barge(app: &TestApp, id: &str, supervisor: &str) {
     app.until(id, "BARGE", |s| s["mode"] == "BARGE").await;
 }
 
-/// Waits until the statement finds a row.
+/// Waits until the statement returns a row.
 async fn until_found(app: &TestApp, what: &'static str) {
     for _ in 0..1000 {
-        if !sql(&app.journal_path(), what).await.expect("read").is_empty() {
+        if !sql(&app.store_path(), what).await.expect("read").is_empty() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("nothing was ever found by {what}");
+    panic!("timeout: no row for {what}");
 }
 
-/// Plays the story and calls `then` at its last moment, while a start is still running.
+/// Fills the store and then calls `then` while a start is still running.
 pub async fn everything<F: Future<Output = ()>>(then: impl FnOnce(&TestApp, Asked) -> F) {
     let app = TestApp::build()
         .set("SALESFORCE__DIRECTIVE_EVENT", EVENT)
@@ -91,9 +91,9 @@ pub async fn everything<F: Future<Output = ()>>(then: impl FnOnce(&TestApp, Aske
     }
     let answered = left_and_compared(&app).await;
     left_in_other_ways(&app).await;
-    let seen = of_a_carrier(&app).await;
-    an_epoch(&app).await;
-    not_taken_by_the_crm(&app).await;
+    let seen = carrier_leg(&app).await;
+    clock_epoch(&app).await;
+    dead_letter(&app).await;
     let (voice, chat) = (contact(&app, "VOICE", "agent-3"), contact(&app, "CHAT", "agent-3"));
     listen(&app, &voice, "supervisor-8", "SILENT").await;
     let barged = listen(&app, &voice, "supervisor-9", "BARGE").await;
@@ -102,17 +102,17 @@ pub async fn everything<F: Future<Output = ()>>(then: impl FnOnce(&TestApp, Aske
     let by_hand = contact(&app, "VOICE", "agent-4");
     app.connect()
         .begin_leg_by_hand(&by_hand, "supervisor-10")
-        .expect("begun");
+        .expect("a leg");
     app.found("origin=OBSERVED&state=MONITORING").await;
-    let told = listen(&app, &by_hand, "supervisor-11", "BARGE").await;
-    ask_for_mode(&app, &told, "BARGE").await;
+    let spoken = listen(&app, &by_hand, "supervisor-11", "BARGE").await;
+    ask_for_mode(&app, &spoken, "BARGE").await;
     let overdue = listen(&app, &contact(&app, "VOICE", "agent-5"), "supervisor-12", "SILENT").await;
     app.disconnect(&overdue).await;
     app.until(&overdue, "overdue", |s| s["overdue"] == true).await;
-    at_the_last_moment(&app, Asked { answered, seen }, then).await;
+    short_lived_states(&app, Asked { answered, seen }, then).await;
 }
 
-/// A silent supervision with everything that a caller can give; recorded, and compared with the org's own record.
+/// A silent supervision with every optional field, whose record is written and compared with the org's own record.
 async fn left_and_compared(app: &TestApp) -> Value {
     let call = contact(app, "VOICE", "agent-1");
     let voice_call = app.salesforce().put_row(
@@ -130,7 +130,7 @@ async fn left_and_compared(app: &TestApp) -> Value {
     let asked = app.call("POST", &leave).json(&json!({"reason": "lunch"})).send().await;
     app.browser("supervisor-1").obey(&asked.body["nextAction"]).await;
     let left = app.until_left(&id).await;
-    app.until_recorded(&id).await;
+    app.until_written(&id).await;
     let at: Timestamp = text(&left["departure"], "disconnectedAt").parse().expect("a time");
     let whole = at.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string();
     app.salesforce().put_row(
@@ -148,30 +148,30 @@ fn object(value: Value) -> serde_json::Map<String, Value> {
     value.as_object().expect("an object").clone()
 }
 
-/// Barged in; a chat, stopped from the server; begun by hand; hung up by the customer; refused by Connect.
+/// A supervision with a barge, a chat ended by the server, an observed leg, a hang-up by the customer, a refusal by Connect.
 async fn left_in_other_ways(app: &TestApp) {
     let call = contact(app, "VOICE", "agent-2");
     let spoke = listen(app, &call, "supervisor-2", "BARGE").await;
     barge(app, &spoke, "supervisor-2").await;
     app.leave(&spoke, "supervisor-2").await;
-    app.until_recorded(&spoke).await;
+    app.until_written(&spoke).await;
 
     let chat = listen(app, &contact(app, "CHAT", "agent-2"), "supervisor-3", "SILENT").await;
     app.disconnect(&chat).await;
     app.until_left(&chat).await;
-    app.until_recorded(&chat).await;
+    app.until_written(&chat).await;
 
-    app.connect().begin_leg_by_hand(&call, "supervisor-4").expect("begun");
+    app.connect().begin_leg_by_hand(&call, "supervisor-4").expect("a leg");
     let observed = text(&app.found("origin=OBSERVED").await, "id");
     app.until(&observed, "joined", |s| !s["joinedAt"].is_null()).await;
     app.leave(&observed, "supervisor-4").await;
-    app.until_recorded(&observed).await;
+    app.until_written(&observed).await;
 
     let short = contact(app, "VOICE", "agent-2");
     let cut = listen(app, &short, "supervisor-5", "SILENT").await;
     app.connect().hang_up(&short, "CUSTOMER").expect("over");
     app.until_left(&cut).await;
-    app.until_recorded(&cut).await;
+    app.until_written(&cut).await;
 
     app.connect()
         .fault(Fault::error("MonitorContact", 403, "AccessDeniedException"));
@@ -179,23 +179,23 @@ async fn left_in_other_ways(app: &TestApp) {
     assert_ne!(refused.state(), "MONITORING", "{}", refused.text);
 }
 
-async fn of_a_carrier(app: &TestApp) -> Value {
+async fn carrier_leg(app: &TestApp) -> Value {
     let event = |id: &str, event: &str| {
         json!({"eventId": id, "legId": "trunk 7/call 91", "event": event, "at": "2026-11-21T10:00:00.250Z",
             "connectUserId": "supervisor-7"})
     };
     let seen = event(SEEN_EVENT, "CONNECTED");
     for event in [&seen, &event("partner-event-2", "DISCONNECTED")] {
-        let told = app.call("POST", "/v1/events/partners/acme").key(EVENTS).json(event);
-        assert_eq!(told.send().await.status, 200);
+        let posted = app.call("POST", "/v1/events/partners/acme").key(EVENTS).json(event);
+        assert_eq!(posted.send().await.status, 200);
     }
     let left = app.found("connectUserId=supervisor-7").await;
-    app.until_recorded(&text(&left, "id")).await;
+    app.until_written(&text(&left, "id")).await;
     seen
 }
 
-/// The carrier's clock was set on by 1.2 s.
-async fn an_epoch(app: &TestApp) {
+/// A carrier's clock that was set forward by 1.2 s.
+async fn clock_epoch(app: &TestApp) {
     let start = Timestamp::from_second(Timestamp::now().as_second() - 3600).expect("in range");
     let around = SignedDuration::from_millis(20);
     let measured = |i: i64, offset_ms: i64| {
@@ -206,18 +206,18 @@ async fn an_epoch(app: &TestApp) {
     };
     for (from, to, offset_ms, key) in [(0, 30, 500, "key-of-samples"), (30, 50, 1700, OF_NONE)] {
         let samples: Vec<Value> = (from..to).map(|i| measured(i, offset_ms)).collect();
-        let told = app
+        let posted = app
             .call("POST", "/v1/vendors/acme/probes")
             .key(OPERATOR)
             .idempotency(key);
-        let told = told.json(&json!({"samples": samples})).send().await;
-        assert_eq!(told.status, 200, "{}", told.text);
+        let posted = posted.json(&json!({"samples": samples})).send().await;
+        assert_eq!(posted.status, 200, "{}", posted.text);
     }
     until_found(app, "SELECT 1 FROM clock_epochs").await;
 }
 
-/// A dead letter with Salesforce's answer. Every other row is recorded, so that this one goes alone and by `upsert`.
-async fn not_taken_by_the_crm(app: &TestApp) {
+/// A dead letter with Salesforce's answer. All other records are written before, so that this one is sent alone, by `upsert`.
+async fn dead_letter(app: &TestApp) {
     let call = contact(app, "VOICE", "agent-6");
     let mut dead = Fault::error("upsert", 400, "REQUIRED_FIELD_MISSING")
         .saying("Required fields are missing: [Reason__c]")
@@ -229,9 +229,9 @@ async fn not_taken_by_the_crm(app: &TestApp) {
         .await;
 }
 
-/// What would not stay as it is for long: a row that Salesforce does not take yet, a leg that Connect does not explain yet, a
-/// switch between its two halves, and a start without its answer.
-async fn at_the_last_moment<F: Future<Output = ()>>(
+/// States that last only a short time: a record that Salesforce rejects for now, a leg that Connect cannot describe yet, a
+/// switch that has not joined yet, and a start that is not answered yet.
+async fn short_lived_states<F: Future<Output = ()>>(
     app: &TestApp,
     asked: Asked,
     then: impl FnOnce(&TestApp, Asked) -> F,
@@ -249,7 +249,7 @@ async fn at_the_last_moment<F: Future<Output = ()>>(
     let leg = app
         .connect()
         .begin_leg_by_hand(&second, "supervisor-15")
-        .expect("begun");
+        .expect("a leg");
     let mut unknown = Fault::error("DescribeContact", 500, "InternalServiceException").times(10_000);
     unknown.matching = Some(leg);
     app.connect().fault(unknown);
@@ -260,7 +260,7 @@ async fn at_the_last_moment<F: Future<Output = ()>>(
     assert_eq!(switched.state(), "REQUESTED", "{}", switched.text);
     app.leave(&unsent, "supervisor-7").await;
     until_found(app, "SELECT 1 FROM deliveries WHERE state = 'PENDING' AND attempts > 0").await;
-    // Each try is given up after some seconds, and the answer is waited for longer than for one.
+    // One attempt times out after some seconds, and the caller waits for longer than one attempt.
     let mut hangs = Fault::late("MonitorContact", 60_000).times(10);
     let third = contact(app, "VOICE", "agent-9");
     hangs.matching = Some(third.clone());

@@ -1,16 +1,16 @@
-//! The part of `openapi.yaml` that Salesforce's External Services imports, made from the whole.
+//! Generates the part of `openapi.yaml` that Salesforce's External Services imports.
 //!
-//! What it may hold stands in Salesforce Help, "External Services Considerations" (Schema Definitions, Naming and Description
+//! What it may contain is documented in Salesforce Help, "External Services Considerations" (Schema Definitions, Naming and Description
 //! Conventions, Apex Reserved Keywords, System Limits, Operation Output Parameters, OpenAPI 2.0 and 3.0 Support). Where those pages
-//! leave room, the narrower reading is taken, since the import is all or nothing and nobody here can try one:
+//! are ambiguous, the narrower reading is used, because the import is all or nothing and cannot be tried without an org:
 //!
 //! - security, tags, response headers and links are left out (ignored, or not supported there);
-//! - parameters and responses stand where they are used, not behind references;
-//! - only objects are schemas of their own; a named text stands where it is used;
+//! - parameters and responses are written where they are used, not behind references;
+//! - only objects are schemas of their own; a named string type is written where it is used;
 //! - `allOf` is documented for objects and `anyOf` for objects too, so none is left: `nullable` beside a reference to an object
-//!   becomes the reference, and what says "one of the two" is left to the service;
-//! - keywords that check texts (`pattern`, `format: uuid`) and `additionalProperties: false` are left out: a service newer than the
-//!   import may answer with more members, and it checks what it is sent by itself.
+//!   becomes the reference, and a rule "one of the two" is checked by the service only;
+//! - keywords that validate strings (`pattern`, `format: uuid`) and `additionalProperties: false` are left out: a service newer than the
+//!   import may answer with more members, and it validates requests itself.
 
 use std::collections::BTreeSet;
 
@@ -18,21 +18,21 @@ use serde_json::{Map, Value, json};
 
 use super::apex;
 
-/// The most characters of a YAML document. Salesforce Help names 3,000,000 now and has named 1,000,000.
+/// The maximum size of a YAML document in characters. Salesforce Help says 3,000,000 now and said 1,000,000 earlier.
 const MOST_CHARACTERS: usize = 1_000_000;
-/// The longest description of an operation or parameter; the rest is cut off.
+/// The maximum length of a description of an operation or parameter in characters; Salesforce cuts off the rest.
 const LONGEST_DESCRIPTION: usize = 1333;
-/// What one registration may hold without crowding an org that has others: a tenth of what an org may have.
+/// The maximum number of operations: a tenth of an org's limit, so that other registrations fit.
 const MOST_OPERATIONS: usize = 300;
-/// Reserved words that stay. External Services encodes them (`type` as `z0type`): the one is problem details' own, the other says
-/// who in a timeline.
+/// Reserved words that are allowed although External Services encodes them (`type` as `z0type`), because problem details define
+/// the name.
 const TOLERATED: [(&str, &str); 1] = [("Problem", "type")];
 /// The media types of bodies and answers.
 const MEDIA: &str = "application/json";
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 const MARK: &str = "x-sidedoor-external-services";
 
-/// Makes the subset.
+/// Generates the subset of `document`.
 pub fn subset(document: &Value) -> Value {
     let maker = Maker { document };
     let mut paths = Map::new();
@@ -50,12 +50,12 @@ pub fn subset(document: &Value) -> Value {
     let mut made = json!({
         "openapi": document["openapi"],
         "info": document["info"],
-        // The named credential says where the service is; a relative or loopback address might be refused.
+        // The named credential has the service's real address; a relative or loopback address here might be refused.
         "servers": [{"url": "https://sidedoor.example.com"}],
         "paths": paths,
         "components": {"schemas": {}},
     });
-    // Every schema that is reached, and those that these reach.
+    // Every schema that is referenced, directly or through other schemas.
     loop {
         let mut named = BTreeSet::new();
         references(&made, &mut named);
@@ -109,9 +109,9 @@ impl<'d> Maker<'d> {
         let responses: Map<String, Value> = members(&operation["responses"])
             .map(|(status, response)| {
                 let response = self.resolve(response);
-                let mut told = kept(response, &["description"]);
-                told.insert("content".into(), self.content(response));
-                (status.clone(), Value::Object(told))
+                let mut findings = kept(response, &["description"]);
+                findings.insert("content".into(), self.content(response));
+                (status.clone(), Value::Object(findings))
             })
             .collect();
         made.insert("responses".into(), Value::Object(responses));
@@ -122,7 +122,7 @@ impl<'d> Maker<'d> {
         json!({MEDIA: {"schema": self.schema(&of["content"][MEDIA]["schema"])}})
     }
 
-    /// A schema with what External Services reads of it.
+    /// The members of a schema that External Services reads.
     fn schema(&self, schema: &'d Value) -> Value {
         if schema["$ref"].is_string() {
             let target = self.resolve(schema);
@@ -198,18 +198,18 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// What External Services would refuse, cut off or rename in a document. `text` is the document as it is imported.
+/// Lists what External Services would refuse, cut off or rename in a document. `text` is the document as it is imported.
 pub fn problems(document: &Value, text: &str) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut findings = Vec::new();
     if !document["openapi"].as_str().is_some_and(|v| v.starts_with("3.0.")) {
-        told.push("openapi must be 3.0.x".into());
+        findings.push("openapi must be 3.0.x".into());
     }
     if text.chars().count() > MOST_CHARACTERS {
-        told.push(format!("the document has more than {MOST_CHARACTERS} characters"));
+        findings.push(format!("the document has more than {MOST_CHARACTERS} characters"));
     }
     for member in ["security", "tags"] {
         if !document[member].is_null() {
-            told.push(format!("{member} is ignored"));
+            findings.push(format!("{member} is ignored"));
         }
     }
     let mut ids = Vec::new();
@@ -217,49 +217,51 @@ pub fn problems(document: &Value, text: &str) -> Vec<String> {
         for (method, operation) in members(item) {
             let at = format!("{method} {path}");
             if !METHODS.contains(&method.as_str()) {
-                told.push(format!("{at}: the method cannot be imported"));
+                findings.push(format!("{at}: the method cannot be imported"));
                 continue;
             }
             ids.push(operation["operationId"].as_str().unwrap_or_default().to_owned());
-            operation_problems(&at, method, operation, &mut told);
+            operation_problems(&at, method, operation, &mut findings);
         }
     }
     if ids.len() > MOST_OPERATIONS {
-        told.push("there are too many operations".into());
+        findings.push("there are too many operations".into());
     }
-    twins("operationId", ids.iter(), &mut told);
+    twins("operationId", ids.iter(), &mut findings);
     let schemas = &document["components"]["schemas"];
-    twins("schema", members(schemas).map(|(name, _)| name), &mut told);
+    twins("schema", members(schemas).map(|(name, _)| name), &mut findings);
     for (name, schema) in members(schemas) {
         if !apex::is_identifier(name) || apex::is_reserved(name) {
-            told.push(format!("schema {name}: the name cannot be a class of Apex as it is"));
+            findings.push(format!(
+                "schema {name}: the name cannot be a class of Apex without encoding"
+            ));
         }
         if schema["type"] != "object" {
-            told.push(format!("schema {name}: only objects become classes"));
+            findings.push(format!("schema {name}: only objects become classes"));
         }
         twins(
             &format!("schema {name}: property"),
             members(&schema["properties"]).map(|(n, _)| n),
-            &mut told,
+            &mut findings,
         );
         for (property, of) in members(&schema["properties"]) {
             let tolerated = TOLERATED.contains(&(name.as_str(), property.as_str()));
             if !apex::is_identifier(property) || (apex::is_reserved(property) && !tolerated) {
-                told.push(format!(
+                findings.push(format!(
                     "schema {name}: the property {property} would be encoded in Apex"
                 ));
             }
-            schema_problems(&format!("schema {name}: {property}"), of, &mut told);
+            schema_problems(&format!("schema {name}: {property}"), of, &mut findings);
         }
     }
     let components = members(&document["components"]).filter(|(name, _)| *name != "schemas");
-    told.extend(components.map(|(name, _)| format!("components/{name}: only schemas are sure to be read")));
-    told
+    findings.extend(components.map(|(name, _)| format!("components/{name}: only schemas are certain to be read")));
+    findings
 }
 
-fn operation_problems(at: &str, method: &str, operation: &Value, told: &mut Vec<String>) {
+fn operation_problems(at: &str, method: &str, operation: &Value, findings: &mut Vec<String>) {
     if !operation["operationId"].as_str().is_some_and(apex::is_identifier) {
-        told.push(format!("{at}: operationId is no Apex identifier"));
+        findings.push(format!("{at}: operationId is not an Apex identifier"));
     }
     let long = |of: &Value| {
         of["description"]
@@ -267,85 +269,83 @@ fn operation_problems(at: &str, method: &str, operation: &Value, told: &mut Vec<
             .is_some_and(|d| d.chars().count() > LONGEST_DESCRIPTION)
     };
     if long(operation) {
-        told.push(format!("{at}: the description is longer than 1,333 characters"));
+        findings.push(format!("{at}: the description is longer than 1,333 characters"));
     }
     if method == "get" && !operation["requestBody"].is_null() {
-        told.push(format!("{at}: a GET with a body is refused"));
+        findings.push(format!("{at}: a GET with a body is refused"));
     }
     for unread in ["security", "callbacks", "servers"] {
         if !operation[unread].is_null() {
-            told.push(format!("{at}: {unread} is not read"));
+            findings.push(format!("{at}: {unread} is not read"));
         }
     }
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or_default();
         if name.is_empty() || !["path", "query", "header"].contains(&parameter["in"].as_str().unwrap_or_default()) {
-            told.push(format!(
-                "{at}: a parameter has no name, or is in a place that is not supported"
-            ));
+            findings.push(format!("{at}: a parameter has no name or an unsupported location"));
         }
         if long(parameter) {
-            told.push(format!(
+            findings.push(format!(
                 "{at}: the description of {name} is longer than 1,333 characters"
             ));
         }
-        schema_problems(&format!("{at}: {name}"), &parameter["schema"], told);
+        schema_problems(&format!("{at}: {name}"), &parameter["schema"], findings);
     }
     if !operation["requestBody"].is_null() {
-        content_problems(&format!("{at}: body"), &operation["requestBody"], told);
+        content_problems(&format!("{at}: body"), &operation["requestBody"], findings);
     }
     let responses = &operation["responses"];
     if !members(responses).any(|(status, _)| status.starts_with('2')) {
-        told.push(format!("{at}: no answer of success is declared"));
+        findings.push(format!("{at}: no success response is declared"));
     }
     for (status, response) in members(responses) {
         for unread in ["headers", "links"] {
             if !response[unread].is_null() {
-                told.push(format!("{at}: {status}: {unread} are not supported"));
+                findings.push(format!("{at}: {status}: {unread} are not supported"));
             }
         }
-        content_problems(&format!("{at}: {status}"), response, told);
+        content_problems(&format!("{at}: {status}"), response, findings);
     }
 }
 
-fn content_problems(at: &str, of: &Value, told: &mut Vec<String>) {
+fn content_problems(at: &str, of: &Value, findings: &mut Vec<String>) {
     let kinds: Vec<&String> = members(&of["content"]).map(|(kind, _)| kind).collect();
     if kinds != [MEDIA] {
-        told.push(format!("{at}: the media type must be {MEDIA} alone"));
+        findings.push(format!("{at}: the media type must be {MEDIA} alone"));
     }
     for (_, content) in members(&of["content"]) {
-        schema_problems(at, &content["schema"], told);
+        schema_problems(at, &content["schema"], findings);
     }
 }
 
-fn schema_problems(at: &str, schema: &Value, told: &mut Vec<String>) {
+fn schema_problems(at: &str, schema: &Value, findings: &mut Vec<String>) {
     if schema["$ref"].is_string() {
         return;
     }
     match schema["type"].as_str() {
-        Some("object") => told.push(format!("{at}: an anonymous object has a made-up name in Apex")),
-        Some("array") if schema["items"]["type"] == "array" => told.push(format!("{at}: nested anonymous arrays")),
-        Some("array") => schema_problems(at, &schema["items"], told),
+        Some("object") => findings.push(format!("{at}: an anonymous object gets a generated name in Apex")),
+        Some("array") if schema["items"]["type"] == "array" => findings.push(format!("{at}: nested anonymous arrays")),
+        Some("array") => schema_problems(at, &schema["items"], findings),
         Some("string" | "integer" | "number" | "boolean") => {}
-        _ => told.push(format!("{at}: `type` must be one word that is known, and not null")),
+        _ => findings.push(format!("{at}: `type` must be one known word and not null")),
     }
     for composition in ["allOf", "anyOf", "oneOf", "not"] {
         if !schema[composition].is_null() {
-            told.push(format!("{at}: {composition}"));
+            findings.push(format!("{at}: {composition}"));
         }
     }
     let words = schema["enum"].as_array().into_iter().flatten();
     if words.into_iter().any(|word| !word.is_string()) {
-        told.push(format!("{at}: a word of an enum is no text"));
+        findings.push(format!("{at}: an enum value is not a string"));
     }
 }
 
-/// Names that Apex could not tell apart.
-fn twins<'n>(what: &str, names: impl Iterator<Item = &'n String>, told: &mut Vec<String>) {
+/// Reports names that Apex cannot distinguish.
+fn twins<'n>(what: &str, names: impl Iterator<Item = &'n String>, findings: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     for name in names {
         if !seen.insert(name.to_lowercase()) {
-            told.push(format!("{what} {name}: there is another that differs in case only"));
+            findings.push(format!("{what} {name}: another name differs in case only"));
         }
     }
 }

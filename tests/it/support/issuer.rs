@@ -16,7 +16,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::app::Built;
+use super::app::TestAppBuilder;
 
 pub const ISSUER: &str = "https://idp.example";
 pub const AUDIENCE: &str = "sidedoor-test";
@@ -185,7 +185,7 @@ async fn answer(State(inner): State<Arc<Inner>>) -> Response {
     }
 }
 
-impl Built {
+impl TestAppBuilder {
     /// Takes tokens of [`ISSUER`], with a setting that says where its keys are.
     pub fn issuer(self, keys: &str, at: &str) -> Self {
         self.set("AUTH__ISSUERS__0__ISSUER", ISSUER)

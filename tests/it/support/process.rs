@@ -1,15 +1,15 @@
-//! The service as a process of its own, configured by its environment as an operator would.
+//! The service as a process of its own, configured by environment variables as an operator would.
 
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use sidedoor_fakes::Fakes;
 use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
 
-/// The process's key, and the one its events come with.
+/// The API keys of the process: for callers and for events.
 pub const KEY: &str = "key-of-the-process-001";
 pub const EVENTS_KEY: &str = "key-of-its-events-0001";
 
-/// The running process; killed if a test forgets it.
+/// The running process, which is killed on drop.
 pub struct Process(Option<Child>);
 
 impl Drop for Process {
@@ -22,7 +22,7 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         let pid = self.0.as_ref().expect("runs").id().to_string();
         assert!(
@@ -34,14 +34,14 @@ impl Process {
         );
     }
 
-    /// SIGKILL, at once.
+    /// Sends SIGKILL and waits for the end.
     pub fn kill(mut self) {
         let mut child = self.0.take().expect("runs");
         child.kill().expect("killed with SIGKILL");
         child.wait().expect("gone");
     }
 
-    /// Waits for its end.
+    /// Waits for the process to exit.
     pub async fn exit(mut self) -> ExitStatus {
         let mut child = self.0.take().expect("runs");
         tokio::task::spawn_blocking(move || child.wait().expect("waited"))
@@ -58,7 +58,7 @@ pub fn free_port() -> u16 {
         .port()
 }
 
-/// Vendors in a process of their own, with a clock of their own.
+/// The fakes of both vendors in a process of their own, with their own clock.
 pub struct Vendors {
     child: Child,
     pub connect_url: String,
@@ -115,12 +115,12 @@ pub fn spawn_vendors(faked: &str, events_to: &str) -> Vendors {
     }
 }
 
-/// Starts it; AWS credentials come from the environment, as in the SDK's ordinary chain.
+/// Starts the service. AWS credentials come from the environment, as in the SDK's default chain.
 pub fn spawn(fakes: &Fakes, port: u16, store: &std::path::Path) -> Process {
     spawn_with(fakes.connect_url(), fakes.salesforce_url(), port, store, &[])
 }
 
-/// Starts it against vendors anywhere, with more settings.
+/// Starts the service against the given vendors, with additional settings.
 pub fn spawn_with(
     connect_url: &str,
     salesforce_url: &str,
@@ -132,7 +132,7 @@ pub fn spawn_with(
     Process(Some(command.spawn().expect("the service starts")))
 }
 
-/// Starts it with its log in a file, without colours.
+/// Starts the service with its log in a file, without colours.
 pub fn spawn_logging(
     fakes: &Fakes,
     port: u16,

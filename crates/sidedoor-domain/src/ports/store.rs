@@ -286,28 +286,10 @@ pub struct AuditLine {
 /// Whose directives changed.
 pub type DirectiveNews = (InstanceName, UserId);
 
-/// The durable record.
+/// Supervisions, read by what identifies or groups them. All methods fail with [`StoreError`] when the store cannot be read.
 #[async_trait]
-pub trait Store: Send + Sync {
-    /// Writes one transaction and waits until it is on disk.
-    ///
-    /// # Errors
-    /// [`StoreError`]; see [`CommitOutcome`] for refusals.
-    async fn commit(&self, change: Transaction) -> Result<CommitOutcome, StoreError>;
-
-    /// Writes one transaction in its turn, without waiting for it. For what may be lost in a crash without harm.
-    fn commit_later(&self, change: Transaction);
-
-    /// Waits until everything handed in before is on disk.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn flush(&self) -> Result<(), StoreError>;
-
+pub trait SupervisionStore: Send + Sync {
     /// One supervision.
-    ///
-    /// # Errors
-    /// [`StoreError`], here and below.
     async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, StoreError>;
 
     /// The supervision whose leg this is.
@@ -325,15 +307,61 @@ pub trait Store: Send + Sync {
     /// All in one of these states, oldest first, at most `limit`; for resuming.
     async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<Stored>, StoreError>;
 
-    /// Those to look at by `now`, longest due first, at most `limit`.
-    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
+    /// Supervisions that ended since `since`, latest first, at most `limit`.
+    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
 
+    /// The supervisions of one supervisor on one contact that had a leg and are over, newest first, at most `limit`.
+    async fn over_on(
+        &self,
+        instance: &InstanceName,
+        contact: &ContactId,
+        user: &UserId,
+        limit: u32,
+    ) -> Result<Vec<SupervisionId>, StoreError>;
+
+    /// Supervisors of an instance whose supervisions began since `since`, in the order of their ids, after `after`; at most
+    /// `limit`.
+    async fn supervisors_since(
+        &self,
+        instance: &InstanceName,
+        since: Timestamp,
+        after: Option<&UserId>,
+        limit: u32,
+    ) -> Result<Vec<UserId>, StoreError>;
+
+    /// How many there are of what.
+    async fn counts(&self) -> Result<Counts, StoreError>;
+}
+
+/// What was observed of legs, and the legs that no supervision explains yet. All methods fail with [`StoreError`] when the store cannot be read.
+#[async_trait]
+pub trait EvidenceStore: Send + Sync {
     /// A leg's evidence, oldest first.
     async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError>;
 
     /// Unexplained legs to look into by `now`.
     async fn due_unexplained(&self, now: Timestamp, limit: u32) -> Result<Vec<UnexplainedLeg>, StoreError>;
+}
 
+/// What is due, and how far background work has come. All methods fail with [`StoreError`] when the store cannot be read.
+#[async_trait]
+pub trait JobStore: Send + Sync {
+    /// When the next check, unexplained leg or delivery is due.
+    async fn next_due(&self) -> Result<NextDue, StoreError>;
+
+    /// Those to look at by `now`, longest due first, at most `limit`.
+    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
+
+    /// How far what follows changes under that name has come; `None` if it never began.
+    async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError>;
+
+    /// Removes what is past its retention; at most a bounded number of rows a call. Returns how many.
+    async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError>;
+}
+
+/// Salesforce records on their way. All methods fail with [`StoreError`] when the store cannot be read.
+#[async_trait]
+pub trait DeliveryStore: Send + Sync {
     /// Supervisions whose rows are pending and due by `now`, longest due first, at most `limit`.
     async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
 
@@ -349,18 +377,21 @@ pub trait Store: Send + Sync {
     /// One row.
     async fn row(&self, id: DeliveryId) -> Result<Option<Row>, StoreError>;
 
-    /// When the next check, unexplained leg or delivery is due.
-    async fn next_due(&self) -> Result<NextDue, StoreError>;
+    /// Recorded departures on contacts whose VoiceCall is known, ended after `since` and by `until`, that were never compared
+    /// with the org's own record, or looked at by `again` and found without; never looked at first, at most `limit`. With each, how
+    /// many supervisions its contact has had.
+    async fn due_comparisons(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        again: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Stored, u32)>, StoreError>;
+}
 
-    /// Supervisions that ended since `since`, latest first, at most `limit`.
-    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
-
-    /// Every epoch of every vendor clock, oldest first.
-    async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError>;
-
-    /// The samples of every vendor clock learnt since `since`, oldest first, of each clock at most the latest `limit`.
-    async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError>;
-
+/// Directives to supervisors' browsers, in the order of their changes. All methods fail with [`StoreError`] when the store cannot be read.
+#[async_trait]
+pub trait DirectiveStore: Send + Sync {
     /// The directives of one supervisor: those changed after `after`, in the order of their last change; without it, those
     /// that are open. At most `limit`.
     async fn directives_of(
@@ -380,45 +411,26 @@ pub trait Store: Send + Sync {
     /// Right before the first directive that is open, or where changes have come to.
     async fn before_open_directives(&self) -> Result<i64, StoreError>;
 
-    /// How far what follows changes under that name has come; `None` if it never began.
-    async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError>;
-
-    /// Recorded departures on contacts whose VoiceCall is known, ended after `since` and by `until`, that were never compared
-    /// with the org's own record, or looked at by `again` and found without; never looked at first, at most `limit`. With each, how
-    /// many supervisions its contact has had.
-    async fn due_comparisons(
-        &self,
-        since: Timestamp,
-        until: Timestamp,
-        again: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<(Stored, u32)>, StoreError>;
-
     /// Tells whose directives change, after they are on disk. Whoever falls behind must look by themselves.
     fn directive_news(&self) -> broadcast::Receiver<DirectiveNews>;
 
-    /// The supervisions of one supervisor on one contact that had a leg and are over, newest first, at most `limit`.
-    async fn over_on(
-        &self,
-        instance: &InstanceName,
-        contact: &ContactId,
-        user: &UserId,
-        limit: u32,
-    ) -> Result<Vec<SupervisionId>, StoreError>;
+    /// A secret of this store, made once: the salt of the keys by which streams are named to outsiders.
+    fn stream_salt(&self) -> &str;
+}
 
-    /// How many there are of what.
-    async fn counts(&self) -> Result<Counts, StoreError>;
+/// What was learnt about the vendors' clocks. All methods fail with [`StoreError`] when the store cannot be read.
+#[async_trait]
+pub trait ClockStore: Send + Sync {
+    /// Every epoch of every vendor clock, oldest first.
+    async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError>;
 
-    /// Supervisors of an instance whose supervisions began since `since`, in the order of their ids, after `after`; at most
-    /// `limit`.
-    async fn supervisors_since(
-        &self,
-        instance: &InstanceName,
-        since: Timestamp,
-        after: Option<&UserId>,
-        limit: u32,
-    ) -> Result<Vec<UserId>, StoreError>;
+    /// The samples of every vendor clock learnt since `since`, oldest first, of each clock at most the latest `limit`.
+    async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError>;
+}
 
+/// Who did what. All methods fail with [`StoreError`] when the store cannot be read.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
     /// The audit of one supervision, oldest first, at most `limit`.
     async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, StoreError>;
 
@@ -432,18 +444,44 @@ pub trait Store: Send + Sync {
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError>;
+}
 
+/// Idempotency keys. All methods fail with [`StoreError`] when the store cannot be read.
+#[async_trait]
+pub trait IdempotencyStore: Send + Sync {
     /// What a caller's key started.
     async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, StoreError>;
 
-    /// Removes what is past its retention; at most a bounded number of rows a call. Returns how many.
-    async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError>;
-
     /// The name of this process in the store: new at every start.
     fn incarnation(&self) -> &str;
+}
 
-    /// A secret of this store, made once: the salt of the keys by which streams are named to outsiders.
-    fn stream_salt(&self) -> &str;
+/// The durable record: every aggregate's questions, and the one way to change anything.
+#[async_trait]
+pub trait Store:
+    SupervisionStore
+    + EvidenceStore
+    + JobStore
+    + DeliveryStore
+    + DirectiveStore
+    + ClockStore
+    + AuditStore
+    + IdempotencyStore
+{
+    /// Writes one transaction and waits until it is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`]; see [`CommitOutcome`] for refusals.
+    async fn transact(&self, change: Transaction) -> Result<CommitOutcome, StoreError>;
+
+    /// Writes one transaction in its turn, without waiting for it. For what may be lost in a crash without harm.
+    fn transact_later(&self, change: Transaction);
+
+    /// Waits until everything handed in before is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn flush(&self) -> Result<(), StoreError>;
 }
 
 /// When something is due next.

@@ -1,43 +1,44 @@
-//! Who called what, and which contacts ended, by whom.
+//! The ledger: which operations were called, and which contacts ended, each with its cause.
 
 use std::collections::VecDeque;
 
 use serde::Serialize;
 
-/// As many calls and ends as are kept.
-const MOST: usize = 100_000;
+/// Entries kept in each list. The oldest entry is dropped first.
+const MAX_ENTRIES: usize = 100_000;
 
 /// One API call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallEntry {
-    /// The operation.
+    /// API name of the operation.
     pub operation: String,
-    /// The contact or user it was about.
+    /// Ids of the contact and user in the request, or its path if the body has none.
     pub about: String,
-    /// Its client token, for MonitorContact.
+    /// `ClientToken` of MonitorContact.
     pub client_token: Option<String>,
-    /// The status answered; 0 when the connection was dropped instead.
+    /// HTTP status of the answer; 0 if the connection was dropped without an answer.
     pub status: u16,
-    /// When, real time.
+    /// Real time of the call, RFC 3339.
     pub at: String,
 }
 
-/// One contact's end.
+/// The end of one contact or leg.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndEntry {
-    /// Which.
+    /// Id of the contact or leg.
     pub contact_id: String,
-    /// `CUSTOMER` for a customer's contact, `LEG` for a supervisor's.
+    /// `CUSTOMER` for a customer's contact, `LEG` for a supervisor's leg.
     pub kind: String,
-    /// `StopContact`, `CCP`, `AGENT`, `CUSTOMER`, or `CONTACT_ENDED` for a leg that ended with its contact.
+    /// Cause: `StopContact`, `CCP`, `AGENT`, `CUSTOMER`, `CONTACT_ENDED` for a leg that ended with its contact, or
+    /// `LAST_PARTY_LEFT` for a contact whose last other party has left.
     pub by: String,
-    /// When, real time.
+    /// Real time of the end, RFC 3339.
     pub at: String,
 }
 
-/// Everything kept.
+/// All calls and ends.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Ledger {
     /// The calls, oldest first.
@@ -48,14 +49,14 @@ pub struct Ledger {
 
 impl Ledger {
     pub(super) fn call(&mut self, entry: CallEntry) {
-        if self.calls.len() == MOST {
+        if self.calls.len() == MAX_ENTRIES {
             self.calls.pop_front();
         }
         self.calls.push_back(entry);
     }
 
     pub(super) fn end(&mut self, entry: EndEntry) {
-        if self.ended.len() == MOST {
+        if self.ended.len() == MAX_ENTRIES {
             self.ended.pop_front();
         }
         self.ended.push_back(entry);

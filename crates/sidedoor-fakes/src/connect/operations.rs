@@ -1,9 +1,10 @@
-//! The vendor's operations, as rules on the [`World`]. Shapes are those of botocore's model of `connect` 2017-08-08.
+//! Amazon Connect's API operations, as rules on the [`InstanceState`]. Requests and answers have the shapes of botocore's model
+//! of `connect` 2017-08-08.
 
 use serde_json::{Value, json};
 
 use super::StopVoiceLeg;
-use super::world::{ApiError, Contact, World};
+use super::state::{ApiError, Contact, InstanceState};
 
 type Answer = Result<Value, ApiError>;
 
@@ -23,17 +24,17 @@ fn text<'v>(body: &'v Value, name: &str, longest: usize) -> Result<&'v str, ApiE
         .ok_or_else(bad)
 }
 
-pub(super) fn instance(world: &World, id: &str) -> Result<(), ApiError> {
-    if id == world.settings.instance_id {
+pub(super) fn instance(state: &InstanceState, id: &str) -> Result<(), ApiError> {
+    if id == state.settings.instance_id {
         Ok(())
     } else {
         Err(ApiError::new(404, "ResourceNotFoundException", "Instance not found"))
     }
 }
 
-/// `POST /contact/monitor`. The second value is the leg, if this call made one.
-pub(super) fn monitor(world: &mut World, body: &Value) -> Result<(Value, Option<String>), ApiError> {
-    instance(world, text(body, "InstanceId", 100)?)?;
+/// `POST /contact/monitor`. The second value is the new leg; `None` if the client token has been used before.
+pub(super) fn monitor(state: &mut InstanceState, body: &Value) -> Result<(Value, Option<String>), ApiError> {
+    instance(state, text(body, "InstanceId", 100)?)?;
     let (contact, user) = (text(body, "ContactId", 256)?, text(body, "UserId", 256)?);
     let capabilities = body
         .get("AllowedMonitorCapabilities")
@@ -49,12 +50,12 @@ pub(super) fn monitor(world: &mut World, body: &Value) -> Result<(Value, Option<
         return Err(invalid("ClientToken is too long"));
     }
     let used_with = json!([contact, user, capabilities]).to_string();
-    let instance_arn = world.instance_arn();
+    let instance_arn = state.instance_arn();
     let answer = |leg: &str| {
         let arn = format!("{instance_arn}/contact/{leg}");
         json!({"ContactId": leg, "ContactArn": arn})
     };
-    if let Some((before, leg)) = token.and_then(|t| world.tokens.get(t)) {
+    if let Some((before, leg)) = token.and_then(|t| state.tokens.get(t)) {
         if *before != used_with {
             let message = "The client token was used with other parameters";
             return Err(ApiError::new(409, "IdempotencyException", message));
@@ -62,17 +63,17 @@ pub(super) fn monitor(world: &mut World, body: &Value) -> Result<(Value, Option<
         return Ok((answer(leg), None));
     }
     let may_barge = capabilities.iter().any(|c| c == "BARGE");
-    let leg = world.begin_leg(contact, user, may_barge)?;
+    let leg = state.begin_leg(contact, user, may_barge)?;
     if let Some(token) = token {
-        world.tokens.insert(token.to_owned(), (used_with, leg.clone()));
+        state.tokens.insert(token.to_owned(), (used_with, leg.clone()));
     }
     Ok((answer(&leg), Some(leg)))
 }
 
-/// `POST /contact/stop`. **With a customer's contact it really ends the customer's call**: that is the accident Sidedoor
-/// exists to make impossible, so the fake makes it possible.
-pub(super) fn stop(world: &mut World, body: &Value) -> Answer {
-    instance(world, text(body, "InstanceId", 100)?)?;
+/// `POST /contact/stop`. **With a customer's contact it ends the customer's call**, as the real operation does. Sidedoor must
+/// never let this happen, so the fake must allow it: otherwise no test could notice it.
+pub(super) fn stop(state: &mut InstanceState, body: &Value) -> Answer {
+    instance(state, text(body, "InstanceId", 100)?)?;
     let id = text(body, "ContactId", 256)?.to_owned();
     let gone = || {
         ApiError::new(
@@ -81,41 +82,41 @@ pub(super) fn stop(world: &mut World, body: &Value) -> Answer {
             "The contact with the specified ID is not active",
         )
     };
-    let contact = world.contacts.get(&id).ok_or_else(gone)?;
+    let contact = state.contacts.get(&id).ok_or_else(gone)?;
     if contact.ended.is_some() {
         return Err(gone());
     }
-    if contact.method == "MONITOR" && contact.channel == "VOICE" {
-        return match world.settings.stop_voice_leg {
+    if contact.initiation_method == "MONITOR" && contact.channel == "VOICE" {
+        return match state.settings.stop_voice_leg {
             StopVoiceLeg::Refuse400 => Err(invalid("StopContact does not work for contacts initiated by MONITOR")),
             StopVoiceLeg::Gone410 => Err(gone()),
             StopVoiceLeg::AcceptAndIgnore => Ok(json!({})),
         };
     }
-    world.end(&id, "StopContact", "API");
+    state.end(&id, "StopContact", "API");
     Ok(json!({}))
 }
 
 /// `GET /contacts/{InstanceId}/{ContactId}`.
-pub(super) fn describe(world: &World, id: &str) -> Answer {
+pub(super) fn describe(state: &InstanceState, id: &str) -> Answer {
     let not_found = || ApiError::new(404, "ResourceNotFoundException", "Contact not found");
-    let c = world.contacts.get(id).ok_or_else(not_found)?;
-    let stamp = |at| epoch_seconds(world.stamp(at).as_millisecond());
+    let c = state.contacts.get(id).ok_or_else(not_found)?;
+    let stamp = |at| epoch_seconds(state.stamp(at).as_millisecond());
     let mut contact = json!({
-        "Arn": format!("{}/contact/{}", world.instance_arn(), c.id),
+        "Arn": format!("{}/contact/{}", state.instance_arn(), c.id),
         "Id": c.id,
-        "InitiationMethod": c.method,
+        "InitiationMethod": c.initiation_method,
         "Channel": c.channel,
-        "InitiationTimestamp": stamp(c.begun),
-        "LastUpdateTimestamp": stamp(c.ended.as_ref().map_or(c.begun, |(at, _)| *at)),
+        "InitiationTimestamp": stamp(c.started_at),
+        "LastUpdateTimestamp": stamp(c.ended.as_ref().map_or(c.started_at, |(at, _)| *at)),
     });
-    if let Some((field, supervised)) = world.link(c) {
+    if let Some((field, supervised)) = state.link(c) {
         contact[field] = json!(supervised);
     }
     let mut agent = json!({"Id": c.user});
-    if let Some(at) = c.connected {
+    if let Some(at) = c.connected_at {
         agent["ConnectedToAgentTimestamp"] = stamp(at);
-        if c.method == "MONITOR" {
+        if c.initiation_method == "MONITOR" {
             let ends = c.modes.iter().skip(1).map(|(_, since)| Some(*since));
             let ends = ends.chain([c.ended.as_ref().map(|(at, _)| *at)]);
             let states = c.modes.iter().zip(ends).map(|((mode, since), end)| {
@@ -137,7 +138,7 @@ pub(super) fn describe(world: &World, id: &str) -> Answer {
 }
 
 /// `POST /metrics/userdata/{InstanceId}`.
-pub(super) fn user_data(world: &World, body: &Value) -> Answer {
+pub(super) fn user_data(state: &InstanceState, body: &Value) -> Answer {
     let agents = body
         .pointer("/Filters/Agents")
         .and_then(Value::as_array)
@@ -159,7 +160,7 @@ pub(super) fn user_data(world: &World, body: &Value) -> Answer {
         .get("NextToken")
         .and_then(Value::as_str)
         .map_or(Some(0), |t| t.parse().ok())
-        .ok_or_else(|| ApiError::new(400, "InvalidParameterException", "NextToken is not one of ours"))?;
+        .ok_or_else(|| ApiError::new(400, "InvalidParameterException", "Invalid NextToken"))?;
     let most = usize::try_from(most).unwrap_or(100);
     let list: Vec<Value> = agents
         .iter()
@@ -168,26 +169,26 @@ pub(super) fn user_data(world: &World, body: &Value) -> Answer {
         .filter_map(Value::as_str)
         .map(|user| {
             let live = |c: &&Contact| c.user == user && c.ended.is_none() && !c.agent_gone;
-            let contacts: Vec<Value> = world
+            let contacts: Vec<Value> = state
                 .contacts
                 .values()
                 .filter(live)
                 .map(|c| {
-                    let state = match c.connected {
+                    let contact_state = match c.connected_at {
                         Some(_) if c.on_hold => "CONNECTED_ONHOLD",
                         Some(_) => "CONNECTED",
                         None => "CONNECTING",
                     };
-                    let mut contact = json!({"ContactId": c.id, "Channel": c.channel, "InitiationMethod": c.method,
-                "AgentContactState": state,
-                "StateStartTimestamp": epoch_seconds(world.stamp(c.connected.unwrap_or(c.begun)).as_millisecond())});
-                    if let Some(at) = c.connected {
-                        contact["ConnectedToAgentTimestamp"] = epoch_seconds(world.stamp(at).as_millisecond());
+                    let mut contact = json!({"ContactId": c.id, "Channel": c.channel, "InitiationMethod": c.initiation_method,
+                "AgentContactState": contact_state,
+                "StateStartTimestamp": epoch_seconds(state.stamp(c.connected_at.unwrap_or(c.started_at)).as_millisecond())});
+                    if let Some(at) = c.connected_at {
+                        contact["ConnectedToAgentTimestamp"] = epoch_seconds(state.stamp(at).as_millisecond());
                     }
                     contact
                 })
                 .collect();
-            json!({"User": {"Id": user, "Arn": format!("{}/agent/{user}", world.instance_arn())},
+            json!({"User": {"Id": user, "Arn": format!("{}/agent/{user}", state.instance_arn())},
             "Contacts": contacts})
         })
         .collect();
@@ -199,26 +200,26 @@ pub(super) fn user_data(world: &World, body: &Value) -> Answer {
 }
 
 /// `GET /users/{InstanceId}/{UserId}`.
-pub(super) fn describe_user(world: &World, id: &str) -> Answer {
-    let user = world
+pub(super) fn describe_user(state: &InstanceState, id: &str) -> Answer {
+    let user = state
         .users
         .get(id)
         .ok_or_else(|| ApiError::new(404, "ResourceNotFoundException", "User not found"))?;
     Ok(json!({"User": {"Id": id, "Username": user.username}}))
 }
 
-/// `POST /search-users`, as far as it is used: one string condition, an exact user name.
-pub(super) fn search_users(world: &World, body: &Value) -> Answer {
+/// `POST /search-users` with one string condition, an exact user name. Sidedoor uses nothing else of it.
+pub(super) fn search_users(state: &InstanceState, body: &Value) -> Answer {
     let bad = |why: &str| ApiError::new(400, "InvalidParameterException", why);
     let condition = body
         .pointer("/SearchCriteria/StringCondition")
-        .ok_or_else(|| bad("only a StringCondition is understood here"))?;
+        .ok_or_else(|| bad("the fake supports only a StringCondition"))?;
     let text = |name: &str| condition.get(name).and_then(Value::as_str).unwrap_or_default();
     if !text("FieldName").eq_ignore_ascii_case("username") || text("ComparisonType") != "EXACT" {
-        return Err(bad("only an exact Username is understood here"));
+        return Err(bad("the fake supports only an exact match of Username"));
     }
     let wanted = text("Value").to_lowercase();
-    let found = world
+    let found = state
         .users
         .iter()
         .filter(|(_, user)| user.username.to_lowercase() == wanted);
@@ -229,14 +230,14 @@ pub(super) fn search_users(world: &World, body: &Value) -> Answer {
 }
 
 /// `GET /instance/{InstanceId}`.
-pub(super) fn describe_instance(world: &World) -> Value {
-    json!({"Instance": {"Id": world.settings.instance_id, "Arn": world.instance_arn(),
+pub(super) fn describe_instance(state: &InstanceState) -> Value {
+    json!({"Instance": {"Id": state.settings.instance_id, "Arn": state.instance_arn(),
         "InstanceStatus": "ACTIVE", "InstanceAlias": "fake"}})
 }
 
-/// What the caller's policy does not allow, as AWS says it.
-pub(super) fn allowed(world: &World, operation: &str) -> Result<(), ApiError> {
-    if !world
+/// Rejects an operation that the caller's policy denies, with the text that AWS uses.
+pub(super) fn allowed(state: &InstanceState, operation: &str) -> Result<(), ApiError> {
+    if !state
         .settings
         .denied_operations
         .iter()
@@ -244,9 +245,9 @@ pub(super) fn allowed(world: &World, operation: &str) -> Result<(), ApiError> {
     {
         return Ok(());
     }
-    let who = super::sts::arn();
+    let caller = super::sts::arn();
     let message = format!(
-        "User: {who} is not authorized to perform: connect:{operation} because no identity-based policy allows the \
+        "User: {caller} is not authorized to perform: connect:{operation} because no identity-based policy allows the \
          connect:{operation} action"
     );
     Err(ApiError::new(403, "AccessDeniedException", message))
@@ -258,14 +259,17 @@ pub(super) fn security_profiles() -> Value {
 }
 
 /// `GET /instance/{InstanceId}/attribute/{Type}`.
-pub(super) fn describe_attribute(world: &World, kind: &str) -> Value {
-    let on = !world.settings.attributes_off.iter().any(|off| off == kind);
+pub(super) fn describe_attribute(state: &InstanceState, kind: &str) -> Value {
+    let on = !state.settings.attributes_off.iter().any(|off| off == kind);
     json!({"Attribute": {"AttributeType": kind, "Value": on.to_string()}})
 }
 
-/// Timestamps on the rest-json wire: numbers of epoch seconds, with a fraction if there is one.
+/// A timestamp in rest-json: seconds since 1970 as a number, with a fraction if it is not a whole second.
 fn epoch_seconds(ms: i64) -> Value {
-    #[allow(clippy::cast_precision_loss, reason = "ms since 1970 fit a double exactly")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "milliseconds since 1970 are exact in a double"
+    )]
     if ms % 1000 == 0 {
         json!(ms / 1000)
     } else {

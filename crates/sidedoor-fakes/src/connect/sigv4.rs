@@ -1,13 +1,13 @@
-//! AWS Signature Version 4, verified: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
+//! Verifies AWS Signature Version 4: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 
 use axum::http::{HeaderMap, Method, Uri};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
-use super::world::ApiError;
+use super::state::ApiError;
 use super::{ACCESS_KEY, SECRET_KEY};
 
-/// Whether a request is signed by the key the fake knows. With `verify` false only the header's form is required.
+/// Accepts a request that is signed with [`ACCESS_KEY`]. With `verify` false, only the form of the header is checked.
 pub(super) fn check(
     service: &str,
     method: &Method,
@@ -88,7 +88,7 @@ pub(super) fn check(
 }
 
 fn hmac(key: &[u8], text: &str) -> Vec<u8> {
-    // HMAC takes a key of any length.
+    // Cannot fail, because HMAC takes a key of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         return Vec::new();
     };
@@ -96,7 +96,7 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// The path as sent, encoded once more: what AWS asks of every service but S3.
+/// The path as sent, percent-encoded once more, because AWS requires this for every service except S3.
 fn canonical_path(uri: &Uri) -> String {
     let encode = |segment: &str| {
         segment

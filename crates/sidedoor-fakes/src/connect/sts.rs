@@ -1,5 +1,5 @@
-//! STS GetCallerIdentity, on the same address: an SDK told one endpoint for all services asks it here. The query protocol:
-//! a form in, XML out.
+//! STS GetCallerIdentity, on the same port as Connect, because an SDK with one endpoint URL for all services calls it here. It
+//! uses the AWS query protocol: a form in, XML out.
 
 use axum::Router;
 use axum::body::to_bytes;
@@ -13,7 +13,7 @@ use super::{ConnectFake, sigv4};
 const MAX_BODY: usize = 64 * 1024;
 const ACCOUNT: &str = "111122223333";
 
-/// Whose credentials the fake knows.
+/// ARN of the role that the fake's credentials belong to.
 pub(super) fn arn() -> String {
     format!("arn:aws:sts::{ACCOUNT}:assumed-role/fake-sidedoor/fake-session")
 }
@@ -27,17 +27,17 @@ async fn caller_identity(State(fake): State<ConnectFake>, request: Request) -> R
     let Ok(bytes) = to_bytes(body, MAX_BODY).await else {
         return error(StatusCode::BAD_REQUEST, "ValidationError", "The body is too large");
     };
-    let verify = fake.world().settings.verify_signatures;
+    let verify = fake.state().settings.verify_signatures;
     if let Err(e) = sigv4::check("sts", &parts.method, &parts.uri, &parts.headers, &bytes, verify) {
         return error(StatusCode::FORBIDDEN, "InvalidClientTokenId", &e.message);
     }
-    let asks =
+    let supported =
         url::form_urlencoded::parse(&bytes).any(|(name, value)| name == "Action" && value == "GetCallerIdentity");
-    if !asks {
+    if !supported {
         return error(
             StatusCode::BAD_REQUEST,
             "InvalidAction",
-            "Could not find that operation here",
+            "The fake supports only GetCallerIdentity",
         );
     }
     let xml = format!(

@@ -1,4 +1,4 @@
-//! The `sidedoor` process that the demo starts beside the fakes.
+//! The `sidedoor serve` process of the demo.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
-use super::{Done, EVENTS_KEY, KEY, OPERATORS_KEY};
+use super::{Done, EVENTS_KEY, OPERATORS_KEY, SUPERVISORS_KEY};
 use crate::Fakes;
 use crate::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
 
-/// A first start on a slow disk takes a second or two.
+/// Name of the log file in the demo's folder.
+pub(super) const LOG: &str = "sidedoor.log";
+/// A first start on a slow disk takes one or two seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A running `sidedoor serve`; killed when dropped.
+/// A running `sidedoor serve`. Dropping the value kills the process.
 pub(super) struct Service {
     child: Child,
     log: PathBuf,
@@ -21,21 +23,22 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Starts the executable with its store and log in `folder`, and waits until it is ready.
+    /// Starts the executable with its store and log in `folder`, and waits until `/readyz` answers 2xx.
     pub(super) async fn start(executable: Option<PathBuf>, fakes: &Fakes, folder: &Path) -> Done<Self> {
         let executable = match executable {
-            Some(path) => path,
+            // Absolute, because the process is started in another folder.
+            Some(path) => std::path::absolute(path)?,
             None => beside_this_executable()?,
         };
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let log = folder.join("sidedoor.log");
+        let log = folder.join(LOG);
         let mut command = Command::new(&executable);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SIDEDOOR_")) {
             command.env_remove(name);
         }
         let child = command
             .arg("serve")
-            // Not the caller's folder, because a sidedoor.toml there would be read.
+            // The caller's folder may hold a sidedoor.toml, which the service would read.
             .current_dir(folder)
             .envs(settings(fakes, folder, port))
             .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
@@ -55,7 +58,7 @@ impl Service {
             Ok(Ok(())) => Ok(service),
             Ok(Err(e)) => Err(e),
             Err(_) => Err(format!(
-                "sidedoor was not ready after {} s{}",
+                "timeout: sidedoor was not ready after {} s{}",
                 START_TIMEOUT.as_secs(),
                 service.last_log()
             )
@@ -67,7 +70,7 @@ impl Service {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
         loop {
             if let Some(status) = self.child.try_wait()? {
-                return Err(format!("sidedoor ended with {status}{}", self.last_log()).into());
+                return Err(format!("sidedoor stopped with {status}{}", self.last_log()).into());
             }
             let answer = http.get(format!("{}/readyz", self.url)).send().await;
             if answer.is_ok_and(|a| a.status().is_success()) {
@@ -77,12 +80,12 @@ impl Service {
         }
     }
 
-    /// The end of the service's log, for an error message.
+    /// The last lines of the service's log, for an error message.
     fn last_log(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         let last = lines[lines.len().saturating_sub(10)..].join("\n");
-        format!("; its log ends with:\n{last}")
+        format!("; the last lines of its log:\n{last}")
     }
 }
 
@@ -92,7 +95,7 @@ fn beside_this_executable() -> Done<PathBuf> {
         return Ok(path);
     }
     Err(format!(
-        "{} does not exist; build it with `cargo build --bin sidedoor`, or pass --sidedoor",
+        "{} does not exist. Build it with `cargo build --bin sidedoor`, or name another executable with --sidedoor",
         path.display()
     )
     .into())
@@ -111,7 +114,7 @@ fn settings(fakes: &Fakes, folder: &Path, port: u16) -> Vec<(String, String)> {
         ("SALESFORCE__CLIENT_ID", "fake-client-id"),
         ("SALESFORCE__CLIENT_SECRET", "fake-client-secret"),
         ("AUTH__API_KEYS__0__NAME", "demo"),
-        ("AUTH__API_KEYS__0__SECRET", KEY),
+        ("AUTH__API_KEYS__0__SECRET", SUPERVISORS_KEY),
         ("AUTH__API_KEYS__0__SCOPES", "supervise:any,operate"),
         ("AUTH__API_KEYS__1__NAME", "operator"),
         ("AUTH__API_KEYS__1__SECRET", OPERATORS_KEY),

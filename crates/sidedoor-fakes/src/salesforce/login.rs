@@ -1,5 +1,5 @@
 //! `POST /services/oauth2/token`: client credentials (HTTP Basic or form fields) and JWT bearer (RS256; iss, sub, aud, and
-//! an exp of at most three minutes). Answers carry neither `expires_in` nor a refresh token.
+//! an exp at most three minutes ahead). As in Salesforce, the answer has neither `expires_in` nor a refresh token.
 
 use axum::extract::{Form, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -16,8 +16,8 @@ use crate::clock::real_now;
 use crate::faults::dropped_connection;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// The farthest `exp` taken, s: three minutes, and the second that a client rounds up by.
-const LONGEST: i64 = 181;
+/// The latest accepted `exp`, in seconds from now: three minutes, and one second because some clients round up.
+const MAX_EXPIRY_S: i64 = 181;
 
 pub(super) fn router(fake: SalesforceFake) -> Router {
     Router::new()
@@ -26,7 +26,7 @@ pub(super) fn router(fake: SalesforceFake) -> Router {
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct TokenRequest {
     #[serde(default)]
     grant_type: String,
     client_id: Option<String>,
@@ -34,25 +34,25 @@ struct Asked {
     assertion: Option<String>,
 }
 
-async fn token(State(fake): State<SalesforceFake>, headers: HeaderMap, Form(asked): Form<Asked>) -> Response {
-    let fault = fake.org().faults.meet("token", &asked.grant_type);
+async fn token(State(fake): State<SalesforceFake>, headers: HeaderMap, Form(request): Form<TokenRequest>) -> Response {
+    let fault = fake.org().faults.take_matching("token", &request.grant_type);
     if let Some(fault) = fault {
         tokio::time::sleep(fault.delay()).await;
         if fault.drop_connection {
             return dropped_connection();
         }
         if let Some(status) = fault.status {
-            return refuse(status, &fault.code, &fault.message);
+            return token_error(status, &fault.code, &fault.message);
         }
     }
     fake.org().logins += 1;
-    let granted = match asked.grant_type.as_str() {
-        "client_credentials" => client_credentials(&fake, &headers, &asked),
-        JWT_BEARER => jwt_bearer(&fake, asked.assertion.as_deref().unwrap_or_default()),
+    let granted = match request.grant_type.as_str() {
+        "client_credentials" => client_credentials(&fake, &headers, &request),
+        JWT_BEARER => jwt_bearer(&fake, request.assertion.as_deref().unwrap_or_default()),
         _ => Err((400, "unsupported_grant_type", "grant type not supported".to_owned())),
     };
     if let Err((status, error, description)) = granted {
-        return refuse(status, error, &description);
+        return token_error(status, error, &description);
     }
     let token = format!("00Dfake!{}", uuid::Uuid::new_v4().simple());
     fake.org().tokens.insert(token.clone());
@@ -64,9 +64,9 @@ async fn token(State(fake): State<SalesforceFake>, headers: HeaderMap, Form(aske
     .into_response()
 }
 
-type Refusal = (u16, &'static str, String);
+type TokenError = (u16, &'static str, String);
 
-fn client_credentials(fake: &SalesforceFake, headers: &HeaderMap, asked: &Asked) -> Result<(), Refusal> {
+fn client_credentials(fake: &SalesforceFake, headers: &HeaderMap, request: &TokenRequest) -> Result<(), TokenError> {
     let basic = headers
         .get("authorization")
         .and_then(|v| v.to_str().ok()?.strip_prefix("Basic "));
@@ -77,11 +77,11 @@ fn client_credentials(fake: &SalesforceFake, headers: &HeaderMap, asked: &Asked)
                 .ok()
                 .and_then(|b| String::from_utf8(b).ok())
                 .unwrap_or_default();
-            // RFC 6749 2.3.1: both halves are form-encoded.
+            // RFC 6749 2.3.1: the id and the secret are form-encoded before they are joined.
             let decode = |s: &str| percent_encoding::percent_decode_str(s).decode_utf8_lossy().into_owned();
             text.split_once(':').map(|(id, secret)| (decode(id), decode(secret)))
         }
-        None => asked.client_id.clone().zip(asked.client_secret.clone()),
+        None => request.client_id.clone().zip(request.client_secret.clone()),
     };
     let settings = fake.org().settings.clone();
     match pair {
@@ -94,7 +94,7 @@ fn client_credentials(fake: &SalesforceFake, headers: &HeaderMap, asked: &Asked)
     }
 }
 
-fn jwt_bearer(fake: &SalesforceFake, assertion: &str) -> Result<(), Refusal> {
+fn jwt_bearer(fake: &SalesforceFake, assertion: &str) -> Result<(), TokenError> {
     let bad = |why: &str| (400, "invalid_grant", why.to_owned());
     let mut parts = assertion.split('.');
     let mut part = || -> Option<Value> {
@@ -126,19 +126,19 @@ fn jwt_bearer(fake: &SalesforceFake, assertion: &str) -> Result<(), Refusal> {
     }
     let left = claims
         .get("exp")
-        // Some clients, simple-salesforce among them, send it as a text.
+        // Some clients, such as simple-salesforce, send `exp` as a string.
         .and_then(|exp| exp.as_i64().or_else(|| exp.as_str()?.parse().ok()))
         .map(|exp| exp - real_now().as_second());
-    if !left.is_some_and(|left| (0..=LONGEST).contains(&left)) {
+    if !left.is_some_and(|left| (0..=MAX_EXPIRY_S).contains(&left)) {
         return Err(bad("expired authorization code"));
     }
     let Some(pem) = settings.jwt_public_key else {
         return Ok(());
     };
-    let key =
-        jsonwebtoken::DecodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| bad("the fake's public key is none"))?;
+    let key = jsonwebtoken::DecodingKey::from_rsa_pem(pem.as_bytes())
+        .map_err(|_| bad("the setting jwtPublicKey is not a public key in PEM"))?;
     let mut rules = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::RS256);
-    // The signature alone: the claims are looked at above, an exp in a text too.
+    // Only the signature is checked here, because the library rejects an `exp` that is a string. The claims are checked above.
     rules.validate_aud = false;
     rules.validate_exp = false;
     rules.required_spec_claims.clear();
@@ -147,7 +147,7 @@ fn jwt_bearer(fake: &SalesforceFake, assertion: &str) -> Result<(), Refusal> {
         .map_err(|_| bad("invalid assertion"))
 }
 
-fn refuse(status: u16, error: &str, description: &str) -> Response {
+fn token_error(status: u16, error: &str, description: &str) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     (status, Json(json!({"error": error, "error_description": description}))).into_response()
 }

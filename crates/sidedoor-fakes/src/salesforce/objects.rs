@@ -1,4 +1,4 @@
-//! Objects and their fields, as describe tells of them.
+//! Objects and their fields, as describe answers them.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,27 +11,27 @@ pub struct Field {
     /// `string`, `double`, `datetime`, `boolean`, `reference` or `id`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Most characters of a text.
+    /// Longest text, in characters.
     #[serde(default)]
     pub length: usize,
-    /// May be set when a row is made.
+    /// Whether a new record may have the field.
     pub createable: bool,
-    /// May be changed.
+    /// Whether an update may change the field.
     pub updateable: bool,
-    /// Is an external id.
+    /// Whether the field is an external id.
     #[serde(default)]
     pub external_id: bool,
-    /// No two rows have the same.
+    /// Whether describe shows the field as unique.
     #[serde(default)]
     pub unique: bool,
-    /// What a reference points to.
+    /// Names of the objects that a lookup field may point to.
     #[serde(default)]
     pub reference_to: Vec<String>,
 }
 
 impl Field {
     /// A writable field.
-    pub fn new(name: &str, kind: &str) -> Self {
+    pub(super) fn new(name: &str, kind: &str) -> Self {
         Self {
             name: name.into(),
             kind: kind.into(),
@@ -58,19 +58,19 @@ impl Field {
 pub struct Object {
     /// API name.
     pub name: String,
-    /// Rows may be made.
+    /// Whether records may be created.
     pub createable: bool,
-    /// Rows may be changed.
+    /// Whether records may be updated.
     pub updateable: bool,
-    /// Rows may be deleted.
+    /// Whether records may be deleted.
     #[serde(default)]
     pub deletable: bool,
-    /// Its fields.
+    /// The fields.
     pub fields: Vec<Field>,
 }
 
 impl Object {
-    /// The participant object that Sidedoor ships, under any name.
+    /// The participant object that Sidedoor ships (`VoiceCallParticipant__c`), with another name if the org renamed it.
     pub fn participant(name: &str) -> Self {
         let text = [
             "Supervision_Id__c",
@@ -141,7 +141,7 @@ impl Object {
         }
     }
 
-    /// A Platform Event with one text field.
+    /// A Platform Event with one text field of 64 characters.
     pub(super) fn event(name: &str, field: &str) -> Self {
         Self {
             name: name.into(),

@@ -1,4 +1,4 @@
-//! The rows, and the rules for writing them.
+//! The records of the org, and the rules for writing them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,19 +11,19 @@ use super::objects::{Field, Object};
 use crate::clock::{iso, real_now};
 use crate::faults::FaultScript;
 
-/// As many writes as are kept.
-const MOST: usize = 100_000;
+/// Largest length of each list: writes, events and queries. The oldest entry is dropped first.
+const MAX_ENTRIES: usize = 100_000;
 
 /// An error as Salesforce answers it.
 #[derive(Debug, Clone)]
-pub(super) struct RowError {
+pub(super) struct SalesforceError {
     pub(super) status: u16,
     pub(super) code: String,
     pub(super) message: String,
     pub(super) fields: Vec<String>,
 }
 
-impl RowError {
+impl SalesforceError {
     pub(super) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -39,29 +39,29 @@ impl RowError {
     }
 }
 
-/// One accepted write.
+/// An accepted write.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Written {
-    /// The object.
+    /// Name of the object.
     pub object: String,
-    /// The external id.
+    /// Value of the external id.
     pub key: String,
-    /// The record.
+    /// Id of the record.
     pub id: String,
-    /// Whether it was made by this write.
+    /// Whether the write created the record.
     pub created: bool,
-    /// What was sent.
+    /// The fields that were sent.
     pub body: Map<String, Value>,
-    /// When, real time.
+    /// Real time of the write.
     pub at: Timestamp,
 }
 
-/// All rows by object and id, and how many writes have been kept.
-pub(super) type Rows = (BTreeMap<String, BTreeMap<String, Map<String, Value>>>, usize);
+/// All records by object and id, and the length of the list of writes.
+pub(super) type Snapshot = (BTreeMap<String, BTreeMap<String, Map<String, Value>>>, usize);
 
-/// The org.
-pub struct Org {
+/// Everything that the fake knows about its org.
+pub(super) struct Org {
     pub(super) settings: SalesforceSettings,
     objects: BTreeMap<String, Object>,
     rows: BTreeMap<String, BTreeMap<String, Map<String, Value>>>,
@@ -70,7 +70,7 @@ pub struct Org {
     serial: u64,
     pub(super) tokens: BTreeSet<String>,
     pub(super) faults: FaultScript,
-    /// Every query, oldest first.
+    /// The SOQL queries, oldest first.
     pub(super) queries: VecDeque<String>,
     pub(super) calls: u64,
     pub(super) logins: u64,
@@ -134,8 +134,8 @@ impl Org {
         self.objects.values()
     }
 
-    pub(super) fn object(&self, name: &str) -> Result<&Object, RowError> {
-        let gone = || RowError::new(404, "NOT_FOUND", "The requested resource does not exist");
+    pub(super) fn object(&self, name: &str) -> Result<&Object, SalesforceError> {
+        let gone = || SalesforceError::new(404, "NOT_FOUND", "The requested resource does not exist");
         self.objects.get(&name.to_ascii_lowercase()).ok_or_else(gone)
     }
 
@@ -146,13 +146,12 @@ impl Org {
             .unwrap_or_default()
     }
 
-    /// All there is, for an undo.
-    pub(super) fn rows_now(&self) -> Rows {
+    /// A copy to go back to, for requests that write all of their records or none.
+    pub(super) fn snapshot(&self) -> Snapshot {
         (self.rows.clone(), self.written.len())
     }
 
-    /// What was before.
-    pub(super) fn set_rows(&mut self, (rows, written): Rows) {
+    pub(super) fn restore(&mut self, (rows, written): Snapshot) {
         self.rows = rows;
         self.written.truncate(written);
     }
@@ -161,7 +160,7 @@ impl Org {
         self.written.iter().cloned().collect()
     }
 
-    /// The rows whose `field` is `value`.
+    /// The records whose `field` is `value`. Salesforce ignores the case of field names.
     pub(super) fn matching(&self, object: &str, field: &str, value: &str) -> Vec<Map<String, Value>> {
         let any_case = |row: &Map<String, Value>| row.iter().any(|(k, v)| k.eq_ignore_ascii_case(field) && v == value);
         let is = |row: &&Map<String, Value>| row.get(field).map_or_else(|| any_case(row), |v| v == value);
@@ -173,7 +172,7 @@ impl Org {
             .collect()
     }
 
-    /// Adds a row as it is, for setting a scene.
+    /// Adds or replaces a record without any check. Returns its id.
     pub(super) fn put_row(&mut self, object: &str, mut row: Map<String, Value>) -> String {
         self.serial += 1;
         let id = row
@@ -194,19 +193,22 @@ impl Org {
             .is_some_and(|rows| rows.remove(id).is_some())
     }
 
-    /// Keeps what was asked.
-    pub(super) fn note_query(&mut self, soql: &str) {
-        if self.queries.len() == MOST {
+    pub(super) fn remember_query(&mut self, soql: &str) {
+        if self.queries.len() == MAX_ENTRIES {
             self.queries.pop_front();
         }
         self.queries.push_back(soql.to_owned());
     }
 
-    /// Publishes a Platform Event. Returns an id that identifies nothing, and the event's UUID.
-    pub(super) fn publish(&mut self, name: &str, body: &Map<String, Value>) -> Result<(String, String), RowError> {
+    /// Publishes a Platform Event. Returns a placeholder id, which identifies no record (as in Salesforce), and the event's UUID.
+    pub(super) fn publish(
+        &mut self,
+        name: &str,
+        body: &Map<String, Value>,
+    ) -> Result<(String, String), SalesforceError> {
         let event = self.object(name)?.clone();
         if !event.name.ends_with("__e") || !event.createable {
-            return Err(RowError::new(
+            return Err(SalesforceError::new(
                 403,
                 "INSUFFICIENT_ACCESS",
                 "insufficient access rights on object id",
@@ -217,7 +219,7 @@ impl Org {
             let (stored, value) = self.check(&event, "", member, value, true)?;
             kept.insert(stored, value);
         }
-        if self.events.len() == MOST {
+        if self.events.len() == MAX_ENTRIES {
             self.events.pop_front();
         }
         self.events.push_back((event.name, kept));
@@ -225,34 +227,38 @@ impl Org {
         Ok((format!("e00fake{:011}", self.serial), uuid::Uuid::new_v4().to_string()))
     }
 
-    /// Upsert by external id. Returns the record's id and whether it was made.
+    /// Upserts by external id. Returns the record's id and whether it was created.
     pub(super) fn upsert(
         &mut self,
         object_name: &str,
         key_field: &str,
         key: &str,
         body: &Map<String, Value>,
-    ) -> Result<(String, bool), RowError> {
+    ) -> Result<(String, bool), SalesforceError> {
         let object = self.object(object_name)?.clone();
         let name = object.name.clone();
         let field = object.field(key_field).filter(|f| f.external_id);
         let provided = || {
-            RowError::new(
+            SalesforceError::new(
                 404,
                 "NOT_FOUND",
                 "Provided external ID field does not exist or is not accessible",
             )
         };
         let field = field.ok_or_else(provided)?.clone();
-        // The real service reads what follows a last dot as the format asked for.
+        // Salesforce takes a short ending after the last dot as the requested format (`.json`), so it finds no record.
         if key.rsplit_once('.').is_some_and(|(_, ending)| {
             (2..=4).contains(&ending.len()) && ending.bytes().all(|b| b.is_ascii_alphabetic())
         }) {
-            return Err(RowError::new(404, "NOT_FOUND", "The requested resource does not exist"));
+            return Err(SalesforceError::new(
+                404,
+                "NOT_FOUND",
+                "The requested resource does not exist",
+            ));
         }
         let found = self.matching(&name, &field.name, key);
         if found.len() > 1 {
-            return Err(RowError::new(
+            return Err(SalesforceError::new(
                 300,
                 "MULTIPLE_CHOICES",
                 "the external ID matched several records",
@@ -260,7 +266,7 @@ impl Org {
         }
         let created = found.is_empty();
         if !(if created { object.createable } else { object.updateable }) {
-            return Err(RowError::new(
+            return Err(SalesforceError::new(
                 403,
                 "INSUFFICIENT_ACCESS",
                 "insufficient access rights on object id",
@@ -275,7 +281,7 @@ impl Org {
         row.insert(field.name.clone(), json!(key));
         row.append(&mut kept);
         let id = self.put_row(&name, row);
-        if self.written.len() == MOST {
+        if self.written.len() == MAX_ENTRIES {
             self.written.pop_front();
         }
         let written = Written {
@@ -290,6 +296,7 @@ impl Org {
         Ok((id, created))
     }
 
+    /// Checks one member of a write. Returns the field's name in the object's spelling, and the value as it is stored.
     fn check(
         &self,
         object: &Object,
@@ -297,8 +304,8 @@ impl Org {
         member: &str,
         value: &Value,
         creating: bool,
-    ) -> Result<(String, Value), RowError> {
-        let invalid = |message: String| RowError::new(400, "INVALID_FIELD", message).on(member);
+    ) -> Result<(String, Value), SalesforceError> {
+        let invalid = |message: String| SalesforceError::new(400, "INVALID_FIELD", message).on(member);
         if member.eq_ignore_ascii_case(key) {
             return Err(invalid(
                 "The external ID field may not be specified in the request body".into(),
@@ -309,13 +316,13 @@ impl Org {
         if !(if creating { field.createable } else { field.updateable }) {
             let message =
                 format!("Unable to create/update fields: {member}. Please check the security settings of this field");
-            return Err(RowError::new(400, "INVALID_FIELD_FOR_INSERT_UPDATE", message).on(member));
+            return Err(SalesforceError::new(400, "INVALID_FIELD_FOR_INSERT_UPDATE", message).on(member));
         }
         if value.is_null() {
             return Ok((field.name.clone(), Value::Null));
         }
         let parse = || {
-            RowError::new(
+            SalesforceError::new(
                 400,
                 "JSON_PARSER_ERROR",
                 format!("Cannot deserialize instance of {} from {value}", field.kind),
@@ -327,7 +334,7 @@ impl Org {
             "boolean" => json!(value.as_bool().ok_or_else(parse)?),
             "datetime" => {
                 let at: Timestamp = value.as_str().and_then(|t| t.parse().ok()).ok_or_else(parse)?;
-                // Whole seconds are all that is kept.
+                // Salesforce keeps whole seconds only.
                 let whole = Timestamp::from_second(at.as_second()).unwrap_or(at);
                 json!(iso(whole).replace('Z', "+0000"))
             }
@@ -340,7 +347,7 @@ impl Org {
                 let text = value.as_str().ok_or_else(parse)?;
                 if text.chars().count() > field.length {
                     let message = format!("{member}: data value too large: {text} (max length={})", field.length);
-                    return Err(RowError::new(400, "STRING_TOO_LONG", message).on(member));
+                    return Err(SalesforceError::new(400, "STRING_TOO_LONG", message).on(member));
                 }
                 json!(text)
             }
@@ -348,10 +355,10 @@ impl Org {
         Ok((field.name.clone(), value))
     }
 
-    fn check_reference(&self, field: &Field, id: &str) -> Result<(), RowError> {
+    fn check_reference(&self, field: &Field, id: &str) -> Result<(), SalesforceError> {
         if !(matches!(id.len(), 15 | 18) && id.bytes().all(|b| b.is_ascii_alphanumeric())) {
             let message = format!("{}: id value of incorrect type: {id}", field.name);
-            return Err(RowError::new(400, "MALFORMED_ID", message).on(&field.name));
+            return Err(SalesforceError::new(400, "MALFORMED_ID", message).on(&field.name));
         }
         let there = field
             .reference_to
@@ -359,7 +366,7 @@ impl Org {
             .any(|object| self.rows(object).iter().any(|r| r.get("Id") == Some(&json!(id))));
         if self.settings.strict_lookups && !there {
             return Err(
-                RowError::new(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id").on(&field.name),
+                SalesforceError::new(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id").on(&field.name),
             );
         }
         Ok(())

@@ -1,12 +1,19 @@
-//! As much SOQL as a test reads back with: `SELECT a, b FROM Object [WHERE f = 'v' | f IN ('a','b') [AND …]] [LIMIT n]`.
+//! The part of SOQL that Sidedoor and tests use:
+//! `SELECT a, b FROM Object [WHERE f = 'v' | f IN ('a','b') [AND …]] [LIMIT n]`.
 
 use serde_json::{Map, Value, json};
 
-use super::org::{Org, RowError};
+use super::org::{Org, SalesforceError};
 
-/// Runs a query.
-pub(super) fn query(org: &Org, soql: &str) -> Result<Value, RowError> {
-    let malformed = || RowError::new(400, "MALFORMED_QUERY", format!("this query is beyond the fake: {soql}"));
+/// Runs a query. 400 MALFORMED_QUERY for SOQL that the fake does not support.
+pub(super) fn query(org: &Org, soql: &str) -> Result<Value, SalesforceError> {
+    let malformed = || {
+        SalesforceError::new(
+            400,
+            "MALFORMED_QUERY",
+            format!("the fake does not support this query: {soql}"),
+        )
+    };
     let upper = soql.to_ascii_uppercase();
     let from = upper.find(" FROM ").ok_or_else(malformed)?;
     let columns = soql
@@ -30,14 +37,14 @@ pub(super) fn query(org: &Org, soql: &str) -> Result<Value, RowError> {
     };
     let described = org
         .object(object)
-        .map_err(|_| RowError::new(400, "INVALID_TYPE", format!("sObject type '{object}' is not supported")))?;
+        .map_err(|_| SalesforceError::new(400, "INVALID_TYPE", format!("sObject type '{object}' is not supported")))?;
     for column in columns
         .iter()
         .copied()
         .chain(conditions.iter().map(|(field, _)| field.as_str()))
     {
         if described.field(column).is_none() {
-            return Err(RowError::new(
+            return Err(SalesforceError::new(
                 400,
                 "INVALID_FIELD",
                 format!("No such column '{column}' on entity '{object}'"),
@@ -77,7 +84,7 @@ pub(super) fn query(org: &Org, soql: &str) -> Result<Value, RowError> {
     Ok(json!({"totalSize": records.len(), "done": true, "records": records}))
 }
 
-/// Whether an id of 15 characters means the record whose id of 18 this is.
+/// Whether `short` is the id with 15 characters of the record whose id with 18 characters is `id`.
 fn is_short_for(short: &str, id: &Value) -> bool {
     short.len() == 15 && id.as_str().is_some_and(|id| id.len() == 18 && id.starts_with(short))
 }

@@ -1,0 +1,216 @@
+//! The org as it is: how Sidedoor logs in, whether object and fields fit, and the VoiceCall a row belongs to.
+
+use std::time::Duration;
+
+use aws_lc_rs::encoding::AsDer;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use sidedoor_fakes::Fault;
+use sidedoor_fakes::salesforce::Object;
+
+use crate::support::app::{READER, TestApp};
+use crate::support::sql;
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> = text
+        .as_bytes()
+        .chunks(64)
+        .map(|c| std::str::from_utf8(c).expect("text"))
+        .collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
+/// A new RSA key: private and public, in PEM.
+fn key_pair() -> (String, String) {
+    let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).expect("a key");
+    let private = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).expect("der");
+    let public = aws_lc_rs::signature::KeyPair::public_key(&pair);
+    let public = AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(public).expect("der");
+    (pem("PRIVATE KEY", private.as_ref()), pem("PUBLIC KEY", public.as_ref()))
+}
+
+#[tokio::test]
+async fn a_signed_assertion_logs_in_and_its_key_may_be_rotated() {
+    let ((private, public), folder) = (key_pair(), tempfile::tempdir().expect("a folder"));
+    let file = folder.path().join("key.pem");
+    std::fs::write(&file, &private).expect("written");
+    let app = TestApp::build()
+        .unset("SALESFORCE__CLIENT_SECRET")
+        .set("SALESFORCE__GRANT", "jwt_bearer")
+        .set("SALESFORCE__USERNAME", "integration@acme.example")
+        .set("SALESFORCE__PRIVATE_KEY_FILE", file.to_str().expect("text"))
+        .fakes(move |f| f.salesforce.jwt_public_key = Some(public))
+        .start()
+        .await;
+    let call = app.connect().create_call();
+    let first = app.joined(&call, "supervisor-1").await;
+    let first = first["id"].as_str().expect("an id");
+    app.until_written(first).await;
+    assert_eq!(app.salesforce().logins(), 1);
+    // The key is rotated on both sides, and the session ends.
+    let (private, public) = key_pair();
+    std::fs::write(&file, &private).expect("written");
+    app.salesforce().change(|s| s.jwt_public_key = Some(public));
+    app.salesforce().revoke_tokens();
+    app.leave(first, "supervisor-1").await;
+    app.until_written(first).await;
+    assert_eq!(app.salesforce().logins(), 2);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_used_is_told_and_never_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("key.pem");
+    std::fs::write(&file, "not-a-key-but-a-secret-all-the-same").expect("written");
+    let app = TestApp::build()
+        .unset("SALESFORCE__CLIENT_SECRET")
+        .set("SALESFORCE__GRANT", "jwt_bearer")
+        .set("SALESFORCE__USERNAME", "integration@acme.example")
+        .set("SALESFORCE__PRIVATE_KEY_FILE", file.to_str().expect("text"))
+        .start()
+        .await;
+    let call = app.connect().create_call();
+    let s = app.joined(&call, "supervisor-1").await;
+    let paused = app.call("GET", "/v1/deliveries").key(READER).send().await;
+    let id = s["id"].as_str().expect("an id");
+    let told = app
+        .until(id, "an error", |s| !s["salesforceRecord"]["lastError"].is_null())
+        .await;
+    let told = format!("{} {}", told["salesforceRecord"]["lastError"], paused.text);
+    assert!(
+        told.contains("salesforce_key_invalid") && !told.contains("not-a-key-but"),
+        "{told}"
+    );
+    app.assert_invariants().await;
+}
+
+fn field<'o>(object: &'o mut Object, name: &str) -> &'o mut sidedoor_fakes::salesforce::Field {
+    object.fields.iter_mut().find(|f| f.name == name).expect("there")
+}
+
+/// What does not fit is named, with the remedy, and listening goes on.
+#[tokio::test]
+async fn fields_that_do_not_fit_are_named_with_the_remedy() {
+    type Spoil = (fn(&mut Object), &'static str);
+    let spoils: [Spoil; 4] = [
+        (|o| o.fields.retain(|f| f.name != "Mode__c"), "Mode__c is not there"),
+        (
+            |o| field(o, "Origin__c").updateable = false,
+            "Origin__c cannot be written by this user",
+        ),
+        (
+            |o| field(o, "Rejoin__c").kind = "double".into(),
+            "Rejoin__c is of type double, and must be boolean",
+        ),
+        (|o| field(o, "Leg_Key__c").unique = false, "not Unique"),
+    ];
+    for (spoil, told) in spoils {
+        let mut app = TestApp::start().await;
+        app.crash();
+        let mut object = Object::participant("VoiceCallParticipant__c");
+        spoil(&mut object);
+        app.salesforce().put_object(object);
+        app.restart().await;
+        let call = app.connect().create_call();
+        let s = app.joined(&call, "supervisor-1").await;
+        assert_eq!(s["state"], "MONITORING", "listening does not depend on Salesforce");
+        let id = s["id"].as_str().expect("an id");
+        let parked = app
+            .until(id, "an error", |s| !s["salesforceRecord"]["lastError"].is_null())
+            .await;
+        let said = parked["salesforceRecord"]["lastError"].as_str().expect("told");
+        assert!(
+            said.contains("salesforce_mapping_invalid") && said.contains(told),
+            "{said}"
+        );
+        assert_eq!(parked["salesforceRecord"]["state"], "PENDING", "no row is at fault");
+        app.assert_invariants().await;
+    }
+}
+
+fn voice_call(app: &TestApp, contact: &str) -> String {
+    let mut row = Map::new();
+    row.insert("VendorCallKey".into(), json!(contact));
+    app.salesforce().put_row("VoiceCall", row)
+}
+
+#[tokio::test]
+async fn the_voice_call_of_a_row_is_found_by_its_contact() {
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let record = voice_call(&app, &call);
+    let s = app.joined(&call, "supervisor-1").await;
+    let id = s["id"].as_str().expect("an id");
+    app.until_written(id).await;
+    let leg = s["legContactId"].as_str().expect("a leg");
+    assert_eq!(app.record(leg)["Voice_Call__c"], record.as_str());
+    assert_eq!(app.get(id).await.body["voiceCallId"], record.as_str());
+    app.leave(id, "supervisor-1").await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_voice_call_that_comes_later_is_added_and_an_ambiguous_one_is_not() {
+    let app = TestApp::start().await;
+    let (early, twice) = (app.connect().create_call(), app.connect().create_call());
+    voice_call(&app, &twice);
+    voice_call(&app, &twice);
+    let first = app.joined(&early, "supervisor-1").await;
+    let second = app.joined(&twice, "supervisor-2").await;
+    let text = |s: &Value, name: &str| s[name].as_str().expect("a text").to_owned();
+    for (s, mark) in [
+        (&first, "none has this contact"),
+        (&second, "several have this contact"),
+    ] {
+        let recorded = app.until_written(&text(s, "id")).await;
+        assert!(
+            recorded["salesforceRecord"]["lastError"]
+                .as_str()
+                .expect("marked")
+                .contains(mark),
+            "{recorded:#}"
+        );
+        assert_eq!(app.record(&text(s, "legContactId")).get("Voice_Call__c"), None);
+    }
+    // It is made, and looked for again: not in five minutes, but now. What was remembered for a minute is forgotten by a restart.
+    let record = voice_call(&app, &early);
+    let mut app = app;
+    app.crash();
+    let now = "UPDATE deliveries SET look_again_at = 1 WHERE look_again_at IS NOT NULL";
+    sql(&app.store_path(), now).await.expect("changed");
+    app.restart().await;
+    for _ in 0..500 {
+        if app.record(&text(&first, "legContactId")).contains_key("Voice_Call__c") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(
+        app.record(&text(&first, "legContactId"))["Voice_Call__c"],
+        record.as_str()
+    );
+    assert_eq!(app.record(&text(&second, "legContactId")).get("Voice_Call__c"), None);
+    for (s, who) in [(&first, "supervisor-1"), (&second, "supervisor-2")] {
+        app.leave(&text(s, "id"), who).await;
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_refused_search_holds_no_row_up() {
+    let app = TestApp::start().await;
+    app.salesforce()
+        .fault(Fault::error("query", 400, "INVALID_TYPE").times(100));
+    let call = app.connect().create_call();
+    let s = app.joined(&call, "supervisor-1").await;
+    let id = s["id"].as_str().expect("an id");
+    app.until_written(id).await;
+    app.leave(id, "supervisor-1").await;
+    app.until_written(id).await;
+    let searches = app.salesforce().api_calls();
+    assert!(searches < 8, "and is not made again for every row: {searches} calls");
+    app.finish().await;
+}

@@ -1,0 +1,91 @@
+//! An org that is down for an hour while ten thousand departures wait: nothing is lost, the org is left in peace, and the rows
+//! go out afterwards in full calls, one at a time. The service's clock runs 120 times as fast as this machine's, so that the hour
+//! takes half a minute; a restart comes in the middle.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use sidedoor_domain::ports::Clock;
+use sidedoor_fakes::Fault;
+
+use crate::support::app::TestApp;
+use crate::support::departures::{departed, seed};
+use crate::support::sql;
+
+const ROWS: usize = 10_000;
+const FASTER: i64 = 120;
+const OUTAGE: SignedDuration = SignedDuration::from_hours(1);
+
+struct FastClock {
+    from: Timestamp,
+    since: Instant,
+}
+
+impl Clock for FastClock {
+    fn now(&self) -> Timestamp {
+        let gone = i64::try_from(self.since.elapsed().as_micros()).expect("a while") * FASTER / 1000;
+        self.from + SignedDuration::from_millis(gone)
+    }
+
+    fn follow_step(&self) -> Option<SignedDuration> {
+        None
+    }
+}
+
+/// How long the service's clock takes for that, here.
+fn here(served: SignedDuration) -> Duration {
+    Duration::try_from(served / i32::try_from(FASTER).expect("small")).expect("positive")
+}
+
+#[tokio::test]
+async fn ten_thousand_departures_outlast_an_hour_without_the_org() {
+    let clock = Arc::new(FastClock {
+        from: Timestamp::now(),
+        since: Instant::now(),
+    });
+    let mut app = TestApp::build()
+        .clock(clock.clone())
+        .set("SALESFORCE__FIND_VOICE_CALLS", "false")
+        .set("SALESFORCE__COMPARE_PARTICIPANTS", "false")
+        .start()
+        .await;
+    app.crash();
+    let now = clock.now();
+    let departures = (0..ROWS).map(|i| departed(i, now));
+    seed(&app.store_path(), departures, now).await;
+    // One cannot be read, and is due first: when the org is met again with a single row, it must not be the one.
+    let spoilt = "UPDATE supervisions SET doc = '{}' WHERE id = (SELECT MIN(id) FROM supervisions)";
+    sql(&app.store_path(), spoilt).await.expect("spoilt");
+    // It lets us in, and takes nothing.
+    for operation in ["describe", "upsert", "collections"] {
+        app.salesforce()
+            .fault(Fault::error(operation, 503, "SERVER_UNAVAILABLE").times(1_000_000));
+    }
+    let before = app.salesforce().api_calls();
+    app.restart().await;
+    tokio::time::sleep(here(OUTAGE / 2)).await;
+    app.crash_and_restart().await;
+    tokio::time::sleep(here(OUTAGE / 2)).await;
+    let in_vain = app.salesforce().api_calls() - before;
+    assert!((5..=80).contains(&in_vain), "{in_vain} calls in an hour");
+
+    app.salesforce().clear_faults();
+    let before = app.salesforce().api_calls();
+    let open = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state <> 'RECORDED'";
+    let begun = Instant::now();
+    while sql(&app.store_path(), open).await.expect("read") != [["1"]] {
+        assert!(begun.elapsed() < Duration::from_secs(120), "they do not drain");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let calls = app.salesforce().api_calls() - before;
+    // From a single row on, each call twice as many, to two hundred.
+    assert!(calls <= 70, "{calls} calls for {ROWS} rows");
+    let rows = app.salesforce().rows("VoiceCallParticipant__c");
+    let keys: BTreeSet<_> = rows.iter().map(|r| r["Leg_Key__c"].to_string()).collect();
+    let readable = ROWS - 1;
+    assert_eq!((rows.len(), keys.len()), (readable, readable), "none lost, none twice");
+    assert_eq!(app.salesforce().written().len(), readable, "each was written once");
+    app.assert_invariants().await;
+}

@@ -1,0 +1,363 @@
+//! What a flood, a guesser, a slow client or a huge request may take: its own share and no more.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::app::{BACK_END, EVENTS, OPERATOR, READER, SUPERVISOR_1, TestApp};
+
+/// A connection of one's own.
+async fn connect(app: &TestApp) -> TcpStream {
+    let address = app.url.trim_start_matches("http://");
+    TcpStream::connect(address).await.expect("connected")
+}
+
+/// What comes until the other side closes; at most so long.
+async fn rest(stream: &mut TcpStream, patience: Duration) -> Option<String> {
+    let mut all = Vec::new();
+    match tokio::time::timeout(patience, stream.read_to_end(&mut all)).await {
+        Ok(Ok(_)) => Some(String::from_utf8_lossy(&all).into_owned()),
+        // A reset closes too.
+        Ok(Err(_)) => Some(String::from_utf8_lossy(&all).into_owned()),
+        Err(_) => None,
+    }
+}
+
+/// One raw request and its whole answer.
+async fn raw(app: &TestApp, request: &[u8]) -> String {
+    let mut stream = connect(app).await;
+    let _ = stream.write_all(request).await;
+    rest(&mut stream, Duration::from_secs(15)).await.expect("an answer")
+}
+
+fn get(target: &str, headers: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {READER}\r\n{headers}\r\n")
+        .into_bytes()
+}
+
+#[tokio::test]
+async fn a_caller_who_asks_too_often_waits_and_the_others_do_not() {
+    let app = TestApp::build()
+        .set("HTTP__RATE_PER_CALLER_PER_SECOND", "1")
+        .set("HTTP__RATE_PER_CALLER_BURST", "5")
+        .set("HTTP__RATE_PER_SUPERVISOR_PER_SECOND", "1")
+        .set("HTTP__RATE_PER_SUPERVISOR_BURST", "2")
+        .start()
+        .await;
+    let list = |key: &'static str| app.call("GET", "/v1/supervisions").key(key).send();
+    for (key, burst) in [(READER, 5), (SUPERVISOR_1, 2)] {
+        for _ in 0..burst {
+            assert_eq!(list(key).await.status, 200);
+        }
+        let refused = list(key).await;
+        assert_eq!(
+            (refused.status, refused.code()),
+            (429, "rate_limit_reached"),
+            "{}",
+            refused.text
+        );
+        let wait: u32 = refused.headers["retry-after"]
+            .to_str()
+            .expect("text")
+            .parse()
+            .expect("seconds");
+        assert!((1..=2).contains(&wait), "{wait}");
+    }
+    // The others have theirs; and who waits as told comes in again.
+    assert_eq!(list(BACK_END).await.status, 200);
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(list(READER).await.status, 200);
+    let told = app.call("GET", "/metrics").key(OPERATOR).send().await.text;
+    assert!(
+        told.contains("sidedoor_rate_limited_total{limit=\"caller\"} 2"),
+        "{told}"
+    );
+    app.assert_invariants().await;
+}
+
+#[tokio::test]
+async fn no_storm_of_pages_keeps_a_vendors_event_out() {
+    let app = TestApp::build()
+        .set("HTTP__RATE_PER_SECOND", "1")
+        .set("HTTP__RATE_BURST", "3")
+        .start()
+        .await;
+    let event = json!({"detail-type": "Scheduled Event"});
+    let mut refused = 0;
+    for n in 0..20 {
+        let key = [READER, BACK_END, OPERATOR][n % 3];
+        refused += usize::from(app.call("GET", "/v1/supervisions").key(key).send().await.status == 429);
+        let told = app
+            .call("POST", "/v1/events/connect")
+            .key(EVENTS)
+            .json(&event)
+            .send()
+            .await;
+        assert_eq!(told.status, 200, "{}", told.text);
+    }
+    assert!(refused >= 12, "everybody together have one rate: {refused}");
+    app.assert_invariants().await;
+}
+
+#[tokio::test]
+async fn requests_that_hang_fill_their_room_and_not_that_of_events() {
+    let app = TestApp::build().set("HTTP__MAX_IN_FLIGHT", "4").start().await;
+    let head = format!(
+        "POST /v1/supervisions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {BACK_END}\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+    );
+    let mut hanging = Vec::new();
+    for _ in 0..4 {
+        let mut stream = connect(&app).await;
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        hanging.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let full = app.call("GET", "/v1/supervisions").send().await;
+    assert_eq!((full.status, full.code()), (503, "service_unavailable"));
+    let event = json!({"detail-type": "Scheduled Event"});
+    let told = app
+        .call("POST", "/v1/events/connect")
+        .key(EVENTS)
+        .json(&event)
+        .send()
+        .await;
+    assert_eq!(told.status, 200, "{}", told.text);
+    // A body that never comes whole is given up: 408, and the connection with it.
+    let answer = rest(&mut hanging[0], Duration::from_secs(15)).await.expect("closed");
+    assert!(
+        answer.starts_with("HTTP/1.1 408 ") && answer.contains("request_timeout"),
+        "{answer}"
+    );
+    let again = app.call("GET", "/v1/supervisions").send().await;
+    assert_eq!(again.status, 200, "there is room again");
+    app.assert_invariants().await;
+}
+
+#[tokio::test]
+async fn who_guesses_is_slowed_and_right_keys_are_not() {
+    let app = TestApp::build()
+        .set("HTTP__AUTH_FAILURES_PER_MINUTE", "6")
+        .start()
+        .await;
+    let here = &app;
+    let list = |key: String| async move { house_list(here, &key).await };
+    let known = list(READER.into()).await;
+    assert_eq!(known.0, 200);
+    let mut answers = Vec::new();
+    for n in 0..10 {
+        answers.push(list(format!("a-guess-at-a-key-{n}")).await.0);
+    }
+    assert_eq!(answers[..6], [401; 6], "{answers:?}");
+    assert_eq!(answers[7..], [429; 3], "{answers:?}");
+    let (_, code, wait) = list("one-more-guess-at-a-key".into()).await;
+    assert_eq!(code, "rate_limit_reached");
+    assert!((1..=60).contains(&wait), "{wait}");
+    // Behind a proxy all are one address: whoever has a right key comes in, one that was never used before too.
+    assert_eq!(list(READER.into()).await.0, 200);
+    assert_eq!(list(OPERATOR.into()).await.0, 200);
+    // A page with a spent ticket has guessed nothing.
+    let spent = app
+        .call("GET", "/v1/supervisors/supervisor-1/directives?ticket=spent")
+        .anonymous();
+    assert_eq!(spent.send().await.status, 401);
+    app.assert_invariants().await;
+}
+
+async fn house_list(app: &TestApp, key: &str) -> (u16, String, u32) {
+    let answer = app.call("GET", "/v1/supervisions").key(key).send().await;
+    let wait = answer
+        .headers
+        .get("retry-after")
+        .and_then(|v| v.to_str().ok()?.parse().ok());
+    (answer.status, answer.code().to_owned(), wait.unwrap_or(0))
+}
+
+#[tokio::test]
+async fn a_head_that_comes_a_byte_at_a_time_loses_its_connection() {
+    let app = TestApp::build()
+        .set("HTTP__HEADER_TIMEOUT_S", "1")
+        .set("HTTP__IDLE_TIMEOUT_S", "2")
+        .start()
+        .await;
+    // Nothing at all, and a trickle.
+    let begun = Instant::now();
+    let mut silent = connect(&app).await;
+    let mut trickle = connect(&app).await;
+    let trickling = tokio::spawn(async move {
+        for byte in get("/v1/supervisions", "X-Slow: yes\r\n").iter().cycle() {
+            if trickle.write_all(&[*byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert_eq!(rest(&mut silent, Duration::from_secs(5)).await.as_deref(), Some(""));
+    tokio::time::timeout(Duration::from_secs(8), trickling)
+        .await
+        .expect("the trickle is cut off")
+        .expect("no panic");
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    // One whose first request came may be idle a while longer, and is closed then.
+    let mut idle = connect(&app).await;
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .expect("sent");
+    tokio::time::sleep(Duration::from_millis(1300)).await;
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .expect("sent");
+    let answers = rest(&mut idle, Duration::from_secs(6)).await.expect("closed");
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+    app.assert_invariants().await;
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_told_so_and_room_comes_back() {
+    let app = TestApp::build()
+        .set("HTTP__MAX_CONNECTIONS", "5")
+        .set("HTTP__MAX_STREAMS", "4")
+        .set("HTTP__HEADER_TIMEOUT_S", "300")
+        .start()
+        .await;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        open.push(connect(&app).await);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let answer = rest(&mut connect(&app).await, Duration::from_secs(5))
+        .await
+        .expect("closed");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    let body: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).expect("a body")).expect("JSON");
+    assert_eq!(body["code"], "service_unavailable");
+    drop(open);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let told = app.call("GET", "/metrics").key(OPERATOR).send().await;
+    assert_eq!(told.status, 200);
+    assert!(
+        told.text.contains("sidedoor_connections_refused_total 1"),
+        "{}",
+        told.text
+    );
+    app.assert_invariants().await;
+}
+
+#[tokio::test]
+async fn huge_urls_headers_and_bodies_are_refused_each_with_its_code() {
+    let app = TestApp::start().await;
+    let filler = |n: usize| "x".repeat(n);
+    for (what, request, status, code) in [
+        (
+            "a long URL",
+            get(&format!("/v1/supervisions?contactId={}", filler(9000)), ""),
+            414,
+            "uri_too_large",
+        ),
+        (
+            "a longer path",
+            get(&format!("/{}", filler(60_000)), ""),
+            414,
+            "uri_too_large",
+        ),
+        ("a URL beyond all", get(&format!("/{}", filler(70_000)), ""), 414, ""),
+        (
+            "large headers",
+            get("/v1/supervisions", &format!("X-Filler: {}\r\n", filler(20_000))),
+            431,
+            "headers_too_large",
+        ),
+        (
+            "headers beyond all",
+            get("/v1/supervisions", &format!("X-Filler: {}\r\n", filler(200_000))),
+            431,
+            "",
+        ),
+        (
+            "many headers",
+            get("/v1/supervisions", &"X-Many: 1\r\n".repeat(150)),
+            431,
+            "",
+        ),
+    ] {
+        let answer = raw(&app, &request).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{what}: {}",
+            &answer[..answer.len().min(300)]
+        );
+        assert!(answer.contains(code), "{what}: {answer}");
+        assert!(answer.len() < 2000, "{what}: nothing of it is sent back");
+    }
+    // A body that only says that it is small, in chunks without an end.
+    let mut stream = connect(&app).await;
+    let head = format!(
+        "POST /v1/supervisions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {BACK_END}\r\n\
+         Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let chunk = format!("4000\r\n{}\r\n", filler(0x4000));
+    stream.write_all(chunk.repeat(4).as_bytes()).await.expect("sent");
+    stream.write_all(b"1\r\nx\r\n").await.expect("sent");
+    let answer = rest(&mut stream, Duration::from_secs(15)).await.expect("closed");
+    assert!(
+        answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"),
+        "{answer}"
+    );
+    // Within the bounds all is well.
+    let long = format!("X-Filler: {}\r\n", filler(8000));
+    assert!(
+        raw(&app, &get("/v1/supervisions", &long))
+            .await
+            .starts_with("HTTP/1.1 200 ")
+    );
+    app.assert_invariants().await;
+}
+
+#[tokio::test]
+async fn ambiguous_framing_is_refused() {
+    let app = TestApp::start().await;
+    let head = format!("POST /v1/supervisions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {BACK_END}\r\n");
+    for framing in [
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Content-Length: -1\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+    ] {
+        let answer = raw(&app, format!("{head}{framing}\r\nhello").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{framing}: {answer}");
+    }
+    app.assert_invariants().await;
+}
+
+#[tokio::test]
+async fn every_answer_carries_what_keeps_a_browser_from_harm() {
+    let app = TestApp::start().await;
+    for (method, path, key) in [
+        ("GET", "/v1/supervisions", Some(READER)),
+        ("GET", "/v1/supervisions", None),
+        ("GET", "/healthz", None),
+        ("GET", "/openapi.yaml", None),
+        ("GET", "/nowhere", None),
+        ("DELETE", "/v1/supervisions", Some(READER)),
+        ("GET", "/v1/supervisions?pageSize=0", Some(READER)),
+    ] {
+        let call = app.call(method, path);
+        let call = key.map_or_else(|| app.call(method, path).anonymous(), |key| call.key(key));
+        let answer = call.send().await;
+        for (name, value) in [
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(answer.headers[name], value, "{method} {path}");
+        }
+        let header = |name: &str| answer.headers.get(name);
+        assert!(header("strict-transport-security").is_none() && header("server").is_none());
+        let closes = header("connection").is_some_and(|v| v == "close");
+        assert_eq!(closes, answer.status == 401, "who is not known keeps no connection");
+    }
+    app.finish().await;
+}

@@ -1,0 +1,153 @@
+//! What reads strangers' bytes stands every seed of the fuzz targets, and what becomes of a seed that is cut, flipped or spliced.
+//! The same targets as `make fuzz` has, which looks for new ways in by coverage.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::TestRunner;
+
+#[path = "../../../fuzz/targets.rs"]
+mod targets;
+
+/// What may be done to a seed.
+#[derive(Debug, Clone)]
+enum Change {
+    Flip(Index, u8),
+    Cut(Index, Index),
+    Repeat(Index, Index),
+    Insert(Index, Vec<u8>),
+    Splice(Index, usize, Index),
+}
+
+fn change(seeds: usize) -> impl Strategy<Value = Change> {
+    // Bytes that mean something to a reader of JSON, TOML or a query, and any.
+    let telling = prop::sample::select(b"\"\\{}[]:,=&%.#-+eE09\0\n\r \xff\xc3".to_vec());
+    prop_oneof![
+        (any::<Index>(), 1_u8..).prop_map(|(at, mask)| Change::Flip(at, mask)),
+        (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Change::Cut(from, to)),
+        (any::<Index>(), any::<Index>()).prop_map(|(from, to)| Change::Repeat(from, to)),
+        (
+            any::<Index>(),
+            prop::collection::vec(prop_oneof![telling, any::<u8>()], 1..12)
+        )
+            .prop_map(|(at, bytes)| Change::Insert(at, bytes)),
+        (any::<Index>(), 0..seeds, any::<Index>()).prop_map(|(at, other, from)| Change::Splice(at, other, from)),
+    ]
+}
+
+fn place(index: &Index, bytes: &[u8]) -> usize {
+    index.index(bytes.len() + 1)
+}
+
+fn span(from: &Index, to: &Index, bytes: &[u8]) -> std::ops::Range<usize> {
+    let (a, b) = (place(from, bytes), place(to, bytes));
+    a.min(b)..a.max(b)
+}
+
+fn changed(mut bytes: Vec<u8>, changes: &[Change], seeds: &[Vec<u8>]) -> Vec<u8> {
+    for change in changes {
+        match change {
+            Change::Flip(at, mask) => {
+                let at = place(at, &bytes);
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte ^= mask;
+                }
+            }
+            Change::Cut(from, to) => {
+                let cut = span(from, to, &bytes);
+                bytes.drain(cut);
+            }
+            Change::Repeat(from, to) => {
+                let part = bytes[span(from, to, &bytes)].to_vec();
+                bytes.extend(part);
+            }
+            Change::Insert(at, more) => {
+                let at = place(at, &bytes);
+                bytes.splice(at..at, more.iter().copied());
+            }
+            Change::Splice(at, other, from) => {
+                let other = &seeds[*other];
+                bytes.truncate(place(at, &bytes));
+                bytes.extend(&other[place(from, other)..]);
+            }
+        }
+    }
+    bytes.truncate(65_536);
+    bytes
+}
+
+fn seeds_of(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .expect("every target has seeds")
+        .map(|entry| entry.expect("readable").path())
+        .collect();
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| std::fs::read(path).expect("readable"))
+        .collect()
+}
+
+#[test]
+fn hostile_input_breaks_no_reader() {
+    for (name, target) in targets::ALL {
+        let seeds = seeds_of(name);
+        assert!(seeds.len() >= 3, "{name} has too few seeds");
+        seeds.iter().for_each(|seed| target(seed));
+        let mutant = (0..seeds.len(), prop::collection::vec(change(seeds.len()), 1..6))
+            .prop_map(|(seed, changes)| changed(seeds[seed].clone(), &changes, &seeds));
+        let mut runner = TestRunner::new(ProptestConfig {
+            cases: 2_000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        });
+        let ran = runner.run(&mutant, |bytes| {
+            target(&bytes);
+            Ok(())
+        });
+        if let Err(e) = ran {
+            panic!("{name}: {e}");
+        }
+    }
+}
+
+/// A target that never gets past its first look would prove nothing: the seeds are taken by what they are meant for.
+#[test]
+fn hostile_input_seeds_reach_what_they_are_for() {
+    use sidedoor::http::hostile;
+    use sidedoor_domain::{agent_event, contact_event};
+    let json = |bytes: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(bytes).ok();
+    let events = seeds_of("contact_event");
+    let is_contact = |v| matches!(contact_event::read(&v), Ok(contact_event::Envelope::Contact(_)));
+    assert!(events.iter().filter_map(json).any(is_contact));
+    let agents = seeds_of("agent_event");
+    assert!(
+        agents
+            .iter()
+            .filter_map(json)
+            .filter(|v| agent_event::read(v).is_ok())
+            .count()
+            >= 3
+    );
+    let bodies = seeds_of("json_body");
+    let operations = hostile::bodies(b"{}").len();
+    for operation in 0..operations - 1 {
+        let taken = bodies
+            .iter()
+            .filter(|seed| hostile::bodies(seed)[operation].is_none())
+            .count();
+        assert!(taken > 0, "no seed is a body of operation {operation}");
+    }
+    let queries = seeds_of("query");
+    let taken = |operation: usize| {
+        queries.iter().any(|seed| {
+            let said = hostile::queries(&String::from_utf8_lossy(seed));
+            said.get(operation).is_some_and(Option::is_none)
+        })
+    };
+    assert!((0..3).all(taken));
+    let whole = String::from_utf8(seeds_of("configuration").pop().expect("whole.toml")).expect("text");
+    sidedoor::config::Config::parse(&whole, []).expect("a good configuration");
+}
