@@ -40,7 +40,7 @@ const RULES: [(&str, &[&str]); 11] = [
 const MAIN: &[&str] = &["app", "cli", "config", "lifecycle", "telemetry"];
 
 /// Which modules may use a library or a crate of this workspace.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("aws_", &["connect"]),
     ("oauth2::", &["salesforce"]),
     ("sqlx::", &["store"]),
@@ -48,6 +48,7 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("axum::", &["http"]),
     ("hyper", &["http"]),
     ("clap::", &["main", "cli"]),
+    ("opentelemetry", &["telemetry"]),
     ("clock_calibration", &["app", "cli", "usecases"]),
     ("sidedoor_fakes", &[]),
 ];
