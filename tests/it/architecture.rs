@@ -41,7 +41,7 @@ const RULES: [(&str, &[&str]); 11] = [
 const MAIN: &[&str] = &["app", "cli", "config", "lifecycle", "telemetry"];
 
 /// Which modules may use a library or a crate of this workspace.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("aws_", &["connect"]),
     ("oauth2::", &["salesforce"]),
     ("sqlx::", &["store"]),
@@ -49,7 +49,8 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("axum::", &["http"]),
     ("hyper", &["http"]),
     ("clap::", &["main", "cli"]),
-    ("clock_calibration", &["cli", "config", "usecases"]),
+    ("opentelemetry", &["telemetry"]),
+    ("clock_calibration", &["cli", "config", "store", "usecases"]),
     ("sidedoor_fakes", &[]),
 ];
 
