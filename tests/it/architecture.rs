@@ -41,7 +41,7 @@ const RULES: [(&str, &[&str]); 11] = [
 const MAIN: &[&str] = &["app", "cli", "config", "lifecycle", "telemetry"];
 
 /// Which modules may use a library or a crate of this workspace.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("aws_", &["connect"]),
     ("oauth2::", &["salesforce"]),
     ("sqlx::", &["store"]),
