@@ -59,9 +59,11 @@ mod retry;
 pub mod salesforce_sync;
 pub mod settings;
 
-pub use context::{Parts, Request};
+pub use context::{RequestContext, UseCaseDependencies};
 pub use error::UseCaseError;
-pub use settings::{DeliverySettings, Instance, Intervals, Keep, LegEnd, Settings};
+pub use settings::{
+    DeliverySettings, InstanceSettings, LegEndMethod, RetentionPeriods, UseCaseIntervals, UseCaseSettings,
+};
 
 use clocks::{ClockService, DepartureRecalibrator};
 use context::UseCaseContext;
@@ -107,8 +109,8 @@ pub struct UseCases {
 
 impl UseCases {
     /// Builds every service on its ports.
-    pub fn new(parts: Parts, settings: Settings) -> Self {
-        let ctx = UseCaseContext::new(parts, settings);
+    pub fn new(deps: UseCaseDependencies, settings: UseCaseSettings) -> Self {
+        let ctx = UseCaseContext::new(deps, settings);
         let idempotency = IdempotencyService::new(ctx.clone());
         let identity = IdentityResolver::new(ctx.clone());
         let compliance = ComplianceRules::new(ctx.clone());
@@ -170,6 +172,6 @@ impl UseCases {
 
     /// How much of the answer's time is left for a request that came in at `arrived`.
     pub fn time_left(&self, arrived: tokio::time::Instant) -> std::time::Duration {
-        self.ctx.left_since(arrived)
+        self.ctx.time_left_since(arrived)
     }
 }

@@ -21,12 +21,12 @@ use sidedoor_domain::ports::{Clock, CommitOutcome, Crm, MetricEvent, MetricsReco
 use sidedoor_domain::supervision::{LeaveTimes, State, Supervision};
 
 use crate::usecases::in_flight::InFlight;
-use crate::usecases::polling::batch_poll::Rounds;
-use crate::usecases::salesforce_sync::rate::Held;
-use crate::usecases::settings::{Instance, Settings};
+use crate::usecases::polling::batch_poll::PollRounds;
+use crate::usecases::salesforce_sync::rate::DeliveryPause;
+use crate::usecases::settings::{InstanceSettings, UseCaseSettings};
 
 /// What the flows are built on.
-pub struct Parts {
+pub struct UseCaseDependencies {
     /// Amazon Connect.
     pub telephony: Arc<dyn Telephony>,
     /// Salesforce; none when delivery is switched off.
@@ -46,8 +46,8 @@ pub struct Parts {
 /// What the use cases of one process share. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct UseCaseContext {
-    pub(crate) parts: Arc<Parts>,
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) deps: Arc<UseCaseDependencies>,
+    pub(crate) settings: Arc<UseCaseSettings>,
     pub(crate) signals: Arc<Signals>,
 }
 
@@ -58,11 +58,11 @@ pub(crate) struct Signals {
     pub(crate) check: Notify,
     pub(crate) deliver: Notify,
     /// How far the looking at those who listened lately has come.
-    pub(crate) rounds: Rounds,
+    pub(crate) poll_rounds: PollRounds,
     /// Why nothing is sent to the CRM now, if so.
-    pub(crate) held: std::sync::Mutex<Option<Held>>,
+    pub(crate) delivery_pause: std::sync::Mutex<Option<DeliveryPause>>,
     /// Leaves being carried out by somebody at this moment.
-    pub(crate) leaves: InFlight<SupervisionId>,
+    pub(crate) leaves_in_flight: InFlight<SupervisionId>,
 }
 
 /// Bounds the optimistic locking of a change: read a supervision, change it, commit it with the revision that was read; when
@@ -72,7 +72,7 @@ pub(crate) struct ConflictAttempts(u32);
 
 impl ConflictAttempts {
     /// Sixteen writers in a row that were faster are a fault of somebody's, not bad luck.
-    const MOST: u32 = 16;
+    const MAX_ATTEMPTS: u32 = 16;
 
     /// Counts an attempt.
     ///
@@ -80,7 +80,7 @@ impl ConflictAttempts {
     /// [`UseCaseError::Conflict`] when all attempts are used up.
     pub(crate) fn start_next(&mut self) -> Result<(), UseCaseError> {
         self.0 += 1;
-        if self.0 > Self::MOST {
+        if self.0 > Self::MAX_ATTEMPTS {
             return Err(UseCaseError::Conflict);
         }
         Ok(())
@@ -89,7 +89,7 @@ impl ConflictAttempts {
 
 /// What comes with every request.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct RequestContext {
     /// Who asks.
     pub caller: Caller,
     /// The HTTP request's id.
@@ -101,27 +101,27 @@ pub struct Request {
 }
 
 impl UseCaseContext {
-    pub(crate) fn new(parts: Parts, settings: Settings) -> Self {
+    pub(crate) fn new(deps: UseCaseDependencies, settings: UseCaseSettings) -> Self {
         Self {
-            parts: Arc::new(parts),
+            deps: Arc::new(deps),
             settings: Arc::new(settings),
             signals: Arc::default(),
         }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.parts.clock.now()
+        self.deps.clock.now()
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
-        self.parts.store.as_ref()
+        self.deps.store.as_ref()
     }
 
     pub(crate) fn telephony(&self) -> &dyn Telephony {
-        self.parts.telephony.as_ref()
+        self.deps.telephony.as_ref()
     }
 
-    pub(crate) fn instance(&self, name: &InstanceName) -> Option<&Instance> {
+    pub(crate) fn instance(&self, name: &InstanceName) -> Option<&InstanceSettings> {
         self.settings.instances.get(name)
     }
 
@@ -133,25 +133,25 @@ impl UseCaseContext {
     }
 
     /// How long the answer to a request that came in then may still take.
-    pub(crate) fn left_since(&self, arrived: tokio::time::Instant) -> Duration {
+    pub(crate) fn time_left_since(&self, arrived: tokio::time::Instant) -> Duration {
         self.settings.answer_within.saturating_sub(arrived.elapsed())
     }
 
-    pub(crate) fn left(&self, by: &Request) -> Duration {
-        self.left_since(by.arrived)
+    pub(crate) fn time_left(&self, request: &RequestContext) -> Duration {
+        self.time_left_since(request.arrived)
     }
 
     pub(crate) fn count(&self, what: &MetricEvent) {
-        self.parts.metrics.count(what);
+        self.deps.metrics.count(what);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.parts.stopping.is_cancelled()
+        self.deps.stopping.is_cancelled()
     }
 
     /// Changes a supervision by `rule`, which may decide that nothing changes (`None`); otherwise it returns what is written
     /// beside the supervision. Returns [`CommitOutcome::Stale`] when nothing was changed.
-    pub(crate) async fn amend(
+    pub(crate) async fn update(
         &self,
         id: SupervisionId,
         rule: impl Fn(&mut Supervision) -> Option<Transaction>,
@@ -162,11 +162,11 @@ impl UseCaseContext {
             let Some(stored) = self.store().supervision(id).await? else {
                 return Ok(CommitOutcome::Stale);
             };
-            let mut amended = stored.supervision.clone();
-            let Some(beside) = rule(&mut amended) else {
+            let mut updated = stored.supervision.clone();
+            let Some(beside) = rule(&mut updated) else {
                 return Ok(CommitOutcome::Stale);
             };
-            let write = SupervisionWrite::Update(Box::new(amended), stored.revision);
+            let write = SupervisionWrite::Update(Box::new(updated), stored.revision);
             let change = Transaction {
                 supervision: Some(write),
                 ..beside
@@ -183,7 +183,7 @@ impl UseCaseContext {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        spans::spawn(&self.parts.tasks, work)
+        spans::spawn(&self.deps.tasks, work)
     }
 
     /// Starts a background task about one supervision, in a span of its own that continues the supervision's trace.
@@ -199,17 +199,17 @@ impl UseCaseContext {
         let contact = s.contact.as_ref().map(tracing::field::display);
         let span = tracing::info_span!("task", otel.name = name, supervision_id = %s.id, contact_id = contact);
         spans::continue_trace(&span, s);
-        spans::spawn_in(&self.parts.tasks, span, work)
+        spans::spawn_in(&self.deps.tasks, span, work)
     }
 
     /// Runs work to its end, tracked, whatever becomes of the request that began it; waits for it so long at most.
-    pub(crate) async fn run_and_wait<F>(&self, patience: Duration, work: F)
+    pub(crate) async fn run_and_wait<F>(&self, timeout: Duration, work: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let running = spans::spawn(&self.parts.tasks, work);
+        let running = spans::spawn(&self.deps.tasks, work);
         // A panic in the work is logged by its own task; the answer then says what the store knows.
-        let _ = tokio::time::timeout(patience, running).await;
+        let _ = tokio::time::timeout(timeout, running).await;
     }
 
     /// Runs a whole request to its end, so that a client that goes away takes no answer with it that its key is to keep.
@@ -220,32 +220,32 @@ impl UseCaseContext {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, tokio::task::JoinError> {
-        spans::spawn(&self.parts.tasks, work).await
+        spans::spawn(&self.deps.tasks, work).await
     }
 
     /// Runs work that must not stop half-way when its request is given up: a client that goes away takes the request's own
     /// future with it.
-    pub(crate) async fn own<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(crate) async fn run_detached<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<UseCaseError> + Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        spans::spawn(&self.parts.tasks, work)
+        spans::spawn(&self.deps.tasks, work)
             .await
             .unwrap_or_else(|_| Err(UseCaseError::Panicked.into()))
     }
 
     pub(crate) fn audit(
         &self,
-        by: &Request,
+        request: &RequestContext,
         action: AuditAction,
         id: SupervisionId,
         outcome: impl Into<String>,
     ) -> AuditEntry {
         AuditEntry {
-            request_id: by.request_id.clone(),
-            ..AuditEntry::done(self.now(), by.caller.name.clone(), action, outcome).of(id)
+            request_id: request.request_id.clone(),
+            ..AuditEntry::done(self.now(), request.caller.name.clone(), action, outcome).of(id)
         }
     }
 
@@ -257,27 +257,31 @@ impl UseCaseContext {
     ///
     /// # Errors
     /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it: whether it exists is none of their business.
-    pub(crate) async fn get(&self, id: SupervisionId, by: &Request) -> Result<Stored, UseCaseError> {
+    pub(crate) async fn get(&self, id: SupervisionId, request: &RequestContext) -> Result<Stored, UseCaseError> {
         tracing::Span::current().record("supervision_id", tracing::field::display(id));
         let stored = self.store().supervision(id).await?;
         stored
-            .filter(|s| by.caller.may_see(&s.supervision))
+            .filter(|s| request.caller.may_see(&s.supervision))
             .ok_or(UseCaseError::SupervisionNotFound)
     }
 
     /// Changes a supervision by a rule of its own; its row follows if what the row says changed.
-    pub(crate) async fn change(&self, id: SupervisionId, rule: impl Fn(&mut Supervision)) -> Result<(), UseCaseError> {
-        let committed = self.amend(id, |s| {
+    pub(crate) async fn update_and_deliver(
+        &self,
+        id: SupervisionId,
+        rule: impl Fn(&mut Supervision),
+    ) -> Result<(), UseCaseError> {
+        let committed = self.update(id, |s| {
             let before = s.clone();
             rule(s);
             if *s == before {
                 return None;
             }
-            let row_changed = s.departure != before.departure;
+            let departure_changed = s.departure != before.departure;
             Some(Transaction {
-                deliver_at: row_changed.then(|| self.now()),
+                deliver_at: departure_changed.then(|| self.now()),
                 // Nothing new for the row: it need not wait for this check any longer.
-                hasten: (!row_changed && before.state == State::Left).then(|| (id, self.now())),
+                hasten: (!departure_changed && before.state == State::Left).then(|| (id, self.now())),
                 ..Transaction::default()
             })
         });

@@ -19,7 +19,7 @@ pub struct DirectiveService {
     deliveries: DeliveryService,
     evidence: EvidenceService,
     idempotency: IdempotencyService,
-    presence: presence::Controllers,
+    presence: presence::PresenceTracker,
 }
 
 impl DirectiveService {
@@ -30,7 +30,7 @@ impl DirectiveService {
         idempotency: IdempotencyService,
     ) -> Self {
         Self {
-            presence: presence::Controllers::new(ctx.settings.streams),
+            presence: presence::PresenceTracker::new(ctx.settings.streams),
             ctx,
             deliveries,
             evidence,

@@ -6,7 +6,7 @@
 //! one sees that another process took it, and answers with what became of the supervision. Only the request that took a key
 //! answers for it or frees it: a repeat that fails leaves it as it is.
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::UseCaseError;
 use sidedoor_domain::ids::SupervisionId;
@@ -16,7 +16,7 @@ use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
 /// What a key used before leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Replay {
+pub enum KeyReplay {
     /// The stored answer: HTTP status and body.
     Answer(u16, String),
     /// It began this before a crash: answer with what became of it.
@@ -54,8 +54,8 @@ impl IdempotencyService {
     ///
     /// # Errors
     /// [`IdempotencyError::KeyReused`], [`IdempotencyError::KeyRunning`], or the store's.
-    pub async fn replay(&self, by: &Request) -> Result<Option<Replay>, IdempotencyError> {
-        let Some(key) = &by.key else { return Ok(None) };
+    pub async fn replay(&self, request: &RequestContext) -> Result<Option<KeyReplay>, IdempotencyError> {
+        let Some(key) = &request.key else { return Ok(None) };
         match self.ctx.store().key(&key.caller, &key.key).await? {
             None => Ok(None),
             Some(record) => self.known_key(key, record).await,
@@ -63,8 +63,12 @@ impl IdempotencyService {
     }
 
     /// What a key that turned out to be used, when it was about to be taken, leads to.
-    pub(crate) async fn replay_of(&self, by: &Request, record: KeyRecord) -> Result<Replay, IdempotencyError> {
-        let key = by
+    pub(crate) async fn replay_of(
+        &self,
+        request: &RequestContext,
+        record: KeyRecord,
+    ) -> Result<KeyReplay, IdempotencyError> {
+        let key = request
             .key
             .as_ref()
             .ok_or(UseCaseError::Unexpected("a key was taken by a request without one"))?;
@@ -72,7 +76,7 @@ impl IdempotencyService {
     }
 
     /// What a used key leads to; nothing if a fault of ours has freed it meanwhile.
-    async fn known_key(&self, key: &KeyUse, mut record: KeyRecord) -> Result<Option<Replay>, IdempotencyError> {
+    async fn known_key(&self, key: &KeyUse, mut record: KeyRecord) -> Result<Option<KeyReplay>, IdempotencyError> {
         if record.fingerprint != key.fingerprint {
             return Err(IdempotencyError::KeyReused);
         }
@@ -85,10 +89,10 @@ impl IdempotencyService {
             }
         }
         match record.answer {
-            Some((status, body)) => Ok(Some(Replay::Answer(status, body))),
+            Some((status, body)) => Ok(Some(KeyReplay::Answer(status, body))),
             None if record.taken_by == self.ctx.store().incarnation() => Err(IdempotencyError::KeyRunning),
             // What is of no supervision is done anew: nothing would say what became of it.
-            None => Ok(record.supervision.map(Replay::State)),
+            None => Ok(record.supervision.map(KeyReplay::State)),
         }
     }
 
@@ -96,24 +100,26 @@ impl IdempotencyService {
     /// if the key was used meanwhile.
     pub(crate) async fn take_key(
         &self,
-        by: &Request,
+        request: &RequestContext,
         of: Option<SupervisionId>,
-    ) -> Result<Option<Replay>, IdempotencyError> {
-        let Some(key) = by.key.clone() else { return Ok(None) };
+    ) -> Result<Option<KeyReplay>, IdempotencyError> {
+        let Some(key) = request.key.clone() else {
+            return Ok(None);
+        };
         let change = Transaction {
             key: Some(KeyWrite::Take(key, of, self.ctx.now())),
             ..Transaction::default()
         };
         match self.ctx.store().transact(change).await? {
-            CommitOutcome::KeyUsed(record) => self.replay_of(by, record).await.map(Some),
+            CommitOutcome::KeyUsed(record) => self.replay_of(request, record).await.map(Some),
             _ => Ok(None),
         }
     }
 
     /// Keeps the answer a request was given, for replays, if it is the one that took the key. A fault of ours (5xx) is never
     /// kept: it frees the key.
-    pub fn remember_answer(&self, by: &Request, status: u16, body: &str) {
-        let Some(key) = &by.key else { return };
+    pub fn remember_answer(&self, request: &RequestContext, status: u16, body: &str) {
+        let Some(key) = &request.key else { return };
         let write = if status >= 500 {
             KeyWrite::Forget(key.clone())
         } else {

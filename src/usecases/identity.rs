@@ -12,15 +12,15 @@ use sidedoor_domain::ports::VendorError;
 #[derive(Clone)]
 pub struct IdentityResolver {
     pub(crate) ctx: UseCaseContext,
-    names: supervisors::Names,
-    bindings: token_binding::Bindings,
+    usernames: supervisors::UsernameCache,
+    claims: token_binding::ClaimCache,
 }
 
 impl IdentityResolver {
     pub(crate) fn new(ctx: UseCaseContext) -> Self {
         Self {
-            names: supervisors::names(ctx.settings.names_for),
-            bindings: token_binding::Bindings::new(ctx.settings.names_for),
+            usernames: supervisors::username_cache(ctx.settings.username_cache_ttl),
+            claims: token_binding::ClaimCache::new(ctx.settings.username_cache_ttl),
             ctx,
         }
     }

@@ -89,7 +89,7 @@ pub enum MonitoringError {
         /// The supervision, which is FAILED.
         supervision: SupervisionId,
         /// The supervisors on the contact, as far as is known.
-        on_call: Vec<OnCall>,
+        on_call: Vec<SupervisorOnCall>,
     },
     /// The join failed.
     #[error("{code}: {detail}")]
@@ -119,7 +119,7 @@ from_store_error!(MonitoringError);
 
 /// A supervisor who is on a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OnCall {
+pub struct SupervisorOnCall {
     /// Their supervision.
     pub supervision: SupervisionId,
     /// The supervisor.

@@ -14,7 +14,7 @@ use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::supervision::State;
 
 /// How many of a state are taken up at most; more than that cannot have been accepted at once.
-const MOST: u32 = 100_000;
+const MAX_RESUMED: u32 = 100_000;
 
 impl UseCases {
     /// Takes up what an earlier process left. Returns how many supervisions that were.
@@ -27,7 +27,7 @@ impl UseCases {
         for Stored { supervision, .. } in self
             .ctx
             .store()
-            .in_states(&[State::Requested, State::Joining], MOST)
+            .in_states(&[State::Requested, State::Joining], MAX_RESUMED)
             .await?
         {
             let (this, id) = (self.clone(), supervision.id);
@@ -37,7 +37,7 @@ impl UseCases {
             });
             taken_up += 1;
         }
-        for Stored { supervision, .. } in self.ctx.store().in_states(&[State::Leaving], MOST).await? {
+        for Stored { supervision, .. } in self.ctx.store().in_states(&[State::Leaving], MAX_RESUMED).await? {
             if !crate::usecases::leaving::end_leg::is_to_be_carried_out(&supervision) {
                 continue;
             }

@@ -16,13 +16,13 @@ use crate::usecases::idempotency::IdempotencyService;
 #[derive(Clone)]
 pub struct SalesforceSyncService {
     pub(crate) ctx: UseCaseContext,
-    voice_calls: voice_calls::VoiceCalls,
+    voice_calls: voice_calls::VoiceCallCache,
 }
 
 impl SalesforceSyncService {
     pub(crate) fn new(ctx: UseCaseContext) -> Self {
         Self {
-            voice_calls: voice_calls::VoiceCalls::new(),
+            voice_calls: voice_calls::VoiceCallCache::new(),
             ctx,
         }
     }

@@ -12,7 +12,7 @@ use crate::usecases::clocks;
 
 /// How a leg of some channel is made to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LegEnd {
+pub enum LegEndMethod {
     /// A directive to the supervisor's browser.
     Ccp,
     /// StopContact on the leg behind the interlock; if that is refused, the directive.
@@ -21,19 +21,19 @@ pub enum LegEnd {
 
 /// What the flows know of a Connect instance.
 #[derive(Debug, Clone)]
-pub struct Instance {
+pub struct InstanceSettings {
     /// Connect's id of it; events name it.
     pub vendor_id: String,
     /// How voice legs end.
-    pub voice_leg_end: LegEnd,
+    pub voice_leg_end: LegEndMethod,
     /// How chat and task legs end.
-    pub chat_leg_end: LegEnd,
+    pub chat_leg_end: LegEndMethod,
     /// Whose rules hold when a request names no jurisdiction.
     pub jurisdiction: Option<String>,
 }
 
-impl Instance {
-    pub(crate) fn leg_end(&self, channel: Channel) -> LegEnd {
+impl InstanceSettings {
+    pub(crate) fn leg_end(&self, channel: Channel) -> LegEndMethod {
         match channel {
             Channel::Voice => self.voice_leg_end,
             Channel::Chat | Channel::Task => self.chat_leg_end,
@@ -43,9 +43,9 @@ impl Instance {
 
 /// The flows' settings; the configuration's documentation says what each is for.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct UseCaseSettings {
     /// The configured instances.
-    pub instances: HashMap<InstanceName, Instance>,
+    pub instances: HashMap<InstanceName, InstanceSettings>,
     /// The one meant when a request names none.
     pub default_instance: Option<InstanceName>,
     /// How long an answer may take before it is "accepted, not finished".
@@ -71,22 +71,22 @@ pub struct Settings {
     /// Whether departures are compared with the org's own record of them.
     pub compare: bool,
     /// How long things are kept.
-    pub keep: Keep,
+    pub retention: RetentionPeriods,
     /// How long a user name stands for the same user without asking the vendor again.
-    pub names_for: Duration,
+    pub username_cache_ttl: Duration,
     /// The vendors' clocks.
-    pub timing: clocks::calibrate::Settings,
+    pub timing: clocks::calibrate::TimingSettings,
     /// What each jurisdiction asks of supervision.
     pub policy: Policy,
     /// Streams of directives open at a time.
     pub streams: usize,
     /// Waits of our own that no operator needs to set.
-    pub intervals: Intervals,
+    pub intervals: UseCaseIntervals,
 }
 
-/// How patient the flows are before they act by themselves. [`Intervals::default`] is what runs; tests run faster.
+/// How patient the flows are before they act by themselves. [`UseCaseIntervals::default`] is what runs; tests run faster.
 #[derive(Debug, Clone, Copy)]
-pub struct Intervals {
+pub struct UseCaseIntervals {
     /// How soon after a join we look at the leg, if no event told us of it.
     pub first_look: SignedDuration,
     /// How soon a leave is looked at, if no event came.
@@ -94,7 +94,7 @@ pub struct Intervals {
     /// How long an event may take after the browser's DONE before we look ourselves.
     pub after_done: SignedDuration,
     /// How long a leg that nobody explains waits: the answer that explains it may be on its way.
-    pub unexplained: SignedDuration,
+    pub unknown_leg: SignedDuration,
     /// How long the join's row waits for the news that the supervisor was connected, so that one write carries both.
     pub join_row: SignedDuration,
     /// How long after a departure that we asked for the customer's contact is looked at again.
@@ -109,13 +109,13 @@ pub struct Intervals {
     pub compare_after: Option<(SignedDuration, SignedDuration)>,
 }
 
-impl Default for Intervals {
+impl Default for UseCaseIntervals {
     fn default() -> Self {
         Self {
             first_look: SignedDuration::from_secs(5),
             leaving_first_look: SignedDuration::from_secs(3),
             after_done: SignedDuration::from_millis(1500),
-            unexplained: SignedDuration::from_secs(2),
+            unknown_leg: SignedDuration::from_secs(2),
             join_row: SignedDuration::from_secs(1),
             after_again: SignedDuration::from_secs(5),
             recalibrate: None,
@@ -139,7 +139,7 @@ pub struct DeliverySettings {
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Keep {
+pub struct RetentionPeriods {
     /// Idempotency keys and their answers.
     pub keys: SignedDuration,
     /// Evidence and ids of seen events.

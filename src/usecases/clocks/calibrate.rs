@@ -25,18 +25,18 @@ use sidedoor_domain::ports::{DateSeen, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Supervision};
 
 /// How far back samples are taken again at a start, and of each clock how many.
-const TAKE_AGAIN: SignedDuration = SignedDuration::from_hours(24);
-const TAKE_AGAIN_MOST: u32 = 512;
+const REPLAY_WINDOW: SignedDuration = SignedDuration::from_hours(24);
+const REPLAYED_SAMPLES: u32 = 512;
 /// How often our own clock is compared with the machine's.
-const OWN_CLOCK_EVERY: Duration = Duration::from_secs(10);
+const OWN_CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 /// Of `Date` headers of ordinary calls, at most one in so long is kept from each instance: they come with every call.
-const DATES_APART: SignedDuration = SignedDuration::from_secs(60);
+const DATE_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 /// A usual round trip to a vendor's endpoint, until one is known, ms.
 const ROUND_TRIP_MS: f64 = 60.0;
 
 /// The settings of timing.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
+pub struct TimingSettings {
     /// By vendor; partner carriers are known only from here.
     pub vendors: BTreeMap<String, VendorSettings>,
     /// When a grade is given.
@@ -59,7 +59,7 @@ pub(crate) struct ClockState {
     doubted_since: Mutex<Option<Timestamp>>,
 }
 
-fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -72,18 +72,18 @@ impl ClockState {
     }
 
     pub(crate) fn calibrator(&self) -> MutexGuard<'_, Calibrator> {
-        held(&self.calibrator)
+        lock(&self.calibrator)
     }
 
     /// What was concluded since then may rest on a clock that was stepped.
     pub(crate) fn doubt_since(&self, since: Timestamp) {
-        let mut doubted = held(&self.doubted_since);
+        let mut doubted = lock(&self.doubted_since);
         *doubted = Some(doubted.map_or(since, |t| t.min(since)));
     }
 
     /// The doubt, to be acted on.
     pub(crate) fn take_doubt(&self) -> Option<Timestamp> {
-        held(&self.doubted_since).take()
+        lock(&self.doubted_since).take()
     }
 
     /// A lower bound that our clock showed, perhaps before it was stepped, as it would show it now.
@@ -99,7 +99,7 @@ impl ClockState {
     /// After a step back our clock shows some moments twice. Which of the two is meant cannot be told from the moment, so
     /// `safe` chooses.
     fn on_todays_scale(&self, t: Timestamp, safe: impl Fn(Timestamp, Timestamp) -> Timestamp) -> Timestamp {
-        let steps = held(&self.own_steps);
+        let steps = lock(&self.own_steps);
         steps.iter().fold(t, |t, (at, step)| {
             let (before, after) = (t < *at - *step, t >= *at);
             match (before, after) {
@@ -113,12 +113,12 @@ impl ClockState {
 
 /// What was learnt while a change was made; it is written with it.
 #[derive(Debug, Default)]
-pub(crate) struct Learnt {
+pub(crate) struct LearntSamples {
     samples: Vec<(ClockId, Sample)>,
     epochs: Vec<ClockEpoch>,
 }
 
-impl Learnt {
+impl LearntSamples {
     pub(crate) fn is_empty(&self) -> bool {
         self.samples.is_empty() && self.epochs.is_empty()
     }
@@ -151,14 +151,14 @@ impl VendorStamp {
 }
 
 /// The name of the clock a piece of evidence was stamped by.
-pub(crate) fn stream_of(s: &Supervision, evidence: &Evidence, field: &str) -> ClockId {
+pub(crate) fn clock_id_of(s: &Supervision, evidence: &Evidence, field: &str) -> ClockId {
     let vendor = evidence.carrier.as_deref().unwrap_or(AMAZON_CONNECT);
     ClockId::new(vendor, s.instance.as_str(), evidence.source.as_str(), field)
 }
 
 impl ClockService {
     /// Takes a sample and notes what is to be written.
-    pub(crate) fn learn(&self, key: &ClockId, sample: Sample, learnt: &mut Learnt) {
+    pub(crate) fn learn(&self, key: &ClockId, sample: Sample, learnt: &mut LearntSamples) {
         let outcomes = self.state.calibrator().add(key, sample);
         if outcomes.first().is_some_and(|o| o.outcome != SampleOutcome::Ignored) {
             learnt.samples.push((key.clone(), sample));
@@ -171,7 +171,7 @@ impl ClockService {
         }
     }
 
-    fn note_step(&self, stream: ClockId, corroborated: Timestamp, learnt: &mut Learnt) {
+    fn note_step(&self, stream: ClockId, corroborated: Timestamp, learnt: &mut LearntSamples) {
         let calibrator = self.state.calibrator();
         let Some(clock) = calibrator.clock(&stream).map(|t| &t.series) else {
             return;
@@ -190,7 +190,7 @@ impl ClockService {
     }
 
     /// Learns from the stamps of a drop, each with the bracket of its own notice.
-    pub(crate) fn learn_from_drop(&self, s: &Supervision, facts: &DropFacts, learnt: &mut Learnt) {
+    pub(crate) fn learn_from_drop(&self, s: &Supervision, facts: &DropFacts, learnt: &mut LearntSamples) {
         for evidence in &facts.stamps {
             let Some(stamp) = evidence.vendor_stamp else { continue };
             let not_after = self.state.not_after(evidence.learnt_at);
@@ -209,12 +209,18 @@ impl ClockService {
                 stamp: moment(stamp),
                 cause,
             };
-            self.learn(&stream_of(s, evidence, "disconnected"), sample, learnt);
+            self.learn(&clock_id_of(s, evidence, "disconnected"), sample, learnt);
         }
     }
 
     /// Learns from a stamp of a leg's beginning: MonitorContact was the command that made it.
-    pub(crate) fn learn_from_join(&self, s: &Supervision, evidence: &Evidence, field: &str, learnt: &mut Learnt) {
+    pub(crate) fn learn_from_join(
+        &self,
+        s: &Supervision,
+        evidence: &Evidence,
+        field: &str,
+        learnt: &mut LearntSamples,
+    ) {
         let (Some(stamp), Some(sent)) = (evidence.vendor_stamp, s.join.as_ref().and_then(|j| j.first_sent_at)) else {
             return;
         };
@@ -226,12 +232,12 @@ impl ClockService {
             stamp: moment(stamp),
             cause: Cause::Command,
         };
-        self.learn(&stream_of(s, evidence, field), sample, learnt);
+        self.learn(&clock_id_of(s, evidence, field), sample, learnt);
     }
 
     /// Concludes an instant from a bracket and its stamps, and what it was concluded from. `command` says what the bracket
     /// must begin with for its beginning to be the command that made the event happen.
-    pub(crate) fn conclude_instant(
+    pub(crate) fn estimate_instant(
         &self,
         alive: Option<(Timestamp, AliveBy)>,
         gone_by: Timestamp,
@@ -284,13 +290,13 @@ impl ClockService {
         let samples = self
             .ctx
             .store()
-            .clock_samples(self.ctx.now() - TAKE_AGAIN, TAKE_AGAIN_MOST)
+            .clock_samples(self.ctx.now() - REPLAY_WINDOW, REPLAYED_SAMPLES)
             .await?;
         let mut calibrator = self.state.calibrator();
         for epoch in epochs {
             calibrator.start_epoch(&epoch.stream, epoch.version, moment(epoch.since));
             // Whether the process before came to looking again is not known; looking twice changes nothing.
-            if epoch.cause == EpochCause::VendorStep && epoch.since >= self.ctx.now() - TAKE_AGAIN {
+            if epoch.cause == EpochCause::VendorStep && epoch.since >= self.ctx.now() - REPLAY_WINDOW {
                 self.state.doubt_since(epoch.corroborated);
                 self.state.learnt.notify_one();
             }
@@ -304,7 +310,7 @@ impl ClockService {
     /// Takes the `Date`s of ordinary calls, asks for more where they are of use, and watches our own clock, until the
     /// process stops.
     pub async fn calibrate_until_stopped(self, mut dates: mpsc::Receiver<DateSeen>) {
-        let mut own_clock = tokio::time::interval(OWN_CLOCK_EVERY);
+        let mut own_clock = tokio::time::interval(OWN_CLOCK_INTERVAL);
         let every = self
             .ctx
             .settings
@@ -320,17 +326,17 @@ impl ClockService {
                 },
                 _ = own_clock.tick() => self.follow_own_step(),
                 _ = probes.tick() => self.probe_where_of_use(),
-                () = self.ctx.parts.stopping.cancelled() => return,
+                () = self.ctx.deps.stopping.cancelled() => return,
             }
         }
     }
 
     /// A `Date` bounds other stamps only where a setting couples them; elsewhere a few are enough.
-    fn take_date(&self, seen: &DateSeen, by_the_way: bool) {
-        if by_the_way {
-            let mut last = held(&self.state.last_dates);
+    fn take_date(&self, seen: &DateSeen, from_ordinary_call: bool) {
+        if from_ordinary_call {
+            let mut last = lock(&self.state.last_dates);
             let newest = last.get(&seen.instance).copied();
-            if newest.is_some_and(|t| seen.received_at < t + DATES_APART) {
+            if newest.is_some_and(|t| seen.received_at < t + DATE_INTERVAL) {
                 return;
             }
             last.insert(seen.instance.clone(), seen.received_at);
@@ -347,7 +353,7 @@ impl ClockService {
 
     /// Learns from a sample that comes with no other news. It may be lost in a crash: the next one says the same.
     pub(crate) fn learn_alone(&self, key: &ClockId, sample: Sample) {
-        let mut learnt = Learnt::default();
+        let mut learnt = LearntSamples::default();
         self.learn(key, sample, &mut learnt);
         if !learnt.is_empty() {
             let mut change = Transaction::default();
@@ -382,7 +388,7 @@ impl ClockService {
             let calibrator = self.state.calibrator();
             let key = ClockId::http_date(AMAZON_CONNECT, instance.as_str());
             let target = calibrator.clock(&key).and_then(|t| t.series.probe_target(moment(now)));
-            let mut aims = held(&self.state.aims);
+            let mut aims = lock(&self.state.aims);
             let aim = aims.entry(instance.clone()).or_default();
             target.map_or(Duration::ZERO, |target| aim.wait(moment(now), &target, ROUND_TRIP_MS))
         };
@@ -394,7 +400,7 @@ impl ClockService {
 
     /// A step of our own clock: what was learnt says nothing about the new one.
     fn follow_own_step(&self) {
-        let Some(step) = self.ctx.parts.clock.follow_step() else {
+        let Some(step) = self.ctx.deps.clock.follow_step() else {
             return;
         };
         let now = self.ctx.now();
@@ -403,7 +409,7 @@ impl ClockService {
             "this machine's clock was stepped by {} ms: every vendor clock is learnt anew",
             step.as_millis()
         );
-        let mut steps = held(&self.state.own_steps);
+        let mut steps = lock(&self.state.own_steps);
         // A clock stepped more often than this in one process is not a clock; what is older has no open bracket.
         if steps.len() >= 64 {
             steps.remove(0);
@@ -438,7 +444,7 @@ mod tests {
 
     fn stepped(now: i64, by: i64) -> ClockState {
         let clocks = ClockState::default();
-        held(&clocks.own_steps).push((at(now), SignedDuration::from_secs(by)));
+        lock(&clocks.own_steps).push((at(now), SignedDuration::from_secs(by)));
         clocks
     }
 

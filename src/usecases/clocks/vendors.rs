@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::clocks::ClockService;
-use crate::usecases::idempotency::Replay;
+use crate::usecases::idempotency::KeyReplay;
 pub use clock_calibration::{Cause, ClockId, Grade, Sample};
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase};
@@ -21,11 +21,11 @@ use sidedoor_domain::ports::{CommitOutcome, Operation, Transaction, VendorError,
 use sidedoor_domain::supervision::AMAZON_CONNECT;
 
 /// At most so many probes in one request: each may wait a second for its moment.
-pub const MOST_PROBES: u32 = 6;
+pub const MAX_PROBES: u32 = 6;
 /// After this long no further probe is begun: the answer must come in time.
-const ENOUGH: Duration = Duration::from_secs(5);
+const PROBE_BUDGET: Duration = Duration::from_secs(5);
 /// So many of a clock's last samples are shown.
-const LAST: usize = 10;
+const SHOWN_SAMPLES: usize = 10;
 
 /// What is known of one clock.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ pub struct VendorReport {
 
 /// A sample that a caller measured.
 #[derive(Debug, Clone)]
-pub struct Measured {
+pub struct MeasuredSample {
     /// Which clock and field of the vendor.
     pub source: String,
     /// See `source`.
@@ -82,20 +82,20 @@ pub struct Measured {
 
 /// What is to be probed.
 #[derive(Debug, Clone)]
-pub enum Probe {
+pub enum ProbeRequest {
     /// Ask so many times for a `Date`.
     Ask(u32),
     /// Take what the caller measured.
-    Take(Vec<Measured>),
+    Take(Vec<MeasuredSample>),
 }
 
 /// What came of probing.
 #[derive(Debug, Clone)]
-pub enum Probed {
+pub enum ProbeOutcome {
     /// What is known now.
     Known(VendorReport),
     /// The key was used before.
-    Replay(Replay),
+    Replay(KeyReplay),
 }
 
 impl ClockService {
@@ -103,8 +103,8 @@ impl ClockService {
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], and the store's.
-    pub async fn vendors(&self, by: &Request) -> Result<Vec<VendorReport>, ClockError> {
-        may_read(by)?;
+    pub async fn vendors(&self, request: &RequestContext) -> Result<Vec<VendorReport>, ClockError> {
+        check_may_read(request)?;
         let mut names: Vec<&str> = vec![AMAZON_CONNECT];
         names.extend(
             self.ctx
@@ -123,9 +123,9 @@ impl ClockService {
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`], and the store's.
-    pub async fn vendor(&self, vendor: &str, by: &Request) -> Result<VendorReport, ClockError> {
-        may_read(by)?;
-        self.known(vendor)?;
+    pub async fn vendor(&self, vendor: &str, request: &RequestContext) -> Result<VendorReport, ClockError> {
+        check_may_read(request)?;
+        self.check_vendor_exists(vendor)?;
         Ok(self.report(vendor, &self.ctx.store().clock_epochs().await?))
     }
 
@@ -138,52 +138,52 @@ impl ClockService {
         &self,
         vendor: &str,
         instance: Option<InstanceName>,
-        probe: Probe,
-        by: &Request,
-    ) -> Result<Probed, ClockError> {
-        if !by.caller.has(Scope::Operate) {
+        probe: ProbeRequest,
+        request: &RequestContext,
+    ) -> Result<ProbeOutcome, ClockError> {
+        if !request.caller.has(Scope::Operate) {
             return Err(UseCaseError::Forbidden("probing needs the scope operate").into());
         }
-        self.known(vendor)?;
+        self.check_vendor_exists(vendor)?;
         let instance = instance
             .or_else(|| self.ctx.settings.default_instance.clone())
             .filter(|name| self.has_clocks(vendor, name))
             .ok_or(UseCaseError::InstanceNotFound)?;
-        if matches!(probe, Probe::Ask(_)) && vendor != AMAZON_CONNECT {
+        if matches!(probe, ProbeRequest::Ask(_)) && vendor != AMAZON_CONNECT {
             return Err(UseCaseError::Forbidden(
                 "only Amazon Connect can be asked; send measured samples of a carrier",
             )
             .into());
         }
-        if let Some(replay) = self.idempotency.replay(by).await? {
-            return Ok(Probed::Replay(replay));
+        if let Some(replay) = self.idempotency.replay(request).await? {
+            return Ok(ProbeOutcome::Replay(replay));
         }
         let to_do = match &probe {
-            Probe::Take(measured) => format!("{vendor}/{instance}: {} measured samples", measured.len()),
-            Probe::Ask(count) => format!("{vendor}/{instance}: to be asked {count} times"),
+            ProbeRequest::Take(measured) => format!("{vendor}/{instance}: {} measured samples", measured.len()),
+            ProbeRequest::Ask(count) => format!("{vendor}/{instance}: to be asked {count} times"),
         };
         // Written ahead: what the clock learns has its line whatever becomes of the rest.
         let operation = format!("probe/{}", uuid::Uuid::now_v7());
         let line = |phase, outcome| AuditEntry {
-            request_id: by.request_id.clone(),
+            request_id: request.request_id.clone(),
             ..AuditEntry::done(
                 self.ctx.now(),
-                by.caller.name.clone(),
+                request.caller.name.clone(),
                 AuditAction::VendorProbed,
                 outcome,
             )
             .in_phase(phase, operation.clone())
         };
         let ahead = Transaction {
-            key: by.key.clone().map(|key| KeyWrite::Take(key, None, self.ctx.now())),
+            key: request.key.clone().map(|key| KeyWrite::Take(key, None, self.ctx.now())),
             audit: vec![line(Phase::Begun, to_do.clone())],
             ..Transaction::default()
         };
         if let CommitOutcome::KeyUsed(record) = self.ctx.store().transact(ahead).await? {
-            return Ok(Probed::Replay(self.idempotency.replay_of(by, record).await?));
+            return Ok(ProbeOutcome::Replay(self.idempotency.replay_of(request, record).await?));
         }
         let (phase, outcome, done) = match probe {
-            Probe::Take(measured) => {
+            ProbeRequest::Take(measured) => {
                 for m in measured {
                     let key = ClockId::new(vendor, instance.as_str(), &m.source, &m.field);
                     let sample = Sample {
@@ -196,8 +196,8 @@ impl ClockService {
                 }
                 (Phase::Done, to_do, Ok(()))
             }
-            Probe::Ask(count) => {
-                let (given, done) = self.ask_the_time(&instance, count, by).await;
+            ProbeRequest::Ask(count) => {
+                let (given, done) = self.ask_dates(&instance, count, request).await;
                 let told = format!("{vendor}/{instance}: gave its time {given} times of {count}");
                 match &done {
                     Ok(()) => (Phase::Done, told, done),
@@ -215,15 +215,20 @@ impl ClockService {
             .await?;
         done.map_err(ClockError::Vendor)?;
         let report = self.report(vendor, &self.ctx.store().clock_epochs().await?);
-        Ok(Probed::Known(report))
+        Ok(ProbeOutcome::Known(report))
     }
 
     /// Asks an instance for its time so often, as far as the answer may wait for it. How often it gave it; one that gave it at
     /// least once, and then took too long, has not failed.
-    async fn ask_the_time(&self, instance: &InstanceName, count: u32, by: &Request) -> (u32, Result<(), VendorError>) {
+    async fn ask_dates(
+        &self,
+        instance: &InstanceName,
+        count: u32,
+        request: &RequestContext,
+    ) -> (u32, Result<(), VendorError>) {
         let mut given = 0;
-        for _ in 0..count.clamp(1, MOST_PROBES) {
-            match tokio::time::timeout(self.ctx.left(by), self.probe(instance)).await {
+        for _ in 0..count.clamp(1, MAX_PROBES) {
+            match tokio::time::timeout(self.ctx.time_left(request), self.probe(instance)).await {
                 Ok(Ok(_)) => given += 1,
                 Ok(Err(e)) => return (given, Err(e)),
                 Err(_) if given > 0 => break,
@@ -238,7 +243,7 @@ impl ClockService {
                     return (given, Err(late));
                 }
             }
-            if by.arrived.elapsed() > ENOUGH {
+            if request.arrived.elapsed() > PROBE_BUDGET {
                 break;
             }
         }
@@ -248,15 +253,15 @@ impl ClockService {
     /// Whether a vendor has clocks in an instance: it is configured, or its own events have told of it. One that nobody knows
     /// would be kept for ever.
     fn has_clocks(&self, vendor: &str, instance: &InstanceName) -> bool {
-        let told = || {
+        let has_events = || {
             let calibrator = self.state.calibrator();
             let mut streams = calibrator.clocks();
             streams.any(|(key, _)| key.vendor == vendor && key.instance == instance.as_str())
         };
-        self.ctx.instance(instance).is_some() || (vendor != AMAZON_CONNECT && told())
+        self.ctx.instance(instance).is_some() || (vendor != AMAZON_CONNECT && has_events())
     }
 
-    fn known(&self, vendor: &str) -> Result<(), ClockError> {
+    fn check_vendor_exists(&self, vendor: &str) -> Result<(), ClockError> {
         if vendor == AMAZON_CONNECT || self.ctx.settings.timing.vendors.contains_key(vendor) {
             Ok(())
         } else {
@@ -296,7 +301,7 @@ impl ClockService {
                 samples: clock.samples().len(),
                 outliers: clock.outliers().len(),
                 epochs: epochs.iter().filter(|e| e.stream == *key).cloned().collect(),
-                last: clock.samples().rev().take(LAST).map(|(s, _)| s).collect(),
+                last: clock.samples().rev().take(SHOWN_SAMPLES).map(|(s, _)| s).collect(),
             }
         });
         VendorReport {
@@ -306,8 +311,8 @@ impl ClockService {
     }
 }
 
-fn may_read(by: &Request) -> Result<(), ClockError> {
-    if by.caller.sees_all() {
+fn check_may_read(request: &RequestContext) -> Result<(), ClockError> {
+    if request.caller.sees_all() {
         Ok(())
     } else {
         Err(UseCaseError::Forbidden("this credential may not read about clocks").into())

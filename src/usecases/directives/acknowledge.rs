@@ -1,12 +1,12 @@
 //! The browser answers a directive. Its answer is no proof of the drop: that is the vendor's evidence. But a DONE proves
 //! that the leg was alive when the directive was given, which tightens the bracket; and any answer says when to look.
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::context::ConflictAttempts;
 use crate::usecases::directives::DirectiveError;
 use crate::usecases::directives::DirectiveService;
 use crate::usecases::error::UseCaseError;
-use crate::usecases::idempotency::Replay;
+use crate::usecases::idempotency::KeyReplay;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement};
 use sidedoor_domain::ids::{DirectiveId, SupervisionId};
@@ -16,7 +16,7 @@ use sidedoor_domain::supervision::State;
 
 /// An answer to a directive.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct DirectiveAnswer {
     /// Which directive.
     pub directive: DirectiveId,
     /// How it went.
@@ -29,11 +29,11 @@ pub struct Answer {
 
 /// What came of it.
 #[derive(Debug, Clone)]
-pub enum Acknowledged {
+pub enum AcknowledgeOutcome {
     /// How the supervision stands now.
-    Is(Box<Stored>),
+    Current(Box<Stored>),
     /// The key was used before.
-    Replay(Replay),
+    Replay(KeyReplay),
 }
 
 impl DirectiveService {
@@ -45,16 +45,16 @@ impl DirectiveService {
     pub async fn acknowledge(
         &self,
         id: SupervisionId,
-        answer: Answer,
-        by: &Request,
-    ) -> Result<Acknowledged, DirectiveError> {
+        answer: DirectiveAnswer,
+        request: &RequestContext,
+    ) -> Result<AcknowledgeOutcome, DirectiveError> {
         let received_at = self.ctx.now();
-        let seen = self.ctx.get(id, by).await?;
-        if !by.caller.owns(&seen.supervision) {
+        let seen = self.ctx.get(id, request).await?;
+        if !request.caller.owns(&seen.supervision) {
             return Err(UseCaseError::Forbidden("this credential may not answer for that supervisor's browser").into());
         }
-        if let Some(replay) = self.idempotency.replay(by).await? {
-            return Ok(Acknowledged::Replay(replay));
+        if let Some(replay) = self.idempotency.replay(request).await? {
+            return Ok(AcknowledgeOutcome::Replay(replay));
         }
         let mut attempts = ConflictAttempts::default();
         loop {
@@ -76,22 +76,22 @@ impl DirectiveService {
                 received_at,
                 detail: answer.detail.clone(),
             };
-            let news = supervision
+            let is_new = supervision
                 .acknowledge(answer.directive, ack)
                 .map_err(|_| DirectiveError::DirectiveNotFound)?;
-            if !news {
-                if let Some(replay) = self.idempotency.take_key(by, Some(id)).await? {
-                    return Ok(Acknowledged::Replay(replay));
+            if !is_new {
+                if let Some(replay) = self.idempotency.take_key(request, Some(id)).await? {
+                    return Ok(AcknowledgeOutcome::Replay(replay));
                 }
-                return Ok(Acknowledged::Is(Box::new(stored)));
+                return Ok(AcknowledgeOutcome::Current(Box::new(stored)));
             }
             if matches!(supervision.state, State::Leaving | State::Monitoring) {
                 // DONE: the event is on its way, give it a moment. Gone already: there is nothing to wait for.
-                let patience = match answer.outcome {
+                let delay = match answer.outcome {
                     AckOutcome::Done => self.ctx.settings.intervals.after_done,
                     _ => jiff::SignedDuration::ZERO,
                 };
-                supervision.next_check_at = Some(received_at + patience);
+                supervision.next_check_at = Some(received_at + delay);
             }
             let answered = supervision
                 .directives
@@ -100,10 +100,13 @@ impl DirectiveService {
                 .cloned();
             let (instance, leg, state) = (supervision.instance.clone(), supervision.leg.clone(), supervision.state);
             let change = Transaction {
-                key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), received_at)),
+                key: request
+                    .key
+                    .clone()
+                    .map(|key| KeyWrite::Take(key, Some(id), received_at)),
                 audit: vec![
                     self.ctx
-                        .audit(by, AuditAction::DirectiveAcknowledged, id, answer.outcome.as_str()),
+                        .audit(request, AuditAction::DirectiveAcknowledged, id, answer.outcome.as_str()),
                 ],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
@@ -116,7 +119,7 @@ impl DirectiveService {
                     }
                     if let (State::Left, Some(leg)) = (state, leg) {
                         // Late, but it may tighten what was concluded.
-                        self.evidence.weigh_stored_evidence(&instance, leg.as_str()).await?;
+                        self.evidence.evaluate_stored_evidence(&instance, leg.as_str()).await?;
                     }
                     let stored = self
                         .ctx
@@ -124,10 +127,12 @@ impl DirectiveService {
                         .supervision(id)
                         .await?
                         .ok_or(UseCaseError::SupervisionNotFound)?;
-                    return Ok(Acknowledged::Is(Box::new(stored)));
+                    return Ok(AcknowledgeOutcome::Current(Box::new(stored)));
                 }
                 CommitOutcome::KeyUsed(record) => {
-                    return Ok(Acknowledged::Replay(self.idempotency.replay_of(by, record).await?));
+                    return Ok(AcknowledgeOutcome::Replay(
+                        self.idempotency.replay_of(request, record).await?,
+                    ));
                 }
                 CommitOutcome::Stale => {}
                 CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {

@@ -23,14 +23,14 @@ const CURSOR: &str = "directives announced";
 /// Changes read at once.
 const PAGE: u32 = 200;
 /// How long it rests while deliveries are held, and before each call while the org's calls are short.
-const HELD: Duration = Duration::from_secs(1);
-const SHORT: Duration = Duration::from_secs(10);
+const PAUSED_WAIT: Duration = Duration::from_secs(1);
+const SCARCE_WAIT: Duration = Duration::from_secs(10);
 /// It looks by itself at least so often.
-const AT_LEAST: Duration = Duration::from_secs(30);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Why a round came to nothing.
-enum Failed {
-    Here(UseCaseError),
-    There(CrmError),
+enum AnnounceError {
+    Store(UseCaseError),
+    Salesforce(CrmError),
 }
 
 impl DirectiveService {
@@ -47,18 +47,18 @@ impl DirectiveService {
 
     /// Announces changes of directives, until the process stops. Returns at once when that is switched off.
     pub async fn announce_until_stopped(self) {
-        let crm = self.ctx.parts.crm.clone().filter(|_| self.ctx.settings.announce);
+        let crm = self.ctx.deps.crm.clone().filter(|_| self.ctx.settings.announce);
         let Some(crm) = crm else { return };
         let mut news = self.ctx.store().directive_news();
         let mut failures = 0;
         while !self.ctx.is_stopping() {
             // What the org has left is for rows, and while it takes nothing it takes no events: pages ask by themselves meanwhile.
-            if let Some(rest) = self.announcing_rests(crm.as_ref()) {
+            if let Some(wait) = self.announce_pause(crm.as_ref()) {
                 tokio::select! {
-                    () = tokio::time::sleep(rest) => {}
-                    () = self.ctx.parts.stopping.cancelled() => return,
+                    () = tokio::time::sleep(wait) => {}
+                    () = self.ctx.deps.stopping.cancelled() => return,
                 }
-                if self.nothing_is_taken() {
+                if self.is_org_paused() {
                     continue;
                 }
             }
@@ -66,13 +66,13 @@ impl DirectiveService {
                 Ok(true) => continue,
                 Ok(false) => {
                     failures = 0;
-                    AT_LEAST
+                    LONGEST_WAIT
                 }
-                Err(Failed::Here(e)) => {
+                Err(AnnounceError::Store(e)) => {
                     tracing::error!(error = %e, "announcing directives waits: {e}");
                     Duration::from_secs(1)
                 }
-                Err(Failed::There(e)) => {
+                Err(AnnounceError::Salesforce(e)) => {
                     self.ctx.count(&MetricEvent::Announced("again", 1));
                     tracing::warn!(code = %e.code, "directives cannot be announced by Platform Events: {e}");
                     failures += 1;
@@ -86,39 +86,46 @@ impl DirectiveService {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 _ = news.recv(), if failures == 0 => {}
-                () = self.ctx.parts.stopping.cancelled() => {}
+                () = self.ctx.deps.stopping.cancelled() => {}
             }
         }
     }
 
     /// Whether the org takes nothing now. If only the rows' object is not as it should be, events are taken all the same.
-    fn nothing_is_taken(&self) -> bool {
-        self.deliveries.delivery_held().is_some_and(|held| !held.rows_alone)
+    fn is_org_paused(&self) -> bool {
+        self.deliveries
+            .delivery_pause()
+            .is_some_and(|paused| !paused.records_only)
     }
 
     /// How long announcing rests before it calls, if it does: a moment while the org takes nothing, so that it is asked again soon;
     /// longer while its calls are short, so that one call carries many.
-    fn announcing_rests(&self, crm: &dyn Crm) -> Option<Duration> {
+    fn announce_pause(&self, crm: &dyn Crm) -> Option<Duration> {
         let short = crm
             .usage()
             .is_some_and(|u| u.share() >= self.ctx.settings.delivery.slow_above);
-        match (self.nothing_is_taken(), short) {
-            (true, _) => Some(HELD),
-            (false, true) => Some(SHORT),
+        match (self.is_org_paused(), short) {
+            (true, _) => Some(PAUSED_WAIT),
+            (false, true) => Some(SCARCE_WAIT),
             (false, false) => None,
         }
     }
 
     /// Announces a page of changes. Whether there may be more.
-    async fn announce_round(&self, crm: &dyn Crm) -> Result<bool, Failed> {
-        let here = |e| Failed::Here(UseCaseError::from(e));
-        let begun = self.ctx.store().cursor(CURSOR).await.map_err(here)?;
+    async fn announce_round(&self, crm: &dyn Crm) -> Result<bool, AnnounceError> {
+        let store_error = |e| AnnounceError::Store(UseCaseError::from(e));
+        let begun = self.ctx.store().cursor(CURSOR).await.map_err(store_error)?;
         let after = match begun {
             Some(seq) => seq,
             // Switched on now: what is over needs no announcement.
-            None => self.ctx.store().before_open_directives().await.map_err(here)?,
+            None => self.ctx.store().before_open_directives().await.map_err(store_error)?,
         };
-        let changes = self.ctx.store().directive_changes(after, PAGE).await.map_err(here)?;
+        let changes = self
+            .ctx
+            .store()
+            .directive_changes(after, PAGE)
+            .await
+            .map_err(store_error)?;
         let Some(last) = changes.last() else {
             return Ok(false);
         };
@@ -126,14 +133,14 @@ impl DirectiveService {
         let users: BTreeSet<&UserId> = changes.iter().map(|c| &c.user).collect();
         let keys: Vec<String> = users.into_iter().map(|user| self.channel_key(user)).collect();
         for some in keys.chunks(EVENTS_A_CALL) {
-            crm.announce(some).await.map_err(Failed::There)?;
+            crm.announce(some).await.map_err(AnnounceError::Salesforce)?;
             self.ctx.count(&MetricEvent::Announced("published", some.len() as u64));
         }
         let moved = Transaction {
             cursor: Some((CURSOR, last.seq)),
             ..Transaction::default()
         };
-        self.ctx.store().transact(moved).await.map_err(here)?;
+        self.ctx.store().transact(moved).await.map_err(store_error)?;
         Ok(changes.len() == PAGE as usize)
     }
 }

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::directives::DirectiveService;
-use crate::usecases::directives::presence::{Seat, Whose};
+use crate::usecases::directives::presence::{StreamPresence, SupervisorKey};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::directive::Directive;
 use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
@@ -22,15 +22,15 @@ use sidedoor_domain::ports::store::{DirectiveNews, Ordered};
 use sidedoor_domain::supervision::Supervision;
 
 /// Changes told at once.
-const AT_ONCE: u32 = 100;
+const PAGE: u32 = 100;
 /// How often a tab that may have to take over looks whether it must.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
+const TAKE_OVER_POLL: std::time::Duration = std::time::Duration::from_millis(500);
 /// A stream looks by itself at least so often.
-const AT_LEAST: std::time::Duration = std::time::Duration::from_secs(30);
+const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// One directive, as it stands.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct DirectiveEvent {
     /// Where the listener is after this: what to say when coming back.
     pub seq: i64,
     /// Its supervision.
@@ -43,7 +43,7 @@ pub struct Told {
 
 /// Whom a listener listens for.
 #[derive(Debug, Clone)]
-pub struct Listener {
+pub struct DirectiveListener {
     /// The supervisor.
     pub user: UserId,
     /// In which instance; the default one if none is named.
@@ -57,8 +57,12 @@ pub struct Listener {
 }
 
 impl DirectiveService {
-    fn whose(&self, listener: &Listener, by: &Request) -> Result<Whose, DirectiveError> {
-        let caller = &by.caller;
+    fn supervisor_key(
+        &self,
+        listener: &DirectiveListener,
+        request: &RequestContext,
+    ) -> Result<SupervisorKey, DirectiveError> {
+        let caller = &request.caller;
         // Who acts must be the supervisor; others that see everything may watch.
         let may = caller.may_act_as(&listener.user) || (!listener.acts && caller.has(Scope::Operate));
         if !may {
@@ -87,26 +91,30 @@ impl DirectiveService {
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], and the store's.
-    pub async fn poll_directives(&self, listener: &Listener, by: &Request) -> Result<(Vec<Told>, i64), DirectiveError> {
-        let whose = self.whose(listener, by)?;
+    pub async fn poll_directives(
+        &self,
+        listener: &DirectiveListener,
+        request: &RequestContext,
+    ) -> Result<(Vec<DirectiveEvent>, i64), DirectiveError> {
+        let supervisor = self.supervisor_key(listener, request)?;
         let now = self.ctx.now();
         if listener.acts {
-            self.presence.polled(&whose, listener.tab.as_deref(), now);
+            self.presence.polled(&supervisor, listener.tab.as_deref(), now);
         }
         let end = self.ctx.store().last_directive_change().await?;
         let changes = self
             .ctx
             .store()
-            .directives_of(&whose.0, &whose.1, listener.after, AT_ONCE);
+            .directives_of(&supervisor.0, &supervisor.1, listener.after, PAGE);
         let changes = changes.await?;
-        let full = changes.len() == AT_ONCE as usize;
+        let full = changes.len() == PAGE as usize;
         let reached = changes.last().map(|c| c.seq);
-        let turn = |issued_at| {
+        let active_from = |issued_at| {
             let tab = listener.tab.as_deref();
-            self.presence.pollers_turn(&whose, tab, issued_at, now)
+            self.presence.poller_active_from(&supervisor, tab, issued_at, now)
         };
-        let told = changes.into_iter().filter_map(told).map(|t| Told {
-            act: listener.acts && t.directive.is_open(now) && turn(t.directive.issued_at) <= now,
+        let events = changes.into_iter().filter_map(directive_event).map(|t| DirectiveEvent {
+            act: listener.acts && t.directive.is_open(now) && active_from(t.directive.issued_at) <= now,
             ..t
         });
         // What came while we read is told next time.
@@ -116,23 +124,27 @@ impl DirectiveService {
             end.max(reached.unwrap_or(0))
         };
         let next = listener.after.map_or(next, |after| next.max(after));
-        Ok((told.collect(), next))
+        Ok((events.collect(), next))
     }
 
     /// Begins to follow a supervisor's directives.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], [`DirectiveError::StreamLimitReached`].
-    pub fn follow_directives(&self, listener: &Listener, by: &Request) -> Result<Following, DirectiveError> {
-        let whose = self.whose(listener, by)?;
-        let seat = self.presence.attach(&whose, listener.acts);
-        let seat = seat.ok_or(DirectiveError::StreamLimitReached)?;
-        Ok(Following {
+    pub fn follow_directives(
+        &self,
+        listener: &DirectiveListener,
+        request: &RequestContext,
+    ) -> Result<DirectiveStream, DirectiveError> {
+        let supervisor = self.supervisor_key(listener, request)?;
+        let presence = self.presence.attach(&supervisor, listener.acts);
+        let presence = presence.ok_or(DirectiveError::StreamLimitReached)?;
+        Ok(DirectiveStream {
             news: self.ctx.store().directive_news(),
-            changes: seat.changes(),
+            changes: presence.changes(),
             service: self.clone(),
-            whose,
-            seat,
+            supervisor,
+            presence,
             cursor: listener.after,
             first: true,
             waiting: HashMap::new(),
@@ -140,14 +152,14 @@ impl DirectiveService {
     }
 }
 
-fn told(change: Ordered) -> Option<Told> {
+fn directive_event(change: Ordered) -> Option<DirectiveEvent> {
     let supervision = change.stored.supervision;
     let directive = supervision
         .directives
         .iter()
         .find(|d| d.id == change.directive)?
         .clone();
-    Some(Told {
+    Some(DirectiveEvent {
         seq: change.seq,
         directive,
         supervision,
@@ -156,61 +168,70 @@ fn told(change: Ordered) -> Option<Told> {
 }
 
 /// A stream of directives. While it lives, its browser counts as there.
-pub struct Following {
+pub struct DirectiveStream {
     service: DirectiveService,
-    whose: Whose,
-    seat: Seat,
+    supervisor: SupervisorKey,
+    presence: StreamPresence,
     news: broadcast::Receiver<DirectiveNews>,
-    changes: broadcast::Receiver<Whose>,
+    changes: broadcast::Receiver<SupervisorKey>,
     cursor: Option<i64>,
     first: bool,
     /// Open ones that another tab was asked to carry out.
-    waiting: HashMap<DirectiveId, Told>,
+    waiting: HashMap<DirectiveId, DirectiveEvent>,
 }
 
-impl Following {
+impl DirectiveStream {
     /// What is to be told next; waits until there is something. `None` when the process stops.
     ///
     /// # Errors
     /// The store's: come back with what was heard last.
-    pub async fn next(&mut self) -> Result<Option<Vec<Told>>, DirectiveError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<DirectiveEvent>>, DirectiveError> {
         loop {
             let mut out = self.changes_since().await?;
-            out.extend(self.taken_over());
+            out.extend(self.take_over_due());
             if !out.is_empty() {
                 return Ok(Some(out));
             }
-            let patience = if self.waiting.is_empty() { AT_LEAST } else { LOOK };
+            let patience = if self.waiting.is_empty() {
+                LONGEST_WAIT
+            } else {
+                TAKE_OVER_POLL
+            };
             let deadline = tokio::time::sleep(patience);
             tokio::pin!(deadline);
             loop {
                 tokio::select! {
-                    heard = self.news.recv() => if concerns(&heard, &self.whose) { break },
-                    heard = self.changes.recv() => if concerns(&heard, &self.whose) { break },
+                    received = self.news.recv() => if concerns(&received, &self.supervisor) { break },
+                    received = self.changes.recv() => if concerns(&received, &self.supervisor) { break },
                     () = &mut deadline => break,
-                    () = self.service.ctx.parts.stopping.cancelled() => return Ok(None),
+                    () = self.service.ctx.deps.stopping.cancelled() => return Ok(None),
                 }
             }
         }
     }
 
-    async fn changes_since(&mut self) -> Result<Vec<Told>, DirectiveError> {
+    async fn changes_since(&mut self) -> Result<Vec<DirectiveEvent>, DirectiveError> {
         let store = self.service.ctx.store();
         let end = store.last_directive_change().await?;
         if !self.first && self.cursor == Some(end) {
             return Ok(Vec::new());
         }
         let changes = store
-            .directives_of(&self.whose.0, &self.whose.1, self.cursor, AT_ONCE)
+            .directives_of(&self.supervisor.0, &self.supervisor.1, self.cursor, PAGE)
             .await?;
-        if self.first && self.cursor.is_some() && self.seat.acts() {
+        if self.first && self.cursor.is_some() && self.presence.acts() {
             // What it heard before it lost us and left to another tab may fall to it yet.
-            let open = store.directives_of(&self.whose.0, &self.whose.1, None, AT_ONCE).await?;
-            let heard = open.into_iter().filter(|o| Some(o.seq) <= self.cursor).filter_map(told);
-            self.waiting.extend(heard.map(|told| (told.directive.id, told)));
+            let open = store
+                .directives_of(&self.supervisor.0, &self.supervisor.1, None, PAGE)
+                .await?;
+            let received = open
+                .into_iter()
+                .filter(|o| Some(o.seq) <= self.cursor)
+                .filter_map(directive_event);
+            self.waiting.extend(received.map(|event| (event.directive.id, event)));
         }
         self.first = false;
-        let full = changes.len() == AT_ONCE as usize;
+        let full = changes.len() == PAGE as usize;
         let reached = changes.last().map(|c| c.seq);
         let until = if full {
             reached
@@ -220,42 +241,44 @@ impl Following {
         self.cursor = self.cursor.max(until);
         let now = self.service.ctx.now();
         let mut out = Vec::with_capacity(changes.len());
-        for mut told in changes.into_iter().filter_map(told) {
-            self.waiting.remove(&told.directive.id);
-            if told.directive.is_open(now) {
-                told.act = self.is_my_turn(&told, now);
-                if !told.act && self.seat.acts() {
-                    self.waiting.insert(told.directive.id, told.clone());
+        for mut event in changes.into_iter().filter_map(directive_event) {
+            self.waiting.remove(&event.directive.id);
+            if event.directive.is_open(now) {
+                event.act = self.is_active_for(&event, now);
+                if !event.act && self.presence.acts() {
+                    self.waiting.insert(event.directive.id, event.clone());
                 }
             }
-            out.push(told);
+            out.push(event);
         }
         Ok(out)
     }
 
-    fn is_my_turn(&self, told: &Told, now: Timestamp) -> bool {
-        self.seat.turn(told.directive.issued_at).is_some_and(|turn| turn <= now)
+    fn is_active_for(&self, event: &DirectiveEvent, now: Timestamp) -> bool {
+        self.presence
+            .active_from(event.directive.issued_at)
+            .is_some_and(|from| from <= now)
     }
 
     /// Those whose turn has come to this tab.
-    fn taken_over(&mut self) -> Vec<Told> {
+    fn take_over_due(&mut self) -> Vec<DirectiveEvent> {
         let now = self.service.ctx.now();
-        self.waiting.retain(|_, told| told.directive.is_open(now));
+        self.waiting.retain(|_, event| event.directive.is_open(now));
         let mine: Vec<DirectiveId> = self
             .waiting
             .values()
-            .filter(|told| self.is_my_turn(told, now))
-            .map(|told| told.directive.id)
+            .filter(|event| self.is_active_for(event, now))
+            .map(|event| event.directive.id)
             .collect();
         let taken = mine.iter().filter_map(|id| self.waiting.remove(id));
-        taken.map(|told| Told { act: true, ..told }).collect()
+        taken.map(|event| DirectiveEvent { act: true, ..event }).collect()
     }
 }
 
 /// Whether news is of this supervisor, or so much was missed that it may be.
-fn concerns(heard: &Result<Whose, RecvError>, whose: &Whose) -> bool {
-    match heard {
-        Ok(theirs) => theirs == whose,
+fn concerns(received: &Result<SupervisorKey, RecvError>, supervisor: &SupervisorKey) -> bool {
+    match received {
+        Ok(theirs) => theirs == supervisor,
         Err(RecvError::Lagged(_) | RecvError::Closed) => true,
     }
 }

@@ -21,7 +21,7 @@ use sidedoor_domain::supervision::State;
 use sidedoor_domain::supervision::{Origin, Supervision, Supervisor};
 
 /// How often a leg the vendor does not know is looked for before it is forgotten.
-const LOOKS: u32 = 6;
+const MAX_LOOKS: u32 = 6;
 
 impl EvidenceService {
     /// Whether a leg of this user may be the fruit of a join of ours that has not been answered yet.
@@ -45,16 +45,16 @@ impl EvidenceService {
     }
 
     /// Looks into one leg that no supervision explains.
-    pub(crate) async fn explain(&self, leg: UnexplainedLeg) {
-        if let Err(e) = self.try_explain(&leg).await {
+    pub(crate) async fn adopt_leg(&self, leg: UnexplainedLeg) {
+        if let Err(e) = self.try_adopt(&leg).await {
             tracing::error!(leg_contact_id = %leg.leg, error = %e, "leg {} could not be looked into", leg.leg);
         }
     }
 
-    async fn try_explain(&self, leg: &UnexplainedLeg) -> Result<(), UseCaseError> {
+    async fn try_adopt(&self, leg: &UnexplainedLeg) -> Result<(), UseCaseError> {
         if self.ctx.store().by_leg(&leg.instance, &leg.leg).await?.is_some() {
-            self.weigh_stored_evidence(&leg.instance, &leg.leg).await?;
-            return Ok(self.forget(leg).await?);
+            self.evaluate_stored_evidence(&leg.instance, &leg.leg).await?;
+            return Ok(self.forget_leg(leg).await?);
         }
         let asked_at = self.ctx.now();
         match self
@@ -63,16 +63,16 @@ impl EvidenceService {
             .describe(&leg.instance, &leg.leg, Priority::Poll)
             .await
         {
-            Ok(seen) if seen.is_monitor() => self.explain_by(leg, &seen, asked_at).await,
+            Ok(seen) if seen.is_monitor() => self.adopt_described(leg, &seen, asked_at).await,
             Ok(_) => {
                 tracing::warn!(leg_contact_id = %leg.leg, "an event called {} a MONITOR contact; the vendor does not", leg.leg);
-                Ok(self.forget(leg).await?)
+                Ok(self.forget_leg(leg).await?)
             }
-            Err(e) => self.look_later(leg, &e).await,
+            Err(e) => self.retry_later(leg, &e).await,
         }
     }
 
-    async fn explain_by(
+    async fn adopt_described(
         &self,
         leg: &UnexplainedLeg,
         seen: &ContactSeen,
@@ -84,7 +84,7 @@ impl EvidenceService {
             && self.join_pending_for(&leg.instance, user, now).await?
         {
             let again = UnexplainedLeg {
-                due_at: now + self.ctx.settings.intervals.unexplained,
+                due_at: now + self.ctx.settings.intervals.unknown_leg,
                 looks: leg.looks + 1,
                 ..leg.clone()
             };
@@ -99,7 +99,7 @@ impl EvidenceService {
         }
         let contact = seen.supervised();
         let Ok(id) = LegId::from_description(seen, contact.as_ref()) else {
-            return Ok(self.forget(leg).await?);
+            return Ok(self.forget_leg(leg).await?);
         };
         let compliance = self
             .compliance
@@ -136,22 +136,24 @@ impl EvidenceService {
                 self.ctx.count(&MetricEvent::Began(Origin::Observed));
                 self.ctx.signals.deliver.notify_one();
                 let observation = Observation::of_description(seen, asked_at, now, self.ctx.settings.poll_staleness);
-                self.weigh(&leg.instance, &leg.leg, observation, None).await.map(|_| ())
+                self.evaluate(&leg.instance, &leg.leg, observation, None)
+                    .await
+                    .map(|_| ())
             }
             // Somebody explained it while we looked.
-            _ => Ok(self.forget(leg).await?),
+            _ => Ok(self.forget_leg(leg).await?),
         }
     }
 
-    async fn look_later(&self, leg: &UnexplainedLeg, error: &VendorError) -> Result<(), UseCaseError> {
+    async fn retry_later(&self, leg: &UnexplainedLeg, error: &VendorError) -> Result<(), UseCaseError> {
         let unknown = error.code == VendorErrorCode::ResourceNotFound;
-        if leg.looks >= LOOKS && (unknown || !error.is_retryable()) {
+        if leg.looks >= MAX_LOOKS && (unknown || !error.is_retryable()) {
             tracing::warn!(leg_contact_id = %leg.leg, code = %error.code, "gave up looking into leg {}", leg.leg);
-            return Ok(self.forget(leg).await?);
+            return Ok(self.forget_leg(leg).await?);
         }
         let wait = jiff::SignedDuration::try_from(Backoff::LOOK.wait(leg.looks))
-            .unwrap_or(self.ctx.settings.intervals.unexplained);
-        let due_at = self.ctx.now() + wait.max(self.ctx.settings.intervals.unexplained);
+            .unwrap_or(self.ctx.settings.intervals.unknown_leg);
+        let due_at = self.ctx.now() + wait.max(self.ctx.settings.intervals.unknown_leg);
         let again = UnexplainedLeg {
             due_at,
             looks: leg.looks.saturating_add(1),
@@ -167,7 +169,7 @@ impl EvidenceService {
         Ok(())
     }
 
-    async fn forget(&self, leg: &UnexplainedLeg) -> Result<(), StoreError> {
+    async fn forget_leg(&self, leg: &UnexplainedLeg) -> Result<(), StoreError> {
         let explained = vec![(leg.instance.clone(), leg.leg.clone())];
         self.ctx
             .store()

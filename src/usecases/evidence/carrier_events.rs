@@ -5,9 +5,9 @@
 use crate::usecases::error::UseCaseError;
 use jiff::Timestamp;
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::evidence::EvidenceService;
-use crate::usecases::evidence::contact_events::Observed;
+use crate::usecases::evidence::contact_events::EventOutcome;
 use crate::usecases::evidence::evaluate::Observation;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
@@ -57,10 +57,10 @@ impl EvidenceService {
         &self,
         carrier: &str,
         event: &PartnerEvent,
-        by: &Request,
-    ) -> Result<Observed, UseCaseError> {
+        request: &RequestContext,
+    ) -> Result<EventOutcome, UseCaseError> {
         let learnt_at = self.ctx.now();
-        if !by.caller.has(Scope::Events) {
+        if !request.caller.has(Scope::Events) {
             return Err(UseCaseError::Forbidden("this credential may not deliver events"));
         }
         if carrier == AMAZON_CONNECT || !self.ctx.settings.timing.vendors.contains_key(carrier) {
@@ -88,7 +88,7 @@ impl EvidenceService {
             PartnerLeg::Connect(leg) => leg.to_string(),
             PartnerLeg::Own(name) => {
                 let leg = LegId::of_carrier(carrier, instance.as_str(), name);
-                self.know_carrier_leg(carrier, &instance, &leg, event).await?;
+                self.ensure_carrier_leg(carrier, &instance, &leg, event).await?;
                 leg.to_string()
             }
         };
@@ -98,11 +98,11 @@ impl EvidenceService {
         };
         // Two carriers may give the same id to different events.
         let id = event.id.as_ref().map(|id| format!("{carrier}/{id}"));
-        self.weigh(&instance, &leg, observation, id).await
+        self.evaluate(&instance, &leg, observation, id).await
     }
 
     /// Makes the supervision of a carrier's own leg, if there is none yet.
-    async fn know_carrier_leg(
+    async fn ensure_carrier_leg(
         &self,
         carrier: &str,
         instance: &InstanceName,

@@ -3,7 +3,7 @@
 //! An event of a MONITOR contact is evidence of that leg. The end of a customer's contact is only a hint: the legs on it
 //! will end too, so they are looked at sooner.
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::evaluate::Observation;
@@ -15,9 +15,9 @@ use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Observed {
+pub enum EventOutcome {
     /// It was taken.
-    Taken,
+    Accepted,
     /// It was seen before.
     Duplicate,
     /// It is of no interest: another instance's, or a contact nobody listens to.
@@ -29,12 +29,16 @@ impl EvidenceService {
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], and the store's: then the sender should send them again.
-    pub async fn observe_agents(&self, events: &[AgentEvent], by: &Request) -> Result<Observed, UseCaseError> {
+    pub async fn observe_agents(
+        &self,
+        events: &[AgentEvent],
+        request: &RequestContext,
+    ) -> Result<EventOutcome, UseCaseError> {
         let learnt_at = self.ctx.now();
-        if !by.caller.has(sidedoor_domain::authority::Scope::Events) {
+        if !request.caller.has(sidedoor_domain::authority::Scope::Events) {
             return Err(UseCaseError::Forbidden("this credential may not deliver events"));
         }
-        let mut taken = Observed::Ignored;
+        let mut outcome = EventOutcome::Ignored;
         for event in events {
             let Some(instance) = self.instance_of(&event.instance_id) else {
                 continue;
@@ -44,15 +48,15 @@ impl EvidenceService {
                     continue;
                 };
                 let observation = Observation::of_agent_event(seen, event.id.as_ref(), learnt_at);
-                if self.weigh(&instance, leg.as_str(), observation, None).await? == Observed::Taken {
-                    taken = Observed::Taken;
+                if self.evaluate(&instance, leg.as_str(), observation, None).await? == EventOutcome::Accepted {
+                    outcome = EventOutcome::Accepted;
                 }
             }
             for leg in &event.vanished {
                 self.leg_vanished(&instance, leg).await?;
             }
         }
-        Ok(taken)
+        Ok(outcome)
     }
 
     /// A leg that a snapshot does not show any more is looked at now; nobody has said when it ended.
@@ -62,7 +66,7 @@ impl EvidenceService {
             let unknown = UnexplainedLeg {
                 instance: instance.clone(),
                 leg: leg.to_owned(),
-                due_at: self.ctx.now() + self.ctx.settings.intervals.unexplained,
+                due_at: self.ctx.now() + self.ctx.settings.intervals.unknown_leg,
                 looks: 0,
             };
             let change = Transaction {
@@ -73,7 +77,7 @@ impl EvidenceService {
             self.ctx.signals.check.notify_one();
             return Ok(());
         };
-        let committed = self.ctx.amend(stored.supervision.id, |s| {
+        let committed = self.ctx.update(stored.supervision.id, |s| {
             let now = self.ctx.now();
             let soon = now + self.ctx.settings.intervals.after_done;
             // One that is due already may be in hand, and have asked before this happened.
@@ -93,24 +97,26 @@ impl EvidenceService {
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], and the store's: then the sender should send it again.
-    pub async fn observe(&self, event: &ContactEvent, by: &Request) -> Result<Observed, UseCaseError> {
+    pub async fn observe(&self, event: &ContactEvent, request: &RequestContext) -> Result<EventOutcome, UseCaseError> {
         let learnt_at = self.ctx.now();
-        if !by.caller.has(sidedoor_domain::authority::Scope::Events) {
+        if !request.caller.has(sidedoor_domain::authority::Scope::Events) {
             return Err(UseCaseError::Forbidden("this credential may not deliver events"));
         }
         let Some(instance) = self.instance_of(&event.instance_id) else {
-            return Ok(Observed::Ignored);
+            return Ok(EventOutcome::Ignored);
         };
         if event.is_monitor() {
             let Ok(leg) = ContactId::parse(event.contact.clone()) else {
-                return Ok(Observed::Ignored);
+                return Ok(EventOutcome::Ignored);
             };
             let observation = Observation::of_event(event, learnt_at);
-            return self.weigh(&instance, leg.as_str(), observation, event.id.clone()).await;
+            return self
+                .evaluate(&instance, leg.as_str(), observation, event.id.clone())
+                .await;
         }
         match ContactId::parse(event.contact.clone()) {
             Ok(contact) if event.is_end() => self.contact_ended(&instance, &contact, event.user.as_deref()).await,
-            _ => Ok(Observed::Ignored),
+            _ => Ok(EventOutcome::Ignored),
         }
     }
 
@@ -130,12 +136,12 @@ impl EvidenceService {
         instance: &InstanceName,
         contact: &ContactId,
         agent: Option<&str>,
-    ) -> Result<Observed, UseCaseError> {
+    ) -> Result<EventOutcome, UseCaseError> {
         let agent = agent.and_then(|id| UserId::parse(id).ok());
         let listening = self.ctx.store().active_on(instance, contact).await?;
-        let mut taken = Observed::Ignored;
+        let mut outcome = EventOutcome::Ignored;
         for Stored { supervision, .. } in listening {
-            let committed = self.ctx.amend(supervision.id, |s| {
+            let committed = self.ctx.update(supervision.id, |s| {
                 if s.state.is_final() || s.contact_ended {
                     return None;
                 }
@@ -148,9 +154,9 @@ impl EvidenceService {
             });
             if committed.await? == CommitOutcome::Done {
                 self.ctx.signals.check.notify_one();
-                taken = Observed::Taken;
+                outcome = EventOutcome::Accepted;
             }
         }
-        Ok(taken)
+        Ok(outcome)
     }
 }

@@ -8,10 +8,10 @@
 use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::clocks::calibrate::{Learnt, VendorStamp, stream_of};
+use crate::usecases::clocks::calibrate::{LearntSamples, VendorStamp, clock_id_of};
 use crate::usecases::context::ConflictAttempts;
 use crate::usecases::evidence::EvidenceService;
-use crate::usecases::evidence::contact_events::Observed;
+use crate::usecases::evidence::contact_events::EventOutcome;
 use sidedoor_domain::agent_event::LegSeen;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::contact_event::ContactEvent;
@@ -132,36 +132,40 @@ impl Observation {
 
 impl EvidenceService {
     /// Weighs what the store holds of a leg.
-    pub(crate) async fn weigh_stored_evidence(&self, instance: &InstanceName, leg: &str) -> Result<(), UseCaseError> {
-        self.weigh(instance, leg, Observation::default(), None)
+    pub(crate) async fn evaluate_stored_evidence(
+        &self,
+        instance: &InstanceName,
+        leg: &str,
+    ) -> Result<(), UseCaseError> {
+        self.evaluate(instance, leg, Observation::default(), None)
             .await
             .map(|_| ())
     }
 
     /// Weighs an observation of a leg together with what is known of it. `event` is the envelope's id, for telling
     /// duplicates.
-    pub(crate) async fn weigh(
+    pub(crate) async fn evaluate(
         &self,
         instance: &InstanceName,
         leg: &str,
         mut observation: Observation,
         mut event: Option<String>,
-    ) -> Result<Observed, UseCaseError> {
-        let mut learnt = Learnt::default();
+    ) -> Result<EventOutcome, UseCaseError> {
+        let mut learnt = LearntSamples::default();
         let mut attempts = ConflictAttempts::default();
         loop {
             attempts.start_next()?;
             let now = self.ctx.now();
             let Some(stored) = self.ctx.store().by_leg(instance, leg).await? else {
                 if observation.evidence.is_empty() {
-                    return Ok(Observed::Ignored);
+                    return Ok(EventOutcome::Ignored);
                 }
                 match self
-                    .keep_for_later(instance, leg, &mut observation, event.take(), now)
+                    .store_for_unknown_leg(instance, leg, &mut observation, event.take(), now)
                     .await?
                 {
                     // A supervision may have gained the leg while we wrote: look once more, with nothing new in hand.
-                    Observed::Taken if self.ctx.store().by_leg(instance, leg).await?.is_some() => continue,
+                    EventOutcome::Accepted if self.ctx.store().by_leg(instance, leg).await?.is_some() => continue,
                     done => return Ok(done),
                 }
             };
@@ -178,26 +182,26 @@ impl EvidenceService {
                 revision,
                 ..
             } = stored.clone();
-            let row_due = self.absorb(&mut supervision, &all, &observation, now, &mut learnt);
+            let record_due = self.apply_evidence(&mut supervision, &all, &observation, now, &mut learnt);
             if supervision == stored.supervision && fresh.is_empty() && event.is_none() && learnt.is_empty() {
-                return Ok(Observed::Taken);
+                return Ok(EventOutcome::Accepted);
             }
             let id = supervision.id;
             let (before, after) = (stored.supervision.state, supervision.state);
             let conflicts = |s: &Supervision| s.departure.as_ref().is_some_and(|d| d.conflicting);
             let newly_conflicting = conflicts(&supervision) && !conflicts(&stored.supervision);
             let mut change = Transaction {
-                evidence: keep(instance, leg, fresh),
+                evidence: leg_evidence(instance, leg, fresh),
                 event: event.clone().map(|id| (id, now)),
-                deliver_at: row_due,
+                deliver_at: record_due,
                 explained: vec![(instance.clone(), leg.to_owned())],
                 ..Transaction::default()
             };
             if before != after {
-                let what = supervision.departure.as_ref().map_or_else(String::new, told);
+                let outcome = supervision.departure.as_ref().map_or_else(String::new, describe);
                 change
                     .audit
-                    .push(self.ctx.audit_own(AuditAction::SupervisionLeft, id, what));
+                    .push(self.ctx.audit_own(AuditAction::SupervisionLeft, id, outcome));
             }
             learnt.write_with(&mut change);
             let departed = supervision.departure.clone();
@@ -211,60 +215,60 @@ impl EvidenceService {
                     if let (false, Some(departure)) = (before == after, &departed) {
                         self.ctx.count(&MetricEvent::Departed(departure));
                     }
-                    if row_due.is_some() {
+                    if record_due.is_some() {
                         self.ctx.signals.deliver.notify_one();
                     }
-                    return Ok(Observed::Taken);
+                    return Ok(EventOutcome::Accepted);
                 }
-                CommitOutcome::Duplicate => return Ok(Observed::Duplicate),
+                CommitOutcome::Duplicate => return Ok(EventOutcome::Duplicate),
                 _ => {}
             }
         }
     }
 
     /// Stores evidence of a leg that no supervision explains, and notes to look into it.
-    async fn keep_for_later(
+    async fn store_for_unknown_leg(
         &self,
         instance: &InstanceName,
         leg: &str,
         observation: &mut Observation,
         event: Option<String>,
         now: Timestamp,
-    ) -> Result<Observed, UseCaseError> {
+    ) -> Result<EventOutcome, UseCaseError> {
         // A heartbeat says the same every two minutes.
         let known = self.ctx.store().evidence(instance, leg).await?;
         let mut fresh = std::mem::take(&mut observation.evidence);
         fresh.retain(|e| !known.iter().any(|k| k.repeats(e)));
         let change = Transaction {
-            evidence: keep(instance, leg, fresh),
+            evidence: leg_evidence(instance, leg, fresh),
             unexplained: vec![UnexplainedLeg {
                 instance: instance.clone(),
                 leg: leg.to_owned(),
-                due_at: now + self.ctx.settings.intervals.unexplained,
+                due_at: now + self.ctx.settings.intervals.unknown_leg,
                 looks: 0,
             }],
             event: event.map(|id| (id, now)),
             ..Transaction::default()
         };
         match self.ctx.store().transact(change).await? {
-            CommitOutcome::Duplicate => Ok(Observed::Duplicate),
+            CommitOutcome::Duplicate => Ok(EventOutcome::Duplicate),
             _ => {
                 self.ctx.signals.check.notify_one();
-                Ok(Observed::Taken)
+                Ok(EventOutcome::Accepted)
             }
         }
     }
 
     /// Lets a supervision learn from all there is. Returns when its row is due, if it changed.
-    fn absorb(
+    fn apply_evidence(
         &self,
         s: &mut Supervision,
         all: &[Evidence],
         observation: &Observation,
         now: Timestamp,
-        learnt: &mut Learnt,
+        learnt: &mut LearntSamples,
     ) -> Option<Timestamp> {
-        let mut row_due = None;
+        let mut record_due = None;
         s.channel = s.channel.or(observation.channel);
         if let Some(alive_at) = observation.alive_at {
             s.note_alive(alive_at);
@@ -277,7 +281,7 @@ impl EvidenceService {
         if let Some(joined) = self.joined(s, all)
             && s.note_joined(joined)
         {
-            row_due = Some(now + self.ctx.settings.intervals.join_row);
+            record_due = Some(now + self.ctx.settings.intervals.join_row);
         }
         let had_barged = s.has_barged;
         // What is seen now counts; what was stored before the supervision knew its leg, only where nothing is known yet.
@@ -288,15 +292,15 @@ impl EvidenceService {
         }
         s.has_barged |= all.iter().any(|e| e.sighting == Sighting::Barged);
         if s.has_barged != had_barged {
-            row_due = row_due.or(Some(now + self.ctx.settings.intervals.join_row));
+            record_due = record_due.or(Some(now + self.ctx.settings.intervals.join_row));
         }
         let Some(facts) = drop_facts(s, all) else {
-            return row_due;
+            return record_due;
         };
         self.clocks.learn_from_drop(s, &facts, learnt);
         // A departure that stands is concluded anew only from new facts here; a better calibration has its own story.
         if s.departure.as_ref().is_some_and(|d| rests_on(d, &facts)) {
-            return row_due;
+            return record_due;
         }
         let was = s.state;
         match s.conclude(self.departure_of(s, &facts)) {
@@ -306,7 +310,7 @@ impl EvidenceService {
                 Some(now + self.ctx.settings.after_check_grace)
             }
             Ok(true) => Some(now),
-            Ok(false) | Err(_) => row_due,
+            Ok(false) | Err(_) => record_due,
         }
     }
 
@@ -327,7 +331,7 @@ impl EvidenceService {
             .collect();
         let (estimate, _) = self
             .clocks
-            .conclude_instant(sent, first.learnt_at, &stamps, AliveBy::Join);
+            .estimate_instant(sent, first.learnt_at, &stamps, AliveBy::Join);
         Some(Joined {
             at: timestamp(estimate.point),
             uncertainty_ms: estimate.uncertainty_ms,
@@ -346,7 +350,7 @@ impl EvidenceService {
         // Only the browser's DONE says that the drop followed a command of ours.
         let (estimate, basis) = self
             .clocks
-            .conclude_instant(facts.alive, facts.gone_by, &stamps, AliveBy::Browser);
+            .estimate_instant(facts.alive, facts.gone_by, &stamps, AliveBy::Browser);
         Departure {
             disconnected_at: timestamp(estimate.point),
             uncertainty_ms: estimate.uncertainty_ms,
@@ -381,13 +385,13 @@ fn rests_on(departure: &Departure, facts: &DropFacts) -> bool {
 
 fn stamp(s: &Supervision, evidence: &Evidence, at: Timestamp, field: &str) -> VendorStamp {
     VendorStamp {
-        clock: stream_of(s, evidence, field),
+        clock: clock_id_of(s, evidence, field),
         at,
         learnt_at: evidence.learnt_at,
     }
 }
 
-fn keep(instance: &InstanceName, leg: &str, evidence: Vec<Evidence>) -> Vec<LegEvidence> {
+fn leg_evidence(instance: &InstanceName, leg: &str, evidence: Vec<Evidence>) -> Vec<LegEvidence> {
     let one = |evidence| LegEvidence {
         instance: instance.clone(),
         leg: leg.to_owned(),
@@ -397,7 +401,7 @@ fn keep(instance: &InstanceName, leg: &str, evidence: Vec<Evidence>) -> Vec<LegE
 }
 
 /// A departure in a few words, for the audit.
-fn told(d: &Departure) -> String {
+fn describe(d: &Departure) -> String {
     let within = d
         .uncertainty_ms
         .map_or_else(|| "unbounded".to_owned(), |ms| format!("± {ms} ms"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::identity::IdentityResolver;
 use crate::usecases::monitoring::start::StartRequest;
 use sidedoor_domain::authority::{Claim, ClaimKind, Scope, Unbound};
@@ -15,7 +15,7 @@ use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::ports::{Operation, VendorError, VendorErrorCode, Verdict};
 
 /// How many names are remembered.
-const NAMES: u64 = 10_000;
+const MAX_USERNAMES: u64 = 10_000;
 
 /// A supervisor, as a caller names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,42 +27,42 @@ pub enum SupervisorRef {
 }
 
 /// The names that are known.
-pub(crate) type Names = Cache<(InstanceName, String), UserId>;
+pub(crate) type UsernameCache = Cache<(InstanceName, String), UserId>;
 
-pub(crate) fn names(live: Duration) -> Names {
-    Cache::builder().max_capacity(NAMES).time_to_live(live).build()
+pub(crate) fn username_cache(live: Duration) -> UsernameCache {
+    Cache::builder().max_capacity(MAX_USERNAMES).time_to_live(live).build()
 }
 
 impl IdentityResolver {
     /// The user meant, and their name if that is how they were named. A caller learns nothing about users they may not
     /// act as.
-    pub(crate) async fn who(
+    pub(crate) async fn resolve_supervisor(
         &self,
         instance: &InstanceName,
-        who: &SupervisorRef,
-        by: &Request,
+        supervisor: &SupervisorRef,
+        request: &RequestContext,
     ) -> Result<(UserId, Option<String>), IdentityError> {
         let forbidden = || UseCaseError::Forbidden("this credential may not listen as that supervisor");
-        let (user, name) = match who {
+        let (user, name) = match supervisor {
             SupervisorRef::Id(user) => (user.clone(), None),
             SupervisorRef::Name(_)
                 if ![Scope::Supervise, Scope::SuperviseAny]
                     .iter()
-                    .any(|s| by.caller.has(*s)) =>
+                    .any(|s| request.caller.has(*s)) =>
             {
                 return Err(forbidden().into());
             }
-            SupervisorRef::Name(name) => match self.user_named_in_time(instance, name, by).await {
+            SupervisorRef::Name(name) => match self.find_user_by_name_in_time(instance, name, request).await {
                 // Whether a name exists is for those who may act as anyone.
                 Err(IdentityError::SupervisorNotFound | IdentityError::SupervisorAmbiguous)
-                    if !by.caller.has(Scope::SuperviseAny) =>
+                    if !request.caller.has(Scope::SuperviseAny) =>
                 {
                     return Err(forbidden().into());
                 }
                 found => (found?, Some(name.clone())),
             },
         };
-        if by.caller.may_act_as(&user) {
+        if request.caller.may_act_as(&user) {
             Ok((user, name))
         } else {
             Err(forbidden().into())
@@ -72,24 +72,24 @@ impl IdentityResolver {
     /// The Salesforce User the row points to: the one given, else the one the credential names beside this very supervisor. One
     /// that is given by a credential that does not name it is that supervisor's by the CRM's word, or refused: a row in another's
     /// name is evidence against them.
-    pub(crate) async fn recorded_as(
+    pub(crate) async fn resolve_salesforce_user(
         &self,
         ask: &StartRequest,
         user: &UserId,
         instance: &InstanceName,
-        by: &Request,
+        request: &RequestContext,
     ) -> Result<Option<String>, IdentityError> {
         let Some(given) = &ask.salesforce_user_id else {
-            let own = by.caller.supervisor.as_ref() == Some(user);
-            return Ok(by.caller.salesforce_user.clone().filter(|_| own));
+            let own = request.caller.supervisor.as_ref() == Some(user);
+            return Ok(request.caller.salesforce_user.clone().filter(|_| own));
         };
-        if !by.caller.may_record_as(given) {
+        if !request.caller.may_record_as(given) {
             let claim = Claim {
                 kind: ClaimKind::SalesforceUserId,
                 value: given.clone(),
                 instance: Some(instance.clone()),
             };
-            match self.bind(&claim, self.ctx.left(by)).await {
+            match self.resolve_claim(&claim, self.ctx.time_left(request)).await {
                 Ok(theirs) if theirs == *user => {}
                 Ok(_) | Err(Unbound::NotLinked) => {
                     return Err(UseCaseError::Forbidden(
@@ -104,13 +104,13 @@ impl IdentityResolver {
     }
 
     /// The same, no longer than the answer may still take.
-    async fn user_named_in_time(
+    async fn find_user_by_name_in_time(
         &self,
         instance: &InstanceName,
         name: &str,
-        by: &Request,
+        request: &RequestContext,
     ) -> Result<UserId, IdentityError> {
-        let asked = tokio::time::timeout(self.ctx.left(by), self.user_named(instance, name)).await;
+        let asked = tokio::time::timeout(self.ctx.time_left(request), self.find_user_by_name(instance, name)).await;
         asked.unwrap_or_else(|_| {
             Err(IdentityError::Vendor(VendorError {
                 operation: Operation::SearchUsers,
@@ -122,9 +122,9 @@ impl IdentityResolver {
         })
     }
 
-    pub(crate) async fn user_named(&self, instance: &InstanceName, name: &str) -> Result<UserId, IdentityError> {
+    pub(crate) async fn find_user_by_name(&self, instance: &InstanceName, name: &str) -> Result<UserId, IdentityError> {
         let key = (instance.clone(), name.to_lowercase());
-        if let Some(known) = self.names.get(&key) {
+        if let Some(known) = self.usernames.get(&key) {
             return Ok(known);
         }
         let mut found = self
@@ -135,7 +135,7 @@ impl IdentityResolver {
             .map_err(IdentityError::Vendor)?;
         match (found.pop(), found.is_empty()) {
             (Some(user), true) => {
-                self.names.insert(key, user.clone());
+                self.usernames.insert(key, user.clone());
                 Ok(user)
             }
             (Some(_), false) => Err(IdentityError::SupervisorAmbiguous),

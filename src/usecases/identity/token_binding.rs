@@ -15,42 +15,45 @@ use sidedoor_domain::authority::{Claim, ClaimKind, Unbound};
 use sidedoor_domain::ids::UserId;
 
 /// How many are remembered.
-const REMEMBERED: u64 = 10_000;
+const MAX_CLAIMS: u64 = 10_000;
 /// For how long nobody is asked again about one that leads nowhere.
-const NOBODY: Duration = Duration::from_secs(30);
+const NOT_LINKED_TTL: Duration = Duration::from_secs(30);
 /// How long what was found last stands when nobody can be asked.
-const SHIFT: Duration = Duration::from_secs(8 * 3600);
+const FALLBACK_TTL: Duration = Duration::from_secs(8 * 3600);
 /// For how long nobody is asked again about one that could not be asked for.
-const REST: Duration = Duration::from_secs(2);
+const UNRESOLVED_TTL: Duration = Duration::from_secs(2);
 /// How many are asked for at a time: what is more waits, no longer than a request does.
-const AT_A_TIME: usize = 32;
+const MAX_LOOKUPS: usize = 32;
 /// How long a request waits to learn whom its token names.
-const PATIENCE: Duration = Duration::from_secs(4);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// What is known of claims.
 #[derive(Clone)]
-pub(crate) struct Bindings {
-    found: Cache<Claim, Arc<OnceCell<UserId>>>,
-    nobody: Cache<Claim, ()>,
-    last: Cache<Claim, UserId>,
+pub(crate) struct ClaimCache {
+    resolved: Cache<Claim, Arc<OnceCell<UserId>>>,
+    not_linked: Cache<Claim, ()>,
+    last_known: Cache<Claim, UserId>,
     unresolved: Cache<Claim, ()>,
-    asking: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
 }
 
-impl Bindings {
-    pub(crate) fn new(live: Duration) -> Self {
+impl ClaimCache {
+    pub(crate) fn new(ttl: Duration) -> Self {
         Self {
-            found: Cache::builder().max_capacity(REMEMBERED).time_to_live(live).build(),
-            nobody: Cache::builder()
-                .max_capacity(REMEMBERED)
-                .time_to_live(NOBODY.min(live))
+            resolved: Cache::builder().max_capacity(MAX_CLAIMS).time_to_live(ttl).build(),
+            not_linked: Cache::builder()
+                .max_capacity(MAX_CLAIMS)
+                .time_to_live(NOT_LINKED_TTL.min(ttl))
                 .build(),
-            last: Cache::builder().max_capacity(REMEMBERED).time_to_live(SHIFT).build(),
+            last_known: Cache::builder()
+                .max_capacity(MAX_CLAIMS)
+                .time_to_live(FALLBACK_TTL)
+                .build(),
             unresolved: Cache::builder()
-                .max_capacity(REMEMBERED)
-                .time_to_live(REST.min(live))
+                .max_capacity(MAX_CLAIMS)
+                .time_to_live(UNRESOLVED_TTL.min(ttl))
                 .build(),
-            asking: Arc::new(Semaphore::new(AT_A_TIME)),
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
         }
     }
 }
@@ -60,17 +63,17 @@ impl IdentityResolver {
     ///
     /// # Errors
     /// [`Unbound`].
-    pub async fn bind(&self, claim: &Claim, within: Duration) -> Result<UserId, Unbound> {
+    pub async fn resolve_claim(&self, claim: &Claim, within: Duration) -> Result<UserId, Unbound> {
         if claim.kind == ClaimKind::ConnectUserId {
             return UserId::parse(claim.value.as_str()).map_err(|_| Unbound::NotLinked);
         }
-        if self.bindings.nobody.contains_key(claim) {
+        if self.claims.not_linked.contains_key(claim) {
             return Err(Unbound::NotLinked);
         }
-        let found = match self.bindings.unresolved.contains_key(claim) {
+        let found = match self.claims.unresolved.contains_key(claim) {
             // Whoever could not be asked a moment ago cannot be asked now.
             true => Err(Unbound::Unresolved),
-            false => tokio::time::timeout(PATIENCE.min(within), self.ask_on_its_own(claim))
+            false => tokio::time::timeout(LOOKUP_TIMEOUT.min(within), self.resolve_in_own_task(claim))
                 .await
                 .unwrap_or(Err(Unbound::Unresolved)),
         };
@@ -78,40 +81,40 @@ impl IdentityResolver {
             Ok(user) => Ok(user),
             Err(Unbound::Unresolved) => {
                 // One whose time was nearly up before it asked says nothing about the others.
-                if within >= PATIENCE {
-                    self.bindings.unresolved.insert(claim.clone(), ());
+                if within >= LOOKUP_TIMEOUT {
+                    self.claims.unresolved.insert(claim.clone(), ());
                 }
-                self.bindings.last.get(claim).ok_or(Unbound::Unresolved)
+                self.claims.last_known.get(claim).ok_or(Unbound::Unresolved)
             }
             Err(Unbound::NotLinked) => {
-                self.bindings.nobody.insert(claim.clone(), ());
-                self.bindings.last.invalidate(claim);
+                self.claims.not_linked.insert(claim.clone(), ());
+                self.claims.last_known.invalidate(claim);
                 Err(Unbound::NotLinked)
             }
         }
     }
 
     /// A request that is given up leaves what it began to the next one; so many at a time, whatever becomes of their requests.
-    async fn ask_on_its_own(&self, claim: &Claim) -> Result<UserId, Unbound> {
-        let cell = self.bindings.found.get(claim);
+    async fn resolve_in_own_task(&self, claim: &Claim) -> Result<UserId, Unbound> {
+        let cell = self.claims.resolved.get(claim);
         if let Some(user) = cell.as_ref().and_then(|cell| cell.get()) {
             return Ok(user.clone());
         }
-        let turn = self.bindings.asking.clone().acquire_owned().await;
-        let turn = turn.map_err(|_| Unbound::Unresolved)?;
+        let permit = self.claims.lookups.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| Unbound::Unresolved)?;
         let (this, asked) = (self.clone(), claim.clone());
-        let asking = self.ctx.own(async move {
-            let found = this.ask_whom(&asked).await;
-            drop(turn);
+        let lookup = self.ctx.run_detached(async move {
+            let found = this.resolve_and_remember(&asked).await;
+            drop(permit);
             Ok::<_, UseCaseError>(found)
         });
-        asking.await.unwrap_or(Err(Unbound::Unresolved))
+        lookup.await.unwrap_or(Err(Unbound::Unresolved))
     }
 
-    async fn ask_whom(&self, claim: &Claim) -> Result<UserId, Unbound> {
-        let cell = self.bindings.found.get_with_by_ref(claim, Arc::default);
+    async fn resolve_and_remember(&self, claim: &Claim) -> Result<UserId, Unbound> {
+        let cell = self.claims.resolved.get_with_by_ref(claim, Arc::default);
         let user = cell.get_or_try_init(|| self.look_up(claim)).await?.clone();
-        self.bindings.last.insert(claim.clone(), user.clone());
+        self.claims.last_known.insert(claim.clone(), user.clone());
         Ok(user)
     }
 
@@ -126,7 +129,7 @@ impl IdentityResolver {
             .or_else(|| self.ctx.settings.default_instance.clone());
         let known = instance.filter(|name| self.ctx.instance(name).is_some());
         let instance = known.ok_or(Unbound::NotLinked)?;
-        match self.user_named(&instance, &name).await {
+        match self.find_user_by_name(&instance, &name).await {
             Ok(user) => Ok(user),
             Err(IdentityError::SupervisorNotFound | IdentityError::SupervisorAmbiguous) => {
                 tracing::info!("a token names a supervisor who is no user of Amazon Connect, or several");
@@ -140,7 +143,7 @@ impl IdentityResolver {
     }
 
     async fn name_in_salesforce(&self, user: &str) -> Result<String, Unbound> {
-        let crm = self.ctx.parts.crm.as_ref().ok_or(Unbound::NotLinked)?;
+        let crm = self.ctx.deps.crm.as_ref().ok_or(Unbound::NotLinked)?;
         match crm.connect_username(user).await {
             Ok(Some(name)) => Ok(name),
             Ok(None) => {

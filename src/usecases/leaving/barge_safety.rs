@@ -8,7 +8,7 @@
 use crate::usecases::leaving::LeavingError;
 use std::time::Duration;
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::leaving::LeavingService;
 use sidedoor_domain::audit::AuditAction;
@@ -22,12 +22,13 @@ impl LeavingService {
     ///
     /// # Errors
     /// [`LeavingError::CustomerCallAtRisk`] when the agent is gone, or is not known to be there.
-    pub(crate) async fn may_leave(&self, s: &Supervision) -> Result<(), LeavingError> {
-        self.may_leave_in(s, self.ctx.settings.answer_within / 2).await
+    pub(crate) async fn check_barge_safety(&self, s: &Supervision) -> Result<(), LeavingError> {
+        self.check_barge_safety_within(s, self.ctx.settings.answer_within / 2)
+            .await
     }
 
-    async fn may_leave_in(&self, s: &Supervision, patience: Duration) -> Result<(), LeavingError> {
-        let checked = tokio::time::timeout(patience, self.check(s)).await;
+    async fn check_barge_safety_within(&self, s: &Supervision, timeout: Duration) -> Result<(), LeavingError> {
+        let checked = tokio::time::timeout(timeout, self.confirm_safe_to_leave(s)).await;
         checked.unwrap_or(Err(LeavingError::CustomerCallAtRisk(
             s.id,
             "Amazon Connect did not say in time whether the agent is still there",
@@ -35,16 +36,20 @@ impl LeavingService {
     }
 
     /// The same for a request, with a refusal on record: no longer than its answer may still take.
-    pub(crate) async fn guarded(&self, s: &Supervision, by: &Request) -> Result<(), LeavingError> {
-        let patience = self.ctx.left(by).min(self.ctx.settings.answer_within / 2);
-        let refused = match self.may_leave_in(s, patience).await {
+    pub(crate) async fn require_safe_leave(
+        &self,
+        s: &Supervision,
+        request: &RequestContext,
+    ) -> Result<(), LeavingError> {
+        let timeout = self.ctx.time_left(request).min(self.ctx.settings.answer_within / 2);
+        let refused = match self.check_barge_safety_within(s, timeout).await {
             Err(refused @ LeavingError::CustomerCallAtRisk(..)) => refused,
             other => return other,
         };
         self.ctx.count(&MetricEvent::LeaveRefused);
         let audit = vec![
             self.ctx
-                .audit(by, AuditAction::DisconnectRefused, s.id, refused.to_string()),
+                .audit(request, AuditAction::DisconnectRefused, s.id, refused.to_string()),
         ];
         self.ctx
             .store()
@@ -56,20 +61,20 @@ impl LeavingService {
         Err(refused)
     }
 
-    async fn check(&self, s: &Supervision) -> Result<(), LeavingError> {
-        if !self.may_be_a_party(s).await? {
+    async fn confirm_safe_to_leave(&self, s: &Supervision) -> Result<(), LeavingError> {
+        if !self.may_be_participant(s).await? {
             return Ok(());
         }
-        let there = self.agent_is_there(s).await;
-        there.map_err(|why| LeavingError::CustomerCallAtRisk(s.id, why))
+        let present = self.confirm_agent_present(s).await;
+        present.map_err(|why| LeavingError::CustomerCallAtRisk(s.id, why))
     }
 
     /// Whether the supervisor may be speaking on a call: by what is known, and for one of whom that may be out of date, by
     /// what the vendor says now. If it says nothing, they may be.
-    async fn may_be_a_party(&self, s: &Supervision) -> Result<bool, LeavingError> {
-        let there = matches!(s.state, State::Monitoring | State::Leaving) && s.vendor == AMAZON_CONNECT;
+    async fn may_be_participant(&self, s: &Supervision) -> Result<bool, LeavingError> {
+        let on_connect_leg = matches!(s.state, State::Monitoring | State::Leaving) && s.vendor == AMAZON_CONNECT;
         let by_voice = matches!(s.channel, None | Some(Channel::Voice));
-        if !there || !by_voice || s.allowed == Some(Mode::Silent) {
+        if !on_connect_leg || !by_voice || s.allowed == Some(Mode::Silent) {
             return Ok(false);
         }
         if s.may_have_barged_in() {
@@ -89,7 +94,7 @@ impl LeavingService {
         let observation =
             Observation::of_description(&seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
         self.evidence
-            .weigh(&s.instance, leg.as_str(), observation, None)
+            .evaluate(&s.instance, leg.as_str(), observation, None)
             .await?;
         let now = self
             .ctx
@@ -100,16 +105,16 @@ impl LeavingService {
         Ok(now.is_some_and(|s| !s.state.is_final() && s.may_have_barged_in()))
     }
 
-    async fn agent_is_there(&self, s: &Supervision) -> Result<(), &'static str> {
+    async fn confirm_agent_present(&self, s: &Supervision) -> Result<(), &'static str> {
         let Some(contact) = &s.contact else {
             return Err("it is not known which contact the supervisor has barged in on");
         };
-        let unsure = "Amazon Connect could not be asked whether the agent is still there";
+        let unavailable = "Amazon Connect could not be asked whether the agent is still there";
         let seen = self
             .ctx
             .telephony()
             .describe(&s.instance, contact.as_str(), Priority::Disconnect);
-        let seen = seen.await.map_err(|_| unsure)?;
+        let seen = seen.await.map_err(|_| unavailable)?;
         if seen.disconnected_at.is_some() {
             // It is over: nothing is left to end.
             return Ok(());
@@ -117,7 +122,7 @@ impl LeavingService {
         let agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
         let agent = agent.ok_or("Amazon Connect names no agent on the contact")?;
         let state = self.agent_state(&s.instance, &agent, contact, Priority::Disconnect);
-        match state.await.map_err(|()| unsure)?.as_deref() {
+        match state.await.map_err(|()| unavailable)?.as_deref() {
             Some("CONNECTED" | "CONNECTED_ONHOLD") => Ok(()),
             _ => Err("the agent is not on the call any more, so the supervisor may be one of the last two on it"),
         }
@@ -131,12 +136,12 @@ impl LeavingService {
         contact: &ContactId,
         priority: Priority,
     ) -> Result<Option<String>, ()> {
-        let has = self
+        let contacts = self
             .ctx
             .telephony()
             .current_contacts(instance, std::slice::from_ref(agent), priority);
-        let has = has.await.map_err(|_| ())?;
-        let this = has
+        let contacts = contacts.await.map_err(|_| ())?;
+        let this = contacts
             .into_iter()
             .find(|c| c.contact.eq_ignore_ascii_case(contact.as_str()));
         Ok(this.map(|c| c.state))

@@ -7,9 +7,9 @@ use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::usecases::context::ConflictAttempts;
-use crate::usecases::idempotency::Replay;
+use crate::usecases::idempotency::KeyReplay;
 use crate::usecases::leaving::LeavingService;
-use crate::usecases::{LegEnd, Request};
+use crate::usecases::{LegEndMethod, RequestContext};
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::authority::Scope;
@@ -19,39 +19,39 @@ use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Asker, Leave, ServerEnd, State, Supervision};
 
 /// Among so many of a supervisor's last supervisions the last one of an instance is looked for.
-const LAST_OF_THEIRS: u32 = 50;
+const RECENT_SUPERVISIONS: u32 = 50;
 
 /// Why somebody is to leave.
 #[derive(Debug, Clone, Default)]
-pub struct Why {
+pub struct DisconnectRequest {
     /// In the asker's words.
     pub reason: Option<String>,
     /// An operator takes it on themselves that the customer's call may end. Needs `operate` and a reason.
     pub customer_call_may_end: bool,
     /// The guard was asked a moment ago, and agreed.
-    pub(crate) guard_has_agreed: bool,
+    pub(crate) safety_check_passed: bool,
 }
 
-impl Why {
+impl DisconnectRequest {
     /// Why, as a caller says it.
-    pub fn asked(reason: Option<String>, customer_call_may_end: bool) -> Self {
+    pub fn new(reason: Option<String>, customer_call_may_end: bool) -> Self {
         Self {
             reason,
             customer_call_may_end,
-            guard_has_agreed: false,
+            safety_check_passed: false,
         }
     }
 }
 
 /// What came of it.
 #[derive(Debug, Clone)]
-pub enum Disconnected {
+pub enum DisconnectOutcome {
     /// How the supervision stands now.
-    Is(Box<Stored>),
+    Current(Box<Stored>),
     /// It was over before anybody asked this time.
-    WasOver(Box<Stored>),
+    AlreadyOver(Box<Stored>),
     /// The key was used before.
-    Replay(Replay),
+    Replay(KeyReplay),
 }
 
 impl LeavingService {
@@ -60,21 +60,26 @@ impl LeavingService {
     /// # Errors
     /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`LeavingError::CustomerCallAtRisk`], those of keys, and the
     /// store's.
-    pub async fn disconnect(&self, id: SupervisionId, why: &Why, by: &Request) -> Result<Disconnected, LeavingError> {
+    pub async fn disconnect(
+        &self,
+        id: SupervisionId,
+        ask: &DisconnectRequest,
+        request: &RequestContext,
+    ) -> Result<DisconnectOutcome, LeavingError> {
         // Who may act comes before what is known: a stored answer is for its owner too.
-        let seen = self.ctx.get(id, by).await?;
-        let asker = by.caller.may_end(&seen.supervision);
+        let seen = self.ctx.get(id, request).await?;
+        let asker = request.caller.may_end(&seen.supervision);
         let asker = asker.ok_or(UseCaseError::Forbidden("this credential may not end that supervision"))?;
-        may_accept(why, by)?;
-        if let Some(replay) = self.idempotency.replay(by).await? {
-            return Ok(Disconnected::Replay(replay));
+        check_may_accept(ask, request)?;
+        if let Some(replay) = self.idempotency.replay(request).await? {
+            return Ok(DisconnectOutcome::Replay(replay));
         }
-        let (this, why, by) = (self.clone(), why.clone(), by.clone());
+        let (this, ask, request) = (self.clone(), ask.clone(), request.clone());
         self.ctx
-            .own(async move {
-                let asked = this.ask_to_leave(&seen.supervision, asker, &why, &by).await?;
-                this.carried_out([&asked], &by).await;
-                this.stands(asked).await
+            .run_detached(async move {
+                let asked = this.ask_to_leave(&seen.supervision, asker, &ask, &request).await?;
+                this.wait_until_carried_out([&asked], &request).await;
+                this.current_outcome(asked).await
             })
             .await
     }
@@ -84,13 +89,13 @@ impl LeavingService {
         &self,
         seen: &Supervision,
         asker: Asker,
-        why: &Why,
-        by: &Request,
-    ) -> Result<Asked, LeavingError> {
+        ask: &DisconnectRequest,
+        request: &RequestContext,
+    ) -> Result<LeaveProgress, LeavingError> {
         let id = seen.id;
         let again = seen.is_to_be_directed_anew(self.ctx.now());
-        if !why.customer_call_may_end && !why.guard_has_agreed && (seen.state == State::Monitoring || again) {
-            self.guarded(seen, by).await?;
+        if !ask.customer_call_may_end && !ask.safety_check_passed && (seen.state == State::Monitoring || again) {
+            self.require_safe_leave(seen, request).await?;
         }
         let mut attempts = ConflictAttempts::default();
         loop {
@@ -108,14 +113,17 @@ impl LeavingService {
             } = stored.clone();
             let now = self.ctx.now();
             let asked = supervision.ask_to_leave(asker, now, self.ctx.leave_times());
-            if why.customer_call_may_end {
+            if ask.customer_call_may_end {
                 supervision.accept_the_call_may_end();
             }
             let outcome = match asked {
                 Leave::AlreadyOver => {
-                    let replay = self.idempotency.take_key(by, Some(id)).await?;
-                    let known = replay.map_or(Disconnected::WasOver(Box::new(stored)), Disconnected::Replay);
-                    return Ok(Asked::Known(known));
+                    let replay = self.idempotency.take_key(request, Some(id)).await?;
+                    let known = replay.map_or(
+                        DisconnectOutcome::AlreadyOver(Box::new(stored)),
+                        DisconnectOutcome::Replay,
+                    );
+                    return Ok(LeaveProgress::Known(known));
                 }
                 // A browser tried and could not, would not, or did not, or nothing shows that it did: whoever asks again wants
                 // it tried again.
@@ -124,9 +132,9 @@ impl LeavingService {
                     "under way; the browser is told again, since nothing shows that it has done it"
                 }
                 Leave::Underway | Leave::Kept if supervision == stored.supervision => {
-                    let replay = self.idempotency.take_key(by, Some(id)).await?;
-                    let known = replay.map_or(Disconnected::Is(Box::new(stored)), Disconnected::Replay);
-                    return Ok(Asked::Known(known));
+                    let replay = self.idempotency.take_key(request, Some(id)).await?;
+                    let known = replay.map_or(DisconnectOutcome::Current(Box::new(stored)), DisconnectOutcome::Replay);
+                    return Ok(LeaveProgress::Known(known));
                 }
                 // An operator's word on a leave under way: what its directive says must follow.
                 Leave::Underway => {
@@ -140,16 +148,16 @@ impl LeavingService {
                 Leave::Withdrawn => "withdrawn before Connect was asked",
                 Leave::Kept => "kept until the leg is known",
             };
-            let begun = Leg::of(&supervision);
+            let server_part = ServerPart::of(&supervision);
             let change = Transaction {
-                key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
+                key: request.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
                 // Of the same moment as the directive that follows from it, so that a timeline tells them in order.
                 audit: vec![AuditEntry {
                     at: now,
                     ..self
                         .ctx
-                        .audit(by, AuditAction::DisconnectRequested, id, outcome)
-                        .because(why.reason.clone())
+                        .audit(request, AuditAction::DisconnectRequested, id, outcome)
+                        .because(ask.reason.clone())
                 }],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
@@ -160,7 +168,7 @@ impl LeavingService {
                     let done = CancellationToken::new();
                     // Dropped with the work, also if that panics.
                     let guard = done.clone().drop_guard();
-                    if begun == Leg::ToBeEnded {
+                    if server_part == ServerPart::Pending {
                         let this = self.clone();
                         self.ctx.spawn(async move {
                             let _guard = guard;
@@ -169,11 +177,11 @@ impl LeavingService {
                             }
                         });
                     }
-                    return Ok(Asked::Begun(id, done));
+                    return Ok(LeaveProgress::Begun(id, done));
                 }
                 CommitOutcome::KeyUsed(record) => {
-                    let replay = self.idempotency.replay_of(by, record).await?;
-                    return Ok(Asked::Known(Disconnected::Replay(replay)));
+                    let replay = self.idempotency.replay_of(request, record).await?;
+                    return Ok(LeaveProgress::Known(DisconnectOutcome::Replay(replay)));
                 }
                 CommitOutcome::Stale => {}
                 CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
@@ -187,26 +195,26 @@ impl LeavingService {
     }
 
     /// Waits, as long as the answer may take, until the server has done what it had to do about all of these.
-    async fn carried_out(&self, asked: impl IntoIterator<Item = &Asked>, by: &Request) {
+    async fn wait_until_carried_out(&self, asked: impl IntoIterator<Item = &LeaveProgress>, request: &RequestContext) {
         let all = asked.into_iter().filter_map(|asked| match asked {
-            Asked::Begun(_, done) => Some(done.cancelled()),
-            Asked::Known(_) => None,
+            LeaveProgress::Begun(_, done) => Some(done.cancelled()),
+            LeaveProgress::Known(_) => None,
         });
-        let _ = tokio::time::timeout(self.ctx.left(by), join_all(all)).await;
+        let _ = tokio::time::timeout(self.ctx.time_left(request), join_all(all)).await;
     }
 
     /// How what was asked stands now.
-    async fn stands(&self, asked: Asked) -> Result<Disconnected, LeavingError> {
+    async fn current_outcome(&self, asked: LeaveProgress) -> Result<DisconnectOutcome, LeavingError> {
         match asked {
-            Asked::Known(known) => Ok(known),
-            Asked::Begun(id, _) => {
+            LeaveProgress::Known(known) => Ok(known),
+            LeaveProgress::Begun(id, _) => {
                 let stored = self
                     .ctx
                     .store()
                     .supervision(id)
                     .await?
                     .ok_or(UseCaseError::SupervisionNotFound)?;
-                Ok(Disconnected::Is(Box::new(stored)))
+                Ok(DisconnectOutcome::Current(Box::new(stored)))
             }
         }
     }
@@ -220,14 +228,14 @@ impl LeavingService {
         &self,
         user: &UserId,
         instance: Option<InstanceName>,
-        why: &Why,
-        by: &Request,
-    ) -> Result<Disconnected, LeavingError> {
-        if !by.caller.may_act_as(user) && !by.caller.has(Scope::Operate) {
+        ask: &DisconnectRequest,
+        request: &RequestContext,
+    ) -> Result<DisconnectOutcome, LeavingError> {
+        if !request.caller.may_act_as(user) && !request.caller.has(Scope::Operate) {
             return Err(UseCaseError::Forbidden("this credential may not end that supervisor's supervisions").into());
         }
-        if let Some(replay) = self.idempotency.replay(by).await? {
-            return Ok(Disconnected::Replay(replay));
+        if let Some(replay) = self.idempotency.replay(request).await? {
+            return Ok(DisconnectOutcome::Replay(replay));
         }
         let instance = instance
             .or_else(|| self.ctx.settings.default_instance.clone())
@@ -237,46 +245,54 @@ impl LeavingService {
         if active.is_empty() {
             let theirs = Filter {
                 supervisor: Some(user.clone()),
-                limit: LAST_OF_THEIRS,
+                limit: RECENT_SUPERVISIONS,
                 ..Filter::default()
             };
             let over = |s: &Stored| s.supervision.instance == instance && s.supervision.state.is_final();
             let last = self.ctx.store().list(&theirs).await?.into_iter().find(over);
             let last = last.ok_or(UseCaseError::SupervisionNotFound)?;
-            let replay = self.idempotency.take_key(by, Some(last.supervision.id)).await?;
-            return Ok(replay.map_or(Disconnected::WasOver(Box::new(last)), Disconnected::Replay));
+            let replay = self.idempotency.take_key(request, Some(last.supervision.id)).await?;
+            return Ok(replay.map_or(
+                DisconnectOutcome::AlreadyOver(Box::new(last)),
+                DisconnectOutcome::Replay,
+            ));
         }
-        let (this, why, by) = (self.clone(), why.clone(), by.clone());
+        let (this, ask, request) = (self.clone(), ask.clone(), request.clone());
         self.ctx
-            .own(async move { this.leave_all(active, &why, &by).await })
+            .run_detached(async move { this.leave_all(active, &ask, &request).await })
             .await
     }
 
     /// Leaves all of them: each is asked whatever becomes of the others, and only then the server's part is waited for.
-    async fn leave_all(&self, active: Vec<Stored>, why: &Why, by: &Request) -> Result<Disconnected, LeavingError> {
-        may_accept(why, by)?;
+    async fn leave_all(
+        &self,
+        active: Vec<Stored>,
+        ask: &DisconnectRequest,
+        request: &RequestContext,
+    ) -> Result<DisconnectOutcome, LeavingError> {
+        check_may_accept(ask, request)?;
         // The key stands for one answer, and that is the newest's.
-        let without_key = Request {
+        let without_key = RequestContext {
             key: None,
-            ..by.clone()
+            ..request.clone()
         };
         let newest = active.len().saturating_sub(1);
         let asking = active.iter().enumerate().map(|(i, stored)| {
-            let by = if i == newest { by } else { &without_key };
+            let request = if i == newest { request } else { &without_key };
             async move {
                 let forbidden = UseCaseError::Forbidden("this credential may not end that supervision");
-                let asker = by.caller.may_end(&stored.supervision).ok_or(forbidden)?;
-                self.ask_to_leave(&stored.supervision, asker, why, by).await
+                let asker = request.caller.may_end(&stored.supervision).ok_or(forbidden)?;
+                self.ask_to_leave(&stored.supervision, asker, ask, request).await
             }
         });
         let mut asked = join_all(asking).await;
-        self.carried_out(asked.iter().flatten(), by).await;
+        self.wait_until_carried_out(asked.iter().flatten(), request).await;
         let newest = asked.pop().unwrap_or(Err(UseCaseError::SupervisionNotFound.into()))?;
         // What holds back one holds back no other, and is told all the same.
         if let Some(failed) = asked.into_iter().find_map(Result::err) {
             return Err(failed);
         }
-        self.stands(newest).await
+        self.current_outcome(newest).await
     }
 
     /// Decides how the leg ends as far as that is known without asking the vendor, so that the common case, a voice leg
@@ -285,29 +301,29 @@ impl LeavingService {
         let now = self.ctx.now();
         supervision.next_check_at = Some(now + self.ctx.settings.intervals.leaving_first_look);
         let Some(channel) = supervision.channel else { return };
-        let way = self
+        let method = self
             .ctx
             .instance(&supervision.instance)
-            .map_or(LegEnd::Ccp, |i| i.leg_end(channel));
+            .map_or(LegEndMethod::Ccp, |i| i.leg_end(channel));
         // Neither can be refused: the supervision is LEAVING.
-        let _ = match way {
-            LegEnd::Ccp => supervision.direct_browser(now, self.ctx.leave_times()).map(|_| ()),
-            LegEnd::StopContactThenCcp => supervision.server_end(ServerEnd::Due),
+        let _ = match method {
+            LegEndMethod::Ccp => supervision.direct_browser(now, self.ctx.leave_times()).map(|_| ()),
+            LegEndMethod::StopContactThenCcp => supervision.server_end(ServerEnd::Due),
         };
     }
 }
 
 /// What came of asking for one leave.
-enum Asked {
+enum LeaveProgress {
     /// The answer is known.
-    Known(Disconnected),
+    Known(DisconnectOutcome),
     /// It was written, and the server's part is done when the token is cancelled.
     Begun(SupervisionId, CancellationToken),
 }
 
 /// Whether the caller may take it on themselves that the customer's call ends, if they want to.
-fn may_accept(why: &Why, by: &Request) -> Result<(), LeavingError> {
-    if why.customer_call_may_end && (!by.caller.has(Scope::Operate) || why.reason.is_none()) {
+fn check_may_accept(ask: &DisconnectRequest, request: &RequestContext) -> Result<(), LeavingError> {
+    if ask.customer_call_may_end && (!request.caller.has(Scope::Operate) || ask.reason.is_none()) {
         return Err(UseCaseError::Forbidden(
             "only an operator may accept that the customer's call may end, and must say why",
         )
@@ -318,17 +334,17 @@ fn may_accept(why: &Why, by: &Request) -> Result<(), LeavingError> {
 
 /// Whether the server still has something to do about the leg.
 #[derive(PartialEq, Eq)]
-enum Leg {
-    ToBeEnded,
-    LeftToOthers,
+enum ServerPart {
+    Pending,
+    None,
 }
 
-impl Leg {
+impl ServerPart {
     fn of(s: &Supervision) -> Self {
         if crate::usecases::leaving::end_leg::is_to_be_carried_out(s) {
-            Self::ToBeEnded
+            Self::Pending
         } else {
-            Self::LeftToOthers
+            Self::None
         }
     }
 }

@@ -4,10 +4,10 @@
 //! What a supervision may become is granted when it is monitored (`AllowedMonitorCapabilities`) and not afterwards: there is no
 //! call that widens it.
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::context::ConflictAttempts;
 use crate::usecases::error::UseCaseError;
-use crate::usecases::idempotency::Replay;
+use crate::usecases::idempotency::KeyReplay;
 use crate::usecases::monitoring::MonitoringError;
 use crate::usecases::monitoring::MonitoringService;
 use sidedoor_domain::audit::AuditAction;
@@ -19,13 +19,13 @@ use sidedoor_domain::supervision::{AMAZON_CONNECT, Asker, Channel, Mode, State, 
 
 /// What came of it.
 #[derive(Debug, Clone)]
-pub enum ModeAnswer {
+pub enum ModeChangeOutcome {
     /// Accepted; the browser is to do it.
     Directed(Box<Stored>),
     /// Evidence says that they are in that mode already, and nothing else is under way.
     Already(Box<Stored>),
     /// The key was used before.
-    Replay(Replay),
+    Replay(KeyReplay),
 }
 
 impl MonitoringService {
@@ -34,11 +34,16 @@ impl MonitoringService {
     /// # Errors
     /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`MonitoringError::NotMonitoring`], [`MonitoringError::ModeNotGranted`],
     /// [`MonitoringError::ModeUnsupported`], those of keys, and the store's.
-    pub async fn change_mode(&self, id: SupervisionId, to: Mode, by: &Request) -> Result<ModeAnswer, MonitoringError> {
-        let seen = self.ctx.get(id, by).await?;
-        let asker = mode_asker(&seen.supervision, to, by)?;
-        if let Some(replay) = self.idempotency.replay(by).await? {
-            return Ok(ModeAnswer::Replay(replay));
+    pub async fn change_mode(
+        &self,
+        id: SupervisionId,
+        to: Mode,
+        request: &RequestContext,
+    ) -> Result<ModeChangeOutcome, MonitoringError> {
+        let seen = self.ctx.get(id, request).await?;
+        let asker = mode_asker(&seen.supervision, to, request)?;
+        if let Some(replay) = self.idempotency.replay(request).await? {
+            return Ok(ModeChangeOutcome::Replay(replay));
         }
         let mut attempts = ConflictAttempts::default();
         loop {
@@ -50,13 +55,13 @@ impl MonitoringService {
                 .await?
                 .ok_or(UseCaseError::SupervisionNotFound)?;
             let now = self.ctx.now();
-            match standing(&stored.supervision, to, now)? {
-                Standing::ToBeDone => {}
-                so => {
-                    return Ok(match (self.idempotency.take_key(by, Some(id)).await?, so) {
-                        (Some(replay), _) => ModeAnswer::Replay(replay),
-                        (None, Standing::Already) => ModeAnswer::Already(Box::new(stored)),
-                        (None, _) => ModeAnswer::Directed(Box::new(stored)),
+            match mode_request_state(&stored.supervision, to, now)? {
+                ModeRequestState::New => {}
+                known => {
+                    return Ok(match (self.idempotency.take_key(request, Some(id)).await?, known) {
+                        (Some(replay), _) => ModeChangeOutcome::Replay(replay),
+                        (None, ModeRequestState::Already) => ModeChangeOutcome::Already(Box::new(stored)),
+                        (None, _) => ModeChangeOutcome::Directed(Box::new(stored)),
                     });
                 }
             }
@@ -65,8 +70,8 @@ impl MonitoringService {
                 .direct_mode(to, asker, now, self.ctx.leave_times())
                 .map_err(|_| UseCaseError::Unexpected("the mode cannot change in this state"))?;
             let change = Transaction {
-                key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
-                audit: vec![self.ctx.audit(by, AuditAction::ModeRequested, id, to.as_str())],
+                key: request.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
+                audit: vec![self.ctx.audit(request, AuditAction::ModeRequested, id, to.as_str())],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), stored.revision)),
                 ..Transaction::default()
             };
@@ -78,10 +83,12 @@ impl MonitoringService {
                         .supervision(id)
                         .await?
                         .ok_or(UseCaseError::SupervisionNotFound)?;
-                    return Ok(ModeAnswer::Directed(Box::new(stored)));
+                    return Ok(ModeChangeOutcome::Directed(Box::new(stored)));
                 }
                 CommitOutcome::KeyUsed(record) => {
-                    return Ok(ModeAnswer::Replay(self.idempotency.replay_of(by, record).await?));
+                    return Ok(ModeChangeOutcome::Replay(
+                        self.idempotency.replay_of(request, record).await?,
+                    ));
                 }
                 CommitOutcome::Stale => {}
                 CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
@@ -96,11 +103,11 @@ impl MonitoringService {
 }
 
 /// Who may ask: the supervisor; an operator only that somebody be silent.
-fn mode_asker(s: &Supervision, to: Mode, by: &Request) -> Result<Asker, MonitoringError> {
-    if by.caller.owns(s) {
+fn mode_asker(s: &Supervision, to: Mode, request: &RequestContext) -> Result<Asker, MonitoringError> {
+    if request.caller.owns(s) {
         return Ok(Asker::Supervisor);
     }
-    match (by.caller.has(Scope::Operate), to) {
+    match (request.caller.has(Scope::Operate), to) {
         (true, Mode::Silent) => Ok(Asker::Operator),
         (true, Mode::Barge) => {
             Err(UseCaseError::Forbidden("an operator may ask a supervisor to be silent, not make them speak").into())
@@ -109,13 +116,13 @@ fn mode_asker(s: &Supervision, to: Mode, by: &Request) -> Result<Asker, Monitori
     }
 }
 
-enum Standing {
+enum ModeRequestState {
     Already,
     Underway,
-    ToBeDone,
+    New,
 }
 
-fn standing(s: &Supervision, to: Mode, now: jiff::Timestamp) -> Result<Standing, MonitoringError> {
+fn mode_request_state(s: &Supervision, to: Mode, now: jiff::Timestamp) -> Result<ModeRequestState, MonitoringError> {
     if s.state != State::Monitoring {
         return Err(MonitoringError::NotMonitoring(s.state));
     }
@@ -135,8 +142,8 @@ fn standing(s: &Supervision, to: Mode, now: jiff::Timestamp) -> Result<Standing,
     let wanted = s.mode_change.as_ref().filter(|c| c.confirmed_at.is_none());
     let open = |id| s.directives.iter().any(|d| d.id == id && d.is_open(now));
     Ok(match wanted {
-        Some(change) if change.to == to && open(change.directive) => Standing::Underway,
-        None if s.mode == to => Standing::Already,
-        _ => Standing::ToBeDone,
+        Some(change) if change.to == to && open(change.directive) => ModeRequestState::Underway,
+        None if s.mode == to => ModeRequestState::Already,
+        _ => ModeRequestState::New,
     })
 }

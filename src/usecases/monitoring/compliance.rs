@@ -1,6 +1,6 @@
 //! What the rules of a jurisdiction say of a supervision: asked on every start, answered with it, and kept by the audit.
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::monitoring::ComplianceRules;
 use crate::usecases::monitoring::MonitoringError;
@@ -13,31 +13,31 @@ use sidedoor_domain::rejoin::{Compliance, MOST_PRIOR, RejoinRefused};
 
 impl ComplianceRules {
     /// The answer for somebody who asks to listen.
-    pub(crate) async fn comply(
+    pub(crate) async fn check_compliance(
         &self,
         instance: &InstanceName,
         user: &UserId,
         ask: &StartRequest,
-        by: &Request,
+        request: &RequestContext,
     ) -> Result<Compliance, MonitoringError> {
         let own = self.ctx.instance(instance).and_then(|i| i.jurisdiction.as_deref());
         // A supervisor does not choose whose rules hold for them.
         let may_choose = [Scope::SuperviseAny, Scope::Operate]
             .iter()
-            .any(|scope| by.caller.has(*scope));
+            .any(|scope| request.caller.has(*scope));
         if !may_choose && ask.jurisdiction.as_deref().is_some_and(|asked| Some(asked) != own) {
             return Err(UseCaseError::Forbidden("this credential may not choose the jurisdiction").into());
         }
         let jurisdiction = ask.jurisdiction.as_deref().or(own);
         let rules = self.ctx.settings.policy.rules(jurisdiction);
         let rules = rules.ok_or(MonitoringError::JurisdictionNotFound)?;
-        let prior = self.prior(instance, &ask.contact, user).await?;
+        let prior = self.prior_supervisions(instance, &ask.contact, user).await?;
         match rules.admit(jurisdiction, prior) {
             Ok(compliance) => Ok(compliance),
             Err(RejoinRefused(compliance)) => {
                 if let Some(last) = compliance.prior.first() {
-                    let outcome = format!("contact {}, {}", ask.contact, told(&compliance));
-                    let audit = vec![self.ctx.audit(by, AuditAction::RejoinRefused, *last, outcome)];
+                    let outcome = format!("contact {}, {}", ask.contact, describe(&compliance));
+                    let audit = vec![self.ctx.audit(request, AuditAction::RejoinRefused, *last, outcome)];
                     self.ctx
                         .store()
                         .transact(Transaction {
@@ -61,13 +61,13 @@ impl ComplianceRules {
         let jurisdiction = self.ctx.instance(instance).and_then(|i| i.jurisdiction.as_deref());
         let rules = self.ctx.settings.policy.rules(jurisdiction).unwrap_or_default();
         let prior = match (contact, user) {
-            (Some(contact), Some(user)) => self.prior(instance, contact, user).await?,
+            (Some(contact), Some(user)) => self.prior_supervisions(instance, contact, user).await?,
             _ => Vec::new(),
         };
         Ok(rules.of(jurisdiction, prior))
     }
 
-    async fn prior(
+    async fn prior_supervisions(
         &self,
         instance: &InstanceName,
         contact: &ContactId,
@@ -79,7 +79,7 @@ impl ComplianceRules {
 }
 
 /// What was answered, for the audit.
-pub(crate) fn told(compliance: &Compliance) -> String {
+pub(crate) fn describe(compliance: &Compliance) -> String {
     let place = compliance.jurisdiction.as_deref().unwrap_or("none named");
     let coming_back = match compliance.prior.len() {
         0 => "first join".to_owned(),

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::usecases::context::ConflictAttempts;
 use crate::usecases::monitoring::MonitoringService;
-use crate::usecases::monitoring::OnCall;
-use crate::usecases::monitoring::switch::Turn;
+use crate::usecases::monitoring::SupervisorOnCall;
+use crate::usecases::monitoring::switch::JoinTurn;
 use crate::usecases::retry::Backoff;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase};
@@ -26,13 +26,13 @@ use sidedoor_domain::supervision::{Mode, State, Supervision};
 
 /// "Two supervisors can monitor the call" (administrator guide). Connect decides; this only helps to understand its refusal,
 /// whose code is not documented.
-const SUPERVISORS_A_CALL: usize = 2;
+const SUPERVISORS_PER_CALL: usize = 2;
 
 /// How often we look for a leg that may exist.
-const LOOKS: u32 = 8;
+const LEG_SEARCHES: u32 = 8;
 
 /// What one attempt, or the waiting before it, came to.
-enum Attempt {
+enum JoinAttempt {
     Leg(LegId),
     Again(Duration),
     /// It will not succeed; whether a leg exists all the same is known (`false`) or must be looked up (`true`).
@@ -42,7 +42,7 @@ enum Attempt {
         detail: String,
     },
     /// The process stops: what is on disk resumes at the next start.
-    Leave,
+    Stopping,
 }
 
 impl MonitoringService {
@@ -65,26 +65,26 @@ impl MonitoringService {
                 return Ok(());
             };
             let outcome = match admission.take() {
-                None => Attempt::Again(Duration::ZERO),
+                None => JoinAttempt::Again(Duration::ZERO),
                 Some(place) => self.send(&s, place, attempt, &mut maybe_sent).await,
             };
             match outcome {
-                Attempt::Leg(leg) => return self.leg_given(id, leg).await,
-                Attempt::GiveUp {
+                JoinAttempt::Leg(leg) => return self.leg_given(id, leg).await,
+                JoinAttempt::GiveUp {
                     look: false,
                     code,
                     detail,
                 } => return self.join_failed(id, code, &detail).await,
-                Attempt::GiveUp {
+                JoinAttempt::GiveUp {
                     look: true,
                     code,
                     detail,
                 } => return self.look_for_leg(id, code, &detail).await,
-                Attempt::Leave => return Ok(()),
-                Attempt::Again(wait) => {
+                JoinAttempt::Stopping => return Ok(()),
+                JoinAttempt::Again(wait) => {
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = self.ctx.parts.stopping.cancelled() => return Ok(()),
+                        () = self.ctx.deps.stopping.cancelled() => return Ok(()),
                     }
                 }
             }
@@ -137,17 +137,17 @@ impl MonitoringService {
                 }
                 return Ok(None);
             }
-            match self.turn_of(&mut supervision, revision).await? {
-                Turn::Now => {}
-                Turn::NotYet if self.ctx.is_stopping() => return Ok(None),
-                Turn::NotYet => continue,
-                Turn::Never => {
+            match self.check_turn(&mut supervision, revision).await? {
+                JoinTurn::Now => {}
+                JoinTurn::NotYet if self.ctx.is_stopping() => return Ok(None),
+                JoinTurn::NotYet => continue,
+                JoinTurn::Never => {
                     let detail = "The supervisor did not leave the contact they listened to before.";
                     self.join_failed(id, OwnJoinFailure::LeaveTimedOut.into(), detail)
                         .await?;
                     return Ok(None);
                 }
-                Turn::Taken(holder) => {
+                JoinTurn::Taken(holder) => {
                     let detail = format!("The supervisor is on another contact already: supervision {holder}.");
                     self.join_failed(id, OwnJoinFailure::SupervisorConflict.into(), &detail)
                         .await?;
@@ -158,7 +158,7 @@ impl MonitoringService {
                 let patience = Duration::try_from(left).unwrap_or_default();
                 let place = tokio::select! {
                     place = self.ctx.telephony().admit_monitor(&supervision.instance, patience) => place,
-                    () = self.ctx.parts.stopping.cancelled() => return Ok(None),
+                    () = self.ctx.deps.stopping.cancelled() => return Ok(None),
                 };
                 match place {
                     Ok(place) => *admission = Some(place),
@@ -180,7 +180,7 @@ impl MonitoringService {
             }
             let change = Transaction {
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision.clone()), revision)),
-                audit: vec![self.join_begins(id)],
+                audit: vec![self.join_begun_entry(id)],
                 ..Transaction::default()
             };
             if self.ctx.store().transact(change).await? == CommitOutcome::Done {
@@ -190,16 +190,16 @@ impl MonitoringService {
     }
 
     /// Said by the audit before MonitorContact is called.
-    pub(crate) fn join_begins(&self, id: SupervisionId) -> AuditEntry {
+    pub(crate) fn join_begun_entry(&self, id: SupervisionId) -> AuditEntry {
         self.ctx
             .audit_own(AuditAction::LegAskedFor, id, "MonitorContact")
             .in_phase(Phase::Begun, operation(id))
     }
 
-    async fn send(&self, s: &Supervision, place: Admission, attempt: u32, maybe_sent: &mut bool) -> Attempt {
+    async fn send(&self, s: &Supervision, place: Admission, attempt: u32, maybe_sent: &mut bool) -> JoinAttempt {
         let (Some(contact), Some(user), Some(join)) = (&s.contact, &s.supervisor.connect_user_id, &s.join) else {
             let detail = "The request names no contact or no supervisor.".to_owned();
-            return Attempt::GiveUp {
+            return JoinAttempt::GiveUp {
                 look: false,
                 code: OwnJoinFailure::SupervisionInvalid.into(),
                 detail,
@@ -214,10 +214,10 @@ impl MonitoringService {
         };
         let error = match self.ctx.telephony().monitor(&call, place).await {
             Ok(raw) => match LegId::from_monitor_answer(&raw, contact) {
-                Ok(leg) => return Attempt::Leg(leg),
+                Ok(leg) => return JoinAttempt::Leg(leg),
                 Err(refusal) => {
                     let detail = format!("Connect's answer was refused by the interlock: {refusal}.");
-                    return Attempt::GiveUp {
+                    return JoinAttempt::GiveUp {
                         look: false,
                         code: OwnJoinFailure::LegInvalid.into(),
                         detail,
@@ -229,11 +229,11 @@ impl MonitoringService {
         *maybe_sent |= error.may_have_happened;
         tracing::warn!(supervision_id = %s.id, code = %error.code, attempt, "MonitorContact for {} failed: {}", s.id, error.message);
         if self.ctx.is_stopping() && error.is_retryable() {
-            return Attempt::Leave;
+            return JoinAttempt::Stopping;
         }
         let expires_in = Duration::try_from(join.expires_at.duration_since(self.ctx.now())).unwrap_or_default();
         match Backoff::CALL.after(error.verdict, attempt) {
-            Some(wait) if wait < expires_in => Attempt::Again(wait),
+            Some(wait) if wait < expires_in => JoinAttempt::Again(wait),
             Some(_) => give_up(*maybe_sent, OwnJoinFailure::TimedOut.into(), &error),
             None => give_up(*maybe_sent, error.code.into(), &error),
         }
@@ -281,14 +281,14 @@ impl MonitoringService {
                     self.ctx.signals.check.notify_one();
                     self.ctx.signals.deliver.notify_one();
                     // Events may have come before this answer.
-                    self.evidence.weigh_stored_evidence(&instance, leg.as_str()).await?;
+                    self.evidence.evaluate_stored_evidence(&instance, leg.as_str()).await?;
                     if state == State::Leaving {
                         self.leaving.carry_out_leave(id).await?;
                     }
                     return Ok(());
                 }
-                CommitOutcome::LegTaken(by) => {
-                    let detail = format!("Connect's leg is recorded by supervision {by} already.");
+                CommitOutcome::LegTaken(owner) => {
+                    let detail = format!("Connect's leg already belongs to supervision {owner}.");
                     return self.join_failed(id, OwnJoinFailure::LegConflict.into(), &detail).await;
                 }
                 _ => {}
@@ -297,7 +297,7 @@ impl MonitoringService {
     }
 
     /// Who else is on the contact of this supervision, as far as is known.
-    pub(crate) async fn others_on_call(&self, s: &Supervision) -> Result<Vec<OnCall>, StoreError> {
+    pub(crate) async fn others_on_call(&self, s: &Supervision) -> Result<Vec<SupervisorOnCall>, StoreError> {
         let Some(contact) = &s.contact else {
             return Ok(Vec::new());
         };
@@ -307,7 +307,7 @@ impl MonitoringService {
             .map(|o| o.supervision)
             .filter(|o| o.id != s.id && o.leg.is_some());
         Ok(others
-            .map(|o| OnCall {
+            .map(|o| SupervisorOnCall {
                 supervision: o.id,
                 supervisor: o.supervisor,
                 state: o.state,
@@ -317,7 +317,11 @@ impl MonitoringService {
 
     /// Connect refused a join in a way that may mean that the contact is full: says so if it is. Those who are on it are
     /// looked at now, since what we know of them may be out of date.
-    async fn perhaps_full(&self, id: SupervisionId, code: JoinFailure) -> Result<Option<String>, MonitoringError> {
+    async fn describe_full_contact(
+        &self,
+        id: SupervisionId,
+        code: JoinFailure,
+    ) -> Result<Option<String>, MonitoringError> {
         const QUOTA: JoinFailure = JoinFailure::Vendor(VendorErrorCode::QuotaLimitReached);
         if code != QUOTA && code != JoinFailure::Vendor(VendorErrorCode::RequestInvalid) {
             return Ok(None);
@@ -326,12 +330,12 @@ impl MonitoringService {
             return Ok(None);
         };
         let others = self.others_on_call(&supervision).await?;
-        if others.len() < SUPERVISORS_A_CALL || (code != QUOTA && !self.is_going_on(&supervision).await) {
+        if others.len() < SUPERVISORS_PER_CALL || (code != QUOTA && !self.is_contact_active(&supervision).await) {
             return Ok(None);
         }
         for other in &others {
             self.ctx
-                .amend(other.supervision, |s| {
+                .update(other.supervision, |s| {
                     s.next_check_at = Some(self.ctx.now());
                     Some(Transaction::default())
                 })
@@ -351,7 +355,7 @@ impl MonitoringService {
     }
 
     /// Whether the vendor says that the contact is not over.
-    async fn is_going_on(&self, s: &Supervision) -> bool {
+    async fn is_contact_active(&self, s: &Supervision) -> bool {
         let Some(contact) = &s.contact else { return false };
         let seen = self
             .ctx
@@ -363,7 +367,7 @@ impl MonitoringService {
     /// The join came to nothing.
     async fn join_failed(&self, id: SupervisionId, code: JoinFailure, detail: &str) -> Result<(), MonitoringError> {
         // A better word for it is worth a look, and no more than that.
-        let full = self.perhaps_full(id, code).await.unwrap_or_else(|e| {
+        let full = self.describe_full_contact(id, code).await.unwrap_or_else(|e| {
             tracing::warn!(supervision_id = %id, error = %e, "who is on the contact of {id} could not be seen");
             None
         });
@@ -372,7 +376,7 @@ impl MonitoringService {
         });
         self.ctx.count(&MetricEvent::JoinFailed(code));
         self.ctx
-            .amend(id, |s| {
+            .update(id, |s| {
                 s.fail(code, detail, self.ctx.now()).ok()?;
                 Some(Transaction {
                     audit: vec![
@@ -390,7 +394,7 @@ impl MonitoringService {
     /// Nothing more is sent, but an earlier sending may have made a leg: asks the vendor, adopts it if it is there, else
     /// the join failed. If the vendor cannot say for long, it failed too: a leg that turns up later is an observed one.
     async fn look_for_leg(&self, id: SupervisionId, code: JoinFailure, detail: &str) -> Result<(), MonitoringError> {
-        for attempt in 0..LOOKS {
+        for attempt in 0..LEG_SEARCHES {
             let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
                 return Ok(());
             };
@@ -407,7 +411,7 @@ impl MonitoringService {
                     };
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = self.ctx.parts.stopping.cancelled() => return Ok(()),
+                        () = self.ctx.deps.stopping.cancelled() => return Ok(()),
                     }
                 }
             }
@@ -420,12 +424,12 @@ impl MonitoringService {
         let (Some(user), Some(contact)) = (&s.supervisor.connect_user_id, &s.contact) else {
             return Ok(None);
         };
-        let has = self
+        let current = self
             .ctx
             .telephony()
             .current_contacts(&s.instance, std::slice::from_ref(user), Priority::Monitor)
             .await?;
-        for candidate in has.iter().filter(|c| is_live_leg(c)) {
+        for candidate in current.iter().filter(|c| is_live_leg(c)) {
             let seen = self
                 .ctx
                 .telephony()
@@ -448,8 +452,8 @@ pub(crate) fn is_live_leg(contact: &UserContact) -> bool {
         && !matches!(contact.state.as_str(), "ENDED" | "MISSED" | "ERROR" | "REJECTED")
 }
 
-fn give_up(look: bool, code: JoinFailure, error: &VendorError) -> Attempt {
-    Attempt::GiveUp {
+fn give_up(look: bool, code: JoinFailure, error: &VendorError) -> JoinAttempt {
+    JoinAttempt::GiveUp {
         look,
         code,
         detail: error.message.clone(),

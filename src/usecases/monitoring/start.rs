@@ -10,8 +10,8 @@ use crate::usecases::monitoring::MonitoringService;
 
 use jiff::SignedDuration;
 
-use crate::usecases::Request;
-use crate::usecases::idempotency::Replay;
+use crate::usecases::RequestContext;
+use crate::usecases::idempotency::KeyReplay;
 use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::monitoring::compliance;
 use sidedoor_domain::audit::AuditAction;
@@ -46,7 +46,7 @@ pub struct StartRequest {
 
 /// What came of it.
 #[derive(Debug, Clone)]
-pub enum Started {
+pub enum StartOutcome {
     /// A new supervision, as far as it got.
     New(Box<Stored>),
     /// A new supervision that waits until the supervisor has left the other one.
@@ -54,7 +54,7 @@ pub enum Started {
     /// The same supervisor listens to this contact already.
     Already(Box<Stored>),
     /// The key was used before.
-    Replay(Replay),
+    Replay(KeyReplay),
 }
 
 impl MonitoringService {
@@ -64,14 +64,20 @@ impl MonitoringService {
     /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], [`MonitoringError::JurisdictionNotFound`],
     /// [`MonitoringError::RejoinForbidden`], [`MonitoringError::SupervisorBusy`], [`LeavingError::CustomerCallAtRisk`] (of a switch),
     /// [`MonitoringError::ContactFull`], [`MonitoringError::JoinFailed`], those of keys, and the store's.
-    pub async fn start(&self, ask: StartRequest, by: &Request) -> Result<Started, MonitoringError> {
-        let (this, by) = (self.clone(), by.clone());
-        self.ctx.own(async move { this.start_owned(ask, &by).await }).await
+    pub async fn start(&self, ask: StartRequest, request: &RequestContext) -> Result<StartOutcome, MonitoringError> {
+        let (this, request) = (self.clone(), request.clone());
+        self.ctx
+            .run_detached(async move { this.start_detached(ask, &request).await })
+            .await
     }
 
-    async fn start_owned(&self, ask: StartRequest, by: &Request) -> Result<Started, MonitoringError> {
+    async fn start_detached(
+        &self,
+        ask: StartRequest,
+        request: &RequestContext,
+    ) -> Result<StartOutcome, MonitoringError> {
         tracing::Span::current().record("contact_id", tracing::field::display(&ask.contact));
-        if matches!(&ask.supervisor, SupervisorRef::Id(user) if !by.caller.may_act_as(user)) {
+        if matches!(&ask.supervisor, SupervisorRef::Id(user) if !request.caller.may_act_as(user)) {
             return Err(UseCaseError::Forbidden("this credential may not listen as that supervisor").into());
         }
         let instance = ask
@@ -81,19 +87,28 @@ impl MonitoringService {
         let instance = instance
             .filter(|name| self.ctx.instance(name).is_some())
             .ok_or(UseCaseError::InstanceNotFound)?;
-        let (user, username) = self.identity.who(&instance, &ask.supervisor, by).await?;
-        if let Some(replay) = self.idempotency.replay(by).await? {
-            return Ok(Started::Replay(replay));
+        let (user, username) = self
+            .identity
+            .resolve_supervisor(&instance, &ask.supervisor, request)
+            .await?;
+        if let Some(replay) = self.idempotency.replay(request).await? {
+            return Ok(StartOutcome::Replay(replay));
         }
-        let salesforce_user_id = self.identity.recorded_as(&ask, &user, &instance, by).await?;
+        let salesforce_user_id = self
+            .identity
+            .resolve_salesforce_user(&ask, &user, &instance, request)
+            .await?;
         if self.ctx.is_stopping() {
             return Err(UseCaseError::Stopping.into());
         }
-        if let Some(already) = self.already(&instance, &user, &ask).await? {
-            return self.already_is(already, by).await;
+        if let Some(already) = self.find_existing(&instance, &user, &ask).await? {
+            return self.answer_existing(already, request).await;
         }
 
-        let compliance = self.compliance.comply(&instance, &user, &ask, by).await?;
+        let compliance = self
+            .compliance
+            .check_compliance(&instance, &user, &ask, request)
+            .await?;
         let supervisor = Supervisor {
             connect_user_id: Some(user),
             username,
@@ -101,7 +116,7 @@ impl MonitoringService {
         };
         let now = self.ctx.now();
         // A late join is worse than none, and late is counted from the request, not from what had to be asked before it.
-        let waited = SignedDuration::try_from(by.arrived.elapsed()).unwrap_or(SignedDuration::MAX);
+        let waited = SignedDuration::try_from(request.arrived.elapsed()).unwrap_or(SignedDuration::MAX);
         let join_ttl = self
             .ctx
             .settings
@@ -115,9 +130,9 @@ impl MonitoringService {
         new.trace_parent = crate::telemetry::spans::current();
         let id = new.id;
         tracing::Span::current().record("supervision_id", tracing::field::display(id));
-        let others = self.to_be_left(&new, &ask).await?;
+        let others = self.supervisions_to_leave(&new, &ask).await?;
         for other in &others {
-            self.leaving.guarded(&other.supervision, by).await?;
+            self.leaving.require_safe_leave(&other.supervision, request).await?;
         }
         new.waits_for = others
             .iter()
@@ -133,11 +148,11 @@ impl MonitoringService {
             new.start_joining(now)
                 .map_err(|_| UseCaseError::Unexpected("a new supervision cannot start to join"))?;
         }
-        let told = format!("contact {}, {}", ask.contact, compliance::told(&new.compliance));
-        let mut audit = vec![self.ctx.audit(by, AuditAction::SupervisionRequested, id, told)];
-        audit.extend(admission.is_some().then(|| self.join_begins(id)));
+        let outcome = format!("contact {}, {}", ask.contact, compliance::describe(&new.compliance));
+        let mut audit = vec![self.ctx.audit(request, AuditAction::SupervisionRequested, id, outcome)];
+        audit.extend(admission.is_some().then(|| self.join_begun_entry(id)));
         let change = Transaction {
-            key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
+            key: request.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
             audit,
             supervision: Some(SupervisionWrite::Insert(Box::new(new))),
             ..Transaction::default()
@@ -145,9 +160,9 @@ impl MonitoringService {
         match self.ctx.store().transact(change).await? {
             CommitOutcome::Done => self.ctx.count(&MetricEvent::Began(Origin::Api)),
             CommitOutcome::KeyUsed(record) => {
-                return Ok(Started::Replay(self.idempotency.replay_of(by, record).await?));
+                return Ok(StartOutcome::Replay(self.idempotency.replay_of(request, record).await?));
             }
-            CommitOutcome::Busy(holder) => return self.busy(holder, &ask, by).await,
+            CommitOutcome::Busy(holder) => return self.answer_busy(holder, &ask, request).await,
             CommitOutcome::Stale | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
                 return Err(UseCaseError::Unexpected(
                     "the store refused a new supervision for a reason that cannot occur here",
@@ -158,24 +173,28 @@ impl MonitoringService {
         let this = self.clone();
         let join = async move { this.join(id, admission, false).await };
         let Some(first) = waits_for else {
-            self.leave_others(&others, by).await?;
-            self.ctx.run_and_wait(self.ctx.left(by), join).await;
-            return self.started(id).await;
+            self.leave_others(&others, request).await?;
+            self.ctx.run_and_wait(self.ctx.time_left(request), join).await;
+            return self.start_outcome(id).await;
         };
         // From here on the join is in somebody's hands, whatever becomes of the leave. The answer holds the directive that
         // ends the first leg: it must not wait for what only follows from it.
         self.ctx.spawn(join);
-        self.leave_others(&others, by).await?;
+        self.leave_others(&others, request).await?;
         let stored = |s: Option<Stored>| s.map(Box::new).ok_or(UseCaseError::SupervisionNotFound);
         let (new, first) = (
             self.ctx.store().supervision(id).await?,
             self.ctx.store().supervision(first).await?,
         );
-        Ok(Started::Waiting(stored(new)?, stored(first)?))
+        Ok(StartOutcome::Waiting(stored(new)?, stored(first)?))
     }
 
     /// What the supervisor listens to by voice elsewhere and is to leave first.
-    async fn to_be_left(&self, new: &Supervision, ask: &StartRequest) -> Result<Vec<Stored>, MonitoringError> {
+    async fn supervisions_to_leave(
+        &self,
+        new: &Supervision,
+        ask: &StartRequest,
+    ) -> Result<Vec<Stored>, MonitoringError> {
         let (true, Some(user)) = (ask.leave_current, &new.supervisor.connect_user_id) else {
             return Ok(Vec::new());
         };
@@ -185,7 +204,7 @@ impl MonitoringService {
     }
 
     /// How a supervision just started stands; a failed join is an error.
-    async fn started(&self, id: SupervisionId) -> Result<Started, MonitoringError> {
+    async fn start_outcome(&self, id: SupervisionId) -> Result<StartOutcome, MonitoringError> {
         let stored = self
             .ctx
             .store()
@@ -204,12 +223,12 @@ impl MonitoringService {
                 code: failure.code.clone(),
                 detail: failure.detail.clone(),
             }),
-            _ => Ok(Started::New(Box::new(stored))),
+            _ => Ok(StartOutcome::New(Box::new(stored))),
         }
     }
 
     /// The unfinished supervision of this very supervisor on this very contact, if there is one.
-    async fn already(
+    async fn find_existing(
         &self,
         instance: &InstanceName,
         user: &UserId,
@@ -222,13 +241,18 @@ impl MonitoringService {
     }
 
     /// The answer that nothing is to be started; the key keeps it, so that a repeat starts nothing either.
-    async fn already_is(&self, stored: Stored, by: &Request) -> Result<Started, MonitoringError> {
-        let replay = self.idempotency.take_key(by, Some(stored.supervision.id)).await?;
-        Ok(replay.map_or(Started::Already(Box::new(stored)), Started::Replay))
+    async fn answer_existing(&self, stored: Stored, request: &RequestContext) -> Result<StartOutcome, MonitoringError> {
+        let replay = self.idempotency.take_key(request, Some(stored.supervision.id)).await?;
+        Ok(replay.map_or(StartOutcome::Already(Box::new(stored)), StartOutcome::Replay))
     }
 
     /// Somebody holds the voice place: the very one asked for (a race of two equal requests), or another.
-    async fn busy(&self, holder: SupervisionId, ask: &StartRequest, by: &Request) -> Result<Started, MonitoringError> {
+    async fn answer_busy(
+        &self,
+        holder: SupervisionId,
+        ask: &StartRequest,
+        request: &RequestContext,
+    ) -> Result<StartOutcome, MonitoringError> {
         let stored = self
             .ctx
             .store()
@@ -236,7 +260,7 @@ impl MonitoringService {
             .await?
             .ok_or(UseCaseError::Conflict)?;
         if stored.supervision.contact.as_ref() == Some(&ask.contact) {
-            self.already_is(stored, by).await
+            self.answer_existing(stored, request).await
         } else {
             Err(MonitoringError::SupervisorBusy(holder))
         }

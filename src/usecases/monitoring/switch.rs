@@ -9,8 +9,8 @@ use crate::usecases::leaving::LeavingError;
 use crate::usecases::monitoring::MonitoringError;
 use std::time::Duration;
 
-use crate::usecases::Request;
-use crate::usecases::leaving::disconnect::Why;
+use crate::usecases::RequestContext;
+use crate::usecases::leaving::disconnect::DisconnectRequest;
 use crate::usecases::monitoring::MonitoringService;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::SupervisionId;
@@ -19,10 +19,10 @@ use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Asker, Leave, Supervision};
 
 /// How often a waiting join looks whether the first one is gone.
-const LOOK: Duration = Duration::from_millis(50);
+const TURN_POLL: Duration = Duration::from_millis(50);
 
 /// Whether a waiting join may go on.
-pub(crate) enum Turn {
+pub(crate) enum JoinTurn {
     /// It waits for nobody, or no more.
     Now,
     /// Not yet: look again.
@@ -35,44 +35,48 @@ pub(crate) enum Turn {
 
 impl MonitoringService {
     /// Asks that everything but `next` that this supervisor listens to be left.
-    pub(crate) async fn leave_others(&self, others: &[Stored], by: &Request) -> Result<(), MonitoringError> {
+    pub(crate) async fn leave_others(
+        &self,
+        others: &[Stored],
+        request: &RequestContext,
+    ) -> Result<(), MonitoringError> {
         // The key stands for the new supervision's answer.
-        let by = Request {
+        let request = RequestContext {
             key: None,
-            ..by.clone()
+            ..request.clone()
         };
-        let why = Why {
+        let ask = DisconnectRequest {
             reason: Some("switched to another contact".into()),
             // Asked before the next one was accepted.
-            guard_has_agreed: true,
-            ..Why::default()
+            safety_check_passed: true,
+            ..DisconnectRequest::default()
         };
         for other in others {
-            self.leaving.disconnect(other.supervision.id, &why, &by).await?;
+            self.leaving.disconnect(other.supervision.id, &ask, &request).await?;
         }
         Ok(())
     }
 
     /// Whether it is this supervision's turn; if so and it waited, it takes the voice place now.
-    pub(crate) async fn turn_of(&self, s: &mut Supervision, revision: i64) -> Result<Turn, MonitoringError> {
+    pub(crate) async fn check_turn(&self, s: &mut Supervision, revision: i64) -> Result<JoinTurn, MonitoringError> {
         let Some(first) = s.waits_for else {
-            return Ok(Turn::Now);
+            return Ok(JoinTurn::Now);
         };
         let first = self.ctx.store().supervision(first).await?.map(|f| f.supervision);
         match first {
-            Some(f) if !f.state.is_final() && f.overdue => return Ok(Turn::Never),
+            Some(f) if !f.state.is_final() && f.overdue => return Ok(JoinTurn::Never),
             Some(f) if !f.state.is_final() => {
                 if f.leave.is_none() {
                     // A crash came between the two halves of the switch, or the guard refused the first.
-                    match self.leaving.may_leave(&f).await {
+                    match self.leaving.check_barge_safety(&f).await {
                         Ok(()) => {}
-                        Err(LeavingError::CustomerCallAtRisk(..)) => return Ok(Turn::Never),
+                        Err(LeavingError::CustomerCallAtRisk(..)) => return Ok(JoinTurn::Never),
                         Err(e) => return Err(e.into()),
                     }
-                    self.begin_first_half(f.id).await?;
+                    self.leave_first_contact(f.id).await?;
                 }
-                tokio::time::sleep(LOOK).await;
-                return Ok(Turn::NotYet);
+                tokio::time::sleep(TURN_POLL).await;
+                return Ok(JoinTurn::NotYet);
             }
             _ => {}
         }
@@ -83,16 +87,16 @@ impl MonitoringService {
             ..Transaction::default()
         };
         Ok(match self.ctx.store().transact(change).await? {
-            CommitOutcome::Busy(holder) => Turn::Taken(holder),
+            CommitOutcome::Busy(holder) => JoinTurn::Taken(holder),
             // Whether it was written or somebody was faster: look anew.
-            _ => Turn::NotYet,
+            _ => JoinTurn::NotYet,
         })
     }
 
     /// Asks the first one to leave, as the request that began the switch would have.
-    async fn begin_first_half(&self, first: SupervisionId) -> Result<(), MonitoringError> {
+    async fn leave_first_contact(&self, first: SupervisionId) -> Result<(), MonitoringError> {
         self.ctx
-            .amend(first, |s| {
+            .update(first, |s| {
                 if s.leave.is_some() {
                     return None;
                 }

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::in_flight::Held;
+use crate::usecases::in_flight::InFlightGuard;
 use crate::usecases::monitoring::join::is_live_leg;
 use crate::usecases::polling::PollingService;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
@@ -37,23 +37,23 @@ pub(crate) fn is_idle(s: &Supervision) -> bool {
         && s.leg.is_some()
         && s.supervisor.connect_user_id.is_some()
         && !s.contact_ended
-        && !awaits_a_mode(s)
+        && !awaits_mode_change(s)
 }
 
 /// Whether a change of mode was asked for and may be confirmed soon: only a description of the leg shows modes.
-pub(crate) fn awaits_a_mode(s: &Supervision) -> bool {
+pub(crate) fn awaits_mode_change(s: &Supervision) -> bool {
     s.checks < MODE_LOOKS && s.mode_change.as_ref().is_some_and(|c| c.confirmed_at.is_none())
 }
 
 /// Supervisors who listened within so long are looked at.
-const LATELY: SignedDuration = SignedDuration::from_hours(24 * 7);
+const RECENTLY: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// Where the looking at those who listened lately has come to, by instance.
 #[derive(Default)]
-pub(crate) struct Rounds(Mutex<HashMap<InstanceName, Round>>);
+pub(crate) struct PollRounds(Mutex<HashMap<InstanceName, PollRound>>);
 
 #[derive(Default)]
-struct Round {
+struct PollRound {
     /// When the last call was made.
     at: Option<Timestamp>,
     /// The last one looked at.
@@ -61,32 +61,32 @@ struct Round {
 }
 
 /// What is looked at in one call, and in hand until that is done.
-pub(crate) type Roll = Vec<(Supervision, Held<SupervisionId>)>;
+pub(crate) type PollBatch = Vec<(Supervision, InFlightGuard<SupervisionId>)>;
 
 /// Sorts idle supervisions into calls.
-pub(crate) fn rolls(idle: Vec<(Stored, Held<SupervisionId>)>) -> Vec<(InstanceName, Roll)> {
-    let mut by_instance: BTreeMap<InstanceName, Roll> = BTreeMap::new();
-    for (stored, held) in idle {
+pub(crate) fn split_into_batches(idle: Vec<(Stored, InFlightGuard<SupervisionId>)>) -> Vec<(InstanceName, PollBatch)> {
+    let mut by_instance: BTreeMap<InstanceName, PollBatch> = BTreeMap::new();
+    for (stored, guard) in idle {
         let instance = stored.supervision.instance.clone();
         by_instance
             .entry(instance)
             .or_default()
-            .push((stored.supervision, held));
+            .push((stored.supervision, guard));
     }
-    let mut rolls = Vec::new();
-    for (instance, mut roll) in by_instance {
-        while roll.len() > USERS {
-            let rest = roll.split_off(USERS);
-            rolls.push((instance.clone(), std::mem::replace(&mut roll, rest)));
+    let mut batches = Vec::new();
+    for (instance, mut batch) in by_instance {
+        while batch.len() > USERS {
+            let rest = batch.split_off(USERS);
+            batches.push((instance.clone(), std::mem::replace(&mut batch, rest)));
         }
-        rolls.push((instance, roll));
+        batches.push((instance, batch));
     }
-    rolls
+    batches
 }
 
 impl PollingService {
     /// When an idle supervision is looked at next: the next moment of the grid that is at least half a round away.
-    pub(crate) fn next_roll_call(&self, now: Timestamp) -> Timestamp {
+    pub(crate) fn next_batch_poll(&self, now: Timestamp) -> Timestamp {
         let every = i64::try_from(self.ctx.settings.idle_poll.as_millis())
             .unwrap_or(i64::MAX)
             .max(1);
@@ -96,45 +96,47 @@ impl PollingService {
     }
 
     /// Looks at all of a roll in one call.
-    pub(crate) async fn call_the_roll(&self, instance: &InstanceName, roll: &Roll) -> Result<(), PollingError> {
-        let mut users: Vec<UserId> = roll
+    pub(crate) async fn run_batch_poll(&self, instance: &InstanceName, batch: &PollBatch) -> Result<(), PollingError> {
+        let mut users: Vec<UserId> = batch
             .iter()
             .filter_map(|(s, _)| s.supervisor.connect_user_id.clone())
             .collect();
         users.sort();
         users.dedup();
-        let mut filler = self.lately_there(instance, USERS - users.len().min(USERS)).await?;
+        let mut filler = self
+            .recent_supervisors(instance, USERS - users.len().min(USERS))
+            .await?;
         filler.retain(|user| users.binary_search(user).is_err());
-        let lately = filler.len();
+        let recent = filler.len();
         users.extend(filler);
         if users.is_empty() {
             return Ok(());
         }
         let asked_at = self.ctx.now();
-        let idle = users.len() - lately;
-        let contacts = match self.contacts_of(instance, &users, idle).await {
+        let idle = users.len() - recent;
+        let contacts = match self.current_contacts_of(instance, &users, idle).await {
             Ok(contacts) => contacts,
             Err(e) => {
                 tracing::warn!(%instance, code = %e.code, "the roll call of {instance} failed: {}", e.message);
-                for (s, _) in roll {
-                    self.idle_on(s, None).await?;
+                for (s, _) in batch {
+                    self.reschedule_idle(s, None).await?;
                 }
                 return Ok(());
             }
         };
-        for (s, _) in roll {
+        for (s, _) in batch {
             if contacts.iter().any(|c| is_leg_of(c, s)) {
-                self.idle_on(s, Some(asked_at - self.ctx.settings.poll_staleness))
+                self.reschedule_idle(s, Some(asked_at - self.ctx.settings.poll_staleness))
                     .await?;
             } else {
-                self.look_at_leg(s).await?;
+                self.poll_leg(s).await?;
             }
         }
-        let strangers = contacts
+        let unknown_legs = contacts
             .iter()
-            .filter(|c| is_live_leg(c) && !roll.iter().any(|(s, _)| is_leg_of(c, s)));
-        for stranger in strangers {
-            self.note_stranger(instance, stranger).await?;
+            .filter(|c| is_live_leg(c) && !batch.iter().any(|(s, _)| is_leg_of(c, s)));
+        for unknown in unknown_legs {
+            self.note_unknown_leg(instance, unknown).await?;
         }
         Ok(())
     }
@@ -142,7 +144,7 @@ impl PollingService {
     /// What these users have now; the first `idle` of them matter most. What GetCurrentUserData answers for a user who is gone is
     /// not documented: if it refuses the call, it is made without the others, and then in halves, so that one of them blinds
     /// nobody to the rest.
-    async fn contacts_of(
+    async fn current_contacts_of(
         &self,
         instance: &InstanceName,
         users: &[UserId],
@@ -166,7 +168,7 @@ impl PollingService {
         let mut found = Vec::new();
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
             // One user who cannot be asked about has nothing, as far as can be seen.
-            match Box::pin(self.contacts_of(instance, part, part.len())).await {
+            match Box::pin(self.current_contacts_of(instance, part, part.len())).await {
                 Err(e) if !e.is_retryable() => {}
                 other => found.extend(other?),
             }
@@ -176,17 +178,29 @@ impl PollingService {
 
     /// Instances whose round is over without a call: nobody is idle there.
     pub(crate) fn overdue_rounds(&self, now: Timestamp) -> Vec<InstanceName> {
-        let rounds = self.ctx.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rounds = self
+            .ctx
+            .signals
+            .poll_rounds
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let every = self.ctx.settings.idle_poll;
         let over = |name: &&InstanceName| rounds.get(*name).and_then(|r| r.at).is_none_or(|at| at + every <= now);
         self.ctx.settings.instances.keys().filter(over).cloned().collect()
     }
 
     /// The next supervisors who listened lately, at most `room`.
-    async fn lately_there(&self, instance: &InstanceName, room: usize) -> Result<Vec<UserId>, PollingError> {
+    async fn recent_supervisors(&self, instance: &InstanceName, room: usize) -> Result<Vec<UserId>, PollingError> {
         let now = self.ctx.now();
         let after = {
-            let mut rounds = self.ctx.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut rounds = self
+                .ctx
+                .signals
+                .poll_rounds
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let round = rounds.entry(instance.clone()).or_default();
             round.at = Some(now);
             round.after.clone()
@@ -196,13 +210,19 @@ impl PollingService {
             return Ok(Vec::new());
         }
         let most = u32::try_from(room).unwrap_or(u32::MAX);
-        let since = now - LATELY;
+        let since = now - RECENTLY;
         let found = self
             .ctx
             .store()
             .supervisors_since(instance, since, after.as_ref(), most)
             .await?;
-        let mut rounds = self.ctx.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rounds = self
+            .ctx
+            .signals
+            .poll_rounds
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         // At the end it begins anew next time.
         rounds.entry(instance.clone()).or_default().after = found.last().filter(|_| found.len() == room).cloned();
         drop(rounds);
@@ -210,10 +230,10 @@ impl PollingService {
     }
 
     /// Nothing is new but that it may have been seen alive.
-    async fn idle_on(&self, seen: &Supervision, alive_at: Option<Timestamp>) -> Result<(), PollingError> {
-        let next = self.next_roll_call(self.ctx.now());
+    async fn reschedule_idle(&self, seen: &Supervision, alive_at: Option<Timestamp>) -> Result<(), PollingError> {
+        let next = self.next_batch_poll(self.ctx.now());
         self.ctx
-            .amend(seen.id, |s| {
+            .update(seen.id, |s| {
                 if s.state != State::Monitoring {
                     return None;
                 }
@@ -228,14 +248,14 @@ impl PollingService {
         Ok(())
     }
 
-    async fn note_stranger(&self, instance: &InstanceName, stranger: &UserContact) -> Result<(), PollingError> {
-        if self.ctx.store().by_leg(instance, &stranger.contact).await?.is_some() {
+    async fn note_unknown_leg(&self, instance: &InstanceName, unknown: &UserContact) -> Result<(), PollingError> {
+        if self.ctx.store().by_leg(instance, &unknown.contact).await?.is_some() {
             return Ok(());
         }
         let leg = UnexplainedLeg {
             instance: instance.clone(),
-            leg: stranger.contact.clone(),
-            due_at: self.ctx.now() + self.ctx.settings.intervals.unexplained,
+            leg: unknown.contact.clone(),
+            due_at: self.ctx.now() + self.ctx.settings.intervals.unknown_leg,
             looks: 0,
         };
         self.ctx

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::in_flight::InFlight;
 use crate::usecases::polling::PollingService;
-use crate::usecases::polling::batch_poll::{awaits_a_mode, is_idle, rolls};
+use crate::usecases::polling::batch_poll::{awaits_mode_change, is_idle, split_into_batches};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{Retention, Stored};
 use sidedoor_domain::ports::{MetricEvent, Priority, VendorError};
@@ -27,7 +27,7 @@ const PAGE: u32 = 1024;
 /// A loop wakes at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// A loop's pause while what is due is in hand.
-const IN_HAND_PAUSE: Duration = Duration::from_millis(100);
+const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(100);
 
 impl PollingService {
     /// Looks at what is due, until the process stops.
@@ -48,7 +48,7 @@ impl PollingService {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.ctx.signals.check.notified() => {}
-                () = self.ctx.parts.stopping.cancelled() => {}
+                () = self.ctx.deps.stopping.cancelled() => {}
             }
         }
     }
@@ -66,7 +66,7 @@ impl PollingService {
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         let mut idle = Vec::new();
         let mut alone = Vec::new();
-        let busy = checks.held();
+        let busy = checks.keys();
         let due = if is_due(next.check) {
             self.ctx.store().due_checks(now, PAGE).await?
         } else {
@@ -74,46 +74,46 @@ impl PollingService {
         };
         for stored in due {
             let id = stored.supervision.id;
-            if let Some(held) = checks.take(id).filter(|_| !busy.contains(&id)) {
+            if let Some(guard) = checks.try_start(id).filter(|_| !busy.contains(&id)) {
                 let together = if is_idle(&stored.supervision) {
                     &mut idle
                 } else {
                     &mut alone
                 };
-                together.push((stored, held));
+                together.push((stored, guard));
             }
         }
-        let mut rolls = rolls(idle);
+        let mut batches = split_into_batches(idle);
         for instance in self.overdue_rounds(now) {
-            if !rolls.iter().any(|(of, _)| *of == instance) {
-                rolls.push((instance, Vec::new()));
+            if !batches.iter().any(|(of, _)| *of == instance) {
+                batches.push((instance, Vec::new()));
             }
         }
-        for (instance, roll) in rolls {
+        for (instance, batch) in batches {
             let Ok(permit) = room.clone().acquire_owned().await else {
                 break;
             };
             let this = self.clone();
             self.ctx.spawn(async move {
-                let _in_hand = permit;
-                if let Err(e) = this.call_the_roll(&instance, &roll).await {
+                let _in_flight = permit;
+                if let Err(e) = this.run_batch_poll(&instance, &batch).await {
                     tracing::error!(%instance, error = %e, "the roll call of {instance} could not be finished");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
-                drop(roll);
+                drop(batch);
                 this.ctx.signals.check.notify_one();
             });
         }
-        for (stored, held) in alone {
+        for (stored, guard) in alone {
             let Ok(permit) = room.clone().acquire_owned().await else {
                 break;
             };
             let this = self.clone();
             let about = stored.supervision.clone();
             self.ctx.spawn_for("poll", &about, async move {
-                let _in_hand = (held, permit);
+                let _in_flight = (guard, permit);
                 let id = stored.supervision.id;
-                if let Err(e) = this.look_at(stored).await {
+                if let Err(e) = this.poll_supervision(stored).await {
                     tracing::error!(supervision_id = %id, error = %e, "looking at {id} failed");
                     // It is still due: do not try again at once what just failed.
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -121,7 +121,7 @@ impl PollingService {
                 this.ctx.signals.check.notify_one();
             });
         }
-        let busy = legs.held();
+        let busy = legs.keys();
         let due = if is_due(next.unexplained) {
             self.ctx.store().due_unexplained(now, PAGE).await?
         } else {
@@ -129,7 +129,7 @@ impl PollingService {
         };
         for leg in due {
             let name = format!("{}/{}", leg.instance, leg.leg);
-            let Some(held) = legs.take(name.clone()).filter(|_| !busy.contains(&name)) else {
+            let Some(guard) = legs.try_start(name.clone()).filter(|_| !busy.contains(&name)) else {
                 continue;
             };
             let Ok(permit) = room.clone().acquire_owned().await else {
@@ -137,8 +137,8 @@ impl PollingService {
             };
             let this = self.clone();
             self.ctx.spawn(async move {
-                let _in_hand = (held, permit);
-                this.evidence.explain(leg).await;
+                let _in_flight = (guard, permit);
+                this.evidence.adopt_leg(leg).await;
                 this.ctx.signals.check.notify_one();
             });
         }
@@ -151,23 +151,23 @@ impl PollingService {
         Ok(pause_until(due, self.ctx.now()))
     }
 
-    async fn look_at(&self, stored: Stored) -> Result<(), PollingError> {
+    async fn poll_supervision(&self, stored: Stored) -> Result<(), PollingError> {
         match stored.supervision.state {
-            State::Monitoring | State::Leaving => self.look_at_leg(&stored.supervision).await,
-            State::Left => Ok(self.leaving.look_at_contact(&stored.supervision).await?),
-            State::Requested | State::Joining => self.take_up_join(&stored.supervision).await,
+            State::Monitoring | State::Leaving => self.poll_leg(&stored.supervision).await,
+            State::Left => Ok(self.leaving.check_departed_contact(&stored.supervision).await?),
+            State::Requested | State::Joining => self.resume_join(&stored.supervision).await,
             State::Failed => Ok(self
                 .ctx
-                .change(stored.supervision.id, |s| s.next_check_at = None)
+                .update_and_deliver(stored.supervision.id, |s| s.next_check_at = None)
                 .await?),
         }
     }
 
     /// A join that is long past its time is in nobody's hands any more: it is carried to its end.
-    async fn take_up_join(&self, s: &Supervision) -> Result<(), PollingError> {
+    async fn resume_join(&self, s: &Supervision) -> Result<(), PollingError> {
         let (id, maybe_sent) = (s.id, s.state == State::Joining);
         self.ctx
-            .change(id, |s| {
+            .update_and_deliver(id, |s| {
                 s.next_check_at = Some(self.ctx.now() + self.ctx.settings.join_ttl)
             })
             .await?;
@@ -181,11 +181,11 @@ impl PollingService {
         Ok(())
     }
 
-    pub(crate) async fn look_at_leg(&self, s: &Supervision) -> Result<(), PollingError> {
+    pub(crate) async fn poll_leg(&self, s: &Supervision) -> Result<(), PollingError> {
         let Some(leg) = &s.leg else { return Ok(()) };
         if s.vendor != AMAZON_CONNECT {
             // A carrier's leg: Connect does not know it, and the carrier tells us by itself.
-            return Ok(self.ctx.change(s.id, |s| s.next_check_at = None).await?);
+            return Ok(self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await?);
         }
         if crate::usecases::leaving::end_leg::is_to_be_carried_out(s) {
             // Whoever began it could not finish it. A disconnect never expires.
@@ -205,14 +205,14 @@ impl PollingService {
                 let observation =
                     Observation::of_description(&seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
                 self.evidence
-                    .weigh(&s.instance, leg.as_str(), observation, None)
+                    .evaluate(&s.instance, leg.as_str(), observation, None)
                     .await?;
             }
-            Err(e) => log_look(s, &e),
+            Err(e) => log_failed_poll(s, &e),
         }
         let newly_overdue = AtomicBool::new(false);
         self.ctx
-            .change(s.id, |s| {
+            .update_and_deliver(s.id, |s| {
                 if s.state.is_final() {
                     return;
                 }
@@ -221,7 +221,7 @@ impl PollingService {
                 s.checks = s.checks.saturating_add(1);
                 // Whoever wanted a look while this one was under way still wants it.
                 let wanted = s.next_check_at.filter(|t| Some(*t) != was_due);
-                let next = self.next_look(s, now);
+                let next = self.next_poll(s, now);
                 s.next_check_at = Some(wanted.map_or(next, |t| t.min(next)));
             })
             .await?;
@@ -234,9 +234,9 @@ impl PollingService {
 
     /// When to look again: a leave soon and then ever less often, never past the moment it becomes overdue; an idle one
     /// with the others.
-    fn next_look(&self, s: &Supervision, now: Timestamp) -> Timestamp {
-        if s.state != State::Leaving && !awaits_a_mode(s) {
-            return self.next_roll_call(now);
+    fn next_poll(&self, s: &Supervision, now: Timestamp) -> Timestamp {
+        if s.state != State::Leaving && !awaits_mode_change(s) {
+            return self.next_batch_poll(now);
         }
         let backoff = SignedDuration::from_secs(1_i64 << s.checks.min(5)).min(self.ctx.settings.idle_poll);
         let deadline = s.leave.as_ref().and_then(|l| l.deadline).map(|t| t.duration_since(now));
@@ -251,14 +251,14 @@ impl PollingService {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(self.ctx.settings.intervals.sweep) => {}
-                () = self.ctx.parts.stopping.cancelled() => return,
+                () = self.ctx.deps.stopping.cancelled() => return,
             }
-            let (now, keep) = (self.ctx.now(), self.ctx.settings.keep);
+            let (now, keep) = (self.ctx.now(), self.ctx.settings.retention);
             let retention = Retention {
                 keys_before: now - keep.keys,
                 evidence_before: now - keep.evidence,
                 supervisions_before: now - keep.supervisions,
-                unsent_too: self.ctx.parts.crm.is_none(),
+                unsent_too: self.ctx.deps.crm.is_none(),
             };
             if let Err(e) = self.reports.sweep_audit().await {
                 tracing::error!(error = %e, "sweeping the audit's unfinished acts failed");
@@ -272,7 +272,7 @@ impl PollingService {
     }
 }
 
-pub(crate) fn log_look(s: &Supervision, e: &VendorError) {
+pub(crate) fn log_failed_poll(s: &Supervision, e: &VendorError) {
     tracing::warn!(supervision_id = %s.id, code = %e.code, "looking at {} failed: {}", s.id, e.message);
 }
 
@@ -283,7 +283,7 @@ pub(crate) fn pause_until(due: Option<Timestamp>, now: Timestamp) -> Duration {
         Duration::try_from(t.duration_since(now)).unwrap_or_default()
     });
     if left.is_zero() {
-        IN_HAND_PAUSE
+        IN_FLIGHT_PAUSE
     } else {
         left.min(LONGEST_SLEEP)
     }

@@ -3,7 +3,7 @@
 use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::reports::ReportService;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase, SELF};
@@ -13,19 +13,23 @@ use sidedoor_domain::ports::Transaction;
 pub use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
 
 /// An act on a vendor takes seconds; a restart takes up what was under way. What has no end after this has lost it.
-const LOST_AFTER: SignedDuration = SignedDuration::from_hours(1);
+const ABANDONED_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// The cursor's name in the store: everything begun before that moment (epoch ms) has its end.
 const CURSOR: &str = "audit swept";
 /// Acts swept at once.
-const AT_ONCE: u32 = 100;
+const PAGE: u32 = 100;
 
 impl ReportService {
     /// Lines of the audit.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`] without `read` or `operate`.
-    pub async fn audit_lines(&self, filter: &AuditFilter, by: &Request) -> Result<Vec<AuditLine>, UseCaseError> {
-        if !(by.caller.has(Scope::Read) || by.caller.has(Scope::Operate)) {
+    pub async fn audit_lines(
+        &self,
+        filter: &AuditFilter,
+        request: &RequestContext,
+    ) -> Result<Vec<AuditLine>, UseCaseError> {
+        if !(request.caller.has(Scope::Read) || request.caller.has(Scope::Operate)) {
             return Err(UseCaseError::Forbidden("this credential may not read the audit"));
         }
         Ok(self.ctx.store().audit_lines(filter).await?)
@@ -35,12 +39,12 @@ impl ReportService {
     ///
     /// # Errors
     /// The store's.
-    pub async fn note_ticket(&self, by: &Request, user: &UserId) -> Result<(), UseCaseError> {
+    pub async fn note_ticket(&self, request: &RequestContext, user: &UserId) -> Result<(), UseCaseError> {
         let line = AuditEntry {
-            request_id: by.request_id.clone(),
+            request_id: request.request_id.clone(),
             ..AuditEntry::done(
                 self.ctx.now(),
-                by.caller.name.clone(),
+                request.caller.name.clone(),
                 AuditAction::TicketIssued,
                 format!("for {user}"),
             )
@@ -56,11 +60,11 @@ impl ReportService {
     /// Says of every act on a vendor that was begun long ago, and of which nothing says what came, that it was abandoned.
     pub(crate) async fn sweep_audit(&self) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
-        let until = now - LOST_AFTER;
+        let until = now - ABANDONED_AFTER;
         let swept = self.ctx.store().cursor(CURSOR).await?.unwrap_or(0);
         let since = Timestamp::from_millisecond(swept).unwrap_or(Timestamp::UNIX_EPOCH);
-        let unfinished = self.ctx.store().unfinished_acts(since, until, AT_ONCE).await?;
-        let all = unfinished.len() < AT_ONCE as usize;
+        let unfinished = self.ctx.store().unfinished_acts(since, until, PAGE).await?;
+        let all = unfinished.len() < PAGE as usize;
         for begun in unfinished {
             let Some(operation) = begun.operation.clone() else {
                 continue;
@@ -77,12 +81,12 @@ impl ReportService {
                 None => "what came of it was never learnt".to_owned(),
             };
             tracing::warn!(operation, "{operation} was begun and never completed: {outcome}");
-            let lost = AuditEntry {
+            let abandoned = AuditEntry {
                 supervision: begun.supervision,
                 ..AuditEntry::done(now, SELF, begun.action, outcome).in_phase(Phase::Abandoned, operation)
             };
             let change = Transaction {
-                audit: vec![lost],
+                audit: vec![abandoned],
                 ..Transaction::default()
             };
             self.ctx.store().transact(change).await?;

@@ -18,41 +18,41 @@ const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 /// After this long none is expected any more.
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
 /// One that was not there is looked for again after this.
-const AGAIN: SignedDuration = SignedDuration::from_mins(55);
+const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(55);
 /// An org that has no such records is asked again after this.
-const NOT_THERE: Duration = Duration::from_secs(24 * 3600);
+const UNSUPPORTED_RETRY: Duration = Duration::from_secs(24 * 3600);
 /// What an org answers that has no such object or field, or shows it to others only.
-const NOT_SHOWN: [&str; 4] = ["INVALID_TYPE", "INVALID_FIELD", "NOT_FOUND", "INSUFFICIENT_ACCESS"];
+const UNSUPPORTED_CODES: [&str; 4] = ["INVALID_TYPE", "INVALID_FIELD", "NOT_FOUND", "INSUFFICIENT_ACCESS"];
 /// Pages of a round.
-const PAGES: usize = 50;
+const MAX_PAGES: usize = 50;
 /// Their seconds are cut or rounded when they have no milliseconds.
 const WHOLE_SECOND: SignedDuration = SignedDuration::from_secs(1);
 
 /// How a page ended.
-enum Page {
+enum PageOutcome {
     /// There may be more.
     Done,
     /// Nothing was left, or it is no time for more.
     Last,
     /// The org has no such records.
-    NotThere,
+    Unsupported,
 }
 
 impl SalesforceSyncService {
     /// Compares what is due, until the process stops. Returns at once when that is switched off.
     pub async fn compare_until_stopped(self) {
         let every = self.ctx.settings.intervals.compare;
-        let crm = self.ctx.parts.crm.clone().filter(|_| self.ctx.settings.compare);
+        let crm = self.ctx.deps.crm.clone().filter(|_| self.ctx.settings.compare);
         let Some(crm) = crm else { return };
         let mut pause = every;
         while !self.ctx.is_stopping() {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.ctx.parts.stopping.cancelled() => return,
+                () = self.ctx.deps.stopping.cancelled() => return,
             }
             pause = match self.compare_round(crm.as_ref()).await {
                 Ok(true) => every,
-                Ok(false) => NOT_THERE,
+                Ok(false) => UNSUPPORTED_RETRY,
                 Err(e) => {
                     tracing::warn!(error = %e, "comparing departures waits: {e}");
                     every
@@ -63,26 +63,31 @@ impl SalesforceSyncService {
 
     /// Compares all that is due, a page at a time. Whether the org has such records at all.
     async fn compare_round(&self, crm: &dyn Crm) -> Result<bool, UseCaseError> {
-        for _ in 0..PAGES {
+        for _ in 0..MAX_PAGES {
             match self.compare_page(crm).await? {
-                Page::Done => {}
-                Page::Last => return Ok(true),
-                Page::NotThere => return Ok(false),
+                PageOutcome::Done => {}
+                PageOutcome::Last => return Ok(true),
+                PageOutcome::Unsupported => return Ok(false),
             }
         }
         Ok(true)
     }
 
-    async fn compare_page(&self, crm: &dyn Crm) -> Result<Page, UseCaseError> {
+    async fn compare_page(&self, crm: &dyn Crm) -> Result<PageOutcome, UseCaseError> {
         let now = self.ctx.now();
         // Calls are short: those that are left are for rows.
         let short = crm
             .usage()
             .is_some_and(|u| u.share() >= self.ctx.settings.delivery.slow_above);
         if short {
-            return Ok(Page::Last);
+            return Ok(PageOutcome::Last);
         }
-        let (settled, again) = self.ctx.settings.intervals.compare_after.unwrap_or((SETTLED, AGAIN));
+        let (settled, again) = self
+            .ctx
+            .settings
+            .intervals
+            .compare_after
+            .unwrap_or((SETTLED, RETRY_AFTER));
         let limit = u32::try_from(CALLS_A_QUESTION).unwrap_or(u32::MAX);
         let due = self
             .ctx
@@ -96,17 +101,17 @@ impl SalesforceSyncService {
         calls.sort();
         calls.dedup();
         if calls.is_empty() {
-            return Ok(Page::Last);
+            return Ok(PageOutcome::Last);
         }
         let theirs = match crm.supervisors_of(&calls).await {
             Ok(theirs) => theirs,
-            Err(e) if NOT_SHOWN.contains(&e.code.as_str()) => {
+            Err(e) if UNSUPPORTED_CODES.contains(&e.code.as_str()) => {
                 tracing::info!(code = %e.code, "departures are not compared; this org shows no ConversationParticipant: {e}");
-                return Ok(Page::NotThere);
+                return Ok(PageOutcome::Unsupported);
             }
             Err(e) => {
                 tracing::info!(code = %e.code, "departures are compared later: {e}");
-                return Ok(Page::Last);
+                return Ok(PageOutcome::Last);
             }
         };
         let comparisons = due
@@ -118,7 +123,7 @@ impl SalesforceSyncService {
         };
         self.ctx.store().transact(found).await?;
         // The next page says whether there was more: a short one may only have held what cannot be read.
-        Ok(Page::Done)
+        Ok(PageOutcome::Done)
     }
 
     fn compare(
@@ -134,7 +139,7 @@ impl SalesforceSyncService {
             .get(s.voice_call_id.as_ref()?)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let seen = theirs_of(
+        let seen = matching_participant(
             s.supervisor.salesforce_user_id.as_deref(),
             on_contact,
             on_call,
@@ -159,7 +164,7 @@ impl SalesforceSyncService {
 
 /// Which of their records is this departure: the user's nearest; without a user, the only one where there is but one of
 /// ours.
-fn theirs_of<'p>(
+fn matching_participant<'p>(
     user: Option<&str>,
     ours_on_call: u32,
     on_call: &'p [ParticipantSeen],
@@ -211,7 +216,7 @@ mod tests {
             seen("second", Some(long), Some(99_000)),
             seen("other", Some("005000000000002AAA"), Some(100_000)),
         ];
-        let found = |user, ours, on: &[ParticipantSeen]| theirs_of(user, ours, on, at).map(|p| p.id.clone());
+        let found = |user, ours, on: &[ParticipantSeen]| matching_participant(user, ours, on, at).map(|p| p.id.clone());
         assert_eq!(found(Some(short), 1, &several).as_deref(), Some("second"));
         assert_eq!(found(None, 1, &several), None, "whose is open");
         let only = [seen("only", None, Some(99_000))];

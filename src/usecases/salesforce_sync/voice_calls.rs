@@ -20,22 +20,22 @@ use sidedoor_domain::ports::{Crm, CrmVerdict, Transaction};
 use sidedoor_domain::supervision::Supervision;
 
 /// How many contacts are remembered, and for how long.
-const REMEMBERED: u64 = 10_000;
-const REMEMBER: Duration = Duration::from_secs(60);
+const MAX_REMEMBERED: u64 = 10_000;
+const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 /// After a search that was refused, how long none is made.
-const REFUSED: SignedDuration = SignedDuration::from_mins(10);
-const PASSES: SignedDuration = SignedDuration::from_secs(5);
+const REFUSED_PAUSE: SignedDuration = SignedDuration::from_mins(10);
+const TRANSIENT_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 /// How soon a missing one is looked for again, and for how long after the supervision began.
-const AGAIN: SignedDuration = SignedDuration::from_mins(5);
-const OFTEN: SignedDuration = SignedDuration::from_mins(30);
-const LATER: SignedDuration = SignedDuration::from_hours(1);
+const EARLY_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
+const EARLY_PERIOD: SignedDuration = SignedDuration::from_mins(30);
+const LATE_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
 /// How many are looked for again at once: one search.
 const PAGE: u32 = CONTACTS_A_SEARCH as u32;
 
 /// What is known of a row's VoiceCall.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Lookup {
+pub(crate) enum VoiceCallLookup {
     /// The caller gave it, or there is nothing to look for.
     Given,
     /// Found.
@@ -50,7 +50,7 @@ pub(crate) enum Lookup {
     Awaited,
 }
 
-impl Lookup {
+impl VoiceCallLookup {
     /// The mark on a row written without it.
     pub(crate) fn note(&self) -> Option<String> {
         match self {
@@ -69,7 +69,11 @@ impl Lookup {
     pub(crate) fn look_again_at(&self, s: &Supervision, now: Timestamp) -> Option<Timestamp> {
         let begun = s.requested_at.or(s.joined.map(|j| j.at)).unwrap_or(now);
         let wanted = !matches!(self, Self::Given | Self::Found(_)) && now < begun + GIVE_UP;
-        let every = if now < begun + OFTEN { AGAIN } else { LATER };
+        let every = if now < begun + EARLY_PERIOD {
+            EARLY_INTERVAL
+        } else {
+            LATE_INTERVAL
+        };
         let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
         let next = now
             .as_millisecond()
@@ -82,15 +86,18 @@ impl Lookup {
 
 /// What was found lately.
 #[derive(Clone)]
-pub(crate) struct VoiceCalls {
-    known: Cache<String, Lookup>,
+pub(crate) struct VoiceCallCache {
+    known: Cache<String, VoiceCallLookup>,
     refused: Cache<(), Timestamp>,
 }
 
-impl VoiceCalls {
+impl VoiceCallCache {
     pub(crate) fn new() -> Self {
         Self {
-            known: Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBER).build(),
+            known: Cache::builder()
+                .max_capacity(MAX_REMEMBERED)
+                .time_to_live(REMEMBERED_FOR)
+                .build(),
             refused: Cache::builder().max_capacity(1).build(),
         }
     }
@@ -99,26 +106,26 @@ impl VoiceCalls {
 impl SalesforceSyncService {
     /// The VoiceCalls of these rows that are about to be written, in order. Those that were written without before are not
     /// searched for: a departure would cost a search each time.
-    pub(crate) async fn voice_calls_of_rows(&self, crm: &dyn Crm, rows: &[&Stored]) -> Vec<Lookup> {
+    pub(crate) async fn voice_calls_of_rows(&self, crm: &dyn Crm, rows: &[&Stored]) -> Vec<VoiceCallLookup> {
         let awaited = |s: &Stored| s.record_sync.as_ref().is_some_and(|r| r.look_again_at.is_some());
         let fresh: Vec<&Stored> = rows.iter().copied().filter(|s| !awaited(s)).collect();
-        self.find(crm, &fresh).await;
+        self.find_unknown(crm, &fresh).await;
         rows.iter()
             .map(|s| match self.voice_call_known(s) {
-                Lookup::Refused if awaited(s) => Lookup::Awaited,
+                VoiceCallLookup::Refused if awaited(s) => VoiceCallLookup::Awaited,
                 known => known,
             })
             .collect()
     }
 
     /// The VoiceCalls of these supervisions, in order.
-    async fn voice_calls_of(&self, crm: &dyn Crm, wanting: &[&Stored]) -> Vec<Lookup> {
-        self.find(crm, wanting).await;
+    async fn voice_calls_of(&self, crm: &dyn Crm, wanting: &[&Stored]) -> Vec<VoiceCallLookup> {
+        self.find_unknown(crm, wanting).await;
         wanting.iter().map(|s| self.voice_call_known(s)).collect()
     }
 
     /// Searches for those that are not known.
-    async fn find(&self, crm: &dyn Crm, wanting: &[&Stored]) {
+    async fn find_unknown(&self, crm: &dyn Crm, wanting: &[&Stored]) {
         let mut unknown: Vec<ContactId> = wanting.iter().filter_map(|s| self.to_find(s)).cloned().collect();
         unknown.sort();
         unknown.dedup();
@@ -128,10 +135,14 @@ impl SalesforceSyncService {
         }
     }
 
-    fn voice_call_known(&self, stored: &Stored) -> Lookup {
+    fn voice_call_known(&self, stored: &Stored) -> VoiceCallLookup {
         match self.to_find(stored) {
-            None => Lookup::Given,
-            Some(contact) => self.voice_calls.known.get(contact.as_str()).unwrap_or(Lookup::Refused),
+            None => VoiceCallLookup::Given,
+            Some(contact) => self
+                .voice_calls
+                .known
+                .get(contact.as_str())
+                .unwrap_or(VoiceCallLookup::Refused),
         }
     }
 
@@ -157,7 +168,7 @@ impl SalesforceSyncService {
                 tracing::warn!(code = %e.code, "VoiceCalls cannot be looked for; rows are written without: {e}");
                 // A network that failed is no refusal: the next rows may ask.
                 let passes = matches!(e.verdict, CrmVerdict::Retry | CrmVerdict::RetryNow);
-                let wait = if passes { PASSES } else { REFUSED };
+                let wait = if passes { TRANSIENT_PAUSE } else { REFUSED_PAUSE };
                 self.voice_calls.refused.insert((), now + wait);
                 return;
             }
@@ -165,9 +176,9 @@ impl SalesforceSyncService {
         for contact in contacts {
             let mut ids = found.remove(contact.as_str()).unwrap_or_default();
             let lookup = match (ids.pop(), ids.is_empty()) {
-                (Some(id), true) => Lookup::Found(id),
-                (Some(_), false) => Lookup::Ambiguous,
-                (None, _) => Lookup::Missing,
+                (Some(id), true) => VoiceCallLookup::Found(id),
+                (Some(_), false) => VoiceCallLookup::Ambiguous,
+                (None, _) => VoiceCallLookup::Missing,
             };
             self.voice_calls.known.insert(contact.to_string(), lookup);
         }
@@ -176,7 +187,7 @@ impl SalesforceSyncService {
     /// Keeps what was found with the supervision.
     pub(crate) async fn remember_voice_call(&self, id: SupervisionId, voice_call: &str) -> Result<(), UseCaseError> {
         self.ctx
-            .amend(id, |s| {
+            .update(id, |s| {
                 if s.voice_call_id.is_some() {
                     return None;
                 }
@@ -197,9 +208,9 @@ impl SalesforceSyncService {
         let lookups = self.voice_calls_of(crm, &due.iter().collect::<Vec<_>>()).await;
         for (stored, lookup) in due.iter().zip(lookups) {
             let id = stored.supervision.id;
-            if let Lookup::Found(voice_call) = &lookup {
+            if let VoiceCallLookup::Found(voice_call) = &lookup {
                 self.ctx
-                    .amend(id, |s| {
+                    .update(id, |s| {
                         s.voice_call_id = Some(voice_call.clone());
                         Some(Transaction {
                             deliver_at: Some(now),
@@ -209,8 +220,8 @@ impl SalesforceSyncService {
                     .await?;
             }
             // One that could not be asked for now is asked for later all the same.
-            let ask = if lookup == Lookup::Refused {
-                Lookup::Missing
+            let ask = if lookup == VoiceCallLookup::Refused {
+                VoiceCallLookup::Missing
             } else {
                 lookup
             };
