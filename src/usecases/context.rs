@@ -1,5 +1,8 @@
-//! What every use case shares: the ports, the settings, the signals that wake the background loops, and the one
-//! optimistic-lock loop.
+//! What every service of the use cases shares: the ports, the settings, the signals that wake the background loops, the
+//! helpers that start tasks and write audit entries, and the one optimistic-locking loop.
+//!
+//! Guarantee: [`UseCaseContext::update`] never overwrites another writer's change. It writes with the revision that it
+//! read; if another writer was faster, it reads again and applies the rule to the new state.
 
 use crate::telemetry::spans;
 use crate::usecases::error::UseCaseError;
@@ -25,25 +28,25 @@ use crate::usecases::polling::batch_poll::PollRounds;
 use crate::usecases::salesforce_sync::rate::DeliveryPause;
 use crate::usecases::settings::{InstanceSettings, UseCaseSettings};
 
-/// What the flows are built on.
+/// The ports and process-wide handles that the use cases are built on.
 pub struct UseCaseDependencies {
     /// Amazon Connect.
     pub telephony: Arc<dyn Telephony>,
-    /// Salesforce; none when delivery is switched off.
+    /// Salesforce; `None` when delivery to Salesforce is switched off.
     pub crm: Option<Arc<dyn Crm>>,
-    /// The durable record.
+    /// The durable store.
     pub store: Arc<dyn Store>,
-    /// The time.
+    /// The corrected wall clock.
     pub clock: Arc<dyn Clock>,
-    /// Where what happens is counted.
+    /// Counts what happens, for the metrics endpoint.
     pub metrics: Arc<dyn MetricsRecorder>,
-    /// Where background work is tracked, so that a stop can wait for it.
+    /// Tracks background work, so that a shutdown can wait for it.
     pub tasks: TaskTracker,
-    /// Cancelled when no new work is to begin; what is unfinished is on disk and resumes at the next start.
+    /// Cancelled when no new work may start. Unfinished work is in the store and resumes at the next start.
     pub stopping: CancellationToken,
 }
 
-/// What the use cases of one process share. Cheap to clone.
+/// The context that every service of one process shares. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct UseCaseContext {
     pub(crate) deps: Arc<UseCaseDependencies>,
@@ -51,30 +54,31 @@ pub(crate) struct UseCaseContext {
     pub(crate) signals: Arc<Signals>,
 }
 
-/// What the flows of one process share beside the store.
+/// In-memory state of one process that is not in the store.
 #[derive(Default)]
 pub(crate) struct Signals {
-    /// Wakes the loops that otherwise sleep until something is due.
+    /// Wakes the polling loop, because a check may have become due earlier than it sleeps.
     pub(crate) check: Notify,
+    /// Wakes the delivery loop, because a Salesforce record may have become due.
     pub(crate) deliver: Notify,
-    /// How far the looking at those who listened lately has come.
+    /// Progress of the batch polls through supervisors who listened recently.
     pub(crate) poll_rounds: PollRounds,
-    /// Why nothing is sent to the CRM now, if so.
+    /// Why nothing is sent to Salesforce at the moment; `None` while delivery runs.
     pub(crate) delivery_pause: std::sync::Mutex<Option<DeliveryPause>>,
-    /// Leaves being carried out by somebody at this moment.
+    /// Supervisions whose leave is being carried out now, so that no two tasks carry out the same one.
     pub(crate) leaves_in_flight: InFlight<SupervisionId>,
 }
 
-/// Bounds the optimistic locking of a change: read a supervision, change it, commit it with the revision that was read; when
-/// another writer was faster, start the next attempt.
+/// Counts the attempts of one optimistic-locking loop: read a supervision, change it, commit it with the revision that was
+/// read. When another writer was faster, the caller starts the next attempt.
 #[derive(Default)]
 pub(crate) struct ConflictAttempts(u32);
 
 impl ConflictAttempts {
-    /// Sixteen writers in a row that were faster are a fault of somebody's, not bad luck.
+    /// If sixteen writers in a row were faster, something is wrong, because contention alone does not explain it.
     const MAX_ATTEMPTS: u32 = 16;
 
-    /// Counts an attempt.
+    /// Counts one attempt.
     ///
     /// # Errors
     /// [`UseCaseError::Conflict`] when all attempts are used up.
@@ -87,16 +91,16 @@ impl ConflictAttempts {
     }
 }
 
-/// What comes with every request.
+/// What every use case knows of the request that calls it.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
-    /// Who asks.
+    /// The authenticated caller.
     pub caller: Caller,
-    /// The HTTP request's id.
+    /// The HTTP request's id, for the audit.
     pub request_id: Option<String>,
-    /// Its idempotency key, if it carries one.
+    /// The idempotency key, if the request has one.
     pub key: Option<KeyUse>,
-    /// When it came in: how long an answer may take is counted from here.
+    /// When the request arrived. The time limit for the answer counts from here.
     pub arrived: tokio::time::Instant,
 }
 
@@ -132,7 +136,7 @@ impl UseCaseContext {
         }
     }
 
-    /// How long the answer to a request that came in then may still take.
+    /// How much time is left to answer a request that arrived at `arrived`.
     pub(crate) fn time_left_since(&self, arrived: tokio::time::Instant) -> Duration {
         self.settings.answer_within.saturating_sub(arrived.elapsed())
     }
@@ -149,8 +153,10 @@ impl UseCaseContext {
         self.deps.stopping.is_cancelled()
     }
 
-    /// Changes a supervision by `rule`, which may decide that nothing changes (`None`); otherwise it returns what is written
-    /// beside the supervision. Returns [`CommitOutcome::Stale`] when nothing was changed.
+    /// Changes a supervision by `rule` and commits it; retries when another writer was faster. `rule` returns what to write in
+    /// the same transaction, or `None` if nothing is to change.
+    ///
+    /// Returns [`CommitOutcome::Stale`] when nothing was changed.
     pub(crate) async fn update(
         &self,
         id: SupervisionId,
@@ -202,20 +208,20 @@ impl UseCaseContext {
         spans::spawn_in(&self.deps.tasks, span, work)
     }
 
-    /// Runs work to its end, tracked, whatever becomes of the request that began it; waits for it so long at most.
+    /// Runs `work` in a tracked task, so that it completes even if its request is dropped; waits for it at most `timeout`.
     pub(crate) async fn run_and_wait<F>(&self, timeout: Duration, work: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let running = spans::spawn(&self.deps.tasks, work);
-        // A panic in the work is logged by its own task; the answer then says what the store knows.
+        // A panic is logged by the task itself; the caller then answers from what the store contains.
         let _ = tokio::time::timeout(timeout, running).await;
     }
 
-    /// Runs a whole request to its end, so that a client that goes away takes no answer with it that its key is to keep.
+    /// Runs a whole request to completion even if the client disconnects, so that its answer is stored under its idempotency key.
     ///
     /// # Errors
-    /// When the work panics, or the process ends.
+    /// When the work panics, or the runtime shuts down.
     pub(crate) async fn run_to_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -223,8 +229,8 @@ impl UseCaseContext {
         spans::spawn(&self.deps.tasks, work).await
     }
 
-    /// Runs work that must not stop half-way when its request is given up: a client that goes away takes the request's own
-    /// future with it.
+    /// Runs work that must not stop halfway in a task of its own, because the request's own future is dropped when the client
+    /// disconnects.
     pub(crate) async fn run_detached<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -253,10 +259,10 @@ impl UseCaseContext {
         AuditEntry::done(self.now(), sidedoor_domain::audit::SELF, action, outcome).of(id)
     }
 
-    /// One supervision.
+    /// Reads one supervision for a caller.
     ///
     /// # Errors
-    /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it: whether it exists is none of their business.
+    /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it, so that the answer does not reveal that it exists.
     pub(crate) async fn get(&self, id: SupervisionId, request: &RequestContext) -> Result<Stored, UseCaseError> {
         tracing::Span::current().record("supervision_id", tracing::field::display(id));
         let stored = self.store().supervision(id).await?;
@@ -265,7 +271,7 @@ impl UseCaseContext {
             .ok_or(UseCaseError::SupervisionNotFound)
     }
 
-    /// Changes a supervision by a rule of its own; its row follows if what the row says changed.
+    /// Changes a supervision by a rule. If the rule changed the departure, the Salesforce record is written again.
     pub(crate) async fn update_and_deliver(
         &self,
         id: SupervisionId,
@@ -280,7 +286,7 @@ impl UseCaseContext {
             let departure_changed = s.departure != before.departure;
             Some(Transaction {
                 deliver_at: departure_changed.then(|| self.now()),
-                // Nothing new for the row: it need not wait for this check any longer.
+                // The record has nothing new to wait for, so it is delivered now rather than after the check.
                 hasten: (!departure_changed && before.state == State::Left).then(|| (id, self.now())),
                 ..Transaction::default()
             })

@@ -1,10 +1,10 @@
-//! Idempotency keys: the same key and body get the stored answer; the same key with another body is refused; a first
-//! request still running is said to be so.
+//! Idempotency keys. A repeat with the same key and body gets the stored answer; the same key with a different body is
+//! rejected; a repeat while the first request is still running is rejected as such.
 //!
-//! A key is taken in the same transaction as what it starts, so there is no moment at which one stands without the
-//! other. Its answer follows when it is given. A process that dies in between leaves a key without an answer; the next
-//! one sees that another process took it, and answers with what became of the supervision. Only the request that took a key
-//! answers for it or frees it: a repeat that fails leaves it as it is.
+//! A key is taken in the same transaction as the work it starts, so neither exists without the other. The answer is stored
+//! when it is given. If the process dies in between, the key has no answer; the next process sees that another process took
+//! it, and answers with the current state of the supervision. Only the request that took a key stores its answer or frees
+//! it, so a failed repeat does not change it.
 
 use crate::usecases::RequestContext;
 use crate::usecases::context::UseCaseContext;
@@ -14,32 +14,32 @@ pub use sidedoor_domain::ports::store::KeyUse;
 use sidedoor_domain::ports::store::{KeyRecord, KeyWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
-/// What a key used before leads to.
+/// The answer to a request whose key was used before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyReplay {
     /// The stored answer: HTTP status and body.
     Answer(u16, String),
-    /// It began this before a crash: answer with what became of it.
+    /// The first request started this supervision, but its process died before it answered: answer with the current state.
     State(SupervisionId),
 }
 
 /// Why a key cannot be used for this request.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum IdempotencyError {
-    /// The key was used for another request.
+    /// The key was used for a different request.
     #[error("the idempotency key was used for another request")]
     KeyReused,
     /// The first request with this key is still running.
     #[error("the first request with this idempotency key is still running")]
     KeyRunning,
-    /// What every area shares.
+    /// A reason that every area shares.
     #[error(transparent)]
     Common(#[from] UseCaseError),
 }
 
 crate::usecases::error::from_store_error!(IdempotencyError);
 
-/// Takes, answers and replays idempotency keys.
+/// Takes idempotency keys, stores answers and replays them.
 #[derive(Clone)]
 pub struct IdempotencyService {
     ctx: UseCaseContext,
@@ -50,7 +50,7 @@ impl IdempotencyService {
         Self { ctx }
     }
 
-    /// Whether the request's key was used before.
+    /// The answer to replay, if the request's key was used before.
     ///
     /// # Errors
     /// [`IdempotencyError::KeyReused`], [`IdempotencyError::KeyRunning`], or the store's.
@@ -62,26 +62,25 @@ impl IdempotencyService {
         }
     }
 
-    /// What a key that turned out to be used, when it was about to be taken, leads to.
+    /// The answer to replay for a key that the commit found to be taken.
     pub(crate) async fn replay_of(
         &self,
         request: &RequestContext,
         record: KeyRecord,
     ) -> Result<KeyReplay, IdempotencyError> {
-        let key = request
-            .key
-            .as_ref()
-            .ok_or(UseCaseError::Unexpected("a key was taken by a request without one"))?;
+        let key = request.key.as_ref().ok_or(UseCaseError::Unexpected(
+            "the store reported a used key for a request that has none",
+        ))?;
         self.known_key(key, record).await?.ok_or(IdempotencyError::KeyRunning)
     }
 
-    /// What a used key leads to; nothing if a fault of ours has freed it meanwhile.
+    /// The answer to replay for a used key; `None` if a 5xx answer has freed the key meanwhile.
     async fn known_key(&self, key: &KeyUse, mut record: KeyRecord) -> Result<Option<KeyReplay>, IdempotencyError> {
         if record.fingerprint != key.fingerprint {
             return Err(IdempotencyError::KeyReused);
         }
         if record.answer.is_none() && record.taken_by == self.ctx.store().incarnation() {
-            // The answer is written without waiting for it: it may be on its way. Wait for the queue, look once more.
+            // Answers are written in the background, so this one may be queued: flush the queue and read once more.
             self.ctx.store().flush().await?;
             match self.ctx.store().key(&key.caller, &key.key).await? {
                 Some(again) => record = again,
@@ -91,13 +90,13 @@ impl IdempotencyService {
         match record.answer {
             Some((status, body)) => Ok(Some(KeyReplay::Answer(status, body))),
             None if record.taken_by == self.ctx.store().incarnation() => Err(IdempotencyError::KeyRunning),
-            // What is of no supervision is done anew: nothing would say what became of it.
+            // Without a supervision, the store does not know what the first request did, so it is done again.
             None => Ok(record.supervision.map(KeyReplay::State)),
         }
     }
 
-    /// Takes the request's key for an answer that changes nothing, so that this answer too is the one it gets again. Something
-    /// if the key was used meanwhile.
+    /// Takes the request's key for an answer that changes nothing, so that a repeat gets the same answer. Returns the answer
+    /// to replay if another request used the key meanwhile.
     pub(crate) async fn take_key(
         &self,
         request: &RequestContext,
@@ -116,8 +115,8 @@ impl IdempotencyService {
         }
     }
 
-    /// Keeps the answer a request was given, for replays, if it is the one that took the key. A fault of ours (5xx) is never
-    /// kept: it frees the key.
+    /// Stores the answer of a request for replays, if this request took the key. A 5xx answer is not stored: it frees the key, so
+    /// that the client can retry.
     pub fn remember_answer(&self, request: &RequestContext, status: u16, body: &str) {
         let Some(key) = &request.key else { return };
         let write = if status >= 500 {

@@ -1,4 +1,7 @@
-//! Which supervisor a request or a token means.
+//! Resolves the supervisor that a request or a token refers to.
+//!
+//! Actors: Amazon Connect's user search, Salesforce's User records. Guarantee: a reference to none or several users is
+//! refused, so that no caller acts as another person.
 
 pub mod supervisors;
 pub mod token_binding;
@@ -8,7 +11,7 @@ use crate::usecases::error::{UseCaseError, from_store_error};
 use sidedoor_domain::authority::Unbound;
 use sidedoor_domain::ports::VendorError;
 
-/// Finds the Connect user that a name or a token means.
+/// Finds the Connect user that a user name or a token's claim refers to.
 #[derive(Clone)]
 pub struct IdentityResolver {
     pub(crate) ctx: UseCaseContext,
@@ -26,22 +29,22 @@ impl IdentityResolver {
     }
 }
 
-/// Why it is not known which supervisor is meant.
+/// Why a supervisor could not be resolved.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum IdentityError {
-    /// Connect has no user of that name.
+    /// Connect has no user with that name.
     #[error("Amazon Connect has no user of that name")]
     SupervisorNotFound,
-    /// Connect has several users of that name.
+    /// Connect has several users with that name.
     #[error("Amazon Connect has several users of that name")]
     SupervisorAmbiguous,
     /// Connect could not be asked.
     #[error("{}: {}", .0.code, .0.message)]
     Vendor(VendorError),
-    /// The credential should name a supervisor and does not.
+    /// The credential must name a supervisor and does not, or the name could not be resolved.
     #[error("the credential's supervisor is not known in Amazon Connect")]
     Unbound(Unbound),
-    /// What every area shares.
+    /// A reason that every area shares.
     #[error(transparent)]
     Common(#[from] UseCaseError),
 }

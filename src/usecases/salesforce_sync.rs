@@ -1,4 +1,7 @@
-//! Supervisions on their way to Salesforce.
+//! Writes supervisions to Salesforce.
+//!
+//! Actors: the store's due deliveries, the Salesforce org. Guarantee: every change of a departure is written at least once,
+//! under an external id that makes repeats harmless; a record that Salesforce rejects waits for a person as a dead letter.
 
 pub mod compare;
 pub mod dead_letters;
@@ -12,7 +15,7 @@ use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::idempotency::IdempotencyError;
 use crate::usecases::idempotency::IdempotencyService;
 
-/// Writes departures to Salesforce.
+/// Writes the records of supervisions to Salesforce, finds their VoiceCalls and compares departures.
 #[derive(Clone)]
 pub struct SalesforceSyncService {
     pub(crate) ctx: UseCaseContext,
@@ -28,7 +31,7 @@ impl SalesforceSyncService {
     }
 }
 
-/// Shows what is on its way, and sends it again.
+/// Shows deliveries and replays them.
 #[derive(Clone)]
 pub struct DeliveryService {
     pub(crate) ctx: UseCaseContext,
@@ -41,16 +44,16 @@ impl DeliveryService {
     }
 }
 
-/// Why deliveries cannot be read or sent again.
+/// Why deliveries cannot be read or replayed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DeliveryError {
-    /// There is no such delivery.
+    /// The delivery does not exist.
     #[error("there is no such delivery")]
     DeliveryNotFound,
-    /// The idempotency key.
+    /// The idempotency key cannot be used.
     #[error(transparent)]
     Idempotency(#[from] IdempotencyError),
-    /// What every area shares.
+    /// A reason that every area shares.
     #[error(transparent)]
     Common(#[from] UseCaseError),
 }

@@ -1,7 +1,7 @@
-//! What departures, joins, `Date` headers and probes teach about the vendors' clocks, and what is known of them.
+//! Learns the vendors' clocks from departures, joins, `Date` headers and probes, and estimates moments with them.
 //!
-//! The calibrator is in memory and pure; every sample it takes is in the store, in the transaction of the evidence it
-//! comes from, and every epoch too. A restart takes the last samples again and knows what it knew.
+//! Guarantee: the calibrator is a pure structure in memory. Every sample that it accepts and every epoch is in the store, in
+//! the transaction of the evidence that it comes from, so a restart replays the last samples and knows the same.
 
 use crate::usecases::error::UseCaseError;
 use std::collections::{BTreeMap, HashMap};
@@ -24,28 +24,28 @@ use sidedoor_domain::ports::store::{ClockEpoch, EpochCause};
 use sidedoor_domain::ports::{DateSeen, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Supervision};
 
-/// How far back samples are taken again at a start, and of each clock how many.
+/// How far back samples are replayed at a start, and how many of each clock.
 const REPLAY_WINDOW: SignedDuration = SignedDuration::from_hours(24);
 const REPLAYED_SAMPLES: u32 = 512;
 /// How often our own clock is compared with the machine's.
 const OWN_CLOCK_INTERVAL: Duration = Duration::from_secs(10);
-/// Of `Date` headers of ordinary calls, at most one in so long is kept from each instance: they come with every call.
+/// The least time between two stored `Date` samples of ordinary calls, by instance, because every call has a `Date`.
 const DATE_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
-/// A usual round trip to a vendor's endpoint, until one is known, ms.
+/// The assumed round trip to a vendor's endpoint, in ms, until one was measured.
 const ROUND_TRIP_MS: f64 = 60.0;
 
-/// The settings of timing.
+/// The settings of clock calibration.
 #[derive(Debug, Clone, Default)]
 pub struct TimingSettings {
-    /// By vendor; partner carriers are known only from here.
+    /// By vendor. A partner carrier is known only if it is configured here.
     pub vendors: BTreeMap<String, VendorSettings>,
-    /// When a grade is given.
+    /// The limits of the grades.
     pub thresholds: Thresholds,
-    /// How often a vendor whose `Date`s bound its other stamps is asked for one; `None` for never.
+    /// How often to request a `Date` from a vendor whose `Date`s bound its other stamps; `None` for never.
     pub probe_every: Option<Duration>,
 }
 
-/// The clocks, shared by the flows of one process.
+/// The calibration state, shared by the services of one process.
 #[derive(Debug, Default)]
 pub(crate) struct ClockState {
     calibrator: Mutex<Calibrator>,
@@ -53,9 +53,9 @@ pub(crate) struct ClockState {
     last_dates: Mutex<HashMap<InstanceName, Timestamp>>,
     /// Steps of our own clock in this process: when, on the new scale, and by how much.
     own_steps: Mutex<Vec<(Timestamp, SignedDuration)>>,
-    /// Wakes regrading: something was learnt that may make an earlier departure better, or show it wrong.
+    /// Wakes the recalibration, because a new sample may improve an earlier departure or show that it is wrong.
     pub(crate) learnt: tokio::sync::Notify,
-    /// The earliest departure that a step may have made wrong.
+    /// The earliest departure that a clock step may have made wrong.
     doubted_since: Mutex<Option<Timestamp>>,
 }
 
@@ -75,29 +75,29 @@ impl ClockState {
         lock(&self.calibrator)
     }
 
-    /// What was concluded since then may rest on a clock that was stepped.
+    /// Departures since `since` may rest on a clock that was stepped, so they must be recalibrated.
     pub(crate) fn doubt_since(&self, since: Timestamp) {
         let mut doubted = lock(&self.doubted_since);
         *doubted = Some(doubted.map_or(since, |t| t.min(since)));
     }
 
-    /// The doubt, to be acted on.
+    /// Takes the start of the doubtful time, for recalibrating since then.
     pub(crate) fn take_doubt(&self) -> Option<Timestamp> {
         lock(&self.doubted_since).take()
     }
 
-    /// A lower bound that our clock showed, perhaps before it was stepped, as it would show it now.
+    /// A lower bound read from our clock, perhaps before it was stepped, on the present scale.
     fn not_before(&self, t: Timestamp) -> Timestamp {
         self.on_todays_scale(t, Timestamp::min)
     }
 
-    /// The same of an upper bound.
+    /// An upper bound, likewise.
     fn not_after(&self, t: Timestamp) -> Timestamp {
         self.on_todays_scale(t, Timestamp::max)
     }
 
-    /// After a step back our clock shows some moments twice. Which of the two is meant cannot be told from the moment, so
-    /// `safe` chooses.
+    /// After a step back our clock shows some moments twice. The moment alone does not show which one is meant, so `safe`
+    /// chooses the moment that does not tighten the bracket.
     fn on_todays_scale(&self, t: Timestamp, safe: impl Fn(Timestamp, Timestamp) -> Timestamp) -> Timestamp {
         let steps = lock(&self.own_steps);
         steps.iter().fold(t, |t, (at, step)| {
@@ -111,7 +111,7 @@ impl ClockState {
     }
 }
 
-/// What was learnt while a change was made; it is written with it.
+/// Samples and epochs of one evaluation, to be written in its transaction.
 #[derive(Debug, Default)]
 pub(crate) struct LearntSamples {
     samples: Vec<(ClockId, Sample)>,
@@ -150,14 +150,14 @@ impl VendorStamp {
     }
 }
 
-/// The name of the clock a piece of evidence was stamped by.
+/// The clock that stamped a piece of evidence.
 pub(crate) fn clock_id_of(s: &Supervision, evidence: &Evidence, field: &str) -> ClockId {
     let vendor = evidence.carrier.as_deref().unwrap_or(AMAZON_CONNECT);
     ClockId::new(vendor, s.instance.as_str(), evidence.source.as_str(), field)
 }
 
 impl ClockService {
-    /// Takes a sample and notes what is to be written.
+    /// Gives a sample to the calibrator and notes what to write.
     pub(crate) fn learn(&self, key: &ClockId, sample: Sample, learnt: &mut LearntSamples) {
         let outcomes = self.state.calibrator().add(key, sample);
         if outcomes.first().is_some_and(|o| o.outcome != SampleOutcome::Ignored) {
@@ -178,7 +178,7 @@ impl ClockService {
         };
         let (version, since) = (clock.version(), clock.since().map_or(corroborated, timestamp));
         drop(calibrator);
-        tracing::warn!(%stream, version, "the clock of {stream} was stepped: epoch {version}; what was concluded since {corroborated} is looked at again");
+        tracing::warn!(%stream, version, "the clock of {stream} was stepped and starts epoch {version}; recalibrating departures since {corroborated}");
         self.state.doubt_since(corroborated);
         learnt.epochs.push(ClockEpoch {
             stream,
@@ -189,7 +189,7 @@ impl ClockService {
         });
     }
 
-    /// Learns from the stamps of a drop, each with the bracket of its own notice.
+    /// Learns from the stamps of a drop, each with the bracket of its own notification.
     pub(crate) fn learn_from_drop(&self, s: &Supervision, facts: &DropFacts, learnt: &mut LearntSamples) {
         for evidence in &facts.stamps {
             let Some(stamp) = evidence.vendor_stamp else { continue };
@@ -213,7 +213,7 @@ impl ClockService {
         }
     }
 
-    /// Learns from a stamp of a leg's beginning: MonitorContact was the command that made it.
+    /// Learns from a stamp of a leg's start, which MonitorContact caused.
     pub(crate) fn learn_from_join(
         &self,
         s: &Supervision,
@@ -235,8 +235,8 @@ impl ClockService {
         self.learn(&clock_id_of(s, evidence, field), sample, learnt);
     }
 
-    /// Concludes an instant from a bracket and its stamps, and what it was concluded from. `command` says what the bracket
-    /// must begin with for its beginning to be the command that made the event happen.
+    /// Estimates a moment from a bracket and its stamps, and returns the basis of the estimate. `command` names the lower bound
+    /// that proves that our command caused the event.
     pub(crate) fn estimate_instant(
         &self,
         alive: Option<(Timestamp, AliveBy)>,
@@ -284,7 +284,7 @@ impl ClockService {
         (estimate, basis)
     }
 
-    /// Takes the last samples of an earlier process again.
+    /// Replays the last samples of earlier processes.
     pub(crate) async fn recall_clocks(&self) -> Result<(), UseCaseError> {
         let epochs = self.ctx.store().clock_epochs().await?;
         let samples = self
@@ -295,7 +295,7 @@ impl ClockService {
         let mut calibrator = self.state.calibrator();
         for epoch in epochs {
             calibrator.start_epoch(&epoch.stream, epoch.version, moment(epoch.since));
-            // Whether the process before came to looking again is not known; looking twice changes nothing.
+            // It is unknown whether the earlier process recalibrated after this step; doing it twice is harmless.
             if epoch.cause == EpochCause::VendorStep && epoch.since >= self.ctx.now() - REPLAY_WINDOW {
                 self.state.doubt_since(epoch.corroborated);
                 self.state.learnt.notify_one();
@@ -307,8 +307,7 @@ impl ClockService {
         Ok(())
     }
 
-    /// Takes the `Date`s of ordinary calls, asks for more where they are of use, and watches our own clock, until the
-    /// process stops.
+    /// Takes `Date`s of ordinary calls, probes where that is useful, and watches our own clock, until the process stops.
     pub async fn calibrate_until_stopped(self, mut dates: mpsc::Receiver<DateSeen>) {
         let mut own_clock = tokio::time::interval(OWN_CLOCK_INTERVAL);
         let every = self
@@ -331,7 +330,7 @@ impl ClockService {
         }
     }
 
-    /// A `Date` bounds other stamps only where a setting couples them; elsewhere a few are enough.
+    /// Learns from a `Date`. One of an ordinary call is used at most once a minute; a probe's always.
     fn take_date(&self, seen: &DateSeen, from_ordinary_call: bool) {
         if from_ordinary_call {
             let mut last = lock(&self.state.last_dates);
@@ -351,7 +350,7 @@ impl ClockService {
         self.learn_alone(&key, sample);
     }
 
-    /// Learns from a sample that comes with no other news. It may be lost in a crash: the next one says the same.
+    /// Learns from a sample without evidence. A crash may lose it, which is acceptable because the next sample says the same.
     pub(crate) fn learn_alone(&self, key: &ClockId, sample: Sample) {
         let mut learnt = LearntSamples::default();
         self.learn(key, sample, &mut learnt);
@@ -375,13 +374,13 @@ impl ClockService {
             let (this, instance) = (self.clone(), instance.clone());
             self.ctx.spawn(async move {
                 if let Err(e) = this.probe(&instance).await {
-                    tracing::debug!(%instance, code = %e.code, "no Date from {instance}: {}", e.message);
+                    tracing::debug!(%instance, code = %e.code, "could not probe the clock of {instance}; the next probe tries again: {}", e.message);
                 }
             });
         }
     }
 
-    /// Asks an instance for one `Date`, at the moment at which it teaches most; less than a second from now.
+    /// Requests one `Date` from an instance at the moment that narrows the offset most, less than a second from now.
     pub(crate) async fn probe(&self, instance: &InstanceName) -> Result<DateSeen, sidedoor_domain::ports::VendorError> {
         let now = self.ctx.now();
         let wait = {
@@ -398,7 +397,7 @@ impl ClockService {
         Ok(seen)
     }
 
-    /// A step of our own clock: what was learnt says nothing about the new one.
+    /// Handles a step of our own clock: earlier samples do not apply to the new scale.
     fn follow_own_step(&self) {
         let Some(step) = self.ctx.deps.clock.follow_step() else {
             return;
@@ -406,11 +405,11 @@ impl ClockService {
         let now = self.ctx.now();
         tracing::warn!(
             step_ms = step.as_millis(),
-            "this machine's clock was stepped by {} ms: every vendor clock is learnt anew",
+            "this machine's clock was stepped by {} ms; every vendor clock starts a new epoch",
             step.as_millis()
         );
         let mut steps = lock(&self.state.own_steps);
-        // A clock stepped more often than this in one process is not a clock; what is older has no open bracket.
+        // Old steps no longer matter, because no open bracket reaches back to them.
         if steps.len() >= 64 {
             steps.remove(0);
         }

@@ -1,6 +1,8 @@
-//! A departure is concluded when its evidence comes; the clock it rests on may be known better later, or turn out to have
-//! been stepped. Then it is concluded anew: if that halves its uncertainty, or if it rested on a clock that was no more.
-//! Its row is issued again with a higher version; the raw evidence stays.
+//! Recalibrates departures. A departure is estimated when its evidence arrives; later its clock may be known better, or turn
+//! out to have been stepped. The departure is then estimated again, and is reissued if that halves its uncertainty or if its
+//! old estimate used a clock that no longer applied.
+//!
+//! Guarantee: a reissued Salesforce record has a higher version; the raw evidence does not change.
 
 use crate::usecases::clocks::DepartureRecalibrator;
 use crate::usecases::error::UseCaseError;
@@ -14,16 +16,16 @@ use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::Supervision;
 
-/// How long after a departure its row may be issued again.
+/// How long after a departure its record may be reissued.
 const REISSUE_WINDOW: SignedDuration = SignedDuration::from_hours(24);
-/// How many departures are looked at in one round, the latest.
+/// The most departures of a round, newest first.
 const MAX_DEPARTURES: u32 = 512;
-/// The least time between two rounds, and the longest.
+/// The shortest and the longest time between two rounds.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 impl DepartureRecalibrator {
-    /// Looks at recent departures again when something was learnt, until the process stops.
+    /// Recalibrates recent departures when there are new samples, until the process stops.
     pub async fn recalibrate_until_stopped(self) {
         loop {
             let pause = self.ctx.settings.intervals.recalibrate.unwrap_or(SHORTEST_PAUSE);
@@ -37,7 +39,7 @@ impl DepartureRecalibrator {
                 () = self.ctx.deps.stopping.cancelled() => return,
             }
             if let Err(e) = self.recalibrate_round().await {
-                tracing::error!(error = %e, "regrading waits: {e}");
+                tracing::error!(error = %e, "could not recalibrate departures; retrying after the pause: {e}");
             }
         }
     }
@@ -103,8 +105,8 @@ impl DepartureRecalibrator {
     }
 }
 
-/// Whether a departure is to be issued again: its uncertainty is halved, or it rested on a clock that may have been stepped
-/// before it (`doubtful`) and is not what it rests on now.
+/// Whether to reissue a departure: its uncertainty is halved, or it used a clock that may have been stepped before it
+/// (`doubtful`) and that the new estimate does not use.
 fn is_worth_reissuing(old: &Departure, new: &Departure, doubtful: bool) -> bool {
     let halved = match (old.uncertainty_ms, new.uncertainty_ms) {
         (Some(old_ms), Some(new_ms)) => new_ms * 2 <= old_ms,
@@ -147,7 +149,7 @@ mod tests {
             ((Some(400), 1), (Some(201), 1), false, false),
             ((None, 0), (Some(9000), 1), false, true),
             ((Some(400), 1), (None, 0), false, false),
-            // After a step: what rested on the old clock gives it up, even for a wider bracket, and only once.
+            // After a step, an estimate on the old clock is given up, even for a wider bracket, but only once.
             ((Some(400), 1), (Some(900), 0), true, true),
             ((Some(400), 1), (Some(900), 0), false, false),
             ((Some(900), 0), (Some(900), 0), true, false),

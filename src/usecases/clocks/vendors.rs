@@ -1,4 +1,4 @@
-//! Asking what is known of the vendors' clocks, and probing them.
+//! Reports the calibration of the vendors' clocks, and probes them on request.
 
 use crate::usecases::clocks::ClockError;
 use crate::usecases::error::UseCaseError;
@@ -20,86 +20,86 @@ use sidedoor_domain::ports::store::KeyWrite;
 use sidedoor_domain::ports::{CommitOutcome, Operation, Transaction, VendorError, VendorErrorCode, Verdict};
 use sidedoor_domain::supervision::AMAZON_CONNECT;
 
-/// At most so many probes in one request: each may wait a second for its moment.
+/// The most probes in one request, because each may wait a second for its moment.
 pub const MAX_PROBES: u32 = 6;
-/// After this long no further probe is begun: the answer must come in time.
+/// No probe is started after this long, so that the answer is in time.
 const PROBE_BUDGET: Duration = Duration::from_secs(5);
-/// So many of a clock's last samples are shown.
+/// How many of a clock's last samples are reported.
 const SHOWN_SAMPLES: usize = 10;
 
-/// What is known of one clock.
+/// The calibration of one clock.
 #[derive(Debug, Clone)]
 pub struct ClockReport {
-    /// Which.
+    /// The clock.
     pub stream: ClockId,
-    /// How far it may be trusted.
+    /// How precise its readings are.
     pub grade: Grade,
-    /// Its epoch.
+    /// The number of its epoch.
     pub version: u32,
-    /// The guaranteed interval of its offset now, and the likeliest value, ms; `None` until enough is known.
+    /// The least and the greatest possible offset now and the point estimate, in ms; `None` until there are enough samples.
     pub offset_ms: Option<(f64, f64, f64)>,
-    /// Its drift against ours, ppm: least and greatest; `None` until enough is known.
+    /// Its least and greatest possible drift against our clock, in ppm; `None` until there are enough samples.
     pub drift_ppm: Option<(f64, f64)>,
-    /// A step is suspected and not decided.
+    /// Whether a step is suspected but not confirmed.
     pub suspect: bool,
-    /// To what its stamps are cut, ms, if known.
+    /// The resolution of its stamps in ms, if known.
     pub quantum_ms: Option<i64>,
-    /// How they are cut, if known.
+    /// Whether its stamps are truncated or rounded to that resolution, if known.
     pub cutting: Option<&'static str>,
-    /// Samples in its window.
+    /// The number of samples in its window.
     pub samples: usize,
-    /// Of which so many do not agree with the rest.
+    /// How many of them contradict the rest.
     pub outliers: usize,
-    /// The epochs after the first, oldest first.
+    /// The epochs after the first one, oldest first.
     pub epochs: Vec<ClockEpoch>,
-    /// The last samples, latest first.
+    /// The last samples, newest first.
     pub last: Vec<Sample>,
 }
 
-/// One vendor.
+/// The calibration of one vendor.
 #[derive(Debug, Clone)]
 pub struct VendorReport {
-    /// Its name.
+    /// The vendor's name.
     pub vendor: String,
-    /// Its clocks, by name.
+    /// The vendor's clocks, by name.
     pub clocks: Vec<ClockReport>,
 }
 
-/// A sample that a caller measured.
+/// A sample that the caller measured.
 #[derive(Debug, Clone)]
 pub struct MeasuredSample {
-    /// Which clock and field of the vendor.
+    /// The vendor's interface that the stamp comes from.
     pub source: String,
-    /// See `source`.
+    /// The field of `source` with the stamp.
     pub field: String,
-    /// Our clock before it was read. The caller's clock must be ours.
+    /// Our clock before the stamp was read. The caller must use the clock of this machine.
     pub sent_at: Timestamp,
-    /// Our clock after.
+    /// Our clock after the stamp was read.
     pub received_at: Timestamp,
-    /// What it read.
+    /// The stamp.
     pub stamp: Timestamp,
 }
 
-/// What is to be probed.
+/// A request to probe a vendor's clock.
 #[derive(Debug, Clone)]
 pub enum ProbeRequest {
-    /// Ask so many times for a `Date`.
+    /// Request a `Date` this many times.
     Ask(u32),
-    /// Take what the caller measured.
+    /// Use the samples that the caller measured.
     Take(Vec<MeasuredSample>),
 }
 
-/// What came of probing.
+/// The answer to a request to probe.
 #[derive(Debug, Clone)]
 pub enum ProbeOutcome {
-    /// What is known now.
+    /// The calibration after the probe.
     Known(VendorReport),
     /// The key was used before.
     Replay(KeyReplay),
 }
 
 impl ClockService {
-    /// Every vendor and what is known of its clocks.
+    /// The calibration of every vendor's clocks.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], and the store's.
@@ -119,7 +119,7 @@ impl ClockService {
         Ok(names.into_iter().map(|vendor| self.report(vendor, &epochs)).collect())
     }
 
-    /// What is known of one vendor's clocks.
+    /// The calibration of one vendor's clocks.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`], and the store's.
@@ -129,11 +129,11 @@ impl ClockService {
         Ok(self.report(vendor, &self.ctx.store().clock_epochs().await?))
     }
 
-    /// Probes a vendor's clock, and says what is known then.
+    /// Probes a vendor's clock and reports its calibration after that.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`], [`UseCaseError::InstanceNotFound`], and
-    /// [`ClockError::Vendor`] when it gave no time; those of keys, and the store's.
+    /// [`ClockError::Vendor`] when the vendor gave no time; those of idempotency keys, and the store's.
     pub async fn probe_vendor(
         &self,
         vendor: &str,
@@ -151,7 +151,7 @@ impl ClockService {
             .ok_or(UseCaseError::InstanceNotFound)?;
         if matches!(probe, ProbeRequest::Ask(_)) && vendor != AMAZON_CONNECT {
             return Err(UseCaseError::Forbidden(
-                "only Amazon Connect can be asked; send measured samples of a carrier",
+                "only Amazon Connect can be probed; send measured samples for a carrier",
             )
             .into());
         }
@@ -162,7 +162,7 @@ impl ClockService {
             ProbeRequest::Take(measured) => format!("{vendor}/{instance}: {} measured samples", measured.len()),
             ProbeRequest::Ask(count) => format!("{vendor}/{instance}: to be asked {count} times"),
         };
-        // Written ahead: what the clock learns has its line whatever becomes of the rest.
+        // Written before the probe, so that every sample has an audit entry even if the process stops.
         let operation = format!("probe/{}", uuid::Uuid::now_v7());
         let line = |phase, outcome| AuditEntry {
             request_id: request.request_id.clone(),
@@ -205,7 +205,7 @@ impl ClockService {
                 }
             }
         };
-        // The samples were handed in before: in its turn this makes them durable too.
+        // The samples are queued before this commit, so its completion means that they are durable too.
         self.ctx
             .store()
             .transact(Transaction {
@@ -218,8 +218,8 @@ impl ClockService {
         Ok(ProbeOutcome::Known(report))
     }
 
-    /// Asks an instance for its time so often, as far as the answer may wait for it. How often it gave it; one that gave it at
-    /// least once, and then took too long, has not failed.
+    /// Requests a `Date` `count` times, as far as the answer can wait. Returns how often it succeeded. A timeout after at least
+    /// one success is not an error.
     async fn ask_dates(
         &self,
         instance: &InstanceName,
@@ -250,8 +250,8 @@ impl ClockService {
         (given, Ok(()))
     }
 
-    /// Whether a vendor has clocks in an instance: it is configured, or its own events have told of it. One that nobody knows
-    /// would be kept for ever.
+    /// Whether a vendor may have clocks in an instance: the instance is configured, or the vendor's events named it. Otherwise
+    /// it is rejected, because samples of an unknown instance would be kept forever.
     fn has_clocks(&self, vendor: &str, instance: &InstanceName) -> bool {
         let has_events = || {
             let calibrator = self.state.calibrator();

@@ -1,5 +1,6 @@
-//! The browser answers a directive. Its answer is no proof of the drop: that is the vendor's evidence. But a DONE proves
-//! that the leg was alive when the directive was given, which tightens the bracket; and any answer says when to look.
+//! The browser acknowledges a directive. The acknowledgement does not prove the drop; only the vendor's evidence does. But a
+//! DONE proves that the leg was alive when the directive was issued, which tightens the time range of the departure, and
+//! every acknowledgement sets the time of the next poll.
 
 use crate::usecases::RequestContext;
 use crate::usecases::context::ConflictAttempts;
@@ -14,34 +15,34 @@ use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::State;
 
-/// An answer to a directive.
+/// A browser's answer to a directive.
 #[derive(Debug, Clone)]
 pub struct DirectiveAnswer {
-    /// Which directive.
+    /// The directive.
     pub directive: DirectiveId,
-    /// How it went.
+    /// The outcome.
     pub outcome: AckOutcome,
-    /// The browser's own clock.
+    /// The time of the answer on the browser's own clock.
     pub at: Option<jiff::Timestamp>,
-    /// For people.
+    /// An explanation for people.
     pub detail: Option<String>,
 }
 
-/// What came of it.
+/// The answer to an acknowledgement.
 #[derive(Debug, Clone)]
 pub enum AcknowledgeOutcome {
-    /// How the supervision stands now.
+    /// The supervision as it is now.
     Current(Box<Stored>),
     /// The key was used before.
     Replay(KeyReplay),
 }
 
 impl DirectiveService {
-    /// Takes a browser's answer.
+    /// Stores a browser's answer to a directive.
     ///
     /// # Errors
-    /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`DirectiveError::DirectiveNotFound`], those of keys, and the
-    /// store's.
+    /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`DirectiveError::DirectiveNotFound`], those of
+    /// idempotency keys, and the store's.
     pub async fn acknowledge(
         &self,
         id: SupervisionId,
@@ -86,7 +87,7 @@ impl DirectiveService {
                 return Ok(AcknowledgeOutcome::Current(Box::new(stored)));
             }
             if matches!(supervision.state, State::Leaving | State::Monitoring) {
-                // DONE: the event is on its way, give it a moment. Gone already: there is nothing to wait for.
+                // After DONE the event is in flight, so wait for it. After any other outcome there is nothing to wait for.
                 let delay = match answer.outcome {
                     AckOutcome::Done => self.ctx.settings.intervals.after_done,
                     _ => jiff::SignedDuration::ZERO,
@@ -118,7 +119,7 @@ impl DirectiveService {
                         self.ctx.count(&MetricEvent::Directive(&directive, directive.status()));
                     }
                     if let (State::Left, Some(leg)) = (state, leg) {
-                        // Late, but it may tighten what was concluded.
+                        // The answer is late but may still tighten the time of the departure.
                         self.evidence.evaluate_stored_evidence(&instance, leg.as_str()).await?;
                     }
                     let stored = self
@@ -137,7 +138,7 @@ impl DirectiveService {
                 CommitOutcome::Stale => {}
                 CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
                     return Err(UseCaseError::Unexpected(
-                        "the store refused the change for a reason that cannot occur here",
+                        "an acknowledgement should only be committed, stale, or refused for its key",
                     )
                     .into());
                 }

@@ -1,8 +1,8 @@
-//! What a supervisor's browser is told to do, as it reaches the browser: a stream that can be resumed, or a poll.
+//! How directives reach a supervisor's browser: by a stream that can be resumed, or by polling.
 //!
-//! Directives are on disk before anybody is told, in the order of their changes, so nothing is lost when a browser reloads, the
-//! network drops, or this process does: whoever comes back says what they heard last and hears the rest. One without that hears
-//! what is open.
+//! Guarantee: directives are in the store, in the order of their changes, before any browser receives them. So nothing is
+//! lost when a browser reloads, the network fails or this process restarts: the browser sends the number of the last change
+//! that it received and gets everything after it. Without a number it gets the open directives.
 
 use crate::usecases::directives::DirectiveError;
 use crate::usecases::error::UseCaseError;
@@ -21,38 +21,38 @@ use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
 use sidedoor_domain::ports::store::{DirectiveNews, Ordered};
 use sidedoor_domain::supervision::Supervision;
 
-/// Changes told at once.
+/// The most changes that are read at once.
 const PAGE: u32 = 100;
-/// How often a tab that may have to take over looks whether it must.
+/// How often a standby tab checks whether it must take over.
 const TAKE_OVER_POLL: std::time::Duration = std::time::Duration::from_millis(500);
-/// A stream looks by itself at least so often.
+/// The longest wait of a stream between two reads of the store.
 const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// One directive, as it stands.
+/// A directive as a browser receives it.
 #[derive(Debug, Clone)]
 pub struct DirectiveEvent {
-    /// Where the listener is after this: what to say when coming back.
+    /// The number of this change; the browser sends it when it reconnects.
     pub seq: i64,
-    /// Its supervision.
+    /// The supervision of the directive.
     pub supervision: Supervision,
     /// The directive.
     pub directive: Directive,
-    /// Whether **this** listener is to act on it now. Another may be asked to.
+    /// Whether this tab must act on it now. Only one tab at a time is asked to act.
     pub act: bool,
 }
 
-/// Whom a listener listens for.
+/// Who receives directives, and from which change on.
 #[derive(Debug, Clone)]
 pub struct DirectiveListener {
     /// The supervisor.
     pub user: UserId,
-    /// In which instance; the default one if none is named.
+    /// The Connect instance; the default one if `None`.
     pub instance: Option<InstanceName>,
-    /// What was heard last.
+    /// The number of the last received change.
     pub after: Option<i64>,
-    /// Whether it holds the supervisor's CCP and will act.
+    /// Whether the browser has the supervisor's CCP and can act.
     pub acts: bool,
-    /// Which of the supervisor's tabs asks, if it polls and says so.
+    /// The tab's id, if the browser polls and sends one.
     pub tab: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl DirectiveService {
         request: &RequestContext,
     ) -> Result<SupervisorKey, DirectiveError> {
         let caller = &request.caller;
-        // Who acts must be the supervisor; others that see everything may watch.
+        // Only the supervisor's own browser may act; an operator may watch.
         let may = caller.may_act_as(&listener.user) || (!listener.acts && caller.has(Scope::Operate));
         if !may {
             return Err(UseCaseError::Forbidden("this credential may not listen for that supervisor").into());
@@ -76,18 +76,18 @@ impl DirectiveService {
         Ok((known.ok_or(UseCaseError::InstanceNotFound)?, listener.user.clone()))
     }
 
-    /// Streams of directives open now.
+    /// The number of open directive streams.
     pub fn open_streams(&self) -> usize {
         self.presence.open()
     }
 
-    /// Whether a browser is there to act for the supervisor of `s`.
+    /// Whether a browser that can act is connected for the supervisor of `s`.
     pub fn controller_attached(&self, s: &Supervision) -> bool {
         let user = s.supervisor.connect_user_id.clone();
         user.is_some_and(|user| self.presence.is_attached(&(s.instance.clone(), user), self.ctx.now()))
     }
 
-    /// What there is to tell now, and where the listener is then.
+    /// The changes after the listener's last one, and the number of the last change in the answer.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], and the store's.
@@ -117,7 +117,7 @@ impl DirectiveService {
             act: listener.acts && t.directive.is_open(now) && active_from(t.directive.issued_at) <= now,
             ..t
         });
-        // What came while we read is told next time.
+        // Changes that arrived while we read are in the next answer.
         let next = if full {
             reached.unwrap_or(end)
         } else {
@@ -127,7 +127,7 @@ impl DirectiveService {
         Ok((events.collect(), next))
     }
 
-    /// Begins to follow a supervisor's directives.
+    /// Opens a stream of a supervisor's directives.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], [`DirectiveError::StreamLimitReached`].
@@ -167,7 +167,7 @@ fn directive_event(change: Ordered) -> Option<DirectiveEvent> {
     })
 }
 
-/// A stream of directives. While it lives, its browser counts as there.
+/// An open stream of directives. While it exists, its browser counts as present.
 pub struct DirectiveStream {
     service: DirectiveService,
     supervisor: SupervisorKey,
@@ -176,15 +176,15 @@ pub struct DirectiveStream {
     changes: broadcast::Receiver<SupervisorKey>,
     cursor: Option<i64>,
     first: bool,
-    /// Open ones that another tab was asked to carry out.
+    /// Open directives that another tab was asked to carry out.
     waiting: HashMap<DirectiveId, DirectiveEvent>,
 }
 
 impl DirectiveStream {
-    /// What is to be told next; waits until there is something. `None` when the process stops.
+    /// The next changes; waits until there are some. `None` when the process stops.
     ///
     /// # Errors
-    /// The store's: come back with what was heard last.
+    /// The store's: the browser should reconnect with the last number that it received.
     pub async fn next(&mut self) -> Result<Option<Vec<DirectiveEvent>>, DirectiveError> {
         loop {
             let mut out = self.changes_since().await?;
@@ -220,7 +220,7 @@ impl DirectiveStream {
             .directives_of(&self.supervisor.0, &self.supervisor.1, self.cursor, PAGE)
             .await?;
         if self.first && self.cursor.is_some() && self.presence.acts() {
-            // What it heard before it lost us and left to another tab may fall to it yet.
+            // Directives that the browser received before it lost the connection, and left to another tab, may become due for it.
             let open = store
                 .directives_of(&self.supervisor.0, &self.supervisor.1, None, PAGE)
                 .await?;
@@ -260,7 +260,7 @@ impl DirectiveStream {
             .is_some_and(|from| from <= now)
     }
 
-    /// Those whose turn has come to this tab.
+    /// The directives that this tab must now take over from another one.
     fn take_over_due(&mut self) -> Vec<DirectiveEvent> {
         let now = self.service.ctx.now();
         self.waiting.retain(|_, event| event.directive.is_open(now));
@@ -275,7 +275,7 @@ impl DirectiveStream {
     }
 }
 
-/// Whether news is of this supervisor, or so much was missed that it may be.
+/// Whether a notification is about this supervisor, or so many were missed that it may be.
 fn concerns(received: &Result<SupervisorKey, RecvError>, supervisor: &SupervisorKey) -> bool {
     match received {
         Ok(theirs) => theirs == supervisor,

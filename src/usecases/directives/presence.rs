@@ -1,7 +1,8 @@
-//! Whose browser is there to act: the streams of directives that are open now, and the pollers that asked not long ago.
+//! Which browsers are present to act: those with an open directive stream, and those that polled recently.
 //!
-//! Of several tabs of one supervisor, the newest acts first; if it does not answer, the one before it may act some seconds
-//! later, and so on. So one acts, the others learn, and a tab that hangs does not hold the supervisor on the line.
+//! If a supervisor has several tabs, the newest is active and the others are on standby. If the active tab does not carry
+//! out a directive, the next newest may act a few seconds later, and so on. So one tab acts at a time, and a tab that hangs
+//! does not keep the supervisor on the line.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,17 +12,17 @@ use tokio::sync::broadcast;
 
 use sidedoor_domain::ids::{InstanceName, UserId};
 
-/// How long each tab has before the next one may act.
+/// How long each tab has to act before the next one may.
 pub(crate) const TAKE_OVER: SignedDuration = SignedDuration::from_secs(4);
-/// Tabs of one supervisor.
+/// The most tabs of one supervisor.
 const MAX_TABS: usize = 16;
-/// How long a poller counts as being there. Apex polls by a timer of some seconds.
+/// How long a poller counts as present after a poll. Apex polls by a timer of some seconds.
 pub(crate) const POLLER_PRESENT: SignedDuration = SignedDuration::from_secs(15);
 
 /// A supervisor in an instance.
 pub type SupervisorKey = (InstanceName, UserId);
 
-/// Everybody who is there.
+/// Tracks the present browsers of all supervisors. Clones share the state.
 #[derive(Clone)]
 pub(crate) struct PresenceTracker {
     table: Arc<Mutex<PresenceTable>>,
@@ -29,6 +30,7 @@ pub(crate) struct PresenceTracker {
     max_streams: usize,
 }
 
+/// The state behind [`PresenceTracker`].
 #[derive(Default)]
 struct PresenceTable {
     last: u64,
@@ -36,20 +38,21 @@ struct PresenceTable {
     by_supervisor: HashMap<SupervisorKey, SupervisorPresence>,
 }
 
+/// The present tabs of one supervisor.
 #[derive(Default)]
 struct SupervisorPresence {
-    /// Open streams that act, oldest first.
+    /// Open streams that can act, oldest first.
     streams: Vec<u64>,
-    /// Open streams that only watch.
+    /// Number of open streams that only watch.
     watching: usize,
-    /// When a poller last asked.
+    /// When a poller last polled.
     polled: Option<Timestamp>,
-    /// Pollers that say which tab they are, in the order in which they were first heard of, and when each last asked.
+    /// Pollers that send a tab id, in the order of their first poll, each with the time of its last poll.
     tabs: Vec<(String, Timestamp)>,
 }
 
 impl SupervisorPresence {
-    /// A tab asked. Of too many, the one that has not been heard of for longest is forgotten.
+    /// Notes a poll of a tab. If there are too many tabs, the one with the oldest poll is removed.
     fn polled(&mut self, tab: &str, now: Timestamp) {
         if let Some((_, last)) = self.tabs.iter_mut().find(|(known, _)| known == tab) {
             *last = now;
@@ -63,7 +66,7 @@ impl SupervisorPresence {
         self.tabs.push((tab.to_owned(), now));
     }
 
-    /// How many newer tabs that are there go before this one.
+    /// How many present tabs are newer than this one and so act before it.
     fn rank(&self, tab: &str, now: Timestamp) -> usize {
         let present = self.tabs.iter().rev().filter(|(_, last)| now < *last + POLLER_PRESENT);
         present.take_while(|(known, _)| known != tab).count()
@@ -71,7 +74,7 @@ impl SupervisorPresence {
 }
 
 impl PresenceTracker {
-    /// At most so many streams in all.
+    /// Allows at most `max_streams` streams in total.
     pub(crate) fn new(max_streams: usize) -> Self {
         let (changes, _) = broadcast::channel(256);
         Self {
@@ -85,7 +88,7 @@ impl PresenceTracker {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a seat for a stream; `None` when there are too many. A stream that only watches is counted and does not act.
+    /// Registers a stream; `None` when there are too many. A stream that does not act is counted but never active.
     pub(crate) fn attach(&self, supervisor: &SupervisorKey, acts: bool) -> Option<StreamPresence> {
         let mut table = self.table();
         let own_streams = table
@@ -114,11 +117,11 @@ impl PresenceTracker {
         })
     }
 
-    /// A poller that acts asked, from a tab if it says which.
+    /// Notes a poll by a browser that can act, with its tab id if it sends one.
     pub(crate) fn polled(&self, supervisor: &SupervisorKey, tab: Option<&str>, now: Timestamp) {
         let mut table = self.table();
         if table.by_supervisor.len() >= 10 * self.max_streams {
-            // Bounded: pollers that are long gone make room.
+            // Remove pollers that are no longer present, so that the table stays bounded.
             table.by_supervisor.retain(|_, t| {
                 !t.streams.is_empty() || t.watching > 0 || t.polled.is_some_and(|at| now < at + POLLER_PRESENT)
             });
@@ -130,7 +133,7 @@ impl PresenceTracker {
         }
     }
 
-    /// Whether somebody is there to act.
+    /// Whether a browser that can act is present.
     pub(crate) fn is_attached(&self, supervisor: &SupervisorKey, now: Timestamp) -> bool {
         let table = self.table();
         table
@@ -139,8 +142,8 @@ impl PresenceTracker {
             .is_some_and(|t| !t.streams.is_empty() || t.polled.is_some_and(|at| now < at + POLLER_PRESENT))
     }
 
-    /// When it is a poller's turn to act on something given out at `issued_at`: after every open page, and after the newer tabs
-    /// that poll, if it says which it is.
+    /// From when a poller may act on a directive issued at `issued_at`: after every open stream and, if it sends a tab id, after
+    /// the newer tabs that poll.
     pub(crate) fn poller_active_from(
         &self,
         supervisor: &SupervisorKey,
@@ -155,13 +158,13 @@ impl PresenceTracker {
         active_after(before, issued_at)
     }
 
-    /// Open streams.
+    /// The number of open streams.
     pub(crate) fn open(&self) -> usize {
         self.table().open
     }
 }
 
-/// When it is the turn of one whom `before` others go before.
+/// From when a tab may act if `before` others act before it.
 fn active_after(before: usize, issued_at: Timestamp) -> Timestamp {
     let before = i32::try_from(before).unwrap_or(i32::MAX);
     issued_at
@@ -169,7 +172,7 @@ fn active_after(before: usize, issued_at: Timestamp) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// A stream's seat, until it is dropped.
+/// The presence of one stream; ends when it drops.
 pub(crate) struct StreamPresence {
     tracker: PresenceTracker,
     supervisor: SupervisorKey,
@@ -185,17 +188,17 @@ impl StreamPresence {
         streams.iter().rev().position(|id| *id == self.id)
     }
 
-    /// When it is this tab's turn to act on something given out at `issued_at`; `None` for never.
+    /// From when this tab may act on a directive issued at `issued_at`; `None` if it never may.
     pub(crate) fn active_from(&self, issued_at: Timestamp) -> Option<Timestamp> {
         Some(active_after(self.rank()?, issued_at))
     }
 
-    /// Whether this stream acts, or only watches.
+    /// Whether this stream can act, rather than only watch.
     pub(crate) fn acts(&self) -> bool {
         self.acts
     }
 
-    /// Whose tabs come and go.
+    /// Notifies of supervisors whose tabs changed.
     pub(crate) fn changes(&self) -> broadcast::Receiver<SupervisorKey> {
         self.tracker.changes.subscribe()
     }
@@ -231,24 +234,23 @@ mod tests {
         let tracker = PresenceTracker::new(3);
         let (me, now) = (supervisor("sup-1"), Timestamp::UNIX_EPOCH);
         assert!(!tracker.is_attached(&me, now));
-        let first = tracker.attach(&me, true).expect("a seat");
+        let first = tracker.attach(&me, true).expect("a free place");
         assert_eq!(first.active_from(now), Some(now));
-        let second = tracker.attach(&me, true).expect("a seat");
+        let second = tracker.attach(&me, true).expect("a free place");
         assert_eq!(
             (first.active_from(now), second.active_from(now)),
             (Some(now + TAKE_OVER), Some(now))
         );
-        let watching = tracker.attach(&me, false).expect("a seat");
+        let watching = tracker.attach(&me, false).expect("a free place");
         assert_eq!(watching.active_from(now), None);
-        assert!(tracker.attach(&supervisor("sup-2"), true).is_none(), "there are three");
-        drop(second);
-        assert_eq!(
-            first.active_from(now),
-            Some(now),
-            "it closed: the other is the newest now"
+        assert!(
+            tracker.attach(&supervisor("sup-2"), true).is_none(),
+            "three streams are open"
         );
+        drop(second);
+        assert_eq!(first.active_from(now), Some(now), "the newer tab closed");
         drop(first);
-        assert!(!tracker.is_attached(&me, now), "who only watches is not there to act");
+        assert!(!tracker.is_attached(&me, now), "a stream that only watches cannot act");
         drop(watching);
         assert_eq!(tracker.open(), 0);
         assert!(tracker.table().by_supervisor.is_empty());
@@ -287,12 +289,16 @@ mod tests {
         assert_eq!(
             active_from(Some("a"), later),
             later + TAKE_OVER,
-            "asked last, and is the older"
+            "polled last, but is the older tab"
         );
         let silent = now + SignedDuration::from_secs(16);
-        assert_eq!(active_from(Some("a"), silent), later, "the newer one fell silent");
-        let page = tracker.attach(&me, true).expect("a seat");
-        assert_eq!(active_from(Some("a"), silent), later + TAKE_OVER, "after the open page");
+        assert_eq!(active_from(Some("a"), silent), later, "the newer tab stopped polling");
+        let page = tracker.attach(&me, true).expect("a free place");
+        assert_eq!(
+            active_from(Some("a"), silent),
+            later + TAKE_OVER,
+            "after the open stream"
+        );
         drop(page);
         for i in 0..100 {
             tracker.polled(&me, Some(&format!("t-{i}")), silent + SignedDuration::from_secs(i));

@@ -1,8 +1,8 @@
-//! A MONITOR leg that nobody asked us for: somebody began to listen in Omni Supervisor or the Contact Control Panel. It
-//! becomes a supervision of its own (`origin: OBSERVED`), so that Sidedoor is useful from the first day with nothing but
-//! the event rule.
+//! Adopts a MONITOR leg that Sidedoor did not request: a supervisor began to listen in Omni Supervisor or the Contact
+//! Control Panel. The leg becomes a supervision with `origin: OBSERVED`, so that Sidedoor records departures with nothing
+//! but the event rule configured.
 //!
-//! An event alone makes no leg: the vendor is asked, and only its DescribeContact that says MONITOR gives a
+//! Guarantee: an event alone is not enough. Only a DescribeContact that says MONITOR yields a
 //! [`sidedoor_domain::interlock::LegId`].
 
 use crate::usecases::error::UseCaseError;
@@ -20,11 +20,11 @@ use sidedoor_domain::ports::{
 use sidedoor_domain::supervision::State;
 use sidedoor_domain::supervision::{Origin, Supervision, Supervisor};
 
-/// How often a leg the vendor does not know is looked for before it is forgotten.
+/// How often an unknown leg is looked up before it is dropped.
 const MAX_LOOKS: u32 = 6;
 
 impl EvidenceService {
-    /// Whether a leg of this user may be the fruit of a join of ours that has not been answered yet.
+    /// Whether a leg of this user may be the result of one of our joins that has no answer yet.
     pub(crate) async fn join_pending_for(
         &self,
         instance: &sidedoor_domain::ids::InstanceName,
@@ -34,7 +34,7 @@ impl EvidenceService {
         let active = self.ctx.store().active_of(instance, user).await?;
         Ok(active.iter().any(|s| {
             let waits = matches!(s.supervision.state, State::Requested | State::Joining);
-            // Past its time and past the looking that follows, a stuck join explains nothing any more.
+            // After its time, including the search that follows, a stuck join can no longer own a new leg.
             let fresh = s
                 .supervision
                 .join
@@ -44,10 +44,10 @@ impl EvidenceService {
         }))
     }
 
-    /// Looks into one leg that no supervision explains.
+    /// Looks into one leg that belongs to no supervision.
     pub(crate) async fn adopt_leg(&self, leg: UnexplainedLeg) {
         if let Err(e) = self.try_adopt(&leg).await {
-            tracing::error!(leg_contact_id = %leg.leg, error = %e, "leg {} could not be looked into", leg.leg);
+            tracing::error!(leg_contact_id = %leg.leg, error = %e, "could not look into the unknown leg {}; it stays due: {e}", leg.leg);
         }
     }
 
@@ -65,7 +65,7 @@ impl EvidenceService {
         {
             Ok(seen) if seen.is_monitor() => self.adopt_described(leg, &seen, asked_at).await,
             Ok(_) => {
-                tracing::warn!(leg_contact_id = %leg.leg, "an event called {} a MONITOR contact; the vendor does not", leg.leg);
+                tracing::warn!(leg_contact_id = %leg.leg, "dropping leg {}: an event called it a MONITOR contact, but DescribeContact does not", leg.leg);
                 Ok(self.forget_leg(leg).await?)
             }
             Err(e) => self.retry_later(leg, &e).await,
@@ -140,7 +140,7 @@ impl EvidenceService {
                     .await
                     .map(|_| ())
             }
-            // Somebody explained it while we looked.
+            // Another task has assigned the leg meanwhile.
             _ => Ok(self.forget_leg(leg).await?),
         }
     }
@@ -148,7 +148,7 @@ impl EvidenceService {
     async fn retry_later(&self, leg: &UnexplainedLeg, error: &VendorError) -> Result<(), UseCaseError> {
         let unknown = error.code == VendorErrorCode::ResourceNotFound;
         if leg.looks >= MAX_LOOKS && (unknown || !error.is_retryable()) {
-            tracing::warn!(leg_contact_id = %leg.leg, code = %error.code, "gave up looking into leg {}", leg.leg);
+            tracing::warn!(leg_contact_id = %leg.leg, code = %error.code, "dropping the unknown leg {} after {} lookups: {}", leg.leg, leg.looks, error.message);
             return Ok(self.forget_leg(leg).await?);
         }
         let wait = jiff::SignedDuration::try_from(Backoff::LOOK.wait(leg.looks))

@@ -1,7 +1,7 @@
-//! A vendor's event comes in: perhaps late, twice, out of order, or about a leg we have not heard of.
+//! Events of Amazon Connect. They may be late, duplicated, out of order, or about an unknown leg.
 //!
-//! An event of a MONITOR contact is evidence of that leg. The end of a customer's contact is only a hint: the legs on it
-//! will end too, so they are looked at sooner.
+//! An event about a MONITOR contact is evidence for that leg. The end of a customer's contact is only a hint that the legs
+//! on it will end too, so these are polled sooner.
 
 use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
@@ -13,22 +13,22 @@ use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::store::{Stored, UnexplainedLeg};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
-/// What became of an event.
+/// What was done with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventOutcome {
-    /// It was taken.
+    /// It was processed.
     Accepted,
-    /// It was seen before.
+    /// It was processed before.
     Duplicate,
-    /// It is of no interest: another instance's, or a contact nobody listens to.
+    /// It is irrelevant: from an instance that is not configured, or about a contact without a supervision.
     Ignored,
 }
 
 impl EvidenceService {
-    /// Takes agent events: each supervisor's own snapshot of the legs they have. Told twice, they teach nothing new.
+    /// Processes agent events: each is a snapshot of the legs of one supervisor. A repeated snapshot adds no evidence.
     ///
     /// # Errors
-    /// [`UseCaseError::Forbidden`], and the store's: then the sender should send them again.
+    /// [`UseCaseError::Forbidden`], and the store's: the sender should then retry.
     pub async fn observe_agents(
         &self,
         events: &[AgentEvent],
@@ -59,10 +59,10 @@ impl EvidenceService {
         Ok(outcome)
     }
 
-    /// A leg that a snapshot does not show any more is looked at now; nobody has said when it ended.
+    /// Polls a leg that is missing in a newer snapshot, because the snapshot does not say when it ended.
     async fn leg_vanished(&self, instance: &InstanceName, leg: &str) -> Result<(), UseCaseError> {
         let Some(stored) = self.ctx.store().by_leg(instance, leg).await? else {
-            // A leg of which nobody has told before: the vendor may still say what it was.
+            // No earlier event mentioned the leg; the vendor may still describe it.
             let unknown = UnexplainedLeg {
                 instance: instance.clone(),
                 leg: leg.to_owned(),
@@ -80,7 +80,7 @@ impl EvidenceService {
         let committed = self.ctx.update(stored.supervision.id, |s| {
             let now = self.ctx.now();
             let soon = now + self.ctx.settings.intervals.after_done;
-            // One that is due already may be in hand, and have asked before this happened.
+            // A check that is already due may be in flight and may have asked before this event, so it does not count.
             if s.state.is_final() || s.next_check_at.is_some_and(|t| now < t && t <= soon) {
                 return None;
             }
@@ -93,10 +93,10 @@ impl EvidenceService {
         Ok(())
     }
 
-    /// Takes a contact event.
+    /// Processes a contact event.
     ///
     /// # Errors
-    /// [`UseCaseError::Forbidden`], and the store's: then the sender should send it again.
+    /// [`UseCaseError::Forbidden`], and the store's: the sender should then retry.
     pub async fn observe(&self, event: &ContactEvent, request: &RequestContext) -> Result<EventOutcome, UseCaseError> {
         let learnt_at = self.ctx.now();
         if !request.caller.has(sidedoor_domain::authority::Scope::Events) {
@@ -130,7 +130,7 @@ impl EvidenceService {
         found.map(|(name, _)| name.clone())
     }
 
-    /// The customer's contact is over: those who listened to it are looked at now.
+    /// The customer's contact has ended: polls the legs on it.
     async fn contact_ended(
         &self,
         instance: &InstanceName,
@@ -147,7 +147,7 @@ impl EvidenceService {
                 }
                 s.contact_ended = true;
                 s.agent = s.agent.take().or_else(|| agent.clone());
-                // The leg's own event is likely on its way: a moment's patience may save a call.
+                // Wait a moment, because the leg's own event is probably in flight and saves the call.
                 let soon = self.ctx.now() + self.ctx.settings.intervals.after_done;
                 s.next_check_at = s.leg.as_ref().map(|_| s.next_check_at.map_or(soon, |t| t.min(soon)));
                 Some(Transaction::default())

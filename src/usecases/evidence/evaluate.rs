@@ -1,9 +1,9 @@
-//! Evidence is weighed: it shows a leg joined, alive or gone, and from it the departure is concluded, and concluded anew
-//! when more comes.
+//! Evaluates evidence: it shows that a leg joined, is alive or has ended. The departure is computed from it, and computed
+//! again when more evidence arrives.
 //!
-//! Evidence is kept by leg, whether or not a supervision explains the leg yet: an event may overtake the answer that
-//! names its leg. What happens then is safe in either order, because each side writes first and looks afterwards: the
-//! join commits its leg and then weighs what is stored; evidence is stored and then looked up against the legs.
+//! Evidence is stored by leg, even if no supervision owns the leg yet, because an event may overtake the join answer that
+//! names its leg. Either order is safe, because each side writes first and reads afterwards: the join commits its leg and
+//! then evaluates the stored evidence; evidence is stored and then matched with the known legs.
 
 use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
@@ -24,21 +24,21 @@ use sidedoor_domain::ports::store::{LegEvidence, Stored, SupervisionWrite, Unexp
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{Channel, Joined, Mode, State, Supervision};
 
-/// What was observed of one leg at once.
+/// What one event or answer says about one leg.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Observation {
-    /// Sightings to keep.
+    /// The evidence to store.
     pub(crate) evidence: Vec<Evidence>,
-    /// A moment at which it was surely alive, staleness taken off.
+    /// A moment at which the leg was certainly alive, with the staleness subtracted.
     pub(crate) alive_at: Option<Timestamp>,
-    /// The kind of contact.
+    /// The channel of the leg.
     pub(crate) channel: Option<Channel>,
-    /// The mode the supervisor is in, and since when on the vendor's clock.
+    /// The supervisor's mode, and since when on the vendor's clock.
     pub(crate) mode: Option<(Mode, Option<Timestamp>)>,
 }
 
 impl Observation {
-    /// What an event shows.
+    /// What a contact event says.
     pub(crate) fn of_event(event: &ContactEvent, learnt_at: Timestamp) -> Self {
         let sighting = |sighting, vendor_stamp, disconnect_reason| Evidence {
             source: Source::ContactEvent,
@@ -68,7 +68,7 @@ impl Observation {
         }
     }
 
-    /// What a supervisor's own snapshot shows.
+    /// What a supervisor's own snapshot says.
     pub(crate) fn of_agent_event(seen: &LegSeen, event_id: Option<&String>, learnt_at: Timestamp) -> Self {
         let sighting = |(sighting, vendor_stamp): &(Sighting, Option<Timestamp>)| Evidence {
             source: Source::AgentEvent,
@@ -87,7 +87,7 @@ impl Observation {
         }
     }
 
-    /// What a DescribeContact of the leg shows. Asked at `asked_at`; a poll's answer may be `staleness` old.
+    /// What a DescribeContact of the leg says. It was sent at `asked_at`; the data of the answer may be `staleness` old.
     pub(crate) fn of_description(
         seen: &ContactSeen,
         asked_at: Timestamp,
@@ -131,7 +131,7 @@ impl Observation {
 }
 
 impl EvidenceService {
-    /// Weighs what the store holds of a leg.
+    /// Evaluates the stored evidence of a leg.
     pub(crate) async fn evaluate_stored_evidence(
         &self,
         instance: &InstanceName,
@@ -142,8 +142,8 @@ impl EvidenceService {
             .map(|_| ())
     }
 
-    /// Weighs an observation of a leg together with what is known of it. `event` is the envelope's id, for telling
-    /// duplicates.
+    /// Evaluates an observation of a leg together with its stored evidence. `event` is the id of the event's envelope, for
+    /// detecting duplicates.
     pub(crate) async fn evaluate(
         &self,
         instance: &InstanceName,
@@ -164,7 +164,7 @@ impl EvidenceService {
                     .store_for_unknown_leg(instance, leg, &mut observation, event.take(), now)
                     .await?
                 {
-                    // A supervision may have gained the leg while we wrote: look once more, with nothing new in hand.
+                    // A supervision may have obtained the leg while we wrote: read once more, now with nothing new to store.
                     EventOutcome::Accepted if self.ctx.store().by_leg(instance, leg).await?.is_some() => continue,
                     done => return Ok(done),
                 }
@@ -210,7 +210,7 @@ impl EvidenceService {
                 CommitOutcome::Done => {
                     self.ctx.signals.check.notify_one();
                     if newly_conflicting {
-                        tracing::warn!(supervision_id = %id, "the evidence of {id} contradicts itself: causality alone was kept");
+                        tracing::warn!(supervision_id = %id, "the evidence of {id} contradicts itself; the departure uses only the order of cause and effect");
                     }
                     if let (false, Some(departure)) = (before == after, &departed) {
                         self.ctx.count(&MetricEvent::Departed(departure));
@@ -226,7 +226,7 @@ impl EvidenceService {
         }
     }
 
-    /// Stores evidence of a leg that no supervision explains, and notes to look into it.
+    /// Stores evidence of an unknown leg and schedules a lookup of it.
     async fn store_for_unknown_leg(
         &self,
         instance: &InstanceName,
@@ -235,7 +235,7 @@ impl EvidenceService {
         event: Option<String>,
         now: Timestamp,
     ) -> Result<EventOutcome, UseCaseError> {
-        // A heartbeat says the same every two minutes.
+        // A heartbeat repeats the same evidence every two minutes, so only new evidence is stored.
         let known = self.ctx.store().evidence(instance, leg).await?;
         let mut fresh = std::mem::take(&mut observation.evidence);
         fresh.retain(|e| !known.iter().any(|k| k.repeats(e)));
@@ -259,7 +259,7 @@ impl EvidenceService {
         }
     }
 
-    /// Lets a supervision learn from all there is. Returns when its row is due, if it changed.
+    /// Applies all evidence to a supervision. Returns when its Salesforce record is due, if the record changed.
     fn apply_evidence(
         &self,
         s: &mut Supervision,
@@ -284,7 +284,7 @@ impl EvidenceService {
             record_due = Some(now + self.ctx.settings.intervals.join_row);
         }
         let had_barged = s.has_barged;
-        // What is seen now counts; what was stored before the supervision knew its leg, only where nothing is known yet.
+        // The newest observation decides the mode; older stored evidence counts only while no mode is known.
         match observation.mode {
             Some(mode) => s.note_mode(mode, observation.alive_at, now),
             None if s.mode_since.is_none() => last_mode(all).into_iter().for_each(|mode| s.note_mode(mode, None, now)),
@@ -298,14 +298,14 @@ impl EvidenceService {
             return record_due;
         };
         self.clocks.learn_from_drop(s, &facts, learnt);
-        // A departure that stands is concluded anew only from new facts here; a better calibration has its own story.
+        // Only new facts change a departure here; a better calibration is handled by `clocks::recalibrate`.
         if s.departure.as_ref().is_some_and(|d| rests_on(d, &facts)) {
             return record_due;
         }
         let was = s.state;
         match s.conclude(self.departure_of(s, &facts)) {
             Ok(true) if was != State::Left => {
-                // The after-check is due at once; the row waits a moment, so that one write carries both.
+                // The after-check is due now; the record waits briefly, so that one write contains both.
                 s.next_check_at = Some(now);
                 Some(now + self.ctx.settings.after_check_grace)
             }
@@ -339,7 +339,7 @@ impl EvidenceService {
         })
     }
 
-    /// The conclusion from the facts and what is known of the clocks now.
+    /// The departure that follows from the facts and the present calibration of the clocks.
     pub(crate) fn departure_of(&self, s: &Supervision, facts: &DropFacts) -> Departure {
         let stamps: Vec<VendorStamp> = facts
             .stamps
@@ -347,7 +347,7 @@ impl EvidenceService {
             .filter_map(|e| e.vendor_stamp.map(|at| stamp(s, e, at, "disconnected")))
             .collect();
         let vendor_timestamp = stamps.first().map(|s| s.at);
-        // Only the browser's DONE says that the drop followed a command of ours.
+        // Only the browser's DONE proves that the drop followed our command.
         let (estimate, basis) = self
             .clocks
             .estimate_instant(facts.alive, facts.gone_by, &stamps, AliveBy::Browser);
@@ -370,7 +370,7 @@ impl EvidenceService {
     }
 }
 
-/// Whether a departure was concluded from these very facts.
+/// Whether a departure was computed from exactly these facts.
 fn rests_on(departure: &Departure, facts: &DropFacts) -> bool {
     let basis = &departure.basis;
     basis.alive_at == facts.alive.map(|(t, _)| t)
@@ -400,7 +400,7 @@ fn leg_evidence(instance: &InstanceName, leg: &str, evidence: Vec<Evidence>) -> 
     evidence.into_iter().map(one).collect()
 }
 
-/// A departure in a few words, for the audit.
+/// A departure in one line, for the audit.
 fn describe(d: &Departure) -> String {
     let within = d
         .uncertainty_ms

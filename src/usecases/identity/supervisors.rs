@@ -1,5 +1,6 @@
-//! Who is meant: a supervisor by their Connect user id, or by their user name, which the vendor is asked about and which is
-//! remembered for a while.
+//! Resolves a supervisor from a Connect user id or a user name. Names are looked up in Amazon Connect and cached.
+//!
+//! Guarantee: a caller learns nothing about users that it may not act as, not even whether a name exists.
 
 use crate::usecases::error::UseCaseError;
 use crate::usecases::identity::IdentityError;
@@ -14,19 +15,19 @@ use sidedoor_domain::authority::{Claim, ClaimKind, Scope, Unbound};
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::ports::{Operation, VendorError, VendorErrorCode, Verdict};
 
-/// How many names are remembered.
+/// The most names in the cache.
 const MAX_USERNAMES: u64 = 10_000;
 
-/// A supervisor, as a caller names them.
+/// A supervisor as a caller refers to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SupervisorRef {
-    /// By their Connect user id.
+    /// By Connect user id.
     Id(UserId),
-    /// By their Connect user name.
+    /// By Connect user name.
     Name(String),
 }
 
-/// The names that are known.
+/// The Connect users by instance and lower-case user name.
 pub(crate) type UsernameCache = Cache<(InstanceName, String), UserId>;
 
 pub(crate) fn username_cache(live: Duration) -> UsernameCache {
@@ -34,8 +35,7 @@ pub(crate) fn username_cache(live: Duration) -> UsernameCache {
 }
 
 impl IdentityResolver {
-    /// The user meant, and their name if that is how they were named. A caller learns nothing about users they may not
-    /// act as.
+    /// The referenced user, and the name if the caller used one. A caller that may not act as the user gets `Forbidden`.
     pub(crate) async fn resolve_supervisor(
         &self,
         instance: &InstanceName,
@@ -53,7 +53,7 @@ impl IdentityResolver {
                 return Err(forbidden().into());
             }
             SupervisorRef::Name(name) => match self.find_user_by_name_in_time(instance, name, request).await {
-                // Whether a name exists is for those who may act as anyone.
+                // Only a caller that may act as anyone may learn whether a name exists.
                 Err(IdentityError::SupervisorNotFound | IdentityError::SupervisorAmbiguous)
                     if !request.caller.has(Scope::SuperviseAny) =>
                 {
@@ -69,9 +69,9 @@ impl IdentityResolver {
         }
     }
 
-    /// The Salesforce User the row points to: the one given, else the one the credential names beside this very supervisor. One
-    /// that is given by a credential that does not name it is that supervisor's by the CRM's word, or refused: a row in another's
-    /// name is evidence against them.
+    /// The Salesforce User for the record: the given one, otherwise the one in the credential if the credential belongs to this
+    /// supervisor. A given user that is not in the credential must be linked to this supervisor in Salesforce, otherwise it is
+    /// refused, because a record in another person's name is evidence against them.
     pub(crate) async fn resolve_salesforce_user(
         &self,
         ask: &StartRequest,
@@ -103,7 +103,7 @@ impl IdentityResolver {
         Ok(Some(given.clone()))
     }
 
-    /// The same, no longer than the answer may still take.
+    /// As [`Self::find_user_by_name`], but limited to the remaining time of the request.
     async fn find_user_by_name_in_time(
         &self,
         instance: &InstanceName,
@@ -115,13 +115,14 @@ impl IdentityResolver {
             Err(IdentityError::Vendor(VendorError {
                 operation: Operation::SearchUsers,
                 code: VendorErrorCode::Timeout,
-                message: "Connect could not be asked in time who has that user name".into(),
+                message: "Connect did not answer in time which user has that name".into(),
                 verdict: Verdict::Retry,
                 may_have_happened: false,
             }))
         })
     }
 
+    /// The Connect user with this user name, from the cache or from Connect.
     pub(crate) async fn find_user_by_name(&self, instance: &InstanceName, name: &str) -> Result<UserId, IdentityError> {
         let key = (instance.clone(), name.to_lowercase());
         if let Some(known) = self.usernames.get(&key) {

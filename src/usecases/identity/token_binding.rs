@@ -1,6 +1,9 @@
-//! Whom a token names: the supervisor's claim is a Connect user id, a Connect user name, or a Salesforce User, whose record
-//! says the Connect user name. What was found is remembered for a while; of many requests at once one asks; and when nobody
-//! can be asked, what was found last still stands for a shift, so that a supervisor may leave while a vendor is down.
+//! Resolves the supervisor that a token names. The claim is a Connect user id, a Connect user name, or a Salesforce User
+//! whose record has the Connect user name.
+//!
+//! Results are cached. Concurrent requests with the same claim share one lookup, so that a burst does not exhaust the
+//! vendors' rate limits. While a vendor is unavailable, the last known result is used for the length of a shift, so that a
+//! supervisor can still leave.
 
 use crate::usecases::error::UseCaseError;
 use crate::usecases::identity::IdentityError;
@@ -14,20 +17,20 @@ use crate::usecases::identity::IdentityResolver;
 use sidedoor_domain::authority::{Claim, ClaimKind, Unbound};
 use sidedoor_domain::ids::UserId;
 
-/// How many are remembered.
+/// The most claims in each cache.
 const MAX_CLAIMS: u64 = 10_000;
-/// For how long nobody is asked again about one that leads nowhere.
+/// How long a claim without a user is not looked up again.
 const NOT_LINKED_TTL: Duration = Duration::from_secs(30);
-/// How long what was found last stands when nobody can be asked.
+/// How long the last known result may be used while a vendor is unavailable.
 const FALLBACK_TTL: Duration = Duration::from_secs(8 * 3600);
-/// For how long nobody is asked again about one that could not be asked for.
+/// How long a claim whose lookup failed is not looked up again.
 const UNRESOLVED_TTL: Duration = Duration::from_secs(2);
-/// How many are asked for at a time: what is more waits, no longer than a request does.
+/// The most lookups in flight; further requests wait, at most as long as a lookup may take.
 const MAX_LOOKUPS: usize = 32;
-/// How long a request waits to learn whom its token names.
+/// How long a request waits for a lookup.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What is known of claims.
+/// The results of lookups, by claim.
 #[derive(Clone)]
 pub(crate) struct ClaimCache {
     resolved: Cache<Claim, Arc<OnceCell<UserId>>>,
@@ -59,10 +62,10 @@ impl ClaimCache {
 }
 
 impl IdentityResolver {
-    /// The Connect user whom a verified token names; asked for no longer than this.
+    /// The Connect user that a verified token names. Waits at most `within` for a lookup.
     ///
     /// # Errors
-    /// [`Unbound`].
+    /// [`Unbound::NotLinked`] when the claim leads to no single user, [`Unbound::Unresolved`] when that cannot be decided now.
     pub async fn resolve_claim(&self, claim: &Claim, within: Duration) -> Result<UserId, Unbound> {
         if claim.kind == ClaimKind::ConnectUserId {
             return UserId::parse(claim.value.as_str()).map_err(|_| Unbound::NotLinked);
@@ -71,7 +74,7 @@ impl IdentityResolver {
             return Err(Unbound::NotLinked);
         }
         let found = match self.claims.unresolved.contains_key(claim) {
-            // Whoever could not be asked a moment ago cannot be asked now.
+            // The vendor was unavailable a moment ago.
             true => Err(Unbound::Unresolved),
             false => tokio::time::timeout(LOOKUP_TIMEOUT.min(within), self.resolve_in_own_task(claim))
                 .await
@@ -80,7 +83,7 @@ impl IdentityResolver {
         match found {
             Ok(user) => Ok(user),
             Err(Unbound::Unresolved) => {
-                // One whose time was nearly up before it asked says nothing about the others.
+                // A request whose time was nearly over proves nothing about the vendor.
                 if within >= LOOKUP_TIMEOUT {
                     self.claims.unresolved.insert(claim.clone(), ());
                 }
@@ -94,7 +97,7 @@ impl IdentityResolver {
         }
     }
 
-    /// A request that is given up leaves what it began to the next one; so many at a time, whatever becomes of their requests.
+    /// Looks the claim up in a task of its own, so that the result is cached even if the request is dropped.
     async fn resolve_in_own_task(&self, claim: &Claim) -> Result<UserId, Unbound> {
         let cell = self.claims.resolved.get(claim);
         if let Some(user) = cell.as_ref().and_then(|cell| cell.get()) {
@@ -132,11 +135,13 @@ impl IdentityResolver {
         match self.find_user_by_name(&instance, &name).await {
             Ok(user) => Ok(user),
             Err(IdentityError::SupervisorNotFound | IdentityError::SupervisorAmbiguous) => {
-                tracing::info!("a token names a supervisor who is no user of Amazon Connect, or several");
+                tracing::info!(
+                    "a token names a supervisor who is not exactly one user of Amazon Connect; answering 403"
+                );
                 Err(Unbound::NotLinked)
             }
             Err(e) => {
-                tracing::warn!(error = %e, "whom a token names could not be asked: {e}");
+                tracing::warn!(error = %e, "could not look up a token's user in Amazon Connect; using the last known one, if any: {e}");
                 Err(Unbound::Unresolved)
             }
         }
@@ -147,11 +152,11 @@ impl IdentityResolver {
         match crm.connect_username(user).await {
             Ok(Some(name)) => Ok(name),
             Ok(None) => {
-                tracing::info!("a token names a Salesforce User who has no Connect user name");
+                tracing::info!("a token names a Salesforce User without a Connect user name; answering 403");
                 Err(Unbound::NotLinked)
             }
             Err(e) => {
-                tracing::warn!(code = %e.code, "a token's Salesforce User could not be read: {}", e.code);
+                tracing::warn!(code = %e.code, "could not read a token's Salesforce User; using the last known one, if any: {}", e.code);
                 Err(Unbound::Unresolved)
             }
         }

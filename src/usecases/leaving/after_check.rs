@@ -1,8 +1,8 @@
-//! The after-check, for every departure: did the customer's call go on, and how is the agent on it? Every guard is checked
-//! after, not only before.
+//! The after-check of every departure: did the customer's call continue, and is the agent still on it? The barge safety
+//! check decides before a leave; this check verifies the result.
 //!
-//! **The alarm** is raised only for a call that ended right after a drop that was our disconnect's: a hang-up or a transfer ends
-//! the leg too and is none.
+//! **The alarm** is raised only for a call that ended right after a leg that we ended. A hang-up or a transfer ends the leg
+//! too, but does not raise it.
 
 use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
@@ -20,20 +20,20 @@ use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode, Supervision};
 
-/// After-checks that fail before `customerCallContinued` stays unknown.
+/// After this many failed after-checks `customerCallContinued` stays unknown.
 const MAX_CHECKS: u32 = 4;
-/// Two stamps of whole seconds may differ by so much and still be of one moment.
+/// Two stamps in whole seconds may differ by this much and still mean the same moment.
 const STAMP_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
 
-/// How soon after the leg of one who has barged in the contact's end is held to be its doing.
+/// If the contact ends this soon after the leg of a barged-in supervisor, the leave is taken as the cause.
 const BARGED_END_WINDOW: SignedDuration = SignedDuration::from_secs(5);
-/// The staleness of polls for which the second look's time is made.
+/// The staleness of polls that the time of the second check assumes.
 const DEFAULT_STALENESS: SignedDuration = SignedDuration::from_secs(2);
 
-/// What a look at the contact says.
+/// The result of one look at the customer's contact.
 struct ContactCheck {
     continuity: Continuity,
-    /// The contact ended, and the leg with it.
+    /// Whether the contact ended first and the leg with it.
     contact_ended_first: bool,
     agent: Option<UserId>,
     agent_after: Option<AgentAfter>,
@@ -51,14 +51,14 @@ impl ContactCheck {
 }
 
 impl LeavingService {
-    /// Looks at the customer's contact after a departure: at once, so that the row can say something, and where a leave was
-    /// asked for, once more when the vendor surely knows; what is said then stands.
+    /// Checks the customer's contact after a departure: immediately, so that the Salesforce record is complete, and for a
+    /// requested leave once more when the vendor's data must be current. The second result is final.
     pub(crate) async fn check_departed_contact(&self, s: &Supervision) -> Result<(), UseCaseError> {
         if s.contact.is_none() {
             return self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await;
         }
         self.refresh_leg_modes(s).await?;
-        // That may have told of a stamp.
+        // The description of the leg may have added a stamp to the departure.
         let Some(Stored { supervision: s, .. }) = self.ctx.store().supervision(s.id).await? else {
             return Ok(());
         };
@@ -105,7 +105,7 @@ impl LeavingService {
             .describe(&s.instance, contact.as_str(), Priority::Poll)
             .await;
         match seen {
-            // An event has said that it is over: this answer is older.
+            // An event already reported the end, so this answer is outdated.
             Ok(seen) if seen.disconnected_at.is_none() && s.contact_ended => {
                 (s.checks >= MAX_CHECKS).then(ContactCheck::unknown)
             }
@@ -129,7 +129,7 @@ impl LeavingService {
         }
     }
 
-    /// When to look once more: an answer of the moment of the drop may be older than what the drop did.
+    /// When to check a second time, because an answer from the moment of the drop may not show its effect yet.
     fn second_check_at(&self, s: &Supervision, check: &ContactCheck) -> Option<Timestamp> {
         let gone_by = s.departure.as_ref()?.basis.gone_by?;
         let staleness = (self.ctx.settings.poll_staleness - DEFAULT_STALENESS).max(SignedDuration::ZERO);
@@ -138,7 +138,8 @@ impl LeavingService {
         Some(at).filter(|at| open && self.ctx.now() < *at)
     }
 
-    /// Changes a supervision that has left; its row follows if what it says changed, and need not wait any longer if not.
+    /// Changes a supervision that is LEFT. Its Salesforce record is written again if the departure changed; otherwise the record
+    /// is delivered now rather than after the check.
     async fn update_departed(
         &self,
         id: SupervisionId,
@@ -160,7 +161,7 @@ impl LeavingService {
         Ok(())
     }
 
-    /// Whether they spoke: of one who may have barged in without any event telling of it, the leg's `StateTransitions` tell.
+    /// Reads the leg's `StateTransitions` if the supervisor may have barged in, because no event may have reported it.
     async fn refresh_leg_modes(&self, s: &Supervision) -> Result<(), UseCaseError> {
         let (Some(leg), true) = (&s.leg, s.vendor == AMAZON_CONNECT) else {
             return Ok(());
@@ -184,14 +185,14 @@ impl LeavingService {
         Ok(())
     }
 
-    /// What the audit must have, in the transaction that says so.
+    /// The alarms as audit entries, written in the same transaction as the result.
     fn alarm_entries(&self, s: &Supervision) -> Vec<AuditEntry> {
         let mut audit = Vec::new();
         if ended_by_us(s) {
             audit.push(self.ctx.audit_own(
                 AuditAction::CustomerCallEnded,
                 s.id,
-                "right after the leg that we had end",
+                "right after the leg that Sidedoor ended",
             ));
         }
         if let Some(agent) = agent_left_behind(s) {
@@ -203,15 +204,15 @@ impl LeavingService {
         audit
     }
 
-    /// Says aloud what must not be overlooked.
+    /// Logs and counts the alarms.
     fn raise_alarms(&self, s: &Supervision) {
         if ended_by_us(s) {
             self.ctx.count(&MetricEvent::CustomerCallEnded);
-            tracing::error!(supervision_id = %s.id, "the customer's call ended right after the supervisor of {} left", s.id);
+            tracing::error!(supervision_id = %s.id, contact_id = s.contact.as_ref().map(tracing::field::display), "the customer's call ended right after the supervisor of {} left", s.id);
         }
         if let Some(agent) = agent_left_behind(s) {
             self.ctx.count(&MetricEvent::AgentLooksWrong);
-            tracing::warn!(supervision_id = %s.id, state = agent.state, "after the departure of {} the agent is {} on the contact", s.id, agent.state);
+            tracing::warn!(supervision_id = %s.id, state = agent.state, "the agent is {} on the contact after the departure of {}", agent.state, s.id);
         }
     }
 }
@@ -226,8 +227,8 @@ fn agent_left_behind(s: &Supervision) -> Option<&AgentAfter> {
     after.filter(|agent| agent.looks_wrong)
 }
 
-/// Whether the call went on, and whether it ended before the leg did. Both stamps are the same vendor's clock, so they may be
-/// compared without knowing its offset.
+/// Whether the call continued, and whether it ended before the leg. Both stamps are from the same vendor clock, so they can
+/// be compared without knowing its offset.
 fn evaluate_contact(s: &Supervision, seen: &ContactSeen) -> ContactCheck {
     let with = |continuity| ContactCheck {
         continuity,
@@ -242,7 +243,7 @@ fn evaluate_contact(s: &Supervision, seen: &ContactSeen) -> ContactCheck {
     let Some(leg_end) = s.departure.as_ref().and_then(|d| d.vendor_timestamp) else {
         return with(Continuity::Unknown);
     };
-    // Only one who has barged in is a party whose leaving can end the call, and Connect may take a moment to end it.
+    // Only a barged-in supervisor is a participant whose leaving can end the call, and Connect may take a moment to end it.
     let right_after = if s.has_barged || s.may_have_barged_in() {
         BARGED_END_WINDOW
     } else {
@@ -251,7 +252,7 @@ fn evaluate_contact(s: &Supervision, seen: &ContactSeen) -> ContactCheck {
     if contact_end > leg_end + right_after {
         return with(Continuity::Continued);
     }
-    // The leg was first if its browser says that it ended it, or if a leave was asked for and the stamps say so.
+    // The leg ended first if its browser reported that it ended it, or if a leave was requested and the stamps agree.
     let leg_first = s.browser_ended_the_leg() || (s.leave.is_some() && leg_end < contact_end);
     ContactCheck {
         contact_ended_first: !leg_first,

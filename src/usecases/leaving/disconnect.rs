@@ -1,5 +1,7 @@
-//! Somebody asks that the supervisor leave. It never expires and is never refused for the state a supervision is in: at
-//! worst it is over already.
+//! A caller asks a supervisor to leave.
+//!
+//! Guarantee: a disconnect never expires and is never refused because of the supervision's state. The only refusal is the
+//! barge safety check's, and an operator can override it.
 
 use crate::usecases::error::UseCaseError;
 use crate::usecases::leaving::LeavingError;
@@ -18,22 +20,22 @@ use sidedoor_domain::ports::store::{Filter, KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Asker, Leave, ServerEnd, State, Supervision};
 
-/// Among so many of a supervisor's last supervisions the last one of an instance is looked for.
+/// How many of a supervisor's last supervisions are searched for the last one in an instance.
 const RECENT_SUPERVISIONS: u32 = 50;
 
-/// Why somebody is to leave.
+/// A request that a supervisor leave.
 #[derive(Debug, Clone, Default)]
 pub struct DisconnectRequest {
-    /// In the asker's words.
+    /// The reason, in the caller's words.
     pub reason: Option<String>,
-    /// An operator takes it on themselves that the customer's call may end. Needs `operate` and a reason.
+    /// The operator accepts that the customer's call may end. Needs the scope `operate` and a reason.
     pub customer_call_may_end: bool,
-    /// The guard was asked a moment ago, and agreed.
+    /// The barge safety check has just passed, so it is not repeated.
     pub(crate) safety_check_passed: bool,
 }
 
 impl DisconnectRequest {
-    /// Why, as a caller says it.
+    /// A request as a caller makes it.
     pub fn new(reason: Option<String>, customer_call_may_end: bool) -> Self {
         Self {
             reason,
@@ -43,30 +45,30 @@ impl DisconnectRequest {
     }
 }
 
-/// What came of it.
+/// The answer to a request to leave.
 #[derive(Debug, Clone)]
 pub enum DisconnectOutcome {
-    /// How the supervision stands now.
+    /// The supervision as it is now.
     Current(Box<Stored>),
-    /// It was over before anybody asked this time.
+    /// The supervision was already over before this request.
     AlreadyOver(Box<Stored>),
     /// The key was used before.
     Replay(KeyReplay),
 }
 
 impl LeavingService {
-    /// Asks that the supervisor leave.
+    /// Asks the supervisor of one supervision to leave.
     ///
     /// # Errors
-    /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`LeavingError::CustomerCallAtRisk`], those of keys, and the
-    /// store's.
+    /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`LeavingError::CustomerCallAtRisk`], those of
+    /// idempotency keys, and the store's.
     pub async fn disconnect(
         &self,
         id: SupervisionId,
         ask: &DisconnectRequest,
         request: &RequestContext,
     ) -> Result<DisconnectOutcome, LeavingError> {
-        // Who may act comes before what is known: a stored answer is for its owner too.
+        // Authorization comes before the replay, because a stored answer is confidential too.
         let seen = self.ctx.get(id, request).await?;
         let asker = request.caller.may_end(&seen.supervision);
         let asker = asker.ok_or(UseCaseError::Forbidden("this credential may not end that supervision"))?;
@@ -84,7 +86,7 @@ impl LeavingService {
             .await
     }
 
-    /// Asks, and begins what the server has to do about it without waiting for it.
+    /// Stores the request and starts the server's part in a task, without waiting for it.
     async fn ask_to_leave(
         &self,
         seen: &Supervision,
@@ -125,33 +127,33 @@ impl LeavingService {
                     );
                     return Ok(LeaveProgress::Known(known));
                 }
-                // A browser tried and could not, would not, or did not, or nothing shows that it did: whoever asks again wants
-                // it tried again.
+                // The browser failed, refused, did not answer, or no evidence confirms its answer: a repeated request means
+                // that the caller wants it tried again.
                 Leave::Underway if supervision.is_to_be_directed_anew(now) => {
                     let _ = supervision.direct_anew(now, self.ctx.leave_times());
-                    "under way; the browser is told again, since nothing shows that it has done it"
+                    "in progress; the browser is directed again because no evidence confirms that the leg ended"
                 }
                 Leave::Underway | Leave::Kept if supervision == stored.supervision => {
                     let replay = self.idempotency.take_key(request, Some(id)).await?;
                     let known = replay.map_or(DisconnectOutcome::Current(Box::new(stored)), DisconnectOutcome::Replay);
                     return Ok(LeaveProgress::Known(known));
                 }
-                // An operator's word on a leave under way: what its directive says must follow.
+                // An operator has overridden the safety check of a leave in progress, so its directive must be reissued.
                 Leave::Underway => {
                     let _ = supervision.direct_anew(now, self.ctx.leave_times());
-                    "under way; the customer's call may end"
+                    "in progress; the operator accepts that the customer's call may end"
                 }
                 Leave::Begun => {
                     self.prepare_leave(&mut supervision);
-                    "the leave begins"
+                    "the leave starts"
                 }
-                Leave::Withdrawn => "withdrawn before Connect was asked",
+                Leave::Withdrawn => "cancelled before Connect was asked",
                 Leave::Kept => "kept until the leg is known",
             };
             let server_part = ServerPart::of(&supervision);
             let change = Transaction {
                 key: request.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
-                // Of the same moment as the directive that follows from it, so that a timeline tells them in order.
+                // The same time as the directive that follows, so that a timeline shows them in this order.
                 audit: vec![AuditEntry {
                     at: now,
                     ..self
@@ -166,14 +168,14 @@ impl LeavingService {
                 CommitOutcome::Done => {
                     self.ctx.signals.check.notify_one();
                     let done = CancellationToken::new();
-                    // Dropped with the work, also if that panics.
+                    // Dropped when the task ends, also if it panics, so that no request waits for it longer.
                     let guard = done.clone().drop_guard();
                     if server_part == ServerPart::Pending {
                         let this = self.clone();
                         self.ctx.spawn(async move {
                             let _guard = guard;
                             if let Err(e) = this.carry_out_leave(id).await {
-                                tracing::error!(supervision_id = %id, error = %e, "leave of {id} could not be carried on");
+                                tracing::error!(supervision_id = %id, error = %e, "could not carry out the leave of {id}; the next poll tries again: {e}");
                             }
                         });
                     }
@@ -186,7 +188,7 @@ impl LeavingService {
                 CommitOutcome::Stale => {}
                 CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
                     return Err(UseCaseError::Unexpected(
-                        "the store refused the change for a reason that cannot occur here",
+                        "a leave should only be committed, stale, or refused for its key",
                     )
                     .into());
                 }
@@ -194,7 +196,7 @@ impl LeavingService {
         }
     }
 
-    /// Waits, as long as the answer may take, until the server has done what it had to do about all of these.
+    /// Waits until the server's part of all these leaves is done, at most as long as the answer may take.
     async fn wait_until_carried_out(&self, asked: impl IntoIterator<Item = &LeaveProgress>, request: &RequestContext) {
         let all = asked.into_iter().filter_map(|asked| match asked {
             LeaveProgress::Begun(_, done) => Some(done.cancelled()),
@@ -203,7 +205,7 @@ impl LeavingService {
         let _ = tokio::time::timeout(self.ctx.time_left(request), join_all(all)).await;
     }
 
-    /// How what was asked stands now.
+    /// The answer to a stored request, with the supervision as it is now.
     async fn current_outcome(&self, asked: LeaveProgress) -> Result<DisconnectOutcome, LeavingError> {
         match asked {
             LeaveProgress::Known(known) => Ok(known),
@@ -219,11 +221,11 @@ impl LeavingService {
         }
     }
 
-    /// Asks that a supervisor leave whatever they listen to. With several legs (chats) all are left, and the answer is of the
-    /// newest; with none it is of the last one they had.
+    /// Asks a supervisor to leave everything that they monitor. With several legs (chats) all are left and the answer is about
+    /// the newest; with none the answer is about the last one.
     ///
     /// # Errors
-    /// As [`Self::disconnect`]; [`UseCaseError::SupervisionNotFound`] when they never listened to anything.
+    /// As [`Self::disconnect`]; [`UseCaseError::SupervisionNotFound`] when they never had a supervision.
     pub async fn disconnect_supervisor(
         &self,
         user: &UserId,
@@ -263,7 +265,7 @@ impl LeavingService {
             .await
     }
 
-    /// Leaves all of them: each is asked whatever becomes of the others, and only then the server's part is waited for.
+    /// Asks for each leave even if another one fails, then waits for the server's part of all of them.
     async fn leave_all(
         &self,
         active: Vec<Stored>,
@@ -271,7 +273,7 @@ impl LeavingService {
         request: &RequestContext,
     ) -> Result<DisconnectOutcome, LeavingError> {
         check_may_accept(ask, request)?;
-        // The key stands for one answer, and that is the newest's.
+        // The key stores one answer, which is about the newest supervision.
         let without_key = RequestContext {
             key: None,
             ..request.clone()
@@ -288,15 +290,15 @@ impl LeavingService {
         let mut asked = join_all(asking).await;
         self.wait_until_carried_out(asked.iter().flatten(), request).await;
         let newest = asked.pop().unwrap_or(Err(UseCaseError::SupervisionNotFound.into()))?;
-        // What holds back one holds back no other, and is told all the same.
+        // A failure of one does not stop the others, but is reported.
         if let Some(failed) = asked.into_iter().find_map(Result::err) {
             return Err(failed);
         }
         self.current_outcome(newest).await
     }
 
-    /// Decides how the leg ends as far as that is known without asking the vendor, so that the common case, a voice leg
-    /// ended by its browser, is one transaction.
+    /// Decides how the leg ends if that is known without asking the vendor, so that the common case, a voice leg that its
+    /// browser ends, is one transaction.
     pub(crate) fn prepare_leave(&self, supervision: &mut Supervision) {
         let now = self.ctx.now();
         supervision.next_check_at = Some(now + self.ctx.settings.intervals.leaving_first_look);
@@ -305,7 +307,7 @@ impl LeavingService {
             .ctx
             .instance(&supervision.instance)
             .map_or(LegEndMethod::Ccp, |i| i.leg_end(channel));
-        // Neither can be refused: the supervision is LEAVING.
+        // Neither call can fail, because the supervision is LEAVING.
         let _ = match method {
             LegEndMethod::Ccp => supervision.direct_browser(now, self.ctx.leave_times()).map(|_| ()),
             LegEndMethod::StopContactThenCcp => supervision.server_end(ServerEnd::Due),
@@ -313,26 +315,26 @@ impl LeavingService {
     }
 }
 
-/// What came of asking for one leave.
+/// The progress of one request to leave.
 enum LeaveProgress {
-    /// The answer is known.
+    /// The answer is known without further work.
     Known(DisconnectOutcome),
-    /// It was written, and the server's part is done when the token is cancelled.
+    /// The request is stored; the token is cancelled when the server's part is done.
     Begun(SupervisionId, CancellationToken),
 }
 
-/// Whether the caller may take it on themselves that the customer's call ends, if they want to.
+/// Checks that a caller who accepts that the customer's call may end is an operator and gives a reason.
 fn check_may_accept(ask: &DisconnectRequest, request: &RequestContext) -> Result<(), LeavingError> {
     if ask.customer_call_may_end && (!request.caller.has(Scope::Operate) || ask.reason.is_none()) {
         return Err(UseCaseError::Forbidden(
-            "only an operator may accept that the customer's call may end, and must say why",
+            "only an operator may accept that the customer's call may end, and must give a reason",
         )
         .into());
     }
     Ok(())
 }
 
-/// Whether the server still has something to do about the leg.
+/// Whether the server must still act to end the leg.
 #[derive(PartialEq, Eq)]
 enum ServerPart {
     Pending,

@@ -1,8 +1,8 @@
-//! From listening to speaking and back. Only the supervisor's browser can do it, so it is a directive; what confirms it is the
-//! vendor's evidence (`StateTransitions`, agent events), never the browser's word.
+//! Changes the mode of a supervisor between silent and barged. Only the supervisor's browser can do it, so the change is a
+//! directive. The vendor's evidence confirms it (`StateTransitions`, agent events), never the browser's answer.
 //!
-//! What a supervision may become is granted when it is monitored (`AllowedMonitorCapabilities`) and not afterwards: there is no
-//! call that widens it.
+//! The modes of a supervision are granted when it is monitored (`AllowedMonitorCapabilities`). They cannot be extended
+//! later, because Connect has no call for it.
 
 use crate::usecases::RequestContext;
 use crate::usecases::context::ConflictAttempts;
@@ -17,23 +17,23 @@ use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Asker, Channel, Mode, State, Supervision};
 
-/// What came of it.
+/// The answer to a request to change the mode.
 #[derive(Debug, Clone)]
 pub enum ModeChangeOutcome {
-    /// Accepted; the browser is to do it.
+    /// The browser has been directed to change the mode.
     Directed(Box<Stored>),
-    /// Evidence says that they are in that mode already, and nothing else is under way.
+    /// Evidence says that the supervisor is already in that mode, and no other change is in progress.
     Already(Box<Stored>),
     /// The key was used before.
     Replay(KeyReplay),
 }
 
 impl MonitoringService {
-    /// Asks that a supervisor change their mode.
+    /// Directs the supervisor's browser to change the mode.
     ///
     /// # Errors
-    /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`MonitoringError::NotMonitoring`], [`MonitoringError::ModeNotGranted`],
-    /// [`MonitoringError::ModeUnsupported`], those of keys, and the store's.
+    /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`MonitoringError::NotMonitoring`],
+    /// [`MonitoringError::ModeNotGranted`], [`MonitoringError::ModeUnsupported`], those of idempotency keys, and the store's.
     pub async fn change_mode(
         &self,
         id: SupervisionId,
@@ -68,7 +68,9 @@ impl MonitoringService {
             let mut supervision = stored.supervision;
             supervision
                 .direct_mode(to, asker, now, self.ctx.leave_times())
-                .map_err(|_| UseCaseError::Unexpected("the mode cannot change in this state"))?;
+                .map_err(|_| {
+                    UseCaseError::Unexpected("a supervision that is MONITORING should accept a mode change")
+                })?;
             let change = Transaction {
                 key: request.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
                 audit: vec![self.ctx.audit(request, AuditAction::ModeRequested, id, to.as_str())],
@@ -93,7 +95,7 @@ impl MonitoringService {
                 CommitOutcome::Stale => {}
                 CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
                     return Err(UseCaseError::Unexpected(
-                        "the store refused the change for a reason that cannot occur here",
+                        "a mode change should only be committed, stale, or refused for its key",
                     )
                     .into());
                 }
@@ -102,7 +104,7 @@ impl MonitoringService {
     }
 }
 
-/// Who may ask: the supervisor; an operator only that somebody be silent.
+/// Who asks: the supervisor, for any mode; or an operator, only for silent.
 fn mode_asker(s: &Supervision, to: Mode, request: &RequestContext) -> Result<Asker, MonitoringError> {
     if request.caller.owns(s) {
         return Ok(Asker::Supervisor);
@@ -116,6 +118,7 @@ fn mode_asker(s: &Supervision, to: Mode, request: &RequestContext) -> Result<Ask
     }
 }
 
+/// How a requested mode compares with the supervision's state.
 enum ModeRequestState {
     Already,
     Underway,
@@ -133,7 +136,7 @@ fn mode_request_state(s: &Supervision, to: Mode, now: jiff::Timestamp) -> Result
     }
     if s.channel == Some(Channel::Task) {
         return Err(MonitoringError::ModeUnsupported(
-            "a task is watched, nobody speaks on it",
+            "a task is only watched; a supervisor cannot speak on it",
         ));
     }
     if s.allowed.is_some_and(|most| to > most) {

@@ -1,4 +1,6 @@
-//! What the rules of a jurisdiction say of a supervision: asked on every start, answered with it, and kept by the audit.
+//! Applies the rules of a jurisdiction: may a supervisor rejoin a contact, and is an announcement required?
+//!
+//! Guarantee: the answer is decided before every start, stored with the supervision and written to the audit.
 
 use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
@@ -12,7 +14,7 @@ use sidedoor_domain::ports::{StoreError, Transaction};
 use sidedoor_domain::rejoin::{Compliance, MOST_PRIOR, RejoinRefused};
 
 impl ComplianceRules {
-    /// The answer for somebody who asks to listen.
+    /// Decides for a supervisor who wants to listen. A refusal is audited.
     pub(crate) async fn check_compliance(
         &self,
         instance: &InstanceName,
@@ -21,7 +23,7 @@ impl ComplianceRules {
         request: &RequestContext,
     ) -> Result<Compliance, MonitoringError> {
         let own = self.ctx.instance(instance).and_then(|i| i.jurisdiction.as_deref());
-        // A supervisor does not choose whose rules hold for them.
+        // A supervisor must not choose the rules that apply to them.
         let may_choose = [Scope::SuperviseAny, Scope::Operate]
             .iter()
             .any(|scope| request.caller.has(*scope));
@@ -51,7 +53,7 @@ impl ComplianceRules {
         }
     }
 
-    /// The answer for a leg that nobody asked us for: it is there, so nothing is refused.
+    /// Decides for a leg that already exists without our request. Nothing can be refused, because the supervisor already listens.
     pub(crate) async fn compliance_of_observed(
         &self,
         instance: &InstanceName,
@@ -78,7 +80,7 @@ impl ComplianceRules {
     }
 }
 
-/// What was answered, for the audit.
+/// The decision, as the audit states it.
 pub(crate) fn describe(compliance: &Compliance) -> String {
     let place = compliance.jurisdiction.as_deref().unwrap_or("none named");
     let coming_back = match compliance.prior.len() {

@@ -1,8 +1,8 @@
 //! A supervisor asks to listen to a live contact.
 //!
-//! The request is on disk before anything is sent: at REQUESTED while it waits for its turn in the rate budget, at
-//! JOINING, with its `ClientToken`, from the moment MonitorContact may be sent. The answer waits for Connect's as long
-//! as an answer may take; the work itself does not depend on anybody waiting.
+//! Guarantee: the request is in the store before anything is sent, as REQUESTED while it waits for its turn in the rate
+//! budget, and as JOINING, with its `ClientToken`, before MonitorContact is sent. The answer waits for Connect's as long as
+//! the request's time allows; the work continues without it.
 
 use crate::usecases::error::UseCaseError;
 use crate::usecases::monitoring::MonitoringError;
@@ -21,37 +21,37 @@ use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{Mode, Origin, State, Supervision, Supervisor};
 
-/// What is asked for.
+/// A request to listen to a contact.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
     /// The contact to listen to.
     pub contact: ContactId,
-    /// Who listens.
+    /// The supervisor who listens.
     pub supervisor: SupervisorRef,
-    /// Their Salesforce User, for the row's lookup.
+    /// The supervisor's Salesforce User, for the record's lookup.
     pub salesforce_user_id: Option<String>,
-    /// The Salesforce VoiceCall, for the row's lookup.
+    /// The Salesforce VoiceCall, for the record's lookup.
     pub voice_call_id: Option<String>,
-    /// What they may do there at most; every join begins silently.
+    /// The most that the supervisor may do; every join starts silent.
     pub mode: Mode,
-    /// Which instance, where there are several.
+    /// The Connect instance; needed if several are configured.
     pub instance: Option<InstanceName>,
-    /// Leave what they listen to first.
+    /// Whether to leave the contacts that the supervisor monitors now.
     pub leave_current: bool,
-    /// The agent on the contact, if the caller knows.
+    /// The agent on the contact, if the caller knows them.
     pub agent: Option<UserId>,
-    /// Whose rules hold; the instance's if none is named.
+    /// The jurisdiction whose rules apply; the instance's if `None`.
     pub jurisdiction: Option<String>,
 }
 
-/// What came of it.
+/// The answer to a request to listen.
 #[derive(Debug, Clone)]
 pub enum StartOutcome {
-    /// A new supervision, as far as it got.
+    /// A new supervision, in the state that it has reached.
     New(Box<Stored>),
-    /// A new supervision that waits until the supervisor has left the other one.
+    /// A new supervision that waits until the supervisor has left the second one.
     Waiting(Box<Stored>, Box<Stored>),
-    /// The same supervisor listens to this contact already.
+    /// The supervisor already listens to this contact.
     Already(Box<Stored>),
     /// The key was used before.
     Replay(KeyReplay),
@@ -61,9 +61,10 @@ impl MonitoringService {
     /// Starts a supervision.
     ///
     /// # Errors
-    /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], [`MonitoringError::JurisdictionNotFound`],
-    /// [`MonitoringError::RejoinForbidden`], [`MonitoringError::SupervisorBusy`], [`LeavingError::CustomerCallAtRisk`] (of a switch),
-    /// [`MonitoringError::ContactFull`], [`MonitoringError::JoinFailed`], those of keys, and the store's.
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], [`UseCaseError::Stopping`],
+    /// [`MonitoringError::JurisdictionNotFound`], [`MonitoringError::RejoinForbidden`], [`MonitoringError::SupervisorBusy`],
+    /// [`MonitoringError::ContactFull`], [`MonitoringError::JoinFailed`], when switching also
+    /// [`crate::usecases::leaving::LeavingError::CustomerCallAtRisk`], those of idempotency keys, and the store's.
     pub async fn start(&self, ask: StartRequest, request: &RequestContext) -> Result<StartOutcome, MonitoringError> {
         let (this, request) = (self.clone(), request.clone());
         self.ctx
@@ -115,7 +116,7 @@ impl MonitoringService {
             salesforce_user_id,
         };
         let now = self.ctx.now();
-        // A late join is worse than none, and late is counted from the request, not from what had to be asked before it.
+        // `join_ttl` counts from the arrival of the request, not from the end of the lookups above.
         let waited = SignedDuration::try_from(request.arrived.elapsed()).unwrap_or(SignedDuration::MAX);
         let join_ttl = self
             .ctx
@@ -144,9 +145,9 @@ impl MonitoringService {
             None => self.ctx.telephony().try_admit_monitor(&new.instance),
         };
         if admission.is_some() {
-            // Its turn is now: one transaction for "accepted" and "about to be sent".
+            // A place in the rate budget is free, so one transaction stores "accepted" and "about to be sent".
             new.start_joining(now)
-                .map_err(|_| UseCaseError::Unexpected("a new supervision cannot start to join"))?;
+                .map_err(|_| UseCaseError::Unexpected("a new supervision should be able to start joining"))?;
         }
         let outcome = format!("contact {}, {}", ask.contact, compliance::describe(&new.compliance));
         let mut audit = vec![self.ctx.audit(request, AuditAction::SupervisionRequested, id, outcome)];
@@ -165,7 +166,7 @@ impl MonitoringService {
             CommitOutcome::Busy(holder) => return self.answer_busy(holder, &ask, request).await,
             CommitOutcome::Stale | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
                 return Err(UseCaseError::Unexpected(
-                    "the store refused a new supervision for a reason that cannot occur here",
+                    "a new supervision should only be committed, or refused for its key or a busy supervisor",
                 )
                 .into());
             }
@@ -177,8 +178,8 @@ impl MonitoringService {
             self.ctx.run_and_wait(self.ctx.time_left(request), join).await;
             return self.start_outcome(id).await;
         };
-        // From here on the join is in somebody's hands, whatever becomes of the leave. The answer holds the directive that
-        // ends the first leg: it must not wait for what only follows from it.
+        // The join task now runs whatever happens to the leave. The answer does not wait for the join, because it
+        // contains the directive that ends the first leg.
         self.ctx.spawn(join);
         self.leave_others(&others, request).await?;
         let stored = |s: Option<Stored>| s.map(Box::new).ok_or(UseCaseError::SupervisionNotFound);
@@ -189,7 +190,7 @@ impl MonitoringService {
         Ok(StartOutcome::Waiting(stored(new)?, stored(first)?))
     }
 
-    /// What the supervisor listens to by voice elsewhere and is to leave first.
+    /// The supervisions that the supervisor must leave first, because Connect allows one monitored voice contact at a time.
     async fn supervisions_to_leave(
         &self,
         new: &Supervision,
@@ -203,7 +204,7 @@ impl MonitoringService {
         Ok(active)
     }
 
-    /// How a supervision just started stands; a failed join is an error.
+    /// The answer for a supervision that was just started. A failed join is an error.
     async fn start_outcome(&self, id: SupervisionId) -> Result<StartOutcome, MonitoringError> {
         let stored = self
             .ctx
@@ -227,7 +228,7 @@ impl MonitoringService {
         }
     }
 
-    /// The unfinished supervision of this very supervisor on this very contact, if there is one.
+    /// The unfinished supervision of this supervisor on this contact, if there is one.
     async fn find_existing(
         &self,
         instance: &InstanceName,
@@ -240,13 +241,13 @@ impl MonitoringService {
             .find(|s| s.supervision.contact.as_ref() == Some(&ask.contact)))
     }
 
-    /// The answer that nothing is to be started; the key keeps it, so that a repeat starts nothing either.
+    /// Answers that the supervisor already listens. The key stores the answer, so that a repeat starts nothing either.
     async fn answer_existing(&self, stored: Stored, request: &RequestContext) -> Result<StartOutcome, MonitoringError> {
         let replay = self.idempotency.take_key(request, Some(stored.supervision.id)).await?;
         Ok(replay.map_or(StartOutcome::Already(Box::new(stored)), StartOutcome::Replay))
     }
 
-    /// Somebody holds the voice place: the very one asked for (a race of two equal requests), or another.
+    /// The supervisor's voice place is taken: by an equal request that was faster, or by another contact.
     async fn answer_busy(
         &self,
         holder: SupervisionId,

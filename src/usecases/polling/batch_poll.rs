@@ -1,11 +1,12 @@
-//! The roll call: idle supervisions are looked at together, up to a hundred users in one GetCurrentUserData.
+//! The batch poll: idle supervisions are polled together, up to a hundred users in one GetCurrentUserData call.
 //!
-//! Idle ones are due at the same moments, a grid as wide as `supervision.idle_poll_s`, so that a call is full. A leg that is
-//! there was alive when the call was sent. One that is not there is described by itself: it has most likely ended. And a
-//! MONITOR contact that nobody explains is looked into, so that a leg whose events were lost is found here too. What room is left
-//! in a call is given to supervisors who listened not long ago and do not now, in turn: so an orphan, a leg without any live
-//! request and whose events were lost, is found within some rounds, at the price of no call (or of one a round, where nobody is
-//! idle).
+//! Idle supervisions are due at the same moments, multiples of `supervision.idle_poll_s`, so that each call is full. A leg
+//! in the answer was alive when the call was sent. A leg that is missing is described by itself, because it has most likely
+//! ended. An unknown MONITOR contact is looked into, so that a leg whose events were lost is found here too.
+//!
+//! The free places of a call are given in turn to supervisors who listened recently and have no idle supervision. So an
+//! unknown leg whose events were lost is found within some rounds, without further calls (or with one call a round for an
+//! instance without idle supervisions).
 
 use crate::usecases::polling::PollingError;
 use std::collections::{BTreeMap, HashMap};
@@ -23,13 +24,13 @@ use sidedoor_domain::ports::telephony::UserContact;
 use sidedoor_domain::ports::{Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
 
-/// The most users GetCurrentUserData takes in one call.
+/// The most users that GetCurrentUserData accepts in one call.
 const USERS: usize = 100;
 
-/// How often a leg is looked at by itself for a change of mode that was asked for.
+/// How often a leg is described to confirm a requested mode change.
 const MODE_LOOKS: u32 = 8;
 
-/// Whether nothing is expected of it: the supervisor is known to listen, and nobody asked them to leave.
+/// Whether no change is expected: the supervisor is known to listen, and nothing was requested of them.
 pub(crate) fn is_idle(s: &Supervision) -> bool {
     s.state == State::Monitoring
         && s.vendor == AMAZON_CONNECT
@@ -40,30 +41,31 @@ pub(crate) fn is_idle(s: &Supervision) -> bool {
         && !awaits_mode_change(s)
 }
 
-/// Whether a change of mode was asked for and may be confirmed soon: only a description of the leg shows modes.
+/// Whether a requested mode change may be confirmed soon; only a description of the leg shows modes.
 pub(crate) fn awaits_mode_change(s: &Supervision) -> bool {
     s.checks < MODE_LOOKS && s.mode_change.as_ref().is_some_and(|c| c.confirmed_at.is_none())
 }
 
-/// Supervisors who listened within so long are looked at.
+/// Supervisors who listened within this time fill the free places of a batch poll.
 const RECENTLY: SignedDuration = SignedDuration::from_hours(24 * 7);
 
-/// Where the looking at those who listened lately has come to, by instance.
+/// The progress through recent supervisors, by instance.
 #[derive(Default)]
 pub(crate) struct PollRounds(Mutex<HashMap<InstanceName, PollRound>>);
 
+/// The progress in one instance.
 #[derive(Default)]
 struct PollRound {
     /// When the last call was made.
     at: Option<Timestamp>,
-    /// The last one looked at.
+    /// The last supervisor that was included.
     after: Option<UserId>,
 }
 
-/// What is looked at in one call, and in hand until that is done.
+/// The supervisions of one call, in flight until it is done.
 pub(crate) type PollBatch = Vec<(Supervision, InFlightGuard<SupervisionId>)>;
 
-/// Sorts idle supervisions into calls.
+/// Splits idle supervisions into calls, by instance.
 pub(crate) fn split_into_batches(idle: Vec<(Stored, InFlightGuard<SupervisionId>)>) -> Vec<(InstanceName, PollBatch)> {
     let mut by_instance: BTreeMap<InstanceName, PollBatch> = BTreeMap::new();
     for (stored, guard) in idle {
@@ -85,7 +87,7 @@ pub(crate) fn split_into_batches(idle: Vec<(Stored, InFlightGuard<SupervisionId>
 }
 
 impl PollingService {
-    /// When an idle supervision is looked at next: the next moment of the grid that is at least half a round away.
+    /// When an idle supervision is polled next: the next multiple of the interval that is at least half an interval away.
     pub(crate) fn next_batch_poll(&self, now: Timestamp) -> Timestamp {
         let every = i64::try_from(self.ctx.settings.idle_poll.as_millis())
             .unwrap_or(i64::MAX)
@@ -95,7 +97,7 @@ impl PollingService {
         Timestamp::from_millisecond(next).unwrap_or(now + self.ctx.settings.idle_poll)
     }
 
-    /// Looks at all of a roll in one call.
+    /// Polls all supervisions of a batch in one call.
     pub(crate) async fn run_batch_poll(&self, instance: &InstanceName, batch: &PollBatch) -> Result<(), PollingError> {
         let mut users: Vec<UserId> = batch
             .iter()
@@ -117,7 +119,7 @@ impl PollingService {
         let contacts = match self.current_contacts_of(instance, &users, idle).await {
             Ok(contacts) => contacts,
             Err(e) => {
-                tracing::warn!(%instance, code = %e.code, "the roll call of {instance} failed: {}", e.message);
+                tracing::warn!(%instance, code = %e.code, users = users.len(), "the batch poll of {instance} failed; polling again at the next interval: {}", e.message);
                 for (s, _) in batch {
                     self.reschedule_idle(s, None).await?;
                 }
@@ -141,9 +143,9 @@ impl PollingService {
         Ok(())
     }
 
-    /// What these users have now; the first `idle` of them matter most. What GetCurrentUserData answers for a user who is gone is
-    /// not documented: if it refuses the call, it is made without the others, and then in halves, so that one of them blinds
-    /// nobody to the rest.
+    /// The current contacts of these users; the first `idle` of them have idle supervisions. What GetCurrentUserData answers for
+    /// a deleted user is not documented. If it refuses the call, the call is repeated without the recent supervisors and then in
+    /// halves, so that one bad user does not hide the contacts of the others.
     async fn current_contacts_of(
         &self,
         instance: &InstanceName,
@@ -159,7 +161,7 @@ impl PollingService {
             Err(e) if !e.is_retryable() && users.len() > 1 => e,
             other => return other,
         };
-        tracing::warn!(%instance, code = %refused.code, "GetCurrentUserData refused {} users: {}", users.len(), refused.message);
+        tracing::warn!(%instance, code = %refused.code, "GetCurrentUserData refused a call for {} users; retrying with fewer: {}", users.len(), refused.message);
         let parts: Vec<&[UserId]> = if idle < users.len() {
             vec![&users[..idle]]
         } else {
@@ -167,7 +169,7 @@ impl PollingService {
         };
         let mut found = Vec::new();
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
-            // One user who cannot be asked about has nothing, as far as can be seen.
+            // A single user that Connect refuses is treated as having no contacts.
             match Box::pin(self.current_contacts_of(instance, part, part.len())).await {
                 Err(e) if !e.is_retryable() => {}
                 other => found.extend(other?),
@@ -176,7 +178,7 @@ impl PollingService {
         Ok(found)
     }
 
-    /// Instances whose round is over without a call: nobody is idle there.
+    /// Instances whose interval is over without a call, because they have no idle supervisions.
     pub(crate) fn overdue_rounds(&self, now: Timestamp) -> Vec<InstanceName> {
         let rounds = self
             .ctx
@@ -190,7 +192,7 @@ impl PollingService {
         self.ctx.settings.instances.keys().filter(over).cloned().collect()
     }
 
-    /// The next supervisors who listened lately, at most `room`.
+    /// The next supervisors who listened recently, at most `room`.
     async fn recent_supervisors(&self, instance: &InstanceName, room: usize) -> Result<Vec<UserId>, PollingError> {
         let now = self.ctx.now();
         let after = {
@@ -206,7 +208,7 @@ impl PollingService {
             round.after.clone()
         };
         if room == 0 {
-            // A round of full calls costs no further one.
+            // The calls of this instance are full, and recent supervisors must not cause another one.
             return Ok(Vec::new());
         }
         let most = u32::try_from(room).unwrap_or(u32::MAX);
@@ -223,13 +225,13 @@ impl PollingService {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // At the end it begins anew next time.
+        // At the end of the list, the next call starts from the beginning.
         rounds.entry(instance.clone()).or_default().after = found.last().filter(|_| found.len() == room).cloned();
         drop(rounds);
         Ok(found)
     }
 
-    /// Nothing is new but that it may have been seen alive.
+    /// Schedules the next poll of an idle supervision, which may have been seen alive.
     async fn reschedule_idle(&self, seen: &Supervision, alive_at: Option<Timestamp>) -> Result<(), PollingError> {
         let next = self.next_batch_poll(self.ctx.now());
         self.ctx
@@ -239,7 +241,7 @@ impl PollingService {
                 }
                 alive_at.into_iter().for_each(|at| s.note_alive(at));
                 s.checks = s.checks.saturating_add(1);
-                // Whoever wanted a look while this one was under way still wants it.
+                // Keep an earlier poll that was requested while this one was in flight.
                 let wanted = s.next_check_at.filter(|t| Some(*t) != seen.next_check_at);
                 s.next_check_at = Some(wanted.map_or(next, |t| t.min(next)));
                 Some(Transaction::default())

@@ -1,4 +1,7 @@
-//! The audit, read: a page, or all of it in order; and what was begun and never completed, swept.
+//! Reads the audit, records tickets, and closes audit entries whose end is missing.
+//!
+//! An action on a vendor is audited before it is sent (phase `Begun`) and after it was answered. If the process dies in between,
+//! the second entry is missing; the sweep then writes an entry in the phase `Abandoned`, so that every action has an end.
 
 use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
@@ -12,15 +15,15 @@ use sidedoor_domain::ids::UserId;
 use sidedoor_domain::ports::Transaction;
 pub use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
 
-/// An act on a vendor takes seconds; a restart takes up what was under way. What has no end after this has lost it.
+/// An action on a vendor takes seconds, and a restart resumes it. If it has no end after this long, its end is lost.
 const ABANDONED_AFTER: SignedDuration = SignedDuration::from_hours(1);
-/// The cursor's name in the store: everything begun before that moment (epoch ms) has its end.
+/// The cursor's name in the store. All actions that began before its value (ms since 1970) have their end.
 const CURSOR: &str = "audit swept";
-/// Acts swept at once.
+/// The most actions that are read at once.
 const PAGE: u32 = 100;
 
 impl ReportService {
-    /// Lines of the audit.
+    /// Audit entries that match the filter.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`] without `read` or `operate`.
@@ -35,7 +38,7 @@ impl ReportService {
         Ok(self.ctx.store().audit_lines(filter).await?)
     }
 
-    /// A ticket to a supervisor's stream of directives is about to be given out.
+    /// Records that a ticket for a supervisor's directive stream is about to be issued.
     ///
     /// # Errors
     /// The store's.
@@ -57,7 +60,7 @@ impl ReportService {
         Ok(())
     }
 
-    /// Says of every act on a vendor that was begun long ago, and of which nothing says what came, that it was abandoned.
+    /// Writes an `ABANDONED` entry for every action on a vendor that began long ago and has no end.
     pub(crate) async fn sweep_audit(&self) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
         let until = now - ABANDONED_AFTER;
@@ -75,12 +78,12 @@ impl ReportService {
             };
             let outcome = match state {
                 Some(state) => format!(
-                    "what came of it was never learnt; the supervision is {}",
+                    "the outcome is unknown because the process stopped; the supervision is {}",
                     state.as_str()
                 ),
-                None => "what came of it was never learnt".to_owned(),
+                None => "the outcome is unknown because the process stopped".to_owned(),
             };
-            tracing::warn!(operation, "{operation} was begun and never completed: {outcome}");
+            tracing::warn!(operation, "marking {operation} as abandoned: {outcome}");
             let abandoned = AuditEntry {
                 supervision: begun.supervision,
                 ..AuditEntry::done(now, SELF, begun.action, outcome).in_phase(Phase::Abandoned, operation)

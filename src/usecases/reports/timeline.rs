@@ -1,5 +1,5 @@
-//! The life of one supervision, told in order: what was asked and by whom, what the vendor's evidence showed and when we learnt
-//! it, what the browser was told and answered, what was concluded, and when it stood in the CRM.
+//! The history of one supervision in order of time: requests and their callers, the vendor's evidence and when it arrived,
+//! directives and the browser's acknowledgements, and the write to Salesforce.
 
 use crate::usecases::error::UseCaseError;
 use jiff::Timestamp;
@@ -12,26 +12,26 @@ use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::ports::store::RecordSync;
 use sidedoor_domain::supervision::Supervision;
 
-/// The most lines of the audit that are told.
+/// The most audit entries of a timeline.
 const MAX_AUDIT_LINES: u32 = 500;
 
-/// One moment of it.
+/// One entry of a timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimelineEntry {
-    /// When, on our clock: when it happened here, or when we learnt of it.
+    /// When it happened here, or when we learned of it, on our clock.
     pub at: Timestamp,
-    /// A stable word, such as `evidence.dropped`.
+    /// A stable event name, such as `evidence.dropped`.
     pub what: String,
-    /// Who did it: a caller, `sidedoor`, `browser`, `salesforce`, or the source of the evidence.
+    /// The actor: a caller, `sidedoor`, `browser`, `salesforce`, or the source of the evidence.
     pub by: String,
-    /// In a few words.
+    /// A short explanation for people.
     pub detail: Option<String>,
-    /// The vendor's stamp, off the vendor's clock, for evidence.
+    /// The vendor's stamp on the vendor's clock; only for evidence.
     pub vendor_timestamp: Option<Timestamp>,
 }
 
 impl ReportService {
-    /// The timeline of one supervision, oldest first.
+    /// The timeline of one supervision, oldest entry first.
     ///
     /// # Errors
     /// As [`Self::get`].
@@ -43,7 +43,7 @@ impl ReportService {
         let stored = self.ctx.get(id, request).await?;
         let s = &stored.supervision;
         let mut all = Vec::new();
-        // Directives are told from the supervision itself, with what was answered.
+        // Directives come from the supervision below, because it also has their acknowledgements.
         let audit = self.ctx.store().audit_of(id, MAX_AUDIT_LINES).await?;
         for line in audit.into_iter().filter(|line| !line.action.is_about_a_directive()) {
             all.push(TimelineEntry {

@@ -1,5 +1,8 @@
-//! Rows that need a person: seen with the CRM's answer, and sent again when its cause is gone; one, or all of a time. Nothing new is
-//! made by it: the row goes out as it is now, by its own external id, so a row that was taken after all is only written again.
+//! Shows Salesforce records that need a person, with the error of Salesforce, and delivers them again when the cause is
+//! fixed: one record, or all that match a filter.
+//!
+//! Guarantee: a replay creates no duplicates. It writes the present version of the record under its external id, so a record
+//! that Salesforce had accepted after all is only written again.
 
 use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
@@ -14,38 +17,38 @@ use sidedoor_domain::ports::store::KeyWrite;
 pub use sidedoor_domain::ports::store::{DeliveryFilter, Row};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
-/// The most rows sent again by one request.
+/// The most records that one request delivers again.
 pub const MAX_REPLAYED: u32 = 10_000;
 
 /// What a replay did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplaySummary {
-    /// How many rows.
+    /// The number of records.
     pub rows: usize,
-    /// The first of them, for looking at before it is done.
+    /// The first of them, for a preview.
     pub first: Vec<Row>,
-    /// There are more than one request takes.
+    /// Whether more records match than one request may replay.
     pub more: bool,
-    /// Nothing was done: it was a dry run.
+    /// Whether this was a dry run, so nothing was delivered.
     pub dry_run: bool,
 }
 
-/// What came of asking for a replay.
+/// The answer to a request to replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReplayOutcome {
-    /// It was done, or looked at.
+    /// It was done, or previewed.
     Done(ReplaySummary),
     /// The key was used before.
     Replay(KeyReplay),
 }
 
-/// How many rows are sent again in one transaction.
+/// How many records are marked for delivery in one transaction.
 const BATCH: usize = 250;
-/// How many rows a replay shows.
+/// How many records the answer shows.
 const SHOWN: usize = 20;
 
 impl DeliveryService {
-    /// Why nothing is sent to the CRM now, if so.
+    /// Why nothing is delivered to Salesforce now; `None` while delivery runs.
     pub fn delivery_pause(&self) -> Option<DeliveryPause> {
         let now = self.ctx.now();
         let pause = self
@@ -57,12 +60,12 @@ impl DeliveryService {
         pause.clone().filter(|pause| now < pause.until)
     }
 
-    /// The org's use of its day's calls, as it last told.
+    /// The org's use of its daily API calls, as it last reported it.
     pub fn crm_usage(&self) -> Option<sidedoor_domain::ports::Usage> {
         self.ctx.deps.crm.as_ref().and_then(|crm| crm.usage())
     }
 
-    /// Rows, newest first.
+    /// Deliveries, newest first.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], and the store's.
@@ -76,7 +79,7 @@ impl DeliveryService {
         Ok(self.ctx.store().rows(filter).await?)
     }
 
-    /// Sends one row again.
+    /// Delivers one record again.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`DeliveryError::DeliveryNotFound`], those of keys, and the store's.
@@ -94,7 +97,7 @@ impl DeliveryService {
         self.send_again(vec![row], false, dry_run, request).await
     }
 
-    /// Sends all rows again that a filter finds.
+    /// Delivers all records again that match a filter.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], and the store's.
@@ -133,10 +136,10 @@ impl DeliveryService {
             }
         } else {
             let ids: Vec<SupervisionId> = rows.iter().map(|r| r.stored.supervision.id).collect();
-            // In parts, so that nobody else's write waits long for its turn.
+            // In parts, so that other writers do not wait long.
             for part in ids.chunks(BATCH) {
                 let change = Transaction {
-                    // With the first part: what a crash leaves undone of the others is done when it is asked for again.
+                    // The key is taken with the first part: after a crash, a repeat of the request replays the rest.
                     key: key.take(),
                     replayed: part.iter().map(|id| (*id, now)).collect(),
                     audit: part
@@ -166,6 +169,6 @@ fn may_replay(request: &RequestContext) -> Result<(), DeliveryError> {
     if request.caller.has(Scope::Operate) {
         Ok(())
     } else {
-        Err(UseCaseError::Forbidden("only an operator may send rows again").into())
+        Err(UseCaseError::Forbidden("only an operator may replay deliveries").into())
     }
 }

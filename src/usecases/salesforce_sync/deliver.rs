@@ -1,12 +1,13 @@
-//! Rows on their way to the CRM.
+//! Delivers records to Salesforce.
 //!
-//! A delivery is "the latest version of this row", made from the supervision at the moment of sending: whatever was
-//! lost, repeated or overtaken, the next attempt sends what is true now. The external id makes repeats harmless, so an
-//! attempt whose answer was lost is simply made again.
+//! A delivery means "the latest version of this record". The record is built from the supervision when it is sent, so
+//! whatever was lost, repeated or reordered, the next attempt writes the present state. An attempt without an answer is
+//! repeated, which is harmless because of the external id.
 //!
-//! One call at a time: while it is under way the next one fills, so that a burst costs few calls and no row is ever under way
-//! twice. [`crate::usecases::salesforce_sync::rate`] says when; [`crate::usecases::salesforce_sync::voice_calls`] finds the lookups. Each row is settled for itself, all of a
-//! call in one transaction.
+//! Guarantee: one call at a time, so no record is in flight twice; while a call is in flight, the next one fills, so that a
+//! burst costs few calls. [`crate::usecases::salesforce_sync::rate`] decides when to call and
+//! [`crate::usecases::salesforce_sync::voice_calls`] finds the lookups. Each record of a call has its own result; all
+//! results are stored in one transaction.
 
 use crate::telemetry::spans;
 use crate::usecases::error::UseCaseError;
@@ -26,14 +27,15 @@ use sidedoor_domain::ports::crm::{Lookups, ROWS_A_WRITE};
 use sidedoor_domain::ports::store::{Delivered, DeliveryResult, FailureScope, Stored};
 use sidedoor_domain::ports::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, MetricEvent, Recorded, Transaction};
 
-/// The loop wakes at least this often.
+/// The longest sleep of the loop.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// While more rows are waited for, how often they are counted.
+/// How often due records are counted while a call waits for more of them.
 const COUNT_EVERY: Duration = Duration::from_millis(25);
-/// The most calls of one sending that is refused for some row's sake: twice as many as find one row among two hundred.
+/// The most calls for one batch that is rejected because of some record: twice as many as isolating one record among two
+/// hundred takes.
 const MAX_SPLIT_CALLS: u32 = 32;
 
-/// A row to be sent.
+/// A record that is about to be written.
 struct OutgoingRecord {
     row: ParticipantRecord,
     stored: Stored,
@@ -42,7 +44,7 @@ struct OutgoingRecord {
 }
 
 impl OutgoingRecord {
-    /// Takes refused lookups out of the row and says so.
+    /// Removes rejected lookups from the record and notes that on it.
     fn leave_out(&mut self, refused: Lookups, why: &CrmError) {
         let what = match (refused.voice_call, refused.supervisor) {
             (true, false) => "VoiceCall",
@@ -54,17 +56,17 @@ impl OutgoingRecord {
     }
 }
 
-/// What came of one row's attempt.
+/// The result of writing one record.
 type RecordOutcome = Result<Recorded, CrmError>;
 
 impl SalesforceSyncService {
-    /// Delivers what is due, until the process stops. Returns at once when delivery is switched off.
+    /// Delivers due records until the process stops. Returns immediately when delivery is switched off.
     pub async fn deliver_until_stopped(self) {
         let Some(crm) = self.ctx.deps.crm.clone() else { return };
         let settings = self.ctx.settings.delivery;
         let mut rate = DeliveryRate::new(settings.max_batch_delay, settings.slow_above);
         if let Err(e) = crm.describe_object().await {
-            tracing::error!(code = %e.code, "the org is not as it should be; supervisions are accepted, their rows wait: {e}");
+            tracing::error!(code = %e.code, "the org is not set up as configured; accepting supervisions, retrying their records: {e}");
         }
         while !self.ctx.is_stopping() {
             let round = self.run_delivery_round(&crm, &mut rate).await;
@@ -75,7 +77,7 @@ impl SalesforceSyncService {
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner) = rate.current_pause(self.ctx.now()).cloned();
             let pause = round.unwrap_or_else(|e| {
-                tracing::error!(error = %e, "delivery waits: {e}");
+                tracing::error!(error = %e, "could not read or settle deliveries in the store; retrying in 1 s: {e}");
                 Duration::from_secs(1)
             });
             tokio::select! {
@@ -86,7 +88,7 @@ impl SalesforceSyncService {
         }
     }
 
-    /// Sends what is due, if it is time to. Returns how long to sleep.
+    /// Writes due records if a call is allowed now. Returns how long to sleep.
     async fn run_delivery_round(&self, crm: &Arc<dyn Crm>, rate: &mut DeliveryRate) -> Result<Duration, UseCaseError> {
         let now = self.ctx.now();
         if let Some(pause) = rate.current_pause(now) {
@@ -95,13 +97,13 @@ impl SalesforceSyncService {
         }
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         let mut next = self.ctx.store().next_due().await?;
-        // Rows that never end waiting (one cannot be read, or more keep coming) hold no look up.
+        // Look for VoiceCalls even if records are always due, because one may be unreadable or more keep arriving.
         if is_due(next.voice_call) && rate.time_to_look(now) {
             self.look_for_voice_calls(crm.as_ref()).await?;
             next = self.ctx.store().next_due().await?;
         }
         if !is_due(next.delivery) {
-            // A look for VoiceCalls is no reason to spin, should one of them never be settled.
+            // Not sooner than the next look is allowed, so that an unresolved VoiceCall does not make the loop spin.
             let looking = next.voice_call.map(|at| at.max(now + LOOKS_APART));
             return Ok(pause_until(
                 [next.delivery, looking].into_iter().flatten().min(),
@@ -118,13 +120,13 @@ impl SalesforceSyncService {
                 wait.min(COUNT_EVERY)
             });
         }
-        // Always a page: one that cannot be read or sent stays first, and must not be all that is looked at.
+        // Read a whole page, because an unreadable record stays first and must not be the only record that is read.
         let page = u32::try_from(ROWS_A_WRITE).unwrap_or(u32::MAX);
         let due = self.ctx.store().due_deliveries(now, page).await?;
         let sendable = due.into_iter().filter_map(outgoing_record);
         let mut batch: Vec<OutgoingRecord> = sendable.take(rate.rows(ROWS_A_WRITE)).collect();
         if batch.is_empty() {
-            // What is due cannot be read.
+            // None of the due records can be read.
             return Ok(LONGEST_SLEEP);
         }
         self.find_lookups(crm.as_ref(), &mut batch).await?;
@@ -153,12 +155,12 @@ impl SalesforceSyncService {
         Ok(())
     }
 
-    /// One call, and one or two more for the rows of it that want one at once.
+    /// Writes the batch: one call, and up to two more for the records that ask for an immediate retry.
     async fn send_rows(&self, crm: &dyn Crm, batch: &mut [OutgoingRecord]) -> Result<Vec<RecordOutcome>, CrmError> {
         let rows: Vec<ParticipantRecord> = batch.iter().map(|s| s.row.clone()).collect();
         let mut calls = MAX_SPLIT_CALLS;
         let mut outcomes = self.send_split(crm, &rows, &mut calls).await?;
-        // An answer may name one lookup of two: what is refused again goes without either.
+        // An answer may name only one of two bad lookups, so a record that is rejected again is sent without both.
         for refused_before in [false, true] {
             let mut again = Vec::new();
             for (i, outcome) in outcomes.iter().enumerate() {
@@ -182,7 +184,7 @@ impl SalesforceSyncService {
                         outcomes[i] = outcome;
                     }
                 }
-                // These were not decided about: they come again, and what ails the org is met by the next call.
+                // Salesforce did not decide about these, so they stay due; a fault of the org will fail the next call too.
                 Err(e) => {
                     for i in again {
                         outcomes[i] = Err(undecided(e.clone()));
@@ -193,8 +195,8 @@ impl SalesforceSyncService {
         Ok(outcomes)
     }
 
-    /// One call; refused as a whole for what is no fault of the org, it is split until the rows at fault stand alone, or until
-    /// so many calls were made: what was not decided about then comes again.
+    /// One call. If it is rejected as a whole because of a record, the batch is split until the bad records are isolated or
+    /// `calls` is used up; records without a decision are retried later.
     async fn send_split(
         &self,
         crm: &dyn Crm,
@@ -214,7 +216,7 @@ impl SalesforceSyncService {
                 };
                 match (first, second) {
                     (Err(e), Err(_)) => Err(e),
-                    // What one half was told stands, whatever became of the other.
+                    // The results of one half are final even if the other half failed.
                     (first, second) => Ok([
                         outcome_for_each(first, left.len()),
                         outcome_for_each(second, right.len()),
@@ -227,7 +229,7 @@ impl SalesforceSyncService {
         }
     }
 
-    /// Settles each row of a call that was answered.
+    /// Stores the results of a call that was answered.
     async fn settle(
         &self,
         batch: &[OutgoingRecord],
@@ -257,7 +259,7 @@ impl SalesforceSyncService {
         self.commit_results(delivered).await
     }
 
-    /// Settles the rows of a call that failed as a whole: all wait as long as the org is left alone.
+    /// Stores the results of a call that failed as a whole: all its records wait until the pause is over.
     async fn settle_failed_call(
         &self,
         batch: &[OutgoingRecord],
@@ -270,7 +272,7 @@ impl SalesforceSyncService {
             CrmVerdict::OrgFault(wait) => rate.pause_for(wait, &error.to_string(), is_object_fault(error), now),
             _ => rate.failed(&error.to_string(), now),
         };
-        tracing::warn!(code = %error.code, rows = batch.len(), until = %due_at, "Salesforce took nothing: {error}");
+        tracing::warn!(code = %error.code, records = batch.len(), until = %due_at, "Salesforce accepted no record of the call; pausing until {due_at}: {error}");
         let result = |s: &OutgoingRecord| {
             if batch.len() == 1 {
                 return failure_scope::judge_single(s.stored.record_sync.as_ref(), error, due_at, rate);
@@ -328,8 +330,7 @@ impl SalesforceSyncService {
     }
 }
 
-/// The outcomes of a call's rows; of a call that failed, its error for each.
-/// The span of one call: it continues the trace of its first supervision, and is linked to those of the others.
+/// The span of one call: it continues the trace of its first supervision and links the traces of the others.
 fn batch_span(batch: &[OutgoingRecord]) -> Span {
     let mut all = batch.iter().map(|s| &s.stored.supervision);
     let only = batch.first().filter(|_| batch.len() == 1);
@@ -349,6 +350,7 @@ fn batch_span(batch: &[OutgoingRecord]) -> Span {
     span
 }
 
+/// The outcomes of a call's records; for a call that failed, its error for each record.
 fn outcome_for_each(done: Result<Vec<RecordOutcome>, CrmError>, rows: usize) -> Vec<RecordOutcome> {
     done.unwrap_or_else(|e| vec![Err(e); rows])
 }
@@ -363,7 +365,7 @@ fn outgoing_record(stored: Stored) -> Option<OutgoingRecord> {
     })
 }
 
-/// Whether an error of a call is its rows', not the org's.
+/// Whether the error of a call is caused by its records rather than by the org.
 fn is_records_fault(e: &CrmError) -> bool {
     matches!(
         e.verdict,
@@ -371,7 +373,7 @@ fn is_records_fault(e: &CrmError) -> bool {
     )
 }
 
-/// Whether it is the rows' object that is not as it should be: the org takes other calls.
+/// Whether only the records' object is invalid, so that the org accepts other calls.
 fn is_object_fault(e: &CrmError) -> bool {
     matches!(
         e.code,
@@ -379,7 +381,7 @@ fn is_object_fault(e: &CrmError) -> bool {
     )
 }
 
-/// An error of others, for a row that was not decided about.
+/// The error of another record as a retryable one, for a record without a decision.
 fn undecided(e: CrmError) -> CrmError {
     CrmError {
         verdict: CrmVerdict::Retry,
@@ -394,5 +396,5 @@ fn log_refused(outgoing: &OutgoingRecord, error: &CrmError) {
         .as_ref()
         .map_or_else(String::new, |r| r.id.to_string());
     tracing::warn!(supervision_id = %outgoing.stored.supervision.id, delivery_id = %id, code = %error.code,
-        "delivery {id} was not taken: {error}");
+        "Salesforce rejected the record of delivery {id}: {error}");
 }

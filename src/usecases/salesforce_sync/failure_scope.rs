@@ -1,7 +1,8 @@
-//! What becomes of a row that the CRM refused in a call that was answered: again later, or a dead letter.
+//! Decides what happens to a record that Salesforce rejected in an answered call: retry later, or give up (a dead letter).
 //!
-//! A row is given up only for what is its own. Where the answer leaves that open, others decide it: a row that is refused while
-//! others are taken is at fault itself; if none is taken, it may be the org, and then nothing is given up however long it lasts.
+//! Guarantee: a record is given up only for a fault of its own. If the error leaves this open, other records decide: a record
+//! that is rejected while others are accepted has a fault of its own; if none is accepted, the org may be the cause, and no
+//! record is given up however long that lasts.
 
 use std::time::Duration;
 
@@ -12,17 +13,18 @@ use crate::usecases::salesforce_sync::rate::DeliveryRate;
 use sidedoor_domain::ports::store::{Delivered, FailureScope, RecordSync};
 use sidedoor_domain::ports::{CrmError, CrmVerdict};
 
-/// A row that is refused so often with what is usually the org's fault, while others are taken, is at fault itself.
+/// After this many rejections with an error that is usually the org's, while others are accepted, the record is the cause.
 const MAX_REFUSALS: u32 = 3;
-/// A row that is refused so often with what usually passes, while others are taken, needs a person: half an hour of trying.
+/// After this many rejections with a transient error, while others are accepted, the record needs a person: half an hour of
+/// retries.
 const MAX_TRANSIENT_REFUSALS: u32 = 40;
 
-/// The refusals of one call.
+/// Judges the rejected records of one call.
 pub(crate) struct FailureJudge<'p> {
     rate: &'p mut DeliveryRate,
     some_taken: bool,
     now: Timestamp,
-    /// Until when nothing is sent, once this call has shown that to be wise.
+    /// The end of the pause that this call has caused, if it did.
     rest: Option<Timestamp>,
 }
 
@@ -36,7 +38,7 @@ impl<'p> FailureJudge<'p> {
         }
     }
 
-    /// Judges one row.
+    /// Decides about one record.
     pub(crate) fn judge(&mut self, key: &str, record_sync: Option<&RecordSync>, error: &CrmError) -> Delivered {
         let (attempts, refusals) = record_sync.map_or((0, 0), |r| (r.attempts, r.refusals));
         let scope = self.scope(record_sync);
@@ -52,10 +54,10 @@ impl<'p> FailureJudge<'p> {
         };
         match error.verdict {
             CrmVerdict::DeadLetter => dead(),
-            // A race happens once: whoever loses it four times runs against itself.
+            // A race happens once; a record that loses it four times conflicts with itself.
             CrmVerdict::RetryNow if refusals >= MAX_REFUSALS => dead(),
             CrmVerdict::RetryNow => again(self.after(Backoff::DELIVERY, attempts), FailureScope::Row),
-            // Once others were taken where it was not, what it is refused for alone is its own too.
+            // Others were accepted while this record was rejected, so the fault is its own.
             CrmVerdict::OwnFault if refusals >= MAX_REFUSALS => dead(),
             CrmVerdict::OwnFault if refusals > 0 => again(self.after(Backoff::DELIVERY, attempts), FailureScope::Row),
             CrmVerdict::OrgFault(_) if own && refusals >= MAX_REFUSALS => dead(),
@@ -66,13 +68,13 @@ impl<'p> FailureJudge<'p> {
             CrmVerdict::OwnFault if !self.some_taken && self.rate.refused_like_others(key) => {
                 again(self.rest(error), FailureScope::Open)
             }
-            // Alone, it must not hold up what comes after it, nor cost a call every few seconds.
+            // A single bad record must not delay those after it, nor cost a call every few seconds.
             CrmVerdict::OwnFault if !own => again(self.after(Backoff::OPEN, attempts), FailureScope::Open),
             _ => again(self.after(Backoff::DELIVERY, attempts), scope),
         }
     }
 
-    /// Whether others were taken in the same call, or since this row was refused last.
+    /// The cause of a rejection: the record, if others were accepted in the same call or since its last rejection.
     fn scope(&self, record_sync: Option<&RecordSync>) -> FailureScope {
         let refused_at = record_sync.and_then(|r| r.refused_at);
         if self.some_taken || refused_at.is_some_and(|at| self.rate.took_rows_since(at)) {
@@ -91,15 +93,15 @@ impl<'p> FailureJudge<'p> {
         self.rate.pause_for(wait, &error.to_string(), records_only, self.now)
     }
 
-    /// Rows of a call that are refused alike are one failure of the org's, not many.
+    /// Several records of a call that are rejected alike are one failure of the org.
     fn rest(&mut self, error: &CrmError) -> Timestamp {
         let (rate, now) = (&mut *self.rate, self.now);
         *self.rest.get_or_insert_with(|| rate.failed(&error.to_string(), now))
     }
 }
 
-/// What a call in vain with a single row says of it: one that fails like a fault that passes, while others are taken, may be at
-/// fault itself.
+/// Decides about the only record of a call that failed as a whole. A transient error that repeats while other calls succeed
+/// may be caused by the record.
 pub(crate) fn judge_single(
     record_sync: Option<&RecordSync>,
     error: &CrmError,

@@ -1,6 +1,6 @@
-//! When the CRM is called. An idle service calls at once; a busy one waits a moment, so that a call carries many rows, since
-//! calls are what customers pay for; an org that has used much of its day's calls is called less often; one that is down or full
-//! is left alone for a while, and met again with a single row.
+//! Decides when to call Salesforce. An idle service calls immediately. A busy one waits briefly, so that a call carries many
+//! records, because customers pay for calls. If the org has used most of its daily API calls, the interval grows. If it is
+//! down or full, delivery pauses and then starts again with a single record.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,30 +10,30 @@ use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::ports::Usage;
 use sidedoor_domain::ports::crm::ROWS_A_WRITE;
 
-/// A call with so many rows shows that more are coming.
+/// A call with this many records shows that more are coming.
 const BUSY_BATCH: usize = 20;
-/// The least wait that makes sense.
+/// The shortest batch delay that is useful.
 const SHORTEST_DELAY: Duration = Duration::from_millis(50);
-/// The first and the longest pause after calls that failed.
+/// The first and the longest pause after failed calls.
 const FAILURE_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(300));
-/// The longest pause for the sake of the day's calls.
+/// The longest interval because of the daily API calls.
 const LONGEST_STRETCH: Duration = Duration::from_secs(60);
 
-/// The least time between two looks for VoiceCalls.
+/// The least time between two searches for VoiceCalls.
 pub(crate) const LOOKS_APART: SignedDuration = SignedDuration::from_secs(2);
 
-/// Why nothing is sent.
+/// Why and until when nothing is delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryPause {
-    /// Until when.
+    /// The end of the pause.
     pub until: Timestamp,
-    /// Why, for people.
+    /// The reason, for people.
     pub why: String,
-    /// It is for the rows' sake alone (their object is not as it should be): other calls are welcome.
+    /// Whether only records are affected because their object is invalid; other calls are accepted.
     pub records_only: bool,
 }
 
-/// The pace of one org.
+/// The rate of calls to one org.
 #[derive(Debug)]
 pub(crate) struct DeliveryRate {
     max_batch_delay: Duration,
@@ -42,11 +42,11 @@ pub(crate) struct DeliveryRate {
     last_call: Option<Timestamp>,
     failures: u32,
     last_taken: Option<Timestamp>,
-    /// Rows that were refused since one was taken, as far as they matter: two of them are more than bad luck.
+    /// The rejected records since one was accepted; at most two are kept, because two already point to the org.
     refused: BTreeSet<String>,
     last_look: Option<Timestamp>,
-    /// The most rows of a call: halved when one fails as a whole, which may be for its size or for one of its rows, and doubled
-    /// when one is answered.
+    /// The most records of a call: halved when a call fails as a whole, because its size or one of its records may be the
+    /// cause, and doubled when one is answered.
     rows: usize,
     pause: Option<DeliveryPause>,
 }
@@ -67,12 +67,12 @@ impl DeliveryRate {
         }
     }
 
-    /// Why nothing may be sent now, if so.
+    /// Why nothing may be sent now; `None` if sending is allowed.
     pub(crate) fn current_pause(&self, now: Timestamp) -> Option<&DeliveryPause> {
         self.pause.as_ref().filter(|pause| now < pause.until)
     }
 
-    /// How long the next call waits for more rows, or for the sake of the day's calls. A full call waits only for these.
+    /// How long the next call waits for more records or because of the daily API calls. A full call waits only for the latter.
     pub(crate) fn wait(&self, now: Timestamp, full: bool, usage: Option<Usage>) -> Duration {
         let Some(last) = self.last_call else {
             return Duration::ZERO;
@@ -87,8 +87,8 @@ impl DeliveryRate {
         wanted.saturating_sub(since)
     }
 
-    /// The pause between calls that the org's own count of calls asks for: doubled with every fiftieth of the day's calls
-    /// above the share.
+    /// The interval that the org's own count of API calls asks for: it doubles with every 2 % of the daily limit above
+    /// `slow_above`.
     fn stretched(&self, usage: Option<Usage>) -> Duration {
         let over = usage.map_or(0.0, Usage::share) - self.slow_above;
         if over < 0.0 {
@@ -99,12 +99,12 @@ impl DeliveryRate {
             .min(LONGEST_STRETCH)
     }
 
-    /// The most rows of the next call.
+    /// The most records of the next call.
     pub(crate) fn rows(&self, most: usize) -> usize {
         self.rows.min(most)
     }
 
-    /// A call was answered, and some of its rows were taken, or none: each may have failed for itself.
+    /// A call was answered. `some_taken` says whether any of its records was accepted.
     pub(crate) fn answered(&mut self, rows: usize, some_taken: bool, now: Timestamp) {
         self.rows = (self.rows * 2).min(ROWS_A_WRITE);
         self.pause = None;
@@ -125,12 +125,13 @@ impl DeliveryRate {
         };
     }
 
-    /// Whether the org took rows after that moment: what a row is refused for before and after is then the row's own.
+    /// Whether the org accepted a record after `at`. If so, a record that is rejected before and after has a fault of its own.
     pub(crate) fn took_rows_since(&self, at: Timestamp) -> bool {
         self.last_taken.is_some_and(|taken| taken > at)
     }
 
-    /// A row was refused, and none was taken in the same call. Whether it is not the only one since the last that was.
+    /// Notes a rejected record of a call in which none was accepted. Returns whether another record was rejected since the last
+    /// accepted one.
     pub(crate) fn refused_like_others(&mut self, key: &str) -> bool {
         if self.refused.len() < 2 {
             self.refused.insert(key.to_owned());
@@ -138,7 +139,7 @@ impl DeliveryRate {
         self.refused.len() > 1
     }
 
-    /// Whether it is time to look for VoiceCalls, though rows wait.
+    /// Whether a search for VoiceCalls is due even though records are waiting.
     pub(crate) fn time_to_look(&mut self, now: Timestamp) -> bool {
         let due = self.last_look.is_none_or(|at| now >= at + LOOKS_APART);
         if due {
@@ -147,7 +148,7 @@ impl DeliveryRate {
         due
     }
 
-    /// A call as a whole failed and may succeed later. Returns when.
+    /// A call failed as a whole and may succeed later. Returns the end of the pause.
     pub(crate) fn failed(&mut self, why: &str, now: Timestamp) -> Timestamp {
         let ceiling = FAILURE_PAUSE
             .0
@@ -155,11 +156,11 @@ impl DeliveryRate {
             .min(FAILURE_PAUSE.1);
         self.failures = self.failures.saturating_add(1);
         self.rows = (self.rows / 2).max(1);
-        // Half of it surely, so that an org that is down is not met at once; half by chance, so that services spread.
+        // Half is fixed, so that an org that is down is not called at once; half is random, so that services spread out.
         self.pause_for(ceiling / 2 + (ceiling / 2).mul_f64(fastrand::f64()), why, false, now)
     }
 
-    /// Nothing is sent for this long: the org takes nothing, or no rows.
+    /// Pauses delivery: the org accepts nothing, or no records. Returns the end of the pause.
     pub(crate) fn pause_for(&mut self, wait: Duration, why: &str, records_only: bool, now: Timestamp) -> Timestamp {
         let until = now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
         self.last_call = Some(now);
@@ -190,7 +191,7 @@ mod tests {
         assert_eq!(
             rate.wait(NOW, false, None),
             Duration::ZERO,
-            "one row at a time: no wait"
+            "one record at a time: no wait"
         );
         let mut waits = Vec::new();
         for _ in 0..8 {
@@ -201,11 +202,7 @@ mod tests {
             waits.is_sorted() && waits[0] == SHORTEST_DELAY && waits[7] == Duration::from_secs(1),
             "{waits:?}"
         );
-        assert_eq!(
-            rate.wait(NOW, true, None),
-            Duration::ZERO,
-            "a full call waits for nothing"
-        );
+        assert_eq!(rate.wait(NOW, true, None), Duration::ZERO, "a full call does not wait");
         for _ in 0..8 {
             rate.answered(1, true, NOW);
         }
@@ -244,7 +241,7 @@ mod tests {
         assert_eq!(rate.rows(200), 200, "as many as ever");
     }
 
-    /// Ten thousand rows and an hour in which the org takes nothing, on a clock of our own.
+    /// Ten thousand records and an outage of an hour, on a simulated clock.
     #[test]
     fn an_hours_outage_costs_few_calls_and_ends_without_a_stampede() {
         let (mut rate, mut now, mut rows) = (rate(), NOW, 10_000_usize);
@@ -257,10 +254,10 @@ mod tests {
             now = rate.failed("down", now);
         }
         assert!(while_down <= 40, "{while_down} calls in an hour");
-        assert_eq!(largest, 1, "each of them with one row, after the first few");
+        assert_eq!(largest, 1, "one record in each call, after the first few");
         assert!(
             now < back + SignedDuration::from_secs(300),
-            "and the end is noticed within five minutes"
+            "the end is noticed within five minutes"
         );
         let mut calls = 0;
         while rows > 0 {
