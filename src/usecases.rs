@@ -48,7 +48,7 @@
 //! supervision, and none holds a lock while it calls a vendor.
 
 pub mod clocks;
-pub mod context;
+mod context;
 pub mod directives;
 pub mod error;
 pub mod evidence;
@@ -59,10 +59,10 @@ pub mod leaving;
 pub mod monitoring;
 pub mod polling;
 pub mod reports;
-pub mod resume;
+mod resume;
 mod retry;
 pub mod salesforce_sync;
-pub mod settings;
+mod settings;
 
 pub use context::{RequestContext, UseCaseDependencies};
 pub use error::UseCaseError;

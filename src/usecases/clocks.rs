@@ -3,7 +3,7 @@
 //! Guarantee: a calibration never contradicts the stored samples, and a recalibrated departure keeps its raw evidence.
 
 pub mod calibrate;
-pub mod recalibrate;
+mod recalibrate;
 pub mod vendors;
 
 use crate::usecases::context::UseCaseContext;
@@ -16,7 +16,7 @@ use sidedoor_domain::ports::VendorError;
 /// Learns the vendors' clocks and reports their calibration.
 #[derive(Clone)]
 pub struct ClockService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     idempotency: IdempotencyService,
     state: std::sync::Arc<calibrate::ClockState>,
 }
@@ -34,7 +34,7 @@ impl ClockService {
 /// Recalibrates recent departures when a clock is known better.
 #[derive(Clone)]
 pub struct DepartureRecalibrator {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     clocks: ClockService,
     evidence: EvidenceService,
 }

@@ -4,9 +4,9 @@
 //! and reaches every browser that asks; one tab at a time is asked to act on it.
 
 pub mod acknowledge;
-pub mod announce;
+mod announce;
 pub mod feed;
-pub mod presence;
+mod presence;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
@@ -18,7 +18,7 @@ use crate::usecases::salesforce_sync::DeliveryService;
 /// Sends directives to browsers and stores their acknowledgements.
 #[derive(Clone)]
 pub struct DirectiveService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     deliveries: DeliveryService,
     evidence: EvidenceService,
     idempotency: IdempotencyService,

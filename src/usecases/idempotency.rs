@@ -10,8 +10,7 @@ use crate::usecases::RequestContext;
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::UseCaseError;
 use sidedoor_domain::ids::SupervisionId;
-pub use sidedoor_domain::ports::store::KeyUse;
-use sidedoor_domain::ports::store::{KeyRecord, KeyWrite};
+use sidedoor_domain::ports::store::{KeyRecord, KeyUse, KeyWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
 /// The answer to a request whose key was used before.

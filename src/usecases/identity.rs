@@ -4,7 +4,7 @@
 //! refused, so that no caller acts as another person.
 
 pub mod supervisors;
-pub mod token_binding;
+mod token_binding;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
@@ -14,7 +14,7 @@ use sidedoor_domain::ports::VendorError;
 /// Finds the Connect user that a user name or a token's claim refers to.
 #[derive(Clone)]
 pub struct IdentityResolver {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     usernames: supervisors::UsernameCache,
     claims: token_binding::ClaimCache,
 }

@@ -3,10 +3,10 @@
 //! Actors: a caller of the API, the supervisor's browser, Amazon Connect. Guarantee: a stored disconnect is tried until
 //! evidence shows that the leg ended, and no leg is ended by StopContact without the interlock's clearance.
 
-pub mod after_check;
-pub mod barge_safety;
+mod after_check;
+mod barge_safety;
 pub mod disconnect;
-pub mod end_leg;
+pub(crate) mod end_leg;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
@@ -18,7 +18,7 @@ use sidedoor_domain::ids::SupervisionId;
 /// Stores requests to leave and ends the legs.
 #[derive(Clone)]
 pub struct LeavingService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     evidence: EvidenceService,
     idempotency: IdempotencyService,
 }

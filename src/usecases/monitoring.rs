@@ -4,10 +4,10 @@
 //! one `ClientToken` however often it is retried, and is not sent after `join_ttl`.
 
 pub mod change_mode;
-pub mod compliance;
-pub mod join;
+mod compliance;
+pub(crate) mod join;
 pub mod start;
-pub mod switch;
+mod switch;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
@@ -25,7 +25,7 @@ use sidedoor_domain::supervision::{State, Supervisor};
 /// Starts supervisions, joins their legs and changes their modes.
 #[derive(Clone)]
 pub struct MonitoringService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     compliance: ComplianceRules,
     evidence: EvidenceService,
     identity: IdentityResolver,
@@ -56,7 +56,7 @@ impl MonitoringService {
 /// Applies the rules of a jurisdiction to a supervision.
 #[derive(Clone)]
 pub struct ComplianceRules {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
 }
 
 impl ComplianceRules {

@@ -3,8 +3,8 @@
 //! Guarantee: every unfinished supervision is polled again, after a restart too, because the time of its next poll is in the
 //! store.
 
-pub mod batch_poll;
-pub mod reconcile;
+pub(crate) mod batch_poll;
+pub(crate) mod reconcile;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
@@ -17,7 +17,7 @@ use crate::usecases::reports::ReportService;
 /// Polls the vendor for the supervisions that are due.
 #[derive(Clone)]
 pub struct PollingService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     evidence: EvidenceService,
     leaving: LeavingService,
     monitoring: MonitoringService,

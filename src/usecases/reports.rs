@@ -13,7 +13,7 @@ use crate::usecases::salesforce_sync::DeliveryService;
 /// Reads the store for callers. Writes only audit entries.
 #[derive(Clone)]
 pub struct ReportService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     deliveries: DeliveryService,
     directives: DirectiveService,
 }

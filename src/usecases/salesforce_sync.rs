@@ -3,12 +3,12 @@
 //! Actors: the store's due deliveries, the Salesforce org. Guarantee: every change of a departure is written at least once,
 //! under an external id that makes repeats harmless; a record that Salesforce rejects waits for a person as a dead letter.
 
-pub mod compare;
+mod compare;
 pub mod dead_letters;
-pub mod deliver;
-pub mod failure_scope;
-pub mod rate;
-pub mod voice_calls;
+mod deliver;
+mod failure_scope;
+pub(crate) mod rate;
+mod voice_calls;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
@@ -18,7 +18,7 @@ use crate::usecases::idempotency::IdempotencyService;
 /// Writes the records of supervisions to Salesforce, finds their VoiceCalls and compares departures.
 #[derive(Clone)]
 pub struct SalesforceSyncService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     voice_calls: voice_calls::VoiceCallCache,
 }
 
@@ -34,7 +34,7 @@ impl SalesforceSyncService {
 /// Shows deliveries and replays them.
 #[derive(Clone)]
 pub struct DeliveryService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     idempotency: IdempotencyService,
 }
 

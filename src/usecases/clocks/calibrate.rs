@@ -47,7 +47,7 @@ pub struct TimingSettings {
 
 /// The calibration state, shared by the services of one process.
 #[derive(Debug, Default)]
-pub(crate) struct ClockState {
+pub(super) struct ClockState {
     calibrator: Mutex<Calibrator>,
     aims: Mutex<HashMap<InstanceName, Aim>>,
     last_dates: Mutex<HashMap<InstanceName, Timestamp>>,
@@ -76,13 +76,13 @@ impl ClockState {
     }
 
     /// Departures since `since` may rest on a clock that was stepped, so they must be recalibrated.
-    pub(crate) fn doubt_since(&self, since: Timestamp) {
+    pub(super) fn doubt_since(&self, since: Timestamp) {
         let mut doubted = lock(&self.doubted_since);
         *doubted = Some(doubted.map_or(since, |t| t.min(since)));
     }
 
     /// Takes the start of the doubtful time, for recalibrating since then.
-    pub(crate) fn take_doubt(&self) -> Option<Timestamp> {
+    pub(super) fn take_doubt(&self) -> Option<Timestamp> {
         lock(&self.doubted_since).take()
     }
 
@@ -351,7 +351,7 @@ impl ClockService {
     }
 
     /// Learns from a sample without evidence. A crash may lose it, which is acceptable because the next sample says the same.
-    pub(crate) fn learn_alone(&self, key: &ClockId, sample: Sample) {
+    pub(super) fn learn_alone(&self, key: &ClockId, sample: Sample) {
         let mut learnt = LearntSamples::default();
         self.learn(key, sample, &mut learnt);
         if !learnt.is_empty() {

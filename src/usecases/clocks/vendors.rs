@@ -9,14 +9,13 @@ use jiff::Timestamp;
 use crate::usecases::RequestContext;
 use crate::usecases::clocks::ClockService;
 use crate::usecases::idempotency::KeyReplay;
-pub use clock_calibration::{Cause, ClockId, Grade, Sample};
+use clock_calibration::{Cause, ClockId, Grade, Sample};
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::InstanceName;
 use sidedoor_domain::moment::moment;
-pub use sidedoor_domain::ports::store::ClockEpoch;
-use sidedoor_domain::ports::store::KeyWrite;
+use sidedoor_domain::ports::store::{ClockEpoch, KeyWrite};
 use sidedoor_domain::ports::{CommitOutcome, Operation, Transaction, VendorError, VendorErrorCode, Verdict};
 use sidedoor_domain::supervision::AMAZON_CONNECT;
 

@@ -13,18 +13,18 @@ use tokio::sync::broadcast;
 use sidedoor_domain::ids::{InstanceName, UserId};
 
 /// How long each tab has to act before the next one may.
-pub(crate) const TAKE_OVER: SignedDuration = SignedDuration::from_secs(4);
+const TAKE_OVER: SignedDuration = SignedDuration::from_secs(4);
 /// The most tabs of one supervisor.
 const MAX_TABS: usize = 16;
 /// How long a poller counts as present after a poll. Apex polls by a timer of some seconds.
-pub(crate) const POLLER_PRESENT: SignedDuration = SignedDuration::from_secs(15);
+const POLLER_PRESENT: SignedDuration = SignedDuration::from_secs(15);
 
 /// A supervisor in an instance.
-pub type SupervisorKey = (InstanceName, UserId);
+pub(super) type SupervisorKey = (InstanceName, UserId);
 
 /// Tracks the present browsers of all supervisors. Clones share the state.
 #[derive(Clone)]
-pub(crate) struct PresenceTracker {
+pub(super) struct PresenceTracker {
     table: Arc<Mutex<PresenceTable>>,
     changes: broadcast::Sender<SupervisorKey>,
     max_streams: usize,
@@ -75,7 +75,7 @@ impl SupervisorPresence {
 
 impl PresenceTracker {
     /// Allows at most `max_streams` streams in total.
-    pub(crate) fn new(max_streams: usize) -> Self {
+    pub(super) fn new(max_streams: usize) -> Self {
         let (changes, _) = broadcast::channel(256);
         Self {
             table: Arc::default(),
@@ -89,7 +89,7 @@ impl PresenceTracker {
     }
 
     /// Registers a stream; `None` when there are too many. A stream that does not act is counted but never active.
-    pub(crate) fn attach(&self, supervisor: &SupervisorKey, acts: bool) -> Option<StreamPresence> {
+    pub(super) fn attach(&self, supervisor: &SupervisorKey, acts: bool) -> Option<StreamPresence> {
         let mut table = self.table();
         let own_streams = table
             .by_supervisor
@@ -118,7 +118,7 @@ impl PresenceTracker {
     }
 
     /// Notes a poll by a browser that can act, with its tab id if it sends one.
-    pub(crate) fn polled(&self, supervisor: &SupervisorKey, tab: Option<&str>, now: Timestamp) {
+    pub(super) fn polled(&self, supervisor: &SupervisorKey, tab: Option<&str>, now: Timestamp) {
         let mut table = self.table();
         if table.by_supervisor.len() >= 10 * self.max_streams {
             // Remove pollers that are no longer present, so that the table stays bounded.
@@ -134,7 +134,7 @@ impl PresenceTracker {
     }
 
     /// Whether a browser that can act is present.
-    pub(crate) fn is_attached(&self, supervisor: &SupervisorKey, now: Timestamp) -> bool {
+    pub(super) fn is_attached(&self, supervisor: &SupervisorKey, now: Timestamp) -> bool {
         let table = self.table();
         table
             .by_supervisor
@@ -144,7 +144,7 @@ impl PresenceTracker {
 
     /// From when a poller may act on a directive issued at `issued_at`: after every open stream and, if it sends a tab id, after
     /// the newer tabs that poll.
-    pub(crate) fn poller_active_from(
+    pub(super) fn poller_active_from(
         &self,
         supervisor: &SupervisorKey,
         tab: Option<&str>,
@@ -159,7 +159,7 @@ impl PresenceTracker {
     }
 
     /// The number of open streams.
-    pub(crate) fn open(&self) -> usize {
+    pub(super) fn open(&self) -> usize {
         self.table().open
     }
 }
@@ -173,7 +173,7 @@ fn active_after(before: usize, issued_at: Timestamp) -> Timestamp {
 }
 
 /// The presence of one stream; ends when it drops.
-pub(crate) struct StreamPresence {
+pub(super) struct StreamPresence {
     tracker: PresenceTracker,
     supervisor: SupervisorKey,
     id: u64,
@@ -189,17 +189,17 @@ impl StreamPresence {
     }
 
     /// From when this tab may act on a directive issued at `issued_at`; `None` if it never may.
-    pub(crate) fn active_from(&self, issued_at: Timestamp) -> Option<Timestamp> {
+    pub(super) fn active_from(&self, issued_at: Timestamp) -> Option<Timestamp> {
         Some(active_after(self.rank()?, issued_at))
     }
 
     /// Whether this stream can act, rather than only watch.
-    pub(crate) fn acts(&self) -> bool {
+    pub(super) fn acts(&self) -> bool {
         self.acts
     }
 
     /// Notifies of supervisors whose tabs changed.
-    pub(crate) fn changes(&self) -> broadcast::Receiver<SupervisorKey> {
+    pub(super) fn changes(&self) -> broadcast::Receiver<SupervisorKey> {
         self.tracker.changes.subscribe()
     }
 }

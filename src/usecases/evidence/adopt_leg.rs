@@ -25,7 +25,7 @@ const MAX_LOOKS: u32 = 6;
 
 impl EvidenceService {
     /// Whether a leg of this user may be the result of one of our joins that has no answer yet.
-    pub(crate) async fn join_pending_for(
+    async fn join_pending_for(
         &self,
         instance: &sidedoor_domain::ids::InstanceName,
         user: &sidedoor_domain::ids::UserId,

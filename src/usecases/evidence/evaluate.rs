@@ -39,7 +39,7 @@ pub(crate) struct Observation {
 
 impl Observation {
     /// What a contact event says.
-    pub(crate) fn of_event(event: &ContactEvent, learnt_at: Timestamp) -> Self {
+    pub(super) fn of_event(event: &ContactEvent, learnt_at: Timestamp) -> Self {
         let sighting = |sighting, vendor_stamp, disconnect_reason| Evidence {
             source: Source::ContactEvent,
             sighting,
@@ -69,7 +69,7 @@ impl Observation {
     }
 
     /// What a supervisor's own snapshot says.
-    pub(crate) fn of_agent_event(seen: &LegSeen, event_id: Option<&String>, learnt_at: Timestamp) -> Self {
+    pub(super) fn of_agent_event(seen: &LegSeen, event_id: Option<&String>, learnt_at: Timestamp) -> Self {
         let sighting = |(sighting, vendor_stamp): &(Sighting, Option<Timestamp>)| Evidence {
             source: Source::AgentEvent,
             sighting: *sighting,

@@ -28,9 +28,9 @@ pub enum SupervisorRef {
 }
 
 /// The Connect users by instance and lower-case user name.
-pub(crate) type UsernameCache = Cache<(InstanceName, String), UserId>;
+pub(super) type UsernameCache = Cache<(InstanceName, String), UserId>;
 
-pub(crate) fn username_cache(live: Duration) -> UsernameCache {
+pub(super) fn username_cache(live: Duration) -> UsernameCache {
     Cache::builder().max_capacity(MAX_USERNAMES).time_to_live(live).build()
 }
 
@@ -123,7 +123,7 @@ impl IdentityResolver {
     }
 
     /// The Connect user with this user name, from the cache or from Connect.
-    pub(crate) async fn find_user_by_name(&self, instance: &InstanceName, name: &str) -> Result<UserId, IdentityError> {
+    pub(super) async fn find_user_by_name(&self, instance: &InstanceName, name: &str) -> Result<UserId, IdentityError> {
         let key = (instance.clone(), name.to_lowercase());
         if let Some(known) = self.usernames.get(&key) {
             return Ok(known);

@@ -32,7 +32,7 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The results of lookups, by claim.
 #[derive(Clone)]
-pub(crate) struct ClaimCache {
+pub(super) struct ClaimCache {
     resolved: Cache<Claim, Arc<OnceCell<UserId>>>,
     not_linked: Cache<Claim, ()>,
     last_known: Cache<Claim, UserId>,
@@ -41,7 +41,7 @@ pub(crate) struct ClaimCache {
 }
 
 impl ClaimCache {
-    pub(crate) fn new(ttl: Duration) -> Self {
+    pub(super) fn new(ttl: Duration) -> Self {
         Self {
             resolved: Cache::builder().max_capacity(MAX_CLAIMS).time_to_live(ttl).build(),
             not_linked: Cache::builder()

@@ -130,7 +130,7 @@ impl LeavingService {
     }
 
     /// The state of the contact in the agent's current contacts; `None` if the agent does not have it.
-    pub(crate) async fn agent_state(
+    pub(super) async fn agent_state(
         &self,
         instance: &InstanceName,
         agent: &UserId,

@@ -15,7 +15,7 @@ use sidedoor_domain::rejoin::{Compliance, MOST_PRIOR, RejoinRefused};
 
 impl ComplianceRules {
     /// Decides for a supervisor who wants to listen. A refusal is audited.
-    pub(crate) async fn check_compliance(
+    pub(super) async fn check_compliance(
         &self,
         instance: &InstanceName,
         user: &UserId,

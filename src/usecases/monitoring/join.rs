@@ -191,7 +191,7 @@ impl MonitoringService {
     }
 
     /// The audit entry that precedes the MonitorContact call.
-    pub(crate) fn join_begun_entry(&self, id: SupervisionId) -> AuditEntry {
+    pub(super) fn join_begun_entry(&self, id: SupervisionId) -> AuditEntry {
         self.ctx
             .audit_own(AuditAction::LegAskedFor, id, "MonitorContact")
             .in_phase(Phase::Begun, operation(id))
@@ -298,7 +298,7 @@ impl MonitoringService {
     }
 
     /// The other known supervisors on the contact of this supervision.
-    pub(crate) async fn others_on_call(&self, s: &Supervision) -> Result<Vec<SupervisorOnCall>, StoreError> {
+    pub(super) async fn others_on_call(&self, s: &Supervision) -> Result<Vec<SupervisorOnCall>, StoreError> {
         let Some(contact) = &s.contact else {
             return Ok(Vec::new());
         };

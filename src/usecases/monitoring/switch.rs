@@ -22,7 +22,7 @@ use sidedoor_domain::supervision::{Asker, Leave, Supervision};
 const TURN_POLL: Duration = Duration::from_millis(50);
 
 /// Whether a waiting join may be sent.
-pub(crate) enum JoinTurn {
+pub(super) enum JoinTurn {
     /// It waits for no other supervision.
     Now,
     /// Not yet: check again.
@@ -35,7 +35,7 @@ pub(crate) enum JoinTurn {
 
 impl MonitoringService {
     /// Asks the supervisor to leave these supervisions.
-    pub(crate) async fn leave_others(
+    pub(super) async fn leave_others(
         &self,
         others: &[Stored],
         request: &RequestContext,
@@ -58,7 +58,7 @@ impl MonitoringService {
     }
 
     /// Whether this supervision may join now. If it had to wait, it takes the supervisor's voice place.
-    pub(crate) async fn check_turn(&self, s: &mut Supervision, revision: i64) -> Result<JoinTurn, MonitoringError> {
+    pub(super) async fn check_turn(&self, s: &mut Supervision, revision: i64) -> Result<JoinTurn, MonitoringError> {
         let Some(first) = s.waits_for else {
             return Ok(JoinTurn::Now);
         };

@@ -31,7 +31,7 @@ const USERS: usize = 100;
 const MODE_LOOKS: u32 = 8;
 
 /// Whether no change is expected: the supervisor is known to listen, and nothing was requested of them.
-pub(crate) fn is_idle(s: &Supervision) -> bool {
+pub(super) fn is_idle(s: &Supervision) -> bool {
     s.state == State::Monitoring
         && s.vendor == AMAZON_CONNECT
         && s.joined.is_some()
@@ -42,7 +42,7 @@ pub(crate) fn is_idle(s: &Supervision) -> bool {
 }
 
 /// Whether a requested mode change may be confirmed soon; only a description of the leg shows modes.
-pub(crate) fn awaits_mode_change(s: &Supervision) -> bool {
+pub(super) fn awaits_mode_change(s: &Supervision) -> bool {
     s.checks < MODE_LOOKS && s.mode_change.as_ref().is_some_and(|c| c.confirmed_at.is_none())
 }
 
@@ -63,10 +63,10 @@ struct PollRound {
 }
 
 /// The supervisions of one call, in flight until it is done.
-pub(crate) type PollBatch = Vec<(Supervision, InFlightGuard<SupervisionId>)>;
+pub(super) type PollBatch = Vec<(Supervision, InFlightGuard<SupervisionId>)>;
 
 /// Splits idle supervisions into calls, by instance.
-pub(crate) fn split_into_batches(idle: Vec<(Stored, InFlightGuard<SupervisionId>)>) -> Vec<(InstanceName, PollBatch)> {
+pub(super) fn split_into_batches(idle: Vec<(Stored, InFlightGuard<SupervisionId>)>) -> Vec<(InstanceName, PollBatch)> {
     let mut by_instance: BTreeMap<InstanceName, PollBatch> = BTreeMap::new();
     for (stored, guard) in idle {
         let instance = stored.supervision.instance.clone();
@@ -88,7 +88,7 @@ pub(crate) fn split_into_batches(idle: Vec<(Stored, InFlightGuard<SupervisionId>
 
 impl PollingService {
     /// When an idle supervision is polled next: the next multiple of the interval that is at least half an interval away.
-    pub(crate) fn next_batch_poll(&self, now: Timestamp) -> Timestamp {
+    pub(super) fn next_batch_poll(&self, now: Timestamp) -> Timestamp {
         let every = i64::try_from(self.ctx.settings.idle_poll.as_millis())
             .unwrap_or(i64::MAX)
             .max(1);
@@ -98,7 +98,7 @@ impl PollingService {
     }
 
     /// Polls all supervisions of a batch in one call.
-    pub(crate) async fn run_batch_poll(&self, instance: &InstanceName, batch: &PollBatch) -> Result<(), PollingError> {
+    pub(super) async fn run_batch_poll(&self, instance: &InstanceName, batch: &PollBatch) -> Result<(), PollingError> {
         let mut users: Vec<UserId> = batch
             .iter()
             .filter_map(|(s, _)| s.supervisor.connect_user_id.clone())
@@ -179,7 +179,7 @@ impl PollingService {
     }
 
     /// Instances whose interval is over without a call, because they have no idle supervisions.
-    pub(crate) fn overdue_rounds(&self, now: Timestamp) -> Vec<InstanceName> {
+    pub(super) fn overdue_rounds(&self, now: Timestamp) -> Vec<InstanceName> {
         let rounds = self
             .ctx
             .signals

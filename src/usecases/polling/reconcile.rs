@@ -178,7 +178,7 @@ impl PollingService {
         Ok(())
     }
 
-    pub(crate) async fn poll_leg(&self, s: &Supervision) -> Result<(), PollingError> {
+    pub(super) async fn poll_leg(&self, s: &Supervision) -> Result<(), PollingError> {
         let Some(leg) = &s.leg else { return Ok(()) };
         if s.vendor != AMAZON_CONNECT {
             // Connect does not know a carrier's leg; the carrier sends its events by itself.

@@ -13,7 +13,7 @@ use sidedoor_domain::audit::{AuditEntry, Phase, SELF};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::ports::Transaction;
-pub use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
+use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
 
 /// An action on a vendor takes seconds, and a restart resumes it. If it has no end after this long, its end is lost.
 const ABANDONED_AFTER: SignedDuration = SignedDuration::from_hours(1);

@@ -7,7 +7,7 @@ use crate::usecases::error::UseCaseError;
 use crate::usecases::reports::ReportService;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
-pub use sidedoor_domain::ports::store::{Filter, RecordState, RecordSync, Stored};
+use sidedoor_domain::ports::store::{Filter, RecordState, Stored};
 use sidedoor_domain::supervision::State;
 
 /// The current counts, for the metrics.

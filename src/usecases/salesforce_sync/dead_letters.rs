@@ -14,7 +14,7 @@ use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::store::KeyWrite;
-pub use sidedoor_domain::ports::store::{DeliveryFilter, Row};
+use sidedoor_domain::ports::store::{DeliveryFilter, Row};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
 /// The most records that one request delivers again.

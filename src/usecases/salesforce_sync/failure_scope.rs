@@ -20,7 +20,7 @@ const MAX_REFUSALS: u32 = 3;
 const MAX_TRANSIENT_REFUSALS: u32 = 40;
 
 /// Judges the rejected records of one call.
-pub(crate) struct FailureJudge<'p> {
+pub(super) struct FailureJudge<'p> {
     rate: &'p mut DeliveryRate,
     some_taken: bool,
     now: Timestamp,
@@ -29,7 +29,7 @@ pub(crate) struct FailureJudge<'p> {
 }
 
 impl<'p> FailureJudge<'p> {
-    pub(crate) fn of_call(rate: &'p mut DeliveryRate, some_taken: bool, now: Timestamp) -> Self {
+    pub(super) fn of_call(rate: &'p mut DeliveryRate, some_taken: bool, now: Timestamp) -> Self {
         Self {
             rate,
             some_taken,
@@ -39,7 +39,7 @@ impl<'p> FailureJudge<'p> {
     }
 
     /// Decides about one record.
-    pub(crate) fn judge(&mut self, key: &str, record_sync: Option<&RecordSync>, error: &CrmError) -> Delivered {
+    pub(super) fn judge(&mut self, key: &str, record_sync: Option<&RecordSync>, error: &CrmError) -> Delivered {
         let (attempts, refusals) = record_sync.map_or((0, 0), |r| (r.attempts, r.refusals));
         let scope = self.scope(record_sync);
         let own = scope == FailureScope::Row;
@@ -102,7 +102,7 @@ impl<'p> FailureJudge<'p> {
 
 /// Decides about the only record of a call that failed as a whole. A transient error that repeats while other calls succeed
 /// may be caused by the record.
-pub(crate) fn judge_single(
+pub(super) fn judge_single(
     record_sync: Option<&RecordSync>,
     error: &CrmError,
     due_at: Timestamp,

@@ -20,7 +20,7 @@ const FAILURE_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duratio
 const LONGEST_STRETCH: Duration = Duration::from_secs(60);
 
 /// The least time between two searches for VoiceCalls.
-pub(crate) const LOOKS_APART: SignedDuration = SignedDuration::from_secs(2);
+pub(super) const LOOKS_APART: SignedDuration = SignedDuration::from_secs(2);
 
 /// Why and until when nothing is delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct DeliveryPause {
 
 /// The rate of calls to one org.
 #[derive(Debug)]
-pub(crate) struct DeliveryRate {
+pub(super) struct DeliveryRate {
     max_batch_delay: Duration,
     slow_above: f64,
     batch_delay: Duration,
@@ -68,7 +68,7 @@ impl DeliveryRate {
     }
 
     /// Why nothing may be sent now; `None` if sending is allowed.
-    pub(crate) fn current_pause(&self, now: Timestamp) -> Option<&DeliveryPause> {
+    pub(super) fn current_pause(&self, now: Timestamp) -> Option<&DeliveryPause> {
         self.pause.as_ref().filter(|pause| now < pause.until)
     }
 
@@ -126,13 +126,13 @@ impl DeliveryRate {
     }
 
     /// Whether the org accepted a record after `at`. If so, a record that is rejected before and after has a fault of its own.
-    pub(crate) fn took_rows_since(&self, at: Timestamp) -> bool {
+    pub(super) fn took_rows_since(&self, at: Timestamp) -> bool {
         self.last_taken.is_some_and(|taken| taken > at)
     }
 
     /// Notes a rejected record of a call in which none was accepted. Returns whether another record was rejected since the last
     /// accepted one.
-    pub(crate) fn refused_like_others(&mut self, key: &str) -> bool {
+    pub(super) fn refused_like_others(&mut self, key: &str) -> bool {
         if self.refused.len() < 2 {
             self.refused.insert(key.to_owned());
         }
@@ -140,7 +140,7 @@ impl DeliveryRate {
     }
 
     /// Whether a search for VoiceCalls is due even though records are waiting.
-    pub(crate) fn time_to_look(&mut self, now: Timestamp) -> bool {
+    pub(super) fn time_to_look(&mut self, now: Timestamp) -> bool {
         let due = self.last_look.is_none_or(|at| now >= at + LOOKS_APART);
         if due {
             self.last_look = Some(now);
@@ -161,7 +161,7 @@ impl DeliveryRate {
     }
 
     /// Pauses delivery: the org accepts nothing, or no records. Returns the end of the pause.
-    pub(crate) fn pause_for(&mut self, wait: Duration, why: &str, records_only: bool, now: Timestamp) -> Timestamp {
+    pub(super) fn pause_for(&mut self, wait: Duration, why: &str, records_only: bool, now: Timestamp) -> Timestamp {
         let until = now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
         self.last_call = Some(now);
         self.pause = Some(DeliveryPause {

@@ -36,7 +36,7 @@ const PAGE: u32 = CONTACTS_A_SEARCH as u32;
 
 /// The result of looking for a record's VoiceCall.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum VoiceCallLookup {
+pub(super) enum VoiceCallLookup {
     /// The caller gave it, or none is wanted.
     Given,
     /// It was found.
@@ -53,7 +53,7 @@ pub(crate) enum VoiceCallLookup {
 
 impl VoiceCallLookup {
     /// The note on a record that is written without it.
-    pub(crate) fn note(&self) -> Option<String> {
+    pub(super) fn note(&self) -> Option<String> {
         match self {
             Self::Given | Self::Found(_) => None,
             Self::Awaited => Some("written without a VoiceCall: it is looked for again".into()),
@@ -67,7 +67,7 @@ impl VoiceCallLookup {
 
     /// When to look again, or `None` if that is useless: at fixed multiples, so that one search serves many records; every five
     /// minutes at first, every hour later.
-    pub(crate) fn look_again_at(&self, s: &Supervision, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn look_again_at(&self, s: &Supervision, now: Timestamp) -> Option<Timestamp> {
         let begun = s.requested_at.or(s.joined.map(|j| j.at)).unwrap_or(now);
         let wanted = !matches!(self, Self::Given | Self::Found(_)) && now < begun + GIVE_UP;
         let every = if now < begun + EARLY_PERIOD {
@@ -87,13 +87,13 @@ impl VoiceCallLookup {
 
 /// The results of recent searches.
 #[derive(Clone)]
-pub(crate) struct VoiceCallCache {
+pub(super) struct VoiceCallCache {
     known: Cache<String, VoiceCallLookup>,
     refused: Cache<(), Timestamp>,
 }
 
 impl VoiceCallCache {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             known: Cache::builder()
                 .max_capacity(MAX_REMEMBERED)
@@ -107,7 +107,7 @@ impl VoiceCallCache {
 impl SalesforceSyncService {
     /// The VoiceCalls of these records, in order. A record that was written without one before is not searched for, because
     /// otherwise each of its versions would cost a search.
-    pub(crate) async fn voice_calls_of_rows(&self, crm: &dyn Crm, rows: &[&Stored]) -> Vec<VoiceCallLookup> {
+    pub(super) async fn voice_calls_of_rows(&self, crm: &dyn Crm, rows: &[&Stored]) -> Vec<VoiceCallLookup> {
         let awaited = |s: &Stored| s.record_sync.as_ref().is_some_and(|r| r.look_again_at.is_some());
         let fresh: Vec<&Stored> = rows.iter().copied().filter(|s| !awaited(s)).collect();
         self.find_unknown(crm, &fresh).await;
@@ -186,7 +186,7 @@ impl SalesforceSyncService {
     }
 
     /// Stores the VoiceCall that was found with the supervision.
-    pub(crate) async fn remember_voice_call(&self, id: SupervisionId, voice_call: &str) -> Result<(), UseCaseError> {
+    pub(super) async fn remember_voice_call(&self, id: SupervisionId, voice_call: &str) -> Result<(), UseCaseError> {
         self.ctx
             .update(id, |s| {
                 if s.voice_call_id.is_some() {
@@ -200,7 +200,7 @@ impl SalesforceSyncService {
     }
 
     /// Looks again for missing VoiceCalls. A record whose VoiceCall now exists gets a new version.
-    pub(crate) async fn look_for_voice_calls(&self, crm: &dyn Crm) -> Result<(), UseCaseError> {
+    pub(super) async fn look_for_voice_calls(&self, crm: &dyn Crm) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
         let due = self.ctx.store().due_voice_calls(now, PAGE).await?;
         if due.is_empty() {
