@@ -19,8 +19,11 @@ mod comparisons;
 mod deliveries;
 mod directives;
 mod migrations;
+#[cfg(test)]
+mod plans;
 mod read;
 mod rows;
+mod sweep;
 mod writer;
 
 use std::fs::File;
@@ -363,7 +366,7 @@ impl Journal for SqliteJournal {
     }
 
     async fn sweep(&self, retention: &Retention) -> Result<u64, JournalError> {
-        self.writer.sweep(*retention).await
+        sweep::sweep(&self.readers, &self.writer, retention).await
     }
 
     fn incarnation(&self) -> &str {

@@ -2,20 +2,17 @@
 //! refused change has written nothing, and the group it shares a transaction with is not disturbed.
 
 use jiff::Timestamp;
+use sqlx::Sqlite;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{Executor, Sqlite};
 
 use super::read::{KEY_SQL, key_record};
 use super::rows::{get, millis, supervision_id, unreadable};
 use super::{announcements, audit, clocks, comparisons, deliveries, directives, failed};
 use crate::domain::supervision::{Origin, State, Supervision};
-use crate::ports::journal::{KeyRecord, KeyWrite, Retention, Write};
+use crate::ports::journal::{KeyRecord, KeyWrite, Write};
 use crate::ports::{Change, Committed, JournalError};
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
-
-/// How many rows of a kind one sweep removes at most, so that the writer is never held for long.
-const SWEEP_ROWS: i64 = 1000;
 
 pub(super) async fn run(db: &mut SqliteConnection, query: Query) -> Result<u64, JournalError> {
     Ok(query.execute(&mut *db).await.map_err(failed)?.rows_affected())
@@ -191,14 +188,15 @@ async fn write_supervision(db: &mut SqliteConnection, write: &Write) -> Result<(
     let (query, new, revision) = match write {
         Write::Insert(new) => (
             "INSERT INTO supervisions (contact_id, leg_id, connect_user_id, agent_id, state, voice_place, overdue,
-             next_check_at, ended_at, doc, revision, id, origin, instance)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             next_check_at, ended_at, voice_call_id, doc, revision, id, origin, instance)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             new,
             0,
         ),
         Write::Update(new, revision) => (
             "UPDATE supervisions SET contact_id = ?, leg_id = ?, connect_user_id = ?, agent_id = ?, state = ?,
-             voice_place = ?, overdue = ?, next_check_at = ?, ended_at = ?, doc = ?, revision = ? WHERE id = ?",
+             voice_place = ?, overdue = ?, next_check_at = ?, ended_at = ?, voice_call_id = ?, doc = ?, revision = ?
+             WHERE id = ?",
             new,
             *revision,
         ),
@@ -213,6 +211,7 @@ async fn write_supervision(db: &mut SqliteConnection, write: &Write) -> Result<(
         .bind(i64::from(new.overdue))
         .bind(new.next_check_at.map(millis))
         .bind(ended_at(new).map(millis))
+        .bind(new.voice_call_id.clone())
         .bind(json(new.as_ref())?)
         .bind(revision + 1)
         .bind(new.id.to_string());
@@ -257,51 +256,4 @@ async fn write_key(db: &mut SqliteConnection, incarnation: &str, key: &KeyWrite)
         .bind(key.claim.clone()),
     };
     run(db, query).await.map(|_| ())
-}
-
-/// Removes what is past its time, a bounded number of rows of each kind. The audit stays.
-pub(super) async fn sweep(db: &mut SqliteConnection, retention: &Retention) -> Result<u64, JournalError> {
-    // Without a CRM rows wait for the day there is one, but not beyond the retention.
-    let finished = if retention.unsent_too {
-        "DELETE FROM supervisions WHERE id IN
-         (SELECT id FROM supervisions WHERE ended_at < ? AND state IN ('LEFT', 'FAILED') LIMIT ?)"
-    } else {
-        "DELETE FROM supervisions WHERE id IN
-         (SELECT s.id FROM supervisions s LEFT JOIN deliveries d ON d.supervision_id = s.id
-          WHERE s.ended_at < ? AND s.state IN ('LEFT', 'FAILED') AND COALESCE(d.state, 'RECORDED') = 'RECORDED'
-          LIMIT ?)"
-    };
-    let steps = [
-        (
-            "DELETE FROM idempotency_keys WHERE (caller, key) IN
-             (SELECT caller, key FROM idempotency_keys WHERE taken_at < ? LIMIT ?)",
-            retention.keys_before,
-        ),
-        (
-            "DELETE FROM evidence WHERE seq IN (SELECT seq FROM evidence WHERE learnt_at < ? LIMIT ?)",
-            retention.evidence_before,
-        ),
-        (
-            "DELETE FROM clock_samples WHERE seq IN (SELECT seq FROM clock_samples WHERE learnt_at < ? LIMIT ?)",
-            retention.evidence_before,
-        ),
-        (
-            "DELETE FROM seen_events WHERE id IN (SELECT id FROM seen_events WHERE seen_at < ? LIMIT ?)",
-            retention.evidence_before,
-        ),
-        (finished, retention.supervisions_before),
-    ];
-    db.execute("BEGIN IMMEDIATE").await.map_err(failed)?;
-    let mut removed = 0;
-    for (sql, before) in steps {
-        match run(db, sqlx::query(sql).bind(millis(before)).bind(SWEEP_ROWS)).await {
-            Ok(rows) => removed += rows,
-            Err(e) => {
-                let _ = db.execute("ROLLBACK").await;
-                return Err(e);
-            }
-        }
-    }
-    db.execute("COMMIT").await.map_err(failed)?;
-    Ok(removed)
 }

@@ -321,7 +321,7 @@ pub trait Journal: Send + Sync {
     /// The unfinished supervisions on one contact.
     async fn active_on(&self, instance: &InstanceName, contact: &ContactId) -> Result<Vec<Stored>, JournalError>;
 
-    /// All in one of these states, oldest first, at most `limit`; for resuming.
+    /// The unfinished supervisions in these states, oldest first, at most `limit`; for resuming. A final state finds none.
     async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<Stored>, JournalError>;
 
     /// Those to look at by `now`, longest due first, at most `limit`.

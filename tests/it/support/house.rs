@@ -272,24 +272,6 @@ impl House {
         }
     }
 
-    /// Starts a supervision and hopes for the best.
-    pub async fn listen(&self, contact: &str, supervisor: &str) -> Answer {
-        self.call("POST", "/v1/supervisions")
-            .json(&start(contact, supervisor))
-            .send()
-            .await
-    }
-
-    pub async fn disconnect(&self, id: &str) -> Answer {
-        self.call("POST", &format!("/v1/supervisions/{id}/disconnect"))
-            .send()
-            .await
-    }
-
-    pub async fn get(&self, id: &str) -> Answer {
-        self.call("GET", &format!("/v1/supervisions/{id}")).send().await
-    }
-
     pub fn browser(&self, supervisor: &str) -> Browser {
         let manners = Manners {
             delay_ms: 20,

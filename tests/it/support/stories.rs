@@ -6,7 +6,8 @@ use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 use sidedoor::flows::Pace;
 
-use super::house::House;
+use super::answer::Answer;
+use super::house::{House, start};
 
 /// The flows' waits, a tenth of what they are.
 pub fn quick() -> Pace {
@@ -24,6 +25,24 @@ pub fn quick() -> Pace {
 }
 
 impl House {
+    /// Starts a supervision and hopes for the best.
+    pub async fn listen(&self, contact: &str, supervisor: &str) -> Answer {
+        self.call("POST", "/v1/supervisions")
+            .json(&start(contact, supervisor))
+            .send()
+            .await
+    }
+
+    pub async fn disconnect(&self, id: &str) -> Answer {
+        self.call("POST", &format!("/v1/supervisions/{id}/disconnect"))
+            .send()
+            .await
+    }
+
+    pub async fn get(&self, id: &str) -> Answer {
+        self.call("GET", &format!("/v1/supervisions/{id}")).send().await
+    }
+
     /// Until the after-check is done and the newest version of the row stands.
     pub async fn until_recorded(&self, id: &str) -> Value {
         let settled = |s: &Value| {
