@@ -130,7 +130,7 @@ impl Default for Intervals {
 #[derive(Debug, Clone, Copy)]
 pub struct DeliverySettings {
     /// The longest wait for more rows before a call.
-    pub longest_linger: Duration,
+    pub max_batch_delay: Duration,
     /// Above this share of the day's calls the interval between calls stretches.
     pub slow_above: f64,
     /// Whether the VoiceCall of a row is looked for when the caller gave none.

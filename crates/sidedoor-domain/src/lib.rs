@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ids`] | what things are called, and which names are acceptable |
 //! | [`interlock`] | why no code path can end a customer's call |
+//! | [`join_failure`] | why a join failed, as a stable code |
 //! | [`supervision`] | one supervisor's presence on one contact, and its state machine |
 //! | [`directive`] | what a supervisor's browser is asked to do, and what it answers |
 //! | [`evidence`] | one observation of a leg's life |
@@ -17,12 +18,15 @@
 pub mod agent_event;
 pub mod audit;
 pub mod authority;
+mod codes;
 pub mod contact_event;
 pub mod departure;
 pub mod directive;
 pub mod evidence;
 pub mod ids;
 pub mod interlock;
+pub mod join_failure;
+pub mod moment;
 pub mod participant;
 pub mod ports;
 pub mod rejoin;

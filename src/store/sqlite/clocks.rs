@@ -6,6 +6,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use super::failed;
 use super::rows::{get, millis, timestamp, unreadable};
 use crate::store::documents;
+use sidedoor_domain::moment;
 use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{ClockEpoch, ClockId, EpochCause, Sample};
 
@@ -21,7 +22,7 @@ pub(super) async fn write_sample(db: &mut SqliteConnection, key: &ClockId, sampl
         .bind(key.instance.clone())
         .bind(key.source.clone())
         .bind(key.field.clone())
-        .bind(millis(sample.not_after))
+        .bind(millis(moment::timestamp(sample.not_after)))
         .bind(doc)
         .execute(&mut *db)
         .await

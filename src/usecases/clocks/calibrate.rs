@@ -12,13 +12,14 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::usecases::clocks::ClockService;
-use clock_calibration::probing::Aim;
 use clock_calibration::{
-    Bracket, Calibrator, Cause, ClockId, Estimate, Outcome, Sample, Stamp, Taken, Thresholds, VendorSettings, estimate,
+    Aim, Bracket, Calibrator, Cause, ClockId, ClockOutcome, Estimate, Sample, SampleOutcome, Stamp, Thresholds,
+    VendorSettings, estimate,
 };
 use sidedoor_domain::departure::{AliveBy, Basis, ClockBasis, DropFacts, StampBasis};
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::moment::{moment, timestamp};
 use sidedoor_domain::ports::store::{ClockEpoch, EpochCause};
 use sidedoor_domain::ports::{DateSeen, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Supervision};
@@ -128,6 +129,27 @@ impl Learnt {
     }
 }
 
+/// A vendor's stamp of an event, before it is converted for the calibrator.
+#[derive(Debug, Clone)]
+pub(crate) struct VendorStamp {
+    /// The clock that it was read from.
+    pub(crate) clock: ClockId,
+    /// The stamp as the vendor sent it.
+    pub(crate) at: Timestamp,
+    /// When its notice reached us.
+    pub(crate) learnt_at: Timestamp,
+}
+
+impl VendorStamp {
+    fn as_stamp(&self) -> Stamp {
+        Stamp {
+            clock: self.clock.clone(),
+            at: moment(self.at),
+            learnt_at: moment(self.learnt_at),
+        }
+    }
+}
+
 /// The name of the clock a piece of evidence was stamped by.
 pub(crate) fn stream_of(s: &Supervision, evidence: &Evidence, field: &str) -> ClockId {
     let vendor = evidence.carrier.as_deref().unwrap_or(AMAZON_CONNECT);
@@ -137,24 +159,24 @@ pub(crate) fn stream_of(s: &Supervision, evidence: &Evidence, field: &str) -> Cl
 impl ClockService {
     /// Takes a sample and notes what is to be written.
     pub(crate) fn learn(&self, key: &ClockId, sample: Sample, learnt: &mut Learnt) {
-        let outcomes = self.state.calibrator().take(key, sample);
-        if outcomes.first().is_some_and(|o| o.taken != Taken::Useless) {
+        let outcomes = self.state.calibrator().add(key, sample);
+        if outcomes.first().is_some_and(|o| o.outcome != SampleOutcome::Ignored) {
             learnt.samples.push((key.clone(), sample));
             self.state.learnt.notify_one();
         }
-        for Outcome { stream, taken } in outcomes {
-            if let Taken::Stepped { corroborated } = taken {
-                self.note_step(stream, corroborated, learnt);
+        for ClockOutcome { clock, outcome } in outcomes {
+            if let SampleOutcome::Stepped { corroborated } = outcome {
+                self.note_step(clock, timestamp(corroborated), learnt);
             }
         }
     }
 
     fn note_step(&self, stream: ClockId, corroborated: Timestamp, learnt: &mut Learnt) {
         let calibrator = self.state.calibrator();
-        let Some(clock) = calibrator.stream(&stream).map(|t| &t.clock) else {
+        let Some(clock) = calibrator.clock(&stream).map(|t| &t.series) else {
             return;
         };
-        let (version, since) = (clock.version(), clock.since().unwrap_or(corroborated));
+        let (version, since) = (clock.version(), clock.since().map_or(corroborated, timestamp));
         drop(calibrator);
         tracing::warn!(%stream, version, "the clock of {stream} was stepped: epoch {version}; what was concluded since {corroborated} is looked at again");
         self.state.doubt_since(corroborated);
@@ -182,9 +204,9 @@ impl ClockService {
                 Cause::Spontaneous
             };
             let sample = Sample {
-                not_before: alive.map(|(t, _)| t),
-                not_after,
-                stamp,
+                not_before: alive.map(|(t, _)| moment(t)),
+                not_after: moment(not_after),
+                stamp: moment(stamp),
                 cause,
             };
             self.learn(&stream_of(s, evidence, "disconnected"), sample, learnt);
@@ -199,9 +221,9 @@ impl ClockService {
         let sent = self.state.not_before(sent);
         let not_after = self.state.not_after(evidence.learnt_at);
         let sample = Sample {
-            not_before: Some(sent).filter(|t| *t <= not_after),
-            not_after,
-            stamp,
+            not_before: Some(sent).filter(|t| *t <= not_after).map(moment),
+            not_after: moment(not_after),
+            stamp: moment(stamp),
             cause: Cause::Command,
         };
         self.learn(&stream_of(s, evidence, field), sample, learnt);
@@ -213,32 +235,34 @@ impl ClockService {
         &self,
         alive: Option<(Timestamp, AliveBy)>,
         gone_by: Timestamp,
-        stamps: &[Stamp],
+        stamps: &[VendorStamp],
         command: AliveBy,
     ) -> (Estimate, Basis) {
         let alive = alive.map(|(t, by)| (self.state.not_before(t), by));
+        let gone_by = self.state.not_after(gone_by);
         let bracket = Bracket {
-            not_before: alive.map(|(t, _)| t),
-            not_after: self.state.not_after(gone_by),
+            not_before: alive.map(|(t, _)| moment(t)),
+            not_after: moment(gone_by),
             commanded: alive.is_some_and(|(_, by)| by == command),
         };
         let calibrator = self.state.calibrator();
         let known = |key: &ClockId, at| calibrator.reading(key, at);
         let thresholds = &self.ctx.settings.timing.thresholds;
-        let estimate = estimate(bracket, stamps, known, self.ctx.settings.clock_error_ms, thresholds);
+        let moments: Vec<Stamp> = stamps.iter().map(VendorStamp::as_stamp).collect();
+        let estimate = estimate(bracket, &moments, known, self.ctx.settings.clock_error_ms, thresholds);
         #[allow(clippy::cast_possible_truncation, reason = "an offset in ms")]
-        let of = |stamp: &Stamp| {
-            let clock = calibrator.reading(&stamp.stream, stamp.learnt_at).map(|r| {
+        let of = |stamp: &VendorStamp| {
+            let clock = calibrator.reading(&stamp.clock, moment(stamp.learnt_at)).map(|r| {
                 let (low, high) = r.offset.guaranteed;
                 ClockBasis {
-                    quantum_ms: r.granularity.quantum_ms(stamp.at),
+                    quantum_ms: r.granularity.quantum_ms(moment(stamp.at)),
                     offset_low_ms: low.floor() as i64,
                     offset_high_ms: high.ceil() as i64,
                     epoch: r.version,
                 }
             });
             StampBasis {
-                clock_id: stamp.stream.clone(),
+                clock_id: stamp.clock.clone(),
                 at: stamp.at,
                 learnt_at: stamp.learnt_at,
                 clock,
@@ -247,8 +271,8 @@ impl ClockService {
         let basis = Basis {
             alive_at: alive.map(|(t, _)| t),
             alive_by: alive.map(|(_, by)| by),
-            gone_by: Some(bracket.not_after),
-            modelled: estimate.modelled,
+            gone_by: Some(gone_by),
+            modelled: estimate.modelled.map(|(from, to)| (timestamp(from), timestamp(to))),
             stamps: stamps.iter().map(of).collect(),
         };
         (estimate, basis)
@@ -264,7 +288,7 @@ impl ClockService {
             .await?;
         let mut calibrator = self.state.calibrator();
         for epoch in epochs {
-            calibrator.resume(&epoch.stream, epoch.version, epoch.since);
+            calibrator.start_epoch(&epoch.stream, epoch.version, moment(epoch.since));
             // Whether the process before came to looking again is not known; looking twice changes nothing.
             if epoch.cause == EpochCause::VendorStep && epoch.since >= self.ctx.now() - TAKE_AGAIN {
                 self.state.doubt_since(epoch.corroborated);
@@ -272,7 +296,7 @@ impl ClockService {
             }
         }
         for (key, sample) in samples {
-            calibrator.take(&key, sample);
+            calibrator.add(&key, sample);
         }
         Ok(())
     }
@@ -313,9 +337,9 @@ impl ClockService {
         }
         let key = ClockId::http_date(AMAZON_CONNECT, seen.instance.as_str());
         let sample = Sample {
-            not_before: Some(seen.sent_at),
-            not_after: seen.received_at,
-            stamp: seen.date,
+            not_before: Some(moment(seen.sent_at)),
+            not_after: moment(seen.received_at),
+            stamp: moment(seen.date),
             cause: Cause::Exchange,
         };
         self.learn_alone(&key, sample);
@@ -345,7 +369,7 @@ impl ClockService {
             let (this, instance) = (self.clone(), instance.clone());
             self.ctx.spawn(async move {
                 if let Err(e) = this.probe(&instance).await {
-                    tracing::debug!(%instance, code = e.code, "no Date from {instance}: {}", e.message);
+                    tracing::debug!(%instance, code = %e.code, "no Date from {instance}: {}", e.message);
                 }
             });
         }
@@ -357,14 +381,12 @@ impl ClockService {
         let wait = {
             let calibrator = self.state.calibrator();
             let key = ClockId::http_date(AMAZON_CONNECT, instance.as_str());
-            let doubts = calibrator.stream(&key).and_then(|t| t.clock.doubts(now));
+            let target = calibrator.clock(&key).and_then(|t| t.series.probe_target(moment(now)));
             let mut aims = held(&self.state.aims);
             let aim = aims.entry(instance.clone()).or_default();
-            doubts.map_or(SignedDuration::ZERO, |(known, doubt)| {
-                aim.wait(now, known, doubt, ROUND_TRIP_MS)
-            })
+            target.map_or(Duration::ZERO, |target| aim.wait(moment(now), &target, ROUND_TRIP_MS))
         };
-        tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+        tokio::time::sleep(wait).await;
         let seen = self.ctx.telephony().ask_date(instance).await?;
         self.take_date(&seen, false);
         Ok(seen)
@@ -389,15 +411,15 @@ impl ClockService {
         steps.push((now, step));
         drop(steps);
         let mut calibrator = self.state.calibrator();
-        calibrator.own_clock_stepped(now);
-        let of = |(stream, tracked): (&ClockId, &clock_calibration::calibrator::Tracked)| ClockEpoch {
+        calibrator.own_clock_stepped(moment(now));
+        let of = |(stream, tracked): (&ClockId, &clock_calibration::TrackedClock)| ClockEpoch {
             stream: stream.clone(),
-            version: tracked.clock.version(),
+            version: tracked.series.version(),
             since: now,
             corroborated: now,
             cause: EpochCause::OwnStep,
         };
-        let epochs = calibrator.streams().map(of).collect();
+        let epochs = calibrator.clocks().map(of).collect();
         drop(calibrator);
         self.ctx.store().transact_later(Transaction {
             epochs,

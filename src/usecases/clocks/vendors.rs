@@ -14,9 +14,10 @@ use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::moment::moment;
 pub use sidedoor_domain::ports::store::ClockEpoch;
 use sidedoor_domain::ports::store::KeyWrite;
-use sidedoor_domain::ports::{CommitOutcome, Transaction, VendorError, Verdict};
+use sidedoor_domain::ports::{CommitOutcome, Operation, Transaction, VendorError, VendorErrorCode, Verdict};
 use sidedoor_domain::supervision::AMAZON_CONNECT;
 
 /// At most so many probes in one request: each may wait a second for its moment.
@@ -186,9 +187,9 @@ impl ClockService {
                 for m in measured {
                     let key = ClockId::new(vendor, instance.as_str(), &m.source, &m.field);
                     let sample = Sample {
-                        not_before: Some(m.sent_at),
-                        not_after: m.received_at,
-                        stamp: m.stamp,
+                        not_before: Some(moment(m.sent_at)),
+                        not_after: moment(m.received_at),
+                        stamp: moment(m.stamp),
                         cause: Cause::Spontaneous,
                     };
                     self.learn_alone(&key, sample);
@@ -228,8 +229,8 @@ impl ClockService {
                 Err(_) if given > 0 => break,
                 Err(_) => {
                     let late = VendorError {
-                        operation: "Date",
-                        code: "connect_date_unavailable",
+                        operation: Operation::Date,
+                        code: VendorErrorCode::DateUnavailable,
                         message: "the endpoint did not answer in time".into(),
                         verdict: Verdict::Retry,
                         may_have_happened: false,
@@ -249,7 +250,7 @@ impl ClockService {
     fn has_clocks(&self, vendor: &str, instance: &InstanceName) -> bool {
         let told = || {
             let calibrator = self.state.calibrator();
-            let mut streams = calibrator.streams();
+            let mut streams = calibrator.clocks();
             streams.any(|(key, _)| key.vendor == vendor && key.instance == instance.as_str())
         };
         self.ctx.instance(instance).is_some() || (vendor != AMAZON_CONNECT && told())
@@ -266,10 +267,10 @@ impl ClockService {
     fn report(&self, vendor: &str, epochs: &[ClockEpoch]) -> VendorReport {
         let now = self.ctx.now();
         let calibrator = self.state.calibrator();
-        let of_vendor = calibrator.streams().filter(|(key, _)| key.vendor == vendor);
+        let of_vendor = calibrator.clocks().filter(|(key, _)| key.vendor == vendor);
         let clocks = of_vendor.map(|(key, tracked)| {
-            let clock = &tracked.clock;
-            let offset = clock.offset(now);
+            let clock = &tracked.series;
+            let offset = clock.offset(moment(now));
             #[allow(clippy::cast_possible_truncation, reason = "an offset in ms")]
             let grade = offset.map_or(Grade::Uncalibrated, |o| {
                 let half = ((o.guaranteed.1 - o.guaranteed.0) / 2.0).ceil() as i64;
@@ -277,7 +278,7 @@ impl ClockService {
                     .settings
                     .timing
                     .thresholds
-                    .of_uncertainty(half, self.ctx.settings.clock_error_ms)
+                    .grade(half, self.ctx.settings.clock_error_ms)
             });
             ClockReport {
                 stream: key.clone(),
@@ -285,13 +286,13 @@ impl ClockService {
                 version: clock.version(),
                 offset_ms: offset.map(|o| (o.guaranteed.0, o.guaranteed.1, o.best)),
                 drift_ppm: offset.map(|_| clock.drift_ppm()),
-                suspect: clock.is_suspect(),
+                suspect: clock.suspects_step(),
                 quantum_ms: if key.is_http_date() {
                     Some(1000)
                 } else {
                     clock.granularity().typical_ms()
                 },
-                cutting: tracked.cutting.map(clock_calibration::Cutting::as_str),
+                cutting: tracked.rounding.map(clock_calibration::Rounding::as_str),
                 samples: clock.samples().len(),
                 outliers: clock.outliers().len(),
                 epochs: epochs.iter().filter(|e| e.stream == *key).cloned().collect(),

@@ -14,7 +14,9 @@ use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::interlock::{ContactSeen, LegId};
 use sidedoor_domain::ports::store::{SupervisionWrite, UnexplainedLeg};
-use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError};
+use sidedoor_domain::ports::{
+    CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
+};
 use sidedoor_domain::supervision::State;
 use sidedoor_domain::supervision::{Origin, Supervision, Supervisor};
 
@@ -142,9 +144,9 @@ impl EvidenceService {
     }
 
     async fn look_later(&self, leg: &UnexplainedLeg, error: &VendorError) -> Result<(), UseCaseError> {
-        let unknown = error.code == VendorError::NOT_FOUND;
+        let unknown = error.code == VendorErrorCode::ResourceNotFound;
         if leg.looks >= LOOKS && (unknown || !error.is_retryable()) {
-            tracing::warn!(leg_contact_id = %leg.leg, code = error.code, "gave up looking into leg {}", leg.leg);
+            tracing::warn!(leg_contact_id = %leg.leg, code = %error.code, "gave up looking into leg {}", leg.leg);
             return Ok(self.forget(leg).await?);
         }
         let wait = jiff::SignedDuration::try_from(Backoff::LOOK.wait(leg.looks))

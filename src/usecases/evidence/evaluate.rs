@@ -8,11 +8,10 @@
 use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::clocks::calibrate::{Learnt, stream_of};
+use crate::usecases::clocks::calibrate::{Learnt, VendorStamp, stream_of};
 use crate::usecases::context::ConflictAttempts;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::Observed;
-use clock_calibration::Stamp;
 use sidedoor_domain::agent_event::LegSeen;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::contact_event::ContactEvent;
@@ -20,6 +19,7 @@ use sidedoor_domain::departure::{AliveBy, Continuity, Departure, DropFacts, drop
 use sidedoor_domain::evidence::{Evidence, Sighting, Source, last_mode};
 use sidedoor_domain::ids::InstanceName;
 use sidedoor_domain::interlock::ContactSeen;
+use sidedoor_domain::moment::timestamp;
 use sidedoor_domain::ports::store::{LegEvidence, Stored, SupervisionWrite, UnexplainedLeg};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{Channel, Joined, Mode, State, Supervision};
@@ -320,7 +320,7 @@ impl EvidenceService {
             .as_ref()
             .and_then(|j| j.first_sent_at)
             .map(|t| (t, AliveBy::Join));
-        let stamps: Vec<Stamp> = first
+        let stamps: Vec<VendorStamp> = first
             .vendor_stamp
             .map(|at| stamp(s, first, at, "connected"))
             .into_iter()
@@ -329,7 +329,7 @@ impl EvidenceService {
             .clocks
             .conclude_instant(sent, first.learnt_at, &stamps, AliveBy::Join);
         Some(Joined {
-            at: estimate.point,
+            at: timestamp(estimate.point),
             uncertainty_ms: estimate.uncertainty_ms,
             vendor_stamp: first.vendor_stamp,
         })
@@ -337,7 +337,7 @@ impl EvidenceService {
 
     /// The conclusion from the facts and what is known of the clocks now.
     pub(crate) fn departure_of(&self, s: &Supervision, facts: &DropFacts) -> Departure {
-        let stamps: Vec<Stamp> = facts
+        let stamps: Vec<VendorStamp> = facts
             .stamps
             .iter()
             .filter_map(|e| e.vendor_stamp.map(|at| stamp(s, e, at, "disconnected")))
@@ -348,10 +348,10 @@ impl EvidenceService {
             .clocks
             .conclude_instant(facts.alive, facts.gone_by, &stamps, AliveBy::Browser);
         Departure {
-            disconnected_at: estimate.point,
+            disconnected_at: timestamp(estimate.point),
             uncertainty_ms: estimate.uncertainty_ms,
-            earliest: estimate.earliest,
-            latest: estimate.latest,
+            earliest: estimate.earliest.map(timestamp),
+            latest: timestamp(estimate.latest),
             vendor_timestamp,
             source: facts.source,
             reason: reason(s, facts.vendor_reason.as_deref()),
@@ -379,9 +379,9 @@ fn rests_on(departure: &Departure, facts: &DropFacts) -> bool {
             .all(|(a, b)| Some(a.at) == b.vendor_stamp)
 }
 
-fn stamp(s: &Supervision, evidence: &Evidence, at: Timestamp, field: &str) -> Stamp {
-    Stamp {
-        stream: stream_of(s, evidence, field),
+fn stamp(s: &Supervision, evidence: &Evidence, at: Timestamp, field: &str) -> VendorStamp {
+    VendorStamp {
+        clock: stream_of(s, evidence, field),
         at,
         learnt_at: evidence.learnt_at,
     }

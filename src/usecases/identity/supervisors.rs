@@ -12,7 +12,7 @@ use crate::usecases::identity::IdentityResolver;
 use crate::usecases::monitoring::start::StartRequest;
 use sidedoor_domain::authority::{Claim, ClaimKind, Scope, Unbound};
 use sidedoor_domain::ids::{InstanceName, UserId};
-use sidedoor_domain::ports::{VendorError, Verdict};
+use sidedoor_domain::ports::{Operation, VendorError, VendorErrorCode, Verdict};
 
 /// How many names are remembered.
 const NAMES: u64 = 10_000;
@@ -113,8 +113,8 @@ impl IdentityResolver {
         let asked = tokio::time::timeout(self.ctx.left(by), self.user_named(instance, name)).await;
         asked.unwrap_or_else(|_| {
             Err(IdentityError::Vendor(VendorError {
-                operation: "SearchUsers",
-                code: "connect_timeout",
+                operation: Operation::SearchUsers,
+                code: VendorErrorCode::Timeout,
                 message: "Connect could not be asked in time who has that user name".into(),
                 verdict: Verdict::Retry,
                 may_have_happened: false,

@@ -148,7 +148,7 @@ impl IdentityResolver {
                 Err(Unbound::NotLinked)
             }
             Err(e) => {
-                tracing::warn!(code = e.code, "a token's Salesforce User could not be read: {}", e.code);
+                tracing::warn!(code = %e.code, "a token's Salesforce User could not be read: {}", e.code);
                 Err(Unbound::Unresolved)
             }
         }

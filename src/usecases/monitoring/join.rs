@@ -16,13 +16,14 @@ use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
+use sidedoor_domain::join_failure::{JoinFailure, OwnJoinFailure};
 use sidedoor_domain::ports::store::{Stored, SupervisionWrite};
 use sidedoor_domain::ports::telephony::{MonitorCall, UserContact};
-use sidedoor_domain::ports::{Admission, CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError};
+use sidedoor_domain::ports::{
+    Admission, CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
+};
 use sidedoor_domain::supervision::{Mode, State, Supervision};
 
-/// The code of a join that Connect refused while as many supervisors as it takes were on the contact.
-pub(crate) const CONTACT_FULL: &str = "contact_limit_reached";
 /// "Two supervisors can monitor the call" (administrator guide). Connect decides; this only helps to understand its refusal,
 /// whose code is not documented.
 const SUPERVISORS_A_CALL: usize = 2;
@@ -37,7 +38,7 @@ enum Attempt {
     /// It will not succeed; whether a leg exists all the same is known (`false`) or must be looked up (`true`).
     GiveUp {
         look: bool,
-        code: String,
+        code: JoinFailure,
         detail: String,
     },
     /// The process stops: what is on disk resumes at the next start.
@@ -73,12 +74,12 @@ impl MonitoringService {
                     look: false,
                     code,
                     detail,
-                } => return self.join_failed(id, &code, &detail).await,
+                } => return self.join_failed(id, code, &detail).await,
                 Attempt::GiveUp {
                     look: true,
                     code,
                     detail,
-                } => return self.look_for_leg(id, &code, &detail).await,
+                } => return self.look_for_leg(id, code, &detail).await,
                 Attempt::Leave => return Ok(()),
                 Attempt::Again(wait) => {
                     tokio::select! {
@@ -115,24 +116,24 @@ impl MonitoringService {
             if supervision.leave.is_some() || !left.is_positive() {
                 let (code, detail) = if supervision.leave.is_some() {
                     (
-                        "join_cancelled",
+                        OwnJoinFailure::Cancelled,
                         "The supervisor left before Connect gave them the leg.",
                     )
                 } else if supervision.waits_for.is_some() {
                     (
-                        "leave_timeout",
+                        OwnJoinFailure::LeaveTimedOut,
                         "The supervisor did not leave the contact they listened to before in time.",
                     )
                 } else {
                     (
-                        "join_timeout",
+                        OwnJoinFailure::TimedOut,
                         "Connect did not give the leg in time; a late join is worse than none.",
                     )
                 };
                 if maybe_sent {
-                    self.look_for_leg(id, code, detail).await?;
+                    self.look_for_leg(id, code.into(), detail).await?;
                 } else {
-                    self.join_failed(id, code, detail).await?;
+                    self.join_failed(id, code.into(), detail).await?;
                 }
                 return Ok(None);
             }
@@ -142,12 +143,14 @@ impl MonitoringService {
                 Turn::NotYet => continue,
                 Turn::Never => {
                     let detail = "The supervisor did not leave the contact they listened to before.";
-                    self.join_failed(id, "leave_timeout", detail).await?;
+                    self.join_failed(id, OwnJoinFailure::LeaveTimedOut.into(), detail)
+                        .await?;
                     return Ok(None);
                 }
                 Turn::Taken(holder) => {
                     let detail = format!("The supervisor is on another contact already: supervision {holder}.");
-                    self.join_failed(id, "supervisor_conflict", &detail).await?;
+                    self.join_failed(id, OwnJoinFailure::SupervisorConflict.into(), &detail)
+                        .await?;
                     return Ok(None);
                 }
             }
@@ -161,7 +164,7 @@ impl MonitoringService {
                     Ok(place) => *admission = Some(place),
                     // The budget's queue is full: said at once, unless a leg may exist already.
                     Err(e) if !maybe_sent => {
-                        self.join_failed(id, e.code, &e.message).await?;
+                        self.join_failed(id, e.code.into(), &e.message).await?;
                         return Ok(None);
                     }
                     Err(_) => tokio::time::sleep(Backoff::CALL.wait(2)).await,
@@ -198,7 +201,7 @@ impl MonitoringService {
             let detail = "The request names no contact or no supervisor.".to_owned();
             return Attempt::GiveUp {
                 look: false,
-                code: "unreadable".into(),
+                code: OwnJoinFailure::SupervisionInvalid.into(),
                 detail,
             };
         };
@@ -216,7 +219,7 @@ impl MonitoringService {
                     let detail = format!("Connect's answer was refused by the interlock: {refusal}.");
                     return Attempt::GiveUp {
                         look: false,
-                        code: "leg_invalid".into(),
+                        code: OwnJoinFailure::LegInvalid.into(),
                         detail,
                     };
                 }
@@ -224,15 +227,15 @@ impl MonitoringService {
             Err(error) => error,
         };
         *maybe_sent |= error.may_have_happened;
-        tracing::warn!(supervision_id = %s.id, code = error.code, attempt, "MonitorContact for {} failed: {}", s.id, error.message);
+        tracing::warn!(supervision_id = %s.id, code = %error.code, attempt, "MonitorContact for {} failed: {}", s.id, error.message);
         if self.ctx.is_stopping() && error.is_retryable() {
             return Attempt::Leave;
         }
         let expires_in = Duration::try_from(join.expires_at.duration_since(self.ctx.now())).unwrap_or_default();
         match Backoff::CALL.after(error.verdict, attempt) {
             Some(wait) if wait < expires_in => Attempt::Again(wait),
-            Some(_) => give_up(*maybe_sent, "join_timeout", &error),
-            None => give_up(*maybe_sent, error.code, &error),
+            Some(_) => give_up(*maybe_sent, OwnJoinFailure::TimedOut.into(), &error),
+            None => give_up(*maybe_sent, error.code.into(), &error),
         }
     }
 
@@ -286,7 +289,7 @@ impl MonitoringService {
                 }
                 CommitOutcome::LegTaken(by) => {
                     let detail = format!("Connect's leg is recorded by supervision {by} already.");
-                    return self.join_failed(id, "leg_conflict", &detail).await;
+                    return self.join_failed(id, OwnJoinFailure::LegConflict.into(), &detail).await;
                 }
                 _ => {}
             }
@@ -314,17 +317,16 @@ impl MonitoringService {
 
     /// Connect refused a join in a way that may mean that the contact is full: says so if it is. Those who are on it are
     /// looked at now, since what we know of them may be out of date.
-    async fn perhaps_full(&self, id: SupervisionId, code: &str) -> Result<Option<String>, MonitoringError> {
-        if !matches!(code, "connect_quota_limit_reached" | "connect_request_invalid") {
+    async fn perhaps_full(&self, id: SupervisionId, code: JoinFailure) -> Result<Option<String>, MonitoringError> {
+        const QUOTA: JoinFailure = JoinFailure::Vendor(VendorErrorCode::QuotaLimitReached);
+        if code != QUOTA && code != JoinFailure::Vendor(VendorErrorCode::RequestInvalid) {
             return Ok(None);
         }
         let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
             return Ok(None);
         };
         let others = self.others_on_call(&supervision).await?;
-        if others.len() < SUPERVISORS_A_CALL
-            || (code != "connect_quota_limit_reached" && !self.is_going_on(&supervision).await)
-        {
+        if others.len() < SUPERVISORS_A_CALL || (code != QUOTA && !self.is_going_on(&supervision).await) {
             return Ok(None);
         }
         for other in &others {
@@ -359,13 +361,15 @@ impl MonitoringService {
     }
 
     /// The join came to nothing.
-    async fn join_failed(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), MonitoringError> {
+    async fn join_failed(&self, id: SupervisionId, code: JoinFailure, detail: &str) -> Result<(), MonitoringError> {
         // A better word for it is worth a look, and no more than that.
         let full = self.perhaps_full(id, code).await.unwrap_or_else(|e| {
             tracing::warn!(supervision_id = %id, error = %e, "who is on the contact of {id} could not be seen");
             None
         });
-        let (code, detail) = full.as_deref().map_or((code, detail), |full| (CONTACT_FULL, full));
+        let (code, detail) = full.as_deref().map_or((code, detail), |full| {
+            (OwnJoinFailure::ContactLimitReached.into(), full)
+        });
         self.ctx.count(&MetricEvent::JoinFailed(code));
         self.ctx
             .amend(id, |s| {
@@ -373,7 +377,7 @@ impl MonitoringService {
                 Some(Transaction {
                     audit: vec![
                         self.ctx
-                            .audit_own(AuditAction::SupervisionFailed, id, code)
+                            .audit_own(AuditAction::SupervisionFailed, id, code.as_str())
                             .in_phase(Phase::Failed, operation(id)),
                     ],
                     ..Transaction::default()
@@ -385,7 +389,7 @@ impl MonitoringService {
 
     /// Nothing more is sent, but an earlier sending may have made a leg: asks the vendor, adopts it if it is there, else
     /// the join failed. If the vendor cannot say for long, it failed too: a leg that turns up later is an observed one.
-    async fn look_for_leg(&self, id: SupervisionId, code: &str, detail: &str) -> Result<(), MonitoringError> {
+    async fn look_for_leg(&self, id: SupervisionId, code: JoinFailure, detail: &str) -> Result<(), MonitoringError> {
         for attempt in 0..LOOKS {
             let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
                 return Ok(());
@@ -397,7 +401,7 @@ impl MonitoringService {
                 }
                 Ok(None) => break,
                 Err(e) => {
-                    tracing::warn!(supervision_id = %id, code = e.code, "looking for the leg of {id} failed: {}", e.message);
+                    tracing::warn!(supervision_id = %id, code = %e.code, "looking for the leg of {id} failed: {}", e.message);
                     let Some(wait) = Backoff::LOOK.after(e.verdict, attempt) else {
                         break;
                     };
@@ -444,10 +448,10 @@ pub(crate) fn is_live_leg(contact: &UserContact) -> bool {
         && !matches!(contact.state.as_str(), "ENDED" | "MISSED" | "ERROR" | "REJECTED")
 }
 
-fn give_up(look: bool, code: &str, error: &VendorError) -> Attempt {
+fn give_up(look: bool, code: JoinFailure, error: &VendorError) -> Attempt {
     Attempt::GiveUp {
         look,
-        code: code.to_owned(),
+        code,
         detail: error.message.clone(),
     }
 }

@@ -7,7 +7,7 @@
 use crate::usecases::error::UseCaseError;
 use crate::usecases::monitoring::MonitoringError;
 use crate::usecases::monitoring::MonitoringService;
-use crate::usecases::monitoring::join::CONTACT_FULL;
+
 use jiff::SignedDuration;
 
 use crate::usecases::Request;
@@ -16,6 +16,7 @@ use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::monitoring::compliance;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::join_failure::OwnJoinFailure;
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{Mode, Origin, State, Supervision, Supervisor};
@@ -192,10 +193,12 @@ impl MonitoringService {
             .await?
             .ok_or(UseCaseError::SupervisionNotFound)?;
         match (&stored.supervision.state, &stored.supervision.failure) {
-            (State::Failed, Some(failure)) if failure.code == CONTACT_FULL => Err(MonitoringError::ContactFull {
-                supervision: id,
-                on_call: self.others_on_call(&stored.supervision).await?,
-            }),
+            (State::Failed, Some(failure)) if failure.code == OwnJoinFailure::ContactLimitReached.as_str() => {
+                Err(MonitoringError::ContactFull {
+                    supervision: id,
+                    on_call: self.others_on_call(&stored.supervision).await?,
+                })
+            }
             (State::Failed, Some(failure)) => Err(MonitoringError::JoinFailed {
                 supervision: id,
                 code: failure.code.clone(),

@@ -115,7 +115,7 @@ impl PollingService {
         let contacts = match self.contacts_of(instance, &users, idle).await {
             Ok(contacts) => contacts,
             Err(e) => {
-                tracing::warn!(%instance, code = e.code, "the roll call of {instance} failed: {}", e.message);
+                tracing::warn!(%instance, code = %e.code, "the roll call of {instance} failed: {}", e.message);
                 for (s, _) in roll {
                     self.idle_on(s, None).await?;
                 }
@@ -157,7 +157,7 @@ impl PollingService {
             Err(e) if !e.is_retryable() && users.len() > 1 => e,
             other => return other,
         };
-        tracing::warn!(%instance, code = refused.code, "GetCurrentUserData refused {} users: {}", users.len(), refused.message);
+        tracing::warn!(%instance, code = %refused.code, "GetCurrentUserData refused {} users: {}", users.len(), refused.message);
         let parts: Vec<&[UserId]> = if idle < users.len() {
             vec![&users[..idle]]
         } else {

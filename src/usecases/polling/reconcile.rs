@@ -273,7 +273,7 @@ impl PollingService {
 }
 
 pub(crate) fn log_look(s: &Supervision, e: &VendorError) {
-    tracing::warn!(supervision_id = %s.id, code = e.code, "looking at {} failed: {}", s.id, e.message);
+    tracing::warn!(supervision_id = %s.id, code = %e.code, "looking at {} failed: {}", s.id, e.message);
 }
 
 /// How long a loop sleeps when something is due at `due`. What is due already is in hand, and wakes the loop when it is

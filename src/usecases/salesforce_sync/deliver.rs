@@ -24,7 +24,7 @@ use crate::usecases::salesforce_sync::voice_calls::Lookup;
 use sidedoor_domain::participant::ParticipantRecord;
 use sidedoor_domain::ports::crm::{Lookups, ROWS_A_WRITE};
 use sidedoor_domain::ports::store::{Delivered, DeliveryResult, FailureScope, Stored};
-use sidedoor_domain::ports::{Crm, CrmError, CrmVerdict, MetricEvent, Recorded, Transaction};
+use sidedoor_domain::ports::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, MetricEvent, Recorded, Transaction};
 
 /// The loop wakes at least this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -62,8 +62,8 @@ impl SalesforceSyncService {
     pub async fn deliver_until_stopped(self) {
         let Some(crm) = self.ctx.parts.crm.clone() else { return };
         let settings = self.ctx.settings.delivery;
-        let mut pace = DeliveryPace::new(settings.longest_linger, settings.slow_above);
-        if let Err(e) = crm.survey().await {
+        let mut pace = DeliveryPace::new(settings.max_batch_delay, settings.slow_above);
+        if let Err(e) = crm.describe_object().await {
             tracing::error!(code = %e.code, "the org is not as it should be; supervisions are accepted, their rows wait: {e}");
         }
         while !self.ctx.is_stopping() {
@@ -370,8 +370,8 @@ fn is_of_rows(e: &CrmError) -> bool {
 /// Whether it is the rows' object that is not as it should be: the org takes other calls.
 fn is_of_the_object(e: &CrmError) -> bool {
     matches!(
-        e.code.as_str(),
-        "salesforce_mapping_invalid" | "salesforce_object_not_found"
+        e.code,
+        CrmErrorCode::Own(CrmFault::MappingInvalid | CrmFault::ObjectNotFound)
     )
 }
 

@@ -36,7 +36,7 @@ pub struct Held {
 /// The pace of one org.
 #[derive(Debug)]
 pub(crate) struct DeliveryPace {
-    longest_linger: Duration,
+    max_batch_delay: Duration,
     slow_above: f64,
     linger: Duration,
     last_call: Option<Timestamp>,
@@ -52,9 +52,9 @@ pub(crate) struct DeliveryPace {
 }
 
 impl DeliveryPace {
-    pub(crate) fn new(longest_linger: Duration, slow_above: f64) -> Self {
+    pub(crate) fn new(max_batch_delay: Duration, slow_above: f64) -> Self {
         Self {
-            longest_linger,
+            max_batch_delay,
             slow_above,
             linger: Duration::ZERO,
             last_call: None,
@@ -112,8 +112,8 @@ impl DeliveryPace {
         }
         self.linger = if rows >= BUSY {
             (self.linger * 2)
-                .clamp(LEAST, self.longest_linger.max(LEAST))
-                .min(self.longest_linger)
+                .clamp(LEAST, self.max_batch_delay.max(LEAST))
+                .min(self.max_batch_delay)
         } else if self.linger / 2 < LEAST {
             Duration::ZERO
         } else {

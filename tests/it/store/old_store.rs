@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use sidedoor::store::sqlite::{SqliteStore, StoreView};
 use sidedoor::usecases::Intervals;
 use sidedoor_domain::ids::{InstanceName, UserId};
+use sidedoor_domain::moment::timestamp;
 use sidedoor_domain::ports::Clock;
 use sidedoor_domain::ports::store::{
     ClockStore, DirectiveStore, EvidenceStore, IdempotencyStore, JobStore, SupervisionStore,
@@ -281,9 +282,9 @@ async fn by_the_journal(store: &Path) -> Answers {
     let samples = samples.iter().map(|(key, s)| {
         json!([
             key.to_string(),
-            s.stamp.to_string(),
-            s.not_before.map(|t| t.to_string()),
-            s.not_after.to_string(),
+            timestamp(s.stamp).to_string(),
+            s.not_before.map(|t| timestamp(t).to_string()),
+            timestamp(s.not_after).to_string(),
             s.cause.as_str()
         ])
     });
