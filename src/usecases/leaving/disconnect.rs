@@ -16,7 +16,7 @@ use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{Filter, KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
-use sidedoor_domain::supervision::{Asker, Leave, ServerEnd, State, Supervision};
+use sidedoor_domain::supervision::{Leave, Requester, ServerEnd, State, Supervision};
 
 /// Among so many of a supervisor's last supervisions the last one of an instance is looked for.
 const LAST_OF_THEIRS: u32 = 50;
@@ -83,7 +83,7 @@ impl LeavingService {
     async fn ask_to_leave(
         &self,
         seen: &Supervision,
-        asker: Asker,
+        asker: Requester,
         why: &Why,
         by: &Request,
     ) -> Result<Asked, LeavingError> {

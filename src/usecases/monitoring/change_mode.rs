@@ -15,7 +15,7 @@ use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
-use sidedoor_domain::supervision::{AMAZON_CONNECT, Asker, Channel, Mode, State, Supervision};
+use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, Requester, State, Supervision};
 
 /// What came of it.
 #[derive(Debug, Clone)]
@@ -96,12 +96,12 @@ impl MonitoringService {
 }
 
 /// Who may ask: the supervisor; an operator only that somebody be silent.
-fn mode_asker(s: &Supervision, to: Mode, by: &Request) -> Result<Asker, MonitoringError> {
+fn mode_asker(s: &Supervision, to: Mode, by: &Request) -> Result<Requester, MonitoringError> {
     if by.caller.owns(s) {
-        return Ok(Asker::Supervisor);
+        return Ok(Requester::Supervisor);
     }
     match (by.caller.has(Scope::Operate), to) {
-        (true, Mode::Silent) => Ok(Asker::Operator),
+        (true, Mode::Silent) => Ok(Requester::Operator),
         (true, Mode::Barge) => {
             Err(UseCaseError::Forbidden("an operator may ask a supervisor to be silent, not make them speak").into())
         }
