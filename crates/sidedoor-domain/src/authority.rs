@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::{InstanceName, UserId};
-use super::supervision::{Asker, Supervision};
+use super::supervision::{Requester, Supervision};
 
 /// What a credential allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -139,11 +139,11 @@ impl Caller {
     }
 
     /// As whom it may end this supervision, if at all.
-    pub fn may_end(&self, supervision: &Supervision) -> Option<Asker> {
+    pub fn may_end(&self, supervision: &Supervision) -> Option<Requester> {
         if self.owns(supervision) {
-            Some(Asker::Supervisor)
+            Some(Requester::Supervisor)
         } else if self.has(Scope::Operate) {
-            Some(Asker::Operator)
+            Some(Requester::Operator)
         } else {
             None
         }

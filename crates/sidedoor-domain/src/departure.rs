@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{Evidence, Sighting, Source};
-use super::supervision::{Asker, Supervision};
+use super::supervision::{Requester, Supervision};
 
 /// Why the leg ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,7 +248,7 @@ pub fn reason(supervision: &Supervision, vendor_reason: Option<&str>) -> Reason 
         return Reason::ContactEnded;
     }
     match &supervision.leave {
-        Some(leave) if leave.by == Asker::Operator => return Reason::Operator,
+        Some(leave) if leave.by == Requester::Operator => return Reason::Operator,
         Some(_) => return Reason::Supervisor,
         None => {}
     }

@@ -189,7 +189,7 @@ pub struct Joined {
 /// Who asked for the leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Asker {
+pub enum Requester {
     /// The supervisor, or a back end in their name.
     Supervisor,
     /// An operator.
@@ -202,7 +202,7 @@ pub struct LeaveRequest {
     /// When it was accepted.
     pub at: Timestamp,
     /// Who asked.
-    pub by: Asker,
+    pub by: Requester,
     /// Without evidence by then it is overdue; set once the leg is known.
     pub deadline: Option<Timestamp>,
     /// How the server-side end stands, where one is tried.
@@ -233,7 +233,7 @@ pub struct ModeChange {
     /// When it was accepted.
     pub at: Timestamp,
     /// Who asked.
-    pub by: Asker,
+    pub by: Requester,
     /// The order to the browser.
     pub directive: DirectiveId,
     /// Since when, on the vendor's clock, they had been in the mode they were in then: evidence of an older state confirms

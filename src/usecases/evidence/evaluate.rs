@@ -50,7 +50,7 @@ impl Observation {
             carrier: None,
         };
         let mut evidence = vec![sighting(Sighting::Exists, event.initiated_at, None)];
-        if event.connected_at.is_some() || event.event_type == "CONNECTED_TO_AGENT" {
+        if event.is_connection() {
             evidence.push(sighting(Sighting::Joined, event.connected_at, None));
         }
         if event.is_end() {

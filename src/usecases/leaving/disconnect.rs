@@ -18,7 +18,7 @@ use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{Filter, KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
-use sidedoor_domain::supervision::{Asker, Leave, ServerEnd, State, Supervision};
+use sidedoor_domain::supervision::{Leave, Requester, ServerEnd, State, Supervision};
 
 /// How many of a supervisor's last supervisions are searched for the last one in an instance.
 const RECENT_SUPERVISIONS: u32 = 50;
@@ -90,7 +90,7 @@ impl LeavingService {
     async fn ask_to_leave(
         &self,
         seen: &Supervision,
-        asker: Asker,
+        asker: Requester,
         ask: &DisconnectRequest,
         request: &RequestContext,
     ) -> Result<LeaveProgress, LeavingError> {

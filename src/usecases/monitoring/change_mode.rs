@@ -15,7 +15,7 @@ use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
-use sidedoor_domain::supervision::{AMAZON_CONNECT, Asker, Channel, Mode, State, Supervision};
+use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, Requester, State, Supervision};
 
 /// The answer to a request to change the mode.
 #[derive(Debug, Clone)]
@@ -105,12 +105,12 @@ impl MonitoringService {
 }
 
 /// Who asks: the supervisor, for any mode; or an operator, only for silent.
-fn mode_asker(s: &Supervision, to: Mode, request: &RequestContext) -> Result<Asker, MonitoringError> {
+fn mode_asker(s: &Supervision, to: Mode, request: &RequestContext) -> Result<Requester, MonitoringError> {
     if request.caller.owns(s) {
-        return Ok(Asker::Supervisor);
+        return Ok(Requester::Supervisor);
     }
     match (request.caller.has(Scope::Operate), to) {
-        (true, Mode::Silent) => Ok(Asker::Operator),
+        (true, Mode::Silent) => Ok(Requester::Operator),
         (true, Mode::Barge) => {
             Err(UseCaseError::Forbidden("an operator may ask a supervisor to be silent, not make them speak").into())
         }

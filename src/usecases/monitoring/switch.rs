@@ -16,7 +16,7 @@ use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
-use sidedoor_domain::supervision::{Asker, Leave, Supervision};
+use sidedoor_domain::supervision::{Leave, Requester, Supervision};
 
 /// How often a waiting join checks whether the first leg has ended.
 const TURN_POLL: Duration = Duration::from_millis(50);
@@ -100,7 +100,7 @@ impl MonitoringService {
                 if s.leave.is_some() {
                     return None;
                 }
-                if s.ask_to_leave(Asker::Supervisor, self.ctx.now(), self.ctx.leave_times()) == Leave::Begun {
+                if s.ask_to_leave(Requester::Supervisor, self.ctx.now(), self.ctx.leave_times()) == Leave::Begun {
                     self.leaving.prepare_leave(s);
                 }
                 Some(Transaction {

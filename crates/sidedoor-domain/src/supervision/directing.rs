@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::{Asker, LeaveTimes, Mode, ModeChange, Refused, State, Supervision};
+use super::{LeaveTimes, Mode, ModeChange, Refused, Requester, State, Supervision};
 use crate::directive::{AckOutcome, Acknowledgement, Directive, DirectiveKind, DirectiveStatus};
 use crate::ids::DirectiveId;
 
@@ -64,7 +64,7 @@ impl Supervision {
     ///
     /// # Errors
     /// [`Refused`] unless MONITORING.
-    pub fn direct_mode(&mut self, to: Mode, by: Asker, now: Timestamp, times: LeaveTimes) -> Result<(), Refused> {
+    pub fn direct_mode(&mut self, to: Mode, by: Requester, now: Timestamp, times: LeaveTimes) -> Result<(), Refused> {
         if self.state != State::Monitoring {
             return Err(self.refuse("change of mode"));
         }
@@ -179,7 +179,7 @@ mod tests {
         let contact = ContactId::parse("contact-1").expect("an id");
         let leg = crate::interlock::LegId::from_monitor_answer("leg-1", &contact).expect("a leg");
         let mut s = Supervision::observed(instance, leg, Some(contact), supervisor, Some(Channel::Voice), at(0));
-        assert_eq!(s.ask_to_leave(Asker::Supervisor, at(0), TIMES), Leave::Begun);
+        assert_eq!(s.ask_to_leave(Requester::Supervisor, at(0), TIMES), Leave::Begun);
         assert_eq!(s.direct_browser(at(0), TIMES), Ok(true));
         s
     }

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Asker, Channel, Failure, Join, Joined, LeaveRequest, Mode, Origin, ServerEnd, State, Supervision, Supervisor,
+    Channel, Failure, Join, Joined, LeaveRequest, Mode, Origin, Requester, ServerEnd, State, Supervision, Supervisor,
 };
 use crate::departure::{AgentAfter, Continuity, Departure};
 use crate::ids::{ClientToken, ContactId, InstanceName, SupervisionId};
@@ -199,7 +199,7 @@ impl Supervision {
     }
 
     /// Somebody asks that the supervisor leave. Never refused: at worst it is over already.
-    pub fn ask_to_leave(&mut self, by: Asker, now: Timestamp, times: LeaveTimes) -> Leave {
+    pub fn ask_to_leave(&mut self, by: Requester, now: Timestamp, times: LeaveTimes) -> Leave {
         if self.state.is_final() {
             return Leave::AlreadyOver;
         }
