@@ -17,7 +17,8 @@ help: ## list the commands
 demo: ## run the main job end to end against fakes of both vendors
 	@scripts/bootstrap demo
 	@[ -x $(TARGET_DIR)/debug/sidedoor ] || echo "Compiling Sidedoor and its dependencies. This takes 3 to 6 minutes, the first time only."
-	cargo run -- demo
+	cargo build --workspace --bins
+	$(TARGET_DIR)/debug/sidedoor demo
 
 test: ## run all tests, then print their number by group (docs/testing.md)
 	@scripts/bootstrap test || [ "$$SIDEDOOR_NO_SKIP" != 1 ]
@@ -85,7 +86,7 @@ release-contract: ## keep openapi.yaml as the contract of its version, which lat
 
 bench-timing: ## measure the clock calibration in simulations; fails below a target of docs/timing.md
 	cargo run --release -- timing simulate --check --folder $(TARGET_DIR)/timing
-	cargo bench --bench feasible_set
+	cargo bench -p clock-calibration --features simulator --bench feasible_set
 
 bench: ## measure a monitor and disconnect pair against bare vendor calls, and the Salesforce calls of a burst
 	cargo bench --bench pair
