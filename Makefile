@@ -72,9 +72,9 @@ fuzz: ## coverage-guided fuzzing of what reads strangers' bytes, FUZZ_SECONDS ea
 release-contract: ## keeps openapi.yaml as the contract of its version, from which no break is allowed (docs/contract.md)
 	cp openapi.yaml tests/contract/released/openapi-$$(sed -n 's/^  version: "\(.*\)"$$/\1/p' openapi.yaml).yaml
 
-bench-timing: ## the calibrator in invented worlds, beside simpler ones and an oracle; fails if a reach is missed
+bench-timing: ## simulate vendor clocks and compare with simpler estimators and an oracle; fail if a target is missed
 	cargo run --release --quiet -- timing simulate --check --folder $(TARGET_DIR)/timing
-	cargo bench --bench feasible_set
+	cargo bench -p clock-calibration --features simulator --bench feasible_set
 
 bench: ## a monitor+disconnect pair beside bare vendor calls, as ratios; a burst's cost in Salesforce calls
 	cargo bench --bench pair

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 use sidedoor::config::Config;
-use sidedoor::http::hostile;
 use sidedoor::http::problem::Problem;
+use sidedoor::http::untrusted;
 use sidedoor_domain::agent_event;
 use sidedoor_domain::contact_event::{self, Envelope};
 
@@ -68,8 +68,8 @@ fn connect_error(data: &[u8]) {
     let text = String::from_utf8_lossy(rest);
     let (code, message) = text.split_once('\n').unwrap_or((&text, ""));
     let status = 300 + u16::from_be_bytes([status[0], status[1]]) % 300;
-    let (ours, said) = sidedoor::connect::told((!code.is_empty()).then_some(code), status, message);
-    assert!(ours.starts_with("connect_"), "{ours}");
+    let (ours, said) = sidedoor::untrusted::connect_error((!code.is_empty()).then_some(code), status, message);
+    assert!(ours.as_str().starts_with("connect_"), "{ours}");
     assert!(plain(&said) && said.chars().count() <= 300);
 }
 
@@ -79,17 +79,10 @@ fn salesforce_error(data: &[u8]) {
     let status = 300 + u16::from_be_bytes([status[0], status[1]]) % 300;
     let body = String::from_utf8_lossy(rest);
     let status = reqwest_status(status);
-    let lookups = sidedoor::salesforce::Carried {
-        voice_call: Some("Voice_Call__c"),
-        supervisor: Some("Supervisor__c"),
-    };
-    let mut told = vec![sidedoor::salesforce::answered(status, &body, lookups)];
-    if let Ok(item) = serde_json::from_str::<Value>(&body) {
-        told.push(sidedoor::salesforce::item_refused(&item, lookups));
-    }
-    for error in told {
-        assert!(!error.code.is_empty() && plain(&error.code) && plain(&error.message));
-        assert!(error.code.chars().count() <= 300 && error.message.chars().count() <= 300);
+    for error in sidedoor::untrusted::salesforce_errors(status, &body) {
+        let code = error.code.as_str();
+        assert!(!code.is_empty() && plain(code) && plain(&error.message));
+        assert!(code.chars().count() <= 300 && error.message.chars().count() <= 300);
         assert!(error.answer.is_none_or(|kept| kept.len() <= 4096));
     }
 }
@@ -112,7 +105,7 @@ fn can_be_told(problem: &Problem, sent: usize) {
 
 /// The body of any operation.
 fn json_body(data: &[u8]) {
-    for problem in hostile::bodies(data).iter().flatten() {
+    for problem in untrusted::bodies(data).iter().flatten() {
         can_be_told(problem, data.len());
     }
 }
@@ -120,14 +113,14 @@ fn json_body(data: &[u8]) {
 /// The query of any operation.
 fn query(data: &[u8]) {
     let raw = String::from_utf8_lossy(data);
-    for problem in hostile::queries(&raw).iter().flatten() {
+    for problem in untrusted::queries(&raw).iter().flatten() {
         can_be_told(problem, data.len());
     }
 }
 
 /// A token, and the keys of an issuer: a name that goes into the audit is plain and short, whatever the token says.
 fn token(data: &[u8]) {
-    let (name, keys) = hostile::token(data);
+    let (name, keys) = untrusted::token(data);
     assert!(keys <= 65);
     if let Some(name) = name {
         assert!(

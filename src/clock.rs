@@ -1,5 +1,5 @@
-//! The one clock: wall time when the process began, advanced by a monotonic clock, so that a step of the wall clock
-//! cannot tear a bracket in two.
+//! The process's only clock: the wall time at the start, advanced by a monotonic clock, so that a step of the wall clock
+//! cannot fall between two readings that bound one exchange.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
@@ -8,22 +8,22 @@ use jiff::{SignedDuration, Timestamp};
 
 use sidedoor_domain::ports::Clock;
 
-/// A wall clock that is off by more than this was stepped, not slewed.
+/// The difference from the wall clock, ms, above which the wall clock was stepped and not slewed.
 const STEP_MS: i64 = 250;
 
 /// The machine's clock.
 #[derive(Debug)]
-pub struct SystemClock {
+pub(crate) struct SystemClock {
     wall: Timestamp,
     since: Instant,
-    /// The steps of the wall clock that were followed, ms.
+    /// The sum of the wall clock's steps that this clock has adopted, ms.
     followed_ms: AtomicI64,
 }
 
 impl SystemClock {
-    /// Anchored now.
-    #[allow(clippy::disallowed_methods, reason = "this is where the time comes from")]
-    pub fn start() -> Self {
+    /// Starts the clock at the current wall time.
+    #[allow(clippy::disallowed_methods, reason = "the only place that reads the time")]
+    pub(crate) fn start() -> Self {
         Self {
             wall: Timestamp::now(),
             since: Instant::now(),
@@ -51,7 +51,7 @@ impl Clock for SystemClock {
         Timestamp::from_millisecond(ms).unwrap_or(now)
     }
 
-    #[allow(clippy::disallowed_methods, reason = "this is where the time comes from")]
+    #[allow(clippy::disallowed_methods, reason = "the only place that reads the time")]
     fn follow_step(&self) -> Option<SignedDuration> {
         self.apart_from(Timestamp::now())
     }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_of_the_wall_clock_is_followed_once_and_a_slew_is_not() {
+    fn clock_follows_step_once_and_ignores_slew() {
         let clock = SystemClock::start();
         let before = clock.now();
         assert_eq!(clock.apart_from(before + SignedDuration::from_millis(100)), None);

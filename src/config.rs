@@ -1,8 +1,8 @@
-//! Configuration: a TOML file, every value of which an environment variable may override
-//! (`SIDEDOOR__SECTION__KEY`). Everything wrong is reported at once, each with the setting's name and a remedy; a secret
-//! never stands in a message or a debug print.
+//! Configuration: a TOML file whose values environment variables override (`SIDEDOOR__SECTION__KEY`). All problems are
+//! reported together and each once, with the setting's name and a fix. No message and no debug print contains a secret.
 //!
-//! `docs/configuration.md` has every setting; a test compares it with [`reader::Reader`]'s list of what was asked for.
+//! `docs/configuration.md` lists every setting; a test compares it with the settings that [`reader::Reader`] was asked
+//! for.
 
 mod auth;
 mod compliance;
@@ -12,39 +12,39 @@ mod reader;
 mod salesforce;
 mod sections;
 mod timing;
+mod usecases;
 
 use std::fmt;
 use std::path::Path;
 
-pub use auth::{ApiKeyConfig, AuthConfig};
-pub use connect::{ConnectConfig, InstanceConfig, LegEndConfig, QuotaConfig, Rate};
-pub use issuers::{IssuerConfig, IssuerKeysConfig};
+pub use auth::AuthConfig;
+pub use connect::{ConnectConfig, InstanceConfig, QuotaConfig, Rate};
 pub use reader::Reader;
 pub use salesforce::{FieldNames, Grant, SalesforceConfig};
-pub use sections::{
-    ClockConfig, HttpConfig, LogFormat, RateConfig, RetentionConfig, StoreConfig, SupervisionConfig, TelemetryConfig,
-};
-use sidedoor_domain::rejoin::Policy;
-pub use timing::{CuttingConfig, TimingConfig, VendorTimingConfig};
+pub use sections::{HttpConfig, StoreConfig};
 
-/// What is wrong with one setting.
+use self::connect::ConnectSection;
+use self::salesforce::SalesforceSection;
+
+/// A problem with one setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Its dotted name, and the environment variable it came from if it did.
+    /// The setting's dotted name, with the environment variable if the value came from one.
     pub setting: String,
-    /// What is wrong. Never quotes a secret.
+    /// The problem. Never quotes a secret.
     pub problem: String,
-    /// What to do.
+    /// How to fix it.
     pub remedy: String,
 }
 
-/// Everything that is wrong.
+/// All problems of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "the configuration has {} problem(s):", self.0.len())?;
+        let problems = if self.0.len() == 1 { "problem" } else { "problems" };
+        writeln!(f, "invalid configuration ({} {problems}):", self.0.len())?;
         for e in &self.0 {
             writeln!(f, "  {}: {}\n      → {}", e.setting, e.problem, e.remedy)?;
         }
@@ -55,43 +55,36 @@ impl fmt::Display for ConfigErrors {
 /// The whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The front door.
+    /// The HTTP server.
     pub http: HttpConfig,
-    /// The store.
+    /// The database.
     pub store: StoreConfig,
-    /// Amazon Connect.
+    /// The Amazon Connect instances and their quotas.
     pub connect: ConnectConfig,
-    /// Salesforce; `None` when delivery is switched off.
+    /// The Salesforce org; `None` with `salesforce.enabled = false`.
     pub salesforce: Option<SalesforceConfig>,
-    /// Who may call.
+    /// API keys and token issuers.
     pub auth: AuthConfig,
-    /// The supervisions' times.
-    pub supervision: SupervisionConfig,
-    /// Our own clock.
-    pub clock: ClockConfig,
-    /// The vendors' clocks.
-    pub timing: TimingConfig,
-    /// What each jurisdiction asks of supervision.
-    pub compliance: Policy,
-    /// How long things are kept.
-    pub retention: RetentionConfig,
-    /// Logs.
-    pub telemetry: TelemetryConfig,
+    /// The settings of the use cases: `[supervision]`, `[clock]`, `[timing]`, `[compliance]`, `[retention]`, and what they
+    /// need of the other sections.
+    pub usecases: crate::usecases::UseCaseSettings,
+    /// Logging.
+    pub telemetry: crate::telemetry::TelemetryConfig,
 }
 
 impl Config {
-    /// Reads the file at `path` (if any) with the overrides of `env`.
+    /// Reads the file at `path`, if any, and applies the overrides of `env`.
     ///
     /// # Errors
-    /// Every problem there is, at once.
+    /// All problems of the configuration.
     pub fn load(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
         Self::take(Reader::open(path, env)?)
     }
 
-    /// Reads `text` as the file's, with the overrides of `env`.
+    /// Reads `text` instead of a file, and applies the overrides of `env`.
     ///
     /// # Errors
-    /// Every problem there is, at once.
+    /// All problems of the configuration.
     pub fn parse(text: &str, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
         Self::take(Reader::of_text(text, env)?)
     }
@@ -99,30 +92,28 @@ impl Config {
     fn take(mut reader: Reader) -> Result<Self, ConfigErrors> {
         let http = HttpConfig::read(&mut reader);
         let auth = AuthConfig::read(&mut reader);
-        if auth.is_open() && !http.listen.ip().is_loopback() {
+        // A key or issuer with an invalid setting has its own problem already, so it counts as configured here.
+        let has_credentials = reader.count("auth.api_keys") + reader.count("auth.issuers") > 0;
+        if !has_credentials && !http.listen.ip().is_loopback() {
             reader.problem(
                 "auth.api_keys",
                 format!(
-                    "no key and no issuer is configured, and http.listen = {} is not a loopback address",
+                    "no API key and no issuer is configured, and http.listen = {} is not a loopback address",
                     http.listen
                 ),
-                "configure at least one [[auth.api_keys]] or [[auth.issuers]], or listen on 127.0.0.1",
+                "add at least one [[auth.api_keys]] or [[auth.issuers]], or set http.listen to 127.0.0.1",
             );
         }
-        let connect = ConnectConfig::read(&mut reader);
-        let salesforce = SalesforceConfig::read(&mut reader);
+        let connect = ConnectSection::read(&mut reader);
+        let salesforce = SalesforceSection::read(&mut reader);
         let without_salesforce = salesforce.is_none() && reader.is_off("salesforce.enabled");
-        issuers::check(&mut reader, &auth.issuers, &connect, without_salesforce);
+        issuers::check(&mut reader, &auth.issuers, &connect.config, without_salesforce);
         let config = Self {
-            compliance: compliance::read(&mut reader, &connect),
+            usecases: usecases::read(&mut reader, &http, &connect, salesforce.as_ref()),
             store: StoreConfig::read(&mut reader),
-            connect,
-            salesforce,
-            supervision: SupervisionConfig::read(&mut reader),
-            clock: ClockConfig::read(&mut reader),
-            timing: TimingConfig::read(&mut reader),
-            retention: RetentionConfig::read(&mut reader),
-            telemetry: TelemetryConfig::read(&mut reader),
+            connect: connect.config,
+            salesforce: salesforce.map(|section| section.config),
+            telemetry: sections::read_telemetry(&mut reader),
             http,
             auth,
         };

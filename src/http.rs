@@ -1,91 +1,45 @@
-//! The front door: HTTP in, usecases behind. A file an operation; `openapi.yaml` at the root is the contract, and a test
-//! compares it with [`ROUTES`] both ways.
+//! The HTTP layer: it turns requests into calls of the use cases and their results into answers. A file for each operation;
+//! `openapi.yaml` at the root is the contract, and a test compares it with [`ROUTES`] both ways.
 //!
 //! Every answer carries `X-Request-Id`; every error is one [`problem::Problem`] with a stable `code`.
 
-mod asking;
-mod audit;
 mod auth;
 mod body;
-mod directive_view;
 mod error_answers;
-mod guard;
-pub mod hostile;
+mod extract;
 mod idempotency;
 mod limits;
-mod path;
+mod middleware;
+mod operations;
+mod page;
 pub mod problem;
+mod problem_code;
 mod query;
+mod routes;
 mod serve;
+pub mod untrusted;
+mod v1;
 mod views;
-
-mod acknowledge;
-mod change_mode;
-mod connect_events;
-mod deliveries;
-mod directives;
-mod disconnect;
-mod disconnect_supervisor;
-mod documents;
-mod get_supervision;
-mod health;
-mod list_supervisions;
-mod metrics;
-mod partner_events;
-mod probe_vendor;
-mod start_supervision;
-mod tickets;
-mod timeline;
-mod vendors;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use auth::{ApiKey, BadKeyFile, Credentials, IssuerSettings, KeyUsed, KeysFrom};
-pub use health::{Check, Readiness};
 pub use limits::{Rate, Rates};
-pub use metrics::{AtTheDoor, Exposition};
+pub use operations::health::{Check, Readiness};
+pub use operations::metrics::{Exposition, HttpFigures};
+pub use problem_code::ProblemCode;
+pub use routes::{Access, ROUTES, Route, Verb};
 pub use serve::{Connections, Patience, Peer, serve};
 
 use crate::usecases::UseCases;
 
-/// Every route there is: method and path, as in `openapi.yaml`.
-pub const ROUTES: [(&str, &str); 23] = [
-    ("POST", "/v1/supervisions"),
-    ("GET", "/v1/supervisions"),
-    ("GET", "/v1/supervisions/{supervisionId}"),
-    ("POST", "/v1/supervisions/{supervisionId}/disconnect"),
-    ("POST", "/v1/supervisions/{supervisionId}/mode"),
-    ("POST", "/v1/supervisions/{supervisionId}/acknowledgements"),
-    ("GET", "/v1/supervisions/{supervisionId}/timeline"),
-    ("POST", "/v1/supervisors/{connectUserId}/disconnect"),
-    ("GET", "/v1/supervisors/{connectUserId}/directives"),
-    ("POST", "/v1/supervisors/{connectUserId}/tickets"),
-    ("POST", "/v1/events/connect"),
-    ("POST", "/v1/events/partners/{vendor}"),
-    ("GET", "/v1/vendors"),
-    ("GET", "/v1/vendors/{vendor}/calibration"),
-    ("POST", "/v1/vendors/{vendor}/probes"),
-    ("GET", "/v1/deliveries"),
-    ("POST", "/v1/deliveries/replay"),
-    ("POST", "/v1/deliveries/{deliveryId}/replay"),
-    ("GET", "/v1/audit"),
-    ("GET", "/metrics"),
-    ("GET", "/healthz"),
-    ("GET", "/readyz"),
-    ("GET", "/openapi.yaml"),
-];
-
-/// The one path that a ticket opens.
-const DIRECTIVES: &str = "/v1/supervisors/{connectUserId}/directives";
-
-/// What browsers are told of calls from other origins: nothing, unless an origin is on the list.
+/// CORS headers; none unless origins are configured.
 fn cross_origin(origins: &[HeaderValue]) -> CorsLayer {
     if origins.is_empty() {
         return CorsLayer::new();
@@ -106,18 +60,18 @@ fn cross_origin(origins: &[HeaderValue]) -> CorsLayer {
         .max_age(std::time::Duration::from_secs(600))
 }
 
-/// The front door's settings.
+/// Settings of the HTTP layer.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The largest body taken, bytes.
+    /// The largest request body in bytes.
     pub max_body_bytes: usize,
-    /// The largest head taken, its URL apart, bytes.
+    /// The largest request headers together in bytes, without the URL.
     pub max_header_bytes: usize,
-    /// Requests at a time; more are told 503 at once. Vendors' events have a quarter of that for themselves.
+    /// The most concurrent requests; above it the answer is 503 at once. Vendors' events have a separate limit of a quarter of it.
     pub max_in_flight: usize,
-    /// How often somebody may ask.
+    /// Rate limits.
     pub rates: Rates,
-    /// Pages of these origins may call from a browser (CORS); none by default.
+    /// Origins whose pages may call from a browser (CORS); none by default.
     pub cors_allowed_origins: Vec<HeaderValue>,
 }
 
@@ -132,11 +86,11 @@ pub(crate) struct AppState {
     room_for_events: Arc<Semaphore>,
     limits: Arc<limits::Limits>,
     connections: Arc<Connections>,
-    tickets: tickets::Tickets,
+    tickets: v1::supervisors::tickets::Tickets,
     exposition: Arc<Exposition>,
 }
 
-/// The whole front door.
+/// The router with every route and its middleware.
 pub fn router(
     usecases: UseCases,
     credentials: Credentials,
@@ -146,7 +100,7 @@ pub fn router(
     settings: Settings,
 ) -> Router {
     let cross_origin = cross_origin(&settings.cors_allowed_origins);
-    let door = AppState {
+    let app = AppState {
         usecases,
         credentials: Arc::new(credentials),
         readiness,
@@ -155,52 +109,55 @@ pub fn router(
         limits: Arc::new(limits::Limits::new(settings.rates)),
         connections,
         settings,
-        tickets: tickets::Tickets::new(),
+        tickets: v1::supervisors::tickets::Tickets::new(),
         exposition,
     };
-    let guarded = Router::new()
-        .route(
-            "/v1/supervisions",
-            post(start_supervision::handle).get(list_supervisions::handle),
-        )
-        .route("/v1/supervisions/{supervisionId}", get(get_supervision::handle))
-        .route("/v1/supervisions/{supervisionId}/disconnect", post(disconnect::handle))
-        .route(
-            "/v1/supervisions/{supervisionId}/acknowledgements",
-            post(acknowledge::handle),
-        )
-        .route("/v1/supervisions/{supervisionId}/mode", post(change_mode::handle))
-        .route("/v1/supervisions/{supervisionId}/timeline", get(timeline::handle))
-        .route(DIRECTIVES, get(directives::handle))
-        .route("/v1/supervisors/{connectUserId}/tickets", post(tickets::handle))
-        .route("/v1/deliveries", get(deliveries::list))
-        .route("/v1/deliveries/replay", post(deliveries::replay_range))
-        .route("/v1/deliveries/{deliveryId}/replay", post(deliveries::replay_one))
-        .route("/v1/audit", get(audit::handle))
-        .route("/metrics", get(metrics::handle))
-        .route(
-            "/v1/supervisors/{connectUserId}/disconnect",
-            post(disconnect_supervisor::handle),
-        )
-        .route("/v1/events/connect", post(connect_events::handle))
-        .route("/v1/events/partners/{vendor}", post(partner_events::handle))
-        .route("/v1/vendors", get(vendors::list))
-        .route("/v1/vendors/{vendor}/calibration", get(vendors::calibration))
-        .route("/v1/vendors/{vendor}/probes", post(probe_vendor::handle))
-        .route_layer(from_fn_with_state(door.clone(), auth::identify));
-    let open = Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/openapi.yaml", get(documents::openapi));
-    guarded
-        .merge(open)
+    let is_public = |route: &Route| route.access == Access::Public;
+    let authenticated =
+        routes::router(|route| !is_public(route)).route_layer(from_fn_with_state(app.clone(), auth::identify));
+    let public = routes::router(is_public);
+    authenticated
+        .merge(public)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(from_fn_with_state(door.clone(), guard::room))
-        .layer(from_fn_with_state(door.clone(), guard::to_its_end))
-        .layer(from_fn_with_state(door.clone(), guard::sizes))
+        .layer(from_fn_with_state(app.clone(), middleware::room))
+        .layer(from_fn_with_state(app.clone(), middleware::to_its_end))
+        .layer(from_fn_with_state(app.clone(), middleware::sizes))
         .layer(cross_origin)
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn(guard::envelope))
-        .with_state(door)
+        .layer(from_fn(middleware::envelope))
+        .with_state(app)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::extract::Request;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn panics() {
+        panic!("a handler that fails")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_500_internal_with_its_request_id() {
+        let router = Router::new()
+            .route("/", get(panics))
+            .layer(tower_http::catch_panic::CatchPanicLayer::custom(problem::panicked))
+            .layer(from_fn(middleware::envelope));
+        let request = Request::get("/").header("x-request-id", "r-1").body(Body::empty());
+        let answer = router.oneshot(request.expect("a request")).await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), 500);
+        assert_eq!(answer.headers()["x-request-id"], "r-1");
+        let body = to_bytes(answer.into_body(), 4096).await.expect("a body");
+        let problem: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(
+            (&problem["code"], &problem["requestId"]),
+            (&"internal".into(), &"r-1".into())
+        );
+        assert!(!problem.to_string().contains("a handler that fails"), "{problem}");
+    }
 }

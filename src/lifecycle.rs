@@ -1,8 +1,8 @@
-//! The life of the process: it is ready when all its parts are, stops softly when asked, and hard when that takes too long.
+//! The lifecycle of the process: readiness, graceful stop and forced stop.
 //!
-//! Soft stop: no new work begins, what is under way may finish, what cannot is on disk and resumes at the next start. A
-//! second signal, or the end of the patience, is the hard stop. A part that dies takes the process with it: a service
-//! that has lost its delivery loop must not look healthy.
+//! In a graceful stop no new work starts and running work may finish. Unfinished work is in the store and resumes at the
+//! next start. A second signal, or the end of the drain time, forces the stop. If a background task ends unexpectedly, the
+//! process stops, because a service without its delivery loop must not look healthy.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,16 +15,16 @@ use tracing::Instrument;
 
 use crate::http::{Check, Readiness};
 
-/// How the process ended.
+/// How the service stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stopped {
-    /// Everything under way was finished.
+    /// Whether all running work finished.
     pub clean: bool,
-    /// The part that died, if one did.
+    /// The background task that ended unexpectedly, and how.
     pub failed: Option<String>,
 }
 
-/// The life of one process (or, in tests, of one service in it).
+/// The lifecycle of one process (in tests, of one service in it).
 #[derive(Clone, Default)]
 pub struct Lifecycle {
     stopping: CancellationToken,
@@ -39,31 +39,31 @@ struct Parts {
 }
 
 impl Lifecycle {
-    /// Cancelled when no new work is to begin.
+    /// A token that is cancelled when the stop begins. No new work may start after that.
     pub fn stopping(&self) -> CancellationToken {
         self.stopping.clone()
     }
 
-    /// Where work is tracked that a stop waits for.
+    /// Tracks the work that a graceful stop waits for.
     pub fn tasks(&self) -> TaskTracker {
         self.tasks.clone()
     }
 
-    /// Asks for the soft stop.
+    /// Begins the graceful stop.
     pub fn stop(&self) {
         self.stopping.cancel();
     }
 
-    /// Says how a named part is; the process is ready when all are well.
-    pub fn set(&self, part: &'static str, is: Result<(), String>) {
-        self.parts().checks.insert(part, is);
+    /// Sets the health of a part. The process is ready if all parts are healthy.
+    pub fn set(&self, part: &'static str, health: Result<(), String>) {
+        self.parts().checks.insert(part, health);
     }
 
     fn parts(&self) -> std::sync::MutexGuard<'_, Parts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a part of the service. One that ends before the stop, by a panic or otherwise, stops the process.
+    /// Runs a background task. If it ends or panics before the stop, the process stops.
     pub fn run(&self, part: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         self.set(part, Ok(()));
         let life = self.clone();
@@ -73,15 +73,20 @@ impl Lifecycle {
             if life.stopping.is_cancelled() && ended.is_ok() {
                 return;
             }
-            let how = if ended.is_err() { "panicked" } else { "ended by itself" };
-            tracing::error!(part, "{part} {how}: the process stops");
+            let how = if ended.is_err() {
+                "panicked"
+            } else {
+                "ended unexpectedly"
+            };
+            tracing::error!(part, "background task {part} {how}; stopping the process");
             life.set(part, Err(how.to_owned()));
             life.parts().failed.get_or_insert_with(|| format!("{part} {how}"));
             life.stop();
         });
     }
 
-    /// Waits for the soft stop, then for what is under way: at most `patience`, or until `hurry` ends (a second signal).
+    /// Waits for the graceful stop to begin and for running work to finish, at most `patience` or until `hurry` completes
+    /// (a second signal).
     pub async fn stopped(&self, patience: Duration, hurry: impl Future<Output = ()>) -> Stopped {
         self.stopping.cancelled().await;
         self.tasks.close();
@@ -103,17 +108,17 @@ impl Readiness for Lifecycle {
             .parts()
             .checks
             .iter()
-            .map(|(name, is)| Check {
+            .map(|(name, health)| Check {
                 name: (*name).to_owned(),
-                ok: is.is_ok(),
-                detail: is.clone().err(),
+                ok: health.is_ok(),
+                detail: health.clone().err(),
             })
             .collect();
-        let going_on = !self.stopping.is_cancelled();
+        let running = !self.stopping.is_cancelled();
         checks.push(Check {
             name: "not stopping".into(),
-            ok: going_on,
-            detail: (!going_on).then(|| "the service is stopping".to_owned()),
+            ok: running,
+            detail: (!running).then(|| "the service is stopping".to_owned()),
         });
         checks
     }
@@ -122,7 +127,7 @@ impl Readiness for Lifecycle {
 /// Waits for SIGINT or SIGTERM.
 ///
 /// # Errors
-/// When the process cannot listen for signals.
+/// If the process cannot register the signal handlers.
 pub async fn signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -138,7 +143,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_stop_waits_for_what_is_under_way() {
+    async fn stop_waits_for_running_work() {
         let life = Lifecycle::default();
         let (done, stop) = (Arc::new(Mutex::new(false)), life.stopping());
         let seen = done.clone();
@@ -161,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_that_dies_stops_the_process() {
+    async fn task_that_panics_stops_process() {
         let life = Lifecycle::default();
         life.run("worker", async { panic!("as planned") });
         let stopped = life.stopped(Duration::from_secs(5), std::future::pending()).await;
@@ -170,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn patience_and_hurry_end_the_wait() {
+    async fn stop_is_forced_by_timeout_or_second_signal() {
         let life = Lifecycle::default();
         life.run("stubborn", std::future::pending());
         life.stop();

@@ -1,4 +1,4 @@
-//! The command line, and nothing else.
+//! The command line.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use sidedoor::config::Config;
 
 use sidedoor::{app, cli, lifecycle, telemetry};
 
-/// Lets a contact-centre supervisor leave a live Amazon Connect call by the side door.
+/// Let contact-centre supervisors join and leave live Amazon Connect contacts, and record in Salesforce when they left.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -20,18 +20,18 @@ struct Cli {
 enum Command {
     /// Run the service.
     Serve {
-        /// The configuration file; without it sidedoor.toml, if there is one.
+        /// Read this configuration file. Default: sidedoor.toml, if it exists.
         #[arg(long, env = "SIDEDOOR_CONFIG")]
         config: Option<PathBuf>,
     },
-    /// Run fakes of Amazon Connect and Salesforce, and print their URLs as one line of JSON. Needs `sidedoor-fakes`.
+    /// Run fakes of Amazon Connect and Salesforce, and print their URLs as one line of JSON. Requires `sidedoor-fakes`.
     Fakes(cli::fakes::FakesArgs),
-    /// See whether everything stands that Sidedoor needs, each thing that is not with its remedy.
+    /// Check configuration and dependencies, with a fix for each problem.
     Check(cli::check::CheckArgs),
-    /// The vendors' clocks: simulate, explain, replay.
+    /// Analyse the calibration of the vendors' clocks: simulate, explain, replay.
     #[command(subcommand)]
     Timing(cli::timing::Timing),
-    /// Run the main job end to end against the fakes, and show each step. Needs `sidedoor-fakes`.
+    /// Run the main job end to end against the fakes, and show each step. Requires `sidedoor-fakes`.
     Demo(cli::fakes::DemoArgs),
 }
 
@@ -64,7 +64,7 @@ async fn serve(config: Option<PathBuf>) -> Done {
     let life = app.lifecycle.clone();
     tokio::spawn(async move {
         if lifecycle::signal().await.is_ok() {
-            tracing::info!("stopping: what is under way may finish; a second signal stops at once");
+            tracing::info!("stopping: waiting for running requests and tasks; a second signal stops at once");
             life.stop();
         }
     });

@@ -1,27 +1,27 @@
-//! Salesforce behind [`sidedoor_domain::ports::Crm`]: the only room that knows `oauth2` and the REST API's shapes.
+//! The adapter for Salesforce: implements [`sidedoor_domain::ports::Crm`]. Only this module knows `oauth2` and the shapes
+//! of the REST API.
 //!
-//! | file | story |
+//! | file | contents |
 //! |---|---|
-//! | [`client`] | one upsert, with an expired token renewed once on the way |
+//! | [`client`] | the upserts and queries; renews an expired token once |
 //! | [`token`] | the access token: cached, one renewal at a time |
-//! | [`object`] | which object the rows go to, by describe |
+//! | [`record`] | the wire shape of a participant record, with the configured field names |
+//! | [`errors`] | what to do about every error |
+//! | [`object`] | which object the records go to, found by describe |
 //! | [`users`] | the Connect user name of a Salesforce User |
-//! | [`row`] | a row as JSON, each field under its configured name |
 //! | [`events`] | Platform Events that announce directives |
-//! | [`participants`] | the org's own record of who was on a call, read only |
-//! | [`survey`] | what `sidedoor check` asks |
-//! | [`verdict`] | every error: what may be done about it |
+//! | [`participants`] | the org's own, read-only record of who was on a call |
+//! | [`describe`] | the read-only questions of `sidedoor check` |
 
 mod client;
+mod describe;
+mod errors;
 mod events;
 mod object;
 mod participants;
-mod row;
-mod survey;
+mod record;
 mod token;
 mod users;
-mod verdict;
 
-pub use client::Salesforce;
-pub use survey::OrgDate;
-pub use verdict::{Carried, answered, item_refused};
+pub(crate) use client::Salesforce;
+pub(crate) use errors::{LookupFields, answered, item_refused};

@@ -1,5 +1,5 @@
-//! Logs, traces ([`spans`]) and metrics ([`metrics`]). Logs go to stderr, as text for people or JSON for machines. An id stands in
-//! the message and as a field; nothing logs a body, a token or a key.
+//! Logs, traces ([`spans`]) and metrics ([`metrics`]). Logs go to stderr, as text for people or JSON for machines. Ids are
+//! fields. No log line contains a body, a token or a key.
 
 pub mod metrics;
 pub(crate) mod spans;
@@ -14,7 +14,26 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::config::{LogFormat, TelemetryConfig};
+/// The format of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Plain text.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone)]
+pub struct TelemetryConfig {
+    /// The format of log lines.
+    pub log_format: LogFormat,
+    /// The filter of log lines: a directive of tracing-subscriber, such as `info` or `sidedoor=debug,warn`.
+    pub log_filter: String,
+    /// The URL that spans are exported to (OTLP over HTTP, protobuf), such as `http://localhost:4318/v1/traces`; `None` to
+    /// export none.
+    pub otlp_endpoint: Option<String>,
+}
 
 /// Panics of this process, for `sidedoor_panics_total`.
 static PANICS: AtomicU64 = AtomicU64::new(0);
@@ -32,7 +51,7 @@ pub enum TelemetryError {
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
 }
 
-/// Keeps telemetry alive; [`Telemetry::flush`] sends what is not exported yet.
+/// Keeps telemetry alive; [`Telemetry::flush`] exports the remaining spans.
 pub struct Telemetry(SdkTracerProvider);
 
 impl Telemetry {

@@ -1,15 +1,15 @@
-//! `sidedoor check`: does everything stand that Sidedoor needs? In the manner of `linkerd check`: one line for each question,
-//! `✓`, `!` or `✗`, and for whatever is not well what to do and where the runbook tells more.
+//! `sidedoor check`: checks the configuration and all dependencies, in the style of `linkerd check`: one line for each
+//! check with `✓`, `!` or `✗`, and for each problem a fix and the place in the runbook.
 //!
-//! It looks at every part by itself, beside a running service or without one, and changes nothing. Only `--live` acts: it has a
-//! test supervisor listen to a test contact and leave again, after an explicit yes, and tells what the vendor really does.
+//! It runs beside a running service or without one, and changes nothing. Only `--live` acts: after a confirmation, a test
+//! supervisor joins a test contact and leaves again, so that the report shows what Amazon Connect really does.
 //!
-//! | file | story |
+//! | file | contents |
 //! |---|---|
 //! | [`report`] | the lines, as text and as JSON |
-//! | [`app`] | configuration, store, own clock |
-//! | [`issuers`] | whose tokens are taken: their keys |
-//! | [`skew`] | our clock beside a vendor's `Date` |
+//! | [`host`] | configuration, store, this machine's clock |
+//! | [`issuers`] | the keys of the token issuers |
+//! | [`skew`] | our clock compared with a vendor's `Date` header |
 //! | [`telephony`] | Amazon Connect |
 //! | [`org`] | Salesforce |
 //! | [`live`] | `--live` |
@@ -37,43 +37,44 @@ use sidedoor_domain::ports::Clock;
 
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
-/// How long between two rounds of `--wait`.
-const BETWEEN: Duration = Duration::from_secs(2);
+/// The pause between two rounds of `--wait`.
+const ROUND_INTERVAL: Duration = Duration::from_secs(2);
 /// The longest `--wait`, s.
 const LONGEST_WAIT: u64 = 3600;
 
-/// What `sidedoor check` is asked.
+/// The arguments of `sidedoor check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The configuration file; without it sidedoor.toml, if there is one.
+    /// Read this configuration file. Default: sidedoor.toml, if it exists.
     #[arg(long, env = "SIDEDOOR_CONFIG")]
     config: Option<PathBuf>,
-    /// How to print.
+    /// Print the report in this format.
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
-    /// Check again until nothing fails, for at most so many seconds.
+    /// Repeat the checks until none fails, for at most this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=LONGEST_WAIT))]
     wait: Option<u64>,
-    /// Only this Connect instance.
+    /// Check only this Connect instance.
     #[arg(long)]
     instance: Option<String>,
-    /// Have this test supervisor really listen to this test contact, and leave: tells what the vendor does. Asks first.
+    /// Let a test supervisor really join a test contact and leave it again, and report what Amazon Connect does. Asks for
+    /// confirmation first.
     #[arg(long, num_args = 2, value_names = ["CONTACT_ID", "USER_ID"], conflicts_with = "wait")]
     live: Option<Vec<String>>,
-    /// The explicit yes to `--live`, for scripts.
+    /// Confirm --live without a question, for scripts.
     #[arg(long, requires = "live")]
     yes: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// For people.
+    /// Lines for people
     Text,
-    /// For machines.
+    /// A JSON object for machines
     Json,
 }
 
-/// What the checks look at.
+/// What the checks use.
 struct Parts {
     config: Config,
     clock: Arc<dyn Clock>,
@@ -88,7 +89,7 @@ impl Parts {
         if let Some(name) = only {
             config.connect.instances.retain(|known, _| known.as_str() == name);
             if config.connect.instances.is_empty() {
-                return Err(format!("no instance is named {name}").into());
+                return Err(format!("no instance {name:?} is configured (--instance)").into());
             }
         }
         let telephony = AmazonConnect::new(&config.connect, None, clock.clone(), Arc::new(|_| ())).await?;
@@ -102,29 +103,33 @@ impl Parts {
     }
 }
 
-/// Runs it; prints the report.
+/// Runs the checks and prints the report.
 ///
 /// # Errors
-/// When a line failed.
+/// If a check failed.
 pub async fn run(args: CheckArgs) -> Done {
-    #[allow(clippy::disallowed_methods, reason = "how long to wait is nobody's evidence")]
+    #[allow(clippy::disallowed_methods, reason = "the wait is not evidence of anything")]
     let until = args.wait.map(|s| tokio::time::Instant::now() + Duration::from_secs(s));
     let (mut report, parts) = loop {
         let (report, parts) = round(&args).await;
-        #[allow(clippy::disallowed_methods, reason = "how long to wait is nobody's evidence")]
-        let time_left = until.is_some_and(|until| tokio::time::Instant::now() + BETWEEN < until);
+        #[allow(clippy::disallowed_methods, reason = "the wait is not evidence of anything")]
+        let time_left = until.is_some_and(|until| tokio::time::Instant::now() + ROUND_INTERVAL < until);
         if report.succeeded() || !time_left {
             break (report, parts);
         }
-        eprintln!("{} failed; again in {} s", report.failures(), BETWEEN.as_secs());
-        tokio::time::sleep(BETWEEN).await;
+        eprintln!(
+            "{} checks failed; retrying in {} s",
+            report.failures(),
+            ROUND_INTERVAL.as_secs()
+        );
+        tokio::time::sleep(ROUND_INTERVAL).await;
     };
-    // It acts for real: once, and not while others fail.
+    // The live check acts for real, so it runs once and only if all other checks passed.
     if let (Some([contact, user]), Some(parts)) = (args.live.as_deref(), &parts) {
         if report.succeeded() {
             live::check(&mut report, parts, contact, user, args.yes).await;
         } else {
-            eprintln!("The live check is not made while others fail.");
+            eprintln!("Skipping the live check, because other checks failed.");
         }
     }
     match args.output {
@@ -138,7 +143,7 @@ pub async fn run(args: CheckArgs) -> Done {
     }
 }
 
-/// Every line but the live ones, and the parts to go on with if there are any.
+/// Runs all checks except the live ones. Returns the parts for those, unless the configuration is invalid.
 async fn round(args: &CheckArgs) -> (Report, Option<Parts>) {
     let mut report = Report::default();
     let path = args
@@ -146,7 +151,7 @@ async fn round(args: &CheckArgs) -> (Report, Option<Parts>) {
         .clone()
         .or_else(|| Some(PathBuf::from("sidedoor.toml")).filter(|p| p.exists()));
     let config: Result<Config, ConfigErrors> = Config::load(path.as_deref(), std::env::vars());
-    // Without a configuration there is nothing to look at.
+    // Without a valid configuration nothing else can be checked.
     let Some(config) = host::configuration(&mut report, path.as_deref(), config) else {
         return (report, None);
     };
@@ -157,7 +162,7 @@ async fn round(args: &CheckArgs) -> (Report, Option<Parts>) {
                 report::CONFIGURATION,
                 None,
                 e.to_string(),
-                "correct the command or the configuration",
+                "correct the command line or the configuration",
             );
             return (report, None);
         }

@@ -1,5 +1,5 @@
-//! `sidedoor timing`: simulate, explain, replay. Reads a store at most, and never takes its lock: it runs beside the
-//! service or without it.
+//! `sidedoor timing`: simulate, explain, replay. It only reads a store and never takes the store's lock, so it can run
+//! while the service runs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::config::Config;
 use crate::store::sqlite::StoreView;
 use clock_calibration::simulator::{plot, report, run, scenario};
-use clock_calibration::{ClockId, ClockSeries, Limits, Taken};
+use clock_calibration::{ClockId, ClockSeries, Limits, SampleOutcome};
 use sidedoor_domain::departure::{AliveBy, Departure};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::Comparison;
@@ -19,53 +19,54 @@ use sidedoor_domain::supervision::Supervision;
 
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
-/// Worlds whose samples are taken to measure what that costs, and how often.
+/// Number of worlds whose samples are added to measure the cost of a sample, and number of measurements.
 const COST_SEEDS: u64 = 8;
 const COST_ROUNDS: usize = 3;
-/// Samples read of each clock by a replay.
+/// Greatest number of samples of each clock that a replay reads.
 const REPLAYED: u32 = 200_000;
 
-/// What `sidedoor timing` does.
+/// Subcommands of `sidedoor timing`.
 #[derive(Debug, Subcommand)]
 pub enum Timing {
-    /// Play invented worlds in which the truth is known, beside simpler estimators and an oracle.
+    /// Play simulated worlds in which the truth is known, and compare with simpler estimators and an oracle.
     Simulate {
-        /// Where the table (timing.md) and the plot (timing.svg) go.
+        /// Folder for the table (timing.md) and the plot (timing.svg).
         #[arg(long, default_value = "target/timing")]
         folder: PathBuf,
-        /// Days of each world; a seed is a day, or eight hours of the first set.
+        /// Days to simulate in each world; one seed is a day, or about eight hours in the first set of scenarios.
         #[arg(long, default_value_t = 30)]
         days: u64,
         /// The first seed.
         #[arg(long, default_value_t = 0)]
         seed: u64,
-        /// Only this scenario.
+        /// Play only the scenario of this name, for example 2G.
         #[arg(long)]
         only: Option<String>,
-        /// End with an error if a reach is missed.
+        /// Exit with an error if a target is missed.
         #[arg(long)]
         check: bool,
     },
-    /// Tell why a departure has its instant and its error.
+    /// Explain why a departure has its instant and its uncertainty.
     Explain {
-        /// The supervision.
+        /// The supervision's id.
         supervision: String,
-        /// The configuration file; without it sidedoor.toml, if there is one.
+        /// The configuration file; default: sidedoor.toml, if it exists.
         #[arg(long, env = "SIDEDOOR_CONFIG")]
         config: Option<PathBuf>,
     },
-    /// Play a store's real samples through the calibrator again.
+    /// Play the samples of a store through the calibrator again.
     Replay {
-        /// The configuration file; without it sidedoor.toml, if there is one.
+        /// The configuration file; default: sidedoor.toml, if it exists.
         #[arg(long, env = "SIDEDOOR_CONFIG")]
         config: Option<PathBuf>,
     },
 }
 
-/// Runs it.
+/// Runs a subcommand.
 ///
 /// # Errors
-/// What went wrong; with `--check`, a missed reach.
+/// A store, configuration or file that cannot be read or written, an unknown supervision or scenario, and with `--check` a
+/// missed target.
 pub async fn run(what: Timing) -> Done {
     match what {
         Timing::Simulate {
@@ -77,8 +78,12 @@ pub async fn run(what: Timing) -> Done {
         } => simulate(&folder, days, seed, only.as_deref(), check),
         Timing::Explain { supervision, config } => {
             let view = StoreView::open(&store(config)?).await?;
-            let id = SupervisionId::parse(&supervision).ok_or("that is not a supervision's id")?;
-            let stored = view.supervision(id).await?.ok_or("there is no such supervision")?;
+            let id = SupervisionId::parse(&supervision)
+                .ok_or_else(|| format!("`{supervision}` is not a supervision id; expected a UUID"))?;
+            let stored = view
+                .supervision(id)
+                .await?
+                .ok_or_else(|| format!("unknown supervision `{supervision}`"))?;
             let beside = view.comparison(id).await?;
             print!("{}{}", explain(&stored.supervision), compared(beside.as_ref()));
             Ok(())
@@ -96,13 +101,10 @@ fn store(config: Option<PathBuf>) -> Done<String> {
     Ok(Config::load(path.as_deref(), std::env::vars())?.store.url)
 }
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "how long the calibrator takes is measured here"
-)]
+#[allow(clippy::disallowed_methods, reason = "the cost of a sample is measured in real time")]
 fn simulate(folder: &Path, days: u64, seed: u64, only: Option<&str>, check: bool) -> Done {
     std::fs::create_dir_all(folder)?;
-    let mut lines = Vec::new();
+    let mut results = Vec::new();
     for world in scenario::all().into_iter().filter(|s| only.is_none_or(|o| o == s.name)) {
         #[allow(
             clippy::cast_precision_loss,
@@ -115,42 +117,53 @@ fn simulate(folder: &Path, days: u64, seed: u64, only: Option<&str>, check: bool
         let worlds: Vec<_> = (seed..seed + COST_SEEDS)
             .map(|seed| run::samples_of(&world, seed))
             .collect();
-        // The least of a few: what else the machine does is not the calibrator's.
+        // Take the fastest measurement, because other work on the machine can only slow one down.
         let taking = (0..COST_ROUNDS).map(|_| {
-            let begun = std::time::Instant::now();
+            let started = std::time::Instant::now();
             let taken: u32 = worlds.iter().map(|samples| run::take_all(samples)).sum();
-            begun.elapsed().as_secs_f64() * 1e6 / f64::from(taken.max(1))
+            started.elapsed().as_secs_f64() * 1e6 / f64::from(taken.max(1))
         });
         let taking = taking.fold(f64::INFINITY, f64::min);
-        let line = report::line(&world, measured).with_cost(taking);
-        eprintln!("{} {}: {} missed", line.name, line.story, line.missed.len());
-        lines.push(line);
+        let result = report::summarize(&world, measured).with_cost(taking);
+        eprintln!(
+            "{} {}: {} targets missed",
+            result.name,
+            result.description,
+            result.missed.len()
+        );
+        results.push(result);
     }
-    if lines.is_empty() {
-        return Err("there is no such scenario".into());
+    if results.is_empty() {
+        let known: Vec<&str> = scenario::all().iter().map(|s| s.name).collect();
+        return Err(format!(
+            "unknown scenario `{}`; expected one of {}",
+            only.unwrap_or_default(),
+            known.join(", ")
+        )
+        .into());
     }
     let command = format!("`sidedoor timing simulate --days {days} --seed {seed}`: {days} days of each world.");
-    let table = report::markdown(&lines, &command);
+    let table = report::markdown(&results, &command);
     std::fs::write(folder.join("timing.md"), &table)?;
-    std::fs::write(folder.join("timing.svg"), plot::svg(&lines))?;
+    std::fs::write(folder.join("timing.svg"), plot::svg(&results))?;
     println!("{table}");
     println!("Written to {}.", folder.display());
-    if check && lines.iter().any(|l| !l.missed.is_empty()) {
-        return Err("a reach was missed".into());
+    if check && results.iter().any(|r| !r.missed.is_empty()) {
+        return Err("a target was missed; see the end of the table".into());
     }
     Ok(())
 }
 
-/// Why a departure has its instant and its error, in words.
+/// Explains in words why a departure has its instant and its uncertainty.
 fn explain(s: &Supervision) -> String {
     let mut out = format!("Supervision {} ({}, {})\n\n", s.id, s.vendor, s.state.as_str());
     let Some(d) = &s.departure else {
-        out.push_str("The supervisor has not left yet, or never listened: there is nothing to explain.\n");
+        out.push_str("The supervisor has not left yet or never joined, so there is no departure to explain.\n");
         return out;
     };
     let _ = writeln!(
         out,
-        "They left at {}{}, by {}.",
+        "The supervisor left at {}{}; source: {}.",
         shown(d.disconnected_at),
         plus_minus(d),
         d.source.as_str()
@@ -163,27 +176,33 @@ fn explain(s: &Supervision) -> String {
 }
 
 fn plus_minus(d: &Departure) -> String {
-    d.uncertainty_ms
-        .map_or_else(|| " (nothing bounds the error)".into(), |ms| format!(" ± {ms} ms"))
+    d.uncertainty_ms.map_or_else(
+        || " (uncertainty unknown: nothing bounds it from below)".into(),
+        |ms| format!(" ± {ms} ms"),
+    )
 }
 
 fn causality(out: &mut String, d: &Departure) {
     let by = match d.basis.alive_by {
-        Some(AliveBy::Join) => "MonitorContact was sent then, and it gave the leg",
-        Some(AliveBy::Poll) => "a poll sent then still showed it, the poll's possible staleness taken off",
-        Some(AliveBy::Browser) => "the directive was given out then, and the browser that obeyed it saw the leg alive",
+        Some(AliveBy::Join) => "MonitorContact was sent then, and its answer named the leg",
+        Some(AliveBy::Poll) => "a poll that was sent then, less the poll's possible staleness, still showed it",
+        Some(AliveBy::Browser) => "the directive was sent to the browser then, and the browser still saw the leg alive",
         None => "",
     };
     match d.basis.alive_at {
-        Some(t) => drop(writeln!(out, "Surely alive at {} of our clock: {by}.", shown(t))),
-        None => {
-            out.push_str("Nothing says that the leg was alive at any moment: we first heard of it when it was gone.\n")
-        }
+        Some(t) => drop(writeln!(
+            out,
+            "The leg was certainly alive at {} on our clock: {by}.",
+            shown(t)
+        )),
+        None => out.push_str(
+            "There is no proof that the leg was alive at any moment, because we first heard of it after its end.\n",
+        ),
     }
     if let Some(t) = d.basis.gone_by {
         let _ = writeln!(
             out,
-            "Surely gone at {} of our clock: the first proof had reached us.",
+            "The leg had certainly ended at {} on our clock: the first proof had reached us by then.",
             shown(t)
         );
     }
@@ -193,7 +212,7 @@ fn clocks(out: &mut String, d: &Departure) {
     for stamp in &d.basis.stamps {
         let _ = writeln!(
             out,
-            "\nThe clock {} read {} at the drop.",
+            "\nThe clock {} read {} when the leg ended.",
             stamp.clock_id,
             shown(stamp.at)
         );
@@ -202,13 +221,13 @@ fn clocks(out: &mut String, d: &Departure) {
                 let (quantum, low, high) = (clock.quantum_ms, clock.offset_low_ms, clock.offset_high_ms);
                 let _ = writeln!(
                     out,
-                    "  Its stamps are cut to {quantum} ms. It was {low} to {high} ms ahead of ours (epoch {}), so the drop was \
-                     at the earliest {high} ms before that stamp by our clock, and at the latest {} ms after.",
+                    "  Its stamps are multiples of {quantum} ms. It was {low} to {high} ms ahead of our clock (epoch {}), so the leg \
+                     ended at the earliest {high} ms before that stamp on our clock, and at the latest {} ms after it.",
                     clock.epoch,
                     quantum - low
                 );
             }
-            None => out.push_str("  Not enough was known of it then: the stamp is recorded, not used.\n"),
+            None => out.push_str("  Not enough was known about this clock, so the stamp is recorded but not used.\n"),
         }
     }
 }
@@ -216,18 +235,18 @@ fn clocks(out: &mut String, d: &Departure) {
 fn conclusion(out: &mut String, d: &Departure) {
     out.push('\n');
     if d.conflicting {
-        out.push_str("These exclude each other. Causality needs no vendor's honesty, so the bracket stands alone.\n");
+        out.push_str("These contradict each other. Causality does not depend on any vendor, so only the two moments on our clock are used.\n");
     }
     let earliest = d.earliest.map_or_else(|| "unbounded".into(), shown);
     let _ = writeln!(
         out,
-        "All of that leaves {earliest} to {}, our own clock's error included: that is guaranteed.",
+        "Together this leaves {earliest} to {}, including our own clock's error: that is guaranteed.",
         shown(d.latest)
     );
     if let Some((from, to)) = d.basis.modelled {
         let _ = writeln!(
             out,
-            "If commands and notices take as long as they usually do, it was {} to {} with odds of 95 in 100: that is modelled.",
+            "If commands and notices take as long as usual, it was {} to {} with a probability of 95 %: that is modelled.",
             shown(from),
             shown(to)
         );
@@ -235,7 +254,7 @@ fn conclusion(out: &mut String, d: &Departure) {
     let _ = writeln!(out, "Grade {}.", d.grade.as_str());
 }
 
-/// What the org itself has of it, if it was compared.
+/// The comparison with Salesforce's own record of the departure, if there was one.
 fn compared(beside: Option<&Comparison>) -> String {
     let Some(c) = beside else {
         return String::new();
@@ -243,15 +262,15 @@ fn compared(beside: Option<&Comparison>) -> String {
     let record = c.participant_id.as_deref().unwrap_or("none");
     match (c.left_at, c.inside) {
         (Some(theirs), Some(inside)) => format!(
-            "\nSalesforce's own record (ConversationParticipant {record}) says {}: {} ms from the {} it was compared with, {} what \
-             is guaranteed. It is compared only; nothing is written there.\n",
+            "\nSalesforce's own record (ConversationParticipant {record}) says {}: {} ms from {}, which it was compared with, and {} the \
+             guaranteed interval. Sidedoor only compares and writes nothing there.\n",
             shown(theirs),
             theirs.as_millisecond() - c.ours_at.as_millisecond(),
             shown(c.ours_at),
             if inside { "inside" } else { "outside" },
         ),
         _ => format!(
-            "\nSalesforce's own record of it (ConversationParticipant) was looked for at {} and not found.\n",
+            "\nSalesforce's own record (ConversationParticipant) was not found when Sidedoor looked for it at {}.\n",
             shown(c.looked_at)
         ),
     }
@@ -261,30 +280,30 @@ fn shown(t: Timestamp) -> String {
     t.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
-/// What the calibrator makes of a store's real samples.
+/// Plays the samples of a store through the calibrator and describes the result for each clock.
 fn replay(samples: Vec<(ClockId, clock_calibration::Sample)>) -> String {
-    let mut streams: BTreeMap<ClockId, Vec<clock_calibration::Sample>> = BTreeMap::new();
+    let mut by_clock: BTreeMap<ClockId, Vec<clock_calibration::Sample>> = BTreeMap::new();
     for (key, sample) in samples {
-        streams.entry(key).or_default().push(sample);
+        by_clock.entry(key).or_default().push(sample);
     }
-    let mut out = String::from("Milliseconds unless said otherwise. Each clock from its first sample kept.\n");
-    for (key, samples) in &streams {
+    let mut out =
+        String::from("In milliseconds unless a unit is given. Each clock starts with its oldest stored sample.\n");
+    for (key, samples) in &by_clock {
         let mut clock = ClockSeries::new(Limits::default());
         let (mut against, mut steps, mut plain, mut guaranteed, mut brackets) =
             (0, 0, Vec::new(), Vec::new(), Vec::new());
         for sample in samples {
-            match clock.take(*sample) {
-                Taken::Contradicts => against += 1,
-                Taken::Stepped { .. } => steps += 1,
-                Taken::Agrees | Taken::Useless => {}
+            match clock.add(*sample) {
+                SampleOutcome::Contradicts => against += 1,
+                SampleOutcome::Stepped { .. } => steps += 1,
+                SampleOutcome::Agrees | SampleOutcome::Ignored => {}
             }
             if let Some(offset) = clock.offset(sample.not_after) {
                 plain.push((offset.plain.1 - offset.plain.0) / 2.0);
                 guaranteed.push((offset.guaranteed.1 - offset.guaranteed.0) / 2.0);
             }
-            let width = sample
-                .not_before
-                .map(|t| sample.not_after.duration_since(t).as_secs_f64() * 1000.0);
+            #[allow(clippy::cast_precision_loss, reason = "a bracket in nanoseconds")]
+            let width = sample.not_before.map(|t| sample.not_after.nanos_since(t) as f64 / 1e6);
             brackets.extend(width);
         }
         let _ = writeln!(
@@ -294,7 +313,7 @@ fn replay(samples: Vec<(ClockId, clock_calibration::Sample)>) -> String {
         );
         let _ = writeln!(
             out,
-            "  stamps cut to {}, brackets p50 {:.0}; half-width p50: plain {:.0}, guaranteed {:.0}",
+            "  stamps are multiples of {}, brackets p50 {:.0}; half-width p50: plain {:.0}, guaranteed {:.0}",
             clock
                 .granularity()
                 .typical_ms()
@@ -307,20 +326,20 @@ fn replay(samples: Vec<(ClockId, clock_calibration::Sample)>) -> String {
             let (low, high) = clock.drift_ppm();
             let _ = writeln!(
                 out,
-                "  at the end: {:.0} ({:.0} to {:.0}), drift {low:.1} to {high:.1} ppm",
+                "  offset at the end: {:.0} ({:.0} to {:.0}), drift {low:.1} to {high:.1} ppm",
                 offset.best, offset.guaranteed.0, offset.guaranteed.1
             );
         }
         let (command, notice) = clock.latencies();
         let _ = writeln!(
             out,
-            "  learnt delays, median: command {:.0}, notice {:.0}",
+            "  learned delays, median: command {:.0}, notice {:.0}",
             command.median_ms(),
             notice.median_ms()
         );
     }
-    if streams.is_empty() {
-        out.push_str("\nThe store holds no samples yet.\n");
+    if by_clock.is_empty() {
+        out.push_str("\nThe store has no clock samples yet.\n");
     }
     out
 }

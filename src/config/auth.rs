@@ -1,142 +1,125 @@
-//! `[auth]`: who may call. Secrets are hashed here; nothing but hashes goes further.
+//! `[auth]`: API keys and token issuers. Secrets are hashed while they are read, so that only hashes stay in memory.
 
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
-use super::{IssuerConfig, Reader};
+use super::{Reader, issuers};
+use crate::http::{ApiKey, IssuerSettings};
 use sidedoor_domain::audit::SELF;
-use sidedoor_domain::authority::Scope;
+use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::UserId;
 
-/// The shortest secret taken: 16 characters of a random key are beyond guessing over HTTP.
+/// The shortest secret that is accepted, because 16 random characters cannot be guessed over HTTP.
 const SHORTEST_SECRET: usize = 16;
 
 /// `[auth]`
 #[derive(Debug, Clone)]
 pub struct AuthConfig {
     /// `[[auth.api_keys]]`
-    pub api_keys: Vec<ApiKeyConfig>,
+    pub api_keys: Vec<ApiKey>,
     /// `[[auth.issuers]]`
-    pub issuers: Vec<IssuerConfig>,
-}
-
-/// One API key.
-#[derive(Clone)]
-pub struct ApiKeyConfig {
-    /// The caller's name in the audit.
-    pub name: String,
-    /// SHA-256 of the secret.
-    pub sha256: [u8; 32],
-    /// SHA-256 of the secret it had before, which is good still.
-    pub previous_sha256: Option<[u8; 32]>,
-    /// What it allows.
-    pub scopes: Vec<Scope>,
-    /// The supervisor it names, for the scope `supervise`.
-    pub supervisor: Option<UserId>,
-}
-
-impl std::fmt::Debug for ApiKeyConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ApiKeyConfig")
-            .field("name", &self.name)
-            .field("scopes", &self.scopes)
-            .field("supervisor", &self.supervisor)
-            .finish_non_exhaustive()
-    }
+    pub issuers: Vec<IssuerSettings>,
 }
 
 impl AuthConfig {
     pub(super) fn read(r: &mut Reader) -> Self {
         let api_keys: Vec<_> = (0..r.count("auth.api_keys"))
-            .filter_map(|i| ApiKeyConfig::read(r, i))
+            .filter_map(|i| read_api_key(r, i))
             .collect();
         let issuers = (0..r.count("auth.issuers"))
-            .filter_map(|i| IssuerConfig::read(r, i))
+            .filter_map(|i| issuers::read(r, i))
             .collect();
         for (i, key) in api_keys.iter().enumerate() {
             let others = &api_keys[..i];
-            if others.iter().any(|other| other.name == key.name) {
+            if others.iter().any(|other| other.caller.name == key.caller.name) {
                 r.problem(
                     "auth.api_keys",
-                    format!("two keys are named {:?}", key.name),
-                    "give each its own name",
+                    format!("two API keys have the name {:?}", key.caller.name),
+                    "give each key its own name",
                 );
             }
-            let mut secrets = others.iter().flat_map(ApiKeyConfig::hashes);
-            let twice = secrets.any(|hash| key.hashes().any(|own| own == hash));
+            let mut secrets = others.iter().flat_map(hashes);
+            let twice = secrets.any(|hash| hashes(key).any(|own| own == hash));
             if twice || key.previous_sha256 == Some(key.sha256) {
                 r.problem(
                     "auth.api_keys",
-                    format!("the key {:?} has a secret that is another's too", key.name),
-                    "give each its own secret: the audit could not tell them apart",
+                    format!("the API key {:?} shares a secret with another key", key.caller.name),
+                    "give each key its own secrets, because the audit identifies callers by them",
                 );
             }
         }
         Self { api_keys, issuers }
     }
 
-    /// Whether anybody may come in with every scope.
+    /// Whether authentication is disabled: without a key and an issuer, every local process has every scope.
     pub fn is_open(&self) -> bool {
         self.api_keys.is_empty() && self.issuers.is_empty()
     }
 }
 
-/// At least one scope, all of them known; `events` stands alone.
+/// Reads at least one scope. `events` cannot be combined with others.
 pub(super) fn read_scopes(r: &mut Reader, setting: &str) -> Vec<Scope> {
     let words = r.list(setting);
     let scopes: Vec<Scope> = words.iter().filter_map(|word| Scope::parse(word)).collect();
     if scopes.is_empty() || scopes.len() != words.len() {
         let known: Vec<_> = Scope::ALL.iter().map(|s| s.as_str()).collect();
-        let remedy = format!("give at least one of {}", known.join(", "));
-        r.problem(setting, "are missing or not all known", remedy);
+        let unknown: Vec<_> = words
+            .iter()
+            .filter(|word| Scope::parse(word).is_none())
+            .map(|word| format!("{word:?}"))
+            .collect();
+        let problem = if unknown.is_empty() {
+            "required setting is missing or empty".to_owned()
+        } else {
+            format!("unknown scope {}", unknown.join(", "))
+        };
+        r.problem(setting, problem, format!("list one or more of {}", known.join(", ")));
     }
     if scopes.contains(&Scope::Events) && scopes.len() > 1 {
-        let problem =
-            "hold events beside others: a key that lies in a vendor's hands would open more than the vendor's door";
-        r.problem(setting, problem, "make a key of its own for events");
+        let problem = "events is combined with other scopes, so a vendor's key could do more than deliver events";
+        r.problem(setting, problem, "add a separate key for events");
     }
     scopes
 }
 
-impl ApiKeyConfig {
-    fn hashes(&self) -> impl Iterator<Item = [u8; 32]> {
-        [Some(self.sha256), self.previous_sha256].into_iter().flatten()
-    }
+fn hashes(key: &ApiKey) -> impl Iterator<Item = [u8; 32]> + use<> {
+    [Some(key.sha256), key.previous_sha256].into_iter().flatten()
+}
 
-    fn read(r: &mut Reader, index: usize) -> Option<Self> {
-        let at = |key: &str| format!("auth.api_keys.{index}.{key}");
-        let name = r.required(&at("name"), "name the key; the audit calls its holder so", |text| {
-            let plain = text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-            if text == SELF {
-                Err("take another: the audit calls the service itself so".into())
-            } else if plain && (1..=64).contains(&text.len()) {
-                Ok(text.to_owned())
-            } else {
-                Err("use 1 to 64 letters, digits, '.', '_' or '-'".into())
-            }
-        });
-        let sha256 = read_hash(r, &at("secret"), &at("sha256"), true);
-        let previous_sha256 = read_hash(r, &at("previous_secret"), &at("previous_sha256"), false);
-        let scopes = read_scopes(r, &at("scopes"));
-        let supervisor = r.text_as(&at("supervisor"), |text| UserId::parse(text).map_err(|e| e.to_string()));
-        if scopes.contains(&Scope::Supervise) != supervisor.is_some() {
-            let problem = "goes with the scope supervise, and only with it";
-            r.problem(
-                &at("supervisor"),
-                problem,
-                "name the supervisor's Connect user id, or use supervise:any",
-            );
+fn read_api_key(r: &mut Reader, index: usize) -> Option<ApiKey> {
+    let at = |key: &str| format!("auth.api_keys.{index}.{key}");
+    let name = r.required(&at("name"), "set a name: the audit shows it as the caller", |text| {
+        let plain = text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if text == SELF {
+            Err("choose another name: the audit uses this one for the service itself".into())
+        } else if plain && (1..=64).contains(&text.len()) {
+            Ok(text.to_owned())
+        } else {
+            Err("use 1 to 64 letters, digits, '.', '_' or '-'".into())
         }
-        Some(Self {
-            name: name?,
-            sha256: sha256?,
-            previous_sha256,
-            scopes,
-            supervisor,
-        })
+    });
+    let sha256 = read_hash(r, &at("secret"), &at("sha256"), true);
+    let previous_sha256 = read_hash(r, &at("previous_secret"), &at("previous_sha256"), false);
+    let scopes = read_scopes(r, &at("scopes"));
+    let supervisor = r.text_as(&at("supervisor"), |text| UserId::parse(text).map_err(|e| e.to_string()));
+    // With invalid scopes it is not known what the key is for.
+    if !scopes.is_empty() && scopes.contains(&Scope::Supervise) != supervisor.is_some() {
+        let problem = if supervisor.is_some() {
+            "allowed only with the scope supervise"
+        } else {
+            "required with the scope supervise"
+        };
+        let remedy = "set supervisor (a Connect user id) together with the scope supervise, or use the scope \
+                      supervise:any without it";
+        r.problem(&at("supervisor"), problem, remedy);
     }
+    Some(ApiKey {
+        sha256: sha256?,
+        previous_sha256,
+        caller: Caller::new(name?, scopes).naming(supervisor),
+    })
 }
 
 fn read_hash(r: &mut Reader, secret_setting: &str, hash_setting: &str, required: bool) -> Option<[u8; 32]> {
@@ -144,8 +127,8 @@ fn read_hash(r: &mut Reader, secret_setting: &str, hash_setting: &str, required:
     let hash = r.text(hash_setting);
     match (secret, hash) {
         (Some(secret), None) if secret.expose_secret().len() < SHORTEST_SECRET => {
-            let problem = format!("is shorter than {SHORTEST_SECRET} characters");
-            r.problem(secret_setting, problem, "make one with: openssl rand -hex 24");
+            let problem = format!("shorter than {SHORTEST_SECRET} characters");
+            r.problem(secret_setting, problem, "generate a secret: openssl rand -hex 24");
             None
         }
         (Some(secret), None) => Some(Sha256::digest(secret.expose_secret()).into()),
@@ -154,18 +137,22 @@ fn read_hash(r: &mut Reader, secret_setting: &str, hash_setting: &str, required:
                 .ok()
                 .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
             if bytes.is_none() {
-                let remedy = "make it with: printf %s \"$KEY\" | sha256sum";
-                r.problem(hash_setting, "is not a SHA-256 in 64 hex digits", remedy);
+                let remedy = "compute it: printf %s \"$KEY\" | sha256sum";
+                r.problem(hash_setting, "not a SHA-256 of 64 hex digits", remedy);
             }
             bytes
         }
         (Some(_), Some(_)) => {
-            r.problem(secret_setting, "is given beside its SHA-256", "keep one of the two");
+            r.problem(secret_setting, "set together with its SHA-256", "remove one of the two");
             None
         }
         (None, None) if !required || r.has(secret_setting) => None,
         (None, None) => {
-            r.problem(secret_setting, "is missing", "give secret, secret_file or sha256");
+            r.problem(
+                secret_setting,
+                "required setting is missing",
+                "set secret, secret_file or sha256",
+            );
             None
         }
     }

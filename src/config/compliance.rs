@@ -1,14 +1,17 @@
-//! `[compliance]`: what each jurisdiction asks of supervision. Sidedoor does not know the law: its owner decides, here.
+//! `[compliance]`: what each jurisdiction requires of supervision. Sidedoor does not know the law, so its operator sets
+//! the rules here.
 
 use std::collections::BTreeMap;
 
-use super::{ConnectConfig, Reader};
+use super::Reader;
+use super::connect::ConnectSection;
 use sidedoor_domain::rejoin::{Announcement, Policy, Rejoining, Rules};
 
-/// The policy; an instance that names a jurisdiction which is not configured is a problem.
-pub(super) fn read(r: &mut Reader, connect: &ConnectConfig) -> Policy {
+/// Reads the rules, and checks that every jurisdiction that an instance names is configured.
+pub(super) fn read(r: &mut Reader, connect: &ConnectSection) -> Policy {
     let mut jurisdictions = BTreeMap::new();
-    for name in r.names("compliance.jurisdictions") {
+    let configured = r.names("compliance.jurisdictions");
+    for name in configured.clone() {
         let at = |key: &str| format!("compliance.jurisdictions.{name}.{key}");
         let plain = name.len() <= 64
             && name
@@ -18,8 +21,8 @@ pub(super) fn read(r: &mut Reader, connect: &ConnectConfig) -> Policy {
             let setting = format!("compliance.jurisdictions.{name}");
             r.problem(
                 &setting,
-                "is not a name",
-                "use up to 64 letters, digits, '.', '_' or '-'",
+                "invalid jurisdiction name",
+                "rename it: use up to 64 letters, digits, '.', '_' or '-'",
             );
             r.pass_over(&setting);
             continue;
@@ -42,13 +45,13 @@ pub(super) fn read(r: &mut Reader, connect: &ConnectConfig) -> Policy {
         };
         jurisdictions.insert(name, rules);
     }
-    for (name, instance) in &connect.instances {
-        let named = instance.jurisdiction.as_ref();
-        if let Some(missing) = named.filter(|j| !jurisdictions.contains_key(*j)) {
+    for name in connect.config.instances.keys() {
+        let named = connect.instances.get(name).and_then(|i| i.jurisdiction.as_ref());
+        if let Some(missing) = named.filter(|j| !configured.contains(j)) {
             r.problem(
                 &format!("connect.instances.{name}.jurisdiction"),
-                "names no configured jurisdiction",
-                format!("add [compliance.jurisdictions.{missing}]"),
+                format!("no jurisdiction {missing:?} is configured"),
+                format!("add [compliance.jurisdictions.{missing}], or remove this setting"),
             );
         }
     }

@@ -1,26 +1,19 @@
-//! `[connect]`: the instances, and the rate budgets they share.
+//! `[connect]`: the Amazon Connect instances and the rate quotas they share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::Reader;
+use crate::usecases::{InstanceSettings, LegEndMethod};
 use sidedoor_domain::ids::InstanceName;
-
-/// The operations Sidedoor calls; each may have a rate of its own.
-pub(super) const OPERATIONS: [&str; 5] = [
-    "MonitorContact",
-    "StopContact",
-    "DescribeContact",
-    "GetCurrentUserData",
-    "SearchUsers",
-];
+use sidedoor_domain::ports::Operation;
 
 /// `[connect]`
 #[derive(Debug, Clone)]
 pub struct ConnectConfig {
     /// `[connect.instances.<name>]`
     pub instances: BTreeMap<InstanceName, InstanceConfig>,
-    /// The one meant when a request names none.
+    /// The instance of a request that names none. `None` if there are several and none is set.
     pub default_instance: Option<InstanceName>,
     /// `[connect.quotas.<name>]`; `default` is always there.
     pub quotas: BTreeMap<String, QuotaConfig>,
@@ -29,134 +22,144 @@ pub struct ConnectConfig {
 /// One Connect instance.
 #[derive(Debug, Clone)]
 pub struct InstanceConfig {
-    /// Connect's id of it.
+    /// The instance's id: the last part of its ARN.
     pub instance_id: String,
-    /// Its AWS Region.
+    /// The instance's AWS Region.
     pub region: String,
-    /// Another endpoint than AWS's own, for tests.
+    /// An endpoint that replaces AWS's own, for tests.
     pub endpoint_url: Option<String>,
-    /// How voice legs end.
-    pub voice_leg_end: LegEndConfig,
-    /// How chat and task legs end.
-    pub chat_leg_end: LegEndConfig,
-    /// Which quota it draws on: quotas are per account and Region, so instances of one account and Region share one.
+    /// The name of the quota that calls count against. AWS sets quotas per account and Region, so instances of one
+    /// account and Region share one.
     pub quota: String,
-    /// How long one call may take.
+    /// The timeout of one call.
     pub call_timeout: Duration,
-    /// Whose rules hold for supervision in it, if a request names no jurisdiction.
-    pub jurisdiction: Option<String>,
 }
 
-/// How a leg is made to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LegEndConfig {
-    /// By a directive to the supervisor's browser.
-    Ccp,
-    /// By StopContact behind the interlock, and the directive where that is refused.
-    StopContactThenCcp,
+/// `[connect]`, as its two readers need it.
+pub(super) struct ConnectSection {
+    /// What the adapter needs.
+    pub(super) config: ConnectConfig,
+    /// What the use cases need of each instance.
+    pub(super) instances: HashMap<InstanceName, InstanceSettings>,
 }
 
-/// A rate: so many a second, and so many at once.
+/// A rate limit with a burst.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
-    /// Calls a second.
+    /// Calls per second.
     pub per_second: f64,
-    /// Calls at once after a pause.
+    /// Calls that may be made at the same moment after a pause.
     pub burst: u32,
 }
 
 impl Rate {
-    /// Amazon Connect's published default for every operation without a figure of its own.
+    /// Amazon Connect's published default, for every operation that has no published rate of its own.
     pub const DEFAULT: Self = Self {
         per_second: 2.0,
         burst: 5,
     };
 }
 
-/// One quota: an account and Region.
+/// The API quota of one AWS account and Region.
 #[derive(Debug, Clone)]
 pub struct QuotaConfig {
-    /// For operations without a rate of their own.
+    /// The rate of operations that are not in `operations`.
     pub default: Rate,
-    /// By operation.
-    pub operations: BTreeMap<&'static str, Rate>,
-    /// Calls of an operation that may wait; more are told so at once.
+    /// The rates that are set by operation.
+    pub operations: BTreeMap<Operation, Rate>,
+    /// How many calls of an operation may wait. Further calls fail at once.
     pub queue: usize,
 }
 
 impl QuotaConfig {
-    /// The rate of an operation.
-    pub fn rate(&self, operation: &str) -> Rate {
-        self.operations.get(operation).copied().unwrap_or(self.default)
+    /// The rate of `operation`, or the quota's default.
+    pub fn rate(&self, operation: Operation) -> Rate {
+        self.operations.get(&operation).copied().unwrap_or(self.default)
     }
 }
 
-impl ConnectConfig {
+impl ConnectSection {
     pub(super) fn read(r: &mut Reader) -> Self {
         let mut quotas: BTreeMap<String, QuotaConfig> = BTreeMap::new();
-        for name in r.names("connect.quotas").into_iter().chain(["default".to_owned()]) {
+        let quota_names: BTreeSet<String> = r
+            .names("connect.quotas")
+            .into_iter()
+            .chain(["default".to_owned()])
+            .collect();
+        for name in quota_names {
             let quota = read_quota(r, &name);
             quotas.insert(name, quota);
         }
-        let mut instances = BTreeMap::new();
-        for name in r.names("connect.instances") {
+        let (mut clients, mut instances) = (BTreeMap::new(), HashMap::new());
+        let configured = r.names("connect.instances");
+        for name in &configured {
             let setting = format!("connect.instances.{name}");
             let Ok(key) = InstanceName::parse(name.as_str()) else {
-                r.problem(&setting, "is not a name", "use letters, digits, '.', '_' or '-'");
+                r.problem(
+                    &setting,
+                    "invalid instance name",
+                    "rename it: use letters, digits, '.', '_' or '-'",
+                );
+                r.pass_over(&setting);
                 continue;
             };
-            if let Some(instance) = read_instance(r, &setting, &quotas) {
+            if let Some((client, instance)) = read_instance(r, &setting, &quotas) {
+                clients.insert(key.clone(), client);
                 instances.insert(key, instance);
             }
         }
-        if r.names("connect.instances").is_empty() {
+        if configured.is_empty() {
             let remedy = "add [connect.instances.main] with instance_id and region";
-            r.problem("connect.instances", "names no Amazon Connect instance", remedy);
+            r.problem("connect.instances", "no Amazon Connect instance is configured", remedy);
         }
-        let named = r.text("connect.default_instance");
-        let default_instance = match named {
+        let default_instance = match r.text("connect.default_instance") {
             Some(name) => {
-                let found = instances.keys().find(|key| key.as_str() == name).cloned();
-                if found.is_none() {
+                // An instance with an invalid setting has its own problem already, so this setting is not reported.
+                if !configured.contains(&name) {
                     r.problem(
                         "connect.default_instance",
-                        "names no configured instance",
-                        "name one of them",
+                        format!("no instance {name:?} is configured"),
+                        format!("set one of {}", configured.join(", ")),
                     );
                 }
-                found
+                clients.keys().find(|key| key.as_str() == name).cloned()
             }
-            None if instances.len() == 1 => instances.keys().next().cloned(),
+            None if clients.len() == 1 => clients.keys().next().cloned(),
             None => None,
         };
-        Self {
-            instances,
+        let config = ConnectConfig {
+            instances: clients,
             default_instance,
             quotas,
-        }
+        };
+        Self { config, instances }
     }
 }
 
-fn read_instance(r: &mut Reader, at: &str, quotas: &BTreeMap<String, QuotaConfig>) -> Option<InstanceConfig> {
+fn read_instance(
+    r: &mut Reader,
+    at: &str,
+    quotas: &BTreeMap<String, QuotaConfig>,
+) -> Option<(InstanceConfig, InstanceSettings)> {
     let ways = [
-        ("ccp", LegEndConfig::Ccp),
-        ("stop_contact_then_ccp", LegEndConfig::StopContactThenCcp),
+        ("ccp", LegEndMethod::Ccp),
+        ("stop_contact_then_ccp", LegEndMethod::StopContactThenCcp),
     ];
     let instance_id = r.required(
         &format!("{at}.instance_id"),
-        "copy it from the end of the instance's ARN",
+        "set the instance id: the last part of the instance's ARN",
         |text| {
             let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
             if plain && (1..=100).contains(&text.len()) {
                 Ok(text.to_owned())
             } else {
-                Err("copy it from the end of the instance's ARN".into())
+                Err("copy the instance id from the end of the instance's ARN".into())
             }
         },
     );
     let region = r.required(
         &format!("{at}.region"),
-        "name the instance's Region, such as us-west-2",
+        "set the instance's Region, such as us-west-2",
         |text| {
             let shaped = text.split('-').count() >= 3
                 && text
@@ -165,7 +168,7 @@ fn read_instance(r: &mut Reader, at: &str, quotas: &BTreeMap<String, QuotaConfig
             if shaped {
                 Ok(text.to_owned())
             } else {
-                Err("name a Region, such as us-west-2".into())
+                Err("set an AWS Region, such as us-west-2".into())
             }
         },
     );
@@ -174,23 +177,28 @@ fn read_instance(r: &mut Reader, at: &str, quotas: &BTreeMap<String, QuotaConfig
         if quotas.contains_key(name) {
             Ok(name.to_owned())
         } else {
-            Err(format!("add [connect.quotas.{name}], or leave it out"))
+            Err(format!("add [connect.quotas.{name}], or remove this setting"))
         }
     });
-    let voice_leg_end = r.word(&format!("{at}.voice_leg_end"), &ways, LegEndConfig::Ccp);
-    let chat_leg_end = r.word(&format!("{at}.chat_leg_end"), &ways, LegEndConfig::StopContactThenCcp);
+    let voice_leg_end = r.word(&format!("{at}.voice_leg_end"), &ways, LegEndMethod::Ccp);
+    let chat_leg_end = r.word(&format!("{at}.chat_leg_end"), &ways, LegEndMethod::StopContactThenCcp);
     let call_timeout = r.millis(&format!("{at}.call_timeout_ms"), 3000, 100, 30_000);
     let jurisdiction = r.text(&format!("{at}.jurisdiction"));
-    Some(InstanceConfig {
-        instance_id: instance_id?,
-        region: region?,
-        endpoint_url,
+    let (instance_id, region) = (instance_id?, region?);
+    let instance = InstanceSettings {
+        vendor_id: instance_id.clone(),
         voice_leg_end,
         chat_leg_end,
+        jurisdiction,
+    };
+    let client = InstanceConfig {
+        instance_id,
+        region,
+        endpoint_url,
         quota: quota.unwrap_or_else(|| "default".into()),
         call_timeout,
-        jurisdiction,
-    })
+    };
+    Some((client, instance))
 }
 
 fn read_quota(r: &mut Reader, name: &str) -> QuotaConfig {
@@ -198,8 +206,9 @@ fn read_quota(r: &mut Reader, name: &str) -> QuotaConfig {
     let default = read_rate(r, &format!("{at}.default"), Rate::DEFAULT);
     let mut operations = BTreeMap::new();
     for key in r.names(&at) {
-        // The environment's names come in lower case.
-        if let Some(operation) = OPERATIONS.into_iter().find(|op| op.eq_ignore_ascii_case(&key)) {
+        // Keys from the environment are in lower case.
+        let mut budgeted = Operation::BUDGETED.into_iter();
+        if let Some(operation) = budgeted.find(|op| op.as_str().eq_ignore_ascii_case(&key)) {
             operations.insert(operation, read_rate(r, &format!("{at}.{key}"), default));
         }
     }
@@ -217,10 +226,10 @@ fn read_rate(r: &mut Reader, at: &str, default: Rate) -> Rate {
     }
 }
 
-/// A URL that is https, or http to this very machine; without credentials in it. As it was given: a path with a slash at its end
-/// is another than one without.
+/// Accepts an https URL, or an http URL to a loopback address, without credentials. Returns it unchanged, because a
+/// server may treat a path with a slash at its end as another path.
 pub(super) fn safe_url(text: &str) -> Result<String, String> {
-    let remedy = "write an https URL with a host and without credentials (http only to a loopback address)";
+    let remedy = "set an https URL with a host and without credentials (http only to a loopback address)";
     let url = url::Url::parse(text).map_err(|_| remedy.to_owned())?;
     let loopback = match url.host() {
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
@@ -236,7 +245,7 @@ pub(super) fn safe_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// The same, of one that paths are put behind: without the slash at its end.
+/// Accepts what [`safe_url`] does, and removes slashes at the end, because paths are appended to it.
 pub(super) fn base_url(text: &str) -> Result<String, String> {
     safe_url(text).map(|url| url.trim_end_matches('/').to_owned())
 }

@@ -1,5 +1,5 @@
-//! A reader of settings that keeps every problem instead of stopping at the first, and knows afterwards which settings
-//! were never asked for.
+//! A reader of settings that collects all problems instead of stopping at the first. It remembers which settings were
+//! read, so that it can report unknown ones.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -7,16 +7,17 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use secrecy::SecretString;
 use toml::{Table, Value};
 
 use super::{ConfigError, ConfigErrors};
 
 const PREFIX: &str = "SIDEDOOR__";
-/// The largest file read.
+/// The largest file that is read, bytes.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Settings being read.
+/// The settings of the file and the environment, with the problems found so far.
 pub struct Reader {
     root: Table,
     from_env: BTreeSet<String>,
@@ -25,10 +26,10 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Of the file, with the environment's overrides laid over it.
+    /// Reads the file, if any, and applies the environment's overrides.
     ///
     /// # Errors
-    /// When the file cannot be read or is not TOML: then nothing else can be said.
+    /// If the file cannot be read or is not TOML. No setting can be checked then.
     pub fn open(path: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
         let root = match path {
             None => Table::new(),
@@ -37,10 +38,10 @@ impl Reader {
         Ok(Self::over(root, env))
     }
 
-    /// Of a text that stands for the file's.
+    /// Reads `text` instead of a file, and applies the environment's overrides.
     ///
     /// # Errors
-    /// When it is not TOML: then nothing else can be said.
+    /// If it is not TOML. No setting can be checked then.
     pub fn of_text(text: &str, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigErrors> {
         let root = parse("the configuration", text).map_err(|e| ConfigErrors(vec![e]))?;
         Ok(Self::over(root, env))
@@ -66,7 +67,7 @@ impl Reader {
         }
     }
 
-    /// Keeps a problem.
+    /// Adds a problem.
     pub fn problem(&mut self, setting: &str, problem: impl Into<String>, remedy: impl Into<String>) {
         let setting = if self.from_env.contains(setting) {
             format!(
@@ -101,7 +102,7 @@ impl Reader {
         self.find(setting).cloned()
     }
 
-    /// The names under a table, such as the configured instances.
+    /// The keys of a table, such as the names of the configured instances.
     pub fn names(&self, setting: &str) -> Vec<String> {
         self.find(setting)
             .and_then(Value::as_table)
@@ -109,7 +110,7 @@ impl Reader {
             .unwrap_or_default()
     }
 
-    /// How many tables an array of tables has.
+    /// The length of an array of tables.
     pub fn count(&self, setting: &str) -> usize {
         match self.find(setting) {
             Some(Value::Array(items)) => items.len(),
@@ -117,19 +118,19 @@ impl Reader {
         }
     }
 
-    /// Whether anything stands under a name.
+    /// Whether the setting (or table) exists.
     pub fn has(&self, setting: &str) -> bool {
         self.find(setting).is_some()
     }
 
-    /// A text that `take` accepts, or what stands for it.
+    /// Reads a text and converts it with `take`, whose error is the remedy.
     pub fn text_as<T>(&mut self, setting: &str, take: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let text = match self.ask(setting)? {
             Value::String(text) => text,
-            // A bare number or word of the environment may be meant as a text.
+            // A name or an id may consist of digits only.
             Value::Integer(n) => n.to_string(),
             other => {
-                let problem = format!("must be a text, not {}", other.type_str());
+                let problem = format!("must be a string, not {}", other.type_str());
                 self.problem(setting, problem, "put the value in quotes");
                 return None;
             }
@@ -137,18 +138,18 @@ impl Reader {
         match take(&text) {
             Ok(taken) => Some(taken),
             Err(remedy) => {
-                self.problem(setting, format!("{text:?} cannot be taken"), remedy);
+                self.problem(setting, format!("invalid value {text:?}"), remedy);
                 None
             }
         }
     }
 
-    /// A text, or none.
+    /// Reads an optional text.
     pub fn text(&mut self, setting: &str) -> Option<String> {
         self.text_as(setting, |text| Ok(text.to_owned()))
     }
 
-    /// A text that must be there.
+    /// Reads a required text and converts it with `take`. If it is missing, `remedy` says what to set.
     pub fn required<T>(
         &mut self,
         setting: &str,
@@ -157,13 +158,13 @@ impl Reader {
     ) -> Option<T> {
         if !self.has(setting) {
             self.asked.insert(setting.to_owned());
-            self.problem(setting, "is missing", remedy);
+            self.problem(setting, "required setting is missing", remedy);
             return None;
         }
         self.text_as(setting, take)
     }
 
-    /// One of some words.
+    /// Reads one of the given words.
     pub fn word<T: Copy>(&mut self, setting: &str, words: &[(&str, T)], default: T) -> T {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let found = self.text_as(setting, |text| {
@@ -173,7 +174,7 @@ impl Reader {
         found.unwrap_or(default)
     }
 
-    /// A number from `least` to `most`.
+    /// Reads a number from `least` to `most`.
     pub fn number<T>(&mut self, setting: &str, default: T, least: T, most: T) -> T
     where
         T: Copy + PartialOrd + Display + std::str::FromStr,
@@ -188,45 +189,50 @@ impl Reader {
         match text.parse::<T>() {
             Ok(number) if number >= least && number <= most => number,
             _ => {
-                let problem = format!("{text:?} is not a number from {least} to {most}");
                 self.problem(
                     setting,
-                    problem,
-                    format!("give a number in that range; the default is {default}"),
+                    format!("invalid value {text:?}"),
+                    format!("set a number from {least} to {most}; the default is {default}"),
                 );
                 default
             }
         }
     }
 
-    /// A duration in milliseconds.
+    /// Reads a duration in milliseconds.
     pub fn millis(&mut self, setting: &str, default: u64, least: u64, most: u64) -> Duration {
         Duration::from_millis(self.number(setting, default, least, most))
     }
 
-    /// A duration in seconds.
+    /// Reads a duration in seconds.
     pub fn seconds(&mut self, setting: &str, default: u64, least: u64, most: u64) -> Duration {
         Duration::from_secs(self.number(setting, default, least, most))
     }
 
-    /// Yes or no.
+    /// Reads a duration in milliseconds, as a signed one.
+    pub fn signed_millis(&mut self, setting: &str, default: i64, least: i64, most: i64) -> SignedDuration {
+        SignedDuration::from_millis(self.number(setting, default, least, most))
+    }
+
+    /// Reads a duration in seconds, as a signed one.
+    pub fn signed_seconds(&mut self, setting: &str, default: i64, least: i64, most: i64) -> SignedDuration {
+        SignedDuration::from_secs(self.number(setting, default, least, most))
+    }
+
+    /// Reads true or false.
     pub fn flag(&mut self, setting: &str, default: bool) -> bool {
         match self.ask(setting) {
             None => default,
             Some(Value::Boolean(flag)) => flag,
             Some(Value::String(text)) if text == "true" || text == "false" => text == "true",
             Some(_) => {
-                self.problem(
-                    setting,
-                    "is neither true nor false",
-                    "write true or false, without quotes",
-                );
+                self.problem(setting, "neither true nor false", "set true or false, without quotes");
                 default
             }
         }
     }
 
-    /// Whether a flag that was read is set to false.
+    /// Whether a flag is explicitly set to false.
     pub fn is_off(&self, setting: &str) -> bool {
         match self.find(setting) {
             Some(Value::Boolean(flag)) => !flag,
@@ -235,23 +241,22 @@ impl Reader {
         }
     }
 
-    /// A list of texts.
+    /// Reads a list of texts; from the environment, separated by commas.
     pub fn list(&mut self, setting: &str) -> Vec<String> {
         match self.ask(setting) {
             None => Vec::new(),
-            // From the environment: separated by commas.
             Some(Value::String(text)) => text.split(',').map(|t| t.trim().to_owned()).collect(),
             Some(Value::Array(items)) if items.iter().all(Value::is_str) => {
                 items.iter().filter_map(|i| i.as_str().map(ToOwned::to_owned)).collect()
             }
             Some(_) => {
-                self.problem(setting, "is not a list of texts", "write it as [\"…\", \"…\"]");
+                self.problem(setting, "not a list of strings", "write it as [\"…\", \"…\"]");
                 Vec::new()
             }
         }
     }
 
-    /// A secret: itself, or the path of a file that holds it (`…_file`). No message quotes it.
+    /// Reads a secret, either directly or from the file that `…_file` names. No message quotes it.
     pub fn secret(&mut self, setting: &str) -> Option<SecretString> {
         let file_setting = format!("{setting}_file");
         let direct = self.ask(setting);
@@ -260,18 +265,14 @@ impl Reader {
             (Some(_), Some(_)) => {
                 self.problem(
                     setting,
-                    format!("is given twice, also as {file_setting}"),
-                    "keep one of the two",
+                    format!("set twice, also as {file_setting}"),
+                    "remove one of the two",
                 );
                 None
             }
             (Some(Value::String(secret)), None) if !secret.is_empty() => Some(SecretString::from(secret)),
             (Some(_), None) => {
-                self.problem(
-                    setting,
-                    "is not a text with something in it",
-                    "put the secret in quotes",
-                );
+                self.problem(setting, "empty, or not a string", "set the secret, in quotes");
                 None
             }
             (None, Some(path)) => match read_bounded(Path::new(&path)) {
@@ -279,7 +280,7 @@ impl Reader {
                 Ok(_) => {
                     self.problem(
                         &file_setting,
-                        format!("{path} is empty"),
+                        format!("the file {path} is empty"),
                         "write the secret into that file",
                     );
                     None
@@ -287,8 +288,8 @@ impl Reader {
                 Err(e) => {
                     self.problem(
                         &file_setting,
-                        format!("{path} cannot be read: {e}"),
-                        "check the path and its rights",
+                        format!("cannot read the file {path}: {e}"),
+                        "check the path, and that the service's user may read the file",
                     );
                     None
                 }
@@ -297,28 +298,20 @@ impl Reader {
         }
     }
 
-    /// Says that a setting of the design is not there yet, rather than passing over it in silence.
-    pub fn not_yet(&mut self, setting: &str) {
-        if self.has(setting) {
-            self.asked.insert(setting.to_owned());
-            self.problem(setting, "is not supported in this version", "remove it");
-        }
-    }
-
     /// Marks a setting as known without reading it.
     pub fn pass_over(&mut self, setting: &str) {
         self.asked.insert(setting.to_owned());
     }
 
-    /// What was asked for, in the pattern form of the documentation (`connect.instances.*.region`).
+    /// The names of all settings that were read or passed over.
     pub fn asked(&self) -> impl Iterator<Item = &str> {
         self.asked.iter().map(String::as_str)
     }
 
-    /// Every problem, the settings nobody asked for among them.
+    /// Adds a problem for each unknown setting and ends the reading.
     ///
     /// # Errors
-    /// If there is any.
+    /// All problems, if there is any.
     pub fn finish(mut self) -> Result<(), ConfigErrors> {
         let mut present = Vec::new();
         leaves(&Value::Table(self.root.clone()), String::new(), &mut present);
@@ -330,10 +323,10 @@ impl Reader {
             let near = self.asked.iter().min_by_key(|name| distance(name, &setting)).cloned();
             let near = near.filter(|name| distance(name, &setting) <= 3);
             let remedy = near.map_or_else(
-                || "remove it; docs/configuration.md lists every setting".to_owned(),
+                || "remove it; docs/configuration.md lists all settings".to_owned(),
                 |name| format!("did you mean {name}?"),
             );
-            self.problem(&setting, "is not a known setting", remedy);
+            self.problem(&setting, "unknown setting", remedy);
         }
         if self.errors.is_empty() {
             Ok(())
@@ -347,33 +340,33 @@ fn parse_file(path: &Path) -> Result<Table, ConfigError> {
     let name = path.display().to_string();
     let text = read_bounded(path).map_err(|e| ConfigError {
         setting: name.clone(),
-        problem: format!("cannot be read: {e}"),
-        remedy: "check the path given with --config or SIDEDOOR_CONFIG".into(),
+        problem: format!("cannot read the file: {e}"),
+        remedy: "check the path in --config or SIDEDOOR_CONFIG".into(),
     })?;
     parse(&name, &text)
 }
 
 fn parse(name: &str, text: &str) -> Result<Table, ConfigError> {
-    // The parser's own message quotes the line, which may hold a secret: only its place is told.
+    // The parser's Display quotes the line, which may contain a secret, so only the line's number is reported.
     text.parse::<Table>().map_err(|e| {
         let line = e
             .span()
             .map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
         ConfigError {
             setting: name.to_owned(),
-            problem: format!("is not TOML: line {line}: {}", e.message()),
-            remedy: "mend that line".into(),
+            problem: format!("invalid TOML in line {line}: {}", e.message()),
+            remedy: "correct that line".into(),
         }
     })
 }
 
 fn read_bounded(path: &Path) -> Result<String, String> {
-    // What is read is bounded, not what the file says of its size: a device or a pipe says nothing.
+    // The bound is on the bytes that are read, because a device or a pipe does not report its size.
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     let mut text = String::new();
     let read = file.take(MAX_FILE + 1).read_to_string(&mut text);
     match read.map_err(|e| e.to_string())? as u64 {
-        size if size > MAX_FILE => Err("it is larger than 1 MiB".into()),
+        size if size > MAX_FILE => Err("larger than 1 MiB".into()),
         _ => Ok(text),
     }
 }
@@ -424,13 +417,12 @@ fn leaves(value: &Value, at: String, into: &mut Vec<String>) {
                 leaves(value, below(&i.to_string()), into);
             }
         }
-        // An empty table sets nothing.
         Value::Table(_) => {}
         _ => into.push(at),
     }
 }
 
-/// Edit distance, for "did you mean".
+/// The Levenshtein distance, for "did you mean".
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,4 +1,4 @@
-//! `[salesforce]`: the org, the credential, the object and its fields.
+//! `[salesforce]`: the org, the login, the object and its fields.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,63 +7,66 @@ use secrecy::SecretString;
 
 use super::Reader;
 use super::connect::base_url;
+use crate::usecases::DeliverySettings;
 
 /// `[salesforce]`
 #[derive(Debug, Clone)]
 pub struct SalesforceConfig {
-    /// The org's My Domain (the client-credentials grant works on that host only).
+    /// The org's My Domain, because the client-credentials grant works on that host only.
     pub login_url: String,
     /// The External Client App's consumer key.
     pub client_id: String,
     /// How Sidedoor logs in.
     pub grant: Grant,
-    /// The object the rows go to; `auto` finds it by describe.
+    /// The object that participant records are written to; `auto` finds it by describe.
     pub object: String,
-    /// The REST API's version, such as `v68.0`.
+    /// The version of the REST API, such as `v68.0`.
     pub api_version: String,
-    /// How long one call may take.
+    /// The timeout of one call.
     pub request_timeout: Duration,
-    /// The longest wait for more rows before a call.
-    pub longest_linger: Duration,
-    /// Above this share of the day's calls the interval between calls stretches.
-    pub slow_above: f64,
-    /// Whether the VoiceCall of a row is looked for when the caller gave none.
-    pub find_voice_calls: bool,
-    /// The Platform Event that announces directives; `None` announces none.
+    /// The Platform Event that announces directives; `None` to announce none.
     pub directive_event: Option<String>,
-    /// Its field for the stream's key.
+    /// The event's field for the channel key.
     pub directive_event_field: String,
-    /// Whether departures are compared with the org's own ConversationParticipant records.
-    pub compare_participants: bool,
     /// The field of VoiceCall that refers to its Conversation.
     pub conversation_field: String,
-    /// Which field of the User record holds the Connect user name.
+    /// The field of the User record that holds the Connect user name.
     pub connect_username_field: String,
-    /// Every field's name.
+    /// The API names of the record's fields.
     pub fields: FieldNames,
+}
+
+/// `[salesforce]`, as its two readers need it.
+pub(super) struct SalesforceSection {
+    /// What the adapter needs.
+    pub(super) config: SalesforceConfig,
+    /// How the use cases deliver records.
+    pub(super) delivery: DeliverySettings,
+    /// Whether the use cases compare departures with the org's own ConversationParticipant records.
+    pub(super) compare: bool,
 }
 
 /// How Sidedoor logs in.
 #[derive(Debug, Clone)]
 pub enum Grant {
-    /// Client credentials, with HTTP Basic, on the My Domain host.
+    /// The client-credentials grant, with HTTP Basic authentication.
     ClientCredentials {
         /// The External Client App's consumer secret.
         secret: SecretString,
     },
-    /// A signed assertion (RFC 7523).
+    /// The JWT bearer grant: a signed assertion (RFC 7523).
     JwtBearer {
         /// The integration user's name.
         username: String,
-        /// PEM of the RSA key whose certificate the External Client App has; read anew at every login, so that it may be
-        /// rotated.
+        /// A PEM file of the RSA key whose certificate the External Client App has. It is read at every login, so that
+        /// the key can be rotated without a restart.
         key_file: PathBuf,
-        /// `https://login.salesforce.com` or `https://test.salesforce.com`, or a My Domain.
+        /// The assertion's `aud`: `https://login.salesforce.com`, `https://test.salesforce.com` or a My Domain.
         audience: String,
     },
 }
 
-/// Salesforce's types that can hold what is written, as describe names them.
+/// The Salesforce field types that can hold a value, as describe names them.
 type Kinds = &'static [&'static str];
 const TEXT: Kinds = &["string", "picklist", "textarea"];
 const NUMBER: Kinds = &["double", "int", "long"];
@@ -73,7 +76,7 @@ const LOOKUP: Kinds = &["reference"];
 
 macro_rules! fields {
     ($($field:ident = $default:literal, $kinds:ident, $doc:literal;)*) => {
-        /// `[salesforce.fields]`: the API name of every field of the row. One set to "" is not written.
+        /// `[salesforce.fields]`: the API name of each field of the record. A field with the name "" is not written.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct FieldNames {
             $(#[doc = $doc] pub $field: String,)*
@@ -90,7 +93,7 @@ macro_rules! fields {
                 Self { $($field: read_name(r, concat!("salesforce.fields.", stringify!($field)), $default),)* }
             }
 
-            /// Every field that is written, the external id apart: its setting, its API name, and the types it may be of.
+            /// Every field that is written except the external id: setting, API name, and the types it may have.
             pub fn written(&self) -> impl Iterator<Item = (&'static str, &str, Kinds)> {
                 [$((stringify!($field), self.$field.as_str(), $kinds),)*]
                     .into_iter()
@@ -101,35 +104,35 @@ macro_rules! fields {
 }
 
 fields! {
-    external_id = "Leg_Key__c", TEXT, "The external id: one leg, one row.";
-    supervision_id = "Supervision_Id__c", TEXT, "The supervision.";
+    external_id = "Leg_Key__c", TEXT, "The external id: each leg has one record.";
+    supervision_id = "Supervision_Id__c", TEXT, "The id of the supervision.";
     origin = "Origin__c", TEXT, "API or OBSERVED.";
     contact_id = "Contact_Id__c", TEXT, "The supervised contact.";
     voice_call = "Voice_Call__c", LOOKUP, "Lookup to VoiceCall.";
     supervisor = "Supervisor__c", LOOKUP, "Lookup to User.";
-    connect_user_id = "Connect_User_Id__c", TEXT, "The supervisor in Connect.";
+    connect_user_id = "Connect_User_Id__c", TEXT, "The supervisor's Connect user id.";
     mode = "Mode__c", TEXT, "SILENT or BARGE.";
     rejoin = "Rejoin__c", CHECKBOX, "Whether this supervisor had listened to this contact before.";
     joined_at = "Joined_At__c", TIME, "When the supervisor was connected.";
-    disconnected_at = "Disconnected_At__c", TIME, "When the leg dropped, whole seconds.";
-    disconnected_epoch_ms = "Disconnected_Epoch_Ms__c", NUMBER, "When the leg dropped, epoch ms.";
-    earliest_epoch_ms = "Earliest_Epoch_Ms__c", NUMBER, "Not before, epoch ms.";
-    latest_epoch_ms = "Latest_Epoch_Ms__c", NUMBER, "Not after, epoch ms.";
-    disconnect_uncertainty_ms = "Disconnect_Uncertainty_Ms__c", NUMBER, "How far off it may be, ms.";
-    vendor_disconnected_at = "Vendor_Disconnected_At__c", TIME, "The vendor's own stamp.";
-    disconnect_source = "Disconnect_Source__c", TEXT, "Which evidence.";
+    disconnected_at = "Disconnected_At__c", TIME, "When the leg ended, whole seconds.";
+    disconnected_epoch_ms = "Disconnected_Epoch_Ms__c", NUMBER, "When the leg ended, epoch ms.";
+    earliest_epoch_ms = "Earliest_Epoch_Ms__c", NUMBER, "The earliest instant at which the leg can have ended, epoch ms.";
+    latest_epoch_ms = "Latest_Epoch_Ms__c", NUMBER, "The latest instant at which the leg can have ended, epoch ms.";
+    disconnect_uncertainty_ms = "Disconnect_Uncertainty_Ms__c", NUMBER, "The uncertainty of the instant, ± ms.";
+    vendor_disconnected_at = "Vendor_Disconnected_At__c", TIME, "The vendor's own timestamp, uncorrected.";
+    disconnect_source = "Disconnect_Source__c", TEXT, "The evidence that gave the instant.";
     disconnect_reason = "Disconnect_Reason__c", TEXT, "Why the leg ended.";
-    customer_call_continued = "Customer_Call_Continued__c", TEXT, "Whether the customer's call went on.";
-    calibration_grade = "Calibration_Grade__c", TEXT, "How far the instant may be trusted.";
-    calibration_version = "Calibration_Version__c", NUMBER, "The calibration's version.";
-    applied_offset_ms = "Applied_Offset_Ms__c", NUMBER, "The clock offset applied, ms.";
-    row_version = "Row_Version__c", NUMBER, "Grows with every version of the row.";
+    customer_call_continued = "Customer_Call_Continued__c", TEXT, "Whether the customer's call continued.";
+    calibration_grade = "Calibration_Grade__c", TEXT, "The grade of the calibration behind the instant.";
+    calibration_version = "Calibration_Version__c", NUMBER, "The version of that calibration.";
+    applied_offset_ms = "Applied_Offset_Ms__c", NUMBER, "The clock offset that was applied, ms.";
+    row_version = "Row_Version__c", NUMBER, "A number that grows with each version of the record.";
 }
 
-impl SalesforceConfig {
+impl SalesforceSection {
     pub(super) fn read(r: &mut Reader) -> Option<Self> {
         if !r.flag("salesforce.enabled", true) {
-            // Everything else may stay in the file for the day it is switched on again.
+            // The other settings may stay in the file, so that Salesforce can be enabled again with one change.
             for setting in [
                 "login_url",
                 "grant",
@@ -156,14 +159,14 @@ impl SalesforceConfig {
             }
             return None;
         }
-        let login_url = r.required("salesforce.login_url", "give your org's My Domain, such as https://acme.my.salesforce.com; or set salesforce.enabled = false to run without Salesforce", |text| {
+        let login_url = r.required("salesforce.login_url", "set your org's My Domain, such as https://acme.my.salesforce.com, or set salesforce.enabled = false to run without Salesforce", |text| {
             let url = base_url(text)?;
             let path = url::Url::parse(&url).map(|u| u.path().to_owned()).unwrap_or_default();
-            if path == "/" { Ok(url) } else { Err("give the host only, without a path".into()) }
+            if path == "/" { Ok(url) } else { Err("set the host only, without a path".into()) }
         });
         let client_id = r.required(
             "salesforce.client_id",
-            "give the consumer key of the External Client App",
+            "set the consumer key of the External Client App",
             |text| Ok(text.to_owned()),
         );
         let grant = read_grant(r);
@@ -182,46 +185,53 @@ impl SalesforceConfig {
             if number.is_some_and(|n| (46..=999).contains(&n)) {
                 Ok(text.to_owned())
             } else {
-                Err("write it as v68.0; at least v46.0".into())
+                Err("set a version such as v68.0, at least v46.0".into())
             }
         });
         let fields = FieldNames::read(r);
         if fields.external_id.is_empty() {
             r.problem(
                 "salesforce.fields.external_id",
-                "is empty",
-                "rows are upserted by it: name a unique external-id field",
+                "empty",
+                "set the API name of a unique external-id field: records are upserted by it",
             );
         }
         let request_timeout = r.millis("salesforce.request_timeout_ms", 10_000, 500, 60_000);
-        let longest_linger = r.millis("salesforce.linger_ms", 1000, 0, 60_000);
+        let max_batch_delay = r.millis("salesforce.linger_ms", 1000, 0, 60_000);
         let slow_above = f64::from(r.number("salesforce.slow_above_percent", 80_u32, 1, 100)) / 100.0;
         let find_voice_calls = r.flag("salesforce.find_voice_calls", true);
         let directive_event = r.text_as("salesforce.directive_event", |text| match api_name(text) {
             _ if text.is_empty() => Ok(String::new()),
             Ok(name) if name.ends_with("__e") => Ok(name),
-            _ => Err("give the API name of a Platform Event, such as Supervisor_Directive__e".into()),
+            _ => Err("set the API name of a Platform Event, such as Supervisor_Directive__e".into()),
         });
         let directive_event_field = r.text_as("salesforce.directive_event_field", api_name);
-        let compare_participants = r.flag("salesforce.compare_participants", true);
+        let compare = r.flag("salesforce.compare_participants", true);
         let conversation_field = r.text_as("salesforce.conversation_field", api_name);
         let connect_username_field = r.text_as("salesforce.connect_username_field", api_name);
-        Some(Self {
+        let config = SalesforceConfig {
             login_url: login_url?,
             client_id: client_id?,
             grant: grant?,
             object: object.unwrap_or_else(|| "auto".into()),
             api_version: api_version.unwrap_or_else(|| "v68.0".into()),
             request_timeout,
-            longest_linger,
-            slow_above,
-            find_voice_calls,
             directive_event: directive_event.filter(|name| !name.is_empty()),
             directive_event_field: directive_event_field.unwrap_or_else(|| "Stream_Key__c".into()),
-            compare_participants,
             conversation_field: conversation_field.unwrap_or_else(|| "ConversationId".into()),
             connect_username_field: connect_username_field.unwrap_or_else(|| "FederationIdentifier".into()),
             fields,
+        };
+        let delivery = DeliverySettings {
+            max_batch_delay,
+            slow_above,
+            // Without the lookup field there is nothing to write the found id to.
+            find_voice_calls: find_voice_calls && !config.fields.voice_call.is_empty(),
+        };
+        Some(Self {
+            config,
+            delivery,
+            compare,
         })
     }
 }
@@ -240,34 +250,38 @@ fn read_grant(r: &mut Reader) -> Option<Grant> {
             ("private_key_file", key_file.is_some()),
         ] {
             if given {
-                let problem = "goes with grant = \"jwt_bearer\" only";
+                let problem = "allowed only with salesforce.grant = \"jwt_bearer\"";
                 r.problem(
                     &format!("salesforce.{setting}"),
                     problem,
-                    "leave it out, or set salesforce.grant",
+                    "remove it, or change salesforce.grant",
                 );
             }
         }
         if secret.is_none() && !secret_given {
-            let remedy = "give the consumer secret, or client_secret_file with the path of a file that holds it";
-            r.problem("salesforce.client_secret", "is missing", remedy);
+            let remedy = "set the consumer secret, or set client_secret_file to the path of a file that contains it";
+            r.problem("salesforce.client_secret", "required setting is missing", remedy);
         }
         return Some(Grant::ClientCredentials { secret: secret? });
     }
     if secret_given {
-        let problem = "goes with grant = \"client_credentials\" only";
+        let problem = "allowed only with salesforce.grant = \"client_credentials\"";
         r.problem(
             "salesforce.client_secret",
             problem,
-            "leave it out: the assertion is signed with the key",
+            "remove it, because the assertion is signed with private_key_file",
         );
     }
     if username.is_none() {
-        r.problem("salesforce.username", "is missing", "give the integration user's name");
+        r.problem(
+            "salesforce.username",
+            "required setting is missing",
+            "set the integration user's name",
+        );
     }
     if key_file.is_none() {
-        let remedy = "give the path of the PEM file of the RSA key whose certificate the External Client App has";
-        r.problem("salesforce.private_key_file", "is missing", remedy);
+        let remedy = "set the path of a PEM file with the RSA key whose certificate the External Client App has";
+        r.problem("salesforce.private_key_file", "required setting is missing", remedy);
     }
     Some(Grant::JwtBearer {
         username: username?,
@@ -287,12 +301,12 @@ fn read_name(r: &mut Reader, setting: &str, default: &str) -> String {
     .unwrap_or_else(|| default.to_owned())
 }
 
-/// A Salesforce API name: letters, digits and underscores, beginning with a letter.
+/// Accepts a Salesforce API name: letters, digits and underscores, starting with a letter.
 fn api_name(text: &str) -> Result<String, String> {
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if plain && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.len() <= 80 {
         Ok(text.to_owned())
     } else {
-        Err("give the API name, such as Leg_Key__c".into())
+        Err("set an API name, such as Leg_Key__c".into())
     }
 }

@@ -1,6 +1,7 @@
 use std::io::Write;
 
 use super::*;
+use sidedoor_domain::ports::Operation;
 
 const GOOD: &str = r#"
 [connect.instances.main]
@@ -30,20 +31,23 @@ fn problems(toml: &str, env: &[(&str, &str)]) -> Vec<ConfigError> {
 }
 
 #[test]
-fn defaults_are_those_documented() {
+fn config_defaults_match_documentation() {
     let config = load_with(GOOD, &[]).expect("good");
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
-    assert_eq!(config.supervision.join_ttl.as_secs(), 30);
+    assert_eq!(config.usecases.join_ttl.as_secs(), 30);
     assert_eq!(
         config.connect.default_instance.map(|n| n.to_string()).as_deref(),
         Some("main")
     );
-    assert_eq!(config.connect.quotas["default"].rate("MonitorContact"), Rate::DEFAULT);
+    assert_eq!(
+        config.connect.quotas["default"].rate(Operation::MonitorContact),
+        Rate::DEFAULT
+    );
     assert_eq!(config.salesforce.expect("on").fields, FieldNames::default());
 }
 
 #[test]
-fn the_environment_overrides_and_is_named_in_errors() {
+fn config_environment_overrides_file() {
     let config = load_with(
         GOOD,
         &[
@@ -60,14 +64,21 @@ fn the_environment_overrides_and_is_named_in_errors() {
         config.connect.instances.values().next().expect("one").region,
         "eu-central-1"
     );
-    assert!((config.connect.quotas["default"].rate("MonitorContact").per_second - 7.5).abs() < f64::EPSILON);
-    assert_eq!(config.auth.api_keys[0].name, "renamed");
+    assert!(
+        (config.connect.quotas["default"]
+            .rate(Operation::MonitorContact)
+            .per_second
+            - 7.5)
+            .abs()
+            < f64::EPSILON
+    );
+    assert_eq!(config.auth.api_keys[0].caller.name, "renamed");
     let wrong = problems(GOOD, &[("SIDEDOOR__HTTP__LISTEN", "nowhere")]);
     assert!(wrong[0].setting.contains("SIDEDOOR__HTTP__LISTEN"), "{wrong:?}");
 }
 
 #[test]
-fn every_problem_is_told_at_once_with_a_remedy() {
+fn config_reports_all_problems_with_remedies() {
     let wrong = problems(
         r#"
 [http]
@@ -110,18 +121,68 @@ scopes = ["everything"]
         assert!(named.contains(&setting), "{setting} is not among {named:?}");
     }
     assert!(wrong.iter().all(|e| !e.remedy.is_empty()));
-    let misspelt = wrong.iter().find(|e| e.setting == "http.lisen").expect("told");
+    let misspelt = wrong.iter().find(|e| e.setting == "http.lisen").expect("reported");
     assert_eq!(misspelt.remedy, "did you mean http.listen?");
 }
 
 #[test]
-fn an_empty_configuration_says_what_is_needed() {
+fn config_reports_each_problem_once() {
+    let with = |more: &str| format!("{GOOD}{more}");
+    let world = ("SIDEDOOR__HTTP__LISTEN", "0.0.0.0:8080");
+    type Case<'c> = (String, &'c [(&'c str, &'c str)], &'c str);
+    let cases: [Case; 7] = [
+        (
+            with("[connect.quotas.default]\nqueue = 0"),
+            &[],
+            "connect.quotas.default.queue",
+        ),
+        (
+            with("[timing.vendors.amazon-connect]\nwindow_h = 99"),
+            &[],
+            "timing.vendors.amazon-connect.window_h",
+        ),
+        // The remaining problems must not be reported again by settings that refer to the invalid one.
+        (
+            GOOD.replace("supervise:any", "everything"),
+            &[world],
+            "auth.api_keys.0.scopes",
+        ),
+        (
+            GOOD.replace("a-long-enough-secret", "short"),
+            &[world],
+            "auth.api_keys.0.secret",
+        ),
+        (
+            GOOD.replace("us-west-2", "Oregon"),
+            &[("SIDEDOOR__CONNECT__DEFAULT_INSTANCE", "main")],
+            "connect.instances.main.region",
+        ),
+        (
+            with("[connect.instances.\"a b\"]\ninstance_id = \"x\"\nregion = \"us-west-2\""),
+            &[("SIDEDOOR__CONNECT__DEFAULT_INSTANCE", "main")],
+            "connect.instances.a b",
+        ),
+        (
+            with("[compliance.jurisdictions.\"a b\"]\nrejoin = \"ask\""),
+            &[("SIDEDOOR__CONNECT__INSTANCES__MAIN__JURISDICTION", "a b")],
+            "compliance.jurisdictions.a b",
+        ),
+    ];
+    for (toml, env, setting) in cases {
+        let wrong = problems(&toml, env);
+        let named: Vec<&str> = wrong.iter().map(|e| e.setting.as_str()).collect();
+        assert_eq!(named, [setting], "{wrong:#?}");
+    }
+}
+
+#[test]
+fn config_empty_lists_required_settings() {
     let wrong = Config::load(None, []).expect_err("refused");
     assert!(wrong.to_string().contains("connect.instances") && wrong.to_string().contains("salesforce.login_url"));
 }
 
 #[test]
-fn open_to_the_world_needs_a_key() {
+fn config_non_loopback_requires_credentials() {
     let without_key = GOOD.split("[[auth").next().expect("a part");
     assert!(load_with(without_key, &[]).is_ok(), "loopback needs none");
     let wrong = problems(without_key, &[("SIDEDOOR__HTTP__LISTEN", "0.0.0.0:8080")]);
@@ -130,7 +191,7 @@ fn open_to_the_world_needs_a_key() {
 }
 
 #[test]
-fn no_secret_is_ever_printed() {
+fn config_never_prints_secrets() {
     let config = load_with(GOOD, &[]).expect("good");
     let printed = format!("{config:?}");
     for secret in ["the-client-secret", "a-long-enough-secret"] {
@@ -149,7 +210,7 @@ fn no_secret_is_ever_printed() {
 }
 
 #[test]
-fn secrets_come_from_files_too() {
+fn config_reads_secret_files() {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(b"from-a-file-with-newline\n").expect("written");
     let path = file.path().display().to_string();
@@ -172,7 +233,7 @@ fn secrets_come_from_files_too() {
 }
 
 #[test]
-fn what_is_not_there_yet_is_said_to_be_so() {
+fn config_rejects_postgres_url() {
     let wrong = problems(GOOD, &[("SIDEDOOR__STORE__URL", "postgres://db/x")]);
     assert_eq!(wrong.len(), 1, "{wrong:?}");
     assert!(
@@ -183,7 +244,7 @@ fn what_is_not_there_yet_is_said_to_be_so() {
 }
 
 #[test]
-fn the_documentation_lists_every_setting_and_no_other() {
+fn config_documentation_lists_all_settings() {
     let mut reader =
         Reader::open(None, [("SIDEDOOR__HTTP__LISTEN".to_owned(), "127.0.0.1:1".to_owned())]).expect("read");
     for key in [
@@ -202,19 +263,15 @@ fn the_documentation_lists_every_setting_and_no_other() {
         )
         .expect("read");
         AuthConfig::read(&mut more);
-        let connect = ConnectConfig::read(&mut more);
-        compliance::read(&mut more, &connect);
+        let http = HttpConfig::read(&mut more);
+        let connect = ConnectSection::read(&mut more);
+        usecases::read(&mut more, &http, &connect, None);
         let asked: Vec<String> = more.asked().map(ToOwned::to_owned).collect();
         asked.iter().for_each(|setting| reader.pass_over(setting));
     }
-    HttpConfig::read(&mut reader);
     StoreConfig::read(&mut reader);
-    SalesforceConfig::read(&mut reader);
-    SupervisionConfig::read(&mut reader);
-    ClockConfig::read(&mut reader);
-    TimingConfig::read(&mut reader);
-    RetentionConfig::read(&mut reader);
-    TelemetryConfig::read(&mut reader);
+    SalesforceSection::read(&mut reader);
+    sections::read_telemetry(&mut reader);
     let general = |setting: &str| {
         setting
             .replace("auth.api_keys.0.", "auth.api_keys[].")
@@ -234,7 +291,7 @@ fn the_documentation_lists_every_setting_and_no_other() {
 }
 
 #[test]
-fn a_file_is_read_no_further_than_its_bound_whatever_it_says_of_its_size() {
+fn config_file_size_is_bounded() {
     let endless = Config::load(Some(std::path::Path::new("/dev/zero")), [])
         .expect_err("refused")
         .0;
@@ -242,7 +299,7 @@ fn a_file_is_read_no_further_than_its_bound_whatever_it_says_of_its_size() {
 }
 
 #[test]
-fn a_text_stands_for_the_file() {
+fn config_parses_text_instead_of_file() {
     assert!(Config::parse(GOOD, []).is_ok());
     let bad = Config::parse("[http", []).expect_err("refused").0;
     assert_eq!(bad[0].setting, "the configuration");
@@ -256,7 +313,7 @@ public_key_file = "/etc/sidedoor/acme.pem"
 "#;
 
 #[test]
-fn an_issuer_has_safe_defaults() {
+fn issuer_defaults_are_safe() {
     let config = load_with(&format!("{GOOD}{ISSUER}"), &[]).expect("good");
     let issuer = &config.auth.issuers[0];
     assert_eq!(issuer.supervisor_claim, "sub");
@@ -269,7 +326,7 @@ fn an_issuer_has_safe_defaults() {
 }
 
 #[test]
-fn a_bad_issuer_is_refused_with_a_remedy() {
+fn issuer_invalid_setting_is_reported() {
     for (more, setting) in [
         ("algorithms = [\"HS256\"]", "algorithms"),
         ("algorithms = [\"none\"]", "algorithms"),
@@ -288,7 +345,7 @@ fn a_bad_issuer_is_refused_with_a_remedy() {
     let hashed = ISSUER.replace("salesforce.com", "salesforce.com#a");
     assert!(
         load_with(&format!("{GOOD}{hashed}"), &[]).is_err(),
-        "the audit could not tell"
+        "'#' separates issuer and subject in the audit"
     );
     let by_url = |url: &str| {
         let key_file = "public_key_file = \"/etc/sidedoor/acme.pem\"";
@@ -316,7 +373,7 @@ fn a_bad_issuer_is_refused_with_a_remedy() {
 }
 
 #[test]
-fn a_key_for_events_opens_nothing_else_and_no_secret_serves_twice() {
+fn api_key_events_scope_and_secrets_are_exclusive() {
     let set = |key: &'static str, value: &'static str| vec![(key, value)];
     let both = problems(GOOD, &set("SIDEDOOR__AUTH__API_KEYS__0__SCOPES", "events,read"));
     assert!(both[0].problem.contains("events"), "{both:?}");
@@ -330,7 +387,7 @@ fn a_key_for_events_opens_nothing_else_and_no_secret_serves_twice() {
         GOOD,
         &set("SIDEDOOR__AUTH__API_KEYS__0__PREVIOUS_SECRET", "a-long-enough-secret"),
     );
-    assert!(same[0].problem.contains("another's"), "{same:?}");
+    assert!(same[0].problem.contains("shares a secret"), "{same:?}");
     let ours = problems(GOOD, &set("SIDEDOOR__AUTH__API_KEYS__0__NAME", "sidedoor"));
     assert!(ours[0].remedy.contains("the service itself"), "{ours:?}");
     let short = problems(GOOD, &set("SIDEDOOR__AUTH__API_KEYS__0__PREVIOUS_SECRET", "short"));
@@ -338,7 +395,7 @@ fn a_key_for_events_opens_nothing_else_and_no_secret_serves_twice() {
 }
 
 #[test]
-fn there_are_more_connections_than_streams() {
+fn config_max_streams_is_below_max_connections() {
     let wrong = problems(GOOD, &[("SIDEDOOR__HTTP__MAX_CONNECTIONS", "1000")]);
     assert_eq!(wrong[0].setting, "http.max_streams");
 }

@@ -1,9 +1,11 @@
-//! The rate budget of one operation. Connect's quotas are per account and Region, 2 a second with a burst of 5 for every
-//! operation without a figure of its own; a call beyond them would be throttled, and would starve the ones that matter.
+//! The rate budget of one operation. Connect's quotas are per account and Region: 2 calls per second with a burst of 5 for
+//! every operation without a published rate of its own. Connect throttles calls beyond that, so that polls could starve
+//! disconnects.
 //!
-//! `governor` keeps the rate (GCRA); in front of it stands a queue of our own, since governor's has no order: disconnects
-//! go before monitors and monitors before polls, first come first served within each. The queue is bounded; when it is
-//! full, the newest of the lowest class gives way to a higher one, and everything else is told so at once.
+//! `governor` limits the rate (GCRA). A queue of our own comes before it, because governor serves waiters in no order:
+//! disconnects go before joins and joins before polls, and within a class the first to arrive goes first. The queue is
+//! bounded. When it is full, a call of a higher class evicts the newest call of the lowest class; any other call fails at
+//! once.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -17,16 +19,16 @@ use tokio::sync::oneshot;
 use crate::config::Rate;
 use sidedoor_domain::ports::Priority;
 
-/// No place came: the queue is full, or patience ran out.
+/// Why the budget did not admit a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoPlace {
-    /// Too many wait already.
-    Full,
-    /// None came in time.
-    TooLate,
+pub(super) enum NoBudget {
+    /// The queue is full, or a call of a higher class evicted this one.
+    QueueFull,
+    /// The call waited for its whole patience.
+    Timeout,
 }
 
-/// Highest class first, then in order of arrival.
+/// The order of waiting calls: highest class first, then by arrival.
 type Rank = (Reverse<Priority>, u64);
 
 #[derive(Default)]
@@ -46,7 +48,7 @@ impl Budget {
     pub(super) fn new(rate: Rate, bound: usize) -> Arc<Self> {
         let period = Duration::from_secs_f64(1.0 / rate.per_second.clamp(0.001, 1e6));
         let burst = NonZeroU32::new(rate.burst).unwrap_or(NonZeroU32::MIN);
-        // A period of zero is the one thing refused, and the clamp leaves none.
+        // `with_period` refuses only zero, which the clamp excludes.
         let quota = Quota::with_period(period)
             .unwrap_or_else(|| Quota::per_second(burst))
             .allow_burst(burst);
@@ -61,15 +63,15 @@ impl Budget {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place at this moment, if nobody waits and the rate allows.
+    /// Takes one call from the budget if no other call waits and the rate allows it now.
     pub(super) fn try_take(&self) -> bool {
         let queue = self.queue();
         queue.waiting.is_empty() && !queue.served && self.limiter.check().is_ok()
     }
 
-    /// Waits for a place, at most `patience`.
-    pub(super) async fn take(self: &Arc<Self>, priority: Priority, patience: Duration) -> Result<(), NoPlace> {
-        let place = {
+    /// Waits at most `patience` for one call from the budget.
+    pub(super) async fn take(self: &Arc<Self>, priority: Priority, patience: Duration) -> Result<(), NoBudget> {
+        let turn = {
             let mut queue = self.queue();
             if queue.waiting.is_empty() && !queue.served && self.limiter.check().is_ok() {
                 return Ok(());
@@ -79,27 +81,27 @@ impl Budget {
                 let last = queue.waiting.last_key_value().map(|(rank, _)| *rank);
                 match last {
                     Some(rank) if rank.0.0 < priority => drop(queue.waiting.remove(&rank)),
-                    _ => return Err(NoPlace::Full),
+                    _ => return Err(NoBudget::QueueFull),
                 }
             }
             queue.arrivals += 1;
             let rank = (Reverse(priority), queue.arrivals);
-            let (go, place) = oneshot::channel();
+            let (go, turn) = oneshot::channel();
             queue.waiting.insert(rank, go);
             if !queue.served {
                 queue.served = true;
                 tokio::spawn(self.clone().serve());
             }
-            place
+            turn
         };
-        match tokio::time::timeout(patience, place).await {
+        match tokio::time::timeout(patience, turn).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(NoPlace::Full),
-            Err(_) => Err(NoPlace::TooLate),
+            Ok(Err(_)) => Err(NoBudget::QueueFull),
+            Err(_) => Err(NoBudget::Timeout),
         }
     }
 
-    /// Gives out places at the rate, to whoever is first at that moment, until nobody waits.
+    /// Admits waiting calls at the rate, always the first in order at that moment, until none waits.
     async fn serve(self: Arc<Self>) {
         loop {
             {
@@ -113,7 +115,7 @@ impl Budget {
             self.limiter.until_ready().await;
             let mut queue = self.queue();
             while let Some((_, waiter)) = queue.waiting.pop_first() {
-                // One who gave up meanwhile passes the place on.
+                // A caller that stopped waiting does not use the call, so the next one gets it.
                 if waiter.send(()).is_ok() {
                     break;
                 }
@@ -133,19 +135,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_burst_goes_at_once_and_then_the_rate_holds() {
+    async fn budget_admits_burst_at_once_then_limits_rate() {
         let budget = budget(20.0, 3, 10);
         assert!((0..3).all(|_| budget.try_take()));
         assert!(!budget.try_take());
-        let begun = tokio::time::Instant::now();
+        let started = tokio::time::Instant::now();
         for _ in 0..4 {
-            budget.take(Priority::Poll, LONG).await.expect("a place");
+            budget.take(Priority::Poll, LONG).await.expect("admitted");
         }
-        assert!(begun.elapsed() >= Duration::from_millis(150), "{:?}", begun.elapsed());
+        assert!(
+            started.elapsed() >= Duration::from_millis(150),
+            "{:?}",
+            started.elapsed()
+        );
     }
 
     #[tokio::test]
-    async fn disconnects_go_before_monitors_and_monitors_before_polls() {
+    async fn budget_admits_disconnects_before_joins_before_polls() {
         let budget = budget(20.0, 1, 10);
         assert!(budget.try_take());
         let order = Arc::new(Mutex::new(Vec::new()));
@@ -159,7 +165,7 @@ mod tests {
         ] {
             let (budget, order) = (budget.clone(), order.clone());
             waits.push(tokio::spawn(async move {
-                budget.take(priority, LONG).await.expect("a place");
+                budget.take(priority, LONG).await.expect("admitted");
                 order.lock().expect("not poisoned").push(priority);
             }));
             tokio::task::yield_now().await;
@@ -175,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_lets_a_disconnect_in_and_tells_a_poll_at_once() {
+    async fn budget_full_queue_admits_disconnect_and_rejects_poll() {
         let budget = budget(0.5, 1, 2);
         assert!(budget.try_take());
         let wait = |priority| {
@@ -184,10 +190,14 @@ mod tests {
         };
         let (first, second) = (wait(Priority::Monitor), wait(Priority::Poll));
         tokio::time::sleep(Duration::from_millis(20)).await;
-        assert_eq!(budget.take(Priority::Poll, LONG).await, Err(NoPlace::Full));
+        assert_eq!(budget.take(Priority::Poll, LONG).await, Err(NoBudget::QueueFull));
         let third = wait(Priority::Disconnect);
-        assert_eq!(second.await.expect("no panic"), Err(NoPlace::Full), "the poll gave way");
-        assert_eq!(first.await.expect("no panic"), Err(NoPlace::TooLate));
-        assert_eq!(third.await.expect("no panic"), Err(NoPlace::TooLate));
+        assert_eq!(
+            second.await.expect("no panic"),
+            Err(NoBudget::QueueFull),
+            "the disconnect evicted the poll"
+        );
+        assert_eq!(first.await.expect("no panic"), Err(NoBudget::Timeout));
+        assert_eq!(third.await.expect("no panic"), Err(NoBudget::Timeout));
     }
 }

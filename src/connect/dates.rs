@@ -1,4 +1,5 @@
-//! The `Date` header of every answer: a free sample of the API front end's clock, with the moments of our clock around it.
+//! The `Date` header of every answer: a free sample of the clock of Connect's API front end. Our own clock is read before
+//! and after the exchange, so that the sample has bounds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +16,12 @@ use jiff::Timestamp;
 
 use crate::telemetry::spans;
 use sidedoor_domain::ids::InstanceName;
-use sidedoor_domain::ports::{Clock, DateSeen, DateSink, VendorError, Verdict};
+use sidedoor_domain::ports::{Clock, DateSeen, DateSink, Operation, VendorError, VendorErrorCode, Verdict};
 
-/// How long a probe may take.
+/// The timeout of one request for a `Date`.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Watches the calls of one instance.
+/// An SDK interceptor that samples the `Date` of every answer of one instance.
 pub(super) struct DateWatch {
     pub(super) instance: InstanceName,
     pub(super) clock: Arc<dyn Clock>,
@@ -35,7 +36,7 @@ impl std::fmt::Debug for DateWatch {
     }
 }
 
-/// When the attempt was sent.
+/// When the attempt was sent, kept in the SDK's config bag between the two hooks.
 #[derive(Debug, Clone, Copy)]
 struct SentAt(Timestamp);
 
@@ -95,13 +96,13 @@ impl Intercept for DateWatch {
     }
 }
 
-/// An HTTP date (RFC 9110: always GMT, whole seconds).
+/// Parses an HTTP date (RFC 9110: always GMT, whole seconds).
 fn parse(header: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::parse(header).ok().map(|zoned| zoned.timestamp())
 }
 
-/// One small unsigned exchange with an endpoint. It calls no operation; whatever the endpoint answers, an
-/// HTTP server with a clock says its time (RFC 9110, 6.6.1).
+/// Sends a small unsigned request to an endpoint for its `Date`. It calls no operation of Connect. The answer's status
+/// does not matter, because an HTTP server with a clock sends `Date` with every answer (RFC 9110, 6.6.1).
 pub(super) async fn ask(
     http: &reqwest::Client,
     url: &str,
@@ -109,8 +110,8 @@ pub(super) async fn ask(
     clock: &dyn Clock,
 ) -> Result<DateSeen, VendorError> {
     let failed = |message: String| VendorError {
-        operation: "Date",
-        code: "connect_date_unavailable",
+        operation: Operation::Date,
+        code: VendorErrorCode::DateUnavailable,
         message,
         verdict: Verdict::Retry,
         may_have_happened: false,
@@ -120,14 +121,14 @@ pub(super) async fn ask(
         let answer = http.head(url).timeout(PATIENCE).send().await;
         (sent_at, answer, clock.now())
     };
-    // The first may have to connect; the second's round trip is only that.
+    // The first exchange may include opening the connection. The second measures the round trip alone.
     let _ = exchange().await;
     let (sent_at, answer, received_at) = exchange().await;
     let answer = answer.map_err(|_| failed("the endpoint did not answer".into()))?;
     let header = answer.headers().get("date").and_then(|v| v.to_str().ok());
     let date = header
         .and_then(parse)
-        .ok_or_else(|| failed("the endpoint's answer has no Date".into()))?;
+        .ok_or_else(|| failed("the endpoint's answer has no Date header".into()))?;
     Ok(DateSeen {
         instance: instance.clone(),
         sent_at,

@@ -1,85 +1,148 @@
-//! A DescribeContact answer, in our words.
+//! The additional questions of `sidedoor check`: whose credentials these are, how the instance is set up, what the role
+//! allows. All calls are read-only.
 
-use aws_sdk_connect::types::{AgentInfo, Contact, StateTransition};
-use aws_smithy_types::DateTime;
-use jiff::Timestamp;
+use aws_sdk_connect::types::InstanceAttributeType;
 
-use sidedoor_domain::interlock::ContactSeen;
-use sidedoor_domain::supervision::{Channel, Mode};
+use super::AmazonConnect;
+use super::errors::vendor_error;
+use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::ports::{Operation, VendorError};
 
-/// What the rules need of it; customer data stays behind.
-pub(super) fn seen(contact: &Contact) -> ContactSeen {
-    let id = contact.id().unwrap_or_default().to_owned();
-    let mut related: Vec<String> = Vec::new();
-    // Which of these links a leg to its contact is not documented; likeliest first.
-    for other in [
-        contact.related_contact_id(),
-        contact.initial_contact_id(),
-        contact.previous_contact_id(),
-    ] {
-        if let Some(other) = other.filter(|o| !o.is_empty() && *o != id)
-            && !related.iter().any(|r| r == other)
-        {
-            related.push(other.to_owned());
-        }
+/// The owner of the credentials (STS GetCallerIdentity, which every identity may call).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The AWS account's number.
+    pub account: String,
+    /// The user's or assumed role's ARN.
+    pub arn: String,
+}
+
+/// The answer of DescribeInstance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InstanceSeen {
+    /// The instance's alias.
+    pub alias: String,
+    /// `ACTIVE`, `CREATION_IN_PROGRESS` or `CREATION_FAILED`.
+    pub status: String,
+}
+
+/// A capability that an administrator enables for an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attribute {
+    /// `ENHANCED_CONTACT_MONITORING`: several supervisors on a voice contact, and barging in.
+    VoiceMonitoring,
+    /// `ENHANCED_CHAT_MONITORING`: the same for chat.
+    ChatMonitoring,
+}
+
+/// How Connect describes a leg. Undocumented, so `sidedoor check --live` finds it out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LegDescription {
+    /// Those of `RelatedContactId`, `InitialContactId` and `PreviousContactId` that name the supervised contact.
+    pub links: Vec<&'static str>,
+    /// The states in `AgentInfo.StateTransitions`.
+    pub states: Vec<String>,
+    /// Whether any timestamp has a fraction of a second.
+    pub has_fractions: bool,
+}
+
+impl AmazonConnect {
+    /// The owner of the credentials that the SDK's chain found.
+    ///
+    /// # Errors
+    /// The vendor's; here and below.
+    pub(crate) async fn identity(&self, instance: &InstanceName) -> Result<Identity, VendorError> {
+        let client = self.client(instance, Operation::GetCallerIdentity)?;
+        let answer = client.sts.get_caller_identity().send().await;
+        let answer = answer.map_err(|e| vendor_error(Operation::GetCallerIdentity, &e))?;
+        Ok(Identity {
+            account: answer.account().unwrap_or_default().to_owned(),
+            arn: answer.arn().unwrap_or_default().to_owned(),
+        })
     }
-    let agent = contact.agent_info();
-    let (modes, mode) = agent.map(modes).unwrap_or_default();
-    ContactSeen {
-        related,
-        initiation_method: contact
-            .initiation_method()
-            .map(|m| m.as_str().to_ascii_uppercase())
-            .unwrap_or_default(),
-        channel: contact.channel().and_then(|c| Channel::parse(c.as_str())),
-        agent: agent.and_then(AgentInfo::id).map(ToOwned::to_owned),
-        initiated_at: contact.initiation_timestamp().and_then(moment),
-        connected_at: agent.and_then(connected_at),
-        disconnected_at: contact.disconnect_timestamp().and_then(moment),
-        modes,
-        mode,
-        disconnect_reason: contact.disconnect_reason().map(|r| r.chars().take(64).collect()),
-        has_successor: !contact.next_contacts().is_empty(),
-        id,
+
+    /// The instance's alias and status.
+    pub(crate) async fn instance(&self, instance: &InstanceName) -> Result<InstanceSeen, VendorError> {
+        let client = self.client(instance, Operation::DescribeInstance)?;
+        let answer = client
+            .connect
+            .describe_instance()
+            .instance_id(&client.instance_id)
+            .send()
+            .await;
+        let answer = answer.map_err(|e| vendor_error(Operation::DescribeInstance, &e))?;
+        let seen = answer.instance();
+        Ok(InstanceSeen {
+            alias: seen.and_then(|i| i.instance_alias()).unwrap_or_default().to_owned(),
+            status: seen
+                .and_then(|i| i.instance_status())
+                .map(|s| s.as_str().to_owned())
+                .unwrap_or_default(),
+        })
     }
-}
 
-/// A mode and its start.
-type Since = (Mode, Option<Timestamp>);
+    /// Whether a capability is enabled.
+    pub(crate) async fn has(&self, instance: &InstanceName, what: Attribute) -> Result<bool, VendorError> {
+        let client = self.client(instance, Operation::DescribeInstanceAttribute)?;
+        let kind = match what {
+            Attribute::VoiceMonitoring => InstanceAttributeType::EnhancedContactMonitoring,
+            Attribute::ChatMonitoring => InstanceAttributeType::EnhancedChatMonitoring,
+        };
+        let request = client.connect.describe_instance_attribute();
+        let answer = request
+            .instance_id(&client.instance_id)
+            .attribute_type(kind)
+            .send()
+            .await
+            .map_err(|e| vendor_error(Operation::DescribeInstanceAttribute, &e))?;
+        let value = answer.attribute().and_then(|a| a.value());
+        Ok(value.is_some_and(|v| v.eq_ignore_ascii_case("true")))
+    }
 
-/// The modes among the `StateTransitions`, and the one that has not ended: what is neither SILENT_MONITOR nor BARGE says
-/// nothing of it. Several may begin in one second, as stamps are cut, so the last of the latest counts.
-fn modes(agent: &AgentInfo) -> (Vec<Since>, Option<Since>) {
-    let mode = |t: &StateTransition| match t.state()?.as_str().to_ascii_uppercase().as_str() {
-        "SILENT_MONITOR" => Some((Mode::Silent, t.state_start_timestamp().and_then(moment))),
-        "BARGE" => Some((Mode::Barge, t.state_start_timestamp().and_then(moment))),
-        _ => None,
-    };
-    let all = agent.state_transitions();
-    let open = all
-        .iter()
-        .filter(|t| t.state_end_timestamp().is_none())
-        .filter_map(mode);
-    let now = open.max_by_key(|(_, since)| *since);
-    let any: Vec<Since> = all.iter().filter_map(mode).collect();
-    let last = any.iter().copied().max_by_key(|(_, since)| *since);
-    (any, now.or(last))
-}
+    /// Calls ListSecurityProfiles, which Sidedoor never needs. If it is allowed, the role has more permissions than
+    /// necessary.
+    pub(crate) async fn list_security_profiles(&self, instance: &InstanceName) -> Result<(), VendorError> {
+        let client = self.client(instance, Operation::ListSecurityProfiles)?;
+        let request = client.connect.list_security_profiles().instance_id(&client.instance_id);
+        let answer = request.max_results(1).send().await;
+        answer
+            .map(|_| ())
+            .map_err(|e| vendor_error(Operation::ListSecurityProfiles, &e))
+    }
 
-/// When the supervisor was connected. `StateTransitions` are documented "for a supervisor", with states named
-/// CONNECTED in one place and SILENT_MONITOR or BARGE in another: the first that is not INITIAL counts.
-fn connected_at(agent: &AgentInfo) -> Option<Timestamp> {
-    let by_stamp = agent.connected_to_agent_timestamp().and_then(moment);
-    by_stamp.or_else(|| {
-        let live = agent
-            .state_transitions()
-            .iter()
-            .filter(|t| t.state().is_some_and(|s| s.as_str() != "INITIAL"));
-        live.filter_map(|t| t.state_start_timestamp().and_then(moment)).min()
-    })
-}
-
-/// The vendor's epoch seconds, perhaps with a fraction, in ms.
-fn moment(at: &DateTime) -> Option<Timestamp> {
-    at.to_millis().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok())
+    /// How Connect describes a leg that monitors `contact`.
+    pub(crate) async fn describe_leg(
+        &self,
+        instance: &InstanceName,
+        leg: &str,
+        contact: &str,
+    ) -> Result<LegDescription, VendorError> {
+        let client = self.client(instance, Operation::DescribeContact)?;
+        let request = client.connect.describe_contact().instance_id(&client.instance_id);
+        let answer = request.contact_id(leg).send().await;
+        let answer = answer.map_err(|e| vendor_error(Operation::DescribeContact, &e))?;
+        let Some(seen) = answer.contact() else {
+            return Ok(LegDescription::default());
+        };
+        let fields = [
+            ("RelatedContactId", seen.related_contact_id()),
+            ("InitialContactId", seen.initial_contact_id()),
+            ("PreviousContactId", seen.previous_contact_id()),
+        ];
+        let names = |id: Option<&str>| id.is_some_and(|id| id.eq_ignore_ascii_case(contact));
+        let transitions = seen.agent_info().map(|a| a.state_transitions()).unwrap_or_default();
+        let stamps = [
+            seen.initiation_timestamp(),
+            seen.disconnect_timestamp(),
+            seen.agent_info().and_then(|a| a.connected_to_agent_timestamp()),
+        ];
+        Ok(LegDescription {
+            links: fields.iter().filter(|(_, id)| names(*id)).map(|(f, _)| *f).collect(),
+            states: transitions
+                .iter()
+                .filter_map(|t| t.state().map(|s| s.as_str().to_owned()))
+                .collect(),
+            has_fractions: stamps.iter().flatten().any(|t| t.subsec_nanos() != 0),
+        })
+    }
 }

@@ -1,24 +1,25 @@
-//! Every error of Amazon Connect: a stable code of ours, and what may be done about it. `docs/errors.md` has the table.
+//! Every error of Amazon Connect: a stable code and whether it may be retried. `docs/errors.md` has the table.
 //!
-//! Not every operation models every error: StopContact models neither throttling nor a refused access, so there they
-//! come "unhandled" and are known by their code alone.
+//! The SDK does not model every error for every operation. StopContact, for example, models neither throttling nor a
+//! refused access; there the SDK reports them as "unhandled", so they are recognised by the error code of the answer.
+
+use std::time::Duration;
 
 use aws_sdk_connect::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use std::time::Duration;
 
-use super::budget::NoPlace;
-use sidedoor_domain::ports::{VendorError, Verdict};
+use super::budget::NoBudget;
+use sidedoor_domain::ports::{Operation, VendorError, VendorErrorCode as Code, Verdict};
 
-/// The longest message of the vendor's repeated to people.
-const MESSAGE: usize = 300;
+/// The most characters of a vendor's message that are shown to people.
+const MAX_MESSAGE: usize = 300;
 
-/// A failed call, in our words.
-pub(super) fn vendor_error<E>(operation: &'static str, e: &SdkError<E, HttpResponse>) -> VendorError
+/// Translates a failed call.
+pub(super) fn vendor_error<E>(operation: Operation, e: &SdkError<E, HttpResponse>) -> VendorError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let of = |code, message: &str, verdict, may_have_happened| VendorError {
+    let failed = |code, message: &str, verdict, may_have_happened| VendorError {
         operation,
         code,
         message: message.to_owned(),
@@ -33,28 +34,20 @@ where
                 (Verdict::Retry, Some(wait)) => Verdict::RetryAfter(wait),
                 (verdict, _) => verdict,
             };
-            let said = clean(answer.err().message().unwrap_or("no message"));
-            of(
+            let message = clean(answer.err().message().unwrap_or("no message"));
+            failed(
                 code,
-                &format!("Connect answered {status}: {said}"),
+                &format!("Connect answered {status}: {message}"),
                 verdict,
                 status >= 500,
             )
         }
-        SdkError::TimeoutError(_) => of(
-            "connect_timeout",
-            "Connect did not answer in time.",
-            Verdict::Retry,
-            true,
-        ),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => of(
-            "connect_timeout",
-            "Connect did not answer in time.",
-            Verdict::Retry,
-            true,
-        ),
-        SdkError::ResponseError(_) => of(
-            "connect_response_invalid",
+        SdkError::TimeoutError(_) => failed(Code::Timeout, "Connect did not answer in time.", Verdict::Retry, true),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            failed(Code::Timeout, "Connect did not answer in time.", Verdict::Retry, true)
+        }
+        SdkError::ResponseError(_) => failed(
+            Code::ResponseInvalid,
             "Connect's answer could not be read.",
             Verdict::Retry,
             true,
@@ -64,47 +57,45 @@ where
             .to_ascii_lowercase()
             .contains("credentials") =>
         {
-            // The chain has looked everywhere already; a new look will not find what an operator has to give.
-            of(
-                "connect_credentials_invalid",
+            // No retry, because the chain has tried all its sources: an operator must provide credentials.
+            failed(
+                Code::CredentialsInvalid,
                 "No AWS credentials were found, or they could not be renewed.",
                 Verdict::Never,
                 false,
             )
         }
-        SdkError::DispatchFailure(_) => of(
-            "connect_network_unavailable",
+        SdkError::DispatchFailure(_) => failed(
+            Code::NetworkUnavailable,
             "Connect could not be reached.",
             Verdict::Retry,
             true,
         ),
-        _ => of(
-            "connect_request_rejected",
-            "The request could not be made.",
+        _ => failed(
+            Code::RequestRejected,
+            "The SDK could not build the request.",
             Verdict::Never,
             false,
         ),
     }
 }
 
-/// An answered error: by its code, else by its status.
-fn answered(code: Option<&str>, status: u16, message: &str) -> (&'static str, Verdict) {
+/// Translates an error answer by its error code, or by its status if the code is unknown.
+fn answered(code: Option<&str>, status: u16, message: &str) -> (Code, Verdict) {
     match code.unwrap_or_default() {
         "InvalidRequestException" if message.contains("enable call recording") => {
-            ("connect_monitoring_unsupported", Verdict::Never)
+            (Code::MonitoringUnsupported, Verdict::Never)
         }
-        "InvalidRequestException" => ("connect_request_invalid", Verdict::Never),
-        "InvalidParameterException" => ("connect_parameter_invalid", Verdict::Never),
-        "InvalidActiveRegionException" => ("connect_region_invalid", Verdict::Never),
-        "AccessDeniedException" => ("connect_access_forbidden", Verdict::Never),
-        "ResourceNotFoundException" => (VendorError::NOT_FOUND, Verdict::Never),
-        "ContactNotFoundException" => ("connect_contact_not_found", Verdict::Never),
-        "IdempotencyException" => ("connect_idempotency_conflict", Verdict::Never),
-        "ServiceQuotaExceededException" => ("connect_quota_limit_reached", Verdict::Never),
-        "ThrottlingException" | "TooManyRequestsException" | "Throttling" => {
-            ("connect_rate_limit_reached", Verdict::Retry)
-        }
-        "InternalServiceException" => ("connect_internal", Verdict::Retry),
+        "InvalidRequestException" => (Code::RequestInvalid, Verdict::Never),
+        "InvalidParameterException" => (Code::ParameterInvalid, Verdict::Never),
+        "InvalidActiveRegionException" => (Code::RegionInvalid, Verdict::Never),
+        "AccessDeniedException" => (Code::AccessForbidden, Verdict::Never),
+        "ResourceNotFoundException" => (Code::ResourceNotFound, Verdict::Never),
+        "ContactNotFoundException" => (Code::ContactNotFound, Verdict::Never),
+        "IdempotencyException" => (Code::IdempotencyConflict, Verdict::Never),
+        "ServiceQuotaExceededException" => (Code::QuotaLimitReached, Verdict::Never),
+        "ThrottlingException" | "TooManyRequestsException" | "Throttling" => (Code::RateLimitReached, Verdict::Retry),
+        "InternalServiceException" => (Code::Internal, Verdict::Retry),
         "UnrecognizedClientException"
         | "InvalidSignatureException"
         | "ExpiredTokenException"
@@ -112,15 +103,15 @@ fn answered(code: Option<&str>, status: u16, message: &str) -> (&'static str, Ve
         | "SignatureDoesNotMatch"
         | "ExpiredToken"
         | "MissingAuthenticationTokenException"
-        | "IncompleteSignatureException" => ("connect_credentials_invalid", Verdict::Never),
+        | "IncompleteSignatureException" => (Code::CredentialsInvalid, Verdict::Never),
         _ => match status {
-            429 => ("connect_rate_limit_reached", Verdict::Retry),
-            500 => ("connect_internal", Verdict::Retry),
-            501.. => ("connect_unavailable", Verdict::Retry),
-            403 => ("connect_access_forbidden", Verdict::Never),
-            404 => (VendorError::NOT_FOUND, Verdict::Never),
-            410 => ("connect_contact_not_found", Verdict::Never),
-            _ => ("connect_request_rejected", Verdict::Never),
+            429 => (Code::RateLimitReached, Verdict::Retry),
+            500 => (Code::Internal, Verdict::Retry),
+            501.. => (Code::Unavailable, Verdict::Retry),
+            403 => (Code::AccessForbidden, Verdict::Never),
+            404 => (Code::ResourceNotFound, Verdict::Never),
+            410 => (Code::ContactNotFound, Verdict::Never),
+            _ => (Code::RequestRejected, Verdict::Never),
         },
     }
 }
@@ -134,39 +125,57 @@ fn retry_after(response: &HttpResponse) -> Option<Duration> {
         .map(Duration::from_secs)
 }
 
-/// What Connect's error code, status and message come to: a stable code of ours, and the message as it is repeated to people.
-pub fn told(code: Option<&str>, status: u16, message: &str) -> (&'static str, String) {
+/// Translates Connect's error code, status and message to a stable code and a message that is safe to show to people.
+pub(crate) fn translate(code: Option<&str>, status: u16, message: &str) -> (Code, String) {
     (answered(code, status, message).0, clean(message))
 }
 
-/// The vendor's words without what could forge a log line, and not too many of them.
+/// Removes control characters, which could forge a log line, and cuts long messages.
 fn clean(message: &str) -> String {
-    message.chars().filter(|c| !c.is_control()).take(MESSAGE).collect()
+    message.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect()
 }
 
-/// Our own budget's refusal.
-pub(super) fn no_place(operation: &'static str, why: NoPlace) -> VendorError {
-    let message = match why {
-        NoPlace::Full => "Too many calls wait for their turn in the rate budget.",
-        NoPlace::TooLate => "The rate budget gave no turn in time.",
+/// The error of a call that our own rate budget did not admit.
+pub(super) fn no_budget(operation: Operation, e: NoBudget) -> VendorError {
+    let message = match e {
+        NoBudget::QueueFull => "The queue of the rate budget is full.",
+        NoBudget::Timeout => "The rate budget had no capacity in time.",
     };
-    let code = VendorError::BUDGET_FULL;
     VendorError {
         operation,
-        code,
+        code: Code::BudgetLimitReached,
         message: message.into(),
         verdict: Verdict::Retry,
         may_have_happened: false,
     }
 }
 
-/// An instance that is not configured: only after the configuration changed under an unfinished supervision.
-pub(super) fn unknown_instance(operation: &'static str) -> VendorError {
+/// The error for an instance that is not configured. It occurs only if an instance was removed from the configuration
+/// while a supervision of it was unfinished.
+pub(super) fn unknown_instance(operation: Operation) -> VendorError {
     VendorError {
         operation,
-        code: "connect_request_rejected",
-        message: "That Connect instance is not configured any more.".into(),
+        code: Code::RequestRejected,
+        message: "This Connect instance is not configured any more.".into(),
         verdict: Verdict::Never,
         may_have_happened: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sidedoor_domain::join_failure::OwnJoinFailure;
+
+    #[test]
+    fn errors_documentation_lists_every_connect_code() {
+        let documented = include_str!("../../docs/errors.md");
+        let codes = Code::ALL.iter().map(|code| code.as_str());
+        for code in codes.chain(OwnJoinFailure::ALL.iter().map(|code| code.as_str())) {
+            assert!(
+                documented.contains(&format!("`{code}`")),
+                "{code} is not in docs/errors.md"
+            );
+        }
     }
 }

@@ -1,15 +1,15 @@
-//! Who calls: an API key as `Authorization: Bearer …` (or as `X-API-Key`, for EventBridge API destinations), a token of a
-//! configured issuer, or a ticket, which opens one path.
+//! Authentication: an API key as `Authorization: Bearer …` (or as `X-API-Key`, for EventBridge API destinations), a token of a
+//! configured issuer, or a ticket, which opens only the stream of directives.
 //!
-//! | file | story |
+//! | file | holds |
 //! |---|---|
 //! | [`api_keys`] | keys, two secrets at a time for one name, and when each was last used |
-//! | [`tokens`] | signed tokens: what is checked, and what they make of their holder |
-//! | [`public_key`] | a key that may verify, and what it may verify |
-//! | [`jwks`] | an issuer's keys by URL: remembered, fetched anew, left alone when it fails |
+//! | [`tokens`] | signed tokens: what is verified, and the caller that results |
+//! | [`public_key`] | a key of an issuer, and the algorithms it may verify |
+//! | [`jwks`] | an issuer's keys by URL: cached, refreshed, and not requested again at once after a failure |
 //! | [`key_file`] | an issuer's keys in a file, read again when it changes |
 //!
-//! Whoever is refused learns that and no more; why is in the log, without the credential.
+//! A refused caller gets only 401; the cause is in the log, without the credential.
 
 mod api_keys;
 mod jwks;
@@ -28,8 +28,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::AppState;
-use super::guard::Arrived;
 use super::limits::Wait;
+use super::middleware::Arrived;
 use super::problem::Problem;
 use super::serve::Peer;
 use sidedoor_domain::authority::{Caller, Claim, ClaimKind, Scope};
@@ -41,16 +41,16 @@ pub use tokens::{IssuerSettings, KeysFrom};
 use api_keys::ApiKeys;
 use tokens::{Issuers, Verified};
 
-/// Why somebody is not let in; the words are for the log and the metrics.
+/// Why a request is not authenticated; the words appear in the log and the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Denied {
-    /// There was no credential.
+    /// The request has no credential.
     None,
-    /// No such key, and no token.
+    /// The credential is neither a configured key nor shaped like a token.
     UnknownKey,
-    /// A token that is not good.
+    /// A token that is invalid.
     Token,
-    /// The issuer's keys are not to be had.
+    /// The issuer's keys could not be fetched.
     KeysUnavailable,
     /// Too many failures from this peer.
     TooMany(Wait),
@@ -76,7 +76,7 @@ impl Denied {
     ];
 }
 
-/// Who may come in.
+/// The configured credentials.
 #[derive(Debug)]
 pub struct Credentials {
     keys: ApiKeys,
@@ -85,8 +85,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// These keys and issuers. None at all lets everybody in with every scope: the configuration allows that only on a
-    /// loopback address.
+    /// These keys and issuers. With none at all, authentication is disabled and every caller has every scope; the configuration
+    /// allows that only on a loopback address.
     ///
     /// # Errors
     /// When an issuer's key file cannot be used.
@@ -103,7 +103,7 @@ impl Credentials {
         self.keys.used()
     }
 
-    /// How many were refused, by why.
+    /// Requests refused so far, by cause.
     pub(super) fn refused(&self) -> Vec<(&'static str, u64)> {
         let counts = self.refused.iter().map(|n| n.load(Ordering::Relaxed));
         Denied::WORDS.into_iter().zip(counts).collect()
@@ -120,7 +120,7 @@ impl Credentials {
     }
 }
 
-/// What a request presents: bytes, and whether they may be a token.
+/// The credential of a request, and whether it may be a token.
 fn presented(headers: &HeaderMap) -> Option<(&[u8], bool)> {
     let bearer = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).and_then(|value| {
         let (scheme, credential) = value.split_at_checked(7)?;
@@ -131,7 +131,7 @@ fn presented(headers: &HeaderMap) -> Option<(&[u8], bool)> {
 }
 
 impl AppState {
-    /// Who it is, and for a token whom it names, who is still to be asked for.
+    /// The caller, and for a token the claim that names its supervisor, which is still to be looked up.
     async fn admit(&self, headers: &HeaderMap) -> Result<(Caller, Option<Claim>), Denied> {
         if self.credentials.anybody() {
             return Ok((Caller::new("local", Scope::ALL.to_vec()), None));
@@ -145,19 +145,19 @@ impl AppState {
             let Verified { name, scopes, claim } = verified;
             return Ok((Caller::new(name, scopes), Some(claim)));
         }
-        // A right key is let in whatever others from that address have tried: behind a proxy all are one address, and a secret
-        // of sixteen characters is not guessed.
+        // A valid key is accepted even if its address has failed too often, because behind a proxy all callers share one address,
+        // and a secret of sixteen characters cannot be guessed.
         let key = known.ok_or(Denied::UnknownKey)?;
         Ok((self.credentials.keys.uses(key, self.usecases.now()), None))
     }
 
-    /// What a good token makes of its holder: a caller that acts as the supervisor the token names, where it may act at all.
+    /// The caller with the supervisor that the token names looked up, if its scopes let it act as one.
     async fn bound(&self, mut caller: Caller, claim: Claim, within: Duration) -> Caller {
         if caller.has(Scope::Supervise) || caller.has(Scope::SuperviseAny) {
             if claim.kind == ClaimKind::SalesforceUserId {
                 caller.salesforce_user = Some(claim.value.clone());
             }
-            match self.usecases.identity.bind(&claim, within).await {
+            match self.usecases.identity.resolve_claim(&claim, within).await {
                 Ok(user) => caller.supervisor = Some(user),
                 Err(why) => caller.unbound = Some(why),
             }
@@ -166,8 +166,8 @@ impl AppState {
     }
 
     fn refuse(&self, why: Denied, peer: Option<Peer>) -> Problem {
-        tracing::debug!(why = why.word(), peer = ?peer, "nobody known: {}", why.word());
-        // Only what was presented and is wrong is a guess: a page that comes back with a spent ticket is none.
+        tracing::debug!(why = why.word(), peer = ?peer, "request rejected: {}", why.word());
+        // Only an invalid credential counts as a guess. A page that reconnects with a spent ticket sends none.
         let failed = matches!(why, Denied::UnknownKey | Denied::Token);
         let too_many = match why {
             Denied::TooMany(wait) => Some(wait),
@@ -184,42 +184,42 @@ impl AppState {
     }
 }
 
-/// Lets in whoever is known, with the [`Caller`] in the request's extensions, as often as they may come; tells everybody
-/// else 401.
-pub(super) async fn identify(State(door): State<AppState>, mut request: Request, next: Next) -> Response {
-    // A ticket opens one path and no other; given there, it is the credential.
+/// Authenticates a request and puts its [`Caller`] into the extensions; answers 401 without a valid credential, and 429 above the
+/// caller's rate.
+pub(super) async fn identify(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    // A ticket is a credential on one path only.
     let is_stream = request
         .extensions()
         .get::<MatchedPath>()
-        .is_some_and(|path| path.as_str() == super::DIRECTIVES);
+        .is_some_and(|path| path.as_str() == super::routes::DIRECTIVES);
     let by_ticket = if is_stream {
-        door.tickets.take(&request, door.usecases.now())
+        app.tickets.take(&request, app.usecases.now())
     } else {
         None
     };
     let peer = request.extensions().get::<Peer>().copied();
     let admitted = match by_ticket {
         Some(holder) => Ok((holder, None)),
-        None => door.admit(request.headers()).await,
+        None => app.admit(request.headers()).await,
     };
     let (caller, claim) = match admitted {
         Ok(known) => known,
-        Err(why) => return door.refuse(why, peer).into_response(),
+        Err(why) => return app.refuse(why, peer).into_response(),
     };
-    if let Some(wait) = door.limits.spent(&caller) {
-        let detail = "This credential, or everybody together, asks more often than is allowed.";
+    if let Some(wait) = app.limits.spent(&caller) {
+        let detail = "This credential, or all callers together, reached the rate limit.";
         return Problem::rate_limited(detail, wait.seconds()).into_response();
     }
-    // Asked for only as often as they may come.
+    // Looked up after the rate limit, so that the limit also bounds look-ups.
     let caller = match claim {
         Some(claim) => {
             let arrived = request.extensions().get::<Arrived>();
-            let within = arrived.map_or(Duration::ZERO, |Arrived(at)| door.usecases.time_left(*at));
-            door.bound(caller, claim, within).await
+            let within = arrived.map_or(Duration::ZERO, |Arrived(at)| app.usecases.time_left(*at));
+            app.bound(caller, claim, within).await
         }
         None => caller,
     };
-    // One that may do nothing but act as a supervisor it does not name can do nothing.
+    // With `supervise` alone, a caller without a supervisor can do nothing.
     if let Some(why) = caller.unbound
         && caller.scopes == [Scope::Supervise]
     {

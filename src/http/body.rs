@@ -1,25 +1,26 @@
-//! Bodies: bounded, JSON, strict. Every bad member is named at once, by its JSON pointer, and an unknown one is refused:
-//! a misspelt option that is silently ignored is worse than an error.
+//! Request bodies: bounded, JSON, strict. The answer lists every invalid field by its JSON pointer. An unknown field is an error,
+//! because a misspelt option would otherwise be ignored silently.
 
 use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::extract::Request;
+use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::problem::{FieldError, Problem};
+use super::problem_code::ProblemCode;
 
-/// How long a body may take to arrive.
+/// The time limit for receiving a body.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
-/// Reads a body of at most `most` bytes that says it is JSON. An empty one needs no media type.
+/// Reads a body of at most `most` bytes with the media type of JSON. An empty body needs no media type.
 pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, Problem> {
     let too_large = || {
-        let detail = format!("The body may have at most {most} bytes.");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        let detail = format!("The body is larger than {most} bytes.");
+        Problem::new(ProblemCode::BodyTooLarge, detail)
     };
     let announced = request
         .headers()
@@ -32,20 +33,16 @@ pub(super) async fn read(request: Request, most: usize) -> Result<Bytes, Problem
     let arriving = tokio::time::timeout(ARRIVAL, to_bytes(request.into_body(), most));
     let body = match arriving.await {
         Ok(Ok(body)) => body,
-        // The one thing that fails here besides the connection is the bound.
+        // Apart from a lost connection, only the limit can fail here.
         Ok(Err(_)) => return Err(too_large()),
         Err(_) => {
-            let detail = "The body took too long to arrive.";
-            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", detail));
+            let detail = "The body was not received within 10 s.";
+            return Err(Problem::new(ProblemCode::RequestTimeout, detail));
         }
     };
     if !says_json && !body.is_empty() {
         let detail = "Send the body as application/json.";
-        return Err(Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "media_type_unsupported",
-            detail,
-        ));
+        return Err(Problem::new(ProblemCode::MediaTypeUnsupported, detail));
     }
     Ok(body)
 }
@@ -59,15 +56,18 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// Any JSON value.
+/// Parses a body as any JSON value.
 pub(super) fn parse(body: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(body).map_err(|e| {
-        // serde's own words quote the input; the place is enough.
-        Problem::invalid_one("", format!("is not JSON: line {}, column {}", e.line(), e.column()))
+        // serde's own message quotes the input, so only the place is used.
+        Problem::invalid_one(
+            "",
+            format!("is not valid JSON (line {}, column {})", e.line(), e.column()),
+        )
     })
 }
 
-/// A JSON object being read: each member once, every problem kept.
+/// Reads a JSON object field by field and collects every problem.
 pub(super) struct Reader<'v> {
     object: &'v Map<String, Value>,
     prefix: &'static str,
@@ -76,7 +76,7 @@ pub(super) struct Reader<'v> {
 }
 
 impl<'v> Reader<'v> {
-    /// Of the object `value`, whose own JSON pointer is `prefix`.
+    /// Reads the object `value`, whose own JSON pointer is `prefix`.
     pub(super) fn new(value: &'v Value, prefix: &'static str) -> Result<Self, Problem> {
         let object = value
             .as_object()
@@ -96,7 +96,7 @@ impl<'v> Reader<'v> {
         });
     }
 
-    /// An optional text that `take` accepts; null is the same as missing.
+    /// An optional string that `take` accepts; null means missing.
     pub(super) fn optional<T>(
         &mut self,
         member: &'static str,
@@ -113,13 +113,13 @@ impl<'v> Reader<'v> {
                 }
             },
             Some(_) => {
-                self.note(member, "must be a text");
+                self.note(member, "must be a string");
                 None
             }
         }
     }
 
-    /// A required text that `take` accepts.
+    /// A required string that `take` accepts.
     pub(super) fn required<T>(
         &mut self,
         member: &'static str,
@@ -148,7 +148,7 @@ impl<'v> Reader<'v> {
         }
     }
 
-    /// An optional true or false.
+    /// An optional boolean.
     pub(super) fn flag(&mut self, member: &'static str) -> Option<bool> {
         self.known.push(member);
         match self.object.get(member) {
@@ -168,19 +168,18 @@ impl<'v> Reader<'v> {
             None | Some(Value::Null) => None,
             Some(Value::Array(items)) if (1..=most).contains(&items.len()) => Some(items),
             Some(_) => {
-                self.note(member, format!("must be a list of 1 to {most}"));
+                self.note(member, format!("must be a list of 1 to {most} items"));
                 None
             }
         }
     }
 
-    /// Whether a member is there and not null.
+    /// Whether a field is present and not null.
     pub(super) fn gives(&self, member: &str) -> bool {
         !matches!(self.object.get(member), None | Some(Value::Null))
     }
 
-    /// An object, read by `read` under its own pointer; `otherwise` stands for one that is not given, and without that it is
-    /// required.
+    /// An object, read by `read` under its own pointer. If it is missing, `otherwise` is used; without that it is required.
     pub(super) fn object_or<T>(
         &mut self,
         member: &'static str,
@@ -214,7 +213,7 @@ impl<'v> Reader<'v> {
         taken
     }
 
-    /// The one of two members that is given.
+    /// The one of two fields that is present; an error if both or neither are.
     pub(super) fn either<T>(
         &mut self,
         one: Option<T>,
@@ -227,7 +226,7 @@ impl<'v> Reader<'v> {
                 self.note(second, format!("cannot be given with {first}"));
                 None
             }
-            // One that was given and is bad has been told about already.
+            // A field that was present but invalid has already been noted.
             (None, None) if !self.errors.is_empty() => None,
             (None, None) => {
                 self.note(first, format!("is required, or {second} is"));
@@ -249,18 +248,18 @@ impl<'v> Reader<'v> {
             let short: String = member.chars().filter(|c| !c.is_control()).take(64).collect();
             self.note(
                 &short,
-                format!("is not known here; known are {}", self.known.join(", ")),
+                format!("unknown field `{short}`; expected one of {}", self.known.join(", ")),
             );
         }
     }
 
-    /// Everything that was not good; for a part of a larger body.
+    /// Every problem, for a part of a larger body.
     pub(super) fn problems(mut self) -> Vec<FieldError> {
         self.note_unknown();
         self.errors
     }
 
-    /// Whether everything was good.
+    /// An error if there was any problem.
     pub(super) fn finish(mut self) -> Result<(), Problem> {
         self.note_unknown();
         if self.errors.is_empty() {
@@ -271,7 +270,7 @@ impl<'v> Reader<'v> {
     }
 }
 
-/// A text of 1 to `most` characters without control characters.
+/// A string of 1 to `most` characters without control characters.
 pub(super) fn text(most: usize) -> impl Fn(&str) -> Result<String, String> {
     move |raw| {
         let count = raw.chars().count();

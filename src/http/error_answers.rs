@@ -1,8 +1,9 @@
 //! Which answer each error of a use case becomes: its status, its stable code and its text.
 
-use axum::http::StatusCode as S;
+use axum::http::StatusCode;
 
-use super::problem::{OnCallView, Problem};
+use super::problem::{OnCallView, Problem, capitalised};
+use super::problem_code::ProblemCode;
 use crate::usecases::clocks::ClockError;
 use crate::usecases::directives::DirectiveError;
 use crate::usecases::error::UseCaseError;
@@ -18,19 +19,17 @@ impl From<UseCaseError> for Problem {
     fn from(e: UseCaseError) -> Self {
         match e {
             UseCaseError::SupervisionNotFound => {
-                Self::new(S::NOT_FOUND, "supervision_not_found", "There is no such supervision.")
+                Self::new(ProblemCode::SupervisionNotFound, "There is no such supervision.")
             }
             UseCaseError::InstanceNotFound => Self::new(
-                S::UNPROCESSABLE_ENTITY,
-                "instance_not_found",
+                ProblemCode::InstanceNotFound,
                 "No Connect instance of that name is configured, or there are several and none was named.",
             ),
             UseCaseError::VendorNotFound => Self::new(
-                S::NOT_FOUND,
-                "vendor_not_found",
+                ProblemCode::VendorNotFound,
                 "No vendor of that name is configured; partner carriers are named under [timing.vendors].",
             ),
-            UseCaseError::Forbidden(why) => Self::new(S::FORBIDDEN, "action_forbidden", format!("{}.", capital(why))),
+            UseCaseError::Forbidden(why) => Self::new(ProblemCode::ActionForbidden, format!("{}.", capitalised(why))),
             UseCaseError::Store(StoreError::Overloaded) => Self::overloaded("The database write queue is full."),
             UseCaseError::Conflict => Self::overloaded("Too many requests are changing this supervision at once."),
             UseCaseError::Store(StoreError::Closed) | UseCaseError::Stopping => {
@@ -40,18 +39,13 @@ impl From<UseCaseError> for Problem {
                 // The store's words are for the log, because they may name paths.
                 tracing::error!(error = %e, "a request failed: {e}");
                 Self::new(
-                    S::INTERNAL_SERVER_ERROR,
-                    "internal",
+                    ProblemCode::Internal,
                     "The database failed; do not assume that the request was accepted.",
                 )
             }
             UseCaseError::Unexpected(_) | UseCaseError::Panicked => {
                 tracing::error!(error = %e, "a request failed: {e}");
-                Self::new(
-                    S::INTERNAL_SERVER_ERROR,
-                    "internal",
-                    "Internal error; the log has the details.",
-                )
+                Self::new(ProblemCode::Internal, "Internal error; the log has the details.")
             }
         }
     }
@@ -61,13 +55,11 @@ impl From<IdempotencyError> for Problem {
     fn from(e: IdempotencyError) -> Self {
         match e {
             IdempotencyError::KeyReused => Self::new(
-                S::UNPROCESSABLE_ENTITY,
-                "idempotency_key_invalid",
+                ProblemCode::IdempotencyKeyInvalid,
                 "This Idempotency-Key was used for another request; use a new one.",
             ),
             IdempotencyError::KeyRunning => Self::new(
-                S::CONFLICT,
-                "idempotency_key_conflict",
+                ProblemCode::IdempotencyKeyConflict,
                 "The first request with this Idempotency-Key is still running; retry in a moment.",
             )
             .retry_after(1),
@@ -80,24 +72,20 @@ impl From<IdentityError> for Problem {
     fn from(e: IdentityError) -> Self {
         match e {
             IdentityError::SupervisorNotFound => Self::new(
-                S::NOT_FOUND,
-                "supervisor_not_found",
+                ProblemCode::SupervisorNotFound,
                 "Amazon Connect has no user of that name.",
             ),
             IdentityError::SupervisorAmbiguous => Self::new(
-                S::CONFLICT,
-                "supervisor_ambiguous",
+                ProblemCode::SupervisorAmbiguous,
                 "Amazon Connect has several users of that name; name the supervisor by connectUserId.",
             ),
             IdentityError::Vendor(e) => vendor(&e),
             IdentityError::Unbound(Unbound::NotLinked) => Self::new(
-                S::FORBIDDEN,
-                "supervisor_link_invalid",
+                ProblemCode::SupervisorLinkInvalid,
                 "The token is valid, but the supervisor it names has no user in Amazon Connect, or several.",
             ),
             IdentityError::Unbound(Unbound::Unresolved) => Self::new(
-                S::SERVICE_UNAVAILABLE,
-                "supervisor_lookup_unavailable",
+                ProblemCode::SupervisorLookupUnavailable,
                 "Could not look up this token's user in Amazon Connect. Retry in a moment.",
             )
             .retry_after(1),
@@ -116,7 +104,7 @@ impl From<LeavingError> for Problem {
                 );
                 Self {
                     supervision_id: Some(id.to_string()),
-                    ..Self::new(S::CONFLICT, "barge_safety_conflict", detail)
+                    ..Self::new(ProblemCode::BargeSafetyConflict, detail)
                 }
             }
             LeavingError::Idempotency(e) => e.into(),
@@ -134,7 +122,7 @@ impl From<MonitoringError> for Problem {
                 );
                 Self {
                     conflicts_with: Some(first.to_string()),
-                    ..Self::new(S::CONFLICT, "supervisor_conflict", detail)
+                    ..Self::new(ProblemCode::SupervisorConflict, detail)
                 }
             }
             MonitoringError::NotMonitoring(state) => {
@@ -142,28 +130,23 @@ impl From<MonitoringError> for Problem {
                     "The supervision is {}; only one that is MONITORING has a mode to change.",
                     state.as_str()
                 );
-                Self::new(S::CONFLICT, "supervision_state_conflict", detail)
+                Self::new(ProblemCode::SupervisionStateConflict, detail)
             }
             MonitoringError::ModeNotGranted => Self::new(
-                S::CONFLICT,
-                "mode_forbidden",
+                ProblemCode::ModeForbidden,
                 "This supervision was started with mode SILENT, so it cannot change to BARGE.",
             ),
-            MonitoringError::ModeUnsupported(why) => Self::new(
-                S::UNPROCESSABLE_ENTITY,
-                "mode_unsupported",
-                format!("{}.", capital(why)),
-            ),
+            MonitoringError::ModeUnsupported(why) => {
+                Self::new(ProblemCode::ModeUnsupported, format!("{}.", capitalised(why)))
+            }
             MonitoringError::JurisdictionNotFound => Self::new(
-                S::UNPROCESSABLE_ENTITY,
-                "jurisdiction_not_found",
+                ProblemCode::JurisdictionNotFound,
                 "No jurisdiction of that name is configured under [compliance.jurisdictions].",
             ),
             MonitoringError::RejoinForbidden(compliance) => Self {
                 prior_supervisions: compliance.prior.iter().map(ToString::to_string).collect(),
                 ..Self::new(
-                    S::CONFLICT,
-                    "rejoin_forbidden",
+                    ProblemCode::RejoinForbidden,
                     "The supervisor has left this contact before, and the rules of this jurisdiction do not allow rejoining.",
                 )
             },
@@ -171,8 +154,7 @@ impl From<MonitoringError> for Problem {
                 supervision_id: Some(supervision.to_string()),
                 on_call: on_call.into_iter().map(OnCallView::of).collect(),
                 ..Self::new(
-                    S::CONFLICT,
-                    "contact_limit_reached",
+                    ProblemCode::ContactLimitReached,
                     "Amazon Connect admits no further supervisor to this contact; onCall lists those on it.",
                 )
             },
@@ -181,8 +163,8 @@ impl From<MonitoringError> for Problem {
                 code,
                 detail,
             } => {
-                let problem = Self::new(join_status(&code), &code, detail);
-                let problem = if problem.status() == S::SERVICE_UNAVAILABLE {
+                let problem = Self::new(ProblemCode::of_stored_failure(&code), detail);
+                let problem = if problem.status() == StatusCode::SERVICE_UNAVAILABLE {
                     problem.retry_after(1)
                 } else {
                     problem
@@ -204,8 +186,7 @@ impl From<DirectiveError> for Problem {
     fn from(e: DirectiveError) -> Self {
         match e {
             DirectiveError::DirectiveNotFound => Self::new(
-                S::NOT_FOUND,
-                "directive_not_found",
+                ProblemCode::DirectiveNotFound,
                 "This supervision has no such directive.",
             ),
             DirectiveError::StreamLimitReached => Self::overloaded("Too many directive streams are open."),
@@ -218,9 +199,7 @@ impl From<DirectiveError> for Problem {
 impl From<DeliveryError> for Problem {
     fn from(e: DeliveryError) -> Self {
         match e {
-            DeliveryError::DeliveryNotFound => {
-                Self::new(S::NOT_FOUND, "delivery_not_found", "There is no such delivery.")
-            }
+            DeliveryError::DeliveryNotFound => Self::new(ProblemCode::DeliveryNotFound, "There is no such delivery."),
             DeliveryError::Idempotency(e) => e.into(),
             DeliveryError::Common(e) => e.into(),
         }
@@ -240,43 +219,9 @@ impl From<ClockError> for Problem {
 /// A vendor's error, where the caller waits for the vendor's answer.
 fn vendor(e: &VendorError) -> Problem {
     let detail = format!("{}.", e.message.trim_end_matches('.'));
-    // Connect was not asked in time, so the same request may succeed in a moment.
-    if e.code == "connect_timeout" {
-        return Problem::new(S::SERVICE_UNAVAILABLE, e.code, detail).retry_after(2);
+    match ProblemCode::from(e.code) {
+        // Connect was not asked in time, so the same request may succeed in a moment.
+        code @ ProblemCode::ConnectTimeout => Problem::new(code, detail).retry_after(2),
+        code => Problem::new(code, detail).with_status(StatusCode::BAD_GATEWAY),
     }
-    Problem::new(S::BAD_GATEWAY, e.code, detail)
-}
-
-/// The status of a join that failed: whose move is it? `docs/errors.md` has the codes.
-fn join_status(code: &str) -> S {
-    match code {
-        "connect_resource_not_found" => S::NOT_FOUND,
-        "connect_quota_limit_reached"
-        | "connect_idempotency_conflict"
-        | "connect_contact_not_found"
-        | "join_cancelled"
-        | "leave_timeout"
-        | "supervisor_conflict"
-        | "leg_conflict"
-        | "contact_limit_reached" => S::CONFLICT,
-        "connect_request_invalid" | "connect_parameter_invalid" | "connect_monitoring_unsupported" => {
-            S::UNPROCESSABLE_ENTITY
-        }
-        "connect_rate_limit_reached"
-        | "connect_budget_limit_reached"
-        | "connect_internal"
-        | "connect_unavailable"
-        | "connect_timeout"
-        | "connect_network_unavailable"
-        | "join_timeout" => S::SERVICE_UNAVAILABLE,
-        // The rest is between us and Connect: rights, credentials, an answer we cannot read.
-        _ => S::BAD_GATEWAY,
-    }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

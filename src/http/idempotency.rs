@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: taken from the request, fingerprinted with what it is for, and the stored answer given back.
+//! `Idempotency-Key`: reads it from the request with a fingerprint of the request, and replays stored answers.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -7,11 +7,12 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
-use super::views::SupervisionView;
-use crate::usecases::idempotency::KeyUse;
-use crate::usecases::idempotency::Replay;
-use crate::usecases::{Request, UseCases};
+use super::problem_code::ProblemCode;
+use super::views::supervision::SupervisionView;
+use crate::usecases::idempotency::KeyReplay;
+use crate::usecases::{RequestContext, UseCases};
 use sidedoor_domain::authority::Caller;
+use sidedoor_domain::ports::store::KeyUse;
 
 /// The longest key.
 const MAX: usize = 255;
@@ -37,7 +38,7 @@ pub(super) fn key(
         ));
     };
     let mut hash = Sha256::new();
-    // Each part with its length, so that no two requests can run together into one text.
+    // Each part with its length, otherwise two different requests could hash the same bytes.
     for part in [method.as_bytes(), path.as_bytes(), caller.name.as_bytes(), body] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
@@ -50,25 +51,20 @@ pub(super) fn key(
     }))
 }
 
-/// Gives an answer and keeps it for replays.
-pub(super) fn answer(usecases: &UseCases, by: &Request, status: StatusCode, body: &impl Serialize) -> Response {
+/// Answers, and stores the answer for replays.
+pub(super) fn answer(usecases: &UseCases, by: &RequestContext, status: StatusCode, body: &impl Serialize) -> Response {
     let text = match serde_json::to_string(body) {
         Ok(text) => text,
         Err(_) => {
-            return Problem::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "The answer cannot be written.",
-            )
-            .into_response();
+            return Problem::new(ProblemCode::Internal, "The answer cannot be written.").into_response();
         }
     };
     usecases.idempotency.remember_answer(by, status.as_u16(), &text);
     as_json(status, text)
 }
 
-/// A flow's error as an answer, kept for replays where this very request took the key before it failed.
-pub(super) fn failed(usecases: &UseCases, by: &Request, error: impl Into<Problem>) -> Response {
+/// The answer for a use case's error, stored for replays if this request took the key before it failed.
+pub(super) fn failed(usecases: &UseCases, by: &RequestContext, error: impl Into<Problem>) -> Response {
     let problem: Problem = error.into();
     usecases
         .idempotency
@@ -79,13 +75,13 @@ pub(super) fn failed(usecases: &UseCases, by: &Request, error: impl Into<Problem
 /// The answer to a key used before.
 pub(super) async fn replay(
     usecases: &UseCases,
-    by: &Request,
-    replay: Replay,
+    by: &RequestContext,
+    replay: KeyReplay,
     over: StatusCode,
 ) -> Result<Response, Problem> {
     let mut response = match replay {
-        Replay::Answer(status, body) => as_json(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), body),
-        Replay::State(id) => {
+        KeyReplay::Answer(status, body) => as_json(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), body),
+        KeyReplay::State(id) => {
             let stored = usecases.reports.get(id, by).await?;
             let status = if stored.supervision.state.is_final() {
                 over

@@ -1,8 +1,9 @@
-//! How often somebody may ask. Each caller has a rate of its own, a smaller one if it is one supervisor; all together have one; who delivers vendors' events has
-//! another, so that a storm of pages refuses no event; and a peer that keeps failing to say who it is waits.
+//! Rate limits. Each caller has its own rate, a lower one if it is a single supervisor, and all callers share another. Callers that
+//! deliver vendors' events have a separate rate, so that no flood of other requests blocks events. A peer that keeps failing to
+//! authenticate must wait.
 //!
-//! Every rate is a GCRA bucket of `governor`. A caller is forgotten when nothing was heard of it for a while or when there
-//! are too many, the least recent first: then it begins with a full bucket.
+//! Every rate is a GCRA bucket of `governor`. A caller's bucket is dropped after a while without requests, or when there are too many
+//! (least recently used first); the caller then starts with a full bucket.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -19,36 +20,36 @@ use super::serve::Peer;
 use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::UserId;
 
-/// How many callers, and how many failing peers, are remembered.
+/// The most callers, and the most failing peers, that have a bucket.
 const REMEMBERED: u64 = 20_000;
-/// For how long after they were heard of last.
+/// A bucket is dropped after this long without requests.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
-/// So many a second, and so many at once.
+/// A rate limit.
 #[derive(Debug, Clone, Copy)]
 pub struct Rate {
-    /// A second.
+    /// Requests a second in the long run.
     pub per_second: u32,
-    /// At once, after a pause.
+    /// Requests at once, after a pause.
     pub burst: u32,
 }
 
-/// What is allowed.
+/// All rate limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// To each caller that acts for many.
+    /// Of each caller that acts for many supervisors.
     pub caller: Rate,
-    /// To each supervisor: one person and their pages.
+    /// Of each supervisor: one person and their pages.
     pub supervisor: Rate,
-    /// To all of them together, those apart that deliver events.
+    /// Of all callers together, except those that deliver events.
     pub everybody: Rate,
-    /// To each that delivers events and does nothing else.
+    /// Of each caller whose only scope is `events`.
     pub events: Rate,
-    /// Failures to say who one is, by peer and minute.
+    /// Failed authentications a minute of one peer.
     pub failures_per_minute: u32,
 }
 
-/// How long to wait.
+/// How long a caller must wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wait(Duration);
 
@@ -72,7 +73,6 @@ fn take(bucket: &DefaultDirectRateLimiter) -> Option<Wait> {
     Some(Wait(until.wait_time_from(DefaultClock::default().now())))
 }
 
-/// One network's buckets, or one caller's.
 fn remembered<K: std::hash::Hash + Eq + Send + Sync + 'static>() -> Cache<K, Bucket> {
     Cache::builder()
         .max_capacity(REMEMBERED)
@@ -81,7 +81,7 @@ fn remembered<K: std::hash::Hash + Eq + Send + Sync + 'static>() -> Cache<K, Buc
         .build()
 }
 
-/// The buckets.
+/// All buckets.
 pub(super) struct Limits {
     rates: Rates,
     callers: Cache<(String, Option<UserId>), Bucket>,
@@ -103,7 +103,7 @@ impl Limits {
         }
     }
 
-    /// How many were refused, by which limit.
+    /// Requests refused so far, by limit.
     pub(super) fn refused(&self) -> Vec<(&'static str, u64)> {
         let counts = self.refused.iter().map(|n| n.load(Ordering::Relaxed));
         WORDS.into_iter().zip(counts).collect()
@@ -113,7 +113,7 @@ impl Limits {
         self.refused[which].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes a request; how long its caller is to wait, if they ask too often.
+    /// Counts a request; returns how long its caller must wait if a limit is reached.
     pub(super) fn spent(&self, caller: &Caller) -> Option<Wait> {
         let events = caller.delivers_events();
         let rate = match caller.scopes.as_slice() {
@@ -121,13 +121,13 @@ impl Limits {
             [Scope::Supervise] => self.rates.supervisor,
             _ => self.rates.caller,
         };
-        // The pages that one back end has given tickets are of many supervisors.
+        // By supervisor too, because the tickets of one back end are held by many supervisors.
         let who = (caller.name.clone(), caller.supervisor.clone());
         let own = self.callers.get_with(who, || Arc::new(bucket(rate)));
-        // One's own first: what is refused there takes nothing from the others.
+        // The caller's own bucket first, so that a request refused there takes nothing from the shared bucket.
         if let Some(wait) = take(&own) {
             let name = &caller.name;
-            tracing::debug!(caller = name, "{name} asks too often");
+            tracing::debug!(caller = name, "rate limit of {name} reached");
             self.count(if events { 2 } else { 0 });
             return Some(wait);
         }
@@ -141,7 +141,7 @@ impl Limits {
         wait
     }
 
-    /// Notes that a peer failed to say who it is; how long it is to wait, if that was too often.
+    /// Counts a failed authentication; returns how long the peer must wait if that was one too many.
     pub(super) fn failed(&self, peer: Option<Peer>) -> Option<Wait> {
         let network = peer?.network();
         let per_minute = NonZeroU32::new(self.rates.failures_per_minute).unwrap_or(NonZeroU32::MIN);

@@ -1,5 +1,5 @@
-//! Errors as the world sees them: problem-details members as `application/json` (Salesforce's External Services takes no
-//! other media type), each with a stable `code`. The one place where a flow's error becomes a status.
+//! Error answers: problem-details members as `application/json`, because Salesforce External Services accepts no other media type,
+//! each with a stable [`ProblemCode`].
 
 use axum::Json;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -7,13 +7,14 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::guard::current_request_id;
-use crate::usecases::monitoring::OnCall;
+use super::middleware::current_request_id;
+use super::problem_code::ProblemCode;
+use crate::usecases::monitoring::SupervisorOnCall;
 
-/// One bad place in a request.
+/// One invalid field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// Where: a JSON pointer into the body, or the name of a parameter or header.
+    /// A JSON pointer into the body, or the name of a parameter or header.
     pub pointer: String,
     /// What is wrong.
     pub detail: String,
@@ -28,7 +29,7 @@ pub struct Problem {
     pub(super) title: &'static str,
     pub(super) status: u16,
     pub(super) detail: String,
-    pub(super) code: String,
+    pub(super) code: ProblemCode,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<FieldError>,
     pub(super) request_id: Option<String>,
@@ -46,7 +47,7 @@ pub struct Problem {
     pub(super) presented: bool,
 }
 
-/// Somebody who is on a contact that takes no more.
+/// A supervisor who is on a contact that admits no more.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OnCallView {
@@ -57,7 +58,7 @@ pub(super) struct OnCallView {
 }
 
 impl OnCallView {
-    pub(super) fn of(on_call: OnCall) -> Self {
+    pub(super) fn of(on_call: SupervisorOnCall) -> Self {
         Self {
             supervision_id: on_call.supervision.to_string(),
             connect_user_id: on_call.supervisor.connect_user_id.map(|id| id.to_string()),
@@ -68,14 +69,14 @@ impl OnCallView {
 }
 
 impl Problem {
-    /// A problem with a stable `code`.
-    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+    /// A problem with the code's status and title.
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("urn:sidedoor:problem:{code}"),
-            title: status.canonical_reason().unwrap_or("Error"),
-            status: status.as_u16(),
+            kind: format!("urn:sidedoor:problem:{}", code.as_str()),
+            title: code.title(),
+            status: code.status().as_u16(),
             detail: detail.into(),
-            code: code.to_owned(),
+            code,
             errors: Vec::new(),
             request_id: current_request_id(),
             supervision_id: None,
@@ -87,25 +88,34 @@ impl Problem {
         }
     }
 
+    /// The same with another status than the code's own.
+    #[must_use]
+    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status.as_u16();
+        self
+    }
+
     /// Whether one member alone is at fault.
     pub(super) fn is_only_about(&self, pointer: &str) -> bool {
         self.errors.len() == 1 && self.errors[0].pointer == pointer
     }
 
-    /// A request that cannot be understood; every bad place is named.
+    /// An invalid request, with every invalid field.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [one] if one.pointer.is_empty() => format!("The request {}.", one.detail),
+            // It names the field itself.
+            [one] if one.detail.starts_with("unknown ") => format!("{}.", capitalised(&one.detail)),
             [one] => format!("{} {}.", one.pointer, one.detail),
-            many => format!("{} parts of the request cannot be taken.", many.len()),
+            many => format!("The request has {} invalid fields; see `errors`.", many.len()),
         };
         Self {
             errors,
-            ..Self::new(StatusCode::BAD_REQUEST, "request_invalid", detail)
+            ..Self::new(ProblemCode::RequestInvalid, detail)
         }
     }
 
-    /// [`Self::invalid`] for one place.
+    /// [`Self::invalid`] for one field.
     pub fn invalid_one(pointer: &str, detail: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError {
             pointer: pointer.into(),
@@ -113,16 +123,15 @@ impl Problem {
         }])
     }
 
-    /// No known credential.
+    /// The request has no valid credential.
     pub fn unauthorized() -> Self {
         Self::new(
-            StatusCode::UNAUTHORIZED,
-            "credential_invalid",
-            "Send a valid key or token as `Authorization: Bearer …`, or a key as `X-API-Key`.",
+            ProblemCode::CredentialInvalid,
+            "Send a valid API key or token as `Authorization: Bearer …`, or a key as `X-API-Key`.",
         )
     }
 
-    /// A credential that is not good. What is wrong with it is for the log.
+    /// The credential is invalid. The cause is not in the answer, because it would help a guesser.
     pub fn bad_credential() -> Self {
         Self {
             presented: true,
@@ -130,23 +139,23 @@ impl Problem {
         }
     }
 
-    /// Too often; come again.
+    /// A rate limit is reached; retry after `seconds`.
     pub fn rate_limited(detail: &str, seconds: u32) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_reached", detail).retry_after(seconds)
+        Self::new(ProblemCode::RateLimitReached, detail).retry_after(seconds)
     }
 
-    /// The issuer's keys are not to be had.
+    /// The keys of the token's issuer could not be fetched.
     pub fn keys_unavailable() -> Self {
-        let detail = "The keys that this token is verified with cannot be had just now.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "issuer_keys_unavailable", detail).retry_after(2)
+        let detail = "Could not fetch the keys that verify this token. Retry in a moment.";
+        Self::new(ProblemCode::IssuerKeysUnavailable, detail).retry_after(2)
     }
 
-    /// Too much at a time; come again.
+    /// The service is overloaded or stopping; retry in a second.
     pub fn overloaded(detail: &str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", detail).retry_after(1)
+        Self::new(ProblemCode::ServiceUnavailable, detail).retry_after(1)
     }
 
-    /// When to come again, s.
+    /// The `Retry-After` of the answer, in seconds.
     #[must_use]
     pub(super) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
@@ -178,35 +187,36 @@ impl IntoResponse for Problem {
                 "Bearer"
             };
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-            // Who is not known keeps no connection.
+            // An unauthenticated caller keeps no connection, because connections are limited.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 }
 
+pub(super) fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 pub(super) async fn no_such_route() -> Problem {
     Problem::new(
-        StatusCode::NOT_FOUND,
-        "route_not_found",
-        "There is no such path; GET /openapi.yaml lists those there are.",
+        ProblemCode::RouteNotFound,
+        "Unknown path; `GET /openapi.yaml` lists the paths.",
     )
 }
 
 pub(super) async fn no_such_method(method: Method) -> Problem {
-    let detail = format!("This path does not take {method}; the Allow header says what it takes.");
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_unsupported", detail)
+    let detail = format!("This path does not support {method}; the Allow header lists its methods.");
+    Problem::new(ProblemCode::MethodUnsupported, detail)
 }
 
-/// A handler panicked: said in the log with its request, never to the caller.
+/// The answer when a handler panicked. The panic hook has logged the place and the message, which may hold data that the caller must
+/// not see.
 pub(super) fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    tracing::error!("a handler panicked");
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal",
-        "Something is broken here; the log has more.",
-    )
-    .into_response()
+    Problem::new(ProblemCode::Internal, "Internal error; the log has the details.").into_response()
 }
 
 /// A JSON answer.

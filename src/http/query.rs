@@ -1,15 +1,15 @@
-//! Query parameters: strict as bodies are. Every bad one is named at once, and an unknown one is refused.
+//! Query parameters, as strict as bodies: the answer lists every invalid parameter, and an unknown one is an error.
 
 use super::problem::{FieldError, Problem};
 
-/// A query string being read.
+/// Reads a query string parameter by parameter and collects every problem.
 pub(super) struct Query {
     given: Vec<(String, String)>,
     known: Vec<&'static str>,
     errors: Vec<FieldError>,
 }
 
-/// The most parameters looked at.
+/// Parameters after this many are ignored.
 const MOST: usize = 64;
 
 impl Query {
@@ -25,7 +25,7 @@ impl Query {
         }
     }
 
-    /// A parameter that `take` accepts; given twice it is refused.
+    /// A parameter that `take` accepts; an error if it occurs twice.
     pub(super) fn take<T>(&mut self, name: &'static str, bad: &str, take: impl Fn(&str) -> Option<T>) -> Option<T> {
         self.known.push(name);
         let mut values = self.given.iter().filter(|(k, _)| k == name).map(|(_, v)| v);
@@ -40,24 +40,23 @@ impl Query {
         taken
     }
 
-    /// True or false.
     pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
         self.take(name, "must be true or false", |raw| raw.parse().ok())
     }
 
-    /// A moment.
     pub(super) fn moment(&mut self, name: &'static str) -> Option<jiff::Timestamp> {
         self.take(name, "must be an RFC 3339 date-time", |raw| raw.parse().ok())
     }
 
-    /// Every problem at once, if there is any.
+    /// An error if there was any problem.
     pub(super) fn finish(mut self) -> Result<(), Problem> {
         let names = self.known.join(", ");
         for (name, _) in &self.given {
             if !self.known.contains(&name.as_str()) {
+                let short: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
                 self.errors.push(FieldError {
-                    pointer: name.chars().filter(|c| !c.is_control()).take(64).collect(),
-                    detail: format!("is not known here; known are {names}"),
+                    detail: format!("unknown parameter `{short}`; expected one of {names}"),
+                    pointer: short,
                 });
             }
         }

@@ -1,8 +1,8 @@
-//! The listener: so many connections at a time, so long for the first request to come and so long between two, heads of a
-//! bounded size, and a soft stop that lets what is under way finish.
+//! The listener: it limits connections, the time until the first request and between two requests, and the size of request heads;
+//! a stop lets running requests finish.
 //!
-//! `axum::serve` sets none of these, so this is its loop over hyper's connection with them set. A client that sends its
-//! request a byte at a time loses its connection; it keeps nobody else out meanwhile.
+//! `axum::serve` has none of these limits, so this is its loop over hyper's connections with them. A client that sends its
+//! request a byte at a time loses its connection and does not block others meanwhile.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr};
@@ -23,19 +23,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-/// A peer that answers nothing for so long is gone: so a stream of directives knows soon that its browser is.
+/// A peer that acknowledges no data for so long is gone (`TCP_USER_TIMEOUT`), so that a stream of directives notices soon that its
+/// browser is.
 const SILENT: Duration = Duration::from_secs(20);
-/// What a connection may have unread, bytes: the longest URL that is told so, and its headers.
+/// The most bytes of a request head: the longest URL that still gets a proper answer, and its headers.
 const UNREAD: usize = 96 * 1024;
-/// After a failure to accept (no file descriptor left), we wait so long.
+/// The pause after a failed accept (no file descriptor left).
 const BREATH: Duration = Duration::from_millis(200);
-/// What one is told who finds no room; the whole answer, since no request was read.
-const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 164\r\n\
+/// The whole answer to a connection beyond the limit, because its request is not read.
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 193\r\n\
 Retry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n\
-{\"type\":\"urn:sidedoor:problem:overloaded\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"Too many connections \
-are open.\",\"code\":\"overloaded\",\"requestId\":null}";
+{\"type\":\"urn:sidedoor:problem:service_unavailable\",\"title\":\"Service overloaded or stopping\",\
+\"status\":503,\"detail\":\"Too many connections are open.\",\"code\":\"service_unavailable\",\"requestId\":null}";
 
-/// Who is at the other end of a connection: a proxy, if there is one. What a header says of it is not looked at.
+/// The address at the other end of a connection, which is the proxy if there is one. Headers such as `X-Forwarded-For` are ignored,
+/// because any client can send them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(IpAddr);
 
@@ -44,7 +46,7 @@ impl Peer {
         Self(address.to_canonical())
     }
 
-    /// The address, or the /64 of an IPv6 address: whoever has one has all of it.
+    /// The address, or the /64 network of an IPv6 address, because one host usually has the whole /64.
     pub(super) fn network(self) -> IpAddr {
         match self.0 {
             IpAddr::V6(address) => {
@@ -56,16 +58,16 @@ impl Peer {
     }
 }
 
-/// What a connection may take.
+/// Time limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// Until the first request's head is there.
+    /// From the connection to the head of the first request.
     pub first_head: Duration,
-    /// From one answer to the next request's head.
+    /// From an answer to the head of the next request.
     pub idle: Duration,
 }
 
-/// The room for connections, shared with whoever tells of it.
+/// The limit on open connections, and its counters for the metrics.
 #[derive(Debug)]
 pub struct Connections {
     room: Arc<Semaphore>,
@@ -74,7 +76,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Room for so many.
+    /// At most `most` connections at a time.
     pub fn new(most: usize) -> Self {
         Self {
             room: Arc::new(Semaphore::new(most)),
@@ -83,18 +85,18 @@ impl Connections {
         }
     }
 
-    /// Open now.
+    /// Connections open now.
     pub(super) fn open(&self) -> usize {
         self.most.saturating_sub(self.room.available_permits())
     }
 
-    /// Refused so far.
+    /// Connections refused so far.
     pub(super) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 }
 
-/// Serves until `stopping`, and then until what is under way is done.
+/// Serves until `stopping` is cancelled, and then until running requests have been answered.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -111,7 +113,7 @@ pub async fn serve(
         let (stream, peer) = match accepted {
             Ok((stream, address)) => (stream, Peer::new(address.ip())),
             Err(e) => {
-                tracing::warn!(error = %e, "a connection could not be accepted: {e}");
+                tracing::warn!(error = %e, "could not accept a connection: {e}; retrying in 200 ms");
                 tokio::time::sleep(BREATH).await;
                 continue;
             }
@@ -123,7 +125,7 @@ pub async fn serve(
             }
             Err(_) => {
                 connections.refused.fetch_add(1, Ordering::Relaxed);
-                // As much as the socket takes at once; nobody is waited for.
+                // Without waiting, so that a slow client does not block the loop.
                 let _ = stream.try_write(NO_ROOM);
             }
         }
@@ -168,7 +170,7 @@ async fn one(
             }
             () = heard.cancelled(), if !asked => asked = true,
             () = &mut too_late, if !asked => {
-                tracing::debug!(?peer, "a connection brought no request in time");
+                tracing::debug!(?peer, "closed a connection that sent no request in time");
                 return;
             }
             () = stopping.cancelled(), if !told => {
@@ -186,7 +188,7 @@ async fn answer(router: Router, peer: Peer, request: hyper::Request<Incoming>) -
 }
 
 fn give_up_on_the_silent(stream: &TcpStream) {
-    // Not every system can: then it takes longer.
+    // Errors are ignored: without these options a lost peer is only noticed later.
     let socket = socket2::SockRef::from(stream);
     let _ = socket.set_tcp_nodelay(true);
     #[cfg(target_os = "linux")]

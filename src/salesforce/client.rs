@@ -1,5 +1,6 @@
-//! One call: an upsert of a row or of a collection of rows by external id, a search, a describe. Created answers 201, updated 200
-//! (or a bare 204 from old versions). An expired token is renewed once, and the call made again.
+//! The calls of the REST API: upserts of one record or a collection by external id, queries and describes. An upsert
+//! answers 201 for a created and 200 for an updated record (or a bare 204 from old API versions). After a 401 the token is
+//! renewed and the call is repeated once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,25 +13,25 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::errors::{LookupFields, answered, item_refused, not_of_a_record, org_fault, unanswered, unreadable};
 use super::object::{Describe, Described, Object};
-use super::row;
+use super::record;
 use super::token::{Access, Tokens};
-use super::verdict::{Carried, answered, item_refused, org_fault, unanswered, unreadable};
 use crate::config::SalesforceConfig;
 use crate::telemetry::spans;
 use sidedoor_domain::ids::ContactId;
 use sidedoor_domain::participant::ParticipantRecord;
 use sidedoor_domain::ports::crm::ParticipantSeen;
-use sidedoor_domain::ports::{Clock, Crm, CrmError, CrmVerdict, Recorded, Usage};
+use sidedoor_domain::ports::{Clock, Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Recorded, Usage};
 
-/// The largest answer read, bytes. A describe of a wide object is the largest there is.
+/// The largest answer that is read, bytes. The describe of an object with many fields is the largest of all.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
-/// For so long what an answer said of the day's calls is believed.
-const TOLD_LATELY: SignedDuration = SignedDuration::from_hours(1);
+/// The age at which a reported number of used API calls is out of date.
+const USAGE_TTL: SignedDuration = SignedDuration::from_hours(1);
 
-/// Salesforce.
-pub struct Salesforce {
+/// The client of one Salesforce org.
+pub(crate) struct Salesforce {
     pub(super) http: reqwest::Client,
     pub(super) settings: SalesforceConfig,
     pub(super) tokens: Tokens,
@@ -57,15 +58,15 @@ impl Upserted {
 }
 
 impl Salesforce {
-    /// Prepares the client. Makes no call.
+    /// Prepares the client, without calling Salesforce.
     ///
     /// # Errors
-    /// When no TLS client can be made on this machine.
-    pub fn new(settings: SalesforceConfig, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
+    /// If no TLS client can be created.
+    pub(crate) fn new(settings: SalesforceConfig, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .timeout(settings.request_timeout)
             .connect_timeout(settings.request_timeout)
-            // A redirect could carry the token to another host.
+            // No redirects, because one could send the token to another host.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("Sidedoor/", env!("CARGO_PKG_VERSION")))
             .build()?;
@@ -81,7 +82,7 @@ impl Salesforce {
         })
     }
 
-    /// Sends one request with the token in use; if that is refused, once more with a new one.
+    /// Sends a request with the current token. If Salesforce refuses the token, repeats the request with a new one.
     pub(super) async fn send(
         &self,
         method: &Method,
@@ -99,8 +100,8 @@ impl Salesforce {
         if status == StatusCode::UNAUTHORIZED {
             self.tokens.refused(&renewed).await;
             return Err(org_fault(
-                "salesforce_token_rejected",
-                "Salesforce refuses its own new token",
+                CrmFault::TokenRejected,
+                "Salesforce refused a token that it had just issued",
             ));
         }
         Ok((status, text))
@@ -141,12 +142,12 @@ impl Salesforce {
         Ok((status, String::from_utf8_lossy(&text).into_owned()))
     }
 
-    /// One row by itself: `PATCH …/sobjects/{Object}/{ExternalIdField}/{value}`.
+    /// Upserts one record: `PATCH …/sobjects/{Object}/{ExternalIdField}/{value}`.
     async fn upsert_one(&self, object_name: &str, row: &ParticipantRecord) -> Result<Recorded, CrmError> {
         let fields = &self.settings.fields;
         let key = utf8_percent_encode(&row.leg_key, NON_ALPHANUMERIC);
         let path = format!("sobjects/{object_name}/{}/{key}", fields.external_id);
-        let body = Value::Object(row::body(row, fields));
+        let body = Value::Object(record::body(row, fields));
         let (status, text) = self.send(&Method::PATCH, &path, Some(&body)).await?;
         match status {
             StatusCode::OK | StatusCode::CREATED => {
@@ -158,8 +159,8 @@ impl Salesforce {
         }
     }
 
-    /// Several at once: `PATCH …/composite/sobjects/{Object}/{ExternalIdField}`. 200 even when records fail, each with a result
-    /// of its own, in order.
+    /// Upserts several records: `PATCH …/composite/sobjects/{Object}/{ExternalIdField}`. The answer is 200 even if records
+    /// fail, with one result a record, in order.
     async fn upsert_collection(
         &self,
         object_name: &str,
@@ -168,7 +169,7 @@ impl Salesforce {
         let fields = &self.settings.fields;
         let path = format!("composite/sobjects/{object_name}/{}", fields.external_id);
         let records = rows.iter().map(|row| {
-            let mut record = row::body(row, fields);
+            let mut record = record::body(row, fields);
             record.insert("attributes".into(), json!({"type": object_name}));
             record.insert(fields.external_id.clone(), json!(row.leg_key));
             Value::Object(record)
@@ -176,10 +177,10 @@ impl Salesforce {
         let body = json!({"allOrNone": false, "records": records.collect::<Vec<_>>()});
         let (status, text) = self.send(&Method::PATCH, &path, Some(&body)).await?;
         if status != StatusCode::OK {
-            return Err(answered(status, &text, Carried::default()));
+            return Err(answered(status, &text, LookupFields::default()));
         }
         let results: Vec<Value> = serde_json::from_str(&text).map_err(|_| unreadable())?;
-        // Fewer results than records would leave it open which row is meant.
+        // With another number of results it is unknown which record each belongs to.
         if results.len() != rows.len() {
             return Err(unreadable());
         }
@@ -197,14 +198,13 @@ impl Salesforce {
         &self.settings.connect_username_field
     }
 
-    /// The lookup fields that a row carries.
-    fn lookups(&self, row: &ParticipantRecord) -> Carried<'_> {
+    /// The lookup fields that a record sets.
+    fn lookups(&self, row: &ParticipantRecord) -> LookupFields<'_> {
         let fields = &self.settings.fields;
-        let carried =
-            |value: &Option<String>, name| value.as_ref().and(Some(name)).filter(|name: &&str| !name.is_empty());
-        Carried {
-            voice_call: carried(&row.voice_call_id, fields.voice_call.as_str()),
-            supervisor: carried(&row.supervisor_user_id, fields.supervisor.as_str()),
+        let set = |value: &Option<String>, name| value.as_ref().and(Some(name)).filter(|name: &&str| !name.is_empty());
+        LookupFields {
+            voice_call: set(&row.voice_call_id, fields.voice_call.as_str()),
+            supervisor: set(&row.supervisor_user_id, fields.supervisor.as_str()),
         }
     }
 
@@ -212,39 +212,39 @@ impl Salesforce {
         let object_name = self.object.name(self).await?;
         match rows {
             [] => Ok(Vec::new()),
-            // What is wrong with a single row's call is that row's error, unless it is the org's or nobody's.
+            // A failed call with a single record is that record's outcome, unless the error concerns the org or the network.
             [row] => match self.upsert_one(&object_name, row).await {
-                Err(e) if !is_of_the_row(&e) => Err(e),
+                Err(e) if !concerns_record(&e) => Err(e),
                 done => Ok(vec![done]),
             },
             rows => self.upsert_collection(&object_name, rows).await,
         }
     }
 
-    /// Notes how much of the day's calls is used: `Sforce-Limit-Info: api-usage=18/5000`.
+    /// Remembers how many of its daily API calls the org has used: `Sforce-Limit-Info: api-usage=18/5000`.
     fn note_usage(&self, headers: &reqwest::header::HeaderMap) {
-        let told = headers.get("sforce-limit-info").and_then(|v| v.to_str().ok());
-        if let Some(usage) = told.and_then(parse_usage) {
+        let header = headers.get("sforce-limit-info").and_then(|v| v.to_str().ok());
+        if let Some(usage) = header.and_then(parse_usage) {
             *self.usage.lock().unwrap_or_else(PoisonError::into_inner) = Some((usage, self.clock.now()));
         }
     }
 }
 
-/// What is said of a row and not of the org or the network.
-fn is_of_the_row(e: &CrmError) -> bool {
+/// Whether an error concerns the record, not the org or the network.
+fn concerns_record(e: &CrmError) -> bool {
     matches!(
         e.verdict,
         CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups(_) | CrmVerdict::RetryNow
-    ) || e.code == "UNABLE_TO_LOCK_ROW"
+    ) || e.code.as_str() == "UNABLE_TO_LOCK_ROW"
 }
 
-/// What was told then, if that is not too long ago now.
-fn believed((usage, at): (Usage, Timestamp), now: Timestamp) -> Option<Usage> {
-    (now.duration_since(at) < TOLD_LATELY).then_some(usage)
+/// The usage that an answer reported at `at`, unless it is out of date.
+fn current_usage((usage, at): (Usage, Timestamp), now: Timestamp) -> Option<Usage> {
+    (now.duration_since(at) < USAGE_TTL).then_some(usage)
 }
 
-fn parse_usage(told: &str) -> Option<Usage> {
-    let numbers = told
+fn parse_usage(header: &str) -> Option<Usage> {
+    let numbers = header
         .split(',')
         .find_map(|part| part.trim().strip_prefix("api-usage="))?;
     let (used, limit) = numbers.split_once('/')?;
@@ -261,15 +261,7 @@ impl Describe for Salesforce {
             .send(&Method::GET, &format!("sobjects/{object}/describe"), None)
             .await?;
         if status != StatusCode::OK {
-            let refused = answered(status, &text, Carried::default());
-            // Whatever a describe is refused for, no row is at fault.
-            return Err(match refused.verdict {
-                CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups(_) | CrmVerdict::RetryNow => CrmError {
-                    verdict: org_fault("", "").verdict,
-                    ..refused
-                },
-                _ => refused,
-            });
+            return Err(not_of_a_record(answered(status, &text, LookupFields::default())));
         }
         serde_json::from_str(&text).map_err(|_| unreadable())
     }
@@ -281,26 +273,26 @@ impl Crm for Salesforce {
         let done = self.try_upsert(rows).await;
         let org_fault = |e: &CrmError| matches!(e.verdict, CrmVerdict::OrgFault(_));
         let suspect = match &done {
-            Err(e) => org_fault(e) && !e.code.starts_with("salesforce_"),
+            Err(e) => org_fault(e) && matches!(e.code, CrmErrorCode::Vendor(_)),
             Ok(outcomes) => outcomes.iter().any(|row| row.as_ref().is_err_and(org_fault)),
         };
         if !suspect {
             return done;
         }
-        // The org's own description says better than a refusal what to do about it, and whether it is the org at all.
+        // The org may not be at fault. Its own description shows that, and names the fix better than a refusal does.
         let cleared = |e: CrmError| CrmError {
             verdict: CrmVerdict::OwnFault,
             ..e
         };
-        match (self.survey().await, done) {
+        match (self.describe_object().await, done) {
             (Err(why), Err(_)) => Err(why),
             (Ok(_), Err(e)) if rows.len() == 1 => Ok(vec![Err(cleared(e))]),
-            // One of the call's rows is at fault: it is found by splitting the call.
+            // One of the call's records is at fault. The caller splits the call to find it.
             (Ok(_), Err(e)) => Err(cleared(e)),
-            (survey, Ok(outcomes)) => {
-                // What was taken was taken.
+            (described, Ok(outcomes)) => {
+                // Accepted records keep their outcome.
                 let judge = |outcome: Result<Recorded, CrmError>| match outcome {
-                    Err(e) if org_fault(&e) => Err(match &survey {
+                    Err(e) if org_fault(&e) => Err(match &described {
                         Err(why) => why.clone(),
                         Ok(_) => cleared(e),
                     }),
@@ -312,7 +304,7 @@ impl Crm for Salesforce {
     }
 
     async fn voice_calls(&self, contacts: &[ContactId]) -> Result<HashMap<String, Vec<String>>, CrmError> {
-        // A contact id holds no quote and no backslash.
+        // No escaping is needed, because a ContactId contains neither quotes nor backslashes.
         let keys: Vec<String> = contacts.iter().map(|c| format!("'{c}'")).collect();
         let soql = format!(
             "SELECT Id, VendorCallKey FROM VoiceCall WHERE VendorCallKey IN ({})",
@@ -321,7 +313,7 @@ impl Crm for Salesforce {
         let path = format!("query?q={}", utf8_percent_encode(&soql, NON_ALPHANUMERIC));
         let (status, text) = self.send(&Method::GET, &path, None).await?;
         if status != StatusCode::OK {
-            return Err(answered(status, &text, Carried::default()));
+            return Err(answered(status, &text, LookupFields::default()));
         }
         let found: Found = serde_json::from_str(&text).map_err(|_| unreadable())?;
         let mut by_key: HashMap<String, Vec<String>> = HashMap::new();
@@ -335,13 +327,13 @@ impl Crm for Salesforce {
         self.username_of(user).await
     }
 
-    async fn survey(&self) -> Result<String, CrmError> {
+    async fn describe_object(&self) -> Result<String, CrmError> {
         self.object.forget().await;
         self.object.name(self).await
     }
 
-    async fn announce(&self, stream_keys: &[String]) -> Result<(), CrmError> {
-        self.publish(stream_keys).await
+    async fn announce(&self, channel_keys: &[String]) -> Result<(), CrmError> {
+        self.publish(channel_keys).await
     }
 
     async fn supervisors_of(&self, voice_calls: &[String]) -> Result<HashMap<String, Vec<ParticipantSeen>>, CrmError> {
@@ -349,8 +341,8 @@ impl Crm for Salesforce {
     }
 
     fn usage(&self) -> Option<Usage> {
-        let told = *self.usage.lock().unwrap_or_else(PoisonError::into_inner);
-        told.and_then(|told| believed(told, self.clock.now()))
+        let reported = *self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.and_then(|reported| current_usage(reported, self.clock.now()))
     }
 }
 
@@ -371,15 +363,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_told_of_the_days_calls_is_not_believed_for_ever() {
+    fn usage_expires_after_an_hour() {
         let usage = Usage { used: 90, limit: 100 };
-        let told = Timestamp::UNIX_EPOCH;
-        let after = |minutes| believed((usage, told), told + SignedDuration::from_mins(minutes));
+        let at = Timestamp::UNIX_EPOCH;
+        let after = |minutes| current_usage((usage, at), at + SignedDuration::from_mins(minutes));
         assert_eq!((after(59), after(60)), (Some(usage), None));
     }
 
     #[test]
-    fn the_days_calls_are_read_from_the_header() {
+    fn usage_is_parsed_from_limit_header() {
         let usage = |used, limit| Some(Usage { used, limit });
         assert_eq!(parse_usage("api-usage=18/5000"), usage(18, 5000));
         assert_eq!(

@@ -1,17 +1,17 @@
-//! Platform Events: how a Lightning component without CORS hears that there is something to do. An event carries the opaque
-//! key of a stream and nothing else: who supervises whom is nobody's business who can subscribe.
+//! Platform Events, which cause a Lightning component that may not call across origins to fetch its directives. An event
+//! contains only the opaque key of a directive channel, so that subscribers learn nothing about who supervises a contact.
 //!
-//! Published as records are made: `POST …/sobjects/<Name>__e` answers 201 with the status code OPERATION_ENQUEUED among its
-//! "errors"; several go as subrequests of one composite request (Platform Events Developer Guide, "Publish Event Messages with
-//! Salesforce APIs").
+//! An event is published as a record is created: `POST …/sobjects/<Name>__e` answers 201 with the status code
+//! OPERATION_ENQUEUED among its "errors". Several events are subrequests of one composite request (Platform Events
+//! Developer Guide, "Publish Event Messages with Salesforce APIs").
 
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::client::Salesforce;
-use super::verdict::{Carried, answered, org_fault, unreadable};
-use sidedoor_domain::ports::CrmError;
+use super::errors::{LookupFields, answered, org_fault, unreadable};
+use sidedoor_domain::ports::{CrmError, CrmFault};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,17 +27,17 @@ struct Sub {
 }
 
 impl Salesforce {
-    /// Publishes one event a key.
-    pub(super) async fn publish(&self, stream_keys: &[String]) -> Result<(), CrmError> {
+    /// Publishes one event for each channel key.
+    pub(super) async fn publish(&self, channel_keys: &[String]) -> Result<(), CrmError> {
         let Some(event) = self.settings.directive_event.as_deref() else {
             return Err(org_fault(
-                "salesforce_event_not_found",
+                CrmFault::EventNotFound,
                 "salesforce.directive_event is not set",
             ));
         };
         let field = self.settings.directive_event_field.as_str();
         let body = |key: &String| json!({ field: key });
-        match stream_keys {
+        match channel_keys {
             [] => Ok(()),
             [key] => {
                 let path = format!("sobjects/{event}/");
@@ -52,13 +52,14 @@ impl Salesforce {
                 let all = json!({"allOrNone": false, "compositeRequest": subs.collect::<Vec<_>>()});
                 let (status, text) = self.send(&Method::POST, "composite", Some(&all)).await?;
                 if status != StatusCode::OK {
-                    return Err(answered(status, &text, Carried::default()));
+                    return Err(answered(status, &text, LookupFields::default()));
                 }
                 let answers: Composite = serde_json::from_str(&text).map_err(|_| unreadable())?;
                 if answers.composite_response.len() != keys.len() {
                     return Err(unreadable());
                 }
-                // One that was refused is enough: all of them are published again, which does no harm.
+                // If one was refused, the caller publishes all again. That is harmless, because an event only says
+                // "fetch your directives".
                 answers.composite_response.iter().try_for_each(|sub| {
                     let status = StatusCode::from_u16(sub.http_status_code).map_err(|_| unreadable())?;
                     published(status, &sub.body.to_string())
@@ -70,12 +71,12 @@ impl Salesforce {
 
 fn published(status: StatusCode, text: &str) -> Result<(), CrmError> {
     if status != StatusCode::CREATED {
-        return Err(answered(status, text, Carried::default()));
+        return Err(answered(status, text, LookupFields::default()));
     }
     let answer: Value = serde_json::from_str(text).map_err(|_| unreadable())?;
     if answer.get("success") == Some(&Value::Bool(true)) {
         Ok(())
     } else {
-        Err(answered(status, &answer["errors"].to_string(), Carried::default()))
+        Err(answered(status, &answer["errors"].to_string(), LookupFields::default()))
     }
 }

@@ -1,21 +1,22 @@
-//! Which object the rows go to. `VoiceCallParticipant` is no standard object: `auto` takes it if the org has one that can
-//! be written and has the external-id field, else `VoiceCallParticipant__c`, which Sidedoor ships as metadata.
+//! Which object the participant records go to. `VoiceCallParticipant` is not a standard object. With `auto`, Sidedoor uses
+//! it if it exists in the org, is writable and has the external-id field; otherwise it uses `VoiceCallParticipant__c`, which
+//! Sidedoor ships as metadata.
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::verdict::org_fault;
+use super::errors::org_fault;
 use crate::config::{FieldNames, SalesforceConfig};
-use sidedoor_domain::ports::CrmError;
+use sidedoor_domain::ports::{CrmError, CrmFault};
 
-/// In this order.
+/// The objects that `auto` tries, in this order.
 const CANDIDATES: [&str; 2] = ["VoiceCallParticipant", "VoiceCallParticipant__c"];
 
-/// What an org answers when it has no such object, or none that this user may see.
+/// The error codes of an org that has no such object, or none that this user may see.
 const NOT_THERE: [&str; 3] = ["NOT_FOUND", "INVALID_TYPE", "INSUFFICIENT_ACCESS"];
 
-/// What describe says, as far as we ask.
+/// The parts of a describe answer that Sidedoor uses.
 #[derive(Debug, Deserialize)]
 pub(super) struct Described {
     pub(super) createable: bool,
@@ -27,7 +28,7 @@ pub(super) struct Described {
 }
 
 impl Described {
-    /// Whether a new row may carry this field.
+    /// Whether a new record may set this field.
     pub(super) fn takes(&self, field: &str) -> bool {
         self.fields
             .iter()
@@ -51,14 +52,14 @@ struct DescribedField {
     unique: bool,
 }
 
-/// An org that can be asked about an object.
+/// An org that describes its objects.
 #[async_trait]
 pub(super) trait Describe: Sync {
-    /// What it says.
+    /// Describes one object.
     async fn describe(&self, object: &str) -> Result<Described, CrmError>;
 }
 
-/// The object in use, once found.
+/// The object that records go to, which is found once and then cached.
 pub(super) struct Object {
     configured: String,
     fields: FieldNames,
@@ -74,7 +75,7 @@ impl Object {
         }
     }
 
-    /// The object's name. Found once, by one caller at a time.
+    /// The object's name. Only one caller at a time asks the org.
     pub(super) async fn name(&self, org: &impl Describe) -> Result<String, CrmError> {
         let mut found = self.found.lock().await;
         if let Some(name) = &*found {
@@ -87,38 +88,38 @@ impl Object {
         let mut why = Vec::new();
         for candidate in candidates {
             match org.describe(candidate).await {
-                Ok(described) => match self.unfit(candidate, &described) {
-                    Unfit::Not => {
+                Ok(described) => match self.fitness(candidate, &described) {
+                    Fitness::Fits => {
                         *found = Some(candidate.to_owned());
                         return Ok(candidate.to_owned());
                     }
-                    // It is the one that is meant, and not as it should be: another would not do.
-                    Unfit::Fields(problems) => {
-                        return Err(org_fault("salesforce_mapping_invalid", problems.join("; ")));
+                    // It is the intended object, so the next candidate would be wrong.
+                    Fitness::FieldsDoNotFit(problems) => {
+                        return Err(org_fault(CrmFault::MappingInvalid, problems.join("; ")));
                     }
-                    Unfit::Object(reason) => why.push(reason),
+                    Fitness::OtherObject(reason) => why.push(reason),
                 },
-                // The org says there is none, or none for this user: try the next. Anything else is no answer.
-                Err(e) if NOT_THERE.contains(&e.code.as_str()) => why.push(format!("{candidate} is not there")),
+                // Only these codes mean that the object does not exist for this user. Other errors say nothing about it.
+                Err(e) if NOT_THERE.contains(&e.code.as_str()) => why.push(format!("{candidate} does not exist")),
                 Err(e) => return Err(e),
             }
         }
-        let remedy = "deploy the object that Sidedoor ships (infra/salesforce), give the integration user access, or set salesforce.object";
+        let remedy = "deploy the object that Sidedoor ships (infra/salesforce), give the integration user access to it, or set salesforce.object";
         Err(org_fault(
-            "salesforce_object_not_found",
+            CrmFault::ObjectNotFound,
             format!("{}; {remedy}", why.join(", ")),
         ))
     }
 
-    /// Forgets what was found: the org has changed.
+    /// Discards the cached name, because the org may have changed.
     pub(super) async fn forget(&self) {
         *self.found.lock().await = None;
     }
 
-    fn unfit(&self, object: &str, d: &Described) -> Unfit {
+    fn fitness(&self, object: &str, d: &Described) -> Fitness {
         if !(d.createable && d.updateable) {
-            return Unfit::Object(format!(
-                "{object} cannot be written by this user (a permission set must allow Create and Edit on it)"
+            return Fitness::OtherObject(format!(
+                "the integration user cannot write {object} (it needs a permission set with Create and Edit on the object)"
             ));
         }
         let key = d
@@ -126,18 +127,18 @@ impl Object {
             .iter()
             .find(|f| f.name.eq_ignore_ascii_case(&self.fields.external_id));
         let Some(key) = key else {
-            return Unfit::Object(format!(
-                "{object} has no field {} that this user may see",
+            return Fitness::OtherObject(format!(
+                "{object} has no field {} that the integration user may see",
                 self.fields.external_id
             ));
         };
         if !key.external_id {
-            return Unfit::Object(format!("{object} has {}, but not as an external id", key.name));
+            return Fitness::OtherObject(format!("{object}.{} is not an external id", key.name));
         }
         let mut problems = Vec::new();
         if !key.unique {
             problems.push(format!(
-                "{object}.{} is an external id but not Unique: tick Unique on the field, or two rows of one leg may come to be",
+                "{object}.{} is an external id but not Unique: select Unique on the field, otherwise a leg may get two records",
                 key.name
             ));
         }
@@ -145,14 +146,16 @@ impl Object {
             let field = d.fields.iter().find(|f| f.name.eq_ignore_ascii_case(name));
             let problem = match field {
                 None => format!(
-                    "{object}.{name} is not there, or this user may not see it: create it, give the integration user's permission \
-                     set Read and Edit on it, or set salesforce.fields.{setting} to another field or to \"\""
+                    "{object}.{name} does not exist, or the integration user may not see it: create the field, grant Read and \
+                     Edit on it in the integration user's permission set, or set salesforce.fields.{setting} to another field \
+                     or to \"\""
                 ),
                 Some(f) if !(f.createable && f.updateable) => format!(
-                    "{object}.{name} cannot be written by this user: give the integration user's permission set Edit on it"
+                    "{object}.{name} cannot be written by the integration user: grant Edit on the field in its permission set"
                 ),
                 Some(f) if !kinds.contains(&f.kind.as_str()) => format!(
-                    "{object}.{name} is of type {}, and must be {}",
+                    "{object}.{name} has the type {}, but must be {}: change the field's type, or set \
+                     salesforce.fields.{setting} to another field or to \"\"",
                     f.kind,
                     kinds.join(" or ")
                 ),
@@ -161,18 +164,18 @@ impl Object {
             problems.push(problem);
         }
         if problems.is_empty() {
-            Unfit::Not
+            Fitness::Fits
         } else {
-            Unfit::Fields(problems)
+            Fitness::FieldsDoNotFit(problems)
         }
     }
 }
 
-/// Whether an object will do.
-enum Unfit {
-    Not,
-    /// It is not the one: another candidate may be.
-    Object(String),
-    /// It is the one, and these fields do not fit.
-    Fields(Vec<String>),
+/// Whether records can go to an object.
+enum Fitness {
+    Fits,
+    /// It is not the intended object, for this reason; another candidate may be.
+    OtherObject(String),
+    /// It is the intended object, but has these problems.
+    FieldsDoNotFit(Vec<String>),
 }

@@ -1,8 +1,9 @@
-//! ConversationParticipant: the org's own, read-only record of who was on a call. It is compared with ours, never written.
+//! ConversationParticipant: the org's own record of who was on a call. Sidedoor compares it with its own record and never
+//! writes it.
 //!
-//! `LeftTime` is a date-time of whole seconds, `LeftTimeMilliSecs` the "milliseconds portion of Left Time" (Field Reference).
-//! A participant names its Conversation and, in `ParticipantEntityId`, its User (Object Reference). How VoiceCall refers to its
-//! Conversation is not in the Object Reference we have read, so that field is a setting.
+//! `LeftTime` is a date-time of whole seconds, `LeftTimeMilliSecs` the "milliseconds portion of Left Time" (Field
+//! Reference). A participant refers to its Conversation and, in `ParticipantEntityId`, to its User (Object Reference). The
+//! Object Reference that we read does not say how VoiceCall refers to its Conversation, so that field is a setting.
 
 use std::collections::HashMap;
 
@@ -14,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::client::Salesforce;
-use super::verdict::{Carried, answered, unreadable};
+use super::errors::{LookupFields, answered, unreadable};
 use sidedoor_domain::ports::CrmError;
 use sidedoor_domain::ports::crm::ParticipantSeen;
 
@@ -34,11 +35,11 @@ struct Participant {
 }
 
 impl Salesforce {
-    async fn rows_of<T: DeserializeOwned>(&self, soql: &str) -> Result<Vec<T>, CrmError> {
+    async fn query<T: DeserializeOwned>(&self, soql: &str) -> Result<Vec<T>, CrmError> {
         let path = format!("query?q={}", utf8_percent_encode(soql, NON_ALPHANUMERIC));
         let (status, text) = self.send(&Method::GET, &path, None).await?;
         if status != StatusCode::OK {
-            return Err(answered(status, &text, Carried::default()));
+            return Err(answered(status, &text, LookupFields::default()));
         }
         let found: Found<T> = serde_json::from_str(&text).map_err(|_| unreadable())?;
         Ok(found.records)
@@ -54,7 +55,7 @@ impl Salesforce {
             "SELECT Id, {field} FROM VoiceCall WHERE Id IN ({})",
             quoted(voice_calls)
         );
-        let calls: Vec<Map<String, Value>> = self.rows_of(&soql).await?;
+        let calls: Vec<Map<String, Value>> = self.query(&soql).await?;
         let text = |row: &Map<String, Value>, name: &str| row.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
         // After a transfer two VoiceCalls share a conversation.
         let mut of_conversation: HashMap<String, Vec<String>> = HashMap::new();
@@ -75,7 +76,7 @@ impl Salesforce {
              WHERE ConversationId IN ({}) AND ParticipantRole = 'Supervisor'",
             quoted(&conversations)
         );
-        for participant in self.rows_of::<Participant>(&soql).await? {
+        for participant in self.query::<Participant>(&soql).await? {
             for call in of_conversation.get(&participant.conversation_id).into_iter().flatten() {
                 found.entry(call.clone()).or_default().push(ParticipantSeen {
                     left_at: participant.left_at(),
@@ -90,7 +91,7 @@ impl Salesforce {
 
 impl Participant {
     fn left_at(&self) -> Option<Timestamp> {
-        // Salesforce writes +0000, which RFC 3339 has as Z.
+        // Salesforce writes the offset as +0000, which RFC 3339 does not allow.
         let whole: Timestamp = self.left_time.as_ref()?.replace("+0000", "Z").parse().ok()?;
         #[allow(clippy::cast_possible_truncation, reason = "0 to 999")]
         let ms = self.left_time_milli_secs.unwrap_or(0.0).clamp(0.0, 999.0) as i64;
@@ -98,7 +99,8 @@ impl Participant {
     }
 }
 
-/// Ids of Salesforce's own in a list; whatever could end the quotes is left out.
+/// Salesforce ids as a SOQL list. Ids with other characters than letters and digits are left out, so that none can end the
+/// quotes.
 fn quoted(ids: &[String]) -> String {
     let plain = |id: &&String| id.bytes().all(|b| b.is_ascii_alphanumeric());
     let quoted: Vec<String> = ids.iter().filter(plain).map(|id| format!("'{id}'")).collect();

@@ -1,8 +1,8 @@
-//! The access token. Salesforce's answer says neither when it ends nor how to refresh it, so it is used until a 401, then
-//! renewed: by one caller at a time, while the others wait for that one's.
+//! The access token. Salesforce's answer contains neither a lifetime nor a refresh token, so a token is used until a 401 and
+//! then replaced by a new login. One caller logs in while the others wait for the result.
 //!
-//! Two grants: client credentials, on the My Domain host, with HTTP Basic; and the JWT bearer, a signed assertion in a form, which
-//! the `oauth2` crate does not have.
+//! There are two grants: client credentials, with HTTP Basic on the My Domain host; and the JWT bearer grant, a signed
+//! assertion in a form, which the `oauth2` crate does not support.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -21,24 +21,24 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::verdict::{Carried, answered, clean, org_fault, unanswered, unreadable};
+use super::errors::{LookupFields, answered, clean, org_fault, unanswered, unreadable};
 use crate::config::{Grant, SalesforceConfig};
-use sidedoor_domain::ports::{Clock, CrmError};
+use sidedoor_domain::ports::{Clock, CrmError, CrmFault};
 
-/// The largest token answer read, bytes.
+/// The largest token answer that is read, bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// A token and where it is good.
+/// An access token and the host that accepts it.
 #[derive(Clone)]
 pub(super) struct Access {
-    /// The bearer.
+    /// The bearer token.
     pub(super) token: SecretString,
-    /// The org's own host.
+    /// The org's instance URL, without a slash at the end.
     pub(super) instance_url: String,
     generation: u64,
 }
 
-/// What Salesforce's token answer has beside the standard.
+/// The member of Salesforce's token answer that is not in the OAuth standard.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Extra {
     instance_url: String,
@@ -60,7 +60,7 @@ type OAuth<HasToken = EndpointNotSet> = oauth2::Client<
     HasToken,
 >;
 
-/// The token in use.
+/// The current token, and the credential for a new one.
 pub(super) struct Tokens {
     http: reqwest::Client,
     login_url: String,
@@ -82,8 +82,8 @@ impl Tokens {
         }
     }
 
-    /// The token in use, made if there is none. The lock is held while one is made: whoever comes meanwhile waits and
-    /// gets that one.
+    /// The current token; logs in if there is none. The lock is held during the login, so that concurrent callers wait for
+    /// its result instead of logging in too.
     pub(super) async fn get(&self) -> Result<Access, CrmError> {
         let mut current = self.current.lock().await;
         if let Some(access) = &current.1 {
@@ -98,7 +98,7 @@ impl Tokens {
         Ok(access)
     }
 
-    /// The token was refused. Only if it is still the one in use is it thrown away: others may have renewed it.
+    /// Discards a token that Salesforce refused, unless another caller has already replaced it.
     pub(super) async fn refused(&self, access: &Access) {
         let mut current = self.current.lock().await;
         if current
@@ -122,9 +122,8 @@ impl Tokens {
         let Granted { token, instance_url } = granted?;
         let instance_url = instance_url.trim_end_matches('/').to_owned();
         if !is_salesforce(&instance_url, &self.login_url) {
-            let said =
-                "Salesforce's login answered with an instance_url that is no Salesforce host; no token goes there";
-            return Err(org_fault("salesforce_host_invalid", said));
+            let message = "the login's instance_url is not a Salesforce host, so the token is not sent to it";
+            return Err(org_fault(CrmFault::HostInvalid, message));
         }
         Ok(Access {
             token,
@@ -138,7 +137,7 @@ impl Tokens {
     }
 
     async fn by_client_credentials(&self, secret: &SecretString) -> Result<Granted, CrmError> {
-        let hint = "check salesforce.client_id, client_secret and the External Client App's run-as user";
+        let hint = "check salesforce.client_id, salesforce.client_secret and the External Client App's run-as user";
         let token_url = TokenUrl::new(self.token_endpoint()).map_err(|e| refused(&e.to_string(), hint))?;
         let client: OAuth<oauth2::EndpointSet> = OAuth::new(ClientId::new(self.client_id.clone()))
             .set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()))
@@ -151,11 +150,11 @@ impl Tokens {
             .await
             .map_err(|e| match e {
                 RequestTokenError::ServerResponse(answer) => {
-                    let words = answer.error_description().map(String::as_str).unwrap_or_default();
-                    refused(&format!("{} {words}", answer.error()), hint)
+                    let description = answer.error_description().map(String::as_str).unwrap_or_default();
+                    refused(&format!("{} {description}", answer.error()), hint)
                 }
                 RequestTokenError::Request(Sending::Http(e)) => unanswered(&e),
-                RequestTokenError::Request(Sending::Status(status)) => answered(status, "", Carried::default()),
+                RequestTokenError::Request(Sending::Status(status)) => answered(status, "", LookupFields::default()),
                 _ => unreadable(),
             })?;
         Ok(Granted {
@@ -164,26 +163,28 @@ impl Tokens {
         })
     }
 
-    /// RFC 7523: an assertion signed with RS256, in a form. The key is read anew, so that it may be rotated.
+    /// Logs in with an assertion signed with RS256, in a form (RFC 7523). The key is read at each login, so that it can be
+    /// rotated without a restart.
     async fn by_assertion(&self, username: &str, key_file: &Path, audience: &str) -> Result<Granted, CrmError> {
-        let hint = "check salesforce.client_id, username, private_key_file, audience and the External Client App's certificate";
+        let hint = "check client_id, username, private_key_file and audience under [salesforce], and the External Client App's certificate";
         let unusable = |why: &str| {
-            // The path is named, the key never.
-            let said = format!("the key file {} {why}", key_file.display());
-            org_fault("salesforce_key_invalid", said)
+            // The message contains the path, but never the key.
+            let message = format!("the file {} (salesforce.private_key_file) {why}", key_file.display());
+            org_fault(CrmFault::KeyInvalid, message)
         };
         let pem = tokio::fs::read(key_file)
             .await
             .map_err(|_| unusable("cannot be read"))?;
         let pem = zeroize::Zeroizing::new(pem);
-        let key = EncodingKey::from_rsa_pem(&pem).map_err(|_| unusable("is no RSA private key in PEM"))?;
+        let key = EncodingKey::from_rsa_pem(&pem).map_err(|_| unusable("is not an RSA private key in PEM"))?;
         let claims = Claims {
             iss: &self.client_id,
             sub: username,
             aud: audience,
             exp: self.clock.now().as_second() + ASSERTION_S,
         };
-        let assertion = encode(&Header::new(Algorithm::RS256), &claims, &key).map_err(|_| unusable("cannot sign"))?;
+        let assertion = encode(&Header::new(Algorithm::RS256), &claims, &key)
+            .map_err(|_| unusable("has a key that cannot sign"))?;
         let form = [("grant_type", JWT_BEARER), ("assertion", assertion.as_str())];
         let request = self.http.post(self.token_endpoint()).form(&form);
         let answer = bounded(request.send().await.map_err(|e| unanswered(&e))?).await;
@@ -192,11 +193,18 @@ impl Tokens {
             Sending::TooLong | Sending::Status(_) => unreadable(),
         })?;
         if status.is_server_error() {
-            return Err(answered(status, &String::from_utf8_lossy(&body), Carried::default()));
+            return Err(answered(
+                status,
+                &String::from_utf8_lossy(&body),
+                LookupFields::default(),
+            ));
         }
         if !status.is_success() {
-            let said: Refused = serde_json::from_slice(&body).map_err(|_| unreadable())?;
-            return Err(refused(&format!("{} {}", said.error, said.error_description), hint));
+            let refusal: Refused = serde_json::from_slice(&body).map_err(|_| unreadable())?;
+            return Err(refused(
+                &format!("{} {}", refusal.error, refusal.error_description),
+                hint,
+            ));
         }
         let granted: JwtAnswer = serde_json::from_slice(&body).map_err(|_| unreadable())?;
         Ok(Granted {
@@ -206,11 +214,11 @@ impl Tokens {
     }
 }
 
-/// How long an assertion is good, s. Salesforce takes three minutes at most; clocks differ.
+/// How long an assertion is valid, s. Salesforce accepts at most three minutes; the rest is for differing clocks.
 const ASSERTION_S: i64 = 170;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-/// What a login gives.
+/// The result of a login.
 struct Granted {
     token: SecretString,
     instance_url: String,
@@ -237,14 +245,14 @@ struct Refused {
     error_description: String,
 }
 
-fn refused(said: &str, hint: &str) -> CrmError {
+fn refused(reason: &str, hint: &str) -> CrmError {
     org_fault(
-        "salesforce_login_rejected",
-        format!("Salesforce refused the login: {}; {hint}", clean(said)),
+        CrmFault::LoginRejected,
+        format!("Salesforce refused the login: {}; {hint}", clean(reason)),
     )
 }
 
-/// How the `oauth2` crate sends: by our own client, bounded.
+/// Lets the `oauth2` crate send with our HTTP client, so that timeouts, redirects and sizes are limited.
 struct Http(reqwest::Client);
 
 impl<'c> AsyncHttpClient<'c> for Http {
@@ -262,7 +270,7 @@ async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpRespon
     let headers = answer.headers().clone();
     let (status, body) = bounded(answer).await?;
     if status.is_server_error() {
-        // Whatever its body says: it is no refusal, and passes.
+        // A server error is temporary, whatever its body says. It is not a refused login.
         return Err(Sending::Status(status));
     }
     let mut response = HttpResponse::new(body);
@@ -271,7 +279,7 @@ async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpRespon
     Ok(response)
 }
 
-/// An answer's status and its body, which must not be too long.
+/// Reads an answer's status and body, up to the size limit.
 async fn bounded(mut answer: reqwest::Response) -> Result<(reqwest::StatusCode, Vec<u8>), Sending> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
@@ -293,7 +301,7 @@ enum Sending {
     Status(reqwest::StatusCode),
 }
 
-/// Whether a token may go there: to the login host itself, or over https to one of Salesforce's.
+/// Whether a token may be sent to `instance_url`: to the login host itself, or over https to a host of Salesforce's.
 fn is_salesforce(instance_url: &str, login_url: &str) -> bool {
     let (Ok(instance), Ok(login)) = (Url::parse(instance_url), Url::parse(login_url)) else {
         return false;
@@ -313,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_goes_to_no_strange_host() {
+    fn token_is_sent_only_to_salesforce_hosts() {
         let login = "https://acme.my.salesforce.com";
         for good in [login, "https://acme.my.salesforce.com/", "https://eu1.salesforce.com"] {
             assert!(is_salesforce(good, login), "{good}");

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
+use sidedoor_domain::moment::{moment, timestamp};
 use sidedoor_domain::supervision::Supervision;
 
 use supervision::SupervisionDocument;
@@ -139,9 +140,9 @@ struct SampleDocument {
 pub(crate) fn write_sample(s: &Sample) -> Result<String, DocumentError> {
     let document = SampleDocument {
         v: VERSION,
-        not_before: s.not_before,
-        not_after: s.not_after,
-        stamp: s.stamp,
+        not_before: s.not_before.map(timestamp),
+        not_after: timestamp(s.not_after),
+        stamp: timestamp(s.stamp),
         cause: s.cause,
     };
     Ok(serde_json::to_string(&document)?)
@@ -154,9 +155,9 @@ pub(crate) fn write_sample(s: &Sample) -> Result<String, DocumentError> {
 pub(crate) fn read_sample(text: &str) -> Result<Sample, DocumentError> {
     let document = parse(text, |d: &SampleDocument| d.v)?;
     Ok(Sample {
-        not_before: document.not_before,
-        not_after: document.not_after,
-        stamp: document.stamp,
+        not_before: document.not_before.map(moment),
+        not_after: moment(document.not_after),
+        stamp: moment(document.stamp),
         cause: document.cause,
     })
 }

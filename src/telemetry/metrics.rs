@@ -1,32 +1,32 @@
-//! What is counted, one registry a service, so that two of them in one process do not mix.
+//! The metrics. Each service has its own registry, so that two services in one process (in tests) do not mix.
 //!
-//! | metric | what |
+//! | metric | meaning |
 //! |---|---|
-//! | `sidedoor_customer_calls_ended_total` | **the alarm**: a customer's call ended right after a drop that was our disconnect's |
-//! | `sidedoor_leaves_overdue_now` | leaves without evidence past their deadline, now |
-//! | `sidedoor_leaves_overdue_total` | the same, ever |
-//! | `sidedoor_leaves_refused_total` | leaves the guard refused |
-//! | `sidedoor_agents_looking_wrong_total` | agents on hold, in error or gone from the contact right after a departure |
-//! | `sidedoor_supervisions_begun_total{origin}` | begun |
-//! | `sidedoor_supervisions_active{state}` | unfinished now |
-//! | `sidedoor_joins_failed_total{code}` | joins that came to nothing |
-//! | `sidedoor_departures_total{reason,source,grade}` | concluded |
-//! | `sidedoor_directives_total{kind,outcome}` | answered by browsers |
-//! | `sidedoor_directive_streams` | open now |
-//! | `sidedoor_rows{state}` | rows on their way, and dead letters, now |
-//! | `sidedoor_deliveries_total{outcome}` | attempts |
-//! | `sidedoor_deliveries_paused` | 1 while nothing is sent: the org is down, full, or not as it should be |
-//! | `sidedoor_salesforce_api_share` | used share of the org's calls of the day |
-//! | `sidedoor_departure_to_row_seconds` | from the first proof of a drop to its row |
-//! | `sidedoor_announcements_total{outcome}` | streams of directives announced by Platform Events |
+//! | `sidedoor_customer_calls_ended_total` | **the alarm**: customer calls that ended right after a departure that our disconnect caused |
+//! | `sidedoor_leaves_overdue_now` | disconnects past their deadline without evidence of departure, now |
+//! | `sidedoor_leaves_overdue_total` | the same, since the start |
+//! | `sidedoor_leaves_refused_total` | disconnects that the barge safety check refused |
+//! | `sidedoor_agents_looking_wrong_total` | agents on hold, in error or no longer on the contact right after a departure |
+//! | `sidedoor_supervisions_begun_total{origin}` | supervisions started |
+//! | `sidedoor_supervisions_active{state}` | unfinished supervisions, now |
+//! | `sidedoor_joins_failed_total{code}` | failed joins |
+//! | `sidedoor_departures_total{reason,source,grade}` | departures confirmed by evidence |
+//! | `sidedoor_directives_total{kind,outcome}` | directives acknowledged by browsers |
+//! | `sidedoor_directive_streams` | open directive streams, now |
+//! | `sidedoor_rows{state}` | pending records and dead letters, now |
+//! | `sidedoor_deliveries_total{outcome}` | attempts to write a record |
+//! | `sidedoor_deliveries_paused` | 1 while nothing is sent, because the org is down, at a limit or misconfigured |
+//! | `sidedoor_salesforce_api_share` | used share of the org's daily API calls |
+//! | `sidedoor_departure_to_row_seconds` | time from the first proof of a departure until its record was written |
+//! | `sidedoor_announcements_total{outcome}` | directive channels announced by Platform Events |
 //! | `sidedoor_participant_difference_seconds` | the org's own ConversationParticipant.LeftTime minus our instant |
-//! | `sidedoor_participants_compared_total{inside}` | whether it was within our interval |
-//! | `sidedoor_api_key_last_used_timestamp_seconds{caller,which}` | when a secret of a key was last used; 0: not since the start |
-//! | `sidedoor_unauthorized_total{why}` | requests of nobody known |
-//! | `sidedoor_rate_limited_total{limit}` | requests that came too often |
-//! | `sidedoor_connections` | open now |
-//! | `sidedoor_connections_refused_total` | for want of room |
-//! | `sidedoor_panics_total` | panics, each of which is a fault of ours |
+//! | `sidedoor_participants_compared_total{inside}` | departures compared with it, by whether it was within our interval |
+//! | `sidedoor_api_key_last_used_timestamp_seconds{caller,which}` | when a secret of an API key was last used; 0 if not since the start |
+//! | `sidedoor_unauthorized_total{why}` | unauthenticated requests |
+//! | `sidedoor_rate_limited_total{limit}` | requests rejected by a rate limit |
+//! | `sidedoor_connections` | open connections, now |
+//! | `sidedoor_connections_refused_total` | connections refused because `http.max_connections` was reached |
+//! | `sidedoor_panics_total` | panics; each is a bug in Sidedoor |
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,7 +49,7 @@ struct DepartureLabels {
     grade: String,
 }
 
-/// Everything that is counted.
+/// All counters, gauges and histograms.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -80,30 +80,30 @@ pub struct Metrics {
     panics: Counter,
 }
 
-/// How things stand now.
+/// The values that are read from elsewhere when metrics are scraped.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Now<'n> {
     /// Unfinished supervisions by state.
     pub active: &'n [(&'n str, u64)],
-    /// Leaves overdue.
+    /// Disconnects past their deadline.
     pub overdue: u64,
-    /// Rows by state.
+    /// Salesforce records by state.
     pub rows: &'n [(&'n str, u64)],
-    /// Open streams of directives.
+    /// Open directive streams.
     pub streams: usize,
-    /// Nothing is sent to Salesforce.
+    /// Whether nothing is sent to Salesforce.
     pub paused: bool,
-    /// The used share of the org's calls of the day.
+    /// The used share of the org's daily API calls.
     pub api_share: Option<f64>,
-    /// When each secret of each key was last used: caller, which, Unix time in seconds.
+    /// When each secret of each key was last used: caller, which secret, Unix time in seconds.
     pub keys_used: &'n [(&'n str, &'n str, i64)],
-    /// Requests of nobody known so far, by why.
+    /// Unauthenticated requests since the start, by reason.
     pub unauthorized: &'n [(&'static str, u64)],
-    /// Requests that came too often so far, by which limit.
+    /// Requests rejected by a rate limit since the start, by limit.
     pub rate_limited: &'n [(&'static str, u64)],
-    /// Connections open now.
+    /// Open connections.
     pub connections: usize,
-    /// Connections refused so far.
+    /// Connections refused since the start.
     pub connections_refused: u64,
     /// Panics so far.
     pub panics: u64,
@@ -146,43 +146,51 @@ impl Default for Metrics {
         let mut counter = |name: &str, help: &str, metric: &Counter| registry.register(name, help, metric.clone());
         counter(
             "customer_calls_ended",
-            "Customer calls that ended right after a drop that was our disconnect's: must stay 0",
+            "Customer calls that ended right after a departure that our disconnect caused; must stay 0",
             &new.customer_calls_ended,
         );
         counter(
             "leaves_overdue",
-            "Leaves without evidence past their deadline",
+            "Disconnects that passed their deadline without evidence of departure",
             &new.overdue_ever,
         );
         counter(
             "leaves_refused",
-            "Leaves refused since they could have ended the call",
+            "Disconnects refused because they could have ended the customer's call",
             &new.leaves_refused,
         );
         counter(
             "agents_looking_wrong",
-            "Agents that looked wrong right after a departure",
+            "Agents on hold, in error or no longer on the contact right after a departure",
             &new.agents_wrong,
         );
         counter(
             "connections_refused",
-            "Connections refused for want of room",
+            "Connections refused because http.max_connections was reached",
             &new.connections_refused,
         );
-        counter("panics", "Panics, each of which is a fault of Sidedoor's", &new.panics);
-        registry.register("supervisions_begun", "Supervisions begun", new.begun.clone());
-        registry.register("joins_failed", "Joins that came to nothing", new.joins_failed.clone());
-        registry.register("departures", "Departures concluded", new.departures.clone());
-        registry.register("directives", "Directives answered by browsers", new.directives.clone());
-        registry.register("deliveries", "Attempts to write a row", new.deliveries.clone());
+        counter("panics", "Panics; each is a bug in Sidedoor", &new.panics);
+        registry.register("supervisions_begun", "Supervisions started", new.begun.clone());
+        registry.register("joins_failed", "Failed joins by code", new.joins_failed.clone());
+        registry.register("departures", "Departures confirmed by evidence", new.departures.clone());
+        registry.register(
+            "directives",
+            "Directives acknowledged by browsers",
+            new.directives.clone(),
+        );
+        registry.register(
+            "deliveries",
+            "Attempts to write a record to Salesforce",
+            new.deliveries.clone(),
+        );
         registry.register(
             "departure_to_row_seconds",
-            "From the first proof of a drop to its row",
+            "Time from the first proof of a departure until its record was written to Salesforce",
             new.to_row.clone(),
         );
         registry.register(
             "announcements",
-            "Streams of directives announced by Platform Events",
+            "Directive channels announced by Platform Events",
             new.announced.clone(),
         );
         registry.register(
@@ -192,12 +200,20 @@ impl Default for Metrics {
         );
         registry.register(
             "participants_compared",
-            "Departures compared with the org's own record, by whether that is within our interval",
+            "Departures compared with the org's own record, by whether that was within our interval",
             new.compared.clone(),
         );
-        registry.register("leaves_overdue_now", "Leaves overdue now", new.overdue.clone());
+        registry.register(
+            "leaves_overdue_now",
+            "Disconnects past their deadline now",
+            new.overdue.clone(),
+        );
         registry.register("supervisions_active", "Unfinished supervisions now", new.active.clone());
-        registry.register("rows", "Rows on their way and dead letters now", new.rows.clone());
+        registry.register(
+            "rows",
+            "Pending Salesforce records and dead letters now",
+            new.rows.clone(),
+        );
         registry.register(
             "deliveries_paused",
             "1 while nothing is sent to Salesforce",
@@ -205,30 +221,26 @@ impl Default for Metrics {
         );
         registry.register(
             "salesforce_api_share",
-            "Used share of the org's calls of the day",
+            "Used share of the org's daily API calls",
             new.api_share.clone(),
         );
-        registry.register(
-            "directive_streams",
-            "Open streams of directives now",
-            new.streams.clone(),
-        );
+        registry.register("directive_streams", "Open directive streams now", new.streams.clone());
         registry.register(
             "api_key_last_used_timestamp_seconds",
-            "When a secret of an API key was last used; 0 is not since the start",
+            "When a secret of an API key was last used; 0 if not since the start",
             new.keys_used.clone(),
         );
         let unauthorized = new.unauthorized.clone();
-        registry.register("unauthorized", "Requests of nobody known", unauthorized);
+        registry.register("unauthorized", "Unauthenticated requests by reason", unauthorized);
         let limited = new.rate_limited.clone();
-        registry.register("rate_limited", "Requests that came too often", limited);
-        registry.register("connections", "Connections open now", new.connections.clone());
+        registry.register("rate_limited", "Requests rejected by a rate limit", limited);
+        registry.register("connections", "Open connections now", new.connections.clone());
         Self { registry, ..new }
     }
 }
 
 impl Metrics {
-    /// Everything, with how things stand now, in the OpenMetrics text format.
+    /// All metrics in the OpenMetrics text format, with the values of `now`.
     pub fn exposition(&self, now: &Now<'_>) -> String {
         let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         for (family, label, values) in [(&self.active, "state", now.active), (&self.rows, "state", now.rows)] {
@@ -245,7 +257,7 @@ impl Metrics {
             let labels = vec![("caller", (*caller).to_owned()), ("which", (*which).to_owned())];
             self.keys_used.get_or_create(&labels).set(*at);
         }
-        // Counted at the door: here they are told.
+        // The HTTP layer counts these; the values are copied here.
         let counted = [
             (&self.unauthorized, "why", now.unauthorized),
             (&self.rate_limited, "limit", now.rate_limited),
@@ -264,7 +276,7 @@ impl Metrics {
             .store(now.connections_refused, Ordering::Relaxed);
         self.panics.inner().store(now.panics, Ordering::Relaxed);
         let mut out = String::new();
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = text::encode(&mut out, &self.registry);
         out
     }
@@ -278,7 +290,7 @@ impl MetricsRecorder for Metrics {
     fn count(&self, what: &MetricEvent<'_>) {
         match what {
             MetricEvent::Began(origin) => self.begun.get_or_create(&one("origin", origin.as_str())).inc(),
-            MetricEvent::JoinFailed(code) => self.joins_failed.get_or_create(&one("code", *code)).inc(),
+            MetricEvent::JoinFailed(code) => self.joins_failed.get_or_create(&one("code", code.as_str())).inc(),
             MetricEvent::Departed(d) => {
                 let labels = DepartureLabels {
                     reason: d.reason.as_str(),
@@ -318,11 +330,11 @@ mod tests {
     use sidedoor_domain::supervision::Origin;
 
     #[test]
-    fn what_is_counted_is_told_and_what_must_stay_nought_is_there() {
+    fn metrics_include_events_and_initial_zeros() {
         let metrics = Metrics::default();
         metrics.count(&MetricEvent::Began(Origin::Api));
         metrics.count(&MetricEvent::Recorded(0.2));
-        let told = metrics.exposition(&Now {
+        let text = metrics.exposition(&Now {
             active: &[("LEAVING", 2)],
             overdue: 1,
             rows: &[("FAILED", 3)],
@@ -354,11 +366,11 @@ mod tests {
             "sidedoor_panics_total 9",
             "# EOF",
         ] {
-            assert!(told.contains(line), "{line} is missing:\n{told}");
+            assert!(text.contains(line), "{line} is missing:\n{text}");
         }
         assert!(
             !metrics.exposition(&Now::default()).contains("LEAVING"),
-            "what is over is not told any more"
+            "a state without supervisions is left out"
         );
     }
 }

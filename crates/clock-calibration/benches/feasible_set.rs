@@ -1,25 +1,26 @@
-//! Which algorithm for the feasible set? A window's half-planes over (offset, drift) and the offset's range now, by four ways:
-//! clipping a polygon, one sample more to a polygon that is there, envelopes by sorting, and a linear program. They must
-//! agree; what each costs is printed.
+//! Compares four ways to compute the feasible set of a window and the offset's range: clipping a polygon, adding one
+//! sample to an existing polygon, envelopes by sorting, and a linear program. They must agree; the cost of each is
+//! printed.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use clock_calibration::Sample;
-use clock_calibration::polygon::{Cut, HalfPlane, Polygon};
+use clock_calibration::simulator::{Cut, HalfPlane, Polygon};
 use clock_calibration::simulator::{run, scenario};
+use clock_calibration::{Moment, Sample};
 use microlp::{ComparisonOp, OptimizationDirection, Problem, SolveOutcome};
 
 const WINDOW: usize = 512;
 const ROUNDS: u32 = 200;
-/// 200 ppm, ms per hour.
+/// 200 ppm, in ms per hour.
 const MAX_DRIFT: f64 = 720.0;
 const SLACK: f64 = 4.0;
 
 fn half_planes(samples: &[Sample], quantum: f64) -> Vec<HalfPlane> {
     let zero = samples.last().expect("a window").not_after;
-    let hours = |t: jiff::Timestamp| t.duration_since(zero).as_secs_f64() / 3600.0;
-    let ms = |a: jiff::Timestamp, b: jiff::Timestamp| b.duration_since(a).as_secs_f64() * 1000.0;
+    #[allow(clippy::cast_precision_loss, reason = "a window in nanoseconds")]
+    let ms = |a: Moment, b: Moment| b.nanos_since(a) as f64 / 1e6;
+    let hours = |t: Moment| ms(zero, t) / 3.6e6;
     let of = |s: &Sample| {
         let sent = s.not_before.expect("commanded");
         [
@@ -48,8 +49,9 @@ fn clipped(halves: &[HalfPlane]) -> Polygon {
     polygon
 }
 
-/// For a drift `d` the offset lies between the greatest of `bound − d·t` of the lower half-planes and the least of the upper
-/// ones: two envelopes of lines over `d`, each by sorting the slopes. The set's corners are theirs.
+/// For a drift `d` the offset lies between the greatest `bound − d·t` of the lower half-planes and the least of the
+/// upper ones. These are two envelopes of lines over `d`, each found by sorting the slopes; the corners of the set are
+/// their corners.
 fn by_sorting(halves: &[HalfPlane]) -> (f64, f64) {
     let upper = envelope(halves.iter().filter(|h| h.above).map(|h| (-h.t, h.bound)).collect());
     let lower = envelope(halves.iter().filter(|h| !h.above).map(|h| (h.t, -h.bound)).collect());
@@ -114,28 +116,28 @@ fn by_program(halves: &[HalfPlane]) -> (f64, f64) {
 
 fn micros<T>(rounds: u32, mut work: impl FnMut() -> T) -> f64 {
     #[allow(clippy::disallowed_methods, reason = "a benchmark")]
-    let begun = Instant::now();
+    let started = Instant::now();
     for _ in 0..rounds {
         black_box(work());
     }
-    begun.elapsed().as_secs_f64() * 1e6 / f64::from(rounds)
+    started.elapsed().as_secs_f64() * 1e6 / f64::from(rounds)
 }
 
 fn main() {
     for (name, quantum) in [("1A", 1.0), ("1B", 1000.0)] {
         let mut world = scenario::all().into_iter().find(|s| s.name == name).expect("there");
-        (world.lying, world.late) = (0.0, 0.0);
+        (world.outliers, world.late) = (0.0, 0.0);
         let samples = run::samples_of(&world, 1);
         let halves = half_planes(&samples[samples.len() - WINDOW..], quantum);
         let answers = [clipped(&halves).range(0.0), by_sorting(&halves), by_program(&halves)];
         for other in &answers[1..] {
             let apart = (answers[0].0 - other.0).abs().max((answers[0].1 - other.1).abs());
-            assert!(apart < 1e-2, "{name}: they do not agree: {answers:?}");
+            assert!(apart < 1e-2, "{name}: the algorithms disagree: {answers:?}");
         }
         let polygon = clipped(&halves);
         let one_more = halves[halves.len() - 1];
         println!(
-            "{name}, {WINDOW} samples, µs: clipping {:.1}, one sample more {:.3}, sorting {:.1}, linear program {:.0}",
+            "{name}, {WINDOW} samples, µs: clipping {:.1}, one more sample {:.3}, sorting {:.1}, linear program {:.0}",
             micros(ROUNDS, || clipped(black_box(&halves)).range(0.0)),
             micros(ROUNDS * 100, || black_box(&polygon).against(&one_more)),
             micros(ROUNDS, || by_sorting(black_box(&halves))),

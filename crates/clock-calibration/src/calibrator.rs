@@ -1,44 +1,47 @@
-//! All clocks that are known, by name; and how a vendor's `Date` headers help its other streams.
+//! All known clocks by their id, and how a vendor's `Date` headers narrow its other clocks.
 //!
-//! A `Date` header is stamped by the API's front end, an event by the engine behind it: two clocks. They are coupled only
-//! where a setting declares how far apart they may be. Then every `Date` sample also bounds the vendor's other streams,
-//! widened by that much. How a stream's stamps are cut matters only here: a stamp rounded to the nearest second reads like
-//! one truncated from a clock half a second ahead (`round(v) = floor(v + q/2)`), so the stream's own offset absorbs it,
-//! but a `Date`, which is truncated, must be shifted by it first. Which it is shows as soon as the stream's own samples
-//! and the `Date`s agree under one reading only.
+//! A `Date` header is stamped by the API's front end and an event by the engine behind it, so they come from two
+//! clocks. They are coupled only if a setting declares how far apart the two may be (`date_bound_ms`). Then every
+//! `Date` sample also bounds the vendor's event clocks, widened by that distance.
+//!
+//! Whether stamps are truncated or rounded matters only for this coupling. A stamp rounded to the nearest second
+//! equals a stamp truncated by a clock half a second ahead (`round(v) = floor(v + q/2)`), so a clock's own offset
+//! absorbs the difference. A `Date` is always truncated, so it must be shifted by half a quantum before it is applied
+//! to a clock that rounds. The calibrator learns which of the two applies as soon as the clock's own samples and the
+//! `Date` samples agree under only one of them.
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-
-use super::estimate::Reading;
-use super::key::ClockId;
-use super::limits::{Limits, Taken};
+use super::clock_id::ClockId;
+use super::clock_series::ClockSeries;
+use super::estimate::ClockReading;
+use super::limits::{Limits, SampleOutcome};
+use super::moment::Moment;
 use super::sample::Sample;
-use super::stream::ClockSeries;
 
-/// How the streams of one vendor are treated.
+/// How the clocks of one vendor are treated.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct VendorSettings {
-    /// The streams' bounds.
+    /// Bounds and assumptions for each clock of the vendor.
     pub limits: Limits,
-    /// How far the vendor's API front end's clock may be from its event stamps, ms. `None`: not coupled.
+    /// Greatest distance between the clock of the vendor's API front end and the clock of its event stamps, in ms.
+    /// `None`: `Date` headers do not bound event stamps.
     pub date_bound_ms: Option<f64>,
-    /// How stamps are cut, if it is not to be learnt.
-    pub cutting: Option<Cutting>,
+    /// Whether stamps are truncated or rounded; `None`: learn it from the samples.
+    pub rounding: Option<Rounding>,
 }
 
-/// How a vendor cuts its stamps.
+/// How a vendor reduces its clock's reading to the stamp's quantum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cutting {
-    /// Down.
+pub enum Rounding {
+    /// Rounded down: the stamp is never later than the reading.
     Truncated,
-    /// To the nearest.
+    /// Rounded to the nearest multiple of the quantum.
     Rounded,
 }
 
-impl Cutting {
-    /// The word in the configuration and the API.
+impl Rounding {
+    /// The word used in the API: `TRUNCATED` or `ROUNDED`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Truncated => "TRUNCATED",
@@ -47,83 +50,85 @@ impl Cutting {
     }
 }
 
-/// One stream and what is known about how its stamps are cut.
+/// One clock with its samples, and whether its stamps are truncated or rounded.
 #[derive(Debug, Clone)]
-pub struct Tracked {
-    /// The clock.
-    pub clock: ClockSeries,
-    /// How its stamps are cut, once known.
-    pub cutting: Option<Cutting>,
+pub struct TrackedClock {
+    /// The samples and what they say about the clock.
+    pub series: ClockSeries,
+    /// Whether its stamps are truncated or rounded; `None` until it is known.
+    pub rounding: Option<Rounding>,
 }
 
-/// What became of one stream when a sample was taken.
+/// What a sample did to one clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// Which stream.
-    pub stream: ClockId,
-    /// What became of the sample there.
-    pub taken: Taken,
+pub struct ClockOutcome {
+    /// The clock that the sample was added to.
+    pub clock: ClockId,
+    /// Whether that clock's other samples agree with it.
+    pub outcome: SampleOutcome,
 }
 
-/// At most so many streams are kept: names come from outside.
-const MAX_STREAMS: usize = 256;
+/// Limit on the number of clocks, because their ids contain names from outside.
+const MAX_CLOCKS: usize = 256;
 
-/// All clocks.
+/// All clocks, by id.
 #[derive(Debug, Clone, Default)]
 pub struct Calibrator {
     vendors: BTreeMap<String, VendorSettings>,
-    streams: BTreeMap<ClockId, Tracked>,
+    clocks: BTreeMap<ClockId, TrackedClock>,
 }
 
 impl Calibrator {
-    /// Knows no clock yet. Vendors without settings of their own have the defaults.
+    /// A calibrator without samples. Vendors missing from `vendors` get the default settings.
     pub fn new(vendors: BTreeMap<String, VendorSettings>) -> Self {
         Self {
             vendors,
-            streams: BTreeMap::new(),
+            clocks: BTreeMap::new(),
         }
     }
 
-    /// Takes a sample of a stream. Returns what became of it there and, for a `Date`, in the streams coupled to it.
-    pub fn take(&mut self, key: &ClockId, sample: Sample) -> Vec<Outcome> {
-        let Some(tracked) = self.stream_mut(key) else {
+    /// Adds a sample of a clock. Returns the outcome for that clock first and, for a `Date`, the outcomes for the
+    /// clocks that are coupled to it. The result is empty if the limit on the number of clocks is reached.
+    pub fn add(&mut self, id: &ClockId, sample: Sample) -> Vec<ClockOutcome> {
+        let Some(tracked) = self.clock_mut(id) else {
             return Vec::new();
         };
-        let mut outcomes = vec![Outcome {
-            stream: key.clone(),
-            taken: tracked.clock.take(sample),
+        let mut outcomes = vec![ClockOutcome {
+            clock: id.clone(),
+            outcome: tracked.series.add(sample),
         }];
-        if key.is_http_date() {
-            let coupled: Vec<ClockId> = self.streams.keys().filter(|s| s.belongs_to(key)).cloned().collect();
-            for stream in coupled {
-                outcomes.extend(self.couple(&stream, key, Some(sample)));
+        if id.is_http_date() {
+            let coupled: Vec<ClockId> = self.clocks.keys().filter(|s| s.belongs_to(id)).cloned().collect();
+            for clock in coupled {
+                outcomes.extend(self.couple(&clock, id, Some(sample)));
             }
-        } else if let Some(date) = self.streams.keys().find(|d| key.belongs_to(d)).cloned() {
-            outcomes.extend(self.couple(key, &date, None));
+        } else if let Some(date) = self.clocks.keys().find(|d| id.belongs_to(d)).cloned() {
+            outcomes.extend(self.couple(id, &date, None));
         }
         outcomes
     }
 
-    /// Begins a stream at an epoch of an earlier life; its samples follow by [`Calibrator::take`].
-    pub fn resume(&mut self, key: &ClockId, version: u32, since: Timestamp) {
-        if let Some(tracked) = self.stream_mut(key) {
-            tracked.clock.resume(version, since);
+    /// Restores a clock's epoch after a restart. Add the epoch's samples afterwards with [`Calibrator::add`].
+    pub fn start_epoch(&mut self, id: &ClockId, version: u32, since: Moment) {
+        if let Some(tracked) = self.clock_mut(id) {
+            tracked.series.start_epoch(version, since);
         }
     }
 
-    /// Our own clock was stepped: what was learnt says nothing about the new one. Every stream begins a new epoch.
-    pub fn own_clock_stepped(&mut self, at: Timestamp) {
-        for tracked in self.streams.values_mut() {
-            let version = tracked.clock.version() + 1;
-            tracked.clock.resume(version, at);
+    /// Call this after this machine's own clock was stepped. Earlier samples say nothing about the new time scale, so
+    /// every clock starts a new epoch at `at`.
+    pub fn own_clock_stepped(&mut self, at: Moment) {
+        for tracked in self.clocks.values_mut() {
+            let version = tracked.series.version() + 1;
+            tracked.series.start_epoch(version, at);
         }
     }
 
-    /// What a stream's clock read like around `at`, if enough is known to bound it.
-    pub fn reading(&self, key: &ClockId, at: Timestamp) -> Option<Reading<'_>> {
-        let clock = &self.streams.get(key)?.clock;
+    /// The state of a clock at the moment `at`, or `None` if the samples do not bound its offset.
+    pub fn reading(&self, id: &ClockId, at: Moment) -> Option<ClockReading<'_>> {
+        let clock = &self.clocks.get(id)?.series;
         let (command, notice) = clock.latencies();
-        Some(Reading {
+        Some(ClockReading {
             offset: clock.offset(at)?,
             version: clock.version(),
             granularity: clock.granularity(),
@@ -132,100 +137,99 @@ impl Calibrator {
         })
     }
 
-    /// One stream.
-    pub fn stream(&self, key: &ClockId) -> Option<&Tracked> {
-        self.streams.get(key)
+    /// One clock, or `None` if it has no samples yet.
+    pub fn clock(&self, id: &ClockId) -> Option<&TrackedClock> {
+        self.clocks.get(id)
     }
 
-    /// All streams, by name.
-    pub fn streams(&self) -> impl Iterator<Item = (&ClockId, &Tracked)> {
-        self.streams.iter()
+    /// All clocks, ordered by id.
+    pub fn clocks(&self) -> impl Iterator<Item = (&ClockId, &TrackedClock)> {
+        self.clocks.iter()
     }
 
     fn settings(&self, vendor: &str) -> VendorSettings {
         self.vendors.get(vendor).cloned().unwrap_or_default()
     }
 
-    fn stream_mut(&mut self, key: &ClockId) -> Option<&mut Tracked> {
-        if !self.streams.contains_key(key) {
-            if self.streams.len() >= MAX_STREAMS {
+    fn clock_mut(&mut self, id: &ClockId) -> Option<&mut TrackedClock> {
+        if !self.clocks.contains_key(id) {
+            if self.clocks.len() >= MAX_CLOCKS {
                 return None;
             }
-            let VendorSettings { limits, cutting, .. } = self.settings(&key.vendor);
-            self.streams.insert(
-                key.clone(),
-                Tracked {
-                    clock: ClockSeries::new(limits),
-                    cutting,
+            let VendorSettings { limits, rounding, .. } = self.settings(&id.vendor);
+            self.clocks.insert(
+                id.clone(),
+                TrackedClock {
+                    series: ClockSeries::new(limits),
+                    rounding,
                 },
             );
         }
-        self.streams.get_mut(key)
+        self.clocks.get_mut(id)
     }
 
-    /// Lets `date`'s samples bound `key`: the newest, or all of them once it shows how `key`'s stamps are cut.
-    fn couple(&mut self, key: &ClockId, date: &ClockId, newest: Option<Sample>) -> Option<Outcome> {
-        let bound = self.settings(&key.vendor).date_bound_ms?;
-        let known = self.streams.get(key)?;
-        let dates = &self.streams.get(date)?.clock;
+    /// Applies the `Date` samples to the clock `id`: only the newest, or all of them when it becomes known how the
+    /// clock's stamps are rounded.
+    fn couple(&mut self, id: &ClockId, date: &ClockId, newest: Option<Sample>) -> Option<ClockOutcome> {
+        let bound = self.settings(&id.vendor).date_bound_ms?;
+        let known = self.clocks.get(id)?;
+        let dates = &self.clocks.get(date)?.series;
         #[allow(clippy::cast_precision_loss, reason = "at most a minute")]
-        let quantum = known.clock.granularity().typical_ms()? as f64;
-        let (cutting, samples): (Cutting, Vec<Sample>) = match (known.cutting, newest) {
-            (Some(cutting), Some(sample)) if known.clock.is_coupled() => (cutting, vec![sample]),
-            (Some(_), None) if known.clock.is_coupled() => return None,
-            (Some(cutting), _) => (cutting, dates.samples().map(|(s, _)| s).collect()),
+        let quantum = known.series.granularity().typical_ms()? as f64;
+        let (rounding, samples): (Rounding, Vec<Sample>) = match (known.rounding, newest) {
+            (Some(rounding), Some(sample)) if known.series.is_coupled() => (rounding, vec![sample]),
+            (Some(_), None) if known.series.is_coupled() => return None,
+            (Some(rounding), _) => (rounding, dates.samples().map(|(s, _)| s).collect()),
             (None, _) => {
-                // A wrong guess would be hard to undo: it waits until lies cannot have led to it.
-                let at = known.clock.newest().filter(|_| !known.clock.is_suspect())?;
-                let own = known.clock.offset(at)?.guaranteed;
+                // A wrong guess is hard to undo, so wait while a step is suspected: outliers could have caused it.
+                let at = known.series.newest().filter(|_| !known.series.suspects_step())?;
+                let own = known.series.offset(at)?.guaranteed;
                 let front = dates.offset(at)?.guaranteed;
                 let fits = |shift: f64| own.0 <= front.1 + shift + bound && front.0 + shift - bound <= own.1;
-                let cutting = match (fits(0.0), fits(quantum / 2.0)) {
-                    (true, false) => Cutting::Truncated,
-                    (false, true) => Cutting::Rounded,
+                let rounding = match (fits(0.0), fits(quantum / 2.0)) {
+                    (true, false) => Rounding::Truncated,
+                    (false, true) => Rounding::Rounded,
                     _ => return None,
                 };
-                (cutting, dates.samples().map(|(s, _)| s).collect())
+                (rounding, dates.samples().map(|(s, _)| s).collect())
             }
         };
-        let shift = if cutting == Cutting::Rounded {
+        let shift = if rounding == Rounding::Rounded {
             quantum / 2.0
         } else {
             0.0
         };
-        let tracked = self.streams.get_mut(key)?;
-        tracked.cutting = Some(cutting);
+        let tracked = self.clocks.get_mut(id)?;
+        tracked.rounding = Some(rounding);
         let mut last = None;
         for sample in samples {
-            let taken = tracked.clock.take_coupled(sample, shift, bound);
-            // Of many, a step is what matters.
-            if !matches!(last, Some(Taken::Stepped { .. })) {
-                last = Some(taken);
+            let outcome = tracked.series.add_coupled(sample, shift, bound);
+            // Of several outcomes report the step, because callers must act on it.
+            if !matches!(last, Some(SampleOutcome::Stepped { .. })) {
+                last = Some(outcome);
             }
         }
-        last.map(|taken| Outcome {
-            stream: key.clone(),
-            taken,
+        last.map(|outcome| ClockOutcome {
+            clock: id.clone(),
+            outcome,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
     use crate::sample::Cause;
 
     const SECONDS: i64 = 1_790_000_000;
 
-    fn at(ms: i64) -> Timestamp {
-        Timestamp::from_millisecond(SECONDS * 1000 + ms).expect("in range")
+    fn at(ms: i64) -> Moment {
+        Moment::from_millis(SECONDS * 1000 + ms)
     }
 
-    /// A clock 300 ms ahead, its event stamps cut to seconds as said, its dates truncated. Departures with wide brackets, and
-    /// exchanges of 20 ms, half a minute apart.
-    fn played(cutting: Cutting, date_bound_ms: Option<f64>) -> Calibrator {
+    /// A clock 300 ms ahead whose event stamps have whole seconds, rounded as `rounding` says. Its `Date` stamps are
+    /// truncated. Departures have wide brackets; exchanges take 20 ms; half a minute lies between two of either kind.
+    fn played(rounding: Rounding, date_bound_ms: Option<f64>) -> Calibrator {
         let settings = VendorSettings {
             date_bound_ms,
             ..VendorSettings::default()
@@ -235,23 +239,22 @@ mod tests {
         let seconds = |ms: i64, shift: i64| at((ms + shift).div_euclid(1000) * 1000);
         for i in 0..120 {
             let t = i * 30_000 + random.i64(0..1000);
-            let shift = if cutting == Cutting::Rounded { 500 } else { 0 };
-            let around = |ms| SignedDuration::from_millis(ms);
+            let shift = if rounding == Rounding::Rounded { 500 } else { 0 };
             let departure = Sample {
-                not_before: Some(at(t) - around(random.i64(20..200))),
-                not_after: at(t) + around(random.i64(20..200)),
+                not_before: Some(at(t - random.i64(20..200))),
+                not_after: at(t + random.i64(20..200)),
                 stamp: seconds(t + 300, shift),
                 cause: Cause::Command,
             };
-            calibrator.take(&events(), departure);
+            calibrator.add(&events(), departure);
             let t = t + 10_000 + random.i64(0..1000);
             let exchange = Sample {
-                not_before: Some(at(t) - around(10)),
-                not_after: at(t) + around(10),
+                not_before: Some(at(t - 10)),
+                not_after: at(t + 10),
                 stamp: seconds(t + 300, 0),
                 cause: Cause::Exchange,
             };
-            calibrator.take(&ClockId::http_date("v", "i"), exchange);
+            calibrator.add(&ClockId::http_date("v", "i"), exchange);
         }
         calibrator
     }
@@ -266,31 +269,31 @@ mod tests {
     }
 
     #[test]
-    fn how_stamps_are_cut_is_learnt_and_dates_then_narrow_the_events() {
-        for (cutting, effective) in [(Cutting::Truncated, 300.0), (Cutting::Rounded, 800.0)] {
-            let coupled = played(cutting, Some(0.0));
-            assert_eq!(coupled.stream(&events()).expect("there").cutting, Some(cutting));
+    fn coupling_learns_rounding_and_narrows_event_clocks() {
+        for (rounding, effective) in [(Rounding::Truncated, 300.0), (Rounding::Rounded, 800.0)] {
+            let coupled = played(rounding, Some(0.0));
+            assert_eq!(coupled.clock(&events()).expect("there").rounding, Some(rounding));
             let offset = coupled.reading(&events(), at(120 * 30_000)).expect("known").offset;
             assert!(
                 offset.guaranteed.0 <= effective && effective <= offset.guaranteed.1,
-                "{cutting:?} {offset:?}"
+                "{rounding:?} {offset:?}"
             );
-            assert!(width(&coupled) < width(&played(cutting, None)) * 0.8, "{cutting:?}");
+            assert!(width(&coupled) < width(&played(rounding, None)) * 0.8, "{rounding:?}");
         }
     }
 
     #[test]
-    fn dates_say_nothing_about_events_unless_a_setting_couples_them() {
-        let apart = played(Cutting::Truncated, None);
-        let clock = &apart.stream(&events()).expect("there").clock;
+    fn dates_without_coupling_do_not_bound_events() {
+        let apart = played(Rounding::Truncated, None);
+        let clock = &apart.clock(&events()).expect("there").series;
         assert!(!clock.is_coupled() && clock.samples().len() == 120);
     }
 
     #[test]
-    fn a_declared_bound_widens_what_dates_say() {
+    fn coupling_bound_widens_date_samples() {
         let (tight, loose) = (
-            played(Cutting::Truncated, Some(0.0)),
-            played(Cutting::Truncated, Some(40.0)),
+            played(Rounding::Truncated, Some(0.0)),
+            played(Rounding::Truncated, Some(40.0)),
         );
         assert!(width(&tight) < width(&loose));
     }

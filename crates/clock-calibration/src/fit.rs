@@ -1,29 +1,32 @@
-//! From a window of samples to the set of (offset, drift) they leave, and to the few that do not agree with the rest.
+//! From a window of samples to the set of (offset, drift) that they allow, and to the few samples that contradict the
+//! rest.
 //!
-//! Samples are cut in one after another. One that would leave nothing contradicts those before it. Then either it lies,
-//! or one that holds the polygon in place does: whichever explanation leaves fewer samples out is taken, which is
-//! Marzullo's idea in two dimensions. Two orders are tried, oldest first and least odd first. By Helly's theorem three
-//! half-planes suffice to show that no point of the plane satisfies all; those three are kept as the *witness* of a
-//! rejection.
+//! Samples are intersected one after another. A sample that would leave nothing contradicts those before it. Then
+//! either it is an outlier or one of the samples that hold the polygon in place is. The explanation with fewer
+//! outliers is taken, which is Marzullo's algorithm in two dimensions. Two orders are tried: oldest first, and least
+//! deviating first. By Helly's theorem three half-planes are enough to prove that no point satisfies all of them; they
+//! are kept as the *witness* of a rejection.
 //!
-//! A sample far from what the delays make likely is *odd*: it may contradict, but it never cuts. Leaving a sample out
-//! is always safe, it can only widen, and an odd honest sample is a late one, which says little anyway.
+//! A sample that deviates from what the learned delays make likely may contradict but never cuts the polygon. Leaving a
+//! sample out is always safe, because that can only widen the result, and a deviating honest sample is a late one,
+//! which bounds little.
 //!
-//! Next to the polygon of all agreeing samples stand the polygons with one of its support samples left out. The hull of
-//! their ranges is the *leave-one-out* interval: it contains the truth even if any one agreeing sample lies, however
-//! slightly. Leaving out a sample that does not hold the polygon changes nothing, so the support is all there is to try.
+//! Besides the polygon of all agreeing samples there is one polygon for each sample of its *support* (the samples
+//! whose cuts are its edges), computed without that sample. The hull of their ranges is the *leave-one-out* interval:
+//! it contains the truth even if any one agreeing sample is wrong, by however little. Leaving out a sample that is not
+//! in the support changes nothing, so it is enough to try the support.
 
 use super::polygon::{BOX, Cut, HalfPlane, Label, Polygon};
 
-/// How often a fit looks for a better explanation.
+/// How many times a fit searches for a better explanation.
 const ROUNDS: usize = 6;
 
-/// Odder than this, in standard deviations, a sample never cuts.
-pub const ODD: f64 = 2.5;
+/// A sample that deviates by more standard deviations than this never cuts.
+pub(crate) const MAX_DEVIATION: f64 = 2.5;
 
-/// What one sample says: at most one bound from below and one from above, the lower never above the upper.
+/// What one sample says: at most one lower and one upper bound. The lower bound is never above the upper one.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Strip {
+pub(crate) struct Strip {
     /// `offset(t) ≥ bound`.
     pub lower: Option<HalfPlane>,
     /// `offset(t) ≤ bound`.
@@ -35,14 +38,14 @@ impl Strip {
         self.lower.into_iter().chain(self.upper)
     }
 
-    /// The side that leaves nothing of `polygon`, if one does. A polygon that reaches above the lower line and below the
-    /// upper one is connected, so it has a point between them: the sides need not be tried together.
+    /// The side that would leave nothing of `polygon`, if one does. The sides need not be tested together: a polygon
+    /// that reaches above the lower line and below the upper line is connected, so it also has a point between them.
     fn contradicts(&self, polygon: &Polygon) -> Option<HalfPlane> {
         self.sides().find(|half| polygon.against(half) == Cut::Contradiction)
     }
 
-    /// Cuts it into `polygon`, whole or not at all.
-    pub fn cut_into(&self, polygon: &mut Polygon, label: Label) -> Cut {
+    /// Cuts `polygon` with both sides, or with neither if one of them contradicts it.
+    pub(crate) fn cut_into(&self, polygon: &mut Polygon, label: Label) -> Cut {
         let how = |side: Option<HalfPlane>, p: &Polygon| side.map_or(Cut::Nothing, |half| p.against(&half));
         let (lower, upper) = (how(self.lower, polygon), how(self.upper, polygon));
         if lower == Cut::Contradiction || upper == Cut::Contradiction {
@@ -59,16 +62,16 @@ impl Strip {
     }
 }
 
-/// A sample of a window, ready to be cut in.
+/// A sample of the window, ready to cut the polygon.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Candidate {
-    /// Its number.
+pub(crate) struct Candidate {
+    /// The sample's number.
     pub label: Label,
-    /// What it says.
+    /// What the sample says.
     pub strip: Strip,
-    /// How far it is from what is likely, in standard deviations.
-    pub oddness: f64,
-    /// Whether it may cut; an odd one may only contradict.
+    /// Distance from the likely offset, in standard deviations.
+    pub deviation: f64,
+    /// Whether the sample may cut; a deviating one may only contradict.
     pub cuts: bool,
 }
 
@@ -89,39 +92,39 @@ impl Candidate {
     }
 }
 
-/// A sample that does not agree with the rest.
+/// A sample that contradicts the agreeing ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outlier {
-    /// Which.
+    /// The sample's number in its clock series.
     pub label: Label,
-    /// With these it leaves no possible clock; [`BOX`] stands for the greatest drift.
+    /// The two samples with which it excludes every possible clock; `u32::MAX` stands for the bound on the drift.
     pub witness: [Label; 2],
 }
 
-/// The samples' agreement.
+/// The agreeing samples' polygons, and the outliers.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fit {
+pub(crate) struct Fit {
     whole: Polygon,
     without: Vec<(Label, Polygon)>,
     outliers: Vec<Outlier>,
-    /// The places in `without` that rest on a forgotten sample.
+    /// Indexes in `without` of polygons that depend on a dropped sample.
     stale: Vec<usize>,
 }
 
-/// What a forgotten sample had held.
+/// How much of the fit depended on a dropped sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Forgotten {
-    /// Nothing: all is as it was.
+pub(crate) enum Forgotten {
+    /// Nothing: the fit is unchanged.
     Nothing,
-    /// Only polygons that leave something out; see [`Fit::mend`].
+    /// Only leave-one-out polygons; see [`Fit::rebuild_stale`].
     Part,
-    /// The polygon itself: the window is to be fitted anew.
+    /// The main polygon, so that the window must be fitted again.
     Whole,
 }
 
 impl Fit {
-    /// No samples: everything is possible.
-    pub fn empty(max_drift: f64) -> Self {
+    /// A fit without samples, which allows every offset.
+    pub(crate) fn empty(max_drift: f64) -> Self {
         Self {
             whole: Polygon::unbounded(max_drift),
             without: Vec::new(),
@@ -131,14 +134,15 @@ impl Fit {
     }
 
     /// Fits a window, given oldest first.
-    pub fn of(window: &[Candidate], max_drift: f64) -> Self {
+    pub(crate) fn of(window: &[Candidate], max_drift: f64) -> Self {
         let (_, excluded) = agreement(window, max_drift);
-        // Whoever contradicts is excluded already; an odd one that comes before what it contradicts cuts nothing.
+        // Every contradicting sample is excluded already. A deviating sample may come before the one it contradicts,
+        // but it cuts nothing.
         Self::without(window, &excluded, max_drift).0
     }
 
-    /// Fits a window all of whose samples agree but the excluded ones. Says whether they do.
-    pub fn without(window: &[Candidate], excluded: &[Label], max_drift: f64) -> (Self, bool) {
+    /// Fits a window without the excluded samples. The second value says whether all others agree.
+    pub(crate) fn without(window: &[Candidate], excluded: &[Label], max_drift: f64) -> (Self, bool) {
         let agree: Vec<&Candidate> = window.iter().filter(|c| !excluded.contains(&c.label)).collect();
         let mut whole = Polygon::unbounded(max_drift);
         let mut all_agree = true;
@@ -165,8 +169,8 @@ impl Fit {
         )
     }
 
-    /// Makes good what [`Fit::forget`] found that a forgotten sample had held.
-    pub fn mend(&mut self, window: &[Candidate], max_drift: f64) {
+    /// Recomputes the leave-one-out polygons that [`Fit::forget`] marked as stale.
+    pub(crate) fn rebuild_stale(&mut self, window: &[Candidate], max_drift: f64) {
         let agree: Vec<&Candidate> = window.iter().filter(|c| !self.is_outlier(c.label)).collect();
         for place in std::mem::take(&mut self.stale) {
             if let Some((label, polygon)) = self.without.get_mut(place) {
@@ -175,8 +179,9 @@ impl Fit {
         }
     }
 
-    /// Adds a sample that is newer than all before. `false`: it contradicts them, and only that was noted.
-    pub fn add(&mut self, candidate: &Candidate) -> bool {
+    /// Adds a sample that is newer than all others. Returns `false` if it contradicts them; then it is only recorded
+    /// as an outlier.
+    pub(crate) fn add(&mut self, candidate: &Candidate) -> bool {
         if candidate.strip.contradicts(&self.whole).is_some() {
             self.outliers.push(outlier(&self.whole, candidate));
             return false;
@@ -187,7 +192,8 @@ impl Fit {
         if candidate.would_cut(&self.whole) {
             let before = self.whole.clone();
             candidate.cut_into(&mut self.whole);
-            // The support is made of old edges and the new one; what was the whole is now "all but the new one".
+            // The new support consists of old edges and the new one. The old polygon is now the polygon without the
+            // new sample.
             self.without.retain(|(l, _)| self.whole.rests_on(*l));
             if self.whole.rests_on(candidate.label) {
                 self.without.push((candidate.label, before));
@@ -196,8 +202,8 @@ impl Fit {
         true
     }
 
-    /// Forgets a sample.
-    pub fn forget(&mut self, label: Label) -> Forgotten {
+    /// Drops a sample.
+    pub(crate) fn forget(&mut self, label: Label) -> Forgotten {
         self.outliers.retain(|o| o.label != label);
         if self.whole.rests_on(label) {
             return Forgotten::Whole;
@@ -213,37 +219,37 @@ impl Fit {
         }
     }
 
-    /// Whether this sample does not agree.
-    pub fn is_outlier(&self, label: Label) -> bool {
+    /// Whether this sample is an outlier.
+    pub(crate) fn is_outlier(&self, label: Label) -> bool {
         self.outliers.iter().any(|o| o.label == label)
     }
 
-    /// The set that all agreeing samples leave.
-    pub fn polygon(&self) -> &Polygon {
+    /// The set that all agreeing samples allow.
+    pub(crate) fn polygon(&self) -> &Polygon {
         &self.whole
     }
 
-    /// How much memory it holds beyond itself, bytes.
-    pub fn memory(&self) -> usize {
+    /// Heap memory used, in bytes.
+    pub(crate) fn memory(&self) -> usize {
         let polygons = std::iter::once(&self.whole).chain(self.without.iter().map(|(_, p)| p));
         polygons.map(Polygon::memory).sum::<usize>() + self.outliers.capacity() * size_of::<Outlier>()
     }
 
-    /// The samples that do not agree.
-    pub fn outliers(&self) -> &[Outlier] {
+    /// The samples that contradict the agreeing ones.
+    pub(crate) fn outliers(&self) -> &[Outlier] {
         &self.outliers
     }
 
-    /// The guaranteed offset at `t`, ms; `None` while one lie could put it anywhere.
-    pub fn guaranteed(&self, t: f64) -> Option<(f64, f64)> {
+    /// The guaranteed offset interval at `t`, in ms; `None` while a single outlier could move it anywhere.
+    pub(crate) fn guaranteed(&self, t: f64) -> Option<(f64, f64)> {
         let bounded = !self.without.is_empty() && self.without.iter().all(|(_, p)| p.is_bounded());
         let all = self.without.iter().map(|(_, p)| p.range(t));
         bounded.then(|| all.fold(self.whole.range(t), |(low, high), (l, h)| (low.min(l), high.max(h))))
     }
 
-    /// The same without any of the support, or (`very`) even without what then holds it: for a window with many lies, of
-    /// which several may hold the polygon.
-    pub fn cautious(&self, window: &[Candidate], max_drift: f64, t: f64, very: bool) -> Option<(f64, f64)> {
+    /// A wider interval for windows with many outliers, several of which may hold the polygon: it leaves out the whole
+    /// support and, if `very`, also the support of what then remains.
+    pub(crate) fn cautious(&self, window: &[Candidate], max_drift: f64, t: f64, very: bool) -> Option<(f64, f64)> {
         let (low, high) = self.guaranteed(t)?;
         let agree: Vec<&Candidate> = window.iter().filter(|c| !self.is_outlier(c.label)).collect();
         let mut support = self.whole.support();
@@ -256,9 +262,9 @@ impl Fit {
         Some((low.min(l), high.max(h)))
     }
 
-    /// (offset, drift) in the middle: the mean over the polygon, each point as likely as any other, and with a little
-    /// doubt over the polygons without one sample, by their size: a lie that cuts deep leaves a small polygon behind.
-    pub fn middle(&self) -> (f64, f64) {
+    /// The mean (offset, drift) over the polygon, weighted by area. The leave-one-out polygons count a little, by
+    /// their size, because an undetected outlier that cuts deep leaves only a small polygon.
+    pub(crate) fn middle(&self) -> (f64, f64) {
         const DOUBT: f64 = 0.3;
         let (area, o, d) = self.whole.mass();
         let first = (area.max(1e-9), o * area.max(1e-9), d * area.max(1e-9));
@@ -275,8 +281,8 @@ impl Fit {
     }
 }
 
-/// What some samples leave, but for those left out. The order does not matter; with those that likely hold it first, most
-/// of the others have nothing left to cut.
+/// Intersects all samples except those left out. The order does not change the result. Samples that likely hold it
+/// come first, so that most others have nothing left to cut.
 fn all_but(agree: &[&Candidate], left_out: &[Label], likely: &[Label], max_drift: f64) -> Polygon {
     let mut polygon = Polygon::unbounded(max_drift);
     let (first, rest): (Vec<&Candidate>, Vec<&Candidate>) = agree
@@ -290,24 +296,24 @@ fn all_but(agree: &[&Candidate], left_out: &[Label], likely: &[Label], max_drift
     polygon
 }
 
-/// The largest agreement found: what it leaves, and the samples that are not in it.
-pub fn agreement(window: &[Candidate], max_drift: f64) -> (Polygon, Vec<Label>) {
+/// The largest agreement found: its polygon, and the samples that are not part of it.
+pub(crate) fn agreement(window: &[Candidate], max_drift: f64) -> (Polygon, Vec<Label>) {
     let by_time = greedy(window, max_drift);
     if by_time.1.is_empty() {
         return by_time;
     }
-    let mut least_odd_first = window.to_vec();
-    least_odd_first.sort_by(|a, b| a.oddness.total_cmp(&b.oddness));
-    let by_oddness = greedy(&least_odd_first, max_drift);
-    if by_oddness.1.len() < by_time.1.len() {
-        by_oddness
+    let mut least_deviating_first = window.to_vec();
+    least_deviating_first.sort_by(|a, b| a.deviation.total_cmp(&b.deviation));
+    let by_deviation = greedy(&least_deviating_first, max_drift);
+    if by_deviation.1.len() < by_time.1.len() {
+        by_deviation
     } else {
         by_time
     }
 }
 
-/// The samples that contradict those before them, oldest first, none of those before doubted.
-pub fn contradictions(window: &[Candidate], max_drift: f64) -> Vec<Label> {
+/// The samples that contradict those before them, oldest first.
+pub(crate) fn contradictions(window: &[Candidate], max_drift: f64) -> Vec<Label> {
     cut_all(window, &[], max_drift).1
 }
 
@@ -318,17 +324,18 @@ fn greedy(window: &[Candidate], max_drift: f64) -> (Polygon, Vec<Label>) {
         if against.len() < 2 {
             break;
         }
-        let Some(liars) = better_explanation(window, &left_out, &whole, &against, max_drift) else {
+        let Some(removed) = better_explanation(window, &left_out, &whole, &against, max_drift) else {
             break;
         };
-        left_out.extend(liars);
+        left_out.extend(removed);
         (whole, against) = cut_all(window, &left_out, max_drift);
     }
     left_out.extend(against);
     (whole, left_out)
 }
 
-/// Cuts everything but `left_out` in, in the given order. Returns what is left and who contradicts it.
+/// Cuts with all samples except `left_out`, in the given order. Returns the polygon and the samples that contradict
+/// it.
 fn cut_all(window: &[Candidate], left_out: &[Label], max_drift: f64) -> (Polygon, Vec<Label>) {
     let mut polygon = Polygon::unbounded(max_drift);
     let mut against = Vec::new();
@@ -337,7 +344,7 @@ fn cut_all(window: &[Candidate], left_out: &[Label], max_drift: f64) -> (Polygon
             against.push(candidate.label);
         }
     }
-    // An odd sample may come before what it contradicts.
+    // A deviating sample may come before the one it contradicts, so test it again at the end.
     let silent = window
         .iter()
         .filter(|c| !c.cuts && !left_out.contains(&c.label) && !against.contains(&c.label));
@@ -349,7 +356,7 @@ fn cut_all(window: &[Candidate], left_out: &[Label], max_drift: f64) -> (Polygon
     (polygon, against)
 }
 
-/// One or two support samples without which more samples agree than are lost.
+/// One or two support samples without which more samples agree than are left out.
 fn better_explanation(
     window: &[Candidate],
     left_out: &[Label],
@@ -357,26 +364,26 @@ fn better_explanation(
     against: &[Label],
     max_drift: f64,
 ) -> Option<Vec<Label>> {
-    let gain = |liars: &[Label]| {
-        let out: Vec<Label> = left_out.iter().chain(liars).copied().collect();
+    let gain = |removed: &[Label]| {
+        let out: Vec<Label> = left_out.iter().chain(removed).copied().collect();
         let (_, still) = cut_all(window, &out, max_drift);
         against.len().saturating_sub(still.len())
     };
     let support = whole.support();
-    // Without any of the support no fewer agree than without some of it: mostly that settles it.
+    // If leaving out the whole support gains little, no part of it can gain more. This settles most cases.
     let most = gain(&support);
     if most < 2 {
         return None;
     }
     let best = |candidates: &mut dyn Iterator<Item = Vec<Label>>| {
         candidates
-            .map(|liars| (gain(&liars), liars))
+            .map(|removed| (gain(&removed), removed))
             .max_by_key(|(gain, _)| *gain)
     };
-    if let Some((gain, liars)) = best(&mut support.iter().map(|l| vec![*l]))
+    if let Some((gain, removed)) = best(&mut support.iter().map(|l| vec![*l]))
         && gain >= 2
     {
-        return Some(liars);
+        return Some(removed);
     }
     if most < 3 {
         return None;
@@ -385,7 +392,9 @@ fn better_explanation(
         .iter()
         .enumerate()
         .flat_map(|(i, a)| support[i + 1..].iter().map(|b| vec![*a, *b]));
-    best(&mut pairs).filter(|(gain, _)| *gain >= 3).map(|(_, liars)| liars)
+    best(&mut pairs)
+        .filter(|(gain, _)| *gain >= 3)
+        .map(|(_, removed)| removed)
 }
 
 fn outlier(whole: &Polygon, candidate: &Candidate) -> Outlier {
@@ -399,8 +408,10 @@ fn outlier(whole: &Polygon, candidate: &Candidate) -> Outlier {
     }
 }
 
-/// How many of some samples are odd.
-pub fn share_of_odd(oddness: impl Iterator<Item = f64>) -> f64 {
-    let (odd, all) = oddness.fold((0_u32, 0_u32), |(odd, all), z| (odd + u32::from(z > ODD), all + 1));
+/// The share of samples that deviate.
+pub(crate) fn share_deviating(deviation: impl Iterator<Item = f64>) -> f64 {
+    let (odd, all) = deviation.fold((0_u32, 0_u32), |(odd, all), z| {
+        (odd + u32::from(z > MAX_DEVIATION), all + 1)
+    });
     f64::from(odd) / f64::from(all.max(1))
 }

@@ -1,30 +1,31 @@
-//! To what a vendor cuts its stamps, learnt from the stamps themselves.
+//! The quantum of a vendor's stamps, learned from the stamps themselves.
 //!
-//! A stamp that is a whole second was cut to seconds, or its milliseconds happened to be zero (one in a thousand): it is
-//! taken as cut to seconds, which is safe either way, until enough stamps with a fraction show that this stream keeps
-//! one. Streams cut to tenths or hundredths are told by every fraction being a multiple of it.
+//! A stamp that is a whole second was reduced to seconds, or its milliseconds happened to be zero (one in a thousand).
+//! It counts as reduced to seconds, which is safe in both cases, until enough stamps with a fraction show that this
+//! clock keeps fractions. Clocks that keep tenths or hundredths are recognised because every fraction is a multiple of
+//! them.
 
 use std::collections::VecDeque;
 
-use jiff::Timestamp;
+use super::moment::Moment;
 
-/// With so many fractional stamps and hardly a whole second among them, a whole second is chance.
+/// After this many stamps with a fraction and hardly a whole second among them, a whole second is chance.
 const MANY: usize = 200;
-/// The stamps remembered.
+/// Number of stamps remembered.
 const MEMORY: usize = 512;
 
-/// What the last stamps looked like.
+/// The quantum, as learned from the last stamps or configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Granularity {
-    /// The decimal exponents of the last stamps' steps, ms: 0 to 3.
+    /// The decimal exponents of the last stamps' steps in ms: 0 to 3.
     steps: VecDeque<u8>,
-    /// How many of each exponent.
+    /// The number of stamps with each exponent.
     counts: [usize; 4],
     configured: Option<i64>,
 }
 
 impl Granularity {
-    /// Learnt, unless a setting says what it is.
+    /// Learns the quantum, unless `configured_ms` gives it.
     pub fn new(configured_ms: Option<i64>) -> Self {
         Self {
             steps: VecDeque::new(),
@@ -33,8 +34,9 @@ impl Granularity {
         }
     }
 
-    /// Takes one more stamp. Returns whether what is known changed, so that earlier samples mean something else now.
-    pub fn learn(&mut self, stamp: Timestamp) -> bool {
+    /// Adds a stamp. Returns `true` if the quantum of earlier stamps changed by it, so that their samples must be
+    /// evaluated again.
+    pub fn learn(&mut self, stamp: Moment) -> bool {
         if self.configured.is_some() {
             return false;
         }
@@ -48,13 +50,13 @@ impl Granularity {
         before != (self.fine(), self.whole_seconds_are_chance())
     }
 
-    /// How much memory it holds beyond itself, bytes.
+    /// Heap memory used, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.steps.capacity()
     }
 
-    /// The quantum of a stamp, ms: its clock read at least the stamp and less than stamp + quantum.
-    pub fn quantum_ms(&self, stamp: Timestamp) -> i64 {
+    /// The quantum of a stamp, in ms: the clock read at least the stamp and less than stamp + quantum.
+    pub fn quantum_ms(&self, stamp: Moment) -> i64 {
         if let Some(q) = self.configured {
             return q;
         }
@@ -69,7 +71,7 @@ impl Granularity {
         self.fine().min(own).max(1)
     }
 
-    /// The stream's own granularity, ms, as far as known: what most of its stamps were cut to.
+    /// The quantum of most stamps of the clock, in ms; `None` if it is not known yet.
     pub fn typical_ms(&self) -> Option<i64> {
         let whole = self.counts[usize::from(WHOLE)];
         match self.configured {
@@ -83,8 +85,8 @@ impl Granularity {
         }
     }
 
-    /// The coarsest step that all fractional stamps are multiples of, ms. Too coarse is only too wide, so a stream is
-    /// thought finer only once its stamps show it.
+    /// The coarsest step that divides all stamps with a fraction, in ms. A step that is too coarse only widens the
+    /// result, so a finer one is used only after stamps show it.
     fn fine(&self) -> i64 {
         let least = (0..WHOLE).find(|e| self.counts[usize::from(*e)] > 0);
         least.map_or(1, |exponent| 10_i64.pow(u32::from(exponent)))
@@ -100,9 +102,9 @@ impl Granularity {
 /// The exponent of a whole second.
 const WHOLE: u8 = 3;
 
-/// The coarsest power of ten, up to a second, that a stamp is a multiple of, ms.
-fn exponent(stamp: Timestamp) -> u8 {
-    let ms = stamp.as_millisecond();
+/// The exponent of the largest power of ten, up to a second, that divides a stamp in ms.
+fn exponent(stamp: Moment) -> u8 {
+    let ms = stamp.as_nanos() / 1_000_000;
     (1..=WHOLE)
         .rev()
         .find(|e| ms.rem_euclid(10_i64.pow(u32::from(*e))) == 0)

@@ -1,14 +1,14 @@
-//! The delays of one path, learnt online: how long a command takes to act, how long a notice takes to arrive.
+//! The delays of one path, learned online: how long a command takes to act, or how long a notice takes to arrive.
 //!
-//! Delays are positive and skewed; a lognormal is described by two numbers and is good enough to weigh the instants inside
-//! an interval that is guaranteed without it. Nothing guaranteed ever rests on this file.
+//! Delays are positive and skewed. A lognormal distribution needs two numbers and is good enough to weigh the instants
+//! inside an interval that is guaranteed without it. Nothing that is guaranteed depends on this file.
 
-/// How many samples are remembered, in weight: older ones fade.
+/// The weight of all remembered delays; older ones fade.
 const MEMORY: f64 = 400.0;
-/// Shorter delays are counted as this, ms.
+/// Shorter delays count as this, in ms.
 const LEAST: f64 = 1.0;
 
-/// A lognormal, learnt by weighted moments of the logarithm.
+/// A lognormal distribution, learned by weighted moments of the logarithm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Latency {
     weight: f64,
@@ -17,7 +17,7 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// A weak guess to begin with, worth a few samples.
+    /// A prior with the weight of a few samples.
     pub fn guess(median_ms: f64) -> Self {
         let (mean, sigma, weight) = (median_ms.max(LEAST).ln(), 1.0_f64, 4.0);
         Self {
@@ -27,7 +27,7 @@ impl Latency {
         }
     }
 
-    /// One that is known exactly and learns no more; for oracles.
+    /// A distribution that is known exactly and learns nothing more; the simulator's oracle uses it.
     pub fn exact(median_ms: f64, sigma: f64) -> Self {
         let mean = median_ms.max(LEAST).ln();
         Self {
@@ -37,7 +37,7 @@ impl Latency {
         }
     }
 
-    /// Takes the moments of one delay's logarithm: its expectation and that of its square.
+    /// Adds one delay: the expectation of its logarithm, and of the logarithm's square.
     pub fn learn(&mut self, log: f64, log_square: f64) {
         self.weight = (self.weight + 1.0).min(MEMORY);
         let share = 1.0 / self.weight;
@@ -45,17 +45,17 @@ impl Latency {
         self.square += (log_square - self.square) * share;
     }
 
-    /// The median, ms.
+    /// The median, in ms.
     pub fn median_ms(&self) -> f64 {
         self.mean.exp()
     }
 
-    /// The spread of the logarithm.
+    /// The standard deviation of the logarithm.
     pub fn sigma(&self) -> f64 {
         (self.square - self.mean * self.mean).max(0.01).sqrt()
     }
 
-    /// Its density.
+    /// The density, with its constants computed.
     pub fn density(&self) -> Density {
         Density {
             mean: self.mean,
@@ -64,7 +64,7 @@ impl Latency {
     }
 }
 
-/// A lognormal's density, ready to be asked often.
+/// The density of a lognormal distribution.
 #[derive(Debug, Clone, Copy)]
 pub struct Density {
     mean: f64,
@@ -72,7 +72,7 @@ pub struct Density {
 }
 
 impl Density {
-    /// Its logarithm at a delay, up to a constant.
+    /// The logarithm of the density at a delay, up to a constant.
     pub fn log(&self, delay_ms: f64) -> f64 {
         let log = delay_ms.max(LEAST).ln();
         let z = (log - self.mean) * self.precision;

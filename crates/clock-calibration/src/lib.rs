@@ -1,73 +1,138 @@
-//! When did the leg really drop? Pure: no I/O and no clock of its own.
+//! Bounds the offset of a remote clock from causally bracketed timestamps, and narrows the time of an event with it.
 //!
-//! What is certain is a *causal bracket*: the leg was alive when we sent a request whose answer showed it alive, and it
-//! was gone when the first proof of the drop reached us. Both moments are on our own clock, so whatever a vendor's
-//! clock says, the drop lies between them, give or take our own clock's error. The vendor's stamp narrows the bracket once
-//! the offset of the vendor's clock is known to lie in an interval. And every bracketed stamp is itself a sample of that
-//! offset: `offset ∈ [s − t₁, s + q − t₀)`.
+//! **The problem.** A remote system reports when an event happened, but its clock is wrong by an unknown and drifting
+//! offset, and its timestamps may have whole seconds only. You need the time of the event on *your* clock, with an
+//! uncertainty that really contains the truth. You cannot exchange NTP packets with that clock; all you have are the
+//! commands that you send to the remote system and the notices that you receive from it.
 //!
-//! | file | story |
+//! **The model, in six sentences.**
+//! 1. An event lies in a *causal bracket* of two moments of your own clock: it had certainly not happened when you sent
+//!    the command, and it had certainly happened when its notice arrived.
+//! 2. The remote clock reads `V(t) = t + offset(t)`, and its stamp `s` with quantum `q` says that it had passed `s` at
+//!    the end of the bracket and had not passed `s + q` at its beginning.
+//! 3. So every stamped event is also a [`Sample`] of the offset: `offset ∈ [s − not_after, s + q − not_before)`.
+//! 4. Within a window the offset is nearly a straight line of bounded drift, so each sample is a pair of half-planes over
+//!    (offset, drift), and all samples together leave a convex polygon.
+//! 5. The [`ClockSeries`] of a clock answers with the range of this polygon at a moment, widened so that one wrong sample
+//!    or an undecided step of the clock cannot make the range miss the truth.
+//! 6. [`estimate`] intersects an event's bracket with its stamps, read through those offsets, and returns an instant, its
+//!    guaranteed ends and a [`Grade`].
+//!
+//! **Guarantees.** The interval contains the truth if causality holds, the drift is below its bound
+//! ([`Limits::max_drift_ppm`]), the clock deviates from a straight line by less than [`Limits::model_error_ms`] within the
+//! window, and at most one of the agreeing samples is wrong. Nothing is assumed about delays. **No guarantee covers**
+//! the point inside the interval and the modelled 95 % interval, because they depend on learned delays; and the interval
+//! between a step of the remote clock and the first sample that contradicts the old offset.
+//!
+//! ```
+//! use clock_calibration::{
+//!     Bracket, Calibrator, Cause, ClockId, Grade, Moment, Sample, Stamp, Thresholds, estimate,
+//! };
+//!
+//! // The vendor's clock is 1,370 ms ahead and its stamps have milliseconds. Every minute a command ends something after
+//! // 100 ms, and the notice arrives 150 ms later.
+//! let start = 1_790_000_000_007;
+//! let sample = |minute: i64| Sample {
+//!     not_before: Some(Moment::from_millis(start + minute * 60_000)),
+//!     not_after: Moment::from_millis(start + minute * 60_000 + 250),
+//!     stamp: Moment::from_millis(start + minute * 60_000 + 100 + 1_370),
+//!     cause: Cause::Command,
+//! };
+//! let clock = ClockId::new("vendor", "main", "EVENT", "ended");
+//! let mut calibrator = Calibrator::default();
+//! for minute in 0..30 {
+//!     calibrator.add(&clock, sample(minute));
+//! }
+//!
+//! // One more event: when did it happen on our clock, which is wrong by at most 5 ms?
+//! let event = sample(30);
+//! let bracket = Bracket {
+//!     not_before: event.not_before,
+//!     not_after: event.not_after,
+//!     commanded: true,
+//! };
+//! let stamps = [Stamp {
+//!     clock,
+//!     at: event.stamp,
+//!     learnt_at: event.not_after,
+//! }];
+//! let known = |id: &ClockId, at| calibrator.reading(id, at);
+//! let result = estimate(bracket, &stamps, known, 5, &Thresholds::default());
+//! let truth = Moment::from_millis(start + 30 * 60_000 + 100);
+//! assert!(result.earliest.is_some_and(|t| t <= truth) && truth <= result.latest);
+//! assert_eq!(result.grade, Grade::Calibrated);
+//! ```
+//!
+//! The crate is pure: it does no I/O and reads no clock. `docs/timing.md` of the repository has the mathematics and
+//! measured results.
+//!
+//! | module | contains |
 //! |---|---|
-//! | [`estimate`] | from bracket and stamps to an instant, its ends and its grade |
-//! | [`sample`] | one sample, as a strip in the (offset, drift) plane |
-//! | [`polygon`] | the strips' intersection, and its range at a moment |
-//! | [`fit`] | the largest agreeing set, its witnesses, the leave-one-out hull |
-//! | [`challenger`] | lies or a step? |
-//! | [`stream`] | one clock: window, epochs, interval, best point |
-//! | [`calibrator`] | all clocks, and what `Date` headers add |
-//! | [`granularity`], [`latency`], [`line`], [`likeliest`], [`posterior`] | what is learnt besides, and where in the interval truth most likely is |
-//! | [`probing`] | when to send the next probe |
-//! | `simulator` | invented worlds in which the truth is known |
-//!
-//! **What is guaranteed and what is not.** The interval contains the truth if causality holds, the drift is below its
-//! bound, the clock strays from a straight line by less than the model error within the window, and at most one of the
-//! agreeing samples lies; nothing is assumed about delays. The point inside, and the modelled 95 % interval, rest on
-//! learnt delays. `docs/timing.md` has the mathematics and what it means for a report.
+//! | `estimate`, `posterior` | from a bracket and stamps to an instant, its ends and its grade |
+//! | `calibrator` | all clocks, and how `Date` headers narrow other clocks |
+//! | `clock_series`, `packed_sample` | one clock: window of samples, epochs, offset interval |
+//! | `fit`, `polygon` | the largest set of agreeing samples, its polygon, and the leave-one-out hull |
+//! | `step_hypothesis` | decides whether contradicting samples are outliers or follow a step of the clock |
+//! | `granularity`, `latency` | further properties learned: the quantum of the stamps and typical delays |
+//! | `point_estimate`, `line` | where in the interval the offset most likely is |
+//! | `probing` | when to send the next probe |
+//! | `simulator` (feature) | simulated worlds in which the truth is known, with baselines and a report |
 
-pub mod calibrator;
-pub mod challenger;
-pub mod estimate;
-pub mod fit;
-pub mod granularity;
-mod kept;
-pub mod key;
-pub mod latency;
-pub mod likeliest;
-pub mod limits;
-pub mod line;
-pub mod polygon;
-pub mod posterior;
-pub mod probing;
-pub mod sample;
+mod calibrator;
+mod clock_id;
+mod clock_series;
+mod estimate;
+mod fit;
+mod granularity;
+mod latency;
+mod limits;
+mod line;
+mod moment;
+mod packed_sample;
+mod point_estimate;
+#[cfg_attr(
+    not(feature = "simulator"),
+    allow(unreachable_pub, reason = "the benchmark uses it through `simulator`")
+)]
+mod polygon;
+mod posterior;
+mod probing;
+#[cfg(test)]
+mod properties;
+mod sample;
 #[cfg(feature = "simulator")]
 pub mod simulator;
-pub mod stream;
+mod step_hypothesis;
 
-use serde::{Deserialize, Serialize};
-
-pub use calibrator::{Calibrator, Cutting, Outcome, VendorSettings};
-pub use estimate::{Bracket, Estimate, Stamp, estimate};
-pub use key::ClockId;
-pub use limits::{Limits, Offset, Taken};
+pub use calibrator::{Calibrator, ClockOutcome, Rounding, TrackedClock, VendorSettings};
+pub use clock_id::ClockId;
+pub use clock_series::ClockSeries;
+pub use estimate::{Bracket, ClockReading, Estimate, Stamp, estimate};
+pub use fit::Outlier;
+pub use granularity::Granularity;
+pub use latency::Latency;
+pub use limits::{Limits, Offset, SampleOutcome};
+pub use moment::Moment;
+pub use probing::{Aim, ProbeTarget};
 pub use sample::{Cause, Sample};
-pub use stream::ClockSeries;
 
-/// How far an instant, or a clock, may be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+/// How far an instant, or a clock, may be trusted; a later grade is a better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "SCREAMING_SNAKE_CASE"))]
 pub enum Grade {
-    /// No vendor stamp was usable: the causal bracket alone.
+    /// No stamp of a known clock was usable, so only the causal bracket counts.
     Uncalibrated,
-    /// The vendor's clock is known to an interval.
+    /// The clock's offset is known to an interval.
     Bounded,
-    /// … and the uncertainty is small enough for minutes and reports.
+    /// As `Bounded`, and the uncertainty is at most [`Thresholds::calibrated_ms`].
     Calibrated,
-    /// … and small enough to order events within a second.
+    /// As `Calibrated`, and the uncertainty is small enough to order events within a second.
     Exact,
 }
 
 impl Grade {
-    /// The word in the API and in Salesforce.
+    /// The word in capitals, as used in APIs and records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Uncalibrated => "UNCALIBRATED",
@@ -78,14 +143,14 @@ impl Grade {
     }
 }
 
-/// From which uncertainty on a grade is given, ms.
+/// Greatest uncertainty of each grade, in ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Thresholds {
-    /// At most this: CALIBRATED.
+    /// Greatest uncertainty of [`Grade::Calibrated`], in ms.
     pub calibrated_ms: i64,
-    /// At most this: EXACT, if our own clock's configured error is at most `exact_clock_error_ms`.
+    /// Greatest uncertainty of [`Grade::Exact`], in ms.
     pub exact_ms: i64,
-    /// See `exact_ms`.
+    /// Greatest error of our own clock for [`Grade::Exact`], in ms.
     pub exact_clock_error_ms: i64,
 }
 
@@ -100,8 +165,9 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// The grade of an instant that a calibrated stamp narrowed to ± `uncertainty_ms`, or of a clock known to that.
-    pub fn of_uncertainty(&self, uncertainty_ms: i64, clock_error_ms: i64) -> Grade {
+    /// The grade of an instant (or a clock's offset) known to ± `uncertainty_ms`, if our own clock is wrong by at most
+    /// `clock_error_ms`.
+    pub fn grade(&self, uncertainty_ms: i64, clock_error_ms: i64) -> Grade {
         if uncertainty_ms <= self.exact_ms && clock_error_ms <= self.exact_clock_error_ms {
             Grade::Exact
         } else if uncertainty_ms <= self.calibrated_ms {
@@ -111,6 +177,3 @@ impl Thresholds {
         }
     }
 }
-
-#[cfg(test)]
-mod properties;

@@ -1,28 +1,30 @@
-//! What is assumed of a clock, and what a clock answers.
+//! Assumptions about a clock, and answers about it.
 
-use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
 
-/// A drift of 1 ppm is so many ms per hour.
+use super::moment::Moment;
+
+/// A drift of 1 ppm in ms per hour.
 pub(super) const MS_PER_HOUR_PER_PPM: f64 = 3.6;
 
-/// The bounds and assumptions of a stream.
+/// Bounds and assumptions for one clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
-    /// The greatest drift of the vendor's clock against ours, parts per million.
+    /// Greatest drift of the vendor's clock against ours, in parts per million.
     pub max_drift_ppm: f64,
-    /// How far the clock may stray from a straight line within the window, ms either way.
+    /// How far the clock may deviate from a straight line within the window, in ms in either direction.
     pub model_error_ms: f64,
-    /// How fast its drift may change, ppm per hour.
+    /// How fast the drift may change, in ppm per hour.
     pub wander_ppm_per_hour: f64,
-    /// Samples older than this are forgotten, …
-    pub window: SignedDuration,
-    /// … but while fewer than `enough_samples` are younger, samples up to this old are kept.
-    pub sparse_window: SignedDuration,
-    /// How many samples are enough not to need older ones.
+    /// Samples older than this are dropped if there are at least `enough_samples`.
+    pub window: Duration,
+    /// Samples older than this are always dropped.
+    pub sparse_window: Duration,
+    /// With fewer samples than this, samples up to `sparse_window` old are kept.
     pub enough_samples: usize,
-    /// At most so many samples.
+    /// Greatest number of samples; the oldest are dropped.
     pub max_samples: usize,
-    /// The stamps' quantum, if it is not to be learnt, ms.
+    /// The quantum of the stamps, in ms; `None`: learn it.
     pub quantum_ms: Option<i64>,
 }
 
@@ -32,8 +34,8 @@ impl Default for Limits {
             max_drift_ppm: 200.0,
             model_error_ms: 4.0,
             wander_ppm_per_hour: 0.0,
-            window: SignedDuration::from_hours(6),
-            sparse_window: SignedDuration::from_hours(24),
+            window: Duration::from_secs(6 * 3600),
+            sparse_window: Duration::from_secs(24 * 3600),
             enough_samples: 256,
             max_samples: 512,
             quantum_ms: None,
@@ -42,42 +44,44 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The greatest drift, ms per hour.
+    /// The greatest drift, in ms per hour.
     pub(super) fn drift(&self) -> f64 {
         self.max_drift_ppm * MS_PER_HOUR_PER_PPM
     }
 
-    /// How far a clock of changing drift strays from its tangent within `at` hours, ms (Taylor's remainder).
+    /// How far a clock of changing drift deviates from its tangent within `at` hours, in ms (Taylor's remainder).
     pub(super) fn stray(&self, at: f64) -> f64 {
         0.5 * self.wander_ppm_per_hour * MS_PER_HOUR_PER_PPM * at * at
     }
 }
 
-/// What became of a sample.
+/// What a sample says compared with the other samples of its clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// It agrees with the rest.
+pub enum SampleOutcome {
+    /// It agrees with them.
     Agrees,
-    /// It contradicts the rest; whether it lies is not decided yet, or it does.
+    /// It contradicts them: it is an outlier, or the clock was stepped and this is not decided yet.
     Contradicts,
-    /// The clock was stepped: a new epoch. The last sample that spoke for the old one came at `corroborated`.
+    /// The clock was stepped, so that a new epoch began.
     Stepped {
-        /// Departures concluded since then are to be concluded anew.
-        corroborated: Timestamp,
+        /// When the last sample that supports the old epoch was received. Estimates made since then may be wrong, so
+        /// compute them again.
+        corroborated: Moment,
     },
-    /// It ends before it begins, is older than the window or the epoch, or says the same as one before.
-    Useless,
+    /// Nothing new: its end is before its beginning, it is older than the window or the epoch, or an earlier sample
+    /// says the same.
+    Ignored,
 }
 
-/// A clock's offset at one moment, ms: vendor − ours.
+/// The offset of a vendor's clock at one moment, in ms: vendor − ours.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Offset {
-    /// The guaranteed interval: leave-one-out, and the challengers' too while suspect.
+    /// The guaranteed interval. It allows for one undetected outlier and, while a step is suspected, for that step.
     pub guaranteed: (f64, f64),
-    /// The interval if every agreeing sample is honest.
+    /// The interval if every agreeing sample is right.
     pub plain: (f64, f64),
-    /// The likeliest value.
+    /// The most likely value.
     pub best: f64,
-    /// Its standard error, if the learnt delays are right.
+    /// The standard error of `best`, if the learned delays are right.
     pub sigma: f64,
 }

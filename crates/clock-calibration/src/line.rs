@@ -1,39 +1,40 @@
-//! A straight line through what each sample makes likely: not guaranteed, but hard to mislead.
+//! A straight line through what each sample makes likely. It is not guaranteed, but outliers hardly move it.
 //!
-//! Each sample, weighed by the learnt delays, points at an offset with a variance. A line through these points by least
-//! absolute deviations (iteratively reweighted least squares) is held by the many, not by the few that lie. It says which
-//! samples are odd, and where in the guaranteed interval the offset most likely is.
+//! With the learned delays each sample gives an offset and a variance. The line through these points is fitted by least
+//! absolute deviations (iteratively reweighted least squares), so that the majority determines it. It shows which
+//! samples deviate, and where in the guaranteed interval the offset most likely is.
 
-/// A sample's likely offset: hours, ms, ms².
+/// The likely offset according to one sample.
 #[derive(Debug, Clone, Copy)]
-pub struct Point {
-    /// When, hours.
+pub(crate) struct Point {
+    /// The moment, in hours.
     pub t: f64,
-    /// The likely offset, ms.
+    /// The likely offset, in ms.
     pub mean: f64,
-    /// Its variance, ms².
+    /// Its variance, in ms².
     pub variance: f64,
 }
 
-/// The line, with the uncertainty of its two numbers.
+/// The line with the covariance of its two parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Line {
+pub(crate) struct Line {
     o: f64,
     d: f64,
-    /// Of o; of both; of d.
+    /// Variance of `o`, covariance of `o` and `d`, variance of `d`.
     covariance: [f64; 3],
 }
 
-/// Rounds of reweighting by least absolute deviations, and then of leaving out what is far.
+/// Rounds by least absolute deviations, followed by rounds that leave far points out.
 const ABSOLUTE: usize = 6;
 const TRIMMED: usize = 2;
-/// Left out beyond so many standard deviations.
+/// Points beyond this many standard deviations are left out.
 const FAR: f64 = 3.0;
 
 impl Line {
-    /// Fits `points`. `drift` is the spread of drifts to be expected, ms per hour: it steadies a line through few points.
-    pub fn through(points: impl Iterator<Item = Point> + Clone, drift: f64) -> Option<Self> {
-        // The median is hard to mislead, so it is where to start from.
+    /// Fits a line to `points`. `drift` is the standard deviation of the drifts to expect, in ms per hour; it
+    /// stabilises a line through few points. `None` without points.
+    pub(crate) fn through(points: impl Iterator<Item = Point> + Clone, drift: f64) -> Option<Self> {
+        // Start from the median, because outliers hardly move it.
         let mut means: Vec<f64> = points.clone().map(|p| p.mean).collect();
         if means.is_empty() {
             return None;
@@ -47,7 +48,7 @@ impl Line {
         };
         for round in 0..ABSOLUTE + TRIMMED {
             let weight = |p: &Point| {
-                let z = line.oddness(p);
+                let z = line.deviation(p);
                 let robust = if round < ABSOLUTE {
                     1.0 / z.max(0.5)
                 } else {
@@ -77,21 +78,21 @@ impl Line {
         Some(line)
     }
 
-    /// The offset at `t` hours and its variance.
-    pub fn at(&self, t: f64) -> (f64, f64) {
+    /// The offset at `t` hours, in ms, and its variance, in ms².
+    pub(crate) fn at(&self, t: f64) -> (f64, f64) {
         let [o, both, d] = self.covariance;
         (self.o + self.d * t, o + 2.0 * t * both + t * t * d)
     }
 
-    /// Moves the zero of the hours by `by`.
-    pub fn move_zero(&mut self, by: f64) {
+    /// Moves the zero of the hours by `by` hours.
+    pub(crate) fn move_zero(&mut self, by: f64) {
         let [o, both, d] = self.covariance;
         self.o += self.d * by;
         self.covariance = [o + 2.0 * by * both + by * by * d, both + by * d, d];
     }
 
-    /// How far off the line a point is, in its standard deviations.
-    pub fn oddness(&self, p: &Point) -> f64 {
+    /// Distance of a point from the line, in the point's standard deviations.
+    pub(crate) fn deviation(&self, p: &Point) -> f64 {
         (p.mean - (self.o + self.d * p.t)).abs() / p.variance.sqrt()
     }
 }

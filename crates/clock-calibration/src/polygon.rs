@@ -1,37 +1,38 @@
 //! A convex polygon in the (offset, drift) plane, cut by half-planes.
 //!
 //! A vendor's clock reads `V(t) = t + offset(t)` with `offset(t) = o + d·t`. One sample says `offset(t₁) ≥ a` or
-//! `offset(t₀) ≤ b`: each is a half-plane over `(o, d)`. Their intersection is convex; the offset at any moment `t` is the
-//! polygon's range along `(1, t)`, and the extremes of a linear function over a polygon are at its vertices.
+//! `offset(t₀) ≤ b`: each is a half-plane over `(o, d)`. Their intersection is convex. The offset at any moment `t` is
+//! the polygon's range along `(1, t)`, and the extremes of a linear function over a polygon are at its vertices.
 //!
-//! Units: `o` in ms, `d` in ms per hour, `t` in hours from the polygon's own zero. Each edge remembers which cut made it,
-//! so that the samples that hold the polygon in place (its *support*) can be named.
+//! Units: `o` in ms, `d` in ms per hour, `t` in hours from the polygon's own zero. Each edge remembers which cut made
+//! it, so that the samples that hold the polygon in place (its *support*) can be named.
 
 /// Which cut made an edge: a sample's number, or [`BOX`].
-pub type Label = u32;
+pub(crate) type Label = u32;
 
-/// The edges of the starting box: no sample's.
-pub const BOX: Label = Label::MAX;
+/// The label of the edges of the starting box, which belong to no sample.
+pub(crate) const BOX: Label = Label::MAX;
 
-/// Wider than any clock is wrong: 100 days, ms. A side of the box that is still an edge means "not bounded yet".
+/// 100 days, in ms: more than any clock is wrong. A side of the starting box that is still an edge means "not bounded
+/// yet".
 const FAR: f64 = 100.0 * 86_400_000.0;
 
-/// Cuts closer than this to a vertex, ms, go through it: below it, rounding errors decide.
+/// A cut closer than this to a vertex, in ms, goes through the vertex; otherwise floating-point errors would decide.
 const TOLERANCE: f64 = 1e-6;
 
 /// `offset(t) ≤ bound` or `offset(t) ≥ bound`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HalfPlane {
-    /// The moment it speaks of, hours.
+    /// The moment of the bound, in hours.
     pub t: f64,
-    /// The bound, ms.
+    /// The bound, in ms.
     pub bound: f64,
-    /// Whether it bounds from above.
+    /// Whether it is an upper bound.
     pub above: bool,
 }
 
 impl HalfPlane {
-    /// How far a point is outside, ms; negative inside.
+    /// How far a point is outside, in ms; negative inside.
     fn outside(&self, o: f64, d: f64) -> f64 {
         let offset = o + d * self.t;
         if self.above {
@@ -46,42 +47,42 @@ impl HalfPlane {
 struct Vertex {
     o: f64,
     d: f64,
-    /// Made the edge from this vertex to the next.
+    /// Label of the edge from this vertex to the next.
     edge: Label,
 }
 
-/// How a half-plane lies to a polygon.
+/// The effect of a half-plane on a polygon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// The polygon lies inside.
+    /// None: the polygon lies inside the half-plane.
     Nothing,
     /// It cuts a part off.
     Smaller,
-    /// Nothing would be left of it: the half-plane contradicts those before.
+    /// It would leave nothing, so it contradicts the earlier cuts.
     Contradiction,
 }
 
-/// The set of all (offset, drift) that no sample has excluded. Never empty.
+/// All (offset, drift) that no sample has excluded. Never empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Polygon {
     vertices: Vec<Vertex>,
-    glance: Glance,
+    chord_test: ChordTest,
 }
 
-/// A cheap sufficient test for "lies inside". The greatest offset over the polygon is a convex function of the moment, so
-/// between two moments it is below the chord of its values there; the least is above. Most samples of a window say less
-/// than is known already, and are passed over by this.
+/// A cheap sufficient test for "the polygon lies inside". The greatest offset over the polygon is a convex function of
+/// the moment, so between two moments it is below the chord of its values there; the least offset is above its chord.
+/// Most samples of a window say less than is known already, and this test skips them.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Glance {
+struct ChordTest {
     low: (f64, f64),
     high: (f64, f64),
 }
 
-/// The moments of the chord, hours from the polygon's zero: the usual window. Beyond it every vertex is asked.
+/// The ends of the chord, in hours from the polygon's zero: the usual window. Outside it every vertex is tested.
 const FROM: f64 = -6.5;
 const TO: f64 = 0.5;
 
-impl Glance {
+impl ChordTest {
     fn of(vertices: &[Vertex]) -> Self {
         let at = |t: f64| range(vertices, |v| v.o + v.d * t);
         let ((low_from, high_from), (low_to, high_to)) = (at(FROM), at(TO));
@@ -114,7 +115,7 @@ fn range(vertices: &[Vertex], value: impl Fn(&Vertex) -> f64) -> (f64, f64) {
 }
 
 impl Polygon {
-    /// All offsets, and every drift up to `max_drift` ms per hour either way.
+    /// All offsets, and every drift up to `max_drift` ms per hour in either direction.
     pub fn unbounded(max_drift: f64) -> Self {
         let corner = |o, d| Vertex { o, d, edge: BOX };
         let vertices = vec![
@@ -124,14 +125,14 @@ impl Polygon {
             corner(-FAR, max_drift),
         ];
         Self {
-            glance: Glance::of(&vertices),
+            chord_test: ChordTest::of(&vertices),
             vertices,
         }
     }
 
-    /// How `half` lies to it: leaves it whole, cuts it, or contradicts it.
+    /// The effect that `half` would have: none, a cut, or a contradiction.
     pub fn against(&self, half: &HalfPlane) -> Cut {
-        if self.glance.is_inside(half) {
+        if self.chord_test.is_inside(half) {
             return Cut::Nothing;
         }
         let (mut best, mut worst) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -149,7 +150,7 @@ impl Polygon {
         }
     }
 
-    /// Keeps what lies inside `half`, which cuts it.
+    /// Keeps the part inside `half`, which must cut the polygon.
     pub fn cut(&mut self, half: &HalfPlane, label: Label) {
         let n = self.vertices.len();
         let distance = |v: &Vertex| half.outside(v.o, v.d);
@@ -162,23 +163,23 @@ impl Polygon {
                 kept.push(here);
             }
             if in_here != in_next {
-                // The crossing; a point within the tolerance of the line is itself the crossing.
+                // The crossing. A point within the tolerance of the line is itself the crossing.
                 let share = (a / (a - b)).clamp(0.0, 1.0);
                 let crossing = Vertex {
                     o: here.o + (next.o - here.o) * share,
                     d: here.d + (next.d - here.d) * share,
-                    // Going out, the cut itself is the next edge; coming in, the edge we came along goes on.
+                    // Going out, the next edge is the cut; coming in, the current edge continues.
                     edge: if in_here { label } else { here.edge },
                 };
                 kept.push(crossing);
             }
         }
         merge_close(&mut kept);
-        self.glance = Glance::of(&kept);
+        self.chord_test = ChordTest::of(&kept);
         self.vertices = kept;
     }
 
-    /// The edges that meet at the vertex nearest to `half`: with it, the witness of a contradiction.
+    /// The edges at the vertex nearest to `half`. Together with `half` they prove a contradiction.
     pub fn nearest_edges(&self, half: &HalfPlane) -> [Label; 2] {
         let n = self.vertices.len();
         let outside = |i: &usize| half.outside(self.vertices[*i].o, self.vertices[*i].d);
@@ -186,20 +187,20 @@ impl Polygon {
         [self.vertices[(nearest + n - 1) % n].edge, self.vertices[nearest].edge]
     }
 
-    /// Moves the zero of the hours by `by`.
+    /// Moves the zero of the hours by `by` hours.
     pub fn move_zero(&mut self, by: f64) {
         for v in &mut self.vertices {
             v.o += v.d * by;
         }
-        self.glance = Glance::of(&self.vertices);
+        self.chord_test = ChordTest::of(&self.vertices);
     }
 
-    /// The offset at `t`: least and greatest, ms.
+    /// Least and greatest offset at `t`, in ms.
     pub fn range(&self, t: f64) -> (f64, f64) {
         range(&self.vertices, |v| v.o + v.d * t)
     }
 
-    /// The drift: least and greatest, ms per hour.
+    /// Least and greatest drift, in ms per hour.
     pub fn drift(&self) -> (f64, f64) {
         range(&self.vertices, |v| v.d)
     }
@@ -209,13 +210,7 @@ impl Polygon {
         self.vertices.iter().all(|v| v.o.abs() < FAR / 2.0)
     }
 
-    /// The middle of the mass: the mean of (offset, drift) over the polygon, each point as likely as any other.
-    pub fn centroid(&self) -> (f64, f64) {
-        let (_, o, d) = self.mass();
-        (o, d)
-    }
-
-    /// Its area, and the mean of (offset, drift) over it.
+    /// The area, and the mean (offset, drift) over it.
     pub fn mass(&self) -> (f64, f64, f64) {
         let first = self.vertices[0];
         let (mut area, mut o, mut d) = (0.0, 0.0, 0.0);
@@ -229,14 +224,14 @@ impl Polygon {
         if area.abs() > f64::MIN_POSITIVE {
             return (area.abs() / 2.0, first.o + o / area, first.d + d / area);
         }
-        // A point or a segment: the mean of its ends.
+        // A point or a segment has no area, so take the mean of its vertices.
         #[allow(clippy::cast_precision_loss, reason = "a handful of vertices")]
         let n = self.vertices.len() as f64;
         let sum = self.vertices.iter().fold((0.0, 0.0), |(o, d), v| (o + v.o, d + v.d));
         (0.0, sum.0 / n, sum.1 / n)
     }
 
-    /// The samples whose cuts are its edges, without repeats.
+    /// The samples whose cuts are edges, each once.
     pub fn support(&self) -> Vec<Label> {
         let mut labels: Vec<Label> = self.vertices.iter().map(|v| v.edge).filter(|l| *l != BOX).collect();
         labels.sort_unstable();
@@ -244,25 +239,25 @@ impl Polygon {
         labels
     }
 
-    /// How much memory it holds, bytes.
+    /// Memory used, in bytes.
     pub fn memory(&self) -> usize {
         size_of::<Self>() + self.vertices.capacity() * size_of::<Vertex>()
     }
 
-    /// Whether a sample's cut is one of its edges.
+    /// Whether the cut of this sample is an edge.
     pub fn rests_on(&self, label: Label) -> bool {
         self.vertices.iter().any(|v| v.edge == label)
     }
 }
 
-/// Vertices that rounding has put on top of each other are one; the later edge is the one that goes on.
+/// Merges vertices that differ only by floating-point errors.
 fn merge_close(vertices: &mut Vec<Vertex>) {
     let close = |a: &Vertex, b: &Vertex| (a.o - b.o).abs() < TOLERANCE && (a.d - b.d).abs() < TOLERANCE;
     let mut i = 0;
     while vertices.len() > 3 && i < vertices.len() {
         let next = (i + 1) % vertices.len();
         if close(&vertices[i], &vertices[next]) {
-            // The edge between them has no length: it goes with the first of the two.
+            // The edge between them has no length, so it is removed with the first of the two.
             vertices.remove(i);
         } else {
             i += 1;

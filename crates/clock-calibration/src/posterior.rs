@@ -1,57 +1,58 @@
 //! Where in its interval an instant most likely lies.
 //!
-//! The interval is guaranteed; inside it the learnt delays weigh: an instant soon after the command and long before the
-//! notice is more or less likely than the middle. The stamp weighs too, with the offset spread over what is possible.
+//! The interval is guaranteed. Inside it the learned delays give each instant a weight, because an instant soon after
+//! the command and long before the notice may be more or less likely than the middle. The stamp adds a weight too,
+//! with the offset spread evenly over its possible values.
 
 use super::latency::Latency;
 
-/// Cells the interval is cut into.
+/// The interval is divided into this many cells.
 const CELLS: usize = 32;
 
-/// What is known about one instant. All in ms on one axis of our clock.
+/// The facts about one instant; all times in ms on one axis of our clock.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'l> {
-    /// It lies here.
+pub(crate) struct PosteriorInput<'l> {
+    /// The interval in which the instant certainly lies.
     pub within: (f64, f64),
-    /// When the command was sent, and how long commands take.
+    /// When the command was sent, and the delay from command to event.
     pub command: Option<(f64, &'l Latency)>,
-    /// When we learnt of it, and how long notices take.
+    /// When the notice reached us, and the delay from event to notice.
     pub notice: Option<(f64, &'l Latency)>,
-    /// The stamp, its quantum, and the possible offsets.
+    /// The stamp, its quantum and the possible offsets.
     pub stamp: Option<(f64, f64, (f64, f64))>,
 }
 
-/// What follows.
+/// The distribution of the instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Weighed {
-    /// As likely before as after.
+pub(crate) struct Posterior {
+    /// The median, in ms.
     pub median: f64,
-    /// With these odds of 95 in 100 in between, if the learnt delays are right.
+    /// The central 95 % interval if the learned delays are right, in ms.
     pub modelled: (f64, f64),
-    /// The mean and the variance.
+    /// The mean, in ms.
     pub mean: f64,
-    /// ms².
+    /// The variance, in ms².
     pub variance: f64,
-    /// Expected logarithm of the command's delay and its square, if there was one.
+    /// Expected logarithm of the command's delay and of its square; `None` without a command.
     pub command_log: Option<(f64, f64)>,
-    /// The same of the notice's.
+    /// The same for the notice's delay.
     pub notice_log: Option<(f64, f64)>,
 }
 
-/// Weighs every instant of the interval.
+/// Computes the distribution of the instant over its interval.
 #[allow(clippy::cast_precision_loss, reason = "a few cells")]
-pub fn weigh(known: &Known<'_>) -> Weighed {
+pub(crate) fn posterior(known: &PosteriorInput<'_>) -> Posterior {
     let (low, high) = known.within;
     let width = (high - low).max(1e-6);
     let at = |i: usize| low + width * (i as f64 + 0.5) / CELLS as f64;
     let mut weights = [0.0_f64; CELLS];
     let mut most = f64::NEG_INFINITY;
     let command = known.command.map(|(sent, l)| (sent, l.density()));
-    let notice = known.notice.map(|(learnt, l)| (learnt, l.density()));
+    let notice = known.notice.map(|(learned, l)| (learned, l.density()));
     for (i, w) in weights.iter_mut().enumerate() {
         let x = at(i);
         let command = command.map_or(0.0, |(sent, d)| d.log(x - sent));
-        let notice = notice.map_or(0.0, |(learnt, d)| d.log(learnt - x));
+        let notice = notice.map_or(0.0, |(learned, d)| d.log(learned - x));
         *w = command + notice + known.stamp.map_or(0.0, |s| stamp_weight(x, s).ln());
         most = most.max(*w);
     }
@@ -87,17 +88,17 @@ pub fn weigh(known: &Known<'_>) -> Weighed {
         .map(|(i, w)| w * (at(i) - mean).powi(2))
         .sum::<f64>()
         / sum;
-    Weighed {
+    Posterior {
         mean,
         variance,
         median: quantile(0.5),
         modelled: (quantile(0.025), quantile(0.975)),
         command_log: known.command.map(|(sent, _)| moments(&|x| x - sent)),
-        notice_log: known.notice.map(|(learnt, _)| moments(&|x| learnt - x)),
+        notice_log: known.notice.map(|(learned, _)| moments(&|x| learned - x)),
     }
 }
 
-/// How much of the possible offsets puts `x` under the stamp.
+/// The share of the possible offsets with which the clock shows this stamp at `x`.
 fn stamp_weight(x: f64, (stamp, quantum, (low, high)): (f64, f64, (f64, f64))) -> f64 {
     // stamp ≤ x + offset < stamp + quantum
     let (from, to) = (stamp - x, stamp + quantum - x);

@@ -1,15 +1,15 @@
-//! What must hold whatever the delays, the offset, the drift and the stamps' granularity: the estimator's promises, tried
-//! on random histories.
+//! What the estimator promises for any delays, offset, drift and granularity of the stamps, tested on random
+//! histories.
 
-use jiff::Timestamp;
 use microlp::{ComparisonOp, OptimizationDirection, Problem, SolveOutcome};
 use proptest::prelude::*;
 
-use super::limits::{Limits, Taken};
+use super::clock_series::ClockSeries;
+use super::limits::{Limits, SampleOutcome};
+use super::moment::Moment;
 use super::sample::{Cause, Sample};
-use super::stream::ClockSeries;
 
-/// A random but causal history: everything true about it, and the samples it made.
+/// A random causal history: its true offset and drift, and the samples that it produced.
 #[derive(Debug, Clone)]
 struct History {
     offset: f64,
@@ -19,20 +19,19 @@ struct History {
 
 const START: i64 = 1_790_000_000_000_000;
 
-fn micros(ms: f64) -> Timestamp {
+fn micros(ms: f64) -> Moment {
     #[allow(clippy::cast_possible_truncation, reason = "a day in microseconds")]
-    Timestamp::from_microsecond(START + (ms * 1000.0).round() as i64).expect("in range")
+    Moment::from_nanos((START + (ms * 1000.0).round() as i64) * 1000)
 }
 
 impl History {
-    fn offset_at(&self, t: Timestamp) -> f64 {
-        #[allow(clippy::cast_precision_loss, reason = "a day in microseconds")]
-        let ms = (t.as_microsecond() - START) as f64 / 1000.0;
+    fn offset_at(&self, t: Moment) -> f64 {
+        let ms = t.ms_since(Moment::from_nanos(START * 1000));
         self.offset + self.drift_ppm * 1e-6 * ms
     }
 }
 
-/// Delays up to ten seconds, some samples without a lower end; departures up to five minutes apart.
+/// Delays up to ten seconds, some samples without a lower bound, departures up to five minutes apart.
 fn history(most: usize) -> impl Strategy<Value = History> {
     let event = (1.0_f64..300_000.0, 0.0_f64..10_000.0, 0.0_f64..10_000.0, 0_u8..10);
     let quantum = prop::sample::select(vec![1.0_f64, 10.0, 100.0, 1000.0]);
@@ -52,7 +51,7 @@ fn history(most: usize) -> impl Strategy<Value = History> {
             for (gap, command, notice, kind) in events {
                 t += gap;
                 let vendor = t + offset + drift_ppm * 1e-6 * t;
-                // The vendor's epoch is a whole number of seconds before ours, as START is.
+                // START is a whole number of seconds, so stamps can be reduced relative to it.
                 let stamp = (vendor / quantum).floor() * quantum;
                 let cause = if kind < 5 { Cause::Command } else { Cause::Spontaneous };
                 let not_before = (kind != 9).then(|| micros(t - command));
@@ -73,7 +72,7 @@ fn all_of(samples: &[Sample]) -> ClockSeries {
         ..Limits::default()
     });
     for sample in samples {
-        clock.take(*sample);
+        clock.add(*sample);
     }
     clock
 }
@@ -81,15 +80,15 @@ fn all_of(samples: &[Sample]) -> ClockSeries {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// While causality holds and the drift is within its bound, the truth is inside, at any moment, after any sample; and
-    /// no honest sample is called a contradiction.
+    /// While causality holds and the drift is within its bound, the interval contains the truth at any moment, after
+    /// any sample; and no honest sample is rejected.
     #[test]
-    fn the_true_offset_is_always_inside(history in history(60)) {
+    fn interval_contains_the_true_offset(history in history(60)) {
         let mut clock = ClockSeries::new(Limits { model_error_ms: 0.1, ..Limits::default() });
         for sample in &history.samples {
-            let taken = clock.take(*sample);
-            prop_assert!(matches!(taken, Taken::Agrees | Taken::Useless), "{taken:?}");
-            for at in [sample.not_after, history.samples[0].not_after, sample.not_after + jiff::SignedDuration::from_hours(3)] {
+            let taken = clock.add(*sample);
+            prop_assert!(matches!(taken, SampleOutcome::Agrees | SampleOutcome::Ignored), "{taken:?}");
+            for at in [sample.not_after, history.samples[0].not_after, sample.not_after.plus_nanos(3 * 3_600_000_000_000)] {
                 if let Some(offset) = clock.offset(at) {
                     let truth = history.offset_at(at);
                     prop_assert!(offset.plain.0 <= truth && truth <= offset.plain.1, "{offset:?} {truth}");
@@ -101,51 +100,52 @@ proptest! {
         prop_assert_eq!(clock.version(), 1);
     }
 
-    /// It claims no more than the data allow: every corner of what it says is possible is a clock that all samples allow.
-    /// A clock at the ends of the plain interval, with some drift within the bound, contradicts no sample.
+    /// The interval is never narrower than the data allow: a clock at either end of the plain interval, with some
+    /// drift within the bound, contradicts no sample.
     #[test]
-    fn it_is_never_narrower_than_the_data_allow(history in history(30)) {
+    fn interval_is_not_narrower_than_data_allow(history in history(30)) {
         let clock = all_of(&history.samples);
         let at = history.samples.iter().map(|s| s.not_after).max().expect("some");
         let Some(offset) = clock.offset(at) else { return Ok(()) };
         let granularity = clock.granularity();
         let allowed = |value: f64, ppm: f64| clock.samples().all(|(s, _)| {
-            let offset_at = |t: Timestamp| value + ppm * 1e-6 * t.duration_since(at).as_secs_f64() * 1000.0;
-            let ms = |a: Timestamp, b: Timestamp| b.duration_since(a).as_secs_f64() * 1000.0;
+            let offset_at = |t: Moment| value + ppm * 1e-6 * t.ms_since(at);
+            let ms = |a: Moment, b: Moment| b.ms_since(a);
             #[allow(clippy::cast_precision_loss, reason = "at most a second")]
             let quantum = granularity.quantum_ms(s.stamp) as f64;
             let slack = 0.1 + 1e-3;
             ms(s.not_after, s.stamp) - slack <= offset_at(s.not_after)
                 && s.not_before.is_none_or(|t| offset_at(t) <= ms(t, s.stamp) + quantum + slack)
         });
-        // The drift that goes with an end is somewhere in the drift's range.
+        // The drift that belongs to an end is somewhere in the drift's range.
         let (low, high) = clock.drift_ppm();
         for end in [offset.plain.0, offset.plain.1] {
             let some = (0..=400).any(|i| allowed(end, low + (high - low) * f64::from(i) / 400.0));
-            // Between two tried drifts the exact one may be missed by a hair when the polygon ends in a sharp corner.
+            // The exact drift may lie between two tested ones, so where the polygon ends in a sharp corner test a
+            // point slightly inside too.
             let inward = if end == offset.plain.0 { 1.0 } else { -1.0 } * (0.02 * (offset.plain.1 - offset.plain.0) + 0.05);
             let near = some || (0..=400).any(|i| allowed(end + inward, low + (high - low) * f64::from(i) / 400.0));
             prop_assert!(near, "{end} of {offset:?}");
         }
     }
 
-    /// A linear program, which knows nothing of polygons, finds the same ends.
+    /// A linear program, which uses no polygons, finds the same ends.
     #[test]
-    fn a_linear_program_finds_the_same_ends(history in history(40)) {
+    fn linear_program_finds_the_same_ends(history in history(40)) {
         let quantum_ms = Some(1000);
         let mut clock = ClockSeries::new(Limits { model_error_ms: 0.1, quantum_ms, ..Limits::default() });
         for sample in &history.samples {
-            clock.take(*sample);
+            clock.add(*sample);
         }
         let at = history.samples.iter().map(|s| s.not_after).max().expect("some");
         let Some(offset) = clock.offset(at) else { return Ok(()) };
         for (direction, end) in [(OptimizationDirection::Minimize, offset.plain.0), (OptimizationDirection::Maximize, offset.plain.1)] {
             let mut problem = Problem::new(direction);
             let value = problem.add_var(1.0, (-1e8, 1e8));
-            // 200 ppm, ms per hour.
+            // 200 ppm, in ms per hour.
             let drift = problem.add_var(0.0, (-720.0, 720.0));
-            let hours = |t: Timestamp| t.duration_since(at).as_secs_f64() / 3600.0;
-            let ms = |a: Timestamp, b: Timestamp| b.duration_since(a).as_secs_f64() * 1000.0;
+            let hours = |t: Moment| t.hours_since(at);
+            let ms = |a: Moment, b: Moment| b.ms_since(a);
             for (s, _) in clock.samples() {
                 let least = ms(s.not_after, s.stamp) - 0.1;
                 problem.add_constraint([(value, 1.0), (drift, hours(s.not_after))], ComparisonOp::Ge, least);
@@ -154,16 +154,16 @@ proptest! {
                 }
             }
             let Ok(SolveOutcome::Solution(solution)) = problem.solve() else {
-                panic!("honest samples leave a solution");
+                panic!("honest samples must leave a solution");
             };
             let found = solution.objective();
             prop_assert!((found - end).abs() < 0.01, "{found} {end}");
         }
     }
 
-    /// In whatever order samples come, within a window the interval is the same.
+    /// The order of the samples does not change the interval, as long as they fit into the window.
     #[test]
-    fn the_order_of_samples_does_not_matter(history in history(40), seed: u64) {
+    fn sample_order_does_not_matter(history in history(40), seed: u64) {
         let mut shuffled = history.samples.clone();
         fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
         let at = history.samples.iter().map(|s| s.not_after).max().expect("some");
@@ -178,16 +178,16 @@ proptest! {
         }
     }
 
-    /// A further sample never widens the interval at a fixed moment.
+    /// Another sample never widens the interval at a fixed moment.
     #[test]
-    fn a_sample_never_widens_the_interval(history in history(40)) {
-        // The granularity is known from the start: learning it narrows what samples say, or widens it.
+    fn another_sample_never_widens_the_interval(history in history(40)) {
+        // The granularity is configured; otherwise learning it would narrow or widen what earlier samples say.
         let quantum_ms = Some(1000);
         let mut clock = ClockSeries::new(Limits { model_error_ms: 0.1, quantum_ms, ..Limits::default() });
         let at = history.samples.last().expect("some").not_after;
         let mut before: Option<(f64, f64)> = None;
         for sample in &history.samples {
-            clock.take(*sample);
+            clock.add(*sample);
             let now = clock.offset(at).map(|o| o.guaranteed);
             if let (Some(b), Some(n)) = (before, now) {
                 prop_assert!(b.0 <= n.0 + 1e-3 && n.1 <= b.1 + 1e-3, "{b:?} {n:?}");
@@ -196,15 +196,15 @@ proptest! {
         }
     }
 
-    /// One lie among honest samples, however small, leaves the truth in the guaranteed interval.
+    /// One outlier among honest samples, however small, leaves the truth inside the guaranteed interval.
     #[test]
-    fn one_lie_does_not_push_the_truth_out(history in history(60), which: prop::sample::Index, lie in -30_000_i64..30_000) {
+    fn one_outlier_leaves_the_truth_inside(history in history(60), which: prop::sample::Index, shift_ms in -30_000_i64..30_000) {
         let mut samples = history.samples.clone();
-        let liar = &mut samples[which.index(history.samples.len())];
-        liar.stamp += jiff::SignedDuration::from_millis(lie / 10 * 10);
+        let outlier = &mut samples[which.index(history.samples.len())];
+        outlier.stamp = outlier.stamp.plus_nanos(shift_ms / 10 * 10_000_000);
         let mut clock = ClockSeries::new(Limits { model_error_ms: 0.1, quantum_ms: Some(1000), ..Limits::default() });
         for sample in &samples {
-            clock.take(*sample);
+            clock.add(*sample);
             if let (Some(offset), 1) = (clock.offset(sample.not_after), clock.version()) {
                 let truth = history.offset_at(sample.not_after);
                 prop_assert!(offset.guaranteed.0 <= truth && truth <= offset.guaranteed.1, "{offset:?} {truth}");
@@ -212,13 +212,13 @@ proptest! {
         }
     }
 
-    /// Whatever comes, honest or not, in any order: memory is bounded, ends stay in order, nothing panics.
+    /// For any input, honest or not and in any order, memory is bounded, the ends stay in order and nothing panics.
     #[test]
-    fn any_input_is_bounded(
+    fn memory_is_bounded_for_any_input(
         raw in prop::collection::vec((any::<Option<i32>>(), any::<i32>(), any::<i32>()), 1..200),
     ) {
         let mut clock = ClockSeries::new(Limits { max_samples: 64, ..Limits::default() });
-        let moment = |x: i32| Timestamp::from_millisecond(1_790_000_000_000 + i64::from(x)).expect("in range");
+        let moment = |x: i32| Moment::from_millis(1_790_000_000_000 + i64::from(x));
         for (before, after, stamp) in raw {
             let sample = Sample {
                 not_before: before.map(moment),
@@ -226,7 +226,7 @@ proptest! {
                 stamp: moment(stamp),
                 cause: Cause::Command,
             };
-            clock.take(sample);
+            clock.add(sample);
             prop_assert!(clock.samples().len() <= 64);
             prop_assert!(clock.memory() <= 64 * 1024);
             if let Some(offset) = clock.offset(moment(after)) {
@@ -237,32 +237,29 @@ proptest! {
 }
 
 #[test]
-fn granularity_is_learnt() {
+fn granularity_is_learnt_from_stamps() {
     for (quantum, expected) in [(1_i64, 1_i64), (10, 10), (100, 100), (1000, 1000)] {
         let mut clock = ClockSeries::new(Limits::default());
         let mut random = fastrand::Rng::with_seed(7);
         for i in 0..300 {
-            let t =
-                Timestamp::from_millisecond(1_790_000_000_000 + i * 30_000 + random.i64(0..1000)).expect("in range");
-            let ms = t.as_millisecond();
-            let stamp = Timestamp::from_millisecond(ms - ms.rem_euclid(quantum)).expect("in range");
-            let around = jiff::SignedDuration::from_millis(200);
+            let ms = 1_790_000_000_000 + i * 30_000 + random.i64(0..1000);
+            let stamp = Moment::from_millis(ms - ms.rem_euclid(quantum));
             let sample = Sample {
-                not_before: Some(t - around),
-                not_after: t + around,
+                not_before: Some(Moment::from_millis(ms - 200)),
+                not_after: Moment::from_millis(ms + 200),
                 stamp,
                 cause: Cause::Command,
             };
-            clock.take(sample);
+            clock.add(sample);
         }
         assert_eq!(clock.granularity().typical_ms(), Some(expected));
     }
 }
 
 #[test]
-fn a_witness_of_at_most_three_samples_proves_a_rejection() {
+fn witness_of_three_samples_proves_rejection() {
     let mut clock = ClockSeries::new(Limits::default());
-    let at = |ms: i64| Timestamp::from_millisecond(1_790_000_000_000 + ms).expect("in range");
+    let at = |ms: i64| Moment::from_millis(1_790_000_000_000 + ms);
     let sample = |t: i64, off: i64| Sample {
         not_before: Some(at(t - 100)),
         not_after: at(t + 100),
@@ -270,10 +267,10 @@ fn a_witness_of_at_most_three_samples_proves_a_rejection() {
         cause: Cause::Command,
     };
     for i in 0..20 {
-        assert_eq!(clock.take(sample(i * 60_000, 500)), Taken::Agrees);
+        assert_eq!(clock.add(sample(i * 60_000, 500)), SampleOutcome::Agrees);
     }
-    assert_eq!(clock.take(sample(21 * 60_000, 5_000)), Taken::Contradicts);
-    assert!(clock.is_suspect());
+    assert_eq!(clock.add(sample(21 * 60_000, 5_000)), SampleOutcome::Contradicts);
+    assert!(clock.suspects_step());
     let [outlier] = clock.outliers() else {
         panic!("one outlier")
     };

@@ -1,25 +1,24 @@
-//! One sample of a vendor's clock: a stamp, and two moments of our own clock around the moment it was read.
-
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+//! One sample of a vendor's clock: a stamp, and two moments of our own clock around the moment at which it was read.
 
 use super::fit::Strip;
+use super::moment::Moment;
 use super::polygon::HalfPlane;
 
-/// Why the two moments lie around the stamp; it decides whose delays a sample teaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+/// Why the two moments lie around the stamp. It decides which delays a sample teaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "SCREAMING_SNAKE_CASE"))]
 pub enum Cause {
-    /// `not_before` is the sending of the command that made the event happen: what lies between is the command's delay.
+    /// `not_before` is when the command was sent that caused the event, so the command's delay lies between them.
     Command,
-    /// `not_before`, if any, is only the last moment the event had not happened yet.
+    /// `not_before`, if any, is only the last moment at which the event had not happened yet.
     Spontaneous,
     /// A request and its answer, which carried the stamp (an HTTP `Date`, a probe).
     Exchange,
 }
 
 impl Cause {
-    /// The word in the store and in reports.
+    /// The word used in the store and in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Command => "COMMAND",
@@ -28,7 +27,7 @@ impl Cause {
         }
     }
 
-    /// The cause a word names.
+    /// The cause that a word names, or `None` if the word is unknown.
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Command, Self::Spontaneous, Self::Exchange]
             .into_iter()
@@ -37,39 +36,40 @@ impl Cause {
 }
 
 /// One sample. By causality alone `offset ∈ [stamp − not_after, stamp + quantum − not_before)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
-    /// Our clock: the stamped moment had surely not come yet. `None` if nothing says so.
-    pub not_before: Option<Timestamp>,
-    /// Our clock: it had surely passed.
-    pub not_after: Timestamp,
-    /// The vendor's clock at that moment, cut to its quantum.
-    pub stamp: Timestamp,
+    /// Our clock: the stamped moment had certainly not come yet. `None` if nothing shows that.
+    pub not_before: Option<Moment>,
+    /// Our clock: the stamped moment had certainly passed.
+    pub not_after: Moment,
+    /// The vendor's clock at that moment, reduced to its quantum.
+    pub stamp: Moment,
     /// What the two moments are.
     pub cause: Cause,
 }
 
 impl Sample {
-    /// Whether causality allows it at all: a sample that ends before it begins says nothing.
+    /// Whether the sample is possible at all. One whose end is before its beginning says nothing.
     pub fn is_causal(&self) -> bool {
         self.not_before.is_none_or(|t| t <= self.not_after)
     }
 
-    /// What it says of the clock, with times in hours from `zero`. The lower bound holds at `not_after` (by then the
-    /// clock had passed the stamp), the upper one at `not_before` (until then it had not passed stamp + quantum): exact
-    /// for any clock that does not run backwards. `shift_ms` is added to the stamp, `slack_ms` widens both sides.
-    pub(super) fn strip(&self, zero: Timestamp, quantum_ms: f64, shift_ms: f64, slack: impl Fn(f64) -> f64) -> Strip {
-        let lower_t = hours(zero, self.not_after);
+    /// The bounds on the clock, with times in hours from `zero`. The lower bound holds at `not_after`, because by then
+    /// the clock had passed the stamp. The upper bound holds at `not_before`, because until then it had not passed
+    /// stamp + quantum. Both are exact for any clock that does not run backwards. `shift_ms` is added to the stamp,
+    /// `slack` widens both sides.
+    pub(super) fn strip(&self, zero: Moment, quantum_ms: f64, shift_ms: f64, slack: impl Fn(f64) -> f64) -> Strip {
+        let lower_t = self.not_after.hours_since(zero);
         let lower = HalfPlane {
             t: lower_t,
-            bound: ms_between(self.not_after, self.stamp) + shift_ms - slack(lower_t),
+            bound: self.stamp.ms_since(self.not_after) + shift_ms - slack(lower_t),
             above: false,
         };
         let upper = self.not_before.map(|t0| {
-            let t = hours(zero, t0);
+            let t = t0.hours_since(zero);
             HalfPlane {
                 t,
-                bound: ms_between(t0, self.stamp) + quantum_ms + shift_ms + slack(t),
+                bound: self.stamp.ms_since(t0) + quantum_ms + shift_ms + slack(t),
                 above: true,
             }
         });
@@ -78,14 +78,4 @@ impl Sample {
             upper,
         }
     }
-}
-
-/// `b − a` in ms.
-pub(super) fn ms_between(a: Timestamp, b: Timestamp) -> f64 {
-    b.duration_since(a).as_secs_f64() * 1000.0
-}
-
-/// `t − zero` in hours.
-pub(super) fn hours(zero: Timestamp, t: Timestamp) -> f64 {
-    t.duration_since(zero).as_secs_f64() / 3600.0
 }

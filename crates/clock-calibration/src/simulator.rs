@@ -1,16 +1,19 @@
-//! Invented worlds in which the truth is known: how good is the calibrator, beside simpler ones and an oracle?
+//! Simulated worlds in which the truth is known: how good is the calibrator compared with simpler estimators and an
+//! oracle?
 //!
-//! | file | story |
+//! | module | contains |
 //! |---|---|
-//! | [`scenario`] | what is true of each world |
-//! | [`world`] | a world unrolled by a seed: what reached us, and when |
-//! | [`run`] | the world played through the real calibrator and estimate |
-//! | [`baselines`] | what others would do with the same samples |
-//! | [`report`], [`plot`] | the table with its reach, the picture |
+//! | [`scenario`] | the true properties of each world |
+//! | `world` | a world generated from a seed: what reached us, and when |
+//! | [`run`] | plays a world through the real calibrator and [`crate::estimate`] |
+//! | `baselines` | other estimators on the same samples |
+//! | [`report`], [`plot`] | the table with its targets, and the picture |
 
-pub mod baselines;
+mod baselines;
 pub mod plot;
 pub mod report;
 pub mod run;
 pub mod scenario;
-pub mod world;
+mod world;
+
+pub use crate::polygon::{Cut, HalfPlane, Polygon};

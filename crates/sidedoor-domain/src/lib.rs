@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`ids`] | ids as types, and which texts are valid ids |
 //! | [`interlock`] | the types that prevent ending a customer's call |
+//! | [`join_failure`] | why a join failed, as a stable code |
 //! | [`supervision`] | one supervisor's presence on one contact, and its state machine |
 //! | [`directive`] | an instruction to a supervisor's browser, and the browser's acknowledgement |
 //! | [`evidence`] | one observation of a leg |
@@ -17,12 +18,15 @@
 pub mod agent_event;
 pub mod audit;
 pub mod authority;
+mod codes;
 pub mod contact_event;
 pub mod departure;
 pub mod directive;
 pub mod evidence;
 pub mod ids;
 pub mod interlock;
+pub mod join_failure;
+pub mod moment;
 pub mod participant;
 pub mod ports;
 pub mod rejoin;

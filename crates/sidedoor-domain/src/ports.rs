@@ -10,10 +10,12 @@ pub mod telephony;
 
 use jiff::Timestamp;
 
-pub use crm::{Crm, CrmError, CrmVerdict, Recorded, Usage};
-pub use metrics::{MetricEvent, MetricsRecorder, NoMetrics};
+pub use crm::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Recorded, Usage};
+pub use metrics::{MetricEvent, MetricsRecorder};
 pub use store::{CommitOutcome, Store, StoreError, Transaction};
-pub use telephony::{Admission, DateSeen, DateSink, MonitorCall, Priority, Telephony, VendorError, Verdict};
+pub use telephony::{
+    Admission, DateSeen, DateSink, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
+};
 
 /// The time. Injected, so that tests own it; `clippy.toml` forbids every other clock.
 pub trait Clock: Send + Sync {

@@ -37,7 +37,7 @@ pub async fn run(keep: bool, sidedoor: Option<PathBuf>) -> Done {
     let outcome = run_steps(&folder, keep, sidedoor).await;
     let log = folder.join(service::LOG);
     if let Err(e) = &outcome
-        && log.exists()
+        && std::fs::metadata(&log).is_ok_and(|log| log.len() > 0)
     {
         return Err(format!("{e}\nthe log of sidedoor is kept in {}", log.display()).into());
     }

@@ -129,6 +129,32 @@ async fn an_address_in_use_is_named_and_fails() {
 }
 
 #[tokio::test]
+async fn demo_keeps_the_log_of_a_service_that_does_not_start() {
+    // `sh serve` fails at once, because there is no script of this name, and writes the reason to its log.
+    let output = Command::new(env!("CARGO_BIN_EXE_sidedoor-fakes"))
+        .args(["demo", "--sidedoor", "/bin/sh"])
+        .output();
+    let output = tokio::time::timeout(TIMEOUT, output)
+        .await
+        .expect("an end in time")
+        .expect("output");
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        error.starts_with("sidedoor-fakes: sidedoor stopped with exit status: "),
+        "{error}"
+    );
+    let (_, log) = error
+        .trim_end()
+        .rsplit_once("the log of sidedoor is kept in ")
+        .unwrap_or_else(|| panic!("no log in {error}"));
+    let text = std::fs::read_to_string(log).expect("a log");
+    assert!(text.contains("serve") && error.contains(text.trim_end()), "{error}");
+    let folder = std::path::Path::new(log).parent().expect("a folder");
+    std::fs::remove_dir_all(folder).expect("the folder is removed");
+}
+
+#[tokio::test]
 async fn events_go_to_the_target_with_the_key_from_option_or_environment() {
     for (option, environment, expected) in [
         (None, Some("key-from-the-environment"), "key-from-the-environment"),

@@ -1,4 +1,4 @@
-//! Our own house: the configuration, the store and its disk, this machine's clock.
+//! Checks of this host: the configuration, the store and its disk, this machine's clock.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,24 +10,24 @@ use crate::config::{Config, ConfigErrors};
 use crate::store::sqlite::StoreView;
 use sidedoor_domain::ports::store::RecordState;
 
-/// Writes made to see how long the disk takes.
+/// How many synced writes are timed.
 const SYNCS: usize = 25;
-/// A disk that takes longer than this is felt by every caller, µs: one disconnect waits for one sync.
+/// The median time of a synced write above which the check warns, µs: each disconnect waits for one.
 const SLOW_SYNC_US: u128 = 20_000;
 
-/// The configuration, every problem a line. `None` if it cannot be used.
+/// Reports each problem of the configuration as a line. Returns `None` if there is any.
 pub(super) fn configuration(
     report: &mut Report,
     path: Option<&Path>,
     config: Result<Config, ConfigErrors>,
 ) -> Option<Config> {
-    let from = path.map_or_else(|| "the environment alone".to_owned(), |p| p.display().to_string());
+    let from = path.map_or_else(|| "from the environment only".to_owned(), |p| p.display().to_string());
     let config = match config {
         Ok(config) => config,
         Err(ConfigErrors(problems)) => {
             for p in problems {
-                let detail = format!("{} {}", p.setting, p.problem);
-                report.fail(report::CONFIGURATION, None, detail, p.remedy);
+                let detail = format!("{}: {}", p.setting, p.problem);
+                report.fail(report::CONFIGURATION, None, detail, report::sentence(&p.remedy));
             }
             return None;
         }
@@ -37,21 +37,21 @@ pub(super) fn configuration(
         report.warn(
             report::CALLERS,
             None,
-            "no key and no issuer is configured: whoever reaches the loopback address may do everything",
-            "configure [[auth.api_keys]] or [[auth.issuers]] before anybody but you uses it",
+            "authentication is disabled: any local process has full access",
+            "Add [[auth.api_keys]] or [[auth.issuers]] before others use this machine or this service",
         );
     } else {
         let (keys, issuers) = (config.auth.api_keys.len(), config.auth.issuers.len());
         report.ok(
             report::CALLERS,
             None,
-            format!("{keys} keys, {issuers} issuers of tokens"),
+            format!("{keys} API keys, {issuers} token issuers"),
         );
     }
     Some(config)
 }
 
-/// The store: can it be written, how long does a sync take, does anything in it need a person.
+/// Checks that the store can be written, how long a sync takes, and whether anything in it needs a person.
 pub(super) async fn store(report: &mut Report, parts: &Parts) {
     let url = &parts.config.store.url;
     let path = Path::new(
@@ -73,44 +73,44 @@ pub(super) async fn store(report: &mut Report, parts: &Parts) {
     match writable.and_then(|()| sync_times(folder)) {
         Err(e) => {
             let remedy = format!(
-                "let the service's user make and write files in {}, or set store.url",
+                "Allow the service's user to create and write files in {}, or set store.url to another path",
                 folder.display()
             );
-            return report.fail(report::JOURNAL_WRITABLE, None, format!("{at}: {e}"), remedy);
+            return report.fail(report::STORE_WRITABLE, None, format!("{at}: {e}"), remedy);
         }
         Ok(mut took) => {
-            report.ok(report::JOURNAL_WRITABLE, None, at);
+            report.ok(report::STORE_WRITABLE, None, at);
             took.sort_unstable();
-            let (middle, longest) = (took[took.len() / 2], took[took.len() - 1]);
+            let (median, longest) = (took[took.len() / 2], took[took.len() - 1]);
             let ms = |us: u128| format!("{}.{:02} ms", us / 1000, us % 1000 / 10);
             let detail = format!(
-                "a synced write takes {} (longest of {SYNCS}: {})",
-                ms(middle),
+                "a synced write takes {} (median; longest of {SYNCS}: {})",
+                ms(median),
                 ms(longest)
             );
-            if middle > SLOW_SYNC_US {
-                let remedy = "put the store on a local SSD; a network file system is no place for SQLite";
-                report.warn(report::JOURNAL_SYNC, None, detail, remedy);
+            if median > SLOW_SYNC_US {
+                let remedy = "Move the store to a local SSD; do not use a network file system";
+                report.warn(report::STORE_SYNC, None, detail, remedy);
             } else {
-                report.ok(report::JOURNAL_SYNC, None, detail);
+                report.ok(report::STORE_SYNC, None, detail);
             }
         }
     }
-    standing(report, url, path).await;
+    contents(report, url, path).await;
 }
 
-/// Small synced writes beside the store, each timed, µs.
+/// Times small synced writes in the store's folder, µs each.
 fn sync_times(folder: &Path) -> std::io::Result<Vec<u128>> {
     let path = folder.join(format!(".sidedoor-check-{}", uuid::Uuid::new_v4().simple()));
     let timed = || -> std::io::Result<Vec<u128>> {
         let mut file = File::create_new(&path)?;
         let mut took = Vec::with_capacity(SYNCS);
         for _ in 0..SYNCS {
-            #[allow(clippy::disallowed_methods, reason = "how long a disk takes is measured here")]
-            let begun = std::time::Instant::now();
+            #[allow(clippy::disallowed_methods, reason = "measures how long the disk takes")]
+            let started = std::time::Instant::now();
             file.write_all(&[0; 4096])?;
             file.sync_data()?;
-            took.push(begun.elapsed().as_micros());
+            took.push(started.elapsed().as_micros());
         }
         Ok(took)
     };
@@ -120,12 +120,13 @@ fn sync_times(folder: &Path) -> std::io::Result<Vec<u128>> {
     removed.map(|()| took)
 }
 
-async fn standing(report: &mut Report, url: &str, path: &Path) {
+/// Checks whether dead letters or overdue disconnects in the store need a person.
+async fn contents(report: &mut Report, url: &str, path: &Path) {
     if !path.exists() {
         return report.ok(
-            report::JOURNAL_STANDING,
+            report::STORE_CONTENTS,
             None,
-            "there is none yet: the service makes it",
+            "no store yet: the service creates it at its first start",
         );
     }
     let counts = match StoreView::open(url).await {
@@ -135,12 +136,11 @@ async fn standing(report: &mut Report, url: &str, path: &Path) {
     let counts = match counts {
         Ok(counts) => counts,
         Err(e) => {
-            let remedy =
-                "if this version has not run on it yet, start the service once: it brings the store up to date";
+            let remedy = "If an older version wrote the store, start the service once: it migrates the store";
             return report.warn(
-                report::JOURNAL_STANDING,
+                report::STORE_CONTENTS,
                 None,
-                format!("it cannot be read: {e}"),
+                format!("the store cannot be read: {e}"),
                 remedy,
             );
         }
@@ -149,26 +149,27 @@ async fn standing(report: &mut Report, url: &str, path: &Path) {
     let (pending, dead) = (rows(RecordState::Pending), rows(RecordState::Failed));
     let active: u64 = counts.active.iter().map(|(_, n)| n).sum();
     let detail = format!(
-        "{active} supervisions under way ({} overdue), {pending} rows on their way, {dead} dead letters",
+        "{active} active supervisions ({} overdue), {pending} pending records, {dead} dead letters",
         counts.overdue
     );
     if dead > 0 || counts.overdue > 0 {
-        let remedy = "GET /v1/deliveries?state=FAILED and GET /v1/supervisions?overdue=true say what each needs";
-        report.warn(report::JOURNAL_STANDING, None, detail, remedy);
+        let remedy =
+            "Call GET /v1/deliveries?state=FAILED and GET /v1/supervisions?overdue=true, and do what each entry says";
+        report.warn(report::STORE_CONTENTS, None, detail, remedy);
     } else {
-        report.ok(report::JOURNAL_STANDING, None, detail);
+        report.ok(report::STORE_CONTENTS, None, detail);
     }
 }
 
-/// Whether this machine's clock is synchronised, as the kernel knows.
+/// Checks whether the kernel considers this machine's clock synchronised.
 pub(super) fn clock(report: &mut Report, parts: &Parts) {
-    let allowed = parts.config.clock.max_error;
+    let allowed_ms = parts.config.usecases.clock_error_ms;
     let Some(kernel) = kernel_clock() else {
         return report.warn(
             report::CLOCK_SYNCHRONISED,
             None,
-            "this system does not tell",
-            "see to it that a time service runs, and set clock.max_error_ms to what it vouches for",
+            "unknown, because this system does not report it",
+            "Run a time service, and set clock.max_error_ms to the error that it guarantees",
         );
     };
     let ms = kernel.max_error_us / 1000;
@@ -176,17 +177,14 @@ pub(super) fn clock(report: &mut Report, parts: &Parts) {
         return report.warn(
             report::CLOCK_SYNCHRONISED,
             None,
-            "the kernel says that no time service has set it",
-            "run chronyd or systemd-timesyncd; in a container, on the host. Until then every recorded time may be off by more \
-             than it says",
+            "the kernel reports that no time service synchronises the clock",
+            "Run chrony or systemd-timesyncd (in a container, on the host). Until then recorded times may be off by more than \
+             their stated uncertainty",
         );
     }
-    let detail = format!(
-        "the kernel vouches for ±{ms} ms; clock.max_error_ms is {}",
-        allowed.as_millis()
-    );
-    if u128::try_from(ms).is_ok_and(|ms| ms > allowed.as_millis()) {
-        let remedy = format!("set clock.max_error_ms to at least {ms}, or find a better time source");
+    let detail = format!("the kernel reports an error of at most ±{ms} ms; clock.max_error_ms is {allowed_ms}");
+    if ms > allowed_ms {
+        let remedy = format!("Set clock.max_error_ms to at least {ms}, or use a better time source");
         report.warn(report::CLOCK_SYNCHRONISED, None, detail, remedy);
     } else {
         report.ok(report::CLOCK_SYNCHRONISED, None, detail);
@@ -198,19 +196,19 @@ struct KernelClock {
     max_error_us: i64,
 }
 
-/// adjtimex(2), which only reads when no mode is set.
+/// Calls adjtimex(2), which only reads because no mode is set.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "libc has no safe call for it")]
 fn kernel_clock() -> Option<KernelClock> {
-    // SAFETY: timex is plain data, for which all zeroes is a value; adjtimex gets a valid pointer to it, and with modes = 0
-    // only fills it in.
+    // SAFETY: timex is plain data, so all zeroes are a valid value. adjtimex gets a valid pointer to it, and with modes = 0
+    // it only writes to it.
     let (state, timex) = unsafe {
         let mut timex: libc::timex = std::mem::zeroed();
         (libc::adjtimex(&raw mut timex), timex)
     };
     (state >= 0).then(|| KernelClock {
         synchronised: state != libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0,
-        #[allow(clippy::useless_conversion, reason = "c_long is no i64 everywhere")]
+        #[allow(clippy::useless_conversion, reason = "c_long is not i64 on every target")]
         max_error_us: i64::from(timex.maxerror),
     })
 }

@@ -1,4 +1,4 @@
-//! The issuers whose tokens are taken: can their keys be had?
+//! Checks of the token issuers: can their public keys be read?
 
 use std::time::Duration;
 
@@ -6,24 +6,25 @@ use serde_json::Value;
 
 use super::Parts;
 use super::report::{self, Report};
-use crate::config::IssuerKeysConfig;
+use crate::http::KeysFrom;
 
-/// How long a key set may take, and how large it may be.
-const PATIENCE: Duration = Duration::from_secs(5);
-const LARGEST: usize = 256 * 1024;
+/// The timeout of a request for a key set.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest key set that is read, bytes.
+const MAX_KEY_SET: usize = 256 * 1024;
 
 pub(super) async fn check(report: &mut Report, parts: &Parts) {
     for issuer in &parts.config.auth.issuers {
         let about = Some(issuer.issuer.as_str());
         let found = match &issuer.keys {
-            IssuerKeysConfig::File(path) => in_file(path),
-            IssuerKeysConfig::Url { url, .. } => behind(url).await,
+            KeysFrom::File(path) => in_file(path),
+            KeysFrom::Url { url, .. } => behind(url).await,
         };
         match found {
             Ok(keys) => report.ok(report::ISSUERS, about, format!("{keys} keys")),
             Err(why) => {
-                let remedy = "give the PEM of the certificate that the issuer signs with, or the address of its JWK set, and let this \
-                              machine reach it";
+                let remedy = "Set public_key_file to a PEM file of the issuer's signing certificate, or jwks_url to its JWK set, \
+                              and allow this machine to reach it";
                 report.fail(report::ISSUERS, about, why, remedy);
             }
         }
@@ -35,7 +36,7 @@ fn in_file(path: &std::path::Path) -> Result<usize, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{shown}: {e}"))?;
     if text.contains("PRIVATE KEY") {
         return Err(format!(
-            "{shown} holds a private key, which belongs to the issuer alone"
+            "{shown} contains a private key, which only the issuer may have"
         ));
     }
     let keys = [
@@ -47,7 +48,7 @@ fn in_file(path: &std::path::Path) -> Result<usize, String> {
     .map(|begin| text.matches(begin).count())
     .sum();
     if keys == 0 {
-        Err(format!("{shown} holds no public key"))
+        Err(format!("{shown} contains no public key"))
     } else {
         Ok(keys)
     }
@@ -55,24 +56,24 @@ fn in_file(path: &std::path::Path) -> Result<usize, String> {
 
 async fn behind(url: &str) -> Result<usize, String> {
     let client = reqwest::Client::builder()
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .redirect(reqwest::redirect::Policy::none());
-    let client = client.build().map_err(|_| "no TLS client can be made".to_owned())?;
+    let client = client.build().map_err(|_| "cannot create a TLS client".to_owned())?;
     let unreachable = |_| format!("{url} cannot be reached");
     let mut answer = client.get(url).send().await.map_err(unreachable)?;
     if answer.status() != reqwest::StatusCode::OK {
-        return Err(format!("{url} answers {}", answer.status()));
+        return Err(format!("{url} answered {}", answer.status()));
     }
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > LARGEST {
-            return Err(format!("{url} answers more than {LARGEST} bytes"));
+        if body.len() + chunk.len() > MAX_KEY_SET {
+            return Err(format!("{url} answered more than {MAX_KEY_SET} bytes"));
         }
         body.extend_from_slice(&chunk);
     }
-    let set: Value = serde_json::from_slice(&body).map_err(|_| format!("{url} answers no JSON"))?;
+    let set: Value = serde_json::from_slice(&body).map_err(|_| format!("{url} did not answer JSON"))?;
     match set["keys"].as_array().map_or(0, Vec::len) {
-        0 => Err(format!("{url} answers no keys")),
+        0 => Err(format!("{url} answered a set without keys")),
         keys => Ok(keys),
     }
 }

@@ -1,6 +1,6 @@
-//! `--live`: a test supervisor listens to a test contact and leaves again, for real, and we tell what the vendor does: the
-//! open questions of Amazon Connect's documentation. The interlock holds here as everywhere: StopContact is given nothing but
-//! a leg that it cleared.
+//! `--live`: a test supervisor really joins a test contact and leaves it again. The report answers questions that Amazon
+//! Connect's documentation leaves open. The interlock applies here too: StopContact is called only for a leg that it
+//! cleared.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::time::Duration;
@@ -15,77 +15,82 @@ use sidedoor_domain::interlock::{ContactSeen, LegId, clear_to_end};
 use sidedoor_domain::ports::{MonitorCall, Priority, Telephony, VendorError};
 use sidedoor_domain::supervision::Mode;
 
-/// How often the vendor is asked.
-const EVERY: Duration = Duration::from_millis(500);
-/// How long the supervisor's Contact Control Panel has to connect.
-const CONNECTS_WITHIN: Duration = Duration::from_secs(20);
-/// How long StopContact has to show an effect.
-const STOPS_WITHIN: Duration = Duration::from_secs(5);
-/// How long a person has to choose End call.
-const PERSON: Duration = Duration::from_secs(120);
+/// The interval between two DescribeContact calls.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How long to wait until the supervisor's Contact Control Panel has connected.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long to wait for an effect of StopContact.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait until the person at the Contact Control Panel has chosen End call.
+const PERSON_TIMEOUT: Duration = Duration::from_secs(120);
 
-struct Stage<'p> {
+struct LiveCheck<'p> {
     parts: &'p Parts,
     instance: InstanceName,
     contact: ContactId,
     user: UserId,
 }
 
-/// Plays it. When the question makes no sense, or nobody says yes, that is the report's last line and nothing is done.
+/// Runs the live check. With invalid arguments or without a confirmation, the report says so and nothing is done.
 pub(super) async fn check(report: &mut Report, parts: &Parts, contact: &str, user: &str, yes: bool) {
-    let stage = match Stage::set(parts, contact, user) {
-        Ok(stage) => stage,
+    let live = match LiveCheck::prepare(parts, contact, user) {
+        Ok(live) => live,
         Err((why, remedy)) => return report.fail(report::LIVE_CONTACT, None, why, remedy),
     };
-    if !stage.contact_is_fit(report).await {
+    if !live.contact_is_suitable(report).await {
         return;
     }
-    if !yes && let Err((why, remedy)) = agreed(contact, user) {
+    if !yes && let Err((why, remedy)) = confirm(contact, user) {
         return report.fail(report::LIVE_JOIN, None, why, remedy);
     }
-    let Some(leg) = stage.join(report).await else {
+    let Some(leg) = live.join(report).await else {
         return;
     };
-    stage.connected(report, &leg).await;
-    stage.described(report, &leg).await;
-    stage.leave(report, &leg).await;
-    stage.customer(report).await;
+    live.connected(report, &leg).await;
+    live.described(report, &leg).await;
+    live.leave(report, &leg).await;
+    live.customer(report).await;
 }
 
-/// What keeps it from being played, and what to do.
+/// Why the live check cannot run, and the remedy.
 type Refused = (String, &'static str);
 
-fn agreed(contact: &str, user: &str) -> Result<(), Refused> {
-    let nothing = |why: &str| (format!("{why}: nothing was done"), "say --yes, or type yes when asked");
+fn confirm(contact: &str, user: &str) -> Result<(), Refused> {
+    let refused = |why: &str| {
+        (
+            format!("{why}: nothing was done"),
+            "Add --yes, or type yes at the prompt",
+        )
+    };
     if !std::io::stdin().is_terminal() {
-        return Err(nothing("it acts for real, and nobody can be asked"));
+        return Err(refused("confirmation is required, and there is no terminal"));
     }
     eprint!(
-        "User {user} will really listen to contact {contact}, and leave again. Use a test contact. Type yes to go on: "
+        "User {user} will really join contact {contact} and leave it again. Use a test contact. Type yes to go on: "
     );
-    let mut said = String::new();
-    let heard = std::io::stderr()
+    let mut answer = String::new();
+    let read = std::io::stderr()
         .flush()
-        .and_then(|()| std::io::stdin().lock().read_line(&mut said));
-    match heard {
-        Ok(_) if said.trim() == "yes" => Ok(()),
-        _ => Err(nothing("nobody said yes")),
+        .and_then(|()| std::io::stdin().lock().read_line(&mut answer));
+    match read {
+        Ok(_) if answer.trim() == "yes" => Ok(()),
+        _ => Err(refused("not confirmed")),
     }
 }
 
-impl<'p> Stage<'p> {
-    fn set(parts: &'p Parts, contact: &str, user: &str) -> Result<Self, Refused> {
+impl<'p> LiveCheck<'p> {
+    fn prepare(parts: &'p Parts, contact: &str, user: &str) -> Result<Self, Refused> {
         let mut instances = parts.config.connect.instances.keys();
         let named = parts.config.connect.default_instance.clone();
         let instance = match (named, instances.next(), instances.next()) {
             (_, Some(only), None) => only.clone(),
             (Some(named), _, _) => named,
-            _ => return Err(("there are several instances".into(), "say which with --instance")),
+            _ => return Err(("several instances are configured".into(), "Choose one with --instance")),
         };
         let bad = |what: &str, why: String| {
             (
                 format!("{what}: {why}"),
-                "give --live CONTACT_ID USER_ID, as Amazon Connect has them",
+                "Run --live CONTACT_ID USER_ID with the ids from Amazon Connect",
             )
         };
         Ok(Self {
@@ -97,7 +102,7 @@ impl<'p> Stage<'p> {
     }
 }
 
-impl Stage<'_> {
+impl LiveCheck<'_> {
     async fn describe(&self, id: &str) -> Result<ContactSeen, VendorError> {
         self.parts
             .telephony
@@ -105,20 +110,20 @@ impl Stage<'_> {
             .await
     }
 
-    async fn contact_is_fit(&self, report: &mut Report) -> bool {
-        let remedy = "call the instance's test number, let a test agent answer, and give that contact's id";
+    async fn contact_is_suitable(&self, report: &mut Report) -> bool {
+        let remedy = "Call the instance's test number, let a test agent answer, and use the id of that contact";
         match self.describe(self.contact.as_str()).await {
             Ok(seen) if seen.is_monitor() => {
                 report.fail(
                     report::LIVE_CONTACT,
                     None,
-                    "that is a supervisor's leg, not a customer's contact",
+                    "this is a supervisor's leg, not a customer's contact",
                     remedy,
                 );
                 false
             }
             Ok(seen) if seen.disconnected_at.is_some() => {
-                report.fail(report::LIVE_CONTACT, None, "that contact is over", remedy);
+                report.fail(report::LIVE_CONTACT, None, "this contact has ended", remedy);
                 false
             }
             Ok(seen) => {
@@ -126,7 +131,7 @@ impl Stage<'_> {
                 report.ok(
                     report::LIVE_CONTACT,
                     None,
-                    format!("{}, {channel}, going on", seen.initiation_method),
+                    format!("{}, {channel}, in progress", seen.initiation_method),
                 );
                 true
             }
@@ -137,7 +142,7 @@ impl Stage<'_> {
         }
     }
 
-    /// MonitorContact, twice with one token.
+    /// Calls MonitorContact twice with the same token.
     async fn join(&self, report: &mut Report) -> Option<LegId> {
         let call = MonitorCall {
             instance: self.instance.clone(),
@@ -146,21 +151,22 @@ impl Stage<'_> {
             allowed: Mode::Silent,
             client_token: ClientToken::generate(),
         };
-        // An answer that was lost is asked for once more: the same token gives the same leg.
-        let asked = match self.monitor(&call).await {
+        // A lost answer is requested once more. That makes no second leg, because the token is the same.
+        let answer = match self.monitor(&call).await {
             Err(e) if e.may_have_happened => self.monitor(&call).await,
             other => other,
         };
-        let first = match asked {
+        let first = match answer {
             Ok(raw) => raw,
             Err(e) if e.may_have_happened => {
-                let remedy = "a leg may exist all the same: look in the test supervisor's Contact Control Panel, and end it there";
+                let remedy =
+                    "Look in the test supervisor's Contact Control Panel, because a leg may exist, and end it there";
                 report.fail(report::LIVE_JOIN, None, format!("{}: {}", e.code, e.message), remedy);
                 return None;
             }
             Err(e) => {
-                let remedy = "the user needs the rights to monitor in their security profile, and their Contact Control Panel open; \
-                              docs/errors.md has the codes";
+                let remedy = "Give the user a security profile that allows monitoring, and open their Contact Control Panel; see \
+                              docs/errors.md for the codes";
                 report.fail(report::LIVE_JOIN, None, format!("{}: {}", e.code, e.message), remedy);
                 return None;
             }
@@ -172,25 +178,26 @@ impl Stage<'_> {
                     report::LIVE_JOIN,
                     None,
                     refusal.to_string(),
-                    "tell the maintainers: the interlock held",
+                    "Report this to the maintainers; the interlock prevented any harm",
                 );
                 return None;
             }
         };
         report.ok(report::LIVE_JOIN, None, format!("leg {leg}"));
         match self.monitor(&call).await {
-            Ok(again) if again == first => report.ok(report::LIVE_TOKEN, None, "sent twice, one leg"),
+            Ok(again) if again == first => report.ok(report::LIVE_TOKEN, None, "two calls, one leg"),
             Ok(again) => report.fail(
                 report::LIVE_TOKEN,
                 None,
-                format!("the second call gave another leg, {again}"),
-                "tell the maintainers: a restart could then join twice; end both legs in the Contact Control Panel",
+                format!("the second call returned another leg, {again}"),
+                "End both legs in the Contact Control Panel, and report this to the maintainers, because a restart could join \
+                 twice",
             ),
             Err(e) => report.warn(
                 report::LIVE_TOKEN,
                 None,
-                format!("the second call was refused: {}: {}", e.code, e.message),
-                "tell the maintainers what the vendor answered",
+                format!("the second call was rejected: {}: {}", e.code, e.message),
+                "Report the vendor's answer to the maintainers",
             ),
         }
         Some(leg)
@@ -202,28 +209,29 @@ impl Stage<'_> {
         telephony.monitor(call, admission).await
     }
 
-    /// Asks about the leg until `enough`, at most `patience`. The last answer, and how long it took.
+    /// Describes the leg until `condition` is true, for at most `timeout`. Returns the last answer, the time it took, and
+    /// whether the condition became true.
     async fn until(
         &self,
         leg: &LegId,
-        patience: Duration,
-        enough: impl Fn(&ContactSeen) -> bool,
+        timeout: Duration,
+        condition: impl Fn(&ContactSeen) -> bool,
     ) -> (Option<ContactSeen>, Duration, bool) {
-        #[allow(clippy::disallowed_methods, reason = "how long the vendor takes is measured here")]
-        let begun = tokio::time::Instant::now();
+        #[allow(clippy::disallowed_methods, reason = "measures how long the vendor takes")]
+        let started = tokio::time::Instant::now();
         loop {
             let seen = self.describe(leg.as_str()).await.ok();
-            let took = begun.elapsed();
-            let good = seen.as_ref().is_some_and(&enough);
-            if good || took + EVERY > patience {
-                return (seen, took, good);
+            let took = started.elapsed();
+            let met = seen.as_ref().is_some_and(&condition);
+            if met || took + POLL_INTERVAL > timeout {
+                return (seen, took, met);
             }
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
     async fn connected(&self, report: &mut Report, leg: &LegId) {
-        let (_, took, connected) = self.until(leg, CONNECTS_WITHIN, |s| s.connected_at.is_some()).await;
+        let (_, took, connected) = self.until(leg, CONNECT_TIMEOUT, |s| s.connected_at.is_some()).await;
         if connected {
             report.ok(
                 report::LIVE_CONNECTED,
@@ -231,9 +239,9 @@ impl Stage<'_> {
                 format!("seen after {:.1} s", took.as_secs_f64()),
             );
         } else {
-            let remedy = "open the user's Contact Control Panel, set a status, and check the phone setting (soft phone, or an \
+            let remedy = "Open the user's Contact Control Panel, set a status, and check the phone setting (soft phone or an \
                           E.164 number)";
-            let detail = format!("not within {} s", CONNECTS_WITHIN.as_secs());
+            let detail = format!("not within {} s", CONNECT_TIMEOUT.as_secs());
             report.warn(report::LIVE_CONNECTED, None, detail, remedy);
         }
     }
@@ -250,24 +258,24 @@ impl Stage<'_> {
                 has_fractions,
             }) => {
                 let stamps = if has_fractions {
-                    "stamps with fractions of a second"
+                    "timestamps with fractions of a second"
                 } else {
-                    "stamps of whole seconds"
+                    "timestamps of whole seconds"
                 };
                 let detail = format!("{}; states {}; {stamps}", links.join(", "), states.join(", "));
                 if links.is_empty() {
-                    let remedy =
-                        "legs begun by hand cannot be matched to their contact on this instance: tell the maintainers";
+                    let remedy = "Report this to the maintainers, because legs that supervisors start elsewhere cannot be \
+                                  matched to their contact on this instance";
                     report.warn(report::LIVE_LINK, None, format!("no field does{detail}"), remedy);
                 } else {
                     report.ok(report::LIVE_LINK, None, detail);
                 }
             }
-            Err(e) => report.warn(report::LIVE_LINK, None, e.to_string(), "try again"),
+            Err(e) => report.warn(report::LIVE_LINK, None, e.to_string(), "Run the check again"),
         }
     }
 
-    /// StopContact on the cleared leg, for its answer; then a person, if it did not work.
+    /// Calls StopContact for the cleared leg, to report its answer. If the leg does not end, a person ends it.
     async fn leave(&self, report: &mut Report, leg: &LegId) {
         let cleared = match self.describe(leg.as_str()).await {
             Ok(seen) => clear_to_end(leg, &seen, &self.user, Some(&self.contact)).map_err(|r| r.to_string()),
@@ -275,22 +283,22 @@ impl Stage<'_> {
         };
         match cleared {
             Ok(cleared) => match self.parts.telephony.end_leg(&self.instance, &cleared).await {
-                Ok(()) => report.ok(report::LIVE_STOP, None, "200; that says only \"accepted\""),
-                // The documentation says that it does not work for MONITOR: a refusal is what is expected.
+                Ok(()) => report.ok(report::LIVE_STOP, None, "200, which means only \"accepted\""),
+                // A refusal is expected, because the documentation says that it does not work for MONITOR.
                 Err(e) => report.ok(report::LIVE_STOP, None, format!("{}: {}", e.code, e.message)),
             },
             Err(why) => {
-                let remedy = "tell the maintainers what DescribeContact says of the leg";
+                let remedy = "Report the leg's DescribeContact answer to the maintainers";
                 report.warn(report::LIVE_STOP, None, format!("the interlock refused: {why}"), remedy);
             }
         }
         let gone = |s: &ContactSeen| s.disconnected_at.is_some();
-        let (mut seen, mut took, mut left) = self.until(leg, STOPS_WITHIN, gone).await;
+        let (mut seen, mut took, mut left) = self.until(leg, STOP_TIMEOUT, gone).await;
         let mut by = "StopContact";
         if !left {
-            eprintln!("The leg is still there. Choose End call in the test supervisor's Contact Control Panel now.");
+            eprintln!("The leg has not ended. Choose End call in the test supervisor's Contact Control Panel now.");
             by = "the Contact Control Panel";
-            (seen, took, left) = self.until(leg, PERSON, gone).await;
+            (seen, took, left) = self.until(leg, PERSON_TIMEOUT, gone).await;
         }
         let now: Timestamp = self.parts.clock.now();
         match seen.and_then(|s| s.disconnected_at.map(|at| (at, s.disconnect_reason))) {
@@ -301,8 +309,8 @@ impl Stage<'_> {
                     "with a fraction"
                 };
                 let detail = format!(
-                    "by {by}; DisconnectTimestamp {at} ({fraction}), reason {}, seen {:.1} s after the stamp by our clock, {:.1} s \
-                     after we began to look",
+                    "by {by}; DisconnectTimestamp {at} ({fraction}), reason {}, seen {:.1} s after that by our clock, {:.1} s \
+                     after the first DescribeContact",
                     reason.as_deref().unwrap_or("none"),
                     now.duration_since(at).as_secs_f64(),
                     took.as_secs_f64()
@@ -310,9 +318,8 @@ impl Stage<'_> {
                 report.ok(report::LIVE_LEFT, None, detail);
             }
             _ => {
-                let remedy =
-                    "end it in the Contact Control Panel; then tell the maintainers if the vendor never says so";
-                report.fail(report::LIVE_LEFT, None, format!("leg {leg} is still there"), remedy);
+                let remedy = "End it in the Contact Control Panel; if Connect never shows the end, report this to the maintainers";
+                report.fail(report::LIVE_LEFT, None, format!("leg {leg} has not ended"), remedy);
             }
         }
     }
@@ -322,11 +329,12 @@ impl Stage<'_> {
             Ok(seen) if seen.disconnected_at.is_none() => report.ok(report::LIVE_CUSTOMER, None, ""),
             Ok(seen) => {
                 let reason = seen.disconnect_reason.as_deref().unwrap_or("none");
-                let remedy = "if neither the test customer nor the test agent hung up: use this no further, and tell the maintainers";
+                let remedy = "Unless the test customer or the test agent hung up: stop using Sidedoor on this instance, and \
+                              report this to the maintainers";
                 report.fail(
                     report::LIVE_CUSTOMER,
                     None,
-                    format!("the contact is over, reason {reason}"),
+                    format!("the contact has ended, reason {reason}"),
                     remedy,
                 );
             }
@@ -334,7 +342,7 @@ impl Stage<'_> {
                 report::LIVE_CUSTOMER,
                 None,
                 e.to_string(),
-                "look at the contact in the console",
+                "Look at the contact in the Amazon Connect console",
             ),
         }
     }

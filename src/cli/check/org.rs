@@ -1,4 +1,4 @@
-//! Salesforce: the login, the object and its fields, the limits.
+//! Checks of Salesforce: the login, the object and its fields, the permissions, the limits.
 
 use std::time::Duration;
 
@@ -8,62 +8,63 @@ use super::skew::Ahead;
 use crate::salesforce::Salesforce;
 use sidedoor_domain::authority::ClaimKind;
 use sidedoor_domain::ids::ContactId;
-use sidedoor_domain::ports::{Crm, CrmVerdict};
+use sidedoor_domain::ports::{Crm, CrmErrorCode, CrmFault, CrmVerdict};
 
+/// Exchanges for the clock check, and the pause between two, so that they fall on different parts of a second.
 const EXCHANGES: u32 = 4;
-const USED_UP: &str =
-    "find who uses the day's calls up (Setup, API usage); rows wait and are delivered when calls are free again";
-const BETWEEN: Duration = Duration::from_millis(270);
+const PAUSE: Duration = Duration::from_millis(270);
+const CALLS_USED_UP: &str = "Find what uses up the org's daily API calls (Setup, API usage); records wait and are written \
+                             when calls are available again";
 
 pub(super) async fn check(report: &mut Report, parts: &Parts) {
     let Some(org) = &parts.salesforce else {
         return report.warn(
             report::SALESFORCE_LOGIN,
             None,
-            "salesforce.enabled is false: no row is written",
-            "leave it so only while Sidedoor is tried without Salesforce",
+            "salesforce.enabled is false, so no record is written",
+            "Set salesforce.enabled = true, unless you are trying Sidedoor without Salesforce",
         );
     };
     date(report, parts, org).await;
     match org.log_in().await {
         Ok(url) => report.ok(report::SALESFORCE_LOGIN, None, url),
         Err(e) => {
-            let remedy = "check the External Client App: its policies (run-as user for client credentials; certificate and \
-                          pre-authorised profile for JWT bearer), consumer key and secret, and salesforce.login_url";
+            let remedy = "Check salesforce.login_url, the consumer key and secret, and the External Client App's policies \
+                          (run-as user for client credentials; certificate and pre-authorised profile for JWT bearer)";
             return report.fail(report::SALESFORCE_LOGIN, None, e.to_string(), remedy);
         }
     }
     limits(report, parts, org).await;
-    match org.survey().await {
+    match org.describe_object().await {
         Ok(name) => {
             report.ok(report::SALESFORCE_OBJECT, None, name.clone());
             match org.may_delete(&name).await {
                 Ok(false) => report.ok(report::SALESFORCE_EXCESS, None, name),
                 Ok(true) => {
-                    let detail = format!("the integration user may delete {name} rows, which Sidedoor never does");
-                    let remedy = "take Delete and Modify All from its permission set";
+                    let detail = format!("the integration user may delete {name} records, which Sidedoor never does");
+                    let remedy = "Remove Delete and Modify All from its permission set";
                     report.warn(report::SALESFORCE_EXCESS, None, detail, remedy);
                 }
-                Err(e) => report.warn(report::SALESFORCE_EXCESS, None, e.to_string(), "try again"),
+                Err(e) => report.warn(report::SALESFORCE_EXCESS, None, e.to_string(), "Run the check again"),
             }
         }
-        // One line for each field, since each has its own remedy.
-        Err(e) if e.code == "salesforce_mapping_invalid" => {
+        // One line for each field, because each has its own remedy.
+        Err(e) if e.code == CrmErrorCode::Own(CrmFault::MappingInvalid) => {
             for problem in e.message.split("; ") {
                 let (what, remedy) = problem
                     .split_once(": ")
                     .unwrap_or((problem, "change the field or the setting"));
-                report.fail(report::SALESFORCE_OBJECT, None, what, remedy);
+                report.fail(report::SALESFORCE_OBJECT, None, what, report::sentence(remedy));
             }
         }
-        // Not its object is at fault: it could not be asked.
+        // The object is not at fault, because the org did not answer the question about it.
         Err(e) if !matches!(e.verdict, CrmVerdict::OrgFault(_)) => {
-            let remedy = "the object could not be asked for: mend what the other lines tell of this org, and try again";
+            let remedy = "Fix the problems in the other lines about this org, and run the check again";
             report.fail(report::SALESFORCE_OBJECT, None, e.to_string(), remedy);
         }
         Err(e) => {
             let remedy =
-                "deploy infra/salesforce, give the integration user its permission set, or set salesforce.object";
+                "Deploy infra/salesforce, assign the permission set to the integration user, or set salesforce.object";
             report.fail(report::SALESFORCE_OBJECT, None, e.to_string(), remedy);
         }
     }
@@ -83,11 +84,12 @@ async fn users(report: &mut Report, parts: &Parts, org: &Salesforce) {
     {
         return;
     }
-    // An id of User's prefix that is nobody's.
+    // An id with the prefix of User that no user has.
     match org.connect_username("005000000000000AAA").await {
         Ok(_) => report.ok(report::SALESFORCE_USERS, None, "User can be read"),
         Err(e) => {
-            let remedy = "give the integration user Read on User and on salesforce.connect_username_field, or correct that setting";
+            let remedy = "Grant the integration user Read on User and on the field in salesforce.connect_username_field, or \
+                          correct that setting";
             report.fail(report::SALESFORCE_USERS, None, e.to_string(), remedy);
         }
     }
@@ -102,7 +104,8 @@ async fn events(report: &mut Report, parts: &Parts, org: &Salesforce) {
     else {
         return;
     };
-    let remedy = "deploy infra/salesforce, give the integration user Create on the event, and see salesforce.directive_event_field";
+    let remedy = "Deploy infra/salesforce, grant the integration user Create on the event, and check \
+                  salesforce.directive_event_field";
     match org.event_fault().await {
         Ok(None) => report.ok(report::SALESFORCE_EVENTS, None, event),
         Ok(Some(fault)) => report.fail(report::SALESFORCE_EVENTS, None, fault, remedy),
@@ -114,7 +117,7 @@ async fn date(report: &mut Report, parts: &Parts, org: &Salesforce) {
     let mut known: Option<Ahead> = None;
     for i in 0..EXCHANGES {
         if i > 0 {
-            tokio::time::sleep(BETWEEN).await;
+            tokio::time::sleep(PAUSE).await;
         }
         match org.ask_date(parts.clock.as_ref()).await {
             Ok(Some(seen)) => {
@@ -123,19 +126,19 @@ async fn date(report: &mut Report, parts: &Parts, org: &Salesforce) {
             }
             Ok(None) => {}
             Err(e) => {
-                let remedy = "let this machine reach salesforce.login_url (network, proxy, DNS)";
+                let remedy = "Allow this machine to reach salesforce.login_url (network, proxy, DNS)";
                 return report.fail(report::CLOCK_SALESFORCE, None, e.to_string(), remedy);
             }
         }
     }
-    let bearable = i64::try_from(parts.config.clock.max_error.as_millis()).unwrap_or(i64::MAX);
+    let bearable = parts.config.usecases.clock_error_ms;
     match known {
         Some(known) => known.report(report, report::CLOCK_SALESFORCE, None, bearable),
         None => report.warn(
             report::CLOCK_SALESFORCE,
             None,
-            "its answers have no Date",
-            "see what stands between this machine and Salesforce",
+            "the answers have no Date header",
+            "Check for a proxy between this machine and Salesforce that removes it",
         ),
     }
 }
@@ -144,19 +147,20 @@ async fn limits(report: &mut Report, parts: &Parts, org: &Salesforce) {
     let usage = match org.calls_of_the_day().await {
         Ok(usage) => usage,
         Err(e) if matches!(e.verdict, CrmVerdict::Park(_)) => {
-            return report.fail(report::SALESFORCE_LIMITS, None, e.to_string(), USED_UP);
+            return report.fail(report::SALESFORCE_LIMITS, None, e.to_string(), CALLS_USED_UP);
         }
         Err(e) => {
-            let remedy = "if the day's calls are used up, deliveries wait; see Setup, Company Information";
+            let remedy = "Check the org's API usage (Setup, Company Information); if its daily calls are used up, deliveries wait";
             return report.warn(report::SALESFORCE_LIMITS, None, e.to_string(), remedy);
         }
     };
-    let slow_above = parts.config.salesforce.as_ref().map_or(1.0, |s| s.slow_above);
-    let detail = format!("{} of {} calls of the day are used", usage.used, usage.limit);
+    let slow_above = parts.config.usecases.delivery.slow_above;
+    let detail = format!("{} of {} daily API calls are used", usage.used, usage.limit);
     if usage.used >= usage.limit {
-        report.fail(report::SALESFORCE_LIMITS, None, detail, USED_UP);
+        report.fail(report::SALESFORCE_LIMITS, None, detail, CALLS_USED_UP);
     } else if usage.share() > slow_above {
-        let remedy = "above salesforce.slow_above_percent Sidedoor calls less often: find who uses the calls up";
+        let remedy = "Find what uses up the org's API calls (Setup, API usage), because above salesforce.slow_above_percent \
+                      Sidedoor calls less often";
         report.warn(report::SALESFORCE_LIMITS, None, detail, remedy);
     } else {
         report.ok(report::SALESFORCE_LIMITS, None, detail);
@@ -164,17 +168,17 @@ async fn limits(report: &mut Report, parts: &Parts, org: &Salesforce) {
 }
 
 async fn voice_calls(report: &mut Report, parts: &Parts, org: &Salesforce) {
-    if !parts.config.salesforce.as_ref().is_some_and(|s| s.find_voice_calls) {
+    if !parts.config.usecases.delivery.find_voice_calls {
         return;
     }
-    let Ok(nobody) = ContactId::parse(uuid::Uuid::new_v4().to_string()) else {
+    let Ok(unknown) = ContactId::parse(uuid::Uuid::new_v4().to_string()) else {
         return;
     };
-    match org.voice_calls(&[nobody]).await {
+    match org.voice_calls(&[unknown]).await {
         Ok(_) => report.ok(report::SALESFORCE_VOICE_CALLS, None, "by VendorCallKey"),
         Err(e) => {
-            let remedy = "give the integration user Read on VoiceCall and its field VendorCallKey, or set \
-                          salesforce.find_voice_calls = false; rows are written without the lookup meanwhile";
+            let remedy = "Grant the integration user Read on VoiceCall and its field VendorCallKey, or set \
+                          salesforce.find_voice_calls = false; until then records are written without the lookup";
             report.warn(report::SALESFORCE_VOICE_CALLS, None, e.to_string(), remedy);
         }
     }

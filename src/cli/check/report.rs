@@ -1,21 +1,21 @@
-//! The lines of a check. Every kind of line is named here once; `docs/runbook.md` has a heading for each, and a test
+//! The lines of the report. Each kind of line is defined here once; `docs/runbook.md` has a heading for each, and a test
 //! compares the two.
 
 use std::fmt::Write;
 
 use serde::Serialize;
 
-/// Where the runbook is, from the repository's root.
+/// The runbook's path in the repository.
 const RUNBOOK: &str = "docs/runbook.md";
 
-/// One question.
+/// A kind of line: one thing that is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
-    /// What it belongs to.
+    /// The section of the report.
     pub section: &'static str,
-    /// A stable word; the runbook's anchor.
+    /// A stable id, which is also the runbook's anchor.
     pub id: &'static str,
-    /// What should be so.
+    /// The expected state.
     pub title: &'static str,
 }
 
@@ -26,57 +26,65 @@ macro_rules! kinds {
             pub const $name: Kind = Kind { section: $section, id: $id, title: $title };
         )*
 
-        /// Every question there is.
+        /// All kinds of lines, in the order of the report.
         pub const KINDS: &[Kind] = &[$($name),*];
     };
 }
 
 kinds! {
     CONFIGURATION = "configuration", "configuration", "the configuration is valid";
-    CALLERS = "configuration", "callers", "callers must identify themselves";
-    ISSUERS = "configuration", "issuers", "the issuers' keys can be had";
-    JOURNAL_WRITABLE = "store", "store-writable", "the store can be written";
-    JOURNAL_SYNC = "store", "store-sync", "the disk makes writes durable quickly";
-    JOURNAL_STANDING = "store", "store-standing", "nothing in the store needs a person";
+    CALLERS = "configuration", "callers", "callers must authenticate";
+    ISSUERS = "configuration", "issuers", "the issuers' keys can be read";
+    STORE_WRITABLE = "store", "store-writable", "the store can be written";
+    STORE_SYNC = "store", "store-sync", "the disk syncs writes quickly";
+    STORE_CONTENTS = "store", "store-contents", "nothing in the store needs a person";
     CLOCK_SYNCHRONISED = "clock", "clock-synchronised", "this machine's clock is synchronised";
     CLOCK_AWS = "clock", "clock-aws", "this machine's clock agrees with AWS";
     CLOCK_SALESFORCE = "clock", "clock-salesforce", "this machine's clock agrees with Salesforce";
-    AWS_IDENTITY = "amazon connect", "aws-identity", "AWS knows our credentials";
+    AWS_IDENTITY = "amazon connect", "aws-identity", "AWS accepts our credentials";
     CONNECT_INSTANCE = "amazon connect", "connect-instance", "the instance can be reached and is active";
-    CONNECT_MONITORING = "amazon connect", "connect-monitoring", "enhanced monitoring is switched on";
+    CONNECT_MONITORING = "amazon connect", "connect-monitoring", "enhanced monitoring is enabled";
     CONNECT_USERS = "amazon connect", "connect-users", "user names can be resolved";
-    CONNECT_RIGHTS = "amazon connect", "connect-rights", "what Sidedoor needs is allowed";
-    CONNECT_EXCESS = "amazon connect", "connect-excess", "what Sidedoor does not need is denied";
-    SALESFORCE_LOGIN = "salesforce", "salesforce-login", "Salesforce lets us in";
+    CONNECT_RIGHTS = "amazon connect", "connect-rights", "the role has the permissions that Sidedoor needs";
+    CONNECT_EXCESS = "amazon connect", "connect-excess", "the role has no permissions that Sidedoor does not need";
+    SALESFORCE_LOGIN = "salesforce", "salesforce-login", "Salesforce accepts the login";
     SALESFORCE_OBJECT = "salesforce", "salesforce-object", "the object and its fields can be written";
-    SALESFORCE_EXCESS = "salesforce", "salesforce-excess", "rows cannot be deleted by us";
-    SALESFORCE_LIMITS = "salesforce", "salesforce-limits", "API calls are left";
+    SALESFORCE_EXCESS = "salesforce", "salesforce-excess", "the integration user cannot delete records";
+    SALESFORCE_LIMITS = "salesforce", "salesforce-limits", "the org has API calls left";
     SALESFORCE_VOICE_CALLS = "salesforce", "salesforce-voice-calls", "VoiceCalls can be looked up";
-    SALESFORCE_USERS = "salesforce", "salesforce-users", "tokens' Salesforce Users can be read";
+    SALESFORCE_USERS = "salesforce", "salesforce-users", "the Salesforce Users of tokens can be read";
     SALESFORCE_EVENTS = "salesforce", "salesforce-events", "the Platform Event can be published";
-    LIVE_CONTACT = "live", "live-contact", "the test contact can be listened to";
-    LIVE_JOIN = "live", "live-join", "MonitorContact gives a leg";
-    LIVE_TOKEN = "live", "live-token", "the same ClientToken gives the same leg";
+    LIVE_CONTACT = "live", "live-contact", "the test contact can be monitored";
+    LIVE_JOIN = "live", "live-join", "MonitorContact returns a leg";
+    LIVE_TOKEN = "live", "live-token", "the same ClientToken returns the same leg";
     LIVE_CONNECTED = "live", "live-connected", "the supervisor is connected";
-    LIVE_LINK = "live", "live-link", "the leg names the contact it listens to";
-    LIVE_STOP = "live", "live-stop", "what StopContact answers for the leg";
-    LIVE_LEFT = "live", "live-left", "the leg ended, and the vendor says so";
-    LIVE_CUSTOMER = "live", "live-customer", "the customer's call goes on";
+    LIVE_LINK = "live", "live-link", "the leg refers to the monitored contact";
+    LIVE_STOP = "live", "live-stop", "the answer of StopContact for the leg";
+    LIVE_LEFT = "live", "live-left", "the leg has ended, and Connect reports it";
+    LIVE_CUSTOMER = "live", "live-customer", "the customer's call continues";
 }
 
-/// How it is.
+/// Starts a remedy of another module with a capital letter, as those of the checks do.
+pub(super) fn sentence(remedy: &str) -> String {
+    let mut letters = remedy.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mark {
-    /// As it should be.
+    /// The expected state.
     Ok,
-    /// It works, and somebody should look.
+    /// It works, but a person should act on the remedy.
     Warning,
     /// It does not work.
     Failed,
 }
 
-/// One answer.
+/// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Line {
@@ -84,14 +92,14 @@ pub struct Line {
     id: &'static str,
     result: Mark,
     title: &'static str,
-    /// Of which of several, such as an instance's name.
+    /// Which of several is meant, such as an instance's name.
     about: Option<String>,
     detail: String,
     remedy: Option<String>,
     runbook: Option<String>,
 }
 
-/// All answers of a round.
+/// The report of one round.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     lines: Vec<Line>,
@@ -105,17 +113,17 @@ struct Json<'r> {
 }
 
 impl Report {
-    /// It is as it should be.
+    /// Adds a line with the result OK.
     pub fn ok(&mut self, kind: Kind, about: Option<&str>, detail: impl Into<String>) {
         self.push(kind, about, Mark::Ok, detail.into(), None);
     }
 
-    /// It works, and somebody should look.
+    /// Adds a warning.
     pub fn warn(&mut self, kind: Kind, about: Option<&str>, detail: impl Into<String>, remedy: impl Into<String>) {
         self.push(kind, about, Mark::Warning, detail.into(), Some(remedy.into()));
     }
 
-    /// It does not work.
+    /// Adds a failure.
     pub fn fail(&mut self, kind: Kind, about: Option<&str>, detail: impl Into<String>, remedy: impl Into<String>) {
         self.push(kind, about, Mark::Failed, detail.into(), Some(remedy.into()));
     }
@@ -133,27 +141,27 @@ impl Report {
         });
     }
 
-    /// How many lines there are.
+    /// The number of lines.
     pub fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no lines.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// How many failed.
+    /// The number of failures.
     pub fn failures(&self) -> usize {
         self.lines.iter().filter(|l| l.result == Mark::Failed).count()
     }
 
-    /// Whether none failed; warnings are no failures.
+    /// Whether nothing failed. Warnings do not count as failures.
     pub fn succeeded(&self) -> bool {
         self.failures() == 0
     }
 
-    /// For people: section by section, each in the order of asking.
+    /// The report as text, section by section.
     pub fn text(&self) -> String {
         let mut out = String::new();
         let mut section = "";
@@ -186,15 +194,11 @@ impl Report {
             self.failures(),
             self.lines.iter().filter(|l| l.result == Mark::Warning).count(),
         );
-        let _ = writeln!(
-            out,
-            "\n{} checks: {failed} failed, {warned} with a warning",
-            self.lines.len()
-        );
+        let _ = writeln!(out, "\n{} checks: {failed} failed, {warned} warnings", self.lines.len());
         out
     }
 
-    /// For machines.
+    /// The report as a JSON object.
     pub fn json(&self) -> String {
         let json = Json {
             success: self.succeeded(),

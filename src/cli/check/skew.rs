@@ -1,14 +1,15 @@
-//! Our clock beside a vendor's `Date`. The header holds whole seconds and an exchange takes its time, so what is known is an
-//! interval; several exchanges narrow it.
+//! Compares our clock with a vendor's `Date` header. Because the header has whole seconds and an exchange takes time, the
+//! result is an interval; several exchanges narrow it.
 
 use jiff::Timestamp;
 
 use super::report::{Kind, Report};
 
-/// From here on vendors refuse what we sign: AWS takes signatures of five minutes, Salesforce assertions of three.
+/// The difference at which the check fails: AWS rejects signatures that are five minutes off, Salesforce assertions of more
+/// than three.
 const REFUSED_MS: i64 = 120_000;
 
-/// How far ahead of ours a vendor's clock is, ms: surely within.
+/// The bounds of how far a vendor's clock is ahead of ours, ms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ahead {
     low: i64,
@@ -16,7 +17,7 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// What one exchange says. A header may be cut or rounded to its second: both are allowed for.
+    /// The bounds from one exchange. They allow for a header that is rounded down or to the nearest second.
     pub(super) fn of(sent_at: Timestamp, received_at: Timestamp, date: Timestamp) -> Self {
         let ms = Timestamp::as_millisecond;
         Self {
@@ -25,7 +26,7 @@ impl Ahead {
         }
     }
 
-    /// What both say. Two that exclude each other (a clock was set in between) leave the later.
+    /// The intersection of both bounds. If they exclude each other, a clock was set in between, so the later bounds count.
     pub(super) fn and(self, later: Self) -> Self {
         let both = Self {
             low: self.low.max(later.low),
@@ -34,12 +35,12 @@ impl Ahead {
         if both.low <= both.high { both } else { later }
     }
 
-    /// The least it is off, ms.
+    /// The smallest possible difference, ms.
     fn at_least(self) -> i64 {
         self.low.max(-self.high).max(0)
     }
 
-    /// The line for it.
+    /// Adds the line: a warning if the difference surely exceeds `bearable_ms`.
     pub(super) fn report(self, report: &mut Report, kind: Kind, about: Option<&str>, bearable_ms: i64) {
         let seconds = |ms: i64| {
             format!(
@@ -50,18 +51,17 @@ impl Ahead {
             )
         };
         let detail = format!(
-            "theirs is {} to {} s ahead of ours",
+            "the vendor's clock is {} to {} s ahead of ours",
             seconds(self.low),
             seconds(self.high)
         );
-        let remedy =
-            "synchronise this machine's clock (chronyd, systemd-timesyncd; on EC2 the Amazon Time Sync Service)";
+        let remedy = "Run chrony or systemd-timesyncd on this machine (on EC2, use the Amazon Time Sync Service)";
         match self.at_least() {
             off if off >= REFUSED_MS => {
                 report.fail(
                     kind,
                     about,
-                    format!("{detail}: what we sign is refused, or soon will be"),
+                    format!("{detail}: the vendor rejects our signatures, or will do so soon"),
                     remedy,
                 );
             }
@@ -80,8 +80,8 @@ mod tests {
     }
 
     #[test]
-    fn several_exchanges_narrow_the_interval_and_never_exclude_the_truth() {
-        // A vendor's clock 1,370 ms ahead, cut to seconds, asked at four moments; exchanges take 40 ms.
+    fn skew_interval_narrows_and_contains_true_offset() {
+        // The vendor's clock is 1,370 ms ahead and rounds down to seconds; there are four exchanges of 40 ms.
         let mut known: Option<Ahead> = None;
         for sent in [10_100, 10_420, 10_740, 11_060] {
             let date = (sent + 20 + 1370) / 1000 * 1000;
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_surely_off_is_told() {
+    fn skew_warns_only_if_clock_is_surely_off() {
         let mut report = Report::default();
         let kind = super::super::report::CLOCK_AWS;
         Ahead { low: -700, high: 900 }.report(&mut report, kind, None, 50);

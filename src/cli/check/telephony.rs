@@ -1,5 +1,5 @@
-//! Amazon Connect: who we are there, the instances, and what we may. Every call reads, or names a contact and a user that
-//! cannot be: what is asked is only whether it is allowed.
+//! Checks of Amazon Connect: credentials, instances and permissions. Every call is read-only, or names a contact and a user
+//! that do not exist, so that it shows only whether the operation is allowed.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use super::report::{self, Report};
 use super::skew::Ahead;
 use crate::connect::{Attribute, Identity, InstanceSeen};
 use sidedoor_domain::ids::{ClientToken, ContactId, InstanceName, UserId};
-use sidedoor_domain::ports::{MonitorCall, Priority, Telephony, VendorError};
+use sidedoor_domain::ports::{MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode};
 use sidedoor_domain::supervision::Mode;
 
-/// Exchanges for the clock, and the pause between two: together they fall on different parts of a second.
+/// Exchanges for the clock check, and the pause between two, so that they fall on different parts of a second.
 const EXCHANGES: u32 = 4;
-const BETWEEN: Duration = Duration::from_millis(270);
+const PAUSE: Duration = Duration::from_millis(270);
 
-/// Code of a refusal by AWS's access control (or by Connect's own).
-const DENIED: &str = "connect_access_forbidden";
+/// A refusal by AWS's access control, or by Connect's own.
+const DENIED: VendorErrorCode = VendorErrorCode::AccessForbidden;
 
 pub(super) async fn check(report: &mut Report, parts: &Parts) {
     for name in parts.config.connect.instances.keys() {
@@ -35,7 +35,7 @@ async fn date(report: &mut Report, parts: &Parts, name: &InstanceName) {
     let mut known: Option<Ahead> = None;
     for i in 0..EXCHANGES {
         if i > 0 {
-            tokio::time::sleep(BETWEEN).await;
+            tokio::time::sleep(PAUSE).await;
         }
         match parts.telephony.ask_date(name).await {
             Ok(seen) => {
@@ -43,12 +43,12 @@ async fn date(report: &mut Report, parts: &Parts, name: &InstanceName) {
                 known = Some(known.map_or(one, |k| k.and(one)));
             }
             Err(e) => {
-                let remedy = "let this machine reach the endpoint (network, proxy, VPC endpoint, DNS)";
+                let remedy = "Allow this machine to reach the endpoint (network, proxy, VPC endpoint, DNS)";
                 return report.fail(report::CLOCK_AWS, Some(name.as_str()), e.message, remedy);
             }
         }
     }
-    let bearable = i64::try_from(parts.config.clock.max_error.as_millis()).unwrap_or(i64::MAX);
+    let bearable = parts.config.usecases.clock_error_ms;
     if let Some(known) = known {
         known.report(report, report::CLOCK_AWS, Some(name.as_str()), bearable);
     }
@@ -61,15 +61,16 @@ async fn identity(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
             report.ok(report::AWS_IDENTITY, about, format!("account {account}, {arn}"));
             true
         }
-        Err(e) if e.code == "connect_credentials_invalid" => {
-            let remedy = "give the process credentials by the SDK's ordinary chain: a role of the task or pod, AWS_PROFILE, \
+        Err(e) if e.code == VendorErrorCode::CredentialsInvalid => {
+            let remedy = "Provide credentials in the AWS SDK's default chain: a role of the task or pod, AWS_PROFILE, or \
                           AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
             report.fail(report::AWS_IDENTITY, about, e.message, remedy);
             false
         }
         Err(e) => {
-            // Connect may be reachable where STS is not, as behind a VPC endpoint.
-            let remedy = "nothing, if only Connect's endpoint is open to this machine: the next lines tell";
+            // Connect may be reachable where STS is not, such as through a VPC endpoint.
+            let remedy = "Ignore this if the network allows only Connect's endpoint and the next lines pass; otherwise allow \
+                          this machine to reach AWS STS";
             report.warn(report::AWS_IDENTITY, about, e.message, remedy);
             true
         }
@@ -84,22 +85,22 @@ async fn instance(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
             true
         }
         Ok(InstanceSeen { alias, status }) => {
-            let remedy = "see to the instance in the Amazon Connect console";
+            let remedy = "Check the instance's status in the Amazon Connect console";
             report.fail(report::CONNECT_INSTANCE, about, format!("{alias} is {status}"), remedy);
             false
         }
         Err(e) if e.code == DENIED => {
-            let remedy = "allow connect:DescribeInstance and ds:DescribeDirectories, or do without this line";
+            let remedy = "Allow connect:DescribeInstance and ds:DescribeDirectories, or ignore this line";
             report.warn(report::CONNECT_INSTANCE, about, e.message, remedy);
             true
         }
         Err(e) => {
             let remedy = match e.code {
-                VendorError::NOT_FOUND => {
-                    "correct instance_id and region: the instance is not in this account and Region"
+                VendorErrorCode::ResourceNotFound => {
+                    "Correct instance_id and region: this account has no such instance in this Region"
                 }
-                "connect_credentials_invalid" => "give the process credentials that AWS takes",
-                _ => "let this machine reach the endpoint (network, proxy, VPC endpoint, DNS)",
+                VendorErrorCode::CredentialsInvalid => "Provide credentials that AWS accepts",
+                _ => "Allow this machine to reach the endpoint (network, proxy, VPC endpoint, DNS)",
             };
             report.fail(report::CONNECT_INSTANCE, about, e.message, remedy);
             false
@@ -118,7 +119,8 @@ async fn monitoring(report: &mut Report, parts: &Parts, name: &InstanceName) {
             Ok(true) => {}
             Ok(false) => off.push(called),
             Err(e) => {
-                let remedy = "allow connect:DescribeInstanceAttribute, or look in the console: Telephony, Multi-party";
+                let remedy = "Allow connect:DescribeInstanceAttribute, or check the setting in the console (Telephony, Multi-party \
+                              calls and enhanced monitoring)";
                 return report.warn(report::CONNECT_MONITORING, about, e.message, remedy);
             }
         }
@@ -126,8 +128,8 @@ async fn monitoring(report: &mut Report, parts: &Parts, name: &InstanceName) {
     if off.is_empty() {
         report.ok(report::CONNECT_MONITORING, about, "voice and chat");
     } else {
-        let remedy = "switch it on in the console (Telephony, Multi-party calls and enhanced monitoring); without it one \
-                      supervisor listens at a time, and nobody barges in";
+        let remedy = "Enable it in the console (Telephony, Multi-party calls and enhanced monitoring); without it, only one \
+                      supervisor can listen at a time and barging in is not possible";
         report.warn(
             report::CONNECT_MONITORING,
             about,
@@ -142,46 +144,49 @@ async fn users(report: &mut Report, parts: &Parts, name: &InstanceName) {
     match parts.telephony.users_named(name, "sidedoor-check-is-nobody").await {
         Ok(_) => report.ok(report::CONNECT_USERS, about, "SearchUsers is allowed"),
         Err(e) => {
-            let remedy = "allow connect:SearchUsers; until then callers must give connectUserId, not username";
+            let remedy = "Allow connect:SearchUsers; until then callers must send connectUserId instead of username";
             report.warn(report::CONNECT_USERS, about, e.message, remedy);
         }
     }
 }
 
-/// What the operations say of a contact and a user that cannot be. A right that is missing says 403; whatever else is said,
-/// the right is there.
+/// Calls the operations with a contact and a user that do not exist. A missing permission answers 403; any other answer
+/// shows that the permission exists.
 async fn rights(report: &mut Report, parts: &Parts, name: &InstanceName) {
     let about = Some(name.as_str());
-    let nobody = uuid::Uuid::new_v4().to_string();
-    let (Ok(contact), Ok(user)) = (ContactId::parse(nobody.as_str()), UserId::parse(nobody.as_str())) else {
+    let unknown = uuid::Uuid::new_v4().to_string();
+    let (Ok(contact), Ok(user)) = (ContactId::parse(unknown.as_str()), UserId::parse(unknown.as_str())) else {
         return;
     };
     let (mut denied, mut unclear) = (Vec::new(), Vec::new());
-    let mut judge = |operation: &str, said: Result<(), VendorError>| match said {
+    let mut judge = |operation: Operation, answer: Result<(), VendorError>| match answer {
         Err(e) if e.code == DENIED && e.message.contains("not authorized to perform") => {
             denied.push(format!("connect:{operation}"));
         }
-        // Connect itself also says 403, "You do not have access to the agent".
-        Err(e) if e.code == DENIED && operation == "MonitorContact" => {
+        // Connect itself also answers 403: "You do not have access to the agent".
+        Err(e) if e.code == DENIED && operation == Operation::MonitorContact => {
             unclear.push(format!("{operation}: {}", e.message))
         }
         Err(e) if e.code == DENIED => denied.push(format!("connect:{operation}")),
-        Err(e) if e.is_retryable() || e.code == "connect_credentials_invalid" => {
+        Err(e) if e.is_retryable() || e.code == VendorErrorCode::CredentialsInvalid => {
             unclear.push(format!("{operation}: {}", e.message));
         }
         Ok(()) | Err(_) => {}
     };
-    let described = parts.telephony.describe(name, &nobody, Priority::Poll).await;
-    judge("DescribeContact", described.map(|_| ()));
+    let described = parts.telephony.describe(name, &unknown, Priority::Poll).await;
+    judge(Operation::DescribeContact, described.map(|_| ()));
     let current = parts
         .telephony
         .current_contacts(name, std::slice::from_ref(&user), Priority::Poll)
         .await;
-    judge("GetCurrentUserData", current.map(|_| ()));
-    judge("MonitorContact", listen_to_nothing(parts, name, contact, user).await);
-    let stop = "StopContact is not tried here: nothing but a supervisor's own leg is ever given to it";
+    judge(Operation::GetCurrentUserData, current.map(|_| ()));
+    judge(
+        Operation::MonitorContact,
+        monitor_unknown_contact(parts, name, contact, user).await,
+    );
+    let stop = "StopContact was not tried, because Sidedoor calls it only for a supervisor's own leg";
     if !denied.is_empty() {
-        let remedy = format!("add {} to the role's policy", denied.join(", "));
+        let remedy = format!("Add {} to the role's policy", denied.join(", "));
         report.fail(
             report::CONNECT_RIGHTS,
             about,
@@ -189,7 +194,7 @@ async fn rights(report: &mut Report, parts: &Parts, name: &InstanceName) {
             remedy,
         );
     } else if !unclear.is_empty() {
-        let remedy = "try again; if it stays so, see what the vendor says";
+        let remedy = "Run the check again; if the warning remains, act on the vendor's message";
         report.warn(report::CONNECT_RIGHTS, about, unclear.join("; "), remedy);
     } else {
         let detail = format!("MonitorContact, DescribeContact, GetCurrentUserData; {stop}");
@@ -197,8 +202,8 @@ async fn rights(report: &mut Report, parts: &Parts, name: &InstanceName) {
     }
 }
 
-/// A MonitorContact that can only fail: neither the contact nor the user exists.
-async fn listen_to_nothing(
+/// Calls MonitorContact with a contact and a user that do not exist, so it can only fail.
+async fn monitor_unknown_contact(
     parts: &Parts,
     name: &InstanceName,
     contact: ContactId,
@@ -222,17 +227,16 @@ async fn excess(report: &mut Report, parts: &Parts, name: &InstanceName) {
             report.ok(
                 report::CONNECT_EXCESS,
                 about,
-                "ListSecurityProfiles is denied, as it should be",
+                "ListSecurityProfiles is denied, as expected",
             );
         }
         Ok(()) => {
-            let remedy = "give the role the policy of docs/runbook.md and nothing more";
-            let detail =
-                "ListSecurityProfiles is allowed, which Sidedoor never calls: the role holds more than it needs";
+            let remedy = "Reduce the role's policy to the one in docs/runbook.md";
+            let detail = "ListSecurityProfiles is allowed although Sidedoor never calls it: the role has more permissions than needed";
             report.warn(report::CONNECT_EXCESS, about, detail, remedy);
         }
         Err(e) => {
-            let remedy = "try again; if it stays so, see what the vendor says";
+            let remedy = "Run the check again; if the warning remains, act on the vendor's message";
             report.warn(report::CONNECT_EXCESS, about, e.message, remedy);
         }
     }

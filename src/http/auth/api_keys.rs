@@ -1,8 +1,8 @@
 //! API keys. Only SHA-256 hashes of them are in memory. A presented key is hashed and compared with **every** stored hash in
-//! constant time, so that neither the time taken nor the place in the list tells anything.
+//! constant time, so that the duration does not depend on how close a guess is or where the key is in the list.
 //!
-//! A name may have two secrets at a time: the one in use and the previous one, so that a key is changed without a moment at
-//! which nobody gets in. When each was last used is kept, since the previous one may go only when nobody uses it any more.
+//! A name may have two valid secrets, the current and the previous one, so that a key can be replaced without downtime. The last use
+//! of each is kept, because the previous secret may be removed only when it is out of use.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -12,11 +12,11 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use sidedoor_domain::authority::Caller;
 
-/// The longest key looked at.
+/// The longest key in bytes; longer ones are unknown.
 const MAX_KEY: usize = 512;
-/// A previous secret that is still used is told of so often, s.
+/// The interval of warnings about a previous secret that is still used, in seconds.
 const TOLD_EVERY: i64 = 3600;
-/// What stands for "never" as a time, s.
+/// Unix time that means "never".
 const NEVER: i64 = 0;
 
 /// One configured key.
@@ -24,9 +24,9 @@ const NEVER: i64 = 0;
 pub struct ApiKey {
     /// SHA-256 of the secret.
     pub sha256: [u8; 32],
-    /// SHA-256 of the secret it had before, while that is still good.
+    /// SHA-256 of the previous secret, while that is still valid.
     pub previous_sha256: Option<[u8; 32]>,
-    /// Whom it makes the caller.
+    /// The caller that the key authenticates.
     pub caller: Caller,
 }
 
@@ -45,7 +45,7 @@ pub struct KeyUsed {
     pub caller: String,
     /// `current` or `previous`.
     pub which: &'static str,
-    /// Unix time in seconds; 0 for one that was not used since the start.
+    /// Unix time in seconds; 0 if not used since the start.
     pub last_used: i64,
 }
 
@@ -57,7 +57,7 @@ struct Secret {
     last_used: AtomicI64,
 }
 
-/// All of them.
+/// All secrets of all keys.
 pub(super) struct ApiKeys(Vec<Secret>);
 
 impl std::fmt::Debug for ApiKeys {
@@ -85,13 +85,13 @@ impl ApiKeys {
         self.0.is_empty()
     }
 
-    /// Which key it is, if it is one.
+    /// The index of the secret that was presented, if it is one.
     pub(super) fn find(&self, presented: &[u8]) -> Option<usize> {
         if presented.len() > MAX_KEY {
             return None;
         }
         let hash: [u8; 32] = Sha256::digest(presented).into();
-        // Every one is compared, whatever the first ones said.
+        // Compares all, even after a match, so that the duration is constant.
         let (mut found, mut index) = (Choice::from(0), 0_u32);
         for (i, secret) in self.0.iter().enumerate() {
             let same = secret.sha256.ct_eq(&hash);
@@ -101,7 +101,7 @@ impl ApiKeys {
         bool::from(found).then_some(index as usize)
     }
 
-    /// The caller a key makes, noting the use.
+    /// The caller of a secret; also records the use.
     pub(super) fn uses(&self, index: usize, now: Timestamp) -> Caller {
         let secret = &self.0[index];
         let before = secret.last_used.swap(now.as_second(), Ordering::Relaxed);
@@ -109,7 +109,7 @@ impl ApiKeys {
             let caller = &secret.caller.name;
             tracing::warn!(
                 caller,
-                "the previous secret of the key {caller} is still used: it must not go yet"
+                "the previous secret of the key {caller} is still used; do not remove it yet"
             );
         }
         secret.caller.clone()

@@ -1,8 +1,8 @@
-//! An issuer's keys by URL. They are remembered and fetched anew after a while; a key id that nobody knows has them fetched at
-//! once, but not more often than every few seconds, whoever asks; an issuer that fails is left alone ever longer, and its keys
-//! stay good meanwhile, for a day at most. A set without a key that verifies is no failure: nobody's tokens are good then.
+//! An issuer's keys by URL. They are cached and refreshed regularly. An unknown key id causes a fetch at once, but never more often
+//! than every few seconds, so that invented ids cause no flood. Failing issuers are retried with growing delays; meanwhile the
+//! cached keys stay valid, for a day at most. A set without a usable key is not a failure: no token of that issuer is valid then.
 //!
-//! The URL comes from the configuration alone, never from a token (`jku`, `x5u` are not looked at), and no redirect is followed.
+//! The URL comes from the configuration alone, never from a token (`jku` and `x5u` are ignored), and redirects are not followed.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -15,14 +15,14 @@ use super::public_key::{MAX_KEYS, PublicKey};
 
 /// How long a fetch may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The largest answer read.
+/// The largest answer in bytes.
 const MAX_ANSWER: usize = 256 * 1024;
 /// The longest wait after a failure.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// Keys that could not be fetched anew for so long are good no more.
+/// Cached keys become invalid when they could not be refreshed for this long.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
 
-/// The keys are not to be had.
+/// The keys could not be fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unavailable;
 
@@ -45,7 +45,7 @@ struct Inner {
     refresh: Duration,
     cooldown: Duration,
     known: RwLock<Known>,
-    /// One fetch at a time; whoever needs its keys waits for it.
+    /// One fetch at a time; requests that need its keys wait for it.
     fetching: tokio::sync::Mutex<()>,
 }
 
@@ -58,7 +58,7 @@ impl Jwks {
         let http = reqwest::Client::builder()
             .timeout(PATIENCE)
             .connect_timeout(PATIENCE)
-            // A redirect would be somebody else's word on whose keys are good.
+            // Because a redirect would let another host decide which keys are valid.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("Sidedoor/", env!("CARGO_PKG_VERSION")))
             .build()?;
@@ -76,11 +76,11 @@ impl Jwks {
         self.0.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The keys that may verify such a token; none, if the issuer has none.
+    /// The keys that may verify such a token; empty if the issuer has none.
     pub(super) async fn keys(&self, kid: Option<&str>, alg: Algorithm) -> Result<Vec<PublicKey>, Unavailable> {
         let known = self.known();
         let found = known.pick(kid, alg);
-        // Keys that are long past their time are asked for first: one that was withdrawn must not open a door for a day.
+        // Keys that should have been refreshed long ago are fetched first, so that a withdrawn key does not stay valid for a day.
         let long_past = known
             .fetched
             .is_none_or(|at| at.elapsed() >= self.0.refresh.saturating_mul(2));
@@ -92,7 +92,7 @@ impl Jwks {
         if !found.is_empty() {
             let old = known.fetched.is_none_or(|at| at.elapsed() >= self.0.refresh);
             if old && known.may_try() && self.0.fetching.try_lock().is_ok() {
-                // What is old still serves; nobody waits.
+                // The cached keys are used meanwhile, so that no request waits.
                 let again = self.clone();
                 tokio::spawn(async move { again.fetch(known.fetched).await });
             }
@@ -105,14 +105,14 @@ impl Jwks {
             known
         };
         let found = known.pick(kid, alg);
-        // Whether there is such a key is not known while the issuer does not answer.
+        // While the issuer does not answer, it is unknown whether it has such a key.
         if found.is_empty() && known.failures > 0 {
             return Err(Unavailable);
         }
         Ok(found)
     }
 
-    /// Fetches the keys, unless somebody else has since `seen`.
+    /// Fetches the keys, unless another request has done so since `seen`.
     async fn fetch(&self, seen: Option<Instant>) {
         let _turn = self.0.fetching.lock().await;
         let before = self.known();
@@ -182,7 +182,7 @@ fn read(text: &[u8]) -> Result<Vec<PublicKey>, &'static str> {
         .get("keys")
         .and_then(Value::as_array)
         .ok_or("its answer is no JWK set")?;
-    // None at all is an answer too: so an issuer withdraws its last key.
+    // An empty set is valid, because that is how an issuer withdraws its last key.
     Ok(members.iter().take(MAX_KEYS).filter_map(PublicKey::from_jwk).collect())
 }
 
@@ -196,7 +196,7 @@ impl Known {
             return Vec::new();
         }
         let fits: Vec<_> = self.keys.iter().filter(|key| key.fits(kid, alg)).cloned().collect();
-        // A token that names no key is good only where there is no choice.
+        // A token without a key id is accepted only if there is exactly one key.
         if kid.is_none() && fits.len() > 1 {
             return Vec::new();
         }

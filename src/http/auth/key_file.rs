@@ -1,6 +1,6 @@
-//! An issuer's keys in a file, as Salesforce's Named Credentials want it: the certificate they sign with, or several while
-//! one replaces another. Read again when it changes. What it says counts, also that there is no key any more: so the last one is
-//! withdrawn. One that cannot be read, or is not PEM, says nothing: the keys stay for a day at most, and it is told of.
+//! An issuer's keys in a file, for Salesforce's Named Credentials: the certificate that they sign with, or several while one replaces
+//! another. The file is read again when it changes. A file without a key withdraws the last key. If the file cannot be read or is
+//! not PEM, a warning is logged and the keys read before stay valid for a day at most.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::public_key::{InPem, PublicKey};
 
-/// How often it is looked whether the file has changed.
+/// How often the file is checked for changes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Keys of a file that has said nothing for so long are good no more.
+/// Keys become invalid when their file has been unusable for this long.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
-/// The largest file read.
+/// The largest file in bytes.
 const MAX_FILE: u64 = 256 * 1024;
 
 /// A key file that cannot be used.
@@ -37,19 +37,19 @@ impl BadKeyFile {
     }
 }
 
-/// What a file looks like from outside.
+/// What identifies a version of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp(Option<SystemTime>, u64, u64);
 
-/// What a changed file holds now, or why it cannot be used.
+/// The content of a changed file, or why it cannot be used.
 type Changed = (Result<InPem, String>, Stamp);
 
 struct State {
-    /// What it looked like when it was read last; none of a file that could not be looked at.
+    /// The version that was read last; none if the file could not be checked.
     stamp: Option<Stamp>,
     keys: Arc<Vec<PublicKey>>,
     look_at: Instant,
-    /// Since when it has said nothing.
+    /// Since when the file has been unusable.
     silent_since: Option<Instant>,
 }
 
@@ -87,7 +87,7 @@ fn read(path: &Path, stamp: &Stamp) -> Result<InPem, String> {
 }
 
 impl KeyFile {
-    /// Reads it for the first time.
+    /// Reads the file for the first time.
     pub(super) fn open(issuer: &str, path: PathBuf) -> Result<Self, BadKeyFile> {
         let bad = |why| BadKeyFile {
             issuer: issuer.to_owned(),
@@ -114,7 +114,7 @@ impl KeyFile {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The keys, as the file has them now or had them a second ago.
+    /// The keys that the file has now or had a second ago.
     pub(super) async fn keys(&self) -> Arc<Vec<PublicKey>> {
         let now = Instant::now();
         let (due, known) = {
@@ -160,7 +160,7 @@ impl KeyFile {
                 (state.stamp, state.keys) = (Some(stamp), Arc::new(keys));
                 state.silent_since = None;
             }
-            // Told once a change.
+            // Logged once for each change.
             Ok(Some((Err(why), stamp))) => self.says_nothing(&why, Some(stamp)),
             Err(why) => self.says_nothing(&why, None),
         }
@@ -199,10 +199,10 @@ mod tests {
             }
             file.keep = KEEP;
             assert_eq!(looked(&file).await, 1, "{says_nothing:?}");
-            // The day is over.
+            // The day of grace is over.
             file.keep = Duration::ZERO;
             assert_eq!(looked(&file).await, 0, "{says_nothing:?}");
-            // It says something again.
+            // The file is usable again.
             std::fs::write(&path, key.public_key_pem()).expect("written");
             assert_eq!(looked(&file).await, 1);
         }

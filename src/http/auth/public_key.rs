@@ -1,5 +1,5 @@
-//! A public key that may verify tokens, and which algorithms it may verify: a key of one kind is never handed to an algorithm
-//! of another, and a symmetric one is never taken at all, so nobody can sign with what everybody may know.
+//! A public key that may verify tokens, and the algorithms it may verify. A key is never used with an algorithm of another kind, and
+//! a symmetric key is never accepted, because otherwise anyone who knows the public key could sign tokens with it.
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
 use serde_json::Value;
@@ -31,7 +31,7 @@ const OF_RSA: [Algorithm; 6] = [
     Algorithm::PS512,
 ];
 
-/// What a key may verify by its own kind.
+/// The algorithms that a kind of key may verify.
 fn algorithms_of(key: &DecodingKey) -> Vec<Algorithm> {
     let size = match key.kind() {
         DecodingKeyKind::SecretOrDer(bytes) => bytes.len(),
@@ -45,17 +45,17 @@ fn algorithms_of(key: &DecodingKey) -> Vec<Algorithm> {
     }
 }
 
-/// What a PEM text holds.
+/// The content of a PEM text.
 #[derive(Debug)]
 pub(super) struct InPem {
     /// The keys that may verify.
     pub(super) keys: Vec<PublicKey>,
-    /// Beside them a private key, which does not belong where signatures are only verified.
+    /// Whether it also holds a private key, which does not belong where signatures are only verified.
     pub(super) holds_private: bool,
 }
 
 impl InPem {
-    /// The keys, of a text that is to hold some and nothing secret.
+    /// The keys of a text that must hold public keys and nothing secret.
     pub(super) fn only_public(self) -> Result<Vec<PublicKey>, &'static str> {
         if self.holds_private {
             return Err("holds a private key: give the public key only");
@@ -74,8 +74,7 @@ impl PublicKey {
         (!algorithms.is_empty()).then_some(Self { kid, algorithms, key })
     }
 
-    /// Of a member of a JWK set, if it is one that may verify signatures. What it says of itself binds: `use`, `key_ops`,
-    /// `alg`.
+    /// The key of a member of a JWK set, if it may verify signatures. Its `use`, `key_ops` and `alg` are respected.
     pub(super) fn from_jwk(jwk: &Value) -> Option<Self> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         if jwk.get("use").is_some() && text("use") != Some("sig") {
@@ -87,7 +86,7 @@ impl PublicKey {
         }
         let only = match jwk.get("alg") {
             None => None,
-            // One that is not known to us is not one we verify.
+            // An algorithm that we do not know is not verified.
             Some(alg) => Some(alg.as_str()?.parse::<Algorithm>().ok()?),
         };
         let kid = text("kid").map(ToOwned::to_owned);
@@ -102,8 +101,8 @@ impl PublicKey {
         Self::new(kid, only, key.ok()?)
     }
 
-    /// Every key in a PEM text: public keys and certificates, of which only the key is taken. None at all in a text that is
-    /// empty, or PEM of other things: nobody's keys is what it says then.
+    /// Every key in a PEM text: public keys, and the keys of certificates. A text that is empty, or PEM of other things, has no keys,
+    /// which withdraws all of them.
     pub(super) fn all_from_pem(text: &[u8]) -> Result<InPem, &'static str> {
         let blocks = pem::parse_many(text).map_err(|_| "is not PEM")?;
         if blocks.is_empty() && !text.trim_ascii().is_empty() {
@@ -126,7 +125,7 @@ impl PublicKey {
         Ok(InPem { keys, holds_private })
     }
 
-    /// Whether it may verify a token that says this of itself. A key without an id stands for every id.
+    /// Whether it may verify a token with this header. A key without an id may verify any key id.
     pub(super) fn fits(&self, kid: Option<&str>, alg: Algorithm) -> bool {
         let named = match (&self.kid, kid) {
             (Some(own), Some(kid)) => own == kid,

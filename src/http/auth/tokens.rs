@@ -1,7 +1,7 @@
 //! Tokens: JWTs that a configured issuer has signed (RFC 7519, and what RFC 8725 advises).
 //!
-//! The algorithm must be on the issuer's list and be one that the key is for; the key comes from the configuration and never
-//! from the token; `iss`, `aud` and `exp` must be there and right, `nbf` right where it is there. What the supervisor's claim says
+//! The algorithm must be on the issuer's list and fit the key; the key comes from the configuration and never
+//! from the token; `iss`, `aud` and `exp` are required and verified, `nbf` is verified if present. The supervisor's claim
 //! binds the caller to one supervisor.
 
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use super::public_key::PublicKey;
 use sidedoor_domain::authority::{Claim, ClaimKind, Scope};
 use sidedoor_domain::ids::InstanceName;
 
-/// The longest token looked at.
+/// The longest token in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
 /// The longest value of a supervisor's claim.
 const MAX_CLAIM: usize = 128;
@@ -32,7 +32,7 @@ pub enum KeysFrom {
     Url {
         /// https, or loopback.
         url: String,
-        /// After so long they are fetched anew.
+        /// The keys are refreshed after this long.
         refresh: Duration,
         /// The least time between two fetches.
         cooldown: Duration,
@@ -44,23 +44,23 @@ pub enum KeysFrom {
 /// One issuer, and what its tokens may do.
 #[derive(Debug, Clone)]
 pub struct IssuerSettings {
-    /// Its name, as `iss` has it.
+    /// The expected `iss`.
     pub issuer: String,
-    /// Our name, as `aud` has it.
+    /// The expected `aud`.
     pub audience: String,
     /// Its keys.
     pub keys: KeysFrom,
     /// Which claim names the supervisor.
     pub supervisor_claim: String,
-    /// How that name is meant.
+    /// What kind of name the claim holds.
     pub supervisor_claim_kind: ClaimKind,
-    /// In which instance.
+    /// The Connect instance of a user name.
     pub instance: Option<InstanceName>,
-    /// What a token allows.
+    /// The scopes of its tokens.
     pub scopes: Vec<Scope>,
-    /// The algorithms taken, by their names.
+    /// The names of the accepted algorithms.
     pub algorithms: Vec<String>,
-    /// How far its clock may be from ours.
+    /// The largest accepted difference between its clock and ours.
     pub leeway: Duration,
 }
 
@@ -77,27 +77,27 @@ struct Issuer {
     source: Source,
 }
 
-/// All of them.
+/// All issuers.
 #[derive(Debug)]
 pub(super) struct Issuers(Vec<Issuer>);
 
-/// What a good token says.
+/// A valid token.
 #[derive(Debug)]
 pub(super) struct Verified {
-    /// For the audit: issuer and subject.
+    /// Issuer and subject, for the audit.
     pub(super) name: String,
-    /// What it allows.
+    /// Its scopes.
     pub(super) scopes: Vec<Scope>,
-    /// Whom it names.
+    /// The claim that names the supervisor.
     pub(super) claim: Claim,
 }
 
-/// Whether something presented as a bearer has a signed token's three parts.
+/// Whether a bearer credential has the three parts of a signed token.
 pub(super) fn looks_like_one(credential: &[u8]) -> bool {
     credential.iter().filter(|b| **b == b'.').count() == 2
 }
 
-/// Everything that is read of a token but its signature and its times, for fuzzing: whose name the audit would be given.
+/// The caller's name that the audit would get, from a token whose signature and times are not verified; for fuzzing.
 pub(in crate::http) fn unproven(token: &[u8]) -> Option<String> {
     let header = jsonwebtoken::decode_header(token).ok()?;
     check_header(&header).ok()?;
@@ -116,14 +116,14 @@ pub(in crate::http) fn unproven(token: &[u8]) -> Option<String> {
     settings.names(&claims).ok().map(|verified| verified.name)
 }
 
-/// Reads bytes as an issuer's keys, for fuzzing: as a JWK and as PEM. How many there are.
+/// The number of keys in bytes that are read as a JWK and as PEM; for fuzzing.
 pub(in crate::http) fn keys_in(bytes: &[u8]) -> usize {
     let jwk = serde_json::from_slice::<Value>(bytes).ok();
     let one = jwk.as_ref().and_then(PublicKey::from_jwk).map_or(0, |_| 1);
     one + PublicKey::all_from_pem(bytes).map_or(0, |held| held.keys.len())
 }
 
-/// What says whose token it is, before anything is proven.
+/// The claims of a token that is not verified yet.
 #[derive(Deserialize)]
 struct Says {
     iss: String,
@@ -139,7 +139,7 @@ impl Issuers {
         self.0.is_empty()
     }
 
-    /// Whether a token is good, and what it says. Refused is refused: the caller is not told why, the log is.
+    /// Verifies a token. The cause of a rejection goes to the log and not to the caller.
     pub(super) async fn verify(&self, token: &[u8]) -> Result<Verified, Denied> {
         let refused = |why: &'static str| {
             tracing::debug!(why, "a token is refused: {why}");
@@ -165,7 +165,7 @@ impl Issuers {
     }
 }
 
-/// What a header may say. Its `jku`, `jwk`, `x5u` and `x5c` are never used: a key comes from the configuration.
+/// The header fields that are used. `jku`, `jwk`, `x5u` and `x5c` are ignored, because keys come from the configuration only.
 fn check_header(header: &Header) -> Result<(), &'static str> {
     let kinds = ["jwt", "at+jwt", "application/at+jwt", "application/jwt"];
     if let Some(typ) = &header.typ
@@ -173,7 +173,7 @@ fn check_header(header: &Header) -> Result<(), &'static str> {
     {
         return Err("it is of another type");
     }
-    // What is critical and not understood must be refused; nothing is understood beyond the plain header.
+    // RFC 7515 requires rejecting critical extensions that are not understood, and none is.
     if header.crit.is_some() || header.enc.is_some() || header.zip.is_some() || header.cty.is_some() {
         return Err("its header asks for more than a signature");
     }
@@ -225,7 +225,7 @@ impl Issuer {
             match jsonwebtoken::decode::<Map<String, Value>>(token, key.decoding(), &validation) {
                 Ok(good) => return self.settings.names(&good.claims),
                 Err(e) if matches!(e.kind(), ErrorKind::InvalidSignature) => {}
-                // Signed by the issuer, and not good all the same: an operator may want to know.
+                // At `info`, because the issuer has signed the token: an operator may have to fix a setting.
                 Err(e) => {
                     let why = why(e.kind());
                     tracing::info!(issuer, why, "a token of {issuer} is refused: {why}");
@@ -246,7 +246,7 @@ impl IssuerSettings {
             ..
         } = self;
         let value = claims.get(claim).and_then(Value::as_str).unwrap_or_default();
-        // It goes into the audit and the log as it is: nothing in it may look like anything else.
+        // It goes into the audit and the log unchanged, so it must not be able to imitate anything else.
         let plain = value.bytes().all(|b| b.is_ascii_graphic());
         if value.is_empty() || value.len() > MAX_CLAIM || !plain {
             tracing::info!(
@@ -257,7 +257,7 @@ impl IssuerSettings {
             return Err(Denied::Token);
         }
         Ok(Verified {
-            // A key's name holds no '#'.
+            // Names of API keys cannot contain '#'.
             name: format!("{issuer}#{value}"),
             scopes: self.scopes.clone(),
             claim: Claim {

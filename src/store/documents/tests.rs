@@ -10,6 +10,7 @@ use sidedoor_domain::directive::{AckOutcome, Acknowledgement, Directive, Directi
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, DirectiveId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
+use sidedoor_domain::moment::moment;
 use sidedoor_domain::rejoin::{Announcement, Compliance};
 use sidedoor_domain::supervision::{
     Channel, Failure, Join, Joined, LeaveRequest, Mode, ModeChange, Origin, Requester, ServerEnd, State, Supervision,
@@ -206,9 +207,9 @@ fn evidence() -> Evidence {
 
 fn sample() -> Sample {
     Sample {
-        not_before: Some(at(8)),
-        not_after: at(150),
-        stamp: at(1000),
+        not_before: Some(moment(at(8))),
+        not_after: moment(at(150)),
+        stamp: moment(at(1000)),
         cause: Cause::Command,
     }
 }

@@ -1,4 +1,5 @@
-//! The vendors' clocks, over sockets: learnt from departures, joins, dates and probes, kept through a crash, shown, used.
+//! The vendors' clocks, end to end: learned from departures, joins, dates and probes, kept across a crash, shown by the API
+//! and used for departures.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ fn ms(v: &Value) -> i64 {
         .as_millisecond()
 }
 
-/// One supervisor listens and leaves; the departure as recorded, and how far off it is.
+/// One supervisor joins and leaves. Returns the supervision, and the error of its departure's instant in ms.
 pub async fn depart(app: &TestApp, supervisor: &str) -> (Value, i64) {
     let call = app.connect().create_call();
     let id = app.listen(&call, supervisor).await.id();
@@ -49,7 +50,7 @@ pub fn clock<'v>(vendor: &'v Value, source: &str, field: &str) -> &'v Value {
 }
 
 #[tokio::test]
-async fn a_vendor_clock_is_learnt_from_departures_and_survives_a_crash() {
+async fn clock_learned_from_departures_survives_a_crash() {
     let mut app = TestApp::build()
         .fakes(|f| (f.connect.clock.skew_ms, f.connect.clock.granularity_ms) = (1370, 1))
         .start()
@@ -85,7 +86,7 @@ async fn a_vendor_clock_is_learnt_from_departures_and_survives_a_crash() {
         (&json!(1), &json!(1))
     );
     assert!(drop_clock["lastSamples"].as_array().expect("samples").len() >= 8);
-    // The beginning of a leg is another field, and another clock.
+    // The beginning of a leg is stamped in other fields, which count as other clocks.
     for field in ["initiated", "connected"] {
         assert!(
             clock(&before, "CONTACT_EVENT", field)["samples"]
@@ -94,7 +95,7 @@ async fn a_vendor_clock_is_learnt_from_departures_and_survives_a_crash() {
                 >= 8
         );
     }
-    // Every answer of the vendor's API carries its Date: one was kept, though nobody probed.
+    // Every answer of the vendor's API carries a Date, so one was stored although no probe was sent.
     assert_eq!(clock(&before, "HTTP_DATE", "date")["samples"], 1);
     app.events_delivered().await;
     app.crash_and_restart().await;
@@ -110,7 +111,7 @@ async fn a_vendor_clock_is_learnt_from_departures_and_survives_a_crash() {
 }
 
 #[tokio::test]
-async fn a_vendor_clock_that_is_set_is_noticed_and_no_departure_claims_what_is_not_so() {
+async fn clock_step_is_detected_and_intervals_stay_true() {
     let app = TestApp::build()
         .fakes(|f| (f.connect.clock.skew_ms, f.connect.clock.granularity_ms) = (800, 1))
         .start()
@@ -141,7 +142,7 @@ async fn a_vendor_clock_that_is_set_is_noticed_and_no_departure_claims_what_is_n
 }
 
 #[tokio::test]
-async fn dates_and_probes_show_the_front_ends_clock() {
+async fn dates_and_probes_calibrate_the_front_end_clock() {
     let app = TestApp::build()
         .fakes(|f| f.connect.clock.skew_ms = -2300)
         .start()
@@ -163,7 +164,7 @@ async fn dates_and_probes_show_the_front_ends_clock() {
         );
         assert!(low <= -2300.0 && -2300.0 <= high, "{date:#}");
     }
-    // Twelve aimed probes over loopback; random ones would leave some hundred milliseconds.
+    // Twelve aimed probes over loopback. Random ones would leave several hundred milliseconds.
     assert!(high - low < 400.0, "{low} {high}");
     let all = app.call("GET", "/v1/vendors").key(READER).send().await.body;
     assert_eq!(all["items"][0]["vendor"], "amazon-connect");
@@ -177,13 +178,13 @@ fn measured(at: Timestamp, offset_ms: i64) -> Value {
 }
 
 #[tokio::test]
-async fn a_step_begins_an_epoch_that_outlives_a_crash() {
+async fn epoch_after_a_step_survives_a_crash() {
     let mut app = TestApp::build()
         .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
         .start()
         .await;
-    // Whole seconds never occur among these stamps, so their granularity shows at once.
-    #[allow(clippy::disallowed_methods, reason = "the caller's clock is ours")]
+    // No stamp is a whole second, so that the granularity is known at once.
+    #[allow(clippy::disallowed_methods, reason = "the caller uses the same clock as the service")]
     let start = Timestamp::from_second(Timestamp::now().as_second() - 3600).expect("in range")
         + SignedDuration::from_millis(333);
     let minute = |i: i64| start + SignedDuration::from_secs(60 * i) + SignedDuration::from_millis(i);
@@ -223,12 +224,12 @@ async fn a_step_begins_an_epoch_that_outlives_a_crash() {
 }
 
 #[tokio::test]
-async fn a_departure_is_issued_again_when_its_clock_is_known_twice_as_well() {
+async fn departure_is_rewritten_when_uncertainty_halves() {
     let app = TestApp::build()
         .fakes(|f| (f.connect.clock.skew_ms, f.connect.clock.granularity_ms) = (800, 1))
         .start()
         .await;
-    // The first leaves by hand after a while: nothing but the join bounds it from below, and no clock is known.
+    // The first supervisor hangs up in the CCP, so that only the join bounds the departure from below and no clock is known.
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();
     app.until(&id, "joined", |s| !s["joinedAt"].is_null()).await;
@@ -253,7 +254,7 @@ async fn a_departure_is_issued_again_when_its_clock_is_known_twice_as_well() {
         depart(&app, &format!("supervisor-{}", 2 + round % 3)).await;
     }
     let again = app
-        .until(&id, "issued again", |s| {
+        .until(&id, "rewritten", |s| {
             s["departure"]["uncertaintyMs"]
                 .as_i64()
                 .is_some_and(|ms| ms * 2 <= wide)
@@ -282,7 +283,7 @@ async fn a_departure_is_issued_again_when_its_clock_is_known_twice_as_well() {
 }
 
 #[tokio::test]
-async fn an_operator_is_told_why_and_a_journal_can_be_replayed() {
+async fn timing_explain_and_replay_print_their_results() {
     let app = TestApp::build()
         .fakes(|f| (f.connect.clock.skew_ms, f.connect.clock.granularity_ms) = (800, 1))
         .start()
@@ -308,12 +309,12 @@ async fn an_operator_is_told_why_and_a_journal_can_be_replayed() {
                 .expect("it runs")
         })
     };
-    let told = ask(vec!["explain".into(), id]).await.expect("done");
-    let words = String::from_utf8(told.stdout).expect("text");
+    let explained = ask(vec!["explain".into(), id]).await.expect("done");
+    let words = String::from_utf8(explained.stdout).expect("text");
     for expected in [
-        "They left at",
+        "The supervisor left at",
         "±",
-        "the directive was given out then",
+        "the directive was sent to the browser then",
         "CONTACT_EVENT/disconnected",
         "that is guaranteed",
         "modelled",
@@ -321,13 +322,14 @@ async fn an_operator_is_told_why_and_a_journal_can_be_replayed() {
     ] {
         assert!(
             words.contains(expected),
-            "{expected} is not in:\n{words}{}",
-            String::from_utf8_lossy(&told.stderr)
+            "{expected} is missing in:\n{words}{}",
+            String::from_utf8_lossy(&explained.stderr)
         );
     }
     let replayed = ask(vec!["replay".into()]).await.expect("done");
     let words = String::from_utf8(replayed.stdout).expect("text");
-    // One of each of the four departures at least: what a poll shows of a leg narrows its bracket, which is a sample anew.
+    // At least one sample for each of the four departures. A poll that still shows the leg narrows its bracket, which adds a
+    // sample.
     let clock = "amazon-connect/main/CONTACT_EVENT/disconnected: ";
     let samples = words
         .lines()
@@ -341,7 +343,7 @@ async fn an_operator_is_told_why_and_a_journal_can_be_replayed() {
 }
 
 #[tokio::test]
-async fn bad_probes_and_partner_events_are_refused_and_teach_nothing() {
+async fn invalid_probes_and_partner_events_are_rejected() {
     let app = TestApp::build()
         .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
         .start()

@@ -1,5 +1,6 @@
-//! Two processes with two clocks: the vendors under libfaketime, off by an offset and drifting, Sidedoor outside. Two hundred
-//! departures, each with its truth: the interval must hold it, and the instant must be as good as the benchmark says.
+//! Two processes with two clocks: the vendors' fakes run under libfaketime with an offset and a drift, Sidedoor runs on
+//! the real clock. For each of two hundred departures the true time is measured: the interval must contain it, and the
+//! instant must be as accurate as the simulation's target.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,10 +12,10 @@ use crate::support::process::{EVENTS_KEY, KEY, Process, Vendors, free_port, spaw
 
 const DEPARTURES: usize = 200;
 const SUPERVISORS: usize = 8;
-/// The offset of the vendors' clock when they start, ms, and its drift.
+/// Offset of the vendors' clock at the start, in ms, and its drift, in ppm.
 const OFFSET_MS: i64 = 1370;
 const DRIFT_PPM: f64 = 150.0;
-/// How long after the start nothing is measured: the first departures of each supervisor.
+/// The first departures, of which no errors are measured because the clock is not known yet.
 const WARM_UP: usize = 40;
 
 struct Stage {
@@ -24,8 +25,8 @@ struct Stage {
     next: AtomicUsize,
 }
 
-/// Real time.
-#[allow(clippy::disallowed_methods, reason = "the truth is measured here")]
+/// Real time, in ms since the Unix epoch.
+#[allow(clippy::disallowed_methods, reason = "the true time is measured here")]
 fn now_ms() -> f64 {
     jiff::Timestamp::now().as_microsecond() as f64 / 1000.0
 }
@@ -64,10 +65,11 @@ impl Stage {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{id} did not come so far: {last:#}");
+        panic!("timeout waiting for supervision {id}: {last:#}");
     }
 
-    /// One departure: when it really was (real time, give or take the admin call's own time), and what was recorded.
+    /// One departure: real times just before and just after it, because the call that ends the leg takes time itself, and the
+    /// supervision as recorded.
     async fn departure(&self, supervisor: &str) -> (f64, f64, Value) {
         let fake = &self.vendors.connect_url;
         let call = self.post(format!("{fake}/_fake/contacts"), &json!({})).await["contactId"].clone();
@@ -88,7 +90,7 @@ impl Stage {
         let done = json!({"directiveId": left["nextAction"]["directiveId"], "outcome": "DONE"});
         self.post(format!("{}/v1/supervisions/{id}/acknowledgements", self.url), &done)
             .await;
-        // The acknowledgement may come after the event: the departure is concluded anew with it.
+        // The acknowledgement may arrive after the event and then changes the departure, so wait until that is done.
         let left = self
             .until(&id, |s| {
                 s["state"] == "LEFT" && !s["departure"]["customerCallContinued"].is_null()
@@ -159,7 +161,7 @@ async fn start(granularity_ms: i64, folder: &std::path::Path) -> (Arc<Stage>, Pr
     )
 }
 
-/// Two hundred departures after the warm-up. Returns the errors, sorted, ms.
+/// Measures two hundred departures after the warm-up. Returns the errors in ms, sorted.
 async fn two_hundred(granularity_ms: i64) -> Vec<f64> {
     let folder = tempfile::tempdir().expect("a folder");
     let (stage, process) = start(granularity_ms, folder.path()).await;
@@ -185,8 +187,8 @@ async fn two_hundred(granularity_ms: i64) -> Vec<f64> {
                 let t: jiff::Timestamp = v.as_str().expect("a time").parse().expect("RFC 3339");
                 t.as_microsecond() as f64 / 1000.0
             };
-            // Whatever the clocks do, the interval holds the truth, from the first departure on. What is shown is cut
-            // to milliseconds.
+            // The interval contains the truth from the first departure on, whatever the clocks do. One millisecond is
+            // added because the API truncates times to milliseconds.
             assert!(
                 ms(&d["earliest"]) <= after && before <= ms(&d["latest"]) + 1.0,
                 "{before} {after} {d:#}"
@@ -200,7 +202,7 @@ async fn two_hundred(granularity_ms: i64) -> Vec<f64> {
     process.terminate();
     errors.sort_by(f64::total_cmp);
     eprintln!(
-        "stamps cut to {granularity_ms} ms: error p50 {:.1} ms, p95 {:.1} ms",
+        "stamps with a granularity of {granularity_ms} ms: error p50 {:.1} ms, p95 {:.1} ms",
         errors[errors.len() / 2],
         p95(&errors)
     );
@@ -212,16 +214,16 @@ fn p95(errors: &[f64]) -> f64 {
 }
 
 #[tokio::test]
-async fn two_hundred_departures_stamped_to_the_millisecond_by_another_clock() {
+async fn two_clocks_with_millisecond_stamps_meet_the_target() {
     let errors = two_hundred(1).await;
-    // The benchmark's reach for stamps in milliseconds.
+    // The simulation's target for stamps in milliseconds.
     assert!(p95(&errors) <= 45.0, "p95 {} of {errors:?}", p95(&errors));
 }
 
 #[tokio::test]
-async fn two_hundred_departures_stamped_to_the_second_by_another_clock() {
+async fn two_clocks_with_whole_second_stamps_meet_the_target() {
     let errors = two_hundred(1000).await;
-    // Whole seconds say little about brackets of half a second: what is to be reached is the bracket's own middle, of
-    // 30–300 ms before and 40–500 ms after.
+    // Whole seconds hardly narrow brackets of half a second, so the target is the accuracy of the bracket's middle: the
+    // bracket begins 30–300 ms before the departure and ends 40–500 ms after it.
     assert!(p95(&errors) <= 250.0, "p95 {} of {errors:?}", p95(&errors));
 }

@@ -1,4 +1,4 @@
-//! Bad input gets a 4xx with a stable code, and nothing is written.
+//! Invalid input is answered 4xx with a stable code, and nothing is written.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ async fn refused(app: &TestApp, status: u16, code: &str, answer: crate::support:
 }
 
 #[tokio::test]
-async fn every_bad_start_is_refused_and_writes_nothing() {
+async fn start_with_invalid_body_is_400_and_writes_nothing() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     app.events_delivered().await;
@@ -119,7 +119,7 @@ async fn every_bad_start_is_refused_and_writes_nothing() {
 }
 
 #[tokio::test]
-async fn wrong_callers_are_refused_and_write_nothing() {
+async fn start_without_scope_is_refused_and_writes_nothing() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-2").await.id();
@@ -207,7 +207,7 @@ async fn unknown_ids_paths_methods_and_queries_are_refused() {
 }
 
 #[tokio::test]
-async fn bad_acknowledgements_and_events_are_refused() {
+async fn invalid_acknowledgements_and_events_are_refused() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let id = app.listen(&call, "supervisor-1").await.id();

@@ -1,4 +1,4 @@
-//! The contract breaks no promise of the last released one; and each rule that says so can say no.
+//! The contract has no breaking change since a released one; each rule of the comparison is shown to reject a break.
 
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,7 @@ fn compatibility_with_every_released_contract() {
 }
 
 #[test]
-fn compatibility_of_the_whole_contract_with_itself_and_not_with_half_of_it() {
+fn compatibility_holds_with_itself_and_not_with_half() {
     let whole = Contract::load().document;
     assert_eq!(breaks(&whole, &whole), Vec::<String>::new());
     let mut half = whole.clone();
@@ -129,7 +129,7 @@ const THING: &str = "/components/schemas/Thing";
 const WISH: &str = "/components/schemas/Wish";
 
 #[test]
-fn compatibility_each_rule_can_say_no() {
+fn compatibility_rules_each_reject_a_break() {
     let null = Value::Null;
     let cases: Vec<(String, Value, &str)> = vec![
         ("/paths/~1open".into(), null.clone(), "/open: the path is gone"),
@@ -344,7 +344,7 @@ fn compatibility_each_rule_can_say_no() {
 }
 
 #[test]
-fn compatibility_lets_a_contract_grow() {
+fn compatibility_allows_additions() {
     let cases: Vec<(String, Value)> = vec![
         (
             "/paths/~1new".into(),

@@ -1,4 +1,4 @@
-//! Every answer comes within 8 s of its request, whatever has to be asked before its own work begins: Lightning gives up at 10.
+//! Every answer is sent within 8 s of its request, including authentication and look-ups, because Lightning times out after 10 s.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::support::issuer::{Answers, KeyServer, Signer};
 const IN_TIME: Duration = Duration::from_secs(8);
 
 #[tokio::test]
-async fn a_name_whose_turn_to_be_asked_about_does_not_come_is_told_so_in_time() {
+async fn deadline_holds_for_user_lookup_without_budget() {
     let app = TestApp::build()
         .set("CONNECT__QUOTAS__DEFAULT__SEARCHUSERS__PER_SECOND", "0.1")
         .set("CONNECT__QUOTAS__DEFAULT__SEARCHUSERS__BURST", "1")
@@ -41,7 +41,7 @@ async fn a_name_whose_turn_to_be_asked_about_does_not_come_is_told_so_in_time() 
 
 /// The issuer's keys, the Salesforce User and MonitorContact are all slow: they share one time.
 #[tokio::test]
-async fn what_identifying_took_is_taken_off_what_the_join_may_take() {
+async fn deadline_of_join_includes_authentication() {
     let user = "005000000000001AAA";
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::SlowKeys(Duration::from_millis(2500), vec![rsa.jwk()])).await;
@@ -72,7 +72,7 @@ async fn what_identifying_took_is_taken_off_what_the_join_may_take() {
 
 /// What had to be asked first is no reason to join later: the join's time is counted from the request.
 #[tokio::test]
-async fn a_join_is_late_by_the_time_of_its_request() {
+async fn deadline_of_join_counts_from_request() {
     let app = TestApp::build().set("SUPERVISION__JOIN_TTL_S", "2").start().await;
     app.connect().fault(Fault::late("SearchUsers", 2500));
     let call = app.connect().create_call();
@@ -84,7 +84,7 @@ async fn a_join_is_late_by_the_time_of_its_request() {
 }
 
 #[tokio::test]
-async fn a_probe_of_an_endpoint_that_says_nothing_is_told_so_in_time() {
+async fn deadline_holds_for_probe_of_silent_endpoint() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", silent.local_addr().expect("an address"));
     let app = TestApp::build()

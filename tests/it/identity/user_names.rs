@@ -1,4 +1,5 @@
-//! A supervisor may be named by their Connect user name: looked up once, remembered, and nothing is learnt about others.
+//! Requests that name a supervisor by Connect user name: the name is resolved once and cached, and a caller learns nothing
+//! about other users.
 
 use serde_json::json;
 use sidedoor_fakes::Fault;
@@ -11,7 +12,7 @@ async fn listen(app: &TestApp, contact: &str, name: &str, key: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_supervisor_is_named_by_user_name_and_looked_up_once() {
+async fn user_name_is_resolved_once_and_cached() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let first = listen(&app, &call, "Supervisor-1@Example", BACK_END).await;
@@ -24,7 +25,11 @@ async fn a_supervisor_is_named_by_user_name_and_looked_up_once() {
         (200, first.id()),
         "the same supervisor on the same contact"
     );
-    assert_eq!(app.connect().calls("SearchUsers"), 1, "remembered");
+    assert_eq!(
+        app.connect().calls("SearchUsers"),
+        1,
+        "the second request uses the cache"
+    );
     let left = app.disconnect(&first.id()).await;
     app.browser("supervisor-1").obey(&left.body["nextAction"]).await;
     app.until_left(&first.id()).await;
@@ -32,7 +37,7 @@ async fn a_supervisor_is_named_by_user_name_and_looked_up_once() {
 }
 
 #[tokio::test]
-async fn unknown_and_ambiguous_names_are_told_only_to_whom_they_concern() {
+async fn user_name_errors_are_hidden_from_other_supervisors() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     for user in ["twin-1", "twin-2"] {
@@ -63,7 +68,7 @@ async fn unknown_and_ambiguous_names_are_told_only_to_whom_they_concern() {
 }
 
 #[tokio::test]
-async fn a_vendor_that_cannot_say_who_it_is_is_told_as_such() {
+async fn user_name_lookup_failure_is_reported() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     app.connect()

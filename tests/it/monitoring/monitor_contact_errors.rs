@@ -1,11 +1,11 @@
-//! Every error of MonitorContact: its stable code, its status, and whether it is tried again.
+//! The errors of MonitorContact: stable code, status, and whether Sidedoor retries.
 
 use sidedoor_fakes::Fault;
 
 use crate::support::app::TestApp;
 
 #[tokio::test]
-async fn every_refusal_of_monitor_contact_has_its_code() {
+async fn monitor_contact_rejection_has_stable_code() {
     let app = TestApp::build().set("SUPERVISION__JOIN_TTL_S", "1").start().await;
     let table = [
         (
@@ -76,7 +76,7 @@ async fn every_refusal_of_monitor_contact_has_its_code() {
         assert_eq!(
             app.connect().calls("MonitorContact"),
             before + 1,
-            "{code} is not tried again"
+            "{code} is not retried"
         );
         let failed = app.get(answer.body["supervisionId"].as_str().expect("named")).await;
         assert_eq!(
@@ -88,7 +88,7 @@ async fn every_refusal_of_monitor_contact_has_its_code() {
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again() {
+async fn monitor_contact_temporary_error_is_retried() {
     let app = TestApp::start().await;
     for (status, code) in [
         (429, "ThrottlingException"),
@@ -107,7 +107,7 @@ async fn what_may_pass_is_tried_again() {
 }
 
 #[tokio::test]
-async fn the_third_supervisor_and_a_call_that_is_over_are_told_by_the_vendor() {
+async fn start_reports_full_contact_and_ended_contact() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let first = app.listen(&call, "supervisor-1").await.id();
@@ -121,7 +121,7 @@ async fn the_third_supervisor_and_a_call_that_is_over_are_told_by_the_vendor() {
     assert_eq!(on_call[0]["supervisionId"], first.as_str());
     let failed = app.get(third.body["supervisionId"].as_str().expect("an id")).await;
     assert_eq!(failed.body["failure"]["code"], "contact_limit_reached");
-    // Another quota than the contact's is not taken for it.
+    // A quota error with fewer supervisors on the contact is another quota's.
     let other = app.connect().create_call();
     app.connect()
         .fault(Fault::error("MonitorContact", 402, "ServiceQuotaExceededException"));
@@ -136,7 +136,7 @@ async fn the_third_supervisor_and_a_call_that_is_over_are_told_by_the_vendor() {
 }
 
 #[tokio::test]
-async fn a_vendor_that_is_away_is_no_end_of_the_world() {
+async fn start_survives_unreachable_connect() {
     let app = TestApp::build()
         .set("SUPERVISION__JOIN_TTL_S", "1")
         .set("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", "http://127.0.0.1:9")
@@ -147,13 +147,13 @@ async fn a_vendor_that_is_away_is_no_end_of_the_world() {
     assert_eq!(
         (answer.status, answer.state()),
         (202, "JOINING"),
-        "whether a leg exists is not known yet: {}",
+        "it is not known yet whether a leg exists: {}",
         answer.text
     );
     assert_eq!(
         app.call("GET", "/readyz").send().await.status,
         200,
-        "readiness looks at this process only"
+        "readiness does not depend on vendors"
     );
     app.assert_invariants().await;
 }

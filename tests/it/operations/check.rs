@@ -1,4 +1,4 @@
-//! `sidedoor check`, as an operator runs it: a process of its own, its text, its JSON and how it ends.
+//! `sidedoor check` as an operator runs it: a separate process, its text, its JSON and its exit code.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -83,8 +83,8 @@ fn result<'l>(lines: &'l [Value], id: &str) -> (&'l str, &'l str, &'l str) {
     (text("result"), text("detail"), text("remedy"))
 }
 
-/// Whether this machine's clock is synchronised is this machine's affair.
-fn apart_from_this_clock(lines: &[Value]) -> Vec<&Value> {
+/// The lines that are not OK, except whether this machine's clock is synchronised, which depends on the machine.
+fn not_ok(lines: &[Value]) -> Vec<&Value> {
     lines
         .iter()
         .filter(|l| l["id"] != "clock-synchronised" && l["result"] != "ok")
@@ -92,10 +92,10 @@ fn apart_from_this_clock(lines: &[Value]) -> Vec<&Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_house_passes_and_nothing_is_changed() {
+async fn check_passes_and_changes_nothing() {
     let scene = Scene::new().await;
     let (lines, success) = scene.lines(&[], &[]).await;
-    assert!(success && apart_from_this_clock(&lines).is_empty(), "{lines:#?}");
+    assert!(success && not_ok(&lines).is_empty(), "{lines:#?}");
     let (_, detail, _) = result(&lines, "aws-identity");
     assert!(detail.contains("111122223333"), "{detail}");
     assert!(scene.fakes.connect().ledger().ended.is_empty());
@@ -112,7 +112,7 @@ async fn a_good_house_passes_and_nothing_is_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_line_has_its_place_in_the_runbook_and_every_place_its_line() {
+async fn check_lines_match_runbook_headings() {
     let runbook =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/runbook.md")).expect("there");
     let headings: Vec<&str> = runbook
@@ -125,7 +125,7 @@ async fn every_line_has_its_place_in_the_runbook_and_every_place_its_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_wrong_is_named_with_its_remedy() {
+async fn check_names_each_problem_with_remedy() {
     let scene = Scene::new().await;
     scene.fakes.connect().change(|s| {
         s.denied_operations = vec!["MonitorContact".into(), "SearchUsers".into()];
@@ -142,7 +142,7 @@ async fn whatever_is_wrong_is_named_with_its_remedy() {
     let rights = result(&lines, "connect-rights");
     assert_eq!(
         (rights.0, rights.2),
-        ("failed", "add connect:MonitorContact to the role's policy")
+        ("failed", "Add connect:MonitorContact to the role's policy")
     );
     assert_eq!(result(&lines, "connect-excess").0, "warning");
     assert_eq!(result(&lines, "connect-users").0, "warning");
@@ -161,7 +161,7 @@ async fn whatever_is_wrong_is_named_with_its_remedy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_field_that_does_not_fit_has_a_line_of_its_own() {
+async fn check_reports_one_line_per_wrong_field() {
     let scene = Scene::new().await;
     let mut object = sidedoor_fakes::salesforce::Object::participant("VoiceCallParticipant__c");
     object.fields.retain(|f| f.name != "Mode__c");
@@ -179,7 +179,7 @@ async fn each_field_that_does_not_fit_has_a_line_of_its_own() {
         of_fields[0]["detail"]
             .as_str()
             .expect("text")
-            .contains("Mode__c is not there")
+            .contains("Mode__c does not exist")
     );
     assert!(
         of_fields[1]["remedy"]
@@ -192,7 +192,7 @@ async fn each_field_that_does_not_fit_has_a_line_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_that_aws_refuses_and_vendors_that_are_down_are_told_apart() {
+async fn check_distinguishes_bad_credentials_from_outage() {
     let scene = Scene::new().await;
     let mut command = scene.command(
         &["--output", "json"],
@@ -207,7 +207,7 @@ async fn credentials_that_aws_refuses_and_vendors_that_are_down_are_told_apart()
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let lines = report["lines"].as_array().expect("lines");
     assert_eq!(result(lines, "aws-identity").0, "failed");
-    assert!(result(lines, "aws-identity").2.contains("ordinary chain"));
+    assert!(result(lines, "aws-identity").2.contains("default chain"));
     assert_eq!(result(lines, "salesforce-login").0, "failed");
 
     let nowhere = [
@@ -222,7 +222,7 @@ async fn credentials_that_aws_refuses_and_vendors_that_are_down_are_told_apart()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_configuration_is_told_whole_and_nothing_else_is_looked_at() {
+async fn check_stops_after_invalid_configuration() {
     let scene = Scene::new().await;
     let bad = [("HTTP__LISTEN", "nowhere"), ("SALESFORCE__API_VERSION", "68")];
     let (lines, success) = scene.lines(&[], &bad).await;
@@ -238,35 +238,35 @@ async fn a_bad_configuration_is_told_whole_and_nothing_else_is_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_waits_until_all_is_well() {
+async fn check_wait_repeats_until_success() {
     let scene = Scene::new().await;
     scene
         .fakes
         .connect()
         .change(|s| s.denied_operations.push("DescribeContact".into()));
     let connect = scene.fakes.connect().clone();
-    let mend = async move {
+    let fix = async move {
         while connect.calls("DescribeContact") == 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         connect.change(|s| s.denied_operations.retain(|o| o != "DescribeContact"));
     };
-    let ((), (lines, success)) = tokio::join!(mend, scene.lines(&["--wait", "60"], &[]));
+    let ((), (lines, success)) = tokio::join!(fix, scene.lines(&["--wait", "60"], &[]));
     assert!(success, "{lines:#?}");
     assert_eq!(scene.fakes.connect().calls("DescribeContact"), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_check_listens_leaves_and_tells_what_the_vendor_did() {
+async fn check_live_joins_leaves_and_reports() {
     let scene = Scene::new().await;
     let connect = scene.fakes.connect().clone();
     let call = connect.create_call();
     let refused = scene.run(&["--live", &call, "supervisor-1"], &[]).await;
     assert!(
         !refused.status.success() && connect.legs(&call).is_empty(),
-        "nobody said yes"
+        "not confirmed"
     );
-    // What was looked at is told all the same.
+    // The other checks are still reported.
     let (lines, success) = scene.lines(&["--live", &call, "supervisor-1"], &[]).await;
     assert!(!success && result(&lines, "aws-identity").0 == "ok");
     assert!(result(&lines, "live-join").1.contains("nothing was done"), "{lines:#?}");
@@ -275,7 +275,7 @@ async fn a_live_check_listens_leaves_and_tells_what_the_vendor_did() {
         .await;
     assert!(result(&lines, "live-contact").1.contains("CONTACT_ID"), "{lines:#?}");
 
-    // StopContact does not work for voice: the person chooses End call when told.
+    // StopContact does not work for voice, so the person chooses End call.
     let person = {
         let (connect, call) = (connect.clone(), call.clone());
         async move {
@@ -298,7 +298,7 @@ async fn a_live_check_listens_leaves_and_tells_what_the_vendor_did() {
     assert!(connect.customer_contacts_we_ended().is_empty());
     assert!(connect.contact(&call).is_some_and(|c| !c.ended));
 
-    // A chat's leg is ended by it.
+    // For chat, StopContact ends the leg.
     let chat = connect.create_contact(NewContact {
         channel: "CHAT".into(),
         ..NewContact::default()
@@ -310,24 +310,24 @@ async fn a_live_check_listens_leaves_and_tells_what_the_vendor_did() {
     );
     assert!(connect.contact(&chat).is_some_and(|c| !c.ended));
 
-    // A leg is no contact to listen to, nor is one that is over.
+    // A supervisor's leg and an ended contact cannot be monitored.
     let leg = connect.legs(&call)[0].clone();
     let (lines, success) = scene.lines(&["--live", &leg, "supervisor-1", "--yes"], &[]).await;
     assert!(!success);
     assert_eq!(result(&lines, "live-contact").0, "failed");
 }
 
-/// An answer that is lost says nothing of the leg: it is asked for again with the same token, and if that is lost too, a person is
-/// told that there may be one.
+/// After a lost answer it is unknown whether a leg exists. The check repeats the call with the same token; if that answer is
+/// lost too, it says that a leg may exist.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_live_check_whose_answer_is_lost_makes_no_second_leg() {
+async fn check_live_lost_answer_makes_no_second_leg() {
     let scene = Scene::new().await;
     let connect = scene.fakes.connect().clone();
     let chat = connect.create_contact(NewContact {
         channel: "CHAT".into(),
         ..NewContact::default()
     });
-    // The look at the rights asks about no contact of ours.
+    // The fault applies only to our contact, because the permission check uses another one.
     let lost = |times| Fault {
         matching: Some(chat.clone()),
         ..Fault::lost_answer("MonitorContact").times(times)
@@ -344,12 +344,12 @@ async fn a_live_check_whose_answer_is_lost_makes_no_second_leg() {
     assert!(!success, "{lines:#?}");
     let join = result(&lines, "live-join");
     assert!(join.0 == "failed" && join.2.contains("a leg may exist"), "{join:?}");
-    assert_eq!(connect.live_legs(&chat).len(), 1, "and so it is");
+    assert_eq!(connect.live_legs(&chat).len(), 1, "a leg does exist");
     assert!(connect.contact(&chat).is_some_and(|c| !c.ended));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn issuers_whose_keys_cannot_be_had_are_told_before_the_service_is_started() {
+async fn check_reports_unreadable_issuer_keys() {
     let scene = Scene::new().await;
     let file = scene.folder.path().join("issuer.pem");
     let file = file.to_str().expect("text");
@@ -393,9 +393,9 @@ async fn issuers_whose_keys_cannot_be_had_are_told_before_the_service_is_started
     assert_eq!(line(nowhere).await.0, "failed");
 }
 
-/// An org that takes no calls is not an org without our object.
+/// An org that rejects all calls must not be reported as an org without our object.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_org_whose_calls_are_used_up_is_told_as_such() {
+async fn check_reports_used_up_api_calls() {
     let scene = Scene::new().await;
     scene.fakes.salesforce().change(|s| s.daily_limit = 0);
     let (lines, success) = scene.lines(&[], &[]).await;
@@ -407,13 +407,16 @@ async fn an_org_whose_calls_are_used_up_is_told_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_without_its_field_cannot_be_published() {
+async fn check_reports_event_without_field() {
     let scene = Scene::new().await;
     let event = ("SALESFORCE__DIRECTIVE_EVENT", "Supervisor_Directive__e");
     let (lines, _) = scene.lines(&[], &[event]).await;
     assert_eq!(result(&lines, "salesforce-events").0, "ok");
     let field = ("SALESFORCE__DIRECTIVE_EVENT_FIELD", "Nope__c");
     let (lines, success) = scene.lines(&[], &[event, field]).await;
-    let told = result(&lines, "salesforce-events");
-    assert!(!success && told.0 == "failed" && told.1.contains("Nope__c"), "{told:?}");
+    let events = result(&lines, "salesforce-events");
+    assert!(
+        !success && events.0 == "failed" && events.1.contains("Nope__c"),
+        "{events:?}"
+    );
 }

@@ -1,5 +1,5 @@
-//! Starting and stopping a real process: it says all that is wrong with its configuration, drains when asked, hurries when
-//! asked twice, and loses nothing either way.
+//! Starting and stopping a real process: it reports all problems of its configuration, drains on the first signal, exits at
+//! once on the second, and loses nothing in either case.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -54,7 +54,7 @@ impl Stage {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// A request to listen whose vendor call takes `ms`, on its way.
+    /// Sends a start request whose vendor call takes `ms`.
     fn slow_start(&self, ms: u64) -> tokio::task::JoinHandle<Result<reqwest::Response, reqwest::Error>> {
         self.fakes.connect().fault(Fault {
             after_effect: true,
@@ -73,7 +73,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn a_soft_stop_answers_what_is_under_way_and_takes_nothing_new() {
+async fn stop_answers_running_requests_and_accepts_none() {
     let stage = Stage::new().await;
     let process = stage.start().await;
     let slow = stage.slow_start(1500);
@@ -82,7 +82,7 @@ async fn a_soft_stop_answers_what_is_under_way_and_takes_nothing_new() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(
         stage.http.get(stage.url("/readyz")).send().await.is_err(),
-        "nothing new is taken"
+        "no new request is accepted"
     );
     let answer = slow.await.expect("no panic").expect("answered");
     assert_eq!(answer.status(), 201);
@@ -90,17 +90,21 @@ async fn a_soft_stop_answers_what_is_under_way_and_takes_nothing_new() {
 }
 
 #[tokio::test]
-async fn a_second_signal_hurries_and_the_next_start_goes_on() {
+async fn stop_second_signal_forces_exit_and_start_resumes() {
     let stage = Stage::new().await;
     let process = stage.start().await;
     let slow = stage.slow_start(2500);
     tokio::time::sleep(Duration::from_millis(300)).await;
     process.terminate();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let begun = Instant::now();
+    let signalled = Instant::now();
     process.terminate();
     process.exit().await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(
+        signalled.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        signalled.elapsed()
+    );
     assert!(slow.await.expect("no panic").is_err(), "it was not answered");
 
     let process = stage.start().await;
@@ -120,29 +124,32 @@ async fn a_second_signal_hurries_and_the_next_start_goes_on() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("the join was not taken up again");
+    panic!("the join was not resumed");
 }
 
 #[test]
-fn a_bad_configuration_is_told_whole_and_nothing_starts() {
+fn start_reports_all_configuration_problems_once() {
     let out = Command::new(env!("CARGO_BIN_EXE_sidedoor"))
         .arg("serve")
         .current_dir(std::env::temp_dir())
         .env("SIDEDOOR__HTTP__LISTEN", "0.0.0.0:0")
         .env("SIDEDOOR__CONNECT__INSTANCES__MAIN__REGION", "Oregon")
+        .env("SIDEDOOR__CONNECT__QUOTAS__DEFAULT__QUEUE", "0")
         .env("SIDEDOOR__SALESFORCE__CLIENT_SECRET", "a-secret-not-to-show")
         .stdout(Stdio::piped())
         .output()
         .expect("ran");
     assert_eq!(out.status.code(), Some(1));
-    let told = String::from_utf8_lossy(&out.stderr);
+    let report = String::from_utf8_lossy(&out.stderr);
     for setting in [
         "auth.api_keys",
         "connect.instances.main.region",
         "connect.instances.main.instance_id",
+        "connect.quotas.default.queue",
         "salesforce.login_url",
     ] {
-        assert!(told.contains(setting), "{setting} is missing:\n{told}");
+        let lines = report.lines().filter(|line| line.trim_start().starts_with(setting));
+        assert_eq!(lines.count(), 1, "{setting} is not reported once:\n{report}");
     }
-    assert!(!told.contains("a-secret-not-to-show"));
+    assert!(!report.contains("a-secret-not-to-show"));
 }

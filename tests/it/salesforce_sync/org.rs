@@ -1,4 +1,4 @@
-//! The org as it is: how Sidedoor logs in, whether object and fields fit, and the VoiceCall a row belongs to.
+//! The Salesforce org: the login, the object and its fields, and the VoiceCall of a record.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
-/// A new RSA key: private and public, in PEM.
+/// A new RSA key pair in PEM: private and public.
 fn key_pair() -> (String, String) {
     let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).expect("a key");
     let private = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).expect("der");
@@ -32,7 +32,7 @@ fn key_pair() -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_signed_assertion_logs_in_and_its_key_may_be_rotated() {
+async fn jwt_login_works_and_key_can_be_rotated() {
     let ((private, public), folder) = (key_pair(), tempfile::tempdir().expect("a folder"));
     let file = folder.path().join("key.pem");
     std::fs::write(&file, &private).expect("written");
@@ -49,7 +49,7 @@ async fn a_signed_assertion_logs_in_and_its_key_may_be_rotated() {
     let first = first["id"].as_str().expect("an id");
     app.until_written(first).await;
     assert_eq!(app.salesforce().logins(), 1);
-    // The key is rotated on both sides, and the session ends.
+    // Rotate the key on both sides and end the session.
     let (private, public) = key_pair();
     std::fs::write(&file, &private).expect("written");
     app.salesforce().change(|s| s.jwt_public_key = Some(public));
@@ -61,10 +61,10 @@ async fn a_signed_assertion_logs_in_and_its_key_may_be_rotated() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_used_is_told_and_never_shown() {
+async fn jwt_login_unusable_key_is_reported_not_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("key.pem");
-    std::fs::write(&file, "not-a-key-but-a-secret-all-the-same").expect("written");
+    std::fs::write(&file, "not-a-key-but-a-secret").expect("written");
     let app = TestApp::build()
         .unset("SALESFORCE__CLIENT_SECRET")
         .set("SALESFORCE__GRANT", "jwt_bearer")
@@ -76,13 +76,13 @@ async fn a_key_that_cannot_be_used_is_told_and_never_shown() {
     let s = app.joined(&call, "supervisor-1").await;
     let paused = app.call("GET", "/v1/deliveries").key(READER).send().await;
     let id = s["id"].as_str().expect("an id");
-    let told = app
+    let failed = app
         .until(id, "an error", |s| !s["salesforceRecord"]["lastError"].is_null())
         .await;
-    let told = format!("{} {}", told["salesforceRecord"]["lastError"], paused.text);
+    let errors = format!("{} {}", failed["salesforceRecord"]["lastError"], paused.text);
     assert!(
-        told.contains("salesforce_key_invalid") && !told.contains("not-a-key-but"),
-        "{told}"
+        errors.contains("salesforce_key_invalid") && !errors.contains("not-a-key-but"),
+        "{errors}"
     );
     app.assert_invariants().await;
 }
@@ -91,23 +91,23 @@ fn field<'o>(object: &'o mut Object, name: &str) -> &'o mut sidedoor_fakes::sale
     object.fields.iter_mut().find(|f| f.name == name).expect("there")
 }
 
-/// What does not fit is named, with the remedy, and listening goes on.
+/// Wrong fields are reported with a remedy, and supervisors can still listen.
 #[tokio::test]
-async fn fields_that_do_not_fit_are_named_with_the_remedy() {
+async fn record_wrong_fields_are_reported_with_remedy() {
     type Spoil = (fn(&mut Object), &'static str);
     let spoils: [Spoil; 4] = [
-        (|o| o.fields.retain(|f| f.name != "Mode__c"), "Mode__c is not there"),
+        (|o| o.fields.retain(|f| f.name != "Mode__c"), "Mode__c does not exist"),
         (
             |o| field(o, "Origin__c").updateable = false,
-            "Origin__c cannot be written by this user",
+            "Origin__c cannot be written by the integration user",
         ),
         (
             |o| field(o, "Rejoin__c").kind = "double".into(),
-            "Rejoin__c is of type double, and must be boolean",
+            "Rejoin__c has the type double, but must be boolean",
         ),
         (|o| field(o, "Leg_Key__c").unique = false, "not Unique"),
     ];
-    for (spoil, told) in spoils {
+    for (spoil, expected) in spoils {
         let mut app = TestApp::start().await;
         app.crash();
         let mut object = Object::participant("VoiceCallParticipant__c");
@@ -121,12 +121,12 @@ async fn fields_that_do_not_fit_are_named_with_the_remedy() {
         let parked = app
             .until(id, "an error", |s| !s["salesforceRecord"]["lastError"].is_null())
             .await;
-        let said = parked["salesforceRecord"]["lastError"].as_str().expect("told");
+        let error = parked["salesforceRecord"]["lastError"].as_str().expect("an error");
         assert!(
-            said.contains("salesforce_mapping_invalid") && said.contains(told),
-            "{said}"
+            error.contains("salesforce_mapping_invalid") && error.contains(expected),
+            "{error}"
         );
-        assert_eq!(parked["salesforceRecord"]["state"], "PENDING", "no row is at fault");
+        assert_eq!(parked["salesforceRecord"]["state"], "PENDING", "no record is at fault");
         app.assert_invariants().await;
     }
 }
@@ -138,7 +138,7 @@ fn voice_call(app: &TestApp, contact: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_voice_call_of_a_row_is_found_by_its_contact() {
+async fn voice_call_is_found_by_contact_id() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let record = voice_call(&app, &call);
@@ -153,7 +153,7 @@ async fn the_voice_call_of_a_row_is_found_by_its_contact() {
 }
 
 #[tokio::test]
-async fn a_voice_call_that_comes_later_is_added_and_an_ambiguous_one_is_not() {
+async fn voice_call_found_later_is_added_unless_ambiguous() {
     let app = TestApp::start().await;
     let (early, twice) = (app.connect().create_call(), app.connect().create_call());
     voice_call(&app, &twice);
@@ -175,7 +175,8 @@ async fn a_voice_call_that_comes_later_is_added_and_an_ambiguous_one_is_not() {
         );
         assert_eq!(app.record(&text(s, "legContactId")).get("Voice_Call__c"), None);
     }
-    // It is made, and looked for again: not in five minutes, but now. What was remembered for a minute is forgotten by a restart.
+    // Create the VoiceCall and let the next search be due now instead of in five minutes. The restart drops the search result
+    // that is cached for a minute.
     let record = voice_call(&app, &early);
     let mut app = app;
     app.crash();
@@ -200,7 +201,7 @@ async fn a_voice_call_that_comes_later_is_added_and_an_ambiguous_one_is_not() {
 }
 
 #[tokio::test]
-async fn a_refused_search_holds_no_row_up() {
+async fn voice_call_refused_search_delays_no_record() {
     let app = TestApp::start().await;
     app.salesforce()
         .fault(Fault::error("query", 400, "INVALID_TYPE").times(100));
@@ -211,6 +212,9 @@ async fn a_refused_search_holds_no_row_up() {
     app.leave(id, "supervisor-1").await;
     app.until_written(id).await;
     let searches = app.salesforce().api_calls();
-    assert!(searches < 8, "and is not made again for every row: {searches} calls");
+    assert!(
+        searches < 8,
+        "the search is not repeated for each record: {searches} calls"
+    );
     app.finish().await;
 }

@@ -1,6 +1,6 @@
-//! An org that is down for an hour while ten thousand departures wait: nothing is lost, the org is left in peace, and the rows
-//! go out afterwards in full calls, one at a time. The service's clock runs 120 times as fast as this machine's, so that the hour
-//! takes half a minute; a restart comes in the middle.
+//! A Salesforce org that is down for an hour while ten thousand departures wait: no record is lost, the org gets few calls
+//! during the outage, and afterwards the records are written in full calls, one at a time. The service's clock runs 120
+//! times as fast as this machine's, so that the hour takes half a minute. The service is restarted in the middle.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,13 +34,13 @@ impl Clock for FastClock {
     }
 }
 
-/// How long the service's clock takes for that, here.
+/// How long the service's clock takes for `served`, by this machine's clock.
 fn here(served: SignedDuration) -> Duration {
     Duration::try_from(served / i32::try_from(FASTER).expect("small")).expect("positive")
 }
 
 #[tokio::test]
-async fn ten_thousand_departures_outlast_an_hour_without_the_org() {
+async fn outage_of_an_hour_loses_no_record() {
     let clock = Arc::new(FastClock {
         from: Timestamp::now(),
         since: Instant::now(),
@@ -55,10 +55,10 @@ async fn ten_thousand_departures_outlast_an_hour_without_the_org() {
     let now = clock.now();
     let departures = (0..ROWS).map(|i| departed(i, now));
     seed(&app.store_path(), departures, now).await;
-    // One cannot be read, and is due first: when the org is met again with a single row, it must not be the one.
+    // The record that is due first cannot be read. After the outage the first call has a single record, which must be another.
     let spoilt = "UPDATE supervisions SET doc = '{}' WHERE id = (SELECT MIN(id) FROM supervisions)";
     sql(&app.store_path(), spoilt).await.expect("spoilt");
-    // It lets us in, and takes nothing.
+    // The org accepts logins, but no writes.
     for operation in ["describe", "upsert", "collections"] {
         app.salesforce()
             .fault(Fault::error(operation, 503, "SERVER_UNAVAILABLE").times(1_000_000));
@@ -80,8 +80,8 @@ async fn ten_thousand_departures_outlast_an_hour_without_the_org() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let calls = app.salesforce().api_calls() - before;
-    // From a single row on, each call twice as many, to two hundred.
-    assert!(calls <= 70, "{calls} calls for {ROWS} rows");
+    // The first call has one record, each following call twice as many, up to two hundred.
+    assert!(calls <= 70, "{calls} calls for {ROWS} records");
     let rows = app.salesforce().rows("VoiceCallParticipant__c");
     let keys: BTreeSet<_> = rows.iter().map(|r| r["Leg_Key__c"].to_string()).collect();
     let readable = ROWS - 1;

@@ -1,4 +1,4 @@
-//! What a flood, a guesser, a slow client or a huge request may take: its own share and no more.
+//! Floods, guessed credentials, slow clients and huge requests use up their own limits and nothing else.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ fn get(target: &str, headers: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_caller_who_asks_too_often_waits_and_the_others_do_not() {
+async fn rate_limit_of_one_caller_leaves_others_alone() {
     let app = TestApp::build()
         .set("HTTP__RATE_PER_CALLER_PER_SECOND", "1")
         .set("HTTP__RATE_PER_CALLER_BURST", "5")
@@ -78,7 +78,7 @@ async fn a_caller_who_asks_too_often_waits_and_the_others_do_not() {
 }
 
 #[tokio::test]
-async fn no_storm_of_pages_keeps_a_vendors_event_out() {
+async fn rate_limit_never_blocks_events_of_vendors() {
     let app = TestApp::build()
         .set("HTTP__RATE_PER_SECOND", "1")
         .set("HTTP__RATE_BURST", "3")
@@ -102,7 +102,7 @@ async fn no_storm_of_pages_keeps_a_vendors_event_out() {
 }
 
 #[tokio::test]
-async fn requests_that_hang_fill_their_room_and_not_that_of_events() {
+async fn concurrency_limit_of_requests_is_not_that_of_events() {
     let app = TestApp::build().set("HTTP__MAX_IN_FLIGHT", "4").start().await;
     let head = format!(
         "POST /v1/supervisions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {BACK_END}\r\n\
@@ -137,7 +137,7 @@ async fn requests_that_hang_fill_their_room_and_not_that_of_events() {
 }
 
 #[tokio::test]
-async fn who_guesses_is_slowed_and_right_keys_are_not() {
+async fn authentication_failures_are_limited_and_valid_keys_are_not() {
     let app = TestApp::build()
         .set("HTTP__AUTH_FAILURES_PER_MINUTE", "6")
         .start()
@@ -176,7 +176,7 @@ async fn house_list(app: &TestApp, key: &str) -> (u16, String, u32) {
 }
 
 #[tokio::test]
-async fn a_head_that_comes_a_byte_at_a_time_loses_its_connection() {
+async fn slow_request_head_loses_its_connection() {
     let app = TestApp::build()
         .set("HTTP__HEADER_TIMEOUT_S", "1")
         .set("HTTP__IDLE_TIMEOUT_S", "2")
@@ -215,7 +215,7 @@ async fn a_head_that_comes_a_byte_at_a_time_loses_its_connection() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_told_so_and_room_comes_back() {
+async fn connection_limit_answers_503_and_recovers() {
     let app = TestApp::build()
         .set("HTTP__MAX_CONNECTIONS", "5")
         .set("HTTP__MAX_STREAMS", "4")
@@ -246,7 +246,7 @@ async fn one_connection_too_many_is_told_so_and_room_comes_back() {
 }
 
 #[tokio::test]
-async fn huge_urls_headers_and_bodies_are_refused_each_with_its_code() {
+async fn oversized_urls_headers_and_bodies_have_their_codes() {
     let app = TestApp::start().await;
     let filler = |n: usize| "x".repeat(n);
     for (what, request, status, code) in [
@@ -317,7 +317,7 @@ async fn huge_urls_headers_and_bodies_are_refused_each_with_its_code() {
 }
 
 #[tokio::test]
-async fn ambiguous_framing_is_refused() {
+async fn ambiguous_request_framing_is_refused() {
     let app = TestApp::start().await;
     let head = format!("POST /v1/supervisions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {BACK_END}\r\n");
     for framing in [
@@ -332,7 +332,7 @@ async fn ambiguous_framing_is_refused() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_what_keeps_a_browser_from_harm() {
+async fn answers_carry_security_headers() {
     let app = TestApp::start().await;
     for (method, path, key) in [
         ("GET", "/v1/supervisions", Some(READER)),

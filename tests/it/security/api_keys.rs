@@ -1,4 +1,4 @@
-//! API keys are rotated without a moment at which nobody gets in, and an operator sees when the old secret is out of use.
+//! API keys are rotated without downtime, and an operator sees when the old secret is out of use.
 
 use crate::support::app::{EVENTS, OPERATOR, READER, TestApp};
 
@@ -15,7 +15,7 @@ fn last_used(text: &str, caller: &str, which: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn two_secrets_are_good_at_a_time_and_the_metrics_say_which_is_used() {
+async fn api_key_has_two_valid_secrets_and_usage_metrics() {
     let app = TestApp::build()
         .set("AUTH__API_KEYS__3__PREVIOUS_SECRET", OLDER)
         .start()
@@ -63,7 +63,7 @@ async fn two_secrets_are_good_at_a_time_and_the_metrics_say_which_is_used() {
 }
 
 #[tokio::test]
-async fn a_previous_secret_that_is_taken_out_is_good_no_more() {
+async fn api_key_previous_secret_is_invalid_once_removed() {
     let app = TestApp::start().await;
     let answer = app.call("GET", "/v1/supervisions").key(OLDER).send().await;
     assert_eq!((answer.status, answer.code()), (401, "credential_invalid"));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidedoor::http::ROUTES;
+use sidedoor::http::{ROUTES, Verb};
 use sidedoor::store::sqlite::SqliteStore;
 use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
 use sidedoor_domain::ports::{Store, Transaction};
@@ -142,8 +142,8 @@ async fn audit_records_every_route_that_changes_state() {
     app.connect().set_ccp_open("replayed", true);
     let mut acting: Vec<&str> = ROUTES
         .iter()
-        .filter(|(m, _)| *m == "POST")
-        .map(|(_, path)| *path)
+        .filter(|route| route.verb == Verb::Post)
+        .map(|route| route.path)
         .collect();
     // A record must be a dead letter before a time range can be replayed.
     acting.sort_by_key(|route| (route.contains("/replay"), !route.contains("{deliveryId}")));

@@ -1,6 +1,6 @@
-//! Who may do what to whose supervision in which state: every cell of role × owner × state × act is asked over HTTP and compared
-//! with the rule in words; a role is a scope by key or by token, or nobody. Acts are the routes about a supervision or a supervisor
-//! and the start, states are all there are; nothing here is listed by hand but the rule. `authority_routes` asks every route there is.
+//! Who may do what to whose supervision in which state: every combination of role, owner, state and action is called over HTTP and
+//! compared with the rule in `expected`. A role is a scope by key or by token, or no valid credential. Actions are the routes about a
+//! supervision or a supervisor, and the start; the routes and states are not listed by hand. `authority_routes` calls every route.
 
 use std::collections::HashSet;
 
@@ -47,7 +47,10 @@ fn act(method: &str, route: &str) -> Option<Act> {
 }
 
 fn acts() -> Vec<Act> {
-    ROUTES.iter().filter_map(|(method, route)| act(method, route)).collect()
+    ROUTES
+        .iter()
+        .filter_map(|route| act(route.verb.as_str(), route.path))
+        .collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -237,7 +240,7 @@ async fn ask_about(app: &TestApp, callers: &Callers, owner: Owner, state: State,
 }
 
 #[tokio::test]
-async fn every_role_on_everybodys_supervision_in_every_state() {
+async fn authority_of_every_role_on_every_owner_in_every_state() {
     let callers = Callers::new().await;
     let quick = || {
         callers
@@ -267,7 +270,7 @@ async fn every_role_on_everybodys_supervision_in_every_state() {
     // Every act on somebody's supervision, and every state of one, is among them.
     let about = ROUTES
         .iter()
-        .filter(|(_, route)| route.contains("{supervisionId}") || route.contains("{connectUserId}"));
+        .filter(|route| route.names_supervision() || route.names_supervisor());
     assert_eq!(acts().len(), about.count() + 1);
     let states: HashSet<State> = asked.iter().map(|(.., state)| *state).collect();
     assert_eq!(states, State::ALL.into_iter().collect());

@@ -1,9 +1,8 @@
-//! Every route of the front door, asked by every kind of caller, for their own supervisor and for another: who is let
-//! through and who is told 401, 403 or 404, and that whoever is refused has changed nothing. The routes come from the
-//! router's own list: one without a rule here fails.
+//! Every route, called by every kind of caller, for their own supervisor and for another: the answer is what the scopes in the
+//! table of routes say (401, 403, 404, or let through), and a refused call changes nothing.
 
 use serde_json::{Value, json};
-use sidedoor::http::ROUTES;
+use sidedoor::http::{Access, ROUTES, Route, Verb};
 use sidedoor_domain::authority::Scope;
 
 use crate::support::app::TestApp;
@@ -28,57 +27,44 @@ impl About {
     }
 }
 
-/// Who may use a route.
-enum May {
-    /// Whoever comes.
-    Anybody,
-    /// These scopes; `supervise` among them only for its own supervisor. Others are told this.
-    Only(&'static [Scope], u16),
+/// Whether the table of routes lets this scope use a route, in a request about this supervisor.
+fn allowed(route: &Route, scope: Scope, personal: bool, about: About) -> bool {
+    match route.access {
+        Access::Public => true,
+        Access::AnyOf(scopes) => {
+            let own = scope != Scope::Supervise || !personal || about == About::Own;
+            scopes.contains(&scope) && own
+        }
+    }
 }
 
-/// The rule, in words; the request that is tried.
-fn rule(method: &str, route: &str) -> Option<(May, Option<Value>)> {
-    use Scope::{Events, Operate, Read, Supervise, SuperviseAny};
-    let seeing = May::Only(&[Supervise, SuperviseAny, Read, Operate], 404);
-    let ending: &[Scope] = &[Supervise, SuperviseAny, Operate];
-    let being: &[Scope] = &[Supervise, SuperviseAny];
-    let directive = "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1";
-    Some(match (method, route) {
-        // The body is made when it is known whom it is about.
-        ("POST", "/v1/supervisions") => (May::Only(being, 403), None),
-        ("GET", "/v1/supervisions") => (May::Only(&[Supervise, SuperviseAny, Read, Operate], 403), None),
-        ("GET", "/v1/supervisions/{supervisionId}" | "/v1/supervisions/{supervisionId}/timeline") => (seeing, None),
-        ("POST", "/v1/supervisions/{supervisionId}/disconnect") => (May::Only(ending, 404), None),
-        ("POST", "/v1/supervisions/{supervisionId}/mode") => (May::Only(ending, 404), Some(json!({"mode": "SILENT"}))),
-        ("POST", "/v1/supervisions/{supervisionId}/acknowledgements") => {
-            let body = json!({"directiveId": directive, "outcome": "DONE"});
-            (May::Only(being, 404), Some(body))
+/// The status that the route refuses this caller with; none if it lets them through.
+fn refusal(route: &Route, role: Role, personal: bool, about: About) -> Option<u16> {
+    let Some(scope) = role.scope() else {
+        return (route.access != Access::Public).then_some(401);
+    };
+    if allowed(route, scope, personal, about) {
+        return None;
+    }
+    // Whoever may see a supervision is told that they may not act on it; from everybody else it is hidden.
+    let sees = scope == Scope::Read || scope == Scope::Operate;
+    Some(if route.names_supervision() && !sees { 404 } else { 403 })
+}
+
+/// A body that the route accepts; a start's is made when it is known whom it is about.
+fn body(route: &Route) -> Option<Value> {
+    match route.operation_id {
+        "changeMode" => Some(json!({"mode": "SILENT"})),
+        "acknowledgeDirective" => {
+            Some(json!({"directiveId": "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1", "outcome": "DONE"}))
         }
-        ("POST", "/v1/supervisors/{connectUserId}/disconnect")
-        | ("GET", "/v1/supervisors/{connectUserId}/directives") => (May::Only(ending, 403), None),
-        ("POST", "/v1/supervisors/{connectUserId}/tickets") => (May::Only(being, 403), None),
-        ("POST", "/v1/events/connect") => (
-            May::Only(&[Events], 403),
-            Some(json!({"detail-type": "Scheduled Event"})),
-        ),
-        ("POST", "/v1/events/partners/{vendor}") => {
-            let body = json!({"legId": "leg-1", "event": "CONNECTED"});
-            (May::Only(&[Events], 403), Some(body))
+        "receiveConnectEvent" => Some(json!({"detail-type": "Scheduled Event"})),
+        "receivePartnerEvent" => Some(json!({"legId": "leg-1", "event": "CONNECTED"})),
+        "replayDeliveries" => {
+            Some(json!({"begunSince": "2026-01-01T00:00:00Z", "begunBefore": "2026-01-02T00:00:00Z"}))
         }
-        ("GET", "/v1/vendors" | "/v1/vendors/{vendor}/calibration") => {
-            (May::Only(&[SuperviseAny, Read, Operate], 403), None)
-        }
-        ("GET", "/v1/deliveries" | "/v1/audit" | "/metrics") => (May::Only(&[Read, Operate], 403), None),
-        ("POST", "/v1/vendors/{vendor}/probes" | "/v1/deliveries/{deliveryId}/replay") => {
-            (May::Only(&[Operate], 403), None)
-        }
-        ("POST", "/v1/deliveries/replay") => {
-            let body = json!({"begunSince": "2026-01-01T00:00:00Z", "begunBefore": "2026-01-02T00:00:00Z"});
-            (May::Only(&[Operate], 403), Some(body))
-        }
-        ("GET", "/healthz" | "/readyz" | "/openapi.yaml") => (May::Anybody, None),
-        _ => return None,
-    })
+        _ => None,
+    }
 }
 
 /// What must stay as it is when somebody is refused: what the service does by itself meanwhile is not counted.
@@ -103,7 +89,7 @@ async fn finished(app: &TestApp, user: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_route_lets_through_whom_it_must_and_nobody_else() {
+async fn authority_of_every_route_follows_its_scopes() {
     let callers = Callers::new().await;
     let app = callers.app().start().await;
     let (own, another) = (
@@ -112,39 +98,28 @@ async fn every_route_lets_through_whom_it_must_and_nobody_else() {
     );
     app.events_delivered().await;
     let mut asked = 0;
-    for (method, route) in ROUTES {
-        let Some((may, body)) = rule(method, route) else {
-            panic!("{method} {route} has no rule here: who may use it?");
-        };
+    for route in &ROUTES {
+        let method = route.verb.as_str();
         for about in [About::Own, About::Another] {
             let supervision = if about == About::Own { &own } else { &another };
             let mut path = route
+                .path
                 .replace("{supervisionId}", supervision)
                 .replace("{connectUserId}", about.user())
                 .replace("{deliveryId}", supervision)
                 .replace("{vendor}", "amazon-connect");
-            let mut body = body.clone();
-            let mut personal = route.contains("{supervisionId}") || route.contains("{connectUserId}");
-            if route == "/v1/supervisions" {
+            let mut body = body(route);
+            let mut personal = route.names_supervision() || route.names_supervisor();
+            if route.path == "/v1/supervisions" {
                 personal = true;
-                if method == "POST" {
+                if route.verb == Verb::Post {
                     body = Some(json!({"contactId": "no-such-contact", "supervisor": {"connectUserId": about.user()}}));
                 } else {
                     path = format!("{path}?connectUserId={}", about.user());
                 }
             }
             for role in ROLES {
-                let expected = match (&may, role.scope()) {
-                    (May::Anybody, _) => None,
-                    (May::Only(..), None) => Some(401),
-                    (May::Only(scopes, refusal), Some(scope)) => {
-                        let named = scope != Scope::Supervise || !personal || about == About::Own;
-                        // Who sees it and may not do it is told so; from the others it is hidden.
-                        let sees = scope == Scope::Read || scope == Scope::Operate;
-                        let refusal = if *refusal == 404 && sees { 403 } else { *refusal };
-                        (!(scopes.contains(&scope) && named)).then_some(refusal)
-                    }
-                };
+                let expected = refusal(route, role, personal, about);
                 let before = everything(&app).await;
                 let mut call = callers.ask_as(role, app.call(method, &path));
                 if let Some(body) = &body {
@@ -172,7 +147,7 @@ async fn every_route_lets_through_whom_it_must_and_nobody_else() {
 }
 
 #[test]
-fn roles_are_every_scope_by_key_and_by_token() {
+fn authority_roles_are_all_scopes_by_key_and_token() {
     for scope in Scope::ALL {
         assert!(ROLES.contains(&Role::Key(scope)) && ROLES.contains(&Role::Token(scope)));
     }

@@ -1,5 +1,5 @@
-//! What reads strangers' bytes stands every seed of the fuzz targets, and what becomes of a seed that is cut, flipped or spliced.
-//! The same targets as `make fuzz` has, which looks for new ways in by coverage.
+//! No parser of untrusted input panics on the seeds of the fuzz targets, or on seeds that are cut, flipped or spliced. `make fuzz` has
+//! the same targets and searches for new inputs by coverage.
 
 use std::path::Path;
 
@@ -91,7 +91,7 @@ fn seeds_of(target: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn hostile_input_breaks_no_reader() {
+fn untrusted_input_breaks_no_parser() {
     for (name, target) in targets::ALL {
         let seeds = seeds_of(name);
         assert!(seeds.len() >= 3, "{name} has too few seeds");
@@ -115,8 +115,8 @@ fn hostile_input_breaks_no_reader() {
 
 /// A target that never gets past its first look would prove nothing: the seeds are taken by what they are meant for.
 #[test]
-fn hostile_input_seeds_reach_what_they_are_for() {
-    use sidedoor::http::hostile;
+fn untrusted_input_seeds_reach_their_targets() {
+    use sidedoor::http::untrusted;
     use sidedoor_domain::{agent_event, contact_event};
     let json = |bytes: &Vec<u8>| serde_json::from_slice::<serde_json::Value>(bytes).ok();
     let events = seeds_of("contact_event");
@@ -132,18 +132,18 @@ fn hostile_input_seeds_reach_what_they_are_for() {
             >= 3
     );
     let bodies = seeds_of("json_body");
-    let operations = hostile::bodies(b"{}").len();
+    let operations = untrusted::bodies(b"{}").len();
     for operation in 0..operations - 1 {
         let taken = bodies
             .iter()
-            .filter(|seed| hostile::bodies(seed)[operation].is_none())
+            .filter(|seed| untrusted::bodies(seed)[operation].is_none())
             .count();
         assert!(taken > 0, "no seed is a body of operation {operation}");
     }
     let queries = seeds_of("query");
     let taken = |operation: usize| {
         queries.iter().any(|seed| {
-            let said = hostile::queries(&String::from_utf8_lossy(seed));
+            let said = untrusted::queries(&String::from_utf8_lossy(seed));
             said.get(operation).is_some_and(Option::is_none)
         })
     };

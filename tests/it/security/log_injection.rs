@@ -1,5 +1,5 @@
-//! Nobody outside writes our log: whatever control characters come in paths, headers, ids and tokens, each line of the log is
-//! one of ours, and none of it moves a terminal's cursor. Neither does a key or a token ever stand there.
+//! Requests cannot forge log lines: with control characters in paths, headers, ids and tokens, each line of the log is still one that
+//! Sidedoor wrote, and none moves a terminal's cursor. No key or token appears in the log.
 
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ fn hostile(signer: &Signer) -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn no_request_writes_a_line_of_the_log_or_moves_a_cursor() {
+async fn log_lines_cannot_be_forged_by_requests() {
     let signer = Signer::ec("a");
     let server = KeyServer::start(Answers::Keys(vec![signer.jwk()])).await;
     let fakes = sidedoor_fakes::start(sidedoor_fakes::FakesConfig::default())

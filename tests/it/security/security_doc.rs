@@ -1,6 +1,8 @@
-//! `docs/security.md` names a test for each of its claims: each is there, and is a test.
+//! `docs/security.md` names a test for each of its claims, and each test exists; its table of scopes is that of the router.
 
 use std::path::Path;
+
+use sidedoor::http::{Access, ROUTES};
 
 const DOC: &str = include_str!("../../../docs/security.md");
 
@@ -42,7 +44,7 @@ fn is_a_test(path: &[&str]) -> bool {
 }
 
 #[test]
-fn every_test_that_the_threat_model_names_is_there() {
+fn security_doc_names_only_existing_tests() {
     let named = named();
     assert!(named.len() > 40, "{}", named.len());
     let missing: Vec<_> = named
@@ -55,7 +57,7 @@ fn every_test_that_the_threat_model_names_is_there() {
 }
 
 #[test]
-fn every_item_of_the_top_ten_names_a_test() {
+fn security_doc_names_a_test_for_each_owasp_item() {
     for n in 1..=10 {
         let begin = format!("**API{n} ");
         let item = DOC
@@ -65,4 +67,26 @@ fn every_item_of_the_top_ten_names_a_test() {
         let item = item.split("\n\n").next().expect("a paragraph");
         assert!(item.contains("::"), "API{n} names no test");
     }
+}
+
+#[test]
+fn security_doc_lists_scopes_of_every_route() {
+    let rows = DOC
+        .lines()
+        .filter(|line| line.starts_with("| GET |") || line.starts_with("| POST |"));
+    let documented: Vec<&str> = rows.collect();
+    let served: Vec<String> = ROUTES
+        .iter()
+        .map(|route| {
+            let scopes = match route.access {
+                Access::Public => "none (public)".to_owned(),
+                Access::AnyOf(scopes) => {
+                    let words: Vec<String> = scopes.iter().map(|scope| format!("`{}`", scope.as_str())).collect();
+                    words.join(", ")
+                }
+            };
+            format!("| {} | `{}` | {scopes} |", route.verb.as_str(), route.path)
+        })
+        .collect();
+    assert_eq!(documented, served);
 }

@@ -1,4 +1,4 @@
-//! Where an issuer's keys come from: a URL that rotates, fails, dawdles or lies, and a file that changes.
+//! The sources of an issuer's keys: a URL that rotates keys, fails, is slow or sends invalid answers, and a file that changes.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ async fn until(app: &TestApp, token: &str, wanted: u16) {
 }
 
 #[tokio::test]
-async fn keys_rotate_and_what_nobody_knows_is_asked_for_once_in_a_while() {
+async fn issuer_keys_rotate_and_unknown_ids_are_fetched_rarely() {
     let (old, new) = (Signer::rsa("old"), Signer::ec("new"));
     let server = KeyServer::start(Answers::Keys(vec![old.jwk()])).await;
     let app = TestApp::build()
@@ -61,7 +61,7 @@ async fn keys_rotate_and_what_nobody_knows_is_asked_for_once_in_a_while() {
 }
 
 #[tokio::test]
-async fn many_at_once_fetch_once() {
+async fn issuer_keys_are_fetched_once_for_concurrent_requests() {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
     let app = TestApp::build().issuer("JWKS_URL", &server.url).start().await;
@@ -73,7 +73,7 @@ async fn many_at_once_fetch_once() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_fails_keeps_its_old_keys_and_is_left_alone() {
+async fn issuer_that_fails_keeps_old_keys_and_is_not_retried_at_once() {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
     let app = TestApp::build()
@@ -98,7 +98,7 @@ async fn an_issuer_that_fails_keeps_its_old_keys_and_is_left_alone() {
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_taken_is_no_keys() {
+async fn issuer_answer_that_is_invalid_gives_no_keys() {
     let rsa = Signer::rsa("a");
     let elsewhere = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
     let good = serde_json::json!({"keys": [rsa.jwk()]}).to_string();
@@ -125,7 +125,7 @@ async fn an_answer_that_cannot_be_taken_is_no_keys() {
 }
 
 #[tokio::test]
-async fn a_slow_issuer_holds_nobody_up_for_long() {
+async fn issuer_that_is_slow_delays_requests_briefly() {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::Slow(Duration::from_secs(60))).await;
     let app = TestApp::build().issuer("JWKS_URL", &server.url).start().await;
@@ -138,7 +138,7 @@ async fn a_slow_issuer_holds_nobody_up_for_long() {
 }
 
 #[tokio::test]
-async fn a_key_file_holds_keys_or_certificates_and_may_change() {
+async fn key_file_holds_keys_or_certificates_and_is_reread() {
     let (first, second, third) = (Signer::rsa("ignored"), Signer::ec("ignored"), Signer::rsa("x"));
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("issuer.pem");
@@ -177,7 +177,7 @@ async fn a_key_file_holds_keys_or_certificates_and_may_change() {
 }
 
 #[tokio::test]
-async fn a_key_file_that_cannot_be_used_stops_the_start() {
+async fn key_file_that_is_invalid_stops_the_start() {
     use sidedoor::app::{self, Overrides};
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("issuer.pem");
@@ -224,7 +224,7 @@ async fn a_key_file_that_cannot_be_used_stops_the_start() {
 
 /// Nobody came with a token for a while, and meanwhile the issuer withdrew a key: the first who comes with it is not let in.
 #[tokio::test]
-async fn a_key_withdrawn_while_nobody_came_lets_nobody_in() {
+async fn issuer_key_withdrawn_while_idle_is_rejected() {
     let (old, new) = (Signer::rsa("old"), Signer::ec("new"));
     let server = KeyServer::start(Answers::Keys(vec![old.jwk()])).await;
     let app = TestApp::build()
@@ -242,7 +242,7 @@ async fn a_key_withdrawn_while_nobody_came_lets_nobody_in() {
 
 /// A set without a key that verifies is the issuer's word that it has none: the last key is withdrawn by it.
 #[tokio::test]
-async fn an_issuer_withdraws_its_last_key() {
+async fn issuer_can_withdraw_its_last_key() {
     let rsa = Signer::rsa("a");
     let mut encryption = rsa.jwk();
     encryption["use"] = "enc".into();
@@ -266,7 +266,7 @@ async fn an_issuer_withdraws_its_last_key() {
 
 /// The only certificate is taken out of the file: the file is empty, or holds nothing that verifies.
 #[tokio::test]
-async fn the_last_key_of_a_file_is_withdrawn() {
+async fn key_file_can_withdraw_its_last_key() {
     let only = Signer::rsa("ignored");
     let token = only.token("supervisor-1");
     let folder = tempfile::tempdir().expect("a folder");
@@ -291,7 +291,7 @@ async fn the_last_key_of_a_file_is_withdrawn() {
 
 /// A path with a slash at its end is another path.
 #[tokio::test]
-async fn the_url_of_a_key_set_is_asked_as_it_was_given() {
+async fn issuer_jwks_url_is_requested_unchanged() {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start_at("/jwks/", Answers::Keys(vec![rsa.jwk()])).await;
     let app = TestApp::build().issuer("JWKS_URL", &server.url).start().await;

@@ -1,4 +1,4 @@
-//! Tokens of a configured issuer: what is refused, however well it is made, and what a good one opens.
+//! Tokens of a configured issuer: which are rejected, and what a valid one allows.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -29,7 +29,7 @@ async fn refused(app: &TestApp, token: &str, what: &str) {
         "{what}"
     );
     let detail = answer.body["detail"].as_str().expect("a detail");
-    assert!(detail.starts_with("Send a valid key or token"), "{what}: {detail}");
+    assert!(detail.starts_with("Send a valid API key or token"), "{what}: {detail}");
 }
 
 fn with(name: &str, value: Value) -> Value {
@@ -45,7 +45,7 @@ fn without(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_good_token_of_either_kind_comes_in_as_its_supervisor() {
+async fn token_of_either_algorithm_is_accepted_as_supervisor() {
     let (app, server, rsa, ec) = app().await;
     for token in [rsa.token("supervisor-1"), ec.token("supervisor-1")] {
         assert_eq!(list(&app, &token).await.status, 200);
@@ -58,7 +58,7 @@ async fn a_good_token_of_either_kind_comes_in_as_its_supervisor() {
 }
 
 #[tokio::test]
-async fn a_token_whose_claims_are_not_right_is_refused() {
+async fn token_with_invalid_claims_is_rejected() {
     let (app, _server, rsa, _) = app().await;
     let late = now() - 40;
     for (what, claims) in [
@@ -101,7 +101,7 @@ async fn a_token_whose_claims_are_not_right_is_refused() {
 }
 
 #[tokio::test]
-async fn no_algorithm_but_those_allowed_and_no_key_but_the_issuers() {
+async fn token_algorithm_and_key_must_be_the_issuers() {
     let (app, server, rsa, ec) = app().await;
     let good = claims("supervisor-1");
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -152,7 +152,7 @@ async fn no_algorithm_but_those_allowed_and_no_key_but_the_issuers() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_shape_is_refused() {
+async fn token_of_another_shape_is_rejected() {
     let (app, _server, rsa, _) = app().await;
     let good = claims("supervisor-1");
     let token = rsa.token("supervisor-1");
@@ -211,7 +211,7 @@ async fn a_token_of_another_shape_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_acts_as_its_supervisor_and_as_nobody_else() {
+async fn token_acts_only_as_its_supervisor() {
     let (app, _server, rsa, _) = app().await;
     let (one, two) = (rsa.token("supervisor-1"), rsa.token("supervisor-2"));
     let call = app.connect().create_call();
@@ -266,7 +266,7 @@ async fn a_token_acts_as_its_supervisor_and_as_nobody_else() {
 }
 
 #[tokio::test]
-async fn what_a_token_may_do_is_the_issuers_word_not_the_tokens() {
+async fn token_scopes_come_from_issuer_configuration() {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
     let app = TestApp::build()
@@ -299,7 +299,7 @@ async fn what_a_token_may_do_is_the_issuers_word_not_the_tokens() {
 }
 
 #[tokio::test]
-async fn with_an_issuer_configured_nobody_comes_in_without_a_credential() {
+async fn token_issuer_alone_requires_a_credential() {
     let rsa = Signer::rsa("a");
     let server = KeyServer::start(Answers::Keys(vec![rsa.jwk()])).await;
     let mut built = TestApp::build().issuer("JWKS_URL", &server.url);

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sidedoor::store::sqlite::{SqliteStore, StoreView};
-use sidedoor::usecases::Intervals;
+use sidedoor::usecases::UseCaseIntervals;
 use sidedoor_domain::ids::{InstanceName, UserId};
+use sidedoor_domain::moment::timestamp;
 use sidedoor_domain::ports::Clock;
 use sidedoor_domain::ports::store::{
     ClockStore, DirectiveStore, EvidenceStore, IdempotencyStore, JobStore, SupervisionStore,
@@ -150,7 +151,7 @@ async fn by_the_api(store: &Path, at: Timestamp, kept: &Value) -> Answers {
     let app = TestApp::build()
         .on_a_copy_of(store.to_owned())
         .clock(Arc::new(Still(at)))
-        .intervals(Intervals::default())
+        .intervals(UseCaseIntervals::default())
         .set("SALESFORCE__ENABLED", "false")
         .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
         .set("SUPERVISION__LEAVE_DEADLINE_S", "4")
@@ -281,9 +282,9 @@ async fn by_the_journal(store: &Path) -> Answers {
     let samples = samples.iter().map(|(key, s)| {
         json!([
             key.to_string(),
-            s.stamp.to_string(),
-            s.not_before.map(|t| t.to_string()),
-            s.not_after.to_string(),
+            timestamp(s.stamp).to_string(),
+            s.not_before.map(|t| timestamp(t).to_string()),
+            timestamp(s.not_after).to_string(),
             s.cause.as_str()
         ])
     });

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use sidedoor::store::sqlite::{OpenError, SqliteStore};
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::join_failure::OwnJoinFailure;
 use sidedoor_domain::ports::store::{Filter, KeyUse, KeyWrite, Retention, SupervisionWrite};
 use sidedoor_domain::ports::store::{IdempotencyStore, JobStore, SupervisionStore};
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
@@ -207,11 +208,14 @@ async fn sweeping_takes_what_is_past_its_time_and_nothing_unfinished() {
     let desk = Desk::new();
     let store = desk.open().await;
     let (active, mut over) = (supervision("contact-1", "user-1"), supervision("contact-2", "user-2"));
-    over.fail("join_timeout", "too late", now()).expect("fits");
+    over.fail(OwnJoinFailure::TimedOut.into(), "too late", now())
+        .expect("fits");
     store.transact(insert(&active)).await.expect("done");
     store.transact(insert(&over)).await.expect("done");
     let mut unsent = supervision("contact-3", "user-3");
-    unsent.fail("join_timeout", "too late", now()).expect("fits");
+    unsent
+        .fail(OwnJoinFailure::TimedOut.into(), "too late", now())
+        .expect("fits");
     let waiting = Transaction {
         deliver_at: Some(now()),
         ..insert(&unsent)

@@ -14,20 +14,28 @@ impl Contract {
         Self { document }
     }
 
-    /// Method and path template of every operation.
-    pub fn routes(&self) -> BTreeSet<(String, String)> {
+    /// Method, path template and `operationId` of every operation.
+    pub fn operations(&self) -> BTreeSet<(String, String, String)> {
         let methods = ["get", "post", "put", "patch", "delete"];
         let paths = self.document["paths"].as_object().expect("paths");
         let of = |(path, item): (&String, &Value)| {
             let named = item
                 .as_object()
                 .expect("a path item")
-                .keys()
-                .filter(|k| methods.contains(&k.as_str()))
-                .cloned();
-            named.map(|m| (m.to_uppercase(), path.clone())).collect::<Vec<_>>()
+                .iter()
+                .filter(|(k, _)| methods.contains(&k.as_str()));
+            let id = |operation: &Value| operation["operationId"].as_str().unwrap_or_default().to_owned();
+            named
+                .map(|(method, operation)| (method.to_uppercase(), path.clone(), id(operation)))
+                .collect::<Vec<_>>()
         };
         paths.iter().flat_map(of).collect()
+    }
+
+    /// Method and path template of every operation.
+    pub fn routes(&self) -> BTreeSet<(String, String)> {
+        let operations = self.operations().into_iter();
+        operations.map(|(method, path, _)| (method, path)).collect()
     }
 
     /// Whether an answer is one the contract declares.

@@ -1,22 +1,22 @@
-//! What others would do with the same samples: simple, well-known estimators of a clock's offset.
+//! Other estimators on the same samples: simple, well-known ways to estimate a clock's offset.
 //!
-//! Each gets the window of samples (oldest first), the time now in ms after the start, and answers with an offset in ms.
-//! All of them see the same samples as the calibrator, `Date` exchanges included.
+//! Each one gets the window of samples (oldest first) and the current time in ms after the start, and returns an
+//! offset in ms. All of them get the same samples as the calibrator, including `Date` exchanges.
 
-/// A sample as the baselines see it, ms after the start: `stamp` already shifted as the calibrator shifts it.
+/// A sample in ms after the start. The stamp has the same shift as in the calibrator.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen {
-    /// The bracket's lower end.
+pub(crate) struct BaselineSample {
+    /// Lower end of the bracket.
     pub from: f64,
-    /// Its upper end.
+    /// Upper end of the bracket.
     pub to: f64,
     /// The vendor's stamp.
     pub stamp: f64,
-    /// What it was cut to.
+    /// The quantum of the stamp.
     pub quantum: f64,
 }
 
-impl Seen {
+impl BaselineSample {
     /// The offset if the event was in the middle of its bracket and the clock in the middle of its quantum.
     fn middle(&self) -> f64 {
         self.stamp + self.quantum / 2.0 - f64::midpoint(self.from, self.to)
@@ -27,11 +27,11 @@ impl Seen {
     }
 }
 
-/// A named estimator.
-pub type Baseline = (&'static str, fn(&[Seen], f64) -> f64);
+/// A name and an estimator.
+pub(crate) type Baseline = (&'static str, fn(&[BaselineSample], f64) -> f64);
 
-/// All of them.
-pub const ALL: [Baseline; 6] = [
+/// All baselines, in the order of the report.
+pub(crate) const ALL: [Baseline; 6] = [
     ("raw", |_, _| 0.0),
     ("mean", |w, _| mean(w)),
     ("median", |w, _| median(w)),
@@ -41,29 +41,29 @@ pub const ALL: [Baseline; 6] = [
 ];
 
 /// The mean of the middles: "subtract the average difference".
-pub fn mean(window: &[Seen]) -> f64 {
+pub(crate) fn mean(window: &[BaselineSample]) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "a window")]
     let n = window.len().max(1) as f64;
-    window.iter().map(Seen::middle).sum::<f64>() / n
+    window.iter().map(BaselineSample::middle).sum::<f64>() / n
 }
 
-fn median(window: &[Seen]) -> f64 {
-    let mut middles: Vec<f64> = window.iter().map(Seen::middle).collect();
+fn median(window: &[BaselineSample]) -> f64 {
+    let mut middles: Vec<f64> = window.iter().map(BaselineSample::middle).collect();
     middles.sort_by(f64::total_cmp);
     middles.get(middles.len() / 2).copied().unwrap_or(0.0)
 }
 
 /// NTP's clock filter: of the last eight samples, the one with the least delay.
-fn least_delay(window: &[Seen]) -> f64 {
+fn least_delay(window: &[BaselineSample]) -> f64 {
     let last = &window[window.len().saturating_sub(8)..];
     let best = last.iter().min_by(|a, b| a.width().total_cmp(&b.width()));
-    best.map_or(0.0, Seen::middle)
+    best.map_or(0.0, BaselineSample::middle)
 }
 
-/// A weighted regression over the last 64 samples, in the manner of chrony: weights fall with the delay above the least.
-fn regression(window: &[Seen], now: f64) -> f64 {
+/// A weighted regression over the last 64 samples, similar to chrony: weights fall with the delay above the least.
+fn regression(window: &[BaselineSample], now: f64) -> f64 {
     let last = &window[window.len().saturating_sub(64)..];
-    let least = last.iter().map(Seen::width).fold(f64::INFINITY, f64::min);
+    let least = last.iter().map(BaselineSample::width).fold(f64::INFINITY, f64::min);
     let (mut s0, mut s1, mut s2, mut y0, mut y1) = (0.0, 0.0, 0.0, 0.0, 0.0);
     for s in last {
         let spread = s.quantum / 12.0_f64.sqrt() + (s.width() - least) / 2.0 + 1.0;
@@ -82,8 +82,8 @@ fn regression(window: &[Seen], now: f64) -> f64 {
     }
 }
 
-/// Moon, Skelly and Towsley 1999: the line that lies above all lower bounds and closest to them, from their convex hull.
-fn one_sided_hull(window: &[Seen], now: f64) -> f64 {
+/// Moon, Skelly and Towsley 1999: the line above all lower bounds and closest to them, from their convex hull.
+fn one_sided_hull(window: &[BaselineSample], now: f64) -> f64 {
     let points: Vec<(f64, f64)> = window.iter().map(|s| (s.to - now, s.stamp - s.to)).collect();
     let mut hull: Vec<(f64, f64)> = Vec::new();
     for p in &points {

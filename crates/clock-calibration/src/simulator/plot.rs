@@ -1,8 +1,8 @@
-//! The report as a picture: for every scenario the errors of each estimator, p50 and p95, on a logarithmic scale. SVG.
+//! The report as an SVG picture: for each scenario the errors of each estimator, p50 and p95, on a logarithmic scale.
 
 use std::fmt::Write;
 
-use super::report::{Line, OURS};
+use super::report::{OURS, ScenarioResult};
 
 const LEFT: f64 = 90.0;
 const WIDTH: f64 = 820.0;
@@ -11,8 +11,8 @@ const COLOURS: [&str; 7] = [
     "#9aa0a6", "#c58af9", "#fbbc04", "#f28b82", "#81c995", "#78d9ec", "#1a73e8",
 ];
 
-/// Draws it.
-pub fn svg(lines: &[Line]) -> String {
+/// Draws the picture.
+pub fn svg(lines: &[ScenarioResult]) -> String {
     let rows = lines.first().map_or(0, |l| l.offsets.len());
     #[allow(clippy::cast_precision_loss, reason = "a few dozen")]
     let (count, per) = (lines.len() as f64, rows as f64 * ROW + 16.0);
@@ -73,7 +73,7 @@ pub fn svg(lines: &[Line]) -> String {
     out
 }
 
-/// Where an error lies on the logarithmic axis, from 1 ms to 10 s.
+/// The position of an error on the logarithmic axis, which goes from 1 ms to 10 s.
 fn place(ms: f64) -> f64 {
     LEFT + (ms.max(1.0).log10() / 4.0).min(1.0) * WIDTH
 }

@@ -1,4 +1,4 @@
-//! The report: every scenario beside the baselines and the oracle, and which reach was missed.
+//! The report: each scenario compared with the baselines and the oracle, and the targets that were missed.
 
 use std::fmt::Write;
 
@@ -6,49 +6,50 @@ use super::baselines;
 use super::run::{Measured, quantile};
 use super::scenario::Scenario;
 
-/// One scenario's line.
+/// The results of one scenario.
 #[derive(Debug, Clone)]
-pub struct Line {
-    /// Its name.
+pub struct ScenarioResult {
+    /// The scenario's name.
     pub name: &'static str,
-    /// Its story.
-    pub story: &'static str,
-    /// Which set of `timing.md`.
+    /// The scenario in a few words.
+    pub description: &'static str,
+    /// The set of scenarios that it belongs to: 1 or 2.
     pub set: u8,
-    /// Offset errors, ms: p50 and p95; the calibrator's last.
+    /// Error of the offset by estimator, in ms: p50 and p95. The calibrator's is the last.
     pub offsets: Vec<(&'static str, f64, f64)>,
-    /// Half-widths, p50, ms: plain, guaranteed, oracle.
+    /// Half-widths of the intervals, p50, in ms: plain, guaranteed, oracle.
     pub half_widths: [f64; 3],
-    /// Event errors, ms: p50 and p95.
+    /// Error of a departure's instant by estimator, in ms: p50 and p95.
     pub events: Vec<(&'static str, f64, f64)>,
-    /// Of the offsets' intervals, outside latent windows.
+    /// Share of offset intervals that contain the truth, except between a step and its detection.
     pub coverage: f64,
-    /// How many that is measured on.
+    /// The number of intervals behind `coverage`.
     pub asked: usize,
-    /// Of honest departures' intervals.
+    /// Share of departure intervals that contain the truth, for honest stamps.
     pub event_coverage: f64,
-    /// Epochs begun without a step, in so many days.
+    /// Epochs that began without a step, and the number of simulated days.
     pub false_steps: (usize, f64),
-    /// Commanded departures uncovered before a step was found: median, 90th percentile and most over the seeds.
+    /// Commanded departures between a step and its detection whose interval misses the truth: median, 90th percentile
+    /// and greatest over the seeds.
     pub latent: Option<[usize; 3]>,
-    /// Steps found, of so many.
+    /// Steps that were detected, and all steps.
     pub found: (usize, usize),
-    /// Bytes.
+    /// Greatest memory of a clock, in bytes.
     pub memory: usize,
-    /// What taking one sample costs, microseconds.
+    /// Cost of adding one sample, in microseconds.
     pub cost_us: f64,
-    /// What was missed.
+    /// The targets that were missed, in words.
     pub missed: Vec<String>,
 }
 
-/// What taking one sample may cost, microseconds.
-const MOST_US: f64 = 10.0;
+/// Greatest cost of adding one sample, in microseconds.
+const MAX_COST_US: f64 = 10.0;
 
 /// The name of the calibrator's column.
 pub const OURS: &str = "Sidedoor";
 
-/// Sums a scenario up and holds it against the reach.
-pub fn line(scenario: &Scenario, mut m: Measured) -> Line {
+/// Summarises a scenario and checks it against the targets.
+pub fn summarize(scenario: &Scenario, mut m: Measured) -> ScenarioResult {
     let both = |v: &mut Vec<f64>| (quantile(v, 0.5), quantile(v, 0.95));
     let mut offsets = Vec::new();
     for ((name, _), errors) in baselines::ALL.iter().zip(&mut m.baselines) {
@@ -76,9 +77,9 @@ pub fn line(scenario: &Scenario, mut m: Measured) -> Line {
         let at = |percent: usize| m.latent[(m.latent.len() - 1) * percent / 100];
         [at(50), at(90), at(100)]
     });
-    let mut line = Line {
+    let mut result = ScenarioResult {
         name: scenario.name,
-        story: scenario.story,
+        description: scenario.description,
         set: scenario.set,
         offsets,
         half_widths: [&mut m.plain, &mut m.guaranteed, &mut m.oracle].map(|v| quantile(v, 0.5)),
@@ -93,18 +94,18 @@ pub fn line(scenario: &Scenario, mut m: Measured) -> Line {
         cost_us: f64::NAN,
         missed: Vec::new(),
     };
-    line.missed = missed(&line);
-    line
+    result.missed = missed_targets(&result);
+    result
 }
 
-impl Line {
-    /// With what taking one sample costs, measured by whoever has a clock.
+impl ScenarioResult {
+    /// Adds the cost of one sample. The caller measures it, because this crate reads no clock.
     pub fn with_cost(mut self, us: f64) -> Self {
         self.cost_us = us;
         // A debug build says nothing about speed.
-        if us > MOST_US && !cfg!(debug_assertions) {
+        if us > MAX_COST_US && !cfg!(debug_assertions) {
             self.missed.push(format!(
-                "{}: one sample costs {us:.1} µs, more than {MOST_US}",
+                "{}: one sample costs {us:.1} µs, more than {MAX_COST_US}",
                 self.name
             ));
         }
@@ -126,42 +127,42 @@ impl Line {
     }
 }
 
-/// `timing.md`'s reach, line by line.
-fn missed(line: &Line) -> Vec<String> {
+/// The targets that a result misses, in words.
+fn missed_targets(result: &ScenarioResult) -> Vec<String> {
     let mut missed = Vec::new();
     let mut at_most = |what: &str, is: f64, most: f64| {
         if is.is_nan() || is > most {
-            missed.push(format!("{}: {what} is {is:.4}, more than {most:.4}", line.name));
+            missed.push(format!("{}: {what} is {is:.4}, more than {most:.4}", result.name));
         }
     };
-    at_most("uncovered share", 1.0 - line.coverage, 1e-4);
+    at_most("uncovered share", 1.0 - result.coverage, 1e-4);
     #[allow(clippy::cast_precision_loss, reason = "counts")]
-    if line.found.1 == 0 {
+    if result.found.1 == 0 {
         at_most(
             "false steps in 30 days",
-            line.false_steps.0 as f64 / line.false_steps.1 * 30.0,
+            result.false_steps.0 as f64 / result.false_steps.1 * 30.0,
             1.0,
         );
     }
     #[allow(clippy::cast_precision_loss, reason = "counts")]
-    if let Some([_, p90, _]) = line.latent {
+    if let Some([_, p90, _]) = result.latent {
         at_most("uncovered departures after a step (9 of 10 seeds)", p90 as f64, 10.0);
     }
-    at_most("memory of a stream, KiB", (line.memory / 1024) as f64, 64.0);
-    let event = line.event(OURS).1;
-    match line.name {
+    at_most("memory of a clock, KiB", (result.memory / 1024) as f64, 64.0);
+    let event = result.event(OURS).1;
+    match result.name {
         "1A" => at_most("event error p95, ms", event, 45.0),
         "1B" | "1C" | "1D" => {
             at_most(
                 "event error p95 against the posterior oracle",
-                event / line.event("oracle, posterior").1,
+                event / result.event("oracle, posterior").1,
                 1.1,
             );
         }
         "1E" => at_most("event error p95, ms", event, 65.0),
         _ => {}
     }
-    if line.set == 2 && line.latent.is_none() {
+    if result.set == 2 && result.latent.is_none() {
         let polygon = [
             ("2A", 23.0),
             ("2B", 129.0),
@@ -171,16 +172,16 @@ fn missed(line: &Line) -> Vec<String> {
             ("2G", 27.0),
             ("2H", 149.0),
         ];
-        let (p50, p95) = line.offset(OURS);
-        if let Some((_, most)) = polygon.iter().find(|(name, _)| *name == line.name) {
+        let (p50, p95) = result.offset(OURS);
+        if let Some((_, most)) = polygon.iter().find(|(name, _)| *name == result.name) {
             at_most("offset error p50, ms", p50, *most);
         }
         at_most(
             "half-width against the oracle",
-            line.half_widths[0] / line.half_widths[2],
+            result.half_widths[0] / result.half_widths[2],
             2.0,
         );
-        for (name, other50, other95) in line.offsets.iter().filter(|(n, ..)| *n != OURS) {
+        for (name, other50, other95) in result.offsets.iter().filter(|(n, ..)| *n != OURS) {
             at_most(&format!("offset error p50 against {name}"), p50, *other50);
             at_most(&format!("offset error p95 against {name}"), p95, *other95);
         }
@@ -189,14 +190,15 @@ fn missed(line: &Line) -> Vec<String> {
 }
 
 /// The report in Markdown.
-pub fn markdown(lines: &[Line], seeds: &str) -> String {
+pub fn markdown(lines: &[ScenarioResult], seeds: &str) -> String {
     let mut out = String::from("# Timing, simulated\n\nMilliseconds, p50 / p95. ");
     let _ = writeln!(
         out,
-        "{seeds} Latencies are invented: ratios mean something, absolutes do not.\n"
+        "{seeds} Latencies are simulated, so compare the ratios and not the absolute figures.\n"
     );
     out.push_str("## Error of the offset\n\n");
-    let names = |pick: &dyn Fn(&Line) -> Vec<&'static str>| lines.first().map(pick).unwrap_or_default().join(" | ");
+    let names =
+        |pick: &dyn Fn(&ScenarioResult) -> Vec<&'static str>| lines.first().map(pick).unwrap_or_default().join(" | ");
     let pairs = |pairs: &[(&str, f64, f64)]| {
         let cells: Vec<String> = pairs.iter().map(|(_, a, b)| format!("{a:.0} / {b:.0}")).collect();
         cells.join(" | ")
@@ -210,17 +212,17 @@ pub fn markdown(lines: &[Line], seeds: &str) -> String {
         let _ = writeln!(
             out,
             "| {} {} | {offsets} | {plain:.0} ({guaranteed:.0}) | {oracle:.0} |",
-            l.name, l.story
+            l.name, l.description
         );
     }
     out.push_str("\n## Error of a departure's instant\n\n");
     let header = names(&|l| l.events.iter().map(|o| o.0).collect());
     let _ = writeln!(out, "| scenario | {header} |\n|---|{}", "---|".repeat(6));
     for l in lines {
-        let _ = writeln!(out, "| {} {} | {} |", l.name, l.story, pairs(&l.events));
+        let _ = writeln!(out, "| {} {} | {} |", l.name, l.description, pairs(&l.events));
     }
-    out.push_str("\n## Promises\n\n| scenario | offset interval holds the truth | of | departure interval does (honest stamps) | ");
-    out.push_str("false steps | steps found | uncovered before that: p50, p90, most | memory | a sample costs |\n|---|---|---|---|---|---|---|---|---|\n");
+    out.push_str("\n## Promises\n\n| scenario | offset interval contains the truth | of | departure interval does (honest stamps) | ");
+    out.push_str("false steps | steps found | uncovered before that: p50, p90, max | memory | cost of a sample |\n|---|---|---|---|---|---|---|---|---|\n");
     for l in lines {
         let latent = l
             .latent
@@ -245,7 +247,7 @@ pub fn markdown(lines: &[Line], seeds: &str) -> String {
     }
     let missed: Vec<&String> = lines.iter().flat_map(|l| &l.missed).collect();
     if missed.is_empty() {
-        out.push_str("\nEvery reach is met.\n");
+        out.push_str("\nEvery target is met.\n");
     } else {
         out.push_str("\n**Missed:**\n\n");
         for m in missed {

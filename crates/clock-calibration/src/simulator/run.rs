@@ -1,79 +1,78 @@
-//! One scenario played through the real calibrator and the real estimate, and everything measured against the truth.
+//! Plays a scenario through the real calibrator and [`estimate`], and measures everything against the truth.
 
-use super::baselines::{self, Seen};
+use super::baselines::{self, BaselineSample};
 use super::scenario::Scenario;
 use super::world::{Arrival, Departure, World, since_start};
 use crate::latency::Latency;
-use crate::posterior::{Known, weigh};
-use crate::probing::Aim;
+use crate::posterior::{PosteriorInput, posterior};
 use crate::{
-    Bracket, Calibrator, Cause, ClockId, ClockSeries, Limits, Sample, Stamp, Taken, Thresholds, VendorSettings,
-    estimate,
+    Aim, Bracket, Calibrator, Cause, ClockId, ClockSeries, Limits, Sample, SampleOutcome, Stamp, Thresholds,
+    VendorSettings, estimate,
 };
 
 const HOUR: f64 = 3_600_000.0;
 const VENDOR: &str = "vendor";
 
-/// What was measured, all in ms.
+/// The measurements, in ms unless said otherwise.
 #[derive(Debug, Clone, Default)]
 pub struct Measured {
-    /// The calibrator's offset error.
+    /// Error of the calibrator's offset.
     pub offset: Vec<f64>,
-    /// Each baseline's, in the order of [`baselines::ALL`].
+    /// Error of each baseline, in the order of `baselines::ALL`.
     pub baselines: Vec<Vec<f64>>,
     /// Half the guaranteed interval.
     pub guaranteed: Vec<f64>,
-    /// Half the interval if every agreeing sample is honest.
+    /// Half the interval if every agreeing sample is right.
     pub plain: Vec<f64>,
-    /// Half the interval of an oracle that knows drift, wander, steps and liars, from the same window.
+    /// Half the interval of an oracle that knows drift, wander, steps and outliers, from the same window.
     pub oracle: Vec<f64>,
-    /// The event error: the vendor's stamp as it is; the time of receipt; the stamp less the mean offset.
+    /// Error of a departure's instant if the vendor's stamp is used unchanged.
     pub as_is: Vec<f64>,
-    /// See `as_is`.
+    /// Error if the time of receipt is used.
     pub receipt: Vec<f64>,
-    /// See `as_is`.
+    /// Error if the mean offset is subtracted from the stamp.
     pub mean_corrected: Vec<f64>,
-    /// Ours.
+    /// Error of [`estimate`].
     pub event: Vec<f64>,
-    /// Of an oracle that knows the offset: the middle of what is left.
+    /// Error of an oracle that knows the offset and takes the middle of the remaining interval.
     pub oracle_middle: Vec<f64>,
-    /// … and that knows the delays too: the median of the posterior.
+    /// Error of an oracle that also knows the delays and takes the median of the posterior.
     pub oracle_posterior: Vec<f64>,
-    /// Offsets asked for outside latent windows, and those whose interval held the truth.
+    /// Number of offset intervals, except between a step and its detection.
     pub asked: usize,
-    /// See `asked`.
+    /// Of these, the intervals that contain the truth.
     pub covered: usize,
-    /// Honest departures, and those whose interval held the truth.
+    /// Number of departures with an honest stamp.
     pub honest: usize,
-    /// See `honest`.
+    /// Of these, the departures whose interval contains the truth.
     pub honest_covered: usize,
-    /// Epochs begun without a step.
+    /// Number of epochs that began without a step.
     pub false_steps: usize,
-    /// Seeds whose step was found.
+    /// Number of seeds whose step was detected.
     pub found_steps: usize,
-    /// Per seed: commanded departures after the step, before it was found, whose interval did not hold the truth.
+    /// For each seed: commanded departures between the step and its detection whose interval misses the truth.
     pub latent: Vec<usize>,
-    /// The most memory a stream held, bytes.
+    /// Greatest memory of a clock, in bytes.
     pub memory: usize,
-    /// Hours played.
+    /// Simulated hours.
     pub hours: f64,
-    /// Samples taken.
+    /// Number of samples added.
     pub samples: usize,
 }
 
-/// Plays `seeds` worlds of a scenario.
+/// Plays the worlds that `seeds` generate from a scenario.
 pub fn run(scenario: &Scenario, seeds: std::ops::Range<u64>) -> Measured {
     let mut all = Measured {
         baselines: vec![Vec::new(); baselines::ALL.len()],
         ..Measured::default()
     };
     for seed in seeds {
-        Play::new(scenario, seed).run(&mut all);
+        Playback::new(scenario, seed).run(&mut all);
     }
     all
 }
 
-struct Play<'s> {
+struct Playback<'s> {
     scenario: &'s Scenario,
     world: World<'s>,
     calibrator: Calibrator,
@@ -85,12 +84,12 @@ struct Play<'s> {
     latent: usize,
 }
 
-impl<'s> Play<'s> {
+impl<'s> Playback<'s> {
     fn new(scenario: &'s Scenario, seed: u64) -> Self {
         let settings = VendorSettings {
             limits: Limits::default(),
             date_bound_ms: Some(0.0),
-            cutting: None,
+            rounding: None,
         };
         Self {
             scenario,
@@ -116,7 +115,7 @@ impl<'s> Play<'s> {
             all.latent.push(self.latent);
             all.found_steps += usize::from(self.found);
         }
-        let memory = self.calibrator.stream(&self.events).map_or(0, |t| t.clock.memory());
+        let memory = self.calibrator.clock(&self.events).map_or(0, |t| t.series.memory());
         all.memory = all.memory.max(memory);
         all.hours += self.scenario.hours;
     }
@@ -129,31 +128,34 @@ impl<'s> Play<'s> {
 
     fn probe(&mut self, at: f64, all: &mut Measured) {
         let now = self.world.own(at);
-        // Aimed at what the events' stream most needs to know, on the front end's own scale.
-        let stream = self.calibrator.stream(&self.events).filter(|t| t.clock.is_coupled());
-        let wanted = stream
-            .or_else(|| self.calibrator.stream(&self.dates))
-            .and_then(|t| t.clock.doubts(now));
-        let shift = if stream.is_some() {
-            self.scenario.cutting.shift()
+        // Aim at what the event clock most needs to know, converted to the scale of the front end's clock.
+        let clock = self.calibrator.clock(&self.events).filter(|t| t.series.is_coupled());
+        let wanted = clock
+            .or_else(|| self.calibrator.clock(&self.dates))
+            .and_then(|t| t.series.probe_target(now));
+        let shift = if clock.is_some() {
+            self.scenario.rounding.shift()
         } else {
             0.0
         };
         let usual = 2.0 * (self.scenario.way.floor + self.scenario.way.median);
-        let wait = wanted.map_or(0.0, |((low, high), doubt)| {
-            let wait = self.aim.wait(now, (low - shift, high - shift), doubt, usual);
+        let wait = wanted.map_or(0.0, |mut target| {
+            // The event stamps have this shift because they are rounded; a `Date` is truncated.
+            target.guaranteed.0 -= shift;
+            target.guaranteed.1 -= shift;
+            let wait = self.aim.wait(now, &target, usual);
             wait.as_secs_f64() * 1000.0
         });
         if let Some(sample) = self.world.exchange(at + wait) {
             all.samples += 1;
             let dates = self.dates.clone();
-            self.calibrator.take(&dates, sample);
+            self.calibrator.add(&dates, sample);
             self.note_epoch(at, all);
         }
     }
 
     fn note_epoch(&mut self, at: f64, all: &mut Measured) {
-        let version = self.calibrator.stream(&self.events).map_or(1, |t| t.clock.version());
+        let version = self.calibrator.clock(&self.events).map_or(1, |t| t.series.version());
         if version != self.version {
             self.version = version;
             if self.has_stepped(at) && !self.found {
@@ -167,8 +169,8 @@ impl<'s> Play<'s> {
     fn departure(&mut self, at: f64, d: &Departure, all: &mut Measured) {
         all.samples += 1;
         let events = self.events.clone();
-        let outcomes = self.calibrator.take(&events, d.sample);
-        debug_assert!(outcomes.iter().all(|o| o.taken != Taken::Useless || d.again));
+        let outcomes = self.calibrator.add(&events, d.sample);
+        debug_assert!(outcomes.iter().all(|o| o.outcome != SampleOutcome::Ignored || d.again));
         self.note_epoch(at, all);
         if d.again || at < self.scenario.warm_up_hours * HOUR {
             return;
@@ -179,11 +181,11 @@ impl<'s> Play<'s> {
 
     fn measure_offset(&mut self, at: f64, d: &Departure, all: &mut Measured) {
         let s = self.scenario;
-        let truth = s.offset_at(at) + s.cutting.shift();
-        let Some(tracked) = self.calibrator.stream(&self.events) else {
+        let truth = s.offset_at(at) + s.rounding.shift();
+        let Some(tracked) = self.calibrator.clock(&self.events) else {
             return;
         };
-        let Some(offset) = tracked.clock.offset(d.sample.not_after) else {
+        let Some(offset) = tracked.series.offset(d.sample.not_after) else {
             return;
         };
         let covered = offset.guaranteed.0 <= truth && truth <= offset.guaranteed.1;
@@ -196,17 +198,17 @@ impl<'s> Play<'s> {
         all.offset.push((offset.best - truth).abs());
         all.guaranteed.push((offset.guaranteed.1 - offset.guaranteed.0) / 2.0);
         all.plain.push((offset.plain.1 - offset.plain.0) / 2.0);
-        let seen: Vec<Seen> = tracked
-            .clock
+        let seen: Vec<BaselineSample> = tracked
+            .series
             .samples()
-            .map(|(sample, shift)| Seen {
+            .map(|(sample, shift)| BaselineSample {
                 from: since_start(sample.not_before.unwrap_or(sample.not_after)),
                 to: since_start(sample.not_after),
                 stamp: since_start(sample.stamp) + shift,
                 quantum: if sample.cause == Cause::Exchange {
                     1000.0
                 } else {
-                    s.cutting.quantum()
+                    s.rounding.quantum()
                 },
             })
             .collect();
@@ -216,14 +218,14 @@ impl<'s> Play<'s> {
         }
         all.oracle.push(self.oracle_half_width(&seen, truth, at));
         let mean = baselines::mean(&seen);
-        let middle = since_start(d.sample.stamp) + s.cutting.quantum() / 2.0;
+        let middle = since_start(d.sample.stamp) + s.rounding.quantum() / 2.0;
         all.mean_corrected.push((middle - mean - d.truth).abs());
     }
 
-    /// Knows how the clock moved between each sample and now, and which samples lie.
-    fn oracle_half_width(&self, seen: &[Seen], truth: f64, at: f64) -> f64 {
+    /// The oracle knows how the clock moved between each sample and now, and which samples are outliers.
+    fn oracle_half_width(&self, seen: &[BaselineSample], truth: f64, at: f64) -> f64 {
         let s = self.scenario;
-        // Our own clock's error is not the oracle's to know.
+        // The oracle does not know the error of our own clock.
         let blur = 2.0 * s.own_clock + 1.0;
         let moved = |t: f64| s.offset_at(at) - s.offset_at(t);
         let (mut low, mut high) = (f64::NEG_INFINITY, f64::INFINITY);
@@ -245,47 +247,47 @@ impl<'s> Play<'s> {
             commanded: d.sample.cause == Cause::Command,
         };
         let stamps = [Stamp {
-            stream: self.events.clone(),
+            clock: self.events.clone(),
             at: d.sample.stamp,
             learnt_at: d.sample.not_after,
         }];
         #[allow(clippy::cast_possible_truncation, reason = "a few ms")]
         let own = s.own_clock.ceil() as i64;
-        let known = |key: &ClockId, at| self.calibrator.reading(key, at);
+        let known = |id: &ClockId, at| self.calibrator.reading(id, at);
         let got = estimate(bracket, &stamps, known, own, &Thresholds::default());
         all.event.push((since_start(got.point) - d.truth).abs());
         all.as_is.push((since_start(d.sample.stamp) - d.truth).abs());
         all.receipt.push((since_start(d.sample.not_after) - d.truth).abs());
-        if d.lies {
+        if d.is_outlier {
             return;
         }
         let inside = got.earliest.is_none_or(|t| since_start(t) <= d.truth) && d.truth <= since_start(got.latest);
         all.honest += 1;
         all.honest_covered += usize::from(inside);
-        let offset = s.offset_at(d.truth) + s.cutting.shift();
+        let offset = s.offset_at(d.truth) + s.rounding.shift();
         let stamp = since_start(d.sample.stamp);
         let (from, to) = (
             d.sample.not_before.map_or(f64::NEG_INFINITY, since_start),
             since_start(d.sample.not_after),
         );
-        let (low, high) = (from.max(stamp - offset), to.min(stamp + s.cutting.quantum() - offset));
+        let (low, high) = (from.max(stamp - offset), to.min(stamp + s.rounding.quantum() - offset));
         if low >= high {
             return;
         }
         all.oracle_middle.push((f64::midpoint(low, high) - d.truth).abs());
         let command = Latency::exact(s.command.median, s.command.sigma);
         let notice = Latency::exact(s.notice.median, s.notice.sigma);
-        let weighed = weigh(&Known {
+        let posterior = posterior(&PosteriorInput {
             within: (low, high),
             command: (d.sample.cause == Cause::Command).then_some((from + s.command.floor, &command)),
             notice: Some((to - s.notice.floor, &notice)),
             stamp: None,
         });
-        all.oracle_posterior.push((weighed.median - d.truth).abs());
+        all.oracle_posterior.push((posterior.median - d.truth).abs());
     }
 }
 
-/// The samples of one world's events, in the order of their arrival; for measuring what taking them costs.
+/// The samples of one world's events in the order of their arrival, to measure what adding them costs.
 pub fn samples_of(scenario: &Scenario, seed: u64) -> Vec<Sample> {
     let arrivals = World::new(scenario, seed).arrivals();
     let of = |(_, arrival)| match arrival {
@@ -295,18 +297,18 @@ pub fn samples_of(scenario: &Scenario, seed: u64) -> Vec<Sample> {
     arrivals.into_iter().filter_map(of).collect()
 }
 
-/// Takes them all. Returns how many there were.
+/// Adds all samples to a new clock. Returns their number.
 pub fn take_all(samples: &[Sample]) -> u32 {
     let mut clock = ClockSeries::new(Limits::default());
     let mut count = 0;
     for sample in samples {
-        clock.take(*sample);
+        clock.add(*sample);
         count += 1;
     }
     count
 }
 
-/// A quantile; sorts in place. `NaN` of nothing.
+/// A quantile; sorts `values` in place. `NaN` if there are none.
 pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     if values.is_empty() {
         return f64::NAN;

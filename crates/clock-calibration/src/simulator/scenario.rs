@@ -1,20 +1,20 @@
-//! The invented worlds: how far off the vendor's clock is, how long things take, and what goes wrong.
+//! The simulated worlds: how wrong the vendor's clock is, how long things take, and what fails.
 
-/// A delay: a floor plus a lognormal, ms.
+/// A delay in ms: a floor plus a lognormal variable.
 #[derive(Debug, Clone, Copy)]
 pub struct Delay {
-    /// Never less than this.
+    /// The least delay.
     pub floor: f64,
-    /// The lognormal's median.
+    /// The median of the lognormal variable.
     pub median: f64,
-    /// The spread of its logarithm.
+    /// The standard deviation of its logarithm.
     pub sigma: f64,
 }
 
-/// How the vendor cuts its stamps.
+/// How the vendor reduces its stamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cutting {
-    /// To whole milliseconds.
+pub enum Rounding {
+    /// Down to whole milliseconds.
     Milliseconds,
     /// Down to whole seconds.
     Truncated,
@@ -22,8 +22,8 @@ pub enum Cutting {
     Rounded,
 }
 
-impl Cutting {
-    /// What the vendor writes when its clock reads `v` ms.
+impl Rounding {
+    /// The vendor's stamp when its clock reads `v` ms.
     pub fn stamp(self, v: f64) -> f64 {
         match self {
             Self::Milliseconds => v.floor(),
@@ -32,63 +32,63 @@ impl Cutting {
         }
     }
 
-    /// The quantum, ms.
+    /// The quantum, in ms.
     pub fn quantum(self) -> f64 {
         if self == Self::Milliseconds { 1.0 } else { 1000.0 }
     }
 
-    /// What a stamp lies below the clock at most minus quantum: rounding reads as truncation of a clock half a quantum on.
+    /// How far truncated stamps seem ahead, in ms: rounding equals truncation by a clock half a quantum ahead.
     pub fn shift(self) -> f64 {
         if self == Self::Rounded { 500.0 } else { 0.0 }
     }
 }
 
-/// One world.
+/// One simulated world.
 #[derive(Debug, Clone)]
 pub struct Scenario {
-    /// Its name in the report.
+    /// The name in the report.
     pub name: &'static str,
-    /// What it is, in a line.
-    pub story: &'static str,
-    /// First or second set of `timing.md`.
+    /// The description in the report.
+    pub description: &'static str,
+    /// The set of scenarios that it belongs to: 1 or 2.
     pub set: u8,
-    /// How long, hours.
+    /// Simulated time, in hours.
     pub hours: f64,
-    /// The first hours, in which nothing is measured.
+    /// Nothing is measured in these first hours.
     pub warm_up_hours: f64,
-    /// The vendor's offset at the start, ms.
+    /// The vendor's offset at the start, in ms.
     pub offset: f64,
-    /// Its drift, ppm.
+    /// The vendor's drift, in ppm.
     pub drift_ppm: f64,
     /// A slow change of the drift: amplitude in ppm, period in hours.
     pub wander: Option<(f64, f64)>,
-    /// A slow swing of the offset: amplitude in ms, period in hours.
+    /// A slow oscillation of the offset: amplitude in ms, period in hours.
     pub slew: Option<(f64, f64)>,
-    /// A step of the vendor's clock: at this share of the time, by so many ms.
+    /// A step of the vendor's clock: after this share of the time, by this many ms.
     pub step: Option<(f64, f64)>,
-    /// How stamps are cut.
-    pub cutting: Cutting,
-    /// Departures we commanded, an hour.
+    /// How stamps are reduced.
+    pub rounding: Rounding,
+    /// Commanded departures per hour.
     pub commanded: f64,
-    /// Departures nobody commanded, an hour.
+    /// Spontaneous departures per hour.
     pub spontaneous: f64,
-    /// From command to drop.
+    /// Delay from command to departure.
     pub command: Delay,
-    /// From drop to notice.
+    /// Delay from departure to notice.
     pub notice: Delay,
-    /// `Date` probes an hour.
+    /// `Date` probes per hour.
     pub dates: f64,
-    /// One way of a `Date` exchange.
+    /// Delay of one direction of a `Date` exchange.
     pub way: Delay,
-    /// Notices that never come.
+    /// Share of notices that are lost.
     pub loss: f64,
-    /// Notices that come twice.
+    /// Share of notices that arrive twice.
     pub duplicates: f64,
-    /// Notices that come up to a minute late.
+    /// Share of notices that arrive up to a minute late.
     pub late: f64,
-    /// Stamps of another moment than the drop.
-    pub lying: f64,
-    /// Our own clock's error, ms either way.
+    /// Share of stamps that are of another moment than the departure.
+    pub outliers: f64,
+    /// Error of our own clock, in ms in either direction.
     pub own_clock: f64,
 }
 
@@ -112,10 +112,10 @@ impl Scenario {
     }
 }
 
-fn first(name: &'static str, story: &'static str) -> Scenario {
+fn first(name: &'static str, description: &'static str) -> Scenario {
     Scenario {
         name,
-        story,
+        description,
         set: 1,
         // A thousand departures, half a minute apart on average.
         hours: 1000.0 / 120.0,
@@ -125,7 +125,7 @@ fn first(name: &'static str, story: &'static str) -> Scenario {
         wander: None,
         slew: None,
         step: None,
-        cutting: Cutting::Milliseconds,
+        rounding: Rounding::Milliseconds,
         commanded: 120.0,
         spontaneous: 0.0,
         command: Delay {
@@ -147,12 +147,12 @@ fn first(name: &'static str, story: &'static str) -> Scenario {
         loss: 0.05,
         duplicates: 0.02,
         late: 0.02,
-        lying: 0.01,
+        outliers: 0.01,
         own_clock: 0.0,
     }
 }
 
-fn second(name: &'static str, story: &'static str) -> Scenario {
+fn second(name: &'static str, description: &'static str) -> Scenario {
     Scenario {
         set: 2,
         hours: 24.0,
@@ -172,17 +172,17 @@ fn second(name: &'static str, story: &'static str) -> Scenario {
         loss: 0.02,
         duplicates: 0.02,
         late: 0.01,
-        lying: 0.0,
+        outliers: 0.0,
         own_clock: 2.0,
-        ..first(name, story)
+        ..first(name, description)
     }
 }
 
-/// All of `timing.md`'s.
+/// All scenarios of docs/timing.md.
 pub fn all() -> Vec<Scenario> {
-    use Cutting::{Milliseconds, Rounded, Truncated};
+    use Rounding::{Milliseconds, Rounded, Truncated};
     let a2 = || Scenario {
-        cutting: Truncated,
+        rounding: Truncated,
         offset: 350.0,
         dates: 12.0,
         ..second("2A", "floor 1 s, +350 ms, Date 12/h")
@@ -190,20 +190,20 @@ pub fn all() -> Vec<Scenario> {
     vec![
         first("1A", "ms stamps"),
         Scenario {
-            cutting: Truncated,
+            rounding: Truncated,
             ..first("1B", "truncated to 1 s")
         },
         Scenario {
-            cutting: Rounded,
+            rounding: Rounded,
             ..first("1C", "rounded to 1 s")
         },
         Scenario {
-            cutting: Truncated,
+            rounding: Truncated,
             drift_ppm: 50.0,
             ..first("1D", "truncated, 50 ppm drift")
         },
         Scenario {
-            cutting: Milliseconds,
+            rounding: Milliseconds,
             drift_ppm: 50.0,
             notice: Delay {
                 floor: 0.0,
@@ -213,62 +213,62 @@ pub fn all() -> Vec<Scenario> {
             ..first("1E", "ms, 50 ppm, heavy tail")
         },
         Scenario {
-            cutting: Truncated,
+            rounding: Truncated,
             step: Some((0.5, -1200.0)),
             ..first("1F", "truncated, step of −1.2 s midway")
         },
         a2(),
         Scenario {
-            cutting: Truncated,
+            rounding: Truncated,
             offset: -1700.0,
             drift_ppm: 35.0,
             ..second("2B", "−1.7 s, 35 ppm, brackets only")
         },
         Scenario {
-            cutting: Milliseconds,
+            rounding: Milliseconds,
             offset: 750.0,
             drift_ppm: -12.0,
             ..second("2C", "ms stamps, −12 ppm, brackets only")
         },
         Scenario {
-            cutting: Rounded,
+            rounding: Rounded,
             drift_ppm: 35.0,
             ..Scenario {
                 name: "2D",
-                story: "rounded 1 s, 35 ppm, Date 12/h",
+                description: "rounded 1 s, 35 ppm, Date 12/h",
                 ..a2()
             }
         },
         Scenario {
             name: "2E",
-            story: "2A with a step of +0.9 s",
+            description: "2A with a step of +0.9 s",
             step: Some((0.5, 900.0)),
             ..a2()
         },
         Scenario {
             name: "2E2",
-            story: "2A with a step of −0.25 s",
+            description: "2A with a step of −0.25 s",
             step: Some((0.5, -250.0)),
             ..a2()
         },
         Scenario {
             name: "2F",
-            story: "2A, wander 2 ppm and 15 ms slew",
+            description: "2A, wander 2 ppm and 15 ms slew",
             wander: Some((2.0, 12.0)),
             slew: Some((7.5, 6.0)),
             ..a2()
         },
         Scenario {
             name: "2G",
-            story: "2A, 30 % loss, 10 % twice, 5 % late, 3 % wrong",
+            description: "2A, 30 % loss, 10 % twice, 5 % late, 3 % wrong",
             loss: 0.3,
             duplicates: 0.1,
             late: 0.05,
-            lying: 0.03,
+            outliers: 0.03,
             ..a2()
         },
         Scenario {
-            cutting: Truncated,
+            rounding: Truncated,
             commanded: 3.0,
             spontaneous: 3.0,
             offset: -1700.0,

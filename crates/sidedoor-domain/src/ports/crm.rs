@@ -1,87 +1,140 @@
-//! Salesforce, as the flows see it.
+//! The port to Salesforce.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::codes::stable_codes;
 use crate::ids::ContactId;
 use crate::participant::ParticipantRecord;
 
-/// The most rows one write takes: a collections upsert holds at most 200 records.
+/// The most records in one write, because a collections upsert takes at most 200.
 pub const ROWS_A_WRITE: usize = 200;
-/// The most contacts one search for VoiceCalls takes: as many as a write has rows, and its URL (53 bytes a contact) stays within
-/// what Salesforce reads (16 KiB).
+/// The most contacts in one search for VoiceCalls: as many as a write has records. The URL (53 bytes a contact) stays
+/// within Salesforce's limit of 16 KiB.
 pub const CONTACTS_A_SEARCH: usize = 200;
 
-/// A row that stands in the CRM.
+/// A record that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// The object it is kept in.
+    /// The object of the record.
     pub object_name: String,
-    /// The record's id; some answers (a bare 204) carry none.
+    /// The record's id. `None` if the answer had none, such as a bare 204.
     pub record_id: Option<String>,
-    /// Whether it was made by this very write.
+    /// Whether this write created the record.
     pub created: bool,
 }
 
-/// What may be done about a CRM's error.
+/// What to do after an error of the CRM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrmVerdict {
-    /// The same write may succeed later.
+    /// Retry later.
     Retry,
-    /// A create race: again at once, and it becomes an update.
+    /// Two writes raced to create the record. Retry at once, because it is an update now.
     RetryNow,
-    /// The whole org takes nothing for now (limits): park everything this long.
+    /// The whole org accepts nothing (a limit was reached): send nothing for this long.
     Park(Duration),
-    /// The whole org changed (field, right or object gone): every row would fail. Park everything this long and look
-    /// at the org anew; never dead-letter thousands for one permission.
+    /// The whole org changed (a field, permission or object is missing), so every record would fail. Send nothing for
+    /// this long and describe the org again; do not dead-letter thousands of records for one missing permission.
     OrgFault(Duration),
-    /// It sounds like the org's fault, but the org's own description shows none: most likely this row's.
+    /// The error sounds like the org's, but the org's own description shows no fault. Most likely it is this record's.
     OwnFault,
-    /// A lookup was refused: once more without those.
+    /// A lookup was refused: retry once without these lookups.
     WithoutLookups(Lookups),
-    /// This row needs a person.
+    /// The record will not be accepted: a person must decide.
     DeadLetter,
 }
 
-/// Some of a row's lookups.
+/// A set of a record's lookup fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lookups {
-    /// The VoiceCall.
+    /// The lookup to VoiceCall.
     pub voice_call: bool,
-    /// The supervisor's User.
+    /// The lookup to the supervisor's User.
     pub supervisor: bool,
 }
 
 impl Lookups {
-    /// Both.
+    /// Both lookups.
     pub const ALL: Self = Self {
         voice_call: true,
         supervisor: true,
     };
 }
 
-/// A write that did not succeed.
+stable_codes! {
+    /// The errors that Sidedoor itself finds when it calls Salesforce. `docs/errors.md` lists them.
+    pub enum CrmFault {
+        /// Salesforce did not answer in time.
+        Timeout = "salesforce_timeout",
+        /// Salesforce could not be reached.
+        NetworkUnavailable = "salesforce_network_unavailable",
+        /// Salesforce's answer could not be read.
+        ResponseInvalid = "salesforce_response_invalid",
+        /// Salesforce refused the login.
+        LoginRejected = "salesforce_login_rejected",
+        /// Salesforce refused a token that it had just issued.
+        TokenRejected = "salesforce_token_rejected",
+        /// The private key for the JWT bearer grant cannot be used.
+        KeyInvalid = "salesforce_key_invalid",
+        /// The login's `instance_url` is not a Salesforce host.
+        HostInvalid = "salesforce_host_invalid",
+        /// The object exists, but fields are missing or do not fit.
+        MappingInvalid = "salesforce_mapping_invalid",
+        /// No usable object was found.
+        ObjectNotFound = "salesforce_object_not_found",
+        /// No Platform Event is configured.
+        EventNotFound = "salesforce_event_not_found",
+    }
+}
+
+/// The code of a CRM's error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CrmErrorCode {
+    /// An error that Sidedoor found.
+    Own(CrmFault),
+    /// The CRM's own error code in its spelling, such as `UNABLE_TO_LOCK_ROW`.
+    Vendor(String),
+}
+
+impl CrmErrorCode {
+    /// The code's text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Own(fault) => fault.as_str(),
+            Self::Vendor(code) => code,
+        }
+    }
+}
+
+impl fmt::Display for CrmErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A failed call to the CRM.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct CrmError {
-    /// A stable word: the CRM's own error code in its spelling, or ours in lower case (`salesforce_network_unavailable`).
-    pub code: String,
-    /// What to tell people.
+    /// Why it failed.
+    pub code: CrmErrorCode,
+    /// A description for people.
     pub message: String,
-    /// The CRM's answer as it came, cut to 4 KiB, for the dead letter.
+    /// The CRM's answer, cut to 4 KiB, which is kept with a dead letter.
     pub answer: Option<String>,
-    /// What may be done.
+    /// What to do next.
     pub verdict: CrmVerdict,
 }
 
-/// How much of a day's calls the org has used.
+/// How many of its daily API calls the org has used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Calls.
+    /// The calls that were used.
     pub used: u64,
-    /// Of so many.
+    /// The calls that the org has a day.
     pub limit: u64,
 }
 
@@ -97,63 +150,64 @@ impl Usage {
     }
 }
 
-/// The most events one announcement takes: a composite request holds at most 25 subrequests.
+/// The most events in one announcement, because a composite request takes at most 25 subrequests.
 pub const EVENTS_A_CALL: usize = 25;
-/// The most calls one question for their supervisors takes.
+/// The most VoiceCalls in one query for their supervisors.
 pub const CALLS_A_QUESTION: usize = 100;
 
-/// A supervisor's presence on a call as the CRM itself has it (ConversationParticipant with the role Supervisor).
+/// A supervisor's presence on a call in the CRM's own records (ConversationParticipant with the role Supervisor).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParticipantSeen {
-    /// The record.
+    /// The record's id.
     pub id: String,
-    /// The User it stands for, if it names one.
+    /// The User of the participant, if the record names one.
     pub user_id: Option<String>,
     /// When they left: `LeftTime` with `LeftTimeMilliSecs`, "the milliseconds portion of Left Time".
     pub left_at: Option<jiff::Timestamp>,
 }
 
-/// The CRM. Makes **one** attempt (an expired token is renewed once on the way).
+/// The CRM. Every method makes **one** attempt, except that an expired token is renewed once on the way.
 #[async_trait]
 pub trait Crm: Send + Sync {
-    /// Writes up to [`ROWS_A_WRITE`] rows in one call, each made or changed by its external id: one outcome a row, in order.
+    /// Writes up to [`ROWS_A_WRITE`] records in one call. Each is created or updated by its external id. Returns one
+    /// outcome a record, in order.
     ///
     /// # Errors
-    /// When the call as a whole failed: nothing is known to be written, all of it may be sent again.
+    /// If the call as a whole failed: it is unknown whether any record was written, and all may be sent again.
     async fn upsert(&self, rows: &[ParticipantRecord]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError>;
 
-    /// The ids of the VoiceCalls of these contacts (at most [`CONTACTS_A_SEARCH`]), by `VendorCallKey`; of one contact there
-    /// may be several, or none.
+    /// The ids of the VoiceCalls of at most [`CONTACTS_A_SEARCH`] contacts, by `VendorCallKey`. A contact may have none
+    /// or several.
     ///
     /// # Errors
     /// The CRM's.
     async fn voice_calls(&self, contacts: &[ContactId]) -> Result<HashMap<String, Vec<String>>, CrmError>;
 
-    /// The Connect user name of one of the CRM's users, if there is such a user and it has one.
+    /// The Connect user name of an active user of the CRM, or `None` if there is no such user or name.
     ///
     /// # Errors
     /// The CRM's.
     async fn connect_username(&self, user: &str) -> Result<Option<String>, CrmError>;
 
-    /// Checks the object and every configured field against the org's own description. Returns the object's name.
+    /// Checks the object and all configured fields against the org's description. Returns the object's name.
     ///
     /// # Errors
-    /// The CRM's; `salesforce_mapping_invalid` names every field that does not fit, and the remedy.
-    async fn survey(&self) -> Result<String, CrmError>;
+    /// The CRM's; the message of [`CrmFault::MappingInvalid`] names every field that does not fit, with a fix.
+    async fn describe_object(&self) -> Result<String, CrmError>;
 
-    /// Publishes an event for each of these stream keys (at most [`EVENTS_A_CALL`]): at least once, in no order.
+    /// Publishes one event for each of at most [`EVENTS_A_CALL`] channel keys, at least once and in no order.
     ///
     /// # Errors
-    /// The CRM's: any of them may not have been published.
-    async fn announce(&self, stream_keys: &[String]) -> Result<(), CrmError>;
+    /// The CRM's: any of the events may not have been published.
+    async fn announce(&self, channel_keys: &[String]) -> Result<(), CrmError>;
 
-    /// The supervisors on these VoiceCalls (at most [`CALLS_A_QUESTION`]) as the CRM itself has them, by VoiceCall.
+    /// The supervisors on at most [`CALLS_A_QUESTION`] VoiceCalls in the CRM's own records, by VoiceCall.
     ///
     /// # Errors
-    /// The CRM's; an org without such records refuses.
+    /// The CRM's; an org without such records refuses the query.
     async fn supervisors_of(&self, voice_calls: &[String]) -> Result<HashMap<String, Vec<ParticipantSeen>>, CrmError>;
 
-    /// The org's use of calls, as it last told; `None` once that is an hour old, since the count is a rolling day's and only a
-    /// call could tell it anew.
+    /// The org's use of API calls in its latest answer. `None` if that is more than an hour old, because the count is
+    /// that of a rolling day and only another call can update it.
     fn usage(&self) -> Option<Usage>;
 }

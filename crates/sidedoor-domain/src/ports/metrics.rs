@@ -1,48 +1,41 @@
-//! What is counted, and nothing about how.
+//! The port to the metrics: what is counted, but not how.
 
 use crate::departure::Departure;
 use crate::directive::{Directive, DirectiveStatus};
+use crate::join_failure::JoinFailure;
 use crate::supervision::Origin;
 
-/// Something worth counting.
+/// An event that is counted or measured.
 #[derive(Debug)]
 pub enum MetricEvent<'a> {
-    /// A supervision began.
+    /// A supervision started.
     Began(Origin),
-    /// A join failed, with this code.
-    JoinFailed(&'a str),
-    /// A supervisor left, by evidence.
+    /// A join failed, for this reason.
+    JoinFailed(JoinFailure),
+    /// Evidence confirmed that a supervisor left.
     Departed(&'a Departure),
-    /// A leave went past its deadline without evidence.
+    /// A disconnect passed its deadline without evidence of departure.
     Overdue,
-    /// **The alarm**: the customer's call ended right after a drop that was our disconnect's.
+    /// **The alarm**: the customer's call ended right after a departure that our disconnect caused.
     CustomerCallEnded,
-    /// The agent's state on the contact looked wrong after a departure.
+    /// After a departure, the agent was on hold, in error or no longer on the contact.
     AgentLooksWrong,
-    /// The guard refused a leave, since it could have ended the customer's call.
+    /// The barge safety check refused a disconnect, because it could have ended the customer's call.
     LeaveRefused,
-    /// A directive was given, answered or withdrawn.
+    /// A directive changed to this status.
     Directive(&'a Directive, DirectiveStatus),
-    /// A row's delivery ended: `recorded`, `again` or `dead`.
+    /// An attempt to write a record ended: `recorded`, `again` or `dead`.
     Delivery(&'static str),
-    /// An announcement of directives by the CRM's events: `published` or `again`; of how many streams.
+    /// Platform Events for this many channels were `published`, or failed and will be sent `again`.
     Announced(&'static str, u64),
-    /// The org's own record of a departure minus ours, s; and whether it is within our interval.
+    /// The org's own time of a departure minus ours, s; and whether it lies within our interval.
     Compared(f64, bool),
-    /// From the first proof of a drop to its row in the CRM, s.
+    /// The time from the first proof of a departure until its record was written in the CRM, s.
     Recorded(f64),
 }
 
-/// Counts. Must not block.
+/// Counts events. Must not block.
 pub trait MetricsRecorder: Send + Sync {
-    /// Counts one.
+    /// Counts one event.
     fn count(&self, what: &MetricEvent<'_>);
-}
-
-/// Counts nothing.
-#[derive(Debug, Clone, Copy)]
-pub struct NoMetrics;
-
-impl MetricsRecorder for NoMetrics {
-    fn count(&self, _: &MetricEvent<'_>) {}
 }

@@ -1,150 +1,227 @@
-//! Amazon Connect, as the flows see it.
+//! The port to Amazon Connect.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::codes::stable_codes;
 use crate::ids::{ClientToken, ContactId, InstanceName, UserId};
 use crate::interlock::{ClearedLeg, ContactSeen};
 use crate::supervision::Mode;
 
-/// Who goes first when an operation's rate budget is short: disconnects, then monitors, then polls.
+stable_codes! {
+    /// What Sidedoor asks Amazon Connect and AWS for, by the vendor's names.
+    pub enum Operation {
+        /// Lets a supervisor join a contact.
+        MonitorContact = "MonitorContact",
+        /// Ends a leg that the interlock cleared.
+        StopContact = "StopContact",
+        /// Describes a contact or a leg.
+        DescribeContact = "DescribeContact",
+        /// Lists the current contacts of users.
+        GetCurrentUserData = "GetCurrentUserData",
+        /// Finds a user by name.
+        SearchUsers = "SearchUsers",
+        /// Names the owner of the credentials (AWS STS); only `sidedoor check` uses it.
+        GetCallerIdentity = "GetCallerIdentity",
+        /// Describes the instance; only `sidedoor check` uses it.
+        DescribeInstance = "DescribeInstance",
+        /// Reads a capability of the instance; only `sidedoor check` uses it.
+        DescribeInstanceAttribute = "DescribeInstanceAttribute",
+        /// Lists security profiles. Sidedoor does not need it: `sidedoor check` expects it to be denied.
+        ListSecurityProfiles = "ListSecurityProfiles",
+        /// An HTTP request for the endpoint's `Date` header. It is no operation of Connect.
+        Date = "Date",
+    }
+}
+
+impl Operation {
+    /// The operations that the service calls. Each has its own rate budget.
+    pub const BUDGETED: [Self; 5] = [
+        Self::MonitorContact,
+        Self::StopContact,
+        Self::DescribeContact,
+        Self::GetCurrentUserData,
+        Self::SearchUsers,
+    ];
+}
+
+/// The class of a call. When the rate budget of an operation is short, a higher class goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// Looking after what is there.
+    /// Polls of idle supervisions.
     Poll,
-    /// Starting to listen.
+    /// Joins.
     Monitor,
-    /// Letting somebody leave.
+    /// Disconnects, and checks before them.
     Disconnect,
 }
 
-/// One call's place in the rate budget. Proof that the adapter let it through; dropping it unused wastes the place.
+/// Permission for one MonitorContact within the rate budget. Dropping it unused wastes one call of the budget.
 #[derive(Debug)]
 pub struct Admission(());
 
 impl Admission {
-    /// For adapters (and tests of flows): this call may be made now.
+    /// Grants the permission. Only adapters (and test doubles of them) call this.
     pub fn granted() -> Self {
         Self(())
     }
 }
 
-/// A MonitorContact to be made.
+/// A MonitorContact request.
 #[derive(Debug, Clone)]
 pub struct MonitorCall {
-    /// Which Connect instance.
+    /// The Connect instance.
     pub instance: InstanceName,
-    /// The contact to listen to.
+    /// The contact to monitor.
     pub contact: ContactId,
-    /// The supervisor.
+    /// The supervisor's user.
     pub user: UserId,
-    /// What they may do at most.
+    /// The most that the supervisor may do.
     pub allowed: Mode,
-    /// The same for every attempt.
+    /// The idempotency token: the same for every attempt, so that all attempts give one leg.
     pub client_token: ClientToken,
 }
 
-/// One contact a user has now (GetCurrentUserData).
+/// One current contact of a user, as GetCurrentUserData lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserContact {
-    /// Whose.
+    /// The user's id.
     pub user: String,
-    /// Its id.
+    /// The contact's id.
     pub contact: String,
-    /// Upper case.
+    /// The contact's InitiationMethod in upper case.
     pub initiation_method: String,
-    /// Upper case, such as `CONNECTED` or `ENDED`.
+    /// The contact's AgentContactState in upper case, such as `CONNECTED` or `ENDED`.
     pub state: String,
 }
 
-/// What may be done about a vendor's error.
+/// Whether a failed call may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The same call may succeed later.
     Retry,
-    /// … but not before this.
+    /// The same call may succeed after this time, which the vendor gave.
     RetryAfter(Duration),
-    /// It will fail again.
+    /// The same call would fail again.
     Never,
 }
 
-/// A vendor call that did not succeed.
+stable_codes! {
+    /// Why a call to Amazon Connect failed. `docs/errors.md` lists the codes.
+    pub enum VendorErrorCode {
+        /// InvalidRequestException.
+        RequestInvalid = "connect_request_invalid",
+        /// The instance or contact does not support monitoring, such as without call recording.
+        MonitoringUnsupported = "connect_monitoring_unsupported",
+        /// InvalidParameterException.
+        ParameterInvalid = "connect_parameter_invalid",
+        /// InvalidActiveRegionException.
+        RegionInvalid = "connect_region_invalid",
+        /// AccessDeniedException: AWS's access control or Connect's own.
+        AccessForbidden = "connect_access_forbidden",
+        /// AWS credentials are missing, expired or wrong.
+        CredentialsInvalid = "connect_credentials_invalid",
+        /// The contact, user or instance does not exist.
+        ResourceNotFound = "connect_resource_not_found",
+        /// ContactNotFoundException: the contact has ended.
+        ContactNotFound = "connect_contact_not_found",
+        /// IdempotencyException: the ClientToken was used for another request.
+        IdempotencyConflict = "connect_idempotency_conflict",
+        /// ServiceQuotaExceededException.
+        QuotaLimitReached = "connect_quota_limit_reached",
+        /// Connect throttled the call.
+        RateLimitReached = "connect_rate_limit_reached",
+        /// InternalServiceException.
+        Internal = "connect_internal",
+        /// Another 5xx answer.
+        Unavailable = "connect_unavailable",
+        /// Connect did not answer in time.
+        Timeout = "connect_timeout",
+        /// Connect could not be reached.
+        NetworkUnavailable = "connect_network_unavailable",
+        /// Connect's answer could not be read.
+        ResponseInvalid = "connect_response_invalid",
+        /// Our own rate budget has no capacity: its queue is full, or the call waited too long.
+        BudgetLimitReached = "connect_budget_limit_reached",
+        /// The endpoint gave no `Date` header.
+        DateUnavailable = "connect_date_unavailable",
+        /// Any other refusal.
+        RequestRejected = "connect_request_rejected",
+    }
+}
+
+/// A failed call to Amazon Connect.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{operation}: {code}: {message}")]
 pub struct VendorError {
-    /// The operation, in the vendor's words.
-    pub operation: &'static str,
-    /// A stable word of ours.
-    pub code: &'static str,
-    /// What to tell people; the vendor's message where it is safe to repeat.
+    /// The operation that failed.
+    pub operation: Operation,
+    /// Why it failed.
+    pub code: VendorErrorCode,
+    /// A description for people. Contains the vendor's message without control characters.
     pub message: String,
-    /// What may be done.
+    /// Whether the call may be retried.
     pub verdict: Verdict,
-    /// Whether the call may have reached the vendor all the same: its effect is unknown.
+    /// Whether Connect may have carried out the call although it failed, because its answer was lost.
     pub may_have_happened: bool,
 }
 
 impl VendorError {
-    /// Code of an error that says the contact (or user, or instance) is not there.
-    pub const NOT_FOUND: &'static str = "connect_resource_not_found";
-    /// Code of a refusal by our own rate budget: too many calls wait already.
-    pub const BUDGET_FULL: &'static str = "connect_budget_limit_reached";
-
-    /// Whether trying again is of use.
+    /// Whether a retry can succeed.
     pub fn is_retryable(&self) -> bool {
         self.verdict != Verdict::Never
     }
 }
 
-/// A `Date` header of an answer: a sample of the vendor's API front end's clock.
+/// The `Date` header of an answer: a sample of the clock of the vendor's API front end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DateSeen {
-    /// Which instance's endpoint.
+    /// The instance whose endpoint answered.
     pub instance: InstanceName,
-    /// Our clock, right before the request was sent.
+    /// Our clock right before the request was sent.
     pub sent_at: jiff::Timestamp,
-    /// Our clock, right after the answer's head came.
+    /// Our clock right after the head of the answer arrived.
     pub received_at: jiff::Timestamp,
-    /// The header: whole seconds.
+    /// The header's time, in whole seconds.
     pub date: jiff::Timestamp,
 }
 
-/// Where an adapter hands in the `Date` of every answer it gets. Must not block.
+/// Receives the `Date` of every answer that an adapter gets. Must not block.
 pub type DateSink = std::sync::Arc<dyn Fn(DateSeen) + Send + Sync>;
 
 /// Amazon Connect. Every method makes **one** attempt, within the rate budget of its operation.
 #[async_trait]
 pub trait Telephony: Send + Sync {
-    /// A place for a MonitorContact if there is one at this moment, without waiting.
+    /// Takes a MonitorContact from the rate budget, if that is possible without waiting.
     fn try_admit_monitor(&self, instance: &InstanceName) -> Option<Admission>;
 
-    /// Waits for a place for a MonitorContact; at most `patience`.
+    /// Waits at most `patience` for a MonitorContact from the rate budget.
     ///
     /// # Errors
-    /// [`VendorError::BUDGET_FULL`] when too many wait, or none came in time.
+    /// [`VendorErrorCode::BudgetLimitReached`] if the queue is full or `patience` is over.
     async fn admit_monitor(&self, instance: &InstanceName, patience: Duration) -> Result<Admission, VendorError>;
 
-    /// MonitorContact: the leg's contact id, as the vendor spelt it.
+    /// Calls MonitorContact. Returns the leg's contact id in the vendor's spelling.
     ///
     /// # Errors
     /// The vendor's, with its verdict.
     async fn monitor(&self, call: &MonitorCall, admission: Admission) -> Result<String, VendorError>;
 
-    /// DescribeContact of any contact id, a leg's or a customer's: reading harms nobody.
+    /// Calls DescribeContact. `id` may be a leg's or a customer's contact, because reading changes nothing.
     ///
     /// # Errors
-    /// The vendor's; [`VendorError::NOT_FOUND`] when there is no such contact.
+    /// The vendor's; [`VendorErrorCode::ResourceNotFound`] if there is no such contact.
     async fn describe(&self, instance: &InstanceName, id: &str, priority: Priority)
     -> Result<ContactSeen, VendorError>;
 
-    /// StopContact on a leg the interlock cleared. Success is only "accepted".
+    /// Calls StopContact for a leg that the interlock cleared. Success means only that Connect accepted the request.
     ///
     /// # Errors
-    /// The vendor's. `connect_contact_not_found` (410) means that there is nothing left to end.
+    /// The vendor's. [`VendorErrorCode::ContactNotFound`] means that the leg has already ended.
     async fn end_leg(&self, instance: &InstanceName, leg: &ClearedLeg) -> Result<(), VendorError>;
 
-    /// GetCurrentUserData: what contacts these users (at most 100) have now.
+    /// Calls GetCurrentUserData for at most 100 users. Returns their current contacts.
     ///
     /// # Errors
     /// The vendor's.
@@ -155,14 +232,14 @@ pub trait Telephony: Send + Sync {
         priority: Priority,
     ) -> Result<Vec<UserContact>, VendorError>;
 
-    /// One small exchange with the instance's endpoint for its `Date`. It calls no operation, so it takes no place in our
+    /// Requests the `Date` of the instance's endpoint. This is no operation of Connect, so it does not count against the
     /// rate budget.
     ///
     /// # Errors
-    /// When no answer came, or one without a `Date`.
+    /// [`VendorErrorCode::DateUnavailable`] if no answer came, or one without a `Date`.
     async fn ask_date(&self, instance: &InstanceName) -> Result<DateSeen, VendorError>;
 
-    /// SearchUsers: the users whose name is this one, whatever its case.
+    /// Calls SearchUsers. Returns the users with this name; case is ignored.
     ///
     /// # Errors
     /// The vendor's.

@@ -9,6 +9,7 @@ use super::{
 use crate::departure::{AgentAfter, Continuity, Departure};
 use crate::ids::{ClientToken, ContactId, InstanceName, SupervisionId};
 use crate::interlock::LegId;
+use crate::join_failure::{JoinFailure, OwnJoinFailure};
 use crate::rejoin::Compliance;
 
 /// The transition is not possible in this state; the supervision is unchanged.
@@ -183,12 +184,12 @@ impl Supervision {
     ///
     /// # Errors
     /// [`Refused`] unless REQUESTED or JOINING.
-    pub fn fail(&mut self, code: &str, detail: &str, now: Timestamp) -> Result<(), Refused> {
+    pub fn fail(&mut self, code: JoinFailure, detail: &str, now: Timestamp) -> Result<(), Refused> {
         if !matches!(self.state, State::Requested | State::Joining) {
             return Err(self.refuse("failure"));
         }
         self.failure = Some(Failure {
-            code: code.into(),
+            code: code.as_str().into(),
             detail: detail.into(),
             at: now,
         });
@@ -219,7 +220,7 @@ impl Supervision {
         match self.state {
             State::Requested => {
                 self.failure = Some(Failure {
-                    code: "join_cancelled".into(),
+                    code: OwnJoinFailure::Cancelled.as_str().into(),
                     detail: "The supervisor left before Connect was asked to monitor.".into(),
                     at: now,
                 });

@@ -1,0 +1,60 @@
+//! The most likely offset inside the guaranteed interval, and its standard error.
+//!
+//! Two values are averaged, weighted by their certainty: the polygon's middle, which knows only what is impossible,
+//! and the line through what the learned delays make likely. A middle far from the line was probably moved by an
+//! outlier, so it counts less.
+
+use super::latency::Latency;
+use super::line::Line;
+use super::posterior::{PosteriorInput, posterior};
+use super::sample::{Cause, Sample};
+
+/// If only notices bound one side of the polygon and only commands the other, the slower path also has the greater
+/// least delay, so the middle is biased. This share of the bias that the typical delays suggest is corrected.
+const SKEW: f64 = 0.2;
+
+/// The offset at `at` hours and its standard error, in ms. `middle` is the mean (offset, drift) of the polygon and
+/// `plain` its range at that moment. `delays` are the typical delays of command and notice, if only these bound the
+/// polygon. `bias` is the error of the learned delays.
+pub(crate) fn point_estimate(
+    middle: (f64, f64),
+    plain: (f64, f64),
+    line: Option<&Line>,
+    at: f64,
+    delays: Option<(f64, f64)>,
+    bias: f64,
+) -> (f64, f64) {
+    let width = plain.1 - plain.0;
+    let skew = delays.map_or(0.0, |(command, notice)| {
+        SKEW * (notice - command) / (notice + command) * width / 2.0
+    });
+    let middle = middle.1.mul_add(at, middle.0) + skew;
+    // The variance of a triangular distribution as wide as the polygon.
+    let spread = width * width / 24.0;
+    let Some(line) = line else {
+        return (middle, spread.sqrt());
+    };
+    let (centre, variance) = line.at(at);
+    let variance = variance + bias * bias;
+    let apart = (middle - centre).abs() / (variance + spread).sqrt();
+    let by_middle = 1.0 / (spread * 2.0_f64.mul_add((apart - 1.5).max(0.0).powi(2), 1.0)).max(1e-6);
+    let by_line = 1.0 / variance.max(1e-6);
+    let sum = by_middle + by_line;
+    ((middle * by_middle + centre * by_line) / sum, sum.recip().sqrt())
+}
+
+/// Mean (ms) and variance (ms²) of the offset according to one sample alone: where in its bracket the event likely
+/// was, and where in its quantum the clock.
+pub(crate) fn likely_offset(sample: &Sample, quantum: f64, command: &Latency, notice: &Latency) -> (f64, f64) {
+    /// Bound for a departure without a known lower end, so that only the notice's delay matters.
+    const LONG: f64 = 60_000.0;
+    let sent = sample.not_before.map_or(-LONG, |t| t.ms_since(sample.not_after));
+    let posterior = posterior(&PosteriorInput {
+        within: (sent.min(-1e-3), 0.0),
+        command: (sample.cause == Cause::Command).then_some((sent, command)),
+        notice: (sample.cause != Cause::Exchange).then_some((0.0, notice)),
+        stamp: None,
+    });
+    let mean = sample.stamp.ms_since(sample.not_after) + quantum / 2.0 - posterior.mean;
+    (mean, posterior.variance + quantum * quantum / 12.0)
+}

@@ -1,0 +1,51 @@
+//! `[supervision]`, `[clock]` and `[retention]`, and what the use cases need of the other sections.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use super::connect::ConnectSection;
+use super::salesforce::SalesforceSection;
+use super::{HttpConfig, Reader, compliance, timing};
+use crate::usecases::{DeliverySettings, RetentionPeriods, UseCaseIntervals, UseCaseSettings};
+
+/// The settings of the use cases.
+pub(super) fn read(
+    r: &mut Reader,
+    http: &HttpConfig,
+    connect: &ConnectSection,
+    salesforce: Option<&SalesforceSection>,
+) -> UseCaseSettings {
+    let days = |days: i64| SignedDuration::from_hours(24 * days);
+    // Without Salesforce nothing is delivered, so these values are not used.
+    let off = DeliverySettings {
+        max_batch_delay: Duration::ZERO,
+        slow_above: 1.0,
+        find_voice_calls: false,
+    };
+    UseCaseSettings {
+        instances: connect.instances.clone(),
+        default_instance: connect.config.default_instance.clone(),
+        answer_within: http.answer_within,
+        join_ttl: r.signed_seconds("supervision.join_ttl_s", 30, 1, 300),
+        leave_deadline: r.signed_seconds("supervision.leave_deadline_s", 15, 1, 3600),
+        directive_ttl: r.signed_seconds("supervision.directive_ttl_s", 300, 5, 86_400),
+        idle_poll: r.signed_seconds("supervision.idle_poll_s", 60, 5, 3600),
+        after_check_grace: r.signed_millis("supervision.after_check_grace_ms", 400, 0, 10_000),
+        poll_staleness: r.signed_millis("supervision.poll_staleness_ms", 2000, 0, 60_000),
+        clock_error_ms: r.number("clock.max_error_ms", 50, 0, 60_000),
+        delivery: salesforce.map_or(off, |s| s.delivery),
+        announce: salesforce.is_some_and(|s| s.config.directive_event.is_some()),
+        compare: salesforce.is_some_and(|s| s.compare),
+        retention: RetentionPeriods {
+            keys: SignedDuration::from_hours(r.number("retention.idempotency_h", 24, 1, 720)),
+            evidence: days(r.number("retention.evidence_days", 30, 1, 3650)),
+            supervisions: days(r.number("retention.supervisions_days", 400, 1, 36_500)),
+        },
+        username_cache_ttl: r.seconds("supervision.usernames_s", 300, 1, 86_400),
+        timing: timing::read(r),
+        policy: compliance::read(r, connect),
+        streams: http.max_streams,
+        intervals: UseCaseIntervals::default(),
+    }
+}

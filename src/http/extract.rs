@@ -1,0 +1,86 @@
+//! Extractors: what handlers take from a request before their own work begins.
+
+use std::convert::Infallible;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use bytes::Bytes;
+
+use super::middleware::{Arrived, RequestId};
+use super::problem::Problem;
+use super::problem_code::ProblemCode;
+use super::{AppState, body, idempotency};
+use crate::usecases;
+use crate::usecases::error::UseCaseError;
+use sidedoor_domain::authority::Caller;
+use sidedoor_domain::ids::SupervisionId;
+
+/// The authenticated caller of a request, without an idempotency key.
+pub(super) struct Authenticated(pub(super) usecases::RequestContext);
+
+impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let (caller, id) = (parts.extensions.get::<Caller>(), parts.extensions.get::<RequestId>());
+        let arrived = parts.extensions.get::<Arrived>();
+        let (Some(caller), Some(id), Some(Arrived(arrived))) = (caller, id, arrived) else {
+            // The route lies outside the middleware that adds them.
+            let detail = "The request was not identified.";
+            return Err(Problem::new(ProblemCode::Internal, detail));
+        };
+        Ok(Self(usecases::RequestContext {
+            caller: caller.clone(),
+            request_id: Some(id.0.clone()),
+            key: None,
+            arrived: *arrived,
+        }))
+    }
+}
+
+/// A request that changes something: the caller with their `Idempotency-Key`, if they sent one, and the whole body, which is
+/// at most `http.max_body_bytes` long.
+pub(super) struct Command {
+    pub(super) by: usecases::RequestContext,
+    pub(super) body: Bytes,
+}
+
+impl FromRequest<AppState> for Command {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &AppState) -> Result<Self, Problem> {
+        let (mut parts, content) = request.into_parts();
+        let Authenticated(mut by) = Authenticated::from_request_parts(&mut parts, app).await?;
+        let (method, path, headers) = (parts.method.clone(), parts.uri.path().to_owned(), parts.headers.clone());
+        let body = body::read(Request::from_parts(parts, content), app.settings.max_body_bytes).await?;
+        by.key = idempotency::key(&headers, &by.caller, method.as_str(), &path, &body)?;
+        Ok(Self { by, body })
+    }
+}
+
+/// The path's only parameter; `None` if it cannot be decoded. Such a name names nothing, so that the caller gets the same 404
+/// as for a name that does not exist.
+pub(super) struct NameInPath(pub(super) Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for NameInPath {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let raw = Path::<String>::from_request_parts(parts, state).await.ok();
+        Ok(Self(raw.map(|Path(raw)| raw)))
+    }
+}
+
+/// The supervision that the path names. Text that is not an id names no supervision: 404.
+pub(super) struct SupervisionInPath(pub(super) SupervisionId);
+
+impl<S: Send + Sync> FromRequestParts<S> for SupervisionInPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Ok(NameInPath(raw)) = NameInPath::from_request_parts(parts, state).await;
+        raw.and_then(|raw| SupervisionId::parse(&raw))
+            .map(Self)
+            .ok_or_else(|| UseCaseError::SupervisionNotFound.into())
+    }
+}

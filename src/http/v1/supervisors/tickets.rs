@@ -1,0 +1,137 @@
+//! `POST /v1/supervisors/{connectUserId}/tickets`: a ticket with which that supervisor's browser opens its directive stream.
+//!
+//! A browser's `EventSource` cannot send headers, and a page must not hold a key. So a caller that may act as the supervisor (Apex)
+//! fetches a ticket, and the page opens the stream with it. A ticket is valid once, for one minute, for that supervisor's stream
+//! only. Only its hash is kept, in memory, so a page must fetch another one after a restart.
+
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use jiff::{SignedDuration, Timestamp};
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::http::AppState;
+use crate::http::body;
+use crate::http::extract::{Authenticated, NameInPath};
+use crate::http::problem::{Problem, json};
+use crate::http::v1::supervisors::supervisor_in_path;
+use crate::http::views::Rfc3339;
+use crate::usecases::error::UseCaseError;
+use sidedoor_domain::authority::{Caller, Scope};
+use sidedoor_domain::ids::UserId;
+
+/// How long a ticket is valid.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+/// The most tickets that are kept.
+const KEPT: u64 = 10_000;
+
+/// The tickets that are valid now.
+#[derive(Clone)]
+pub(crate) struct Tickets(Cache<[u8; 32], (Caller, Timestamp)>);
+
+impl Tickets {
+    pub(crate) fn new() -> Self {
+        // The oldest are dropped first, so that a flood of tickets mostly drops its own.
+        let kept = Cache::builder()
+            .max_capacity(KEPT)
+            .eviction_policy(EvictionPolicy::lru());
+        Self(kept.time_to_live(GOOD_FOR).build())
+    }
+
+    fn issue(&self, by: &Caller, user: &UserId, expires_at: Timestamp) -> String {
+        // 244 random bits from the system's generator.
+        let ticket = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+        let holder = Caller::new(format!("{} (ticket)", by.name), vec![Scope::Supervise]).naming(Some(user.clone()));
+        self.0.insert(Sha256::digest(&ticket).into(), (holder, expires_at));
+        ticket
+    }
+
+    /// Redeems the ticket of a request, which is then invalid. The caller may act as its supervisor only.
+    pub(crate) fn take(&self, request: &Request, now: Timestamp) -> Option<Caller> {
+        let query = request.uri().query()?;
+        let mut given = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "ticket");
+        let (_, ticket) = given.next()?;
+        let hash: [u8; 32] = Sha256::digest(ticket.as_bytes()).into();
+        // The cache evicts lazily, so that an expired ticket may still be in it.
+        self.0
+            .remove(&hash)
+            .filter(|(_, expires_at)| now < *expires_at)
+            .map(|(holder, _)| holder)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TicketView {
+    ticket: String,
+    connect_user_id: String,
+    expires_at: Rfc3339,
+}
+
+pub(crate) async fn handle(
+    State(app): State<AppState>,
+    NameInPath(user): NameInPath,
+    Authenticated(by): Authenticated,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = body::read(request, app.settings.max_body_bytes).await?;
+    if !body.is_empty() {
+        body::Reader::new(&body::parse(&body)?, "")?.finish()?;
+    }
+    let user = supervisor_in_path(&by.caller, user.as_deref())?;
+    if !by.caller.may_act_as(&user) {
+        return Err(UseCaseError::Forbidden("this credential may not act as that supervisor").into());
+    }
+    let good_for = SignedDuration::try_from(GOOD_FOR).unwrap_or(SignedDuration::ZERO);
+    let expires_at: Timestamp = app.usecases.now() + good_for;
+    app.usecases.reports.note_ticket(&by, &user).await?;
+    let view = TicketView {
+        ticket: app.tickets.issue(&by.caller, &user, expires_at),
+        connect_user_id: user.to_string(),
+        expires_at: Rfc3339::of(expires_at),
+    };
+    Ok(json(StatusCode::CREATED, &view))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(query: &str) -> Request {
+        Request::builder()
+            .uri(format!("/v1/supervisors/sup-1/directives?{query}"))
+            .body(axum::body::Body::empty())
+            .expect("a request")
+    }
+
+    #[test]
+    fn a_ticket_is_good_once_and_for_one_supervisor() {
+        let tickets = Tickets::new();
+        let back_end = Caller::new("back-end", vec![Scope::SuperviseAny]);
+        let user = UserId::parse("sup-1").expect("an id");
+        let (now, later) = (
+            Timestamp::UNIX_EPOCH,
+            Timestamp::UNIX_EPOCH + SignedDuration::from_secs(60),
+        );
+        let ticket = tickets.issue(&back_end, &user, later);
+        assert!(tickets.take(&with("ticket=guessed"), now).is_none());
+        let holder = tickets
+            .take(&with(&format!("after=3&ticket={ticket}")), now)
+            .expect("good");
+        assert_eq!(
+            (holder.supervisor.as_ref(), holder.has(Scope::SuperviseAny)),
+            (Some(&user), false)
+        );
+        assert!(tickets.take(&with(&format!("ticket={ticket}")), now).is_none(), "once");
+        let unused = tickets.issue(&back_end, &user, later);
+        assert!(
+            tickets.take(&with(&format!("ticket={unused}")), later).is_none(),
+            "too late"
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! The wire shape of a participant record: JSON with the configured field names. The external id is part of the URL;
+//! Salesforce refuses it in the body.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::config::FieldNames;
+use sidedoor_domain::participant::ParticipantRecord;
+
+/// The body of an upsert.
+pub(super) fn body(row: &ParticipantRecord, fields: &FieldNames) -> Map<String, Value> {
+    let mut body = Map::new();
+    let mut put = |name: &str, value: Value| {
+        if !name.is_empty() {
+            body.insert(name.to_owned(), value);
+        }
+    };
+    put(&fields.supervision_id, json!(row.supervision_id));
+    put(&fields.origin, json!(row.origin));
+    put(&fields.contact_id, json!(row.contact_id));
+    // An unknown lookup is not sent, because an administrator may have set it by hand.
+    for (name, lookup) in [
+        (&fields.voice_call, &row.voice_call_id),
+        (&fields.supervisor, &row.supervisor_user_id),
+    ] {
+        if let Some(id) = lookup {
+            put(name, json!(id));
+        }
+    }
+    put(&fields.connect_user_id, json!(row.connect_user_id));
+    put(&fields.mode, json!(row.mode));
+    put(&fields.rejoin, json!(row.rejoin));
+    put(&fields.joined_at, json!(row.joined_at.map(date_time)));
+    put(&fields.row_version, json!(row.version));
+    if let Some(d) = &row.departure {
+        put(&fields.disconnected_at, json!(date_time(d.disconnected_at)));
+        put(&fields.disconnected_epoch_ms, json!(d.disconnected_at.as_millisecond()));
+        put(
+            &fields.earliest_epoch_ms,
+            json!(d.earliest.map(Timestamp::as_millisecond)),
+        );
+        put(&fields.latest_epoch_ms, json!(d.latest.as_millisecond()));
+        put(&fields.disconnect_uncertainty_ms, json!(d.uncertainty_ms));
+        put(&fields.vendor_disconnected_at, json!(d.vendor_timestamp.map(date_time)));
+        put(&fields.disconnect_source, json!(d.source));
+        put(&fields.disconnect_reason, json!(d.reason));
+        put(
+            &fields.customer_call_continued,
+            json!(continued(d.customer_call_continued)),
+        );
+        put(&fields.calibration_grade, json!(d.grade));
+        put(&fields.calibration_version, json!(d.calibration_version));
+        put(&fields.applied_offset_ms, json!(d.offset_ms));
+    }
+    body
+}
+
+/// The field is a text, because a Salesforce checkbox has no third value for "unknown".
+fn continued(known: Option<bool>) -> &'static str {
+    match known {
+        Some(true) => "YES",
+        Some(false) => "NO",
+        None => "UNKNOWN",
+    }
+}
+
+/// Formats a date-time as `yyyy-MM-ddTHH:mm:ss.SSSZ`. Salesforce stores only whole seconds.
+fn date_time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
