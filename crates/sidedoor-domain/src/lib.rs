@@ -5,6 +5,9 @@
 //! | [`ids`] | ids as types, and which texts are valid ids |
 //! | [`interlock`] | the types that prevent ending a customer's call |
 //! | [`join_failure`] | why a join failed, as a stable code |
+//! | [`moment`] | conversions between timestamps and the calibration's moments |
+//! | [`trace_parent`] | the W3C trace context of a request |
+//! | [`ports`] | the traits that adapters implement |
 //! | [`supervision`] | one supervisor's presence on one contact, and its state machine |
 //! | [`directive`] | an instruction to a supervisor's browser, and the browser's acknowledgement |
 //! | [`evidence`] | one observation of a leg |

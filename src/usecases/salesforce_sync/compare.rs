@@ -116,52 +116,56 @@ impl SalesforceSyncService {
                 return Ok(PageOutcome::Last);
             }
         };
-        let comparisons = due
+        let comparisons: Vec<Comparison> = due
             .iter()
-            .filter_map(|(s, on_contact)| self.compare(s, *on_contact, &theirs, now));
+            .filter_map(|(s, on_contact)| compare(s, *on_contact, &theirs, now))
+            .collect();
         let found = Transaction {
-            comparisons: comparisons.collect(),
+            comparisons: comparisons.clone(),
             ..Transaction::default()
         };
         self.ctx.store().transact(found).await?;
+        // Only after the commit, so that what is counted is also stored.
+        for comparison in comparisons {
+            if let (Some(at), Some(inside)) = (comparison.left_at, comparison.inside) {
+                let difference = at.duration_since(comparison.ours_at).as_secs_f64();
+                self.ctx.count(&MetricEvent::Compared(difference, inside));
+            }
+        }
         // A short page may consist of unreadable supervisions, so only the next page shows whether there is more.
         Ok(PageOutcome::Done)
     }
+}
 
-    fn compare(
-        &self,
-        stored: &Stored,
-        on_contact: u32,
-        theirs: &HashMap<String, Vec<ParticipantSeen>>,
-        now: Timestamp,
-    ) -> Option<Comparison> {
-        let s = &stored.supervision;
-        let departure = s.departure.as_ref()?;
-        let on_call = theirs
-            .get(s.voice_call_id.as_ref()?)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let seen = matching_participant(
-            s.supervisor.salesforce_user_id.as_deref(),
-            on_contact,
-            on_call,
-            departure.disconnected_at,
-        );
-        let left_at = seen.and_then(|p| p.left_at);
-        let inside = left_at.map(|at| is_inside(at, departure));
-        if let (Some(at), Some(inside)) = (left_at, inside) {
-            let difference = at.duration_since(departure.disconnected_at).as_secs_f64();
-            self.ctx.count(&MetricEvent::Compared(difference, inside));
-        }
-        Some(Comparison {
-            supervision: s.id,
-            looked_at: now,
-            participant_id: seen.map(|p| p.id.clone()),
-            left_at,
-            ours_at: departure.disconnected_at,
-            inside,
-        })
-    }
+/// A departure beside what the org itself has of it; `None` for one without a departure or a VoiceCall.
+fn compare(
+    stored: &Stored,
+    on_contact: u32,
+    theirs: &HashMap<String, Vec<ParticipantSeen>>,
+    now: Timestamp,
+) -> Option<Comparison> {
+    let s = &stored.supervision;
+    let departure = s.departure.as_ref()?;
+    let on_call = theirs
+        .get(s.voice_call_id.as_ref()?)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let seen = matching_participant(
+        s.supervisor.salesforce_user_id.as_deref(),
+        on_contact,
+        on_call,
+        departure.disconnected_at,
+    );
+    let left_at = seen.and_then(|p| p.left_at);
+    let inside = left_at.map(|at| is_inside(at, departure));
+    Some(Comparison {
+        supervision: s.id,
+        looked_at: now,
+        participant_id: seen.map(|p| p.id.clone()),
+        left_at,
+        ours_at: departure.disconnected_at,
+        inside,
+    })
 }
 
 /// The org's record of this departure: the user's nearest in time. If the user is unknown, the only record on the call, if
