@@ -179,7 +179,8 @@ async fn by_the_api(store: &Path, at: Timestamp, kept: &Value) -> Answers {
         answers.insert(format!("GET {path}"), stable(&told));
     }
     let start = app.call("POST", "/v1/supervisions").idempotency(ANSWERED);
-    let again = start.json(&kept["answeredStart"]).send().await;
+    let start = start.json(&kept["answeredStart"]).replay_of_an_earlier_version();
+    let again = start.send().await;
     assert_eq!(again.headers["idempotent-replayed"], "true");
     answers.insert(
         "the answered start, repeated".into(),
