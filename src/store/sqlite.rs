@@ -4,9 +4,9 @@
 //! `synchronous = FULL` syncs the log at every commit. A transaction is written as a whole; a refused one writes nothing.
 //!
 //! **One writer, group commit.** All writes go through one task ([`writer`]), which puts all waiting writes (bounded) into one
-//! database transaction and syncs once for all of them. Reads use a small pool of read-only connections and see what was committed.
+//! database transaction and syncs once for all of them. Reads use a small pool of read-only connections and see all committed data.
 //!
-//! **Crash safety.** The process may be killed at any instruction. A transaction that was answered is in the store; one that was not
+//! **Crash safety.** The process may be killed at any instruction. A transaction with a result is in the store; a transaction without one
 //! is there as a whole or not at all. A lock file keeps a second process from opening the same database. The kernel releases the lock
 //! with the process, so that nothing needs cleaning up after a kill.
 

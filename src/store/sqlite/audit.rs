@@ -1,4 +1,4 @@
-//! The audit. A line is written in the transaction of what it reports; triggers of the database refuse to change or remove one.
+//! The audit. A line is written in the same transaction as the change that it reports; triggers of the database refuse to change or remove one.
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
@@ -90,7 +90,7 @@ pub(super) async fn lines(pool: &SqlitePool, filter: &AuditFilter) -> Answer<Vec
     rows.iter().map(line).collect()
 }
 
-/// Vendor requests that were begun between `since` and `until` and have no line that says how they ended.
+/// Vendor requests that started between `since` and `until` and have no line that says how they ended.
 pub(super) async fn unfinished(
     pool: &SqlitePool,
     since: Timestamp,

@@ -1,5 +1,5 @@
 //! Directives, by supervisor and in the order of their changes. They are derived from the supervision in the transaction that
-//! writes it, so that no use case can forget to tell the browsers.
+//! writes it, so that no use case can forget to inform the browsers.
 
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
@@ -16,7 +16,7 @@ pub(super) async fn write(db: &mut SqliteConnection, write: &SupervisionWrite) -
     };
     for directive in &s.directives {
         let status = directive.status().as_str();
-        // Only a directive that changed gets a new `seq`, because browsers are sent whatever has one. REPLACE deletes the old row.
+        // Only a directive that changed gets a new `seq`, because browsers get every directive with a new one. REPLACE deletes the old row.
         let query = sqlx::query(
             "INSERT OR REPLACE INTO directives (id, supervision_id, instance, connect_user_id, status)
              SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (SELECT 1 FROM directives WHERE id = ?1 AND status = ?5)",

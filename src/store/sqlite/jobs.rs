@@ -1,4 +1,4 @@
-//! Background jobs: what is due, and how far the followers of changes have come.
+//! Background jobs: due times, and the cursors of the followers of changes.
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};

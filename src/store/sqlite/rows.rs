@@ -10,7 +10,7 @@ use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{RecordState, RecordSync, Stored};
 
-/// What a read returns.
+/// The result of a read.
 pub(super) type Answer<T> = Result<T, StoreError>;
 
 /// A statement of the writer.
@@ -151,7 +151,7 @@ pub(super) fn readable(rows: &[SqliteRow]) -> Vec<Stored> {
         .collect()
 }
 
-/// What was read of a row of [`select_stored`]; logs an error and returns `None` if it could not be read.
+/// The value read from a row of [`select_stored`]; logs an error and returns `None` if it could not be read.
 pub(super) fn skip_unreadable<T>(row: &SqliteRow, read: Answer<T>) -> Option<T> {
     read.inspect_err(|e| {
         let supervision_id = get::<&str>(row, "supervision_id").unwrap_or_default();

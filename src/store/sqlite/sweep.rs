@@ -1,4 +1,4 @@
-//! Removes what is past its retention. A reader finds the rows and the writer removes them in slices, each in a transaction of its own,
+//! Removes rows that are past their retention. A reader finds the rows and the writer removes them in slices, each in a transaction of its own,
 //! so that a write never waits longer than for one slice.
 
 use jiff::Timestamp;
@@ -27,7 +27,7 @@ pub(super) enum Removal {
 /// The moment before which a kind of row is past its retention.
 type Before = fn(&Retention) -> Timestamp;
 
-/// What is removed by its age alone. The audit is never removed.
+/// The statements that remove rows by their age alone. The audit is never removed.
 const OLDER: [(&str, Before); 4] = [
     (
         "DELETE FROM idempotency_keys WHERE (caller, key) IN

@@ -2,7 +2,7 @@
 //! after its one fsync. So the cost of an fsync is shared under load, and an idle store commits at once.
 //!
 //! If a group fails (disk full, constraint violated), it is rolled back and each of its transactions is tried alone, because otherwise
-//! one that cannot be written would fail the others.
+//! a single invalid one would fail the others.
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
@@ -13,8 +13,8 @@ use super::{apply, directives, failed, sweep};
 use sidedoor_domain::ports::store::DirectiveNews;
 use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
 
-/// Transactions that may wait. More fail at once, because a caller who is told `service_unavailable` can retry, and one who waits
-/// cannot.
+/// Transactions that may wait. More fail at once, because a caller that gets `service_unavailable` can retry, and a caller that
+/// waits cannot.
 const WAITING: usize = 4096;
 /// Transactions that share one database transaction.
 const GROUP: usize = 256;
@@ -144,7 +144,7 @@ async fn commit_group(
     };
     for ((change, reply), result) in group.drain(..).zip(results.drain(..)) {
         if let (Ok(CommitOutcome::Done), Some(whose)) = (&result, directives::concerns(change.supervision.as_ref())) {
-            // It fails if no stream is open, and then there is nothing to tell.
+            // It fails if no stream is open, and then no browser needs the news.
             let _ = news.send(whose);
         }
         match reply {

@@ -52,7 +52,7 @@ pub trait AuditStore: Send + Sync {
     /// A page of the audit.
     async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, StoreError>;
 
-    /// Vendor requests that were begun between `since` and `until` and have no line that says how they ended, oldest first, at most
+    /// Vendor requests that started between `since` and `until` and have no line that says how they ended, oldest first, at most
     /// `limit`.
     async fn unfinished_acts(
         &self,

@@ -1,4 +1,4 @@
-//! What was learnt about the vendors' clocks, in the store.
+//! Samples and epochs of the vendors' clocks, in the store.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

@@ -84,7 +84,7 @@ pub struct DeliveryFilter {
     pub limit: u32,
 }
 
-/// A delivery, with what Salesforce answered.
+/// A delivery, with Salesforce's last answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// The supervision, and the state of its record.
@@ -93,7 +93,7 @@ pub struct Row {
     pub last_answer: Option<String>,
 }
 
-/// How a delivery attempt ended. It changes nothing of a newer version than the one that was sent.
+/// How a delivery attempt ended. A version newer than the one sent stays pending.
 #[derive(Debug, Clone)]
 pub struct DeliveryResult {
     /// The supervision whose record was sent.
@@ -102,7 +102,7 @@ pub struct DeliveryResult {
     pub version: u32,
     /// When the attempt ended.
     pub at: Timestamp,
-    /// What came of it.
+    /// The outcome.
     pub result: Delivered,
 }
 
@@ -117,16 +117,16 @@ pub enum FailureScope {
     Row,
 }
 
-/// What came of a delivery attempt.
+/// The outcome of a delivery attempt.
 #[derive(Debug, Clone)]
 pub enum Delivered {
     /// Salesforce has that version.
     Recorded {
         /// The record in Salesforce.
         recorded: Recorded,
-        /// What the record was written without, if anything.
+        /// The reference that the record was written without, if any.
         note: Option<String>,
-        /// When to look again for what the record was written without.
+        /// When to look again for that reference.
         look_again_at: Option<Timestamp>,
     },
     /// The attempt failed and is repeated.
@@ -140,7 +140,7 @@ pub enum Delivered {
     },
     /// Nothing was sent.
     LookAgain {
-        /// When to look again for what the record was written without; `None` to give up.
+        /// When to look again for the reference that the record was written without; `None` to give up.
         at: Option<Timestamp>,
     },
     /// The record becomes a dead letter.
@@ -178,7 +178,7 @@ pub trait DeliveryStore: Send + Sync {
     /// How many deliveries are pending and due by `now`, counted up to `limit`.
     async fn due_delivery_count(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError>;
 
-    /// Supervisions whose record was written without a VoiceCall that is to be looked for by `now`, at most `limit`.
+    /// Supervisions whose record was written without its VoiceCall and whose next search is due by `now`, at most `limit`.
     async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
 
     /// A page of deliveries, newest supervision first.

@@ -1,4 +1,4 @@
-//! What was observed of legs, in the store.
+//! Evidence of legs, in the store.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ pub struct LegEvidence {
     pub instance: InstanceName,
     /// The leg, as Amazon Connect spells it.
     pub leg: String,
-    /// What was observed.
+    /// The observation.
     pub evidence: Evidence,
 }
 

@@ -1,4 +1,4 @@
-//! Background jobs in the store: what is due, how far they have come, and what is removed.
+//! Background jobs in the store: due times, cursors and retention.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ pub struct NextDue {
     pub voice_call: Option<Timestamp>,
 }
 
-/// What the sweep removes: everything older than these moments.
+/// The moments before which the sweep removes data.
 #[derive(Debug, Clone, Copy)]
 pub struct Retention {
     /// Idempotency keys.
@@ -43,6 +43,6 @@ pub trait JobStore: Send + Sync {
     /// The last change that the follower with this name has handled; `None` if it never ran.
     async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError>;
 
-    /// Removes what is past its retention, at most a bounded number of rows in one call. Returns how many.
+    /// Removes data that is past its retention, at most a bounded number of rows in one call. Returns how many.
     async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError>;
 }

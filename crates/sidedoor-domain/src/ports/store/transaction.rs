@@ -1,4 +1,4 @@
-//! The unit of work: what is written together, and whether it was.
+//! The unit of work: the writes that succeed or fail together, and the outcome.
 
 use jiff::Timestamp;
 
