@@ -20,7 +20,7 @@ use crate::http::v1::supervisors::supervisor_in_path;
 use crate::http::views::directive::ToldView;
 use crate::usecases::UseCases;
 use crate::usecases::directives::DirectiveError;
-use crate::usecases::directives::feed::{Following, Listener, Told};
+use crate::usecases::directives::feed::{DirectiveEvent, DirectiveListener, DirectiveStream};
 use crate::usecases::error::UseCaseError;
 use sidedoor_domain::directive::DirectiveStatus;
 use sidedoor_domain::ids::{InstanceName, UserId};
@@ -83,7 +83,12 @@ pub(crate) async fn handle(
     Ok(events.keep_alive(beat).into_response())
 }
 
-pub(crate) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams: bool) -> Result<Listener, Problem> {
+pub(crate) fn read(
+    raw: Option<&str>,
+    headers: &HeaderMap,
+    user: UserId,
+    streams: bool,
+) -> Result<DirectiveListener, Problem> {
     let mut query = Query::new(raw);
     let instance = query.take("instance", "must be the name of an instance", |raw| {
         InstanceName::parse(raw).ok()
@@ -114,7 +119,7 @@ pub(crate) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams
         }
         known => known.flatten(),
     };
-    Ok(Listener {
+    Ok(DirectiveListener {
         user,
         instance,
         after: last.or(after),
@@ -124,7 +129,7 @@ pub(crate) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams
 }
 
 /// The stream: event `directive` for an open directive, `settled` for one that is acknowledged or withdrawn.
-fn events(usecases: UseCases, following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
+fn events(usecases: UseCases, following: DirectiveStream) -> impl Stream<Item = Result<Event, Infallible>> {
     let begin = Event::default()
         .retry(COME_BACK)
         .comment("directives of one supervisor");
@@ -153,7 +158,7 @@ fn events(usecases: UseCases, following: Following) -> impl Stream<Item = Result
     stream::iter([Ok(begin)]).chain(told.flatten())
 }
 
-fn event(usecases: &UseCases, told: &Told) -> Event {
+fn event(usecases: &UseCases, told: &DirectiveEvent) -> Event {
     let name = match told.directive.status() {
         DirectiveStatus::Open => "directive",
         DirectiveStatus::Answered(_) | DirectiveStatus::Withdrawn => "settled",

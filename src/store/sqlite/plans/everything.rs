@@ -16,7 +16,7 @@ use sidedoor_domain::ports::store::{
     AuditStore, ClockStore, DeliveryStore, DirectiveStore, EvidenceStore, IdempotencyStore, JobStore, SupervisionStore,
 };
 use sidedoor_domain::ports::{Recorded, Store, Transaction};
-use sidedoor_domain::supervision::{Asker, Mode, Origin, State};
+use sidedoor_domain::supervision::{Mode, Origin, Requester, State};
 
 /// Writes every kind of transaction.
 pub(super) async fn write_everything(store: &SqliteStore) {
@@ -33,7 +33,7 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         claim: "1".into(),
     };
     let mut leaving = first.clone();
-    leaving.ask_to_leave(Asker::Supervisor, now(), times());
+    leaving.ask_to_leave(Requester::Supervisor, now(), times());
     leaving.direct_browser(now(), times()).expect("fits");
     let evidence = Evidence {
         source: Source::ContactEvent,
