@@ -1,4 +1,4 @@
-//! Everything that can be written to the store and asked of it.
+//! Calls every method of the store.
 
 use jiff::SignedDuration;
 
@@ -18,7 +18,7 @@ use sidedoor_domain::ports::store::{
 use sidedoor_domain::ports::{Recorded, Store, Transaction};
 use sidedoor_domain::supervision::{Mode, Origin, Requester, State};
 
-/// Everything that can be written.
+/// Writes every kind of transaction.
 pub(super) async fn write_everything(store: &SqliteStore) {
     let (first, mut second) = (monitoring("c-a", "user-1"), requested("c-b", "user-2"));
     let change = |supervision| Transaction {
@@ -144,7 +144,7 @@ pub(super) async fn write_everything(store: &SqliteStore) {
     }
 }
 
-/// Every question with every filter by itself, and some together.
+/// Calls every reading method, with each filter alone and with every pair of filters.
 pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
     let (main, contact, since) = (
         main_instance(),
