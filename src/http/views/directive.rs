@@ -78,14 +78,14 @@ fn instructions(d: &Directive, attached: bool) -> &'static str {
 /// A directive in its supervisor's stream.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ToldView {
+pub(crate) struct DirectiveEventView {
     event_id: String,
     act: bool,
     #[serde(flatten)]
     directive: DirectiveView,
 }
 
-impl ToldView {
+impl DirectiveEventView {
     pub(crate) fn of(usecases: &UseCases, told: &Told) -> Self {
         Self {
             event_id: told.seq.to_string(),

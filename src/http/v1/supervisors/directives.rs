@@ -17,7 +17,7 @@ use crate::http::extract::{Authenticated, NameInPath};
 use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::v1::supervisors::supervisor_in_path;
-use crate::http::views::directive::ToldView;
+use crate::http::views::directive::DirectiveEventView;
 use crate::usecases::UseCases;
 use crate::usecases::directives::DirectiveError;
 use crate::usecases::directives::feed::{Following, Listener, Told};
@@ -25,8 +25,8 @@ use crate::usecases::error::UseCaseError;
 use sidedoor_domain::directive::DirectiveStatus;
 use sidedoor_domain::ids::{InstanceName, UserId};
 
-/// The interval of heartbeats. Browsers and proxies close silent connections, and a heartbeat that cannot be delivered tells us that
-/// the browser is gone.
+/// The interval of heartbeats. Browsers and proxies close silent connections, and a heartbeat that cannot be delivered shows
+/// that the browser is gone.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// The longest `tab`.
 const LONGEST_TAB: usize = 64;
@@ -38,7 +38,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Page {
-    items: Vec<ToldView>,
+    items: Vec<DirectiveEventView>,
     next_after: String,
     /// The key that Platform Events carry for this supervisor.
     channel_key: String,
@@ -60,7 +60,7 @@ pub(crate) async fn handle(
     if !streams {
         let (told, next) = app.usecases.directives.poll_directives(&listener, &by).await?;
         let page = Page {
-            items: told.iter().map(|t| ToldView::of(&app.usecases, t)).collect(),
+            items: told.iter().map(|t| DirectiveEventView::of(&app.usecases, t)).collect(),
             next_after: next.to_string(),
             channel_key: app.usecases.directives.channel_key(&listener.user),
         };
@@ -123,7 +123,7 @@ pub(crate) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams
     })
 }
 
-/// The stream: event `directive` for an open directive, `settled` for one that is acknowledged or withdrawn.
+/// The stream: event `directive` for an open directive, `settled` when it is acknowledged or withdrawn.
 fn events(usecases: UseCases, following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
     let begin = Event::default()
         .retry(COME_BACK)
@@ -158,7 +158,7 @@ fn event(usecases: &UseCases, told: &Told) -> Event {
         DirectiveStatus::Open => "directive",
         DirectiveStatus::Answered(_) | DirectiveStatus::Withdrawn => "settled",
     };
-    let data = serde_json::to_string(&ToldView::of(usecases, told)).unwrap_or_default();
+    let data = serde_json::to_string(&DirectiveEventView::of(usecases, told)).unwrap_or_default();
     Event::default().id(told.seq.to_string()).event(name).data(data)
 }
 
