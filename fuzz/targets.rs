@@ -68,7 +68,7 @@ fn connect_error(data: &[u8]) {
     let text = String::from_utf8_lossy(rest);
     let (code, message) = text.split_once('\n').unwrap_or((&text, ""));
     let status = 300 + u16::from_be_bytes([status[0], status[1]]) % 300;
-    let (ours, said) = sidedoor::connect::translate((!code.is_empty()).then_some(code), status, message);
+    let (ours, said) = sidedoor::untrusted::connect_error((!code.is_empty()).then_some(code), status, message);
     assert!(ours.as_str().starts_with("connect_"), "{ours}");
     assert!(plain(&said) && said.chars().count() <= 300);
 }
@@ -79,15 +79,7 @@ fn salesforce_error(data: &[u8]) {
     let status = 300 + u16::from_be_bytes([status[0], status[1]]) % 300;
     let body = String::from_utf8_lossy(rest);
     let status = reqwest_status(status);
-    let lookups = sidedoor::salesforce::LookupFields {
-        voice_call: Some("Voice_Call__c"),
-        supervisor: Some("Supervisor__c"),
-    };
-    let mut errors = vec![sidedoor::salesforce::answered(status, &body, lookups)];
-    if let Ok(item) = serde_json::from_str::<Value>(&body) {
-        errors.push(sidedoor::salesforce::item_refused(&item, lookups));
-    }
-    for error in errors {
+    for error in sidedoor::untrusted::salesforce_errors(status, &body) {
         let code = error.code.as_str();
         assert!(!code.is_empty() && plain(code) && plain(&error.message));
         assert!(code.chars().count() <= 300 && error.message.chars().count() <= 300);

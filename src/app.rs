@@ -16,8 +16,8 @@ use crate::lifecycle::{Lifecycle, Stopped};
 use crate::salesforce::Salesforce;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::telemetry::metrics::{Metrics, Now};
-use crate::usecases::reports::supervisions::Standing;
-use crate::usecases::{self, Intervals, UseCases};
+use crate::usecases::reports::supervisions::ServiceCounts;
+use crate::usecases::{self, UseCaseIntervals, UseCases};
 use sidedoor_domain::ports::{Clock, Crm, DateSink};
 
 /// Why the service cannot start.
@@ -46,7 +46,7 @@ pub struct Overrides {
     /// AWS access key id and secret; without them the default chain of the SDK is used.
     pub credentials: Option<(String, SecretString)>,
     /// The intervals of the use cases' loops.
-    pub pace: Intervals,
+    pub pace: UseCaseIntervals,
     /// Replaces the system clock.
     pub clock: Option<Arc<dyn Clock>>,
 }
@@ -80,13 +80,13 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         Some(org) => Some(Arc::new(Salesforce::new(org.clone(), clock.clone())?)),
         None => None,
     };
-    let settings = usecases::Settings {
+    let settings = usecases::UseCaseSettings {
         intervals: overrides.pace,
         ..config.usecases
     };
     let (announces, compares) = (settings.announce, settings.compare);
     let metrics = Arc::new(Metrics::default());
-    let parts = usecases::Parts {
+    let parts = usecases::UseCaseDependencies {
         telephony: Arc::new(telephony),
         crm,
         store: store.clone(),
@@ -119,7 +119,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
 
     let address = listener.local_addr()?;
     let readiness = Arc::new(lifecycle.clone());
-    let exposition = Arc::new(move |standing: &Standing, here: &HttpFigures| exposition(&metrics, standing, here));
+    let exposition = Arc::new(move |standing: &ServiceCounts, here: &HttpFigures| exposition(&metrics, standing, here));
     let connections = Arc::new(Connections::new(config.http.max_connections));
     let router = http::router(
         usecases,
@@ -161,7 +161,7 @@ impl App {
     }
 }
 
-fn exposition(metrics: &Metrics, standing: &Standing, here: &HttpFigures) -> String {
+fn exposition(metrics: &Metrics, standing: &ServiceCounts, here: &HttpFigures) -> String {
     let active: Vec<_> = standing.active.iter().map(|(s, n)| (s.as_str(), *n)).collect();
     let rows: Vec<_> = standing.rows.iter().map(|(s, n)| (s.as_str(), *n)).collect();
     let used = here.keys_used.iter().map(|k| (k.caller.as_str(), k.which, k.last_used));

@@ -13,7 +13,7 @@ const STEP_MS: i64 = 250;
 
 /// The machine's clock.
 #[derive(Debug)]
-pub struct SystemClock {
+pub(crate) struct SystemClock {
     wall: Timestamp,
     since: Instant,
     /// The sum of the wall clock's steps that this clock has adopted, ms.
@@ -23,7 +23,7 @@ pub struct SystemClock {
 impl SystemClock {
     /// Starts the clock at the current wall time.
     #[allow(clippy::disallowed_methods, reason = "the only place that reads the time")]
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self {
             wall: Timestamp::now(),
             since: Instant::now(),

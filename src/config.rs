@@ -67,7 +67,7 @@ pub struct Config {
     pub auth: AuthConfig,
     /// The settings of the use cases: `[supervision]`, `[clock]`, `[timing]`, `[compliance]`, `[retention]`, and what they
     /// need of the other sections.
-    pub usecases: crate::usecases::Settings,
+    pub usecases: crate::usecases::UseCaseSettings,
     /// Logging.
     pub telemetry: crate::telemetry::TelemetryConfig,
 }

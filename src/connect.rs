@@ -21,6 +21,6 @@ mod dates;
 mod describe;
 mod errors;
 
-pub use self::client::AmazonConnect;
-pub use self::describe::{Attribute, Identity, InstanceSeen, LegDescription};
-pub use self::errors::translate;
+pub(crate) use self::client::AmazonConnect;
+pub(crate) use self::describe::{Attribute, Identity, InstanceSeen, LegDescription};
+pub(crate) use self::errors::translate;

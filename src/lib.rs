@@ -10,16 +10,17 @@
 //! | module | contents | may import |
 //! |---|---|---|
 //! | [`usecases`] | the use cases, one service an area | telemetry |
-//! | [`connect`] | the adapter for Amazon Connect; only it uses `aws_*` | config, telemetry |
-//! | [`salesforce`] | the adapter for Salesforce; only it uses `oauth2` | config, telemetry |
+//! | `connect` | the adapter for Amazon Connect; only it uses `aws_*` | config, telemetry |
+//! | `salesforce` | the adapter for Salesforce; only it uses `oauth2` | config, telemetry |
 //! | [`store`] | the adapter for SQLite; only it uses `sqlx` | |
-//! | [`clock`] | the adapter for the machine's clock | |
+//! | `clock` | the adapter for the machine's clock | |
 //! | [`http`] | the HTTP API | usecases, telemetry |
-//! | [`config`] | settings; reports every problem of a configuration together | |
-//! | [`telemetry`] | logs and metrics | config |
+//! | [`config`] | settings; reports every problem of a configuration together | http, telemetry, usecases |
+//! | [`telemetry`] | logs, traces and metrics | |
 //! | [`lifecycle`] | start, readiness, draining and stop of the process | http |
-//! | [`cli`] | `sidedoor check`, `sidedoor timing`, `sidedoor fakes` | clock, config, connect, salesforce, store |
-//! | [`app`] | the composition root | every module except cli |
+//! | [`cli`] | `sidedoor check`, `sidedoor timing`, `sidedoor fakes` | clock, config, connect, http, salesforce, store |
+//! | [`untrusted`] | entry points for fuzz targets | connect, salesforce |
+//! | [`app`] | the composition root | every module except cli and untrusted |
 //!
 //! `tests/it/architecture.rs` enforces this table.
 //!
@@ -31,7 +32,7 @@
 //!    ClientToken, is on disk, so that a restart repeats the same call and makes no new one.
 //! 3. **One change, one transaction.** State, evidence, delivery, idempotency key and audit are written together or not at all.
 //!    See [`sidedoor_domain::ports::store`].
-//! 4. **Evidence concludes, requests do not.** A supervision is LEFT when the vendor's evidence says so. A 200 of the vendor or
+//! 4. **Evidence decides, requests do not.** A supervision is LEFT when the vendor's evidence says so. A 200 of the vendor or
 //!    DONE of a browser only causes a check. See [`sidedoor_domain::departure`].
 //! 5. **One layer of retries**, in the use cases. Adapters make one attempt, and their error says whether a retry may help.
 //! 6. **Every queue, body, loop and wait has a bound.**
@@ -40,12 +41,13 @@
 
 pub mod app;
 pub mod cli;
-pub mod clock;
+pub(crate) mod clock;
 pub mod config;
-pub mod connect;
+pub(crate) mod connect;
 pub mod http;
 pub mod lifecycle;
-pub mod salesforce;
+pub(crate) mod salesforce;
 pub mod store;
 pub mod telemetry;
+pub mod untrusted;
 pub mod usecases;

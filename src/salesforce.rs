@@ -23,6 +23,5 @@ mod record;
 mod token;
 mod users;
 
-pub use client::Salesforce;
-pub use describe::OrgDate;
-pub use errors::{LookupFields, answered, item_refused};
+pub(crate) use client::Salesforce;
+pub(crate) use errors::{LookupFields, answered, item_refused};

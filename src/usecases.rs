@@ -1,49 +1,54 @@
-//! The use cases: what Sidedoor does, over the ports, knowing neither HTTP nor SQL nor any vendor.
+//! The use cases: what Sidedoor does. They depend on the domain and its ports only, so they know neither HTTP nor SQL nor a
+//! vendor's SDK. Each area has a service and an error enum.
 //!
-//! | file | story |
-//! |---|---|
-//! | [`monitoring::start`] | a supervisor asks to listen |
-//! | [`monitoring::join`] | the MonitorContact call, its retries, its end |
-//! | [`leaving::disconnect`] | somebody asks that the supervisor leave |
-//! | [`leaving::end_leg`] | how the leg is made to end: directive, or StopContact behind the interlock |
-//! | [`monitoring::change_mode`] | from listening to speaking and back |
-//! | [`leaving::barge_safety`] | the guard before one who has barged in leaves |
-//! | [`directives::feed`] | what the supervisor's browser is told, as a stream or a poll |
-//! | [`directives::presence`] | whose browser is there to act |
-//! | [`directives::acknowledge`] | the browser answers a directive |
-//! | [`evidence::contact_events`] | a vendor's event comes in |
-//! | [`evidence::evaluate`] | evidence is weighed: joined, alive, gone |
-//! | [`clocks::calibrate`] | what that teaches about the vendors' clocks |
-//! | [`clocks::recalibrate`] | a departure concluded anew when its clock is known better |
-//! | [`evidence::carrier_events`] | a partner carrier's word on a leg |
-//! | [`clocks::vendors`] | asking what is known of a clock, and probing it |
-//! | [`evidence::adopt_leg`] | a MONITOR leg that nobody asked us for |
-//! | [`leaving::after_check`] | the customer's call and the agent, right after a departure |
-//! | [`reports::timeline`] | the life of one supervision, told in order |
-//! | [`polling::reconcile`] | looking at the vendor when no event comes, and after a departure |
-//! | [`polling::batch_poll`] | idle supervisions, a hundred in one call |
-//! | [`salesforce_sync::deliver`] | rows on their way to the CRM |
-//! | [`directives::announce`] | directives announced by the CRM's own events |
-//! | [`salesforce_sync::compare`] | our departures beside the org's own record of them |
-//! | [`salesforce_sync::rate`] | when the CRM is called, and when it is left alone |
-//! | [`salesforce_sync::voice_calls`] | the VoiceCall a row belongs to |
-//! | [`salesforce_sync::dead_letters`] | rows that need a person: seen, and sent again |
-//! | [`resume`] | after a restart |
-//! | [`idempotency`] | idempotency keys |
-//! | [`retry`] | full-jitter backoff, the one layer of retries |
-//! | [`monitoring::compliance`] | what a jurisdiction asks of a supervision |
-//! | [`monitoring::switch`] | from one contact to the next |
-//! | [`identity::supervisors`] | a supervisor by id or by name |
-//! | [`reports::audit`] | who did what: read, and what was never completed swept |
-//! | [`identity::token_binding`] | the supervisor whom a token names |
-//! | [`reports::supervisions`] | reading |
+//! | area | file | use case |
+//! |---|---|---|
+//! | [`monitoring`] | [`monitoring::start`] | a supervisor asks to listen to a contact |
+//! | | [`monitoring::join`] | the MonitorContact call, its retries and its outcome |
+//! | | [`monitoring::change_mode`] | a supervisor changes between silent and barged |
+//! | | [`monitoring::switch`] | a supervisor switches from one contact to another |
+//! | | [`monitoring::compliance`] | the rules of a jurisdiction |
+//! | [`leaving`] | [`leaving::disconnect`] | a caller asks a supervisor to leave |
+//! | | [`leaving::barge_safety`] | the check before a barged-in supervisor leaves |
+//! | | [`leaving::end_leg`] | a leg is ended by a directive, or by StopContact behind the interlock |
+//! | | [`leaving::after_check`] | the customer's call and the agent are checked after a departure |
+//! | [`directives`] | [`directives::feed`] | a browser receives directives by stream or poll |
+//! | | [`directives::presence`] | which tab is active and which are on standby |
+//! | | [`directives::acknowledge`] | a browser acknowledges a directive |
+//! | | [`directives::announce`] | Platform Events announce directives |
+//! | [`evidence`] | [`evidence::contact_events`] | an event of Amazon Connect arrives |
+//! | | [`evidence::carrier_events`] | an event of a partner carrier arrives |
+//! | | [`evidence::evaluate`] | evidence is evaluated: joined, alive, ended |
+//! | | [`evidence::adopt_leg`] | an unknown MONITOR leg becomes a supervision |
+//! | [`polling`] | [`polling::reconcile`] | supervisions are polled when no event arrives |
+//! | | [`polling::batch_poll`] | idle supervisions are polled a hundred at a time |
+//! | [`clocks`] | [`clocks::calibrate`] | the vendors' clocks are learned |
+//! | | [`clocks::recalibrate`] | departures are estimated again when a clock is known better |
+//! | | [`clocks::vendors`] | clocks are reported and probed on request |
+//! | [`salesforce_sync`] | [`salesforce_sync::deliver`] | records are written to Salesforce |
+//! | | [`salesforce_sync::rate`] | when Salesforce is called, and when delivery pauses |
+//! | | [`salesforce_sync::failure_scope`] | whether a rejection is the record's fault or the org's |
+//! | | [`salesforce_sync::voice_calls`] | the VoiceCall of a record is found |
+//! | | [`salesforce_sync::dead_letters`] | records that need a person are shown and replayed |
+//! | | [`salesforce_sync::compare`] | departures are compared with the org's own records |
+//! | [`identity`] | [`identity::supervisors`] | a supervisor is resolved from an id or a user name |
+//! | | [`identity::token_binding`] | the supervisor of a token is resolved |
+//! | [`reports`] | [`reports::supervisions`] | supervisions are read and counted |
+//! | | [`reports::timeline`] | the history of one supervision |
+//! | | [`reports::audit`] | the audit is read, and unfinished entries are closed |
 //!
-//! **Shape of every flow.** Read a supervision with its revision, change it by its state machine, commit it with its
-//! evidence, delivery and audit as one [`sidedoor_domain::ports::Change`]. If somebody else was faster, the change is stale:
-//! read again. So any number of flows may work on one supervision, and none holds a lock across a vendor's call.
+//! Shared by the areas: [`context`] (ports, signals, optimistic locking), [`idempotency`] (keys and stored answers),
+//! [`retry`] (the only backoff), [`in_flight`] (no work twice at a time), [`resume`] (after a restart), [`settings`] and
+//! [`error`].
+//!
+//! **Shape of a use case.** Check what the caller may do; replay the answer if its idempotency key was used; read the
+//! supervision with its revision; change it by its state machine; commit it with its evidence, delivery, audit and key as one
+//! [`sidedoor_domain::ports::Transaction`]. If another writer was faster, the commit returns
+//! [`sidedoor_domain::ports::CommitOutcome::Stale`] and the use case reads again. So several use cases may work on one
+//! supervision, and none holds a lock while it calls a vendor.
 
 pub mod clocks;
-pub mod context;
+mod context;
 pub mod directives;
 pub mod error;
 pub mod evidence;
@@ -54,14 +59,16 @@ pub mod leaving;
 pub mod monitoring;
 pub mod polling;
 pub mod reports;
-pub mod resume;
+mod resume;
 mod retry;
 pub mod salesforce_sync;
-pub mod settings;
+mod settings;
 
-pub use context::{Parts, Request};
+pub use context::{RequestContext, UseCaseDependencies};
 pub use error::UseCaseError;
-pub use settings::{DeliverySettings, Instance, Intervals, Keep, LegEnd, Settings};
+pub use settings::{
+    DeliverySettings, InstanceSettings, LegEndMethod, RetentionPeriods, UseCaseIntervals, UseCaseSettings,
+};
 
 use clocks::{ClockService, DepartureRecalibrator};
 use context::UseCaseContext;
@@ -79,36 +86,36 @@ use salesforce_sync::{DeliveryService, SalesforceSyncService};
 #[derive(Clone)]
 pub struct UseCases {
     ctx: UseCaseContext,
-    /// Starting a supervision, joining, changing its mode, switching to another contact.
+    /// Starts supervisions, changes their modes, switches contacts.
     pub monitoring: MonitoringService,
-    /// Asking a supervisor to leave, ending the leg, and the checks before and after.
+    /// Ends supervisions, with the checks before and after.
     pub leaving: LeavingService,
-    /// Taking in what vendors, carriers and agents report.
+    /// Processes what vendors, carriers and agents report.
     pub evidence: EvidenceService,
-    /// Looking at the vendor when no event comes.
+    /// Polls the vendor when no event arrives.
     pub polling: PollingService,
-    /// What supervisors' browsers are asked to do, and what they answer.
+    /// Sends directives to browsers and stores their acknowledgements.
     pub directives: DirectiveService,
-    /// Writing departures to Salesforce.
+    /// Writes records to Salesforce.
     pub salesforce_sync: SalesforceSyncService,
-    /// Salesforce records that are on their way or need a person.
+    /// Shows and replays Salesforce records.
     pub deliveries: DeliveryService,
-    /// The vendors' clocks.
+    /// Learns the vendors' clocks.
     pub clocks: ClockService,
-    /// Departures evaluated again when a clock is known better.
+    /// Recalibrates departures when a clock is known better.
     pub recalibrator: DepartureRecalibrator,
-    /// Which supervisor a name or a token means.
+    /// Resolves supervisors from names and tokens.
     pub identity: IdentityResolver,
-    /// Idempotency keys.
+    /// Stores and replays answers by idempotency key.
     pub idempotency: IdempotencyService,
-    /// Reading: supervisions, timelines, the audit, counts.
+    /// Reads supervisions, timelines, the audit and counts.
     pub reports: ReportService,
 }
 
 impl UseCases {
-    /// Builds every service on its ports.
-    pub fn new(parts: Parts, settings: Settings) -> Self {
-        let ctx = UseCaseContext::new(parts, settings);
+    /// Builds every service on the given ports.
+    pub fn new(deps: UseCaseDependencies, settings: UseCaseSettings) -> Self {
+        let ctx = UseCaseContext::new(deps, settings);
         let idempotency = IdempotencyService::new(ctx.clone());
         let identity = IdentityResolver::new(ctx.clone());
         let compliance = ComplianceRules::new(ctx.clone());
@@ -152,15 +159,15 @@ impl UseCases {
         }
     }
 
-    /// The time, as the service has it.
+    /// The present time on the corrected clock.
     pub fn now(&self) -> jiff::Timestamp {
         self.ctx.now()
     }
 
-    /// Runs a whole request to its end, also when the client goes away, so that its answer is kept under its idempotency key.
+    /// Runs a whole request to completion even if the client disconnects, so that its answer is stored under its idempotency key.
     ///
     /// # Errors
-    /// When the work panics, or the process ends.
+    /// When the work panics, or the runtime shuts down.
     pub async fn run_to_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -168,8 +175,8 @@ impl UseCases {
         self.ctx.run_to_end(work).await
     }
 
-    /// How much of the answer's time is left for a request that came in at `arrived`.
+    /// How much time is left to answer a request that arrived at `arrived`.
     pub fn time_left(&self, arrived: tokio::time::Instant) -> std::time::Duration {
-        self.ctx.left_since(arrived)
+        self.ctx.time_left_since(arrived)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::Reader;
-use crate::usecases::{Instance, LegEnd};
+use crate::usecases::{InstanceSettings, LegEndMethod};
 use sidedoor_domain::ids::InstanceName;
 use sidedoor_domain::ports::Operation;
 
@@ -40,7 +40,7 @@ pub(super) struct ConnectSection {
     /// What the adapter needs.
     pub(super) config: ConnectConfig,
     /// What the use cases need of each instance.
-    pub(super) instances: HashMap<InstanceName, Instance>,
+    pub(super) instances: HashMap<InstanceName, InstanceSettings>,
 }
 
 /// A rate limit with a burst.
@@ -140,10 +140,10 @@ fn read_instance(
     r: &mut Reader,
     at: &str,
     quotas: &BTreeMap<String, QuotaConfig>,
-) -> Option<(InstanceConfig, Instance)> {
+) -> Option<(InstanceConfig, InstanceSettings)> {
     let ways = [
-        ("ccp", LegEnd::Ccp),
-        ("stop_contact_then_ccp", LegEnd::StopContactThenCcp),
+        ("ccp", LegEndMethod::Ccp),
+        ("stop_contact_then_ccp", LegEndMethod::StopContactThenCcp),
     ];
     let instance_id = r.required(
         &format!("{at}.instance_id"),
@@ -180,12 +180,12 @@ fn read_instance(
             Err(format!("add [connect.quotas.{name}], or remove this setting"))
         }
     });
-    let voice_leg_end = r.word(&format!("{at}.voice_leg_end"), &ways, LegEnd::Ccp);
-    let chat_leg_end = r.word(&format!("{at}.chat_leg_end"), &ways, LegEnd::StopContactThenCcp);
+    let voice_leg_end = r.word(&format!("{at}.voice_leg_end"), &ways, LegEndMethod::Ccp);
+    let chat_leg_end = r.word(&format!("{at}.chat_leg_end"), &ways, LegEndMethod::StopContactThenCcp);
     let call_timeout = r.millis(&format!("{at}.call_timeout_ms"), 3000, 100, 30_000);
     let jurisdiction = r.text(&format!("{at}.jurisdiction"));
     let (instance_id, region) = (instance_id?, region?);
-    let instance = Instance {
+    let instance = InstanceSettings {
         vendor_id: instance_id.clone(),
         voice_leg_end,
         chat_leg_end,

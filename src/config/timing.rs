@@ -6,11 +6,11 @@ use std::time::Duration;
 use clock_calibration::{Limits, Rounding, Thresholds, VendorSettings};
 
 use super::Reader;
-use crate::usecases::clocks::calibrate::Settings;
+use crate::usecases::clocks::calibrate::TimingSettings;
 use sidedoor_domain::supervision::AMAZON_CONNECT;
 
 /// Reads `[timing]`. Amazon Connect always has an entry; a partner carrier is known only if it is listed.
-pub(super) fn read(r: &mut Reader) -> Settings {
+pub(super) fn read(r: &mut Reader) -> TimingSettings {
     let names: BTreeSet<String> = r
         .names("timing.vendors")
         .into_iter()
@@ -45,7 +45,7 @@ pub(super) fn read(r: &mut Reader) -> Settings {
         );
     }
     let probe_every = r.seconds("timing.probe_every_s", 300, 0, 86_400);
-    Settings {
+    TimingSettings {
         vendors,
         thresholds: Thresholds {
             calibrated_ms,

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::connect::ConnectSection;
 use super::salesforce::SalesforceSection;
 use super::{HttpConfig, Reader, compliance, timing};
-use crate::usecases::{DeliverySettings, Intervals, Keep, Settings};
+use crate::usecases::{DeliverySettings, RetentionPeriods, UseCaseIntervals, UseCaseSettings};
 
 /// The settings of the use cases.
 pub(super) fn read(
@@ -15,7 +15,7 @@ pub(super) fn read(
     http: &HttpConfig,
     connect: &ConnectSection,
     salesforce: Option<&SalesforceSection>,
-) -> Settings {
+) -> UseCaseSettings {
     let days = |days: i64| SignedDuration::from_hours(24 * days);
     // Without Salesforce nothing is delivered, so these values are not used.
     let off = DeliverySettings {
@@ -23,7 +23,7 @@ pub(super) fn read(
         slow_above: 1.0,
         find_voice_calls: false,
     };
-    Settings {
+    UseCaseSettings {
         instances: connect.instances.clone(),
         default_instance: connect.config.default_instance.clone(),
         answer_within: http.answer_within,
@@ -37,15 +37,15 @@ pub(super) fn read(
         delivery: salesforce.map_or(off, |s| s.delivery),
         announce: salesforce.is_some_and(|s| s.config.directive_event.is_some()),
         compare: salesforce.is_some_and(|s| s.compare),
-        keep: Keep {
+        retention: RetentionPeriods {
             keys: SignedDuration::from_hours(r.number("retention.idempotency_h", 24, 1, 720)),
             evidence: days(r.number("retention.evidence_days", 30, 1, 3650)),
             supervisions: days(r.number("retention.supervisions_days", 400, 1, 36_500)),
         },
-        names_for: r.seconds("supervision.usernames_s", 300, 1, 86_400),
+        username_cache_ttl: r.seconds("supervision.usernames_s", 300, 1, 86_400),
         timing: timing::read(r),
         policy: compliance::read(r, connect),
         streams: http.max_streams,
-        intervals: Intervals::default(),
+        intervals: UseCaseIntervals::default(),
     }
 }

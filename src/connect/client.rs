@@ -39,7 +39,7 @@ impl InstanceClient {
 }
 
 /// Amazon Connect, with a client for each configured instance.
-pub struct AmazonConnect {
+pub(crate) struct AmazonConnect {
     instances: HashMap<InstanceName, InstanceClient>,
     pub(super) http: reqwest::Client,
     pub(super) clock: Arc<dyn Clock>,
@@ -52,7 +52,7 @@ impl AmazonConnect {
     ///
     /// # Errors
     /// If no TLS client can be created.
-    pub async fn new(
+    pub(crate) async fn new(
         config: &ConnectConfig,
         credentials: Option<(String, SecretString)>,
         clock: Arc<dyn Clock>,

@@ -10,7 +10,7 @@ use sidedoor_domain::ports::{Operation, VendorError};
 
 /// The owner of the credentials (STS GetCallerIdentity, which every identity may call).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The AWS account's number.
     pub account: String,
     /// The user's or assumed role's ARN.
@@ -19,7 +19,7 @@ pub struct Identity {
 
 /// The answer of DescribeInstance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstanceSeen {
+pub(crate) struct InstanceSeen {
     /// The instance's alias.
     pub alias: String,
     /// `ACTIVE`, `CREATION_IN_PROGRESS` or `CREATION_FAILED`.
@@ -28,7 +28,7 @@ pub struct InstanceSeen {
 
 /// A capability that an administrator enables for an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attribute {
+pub(crate) enum Attribute {
     /// `ENHANCED_CONTACT_MONITORING`: several supervisors on a voice contact, and barging in.
     VoiceMonitoring,
     /// `ENHANCED_CHAT_MONITORING`: the same for chat.
@@ -37,7 +37,7 @@ pub enum Attribute {
 
 /// How Connect describes a leg. Undocumented, so `sidedoor check --live` finds it out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LegDescription {
+pub(crate) struct LegDescription {
     /// Those of `RelatedContactId`, `InitialContactId` and `PreviousContactId` that name the supervised contact.
     pub links: Vec<&'static str>,
     /// The states in `AgentInfo.StateTransitions`.
@@ -51,7 +51,7 @@ impl AmazonConnect {
     ///
     /// # Errors
     /// The vendor's; here and below.
-    pub async fn identity(&self, instance: &InstanceName) -> Result<Identity, VendorError> {
+    pub(crate) async fn identity(&self, instance: &InstanceName) -> Result<Identity, VendorError> {
         let client = self.client(instance, Operation::GetCallerIdentity)?;
         let answer = client.sts.get_caller_identity().send().await;
         let answer = answer.map_err(|e| vendor_error(Operation::GetCallerIdentity, &e))?;
@@ -62,7 +62,7 @@ impl AmazonConnect {
     }
 
     /// The instance's alias and status.
-    pub async fn instance(&self, instance: &InstanceName) -> Result<InstanceSeen, VendorError> {
+    pub(crate) async fn instance(&self, instance: &InstanceName) -> Result<InstanceSeen, VendorError> {
         let client = self.client(instance, Operation::DescribeInstance)?;
         let answer = client
             .connect
@@ -82,7 +82,7 @@ impl AmazonConnect {
     }
 
     /// Whether a capability is enabled.
-    pub async fn has(&self, instance: &InstanceName, what: Attribute) -> Result<bool, VendorError> {
+    pub(crate) async fn has(&self, instance: &InstanceName, what: Attribute) -> Result<bool, VendorError> {
         let client = self.client(instance, Operation::DescribeInstanceAttribute)?;
         let kind = match what {
             Attribute::VoiceMonitoring => InstanceAttributeType::EnhancedContactMonitoring,
@@ -101,7 +101,7 @@ impl AmazonConnect {
 
     /// Calls ListSecurityProfiles, which Sidedoor never needs. If it is allowed, the role has more permissions than
     /// necessary.
-    pub async fn list_security_profiles(&self, instance: &InstanceName) -> Result<(), VendorError> {
+    pub(crate) async fn list_security_profiles(&self, instance: &InstanceName) -> Result<(), VendorError> {
         let client = self.client(instance, Operation::ListSecurityProfiles)?;
         let request = client.connect.list_security_profiles().instance_id(&client.instance_id);
         let answer = request.max_results(1).send().await;
@@ -111,7 +111,7 @@ impl AmazonConnect {
     }
 
     /// How Connect describes a leg that monitors `contact`.
-    pub async fn describe_leg(
+    pub(crate) async fn describe_leg(
         &self,
         instance: &InstanceName,
         leg: &str,

@@ -126,7 +126,7 @@ fn retry_after(response: &HttpResponse) -> Option<Duration> {
 }
 
 /// Translates Connect's error code, status and message to a stable code and a message that is safe to show to people.
-pub fn translate(code: Option<&str>, status: u16, message: &str) -> (Code, String) {
+pub(crate) fn translate(code: Option<&str>, status: u16, message: &str) -> (Code, String) {
     (answered(code, status, message).0, clean(message))
 }
 

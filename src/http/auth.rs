@@ -157,7 +157,7 @@ impl AppState {
             if claim.kind == ClaimKind::SalesforceUserId {
                 caller.salesforce_user = Some(claim.value.clone());
             }
-            match self.usecases.identity.bind(&claim, within).await {
+            match self.usecases.identity.resolve_claim(&claim, within).await {
                 Ok(user) => caller.supervisor = Some(user),
                 Err(why) => caller.unbound = Some(why),
             }

@@ -16,7 +16,7 @@ use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::SupervisionId;
 
 /// The authenticated caller of a request, without an idempotency key.
-pub(super) struct Authenticated(pub(super) usecases::Request);
+pub(super) struct Authenticated(pub(super) usecases::RequestContext);
 
 impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
     type Rejection = Problem;
@@ -29,7 +29,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
             let detail = "The request was not identified.";
             return Err(Problem::new(ProblemCode::Internal, detail));
         };
-        Ok(Self(usecases::Request {
+        Ok(Self(usecases::RequestContext {
             caller: caller.clone(),
             request_id: Some(id.0.clone()),
             key: None,
@@ -41,7 +41,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
 /// A request that changes something: the caller with their `Idempotency-Key`, if they sent one, and the whole body, which is
 /// at most `http.max_body_bytes` long.
 pub(super) struct Command {
-    pub(super) by: usecases::Request,
+    pub(super) by: usecases::RequestContext,
     pub(super) body: Bytes,
 }
 

@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 use super::problem::Problem;
 use super::problem_code::ProblemCode;
 use super::views::supervision::SupervisionView;
-use crate::usecases::idempotency::KeyUse;
-use crate::usecases::idempotency::Replay;
-use crate::usecases::{Request, UseCases};
+use crate::usecases::idempotency::KeyReplay;
+use crate::usecases::{RequestContext, UseCases};
 use sidedoor_domain::authority::Caller;
+use sidedoor_domain::ports::store::KeyUse;
 
 /// The longest key.
 const MAX: usize = 255;
@@ -52,7 +52,7 @@ pub(super) fn key(
 }
 
 /// Answers, and stores the answer for replays.
-pub(super) fn answer(usecases: &UseCases, by: &Request, status: StatusCode, body: &impl Serialize) -> Response {
+pub(super) fn answer(usecases: &UseCases, by: &RequestContext, status: StatusCode, body: &impl Serialize) -> Response {
     let text = match serde_json::to_string(body) {
         Ok(text) => text,
         Err(_) => {
@@ -64,7 +64,7 @@ pub(super) fn answer(usecases: &UseCases, by: &Request, status: StatusCode, body
 }
 
 /// The answer for a use case's error, stored for replays if this request took the key before it failed.
-pub(super) fn failed(usecases: &UseCases, by: &Request, error: impl Into<Problem>) -> Response {
+pub(super) fn failed(usecases: &UseCases, by: &RequestContext, error: impl Into<Problem>) -> Response {
     let problem: Problem = error.into();
     usecases
         .idempotency
@@ -75,13 +75,13 @@ pub(super) fn failed(usecases: &UseCases, by: &Request, error: impl Into<Problem
 /// The answer to a key used before.
 pub(super) async fn replay(
     usecases: &UseCases,
-    by: &Request,
-    replay: Replay,
+    by: &RequestContext,
+    replay: KeyReplay,
     over: StatusCode,
 ) -> Result<Response, Problem> {
     let mut response = match replay {
-        Replay::Answer(status, body) => as_json(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), body),
-        Replay::State(id) => {
+        KeyReplay::Answer(status, body) => as_json(StatusCode::from_u16(status).unwrap_or(StatusCode::OK), body),
+        KeyReplay::State(id) => {
             let stored = usecases.reports.get(id, by).await?;
             let status = if stored.supervision.state.is_final() {
                 over

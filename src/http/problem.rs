@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::middleware::current_request_id;
 use super::problem_code::ProblemCode;
-use crate::usecases::monitoring::OnCall;
+use crate::usecases::monitoring::SupervisorOnCall;
 
 /// One invalid field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,7 +73,7 @@ pub(super) struct OnCallView {
 }
 
 impl OnCallView {
-    pub(super) fn of(on_call: OnCall) -> Self {
+    pub(super) fn of(on_call: SupervisorOnCall) -> Self {
         Self {
             supervision_id: on_call.supervision.to_string(),
             connect_user_id: on_call.supervisor.connect_user_id.map(|id| id.to_string()),

@@ -31,7 +31,7 @@ const MAX_ANSWER: usize = 4 * 1024 * 1024;
 const USAGE_TTL: SignedDuration = SignedDuration::from_hours(1);
 
 /// The client of one Salesforce org.
-pub struct Salesforce {
+pub(crate) struct Salesforce {
     pub(super) http: reqwest::Client,
     pub(super) settings: SalesforceConfig,
     pub(super) tokens: Tokens,
@@ -62,7 +62,7 @@ impl Salesforce {
     ///
     /// # Errors
     /// If no TLS client can be created.
-    pub fn new(settings: SalesforceConfig, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(settings: SalesforceConfig, clock: Arc<dyn Clock>) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
             .timeout(settings.request_timeout)
             .connect_timeout(settings.request_timeout)

@@ -11,7 +11,7 @@ use sidedoor_domain::ports::{Clock, CrmError, Usage};
 
 /// A `Date` header of Salesforce, with readings of our clock before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrgDate {
+pub(crate) struct OrgDate {
     /// Our clock right before the request was sent.
     pub sent_at: Timestamp,
     /// Our clock right after the head of the answer arrived.
@@ -38,12 +38,12 @@ impl Salesforce {
     ///
     /// # Errors
     /// Salesforce's; here and below.
-    pub async fn log_in(&self) -> Result<String, CrmError> {
+    pub(crate) async fn log_in(&self) -> Result<String, CrmError> {
         Ok(self.tokens.get().await?.instance_url)
     }
 
     /// The org's use of daily API calls, from `/limits`.
-    pub async fn calls_of_the_day(&self) -> Result<Usage, CrmError> {
+    pub(crate) async fn calls_of_the_day(&self) -> Result<Usage, CrmError> {
         let (status, text) = self.send(&Method::GET, "limits", None).await?;
         if status != StatusCode::OK {
             return Err(answered(status, &text, LookupFields::default()));
@@ -57,12 +57,12 @@ impl Salesforce {
     }
 
     /// Whether this user may delete records of an object. Sidedoor never needs that permission.
-    pub async fn may_delete(&self, object: &str) -> Result<bool, CrmError> {
+    pub(crate) async fn may_delete(&self, object: &str) -> Result<bool, CrmError> {
         Ok(self.describe(object).await?.deletable)
     }
 
     /// Why this user cannot publish the event that announces directives; `None` if it can.
-    pub async fn event_fault(&self) -> Result<Option<String>, CrmError> {
+    pub(crate) async fn event_fault(&self) -> Result<Option<String>, CrmError> {
         let Some(event) = self.settings.directive_event.as_deref() else {
             return Ok(None);
         };
@@ -80,7 +80,7 @@ impl Salesforce {
     }
 
     /// Sends a small request to the login host for its `Date` header (RFC 9110, 6.6.1).
-    pub async fn ask_date(&self, clock: &dyn Clock) -> Result<Option<OrgDate>, CrmError> {
+    pub(crate) async fn ask_date(&self, clock: &dyn Clock) -> Result<Option<OrgDate>, CrmError> {
         let sent_at = clock.now();
         let answer = self.http.head(&self.settings.login_url).send().await;
         let received_at = clock.now();

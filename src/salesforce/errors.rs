@@ -22,7 +22,7 @@ const MAX_MESSAGE: usize = 300;
 
 /// The names of the lookup fields that a record sets.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct LookupFields<'n> {
+pub(crate) struct LookupFields<'n> {
     /// The lookup to VoiceCall.
     pub voice_call: Option<&'n str>,
     /// The lookup to the supervisor's User.
@@ -30,7 +30,7 @@ pub struct LookupFields<'n> {
 }
 
 /// Translates an error answer.
-pub fn answered(status: StatusCode, body: &str, lookups: LookupFields<'_>) -> CrmError {
+pub(crate) fn answered(status: StatusCode, body: &str, lookups: LookupFields<'_>) -> CrmError {
     let parsed: Value = serde_json::from_str(body).unwrap_or(Value::Null);
     let first = parsed.as_array().and_then(|a| a.first()).unwrap_or(&parsed);
     let text = |key: &str| first.get(key).and_then(Value::as_str);
@@ -62,7 +62,7 @@ pub fn answered(status: StatusCode, body: &str, lookups: LookupFields<'_>) -> Cr
 
 /// Translates the result of a refused record of a collection:
 /// `{"success":false,"errors":[{"statusCode","message","fields"}]}`.
-pub fn item_refused(result: &Value, lookups: LookupFields<'_>) -> CrmError {
+pub(crate) fn item_refused(result: &Value, lookups: LookupFields<'_>) -> CrmError {
     let errors = result.get("errors").cloned().unwrap_or(Value::Null);
     let e = answered(StatusCode::OK, &errors.to_string(), lookups);
     if e.code.as_str() == "HTTP_200" {

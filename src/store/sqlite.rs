@@ -19,8 +19,11 @@ mod comparisons;
 mod deliveries;
 mod directives;
 mod migrations;
+#[cfg(test)]
+mod plans;
 mod read;
 mod rows;
+mod sweep;
 mod writer;
 
 use std::fs::File;
@@ -295,7 +298,7 @@ impl JobStore for SqliteStore {
     }
 
     async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError> {
-        self.writer.sweep(*retention).await
+        sweep::sweep(&self.readers, &self.writer, retention).await
     }
 }
 

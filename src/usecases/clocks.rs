@@ -1,7 +1,9 @@
-//! The vendors' clocks: what evidence teaches about them, and what follows when they are known better.
+//! The vendors' clocks: learning them from evidence, and recalibrating departures when they are known better.
+//!
+//! Guarantee: a calibration never contradicts the stored samples, and a recalibrated departure keeps its raw evidence.
 
 pub mod calibrate;
-pub mod recalibrate;
+mod recalibrate;
 pub mod vendors;
 
 use crate::usecases::context::UseCaseContext;
@@ -11,10 +13,10 @@ use crate::usecases::idempotency::IdempotencyError;
 use crate::usecases::idempotency::IdempotencyService;
 use sidedoor_domain::ports::VendorError;
 
-/// Learns the vendors' clocks and reads them.
+/// Learns the vendors' clocks and reports their calibration.
 #[derive(Clone)]
 pub struct ClockService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     idempotency: IdempotencyService,
     state: std::sync::Arc<calibrate::ClockState>,
 }
@@ -29,10 +31,10 @@ impl ClockService {
     }
 }
 
-/// Evaluates recent departures again when a clock is known better.
+/// Recalibrates recent departures when a clock is known better.
 #[derive(Clone)]
 pub struct DepartureRecalibrator {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     clocks: ClockService,
     evidence: EvidenceService,
 }
@@ -46,13 +48,13 @@ impl DepartureRecalibrator {
 /// Why a vendor's clock cannot be shown or probed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClockError {
-    /// The vendor did not give its time.
+    /// The vendor did not return its time.
     #[error("{}: {}", .0.code, .0.message)]
     Vendor(VendorError),
-    /// The idempotency key.
+    /// The idempotency key cannot be used.
     #[error(transparent)]
     Idempotency(#[from] IdempotencyError),
-    /// What every area shares.
+    /// A reason that every area shares.
     #[error(transparent)]
     Common(#[from] UseCaseError),
 }

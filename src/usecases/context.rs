@@ -1,5 +1,8 @@
-//! What every use case shares: the ports, the settings, the signals that wake the background loops, and the one
-//! optimistic-lock loop.
+//! What every service of the use cases shares: the ports, the settings, the signals that wake the background loops, the
+//! helpers that start tasks and write audit entries, and the one optimistic-locking loop.
+//!
+//! Guarantee: [`UseCaseContext::update`] never overwrites another writer's change. It writes with the revision that it
+//! read; if another writer was faster, it reads again and applies the rule to the new state.
 
 use crate::telemetry::spans;
 use crate::usecases::error::UseCaseError;
@@ -21,107 +24,108 @@ use sidedoor_domain::ports::{Clock, CommitOutcome, Crm, MetricEvent, MetricsReco
 use sidedoor_domain::supervision::{LeaveTimes, State, Supervision};
 
 use crate::usecases::in_flight::InFlight;
-use crate::usecases::polling::batch_poll::Rounds;
-use crate::usecases::salesforce_sync::rate::Held;
-use crate::usecases::settings::{Instance, Settings};
+use crate::usecases::polling::batch_poll::PollRounds;
+use crate::usecases::salesforce_sync::rate::DeliveryPause;
+use crate::usecases::settings::{InstanceSettings, UseCaseSettings};
 
-/// What the flows are built on.
-pub struct Parts {
+/// The ports and process-wide handles that the use cases are built on.
+pub struct UseCaseDependencies {
     /// Amazon Connect.
     pub telephony: Arc<dyn Telephony>,
-    /// Salesforce; none when delivery is switched off.
+    /// Salesforce; `None` when delivery to Salesforce is switched off.
     pub crm: Option<Arc<dyn Crm>>,
-    /// The durable record.
+    /// The durable store.
     pub store: Arc<dyn Store>,
-    /// The time.
+    /// The corrected wall clock.
     pub clock: Arc<dyn Clock>,
-    /// Where what happens is counted.
+    /// Counts what happens, for the metrics endpoint.
     pub metrics: Arc<dyn MetricsRecorder>,
-    /// Where background work is tracked, so that a stop can wait for it.
+    /// Tracks background work, so that a shutdown can wait for it.
     pub tasks: TaskTracker,
-    /// Cancelled when no new work is to begin; what is unfinished is on disk and resumes at the next start.
+    /// Cancelled when no new work may start. Unfinished work is in the store and resumes at the next start.
     pub stopping: CancellationToken,
 }
 
-/// What the use cases of one process share. Cheap to clone.
+/// The context that every service of one process shares. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct UseCaseContext {
-    pub(crate) parts: Arc<Parts>,
-    pub(crate) settings: Arc<Settings>,
+    pub(crate) deps: Arc<UseCaseDependencies>,
+    pub(crate) settings: Arc<UseCaseSettings>,
     pub(crate) signals: Arc<Signals>,
 }
 
-/// What the flows of one process share beside the store.
+/// In-memory state of one process that is not in the store.
 #[derive(Default)]
 pub(crate) struct Signals {
-    /// Wakes the loops that otherwise sleep until something is due.
+    /// Wakes the polling loop, because a check may have become due earlier than it sleeps.
     pub(crate) check: Notify,
+    /// Wakes the delivery loop, because a Salesforce record may have become due.
     pub(crate) deliver: Notify,
-    /// How far the looking at those who listened lately has come.
-    pub(crate) rounds: Rounds,
-    /// Why nothing is sent to the CRM now, if so.
-    pub(crate) held: std::sync::Mutex<Option<Held>>,
-    /// Leaves being carried out by somebody at this moment.
-    pub(crate) leaves: InFlight<SupervisionId>,
+    /// Progress of the batch polls through supervisors who listened recently.
+    pub(crate) poll_rounds: PollRounds,
+    /// Why nothing is sent to Salesforce at the moment; `None` while delivery runs.
+    pub(crate) delivery_pause: std::sync::Mutex<Option<DeliveryPause>>,
+    /// Supervisions whose leave is being carried out now, so that no two tasks carry out the same one.
+    pub(crate) leaves_in_flight: InFlight<SupervisionId>,
 }
 
-/// Bounds the optimistic locking of a change: read a supervision, change it, commit it with the revision that was read; when
-/// another writer was faster, start the next attempt.
+/// Counts the attempts of one optimistic-locking loop: read a supervision, change it, commit it with the revision that was
+/// read. When another writer was faster, the caller starts the next attempt.
 #[derive(Default)]
 pub(crate) struct ConflictAttempts(u32);
 
 impl ConflictAttempts {
-    /// Sixteen writers in a row that were faster are a fault of somebody's, not bad luck.
-    const MOST: u32 = 16;
+    /// If sixteen writers in a row were faster, something is wrong, because contention alone does not explain it.
+    const MAX_ATTEMPTS: u32 = 16;
 
-    /// Counts an attempt.
+    /// Counts one attempt.
     ///
     /// # Errors
     /// [`UseCaseError::Conflict`] when all attempts are used up.
     pub(crate) fn start_next(&mut self) -> Result<(), UseCaseError> {
         self.0 += 1;
-        if self.0 > Self::MOST {
+        if self.0 > Self::MAX_ATTEMPTS {
             return Err(UseCaseError::Conflict);
         }
         Ok(())
     }
 }
 
-/// What comes with every request.
+/// What every use case knows of the request that calls it.
 #[derive(Debug, Clone)]
-pub struct Request {
-    /// Who asks.
+pub struct RequestContext {
+    /// The authenticated caller.
     pub caller: Caller,
-    /// The HTTP request's id.
+    /// The HTTP request's id, for the audit.
     pub request_id: Option<String>,
-    /// Its idempotency key, if it carries one.
+    /// The idempotency key, if the request has one.
     pub key: Option<KeyUse>,
-    /// When it came in: how long an answer may take is counted from here.
+    /// When the request arrived. The time limit for the answer counts from here.
     pub arrived: tokio::time::Instant,
 }
 
 impl UseCaseContext {
-    pub(crate) fn new(parts: Parts, settings: Settings) -> Self {
+    pub(crate) fn new(deps: UseCaseDependencies, settings: UseCaseSettings) -> Self {
         Self {
-            parts: Arc::new(parts),
+            deps: Arc::new(deps),
             settings: Arc::new(settings),
             signals: Arc::default(),
         }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.parts.clock.now()
+        self.deps.clock.now()
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
-        self.parts.store.as_ref()
+        self.deps.store.as_ref()
     }
 
     pub(crate) fn telephony(&self) -> &dyn Telephony {
-        self.parts.telephony.as_ref()
+        self.deps.telephony.as_ref()
     }
 
-    pub(crate) fn instance(&self, name: &InstanceName) -> Option<&Instance> {
+    pub(crate) fn instance(&self, name: &InstanceName) -> Option<&InstanceSettings> {
         self.settings.instances.get(name)
     }
 
@@ -132,26 +136,28 @@ impl UseCaseContext {
         }
     }
 
-    /// How long the answer to a request that came in then may still take.
-    pub(crate) fn left_since(&self, arrived: tokio::time::Instant) -> Duration {
+    /// How much time is left to answer a request that arrived at `arrived`.
+    pub(crate) fn time_left_since(&self, arrived: tokio::time::Instant) -> Duration {
         self.settings.answer_within.saturating_sub(arrived.elapsed())
     }
 
-    pub(crate) fn left(&self, by: &Request) -> Duration {
-        self.left_since(by.arrived)
+    pub(crate) fn time_left(&self, request: &RequestContext) -> Duration {
+        self.time_left_since(request.arrived)
     }
 
     pub(crate) fn count(&self, what: &MetricEvent) {
-        self.parts.metrics.count(what);
+        self.deps.metrics.count(what);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.parts.stopping.is_cancelled()
+        self.deps.stopping.is_cancelled()
     }
 
-    /// Changes a supervision by `rule`, which may decide that nothing changes (`None`); otherwise it returns what is written
-    /// beside the supervision. Returns [`CommitOutcome::Stale`] when nothing was changed.
-    pub(crate) async fn amend(
+    /// Changes a supervision by `rule` and commits it; retries when another writer was faster. `rule` returns what to write in
+    /// the same transaction, or `None` if nothing is to change.
+    ///
+    /// Returns [`CommitOutcome::Stale`] when nothing was changed.
+    pub(crate) async fn update(
         &self,
         id: SupervisionId,
         rule: impl Fn(&mut Supervision) -> Option<Transaction>,
@@ -162,11 +168,11 @@ impl UseCaseContext {
             let Some(stored) = self.store().supervision(id).await? else {
                 return Ok(CommitOutcome::Stale);
             };
-            let mut amended = stored.supervision.clone();
-            let Some(beside) = rule(&mut amended) else {
+            let mut updated = stored.supervision.clone();
+            let Some(beside) = rule(&mut updated) else {
                 return Ok(CommitOutcome::Stale);
             };
-            let write = SupervisionWrite::Update(Box::new(amended), stored.revision);
+            let write = SupervisionWrite::Update(Box::new(updated), stored.revision);
             let change = Transaction {
                 supervision: Some(write),
                 ..beside
@@ -183,7 +189,7 @@ impl UseCaseContext {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        spans::spawn(&self.parts.tasks, work)
+        spans::spawn(&self.deps.tasks, work)
     }
 
     /// Starts a background task about one supervision, in a span of its own that continues the supervision's trace.
@@ -199,53 +205,53 @@ impl UseCaseContext {
         let contact = s.contact.as_ref().map(tracing::field::display);
         let span = tracing::info_span!("task", otel.name = name, supervision_id = %s.id, contact_id = contact);
         spans::continue_trace(&span, s);
-        spans::spawn_in(&self.parts.tasks, span, work)
+        spans::spawn_in(&self.deps.tasks, span, work)
     }
 
-    /// Runs work to its end, tracked, whatever becomes of the request that began it; waits for it so long at most.
-    pub(crate) async fn run_and_wait<F>(&self, patience: Duration, work: F)
+    /// Runs `work` in a tracked task, so that it completes even if its request is dropped; waits for it at most `timeout`.
+    pub(crate) async fn run_and_wait<F>(&self, timeout: Duration, work: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let running = spans::spawn(&self.parts.tasks, work);
-        // A panic in the work is logged by its own task; the answer then says what the store knows.
-        let _ = tokio::time::timeout(patience, running).await;
+        let running = spans::spawn(&self.deps.tasks, work);
+        // A panic is logged by the task itself; the caller then answers from what the store contains.
+        let _ = tokio::time::timeout(timeout, running).await;
     }
 
-    /// Runs a whole request to its end, so that a client that goes away takes no answer with it that its key is to keep.
+    /// Runs a whole request to completion even if the client disconnects, so that its answer is stored under its idempotency key.
     ///
     /// # Errors
-    /// When the work panics, or the process ends.
+    /// When the work panics, or the runtime shuts down.
     pub(crate) async fn run_to_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, tokio::task::JoinError> {
-        spans::spawn(&self.parts.tasks, work).await
+        spans::spawn(&self.deps.tasks, work).await
     }
 
-    /// Runs work that must not stop half-way when its request is given up: a client that goes away takes the request's own
-    /// future with it.
-    pub(crate) async fn own<T, E, F>(&self, work: F) -> Result<T, E>
+    /// Runs work that must not stop halfway in a task of its own, because the request's own future is dropped when the client
+    /// disconnects.
+    pub(crate) async fn run_detached<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<UseCaseError> + Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        spans::spawn(&self.parts.tasks, work)
+        spans::spawn(&self.deps.tasks, work)
             .await
             .unwrap_or_else(|_| Err(UseCaseError::Panicked.into()))
     }
 
     pub(crate) fn audit(
         &self,
-        by: &Request,
+        request: &RequestContext,
         action: AuditAction,
         id: SupervisionId,
         outcome: impl Into<String>,
     ) -> AuditEntry {
         AuditEntry {
-            request_id: by.request_id.clone(),
-            ..AuditEntry::done(self.now(), by.caller.name.clone(), action, outcome).of(id)
+            request_id: request.request_id.clone(),
+            ..AuditEntry::done(self.now(), request.caller.name.clone(), action, outcome).of(id)
         }
     }
 
@@ -253,31 +259,35 @@ impl UseCaseContext {
         AuditEntry::done(self.now(), sidedoor_domain::audit::SELF, action, outcome).of(id)
     }
 
-    /// One supervision.
+    /// Reads one supervision for a caller.
     ///
     /// # Errors
-    /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it: whether it exists is none of their business.
-    pub(crate) async fn get(&self, id: SupervisionId, by: &Request) -> Result<Stored, UseCaseError> {
+    /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it, so that the answer does not reveal that it exists.
+    pub(crate) async fn get(&self, id: SupervisionId, request: &RequestContext) -> Result<Stored, UseCaseError> {
         tracing::Span::current().record("supervision_id", tracing::field::display(id));
         let stored = self.store().supervision(id).await?;
         stored
-            .filter(|s| by.caller.may_see(&s.supervision))
+            .filter(|s| request.caller.may_see(&s.supervision))
             .ok_or(UseCaseError::SupervisionNotFound)
     }
 
-    /// Changes a supervision by a rule of its own; its row follows if what the row says changed.
-    pub(crate) async fn change(&self, id: SupervisionId, rule: impl Fn(&mut Supervision)) -> Result<(), UseCaseError> {
-        let committed = self.amend(id, |s| {
+    /// Changes a supervision by a rule. If the rule changed the departure, the Salesforce record is written again.
+    pub(crate) async fn update_and_deliver(
+        &self,
+        id: SupervisionId,
+        rule: impl Fn(&mut Supervision),
+    ) -> Result<(), UseCaseError> {
+        let committed = self.update(id, |s| {
             let before = s.clone();
             rule(s);
             if *s == before {
                 return None;
             }
-            let row_changed = s.departure != before.departure;
+            let departure_changed = s.departure != before.departure;
             Some(Transaction {
-                deliver_at: row_changed.then(|| self.now()),
-                // Nothing new for the row: it need not wait for this check any longer.
-                hasten: (!row_changed && before.state == State::Left).then(|| (id, self.now())),
+                deliver_at: departure_changed.then(|| self.now()),
+                // The record has nothing new to wait for, so it is delivered now rather than after the check.
+                hasten: (!departure_changed && before.state == State::Left).then(|| (id, self.now())),
                 ..Transaction::default()
             })
         });

@@ -1,9 +1,12 @@
-//! What a supervisor's browser is asked to do, and what it answers.
+//! Directives: what a supervisor's browser must do, and what it acknowledges.
+//!
+//! Actors: the browser (by stream or poll), Salesforce Platform Events. Guarantee: a directive is stored before it is sent,
+//! and reaches every browser that asks; one tab at a time is asked to act on it.
 
 pub mod acknowledge;
-pub mod announce;
+mod announce;
 pub mod feed;
-pub mod presence;
+mod presence;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
@@ -12,14 +15,14 @@ use crate::usecases::idempotency::IdempotencyError;
 use crate::usecases::idempotency::IdempotencyService;
 use crate::usecases::salesforce_sync::DeliveryService;
 
-/// Hands directives to browsers and takes their acknowledgements.
+/// Sends directives to browsers and stores their acknowledgements.
 #[derive(Clone)]
 pub struct DirectiveService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     deliveries: DeliveryService,
     evidence: EvidenceService,
     idempotency: IdempotencyService,
-    presence: presence::Controllers,
+    presence: presence::PresenceTracker,
 }
 
 impl DirectiveService {
@@ -30,7 +33,7 @@ impl DirectiveService {
         idempotency: IdempotencyService,
     ) -> Self {
         Self {
-            presence: presence::Controllers::new(ctx.settings.streams),
+            presence: presence::PresenceTracker::new(ctx.settings.streams),
             ctx,
             deliveries,
             evidence,
@@ -39,19 +42,19 @@ impl DirectiveService {
     }
 }
 
-/// Why directives cannot be read or answered.
+/// Why directives cannot be read or acknowledged.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DirectiveError {
-    /// The supervision never had this directive.
+    /// The supervision has no such directive.
     #[error("this supervision has no such directive")]
     DirectiveNotFound,
-    /// `http.max_streams` streams are open.
+    /// `http.max_streams` directive streams are open, or one supervisor has too many.
     #[error("too many streams of directives are open")]
     StreamLimitReached,
-    /// The idempotency key.
+    /// The idempotency key cannot be used.
     #[error(transparent)]
     Idempotency(#[from] IdempotencyError),
-    /// What every area shares.
+    /// A reason that every area shares.
     #[error(transparent)]
     Common(#[from] UseCaseError),
 }

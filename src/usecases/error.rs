@@ -1,40 +1,43 @@
-//! What can go wrong in every area; each area has an error of its own that adds what only it can refuse.
+//! Errors that every area can return, and when to use which.
+//!
+//! Each area has an error enum of its own (`MonitoringError`, `LeavingError`, …) for the refusals that only it can make;
+//! its `Common` variant carries a [`UseCaseError`]. The HTTP layer maps each variant to a status and a stable code.
 
 use sidedoor_domain::ports::StoreError;
 
 /// Why an operation failed, for reasons that every area shares.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UseCaseError {
-    /// There is no such supervision, or the caller may not know of it.
+    /// The supervision does not exist, or the caller may not see it.
     #[error("there is no such supervision")]
     SupervisionNotFound,
-    /// The named Connect instance is not configured, or none was named and there are several.
+    /// The named Connect instance is not configured, or the request names none and several are configured.
     #[error("no Connect instance of that name is configured")]
     InstanceNotFound,
-    /// No such vendor is configured.
+    /// The named vendor is not configured.
     #[error("no vendor of that name is configured")]
     VendorNotFound,
-    /// The caller's credential does not allow it.
+    /// The caller's credential does not allow the operation.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// The store failed.
+    /// The store failed or is overloaded.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Other requests changed the same supervision each time before this one could write.
+    /// Every attempt to write was overtaken by another request that changed the same supervision.
     #[error("the supervision is being changed by too many requests at once")]
     Conflict,
-    /// The store refused a write for a reason that cannot occur here: a fault of ours.
+    /// The store gave an answer that the operation cannot produce. This is a bug in Sidedoor.
     #[error("unexpected outcome: {0}")]
     Unexpected(&'static str),
-    /// The work panicked; the panic is in the log.
+    /// The work panicked; the log has the panic with its location.
     #[error("the work panicked")]
     Panicked,
-    /// The process is stopping.
+    /// The process is shutting down and starts no new supervision.
     #[error("the service is stopping")]
     Stopping,
 }
 
-/// Lets `?` turn a store's error into an area's.
+/// Lets `?` convert a store error into the error of an area.
 macro_rules! from_store_error {
     ($($area:ty),+ $(,)?) => {$(
         impl From<sidedoor_domain::ports::StoreError> for $area {

@@ -1,18 +1,21 @@
-//! What vendors, carriers and agents report of a leg, and what follows from it.
+//! What vendors, carriers and agents report about a leg, and what follows from it.
+//!
+//! Actors: Amazon Connect's events and answers, partner carriers. Guarantee: evidence is stored with what follows from it in
+//! one transaction, in any order of arrival, and an event that arrives twice counts once.
 
-pub mod adopt_leg;
+mod adopt_leg;
 pub mod carrier_events;
 pub mod contact_events;
-pub mod evaluate;
+pub(crate) mod evaluate;
 
 use crate::usecases::clocks::ClockService;
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::monitoring::ComplianceRules;
 
-/// Evaluates evidence: joined, alive, gone.
+/// Stores and evaluates evidence: a leg joined, is alive, or has ended.
 #[derive(Clone)]
 pub struct EvidenceService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     clocks: ClockService,
     compliance: ComplianceRules,
 }

@@ -1,47 +1,50 @@
-//! Which supervisor a request or a token means.
+//! Resolves the supervisor that a request or a token refers to.
+//!
+//! Actors: Amazon Connect's user search, Salesforce's User records. Guarantee: a reference to none or several users is
+//! refused, so that no caller acts as another person.
 
 pub mod supervisors;
-pub mod token_binding;
+mod token_binding;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
 use sidedoor_domain::authority::Unbound;
 use sidedoor_domain::ports::VendorError;
 
-/// Finds the Connect user that a name or a token means.
+/// Finds the Connect user that a user name or a token's claim refers to.
 #[derive(Clone)]
 pub struct IdentityResolver {
-    pub(crate) ctx: UseCaseContext,
-    names: supervisors::Names,
-    bindings: token_binding::Bindings,
+    ctx: UseCaseContext,
+    usernames: supervisors::UsernameCache,
+    claims: token_binding::ClaimCache,
 }
 
 impl IdentityResolver {
     pub(crate) fn new(ctx: UseCaseContext) -> Self {
         Self {
-            names: supervisors::names(ctx.settings.names_for),
-            bindings: token_binding::Bindings::new(ctx.settings.names_for),
+            usernames: supervisors::username_cache(ctx.settings.username_cache_ttl),
+            claims: token_binding::ClaimCache::new(ctx.settings.username_cache_ttl),
             ctx,
         }
     }
 }
 
-/// Why it is not known which supervisor is meant.
+/// Why a supervisor could not be resolved.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum IdentityError {
-    /// Connect has no user of that name.
+    /// Connect has no user with that name.
     #[error("Amazon Connect has no user of that name")]
     SupervisorNotFound,
-    /// Connect has several users of that name.
+    /// Connect has several users with that name.
     #[error("Amazon Connect has several users of that name")]
     SupervisorAmbiguous,
     /// Connect could not be asked.
     #[error("{}: {}", .0.code, .0.message)]
     Vendor(VendorError),
-    /// The credential should name a supervisor and does not.
+    /// The credential must name a supervisor and does not, or the name could not be resolved.
     #[error("the credential's supervisor is not known in Amazon Connect")]
     Unbound(Unbound),
-    /// What every area shares.
+    /// A reason that every area shares.
     #[error(transparent)]
     Common(#[from] UseCaseError),
 }

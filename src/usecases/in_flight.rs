@@ -1,9 +1,9 @@
-//! What a loop has given out and not got back, so that it gives nothing out twice at a time.
+//! The keys that a loop has started work for, so that it starts nothing twice at a time.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What is being worked on, so that nothing is worked on twice at a time.
+/// A set of keys whose work is in flight. Clones share the set.
 #[derive(Clone)]
 pub(crate) struct InFlight<K>(Arc<Mutex<HashSet<K>>>);
 
@@ -14,27 +14,27 @@ impl<K> Default for InFlight<K> {
 }
 
 impl<K: std::hash::Hash + Eq + Clone> InFlight<K> {
-    /// What is in hand now. A loop asks before it reads what is due: whatever was in hand then may be read as it was before
-    /// the work on it was written, and must wait for the next reading.
-    pub(crate) fn held(&self) -> HashSet<K> {
+    /// The keys in flight now. A loop must call this before it reads the due work: a key that was in flight then may have been
+    /// read before its work was written, so it must wait for the next read.
+    pub(crate) fn keys(&self) -> HashSet<K> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes `key` in hand until the guard drops; `None` if it is already.
-    pub(crate) fn take(&self, key: K) -> Option<Held<K>> {
+    /// Marks `key` as in flight until the guard drops; `None` if it already is.
+    pub(crate) fn try_start(&self, key: K) -> Option<InFlightGuard<K>> {
         let fresh = self
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(key.clone());
-        fresh.then(|| Held(self.clone(), key))
+        fresh.then(|| InFlightGuard(self.clone(), key))
     }
 }
 
-/// Something in hand.
-pub(crate) struct Held<K: std::hash::Hash + Eq + Clone>(InFlight<K>, K);
+/// Removes its key from the set when it drops.
+pub(crate) struct InFlightGuard<K: std::hash::Hash + Eq + Clone>(InFlight<K>, K);
 
-impl<K: std::hash::Hash + Eq + Clone> Drop for Held<K> {
+impl<K: std::hash::Hash + Eq + Clone> Drop for InFlightGuard<K> {
     fn drop(&mut self) {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
     }

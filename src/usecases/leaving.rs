@@ -1,9 +1,12 @@
-//! A supervisor leaves: the request, how the leg is ended, and the checks before and after.
+//! A supervisor leaves: the request, how the leg is ended, and the safety checks before and after.
+//!
+//! Actors: a caller of the API, the supervisor's browser, Amazon Connect. Guarantee: a stored disconnect is tried until
+//! evidence shows that the leg ended, and no leg is ended by StopContact without the interlock's clearance.
 
-pub mod after_check;
-pub mod barge_safety;
+mod after_check;
+mod barge_safety;
 pub mod disconnect;
-pub mod end_leg;
+pub(crate) mod end_leg;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
@@ -12,10 +15,10 @@ use crate::usecases::idempotency::IdempotencyError;
 use crate::usecases::idempotency::IdempotencyService;
 use sidedoor_domain::ids::SupervisionId;
 
-/// Asks supervisors to leave and ends their legs.
+/// Stores requests to leave and ends the legs.
 #[derive(Clone)]
 pub struct LeavingService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     evidence: EvidenceService,
     idempotency: IdempotencyService,
 }
@@ -33,13 +36,13 @@ impl LeavingService {
 /// Why a supervisor cannot be asked to leave.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LeavingError {
-    /// The supervisor has barged in and the agent is gone, or is not known to be there.
+    /// The supervisor has barged in, and the agent has left or their presence cannot be confirmed.
     #[error("leaving now could end the customer's call: {1}")]
     CustomerCallAtRisk(SupervisionId, &'static str),
-    /// The idempotency key.
+    /// The idempotency key cannot be used.
     #[error(transparent)]
     Idempotency(#[from] IdempotencyError),
-    /// What every area shares.
+    /// A reason that every area shares.
     #[error(transparent)]
     Common(#[from] UseCaseError),
 }

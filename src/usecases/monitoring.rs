@@ -1,10 +1,13 @@
-//! A supervisor starts to listen: the request, the MonitorContact call, the mode, the switch from one contact to the next.
+//! A supervisor starts to listen: the request, the MonitorContact call, the mode, and the switch to another contact.
+//!
+//! Actors: a caller of the API, the store, Amazon Connect. Guarantee: a join is in the store before it is sent, is sent with
+//! one `ClientToken` however often it is retried, and is not sent after `join_ttl`.
 
 pub mod change_mode;
-pub mod compliance;
-pub mod join;
+mod compliance;
+pub(crate) mod join;
 pub mod start;
-pub mod switch;
+mod switch;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
@@ -19,10 +22,10 @@ use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::rejoin::Compliance;
 use sidedoor_domain::supervision::{State, Supervisor};
 
-/// Starts supervisions and joins their legs.
+/// Starts supervisions, joins their legs and changes their modes.
 #[derive(Clone)]
 pub struct MonitoringService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     compliance: ComplianceRules,
     evidence: EvidenceService,
     identity: IdentityResolver,
@@ -50,10 +53,10 @@ impl MonitoringService {
     }
 }
 
-/// What a jurisdiction's rules say of a supervision.
+/// Applies the rules of a jurisdiction to a supervision.
 #[derive(Clone)]
 pub struct ComplianceRules {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
 }
 
 impl ComplianceRules {
@@ -65,52 +68,52 @@ impl ComplianceRules {
 /// Why a supervision was not started, or its mode not changed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum MonitoringError {
-    /// The supervisor is on another contact, that of this supervision.
+    /// The supervisor already monitors another contact, in this supervision.
     #[error("the supervisor is on another contact already")]
     SupervisorBusy(SupervisionId),
     /// Only a supervision that is MONITORING has a mode to change.
     #[error("the supervision is {}, not MONITORING", .0.as_str())]
     NotMonitoring(State),
-    /// This mode was not granted when the supervision began.
+    /// The mode was not granted when the supervision started.
     #[error("this supervision was not granted that mode")]
     ModeNotGranted,
-    /// The vendor or the channel has no such mode.
+    /// The vendor or the channel does not have this mode.
     #[error("{0}")]
     ModeUnsupported(&'static str),
-    /// No such jurisdiction is configured.
+    /// The named jurisdiction is not configured.
     #[error("no jurisdiction of that name is configured")]
     JurisdictionNotFound,
-    /// The jurisdiction's rules do not let a supervisor come back to a contact.
+    /// The rules of the jurisdiction do not allow a supervisor to rejoin a contact.
     #[error("the rules of this jurisdiction do not allow rejoining")]
     RejoinForbidden(Compliance),
-    /// Connect admits no further supervisor to the contact.
+    /// Connect accepts no further supervisor on the contact.
     #[error("Amazon Connect admits no further supervisor to this contact")]
     ContactFull {
         /// The supervision, which is FAILED.
         supervision: SupervisionId,
-        /// The supervisors on the contact, as far as is known.
-        on_call: Vec<OnCall>,
+        /// The known supervisors on the contact.
+        on_call: Vec<SupervisorOnCall>,
     },
-    /// The join failed.
+    /// Connect did not join the supervisor.
     #[error("{code}: {detail}")]
     JoinFailed {
         /// The supervision, which is FAILED.
         supervision: SupervisionId,
-        /// The stable code.
+        /// The stable error code.
         code: String,
-        /// For people.
+        /// An explanation for people.
         detail: String,
     },
-    /// The idempotency key.
+    /// The idempotency key cannot be used.
     #[error(transparent)]
     Idempotency(#[from] IdempotencyError),
-    /// The supervisor.
+    /// The supervisor could not be resolved.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// Leaving the other contact first.
+    /// The supervisor could not leave the other contact first.
     #[error(transparent)]
     Leaving(#[from] LeavingError),
-    /// What every area shares.
+    /// A reason that every area shares.
     #[error(transparent)]
     Common(#[from] UseCaseError),
 }
@@ -119,7 +122,7 @@ from_store_error!(MonitoringError);
 
 /// A supervisor who is on a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OnCall {
+pub struct SupervisorOnCall {
     /// Their supervision.
     pub supervision: SupervisionId,
     /// The supervisor.

@@ -1,7 +1,10 @@
-//! Looking at the vendor when no event comes.
+//! Polls Amazon Connect when no event arrives.
+//!
+//! Guarantee: every unfinished supervision is polled again, after a restart too, because the time of its next poll is in the
+//! store.
 
-pub mod batch_poll;
-pub mod reconcile;
+pub(crate) mod batch_poll;
+pub(crate) mod reconcile;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
@@ -11,10 +14,10 @@ use crate::usecases::leaving::LeavingService;
 use crate::usecases::monitoring::MonitoringService;
 use crate::usecases::reports::ReportService;
 
-/// Polls the vendor for what is due.
+/// Polls the vendor for the supervisions that are due.
 #[derive(Clone)]
 pub struct PollingService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     evidence: EvidenceService,
     leaving: LeavingService,
     monitoring: MonitoringService,
@@ -39,13 +42,13 @@ impl PollingService {
     }
 }
 
-/// Why a look at the vendor could not be finished. It is made again.
+/// Why a poll was not completed. The supervision stays due, so it is polled again.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PollingError {
-    /// Carrying a leave on.
+    /// Carrying out a leave failed.
     #[error(transparent)]
     Leaving(#[from] LeavingError),
-    /// What every area shares.
+    /// A reason that every area shares.
     #[error(transparent)]
     Common(#[from] UseCaseError),
 }

@@ -1,4 +1,6 @@
-//! Reading: supervisions, timelines, the audit, counts.
+//! Reads supervisions, timelines, the audit and counts.
+//!
+//! Guarantee: a caller sees only what its credential allows.
 
 pub mod audit;
 pub mod supervisions;
@@ -8,10 +10,10 @@ use crate::usecases::context::UseCaseContext;
 use crate::usecases::directives::DirectiveService;
 use crate::usecases::salesforce_sync::DeliveryService;
 
-/// Answers questions and changes nothing but the audit.
+/// Reads the store for callers. Writes only audit entries.
 #[derive(Clone)]
 pub struct ReportService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     deliveries: DeliveryService,
     directives: DirectiveService,
 }

@@ -1,23 +1,23 @@
-//! After a restart: everything accepted goes on to its one end.
+//! Resumes work after a restart, so that every accepted request still reaches its one outcome.
 //!
-//! | found at | what happens |
+//! | state in the store | what happens |
 //! |---|---|
-//! | REQUESTED | MonitorContact was never sent: sent now, or expired if its time is over |
-//! | JOINING | within `join_ttl`: the same call with the same `ClientToken`; older: look whether a leg exists, adopt it or expire |
-//! | LEAVING, not yet directed or stopped | carried out now; a disconnect never expires |
-//! | MONITORING, LEAVING, LEFT without its after-check | looked at when due, by reconciling |
-//! | rows on their way | sent when due, by delivery |
+//! | REQUESTED | MonitorContact was never sent: it is sent now, or the join expires if `join_ttl` has passed |
+//! | JOINING | within `join_ttl`: the same call with the same `ClientToken`; later: search for the leg, adopt it or expire |
+//! | LEAVING, without a directive or StopContact | carried out now, because a disconnect never expires |
+//! | MONITORING, LEAVING, LEFT without its after-check | polled when due, by [`crate::usecases::polling::reconcile`] |
+//! | records to be delivered | sent when due, by [`crate::usecases::salesforce_sync::deliver`] |
 
 use crate::usecases::UseCases;
 use crate::usecases::error::UseCaseError;
 use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::supervision::State;
 
-/// How many of a state are taken up at most; more than that cannot have been accepted at once.
-const MOST: u32 = 100_000;
+/// The most supervisions of a state that are resumed. More cannot have been accepted at the same time.
+const MAX_RESUMED: u32 = 100_000;
 
 impl UseCases {
-    /// Takes up what an earlier process left. Returns how many supervisions that were.
+    /// Resumes what an earlier process left unfinished. Returns the number of resumed supervisions.
     ///
     /// # Errors
     /// The store's.
@@ -27,7 +27,7 @@ impl UseCases {
         for Stored { supervision, .. } in self
             .ctx
             .store()
-            .in_states(&[State::Requested, State::Joining], MOST)
+            .in_states(&[State::Requested, State::Joining], MAX_RESUMED)
             .await?
         {
             let (this, id) = (self.clone(), supervision.id);
@@ -37,14 +37,14 @@ impl UseCases {
             });
             taken_up += 1;
         }
-        for Stored { supervision, .. } in self.ctx.store().in_states(&[State::Leaving], MOST).await? {
+        for Stored { supervision, .. } in self.ctx.store().in_states(&[State::Leaving], MAX_RESUMED).await? {
             if !crate::usecases::leaving::end_leg::is_to_be_carried_out(&supervision) {
                 continue;
             }
             let (this, id) = (self.clone(), supervision.id);
             self.ctx.spawn_for("leave", &supervision, async move {
                 if let Err(e) = this.leaving.carry_out_leave(id).await {
-                    tracing::error!(supervision_id = %id, error = %e, "leave of {id} could not be carried on");
+                    tracing::error!(supervision_id = %id, error = %e, "could not resume the leave of {id}; the next poll tries again: {e}");
                 }
             });
             taken_up += 1;

@@ -1,11 +1,12 @@
-//! The one layer of retries: full-jitter exponential backoff ("sleep between zero and the cap", which spreads a herd
-//! best). SDK retries are off, so that a rate budget counts every call there is.
+//! The only layer of retries: exponential backoff with full jitter (each wait is random between zero and the ceiling,
+//! because that spreads many clients best). Retries inside the vendors' SDKs are off, because otherwise the rate budget
+//! would not count every call.
 
 use std::time::Duration;
 
 use sidedoor_domain::ports::Verdict;
 
-/// How long to wait between attempts.
+/// How long to wait between attempts: the ceiling starts at `base`, doubles with every attempt and stops at `cap`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backoff {
     base: Duration,
@@ -13,28 +14,28 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// For vendor calls somebody waits for.
+    /// For vendor calls that a request waits for.
     pub(crate) const CALL: Self = Self {
         base: Duration::from_millis(200),
         cap: Duration::from_secs(5),
     };
-    /// For rows nobody waits for.
+    /// For Salesforce records, which no request waits for.
     pub(crate) const DELIVERY: Self = Self {
         base: Duration::from_millis(500),
         cap: Duration::from_secs(60),
     };
-    /// For a row that is refused and may be at fault itself, or not.
+    /// For a rejected record when it is not known whether the record or the org is the cause.
     pub(crate) const OPEN: Self = Self {
         base: Duration::from_millis(500),
         cap: Duration::from_secs(900),
     };
-    /// For looking again at what could not be seen.
+    /// For polling a vendor again after a poll failed.
     pub(crate) const LOOK: Self = Self {
         base: Duration::from_secs(1),
         cap: Duration::from_secs(30),
     };
 
-    /// The wait after attempt `attempt` (the first is 0): anywhere up to `base · 2^attempt`, at most the cap.
+    /// The wait after attempt `attempt` (the first is 0): random up to `base · 2^attempt`, at most the cap.
     pub(crate) fn wait(self, attempt: u32) -> Duration {
         let ceiling = self
             .base
@@ -43,7 +44,7 @@ impl Backoff {
         ceiling.mul_f64(fastrand::f64())
     }
 
-    /// The wait a verdict asks for, if another attempt is of use.
+    /// The wait that a vendor's verdict asks for; `None` if another attempt cannot succeed.
     pub(crate) fn after(self, verdict: Verdict, attempt: u32) -> Option<Duration> {
         match verdict {
             Verdict::Never => None,

@@ -1,37 +1,40 @@
-//! Supervisions on their way to Salesforce.
+//! Writes supervisions to Salesforce.
+//!
+//! Actors: the store's due deliveries, the Salesforce org. Guarantee: every change of a departure is written at least once,
+//! under an external id that makes repeats harmless; a record that Salesforce rejects waits for a person as a dead letter.
 
-pub mod compare;
+mod compare;
 pub mod dead_letters;
-pub mod deliver;
-pub mod failure_scope;
-pub mod rate;
-pub mod voice_calls;
+mod deliver;
+mod failure_scope;
+pub(crate) mod rate;
+mod voice_calls;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::idempotency::IdempotencyError;
 use crate::usecases::idempotency::IdempotencyService;
 
-/// Writes departures to Salesforce.
+/// Writes the records of supervisions to Salesforce, finds their VoiceCalls and compares departures.
 #[derive(Clone)]
 pub struct SalesforceSyncService {
-    pub(crate) ctx: UseCaseContext,
-    voice_calls: voice_calls::VoiceCalls,
+    ctx: UseCaseContext,
+    voice_calls: voice_calls::VoiceCallCache,
 }
 
 impl SalesforceSyncService {
     pub(crate) fn new(ctx: UseCaseContext) -> Self {
         Self {
-            voice_calls: voice_calls::VoiceCalls::new(),
+            voice_calls: voice_calls::VoiceCallCache::new(),
             ctx,
         }
     }
 }
 
-/// Shows what is on its way, and sends it again.
+/// Shows deliveries and replays them.
 #[derive(Clone)]
 pub struct DeliveryService {
-    pub(crate) ctx: UseCaseContext,
+    ctx: UseCaseContext,
     idempotency: IdempotencyService,
 }
 
@@ -41,16 +44,16 @@ impl DeliveryService {
     }
 }
 
-/// Why deliveries cannot be read or sent again.
+/// Why deliveries cannot be read or replayed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DeliveryError {
-    /// There is no such delivery.
+    /// The delivery does not exist.
     #[error("there is no such delivery")]
     DeliveryNotFound,
-    /// The idempotency key.
+    /// The idempotency key cannot be used.
     #[error(transparent)]
     Idempotency(#[from] IdempotencyError),
-    /// What every area shares.
+    /// A reason that every area shares.
     #[error(transparent)]
     Common(#[from] UseCaseError),
 }

@@ -1,4 +1,5 @@
-//! The settings of the use cases; docs/configuration.md says what each is for.
+//! The settings that the use cases consume. `app.rs` builds them from the configuration, so that no use case reads
+//! configuration; docs/configuration.md describes each setting for operators.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,30 +11,30 @@ use sidedoor_domain::supervision::Channel;
 
 use crate::usecases::clocks;
 
-/// How a leg of some channel is made to end.
+/// How a supervisor's leg on a channel is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LegEnd {
-    /// A directive to the supervisor's browser.
+pub enum LegEndMethod {
+    /// By a directive to the supervisor's browser.
     Ccp,
-    /// StopContact on the leg behind the interlock; if that is refused, the directive.
+    /// By StopContact behind the interlock, and by the directive if that is refused.
     StopContactThenCcp,
 }
 
-/// What the flows know of a Connect instance.
+/// What the use cases know of a Connect instance.
 #[derive(Debug, Clone)]
-pub struct Instance {
-    /// Connect's id of it; events name it.
+pub struct InstanceSettings {
+    /// Connect's id of the instance, as events name it.
     pub vendor_id: String,
-    /// How voice legs end.
-    pub voice_leg_end: LegEnd,
-    /// How chat and task legs end.
-    pub chat_leg_end: LegEnd,
-    /// Whose rules hold when a request names no jurisdiction.
+    /// How voice legs are ended.
+    pub voice_leg_end: LegEndMethod,
+    /// How chat and task legs are ended.
+    pub chat_leg_end: LegEndMethod,
+    /// The jurisdiction of requests that name none.
     pub jurisdiction: Option<String>,
 }
 
-impl Instance {
-    pub(crate) fn leg_end(&self, channel: Channel) -> LegEnd {
+impl InstanceSettings {
+    pub(crate) fn leg_end(&self, channel: Channel) -> LegEndMethod {
         match channel {
             Channel::Voice => self.voice_leg_end,
             Channel::Chat | Channel::Task => self.chat_leg_end,
@@ -41,81 +42,82 @@ impl Instance {
     }
 }
 
-/// The flows' settings; the configuration's documentation says what each is for.
+/// The settings of all use cases.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// The configured instances.
-    pub instances: HashMap<InstanceName, Instance>,
-    /// The one meant when a request names none.
+pub struct UseCaseSettings {
+    /// The configured instances, by name.
+    pub instances: HashMap<InstanceName, InstanceSettings>,
+    /// The instance of requests that name none.
     pub default_instance: Option<InstanceName>,
-    /// How long an answer may take before it is "accepted, not finished".
+    /// How long a request may take before it is answered with "accepted, not finished".
     pub answer_within: Duration,
-    /// After this long a join is never sent again.
+    /// A join is never sent after this long.
     pub join_ttl: SignedDuration,
-    /// How long evidence of a leave may take before it is overdue.
+    /// How long a leave may go without evidence that the leg ended before it is overdue.
     pub leave_deadline: SignedDuration,
-    /// How long a directive is good.
+    /// How long a directive is valid.
     pub directive_ttl: SignedDuration,
-    /// How often an idle supervision is looked at.
+    /// How often an idle supervision is polled.
     pub idle_poll: SignedDuration,
-    /// How long a departure's row waits for the after-check, so that one write carries both.
+    /// How long the record of a departure waits for the after-check, so that one write contains both.
     pub after_check_grace: SignedDuration,
-    /// How old a poll's answer may be at the vendor.
+    /// How old the vendor's data may be when it answers a poll.
     pub poll_staleness: SignedDuration,
-    /// The greatest error of our own clock, ms.
+    /// The largest error of our own clock, in ms.
     pub clock_error_ms: i64,
-    /// Rows on their way to the CRM.
+    /// How records are delivered to Salesforce.
     pub delivery: DeliverySettings,
-    /// Whether directives are announced by the CRM's own events.
+    /// Whether directives are announced by Platform Events.
     pub announce: bool,
-    /// Whether departures are compared with the org's own record of them.
+    /// Whether departures are compared with the org's own record of them (ConversationParticipant).
     pub compare: bool,
-    /// How long things are kept.
-    pub keep: Keep,
-    /// How long a user name stands for the same user without asking the vendor again.
-    pub names_for: Duration,
-    /// The vendors' clocks.
-    pub timing: clocks::calibrate::Settings,
-    /// What each jurisdiction asks of supervision.
+    /// How long data is kept.
+    pub retention: RetentionPeriods,
+    /// How long a user name is mapped to the same user without asking the vendor again.
+    pub username_cache_ttl: Duration,
+    /// How the vendors' clocks are calibrated.
+    pub timing: clocks::calibrate::TimingSettings,
+    /// The rules of each jurisdiction.
     pub policy: Policy,
-    /// Streams of directives open at a time.
+    /// The most directive streams that may be open at a time.
     pub streams: usize,
-    /// Waits of our own that no operator needs to set.
-    pub intervals: Intervals,
+    /// Waits that no operator needs to set.
+    pub intervals: UseCaseIntervals,
 }
 
-/// How patient the flows are before they act by themselves. [`Intervals::default`] is what runs; tests run faster.
+/// Waits that are not configurable. [`UseCaseIntervals::default`] is used in production; tests use shorter ones.
 #[derive(Debug, Clone, Copy)]
-pub struct Intervals {
-    /// How soon after a join we look at the leg, if no event told us of it.
+pub struct UseCaseIntervals {
+    /// How soon after a join the leg is polled if no event confirmed it.
     pub first_look: SignedDuration,
-    /// How soon a leave is looked at, if no event came.
+    /// How soon after a leave was requested the leg is polled if no event arrived.
     pub leaving_first_look: SignedDuration,
-    /// How long an event may take after the browser's DONE before we look ourselves.
+    /// How long to wait for the event after the browser's DONE before polling.
     pub after_done: SignedDuration,
-    /// How long a leg that nobody explains waits: the answer that explains it may be on its way.
-    pub unexplained: SignedDuration,
-    /// How long the join's row waits for the news that the supervisor was connected, so that one write carries both.
+    /// How long to wait before looking into an unknown leg, because the join answer that names it may still be in flight.
+    pub unknown_leg: SignedDuration,
+    /// How long the record of a join waits for the news that the supervisor was connected, so that one write contains both.
     pub join_row: SignedDuration,
-    /// How long after a departure that we asked for the customer's contact is looked at again.
+    /// How long after a requested departure the customer's contact is checked again.
     pub after_again: SignedDuration,
-    /// The least time between two looks at recent departures, if not the usual.
+    /// The least time between two recalibrations of recent departures; `None` for the default.
     pub recalibrate: Option<Duration>,
-    /// How often what is past its time is swept.
+    /// How often expired data is deleted.
     pub sweep: Duration,
     /// How often departures are compared with the org's own record.
     pub compare: Duration,
-    /// How old a departure must be for that, and how long one without such a record rests; if not the usual.
+    /// How old a departure must be to be compared, and how long to wait before one without a record is compared again; `None`
+    /// for the defaults.
     pub compare_after: Option<(SignedDuration, SignedDuration)>,
 }
 
-impl Default for Intervals {
+impl Default for UseCaseIntervals {
     fn default() -> Self {
         Self {
             first_look: SignedDuration::from_secs(5),
             leaving_first_look: SignedDuration::from_secs(3),
             after_done: SignedDuration::from_millis(1500),
-            unexplained: SignedDuration::from_secs(2),
+            unknown_leg: SignedDuration::from_secs(2),
             join_row: SignedDuration::from_secs(1),
             after_again: SignedDuration::from_secs(5),
             recalibrate: None,
@@ -126,23 +128,23 @@ impl Default for Intervals {
     }
 }
 
-/// How rows go to the CRM.
+/// How records are delivered to Salesforce.
 #[derive(Debug, Clone, Copy)]
 pub struct DeliverySettings {
-    /// The longest wait for more rows before a call.
+    /// The longest time to wait for more records before a call.
     pub max_batch_delay: Duration,
-    /// Above this share of the day's calls the interval between calls stretches.
+    /// The interval between calls grows above this share of the org's daily API calls.
     pub slow_above: f64,
-    /// Whether the VoiceCall of a row is looked for when the caller gave none.
+    /// Whether to look for a record's VoiceCall if the caller gave none.
     pub find_voice_calls: bool,
 }
 
-/// How long things are kept.
+/// How long data is kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Keep {
+pub struct RetentionPeriods {
     /// Idempotency keys and their answers.
     pub keys: SignedDuration,
-    /// Evidence and ids of seen events.
+    /// Evidence, and the ids of processed events.
     pub evidence: SignedDuration,
     /// Finished supervisions.
     pub supervisions: SignedDuration,

@@ -1,41 +1,41 @@
-//! The agent event stream's events, read tolerantly: a supervisor's own snapshot names the MONITOR contacts they have, and in
-//! what state, with real milliseconds in AWS's samples.
+//! Parses agent events: the snapshot of a supervisor lists the supervisor's MONITOR contacts and their states. In AWS's
+//! samples the timestamps have real milliseconds.
 //!
 //! Shape: "Agent event streams data model" of the administrator guide: `AgentARN`, `InstanceARN`, `EventId`, `EventType`
 //! (STATE_CHANGE, HEART_BEAT, LOGIN, LOGOUT), `CurrentAgentSnapshot.Contacts[]` with `ContactId`, `State`,
-//! `StateStartTimestamp`, `ConnectedToAgentTimestamp`, `InitiationMethod`, `Channel`. The stream is a Kinesis one; an
-//! EventBridge Pipe forwards its records, as they are (`data` in base64) or through an input template as plain events, one or
-//! several at a time. All of these are taken.
+//! `StateStartTimestamp`, `ConnectedToAgentTimestamp`, `InitiationMethod`, `Channel`. The stream is a Kinesis stream.
+//! An EventBridge Pipe forwards its records unchanged (`data` in base64), or as plain events through an input template, one or
+//! several at a time. All of these forms are accepted.
 
 use base64::Engine;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::contact_event::{BadEvent, field, instance_of_arn, moment, text};
+use super::contact_event::{BadEvent, InitiationMethod, field, instance_of_arn, moment, text};
 use super::evidence::Sighting;
 use super::supervision::{Channel, Mode};
 
-/// The most records taken in one delivery: so many are on disk within the time an answer may take. A Pipe's batch size is to be
-/// configured accordingly.
+/// The most records in one delivery, because so many can be stored within the time limit of an answer. A Pipe's batch size must
+/// not be larger.
 pub const MOST: usize = 100;
-/// The most contacts looked at in one snapshot. An agent has at most 10 chats, a call and 10 tasks.
+/// The most contacts that are read from one snapshot. An agent has at most 10 chats, a call and 10 tasks.
 const CONTACTS: usize = 100;
 
-/// What one event says of one supervisor's leg.
+/// What one event shows of one leg.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegSeen {
     /// The leg.
     pub leg: String,
     /// The kind of contact.
     pub channel: Option<Channel>,
-    /// What it shows, each with the vendor's stamp.
+    /// The sightings, each with the vendor's timestamp.
     pub sightings: Vec<(Sighting, Option<Timestamp>)>,
 }
 
-/// One event.
+/// One agent event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentEvent {
-    /// `EventId`: the same for an event delivered twice.
+    /// `EventId`, which is the same if an event is delivered twice.
     pub id: Option<String>,
     /// The Connect instance's id, from an ARN.
     pub instance_id: String,
@@ -43,11 +43,11 @@ pub struct AgentEvent {
     pub user: String,
     /// The MONITOR contacts in the snapshot.
     pub legs: Vec<LegSeen>,
-    /// MONITOR contacts that the previous snapshot had and this one has not: they are gone, nobody says when.
+    /// MONITOR contacts of the previous snapshot that are missing in this one. They have ended; the event does not say when.
     pub vanished: Vec<String>,
 }
 
-/// Whether a delivery is of the agent event stream at all, rather than an EventBridge envelope.
+/// Whether a delivery holds agent events, and not an EventBridge envelope.
 pub fn is_delivery(body: &Value) -> bool {
     body.is_array() || is_record(body) || is_event(body)
 }
@@ -60,10 +60,10 @@ fn is_record(one: &Value) -> bool {
     field(one, "data").is_some_and(Value::is_string) && field(one, "partitionKey").is_some()
 }
 
-/// Reads a delivery: one event or record, or several.
+/// Parses a delivery: one event or record, or several.
 ///
 /// # Errors
-/// [`BadEvent`] when it holds too many, or something that is neither.
+/// [`BadEvent`] if the delivery holds too many records, or no agent event.
 pub fn read(body: &Value) -> Result<Vec<AgentEvent>, BadEvent> {
     let bad = |pointer, problem| BadEvent { pointer, problem };
     let all: Vec<&Value> = match body {
@@ -78,7 +78,8 @@ pub fn read(body: &Value) -> Result<Vec<AgentEvent>, BadEvent> {
     for one in all {
         match read_one(one) {
             Ok(event) => events.push(event),
-            // Other records may be in the same stream: one of them must not cost the rest, nor come again for ever.
+            // The stream may hold other records. One of them must not reject the whole batch, because a Pipe would then
+            // deliver the same batch again and again.
             Err(bad) => unreadable = Some(bad),
         }
     }
@@ -138,28 +139,51 @@ fn event(of: &Value) -> Result<AgentEvent, BadEvent> {
 fn monitored(snapshot: Option<&Value>) -> Vec<LegSeen> {
     let contacts = snapshot.and_then(|s| field(s, "Contacts")).and_then(Value::as_array);
     let all = contacts.into_iter().flatten().take(CONTACTS);
-    all.filter(|c| text(c, "InitiationMethod").is_some_and(|m| m.eq_ignore_ascii_case("MONITOR")))
+    let method = |contact: &Value| InitiationMethod::parse(&text(contact, "InitiationMethod").unwrap_or_default());
+    all.filter(|contact| method(contact) == InitiationMethod::Monitor)
         .filter_map(leg)
         .collect()
 }
 
+/// `State` of a MONITOR contact in a snapshot.
+enum LegState {
+    /// `CONNECTED`.
+    Connected,
+    /// `ENDED`, `MISSED`, `ERROR` or `REJECTED`. These are documented for contacts in general; for a leg each of them means that
+    /// the conversation has ended.
+    Gone,
+    /// `SILENT_MONITOR` or `BARGE`. They are not documented here, but elsewhere they are a supervisor's states.
+    InMode(Mode),
+    /// Any other state, such as `CONNECTING`: it shows only that the leg exists.
+    Other,
+}
+
+impl LegState {
+    fn parse(word: &str) -> Self {
+        match word.to_ascii_uppercase().as_str() {
+            "CONNECTED" => Self::Connected,
+            "ENDED" | "MISSED" | "ERROR" | "REJECTED" => Self::Gone,
+            "SILENT_MONITOR" => Self::InMode(Mode::Silent),
+            "BARGE" => Self::InMode(Mode::Barge),
+            _ => Self::Other,
+        }
+    }
+}
+
 fn leg(contact: &Value) -> Option<LegSeen> {
     let leg = text(contact, "ContactId").filter(|id| (1..=256).contains(&id.len()))?;
-    let state = text(contact, "State").unwrap_or_default().to_ascii_uppercase();
+    let state = LegState::parse(&text(contact, "State").unwrap_or_default());
     let since = moment(contact, "StateStartTimestamp");
     let connected = moment(contact, "ConnectedToAgentTimestamp");
     let mut sightings = vec![(Sighting::Exists, None)];
     if let Some(at) = connected {
         sightings.push((Sighting::Joined, Some(at)));
     }
-    match state.as_str() {
-        // Documented for contacts in general; for a leg, the conversation it is has ended.
-        "ENDED" | "MISSED" | "ERROR" | "REJECTED" => sightings.push((Sighting::Dropped, since)),
-        "CONNECTED" if connected.is_none() => sightings.push((Sighting::Joined, since)),
-        // Nowhere documented here; elsewhere these are a supervisor's states.
-        "SILENT_MONITOR" => sightings.push((Sighting::of_mode(Mode::Silent), since)),
-        "BARGE" => sightings.push((Sighting::of_mode(Mode::Barge), since)),
-        _ => {}
+    match state {
+        LegState::Gone => sightings.push((Sighting::Dropped, since)),
+        LegState::Connected if connected.is_none() => sightings.push((Sighting::Joined, since)),
+        LegState::InMode(mode) => sightings.push((Sighting::of_mode(mode), since)),
+        LegState::Connected | LegState::Other => {}
     }
     Some(LegSeen {
         leg,
@@ -193,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_shows_legs_and_what_is_gone_from_it() {
+    fn agent_event_lists_legs_and_vanished_legs() {
         let events = read(&sample(&ended())).expect("readable");
         let [event] = events.as_slice() else {
             panic!("one event")
@@ -209,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipes_records_are_taken_as_they_come() {
+    fn agent_event_accepts_every_form_of_a_pipe() {
         let plain = sample(&ended());
         let data = base64::engine::general_purpose::STANDARD.encode(plain.to_string());
         let record =
@@ -221,13 +245,17 @@ mod tests {
         let nonsense = json!([{"partitionKey": "x", "data": "!!"}]);
         assert_eq!(read(&nonsense).expect_err("refused").pointer, "/data");
         let mixed = json!([{"partitionKey": "x", "data": "!!"}, plain]);
-        assert_eq!(read(&mixed), read(&plain), "a strange record costs the others nothing");
+        assert_eq!(
+            read(&mixed),
+            read(&plain),
+            "an invalid record does not reject the others"
+        );
         assert!(!is_delivery(&json!({"detail-type": "Amazon Connect Contact Event"})));
         assert!(read(&Value::Array(vec![plain; MOST + 1])).is_err());
     }
 
     #[test]
-    fn a_mode_is_read_where_it_is_named() {
+    fn agent_event_state_shows_mode() {
         for (state, mode) in [("SILENT_MONITOR", Mode::Silent), ("barge", Mode::Barge)] {
             let contacts = json!([{"ContactId": "leg-1", "InitiationMethod": "monitor", "State": state}]);
             let event = read(&sample(&contacts)).expect("readable").remove(0);
@@ -237,7 +265,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_or_number_breaks_it(text in ".{0,40}", number in any::<f64>()) {
+        fn agent_event_parses_any_text_or_number(text in ".{0,40}", number in any::<f64>()) {
             let contacts = json!([{"ContactId": text, "InitiationMethod": "MONITOR", "State": text, "Channel": number,
                 "StateStartTimestamp": number, "ConnectedToAgentTimestamp": text}, text, number]);
             let mut odd = sample(&contacts);

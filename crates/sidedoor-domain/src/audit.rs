@@ -1,19 +1,19 @@
-//! Who did what, when, why, and what came of it. Written in the same transaction as the change it tells of; what acts on a vendor is
-//! written before the act and again when it is known what came of it.
+//! Who did what, when, why, and with which result. An entry is written in the same transaction as the change. An action on a vendor
+//! is written before the call, and again when its result is known.
 
 use super::ids::SupervisionId;
 use jiff::Timestamp;
 
-/// How far an act has come.
+/// The progress of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// About to act on a vendor: written ahead.
+    /// The vendor is about to be called.
     Begun,
-    /// Done.
+    /// The action succeeded.
     Done,
-    /// It came to nothing.
+    /// The action failed.
     Failed,
-    /// Begun, and nobody knows what came of it.
+    /// The vendor may have been called, and the result will never be known.
     Abandoned,
 }
 
@@ -31,34 +31,34 @@ impl Phase {
         }
     }
 
-    /// The phase a word names.
+    /// The phase with this word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|p| p.as_str() == word)
     }
 }
 
-/// What was done. The word is stable: it stands in the API and in the store.
+/// An action. Its word is stable, because the API and the store use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AuditAction {
-    /// After a departure the agent's state on the contact looked wrong.
+    /// The agent's state on the contact was unexpected after a departure.
     AgentLooksWrong,
-    /// The customer's call ended right after the leg that we had end.
+    /// The customer's call ended right after a leg that Sidedoor had ended.
     CustomerCallEnded,
-    /// An operator had a Salesforce record sent again.
+    /// An operator replayed a delivery.
     DeliveryReplayed,
     /// A departure was evaluated again and its record written again.
     DepartureReissued,
-    /// A browser answered a directive.
+    /// A browser acknowledged a directive.
     DirectiveAcknowledged,
-    /// A directive was given to a browser.
+    /// A directive was issued to a browser.
     DirectiveIssued,
     /// A disconnect was refused because the customer's call could have ended.
     DisconnectRefused,
-    /// A caller asked that the supervisor leave.
+    /// A caller requested a disconnect.
     DisconnectRequested,
     /// MonitorContact is about to be called.
     LegAskedFor,
-    /// MonitorContact gave the leg.
+    /// MonitorContact returned the leg.
     LegGiven,
     /// StopContact was accepted.
     LegStopAccepted,
@@ -66,7 +66,7 @@ pub enum AuditAction {
     LegStopBegun,
     /// StopContact was refused.
     LegStopRefused,
-    /// A caller asked for another mode.
+    /// A caller requested another mode.
     ModeRequested,
     /// A start was refused by a jurisdiction's rules.
     RejoinRefused,
@@ -74,13 +74,13 @@ pub enum AuditAction {
     SupervisionFailed,
     /// Evidence showed that the supervisor left.
     SupervisionLeft,
-    /// A leg that nobody requested here became a supervision.
+    /// A leg that was started outside Sidedoor became a supervision.
     SupervisionObserved,
-    /// A caller asked to listen.
+    /// A caller requested a supervision.
     SupervisionRequested,
     /// A ticket to a stream of directives was issued.
     TicketIssued,
-    /// A caller had a vendor's clock probed.
+    /// A caller probed a vendor's clock.
     VendorProbed,
 }
 
@@ -137,42 +137,42 @@ impl AuditAction {
         }
     }
 
-    /// The action that a word names.
+    /// The action with this word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|a| a.as_str() == word)
     }
 
-    /// Whether it is about a directive, which a supervision tells of itself.
+    /// Whether it is about a directive. A supervision lists its directives itself, so a timeline leaves these entries out.
     pub fn is_about_a_directive(self) -> bool {
         matches!(self, Self::DirectiveIssued | Self::DirectiveAcknowledged)
     }
 }
 
-/// One line of the audit.
+/// One entry of the audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// When, on our clock.
+    /// When it was written, on our clock.
     pub at: Timestamp,
-    /// Who: a caller's name, or `sidedoor` for what the service concluded by itself.
+    /// The caller's name, or `sidedoor` for what the service did by itself.
     pub actor: String,
-    /// What was done.
+    /// The action.
     pub action: AuditAction,
-    /// To which supervision, where there is one.
+    /// The supervision, if the action is about one.
     pub supervision: Option<SupervisionId>,
-    /// How far it has come.
+    /// The progress.
     pub phase: Phase,
-    /// The name that the beginning and the end of one act on a vendor share.
+    /// The id that the entries of one action on a vendor share.
     pub operation: Option<String>,
-    /// What came of it, in a few words; never customer data, never a secret.
+    /// The result in a few words, without customer data and secrets.
     pub outcome: String,
-    /// Why, in the caller's own words, where they gave any.
+    /// The caller's reason in their own words, if they gave one.
     pub why: Option<String>,
-    /// The HTTP request it came with.
+    /// The id of the HTTP request.
     pub request_id: Option<String>,
 }
 
 impl AuditEntry {
-    /// A line of something done.
+    /// An entry for an action that succeeded.
     pub fn done(at: Timestamp, actor: impl Into<String>, action: AuditAction, outcome: impl Into<String>) -> Self {
         Self {
             at,
@@ -187,21 +187,21 @@ impl AuditEntry {
         }
     }
 
-    /// … of a supervision.
+    /// Sets the supervision.
     #[must_use]
     pub fn of(mut self, id: SupervisionId) -> Self {
         self.supervision = Some(id);
         self
     }
 
-    /// … as a phase of an operation.
+    /// Sets the phase, and the id that the entries of the operation share.
     #[must_use]
     pub fn in_phase(mut self, phase: Phase, operation: impl Into<String>) -> Self {
         (self.phase, self.operation) = (phase, Some(operation.into()));
         self
     }
 
-    /// … for the caller's own reason.
+    /// Sets the caller's reason.
     #[must_use]
     pub fn because(mut self, why: Option<String>) -> Self {
         self.why = why;
@@ -209,5 +209,5 @@ impl AuditEntry {
     }
 }
 
-/// The actor of what the service does by itself.
+/// The actor of actions that the service does by itself.
 pub const SELF: &str = "sidedoor";

@@ -1,22 +1,22 @@
-//! Who may do what. A caller has scopes, and perhaps the one supervisor its credential names.
+//! Which caller may do what. A caller has scopes, and its credential may name one supervisor.
 
 use serde::{Deserialize, Serialize};
 
 use super::ids::{InstanceName, UserId};
-use super::supervision::{Asker, Supervision};
+use super::supervision::{Requester, Supervision};
 
-/// What a credential allows.
+/// One right of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Scope {
-    /// Act, only as the supervisor the credential names.
+    /// Act as the supervisor whom the credential names, and as no other.
     Supervise,
-    /// Act as any supervisor: for a key that a trusted back end holds.
+    /// Act as any supervisor. It is for the key of a trusted back end.
     SuperviseAny,
-    /// See everything, change nothing.
+    /// Read everything and change nothing.
     Read,
-    /// Deliver vendors' events, and nothing else.
+    /// Deliver vendors' events and do nothing else.
     Events,
-    /// See everything, and end others' supervisions.
+    /// Read everything and end any supervision.
     Operate,
 }
 
@@ -41,60 +41,60 @@ impl Scope {
         }
     }
 
-    /// The scope a word names.
+    /// The scope with this word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.as_str() == word)
     }
 }
 
-/// What kind of name a token's claim gives its supervisor.
+/// The kind of name by which a token's claim names a supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClaimKind {
-    /// Amazon Connect's id of the user.
+    /// The Connect user id.
     ConnectUserId,
-    /// The user name in Amazon Connect.
+    /// The Connect user name.
     ConnectUsername,
-    /// The id of the Salesforce User, whose record says the Connect user name.
+    /// The id of the Salesforce User, whose record has the Connect user name.
     SalesforceUserId,
 }
 
-/// What a verified token says of its supervisor.
+/// The supervisor that a verified token names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claim {
-    /// How the value is meant.
+    /// The kind of name.
     pub kind: ClaimKind,
-    /// The value.
+    /// The name itself.
     pub value: String,
-    /// In which instance a user name is meant; the default one if none is given.
+    /// The instance in which a user name is looked up; `None` for the default instance.
     pub instance: Option<InstanceName>,
 }
 
-/// Why a good token names nobody in Amazon Connect.
+/// Why a valid token is linked to no Connect user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unbound {
-    /// There is no such user, or several.
+    /// There is no such user, or there are several.
     NotLinked,
-    /// Nobody could be asked just now.
+    /// The user could not be looked up at the moment.
     Unresolved,
 }
 
-/// A caller: its name for the audit, and what it may do.
+/// The caller of a request: its name in the audit, and its rights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The credential's name.
+    /// The name of the credential.
     pub name: String,
-    /// What it allows.
+    /// The scopes.
     pub scopes: Vec<Scope>,
-    /// The supervisor it names, for [`Scope::Supervise`].
+    /// The supervisor whom the credential names, for [`Scope::Supervise`].
     pub supervisor: Option<UserId>,
-    /// The Salesforce User it names.
+    /// The Salesforce User whom the credential names.
     pub salesforce_user: Option<String>,
-    /// Why it names no supervisor, if it should.
+    /// Why the credential is linked to no supervisor although it names one.
     pub unbound: Option<Unbound>,
 }
 
 impl Caller {
-    /// One that names nobody.
+    /// A caller whose credential names no supervisor.
     pub fn new(name: impl Into<String>, scopes: Vec<Scope>) -> Self {
         Self {
             name: name.into(),
@@ -105,20 +105,20 @@ impl Caller {
         }
     }
 
-    /// The same, naming a supervisor.
+    /// Sets the supervisor whom the credential names.
     #[must_use]
     pub fn naming(mut self, supervisor: Option<UserId>) -> Self {
         self.supervisor = supervisor;
         self
     }
 
-    /// Whether it delivers vendors' events and does nothing else.
+    /// Whether the caller may deliver vendors' events and nothing else.
     pub fn delivers_events(&self) -> bool {
         self.scopes == [Scope::Events]
     }
 
-    /// Whether it may have a supervision recorded as this Salesforce User's by its own word: it may act as anyone, or names that
-    /// User itself. Ids of 15 and of 18 characters mean the same User. Of any other the CRM is asked.
+    /// Whether the caller may set this Salesforce User on a record without a look-up in the CRM: it may act as any supervisor, or
+    /// its credential names this User. Ids of 15 and of 18 characters mean the same User.
     pub fn may_record_as(&self, salesforce_user: &str) -> bool {
         let short = |id: &str| id.get(..15).map(ToOwned::to_owned);
         self.has(Scope::SuperviseAny)
@@ -128,28 +128,28 @@ impl Caller {
                 .is_some_and(|own| short(own) == short(salesforce_user))
     }
 
-    /// Whether it has a scope.
+    /// Whether the caller has a scope.
     pub fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }
 
-    /// Whether it may start listening as `user`.
+    /// Whether the caller may start to listen as `user`.
     pub fn may_act_as(&self, user: &UserId) -> bool {
         self.has(Scope::SuperviseAny) || (self.has(Scope::Supervise) && self.supervisor.as_ref() == Some(user))
     }
 
-    /// As whom it may end this supervision, if at all.
-    pub fn may_end(&self, supervision: &Supervision) -> Option<Asker> {
+    /// In which role the caller may end this supervision; `None` if it may not.
+    pub fn may_end(&self, supervision: &Supervision) -> Option<Requester> {
         if self.owns(supervision) {
-            Some(Asker::Supervisor)
+            Some(Requester::Supervisor)
         } else if self.has(Scope::Operate) {
-            Some(Asker::Operator)
+            Some(Requester::Operator)
         } else {
             None
         }
     }
 
-    /// Whether it may answer a directive of this supervision: only for the supervisor whose browser it is.
+    /// Whether the caller acts for this supervision's supervisor, and so may acknowledge its directives.
     pub fn owns(&self, supervision: &Supervision) -> bool {
         self.has(Scope::SuperviseAny)
             || supervision
@@ -159,12 +159,12 @@ impl Caller {
                 .is_some_and(|user| self.may_act_as(user))
     }
 
-    /// Whether it may see this supervision.
+    /// Whether the caller may read this supervision.
     pub fn may_see(&self, supervision: &Supervision) -> bool {
         self.sees_all() || self.owns(supervision)
     }
 
-    /// Whether it may see everybody's.
+    /// Whether the caller may read every supervision.
     pub fn sees_all(&self) -> bool {
         [Scope::Read, Scope::Operate, Scope::SuperviseAny]
             .into_iter()

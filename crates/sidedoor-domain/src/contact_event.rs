@@ -1,27 +1,75 @@
-//! EventBridge's "Amazon Connect Contact Event", read tolerantly.
+//! Parses EventBridge's "Amazon Connect Contact Event".
 //!
 //! AWS's own samples disagree on casing (`agentInfo`/`AgentInfo`, `Voice`/`VOICE`) and ask readers to "ignore newly added
-//! fields": so keys are found whatever their case, unknown ones are passed over, and only what says *which contact in
-//! which instance* is needed. Nothing else of an event is kept: it may hold customer data.
+//! fields". So keys match in any case, unknown keys are ignored, and only the contact, the instance and the type are
+//! required. No other part of an event is kept, because it may hold customer data.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::supervision::Channel;
 
-/// What an event says, as far as the rules need it.
+/// `eventType` of a contact event. Connect adds types, so unknown ones are kept and change nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContactEventType {
+    /// `INITIATED`: the contact exists.
+    Initiated,
+    /// `CONNECTED_TO_SYSTEM`: the contact is in a flow.
+    ConnectedToSystem,
+    /// `QUEUED`: the contact waits for an agent.
+    Queued,
+    /// `CONNECTED_TO_AGENT`: a user was connected; for a leg, the supervisor.
+    ConnectedToAgent,
+    /// `DISCONNECTED`: the contact has ended.
+    Disconnected,
+    /// Any other word, in upper case.
+    Other(String),
+}
+
+impl ContactEventType {
+    fn parse(word: &str) -> Self {
+        match word.to_ascii_uppercase().as_str() {
+            "INITIATED" => Self::Initiated,
+            "CONNECTED_TO_SYSTEM" => Self::ConnectedToSystem,
+            "QUEUED" => Self::Queued,
+            "CONNECTED_TO_AGENT" => Self::ConnectedToAgent,
+            "DISCONNECTED" => Self::Disconnected,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+/// How a contact began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InitiationMethod {
+    /// `MONITOR`: the contact is a supervisor's leg.
+    Monitor,
+    /// Any other word, in upper case; empty if the event has none.
+    Other(String),
+}
+
+impl InitiationMethod {
+    pub(crate) fn parse(word: &str) -> Self {
+        match word.to_ascii_uppercase().as_str() {
+            "MONITOR" => Self::Monitor,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+/// The parts of a contact event that the rules need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContactEvent {
-    /// The envelope's id: the same for an event delivered twice.
+    /// The envelope's id, which is the same if an event is delivered twice.
     pub id: Option<String>,
-    /// `INITIATED`, `CONNECTED_TO_AGENT`, `DISCONNECTED`, …; upper case.
-    pub event_type: String,
-    /// The contact it is about: a leg's own, or a customer's.
+    /// What happened to the contact.
+    pub event_type: ContactEventType,
+    /// The id of the contact: a leg's or a customer's.
     pub contact: String,
     /// The Connect instance's id, from its ARN.
     pub instance_id: String,
-    /// `MONITOR` for a supervisor's leg; upper case; empty if missing.
-    pub initiation_method: String,
+    /// How the contact began.
+    pub initiation_method: InitiationMethod,
     /// The kind of contact.
     pub channel: Option<Channel>,
     /// `initiationTimestamp`, on the vendor's clock.
@@ -37,49 +85,69 @@ pub struct ContactEvent {
 }
 
 impl ContactEvent {
-    /// Whether it is about a supervisor's leg.
+    /// Whether the contact is a supervisor's leg.
     pub fn is_monitor(&self) -> bool {
-        self.initiation_method == "MONITOR"
+        self.initiation_method == InitiationMethod::Monitor
     }
 
-    /// Whether it says that the contact is over.
+    /// Whether the event shows that a user was connected to the contact.
+    pub fn is_connection(&self) -> bool {
+        let by_type = match &self.event_type {
+            ContactEventType::ConnectedToAgent => true,
+            ContactEventType::Initiated
+            | ContactEventType::ConnectedToSystem
+            | ContactEventType::Queued
+            | ContactEventType::Disconnected
+            | ContactEventType::Other(_) => false,
+        };
+        by_type || self.connected_at.is_some()
+    }
+
+    /// Whether the event says that the contact has ended.
     pub fn is_end(&self) -> bool {
-        self.event_type == "DISCONNECTED"
+        match &self.event_type {
+            ContactEventType::Disconnected => true,
+            ContactEventType::Initiated
+            | ContactEventType::ConnectedToSystem
+            | ContactEventType::Queued
+            | ContactEventType::ConnectedToAgent
+            | ContactEventType::Other(_) => false,
+        }
     }
 }
 
-/// What an envelope turned out to be.
+/// The content of an EventBridge envelope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Envelope {
     /// A contact event.
     Contact(Box<ContactEvent>),
-    /// An event of another kind.
+    /// An event of another kind, which is ignored.
     Other,
 }
 
-/// Why an envelope cannot be read.
+/// Why an event is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{pointer}: {problem}")]
 pub struct BadEvent {
-    /// Where, as a JSON pointer.
+    /// The invalid field, as a JSON pointer.
     pub pointer: &'static str,
-    /// What is wrong.
+    /// What the field must be.
     pub problem: &'static str,
 }
 
-/// The longest id we keep, in characters, as `openapi.yaml` counts.
+/// The longest id that is kept, in characters, because `openapi.yaml` counts characters.
 const MAX_ID: usize = 256;
 
-/// Reads an envelope.
+/// Parses an envelope.
 ///
 /// # Errors
-/// [`BadEvent`] when it is no object, or a contact event without a contact, an instance or a type.
+/// [`BadEvent`] if the envelope is not an object, or is a contact event without a contact, an instance or a type.
 pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
     let bad = |pointer, problem| BadEvent { pointer, problem };
     if !envelope.is_object() {
         return Err(bad("", "must be an EventBridge event: a JSON object"));
     }
-    let kind = text(envelope, "detail-type").ok_or_else(|| bad("/detail-type", "must be a text"))?;
+    let kind = text(envelope, "detail-type").ok_or_else(|| bad("/detail-type", "must be a string"))?;
     if !kind.eq_ignore_ascii_case("Amazon Connect Contact Event") {
         return Ok(Envelope::Other);
     }
@@ -92,16 +160,14 @@ pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
     let instance_id = text(detail, "instanceArn")
         .and_then(|arn| instance_of_arn(&arn))
         .ok_or_else(|| bad("/detail/instanceArn", "must be the ARN of a Connect instance"))?;
-    let event_type = text(detail, "eventType").ok_or_else(|| bad("/detail/eventType", "must be a text"))?;
+    let event_type = text(detail, "eventType").ok_or_else(|| bad("/detail/eventType", "must be a string"))?;
     let agent = field(detail, "agentInfo");
     Ok(Envelope::Contact(Box::new(ContactEvent {
         id: text(envelope, "id").filter(|id| !id.is_empty() && id.chars().count() <= MAX_ID),
-        event_type: event_type.to_ascii_uppercase(),
+        event_type: ContactEventType::parse(&event_type),
         contact,
         instance_id,
-        initiation_method: text(detail, "initiationMethod")
-            .unwrap_or_default()
-            .to_ascii_uppercase(),
+        initiation_method: InitiationMethod::parse(&text(detail, "initiationMethod").unwrap_or_default()),
         channel: text(detail, "channel").and_then(|c| Channel::parse(&c)),
         user: agent
             .and_then(|a| text(a, "agentArn"))
@@ -113,7 +179,7 @@ pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
     })))
 }
 
-/// The instance's id in an ARN of anything of it.
+/// The instance's id in the ARN of the instance, or of a user or contact in it.
 pub(super) fn instance_of_arn(arn: &str) -> Option<String> {
     let (_, rest) = arn.split_once("instance/")?;
     rest.split('/')
@@ -136,13 +202,13 @@ pub(super) fn text(of: &Value, name: &str) -> Option<String> {
     field(of, name)?.as_str().map(ToOwned::to_owned)
 }
 
-/// A stamp as ISO text, or as the epoch seconds some AWS payloads carry.
+/// A timestamp: ISO 8601 text, or epoch seconds, which some AWS payloads have.
 pub(super) fn moment(of: &Value, name: &str) -> Option<Timestamp> {
     match field(of, name)? {
         Value::String(iso) => iso.parse().ok(),
         #[allow(
             clippy::cast_possible_truncation,
-            reason = "from_millisecond refuses what is out of range"
+            reason = "from_millisecond rejects values out of range"
         )]
         Value::Number(seconds) => Timestamp::from_millisecond((seconds.as_f64()? * 1000.0).round() as i64).ok(),
         _ => None,
@@ -172,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_documented_shape() {
+    fn contact_event_parses_documented_sample() {
         let event = contact(&sample());
         assert!(event.is_monitor() && event.is_end());
         assert_eq!(event.instance_id, "abc-1");
@@ -184,9 +250,9 @@ mod tests {
     }
 
     #[test]
-    fn casing_and_new_fields_do_not_matter() {
-        let mut shouted = sample();
-        let detail = shouted["detail"].take();
+    fn contact_event_ignores_case_and_new_fields() {
+        let mut capitalised = sample();
+        let detail = capitalised["detail"].take();
         let upper: serde_json::Map<String, Value> = detail
             .as_object()
             .expect("object")
@@ -194,13 +260,13 @@ mod tests {
             .map(|(k, v)| (k[..1].to_uppercase() + &k[1..], v.clone()))
             .chain([("BrandNew".to_owned(), json!({"x": [1]}))])
             .collect();
-        shouted["Detail"] = Value::Object(upper);
-        shouted.as_object_mut().expect("object").remove("detail");
-        assert_eq!(contact(&shouted), contact(&sample()));
+        capitalised["Detail"] = Value::Object(upper);
+        capitalised.as_object_mut().expect("object").remove("detail");
+        assert_eq!(contact(&capitalised), contact(&sample()));
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn contact_event_error_names_missing_field() {
         for (path, pointer) in [
             ("contactId", "/detail/contactId"),
             ("instanceArn", "/detail/instanceArn"),
@@ -214,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_id_is_counted_in_characters_as_the_contract_counts() {
+    fn contact_event_id_length_counts_characters() {
         let mut long = sample();
         long["detail"]["contactId"] = json!("é".repeat(MAX_ID));
         assert_eq!(contact(&long).contact.chars().count(), MAX_ID);
@@ -222,9 +288,18 @@ mod tests {
         assert_eq!(read(&long).expect_err("refused").pointer, "/detail/contactId");
     }
 
+    #[test]
+    fn contact_event_keeps_unknown_type() {
+        let mut new = sample();
+        new["detail"]["eventType"] = json!("Amd_Disabled");
+        let event = contact(&new);
+        assert_eq!(event.event_type, ContactEventType::Other("AMD_DISABLED".into()));
+        assert!(!event.is_end());
+    }
+
     proptest! {
         #[test]
-        fn no_number_or_text_breaks_it(stamp in any::<f64>(), text in ".{0,40}") {
+        fn contact_event_parses_any_number_or_text(stamp in any::<f64>(), text in ".{0,40}") {
             let mut odd = sample();
             odd["detail"]["disconnectTimestamp"] = json!(stamp);
             odd["detail"]["channel"] = json!(text);

@@ -1,25 +1,26 @@
-//! The conclusion drawn from evidence: when the supervisor left, how surely, why, and whether the customer's call went on.
+//! The conclusion from a leg's evidence: when the supervisor left, how uncertain that is, why, and whether the customer's call
+//! continued.
 
 use clock_calibration::{ClockId, Grade};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{Evidence, Sighting, Source};
-use super::supervision::{Asker, Supervision};
+use super::supervision::{Requester, Supervision};
 
 /// Why the leg ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Reason {
-    /// The supervisor asked to leave, or left in their own Contact Control Panel.
+    /// The supervisor requested it, or left in their own Contact Control Panel.
     Supervisor,
-    /// An operator asked.
+    /// An operator requested it.
     Operator,
     /// The customer's contact ended, and the leg with it.
     ContactEnded,
-    /// The vendor names a fault of its own.
+    /// The vendor reports a fault of its own.
     Vendor,
-    /// Nothing says why.
+    /// No evidence gives a reason.
     Unknown,
 }
 
@@ -35,8 +36,8 @@ impl Reason {
         }
     }
 
-    /// This, unless it says nothing or the after-check had found the stronger CONTACT_ENDED.
-    pub fn or_known(self, known: Reason) -> Reason {
+    /// This reason, unless it is UNKNOWN or the after-check had found CONTACT_ENDED, which is the stronger reason.
+    pub(crate) fn or_known(self, known: Reason) -> Reason {
         if self == Self::Unknown || known == Self::ContactEnded {
             known
         } else {
@@ -45,20 +46,20 @@ impl Reason {
     }
 }
 
-/// Whether the customer's call went on after the supervisor left.
+/// Whether the customer's call continued after the supervisor left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Continuity {
-    /// Not looked yet, or the vendor could not say.
+    /// Not checked yet, or the vendor's answer did not show it.
     Unknown,
-    /// It went on.
+    /// It continued.
     Continued,
     /// It had ended.
     Ended,
 }
 
 impl Continuity {
-    /// As the API's tri-state boolean.
+    /// The value in the API: true, false, or null for unknown.
     pub fn as_bool(self) -> Option<bool> {
         match self {
             Self::Unknown => None,
@@ -68,51 +69,51 @@ impl Continuity {
     }
 }
 
-/// When and why a supervisor left. Ends and uncertainty are unbounded (`None`) when nothing bounds the drop from below.
+/// When and why a supervisor left. `earliest` and `uncertainty_ms` are `None` if no evidence shows the leg alive before its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Departure {
-    /// The best single instant.
+    /// The most likely instant at which the leg ended.
     pub disconnected_at: Timestamp,
-    /// The truth is at most this far from it, ms.
+    /// The largest possible distance of the true instant from it, ms.
     pub uncertainty_ms: Option<i64>,
-    /// Not before this.
+    /// The leg did not end before this.
     pub earliest: Option<Timestamp>,
-    /// Not after this.
+    /// The leg did not end after this.
     pub latest: Timestamp,
-    /// The vendor's stamp as it came, off the vendor's clock; recorded beside, not trusted by itself.
+    /// The vendor's own timestamp, uncorrected. It is written beside the instant and never replaces it.
     pub vendor_timestamp: Option<Timestamp>,
-    /// Which evidence first proved the drop.
+    /// The source of the evidence that first proved the end.
     pub source: Source,
-    /// Why.
+    /// Why the leg ended.
     pub reason: Reason,
-    /// Whether the customer's call went on.
+    /// Whether the customer's call continued.
     pub continuity: Continuity,
-    /// How the agent was on the contact right after, where the after-check asked.
+    /// The agent's state on the contact right after, if the after-check asked for it.
     pub agent_after: Option<AgentAfter>,
-    /// How far the instant may be trusted.
+    /// How far the instant can be trusted.
     pub grade: Grade,
-    /// The clock offset applied, ms.
+    /// The clock offset that was applied, ms.
     pub offset_ms: Option<i64>,
-    /// The calibration's version; 0 for none.
+    /// The version of the calibration; 0 if none was used.
     pub calibration_version: u32,
-    /// The kinds of evidence excluded each other; the causal bracket was kept.
+    /// Whether the pieces of evidence contradict each other. The vendors' timestamps are then not used.
     pub conflicting: bool,
-    /// What it was concluded from.
+    /// The facts behind the conclusion.
     pub basis: Basis,
 }
 
-/// The agent's state on the customer's contact, as GetCurrentUserData named it right after a supervisor had left. Supervision
-/// is known to have left agents on hold or stuck (amazon-connect-streams issues 724, 799, 865, 911).
+/// The agent's state on the customer's contact, from GetCurrentUserData right after a supervisor had left. It is checked because
+/// agents have been left on hold or stuck after supervision (amazon-connect-streams issues 724, 799, 865, 911).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentAfter {
-    /// `CONNECTED`, `CONNECTED_ONHOLD`, `ERROR`, …; `GONE` when the agent had no such contact any more.
+    /// `CONNECTED`, `CONNECTED_ONHOLD`, `ERROR`, …; `GONE` if the agent no longer had the contact.
     pub state: String,
-    /// Whether somebody should look: anything but CONNECTED while the customer is still on the call.
+    /// Whether a person should check: the state is not CONNECTED while the customer is still on the call.
     pub looks_wrong: bool,
 }
 
 impl AgentAfter {
-    /// The vendor's word, or none if the agent did not have the contact.
+    /// From the vendor's word; `None` if the agent did not have the contact.
     pub fn of(state: Option<&str>) -> Self {
         let state = state.unwrap_or("GONE").to_owned();
         Self {
@@ -122,38 +123,38 @@ impl AgentAfter {
     }
 }
 
-/// What an instant was concluded from: enough to tell a person why, and to conclude it anew.
+/// The facts from which an instant was computed: enough to explain it to a person and to compute it again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Basis {
-    /// Our clock: surely alive.
+    /// The last moment, on our clock, at which the leg was certainly alive.
     pub alive_at: Option<Timestamp>,
-    /// How we know: see [`AliveBy`].
+    /// What showed that; see [`AliveBy`].
     pub alive_by: Option<AliveBy>,
-    /// Our clock: surely gone.
+    /// The first moment, on our clock, at which the leg had certainly ended.
     pub gone_by: Option<Timestamp>,
-    /// With odds of 95 in 100 in between, if the learnt delays are right.
+    /// The interval that contains the end with a probability of 95 %, if the learned delays are right.
     pub modelled: Option<(Timestamp, Timestamp)>,
-    /// Every stamp of the drop.
+    /// Every vendor timestamp of the end.
     pub stamps: Vec<StampBasis>,
 }
 
-/// A stamp, and what was known of its clock.
+/// A vendor timestamp, and what was known about its clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StampBasis {
-    /// The clock that the stamp was read from.
+    /// The clock that gave the timestamp.
     pub clock_id: ClockId,
-    /// What the vendor's clock read.
+    /// The timestamp.
     pub at: Timestamp,
-    /// When it reached us.
+    /// When it was received, on our clock.
     pub learnt_at: Timestamp,
-    /// What was known of the clock then; `None` if nothing was.
+    /// What was known about the clock at that time; `None` if nothing.
     pub clock: Option<ClockBasis>,
 }
 
-/// What was known of a clock when a departure was evaluated.
+/// What was known about a clock when a departure was evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockBasis {
-    /// The granularity of the stamp, ms.
+    /// The granularity of its timestamps, ms.
     pub quantum_ms: i64,
     /// The least offset, ms.
     pub offset_low_ms: i64,
@@ -167,42 +168,42 @@ pub struct ClockBasis {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AliveBy {
-    /// MonitorContact gave the leg: it was not gone before that was sent.
+    /// MonitorContact returned the leg, so the leg had not ended before that request was sent.
     Join,
-    /// A poll's answer still showed it; the poll's staleness is taken off.
+    /// A poll's answer showed it alive. The moment is earlier than the poll by the poll's staleness.
     Poll,
-    /// The browser answered the directive with DONE: it saw the leg alive after the directive was given out.
+    /// The browser acknowledged the directive with DONE, so it saw the leg alive after the directive was issued.
     Browser,
 }
 
 impl Departure {
-    /// The after-check found that the contact ended first. A supervisor whose browser had already ended the leg left by
-    /// themselves all the same; the caller has checked that.
+    /// Records the finding of the after-check that the contact ended first. The caller has checked that the supervisor's browser
+    /// had not ended the leg before, because the reason is then SUPERVISOR.
     pub(super) fn contact_ended(&mut self) {
         self.reason = Reason::ContactEnded;
     }
 }
 
-/// The causal facts about a drop: what a bracket is made from.
+/// The causal facts about the end of a leg: the interval on our clock, and the vendors' timestamps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DropFacts {
-    /// The last moment of our clock at which the leg was surely alive, and what showed it.
+    /// The last moment, on our clock, at which the leg was certainly alive, and what showed that.
     pub alive: Option<(Timestamp, AliveBy)>,
-    /// The first moment at which we had proof that it was gone.
+    /// When the first proof of the end was received.
     pub gone_by: Timestamp,
-    /// What gave that proof.
+    /// The source of that proof.
     pub source: Source,
-    /// The vendors' stamps of the drop, at most one of each source and carrier; Amazon Connect's event first.
+    /// The vendors' timestamps of the end, at most one of each source and carrier; Amazon Connect's event first.
     pub stamps: Vec<Evidence>,
-    /// The vendor's reason.
+    /// The vendor's reason for the end.
     pub vendor_reason: Option<String>,
 }
 
-/// Gathers the causal facts, if any evidence proves a drop.
+/// Collects the causal facts; `None` if no evidence proves that the leg ended.
 ///
-/// Lower bounds are sendings of requests whose answer showed the leg alive: MonitorContact's first sending (it gave the
-/// leg), polls, and the directive's issue **only** when the browser answered DONE, that is, saw the leg alive after it.
-/// A bound later than the first proof of the drop was out of date and is left out.
+/// A lower bound is the moment at which a request was sent whose answer showed the leg alive: the first MonitorContact (which
+/// returned the leg), a poll, or the issue of a directive, but **only** if the browser acknowledged it with DONE, because the
+/// browser then saw the leg alive after it. A bound later than the first proof of the end is ignored, because it was stale.
 pub fn drop_facts(supervision: &Supervision, evidence: &[Evidence]) -> Option<DropFacts> {
     let drops = || evidence.iter().filter(|e| e.sighting == Sighting::Dropped);
     let first = drops().min_by_key(|e| e.learnt_at)?;
@@ -242,17 +243,17 @@ pub fn drop_facts(supervision: &Supervision, evidence: &[Evidence]) -> Option<Dr
     })
 }
 
-/// Why the leg ended, as far as the leg's own evidence says. The after-check may yet find that the contact ended first.
+/// Why the leg ended, from the leg's own evidence. The after-check can later find that the contact ended first.
 pub fn reason(supervision: &Supervision, vendor_reason: Option<&str>) -> Reason {
     if supervision.contact_ended && !supervision.browser_ended_the_leg() {
         return Reason::ContactEnded;
     }
     match &supervision.leave {
-        Some(leave) if leave.by == Asker::Operator => return Reason::Operator,
+        Some(leave) if leave.by == Requester::Operator => return Reason::Operator,
         Some(_) => return Reason::Supervisor,
         None => {}
     }
-    // Inferred, as nothing documents a MONITOR leg's reasons: on their own leg the supervisor is the agent.
+    // The reasons of MONITOR legs are not documented. These are inferred, because on their own leg the supervisor is the agent.
     match vendor_reason.map(str::to_ascii_uppercase).as_deref() {
         Some("AGENT_DISCONNECT") => Reason::Supervisor,
         Some("CUSTOMER_DISCONNECT") => Reason::ContactEnded,

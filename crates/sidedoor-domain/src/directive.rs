@@ -1,7 +1,8 @@
-//! What a supervisor's browser must do, and what it answers.
+//! Instructions to a supervisor's browser, and its acknowledgements.
 //!
-//! No server call is documented to drop a voice supervisor's leg (`StopContact` "does not work for voice contacts that
-//! use the … MONITOR" method); the supervisor's own browser can. So for voice a disconnect is an order to it.
+//! No server call is documented to end a supervisor's voice leg (StopContact "does not work for voice contacts that use the
+//! following initiation methods: … MONITOR"), but the supervisor's own browser can. So a disconnect of a voice leg is a directive
+//! to that browser.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,13 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::ids::DirectiveId;
 use super::supervision::Mode;
 
-/// What is to be done.
+/// The action that a directive asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum DirectiveKind {
     /// End the supervisor's own leg in their Contact Control Panel, and nothing else.
     EndLegInCcp,
-    /// Change between listening and barging in, with Streams' `updateMonitorParticipantState` on the own leg.
+    /// Change the mode of the supervisor's own leg with `updateMonitorParticipantState` of Amazon Connect Streams.
     ChangeModeInCcp(Mode),
 }
 
@@ -28,7 +29,7 @@ impl DirectiveKind {
         }
     }
 
-    /// The mode to change to, if that is what is to be done.
+    /// The mode to change to, if the directive changes the mode.
     pub fn mode(self) -> Option<Mode> {
         match self {
             Self::EndLegInCcp => None,
@@ -37,33 +38,33 @@ impl DirectiveKind {
     }
 }
 
-/// One order to the browser that holds the leg.
+/// One instruction to the browser that has the leg.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directive {
-    /// Its name; the acknowledgement repeats it.
+    /// The id, which the acknowledgement repeats.
     pub id: DirectiveId,
-    /// What to do.
+    /// The action.
     pub kind: DirectiveKind,
-    /// When it was first given out. A browser that then found the leg alive proves that it was alive at this moment.
+    /// When it was issued. If the browser later finds the leg alive, the leg was alive at this moment.
     pub issued_at: Timestamp,
-    /// After this the browser must not act on it any more; a leave is then directed anew.
+    /// After this time the browser must not carry it out. For a pending disconnect a new directive is then issued.
     pub expires_at: Timestamp,
-    /// An operator has taken it on themselves that the customer's call may end: the browser need not refuse for that.
+    /// Whether an operator accepted that the customer's call may end, so that the browser does not refuse because of it.
     pub customer_call_may_end: bool,
-    /// What the browser answered, if it did.
+    /// The browser's acknowledgement, if there is one.
     pub answer: Option<Acknowledgement>,
-    /// It is not to be carried out any more: overtaken by another, or its leg is gone.
+    /// Whether it must not be carried out any more, because another directive replaced it or its leg has ended.
     pub withdrawn: bool,
 }
 
-/// Where a directive stands.
+/// The status of a directive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DirectiveStatus {
-    /// To be carried out.
+    /// Not acknowledged yet.
     Open,
-    /// The browser answered.
+    /// The browser acknowledged it.
     Answered(AckOutcome),
-    /// Not to be carried out any more.
+    /// It must not be carried out any more.
     Withdrawn,
 }
 
@@ -79,7 +80,7 @@ impl DirectiveStatus {
 }
 
 impl Directive {
-    /// Where it stands, its expiry apart: that is a matter of the clock.
+    /// The status, without regard to expiry, because that depends on the clock.
     pub fn status(&self) -> DirectiveStatus {
         match &self.answer {
             Some(answer) => DirectiveStatus::Answered(answer.outcome),
@@ -88,39 +89,39 @@ impl Directive {
         }
     }
 
-    /// Whether a browser should still act on it at `now`.
+    /// Whether a browser should still carry it out at `now`.
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.status() == DirectiveStatus::Open && now < self.expires_at
     }
 
-    /// Whether it is to end the leg, and the browser said that it saw the leg alive and ended it.
-    pub fn ended_the_leg(&self) -> bool {
+    /// Whether it asked the browser to end the leg and the browser acknowledged with DONE.
+    pub(crate) fn ended_the_leg(&self) -> bool {
         self.kind == DirectiveKind::EndLegInCcp && self.status() == DirectiveStatus::Answered(AckOutcome::Done)
     }
 }
 
-/// A browser's answer to a directive.
+/// A browser's acknowledgement of a directive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledgement {
-    /// How it went.
+    /// The result.
     pub outcome: AckOutcome,
-    /// The browser's own clock, as it says; never used as a bound, since nobody vouches for it.
+    /// The time on the browser's clock. It is never used as a bound, because that clock is not verified.
     pub at: Option<Timestamp>,
-    /// When we received it.
+    /// When Sidedoor received it.
     pub received_at: Timestamp,
-    /// A short free text for people.
+    /// A short text for people.
     pub detail: Option<String>,
 }
 
-/// How a directive went; of several answers the greatest counts.
+/// The result of a directive. If several tabs acknowledge it, the greatest result counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AckOutcome {
-    /// It tried and could not.
+    /// The browser tried and failed.
     Failed,
-    /// The browser's own interlock refused.
+    /// The browser's own safety check refused.
     Refused,
-    /// There was no such leg any more.
+    /// The browser found no such leg.
     AlreadyGone,
     /// The browser saw its leg alive and ended it.
     Done,

@@ -1,23 +1,23 @@
-//! One observation of a leg's life: where it comes from, what the vendor's clock said, and when we learnt it.
+//! Evidence: one observation of a leg, with its source, the vendor's timestamp and the time at which it was received.
 //!
-//! Evidence is kept as it came; [`super::departure`] draws the conclusion, and may draw it anew when more arrives.
+//! Evidence is stored unchanged, because [`super::departure`] evaluates all of it again when more arrives.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::supervision::Mode;
 
-/// Where an observation comes from.
+/// The source of an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Source {
-    /// EventBridge "Amazon Connect Contact Event": best effort, unordered, sometimes twice, sometimes never.
+    /// EventBridge "Amazon Connect Contact Event": best effort, so events may arrive in any order, twice or never.
     ContactEvent,
     /// A DescribeContact poll.
     DescribeContact,
-    /// A partner carrier's own word on the leg.
+    /// A partner carrier's report about its own leg.
     PartnerEvent,
-    /// The Kinesis agent event stream: the supervisor's own snapshot, with real milliseconds in AWS's sample.
+    /// The Kinesis agent event stream: a snapshot of the supervisor's contacts, with real milliseconds in AWS's sample.
     AgentEvent,
 }
 
@@ -33,43 +33,43 @@ impl Source {
     }
 }
 
-/// What was observed.
+/// What an observation shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Sighting {
-    /// The leg exists; its stamp, if any, is of its initiation.
+    /// The leg exists. The timestamp, if any, is that of its initiation.
     Exists,
     /// The supervisor was connected.
     Joined,
-    /// The supervisor began to listen silently.
+    /// The supervisor started to listen silently.
     Silent,
     /// The supervisor barged in.
     Barged,
-    /// The leg is gone: a proof of the drop.
+    /// The leg has ended.
     Dropped,
 }
 
-/// One observation.
+/// One observation of a leg.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
-    /// Where it comes from.
+    /// The source.
     pub source: Source,
-    /// What it shows.
+    /// What the observation shows.
     pub sighting: Sighting,
-    /// When we learnt it, on our clock: what it shows had happened by then.
+    /// When it was received, on our clock. What it shows had happened by then.
     pub learnt_at: Timestamp,
-    /// The vendor's stamp of the moment itself, off the vendor's clock.
+    /// The vendor's timestamp of the moment itself, read from the vendor's clock.
     pub vendor_stamp: Option<Timestamp>,
-    /// The vendor's reason for a drop.
+    /// The vendor's reason for the end of the leg.
     pub disconnect_reason: Option<String>,
     /// The EventBridge envelope's id, for events.
     pub event_id: Option<String>,
-    /// The partner carrier whose clock the stamp was read from; `None` for Amazon Connect's.
+    /// The partner carrier whose clock gave the timestamp; `None` for Amazon Connect's clock.
     pub carrier: Option<String>,
 }
 
 impl Sighting {
-    /// The sighting of a supervisor in this mode.
+    /// The sighting that shows a supervisor in `mode`.
     pub fn of_mode(mode: Mode) -> Self {
         match mode {
             Mode::Silent => Self::Silent,
@@ -77,7 +77,7 @@ impl Sighting {
         }
     }
 
-    /// The mode it shows, if it shows one.
+    /// The mode that the sighting shows, if it shows one.
     pub fn mode(self) -> Option<Mode> {
         match self {
             Self::Silent => Some(Mode::Silent),
@@ -87,8 +87,8 @@ impl Sighting {
     }
 }
 
-/// The mode the evidence shows the supervisor in last, and since when: by the vendor's stamps, and among equal ones the one
-/// learnt last.
+/// The last mode that the evidence shows, and the vendor's timestamp of its start. The order is that of the vendor's timestamps,
+/// and of arrival if they are equal.
 pub fn last_mode(evidence: &[Evidence]) -> Option<(Mode, Option<Timestamp>)> {
     let shown = evidence.iter().filter_map(|e| Some((e, e.sighting.mode()?)));
     let last = shown.max_by_key(|(e, _)| (e.vendor_stamp, e.learnt_at));
@@ -96,7 +96,7 @@ pub fn last_mode(evidence: &[Evidence]) -> Option<(Mode, Option<Timestamp>)> {
 }
 
 impl Evidence {
-    /// Whether `other` says the same thing again: same source, same sighting, same stamp. Repeats teach nothing.
+    /// Whether `other` repeats this observation: the same source, sighting and timestamp. A repeat adds no knowledge.
     pub fn repeats(&self, other: &Evidence) -> bool {
         let same = |e: &Evidence| (e.source, e.sighting, e.vendor_stamp, e.carrier.clone());
         same(self) == same(other)

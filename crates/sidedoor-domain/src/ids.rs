@@ -1,18 +1,18 @@
-//! Names of things. Each is its own type, so that the compiler keeps apart what a tired engineer would mix up:
-//! a [`ContactId`] is the customer's conversation, and nothing in this crate can end one.
+//! Ids. Each kind is a type of its own, so that the compiler finds ids that are mixed up. A [`ContactId`] names the customer's
+//! conversation, and no function in this crate ends one.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Why a text cannot be the name it was meant to be.
+/// A text is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} must be 1 to {max} characters of A-Z a-z 0-9 . _ : -")]
 pub struct BadName {
-    /// Which name was refused, in the API's words.
+    /// The field, by its name in the API.
     pub what: &'static str,
-    /// The most characters it may have.
+    /// The most characters that it may have.
     pub max: usize,
 }
 
@@ -21,7 +21,7 @@ fn check(what: &'static str, max: usize, raw: &str) -> Result<(), BadName> {
     let plain = raw
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-'));
-    // "." and ".." would be path steps in a vendor's URL.
+    // A letter or digit is required, because "." and ".." would be path segments in a vendor's URL.
     if fits && plain && raw.bytes().any(|b| b.is_ascii_alphanumeric()) {
         Ok(())
     } else {
@@ -37,17 +37,17 @@ macro_rules! name {
         pub struct $type(String);
 
         impl $type {
-            /// Takes a name if it is acceptable.
+            /// Parses an id.
             ///
             /// # Errors
-            /// [`BadName`] when it is empty, too long or holds a character outside `A-Z a-z 0-9 . _ : -`.
+            /// [`BadName`] if it is empty, too long or has a character outside `A-Z a-z 0-9 . _ : -`.
             pub fn parse(raw: impl Into<String>) -> Result<Self, BadName> {
                 let raw = raw.into();
                 check($what, $max, &raw)?;
                 Ok(Self(raw))
             }
 
-            /// The name as the vendor spells it.
+            /// The id as the vendor spells it.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -75,15 +75,15 @@ macro_rules! name {
 }
 
 name! {
-    /// The customer–agent conversation in Amazon Connect (1 to 256 characters in its model).
+    /// The id of a customer's contact in Amazon Connect (1 to 256 characters in its API model).
     ContactId, "contactId", 256
 }
 name! {
-    /// A user of Amazon Connect, by id (1 to 256 characters in its model).
+    /// The id of an Amazon Connect user (1 to 256 characters in its API model).
     UserId, "connectUserId", 256
 }
 name! {
-    /// Our name of a configured Connect instance (`[connect.instances.<name>]`).
+    /// The name of a configured Connect instance (`[connect.instances.<name>]`).
     InstanceName, "instance", 64
 }
 
@@ -95,14 +95,14 @@ macro_rules! uuid_name {
         pub struct $type(Uuid);
 
         impl $type {
-            /// A new one; ids made later sort later (UUIDv7).
+            /// Generates an id. Later ids sort after earlier ones (UUIDv7).
             pub fn generate() -> Self {
                 Self(Uuid::now_v7())
             }
 
-            /// The id a text spells, if it spells one.
+            /// Parses an id; `None` if the text is not one.
             pub fn parse(raw: &str) -> Option<Self> {
-                // Only the hyphenated form: one id, one spelling, also in URLs and logs.
+                // Only the hyphenated form is valid, so that an id has one spelling in URLs and logs.
                 (raw.len() == 36).then(|| Uuid::try_parse(raw).ok()).flatten().map(Self)
             }
         }
@@ -116,11 +116,11 @@ macro_rules! uuid_name {
 }
 
 uuid_name! {
-    /// One supervisor's presence on one contact.
+    /// The id of a supervision.
     SupervisionId
 }
 impl SupervisionId {
-    /// An id no later than any made at or after `at`, and later than any made before that millisecond.
+    /// The lower bound of the ids that are generated at or after the millisecond `at`.
     pub fn least_at(at: jiff::Timestamp) -> Self {
         let ms = u64::try_from(at.as_millisecond()).unwrap_or(0);
         Self(uuid::Builder::from_unix_timestamp_millis(ms, &[0; 10]).into_uuid())
@@ -128,27 +128,27 @@ impl SupervisionId {
 }
 
 uuid_name! {
-    /// One order to a supervisor's browser.
+    /// The id of a directive.
     DirectiveId
 }
 uuid_name! {
-    /// One row on its way to Salesforce.
+    /// The id of a delivery to Salesforce.
     DeliveryId
 }
 
-/// The `ClientToken` of a MonitorContact call: stored before the call, so that the same request sent again after a
-/// crash yields the same leg (`MonitorContact` is idempotent by it; at most 500 characters).
+/// The `ClientToken` of a MonitorContact call (at most 500 characters). MonitorContact is idempotent by it, so it is stored before
+/// the call: the same request, sent again after a crash, yields the same leg.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClientToken(String);
 
 impl ClientToken {
-    /// A new random token.
+    /// Generates a random token.
     pub fn generate() -> Self {
         Self(Uuid::new_v4().to_string())
     }
 
-    /// The token as it is sent.
+    /// The token's text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_refuse_what_could_steer_a_url_or_a_log() {
+    fn id_rejects_url_and_log_injection() {
         for bad in [
             "",
             ".",
@@ -172,7 +172,7 @@ mod tests {
             "a%2fb",
             &"x".repeat(257),
         ] {
-            assert!(ContactId::parse(bad).is_err(), "{bad:?} was taken");
+            assert!(ContactId::parse(bad).is_err(), "{bad:?} was accepted");
         }
         for good in ["a", "12345678-1234-1234-1234-123456789012", "A_b.c:d", &"x".repeat(256)] {
             assert_eq!(ContactId::parse(good).expect("acceptable").as_str(), good);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_have_one_spelling() {
+    fn id_has_one_spelling() {
         let id = SupervisionId::generate();
         assert_eq!(SupervisionId::parse(&id.to_string()), Some(id));
         assert_eq!(SupervisionId::parse(&id.to_string().replace('-', "")), None);

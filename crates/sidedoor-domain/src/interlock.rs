@@ -1,15 +1,13 @@
-//! The interlock: **the customer's call is never ended by us**, by construction.
+//! The interlock: types that prevent Sidedoor from **ending the customer's call**.
 //!
-//! A `StopContact` with the customer's contact id may end the customer's call (`StopContact` "ends the specified
-//! contact"). So:
+//! StopContact "ends the specified contact", so with the customer's contact id it may end the customer's call. Therefore:
 //!
-//! - [`LegId`] and [`ContactId`] are different types. A `LegId` is made only from the answer to our own MonitorContact,
-//!   from a DescribeContact that says MONITOR, or by the store of one so made; every constructor refuses an id equal
-//!   to the supervised contact. A partner carrier's leg has a name that is no contact's at all.
-//! - No function in this crate takes a `ContactId` and ends it. The one that ends a leg takes a [`ClearedLeg`], and
-//!   [`clear_to_end`] is the only thing that makes one: after the vendor has just said that this id is a MONITOR
-//!   contact of this supervisor.
-//! - The SDK's call stands in one file of this repository, and nowhere else even in words: the architecture test says so.
+//! - [`LegId`] and [`ContactId`] are different types. A `LegId` is made only from the answer to our own MonitorContact, from a
+//!   DescribeContact that says MONITOR, or by the store from such an id. Every constructor refuses an id that equals the
+//!   supervised contact. The id of a partner carrier's leg is never the id of a contact.
+//! - No function in this crate takes a `ContactId` and ends it. The function that ends a leg takes a [`ClearedLeg`], which only
+//!   [`clear_to_end`] makes, and only if the vendor has just said that this id is a MONITOR contact of this supervisor.
+//! - The SDK's call is in one file of this repository. `tests/it/architecture.rs` checks that.
 
 use std::fmt;
 
@@ -18,24 +16,24 @@ use serde::{Deserialize, Serialize};
 use super::ids::{ContactId, UserId};
 use super::supervision::{Channel, Mode};
 
-/// The supervisor's own MONITOR contact.
+/// The id of a leg: the supervisor's own MONITOR contact.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LegId(String);
 
 impl LegId {
-    /// The leg that MonitorContact just gave us for `supervised`.
+    /// The leg that MonitorContact has just returned for `supervised`.
     ///
     /// # Errors
-    /// [`Refusal::IsTheContact`] if the vendor answered with the supervised contact's own id.
+    /// [`Refusal::IsTheContact`] if the vendor answered with the id of the supervised contact.
     pub fn from_monitor_answer(raw: &str, supervised: &ContactId) -> Result<Self, Refusal> {
         Self::apart_from(raw, Some(supervised))
     }
 
-    /// The leg that a DescribeContact shows.
+    /// The leg that DescribeContact shows.
     ///
     /// # Errors
-    /// [`Refusal::NotMonitor`] unless the vendor says MONITOR; [`Refusal::IsTheContact`] for the supervised id.
+    /// [`Refusal::NotMonitor`] unless the vendor says MONITOR; [`Refusal::IsTheContact`] for the id of the supervised contact.
     pub fn from_description(seen: &ContactSeen, supervised: Option<&ContactId>) -> Result<Self, Refusal> {
         if !seen.is_monitor() {
             return Err(Refusal::NotMonitor);
@@ -43,8 +41,8 @@ impl LegId {
         Self::apart_from(&seen.id, supervised)
     }
 
-    /// A partner carrier's own leg: a name of ours (UUIDv5 of carrier, instance and leg) that two writers agree on, and
-    /// that is no contact id of Amazon Connect's, so that nothing there could be ended by it.
+    /// The id of a partner carrier's own leg: a UUIDv5 of carrier, instance and leg, so that every process computes the same id.
+    /// Amazon Connect has no contact with this id, so it cannot end one there.
     pub fn of_carrier(carrier: &str, instance: &str, leg: &str) -> Self {
         let name = format!("{carrier}\u{1f}{instance}\u{1f}{leg}");
         Self(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string())
@@ -70,50 +68,50 @@ impl fmt::Display for LegId {
     }
 }
 
-/// What a DescribeContact said of one contact, as far as the rules need it.
+/// The parts of a DescribeContact answer that the rules need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContactSeen {
     /// `Contact.Id`.
     pub id: String,
     /// `Contact.InitiationMethod`, upper case.
     pub initiation_method: String,
-    /// `Contact.Channel`, if it is one we know.
+    /// `Contact.Channel`, if it is a known one.
     pub channel: Option<Channel>,
-    /// `Contact.AgentInfo.Id`: for a MONITOR contact, the supervisor.
+    /// `Contact.AgentInfo.Id`, which is the supervisor for a MONITOR contact.
     pub agent: Option<String>,
-    /// Other contacts it names (`RelatedContactId`, `InitialContactId`, `PreviousContactId`), itself left out. Which of
-    /// them links a MONITOR leg to the customer's contact is not documented, so all are kept, likeliest first.
+    /// Other contacts that the answer names (`RelatedContactId`, `InitialContactId`, `PreviousContactId`), without its own id. It
+    /// is not documented which of them links a MONITOR leg to the customer's contact, so all are kept, the most likely first.
     pub related: Vec<String>,
     /// `Contact.InitiationTimestamp`, on the vendor's clock.
     pub initiated_at: Option<jiff::Timestamp>,
-    /// When the agent or supervisor was connected, on the vendor's clock: `AgentInfo.ConnectedToAgentTimestamp`, else
-    /// the first of `AgentInfo.StateTransitions`.
+    /// When the agent or supervisor was connected, on the vendor's clock: `AgentInfo.ConnectedToAgentTimestamp`, otherwise the
+    /// first of `AgentInfo.StateTransitions`.
     pub connected_at: Option<jiff::Timestamp>,
     /// `Contact.DisconnectTimestamp`, on the vendor's clock.
     pub disconnected_at: Option<jiff::Timestamp>,
     /// `Contact.DisconnectReason`.
     pub disconnect_reason: Option<String>,
-    /// What `AgentInfo.StateTransitions` say of the supervisor's modes, each with its start on the vendor's clock.
+    /// The supervisor's modes in `AgentInfo.StateTransitions`, each with its start on the vendor's clock.
     pub modes: Vec<(Mode, Option<jiff::Timestamp>)>,
-    /// The one of these that they are in: that which has not ended.
+    /// The current one of these modes, which has not ended.
     pub mode: Option<(Mode, Option<jiff::Timestamp>)>,
     /// Whether `Contact.NextContacts` names a successor, as after a transfer.
     pub has_successor: bool,
 }
 
 impl ContactSeen {
-    /// Whether the vendor says this is a supervisor's leg.
+    /// Whether the vendor says that this contact is a supervisor's leg.
     pub fn is_monitor(&self) -> bool {
         self.initiation_method.eq_ignore_ascii_case("MONITOR")
     }
 
-    /// The customer's contact this leg listens to, if it names one.
+    /// The customer's contact that this leg listens to, if the answer names one.
     pub fn supervised(&self) -> Option<ContactId> {
         self.related.iter().find_map(|id| ContactId::parse(id.as_str()).ok())
     }
 }
 
-/// A leg that may be ended from the server: proof that [`clear_to_end`] agreed.
+/// A leg that may be ended from the server. Only [`clear_to_end`] makes one.
 #[derive(Debug)]
 pub struct ClearedLeg(LegId);
 
@@ -124,31 +122,31 @@ impl ClearedLeg {
     }
 }
 
-/// Why the interlock refuses.
+/// Why the interlock refuses an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The id is the supervised contact's.
+    /// The id is that of the supervised contact.
     #[error("this is the supervised contact itself, not the supervisor's leg")]
     IsTheContact,
     /// The vendor does not say MONITOR.
     #[error("the vendor does not call this contact a MONITOR contact")]
     NotMonitor,
-    /// The vendor names another user, or none.
+    /// The vendor names another user or none.
     #[error("the vendor does not say that this leg belongs to the supervisor")]
     OtherSupervisor,
-    /// The vendor described another contact than the one asked about.
-    #[error("the vendor described another contact than the leg")]
+    /// The vendor described a different contact.
+    #[error("the vendor described a different contact")]
     OtherContact,
-    /// The vendor's id is not one.
-    #[error("the vendor's id cannot be read")]
+    /// The vendor's id is invalid.
+    #[error("the vendor's id is invalid")]
     Unreadable,
 }
 
-/// Agrees that `leg` may be ended from the server, given what the vendor has just said about it.
+/// Clears `leg` to be ended from the server, if the description that the vendor has just given allows it.
 ///
 /// # Errors
-/// A [`Refusal`] unless the description is of this very leg, says MONITOR, names the supervisor, and the leg is not
-/// the supervised contact.
+/// [`Refusal`] unless the description is of this leg, says MONITOR and names the supervisor, and the leg is not the supervised
+/// contact.
 pub fn clear_to_end(
     leg: &LegId,
     seen: &ContactSeen,
@@ -200,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leg_is_never_the_supervised_contact() {
+    fn leg_is_never_the_supervised_contact() {
         assert_eq!(
             LegId::from_monitor_answer("contact-1", &contact()),
             Err(Refusal::IsTheContact)
@@ -220,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_vendor_calls_monitor_is_a_leg() {
+    fn leg_needs_initiation_method_monitor() {
         let inbound = ContactSeen {
             initiation_method: "INBOUND".into(),
             ..seen()
@@ -230,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn ending_needs_the_vendors_word_on_every_point() {
+    fn clearing_needs_leg_method_and_supervisor() {
         let leg = LegId::from_monitor_answer("leg-1", &contact()).expect("a leg");
         let ask = |seen: &ContactSeen| clear_to_end(&leg, seen, &supervisor(), Some(&contact())).map(|_| ());
         assert_eq!(ask(&seen()), Ok(()));

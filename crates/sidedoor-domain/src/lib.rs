@@ -1,19 +1,22 @@
-//! The rules and the words of Sidedoor, and nothing else: no I/O, no clock, no vendor type.
+//! The rules and terms of Sidedoor, without I/O, clocks or vendors' types.
 //!
-//! | file | story |
+//! | module | contents |
 //! |---|---|
-//! | [`ids`] | what things are called, and which names are acceptable |
-//! | [`interlock`] | why no code path can end a customer's call |
+//! | [`ids`] | ids as types, and which texts are valid ids |
+//! | [`interlock`] | the types that prevent ending a customer's call |
 //! | [`join_failure`] | why a join failed, as a stable code |
+//! | [`moment`] | conversions between timestamps and the calibration's moments |
+//! | [`trace_parent`] | the W3C trace context of a request |
+//! | [`ports`] | the traits that adapters implement |
 //! | [`supervision`] | one supervisor's presence on one contact, and its state machine |
-//! | [`directive`] | what a supervisor's browser is asked to do, and what it answers |
-//! | [`evidence`] | one observation of a leg's life |
-//! | [`departure`] | the conclusion drawn from evidence |
-//! | [`participant`] | the row a supervision becomes in Salesforce |
-//! | [`rejoin`] | coming back to a contact, and what a jurisdiction asks of supervision |
-//! | [`contact_event`], [`agent_event`] | the vendor's events, read tolerantly |
-//! | [`authority`] | who may do what |
-//! | [`audit`] | who did what, and what came of it |
+//! | [`directive`] | an instruction to a supervisor's browser, and the browser's acknowledgement |
+//! | [`evidence`] | one observation of a leg |
+//! | [`departure`] | when and why a supervisor left, concluded from the evidence |
+//! | [`participant`] | the Salesforce record of a supervision |
+//! | [`rejoin`] | the rules of a jurisdiction: returning to a contact, announcing supervision |
+//! | [`contact_event`], [`agent_event`] | parsers of the vendor's events |
+//! | [`authority`] | which caller may do what |
+//! | [`audit`] | who did what, and with which result |
 
 pub mod agent_event;
 pub mod audit;

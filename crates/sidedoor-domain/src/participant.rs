@@ -1,78 +1,78 @@
-//! The row a supervision becomes in Salesforce. Always the whole row: a delivery is "the latest version of this row", so
-//! a lost or repeated one does no harm.
+//! The Salesforce record of a supervision. It is always written whole: a delivery means "the latest version of this record", so
+//! that a lost or repeated one does no harm.
 
 use jiff::Timestamp;
 
 use super::supervision::{Mode, Supervision};
 
-/// One VoiceCallParticipant row, by meaning; the Salesforce adapter gives each its configured field name.
+/// One VoiceCallParticipant record. The Salesforce adapter maps each field to its configured API name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParticipantRecord {
-    /// The external id: the leg's contact id. One leg, one row.
+    /// The external id, which is the leg's contact id: each leg has one record.
     pub leg_key: String,
-    /// The supervision.
+    /// The id of the supervision.
     pub supervision_id: String,
     /// `API` or `OBSERVED`.
     pub origin: &'static str,
     /// The supervised contact.
     pub contact_id: Option<String>,
-    /// The VoiceCall it belongs to (a lookup).
+    /// The id of the VoiceCall (a lookup).
     pub voice_call_id: Option<String>,
-    /// The supervisor's User (a lookup).
+    /// The id of the supervisor's User (a lookup).
     pub supervisor_user_id: Option<String>,
-    /// The supervisor in Connect.
+    /// The supervisor's Connect user id.
     pub connect_user_id: Option<String>,
-    /// `SILENT`, or `BARGE` once they have barged in.
+    /// `SILENT`, or `BARGE` if the supervisor barged in at any time.
     pub mode: &'static str,
     /// Whether this supervisor had listened to this contact before.
     pub rejoin: bool,
     /// When the supervisor was connected.
     pub joined_at: Option<Timestamp>,
-    /// The departure, once concluded.
-    pub departure: Option<DepartureColumns>,
-    /// Grows with every version of the row.
+    /// The departure, once there is one.
+    pub departure: Option<DepartureFields>,
+    /// A number that grows with each version of the record.
     pub version: u32,
 }
 
-/// The departure's part of the row.
+/// The fields of the record that describe the departure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DepartureColumns {
-    /// The best instant; Salesforce keeps whole seconds of a date-time, so the ms go into a number field beside it.
+pub struct DepartureFields {
+    /// The most likely instant. Salesforce keeps only whole seconds of a date-time, so a number field beside it has the ms.
     pub disconnected_at: Timestamp,
-    /// Not before.
+    /// The leg did not end before this.
     pub earliest: Option<Timestamp>,
-    /// Not after.
+    /// The leg did not end after this.
     pub latest: Timestamp,
-    /// ± ms.
+    /// The uncertainty of the instant, ± ms.
     pub uncertainty_ms: Option<i64>,
-    /// The vendor's own stamp.
+    /// The vendor's own timestamp, uncorrected.
     pub vendor_timestamp: Option<Timestamp>,
-    /// Which evidence.
+    /// The evidence that first proved the end.
     pub source: &'static str,
-    /// Why.
+    /// Why the leg ended.
     pub reason: &'static str,
-    /// Whether the customer's call went on.
+    /// Whether the customer's call continued.
     pub customer_call_continued: Option<bool>,
-    /// The calibration's grade.
+    /// The grade of the calibration behind the instant.
     pub grade: &'static str,
-    /// The calibration's version.
+    /// The version of that calibration.
     pub calibration_version: u32,
-    /// The offset applied.
+    /// The clock offset that was applied, ms.
     pub offset_ms: Option<i64>,
 }
 
 impl ParticipantRecord {
-    /// The row of a supervision, once its leg is known.
+    /// The record of a supervision; `None` while its leg is not known.
     pub fn of(supervision: &Supervision, version: u32) -> Option<Self> {
         Some(Self {
-            leg_key: supervision.row_key()?.to_owned(),
+            leg_key: supervision.record_key()?.to_owned(),
             supervision_id: supervision.id.to_string(),
             origin: supervision.origin.as_str(),
             contact_id: supervision.contact.as_ref().map(ToString::to_string),
             voice_call_id: supervision.voice_call_id.clone(),
             supervisor_user_id: supervision.supervisor.salesforce_user_id.clone(),
             connect_user_id: supervision.supervisor.connect_user_id.as_ref().map(ToString::to_string),
-            // What they did at most: whoever spoke and then listened again has spoken.
+            // The most that the supervisor did: it remains BARGE if they are silent again later.
             mode: (if supervision.has_barged {
                 Mode::Barge
             } else {
@@ -81,7 +81,7 @@ impl ParticipantRecord {
             .as_str(),
             rejoin: supervision.compliance.rejoin,
             joined_at: supervision.joined.map(|j| j.at),
-            departure: supervision.departure.as_ref().map(|d| DepartureColumns {
+            departure: supervision.departure.as_ref().map(|d| DepartureFields {
                 disconnected_at: d.disconnected_at,
                 earliest: d.earliest,
                 latest: d.latest,
@@ -98,7 +98,7 @@ impl ParticipantRecord {
         })
     }
 
-    /// Takes lookups out, for an org that refuses them: better a row that points nowhere than none.
+    /// Removes lookups that the org refuses, because a record without lookups is better than no record.
     pub fn leave_out(&mut self, voice_call: bool, supervisor: bool) {
         if voice_call {
             self.voice_call_id = None;

@@ -1,7 +1,7 @@
-//! Rejoining, and what the law of a place asks of it: may a supervisor come back to a contact, and must that be announced?
+//! The rules of jurisdictions: may a supervisor return to a contact, and must supervision be announced?
 //!
-//! Sidedoor does not know the law. A policy per jurisdiction says what its owner has decided; where nobody has, the answer is
-//! REVIEW: ask a person. Every start is answered so, and the audit keeps what was answered.
+//! Sidedoor does not know the law. The owner of the system configures rules for each jurisdiction. Without rules the answer is
+//! REVIEW, because a person must decide. Every start gets an answer, and the audit records it.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::SupervisionId;
 
-/// How many earlier supervisions are named.
+/// The most earlier supervisions that an answer names.
 pub const MOST_PRIOR: usize = 20;
 
 /// Whether a supervision must be announced to those on the call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Announcement {
-    /// No.
+    /// It need not be announced.
     NotRequired,
-    /// Yes.
+    /// It must be announced.
     Required,
-    /// Nobody has decided: ask a person.
+    /// No rule exists, so a person must decide.
     #[default]
     Review,
 }
@@ -36,30 +36,30 @@ impl Announcement {
     }
 }
 
-/// Whether a supervisor may come back to a contact.
+/// Whether a supervisor may return to a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejoining {
-    /// Yes.
+    /// They may.
     Allowed,
-    /// No: such a start is refused.
+    /// They may not: the start is refused.
     Refused,
-    /// Yes, and a person is to look at it: the announcement becomes REVIEW.
+    /// They may, but a person must decide about the announcement, which becomes REVIEW.
     Ask,
 }
 
-/// What one jurisdiction asks.
+/// The rules of one jurisdiction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// Coming back.
+    /// Whether a supervisor may return to a contact.
     pub rejoining: Rejoining,
-    /// Announcing a first join.
+    /// Whether a first join must be announced.
     pub announcement: Announcement,
-    /// Announcing a rejoin.
+    /// Whether a rejoin must be announced.
     pub rejoin_announcement: Announcement,
 }
 
 impl Default for Rules {
-    /// Where nobody has decided: allowed, and a person is asked.
+    /// Without configured rules everything is allowed, and a person must decide about announcements.
     fn default() -> Self {
         Self {
             rejoining: Rejoining::Allowed,
@@ -69,33 +69,33 @@ impl Default for Rules {
     }
 }
 
-/// The rules of every jurisdiction there is.
+/// The rules of every configured jurisdiction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// By name.
+    /// The rules by the jurisdiction's name.
     pub jurisdictions: BTreeMap<String, Rules>,
 }
 
-/// What was answered for one supervision.
+/// The answer of the rules for one supervision.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Compliance {
-    /// Whose rules; none when none was named.
+    /// The jurisdiction; `None` if none was named.
     pub jurisdiction: Option<String>,
-    /// This supervisor had listened to this contact before.
+    /// Whether this supervisor had listened to this contact before.
     pub rejoin: bool,
-    /// When, newest first; at most [`MOST_PRIOR`].
+    /// The earlier supervisions, newest first; at most [`MOST_PRIOR`].
     pub prior: Vec<SupervisionId>,
-    /// Whether it must be announced.
+    /// Whether the supervision must be announced.
     pub announcement: Announcement,
 }
 
-/// A jurisdiction that lets nobody come back.
+/// The start is refused, because the jurisdiction does not allow rejoining.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the rules of this jurisdiction let no supervisor rejoin a contact they have left")]
+#[error("the rules of this jurisdiction do not allow a supervisor to rejoin a contact")]
 pub struct RejoinRefused(pub Compliance);
 
 impl Policy {
-    /// The rules of a jurisdiction; `None` if it is named and not configured.
+    /// The rules of a jurisdiction; `None` if it is not configured. Without a name the default rules hold.
     pub fn rules(&self, jurisdiction: Option<&str>) -> Option<Rules> {
         match jurisdiction {
             None => Some(Rules::default()),
@@ -105,7 +105,7 @@ impl Policy {
 }
 
 impl Rules {
-    /// What they say of a supervision that follows these `prior` ones of the same supervisor on the same contact.
+    /// The answer for a supervision that follows `prior` ones of the same supervisor on the same contact.
     pub fn of(self, jurisdiction: Option<&str>, mut prior: Vec<SupervisionId>) -> Compliance {
         let rejoin = !prior.is_empty();
         prior.truncate(MOST_PRIOR);
@@ -122,10 +122,10 @@ impl Rules {
         }
     }
 
-    /// The same for somebody who asks to listen.
+    /// The answer for a request to start.
     ///
     /// # Errors
-    /// [`RejoinRefused`] for a rejoin where none is allowed.
+    /// [`RejoinRefused`] for a rejoin that the rules do not allow.
     pub fn admit(self, jurisdiction: Option<&str>, prior: Vec<SupervisionId>) -> Result<Compliance, RejoinRefused> {
         let compliance = self.of(jurisdiction, prior);
         if compliance.rejoin && self.rejoining == Rejoining::Refused {
@@ -147,7 +147,7 @@ mod tests {
     };
 
     #[test]
-    fn where_nobody_has_decided_a_person_is_asked() {
+    fn rejoin_without_rules_needs_review() {
         let nowhere = Policy::default();
         let rules = nowhere.rules(None).expect("rules");
         let first = rules.admit(None, Vec::new()).expect("admitted");
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejoin_is_linked_judged_and_perhaps_refused() {
+    fn rejoin_names_prior_supervisions_and_follows_rules() {
         let before = vec![SupervisionId::generate()];
         assert_eq!(
             STRICT.admit(Some("x"), Vec::new()).expect("first").announcement,

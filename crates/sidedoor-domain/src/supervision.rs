@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! REQUESTED ──► JOINING ──► MONITORING ──► LEAVING ──► LEFT
-//!     │            │             └────────────────────►▲    (left without our request)
+//!     │            │             └────────────────────►▲    (left without a request)
 //!     └──► FAILED ◄┘
 //! ```
 //!
-//! `accepted`, `confirmed by the vendor` and `recorded in Salesforce` are three different things and are never mixed:
-//! LEAVING is accepted, LEFT is confirmed by evidence, and the recording runs beside, in the store's deliveries.
-//! What may follow what is in [`machine`]; the fields are here.
+//! "Accepted", "confirmed by the vendor" and "written to Salesforce" are three different states and are never mixed: LEAVING is
+//! accepted, LEFT is confirmed by evidence, and the delivery of the Salesforce record has a state of its own in the store.
+//! The fields are here, the transitions in [`machine`].
 
 mod directing;
 mod machine;
@@ -28,26 +28,26 @@ use super::rejoin::Compliance;
 /// The vendor of a supervision's contact.
 pub const AMAZON_CONNECT: &str = "amazon-connect";
 
-/// Where a supervision stands.
+/// The state of a supervision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum State {
-    /// Accepted and on disk; MonitorContact has not been sent.
+    /// The request is stored; MonitorContact has not been sent.
     Requested,
-    /// MonitorContact may have been sent; no answer is known.
+    /// MonitorContact may have been sent; its answer is not known.
     Joining,
-    /// Connect has given us the leg.
+    /// Connect has returned the leg.
     Monitoring,
-    /// The supervisor is to leave; no evidence of the drop yet.
+    /// A disconnect was requested; no evidence shows yet that the leg has ended.
     Leaving,
-    /// Evidence says that the leg is gone.
+    /// Evidence shows that the leg has ended.
     Left,
-    /// It never came to be.
+    /// The supervisor never joined.
     Failed,
 }
 
 impl State {
-    /// Every state, in the order of a life.
+    /// Every state, in the order of the life cycle.
     pub const ALL: [State; 6] = [
         Self::Requested,
         Self::Joining,
@@ -69,24 +69,24 @@ impl State {
         }
     }
 
-    /// The state a word names.
+    /// The state with this word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.as_str() == word)
     }
 
-    /// Whether nothing more will happen to it.
+    /// Whether the supervision has ended.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Left | Self::Failed)
     }
 }
 
-/// How a supervisor is on the contact, or may be. Every join begins silently: MonitorContact "initiates silent monitoring".
+/// How a supervisor takes part in a contact. Every join begins silent, because MonitorContact "initiates silent monitoring".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Mode {
-    /// Listening only.
+    /// The supervisor only listens.
     Silent,
-    /// Listening, and speaking with both (`AllowedMonitorCapabilities` BARGE).
+    /// The supervisor also speaks with agent and customer (`AllowedMonitorCapabilities` BARGE).
     Barge,
 }
 
@@ -100,7 +100,7 @@ impl Mode {
     }
 }
 
-/// The kind of contact; it decides how a leg ends.
+/// The kind of contact. It decides how a leg can be ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Channel {
@@ -113,7 +113,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// The channel a vendor's word names, whatever its case.
+    /// The channel with the vendor's word, in any case.
     pub fn parse(word: &str) -> Option<Self> {
         match word.to_ascii_uppercase().as_str() {
             "VOICE" => Some(Self::Voice),
@@ -133,13 +133,13 @@ impl Channel {
     }
 }
 
-/// Who began a supervision.
+/// How a supervision began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Origin {
-    /// Somebody asked Sidedoor.
+    /// By a request to Sidedoor.
     Api,
-    /// A MONITOR leg that nobody asked us for: started in Omni Supervisor or the Contact Control Panel.
+    /// Outside Sidedoor, in Omni Supervisor or the Contact Control Panel; Sidedoor adopted the leg.
     Observed,
 }
 
@@ -153,184 +153,183 @@ impl Origin {
     }
 }
 
-/// The supervisor, as far as known.
+/// The supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Supervisor {
-    /// Their Connect user id; unknown only for an observed leg whose vendor record names nobody.
+    /// The Connect user id. It is unknown only for an observed leg of which the vendor names no user.
     pub connect_user_id: Option<UserId>,
-    /// Their Connect user name, if given.
+    /// The Connect user name, if the request gave it.
     pub username: Option<String>,
-    /// Their Salesforce User id, if given.
+    /// The Salesforce User id, if it is known.
     pub salesforce_user_id: Option<String>,
 }
 
-/// The join, written before the vendor is called.
+/// The join. It is stored before the vendor is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Join {
-    /// Sent with every attempt, so that a repeat yields the same leg.
+    /// The token of every attempt, so that a repeat yields the same leg.
     pub client_token: ClientToken,
-    /// When MonitorContact was first (about to be) sent: if it gave the leg, the leg was not gone before this.
+    /// Right before MonitorContact was first sent. If it returned the leg, the leg had not ended before this.
     pub first_sent_at: Option<Timestamp>,
-    /// After this it is never sent again: a late join is worse than none.
+    /// After this MonitorContact is never sent again, because a late join is worse than none.
     pub expires_at: Timestamp,
 }
 
 /// When the supervisor was connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Joined {
-    /// The best instant.
+    /// The most likely instant.
     pub at: Timestamp,
-    /// How far off it may be, ms; unknown if nothing bounds it from below.
+    /// The uncertainty of the instant, ± ms; `None` if there is no lower bound.
     pub uncertainty_ms: Option<i64>,
-    /// The vendor's stamp.
+    /// The vendor's timestamp.
     pub vendor_stamp: Option<Timestamp>,
 }
 
-/// Who asked for the leave.
+/// The role of the caller who requested a disconnect or a change of mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Asker {
-    /// The supervisor, or a back end in their name.
+pub enum Requester {
+    /// The supervisor, or a back end on their behalf.
     Supervisor,
     /// An operator.
     Operator,
 }
 
-/// A request to leave. It never expires.
+/// A requested disconnect. It never expires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaveRequest {
     /// When it was accepted.
     pub at: Timestamp,
-    /// Who asked.
-    pub by: Asker,
-    /// Without evidence by then it is overdue; set once the leg is known.
+    /// Who requested it.
+    pub by: Requester,
+    /// If no evidence shows the end by then, the supervision is overdue. `None` until the leg is known.
     pub deadline: Option<Timestamp>,
-    /// How the server-side end stands, where one is tried.
+    /// The progress of the server-side end, for channels where it is tried.
     pub server_end: ServerEnd,
-    /// An operator has taken it on themselves that the customer's call may end.
+    /// Whether an operator accepted that the customer's call may end.
     pub customer_call_may_end: bool,
 }
 
-/// A StopContact on a leg (chat and task; voice only if configured).
+/// The progress of ending a leg by StopContact (chat and task; voice only if configured).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ServerEnd {
-    /// None is to be tried (yet).
+    /// StopContact is not due.
     None,
-    /// To be done: written before the call, so that a restart repeats it.
+    /// StopContact is due. This is stored before the call, so that a restart repeats it.
     Due,
-    /// The vendor took it. That proves nothing about the leg.
+    /// The vendor accepted it, which does not prove that the leg has ended.
     Accepted,
-    /// The interlock or the vendor refused; the browser was directed instead.
+    /// The interlock or the vendor refused it, so the browser got a directive instead.
     Refused,
 }
 
-/// A change of mode that somebody asked for. What confirms it is the vendor's evidence; see [`Supervision::mode`].
+/// A requested change of mode. Only the vendor's evidence confirms it; see [`Supervision::mode`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModeChange {
-    /// To which mode.
+    /// The requested mode.
     pub to: Mode,
     /// When it was accepted.
     pub at: Timestamp,
-    /// Who asked.
-    pub by: Asker,
-    /// The order to the browser.
+    /// Who requested it.
+    pub by: Requester,
+    /// The directive to the browser.
     pub directive: DirectiveId,
-    /// Since when, on the vendor's clock, they had been in the mode they were in then: evidence of an older state confirms
-    /// nothing.
+    /// When, on the vendor's clock, the mode before the request began. Evidence that is not newer does not confirm the change.
     pub since_before: Option<Timestamp>,
-    /// When evidence of it reached us.
+    /// When evidence of the change was received.
     pub confirmed_at: Option<Timestamp>,
 }
 
-/// Why a supervision never came to be.
+/// Why a supervision failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// A stable word.
+    /// A stable code.
     pub code: String,
-    /// For people.
+    /// An explanation for people.
     pub detail: String,
-    /// When.
+    /// When it failed.
     pub at: Timestamp,
 }
 
 /// One supervisor's presence on one contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Supervision {
-    /// Its name.
+    /// The id.
     pub id: SupervisionId,
-    /// Who began it.
+    /// How it began.
     pub origin: Origin,
-    /// Whose leg it is: [`AMAZON_CONNECT`], or a partner carrier.
+    /// The vendor of the leg: [`AMAZON_CONNECT`] or a partner carrier.
     pub vendor: String,
-    /// Which instance of that vendor.
+    /// The vendor's instance.
     pub instance: InstanceName,
     /// The kind of contact, once known.
     pub channel: Option<Channel>,
-    /// The supervised contact; unknown only for an observed leg whose vendor record names none.
+    /// The supervised contact. It is unknown only for an observed leg of which the vendor names no contact.
     pub contact: Option<ContactId>,
     /// The supervisor's own MONITOR contact, once known.
     pub leg: Option<LegId>,
-    /// Who listens.
+    /// The supervisor.
     pub supervisor: Supervisor,
-    /// The Salesforce VoiceCall, if given.
+    /// The id of the Salesforce VoiceCall, if the request gave it.
     pub voice_call_id: Option<String>,
     /// The agent on the contact, once known.
     pub agent: Option<UserId>,
-    /// What they may do there; unknown for observed legs.
+    /// The most that the supervisor may do; `None` for observed legs.
     pub allowed: Option<Mode>,
-    /// What they do there, as far as evidence says.
+    /// The mode that the evidence shows.
     pub mode: Mode,
-    /// Since when, on the vendor's clock.
+    /// When that mode began, on the vendor's clock.
     pub mode_since: Option<Timestamp>,
-    /// The last moment of our clock at which the vendor surely said so, its staleness taken off.
+    /// The last moment, on our clock, for which a vendor's answer showed that mode; the answer's staleness is subtracted.
     pub mode_seen_at: Option<Timestamp>,
-    /// Evidence says that they barged in at some time.
+    /// Whether evidence shows that the supervisor barged in at any time.
     pub has_barged: bool,
-    /// The last change of mode that was asked for.
+    /// The last requested change of mode.
     pub mode_change: Option<ModeChange>,
-    /// What the policy says of this supervision.
+    /// What the jurisdiction's rules say about this supervision.
     pub compliance: Compliance,
-    /// Where it stands.
+    /// The state.
     pub state: State,
-    /// A leave without evidence past its deadline.
+    /// Whether a disconnect has passed its deadline without evidence of the end.
     pub overdue: bool,
-    /// When somebody asked us; `None` for observed legs.
+    /// When the start was requested; `None` for observed legs.
     pub requested_at: Option<Timestamp>,
-    /// The trace of the request that began it, if the request or the service had one.
+    /// The trace of the request that started it, if there was one.
     pub trace_parent: Option<TraceParent>,
-    /// The supervision whose end this one's join waits for, after a switch.
+    /// After a switch: the supervision that must end before this one joins.
     pub waits_for: Option<SupervisionId>,
-    /// The join, for those we were asked for.
+    /// The join; `None` for observed legs.
     pub join: Option<Join>,
-    /// When the supervisor was connected, once evidence says so.
+    /// When the supervisor was connected, once evidence shows it.
     pub joined: Option<Joined>,
-    /// The request to leave, if any.
+    /// The requested disconnect, if there is one.
     pub leave: Option<LeaveRequest>,
-    /// What the browser was told to do, oldest first; at most [`directing::DIRECTIVES`] are kept.
+    /// The directives to the browser, oldest first; at most [`directing::DIRECTIVES`] are kept.
     pub directives: Vec<Directive>,
-    /// A moment of our clock at which a poll's answer still showed the leg alive, poll staleness already taken off.
+    /// The last moment, on our clock, for which a poll showed the leg alive; the poll's staleness is subtracted.
     pub alive_at: Option<Timestamp>,
-    /// When the customer's contact ended by an event's word; only a hint to look sooner.
+    /// Whether an event said that the customer's contact has ended. It only makes Sidedoor ask the vendor sooner.
     pub contact_ended: bool,
-    /// The conclusion, at LEFT.
+    /// The departure; set at LEFT.
     pub departure: Option<Departure>,
-    /// Why not, at FAILED.
+    /// Why it failed; set at FAILED.
     pub failure: Option<Failure>,
-    /// When to look at the vendor again; `None` for never.
+    /// When to ask the vendor next; `None` if it is not asked again.
     pub next_check_at: Option<Timestamp>,
-    /// How often we looked since something last changed.
+    /// How often the vendor was asked since the last change.
     pub checks: u32,
 }
 
 impl Supervision {
-    /// Whether it takes the supervisor's one voice place: it is not over, does not wait for another to leave it, and is not
-    /// known to be something else than voice.
+    /// Whether it occupies the supervisor's only voice slot: it has not ended, does not wait for another supervision, and may be a
+    /// voice contact.
     pub fn holds_voice_place(&self) -> bool {
         !self.state.is_final() && self.waits_for.is_none() && matches!(self.channel, None | Some(Channel::Voice))
     }
 
-    /// The last order to end the leg.
+    /// The last directive to end the leg.
     pub fn end_directive(&self) -> Option<&Directive> {
         self.directives
             .iter()
@@ -338,8 +337,7 @@ impl Supervision {
             .find(|d| d.kind == DirectiveKind::EndLegInCcp)
     }
 
-    /// The order given last, while it is what is to be done next: to end the leg while leaving, to change the mode while
-    /// listening.
+    /// The directive that the browser should carry out next: to end the leg while LEAVING, or to change the mode while MONITORING.
     pub fn current_directive(&self) -> Option<&Directive> {
         match self.state {
             State::Leaving => self.end_directive(),
@@ -351,21 +349,21 @@ impl Supervision {
         }
     }
 
-    /// Whether their browser said that it ended the leg.
+    /// Whether the supervisor's browser acknowledged that it ended the leg.
     pub fn browser_ended_the_leg(&self) -> bool {
         self.directives.iter().any(Directive::ended_the_leg)
     }
 
-    /// Whether they may be speaking on the call now: by evidence, or because they were told to and nothing seen since says
-    /// that they did not.
+    /// Whether the supervisor may be heard on the call now: because evidence shows it, or because their browser has a directive to
+    /// barge in and no later answer of the vendor shows that it did not.
     pub fn may_have_barged_in(&self) -> bool {
         let told = |d: &Directive| d.kind == DirectiveKind::ChangeModeInCcp(Mode::Barge);
         let since = |d: &Directive| self.mode_seen_at.is_none_or(|seen| seen < d.issued_at);
         self.mode == Mode::Barge || self.directives.iter().any(|d| told(d) && since(d))
     }
 
-    /// The leg's row key in Salesforce, once the leg is known.
-    pub fn row_key(&self) -> Option<&str> {
+    /// The external id of the Salesforce record, once the leg is known.
+    pub(crate) fn record_key(&self) -> Option<&str> {
         self.leg.as_ref().map(LegId::as_str)
     }
 }

@@ -1,4 +1,4 @@
-//! The W3C trace context of the request that began a supervision, so that what follows hours later belongs to its trace.
+//! The W3C trace context of the request that started a supervision. It is kept so that work hours later belongs to the same trace.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct TraceParent(String);
 
 impl TraceParent {
-    /// Takes a header over; `None` if it is malformed, or of an id that the specification calls invalid (all zeros).
+    /// Parses a header; `None` if it is malformed or has an id that the specification calls invalid (all zeros).
     pub fn parse(header: &str) -> Option<Self> {
         let mut parts = header.trim().split('-');
         let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -19,7 +19,7 @@ impl TraceParent {
         let is_id = |part: &str, digits| is_hex(part, digits) && part.bytes().any(|b| b != b'0');
         let well_formed =
             is_hex(version, 2) && version != "ff" && is_id(trace, 32) && is_id(parent, 16) && is_hex(flags, 2);
-        // A later version may have further parts; of version 00 there are exactly four.
+        // A later version may have further parts; version 00 has exactly four.
         let ends = version != "00" || parts.next().is_none();
         (well_formed && ends).then(|| Self(format!("00-{trace}-{parent}-{flags}")))
     }
@@ -29,7 +29,7 @@ impl TraceParent {
         &self.0
     }
 
-    /// The trace's id.
+    /// The trace id: 32 hexadecimal digits.
     pub fn trace_id(&self) -> &str {
         &self.0[3..35]
     }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trace_parent_takes_only_what_the_specification_allows() {
+    fn trace_parent_accepts_only_valid_headers() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert_eq!(TraceParent::parse(good).expect("good").as_str(), good);
         assert_eq!(

@@ -10,7 +10,7 @@ use crate::http::auth::KeyUsed;
 use crate::http::extract::Authenticated;
 use crate::http::problem::Problem;
 use crate::usecases::error::UseCaseError;
-use crate::usecases::reports::supervisions::Standing;
+use crate::usecases::reports::supervisions::ServiceCounts;
 use sidedoor_domain::authority::Scope;
 
 /// Figures of the HTTP layer itself.
@@ -29,7 +29,7 @@ pub struct HttpFigures {
 }
 
 /// Renders all metrics in the exposition format, with the present figures.
-pub type Exposition = dyn Fn(&Standing, &HttpFigures) -> String + Send + Sync;
+pub type Exposition = dyn Fn(&ServiceCounts, &HttpFigures) -> String + Send + Sync;
 
 /// OpenMetrics, as Prometheus reads it.
 const MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -38,7 +38,7 @@ pub(crate) async fn handle(State(app): State<AppState>, Authenticated(by): Authe
     if ![Scope::Read, Scope::Operate].iter().any(|scope| by.caller.has(*scope)) {
         return Err(UseCaseError::Forbidden("reading the metrics needs the scope `read` or `operate`").into());
     }
-    let standing = app.usecases.reports.standing().await?;
+    let standing = app.usecases.reports.service_counts().await?;
     let here = HttpFigures {
         keys_used: app.credentials.keys_used(),
         unauthorized: app.credentials.refused(),

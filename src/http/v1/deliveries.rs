@@ -6,8 +6,8 @@ pub(crate) mod replay;
 use serde::Serialize;
 
 use crate::http::views::supervision::SalesforceRecordView;
-use crate::usecases::salesforce_sync::dead_letters::Row;
 use sidedoor_domain::interlock::LegId;
+use sidedoor_domain::ports::store::Row;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

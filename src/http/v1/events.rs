@@ -5,7 +5,7 @@ pub(crate) mod partners;
 
 use serde::Serialize;
 
-use crate::usecases::evidence::contact_events::Observed;
+use crate::usecases::evidence::contact_events::EventOutcome;
 
 /// The answer to an event.
 #[derive(Serialize)]
@@ -15,10 +15,10 @@ pub(crate) struct Receipt {
 }
 
 impl Receipt {
-    pub(crate) fn of(observed: Observed) -> Self {
+    pub(crate) fn of(observed: EventOutcome) -> Self {
         Self {
-            accepted: observed != Observed::Ignored,
-            duplicate: observed == Observed::Duplicate,
+            accepted: observed != EventOutcome::Ignored,
+            duplicate: observed == EventOutcome::Duplicate,
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::http::views::Rfc3339;
 use crate::usecases::UseCases;
-use crate::usecases::directives::feed::Told;
+use crate::usecases::directives::feed::DirectiveEvent;
 use sidedoor_domain::directive::{Directive, DirectiveKind, DirectiveStatus};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::supervision::{Mode, Supervision};
@@ -86,11 +86,11 @@ pub(crate) struct DirectiveEventView {
 }
 
 impl DirectiveEventView {
-    pub(crate) fn of(usecases: &UseCases, told: &Told) -> Self {
+    pub(crate) fn of(usecases: &UseCases, change: &DirectiveEvent) -> Self {
         Self {
-            event_id: told.seq.to_string(),
-            act: told.act,
-            directive: DirectiveView::of(usecases, &told.supervision, &told.directive),
+            event_id: change.seq.to_string(),
+            act: change.act,
+            directive: DirectiveView::of(usecases, &change.supervision, &change.directive),
         }
     }
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::http::views::Rfc3339;
 use crate::http::views::directive::DirectiveView;
 use crate::usecases::UseCases;
-use crate::usecases::reports::supervisions::{RecordSync, Stored};
 use sidedoor_domain::departure::Reason;
+use sidedoor_domain::ports::store::{RecordSync, Stored};
 use sidedoor_domain::supervision::{Channel, Mode, State, Supervision};
 
 #[derive(Debug, Serialize)]

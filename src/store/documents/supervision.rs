@@ -7,8 +7,8 @@ use sidedoor_domain::ids::{ClientToken, ContactId, DirectiveId, InstanceName, Su
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::rejoin::{Announcement, Compliance};
 use sidedoor_domain::supervision::{
-    AMAZON_CONNECT, Asker, Channel, Failure, Join, Joined, LeaveRequest, Mode, ModeChange, Origin, ServerEnd, State,
-    Supervision, Supervisor,
+    AMAZON_CONNECT, Channel, Failure, Join, Joined, LeaveRequest, Mode, ModeChange, Origin, Requester, ServerEnd,
+    State, Supervision, Supervisor,
 };
 use sidedoor_domain::trace_parent::TraceParent;
 
@@ -96,7 +96,7 @@ struct JoinedDocument {
 #[derive(Debug, Serialize, Deserialize)]
 struct LeaveDocument {
     at: Timestamp,
-    by: Asker,
+    by: Requester,
     deadline: Option<Timestamp>,
     server_end: ServerEnd,
     #[serde(default, skip_serializing_if = "is_false")]
@@ -107,7 +107,7 @@ struct LeaveDocument {
 struct ModeChangeDocument {
     to: Mode,
     at: Timestamp,
-    by: Asker,
+    by: Requester,
     directive: DirectiveId,
     #[serde(default)]
     since_before: Option<Timestamp>,

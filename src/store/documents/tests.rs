@@ -13,7 +13,7 @@ use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::moment::moment;
 use sidedoor_domain::rejoin::{Announcement, Compliance};
 use sidedoor_domain::supervision::{
-    Asker, Channel, Failure, Join, Joined, LeaveRequest, Mode, ModeChange, Origin, ServerEnd, State, Supervision,
+    Channel, Failure, Join, Joined, LeaveRequest, Mode, ModeChange, Origin, Requester, ServerEnd, State, Supervision,
     Supervisor,
 };
 use sidedoor_domain::trace_parent::TraceParent;
@@ -66,7 +66,7 @@ fn full() -> Supervision {
     s.mode_change = Some(ModeChange {
         to: Mode::Silent,
         at: at(3),
-        by: Asker::Operator,
+        by: Requester::Operator,
         directive: directive_id(1),
         since_before: Some(at(1)),
         confirmed_at: Some(at(4)),
@@ -93,7 +93,7 @@ fn full() -> Supervision {
     });
     s.leave = Some(LeaveRequest {
         at: at(7),
-        by: Asker::Supervisor,
+        by: Requester::Supervisor,
         deadline: Some(at(15_000)),
         server_end: ServerEnd::Refused,
         customer_call_may_end: true,

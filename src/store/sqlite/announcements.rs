@@ -36,7 +36,7 @@ pub(super) async fn changes_after(
 /// Right before the first directive that is open, or where changes have come to.
 pub(super) async fn before_the_open_ones(pool: &SqlitePool) -> Result<i64, StoreError> {
     let row = sqlx::query(
-        "SELECT COALESCE((SELECT MIN(seq) - 1 FROM directives WHERE status = 'OPEN'),
+        "SELECT COALESCE((SELECT MIN(seq) - 1 FROM directives INDEXED BY directives_open WHERE status = 'OPEN'),
                          (SELECT seq FROM sqlite_sequence WHERE name = 'directives'), 0)",
     )
     .fetch_one(pool)

@@ -2,21 +2,18 @@
 //! refused change has written nothing, and the group it shares a transaction with is not disturbed.
 
 use jiff::Timestamp;
+use sqlx::Sqlite;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{Executor, Sqlite};
 
 use super::read::{KEY_SQL, key_record};
 use super::rows::{get, millis, supervision_id, unreadable};
 use super::{announcements, audit, clocks, comparisons, deliveries, directives, failed};
 use crate::store::documents;
-use sidedoor_domain::ports::store::{KeyRecord, KeyWrite, Retention, SupervisionWrite};
+use sidedoor_domain::ports::store::{KeyRecord, KeyWrite, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
 use sidedoor_domain::supervision::{Origin, State, Supervision};
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
-
-/// How many rows of a kind one sweep removes at most, so that the writer is never held for long.
-const SWEEP_ROWS: i64 = 1000;
 
 pub(super) async fn run(db: &mut SqliteConnection, query: Query) -> Result<u64, StoreError> {
     Ok(query.execute(&mut *db).await.map_err(failed)?.rows_affected())
@@ -188,14 +185,15 @@ async fn write_supervision(db: &mut SqliteConnection, write: &SupervisionWrite) 
     let (query, new, revision) = match write {
         SupervisionWrite::Insert(new) => (
             "INSERT INTO supervisions (contact_id, leg_id, connect_user_id, agent_id, state, voice_place, overdue,
-             next_check_at, ended_at, doc, revision, id, origin, instance)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             next_check_at, ended_at, voice_call_id, doc, revision, id, origin, instance)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             new,
             0,
         ),
         SupervisionWrite::Update(new, revision) => (
             "UPDATE supervisions SET contact_id = ?, leg_id = ?, connect_user_id = ?, agent_id = ?, state = ?,
-             voice_place = ?, overdue = ?, next_check_at = ?, ended_at = ?, doc = ?, revision = ? WHERE id = ?",
+             voice_place = ?, overdue = ?, next_check_at = ?, ended_at = ?, voice_call_id = ?, doc = ?, revision = ?
+             WHERE id = ?",
             new,
             *revision,
         ),
@@ -210,6 +208,7 @@ async fn write_supervision(db: &mut SqliteConnection, write: &SupervisionWrite) 
         .bind(i64::from(new.overdue))
         .bind(new.next_check_at.map(millis))
         .bind(ended_at(new).map(millis))
+        .bind(new.voice_call_id.clone())
         .bind(documents::write_supervision(new).map_err(|e| unreadable(&e))?)
         .bind(revision + 1)
         .bind(new.id.to_string());
@@ -254,51 +253,4 @@ async fn write_key(db: &mut SqliteConnection, incarnation: &str, key: &KeyWrite)
         .bind(key.claim.clone()),
     };
     run(db, query).await.map(|_| ())
-}
-
-/// Removes what is past its time, a bounded number of rows of each kind. The audit stays.
-pub(super) async fn sweep(db: &mut SqliteConnection, retention: &Retention) -> Result<u64, StoreError> {
-    // Without a CRM rows wait for the day there is one, but not beyond the retention.
-    let finished = if retention.unsent_too {
-        "DELETE FROM supervisions WHERE id IN
-         (SELECT id FROM supervisions WHERE ended_at < ? AND state IN ('LEFT', 'FAILED') LIMIT ?)"
-    } else {
-        "DELETE FROM supervisions WHERE id IN
-         (SELECT s.id FROM supervisions s LEFT JOIN deliveries d ON d.supervision_id = s.id
-          WHERE s.ended_at < ? AND s.state IN ('LEFT', 'FAILED') AND COALESCE(d.state, 'RECORDED') = 'RECORDED'
-          LIMIT ?)"
-    };
-    let steps = [
-        (
-            "DELETE FROM idempotency_keys WHERE (caller, key) IN
-             (SELECT caller, key FROM idempotency_keys WHERE taken_at < ? LIMIT ?)",
-            retention.keys_before,
-        ),
-        (
-            "DELETE FROM evidence WHERE seq IN (SELECT seq FROM evidence WHERE learnt_at < ? LIMIT ?)",
-            retention.evidence_before,
-        ),
-        (
-            "DELETE FROM clock_samples WHERE seq IN (SELECT seq FROM clock_samples WHERE learnt_at < ? LIMIT ?)",
-            retention.evidence_before,
-        ),
-        (
-            "DELETE FROM seen_events WHERE id IN (SELECT id FROM seen_events WHERE seen_at < ? LIMIT ?)",
-            retention.evidence_before,
-        ),
-        (finished, retention.supervisions_before),
-    ];
-    db.execute("BEGIN IMMEDIATE").await.map_err(failed)?;
-    let mut removed = 0;
-    for (sql, before) in steps {
-        match run(db, sqlx::query(sql).bind(millis(before)).bind(SWEEP_ROWS)).await {
-            Ok(rows) => removed += rows,
-            Err(e) => {
-                let _ = db.execute("ROLLBACK").await;
-                return Err(e);
-            }
-        }
-    }
-    db.execute("COMMIT").await.map_err(failed)?;
-    Ok(removed)
 }

@@ -7,6 +7,7 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::apply::run;
 use super::failed;
+use super::read::Conditions;
 use super::rows::{get, millis, supervision_id, timestamp, unreadable};
 use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
 use sidedoor_domain::ids::SupervisionId;
@@ -61,28 +62,36 @@ pub(super) async fn of(pool: &SqlitePool, id: SupervisionId, limit: u32) -> Answ
 }
 
 pub(super) async fn lines(pool: &SqlitePool, filter: &AuditFilter) -> Answer<Vec<AuditLine>> {
-    let mut sql = QueryBuilder::<Sqlite>::new(COLUMNS);
-    sql.push("WHERE 1 = 1");
-    for (column, wanted) in [
-        ("actor", &filter.actor),
-        ("action", &filter.action),
-        ("request_id", &filter.request_id),
-    ] {
-        if let Some(wanted) = wanted {
-            sql.push(format_args!(" AND {column} = ")).push_bind(wanted.clone());
+    let mut select = QueryBuilder::<Sqlite>::new(COLUMNS);
+    select.push("WHERE 1 = 1");
+    let mut conditions = Conditions::of(select);
+    let supervision = filter.supervision.map(|id| id.to_string());
+    conditions.equal("supervision_id", supervision.as_deref());
+    conditions.equal("request_id", filter.request_id.as_deref());
+    conditions.equal("actor", filter.actor.as_deref());
+    conditions.equal("action", filter.action.as_deref());
+    match filter.phase {
+        // Nearly every line that ever was: none is gone to by it.
+        Some(Phase::Done) => conditions.literal("+phase = 'DONE'", "+phase = 'DONE'"),
+        Some(phase) => {
+            let word = phase.as_str();
+            let leads = format!("phase <> 'DONE' AND phase = '{word}'");
+            conditions.literal(&leads, &format!("+phase = '{word}'"));
         }
+        None => {}
     }
-    if let Some(id) = filter.supervision {
-        sql.push(" AND supervision_id = ").push_bind(id.to_string());
-    }
-    if let Some(phase) = filter.phase {
-        sql.push(" AND phase = ").push_bind(phase.as_str());
-    }
+    // By its time only if nothing narrower is asked for: the index of times does not give the order of lines.
+    let at = if conditions.led() || filter.since.is_none() {
+        "+at"
+    } else {
+        "at"
+    };
+    let mut sql = conditions.into_sql();
     if let Some(since) = filter.since {
-        sql.push(" AND at >= ").push_bind(millis(since));
+        sql.push(format_args!(" AND {at} >= ")).push_bind(millis(since));
     }
     if let Some(until) = filter.until {
-        sql.push(" AND at < ").push_bind(millis(until));
+        sql.push(format_args!(" AND {at} < ")).push_bind(millis(until));
     }
     if let Some(before) = filter.before {
         sql.push(" AND seq < ").push_bind(before);

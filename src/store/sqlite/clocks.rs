@@ -72,24 +72,52 @@ pub(super) async fn epochs(pool: &SqlitePool) -> Answer<Vec<ClockEpoch>> {
 }
 
 pub(super) async fn samples(pool: &SqlitePool, since: Timestamp, limit: u32) -> Answer<Vec<(ClockId, Sample)>> {
-    let rows = sqlx::query(
-        "SELECT vendor, instance, source, field, doc FROM (
-           SELECT *, ROW_NUMBER() OVER (PARTITION BY vendor, instance, source, field ORDER BY learnt_at DESC) AS nth
-           FROM clock_samples WHERE learnt_at >= ?)
-         WHERE nth <= ? ORDER BY learnt_at, seq",
+    let mut moment = pool.begin().await.map_err(failed)?;
+    let mut found = Vec::new();
+    let mut clock = next_clock(&mut moment, None).await?;
+    while let Some(key) = clock {
+        let rows = sqlx::query(
+            "SELECT learnt_at, seq, doc FROM clock_samples
+             WHERE vendor = ? AND instance = ? AND source = ? AND field = ? AND learnt_at >= ?
+             ORDER BY learnt_at DESC, seq DESC LIMIT ?",
+        )
+        .bind(key.vendor.clone())
+        .bind(key.instance.clone())
+        .bind(key.source.clone())
+        .bind(key.field.clone())
+        .bind(millis(since))
+        .bind(i64::from(limit))
+        .fetch_all(&mut *moment)
+        .await
+        .map_err(failed)?;
+        for row in &rows {
+            let sample = documents::read_sample(get(row, 2)?).map_err(|e| unreadable(&e))?;
+            let place: (i64, i64) = (get(row, 0)?, get(row, 1)?);
+            found.push((place, (key.clone(), sample)));
+        }
+        clock = next_clock(&mut moment, Some(&key)).await?;
+    }
+    moment.commit().await.map_err(failed)?;
+    found.sort_unstable_by_key(|(place, _)| *place);
+    Ok(found.into_iter().map(|(_, sample)| sample).collect())
+}
+
+/// The stream after this one in the index, or the first: to list them, no sample need be read.
+async fn next_clock(db: &mut SqliteConnection, after: Option<&ClockId>) -> Answer<Option<ClockId>> {
+    let part = |of: fn(&ClockId) -> &String| after.map(of).cloned().unwrap_or_default();
+    let row = sqlx::query(
+        "SELECT vendor, instance, source, field FROM clock_samples
+         WHERE (vendor, instance, source, field) > (?, ?, ?, ?)
+         ORDER BY vendor, instance, source, field LIMIT 1",
     )
-    .bind(millis(since))
-    .bind(i64::from(limit))
-    .fetch_all(pool)
+    .bind(part(|key| &key.vendor))
+    .bind(part(|key| &key.instance))
+    .bind(part(|key| &key.source))
+    .bind(part(|key| &key.field))
+    .fetch_optional(&mut *db)
     .await
     .map_err(failed)?;
-    let one = |row: &SqliteRow| {
-        Ok((
-            key(row)?,
-            documents::read_sample(get(row, 4)?).map_err(|e| unreadable(&e))?,
-        ))
-    };
-    rows.iter().map(one).collect()
+    row.as_ref().map(self::key).transpose()
 }
 
 fn key(row: &SqliteRow) -> Answer<ClockId> {

@@ -20,22 +20,40 @@ pub(super) async fn due(
     again: Timestamp,
     limit: u32,
 ) -> Result<Vec<(Stored, u32)>, StoreError> {
-    let rows = sqlx::query(select_stored!(
-        "LEFT JOIN comparisons c ON c.supervision_id = s.id
-         WHERE s.state = 'LEFT' AND s.ended_at > ? AND s.ended_at <= ? AND d.state = 'RECORDED'
-           AND json_extract(s.doc, '$.voice_call_id') IS NOT NULL
-           AND (c.supervision_id IS NULL OR (c.left_at IS NULL AND c.looked_at <= ?))
-         ORDER BY COALESCE(c.looked_at, 0), s.ended_at LIMIT ?",
+    let mut moment = pool.begin().await.map_err(failed)?;
+    let mut rows = sqlx::query(select_stored!(
+        "WHERE s.ended_at > ? AND s.ended_at <= ? AND +s.state = 'LEFT' AND s.voice_call_id IS NOT NULL
+           AND +d.state = 'RECORDED' AND NOT EXISTS (SELECT 1 FROM comparisons c WHERE c.supervision_id = s.id)
+         ORDER BY s.ended_at LIMIT ?",
         ", (SELECT COUNT(*) FROM supervisions o
-            WHERE o.contact_id = s.contact_id AND o.instance = s.instance AND o.leg_id IS NOT NULL)"
+            WHERE o.contact_id = s.contact_id AND +o.instance = s.instance AND +o.leg_id IS NOT NULL)"
+    ))
+    .bind(millis(since))
+    .bind(millis(until))
+    .bind(i64::from(limit))
+    .fetch_all(&mut *moment)
+    .await
+    .map_err(failed)?;
+    let room = i64::from(limit) - i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    // Nothing is looked at before it has ended, so that what ended after `since` was looked at after it.
+    let again = sqlx::query(select_stored!(
+        "WHERE c.left_at IS NULL AND c.looked_at > ?1 AND c.looked_at <= ?3
+           AND +s.ended_at > ?1 AND +s.ended_at <= ?2 AND +s.state = 'LEFT' AND s.voice_call_id IS NOT NULL
+           AND +d.state = 'RECORDED'
+         ORDER BY c.looked_at LIMIT ?4",
+        ", (SELECT COUNT(*) FROM supervisions o
+            WHERE o.contact_id = s.contact_id AND +o.instance = s.instance AND +o.leg_id IS NOT NULL)",
+        "comparisons c JOIN supervisions s ON s.id = c.supervision_id JOIN deliveries d ON d.supervision_id = s.id "
     ))
     .bind(millis(since))
     .bind(millis(until))
     .bind(millis(again))
-    .bind(i64::from(limit))
-    .fetch_all(pool)
+    .bind(room)
+    .fetch_all(&mut *moment)
     .await
     .map_err(failed)?;
+    moment.commit().await.map_err(failed)?;
+    rows.extend(again);
     let with_count = |row| {
         Some((
             readable(std::slice::from_ref(row)).pop()?,

@@ -93,7 +93,9 @@ pub(super) async fn replay(db: &mut SqliteConnection, supervision: SupervisionId
 
 pub(super) async fn due_deliveries(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
     let rows = sqlx::query(select_stored!(
-        "WHERE d.state = 'PENDING' AND d.due_at <= ? ORDER BY d.due_at LIMIT ?"
+        "WHERE d.state = 'PENDING' AND d.due_at <= ? ORDER BY d.due_at LIMIT ?",
+        "",
+        "deliveries d INDEXED BY deliveries_due JOIN supervisions s ON s.id = d.supervision_id "
     ))
     .bind(millis(now))
     .bind(i64::from(limit))
@@ -104,13 +106,15 @@ pub(super) async fn due_deliveries(pool: &SqlitePool, now: Timestamp, limit: u32
 }
 
 pub(super) async fn due_delivery_count(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<u32> {
-    let row =
-        sqlx::query("SELECT COUNT(*) FROM (SELECT 1 FROM deliveries WHERE state = 'PENDING' AND due_at <= ? LIMIT ?)")
-            .bind(millis(now))
-            .bind(i64::from(limit))
-            .fetch_one(pool)
-            .await
-            .map_err(failed)?;
+    let row = sqlx::query(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_due
+             WHERE state = 'PENDING' AND due_at <= ? LIMIT ?)",
+    )
+    .bind(millis(now))
+    .bind(i64::from(limit))
+    .fetch_one(pool)
+    .await
+    .map_err(failed)?;
     get::<i64>(&row, 0).map(|n| u32::try_from(n).unwrap_or(u32::MAX))
 }
 
@@ -147,23 +151,27 @@ pub(super) async fn rows(pool: &SqlitePool, filter: &DeliveryFilter) -> Answer<V
 }
 
 fn page(filter: &DeliveryFilter, before: Option<&str>, limit: usize) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::<Sqlite>::new(select_stored!("WHERE d.id IS NOT NULL", ", d.last_answer, s.id"));
+    let mut sql = QueryBuilder::<Sqlite>::new(select_stored!(
+        "WHERE 1 = 1",
+        ", d.last_answer, s.id",
+        "deliveries d JOIN supervisions s ON s.id = d.supervision_id "
+    ));
     if let Some(state) = filter.state {
         sql.push(" AND d.state = ").push_bind(record_state_word(state));
     }
     if let Some(since) = filter.since {
-        sql.push(" AND s.id >= ")
+        sql.push(" AND d.supervision_id >= ")
             .push_bind(SupervisionId::least_at(since).to_string());
     }
     if let Some(until) = filter.until {
-        sql.push(" AND s.id < ")
+        sql.push(" AND d.supervision_id < ")
             .push_bind(SupervisionId::least_at(until).to_string());
     }
     if let Some(before) = before {
-        sql.push(" AND s.id < ").push_bind(before.to_owned());
+        sql.push(" AND d.supervision_id < ").push_bind(before.to_owned());
     }
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    sql.push(" ORDER BY s.id DESC LIMIT ").push_bind(limit);
+    sql.push(" ORDER BY d.supervision_id DESC LIMIT ").push_bind(limit);
     sql
 }
 

@@ -63,12 +63,11 @@ pub(super) async fn of(
         .bind(seq),
         None => sqlx::query(select_stored!(
             "JOIN directives o ON o.supervision_id = s.id
-             WHERE o.instance = ? AND o.connect_user_id = ? AND o.status = ? ORDER BY o.seq LIMIT ?",
+             WHERE o.instance = ? AND o.connect_user_id = ? AND o.status = 'OPEN' ORDER BY o.seq LIMIT ?",
             ", o.seq, o.id"
         ))
         .bind(instance.as_str())
-        .bind(user.as_str())
-        .bind("OPEN"),
+        .bind(user.as_str()),
     };
     let rows = query.bind(i64::from(limit)).fetch_all(pool).await.map_err(failed)?;
     rows.iter()

@@ -16,6 +16,7 @@ pub(super) fn all() -> Migrator {
         step(6, "audit", include_str!("migrations/0006_audit.sql")),
         step(7, "refusals", include_str!("migrations/0007_refusals.sql")),
         step(8, "keys", include_str!("migrations/0008_keys.sql")),
+        step(9, "indexes", include_str!("migrations/0009_indexes.sql")),
     ])
 }
 

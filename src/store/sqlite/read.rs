@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use sqlx::Row as _;
-use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::failed;
@@ -12,7 +12,7 @@ use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{Counts, Filter, KeyRecord, NextDue, Stored, UnexplainedLeg};
-use sidedoor_domain::supervision::State;
+use sidedoor_domain::supervision::{Origin, State};
 
 type Answer<T> = Result<T, StoreError>;
 
@@ -41,7 +41,7 @@ pub(super) async fn by_leg(pool: &SqlitePool, instance: &InstanceName, leg: &str
 
 pub(super) async fn active_of(pool: &SqlitePool, instance: &InstanceName, user: &UserId) -> Answer<Vec<Stored>> {
     let rows = sqlx::query(select_stored!(
-        "WHERE s.instance = ? AND s.connect_user_id = ?
+        "WHERE +s.instance = ? AND s.connect_user_id = ?
          AND s.state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING') ORDER BY s.id LIMIT 200"
     ))
     .bind(instance.as_str())
@@ -54,8 +54,8 @@ pub(super) async fn active_of(pool: &SqlitePool, instance: &InstanceName, user: 
 
 pub(super) async fn active_on(pool: &SqlitePool, instance: &InstanceName, contact: &ContactId) -> Answer<Vec<Stored>> {
     let rows = sqlx::query(select_stored!(
-        "WHERE s.instance = ? AND s.contact_id = ?
-         AND s.state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING') ORDER BY s.id LIMIT 200"
+        "WHERE +s.instance = ? AND s.contact_id = ?
+         AND +s.state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING') ORDER BY s.id LIMIT 200"
     ))
     .bind(instance.as_str())
     .bind(contact.as_str())
@@ -66,15 +66,32 @@ pub(super) async fn active_on(pool: &SqlitePool, instance: &InstanceName, contac
 }
 
 pub(super) async fn list(pool: &SqlitePool, filter: &Filter) -> Answer<Vec<Stored>> {
+    // Every state is asked for by itself, because an index gives the order of ids within one state only; and all in one
+    // transaction, so that a supervision whose state changes meanwhile is listed once.
+    let mut moment = pool.begin().await.map_err(failed)?;
+    let mut all = Vec::new();
+    if filter.states.is_empty() {
+        all = in_one_state(&mut moment, filter, None).await?;
+    }
+    for state in State::ALL.into_iter().filter(|state| filter.states.contains(state)) {
+        all.append(&mut in_one_state(&mut moment, filter, Some(state)).await?);
+    }
+    moment.commit().await.map_err(failed)?;
+    all.sort_unstable_by_key(|stored| std::cmp::Reverse(stored.supervision.id));
+    all.truncate(filter.limit as usize);
+    Ok(all)
+}
+
+async fn in_one_state(db: &mut SqliteConnection, filter: &Filter, state: Option<State>) -> Answer<Vec<Stored>> {
     let most = filter.limit as usize;
     let mut before = filter.before.map(|id| id.to_string());
     let mut all = Vec::new();
     // What cannot be read is passed over, and the page filled with what comes after it.
     loop {
         let wanted = most.saturating_sub(all.len());
-        let rows = page(filter, before.as_deref(), wanted)
+        let rows = page(filter, state, before.as_deref(), wanted)
             .build()
-            .fetch_all(pool)
+            .fetch_all(&mut *db)
             .await
             .map_err(failed)?;
         all.extend(readable(&rows));
@@ -85,30 +102,68 @@ pub(super) async fn list(pool: &SqlitePool, filter: &Filter) -> Answer<Vec<Store
     }
 }
 
-fn page(filter: &Filter, before: Option<&str>, limit: usize) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::<Sqlite>::new(select_stored!("WHERE 1 = 1", ", s.id"));
-    if !filter.states.is_empty() {
-        sql.push(" AND ");
-        push_states(&mut sql, &filter.states);
+/// Conditions of a list, of which the first chooses the index: the ones after it have a `+` before their column.
+pub(super) struct Conditions {
+    sql: QueryBuilder<Sqlite>,
+    led: bool,
+}
+
+impl Conditions {
+    pub(super) fn of(sql: QueryBuilder<Sqlite>) -> Self {
+        Self { sql, led: false }
     }
-    if let Some(contact) = &filter.contact {
-        sql.push(" AND s.contact_id = ").push_bind(contact.as_str().to_owned());
+
+    /// A column that is to have this value, if one is wanted.
+    pub(super) fn equal(&mut self, column: &str, wanted: Option<&str>) {
+        if let Some(wanted) = wanted {
+            let plus = if self.led { "+" } else { "" };
+            self.sql
+                .push(format_args!(" AND {plus}{column} = "))
+                .push_bind(wanted.to_owned());
+            self.led = true;
+        }
     }
-    if let Some(user) = &filter.supervisor {
-        sql.push(" AND s.connect_user_id = ")
-            .push_bind(user.as_str().to_owned());
+
+    /// A condition without a parameter, because a partial index is found by its own words and a state by what statistics say of it.
+    pub(super) fn literal(&mut self, leads: &str, otherwise: &str) {
+        let condition = if self.led { otherwise } else { leads };
+        self.sql.push(" AND ").push(condition);
+        self.led = true;
     }
-    if let Some(agent) = &filter.agent {
-        sql.push(" AND s.agent_id = ").push_bind(agent.as_str().to_owned());
+
+    /// Whether an index was chosen.
+    pub(super) fn led(&self) -> bool {
+        self.led
     }
-    if let Some(instance) = &filter.instance {
-        sql.push(" AND s.instance = ").push_bind(instance.as_str().to_owned());
+
+    pub(super) fn into_sql(self) -> QueryBuilder<Sqlite> {
+        self.sql
     }
-    if let Some(origin) = filter.origin {
-        sql.push(" AND s.origin = ").push_bind(origin.as_str());
+}
+
+/// The narrowest condition leads: what is unfinished is little, what one contact or one supervisor had is less than all.
+fn page(filter: &Filter, state: Option<State>, before: Option<&str>, limit: usize) -> QueryBuilder<Sqlite> {
+    let select = QueryBuilder::<Sqlite>::new(select_stored!("WHERE 1 = 1", ", s.id"));
+    let mut conditions = Conditions::of(select);
+    let in_state = |conditions: &mut Conditions, wanted: Option<State>| {
+        if let Some(state) = wanted {
+            let word = state.as_str();
+            conditions.literal(&format!("s.state = '{word}'"), &format!("+s.state = '{word}'"));
+        }
+    };
+    in_state(&mut conditions, state.filter(|state| !state.is_final()));
+    conditions.equal("s.contact_id", filter.contact.as_ref().map(ContactId::as_str));
+    conditions.equal("s.connect_user_id", filter.supervisor.as_ref().map(UserId::as_str));
+    conditions.equal("s.agent_id", filter.agent.as_ref().map(UserId::as_str));
+    if filter.overdue == Some(true) {
+        conditions.literal("s.overdue = 1", "+s.overdue = 1");
     }
-    if let Some(overdue) = filter.overdue {
-        sql.push(" AND s.overdue = ").push_bind(i64::from(overdue));
+    in_state(&mut conditions, state.filter(|state| state.is_final()));
+    conditions.equal("s.origin", filter.origin.map(Origin::as_str));
+    conditions.equal("s.instance", filter.instance.as_ref().map(InstanceName::as_str));
+    let mut sql = conditions.into_sql();
+    if filter.overdue == Some(false) {
+        sql.push(" AND +s.overdue = 0");
     }
     // Ids begin with their moment (UUIDv7).
     if let Some(since) = filter.since {
@@ -135,7 +190,7 @@ pub(super) async fn over_on(
     limit: u32,
 ) -> Answer<Vec<SupervisionId>> {
     let rows = sqlx::query(
-        "SELECT id FROM supervisions WHERE instance = ? AND contact_id = ? AND connect_user_id = ? AND state = 'LEFT'
+        "SELECT id FROM supervisions WHERE +instance = ? AND contact_id = ? AND +connect_user_id = ? AND +state = 'LEFT'
          ORDER BY id DESC LIMIT ?",
     )
     .bind(instance.as_str())
@@ -182,11 +237,18 @@ pub(super) async fn supervisors_since(
     limit: u32,
 ) -> Answer<Vec<UserId>> {
     let rows = sqlx::query(
-        "SELECT DISTINCT connect_user_id FROM supervisions
-         WHERE instance = ? AND connect_user_id > ? AND id >= ? ORDER BY connect_user_id LIMIT ?",
+        // From one supervisor to the next by the index, instead of over everything that each of them ever had.
+        "WITH RECURSIVE supervisors (id) AS (
+           SELECT MIN(connect_user_id) FROM supervisions WHERE connect_user_id > ?1
+           UNION ALL
+           SELECT (SELECT MIN(connect_user_id) FROM supervisions WHERE connect_user_id > supervisors.id)
+           FROM supervisors WHERE supervisors.id IS NOT NULL)
+         SELECT id FROM supervisors
+         WHERE EXISTS (SELECT 1 FROM supervisions s
+                       WHERE s.connect_user_id = supervisors.id AND +s.instance = ?2 AND s.id >= ?3) LIMIT ?4",
     )
-    .bind(instance.as_str())
     .bind(after.map_or("", UserId::as_str))
+    .bind(instance.as_str())
     .bind(SupervisionId::least_at(since).to_string())
     .bind(i64::from(limit))
     .fetch_all(pool)
@@ -198,19 +260,15 @@ pub(super) async fn supervisors_since(
 }
 
 pub(super) async fn in_states(pool: &SqlitePool, states: &[State], limit: u32) -> Answer<Vec<Stored>> {
-    let mut sql = QueryBuilder::<Sqlite>::new(select_stored!("WHERE "));
-    push_states(&mut sql, states);
-    sql.push(" ORDER BY s.id LIMIT ").push_bind(i64::from(limit));
-    Ok(readable(&sql.build().fetch_all(pool).await.map_err(failed)?))
-}
-
-fn push_states(sql: &mut QueryBuilder<Sqlite>, states: &[State]) {
-    sql.push("s.state IN (");
+    let mut sql = QueryBuilder::<Sqlite>::new(select_stored!(
+        "WHERE s.state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING') AND s.state IN ("
+    ));
     let mut list = sql.separated(", ");
     for state in states {
         list.push_bind(state.as_str());
     }
-    sql.push(")");
+    sql.push(") ORDER BY s.id LIMIT ").push_bind(i64::from(limit));
+    Ok(readable(&sql.build().fetch_all(pool).await.map_err(failed)?))
 }
 
 pub(super) async fn due_checks(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
@@ -227,7 +285,7 @@ pub(super) async fn due_checks(pool: &SqlitePool, now: Timestamp, limit: u32) ->
 
 pub(super) async fn left_since(pool: &SqlitePool, since: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
     let rows = sqlx::query(select_stored!(
-        "WHERE s.ended_at >= ? AND s.state = 'LEFT' ORDER BY s.ended_at DESC LIMIT ?"
+        "WHERE s.ended_at >= ? AND +s.state = 'LEFT' ORDER BY s.ended_at DESC LIMIT ?"
     ))
     .bind(millis(since))
     .bind(i64::from(limit))

@@ -9,18 +9,29 @@ use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{RecordState, RecordSync, Stored};
 
-/// The columns of a [`Stored`], from `supervisions s LEFT JOIN deliveries d`.
+/// The columns of a [`Stored`], from `supervisions s LEFT JOIN deliveries d`, or from what is named instead.
+///
+/// Where a condition must not choose the index, its column has a `+`: without statistics SQLite's planner takes any column that
+/// is compared with a parameter for selective, and would read the whole history by it.
 macro_rules! select_stored {
     ($rest:literal) => {
         select_stored!($rest, "")
     };
     ($rest:literal, $more:literal) => {
+        select_stored!(
+            $rest,
+            $more,
+            "supervisions s LEFT JOIN deliveries d ON d.supervision_id = s.id "
+        )
+    };
+    ($rest:literal, $more:literal, $from:literal) => {
         concat!(
             "SELECT s.doc, s.revision, d.supervision_id, d.id, d.state, d.version, d.recorded_version, d.object_name, ",
             "d.record_id, d.recorded_at, d.attempts, d.last_error, d.due_at, d.refusals, d.refused_at, d.look_again_at",
             $more,
             " ",
-            "FROM supervisions s LEFT JOIN deliveries d ON d.supervision_id = s.id ",
+            "FROM ",
+            $from,
             $rest
         )
     };

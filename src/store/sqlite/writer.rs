@@ -8,8 +8,9 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::{apply, directives, failed};
-use sidedoor_domain::ports::store::{DirectiveNews, Retention};
+use super::sweep::Removal;
+use super::{apply, directives, failed, sweep};
+use sidedoor_domain::ports::store::DirectiveNews;
 use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
 
 /// Changes that may wait. More are refused at once: a caller told "service_unavailable" can act on it, one kept waiting cannot.
@@ -21,7 +22,7 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Work {
     Commit(Box<Transaction>, Option<Reply<CommitOutcome>>),
-    Sweep(Retention, Reply<u64>),
+    Remove(Removal, Reply<u64>),
     Close(oneshot::Sender<()>),
 }
 
@@ -55,9 +56,9 @@ impl Writer {
         }
     }
 
-    pub(super) async fn sweep(&self, retention: Retention) -> Result<u64, StoreError> {
+    pub(super) async fn remove(&self, removal: Removal) -> Result<u64, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.hand_in(Work::Sweep(retention, reply))?;
+        self.hand_in(Work::Remove(removal, reply))?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -102,8 +103,8 @@ async fn run(
         }
         commit_group(&mut connection, &incarnation, &news, &mut group).await;
         match after {
-            Some(Work::Sweep(retention, reply)) => {
-                let _ = reply.send(apply::sweep(&mut connection, &retention).await);
+            Some(Work::Remove(removal, reply)) => {
+                let _ = reply.send(sweep::remove(&mut connection, &removal).await);
             }
             Some(Work::Close(done)) => {
                 waiting.close();

@@ -1,7 +1,7 @@
-//! What departures, joins, `Date` headers and probes teach about the vendors' clocks, and what is known of them.
+//! Learns the vendors' clocks from departures, joins, `Date` headers and probes, and estimates moments with them.
 //!
-//! The calibrator is in memory and pure; every sample it takes is in the store, in the transaction of the evidence it
-//! comes from, and every epoch too. A restart takes the last samples again and knows what it knew.
+//! Guarantee: the calibrator is a pure structure in memory. Every sample that it accepts and every epoch is in the store, in
+//! the transaction of the evidence that it comes from, so a restart replays the last samples and knows the same.
 
 use crate::usecases::error::UseCaseError;
 use std::collections::{BTreeMap, HashMap};
@@ -24,42 +24,42 @@ use sidedoor_domain::ports::store::{ClockEpoch, EpochCause};
 use sidedoor_domain::ports::{DateSeen, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Supervision};
 
-/// How far back samples are taken again at a start, and of each clock how many.
-const TAKE_AGAIN: SignedDuration = SignedDuration::from_hours(24);
-const TAKE_AGAIN_MOST: u32 = 512;
+/// How far back samples are replayed at a start, and how many of each clock.
+const REPLAY_WINDOW: SignedDuration = SignedDuration::from_hours(24);
+const REPLAYED_SAMPLES: u32 = 512;
 /// How often our own clock is compared with the machine's.
-const OWN_CLOCK_EVERY: Duration = Duration::from_secs(10);
-/// Of `Date` headers of ordinary calls, at most one in so long is kept from each instance: they come with every call.
-const DATES_APART: SignedDuration = SignedDuration::from_secs(60);
-/// A usual round trip to a vendor's endpoint, until one is known, ms.
+const OWN_CLOCK_INTERVAL: Duration = Duration::from_secs(10);
+/// The least time between two stored `Date` samples of ordinary calls, by instance, because every call has a `Date`.
+const DATE_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
+/// The assumed round trip to a vendor's endpoint, in ms, until one was measured.
 const ROUND_TRIP_MS: f64 = 60.0;
 
-/// The settings of timing.
+/// The settings of clock calibration.
 #[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// By vendor; partner carriers are known only from here.
+pub struct TimingSettings {
+    /// By vendor. A partner carrier is known only if it is configured here.
     pub vendors: BTreeMap<String, VendorSettings>,
-    /// When a grade is given.
+    /// The limits of the grades.
     pub thresholds: Thresholds,
-    /// How often a vendor whose `Date`s bound its other stamps is asked for one; `None` for never.
+    /// How often to request a `Date` from a vendor whose `Date`s bound its other stamps; `None` for never.
     pub probe_every: Option<Duration>,
 }
 
-/// The clocks, shared by the flows of one process.
+/// The calibration state, shared by the services of one process.
 #[derive(Debug, Default)]
-pub(crate) struct ClockState {
+pub(super) struct ClockState {
     calibrator: Mutex<Calibrator>,
     aims: Mutex<HashMap<InstanceName, Aim>>,
     last_dates: Mutex<HashMap<InstanceName, Timestamp>>,
     /// Steps of our own clock in this process: when, on the new scale, and by how much.
     own_steps: Mutex<Vec<(Timestamp, SignedDuration)>>,
-    /// Wakes regrading: something was learnt that may make an earlier departure better, or show it wrong.
+    /// Wakes the recalibration, because a new sample may improve an earlier departure or show that it is wrong.
     pub(crate) learnt: tokio::sync::Notify,
-    /// The earliest departure that a step may have made wrong.
+    /// The earliest departure that a clock step may have made wrong.
     doubted_since: Mutex<Option<Timestamp>>,
 }
 
-fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -72,34 +72,34 @@ impl ClockState {
     }
 
     pub(crate) fn calibrator(&self) -> MutexGuard<'_, Calibrator> {
-        held(&self.calibrator)
+        lock(&self.calibrator)
     }
 
-    /// What was concluded since then may rest on a clock that was stepped.
-    pub(crate) fn doubt_since(&self, since: Timestamp) {
-        let mut doubted = held(&self.doubted_since);
+    /// Departures since `since` may rest on a clock that was stepped, so they must be recalibrated.
+    pub(super) fn doubt_since(&self, since: Timestamp) {
+        let mut doubted = lock(&self.doubted_since);
         *doubted = Some(doubted.map_or(since, |t| t.min(since)));
     }
 
-    /// The doubt, to be acted on.
-    pub(crate) fn take_doubt(&self) -> Option<Timestamp> {
-        held(&self.doubted_since).take()
+    /// Takes the start of the doubtful time, for recalibrating since then.
+    pub(super) fn take_doubt(&self) -> Option<Timestamp> {
+        lock(&self.doubted_since).take()
     }
 
-    /// A lower bound that our clock showed, perhaps before it was stepped, as it would show it now.
+    /// A lower bound read from our clock, perhaps before it was stepped, on the present scale.
     fn not_before(&self, t: Timestamp) -> Timestamp {
         self.on_todays_scale(t, Timestamp::min)
     }
 
-    /// The same of an upper bound.
+    /// An upper bound, likewise.
     fn not_after(&self, t: Timestamp) -> Timestamp {
         self.on_todays_scale(t, Timestamp::max)
     }
 
-    /// After a step back our clock shows some moments twice. Which of the two is meant cannot be told from the moment, so
-    /// `safe` chooses.
+    /// After a step back our clock shows some moments twice. The moment alone does not show which one is meant, so `safe`
+    /// chooses the moment that does not tighten the bracket.
     fn on_todays_scale(&self, t: Timestamp, safe: impl Fn(Timestamp, Timestamp) -> Timestamp) -> Timestamp {
-        let steps = held(&self.own_steps);
+        let steps = lock(&self.own_steps);
         steps.iter().fold(t, |t, (at, step)| {
             let (before, after) = (t < *at - *step, t >= *at);
             match (before, after) {
@@ -111,14 +111,14 @@ impl ClockState {
     }
 }
 
-/// What was learnt while a change was made; it is written with it.
+/// Samples and epochs of one evaluation, to be written in its transaction.
 #[derive(Debug, Default)]
-pub(crate) struct Learnt {
+pub(crate) struct LearntSamples {
     samples: Vec<(ClockId, Sample)>,
     epochs: Vec<ClockEpoch>,
 }
 
-impl Learnt {
+impl LearntSamples {
     pub(crate) fn is_empty(&self) -> bool {
         self.samples.is_empty() && self.epochs.is_empty()
     }
@@ -150,15 +150,15 @@ impl VendorStamp {
     }
 }
 
-/// The name of the clock a piece of evidence was stamped by.
-pub(crate) fn stream_of(s: &Supervision, evidence: &Evidence, field: &str) -> ClockId {
+/// The clock that stamped a piece of evidence.
+pub(crate) fn clock_id_of(s: &Supervision, evidence: &Evidence, field: &str) -> ClockId {
     let vendor = evidence.carrier.as_deref().unwrap_or(AMAZON_CONNECT);
     ClockId::new(vendor, s.instance.as_str(), evidence.source.as_str(), field)
 }
 
 impl ClockService {
-    /// Takes a sample and notes what is to be written.
-    pub(crate) fn learn(&self, key: &ClockId, sample: Sample, learnt: &mut Learnt) {
+    /// Gives a sample to the calibrator and notes what to write.
+    pub(crate) fn learn(&self, key: &ClockId, sample: Sample, learnt: &mut LearntSamples) {
         let outcomes = self.state.calibrator().add(key, sample);
         if outcomes.first().is_some_and(|o| o.outcome != SampleOutcome::Ignored) {
             learnt.samples.push((key.clone(), sample));
@@ -171,14 +171,14 @@ impl ClockService {
         }
     }
 
-    fn note_step(&self, stream: ClockId, corroborated: Timestamp, learnt: &mut Learnt) {
+    fn note_step(&self, stream: ClockId, corroborated: Timestamp, learnt: &mut LearntSamples) {
         let calibrator = self.state.calibrator();
         let Some(clock) = calibrator.clock(&stream).map(|t| &t.series) else {
             return;
         };
         let (version, since) = (clock.version(), clock.since().map_or(corroborated, timestamp));
         drop(calibrator);
-        tracing::warn!(%stream, version, "the clock of {stream} was stepped: epoch {version}; what was concluded since {corroborated} is looked at again");
+        tracing::warn!(%stream, version, "the clock of {stream} was stepped and starts epoch {version}; recalibrating departures since {corroborated}");
         self.state.doubt_since(corroborated);
         learnt.epochs.push(ClockEpoch {
             stream,
@@ -189,8 +189,8 @@ impl ClockService {
         });
     }
 
-    /// Learns from the stamps of a drop, each with the bracket of its own notice.
-    pub(crate) fn learn_from_drop(&self, s: &Supervision, facts: &DropFacts, learnt: &mut Learnt) {
+    /// Learns from the stamps of a drop, each with the bracket of its own notification.
+    pub(crate) fn learn_from_drop(&self, s: &Supervision, facts: &DropFacts, learnt: &mut LearntSamples) {
         for evidence in &facts.stamps {
             let Some(stamp) = evidence.vendor_stamp else { continue };
             let not_after = self.state.not_after(evidence.learnt_at);
@@ -209,12 +209,18 @@ impl ClockService {
                 stamp: moment(stamp),
                 cause,
             };
-            self.learn(&stream_of(s, evidence, "disconnected"), sample, learnt);
+            self.learn(&clock_id_of(s, evidence, "disconnected"), sample, learnt);
         }
     }
 
-    /// Learns from a stamp of a leg's beginning: MonitorContact was the command that made it.
-    pub(crate) fn learn_from_join(&self, s: &Supervision, evidence: &Evidence, field: &str, learnt: &mut Learnt) {
+    /// Learns from a stamp of a leg's start, which MonitorContact caused.
+    pub(crate) fn learn_from_join(
+        &self,
+        s: &Supervision,
+        evidence: &Evidence,
+        field: &str,
+        learnt: &mut LearntSamples,
+    ) {
         let (Some(stamp), Some(sent)) = (evidence.vendor_stamp, s.join.as_ref().and_then(|j| j.first_sent_at)) else {
             return;
         };
@@ -226,12 +232,12 @@ impl ClockService {
             stamp: moment(stamp),
             cause: Cause::Command,
         };
-        self.learn(&stream_of(s, evidence, field), sample, learnt);
+        self.learn(&clock_id_of(s, evidence, field), sample, learnt);
     }
 
-    /// Concludes an instant from a bracket and its stamps, and what it was concluded from. `command` says what the bracket
-    /// must begin with for its beginning to be the command that made the event happen.
-    pub(crate) fn conclude_instant(
+    /// Estimates a moment from a bracket and its stamps, and returns the basis of the estimate. `command` names the lower bound
+    /// that proves that our command caused the event.
+    pub(crate) fn estimate_instant(
         &self,
         alive: Option<(Timestamp, AliveBy)>,
         gone_by: Timestamp,
@@ -278,19 +284,19 @@ impl ClockService {
         (estimate, basis)
     }
 
-    /// Takes the last samples of an earlier process again.
+    /// Replays the last samples of earlier processes.
     pub(crate) async fn recall_clocks(&self) -> Result<(), UseCaseError> {
         let epochs = self.ctx.store().clock_epochs().await?;
         let samples = self
             .ctx
             .store()
-            .clock_samples(self.ctx.now() - TAKE_AGAIN, TAKE_AGAIN_MOST)
+            .clock_samples(self.ctx.now() - REPLAY_WINDOW, REPLAYED_SAMPLES)
             .await?;
         let mut calibrator = self.state.calibrator();
         for epoch in epochs {
             calibrator.start_epoch(&epoch.stream, epoch.version, moment(epoch.since));
-            // Whether the process before came to looking again is not known; looking twice changes nothing.
-            if epoch.cause == EpochCause::VendorStep && epoch.since >= self.ctx.now() - TAKE_AGAIN {
+            // It is unknown whether the earlier process recalibrated after this step; doing it twice is harmless.
+            if epoch.cause == EpochCause::VendorStep && epoch.since >= self.ctx.now() - REPLAY_WINDOW {
                 self.state.doubt_since(epoch.corroborated);
                 self.state.learnt.notify_one();
             }
@@ -301,10 +307,9 @@ impl ClockService {
         Ok(())
     }
 
-    /// Takes the `Date`s of ordinary calls, asks for more where they are of use, and watches our own clock, until the
-    /// process stops.
+    /// Takes `Date`s of ordinary calls, probes where that is useful, and watches our own clock, until the process stops.
     pub async fn calibrate_until_stopped(self, mut dates: mpsc::Receiver<DateSeen>) {
-        let mut own_clock = tokio::time::interval(OWN_CLOCK_EVERY);
+        let mut own_clock = tokio::time::interval(OWN_CLOCK_INTERVAL);
         let every = self
             .ctx
             .settings
@@ -320,17 +325,17 @@ impl ClockService {
                 },
                 _ = own_clock.tick() => self.follow_own_step(),
                 _ = probes.tick() => self.probe_where_of_use(),
-                () = self.ctx.parts.stopping.cancelled() => return,
+                () = self.ctx.deps.stopping.cancelled() => return,
             }
         }
     }
 
-    /// A `Date` bounds other stamps only where a setting couples them; elsewhere a few are enough.
-    fn take_date(&self, seen: &DateSeen, by_the_way: bool) {
-        if by_the_way {
-            let mut last = held(&self.state.last_dates);
+    /// Learns from a `Date`. One of an ordinary call is used at most once a minute; a probe's always.
+    fn take_date(&self, seen: &DateSeen, from_ordinary_call: bool) {
+        if from_ordinary_call {
+            let mut last = lock(&self.state.last_dates);
             let newest = last.get(&seen.instance).copied();
-            if newest.is_some_and(|t| seen.received_at < t + DATES_APART) {
+            if newest.is_some_and(|t| seen.received_at < t + DATE_INTERVAL) {
                 return;
             }
             last.insert(seen.instance.clone(), seen.received_at);
@@ -345,9 +350,9 @@ impl ClockService {
         self.learn_alone(&key, sample);
     }
 
-    /// Learns from a sample that comes with no other news. It may be lost in a crash: the next one says the same.
-    pub(crate) fn learn_alone(&self, key: &ClockId, sample: Sample) {
-        let mut learnt = Learnt::default();
+    /// Learns from a sample without evidence. A crash may lose it, which is acceptable because the next sample says the same.
+    pub(super) fn learn_alone(&self, key: &ClockId, sample: Sample) {
+        let mut learnt = LearntSamples::default();
         self.learn(key, sample, &mut learnt);
         if !learnt.is_empty() {
             let mut change = Transaction::default();
@@ -369,20 +374,20 @@ impl ClockService {
             let (this, instance) = (self.clone(), instance.clone());
             self.ctx.spawn(async move {
                 if let Err(e) = this.probe(&instance).await {
-                    tracing::debug!(%instance, code = %e.code, "no Date from {instance}: {}", e.message);
+                    tracing::debug!(%instance, code = %e.code, "could not probe the clock of {instance}; the next probe tries again: {}", e.message);
                 }
             });
         }
     }
 
-    /// Asks an instance for one `Date`, at the moment at which it teaches most; less than a second from now.
+    /// Requests one `Date` from an instance at the moment that narrows the offset most, less than a second from now.
     pub(crate) async fn probe(&self, instance: &InstanceName) -> Result<DateSeen, sidedoor_domain::ports::VendorError> {
         let now = self.ctx.now();
         let wait = {
             let calibrator = self.state.calibrator();
             let key = ClockId::http_date(AMAZON_CONNECT, instance.as_str());
             let target = calibrator.clock(&key).and_then(|t| t.series.probe_target(moment(now)));
-            let mut aims = held(&self.state.aims);
+            let mut aims = lock(&self.state.aims);
             let aim = aims.entry(instance.clone()).or_default();
             target.map_or(Duration::ZERO, |target| aim.wait(moment(now), &target, ROUND_TRIP_MS))
         };
@@ -392,19 +397,19 @@ impl ClockService {
         Ok(seen)
     }
 
-    /// A step of our own clock: what was learnt says nothing about the new one.
+    /// Handles a step of our own clock: earlier samples do not apply to the new scale.
     fn follow_own_step(&self) {
-        let Some(step) = self.ctx.parts.clock.follow_step() else {
+        let Some(step) = self.ctx.deps.clock.follow_step() else {
             return;
         };
         let now = self.ctx.now();
         tracing::warn!(
             step_ms = step.as_millis(),
-            "this machine's clock was stepped by {} ms: every vendor clock is learnt anew",
+            "this machine's clock was stepped by {} ms; every vendor clock starts a new epoch",
             step.as_millis()
         );
-        let mut steps = held(&self.state.own_steps);
-        // A clock stepped more often than this in one process is not a clock; what is older has no open bracket.
+        let mut steps = lock(&self.state.own_steps);
+        // Old steps no longer matter, because no open bracket reaches back to them.
         if steps.len() >= 64 {
             steps.remove(0);
         }
@@ -438,7 +443,7 @@ mod tests {
 
     fn stepped(now: i64, by: i64) -> ClockState {
         let clocks = ClockState::default();
-        held(&clocks.own_steps).push((at(now), SignedDuration::from_secs(by)));
+        lock(&clocks.own_steps).push((at(now), SignedDuration::from_secs(by)));
         clocks
     }
 

@@ -1,6 +1,8 @@
-//! A departure is concluded when its evidence comes; the clock it rests on may be known better later, or turn out to have
-//! been stepped. Then it is concluded anew: if that halves its uncertainty, or if it rested on a clock that was no more.
-//! Its row is issued again with a higher version; the raw evidence stays.
+//! Recalibrates departures. A departure is estimated when its evidence arrives; later its clock may be known better, or turn
+//! out to have been stepped. The departure is then estimated again, and is reissued if that halves its uncertainty or if its
+//! old estimate used a clock that no longer applied.
+//!
+//! Guarantee: a reissued Salesforce record has a higher version; the raw evidence does not change.
 
 use crate::usecases::clocks::DepartureRecalibrator;
 use crate::usecases::error::UseCaseError;
@@ -14,30 +16,30 @@ use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::Supervision;
 
-/// How long after a departure its row may be issued again.
-const REISSUED_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// How many departures are looked at in one round, the latest.
-const ROUND: u32 = 512;
-/// The least time between two rounds, and the longest.
-const AT_LEAST: Duration = Duration::from_secs(60);
-const AT_MOST: Duration = Duration::from_secs(600);
+/// How long after a departure its record may be reissued.
+const REISSUE_WINDOW: SignedDuration = SignedDuration::from_hours(24);
+/// The most departures of a round, newest first.
+const MAX_DEPARTURES: u32 = 512;
+/// The shortest and the longest time between two rounds.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 impl DepartureRecalibrator {
-    /// Looks at recent departures again when something was learnt, until the process stops.
+    /// Recalibrates recent departures when there are new samples, until the process stops.
     pub async fn recalibrate_until_stopped(self) {
         loop {
-            let pause = self.ctx.settings.intervals.recalibrate.unwrap_or(AT_LEAST);
+            let pause = self.ctx.settings.intervals.recalibrate.unwrap_or(SHORTEST_PAUSE);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.ctx.parts.stopping.cancelled() => return,
+                () = self.ctx.deps.stopping.cancelled() => return,
             }
             tokio::select! {
                 () = self.clocks.state.learnt.notified() => {}
-                () = tokio::time::sleep(AT_MOST) => {}
-                () = self.ctx.parts.stopping.cancelled() => return,
+                () = tokio::time::sleep(LONGEST_PAUSE) => {}
+                () = self.ctx.deps.stopping.cancelled() => return,
             }
             if let Err(e) = self.recalibrate_round().await {
-                tracing::error!(error = %e, "regrading waits: {e}");
+                tracing::error!(error = %e, "could not recalibrate departures; retrying after the pause: {e}");
             }
         }
     }
@@ -55,7 +57,7 @@ impl DepartureRecalibrator {
         let recent = self
             .ctx
             .store()
-            .left_since(self.ctx.now() - REISSUED_FOR, ROUND)
+            .left_since(self.ctx.now() - REISSUE_WINDOW, MAX_DEPARTURES)
             .await?;
         for Stored { supervision, .. } in recent {
             let stamped = supervision
@@ -75,21 +77,21 @@ impl DepartureRecalibrator {
         let Some(facts) = drop_facts(s, &evidence) else {
             return Ok(());
         };
-        let anew = self.evidence.departure_of(s, &facts);
+        let new = self.evidence.departure_of(s, &facts);
         let doubtful = doubted.is_some_and(|since| facts.gone_by >= since);
-        let worth_it = |old: &Departure| is_worth_it(old, &anew, doubtful);
-        if !s.departure.as_ref().is_some_and(worth_it) {
+        let worth_reissuing = |old: &Departure| is_worth_reissuing(old, &new, doubtful);
+        if !s.departure.as_ref().is_some_and(worth_reissuing) {
             return Ok(());
         }
-        let committed = self.ctx.amend(s.id, |s| {
-            let old = s.departure.clone().filter(worth_it)?;
+        let committed = self.ctx.update(s.id, |s| {
+            let old = s.departure.clone().filter(worth_reissuing)?;
             let now = self.ctx.now();
-            s.conclude(anew.clone()).ok().filter(|changed| *changed)?;
-            let told = |d: &Departure| {
+            s.conclude(new.clone()).ok().filter(|changed| *changed)?;
+            let describe = |d: &Departure| {
                 d.uncertainty_ms
                     .map_or_else(|| "unbounded".into(), |ms| format!("± {ms} ms"))
             };
-            let outcome = format!("{} → {} {}", told(&old), told(&anew), anew.grade.as_str());
+            let outcome = format!("{} → {} {}", describe(&old), describe(&new), new.grade.as_str());
             Some(Transaction {
                 deliver_at: Some(now),
                 audit: vec![self.ctx.audit_own(AuditAction::DepartureReissued, s.id, outcome)],
@@ -103,16 +105,16 @@ impl DepartureRecalibrator {
     }
 }
 
-/// Whether a departure is to be issued again: its uncertainty is halved, or it rested on a clock that may have been stepped
-/// before it (`doubtful`) and is not what it rests on now.
-fn is_worth_it(old: &Departure, anew: &Departure, doubtful: bool) -> bool {
-    let halved = match (old.uncertainty_ms, anew.uncertainty_ms) {
-        (Some(old), Some(new)) => new * 2 <= old,
+/// Whether to reissue a departure: its uncertainty is halved, or it used a clock that may have been stepped before it
+/// (`doubtful`) and that the new estimate does not use.
+fn is_worth_reissuing(old: &Departure, new: &Departure, doubtful: bool) -> bool {
+    let halved = match (old.uncertainty_ms, new.uncertainty_ms) {
+        (Some(old_ms), Some(new_ms)) => new_ms * 2 <= old_ms,
         (None, Some(_)) => true,
         _ => false,
     };
     let rested_on_a_clock = old.calibration_version != 0;
-    halved || (doubtful && rested_on_a_clock && old.calibration_version != anew.calibration_version)
+    halved || (doubtful && rested_on_a_clock && old.calibration_version != new.calibration_version)
 }
 
 #[cfg(test)]
@@ -142,22 +144,22 @@ mod tests {
 
     #[test]
     fn only_a_halved_uncertainty_or_a_clock_that_was_no_more_is_worth_a_new_row() {
-        for (old, anew, doubtful, worth) in [
+        for (old, new, doubtful, worth) in [
             ((Some(400), 1), (Some(200), 1), false, true),
             ((Some(400), 1), (Some(201), 1), false, false),
             ((None, 0), (Some(9000), 1), false, true),
             ((Some(400), 1), (None, 0), false, false),
-            // After a step: what rested on the old clock gives it up, even for a wider bracket, and only once.
+            // After a step, an estimate on the old clock is given up, even for a wider bracket, but only once.
             ((Some(400), 1), (Some(900), 0), true, true),
             ((Some(400), 1), (Some(900), 0), false, false),
             ((Some(900), 0), (Some(900), 0), true, false),
             ((Some(400), 2), (Some(400), 2), true, false),
         ] {
-            let (before, after) = (departure(old.0, old.1), departure(anew.0, anew.1));
+            let (before, after) = (departure(old.0, old.1), departure(new.0, new.1));
             assert_eq!(
-                is_worth_it(&before, &after, doubtful),
+                is_worth_reissuing(&before, &after, doubtful),
                 worth,
-                "{old:?} {anew:?} {doubtful}"
+                "{old:?} {new:?} {doubtful}"
             );
         }
     }

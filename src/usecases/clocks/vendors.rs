@@ -1,4 +1,4 @@
-//! Asking what is known of the vendors' clocks, and probing them.
+//! Reports the calibration of the vendors' clocks, and probes them on request.
 
 use crate::usecases::clocks::ClockError;
 use crate::usecases::error::UseCaseError;
@@ -6,105 +6,104 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::clocks::ClockService;
-use crate::usecases::idempotency::Replay;
-pub use clock_calibration::{Cause, ClockId, Grade, Sample};
+use crate::usecases::idempotency::KeyReplay;
+use clock_calibration::{Cause, ClockId, Grade, Sample};
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::InstanceName;
 use sidedoor_domain::moment::moment;
-pub use sidedoor_domain::ports::store::ClockEpoch;
-use sidedoor_domain::ports::store::KeyWrite;
+use sidedoor_domain::ports::store::{ClockEpoch, KeyWrite};
 use sidedoor_domain::ports::{CommitOutcome, Operation, Transaction, VendorError, VendorErrorCode, Verdict};
 use sidedoor_domain::supervision::AMAZON_CONNECT;
 
-/// At most so many probes in one request: each may wait a second for its moment.
-pub const MOST_PROBES: u32 = 6;
-/// After this long no further probe is begun: the answer must come in time.
-const ENOUGH: Duration = Duration::from_secs(5);
-/// So many of a clock's last samples are shown.
-const LAST: usize = 10;
+/// The most probes in one request, because each may wait a second for its moment.
+pub const MAX_PROBES: u32 = 6;
+/// No probe is started after this long, so that the answer is in time.
+const PROBE_BUDGET: Duration = Duration::from_secs(5);
+/// How many of a clock's last samples are reported.
+const SHOWN_SAMPLES: usize = 10;
 
-/// What is known of one clock.
+/// The calibration of one clock.
 #[derive(Debug, Clone)]
 pub struct ClockReport {
-    /// Which.
+    /// The clock.
     pub stream: ClockId,
-    /// How far it may be trusted.
+    /// How precise its readings are.
     pub grade: Grade,
-    /// Its epoch.
+    /// The number of its epoch.
     pub version: u32,
-    /// The guaranteed interval of its offset now, and the likeliest value, ms; `None` until enough is known.
+    /// The least and the greatest possible offset now and the point estimate, in ms; `None` until there are enough samples.
     pub offset_ms: Option<(f64, f64, f64)>,
-    /// Its drift against ours, ppm: least and greatest; `None` until enough is known.
+    /// Its least and greatest possible drift against our clock, in ppm; `None` until there are enough samples.
     pub drift_ppm: Option<(f64, f64)>,
-    /// A step is suspected and not decided.
+    /// Whether a step is suspected but not confirmed.
     pub suspect: bool,
-    /// To what its stamps are cut, ms, if known.
+    /// The resolution of its stamps in ms, if known.
     pub quantum_ms: Option<i64>,
-    /// How they are cut, if known.
+    /// Whether its stamps are truncated or rounded to that resolution, if known.
     pub cutting: Option<&'static str>,
-    /// Samples in its window.
+    /// The number of samples in its window.
     pub samples: usize,
-    /// Of which so many do not agree with the rest.
+    /// How many of them contradict the rest.
     pub outliers: usize,
-    /// The epochs after the first, oldest first.
+    /// The epochs after the first one, oldest first.
     pub epochs: Vec<ClockEpoch>,
-    /// The last samples, latest first.
+    /// The last samples, newest first.
     pub last: Vec<Sample>,
 }
 
-/// One vendor.
+/// The calibration of one vendor.
 #[derive(Debug, Clone)]
 pub struct VendorReport {
-    /// Its name.
+    /// The vendor's name.
     pub vendor: String,
-    /// Its clocks, by name.
+    /// The vendor's clocks, by name.
     pub clocks: Vec<ClockReport>,
 }
 
-/// A sample that a caller measured.
+/// A sample that the caller measured.
 #[derive(Debug, Clone)]
-pub struct Measured {
-    /// Which clock and field of the vendor.
+pub struct MeasuredSample {
+    /// The vendor's interface that the stamp comes from.
     pub source: String,
-    /// See `source`.
+    /// The field of `source` with the stamp.
     pub field: String,
-    /// Our clock before it was read. The caller's clock must be ours.
+    /// Our clock before the stamp was read. The caller must use the clock of this machine.
     pub sent_at: Timestamp,
-    /// Our clock after.
+    /// Our clock after the stamp was read.
     pub received_at: Timestamp,
-    /// What it read.
+    /// The stamp.
     pub stamp: Timestamp,
 }
 
-/// What is to be probed.
+/// A request to probe a vendor's clock.
 #[derive(Debug, Clone)]
-pub enum Probe {
-    /// Ask so many times for a `Date`.
+pub enum ProbeRequest {
+    /// Request a `Date` this many times.
     Ask(u32),
-    /// Take what the caller measured.
-    Take(Vec<Measured>),
+    /// Use the samples that the caller measured.
+    Take(Vec<MeasuredSample>),
 }
 
-/// What came of probing.
+/// The answer to a request to probe.
 #[derive(Debug, Clone)]
-pub enum Probed {
-    /// What is known now.
+pub enum ProbeOutcome {
+    /// The calibration after the probe.
     Known(VendorReport),
     /// The key was used before.
-    Replay(Replay),
+    Replay(KeyReplay),
 }
 
 impl ClockService {
-    /// Every vendor and what is known of its clocks.
+    /// The calibration of every vendor's clocks.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], and the store's.
-    pub async fn vendors(&self, by: &Request) -> Result<Vec<VendorReport>, ClockError> {
-        may_read(by)?;
+    pub async fn vendors(&self, request: &RequestContext) -> Result<Vec<VendorReport>, ClockError> {
+        check_may_read(request)?;
         let mut names: Vec<&str> = vec![AMAZON_CONNECT];
         names.extend(
             self.ctx
@@ -119,71 +118,71 @@ impl ClockService {
         Ok(names.into_iter().map(|vendor| self.report(vendor, &epochs)).collect())
     }
 
-    /// What is known of one vendor's clocks.
+    /// The calibration of one vendor's clocks.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`], and the store's.
-    pub async fn vendor(&self, vendor: &str, by: &Request) -> Result<VendorReport, ClockError> {
-        may_read(by)?;
-        self.known(vendor)?;
+    pub async fn vendor(&self, vendor: &str, request: &RequestContext) -> Result<VendorReport, ClockError> {
+        check_may_read(request)?;
+        self.check_vendor_exists(vendor)?;
         Ok(self.report(vendor, &self.ctx.store().clock_epochs().await?))
     }
 
-    /// Probes a vendor's clock, and says what is known then.
+    /// Probes a vendor's clock and reports its calibration after that.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`], [`UseCaseError::InstanceNotFound`], and
-    /// [`ClockError::Vendor`] when it gave no time; those of keys, and the store's.
+    /// [`ClockError::Vendor`] when the vendor gave no time; those of idempotency keys, and the store's.
     pub async fn probe_vendor(
         &self,
         vendor: &str,
         instance: Option<InstanceName>,
-        probe: Probe,
-        by: &Request,
-    ) -> Result<Probed, ClockError> {
-        if !by.caller.has(Scope::Operate) {
+        probe: ProbeRequest,
+        request: &RequestContext,
+    ) -> Result<ProbeOutcome, ClockError> {
+        if !request.caller.has(Scope::Operate) {
             return Err(UseCaseError::Forbidden("probing needs the scope operate").into());
         }
-        self.known(vendor)?;
+        self.check_vendor_exists(vendor)?;
         let instance = instance
             .or_else(|| self.ctx.settings.default_instance.clone())
             .filter(|name| self.has_clocks(vendor, name))
             .ok_or(UseCaseError::InstanceNotFound)?;
-        if matches!(probe, Probe::Ask(_)) && vendor != AMAZON_CONNECT {
+        if matches!(probe, ProbeRequest::Ask(_)) && vendor != AMAZON_CONNECT {
             return Err(UseCaseError::Forbidden(
-                "only Amazon Connect can be asked; send measured samples of a carrier",
+                "only Amazon Connect can be probed; send measured samples for a carrier",
             )
             .into());
         }
-        if let Some(replay) = self.idempotency.replay(by).await? {
-            return Ok(Probed::Replay(replay));
+        if let Some(replay) = self.idempotency.replay(request).await? {
+            return Ok(ProbeOutcome::Replay(replay));
         }
         let to_do = match &probe {
-            Probe::Take(measured) => format!("{vendor}/{instance}: {} measured samples", measured.len()),
-            Probe::Ask(count) => format!("{vendor}/{instance}: to be asked {count} times"),
+            ProbeRequest::Take(measured) => format!("{vendor}/{instance}: {} measured samples", measured.len()),
+            ProbeRequest::Ask(count) => format!("{vendor}/{instance}: to be asked {count} times"),
         };
-        // Written ahead: what the clock learns has its line whatever becomes of the rest.
+        // Written before the probe, so that every sample has an audit entry even if the process stops.
         let operation = format!("probe/{}", uuid::Uuid::now_v7());
         let line = |phase, outcome| AuditEntry {
-            request_id: by.request_id.clone(),
+            request_id: request.request_id.clone(),
             ..AuditEntry::done(
                 self.ctx.now(),
-                by.caller.name.clone(),
+                request.caller.name.clone(),
                 AuditAction::VendorProbed,
                 outcome,
             )
             .in_phase(phase, operation.clone())
         };
         let ahead = Transaction {
-            key: by.key.clone().map(|key| KeyWrite::Take(key, None, self.ctx.now())),
+            key: request.key.clone().map(|key| KeyWrite::Take(key, None, self.ctx.now())),
             audit: vec![line(Phase::Begun, to_do.clone())],
             ..Transaction::default()
         };
         if let CommitOutcome::KeyUsed(record) = self.ctx.store().transact(ahead).await? {
-            return Ok(Probed::Replay(self.idempotency.replay_of(by, record).await?));
+            return Ok(ProbeOutcome::Replay(self.idempotency.replay_of(request, record).await?));
         }
         let (phase, outcome, done) = match probe {
-            Probe::Take(measured) => {
+            ProbeRequest::Take(measured) => {
                 for m in measured {
                     let key = ClockId::new(vendor, instance.as_str(), &m.source, &m.field);
                     let sample = Sample {
@@ -196,8 +195,8 @@ impl ClockService {
                 }
                 (Phase::Done, to_do, Ok(()))
             }
-            Probe::Ask(count) => {
-                let (given, done) = self.ask_the_time(&instance, count, by).await;
+            ProbeRequest::Ask(count) => {
+                let (given, done) = self.ask_dates(&instance, count, request).await;
                 let told = format!("{vendor}/{instance}: gave its time {given} times of {count}");
                 match &done {
                     Ok(()) => (Phase::Done, told, done),
@@ -205,7 +204,7 @@ impl ClockService {
                 }
             }
         };
-        // The samples were handed in before: in its turn this makes them durable too.
+        // The samples are queued before this commit, so its completion means that they are durable too.
         self.ctx
             .store()
             .transact(Transaction {
@@ -215,15 +214,20 @@ impl ClockService {
             .await?;
         done.map_err(ClockError::Vendor)?;
         let report = self.report(vendor, &self.ctx.store().clock_epochs().await?);
-        Ok(Probed::Known(report))
+        Ok(ProbeOutcome::Known(report))
     }
 
-    /// Asks an instance for its time so often, as far as the answer may wait for it. How often it gave it; one that gave it at
-    /// least once, and then took too long, has not failed.
-    async fn ask_the_time(&self, instance: &InstanceName, count: u32, by: &Request) -> (u32, Result<(), VendorError>) {
+    /// Requests a `Date` `count` times, as far as the answer can wait. Returns how often it succeeded. A timeout after at least
+    /// one success is not an error.
+    async fn ask_dates(
+        &self,
+        instance: &InstanceName,
+        count: u32,
+        request: &RequestContext,
+    ) -> (u32, Result<(), VendorError>) {
         let mut given = 0;
-        for _ in 0..count.clamp(1, MOST_PROBES) {
-            match tokio::time::timeout(self.ctx.left(by), self.probe(instance)).await {
+        for _ in 0..count.clamp(1, MAX_PROBES) {
+            match tokio::time::timeout(self.ctx.time_left(request), self.probe(instance)).await {
                 Ok(Ok(_)) => given += 1,
                 Ok(Err(e)) => return (given, Err(e)),
                 Err(_) if given > 0 => break,
@@ -238,25 +242,25 @@ impl ClockService {
                     return (given, Err(late));
                 }
             }
-            if by.arrived.elapsed() > ENOUGH {
+            if request.arrived.elapsed() > PROBE_BUDGET {
                 break;
             }
         }
         (given, Ok(()))
     }
 
-    /// Whether a vendor has clocks in an instance: it is configured, or its own events have told of it. One that nobody knows
-    /// would be kept for ever.
+    /// Whether a vendor may have clocks in an instance: the instance is configured, or the vendor's events named it. Otherwise
+    /// it is rejected, because samples of an unknown instance would be kept forever.
     fn has_clocks(&self, vendor: &str, instance: &InstanceName) -> bool {
-        let told = || {
+        let has_events = || {
             let calibrator = self.state.calibrator();
             let mut streams = calibrator.clocks();
             streams.any(|(key, _)| key.vendor == vendor && key.instance == instance.as_str())
         };
-        self.ctx.instance(instance).is_some() || (vendor != AMAZON_CONNECT && told())
+        self.ctx.instance(instance).is_some() || (vendor != AMAZON_CONNECT && has_events())
     }
 
-    fn known(&self, vendor: &str) -> Result<(), ClockError> {
+    fn check_vendor_exists(&self, vendor: &str) -> Result<(), ClockError> {
         if vendor == AMAZON_CONNECT || self.ctx.settings.timing.vendors.contains_key(vendor) {
             Ok(())
         } else {
@@ -296,7 +300,7 @@ impl ClockService {
                 samples: clock.samples().len(),
                 outliers: clock.outliers().len(),
                 epochs: epochs.iter().filter(|e| e.stream == *key).cloned().collect(),
-                last: clock.samples().rev().take(LAST).map(|(s, _)| s).collect(),
+                last: clock.samples().rev().take(SHOWN_SAMPLES).map(|(s, _)| s).collect(),
             }
         });
         VendorReport {
@@ -306,8 +310,8 @@ impl ClockService {
     }
 }
 
-fn may_read(by: &Request) -> Result<(), ClockError> {
-    if by.caller.sees_all() {
+fn check_may_read(request: &RequestContext) -> Result<(), ClockError> {
+    if request.caller.sees_all() {
         Ok(())
     } else {
         Err(UseCaseError::Forbidden("this credential may not read about clocks").into())

@@ -1,12 +1,13 @@
-//! The browser answers a directive. Its answer is no proof of the drop: that is the vendor's evidence. But a DONE proves
-//! that the leg was alive when the directive was given, which tightens the bracket; and any answer says when to look.
+//! The browser acknowledges a directive. The acknowledgement does not prove the drop; only the vendor's evidence does. But a
+//! DONE proves that the leg was alive when the directive was issued, which tightens the time range of the departure, and
+//! every acknowledgement sets the time of the next poll.
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::context::ConflictAttempts;
 use crate::usecases::directives::DirectiveError;
 use crate::usecases::directives::DirectiveService;
 use crate::usecases::error::UseCaseError;
-use crate::usecases::idempotency::Replay;
+use crate::usecases::idempotency::KeyReplay;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement};
 use sidedoor_domain::ids::{DirectiveId, SupervisionId};
@@ -14,47 +15,47 @@ use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::State;
 
-/// An answer to a directive.
+/// A browser's answer to a directive.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    /// Which directive.
+pub struct DirectiveAnswer {
+    /// The directive.
     pub directive: DirectiveId,
-    /// How it went.
+    /// The outcome.
     pub outcome: AckOutcome,
-    /// The browser's own clock.
+    /// The time of the answer on the browser's own clock.
     pub at: Option<jiff::Timestamp>,
-    /// For people.
+    /// An explanation for people.
     pub detail: Option<String>,
 }
 
-/// What came of it.
+/// The answer to an acknowledgement.
 #[derive(Debug, Clone)]
-pub enum Acknowledged {
-    /// How the supervision stands now.
-    Is(Box<Stored>),
+pub enum AcknowledgeOutcome {
+    /// The supervision as it is now.
+    Current(Box<Stored>),
     /// The key was used before.
-    Replay(Replay),
+    Replay(KeyReplay),
 }
 
 impl DirectiveService {
-    /// Takes a browser's answer.
+    /// Stores a browser's answer to a directive.
     ///
     /// # Errors
-    /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`DirectiveError::DirectiveNotFound`], those of keys, and the
-    /// store's.
+    /// [`UseCaseError::SupervisionNotFound`], [`UseCaseError::Forbidden`], [`DirectiveError::DirectiveNotFound`], those of
+    /// idempotency keys, and the store's.
     pub async fn acknowledge(
         &self,
         id: SupervisionId,
-        answer: Answer,
-        by: &Request,
-    ) -> Result<Acknowledged, DirectiveError> {
+        answer: DirectiveAnswer,
+        request: &RequestContext,
+    ) -> Result<AcknowledgeOutcome, DirectiveError> {
         let received_at = self.ctx.now();
-        let seen = self.ctx.get(id, by).await?;
-        if !by.caller.owns(&seen.supervision) {
+        let seen = self.ctx.get(id, request).await?;
+        if !request.caller.owns(&seen.supervision) {
             return Err(UseCaseError::Forbidden("this credential may not answer for that supervisor's browser").into());
         }
-        if let Some(replay) = self.idempotency.replay(by).await? {
-            return Ok(Acknowledged::Replay(replay));
+        if let Some(replay) = self.idempotency.replay(request).await? {
+            return Ok(AcknowledgeOutcome::Replay(replay));
         }
         let mut attempts = ConflictAttempts::default();
         loop {
@@ -76,22 +77,22 @@ impl DirectiveService {
                 received_at,
                 detail: answer.detail.clone(),
             };
-            let news = supervision
+            let is_new = supervision
                 .acknowledge(answer.directive, ack)
                 .map_err(|_| DirectiveError::DirectiveNotFound)?;
-            if !news {
-                if let Some(replay) = self.idempotency.take_key(by, Some(id)).await? {
-                    return Ok(Acknowledged::Replay(replay));
+            if !is_new {
+                if let Some(replay) = self.idempotency.take_key(request, Some(id)).await? {
+                    return Ok(AcknowledgeOutcome::Replay(replay));
                 }
-                return Ok(Acknowledged::Is(Box::new(stored)));
+                return Ok(AcknowledgeOutcome::Current(Box::new(stored)));
             }
             if matches!(supervision.state, State::Leaving | State::Monitoring) {
-                // DONE: the event is on its way, give it a moment. Gone already: there is nothing to wait for.
-                let patience = match answer.outcome {
+                // After DONE the event is in flight, so wait for it. After any other outcome there is nothing to wait for.
+                let delay = match answer.outcome {
                     AckOutcome::Done => self.ctx.settings.intervals.after_done,
                     _ => jiff::SignedDuration::ZERO,
                 };
-                supervision.next_check_at = Some(received_at + patience);
+                supervision.next_check_at = Some(received_at + delay);
             }
             let answered = supervision
                 .directives
@@ -100,10 +101,13 @@ impl DirectiveService {
                 .cloned();
             let (instance, leg, state) = (supervision.instance.clone(), supervision.leg.clone(), supervision.state);
             let change = Transaction {
-                key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), received_at)),
+                key: request
+                    .key
+                    .clone()
+                    .map(|key| KeyWrite::Take(key, Some(id), received_at)),
                 audit: vec![
                     self.ctx
-                        .audit(by, AuditAction::DirectiveAcknowledged, id, answer.outcome.as_str()),
+                        .audit(request, AuditAction::DirectiveAcknowledged, id, answer.outcome.as_str()),
                 ],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
@@ -115,8 +119,8 @@ impl DirectiveService {
                         self.ctx.count(&MetricEvent::Directive(&directive, directive.status()));
                     }
                     if let (State::Left, Some(leg)) = (state, leg) {
-                        // Late, but it may tighten what was concluded.
-                        self.evidence.weigh_stored_evidence(&instance, leg.as_str()).await?;
+                        // The answer is late but may still tighten the time of the departure.
+                        self.evidence.evaluate_stored_evidence(&instance, leg.as_str()).await?;
                     }
                     let stored = self
                         .ctx
@@ -124,15 +128,17 @@ impl DirectiveService {
                         .supervision(id)
                         .await?
                         .ok_or(UseCaseError::SupervisionNotFound)?;
-                    return Ok(Acknowledged::Is(Box::new(stored)));
+                    return Ok(AcknowledgeOutcome::Current(Box::new(stored)));
                 }
                 CommitOutcome::KeyUsed(record) => {
-                    return Ok(Acknowledged::Replay(self.idempotency.replay_of(by, record).await?));
+                    return Ok(AcknowledgeOutcome::Replay(
+                        self.idempotency.replay_of(request, record).await?,
+                    ));
                 }
                 CommitOutcome::Stale => {}
                 CommitOutcome::Busy(_) | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
                     return Err(UseCaseError::Unexpected(
-                        "the store refused the change for a reason that cannot occur here",
+                        "an acknowledgement should only be committed, stale, or refused for its key",
                     )
                     .into());
                 }

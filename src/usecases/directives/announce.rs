@@ -1,9 +1,10 @@
-//! Directives announced by the CRM's own events, for browsers that hold no stream of ours: "something changed in the stream of
-//! that key; ask". The event says neither what nor whose, so whoever can subscribe learns nothing of who supervises whom.
+//! Announces directives by Salesforce Platform Events, for browsers that hold no directive stream. An event only says that
+//! something changed in the channel with an opaque key, so that a subscriber does not learn who supervises whom; the browser
+//! then polls its directives.
 //!
-//! At least once: how far we have come is on disk and moves only after the CRM took the events, so a crash publishes some again
-//! and loses none. A browser that hears one asks what is new after what it heard last: repeats, lost order and replays of old
-//! events are harmless.
+//! Guarantee: at least once. The cursor is in the store and moves only after Salesforce accepted the events, so a crash
+//! repeats some and loses none. Repeats, wrong order and old events are harmless, because the browser asks for everything
+//! after the last change that it received.
 
 use crate::usecases::error::UseCaseError;
 use std::collections::BTreeSet;
@@ -20,24 +21,23 @@ use sidedoor_domain::ports::{Crm, CrmError, CrmVerdict, MetricEvent, Transaction
 
 /// The cursor's name in the store.
 const CURSOR: &str = "directives announced";
-/// Changes read at once.
+/// The most changes that are read at once.
 const PAGE: u32 = 200;
-/// How long it rests while deliveries are held, and before each call while the org's calls are short.
-const HELD: Duration = Duration::from_secs(1);
-const SHORT: Duration = Duration::from_secs(10);
-/// It looks by itself at least so often.
-const AT_LEAST: Duration = Duration::from_secs(30);
-/// Why a round came to nothing.
-enum Failed {
-    Here(UseCaseError),
-    There(CrmError),
+/// How long announcing waits while delivery is paused, and before each call while the org's API calls are scarce.
+const PAUSED_WAIT: Duration = Duration::from_secs(1);
+const SCARCE_WAIT: Duration = Duration::from_secs(10);
+/// The longest wait between two reads of the store.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Why a round of announcements failed.
+enum AnnounceError {
+    Store(UseCaseError),
+    Salesforce(CrmError),
 }
 
 impl DirectiveService {
-    /// The opaque name of a supervisor's stream of directives: known to whoever may ask for that stream, and telling nothing to
-    /// anybody else.
+    /// The opaque key of a supervisor's directive channel. Only a caller who may read the channel can relate it to the supervisor.
     pub fn channel_key(&self, user: &UserId) -> String {
-        // HMAC takes a key of any length.
+        // HMAC accepts a key of any length, so this cannot fail.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.ctx.store().stream_salt().as_bytes()) else {
             return String::new();
         };
@@ -45,20 +45,20 @@ impl DirectiveService {
         hex::encode(&mac.finalize().into_bytes()[..16])
     }
 
-    /// Announces changes of directives, until the process stops. Returns at once when that is switched off.
+    /// Announces changes of directives until the process stops. Returns immediately when announcing is switched off.
     pub async fn announce_until_stopped(self) {
-        let crm = self.ctx.parts.crm.clone().filter(|_| self.ctx.settings.announce);
+        let crm = self.ctx.deps.crm.clone().filter(|_| self.ctx.settings.announce);
         let Some(crm) = crm else { return };
         let mut news = self.ctx.store().directive_news();
         let mut failures = 0;
         while !self.ctx.is_stopping() {
-            // What the org has left is for rows, and while it takes nothing it takes no events: pages ask by themselves meanwhile.
-            if let Some(rest) = self.announcing_rests(crm.as_ref()) {
+            // Scarce API calls are reserved for records; while the org accepts nothing, events fail too. Browsers poll meanwhile.
+            if let Some(wait) = self.announce_pause(crm.as_ref()) {
                 tokio::select! {
-                    () = tokio::time::sleep(rest) => {}
-                    () = self.ctx.parts.stopping.cancelled() => return,
+                    () = tokio::time::sleep(wait) => {}
+                    () = self.ctx.deps.stopping.cancelled() => return,
                 }
-                if self.nothing_is_taken() {
+                if self.is_org_paused() {
                     continue;
                 }
             }
@@ -66,15 +66,15 @@ impl DirectiveService {
                 Ok(true) => continue,
                 Ok(false) => {
                     failures = 0;
-                    AT_LEAST
+                    LONGEST_WAIT
                 }
-                Err(Failed::Here(e)) => {
-                    tracing::error!(error = %e, "announcing directives waits: {e}");
+                Err(AnnounceError::Store(e)) => {
+                    tracing::error!(error = %e, "could not read or update the announcements in the store; retrying in 1 s: {e}");
                     Duration::from_secs(1)
                 }
-                Err(Failed::There(e)) => {
+                Err(AnnounceError::Salesforce(e)) => {
                     self.ctx.count(&MetricEvent::Announced("again", 1));
-                    tracing::warn!(code = %e.code, "directives cannot be announced by Platform Events: {e}");
+                    tracing::warn!(code = %e.code, failures, "could not announce directives by Platform Events; retrying after a pause: {e}");
                     failures += 1;
                     match e.verdict {
                         CrmVerdict::Park(wait) | CrmVerdict::OrgFault(wait) => wait,
@@ -82,58 +82,65 @@ impl DirectiveService {
                     }
                 }
             };
-            // While the org takes nothing, news is no reason to hurry.
+            // After a failure new changes do not shorten the pause, because the org would reject them too.
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 _ = news.recv(), if failures == 0 => {}
-                () = self.ctx.parts.stopping.cancelled() => {}
+                () = self.ctx.deps.stopping.cancelled() => {}
             }
         }
     }
 
-    /// Whether the org takes nothing now. If only the rows' object is not as it should be, events are taken all the same.
-    fn nothing_is_taken(&self) -> bool {
-        self.deliveries.delivery_held().is_some_and(|held| !held.rows_alone)
+    /// Whether the org accepts no calls now. If only the records' object is invalid, it still accepts events.
+    fn is_org_paused(&self) -> bool {
+        self.deliveries
+            .delivery_pause()
+            .is_some_and(|paused| !paused.records_only)
     }
 
-    /// How long announcing rests before it calls, if it does: a moment while the org takes nothing, so that it is asked again soon;
-    /// longer while its calls are short, so that one call carries many.
-    fn announcing_rests(&self, crm: &dyn Crm) -> Option<Duration> {
+    /// How long to wait before the next announcement: a second while delivery is paused, so that recovery is noticed soon;
+    /// longer while API calls are scarce, so that one call carries many events.
+    fn announce_pause(&self, crm: &dyn Crm) -> Option<Duration> {
         let short = crm
             .usage()
             .is_some_and(|u| u.share() >= self.ctx.settings.delivery.slow_above);
-        match (self.nothing_is_taken(), short) {
-            (true, _) => Some(HELD),
-            (false, true) => Some(SHORT),
+        match (self.is_org_paused(), short) {
+            (true, _) => Some(PAUSED_WAIT),
+            (false, true) => Some(SCARCE_WAIT),
             (false, false) => None,
         }
     }
 
-    /// Announces a page of changes. Whether there may be more.
-    async fn announce_round(&self, crm: &dyn Crm) -> Result<bool, Failed> {
-        let here = |e| Failed::Here(UseCaseError::from(e));
-        let begun = self.ctx.store().cursor(CURSOR).await.map_err(here)?;
+    /// Announces one page of changes. Returns whether there may be more.
+    async fn announce_round(&self, crm: &dyn Crm) -> Result<bool, AnnounceError> {
+        let store_error = |e| AnnounceError::Store(UseCaseError::from(e));
+        let begun = self.ctx.store().cursor(CURSOR).await.map_err(store_error)?;
         let after = match begun {
             Some(seq) => seq,
-            // Switched on now: what is over needs no announcement.
-            None => self.ctx.store().before_open_directives().await.map_err(here)?,
+            // Announcing was just switched on: directives that are closed need no announcement.
+            None => self.ctx.store().before_open_directives().await.map_err(store_error)?,
         };
-        let changes = self.ctx.store().directive_changes(after, PAGE).await.map_err(here)?;
+        let changes = self
+            .ctx
+            .store()
+            .directive_changes(after, PAGE)
+            .await
+            .map_err(store_error)?;
         let Some(last) = changes.last() else {
             return Ok(false);
         };
-        // Many changes of one stream are one announcement.
+        // Several changes of one channel need only one announcement.
         let users: BTreeSet<&UserId> = changes.iter().map(|c| &c.user).collect();
         let keys: Vec<String> = users.into_iter().map(|user| self.channel_key(user)).collect();
         for some in keys.chunks(EVENTS_A_CALL) {
-            crm.announce(some).await.map_err(Failed::There)?;
+            crm.announce(some).await.map_err(AnnounceError::Salesforce)?;
             self.ctx.count(&MetricEvent::Announced("published", some.len() as u64));
         }
         let moved = Transaction {
             cursor: Some((CURSOR, last.seq)),
             ..Transaction::default()
         };
-        self.ctx.store().transact(moved).await.map_err(here)?;
+        self.ctx.store().transact(moved).await.map_err(store_error)?;
         Ok(changes.len() == PAGE as usize)
     }
 }

@@ -1,8 +1,8 @@
-//! What a supervisor's browser is told to do, as it reaches the browser: a stream that can be resumed, or a poll.
+//! How directives reach a supervisor's browser: by a stream that can be resumed, or by polling.
 //!
-//! Directives are on disk before anybody is told, in the order of their changes, so nothing is lost when a browser reloads, the
-//! network drops, or this process does: whoever comes back says what they heard last and hears the rest. One without that hears
-//! what is open.
+//! Guarantee: directives are in the store, in the order of their changes, before any browser receives them. So nothing is
+//! lost when a browser reloads, the network fails or this process restarts: the browser sends the number of the last change
+//! that it received and gets everything after it. Without a number it gets the open directives.
 
 use crate::usecases::directives::DirectiveError;
 use crate::usecases::error::UseCaseError;
@@ -12,54 +12,58 @@ use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::directives::DirectiveService;
-use crate::usecases::directives::presence::{Seat, Whose};
+use crate::usecases::directives::presence::{StreamPresence, SupervisorKey};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::directive::Directive;
 use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
 use sidedoor_domain::ports::store::{DirectiveNews, Ordered};
 use sidedoor_domain::supervision::Supervision;
 
-/// Changes told at once.
-const AT_ONCE: u32 = 100;
-/// How often a tab that may have to take over looks whether it must.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
-/// A stream looks by itself at least so often.
-const AT_LEAST: std::time::Duration = std::time::Duration::from_secs(30);
+/// The most changes that are read at once.
+const PAGE: u32 = 100;
+/// How often a standby tab checks whether it must take over.
+const TAKE_OVER_POLL: std::time::Duration = std::time::Duration::from_millis(500);
+/// The longest wait of a stream between two reads of the store.
+const LONGEST_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// One directive, as it stands.
+/// A directive as a browser receives it.
 #[derive(Debug, Clone)]
-pub struct Told {
-    /// Where the listener is after this: what to say when coming back.
+pub struct DirectiveEvent {
+    /// The number of this change; the browser sends it when it reconnects.
     pub seq: i64,
-    /// Its supervision.
+    /// The supervision of the directive.
     pub supervision: Supervision,
     /// The directive.
     pub directive: Directive,
-    /// Whether **this** listener is to act on it now. Another may be asked to.
+    /// Whether this tab must act on it now. Only one tab at a time is asked to act.
     pub act: bool,
 }
 
-/// Whom a listener listens for.
+/// Who receives directives, and from which change on.
 #[derive(Debug, Clone)]
-pub struct Listener {
+pub struct DirectiveListener {
     /// The supervisor.
     pub user: UserId,
-    /// In which instance; the default one if none is named.
+    /// The Connect instance; the default one if `None`.
     pub instance: Option<InstanceName>,
-    /// What was heard last.
+    /// The number of the last received change.
     pub after: Option<i64>,
-    /// Whether it holds the supervisor's CCP and will act.
+    /// Whether the browser has the supervisor's CCP and can act.
     pub acts: bool,
-    /// Which of the supervisor's tabs asks, if it polls and says so.
+    /// The tab's id, if the browser polls and sends one.
     pub tab: Option<String>,
 }
 
 impl DirectiveService {
-    fn whose(&self, listener: &Listener, by: &Request) -> Result<Whose, DirectiveError> {
-        let caller = &by.caller;
-        // Who acts must be the supervisor; others that see everything may watch.
+    fn supervisor_key(
+        &self,
+        listener: &DirectiveListener,
+        request: &RequestContext,
+    ) -> Result<SupervisorKey, DirectiveError> {
+        let caller = &request.caller;
+        // Only the supervisor's own browser may act; an operator may watch.
         let may = caller.may_act_as(&listener.user) || (!listener.acts && caller.has(Scope::Operate));
         if !may {
             return Err(UseCaseError::Forbidden("this credential may not listen for that supervisor").into());
@@ -72,67 +76,75 @@ impl DirectiveService {
         Ok((known.ok_or(UseCaseError::InstanceNotFound)?, listener.user.clone()))
     }
 
-    /// Streams of directives open now.
+    /// The number of open directive streams.
     pub fn open_streams(&self) -> usize {
         self.presence.open()
     }
 
-    /// Whether a browser is there to act for the supervisor of `s`.
+    /// Whether a browser that can act is connected for the supervisor of `s`.
     pub fn controller_attached(&self, s: &Supervision) -> bool {
         let user = s.supervisor.connect_user_id.clone();
         user.is_some_and(|user| self.presence.is_attached(&(s.instance.clone(), user), self.ctx.now()))
     }
 
-    /// What there is to tell now, and where the listener is then.
+    /// The changes after the listener's last one, and the number of the last change in the answer.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], and the store's.
-    pub async fn poll_directives(&self, listener: &Listener, by: &Request) -> Result<(Vec<Told>, i64), DirectiveError> {
-        let whose = self.whose(listener, by)?;
+    pub async fn poll_directives(
+        &self,
+        listener: &DirectiveListener,
+        request: &RequestContext,
+    ) -> Result<(Vec<DirectiveEvent>, i64), DirectiveError> {
+        let supervisor = self.supervisor_key(listener, request)?;
         let now = self.ctx.now();
         if listener.acts {
-            self.presence.polled(&whose, listener.tab.as_deref(), now);
+            self.presence.polled(&supervisor, listener.tab.as_deref(), now);
         }
         let end = self.ctx.store().last_directive_change().await?;
         let changes = self
             .ctx
             .store()
-            .directives_of(&whose.0, &whose.1, listener.after, AT_ONCE);
+            .directives_of(&supervisor.0, &supervisor.1, listener.after, PAGE);
         let changes = changes.await?;
-        let full = changes.len() == AT_ONCE as usize;
+        let full = changes.len() == PAGE as usize;
         let reached = changes.last().map(|c| c.seq);
-        let turn = |issued_at| {
+        let active_from = |issued_at| {
             let tab = listener.tab.as_deref();
-            self.presence.pollers_turn(&whose, tab, issued_at, now)
+            self.presence.poller_active_from(&supervisor, tab, issued_at, now)
         };
-        let told = changes.into_iter().filter_map(told).map(|t| Told {
-            act: listener.acts && t.directive.is_open(now) && turn(t.directive.issued_at) <= now,
+        let events = changes.into_iter().filter_map(directive_event).map(|t| DirectiveEvent {
+            act: listener.acts && t.directive.is_open(now) && active_from(t.directive.issued_at) <= now,
             ..t
         });
-        // What came while we read is told next time.
+        // Changes that arrived while we read are in the next answer.
         let next = if full {
             reached.unwrap_or(end)
         } else {
             end.max(reached.unwrap_or(0))
         };
         let next = listener.after.map_or(next, |after| next.max(after));
-        Ok((told.collect(), next))
+        Ok((events.collect(), next))
     }
 
-    /// Begins to follow a supervisor's directives.
+    /// Opens a stream of a supervisor's directives.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], [`DirectiveError::StreamLimitReached`].
-    pub fn follow_directives(&self, listener: &Listener, by: &Request) -> Result<Following, DirectiveError> {
-        let whose = self.whose(listener, by)?;
-        let seat = self.presence.attach(&whose, listener.acts);
-        let seat = seat.ok_or(DirectiveError::StreamLimitReached)?;
-        Ok(Following {
+    pub fn follow_directives(
+        &self,
+        listener: &DirectiveListener,
+        request: &RequestContext,
+    ) -> Result<DirectiveStream, DirectiveError> {
+        let supervisor = self.supervisor_key(listener, request)?;
+        let presence = self.presence.attach(&supervisor, listener.acts);
+        let presence = presence.ok_or(DirectiveError::StreamLimitReached)?;
+        Ok(DirectiveStream {
             news: self.ctx.store().directive_news(),
-            changes: seat.changes(),
+            changes: presence.changes(),
             service: self.clone(),
-            whose,
-            seat,
+            supervisor,
+            presence,
             cursor: listener.after,
             first: true,
             waiting: HashMap::new(),
@@ -140,14 +152,14 @@ impl DirectiveService {
     }
 }
 
-fn told(change: Ordered) -> Option<Told> {
+fn directive_event(change: Ordered) -> Option<DirectiveEvent> {
     let supervision = change.stored.supervision;
     let directive = supervision
         .directives
         .iter()
         .find(|d| d.id == change.directive)?
         .clone();
-    Some(Told {
+    Some(DirectiveEvent {
         seq: change.seq,
         directive,
         supervision,
@@ -155,62 +167,71 @@ fn told(change: Ordered) -> Option<Told> {
     })
 }
 
-/// A stream of directives. While it lives, its browser counts as there.
-pub struct Following {
+/// An open stream of directives. While it exists, its browser counts as present.
+pub struct DirectiveStream {
     service: DirectiveService,
-    whose: Whose,
-    seat: Seat,
+    supervisor: SupervisorKey,
+    presence: StreamPresence,
     news: broadcast::Receiver<DirectiveNews>,
-    changes: broadcast::Receiver<Whose>,
+    changes: broadcast::Receiver<SupervisorKey>,
     cursor: Option<i64>,
     first: bool,
-    /// Open ones that another tab was asked to carry out.
-    waiting: HashMap<DirectiveId, Told>,
+    /// Open directives that another tab was asked to carry out.
+    waiting: HashMap<DirectiveId, DirectiveEvent>,
 }
 
-impl Following {
-    /// What is to be told next; waits until there is something. `None` when the process stops.
+impl DirectiveStream {
+    /// The next changes; waits until there are some. `None` when the process stops.
     ///
     /// # Errors
-    /// The store's: come back with what was heard last.
-    pub async fn next(&mut self) -> Result<Option<Vec<Told>>, DirectiveError> {
+    /// The store's: the browser should reconnect with the last number that it received.
+    pub async fn next(&mut self) -> Result<Option<Vec<DirectiveEvent>>, DirectiveError> {
         loop {
             let mut out = self.changes_since().await?;
-            out.extend(self.taken_over());
+            out.extend(self.take_over_due());
             if !out.is_empty() {
                 return Ok(Some(out));
             }
-            let patience = if self.waiting.is_empty() { AT_LEAST } else { LOOK };
+            let patience = if self.waiting.is_empty() {
+                LONGEST_WAIT
+            } else {
+                TAKE_OVER_POLL
+            };
             let deadline = tokio::time::sleep(patience);
             tokio::pin!(deadline);
             loop {
                 tokio::select! {
-                    heard = self.news.recv() => if concerns(&heard, &self.whose) { break },
-                    heard = self.changes.recv() => if concerns(&heard, &self.whose) { break },
+                    received = self.news.recv() => if concerns(&received, &self.supervisor) { break },
+                    received = self.changes.recv() => if concerns(&received, &self.supervisor) { break },
                     () = &mut deadline => break,
-                    () = self.service.ctx.parts.stopping.cancelled() => return Ok(None),
+                    () = self.service.ctx.deps.stopping.cancelled() => return Ok(None),
                 }
             }
         }
     }
 
-    async fn changes_since(&mut self) -> Result<Vec<Told>, DirectiveError> {
+    async fn changes_since(&mut self) -> Result<Vec<DirectiveEvent>, DirectiveError> {
         let store = self.service.ctx.store();
         let end = store.last_directive_change().await?;
         if !self.first && self.cursor == Some(end) {
             return Ok(Vec::new());
         }
         let changes = store
-            .directives_of(&self.whose.0, &self.whose.1, self.cursor, AT_ONCE)
+            .directives_of(&self.supervisor.0, &self.supervisor.1, self.cursor, PAGE)
             .await?;
-        if self.first && self.cursor.is_some() && self.seat.acts() {
-            // What it heard before it lost us and left to another tab may fall to it yet.
-            let open = store.directives_of(&self.whose.0, &self.whose.1, None, AT_ONCE).await?;
-            let heard = open.into_iter().filter(|o| Some(o.seq) <= self.cursor).filter_map(told);
-            self.waiting.extend(heard.map(|told| (told.directive.id, told)));
+        if self.first && self.cursor.is_some() && self.presence.acts() {
+            // Directives that the browser received before it lost the connection, and left to another tab, may become due for it.
+            let open = store
+                .directives_of(&self.supervisor.0, &self.supervisor.1, None, PAGE)
+                .await?;
+            let received = open
+                .into_iter()
+                .filter(|o| Some(o.seq) <= self.cursor)
+                .filter_map(directive_event);
+            self.waiting.extend(received.map(|event| (event.directive.id, event)));
         }
         self.first = false;
-        let full = changes.len() == AT_ONCE as usize;
+        let full = changes.len() == PAGE as usize;
         let reached = changes.last().map(|c| c.seq);
         let until = if full {
             reached
@@ -220,42 +241,44 @@ impl Following {
         self.cursor = self.cursor.max(until);
         let now = self.service.ctx.now();
         let mut out = Vec::with_capacity(changes.len());
-        for mut told in changes.into_iter().filter_map(told) {
-            self.waiting.remove(&told.directive.id);
-            if told.directive.is_open(now) {
-                told.act = self.is_my_turn(&told, now);
-                if !told.act && self.seat.acts() {
-                    self.waiting.insert(told.directive.id, told.clone());
+        for mut event in changes.into_iter().filter_map(directive_event) {
+            self.waiting.remove(&event.directive.id);
+            if event.directive.is_open(now) {
+                event.act = self.is_active_for(&event, now);
+                if !event.act && self.presence.acts() {
+                    self.waiting.insert(event.directive.id, event.clone());
                 }
             }
-            out.push(told);
+            out.push(event);
         }
         Ok(out)
     }
 
-    fn is_my_turn(&self, told: &Told, now: Timestamp) -> bool {
-        self.seat.turn(told.directive.issued_at).is_some_and(|turn| turn <= now)
+    fn is_active_for(&self, event: &DirectiveEvent, now: Timestamp) -> bool {
+        self.presence
+            .active_from(event.directive.issued_at)
+            .is_some_and(|from| from <= now)
     }
 
-    /// Those whose turn has come to this tab.
-    fn taken_over(&mut self) -> Vec<Told> {
+    /// The directives that this tab must now take over from another one.
+    fn take_over_due(&mut self) -> Vec<DirectiveEvent> {
         let now = self.service.ctx.now();
-        self.waiting.retain(|_, told| told.directive.is_open(now));
+        self.waiting.retain(|_, event| event.directive.is_open(now));
         let mine: Vec<DirectiveId> = self
             .waiting
             .values()
-            .filter(|told| self.is_my_turn(told, now))
-            .map(|told| told.directive.id)
+            .filter(|event| self.is_active_for(event, now))
+            .map(|event| event.directive.id)
             .collect();
         let taken = mine.iter().filter_map(|id| self.waiting.remove(id));
-        taken.map(|told| Told { act: true, ..told }).collect()
+        taken.map(|event| DirectiveEvent { act: true, ..event }).collect()
     }
 }
 
-/// Whether news is of this supervisor, or so much was missed that it may be.
-fn concerns(heard: &Result<Whose, RecvError>, whose: &Whose) -> bool {
-    match heard {
-        Ok(theirs) => theirs == whose,
+/// Whether a notification is about this supervisor, or so many were missed that it may be.
+fn concerns(received: &Result<SupervisorKey, RecvError>, supervisor: &SupervisorKey) -> bool {
+    match received {
+        Ok(theirs) => theirs == supervisor,
         Err(RecvError::Lagged(_) | RecvError::Closed) => true,
     }
 }

@@ -1,7 +1,8 @@
-//! Whose browser is there to act: the streams of directives that are open now, and the pollers that asked not long ago.
+//! Which browsers are present to act: those with an open directive stream, and those that polled recently.
 //!
-//! Of several tabs of one supervisor, the newest acts first; if it does not answer, the one before it may act some seconds
-//! later, and so on. So one acts, the others learn, and a tab that hangs does not hold the supervisor on the line.
+//! If a supervisor has several tabs, the newest is active and the others are on standby. If the active tab does not carry
+//! out a directive, the next newest may act a few seconds later, and so on. So one tab acts at a time, and a tab that hangs
+//! does not keep the supervisor on the line.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,51 +12,53 @@ use tokio::sync::broadcast;
 
 use sidedoor_domain::ids::{InstanceName, UserId};
 
-/// How long each tab has before the next one may act.
-pub(crate) const TAKE_OVER: SignedDuration = SignedDuration::from_secs(4);
-/// Tabs of one supervisor.
-const SEATS: usize = 16;
-/// How long a poller counts as being there. Apex polls by a timer of some seconds.
-pub(crate) const POLLER: SignedDuration = SignedDuration::from_secs(15);
+/// How long each tab has to act before the next one may.
+const TAKE_OVER: SignedDuration = SignedDuration::from_secs(4);
+/// The most tabs of one supervisor.
+const MAX_TABS: usize = 16;
+/// How long a poller counts as present after a poll. Apex polls by a timer of some seconds.
+const POLLER_PRESENT: SignedDuration = SignedDuration::from_secs(15);
 
 /// A supervisor in an instance.
-pub type Whose = (InstanceName, UserId);
+pub(super) type SupervisorKey = (InstanceName, UserId);
 
-/// Everybody who is there.
+/// Tracks the present browsers of all supervisors. Clones share the state.
 #[derive(Clone)]
-pub(crate) struct Controllers {
-    seats: Arc<Mutex<Seats>>,
-    changes: broadcast::Sender<Whose>,
-    most: usize,
+pub(super) struct PresenceTracker {
+    table: Arc<Mutex<PresenceTable>>,
+    changes: broadcast::Sender<SupervisorKey>,
+    max_streams: usize,
 }
 
+/// The state behind [`PresenceTracker`].
 #[derive(Default)]
-struct Seats {
+struct PresenceTable {
     last: u64,
     open: usize,
-    of: HashMap<Whose, There>,
+    by_supervisor: HashMap<SupervisorKey, SupervisorPresence>,
 }
 
+/// The present tabs of one supervisor.
 #[derive(Default)]
-struct There {
-    /// Open streams that act, oldest first.
+struct SupervisorPresence {
+    /// Open streams that can act, oldest first.
     streams: Vec<u64>,
-    /// Open streams that only watch.
+    /// Number of open streams that only watch.
     watching: usize,
-    /// When a poller last asked.
+    /// When a poller last polled.
     polled: Option<Timestamp>,
-    /// Pollers that say which tab they are, in the order in which they were first heard of, and when each last asked.
+    /// Pollers that send a tab id, in the order of their first poll, each with the time of its last poll.
     tabs: Vec<(String, Timestamp)>,
 }
 
-impl There {
-    /// A tab asked. Of too many, the one that has not been heard of for longest is forgotten.
-    fn heard(&mut self, tab: &str, now: Timestamp) {
+impl SupervisorPresence {
+    /// Notes a poll of a tab. If there are too many tabs, the one with the oldest poll is removed.
+    fn polled(&mut self, tab: &str, now: Timestamp) {
         if let Some((_, last)) = self.tabs.iter_mut().find(|(known, _)| known == tab) {
             *last = now;
             return;
         }
-        if self.tabs.len() >= SEATS {
+        if self.tabs.len() >= MAX_TABS {
             let longest = self.tabs.iter().enumerate().min_by_key(|(_, (_, last))| *last);
             let longest = longest.map_or(0, |(i, _)| i);
             self.tabs.remove(longest);
@@ -63,154 +66,157 @@ impl There {
         self.tabs.push((tab.to_owned(), now));
     }
 
-    /// How many newer tabs that are there go before this one.
+    /// How many present tabs are newer than this one and so act before it.
     fn rank(&self, tab: &str, now: Timestamp) -> usize {
-        let there = self.tabs.iter().rev().filter(|(_, last)| now < *last + POLLER);
-        there.take_while(|(known, _)| known != tab).count()
+        let present = self.tabs.iter().rev().filter(|(_, last)| now < *last + POLLER_PRESENT);
+        present.take_while(|(known, _)| known != tab).count()
     }
 }
 
-impl Controllers {
-    /// At most so many streams in all.
-    pub(crate) fn new(most: usize) -> Self {
+impl PresenceTracker {
+    /// Allows at most `max_streams` streams in total.
+    pub(super) fn new(max_streams: usize) -> Self {
         let (changes, _) = broadcast::channel(256);
         Self {
-            seats: Arc::default(),
+            table: Arc::default(),
             changes,
-            most,
+            max_streams,
         }
     }
 
-    fn seats(&self) -> std::sync::MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> std::sync::MutexGuard<'_, PresenceTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a seat for a stream; `None` when there are too many. A stream that only watches is counted and does not act.
-    pub(crate) fn attach(&self, whose: &Whose, acts: bool) -> Option<Seat> {
-        let mut seats = self.seats();
-        let theirs = seats.of.get(whose).map_or(0, |t| t.streams.len() + t.watching);
-        if seats.open >= self.most || theirs >= SEATS {
+    /// Registers a stream; `None` when there are too many. A stream that does not act is counted but never active.
+    pub(super) fn attach(&self, supervisor: &SupervisorKey, acts: bool) -> Option<StreamPresence> {
+        let mut table = self.table();
+        let own_streams = table
+            .by_supervisor
+            .get(supervisor)
+            .map_or(0, |t| t.streams.len() + t.watching);
+        if table.open >= self.max_streams || own_streams >= MAX_TABS {
             return None;
         }
-        seats.open += 1;
-        seats.last += 1;
-        let id = seats.last;
-        let there = seats.of.entry(whose.clone()).or_default();
+        table.open += 1;
+        table.last += 1;
+        let id = table.last;
+        let presence = table.by_supervisor.entry(supervisor.clone()).or_default();
         if acts {
-            there.streams.push(id);
+            presence.streams.push(id);
         } else {
-            there.watching += 1;
+            presence.watching += 1;
         }
-        drop(seats);
-        let _ = self.changes.send(whose.clone());
-        Some(Seat {
-            all: self.clone(),
-            whose: whose.clone(),
+        drop(table);
+        let _ = self.changes.send(supervisor.clone());
+        Some(StreamPresence {
+            tracker: self.clone(),
+            supervisor: supervisor.clone(),
             id,
             acts,
         })
     }
 
-    /// A poller that acts asked, from a tab if it says which.
-    pub(crate) fn polled(&self, whose: &Whose, tab: Option<&str>, now: Timestamp) {
-        let mut seats = self.seats();
-        if seats.of.len() >= 10 * self.most {
-            // Bounded: pollers that are long gone make room.
-            seats
-                .of
-                .retain(|_, t| !t.streams.is_empty() || t.watching > 0 || t.polled.is_some_and(|at| now < at + POLLER));
+    /// Notes a poll by a browser that can act, with its tab id if it sends one.
+    pub(super) fn polled(&self, supervisor: &SupervisorKey, tab: Option<&str>, now: Timestamp) {
+        let mut table = self.table();
+        if table.by_supervisor.len() >= 10 * self.max_streams {
+            // Remove pollers that are no longer present, so that the table stays bounded.
+            table.by_supervisor.retain(|_, t| {
+                !t.streams.is_empty() || t.watching > 0 || t.polled.is_some_and(|at| now < at + POLLER_PRESENT)
+            });
         }
-        let there = seats.of.entry(whose.clone()).or_default();
-        there.polled = Some(now);
+        let presence = table.by_supervisor.entry(supervisor.clone()).or_default();
+        presence.polled = Some(now);
         if let Some(tab) = tab {
-            there.heard(tab, now);
+            presence.polled(tab, now);
         }
     }
 
-    /// Whether somebody is there to act.
-    pub(crate) fn is_attached(&self, whose: &Whose, now: Timestamp) -> bool {
-        let seats = self.seats();
-        seats
-            .of
-            .get(whose)
-            .is_some_and(|t| !t.streams.is_empty() || t.polled.is_some_and(|at| now < at + POLLER))
+    /// Whether a browser that can act is present.
+    pub(super) fn is_attached(&self, supervisor: &SupervisorKey, now: Timestamp) -> bool {
+        let table = self.table();
+        table
+            .by_supervisor
+            .get(supervisor)
+            .is_some_and(|t| !t.streams.is_empty() || t.polled.is_some_and(|at| now < at + POLLER_PRESENT))
     }
 
-    /// When it is a poller's turn to act on something given out at `issued_at`: after every open page, and after the newer tabs
-    /// that poll, if it says which it is.
-    pub(crate) fn pollers_turn(
+    /// From when a poller may act on a directive issued at `issued_at`: after every open stream and, if it sends a tab id, after
+    /// the newer tabs that poll.
+    pub(super) fn poller_active_from(
         &self,
-        whose: &Whose,
+        supervisor: &SupervisorKey,
         tab: Option<&str>,
         issued_at: Timestamp,
         now: Timestamp,
     ) -> Timestamp {
-        let seats = self.seats();
-        let before = seats.of.get(whose).map_or(0, |there| {
-            there.streams.len() + tab.map_or(0, |tab| there.rank(tab, now))
+        let table = self.table();
+        let before = table.by_supervisor.get(supervisor).map_or(0, |presence| {
+            presence.streams.len() + tab.map_or(0, |tab| presence.rank(tab, now))
         });
-        turn_after(before, issued_at)
+        active_after(before, issued_at)
     }
 
-    /// Open streams.
-    pub(crate) fn open(&self) -> usize {
-        self.seats().open
+    /// The number of open streams.
+    pub(super) fn open(&self) -> usize {
+        self.table().open
     }
 }
 
-/// When it is the turn of one whom `before` others go before.
-fn turn_after(before: usize, issued_at: Timestamp) -> Timestamp {
+/// From when a tab may act if `before` others act before it.
+fn active_after(before: usize, issued_at: Timestamp) -> Timestamp {
     let before = i32::try_from(before).unwrap_or(i32::MAX);
     issued_at
         .saturating_add(TAKE_OVER.saturating_mul(before))
         .unwrap_or(Timestamp::MAX)
 }
 
-/// A stream's seat, until it is dropped.
-pub(crate) struct Seat {
-    all: Controllers,
-    whose: Whose,
+/// The presence of one stream; ends when it drops.
+pub(super) struct StreamPresence {
+    tracker: PresenceTracker,
+    supervisor: SupervisorKey,
     id: u64,
     acts: bool,
 }
 
-impl Seat {
+impl StreamPresence {
     /// How many newer tabs act before this one; `None` if this one only watches.
     fn rank(&self) -> Option<usize> {
-        let seats = self.all.seats();
-        let streams = &seats.of.get(&self.whose)?.streams;
+        let table = self.tracker.table();
+        let streams = &table.by_supervisor.get(&self.supervisor)?.streams;
         streams.iter().rev().position(|id| *id == self.id)
     }
 
-    /// When it is this tab's turn to act on something given out at `issued_at`; `None` for never.
-    pub(crate) fn turn(&self, issued_at: Timestamp) -> Option<Timestamp> {
-        Some(turn_after(self.rank()?, issued_at))
+    /// From when this tab may act on a directive issued at `issued_at`; `None` if it never may.
+    pub(super) fn active_from(&self, issued_at: Timestamp) -> Option<Timestamp> {
+        Some(active_after(self.rank()?, issued_at))
     }
 
-    /// Whether this stream acts, or only watches.
-    pub(crate) fn acts(&self) -> bool {
+    /// Whether this stream can act, rather than only watch.
+    pub(super) fn acts(&self) -> bool {
         self.acts
     }
 
-    /// Whose tabs come and go.
-    pub(crate) fn changes(&self) -> broadcast::Receiver<Whose> {
-        self.all.changes.subscribe()
+    /// Notifies of supervisors whose tabs changed.
+    pub(super) fn changes(&self) -> broadcast::Receiver<SupervisorKey> {
+        self.tracker.changes.subscribe()
     }
 }
 
-impl Drop for Seat {
+impl Drop for StreamPresence {
     fn drop(&mut self) {
-        let mut seats = self.all.seats();
-        seats.open = seats.open.saturating_sub(1);
-        if let Some(there) = seats.of.get_mut(&self.whose) {
-            there.streams.retain(|id| *id != self.id);
-            there.watching -= usize::from(!self.acts);
-            if there.streams.is_empty() && there.watching == 0 && there.polled.is_none() {
-                seats.of.remove(&self.whose);
+        let mut table = self.tracker.table();
+        table.open = table.open.saturating_sub(1);
+        if let Some(presence) = table.by_supervisor.get_mut(&self.supervisor) {
+            presence.streams.retain(|id| *id != self.id);
+            presence.watching -= usize::from(!self.acts);
+            if presence.streams.is_empty() && presence.watching == 0 && presence.polled.is_none() {
+                table.by_supervisor.remove(&self.supervisor);
             }
         }
-        drop(seats);
-        let _ = self.all.changes.send(self.whose.clone());
+        drop(table);
+        let _ = self.tracker.changes.send(self.supervisor.clone());
     }
 }
 
@@ -218,72 +224,85 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
-    fn whose(user: &str) -> Whose {
+    fn supervisor(user: &str) -> SupervisorKey {
         let instance = InstanceName::parse("main").expect("a name");
         (instance, UserId::parse(user).expect("an id"))
     }
 
     #[test]
     fn the_newest_tab_acts_first_and_the_next_takes_over() {
-        let all = Controllers::new(3);
-        let (me, now) = (whose("sup-1"), Timestamp::UNIX_EPOCH);
-        assert!(!all.is_attached(&me, now));
-        let first = all.attach(&me, true).expect("a seat");
-        assert_eq!(first.turn(now), Some(now));
-        let second = all.attach(&me, true).expect("a seat");
-        assert_eq!((first.turn(now), second.turn(now)), (Some(now + TAKE_OVER), Some(now)));
-        let watching = all.attach(&me, false).expect("a seat");
-        assert_eq!(watching.turn(now), None);
-        assert!(all.attach(&whose("sup-2"), true).is_none(), "there are three");
+        let tracker = PresenceTracker::new(3);
+        let (me, now) = (supervisor("sup-1"), Timestamp::UNIX_EPOCH);
+        assert!(!tracker.is_attached(&me, now));
+        let first = tracker.attach(&me, true).expect("a free place");
+        assert_eq!(first.active_from(now), Some(now));
+        let second = tracker.attach(&me, true).expect("a free place");
+        assert_eq!(
+            (first.active_from(now), second.active_from(now)),
+            (Some(now + TAKE_OVER), Some(now))
+        );
+        let watching = tracker.attach(&me, false).expect("a free place");
+        assert_eq!(watching.active_from(now), None);
+        assert!(
+            tracker.attach(&supervisor("sup-2"), true).is_none(),
+            "three streams are open"
+        );
         drop(second);
-        assert_eq!(first.turn(now), Some(now), "it closed: the other is the newest now");
+        assert_eq!(first.active_from(now), Some(now), "the newer tab closed");
         drop(first);
-        assert!(!all.is_attached(&me, now), "who only watches is not there to act");
+        assert!(!tracker.is_attached(&me, now), "a stream that only watches cannot act");
         drop(watching);
-        assert_eq!(all.open(), 0);
-        assert!(all.seats().of.is_empty());
+        assert_eq!(tracker.open(), 0);
+        assert!(tracker.table().by_supervisor.is_empty());
     }
 
     #[test]
     fn a_poller_is_there_for_a_while() {
-        let all = Controllers::new(1);
-        let (me, now) = (whose("sup-1"), Timestamp::UNIX_EPOCH);
-        all.polled(&me, None, now);
-        assert!(all.is_attached(&me, now + SignedDuration::from_secs(14)));
-        assert!(!all.is_attached(&me, now + POLLER));
+        let tracker = PresenceTracker::new(1);
+        let (me, now) = (supervisor("sup-1"), Timestamp::UNIX_EPOCH);
+        tracker.polled(&me, None, now);
+        assert!(tracker.is_attached(&me, now + SignedDuration::from_secs(14)));
+        assert!(!tracker.is_attached(&me, now + POLLER_PRESENT));
         for i in 0..100 {
-            all.polled(
-                &whose(&format!("sup-{i}")),
+            tracker.polled(
+                &supervisor(&format!("sup-{i}")),
                 None,
                 now + SignedDuration::from_secs(60 * i),
             );
         }
-        assert!(all.seats().of.len() <= 11, "bounded");
+        assert!(tracker.table().by_supervisor.len() <= 11, "bounded");
     }
 
     #[test]
     fn the_newest_tab_that_polls_acts_first_while_it_is_heard_of() {
-        let all = Controllers::new(2);
-        let (me, now) = (whose("sup-1"), Timestamp::UNIX_EPOCH);
-        all.polled(&me, Some("a"), now);
-        all.polled(&me, Some("b"), now + SignedDuration::from_secs(1));
+        let tracker = PresenceTracker::new(2);
+        let (me, now) = (supervisor("sup-1"), Timestamp::UNIX_EPOCH);
+        tracker.polled(&me, Some("a"), now);
+        tracker.polled(&me, Some("b"), now + SignedDuration::from_secs(1));
         let later = now + SignedDuration::from_secs(10);
-        all.polled(&me, Some("a"), later);
-        let turn = |tab, at| all.pollers_turn(&me, tab, later, at);
-        assert_eq!((turn(Some("b"), later), turn(None, later)), (later, later));
+        tracker.polled(&me, Some("a"), later);
+        let active_from = |tab, at| tracker.poller_active_from(&me, tab, later, at);
         assert_eq!(
-            turn(Some("a"), later),
+            (active_from(Some("b"), later), active_from(None, later)),
+            (later, later)
+        );
+        assert_eq!(
+            active_from(Some("a"), later),
             later + TAKE_OVER,
-            "asked last, and is the older"
+            "polled last, but is the older tab"
         );
         let silent = now + SignedDuration::from_secs(16);
-        assert_eq!(turn(Some("a"), silent), later, "the newer one fell silent");
-        let page = all.attach(&me, true).expect("a seat");
-        assert_eq!(turn(Some("a"), silent), later + TAKE_OVER, "after the open page");
+        assert_eq!(active_from(Some("a"), silent), later, "the newer tab stopped polling");
+        let page = tracker.attach(&me, true).expect("a free place");
+        assert_eq!(
+            active_from(Some("a"), silent),
+            later + TAKE_OVER,
+            "after the open stream"
+        );
         drop(page);
         for i in 0..100 {
-            all.polled(&me, Some(&format!("t-{i}")), silent + SignedDuration::from_secs(i));
+            tracker.polled(&me, Some(&format!("t-{i}")), silent + SignedDuration::from_secs(i));
         }
-        assert_eq!(all.seats().of[&me].tabs.len(), SEATS, "bounded");
+        assert_eq!(tracker.table().by_supervisor[&me].tabs.len(), MAX_TABS, "bounded");
     }
 }

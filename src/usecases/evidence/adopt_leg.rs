@@ -1,8 +1,8 @@
-//! A MONITOR leg that nobody asked us for: somebody began to listen in Omni Supervisor or the Contact Control Panel. It
-//! becomes a supervision of its own (`origin: OBSERVED`), so that Sidedoor is useful from the first day with nothing but
-//! the event rule.
+//! Adopts a MONITOR leg that Sidedoor did not request: a supervisor began to listen in Omni Supervisor or the Contact
+//! Control Panel. The leg becomes a supervision with `origin: OBSERVED`, so that Sidedoor records departures with nothing
+//! but the event rule configured.
 //!
-//! An event alone makes no leg: the vendor is asked, and only its DescribeContact that says MONITOR gives a
+//! Guarantee: an event alone is not enough. Only a DescribeContact that says MONITOR yields a
 //! [`sidedoor_domain::interlock::LegId`].
 
 use crate::usecases::error::UseCaseError;
@@ -20,12 +20,12 @@ use sidedoor_domain::ports::{
 use sidedoor_domain::supervision::State;
 use sidedoor_domain::supervision::{Origin, Supervision, Supervisor};
 
-/// How often a leg the vendor does not know is looked for before it is forgotten.
-const LOOKS: u32 = 6;
+/// How often an unknown leg is looked up before it is dropped.
+const MAX_LOOKS: u32 = 6;
 
 impl EvidenceService {
-    /// Whether a leg of this user may be the fruit of a join of ours that has not been answered yet.
-    pub(crate) async fn join_pending_for(
+    /// Whether a leg of this user may be the result of one of our joins that has no answer yet.
+    async fn join_pending_for(
         &self,
         instance: &sidedoor_domain::ids::InstanceName,
         user: &sidedoor_domain::ids::UserId,
@@ -34,7 +34,7 @@ impl EvidenceService {
         let active = self.ctx.store().active_of(instance, user).await?;
         Ok(active.iter().any(|s| {
             let waits = matches!(s.supervision.state, State::Requested | State::Joining);
-            // Past its time and past the looking that follows, a stuck join explains nothing any more.
+            // After its time, including the search that follows, a stuck join can no longer own a new leg.
             let fresh = s
                 .supervision
                 .join
@@ -44,17 +44,17 @@ impl EvidenceService {
         }))
     }
 
-    /// Looks into one leg that no supervision explains.
-    pub(crate) async fn explain(&self, leg: UnexplainedLeg) {
-        if let Err(e) = self.try_explain(&leg).await {
-            tracing::error!(leg_contact_id = %leg.leg, error = %e, "leg {} could not be looked into", leg.leg);
+    /// Looks into one leg that belongs to no supervision.
+    pub(crate) async fn adopt_leg(&self, leg: UnexplainedLeg) {
+        if let Err(e) = self.try_adopt(&leg).await {
+            tracing::error!(leg_contact_id = %leg.leg, error = %e, "could not look into the unknown leg {}; it stays due: {e}", leg.leg);
         }
     }
 
-    async fn try_explain(&self, leg: &UnexplainedLeg) -> Result<(), UseCaseError> {
+    async fn try_adopt(&self, leg: &UnexplainedLeg) -> Result<(), UseCaseError> {
         if self.ctx.store().by_leg(&leg.instance, &leg.leg).await?.is_some() {
-            self.weigh_stored_evidence(&leg.instance, &leg.leg).await?;
-            return Ok(self.forget(leg).await?);
+            self.evaluate_stored_evidence(&leg.instance, &leg.leg).await?;
+            return Ok(self.forget_leg(leg).await?);
         }
         let asked_at = self.ctx.now();
         match self
@@ -63,16 +63,16 @@ impl EvidenceService {
             .describe(&leg.instance, &leg.leg, Priority::Poll)
             .await
         {
-            Ok(seen) if seen.is_monitor() => self.explain_by(leg, &seen, asked_at).await,
+            Ok(seen) if seen.is_monitor() => self.adopt_described(leg, &seen, asked_at).await,
             Ok(_) => {
-                tracing::warn!(leg_contact_id = %leg.leg, "an event called {} a MONITOR contact; the vendor does not", leg.leg);
-                Ok(self.forget(leg).await?)
+                tracing::warn!(leg_contact_id = %leg.leg, "dropping leg {}: an event called it a MONITOR contact, but DescribeContact does not", leg.leg);
+                Ok(self.forget_leg(leg).await?)
             }
-            Err(e) => self.look_later(leg, &e).await,
+            Err(e) => self.retry_later(leg, &e).await,
         }
     }
 
-    async fn explain_by(
+    async fn adopt_described(
         &self,
         leg: &UnexplainedLeg,
         seen: &ContactSeen,
@@ -84,7 +84,7 @@ impl EvidenceService {
             && self.join_pending_for(&leg.instance, user, now).await?
         {
             let again = UnexplainedLeg {
-                due_at: now + self.ctx.settings.intervals.unexplained,
+                due_at: now + self.ctx.settings.intervals.unknown_leg,
                 looks: leg.looks + 1,
                 ..leg.clone()
             };
@@ -99,7 +99,7 @@ impl EvidenceService {
         }
         let contact = seen.supervised();
         let Ok(id) = LegId::from_description(seen, contact.as_ref()) else {
-            return Ok(self.forget(leg).await?);
+            return Ok(self.forget_leg(leg).await?);
         };
         let compliance = self
             .compliance
@@ -136,22 +136,24 @@ impl EvidenceService {
                 self.ctx.count(&MetricEvent::Began(Origin::Observed));
                 self.ctx.signals.deliver.notify_one();
                 let observation = Observation::of_description(seen, asked_at, now, self.ctx.settings.poll_staleness);
-                self.weigh(&leg.instance, &leg.leg, observation, None).await.map(|_| ())
+                self.evaluate(&leg.instance, &leg.leg, observation, None)
+                    .await
+                    .map(|_| ())
             }
-            // Somebody explained it while we looked.
-            _ => Ok(self.forget(leg).await?),
+            // Another task has assigned the leg meanwhile.
+            _ => Ok(self.forget_leg(leg).await?),
         }
     }
 
-    async fn look_later(&self, leg: &UnexplainedLeg, error: &VendorError) -> Result<(), UseCaseError> {
+    async fn retry_later(&self, leg: &UnexplainedLeg, error: &VendorError) -> Result<(), UseCaseError> {
         let unknown = error.code == VendorErrorCode::ResourceNotFound;
-        if leg.looks >= LOOKS && (unknown || !error.is_retryable()) {
-            tracing::warn!(leg_contact_id = %leg.leg, code = %error.code, "gave up looking into leg {}", leg.leg);
-            return Ok(self.forget(leg).await?);
+        if leg.looks >= MAX_LOOKS && (unknown || !error.is_retryable()) {
+            tracing::warn!(leg_contact_id = %leg.leg, code = %error.code, "dropping the unknown leg {} after {} lookups: {}", leg.leg, leg.looks, error.message);
+            return Ok(self.forget_leg(leg).await?);
         }
         let wait = jiff::SignedDuration::try_from(Backoff::LOOK.wait(leg.looks))
-            .unwrap_or(self.ctx.settings.intervals.unexplained);
-        let due_at = self.ctx.now() + wait.max(self.ctx.settings.intervals.unexplained);
+            .unwrap_or(self.ctx.settings.intervals.unknown_leg);
+        let due_at = self.ctx.now() + wait.max(self.ctx.settings.intervals.unknown_leg);
         let again = UnexplainedLeg {
             due_at,
             looks: leg.looks.saturating_add(1),
@@ -167,7 +169,7 @@ impl EvidenceService {
         Ok(())
     }
 
-    async fn forget(&self, leg: &UnexplainedLeg) -> Result<(), StoreError> {
+    async fn forget_leg(&self, leg: &UnexplainedLeg) -> Result<(), StoreError> {
         let explained = vec![(leg.instance.clone(), leg.leg.clone())];
         self.ctx
             .store()

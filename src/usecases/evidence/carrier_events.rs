@@ -1,13 +1,13 @@
-//! A partner carrier's word on a leg. Either the carrier carries the audio of a Connect leg, then its stamps are one more
-//! kind of evidence for it, off the carrier's own clock; or it knows a leg that Connect does not, then that leg is an
-//! observed supervision of its own, with a row under a name that any two writers agree on.
+//! Events of a partner carrier about a leg. If the carrier transports the audio of a Connect leg, its stamps are further
+//! evidence for that leg, on the carrier's own clock. If the leg is unknown to Connect, it becomes an observed supervision
+//! whose Salesforce record has a key that every writer derives in the same way.
 
 use crate::usecases::error::UseCaseError;
 use jiff::Timestamp;
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::evidence::EvidenceService;
-use crate::usecases::evidence::contact_events::Observed;
+use crate::usecases::evidence::contact_events::EventOutcome;
 use crate::usecases::evidence::evaluate::Observation;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
@@ -18,38 +18,38 @@ use sidedoor_domain::ports::store::SupervisionWrite;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Supervision, Supervisor};
 
-/// What a carrier says.
+/// An event of a carrier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartnerEvent {
-    /// The carrier's id of this event: the same if it is sent twice.
+    /// The carrier's id of the event, the same if it is sent twice.
     pub id: Option<String>,
-    /// Which leg.
+    /// The leg.
     pub leg: PartnerLeg,
-    /// Which instance; the default one if none is named.
+    /// The Connect instance; the default one if `None`.
     pub instance: Option<InstanceName>,
-    /// Connected, or disconnected.
+    /// Connected or disconnected.
     pub sighting: Sighting,
-    /// The carrier's stamp of that moment, off its own clock.
+    /// The carrier's stamp, on its own clock.
     pub stamp: Option<Timestamp>,
     /// The carrier's reason for a disconnect.
     pub reason: Option<String>,
-    /// The supervised Connect contact, if the carrier knows it.
+    /// The monitored Connect contact, if the carrier knows it.
     pub contact: Option<ContactId>,
     /// The supervisor, if the carrier knows them.
     pub supervisor: Option<UserId>,
 }
 
-/// Which leg a carrier speaks of.
+/// The leg that a carrier's event is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartnerLeg {
-    /// A Connect leg whose audio it carries.
+    /// A Connect leg whose audio it transports.
     Connect(ContactId),
-    /// A leg of its own, by its own name.
+    /// A leg of the carrier's own, by its name.
     Own(String),
 }
 
 impl EvidenceService {
-    /// Takes a carrier's event.
+    /// Processes a carrier's event.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`], [`UseCaseError::InstanceNotFound`], and the store's.
@@ -57,10 +57,10 @@ impl EvidenceService {
         &self,
         carrier: &str,
         event: &PartnerEvent,
-        by: &Request,
-    ) -> Result<Observed, UseCaseError> {
+        request: &RequestContext,
+    ) -> Result<EventOutcome, UseCaseError> {
         let learnt_at = self.ctx.now();
-        if !by.caller.has(Scope::Events) {
+        if !request.caller.has(Scope::Events) {
             return Err(UseCaseError::Forbidden("this credential may not deliver events"));
         }
         if carrier == AMAZON_CONNECT || !self.ctx.settings.timing.vendors.contains_key(carrier) {
@@ -81,14 +81,14 @@ impl EvidenceService {
             carrier: Some(carrier.to_owned()),
         };
         let leg = match &event.leg {
-            // Connect will be asked about this one.
+            // Connect will be asked about this leg, so its instance must be configured.
             PartnerLeg::Connect(_) if self.ctx.instance(&instance).is_none() => {
                 return Err(UseCaseError::InstanceNotFound);
             }
             PartnerLeg::Connect(leg) => leg.to_string(),
             PartnerLeg::Own(name) => {
                 let leg = LegId::of_carrier(carrier, instance.as_str(), name);
-                self.know_carrier_leg(carrier, &instance, &leg, event).await?;
+                self.ensure_carrier_leg(carrier, &instance, &leg, event).await?;
                 leg.to_string()
             }
         };
@@ -96,13 +96,13 @@ impl EvidenceService {
             evidence: vec![evidence],
             ..Observation::default()
         };
-        // Two carriers may give the same id to different events.
+        // Two carriers may use the same id for different events.
         let id = event.id.as_ref().map(|id| format!("{carrier}/{id}"));
-        self.weigh(&instance, &leg, observation, id).await
+        self.evaluate(&instance, &leg, observation, id).await
     }
 
-    /// Makes the supervision of a carrier's own leg, if there is none yet.
-    async fn know_carrier_leg(
+    /// Creates the supervision of a carrier's own leg, unless it exists.
+    async fn ensure_carrier_leg(
         &self,
         carrier: &str,
         instance: &InstanceName,
@@ -134,7 +134,7 @@ impl EvidenceService {
             ],
             ..Transaction::default()
         };
-        // Another event of the same leg may have been faster: then it is known, which is all that is wanted.
+        // If the commit is refused, another event of this leg has created the supervision, which is just as good.
         if self.ctx.store().transact(change).await? == CommitOutcome::Done {
             self.ctx.signals.deliver.notify_one();
         }

@@ -1,9 +1,9 @@
-//! A vendor's event comes in: perhaps late, twice, out of order, or about a leg we have not heard of.
+//! Events of Amazon Connect. They may be late, duplicated, out of order, or about an unknown leg.
 //!
-//! An event of a MONITOR contact is evidence of that leg. The end of a customer's contact is only a hint: the legs on it
-//! will end too, so they are looked at sooner.
+//! An event about a MONITOR contact is evidence for that leg. The end of a customer's contact is only a hint that the legs
+//! on it will end too, so these are polled sooner.
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::evaluate::Observation;
@@ -13,28 +13,32 @@ use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::store::{Stored, UnexplainedLeg};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
-/// What became of an event.
+/// What was done with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Observed {
-    /// It was taken.
-    Taken,
-    /// It was seen before.
+pub enum EventOutcome {
+    /// It was processed.
+    Accepted,
+    /// It was processed before.
     Duplicate,
-    /// It is of no interest: another instance's, or a contact nobody listens to.
+    /// It is irrelevant: from an instance that is not configured, or about a contact without a supervision.
     Ignored,
 }
 
 impl EvidenceService {
-    /// Takes agent events: each supervisor's own snapshot of the legs they have. Told twice, they teach nothing new.
+    /// Processes agent events: each is a snapshot of the legs of one supervisor. A repeated snapshot adds no evidence.
     ///
     /// # Errors
-    /// [`UseCaseError::Forbidden`], and the store's: then the sender should send them again.
-    pub async fn observe_agents(&self, events: &[AgentEvent], by: &Request) -> Result<Observed, UseCaseError> {
+    /// [`UseCaseError::Forbidden`], and the store's: the sender should then retry.
+    pub async fn observe_agents(
+        &self,
+        events: &[AgentEvent],
+        request: &RequestContext,
+    ) -> Result<EventOutcome, UseCaseError> {
         let learnt_at = self.ctx.now();
-        if !by.caller.has(sidedoor_domain::authority::Scope::Events) {
+        if !request.caller.has(sidedoor_domain::authority::Scope::Events) {
             return Err(UseCaseError::Forbidden("this credential may not deliver events"));
         }
-        let mut taken = Observed::Ignored;
+        let mut outcome = EventOutcome::Ignored;
         for event in events {
             let Some(instance) = self.instance_of(&event.instance_id) else {
                 continue;
@@ -44,25 +48,25 @@ impl EvidenceService {
                     continue;
                 };
                 let observation = Observation::of_agent_event(seen, event.id.as_ref(), learnt_at);
-                if self.weigh(&instance, leg.as_str(), observation, None).await? == Observed::Taken {
-                    taken = Observed::Taken;
+                if self.evaluate(&instance, leg.as_str(), observation, None).await? == EventOutcome::Accepted {
+                    outcome = EventOutcome::Accepted;
                 }
             }
             for leg in &event.vanished {
                 self.leg_vanished(&instance, leg).await?;
             }
         }
-        Ok(taken)
+        Ok(outcome)
     }
 
-    /// A leg that a snapshot does not show any more is looked at now; nobody has said when it ended.
+    /// Polls a leg that is missing in a newer snapshot, because the snapshot does not say when it ended.
     async fn leg_vanished(&self, instance: &InstanceName, leg: &str) -> Result<(), UseCaseError> {
         let Some(stored) = self.ctx.store().by_leg(instance, leg).await? else {
-            // A leg of which nobody has told before: the vendor may still say what it was.
+            // No earlier event mentioned the leg; the vendor may still describe it.
             let unknown = UnexplainedLeg {
                 instance: instance.clone(),
                 leg: leg.to_owned(),
-                due_at: self.ctx.now() + self.ctx.settings.intervals.unexplained,
+                due_at: self.ctx.now() + self.ctx.settings.intervals.unknown_leg,
                 looks: 0,
             };
             let change = Transaction {
@@ -73,10 +77,10 @@ impl EvidenceService {
             self.ctx.signals.check.notify_one();
             return Ok(());
         };
-        let committed = self.ctx.amend(stored.supervision.id, |s| {
+        let committed = self.ctx.update(stored.supervision.id, |s| {
             let now = self.ctx.now();
             let soon = now + self.ctx.settings.intervals.after_done;
-            // One that is due already may be in hand, and have asked before this happened.
+            // A check that is already due may be in flight and may have asked before this event, so it does not count.
             if s.state.is_final() || s.next_check_at.is_some_and(|t| now < t && t <= soon) {
                 return None;
             }
@@ -89,28 +93,30 @@ impl EvidenceService {
         Ok(())
     }
 
-    /// Takes a contact event.
+    /// Processes a contact event.
     ///
     /// # Errors
-    /// [`UseCaseError::Forbidden`], and the store's: then the sender should send it again.
-    pub async fn observe(&self, event: &ContactEvent, by: &Request) -> Result<Observed, UseCaseError> {
+    /// [`UseCaseError::Forbidden`], and the store's: the sender should then retry.
+    pub async fn observe(&self, event: &ContactEvent, request: &RequestContext) -> Result<EventOutcome, UseCaseError> {
         let learnt_at = self.ctx.now();
-        if !by.caller.has(sidedoor_domain::authority::Scope::Events) {
+        if !request.caller.has(sidedoor_domain::authority::Scope::Events) {
             return Err(UseCaseError::Forbidden("this credential may not deliver events"));
         }
         let Some(instance) = self.instance_of(&event.instance_id) else {
-            return Ok(Observed::Ignored);
+            return Ok(EventOutcome::Ignored);
         };
         if event.is_monitor() {
             let Ok(leg) = ContactId::parse(event.contact.clone()) else {
-                return Ok(Observed::Ignored);
+                return Ok(EventOutcome::Ignored);
             };
             let observation = Observation::of_event(event, learnt_at);
-            return self.weigh(&instance, leg.as_str(), observation, event.id.clone()).await;
+            return self
+                .evaluate(&instance, leg.as_str(), observation, event.id.clone())
+                .await;
         }
         match ContactId::parse(event.contact.clone()) {
             Ok(contact) if event.is_end() => self.contact_ended(&instance, &contact, event.user.as_deref()).await,
-            _ => Ok(Observed::Ignored),
+            _ => Ok(EventOutcome::Ignored),
         }
     }
 
@@ -124,33 +130,33 @@ impl EvidenceService {
         found.map(|(name, _)| name.clone())
     }
 
-    /// The customer's contact is over: those who listened to it are looked at now.
+    /// The customer's contact has ended: polls the legs on it.
     async fn contact_ended(
         &self,
         instance: &InstanceName,
         contact: &ContactId,
         agent: Option<&str>,
-    ) -> Result<Observed, UseCaseError> {
+    ) -> Result<EventOutcome, UseCaseError> {
         let agent = agent.and_then(|id| UserId::parse(id).ok());
         let listening = self.ctx.store().active_on(instance, contact).await?;
-        let mut taken = Observed::Ignored;
+        let mut outcome = EventOutcome::Ignored;
         for Stored { supervision, .. } in listening {
-            let committed = self.ctx.amend(supervision.id, |s| {
+            let committed = self.ctx.update(supervision.id, |s| {
                 if s.state.is_final() || s.contact_ended {
                     return None;
                 }
                 s.contact_ended = true;
                 s.agent = s.agent.take().or_else(|| agent.clone());
-                // The leg's own event is likely on its way: a moment's patience may save a call.
+                // Wait a moment, because the leg's own event is probably in flight and saves the call.
                 let soon = self.ctx.now() + self.ctx.settings.intervals.after_done;
                 s.next_check_at = s.leg.as_ref().map(|_| s.next_check_at.map_or(soon, |t| t.min(soon)));
                 Some(Transaction::default())
             });
             if committed.await? == CommitOutcome::Done {
                 self.ctx.signals.check.notify_one();
-                taken = Observed::Taken;
+                outcome = EventOutcome::Accepted;
             }
         }
-        Ok(taken)
+        Ok(outcome)
     }
 }

@@ -1,17 +1,17 @@
-//! Evidence is weighed: it shows a leg joined, alive or gone, and from it the departure is concluded, and concluded anew
-//! when more comes.
+//! Evaluates evidence: it shows that a leg joined, is alive or has ended. The departure is computed from it, and computed
+//! again when more evidence arrives.
 //!
-//! Evidence is kept by leg, whether or not a supervision explains the leg yet: an event may overtake the answer that
-//! names its leg. What happens then is safe in either order, because each side writes first and looks afterwards: the
-//! join commits its leg and then weighs what is stored; evidence is stored and then looked up against the legs.
+//! Evidence is stored by leg, even if no supervision owns the leg yet, because an event may overtake the join answer that
+//! names its leg. Either order is safe, because each side writes first and reads afterwards: the join commits its leg and
+//! then evaluates the stored evidence; evidence is stored and then matched with the known legs.
 
 use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::clocks::calibrate::{Learnt, VendorStamp, stream_of};
+use crate::usecases::clocks::calibrate::{LearntSamples, VendorStamp, clock_id_of};
 use crate::usecases::context::ConflictAttempts;
 use crate::usecases::evidence::EvidenceService;
-use crate::usecases::evidence::contact_events::Observed;
+use crate::usecases::evidence::contact_events::EventOutcome;
 use sidedoor_domain::agent_event::LegSeen;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::contact_event::ContactEvent;
@@ -24,22 +24,22 @@ use sidedoor_domain::ports::store::{LegEvidence, Stored, SupervisionWrite, Unexp
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{Channel, Joined, Mode, State, Supervision};
 
-/// What was observed of one leg at once.
+/// What one event or answer says about one leg.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Observation {
-    /// Sightings to keep.
+    /// The evidence to store.
     pub(crate) evidence: Vec<Evidence>,
-    /// A moment at which it was surely alive, staleness taken off.
+    /// A moment at which the leg was certainly alive, with the staleness subtracted.
     pub(crate) alive_at: Option<Timestamp>,
-    /// The kind of contact.
+    /// The channel of the leg.
     pub(crate) channel: Option<Channel>,
-    /// The mode the supervisor is in, and since when on the vendor's clock.
+    /// The supervisor's mode, and since when on the vendor's clock.
     pub(crate) mode: Option<(Mode, Option<Timestamp>)>,
 }
 
 impl Observation {
-    /// What an event shows.
-    pub(crate) fn of_event(event: &ContactEvent, learnt_at: Timestamp) -> Self {
+    /// What a contact event says.
+    pub(super) fn of_event(event: &ContactEvent, learnt_at: Timestamp) -> Self {
         let sighting = |sighting, vendor_stamp, disconnect_reason| Evidence {
             source: Source::ContactEvent,
             sighting,
@@ -50,7 +50,7 @@ impl Observation {
             carrier: None,
         };
         let mut evidence = vec![sighting(Sighting::Exists, event.initiated_at, None)];
-        if event.connected_at.is_some() || event.event_type == "CONNECTED_TO_AGENT" {
+        if event.is_connection() {
             evidence.push(sighting(Sighting::Joined, event.connected_at, None));
         }
         if event.is_end() {
@@ -68,8 +68,8 @@ impl Observation {
         }
     }
 
-    /// What a supervisor's own snapshot shows.
-    pub(crate) fn of_agent_event(seen: &LegSeen, event_id: Option<&String>, learnt_at: Timestamp) -> Self {
+    /// What a supervisor's own snapshot says.
+    pub(super) fn of_agent_event(seen: &LegSeen, event_id: Option<&String>, learnt_at: Timestamp) -> Self {
         let sighting = |(sighting, vendor_stamp): &(Sighting, Option<Timestamp>)| Evidence {
             source: Source::AgentEvent,
             sighting: *sighting,
@@ -87,7 +87,7 @@ impl Observation {
         }
     }
 
-    /// What a DescribeContact of the leg shows. Asked at `asked_at`; a poll's answer may be `staleness` old.
+    /// What a DescribeContact of the leg says. It was sent at `asked_at`; the data of the answer may be `staleness` old.
     pub(crate) fn of_description(
         seen: &ContactSeen,
         asked_at: Timestamp,
@@ -131,37 +131,41 @@ impl Observation {
 }
 
 impl EvidenceService {
-    /// Weighs what the store holds of a leg.
-    pub(crate) async fn weigh_stored_evidence(&self, instance: &InstanceName, leg: &str) -> Result<(), UseCaseError> {
-        self.weigh(instance, leg, Observation::default(), None)
+    /// Evaluates the stored evidence of a leg.
+    pub(crate) async fn evaluate_stored_evidence(
+        &self,
+        instance: &InstanceName,
+        leg: &str,
+    ) -> Result<(), UseCaseError> {
+        self.evaluate(instance, leg, Observation::default(), None)
             .await
             .map(|_| ())
     }
 
-    /// Weighs an observation of a leg together with what is known of it. `event` is the envelope's id, for telling
-    /// duplicates.
-    pub(crate) async fn weigh(
+    /// Evaluates an observation of a leg together with its stored evidence. `event` is the id of the event's envelope, for
+    /// detecting duplicates.
+    pub(crate) async fn evaluate(
         &self,
         instance: &InstanceName,
         leg: &str,
         mut observation: Observation,
         mut event: Option<String>,
-    ) -> Result<Observed, UseCaseError> {
-        let mut learnt = Learnt::default();
+    ) -> Result<EventOutcome, UseCaseError> {
+        let mut learnt = LearntSamples::default();
         let mut attempts = ConflictAttempts::default();
         loop {
             attempts.start_next()?;
             let now = self.ctx.now();
             let Some(stored) = self.ctx.store().by_leg(instance, leg).await? else {
                 if observation.evidence.is_empty() {
-                    return Ok(Observed::Ignored);
+                    return Ok(EventOutcome::Ignored);
                 }
                 match self
-                    .keep_for_later(instance, leg, &mut observation, event.take(), now)
+                    .store_for_unknown_leg(instance, leg, &mut observation, event.take(), now)
                     .await?
                 {
-                    // A supervision may have gained the leg while we wrote: look once more, with nothing new in hand.
-                    Observed::Taken if self.ctx.store().by_leg(instance, leg).await?.is_some() => continue,
+                    // A supervision may have obtained the leg while we wrote: read once more, now with nothing new to store.
+                    EventOutcome::Accepted if self.ctx.store().by_leg(instance, leg).await?.is_some() => continue,
                     done => return Ok(done),
                 }
             };
@@ -178,26 +182,26 @@ impl EvidenceService {
                 revision,
                 ..
             } = stored.clone();
-            let row_due = self.absorb(&mut supervision, &all, &observation, now, &mut learnt);
+            let record_due = self.apply_evidence(&mut supervision, &all, &observation, now, &mut learnt);
             if supervision == stored.supervision && fresh.is_empty() && event.is_none() && learnt.is_empty() {
-                return Ok(Observed::Taken);
+                return Ok(EventOutcome::Accepted);
             }
             let id = supervision.id;
             let (before, after) = (stored.supervision.state, supervision.state);
             let conflicts = |s: &Supervision| s.departure.as_ref().is_some_and(|d| d.conflicting);
             let newly_conflicting = conflicts(&supervision) && !conflicts(&stored.supervision);
             let mut change = Transaction {
-                evidence: keep(instance, leg, fresh),
+                evidence: leg_evidence(instance, leg, fresh),
                 event: event.clone().map(|id| (id, now)),
-                deliver_at: row_due,
+                deliver_at: record_due,
                 explained: vec![(instance.clone(), leg.to_owned())],
                 ..Transaction::default()
             };
             if before != after {
-                let what = supervision.departure.as_ref().map_or_else(String::new, told);
+                let outcome = supervision.departure.as_ref().map_or_else(String::new, describe);
                 change
                     .audit
-                    .push(self.ctx.audit_own(AuditAction::SupervisionLeft, id, what));
+                    .push(self.ctx.audit_own(AuditAction::SupervisionLeft, id, outcome));
             }
             learnt.write_with(&mut change);
             let departed = supervision.departure.clone();
@@ -206,65 +210,65 @@ impl EvidenceService {
                 CommitOutcome::Done => {
                     self.ctx.signals.check.notify_one();
                     if newly_conflicting {
-                        tracing::warn!(supervision_id = %id, "the evidence of {id} contradicts itself: causality alone was kept");
+                        tracing::warn!(supervision_id = %id, "the evidence of {id} contradicts itself; the departure uses only the order of cause and effect");
                     }
                     if let (false, Some(departure)) = (before == after, &departed) {
                         self.ctx.count(&MetricEvent::Departed(departure));
                     }
-                    if row_due.is_some() {
+                    if record_due.is_some() {
                         self.ctx.signals.deliver.notify_one();
                     }
-                    return Ok(Observed::Taken);
+                    return Ok(EventOutcome::Accepted);
                 }
-                CommitOutcome::Duplicate => return Ok(Observed::Duplicate),
+                CommitOutcome::Duplicate => return Ok(EventOutcome::Duplicate),
                 _ => {}
             }
         }
     }
 
-    /// Stores evidence of a leg that no supervision explains, and notes to look into it.
-    async fn keep_for_later(
+    /// Stores evidence of an unknown leg and schedules a lookup of it.
+    async fn store_for_unknown_leg(
         &self,
         instance: &InstanceName,
         leg: &str,
         observation: &mut Observation,
         event: Option<String>,
         now: Timestamp,
-    ) -> Result<Observed, UseCaseError> {
-        // A heartbeat says the same every two minutes.
+    ) -> Result<EventOutcome, UseCaseError> {
+        // A heartbeat repeats the same evidence every two minutes, so only new evidence is stored.
         let known = self.ctx.store().evidence(instance, leg).await?;
         let mut fresh = std::mem::take(&mut observation.evidence);
         fresh.retain(|e| !known.iter().any(|k| k.repeats(e)));
         let change = Transaction {
-            evidence: keep(instance, leg, fresh),
+            evidence: leg_evidence(instance, leg, fresh),
             unexplained: vec![UnexplainedLeg {
                 instance: instance.clone(),
                 leg: leg.to_owned(),
-                due_at: now + self.ctx.settings.intervals.unexplained,
+                due_at: now + self.ctx.settings.intervals.unknown_leg,
                 looks: 0,
             }],
             event: event.map(|id| (id, now)),
             ..Transaction::default()
         };
         match self.ctx.store().transact(change).await? {
-            CommitOutcome::Duplicate => Ok(Observed::Duplicate),
+            CommitOutcome::Duplicate => Ok(EventOutcome::Duplicate),
             _ => {
                 self.ctx.signals.check.notify_one();
-                Ok(Observed::Taken)
+                Ok(EventOutcome::Accepted)
             }
         }
     }
 
-    /// Lets a supervision learn from all there is. Returns when its row is due, if it changed.
-    fn absorb(
+    /// Applies all evidence to a supervision. Returns when its Salesforce record is due, if the record changed.
+    fn apply_evidence(
         &self,
         s: &mut Supervision,
         all: &[Evidence],
         observation: &Observation,
         now: Timestamp,
-        learnt: &mut Learnt,
+        learnt: &mut LearntSamples,
     ) -> Option<Timestamp> {
-        let mut row_due = None;
+        let mut record_due = None;
         s.channel = s.channel.or(observation.channel);
         if let Some(alive_at) = observation.alive_at {
             s.note_alive(alive_at);
@@ -277,10 +281,10 @@ impl EvidenceService {
         if let Some(joined) = self.joined(s, all)
             && s.note_joined(joined)
         {
-            row_due = Some(now + self.ctx.settings.intervals.join_row);
+            record_due = Some(now + self.ctx.settings.intervals.join_row);
         }
         let had_barged = s.has_barged;
-        // What is seen now counts; what was stored before the supervision knew its leg, only where nothing is known yet.
+        // The newest observation decides the mode; older stored evidence counts only while no mode is known.
         match observation.mode {
             Some(mode) => s.note_mode(mode, observation.alive_at, now),
             None if s.mode_since.is_none() => last_mode(all).into_iter().for_each(|mode| s.note_mode(mode, None, now)),
@@ -288,25 +292,25 @@ impl EvidenceService {
         }
         s.has_barged |= all.iter().any(|e| e.sighting == Sighting::Barged);
         if s.has_barged != had_barged {
-            row_due = row_due.or(Some(now + self.ctx.settings.intervals.join_row));
+            record_due = record_due.or(Some(now + self.ctx.settings.intervals.join_row));
         }
         let Some(facts) = drop_facts(s, all) else {
-            return row_due;
+            return record_due;
         };
         self.clocks.learn_from_drop(s, &facts, learnt);
-        // A departure that stands is concluded anew only from new facts here; a better calibration has its own story.
+        // Only new facts change a departure here; a better calibration is handled by `clocks::recalibrate`.
         if s.departure.as_ref().is_some_and(|d| rests_on(d, &facts)) {
-            return row_due;
+            return record_due;
         }
         let was = s.state;
         match s.conclude(self.departure_of(s, &facts)) {
             Ok(true) if was != State::Left => {
-                // The after-check is due at once; the row waits a moment, so that one write carries both.
+                // The after-check is due now; the record waits briefly, so that one write contains both.
                 s.next_check_at = Some(now);
                 Some(now + self.ctx.settings.after_check_grace)
             }
             Ok(true) => Some(now),
-            Ok(false) | Err(_) => row_due,
+            Ok(false) | Err(_) => record_due,
         }
     }
 
@@ -327,7 +331,7 @@ impl EvidenceService {
             .collect();
         let (estimate, _) = self
             .clocks
-            .conclude_instant(sent, first.learnt_at, &stamps, AliveBy::Join);
+            .estimate_instant(sent, first.learnt_at, &stamps, AliveBy::Join);
         Some(Joined {
             at: timestamp(estimate.point),
             uncertainty_ms: estimate.uncertainty_ms,
@@ -335,7 +339,7 @@ impl EvidenceService {
         })
     }
 
-    /// The conclusion from the facts and what is known of the clocks now.
+    /// The departure that follows from the facts and the present calibration of the clocks.
     pub(crate) fn departure_of(&self, s: &Supervision, facts: &DropFacts) -> Departure {
         let stamps: Vec<VendorStamp> = facts
             .stamps
@@ -343,10 +347,10 @@ impl EvidenceService {
             .filter_map(|e| e.vendor_stamp.map(|at| stamp(s, e, at, "disconnected")))
             .collect();
         let vendor_timestamp = stamps.first().map(|s| s.at);
-        // Only the browser's DONE says that the drop followed a command of ours.
+        // Only the browser's DONE proves that the drop followed our command.
         let (estimate, basis) = self
             .clocks
-            .conclude_instant(facts.alive, facts.gone_by, &stamps, AliveBy::Browser);
+            .estimate_instant(facts.alive, facts.gone_by, &stamps, AliveBy::Browser);
         Departure {
             disconnected_at: timestamp(estimate.point),
             uncertainty_ms: estimate.uncertainty_ms,
@@ -366,7 +370,7 @@ impl EvidenceService {
     }
 }
 
-/// Whether a departure was concluded from these very facts.
+/// Whether a departure was computed from exactly these facts.
 fn rests_on(departure: &Departure, facts: &DropFacts) -> bool {
     let basis = &departure.basis;
     basis.alive_at == facts.alive.map(|(t, _)| t)
@@ -381,13 +385,13 @@ fn rests_on(departure: &Departure, facts: &DropFacts) -> bool {
 
 fn stamp(s: &Supervision, evidence: &Evidence, at: Timestamp, field: &str) -> VendorStamp {
     VendorStamp {
-        clock: stream_of(s, evidence, field),
+        clock: clock_id_of(s, evidence, field),
         at,
         learnt_at: evidence.learnt_at,
     }
 }
 
-fn keep(instance: &InstanceName, leg: &str, evidence: Vec<Evidence>) -> Vec<LegEvidence> {
+fn leg_evidence(instance: &InstanceName, leg: &str, evidence: Vec<Evidence>) -> Vec<LegEvidence> {
     let one = |evidence| LegEvidence {
         instance: instance.clone(),
         leg: leg.to_owned(),
@@ -396,8 +400,8 @@ fn keep(instance: &InstanceName, leg: &str, evidence: Vec<Evidence>) -> Vec<LegE
     evidence.into_iter().map(one).collect()
 }
 
-/// A departure in a few words, for the audit.
-fn told(d: &Departure) -> String {
+/// A departure in one line, for the audit.
+fn describe(d: &Departure) -> String {
     let within = d
         .uncertainty_ms
         .map_or_else(|| "unbounded".to_owned(), |ms| format!("± {ms} ms"));

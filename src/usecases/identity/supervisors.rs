@@ -1,5 +1,6 @@
-//! Who is meant: a supervisor by their Connect user id, or by their user name, which the vendor is asked about and which is
-//! remembered for a while.
+//! Resolves a supervisor from a Connect user id or a user name. Names are looked up in Amazon Connect and cached.
+//!
+//! Guarantee: a caller learns nothing about users that it may not act as, not even whether a name exists.
 
 use crate::usecases::error::UseCaseError;
 use crate::usecases::identity::IdentityError;
@@ -7,89 +8,88 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::identity::IdentityResolver;
 use crate::usecases::monitoring::start::StartRequest;
 use sidedoor_domain::authority::{Claim, ClaimKind, Scope, Unbound};
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::ports::{Operation, VendorError, VendorErrorCode, Verdict};
 
-/// How many names are remembered.
-const NAMES: u64 = 10_000;
+/// The most names in the cache.
+const MAX_USERNAMES: u64 = 10_000;
 
-/// A supervisor, as a caller names them.
+/// A supervisor as a caller refers to them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SupervisorRef {
-    /// By their Connect user id.
+    /// By Connect user id.
     Id(UserId),
-    /// By their Connect user name.
+    /// By Connect user name.
     Name(String),
 }
 
-/// The names that are known.
-pub(crate) type Names = Cache<(InstanceName, String), UserId>;
+/// The Connect users by instance and lower-case user name.
+pub(super) type UsernameCache = Cache<(InstanceName, String), UserId>;
 
-pub(crate) fn names(live: Duration) -> Names {
-    Cache::builder().max_capacity(NAMES).time_to_live(live).build()
+pub(super) fn username_cache(live: Duration) -> UsernameCache {
+    Cache::builder().max_capacity(MAX_USERNAMES).time_to_live(live).build()
 }
 
 impl IdentityResolver {
-    /// The user meant, and their name if that is how they were named. A caller learns nothing about users they may not
-    /// act as.
-    pub(crate) async fn who(
+    /// The referenced user, and the name if the caller used one. A caller that may not act as the user gets `Forbidden`.
+    pub(crate) async fn resolve_supervisor(
         &self,
         instance: &InstanceName,
-        who: &SupervisorRef,
-        by: &Request,
+        supervisor: &SupervisorRef,
+        request: &RequestContext,
     ) -> Result<(UserId, Option<String>), IdentityError> {
         let forbidden = || UseCaseError::Forbidden("this credential may not listen as that supervisor");
-        let (user, name) = match who {
+        let (user, name) = match supervisor {
             SupervisorRef::Id(user) => (user.clone(), None),
             SupervisorRef::Name(_)
                 if ![Scope::Supervise, Scope::SuperviseAny]
                     .iter()
-                    .any(|s| by.caller.has(*s)) =>
+                    .any(|s| request.caller.has(*s)) =>
             {
                 return Err(forbidden().into());
             }
-            SupervisorRef::Name(name) => match self.user_named_in_time(instance, name, by).await {
-                // Whether a name exists is for those who may act as anyone.
+            SupervisorRef::Name(name) => match self.find_user_by_name_in_time(instance, name, request).await {
+                // Only a caller that may act as anyone may learn whether a name exists.
                 Err(IdentityError::SupervisorNotFound | IdentityError::SupervisorAmbiguous)
-                    if !by.caller.has(Scope::SuperviseAny) =>
+                    if !request.caller.has(Scope::SuperviseAny) =>
                 {
                     return Err(forbidden().into());
                 }
                 found => (found?, Some(name.clone())),
             },
         };
-        if by.caller.may_act_as(&user) {
+        if request.caller.may_act_as(&user) {
             Ok((user, name))
         } else {
             Err(forbidden().into())
         }
     }
 
-    /// The Salesforce User the row points to: the one given, else the one the credential names beside this very supervisor. One
-    /// that is given by a credential that does not name it is that supervisor's by the CRM's word, or refused: a row in another's
-    /// name is evidence against them.
-    pub(crate) async fn recorded_as(
+    /// The Salesforce User for the record: the given one, otherwise the one in the credential if the credential belongs to this
+    /// supervisor. A given user that is not in the credential must be linked to this supervisor in Salesforce, otherwise it is
+    /// refused, because a record in another person's name is evidence against them.
+    pub(crate) async fn resolve_salesforce_user(
         &self,
         ask: &StartRequest,
         user: &UserId,
         instance: &InstanceName,
-        by: &Request,
+        request: &RequestContext,
     ) -> Result<Option<String>, IdentityError> {
         let Some(given) = &ask.salesforce_user_id else {
-            let own = by.caller.supervisor.as_ref() == Some(user);
-            return Ok(by.caller.salesforce_user.clone().filter(|_| own));
+            let own = request.caller.supervisor.as_ref() == Some(user);
+            return Ok(request.caller.salesforce_user.clone().filter(|_| own));
         };
-        if !by.caller.may_record_as(given) {
+        if !request.caller.may_record_as(given) {
             let claim = Claim {
                 kind: ClaimKind::SalesforceUserId,
                 value: given.clone(),
                 instance: Some(instance.clone()),
             };
-            match self.bind(&claim, self.ctx.left(by)).await {
+            match self.resolve_claim(&claim, self.ctx.time_left(request)).await {
                 Ok(theirs) if theirs == *user => {}
                 Ok(_) | Err(Unbound::NotLinked) => {
                     return Err(UseCaseError::Forbidden(
@@ -103,28 +103,29 @@ impl IdentityResolver {
         Ok(Some(given.clone()))
     }
 
-    /// The same, no longer than the answer may still take.
-    async fn user_named_in_time(
+    /// As [`Self::find_user_by_name`], but limited to the remaining time of the request.
+    async fn find_user_by_name_in_time(
         &self,
         instance: &InstanceName,
         name: &str,
-        by: &Request,
+        request: &RequestContext,
     ) -> Result<UserId, IdentityError> {
-        let asked = tokio::time::timeout(self.ctx.left(by), self.user_named(instance, name)).await;
+        let asked = tokio::time::timeout(self.ctx.time_left(request), self.find_user_by_name(instance, name)).await;
         asked.unwrap_or_else(|_| {
             Err(IdentityError::Vendor(VendorError {
                 operation: Operation::SearchUsers,
                 code: VendorErrorCode::Timeout,
-                message: "Connect could not be asked in time who has that user name".into(),
+                message: "Connect did not answer in time which user has that name".into(),
                 verdict: Verdict::Retry,
                 may_have_happened: false,
             }))
         })
     }
 
-    pub(crate) async fn user_named(&self, instance: &InstanceName, name: &str) -> Result<UserId, IdentityError> {
+    /// The Connect user with this user name, from the cache or from Connect.
+    pub(super) async fn find_user_by_name(&self, instance: &InstanceName, name: &str) -> Result<UserId, IdentityError> {
         let key = (instance.clone(), name.to_lowercase());
-        if let Some(known) = self.names.get(&key) {
+        if let Some(known) = self.usernames.get(&key) {
             return Ok(known);
         }
         let mut found = self
@@ -135,7 +136,7 @@ impl IdentityResolver {
             .map_err(IdentityError::Vendor)?;
         match (found.pop(), found.is_empty()) {
             (Some(user), true) => {
-                self.names.insert(key, user.clone());
+                self.usernames.insert(key, user.clone());
                 Ok(user)
             }
             (Some(_), false) => Err(IdentityError::SupervisorAmbiguous),

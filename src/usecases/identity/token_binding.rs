@@ -1,6 +1,9 @@
-//! Whom a token names: the supervisor's claim is a Connect user id, a Connect user name, or a Salesforce User, whose record
-//! says the Connect user name. What was found is remembered for a while; of many requests at once one asks; and when nobody
-//! can be asked, what was found last still stands for a shift, so that a supervisor may leave while a vendor is down.
+//! Resolves the supervisor that a token names. The claim is a Connect user id, a Connect user name, or a Salesforce User
+//! whose record has the Connect user name.
+//!
+//! Results are cached. Concurrent requests with the same claim share one lookup, so that a burst does not exhaust the
+//! vendors' rate limits. While a vendor is unavailable, the last known result is used for the length of a shift, so that a
+//! supervisor can still leave.
 
 use crate::usecases::error::UseCaseError;
 use crate::usecases::identity::IdentityError;
@@ -14,104 +17,107 @@ use crate::usecases::identity::IdentityResolver;
 use sidedoor_domain::authority::{Claim, ClaimKind, Unbound};
 use sidedoor_domain::ids::UserId;
 
-/// How many are remembered.
-const REMEMBERED: u64 = 10_000;
-/// For how long nobody is asked again about one that leads nowhere.
-const NOBODY: Duration = Duration::from_secs(30);
-/// How long what was found last stands when nobody can be asked.
-const SHIFT: Duration = Duration::from_secs(8 * 3600);
-/// For how long nobody is asked again about one that could not be asked for.
-const REST: Duration = Duration::from_secs(2);
-/// How many are asked for at a time: what is more waits, no longer than a request does.
-const AT_A_TIME: usize = 32;
-/// How long a request waits to learn whom its token names.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// The most claims in each cache.
+const MAX_CLAIMS: u64 = 10_000;
+/// How long a claim without a user is not looked up again.
+const NOT_LINKED_TTL: Duration = Duration::from_secs(30);
+/// How long the last known result may be used while a vendor is unavailable.
+const FALLBACK_TTL: Duration = Duration::from_secs(8 * 3600);
+/// How long a claim whose lookup failed is not looked up again.
+const UNRESOLVED_TTL: Duration = Duration::from_secs(2);
+/// The most lookups in flight; further requests wait, at most as long as a lookup may take.
+const MAX_LOOKUPS: usize = 32;
+/// How long a request waits for a lookup.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What is known of claims.
+/// The results of lookups, by claim.
 #[derive(Clone)]
-pub(crate) struct Bindings {
-    found: Cache<Claim, Arc<OnceCell<UserId>>>,
-    nobody: Cache<Claim, ()>,
-    last: Cache<Claim, UserId>,
+pub(super) struct ClaimCache {
+    resolved: Cache<Claim, Arc<OnceCell<UserId>>>,
+    not_linked: Cache<Claim, ()>,
+    last_known: Cache<Claim, UserId>,
     unresolved: Cache<Claim, ()>,
-    asking: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
 }
 
-impl Bindings {
-    pub(crate) fn new(live: Duration) -> Self {
+impl ClaimCache {
+    pub(super) fn new(ttl: Duration) -> Self {
         Self {
-            found: Cache::builder().max_capacity(REMEMBERED).time_to_live(live).build(),
-            nobody: Cache::builder()
-                .max_capacity(REMEMBERED)
-                .time_to_live(NOBODY.min(live))
+            resolved: Cache::builder().max_capacity(MAX_CLAIMS).time_to_live(ttl).build(),
+            not_linked: Cache::builder()
+                .max_capacity(MAX_CLAIMS)
+                .time_to_live(NOT_LINKED_TTL.min(ttl))
                 .build(),
-            last: Cache::builder().max_capacity(REMEMBERED).time_to_live(SHIFT).build(),
+            last_known: Cache::builder()
+                .max_capacity(MAX_CLAIMS)
+                .time_to_live(FALLBACK_TTL)
+                .build(),
             unresolved: Cache::builder()
-                .max_capacity(REMEMBERED)
-                .time_to_live(REST.min(live))
+                .max_capacity(MAX_CLAIMS)
+                .time_to_live(UNRESOLVED_TTL.min(ttl))
                 .build(),
-            asking: Arc::new(Semaphore::new(AT_A_TIME)),
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
         }
     }
 }
 
 impl IdentityResolver {
-    /// The Connect user whom a verified token names; asked for no longer than this.
+    /// The Connect user that a verified token names. Waits at most `within` for a lookup.
     ///
     /// # Errors
-    /// [`Unbound`].
-    pub async fn bind(&self, claim: &Claim, within: Duration) -> Result<UserId, Unbound> {
+    /// [`Unbound::NotLinked`] when the claim leads to no single user, [`Unbound::Unresolved`] when that cannot be decided now.
+    pub async fn resolve_claim(&self, claim: &Claim, within: Duration) -> Result<UserId, Unbound> {
         if claim.kind == ClaimKind::ConnectUserId {
             return UserId::parse(claim.value.as_str()).map_err(|_| Unbound::NotLinked);
         }
-        if self.bindings.nobody.contains_key(claim) {
+        if self.claims.not_linked.contains_key(claim) {
             return Err(Unbound::NotLinked);
         }
-        let found = match self.bindings.unresolved.contains_key(claim) {
-            // Whoever could not be asked a moment ago cannot be asked now.
+        let found = match self.claims.unresolved.contains_key(claim) {
+            // The vendor was unavailable a moment ago.
             true => Err(Unbound::Unresolved),
-            false => tokio::time::timeout(PATIENCE.min(within), self.ask_on_its_own(claim))
+            false => tokio::time::timeout(LOOKUP_TIMEOUT.min(within), self.resolve_in_own_task(claim))
                 .await
                 .unwrap_or(Err(Unbound::Unresolved)),
         };
         match found {
             Ok(user) => Ok(user),
             Err(Unbound::Unresolved) => {
-                // One whose time was nearly up before it asked says nothing about the others.
-                if within >= PATIENCE {
-                    self.bindings.unresolved.insert(claim.clone(), ());
+                // A request whose time was nearly over proves nothing about the vendor.
+                if within >= LOOKUP_TIMEOUT {
+                    self.claims.unresolved.insert(claim.clone(), ());
                 }
-                self.bindings.last.get(claim).ok_or(Unbound::Unresolved)
+                self.claims.last_known.get(claim).ok_or(Unbound::Unresolved)
             }
             Err(Unbound::NotLinked) => {
-                self.bindings.nobody.insert(claim.clone(), ());
-                self.bindings.last.invalidate(claim);
+                self.claims.not_linked.insert(claim.clone(), ());
+                self.claims.last_known.invalidate(claim);
                 Err(Unbound::NotLinked)
             }
         }
     }
 
-    /// A request that is given up leaves what it began to the next one; so many at a time, whatever becomes of their requests.
-    async fn ask_on_its_own(&self, claim: &Claim) -> Result<UserId, Unbound> {
-        let cell = self.bindings.found.get(claim);
+    /// Looks the claim up in a task of its own, so that the result is cached even if the request is dropped.
+    async fn resolve_in_own_task(&self, claim: &Claim) -> Result<UserId, Unbound> {
+        let cell = self.claims.resolved.get(claim);
         if let Some(user) = cell.as_ref().and_then(|cell| cell.get()) {
             return Ok(user.clone());
         }
-        let turn = self.bindings.asking.clone().acquire_owned().await;
-        let turn = turn.map_err(|_| Unbound::Unresolved)?;
+        let permit = self.claims.lookups.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| Unbound::Unresolved)?;
         let (this, asked) = (self.clone(), claim.clone());
-        let asking = self.ctx.own(async move {
-            let found = this.ask_whom(&asked).await;
-            drop(turn);
+        let lookup = self.ctx.run_detached(async move {
+            let found = this.resolve_and_remember(&asked).await;
+            drop(permit);
             Ok::<_, UseCaseError>(found)
         });
-        asking.await.unwrap_or(Err(Unbound::Unresolved))
+        lookup.await.unwrap_or(Err(Unbound::Unresolved))
     }
 
-    async fn ask_whom(&self, claim: &Claim) -> Result<UserId, Unbound> {
-        let cell = self.bindings.found.get_with_by_ref(claim, Arc::default);
+    async fn resolve_and_remember(&self, claim: &Claim) -> Result<UserId, Unbound> {
+        let cell = self.claims.resolved.get_with_by_ref(claim, Arc::default);
         let user = cell.get_or_try_init(|| self.look_up(claim)).await?.clone();
-        self.bindings.last.insert(claim.clone(), user.clone());
+        self.claims.last_known.insert(claim.clone(), user.clone());
         Ok(user)
     }
 
@@ -126,29 +132,31 @@ impl IdentityResolver {
             .or_else(|| self.ctx.settings.default_instance.clone());
         let known = instance.filter(|name| self.ctx.instance(name).is_some());
         let instance = known.ok_or(Unbound::NotLinked)?;
-        match self.user_named(&instance, &name).await {
+        match self.find_user_by_name(&instance, &name).await {
             Ok(user) => Ok(user),
             Err(IdentityError::SupervisorNotFound | IdentityError::SupervisorAmbiguous) => {
-                tracing::info!("a token names a supervisor who is no user of Amazon Connect, or several");
+                tracing::info!(
+                    "a token names a supervisor who is not exactly one user of Amazon Connect; answering 403"
+                );
                 Err(Unbound::NotLinked)
             }
             Err(e) => {
-                tracing::warn!(error = %e, "whom a token names could not be asked: {e}");
+                tracing::warn!(error = %e, "could not look up a token's user in Amazon Connect; using the last known one, if any: {e}");
                 Err(Unbound::Unresolved)
             }
         }
     }
 
     async fn name_in_salesforce(&self, user: &str) -> Result<String, Unbound> {
-        let crm = self.ctx.parts.crm.as_ref().ok_or(Unbound::NotLinked)?;
+        let crm = self.ctx.deps.crm.as_ref().ok_or(Unbound::NotLinked)?;
         match crm.connect_username(user).await {
             Ok(Some(name)) => Ok(name),
             Ok(None) => {
-                tracing::info!("a token names a Salesforce User who has no Connect user name");
+                tracing::info!("a token names a Salesforce User without a Connect user name; answering 403");
                 Err(Unbound::NotLinked)
             }
             Err(e) => {
-                tracing::warn!(code = %e.code, "a token's Salesforce User could not be read: {}", e.code);
+                tracing::warn!(code = %e.code, "could not read a token's Salesforce User; using the last known one, if any: {}", e.code);
                 Err(Unbound::Unresolved)
             }
         }

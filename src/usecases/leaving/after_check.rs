@@ -1,15 +1,15 @@
-//! The after-check, for every departure: did the customer's call go on, and how is the agent on it? Every guard is checked
-//! after, not only before.
+//! The after-check of every departure: did the customer's call continue, and is the agent still on it? The barge safety
+//! check decides before a leave; this check verifies the result.
 //!
-//! **The alarm** is raised only for a call that ended right after a drop that was our disconnect's: a hang-up or a transfer ends
-//! the leg too and is none.
+//! **The alarm** is raised only for a call that ended right after a leg that we ended. A hang-up or a transfer ends the leg
+//! too, but does not raise it.
 
 use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::leaving::LeavingService;
-use crate::usecases::polling::reconcile::log_look;
+use crate::usecases::polling::reconcile::log_failed_poll;
 use crate::usecases::retry::Backoff;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::AuditEntry;
@@ -20,26 +20,26 @@ use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode, Supervision};
 
-/// After-checks that fail before `customerCallContinued` stays unknown.
-const TRIES: u32 = 4;
-/// Two stamps of whole seconds may differ by so much and still be of one moment.
-const SAME_MOMENT: SignedDuration = SignedDuration::from_secs(1);
+/// After this many failed after-checks `customerCallContinued` stays unknown.
+const MAX_CHECKS: u32 = 4;
+/// Two stamps in whole seconds may differ by this much and still mean the same moment.
+const STAMP_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
 
-/// How soon after the leg of one who has barged in the contact's end is held to be its doing.
-const A_MOMENT_LATER: SignedDuration = SignedDuration::from_secs(5);
-/// The staleness of polls for which the second look's time is made.
-const USUAL_STALENESS: SignedDuration = SignedDuration::from_secs(2);
+/// If the contact ends this soon after the leg of a barged-in supervisor, the leave is taken as the cause.
+const BARGED_END_WINDOW: SignedDuration = SignedDuration::from_secs(5);
+/// The staleness of polls that the time of the second check assumes.
+const DEFAULT_STALENESS: SignedDuration = SignedDuration::from_secs(2);
 
-/// What a look at the contact says.
-struct Found {
+/// The result of one look at the customer's contact.
+struct ContactCheck {
     continuity: Continuity,
-    /// The contact ended, and the leg with it.
+    /// Whether the contact ended first and the leg with it.
     contact_ended_first: bool,
     agent: Option<UserId>,
     agent_after: Option<AgentAfter>,
 }
 
-impl Found {
+impl ContactCheck {
     fn unknown() -> Self {
         Self {
             continuity: Continuity::Unknown,
@@ -51,53 +51,53 @@ impl Found {
 }
 
 impl LeavingService {
-    /// Looks at the customer's contact after a departure: at once, so that the row can say something, and where a leave was
-    /// asked for, once more when the vendor surely knows; what is said then stands.
-    pub(crate) async fn look_at_contact(&self, s: &Supervision) -> Result<(), UseCaseError> {
+    /// Checks the customer's contact after a departure: immediately, so that the Salesforce record is complete, and for a
+    /// requested leave once more when the vendor's data must be current. The second result is final.
+    pub(crate) async fn check_departed_contact(&self, s: &Supervision) -> Result<(), UseCaseError> {
         if s.contact.is_none() {
-            return self.ctx.change(s.id, |s| s.next_check_at = None).await;
+            return self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await;
         }
-        self.learn_what_they_did(s).await?;
-        // That may have told of a stamp.
+        self.refresh_leg_modes(s).await?;
+        // The description of the leg may have added a stamp to the departure.
         let Some(Stored { supervision: s, .. }) = self.ctx.store().supervision(s.id).await? else {
             return Ok(());
         };
-        let found = self.find_out(&s).await;
-        let Some(found) = found else {
+        let check = self.check_contact(&s).await;
+        let Some(check) = check else {
             return self
                 .ctx
-                .change(s.id, |s| {
-                    let wait = SignedDuration::try_from(Backoff::LOOK.wait(s.checks)).unwrap_or(SAME_MOMENT);
+                .update_and_deliver(s.id, |s| {
+                    let wait = SignedDuration::try_from(Backoff::LOOK.wait(s.checks)).unwrap_or(STAMP_TOLERANCE);
                     s.checks = s.checks.saturating_add(1);
-                    s.next_check_at = Some(self.ctx.now() + wait.max(SAME_MOMENT));
+                    s.next_check_at = Some(self.ctx.now() + wait.max(STAMP_TOLERANCE));
                 })
                 .await;
         };
-        let again_at = self.second_look(&s, &found);
+        let second_check_at = self.second_check_at(&s, &check);
         let change = |s: &mut Supervision| {
-            s.agent = s.agent.take().or_else(|| found.agent.clone());
-            s.note_after(found.continuity, found.contact_ended_first, found.agent_after.clone())
+            s.agent = s.agent.take().or_else(|| check.agent.clone());
+            s.note_after(check.continuity, check.contact_ended_first, check.agent_after.clone())
                 .ok()?;
-            s.next_check_at = again_at;
+            s.next_check_at = second_check_at;
             Some(Transaction {
-                audit: if again_at.is_some() {
+                audit: if second_check_at.is_some() {
                     Vec::new()
                 } else {
-                    self.to_be_told(s)
+                    self.alarm_entries(s)
                 },
                 ..Transaction::default()
             })
         };
-        self.amend_left(s.id, change).await?;
-        if again_at.is_none()
+        self.update_departed(s.id, change).await?;
+        if second_check_at.is_none()
             && let Some(Stored { supervision, .. }) = self.ctx.store().supervision(s.id).await?
         {
-            self.raise(&supervision);
+            self.raise_alarms(&supervision);
         }
         Ok(())
     }
 
-    async fn find_out(&self, s: &Supervision) -> Option<Found> {
+    async fn check_contact(&self, s: &Supervision) -> Option<ContactCheck> {
         let contact = s.contact.as_ref()?;
         let seen = self
             .ctx
@@ -105,44 +105,47 @@ impl LeavingService {
             .describe(&s.instance, contact.as_str(), Priority::Poll)
             .await;
         match seen {
-            // An event has said that it is over: this answer is older.
-            Ok(seen) if seen.disconnected_at.is_none() && s.contact_ended => (s.checks >= TRIES).then(Found::unknown),
-            Ok(seen) => {
-                let mut found = weigh_contact(s, &seen);
-                found.agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
-                if let (None, Some(agent)) = (seen.disconnected_at, &found.agent) {
-                    let state = self.agent_state(&s.instance, agent, contact, Priority::Poll).await;
-                    found.agent_after = state.ok().map(|state| AgentAfter::of(state.as_deref()));
-                }
-                Some(found)
+            // An event already reported the end, so this answer is outdated.
+            Ok(seen) if seen.disconnected_at.is_none() && s.contact_ended => {
+                (s.checks >= MAX_CHECKS).then(ContactCheck::unknown)
             }
-            Err(e) if e.is_retryable() && s.checks < TRIES => {
-                log_look(s, &e);
+            Ok(seen) => {
+                let mut check = evaluate_contact(s, &seen);
+                check.agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
+                if let (None, Some(agent)) = (seen.disconnected_at, &check.agent) {
+                    let state = self.agent_state(&s.instance, agent, contact, Priority::Poll).await;
+                    check.agent_after = state.ok().map(|state| AgentAfter::of(state.as_deref()));
+                }
+                Some(check)
+            }
+            Err(e) if e.is_retryable() && s.checks < MAX_CHECKS => {
+                log_failed_poll(s, &e);
                 None
             }
             Err(e) => {
-                log_look(s, &e);
-                Some(Found::unknown())
+                log_failed_poll(s, &e);
+                Some(ContactCheck::unknown())
             }
         }
     }
 
-    /// When to look once more: an answer of the moment of the drop may be older than what the drop did.
-    fn second_look(&self, s: &Supervision, found: &Found) -> Option<Timestamp> {
+    /// When to check a second time, because an answer from the moment of the drop may not show its effect yet.
+    fn second_check_at(&self, s: &Supervision, check: &ContactCheck) -> Option<Timestamp> {
         let gone_by = s.departure.as_ref()?.basis.gone_by?;
-        let staleness = (self.ctx.settings.poll_staleness - USUAL_STALENESS).max(SignedDuration::ZERO);
+        let staleness = (self.ctx.settings.poll_staleness - DEFAULT_STALENESS).max(SignedDuration::ZERO);
         let at = gone_by + self.ctx.settings.intervals.after_again + staleness;
-        let open = found.continuity == Continuity::Continued && s.leave.is_some();
+        let open = check.continuity == Continuity::Continued && s.leave.is_some();
         Some(at).filter(|at| open && self.ctx.now() < *at)
     }
 
-    /// Changes a supervision that has left; its row follows if what it says changed, and need not wait any longer if not.
-    async fn amend_left(
+    /// Changes a supervision that is LEFT. Its Salesforce record is written again if the departure changed; otherwise the record
+    /// is delivered now rather than after the check.
+    async fn update_departed(
         &self,
         id: SupervisionId,
         rule: impl Fn(&mut Supervision) -> Option<Transaction>,
     ) -> Result<(), UseCaseError> {
-        let committed = self.ctx.amend(id, |s| {
+        let committed = self.ctx.update(id, |s| {
             let before = s.departure.clone();
             let change = rule(s)?;
             let changed = s.departure != before;
@@ -158,8 +161,8 @@ impl LeavingService {
         Ok(())
     }
 
-    /// Whether they spoke: of one who may have barged in without any event telling of it, the leg's `StateTransitions` tell.
-    async fn learn_what_they_did(&self, s: &Supervision) -> Result<(), UseCaseError> {
+    /// Reads the leg's `StateTransitions` if the supervisor may have barged in, because no event may have reported it.
+    async fn refresh_leg_modes(&self, s: &Supervision) -> Result<(), UseCaseError> {
         let (Some(leg), true) = (&s.leg, s.vendor == AMAZON_CONNECT) else {
             return Ok(());
         };
@@ -176,23 +179,23 @@ impl LeavingService {
             let observation =
                 Observation::of_description(&seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
             self.evidence
-                .weigh(&s.instance, leg.as_str(), observation, None)
+                .evaluate(&s.instance, leg.as_str(), observation, None)
                 .await?;
         }
         Ok(())
     }
 
-    /// What the audit must have, in the transaction that says so.
-    fn to_be_told(&self, s: &Supervision) -> Vec<AuditEntry> {
+    /// The alarms as audit entries, written in the same transaction as the result.
+    fn alarm_entries(&self, s: &Supervision) -> Vec<AuditEntry> {
         let mut audit = Vec::new();
         if ended_by_us(s) {
             audit.push(self.ctx.audit_own(
                 AuditAction::CustomerCallEnded,
                 s.id,
-                "right after the leg that we had end",
+                "right after the leg that Sidedoor ended",
             ));
         }
-        if let Some(agent) = wrong_agent(s) {
+        if let Some(agent) = agent_left_behind(s) {
             audit.push(
                 self.ctx
                     .audit_own(AuditAction::AgentLooksWrong, s.id, agent.state.clone()),
@@ -201,15 +204,15 @@ impl LeavingService {
         audit
     }
 
-    /// Says aloud what must not be overlooked.
-    fn raise(&self, s: &Supervision) {
+    /// Logs and counts the alarms.
+    fn raise_alarms(&self, s: &Supervision) {
         if ended_by_us(s) {
             self.ctx.count(&MetricEvent::CustomerCallEnded);
-            tracing::error!(supervision_id = %s.id, "the customer's call ended right after the supervisor of {} left", s.id);
+            tracing::error!(supervision_id = %s.id, contact_id = s.contact.as_ref().map(tracing::field::display), "the customer's call ended right after the supervisor of {} left", s.id);
         }
-        if let Some(agent) = wrong_agent(s) {
+        if let Some(agent) = agent_left_behind(s) {
             self.ctx.count(&MetricEvent::AgentLooksWrong);
-            tracing::warn!(supervision_id = %s.id, state = agent.state, "after the departure of {} the agent is {} on the contact", s.id, agent.state);
+            tracing::warn!(supervision_id = %s.id, state = agent.state, "the agent is {} on the contact after the departure of {}", agent.state, s.id);
         }
     }
 }
@@ -219,40 +222,40 @@ fn ended_by_us(s: &Supervision) -> bool {
     departure.is_some_and(|d| d.continuity == Continuity::Ended && d.reason != Reason::ContactEnded)
 }
 
-fn wrong_agent(s: &Supervision) -> Option<&AgentAfter> {
+fn agent_left_behind(s: &Supervision) -> Option<&AgentAfter> {
     let after = s.departure.as_ref()?.agent_after.as_ref();
     after.filter(|agent| agent.looks_wrong)
 }
 
-/// Whether the call went on, and whether it ended before the leg did. Both stamps are the same vendor's clock, so they may be
-/// compared without knowing its offset.
-fn weigh_contact(s: &Supervision, seen: &ContactSeen) -> Found {
-    let is = |continuity| Found {
+/// Whether the call continued, and whether it ended before the leg. Both stamps are from the same vendor clock, so they can
+/// be compared without knowing its offset.
+fn evaluate_contact(s: &Supervision, seen: &ContactSeen) -> ContactCheck {
+    let with = |continuity| ContactCheck {
         continuity,
-        ..Found::unknown()
+        ..ContactCheck::unknown()
     };
     let Some(contact_end) = seen.disconnected_at else {
-        return is(Continuity::Continued);
+        return with(Continuity::Continued);
     };
     if seen.has_successor {
-        return is(Continuity::Continued);
+        return with(Continuity::Continued);
     }
     let Some(leg_end) = s.departure.as_ref().and_then(|d| d.vendor_timestamp) else {
-        return is(Continuity::Unknown);
+        return with(Continuity::Unknown);
     };
-    // Only one who has barged in is a party whose leaving can end the call, and Connect may take a moment to end it.
+    // Only a barged-in supervisor is a participant whose leaving can end the call, and Connect may take a moment to end it.
     let right_after = if s.has_barged || s.may_have_barged_in() {
-        A_MOMENT_LATER
+        BARGED_END_WINDOW
     } else {
-        SAME_MOMENT
+        STAMP_TOLERANCE
     };
     if contact_end > leg_end + right_after {
-        return is(Continuity::Continued);
+        return with(Continuity::Continued);
     }
-    // The leg was first if its browser says that it ended it, or if a leave was asked for and the stamps say so.
+    // The leg ended first if its browser reported that it ended it, or if a leave was requested and the stamps agree.
     let leg_first = s.browser_ended_the_leg() || (s.leave.is_some() && leg_end < contact_end);
-    Found {
+    ContactCheck {
         contact_ended_first: !leg_first,
-        ..is(Continuity::Ended)
+        ..with(Continuity::Ended)
     }
 }

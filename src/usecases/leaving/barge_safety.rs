@@ -1,14 +1,15 @@
-//! The guard before a supervisor who has barged in leaves: if the agent has gone meanwhile, the supervisor may be one of the
-//! last two on the call, and to leave would end it for the customer.
+//! The barge safety check before a supervisor leaves. A supervisor who has barged in is a participant. If the agent has
+//! already left, their leaving may end the customer's call.
 //!
-//! A silent supervisor is no party to the call, and needs no guard. For one who may have barged in, the vendor is asked: in
-//! which mode the leg is now, who the agent on the contact is, and whether that agent still has it. What cannot be confirmed is
-//! refused; an operator may take it on themselves, with a reason. The browser repeats the check before it acts.
+//! A silent supervisor is not a participant and needs no check. For a supervisor who may have barged in, the vendor is
+//! asked for the mode of the leg, for the agent on the contact, and for the state of that agent's contact. What cannot be
+//! confirmed is refused, because an unconfirmed leave may end the call; an operator may override the refusal with a reason.
+//! The browser repeats the check before it acts.
 
 use crate::usecases::leaving::LeavingError;
 use std::time::Duration;
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::leaving::LeavingService;
 use sidedoor_domain::audit::AuditAction;
@@ -17,34 +18,39 @@ use sidedoor_domain::ports::{MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, State, Supervision};
 
 impl LeavingService {
-    /// Agrees that this supervision may be left without ending the customer's call. What the vendor does not say in half the
-    /// time an answer may take is not confirmed.
+    /// Confirms that the supervisor can leave without ending the customer's call. The vendor has half of the answer time to
+    /// respond; no response counts as not confirmed.
     ///
     /// # Errors
-    /// [`LeavingError::CustomerCallAtRisk`] when the agent is gone, or is not known to be there.
-    pub(crate) async fn may_leave(&self, s: &Supervision) -> Result<(), LeavingError> {
-        self.may_leave_in(s, self.ctx.settings.answer_within / 2).await
+    /// [`LeavingError::CustomerCallAtRisk`] when the agent has left, or their presence cannot be confirmed.
+    pub(crate) async fn check_barge_safety(&self, s: &Supervision) -> Result<(), LeavingError> {
+        self.check_barge_safety_within(s, self.ctx.settings.answer_within / 2)
+            .await
     }
 
-    async fn may_leave_in(&self, s: &Supervision, patience: Duration) -> Result<(), LeavingError> {
-        let checked = tokio::time::timeout(patience, self.check(s)).await;
+    async fn check_barge_safety_within(&self, s: &Supervision, timeout: Duration) -> Result<(), LeavingError> {
+        let checked = tokio::time::timeout(timeout, self.confirm_safe_to_leave(s)).await;
         checked.unwrap_or(Err(LeavingError::CustomerCallAtRisk(
             s.id,
-            "Amazon Connect did not say in time whether the agent is still there",
+            "Amazon Connect did not confirm in time that the agent is still on the call",
         )))
     }
 
-    /// The same for a request, with a refusal on record: no longer than its answer may still take.
-    pub(crate) async fn guarded(&self, s: &Supervision, by: &Request) -> Result<(), LeavingError> {
-        let patience = self.ctx.left(by).min(self.ctx.settings.answer_within / 2);
-        let refused = match self.may_leave_in(s, patience).await {
+    /// The same check for a request, within its remaining time. A refusal is counted and audited.
+    pub(crate) async fn require_safe_leave(
+        &self,
+        s: &Supervision,
+        request: &RequestContext,
+    ) -> Result<(), LeavingError> {
+        let timeout = self.ctx.time_left(request).min(self.ctx.settings.answer_within / 2);
+        let refused = match self.check_barge_safety_within(s, timeout).await {
             Err(refused @ LeavingError::CustomerCallAtRisk(..)) => refused,
             other => return other,
         };
         self.ctx.count(&MetricEvent::LeaveRefused);
         let audit = vec![
             self.ctx
-                .audit(by, AuditAction::DisconnectRefused, s.id, refused.to_string()),
+                .audit(request, AuditAction::DisconnectRefused, s.id, refused.to_string()),
         ];
         self.ctx
             .store()
@@ -56,40 +62,40 @@ impl LeavingService {
         Err(refused)
     }
 
-    async fn check(&self, s: &Supervision) -> Result<(), LeavingError> {
-        if !self.may_be_a_party(s).await? {
+    async fn confirm_safe_to_leave(&self, s: &Supervision) -> Result<(), LeavingError> {
+        if !self.may_be_participant(s).await? {
             return Ok(());
         }
-        let there = self.agent_is_there(s).await;
-        there.map_err(|why| LeavingError::CustomerCallAtRisk(s.id, why))
+        let present = self.confirm_agent_present(s).await;
+        present.map_err(|why| LeavingError::CustomerCallAtRisk(s.id, why))
     }
 
-    /// Whether the supervisor may be speaking on a call: by what is known, and for one of whom that may be out of date, by
-    /// what the vendor says now. If it says nothing, they may be.
-    async fn may_be_a_party(&self, s: &Supervision) -> Result<bool, LeavingError> {
-        let there = matches!(s.state, State::Monitoring | State::Leaving) && s.vendor == AMAZON_CONNECT;
+    /// Whether the supervisor may be a participant of the call. If our data may be out of date, the vendor is asked; without
+    /// an answer the result is `true`, because that is the safe assumption.
+    async fn may_be_participant(&self, s: &Supervision) -> Result<bool, LeavingError> {
+        let on_connect_leg = matches!(s.state, State::Monitoring | State::Leaving) && s.vendor == AMAZON_CONNECT;
         let by_voice = matches!(s.channel, None | Some(Channel::Voice));
-        if !there || !by_voice || s.allowed == Some(Mode::Silent) {
+        if !on_connect_leg || !by_voice || s.allowed == Some(Mode::Silent) {
             return Ok(false);
         }
         if s.may_have_barged_in() {
             return Ok(true);
         }
-        // They may have barged in in their CCP, and nothing has told us.
+        // They may have barged in in their CCP without an event that reports it.
         let Some(leg) = &s.leg else { return Ok(false) };
         let asked_at = self.ctx.now();
         let look = self
             .ctx
             .telephony()
             .describe(&s.instance, leg.as_str(), Priority::Disconnect);
-        // Half of the time is for the agent, who must be asked about if this says nothing.
+        // The other half of the time is for the question about the agent.
         let Ok(Ok(seen)) = tokio::time::timeout(self.ctx.settings.answer_within / 4, look).await else {
             return Ok(true);
         };
         let observation =
             Observation::of_description(&seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
         self.evidence
-            .weigh(&s.instance, leg.as_str(), observation, None)
+            .evaluate(&s.instance, leg.as_str(), observation, None)
             .await?;
         let now = self
             .ctx
@@ -100,43 +106,43 @@ impl LeavingService {
         Ok(now.is_some_and(|s| !s.state.is_final() && s.may_have_barged_in()))
     }
 
-    async fn agent_is_there(&self, s: &Supervision) -> Result<(), &'static str> {
+    async fn confirm_agent_present(&self, s: &Supervision) -> Result<(), &'static str> {
         let Some(contact) = &s.contact else {
-            return Err("it is not known which contact the supervisor has barged in on");
+            return Err("it is not known on which contact the supervisor has barged in");
         };
-        let unsure = "Amazon Connect could not be asked whether the agent is still there";
+        let unavailable = "Amazon Connect could not be asked whether the agent is still on the call";
         let seen = self
             .ctx
             .telephony()
             .describe(&s.instance, contact.as_str(), Priority::Disconnect);
-        let seen = seen.await.map_err(|_| unsure)?;
+        let seen = seen.await.map_err(|_| unavailable)?;
         if seen.disconnected_at.is_some() {
-            // It is over: nothing is left to end.
+            // The call is already over, so leaving cannot end it.
             return Ok(());
         }
         let agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
         let agent = agent.ok_or("Amazon Connect names no agent on the contact")?;
         let state = self.agent_state(&s.instance, &agent, contact, Priority::Disconnect);
-        match state.await.map_err(|()| unsure)?.as_deref() {
+        match state.await.map_err(|()| unavailable)?.as_deref() {
             Some("CONNECTED" | "CONNECTED_ONHOLD") => Ok(()),
-            _ => Err("the agent is not on the call any more, so the supervisor may be one of the last two on it"),
+            _ => Err("the agent is no longer on the call, so the supervisor may be one of the last two participants"),
         }
     }
 
-    /// The state of a contact with its agent now; nothing if the agent does not have it.
-    pub(crate) async fn agent_state(
+    /// The state of the contact in the agent's current contacts; `None` if the agent does not have it.
+    pub(super) async fn agent_state(
         &self,
         instance: &InstanceName,
         agent: &UserId,
         contact: &ContactId,
         priority: Priority,
     ) -> Result<Option<String>, ()> {
-        let has = self
+        let contacts = self
             .ctx
             .telephony()
             .current_contacts(instance, std::slice::from_ref(agent), priority);
-        let has = has.await.map_err(|_| ())?;
-        let this = has
+        let contacts = contacts.await.map_err(|_| ())?;
+        let this = contacts
             .into_iter()
             .find(|c| c.contact.eq_ignore_ascii_case(contact.as_str()));
         Ok(this.map(|c| c.state))

@@ -1,13 +1,13 @@
-//! How a leg is made to end. Voice: by a directive to the supervisor's browser, since no server call is documented to
-//! drop it. Chat and task: by StopContact on the leg, behind the interlock; if that is refused, by the directive.
+//! Ends a supervisor's leg. Voice legs end by a directive to the supervisor's browser, because no server call is documented
+//! to end them. Chat and task legs end by StopContact behind the interlock; if that is refused, by the directive.
 //!
-//! **Interlock.** StopContact is sent only with a [`sidedoor_domain::interlock::ClearedLeg`], made from a DescribeContact
-//! of this very moment that says MONITOR and names the supervisor. Its 200 is "accepted" and proves nothing.
+//! **Interlock.** StopContact is sent only with a [`sidedoor_domain::interlock::ClearedLeg`], which needs a fresh
+//! DescribeContact that says MONITOR and names the supervisor. Its answer 200 means "accepted" and proves nothing.
 //!
-//! **Crash story.** `ServerEnd::Due` is on disk before the call; a restart does the whole check and call again, which is
-//! harmless: a leg that has ended answers 410.
+//! **After a crash.** `ServerEnd::Due` is in the store before the call. A restart repeats the check and the call, which is
+//! harmless because a leg that has ended answers 410.
 
-use crate::usecases::LegEnd;
+use crate::usecases::LegEndMethod;
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::leaving::LeavingError;
 use crate::usecases::leaving::LeavingService;
@@ -20,10 +20,10 @@ use sidedoor_domain::ports::store::Stored;
 use sidedoor_domain::ports::{CommitOutcome, Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{Channel, ServerEnd, State, Supervision};
 
-/// Attempts at a server-side end before the browser is directed instead.
-const TRIES: u32 = 4;
+/// The most attempts at StopContact before the browser is directed instead.
+const MAX_ATTEMPTS: u32 = 4;
 
-/// Whether a leave still needs the server to decide or to do something.
+/// Whether the server must still decide how the leg ends, or send StopContact.
 pub(crate) fn is_to_be_carried_out(s: &Supervision) -> bool {
     let server_end = s.leave.as_ref().map_or(ServerEnd::None, |l| l.server_end);
     match (s.state, server_end) {
@@ -34,10 +34,10 @@ pub(crate) fn is_to_be_carried_out(s: &Supervision) -> bool {
 }
 
 impl LeavingService {
-    /// Carries out what [`is_to_be_carried_out`] says.
+    /// Does what [`is_to_be_carried_out`] asks for, if no other task is doing it.
     pub(crate) async fn carry_out_leave(&self, id: SupervisionId) -> Result<(), LeavingError> {
-        // The request's own work and reconciling may both find it to be done: one of them does it.
-        let Some(_held) = self.ctx.signals.leaves.take(id) else {
+        // The request's own task and the poll may both start this; only one of them may do it.
+        let Some(_in_flight) = self.ctx.signals.leaves_in_flight.try_start(id) else {
             return Ok(());
         };
         let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
@@ -59,7 +59,7 @@ impl LeavingService {
             let observation =
                 Observation::of_description(seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
             self.evidence
-                .weigh(&supervision.instance, leg.as_str(), observation, None)
+                .evaluate(&supervision.instance, leg.as_str(), observation, None)
                 .await?;
             if seen.disconnected_at.is_some() {
                 return Ok(());
@@ -68,12 +68,12 @@ impl LeavingService {
         let channel = supervision
             .channel
             .or_else(|| seen.as_ref().ok().and_then(|s| s.channel));
-        // Unknown even now: the browser's way is right for every channel.
-        let way = channel.and_then(|c| self.ctx.instance(&supervision.instance).map(|i| i.leg_end(c)));
-        match way.unwrap_or(LegEnd::Ccp) {
-            LegEnd::Ccp => self.direct_browser(id, ServerEnd::None, "directed the browser").await,
-            LegEnd::StopContactThenCcp => {
-                // Voice legs are documented not to obey StopContact, so their browser is directed at the same time.
+        // The channel is still unknown: the directive works for every channel.
+        let method = channel.and_then(|c| self.ctx.instance(&supervision.instance).map(|i| i.leg_end(c)));
+        match method.unwrap_or(LegEndMethod::Ccp) {
+            LegEndMethod::Ccp => self.direct_browser(id, ServerEnd::None, "directed the browser").await,
+            LegEndMethod::StopContactThenCcp => {
+                // StopContact is documented not to work for voice legs, so the browser is directed at the same time.
                 if channel == Some(Channel::Voice) {
                     self.direct_browser(id, ServerEnd::Due, "directed the browser before trying StopContact")
                         .await?;
@@ -88,15 +88,15 @@ impl LeavingService {
         id: SupervisionId,
         mut seen: Result<ContactSeen, VendorError>,
     ) -> Result<(), LeavingError> {
-        for attempt in 0..TRIES {
+        for attempt in 0..MAX_ATTEMPTS {
             let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
                 return Ok(());
             };
             let (State::Leaving, Some(leg)) = (supervision.state, supervision.leg.clone()) else {
                 return Ok(());
             };
-            if supervision.channel == Some(Channel::Voice) && self.held_back(&supervision).await? {
-                // Reconciling takes it up again.
+            if supervision.channel == Some(Channel::Voice) && self.is_leave_unsafe(&supervision).await? {
+                // The next poll tries again.
                 return Ok(());
             }
             self.begin_server_end(id).await?;
@@ -106,20 +106,20 @@ impl LeavingService {
                         .note_server_end(id, ServerEnd::Accepted, "StopContact was accepted")
                         .await;
                 }
-                Err(Stopped::Interlock(why)) => {
-                    tracing::warn!(supervision_id = %id, %why, "the interlock refused StopContact for {id}");
+                Err(ServerEndError::Interlock(why)) => {
+                    tracing::warn!(supervision_id = %id, %why, "the interlock rejected StopContact for {id}; directing the browser instead: {why}");
                     return self
                         .direct_browser(id, ServerEnd::Refused, &format!("interlock: {why}"))
                         .await;
                 }
-                Err(Stopped::Vendor(error)) => error,
+                Err(ServerEndError::Vendor(error)) => error,
             };
             let Some(wait) = Backoff::CALL.after(error.verdict, attempt) else {
                 return self
                     .direct_browser(id, ServerEnd::Refused, &format!("StopContact: {}", error.code))
                     .await;
             };
-            // What came of this try is known, whether or not there is another.
+            // The outcome of this attempt is known, so its audit entry is written even if another attempt follows.
             let failed = self
                 .ctx
                 .audit_own(AuditAction::LegStopRefused, id, format!("StopContact: {}", error.code))
@@ -133,9 +133,9 @@ impl LeavingService {
                 .await?;
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.ctx.parts.stopping.cancelled() => return Ok(()),
+                () = self.ctx.deps.stopping.cancelled() => return Ok(()),
             }
-            // A clearance is of its moment: look again before every try.
+            // A clearance is valid only for its moment, so describe the leg again before every attempt.
             seen = self
                 .ctx
                 .telephony()
@@ -146,7 +146,7 @@ impl LeavingService {
             .await
     }
 
-    /// The audit says that StopContact is about to be called before it is.
+    /// Writes the audit entry before StopContact is sent.
     async fn begin_server_end(&self, id: SupervisionId) -> Result<(), LeavingError> {
         let begun = self.ctx.audit_own(AuditAction::LegStopBegun, id, "StopContact");
         let ahead = Transaction {
@@ -157,30 +157,30 @@ impl LeavingService {
         Ok(())
     }
 
-    async fn try_end(&self, s: &Supervision, seen: &Result<ContactSeen, VendorError>) -> Result<(), Stopped> {
-        let seen = seen.as_ref().map_err(|e| Stopped::Vendor(e.clone()))?;
+    async fn try_end(&self, s: &Supervision, seen: &Result<ContactSeen, VendorError>) -> Result<(), ServerEndError> {
+        let seen = seen.as_ref().map_err(|e| ServerEndError::Vendor(e.clone()))?;
         let (Some(leg), Some(user)) = (&s.leg, &s.supervisor.connect_user_id) else {
-            return Err(Stopped::Interlock("the leg's supervisor is not known".into()));
+            return Err(ServerEndError::Interlock("the leg's supervisor is not known".into()));
         };
         let cleared =
-            clear_to_end(leg, seen, user, s.contact.as_ref()).map_err(|r| Stopped::Interlock(r.to_string()))?;
+            clear_to_end(leg, seen, user, s.contact.as_ref()).map_err(|r| ServerEndError::Interlock(r.to_string()))?;
         self.ctx
             .telephony()
             .end_leg(&s.instance, &cleared)
             .await
-            .map_err(Stopped::Vendor)
+            .map_err(ServerEndError::Vendor)
     }
 
-    /// A directive has expired and the leg is still there: the browser is directed anew, since a disconnect never expires;
-    /// unless the supervisor has become one of the last two on the call meanwhile. Then it waits for the next look.
+    /// The directive has expired and the leg still exists: directs the browser again, because a disconnect never expires. If the
+    /// barge safety check fails now, the directive waits for the next poll.
     pub(crate) async fn renew_directive(&self, s: &Supervision) -> Result<(), LeavingError> {
-        if self.held_back(s).await? {
+        if self.is_leave_unsafe(s).await? {
             return Ok(());
         }
         self.change_leave(
             s.id,
             AuditAction::DirectiveIssued,
-            "the one before had expired",
+            "the previous directive had expired",
             None,
             |s| {
                 let _ = s.direct_browser(self.ctx.now(), self.ctx.leave_times());
@@ -189,34 +189,44 @@ impl LeavingService {
         .await
     }
 
-    /// Whether a leave under way would end the customer's call if it were carried out now, and nobody has accepted that.
-    async fn held_back(&self, s: &Supervision) -> Result<bool, LeavingError> {
+    /// Whether carrying out this leave now may end the customer's call and no operator has accepted that.
+    async fn is_leave_unsafe(&self, s: &Supervision) -> Result<bool, LeavingError> {
         if s.leave.as_ref().is_some_and(|l| l.customer_call_may_end) {
             return Ok(false);
         }
-        match self.may_leave(s).await {
+        match self.check_barge_safety(s).await {
             Err(LeavingError::CustomerCallAtRisk(id, why)) => {
-                tracing::warn!(supervision_id = %id, "the leave of {id} is held back: {why}");
+                tracing::warn!(supervision_id = %id, "the leave of {id} waits for the next poll because it may end the customer's call: {why}");
                 Ok(true)
             }
             other => other.map(|()| false),
         }
     }
 
-    /// Gives out the directive, noting how the server-side end stands.
-    async fn direct_browser(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), LeavingError> {
-        // What StopContact came to is known when it was refused; before and without it there is nothing to end.
-        let ended = (stands == ServerEnd::Refused).then_some(Phase::Failed);
-        self.change_leave(id, AuditAction::DirectiveIssued, why, ended, |s| {
+    /// Issues the directive and records the state of the server-side end.
+    async fn direct_browser(
+        &self,
+        id: SupervisionId,
+        server_end: ServerEnd,
+        outcome: &str,
+    ) -> Result<(), LeavingError> {
+        // Refused is the result of a StopContact call; in the other cases no call is open in the audit.
+        let ended = (server_end == ServerEnd::Refused).then_some(Phase::Failed);
+        self.change_leave(id, AuditAction::DirectiveIssued, outcome, ended, |s| {
             let _ = s.direct_browser(self.ctx.now(), self.ctx.leave_times());
-            let _ = s.server_end(stands);
+            let _ = s.server_end(server_end);
         })
         .await
     }
 
-    async fn note_server_end(&self, id: SupervisionId, stands: ServerEnd, why: &str) -> Result<(), LeavingError> {
-        self.change_leave(id, AuditAction::LegStopAccepted, why, Some(Phase::Done), |s| {
-            let _ = s.server_end(stands);
+    async fn note_server_end(
+        &self,
+        id: SupervisionId,
+        server_end: ServerEnd,
+        outcome: &str,
+    ) -> Result<(), LeavingError> {
+        self.change_leave(id, AuditAction::LegStopAccepted, outcome, Some(Phase::Done), |s| {
+            let _ = s.server_end(server_end);
         })
         .await
     }
@@ -225,11 +235,11 @@ impl LeavingService {
         &self,
         id: SupervisionId,
         action: AuditAction,
-        why: &str,
+        outcome: &str,
         ended: Option<Phase>,
         change_it: impl Fn(&mut Supervision),
     ) -> Result<(), LeavingError> {
-        let committed = self.ctx.amend(id, |s| {
+        let committed = self.ctx.update(id, |s| {
             if s.state != State::Leaving {
                 return None;
             }
@@ -237,18 +247,18 @@ impl LeavingService {
             s.next_check_at = Some(self.ctx.now() + self.ctx.settings.intervals.leaving_first_look);
             Some(Transaction {
                 audit: vec![match ended {
-                    Some(phase) => self.ctx.audit_own(action, id, why).in_phase(phase, operation(id)),
-                    None => self.ctx.audit_own(action, id, why),
+                    Some(phase) => self.ctx.audit_own(action, id, outcome).in_phase(phase, operation(id)),
+                    None => self.ctx.audit_own(action, id, outcome),
                 }],
                 ..Transaction::default()
             })
         });
         match (committed.await?, ended) {
             (CommitOutcome::Done, _) => self.ctx.signals.check.notify_one(),
-            // Evidence was faster: the act is over all the same.
+            // Evidence has already ended the supervision; the action still needs its end in the audit.
             (_, Some(phase)) => {
                 let over = Transaction {
-                    audit: vec![self.ctx.audit_own(action, id, why).in_phase(phase, operation(id))],
+                    audit: vec![self.ctx.audit_own(action, id, outcome).in_phase(phase, operation(id))],
                     ..Transaction::default()
                 };
                 self.ctx.store().transact(over).await?;
@@ -259,13 +269,13 @@ impl LeavingService {
     }
 }
 
-/// What the beginning and the end of a StopContact are audited under.
+/// The operation id that links the audit entries of a StopContact.
 fn operation(id: SupervisionId) -> String {
     format!("stop_contact/{id}")
 }
 
-/// Why a server-side end was not accepted.
-enum Stopped {
+/// Why a server-side end failed.
+enum ServerEndError {
     Interlock(String),
     Vendor(VendorError),
 }

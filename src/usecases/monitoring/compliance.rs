@@ -1,6 +1,8 @@
-//! What the rules of a jurisdiction say of a supervision: asked on every start, answered with it, and kept by the audit.
+//! Applies the rules of a jurisdiction: may a supervisor rejoin a contact, and is an announcement required?
+//!
+//! Guarantee: the answer is decided before every start, stored with the supervision and written to the audit.
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::monitoring::ComplianceRules;
 use crate::usecases::monitoring::MonitoringError;
@@ -12,32 +14,32 @@ use sidedoor_domain::ports::{StoreError, Transaction};
 use sidedoor_domain::rejoin::{Compliance, MOST_PRIOR, RejoinRefused};
 
 impl ComplianceRules {
-    /// The answer for somebody who asks to listen.
-    pub(crate) async fn comply(
+    /// Decides for a supervisor who wants to listen. A refusal is audited.
+    pub(super) async fn check_compliance(
         &self,
         instance: &InstanceName,
         user: &UserId,
         ask: &StartRequest,
-        by: &Request,
+        request: &RequestContext,
     ) -> Result<Compliance, MonitoringError> {
         let own = self.ctx.instance(instance).and_then(|i| i.jurisdiction.as_deref());
-        // A supervisor does not choose whose rules hold for them.
+        // A supervisor must not choose the rules that apply to them.
         let may_choose = [Scope::SuperviseAny, Scope::Operate]
             .iter()
-            .any(|scope| by.caller.has(*scope));
+            .any(|scope| request.caller.has(*scope));
         if !may_choose && ask.jurisdiction.as_deref().is_some_and(|asked| Some(asked) != own) {
             return Err(UseCaseError::Forbidden("this credential may not choose the jurisdiction").into());
         }
         let jurisdiction = ask.jurisdiction.as_deref().or(own);
         let rules = self.ctx.settings.policy.rules(jurisdiction);
         let rules = rules.ok_or(MonitoringError::JurisdictionNotFound)?;
-        let prior = self.prior(instance, &ask.contact, user).await?;
+        let prior = self.prior_supervisions(instance, &ask.contact, user).await?;
         match rules.admit(jurisdiction, prior) {
             Ok(compliance) => Ok(compliance),
             Err(RejoinRefused(compliance)) => {
                 if let Some(last) = compliance.prior.first() {
-                    let outcome = format!("contact {}, {}", ask.contact, told(&compliance));
-                    let audit = vec![self.ctx.audit(by, AuditAction::RejoinRefused, *last, outcome)];
+                    let outcome = format!("contact {}, {}", ask.contact, describe(&compliance));
+                    let audit = vec![self.ctx.audit(request, AuditAction::RejoinRefused, *last, outcome)];
                     self.ctx
                         .store()
                         .transact(Transaction {
@@ -51,7 +53,7 @@ impl ComplianceRules {
         }
     }
 
-    /// The answer for a leg that nobody asked us for: it is there, so nothing is refused.
+    /// Decides for a leg that already exists without our request. Nothing can be refused, because the supervisor already listens.
     pub(crate) async fn compliance_of_observed(
         &self,
         instance: &InstanceName,
@@ -61,13 +63,13 @@ impl ComplianceRules {
         let jurisdiction = self.ctx.instance(instance).and_then(|i| i.jurisdiction.as_deref());
         let rules = self.ctx.settings.policy.rules(jurisdiction).unwrap_or_default();
         let prior = match (contact, user) {
-            (Some(contact), Some(user)) => self.prior(instance, contact, user).await?,
+            (Some(contact), Some(user)) => self.prior_supervisions(instance, contact, user).await?,
             _ => Vec::new(),
         };
         Ok(rules.of(jurisdiction, prior))
     }
 
-    async fn prior(
+    async fn prior_supervisions(
         &self,
         instance: &InstanceName,
         contact: &ContactId,
@@ -78,8 +80,8 @@ impl ComplianceRules {
     }
 }
 
-/// What was answered, for the audit.
-pub(crate) fn told(compliance: &Compliance) -> String {
+/// The decision, as the audit states it.
+pub(crate) fn describe(compliance: &Compliance) -> String {
     let place = compliance.jurisdiction.as_deref().unwrap_or("none named");
     let coming_back = match compliance.prior.len() {
         0 => "first join".to_owned(),

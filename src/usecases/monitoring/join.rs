@@ -1,16 +1,17 @@
-//! The MonitorContact call: its place in the budget, its retries with one `ClientToken`, and its end.
+//! Sends the MonitorContact call: it waits for a place in the rate budget, retries with one `ClientToken`, and records the
+//! outcome.
 //!
-//! **A late join is worse than none.** After `join_ttl` it is never sent again. If it may have been carried out all the
-//! same (a lost answer, a crash), the vendor is asked whether a leg exists; one that does is adopted, else the join
-//! failed as `join_timeout`.
+//! **A late join is worse than none**, because the supervisor no longer expects it. The call is never sent after
+//! `join_ttl`. If an earlier attempt may have succeeded (a lost answer, a crash), the vendor is asked whether a leg
+//! exists: an existing leg is adopted, otherwise the join fails with `join_timeout`.
 
 use crate::usecases::monitoring::MonitoringError;
 use std::time::Duration;
 
 use crate::usecases::context::ConflictAttempts;
 use crate::usecases::monitoring::MonitoringService;
-use crate::usecases::monitoring::OnCall;
-use crate::usecases::monitoring::switch::Turn;
+use crate::usecases::monitoring::SupervisorOnCall;
+use crate::usecases::monitoring::switch::JoinTurn;
 use crate::usecases::retry::Backoff;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase};
@@ -24,33 +25,33 @@ use sidedoor_domain::ports::{
 };
 use sidedoor_domain::supervision::{Mode, State, Supervision};
 
-/// "Two supervisors can monitor the call" (administrator guide). Connect decides; this only helps to understand its refusal,
-/// whose code is not documented.
-const SUPERVISORS_A_CALL: usize = 2;
+/// "Two supervisors can monitor the call" (administrator guide). Connect enforces the limit; we use it only to interpret
+/// Connect's refusal, because the code of the refusal is not documented.
+const SUPERVISORS_PER_CALL: usize = 2;
 
-/// How often we look for a leg that may exist.
-const LOOKS: u32 = 8;
+/// How often we search for a leg that may exist.
+const LEG_SEARCHES: u32 = 8;
 
-/// What one attempt, or the waiting before it, came to.
-enum Attempt {
+/// The result of one attempt to join.
+enum JoinAttempt {
     Leg(LegId),
     Again(Duration),
-    /// It will not succeed; whether a leg exists all the same is known (`false`) or must be looked up (`true`).
+    /// No attempt will succeed. `look` says whether a leg may exist nevertheless and must be searched for.
     GiveUp {
         look: bool,
         code: JoinFailure,
         detail: String,
     },
-    /// The process stops: what is on disk resumes at the next start.
-    Leave,
+    /// The process is stopping. The supervision is in the store and resumes at the next start.
+    Stopping,
 }
 
 impl MonitoringService {
-    /// Carries a join to its end. `maybe_sent` says that an earlier process may have sent it already.
+    /// Completes a join. `maybe_sent` says that an earlier process may already have sent the call.
     pub(crate) async fn join(&self, id: SupervisionId, admission: Option<Admission>, maybe_sent: bool) {
         if let Err(e) = self.try_join(id, admission, maybe_sent).await {
-            // The supervision is on disk as it was: the next start takes it up again.
-            tracing::error!(supervision_id = %id, error = %e, "join of {id} could not be carried on");
+            // The supervision stays in the store unchanged, so the next start resumes it.
+            tracing::error!(supervision_id = %id, error = %e, "could not continue the join of {id}; it resumes at the next start: {e}");
         }
     }
 
@@ -65,26 +66,26 @@ impl MonitoringService {
                 return Ok(());
             };
             let outcome = match admission.take() {
-                None => Attempt::Again(Duration::ZERO),
+                None => JoinAttempt::Again(Duration::ZERO),
                 Some(place) => self.send(&s, place, attempt, &mut maybe_sent).await,
             };
             match outcome {
-                Attempt::Leg(leg) => return self.leg_given(id, leg).await,
-                Attempt::GiveUp {
+                JoinAttempt::Leg(leg) => return self.leg_given(id, leg).await,
+                JoinAttempt::GiveUp {
                     look: false,
                     code,
                     detail,
                 } => return self.join_failed(id, code, &detail).await,
-                Attempt::GiveUp {
+                JoinAttempt::GiveUp {
                     look: true,
                     code,
                     detail,
                 } => return self.look_for_leg(id, code, &detail).await,
-                Attempt::Leave => return Ok(()),
-                Attempt::Again(wait) => {
+                JoinAttempt::Stopping => return Ok(()),
+                JoinAttempt::Again(wait) => {
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = self.ctx.parts.stopping.cancelled() => return Ok(()),
+                        () = self.ctx.deps.stopping.cancelled() => return Ok(()),
                     }
                 }
             }
@@ -92,8 +93,8 @@ impl MonitoringService {
         Ok(())
     }
 
-    /// Waits for a place in the budget and writes "about to be sent". `None` when there is nothing (more) to send: it
-    /// was withdrawn, it expired, or the process stops.
+    /// Waits for a place in the rate budget and stores that the call is about to be sent. `None` when there is nothing to send:
+    /// the supervision was cancelled, it expired, or the process is stopping.
     async fn ready_to_send(
         &self,
         id: SupervisionId,
@@ -137,17 +138,17 @@ impl MonitoringService {
                 }
                 return Ok(None);
             }
-            match self.turn_of(&mut supervision, revision).await? {
-                Turn::Now => {}
-                Turn::NotYet if self.ctx.is_stopping() => return Ok(None),
-                Turn::NotYet => continue,
-                Turn::Never => {
+            match self.check_turn(&mut supervision, revision).await? {
+                JoinTurn::Now => {}
+                JoinTurn::NotYet if self.ctx.is_stopping() => return Ok(None),
+                JoinTurn::NotYet => continue,
+                JoinTurn::Never => {
                     let detail = "The supervisor did not leave the contact they listened to before.";
                     self.join_failed(id, OwnJoinFailure::LeaveTimedOut.into(), detail)
                         .await?;
                     return Ok(None);
                 }
-                Turn::Taken(holder) => {
+                JoinTurn::Taken(holder) => {
                     let detail = format!("The supervisor is on another contact already: supervision {holder}.");
                     self.join_failed(id, OwnJoinFailure::SupervisorConflict.into(), &detail)
                         .await?;
@@ -158,18 +159,18 @@ impl MonitoringService {
                 let patience = Duration::try_from(left).unwrap_or_default();
                 let place = tokio::select! {
                     place = self.ctx.telephony().admit_monitor(&supervision.instance, patience) => place,
-                    () = self.ctx.parts.stopping.cancelled() => return Ok(None),
+                    () = self.ctx.deps.stopping.cancelled() => return Ok(None),
                 };
                 match place {
                     Ok(place) => *admission = Some(place),
-                    // The budget's queue is full: said at once, unless a leg may exist already.
+                    // The queue of the rate budget is full. Fail immediately, unless a leg may already exist.
                     Err(e) if !maybe_sent => {
                         self.join_failed(id, e.code.into(), &e.message).await?;
                         return Ok(None);
                     }
                     Err(_) => tokio::time::sleep(Backoff::CALL.wait(2)).await,
                 }
-                // The wait may have been long: look again whether the supervisor still wants it.
+                // The wait may have been long, so check again whether the supervisor still wants to join.
                 continue;
             }
             if supervision.state == State::Joining {
@@ -180,7 +181,7 @@ impl MonitoringService {
             }
             let change = Transaction {
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision.clone()), revision)),
-                audit: vec![self.join_begins(id)],
+                audit: vec![self.join_begun_entry(id)],
                 ..Transaction::default()
             };
             if self.ctx.store().transact(change).await? == CommitOutcome::Done {
@@ -189,17 +190,17 @@ impl MonitoringService {
         }
     }
 
-    /// Said by the audit before MonitorContact is called.
-    pub(crate) fn join_begins(&self, id: SupervisionId) -> AuditEntry {
+    /// The audit entry that precedes the MonitorContact call.
+    pub(super) fn join_begun_entry(&self, id: SupervisionId) -> AuditEntry {
         self.ctx
             .audit_own(AuditAction::LegAskedFor, id, "MonitorContact")
             .in_phase(Phase::Begun, operation(id))
     }
 
-    async fn send(&self, s: &Supervision, place: Admission, attempt: u32, maybe_sent: &mut bool) -> Attempt {
+    async fn send(&self, s: &Supervision, place: Admission, attempt: u32, maybe_sent: &mut bool) -> JoinAttempt {
         let (Some(contact), Some(user), Some(join)) = (&s.contact, &s.supervisor.connect_user_id, &s.join) else {
             let detail = "The request names no contact or no supervisor.".to_owned();
-            return Attempt::GiveUp {
+            return JoinAttempt::GiveUp {
                 look: false,
                 code: OwnJoinFailure::SupervisionInvalid.into(),
                 detail,
@@ -214,10 +215,10 @@ impl MonitoringService {
         };
         let error = match self.ctx.telephony().monitor(&call, place).await {
             Ok(raw) => match LegId::from_monitor_answer(&raw, contact) {
-                Ok(leg) => return Attempt::Leg(leg),
+                Ok(leg) => return JoinAttempt::Leg(leg),
                 Err(refusal) => {
                     let detail = format!("Connect's answer was refused by the interlock: {refusal}.");
-                    return Attempt::GiveUp {
+                    return JoinAttempt::GiveUp {
                         look: false,
                         code: OwnJoinFailure::LegInvalid.into(),
                         detail,
@@ -229,17 +230,17 @@ impl MonitoringService {
         *maybe_sent |= error.may_have_happened;
         tracing::warn!(supervision_id = %s.id, code = %error.code, attempt, "MonitorContact for {} failed: {}", s.id, error.message);
         if self.ctx.is_stopping() && error.is_retryable() {
-            return Attempt::Leave;
+            return JoinAttempt::Stopping;
         }
         let expires_in = Duration::try_from(join.expires_at.duration_since(self.ctx.now())).unwrap_or_default();
         match Backoff::CALL.after(error.verdict, attempt) {
-            Some(wait) if wait < expires_in => Attempt::Again(wait),
+            Some(wait) if wait < expires_in => JoinAttempt::Again(wait),
             Some(_) => give_up(*maybe_sent, OwnJoinFailure::TimedOut.into(), &error),
             None => give_up(*maybe_sent, error.code.into(), &error),
         }
     }
 
-    /// Connect gave the leg: on to MONITORING, or straight to LEAVING if a leave waits.
+    /// Connect returned the leg: the supervision becomes MONITORING, or LEAVING if a leave was requested meanwhile.
     async fn leg_given(&self, id: SupervisionId, leg: LegId) -> Result<(), MonitoringError> {
         let mut attempts = ConflictAttempts::default();
         loop {
@@ -280,15 +281,15 @@ impl MonitoringService {
                 CommitOutcome::Done => {
                     self.ctx.signals.check.notify_one();
                     self.ctx.signals.deliver.notify_one();
-                    // Events may have come before this answer.
-                    self.evidence.weigh_stored_evidence(&instance, leg.as_str()).await?;
+                    // Events of this leg may have arrived before this answer.
+                    self.evidence.evaluate_stored_evidence(&instance, leg.as_str()).await?;
                     if state == State::Leaving {
                         self.leaving.carry_out_leave(id).await?;
                     }
                     return Ok(());
                 }
-                CommitOutcome::LegTaken(by) => {
-                    let detail = format!("Connect's leg is recorded by supervision {by} already.");
+                CommitOutcome::LegTaken(owner) => {
+                    let detail = format!("Connect's leg already belongs to supervision {owner}.");
                     return self.join_failed(id, OwnJoinFailure::LegConflict.into(), &detail).await;
                 }
                 _ => {}
@@ -296,8 +297,8 @@ impl MonitoringService {
         }
     }
 
-    /// Who else is on the contact of this supervision, as far as is known.
-    pub(crate) async fn others_on_call(&self, s: &Supervision) -> Result<Vec<OnCall>, StoreError> {
+    /// The other known supervisors on the contact of this supervision.
+    pub(super) async fn others_on_call(&self, s: &Supervision) -> Result<Vec<SupervisorOnCall>, StoreError> {
         let Some(contact) = &s.contact else {
             return Ok(Vec::new());
         };
@@ -307,7 +308,7 @@ impl MonitoringService {
             .map(|o| o.supervision)
             .filter(|o| o.id != s.id && o.leg.is_some());
         Ok(others
-            .map(|o| OnCall {
+            .map(|o| SupervisorOnCall {
                 supervision: o.id,
                 supervisor: o.supervisor,
                 state: o.state,
@@ -315,9 +316,13 @@ impl MonitoringService {
             .collect())
     }
 
-    /// Connect refused a join in a way that may mean that the contact is full: says so if it is. Those who are on it are
-    /// looked at now, since what we know of them may be out of date.
-    async fn perhaps_full(&self, id: SupervisionId, code: JoinFailure) -> Result<Option<String>, MonitoringError> {
+    /// Connect refused a join with a code that may mean that the contact is full. If it is, returns a detail that names the
+    /// supervisors on it, and schedules polls of them, because what we know of them may be out of date.
+    async fn describe_full_contact(
+        &self,
+        id: SupervisionId,
+        code: JoinFailure,
+    ) -> Result<Option<String>, MonitoringError> {
         const QUOTA: JoinFailure = JoinFailure::Vendor(VendorErrorCode::QuotaLimitReached);
         if code != QUOTA && code != JoinFailure::Vendor(VendorErrorCode::RequestInvalid) {
             return Ok(None);
@@ -326,12 +331,12 @@ impl MonitoringService {
             return Ok(None);
         };
         let others = self.others_on_call(&supervision).await?;
-        if others.len() < SUPERVISORS_A_CALL || (code != QUOTA && !self.is_going_on(&supervision).await) {
+        if others.len() < SUPERVISORS_PER_CALL || (code != QUOTA && !self.is_contact_active(&supervision).await) {
             return Ok(None);
         }
         for other in &others {
             self.ctx
-                .amend(other.supervision, |s| {
+                .update(other.supervision, |s| {
                     s.next_check_at = Some(self.ctx.now());
                     Some(Transaction::default())
                 })
@@ -341,17 +346,17 @@ impl MonitoringService {
         let names = others.iter().map(|o| {
             let id = o.supervisor.connect_user_id.as_ref().map(ToString::to_string);
             let name = o.supervisor.username.clone().or(id);
-            name.unwrap_or_else(|| "somebody unknown".into())
+            name.unwrap_or_else(|| "an unknown supervisor".into())
         });
         let names: Vec<String> = names.collect();
         Ok(Some(format!(
-            "Connect takes no further supervisor on this contact; on it are {}.",
+            "Connect accepts no further supervisor on this contact; on it are {}.",
             names.join(", ")
         )))
     }
 
-    /// Whether the vendor says that the contact is not over.
-    async fn is_going_on(&self, s: &Supervision) -> bool {
+    /// Whether the vendor confirms that the contact has not ended.
+    async fn is_contact_active(&self, s: &Supervision) -> bool {
         let Some(contact) = &s.contact else { return false };
         let seen = self
             .ctx
@@ -360,11 +365,11 @@ impl MonitoringService {
         seen.await.is_ok_and(|seen| seen.disconnected_at.is_none())
     }
 
-    /// The join came to nothing.
+    /// Records that the join failed.
     async fn join_failed(&self, id: SupervisionId, code: JoinFailure, detail: &str) -> Result<(), MonitoringError> {
-        // A better word for it is worth a look, and no more than that.
-        let full = self.perhaps_full(id, code).await.unwrap_or_else(|e| {
-            tracing::warn!(supervision_id = %id, error = %e, "who is on the contact of {id} could not be seen");
+        // The more precise code is optional, so an error here must not prevent recording the failure.
+        let full = self.describe_full_contact(id, code).await.unwrap_or_else(|e| {
+            tracing::warn!(supervision_id = %id, error = %e, "could not read who is on the contact of {id}; keeping the original code: {e}");
             None
         });
         let (code, detail) = full.as_deref().map_or((code, detail), |full| {
@@ -372,7 +377,7 @@ impl MonitoringService {
         });
         self.ctx.count(&MetricEvent::JoinFailed(code));
         self.ctx
-            .amend(id, |s| {
+            .update(id, |s| {
                 s.fail(code, detail, self.ctx.now()).ok()?;
                 Some(Transaction {
                     audit: vec![
@@ -387,27 +392,28 @@ impl MonitoringService {
         Ok(())
     }
 
-    /// Nothing more is sent, but an earlier sending may have made a leg: asks the vendor, adopts it if it is there, else
-    /// the join failed. If the vendor cannot say for long, it failed too: a leg that turns up later is an observed one.
+    /// No further call is sent, but an earlier one may have created a leg: asks the vendor and adopts the leg if it exists,
+    /// otherwise the join failed. If the vendor gives no answer for a long time, the join failed too; a leg that appears later
+    /// is handled as an observed one.
     async fn look_for_leg(&self, id: SupervisionId, code: JoinFailure, detail: &str) -> Result<(), MonitoringError> {
-        for attempt in 0..LOOKS {
+        for attempt in 0..LEG_SEARCHES {
             let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
                 return Ok(());
             };
             match self.find_leg(&supervision).await {
                 Ok(Some(leg)) => {
-                    tracing::info!(supervision_id = %id, leg_contact_id = %leg, "found the leg of {id} by looking");
+                    tracing::info!(supervision_id = %id, leg_contact_id = %leg, "found the leg of {id} after its join had no answer");
                     return self.leg_given(id, leg).await;
                 }
                 Ok(None) => break,
                 Err(e) => {
-                    tracing::warn!(supervision_id = %id, code = %e.code, "looking for the leg of {id} failed: {}", e.message);
+                    tracing::warn!(supervision_id = %id, code = %e.code, attempt, "could not search for the leg of {id}: {}", e.message);
                     let Some(wait) = Backoff::LOOK.after(e.verdict, attempt) else {
                         break;
                     };
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = self.ctx.parts.stopping.cancelled() => return Ok(()),
+                        () = self.ctx.deps.stopping.cancelled() => return Ok(()),
                     }
                 }
             }
@@ -415,24 +421,24 @@ impl MonitoringService {
         self.join_failed(id, code, detail).await
     }
 
-    /// The MONITOR leg this supervisor has on this contact now, by the vendor's word.
+    /// The MONITOR leg that this supervisor has on this contact now, according to the vendor.
     async fn find_leg(&self, s: &Supervision) -> Result<Option<LegId>, VendorError> {
         let (Some(user), Some(contact)) = (&s.supervisor.connect_user_id, &s.contact) else {
             return Ok(None);
         };
-        let has = self
+        let current = self
             .ctx
             .telephony()
             .current_contacts(&s.instance, std::slice::from_ref(user), Priority::Monitor)
             .await?;
-        for candidate in has.iter().filter(|c| is_live_leg(c)) {
+        for candidate in current.iter().filter(|c| is_live_leg(c)) {
             let seen = self
                 .ctx
                 .telephony()
                 .describe(&s.instance, &candidate.contact, Priority::Monitor)
                 .await?;
-            // Which field links a leg to its contact is not documented. One that names other contacts, and not this
-            // one, is another's leg; one that names none can only be this one, as it began after the request.
+            // Which field links a leg to its contact is not documented. A leg that names only other contacts belongs to
+            // them. A leg that names none must be ours, because it began after the request.
             let ours = seen.related.is_empty() || seen.related.iter().any(|id| id == contact.as_str());
             if let (true, Ok(leg)) = (ours, LegId::from_description(&seen, Some(contact))) {
                 return Ok(Some(leg));
@@ -442,21 +448,21 @@ impl MonitoringService {
     }
 }
 
-/// Whether a contact of a user is a leg that has not ended.
+/// Whether a user's contact is a monitoring leg that has not ended.
 pub(crate) fn is_live_leg(contact: &UserContact) -> bool {
     contact.initiation_method == "MONITOR"
         && !matches!(contact.state.as_str(), "ENDED" | "MISSED" | "ERROR" | "REJECTED")
 }
 
-fn give_up(look: bool, code: JoinFailure, error: &VendorError) -> Attempt {
-    Attempt::GiveUp {
+fn give_up(look: bool, code: JoinFailure, error: &VendorError) -> JoinAttempt {
+    JoinAttempt::GiveUp {
         look,
         code,
         detail: error.message.clone(),
     }
 }
 
-/// What the beginning and the end of a join are audited under.
+/// The operation id that links the audit entries of a join.
 fn operation(id: SupervisionId) -> String {
     format!("monitor_contact/{id}")
 }

@@ -1,8 +1,8 @@
 //! A supervisor asks to listen to a live contact.
 //!
-//! The request is on disk before anything is sent: at REQUESTED while it waits for its turn in the rate budget, at
-//! JOINING, with its `ClientToken`, from the moment MonitorContact may be sent. The answer waits for Connect's as long
-//! as an answer may take; the work itself does not depend on anybody waiting.
+//! Guarantee: the request is in the store before anything is sent, as REQUESTED while it waits for its turn in the rate
+//! budget, and as JOINING, with its `ClientToken`, before MonitorContact is sent. The answer waits for Connect's as long as
+//! the request's time allows; the work continues without it.
 
 use crate::usecases::error::UseCaseError;
 use crate::usecases::monitoring::MonitoringError;
@@ -10,8 +10,8 @@ use crate::usecases::monitoring::MonitoringService;
 
 use jiff::SignedDuration;
 
-use crate::usecases::Request;
-use crate::usecases::idempotency::Replay;
+use crate::usecases::RequestContext;
+use crate::usecases::idempotency::KeyReplay;
 use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::monitoring::compliance;
 use sidedoor_domain::audit::AuditAction;
@@ -21,57 +21,64 @@ use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{Mode, Origin, State, Supervision, Supervisor};
 
-/// What is asked for.
+/// A request to listen to a contact.
 #[derive(Debug, Clone)]
 pub struct StartRequest {
     /// The contact to listen to.
     pub contact: ContactId,
-    /// Who listens.
+    /// The supervisor who listens.
     pub supervisor: SupervisorRef,
-    /// Their Salesforce User, for the row's lookup.
+    /// The supervisor's Salesforce User, for the record's lookup.
     pub salesforce_user_id: Option<String>,
-    /// The Salesforce VoiceCall, for the row's lookup.
+    /// The Salesforce VoiceCall, for the record's lookup.
     pub voice_call_id: Option<String>,
-    /// What they may do there at most; every join begins silently.
+    /// The most that the supervisor may do; every join starts silent.
     pub mode: Mode,
-    /// Which instance, where there are several.
+    /// The Connect instance; needed if several are configured.
     pub instance: Option<InstanceName>,
-    /// Leave what they listen to first.
+    /// Whether to leave the contacts that the supervisor monitors now.
     pub leave_current: bool,
-    /// The agent on the contact, if the caller knows.
+    /// The agent on the contact, if the caller knows them.
     pub agent: Option<UserId>,
-    /// Whose rules hold; the instance's if none is named.
+    /// The jurisdiction whose rules apply; the instance's if `None`.
     pub jurisdiction: Option<String>,
 }
 
-/// What came of it.
+/// The answer to a request to listen.
 #[derive(Debug, Clone)]
-pub enum Started {
-    /// A new supervision, as far as it got.
+pub enum StartOutcome {
+    /// A new supervision, in the state that it has reached.
     New(Box<Stored>),
-    /// A new supervision that waits until the supervisor has left the other one.
+    /// A new supervision that waits until the supervisor has left the second one.
     Waiting(Box<Stored>, Box<Stored>),
-    /// The same supervisor listens to this contact already.
+    /// The supervisor already listens to this contact.
     Already(Box<Stored>),
     /// The key was used before.
-    Replay(Replay),
+    Replay(KeyReplay),
 }
 
 impl MonitoringService {
     /// Starts a supervision.
     ///
     /// # Errors
-    /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], [`MonitoringError::JurisdictionNotFound`],
-    /// [`MonitoringError::RejoinForbidden`], [`MonitoringError::SupervisorBusy`], [`LeavingError::CustomerCallAtRisk`] (of a switch),
-    /// [`MonitoringError::ContactFull`], [`MonitoringError::JoinFailed`], those of keys, and the store's.
-    pub async fn start(&self, ask: StartRequest, by: &Request) -> Result<Started, MonitoringError> {
-        let (this, by) = (self.clone(), by.clone());
-        self.ctx.own(async move { this.start_owned(ask, &by).await }).await
+    /// [`UseCaseError::Forbidden`], [`UseCaseError::InstanceNotFound`], [`UseCaseError::Stopping`],
+    /// [`MonitoringError::JurisdictionNotFound`], [`MonitoringError::RejoinForbidden`], [`MonitoringError::SupervisorBusy`],
+    /// [`MonitoringError::ContactFull`], [`MonitoringError::JoinFailed`], when switching also
+    /// [`crate::usecases::leaving::LeavingError::CustomerCallAtRisk`], those of idempotency keys, and the store's.
+    pub async fn start(&self, ask: StartRequest, request: &RequestContext) -> Result<StartOutcome, MonitoringError> {
+        let (this, request) = (self.clone(), request.clone());
+        self.ctx
+            .run_detached(async move { this.start_detached(ask, &request).await })
+            .await
     }
 
-    async fn start_owned(&self, ask: StartRequest, by: &Request) -> Result<Started, MonitoringError> {
+    async fn start_detached(
+        &self,
+        ask: StartRequest,
+        request: &RequestContext,
+    ) -> Result<StartOutcome, MonitoringError> {
         tracing::Span::current().record("contact_id", tracing::field::display(&ask.contact));
-        if matches!(&ask.supervisor, SupervisorRef::Id(user) if !by.caller.may_act_as(user)) {
+        if matches!(&ask.supervisor, SupervisorRef::Id(user) if !request.caller.may_act_as(user)) {
             return Err(UseCaseError::Forbidden("this credential may not listen as that supervisor").into());
         }
         let instance = ask
@@ -81,27 +88,36 @@ impl MonitoringService {
         let instance = instance
             .filter(|name| self.ctx.instance(name).is_some())
             .ok_or(UseCaseError::InstanceNotFound)?;
-        let (user, username) = self.identity.who(&instance, &ask.supervisor, by).await?;
-        if let Some(replay) = self.idempotency.replay(by).await? {
-            return Ok(Started::Replay(replay));
+        let (user, username) = self
+            .identity
+            .resolve_supervisor(&instance, &ask.supervisor, request)
+            .await?;
+        if let Some(replay) = self.idempotency.replay(request).await? {
+            return Ok(StartOutcome::Replay(replay));
         }
-        let salesforce_user_id = self.identity.recorded_as(&ask, &user, &instance, by).await?;
+        let salesforce_user_id = self
+            .identity
+            .resolve_salesforce_user(&ask, &user, &instance, request)
+            .await?;
         if self.ctx.is_stopping() {
             return Err(UseCaseError::Stopping.into());
         }
-        if let Some(already) = self.already(&instance, &user, &ask).await? {
-            return self.already_is(already, by).await;
+        if let Some(already) = self.find_existing(&instance, &user, &ask).await? {
+            return self.answer_existing(already, request).await;
         }
 
-        let compliance = self.compliance.comply(&instance, &user, &ask, by).await?;
+        let compliance = self
+            .compliance
+            .check_compliance(&instance, &user, &ask, request)
+            .await?;
         let supervisor = Supervisor {
             connect_user_id: Some(user),
             username,
             salesforce_user_id,
         };
         let now = self.ctx.now();
-        // A late join is worse than none, and late is counted from the request, not from what had to be asked before it.
-        let waited = SignedDuration::try_from(by.arrived.elapsed()).unwrap_or(SignedDuration::MAX);
+        // `join_ttl` counts from the arrival of the request, not from the end of the lookups above.
+        let waited = SignedDuration::try_from(request.arrived.elapsed()).unwrap_or(SignedDuration::MAX);
         let join_ttl = self
             .ctx
             .settings
@@ -115,9 +131,9 @@ impl MonitoringService {
         new.trace_parent = crate::telemetry::spans::current();
         let id = new.id;
         tracing::Span::current().record("supervision_id", tracing::field::display(id));
-        let others = self.to_be_left(&new, &ask).await?;
+        let others = self.supervisions_to_leave(&new, &ask).await?;
         for other in &others {
-            self.leaving.guarded(&other.supervision, by).await?;
+            self.leaving.require_safe_leave(&other.supervision, request).await?;
         }
         new.waits_for = others
             .iter()
@@ -129,15 +145,15 @@ impl MonitoringService {
             None => self.ctx.telephony().try_admit_monitor(&new.instance),
         };
         if admission.is_some() {
-            // Its turn is now: one transaction for "accepted" and "about to be sent".
+            // A place in the rate budget is free, so one transaction stores "accepted" and "about to be sent".
             new.start_joining(now)
-                .map_err(|_| UseCaseError::Unexpected("a new supervision cannot start to join"))?;
+                .map_err(|_| UseCaseError::Unexpected("a new supervision should be able to start joining"))?;
         }
-        let told = format!("contact {}, {}", ask.contact, compliance::told(&new.compliance));
-        let mut audit = vec![self.ctx.audit(by, AuditAction::SupervisionRequested, id, told)];
-        audit.extend(admission.is_some().then(|| self.join_begins(id)));
+        let outcome = format!("contact {}, {}", ask.contact, compliance::describe(&new.compliance));
+        let mut audit = vec![self.ctx.audit(request, AuditAction::SupervisionRequested, id, outcome)];
+        audit.extend(admission.is_some().then(|| self.join_begun_entry(id)));
         let change = Transaction {
-            key: by.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
+            key: request.key.clone().map(|key| KeyWrite::Take(key, Some(id), now)),
             audit,
             supervision: Some(SupervisionWrite::Insert(Box::new(new))),
             ..Transaction::default()
@@ -145,12 +161,12 @@ impl MonitoringService {
         match self.ctx.store().transact(change).await? {
             CommitOutcome::Done => self.ctx.count(&MetricEvent::Began(Origin::Api)),
             CommitOutcome::KeyUsed(record) => {
-                return Ok(Started::Replay(self.idempotency.replay_of(by, record).await?));
+                return Ok(StartOutcome::Replay(self.idempotency.replay_of(request, record).await?));
             }
-            CommitOutcome::Busy(holder) => return self.busy(holder, &ask, by).await,
+            CommitOutcome::Busy(holder) => return self.answer_busy(holder, &ask, request).await,
             CommitOutcome::Stale | CommitOutcome::LegTaken(_) | CommitOutcome::Duplicate => {
                 return Err(UseCaseError::Unexpected(
-                    "the store refused a new supervision for a reason that cannot occur here",
+                    "a new supervision should only be committed, or refused for its key or a busy supervisor",
                 )
                 .into());
             }
@@ -158,24 +174,28 @@ impl MonitoringService {
         let this = self.clone();
         let join = async move { this.join(id, admission, false).await };
         let Some(first) = waits_for else {
-            self.leave_others(&others, by).await?;
-            self.ctx.run_and_wait(self.ctx.left(by), join).await;
-            return self.started(id).await;
+            self.leave_others(&others, request).await?;
+            self.ctx.run_and_wait(self.ctx.time_left(request), join).await;
+            return self.start_outcome(id).await;
         };
-        // From here on the join is in somebody's hands, whatever becomes of the leave. The answer holds the directive that
-        // ends the first leg: it must not wait for what only follows from it.
+        // The join task now runs whatever happens to the leave. The answer does not wait for the join, because it
+        // contains the directive that ends the first leg.
         self.ctx.spawn(join);
-        self.leave_others(&others, by).await?;
+        self.leave_others(&others, request).await?;
         let stored = |s: Option<Stored>| s.map(Box::new).ok_or(UseCaseError::SupervisionNotFound);
         let (new, first) = (
             self.ctx.store().supervision(id).await?,
             self.ctx.store().supervision(first).await?,
         );
-        Ok(Started::Waiting(stored(new)?, stored(first)?))
+        Ok(StartOutcome::Waiting(stored(new)?, stored(first)?))
     }
 
-    /// What the supervisor listens to by voice elsewhere and is to leave first.
-    async fn to_be_left(&self, new: &Supervision, ask: &StartRequest) -> Result<Vec<Stored>, MonitoringError> {
+    /// The supervisions that the supervisor must leave first, because Connect allows one monitored voice contact at a time.
+    async fn supervisions_to_leave(
+        &self,
+        new: &Supervision,
+        ask: &StartRequest,
+    ) -> Result<Vec<Stored>, MonitoringError> {
         let (true, Some(user)) = (ask.leave_current, &new.supervisor.connect_user_id) else {
             return Ok(Vec::new());
         };
@@ -184,8 +204,8 @@ impl MonitoringService {
         Ok(active)
     }
 
-    /// How a supervision just started stands; a failed join is an error.
-    async fn started(&self, id: SupervisionId) -> Result<Started, MonitoringError> {
+    /// The answer for a supervision that was just started. A failed join is an error.
+    async fn start_outcome(&self, id: SupervisionId) -> Result<StartOutcome, MonitoringError> {
         let stored = self
             .ctx
             .store()
@@ -204,12 +224,12 @@ impl MonitoringService {
                 code: failure.code.clone(),
                 detail: failure.detail.clone(),
             }),
-            _ => Ok(Started::New(Box::new(stored))),
+            _ => Ok(StartOutcome::New(Box::new(stored))),
         }
     }
 
-    /// The unfinished supervision of this very supervisor on this very contact, if there is one.
-    async fn already(
+    /// The unfinished supervision of this supervisor on this contact, if there is one.
+    async fn find_existing(
         &self,
         instance: &InstanceName,
         user: &UserId,
@@ -221,14 +241,19 @@ impl MonitoringService {
             .find(|s| s.supervision.contact.as_ref() == Some(&ask.contact)))
     }
 
-    /// The answer that nothing is to be started; the key keeps it, so that a repeat starts nothing either.
-    async fn already_is(&self, stored: Stored, by: &Request) -> Result<Started, MonitoringError> {
-        let replay = self.idempotency.take_key(by, Some(stored.supervision.id)).await?;
-        Ok(replay.map_or(Started::Already(Box::new(stored)), Started::Replay))
+    /// Answers that the supervisor already listens. The key stores the answer, so that a repeat starts nothing either.
+    async fn answer_existing(&self, stored: Stored, request: &RequestContext) -> Result<StartOutcome, MonitoringError> {
+        let replay = self.idempotency.take_key(request, Some(stored.supervision.id)).await?;
+        Ok(replay.map_or(StartOutcome::Already(Box::new(stored)), StartOutcome::Replay))
     }
 
-    /// Somebody holds the voice place: the very one asked for (a race of two equal requests), or another.
-    async fn busy(&self, holder: SupervisionId, ask: &StartRequest, by: &Request) -> Result<Started, MonitoringError> {
+    /// The supervisor's voice place is taken: by an equal request that was faster, or by another contact.
+    async fn answer_busy(
+        &self,
+        holder: SupervisionId,
+        ask: &StartRequest,
+        request: &RequestContext,
+    ) -> Result<StartOutcome, MonitoringError> {
         let stored = self
             .ctx
             .store()
@@ -236,7 +261,7 @@ impl MonitoringService {
             .await?
             .ok_or(UseCaseError::Conflict)?;
         if stored.supervision.contact.as_ref() == Some(&ask.contact) {
-            self.already_is(stored, by).await
+            self.answer_existing(stored, request).await
         } else {
             Err(MonitoringError::SupervisorBusy(holder))
         }

@@ -1,78 +1,82 @@
-//! From one contact to the next: the supervisor leaves what they listen to and joins another, in one request.
+//! Switches a supervisor from one contact to another in one request.
 //!
-//! Connect lets a supervisor monitor one voice contact at a time, so the next join is sent only when evidence says that the
-//! first leg is gone. Until then the new supervision waits: it is on disk, holds no voice place, and knows for which it
-//! waits. If the first leave turns out overdue, or does not end within `join_ttl`, the join is given up: a late join is
-//! worse than none.
+//! Connect lets a supervisor monitor one voice contact at a time, so the second join is sent only when evidence says that
+//! the first leg has ended. Until then the new supervision waits in the store: it does not occupy the supervisor's voice
+//! place, and it names the supervision that it waits for. If the first leave becomes overdue, or does not end within
+//! `join_ttl`, the join is given up, because a late join is worse than none.
 
 use crate::usecases::leaving::LeavingError;
 use crate::usecases::monitoring::MonitoringError;
 use std::time::Duration;
 
-use crate::usecases::Request;
-use crate::usecases::leaving::disconnect::Why;
+use crate::usecases::RequestContext;
+use crate::usecases::leaving::disconnect::DisconnectRequest;
 use crate::usecases::monitoring::MonitoringService;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{Stored, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
-use sidedoor_domain::supervision::{Asker, Leave, Supervision};
+use sidedoor_domain::supervision::{Leave, Requester, Supervision};
 
-/// How often a waiting join looks whether the first one is gone.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a waiting join checks whether the first leg has ended.
+const TURN_POLL: Duration = Duration::from_millis(50);
 
-/// Whether a waiting join may go on.
-pub(crate) enum Turn {
-    /// It waits for nobody, or no more.
+/// Whether a waiting join may be sent.
+pub(super) enum JoinTurn {
+    /// It waits for no other supervision.
     Now,
-    /// Not yet: look again.
+    /// Not yet: check again.
     NotYet,
-    /// Never: the first one does not leave.
+    /// Never, because the first leg does not end.
     Never,
-    /// Somebody else was faster to the voice place.
+    /// Another supervision has taken the supervisor's voice place.
     Taken(SupervisionId),
 }
 
 impl MonitoringService {
-    /// Asks that everything but `next` that this supervisor listens to be left.
-    pub(crate) async fn leave_others(&self, others: &[Stored], by: &Request) -> Result<(), MonitoringError> {
-        // The key stands for the new supervision's answer.
-        let by = Request {
+    /// Asks the supervisor to leave these supervisions.
+    pub(super) async fn leave_others(
+        &self,
+        others: &[Stored],
+        request: &RequestContext,
+    ) -> Result<(), MonitoringError> {
+        // The key belongs to the answer about the new supervision.
+        let request = RequestContext {
             key: None,
-            ..by.clone()
+            ..request.clone()
         };
-        let why = Why {
+        let ask = DisconnectRequest {
             reason: Some("switched to another contact".into()),
-            // Asked before the next one was accepted.
-            guard_has_agreed: true,
-            ..Why::default()
+            // The safety check ran before the new supervision was accepted.
+            safety_check_passed: true,
+            ..DisconnectRequest::default()
         };
         for other in others {
-            self.leaving.disconnect(other.supervision.id, &why, &by).await?;
+            self.leaving.disconnect(other.supervision.id, &ask, &request).await?;
         }
         Ok(())
     }
 
-    /// Whether it is this supervision's turn; if so and it waited, it takes the voice place now.
-    pub(crate) async fn turn_of(&self, s: &mut Supervision, revision: i64) -> Result<Turn, MonitoringError> {
+    /// Whether this supervision may join now. If it had to wait, it takes the supervisor's voice place.
+    pub(super) async fn check_turn(&self, s: &mut Supervision, revision: i64) -> Result<JoinTurn, MonitoringError> {
         let Some(first) = s.waits_for else {
-            return Ok(Turn::Now);
+            return Ok(JoinTurn::Now);
         };
         let first = self.ctx.store().supervision(first).await?.map(|f| f.supervision);
         match first {
-            Some(f) if !f.state.is_final() && f.overdue => return Ok(Turn::Never),
+            Some(f) if !f.state.is_final() && f.overdue => return Ok(JoinTurn::Never),
             Some(f) if !f.state.is_final() => {
                 if f.leave.is_none() {
-                    // A crash came between the two halves of the switch, or the guard refused the first.
-                    match self.leaving.may_leave(&f).await {
+                    // The process stopped between the two halves of the switch, or the barge safety check refused the leave.
+                    match self.leaving.check_barge_safety(&f).await {
                         Ok(()) => {}
-                        Err(LeavingError::CustomerCallAtRisk(..)) => return Ok(Turn::Never),
+                        Err(LeavingError::CustomerCallAtRisk(..)) => return Ok(JoinTurn::Never),
                         Err(e) => return Err(e.into()),
                     }
-                    self.begin_first_half(f.id).await?;
+                    self.leave_first_contact(f.id).await?;
                 }
-                tokio::time::sleep(LOOK).await;
-                return Ok(Turn::NotYet);
+                tokio::time::sleep(TURN_POLL).await;
+                return Ok(JoinTurn::NotYet);
             }
             _ => {}
         }
@@ -83,27 +87,27 @@ impl MonitoringService {
             ..Transaction::default()
         };
         Ok(match self.ctx.store().transact(change).await? {
-            CommitOutcome::Busy(holder) => Turn::Taken(holder),
-            // Whether it was written or somebody was faster: look anew.
-            _ => Turn::NotYet,
+            CommitOutcome::Busy(holder) => JoinTurn::Taken(holder),
+            // Written or overtaken by another writer: read again in both cases.
+            _ => JoinTurn::NotYet,
         })
     }
 
-    /// Asks the first one to leave, as the request that began the switch would have.
-    async fn begin_first_half(&self, first: SupervisionId) -> Result<(), MonitoringError> {
+    /// Asks the supervisor to leave the first contact, as the request that began the switch would have done.
+    async fn leave_first_contact(&self, first: SupervisionId) -> Result<(), MonitoringError> {
         self.ctx
-            .amend(first, |s| {
+            .update(first, |s| {
                 if s.leave.is_some() {
                     return None;
                 }
-                if s.ask_to_leave(Asker::Supervisor, self.ctx.now(), self.ctx.leave_times()) == Leave::Begun {
+                if s.ask_to_leave(Requester::Supervisor, self.ctx.now(), self.ctx.leave_times()) == Leave::Begun {
                     self.leaving.prepare_leave(s);
                 }
                 Some(Transaction {
                     audit: vec![self.ctx.audit_own(
                         AuditAction::DisconnectRequested,
                         first,
-                        "a switch taken up after a restart",
+                        "a switch resumed after a restart",
                     )],
                     ..Transaction::default()
                 })

@@ -1,11 +1,12 @@
-//! The roll call: idle supervisions are looked at together, up to a hundred users in one GetCurrentUserData.
+//! The batch poll: idle supervisions are polled together, up to a hundred users in one GetCurrentUserData call.
 //!
-//! Idle ones are due at the same moments, a grid as wide as `supervision.idle_poll_s`, so that a call is full. A leg that is
-//! there was alive when the call was sent. One that is not there is described by itself: it has most likely ended. And a
-//! MONITOR contact that nobody explains is looked into, so that a leg whose events were lost is found here too. What room is left
-//! in a call is given to supervisors who listened not long ago and do not now, in turn: so an orphan, a leg without any live
-//! request and whose events were lost, is found within some rounds, at the price of no call (or of one a round, where nobody is
-//! idle).
+//! Idle supervisions are due at the same moments, multiples of `supervision.idle_poll_s`, so that each call is full. A leg
+//! in the answer was alive when the call was sent. A leg that is missing is described by itself, because it has most likely
+//! ended. An unknown MONITOR contact is looked into, so that a leg whose events were lost is found here too.
+//!
+//! The free places of a call are given in turn to supervisors who listened recently and have no idle supervision. So an
+//! unknown leg whose events were lost is found within some rounds, without further calls (or with one call a round for an
+//! instance without idle supervisions).
 
 use crate::usecases::polling::PollingError;
 use std::collections::{BTreeMap, HashMap};
@@ -13,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::in_flight::Held;
+use crate::usecases::in_flight::InFlightGuard;
 use crate::usecases::monitoring::join::is_live_leg;
 use crate::usecases::polling::PollingService;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
@@ -23,70 +24,71 @@ use sidedoor_domain::ports::telephony::UserContact;
 use sidedoor_domain::ports::{Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
 
-/// The most users GetCurrentUserData takes in one call.
+/// The most users that GetCurrentUserData accepts in one call.
 const USERS: usize = 100;
 
-/// How often a leg is looked at by itself for a change of mode that was asked for.
+/// How often a leg is described to confirm a requested mode change.
 const MODE_LOOKS: u32 = 8;
 
-/// Whether nothing is expected of it: the supervisor is known to listen, and nobody asked them to leave.
-pub(crate) fn is_idle(s: &Supervision) -> bool {
+/// Whether no change is expected: the supervisor is known to listen, and nothing was requested of them.
+pub(super) fn is_idle(s: &Supervision) -> bool {
     s.state == State::Monitoring
         && s.vendor == AMAZON_CONNECT
         && s.joined.is_some()
         && s.leg.is_some()
         && s.supervisor.connect_user_id.is_some()
         && !s.contact_ended
-        && !awaits_a_mode(s)
+        && !awaits_mode_change(s)
 }
 
-/// Whether a change of mode was asked for and may be confirmed soon: only a description of the leg shows modes.
-pub(crate) fn awaits_a_mode(s: &Supervision) -> bool {
+/// Whether a requested mode change may be confirmed soon; only a description of the leg shows modes.
+pub(super) fn awaits_mode_change(s: &Supervision) -> bool {
     s.checks < MODE_LOOKS && s.mode_change.as_ref().is_some_and(|c| c.confirmed_at.is_none())
 }
 
-/// Supervisors who listened within so long are looked at.
-const LATELY: SignedDuration = SignedDuration::from_hours(24 * 7);
+/// Supervisors who listened within this time fill the free places of a batch poll.
+const RECENTLY: SignedDuration = SignedDuration::from_hours(24 * 7);
 
-/// Where the looking at those who listened lately has come to, by instance.
+/// The progress through recent supervisors, by instance.
 #[derive(Default)]
-pub(crate) struct Rounds(Mutex<HashMap<InstanceName, Round>>);
+pub(crate) struct PollRounds(Mutex<HashMap<InstanceName, PollRound>>);
 
+/// The progress in one instance.
 #[derive(Default)]
-struct Round {
+struct PollRound {
     /// When the last call was made.
     at: Option<Timestamp>,
-    /// The last one looked at.
+    /// The last supervisor that was included.
     after: Option<UserId>,
 }
 
-/// What is looked at in one call, and in hand until that is done.
-pub(crate) type Roll = Vec<(Supervision, Held<SupervisionId>)>;
+/// The supervisions of one call, in flight until it is done.
+pub(super) type PollBatch = Vec<(Supervision, InFlightGuard<SupervisionId>)>;
 
-/// Sorts idle supervisions into calls.
-pub(crate) fn rolls(idle: Vec<(Stored, Held<SupervisionId>)>) -> Vec<(InstanceName, Roll)> {
-    let mut by_instance: BTreeMap<InstanceName, Roll> = BTreeMap::new();
-    for (stored, held) in idle {
+/// Splits idle supervisions into calls, by instance.
+pub(super) fn split_into_batches(idle: Vec<(Stored, InFlightGuard<SupervisionId>)>) -> Vec<(InstanceName, PollBatch)> {
+    let mut by_instance: BTreeMap<InstanceName, PollBatch> = BTreeMap::new();
+    for (stored, guard) in idle {
         let instance = stored.supervision.instance.clone();
         by_instance
             .entry(instance)
             .or_default()
-            .push((stored.supervision, held));
+            .push((stored.supervision, guard));
     }
-    let mut rolls = Vec::new();
-    for (instance, mut roll) in by_instance {
-        while roll.len() > USERS {
-            let rest = roll.split_off(USERS);
-            rolls.push((instance.clone(), std::mem::replace(&mut roll, rest)));
+    let mut batches = Vec::new();
+    for (instance, mut batch) in by_instance {
+        while batch.len() > USERS {
+            let rest = batch.split_off(USERS);
+            batches.push((instance.clone(), std::mem::replace(&mut batch, rest)));
         }
-        rolls.push((instance, roll));
+        batches.push((instance, batch));
     }
-    rolls
+    batches
 }
 
 impl PollingService {
-    /// When an idle supervision is looked at next: the next moment of the grid that is at least half a round away.
-    pub(crate) fn next_roll_call(&self, now: Timestamp) -> Timestamp {
+    /// When an idle supervision is polled next: the next multiple of the interval that is at least half an interval away.
+    pub(super) fn next_batch_poll(&self, now: Timestamp) -> Timestamp {
         let every = i64::try_from(self.ctx.settings.idle_poll.as_millis())
             .unwrap_or(i64::MAX)
             .max(1);
@@ -95,54 +97,56 @@ impl PollingService {
         Timestamp::from_millisecond(next).unwrap_or(now + self.ctx.settings.idle_poll)
     }
 
-    /// Looks at all of a roll in one call.
-    pub(crate) async fn call_the_roll(&self, instance: &InstanceName, roll: &Roll) -> Result<(), PollingError> {
-        let mut users: Vec<UserId> = roll
+    /// Polls all supervisions of a batch in one call.
+    pub(super) async fn run_batch_poll(&self, instance: &InstanceName, batch: &PollBatch) -> Result<(), PollingError> {
+        let mut users: Vec<UserId> = batch
             .iter()
             .filter_map(|(s, _)| s.supervisor.connect_user_id.clone())
             .collect();
         users.sort();
         users.dedup();
-        let mut filler = self.lately_there(instance, USERS - users.len().min(USERS)).await?;
+        let mut filler = self
+            .recent_supervisors(instance, USERS - users.len().min(USERS))
+            .await?;
         filler.retain(|user| users.binary_search(user).is_err());
-        let lately = filler.len();
+        let recent = filler.len();
         users.extend(filler);
         if users.is_empty() {
             return Ok(());
         }
         let asked_at = self.ctx.now();
-        let idle = users.len() - lately;
-        let contacts = match self.contacts_of(instance, &users, idle).await {
+        let idle = users.len() - recent;
+        let contacts = match self.current_contacts_of(instance, &users, idle).await {
             Ok(contacts) => contacts,
             Err(e) => {
-                tracing::warn!(%instance, code = %e.code, "the roll call of {instance} failed: {}", e.message);
-                for (s, _) in roll {
-                    self.idle_on(s, None).await?;
+                tracing::warn!(%instance, code = %e.code, users = users.len(), "the batch poll of {instance} failed; polling again at the next interval: {}", e.message);
+                for (s, _) in batch {
+                    self.reschedule_idle(s, None).await?;
                 }
                 return Ok(());
             }
         };
-        for (s, _) in roll {
+        for (s, _) in batch {
             if contacts.iter().any(|c| is_leg_of(c, s)) {
-                self.idle_on(s, Some(asked_at - self.ctx.settings.poll_staleness))
+                self.reschedule_idle(s, Some(asked_at - self.ctx.settings.poll_staleness))
                     .await?;
             } else {
-                self.look_at_leg(s).await?;
+                self.poll_leg(s).await?;
             }
         }
-        let strangers = contacts
+        let unknown_legs = contacts
             .iter()
-            .filter(|c| is_live_leg(c) && !roll.iter().any(|(s, _)| is_leg_of(c, s)));
-        for stranger in strangers {
-            self.note_stranger(instance, stranger).await?;
+            .filter(|c| is_live_leg(c) && !batch.iter().any(|(s, _)| is_leg_of(c, s)));
+        for unknown in unknown_legs {
+            self.note_unknown_leg(instance, unknown).await?;
         }
         Ok(())
     }
 
-    /// What these users have now; the first `idle` of them matter most. What GetCurrentUserData answers for a user who is gone is
-    /// not documented: if it refuses the call, it is made without the others, and then in halves, so that one of them blinds
-    /// nobody to the rest.
-    async fn contacts_of(
+    /// The current contacts of these users; the first `idle` of them have idle supervisions. What GetCurrentUserData answers for
+    /// a deleted user is not documented. If it refuses the call, the call is repeated without the recent supervisors and then in
+    /// halves, so that one bad user does not hide the contacts of the others.
+    async fn current_contacts_of(
         &self,
         instance: &InstanceName,
         users: &[UserId],
@@ -157,7 +161,7 @@ impl PollingService {
             Err(e) if !e.is_retryable() && users.len() > 1 => e,
             other => return other,
         };
-        tracing::warn!(%instance, code = %refused.code, "GetCurrentUserData refused {} users: {}", users.len(), refused.message);
+        tracing::warn!(%instance, code = %refused.code, "GetCurrentUserData refused a call for {} users; retrying with fewer: {}", users.len(), refused.message);
         let parts: Vec<&[UserId]> = if idle < users.len() {
             vec![&users[..idle]]
         } else {
@@ -165,8 +169,8 @@ impl PollingService {
         };
         let mut found = Vec::new();
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
-            // One user who cannot be asked about has nothing, as far as can be seen.
-            match Box::pin(self.contacts_of(instance, part, part.len())).await {
+            // A single user that Connect refuses is treated as having no contacts.
+            match Box::pin(self.current_contacts_of(instance, part, part.len())).await {
                 Err(e) if !e.is_retryable() => {}
                 other => found.extend(other?),
             }
@@ -174,52 +178,70 @@ impl PollingService {
         Ok(found)
     }
 
-    /// Instances whose round is over without a call: nobody is idle there.
-    pub(crate) fn overdue_rounds(&self, now: Timestamp) -> Vec<InstanceName> {
-        let rounds = self.ctx.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Instances whose interval is over without a call, because they have no idle supervisions.
+    pub(super) fn overdue_rounds(&self, now: Timestamp) -> Vec<InstanceName> {
+        let rounds = self
+            .ctx
+            .signals
+            .poll_rounds
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let every = self.ctx.settings.idle_poll;
         let over = |name: &&InstanceName| rounds.get(*name).and_then(|r| r.at).is_none_or(|at| at + every <= now);
         self.ctx.settings.instances.keys().filter(over).cloned().collect()
     }
 
-    /// The next supervisors who listened lately, at most `room`.
-    async fn lately_there(&self, instance: &InstanceName, room: usize) -> Result<Vec<UserId>, PollingError> {
+    /// The next supervisors who listened recently, at most `room`.
+    async fn recent_supervisors(&self, instance: &InstanceName, room: usize) -> Result<Vec<UserId>, PollingError> {
         let now = self.ctx.now();
         let after = {
-            let mut rounds = self.ctx.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut rounds = self
+                .ctx
+                .signals
+                .poll_rounds
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             let round = rounds.entry(instance.clone()).or_default();
             round.at = Some(now);
             round.after.clone()
         };
         if room == 0 {
-            // A round of full calls costs no further one.
+            // The calls of this instance are full, and recent supervisors must not cause another one.
             return Ok(Vec::new());
         }
         let most = u32::try_from(room).unwrap_or(u32::MAX);
-        let since = now - LATELY;
+        let since = now - RECENTLY;
         let found = self
             .ctx
             .store()
             .supervisors_since(instance, since, after.as_ref(), most)
             .await?;
-        let mut rounds = self.ctx.signals.rounds.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // At the end it begins anew next time.
+        let mut rounds = self
+            .ctx
+            .signals
+            .poll_rounds
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // At the end of the list, the next call starts from the beginning.
         rounds.entry(instance.clone()).or_default().after = found.last().filter(|_| found.len() == room).cloned();
         drop(rounds);
         Ok(found)
     }
 
-    /// Nothing is new but that it may have been seen alive.
-    async fn idle_on(&self, seen: &Supervision, alive_at: Option<Timestamp>) -> Result<(), PollingError> {
-        let next = self.next_roll_call(self.ctx.now());
+    /// Schedules the next poll of an idle supervision, which may have been seen alive.
+    async fn reschedule_idle(&self, seen: &Supervision, alive_at: Option<Timestamp>) -> Result<(), PollingError> {
+        let next = self.next_batch_poll(self.ctx.now());
         self.ctx
-            .amend(seen.id, |s| {
+            .update(seen.id, |s| {
                 if s.state != State::Monitoring {
                     return None;
                 }
                 alive_at.into_iter().for_each(|at| s.note_alive(at));
                 s.checks = s.checks.saturating_add(1);
-                // Whoever wanted a look while this one was under way still wants it.
+                // Keep an earlier poll that was requested while this one was in flight.
                 let wanted = s.next_check_at.filter(|t| Some(*t) != seen.next_check_at);
                 s.next_check_at = Some(wanted.map_or(next, |t| t.min(next)));
                 Some(Transaction::default())
@@ -228,14 +250,14 @@ impl PollingService {
         Ok(())
     }
 
-    async fn note_stranger(&self, instance: &InstanceName, stranger: &UserContact) -> Result<(), PollingError> {
-        if self.ctx.store().by_leg(instance, &stranger.contact).await?.is_some() {
+    async fn note_unknown_leg(&self, instance: &InstanceName, unknown: &UserContact) -> Result<(), PollingError> {
+        if self.ctx.store().by_leg(instance, &unknown.contact).await?.is_some() {
             return Ok(());
         }
         let leg = UnexplainedLeg {
             instance: instance.clone(),
-            leg: stranger.contact.clone(),
-            due_at: self.ctx.now() + self.ctx.settings.intervals.unexplained,
+            leg: unknown.contact.clone(),
+            due_at: self.ctx.now() + self.ctx.settings.intervals.unknown_leg,
             looks: 0,
         };
         self.ctx

@@ -1,7 +1,7 @@
-//! Looking at the vendor when no event comes.
+//! Polls the vendor when no event arrives.
 //!
-//! A supervision carries the moment at which it is to be looked at next, on disk: the loop sleeps until the earliest, and
-//! a restart forgets none. Every look moves that moment, whatever comes of it.
+//! Guarantee: each supervision has the time of its next poll in the store, so a restart forgets none; the loop sleeps until
+//! the earliest. Every poll moves that time, whether it succeeds or fails.
 
 use crate::usecases::polling::PollingError;
 use std::sync::Arc;
@@ -14,26 +14,23 @@ use tokio::sync::Semaphore;
 use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::in_flight::InFlight;
 use crate::usecases::polling::PollingService;
-use crate::usecases::polling::batch_poll::{awaits_a_mode, is_idle, rolls};
+use crate::usecases::polling::batch_poll::{awaits_mode_change, is_idle, split_into_batches};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{Retention, Stored};
 use sidedoor_domain::ports::{MetricEvent, Priority, VendorError};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
 
-/// Looks at a time.
+/// The most polls in flight.
 const LOOKS_AT_A_TIME: usize = 8;
-/// How many due ones are read at once.
+/// The most due supervisions that are read at once.
 const PAGE: u32 = 1024;
-/// A loop wakes at least this often.
+/// The longest sleep of a loop.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// A loop's pause while what is due is in hand.
-const IN_HAND_PAUSE: Duration = Duration::from_millis(100);
+/// The pause of a loop while everything that is due is in flight.
+const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(100);
 
 impl PollingService {
-    /// Looks at what is due, until the process stops.
-    ///
-    /// # Errors
-    /// Never for the vendor's sake; when the store fails it waits and goes on.
+    /// Polls due supervisions until the process stops. When the store fails, the error is logged and the loop continues.
     pub async fn reconcile_until_stopped(self) {
         let (checks, legs) = (InFlight::default(), InFlight::default());
         let room = Arc::new(Semaphore::new(LOOKS_AT_A_TIME));
@@ -41,19 +38,19 @@ impl PollingService {
             let pause = match self.reconcile_round(&checks, &legs, &room).await {
                 Ok(pause) => pause,
                 Err(e) => {
-                    tracing::error!(error = %e, "reconciling waits: {e}");
+                    tracing::error!(error = %e, "could not read the due polls; retrying in 1 s: {e}");
                     Duration::from_secs(1)
                 }
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.ctx.signals.check.notified() => {}
-                () = self.ctx.parts.stopping.cancelled() => {}
+                () = self.ctx.deps.stopping.cancelled() => {}
             }
         }
     }
 
-    /// Starts what is due and not in hand; returns how long to sleep.
+    /// Starts the polls that are due and not in flight. Returns how long to sleep.
     async fn reconcile_round(
         &self,
         checks: &InFlight<SupervisionId>,
@@ -61,12 +58,12 @@ impl PollingService {
         room: &Arc<Semaphore>,
     ) -> Result<Duration, PollingError> {
         let now = self.ctx.now();
-        // One question tells whether there is anything to ask for: every event and every answer wakes this loop.
+        // One cheap query first, because every event and every answer wakes this loop.
         let next = self.ctx.store().next_due().await?;
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         let mut idle = Vec::new();
         let mut alone = Vec::new();
-        let busy = checks.held();
+        let busy = checks.keys();
         let due = if is_due(next.check) {
             self.ctx.store().due_checks(now, PAGE).await?
         } else {
@@ -74,54 +71,54 @@ impl PollingService {
         };
         for stored in due {
             let id = stored.supervision.id;
-            if let Some(held) = checks.take(id).filter(|_| !busy.contains(&id)) {
+            if let Some(guard) = checks.try_start(id).filter(|_| !busy.contains(&id)) {
                 let together = if is_idle(&stored.supervision) {
                     &mut idle
                 } else {
                     &mut alone
                 };
-                together.push((stored, held));
+                together.push((stored, guard));
             }
         }
-        let mut rolls = rolls(idle);
+        let mut batches = split_into_batches(idle);
         for instance in self.overdue_rounds(now) {
-            if !rolls.iter().any(|(of, _)| *of == instance) {
-                rolls.push((instance, Vec::new()));
+            if !batches.iter().any(|(of, _)| *of == instance) {
+                batches.push((instance, Vec::new()));
             }
         }
-        for (instance, roll) in rolls {
+        for (instance, batch) in batches {
             let Ok(permit) = room.clone().acquire_owned().await else {
                 break;
             };
             let this = self.clone();
             self.ctx.spawn(async move {
-                let _in_hand = permit;
-                if let Err(e) = this.call_the_roll(&instance, &roll).await {
-                    tracing::error!(%instance, error = %e, "the roll call of {instance} could not be finished");
+                let _in_flight = permit;
+                if let Err(e) = this.run_batch_poll(&instance, &batch).await {
+                    tracing::error!(%instance, error = %e, "could not finish the batch poll of {instance}; retrying in 1 s: {e}");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
-                drop(roll);
+                drop(batch);
                 this.ctx.signals.check.notify_one();
             });
         }
-        for (stored, held) in alone {
+        for (stored, guard) in alone {
             let Ok(permit) = room.clone().acquire_owned().await else {
                 break;
             };
             let this = self.clone();
             let about = stored.supervision.clone();
             self.ctx.spawn_for("poll", &about, async move {
-                let _in_hand = (held, permit);
+                let _in_flight = (guard, permit);
                 let id = stored.supervision.id;
-                if let Err(e) = this.look_at(stored).await {
-                    tracing::error!(supervision_id = %id, error = %e, "looking at {id} failed");
-                    // It is still due: do not try again at once what just failed.
+                if let Err(e) = this.poll_supervision(stored).await {
+                    tracing::error!(supervision_id = %id, error = %e, "could not store the result of the poll of {id}; retrying in 1 s: {e}");
+                    // The supervision is still due, so wait before the loop starts it again.
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
                 this.ctx.signals.check.notify_one();
             });
         }
-        let busy = legs.held();
+        let busy = legs.keys();
         let due = if is_due(next.unexplained) {
             self.ctx.store().due_unexplained(now, PAGE).await?
         } else {
@@ -129,7 +126,7 @@ impl PollingService {
         };
         for leg in due {
             let name = format!("{}/{}", leg.instance, leg.leg);
-            let Some(held) = legs.take(name.clone()).filter(|_| !busy.contains(&name)) else {
+            let Some(guard) = legs.try_start(name.clone()).filter(|_| !busy.contains(&name)) else {
                 continue;
             };
             let Ok(permit) = room.clone().acquire_owned().await else {
@@ -137,8 +134,8 @@ impl PollingService {
             };
             let this = self.clone();
             self.ctx.spawn(async move {
-                let _in_hand = (held, permit);
-                this.evidence.explain(leg).await;
+                let _in_flight = (guard, permit);
+                this.evidence.adopt_leg(leg).await;
                 this.ctx.signals.check.notify_one();
             });
         }
@@ -151,27 +148,27 @@ impl PollingService {
         Ok(pause_until(due, self.ctx.now()))
     }
 
-    async fn look_at(&self, stored: Stored) -> Result<(), PollingError> {
+    async fn poll_supervision(&self, stored: Stored) -> Result<(), PollingError> {
         match stored.supervision.state {
-            State::Monitoring | State::Leaving => self.look_at_leg(&stored.supervision).await,
-            State::Left => Ok(self.leaving.look_at_contact(&stored.supervision).await?),
-            State::Requested | State::Joining => self.take_up_join(&stored.supervision).await,
+            State::Monitoring | State::Leaving => self.poll_leg(&stored.supervision).await,
+            State::Left => Ok(self.leaving.check_departed_contact(&stored.supervision).await?),
+            State::Requested | State::Joining => self.resume_join(&stored.supervision).await,
             State::Failed => Ok(self
                 .ctx
-                .change(stored.supervision.id, |s| s.next_check_at = None)
+                .update_and_deliver(stored.supervision.id, |s| s.next_check_at = None)
                 .await?),
         }
     }
 
-    /// A join that is long past its time is in nobody's hands any more: it is carried to its end.
-    async fn take_up_join(&self, s: &Supervision) -> Result<(), PollingError> {
+    /// Resumes a join that is long past its time, because no task works on it any more.
+    async fn resume_join(&self, s: &Supervision) -> Result<(), PollingError> {
         let (id, maybe_sent) = (s.id, s.state == State::Joining);
         self.ctx
-            .change(id, |s| {
+            .update_and_deliver(id, |s| {
                 s.next_check_at = Some(self.ctx.now() + self.ctx.settings.join_ttl)
             })
             .await?;
-        // It may take long, and must not take the place of looks.
+        // A join may take long, so it does not occupy a place of the polls.
         let this = self.clone();
         self.ctx.spawn_for(
             "join",
@@ -181,14 +178,14 @@ impl PollingService {
         Ok(())
     }
 
-    pub(crate) async fn look_at_leg(&self, s: &Supervision) -> Result<(), PollingError> {
+    pub(super) async fn poll_leg(&self, s: &Supervision) -> Result<(), PollingError> {
         let Some(leg) = &s.leg else { return Ok(()) };
         if s.vendor != AMAZON_CONNECT {
-            // A carrier's leg: Connect does not know it, and the carrier tells us by itself.
-            return Ok(self.ctx.change(s.id, |s| s.next_check_at = None).await?);
+            // Connect does not know a carrier's leg; the carrier sends its events by itself.
+            return Ok(self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await?);
         }
         if crate::usecases::leaving::end_leg::is_to_be_carried_out(s) {
-            // Whoever began it could not finish it. A disconnect never expires.
+            // An earlier attempt did not finish. A disconnect never expires, so try again.
             self.leaving.carry_out_leave(s.id).await?;
         }
         if s.state == State::Leaving && s.end_directive().is_some_and(|d| d.expires_at <= self.ctx.now()) {
@@ -205,38 +202,38 @@ impl PollingService {
                 let observation =
                     Observation::of_description(&seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
                 self.evidence
-                    .weigh(&s.instance, leg.as_str(), observation, None)
+                    .evaluate(&s.instance, leg.as_str(), observation, None)
                     .await?;
             }
-            Err(e) => log_look(s, &e),
+            Err(e) => log_failed_poll(s, &e),
         }
         let newly_overdue = AtomicBool::new(false);
         self.ctx
-            .change(s.id, |s| {
+            .update_and_deliver(s.id, |s| {
                 if s.state.is_final() {
                     return;
                 }
                 let now = self.ctx.now();
                 newly_overdue.store(s.note_overdue(now), Ordering::Relaxed);
                 s.checks = s.checks.saturating_add(1);
-                // Whoever wanted a look while this one was under way still wants it.
+                // Keep an earlier poll that was requested while this one was in flight.
                 let wanted = s.next_check_at.filter(|t| Some(*t) != was_due);
-                let next = self.next_look(s, now);
+                let next = self.next_poll(s, now);
                 s.next_check_at = Some(wanted.map_or(next, |t| t.min(next)));
             })
             .await?;
         if newly_overdue.into_inner() {
             self.ctx.count(&MetricEvent::Overdue);
-            tracing::warn!(supervision_id = %s.id, "the leave of {} is overdue: no evidence that the leg ended", s.id);
+            tracing::warn!(supervision_id = %s.id, "the leave of {} is overdue because no evidence shows that the leg ended; polling continues", s.id);
         }
         Ok(())
     }
 
-    /// When to look again: a leave soon and then ever less often, never past the moment it becomes overdue; an idle one
-    /// with the others.
-    fn next_look(&self, s: &Supervision, now: Timestamp) -> Timestamp {
-        if s.state != State::Leaving && !awaits_a_mode(s) {
-            return self.next_roll_call(now);
+    /// When to poll again: a leave soon and then less and less often, but at the latest when it becomes overdue; an idle
+    /// supervision with the next batch.
+    fn next_poll(&self, s: &Supervision, now: Timestamp) -> Timestamp {
+        if s.state != State::Leaving && !awaits_mode_change(s) {
+            return self.next_batch_poll(now);
         }
         let backoff = SignedDuration::from_secs(1_i64 << s.checks.min(5)).min(self.ctx.settings.idle_poll);
         let deadline = s.leave.as_ref().and_then(|l| l.deadline).map(|t| t.duration_since(now));
@@ -246,44 +243,44 @@ impl PollingService {
         }
     }
 
-    /// Sweeps what is past its retention, until the process stops.
+    /// Deletes expired data until the process stops.
     pub async fn sweep_until_stopped(self) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(self.ctx.settings.intervals.sweep) => {}
-                () = self.ctx.parts.stopping.cancelled() => return,
+                () = self.ctx.deps.stopping.cancelled() => return,
             }
-            let (now, keep) = (self.ctx.now(), self.ctx.settings.keep);
+            let (now, keep) = (self.ctx.now(), self.ctx.settings.retention);
             let retention = Retention {
                 keys_before: now - keep.keys,
                 evidence_before: now - keep.evidence,
                 supervisions_before: now - keep.supervisions,
-                unsent_too: self.ctx.parts.crm.is_none(),
+                unsent_too: self.ctx.deps.crm.is_none(),
             };
             if let Err(e) = self.reports.sweep_audit().await {
-                tracing::error!(error = %e, "sweeping the audit's unfinished acts failed");
+                tracing::error!(error = %e, "could not close unfinished audit entries; retrying at the next sweep: {e}");
             }
             match self.ctx.store().sweep(&retention).await {
                 Ok(0) => {}
-                Ok(rows) => tracing::info!(rows, "swept {rows} rows past their retention"),
-                Err(e) => tracing::error!(error = %e, "sweeping failed"),
+                Ok(rows) => tracing::info!(rows, "deleted {rows} expired rows"),
+                Err(e) => tracing::error!(error = %e, "could not delete expired data; retrying at the next sweep: {e}"),
             }
         }
     }
 }
 
-pub(crate) fn log_look(s: &Supervision, e: &VendorError) {
-    tracing::warn!(supervision_id = %s.id, code = %e.code, "looking at {} failed: {}", s.id, e.message);
+pub(crate) fn log_failed_poll(s: &Supervision, e: &VendorError) {
+    tracing::warn!(supervision_id = %s.id, code = %e.code, "could not poll {}; polling again later: {}", s.id, e.message);
 }
 
-/// How long a loop sleeps when something is due at `due`. What is due already is in hand, and wakes the loop when it is
-/// done: the floor only keeps the loop from spinning until then.
+/// How long a loop sleeps when the next work is due at `due`. Work that is already due is in flight and wakes the loop when
+/// it finishes; the minimum pause only keeps the loop from spinning until then.
 pub(crate) fn pause_until(due: Option<Timestamp>, now: Timestamp) -> Duration {
     let left = due.map_or(LONGEST_SLEEP, |t| {
         Duration::try_from(t.duration_since(now)).unwrap_or_default()
     });
     if left.is_zero() {
-        IN_HAND_PAUSE
+        IN_FLIGHT_PAUSE
     } else {
         left.min(LONGEST_SLEEP)
     }

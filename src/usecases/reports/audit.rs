@@ -1,46 +1,53 @@
-//! The audit, read: a page, or all of it in order; and what was begun and never completed, swept.
+//! Reads the audit, records tickets, and closes audit entries whose end is missing.
+//!
+//! An action on a vendor is audited before it is sent (phase `Begun`) and after it was answered. If the process dies in between,
+//! the second entry is missing; the sweep then writes an entry in the phase `Abandoned`, so that every action has an end.
 
 use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::reports::ReportService;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::audit::{AuditEntry, Phase, SELF};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::ports::Transaction;
-pub use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
+use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
 
-/// An act on a vendor takes seconds; a restart takes up what was under way. What has no end after this has lost it.
-const LOST_AFTER: SignedDuration = SignedDuration::from_hours(1);
-/// The cursor's name in the store: everything begun before that moment (epoch ms) has its end.
+/// An action on a vendor takes seconds, and a restart resumes it. If it has no end after this long, its end is lost.
+const ABANDONED_AFTER: SignedDuration = SignedDuration::from_hours(1);
+/// The cursor's name in the store. All actions that began before its value (ms since 1970) have their end.
 const CURSOR: &str = "audit swept";
-/// Acts swept at once.
-const AT_ONCE: u32 = 100;
+/// The most actions that are read at once.
+const PAGE: u32 = 100;
 
 impl ReportService {
-    /// Lines of the audit.
+    /// Audit entries that match the filter.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`] without `read` or `operate`.
-    pub async fn audit_lines(&self, filter: &AuditFilter, by: &Request) -> Result<Vec<AuditLine>, UseCaseError> {
-        if !(by.caller.has(Scope::Read) || by.caller.has(Scope::Operate)) {
+    pub async fn audit_lines(
+        &self,
+        filter: &AuditFilter,
+        request: &RequestContext,
+    ) -> Result<Vec<AuditLine>, UseCaseError> {
+        if !(request.caller.has(Scope::Read) || request.caller.has(Scope::Operate)) {
             return Err(UseCaseError::Forbidden("this credential may not read the audit"));
         }
         Ok(self.ctx.store().audit_lines(filter).await?)
     }
 
-    /// A ticket to a supervisor's stream of directives is about to be given out.
+    /// Records that a ticket for a supervisor's directive stream is about to be issued.
     ///
     /// # Errors
     /// The store's.
-    pub async fn note_ticket(&self, by: &Request, user: &UserId) -> Result<(), UseCaseError> {
+    pub async fn note_ticket(&self, request: &RequestContext, user: &UserId) -> Result<(), UseCaseError> {
         let line = AuditEntry {
-            request_id: by.request_id.clone(),
+            request_id: request.request_id.clone(),
             ..AuditEntry::done(
                 self.ctx.now(),
-                by.caller.name.clone(),
+                request.caller.name.clone(),
                 AuditAction::TicketIssued,
                 format!("for {user}"),
             )
@@ -53,14 +60,14 @@ impl ReportService {
         Ok(())
     }
 
-    /// Says of every act on a vendor that was begun long ago, and of which nothing says what came, that it was abandoned.
+    /// Writes an `ABANDONED` entry for every action on a vendor that began long ago and has no end.
     pub(crate) async fn sweep_audit(&self) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
-        let until = now - LOST_AFTER;
+        let until = now - ABANDONED_AFTER;
         let swept = self.ctx.store().cursor(CURSOR).await?.unwrap_or(0);
         let since = Timestamp::from_millisecond(swept).unwrap_or(Timestamp::UNIX_EPOCH);
-        let unfinished = self.ctx.store().unfinished_acts(since, until, AT_ONCE).await?;
-        let all = unfinished.len() < AT_ONCE as usize;
+        let unfinished = self.ctx.store().unfinished_acts(since, until, PAGE).await?;
+        let all = unfinished.len() < PAGE as usize;
         for begun in unfinished {
             let Some(operation) = begun.operation.clone() else {
                 continue;
@@ -71,18 +78,18 @@ impl ReportService {
             };
             let outcome = match state {
                 Some(state) => format!(
-                    "what came of it was never learnt; the supervision is {}",
+                    "the outcome is unknown because the process stopped; the supervision is {}",
                     state.as_str()
                 ),
-                None => "what came of it was never learnt".to_owned(),
+                None => "the outcome is unknown because the process stopped".to_owned(),
             };
-            tracing::warn!(operation, "{operation} was begun and never completed: {outcome}");
-            let lost = AuditEntry {
+            tracing::warn!(operation, "marking {operation} as abandoned: {outcome}");
+            let abandoned = AuditEntry {
                 supervision: begun.supervision,
                 ..AuditEntry::done(now, SELF, begun.action, outcome).in_phase(Phase::Abandoned, operation)
             };
             let change = Transaction {
-                audit: vec![lost],
+                audit: vec![abandoned],
                 ..Transaction::default()
             };
             self.ctx.store().transact(change).await?;

@@ -1,62 +1,68 @@
-//! Reading: one supervision, or a list.
+//! Reads supervisions and counts them.
+//!
+//! Guarantee: a caller that is bound to one supervisor sees only that supervisor's supervisions.
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::reports::ReportService;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
-pub use sidedoor_domain::ports::store::{Filter, RecordState, RecordSync, Stored};
+use sidedoor_domain::ports::store::{Filter, RecordState, Stored};
 use sidedoor_domain::supervision::State;
 
-/// How things stand now, for the metrics.
+/// The current counts, for the metrics.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Standing {
-    /// Unfinished supervisions by state.
+pub struct ServiceCounts {
+    /// Unfinished supervisions, by state.
     pub active: Vec<(State, u64)>,
-    /// Of these, those whose leave is overdue.
+    /// How many of these have an overdue leave.
     pub overdue: u64,
-    /// Rows by state.
+    /// Salesforce records, by state.
     pub rows: Vec<(RecordState, u64)>,
-    /// Open streams of directives.
+    /// Open directive streams.
     pub streams: usize,
-    /// Nothing is sent to the CRM now.
+    /// Whether delivery to Salesforce is paused.
     pub paused: bool,
-    /// The used share of the org's calls of the day, as it last told.
+    /// The used share of the org's daily API calls, as the org last reported it.
     pub api_share: Option<f64>,
 }
 
 impl ReportService {
-    /// How things stand now.
+    /// Counts supervisions, records and streams now.
     ///
     /// # Errors
     /// The store's.
-    pub async fn standing(&self) -> Result<Standing, UseCaseError> {
+    pub async fn service_counts(&self) -> Result<ServiceCounts, UseCaseError> {
         let counts = self.ctx.store().counts().await?;
-        Ok(Standing {
+        Ok(ServiceCounts {
             active: counts.active,
             overdue: counts.overdue,
             rows: counts.rows,
             streams: self.directives.open_streams(),
-            paused: self.deliveries.delivery_held().is_some(),
+            paused: self.deliveries.delivery_pause().is_some(),
             api_share: self.deliveries.crm_usage().map(sidedoor_domain::ports::Usage::share),
         })
     }
 
-    /// One supervision.
+    /// Reads one supervision.
     ///
     /// # Errors
-    /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it, so that nobody learns whether it exists.
-    pub async fn get(&self, id: SupervisionId, by: &Request) -> Result<Stored, UseCaseError> {
-        self.ctx.get(id, by).await
+    /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it, so that the answer does not reveal that it exists.
+    pub async fn get(&self, id: SupervisionId, request: &RequestContext) -> Result<Stored, UseCaseError> {
+        self.ctx.get(id, request).await
     }
 
-    /// Supervisions, newest first; for a caller bound to one supervisor, only theirs.
+    /// Supervisions, newest first; for a caller bound to one supervisor, only that supervisor's.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`] for a caller that may see none, or asks for another supervisor's.
-    pub async fn list(&self, mut filter: Filter, by: &Request) -> Result<Vec<Stored>, UseCaseError> {
-        if !by.caller.sees_all() {
-            let own = by.caller.supervisor.clone().filter(|_| by.caller.has(Scope::Supervise));
+    pub async fn list(&self, mut filter: Filter, request: &RequestContext) -> Result<Vec<Stored>, UseCaseError> {
+        if !request.caller.sees_all() {
+            let own = request
+                .caller
+                .supervisor
+                .clone()
+                .filter(|_| request.caller.has(Scope::Supervise));
             let own = own.ok_or(UseCaseError::Forbidden("this credential may not read supervisions"))?;
             if filter.supervisor.as_ref().is_some_and(|asked| *asked != own) {
                 return Err(UseCaseError::Forbidden(

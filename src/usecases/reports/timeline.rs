@@ -1,10 +1,10 @@
-//! The life of one supervision, told in order: what was asked and by whom, what the vendor's evidence showed and when we learnt
-//! it, what the browser was told and answered, what was concluded, and when it stood in the CRM.
+//! The history of one supervision in order of time: requests and their callers, the vendor's evidence and when it arrived,
+//! directives and the browser's acknowledgements, and the write to Salesforce.
 
 use crate::usecases::error::UseCaseError;
 use jiff::Timestamp;
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::reports::ReportService;
 use sidedoor_domain::evidence::{Evidence, Sighting};
 use sidedoor_domain::ids::SupervisionId;
@@ -12,37 +12,41 @@ use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::ports::store::RecordSync;
 use sidedoor_domain::supervision::Supervision;
 
-/// The most lines of the audit that are told.
-const LINES: u32 = 500;
+/// The most audit entries of a timeline.
+const MAX_AUDIT_LINES: u32 = 500;
 
-/// One moment of it.
+/// One entry of a timeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moment {
-    /// When, on our clock: when it happened here, or when we learnt of it.
+pub struct TimelineEntry {
+    /// When it happened here, or when we learned of it, on our clock.
     pub at: Timestamp,
-    /// A stable word, such as `evidence.dropped`.
+    /// A stable event name, such as `evidence.dropped`.
     pub what: String,
-    /// Who did it: a caller, `sidedoor`, `browser`, `salesforce`, or the source of the evidence.
+    /// The actor: a caller, `sidedoor`, `browser`, `salesforce`, or the source of the evidence.
     pub by: String,
-    /// In a few words.
+    /// A short explanation for people.
     pub detail: Option<String>,
-    /// The vendor's stamp, off the vendor's clock, for evidence.
+    /// The vendor's stamp on the vendor's clock; only for evidence.
     pub vendor_timestamp: Option<Timestamp>,
 }
 
 impl ReportService {
-    /// The timeline of one supervision, oldest first.
+    /// The timeline of one supervision, oldest entry first.
     ///
     /// # Errors
     /// As [`Self::get`].
-    pub async fn timeline(&self, id: SupervisionId, by: &Request) -> Result<Vec<Moment>, UseCaseError> {
-        let stored = self.ctx.get(id, by).await?;
+    pub async fn timeline(
+        &self,
+        id: SupervisionId,
+        request: &RequestContext,
+    ) -> Result<Vec<TimelineEntry>, UseCaseError> {
+        let stored = self.ctx.get(id, request).await?;
         let s = &stored.supervision;
         let mut all = Vec::new();
-        // Directives are told from the supervision itself, with what was answered.
-        let audit = self.ctx.store().audit_of(id, LINES).await?;
+        // Directives come from the supervision below, because it also has their acknowledgements.
+        let audit = self.ctx.store().audit_of(id, MAX_AUDIT_LINES).await?;
         for line in audit.into_iter().filter(|line| !line.action.is_about_a_directive()) {
-            all.push(Moment {
+            all.push(TimelineEntry {
                 at: line.at,
                 what: line.action.as_str().into(),
                 by: line.actor,
@@ -55,16 +59,16 @@ impl ReportService {
         }
         if let Some(leg) = s.leg.as_ref().map(LegId::as_str) {
             let evidence = self.ctx.store().evidence(&s.instance, leg).await?;
-            all.extend(evidence.iter().map(of_evidence));
+            all.extend(evidence.iter().map(evidence_entry));
         }
-        all.extend(of_directives(s));
-        all.extend(stored.record_sync.as_ref().and_then(of_record_sync));
+        all.extend(directive_entries(s));
+        all.extend(stored.record_sync.as_ref().and_then(record_entry));
         all.sort_by_key(|m| m.at);
         Ok(all)
     }
 }
 
-fn of_evidence(e: &Evidence) -> Moment {
+fn evidence_entry(e: &Evidence) -> TimelineEntry {
     let what = match e.sighting {
         Sighting::Exists => "evidence.exists",
         Sighting::Joined => "evidence.joined",
@@ -72,7 +76,7 @@ fn of_evidence(e: &Evidence) -> Moment {
         Sighting::Barged => "evidence.barged",
         Sighting::Dropped => "evidence.dropped",
     };
-    Moment {
+    TimelineEntry {
         at: e.learnt_at,
         what: what.into(),
         by: e.carrier.clone().unwrap_or_else(|| e.source.as_str().to_owned()),
@@ -81,17 +85,17 @@ fn of_evidence(e: &Evidence) -> Moment {
     }
 }
 
-fn of_directives(s: &Supervision) -> impl Iterator<Item = Moment> + '_ {
+fn directive_entries(s: &Supervision) -> impl Iterator<Item = TimelineEntry> + '_ {
     s.directives.iter().flat_map(|d| {
         let mode = d.kind.mode().map_or(String::new(), |m| format!(" {}", m.as_str()));
-        let given = Moment {
+        let given = TimelineEntry {
             at: d.issued_at,
             what: "directive.given".into(),
             by: sidedoor_domain::audit::SELF.into(),
             detail: Some(format!("{}{mode}", d.kind.as_str())),
             vendor_timestamp: None,
         };
-        let answer = d.answer.as_ref().map(|a| Moment {
+        let answer = d.answer.as_ref().map(|a| TimelineEntry {
             at: a.received_at,
             what: "directive.answered".into(),
             by: "browser".into(),
@@ -105,8 +109,8 @@ fn of_directives(s: &Supervision) -> impl Iterator<Item = Moment> + '_ {
     })
 }
 
-fn of_record_sync(r: &RecordSync) -> Option<Moment> {
-    Some(Moment {
+fn record_entry(r: &RecordSync) -> Option<TimelineEntry> {
+    Some(TimelineEntry {
         at: r.written_at?,
         what: "row.recorded".into(),
         by: "salesforce".into(),

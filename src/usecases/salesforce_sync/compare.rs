@@ -1,5 +1,7 @@
-//! Our departures beside the org's own record of them (ConversationParticipant), where it keeps one: looked at once an hour,
-//! compared, told as a metric and by `sidedoor timing explain`. Read only: which of the two is right is for people to judge.
+//! Compares our departures with the org's own record of them (ConversationParticipant), if it keeps one: once an hour, as a
+//! metric and for `sidedoor timing explain`.
+//!
+//! Guarantee: read only. Which of the two is right is for people to judge.
 
 use crate::usecases::error::UseCaseError;
 use std::collections::HashMap;
@@ -13,76 +15,81 @@ use sidedoor_domain::ports::crm::{CALLS_A_QUESTION, ParticipantSeen};
 use sidedoor_domain::ports::store::{Comparison, Stored};
 use sidedoor_domain::ports::{Crm, MetricEvent, Transaction};
 
-/// Salesforce's own record comes some time after the call.
+/// Salesforce writes its own record some time after the call.
 const SETTLED: SignedDuration = SignedDuration::from_mins(10);
-/// After this long none is expected any more.
+/// No such record is expected after this long.
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
-/// One that was not there is looked for again after this.
-const AGAIN: SignedDuration = SignedDuration::from_mins(55);
-/// An org that has no such records is asked again after this.
-const NOT_THERE: Duration = Duration::from_secs(24 * 3600);
-/// What an org answers that has no such object or field, or shows it to others only.
-const NOT_SHOWN: [&str; 4] = ["INVALID_TYPE", "INVALID_FIELD", "NOT_FOUND", "INSUFFICIENT_ACCESS"];
-/// Pages of a round.
-const PAGES: usize = 50;
-/// Their seconds are cut or rounded when they have no milliseconds.
+/// A record that was not found is looked for again after this.
+const RETRY_AFTER: SignedDuration = SignedDuration::from_mins(55);
+/// An org without such records is asked again after this.
+const UNSUPPORTED_RETRY: Duration = Duration::from_secs(24 * 3600);
+/// The errors of an org that does not have the object or a field, or does not show it to our user.
+const UNSUPPORTED_CODES: [&str; 4] = ["INVALID_TYPE", "INVALID_FIELD", "NOT_FOUND", "INSUFFICIENT_ACCESS"];
+/// The most pages of a round.
+const MAX_PAGES: usize = 50;
+/// A time without milliseconds may be truncated or rounded to a second.
 const WHOLE_SECOND: SignedDuration = SignedDuration::from_secs(1);
 
-/// How a page ended.
-enum Page {
+/// The result of one page.
+enum PageOutcome {
     /// There may be more.
     Done,
-    /// Nothing was left, or it is no time for more.
+    /// Nothing is left, or API calls are scarce.
     Last,
     /// The org has no such records.
-    NotThere,
+    Unsupported,
 }
 
 impl SalesforceSyncService {
-    /// Compares what is due, until the process stops. Returns at once when that is switched off.
+    /// Compares due departures until the process stops. Returns immediately when comparing is switched off.
     pub async fn compare_until_stopped(self) {
         let every = self.ctx.settings.intervals.compare;
-        let crm = self.ctx.parts.crm.clone().filter(|_| self.ctx.settings.compare);
+        let crm = self.ctx.deps.crm.clone().filter(|_| self.ctx.settings.compare);
         let Some(crm) = crm else { return };
         let mut pause = every;
         while !self.ctx.is_stopping() {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.ctx.parts.stopping.cancelled() => return,
+                () = self.ctx.deps.stopping.cancelled() => return,
             }
             pause = match self.compare_round(crm.as_ref()).await {
                 Ok(true) => every,
-                Ok(false) => NOT_THERE,
+                Ok(false) => UNSUPPORTED_RETRY,
                 Err(e) => {
-                    tracing::warn!(error = %e, "comparing departures waits: {e}");
+                    tracing::warn!(error = %e, "could not compare departures; retrying in an hour: {e}");
                     every
                 }
             };
         }
     }
 
-    /// Compares all that is due, a page at a time. Whether the org has such records at all.
+    /// Compares everything that is due, a page at a time. Returns whether the org has such records.
     async fn compare_round(&self, crm: &dyn Crm) -> Result<bool, UseCaseError> {
-        for _ in 0..PAGES {
+        for _ in 0..MAX_PAGES {
             match self.compare_page(crm).await? {
-                Page::Done => {}
-                Page::Last => return Ok(true),
-                Page::NotThere => return Ok(false),
+                PageOutcome::Done => {}
+                PageOutcome::Last => return Ok(true),
+                PageOutcome::Unsupported => return Ok(false),
             }
         }
         Ok(true)
     }
 
-    async fn compare_page(&self, crm: &dyn Crm) -> Result<Page, UseCaseError> {
+    async fn compare_page(&self, crm: &dyn Crm) -> Result<PageOutcome, UseCaseError> {
         let now = self.ctx.now();
-        // Calls are short: those that are left are for rows.
+        // Scarce API calls are reserved for records.
         let short = crm
             .usage()
             .is_some_and(|u| u.share() >= self.ctx.settings.delivery.slow_above);
         if short {
-            return Ok(Page::Last);
+            return Ok(PageOutcome::Last);
         }
-        let (settled, again) = self.ctx.settings.intervals.compare_after.unwrap_or((SETTLED, AGAIN));
+        let (settled, again) = self
+            .ctx
+            .settings
+            .intervals
+            .compare_after
+            .unwrap_or((SETTLED, RETRY_AFTER));
         let limit = u32::try_from(CALLS_A_QUESTION).unwrap_or(u32::MAX);
         let due = self
             .ctx
@@ -96,76 +103,80 @@ impl SalesforceSyncService {
         calls.sort();
         calls.dedup();
         if calls.is_empty() {
-            return Ok(Page::Last);
+            return Ok(PageOutcome::Last);
         }
         let theirs = match crm.supervisors_of(&calls).await {
             Ok(theirs) => theirs,
-            Err(e) if NOT_SHOWN.contains(&e.code.as_str()) => {
-                tracing::info!(code = %e.code, "departures are not compared; this org shows no ConversationParticipant: {e}");
-                return Ok(Page::NotThere);
+            Err(e) if UNSUPPORTED_CODES.contains(&e.code.as_str()) => {
+                tracing::info!(code = %e.code, "not comparing departures for a day because this org shows no ConversationParticipant: {e}");
+                return Ok(PageOutcome::Unsupported);
             }
             Err(e) => {
-                tracing::info!(code = %e.code, "departures are compared later: {e}");
-                return Ok(Page::Last);
+                tracing::info!(code = %e.code, "could not read ConversationParticipant; comparing departures in the next round: {e}");
+                return Ok(PageOutcome::Last);
             }
         };
-        let comparisons = due
+        let comparisons: Vec<Comparison> = due
             .iter()
-            .filter_map(|(s, on_contact)| self.compare(s, *on_contact, &theirs, now));
+            .filter_map(|(s, on_contact)| compare(s, *on_contact, &theirs, now))
+            .collect();
         let found = Transaction {
-            comparisons: comparisons.collect(),
+            comparisons: comparisons.clone(),
             ..Transaction::default()
         };
         self.ctx.store().transact(found).await?;
-        // The next page says whether there was more: a short one may only have held what cannot be read.
-        Ok(Page::Done)
-    }
-
-    fn compare(
-        &self,
-        stored: &Stored,
-        on_contact: u32,
-        theirs: &HashMap<String, Vec<ParticipantSeen>>,
-        now: Timestamp,
-    ) -> Option<Comparison> {
-        let s = &stored.supervision;
-        let departure = s.departure.as_ref()?;
-        let on_call = theirs
-            .get(s.voice_call_id.as_ref()?)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let seen = theirs_of(
-            s.supervisor.salesforce_user_id.as_deref(),
-            on_contact,
-            on_call,
-            departure.disconnected_at,
-        );
-        let left_at = seen.and_then(|p| p.left_at);
-        let inside = left_at.map(|at| is_inside(at, departure));
-        if let (Some(at), Some(inside)) = (left_at, inside) {
-            let difference = at.duration_since(departure.disconnected_at).as_secs_f64();
-            self.ctx.count(&MetricEvent::Compared(difference, inside));
+        // Only after the commit, so that what is counted is also stored.
+        for comparison in comparisons {
+            if let (Some(at), Some(inside)) = (comparison.left_at, comparison.inside) {
+                let difference = at.duration_since(comparison.ours_at).as_secs_f64();
+                self.ctx.count(&MetricEvent::Compared(difference, inside));
+            }
         }
-        Some(Comparison {
-            supervision: s.id,
-            looked_at: now,
-            participant_id: seen.map(|p| p.id.clone()),
-            left_at,
-            ours_at: departure.disconnected_at,
-            inside,
-        })
+        // A short page may consist of unreadable supervisions, so only the next page shows whether there is more.
+        Ok(PageOutcome::Done)
     }
 }
 
-/// Which of their records is this departure: the user's nearest; without a user, the only one where there is but one of
-/// ours.
-fn theirs_of<'p>(
+/// A departure beside what the org itself has of it; `None` for one without a departure or a VoiceCall.
+fn compare(
+    stored: &Stored,
+    on_contact: u32,
+    theirs: &HashMap<String, Vec<ParticipantSeen>>,
+    now: Timestamp,
+) -> Option<Comparison> {
+    let s = &stored.supervision;
+    let departure = s.departure.as_ref()?;
+    let on_call = theirs
+        .get(s.voice_call_id.as_ref()?)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let seen = matching_participant(
+        s.supervisor.salesforce_user_id.as_deref(),
+        on_contact,
+        on_call,
+        departure.disconnected_at,
+    );
+    let left_at = seen.and_then(|p| p.left_at);
+    let inside = left_at.map(|at| is_inside(at, departure));
+    Some(Comparison {
+        supervision: s.id,
+        looked_at: now,
+        participant_id: seen.map(|p| p.id.clone()),
+        left_at,
+        ours_at: departure.disconnected_at,
+        inside,
+    })
+}
+
+/// The org's record of this departure: the user's nearest in time. If the user is unknown, the only record on the call, if
+/// we also have only one departure.
+fn matching_participant<'p>(
     user: Option<&str>,
     ours_on_call: u32,
     on_call: &'p [ParticipantSeen],
     ours: Timestamp,
 ) -> Option<&'p ParticipantSeen> {
-    // Ids of 15 and of 18 characters are the same id.
+    // An id has two forms, of 15 and of 18 characters.
     let same = |p: &ParticipantSeen| match (user, p.user_id.as_deref()) {
         (Some(a), Some(b)) => a.get(..15).is_some() && a.get(..15) == b.get(..15),
         _ => false,
@@ -211,9 +222,9 @@ mod tests {
             seen("second", Some(long), Some(99_000)),
             seen("other", Some("005000000000002AAA"), Some(100_000)),
         ];
-        let found = |user, ours, on: &[ParticipantSeen]| theirs_of(user, ours, on, at).map(|p| p.id.clone());
+        let found = |user, ours, on: &[ParticipantSeen]| matching_participant(user, ours, on, at).map(|p| p.id.clone());
         assert_eq!(found(Some(short), 1, &several).as_deref(), Some("second"));
-        assert_eq!(found(None, 1, &several), None, "whose is open");
+        assert_eq!(found(None, 1, &several), None, "the user is unknown");
         let only = [seen("only", None, Some(99_000))];
         assert_eq!(found(None, 1, &only).as_deref(), Some("only"));
         assert_eq!(found(None, 2, &only), None, "two of ours, one of theirs");

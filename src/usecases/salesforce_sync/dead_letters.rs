@@ -1,92 +1,103 @@
-//! Rows that need a person: seen with the CRM's answer, and sent again when its cause is gone; one, or all of a time. Nothing new is
-//! made by it: the row goes out as it is now, by its own external id, so a row that was taken after all is only written again.
+//! Shows Salesforce records that need a person, with the error of Salesforce, and delivers them again when the cause is
+//! fixed: one record, or all that match a filter.
+//!
+//! Guarantee: a replay creates no duplicates. It writes the present version of the record under its external id, so a record
+//! that Salesforce had accepted after all is only written again.
 
-use crate::usecases::Request;
+use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
-use crate::usecases::idempotency::Replay;
+use crate::usecases::idempotency::KeyReplay;
 use crate::usecases::salesforce_sync::DeliveryError;
 use crate::usecases::salesforce_sync::DeliveryService;
-use crate::usecases::salesforce_sync::rate::Held;
+use crate::usecases::salesforce_sync::rate::DeliveryPause;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::store::KeyWrite;
-pub use sidedoor_domain::ports::store::{DeliveryFilter, Row};
+use sidedoor_domain::ports::store::{DeliveryFilter, Row};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
-/// The most rows sent again by one request.
-pub const MOST: u32 = 10_000;
+/// The most records that one request delivers again.
+pub const MAX_REPLAYED: u32 = 10_000;
 
 /// What a replay did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replayed {
-    /// How many rows.
+pub struct ReplaySummary {
+    /// The number of records.
     pub rows: usize,
-    /// The first of them, for looking at before it is done.
+    /// The first of them, for a preview.
     pub first: Vec<Row>,
-    /// There are more than one request takes.
+    /// Whether more records match than one request may replay.
     pub more: bool,
-    /// Nothing was done: it was a dry run.
+    /// Whether this was a dry run, so nothing was delivered.
     pub dry_run: bool,
 }
 
-/// What came of asking for a replay.
+/// The answer to a request to replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Replaying {
-    /// It was done, or looked at.
-    Done(Replayed),
+pub enum ReplayOutcome {
+    /// It was done, or previewed.
+    Done(ReplaySummary),
     /// The key was used before.
-    Replay(Replay),
+    Replay(KeyReplay),
 }
 
-/// How many rows are sent again in one transaction.
-const PART: usize = 250;
-/// How many rows a replay shows.
+/// How many records are marked for delivery in one transaction.
+const BATCH: usize = 250;
+/// How many records the answer shows.
 const SHOWN: usize = 20;
 
 impl DeliveryService {
-    /// Why nothing is sent to the CRM now, if so.
-    pub fn delivery_held(&self) -> Option<Held> {
+    /// Why nothing is delivered to Salesforce now; `None` while delivery runs.
+    pub fn delivery_pause(&self) -> Option<DeliveryPause> {
         let now = self.ctx.now();
-        let held = self
+        let pause = self
             .ctx
             .signals
-            .held
+            .delivery_pause
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        held.clone().filter(|held| now < held.until)
+        pause.clone().filter(|pause| now < pause.until)
     }
 
-    /// The org's use of its day's calls, as it last told.
+    /// The org's use of its daily API calls, as it last reported it.
     pub fn crm_usage(&self) -> Option<sidedoor_domain::ports::Usage> {
-        self.ctx.parts.crm.as_ref().and_then(|crm| crm.usage())
+        self.ctx.deps.crm.as_ref().and_then(|crm| crm.usage())
     }
 
-    /// Rows, newest first.
+    /// Deliveries, newest first.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], and the store's.
-    pub async fn rows(&self, filter: &DeliveryFilter, by: &Request) -> Result<Vec<Row>, DeliveryError> {
-        if ![Scope::Read, Scope::Operate].iter().any(|scope| by.caller.has(*scope)) {
+    pub async fn rows(&self, filter: &DeliveryFilter, request: &RequestContext) -> Result<Vec<Row>, DeliveryError> {
+        if ![Scope::Read, Scope::Operate]
+            .iter()
+            .any(|scope| request.caller.has(*scope))
+        {
             return Err(UseCaseError::Forbidden("this credential may not read deliveries").into());
         }
         Ok(self.ctx.store().rows(filter).await?)
     }
 
-    /// Sends one row again.
+    /// Delivers one record again.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`DeliveryError::DeliveryNotFound`], those of keys, and the store's.
-    pub async fn replay_row(&self, id: DeliveryId, dry_run: bool, by: &Request) -> Result<Replaying, DeliveryError> {
-        may_replay(by)?;
-        if let Some(replay) = self.idempotency.replay(by).await? {
-            return Ok(Replaying::Replay(replay));
+    pub async fn replay_row(
+        &self,
+        id: DeliveryId,
+        dry_run: bool,
+        request: &RequestContext,
+    ) -> Result<ReplayOutcome, DeliveryError> {
+        may_replay(request)?;
+        if let Some(replay) = self.idempotency.replay(request).await? {
+            return Ok(ReplayOutcome::Replay(replay));
         }
         let row = self.ctx.store().row(id).await?.ok_or(DeliveryError::DeliveryNotFound)?;
-        self.send_again(vec![row], false, dry_run, by).await
+        self.send_again(vec![row], false, dry_run, request).await
     }
 
-    /// Sends all rows again that a filter finds.
+    /// Delivers all records again that match a filter.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], and the store's.
@@ -94,20 +105,20 @@ impl DeliveryService {
         &self,
         filter: &DeliveryFilter,
         dry_run: bool,
-        by: &Request,
-    ) -> Result<Replaying, DeliveryError> {
-        may_replay(by)?;
-        if let Some(replay) = self.idempotency.replay(by).await? {
-            return Ok(Replaying::Replay(replay));
+        request: &RequestContext,
+    ) -> Result<ReplayOutcome, DeliveryError> {
+        may_replay(request)?;
+        if let Some(replay) = self.idempotency.replay(request).await? {
+            return Ok(ReplayOutcome::Replay(replay));
         }
         let asked = DeliveryFilter {
-            limit: MOST + 1,
+            limit: MAX_REPLAYED + 1,
             ..filter.clone()
         };
         let mut rows = self.ctx.store().rows(&asked).await?;
-        let more = rows.len() > MOST as usize;
-        rows.truncate(MOST as usize);
-        self.send_again(rows, more, dry_run, by).await
+        let more = rows.len() > MAX_REPLAYED as usize;
+        rows.truncate(MAX_REPLAYED as usize);
+        self.send_again(rows, more, dry_run, request).await
     }
 
     async fn send_again(
@@ -115,35 +126,37 @@ impl DeliveryService {
         rows: Vec<Row>,
         more: bool,
         dry_run: bool,
-        by: &Request,
-    ) -> Result<Replaying, DeliveryError> {
+        request: &RequestContext,
+    ) -> Result<ReplayOutcome, DeliveryError> {
         let now = self.ctx.now();
-        let mut key = by.key.clone().map(|key| KeyWrite::Take(key, None, now));
+        let mut key = request.key.clone().map(|key| KeyWrite::Take(key, None, now));
         if dry_run || rows.is_empty() {
-            if let Some(replay) = self.idempotency.take_key(by, None).await? {
-                return Ok(Replaying::Replay(replay));
+            if let Some(replay) = self.idempotency.take_key(request, None).await? {
+                return Ok(ReplayOutcome::Replay(replay));
             }
         } else {
             let ids: Vec<SupervisionId> = rows.iter().map(|r| r.stored.supervision.id).collect();
-            // In parts, so that nobody else's write waits long for its turn.
-            for part in ids.chunks(PART) {
+            // In parts, so that other writers do not wait long.
+            for part in ids.chunks(BATCH) {
                 let change = Transaction {
-                    // With the first part: what a crash leaves undone of the others is done when it is asked for again.
+                    // The key is taken with the first part: after a crash, a repeat of the request replays the rest.
                     key: key.take(),
                     replayed: part.iter().map(|id| (*id, now)).collect(),
                     audit: part
                         .iter()
-                        .map(|id| self.ctx.audit(by, AuditAction::DeliveryReplayed, *id, ""))
+                        .map(|id| self.ctx.audit(request, AuditAction::DeliveryReplayed, *id, ""))
                         .collect(),
                     ..Transaction::default()
                 };
                 if let CommitOutcome::KeyUsed(record) = self.ctx.store().transact(change).await? {
-                    return Ok(Replaying::Replay(self.idempotency.replay_of(by, record).await?));
+                    return Ok(ReplayOutcome::Replay(
+                        self.idempotency.replay_of(request, record).await?,
+                    ));
                 }
             }
             self.ctx.signals.deliver.notify_one();
         }
-        Ok(Replaying::Done(Replayed {
+        Ok(ReplayOutcome::Done(ReplaySummary {
             rows: rows.len(),
             first: rows.into_iter().take(SHOWN).collect(),
             more,
@@ -152,10 +165,10 @@ impl DeliveryService {
     }
 }
 
-fn may_replay(by: &Request) -> Result<(), DeliveryError> {
-    if by.caller.has(Scope::Operate) {
+fn may_replay(request: &RequestContext) -> Result<(), DeliveryError> {
+    if request.caller.has(Scope::Operate) {
         Ok(())
     } else {
-        Err(UseCaseError::Forbidden("only an operator may send rows again").into())
+        Err(UseCaseError::Forbidden("only an operator may replay deliveries").into())
     }
 }

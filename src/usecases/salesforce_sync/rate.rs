@@ -1,6 +1,6 @@
-//! When the CRM is called. An idle service calls at once; a busy one waits a moment, so that a call carries many rows, since
-//! calls are what customers pay for; an org that has used much of its day's calls is called less often; one that is down or full
-//! is left alone for a while, and met again with a single row.
+//! Decides when to call Salesforce. An idle service calls immediately. A busy one waits briefly, so that a call carries many
+//! records, because customers pay for calls. If the org has used most of its daily API calls, the interval grows. If it is
+//! down or full, delivery pauses and then starts again with a single record.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,81 +10,85 @@ use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::ports::Usage;
 use sidedoor_domain::ports::crm::ROWS_A_WRITE;
 
-/// A call with so many rows shows that more are coming.
-const BUSY: usize = 20;
-/// The least wait that makes sense.
-const LEAST: Duration = Duration::from_millis(50);
-/// The first and the longest pause after calls that failed.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(300));
-/// The longest pause for the sake of the day's calls.
-const STRETCHED: Duration = Duration::from_secs(60);
+/// A call with this many records shows that more are coming.
+const BUSY_BATCH: usize = 20;
+/// The shortest batch delay that is useful.
+const SHORTEST_DELAY: Duration = Duration::from_millis(50);
+/// The first and the longest pause after failed calls.
+const FAILURE_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(300));
+/// The longest interval because of the daily API calls.
+const LONGEST_STRETCH: Duration = Duration::from_secs(60);
 
-/// The least time between two looks for VoiceCalls.
-pub(crate) const LOOKS_APART: SignedDuration = SignedDuration::from_secs(2);
+/// The least time between two searches for VoiceCalls.
+pub(super) const LOOKS_APART: SignedDuration = SignedDuration::from_secs(2);
 
-/// Why nothing is sent.
+/// Why and until when nothing is delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// Until when.
+pub struct DeliveryPause {
+    /// The end of the pause.
     pub until: Timestamp,
-    /// Why, for people.
+    /// The reason, for people.
     pub why: String,
-    /// It is for the rows' sake alone (their object is not as it should be): other calls are welcome.
-    pub rows_alone: bool,
+    /// Whether only records are affected because their object is invalid; other calls are accepted.
+    pub records_only: bool,
 }
 
-/// The pace of one org.
+/// The rate of calls to one org.
 #[derive(Debug)]
-pub(crate) struct DeliveryPace {
+pub(super) struct DeliveryRate {
     max_batch_delay: Duration,
     slow_above: f64,
-    linger: Duration,
+    batch_delay: Duration,
     last_call: Option<Timestamp>,
     failures: u32,
     last_taken: Option<Timestamp>,
-    /// Rows that were refused since one was taken, as far as they matter: two of them are more than bad luck.
+    /// The rejected records since one was accepted; at most two are kept, because two already point to the org.
     refused: BTreeSet<String>,
     last_look: Option<Timestamp>,
-    /// The most rows of a call: halved when one fails as a whole, which may be for its size or for one of its rows, and doubled
-    /// when one is answered.
+    /// The most records of a call: halved when a call fails as a whole, because its size or one of its records may be the
+    /// cause, and doubled when one is answered.
     rows: usize,
-    held: Option<Held>,
+    pause: Option<DeliveryPause>,
 }
 
-impl DeliveryPace {
+impl DeliveryRate {
     pub(crate) fn new(max_batch_delay: Duration, slow_above: f64) -> Self {
         Self {
             max_batch_delay,
             slow_above,
-            linger: Duration::ZERO,
+            batch_delay: Duration::ZERO,
             last_call: None,
             failures: 0,
             last_taken: None,
             refused: BTreeSet::new(),
             last_look: None,
             rows: ROWS_A_WRITE,
-            held: None,
+            pause: None,
         }
     }
 
-    /// Why nothing may be sent now, if so.
-    pub(crate) fn held(&self, now: Timestamp) -> Option<&Held> {
-        self.held.as_ref().filter(|held| now < held.until)
+    /// Why nothing may be sent now; `None` if sending is allowed.
+    pub(super) fn current_pause(&self, now: Timestamp) -> Option<&DeliveryPause> {
+        self.pause.as_ref().filter(|pause| now < pause.until)
     }
 
-    /// How long the next call waits for more rows, or for the sake of the day's calls. A full call waits only for these.
+    /// How long the next call waits for more records or because of the daily API calls. A full call waits only for the latter.
     pub(crate) fn wait(&self, now: Timestamp, full: bool, usage: Option<Usage>) -> Duration {
         let Some(last) = self.last_call else {
             return Duration::ZERO;
         };
         let stretched = self.stretched(usage);
-        let wanted = if full { stretched } else { stretched.max(self.linger) };
+        let wanted = if full {
+            stretched
+        } else {
+            stretched.max(self.batch_delay)
+        };
         let since = Duration::try_from(now.duration_since(last)).unwrap_or_default();
         wanted.saturating_sub(since)
     }
 
-    /// The pause between calls that the org's own count of calls asks for: doubled with every fiftieth of the day's calls
-    /// above the share.
+    /// The interval that the org's own count of API calls asks for: it doubles with every 2 % of the daily limit above
+    /// `slow_above`.
     fn stretched(&self, usage: Option<Usage>) -> Duration {
         let over = usage.map_or(0.0, Usage::share) - self.slow_above;
         if over < 0.0 {
@@ -92,50 +96,51 @@ impl DeliveryPace {
         }
         Duration::from_secs(1)
             .mul_f64((over * 50.0).min(10.0).exp2())
-            .min(STRETCHED)
+            .min(LONGEST_STRETCH)
     }
 
-    /// The most rows of the next call.
+    /// The most records of the next call.
     pub(crate) fn rows(&self, most: usize) -> usize {
         self.rows.min(most)
     }
 
-    /// A call was answered, and some of its rows were taken, or none: each may have failed for itself.
+    /// A call was answered. `some_taken` says whether any of its records was accepted.
     pub(crate) fn answered(&mut self, rows: usize, some_taken: bool, now: Timestamp) {
         self.rows = (self.rows * 2).min(ROWS_A_WRITE);
-        self.held = None;
+        self.pause = None;
         self.last_call = Some(now);
         if some_taken {
             self.failures = 0;
             self.last_taken = Some(now);
             self.refused.clear();
         }
-        self.linger = if rows >= BUSY {
-            (self.linger * 2)
-                .clamp(LEAST, self.max_batch_delay.max(LEAST))
+        self.batch_delay = if rows >= BUSY_BATCH {
+            (self.batch_delay * 2)
+                .clamp(SHORTEST_DELAY, self.max_batch_delay.max(SHORTEST_DELAY))
                 .min(self.max_batch_delay)
-        } else if self.linger / 2 < LEAST {
+        } else if self.batch_delay / 2 < SHORTEST_DELAY {
             Duration::ZERO
         } else {
-            self.linger / 2
+            self.batch_delay / 2
         };
     }
 
-    /// Whether the org took rows after that moment: what a row is refused for before and after is then the row's own.
-    pub(crate) fn took_rows_since(&self, at: Timestamp) -> bool {
+    /// Whether the org accepted a record after `at`. If so, a record that is rejected before and after has a fault of its own.
+    pub(super) fn took_rows_since(&self, at: Timestamp) -> bool {
         self.last_taken.is_some_and(|taken| taken > at)
     }
 
-    /// A row was refused, and none was taken in the same call. Whether it is not the only one since the last that was.
-    pub(crate) fn refused_like_others(&mut self, key: &str) -> bool {
+    /// Notes a rejected record of a call in which none was accepted. Returns whether another record was rejected since the last
+    /// accepted one.
+    pub(super) fn refused_like_others(&mut self, key: &str) -> bool {
         if self.refused.len() < 2 {
             self.refused.insert(key.to_owned());
         }
         self.refused.len() > 1
     }
 
-    /// Whether it is time to look for VoiceCalls, though rows wait.
-    pub(crate) fn time_to_look(&mut self, now: Timestamp) -> bool {
+    /// Whether a search for VoiceCalls is due even though records are waiting.
+    pub(super) fn time_to_look(&mut self, now: Timestamp) -> bool {
         let due = self.last_look.is_none_or(|at| now >= at + LOOKS_APART);
         if due {
             self.last_look = Some(now);
@@ -143,26 +148,26 @@ impl DeliveryPace {
         due
     }
 
-    /// A call as a whole failed and may succeed later. Returns when.
+    /// A call failed as a whole and may succeed later. Returns the end of the pause.
     pub(crate) fn failed(&mut self, why: &str, now: Timestamp) -> Timestamp {
-        let ceiling = PAUSE
+        let ceiling = FAILURE_PAUSE
             .0
             .saturating_mul(2_u32.saturating_pow(self.failures.min(16)))
-            .min(PAUSE.1);
+            .min(FAILURE_PAUSE.1);
         self.failures = self.failures.saturating_add(1);
         self.rows = (self.rows / 2).max(1);
-        // Half of it surely, so that an org that is down is not met at once; half by chance, so that services spread.
-        self.hold(ceiling / 2 + (ceiling / 2).mul_f64(fastrand::f64()), why, false, now)
+        // Half is fixed, so that an org that is down is not called at once; half is random, so that services spread out.
+        self.pause_for(ceiling / 2 + (ceiling / 2).mul_f64(fastrand::f64()), why, false, now)
     }
 
-    /// Nothing is sent for this long: the org takes nothing, or no rows.
-    pub(crate) fn hold(&mut self, wait: Duration, why: &str, rows_alone: bool, now: Timestamp) -> Timestamp {
+    /// Pauses delivery: the org accepts nothing, or no records. Returns the end of the pause.
+    pub(super) fn pause_for(&mut self, wait: Duration, why: &str, records_only: bool, now: Timestamp) -> Timestamp {
         let until = now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
         self.last_call = Some(now);
-        self.held = Some(Held {
+        self.pause = Some(DeliveryPause {
             until,
             why: why.to_owned(),
-            rows_alone,
+            records_only,
         });
         until
     }
@@ -174,100 +179,96 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-    fn pace() -> DeliveryPace {
-        DeliveryPace::new(Duration::from_secs(1), 0.8)
+    fn rate() -> DeliveryRate {
+        DeliveryRate::new(Duration::from_secs(1), 0.8)
     }
 
     #[test]
     fn an_idle_service_calls_at_once_and_a_busy_one_waits_a_little_more_each_time() {
-        let mut pace = pace();
-        assert_eq!(pace.wait(NOW, false, None), Duration::ZERO);
-        pace.answered(1, true, NOW);
+        let mut rate = rate();
+        assert_eq!(rate.wait(NOW, false, None), Duration::ZERO);
+        rate.answered(1, true, NOW);
         assert_eq!(
-            pace.wait(NOW, false, None),
+            rate.wait(NOW, false, None),
             Duration::ZERO,
-            "one row at a time: no wait"
+            "one record at a time: no wait"
         );
         let mut waits = Vec::new();
         for _ in 0..8 {
-            pace.answered(50, true, NOW);
-            waits.push(pace.wait(NOW, false, None));
+            rate.answered(50, true, NOW);
+            waits.push(rate.wait(NOW, false, None));
         }
         assert!(
-            waits.is_sorted() && waits[0] == LEAST && waits[7] == Duration::from_secs(1),
+            waits.is_sorted() && waits[0] == SHORTEST_DELAY && waits[7] == Duration::from_secs(1),
             "{waits:?}"
         );
-        assert_eq!(
-            pace.wait(NOW, true, None),
-            Duration::ZERO,
-            "a full call waits for nothing"
-        );
+        assert_eq!(rate.wait(NOW, true, None), Duration::ZERO, "a full call does not wait");
         for _ in 0..8 {
-            pace.answered(1, true, NOW);
+            rate.answered(1, true, NOW);
         }
-        assert_eq!(pace.wait(NOW, false, None), Duration::ZERO, "idle again");
+        assert_eq!(rate.wait(NOW, false, None), Duration::ZERO, "idle again");
     }
 
     #[test]
     fn much_of_the_days_calls_stretches_the_interval() {
-        let mut pace = pace();
-        pace.answered(1, true, NOW);
-        let at = |used| pace.wait(NOW, true, Some(Usage { used, limit: 1000 }));
+        let mut rate = rate();
+        rate.answered(1, true, NOW);
+        let at = |used| rate.wait(NOW, true, Some(Usage { used, limit: 1000 }));
         assert_eq!(at(799), Duration::ZERO);
         assert_eq!(at(800), Duration::from_secs(1));
         assert!(at(850) > Duration::from_secs(4) && at(850) < Duration::from_secs(7));
-        assert_eq!(at(999), STRETCHED);
+        assert_eq!(at(999), LONGEST_STRETCH);
     }
 
     #[test]
     fn an_org_that_is_down_is_left_alone_ever_longer_and_met_with_one_row() {
-        let mut pace = pace();
+        let mut rate = rate();
         let mut now = NOW;
         let mut pauses = Vec::new();
         for _ in 0..20 {
-            let until = pace.failed("down", now);
-            assert_eq!(pace.held(now).map(|h| h.until), Some(until));
+            let until = rate.failed("down", now);
+            assert_eq!(rate.current_pause(now).map(|h| h.until), Some(until));
             pauses.push(until.duration_since(now));
             now = until;
-            assert!(pace.held(now).is_none());
+            assert!(rate.current_pause(now).is_none());
         }
         assert!(pauses[0] <= SignedDuration::from_millis(500) && pauses[0] >= SignedDuration::from_millis(250));
         assert!(pauses[19] >= SignedDuration::from_secs(150) && pauses[19] <= SignedDuration::from_secs(300));
-        assert_eq!(pace.rows(200), 1);
+        assert_eq!(rate.rows(200), 1);
         for _ in 0..8 {
-            pace.answered(1, true, now);
+            rate.answered(1, true, now);
         }
-        assert_eq!(pace.rows(200), 200, "as many as ever");
+        assert_eq!(rate.rows(200), 200, "as many as ever");
     }
 
-    /// Ten thousand rows and an hour in which the org takes nothing, on a clock of our own.
+    /// Ten thousand records and an outage of an hour, on a simulated clock.
     #[test]
     fn an_hours_outage_costs_few_calls_and_ends_without_a_stampede() {
-        let (mut pace, mut now, mut rows) = (pace(), NOW, 10_000_usize);
+        let (mut rate, mut now, mut rows) = (rate(), NOW, 10_000_usize);
         let back = NOW + SignedDuration::from_hours(1);
         let (mut while_down, mut largest) = (0, 0);
         while now < back {
-            let tried = pace.rows(200);
+            let tried = rate.rows(200);
             largest = if while_down < 8 { largest } else { largest.max(tried) };
             while_down += 1;
-            now = pace.failed("down", now);
+            now = rate.failed("down", now);
         }
         assert!(while_down <= 40, "{while_down} calls in an hour");
-        assert_eq!(largest, 1, "each of them with one row, after the first few");
+        assert_eq!(largest, 1, "one record in each call, after the first few");
         assert!(
             now < back + SignedDuration::from_secs(300),
-            "and the end is noticed within five minutes"
+            "the end is noticed within five minutes"
         );
         let mut calls = 0;
         while rows > 0 {
             let full = rows >= 200;
-            let wait = pace.wait(now, full, None);
+            let wait = rate.wait(now, full, None);
             now += SignedDuration::try_from(wait).expect("short");
-            let sent = pace.rows(200).min(rows);
+            let sent = rate.rows(200).min(rows);
             rows -= sent;
             calls += 1;
             now += SignedDuration::from_millis(400);
-            pace.answered(sent, true, now);
+            rate.answered(sent, true, now);
         }
         assert!(calls <= 60, "{calls} calls for 10,000 rows, one at a time");
     }

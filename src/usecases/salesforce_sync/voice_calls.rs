@@ -1,9 +1,10 @@
-//! The VoiceCall a row belongs to, when the caller gave none: found by `VoiceCall.VendorCallKey`, which is the contact id, in
-//! searches of many at once, and remembered.
+//! Finds the VoiceCall of a record if the caller gave none, by `VoiceCall.VendorCallKey`, which is the contact id. Many are
+//! found in one search, and results are cached.
 //!
-//! A VoiceCall may be made later than the row, or be there twice, or be nobody's business here (no such object, no right to see
-//! it): then the row is written without it and marked, and the missing one is looked for again for a day. A refused search never
-//! holds a row up.
+//! A VoiceCall may be created after the record, may exist twice, or may be inaccessible (no such object, no permission). The
+//! record is then written without it and carries a note, and a missing one is looked for again for a day.
+//!
+//! Guarantee: a failed search never delays a record.
 
 use crate::usecases::error::UseCaseError;
 use std::collections::HashMap;
@@ -19,40 +20,40 @@ use sidedoor_domain::ports::store::{Delivered, DeliveryResult, Stored};
 use sidedoor_domain::ports::{Crm, CrmVerdict, Transaction};
 use sidedoor_domain::supervision::Supervision;
 
-/// How many contacts are remembered, and for how long.
-const REMEMBERED: u64 = 10_000;
-const REMEMBER: Duration = Duration::from_secs(60);
-/// After a search that was refused, how long none is made.
-const REFUSED: SignedDuration = SignedDuration::from_mins(10);
-const PASSES: SignedDuration = SignedDuration::from_secs(5);
-/// How soon a missing one is looked for again, and for how long after the supervision began.
-const AGAIN: SignedDuration = SignedDuration::from_mins(5);
-const OFTEN: SignedDuration = SignedDuration::from_mins(30);
-const LATER: SignedDuration = SignedDuration::from_hours(1);
+/// The most contacts in the cache, and how long they stay.
+const MAX_REMEMBERED: u64 = 10_000;
+const REMEMBERED_FOR: Duration = Duration::from_secs(60);
+/// How long no search is made after one was rejected, and after one failed with a transient error.
+const REFUSED_PAUSE: SignedDuration = SignedDuration::from_mins(10);
+const TRANSIENT_PAUSE: SignedDuration = SignedDuration::from_secs(5);
+/// How soon a missing VoiceCall is looked for again, and for how long after the supervision began.
+const EARLY_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
+const EARLY_PERIOD: SignedDuration = SignedDuration::from_mins(30);
+const LATE_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
-/// How many are looked for again at once: one search.
+/// How many are looked for in one search.
 const PAGE: u32 = CONTACTS_A_SEARCH as u32;
 
-/// What is known of a row's VoiceCall.
+/// The result of looking for a record's VoiceCall.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Lookup {
-    /// The caller gave it, or there is nothing to look for.
+pub(super) enum VoiceCallLookup {
+    /// The caller gave it, or none is wanted.
     Given,
-    /// Found.
+    /// It was found.
     Found(String),
-    /// There is none yet.
+    /// None exists yet.
     Missing,
-    /// There are several.
+    /// Several match.
     Ambiguous,
-    /// The org would not say.
+    /// The search failed.
     Refused,
-    /// The row was written without it before; it is looked for at its time, not with every version of the row.
+    /// The record was written without it before. It is looked for at its own time, not with every version of the record.
     Awaited,
 }
 
-impl Lookup {
-    /// The mark on a row written without it.
-    pub(crate) fn note(&self) -> Option<String> {
+impl VoiceCallLookup {
+    /// The note on a record that is written without it.
+    pub(super) fn note(&self) -> Option<String> {
         match self {
             Self::Given | Self::Found(_) => None,
             Self::Awaited => Some("written without a VoiceCall: it is looked for again".into()),
@@ -64,12 +65,16 @@ impl Lookup {
         }
     }
 
-    /// When to look again, if that is of use: at moments that all share, so that one search serves many; every five minutes
-    /// at first and every hour later.
-    pub(crate) fn look_again_at(&self, s: &Supervision, now: Timestamp) -> Option<Timestamp> {
+    /// When to look again, or `None` if that is useless: at fixed multiples, so that one search serves many records; every five
+    /// minutes at first, every hour later.
+    pub(super) fn look_again_at(&self, s: &Supervision, now: Timestamp) -> Option<Timestamp> {
         let begun = s.requested_at.or(s.joined.map(|j| j.at)).unwrap_or(now);
         let wanted = !matches!(self, Self::Given | Self::Found(_)) && now < begun + GIVE_UP;
-        let every = if now < begun + OFTEN { AGAIN } else { LATER };
+        let every = if now < begun + EARLY_PERIOD {
+            EARLY_INTERVAL
+        } else {
+            LATE_INTERVAL
+        };
         let every = i64::try_from(every.as_millis()).unwrap_or(i64::MAX).max(1);
         let next = now
             .as_millisecond()
@@ -80,45 +85,48 @@ impl Lookup {
     }
 }
 
-/// What was found lately.
+/// The results of recent searches.
 #[derive(Clone)]
-pub(crate) struct VoiceCalls {
-    known: Cache<String, Lookup>,
+pub(super) struct VoiceCallCache {
+    known: Cache<String, VoiceCallLookup>,
     refused: Cache<(), Timestamp>,
 }
 
-impl VoiceCalls {
-    pub(crate) fn new() -> Self {
+impl VoiceCallCache {
+    pub(super) fn new() -> Self {
         Self {
-            known: Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBER).build(),
+            known: Cache::builder()
+                .max_capacity(MAX_REMEMBERED)
+                .time_to_live(REMEMBERED_FOR)
+                .build(),
             refused: Cache::builder().max_capacity(1).build(),
         }
     }
 }
 
 impl SalesforceSyncService {
-    /// The VoiceCalls of these rows that are about to be written, in order. Those that were written without before are not
-    /// searched for: a departure would cost a search each time.
-    pub(crate) async fn voice_calls_of_rows(&self, crm: &dyn Crm, rows: &[&Stored]) -> Vec<Lookup> {
+    /// The VoiceCalls of these records, in order. A record that was written without one before is not searched for, because
+    /// otherwise each of its versions would cost a search.
+    pub(super) async fn voice_calls_of_rows(&self, crm: &dyn Crm, rows: &[&Stored]) -> Vec<VoiceCallLookup> {
         let awaited = |s: &Stored| s.record_sync.as_ref().is_some_and(|r| r.look_again_at.is_some());
         let fresh: Vec<&Stored> = rows.iter().copied().filter(|s| !awaited(s)).collect();
-        self.find(crm, &fresh).await;
+        self.find_unknown(crm, &fresh).await;
         rows.iter()
             .map(|s| match self.voice_call_known(s) {
-                Lookup::Refused if awaited(s) => Lookup::Awaited,
+                VoiceCallLookup::Refused if awaited(s) => VoiceCallLookup::Awaited,
                 known => known,
             })
             .collect()
     }
 
     /// The VoiceCalls of these supervisions, in order.
-    async fn voice_calls_of(&self, crm: &dyn Crm, wanting: &[&Stored]) -> Vec<Lookup> {
-        self.find(crm, wanting).await;
+    async fn voice_calls_of(&self, crm: &dyn Crm, wanting: &[&Stored]) -> Vec<VoiceCallLookup> {
+        self.find_unknown(crm, wanting).await;
         wanting.iter().map(|s| self.voice_call_known(s)).collect()
     }
 
-    /// Searches for those that are not known.
-    async fn find(&self, crm: &dyn Crm, wanting: &[&Stored]) {
+    /// Searches for those that are not in the cache.
+    async fn find_unknown(&self, crm: &dyn Crm, wanting: &[&Stored]) {
         let mut unknown: Vec<ContactId> = wanting.iter().filter_map(|s| self.to_find(s)).cloned().collect();
         unknown.sort();
         unknown.dedup();
@@ -128,10 +136,14 @@ impl SalesforceSyncService {
         }
     }
 
-    fn voice_call_known(&self, stored: &Stored) -> Lookup {
+    fn voice_call_known(&self, stored: &Stored) -> VoiceCallLookup {
         match self.to_find(stored) {
-            None => Lookup::Given,
-            Some(contact) => self.voice_calls.known.get(contact.as_str()).unwrap_or(Lookup::Refused),
+            None => VoiceCallLookup::Given,
+            Some(contact) => self
+                .voice_calls
+                .known
+                .get(contact.as_str())
+                .unwrap_or(VoiceCallLookup::Refused),
         }
     }
 
@@ -144,7 +156,7 @@ impl SalesforceSyncService {
     async fn search(&self, crm: &dyn Crm, contacts: &[ContactId]) {
         let now = self.ctx.now();
         let refused = self.voice_calls.refused.get(&()).is_some_and(|until| now < until);
-        // Calls are short: those that are left are for rows.
+        // Scarce API calls are reserved for records.
         let short = crm
             .usage()
             .is_some_and(|u| u.share() >= self.ctx.settings.delivery.slow_above);
@@ -154,10 +166,10 @@ impl SalesforceSyncService {
         let mut found: HashMap<String, Vec<String>> = match crm.voice_calls(contacts).await {
             Ok(found) => found,
             Err(e) => {
-                tracing::warn!(code = %e.code, "VoiceCalls cannot be looked for; rows are written without: {e}");
-                // A network that failed is no refusal: the next rows may ask.
+                tracing::warn!(code = %e.code, contacts = contacts.len(), "could not search for VoiceCalls; writing the records without them for now: {e}");
+                // A transient error says nothing about the next search, so the pause is short.
                 let passes = matches!(e.verdict, CrmVerdict::Retry | CrmVerdict::RetryNow);
-                let wait = if passes { PASSES } else { REFUSED };
+                let wait = if passes { TRANSIENT_PAUSE } else { REFUSED_PAUSE };
                 self.voice_calls.refused.insert((), now + wait);
                 return;
             }
@@ -165,18 +177,18 @@ impl SalesforceSyncService {
         for contact in contacts {
             let mut ids = found.remove(contact.as_str()).unwrap_or_default();
             let lookup = match (ids.pop(), ids.is_empty()) {
-                (Some(id), true) => Lookup::Found(id),
-                (Some(_), false) => Lookup::Ambiguous,
-                (None, _) => Lookup::Missing,
+                (Some(id), true) => VoiceCallLookup::Found(id),
+                (Some(_), false) => VoiceCallLookup::Ambiguous,
+                (None, _) => VoiceCallLookup::Missing,
             };
             self.voice_calls.known.insert(contact.to_string(), lookup);
         }
     }
 
-    /// Keeps what was found with the supervision.
-    pub(crate) async fn remember_voice_call(&self, id: SupervisionId, voice_call: &str) -> Result<(), UseCaseError> {
+    /// Stores the VoiceCall that was found with the supervision.
+    pub(super) async fn remember_voice_call(&self, id: SupervisionId, voice_call: &str) -> Result<(), UseCaseError> {
         self.ctx
-            .amend(id, |s| {
+            .update(id, |s| {
                 if s.voice_call_id.is_some() {
                     return None;
                 }
@@ -187,8 +199,8 @@ impl SalesforceSyncService {
             .map(|_| ())
     }
 
-    /// Looks again for those that rows were written without. A row whose VoiceCall is there now gets a new version.
-    pub(crate) async fn look_for_voice_calls(&self, crm: &dyn Crm) -> Result<(), UseCaseError> {
+    /// Looks again for missing VoiceCalls. A record whose VoiceCall now exists gets a new version.
+    pub(super) async fn look_for_voice_calls(&self, crm: &dyn Crm) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
         let due = self.ctx.store().due_voice_calls(now, PAGE).await?;
         if due.is_empty() {
@@ -197,9 +209,9 @@ impl SalesforceSyncService {
         let lookups = self.voice_calls_of(crm, &due.iter().collect::<Vec<_>>()).await;
         for (stored, lookup) in due.iter().zip(lookups) {
             let id = stored.supervision.id;
-            if let Lookup::Found(voice_call) = &lookup {
+            if let VoiceCallLookup::Found(voice_call) = &lookup {
                 self.ctx
-                    .amend(id, |s| {
+                    .update(id, |s| {
                         s.voice_call_id = Some(voice_call.clone());
                         Some(Transaction {
                             deliver_at: Some(now),
@@ -208,9 +220,9 @@ impl SalesforceSyncService {
                     })
                     .await?;
             }
-            // One that could not be asked for now is asked for later all the same.
-            let ask = if lookup == Lookup::Refused {
-                Lookup::Missing
+            // A failed search is repeated later, like a missing VoiceCall.
+            let ask = if lookup == VoiceCallLookup::Refused {
+                VoiceCallLookup::Missing
             } else {
                 lookup
             };

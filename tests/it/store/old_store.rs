@@ -14,7 +14,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sidedoor::store::sqlite::{SqliteStore, StoreView};
-use sidedoor::usecases::Intervals;
+use sidedoor::usecases::UseCaseIntervals;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::moment::timestamp;
 use sidedoor_domain::ports::Clock;
@@ -151,7 +151,7 @@ async fn by_the_api(store: &Path, at: Timestamp, kept: &Value) -> Answers {
     let app = TestApp::build()
         .on_a_copy_of(store.to_owned())
         .clock(Arc::new(Still(at)))
-        .intervals(Intervals::default())
+        .intervals(UseCaseIntervals::default())
         .set("SALESFORCE__ENABLED", "false")
         .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
         .set("SUPERVISION__LEAVE_DEADLINE_S", "4")

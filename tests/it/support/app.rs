@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use sidedoor::app::{self, App, Overrides};
 use sidedoor::config::Config;
-use sidedoor::usecases::Intervals;
+use sidedoor::usecases::UseCaseIntervals;
 use sidedoor_domain::ports::Clock;
 use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
 use sidedoor_fakes::{Browser, ConnectFake, Fakes, FakesConfig, Manners, SalesforceFake};
@@ -30,7 +30,7 @@ pub const SUPERVISOR_1: &str = "key-of-supervisor-1-x";
 pub struct TestAppBuilder {
     settings: BTreeMap<String, String>,
     fakes: FakesConfig,
-    intervals: Intervals,
+    intervals: UseCaseIntervals,
     clock: Option<Arc<dyn Clock>>,
     unset: Vec<String>,
     store: Option<PathBuf>,
@@ -43,7 +43,7 @@ pub struct TestApp {
     contract: Arc<Contract>,
     folder: tempfile::TempDir,
     settings: BTreeMap<String, String>,
-    intervals: Intervals,
+    intervals: UseCaseIntervals,
     clock: Option<Arc<dyn Clock>>,
     running: Option<(Runtime, App)>,
 }
@@ -86,7 +86,7 @@ impl TestAppBuilder {
     }
 
     /// Changes the intervals of the use cases.
-    pub fn intervals(mut self, intervals: Intervals) -> Self {
+    pub fn intervals(mut self, intervals: UseCaseIntervals) -> Self {
         self.intervals = intervals;
         self
     }

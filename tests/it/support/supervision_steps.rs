@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
-use sidedoor::usecases::Intervals;
+use sidedoor::usecases::UseCaseIntervals;
 
 use super::app::TestApp;
 
 /// The use cases' intervals, about a tenth of the production values, so that tests are fast.
-pub fn fast_intervals() -> Intervals {
-    Intervals {
+pub fn fast_intervals() -> UseCaseIntervals {
+    UseCaseIntervals {
         first_look: SignedDuration::from_millis(400),
         leaving_first_look: SignedDuration::from_millis(250),
         after_done: SignedDuration::from_millis(200),
-        unexplained: SignedDuration::from_millis(100),
+        unknown_leg: SignedDuration::from_millis(100),
         join_row: SignedDuration::from_millis(60),
         after_again: SignedDuration::from_millis(300),
         recalibrate: Some(Duration::from_millis(200)),
         sweep: Duration::from_millis(500),
-        ..Intervals::default()
+        ..UseCaseIntervals::default()
     }
 }
 

@@ -304,7 +304,7 @@ pub trait SupervisionStore: Send + Sync {
     /// The unfinished supervisions on one contact.
     async fn active_on(&self, instance: &InstanceName, contact: &ContactId) -> Result<Vec<Stored>, StoreError>;
 
-    /// All in one of these states, oldest first, at most `limit`; for resuming.
+    /// The unfinished supervisions in these states, oldest first, at most `limit`; for resuming. A final state finds none.
     async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<Stored>, StoreError>;
 
     /// Supervisions that ended since `since`, latest first, at most `limit`.

@@ -1,17 +1,17 @@
-//! What the browser is told, what it answers, and the mode that evidence shows: transitions of [`Supervision`] beside those of its
-//! life in [`super::machine`].
+//! Directives, acknowledgements and modes: the transitions of [`Supervision`] that do not change its state, beside those in
+//! [`super::machine`].
 
 use jiff::Timestamp;
 
-use super::{Asker, LeaveTimes, Mode, ModeChange, Refused, State, Supervision};
+use super::{LeaveTimes, Mode, ModeChange, Refused, Requester, State, Supervision};
 use crate::directive::{AckOutcome, Acknowledgement, Directive, DirectiveKind, DirectiveStatus};
 use crate::ids::DirectiveId;
 
-/// How many directives of one supervision are kept.
+/// The most directives of one supervision that are kept.
 pub(super) const DIRECTIVES: usize = 8;
 
 impl Supervision {
-    /// Withdraws the order to end the leg, if one was given, and gives out another.
+    /// Replaces the directive to end the leg by a new one. Without such a directive it does nothing.
     ///
     /// # Errors
     /// [`Refused`] unless LEAVING.
@@ -26,8 +26,8 @@ impl Supervision {
         Ok(())
     }
 
-    /// Whether whoever asks again for a leave under way gets a new order for the browser: the last one was answered that it was
-    /// not done, or expired, or was answered that it was done while no evidence of that has come in time. One that is open stands.
+    /// Whether a repeated disconnect request should issue a new directive: because the last one failed or was refused, has expired,
+    /// or was acknowledged as done while no evidence of that arrived before the deadline. An open directive is kept.
     pub fn is_to_be_directed_anew(&self, now: Timestamp) -> bool {
         let (State::Leaving, Some(leave), Some(last)) = (self.state, &self.leave, self.end_directive()) else {
             return false;
@@ -42,8 +42,7 @@ impl Supervision {
         }
     }
 
-    /// Gives out the order to end the leg in the browser; the one already given stands until it expires. Returns whether
-    /// a new one was given.
+    /// Issues the directive to end the leg. An earlier one is kept until it expires. Returns whether a new one was issued.
     ///
     /// # Errors
     /// [`Refused`] unless LEAVING.
@@ -56,21 +55,21 @@ impl Supervision {
         }
         let may_end = leave.customer_call_may_end;
         self.withdraw_directives();
-        self.give(DirectiveKind::EndLegInCcp, now, times).customer_call_may_end = may_end;
+        self.issue(DirectiveKind::EndLegInCcp, now, times).customer_call_may_end = may_end;
         Ok(true)
     }
 
-    /// Gives out the order to change the mode.
+    /// Issues the directive to change the mode.
     ///
     /// # Errors
     /// [`Refused`] unless MONITORING.
-    pub fn direct_mode(&mut self, to: Mode, by: Asker, now: Timestamp, times: LeaveTimes) -> Result<(), Refused> {
+    pub fn direct_mode(&mut self, to: Mode, by: Requester, now: Timestamp, times: LeaveTimes) -> Result<(), Refused> {
         if self.state != State::Monitoring {
             return Err(self.refuse("change of mode"));
         }
         self.checks = 0;
         self.withdraw_directives();
-        let directive = self.give(DirectiveKind::ChangeModeInCcp(to), now, times).id;
+        let directive = self.issue(DirectiveKind::ChangeModeInCcp(to), now, times).id;
         self.mode_change = Some(ModeChange {
             to,
             at: now,
@@ -82,7 +81,7 @@ impl Supervision {
         Ok(())
     }
 
-    /// What is open is not to be carried out any more.
+    /// Withdraws every directive that has not been acknowledged.
     pub(super) fn withdraw_directives(&mut self) {
         self.directives
             .iter_mut()
@@ -90,9 +89,9 @@ impl Supervision {
             .for_each(|d| d.withdrawn = true);
     }
 
-    fn give(&mut self, kind: DirectiveKind, now: Timestamp, times: LeaveTimes) -> &mut Directive {
+    fn issue(&mut self, kind: DirectiveKind, now: Timestamp, times: LeaveTimes) -> &mut Directive {
         if self.directives.len() >= DIRECTIVES {
-            // One that proves that the leg was alive is kept longest.
+            // A directive that proves that the leg was alive is kept longest, because the departure needs it.
             let least = self.directives.iter().position(|d| !d.ended_the_leg()).unwrap_or(0);
             self.directives.remove(least);
         }
@@ -109,9 +108,9 @@ impl Supervision {
         &mut self.directives[last]
     }
 
-    /// Evidence says in which mode the supervisor is, and since when on the vendor's clock; what is older than what is known
-    /// says nothing. `seen_at` is the moment of our clock at which the vendor surely said so, if there is one: a change that
-    /// was asked for is confirmed by a state that began after it, by the change itself, or by what was seen after it.
+    /// Evidence shows the supervisor's mode and when it began, on the vendor's clock. Evidence older than the known mode is ignored.
+    /// `seen_at` is the moment, on our clock, for which a vendor's answer showed that mode, if there is one. A requested change is
+    /// confirmed if the mode changed, if the mode began after the one before the request, or if it was seen after the request.
     pub fn note_mode(&mut self, (mode, since): (Mode, Option<Timestamp>), seen_at: Option<Timestamp>, now: Timestamp) {
         if self.state == State::Failed || since < self.mode_since {
             return;
@@ -129,20 +128,20 @@ impl Supervision {
             return;
         };
         change.confirmed_at = Some(now);
-        // It is so: nothing is left to do about it, whoever did it.
+        // The supervisor is in the requested mode, so the browser need not change it any more.
         let ordered = self.directives.iter_mut().find(|d| d.id == change.directive);
         ordered.into_iter().for_each(|d| d.withdrawn = true);
     }
 
-    /// The browser answered the directive. The answer is kept even when the supervision is over, since a DONE that
-    /// comes late still proves that the leg was alive when the directive was given. Returns whether anything is new.
+    /// The browser acknowledged the directive. The acknowledgement is kept even if the supervision has ended, because a late DONE
+    /// still proves that the leg was alive when the directive was issued. Returns whether anything changed.
     ///
     /// # Errors
-    /// [`Refused`] if this supervision never gave out that directive.
+    /// [`Refused`] if this supervision has no such directive.
     pub fn acknowledge(&mut self, directive: DirectiveId, answer: Acknowledgement) -> Result<bool, Refused> {
         let refused = self.refuse("acknowledgement of that directive");
         let known = self.directives.iter_mut().find(|d| d.id == directive).ok_or(refused)?;
-        // Several tabs may answer: what one of them did stands, whatever another found after it.
+        // Several tabs may acknowledge it. The result of the tab that did most counts, because the others found the leg gone.
         if known.answer.as_ref().is_some_and(|a| a.outcome >= answer.outcome) {
             return Ok(false);
         }
@@ -168,7 +167,7 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + s).expect("in range")
     }
 
-    /// One whose browser was told at second 0 to end the leg.
+    /// A supervision with a directive, issued at second 0, to end the leg.
     fn leaving() -> Supervision {
         let supervisor = Supervisor {
             connect_user_id: UserId::parse("supervisor-1").ok(),
@@ -179,13 +178,13 @@ mod tests {
         let contact = ContactId::parse("contact-1").expect("an id");
         let leg = crate::interlock::LegId::from_monitor_answer("leg-1", &contact).expect("a leg");
         let mut s = Supervision::observed(instance, leg, Some(contact), supervisor, Some(Channel::Voice), at(0));
-        assert_eq!(s.ask_to_leave(Asker::Supervisor, at(0), TIMES), Leave::Begun);
+        assert_eq!(s.ask_to_leave(Requester::Supervisor, at(0), TIMES), Leave::Begun);
         assert_eq!(s.direct_browser(at(0), TIMES), Ok(true));
         s
     }
 
     #[test]
-    fn who_asks_again_gets_a_new_order_when_the_last_one_came_to_nothing() {
+    fn disconnect_repeat_issues_directive_after_failure() {
         for (answer, second, anew) in [
             (None, 59, false),
             (None, 60, true),
@@ -212,7 +211,7 @@ mod tests {
                 assert_eq!(s.direct_anew(at(second), TIMES), Ok(()));
                 let last = s.end_directive().expect("given");
                 assert!(last.id != first && last.is_open(at(second)), "{answer:?}");
-                assert!(!s.is_to_be_directed_anew(at(second)), "one that is open stands");
+                assert!(!s.is_to_be_directed_anew(at(second)), "an open directive is kept");
             }
         }
     }

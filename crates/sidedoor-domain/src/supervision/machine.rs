@@ -1,10 +1,10 @@
-//! What may follow what. Each method is one transition: it either changes the supervision or refuses and leaves it as it
-//! was, so that the same fact told twice, or late, or after a restart, is harmless.
+//! The state machine. Each method is one transition: it changes the supervision, or refuses and leaves it unchanged, so that the
+//! same fact may arrive twice, late or after a restart.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Asker, Channel, Failure, Join, Joined, LeaveRequest, Mode, Origin, ServerEnd, State, Supervision, Supervisor,
+    Channel, Failure, Join, Joined, LeaveRequest, Mode, Origin, Requester, ServerEnd, State, Supervision, Supervisor,
 };
 use crate::departure::{AgentAfter, Continuity, Departure};
 use crate::ids::{ClientToken, ContactId, InstanceName, SupervisionId};
@@ -12,9 +12,9 @@ use crate::interlock::LegId;
 use crate::join_failure::{JoinFailure, OwnJoinFailure};
 use crate::rejoin::Compliance;
 
-/// A transition that does not fit the state; the supervision is unchanged.
+/// The transition is not possible in this state; the supervision is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a supervision in {state} takes no {what}")]
+#[error("a supervision in state {state} does not accept: {what}")]
 pub struct Refused {
     /// The transition.
     pub what: &'static str,
@@ -22,32 +22,32 @@ pub struct Refused {
     pub state: &'static str,
 }
 
-/// What became of a request to leave.
+/// The result of a requested disconnect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
-    /// It had ended before.
+    /// The supervision had already ended.
     AlreadyOver,
-    /// It never called the vendor and now never will.
+    /// The vendor had not been called yet and will not be called.
     Withdrawn,
-    /// Kept: carried out as soon as the leg is known.
+    /// The disconnect is stored and is carried out as soon as the leg is known.
     Kept,
-    /// The leave begins now.
+    /// The disconnect begins now.
     Begun,
-    /// It had begun before.
+    /// The disconnect had begun before.
     Underway,
 }
 
-/// The times that rule a leave.
+/// The time limits of a disconnect.
 #[derive(Debug, Clone, Copy)]
 pub struct LeaveTimes {
-    /// How long evidence may take before the leave is overdue.
+    /// How long evidence may take before the disconnect is overdue.
     pub deadline: SignedDuration,
-    /// How long a directive is good.
+    /// How long a directive is valid.
     pub directive_ttl: SignedDuration,
 }
 
 impl Supervision {
-    /// Somebody asks to listen to `contact`, and to be allowed no more than `allowed` there.
+    /// A requested supervision of `contact`, in which the supervisor may do at most `allowed`.
     pub fn request(
         instance: InstanceName,
         contact: ContactId,
@@ -64,7 +64,7 @@ impl Supervision {
         Self {
             contact: Some(contact),
             requested_at: Some(now),
-            // Whoever carries the join on is to be done by then; if nobody does, it is taken up.
+            // The task that joins has finished by then. If there is none, polling continues the join.
             next_check_at: Some(now + join_ttl + join_ttl),
             join: Some(join),
             allowed: Some(allowed),
@@ -72,7 +72,7 @@ impl Supervision {
         }
     }
 
-    /// A MONITOR leg that nobody asked us for.
+    /// A supervision for a MONITOR leg that was started outside Sidedoor.
     pub fn observed(
         instance: InstanceName,
         leg: LegId,
@@ -90,7 +90,7 @@ impl Supervision {
         }
     }
 
-    /// A leg that a partner carrier told us of; Amazon Connect does not know it.
+    /// A supervision for a leg that a partner carrier reported. Amazon Connect does not know it.
     pub fn of_carrier(
         vendor: &str,
         instance: InstanceName,
@@ -144,7 +144,7 @@ impl Supervision {
         }
     }
 
-    /// MonitorContact is about to be sent. Told again for a repeat: the first sending stands.
+    /// MonitorContact is about to be sent. For a repeat the time of the first request is kept.
     ///
     /// # Errors
     /// [`Refused`] unless REQUESTED or JOINING.
@@ -157,7 +157,7 @@ impl Supervision {
         Ok(())
     }
 
-    /// Connect gave the leg. If a leave was asked for meanwhile, it begins now.
+    /// Connect returned the leg. If a disconnect was requested meanwhile, it begins now.
     ///
     /// # Errors
     /// [`Refused`] unless JOINING.
@@ -180,7 +180,7 @@ impl Supervision {
         Ok(())
     }
 
-    /// The join came to nothing.
+    /// The join failed.
     ///
     /// # Errors
     /// [`Refused`] unless REQUESTED or JOINING.
@@ -198,8 +198,8 @@ impl Supervision {
         Ok(())
     }
 
-    /// Somebody asks that the supervisor leave. Never refused: at worst it is over already.
-    pub fn ask_to_leave(&mut self, by: Asker, now: Timestamp, times: LeaveTimes) -> Leave {
+    /// A caller requests a disconnect. It is never refused; the supervision may have ended already.
+    pub fn ask_to_leave(&mut self, by: Requester, now: Timestamp, times: LeaveTimes) -> Leave {
         if self.state.is_final() {
             return Leave::AlreadyOver;
         }
@@ -235,7 +235,7 @@ impl Supervision {
         }
     }
 
-    /// An operator takes it on themselves that the customer's call may end by this leave.
+    /// An operator accepts that the customer's call may end by this disconnect.
     pub fn accept_the_call_may_end(&mut self) {
         if let Some(leave) = self.leave.as_mut().filter(|_| !self.state.is_final()) {
             leave.customer_call_may_end = true;
@@ -251,21 +251,21 @@ impl Supervision {
         }
     }
 
-    /// Notes how the server-side end of the leg stands.
+    /// Sets the progress of the server-side end of the leg.
     ///
     /// # Errors
     /// [`Refused`] unless LEAVING.
-    pub fn server_end(&mut self, stands: ServerEnd) -> Result<(), Refused> {
+    pub fn server_end(&mut self, progress: ServerEnd) -> Result<(), Refused> {
         match (self.state, self.leave.as_mut()) {
             (State::Leaving, Some(leave)) => {
-                leave.server_end = stands;
+                leave.server_end = progress;
                 Ok(())
             }
             _ => Err(self.refuse("server-side end")),
         }
     }
 
-    /// Evidence says when the supervisor was connected. The first such word stands.
+    /// Evidence shows when the supervisor was connected. Only the first such evidence is used. Returns whether it was used.
     pub fn note_joined(&mut self, joined: Joined) -> bool {
         if self.joined.is_some() || self.state == State::Failed {
             return false;
@@ -274,15 +274,15 @@ impl Supervision {
         true
     }
 
-    /// A poll's answer showed the leg alive at `at` (staleness taken off).
+    /// A poll showed the leg alive at `at`, from which the poll's staleness has been subtracted.
     pub fn note_alive(&mut self, at: Timestamp) {
         if !self.state.is_final() {
             self.alive_at = self.alive_at.max(Some(at));
         }
     }
 
-    /// Evidence says the leg is gone: the departure is concluded, or concluded anew when more evidence came. Returns
-    /// whether anything changed.
+    /// Evidence shows that the leg has ended: sets the departure, or replaces it after more evidence. Returns whether anything
+    /// changed.
     ///
     /// # Errors
     /// [`Refused`] unless there was a leg.
@@ -297,7 +297,7 @@ impl Supervision {
                 Ok(true)
             }
             State::Left => {
-                // What the after-check found is kept: new evidence of the drop says nothing about the customer.
+                // The result of the after-check is kept, because new evidence of the leg says nothing about the customer's call.
                 if let Some(old) = &self.departure {
                     departure.continuity = old.continuity;
                     departure.agent_after.clone_from(&old.agent_after);
@@ -311,7 +311,7 @@ impl Supervision {
         }
     }
 
-    /// What the after-check found of the customer's contact.
+    /// Records the result of the after-check of the customer's contact.
     ///
     /// # Errors
     /// [`Refused`] unless LEFT.
@@ -328,7 +328,7 @@ impl Supervision {
             .filter(|_| self.state == State::Left)
             .ok_or(refused)?;
         departure.continuity = found;
-        // What was well right after the departure is not held against it later; what was not may have mended itself.
+        // A good state right after the departure is kept, because a later state has other causes. A bad one may have improved.
         if departure.agent_after.as_ref().is_none_or(|known| known.looks_wrong) {
             departure.agent_after = agent.or(departure.agent_after.take());
         }
@@ -339,7 +339,7 @@ impl Supervision {
         Ok(())
     }
 
-    /// The deadline passed without evidence. Returns whether that is news.
+    /// Sets `overdue` if the deadline has passed without evidence. Returns whether it was newly set.
     pub fn note_overdue(&mut self, now: Timestamp) -> bool {
         let late = self.state == State::Leaving
             && self
@@ -347,9 +347,9 @@ impl Supervision {
                 .as_ref()
                 .and_then(|l| l.deadline)
                 .is_some_and(|deadline| deadline <= now);
-        let news = late && !self.overdue;
+        let newly = late && !self.overdue;
         self.overdue |= late;
-        news
+        newly
     }
 
     pub(super) fn refuse(&self, what: &'static str) -> Refused {

@@ -17,10 +17,10 @@ use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::views::Rfc3339;
 use crate::usecases::error::UseCaseError;
-use crate::usecases::reports::audit::{AuditFilter, AuditLine};
-use crate::usecases::{Request, UseCases};
+use crate::usecases::{RequestContext, UseCases};
 use sidedoor_domain::audit::Phase;
 use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
 
 /// Entries that an export reads at a time.
 const CHUNK: u32 = 500;
@@ -100,7 +100,7 @@ fn read(raw: Option<&str>) -> Result<AuditFilter, Problem> {
 
 /// All entries up to now, read in chunks as fast as the client takes them. An error aborts the body, so that the client cannot take
 /// a part for the whole.
-async fn export(usecases: UseCases, filter: AuditFilter, by: Request) -> Result<Response, Problem> {
+async fn export(usecases: UseCases, filter: AuditFilter, by: RequestContext) -> Result<Response, Problem> {
     let newest = AuditFilter {
         limit: 1,
         ..AuditFilter::default()

@@ -12,9 +12,9 @@ use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::v1::deliveries::DeliveryView;
 use crate::http::views::Rfc3339;
-use crate::usecases::reports::supervisions::RecordState;
-use crate::usecases::salesforce_sync::dead_letters::DeliveryFilter;
 use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::DeliveryFilter;
+use sidedoor_domain::ports::store::RecordState;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -56,7 +56,7 @@ pub(crate) async fn handle(
             |last| last.stored.supervision.id.to_string(),
             |row| DeliveryView::of(&row),
         ),
-        paused: app.usecases.deliveries.delivery_held().map(|held| PausedView {
+        paused: app.usecases.deliveries.delivery_pause().map(|held| PausedView {
             until: Rfc3339::of(held.until),
             reason: held.why,
         }),

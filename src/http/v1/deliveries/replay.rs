@@ -10,11 +10,12 @@ use crate::http::extract::{Command, NameInPath};
 use crate::http::problem::Problem;
 use crate::http::v1::deliveries::DeliveryView;
 use crate::http::{AppState, idempotency};
-use crate::usecases::reports::supervisions::RecordState;
 use crate::usecases::salesforce_sync::DeliveryError;
-use crate::usecases::salesforce_sync::dead_letters::{DeliveryFilter, Replayed, Replaying};
+use crate::usecases::salesforce_sync::dead_letters::{ReplayOutcome, ReplaySummary};
 use crate::usecases::{self, UseCases};
 use sidedoor_domain::ids::DeliveryId;
+use sidedoor_domain::ports::store::DeliveryFilter;
+use sidedoor_domain::ports::store::RecordState;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,7 +27,7 @@ struct ReplayView {
 }
 
 impl ReplayView {
-    fn of(replayed: &Replayed) -> Self {
+    fn of(replayed: &ReplaySummary) -> Self {
         Self {
             dry_run: replayed.dry_run,
             rows: replayed.rows,
@@ -58,15 +59,15 @@ pub(crate) async fn one(
 
 async fn answer(
     usecases: &UseCases,
-    by: &usecases::Request,
-    done: Result<Replaying, DeliveryError>,
+    by: &usecases::RequestContext,
+    done: Result<ReplayOutcome, DeliveryError>,
 ) -> Result<Response, Problem> {
     match done {
-        Ok(Replaying::Done(replayed)) => {
+        Ok(ReplayOutcome::Done(replayed)) => {
             let view = ReplayView::of(&replayed);
             Ok(idempotency::answer(usecases, by, StatusCode::OK, &view))
         }
-        Ok(Replaying::Replay(replay)) => idempotency::replay(usecases, by, replay, StatusCode::OK).await,
+        Ok(ReplayOutcome::Replay(replay)) => idempotency::replay(usecases, by, replay, StatusCode::OK).await,
         Err(e) => Ok(idempotency::failed(usecases, by, e)),
     }
 }

@@ -11,7 +11,7 @@ use crate::http::extract::Authenticated;
 use crate::http::problem::{Problem, json};
 use crate::http::v1::events::Receipt;
 use crate::usecases::error::UseCaseError;
-use crate::usecases::evidence::contact_events::Observed;
+use crate::usecases::evidence::contact_events::EventOutcome;
 use sidedoor_domain::agent_event;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::contact_event::{self, Envelope};
@@ -34,7 +34,7 @@ pub(crate) async fn handle(
     }
     let observed = match contact_event::read(&delivery).map_err(bad)? {
         Envelope::Contact(event) => app.usecases.evidence.observe(&event, &by).await?,
-        Envelope::Other => Observed::Ignored,
+        Envelope::Other => EventOutcome::Ignored,
     };
     Ok(json(StatusCode::OK, &Receipt::of(observed)))
 }

@@ -9,7 +9,7 @@ use crate::http::extract::{Command, SupervisionInPath};
 use crate::http::problem::Problem;
 use crate::http::views::supervision::SupervisionView;
 use crate::http::{AppState, idempotency};
-use crate::usecases::directives::acknowledge::{Acknowledged, Answer};
+use crate::usecases::directives::acknowledge::{AcknowledgeOutcome, DirectiveAnswer};
 use sidedoor_domain::directive::AckOutcome;
 use sidedoor_domain::ids::DirectiveId;
 
@@ -24,18 +24,18 @@ pub(crate) async fn handle(
     let answer = read(&body)?;
     let usecases = &app.usecases;
     match usecases.directives.acknowledge(id, answer, &by).await {
-        Ok(Acknowledged::Is(stored)) => Ok(idempotency::answer(
+        Ok(AcknowledgeOutcome::Current(stored)) => Ok(idempotency::answer(
             usecases,
             &by,
             StatusCode::OK,
             &SupervisionView::of(usecases, &stored),
         )),
-        Ok(Acknowledged::Replay(replay)) => idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
+        Ok(AcknowledgeOutcome::Replay(replay)) => idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
         Err(e) => Ok(idempotency::failed(usecases, &by, e)),
     }
 }
 
-pub(crate) fn read(bytes: &[u8]) -> Result<Answer, Problem> {
+pub(crate) fn read(bytes: &[u8]) -> Result<DirectiveAnswer, Problem> {
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
     let directive = body.required("directiveId", |raw| {
@@ -57,7 +57,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Answer, Problem> {
     let (Some(directive), Some(outcome)) = (directive, outcome) else {
         return Err(Problem::invalid(Vec::new()));
     };
-    Ok(Answer {
+    Ok(DirectiveAnswer {
         directive,
         outcome,
         at,

@@ -10,7 +10,7 @@ use crate::http::problem::Problem;
 use crate::http::v1::supervisions::RequestedMode;
 use crate::http::views::supervision::SupervisionView;
 use crate::http::{AppState, idempotency};
-use crate::usecases::monitoring::change_mode::ModeAnswer;
+use crate::usecases::monitoring::change_mode::ModeChangeOutcome;
 use sidedoor_domain::supervision::Mode;
 
 pub(crate) async fn handle(
@@ -21,9 +21,11 @@ pub(crate) async fn handle(
     let to = read(&body)?;
     let usecases = &app.usecases;
     let (stored, status) = match usecases.monitoring.change_mode(id, to, &by).await {
-        Ok(ModeAnswer::Directed(stored)) => (stored, StatusCode::ACCEPTED),
-        Ok(ModeAnswer::Already(stored)) => (stored, StatusCode::OK),
-        Ok(ModeAnswer::Replay(replay)) => return idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
+        Ok(ModeChangeOutcome::Directed(stored)) => (stored, StatusCode::ACCEPTED),
+        Ok(ModeChangeOutcome::Already(stored)) => (stored, StatusCode::OK),
+        Ok(ModeChangeOutcome::Replay(replay)) => {
+            return idempotency::replay(usecases, &by, replay, StatusCode::OK).await;
+        }
         Err(e) => return Ok(idempotency::failed(usecases, &by, e)),
     };
     Ok(idempotency::answer(

@@ -10,7 +10,7 @@ use crate::http::problem::Problem;
 use crate::http::views::supervision::SupervisionView;
 use crate::http::{AppState, idempotency};
 use crate::usecases::leaving::LeavingError;
-use crate::usecases::leaving::disconnect::{Disconnected, Why};
+use crate::usecases::leaving::disconnect::{DisconnectOutcome, DisconnectRequest};
 use crate::usecases::{self, UseCases};
 
 /// The longest reason.
@@ -29,13 +29,15 @@ pub(crate) async fn handle(
 /// The answer to a disconnect, by supervision or by supervisor.
 pub(crate) async fn answer(
     usecases: &UseCases,
-    by: &usecases::Request,
-    done: Result<Disconnected, LeavingError>,
+    by: &usecases::RequestContext,
+    done: Result<DisconnectOutcome, LeavingError>,
 ) -> Result<Response, Problem> {
     let (stored, was_over) = match done {
-        Ok(Disconnected::Is(stored)) => (stored, false),
-        Ok(Disconnected::WasOver(stored)) => (stored, true),
-        Ok(Disconnected::Replay(replay)) => return idempotency::replay(usecases, by, replay, StatusCode::OK).await,
+        Ok(DisconnectOutcome::Current(stored)) => (stored, false),
+        Ok(DisconnectOutcome::AlreadyOver(stored)) => (stored, true),
+        Ok(DisconnectOutcome::Replay(replay)) => {
+            return idempotency::replay(usecases, by, replay, StatusCode::OK).await;
+        }
         Err(e) => return Ok(idempotency::failed(usecases, by, e)),
     };
     // 202 means only that the request is accepted; the departure is not confirmed yet.
@@ -49,9 +51,9 @@ pub(crate) async fn answer(
     Ok(idempotency::answer(usecases, by, status, &view))
 }
 
-pub(crate) fn read(bytes: &[u8]) -> Result<Why, Problem> {
+pub(crate) fn read(bytes: &[u8]) -> Result<DisconnectRequest, Problem> {
     if bytes.is_empty() {
-        return Ok(Why::default());
+        return Ok(DisconnectRequest::default());
     }
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
@@ -61,7 +63,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Why, Problem> {
 }
 
 /// The fields that both kinds of disconnect have.
-pub(crate) fn why(body: &mut Reader<'_>) -> Why {
+pub(crate) fn why(body: &mut Reader<'_>) -> DisconnectRequest {
     let reason = body.optional("reason", text(REASON));
-    Why::asked(reason, body.flag("customerCallMayEnd").unwrap_or(false))
+    DisconnectRequest::new(reason, body.flag("customerCallMayEnd").unwrap_or(false))
 }

@@ -10,8 +10,8 @@ use crate::http::page::{self, Page};
 use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::views::supervision::SupervisionView;
-use crate::usecases::reports::supervisions::Filter;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ports::store::Filter;
 use sidedoor_domain::supervision::{Origin, State as SupervisionState};
 
 pub(crate) async fn handle(

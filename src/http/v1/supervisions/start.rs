@@ -13,7 +13,7 @@ use crate::http::views::supervision::SupervisionView;
 use crate::http::{AppState, idempotency};
 use crate::usecases::identity::IdentityError;
 use crate::usecases::identity::supervisors::SupervisorRef;
-use crate::usecases::monitoring::start::{StartRequest, Started};
+use crate::usecases::monitoring::start::{StartOutcome, StartRequest};
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::supervision::{Mode, State as SupervisionState};
@@ -27,7 +27,7 @@ pub(crate) async fn handle(State(app): State<AppState>, Command { by, body }: Co
     let ask = read(&body, &by.caller)?;
     let usecases = &app.usecases;
     let (stored, status) = match usecases.monitoring.start(ask, &by).await {
-        Ok(Started::New(stored)) => {
+        Ok(StartOutcome::New(stored)) => {
             let joining = matches!(
                 stored.supervision.state,
                 SupervisionState::Requested | SupervisionState::Joining
@@ -41,12 +41,12 @@ pub(crate) async fn handle(State(app): State<AppState>, Command { by, body }: Co
                 },
             )
         }
-        Ok(Started::Waiting(stored, first)) => {
+        Ok(StartOutcome::Waiting(stored, first)) => {
             let view = SupervisionView::of(usecases, &stored).leaving_first(usecases, &first);
             return Ok(idempotency::answer(usecases, &by, StatusCode::ACCEPTED, &view));
         }
-        Ok(Started::Already(stored)) => (stored, StatusCode::OK),
-        Ok(Started::Replay(replay)) => return idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
+        Ok(StartOutcome::Already(stored)) => (stored, StatusCode::OK),
+        Ok(StartOutcome::Replay(replay)) => return idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
         Err(e) => return Ok(idempotency::failed(usecases, &by, e)),
     };
     Ok(idempotency::answer(

@@ -31,7 +31,7 @@ pub(crate) async fn handle(
     SupervisionInPath(id): SupervisionInPath,
 ) -> Result<Response, Problem> {
     let moments = app.usecases.reports.timeline(id, &by).await?;
-    let view = |m: crate::usecases::reports::timeline::Moment| MomentView {
+    let view = |m: crate::usecases::reports::timeline::TimelineEntry| MomentView {
         at: Rfc3339::of(m.at),
         what: m.what,
         actor: m.by,

@@ -20,7 +20,7 @@ use crate::http::v1::supervisors::supervisor_in_path;
 use crate::http::views::directive::DirectiveEventView;
 use crate::usecases::UseCases;
 use crate::usecases::directives::DirectiveError;
-use crate::usecases::directives::feed::{Following, Listener, Told};
+use crate::usecases::directives::feed::{DirectiveEvent, DirectiveListener, DirectiveStream};
 use crate::usecases::error::UseCaseError;
 use sidedoor_domain::directive::DirectiveStatus;
 use sidedoor_domain::ids::{InstanceName, UserId};
@@ -58,9 +58,12 @@ pub(crate) async fn handle(
     let user = supervisor_in_path(&by.caller, user.as_deref())?;
     let listener = read(query.as_deref(), &headers, user, streams)?;
     if !streams {
-        let (told, next) = app.usecases.directives.poll_directives(&listener, &by).await?;
+        let (changes, next) = app.usecases.directives.poll_directives(&listener, &by).await?;
         let page = Page {
-            items: told.iter().map(|t| DirectiveEventView::of(&app.usecases, t)).collect(),
+            items: changes
+                .iter()
+                .map(|c| DirectiveEventView::of(&app.usecases, c))
+                .collect(),
             next_after: next.to_string(),
             channel_key: app.usecases.directives.channel_key(&listener.user),
         };
@@ -83,7 +86,12 @@ pub(crate) async fn handle(
     Ok(events.keep_alive(beat).into_response())
 }
 
-pub(crate) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams: bool) -> Result<Listener, Problem> {
+pub(crate) fn read(
+    raw: Option<&str>,
+    headers: &HeaderMap,
+    user: UserId,
+    streams: bool,
+) -> Result<DirectiveListener, Problem> {
     let mut query = Query::new(raw);
     let instance = query.take("instance", "must be the name of an instance", |raw| {
         InstanceName::parse(raw).ok()
@@ -114,7 +122,7 @@ pub(crate) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams
         }
         known => known.flatten(),
     };
-    Ok(Listener {
+    Ok(DirectiveListener {
         user,
         instance,
         after: last.or(after),
@@ -124,7 +132,7 @@ pub(crate) fn read(raw: Option<&str>, headers: &HeaderMap, user: UserId, streams
 }
 
 /// The stream: event `directive` for an open directive, `settled` when it is acknowledged or withdrawn.
-fn events(usecases: UseCases, following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
+fn events(usecases: UseCases, following: DirectiveStream) -> impl Stream<Item = Result<Event, Infallible>> {
     let begin = Event::default()
         .retry(COME_BACK)
         .comment("directives of one supervisor");
@@ -133,12 +141,12 @@ fn events(usecases: UseCases, following: Following) -> impl Stream<Item = Result
         reason = "the life of a connection is not evidence of anything"
     )]
     let until = tokio::time::Instant::now() + LONGEST;
-    let told = stream::unfold(Some((usecases, following)), move |state| async move {
+    let changes = stream::unfold(Some((usecases, following)), move |state| async move {
         let (usecases, mut following) = state?;
         let next = tokio::time::timeout_at(until, following.next()).await;
         match next {
-            Ok(Ok(Some(told))) => {
-                let events: Vec<_> = told.iter().map(|t| Ok(event(&usecases, t))).collect();
+            Ok(Ok(Some(changes))) => {
+                let events: Vec<_> = changes.iter().map(|c| Ok(event(&usecases, c))).collect();
                 Some((stream::iter(events), Some((usecases, following))))
             }
             // The process stops, or the hour is over: the browser reconnects with `Last-Event-ID`.
@@ -150,16 +158,16 @@ fn events(usecases: UseCases, following: Following) -> impl Stream<Item = Result
         }
     });
     use futures::StreamExt;
-    stream::iter([Ok(begin)]).chain(told.flatten())
+    stream::iter([Ok(begin)]).chain(changes.flatten())
 }
 
-fn event(usecases: &UseCases, told: &Told) -> Event {
-    let name = match told.directive.status() {
+fn event(usecases: &UseCases, change: &DirectiveEvent) -> Event {
+    let name = match change.directive.status() {
         DirectiveStatus::Open => "directive",
         DirectiveStatus::Answered(_) | DirectiveStatus::Withdrawn => "settled",
     };
-    let data = serde_json::to_string(&DirectiveEventView::of(usecases, told)).unwrap_or_default();
-    Event::default().id(told.seq.to_string()).event(name).data(data)
+    let data = serde_json::to_string(&DirectiveEventView::of(usecases, change)).unwrap_or_default();
+    Event::default().id(change.seq.to_string()).event(name).data(data)
 }
 
 fn say_why(e: &DirectiveError) {

@@ -9,7 +9,7 @@ use crate::http::extract::{Command, NameInPath};
 use crate::http::problem::Problem;
 use crate::http::v1::supervisions::disconnect::{answer, why};
 use crate::http::v1::supervisors::supervisor_in_path;
-use crate::usecases::leaving::disconnect::Why;
+use crate::usecases::leaving::disconnect::DisconnectRequest;
 use sidedoor_domain::ids::InstanceName;
 
 pub(crate) async fn handle(
@@ -27,9 +27,9 @@ pub(crate) async fn handle(
     answer(&app.usecases, &by, done).await
 }
 
-pub(crate) fn read(bytes: &[u8]) -> Result<(Why, Option<InstanceName>), Problem> {
+pub(crate) fn read(bytes: &[u8]) -> Result<(DisconnectRequest, Option<InstanceName>), Problem> {
     if bytes.is_empty() {
-        return Ok((Why::default(), None));
+        return Ok((DisconnectRequest::default(), None));
     }
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;

@@ -11,7 +11,7 @@ use crate::http::extract::{Command, NameInPath};
 use crate::http::problem::{FieldError, Problem};
 use crate::http::v1::vendors::VendorView;
 use crate::http::{AppState, idempotency};
-use crate::usecases::clocks::vendors::{MOST_PROBES, Measured, Probe, Probed};
+use crate::usecases::clocks::vendors::{MAX_PROBES, MeasuredSample, ProbeOutcome, ProbeRequest};
 use crate::usecases::error::UseCaseError;
 use sidedoor_domain::ids::InstanceName;
 
@@ -32,27 +32,27 @@ pub(crate) async fn handle(
     let (instance, probe) = read(&parsed)?;
     let usecases = &app.usecases;
     match usecases.clocks.probe_vendor(&vendor, instance, probe, &by).await {
-        Ok(Probed::Known(report)) => Ok(idempotency::answer(
+        Ok(ProbeOutcome::Known(report)) => Ok(idempotency::answer(
             usecases,
             &by,
             StatusCode::OK,
             &VendorView::of(&report),
         )),
-        Ok(Probed::Replay(replay)) => idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
+        Ok(ProbeOutcome::Replay(replay)) => idempotency::replay(usecases, &by, replay, StatusCode::OK).await,
         Err(e) => Ok(idempotency::failed(usecases, &by, e)),
     }
 }
 
-pub(crate) fn read(body: &Value) -> Result<(Option<InstanceName>, Probe), Problem> {
+pub(crate) fn read(body: &Value) -> Result<(Option<InstanceName>, ProbeRequest), Problem> {
     let mut reader = Reader::new(body, "")?;
     let instance = reader.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| e.to_string()));
-    let count = reader.whole_number("count", 1, i64::from(MOST_PROBES));
+    let count = reader.whole_number("count", 1, i64::from(MAX_PROBES));
     let samples = reader.list("samples", MOST_SAMPLES);
     reader.finish()?;
     let Some(samples) = samples else {
         return Ok((
             instance,
-            Probe::Ask(count.and_then(|c| u32::try_from(c).ok()).unwrap_or(4)),
+            ProbeRequest::Ask(count.and_then(|c| u32::try_from(c).ok()).unwrap_or(4)),
         ));
     };
     if count.is_some() {
@@ -70,13 +70,13 @@ pub(crate) fn read(body: &Value) -> Result<(Option<InstanceName>, Probe), Proble
         }
     }
     if errors.is_empty() {
-        Ok((instance, Probe::Take(measured)))
+        Ok((instance, ProbeRequest::Take(measured)))
     } else {
         Err(Problem::invalid(errors))
     }
 }
 
-fn read_sample(sample: &Value) -> Result<Measured, Vec<FieldError>> {
+fn read_sample(sample: &Value) -> Result<MeasuredSample, Vec<FieldError>> {
     let mut reader = Reader::new(sample, "").map_err(|_| {
         vec![FieldError {
             pointer: String::new(),
@@ -102,7 +102,7 @@ fn read_sample(sample: &Value) -> Result<Measured, Vec<FieldError>> {
         });
     }
     match (sent_at, received_at, stamp) {
-        (Some(sent_at), Some(received_at), Some(stamp)) if errors.is_empty() => Ok(Measured {
+        (Some(sent_at), Some(received_at), Some(stamp)) if errors.is_empty() => Ok(MeasuredSample {
             source: source.unwrap_or_else(|| "PROBE".into()),
             field: field.unwrap_or_else(|| "clock".into()),
             sent_at,

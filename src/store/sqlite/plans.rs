@@ -1,0 +1,220 @@
+//! The plan of every statement that the store issues, on a store with a history: none may read a whole table, and none may
+//! sort what grows with the history; with statistics and without.
+//!
+//! The statements are those that SQLite is really given: the test asks the store everything, and hears what `sqlx` logs. A
+//! statement in the sources that it did not hear fails the test, so that a new one cannot be forgotten.
+
+mod everything;
+mod history;
+mod listener;
+
+use std::path::Path;
+
+use jiff::SignedDuration;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteConnection;
+
+use super::{SqliteStore, StoreView};
+use everything::{ask_everything, write_everything};
+use history::{connect, fill, now};
+use listener::{Listener, forget, heard};
+use sidedoor_domain::ports::store::{JobStore, Retention};
+
+/// How many finished supervisions the store holds, unless SIDEDOOR_HISTORY says otherwise.
+const HISTORY: i64 = 20_000;
+
+/// What a plan may say although it looks like reading or sorting the history, and why it is not.
+const EXCEPTIONS: [(&str, &str, &str); 11] = [
+    (
+        "SELECT COUNT(*) FROM (SELECT 1",
+        "SCAN (subquery-1)",
+        "counted to a bound",
+    ),
+    (
+        "FROM clock_epochs",
+        "SCAN clock_epochs USING INDEX clock_epochs_by_time",
+        "the newest, to a bound",
+    ),
+    ("", "SCAN CONSTANT ROW", "no table at all"),
+    ("sqlite_sequence", "SCAN sqlite_sequence", "one row a table"),
+    (
+        "WITH RECURSIVE supervisors",
+        "SCAN supervisors",
+        "the recursive step: one row a supervisor",
+    ),
+    (
+        "GROUP BY state",
+        "SCAN supervisions USING COVERING INDEX supervisions_unfinished",
+        "what is unfinished",
+    ),
+    (
+        "AND s.state IN (?",
+        "USE TEMP B-TREE FOR ORDER BY",
+        "sorts what is unfinished",
+    ),
+    (
+        "a.operation AND b.seq > a.seq",
+        "USE TEMP B-TREE FOR ORDER BY",
+        "sorts what was begun since the last look, a minute ago",
+    ),
+    (
+        " AND at >= ",
+        "USE TEMP B-TREE FOR ORDER BY",
+        "sorts the lines of the time that the caller asks for, and keeps a page of them",
+    ),
+    (
+        "FROM audit a WHERE 1 = 1",
+        "SCAN a",
+        "from the newest or the oldest line on until a page is full, where nearly every line fits",
+    ),
+    (
+        "WHERE 1 = 1",
+        "SCAN ",
+        "in the order of ids until a page is full, where nearly every row fits",
+    ),
+];
+
+/// The index by which these must be answered, because another that is no scan either would read all that somebody ever had.
+const BY_INDEX: [(&str, &str); 13] = [
+    ("voice_place = 1", "voice_places"),
+    (
+        "s.connect_user_id = ?\n         AND s.state IN",
+        "supervisions_unfinished_by_user",
+    ),
+    ("s.contact_id = ?\n         AND +s.state IN", "supervisions_by_contact"),
+    (
+        "AND +connect_user_id = ? AND +state = 'LEFT'",
+        "supervisions_by_contact",
+    ),
+    ("AND s.state IN (?", "supervisions_unfinished"),
+    ("s.ended_at >= ? AND +s.state", "supervisions_by_end"),
+    ("ended_at < ? ORDER BY ended_at", "supervisions_by_end"),
+    ("COALESCE(d.state, 'RECORDED')", "supervisions_by_end"),
+    ("AND NOT EXISTS (SELECT 1 FROM comparisons", "supervisions_by_end"),
+    ("c.left_at IS NULL AND", "comparisons_to_repeat"),
+    ("o.status = 'OPEN'", "directives_open_by_user"),
+    ("WHERE status = 'OPEN'", "directives_open"),
+    ("d.state = 'PENDING' AND d.due_at", "deliveries_due"),
+];
+
+/// The statements in the sources, each its beginning up to what is put together while running.
+fn written_statements() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(folder).expect("readable") {
+        let path = file.expect("readable").path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !name.ends_with(".rs") || name == "plans.rs" || name == "rows.rs" {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("readable");
+        for literal in text.split('"').skip(1).step_by(2) {
+            let begins = |word: &&str| literal.starts_with(*word);
+            if ["SELECT ", "WITH ", "INSERT ", "UPDATE ", "DELETE ", "WHERE ", "JOIN "]
+                .iter()
+                .any(begins)
+            {
+                found.push(literal.trim().to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// Not what begins and ends transactions, nor what `sqlx` asks of its own table of migrations.
+fn is_ours(sql: &str) -> bool {
+    let begins = ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"]
+        .iter()
+        .any(|word| sql.starts_with(word));
+    begins && !sql.contains("_sqlx_migrations")
+}
+
+/// What is wrong with a statement's plan.
+async fn wrong_with(db: &mut SqliteConnection, sql: &str) -> Vec<String> {
+    let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+    let plan = sqlx::query(explain).fetch_all(&mut *db).await.expect("explained");
+    let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+    let uses = |index: &str| steps.iter().any(|step| step.split(' ').any(|word| word == index));
+    let missed = BY_INDEX.iter().filter(|(of, index)| sql.contains(of) && !uses(index));
+    let missed = missed.map(|(_, index)| format!("without {index}, by {steps:?}: {sql}"));
+    let bad = |step: &String| {
+        let whole = step.starts_with("SCAN") || step.starts_with("USE TEMP B-TREE");
+        let allowed = |(of, says, _): &(&str, &str, &str)| sql.contains(of) && step.starts_with(says);
+        whole && !EXCEPTIONS.iter().any(allowed)
+    };
+    let wrong = steps
+        .iter()
+        .filter(|step| bad(step))
+        .map(|step| format!("{step}: {sql}"));
+    wrong.chain(missed).collect()
+}
+
+#[tokio::test]
+async fn no_statement_reads_or_sorts_the_whole_history() {
+    tracing::subscriber::set_global_default(Listener).expect("the only listener of this process");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("store.db");
+    let url = format!("sqlite://{}", path.display());
+    let store = SqliteStore::open(&url).await.expect("opens");
+    let history = std::env::var("SIDEDOOR_HISTORY")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(HISTORY);
+    fill(&path, history).await;
+    // Opened again, without what the migrations issued.
+    store.close().await;
+    drop(store);
+    forget();
+    let store = SqliteStore::open(&url).await.expect("opens");
+    write_everything(&store).await;
+    let view = StoreView::open(&url).await.expect("opens");
+    ask_everything(&store, &view).await;
+    for (unsent_too, before) in [
+        (false, SignedDuration::from_hours(24 * 400)),
+        (true, SignedDuration::from_hours(24 * 80)),
+    ] {
+        let retention = Retention {
+            keys_before: now() - before,
+            evidence_before: now() - before,
+            supervisions_before: now() - before,
+            unsent_too,
+        };
+        let began = tokio::time::Instant::now();
+        let removed = store.sweep(&retention).await.expect("swept");
+        println!(
+            "a sweep of {removed} rows beside {history} finished supervisions: {:?}",
+            began.elapsed()
+        );
+    }
+    let heard = heard();
+    let unheard = |s: &String| !heard.iter().any(|h| h.contains(s.as_str()));
+    let forgotten: Vec<String> = written_statements().into_iter().filter(unheard).collect();
+    assert_eq!(
+        forgotten,
+        Vec::<String>::new(),
+        "statements that this test does not issue"
+    );
+    for (of, _) in BY_INDEX {
+        assert!(heard.iter().any(|sql| sql.contains(of)), "no statement holds {of:?}");
+    }
+    let mut db = connect(&path).await;
+    let mut wrong = Vec::new();
+    for statistics in [false, true] {
+        if statistics {
+            sqlx::query("ANALYZE").execute(&mut db).await.expect("analysed");
+            db = connect(&path).await;
+        }
+        for sql in heard.iter().filter(|sql| is_ours(sql)) {
+            for problem in wrong_with(&mut db, sql).await {
+                wrong.push(format!("statistics: {statistics}; {problem}"));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {} statements:\n{}",
+        wrong.len(),
+        heard.len(),
+        wrong.join("\n")
+    );
+}

@@ -1,0 +1,253 @@
+//! Everything that can be written to the store and asked of it.
+
+use jiff::SignedDuration;
+
+use super::history::{SAMPLE, main_instance, monitoring, now, requested, times, user};
+use crate::store::documents;
+use crate::store::sqlite::{SqliteStore, StoreView};
+use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
+use sidedoor_domain::evidence::{Evidence, Sighting, Source};
+use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ports::store::{
+    AuditFilter, ClockEpoch, ClockId, Comparison, Delivered, DeliveryFilter, DeliveryResult, EpochCause, FailureScope,
+    Filter, KeyUse, KeyWrite, LegEvidence, RecordState, SupervisionWrite, UnexplainedLeg,
+};
+use sidedoor_domain::ports::store::{
+    AuditStore, ClockStore, DeliveryStore, DirectiveStore, EvidenceStore, IdempotencyStore, JobStore, SupervisionStore,
+};
+use sidedoor_domain::ports::{Recorded, Store, Transaction};
+use sidedoor_domain::supervision::{Mode, Origin, Requester, State};
+
+/// Everything that can be written.
+pub(super) async fn write_everything(store: &SqliteStore) {
+    let (first, mut second) = (monitoring("c-a", "user-1"), requested("c-b", "user-2"));
+    let change = |supervision| Transaction {
+        supervision: Some(supervision),
+        deliver_at: Some(now()),
+        ..Transaction::default()
+    };
+    let key = KeyUse {
+        caller: "c".into(),
+        key: "k".into(),
+        fingerprint: "f".into(),
+        claim: "1".into(),
+    };
+    let mut leaving = first.clone();
+    leaving.ask_to_leave(Requester::Supervisor, now(), times());
+    leaving.direct_browser(now(), times()).expect("fits");
+    let evidence = Evidence {
+        source: Source::ContactEvent,
+        sighting: Sighting::of_mode(Mode::Silent),
+        learnt_at: now(),
+        vendor_stamp: None,
+        disconnect_reason: None,
+        event_id: None,
+        carrier: None,
+    };
+    let leg = LegEvidence {
+        instance: main_instance(),
+        leg: "l-x".into(),
+        evidence,
+    };
+    let unexplained = UnexplainedLeg {
+        instance: main_instance(),
+        leg: "l-y".into(),
+        due_at: now(),
+        looks: 0,
+    };
+    let stream = ClockId::new("acme", "main", "S", "released");
+    let sample = documents::read_sample(SAMPLE).expect("a sample");
+    let epoch = ClockEpoch {
+        stream: stream.clone(),
+        version: 2,
+        since: now(),
+        corroborated: now(),
+        cause: EpochCause::VendorStep,
+    };
+    let comparison = Comparison {
+        supervision: first.id,
+        looked_at: now(),
+        participant_id: None,
+        left_at: None,
+        ours_at: now(),
+        inside: None,
+    };
+    let everything = Transaction {
+        evidence: vec![leg],
+        unexplained: vec![unexplained.clone()],
+        explained: vec![(main_instance(), unexplained.leg.clone())],
+        event: Some(("e".into(), now())),
+        cursor: Some(("directives announced", 1)),
+        comparisons: vec![comparison],
+        key: Some(KeyWrite::Take(key.clone(), Some(first.id), now())),
+        samples: vec![(stream, sample)],
+        epochs: vec![epoch],
+        audit: vec![AuditEntry::done(now(), "test", AuditAction::SupervisionRequested, "ok").of(first.id)],
+        ..change(SupervisionWrite::Insert(Box::new(first.clone())))
+    };
+    store.transact(everything).await.expect("written");
+    store
+        .transact(change(SupervisionWrite::Insert(Box::new(second.clone()))))
+        .await
+        .expect("written");
+    store
+        .transact(change(SupervisionWrite::Update(Box::new(leaving), 1)))
+        .await
+        .expect("written");
+    second.start_joining(now()).expect("fits");
+    store
+        .transact(change(SupervisionWrite::Update(Box::new(second), 1)))
+        .await
+        .expect("written");
+    for write in [KeyWrite::Answer(key.clone(), 201, "{}".into()), KeyWrite::Forget(key)] {
+        let change = Transaction {
+            key: Some(write),
+            ..Transaction::default()
+        };
+        store.transact(change).await.expect("written");
+    }
+    let recorded = Recorded {
+        object_name: "VoiceCallParticipant__c".into(),
+        record_id: Some("a".into()),
+        created: true,
+    };
+    for result in [
+        Delivered::Again {
+            due_at: now(),
+            error: "e".into(),
+            blame: FailureScope::Row,
+        },
+        Delivered::Dead {
+            error: "e".into(),
+            answer: None,
+        },
+        Delivered::LookAgain { at: Some(now()) },
+        Delivered::Recorded {
+            recorded,
+            note: None,
+            look_again_at: None,
+        },
+    ] {
+        let result = DeliveryResult {
+            supervision: first.id,
+            version: 1,
+            at: now(),
+            result,
+        };
+        let change = Transaction {
+            delivered: vec![result],
+            hasten: Some((first.id, now())),
+            replayed: vec![(first.id, now())],
+            ..Transaction::default()
+        };
+        store.transact(change).await.expect("written");
+    }
+}
+
+/// Every question with every filter by itself, and some together.
+pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
+    let (main, contact, since) = (
+        main_instance(),
+        ContactId::parse("c-1").expect("an id"),
+        now() - SignedDuration::from_hours(24),
+    );
+    let id = SupervisionId::generate();
+    macro_rules! ask {
+        ($($question:expr),* $(,)?) => { $( $question.await.expect("answered"); )* };
+    }
+    ask!(
+        store.supervision(id),
+        store.by_leg(&main, "l-1"),
+        store.active_of(&main, &user("user-1")),
+        store.active_on(&main, &contact),
+        store.in_states(&[State::Requested, State::Joining], 10),
+        store.due_checks(now(), 10),
+        store.evidence(&main, "l-x"),
+        store.due_unexplained(now(), 10),
+        store.due_deliveries(now(), 10),
+        store.due_delivery_count(now(), 10),
+        store.due_voice_calls(now(), 10),
+        store.row(DeliveryId::generate()),
+        store.next_due(),
+        store.left_since(since, 10),
+        store.clock_epochs(),
+        store.clock_samples(since, 10),
+        store.directives_of(&main, &user("user-1"), None, 10),
+        store.directives_of(&main, &user("user-1"), Some(1), 10),
+        store.last_directive_change(),
+        store.directive_changes(1, 10),
+        store.before_open_directives(),
+        store.cursor("directives announced"),
+        store.due_comparisons(since, now(), since, 10),
+        store.over_on(&main, &contact, &user("user-1"), 10),
+        store.counts(),
+        store.supervisors_since(&main, since, None, 10),
+        store.audit_of(id, 10),
+        store.unfinished_acts(since, now(), 10),
+        store.key("c", "k"),
+        view.comparison(id),
+        view.counts(),
+    );
+    let filters: [fn(&mut Filter); 12] = [
+        |_| (),
+        |f| f.states = State::ALL.to_vec(),
+        |f| f.contact = ContactId::parse("c-1").ok(),
+        |f| f.supervisor = UserId::parse("user-1").ok(),
+        |f| f.agent = UserId::parse("agent-1").ok(),
+        |f| f.instance = InstanceName::parse("main").ok(),
+        |f| f.origin = Some(Origin::Observed),
+        |f| f.overdue = Some(true),
+        |f| f.overdue = Some(false),
+        |f| f.since = Some(now()),
+        |f| f.until = Some(now()),
+        |f| f.before = Some(SupervisionId::generate()),
+    ];
+    for one in filters {
+        for other in filters {
+            let mut filter = Filter {
+                limit: 10,
+                ..Filter::default()
+            };
+            one(&mut filter);
+            other(&mut filter);
+            store.list(&filter).await.expect("answered");
+        }
+    }
+    for state in [None, Some(RecordState::Failed), Some(RecordState::Pending)] {
+        for since in [None, Some(since)] {
+            let filter = DeliveryFilter {
+                state,
+                since,
+                until: since.map(|_| now()),
+                before: since.map(|_| id),
+                limit: 10,
+            };
+            store.rows(&filter).await.expect("answered");
+        }
+    }
+    let filters: [fn(&mut AuditFilter); 12] = [
+        |_| (),
+        |f| f.actor = Some("back-end".into()),
+        |f| f.action = Some("leg.asked_for".into()),
+        |f| f.supervision = Some(SupervisionId::generate()),
+        |f| f.request_id = Some("r-1".into()),
+        |f| f.phase = Some(Phase::Done),
+        |f| f.phase = Some(Phase::Failed),
+        |f| f.since = Some(now()),
+        |f| f.until = Some(now()),
+        |f| f.before = Some(1),
+        |f| f.after = Some(1),
+        |f| f.oldest_first = true,
+    ];
+    for one in filters {
+        for other in filters {
+            let mut filter = AuditFilter {
+                limit: 10,
+                ..AuditFilter::default()
+            };
+            one(&mut filter);
+            other(&mut filter);
+            store.audit_lines(&filter).await.expect("answered");
+        }
+    }
+}
