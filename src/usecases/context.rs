@@ -15,8 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use sidedoor_domain::audit::AuditAction;
-use sidedoor_domain::audit::AuditEntry;
+use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::{InstanceName, SupervisionId};
 use sidedoor_domain::ports::store::{KeyUse, StoredSupervision, SupervisionWrite};

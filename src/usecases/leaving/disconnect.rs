@@ -12,8 +12,7 @@ use crate::usecases::context::ConflictAttempts;
 use crate::usecases::idempotency::KeyReplay;
 use crate::usecases::leaving::LeavingService;
 use crate::usecases::{LegEndMethod, RequestContext};
-use sidedoor_domain::audit::AuditAction;
-use sidedoor_domain::audit::AuditEntry;
+use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{Filter, KeyWrite, StoredSupervision, SupervisionWrite};
@@ -70,8 +69,8 @@ impl LeavingService {
     ) -> Result<DisconnectOutcome, LeavingError> {
         // Authorization comes before the replay, because a stored answer is confidential too.
         let seen = self.ctx.get(id, request).await?;
-        let asker = request.caller.may_end(&seen.supervision);
-        let asker = asker.ok_or(UseCaseError::Forbidden("this credential may not end that supervision"))?;
+        let requester = request.caller.may_end(&seen.supervision);
+        let requester = requester.ok_or(UseCaseError::Forbidden("this credential may not end that supervision"))?;
         check_may_accept(ask, request)?;
         if let Some(replay) = self.idempotency.replay(request).await? {
             return Ok(DisconnectOutcome::Replay(replay));
@@ -79,7 +78,7 @@ impl LeavingService {
         let (this, ask, request) = (self.clone(), ask.clone(), request.clone());
         self.ctx
             .run_detached(async move {
-                let asked = this.ask_to_leave(&seen.supervision, asker, &ask, &request).await?;
+                let asked = this.ask_to_leave(&seen.supervision, requester, &ask, &request).await?;
                 this.wait_until_carried_out([&asked], &request).await;
                 this.current_outcome(asked).await
             })
@@ -90,7 +89,7 @@ impl LeavingService {
     async fn ask_to_leave(
         &self,
         seen: &Supervision,
-        asker: Requester,
+        requester: Requester,
         ask: &DisconnectRequest,
         request: &RequestContext,
     ) -> Result<LeaveProgress, LeavingError> {
@@ -114,7 +113,7 @@ impl LeavingService {
                 ..
             } = stored.clone();
             let now = self.ctx.now();
-            let asked = supervision.ask_to_leave(asker, now, self.ctx.leave_times());
+            let asked = supervision.ask_to_leave(requester, now, self.ctx.leave_times());
             if ask.customer_call_may_end {
                 supervision.accept_the_call_may_end();
             }
@@ -283,8 +282,8 @@ impl LeavingService {
             let request = if i == newest { request } else { &without_key };
             async move {
                 let forbidden = UseCaseError::Forbidden("this credential may not end that supervision");
-                let asker = request.caller.may_end(&stored.supervision).ok_or(forbidden)?;
-                self.ask_to_leave(&stored.supervision, asker, ask, request).await
+                let requester = request.caller.may_end(&stored.supervision).ok_or(forbidden)?;
+                self.ask_to_leave(&stored.supervision, requester, ask, request).await
             }
         });
         let mut asked = join_all(asking).await;

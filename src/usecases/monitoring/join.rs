@@ -13,8 +13,7 @@ use crate::usecases::monitoring::MonitoringService;
 use crate::usecases::monitoring::SupervisorOnCall;
 use crate::usecases::monitoring::switch::JoinTurn;
 use crate::usecases::retry::Backoff;
-use sidedoor_domain::audit::AuditAction;
-use sidedoor_domain::audit::{AuditEntry, Phase};
+use sidedoor_domain::audit::{AuditAction, AuditEntry, AuditedCall, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::join_failure::{JoinFailure, OwnJoinFailure};
@@ -194,7 +193,7 @@ impl MonitoringService {
     pub(super) fn join_begun_entry(&self, id: SupervisionId) -> AuditEntry {
         self.ctx
             .audit_own(AuditAction::LegAskedFor, id, "MonitorContact")
-            .in_phase(Phase::Begun, operation(id))
+            .in_phase(Phase::Begun, AuditedCall::MonitorContact.operation(id))
     }
 
     async fn send(&self, s: &Supervision, place: Admission, attempt: u32, maybe_sent: &mut bool) -> JoinAttempt {
@@ -272,7 +271,7 @@ impl MonitoringService {
                 audit: vec![
                     self.ctx
                         .audit_own(AuditAction::LegGiven, id, format!("leg {leg}"))
-                        .in_phase(Phase::Done, operation(id)),
+                        .in_phase(Phase::Done, AuditedCall::MonitorContact.operation(id)),
                 ],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
@@ -383,7 +382,7 @@ impl MonitoringService {
                     audit: vec![
                         self.ctx
                             .audit_own(AuditAction::SupervisionFailed, id, code.as_str())
-                            .in_phase(Phase::Failed, operation(id)),
+                            .in_phase(Phase::Failed, AuditedCall::MonitorContact.operation(id)),
                     ],
                     ..Transaction::default()
                 })
@@ -460,9 +459,4 @@ fn give_up(look: bool, code: JoinFailure, error: &VendorError) -> JoinAttempt {
         code,
         detail: error.message.clone(),
     }
-}
-
-/// The operation id that links the audit entries of a join.
-fn operation(id: SupervisionId) -> String {
-    format!("monitor_contact/{id}")
 }
