@@ -78,7 +78,7 @@ async fn settle(path: &Path, wanted: impl Fn(&RecordSync) -> bool, result: impl 
     store.close().await;
 }
 
-/// Replaces a supervision's document by one that cannot be read, as a fault of the disk or a later version would.
+/// Replaces a supervision's document by an unreadable one, like a fault of the disk or a document of a later version.
 pub async fn damage_document(path: &Path, id: &str) {
     open_after_crash(path).await.close().await;
     sql_with(path, "UPDATE supervisions SET doc = '{}' WHERE id = ?", id)
