@@ -6,7 +6,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use super::failed;
 use super::rows::{Answer, count, get, millis, moment, optional_moment, run, select_stored, skip_unreadable, stored};
 use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::{Comparison, Stored};
+use sidedoor_domain::ports::store::{Comparison, StoredSupervision};
 
 /// See [`DeliveryStore::due_comparisons`](sidedoor_domain::ports::store::DeliveryStore::due_comparisons). The two kinds are two
 /// statements, because each is answered by an index of its own.
@@ -16,7 +16,7 @@ pub(super) async fn due(
     until: Timestamp,
     again: Timestamp,
     limit: u32,
-) -> Answer<Vec<(Stored, u32)>> {
+) -> Answer<Vec<(StoredSupervision, u32)>> {
     let mut snapshot = pool.begin().await.map_err(failed)?;
     let mut rows = sqlx::query(select_stored!(
         "WHERE s.ended_at > ? AND s.ended_at <= ? AND +s.state = 'LEFT' AND s.voice_call_id IS NOT NULL

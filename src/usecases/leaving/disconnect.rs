@@ -15,7 +15,7 @@ use crate::usecases::{LegEndMethod, RequestContext};
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
-use sidedoor_domain::ports::store::{Filter, KeyWrite, Stored, SupervisionWrite};
+use sidedoor_domain::ports::store::{Filter, KeyWrite, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Leave, Requester, ServerEnd, State, Supervision};
 
@@ -48,9 +48,9 @@ impl DisconnectRequest {
 #[derive(Debug, Clone)]
 pub enum DisconnectOutcome {
     /// The supervision as it is now.
-    Current(Box<Stored>),
+    Current(Box<StoredSupervision>),
     /// The supervision was already over before this request.
-    AlreadyOver(Box<Stored>),
+    AlreadyOver(Box<StoredSupervision>),
     /// The key was used before.
     Replay(KeyReplay),
 }
@@ -107,7 +107,7 @@ impl LeavingService {
                 .supervision(id)
                 .await?
                 .ok_or(UseCaseError::SupervisionNotFound)?;
-            let Stored {
+            let StoredSupervision {
                 mut supervision,
                 revision,
                 ..
@@ -249,7 +249,7 @@ impl LeavingService {
                 limit: RECENT_SUPERVISIONS,
                 ..Filter::default()
             };
-            let over = |s: &Stored| s.supervision.instance == instance && s.supervision.state.is_final();
+            let over = |s: &StoredSupervision| s.supervision.instance == instance && s.supervision.state.is_final();
             let last = self.ctx.store().list(&theirs).await?.into_iter().find(over);
             let last = last.ok_or(UseCaseError::SupervisionNotFound)?;
             let replay = self.idempotency.take_key(request, Some(last.supervision.id)).await?;
@@ -267,7 +267,7 @@ impl LeavingService {
     /// Asks for each leave even if another one fails, then waits for the server's part of all of them.
     async fn leave_all(
         &self,
-        active: Vec<Stored>,
+        active: Vec<StoredSupervision>,
         ask: &DisconnectRequest,
         request: &RequestContext,
     ) -> Result<DisconnectOutcome, LeavingError> {
