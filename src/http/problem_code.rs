@@ -84,7 +84,7 @@ problem_codes! {
     HeadersTooLarge "headers_too_large" REQUEST_HEADER_FIELDS_TOO_LARGE "Headers too large";
     Internal "internal" INTERNAL_SERVER_ERROR "Internal error";
     ConnectDateUnavailable "connect_date_unavailable" BAD_GATEWAY "Connect's endpoint sent no date";
-    SupervisionInvalid "supervision_invalid" BAD_GATEWAY "StoredSupervision supervision incomplete";
+    SupervisionInvalid "supervision_invalid" BAD_GATEWAY "Stored supervision incomplete";
     LegInvalid "leg_invalid" BAD_GATEWAY "Connect returned the customer's contact as the leg";
     ConnectRegionInvalid "connect_region_invalid" BAD_GATEWAY "Connect instance not active in this Region";
     ConnectAccessForbidden "connect_access_forbidden" BAD_GATEWAY "AWS denied access";
