@@ -145,7 +145,11 @@ fn compatibility_rules_each_reject_a_break() {
             null.clone(),
             "a credential is now required",
         ),
-        (format!("{POST}/requestBody/required"), json!(true), "a body is now required"),
+        (
+            format!("{POST}/requestBody/required"),
+            json!(true),
+            "a body is now required",
+        ),
         (
             format!("{POST}/requestBody/content/application~1json"),
             null.clone(),
