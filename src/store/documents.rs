@@ -1,10 +1,11 @@
-//! The documents that stores keep: their own versioned types, so that a change of a domain struct cannot change what is on disk.
+//! The JSON documents in the database. They are versioned types of their own, so that a change of a domain struct does not change the
+//! data on disk.
 //!
-//! Each document names its version (`v`). A document without one is of version 1, which is what stores wrote before versions were
-//! named. To change a document: add the next version as a new type, read the old one into the domain as before, and add golden
-//! files beside the old ones; `golden/` holds one of every kind that was ever written, and the tests here read them all.
+//! Each document names its version (`v`). A document without `v` has version 1, because the first stores were written before the field
+//! existed. To change a document, add the next version as a new type, keep reading the old one, and add golden files beside the old
+//! ones. `golden/` has a file of every kind that was ever written, and the tests read them all.
 //!
-//! Ids and words (a state, a mode, a source) are the domain's atoms: each has one stable spelling, which the API uses too.
+//! Ids and enumerations (a state, a mode, a source) are stored in the domain's spelling, which is stable because the API uses it too.
 
 mod departure;
 mod supervision;
@@ -37,14 +38,15 @@ fn version_one() -> u32 {
     1
 }
 
-/// Only the version, for a document whose form is not known.
+/// Only the version, of a document that cannot be parsed as a known type.
 #[derive(Deserialize)]
 struct Versioned {
     #[serde(default = "version_one")]
     v: u32,
 }
 
-/// Parses a document and refuses one of a later version, whatever its form.
+/// Parses a document. A later version is reported as such even if its form is unknown, because the operator needs to know that the
+/// binary is too old.
 fn parse<D: DeserializeOwned>(text: &str, version: impl Fn(&D) -> u32) -> Result<D, DocumentError> {
     let newer = |v: u32| (v > VERSION).then_some(DocumentError::TooNew(v));
     match serde_json::from_str::<D>(text) {
@@ -56,7 +58,7 @@ fn parse<D: DeserializeOwned>(text: &str, version: impl Fn(&D) -> u32) -> Result
     }
 }
 
-/// The document of a supervision, to be stored.
+/// Writes the document of a supervision.
 ///
 /// # Errors
 /// Never for a supervision that the state machine made.
@@ -64,10 +66,10 @@ pub(crate) fn write_supervision(s: &Supervision) -> Result<String, DocumentError
     Ok(serde_json::to_string(&SupervisionDocument::from(s.clone()))?)
 }
 
-/// The supervision in a stored document.
+/// Reads the document of a supervision.
 ///
 /// # Errors
-/// When it is damaged, or of a later version.
+/// [`DocumentError`] if the document is damaged or of a later version.
 pub(crate) fn read_supervision(text: &str) -> Result<Supervision, DocumentError> {
     Ok(parse(text, SupervisionDocument::version)?.into())
 }
@@ -87,7 +89,7 @@ struct EvidenceDocument {
     carrier: Option<String>,
 }
 
-/// The document of an observation, to be stored.
+/// Writes the document of an observation.
 ///
 /// # Errors
 /// Never in practice: every field has a JSON form.
@@ -105,10 +107,10 @@ pub(crate) fn write_evidence(e: &Evidence) -> Result<String, DocumentError> {
     Ok(serde_json::to_string(&document)?)
 }
 
-/// The observation in a stored document.
+/// Reads the document of an observation.
 ///
 /// # Errors
-/// When it is damaged, or of a later version.
+/// [`DocumentError`] if the document is damaged or of a later version.
 pub(crate) fn read_evidence(text: &str) -> Result<Evidence, DocumentError> {
     let document = parse(text, |d: &EvidenceDocument| d.v)?;
     Ok(Evidence {
@@ -133,7 +135,7 @@ struct SampleDocument {
     cause: Cause,
 }
 
-/// The document of a sample, to be stored.
+/// Writes the document of a clock sample.
 ///
 /// # Errors
 /// Never in practice: every field has a JSON form.
@@ -148,10 +150,10 @@ pub(crate) fn write_sample(s: &Sample) -> Result<String, DocumentError> {
     Ok(serde_json::to_string(&document)?)
 }
 
-/// The sample in a stored document.
+/// Reads the document of a clock sample.
 ///
 /// # Errors
-/// When it is damaged, or of a later version.
+/// [`DocumentError`] if the document is damaged or of a later version.
 pub(crate) fn read_sample(text: &str) -> Result<Sample, DocumentError> {
     let document = parse(text, |d: &SampleDocument| d.v)?;
     Ok(Sample {

@@ -1,28 +1,30 @@
-//! The store: SQLite behind [`sidedoor_domain::ports::Store`]. The only room that knows `sqlx`.
+//! The store: SQLite behind [`sidedoor_domain::ports::Store`]. The only module that uses `sqlx`; one file for each aggregate.
 //!
-//! **Guarantee.** When [`sidedoor_domain::ports::Store::commit`] answers, the change is on disk: WAL with `synchronous = FULL`
-//! syncs the log at every commit. A change is one transaction; a refused one writes nothing.
+//! **Guarantee.** When [`sidedoor_domain::ports::Store::transact`] answers, the transaction is on disk, because WAL with
+//! `synchronous = FULL` syncs the log at every commit. A transaction is written as a whole; a refused one writes nothing.
 //!
-//! **One writer, group commit.** All writes go through one task ([`writer`]), which takes whatever waits (bounded) into
-//! one transaction and syncs once for all of them. Reads go through a small pool of read-only connections and see what
-//! was committed.
+//! **One writer, group commit.** All writes go through one task ([`writer`]), which puts all waiting writes (bounded) into one
+//! database transaction and syncs once for all of them. Reads use a small pool of read-only connections and see all committed data.
 //!
-//! **Crash story.** The process may be killed at any instruction. What was answered stands; what was not answered may
-//! stand or not, never in part. A lock file keeps a second process away from the same database; the kernel drops the
-//! lock with the process, so nothing needs cleaning after a kill.
+//! **Crash safety.** The process may be killed at any instruction. A transaction with a result is in the store; a transaction without one
+//! is there as a whole or not at all. A lock file keeps a second process from opening the same database. The kernel releases the lock
+//! with the process, so that nothing needs cleaning up after a kill.
 
-mod announcements;
 mod apply;
 mod audit;
 mod clocks;
 mod comparisons;
 mod deliveries;
 mod directives;
+mod evidence;
+mod filters;
+mod idempotency;
+mod jobs;
 mod migrations;
 #[cfg(test)]
 mod plans;
-mod read;
 mod rows;
+mod supervisions;
 mod sweep;
 mod writer;
 
@@ -40,28 +42,28 @@ use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{
-    AuditFilter, AuditLine, AuditStore, ClockEpoch, ClockId, ClockStore, Comparison, Counts, DeliveryFilter,
+    AuditFilter, AuditLine, AuditStore, ClockEpoch, ClockId, ClockStore, Comparison, Counts, Delivery, DeliveryFilter,
     DeliveryStore, DirectiveChange, DirectiveNews, DirectiveStore, EvidenceStore, Filter, IdempotencyStore, JobStore,
-    KeyRecord, NextDue, Ordered, Retention, Row, Sample, Stored, SupervisionStore, UnexplainedLeg,
+    KeyRecord, NextDue, OrderedDirective, Retention, Sample, StoredSupervision, SupervisionStore, UnknownLeg,
 };
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError, Transaction};
 use sidedoor_domain::supervision::State;
 
-/// Readers at a time. Reads are short; more would only wait for the same two cores.
+/// Connections for reading. More would not help, because reads are short and share the same cores.
 const READERS: u32 = 4;
-/// Changes of directives that a listener may be behind before it must look by itself.
+/// Changes of directives that a receiver may lag behind before it misses some and must read the store.
 const NEWS: usize = 1024;
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The URL is not one of SQLite's.
+    /// The URL does not begin with `sqlite://`, or has no path.
     #[error("store.url must be sqlite://<path>")]
     Url,
-    /// Another process has it.
-    #[error("{0} is in use by another Sidedoor process; stop that one, or give this one a store.url of its own")]
+    /// Another process has locked the database.
+    #[error("{0} is in use by another Sidedoor process; stop that process, or set another store.url for this one")]
     InUse(PathBuf),
-    /// The lock file cannot be made.
+    /// The lock file cannot be created or locked.
     #[error("cannot lock {0}: {1}")]
     Lock(PathBuf, std::io::Error),
     /// The database cannot be opened or migrated.
@@ -77,12 +79,12 @@ pub struct SqliteStore {
     incarnation: String,
     salt: String,
     news: broadcast::Sender<DirectiveNews>,
-    // Held for its lock; released by the kernel with the process.
+    // Kept open because the kernel releases the lock when the file is closed.
     _lock: File,
 }
 
 impl SqliteStore {
-    /// Opens (or makes) the database at `url` (`sqlite://path`), migrates it and starts the writer.
+    /// Opens or creates the database at `url` (`sqlite://path`), migrates it and starts the writer.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -108,14 +110,14 @@ impl SqliteStore {
         connection.ping().await.map_err(store)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
-            // A file of this machine: a ping before every question would only double its cost.
+            // A connection to a local file does not go stale, and a ping would double the cost of every read.
             .test_before_acquire(false)
             .acquire_timeout(std::time::Duration::from_secs(5))
             .connect_with(options.read_only(true).create_if_missing(false))
             .await
             .map_err(store)?;
         let incarnation = uuid::Uuid::new_v4().to_string();
-        let salt = announcements::salt(&readers)
+        let salt = directives::salt(&readers)
             .await
             .map_err(|e| OpenError::Store(e.to_string()))?;
         let (news, _) = broadcast::channel(NEWS);
@@ -130,7 +132,7 @@ impl SqliteStore {
         })
     }
 
-    /// Writes what waits, syncs, folds the log into the database and closes.
+    /// Writes all waiting transactions, checkpoints the write-ahead log into the database and closes it.
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;
@@ -154,7 +156,7 @@ fn lock(database: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// A store opened for looking only: beside a running service, or without one. Takes no lock and writes nothing.
+/// A store opened for reading only, with or without a running service. It takes no lock and writes nothing.
 #[derive(Debug)]
 pub struct StoreView {
     readers: SqlitePool,
@@ -182,23 +184,23 @@ impl StoreView {
     ///
     /// # Errors
     /// [`StoreError`], here and below.
-    pub async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, StoreError> {
-        read::supervision(&self.readers, id).await
+    pub async fn supervision(&self, id: SupervisionId) -> Result<Option<StoredSupervision>, StoreError> {
+        supervisions::by_id(&self.readers, id).await
     }
 
-    /// What the org itself has of a departure, if it was compared.
+    /// The comparison of a departure with the org's own record, if it was made.
     pub async fn comparison(&self, id: SupervisionId) -> Result<Option<Comparison>, StoreError> {
         comparisons::of(&self.readers, id).await
     }
 
-    /// How much is under way, and what needs a person.
+    /// How many supervisions are active and how many deliveries need work.
     pub async fn counts(&self) -> Result<Counts, StoreError> {
-        read::counts(&self.readers).await
+        supervisions::counts(&self.readers).await
     }
 
     /// A leg's evidence, oldest first.
     pub async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError> {
-        read::evidence(&self.readers, instance, leg).await
+        evidence::of_leg(&self.readers, instance, leg).await
     }
 
     /// Every epoch of every vendor clock, oldest first.
@@ -212,39 +214,42 @@ impl StoreView {
     }
 }
 
-/// A store's failure, in words.
 fn failed(e: sqlx::Error) -> StoreError {
     StoreError::Store(e.to_string())
 }
 
 #[async_trait]
 impl SupervisionStore for SqliteStore {
-    async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, StoreError> {
-        read::supervision(&self.readers, id).await
+    async fn supervision(&self, id: SupervisionId) -> Result<Option<StoredSupervision>, StoreError> {
+        supervisions::by_id(&self.readers, id).await
     }
 
-    async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<Stored>, StoreError> {
-        read::by_leg(&self.readers, instance, leg).await
+    async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<StoredSupervision>, StoreError> {
+        supervisions::by_leg(&self.readers, instance, leg).await
     }
 
-    async fn list(&self, filter: &Filter) -> Result<Vec<Stored>, StoreError> {
-        read::list(&self.readers, filter).await
+    async fn list(&self, filter: &Filter) -> Result<Vec<StoredSupervision>, StoreError> {
+        supervisions::list(&self.readers, filter).await
     }
 
-    async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<Stored>, StoreError> {
-        read::active_of(&self.readers, instance, user).await
+    async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<StoredSupervision>, StoreError> {
+        supervisions::active_of(&self.readers, instance, user).await
     }
 
-    async fn active_on(&self, instance: &InstanceName, contact: &ContactId) -> Result<Vec<Stored>, StoreError> {
-        read::active_on(&self.readers, instance, contact).await
+    async fn active_on(
+        &self,
+        instance: &InstanceName,
+        contact: &ContactId,
+    ) -> Result<Vec<StoredSupervision>, StoreError> {
+        supervisions::active_on(&self.readers, instance, contact).await
     }
 
-    async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<Stored>, StoreError> {
-        read::in_states(&self.readers, states, limit).await
+    async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
+        supervisions::in_states(&self.readers, states, limit).await
     }
 
-    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
-        read::left_since(&self.readers, since, limit).await
+    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
+        supervisions::left_since(&self.readers, since, limit).await
     }
 
     async fn over_on(
@@ -254,7 +259,7 @@ impl SupervisionStore for SqliteStore {
         user: &UserId,
         limit: u32,
     ) -> Result<Vec<SupervisionId>, StoreError> {
-        read::over_on(&self.readers, instance, contact, user, limit).await
+        supervisions::over_on(&self.readers, instance, contact, user, limit).await
     }
 
     async fn supervisors_since(
@@ -264,37 +269,37 @@ impl SupervisionStore for SqliteStore {
         after: Option<&UserId>,
         limit: u32,
     ) -> Result<Vec<UserId>, StoreError> {
-        read::supervisors_since(&self.readers, instance, since, after, limit).await
+        supervisions::supervisors_since(&self.readers, instance, since, after, limit).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        read::counts(&self.readers).await
+        supervisions::counts(&self.readers).await
     }
 }
 
 #[async_trait]
 impl EvidenceStore for SqliteStore {
     async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError> {
-        read::evidence(&self.readers, instance, leg).await
+        evidence::of_leg(&self.readers, instance, leg).await
     }
 
-    async fn due_unexplained(&self, now: Timestamp, limit: u32) -> Result<Vec<UnexplainedLeg>, StoreError> {
-        read::due_unexplained(&self.readers, now, limit).await
+    async fn due_unknown_legs(&self, now: Timestamp, limit: u32) -> Result<Vec<UnknownLeg>, StoreError> {
+        evidence::due_unknown_legs(&self.readers, now, limit).await
     }
 }
 
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn next_due(&self) -> Result<NextDue, StoreError> {
-        read::next_due(&self.readers).await
+        jobs::next_due(&self.readers).await
     }
 
-    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
-        read::due_checks(&self.readers, now, limit).await
+    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
+        jobs::due_checks(&self.readers, now, limit).await
     }
 
     async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError> {
-        announcements::cursor(&self.readers, name).await
+        jobs::cursor(&self.readers, name).await
     }
 
     async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError> {
@@ -304,7 +309,7 @@ impl JobStore for SqliteStore {
 
 #[async_trait]
 impl DeliveryStore for SqliteStore {
-    async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
+    async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
         deliveries::due_deliveries(&self.readers, now, limit).await
     }
 
@@ -312,16 +317,16 @@ impl DeliveryStore for SqliteStore {
         deliveries::due_delivery_count(&self.readers, now, limit).await
     }
 
-    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
+    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
         deliveries::due_voice_calls(&self.readers, now, limit).await
     }
 
-    async fn rows(&self, filter: &DeliveryFilter) -> Result<Vec<Row>, StoreError> {
-        deliveries::rows(&self.readers, filter).await
+    async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
+        deliveries::list(&self.readers, filter).await
     }
 
-    async fn row(&self, id: DeliveryId) -> Result<Option<Row>, StoreError> {
-        deliveries::one(&self.readers, id).await
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        deliveries::by_id(&self.readers, id).await
     }
 
     async fn due_comparisons(
@@ -330,7 +335,7 @@ impl DeliveryStore for SqliteStore {
         until: Timestamp,
         again: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Stored, u32)>, StoreError> {
+    ) -> Result<Vec<(StoredSupervision, u32)>, StoreError> {
         comparisons::due(&self.readers, since, until, again, limit).await
     }
 }
@@ -343,7 +348,7 @@ impl DirectiveStore for SqliteStore {
         user: &UserId,
         after: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<Ordered>, StoreError> {
+    ) -> Result<Vec<OrderedDirective>, StoreError> {
         directives::of(&self.readers, instance, user, after, limit).await
     }
 
@@ -352,18 +357,18 @@ impl DirectiveStore for SqliteStore {
     }
 
     async fn directive_changes(&self, after: i64, limit: u32) -> Result<Vec<DirectiveChange>, StoreError> {
-        announcements::changes_after(&self.readers, after, limit).await
+        directives::changes_after(&self.readers, after, limit).await
     }
 
     async fn before_open_directives(&self) -> Result<i64, StoreError> {
-        announcements::before_the_open_ones(&self.readers).await
+        directives::before_open(&self.readers).await
     }
 
     fn directive_news(&self) -> broadcast::Receiver<DirectiveNews> {
         self.news.subscribe()
     }
 
-    fn stream_salt(&self) -> &str {
+    fn channel_salt(&self) -> &str {
         &self.salt
     }
 }
@@ -402,7 +407,7 @@ impl AuditStore for SqliteStore {
 #[async_trait]
 impl IdempotencyStore for SqliteStore {
     async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, StoreError> {
-        read::key(&self.readers, caller, key).await
+        idempotency::key(&self.readers, caller, key).await
     }
 
     fn incarnation(&self) -> &str {

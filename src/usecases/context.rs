@@ -15,11 +15,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use sidedoor_domain::audit::AuditAction;
-use sidedoor_domain::audit::AuditEntry;
+use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::{InstanceName, SupervisionId};
-use sidedoor_domain::ports::store::{KeyUse, Stored, SupervisionWrite};
+use sidedoor_domain::ports::store::{KeyUse, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{Clock, CommitOutcome, Crm, MetricEvent, MetricsRecorder, Store, Telephony, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, LeaveTimes, State, Supervision};
 
@@ -279,7 +278,11 @@ impl UseCaseContext {
     ///
     /// # Errors
     /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it, so that the answer does not reveal that it exists.
-    pub(crate) async fn get(&self, id: SupervisionId, request: &RequestContext) -> Result<Stored, UseCaseError> {
+    pub(crate) async fn get(
+        &self,
+        id: SupervisionId,
+        request: &RequestContext,
+    ) -> Result<StoredSupervision, UseCaseError> {
         tracing::Span::current().record("supervision_id", tracing::field::display(id));
         let stored = self.store().supervision(id).await?;
         stored
@@ -303,7 +306,7 @@ impl UseCaseContext {
             Some(Transaction {
                 deliver_at: departure_changed.then(|| self.now()),
                 // The record has nothing new to wait for, so it is delivered now rather than after the check.
-                hasten: (!departure_changed && before.state == State::Left).then(|| (id, self.now())),
+                expedite: (!departure_changed && before.state == State::Left).then(|| (id, self.now())),
                 ..Transaction::default()
             })
         });

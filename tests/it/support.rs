@@ -11,6 +11,7 @@ pub mod issuer;
 pub mod openapi;
 pub mod process;
 pub mod request;
+pub mod stored_states;
 mod supervision_steps;
 
 use std::path::Path;

@@ -148,6 +148,25 @@ impl AuditAction {
     }
 }
 
+/// A vendor call that is audited before it is made and after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditedCall {
+    /// MonitorContact, which begins a leg.
+    MonitorContact,
+    /// StopContact, which ends a chat's or task's leg.
+    StopContact,
+}
+
+impl AuditedCall {
+    /// The operation id that links the audit entries of this call for a supervision.
+    pub fn operation(self, id: SupervisionId) -> String {
+        match self {
+            Self::MonitorContact => format!("monitor_contact/{id}"),
+            Self::StopContact => format!("stop_contact/{id}"),
+        }
+    }
+}
+
 /// One entry of the audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {

@@ -1,7 +1,7 @@
-//! What the flows need of the world, and nothing about how it is had: [`Telephony`] (Amazon Connect), [`Crm`]
-//! (Salesforce), [`Store`] (the durable record), [`Clock`] and [`MetricsRecorder`] (what is counted).
+//! The ports: traits through which the use cases reach [`Telephony`] (Amazon Connect), [`Crm`] (Salesforce), [`Store`], [`Clock`] and
+//! [`MetricsRecorder`].
 //!
-//! Retries belong to the flows alone. An adapter makes one attempt and says in its error what may be done about it.
+//! Only the use cases retry. An adapter makes one attempt, and its error says whether another attempt can help.
 
 pub mod crm;
 pub mod metrics;
@@ -10,20 +10,20 @@ pub mod telephony;
 
 use jiff::Timestamp;
 
-pub use crm::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Recorded, Usage};
+pub use crm::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Usage, WrittenRecord};
 pub use metrics::{MetricEvent, MetricsRecorder};
 pub use store::{CommitOutcome, Store, StoreError, Transaction};
 pub use telephony::{
     Admission, DateSeen, DateSink, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
 };
 
-/// The time. Injected, so that tests own it; `clippy.toml` forbids every other clock.
+/// The time. It is injected so that tests control it; `clippy.toml` forbids every other clock.
 pub trait Clock: Send + Sync {
-    /// Now, in whole milliseconds: anchored to wall time, advancing with a monotonic clock, so that a step of the wall
-    /// clock cannot tear a bracket.
+    /// The current time in whole milliseconds. It starts from wall time and advances with a monotonic clock, so that a step of the
+    /// wall clock cannot fall between the two ends of an interval.
     fn now(&self) -> Timestamp;
 
-    /// Compares this clock with the machine's wall clock. If that was stepped meanwhile, by more than a slewed clock moves,
-    /// adopts it and says by how much: from then on [`Clock::now`] reads that much later than it would have.
+    /// Compares this clock with the machine's wall clock. If the wall clock was stepped, that is, moved by more than slewing can,
+    /// this clock takes over the step and returns its size, by which [`Clock::now`] is later from then on.
     fn follow_step(&self) -> Option<jiff::SignedDuration>;
 }

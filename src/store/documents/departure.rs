@@ -1,4 +1,4 @@
-//! The document of a departure, part of a supervision's.
+//! The document of a departure, which is part of the document of a supervision.
 
 use clock_calibration::{ClockId, Grade};
 use jiff::Timestamp;

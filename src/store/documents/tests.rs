@@ -1,5 +1,5 @@
-//! Golden documents: what was ever written is read the same, and what is written today is what the newest golden file holds.
-//! `SIDEDOOR_MAKE=1 cargo test --lib documents` writes golden files that are missing, never over one that is there.
+//! Golden documents: every file must be read into the same value as when it was written, and the newest file must equal the document
+//! that is written today. `SIDEDOOR_MAKE=1 cargo test --lib documents` writes missing golden files; it never overwrites one.
 
 use std::path::{Path, PathBuf};
 
@@ -220,7 +220,7 @@ fn golden(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The golden document `name`; made of `written` where it is missing and making was asked for.
+/// The golden document `name`. If it is missing and SIDEDOOR_MAKE is set, it is created from `written`.
 fn golden_text(name: &str, written: &str) -> String {
     let path = golden(name);
     if !path.exists() && std::env::var_os("SIDEDOOR_MAKE").is_some() {
@@ -256,7 +256,7 @@ fn document_of_supervision_is_the_golden_one() {
 
 #[test]
 fn document_without_a_version_is_of_version_one() {
-    // As stores wrote it before versions were named: without `v`, and without what was added since.
+    // The first stores were written without `v` and without the fields that were added since.
     let text = std::fs::read_to_string(golden("supervision-1-before-versions.json")).expect("there");
     let s = read_supervision(&text).expect("readable");
     assert_eq!(

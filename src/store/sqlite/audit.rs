@@ -1,20 +1,15 @@
-//! The audit, read: of one supervision, a page by its filters, and what was begun and never completed. Written with the change
-//! it tells of (see `apply`); the database refuses to change or remove a line.
+//! The audit. A line is written in the same transaction as the change that it reports; triggers of the database refuse to change or remove one.
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::apply::run;
 use super::failed;
-use super::read::Conditions;
-use super::rows::{get, millis, supervision_id, timestamp, unreadable};
+use super::filters::Conditions;
+use super::rows::{Answer, get, millis, moment, run, supervision_id, unreadable};
 use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
 use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
-
-type Answer<T> = Result<T, StoreError>;
 
 const COLUMNS: &str =
     "SELECT seq, at, actor, action, supervision_id, outcome, request_id, phase, operation, why FROM audit a ";
@@ -37,18 +32,19 @@ pub(super) async fn write(db: &mut SqliteConnection, entry: &AuditEntry) -> Answ
 }
 
 fn line(row: &SqliteRow) -> Answer<AuditLine> {
+    let about_one = get::<Option<&str>>(row, "supervision_id")?.is_some();
     Ok(AuditLine {
-        seq: get(row, 0)?,
+        seq: get(row, "seq")?,
         entry: AuditEntry {
-            at: timestamp(get(row, 1)?)?,
-            actor: get(row, 2)?,
-            action: AuditAction::parse(get(row, 3)?).ok_or_else(|| unreadable(&"an audit action"))?,
-            supervision: get::<Option<&str>>(row, 4)?.map(supervision_id).transpose()?,
-            outcome: get(row, 5)?,
-            request_id: get(row, 6)?,
-            phase: Phase::parse(get(row, 7)?).ok_or_else(|| unreadable(&"a phase"))?,
-            operation: get(row, 8)?,
-            why: get(row, 9)?,
+            at: moment(row, "at")?,
+            actor: get(row, "actor")?,
+            action: AuditAction::parse(get(row, "action")?).ok_or_else(|| unreadable(&"an audit action"))?,
+            supervision: about_one.then(|| supervision_id(row, "supervision_id")).transpose()?,
+            outcome: get(row, "outcome")?,
+            request_id: get(row, "request_id")?,
+            phase: Phase::parse(get(row, "phase")?).ok_or_else(|| unreadable(&"a phase"))?,
+            operation: get(row, "operation")?,
+            why: get(row, "why")?,
         },
     })
 }
@@ -62,16 +58,14 @@ pub(super) async fn of(pool: &SqlitePool, id: SupervisionId, limit: u32) -> Answ
 }
 
 pub(super) async fn lines(pool: &SqlitePool, filter: &AuditFilter) -> Answer<Vec<AuditLine>> {
-    let mut select = QueryBuilder::<Sqlite>::new(COLUMNS);
-    select.push("WHERE 1 = 1");
-    let mut conditions = Conditions::of(select);
+    let mut conditions = Conditions::of(format!("{COLUMNS}WHERE 1 = 1"));
     let supervision = filter.supervision.map(|id| id.to_string());
     conditions.equal("supervision_id", supervision.as_deref());
     conditions.equal("request_id", filter.request_id.as_deref());
     conditions.equal("actor", filter.actor.as_deref());
     conditions.equal("action", filter.action.as_deref());
     match filter.phase {
-        // Nearly every line that ever was: none is gone to by it.
+        // Nearly every line is DONE, so that an index of the phase would not help.
         Some(Phase::Done) => conditions.literal("+phase = 'DONE'", "+phase = 'DONE'"),
         Some(phase) => {
             let word = phase.as_str();
@@ -80,36 +74,23 @@ pub(super) async fn lines(pool: &SqlitePool, filter: &AuditFilter) -> Answer<Vec
         }
         None => {}
     }
-    // By its time only if nothing narrower is asked for: the index of times does not give the order of lines.
-    let at = if conditions.led() || filter.since.is_none() {
+    // The index of times does not give the order of lines. It is used only if no narrower condition chose an index.
+    let at = if conditions.index_chosen() || filter.since.is_none() {
         "+at"
     } else {
         "at"
     };
-    let mut sql = conditions.into_sql();
-    if let Some(since) = filter.since {
-        sql.push(format_args!(" AND {at} >= ")).push_bind(millis(since));
-    }
-    if let Some(until) = filter.until {
-        sql.push(format_args!(" AND {at} < ")).push_bind(millis(until));
-    }
-    if let Some(before) = filter.before {
-        sql.push(" AND seq < ").push_bind(before);
-    }
-    if let Some(after) = filter.after {
-        sql.push(" AND seq > ").push_bind(after);
-    }
-    sql.push(if filter.oldest_first {
-        " ORDER BY seq"
-    } else {
-        " ORDER BY seq DESC"
-    });
-    sql.push(" LIMIT ").push_bind(i64::from(filter.limit));
+    conditions.compare(&format!("{at} >="), filter.since.map(millis));
+    conditions.compare(&format!("{at} <"), filter.until.map(millis));
+    conditions.compare("seq <", filter.before);
+    conditions.compare("seq >", filter.after);
+    let order = if filter.oldest_first { "seq" } else { "seq DESC" };
+    let mut sql = conditions.ordered(order, i64::from(filter.limit));
     let rows = sql.build().fetch_all(pool).await.map_err(failed)?;
     rows.iter().map(line).collect()
 }
 
-/// What was begun between `since` and `until` and has no end.
+/// Vendor requests that started between `since` and `until` and have no line that says how they ended.
 pub(super) async fn unfinished(
     pool: &SqlitePool,
     since: Timestamp,

@@ -1,18 +1,15 @@
-//! The vendors' clocks in the store: samples and epochs, written in the transaction of the evidence they come from.
+//! Samples and epochs of the vendors' clocks, written in the transaction of the evidence they come from.
 
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::failed;
-use super::rows::{get, millis, timestamp, unreadable};
+use super::rows::{Answer, count, get, millis, moment, unreadable};
 use crate::store::documents;
 use sidedoor_domain::moment;
-use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{ClockEpoch, ClockId, EpochCause, Sample};
 
-type Answer<T> = Result<T, StoreError>;
-
-/// More epochs than this are not read: a clock that is stepped so often is known by its latest ones.
+/// At most so many epochs are read, the latest ones, because only these matter to a clock that is stepped so often.
 const MOST_EPOCHS: i64 = 10_000;
 
 pub(super) async fn write_sample(db: &mut SqliteConnection, key: &ClockId, sample: &Sample) -> Answer<()> {
@@ -30,7 +27,7 @@ pub(super) async fn write_sample(db: &mut SqliteConnection, key: &ClockId, sampl
         .map_err(failed)
 }
 
-/// One that stands already is left as it is: two changes may carry it.
+/// Leaves an epoch that is stored already as it is, because two transactions may carry the same one.
 pub(super) async fn write_epoch(db: &mut SqliteConnection, epoch: &ClockEpoch) -> Answer<()> {
     sqlx::query(
         "INSERT OR IGNORE INTO clock_epochs (vendor, instance, source, field, version, since, corroborated, cause)
@@ -62,19 +59,19 @@ pub(super) async fn epochs(pool: &SqlitePool) -> Answer<Vec<ClockEpoch>> {
     let one = |row: &SqliteRow| {
         Ok(ClockEpoch {
             stream: key(row)?,
-            version: u32::try_from(get::<i64>(row, 4)?).unwrap_or(u32::MAX),
-            since: timestamp(get(row, 5)?)?,
-            corroborated: timestamp(get(row, 6)?)?,
-            cause: EpochCause::parse(get(row, 7)?).ok_or_else(|| unreadable(&"an epoch's cause"))?,
+            version: count(row, "version")?,
+            since: moment(row, "since")?,
+            corroborated: moment(row, "corroborated")?,
+            cause: EpochCause::parse(get(row, "cause")?).ok_or_else(|| unreadable(&"an epoch's cause"))?,
         })
     };
     rows.iter().rev().map(one).collect()
 }
 
 pub(super) async fn samples(pool: &SqlitePool, since: Timestamp, limit: u32) -> Answer<Vec<(ClockId, Sample)>> {
-    let mut moment = pool.begin().await.map_err(failed)?;
+    let mut snapshot = pool.begin().await.map_err(failed)?;
     let mut found = Vec::new();
-    let mut clock = next_clock(&mut moment, None).await?;
+    let mut clock = next_clock(&mut snapshot, None).await?;
     while let Some(key) = clock {
         let rows = sqlx::query(
             "SELECT learnt_at, seq, doc FROM clock_samples
@@ -87,22 +84,22 @@ pub(super) async fn samples(pool: &SqlitePool, since: Timestamp, limit: u32) -> 
         .bind(key.field.clone())
         .bind(millis(since))
         .bind(i64::from(limit))
-        .fetch_all(&mut *moment)
+        .fetch_all(&mut *snapshot)
         .await
         .map_err(failed)?;
         for row in &rows {
-            let sample = documents::read_sample(get(row, 2)?).map_err(|e| unreadable(&e))?;
-            let place: (i64, i64) = (get(row, 0)?, get(row, 1)?);
+            let sample = documents::read_sample(get(row, "doc")?).map_err(|e| unreadable(&e))?;
+            let place: (i64, i64) = (get(row, "learnt_at")?, get(row, "seq")?);
             found.push((place, (key.clone(), sample)));
         }
-        clock = next_clock(&mut moment, Some(&key)).await?;
+        clock = next_clock(&mut snapshot, Some(&key)).await?;
     }
-    moment.commit().await.map_err(failed)?;
+    snapshot.commit().await.map_err(failed)?;
     found.sort_unstable_by_key(|(place, _)| *place);
     Ok(found.into_iter().map(|(_, sample)| sample).collect())
 }
 
-/// The stream after this one in the index, or the first: to list them, no sample need be read.
+/// The clock after this one in the index, or the first. So the clocks are listed without reading their samples.
 async fn next_clock(db: &mut SqliteConnection, after: Option<&ClockId>) -> Answer<Option<ClockId>> {
     let part = |of: fn(&ClockId) -> &String| after.map(of).cloned().unwrap_or_default();
     let row = sqlx::query(
@@ -121,5 +118,10 @@ async fn next_clock(db: &mut SqliteConnection, after: Option<&ClockId>) -> Answe
 }
 
 fn key(row: &SqliteRow) -> Answer<ClockId> {
-    Ok(ClockId::new(get(row, 0)?, get(row, 1)?, get(row, 2)?, get(row, 3)?))
+    Ok(ClockId::new(
+        get(row, "vendor")?,
+        get(row, "instance")?,
+        get(row, "source")?,
+        get(row, "field")?,
+    ))
 }

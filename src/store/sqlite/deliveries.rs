@@ -1,20 +1,19 @@
-//! Rows on their way to the CRM, in the store.
+//! Deliveries of records to Salesforce.
 
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use sqlx::{QueryBuilder, Row as _, Sqlite};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::{QueryBuilder, Sqlite};
 
-use super::apply::run;
 use super::failed;
-use super::rows::{get, millis, passed_over, readable, record_state_word, select_stored, stored};
+use super::filters::{Conditions, Page};
+use super::rows::{Answer, count, get, millis, readable, record_state_word, run, select_stored, stored};
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
-use sidedoor_domain::ports::StoreError;
-use sidedoor_domain::ports::store::{Delivered, DeliveryFilter, DeliveryResult, FailureScope, Row, Stored};
+use sidedoor_domain::ports::store::{
+    Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, FailureScope, StoredSupervision,
+};
 
-type Answer<T> = Result<T, StoreError>;
-
-/// The row has a new version. One that waits after a failed attempt keeps its waiting time: a new version is no reason
-/// to hurry a CRM that is down.
+/// Gives the record a new version. A delivery that waits after a failed attempt keeps its time, because otherwise every new version
+/// would retry at once while Salesforce is unavailable.
 pub(super) async fn new_version(
     db: &mut SqliteConnection,
     supervision: SupervisionId,
@@ -32,11 +31,12 @@ pub(super) async fn new_version(
     run(db, upsert).await.map(|_| ())
 }
 
-/// An attempt ended. If a newer version came meanwhile, the row stays on its way whatever became of the old one.
+/// Stores how an attempt ended. If a newer version was written meanwhile, the delivery stays pending, because that version is still
+/// to be sent.
 pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -> Answer<()> {
     let (id, version) = (result.supervision.to_string(), i64::from(result.version));
     let update = match &result.result {
-        Delivered::Recorded {
+        DeliveryOutcome::Written {
             recorded,
             note,
             look_again_at,
@@ -54,7 +54,7 @@ pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -
         .bind(note.clone())
         .bind(id)
         .bind(look_again_at.map(millis)),
-        Delivered::Again { due_at, error, blame } => sqlx::query(
+        DeliveryOutcome::Again { due_at, error, blame } => sqlx::query(
             "UPDATE deliveries SET attempts = attempts + 1, due_at = ?, last_error = ?, refusals = refusals + ?,
                refused_at = COALESCE(?, refused_at)
              WHERE supervision_id = ?",
@@ -64,7 +64,7 @@ pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -
         .bind(i64::from(*blame == FailureScope::Row))
         .bind((*blame != FailureScope::Crm).then(|| millis(result.at)))
         .bind(id),
-        Delivered::Dead { error, answer } => sqlx::query(
+        DeliveryOutcome::Dead { error, answer } => sqlx::query(
             "UPDATE deliveries SET attempts = attempts + 1, last_error = ?2, last_answer = ?3,
                state = CASE WHEN version <= ?1 THEN 'DEAD' ELSE state END
              WHERE supervision_id = ?4",
@@ -73,14 +73,16 @@ pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -
         .bind(error.clone())
         .bind(answer.clone())
         .bind(id),
-        Delivered::LookAgain { at } => sqlx::query("UPDATE deliveries SET look_again_at = ? WHERE supervision_id = ?")
-            .bind(at.map(millis))
-            .bind(id),
+        DeliveryOutcome::LookAgain { at } => {
+            sqlx::query("UPDATE deliveries SET look_again_at = ? WHERE supervision_id = ?")
+                .bind(at.map(millis))
+                .bind(id)
+        }
     };
     run(db, update).await.map(|_| ())
 }
 
-/// The row goes out again, as it is now: same row, same external id, same version.
+/// Makes a delivery pending again, with the same version and the same external id.
 pub(super) async fn replay(db: &mut SqliteConnection, supervision: SupervisionId, at: Timestamp) -> Answer<()> {
     let update = sqlx::query(
         "UPDATE deliveries SET state = 'PENDING', attempts = 0, refusals = 0, refused_at = NULL, due_at = ?
@@ -91,7 +93,17 @@ pub(super) async fn replay(db: &mut SqliteConnection, supervision: SupervisionId
     run(db, update).await.map(|_| ())
 }
 
-pub(super) async fn due_deliveries(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
+/// Makes a pending delivery that has not failed yet due by `due_at`.
+pub(super) async fn expedite(db: &mut SqliteConnection, supervision: SupervisionId, due_at: Timestamp) -> Answer<()> {
+    let update = sqlx::query(
+        "UPDATE deliveries SET due_at = MIN(due_at, ?) WHERE supervision_id = ? AND state = 'PENDING' AND attempts = 0",
+    )
+    .bind(millis(due_at))
+    .bind(supervision.to_string());
+    run(db, update).await.map(|_| ())
+}
+
+pub(super) async fn due_deliveries(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<StoredSupervision>> {
     let rows = sqlx::query(select_stored!(
         "WHERE d.state = 'PENDING' AND d.due_at <= ? ORDER BY d.due_at LIMIT ?",
         "",
@@ -107,7 +119,7 @@ pub(super) async fn due_deliveries(pool: &SqlitePool, now: Timestamp, limit: u32
 
 pub(super) async fn due_delivery_count(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<u32> {
     let row = sqlx::query(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_due
+        "SELECT COUNT(*) AS number FROM (SELECT 1 FROM deliveries INDEXED BY deliveries_due
              WHERE state = 'PENDING' AND due_at <= ? LIMIT ?)",
     )
     .bind(millis(now))
@@ -115,10 +127,10 @@ pub(super) async fn due_delivery_count(pool: &SqlitePool, now: Timestamp, limit:
     .fetch_one(pool)
     .await
     .map_err(failed)?;
-    get::<i64>(&row, 0).map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+    count(&row, "number")
 }
 
-pub(super) async fn due_voice_calls(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
+pub(super) async fn due_voice_calls(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<StoredSupervision>> {
     let rows = sqlx::query(select_stored!(
         "WHERE d.look_again_at <= ? ORDER BY d.look_again_at LIMIT ?"
     ))
@@ -130,63 +142,35 @@ pub(super) async fn due_voice_calls(pool: &SqlitePool, now: Timestamp, limit: u3
     Ok(readable(&rows))
 }
 
-pub(super) async fn rows(pool: &SqlitePool, filter: &DeliveryFilter) -> Answer<Vec<Row>> {
-    let most = filter.limit as usize;
-    let mut before = filter.before.map(|id| id.to_string());
-    let mut rows = Vec::new();
-    // What cannot be read is passed over, and the page filled with what comes after it.
-    loop {
-        let wanted = most.saturating_sub(rows.len());
-        let found = page(filter, before.as_deref(), wanted)
-            .build()
-            .fetch_all(pool)
-            .await
-            .map_err(failed)?;
-        rows.extend(found.iter().filter_map(|r| passed_over(r, row(r))));
-        match found.last() {
-            Some(last) if found.len() == wanted && rows.len() < most => before = Some(get(last, last.len() - 1)?),
-            _ => return Ok(rows),
-        }
-    }
+pub(super) async fn list(pool: &SqlitePool, filter: &DeliveryFilter) -> Answer<Vec<Delivery>> {
+    let mut db = pool.acquire().await.map_err(failed)?;
+    Page::new(filter.since, filter.until, filter.before, filter.limit)
+        .read(&mut db, |page| select_page(filter, &page), delivery)
+        .await
 }
 
-fn page(filter: &DeliveryFilter, before: Option<&str>, limit: usize) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::<Sqlite>::new(select_stored!(
+fn select_page(filter: &DeliveryFilter, page: &Page) -> QueryBuilder<Sqlite> {
+    let mut conditions = Conditions::of(select_stored!(
         "WHERE 1 = 1",
-        ", d.last_answer, s.id",
+        ", d.last_answer AS last_answer",
         "deliveries d JOIN supervisions s ON s.id = d.supervision_id "
     ));
-    if let Some(state) = filter.state {
-        sql.push(" AND d.state = ").push_bind(record_state_word(state));
-    }
-    if let Some(since) = filter.since {
-        sql.push(" AND d.supervision_id >= ")
-            .push_bind(SupervisionId::least_at(since).to_string());
-    }
-    if let Some(until) = filter.until {
-        sql.push(" AND d.supervision_id < ")
-            .push_bind(SupervisionId::least_at(until).to_string());
-    }
-    if let Some(before) = before {
-        sql.push(" AND d.supervision_id < ").push_bind(before.to_owned());
-    }
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    sql.push(" ORDER BY d.supervision_id DESC LIMIT ").push_bind(limit);
-    sql
+    conditions.equal("d.state", filter.state.map(record_state_word));
+    conditions.newest_first("d.supervision_id", page)
 }
 
-pub(super) async fn one(pool: &SqlitePool, id: DeliveryId) -> Answer<Option<Row>> {
-    let found = sqlx::query(select_stored!("WHERE d.id = ?", ", d.last_answer, s.id"))
+pub(super) async fn by_id(pool: &SqlitePool, id: DeliveryId) -> Answer<Option<Delivery>> {
+    let found = sqlx::query(select_stored!("WHERE d.id = ?", ", d.last_answer AS last_answer"))
         .bind(id.to_string())
         .fetch_optional(pool)
         .await
         .map_err(failed)?;
-    found.as_ref().map(row).transpose()
+    found.as_ref().map(delivery).transpose()
 }
 
-fn row(found: &sqlx::sqlite::SqliteRow) -> Answer<Row> {
-    Ok(Row {
-        stored: stored(found)?,
-        last_answer: get(found, found.len() - 2)?,
+fn delivery(row: &SqliteRow) -> Answer<Delivery> {
+    Ok(Delivery {
+        stored: stored(row)?,
+        last_answer: get(row, "last_answer")?,
     })
 }

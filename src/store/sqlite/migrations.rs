@@ -1,11 +1,12 @@
-//! The schema's history. A migration that has shipped is never edited: its checksum is in every store.
+//! The migrations of the schema. A released migration is never edited, because every store holds its checksum and a service refuses
+//! to open a store whose checksum differs.
 
 use std::borrow::Cow;
 
 use sqlx::SqlStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-/// All of them, oldest first.
+/// All migrations, oldest first.
 pub(super) fn all() -> Migrator {
     Migrator::with_migrations(vec![
         step(1, "store", include_str!("migrations/0001_journal.sql")),

@@ -1,8 +1,8 @@
-//! The plan of every statement that the store issues, on a store with a history: none may read a whole table, and none may
-//! sort what grows with the history; with statistics and without.
+//! Tests the query plan of every statement that the store issues, on a store with a history. No statement may read a whole table or
+//! sort rows whose number grows with the history, whether or not SQLite has statistics.
 //!
-//! The statements are those that SQLite is really given: the test asks the store everything, and hears what `sqlx` logs. A
-//! statement in the sources that it did not hear fails the test, so that a new one cannot be forgotten.
+//! The test calls every method of the store and collects the statements from the log of `sqlx`, so that it sees exactly the SQL that
+//! SQLite executes. It fails for a statement in the sources that it did not collect, because otherwise a new one could be forgotten.
 
 mod everything;
 mod history;
@@ -20,13 +20,14 @@ use history::{connect, fill, now};
 use listener::{Listener, forget, heard};
 use sidedoor_domain::ports::store::{JobStore, Retention};
 
-/// How many finished supervisions the store holds, unless SIDEDOOR_HISTORY says otherwise.
+/// The number of finished supervisions in the store. The environment variable SIDEDOOR_HISTORY overrides it.
 const HISTORY: i64 = 20_000;
 
-/// What a plan may say although it looks like reading or sorting the history, and why it is not.
+/// Plan steps that are allowed although they look like reading or sorting the history: part of the statement, the step, and why it is
+/// bounded.
 const EXCEPTIONS: [(&str, &str, &str); 11] = [
     (
-        "SELECT COUNT(*) FROM (SELECT 1",
+        "SELECT COUNT(*) AS number FROM (SELECT 1",
         "SCAN (subquery-1)",
         "counted to a bound",
     ),
@@ -45,17 +46,17 @@ const EXCEPTIONS: [(&str, &str, &str); 11] = [
     (
         "GROUP BY state",
         "SCAN supervisions USING COVERING INDEX supervisions_unfinished",
-        "what is unfinished",
+        "only the unfinished ones",
     ),
     (
         "AND s.state IN (?",
         "USE TEMP B-TREE FOR ORDER BY",
-        "sorts what is unfinished",
+        "sorts only the unfinished ones",
     ),
     (
         "a.operation AND b.seq > a.seq",
         "USE TEMP B-TREE FOR ORDER BY",
-        "sorts what was begun since the last look, a minute ago",
+        "sorts the vendor requests since the last look, a minute ago",
     ),
     (
         " AND at >= ",
@@ -74,7 +75,8 @@ const EXCEPTIONS: [(&str, &str, &str); 11] = [
     ),
 ];
 
-/// The index by which these must be answered, because another that is no scan either would read all that somebody ever had.
+/// The index that a statement must use. Another index would be no scan either, but would read every supervision that one supervisor or
+/// contact ever had.
 const BY_INDEX: [(&str, &str); 13] = [
     ("voice_place = 1", "voice_places"),
     (
@@ -97,7 +99,7 @@ const BY_INDEX: [(&str, &str); 13] = [
     ("d.state = 'PENDING' AND d.due_at", "deliveries_due"),
 ];
 
-/// The statements in the sources, each its beginning up to what is put together while running.
+/// The statements in the sources; of a statement that is built at run time, its first literal.
 fn written_statements() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
     let mut found = Vec::new();
@@ -121,7 +123,7 @@ fn written_statements() -> Vec<String> {
     found
 }
 
-/// Not what begins and ends transactions, nor what `sqlx` asks of its own table of migrations.
+/// Excludes the statements that start and end transactions, and those on the table of migrations, which is of `sqlx`.
 fn is_ours(sql: &str) -> bool {
     let begins = ["SELECT", "WITH", "INSERT", "UPDATE", "DELETE"]
         .iter()
@@ -129,8 +131,8 @@ fn is_ours(sql: &str) -> bool {
     begins && !sql.contains("_sqlx_migrations")
 }
 
-/// What is wrong with a statement's plan.
-async fn wrong_with(db: &mut SqliteConnection, sql: &str) -> Vec<String> {
+/// The forbidden steps and missing indexes of a statement's plan.
+async fn plan_problems(db: &mut SqliteConnection, sql: &str) -> Vec<String> {
     let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
     let plan = sqlx::query(explain).fetch_all(&mut *db).await.expect("explained");
     let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
@@ -161,7 +163,7 @@ async fn no_statement_reads_or_sorts_the_whole_history() {
         .and_then(|n| n.parse().ok())
         .unwrap_or(HISTORY);
     fill(&path, history).await;
-    // Opened again, without what the migrations issued.
+    // Opens the store again, because the statements of the migrations are not tested.
     store.close().await;
     drop(store);
     forget();
@@ -192,7 +194,7 @@ async fn no_statement_reads_or_sorts_the_whole_history() {
     assert_eq!(
         forgotten,
         Vec::<String>::new(),
-        "statements that this test does not issue"
+        "statements in the sources that this test does not issue"
     );
     for (of, _) in BY_INDEX {
         assert!(heard.iter().any(|sql| sql.contains(of)), "no statement holds {of:?}");
@@ -205,7 +207,7 @@ async fn no_statement_reads_or_sorts_the_whole_history() {
             db = connect(&path).await;
         }
         for sql in heard.iter().filter(|sql| is_ours(sql)) {
-            for problem in wrong_with(&mut db, sql).await {
+            for problem in plan_problems(&mut db, sql).await {
                 wrong.push(format!("statistics: {statistics}; {problem}"));
             }
         }

@@ -1,18 +1,26 @@
-//! Between rows and the port's types.
+//! Conversions between the database's columns and the port's types.
 
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 
+use super::failed;
 use crate::store::documents;
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::StoreError;
-use sidedoor_domain::ports::store::{RecordState, RecordSync, Stored};
+use sidedoor_domain::ports::store::{RecordState, RecordSync, StoredSupervision};
 
-/// The columns of a [`Stored`], from `supervisions s LEFT JOIN deliveries d`, or from what is named instead.
+/// The result of a read.
+pub(super) type Answer<T> = Result<T, StoreError>;
+
+/// A statement of the writer.
+pub(super) type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
+
+/// The columns of a [`StoredSupervision`], from `supervisions s LEFT JOIN deliveries d` or from the tables given as the last argument. The second
+/// argument adds columns.
 ///
-/// Where a condition must not choose the index, its column has a `+`: without statistics SQLite's planner takes any column that
-/// is compared with a parameter for selective, and would read the whole history by it.
+/// A `+` before a column keeps that condition from choosing the index. Without statistics, SQLite's planner considers every column that
+/// is compared with a parameter selective, and would read the whole history by it.
 macro_rules! select_stored {
     ($rest:literal) => {
         select_stored!($rest, "")
@@ -26,8 +34,10 @@ macro_rules! select_stored {
     };
     ($rest:literal, $more:literal, $from:literal) => {
         concat!(
-            "SELECT s.doc, s.revision, d.supervision_id, d.id, d.state, d.version, d.recorded_version, d.object_name, ",
-            "d.record_id, d.recorded_at, d.attempts, d.last_error, d.due_at, d.refusals, d.refused_at, d.look_again_at",
+            "SELECT s.id AS supervision_id, s.doc AS doc, s.revision AS revision, d.id AS delivery_id, d.state AS record_state, ",
+            "d.version AS version, d.recorded_version AS recorded_version, d.object_name AS object_name, ",
+            "d.record_id AS record_id, d.recorded_at AS recorded_at, d.attempts AS attempts, d.last_error AS last_error, ",
+            "d.due_at AS due_at, d.refusals AS refusals, d.refused_at AS refused_at, d.look_again_at AS look_again_at",
             $more,
             " ",
             "FROM ",
@@ -38,11 +48,17 @@ macro_rules! select_stored {
 }
 pub(super) use select_stored;
 
+/// Runs a statement of the writer and returns how many rows it changed.
+pub(super) async fn run(db: &mut SqliteConnection, query: Query) -> Answer<u64> {
+    Ok(query.execute(&mut *db).await.map_err(failed)?.rows_affected())
+}
+
+/// Milliseconds since the Unix epoch, which is how the store holds every moment.
 pub(super) fn millis(t: Timestamp) -> i64 {
     t.as_millisecond()
 }
 
-pub(super) fn timestamp(ms: i64) -> Result<Timestamp, StoreError> {
+fn timestamp(ms: i64) -> Answer<Timestamp> {
     Timestamp::from_millisecond(ms).map_err(|e| unreadable(&e))
 }
 
@@ -50,8 +66,32 @@ pub(super) fn unreadable(e: &dyn std::fmt::Display) -> StoreError {
     StoreError::Unreadable(e.to_string())
 }
 
-pub(super) fn supervision_id(raw: &str) -> Result<SupervisionId, StoreError> {
-    SupervisionId::parse(raw).ok_or_else(|| unreadable(&"a supervision's id"))
+/// A column by its name, or why it cannot be read.
+pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Answer<T>
+where
+    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+{
+    row.try_get(column).map_err(|e| unreadable(&e))
+}
+
+/// A column that holds a moment.
+pub(super) fn moment(row: &SqliteRow, column: &str) -> Answer<Timestamp> {
+    timestamp(get(row, column)?)
+}
+
+/// A column that holds a moment or NULL.
+pub(super) fn optional_moment(row: &SqliteRow, column: &str) -> Answer<Option<Timestamp>> {
+    get::<Option<i64>>(row, column)?.map(timestamp).transpose()
+}
+
+/// A column that holds a number of things.
+pub(super) fn count(row: &SqliteRow, column: &str) -> Answer<u32> {
+    Ok(u32::try_from(get::<i64>(row, column)?).unwrap_or(u32::MAX))
+}
+
+/// A column that holds a supervision's id.
+pub(super) fn supervision_id(row: &SqliteRow, column: &str) -> Answer<SupervisionId> {
+    SupervisionId::parse(get(row, column)?).ok_or_else(|| unreadable(&"a supervision's id"))
 }
 
 /// The word stored for a record's state. Stored words are older than the API's and never change, because existing stores
@@ -64,65 +104,59 @@ pub(super) fn record_state_word(state: RecordState) -> &'static str {
     }
 }
 
-pub(super) fn record_state(word: &str) -> Result<RecordState, StoreError> {
+pub(super) fn record_state(word: &str) -> Answer<RecordState> {
     [RecordState::Pending, RecordState::Written, RecordState::Failed]
         .into_iter()
         .find(|state| record_state_word(*state) == word)
         .ok_or_else(|| unreadable(&"a delivery's state"))
 }
 
-/// A column, or why not.
-pub(super) fn get<'r, T>(row: &'r SqliteRow, column: usize) -> Result<T, StoreError>
-where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-{
-    row.try_get(column).map_err(|e| unreadable(&e))
-}
-
-pub(super) fn stored(row: &SqliteRow) -> Result<Stored, StoreError> {
-    let supervision = documents::read_supervision(get(row, 0)?).map_err(|e| unreadable(&e))?;
-    let has_record = get::<Option<&str>>(row, 2)?.is_some();
-    let record_sync = if has_record { Some(record_sync(row, 2)?) } else { None };
-    Ok(Stored {
+/// The supervision of a row that [`select_stored`] selected.
+pub(super) fn stored(row: &SqliteRow) -> Answer<StoredSupervision> {
+    let supervision = documents::read_supervision(get(row, "doc")?).map_err(|e| unreadable(&e))?;
+    Ok(StoredSupervision {
         supervision,
-        revision: get(row, 1)?,
-        record_sync,
+        revision: get(row, "revision")?,
+        record_sync: record_sync(row)?,
     })
 }
 
-/// For what the service does by itself: one that cannot be read (a fault of the disk, a newer version's hand) must not hold the
-/// others up.
-pub(super) fn readable(rows: &[SqliteRow]) -> Vec<Stored> {
-    rows.iter().filter_map(|row| passed_over(row, stored(row))).collect()
+fn record_sync(row: &SqliteRow) -> Answer<Option<RecordSync>> {
+    let Some(id) = get::<Option<&str>>(row, "delivery_id")? else {
+        return Ok(None);
+    };
+    Ok(Some(RecordSync {
+        id: DeliveryId::parse(id).ok_or_else(|| unreadable(&"a delivery's id"))?,
+        supervision: supervision_id(row, "supervision_id")?,
+        state: record_state(get(row, "record_state")?)?,
+        version: count(row, "version")?,
+        written_version: count(row, "recorded_version")?,
+        object_name: get(row, "object_name")?,
+        record_id: get(row, "record_id")?,
+        written_at: optional_moment(row, "recorded_at")?,
+        attempts: count(row, "attempts")?,
+        last_error: get(row, "last_error")?,
+        due_at: moment(row, "due_at")?,
+        refusals: count(row, "refusals")?,
+        refused_at: optional_moment(row, "refused_at")?,
+        look_again_at: optional_moment(row, "look_again_at")?,
+    }))
 }
 
-/// What was read; of a row that cannot be, only a line in the log.
-pub(super) fn passed_over<T>(row: &SqliteRow, read: Result<T, StoreError>) -> Option<T> {
+/// The supervisions that can be read, for background jobs: one damaged document, or one of a later version, must not stop the job for
+/// the others.
+pub(super) fn readable(rows: &[SqliteRow]) -> Vec<StoredSupervision> {
+    rows.iter()
+        .filter_map(|row| skip_unreadable(row, stored(row)))
+        .collect()
+}
+
+/// The value read from a row of [`select_stored`]; logs an error and returns `None` if it could not be read.
+pub(super) fn skip_unreadable<T>(row: &SqliteRow, read: Answer<T>) -> Option<T> {
     read.inspect_err(|e| {
-        let beginning: String = get::<&str>(row, 0).unwrap_or_default().chars().take(60).collect();
-        tracing::error!(error = %e, beginning, "a supervision in the store cannot be read and is passed over: {e}");
+        let supervision_id = get::<&str>(row, "supervision_id").unwrap_or_default();
+        let beginning: String = get::<&str>(row, "doc").unwrap_or_default().chars().take(60).collect();
+        tracing::error!(error = %e, supervision_id, beginning, "a stored supervision cannot be read; skipping it: {e}");
     })
     .ok()
-}
-
-/// A [`RecordSync`] whose columns begin at `at`, in the order of [`select_stored`].
-pub(super) fn record_sync(row: &SqliteRow, at: usize) -> Result<RecordSync, StoreError> {
-    let count = |i| Ok::<u32, StoreError>(u32::try_from(get::<i64>(row, at + i)?).unwrap_or(u32::MAX));
-    let moment = |i| get::<Option<i64>>(row, at + i)?.map(timestamp).transpose();
-    Ok(RecordSync {
-        supervision: supervision_id(get(row, at)?)?,
-        id: DeliveryId::parse(get(row, at + 1)?).ok_or_else(|| unreadable(&"a delivery's id"))?,
-        state: record_state(get(row, at + 2)?)?,
-        version: count(3)?,
-        written_version: count(4)?,
-        object_name: get(row, at + 5)?,
-        record_id: get(row, at + 6)?,
-        written_at: moment(7)?,
-        attempts: count(8)?,
-        last_error: get(row, at + 9)?,
-        due_at: timestamp(get(row, at + 10)?)?,
-        refusals: count(11)?,
-        refused_at: moment(12)?,
-        look_again_at: moment(13)?,
-    })
 }

@@ -1,15 +1,13 @@
-//! Removes what is past its time. Readers find it and the writer removes it in slices, each a transaction of its own, so that
-//! a change never waits longer than for one slice.
+//! Removes rows that are past their retention. A reader finds the rows and the writer removes them in slices, each in a transaction of its own,
+//! so that a write never waits longer than for one slice.
 
 use jiff::Timestamp;
 use sqlx::Executor;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use super::apply::run;
 use super::failed;
-use super::rows::{get, millis};
+use super::rows::{Answer, get, millis, run};
 use super::writer::Writer;
-use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::Retention;
 
 /// How many rows of a kind one sweep removes at most.
@@ -20,16 +18,16 @@ const SLICE: usize = 100;
 /// One slice for the writer.
 #[derive(Debug)]
 pub(super) enum Removal {
-    /// At most a slice of the rows that are older than this, by a statement that takes both.
+    /// At most a slice of the rows that are older than this moment, by a statement that takes the moment and the limit.
     Older(&'static str, Timestamp),
-    /// These finished supervisions; unless `unsent_too`, only where nothing is left to be delivered.
+    /// These finished supervisions; without `unsent_too`, only those with nothing left to deliver.
     Supervisions { ids: Vec<String>, unsent_too: bool },
 }
 
-/// Before which moment a kind is past its time.
+/// The moment before which a kind of row is past its retention.
 type Before = fn(&Retention) -> Timestamp;
 
-/// What is removed by its age alone. The audit stays.
+/// The statements that remove rows by their age alone. The audit is never removed.
 const OLDER: [(&str, Before); 4] = [
     (
         "DELETE FROM idempotency_keys WHERE (caller, key) IN
@@ -50,7 +48,7 @@ const OLDER: [(&str, Before); 4] = [
     ),
 ];
 
-pub(super) async fn sweep(pool: &SqlitePool, writer: &Writer, retention: &Retention) -> Result<u64, StoreError> {
+pub(super) async fn sweep(pool: &SqlitePool, writer: &Writer, retention: &Retention) -> Answer<u64> {
     let mut removed = 0;
     for (sql, before) in OLDER {
         for _ in 0..SWEEP_ROWS / SLICE {
@@ -68,9 +66,9 @@ pub(super) async fn sweep(pool: &SqlitePool, writer: &Writer, retention: &Retent
     Ok(removed)
 }
 
-/// The supervisions that are past their time, those that ended first; only what is finished has an end.
-async fn finished(pool: &SqlitePool, retention: &Retention) -> Result<Vec<String>, StoreError> {
-    // Without a CRM rows wait for the day there is one, but not beyond the retention.
+/// The supervisions that are past their retention, those that ended first. Only a finished one has an end.
+async fn finished(pool: &SqlitePool, retention: &Retention) -> Answer<Vec<String>> {
+    // Without Salesforce, records are kept until it is configured, but not beyond the retention.
     let sql = if retention.unsent_too {
         "SELECT id FROM supervisions WHERE ended_at < ? ORDER BY ended_at LIMIT ?"
     } else {
@@ -83,11 +81,11 @@ async fn finished(pool: &SqlitePool, retention: &Retention) -> Result<Vec<String
         .fetch_all(pool)
         .await
         .map_err(failed)?;
-    rows.iter().map(|row| get(row, 0)).collect()
+    rows.iter().map(|row| get(row, "id")).collect()
 }
 
 /// Removes one slice, in the writer.
-pub(super) async fn remove(db: &mut SqliteConnection, removal: &Removal) -> Result<u64, StoreError> {
+pub(super) async fn remove(db: &mut SqliteConnection, removal: &Removal) -> Answer<u64> {
     db.execute("BEGIN IMMEDIATE").await.map_err(failed)?;
     let done = match removal {
         Removal::Older(sql, before) => {
@@ -105,10 +103,10 @@ pub(super) async fn remove(db: &mut SqliteConnection, removal: &Removal) -> Resu
     }
 }
 
-async fn remove_supervisions(db: &mut SqliteConnection, ids: &[String], unsent_too: bool) -> Result<u64, StoreError> {
+async fn remove_supervisions(db: &mut SqliteConnection, ids: &[String], unsent_too: bool) -> Answer<u64> {
     let mut removed = 0;
     for id in ids {
-        // Asked again here, because a row may have been sent out anew since the reader looked.
+        // Checked again here, because a delivery may have become pending since the reader found the supervision.
         let delete = sqlx::query(
             "DELETE FROM supervisions WHERE id = ? AND +state IN ('LEFT', 'FAILED') AND (? OR NOT EXISTS
              (SELECT 1 FROM deliveries d WHERE d.supervision_id = supervisions.id AND +d.state <> 'RECORDED'))",

@@ -1,8 +1,8 @@
-//! The one writer. It takes whatever changes wait, up to a bound, into one transaction, and answers them all after its
-//! one sync: under load the price of an fsync is shared, and an idle store commits at once.
+//! The one writer task. It puts all waiting transactions of the port, up to a bound, into one database transaction and answers them
+//! after its one fsync. So the cost of an fsync is shared under load, and an idle store commits at once.
 //!
-//! If a group fails (a full disk, a broken rule), it is rolled back and each of its changes is tried alone, so that one
-//! bad change cannot take its neighbours with it.
+//! If a group fails (disk full, constraint violated), it is rolled back and each of its transactions is tried alone, because otherwise
+//! a single invalid one would fail the others.
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
@@ -13,9 +13,10 @@ use super::{apply, directives, failed, sweep};
 use sidedoor_domain::ports::store::DirectiveNews;
 use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
 
-/// Changes that may wait. More are refused at once: a caller told "service_unavailable" can act on it, one kept waiting cannot.
+/// Transactions that may wait. More fail at once, because a caller that gets `service_unavailable` can retry, and a caller that
+/// waits cannot.
 const WAITING: usize = 4096;
-/// Changes that share one transaction.
+/// Transactions that share one database transaction.
 const GROUP: usize = 256;
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -26,7 +27,7 @@ enum Work {
     Close(oneshot::Sender<()>),
 }
 
-/// The hand that writes.
+/// A handle to the writer task.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Work>,
@@ -39,7 +40,7 @@ impl Writer {
         news: broadcast::Sender<DirectiveNews>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(WAITING);
-        // Not a tracked task: it lives as long as the store and ends when asked to, or when the last handle is gone.
+        // The task is not tracked: it ends on `Work::Close`, or when the last handle is dropped.
         tokio::spawn(run(connection, incarnation, news, waiting));
         Self { queue }
     }
@@ -52,7 +53,7 @@ impl Writer {
 
     pub(super) fn commit_later(&self, change: Transaction) {
         if let Err(e) = self.hand_in(Work::Commit(Box::new(change), None)) {
-            tracing::warn!(error = %e, "a change that may be lost was lost");
+            tracing::warn!(error = %e, "dropped a best-effort write: {e}");
         }
     }
 
@@ -109,7 +110,7 @@ async fn run(
             Some(Work::Close(done)) => {
                 waiting.close();
                 if let Err(e) = connection.close().await {
-                    tracing::warn!(error = %e, "closing the store failed; the next start recovers its log");
+                    tracing::warn!(error = %e, "could not close the database; the next start recovers from its write-ahead log: {e}");
                 }
                 let _ = done.send(());
                 return;
@@ -143,7 +144,7 @@ async fn commit_group(
     };
     for ((change, reply), result) in group.drain(..).zip(results.drain(..)) {
         if let (Ok(CommitOutcome::Done), Some(whose)) = (&result, directives::concerns(change.supervision.as_ref())) {
-            // Nobody listening is no fault.
+            // It fails if no stream is open, and then no browser needs the news.
             let _ = news.send(whose);
         }
         match reply {
@@ -152,7 +153,7 @@ async fn commit_group(
             }
             None => {
                 if let Err(e) = result {
-                    tracing::warn!(error = %e, "a change that may be lost was lost");
+                    tracing::warn!(error = %e, "dropped a best-effort write: {e}");
                 }
             }
         }
@@ -181,7 +182,7 @@ async fn transaction(
         Err(e) => Err(e),
     };
     if let Err(e) = outcome {
-        // A failed COMMIT may have rolled back by itself; then this fails too, and that is as well.
+        // SQLite may have rolled back a failed COMMIT already. Then this fails, which changes nothing.
         let _ = connection.execute("ROLLBACK").await;
         return Err(e);
     }

@@ -18,7 +18,7 @@ use crate::usecases::directives::presence::{StreamPresence, SupervisorKey};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::directive::Directive;
 use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
-use sidedoor_domain::ports::store::{DirectiveNews, Ordered};
+use sidedoor_domain::ports::store::{DirectiveNews, OrderedDirective};
 use sidedoor_domain::supervision::Supervision;
 
 /// The most changes that are read at once.
@@ -155,7 +155,7 @@ impl DirectiveService {
     }
 }
 
-fn directive_event(change: Ordered) -> Option<DirectiveEvent> {
+fn directive_event(change: OrderedDirective) -> Option<DirectiveEvent> {
     let supervision = change.stored.supervision;
     let directive = supervision
         .directives

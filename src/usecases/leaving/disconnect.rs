@@ -12,11 +12,10 @@ use crate::usecases::context::ConflictAttempts;
 use crate::usecases::idempotency::KeyReplay;
 use crate::usecases::leaving::LeavingService;
 use crate::usecases::{LegEndMethod, RequestContext};
-use sidedoor_domain::audit::AuditAction;
-use sidedoor_domain::audit::AuditEntry;
+use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
-use sidedoor_domain::ports::store::{Filter, KeyWrite, Stored, SupervisionWrite};
+use sidedoor_domain::ports::store::{Filter, KeyWrite, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Leave, Requester, ServerEnd, State, Supervision};
 
@@ -49,9 +48,9 @@ impl DisconnectRequest {
 #[derive(Debug, Clone)]
 pub enum DisconnectOutcome {
     /// The supervision as it is now.
-    Current(Box<Stored>),
+    Current(Box<StoredSupervision>),
     /// The supervision was already over before this request.
-    AlreadyOver(Box<Stored>),
+    AlreadyOver(Box<StoredSupervision>),
     /// The key was used before.
     Replay(KeyReplay),
 }
@@ -70,8 +69,8 @@ impl LeavingService {
     ) -> Result<DisconnectOutcome, LeavingError> {
         // Authorization comes before the replay, because a stored answer is confidential too.
         let seen = self.ctx.get(id, request).await?;
-        let asker = request.caller.may_end(&seen.supervision);
-        let asker = asker.ok_or(UseCaseError::Forbidden("this credential may not end that supervision"))?;
+        let requester = request.caller.may_end(&seen.supervision);
+        let requester = requester.ok_or(UseCaseError::Forbidden("this credential may not end that supervision"))?;
         check_may_accept(ask, request)?;
         if let Some(replay) = self.idempotency.replay(request).await? {
             return Ok(DisconnectOutcome::Replay(replay));
@@ -79,7 +78,7 @@ impl LeavingService {
         let (this, ask, request) = (self.clone(), ask.clone(), request.clone());
         self.ctx
             .run_detached(async move {
-                let asked = this.ask_to_leave(&seen.supervision, asker, &ask, &request).await?;
+                let asked = this.ask_to_leave(&seen.supervision, requester, &ask, &request).await?;
                 this.wait_until_carried_out([&asked], &request).await;
                 this.current_outcome(asked).await
             })
@@ -90,7 +89,7 @@ impl LeavingService {
     async fn ask_to_leave(
         &self,
         seen: &Supervision,
-        asker: Requester,
+        requester: Requester,
         ask: &DisconnectRequest,
         request: &RequestContext,
     ) -> Result<LeaveProgress, LeavingError> {
@@ -108,13 +107,13 @@ impl LeavingService {
                 .supervision(id)
                 .await?
                 .ok_or(UseCaseError::SupervisionNotFound)?;
-            let Stored {
+            let StoredSupervision {
                 mut supervision,
                 revision,
                 ..
             } = stored.clone();
             let now = self.ctx.now();
-            let asked = supervision.ask_to_leave(asker, now, self.ctx.leave_times());
+            let asked = supervision.ask_to_leave(requester, now, self.ctx.leave_times());
             if ask.customer_call_may_end {
                 supervision.accept_the_call_may_end();
             }
@@ -251,7 +250,7 @@ impl LeavingService {
                 limit: RECENT_SUPERVISIONS,
                 ..Filter::default()
             };
-            let over = |s: &Stored| s.supervision.instance == instance && s.supervision.state.is_final();
+            let over = |s: &StoredSupervision| s.supervision.instance == instance && s.supervision.state.is_final();
             let last = self.ctx.store().list(&theirs).await?.into_iter().find(over);
             let last = last.ok_or(UseCaseError::SupervisionNotFound)?;
             let replay = self.idempotency.take_key(request, Some(last.supervision.id)).await?;
@@ -269,7 +268,7 @@ impl LeavingService {
     /// Asks for each leave even if another one fails, then waits for the server's part of all of them.
     async fn leave_all(
         &self,
-        active: Vec<Stored>,
+        active: Vec<StoredSupervision>,
         ask: &DisconnectRequest,
         request: &RequestContext,
     ) -> Result<DisconnectOutcome, LeavingError> {
@@ -284,8 +283,8 @@ impl LeavingService {
             let request = if i == newest { request } else { &without_key };
             async move {
                 let forbidden = UseCaseError::Forbidden("this credential may not end that supervision");
-                let asker = request.caller.may_end(&stored.supervision).ok_or(forbidden)?;
-                self.ask_to_leave(&stored.supervision, asker, ask, request).await
+                let requester = request.caller.may_end(&stored.supervision).ok_or(forbidden)?;
+                self.ask_to_leave(&stored.supervision, requester, ask, request).await
             }
         });
         let mut asked = join_all(asking).await;

@@ -12,11 +12,10 @@ use crate::usecases::evidence::evaluate::Observation;
 use crate::usecases::leaving::LeavingError;
 use crate::usecases::leaving::LeavingService;
 use crate::usecases::retry::Backoff;
-use sidedoor_domain::audit::AuditAction;
-use sidedoor_domain::audit::Phase;
+use sidedoor_domain::audit::{AuditAction, AuditedCall, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::{ContactSeen, clear_to_end};
-use sidedoor_domain::ports::store::Stored;
+use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::ports::{CommitOutcome, Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{Channel, ServerEnd, State, Supervision};
 
@@ -40,7 +39,7 @@ impl LeavingService {
         let Some(_in_flight) = self.ctx.signals.leaves_in_flight.try_start(id) else {
             return Ok(());
         };
-        let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
+        let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(id).await? else {
             return Ok(());
         };
         if !is_to_be_carried_out(&supervision) {
@@ -89,7 +88,7 @@ impl LeavingService {
         mut seen: Result<ContactSeen, VendorError>,
     ) -> Result<(), LeavingError> {
         for attempt in 0..MAX_ATTEMPTS {
-            let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
+            let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(id).await? else {
                 return Ok(());
             };
             let (State::Leaving, Some(leg)) = (supervision.state, supervision.leg.clone()) else {
@@ -123,7 +122,7 @@ impl LeavingService {
             let failed = self
                 .ctx
                 .audit_own(AuditAction::LegStopRefused, id, format!("StopContact: {}", error.code))
-                .in_phase(Phase::Failed, operation(id));
+                .in_phase(Phase::Failed, AuditedCall::StopContact.operation(id));
             self.ctx
                 .store()
                 .transact(Transaction {
@@ -150,7 +149,7 @@ impl LeavingService {
     async fn begin_server_end(&self, id: SupervisionId) -> Result<(), LeavingError> {
         let begun = self.ctx.audit_own(AuditAction::LegStopBegun, id, "StopContact");
         let ahead = Transaction {
-            audit: vec![begun.in_phase(Phase::Begun, operation(id))],
+            audit: vec![begun.in_phase(Phase::Begun, AuditedCall::StopContact.operation(id))],
             ..Transaction::default()
         };
         self.ctx.store().transact(ahead).await?;
@@ -247,7 +246,10 @@ impl LeavingService {
             s.next_check_at = Some(self.ctx.now() + self.ctx.settings.intervals.leaving_first_look);
             Some(Transaction {
                 audit: vec![match ended {
-                    Some(phase) => self.ctx.audit_own(action, id, outcome).in_phase(phase, operation(id)),
+                    Some(phase) => self
+                        .ctx
+                        .audit_own(action, id, outcome)
+                        .in_phase(phase, AuditedCall::StopContact.operation(id)),
                     None => self.ctx.audit_own(action, id, outcome),
                 }],
                 ..Transaction::default()
@@ -258,7 +260,11 @@ impl LeavingService {
             // Evidence has already ended the supervision; the action still needs its end in the audit.
             (_, Some(phase)) => {
                 let over = Transaction {
-                    audit: vec![self.ctx.audit_own(action, id, outcome).in_phase(phase, operation(id))],
+                    audit: vec![
+                        self.ctx
+                            .audit_own(action, id, outcome)
+                            .in_phase(phase, AuditedCall::StopContact.operation(id)),
+                    ],
                     ..Transaction::default()
                 };
                 self.ctx.store().transact(over).await?;
@@ -267,11 +273,6 @@ impl LeavingService {
         }
         Ok(())
     }
-}
-
-/// The operation id that links the audit entries of a StopContact.
-fn operation(id: SupervisionId) -> String {
-    format!("stop_contact/{id}")
 }
 
 /// Why a server-side end failed.

@@ -13,7 +13,7 @@ use crate::usecases::monitoring::MonitoringService;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
+use sidedoor_domain::ports::store::{KeyWrite, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, Requester, State, Supervision};
 
@@ -21,9 +21,9 @@ use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, Requester, Sta
 #[derive(Debug, Clone)]
 pub enum ModeChangeOutcome {
     /// The browser has been directed to change the mode.
-    Directed(Box<Stored>),
+    Directed(Box<StoredSupervision>),
     /// Evidence says that the supervisor is already in that mode, and no other change is in progress.
-    Already(Box<Stored>),
+    Already(Box<StoredSupervision>),
     /// The key was used before.
     Replay(KeyReplay),
 }
@@ -41,7 +41,7 @@ impl MonitoringService {
         request: &RequestContext,
     ) -> Result<ModeChangeOutcome, MonitoringError> {
         let seen = self.ctx.get(id, request).await?;
-        let asker = mode_asker(&seen.supervision, to, request)?;
+        let requester = mode_requester(&seen.supervision, to, request)?;
         if let Some(replay) = self.idempotency.replay(request).await? {
             return Ok(ModeChangeOutcome::Replay(replay));
         }
@@ -67,7 +67,7 @@ impl MonitoringService {
             }
             let mut supervision = stored.supervision;
             supervision
-                .direct_mode(to, asker, now, self.ctx.leave_times())
+                .direct_mode(to, requester, now, self.ctx.leave_times())
                 .map_err(|_| {
                     UseCaseError::Unexpected("a supervision that is MONITORING should accept a mode change")
                 })?;
@@ -105,7 +105,7 @@ impl MonitoringService {
 }
 
 /// Who asks: the supervisor, for any mode; or an operator, only for silent.
-fn mode_asker(s: &Supervision, to: Mode, request: &RequestContext) -> Result<Requester, MonitoringError> {
+fn mode_requester(s: &Supervision, to: Mode, request: &RequestContext) -> Result<Requester, MonitoringError> {
     if request.caller.owns(s) {
         return Ok(Requester::Supervisor);
     }

@@ -13,12 +13,11 @@ use crate::usecases::monitoring::MonitoringService;
 use crate::usecases::monitoring::SupervisorOnCall;
 use crate::usecases::monitoring::switch::JoinTurn;
 use crate::usecases::retry::Backoff;
-use sidedoor_domain::audit::AuditAction;
-use sidedoor_domain::audit::{AuditEntry, Phase};
+use sidedoor_domain::audit::{AuditAction, AuditEntry, AuditedCall, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::join_failure::{JoinFailure, OwnJoinFailure};
-use sidedoor_domain::ports::store::{Stored, SupervisionWrite};
+use sidedoor_domain::ports::store::{StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::telephony::{MonitorCall, UserContact};
 use sidedoor_domain::ports::{
     Admission, CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
@@ -102,7 +101,7 @@ impl MonitoringService {
         maybe_sent: bool,
     ) -> Result<Option<Supervision>, MonitoringError> {
         loop {
-            let Some(Stored {
+            let Some(StoredSupervision {
                 mut supervision,
                 revision,
                 ..
@@ -194,7 +193,7 @@ impl MonitoringService {
     pub(super) fn join_begun_entry(&self, id: SupervisionId) -> AuditEntry {
         self.ctx
             .audit_own(AuditAction::LegAskedFor, id, "MonitorContact")
-            .in_phase(Phase::Begun, operation(id))
+            .in_phase(Phase::Begun, AuditedCall::MonitorContact.operation(id))
     }
 
     async fn send(&self, s: &Supervision, place: Admission, attempt: u32, maybe_sent: &mut bool) -> JoinAttempt {
@@ -245,7 +244,7 @@ impl MonitoringService {
         let mut attempts = ConflictAttempts::default();
         loop {
             attempts.start_next()?;
-            let Some(Stored {
+            let Some(StoredSupervision {
                 mut supervision,
                 revision,
                 ..
@@ -267,12 +266,12 @@ impl MonitoringService {
             }
             let (instance, state) = (supervision.instance.clone(), supervision.state);
             let change = Transaction {
-                explained: vec![(instance.clone(), leg.to_string())],
+                adopted_legs: vec![(instance.clone(), leg.to_string())],
                 deliver_at: Some(now + self.ctx.settings.intervals.join_row),
                 audit: vec![
                     self.ctx
                         .audit_own(AuditAction::LegGiven, id, format!("leg {leg}"))
-                        .in_phase(Phase::Done, operation(id)),
+                        .in_phase(Phase::Done, AuditedCall::MonitorContact.operation(id)),
                 ],
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
@@ -327,7 +326,7 @@ impl MonitoringService {
         if code != QUOTA && code != JoinFailure::Vendor(VendorErrorCode::RequestInvalid) {
             return Ok(None);
         }
-        let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
+        let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(id).await? else {
             return Ok(None);
         };
         let others = self.others_on_call(&supervision).await?;
@@ -383,7 +382,7 @@ impl MonitoringService {
                     audit: vec![
                         self.ctx
                             .audit_own(AuditAction::SupervisionFailed, id, code.as_str())
-                            .in_phase(Phase::Failed, operation(id)),
+                            .in_phase(Phase::Failed, AuditedCall::MonitorContact.operation(id)),
                     ],
                     ..Transaction::default()
                 })
@@ -397,7 +396,7 @@ impl MonitoringService {
     /// is handled as an observed one.
     async fn look_for_leg(&self, id: SupervisionId, code: JoinFailure, detail: &str) -> Result<(), MonitoringError> {
         for attempt in 0..LEG_SEARCHES {
-            let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
+            let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(id).await? else {
                 return Ok(());
             };
             match self.find_leg(&supervision).await {
@@ -460,9 +459,4 @@ fn give_up(look: bool, code: JoinFailure, error: &VendorError) -> JoinAttempt {
         code,
         detail: error.message.clone(),
     }
-}
-
-/// The operation id that links the audit entries of a join.
-fn operation(id: SupervisionId) -> String {
-    format!("monitor_contact/{id}")
 }

@@ -8,8 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::usecases::RequestContext;
 use crate::usecases::reports::ReportService;
-use sidedoor_domain::audit::AuditAction;
-use sidedoor_domain::audit::{AuditEntry, Phase, SELF};
+use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase, SELF};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::ports::Transaction;

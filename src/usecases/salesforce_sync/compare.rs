@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::usecases::salesforce_sync::SalesforceSyncService;
 use sidedoor_domain::departure::Departure;
 use sidedoor_domain::ports::crm::{CALLS_A_QUESTION, ParticipantSeen};
-use sidedoor_domain::ports::store::{Comparison, Stored};
+use sidedoor_domain::ports::store::{Comparison, StoredSupervision};
 use sidedoor_domain::ports::{Crm, MetricEvent, Transaction};
 
 /// Salesforce writes its own record some time after the call.
@@ -139,7 +139,7 @@ impl SalesforceSyncService {
 
 /// A departure beside what the org itself has of it; `None` for one without a departure or a VoiceCall.
 fn compare(
-    stored: &Stored,
+    stored: &StoredSupervision,
     on_contact: u32,
     theirs: &HashMap<String, Vec<ParticipantSeen>>,
     now: Timestamp,

@@ -294,6 +294,7 @@ async fn idempotency_error_on_repeat_keeps_first_answer() {
     let first = ask().await;
     assert_eq!(first.status, 201);
     assert_eq!(ask().await.text, first.text, "the first answer is stored");
+    // By SQL, because this is a damaged store.
     let spoil = "UPDATE idempotency_keys SET supervision_id = 'x' || supervision_id";
     sql(&app.store_path(), spoil).await.expect("spoilt");
     let fault = ask().await;

@@ -10,6 +10,7 @@ use sidedoor_fakes::connect::NewContact;
 
 use crate::support::app::{BACK_END, OPERATOR, READER, TestApp};
 use crate::support::sql;
+use crate::support::stored_states::make_pending_records_due;
 
 /// Starts one supervision for each of `supervisors` supervisors, each on its own call. Returns supervision, leg and call.
 async fn start_supervisions(app: &TestApp, supervisors: usize) -> Vec<(String, String, String)> {
@@ -98,13 +99,7 @@ async fn bulk_delivery_of_thousand_departures_takes_ten_calls() {
     // The restart clears the cache of VoiceCalls; all deliveries become due at once, however often they failed before.
     app.crash();
     app.salesforce().clear_faults();
-    let gathered = "UPDATE deliveries SET due_at = 0 WHERE state = 'PENDING'";
-    let mut tries = 0;
-    while let Err(e) = sql(&app.store_path(), gathered).await {
-        tries += 1;
-        assert!(tries < 100, "{e}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    make_pending_records_due(&app.store_path()).await;
     let before = app.salesforce().api_calls();
     app.restart().await;
     all_settled(&app).await;

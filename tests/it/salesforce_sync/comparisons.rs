@@ -60,7 +60,10 @@ async fn comparison_with_org_record_writes_nothing_to_org() {
     // The org writes its record later than we do.
     tokio::time::sleep(Duration::from_millis(400)).await;
     let not_yet = explain().await;
-    assert!(not_yet.contains("ConversationParticipant) was looked for"), "{not_yet}");
+    assert!(
+        not_yet.contains("ConversationParticipant) was not found when Sidedoor looked"),
+        "{not_yet}"
+    );
     let at: jiff::Timestamp = left["departure"]["disconnectedAt"]
         .as_str()
         .expect("text")
@@ -250,6 +253,7 @@ async fn comparison_round_covers_all_due_departures_in_pages() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // By SQL, because this is a damaged store: an unreadable document that was written with a VoiceCall.
     let spoilt =
         "UPDATE supervisions SET doc = json_object('voice_call_id', 'x') WHERE id = (SELECT MIN(id) FROM supervisions)";
     sql(&app.store_path(), spoilt).await.expect("spoilt");

@@ -47,7 +47,8 @@ async fn until_record(app: &TestApp, id: &str, what: &str, good: impl Fn(&Value)
     panic!("timeout waiting for {id} to be {what}: {last:#}");
 }
 
-/// Simulates that the oldest record was refused `refusals` times while others were accepted, and makes all deliveries due.
+/// Simulates that the oldest record was refused `refusals` times while others were accepted, and makes all deliveries due. By SQL,
+/// because the port counts an attempt with every refusal, and the tests count attempts.
 async fn add_refusals(app: &mut TestApp, refusals: u32) {
     app.crash();
     let oldest = "UPDATE deliveries SET due_at = 0, refused_at = 1, refusals = 39
@@ -67,6 +68,7 @@ async fn add_refusals(app: &mut TestApp, refusals: u32) {
     make_all_due(app).await;
 }
 
+/// By SQL, because the store of a running service cannot be opened a second time.
 async fn make_all_due(app: &TestApp) {
     let now = "UPDATE deliveries SET due_at = 0 WHERE state = 'PENDING'";
     sql(&app.store_path(), now).await.expect("made due");

@@ -5,6 +5,7 @@ use sidedoor_fakes::{Fault, salesforce::Object};
 
 use crate::support::app::{TestApp, start};
 use crate::support::sql;
+use crate::support::stored_states::{damage_document, make_record_due};
 
 async fn start_and_leave(app: &TestApp, supervisor: &str) -> (String, String) {
     let call = app.connect().create_call();
@@ -257,11 +258,10 @@ async fn delivery_skips_record_that_cannot_be_read() {
         app.until_written(&id(s)).await;
     }
     app.crash();
-    // Simulates a document damaged by the disk or written by a newer version; both deliveries are due.
-    let damage = "UPDATE supervisions SET doc = '{}' WHERE connect_user_id = 'supervisor-1'";
-    sql(&app.store_path(), damage).await.expect("damage");
-    let due = "UPDATE deliveries SET state = 'PENDING', version = version + 1, due_at = 0";
-    sql(&app.store_path(), due).await.expect("due");
+    for s in [&first, &second] {
+        make_record_due(&app.store_path(), &id(s)).await;
+    }
+    damage_document(&app.store_path(), &id(&first)).await;
     let writes = app.salesforce().written().len();
     app.restart().await;
     app.until_written(&id(&second)).await;

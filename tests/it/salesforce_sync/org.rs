@@ -10,7 +10,7 @@ use sidedoor_fakes::Fault;
 use sidedoor_fakes::salesforce::Object;
 
 use crate::support::app::{READER, TestApp};
-use crate::support::sql;
+use crate::support::stored_states::make_voice_call_searches_due;
 
 fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
@@ -180,8 +180,7 @@ async fn voice_call_found_later_is_added_unless_ambiguous() {
     let record = voice_call(&app, &early);
     let mut app = app;
     app.crash();
-    let now = "UPDATE deliveries SET look_again_at = 1 WHERE look_again_at IS NOT NULL";
-    sql(&app.store_path(), now).await.expect("changed");
+    make_voice_call_searches_due(&app.store_path()).await;
     app.restart().await;
     for _ in 0..500 {
         if app.record(&text(&first, "legContactId")).contains_key("Voice_Call__c") {

@@ -13,6 +13,7 @@ use sidedoor_fakes::Fault;
 use crate::support::app::TestApp;
 use crate::support::departures::{departed, seed};
 use crate::support::sql;
+use crate::support::stored_states::damage_document;
 
 const ROWS: usize = 10_000;
 const FASTER: i64 = 120;
@@ -53,11 +54,15 @@ async fn outage_of_an_hour_loses_no_record() {
         .await;
     app.crash();
     let now = clock.now();
-    let departures = (0..ROWS).map(|i| departed(i, now));
-    seed(&app.store_path(), departures, now).await;
+    let departures: Vec<_> = (0..ROWS).map(|i| departed(i, now)).collect();
+    let first = departures
+        .iter()
+        .map(|s| s.id.to_string())
+        .min()
+        .expect("there are some");
+    seed(&app.store_path(), departures.into_iter(), now).await;
     // The record that is due first cannot be read. After the outage the first call has a single record, which must be another.
-    let spoilt = "UPDATE supervisions SET doc = '{}' WHERE id = (SELECT MIN(id) FROM supervisions)";
-    sql(&app.store_path(), spoilt).await.expect("spoilt");
+    damage_document(&app.store_path(), &first).await;
     // The org accepts logins, but no writes.
     for operation in ["describe", "upsert", "collections"] {
         app.salesforce()

@@ -1,12 +1,12 @@
-//! A store that an earlier version wrote: every later one must open it, or import it, and read the same.
+//! A store that an earlier version wrote: every later version must open it and read the same from it.
 //!
 //! `tests/fixtures/store-0008.db` was written by the version whose newest migration is 0008, and `store-0008.json` is what that
-//! version read from it. Neither is made again, because a newer version cannot write what an old one wrote. If the contract
-//! renames a member, the JSON is edited with the same rename and nothing else.
+//! version read from it. Neither is generated again, because a newer version cannot write what an old one wrote. If the contract
+//! renames a member, or a text is reworded that the service composes when it is asked, the JSON gets the same edit and no other. A stored
+//! response is not edited, because it is replayed as it was given.
 //!
-//! Before a migration that changes what is stored, keep the store as it is: `SIDEDOOR_MAKE_STORE=1 cargo test --test it
-//! old_store` writes `store-<newest migration>.db` and `.json` (never over one that is there); then add its number to
-//! [`STORES`].
+//! Before a migration that changes stored data, keep a store of the present version: `SIDEDOOR_MAKE_STORE=1 cargo test --test it
+//! old_store` writes `store-<newest migration>.db` and `.json` (it overwrites none). Then add its number to [`STORES`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use sidedoor_domain::ports::Clock;
 use sidedoor_domain::ports::store::{
     ClockStore, DirectiveStore, EvidenceStore, IdempotencyStore, JobStore, SupervisionStore,
 };
-use sidedoor_domain::ports::store::{Filter, KeyRecord, UnexplainedLeg};
+use sidedoor_domain::ports::store::{Filter, KeyRecord, UnknownLeg};
 use sidedoor_fakes::Fault;
 
 use crate::support::app::{EVENTS, OPERATOR, READER, TestApp};
@@ -35,7 +35,7 @@ fn file(number: &str, ending: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/store-{number}.{ending}"))
 }
 
-/// A clock that stands still, so that nothing in the store falls due while it is read.
+/// A clock that does not move, so that no job in the store becomes due while the test reads it.
 struct Still(Timestamp);
 
 impl Clock for Still {
@@ -64,7 +64,7 @@ async fn old_stores_are_read_as_they_were_written() {
     }
 }
 
-/// A kept store is worth nothing for what it does not hold.
+/// A kept store tests only the kinds of rows that it contains, so it must contain every kind.
 #[tokio::test]
 async fn old_stores_hold_something_of_everything() {
     for number in STORES {
@@ -105,7 +105,7 @@ async fn old_stores_hold_something_of_everything() {
     }
 }
 
-/// With SIDEDOOR_MAKE_STORE set, keeps a store of the present version; else there is nothing to do.
+/// With SIDEDOOR_MAKE_STORE set, keeps a store of the present version; otherwise does nothing.
 #[tokio::test]
 async fn old_store_of_this_version_is_kept_when_asked() {
     if std::env::var_os("SIDEDOOR_MAKE_STORE").is_none() {
@@ -124,7 +124,7 @@ async fn keep(store: PathBuf, asked: Asked) {
         db.display()
     );
     std::fs::create_dir_all(db.parent().expect("a folder")).expect("made");
-    // One file, without the write-ahead log, and of one moment.
+    // VACUUM INTO writes one consistent file without a write-ahead log.
     sql_with(&store, "VACUUM INTO ?", &db.display().to_string())
         .await
         .expect("copied");
@@ -135,18 +135,18 @@ async fn keep(store: PathBuf, asked: Asked) {
     std::fs::write(text, kept).expect("written");
 }
 
-/// Everything that the store is asked, with its answers.
+/// The answers to every question that the test asks.
 async fn read(store: &Path, kept: &Value) -> Value {
     let at: Timestamp = kept["at"].as_str().expect("a text").parse().expect("a time");
     let mut answers = by_the_api(store, at, kept).await;
-    answers.append(&mut by_the_journal(store).await);
+    answers.append(&mut by_the_port(store).await);
     Value::Object(answers)
 }
 
 type Answers = serde_json::Map<String, Value>;
 
-/// What a service on the store answers. Its clock stands still, Connect never answers and Salesforce is switched off, so
-/// the unfinished supervisions that it takes up stay as they are.
+/// The answers of a service on the store. Its clock does not move, Connect never answers and Salesforce is switched off, so that the
+/// unfinished supervisions which it resumes do not change.
 async fn by_the_api(store: &Path, at: Timestamp, kept: &Value) -> Answers {
     let app = TestApp::build()
         .on_a_copy_of(store.to_owned())
@@ -179,7 +179,8 @@ async fn by_the_api(store: &Path, at: Timestamp, kept: &Value) -> Answers {
         answers.insert(format!("GET {path}"), stable(&told));
     }
     let start = app.call("POST", "/v1/supervisions").idempotency(ANSWERED);
-    let again = start.json(&kept["answeredStart"]).send().await;
+    let start = start.json(&kept["answeredStart"]).replay_of_an_earlier_version();
+    let again = start.send().await;
     assert_eq!(again.headers["idempotent-replayed"], "true");
     answers.insert(
         "the answered start, repeated".into(),
@@ -191,7 +192,7 @@ async fn by_the_api(store: &Path, at: Timestamp, kept: &Value) -> Answers {
     answers
 }
 
-/// Of a vendor's clocks what is counted. How well they are known is the calibrator's, and it may become better.
+/// The counts of a vendor's clocks. The offsets are left out, because a better calibrator may compute better ones.
 fn stable(calibration: &Value) -> Value {
     let clocks = calibration["clocks"].as_array().expect("clocks").iter();
     clocks
@@ -230,7 +231,7 @@ async fn pages(app: &TestApp, path: &str) -> Vec<Value> {
 }
 
 /// What no answer of the API shows.
-async fn by_the_journal(store: &Path) -> Answers {
+async fn by_the_port(store: &Path) -> Answers {
     let folder = tempfile::tempdir().expect("a folder");
     let copy = folder.path().join("store.db");
     std::fs::copy(store, &copy).expect("copied");
@@ -244,8 +245,8 @@ async fn by_the_journal(store: &Path) -> Answers {
         let record = store.key(caller, key).await.expect("read").expect("there");
         told(&format!("the key {key}"), key_record(&record));
     }
-    let legs = store.due_unexplained(Timestamp::MAX, 10).await.expect("read");
-    let leg = |l: &UnexplainedLeg| json!({"instance": l.instance.as_str(), "leg": l.leg, "dueAt": l.due_at.to_string(), "looks": l.looks});
+    let legs = store.due_unknown_legs(Timestamp::MAX, 10).await.expect("read");
+    let leg = |l: &UnknownLeg| json!({"instance": l.instance.as_str(), "leg": l.leg, "dueAt": l.due_at.to_string(), "looks": l.looks});
     told("legs that nothing explains", legs.iter().map(leg).collect());
     for name in ["directives announced", "audit swept"] {
         told(
@@ -269,7 +270,7 @@ async fn by_the_journal(store: &Path) -> Answers {
         .collect();
     told("the directives of supervisor-14", directives);
     let next = store.next_due().await.expect("read");
-    let times = [next.check, next.unexplained, next.delivery, next.voice_call];
+    let times = [next.check, next.unknown_leg, next.delivery, next.voice_call];
     told("due next", json!(times.map(|t| t.map(|t| t.to_string()))));
     let counts = store.counts().await.expect("read");
     let active: Vec<_> = counts.active.iter().map(|(s, n)| (s.as_str(), n)).collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::support::app::{READER, TestApp};
-use crate::support::sql;
+use crate::support::stored_states::{damage_document, make_record_due, make_voice_call_searches_due};
 
 #[tokio::test]
 async fn unreadable_document_does_not_block_others() {
@@ -20,20 +20,10 @@ async fn unreadable_document_does_not_block_others() {
         started.push((text("id"), text("legContactId")));
     }
     app.crash();
-    // The second document is damaged and its delivery stays pending; the search for the first one's VoiceCall is due now.
-    let damage =
-        "UPDATE supervisions SET doc = '{}' WHERE id = (SELECT id FROM supervisions ORDER BY id LIMIT 1 OFFSET 1)";
-    let waits = "UPDATE deliveries SET state = 'PENDING', due_at = 0
-                 WHERE supervision_id = (SELECT id FROM supervisions ORDER BY id LIMIT 1 OFFSET 1)";
-    let look = "UPDATE deliveries SET look_again_at = 1 WHERE supervision_id = (SELECT MIN(id) FROM supervisions)";
-    for change in [damage, waits, look] {
-        let mut tries = 0;
-        while let Err(e) = sql(&app.store_path(), change).await {
-            tries += 1;
-            assert!(tries < 100, "{e}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
+    // The second document is damaged and its delivery stays pending; the searches for VoiceCalls are due now.
+    make_record_due(&app.store_path(), &started[1].0).await;
+    make_voice_call_searches_due(&app.store_path()).await;
+    damage_document(&app.store_path(), &started[1].0).await;
     let mut voice_call = Map::new();
     voice_call.insert("VendorCallKey".into(), json!(calls[0]));
     let record = app.salesforce().put_row("VoiceCall", voice_call);

@@ -1,9 +1,9 @@
--- Questions whose cost must not grow with the history. What is unfinished, open or due is found by an index that holds nothing
--- else: to a planner without statistics `state = ?` looks selective, and nearly every row that was ever written is LEFT.
--- Ids of contacts and users are unique beyond an instance, so that their indexes serve lists with and without one.
+-- Indexes for reads whose cost must not grow with the history. Rows that are unfinished, open or due have partial indexes, because
+-- without statistics SQLite's planner considers `state = ?` selective, although nearly every row is LEFT.
+-- The ids of contacts and users are unique across instances, so that one index serves lists with and without an instance.
 
 ALTER TABLE supervisions ADD COLUMN voice_call_id TEXT;
--- A document that cannot be read is passed over, as everywhere; otherwise it would keep the service from starting.
+-- Skips a document that is not JSON, because otherwise it would keep the service from starting.
 UPDATE supervisions SET voice_call_id = json_extract(doc, '$.voice_call_id') WHERE json_valid(doc);
 
 DROP INDEX supervisions_by_user;
@@ -13,7 +13,7 @@ CREATE INDEX supervisions_unfinished ON supervisions (state, id)
     WHERE state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING');
 CREATE INDEX supervisions_unfinished_by_user ON supervisions (connect_user_id, id)
     WHERE state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING');
--- Observed legs hold the voice place too, and are not in the unique index.
+-- Observed legs occupy the voice place too, and the unique index does not contain them.
 CREATE INDEX voice_places ON supervisions (instance, connect_user_id, id) WHERE voice_place = 1;
 CREATE INDEX supervisions_by_user ON supervisions (connect_user_id, id);
 CREATE INDEX supervisions_by_contact ON supervisions (contact_id, id);
@@ -24,7 +24,7 @@ CREATE INDEX supervisions_by_origin ON supervisions (origin, id);
 CREATE INDEX directives_open_by_user ON directives (instance, connect_user_id, seq) WHERE status = 'OPEN';
 CREATE INDEX directives_open ON directives (seq) WHERE status = 'OPEN';
 
--- Looked at, and theirs was not there yet.
+-- Departures for which the org had no record of its own when it was last asked.
 CREATE INDEX comparisons_to_repeat ON comparisons (looked_at) WHERE left_at IS NULL;
 CREATE INDEX clock_epochs_by_time ON clock_epochs (since);
 CREATE INDEX audit_by_request ON audit (request_id, seq) WHERE request_id IS NOT NULL;

@@ -1,4 +1,4 @@
-//! A store with a history, filled by SQL because the store itself would take minutes.
+//! A store with a history. It is filled by SQL, because writing it through the port would take minutes.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::supervision::{LeaveTimes, Mode, Supervision, Supervisor};
 
-/// A sample of a clock, as it is stored.
+/// The stored document of a clock sample.
 pub(super) const SAMPLE: &str =
     r#"{"not_before":null,"not_after":"2026-01-01T00:00:00Z","stamp":"2026-01-01T00:00:00Z","cause":"COMMAND"}"#;
 
@@ -79,7 +79,8 @@ fn left(contact: &str, supervisor: &str) -> Supervision {
     s
 }
 
-/// A history: `?1` supervisions of fifty supervisors within ninety days, one in a hundred failed, each with what belongs to it.
+/// A history: `?1` supervisions of fifty supervisors within ninety days, one in a hundred failed, each with its delivery, directive,
+/// audit and other rows.
 const FILL: [&str; 9] = [
     "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1),
        one AS (SELECT i, printf('%08x-%04x-7000-8000-%012x', (?3 - 7776000000 + i * 7776000000 / ?1) / 65536,

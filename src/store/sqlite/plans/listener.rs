@@ -1,11 +1,11 @@
-//! Hears the statements that `sqlx` gives to SQLite, from what it logs.
+//! Collects the statements that SQLite executes, from the log of `sqlx`.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 static HEARD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Hears the statements that `sqlx` logs.
+/// A subscriber that collects the statements.
 pub(super) struct Listener;
 
 struct Statement {
@@ -46,7 +46,7 @@ impl tracing::Subscriber for Listener {
             whole: String::new(),
         };
         event.record(&mut statement);
-        // A short statement is its own summary.
+        // `sqlx` logs a short statement as its summary only.
         let whole = Some(statement.whole.trim()).filter(|s| !s.is_empty());
         let sql = whole.unwrap_or(&statement.summary).to_owned();
         HEARD.lock().unwrap_or_else(PoisonError::into_inner).insert(sql);
@@ -57,12 +57,12 @@ impl tracing::Subscriber for Listener {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-/// What was heard since it was last forgotten.
+/// The statements collected so far.
 pub(super) fn heard() -> BTreeSet<String> {
     HEARD.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Forgets what was heard.
+/// Drops the statements collected so far.
 pub(super) fn forget() {
     HEARD.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }

@@ -1,0 +1,56 @@
+//! Background jobs: due times, and the cursors of the followers of changes.
+
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+
+use super::failed;
+use super::rows::{Answer, get, millis, optional_moment, readable, run, select_stored};
+use sidedoor_domain::ports::store::{NextDue, StoredSupervision};
+
+pub(super) async fn next_due(pool: &SqlitePool) -> Answer<NextDue> {
+    let row = sqlx::query(
+        "SELECT (SELECT MIN(next_check_at) FROM supervisions WHERE next_check_at IS NOT NULL) AS next_check,
+                (SELECT MIN(due_at) FROM unexplained_legs) AS unknown_leg,
+                (SELECT MIN(due_at) FROM deliveries WHERE state = 'PENDING') AS delivery,
+                (SELECT MIN(look_again_at) FROM deliveries WHERE look_again_at IS NOT NULL) AS voice_call",
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(failed)?;
+    Ok(NextDue {
+        check: optional_moment(&row, "next_check")?,
+        unknown_leg: optional_moment(&row, "unknown_leg")?,
+        delivery: optional_moment(&row, "delivery")?,
+        voice_call: optional_moment(&row, "voice_call")?,
+    })
+}
+
+pub(super) async fn due_checks(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<StoredSupervision>> {
+    let rows = sqlx::query(select_stored!(
+        "WHERE s.next_check_at <= ? ORDER BY s.next_check_at LIMIT ?"
+    ))
+    .bind(millis(now))
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+    .map_err(failed)?;
+    Ok(readable(&rows))
+}
+
+pub(super) async fn cursor(pool: &SqlitePool, name: &'static str) -> Answer<Option<i64>> {
+    let row = sqlx::query("SELECT seq FROM cursors WHERE name = ?")
+        .bind(name)
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?;
+    row.map(|row| get(&row, "seq")).transpose()
+}
+
+pub(super) async fn move_cursor(db: &mut SqliteConnection, name: &'static str, seq: i64) -> Answer<()> {
+    let upsert = sqlx::query(
+        "INSERT INTO cursors (name, seq) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = MAX(seq, excluded.seq)",
+    )
+    .bind(name)
+    .bind(seq);
+    run(db, upsert).await.map(|_| ())
+}
