@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A rustc wrapper: this project's own code gets libFuzzer's coverage counters, its dependencies are built as ever (and so are not
-# built again). All of these are flags of the stable compiler.
+# A rustc wrapper that gives libFuzzer's coverage counters to our own crates. It leaves the dependencies as they are, so that they are
+# not compiled again. The stable compiler has all of these flags.
 set -euo pipefail
 name=""
 previous=""
@@ -9,7 +9,7 @@ for word in "$@"; do
     previous="$word"
 done
 case "$name" in
-sidedoor | fuzz)
+sidedoor | sidedoor_domain | clock_calibration | fuzz)
     exec "$@" --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
         -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
         -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=16

@@ -209,6 +209,11 @@ impl IntoResponse for Problem {
     }
 }
 
+/// A caller's text for an answer: at most 64 characters, and no control characters.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
 pub(super) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters

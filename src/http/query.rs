@@ -1,6 +1,6 @@
 //! Query parameters, as strict as bodies: the answer lists every invalid parameter, and an unknown one is an error.
 
-use super::problem::{FieldError, Problem};
+use super::problem::{FieldError, Problem, shortened};
 
 /// Reads a query string parameter by parameter and collects every problem.
 pub(super) struct Query {
@@ -57,7 +57,7 @@ impl Query {
     pub(super) fn finish(mut self) -> Result<(), Problem> {
         for (name, _) in &self.given {
             if !self.known.contains(&name.as_str()) {
-                let short: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+                let short = shortened(name);
                 self.errors
                     .push(FieldError::unknown("parameter", &short, short.clone(), &self.known));
             }

@@ -73,7 +73,10 @@ impl DirectiveService {
             .clone()
             .or_else(|| self.ctx.settings.default_instance.clone());
         let known = named.filter(|name| self.ctx.instance(name).is_some());
-        Ok((known.ok_or(UseCaseError::InstanceNotFound)?, listener.user.clone()))
+        Ok((
+            known.ok_or_else(|| self.ctx.instance_not_found(listener.instance.as_ref()))?,
+            listener.user.clone(),
+        ))
     }
 
     /// The number of open directive streams.

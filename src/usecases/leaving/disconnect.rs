@@ -239,9 +239,10 @@ impl LeavingService {
             return Ok(DisconnectOutcome::Replay(replay));
         }
         let instance = instance
+            .clone()
             .or_else(|| self.ctx.settings.default_instance.clone())
             .filter(|name| self.ctx.instance(name).is_some())
-            .ok_or(UseCaseError::InstanceNotFound)?;
+            .ok_or_else(|| self.ctx.instance_not_found(instance.as_ref()))?;
         let active = self.ctx.store().active_of(&instance, user).await?;
         if active.is_empty() {
             let theirs = Filter {

@@ -87,7 +87,7 @@ impl MonitoringService {
             .or_else(|| self.ctx.settings.default_instance.clone());
         let instance = instance
             .filter(|name| self.ctx.instance(name).is_some())
-            .ok_or(UseCaseError::InstanceNotFound)?;
+            .ok_or_else(|| self.ctx.instance_not_found(ask.instance.as_ref()))?;
         let (user, username) = self
             .identity
             .resolve_supervisor(&instance, &ask.supervisor, request)
