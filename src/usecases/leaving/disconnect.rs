@@ -130,7 +130,7 @@ impl LeavingService {
                 // that the caller wants it tried again.
                 Leave::Underway if supervision.is_to_be_directed_anew(now) => {
                     let _ = supervision.direct_anew(now, self.ctx.leave_times());
-                    "in progress; the browser is directed again because no evidence confirms that the leg ended"
+                    "in progress; the browser gets a new directive because no evidence confirms that the leg ended"
                 }
                 Leave::Underway | Leave::Kept if supervision == stored.supervision => {
                     let replay = self.idempotency.take_key(request, Some(id)).await?;

@@ -107,7 +107,7 @@ impl MonitoringService {
                     audit: vec![self.ctx.audit_own(
                         AuditAction::DisconnectRequested,
                         first,
-                        "a switch resumed after a restart",
+                        "the switch to another contact resumed after a restart",
                     )],
                     ..Transaction::default()
                 })

@@ -168,7 +168,7 @@ impl PollingService {
                 s.next_check_at = Some(self.ctx.now() + self.ctx.settings.join_ttl)
             })
             .await?;
-        // A join may take long, so it does not occupy a place of the polls.
+        // A join may take long, so it runs in a task of its own and keeps no permit of the polls.
         let this = self.clone();
         self.ctx.spawn_for(
             "join",

@@ -108,7 +108,7 @@ impl SalesforceSyncService {
         let theirs = match crm.supervisors_of(&calls).await {
             Ok(theirs) => theirs,
             Err(e) if UNSUPPORTED_CODES.contains(&e.code.as_str()) => {
-                tracing::info!(code = %e.code, "not comparing departures for a day because this org shows no ConversationParticipant: {e}");
+                tracing::info!(code = %e.code, "this org has no ConversationParticipant records that Sidedoor can read; comparing departures again in a day: {e}");
                 return Ok(PageOutcome::Unsupported);
             }
             Err(e) => {
