@@ -262,8 +262,8 @@ fn compared(beside: Option<&Comparison>) -> String {
     let record = c.participant_id.as_deref().unwrap_or("none");
     match (c.left_at, c.inside) {
         (Some(theirs), Some(inside)) => format!(
-            "\nSalesforce's own record (ConversationParticipant {record}) says {}: {} ms from {}, which it was compared with, and {} the \
-             guaranteed interval. Sidedoor only compares and writes nothing there.\n",
+            "\nSalesforce's own record (ConversationParticipant {record}) says {}: {} ms from Sidedoor's time {}, and {} the guaranteed \
+             interval. Sidedoor only compares the two; it does not change that record.\n",
             shown(theirs),
             theirs.as_millisecond() - c.ours_at.as_millisecond(),
             shown(c.ours_at),

@@ -1,5 +1,5 @@
-//! The additional questions of `sidedoor check`: whose credentials these are, how the instance is set up, what the role
-//! allows. All calls are read-only.
+//! What only `sidedoor check` asks AWS: whose credentials these are, how the instance is set up and what the role allows.
+//! All calls are read-only.
 
 use aws_sdk_connect::types::InstanceAttributeType;
 

@@ -9,8 +9,9 @@ use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use bytes::Bytes;
 use serde_json::{Map, Value};
+use sidedoor_domain::ids::BadName;
 
-use super::problem::{FieldError, Problem};
+use super::problem::{FieldError, Problem, shortened};
 use super::problem_code::ProblemCode;
 
 /// The time limit for receiving a body.
@@ -245,11 +246,10 @@ impl<'v> Reader<'v> {
             .cloned()
             .collect();
         for member in unknown {
-            let short: String = member.chars().filter(|c| !c.is_control()).take(64).collect();
-            self.note(
-                &short,
-                format!("unknown field `{short}`; expected one of {}", self.known.join(", ")),
-            );
+            let short = shortened(&member);
+            let pointer = format!("{}/{short}", self.prefix);
+            self.errors
+                .push(FieldError::unknown("field", &short, pointer, &self.known));
         }
     }
 
@@ -281,6 +281,16 @@ pub(super) fn text(most: usize) -> impl Fn(&str) -> Result<String, String> {
         }
         Ok(raw.to_owned())
     }
+}
+
+/// A name that the domain has parsed. The message leaves out the kind of name, because the field already says it.
+pub(super) fn name<T>(parsed: Result<T, BadName>) -> Result<T, String> {
+    parsed.map_err(|e| {
+        format!(
+            "must be 1 to {} letters, digits, '.', '_', ':' or '-', with at least one letter or digit",
+            e.max
+        )
+    })
 }
 
 /// A Salesforce record id: 15 or 18 letters and digits.

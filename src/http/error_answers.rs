@@ -2,11 +2,11 @@
 
 use axum::http::StatusCode;
 
-use super::problem::{OnCallView, Problem, capitalised};
+use super::problem::{OnCallView, Problem, capitalised, shortened};
 use super::problem_code::ProblemCode;
 use crate::usecases::clocks::ClockError;
 use crate::usecases::directives::DirectiveError;
-use crate::usecases::error::UseCaseError;
+use crate::usecases::error::{UnknownName, UseCaseError};
 use crate::usecases::idempotency::IdempotencyError;
 use crate::usecases::identity::IdentityError;
 use crate::usecases::leaving::LeavingError;
@@ -21,14 +21,13 @@ impl From<UseCaseError> for Problem {
             UseCaseError::SupervisionNotFound => {
                 Self::new(ProblemCode::SupervisionNotFound, "There is no such supervision.")
             }
-            UseCaseError::InstanceNotFound => Self::new(
+            UseCaseError::InstanceNotFound(unknown) => Self::new(
                 ProblemCode::InstanceNotFound,
-                "No Connect instance of that name is configured, or there are several and none was named.",
+                unknown_name("Connect instance", &unknown),
             ),
-            UseCaseError::VendorNotFound => Self::new(
-                ProblemCode::VendorNotFound,
-                "No vendor of that name is configured; partner carriers are named under [timing.vendors].",
-            ),
+            UseCaseError::VendorNotFound(unknown) => {
+                Self::new(ProblemCode::VendorNotFound, unknown_name("vendor", &unknown))
+            }
             UseCaseError::Forbidden(why) => Self::new(ProblemCode::ActionForbidden, format!("{}.", capitalised(why))),
             UseCaseError::Store(StoreError::Overloaded) => Self::overloaded("The database write queue is full."),
             UseCaseError::Conflict => Self::overloaded("Too many requests are changing this supervision at once."),
@@ -71,14 +70,20 @@ impl From<IdempotencyError> for Problem {
 impl From<IdentityError> for Problem {
     fn from(e: IdentityError) -> Self {
         match e {
-            IdentityError::SupervisorNotFound => Self::new(
-                ProblemCode::SupervisorNotFound,
-                "Amazon Connect has no user of that name.",
-            ),
-            IdentityError::SupervisorAmbiguous => Self::new(
-                ProblemCode::SupervisorAmbiguous,
-                "Amazon Connect has several users of that name; name the supervisor by connectUserId.",
-            ),
+            IdentityError::SupervisorNotFound(name) => {
+                let detail = format!(
+                    "Unknown supervisor `{}`; Amazon Connect has no user with this name.",
+                    shortened(&name)
+                );
+                Self::new(ProblemCode::SupervisorNotFound, detail)
+            }
+            IdentityError::SupervisorAmbiguous(name) => {
+                let detail = format!(
+                    "Ambiguous supervisor `{}`; Amazon Connect has several users with this name. Send connectUserId instead.",
+                    shortened(&name)
+                );
+                Self::new(ProblemCode::SupervisorAmbiguous, detail)
+            }
             IdentityError::Vendor(e) => vendor(&e),
             IdentityError::Unbound(Unbound::NotLinked) => Self::new(
                 ProblemCode::SupervisorLinkInvalid,
@@ -127,7 +132,7 @@ impl From<MonitoringError> for Problem {
             }
             MonitoringError::NotMonitoring(state) => {
                 let detail = format!(
-                    "The supervision is {}; only one that is MONITORING has a mode to change.",
+                    "The supervision is {}; its mode can be changed only while it is MONITORING.",
                     state.as_str()
                 );
                 Self::new(ProblemCode::SupervisionStateConflict, detail)
@@ -139,10 +144,13 @@ impl From<MonitoringError> for Problem {
             MonitoringError::ModeUnsupported(why) => {
                 Self::new(ProblemCode::ModeUnsupported, format!("{}.", capitalised(why)))
             }
-            MonitoringError::JurisdictionNotFound => Self::new(
-                ProblemCode::JurisdictionNotFound,
-                "No jurisdiction of that name is configured under [compliance.jurisdictions].",
-            ),
+            MonitoringError::JurisdictionNotFound(name) => {
+                let detail = format!(
+                    "Unknown jurisdiction `{}`; [compliance.jurisdictions] of the configuration has the known ones.",
+                    shortened(&name)
+                );
+                Self::new(ProblemCode::JurisdictionNotFound, detail)
+            }
             MonitoringError::RejoinForbidden(compliance) => Self {
                 prior_supervisions: compliance.prior.iter().map(ToString::to_string).collect(),
                 ..Self::new(
@@ -213,6 +221,19 @@ impl From<ClockError> for Problem {
             ClockError::Idempotency(e) => e.into(),
             ClockError::Common(e) => e.into(),
         }
+    }
+}
+
+/// The text for a name of this `kind` that is not configured.
+fn unknown_name(kind: &str, unknown: &UnknownName) -> String {
+    let allowed = match unknown.configured.as_slice() {
+        [] => "none is configured".to_owned(),
+        [one] => format!("expected {one}"),
+        many => format!("expected one of {}", many.join(", ")),
+    };
+    match &unknown.name {
+        Some(name) => format!("Unknown {kind} `{}`; {allowed}.", shortened(name)),
+        None => format!("The request names no {kind}, and there is no default; {allowed}."),
     }
 }
 

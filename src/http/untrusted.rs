@@ -38,7 +38,8 @@ pub fn token(bytes: &[u8]) -> (Option<String>, usize) {
     (tokens::unproven(bytes), tokens::keys_in(bytes))
 }
 
-/// Parses `raw` as the query of the operations with most parameters, and as `Last-Event-ID`.
+/// Parses `raw` as the query of the two operations with the most parameters (list supervisions, get directives), and as the
+/// header `Last-Event-ID`.
 pub fn queries(raw: &str) -> Vec<Option<Problem>> {
     let mut headers = HeaderMap::new();
     let mut said = vec![list::read(Some(raw)).err()];

@@ -22,7 +22,7 @@ use crate::telemetry::spans;
 use sidedoor_domain::ids::ContactId;
 use sidedoor_domain::participant::ParticipantRecord;
 use sidedoor_domain::ports::crm::ParticipantSeen;
-use sidedoor_domain::ports::{Clock, Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Recorded, Usage};
+use sidedoor_domain::ports::{Clock, Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Usage, WrittenRecord};
 
 /// The largest answer that is read, bytes. The describe of an object with many fields is the largest of all.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
@@ -48,8 +48,8 @@ struct Upserted {
 }
 
 impl Upserted {
-    fn recorded(self, object_name: &str) -> Recorded {
-        Recorded {
+    fn recorded(self, object_name: &str) -> WrittenRecord {
+        WrittenRecord {
             object_name: object_name.to_owned(),
             record_id: self.id,
             created: self.created,
@@ -143,7 +143,7 @@ impl Salesforce {
     }
 
     /// Upserts one record: `PATCH …/sobjects/{Object}/{ExternalIdField}/{value}`.
-    async fn upsert_one(&self, object_name: &str, row: &ParticipantRecord) -> Result<Recorded, CrmError> {
+    async fn upsert_one(&self, object_name: &str, row: &ParticipantRecord) -> Result<WrittenRecord, CrmError> {
         let fields = &self.settings.fields;
         let key = utf8_percent_encode(&row.leg_key, NON_ALPHANUMERIC);
         let path = format!("sobjects/{object_name}/{}/{key}", fields.external_id);
@@ -165,7 +165,7 @@ impl Salesforce {
         &self,
         object_name: &str,
         rows: &[ParticipantRecord],
-    ) -> Result<Vec<Result<Recorded, CrmError>>, CrmError> {
+    ) -> Result<Vec<Result<WrittenRecord, CrmError>>, CrmError> {
         let fields = &self.settings.fields;
         let path = format!("composite/sobjects/{object_name}/{}", fields.external_id);
         let records = rows.iter().map(|row| {
@@ -208,7 +208,7 @@ impl Salesforce {
         }
     }
 
-    async fn try_upsert(&self, rows: &[ParticipantRecord]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError> {
+    async fn try_upsert(&self, rows: &[ParticipantRecord]) -> Result<Vec<Result<WrittenRecord, CrmError>>, CrmError> {
         let object_name = self.object.name(self).await?;
         match rows {
             [] => Ok(Vec::new()),
@@ -269,7 +269,7 @@ impl Describe for Salesforce {
 
 #[async_trait]
 impl Crm for Salesforce {
-    async fn upsert(&self, rows: &[ParticipantRecord]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError> {
+    async fn upsert(&self, rows: &[ParticipantRecord]) -> Result<Vec<Result<WrittenRecord, CrmError>>, CrmError> {
         let done = self.try_upsert(rows).await;
         let org_fault = |e: &CrmError| matches!(e.verdict, CrmVerdict::OrgFault(_));
         let suspect = match &done {
@@ -291,7 +291,7 @@ impl Crm for Salesforce {
             (Ok(_), Err(e)) => Err(cleared(e)),
             (described, Ok(outcomes)) => {
                 // Accepted records keep their outcome.
-                let judge = |outcome: Result<Recorded, CrmError>| match outcome {
+                let judge = |outcome: Result<WrittenRecord, CrmError>| match outcome {
                     Err(e) if org_fault(&e) => Err(match &described {
                         Err(why) => why.clone(),
                         Ok(_) => cleared(e),

@@ -42,9 +42,9 @@ use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{
-    AuditFilter, AuditLine, AuditStore, ClockEpoch, ClockId, ClockStore, Comparison, Counts, DeliveryFilter,
+    AuditFilter, AuditLine, AuditStore, ClockEpoch, ClockId, ClockStore, Comparison, Counts, Delivery, DeliveryFilter,
     DeliveryStore, DirectiveChange, DirectiveNews, DirectiveStore, EvidenceStore, Filter, IdempotencyStore, JobStore,
-    KeyRecord, NextDue, Ordered, Retention, Row, Sample, Stored, SupervisionStore, UnexplainedLeg,
+    KeyRecord, NextDue, OrderedDirective, Retention, Sample, StoredSupervision, SupervisionStore, UnknownLeg,
 };
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError, Transaction};
 use sidedoor_domain::supervision::State;
@@ -184,7 +184,7 @@ impl StoreView {
     ///
     /// # Errors
     /// [`StoreError`], here and below.
-    pub async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, StoreError> {
+    pub async fn supervision(&self, id: SupervisionId) -> Result<Option<StoredSupervision>, StoreError> {
         supervisions::by_id(&self.readers, id).await
     }
 
@@ -220,31 +220,35 @@ fn failed(e: sqlx::Error) -> StoreError {
 
 #[async_trait]
 impl SupervisionStore for SqliteStore {
-    async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, StoreError> {
+    async fn supervision(&self, id: SupervisionId) -> Result<Option<StoredSupervision>, StoreError> {
         supervisions::by_id(&self.readers, id).await
     }
 
-    async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<Stored>, StoreError> {
+    async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<StoredSupervision>, StoreError> {
         supervisions::by_leg(&self.readers, instance, leg).await
     }
 
-    async fn list(&self, filter: &Filter) -> Result<Vec<Stored>, StoreError> {
+    async fn list(&self, filter: &Filter) -> Result<Vec<StoredSupervision>, StoreError> {
         supervisions::list(&self.readers, filter).await
     }
 
-    async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<Stored>, StoreError> {
+    async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<StoredSupervision>, StoreError> {
         supervisions::active_of(&self.readers, instance, user).await
     }
 
-    async fn active_on(&self, instance: &InstanceName, contact: &ContactId) -> Result<Vec<Stored>, StoreError> {
+    async fn active_on(
+        &self,
+        instance: &InstanceName,
+        contact: &ContactId,
+    ) -> Result<Vec<StoredSupervision>, StoreError> {
         supervisions::active_on(&self.readers, instance, contact).await
     }
 
-    async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<Stored>, StoreError> {
+    async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
         supervisions::in_states(&self.readers, states, limit).await
     }
 
-    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
+    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
         supervisions::left_since(&self.readers, since, limit).await
     }
 
@@ -279,8 +283,8 @@ impl EvidenceStore for SqliteStore {
         evidence::of_leg(&self.readers, instance, leg).await
     }
 
-    async fn due_unexplained(&self, now: Timestamp, limit: u32) -> Result<Vec<UnexplainedLeg>, StoreError> {
-        evidence::due_unexplained(&self.readers, now, limit).await
+    async fn due_unknown_legs(&self, now: Timestamp, limit: u32) -> Result<Vec<UnknownLeg>, StoreError> {
+        evidence::due_unknown_legs(&self.readers, now, limit).await
     }
 }
 
@@ -290,7 +294,7 @@ impl JobStore for SqliteStore {
         jobs::next_due(&self.readers).await
     }
 
-    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
+    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
         jobs::due_checks(&self.readers, now, limit).await
     }
 
@@ -305,7 +309,7 @@ impl JobStore for SqliteStore {
 
 #[async_trait]
 impl DeliveryStore for SqliteStore {
-    async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
+    async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
         deliveries::due_deliveries(&self.readers, now, limit).await
     }
 
@@ -313,15 +317,15 @@ impl DeliveryStore for SqliteStore {
         deliveries::due_delivery_count(&self.readers, now, limit).await
     }
 
-    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError> {
+    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
         deliveries::due_voice_calls(&self.readers, now, limit).await
     }
 
-    async fn rows(&self, filter: &DeliveryFilter) -> Result<Vec<Row>, StoreError> {
+    async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
         deliveries::list(&self.readers, filter).await
     }
 
-    async fn row(&self, id: DeliveryId) -> Result<Option<Row>, StoreError> {
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         deliveries::by_id(&self.readers, id).await
     }
 
@@ -331,7 +335,7 @@ impl DeliveryStore for SqliteStore {
         until: Timestamp,
         again: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Stored, u32)>, StoreError> {
+    ) -> Result<Vec<(StoredSupervision, u32)>, StoreError> {
         comparisons::due(&self.readers, since, until, again, limit).await
     }
 }
@@ -344,7 +348,7 @@ impl DirectiveStore for SqliteStore {
         user: &UserId,
         after: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<Ordered>, StoreError> {
+    ) -> Result<Vec<OrderedDirective>, StoreError> {
         directives::of(&self.readers, instance, user, after, limit).await
     }
 
@@ -364,7 +368,7 @@ impl DirectiveStore for SqliteStore {
         self.news.subscribe()
     }
 
-    fn stream_salt(&self) -> &str {
+    fn channel_salt(&self) -> &str {
         &self.salt
     }
 }

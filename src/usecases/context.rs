@@ -5,7 +5,7 @@
 //! read; if another writer was faster, it reads again and applies the rule to the new state.
 
 use crate::telemetry::spans;
-use crate::usecases::error::UseCaseError;
+use crate::usecases::error::{UnknownName, UseCaseError};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,9 @@ use tokio_util::task::TaskTracker;
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::{InstanceName, SupervisionId};
-use sidedoor_domain::ports::store::{KeyUse, Stored, SupervisionWrite};
+use sidedoor_domain::ports::store::{KeyUse, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{Clock, CommitOutcome, Crm, MetricEvent, MetricsRecorder, Store, Telephony, Transaction};
-use sidedoor_domain::supervision::{LeaveTimes, State, Supervision};
+use sidedoor_domain::supervision::{AMAZON_CONNECT, LeaveTimes, State, Supervision};
 
 use crate::usecases::in_flight::InFlight;
 use crate::usecases::polling::batch_poll::PollRounds;
@@ -126,6 +126,22 @@ impl UseCaseContext {
 
     pub(crate) fn instance(&self, name: &InstanceName) -> Option<&InstanceSettings> {
         self.settings.instances.get(name)
+    }
+
+    /// The error for a request with this instance, which is not configured, or with none although several are configured.
+    pub(crate) fn instance_not_found(&self, named: Option<&InstanceName>) -> UseCaseError {
+        let mut configured: Vec<String> = self.settings.instances.keys().map(ToString::to_string).collect();
+        configured.sort();
+        UseCaseError::InstanceNotFound(UnknownName {
+            name: named.map(ToString::to_string),
+            configured,
+        })
+    }
+
+    /// The configured partner carriers, sorted.
+    pub(crate) fn carriers(&self) -> impl Iterator<Item = &str> {
+        let vendors = self.settings.timing.vendors.keys().map(String::as_str);
+        vendors.filter(|vendor| *vendor != AMAZON_CONNECT)
     }
 
     pub(crate) fn leave_times(&self) -> LeaveTimes {
@@ -262,7 +278,11 @@ impl UseCaseContext {
     ///
     /// # Errors
     /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it, so that the answer does not reveal that it exists.
-    pub(crate) async fn get(&self, id: SupervisionId, request: &RequestContext) -> Result<Stored, UseCaseError> {
+    pub(crate) async fn get(
+        &self,
+        id: SupervisionId,
+        request: &RequestContext,
+    ) -> Result<StoredSupervision, UseCaseError> {
         tracing::Span::current().record("supervision_id", tracing::field::display(id));
         let stored = self.store().supervision(id).await?;
         stored
@@ -286,7 +306,7 @@ impl UseCaseContext {
             Some(Transaction {
                 deliver_at: departure_changed.then(|| self.now()),
                 // The record has nothing new to wait for, so it is delivered now rather than after the check.
-                hasten: (!departure_changed && before.state == State::Left).then(|| (id, self.now())),
+                expedite: (!departure_changed && before.state == State::Left).then(|| (id, self.now())),
                 ..Transaction::default()
             })
         });

@@ -5,6 +5,15 @@
 
 use sidedoor_domain::ports::StoreError;
 
+/// A name in a request that is not configured, and the configured ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownName {
+    /// The name in the request, as the caller sent it; `None` if the request names none and there is no default.
+    pub name: Option<String>,
+    /// The configured names, sorted.
+    pub configured: Vec<String>,
+}
+
 /// Why an operation failed, for reasons that every area shares.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UseCaseError {
@@ -12,11 +21,11 @@ pub enum UseCaseError {
     #[error("there is no such supervision")]
     SupervisionNotFound,
     /// The named Connect instance is not configured, or the request names none and several are configured.
-    #[error("no Connect instance of that name is configured")]
-    InstanceNotFound,
+    #[error("unknown Connect instance {:?}", .0.name.as_deref().unwrap_or_default())]
+    InstanceNotFound(UnknownName),
     /// The named vendor is not configured.
-    #[error("no vendor of that name is configured")]
-    VendorNotFound,
+    #[error("unknown vendor {:?}", .0.name.as_deref().unwrap_or_default())]
+    VendorNotFound(UnknownName),
     /// The caller's credential does not allow the operation.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -35,6 +44,16 @@ pub enum UseCaseError {
     /// The process is shutting down and starts no new supervision.
     #[error("the service is stopping")]
     Stopping,
+}
+
+impl UseCaseError {
+    /// The error for a request with this vendor, where `allowed` are the possible ones.
+    pub(crate) fn vendor_not_found<'v>(named: &str, allowed: impl IntoIterator<Item = &'v str>) -> Self {
+        Self::VendorNotFound(UnknownName {
+            name: Some(named.to_owned()),
+            configured: allowed.into_iter().map(str::to_owned).collect(),
+        })
+    }
 }
 
 /// Lets `?` convert a store error into the error of an area.

@@ -33,11 +33,11 @@ impl IdentityResolver {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum IdentityError {
     /// Connect has no user with that name.
-    #[error("Amazon Connect has no user of that name")]
-    SupervisorNotFound,
+    #[error("Amazon Connect has no user with the name {0:?}")]
+    SupervisorNotFound(String),
     /// Connect has several users with that name.
-    #[error("Amazon Connect has several users of that name")]
-    SupervisorAmbiguous,
+    #[error("Amazon Connect has several users with the name {0:?}")]
+    SupervisorAmbiguous(String),
     /// Connect could not be asked.
     #[error("{}: {}", .0.code, .0.message)]
     Vendor(VendorError),

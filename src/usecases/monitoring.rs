@@ -81,8 +81,8 @@ pub enum MonitoringError {
     #[error("{0}")]
     ModeUnsupported(&'static str),
     /// The named jurisdiction is not configured.
-    #[error("no jurisdiction of that name is configured")]
-    JurisdictionNotFound,
+    #[error("unknown jurisdiction {0:?}")]
+    JurisdictionNotFound(String),
     /// The rules of the jurisdiction do not allow a supervisor to rejoin a contact.
     #[error("the rules of this jurisdiction do not allow rejoining")]
     RejoinForbidden(Compliance),

@@ -10,7 +10,7 @@
 
 use crate::usecases::UseCases;
 use crate::usecases::error::UseCaseError;
-use sidedoor_domain::ports::store::Stored;
+use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::supervision::State;
 
 /// The most supervisions of a state that are resumed. More cannot have been accepted at the same time.
@@ -24,7 +24,7 @@ impl UseCases {
     pub async fn resume(&self) -> Result<usize, UseCaseError> {
         self.clocks.recall_clocks().await?;
         let mut taken_up = 0;
-        for Stored { supervision, .. } in self
+        for StoredSupervision { supervision, .. } in self
             .ctx
             .store()
             .in_states(&[State::Requested, State::Joining], MAX_RESUMED)
@@ -37,7 +37,7 @@ impl UseCases {
             });
             taken_up += 1;
         }
-        for Stored { supervision, .. } in self.ctx.store().in_states(&[State::Leaving], MAX_RESUMED).await? {
+        for StoredSupervision { supervision, .. } in self.ctx.store().in_states(&[State::Leaving], MAX_RESUMED).await? {
             if !crate::usecases::leaving::end_leg::is_to_be_carried_out(&supervision) {
                 continue;
             }

@@ -10,7 +10,7 @@ pub mod telephony;
 
 use jiff::Timestamp;
 
-pub use crm::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Recorded, Usage};
+pub use crm::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Usage, WrittenRecord};
 pub use metrics::{MetricEvent, MetricsRecorder};
 pub use store::{CommitOutcome, Store, StoreError, Transaction};
 pub use telephony::{

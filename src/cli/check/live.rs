@@ -178,7 +178,7 @@ impl LiveCheck<'_> {
                     report::LIVE_JOIN,
                     None,
                     refusal.to_string(),
-                    "Report this to the maintainers; the interlock prevented any harm",
+                    "Report this to the maintainers; Sidedoor rejected this answer before it ended anything",
                 );
                 return None;
             }

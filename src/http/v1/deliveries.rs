@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::http::views::supervision::SalesforceRecordView;
 use sidedoor_domain::interlock::LegId;
-use sidedoor_domain::ports::store::Row;
+use sidedoor_domain::ports::store::Delivery;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -20,7 +20,7 @@ pub(crate) struct DeliveryView {
 }
 
 impl DeliveryView {
-    fn of(row: &Row) -> Self {
+    fn of(row: &Delivery) -> Self {
         let salesforce_record = row.stored.record_sync.as_ref();
         Self {
             delivery_id: salesforce_record.map(|r| r.id.to_string()),

@@ -1,4 +1,4 @@
-//! `/v1/vendors`: what is known about the vendors' clocks.
+//! `/v1/vendors`: the calibration of the vendors' clocks.
 
 pub(crate) mod calibration;
 pub(crate) mod list;
@@ -7,9 +7,19 @@ pub(crate) mod probe;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::http::problem::Problem;
+use crate::http::problem_code::ProblemCode;
 use crate::http::views::Rfc3339;
 use crate::usecases::clocks::vendors::{ClockReport, VendorReport};
 use sidedoor_domain::moment::timestamp;
+
+/// The answer to a path whose vendor is not percent-encoded UTF-8, which no vendor's name can be.
+pub(crate) fn undecodable_vendor() -> Problem {
+    Problem::new(
+        ProblemCode::VendorNotFound,
+        "The vendor in the path is not percent-encoded UTF-8.",
+    )
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -7,7 +7,7 @@ use crate::http::views::Rfc3339;
 use crate::http::views::directive::DirectiveView;
 use crate::usecases::UseCases;
 use sidedoor_domain::departure::Reason;
-use sidedoor_domain::ports::store::{RecordSync, Stored};
+use sidedoor_domain::ports::store::{RecordSync, StoredSupervision};
 use sidedoor_domain::supervision::{Channel, Mode, State, Supervision};
 
 #[derive(Debug, Serialize)]
@@ -130,13 +130,13 @@ impl SupervisionView {
         self
     }
 
-    /// For the answer to a switch, whose next action is to leave the first contact.
-    pub(crate) fn leaving_first(mut self, usecases: &UseCases, first: &Stored) -> Self {
+    /// The view for the answer to a switch; its next action leaves the first contact.
+    pub(crate) fn leaving_first(mut self, usecases: &UseCases, first: &StoredSupervision) -> Self {
         self.next_action = next_action(usecases, &first.supervision);
         self
     }
 
-    pub(crate) fn of(usecases: &UseCases, stored: &Stored) -> Self {
+    pub(crate) fn of(usecases: &UseCases, stored: &StoredSupervision) -> Self {
         let s = &stored.supervision;
         Self {
             id: s.id.to_string(),

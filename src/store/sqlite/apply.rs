@@ -19,19 +19,19 @@ pub(super) async fn apply(db: &mut SqliteConnection, incarnation: &str, change: 
     for new in &change.evidence {
         evidence::write(db, new).await?;
     }
-    for leg in &change.unexplained {
-        evidence::write_unexplained(db, leg).await?;
+    for leg in &change.unknown_legs {
+        evidence::write_unknown(db, leg).await?;
     }
-    for (instance, leg) in &change.explained {
-        evidence::remove_unexplained(db, instance, leg).await?;
+    for (instance, leg) in &change.adopted_legs {
+        evidence::remove_unknown(db, instance, leg).await?;
     }
     if let Some((id, at)) = &change.event {
         evidence::write_event(db, id, *at).await?;
     }
-    if let Some((supervision, due_at)) = &change.hasten {
-        deliveries::hasten(db, *supervision, *due_at).await?;
+    if let Some((supervision, due_at)) = &change.expedite {
+        deliveries::expedite(db, *supervision, *due_at).await?;
     }
-    for result in &change.delivered {
+    for result in &change.delivery_results {
         deliveries::settle(db, result).await?;
     }
     if let Some((name, seq)) = change.cursor {

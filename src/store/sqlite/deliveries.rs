@@ -8,7 +8,9 @@ use super::failed;
 use super::filters::{Conditions, Page};
 use super::rows::{Answer, count, get, millis, readable, record_state_word, run, select_stored, stored};
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
-use sidedoor_domain::ports::store::{Delivered, DeliveryFilter, DeliveryResult, FailureScope, Row, Stored};
+use sidedoor_domain::ports::store::{
+    Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, FailureScope, StoredSupervision,
+};
 
 /// Gives the record a new version. A delivery that waits after a failed attempt keeps its time, because otherwise every new version
 /// would retry at once while Salesforce is unavailable.
@@ -34,7 +36,7 @@ pub(super) async fn new_version(
 pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -> Answer<()> {
     let (id, version) = (result.supervision.to_string(), i64::from(result.version));
     let update = match &result.result {
-        Delivered::Recorded {
+        DeliveryOutcome::Written {
             recorded,
             note,
             look_again_at,
@@ -52,7 +54,7 @@ pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -
         .bind(note.clone())
         .bind(id)
         .bind(look_again_at.map(millis)),
-        Delivered::Again { due_at, error, blame } => sqlx::query(
+        DeliveryOutcome::Again { due_at, error, blame } => sqlx::query(
             "UPDATE deliveries SET attempts = attempts + 1, due_at = ?, last_error = ?, refusals = refusals + ?,
                refused_at = COALESCE(?, refused_at)
              WHERE supervision_id = ?",
@@ -62,7 +64,7 @@ pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -
         .bind(i64::from(*blame == FailureScope::Row))
         .bind((*blame != FailureScope::Crm).then(|| millis(result.at)))
         .bind(id),
-        Delivered::Dead { error, answer } => sqlx::query(
+        DeliveryOutcome::Dead { error, answer } => sqlx::query(
             "UPDATE deliveries SET attempts = attempts + 1, last_error = ?2, last_answer = ?3,
                state = CASE WHEN version <= ?1 THEN 'DEAD' ELSE state END
              WHERE supervision_id = ?4",
@@ -71,9 +73,11 @@ pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -
         .bind(error.clone())
         .bind(answer.clone())
         .bind(id),
-        Delivered::LookAgain { at } => sqlx::query("UPDATE deliveries SET look_again_at = ? WHERE supervision_id = ?")
-            .bind(at.map(millis))
-            .bind(id),
+        DeliveryOutcome::LookAgain { at } => {
+            sqlx::query("UPDATE deliveries SET look_again_at = ? WHERE supervision_id = ?")
+                .bind(at.map(millis))
+                .bind(id)
+        }
     };
     run(db, update).await.map(|_| ())
 }
@@ -90,7 +94,7 @@ pub(super) async fn replay(db: &mut SqliteConnection, supervision: SupervisionId
 }
 
 /// Makes a pending delivery that has not failed yet due by `due_at`.
-pub(super) async fn hasten(db: &mut SqliteConnection, supervision: SupervisionId, due_at: Timestamp) -> Answer<()> {
+pub(super) async fn expedite(db: &mut SqliteConnection, supervision: SupervisionId, due_at: Timestamp) -> Answer<()> {
     let update = sqlx::query(
         "UPDATE deliveries SET due_at = MIN(due_at, ?) WHERE supervision_id = ? AND state = 'PENDING' AND attempts = 0",
     )
@@ -99,7 +103,7 @@ pub(super) async fn hasten(db: &mut SqliteConnection, supervision: SupervisionId
     run(db, update).await.map(|_| ())
 }
 
-pub(super) async fn due_deliveries(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
+pub(super) async fn due_deliveries(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<StoredSupervision>> {
     let rows = sqlx::query(select_stored!(
         "WHERE d.state = 'PENDING' AND d.due_at <= ? ORDER BY d.due_at LIMIT ?",
         "",
@@ -126,7 +130,7 @@ pub(super) async fn due_delivery_count(pool: &SqlitePool, now: Timestamp, limit:
     count(&row, "number")
 }
 
-pub(super) async fn due_voice_calls(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
+pub(super) async fn due_voice_calls(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<StoredSupervision>> {
     let rows = sqlx::query(select_stored!(
         "WHERE d.look_again_at <= ? ORDER BY d.look_again_at LIMIT ?"
     ))
@@ -138,7 +142,7 @@ pub(super) async fn due_voice_calls(pool: &SqlitePool, now: Timestamp, limit: u3
     Ok(readable(&rows))
 }
 
-pub(super) async fn list(pool: &SqlitePool, filter: &DeliveryFilter) -> Answer<Vec<Row>> {
+pub(super) async fn list(pool: &SqlitePool, filter: &DeliveryFilter) -> Answer<Vec<Delivery>> {
     let mut db = pool.acquire().await.map_err(failed)?;
     Page::new(filter.since, filter.until, filter.before, filter.limit)
         .read(&mut db, |page| select_page(filter, &page), delivery)
@@ -155,7 +159,7 @@ fn select_page(filter: &DeliveryFilter, page: &Page) -> QueryBuilder<Sqlite> {
     conditions.newest_first("d.supervision_id", page)
 }
 
-pub(super) async fn by_id(pool: &SqlitePool, id: DeliveryId) -> Answer<Option<Row>> {
+pub(super) async fn by_id(pool: &SqlitePool, id: DeliveryId) -> Answer<Option<Delivery>> {
     let found = sqlx::query(select_stored!("WHERE d.id = ?", ", d.last_answer AS last_answer"))
         .bind(id.to_string())
         .fetch_optional(pool)
@@ -164,8 +168,8 @@ pub(super) async fn by_id(pool: &SqlitePool, id: DeliveryId) -> Answer<Option<Ro
     found.as_ref().map(delivery).transpose()
 }
 
-fn delivery(row: &SqliteRow) -> Answer<Row> {
-    Ok(Row {
+fn delivery(row: &SqliteRow) -> Answer<Delivery> {
+    Ok(Delivery {
         stored: stored(row)?,
         last_answer: get(row, "last_answer")?,
     })

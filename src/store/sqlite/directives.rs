@@ -6,7 +6,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use super::failed;
 use super::rows::{Answer, get, run, select_stored, stored, unreadable};
 use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
-use sidedoor_domain::ports::store::{DirectiveChange, DirectiveNews, Ordered, SupervisionWrite};
+use sidedoor_domain::ports::store::{DirectiveChange, DirectiveNews, OrderedDirective, SupervisionWrite};
 
 /// Writes the directives of a supervision that changed.
 pub(super) async fn write(db: &mut SqliteConnection, write: &SupervisionWrite) -> Answer<()> {
@@ -48,7 +48,7 @@ pub(super) async fn of(
     user: &UserId,
     after: Option<i64>,
     limit: u32,
-) -> Answer<Vec<Ordered>> {
+) -> Answer<Vec<OrderedDirective>> {
     let query = match after {
         Some(seq) => sqlx::query(select_stored!(
             "JOIN directives o ON o.supervision_id = s.id
@@ -69,7 +69,7 @@ pub(super) async fn of(
     let rows = query.bind(i64::from(limit)).fetch_all(pool).await.map_err(failed)?;
     rows.iter()
         .map(|row| {
-            Ok(Ordered {
+            Ok(OrderedDirective {
                 seq: get(row, "seq")?,
                 directive: DirectiveId::parse(get(row, "directive_id")?)
                     .ok_or_else(|| unreadable(&"a directive's id"))?,

@@ -8,7 +8,7 @@ use super::rows::{Answer, count, get, millis, moment, run, unreadable};
 use crate::store::documents;
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::InstanceName;
-use sidedoor_domain::ports::store::{LegEvidence, UnexplainedLeg};
+use sidedoor_domain::ports::store::{LegEvidence, UnknownLeg};
 
 pub(super) async fn of_leg(pool: &SqlitePool, instance: &InstanceName, leg: &str) -> Answer<Vec<Evidence>> {
     let rows = sqlx::query("SELECT doc FROM evidence WHERE instance = ? AND leg_id = ? ORDER BY seq LIMIT 200")
@@ -22,7 +22,7 @@ pub(super) async fn of_leg(pool: &SqlitePool, instance: &InstanceName, leg: &str
         .collect()
 }
 
-pub(super) async fn due_unexplained(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<UnexplainedLeg>> {
+pub(super) async fn due_unknown_legs(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<UnknownLeg>> {
     let rows = sqlx::query(
         "SELECT instance, leg_id, due_at, looks FROM unexplained_legs WHERE due_at <= ? ORDER BY due_at LIMIT ?",
     )
@@ -33,7 +33,7 @@ pub(super) async fn due_unexplained(pool: &SqlitePool, now: Timestamp, limit: u3
     .map_err(failed)?;
     rows.iter()
         .map(|row| {
-            Ok(UnexplainedLeg {
+            Ok(UnknownLeg {
                 instance: InstanceName::parse(get::<String>(row, "instance")?).map_err(|e| unreadable(&e))?,
                 leg: get(row, "leg_id")?,
                 due_at: moment(row, "due_at")?,
@@ -52,7 +52,7 @@ pub(super) async fn write(db: &mut SqliteConnection, new: &LegEvidence) -> Answe
     run(db, insert).await.map(|_| ())
 }
 
-pub(super) async fn write_unexplained(db: &mut SqliteConnection, leg: &UnexplainedLeg) -> Answer<()> {
+pub(super) async fn write_unknown(db: &mut SqliteConnection, leg: &UnknownLeg) -> Answer<()> {
     // A leg that is observed again keeps its count of looks and its earlier time, unless this write is the result of a look.
     let upsert = sqlx::query(
         "INSERT INTO unexplained_legs (instance, leg_id, due_at, looks) VALUES (?, ?, ?, ?)
@@ -67,7 +67,7 @@ pub(super) async fn write_unexplained(db: &mut SqliteConnection, leg: &Unexplain
     run(db, upsert).await.map(|_| ())
 }
 
-pub(super) async fn remove_unexplained(db: &mut SqliteConnection, instance: &InstanceName, leg: &str) -> Answer<()> {
+pub(super) async fn remove_unknown(db: &mut SqliteConnection, instance: &InstanceName, leg: &str) -> Answer<()> {
     let delete = sqlx::query("DELETE FROM unexplained_legs WHERE instance = ? AND leg_id = ?")
         .bind(instance.to_string())
         .bind(leg.to_owned());

@@ -5,7 +5,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::failed;
 use super::rows::{Answer, get, millis, optional_moment, readable, run, select_stored};
-use sidedoor_domain::ports::store::{NextDue, Stored};
+use sidedoor_domain::ports::store::{NextDue, StoredSupervision};
 
 pub(super) async fn next_due(pool: &SqlitePool) -> Answer<NextDue> {
     let row = sqlx::query(
@@ -19,13 +19,13 @@ pub(super) async fn next_due(pool: &SqlitePool) -> Answer<NextDue> {
     .map_err(failed)?;
     Ok(NextDue {
         check: optional_moment(&row, "next_check")?,
-        unexplained: optional_moment(&row, "unknown_leg")?,
+        unknown_leg: optional_moment(&row, "unknown_leg")?,
         delivery: optional_moment(&row, "delivery")?,
         voice_call: optional_moment(&row, "voice_call")?,
     })
 }
 
-pub(super) async fn due_checks(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
+pub(super) async fn due_checks(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<StoredSupervision>> {
     let rows = sqlx::query(select_stored!(
         "WHERE s.next_check_at <= ? ORDER BY s.next_check_at LIMIT ?"
     ))

@@ -66,7 +66,7 @@ const EXCEPTIONS: [(&str, &str, &str); 11] = [
     (
         "FROM audit a WHERE 1 = 1",
         "SCAN a",
-        "from the newest or the oldest line on until a page is full, where nearly every line fits",
+        "reads from the newest or the oldest audit entry until a page is full; nearly every entry matches",
     ),
     (
         "WHERE 1 = 1",

@@ -8,7 +8,7 @@ use super::failed;
 use crate::store::documents;
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::StoreError;
-use sidedoor_domain::ports::store::{RecordState, RecordSync, Stored};
+use sidedoor_domain::ports::store::{RecordState, RecordSync, StoredSupervision};
 
 /// The result of a read.
 pub(super) type Answer<T> = Result<T, StoreError>;
@@ -16,7 +16,7 @@ pub(super) type Answer<T> = Result<T, StoreError>;
 /// A statement of the writer.
 pub(super) type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 
-/// The columns of a [`Stored`], from `supervisions s LEFT JOIN deliveries d` or from the tables given as the last argument. The second
+/// The columns of a [`StoredSupervision`], from `supervisions s LEFT JOIN deliveries d` or from the tables given as the last argument. The second
 /// argument adds columns.
 ///
 /// A `+` before a column keeps that condition from choosing the index. Without statistics, SQLite's planner considers every column that
@@ -112,9 +112,9 @@ pub(super) fn record_state(word: &str) -> Answer<RecordState> {
 }
 
 /// The supervision of a row that [`select_stored`] selected.
-pub(super) fn stored(row: &SqliteRow) -> Answer<Stored> {
+pub(super) fn stored(row: &SqliteRow) -> Answer<StoredSupervision> {
     let supervision = documents::read_supervision(get(row, "doc")?).map_err(|e| unreadable(&e))?;
-    Ok(Stored {
+    Ok(StoredSupervision {
         supervision,
         revision: get(row, "revision")?,
         record_sync: record_sync(row)?,
@@ -145,7 +145,7 @@ fn record_sync(row: &SqliteRow) -> Answer<Option<RecordSync>> {
 
 /// The supervisions that can be read, for background jobs: one damaged document, or one of a later version, must not stop the job for
 /// the others.
-pub(super) fn readable(rows: &[SqliteRow]) -> Vec<Stored> {
+pub(super) fn readable(rows: &[SqliteRow]) -> Vec<StoredSupervision> {
     rows.iter()
         .filter_map(|row| skip_unreadable(row, stored(row)))
         .collect()

@@ -12,14 +12,14 @@ use super::rows::{
 use crate::store::documents;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::CommitOutcome;
-use sidedoor_domain::ports::store::{Counts, Filter, Stored, SupervisionWrite};
+use sidedoor_domain::ports::store::{Counts, Filter, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::supervision::{Origin, State, Supervision};
 
-fn all_stored(rows: &[SqliteRow]) -> Answer<Vec<Stored>> {
+fn all_stored(rows: &[SqliteRow]) -> Answer<Vec<StoredSupervision>> {
     rows.iter().map(stored).collect()
 }
 
-pub(super) async fn by_id(pool: &SqlitePool, id: SupervisionId) -> Answer<Option<Stored>> {
+pub(super) async fn by_id(pool: &SqlitePool, id: SupervisionId) -> Answer<Option<StoredSupervision>> {
     let row = sqlx::query(select_stored!("WHERE s.id = ?"))
         .bind(id.to_string())
         .fetch_optional(pool)
@@ -28,7 +28,7 @@ pub(super) async fn by_id(pool: &SqlitePool, id: SupervisionId) -> Answer<Option
     row.as_ref().map(stored).transpose()
 }
 
-pub(super) async fn by_leg(pool: &SqlitePool, instance: &InstanceName, leg: &str) -> Answer<Option<Stored>> {
+pub(super) async fn by_leg(pool: &SqlitePool, instance: &InstanceName, leg: &str) -> Answer<Option<StoredSupervision>> {
     let row = sqlx::query(select_stored!("WHERE s.instance = ? AND s.leg_id = ?"))
         .bind(instance.as_str())
         .bind(leg)
@@ -38,7 +38,11 @@ pub(super) async fn by_leg(pool: &SqlitePool, instance: &InstanceName, leg: &str
     row.as_ref().map(stored).transpose()
 }
 
-pub(super) async fn active_of(pool: &SqlitePool, instance: &InstanceName, user: &UserId) -> Answer<Vec<Stored>> {
+pub(super) async fn active_of(
+    pool: &SqlitePool,
+    instance: &InstanceName,
+    user: &UserId,
+) -> Answer<Vec<StoredSupervision>> {
     let rows = sqlx::query(select_stored!(
         "WHERE +s.instance = ? AND s.connect_user_id = ?
          AND s.state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING') ORDER BY s.id LIMIT 200"
@@ -51,7 +55,11 @@ pub(super) async fn active_of(pool: &SqlitePool, instance: &InstanceName, user: 
     all_stored(&rows)
 }
 
-pub(super) async fn active_on(pool: &SqlitePool, instance: &InstanceName, contact: &ContactId) -> Answer<Vec<Stored>> {
+pub(super) async fn active_on(
+    pool: &SqlitePool,
+    instance: &InstanceName,
+    contact: &ContactId,
+) -> Answer<Vec<StoredSupervision>> {
     let rows = sqlx::query(select_stored!(
         "WHERE +s.instance = ? AND s.contact_id = ?
          AND +s.state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING') ORDER BY s.id LIMIT 200"
@@ -64,7 +72,7 @@ pub(super) async fn active_on(pool: &SqlitePool, instance: &InstanceName, contac
     all_stored(&rows)
 }
 
-pub(super) async fn list(pool: &SqlitePool, filter: &Filter) -> Answer<Vec<Stored>> {
+pub(super) async fn list(pool: &SqlitePool, filter: &Filter) -> Answer<Vec<StoredSupervision>> {
     // Each state is selected by itself, because an index orders ids within one state only. All are read in one transaction, so that a
     // supervision whose state changes meanwhile is listed once.
     let mut snapshot = pool.begin().await.map_err(failed)?;
@@ -81,7 +89,11 @@ pub(super) async fn list(pool: &SqlitePool, filter: &Filter) -> Answer<Vec<Store
     Ok(all)
 }
 
-async fn in_one_state(db: &mut SqliteConnection, filter: &Filter, state: Option<State>) -> Answer<Vec<Stored>> {
+async fn in_one_state(
+    db: &mut SqliteConnection,
+    filter: &Filter,
+    state: Option<State>,
+) -> Answer<Vec<StoredSupervision>> {
     Page::new(filter.since, filter.until, filter.before, filter.limit)
         .read(db, |page| select_page(filter, state, &page), stored)
         .await
@@ -189,7 +201,7 @@ pub(super) async fn supervisors_since(
         .collect()
 }
 
-pub(super) async fn in_states(pool: &SqlitePool, states: &[State], limit: u32) -> Answer<Vec<Stored>> {
+pub(super) async fn in_states(pool: &SqlitePool, states: &[State], limit: u32) -> Answer<Vec<StoredSupervision>> {
     let mut sql = QueryBuilder::<Sqlite>::new(select_stored!(
         "WHERE s.state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING') AND s.state IN ("
     ));
@@ -201,7 +213,7 @@ pub(super) async fn in_states(pool: &SqlitePool, states: &[State], limit: u32) -
     Ok(readable(&sql.build().fetch_all(pool).await.map_err(failed)?))
 }
 
-pub(super) async fn left_since(pool: &SqlitePool, since: Timestamp, limit: u32) -> Answer<Vec<Stored>> {
+pub(super) async fn left_since(pool: &SqlitePool, since: Timestamp, limit: u32) -> Answer<Vec<StoredSupervision>> {
     let rows = sqlx::query(select_stored!(
         "WHERE s.ended_at >= ? AND +s.state = 'LEFT' ORDER BY s.ended_at DESC LIMIT ?"
     ))

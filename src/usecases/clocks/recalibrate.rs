@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::departure::{Departure, drop_facts};
-use sidedoor_domain::ports::store::Stored;
+use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::Supervision;
 
@@ -59,7 +59,7 @@ impl DepartureRecalibrator {
             .store()
             .left_since(self.ctx.now() - REISSUE_WINDOW, MAX_DEPARTURES)
             .await?;
-        for Stored { supervision, .. } in recent {
+        for StoredSupervision { supervision, .. } in recent {
             let stamped = supervision
                 .departure
                 .as_ref()

@@ -103,18 +103,8 @@ impl ClockService {
     /// [`UseCaseError::Forbidden`], and the store's.
     pub async fn vendors(&self, request: &RequestContext) -> Result<Vec<VendorReport>, ClockError> {
         check_may_read(request)?;
-        let mut names: Vec<&str> = vec![AMAZON_CONNECT];
-        names.extend(
-            self.ctx
-                .settings
-                .timing
-                .vendors
-                .keys()
-                .map(String::as_str)
-                .filter(|v| *v != AMAZON_CONNECT),
-        );
         let epochs = self.ctx.store().clock_epochs().await?;
-        Ok(names.into_iter().map(|vendor| self.report(vendor, &epochs)).collect())
+        Ok(self.vendor_names().map(|vendor| self.report(vendor, &epochs)).collect())
     }
 
     /// The calibration of one vendor's clocks.
@@ -144,9 +134,10 @@ impl ClockService {
         }
         self.check_vendor_exists(vendor)?;
         let instance = instance
+            .clone()
             .or_else(|| self.ctx.settings.default_instance.clone())
             .filter(|name| self.has_clocks(vendor, name))
-            .ok_or(UseCaseError::InstanceNotFound)?;
+            .ok_or_else(|| self.ctx.instance_not_found(instance.as_ref()))?;
         if matches!(probe, ProbeRequest::Ask(_)) && vendor != AMAZON_CONNECT {
             return Err(UseCaseError::Forbidden(
                 "only Amazon Connect can be probed; send measured samples for a carrier",
@@ -259,11 +250,16 @@ impl ClockService {
         self.ctx.instance(instance).is_some() || (vendor != AMAZON_CONNECT && has_events())
     }
 
+    /// Amazon Connect and the configured carriers.
+    fn vendor_names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(AMAZON_CONNECT).chain(self.ctx.carriers())
+    }
+
     fn check_vendor_exists(&self, vendor: &str) -> Result<(), ClockError> {
-        if vendor == AMAZON_CONNECT || self.ctx.settings.timing.vendors.contains_key(vendor) {
+        if self.vendor_names().any(|known| known == vendor) {
             Ok(())
         } else {
-            Err(UseCaseError::VendorNotFound.into())
+            Err(UseCaseError::vendor_not_found(vendor, self.vendor_names()).into())
         }
     }
 

@@ -11,7 +11,7 @@ use crate::usecases::idempotency::KeyReplay;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement};
 use sidedoor_domain::ids::{DirectiveId, SupervisionId};
-use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
+use sidedoor_domain::ports::store::{KeyWrite, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::State;
 
@@ -32,7 +32,7 @@ pub struct DirectiveAnswer {
 #[derive(Debug, Clone)]
 pub enum AcknowledgeOutcome {
     /// The supervision as it is now.
-    Current(Box<Stored>),
+    Current(Box<StoredSupervision>),
     /// The key was used before.
     Replay(KeyReplay),
 }
@@ -66,7 +66,7 @@ impl DirectiveService {
                 .supervision(id)
                 .await?
                 .ok_or(UseCaseError::SupervisionNotFound)?;
-            let Stored {
+            let StoredSupervision {
                 mut supervision,
                 revision,
                 ..

@@ -38,7 +38,7 @@ impl DirectiveService {
     /// The opaque key of a supervisor's directive channel. Only a caller who may read the channel can relate it to the supervisor.
     pub fn channel_key(&self, user: &UserId) -> String {
         // HMAC accepts a key of any length, so this cannot fail.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.ctx.store().stream_salt().as_bytes()) else {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.ctx.store().channel_salt().as_bytes()) else {
             return String::new();
         };
         mac.update(user.as_str().as_bytes());

@@ -18,7 +18,7 @@ use crate::usecases::directives::presence::{StreamPresence, SupervisorKey};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::directive::Directive;
 use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
-use sidedoor_domain::ports::store::{DirectiveNews, Ordered};
+use sidedoor_domain::ports::store::{DirectiveNews, OrderedDirective};
 use sidedoor_domain::supervision::Supervision;
 
 /// The most changes that are read at once.
@@ -73,7 +73,10 @@ impl DirectiveService {
             .clone()
             .or_else(|| self.ctx.settings.default_instance.clone());
         let known = named.filter(|name| self.ctx.instance(name).is_some());
-        Ok((known.ok_or(UseCaseError::InstanceNotFound)?, listener.user.clone()))
+        Ok((
+            known.ok_or_else(|| self.ctx.instance_not_found(listener.instance.as_ref()))?,
+            listener.user.clone(),
+        ))
     }
 
     /// The number of open directive streams.
@@ -152,7 +155,7 @@ impl DirectiveService {
     }
 }
 
-fn directive_event(change: Ordered) -> Option<DirectiveEvent> {
+fn directive_event(change: OrderedDirective) -> Option<DirectiveEvent> {
     let supervision = change.stored.supervision;
     let directive = supervision
         .directives

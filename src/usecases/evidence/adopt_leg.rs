@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::interlock::{ContactSeen, LegId};
-use sidedoor_domain::ports::store::{SupervisionWrite, UnexplainedLeg};
+use sidedoor_domain::ports::store::{SupervisionWrite, UnknownLeg};
 use sidedoor_domain::ports::{
     CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
 };
@@ -45,13 +45,13 @@ impl EvidenceService {
     }
 
     /// Looks into one leg that belongs to no supervision.
-    pub(crate) async fn adopt_leg(&self, leg: UnexplainedLeg) {
+    pub(crate) async fn adopt_leg(&self, leg: UnknownLeg) {
         if let Err(e) = self.try_adopt(&leg).await {
             tracing::error!(leg_contact_id = %leg.leg, error = %e, "could not look into the unknown leg {}; it stays due: {e}", leg.leg);
         }
     }
 
-    async fn try_adopt(&self, leg: &UnexplainedLeg) -> Result<(), UseCaseError> {
+    async fn try_adopt(&self, leg: &UnknownLeg) -> Result<(), UseCaseError> {
         if self.ctx.store().by_leg(&leg.instance, &leg.leg).await?.is_some() {
             self.evaluate_stored_evidence(&leg.instance, &leg.leg).await?;
             return Ok(self.forget_leg(leg).await?);
@@ -74,7 +74,7 @@ impl EvidenceService {
 
     async fn adopt_described(
         &self,
-        leg: &UnexplainedLeg,
+        leg: &UnknownLeg,
         seen: &ContactSeen,
         asked_at: jiff::Timestamp,
     ) -> Result<(), UseCaseError> {
@@ -83,7 +83,7 @@ impl EvidenceService {
         if let Some(user) = &user
             && self.join_pending_for(&leg.instance, user, now).await?
         {
-            let again = UnexplainedLeg {
+            let again = UnknownLeg {
                 due_at: now + self.ctx.settings.intervals.unknown_leg,
                 looks: leg.looks + 1,
                 ..leg.clone()
@@ -91,7 +91,7 @@ impl EvidenceService {
             self.ctx
                 .store()
                 .transact(Transaction {
-                    unexplained: vec![again],
+                    unknown_legs: vec![again],
                     ..Transaction::default()
                 })
                 .await?;
@@ -122,7 +122,7 @@ impl EvidenceService {
         let supervision_id = new.id;
         let change = Transaction {
             supervision: Some(SupervisionWrite::Insert(Box::new(new))),
-            explained: vec![(leg.instance.clone(), leg.leg.clone())],
+            adopted_legs: vec![(leg.instance.clone(), leg.leg.clone())],
             deliver_at: Some(now + self.ctx.settings.intervals.join_row),
             audit: vec![self.ctx.audit_own(
                 AuditAction::SupervisionObserved,
@@ -145,7 +145,7 @@ impl EvidenceService {
         }
     }
 
-    async fn retry_later(&self, leg: &UnexplainedLeg, error: &VendorError) -> Result<(), UseCaseError> {
+    async fn retry_later(&self, leg: &UnknownLeg, error: &VendorError) -> Result<(), UseCaseError> {
         let unknown = error.code == VendorErrorCode::ResourceNotFound;
         if leg.looks >= MAX_LOOKS && (unknown || !error.is_retryable()) {
             tracing::warn!(leg_contact_id = %leg.leg, code = %error.code, "dropping the unknown leg {} after {} lookups: {}", leg.leg, leg.looks, error.message);
@@ -154,7 +154,7 @@ impl EvidenceService {
         let wait = jiff::SignedDuration::try_from(Backoff::LOOK.wait(leg.looks))
             .unwrap_or(self.ctx.settings.intervals.unknown_leg);
         let due_at = self.ctx.now() + wait.max(self.ctx.settings.intervals.unknown_leg);
-        let again = UnexplainedLeg {
+        let again = UnknownLeg {
             due_at,
             looks: leg.looks.saturating_add(1),
             ..leg.clone()
@@ -162,19 +162,19 @@ impl EvidenceService {
         self.ctx
             .store()
             .transact(Transaction {
-                unexplained: vec![again],
+                unknown_legs: vec![again],
                 ..Transaction::default()
             })
             .await?;
         Ok(())
     }
 
-    async fn forget_leg(&self, leg: &UnexplainedLeg) -> Result<(), StoreError> {
-        let explained = vec![(leg.instance.clone(), leg.leg.clone())];
+    async fn forget_leg(&self, leg: &UnknownLeg) -> Result<(), StoreError> {
+        let adopted_legs = vec![(leg.instance.clone(), leg.leg.clone())];
         self.ctx
             .store()
             .transact(Transaction {
-                explained,
+                adopted_legs,
                 ..Transaction::default()
             })
             .await

@@ -16,7 +16,7 @@ use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::ports::store::SupervisionWrite;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
-use sidedoor_domain::supervision::{AMAZON_CONNECT, Supervision, Supervisor};
+use sidedoor_domain::supervision::{Supervision, Supervisor};
 
 /// An event of a carrier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,14 +63,14 @@ impl EvidenceService {
         if !request.caller.has(Scope::Events) {
             return Err(UseCaseError::Forbidden("this credential may not deliver events"));
         }
-        if carrier == AMAZON_CONNECT || !self.ctx.settings.timing.vendors.contains_key(carrier) {
-            return Err(UseCaseError::VendorNotFound);
+        if !self.ctx.carriers().any(|known| known == carrier) {
+            return Err(UseCaseError::vendor_not_found(carrier, self.ctx.carriers()));
         }
         let named = event
             .instance
             .clone()
             .or_else(|| self.ctx.settings.default_instance.clone());
-        let instance = named.ok_or(UseCaseError::InstanceNotFound)?;
+        let instance = named.ok_or_else(|| self.ctx.instance_not_found(None))?;
         let evidence = Evidence {
             source: Source::PartnerEvent,
             sighting: event.sighting,
@@ -83,7 +83,7 @@ impl EvidenceService {
         let leg = match &event.leg {
             // Connect will be asked about this leg, so its instance must be configured.
             PartnerLeg::Connect(_) if self.ctx.instance(&instance).is_none() => {
-                return Err(UseCaseError::InstanceNotFound);
+                return Err(self.ctx.instance_not_found(Some(&instance)));
             }
             PartnerLeg::Connect(leg) => leg.to_string(),
             PartnerLeg::Own(name) => {

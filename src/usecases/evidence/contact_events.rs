@@ -10,7 +10,7 @@ use crate::usecases::evidence::evaluate::Observation;
 use sidedoor_domain::agent_event::AgentEvent;
 use sidedoor_domain::contact_event::ContactEvent;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
-use sidedoor_domain::ports::store::{Stored, UnexplainedLeg};
+use sidedoor_domain::ports::store::{StoredSupervision, UnknownLeg};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
 /// What was done with an event.
@@ -63,14 +63,14 @@ impl EvidenceService {
     async fn leg_vanished(&self, instance: &InstanceName, leg: &str) -> Result<(), UseCaseError> {
         let Some(stored) = self.ctx.store().by_leg(instance, leg).await? else {
             // No earlier event mentioned the leg; the vendor may still describe it.
-            let unknown = UnexplainedLeg {
+            let unknown = UnknownLeg {
                 instance: instance.clone(),
                 leg: leg.to_owned(),
                 due_at: self.ctx.now() + self.ctx.settings.intervals.unknown_leg,
                 looks: 0,
             };
             let change = Transaction {
-                unexplained: vec![unknown],
+                unknown_legs: vec![unknown],
                 ..Transaction::default()
             };
             self.ctx.store().transact(change).await?;
@@ -140,7 +140,7 @@ impl EvidenceService {
         let agent = agent.and_then(|id| UserId::parse(id).ok());
         let listening = self.ctx.store().active_on(instance, contact).await?;
         let mut outcome = EventOutcome::Ignored;
-        for Stored { supervision, .. } in listening {
+        for StoredSupervision { supervision, .. } in listening {
             let committed = self.ctx.update(supervision.id, |s| {
                 if s.state.is_final() || s.contact_ended {
                     return None;

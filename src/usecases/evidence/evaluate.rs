@@ -20,7 +20,7 @@ use sidedoor_domain::evidence::{Evidence, Sighting, Source, last_mode};
 use sidedoor_domain::ids::InstanceName;
 use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::moment::timestamp;
-use sidedoor_domain::ports::store::{LegEvidence, Stored, SupervisionWrite, UnexplainedLeg};
+use sidedoor_domain::ports::store::{LegEvidence, StoredSupervision, SupervisionWrite, UnknownLeg};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{Channel, Joined, Mode, State, Supervision};
 
@@ -177,7 +177,7 @@ impl EvidenceService {
                 .cloned()
                 .collect();
             let all: Vec<Evidence> = known.into_iter().chain(fresh.iter().cloned()).collect();
-            let Stored {
+            let StoredSupervision {
                 mut supervision,
                 revision,
                 ..
@@ -194,7 +194,7 @@ impl EvidenceService {
                 evidence: leg_evidence(instance, leg, fresh),
                 event: event.clone().map(|id| (id, now)),
                 deliver_at: record_due,
-                explained: vec![(instance.clone(), leg.to_owned())],
+                adopted_legs: vec![(instance.clone(), leg.to_owned())],
                 ..Transaction::default()
             };
             if before != after {
@@ -241,7 +241,7 @@ impl EvidenceService {
         fresh.retain(|e| !known.iter().any(|k| k.repeats(e)));
         let change = Transaction {
             evidence: leg_evidence(instance, leg, fresh),
-            unexplained: vec![UnexplainedLeg {
+            unknown_legs: vec![UnknownLeg {
                 instance: instance.clone(),
                 leg: leg.to_owned(),
                 due_at: now + self.ctx.settings.intervals.unknown_leg,

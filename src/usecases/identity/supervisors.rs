@@ -54,7 +54,7 @@ impl IdentityResolver {
             }
             SupervisorRef::Name(name) => match self.find_user_by_name_in_time(instance, name, request).await {
                 // Only a caller that may act as anyone may learn whether a name exists.
-                Err(IdentityError::SupervisorNotFound | IdentityError::SupervisorAmbiguous)
+                Err(IdentityError::SupervisorNotFound(_) | IdentityError::SupervisorAmbiguous(_))
                     if !request.caller.has(Scope::SuperviseAny) =>
                 {
                     return Err(forbidden().into());
@@ -139,8 +139,8 @@ impl IdentityResolver {
                 self.usernames.insert(key, user.clone());
                 Ok(user)
             }
-            (Some(_), false) => Err(IdentityError::SupervisorAmbiguous),
-            (None, _) => Err(IdentityError::SupervisorNotFound),
+            (Some(_), false) => Err(IdentityError::SupervisorAmbiguous(name.to_owned())),
+            (None, _) => Err(IdentityError::SupervisorNotFound(name.to_owned())),
         }
     }
 }

@@ -134,7 +134,7 @@ impl IdentityResolver {
         let instance = known.ok_or(Unbound::NotLinked)?;
         match self.find_user_by_name(&instance, &name).await {
             Ok(user) => Ok(user),
-            Err(IdentityError::SupervisorNotFound | IdentityError::SupervisorAmbiguous) => {
+            Err(IdentityError::SupervisorNotFound(_) | IdentityError::SupervisorAmbiguous(_)) => {
                 tracing::info!(
                     "a token names a supervisor who is not exactly one user of Amazon Connect; answering 403"
                 );

@@ -15,7 +15,7 @@ use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::departure::{AgentAfter, Continuity, Reason};
 use sidedoor_domain::ids::{SupervisionId, UserId};
 use sidedoor_domain::interlock::ContactSeen;
-use sidedoor_domain::ports::store::Stored;
+use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode, Supervision};
 
@@ -58,7 +58,7 @@ impl LeavingService {
         }
         self.refresh_leg_modes(s).await?;
         // The description of the leg may have added a stamp to the departure.
-        let Some(Stored { supervision: s, .. }) = self.ctx.store().supervision(s.id).await? else {
+        let Some(StoredSupervision { supervision: s, .. }) = self.ctx.store().supervision(s.id).await? else {
             return Ok(());
         };
         let check = self.check_contact(&s).await;
@@ -89,7 +89,7 @@ impl LeavingService {
         };
         self.update_departed(s.id, change).await?;
         if second_check_at.is_none()
-            && let Some(Stored { supervision, .. }) = self.ctx.store().supervision(s.id).await?
+            && let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(s.id).await?
         {
             self.raise_alarms(&supervision);
         }
@@ -150,7 +150,7 @@ impl LeavingService {
             let changed = s.departure != before;
             Some(Transaction {
                 deliver_at: changed.then(|| self.ctx.now()),
-                hasten: (!changed).then(|| (id, self.ctx.now())),
+                expedite: (!changed).then(|| (id, self.ctx.now())),
                 ..change
             })
         });

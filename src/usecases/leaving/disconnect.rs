@@ -15,7 +15,7 @@ use crate::usecases::{LegEndMethod, RequestContext};
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
-use sidedoor_domain::ports::store::{Filter, KeyWrite, Stored, SupervisionWrite};
+use sidedoor_domain::ports::store::{Filter, KeyWrite, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Leave, Requester, ServerEnd, State, Supervision};
 
@@ -48,9 +48,9 @@ impl DisconnectRequest {
 #[derive(Debug, Clone)]
 pub enum DisconnectOutcome {
     /// The supervision as it is now.
-    Current(Box<Stored>),
+    Current(Box<StoredSupervision>),
     /// The supervision was already over before this request.
-    AlreadyOver(Box<Stored>),
+    AlreadyOver(Box<StoredSupervision>),
     /// The key was used before.
     Replay(KeyReplay),
 }
@@ -107,7 +107,7 @@ impl LeavingService {
                 .supervision(id)
                 .await?
                 .ok_or(UseCaseError::SupervisionNotFound)?;
-            let Stored {
+            let StoredSupervision {
                 mut supervision,
                 revision,
                 ..
@@ -130,7 +130,7 @@ impl LeavingService {
                 // that the caller wants it tried again.
                 Leave::Underway if supervision.is_to_be_directed_anew(now) => {
                     let _ = supervision.direct_anew(now, self.ctx.leave_times());
-                    "in progress; the browser is directed again because no evidence confirms that the leg ended"
+                    "in progress; the browser gets a new directive because no evidence confirms that the leg ended"
                 }
                 Leave::Underway | Leave::Kept if supervision == stored.supervision => {
                     let replay = self.idempotency.take_key(request, Some(id)).await?;
@@ -239,9 +239,10 @@ impl LeavingService {
             return Ok(DisconnectOutcome::Replay(replay));
         }
         let instance = instance
+            .clone()
             .or_else(|| self.ctx.settings.default_instance.clone())
             .filter(|name| self.ctx.instance(name).is_some())
-            .ok_or(UseCaseError::InstanceNotFound)?;
+            .ok_or_else(|| self.ctx.instance_not_found(instance.as_ref()))?;
         let active = self.ctx.store().active_of(&instance, user).await?;
         if active.is_empty() {
             let theirs = Filter {
@@ -249,7 +250,7 @@ impl LeavingService {
                 limit: RECENT_SUPERVISIONS,
                 ..Filter::default()
             };
-            let over = |s: &Stored| s.supervision.instance == instance && s.supervision.state.is_final();
+            let over = |s: &StoredSupervision| s.supervision.instance == instance && s.supervision.state.is_final();
             let last = self.ctx.store().list(&theirs).await?.into_iter().find(over);
             let last = last.ok_or(UseCaseError::SupervisionNotFound)?;
             let replay = self.idempotency.take_key(request, Some(last.supervision.id)).await?;
@@ -267,7 +268,7 @@ impl LeavingService {
     /// Asks for each leave even if another one fails, then waits for the server's part of all of them.
     async fn leave_all(
         &self,
-        active: Vec<Stored>,
+        active: Vec<StoredSupervision>,
         ask: &DisconnectRequest,
         request: &RequestContext,
     ) -> Result<DisconnectOutcome, LeavingError> {

@@ -15,7 +15,7 @@ use crate::usecases::retry::Backoff;
 use sidedoor_domain::audit::{AuditAction, AuditedCall, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::{ContactSeen, clear_to_end};
-use sidedoor_domain::ports::store::Stored;
+use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::ports::{CommitOutcome, Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{Channel, ServerEnd, State, Supervision};
 
@@ -39,7 +39,7 @@ impl LeavingService {
         let Some(_in_flight) = self.ctx.signals.leaves_in_flight.try_start(id) else {
             return Ok(());
         };
-        let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
+        let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(id).await? else {
             return Ok(());
         };
         if !is_to_be_carried_out(&supervision) {
@@ -88,7 +88,7 @@ impl LeavingService {
         mut seen: Result<ContactSeen, VendorError>,
     ) -> Result<(), LeavingError> {
         for attempt in 0..MAX_ATTEMPTS {
-            let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
+            let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(id).await? else {
                 return Ok(());
             };
             let (State::Leaving, Some(leg)) = (supervision.state, supervision.leg.clone()) else {

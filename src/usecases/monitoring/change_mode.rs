@@ -13,7 +13,7 @@ use crate::usecases::monitoring::MonitoringService;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
+use sidedoor_domain::ports::store::{KeyWrite, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, Requester, State, Supervision};
 
@@ -21,9 +21,9 @@ use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, Requester, Sta
 #[derive(Debug, Clone)]
 pub enum ModeChangeOutcome {
     /// The browser has been directed to change the mode.
-    Directed(Box<Stored>),
+    Directed(Box<StoredSupervision>),
     /// Evidence says that the supervisor is already in that mode, and no other change is in progress.
-    Already(Box<Stored>),
+    Already(Box<StoredSupervision>),
     /// The key was used before.
     Replay(KeyReplay),
 }

@@ -32,7 +32,8 @@ impl ComplianceRules {
         }
         let jurisdiction = ask.jurisdiction.as_deref().or(own);
         let rules = self.ctx.settings.policy.rules(jurisdiction);
-        let rules = rules.ok_or(MonitoringError::JurisdictionNotFound)?;
+        let rules =
+            rules.ok_or_else(|| MonitoringError::JurisdictionNotFound(jurisdiction.unwrap_or_default().to_owned()))?;
         let prior = self.prior_supervisions(instance, &ask.contact, user).await?;
         match rules.admit(jurisdiction, prior) {
             Ok(compliance) => Ok(compliance),

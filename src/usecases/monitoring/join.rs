@@ -17,7 +17,7 @@ use sidedoor_domain::audit::{AuditAction, AuditEntry, AuditedCall, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::join_failure::{JoinFailure, OwnJoinFailure};
-use sidedoor_domain::ports::store::{Stored, SupervisionWrite};
+use sidedoor_domain::ports::store::{StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::telephony::{MonitorCall, UserContact};
 use sidedoor_domain::ports::{
     Admission, CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
@@ -101,7 +101,7 @@ impl MonitoringService {
         maybe_sent: bool,
     ) -> Result<Option<Supervision>, MonitoringError> {
         loop {
-            let Some(Stored {
+            let Some(StoredSupervision {
                 mut supervision,
                 revision,
                 ..
@@ -244,7 +244,7 @@ impl MonitoringService {
         let mut attempts = ConflictAttempts::default();
         loop {
             attempts.start_next()?;
-            let Some(Stored {
+            let Some(StoredSupervision {
                 mut supervision,
                 revision,
                 ..
@@ -266,7 +266,7 @@ impl MonitoringService {
             }
             let (instance, state) = (supervision.instance.clone(), supervision.state);
             let change = Transaction {
-                explained: vec![(instance.clone(), leg.to_string())],
+                adopted_legs: vec![(instance.clone(), leg.to_string())],
                 deliver_at: Some(now + self.ctx.settings.intervals.join_row),
                 audit: vec![
                     self.ctx
@@ -326,7 +326,7 @@ impl MonitoringService {
         if code != QUOTA && code != JoinFailure::Vendor(VendorErrorCode::RequestInvalid) {
             return Ok(None);
         }
-        let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
+        let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(id).await? else {
             return Ok(None);
         };
         let others = self.others_on_call(&supervision).await?;
@@ -396,7 +396,7 @@ impl MonitoringService {
     /// is handled as an observed one.
     async fn look_for_leg(&self, id: SupervisionId, code: JoinFailure, detail: &str) -> Result<(), MonitoringError> {
         for attempt in 0..LEG_SEARCHES {
-            let Some(Stored { supervision, .. }) = self.ctx.store().supervision(id).await? else {
+            let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(id).await? else {
                 return Ok(());
             };
             match self.find_leg(&supervision).await {

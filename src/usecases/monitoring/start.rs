@@ -17,7 +17,7 @@ use crate::usecases::monitoring::compliance;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::join_failure::OwnJoinFailure;
-use sidedoor_domain::ports::store::{KeyWrite, Stored, SupervisionWrite};
+use sidedoor_domain::ports::store::{KeyWrite, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{Mode, Origin, State, Supervision, Supervisor};
 
@@ -48,11 +48,11 @@ pub struct StartRequest {
 #[derive(Debug, Clone)]
 pub enum StartOutcome {
     /// A new supervision, in the state that it has reached.
-    New(Box<Stored>),
+    New(Box<StoredSupervision>),
     /// A new supervision that waits until the supervisor has left the second one.
-    Waiting(Box<Stored>, Box<Stored>),
+    Waiting(Box<StoredSupervision>, Box<StoredSupervision>),
     /// The supervisor already listens to this contact.
-    Already(Box<Stored>),
+    Already(Box<StoredSupervision>),
     /// The key was used before.
     Replay(KeyReplay),
 }
@@ -87,7 +87,7 @@ impl MonitoringService {
             .or_else(|| self.ctx.settings.default_instance.clone());
         let instance = instance
             .filter(|name| self.ctx.instance(name).is_some())
-            .ok_or(UseCaseError::InstanceNotFound)?;
+            .ok_or_else(|| self.ctx.instance_not_found(ask.instance.as_ref()))?;
         let (user, username) = self
             .identity
             .resolve_supervisor(&instance, &ask.supervisor, request)
@@ -182,7 +182,7 @@ impl MonitoringService {
         // contains the directive that ends the first leg.
         self.ctx.spawn(join);
         self.leave_others(&others, request).await?;
-        let stored = |s: Option<Stored>| s.map(Box::new).ok_or(UseCaseError::SupervisionNotFound);
+        let stored = |s: Option<StoredSupervision>| s.map(Box::new).ok_or(UseCaseError::SupervisionNotFound);
         let (new, first) = (
             self.ctx.store().supervision(id).await?,
             self.ctx.store().supervision(first).await?,
@@ -195,7 +195,7 @@ impl MonitoringService {
         &self,
         new: &Supervision,
         ask: &StartRequest,
-    ) -> Result<Vec<Stored>, MonitoringError> {
+    ) -> Result<Vec<StoredSupervision>, MonitoringError> {
         let (true, Some(user)) = (ask.leave_current, &new.supervisor.connect_user_id) else {
             return Ok(Vec::new());
         };
@@ -234,7 +234,7 @@ impl MonitoringService {
         instance: &InstanceName,
         user: &UserId,
         ask: &StartRequest,
-    ) -> Result<Option<Stored>, MonitoringError> {
+    ) -> Result<Option<StoredSupervision>, MonitoringError> {
         let active = self.ctx.store().active_of(instance, user).await?;
         Ok(active
             .into_iter()
@@ -242,7 +242,11 @@ impl MonitoringService {
     }
 
     /// Answers that the supervisor already listens. The key stores the answer, so that a repeat starts nothing either.
-    async fn answer_existing(&self, stored: Stored, request: &RequestContext) -> Result<StartOutcome, MonitoringError> {
+    async fn answer_existing(
+        &self,
+        stored: StoredSupervision,
+        request: &RequestContext,
+    ) -> Result<StartOutcome, MonitoringError> {
         let replay = self.idempotency.take_key(request, Some(stored.supervision.id)).await?;
         Ok(replay.map_or(StartOutcome::Already(Box::new(stored)), StartOutcome::Replay))
     }

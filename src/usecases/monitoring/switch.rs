@@ -14,7 +14,7 @@ use crate::usecases::leaving::disconnect::DisconnectRequest;
 use crate::usecases::monitoring::MonitoringService;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::{Stored, SupervisionWrite};
+use sidedoor_domain::ports::store::{StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Leave, Requester, Supervision};
 
@@ -37,7 +37,7 @@ impl MonitoringService {
     /// Asks the supervisor to leave these supervisions.
     pub(super) async fn leave_others(
         &self,
-        others: &[Stored],
+        others: &[StoredSupervision],
         request: &RequestContext,
     ) -> Result<(), MonitoringError> {
         // The key belongs to the answer about the new supervision.
@@ -107,7 +107,7 @@ impl MonitoringService {
                     audit: vec![self.ctx.audit_own(
                         AuditAction::DisconnectRequested,
                         first,
-                        "a switch resumed after a restart",
+                        "the switch to another contact resumed after a restart",
                     )],
                     ..Transaction::default()
                 })

@@ -19,7 +19,7 @@ use crate::usecases::monitoring::join::is_live_leg;
 use crate::usecases::polling::PollingService;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
-use sidedoor_domain::ports::store::{Stored, UnexplainedLeg};
+use sidedoor_domain::ports::store::{StoredSupervision, UnknownLeg};
 use sidedoor_domain::ports::telephony::UserContact;
 use sidedoor_domain::ports::{Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
@@ -66,7 +66,9 @@ struct PollRound {
 pub(super) type PollBatch = Vec<(Supervision, InFlightGuard<SupervisionId>)>;
 
 /// Splits idle supervisions into calls, by instance.
-pub(super) fn split_into_batches(idle: Vec<(Stored, InFlightGuard<SupervisionId>)>) -> Vec<(InstanceName, PollBatch)> {
+pub(super) fn split_into_batches(
+    idle: Vec<(StoredSupervision, InFlightGuard<SupervisionId>)>,
+) -> Vec<(InstanceName, PollBatch)> {
     let mut by_instance: BTreeMap<InstanceName, PollBatch> = BTreeMap::new();
     for (stored, guard) in idle {
         let instance = stored.supervision.instance.clone();
@@ -254,7 +256,7 @@ impl PollingService {
         if self.ctx.store().by_leg(instance, &unknown.contact).await?.is_some() {
             return Ok(());
         }
-        let leg = UnexplainedLeg {
+        let leg = UnknownLeg {
             instance: instance.clone(),
             leg: unknown.contact.clone(),
             due_at: self.ctx.now() + self.ctx.settings.intervals.unknown_leg,
@@ -263,7 +265,7 @@ impl PollingService {
         self.ctx
             .store()
             .transact(Transaction {
-                unexplained: vec![leg],
+                unknown_legs: vec![leg],
                 ..Transaction::default()
             })
             .await?;

@@ -16,7 +16,7 @@ use crate::usecases::in_flight::InFlight;
 use crate::usecases::polling::PollingService;
 use crate::usecases::polling::batch_poll::{awaits_mode_change, is_idle, split_into_batches};
 use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::{Retention, Stored};
+use sidedoor_domain::ports::store::{Retention, StoredSupervision};
 use sidedoor_domain::ports::{MetricEvent, Priority, VendorError};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
 
@@ -119,8 +119,8 @@ impl PollingService {
             });
         }
         let busy = legs.keys();
-        let due = if is_due(next.unexplained) {
-            self.ctx.store().due_unexplained(now, PAGE).await?
+        let due = if is_due(next.unknown_leg) {
+            self.ctx.store().due_unknown_legs(now, PAGE).await?
         } else {
             Vec::new()
         };
@@ -139,16 +139,16 @@ impl PollingService {
                 this.ctx.signals.check.notify_one();
             });
         }
-        let next = if is_due(next.check) || is_due(next.unexplained) {
+        let next = if is_due(next.check) || is_due(next.unknown_leg) {
             self.ctx.store().next_due().await?
         } else {
             next
         };
-        let due = [next.check, next.unexplained].into_iter().flatten().min();
+        let due = [next.check, next.unknown_leg].into_iter().flatten().min();
         Ok(pause_until(due, self.ctx.now()))
     }
 
-    async fn poll_supervision(&self, stored: Stored) -> Result<(), PollingError> {
+    async fn poll_supervision(&self, stored: StoredSupervision) -> Result<(), PollingError> {
         match stored.supervision.state {
             State::Monitoring | State::Leaving => self.poll_leg(&stored.supervision).await,
             State::Left => Ok(self.leaving.check_departed_contact(&stored.supervision).await?),
@@ -168,7 +168,7 @@ impl PollingService {
                 s.next_check_at = Some(self.ctx.now() + self.ctx.settings.join_ttl)
             })
             .await?;
-        // A join may take long, so it does not occupy a place of the polls.
+        // A join may take long, so it runs in a task of its own and keeps no permit of the polls.
         let this = self.clone();
         self.ctx.spawn_for(
             "join",

@@ -40,7 +40,7 @@ impl ReportService {
     /// Records that a ticket for a supervisor's directive stream is about to be issued.
     ///
     /// # Errors
-    /// The store's.
+    /// [`UseCaseError`] if the store cannot be written.
     pub async fn note_ticket(&self, request: &RequestContext, user: &UserId) -> Result<(), UseCaseError> {
         let line = AuditEntry {
             request_id: request.request_id.clone(),

@@ -7,7 +7,7 @@ use crate::usecases::error::UseCaseError;
 use crate::usecases::reports::ReportService;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::{Filter, RecordState, Stored};
+use sidedoor_domain::ports::store::{Filter, RecordState, StoredSupervision};
 use sidedoor_domain::supervision::State;
 
 /// The current counts, for the metrics.
@@ -48,7 +48,7 @@ impl ReportService {
     ///
     /// # Errors
     /// [`UseCaseError::SupervisionNotFound`] also when the caller may not see it, so that the answer does not reveal that it exists.
-    pub async fn get(&self, id: SupervisionId, request: &RequestContext) -> Result<Stored, UseCaseError> {
+    pub async fn get(&self, id: SupervisionId, request: &RequestContext) -> Result<StoredSupervision, UseCaseError> {
         self.ctx.get(id, request).await
     }
 
@@ -56,7 +56,11 @@ impl ReportService {
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`] for a caller that may see none, or asks for another supervisor's.
-    pub async fn list(&self, mut filter: Filter, request: &RequestContext) -> Result<Vec<Stored>, UseCaseError> {
+    pub async fn list(
+        &self,
+        mut filter: Filter,
+        request: &RequestContext,
+    ) -> Result<Vec<StoredSupervision>, UseCaseError> {
         if !request.caller.sees_all() {
             let own = request
                 .caller

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::usecases::salesforce_sync::SalesforceSyncService;
 use sidedoor_domain::departure::Departure;
 use sidedoor_domain::ports::crm::{CALLS_A_QUESTION, ParticipantSeen};
-use sidedoor_domain::ports::store::{Comparison, Stored};
+use sidedoor_domain::ports::store::{Comparison, StoredSupervision};
 use sidedoor_domain::ports::{Crm, MetricEvent, Transaction};
 
 /// Salesforce writes its own record some time after the call.
@@ -108,7 +108,7 @@ impl SalesforceSyncService {
         let theirs = match crm.supervisors_of(&calls).await {
             Ok(theirs) => theirs,
             Err(e) if UNSUPPORTED_CODES.contains(&e.code.as_str()) => {
-                tracing::info!(code = %e.code, "not comparing departures for a day because this org shows no ConversationParticipant: {e}");
+                tracing::info!(code = %e.code, "this org has no ConversationParticipant records that Sidedoor can read; comparing departures again in a day: {e}");
                 return Ok(PageOutcome::Unsupported);
             }
             Err(e) => {
@@ -139,7 +139,7 @@ impl SalesforceSyncService {
 
 /// A departure beside what the org itself has of it; `None` for one without a departure or a VoiceCall.
 fn compare(
-    stored: &Stored,
+    stored: &StoredSupervision,
     on_contact: u32,
     theirs: &HashMap<String, Vec<ParticipantSeen>>,
     now: Timestamp,

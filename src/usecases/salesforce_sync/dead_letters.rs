@@ -14,7 +14,7 @@ use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::store::KeyWrite;
-use sidedoor_domain::ports::store::{DeliveryFilter, Row};
+use sidedoor_domain::ports::store::{Delivery, DeliveryFilter};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
 /// The most records that one request delivers again.
@@ -26,7 +26,7 @@ pub struct ReplaySummary {
     /// The number of records.
     pub rows: usize,
     /// The first of them, for a preview.
-    pub first: Vec<Row>,
+    pub first: Vec<Delivery>,
     /// Whether more records match than one request may replay.
     pub more: bool,
     /// Whether this was a dry run, so nothing was delivered.
@@ -69,14 +69,18 @@ impl DeliveryService {
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], and the store's.
-    pub async fn rows(&self, filter: &DeliveryFilter, request: &RequestContext) -> Result<Vec<Row>, DeliveryError> {
+    pub async fn rows(
+        &self,
+        filter: &DeliveryFilter,
+        request: &RequestContext,
+    ) -> Result<Vec<Delivery>, DeliveryError> {
         if ![Scope::Read, Scope::Operate]
             .iter()
             .any(|scope| request.caller.has(*scope))
         {
             return Err(UseCaseError::Forbidden("this credential may not read deliveries").into());
         }
-        Ok(self.ctx.store().rows(filter).await?)
+        Ok(self.ctx.store().deliveries(filter).await?)
     }
 
     /// Delivers one record again.
@@ -93,7 +97,12 @@ impl DeliveryService {
         if let Some(replay) = self.idempotency.replay(request).await? {
             return Ok(ReplayOutcome::Replay(replay));
         }
-        let row = self.ctx.store().row(id).await?.ok_or(DeliveryError::DeliveryNotFound)?;
+        let row = self
+            .ctx
+            .store()
+            .delivery(id)
+            .await?
+            .ok_or(DeliveryError::DeliveryNotFound)?;
         self.send_again(vec![row], false, dry_run, request).await
     }
 
@@ -115,7 +124,7 @@ impl DeliveryService {
             limit: MAX_REPLAYED + 1,
             ..filter.clone()
         };
-        let mut rows = self.ctx.store().rows(&asked).await?;
+        let mut rows = self.ctx.store().deliveries(&asked).await?;
         let more = rows.len() > MAX_REPLAYED as usize;
         rows.truncate(MAX_REPLAYED as usize);
         self.send_again(rows, more, dry_run, request).await
@@ -123,7 +132,7 @@ impl DeliveryService {
 
     async fn send_again(
         &self,
-        rows: Vec<Row>,
+        rows: Vec<Delivery>,
         more: bool,
         dry_run: bool,
         request: &RequestContext,

@@ -24,8 +24,10 @@ use crate::usecases::salesforce_sync::rate::{DeliveryRate, LOOKS_APART};
 use crate::usecases::salesforce_sync::voice_calls::VoiceCallLookup;
 use sidedoor_domain::participant::ParticipantRecord;
 use sidedoor_domain::ports::crm::{Lookups, ROWS_A_WRITE};
-use sidedoor_domain::ports::store::{Delivered, DeliveryResult, FailureScope, Stored};
-use sidedoor_domain::ports::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, MetricEvent, Recorded, Transaction};
+use sidedoor_domain::ports::store::{DeliveryOutcome, DeliveryResult, FailureScope, StoredSupervision};
+use sidedoor_domain::ports::{
+    Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, MetricEvent, Transaction, WrittenRecord,
+};
 
 /// The longest sleep of the loop.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -38,7 +40,7 @@ const MAX_SPLIT_CALLS: u32 = 32;
 /// A record that is about to be written.
 struct OutgoingRecord {
     row: ParticipantRecord,
-    stored: Stored,
+    stored: StoredSupervision,
     lookup: VoiceCallLookup,
     note: Option<String>,
 }
@@ -57,7 +59,7 @@ impl OutgoingRecord {
 }
 
 /// The result of writing one record.
-type RecordOutcome = Result<Recorded, CrmError>;
+type RecordOutcome = Result<WrittenRecord, CrmError>;
 
 impl SalesforceSyncService {
     /// Delivers due records until the process stops. Returns immediately when delivery is switched off.
@@ -142,7 +144,7 @@ impl SalesforceSyncService {
     }
 
     async fn find_lookups(&self, crm: &dyn Crm, batch: &mut [OutgoingRecord]) -> Result<(), UseCaseError> {
-        let wanting: Vec<&Stored> = batch.iter().map(|s| &s.stored).collect();
+        let wanting: Vec<&StoredSupervision> = batch.iter().map(|s| &s.stored).collect();
         let found = self.voice_calls_of_rows(crm, &wanting).await;
         for (outgoing, lookup) in batch.iter_mut().zip(found) {
             if let VoiceCallLookup::Found(id) = &lookup {
@@ -238,12 +240,12 @@ impl SalesforceSyncService {
     ) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
         let mut judge = FailureJudge::of_call(rate, outcomes.iter().any(Result::is_ok), now);
-        let mut delivered = Vec::with_capacity(batch.len());
+        let mut delivery_results = Vec::with_capacity(batch.len());
         for (outgoing, outcome) in batch.iter().zip(outcomes) {
             let result = match outcome {
                 Ok(recorded) => {
                     self.count_recorded(outgoing);
-                    Delivered::Recorded {
+                    DeliveryOutcome::Written {
                         recorded,
                         note: outgoing.note.clone(),
                         look_again_at: outgoing.lookup.look_again_at(&outgoing.stored.supervision, now),
@@ -254,9 +256,9 @@ impl SalesforceSyncService {
                     judge.judge(&outgoing.row.leg_key, outgoing.stored.record_sync.as_ref(), &error)
                 }
             };
-            delivered.push(self.result(outgoing, result));
+            delivery_results.push(self.result(outgoing, result));
         }
-        self.commit_results(delivered).await
+        self.commit_results(delivery_results).await
     }
 
     /// Stores the results of a call that failed as a whole: all its records wait until the pause is over.
@@ -277,7 +279,7 @@ impl SalesforceSyncService {
             if batch.len() == 1 {
                 return failure_scope::judge_single(s.stored.record_sync.as_ref(), error, due_at, rate);
             }
-            Delivered::Again {
+            DeliveryOutcome::Again {
                 due_at,
                 error: error.to_string(),
                 blame: FailureScope::Crm,
@@ -287,12 +289,12 @@ impl SalesforceSyncService {
             .await
     }
 
-    fn result(&self, outgoing: &OutgoingRecord, result: Delivered) -> DeliveryResult {
+    fn result(&self, outgoing: &OutgoingRecord, result: DeliveryOutcome) -> DeliveryResult {
         match &result {
-            Delivered::Recorded { .. } => self.ctx.count(&MetricEvent::Delivery("recorded")),
-            Delivered::Again { .. } => self.ctx.count(&MetricEvent::Delivery("again")),
-            Delivered::Dead { .. } => self.ctx.count(&MetricEvent::Delivery("dead")),
-            Delivered::LookAgain { .. } => {}
+            DeliveryOutcome::Written { .. } => self.ctx.count(&MetricEvent::Delivery("recorded")),
+            DeliveryOutcome::Again { .. } => self.ctx.count(&MetricEvent::Delivery("again")),
+            DeliveryOutcome::Dead { .. } => self.ctx.count(&MetricEvent::Delivery("dead")),
+            DeliveryOutcome::LookAgain { .. } => {}
         }
         DeliveryResult {
             supervision: outgoing.stored.supervision.id,
@@ -302,11 +304,11 @@ impl SalesforceSyncService {
         }
     }
 
-    async fn commit_results(&self, delivered: Vec<DeliveryResult>) -> Result<(), UseCaseError> {
+    async fn commit_results(&self, delivery_results: Vec<DeliveryResult>) -> Result<(), UseCaseError> {
         self.ctx
             .store()
             .transact(Transaction {
-                delivered,
+                delivery_results,
                 ..Transaction::default()
             })
             .await?;
@@ -355,7 +357,7 @@ fn outcome_for_each(done: Result<Vec<RecordOutcome>, CrmError>, rows: usize) -> 
     done.unwrap_or_else(|e| vec![Err(e); rows])
 }
 
-fn outgoing_record(stored: Stored) -> Option<OutgoingRecord> {
+fn outgoing_record(stored: StoredSupervision) -> Option<OutgoingRecord> {
     let version = stored.record_sync.as_ref()?.version;
     Some(OutgoingRecord {
         row: ParticipantRecord::of(&stored.supervision, version)?,

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::usecases::retry::Backoff;
 use crate::usecases::salesforce_sync::rate::DeliveryRate;
-use sidedoor_domain::ports::store::{Delivered, FailureScope, RecordSync};
+use sidedoor_domain::ports::store::{DeliveryOutcome, FailureScope, RecordSync};
 use sidedoor_domain::ports::{CrmError, CrmVerdict};
 
 /// After this many rejections with an error that is usually the org's, while others are accepted, the record is the cause.
@@ -39,15 +39,15 @@ impl<'p> FailureJudge<'p> {
     }
 
     /// Decides about one record.
-    pub(super) fn judge(&mut self, key: &str, record_sync: Option<&RecordSync>, error: &CrmError) -> Delivered {
+    pub(super) fn judge(&mut self, key: &str, record_sync: Option<&RecordSync>, error: &CrmError) -> DeliveryOutcome {
         let (attempts, refusals) = record_sync.map_or((0, 0), |r| (r.attempts, r.refusals));
         let scope = self.scope(record_sync);
         let own = scope == FailureScope::Row;
-        let dead = || Delivered::Dead {
+        let dead = || DeliveryOutcome::Dead {
             error: error.to_string(),
             answer: error.answer.clone(),
         };
-        let again = |due_at, scope| Delivered::Again {
+        let again = |due_at, scope| DeliveryOutcome::Again {
             due_at,
             error: error.to_string(),
             blame: scope,
@@ -107,7 +107,7 @@ pub(super) fn judge_single(
     error: &CrmError,
     due_at: Timestamp,
     rate: &DeliveryRate,
-) -> Delivered {
+) -> DeliveryOutcome {
     let theirs = error.verdict == CrmVerdict::Retry && error.answer.is_some();
     let taken_since = record_sync
         .and_then(|r| r.refused_at)
@@ -118,12 +118,12 @@ pub(super) fn judge_single(
         (true, true) => FailureScope::Row,
     };
     if scope == FailureScope::Row && record_sync.is_some_and(|r| r.refusals >= MAX_TRANSIENT_REFUSALS) {
-        return Delivered::Dead {
+        return DeliveryOutcome::Dead {
             error: error.to_string(),
             answer: error.answer.clone(),
         };
     }
-    Delivered::Again {
+    DeliveryOutcome::Again {
         due_at,
         error: error.to_string(),
         blame: scope,

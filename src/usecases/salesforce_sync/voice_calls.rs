@@ -16,7 +16,7 @@ use moka::sync::Cache;
 use crate::usecases::salesforce_sync::SalesforceSyncService;
 use sidedoor_domain::ids::{ContactId, SupervisionId};
 use sidedoor_domain::ports::crm::CONTACTS_A_SEARCH;
-use sidedoor_domain::ports::store::{Delivered, DeliveryResult, Stored};
+use sidedoor_domain::ports::store::{DeliveryOutcome, DeliveryResult, StoredSupervision};
 use sidedoor_domain::ports::{Crm, CrmVerdict, Transaction};
 use sidedoor_domain::supervision::Supervision;
 
@@ -107,9 +107,9 @@ impl VoiceCallCache {
 impl SalesforceSyncService {
     /// The VoiceCalls of these records, in order. A record that was written without one before is not searched for, because
     /// otherwise each of its versions would cost a search.
-    pub(super) async fn voice_calls_of_rows(&self, crm: &dyn Crm, rows: &[&Stored]) -> Vec<VoiceCallLookup> {
-        let awaited = |s: &Stored| s.record_sync.as_ref().is_some_and(|r| r.look_again_at.is_some());
-        let fresh: Vec<&Stored> = rows.iter().copied().filter(|s| !awaited(s)).collect();
+    pub(super) async fn voice_calls_of_rows(&self, crm: &dyn Crm, rows: &[&StoredSupervision]) -> Vec<VoiceCallLookup> {
+        let awaited = |s: &StoredSupervision| s.record_sync.as_ref().is_some_and(|r| r.look_again_at.is_some());
+        let fresh: Vec<&StoredSupervision> = rows.iter().copied().filter(|s| !awaited(s)).collect();
         self.find_unknown(crm, &fresh).await;
         rows.iter()
             .map(|s| match self.voice_call_known(s) {
@@ -120,13 +120,13 @@ impl SalesforceSyncService {
     }
 
     /// The VoiceCalls of these supervisions, in order.
-    async fn voice_calls_of(&self, crm: &dyn Crm, wanting: &[&Stored]) -> Vec<VoiceCallLookup> {
+    async fn voice_calls_of(&self, crm: &dyn Crm, wanting: &[&StoredSupervision]) -> Vec<VoiceCallLookup> {
         self.find_unknown(crm, wanting).await;
         wanting.iter().map(|s| self.voice_call_known(s)).collect()
     }
 
     /// Searches for those that are not in the cache.
-    async fn find_unknown(&self, crm: &dyn Crm, wanting: &[&Stored]) {
+    async fn find_unknown(&self, crm: &dyn Crm, wanting: &[&StoredSupervision]) {
         let mut unknown: Vec<ContactId> = wanting.iter().filter_map(|s| self.to_find(s)).cloned().collect();
         unknown.sort();
         unknown.dedup();
@@ -136,7 +136,7 @@ impl SalesforceSyncService {
         }
     }
 
-    fn voice_call_known(&self, stored: &Stored) -> VoiceCallLookup {
+    fn voice_call_known(&self, stored: &StoredSupervision) -> VoiceCallLookup {
         match self.to_find(stored) {
             None => VoiceCallLookup::Given,
             Some(contact) => self
@@ -147,7 +147,7 @@ impl SalesforceSyncService {
         }
     }
 
-    fn to_find<'s>(&self, stored: &'s Stored) -> Option<&'s ContactId> {
+    fn to_find<'s>(&self, stored: &'s StoredSupervision) -> Option<&'s ContactId> {
         let s = &stored.supervision;
         let wanted = self.ctx.settings.delivery.find_voice_calls && s.voice_call_id.is_none();
         s.contact.as_ref().filter(|_| wanted)
@@ -231,12 +231,12 @@ impl SalesforceSyncService {
                 supervision: id,
                 version: stored.record_sync.as_ref().map_or(0, |r| r.version),
                 at: now,
-                result: Delivered::LookAgain { at },
+                result: DeliveryOutcome::LookAgain { at },
             };
             self.ctx
                 .store()
                 .transact(Transaction {
-                    delivered: vec![looked],
+                    delivery_results: vec![looked],
                     ..Transaction::default()
                 })
                 .await?;

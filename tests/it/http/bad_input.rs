@@ -91,6 +91,10 @@ async fn start_with_invalid_body_is_400_and_writes_nothing() {
         .json(&with("instance", json!("other")))
         .send()
         .await;
+    assert_eq!(
+        unknown.body["detail"],
+        "Unknown Connect instance `other`; expected main."
+    );
     refused(&app, 422, "instance_not_found", unknown, &before).await;
     let form = app
         .call("POST", "/v1/supervisions")

@@ -53,6 +53,7 @@ async fn user_name_errors_are_hidden_from_other_supervisors() {
     ] {
         let answer = listen(&app, &call, name, key).await;
         assert_eq!((answer.status, answer.code()), (status, code), "{name} {key}");
+        assert_eq!(answer.text.contains(name), status != 403, "{}", answer.text);
     }
     for supervisor in [
         json!({}),

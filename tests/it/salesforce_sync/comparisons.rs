@@ -60,7 +60,10 @@ async fn comparison_with_org_record_writes_nothing_to_org() {
     // The org writes its record later than we do.
     tokio::time::sleep(Duration::from_millis(400)).await;
     let not_yet = explain().await;
-    assert!(not_yet.contains("ConversationParticipant) was looked for"), "{not_yet}");
+    assert!(
+        not_yet.contains("ConversationParticipant) was not found when Sidedoor looked"),
+        "{not_yet}"
+    );
     let at: jiff::Timestamp = left["departure"]["disconnectedAt"]
         .as_str()
         .expect("text")

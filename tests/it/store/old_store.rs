@@ -21,7 +21,7 @@ use sidedoor_domain::ports::Clock;
 use sidedoor_domain::ports::store::{
     ClockStore, DirectiveStore, EvidenceStore, IdempotencyStore, JobStore, SupervisionStore,
 };
-use sidedoor_domain::ports::store::{Filter, KeyRecord, UnexplainedLeg};
+use sidedoor_domain::ports::store::{Filter, KeyRecord, UnknownLeg};
 use sidedoor_fakes::Fault;
 
 use crate::support::app::{EVENTS, OPERATOR, READER, TestApp};
@@ -245,8 +245,8 @@ async fn by_the_port(store: &Path) -> Answers {
         let record = store.key(caller, key).await.expect("read").expect("there");
         told(&format!("the key {key}"), key_record(&record));
     }
-    let legs = store.due_unexplained(Timestamp::MAX, 10).await.expect("read");
-    let leg = |l: &UnexplainedLeg| json!({"instance": l.instance.as_str(), "leg": l.leg, "dueAt": l.due_at.to_string(), "looks": l.looks});
+    let legs = store.due_unknown_legs(Timestamp::MAX, 10).await.expect("read");
+    let leg = |l: &UnknownLeg| json!({"instance": l.instance.as_str(), "leg": l.leg, "dueAt": l.due_at.to_string(), "looks": l.looks});
     told("legs that nothing explains", legs.iter().map(leg).collect());
     for name in ["directives announced", "audit swept"] {
         told(
@@ -270,7 +270,7 @@ async fn by_the_port(store: &Path) -> Answers {
         .collect();
     told("the directives of supervisor-14", directives);
     let next = store.next_due().await.expect("read");
-    let times = [next.check, next.unexplained, next.delivery, next.voice_call];
+    let times = [next.check, next.unknown_leg, next.delivery, next.voice_call];
     told("due next", json!(times.map(|t| t.map(|t| t.to_string()))));
     let counts = store.counts().await.expect("read");
     let active: Vec<_> = counts.active.iter().map(|(s, n)| (s.as_str(), n)).collect();

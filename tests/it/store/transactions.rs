@@ -1,4 +1,4 @@
-//! The store by itself: what stands after a commit, what is refused, and that refusals write nothing.
+//! The store by itself: a committed transaction is still there after reopening, and a refused one writes nothing.
 
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ fn key(name: &str, fingerprint: &str) -> KeyUse {
 }
 
 #[tokio::test]
-async fn what_was_committed_stands_after_reopening() {
+async fn transaction_survives_reopening() {
     let desk = Desk::new();
     let store = Arc::new(desk.open().await);
     let many: Vec<Supervision> = (0..200).map(|i| supervision("contact", &format!("user-{i}"))).collect();
@@ -105,7 +105,7 @@ async fn what_was_committed_stands_after_reopening() {
 }
 
 #[tokio::test]
-async fn a_change_made_from_an_old_revision_is_refused_whole() {
+async fn transaction_from_old_revision_writes_nothing() {
     let desk = Desk::new();
     let store = desk.open().await;
     let s = supervision("contact", "user");
@@ -130,7 +130,7 @@ async fn a_change_made_from_an_old_revision_is_refused_whole() {
 }
 
 #[tokio::test]
-async fn places_legs_keys_and_events_are_taken_once() {
+async fn transaction_takes_places_legs_keys_and_events_once() {
     let desk = Desk::new();
     let store = desk.open().await;
     let first = supervision("contact-1", "user");
@@ -175,7 +175,7 @@ async fn places_legs_keys_and_events_are_taken_once() {
 }
 
 #[tokio::test]
-async fn a_second_process_is_kept_away() {
+async fn store_is_locked_against_a_second_process() {
     let desk = Desk::new();
     let store = desk.open().await;
     assert!(matches!(SqliteStore::open(&desk.url()).await, Err(OpenError::InUse(_))));
@@ -185,7 +185,7 @@ async fn a_second_process_is_kept_away() {
 }
 
 #[tokio::test]
-async fn the_audit_cannot_be_changed_even_by_hand() {
+async fn audit_cannot_be_changed_by_sql() {
     let desk = Desk::new();
     let store = desk.open().await;
     store
@@ -204,7 +204,7 @@ async fn the_audit_cannot_be_changed_even_by_hand() {
 }
 
 #[tokio::test]
-async fn sweeping_takes_what_is_past_its_time_and_nothing_unfinished() {
+async fn sweep_removes_only_finished_rows_past_retention() {
     let desk = Desk::new();
     let store = desk.open().await;
     let (active, mut over) = (supervision("contact-1", "user-1"), supervision("contact-2", "user-2"));
@@ -251,9 +251,9 @@ async fn sweeping_takes_what_is_past_its_time_and_nothing_unfinished() {
     assert_eq!(store.supervision(SupervisionId::generate()).await.expect("read"), None);
 }
 
-/// A repeat that fails, or comes late, neither frees what the first request holds nor answers for it.
+/// A repeated request that fails or comes late neither frees the key of the first request nor stores a response for it.
 #[tokio::test]
-async fn only_who_took_a_key_answers_for_it_or_frees_it() {
+async fn key_is_answered_or_freed_only_by_its_claim() {
     let desk = Desk::new();
     let store = desk.open().await;
     let (mine, theirs) = (
@@ -291,7 +291,7 @@ async fn only_who_took_a_key_answers_for_it_or_frees_it() {
         write(late).await;
         assert_eq!(answer().await, Some(Some((200, "[]".into()))), "the answer stays");
     }
-    // One that is freed by its own may be taken again.
+    // A key that its own request freed may be taken again.
     assert_eq!(
         write(KeyWrite::Take(key("k-2", "f"), None, now())).await,
         CommitOutcome::Done
@@ -300,9 +300,10 @@ async fn only_who_took_a_key_answers_for_it_or_frees_it() {
     assert_eq!(store.key("c", "k-2").await.expect("read"), None);
 }
 
-/// What a process began of no supervision, and never answered, another may begin again; what is of one is answered by it.
+/// A request about no supervision may run again if the process that began it crashed without a response. A request about a supervision
+/// may not, because the supervision answers it.
 #[tokio::test]
-async fn a_key_of_no_supervision_that_a_crash_left_unanswered_is_taken_anew() {
+async fn key_left_unanswered_by_crash_is_taken_again() {
     let desk = Desk::new();
     let store = desk.open().await;
     let s = supervision("contact", "user");

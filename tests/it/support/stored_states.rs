@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{
-    Delivered, DeliveryFilter, DeliveryResult, DeliveryStore, FailureScope, RecordState, RecordSync, Row,
+    Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, DeliveryStore, FailureScope, RecordState, RecordSync,
     SupervisionStore, SupervisionWrite,
 };
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
@@ -34,7 +34,7 @@ pub async fn make_record_due(path: &Path, id: &str) {
 /// Makes every pending delivery due, as if its next attempt had been planned for an earlier time.
 pub async fn make_pending_records_due(path: &Path) {
     let pending = |sync: &RecordSync| sync.state == RecordState::Pending;
-    settle(path, pending, || Delivered::Again {
+    settle(path, pending, || DeliveryOutcome::Again {
         due_at: Timestamp::UNIX_EPOCH,
         error: "the test makes it due".into(),
         blame: FailureScope::Crm,
@@ -45,19 +45,19 @@ pub async fn make_pending_records_due(path: &Path) {
 /// Makes every search for a VoiceCall due.
 pub async fn make_voice_call_searches_due(path: &Path) {
     let searched = |sync: &RecordSync| sync.look_again_at.is_some();
-    settle(path, searched, || Delivered::LookAgain {
+    settle(path, searched, || DeliveryOutcome::LookAgain {
         at: Some(Timestamp::UNIX_EPOCH),
     })
     .await;
 }
 
-async fn settle(path: &Path, wanted: impl Fn(&RecordSync) -> bool, result: impl Fn() -> Delivered) {
+async fn settle(path: &Path, wanted: impl Fn(&RecordSync) -> bool, result: impl Fn() -> DeliveryOutcome) {
     let store = open_after_crash(path).await;
     let filter = DeliveryFilter {
         limit: 100_000,
         ..DeliveryFilter::default()
     };
-    let rows: Vec<Row> = store.rows(&filter).await.expect("read");
+    let rows: Vec<Delivery> = store.deliveries(&filter).await.expect("read");
     let results: Vec<DeliveryResult> = rows
         .into_iter()
         .filter_map(|row| row.stored.record_sync)
@@ -71,14 +71,14 @@ async fn settle(path: &Path, wanted: impl Fn(&RecordSync) -> bool, result: impl 
         .collect();
     assert_ne!(results.len(), 0, "there is no such delivery");
     let change = Transaction {
-        delivered: results,
+        delivery_results: results,
         ..Transaction::default()
     };
     assert_eq!(store.transact(change).await.expect("written"), CommitOutcome::Done);
     store.close().await;
 }
 
-/// Replaces a supervision's document by one that cannot be read, as a fault of the disk or a later version would.
+/// Replaces a supervision's document by an unreadable one, like a fault of the disk or a document of a later version.
 pub async fn damage_document(path: &Path, id: &str) {
     open_after_crash(path).await.close().await;
     sql_with(path, "UPDATE supervisions SET doc = '{}' WHERE id = ?", id)

@@ -18,7 +18,7 @@ pub const CONTACTS_A_SEARCH: usize = 200;
 
 /// A record that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub struct WrittenRecord {
     /// The object of the record.
     pub object_name: String,
     /// The record's id. `None` if the answer had none, such as a bare 204.
@@ -174,7 +174,7 @@ pub trait Crm: Send + Sync {
     ///
     /// # Errors
     /// If the call as a whole failed: it is unknown whether any record was written, and all may be sent again.
-    async fn upsert(&self, rows: &[ParticipantRecord]) -> Result<Vec<Result<Recorded, CrmError>>, CrmError>;
+    async fn upsert(&self, rows: &[ParticipantRecord]) -> Result<Vec<Result<WrittenRecord, CrmError>>, CrmError>;
 
     /// The ids of the VoiceCalls of at most [`CONTACTS_A_SEARCH`] contacts, by `VendorCallKey`. A contact may have none
     /// or several.

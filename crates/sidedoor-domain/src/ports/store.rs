@@ -22,10 +22,11 @@ pub use audit::{AuditFilter, AuditLine, AuditStore};
 pub use clock_calibration::{Cause, ClockId, Sample};
 pub use clocks::{ClockEpoch, ClockStore, EpochCause};
 pub use deliveries::{
-    Comparison, Delivered, DeliveryFilter, DeliveryResult, DeliveryStore, FailureScope, RecordState, RecordSync, Row,
+    Comparison, Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, DeliveryStore, FailureScope, RecordState,
+    RecordSync,
 };
-pub use directives::{DirectiveChange, DirectiveNews, DirectiveStore, Ordered};
-pub use evidence::{EvidenceStore, LegEvidence, UnexplainedLeg};
+pub use directives::{DirectiveChange, DirectiveNews, DirectiveStore, OrderedDirective};
+pub use evidence::{EvidenceStore, LegEvidence, UnknownLeg};
 pub use idempotency::{IdempotencyStore, KeyRecord, KeyUse, KeyWrite};
 pub use jobs::{JobStore, NextDue, Retention};
 pub use supervisions::{Counts, Filter, SupervisionStore};
@@ -33,7 +34,7 @@ pub use transaction::{CommitOutcome, SupervisionWrite, Transaction};
 
 /// A supervision and the revision it was read at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredSupervision {
     /// The supervision.
     pub supervision: Supervision,
     /// Grows with every write; an update of the supervision names it.

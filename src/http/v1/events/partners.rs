@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::http::AppState;
-use crate::http::body::{self, Reader, text};
+use crate::http::body::{self, Reader, name, text};
 use crate::http::extract::{Authenticated, NameInPath};
 use crate::http::problem::{Problem, json};
 use crate::http::v1::events::Receipt;
+use crate::http::v1::vendors::undecodable_vendor;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::carrier_events::{PartnerEvent, PartnerLeg};
 use sidedoor_domain::authority::Scope;
@@ -26,7 +27,7 @@ pub(crate) async fn handle(
     if !by.caller.has(Scope::Events) {
         return Err(UseCaseError::Forbidden("this credential lacks the scope `events`").into());
     }
-    let vendor = vendor.ok_or(UseCaseError::VendorNotFound)?;
+    let vendor = vendor.ok_or_else(undecodable_vendor)?;
     let bytes = body::read(request, app.settings.max_body_bytes).await?;
     let event = read(&body::parse(&bytes)?)?;
     let observed = app.usecases.evidence.observe_partner(&vendor, &event, &by).await?;
@@ -35,12 +36,11 @@ pub(crate) async fn handle(
 
 pub(crate) fn read(body: &Value) -> Result<PartnerEvent, Problem> {
     let mut reader = Reader::new(body, "")?;
-    let words = |e: &dyn std::fmt::Display| e.to_string();
-    let contact = |raw: &str| ContactId::parse(raw).map_err(|e| words(&e));
+    let contact = |raw: &str| name(ContactId::parse(raw));
     let id = reader.optional("eventId", text(128));
     let of_connect = reader.optional("legContactId", contact);
     let own = reader.optional("legId", text(128));
-    let instance = reader.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| words(&e)));
+    let instance = reader.optional("instance", |raw| name(InstanceName::parse(raw)));
     let sighting = reader.required("event", |raw| match raw {
         "CONNECTED" => Ok(Sighting::Joined),
         "DISCONNECTED" => Ok(Sighting::Dropped),
@@ -53,11 +53,11 @@ pub(crate) fn read(body: &Value) -> Result<PartnerEvent, Problem> {
     let stamp = reader.optional("at", moment);
     let reason = reader.optional("reason", text(64));
     let contact = reader.optional("contactId", contact);
-    let supervisor = reader.optional("connectUserId", |raw| UserId::parse(raw).map_err(|e| words(&e)));
+    let supervisor = reader.optional("connectUserId", |raw| name(UserId::parse(raw)));
     reader.finish()?;
     let leg = match (of_connect, own) {
         (Some(leg), None) => PartnerLeg::Connect(leg),
-        (None, Some(name)) => PartnerLeg::Own(name),
+        (None, Some(own)) => PartnerLeg::Own(own),
         (Some(_), Some(_)) => return Err(Problem::invalid_one("/legId", "cannot be given with legContactId")),
         (None, None) => return Err(Problem::invalid_one("/legId", "is required, or legContactId is")),
     };

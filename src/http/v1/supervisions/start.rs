@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use crate::http::body::{self, Reader, salesforce_id, text};
+use crate::http::body::{self, Reader, name, salesforce_id, text};
 use crate::http::extract::Command;
 use crate::http::problem::Problem;
 use crate::http::problem_code::ProblemCode;
@@ -60,7 +60,7 @@ pub(crate) async fn handle(State(app): State<AppState>, Command { by, body }: Co
 pub(crate) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Problem> {
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
-    let contact = body.required("contactId", |raw| ContactId::parse(raw).map_err(|e| e.to_string()));
+    let contact = body.required("contactId", |raw| name(ContactId::parse(raw)));
     if !body.gives("supervisor")
         && let Some(why) = caller.unbound
     {
@@ -70,7 +70,7 @@ pub(crate) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
     let unnamed = !body.gives("supervisor") && caller.supervisor.is_none();
     let own = caller.supervisor.clone().map(SupervisorRef::Id);
     let supervisor = body.object_or("supervisor", "/supervisor", own, |inner| {
-        let id = inner.optional("connectUserId", |raw| UserId::parse(raw).map_err(|e| e.to_string()));
+        let id = inner.optional("connectUserId", |raw| name(UserId::parse(raw)));
         let name = inner.optional("username", text(USERNAME));
         inner.either(
             id.map(SupervisorRef::Id),
@@ -82,8 +82,8 @@ pub(crate) fn read(bytes: &[u8], caller: &Caller) -> Result<StartRequest, Proble
     let salesforce_user_id = body.optional("salesforceUserId", salesforce_id);
     let voice_call_id = body.optional("voiceCallId", salesforce_id);
     let mode = body.optional("mode", RequestedMode::parse);
-    let instance = body.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| e.to_string()));
-    let agent = body.optional("agentUserId", |raw| UserId::parse(raw).map_err(|e| e.to_string()));
+    let instance = body.optional("instance", |raw| name(InstanceName::parse(raw)));
+    let agent = body.optional("agentUserId", |raw| name(UserId::parse(raw)));
     let jurisdiction = body.optional("jurisdiction", text(JURISDICTION));
     let leave_current = body.flag("leaveCurrent").unwrap_or(false);
     // The body is not malformed: it is right for a credential that names a supervisor. So 422 and not 400.

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::http::AppState;
-use crate::http::body::{self, Reader};
+use crate::http::body::{self, Reader, name};
 use crate::http::extract::{Command, NameInPath};
 use crate::http::problem::Problem;
 use crate::http::v1::supervisions::disconnect::{answer, why};
@@ -34,7 +34,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(DisconnectRequest, Option<InstanceNa
     let value = body::parse(bytes)?;
     let mut body = Reader::new(&value, "")?;
     let why = why(&mut body);
-    let instance = body.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| e.to_string()));
+    let instance = body.optional("instance", |raw| name(InstanceName::parse(raw)));
     body.finish()?;
     Ok((why, instance))
 }

@@ -7,15 +7,14 @@ use axum::response::Response;
 use crate::http::AppState;
 use crate::http::extract::{Authenticated, NameInPath};
 use crate::http::problem::{Problem, json};
-use crate::http::v1::vendors::VendorView;
-use crate::usecases::error::UseCaseError;
+use crate::http::v1::vendors::{VendorView, undecodable_vendor};
 
 pub(crate) async fn handle(
     State(app): State<AppState>,
     Authenticated(by): Authenticated,
     NameInPath(vendor): NameInPath,
 ) -> Result<Response, Problem> {
-    let vendor = vendor.ok_or(UseCaseError::VendorNotFound)?;
+    let vendor = vendor.ok_or_else(undecodable_vendor)?;
     let report = app.usecases.clocks.vendor(&vendor, &by).await?;
     Ok(json(StatusCode::OK, &VendorView::of(&report)))
 }

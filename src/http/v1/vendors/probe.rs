@@ -6,13 +6,12 @@ use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::{Value, json as value};
 
-use crate::http::body::{self, Reader, text};
+use crate::http::body::{self, Reader, name, text};
 use crate::http::extract::{Command, NameInPath};
 use crate::http::problem::{FieldError, Problem};
-use crate::http::v1::vendors::VendorView;
+use crate::http::v1::vendors::{VendorView, undecodable_vendor};
 use crate::http::{AppState, idempotency};
 use crate::usecases::clocks::vendors::{MAX_PROBES, MeasuredSample, ProbeOutcome, ProbeRequest};
-use crate::usecases::error::UseCaseError;
 use sidedoor_domain::ids::InstanceName;
 
 /// The most samples in one request.
@@ -23,7 +22,7 @@ pub(crate) async fn handle(
     NameInPath(vendor): NameInPath,
     Command { by, body }: Command,
 ) -> Result<Response, Problem> {
-    let vendor = vendor.ok_or(UseCaseError::VendorNotFound)?;
+    let vendor = vendor.ok_or_else(undecodable_vendor)?;
     let parsed = if body.is_empty() {
         value!({})
     } else {
@@ -45,7 +44,7 @@ pub(crate) async fn handle(
 
 pub(crate) fn read(body: &Value) -> Result<(Option<InstanceName>, ProbeRequest), Problem> {
     let mut reader = Reader::new(body, "")?;
-    let instance = reader.optional("instance", |raw| InstanceName::parse(raw).map_err(|e| e.to_string()));
+    let instance = reader.optional("instance", |raw| name(InstanceName::parse(raw)));
     let count = reader.whole_number("count", 1, i64::from(MAX_PROBES));
     let samples = reader.list("samples", MOST_SAMPLES);
     reader.finish()?;

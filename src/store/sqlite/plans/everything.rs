@@ -9,13 +9,13 @@ use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{
-    AuditFilter, ClockEpoch, ClockId, Comparison, Delivered, DeliveryFilter, DeliveryResult, EpochCause, FailureScope,
-    Filter, KeyUse, KeyWrite, LegEvidence, RecordState, SupervisionWrite, UnexplainedLeg,
+    AuditFilter, ClockEpoch, ClockId, Comparison, DeliveryFilter, DeliveryOutcome, DeliveryResult, EpochCause,
+    FailureScope, Filter, KeyUse, KeyWrite, LegEvidence, RecordState, SupervisionWrite, UnknownLeg,
 };
 use sidedoor_domain::ports::store::{
     AuditStore, ClockStore, DeliveryStore, DirectiveStore, EvidenceStore, IdempotencyStore, JobStore, SupervisionStore,
 };
-use sidedoor_domain::ports::{Recorded, Store, Transaction};
+use sidedoor_domain::ports::{Store, Transaction, WrittenRecord};
 use sidedoor_domain::supervision::{Mode, Origin, Requester, State};
 
 /// Writes every kind of transaction.
@@ -49,7 +49,7 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         leg: "l-x".into(),
         evidence,
     };
-    let unexplained = UnexplainedLeg {
+    let unknown_leg = UnknownLeg {
         instance: main_instance(),
         leg: "l-y".into(),
         due_at: now(),
@@ -74,8 +74,8 @@ pub(super) async fn write_everything(store: &SqliteStore) {
     };
     let everything = Transaction {
         evidence: vec![leg],
-        unexplained: vec![unexplained.clone()],
-        explained: vec![(main_instance(), unexplained.leg.clone())],
+        unknown_legs: vec![unknown_leg.clone()],
+        adopted_legs: vec![(main_instance(), unknown_leg.leg.clone())],
         event: Some(("e".into(), now())),
         cursor: Some(("directives announced", 1)),
         comparisons: vec![comparison],
@@ -106,23 +106,23 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         };
         store.transact(change).await.expect("written");
     }
-    let recorded = Recorded {
+    let recorded = WrittenRecord {
         object_name: "VoiceCallParticipant__c".into(),
         record_id: Some("a".into()),
         created: true,
     };
     for result in [
-        Delivered::Again {
+        DeliveryOutcome::Again {
             due_at: now(),
             error: "e".into(),
             blame: FailureScope::Row,
         },
-        Delivered::Dead {
+        DeliveryOutcome::Dead {
             error: "e".into(),
             answer: None,
         },
-        Delivered::LookAgain { at: Some(now()) },
-        Delivered::Recorded {
+        DeliveryOutcome::LookAgain { at: Some(now()) },
+        DeliveryOutcome::Written {
             recorded,
             note: None,
             look_again_at: None,
@@ -135,8 +135,8 @@ pub(super) async fn write_everything(store: &SqliteStore) {
             result,
         };
         let change = Transaction {
-            delivered: vec![result],
-            hasten: Some((first.id, now())),
+            delivery_results: vec![result],
+            expedite: Some((first.id, now())),
             replayed: vec![(first.id, now())],
             ..Transaction::default()
         };
@@ -163,11 +163,11 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         store.in_states(&[State::Requested, State::Joining], 10),
         store.due_checks(now(), 10),
         store.evidence(&main, "l-x"),
-        store.due_unexplained(now(), 10),
+        store.due_unknown_legs(now(), 10),
         store.due_deliveries(now(), 10),
         store.due_delivery_count(now(), 10),
         store.due_voice_calls(now(), 10),
-        store.row(DeliveryId::generate()),
+        store.delivery(DeliveryId::generate()),
         store.next_due(),
         store.left_since(since, 10),
         store.clock_epochs(),
@@ -222,7 +222,7 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
                 before: since.map(|_| id),
                 limit: 10,
             };
-            store.rows(&filter).await.expect("answered");
+            store.deliveries(&filter).await.expect("answered");
         }
     }
     let filters: [fn(&mut AuditFilter); 12] = [

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{StoreError, Stored};
+use super::{StoreError, StoredSupervision};
 use crate::ids::{DeliveryId, SupervisionId};
-use crate::ports::Recorded;
+use crate::ports::WrittenRecord;
 
 /// The delivery of one supervision's record to Salesforce.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,9 +86,9 @@ pub struct DeliveryFilter {
 
 /// A delivery, with Salesforce's last answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct Delivery {
     /// The supervision, and the state of its record.
-    pub stored: Stored,
+    pub stored: StoredSupervision,
     /// Salesforce's last answer to a dead letter, unchanged.
     pub last_answer: Option<String>,
 }
@@ -103,7 +103,7 @@ pub struct DeliveryResult {
     /// When the attempt ended.
     pub at: Timestamp,
     /// The outcome.
-    pub result: Delivered,
+    pub result: DeliveryOutcome,
 }
 
 /// Which records a failed attempt says something about.
@@ -119,11 +119,11 @@ pub enum FailureScope {
 
 /// The outcome of a delivery attempt.
 #[derive(Debug, Clone)]
-pub enum Delivered {
+pub enum DeliveryOutcome {
     /// Salesforce has that version.
-    Recorded {
+    Written {
         /// The record in Salesforce.
-        recorded: Recorded,
+        recorded: WrittenRecord,
         /// The reference that the record was written without, if any.
         note: Option<String>,
         /// When to look again for that reference.
@@ -173,19 +173,19 @@ pub struct Comparison {
 #[async_trait]
 pub trait DeliveryStore: Send + Sync {
     /// Supervisions whose delivery is pending and due by `now`, longest due first, at most `limit`.
-    async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
+    async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError>;
 
     /// How many deliveries are pending and due by `now`, counted up to `limit`.
     async fn due_delivery_count(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError>;
 
     /// Supervisions whose record was written without its VoiceCall and whose next search is due by `now`, at most `limit`.
-    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
+    async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError>;
 
     /// A page of deliveries, newest supervision first.
-    async fn rows(&self, filter: &DeliveryFilter) -> Result<Vec<Row>, StoreError>;
+    async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<Delivery>, StoreError>;
 
     /// The delivery with this id.
-    async fn row(&self, id: DeliveryId) -> Result<Option<Row>, StoreError>;
+    async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
 
     /// Written departures on contacts whose VoiceCall is known, ended after `since` and by `until`, at most `limit`: first those that
     /// were never compared with the org's own record, then those for which the org, last asked by `again`, had none. With each, how
@@ -196,5 +196,5 @@ pub trait DeliveryStore: Send + Sync {
         until: Timestamp,
         again: Timestamp,
         limit: u32,
-    ) -> Result<Vec<(Stored, u32)>, StoreError>;
+    ) -> Result<Vec<(StoredSupervision, u32)>, StoreError>;
 }

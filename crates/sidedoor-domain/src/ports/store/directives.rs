@@ -3,18 +3,18 @@
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
-use super::{StoreError, Stored};
+use super::{StoreError, StoredSupervision};
 use crate::ids::{DirectiveId, InstanceName, UserId};
 
 /// A directive and its place in the order of changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ordered {
+pub struct OrderedDirective {
     /// Grows with every change of any directive, and is never used twice.
     pub seq: i64,
     /// The directive's id.
     pub directive: DirectiveId,
     /// Its supervision, in its present state.
-    pub stored: Stored,
+    pub stored: StoredSupervision,
 }
 
 /// A directive was given or withdrawn.
@@ -40,7 +40,7 @@ pub trait DirectiveStore: Send + Sync {
         user: &UserId,
         after: Option<i64>,
         limit: u32,
-    ) -> Result<Vec<Ordered>, StoreError>;
+    ) -> Result<Vec<OrderedDirective>, StoreError>;
 
     /// The newest change of any directive; 0 for none.
     async fn last_directive_change(&self) -> Result<i64, StoreError>;
@@ -56,5 +56,5 @@ pub trait DirectiveStore: Send + Sync {
     fn directive_news(&self) -> broadcast::Receiver<DirectiveNews>;
 
     /// A secret of this store, generated once: the salt of the keys by which Salesforce knows the channels of directives.
-    fn stream_salt(&self) -> &str;
+    fn channel_salt(&self) -> &str;
 }

@@ -20,7 +20,7 @@ pub struct LegEvidence {
 
 /// A MONITOR leg that belongs to no supervision so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnexplainedLeg {
+pub struct UnknownLeg {
     /// The leg's Amazon Connect instance.
     pub instance: InstanceName,
     /// The leg, as Amazon Connect spells it.
@@ -38,5 +38,5 @@ pub trait EvidenceStore: Send + Sync {
     async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError>;
 
     /// Unknown legs to look up by `now`, longest due first, at most `limit`.
-    async fn due_unexplained(&self, now: Timestamp, limit: u32) -> Result<Vec<UnexplainedLeg>, StoreError>;
+    async fn due_unknown_legs(&self, now: Timestamp, limit: u32) -> Result<Vec<UnknownLeg>, StoreError>;
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{StoreError, Stored};
+use super::{StoreError, StoredSupervision};
 
 /// When the next job of each kind is due; `None` if there is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct NextDue {
     /// A check of a supervision.
     pub check: Option<Timestamp>,
     /// A look-up of an unknown leg.
-    pub unexplained: Option<Timestamp>,
+    pub unknown_leg: Option<Timestamp>,
     /// A delivery to Salesforce.
     pub delivery: Option<Timestamp>,
     /// A search for a VoiceCall.
@@ -38,7 +38,7 @@ pub trait JobStore: Send + Sync {
     async fn next_due(&self) -> Result<NextDue, StoreError>;
 
     /// Supervisions to check by `now`, longest due first, at most `limit`.
-    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
+    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError>;
 
     /// The last change that the follower with this name has handled; `None` if it never ran.
     async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError>;

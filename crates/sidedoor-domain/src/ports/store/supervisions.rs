@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{RecordState, StoreError, Stored};
+use super::{RecordState, StoreError, StoredSupervision};
 use crate::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use crate::supervision::{Origin, State};
 
@@ -49,26 +49,30 @@ pub struct Counts {
 #[async_trait]
 pub trait SupervisionStore: Send + Sync {
     /// The supervision with this id.
-    async fn supervision(&self, id: SupervisionId) -> Result<Option<Stored>, StoreError>;
+    async fn supervision(&self, id: SupervisionId) -> Result<Option<StoredSupervision>, StoreError>;
 
     /// The supervision that has this leg.
-    async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<Stored>, StoreError>;
+    async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<StoredSupervision>, StoreError>;
 
     /// A page of supervisions, newest first.
-    async fn list(&self, filter: &Filter) -> Result<Vec<Stored>, StoreError>;
+    async fn list(&self, filter: &Filter) -> Result<Vec<StoredSupervision>, StoreError>;
 
     /// The unfinished supervisions of one supervisor.
-    async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<Stored>, StoreError>;
+    async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<StoredSupervision>, StoreError>;
 
     /// The unfinished supervisions of one contact.
-    async fn active_on(&self, instance: &InstanceName, contact: &ContactId) -> Result<Vec<Stored>, StoreError>;
+    async fn active_on(
+        &self,
+        instance: &InstanceName,
+        contact: &ContactId,
+    ) -> Result<Vec<StoredSupervision>, StoreError>;
 
     /// The unfinished supervisions in these states, oldest first, at most `limit`, so that a restarted service can resume them. A
     /// final state finds none.
-    async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<Stored>, StoreError>;
+    async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<StoredSupervision>, StoreError>;
 
     /// Supervisions that ended at or after `since`, latest end first, at most `limit`.
-    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Stored>, StoreError>;
+    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError>;
 
     /// The supervisions of one supervisor on one contact that had a leg and have ended, newest first, at most `limit`.
     async fn over_on(

@@ -2,9 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{
-    ClockEpoch, ClockId, Comparison, DeliveryResult, KeyRecord, KeyWrite, LegEvidence, Sample, UnexplainedLeg,
-};
+use super::{ClockEpoch, ClockId, Comparison, DeliveryResult, KeyRecord, KeyWrite, LegEvidence, Sample, UnknownLeg};
 use crate::audit::AuditEntry;
 use crate::ids::{InstanceName, SupervisionId};
 use crate::supervision::Supervision;
@@ -28,9 +26,9 @@ pub struct Transaction {
     /// Gives the supervision's record a new version, due to be sent then. Needs `supervision`.
     pub deliver_at: Option<Timestamp>,
     /// Makes a pending delivery that has not failed yet due by this moment.
-    pub hasten: Option<(SupervisionId, Timestamp)>,
+    pub expedite: Option<(SupervisionId, Timestamp)>,
     /// Delivery attempts that ended.
-    pub delivered: Vec<DeliveryResult>,
+    pub delivery_results: Vec<DeliveryResult>,
     /// The last change that a follower has handled, by the follower's name. It never goes back.
     pub cursor: Option<(&'static str, i64)>,
     /// Departures that were compared with the org's own records.
@@ -38,9 +36,9 @@ pub struct Transaction {
     /// Deliveries to send again at that moment, with no attempts counted.
     pub replayed: Vec<(SupervisionId, Timestamp)>,
     /// Unknown legs to look up, or to look up again later.
-    pub unexplained: Vec<UnexplainedLeg>,
+    pub unknown_legs: Vec<UnknownLeg>,
     /// Legs that are unknown no longer.
-    pub explained: Vec<(InstanceName, String)>,
+    pub adopted_legs: Vec<(InstanceName, String)>,
     /// The id of the EventBridge event that caused this. Refused as [`CommitOutcome::Duplicate`] if it was seen before.
     pub event: Option<(String, Timestamp)>,
     /// An idempotency key that is taken, answered or freed.
