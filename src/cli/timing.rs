@@ -6,16 +6,16 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use jiff::Timestamp;
-
-use crate::config::Config;
-use crate::store::sqlite::StoreView;
 use clock_calibration::simulator::{plot, report, run, scenario};
 use clock_calibration::{ClockId, ClockSeries, Limits, SampleOutcome};
+use jiff::Timestamp;
 use sidedoor_domain::departure::{AliveBy, Departure};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::Comparison;
 use sidedoor_domain::supervision::Supervision;
+
+use crate::config::Config;
+use crate::store::sqlite::StoreView;
 
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 

@@ -2,11 +2,11 @@
 //! All calls are read-only.
 
 use aws_sdk_connect::types::InstanceAttributeType;
+use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::ports::{Operation, VendorError};
 
 use super::AmazonConnect;
 use super::errors::vendor_error;
-use sidedoor_domain::ids::InstanceName;
-use sidedoor_domain::ports::{Operation, VendorError};
 
 /// The owner of the credentials (STS GetCallerIdentity, which every identity may call).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,14 +6,14 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::time::Duration;
 
 use jiff::Timestamp;
-
-use super::Parts;
-use super::report::{self, Report};
-use crate::connect::LegDescription;
 use sidedoor_domain::ids::{ClientToken, ContactId, InstanceName, UserId};
 use sidedoor_domain::interlock::{ContactSeen, LegId, clear_to_end};
 use sidedoor_domain::ports::{MonitorCall, Priority, Telephony, VendorError};
 use sidedoor_domain::supervision::Mode;
+
+use super::Parts;
+use super::report::{self, Report};
+use crate::connect::LegDescription;
 
 /// The interval between two DescribeContact calls.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);

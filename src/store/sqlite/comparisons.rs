@@ -1,12 +1,12 @@
 //! Departures compared with the org's own records of them (ConversationParticipant).
 
 use jiff::Timestamp;
+use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::{Comparison, StoredSupervision};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::failed;
 use super::rows::{Answer, count, get, millis, moment, optional_moment, run, select_stored, skip_unreadable, stored};
-use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::{Comparison, StoredSupervision};
 
 /// A [`select_stored`] with the number of legs that the contact has had.
 macro_rules! select_with_legs {
