@@ -1,4 +1,4 @@
-//! The fuzzer: libFuzzer feeds the target that `FUZZ_TARGET` names. One binary for all, since each would link the whole service.
+//! The fuzzer: libFuzzer feeds the target that `FUZZ_TARGET` names. One binary for all targets, because each binary links the whole service.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! The composition root: builds the app from the configuration, and runs it until it is stopped. The only room that
-//! knows all the others. The listener is injected, so that tests and the demo take any free port.
+//! The composition root: builds the app from the configuration and runs it until it is stopped. Only this module depends on all
+//! others. The listener is injected, so that tests and the demo can use any free port.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,45 +23,45 @@ use sidedoor_domain::ports::{Clock, Crm, DateSink};
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The store.
+    /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// Resuming what an earlier process left.
+    /// The unfinished work of an earlier process cannot be resumed.
     #[error("cannot resume: {0}")]
     Resume(#[from] usecases::UseCaseError),
-    /// No TLS client can be made.
-    #[error("no TLS client can be made: {0}")]
+    /// The TLS client cannot be built.
+    #[error("cannot build the TLS client: {0}")]
     Tls(#[from] reqwest::Error),
-    /// An issuer's key file.
+    /// The key file of an issuer is unusable.
     #[error(transparent)]
     Keys(#[from] http::BadKeyFile),
-    /// The listener.
+    /// The listener has no local address.
     #[error("cannot listen: {0}")]
     Listen(#[from] std::io::Error),
 }
 
-/// What tests and the demo set and a configuration file cannot.
+/// Settings for tests and the demo, which the configuration file does not have.
 #[derive(Clone, Default)]
 pub struct Overrides {
-    /// AWS credentials other than the ordinary chain's: access key id and secret.
+    /// AWS access key id and secret; without them the default chain of the SDK is used.
     pub credentials: Option<(String, SecretString)>,
-    /// The usecases' own waits.
+    /// The intervals of the use cases' loops.
     pub pace: UseCaseIntervals,
-    /// Another clock than the machine's.
+    /// Replaces the system clock.
     pub clock: Option<Arc<dyn Clock>>,
 }
 
-/// The service, running.
+/// The running service.
 pub struct App {
-    /// Its life: stop it, ask how it is.
+    /// Stops the service and reports its readiness.
     pub lifecycle: Lifecycle,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     store: Arc<SqliteStore>,
     drain: Duration,
 }
 
-/// Builds everything, resumes what an earlier process left, and begins to serve.
+/// Builds the app, resumes the unfinished work of an earlier process, and starts to serve.
 ///
 /// # Errors
 /// [`StartError`].
@@ -70,7 +70,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
     let credentials = Credentials::new(config.auth.api_keys, config.auth.issuers)?;
     let store = Arc::new(SqliteStore::open(&config.store.url).await?);
     let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock::start()));
-    // A `Date` more or less is no loss: when the usecases are busy, some are dropped.
+    // `Date` headers are samples for calibration, so some may be dropped while the use cases are busy.
     let (hand_in, dates) = tokio::sync::mpsc::channel(64);
     let sink: DateSink = Arc::new(move |seen| {
         let _ = hand_in.try_send(seen);
@@ -98,7 +98,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
     let usecases = UseCases::new(parts, settings);
     let resumed = usecases.resume().await?;
     if resumed > 0 {
-        tracing::info!(resumed, "took up {resumed} unfinished supervisions");
+        tracing::info!(resumed, "resumed {resumed} unfinished supervisions");
     }
     lifecycle.run("reconciling", usecases.polling.clone().reconcile_until_stopped());
     if config.salesforce.is_some() {
@@ -136,7 +136,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         config.http.patience,
         lifecycle.stopping(),
     );
-    lifecycle.run("front door", serving);
+    lifecycle.run("serving", serving);
     tracing::info!(%address, "listening on {address}");
     Ok(App {
         lifecycle,
@@ -147,15 +147,15 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
 }
 
 impl App {
-    /// Waits for the soft stop and for what is under way, then closes the store. `hurry` cuts the waiting short.
+    /// Waits for the graceful stop and for running tasks, then closes the store. `hurry` ends the wait early.
     pub async fn stopped(self, hurry: impl Future<Output = ()>) -> Stopped {
         let stopped = self.lifecycle.stopped(self.drain, hurry).await;
-        // What was accepted is on disk whether or not the drain was clean; closing folds the log into the database.
+        // Every accepted write is on disk already; closing only merges the write-ahead log into the database.
         if tokio::time::timeout(Duration::from_secs(2), self.store.close())
             .await
             .is_err()
         {
-            tracing::warn!("the store did not close in time; the next start recovers its log");
+            tracing::warn!("timeout closing the store; the next start recovers its write-ahead log");
         }
         stopped
     }

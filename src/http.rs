@@ -82,8 +82,8 @@ pub(crate) struct AppState {
     credentials: Arc<Credentials>,
     readiness: Arc<dyn Readiness>,
     settings: Settings,
-    room: Arc<Semaphore>,
-    room_for_events: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
+    event_permits: Arc<Semaphore>,
     limits: Arc<limits::Limits>,
     connections: Arc<Connections>,
     tickets: v1::supervisors::tickets::Tickets,
@@ -104,8 +104,8 @@ pub fn router(
         usecases,
         credentials: Arc::new(credentials),
         readiness,
-        room: Arc::new(Semaphore::new(settings.max_in_flight)),
-        room_for_events: Arc::new(Semaphore::new(settings.max_in_flight.div_ceil(4))),
+        permits: Arc::new(Semaphore::new(settings.max_in_flight)),
+        event_permits: Arc::new(Semaphore::new(settings.max_in_flight.div_ceil(4))),
         limits: Arc::new(limits::Limits::new(settings.rates)),
         connections,
         settings,
@@ -120,7 +120,7 @@ pub fn router(
         .merge(public)
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(from_fn_with_state(app.clone(), middleware::room))
+        .layer(from_fn_with_state(app.clone(), middleware::limit_concurrency))
         .layer(from_fn_with_state(app.clone(), middleware::to_its_end))
         .layer(from_fn_with_state(app.clone(), middleware::sizes))
         .layer(cross_origin)

@@ -4,7 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`api_keys`] | keys, two secrets at a time for one name, and when each was last used |
-//! | [`tokens`] | signed tokens: what is verified, and the caller that results |
+//! | [`tokens`] | signed tokens: their verification, and the resulting caller |
 //! | [`public_key`] | a key of an issuer, and the algorithms it may verify |
 //! | [`jwks`] | an issuer's keys by URL: cached, refreshed, and not requested again at once after a failure |
 //! | [`key_file`] | an issuer's keys in a file, read again when it changes |
@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_is_taken_from_either_header() {
+    fn credential_is_read_from_either_header() {
         let take = |header: &'static str, value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header, HeaderValue::from_str(value).expect("a header"));

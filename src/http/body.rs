@@ -246,10 +246,9 @@ impl<'v> Reader<'v> {
             .collect();
         for member in unknown {
             let short: String = member.chars().filter(|c| !c.is_control()).take(64).collect();
-            self.note(
-                &short,
-                format!("unknown field `{short}`; expected one of {}", self.known.join(", ")),
-            );
+            let pointer = format!("{}/{short}", self.prefix);
+            self.errors
+                .push(FieldError::unknown("field", &short, pointer, &self.known));
         }
     }
 

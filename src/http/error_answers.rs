@@ -127,7 +127,7 @@ impl From<MonitoringError> for Problem {
             }
             MonitoringError::NotMonitoring(state) => {
                 let detail = format!(
-                    "The supervision is {}; only one that is MONITORING has a mode to change.",
+                    "The supervision is {}; its mode can be changed only while it is MONITORING.",
                     state.as_str()
                 );
                 Self::new(ProblemCode::SupervisionStateConflict, detail)

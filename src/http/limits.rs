@@ -170,13 +170,13 @@ mod tests {
     }
 
     #[test]
-    fn a_storm_of_one_leaves_the_others_their_rate_and_events_theirs() {
+    fn rate_limit_is_per_caller_and_events_have_their_own() {
         let limits = limits(2, 5, 3, 1);
         let caller = |name: &str| Caller::new(name, vec![Scope::SuperviseAny]);
         let refused = |name: &str| limits.spent(&caller(name)).is_some();
         assert_eq!([refused("a"), refused("a"), refused("a")], [false, false, true]);
         assert_eq!([refused("b"), refused("b"), refused("c")], [false, false, false]);
-        assert!(refused("c"), "all together have had five");
+        assert!(refused("c"), "the total rate of five is used up");
         let events = Caller::new("bus", vec![Scope::Events]);
         let taken: Vec<_> = (0..4).map(|_| limits.spent(&events).is_none()).collect();
         assert_eq!(taken, [true, true, true, false]);
@@ -184,14 +184,14 @@ mod tests {
             |user: &str| Caller::new("back-end (ticket)", vec![Scope::Supervise]).naming(UserId::parse(user).ok());
         assert!(
             limits.spent(&one("a")).is_some(),
-            "all together have had five, whoever they are"
+            "the total rate of five applies to each caller"
         );
-        let told: std::collections::BTreeMap<_, _> = limits.refused().into_iter().collect();
-        assert_eq!((told["caller"], told["everybody"], told["events"]), (1, 2, 1));
+        let limited: std::collections::BTreeMap<_, _> = limits.refused().into_iter().collect();
+        assert_eq!((limited["caller"], limited["everybody"], limited["events"]), (1, 2, 1));
     }
 
     #[test]
-    fn supervisors_with_tickets_of_one_back_end_do_not_share_a_rate() {
+    fn rate_limit_is_per_supervisor_for_tickets() {
         let limits = limits(1, 100, 1, 1);
         let one =
             |user: &str| Caller::new("back-end (ticket)", vec![Scope::Supervise]).naming(UserId::parse(user).ok());
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_keeps_failing_waits_and_its_neighbours_network_with_it() {
+    fn failed_credentials_limit_the_whole_network_of_a_peer() {
         let limits = limits(1, 1, 1, 2);
         let peer = |text: &str| Some(Peer::new(text.parse().expect("an address")));
         assert_eq!(limits.failed(peer("2001:db8:0:1::1")), None);
@@ -208,6 +208,6 @@ mod tests {
         let wait = limits.failed(peer("2001:db8:0:1:ffff::9")).expect("too often");
         assert!((1..=60).contains(&wait.seconds()), "{wait:?}");
         assert_eq!(limits.failed(peer("2001:db8:0:2::1")), None);
-        assert_eq!(limits.failed(None), None, "nobody to blame");
+        assert_eq!(limits.failed(None), None, "without an address nothing is counted");
     }
 }

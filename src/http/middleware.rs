@@ -71,7 +71,7 @@ fn request_id(request: &Request) -> RequestId {
 /// Gives the request its id and its span, logs the answer, and sets the headers of every answer.
 pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
     // The time limit of an answer counts from here, so that authentication is part of it.
-    let begun = Instant::now();
+    let started = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
     let path = request
@@ -80,7 +80,7 @@ pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
         .map_or("(none)", MatchedPath::as_str)
         .to_owned();
     request.extensions_mut().insert(id.clone());
-    request.extensions_mut().insert(Arrived(begun));
+    request.extensions_mut().insert(Arrived(started));
     let span = tracing::info_span!(
         "http",
         otel.name = format!("{method} {path}"),
@@ -103,7 +103,7 @@ pub(super) async fn envelope(mut request: Request, next: Next) -> Response {
     for (name, value) in SAFE {
         headers.insert(name, value);
     }
-    let (status, took_ms) = (response.status().as_u16(), begun.elapsed().as_millis());
+    let (status, took_ms) = (response.status().as_u16(), started.elapsed().as_millis());
     span.in_scope(|| tracing::debug!(%method, path, status, took_ms, "{method} {path} {status}"));
     response
 }
@@ -146,14 +146,14 @@ pub(super) async fn to_its_end(State(app): State<AppState>, request: Request, ne
 
 /// Limits concurrent requests: above the limit the answer is 503 at once. Vendors' events have a limit of their own, so that no
 /// flood of other requests keeps them out.
-pub(super) async fn room(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    let room = if request.uri().path().starts_with("/v1/events/") {
-        &app.room_for_events
+pub(super) async fn limit_concurrency(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let permits = if request.uri().path().starts_with("/v1/events/") {
+        &app.event_permits
     } else {
-        &app.room
+        &app.permits
     };
-    match room.clone().try_acquire_owned() {
-        Ok(_held) => next.run(request).await,
+    match permits.clone().try_acquire_owned() {
+        Ok(_permit) => next.run(request).await,
         Err(_) => Problem::overloaded("Too many requests are in progress.").into_response(),
     }
 }

@@ -7,8 +7,8 @@ use super::query::Query;
 const DEFAULT_SIZE: u32 = 50;
 const MAX_SIZE: u32 = 200;
 
-/// How many items to read for the page size that the caller wants: one more than that, because the additional item tells
-/// whether there is a next page.
+/// How many items to read for the page size that the caller wants: one more than that, because the additional item
+/// shows whether there is a next page.
 pub(super) fn items_to_read(query: &mut Query) -> u32 {
     let size = query.take("pageSize", "must be a number from 1 to 200", |raw| {
         raw.parse().ok().filter(|size| (1..=MAX_SIZE).contains(size))
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_has_a_cursor_only_if_more_was_read() {
+    fn page_has_cursor_only_if_more_items_were_read() {
         let page = |read: Vec<u32>| Page::of(read, 3, u32::to_string, |n| n);
         assert_eq!(page(vec![9, 8, 7]).next_cursor.as_deref(), Some("8"));
         assert_eq!(page(vec![9, 8, 7]).items, [9, 8]);

@@ -16,8 +16,23 @@ use crate::usecases::monitoring::SupervisorOnCall;
 pub struct FieldError {
     /// A JSON pointer into the body, or the name of a parameter or header.
     pub pointer: String,
-    /// What is wrong.
+    /// The problem, as a predicate of the field: "must be …".
     pub detail: String,
+}
+
+impl FieldError {
+    /// An unknown field or parameter, which `kind` says, with the names that are known.
+    pub(super) fn unknown(kind: &str, name: &str, pointer: String, known: &[&str]) -> Self {
+        let expected = match known {
+            [] => "none is expected".to_owned(),
+            [one] => format!("expected {one}"),
+            many => format!("expected one of {}", many.join(", ")),
+        };
+        Self {
+            pointer,
+            detail: format!("unknown {kind} `{name}`; {expected}"),
+        }
+    }
 }
 
 /// An error answer.

@@ -109,7 +109,7 @@ impl ProblemCode {
         Self::ALL.iter().copied().find(|code| code.as_str() == word)
     }
 
-    /// The code of a failed join, as it is stored. One that only an earlier version stored is told as "Connect rejected the
+    /// The code of a failed join, as it is stored. A code of an earlier version is answered as "Connect rejected the
     /// request", because the caller can do nothing about it either way.
     pub(super) fn of_stored_failure(word: &str) -> Self {
         match JoinFailure::parse(word) {
@@ -189,7 +189,7 @@ mod tests {
     ];
 
     #[test]
-    fn codes_are_a_thing_and_a_problem_and_each_is_one_word() {
+    fn problem_codes_follow_one_grammar_and_are_unique() {
         for code in ProblemCode::ALL {
             let word = code.as_str();
             let thing = PROBLEMS

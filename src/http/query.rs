@@ -25,16 +25,21 @@ impl Query {
         }
     }
 
-    /// A parameter that `take` accepts; an error if it occurs twice.
+    /// A parameter that `take` accepts; `bad` is the problem otherwise. A parameter that occurs twice is an error, because it would
+    /// be unclear which value counts.
     pub(super) fn take<T>(&mut self, name: &'static str, bad: &str, take: impl Fn(&str) -> Option<T>) -> Option<T> {
         self.known.push(name);
         let mut values = self.given.iter().filter(|(k, _)| k == name).map(|(_, v)| v);
         let first = values.next()?;
-        let taken = if values.next().is_some() { None } else { take(first) };
+        let (taken, problem) = if values.next().is_some() {
+            (None, "must be given only once")
+        } else {
+            (take(first), bad)
+        };
         if taken.is_none() {
             self.errors.push(FieldError {
                 pointer: name.into(),
-                detail: bad.into(),
+                detail: problem.into(),
             });
         }
         taken
@@ -50,14 +55,11 @@ impl Query {
 
     /// An error if there was any problem.
     pub(super) fn finish(mut self) -> Result<(), Problem> {
-        let names = self.known.join(", ");
         for (name, _) in &self.given {
             if !self.known.contains(&name.as_str()) {
                 let short: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-                self.errors.push(FieldError {
-                    detail: format!("unknown parameter `{short}`; expected one of {names}"),
-                    pointer: short,
-                });
+                self.errors
+                    .push(FieldError::unknown("parameter", &short, short.clone(), &self.known));
             }
         }
         if self.errors.is_empty() {

@@ -90,7 +90,7 @@ impl Route {
     }
 
     /// Whether the route is about one supervision. A caller who may not see that supervision gets 404 and not 403, so that
-    /// the answer does not tell whether it exists.
+    /// the answer does not reveal whether it exists.
     pub fn names_supervision(&self) -> bool {
         self.path.contains("{supervisionId}")
     }

@@ -31,7 +31,8 @@ const UNREAD: usize = 96 * 1024;
 /// The pause after a failed accept (no file descriptor left).
 const BREATH: Duration = Duration::from_millis(200);
 /// The whole answer to a connection beyond the limit, because its request is not read.
-const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 193\r\n\
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 193\r\n\
 Retry-After: 1\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n\
 {\"type\":\"urn:sidedoor:problem:service_unavailable\",\"title\":\"Service overloaded or stopping\",\
 \"status\":503,\"detail\":\"Too many connections are open.\",\"code\":\"service_unavailable\",\"requestId\":null}";
@@ -70,7 +71,7 @@ pub struct Patience {
 /// The limit on open connections, and its counters for the metrics.
 #[derive(Debug)]
 pub struct Connections {
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     most: usize,
     refused: AtomicU64,
 }
@@ -79,7 +80,7 @@ impl Connections {
     /// At most `most` connections at a time.
     pub fn new(most: usize) -> Self {
         Self {
-            room: Arc::new(Semaphore::new(most)),
+            permits: Arc::new(Semaphore::new(most)),
             most,
             refused: AtomicU64::new(0),
         }
@@ -87,7 +88,7 @@ impl Connections {
 
     /// Connections open now.
     pub(super) fn open(&self) -> usize {
-        self.most.saturating_sub(self.room.available_permits())
+        self.most.saturating_sub(self.permits.available_permits())
     }
 
     /// Connections refused so far.
@@ -119,14 +120,14 @@ pub async fn serve(
             }
         };
         give_up_on_the_silent(&stream);
-        match connections.room.clone().try_acquire_owned() {
-            Ok(place) => {
-                open.spawn(one(stream, peer, router.clone(), place, patience, stopping.clone()));
+        match connections.permits.clone().try_acquire_owned() {
+            Ok(permit) => {
+                open.spawn(one(stream, peer, router.clone(), permit, patience, stopping.clone()));
             }
             Err(_) => {
                 connections.refused.fetch_add(1, Ordering::Relaxed);
                 // Without waiting, so that a slow client does not block the loop.
-                let _ = stream.try_write(NO_ROOM);
+                let _ = stream.try_write(TOO_MANY);
             }
         }
     }
@@ -139,7 +140,7 @@ async fn one(
     stream: TcpStream,
     peer: Peer,
     router: Router,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     patience: Patience,
     stopping: CancellationToken,
 ) {
@@ -159,7 +160,7 @@ async fn one(
     let mut connection = std::pin::pin!(connection);
     let too_late = tokio::time::sleep(patience.first_head);
     let mut too_late = std::pin::pin!(too_late);
-    let (mut asked, mut told) = (false, false);
+    let (mut asked, mut shutting_down) = (false, false);
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -173,8 +174,8 @@ async fn one(
                 tracing::debug!(?peer, "closed a connection that sent no request in time");
                 return;
             }
-            () = stopping.cancelled(), if !told => {
-                told = true;
+            () = stopping.cancelled(), if !shutting_down => {
+                shutting_down = true;
                 connection.as_mut().graceful_shutdown();
             }
         }
@@ -200,8 +201,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_without_room_is_a_whole_answer() {
-        let text = std::str::from_utf8(NO_ROOM).expect("text");
+    fn connection_limit_answer_is_complete() {
+        let text = std::str::from_utf8(TOO_MANY).expect("text");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
         assert!(
             head.contains(&format!("Content-Length: {}", body.len())),

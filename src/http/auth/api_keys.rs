@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_known_by_its_hash_and_so_is_the_one_before_it() {
+    fn api_key_matches_by_hash_of_current_or_previous_secret() {
         let keys = keys();
         let now = Timestamp::from_second(1_800_000_000).expect("a time");
         for (secret, name) in [("secret-a", "a"), ("secret-b", "b"), ("older-secret-b", "b")] {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn which_secret_was_used_last_is_told() {
+    fn api_key_reports_last_use_of_each_secret() {
         let keys = keys();
         let Some(index) = keys.find(b"older-secret-b") else {
             panic!("not known")
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_key_nor_hash_is_printed() {
+    fn api_key_debug_output_has_no_secret_and_no_hash() {
         let printed = format!("{:?} {:?}", keys(), key("a", "secret-a", None));
         assert!(
             !printed.contains("secret-a") && !printed.contains("sha256"),

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_says_nothing_keeps_its_keys_for_a_day_and_no_longer() {
+    async fn key_file_unreadable_keeps_old_keys_for_one_day() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("issuer.pem");
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_key_says_of_itself_binds() {
+    fn public_key_is_used_only_as_its_jwk_declares() {
         let plain = PublicKey::from_jwk(&rsa()).expect("good");
         assert!(plain.fits(Some("a"), Algorithm::RS256) && plain.fits(None, Algorithm::PS512));
         assert!(!plain.fits(Some("b"), Algorithm::RS256) && !plain.fits(Some("a"), Algorithm::ES256));
@@ -181,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn a_symmetric_key_verifies_nothing() {
+    fn public_key_cannot_be_symmetric() {
         let oct = json!({"kty": "oct", "kid": "a", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0"});
         assert!(PublicKey::from_jwk(&oct).is_none());
         assert!(PublicKey::new(None, None, DecodingKey::from_secret(&[7; 300])).is_none());
     }
 
     #[test]
-    fn a_file_without_a_public_key_is_refused() {
+    fn public_key_file_without_public_key_is_rejected() {
         let labelled = |label: &str| pem::encode(&pem::Pem::new(label, [0; 3]));
         for (text, why) in [
             ("nonsense".to_owned(), "is not PEM"),

@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_that_asks_for_more_than_a_signature_is_refused() {
+    fn token_header_with_other_than_a_signature_is_rejected() {
         let good = Header::new(Algorithm::RS256);
         assert_eq!(check_header(&good), Ok(()));
         let with = |change: &dyn Fn(&mut Header)| {
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn three_parts_look_like_a_token() {
+    fn token_is_recognised_by_its_three_parts() {
         assert!(looks_like_one(b"a.b.c"));
         assert!(!looks_like_one(b"a.b") && !looks_like_one(b"a.b.c.d") && !looks_like_one(b"a-key"));
     }

@@ -20,7 +20,7 @@ pub struct Check {
     pub detail: Option<String>,
 }
 
-/// Tells whether the service accepts requests.
+/// Reports whether the service accepts requests.
 pub trait Readiness: Send + Sync {
     /// Every check; the service is ready if all pass.
     fn checks(&self) -> Vec<Check>;

@@ -46,6 +46,6 @@ pub(crate) async fn handle(State(app): State<AppState>, Authenticated(by): Authe
         connections: app.connections.open(),
         connections_refused: app.connections.refused(),
     };
-    let told = (app.exposition)(&standing, &here);
-    Ok((StatusCode::OK, [(CONTENT_TYPE, MEDIA)], told).into_response())
+    let text = (app.exposition)(&standing, &here);
+    Ok((StatusCode::OK, [(CONTENT_TYPE, MEDIA)], text).into_response())
 }

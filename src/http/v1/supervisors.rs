@@ -10,7 +10,7 @@ use crate::usecases::identity::IdentityError;
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::UserId;
 
-/// The supervisor that a path names; `me` is the one that the credential names.
+/// The supervisor that a path names; `me` is the supervisor that the credential names.
 pub(crate) fn supervisor_in_path(caller: &Caller, raw: Option<&str>) -> Result<UserId, Problem> {
     match raw {
         Some("me") => {

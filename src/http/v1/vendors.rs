@@ -1,4 +1,4 @@
-//! `/v1/vendors`: what is known about the vendors' clocks.
+//! `/v1/vendors`: the calibration of the vendors' clocks.
 
 pub(crate) mod calibration;
 pub(crate) mod list;

@@ -78,19 +78,19 @@ fn instructions(d: &Directive, attached: bool) -> &'static str {
 /// A directive in its supervisor's stream.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ToldView {
+pub(crate) struct DirectiveEventView {
     event_id: String,
     act: bool,
     #[serde(flatten)]
     directive: DirectiveView,
 }
 
-impl ToldView {
-    pub(crate) fn of(usecases: &UseCases, told: &DirectiveEvent) -> Self {
+impl DirectiveEventView {
+    pub(crate) fn of(usecases: &UseCases, change: &DirectiveEvent) -> Self {
         Self {
-            event_id: told.seq.to_string(),
-            act: told.act,
-            directive: DirectiveView::of(usecases, &told.supervision, &told.directive),
+            event_id: change.seq.to_string(),
+            act: change.act,
+            directive: DirectiveView::of(usecases, &change.supervision, &change.directive),
         }
     }
 }

@@ -130,7 +130,7 @@ impl SupervisionView {
         self
     }
 
-    /// For the answer to a switch, whose next action is to leave the first contact.
+    /// The view for the answer to a switch; its next action leaves the first contact.
     pub(crate) fn leaving_first(mut self, usecases: &UseCases, first: &StoredSupervision) -> Self {
         self.next_action = next_action(usecases, &first.supervision);
         self

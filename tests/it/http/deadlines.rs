@@ -34,12 +34,12 @@ async fn deadline_holds_for_user_lookup_without_budget() {
         second.text
     );
     assert!(second.headers.contains_key("retry-after"));
-    assert_eq!(app.connect().calls("MonitorContact"), 1, "nothing was begun");
+    assert_eq!(app.connect().calls("MonitorContact"), 1, "only one join was sent");
     app.leave(&first.id(), "supervisor-1").await;
     app.finish().await;
 }
 
-/// The issuer's keys, the Salesforce User and MonitorContact are all slow: they share one time.
+/// The issuer's keys, the Salesforce User and MonitorContact are all slow, and share one time limit.
 #[tokio::test]
 async fn deadline_of_join_includes_authentication() {
     let user = "005000000000001AAA";
@@ -70,7 +70,7 @@ async fn deadline_of_join_includes_authentication() {
     app.finish().await;
 }
 
-/// What had to be asked first is no reason to join later: the join's time is counted from the request.
+/// Slow look-ups do not extend the time for the join, because it is counted from the request.
 #[tokio::test]
 async fn deadline_of_join_counts_from_request() {
     let app = TestApp::build().set("SUPERVISION__JOIN_TTL_S", "2").start().await;

@@ -1,4 +1,5 @@
-//! Whom a token names: by Connect user id, by user name, or by their Salesforce User; and what follows for a start.
+//! A token names its supervisor by Connect user id, by user name or by Salesforce User. The supervisor that it resolves to decides which
+//! supervisions the token may start.
 
 use std::time::{Duration, Instant};
 
@@ -40,22 +41,22 @@ fn salesforce_user(app: &TestApp, id: &str, username: Option<&str>, active: bool
 }
 
 #[tokio::test]
-async fn a_user_name_is_looked_up_once_however_many_ask_at_once() {
+async fn token_user_name_is_looked_up_once_for_concurrent_requests() {
     let (app, rsa) = app("connect_username", same).await;
     let token = rsa.token("Supervisor-1@Example");
     let all = futures::future::join_all((0..12).map(|_| me(&app, &token))).await;
     assert!(all.iter().all(|a| a.status == 200), "{all:?}");
     assert_eq!(app.connect().calls("SearchUsers"), 1);
     let call = app.connect().create_call();
-    let begun = ask(&app, &token, &json!({"contactId": call})).await;
-    assert_eq!(begun.status, 201, "{}", begun.text);
-    assert_eq!(begun.body["supervisor"]["connectUserId"], "supervisor-1");
-    app.leave(&begun.id(), "supervisor-1").await;
+    let started = ask(&app, &token, &json!({"contactId": call})).await;
+    assert_eq!(started.status, 201, "{}", started.text);
+    assert_eq!(started.body["supervisor"]["connectUserId"], "supervisor-1");
+    app.leave(&started.id(), "supervisor-1").await;
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_name_that_leads_nowhere_is_told_and_not_asked_about_again_at_once() {
+async fn token_unknown_or_ambiguous_user_name_is_cached_and_403() {
     let (app, rsa) = app("connect_username", same).await;
     for user in ["twin-1", "twin-2"] {
         app.connect().name_user(user, "twin@example");
@@ -78,7 +79,7 @@ async fn a_name_that_leads_nowhere_is_told_and_not_asked_about_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_vendor_that_is_down_locks_nobody_out_who_was_known() {
+async fn token_user_known_earlier_is_accepted_while_connect_is_down() {
     let (app, rsa) = app("connect_username", |b| b.set("SUPERVISION__USERNAMES_S", "1")).await;
     let (known, unknown) = (rsa.token("supervisor-1@example"), rsa.token("supervisor-2@example"));
     assert_eq!(me(&app, &known).await.status, 200);
@@ -93,23 +94,33 @@ async fn a_vendor_that_is_down_locks_nobody_out_who_was_known() {
         refused.text
     );
     assert!(refused.headers.contains_key("retry-after"));
-    assert_eq!(me(&app, &known).await.status, 200, "what was found last stands");
-    assert!(app.connect().calls("SearchUsers") >= 3, "it was asked again");
+    assert_eq!(
+        me(&app, &known).await.status,
+        200,
+        "the cached user is used while Connect is down"
+    );
+    assert!(
+        app.connect().calls("SearchUsers") >= 3,
+        "the expired entry was looked up again"
+    );
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_salesforce_user_is_the_connect_user_of_their_record_and_stands_in_the_row() {
+async fn token_salesforce_user_is_resolved_and_written_to_record() {
     let (app, rsa) = app("salesforce_user_id", same).await;
     salesforce_user(&app, USER, Some("supervisor-1@example"), true);
     let token = rsa.token(USER);
     let call = app.connect().create_call();
-    let begun = ask(&app, &token, &json!({"contactId": call})).await;
-    assert_eq!(begun.status, 201, "{}", begun.text);
-    assert_eq!(begun.body["supervisor"]["connectUserId"], "supervisor-1");
-    assert_eq!(begun.body["supervisor"]["salesforceUserId"], USER, "the token's");
-    let left = app.leave(&begun.id(), "supervisor-1").await;
-    app.until_written(&begun.id()).await;
+    let started = ask(&app, &token, &json!({"contactId": call})).await;
+    assert_eq!(started.status, 201, "{}", started.text);
+    assert_eq!(started.body["supervisor"]["connectUserId"], "supervisor-1");
+    assert_eq!(
+        started.body["supervisor"]["salesforceUserId"], USER,
+        "the User of the token"
+    );
+    let left = app.leave(&started.id(), "supervisor-1").await;
+    app.until_written(&started.id()).await;
     let row = app.record(left["legContactId"].as_str().expect("a leg"));
     assert_eq!(row["Supervisor__c"], USER);
     // An id of 15 characters means the same User.
@@ -118,7 +129,7 @@ async fn a_salesforce_user_is_the_connect_user_of_their_record_and_stands_in_the
 }
 
 #[tokio::test]
-async fn nobody_listens_in_the_name_of_another_salesforce_user() {
+async fn token_salesforce_user_cannot_start_as_another_user() {
     let (app, rsa) = app("salesforce_user_id", same).await;
     salesforce_user(&app, USER, Some("supervisor-1@example"), true);
     let (token, call) = (rsa.token(USER), app.connect().create_call());
@@ -136,9 +147,9 @@ async fn nobody_listens_in_the_name_of_another_salesforce_user() {
     app.finish().await;
 }
 
-/// A credential that names no Salesforce User itself: whose Connect user the given one is, Salesforce is asked.
+/// If the credential names no Salesforce User, Salesforce is asked whether the User in the body is the supervisor's.
 #[tokio::test]
-async fn a_salesforce_user_that_the_credential_does_not_name_is_the_supervisors_by_salesforces_word() {
+async fn start_salesforce_user_must_belong_to_supervisor() {
     for kind in ["connect_user_id", "connect_username"] {
         let (app, rsa) = app(kind, same).await;
         salesforce_user(&app, USER, Some("Supervisor-1@Example"), true);
@@ -165,7 +176,7 @@ async fn a_salesforce_user_that_the_credential_does_not_name_is_the_supervisors_
             assert_eq!(own.body["supervisor"]["salesforceUserId"], USER);
             app.leave(&own.id(), "supervisor-1").await;
         }
-        // A back end that may act as anyone says whose it is.
+        // A back end with `supervise:any` is trusted, so its Salesforce User is not verified.
         let call = app.connect().create_call();
         let mut body = start(&call, "supervisor-1");
         body["salesforceUserId"] = json!(FOREIGNER);
@@ -176,15 +187,15 @@ async fn a_salesforce_user_that_the_credential_does_not_name_is_the_supervisors_
     }
 }
 
-/// Salesforce does not say: nobody is put into the record on a caller's word, and the answer comes in time.
+/// If Salesforce does not answer, the start is refused in time, because otherwise an unverified User would be written to the record.
 #[tokio::test]
-async fn a_salesforce_that_cannot_say_whose_user_it_is_has_nobody_recorded() {
+async fn start_is_503_if_salesforce_user_cannot_be_verified() {
     let (app, rsa) = app("connect_user_id", same).await;
     salesforce_user(&app, USER, Some("supervisor-1@example"), true);
     let call = app.connect().create_call();
     let body = json!({"contactId": call, "salesforceUserId": USER});
     app.salesforce().fault(Fault::late("query", 20_000));
-    let begun = Instant::now();
+    let started = Instant::now();
     let refused = ask(&app, &rsa.token("supervisor-1"), &body).await;
     assert_eq!(
         (refused.status, refused.code()),
@@ -192,13 +203,13 @@ async fn a_salesforce_that_cannot_say_whose_user_it_is_has_nobody_recorded() {
         "{}",
         refused.text
     );
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     assert_eq!(app.connect().calls("MonitorContact"), 0);
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_salesforce_user_without_a_connect_user_is_told_so() {
+async fn token_salesforce_user_without_connect_user_is_403() {
     let (app, rsa) = app("salesforce_user_id", same).await;
     salesforce_user(&app, USER, None, true);
     salesforce_user(&app, "005000000000002AAA", Some("supervisor-1@example"), false);
@@ -206,10 +217,10 @@ async fn a_salesforce_user_without_a_connect_user_is_told_so() {
     for (user, why) in [
         (USER, "has no user name"),
         ("005000000000002AAA", "is not active"),
-        ("005000000000003AAA", "is nobody in Connect"),
+        ("005000000000003AAA", "has a name unknown to Connect"),
         (FOREIGNER, "does not exist"),
-        ("supervisor-1", "is no id"),
-        ("x'OR+Name!='", "is no id"),
+        ("supervisor-1", "is not an id"),
+        ("x'OR+Name!='", "is not an id"),
     ] {
         let answer = me(&app, &rsa.token(user)).await;
         assert_eq!(
@@ -219,13 +230,13 @@ async fn a_salesforce_user_without_a_connect_user_is_told_so() {
         );
     }
     let call = app.connect().create_call();
-    let begun = ask(&app, &rsa.token(USER), &json!({"contactId": call})).await;
-    assert_eq!((begun.status, begun.code()), (403, "supervisor_link_invalid"));
+    let started = ask(&app, &rsa.token(USER), &json!({"contactId": call})).await;
+    assert_eq!((started.status, started.code()), (403, "supervisor_link_invalid"));
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_salesforce_that_is_down_or_slow_is_told_as_such_and_in_time() {
+async fn token_lookup_in_slow_or_failed_salesforce_is_503_in_time() {
     let (app, rsa) = app("salesforce_user_id", same).await;
     salesforce_user(&app, USER, Some("supervisor-1@example"), true);
     for fault in [
@@ -233,7 +244,7 @@ async fn a_salesforce_that_is_down_or_slow_is_told_as_such_and_in_time() {
         Fault::late("query", 20_000).times(1),
     ] {
         app.salesforce().fault(fault);
-        let begun = Instant::now();
+        let started = Instant::now();
         let answer = me(&app, &rsa.token(USER)).await;
         assert_eq!(
             (answer.status, answer.code()),
@@ -241,32 +252,32 @@ async fn a_salesforce_that_is_down_or_slow_is_told_as_such_and_in_time() {
             "{}",
             answer.text
         );
-        assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
         app.salesforce().clear_faults();
-        // Asked again, not answered from memory.
+        // After this time the failure is no longer cached, so Salesforce is asked again.
         tokio::time::sleep(Duration::from_millis(2200)).await;
     }
     app.finish().await;
 }
 
 #[tokio::test]
-async fn a_salesforce_that_is_down_is_not_asked_by_every_request() {
+async fn token_lookup_failure_in_salesforce_is_cached_briefly() {
     let (app, rsa) = app("salesforce_user_id", same).await;
     salesforce_user(&app, USER, Some("supervisor-1@example"), true);
     app.salesforce()
         .fault(Fault::error("query", 503, "SERVER_UNAVAILABLE").times(1000));
-    let (token, begun) = (rsa.token(USER), Instant::now());
+    let (token, started) = (rsa.token(USER), Instant::now());
     assert_eq!(me(&app, &token).await.status, 503);
     let before = app.salesforce().api_calls();
     let mut asked = 0;
-    while begun.elapsed() < Duration::from_millis(1500) {
+    while started.elapsed() < Duration::from_millis(1500) {
         assert_eq!(me(&app, &token).await.status, 503);
         asked += 1;
-        // Slower than a supervisor's rate allows.
+        // Stays below the rate limit of a supervisor.
         tokio::time::sleep(Duration::from_millis(40)).await;
     }
     assert!(asked > 10, "{asked}");
-    assert_eq!(app.salesforce().api_calls(), before, "it was asked a moment ago");
+    assert_eq!(app.salesforce().api_calls(), before, "the failure is cached");
     app.salesforce().clear_faults();
     tokio::time::sleep(Duration::from_millis(2200)).await;
     assert_eq!(me(&app, &token).await.status, 200);
@@ -274,7 +285,7 @@ async fn a_salesforce_that_is_down_is_not_asked_by_every_request() {
 }
 
 #[tokio::test]
-async fn another_claim_and_another_field_may_name_the_supervisor() {
+async fn token_claim_and_salesforce_field_are_configurable() {
     let (app, rsa) = app("salesforce_user_id", |b| {
         b.set("AUTH__ISSUERS__0__SUPERVISOR_CLAIM", "https://acme.example/user")
             .set("SALESFORCE__CONNECT_USERNAME_FIELD", "Username")
@@ -291,13 +302,13 @@ async fn another_claim_and_another_field_may_name_the_supervisor() {
     assert_eq!(
         me(&app, &rsa.token(USER)).await.status,
         401,
-        "sub is not the claim here"
+        "`sub` is not the configured claim"
     );
     app.finish().await;
 }
 
 #[tokio::test]
-async fn without_a_supervisor_the_credential_names_one_or_the_answer_says_what_is_missing() {
+async fn start_without_supervisor_uses_the_credentials_supervisor() {
     let (app, rsa) = app("connect_user_id", |b| {
         b.set("AUTH__ISSUERS__0__SCOPES", "supervise:any")
     })
@@ -306,7 +317,7 @@ async fn without_a_supervisor_the_credential_names_one_or_the_answer_says_what_i
     let bare = json!({"contactId": call});
     let unnamed = ask(&app, BACK_END, &bare).await;
     assert_eq!((unnamed.status, unnamed.code()), (422, "supervisor_required"));
-    // A token of a trusted back end names its own supervisor, and may name another.
+    // A token with `supervise:any` starts for its own supervisor by default, and for another if the body names one.
     let token = rsa.token("supervisor-1");
     let own = ask(&app, &token, &bare).await;
     assert_eq!(
@@ -318,7 +329,7 @@ async fn without_a_supervisor_the_credential_names_one_or_the_answer_says_what_i
         (other.status, &other.body["supervisor"]["connectUserId"]),
         (201, &json!("supervisor-2"))
     );
-    // One that names nobody in Connect may still act as anyone by name.
+    // A token without a Connect user has no default supervisor, but it may still name any in the body.
     let nobody = rsa.token("no/such/user");
     let unbound = ask(&app, &nobody, &bare).await;
     assert_eq!((unbound.status, unbound.code()), (403, "supervisor_link_invalid"));

@@ -8,18 +8,18 @@ use tokio::net::TcpStream;
 
 use crate::support::app::{BACK_END, EVENTS, OPERATOR, READER, SUPERVISOR_1, TestApp};
 
-/// A connection of one's own.
+/// Opens a new connection.
 async fn connect(app: &TestApp) -> TcpStream {
     let address = app.url.trim_start_matches("http://");
     TcpStream::connect(address).await.expect("connected")
 }
 
-/// What comes until the other side closes; at most so long.
+/// Reads until the service closes the connection or the time is over.
 async fn rest(stream: &mut TcpStream, patience: Duration) -> Option<String> {
     let mut all = Vec::new();
     match tokio::time::timeout(patience, stream.read_to_end(&mut all)).await {
         Ok(Ok(_)) => Some(String::from_utf8_lossy(&all).into_owned()),
-        // A reset closes too.
+        // A reset also closes the connection.
         Ok(Err(_)) => Some(String::from_utf8_lossy(&all).into_owned()),
         Err(_) => None,
     }
@@ -65,7 +65,7 @@ async fn rate_limit_of_one_caller_leaves_others_alone() {
             .expect("seconds");
         assert!((1..=2).contains(&wait), "{wait}");
     }
-    // The others have theirs; and who waits as told comes in again.
+    // Other callers are not limited, and the first caller is served again after `Retry-After`.
     assert_eq!(list(BACK_END).await.status, 200);
     tokio::time::sleep(Duration::from_millis(1200)).await;
     assert_eq!(list(READER).await.status, 200);
@@ -97,7 +97,7 @@ async fn rate_limit_never_blocks_events_of_vendors() {
             .await;
         assert_eq!(told.status, 200, "{}", told.text);
     }
-    assert!(refused >= 12, "everybody together have one rate: {refused}");
+    assert!(refused >= 12, "all callers share the total rate: {refused}");
     app.assert_invariants().await;
 }
 
@@ -125,14 +125,14 @@ async fn concurrency_limit_of_requests_is_not_that_of_events() {
         .send()
         .await;
     assert_eq!(told.status, 200, "{}", told.text);
-    // A body that never comes whole is given up: 408, and the connection with it.
+    // A body that never arrives whole is answered 408 after its timeout, and its connection is closed.
     let answer = rest(&mut hanging[0], Duration::from_secs(15)).await.expect("closed");
     assert!(
         answer.starts_with("HTTP/1.1 408 ") && answer.contains("request_timeout"),
         "{answer}"
     );
     let again = app.call("GET", "/v1/supervisions").send().await;
-    assert_eq!(again.status, 200, "there is room again");
+    assert_eq!(again.status, 200, "a request slot is free again");
     app.assert_invariants().await;
 }
 
@@ -155,10 +155,10 @@ async fn authentication_failures_are_limited_and_valid_keys_are_not() {
     let (_, code, wait) = list("one-more-guess-at-a-key".into()).await;
     assert_eq!(code, "rate_limit_reached");
     assert!((1..=60).contains(&wait), "{wait}");
-    // Behind a proxy all are one address: whoever has a right key comes in, one that was never used before too.
+    // A valid key is accepted even if it was never used before, because behind a proxy all callers have the same address.
     assert_eq!(list(READER.into()).await.0, 200);
     assert_eq!(list(OPERATOR.into()).await.0, 200);
-    // A page with a spent ticket has guessed nothing.
+    // A spent ticket does not count as a failed credential, because its page did not guess.
     let spent = app
         .call("GET", "/v1/supervisors/supervisor-1/directives?ticket=spent")
         .anonymous();
@@ -182,7 +182,7 @@ async fn slow_request_head_loses_its_connection() {
         .set("HTTP__IDLE_TIMEOUT_S", "2")
         .start()
         .await;
-    // Nothing at all, and a trickle.
+    // One connection sends nothing, another sends its head byte by byte.
     let begun = Instant::now();
     let mut silent = connect(&app).await;
     let mut trickle = connect(&app).await;
@@ -200,7 +200,7 @@ async fn slow_request_head_loses_its_connection() {
         .expect("the trickle is cut off")
         .expect("no panic");
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
-    // One whose first request came may be idle a while longer, and is closed then.
+    // After its first request a connection may be idle for longer before it is closed.
     let mut idle = connect(&app).await;
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         .await
@@ -262,7 +262,12 @@ async fn oversized_urls_headers_and_bodies_have_their_codes() {
             414,
             "uri_too_large",
         ),
-        ("a URL beyond all", get(&format!("/{}", filler(70_000)), ""), 414, ""),
+        (
+            "a URL above the hard limit",
+            get(&format!("/{}", filler(70_000)), ""),
+            414,
+            "",
+        ),
         (
             "large headers",
             get("/v1/supervisions", &format!("X-Filler: {}\r\n", filler(20_000))),
@@ -270,7 +275,7 @@ async fn oversized_urls_headers_and_bodies_have_their_codes() {
             "headers_too_large",
         ),
         (
-            "headers beyond all",
+            "headers above the hard limit",
             get("/v1/supervisions", &format!("X-Filler: {}\r\n", filler(200_000))),
             431,
             "",
@@ -289,9 +294,9 @@ async fn oversized_urls_headers_and_bodies_have_their_codes() {
             &answer[..answer.len().min(300)]
         );
         assert!(answer.contains(code), "{what}: {answer}");
-        assert!(answer.len() < 2000, "{what}: nothing of it is sent back");
+        assert!(answer.len() < 2000, "{what}: the request is not echoed");
     }
-    // A body that only says that it is small, in chunks without an end.
+    // A chunked body announces no length, so the limit must be applied while it arrives.
     let mut stream = connect(&app).await;
     let head = format!(
         "POST /v1/supervisions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {BACK_END}\r\n\
@@ -306,7 +311,7 @@ async fn oversized_urls_headers_and_bodies_have_their_codes() {
         answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"),
         "{answer}"
     );
-    // Within the bounds all is well.
+    // A request within the limits is served.
     let long = format!("X-Filler: {}\r\n", filler(8000));
     assert!(
         raw(&app, &get("/v1/supervisions", &long))
@@ -357,7 +362,11 @@ async fn answers_carry_security_headers() {
         let header = |name: &str| answer.headers.get(name);
         assert!(header("strict-transport-security").is_none() && header("server").is_none());
         let closes = header("connection").is_some_and(|v| v == "close");
-        assert_eq!(closes, answer.status == 401, "who is not known keeps no connection");
+        assert_eq!(
+            closes,
+            answer.status == 401,
+            "an unauthenticated caller keeps no connection"
+        );
     }
     app.finish().await;
 }

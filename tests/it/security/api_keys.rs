@@ -29,17 +29,24 @@ async fn api_key_has_two_valid_secrets_and_usage_metrics() {
         ),
         (0, 0)
     );
-    let begun = jiff::Timestamp::now().as_second();
+    let since = jiff::Timestamp::now().as_second();
     let list = |key: &'static str| app.call("GET", "/v1/supervisions").key(key).send();
     assert_eq!(list(READER).await.status, 200);
     let told = metrics().await;
-    assert!(last_used(&told, "reader", "current") >= begun - 1);
-    assert_eq!(last_used(&told, "reader", "previous"), 0, "the old one may go");
+    assert!(last_used(&told, "reader", "current") >= since - 1);
+    assert_eq!(
+        last_used(&told, "reader", "previous"),
+        0,
+        "the previous secret is unused"
+    );
     assert_eq!(list(OLDER).await.status, 200);
     let told = metrics().await;
-    assert!(last_used(&told, "reader", "previous") >= begun - 1, "it may not");
+    assert!(
+        last_used(&told, "reader", "previous") >= since - 1,
+        "the previous secret is in use"
+    );
     assert!(!told.contains(OLDER) && !told.contains(READER));
-    // Both are the same caller: neither may do more.
+    // Both secrets belong to the same caller, so the previous one grants no other scope.
     let event = app
         .call("POST", "/v1/events/connect")
         .key(OLDER)
@@ -58,7 +65,11 @@ async fn api_key_has_two_valid_secrets_and_usage_metrics() {
             "{told}"
         );
     }
-    assert_eq!(list(EVENTS).await.status, 403, "a key for events opens nothing else");
+    assert_eq!(
+        list(EVENTS).await.status,
+        403,
+        "a key for events cannot read supervisions"
+    );
     app.finish().await;
 }
 

@@ -195,7 +195,7 @@ async fn audit_of_vendor_call_is_stored_before_and_after_it() {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("no entry with phase BEGUN was written");
+        panic!("the entry before the vendor call is missing");
     };
     let (answer, begun) = tokio::join!(listen, look);
     let id = answer.id();

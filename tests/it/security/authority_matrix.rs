@@ -24,7 +24,7 @@ enum Act {
     DisconnectSupervisor,
     Directives,
     Ticket,
-    /// Start what is there already: the same supervisor on the same contact.
+    /// Start again with the same supervisor and contact.
     Start,
 }
 
@@ -41,7 +41,7 @@ fn act(method: &str, route: &str) -> Option<Act> {
         ("GET", "/v1/supervisors/{connectUserId}/directives") => Act::Directives,
         ("POST", "/v1/supervisors/{connectUserId}/tickets") => Act::Ticket,
         ("POST", "/v1/supervisions") => Act::Start,
-        _ if about => panic!("{method} {route} has no rule here: who may do it, to whose, in which state?"),
+        _ if about => panic!("{method} {route} has no rule here: add one to `act` and `expected`"),
         _ => return None,
     })
 }
@@ -57,7 +57,7 @@ fn acts() -> Vec<Act> {
 enum Owner {
     Supervisor1,
     Supervisor2,
-    /// A leg begun by hand.
+    /// Monitors a leg that was started in Amazon Connect and not by us.
     Supervisor3,
 }
 
@@ -81,32 +81,32 @@ fn expected(role: Role, owner: Owner, state: State, act: Act) -> (u16, bool) {
     let operates = role.scope() == Some(Scope::Operate);
     let sees = owns || operates || role.scope() == Some(Scope::Read);
     let over = state.is_final();
-    // A join that was never sent is withdrawn at once, and nothing is left to leave.
+    // A join that was not sent is cancelled at once, so the answer is 200 and there is no leg to leave.
     let leave = if over || state == State::Requested { 200 } else { 202 };
     let changes = !over && state != State::Leaving;
     match act {
         _ if role.scope().is_none() => (401, false),
-        // About a supervisor nothing is hidden that the caller does not name itself.
+        // 403 and not 404, because the caller names the supervisor and so learns nothing.
         Act::Directives => (if owns || operates { 200 } else { 403 }, false),
         Act::Ticket => (if owns { 201 } else { 403 }, false),
-        // Over, it is begun anew, which changes nothing of this one.
+        // If the supervision is over, this starts another one, which fails because its contact does not exist.
         Act::Start if owns => (if over { 404 } else { 200 }, false),
         Act::Start => (403, false),
         Act::DisconnectSupervisor if owns || operates => (leave, changes),
         Act::DisconnectSupervisor => (403, false),
-        // Whether it exists is none of their business.
+        // 404, so that the answer does not reveal whether the supervision exists.
         _ if !sees => (404, false),
         Act::See | Act::Timeline => (200, false),
-        // Only the browser's own side answers for it; this directive was never given.
+        // Only the supervisor's side may acknowledge. The answer is 404 because the directive does not exist.
         Act::Acknowledge => (if owns { 404 } else { 403 }, false),
-        // To be silent: also an operator may ask. They are silent already.
+        // An operator may also ask for SILENT, which changes nothing because the mode is SILENT already.
         Act::ChangeMode if owns || operates => (if state == State::Monitoring { 200 } else { 409 }, false),
         Act::Disconnect if owns || operates => (leave, changes),
         Act::ChangeMode | Act::Disconnect => (403, false),
     }
 }
 
-/// A supervision to ask about.
+/// The supervision that a cell is called for.
 struct Made {
     id: String,
     call: String,
@@ -117,7 +117,7 @@ struct Made {
 async fn ask(app: &TestApp, callers: &Callers, role: Role, about: &Made, act: Act) -> Answer {
     let directive = "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1";
     let user = about.owner.user();
-    // What is over would be begun anew: on a contact that is none, it is not.
+    // A start after the end would create another supervision; a contact that does not exist prevents that.
     let contact = if about.state.is_final() {
         "no-such-contact"
     } else {
@@ -165,7 +165,7 @@ async fn make(app: &TestApp, owner: Owner, state: State) -> Made {
         return made(failed.body["supervisionId"].as_str().expect("an id").to_owned());
     }
     let id = if owner == Owner::Supervisor3 {
-        app.connect().begin_leg_by_hand(&call, user).expect("begun");
+        app.connect().begin_leg_by_hand(&call, user).expect("a leg");
         let found = app.found(&format!("contactId={call}")).await;
         found["id"].as_str().expect("an id").to_owned()
     } else {
@@ -190,15 +190,15 @@ async fn make(app: &TestApp, owner: Owner, state: State) -> Made {
     made(id)
 }
 
-/// Whether there is such a supervision: what is observed is there, and never joined by us.
+/// Whether this owner can have a supervision in this state. An observed leg is never in a state before MONITORING.
 fn can_be(owner: Owner, state: State) -> bool {
     owner != Owner::Supervisor3 || matches!(state, State::Monitoring | State::Leaving | State::Left)
 }
 
-/// What was asked: every cell there is, in the end.
+/// The cells that have been called.
 type Asked = HashSet<(Role, Act, Owner, State)>;
 
-/// Asks cells of one supervision, and ends it.
+/// Calls these cells for one supervision, then ends it.
 async fn ask_all(app: &TestApp, callers: &Callers, about: Made, cells: &[(Role, Act)], asked: &mut Asked) {
     let Made { owner, state, .. } = about;
     for (role, act) in cells.iter().copied() {
@@ -222,8 +222,8 @@ async fn ask_all(app: &TestApp, callers: &Callers, about: Made, cells: &[(Role, 
     .await;
 }
 
-/// First what may not change it, which must leave it as it is; then the rest. Of these the first one decides, so each is the first
-/// once, of a supervision of its own; but for joins that are under way, since each of them takes its time to end.
+/// Calls first the cells that must not change the supervision, then those that may. Only the first of the latter meets the unchanged
+/// state, so each is called first once, on a supervision of its own. A join in progress is the exception, because it ends slowly.
 async fn ask_about(app: &TestApp, callers: &Callers, owner: Owner, state: State, asked: &mut Asked) {
     let acts = acts();
     let cells = ROLES.iter().flat_map(|role| acts.iter().map(|act| (*role, *act)));
@@ -249,7 +249,7 @@ async fn authority_of_every_role_on_every_owner_in_every_state() {
             .set("CONNECT__INSTANCES__MAIN__CALL_TIMEOUT_MS", "10000")
     };
     let app = quick().start().await;
-    // Here a join waits for its turn, which does not come.
+    // In this app a join waits for rate budget that it never gets, so the state stays REQUESTED.
     let crowded = quick()
         .set("CONNECT__QUOTAS__DEFAULT__MONITORCONTACT__PER_SECOND", "0.01")
         .set("CONNECT__QUOTAS__DEFAULT__MONITORCONTACT__BURST", "1")
@@ -267,7 +267,7 @@ async fn authority_of_every_role_on_every_owner_in_every_state() {
         ask_about(app, &callers, *owner, *state, &mut asked).await;
     }
     assert_eq!(asked.len(), pairs.len() * ROLES.len() * acts().len());
-    // Every act on somebody's supervision, and every state of one, is among them.
+    // Every route about a supervision or supervisor, and every state, is among the called cells.
     let about = ROUTES
         .iter()
         .filter(|route| route.names_supervision() || route.names_supervisor());

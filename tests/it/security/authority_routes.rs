@@ -9,10 +9,10 @@ use crate::support::app::TestApp;
 use crate::support::callers::{Callers, ROLES, Role};
 use crate::support::sql;
 
-/// Whom a request is about.
+/// The supervisor that a request is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum About {
-    /// supervisor-1, as whom the callers with `supervise` act.
+    /// supervisor-1, the supervisor of the callers with scope `supervise`.
     Own,
     /// supervisor-2.
     Another,
@@ -46,12 +46,12 @@ fn refusal(route: &Route, role: Role, personal: bool, about: About) -> Option<u1
     if allowed(route, scope, personal, about) {
         return None;
     }
-    // Whoever may see a supervision is told that they may not act on it; from everybody else it is hidden.
+    // A caller that may see the supervision gets 403; any other gets 404, so that the answer does not reveal whether it exists.
     let sees = scope == Scope::Read || scope == Scope::Operate;
     Some(if route.names_supervision() && !sees { 404 } else { 403 })
 }
 
-/// A body that the route accepts; a start's is made when it is known whom it is about.
+/// A body that the route accepts. The body of a start depends on the supervisor, so the test makes it.
 fn body(route: &Route) -> Option<Value> {
     match route.operation_id {
         "changeMode" => Some(json!({"mode": "SILENT"})),
@@ -67,7 +67,8 @@ fn body(route: &Route) -> Option<Value> {
     }
 }
 
-/// What must stay as it is when somebody is refused: what the service does by itself meanwhile is not counted.
+/// The stored state that a refused request must not change. Audit entries of the service itself are left out, because it may write some
+/// meanwhile.
 async fn everything(app: &TestApp) -> Vec<Vec<String>> {
     let all = "SELECT 'supervision', id, state FROM supervisions
                UNION ALL SELECT 'audit', CAST(COUNT(*) AS TEXT), '' FROM audit WHERE actor <> 'sidedoor'
@@ -78,7 +79,7 @@ async fn everything(app: &TestApp) -> Vec<Vec<String>> {
     sql(&app.store_path(), all).await.expect("read")
 }
 
-/// A finished supervision of this supervisor, its row recorded: nothing of it changes by itself any more.
+/// A finished supervision of this supervisor with its Salesforce record written, so that it no longer changes by itself.
 async fn finished(app: &TestApp, user: &str) -> String {
     let call = app.connect().create_call();
     let id = app.joined(&call, user).await["id"].as_str().expect("an id").to_owned();

@@ -10,7 +10,7 @@ use proptest::test_runner::TestRunner;
 #[path = "../../../fuzz/targets.rs"]
 mod targets;
 
-/// What may be done to a seed.
+/// A mutation of a seed.
 #[derive(Debug, Clone)]
 enum Change {
     Flip(Index, u8),
@@ -21,7 +21,7 @@ enum Change {
 }
 
 fn change(seeds: usize) -> impl Strategy<Value = Change> {
-    // Bytes that mean something to a reader of JSON, TOML or a query, and any.
+    // Bytes with a meaning in JSON, TOML or a query, or any byte.
     let telling = prop::sample::select(b"\"\\{}[]:,=&%.#-+eE09\0\n\r \xff\xc3".to_vec());
     prop_oneof![
         (any::<Index>(), 1_u8..).prop_map(|(at, mask)| Change::Flip(at, mask)),
@@ -113,7 +113,7 @@ fn untrusted_input_breaks_no_parser() {
     }
 }
 
-/// A target that never gets past its first look would prove nothing: the seeds are taken by what they are meant for.
+/// The seeds must be accepted by the parsers they are meant for, otherwise the targets would test only the first checks.
 #[test]
 fn untrusted_input_seeds_reach_their_targets() {
     use sidedoor::http::untrusted;

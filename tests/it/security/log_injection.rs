@@ -1,5 +1,5 @@
-//! Requests cannot forge log lines: with control characters in paths, headers, ids and tokens, each line of the log is still one that
-//! Sidedoor wrote, and none moves a terminal's cursor. No key or token appears in the log.
+//! Requests cannot forge log lines: with control characters in paths, headers, ids and tokens, Sidedoor still wrote each line
+//! of the log, and none moves a terminal's cursor. No key or token appears in the log.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::issuer::{AUDIENCE, Answers, ISSUER, KeyServer, Signer, claims};
 use crate::support::process::{EVENTS_KEY, KEY, free_port, spawn_logging};
 
-/// A line that would be taken for one of ours, and a terminal's colour.
+/// Text that imitates a line of our log, with escape codes for a terminal.
 const FORGED: &str = "\r\n2026-01-01T00:00:00Z INFO FORGED \u{1b}[31mred\u{9b}31m\u{7}\u{8}";
 
 async fn send(port: u16, request: &[u8]) {
@@ -165,7 +165,7 @@ async fn log_lines_cannot_be_forged_by_requests() {
         let lines: Vec<&str> = text.lines().collect();
         assert!(
             lines.len() > requests.len() / 2,
-            "it says something of nearly each: {}",
+            "too few requests are logged: {}",
             lines.len()
         );
         for word in [
@@ -185,14 +185,14 @@ async fn log_lines_cannot_be_forged_by_requests() {
             };
             assert!(
                 ours && !line.contains("2026-01-01T00:00:00Z INFO"),
-                "not one of ours: {line:?}"
+                "a line that Sidedoor did not write: {line:?}"
             );
             let odd = line
                 .chars()
                 .find(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(c));
             assert_eq!(odd, None, "{line:?}");
             assert!(!line.contains(KEY) && !line.contains(EVENTS_KEY), "{line}");
-            assert!(!line.contains("eyJ"), "a token stands in the log: {line}");
+            assert!(!line.contains("eyJ"), "the log contains a token: {line}");
         }
     }
 }

@@ -6,7 +6,7 @@ use sidedoor::http::{Access, ROUTES};
 
 const DOC: &str = include_str!("../../../docs/security.md");
 
-/// Everything in backticks that is written as a path of names.
+/// Every text in backticks that has the form of a path, such as `security::tokens::a_test`.
 fn named() -> Vec<Vec<&'static str>> {
     let path = |text: &&str| {
         let plain = |part: &str| {
@@ -22,12 +22,12 @@ fn named() -> Vec<Vec<&'static str>> {
 }
 
 fn is_a_test(path: &[&str]) -> bool {
-    let [rooms @ .., name] = path else { return false };
+    let [modules @ .., name] = path else { return false };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let inner: Vec<&str> = rooms.iter().copied().filter(|room| *room != "tests").collect();
+    let inner: Vec<&str> = modules.iter().copied().filter(|module| *module != "tests").collect();
     let files = [
-        root.join("tests/it").join(rooms.join("/")).with_extension("rs"),
-        root.join("src").join(rooms.join("/")).with_extension("rs"),
+        root.join("tests/it").join(modules.join("/")).with_extension("rs"),
+        root.join("src").join(modules.join("/")).with_extension("rs"),
         root.join("src").join(inner.join("/")).with_extension("rs"),
     ];
     files

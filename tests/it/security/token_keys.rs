@@ -18,7 +18,7 @@ async fn status(app: &TestApp, token: &str) -> u16 {
     answer.status
 }
 
-/// Until a token is answered so; 15 s at most.
+/// Waits up to 15 s until a request with this token is answered with this status.
 async fn until(app: &TestApp, token: &str, wanted: u16) {
     let mut last = 0;
     for _ in 0..150 {
@@ -28,7 +28,7 @@ async fn until(app: &TestApp, token: &str, wanted: u16) {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("it never came to {wanted}, but {last}");
+    panic!("timeout waiting for status {wanted}; the last was {last}");
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn issuer_keys_rotate_and_unknown_ids_are_fetched_rarely() {
         .await;
     assert_eq!(server.asked(), 0, "nobody asked");
     assert_eq!(status(&app, &old.token("supervisor-1")).await, 200);
-    // A key that is not known is asked for, but a flood of them asks no more than once a second.
+    // An unknown key id triggers a fetch, but many of them trigger at most one a second.
     let begun = Instant::now();
     for n in 0..60 {
         let unknown = Signer::ec(&format!("unknown-{n}"));
@@ -50,7 +50,7 @@ async fn issuer_keys_rotate_and_unknown_ids_are_fetched_rarely() {
     }
     let most = 2 + usize::try_from(begun.elapsed().as_secs()).expect("small");
     assert!(server.asked() <= most, "{} fetches", server.asked());
-    // Both while they overlap, then the new one alone.
+    // Both keys are valid while the set has both, then only the new one.
     server.now(Answers::Keys(vec![old.jwk(), new.jwk()]));
     until(&app, &new.token("supervisor-1"), 200).await;
     assert_eq!(status(&app, &old.token("supervisor-1")).await, 200);
@@ -87,12 +87,12 @@ async fn issuer_that_fails_keeps_old_keys_and_is_not_retried_at_once() {
     let before = server.asked();
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(6) {
-        assert_eq!(status(&app, &token).await, 200, "its keys stand");
+        assert_eq!(status(&app, &token).await, 200, "the old keys stay valid");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let asked = server.asked() - before;
-    assert!((1..=3).contains(&asked), "waits double: {asked} fetches in 6 s");
-    // Whether an unknown key is the issuer's cannot be said now.
+    assert!((1..=3).contains(&asked), "the backoff doubles: {asked} fetches in 6 s");
+    // Whether an unknown key is the issuer's cannot be checked now.
     assert_eq!(status(&app, &Signer::ec("b").token("supervisor-1")).await, 503);
     app.finish().await;
 }
@@ -115,7 +115,7 @@ async fn issuer_answer_that_is_invalid_gives_no_keys() {
         let token = rsa.token("supervisor-1");
         assert_eq!(status(&app, &token).await, 503, "{what}");
         assert_eq!(status(&app, &token).await, 503, "{what}");
-        assert_eq!(server.asked(), 1, "{what}: left alone");
+        assert_eq!(server.asked(), 1, "{what}: not fetched again at once");
         // It recovers by itself.
         server.now(Answers::Keys(vec![rsa.jwk()]));
         until(&app, &token, 200).await;
@@ -154,7 +154,7 @@ async fn key_file_holds_keys_or_certificates_and_is_reread() {
         "a certificate, whatever the kid"
     );
     assert_eq!(status(&app, &token(&second)).await, 401);
-    // Both, while one replaces the other.
+    // During a rotation the file has both certificates.
     std::fs::write(&file, format!("{}{}", first.certificate(), second.certificate())).expect("written");
     until(&app, &token(&second), 200).await;
     assert_eq!(status(&app, &token(&first)).await, 200);
@@ -169,7 +169,7 @@ async fn key_file_holds_keys_or_certificates_and_is_reread() {
             assert_eq!(status(&app, &token(&second)).await, 200, "{broken:?}");
         }
     }
-    // A bare public key does too, and what is out of the file is out.
+    // The file may also hold a bare public key, and a key removed from the file is rejected.
     std::fs::write(&file, &third.public_pem).expect("written");
     until(&app, &token(&third), 200).await;
     assert_eq!(status(&app, &token(&first)).await, 401);
@@ -222,7 +222,8 @@ async fn key_file_that_is_invalid_stops_the_start() {
     }
 }
 
-/// Nobody came with a token for a while, and meanwhile the issuer withdrew a key: the first who comes with it is not let in.
+/// Keys are refreshed when tokens arrive. The first token after an idle time must not be verified with the outdated set, because the
+/// issuer may have withdrawn the key meanwhile.
 #[tokio::test]
 async fn issuer_key_withdrawn_while_idle_is_rejected() {
     let (old, new) = (Signer::rsa("old"), Signer::ec("new"));
@@ -240,7 +241,7 @@ async fn issuer_key_withdrawn_while_idle_is_rejected() {
     app.finish().await;
 }
 
-/// A set without a key that verifies is the issuer's word that it has none: the last key is withdrawn by it.
+/// A set without a key for signatures means that the issuer has none, so the last known key is withdrawn.
 #[tokio::test]
 async fn issuer_can_withdraw_its_last_key() {
     let rsa = Signer::rsa("a");
@@ -257,14 +258,14 @@ async fn issuer_can_withdraw_its_last_key() {
         assert_eq!(status(&app, &token).await, 200, "{what}");
         server.now(Answers::Keys(empty));
         until(&app, &token, 401).await;
-        // And has one again.
+        // The issuer publishes a key again.
         server.now(Answers::Keys(vec![rsa.jwk()]));
         until(&app, &token, 200).await;
         app.finish().await;
     }
 }
 
-/// The only certificate is taken out of the file: the file is empty, or holds nothing that verifies.
+/// The only certificate is removed from the file, which is then empty or holds no usable key.
 #[tokio::test]
 async fn key_file_can_withdraw_its_last_key() {
     let only = Signer::rsa("ignored");
@@ -289,7 +290,7 @@ async fn key_file_can_withdraw_its_last_key() {
     app.finish().await;
 }
 
-/// A path with a slash at its end is another path.
+/// A trailing slash is kept, because it makes another path.
 #[tokio::test]
 async fn issuer_jwks_url_is_requested_unchanged() {
     let rsa = Signer::rsa("a");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::app::{Answer, TestApp, start};
 use crate::support::issuer::{Answers, KeyServer, Signer, claims, now};
 
-/// A app that takes the tokens of one RSA and one EC key, and those keys.
+/// An app that accepts tokens of one RSA and one EC key, and those keys.
 async fn app() -> (TestApp, KeyServer, Signer, Signer) {
     let (rsa, ec) = (Signer::rsa("rsa-1"), Signer::ec("ec-1"));
     let server = KeyServer::start(Answers::Keys(vec![rsa.jwk(), ec.jwk()])).await;
@@ -20,7 +20,7 @@ async fn list(app: &TestApp, token: &str) -> Answer {
     app.call("GET", "/v1/supervisions").key(token).send().await
 }
 
-/// Refused, and told nothing about why.
+/// Asserts 401 with the general text, which does not give the cause.
 async fn refused(app: &TestApp, token: &str, what: &str) {
     let answer = list(app, token).await;
     assert_eq!((answer.status, answer.code()), (401, "credential_invalid"), "{what}");
@@ -53,7 +53,7 @@ async fn token_of_either_algorithm_is_accepted_as_supervisor() {
     for audience in [json!(["other", "sidedoor-test"]), json!("sidedoor-test")] {
         assert_eq!(list(&app, &rsa.sign(&with("aud", audience))).await.status, 200);
     }
-    assert_eq!(server.asked(), 1, "the keys are remembered");
+    assert_eq!(server.asked(), 1, "the keys are cached");
     app.finish().await;
 }
 
@@ -95,7 +95,7 @@ async fn token_with_invalid_claims_is_rejected() {
     ] {
         refused(&app, &rsa.sign(&claims), what).await;
     }
-    // Clocks differ a little.
+    // Small clock differences are tolerated.
     assert_eq!(list(&app, &rsa.sign(&with("exp", json!(now() - 5)))).await.status, 200);
     app.finish().await;
 }
@@ -109,7 +109,7 @@ async fn token_algorithm_and_key_must_be_the_issuers() {
         let bare = format!("{}.{}.", part(&json!({"alg": alg, "typ": "JWT"})), part(&good));
         refused(&app, &bare, "unsigned").await;
     }
-    // The public key as the secret of a symmetric algorithm: what everybody knows signs nothing.
+    // The public key used as the secret of a symmetric algorithm must not verify, because everyone knows it.
     let mut header = Header::new(Algorithm::HS256);
     header.kid = Some("rsa-1".into());
     for secret in [
@@ -120,7 +120,7 @@ async fn token_algorithm_and_key_must_be_the_issuers() {
         let forged = jsonwebtoken::encode(&header, &good, &key).expect("signed");
         refused(&app, &forged, "signed with a public key").await;
     }
-    // An algorithm of the other kind, under a key's name; and one that is not on the list.
+    // The `kid` of a key of another type, and an algorithm that is not allowed.
     let mut crossed = Header::new(Algorithm::ES256);
     crossed.kid = Some("rsa-1".into());
     refused(
@@ -132,7 +132,7 @@ async fn token_algorithm_and_key_must_be_the_issuers() {
     let mut longer = Header::new(Algorithm::RS512);
     longer.kid = Some("rsa-1".into());
     refused(&app, &rsa.sign_with(&longer, &good), "an algorithm that is not allowed").await;
-    // Somebody else's keys, under a known name, and brought along.
+    // Another party's key with a known `kid`, or embedded in the token.
     let mallory = Signer::rsa("rsa-1");
     refused(&app, &mallory.sign(&good), "another's signature").await;
     let evil = KeyServer::start(Answers::Keys(vec![mallory.jwk()])).await;
@@ -146,8 +146,8 @@ async fn token_algorithm_and_key_must_be_the_issuers() {
     ] {
         refused(&app, &mallory.sign_raw(&header, &good), "a key brought along").await;
     }
-    assert_eq!(evil.asked(), 0, "no URL in a token is ever asked");
-    assert!(server.asked() <= 3, "unknown keys are looked for now and then only");
+    assert_eq!(evil.asked(), 0, "no URL in a token is fetched");
+    assert!(server.asked() <= 3, "unknown keys are fetched rarely");
     app.finish().await;
 }
 
@@ -190,7 +190,8 @@ async fn token_of_another_shape_is_rejected() {
     ] {
         refused(&app, &token, what).await;
     }
-    // Two keys could be meant: one that names neither is refused; it is read as a token only where tokens are sent.
+    // A token without `kid` is accepted if only one key has its algorithm. A token in X-API-Key is rejected, because tokens are read
+    // from Authorization only.
     let mut nameless = Header::new(Algorithm::RS256);
     nameless.kid = None;
     assert_eq!(
@@ -226,7 +227,7 @@ async fn token_acts_only_as_its_supervisor() {
         "{}",
         as_another.text
     );
-    // The token says who listens.
+    // The token names the supervisor.
     let begun = app
         .call("POST", "/v1/supervisions")
         .key(&one)

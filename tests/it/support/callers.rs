@@ -1,16 +1,16 @@
-//! Every kind of caller there is: nobody, and each scope held by a key and by a token.
+//! Every kind of caller: without a credential, with an invalid one, and with each scope by key and by token.
 
 use sidedoor_domain::authority::Scope;
 
 use super::app::{BACK_END, Call, EVENTS, OPERATOR, READER, SUPERVISOR_1, TestApp, TestAppBuilder};
 use super::issuer::{AUDIENCE, Answers, KeyServer, Signer, claims};
 
-/// A caller, by what it holds.
+/// A caller, by its credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    Nobody,
-    /// Somebody with a credential that is not good.
-    Stranger,
+    Anonymous,
+    /// A caller with an invalid credential.
+    InvalidCredential,
     Key(Scope),
     Token(Scope),
 }
@@ -18,16 +18,16 @@ pub enum Role {
 impl Role {
     pub fn scope(self) -> Option<Scope> {
         match self {
-            Self::Nobody | Self::Stranger => None,
+            Self::Anonymous | Self::InvalidCredential => None,
             Self::Key(scope) | Self::Token(scope) => Some(scope),
         }
     }
 }
 
-/// All of them; a new scope is among them by itself.
+/// All roles, derived from `Scope::ALL` so that a new scope is included.
 pub const ROLES: [Role; 2 + 2 * Scope::ALL.len()] = {
-    let mut roles = [Role::Nobody; 2 + 2 * Scope::ALL.len()];
-    roles[1] = Role::Stranger;
+    let mut roles = [Role::Anonymous; 2 + 2 * Scope::ALL.len()];
+    roles[1] = Role::InvalidCredential;
     let mut i = 0;
     while i < Scope::ALL.len() {
         roles[2 + 2 * i] = Role::Key(Scope::ALL[i]);
@@ -37,7 +37,7 @@ pub const ROLES: [Role; 2 + 2 * Scope::ALL.len()] = {
     roles
 };
 
-/// The issuer of their tokens, one name of it for each scope. `supervise` is held by supervisor-1.
+/// Signs the callers' tokens, with one issuer for each scope. supervisor-1 has the scope `supervise`.
 pub struct Callers {
     signer: Signer,
     server: KeyServer,
@@ -54,7 +54,7 @@ impl Callers {
         Self { signer, server }
     }
 
-    /// A app that knows them all, and does not lose patience with strangers.
+    /// An app that accepts all callers and does not limit failed credentials.
     pub fn app(&self) -> TestAppBuilder {
         let mut built = TestApp::build().set("HTTP__AUTH_FAILURES_PER_MINUTE", "1000000");
         for (i, scope) in Scope::ALL.into_iter().enumerate() {
@@ -70,11 +70,11 @@ impl Callers {
         built
     }
 
-    /// The same request, as this role makes it.
+    /// Adds this role's credential to the request.
     pub fn ask_as<'h>(&self, role: Role, call: Call<'h>) -> Call<'h> {
         match role {
-            Role::Nobody => call.anonymous(),
-            Role::Stranger => call.key("a-key-that-nobody-has"),
+            Role::Anonymous => call.anonymous(),
+            Role::InvalidCredential => call.key("an-unknown-key"),
             Role::Key(Scope::SuperviseAny) => call.key(BACK_END),
             Role::Key(Scope::Supervise) => call.key(SUPERVISOR_1),
             Role::Key(Scope::Read) => call.key(READER),

@@ -1,12 +1,12 @@
-//! Whether a contract still serves who was written against an earlier one: every way in which it does not, by name.
+//! Finds every breaking change between two versions of the contract.
 //!
-//! Judged are callers that were generated from the contract (Salesforce External Services makes a class of every schema and of every
-//! answer's status) as well as those written by hand. A caller must bear new members in answers, and new error answers; it need not
-//! bear new words in an enum, nor another success. The service refuses members and parameters it does not know, so none may go.
+//! The rules hold for generated callers (Salesforce External Services makes a class for each schema and for each status of an answer) and
+//! for those written by hand. A caller must accept new properties in answers and new error answers. It need not accept new enum values or
+//! another success status. No property or parameter of a request may be removed, because the service rejects unknown ones.
 //!
-//! Own code, since what the registries have does not do: the one that judges best ships as a binary that is downloaded when it is
-//! installed, and the one in pure JavaScript takes `additionalProperties: false` in an answer to forbid any new member for ever, and
-//! does not look at query parameters.
+//! This is our own code because no published tool fits: the most complete one is a binary that its package downloads during installation,
+//! and the one in pure JavaScript ignores query parameters and reports every new property of an answer that has
+//! `additionalProperties: false`.
 
 use std::collections::BTreeSet;
 
@@ -14,37 +14,37 @@ use serde_json::{Value, json};
 
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
-/// Who sends a value that a schema describes.
+/// The side that sends a value described by a schema.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sender {
-    /// The caller: what was accepted must be accepted.
+    /// The caller: the new schema must accept every value that the old one accepts.
     Caller,
-    /// The service: what is sent must be what it was.
+    /// The service: the old schema must accept every value that the new one allows.
     Service,
 }
 
-/// Every break from `old` to `new`; empty if there is none.
+/// Lists every breaking change from `old` to `new`.
 pub fn breaks(old: &Value, new: &Value) -> Vec<String> {
-    let mut judge = Judge {
+    let mut comparison = Comparison {
         old,
         new,
-        told: Vec::new(),
+        found: Vec::new(),
         seen: BTreeSet::new(),
     };
-    judge.paths();
+    comparison.paths();
     for (name, _) in members(&old["components"]["schemas"]) {
         if new["components"]["schemas"][name].is_null() {
-            judge.say(name, "the schema is gone, and with it the class made of it");
+            comparison.say(name, "the schema was removed, and its generated class with it");
         }
     }
-    judge.told
+    comparison.found
 }
 
-struct Judge<'d> {
+struct Comparison<'d> {
     old: &'d Value,
     new: &'d Value,
-    told: Vec<String>,
-    /// Pairs of schemas that have been compared, so that one that holds itself ends.
+    found: Vec<String>,
+    /// Pairs of schemas that have been compared, so that a recursive schema is compared once.
     seen: BTreeSet<(String, Sender)>,
 }
 
@@ -69,13 +69,13 @@ fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
     }
 }
 
-/// A path's parameters and its operation's, by place and name.
+/// The parameters of a path and its operation, by location and name.
 fn parameters<'d>(document: &'d Value, item: &'d Value, operation: &'d Value) -> Vec<(String, &'d Value)> {
     let all = list(&item["parameters"]).iter().chain(list(&operation["parameters"]));
     all.map(|parameter| resolve(document, parameter))
         .map(|p| {
             let word = |member: &str| p[member].as_str().unwrap_or_default().to_owned();
-            // Names of headers have no case.
+            // Header names are case-insensitive.
             let name = if word("in") == "header" {
                 word("name").to_lowercase()
             } else {
@@ -86,11 +86,11 @@ fn parameters<'d>(document: &'d Value, item: &'d Value, operation: &'d Value) ->
         .collect()
 }
 
-impl<'d> Judge<'d> {
+impl<'d> Comparison<'d> {
     fn say(&mut self, at: &str, what: &str) {
         let line = format!("{at}: {what}");
-        if !self.told.contains(&line) {
-            self.told.push(line);
+        if !self.found.contains(&line) {
+            self.found.push(line);
         }
     }
 
@@ -99,14 +99,14 @@ impl<'d> Judge<'d> {
         for (path, item) in members(&old["paths"]) {
             let other = &new["paths"][path];
             if other.is_null() {
-                self.say(path, "the path is gone");
+                self.say(path, "the path was removed");
                 continue;
             }
             for method in METHODS {
                 let at = format!("{} {path}", method.to_uppercase());
                 match (&item[method], &other[method]) {
                     (Value::Null, _) => {}
-                    (_, Value::Null) => self.say(&at, "the operation is gone"),
+                    (_, Value::Null) => self.say(&at, "the operation was removed"),
                     (before, now) => {
                         self.operation(&at, before, now);
                         self.parameters(&at, &parameters(old, item, before), &parameters(new, other, now));
@@ -118,25 +118,25 @@ impl<'d> Judge<'d> {
 
     fn operation(&mut self, at: &str, before: &'d Value, now: &'d Value) {
         if before["operationId"] != now["operationId"] {
-            self.say(at, "the operationId is another, and with it the method's name");
+            self.say(at, "the operationId changed, and the generated method's name with it");
         }
         if before["x-sidedoor-external-services"] != json!(false) && now["x-sidedoor-external-services"] == json!(false)
         {
-            self.say(at, "the operation is gone from what Salesforce imports");
+            self.say(at, "the operation was removed from the Salesforce import");
         }
         let open = |document: &Value, operation: &Value| {
             let security = operation.get("security").unwrap_or(&document["security"]);
             list(security).is_empty() || list(security).contains(&json!({}))
         };
         if open(self.old, before) && !open(self.new, now) {
-            self.say(at, "a credential is needed now");
+            self.say(at, "a credential is now required");
         }
         let (body, body_now) = (
             resolve(self.old, &before["requestBody"]),
             resolve(self.new, &now["requestBody"]),
         );
         if !is(&body["required"]) && is(&body_now["required"]) {
-            self.say(at, "a body is needed now");
+            self.say(at, "a body is now required");
         }
         if !body.is_null() {
             self.contents(&format!("{at} body"), body, body_now, Sender::Caller);
@@ -145,7 +145,7 @@ impl<'d> Judge<'d> {
             let at = format!("{at} {status}");
             let response = resolve(self.old, response);
             match &now["responses"][status] {
-                Value::Null => self.say(&at, "the answer is gone"),
+                Value::Null => self.say(&at, "the answer was removed"),
                 response_now => {
                     let response_now = resolve(self.new, response_now);
                     self.contents(&at, response, response_now, Sender::Service);
@@ -155,7 +155,10 @@ impl<'d> Judge<'d> {
         }
         for (status, _) in members(&now["responses"]) {
             if status.starts_with('2') && before["responses"][status].is_null() {
-                self.say(&format!("{at} {status}"), "the success is new; callers know the others");
+                self.say(
+                    &format!("{at} {status}"),
+                    "a new success status, which existing callers do not know",
+                );
             }
         }
     }
@@ -164,9 +167,9 @@ impl<'d> Judge<'d> {
         for (name, header) in members(&before["headers"]) {
             let always = is(&resolve(self.old, header)["required"]);
             match &now["headers"][name] {
-                Value::Null => self.say(at, &format!("the header {name} is gone")),
+                Value::Null => self.say(at, &format!("the header {name} was removed")),
                 header_now if always && !is(&resolve(self.new, header_now)["required"]) => {
-                    self.say(at, &format!("the header {name} may be missing now"));
+                    self.say(at, &format!("the header {name} is now optional"));
                 }
                 _ => {}
             }
@@ -177,10 +180,10 @@ impl<'d> Judge<'d> {
         for (name, parameter) in before {
             let at = format!("{at} {name}");
             match now.iter().find(|(other, _)| other == name) {
-                None => self.say(&at, "the parameter is gone, and would be refused"),
+                None => self.say(&at, "the parameter was removed and is now rejected"),
                 Some((_, parameter_now)) => {
                     if !is(&parameter["required"]) && is(&parameter_now["required"]) {
-                        self.say(&at, "the parameter is needed now");
+                        self.say(&at, "the parameter is now required");
                     }
                     self.schema(&at, &parameter["schema"], &parameter_now["schema"], Sender::Caller);
                 }
@@ -188,7 +191,7 @@ impl<'d> Judge<'d> {
         }
         for (name, parameter) in now {
             if is(&parameter["required"]) && !before.iter().any(|(other, _)| other == name) {
-                self.say(&format!("{at} {name}"), "the parameter is new and needed");
+                self.say(&format!("{at} {name}"), "a new required parameter");
             }
         }
     }
@@ -196,7 +199,7 @@ impl<'d> Judge<'d> {
     fn contents(&mut self, at: &str, before: &'d Value, now: &'d Value, sender: Sender) {
         for (media, content) in members(&before["content"]) {
             match &now["content"][media] {
-                Value::Null => self.say(at, &format!("{media} is gone")),
+                Value::Null => self.say(at, &format!("{media} was removed")),
                 content_now => self.schema(at, &content["schema"], &content_now["schema"], sender),
             }
         }
@@ -206,9 +209,9 @@ impl<'d> Judge<'d> {
         let (before, now) = (sole(before), sole(now));
         let (class, class_now) = (before.1["$ref"].as_str(), now.1["$ref"].as_str());
         if let Some(class) = class {
-            let told = resolve(self.old, before.1)["type"] == "object" && class_now != Some(class);
-            if told {
-                self.say(at, "the class made of the schema is another");
+            let is_class = resolve(self.old, before.1)["type"] == "object";
+            if is_class && class_now != Some(class) {
+                self.say(at, "the generated class changed");
             }
             let pair = format!("{class} {} {}", class_now.unwrap_or(at), before.0 == now.0);
             if !self.seen.insert((pair, sender)) {
@@ -224,28 +227,28 @@ impl<'d> Judge<'d> {
         let (old, new) = (resolve(self.old, before.1), resolve(self.new, now.1));
         let (null, null_now) = (before.0 || is(&old["nullable"]), now.0 || is(&new["nullable"]));
         match sender {
-            Sender::Caller if null && !null_now => self.say(&at, "may not be null any more"),
-            Sender::Service if !null && null_now => self.say(&at, "may be null now"),
+            Sender::Caller if null && !null_now => self.say(&at, "null is no longer accepted"),
+            Sender::Service if !null && null_now => self.say(&at, "may now be null"),
             _ => {}
         }
         for keyword in ["type", "format", "pattern", "default"] {
-            // What a caller sends may be checked less; what the service sends may be told more exactly.
+            // Requests may be validated less strictly; answers may be described more exactly.
             let looser = match sender {
                 Sender::Caller => new[keyword].is_null(),
                 Sender::Service => old[keyword].is_null(),
             };
             let fixed = matches!(keyword, "type" | "default");
             if old[keyword] != new[keyword] && (fixed || !looser) {
-                self.say(&at, &format!("{keyword} is another"));
+                self.say(&at, &format!("{keyword} changed"));
             }
         }
         for keyword in ["anyOf", "oneOf", "allOf", "not"] {
             if old[keyword] != new[keyword] {
-                self.say(&at, &format!("{keyword} is another; a person must judge that"));
+                self.say(&at, &format!("{keyword} changed; review it by hand"));
             }
         }
         self.bounds(&at, old, new, sender);
-        self.words(&at, old, new, sender);
+        self.enum_values(&at, old, new, sender);
         self.properties(&at, old, new, sender);
         if !old["items"].is_null() && !new["items"].is_null() {
             self.schema(&format!("{at} items"), &old["items"], &new["items"], sender);
@@ -279,26 +282,26 @@ impl<'d> Judge<'d> {
         }
     }
 
-    fn words(&mut self, at: &str, old: &Value, new: &Value, sender: Sender) {
+    fn enum_values(&mut self, at: &str, old: &Value, new: &Value, sender: Sender) {
         if old["enum"].is_null() && new["enum"].is_null() {
             return;
         }
         if old["enum"].is_null() != new["enum"].is_null() {
             let narrower = old["enum"].is_null();
             if narrower == (sender == Sender::Caller) {
-                self.say(at, "the words of an enum are another's");
+                self.say(at, "the enum was added or removed");
             }
             return;
         }
         for word in list(&old["enum"]) {
             if !list(&new["enum"]).contains(word) {
-                self.say(at, &format!("the word {word} is gone"));
+                self.say(at, &format!("the enum value {word} was removed"));
             }
         }
         if sender == Sender::Service {
             for word in list(&new["enum"]) {
                 if !list(&old["enum"]).contains(word) {
-                    self.say(at, &format!("the word {word} is new in an answer"));
+                    self.say(at, &format!("the enum value {word} is new in an answer"));
                 }
             }
         }
@@ -307,7 +310,7 @@ impl<'d> Judge<'d> {
     fn properties(&mut self, at: &str, old: &'d Value, new: &'d Value, sender: Sender) {
         for (name, property) in members(&old["properties"]) {
             match &new["properties"][name] {
-                Value::Null => self.say(at, &format!("the property {name} is gone")),
+                Value::Null => self.say(at, &format!("the property {name} was removed")),
                 property_now => self.schema(&format!("{at} {name}"), property, property_now, sender),
             }
         }
@@ -315,22 +318,22 @@ impl<'d> Judge<'d> {
         match sender {
             Sender::Caller => {
                 for name in needed_now.iter().filter(|name| !needed.contains(name)) {
-                    self.say(at, &format!("the property {name} is needed now"));
+                    self.say(at, &format!("the property {name} is now required"));
                 }
                 if old["additionalProperties"] != json!(false) && new["additionalProperties"] == json!(false) {
-                    self.say(at, "more members are refused now");
+                    self.say(at, "additional properties are now rejected");
                 }
             }
             Sender::Service => {
                 for name in needed.iter().filter(|name| !needed_now.contains(name)) {
-                    self.say(at, &format!("the property {name} may be missing now"));
+                    self.say(at, &format!("the property {name} is now optional"));
                 }
             }
         }
     }
 }
 
-/// What a schema that only wraps another in `allOf` (to say `nullable`) means: whether null, and the other.
+/// Unwraps a schema that only adds `nullable` to another by `allOf`: whether it may be null, and the inner schema.
 fn sole(schema: &Value) -> (bool, &Value) {
     match list(&schema["allOf"]) {
         [one] => (is(&schema["nullable"]), one),

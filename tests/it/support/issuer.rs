@@ -1,4 +1,4 @@
-//! An issuer of tokens: its keys, the tokens it signs, and its JWK set behind a URL that may rotate, fail, dawdle or lie.
+//! An issuer of tokens: its keys, the tokens it signs, and a server of its JWK set that can rotate keys, fail, be slow or send invalid answers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -68,14 +68,14 @@ impl Signer {
         }
     }
 
-    /// As a member of a JWK set.
+    /// The public key as a member of a JWK set.
     pub fn jwk(&self) -> Value {
         let mut jwk = Jwk::from_encoding_key(&self.key, self.algorithm).expect("a JWK");
         jwk.common.key_id = Some(self.kid.clone());
         serde_json::to_value(jwk).expect("JSON")
     }
 
-    /// A certificate that the key has signed itself, as Salesforce makes them.
+    /// A self-signed certificate, as Salesforce makes them.
     pub fn certificate(&self) -> String {
         let pair = rcgen::KeyPair::from_pem(&self.private_pem).expect("a key");
         let names = vec!["named-credential.example".to_owned()];
@@ -94,7 +94,7 @@ impl Signer {
         jsonwebtoken::encode(header, claims, &self.key).expect("signed")
     }
 
-    /// A token with any header at all; really signed.
+    /// A validly signed token with any header.
     pub fn sign_raw(&self, header: &Value, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", part(header), part(claims));
@@ -102,7 +102,7 @@ impl Signer {
         format!("{message}.{signature}")
     }
 
-    /// A good token for this subject.
+    /// A valid token for this subject.
     pub fn token(&self, subject: &str) -> String {
         self.sign(&claims(subject))
     }
@@ -112,12 +112,12 @@ pub fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
-/// Good claims.
+/// Valid claims.
 pub fn claims(subject: &str) -> Value {
     json!({"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": now(), "nbf": now() - 1, "exp": now() + 120})
 }
 
-/// How the JWK set answers.
+/// What the server answers.
 #[derive(Clone)]
 pub enum Answers {
     Keys(Vec<Value>),
@@ -133,7 +133,7 @@ struct Inner {
     asked: AtomicUsize,
 }
 
-/// A JWK set behind a URL.
+/// A server of a JWK set.
 pub struct KeyServer {
     pub url: String,
     inner: Arc<Inner>,
@@ -144,7 +144,7 @@ impl KeyServer {
         Self::start_at("/keys", answers).await
     }
 
-    /// One that has its keys at this path and nowhere else.
+    /// Starts a server that has the keys at this path only.
     pub async fn start_at(path: &'static str, answers: Answers) -> Self {
         let inner = Arc::new(Inner {
             answers: Mutex::new(answers),
@@ -186,7 +186,7 @@ async fn answer(State(inner): State<Arc<Inner>>) -> Response {
 }
 
 impl TestAppBuilder {
-    /// Takes tokens of [`ISSUER`], with a setting that says where its keys are.
+    /// Configures [`ISSUER`] with one setting for the source of its keys.
     pub fn issuer(self, keys: &str, at: &str) -> Self {
         self.set("AUTH__ISSUERS__0__ISSUER", ISSUER)
             .set("AUTH__ISSUERS__0__AUDIENCE", AUDIENCE)

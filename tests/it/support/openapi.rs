@@ -1,4 +1,4 @@
-//! `openapi.yaml` as a judge: every answer of the integration tests is validated against it, undeclared members and all.
+//! Validates every answer of the integration tests against `openapi.yaml`; an undeclared member is an error.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ impl Contract {
         operations.map(|(method, path, _)| (method, path)).collect()
     }
 
-    /// Whether an answer is one the contract declares.
+    /// Checks that the contract declares an answer.
     pub fn validate(&self, method: &str, path: &str, status: u16, media: &str, body: &str) -> Result<(), String> {
         let path = path.split('?').next().unwrap_or(path);
         let Some(template) = self.template(path) else {
@@ -95,7 +95,7 @@ impl Contract {
         }
     }
 
-    /// Whether a value is what a schema says.
+    /// Checks a value against a schema.
     pub fn check(&self, schema: &Value, value: &Value) -> Result<(), String> {
         let mut whole =
             json!({"$schema": "http://json-schema.org/draft-07/schema#", "allOf": [as_json_schema(schema)]});
@@ -119,7 +119,7 @@ impl Contract {
     }
 }
 
-/// OpenAPI 3.0's `nullable` in JSON Schema's words.
+/// Translates OpenAPI 3.0's `nullable` to JSON Schema.
 fn as_json_schema(schema: &Value) -> Value {
     match schema {
         Value::Object(members) => {

@@ -72,7 +72,7 @@ impl Drop for Vendors {
     }
 }
 
-/// Starts `sidedoor fakes` under libfaketime: its wall clock is `faked` (as `FAKETIME` says it), its timers are not.
+/// Starts `sidedoor fakes` under libfaketime with the wall clock `faked`, in the form of `FAKETIME`. Its timers are not changed.
 pub fn spawn_vendors(faked: &str, events_to: &str) -> Vendors {
     use std::io::BufRead;
     let library = [

@@ -17,7 +17,7 @@ use crate::http::extract::{Authenticated, NameInPath};
 use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::v1::supervisors::supervisor_in_path;
-use crate::http::views::directive::ToldView;
+use crate::http::views::directive::DirectiveEventView;
 use crate::usecases::UseCases;
 use crate::usecases::directives::DirectiveError;
 use crate::usecases::directives::feed::{DirectiveEvent, DirectiveListener, DirectiveStream};
@@ -25,8 +25,8 @@ use crate::usecases::error::UseCaseError;
 use sidedoor_domain::directive::DirectiveStatus;
 use sidedoor_domain::ids::{InstanceName, UserId};
 
-/// The interval of heartbeats. Browsers and proxies close silent connections, and a heartbeat that cannot be delivered tells us that
-/// the browser is gone.
+/// The interval of heartbeats. Browsers and proxies close silent connections, and a heartbeat that cannot be delivered shows
+/// that the browser is gone.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// The longest `tab`.
 const LONGEST_TAB: usize = 64;
@@ -38,7 +38,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Page {
-    items: Vec<ToldView>,
+    items: Vec<DirectiveEventView>,
     next_after: String,
     /// The key that Platform Events carry for this supervisor.
     channel_key: String,
@@ -58,9 +58,12 @@ pub(crate) async fn handle(
     let user = supervisor_in_path(&by.caller, user.as_deref())?;
     let listener = read(query.as_deref(), &headers, user, streams)?;
     if !streams {
-        let (told, next) = app.usecases.directives.poll_directives(&listener, &by).await?;
+        let (changes, next) = app.usecases.directives.poll_directives(&listener, &by).await?;
         let page = Page {
-            items: told.iter().map(|t| ToldView::of(&app.usecases, t)).collect(),
+            items: changes
+                .iter()
+                .map(|c| DirectiveEventView::of(&app.usecases, c))
+                .collect(),
             next_after: next.to_string(),
             channel_key: app.usecases.directives.channel_key(&listener.user),
         };
@@ -128,7 +131,7 @@ pub(crate) fn read(
     })
 }
 
-/// The stream: event `directive` for an open directive, `settled` for one that is acknowledged or withdrawn.
+/// The stream: event `directive` for an open directive, `settled` when it is acknowledged or withdrawn.
 fn events(usecases: UseCases, following: DirectiveStream) -> impl Stream<Item = Result<Event, Infallible>> {
     let begin = Event::default()
         .retry(COME_BACK)
@@ -138,12 +141,12 @@ fn events(usecases: UseCases, following: DirectiveStream) -> impl Stream<Item = 
         reason = "the life of a connection is not evidence of anything"
     )]
     let until = tokio::time::Instant::now() + LONGEST;
-    let told = stream::unfold(Some((usecases, following)), move |state| async move {
+    let changes = stream::unfold(Some((usecases, following)), move |state| async move {
         let (usecases, mut following) = state?;
         let next = tokio::time::timeout_at(until, following.next()).await;
         match next {
-            Ok(Ok(Some(told))) => {
-                let events: Vec<_> = told.iter().map(|t| Ok(event(&usecases, t))).collect();
+            Ok(Ok(Some(changes))) => {
+                let events: Vec<_> = changes.iter().map(|c| Ok(event(&usecases, c))).collect();
                 Some((stream::iter(events), Some((usecases, following))))
             }
             // The process stops, or the hour is over: the browser reconnects with `Last-Event-ID`.
@@ -155,16 +158,16 @@ fn events(usecases: UseCases, following: DirectiveStream) -> impl Stream<Item = 
         }
     });
     use futures::StreamExt;
-    stream::iter([Ok(begin)]).chain(told.flatten())
+    stream::iter([Ok(begin)]).chain(changes.flatten())
 }
 
-fn event(usecases: &UseCases, told: &DirectiveEvent) -> Event {
-    let name = match told.directive.status() {
+fn event(usecases: &UseCases, change: &DirectiveEvent) -> Event {
+    let name = match change.directive.status() {
         DirectiveStatus::Open => "directive",
         DirectiveStatus::Answered(_) | DirectiveStatus::Withdrawn => "settled",
     };
-    let data = serde_json::to_string(&ToldView::of(usecases, told)).unwrap_or_default();
-    Event::default().id(told.seq.to_string()).event(name).data(data)
+    let data = serde_json::to_string(&DirectiveEventView::of(usecases, change)).unwrap_or_default();
+    Event::default().id(change.seq.to_string()).event(name).data(data)
 }
 
 fn say_why(e: &DirectiveError) {

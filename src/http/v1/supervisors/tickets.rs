@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_good_once_and_for_one_supervisor() {
+    fn ticket_is_valid_once_and_for_one_supervisor() {
         let tickets = Tickets::new();
         let back_end = Caller::new("back-end", vec![Scope::SuperviseAny]);
         let user = UserId::parse("sup-1").expect("an id");
