@@ -1,81 +1,94 @@
-# What a user runs. `make demo` needs nothing but Rust; `make test` also needs python3 (for the independent
-# clients), Node 20, npm, Chromium and Java (for the Salesforce side); `make check` also node and npm.
-# The build goes where CARGO_TARGET_DIR says, else to ./target.
+# The commands for users and maintainers; CONTRIBUTING.md explains them. `make demo`, `make test`, `make check` and `make fuzz`
+# install what they need on Debian and Ubuntu (scripts/bootstrap). All that is compiled goes to CARGO_TARGET_DIR, else to ./target.
 
-TOOLS ?= $(or $(SIDEDOOR_TOOLS),$(HOME)/.cache/sidedoor/tools)
+CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sidedoor
+TOOLS ?= $(or $(SIDEDOOR_TOOLS),$(CACHE)/tools)
 CARGO_DENY = $(TOOLS)/bin/cargo-deny
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-rust test-clients test-contract test-contract-long test-lightning pictures check fmt clippy deny advisories contract lint-openapi external-service fuzz release-contract bench bench-timing
+# scripts/bootstrap puts links there to programs that are not on PATH, and to a newer Node.js where the system's is too old.
+export PATH := $(CACHE)/bin:$(PATH)
 
-help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+.PHONY: help demo test test-rust test-clients test-contract test-contract-long test-lightning test-numbers pictures check fmt clippy deny advisories contract lint-openapi external-service fuzz release-contract bench bench-timing
 
-demo: ## the main job, end to end, against the fakes
-	cargo run --quiet -- demo
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-test: test-rust test-clients test-contract test-lightning ## all tests
+demo: ## run the main job end to end against fakes of both vendors
+	@scripts/bootstrap demo
+	@[ -x $(TARGET_DIR)/debug/sidedoor ] || echo "Compiling Sidedoor and its dependencies. This takes 3 to 6 minutes, the first time only."
+	cargo build --workspace --bins
+	$(TARGET_DIR)/debug/sidedoor demo
 
-test-rust: ## unit, integration, property and kill -9 tests
-	cargo test
+test: ## run all tests, then print their number by group (docs/testing.md)
+	@scripts/bootstrap test || [ "$$SIDEDOOR_NO_SKIP" != 1 ]
+	@scripts/test
 
-test-clients: ## boto3, simple-salesforce and jsforce against the fakes and the service
-	cargo build
-	SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor tests/clients/run.sh
+test-rust: ## run the unit, integration, property and kill -9 tests
+	@scripts/test rust
 
-test-contract: ## schemathesis against the running service, about a minute
-	cargo build
-	SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor tests/contract/run.sh
+test-clients: ## run boto3, simple-salesforce and jsforce against the fakes and the service
+	@scripts/test clients
 
-test-contract-long: ## likewise, for a quarter of an hour or so; CONTRACT_SEED says which run
-	cargo build
-	SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor CONTRACT_RUN=long tests/contract/run.sh
+test-contract: ## run schemathesis against the service, about a minute
+	@scripts/test contract
 
-test-lightning: ## the Lightning components: jest, then headless Chromium with the real Streams library against the fakes
-	cargo build
-	SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor infra/salesforce/test/run.sh
+test-contract-long: ## run schemathesis for about 15 minutes; CONTRACT_SEED chooses the requests
+	@CONTRACT_RUN=long scripts/test contract
 
-pictures: ## the pictures of the component in docs/images, taken by the browser tests
-	cargo build
-	cd infra/salesforce && SIDEDOOR_PICTURES=1 SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor npm run --silent test:browser
+test-lightning: ## test the Salesforce side: jest, headless Chromium, Apex and metadata
+	@scripts/test lightning browser apex
 
-check: fmt clippy deny contract lint-openapi ## formatting, lints, supply chain, the contract
+test-numbers: ## run all tests and write their numbers to docs/testing.md
+	@SIDEDOOR_NO_SKIP=1 scripts/test --record
+
+pictures: ## take the pictures of the component in docs/images
+	cargo build --workspace --bins
+	SIDEDOOR_PICTURES=1 SIDEDOOR_BIN=$(abspath $(TARGET_DIR))/debug/sidedoor infra/salesforce/test/run.sh browser
+
+check: bootstrap-check fmt clippy deny contract lint-openapi ## check formatting, lints, supply chain and the contract
+
+.PHONY: bootstrap-check
+bootstrap-check:
+	@scripts/bootstrap check
 
 fmt:
-	cargo fmt --check
+	cargo fmt --all --check
 
 clippy:
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets -- -D warnings
 
 deny: $(CARGO_DENY)
 	$(CARGO_DENY) --locked check bans licenses sources
 
-advisories: $(CARGO_DENY) ## known vulnerabilities (asks the RustSec database)
+advisories: $(CARGO_DENY) ## look for known vulnerabilities in the RustSec database
 	$(CARGO_DENY) --locked check advisories
 
 $(CARGO_DENY):
 	cargo install --locked --root $(TOOLS) cargo-deny@0.20.2
 
-contract: ## openapi.yaml against the routes, both ways
+contract: ## compare openapi.yaml with the served routes, both ways
 	cargo test --test it contract
 
-lint-openapi: ## openapi.yaml by Spectral, with rules of the house's own (needs node and npm)
+lint-openapi: ## lint openapi.yaml with Spectral and our own rules
 	tests/contract/lint.sh
 
-external-service: ## what Salesforce External Services imports, made anew from openapi.yaml
+external-service: ## generate what Salesforce External Services imports from openapi.yaml
 	SIDEDOOR_MAKE=1 cargo test --test it external_service
 	cd infra/salesforce/tools-apex && npm ci --silent && node ../scripts/external-service.mjs
 
-fuzz: ## coverage-guided fuzzing of what reads strangers' bytes, FUZZ_SECONDS each (needs a C++ compiler)
+fuzz: ## fuzz the parsers of untrusted input, FUZZ_SECONDS (10) each
+	@scripts/bootstrap fuzz
 	fuzz/run.sh
 
-release-contract: ## keeps openapi.yaml as the contract of its version, from which no break is allowed (docs/contract.md)
+release-contract: ## keep openapi.yaml as the contract of its version, which later ones must not break (docs/contract.md)
 	cp openapi.yaml tests/contract/released/openapi-$$(sed -n 's/^  version: "\(.*\)"$$/\1/p' openapi.yaml).yaml
 
-bench-timing: ## simulate vendor clocks and compare with simpler estimators and an oracle; fail if a target is missed
-	cargo run --release --quiet -- timing simulate --check --folder $(TARGET_DIR)/timing
+bench-timing: ## measure the clock calibration in simulations; fails below a target of docs/timing.md
+	cargo run --release -- timing simulate --check --folder $(TARGET_DIR)/timing
 	cargo bench -p clock-calibration --features simulator --bench feasible_set
 
-bench: ## a monitor+disconnect pair beside bare vendor calls, as ratios; a burst's cost in Salesforce calls
+bench: ## measure a monitor and disconnect pair against bare vendor calls, and the Salesforce calls of a burst
+	cargo build --release --workspace --bins
 	cargo bench --bench pair
 	cargo bench --bench burst

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use sidedoor_domain::ports::{Clock, Crm, DateSink};
 use tokio::net::TcpListener;
 
 use crate::clock::SystemClock;
@@ -18,7 +19,6 @@ use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::telemetry::metrics::{Metrics, Now};
 use crate::usecases::reports::supervisions::ServiceCounts;
 use crate::usecases::{self, UseCaseIntervals, UseCases};
-use sidedoor_domain::ports::{Clock, Crm, DateSink};
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
-
 use sidedoor_domain::ports::Clock;
 
 /// The difference from the wall clock, ms, above which the wall clock was stepped and not slewed.

@@ -23,19 +23,18 @@ mod views;
 
 use std::sync::Arc;
 
+pub use auth::{ApiKey, BadKeyFile, Credentials, IssuerSettings, KeyUsed, KeysFrom};
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::{from_fn, from_fn_with_state};
-use tokio::sync::Semaphore;
-use tower_http::cors::{AllowOrigin, CorsLayer};
-
-pub use auth::{ApiKey, BadKeyFile, Credentials, IssuerSettings, KeyUsed, KeysFrom};
 pub use limits::{Rate, Rates};
 pub use operations::health::{Check, Readiness};
 pub use operations::metrics::{Exposition, HttpFigures};
 pub use problem_code::ProblemCode;
 pub use routes::{Access, ROUTES, Route, Verb};
 pub use serve::{Connections, Patience, Peer, serve};
+use tokio::sync::Semaphore;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::usecases::UseCases;
 

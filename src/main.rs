@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use sidedoor::config::Config;
-
 use sidedoor::{app, cli, lifecycle, telemetry};
 
 /// Let contact-centre supervisors join and leave live Amazon Connect contacts, and record in Salesforce when they left.

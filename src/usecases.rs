@@ -64,15 +64,11 @@ mod retry;
 pub mod salesforce_sync;
 mod settings;
 
-pub use context::{RequestContext, UseCaseDependencies};
-pub use error::UseCaseError;
-pub use settings::{
-    DeliverySettings, InstanceSettings, LegEndMethod, RetentionPeriods, UseCaseIntervals, UseCaseSettings,
-};
-
 use clocks::{ClockService, DepartureRecalibrator};
 use context::UseCaseContext;
+pub use context::{RequestContext, UseCaseDependencies};
 use directives::DirectiveService;
+pub use error::UseCaseError;
 use evidence::EvidenceService;
 use idempotency::IdempotencyService;
 use identity::IdentityResolver;
@@ -81,6 +77,9 @@ use monitoring::{ComplianceRules, MonitoringService};
 use polling::PollingService;
 use reports::ReportService;
 use salesforce_sync::{DeliveryService, SalesforceSyncService};
+pub use settings::{
+    DeliverySettings, InstanceSettings, LegEndMethod, RetentionPeriods, UseCaseIntervals, UseCaseSettings,
+};
 
 /// Every use case, by area. Cheap to clone.
 #[derive(Clone)]

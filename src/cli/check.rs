@@ -27,13 +27,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use sidedoor_domain::ports::Clock;
 
 use self::report::Report;
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigErrors};
 use crate::connect::AmazonConnect;
 use crate::salesforce::Salesforce;
-use sidedoor_domain::ports::Clock;
 
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 

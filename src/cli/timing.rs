@@ -6,16 +6,16 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use jiff::Timestamp;
-
-use crate::config::Config;
-use crate::store::sqlite::StoreView;
 use clock_calibration::simulator::{plot, report, run, scenario};
 use clock_calibration::{ClockId, ClockSeries, Limits, SampleOutcome};
+use jiff::Timestamp;
 use sidedoor_domain::departure::{AliveBy, Departure};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::Comparison;
 use sidedoor_domain::supervision::Supervision;
+
+use crate::config::Config;
+use crate::store::sqlite::StoreView;
 
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -262,8 +262,8 @@ fn compared(beside: Option<&Comparison>) -> String {
     let record = c.participant_id.as_deref().unwrap_or("none");
     match (c.left_at, c.inside) {
         (Some(theirs), Some(inside)) => format!(
-            "\nSalesforce's own record (ConversationParticipant {record}) says {}: {} ms from {}, which it was compared with, and {} the \
-             guaranteed interval. Sidedoor only compares and writes nothing there.\n",
+            "\nSalesforce's own record (ConversationParticipant {record}) says {}: {} ms from Sidedoor's time {}, and {} the guaranteed \
+             interval. Sidedoor only compares the two; it does not change that record.\n",
             shown(theirs),
             theirs.as_millisecond() - c.ours_at.as_millisecond(),
             shown(c.ours_at),

@@ -2,12 +2,12 @@
 
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
-
-use super::{Reader, issuers};
-use crate::http::{ApiKey, IssuerSettings};
 use sidedoor_domain::audit::SELF;
 use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::UserId;
+
+use super::{Reader, issuers};
+use crate::http::{ApiKey, IssuerSettings};
 
 /// The shortest secret that is accepted, because 16 random characters cannot be guessed over HTTP.
 const SHORTEST_SECRET: usize = 16;

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use sidedoor_domain::rejoin::{Announcement, Policy, Rejoining, Rules};
+
 use super::Reader;
 use super::connect::ConnectSection;
-use sidedoor_domain::rejoin::{Announcement, Policy, Rejoining, Rules};
 
 /// Reads the rules, and checks that every jurisdiction that an instance names is configured.
 pub(super) fn read(r: &mut Reader, connect: &ConnectSection) -> Policy {

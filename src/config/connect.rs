@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::Reader;
-use crate::usecases::{InstanceSettings, LegEndMethod};
 use sidedoor_domain::ids::InstanceName;
 use sidedoor_domain::ports::Operation;
+
+use super::Reader;
+use crate::usecases::{InstanceSettings, LegEndMethod};
 
 /// `[connect]`
 #[derive(Debug, Clone)]

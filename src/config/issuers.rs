@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use sidedoor_domain::authority::{ClaimKind, Scope};
+use sidedoor_domain::ids::InstanceName;
+
 use super::connect::{ConnectConfig, safe_url};
 use super::{Reader, auth};
 use crate::http::{IssuerSettings, KeysFrom};
-use sidedoor_domain::authority::{ClaimKind, Scope};
-use sidedoor_domain::ids::InstanceName;
 
 /// Signature algorithms that may be allowed. None is symmetric, because a key that verifies must not be able to sign.
 const ALGORITHMS: [&str; 8] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384"];

@@ -116,7 +116,7 @@ fields! {
     joined_at = "Joined_At__c", TIME, "When the supervisor was connected.";
     disconnected_at = "Disconnected_At__c", TIME, "When the leg ended, whole seconds.";
     disconnected_epoch_ms = "Disconnected_Epoch_Ms__c", NUMBER, "When the leg ended, epoch ms.";
-    earliest_epoch_ms = "Earliest_Epoch_Ms__c", NUMBER, "The earliest instant at which the leg can have ended, epoch ms.";
+    earliest_epoch_ms = "Earliest_Epoch_Ms__c", NUMBER, "The leg did not end before this time, epoch ms.";
     latest_epoch_ms = "Latest_Epoch_Ms__c", NUMBER, "The latest instant at which the leg can have ended, epoch ms.";
     disconnect_uncertainty_ms = "Disconnect_Uncertainty_Ms__c", NUMBER, "The uncertainty of the instant, ± ms.";
     vendor_disconnected_at = "Vendor_Disconnected_At__c", TIME, "The vendor's own timestamp, uncorrected.";

@@ -1,7 +1,8 @@
 use std::io::Write;
 
-use super::*;
 use sidedoor_domain::ports::Operation;
+
+use super::*;
 
 const GOOD: &str = r#"
 [connect.instances.main]

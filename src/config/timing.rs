@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clock_calibration::{Limits, Rounding, Thresholds, VendorSettings};
+use sidedoor_domain::supervision::AMAZON_CONNECT;
 
 use super::Reader;
 use crate::usecases::clocks::calibrate::TimingSettings;
-use sidedoor_domain::supervision::AMAZON_CONNECT;
 
 /// Reads `[timing]`. Amazon Connect always has an entry; a partner carrier is known only if it is listed.
 pub(super) fn read(r: &mut Reader) -> TimingSettings {

@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use sidedoor_domain::ports::Priority;
 use tokio::sync::oneshot;
 
 use crate::config::Rate;
-use sidedoor_domain::ports::Priority;
 
 /// Why the budget did not admit a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

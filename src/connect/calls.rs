@@ -7,9 +7,6 @@ use async_trait::async_trait;
 use aws_sdk_connect::types::{
     MonitorCapability, StringComparisonType, StringCondition, UserDataFilters, UserSearchCriteria,
 };
-
-use super::errors::vendor_error;
-use super::{AmazonConnect, contact, dates};
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
 use sidedoor_domain::ports::telephony::UserContact;
@@ -17,6 +14,9 @@ use sidedoor_domain::ports::{
     Admission, DateSeen, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
 };
 use sidedoor_domain::supervision::Mode;
+
+use super::errors::vendor_error;
+use super::{AmazonConnect, contact, dates};
 
 /// How long a call other than a join waits for the rate budget.
 const PATIENCE: Duration = Duration::from_secs(20);

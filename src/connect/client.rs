@@ -9,13 +9,13 @@ use aws_sdk_connect::config::retry::RetryConfig;
 use aws_sdk_connect::config::timeout::TimeoutConfig;
 use aws_sdk_connect::config::{BehaviorVersion, Credentials, Region};
 use secrecy::{ExposeSecret, SecretString};
+use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::ports::{Clock, DateSink, Operation, Priority, VendorError};
 
 use super::budget::Budget;
 use super::dates::DateWatch;
 use super::errors::{no_budget, unknown_instance};
 use crate::config::{ConnectConfig, InstanceConfig, QuotaConfig};
-use sidedoor_domain::ids::InstanceName;
-use sidedoor_domain::ports::{Clock, DateSink, Operation, Priority, VendorError};
 
 /// The timeout for opening a connection to AWS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

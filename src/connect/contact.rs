@@ -3,7 +3,6 @@
 use aws_sdk_connect::types::{AgentInfo, Contact, StateTransition};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
-
 use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::supervision::{Channel, Mode};
 

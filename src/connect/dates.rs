@@ -13,10 +13,10 @@ use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint}
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Layer, Storable, StoreReplace};
 use jiff::Timestamp;
-
-use crate::telemetry::spans;
 use sidedoor_domain::ids::InstanceName;
 use sidedoor_domain::ports::{Clock, DateSeen, DateSink, Operation, VendorError, VendorErrorCode, Verdict};
+
+use crate::telemetry::spans;
 
 /// The timeout of one request for a `Date`.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -1,12 +1,12 @@
-//! The additional questions of `sidedoor check`: whose credentials these are, how the instance is set up, what the role
-//! allows. All calls are read-only.
+//! What only `sidedoor check` asks AWS: whose credentials these are, how the instance is set up and what the role allows.
+//! All calls are read-only.
 
 use aws_sdk_connect::types::InstanceAttributeType;
+use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::ports::{Operation, VendorError};
 
 use super::AmazonConnect;
 use super::errors::vendor_error;
-use sidedoor_domain::ids::InstanceName;
-use sidedoor_domain::ports::{Operation, VendorError};
 
 /// The owner of the credentials (STS GetCallerIdentity, which every identity may call).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use aws_sdk_connect::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use sidedoor_domain::ports::{Operation, VendorError, VendorErrorCode as Code, Verdict};
 
 use super::budget::NoBudget;
-use sidedoor_domain::ports::{Operation, VendorError, VendorErrorCode as Code, Verdict};
 
 /// The most characters of a vendor's message that are shown to people.
 const MAX_MESSAGE: usize = 300;
@@ -164,8 +164,9 @@ pub(super) fn unknown_instance(operation: Operation) -> VendorError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use sidedoor_domain::join_failure::OwnJoinFailure;
+
+    use super::*;
 
     #[test]
     fn errors_documentation_lists_every_connect_code() {

@@ -17,29 +17,27 @@ mod key_file;
 mod public_key;
 pub(super) mod tokens;
 
-use crate::usecases::identity::IdentityError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use api_keys::ApiKeys;
+pub use api_keys::{ApiKey, KeyUsed};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+pub use key_file::BadKeyFile;
+use sidedoor_domain::authority::{Caller, Claim, ClaimKind, Scope};
+pub use tokens::{IssuerSettings, KeysFrom};
+use tokens::{Issuers, Verified};
 
 use super::AppState;
 use super::limits::Wait;
 use super::middleware::Arrived;
 use super::problem::Problem;
 use super::serve::Peer;
-use sidedoor_domain::authority::{Caller, Claim, ClaimKind, Scope};
-
-pub use api_keys::{ApiKey, KeyUsed};
-pub use key_file::BadKeyFile;
-pub use tokens::{IssuerSettings, KeysFrom};
-
-use api_keys::ApiKeys;
-use tokens::{Issuers, Verified};
+use crate::usecases::identity::IdentityError;
 
 /// Why a request is not authenticated; the words appear in the log and the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

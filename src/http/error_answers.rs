@@ -1,6 +1,8 @@
 //! Which answer each error of a use case becomes: its status, its stable code and its text.
 
 use axum::http::StatusCode;
+use sidedoor_domain::authority::Unbound;
+use sidedoor_domain::ports::{StoreError, VendorError};
 
 use super::problem::{OnCallView, Problem, capitalised, shortened};
 use super::problem_code::ProblemCode;
@@ -12,8 +14,6 @@ use crate::usecases::identity::IdentityError;
 use crate::usecases::leaving::LeavingError;
 use crate::usecases::monitoring::MonitoringError;
 use crate::usecases::salesforce_sync::DeliveryError;
-use sidedoor_domain::authority::Unbound;
-use sidedoor_domain::ports::{StoreError, VendorError};
 
 impl From<UseCaseError> for Problem {
     fn from(e: UseCaseError) -> Self {

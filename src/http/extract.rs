@@ -5,6 +5,8 @@ use std::convert::Infallible;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use bytes::Bytes;
+use sidedoor_domain::authority::Caller;
+use sidedoor_domain::ids::SupervisionId;
 
 use super::middleware::{Arrived, RequestId};
 use super::problem::Problem;
@@ -12,8 +14,6 @@ use super::problem_code::ProblemCode;
 use super::{AppState, body, idempotency};
 use crate::usecases;
 use crate::usecases::error::UseCaseError;
-use sidedoor_domain::authority::Caller;
-use sidedoor_domain::ids::SupervisionId;
 
 /// The authenticated caller of a request, without an idempotency key.
 pub(super) struct Authenticated(pub(super) usecases::RequestContext);

@@ -5,14 +5,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use sidedoor_domain::authority::Caller;
+use sidedoor_domain::ports::store::KeyUse;
 
 use super::problem::Problem;
 use super::problem_code::ProblemCode;
 use super::views::supervision::SupervisionView;
 use crate::usecases::idempotency::KeyReplay;
 use crate::usecases::{RequestContext, UseCases};
-use sidedoor_domain::authority::Caller;
-use sidedoor_domain::ports::store::KeyUse;
 
 /// The longest key.
 const MAX: usize = 255;

@@ -15,10 +15,10 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-
-use super::serve::Peer;
 use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::UserId;
+
+use super::serve::Peer;
 
 /// The most callers, and the most failing peers, that have a bucket.
 const REMEMBERED: u64 = 20_000;

@@ -7,6 +7,7 @@ use axum::http::header::{
 };
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use sidedoor_domain::trace_parent::TraceParent;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -14,7 +15,6 @@ use super::AppState;
 use super::problem::Problem;
 use super::problem_code::ProblemCode;
 use crate::telemetry::spans;
-use sidedoor_domain::trace_parent::TraceParent;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C Trace Context: the caller's span.

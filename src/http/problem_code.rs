@@ -86,7 +86,7 @@ problem_codes! {
     ConnectDateUnavailable "connect_date_unavailable" BAD_GATEWAY "Connect's endpoint sent no date";
     SupervisionInvalid "supervision_invalid" BAD_GATEWAY "Stored supervision incomplete";
     LegInvalid "leg_invalid" BAD_GATEWAY "Connect returned the customer's contact as the leg";
-    ConnectRegionInvalid "connect_region_invalid" BAD_GATEWAY "Connect instance not active in this Region";
+    ConnectRegionInvalid "connect_region_invalid" BAD_GATEWAY "Connect instance not active in the configured Region";
     ConnectAccessForbidden "connect_access_forbidden" BAD_GATEWAY "AWS denied access";
     ConnectCredentialsInvalid "connect_credentials_invalid" BAD_GATEWAY "AWS credentials missing, expired or invalid";
     ConnectResponseInvalid "connect_response_invalid" BAD_GATEWAY "Connect's answer cannot be read";

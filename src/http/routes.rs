@@ -2,11 +2,11 @@
 
 use axum::Router;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use sidedoor_domain::authority::Scope;
 
 use super::AppState;
 use super::operations::{health, metrics, openapi};
 use super::v1::{audit, deliveries, events, supervisions, supervisors, vendors};
-use sidedoor_domain::authority::Scope;
 
 /// The HTTP methods that routes have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 //! them.
 
 use axum::http::HeaderMap;
+use sidedoor_domain::authority::{Caller, Scope};
+use sidedoor_domain::ids::UserId;
 
 use super::auth::tokens;
 use super::body::{self, Reader};
@@ -9,8 +11,6 @@ use super::problem::Problem;
 use super::v1::supervisions::{acknowledge, change_mode, disconnect, list, start};
 use super::v1::supervisors::{self, directives};
 use super::v1::{events, vendors};
-use sidedoor_domain::authority::{Caller, Scope};
-use sidedoor_domain::ids::UserId;
 
 /// Parses `bytes` as the body of every operation that has one. Returns the problem of each, or nothing if it accepts the body.
 pub fn bodies(bytes: &[u8]) -> Vec<Option<Problem>> {
@@ -38,7 +38,8 @@ pub fn token(bytes: &[u8]) -> (Option<String>, usize) {
     (tokens::unproven(bytes), tokens::keys_in(bytes))
 }
 
-/// Parses `raw` as the query of the operations with most parameters, and as `Last-Event-ID`.
+/// Parses `raw` as the query of the two operations with the most parameters (list supervisions, get directives), and as the
+/// header `Last-Event-ID`.
 pub fn queries(raw: &str) -> Vec<Option<Problem>> {
     let mut headers = HeaderMap::new();
     let mut said = vec![list::read(Some(raw)).err()];

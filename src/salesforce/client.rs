@@ -12,6 +12,10 @@ use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sidedoor_domain::ids::ContactId;
+use sidedoor_domain::participant::ParticipantRecord;
+use sidedoor_domain::ports::crm::ParticipantSeen;
+use sidedoor_domain::ports::{Clock, Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Usage, WrittenRecord};
 
 use super::errors::{LookupFields, answered, item_refused, not_of_a_record, org_fault, unanswered, unreadable};
 use super::object::{Describe, Described, Object};
@@ -19,10 +23,6 @@ use super::record;
 use super::token::{Access, Tokens};
 use crate::config::SalesforceConfig;
 use crate::telemetry::spans;
-use sidedoor_domain::ids::ContactId;
-use sidedoor_domain::participant::ParticipantRecord;
-use sidedoor_domain::ports::crm::ParticipantSeen;
-use sidedoor_domain::ports::{Clock, Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Usage, WrittenRecord};
 
 /// The largest answer that is read, bytes. The describe of an object with many fields is the largest of all.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;

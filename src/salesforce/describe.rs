@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
+use sidedoor_domain::ports::{Clock, CrmError, Usage};
 
 use super::client::Salesforce;
 use super::errors::{LookupFields, answered, unanswered, unreadable};
 use super::object::Describe;
-use sidedoor_domain::ports::{Clock, CrmError, Usage};
 
 /// A `Date` header of Salesforce, with readings of our clock before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::Value;
-
 use sidedoor_domain::ports::crm::Lookups;
 use sidedoor_domain::ports::{CrmError, CrmErrorCode, CrmFault, CrmVerdict};
 

@@ -8,10 +8,10 @@
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sidedoor_domain::ports::{CrmError, CrmFault};
 
 use super::client::Salesforce;
 use super::errors::{LookupFields, answered, org_fault, unreadable};
-use sidedoor_domain::ports::{CrmError, CrmFault};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

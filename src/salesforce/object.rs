@@ -4,11 +4,11 @@
 
 use async_trait::async_trait;
 use serde::Deserialize;
+use sidedoor_domain::ports::{CrmError, CrmFault};
 use tokio::sync::Mutex;
 
 use super::errors::org_fault;
 use crate::config::{FieldNames, SalesforceConfig};
-use sidedoor_domain::ports::{CrmError, CrmFault};
 
 /// The objects that `auto` tries, in this order.
 const CANDIDATES: [&str; 2] = ["VoiceCallParticipant", "VoiceCallParticipant__c"];

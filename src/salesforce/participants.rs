@@ -13,11 +13,11 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use sidedoor_domain::ports::CrmError;
+use sidedoor_domain::ports::crm::ParticipantSeen;
 
 use super::client::Salesforce;
 use super::errors::{LookupFields, answered, unreadable};
-use sidedoor_domain::ports::CrmError;
-use sidedoor_domain::ports::crm::ParticipantSeen;
 
 #[derive(Deserialize)]
 struct Found<T> {

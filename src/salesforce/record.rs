@@ -3,9 +3,9 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use sidedoor_domain::participant::ParticipantRecord;
 
 use crate::config::FieldNames;
-use sidedoor_domain::participant::ParticipantRecord;
 
 /// The body of an upsert.
 pub(super) fn body(row: &ParticipantRecord, fields: &FieldNames) -> Map<String, Value> {

@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-
 use oauth2::basic::{BasicErrorResponse, BasicTokenType};
 use oauth2::{
     AsyncHttpClient, AuthType, ClientId, ClientSecret, EndpointNotSet, ExtraTokenFields, HttpRequest, HttpResponse,
@@ -18,12 +17,12 @@ use oauth2::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use sidedoor_domain::ports::{Clock, CrmError, CrmFault};
 use tokio::sync::Mutex;
 use url::Url;
 
 use super::errors::{LookupFields, answered, clean, org_fault, unanswered, unreadable};
 use crate::config::{Grant, SalesforceConfig};
-use sidedoor_domain::ports::{Clock, CrmError, CrmFault};
 
 /// The largest token answer that is read, bytes.
 const MAX_ANSWER: usize = 64 * 1024;

@@ -3,10 +3,10 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use sidedoor_domain::ports::CrmError;
 
 use super::Salesforce;
 use super::errors::{LookupFields, answered, unreadable};
-use sidedoor_domain::ports::CrmError;
 
 /// The longest user name that Connect accepts, characters.
 const MAX_USERNAME: usize = 100;

@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::moment::{moment, timestamp};
 use sidedoor_domain::supervision::Supervision;
-
 use supervision::SupervisionDocument;
 
 /// The version that this build writes.

@@ -36,7 +36,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-
 use sidedoor_domain::ports::{MetricEvent, MetricsRecorder};
 
 type One = Vec<(&'static str, String)>;
@@ -326,8 +325,9 @@ impl MetricsRecorder for Metrics {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use sidedoor_domain::supervision::Origin;
+
+    use super::*;
 
     #[test]
     fn metrics_include_events_and_initial_zeros() {

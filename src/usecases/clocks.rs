@@ -6,12 +6,12 @@ pub mod calibrate;
 mod recalibrate;
 pub mod vendors;
 
+use sidedoor_domain::ports::VendorError;
+
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::evidence::EvidenceService;
-use crate::usecases::idempotency::IdempotencyError;
-use crate::usecases::idempotency::IdempotencyService;
-use sidedoor_domain::ports::VendorError;
+use crate::usecases::idempotency::{IdempotencyError, IdempotencyService};
 
 /// Learns the vendors' clocks and reports their calibration.
 #[derive(Clone)]

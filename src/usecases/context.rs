@@ -4,24 +4,23 @@
 //! Guarantee: [`UseCaseContext::update`] never overwrites another writer's change. It writes with the revision that it
 //! read; if another writer was faster, it reads again and applies the rule to the new state.
 
-use crate::telemetry::spans;
-use crate::usecases::error::{UnknownName, UseCaseError};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::{InstanceName, SupervisionId};
 use sidedoor_domain::ports::store::{KeyUse, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{Clock, CommitOutcome, Crm, MetricEvent, MetricsRecorder, Store, Telephony, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, LeaveTimes, State, Supervision};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use crate::telemetry::spans;
+use crate::usecases::error::{UnknownName, UseCaseError};
 use crate::usecases::in_flight::InFlight;
 use crate::usecases::polling::batch_poll::PollRounds;
 use crate::usecases::salesforce_sync::rate::DeliveryPause;

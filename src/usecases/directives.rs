@@ -11,8 +11,7 @@ mod presence;
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::evidence::EvidenceService;
-use crate::usecases::idempotency::IdempotencyError;
-use crate::usecases::idempotency::IdempotencyService;
+use crate::usecases::idempotency::{IdempotencyError, IdempotencyService};
 use crate::usecases::salesforce_sync::DeliveryService;
 
 /// Sends directives to browsers and stores their acknowledgements.

@@ -6,12 +6,13 @@
 //! it, and answers with the current state of the supervision. Only the request that took a key stores its answer or frees
 //! it, so a failed repeat does not change it.
 
-use crate::usecases::RequestContext;
-use crate::usecases::context::UseCaseContext;
-use crate::usecases::error::UseCaseError;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{KeyRecord, KeyUse, KeyWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
+
+use crate::usecases::RequestContext;
+use crate::usecases::context::UseCaseContext;
+use crate::usecases::error::UseCaseError;
 
 /// The answer to a request whose key was used before.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,10 +6,11 @@
 pub mod supervisors;
 mod token_binding;
 
-use crate::usecases::context::UseCaseContext;
-use crate::usecases::error::{UseCaseError, from_store_error};
 use sidedoor_domain::authority::Unbound;
 use sidedoor_domain::ports::VendorError;
+
+use crate::usecases::context::UseCaseContext;
+use crate::usecases::error::{UseCaseError, from_store_error};
 
 /// Finds the Connect user that a user name or a token's claim refers to.
 #[derive(Clone)]

@@ -8,12 +8,12 @@ mod barge_safety;
 pub mod disconnect;
 pub(crate) mod end_leg;
 
+use sidedoor_domain::ids::SupervisionId;
+
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::evidence::EvidenceService;
-use crate::usecases::idempotency::IdempotencyError;
-use crate::usecases::idempotency::IdempotencyService;
-use sidedoor_domain::ids::SupervisionId;
+use crate::usecases::idempotency::{IdempotencyError, IdempotencyService};
 
 /// Stores requests to leave and ends the legs.
 #[derive(Clone)]

@@ -9,18 +9,16 @@ pub(crate) mod join;
 pub mod start;
 mod switch;
 
-use crate::usecases::context::UseCaseContext;
-use crate::usecases::error::{UseCaseError, from_store_error};
-use crate::usecases::evidence::EvidenceService;
-use crate::usecases::idempotency::IdempotencyError;
-use crate::usecases::idempotency::IdempotencyService;
-use crate::usecases::identity::IdentityError;
-use crate::usecases::identity::IdentityResolver;
-use crate::usecases::leaving::LeavingError;
-use crate::usecases::leaving::LeavingService;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::rejoin::Compliance;
 use sidedoor_domain::supervision::{State, Supervisor};
+
+use crate::usecases::context::UseCaseContext;
+use crate::usecases::error::{UseCaseError, from_store_error};
+use crate::usecases::evidence::EvidenceService;
+use crate::usecases::idempotency::{IdempotencyError, IdempotencyService};
+use crate::usecases::identity::{IdentityError, IdentityResolver};
+use crate::usecases::leaving::{LeavingError, LeavingService};
 
 /// Starts supervisions, joins their legs and changes their modes.
 #[derive(Clone)]

@@ -9,8 +9,7 @@ pub(crate) mod reconcile;
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::evidence::EvidenceService;
-use crate::usecases::leaving::LeavingError;
-use crate::usecases::leaving::LeavingService;
+use crate::usecases::leaving::{LeavingError, LeavingService};
 use crate::usecases::monitoring::MonitoringService;
 use crate::usecases::reports::ReportService;
 

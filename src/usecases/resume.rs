@@ -8,10 +8,11 @@
 //! | MONITORING, LEAVING, LEFT without its after-check | polled when due, by [`crate::usecases::polling::reconcile`] |
 //! | records to be delivered | sent when due, by [`crate::usecases::salesforce_sync::deliver`] |
 
-use crate::usecases::UseCases;
-use crate::usecases::error::UseCaseError;
 use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::supervision::State;
+
+use crate::usecases::UseCases;
+use crate::usecases::error::UseCaseError;
 
 /// The most supervisions of a state that are resumed. More cannot have been accepted at the same time.
 const MAX_RESUMED: u32 = 100_000;

@@ -12,8 +12,7 @@ mod voice_calls;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
-use crate::usecases::idempotency::IdempotencyError;
-use crate::usecases::idempotency::IdempotencyService;
+use crate::usecases::idempotency::{IdempotencyError, IdempotencyService};
 
 /// Writes the records of supervisions to Salesforce, finds their VoiceCalls and compares departures.
 #[derive(Clone)]

@@ -5,8 +5,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use clock_calibration::simulator::{Cut, HalfPlane, Polygon};
-use clock_calibration::simulator::{run, scenario};
+use clock_calibration::simulator::{Cut, HalfPlane, Polygon, run, scenario};
 use clock_calibration::{Moment, Sample};
 use microlp::{ComparisonOp, OptimizationDirection, Problem, SolveOutcome};
 

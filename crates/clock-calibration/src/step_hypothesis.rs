@@ -10,9 +10,10 @@
 use super::fit::{Candidate, Fit, agreement, contradictions};
 use super::polygon::{Cut, Label, Polygon};
 
-/// A step must explain this many samples more than outliers do. A few samples in a hundred are outliers and one in
-/// tens of thousands follows a step, so by these odds alone three would be enough; but outliers agree by chance more
-/// often than steps do. Chosen by simulation: `docs/timing.md` has the figures for three, four and five.
+/// A step is accepted if it explains this many more samples than the assumption that they are outliers. A few samples
+/// in a hundred are outliers and one in tens of thousands follows a step, so three would be enough if outliers were
+/// independent. But outliers look like a step by chance more often than a step occurs. Chosen by simulation:
+/// `docs/timing.md` has the figures for three, four and five.
 pub(crate) const DECISIVE: f64 = 5.0;
 /// One sample less is enough if the polygon is tightened by the weight of at least this many samples.
 const TIGHTENED: f64 = 0.5;

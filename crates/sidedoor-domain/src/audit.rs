@@ -1,8 +1,9 @@
 //! Who did what, when, why, and with which result. An entry is written in the same transaction as the change. An action on a vendor
 //! is written before the call, and again when its result is known.
 
-use super::ids::SupervisionId;
 use jiff::Timestamp;
+
+use super::ids::SupervisionId;
 
 /// The progress of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -253,7 +253,7 @@ pub fn reason(supervision: &Supervision, vendor_reason: Option<&str>) -> Reason 
         Some(_) => return Reason::Supervisor,
         None => {}
     }
-    // The reasons of MONITOR legs are not documented. These are inferred, because on their own leg the supervisor is the agent.
+    // AWS does not document the disconnect reasons of MONITOR legs. These assume that Connect sees the supervisor as the agent of the leg.
     match vendor_reason.map(str::to_ascii_uppercase).as_deref() {
         Some("AGENT_DISCONNECT") => Reason::Supervisor,
         Some("CUSTOMER_DISCONNECT") => Reason::ContactEnded,

@@ -8,9 +8,8 @@ pub mod metrics;
 pub mod store;
 pub mod telephony;
 
-use jiff::Timestamp;
-
 pub use crm::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Usage, WrittenRecord};
+use jiff::Timestamp;
 pub use metrics::{MetricEvent, MetricsRecorder};
 pub use store::{CommitOutcome, Store, StoreError, Transaction};
 pub use telephony::{

@@ -13,17 +13,16 @@
 mod directing;
 mod machine;
 
-use crate::trace_parent::TraceParent;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
 pub use machine::{Leave, LeaveTimes, Refused};
+use serde::{Deserialize, Serialize};
 
 use super::departure::Departure;
 use super::directive::{Directive, DirectiveKind};
 use super::ids::{ClientToken, ContactId, DirectiveId, InstanceName, SupervisionId, UserId};
 use super::interlock::LegId;
 use super::rejoin::Compliance;
+use crate::trace_parent::TraceParent;
 
 /// The vendor of a supervision's contact.
 pub const AMAZON_CONNECT: &str = "amazon-connect";

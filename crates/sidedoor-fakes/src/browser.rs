@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+pub(crate) use tab::Heard;
+pub use tab::Tab;
 
 use super::clock::{iso, real_now};
 use super::connect::ConnectFake;
-pub(crate) use tab::Heard;
-pub use tab::Tab;
 
 /// How the simulated browser behaves when it receives a directive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -25,19 +25,18 @@ mod sts;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
-
+use event_delivery::EventPusher;
 pub use event_delivery::EventSettings;
 pub use ledger::{CallEntry, EndEntry, Ledger};
 pub(super) use rest_api::router;
+use serde::{Deserialize, Serialize};
+use state::InstanceState;
 pub use state::{ContactView, NewContact};
+use tokio_util::sync::CancellationToken;
 
 use super::browser::{Heard, Tab};
 use super::clock::VendorClock;
 use super::faults::Fault;
-use event_delivery::EventPusher;
-use state::InstanceState;
 
 /// Id of the Connect instance in the default settings.
 pub const INSTANCE: &str = "11111111-2222-4333-8444-555555555555";

@@ -83,7 +83,7 @@ async fn run_steps(folder: &Path, keep: bool, sidedoor: Option<PathBuf>) -> Done
         return Err("the customer's call ended".into());
     }
     step(
-        "Both supervisors have left. The customer's call continues, and Connect's ledger shows that Sidedoor did not end it.",
+        "Both supervisors have left. The customer's call continues, and the fake Amazon Connect has recorded no customer contact that Sidedoor ended.",
     );
     if keep {
         keep_running(&demo, &call, folder).await?;
@@ -295,7 +295,7 @@ async fn keep_running(demo: &Demo<'_>, call: &str, folder: &Path) -> Done {
     println!(
         "  curl -s {connect}/_fake/ccp/supervisor-3/end-leg -H 'Content-Type: application/json' -d '{{\"legContactId\":\"<legContactId>\"}}'"
     );
-    println!("  # or open a browser tab of the supervisor, which receives directives and executes them");
+    println!("  # or open a simulated browser tab for the supervisor; it receives directives and carries them out");
     println!("  curl -s -X POST {connect}/_fake/browser/supervisor-3/tabs -H 'Content-Type: application/json' \\");
     println!("    -d '{{\"sidedoorUrl\":\"{url}\",\"bearer\":\"{SUPERVISORS_KEY}\"}}'");
     println!("  # the events that this tab receives; and the timeline of a supervision");

@@ -19,13 +19,12 @@ pub mod salesforce;
 
 use std::net::SocketAddr;
 
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
 pub use browser::{Browser, Manners, Tab};
 pub use connect::{ConnectFake, ConnectSettings, EventSettings};
 pub use faults::Fault;
 pub use salesforce::{SalesforceFake, SalesforceSettings};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// Addresses and first settings of both fakes.
 #[derive(Debug, Clone)]

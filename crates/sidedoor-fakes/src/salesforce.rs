@@ -21,15 +21,14 @@ mod soql;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
+pub use objects::{Field, Object};
+use org::Org;
+pub use org::Written;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use objects::{Field, Object};
-pub use org::Written;
-
 use super::control;
 use super::faults::Fault;
-use org::Org;
 
 /// Settings of the fake Salesforce.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,26 +1,48 @@
 #!/usr/bin/env bash
-# Tests the JavaScript for Salesforce: ESLint, jest, and headless Chromium with a real sidedoor; then the checks of Apex and metadata.
-# Needs SIDEDOOR_BIN, Node 20 or later, npm and Chromium (set CHROMIUM if it is not in the PATH).
-# Installs the packages pinned in package-lock.json, once for each version of that file.
+# Tests the Salesforce side: run.sh [unit|browser|apex …]; without an argument, all three.
+#   unit     lints the JavaScript and runs jest
+#   browser  runs the components in headless Chromium against a running sidedoor; needs SIDEDOOR_BIN
+#   apex     parses, type-checks and lints the Apex classes and checks the metadata; some of its tests need Java
+# Needs Node.js 20 or later and npm. Installs what each package-lock.json pins, once for each lock file.
 set -euo pipefail
 here="$(cd "$(dirname "$0")/.." && pwd)"
-: "${SIDEDOOR_BIN:?set it to the path of the sidedoor binary}"
-export CHROMIUM="${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}"
-[ -x "$CHROMIUM" ] || { echo "Chromium not found: install it (apt-get install chromium) or set CHROMIUM to its path" >&2; exit 1; }
-node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' ||
-    { echo "Node 20 or later is required; found $(node --version)" >&2; exit 1; }
+# shellcheck source=scripts/programs.sh
+. "$here/../../scripts/programs.sh"
+has node || { echo "Node.js 20 or later with npm is missing; run scripts/bootstrap test" >&2; exit 1; }
 
-cd "$here"
-pinned="$(sha256sum package-lock.json | cut -c1-16)"
-if [ ! -f "node_modules/.complete-$pinned" ]; then
-    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+install_pinned() {
+    local pinned
+    pinned="$(sha256sum package-lock.json | cut -c1-16)"
+    [ ! -f "node_modules/.complete-$pinned" ] || return 0
+    echo "Installing the npm packages of $PWD"
+    npm ci --no-audit --no-fund --loglevel=error "$@"
     touch "node_modules/.complete-$pinned"
-fi
-npm run --silent lint
-npm run --silent test:unit
-npm run --silent test:browser
-if [ -f tools-apex/package.json ]; then
-    cd tools-apex
-    npm ci --no-audit --no-fund --loglevel=error
-    npm test
-fi
+}
+
+[ "$#" -gt 0 ] || set -- unit browser apex
+for part in "$@"; do
+    cd "$here"
+    case "$part" in
+    unit)
+        install_pinned --ignore-scripts
+        npm run --silent lint
+        npm run --silent test:unit
+        ;;
+    browser)
+        : "${SIDEDOOR_BIN:?the path of the sidedoor binary}"
+        CHROMIUM="$(find_chromium)" || { echo "Chromium is missing; run scripts/bootstrap test, or set CHROMIUM to its path" >&2; exit 1; }
+        export CHROMIUM
+        install_pinned --ignore-scripts
+        npm run --silent test:browser
+        ;;
+    apex)
+        cd tools-apex
+        install_pinned
+        npm test
+        ;;
+    *)
+        echo "unknown part \`$part\`; expected unit, browser or apex" >&2
+        exit 2
+        ;;
+    esac
+done

@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+use sidedoor_domain::ports::store::RecordState;
+
 use super::Parts;
 use super::report::{self, Report};
 use crate::config::{Config, ConfigErrors};
 use crate::store::sqlite::StoreView;
-use sidedoor_domain::ports::store::RecordState;
 
 /// How many synced writes are timed.
 const SYNCS: usize = 25;

@@ -6,14 +6,14 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::time::Duration;
 
 use jiff::Timestamp;
-
-use super::Parts;
-use super::report::{self, Report};
-use crate::connect::LegDescription;
 use sidedoor_domain::ids::{ClientToken, ContactId, InstanceName, UserId};
 use sidedoor_domain::interlock::{ContactSeen, LegId, clear_to_end};
 use sidedoor_domain::ports::{MonitorCall, Priority, Telephony, VendorError};
 use sidedoor_domain::supervision::Mode;
+
+use super::Parts;
+use super::report::{self, Report};
+use crate::connect::LegDescription;
 
 /// The interval between two DescribeContact calls.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -178,7 +178,7 @@ impl LiveCheck<'_> {
                     report::LIVE_JOIN,
                     None,
                     refusal.to_string(),
-                    "Report this to the maintainers; the interlock prevented any harm",
+                    "Report this to the maintainers; Sidedoor rejected this answer before it ended anything",
                 );
                 return None;
             }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use sidedoor_domain::authority::ClaimKind;
+use sidedoor_domain::ids::ContactId;
+use sidedoor_domain::ports::{Crm, CrmErrorCode, CrmFault, CrmVerdict};
+
 use super::Parts;
 use super::report::{self, Report};
 use super::skew::Ahead;
 use crate::salesforce::Salesforce;
-use sidedoor_domain::authority::ClaimKind;
-use sidedoor_domain::ids::ContactId;
-use sidedoor_domain::ports::{Crm, CrmErrorCode, CrmFault, CrmVerdict};
 
 /// Exchanges for the clock check, and the pause between two, so that they fall on different parts of a second.
 const EXCHANGES: u32 = 4;

@@ -51,7 +51,7 @@ impl Ahead {
             )
         };
         let detail = format!(
-            "the vendor's clock is {} to {} s ahead of ours",
+            "the vendor's clock minus this machine's clock is {} to {} s",
             seconds(self.low),
             seconds(self.high)
         );

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use sidedoor_domain::ids::{ClientToken, ContactId, InstanceName, UserId};
+use sidedoor_domain::ports::{MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode};
+use sidedoor_domain::supervision::Mode;
+
 use super::Parts;
 use super::report::{self, Report};
 use super::skew::Ahead;
 use crate::connect::{Attribute, Identity, InstanceSeen};
-use sidedoor_domain::ids::{ClientToken, ContactId, InstanceName, UserId};
-use sidedoor_domain::ports::{MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode};
-use sidedoor_domain::supervision::Mode;
 
 /// Exchanges for the clock check, and the pause between two, so that they fall on different parts of a second.
 const EXCHANGES: u32 = 4;

@@ -8,9 +8,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-
 use sidedoor_domain::authority::Caller;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 /// The longest key in bytes; longer ones are unknown.
 const MAX_KEY: usize = 512;
@@ -127,8 +126,9 @@ impl ApiKeys {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use sidedoor_domain::authority::Scope;
+
+    use super::*;
 
     fn key(name: &str, secret: &str, previous: Option<&str>) -> ApiKey {
         ApiKey {

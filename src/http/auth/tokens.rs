@@ -12,13 +12,13 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use sidedoor_domain::authority::{Claim, ClaimKind, Scope};
+use sidedoor_domain::ids::InstanceName;
 
 use super::Denied;
 use super::jwks::Jwks;
 use super::key_file::{BadKeyFile, KeyFile};
 use super::public_key::PublicKey;
-use sidedoor_domain::authority::{Claim, ClaimKind, Scope};
-use sidedoor_domain::ids::InstanceName;
 
 /// The longest token in bytes.
 const MAX_TOKEN: usize = 8 * 1024;

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use sidedoor_domain::authority::Scope;
 
 use crate::http::AppState;
 use crate::http::auth::KeyUsed;
@@ -11,7 +12,6 @@ use crate::http::extract::Authenticated;
 use crate::http::problem::Problem;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::reports::supervisions::ServiceCounts;
-use sidedoor_domain::authority::Scope;
 
 /// Figures of the HTTP layer itself.
 #[derive(Debug, Clone, Default)]

@@ -4,10 +4,10 @@ pub(crate) mod list;
 pub(crate) mod replay;
 
 use serde::Serialize;
-
-use crate::http::views::supervision::SalesforceRecordView;
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::ports::store::Delivery;
+
+use crate::http::views::supervision::SalesforceRecordView;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

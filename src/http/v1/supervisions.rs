@@ -8,9 +8,10 @@ pub(crate) mod list;
 pub(crate) mod start;
 pub(crate) mod timeline;
 
+use sidedoor_domain::supervision::Mode;
+
 use crate::http::problem::Problem;
 use crate::usecases::monitoring::MonitoringError;
-use sidedoor_domain::supervision::Mode;
 
 /// A mode that a caller may name.
 pub(crate) enum RequestedMode {

@@ -4,11 +4,12 @@ pub(crate) mod directives;
 pub(crate) mod disconnect;
 pub(crate) mod tickets;
 
+use sidedoor_domain::authority::Caller;
+use sidedoor_domain::ids::UserId;
+
 use crate::http::problem::Problem;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::identity::IdentityError;
-use sidedoor_domain::authority::Caller;
-use sidedoor_domain::ids::UserId;
 
 /// The supervisor that a path names; `me` is the supervisor that the credential names.
 pub(crate) fn supervisor_in_path(caller: &Caller, raw: Option<&str>) -> Result<UserId, Problem> {

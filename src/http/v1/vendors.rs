@@ -6,12 +6,12 @@ pub(crate) mod probe;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use sidedoor_domain::moment::timestamp;
 
 use crate::http::problem::Problem;
 use crate::http::problem_code::ProblemCode;
 use crate::http::views::Rfc3339;
 use crate::usecases::clocks::vendors::{ClockReport, VendorReport};
-use sidedoor_domain::moment::timestamp;
 
 /// The answer to a path whose vendor is not percent-encoded UTF-8, which no vendor's name can be.
 pub(crate) fn undecodable_vendor() -> Problem {

@@ -1,13 +1,13 @@
 //! A directive in answers: as `nextAction` of a supervision, and in its supervisor's stream.
 
 use serde::Serialize;
+use sidedoor_domain::directive::{Directive, DirectiveKind, DirectiveStatus};
+use sidedoor_domain::interlock::LegId;
+use sidedoor_domain::supervision::{Mode, Supervision};
 
 use crate::http::views::Rfc3339;
 use crate::usecases::UseCases;
 use crate::usecases::directives::feed::DirectiveEvent;
-use sidedoor_domain::directive::{Directive, DirectiveKind, DirectiveStatus};
-use sidedoor_domain::interlock::LegId;
-use sidedoor_domain::supervision::{Mode, Supervision};
 
 /// What the browser, or otherwise a person, must do.
 #[derive(Debug, Serialize)]

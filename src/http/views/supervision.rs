@@ -2,13 +2,13 @@
 //! vendor" (`departure`) and "written to Salesforce" (`salesforceRecord`) are separate fields.
 
 use serde::Serialize;
+use sidedoor_domain::departure::Reason;
+use sidedoor_domain::ports::store::{RecordSync, StoredSupervision};
+use sidedoor_domain::supervision::{Channel, Mode, State, Supervision};
 
 use crate::http::views::Rfc3339;
 use crate::http::views::directive::DirectiveView;
 use crate::usecases::UseCases;
-use sidedoor_domain::departure::Reason;
-use sidedoor_domain::ports::store::{RecordSync, StoredSupervision};
-use sidedoor_domain::supervision::{Channel, Mode, State, Supervision};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

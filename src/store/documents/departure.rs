@@ -55,7 +55,8 @@ struct StampBasisDocument {
 
 mod clock_id_as_text {
     use clock_calibration::ClockId;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(id: &ClockId, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(id)

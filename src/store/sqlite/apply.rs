@@ -2,12 +2,12 @@
 //! write, so that a refused transaction has written nothing and those that share the database transaction are not affected.
 
 use jiff::Timestamp;
+use sidedoor_domain::ports::store::{KeyWrite, SupervisionWrite};
+use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sqlx::sqlite::SqliteConnection;
 
 use super::rows::Answer;
 use super::{audit, clocks, comparisons, deliveries, directives, evidence, idempotency, jobs, supervisions};
-use sidedoor_domain::ports::store::{KeyWrite, SupervisionWrite};
-use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
 pub(super) async fn apply(db: &mut SqliteConnection, incarnation: &str, change: &Transaction) -> Answer<CommitOutcome> {
     if let Some(refusal) = refusal(db, incarnation, change).await? {

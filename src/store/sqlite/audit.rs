@@ -1,15 +1,15 @@
 //! The audit. A line is written in the same transaction as the change that it reports; triggers of the database refuse to change or remove one.
 
 use jiff::Timestamp;
+use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
+use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::failed;
 use super::filters::Conditions;
 use super::rows::{Answer, get, millis, moment, run, supervision_id, unreadable};
-use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
-use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
 
 const COLUMNS: &str =
     "SELECT seq, at, actor, action, supervision_id, outcome, request_id, phase, operation, why FROM audit a ";

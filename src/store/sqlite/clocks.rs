@@ -1,13 +1,13 @@
 //! Samples and epochs of the vendors' clocks, written in the transaction of the evidence they come from.
 
 use jiff::Timestamp;
+use sidedoor_domain::moment;
+use sidedoor_domain::ports::store::{ClockEpoch, ClockId, EpochCause, Sample};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::failed;
 use super::rows::{Answer, count, get, millis, moment, unreadable};
 use crate::store::documents;
-use sidedoor_domain::moment;
-use sidedoor_domain::ports::store::{ClockEpoch, ClockId, EpochCause, Sample};
 
 /// At most so many epochs are read, the latest ones, because only these matter to a clock that is stepped so often.
 const MOST_EPOCHS: i64 = 10_000;

@@ -1,12 +1,24 @@
 //! Departures compared with the org's own records of them (ConversationParticipant).
 
 use jiff::Timestamp;
+use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::{Comparison, StoredSupervision};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::failed;
 use super::rows::{Answer, count, get, millis, moment, optional_moment, run, select_stored, skip_unreadable, stored};
-use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::{Comparison, StoredSupervision};
+
+/// A [`select_stored`] with the number of legs that the contact has had.
+macro_rules! select_with_legs {
+    ($rest:literal, $from:literal) => {
+        select_stored!(
+            $rest,
+            ", (SELECT COUNT(*) FROM supervisions o
+                WHERE o.contact_id = s.contact_id AND +o.instance = s.instance AND +o.leg_id IS NOT NULL) AS legs_of_contact",
+            $from
+        )
+    };
+}
 
 /// See [`DeliveryStore::due_comparisons`](sidedoor_domain::ports::store::DeliveryStore::due_comparisons). The two kinds are two
 /// statements, because each is answered by an index of its own.
@@ -18,12 +30,11 @@ pub(super) async fn due(
     limit: u32,
 ) -> Answer<Vec<(StoredSupervision, u32)>> {
     let mut snapshot = pool.begin().await.map_err(failed)?;
-    let mut rows = sqlx::query(select_stored!(
+    let mut rows = sqlx::query(select_with_legs!(
         "WHERE s.ended_at > ? AND s.ended_at <= ? AND +s.state = 'LEFT' AND s.voice_call_id IS NOT NULL
            AND +d.state = 'RECORDED' AND NOT EXISTS (SELECT 1 FROM comparisons c WHERE c.supervision_id = s.id)
          ORDER BY s.ended_at LIMIT ?",
-        ", (SELECT COUNT(*) FROM supervisions o
-            WHERE o.contact_id = s.contact_id AND +o.instance = s.instance AND +o.leg_id IS NOT NULL) AS legs_of_contact"
+        "supervisions s LEFT JOIN deliveries d ON d.supervision_id = s.id "
     ))
     .bind(millis(since))
     .bind(millis(until))
@@ -33,13 +44,11 @@ pub(super) async fn due(
     .map_err(failed)?;
     let room = i64::from(limit) - i64::try_from(rows.len()).unwrap_or(i64::MAX);
     // `looked_at > since` excludes nothing, because a departure is compared after it ended; it bounds what the index reads.
-    let again = sqlx::query(select_stored!(
+    let again = sqlx::query(select_with_legs!(
         "WHERE c.left_at IS NULL AND c.looked_at > ?1 AND c.looked_at <= ?3
            AND +s.ended_at > ?1 AND +s.ended_at <= ?2 AND +s.state = 'LEFT' AND s.voice_call_id IS NOT NULL
            AND +d.state = 'RECORDED'
          ORDER BY c.looked_at LIMIT ?4",
-        ", (SELECT COUNT(*) FROM supervisions o
-            WHERE o.contact_id = s.contact_id AND +o.instance = s.instance AND +o.leg_id IS NOT NULL) AS legs_of_contact",
         "comparisons c JOIN supervisions s ON s.id = c.supervision_id JOIN deliveries d ON d.supervision_id = s.id "
     ))
     .bind(millis(since))

@@ -1,16 +1,16 @@
 //! Deliveries of records to Salesforce.
 
 use jiff::Timestamp;
+use sidedoor_domain::ids::{DeliveryId, SupervisionId};
+use sidedoor_domain::ports::store::{
+    Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, FailureScope, StoredSupervision,
+};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::failed;
 use super::filters::{Conditions, Page};
 use super::rows::{Answer, count, get, millis, readable, record_state_word, run, select_stored, stored};
-use sidedoor_domain::ids::{DeliveryId, SupervisionId};
-use sidedoor_domain::ports::store::{
-    Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, FailureScope, StoredSupervision,
-};
 
 /// Gives the record a new version. A delivery that waits after a failed attempt keeps its time, because otherwise every new version
 /// would retry at once while Salesforce is unavailable.

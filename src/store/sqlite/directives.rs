@@ -1,12 +1,12 @@
 //! Directives, by supervisor and in the order of their changes. They are derived from the supervision in the transaction that
 //! writes it, so that no use case can forget to inform the browsers.
 
+use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
+use sidedoor_domain::ports::store::{DirectiveChange, DirectiveNews, OrderedDirective, SupervisionWrite};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::failed;
 use super::rows::{Answer, get, run, select_stored, stored, unreadable};
-use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
-use sidedoor_domain::ports::store::{DirectiveChange, DirectiveNews, OrderedDirective, SupervisionWrite};
 
 /// Writes the directives of a supervision that changed.
 pub(super) async fn write(db: &mut SqliteConnection, write: &SupervisionWrite) -> Answer<()> {

@@ -1,14 +1,14 @@
 //! Evidence of legs, unknown legs, and the events that were seen.
 
 use jiff::Timestamp;
+use sidedoor_domain::evidence::Evidence;
+use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::ports::store::{LegEvidence, UnknownLeg};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::failed;
 use super::rows::{Answer, count, get, millis, moment, run, unreadable};
 use crate::store::documents;
-use sidedoor_domain::evidence::Evidence;
-use sidedoor_domain::ids::InstanceName;
-use sidedoor_domain::ports::store::{LegEvidence, UnknownLeg};
 
 pub(super) async fn of_leg(pool: &SqlitePool, instance: &InstanceName, leg: &str) -> Answer<Vec<Evidence>> {
     let rows = sqlx::query("SELECT doc FROM evidence WHERE instance = ? AND leg_id = ? ORDER BY seq LIMIT 200")

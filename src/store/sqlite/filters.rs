@@ -1,12 +1,12 @@
 //! The conditions and pages of lists.
 
 use jiff::Timestamp;
+use sidedoor_domain::ids::SupervisionId;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::failed;
 use super::rows::{Answer, get, skip_unreadable};
-use sidedoor_domain::ids::SupervisionId;
 
 /// The conditions of a list. The first one chooses the index; every later one has a `+` before its column, which keeps it from choosing
 /// another.

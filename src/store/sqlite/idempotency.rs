@@ -1,10 +1,10 @@
 //! Idempotency keys.
 
+use sidedoor_domain::ports::store::{KeyRecord, KeyUse, KeyWrite};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::failed;
 use super::rows::{Answer, get, millis, run, supervision_id};
-use sidedoor_domain::ports::store::{KeyRecord, KeyUse, KeyWrite};
 
 /// A caller's key. The readers and the writer select it.
 const SELECT_KEY: &str =

@@ -1,11 +1,11 @@
 //! Background jobs: due times, and the cursors of the followers of changes.
 
 use jiff::Timestamp;
+use sidedoor_domain::ports::store::{NextDue, StoredSupervision};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::failed;
 use super::rows::{Answer, get, millis, optional_moment, readable, run, select_stored};
-use sidedoor_domain::ports::store::{NextDue, StoredSupervision};
 
 pub(super) async fn next_due(pool: &SqlitePool) -> Answer<NextDue> {
     let row = sqlx::query(

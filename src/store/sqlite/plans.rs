@@ -10,15 +10,15 @@ mod listener;
 
 use std::path::Path;
 
+use everything::{ask_everything, write_everything};
+use history::{connect, fill, now};
 use jiff::SignedDuration;
+use listener::{Listener, forget, heard};
+use sidedoor_domain::ports::store::{JobStore, Retention};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteConnection;
 
 use super::{SqliteStore, StoreView};
-use everything::{ask_everything, write_everything};
-use history::{connect, fill, now};
-use listener::{Listener, forget, heard};
-use sidedoor_domain::ports::store::{JobStore, Retention};
 
 /// The number of finished supervisions in the store. The environment variable SIDEDOOR_HISTORY overrides it.
 const HISTORY: i64 = 20_000;
@@ -66,7 +66,7 @@ const EXCEPTIONS: [(&str, &str, &str); 11] = [
     (
         "FROM audit a WHERE 1 = 1",
         "SCAN a",
-        "from the newest or the oldest line on until a page is full, where nearly every line fits",
+        "reads from the newest or the oldest audit entry until a page is full; nearly every entry matches",
     ),
     (
         "WHERE 1 = 1",

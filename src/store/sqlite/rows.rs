@@ -1,14 +1,14 @@
 //! Conversions between the database's columns and the port's types.
 
 use jiff::Timestamp;
+use sidedoor_domain::ids::{DeliveryId, SupervisionId};
+use sidedoor_domain::ports::StoreError;
+use sidedoor_domain::ports::store::{RecordState, RecordSync, StoredSupervision};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 
 use super::failed;
 use crate::store::documents;
-use sidedoor_domain::ids::{DeliveryId, SupervisionId};
-use sidedoor_domain::ports::StoreError;
-use sidedoor_domain::ports::store::{RecordState, RecordSync, StoredSupervision};
 
 /// The result of a read.
 pub(super) type Answer<T> = Result<T, StoreError>;

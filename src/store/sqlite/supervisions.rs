@@ -1,6 +1,10 @@
 //! Supervisions: the questions to the readers, and the writes of the one writer.
 
 use jiff::Timestamp;
+use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ports::CommitOutcome;
+use sidedoor_domain::ports::store::{Counts, Filter, StoredSupervision, SupervisionWrite};
+use sidedoor_domain::supervision::{Origin, State, Supervision};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -10,10 +14,6 @@ use super::rows::{
     Answer, Query, get, millis, readable, record_state, run, select_stored, stored, supervision_id, unreadable,
 };
 use crate::store::documents;
-use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
-use sidedoor_domain::ports::CommitOutcome;
-use sidedoor_domain::ports::store::{Counts, Filter, StoredSupervision, SupervisionWrite};
-use sidedoor_domain::supervision::{Origin, State, Supervision};
 
 fn all_stored(rows: &[SqliteRow]) -> Answer<Vec<StoredSupervision>> {
     rows.iter().map(stored).collect()

@@ -2,13 +2,13 @@
 //! so that a write never waits longer than for one slice.
 
 use jiff::Timestamp;
+use sidedoor_domain::ports::store::Retention;
 use sqlx::Executor;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::failed;
 use super::rows::{Answer, get, millis, run};
 use super::writer::Writer;
-use sidedoor_domain::ports::store::Retention;
 
 /// How many rows of a kind one sweep removes at most.
 const SWEEP_ROWS: usize = 1000;

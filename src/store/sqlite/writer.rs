@@ -4,14 +4,14 @@
 //! If a group fails (disk full, constraint violated), it is rolled back and each of its transactions is tried alone, because otherwise
 //! a single invalid one would fail the others.
 
+use sidedoor_domain::ports::store::DirectiveNews;
+use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Executor};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::sweep::Removal;
 use super::{apply, directives, failed, sweep};
-use sidedoor_domain::ports::store::DirectiveNews;
-use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
 
 /// Transactions that may wait. More fail at once, because a caller that gets `service_unavailable` can retry, and a caller that
 /// waits cannot.

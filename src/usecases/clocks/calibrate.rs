@@ -3,19 +3,15 @@
 //! Guarantee: the calibrator is a pure structure in memory. Every sample that it accepts and every epoch is in the store, in
 //! the transaction of the evidence that it comes from, so a restart replays the last samples and knows the same.
 
-use crate::usecases::error::UseCaseError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use tokio::sync::mpsc;
-
-use crate::usecases::clocks::ClockService;
 use clock_calibration::{
     Aim, Bracket, Calibrator, Cause, ClockId, ClockOutcome, Estimate, Sample, SampleOutcome, Stamp, Thresholds,
     VendorSettings, estimate,
 };
+use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::departure::{AliveBy, Basis, ClockBasis, DropFacts, StampBasis};
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::InstanceName;
@@ -23,6 +19,10 @@ use sidedoor_domain::moment::{moment, timestamp};
 use sidedoor_domain::ports::store::{ClockEpoch, EpochCause};
 use sidedoor_domain::ports::{DateSeen, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Supervision};
+use tokio::sync::mpsc;
+
+use crate::usecases::clocks::ClockService;
+use crate::usecases::error::UseCaseError;
 
 /// How far back samples are replayed at a start, and how many of each clock.
 const REPLAY_WINDOW: SignedDuration = SignedDuration::from_hours(24);

@@ -4,17 +4,17 @@
 //!
 //! Guarantee: a reissued Salesforce record has a higher version; the raw evidence does not change.
 
-use crate::usecases::clocks::DepartureRecalibrator;
-use crate::usecases::error::UseCaseError;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::departure::{Departure, drop_facts};
 use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::Supervision;
+
+use crate::usecases::clocks::DepartureRecalibrator;
+use crate::usecases::error::UseCaseError;
 
 /// How long after a departure its record may be reissued.
 const REISSUE_WINDOW: SignedDuration = SignedDuration::from_hours(24);
@@ -119,9 +119,10 @@ fn is_worth_reissuing(old: &Departure, new: &Departure, doubtful: bool) -> bool 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use sidedoor_domain::departure::{Basis, Continuity, Reason};
     use sidedoor_domain::evidence::Source;
+
+    use super::*;
 
     fn departure(uncertainty_ms: Option<i64>, version: u32) -> Departure {
         Departure {

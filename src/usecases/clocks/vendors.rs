@@ -1,15 +1,9 @@
 //! Reports the calibration of the vendors' clocks, and probes them on request.
 
-use crate::usecases::clocks::ClockError;
-use crate::usecases::error::UseCaseError;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use crate::usecases::RequestContext;
-use crate::usecases::clocks::ClockService;
-use crate::usecases::idempotency::KeyReplay;
 use clock_calibration::{Cause, ClockId, Grade, Sample};
+use jiff::Timestamp;
 use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::InstanceName;
@@ -17,6 +11,11 @@ use sidedoor_domain::moment::moment;
 use sidedoor_domain::ports::store::{ClockEpoch, KeyWrite};
 use sidedoor_domain::ports::{CommitOutcome, Operation, Transaction, VendorError, VendorErrorCode, Verdict};
 use sidedoor_domain::supervision::AMAZON_CONNECT;
+
+use crate::usecases::RequestContext;
+use crate::usecases::clocks::{ClockError, ClockService};
+use crate::usecases::error::UseCaseError;
+use crate::usecases::idempotency::KeyReplay;
 
 /// The most probes in one request, because each may wait a second for its moment.
 pub const MAX_PROBES: u32 = 6;

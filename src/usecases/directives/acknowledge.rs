@@ -2,18 +2,18 @@
 //! DONE proves that the leg was alive when the directive was issued, which tightens the time range of the departure, and
 //! every acknowledgement sets the time of the next poll.
 
-use crate::usecases::RequestContext;
-use crate::usecases::context::ConflictAttempts;
-use crate::usecases::directives::DirectiveError;
-use crate::usecases::directives::DirectiveService;
-use crate::usecases::error::UseCaseError;
-use crate::usecases::idempotency::KeyReplay;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement};
 use sidedoor_domain::ids::{DirectiveId, SupervisionId};
 use sidedoor_domain::ports::store::{KeyWrite, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::State;
+
+use crate::usecases::RequestContext;
+use crate::usecases::context::ConflictAttempts;
+use crate::usecases::directives::{DirectiveError, DirectiveService};
+use crate::usecases::error::UseCaseError;
+use crate::usecases::idempotency::KeyReplay;
 
 /// A browser's answer to a directive.
 #[derive(Debug, Clone)]

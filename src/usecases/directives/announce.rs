@@ -6,18 +6,18 @@
 //! repeats some and loses none. Repeats, wrong order and old events are harmless, because the browser asks for everything
 //! after the last change that it received.
 
-use crate::usecases::error::UseCaseError;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-
-use crate::usecases::directives::DirectiveService;
-use crate::usecases::retry::Backoff;
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::ports::crm::EVENTS_A_CALL;
 use sidedoor_domain::ports::{Crm, CrmError, CrmVerdict, MetricEvent, Transaction};
+
+use crate::usecases::directives::DirectiveService;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::retry::Backoff;
 
 /// The cursor's name in the store.
 const CURSOR: &str = "directives announced";

@@ -4,22 +4,21 @@
 //! lost when a browser reloads, the network fails or this process restarts: the browser sends the number of the last change
 //! that it received and gets everything after it. Without a number it gets the open directives.
 
-use crate::usecases::directives::DirectiveError;
-use crate::usecases::error::UseCaseError;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
-
-use crate::usecases::RequestContext;
-use crate::usecases::directives::DirectiveService;
-use crate::usecases::directives::presence::{StreamPresence, SupervisorKey};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::directive::Directive;
 use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
 use sidedoor_domain::ports::store::{DirectiveNews, OrderedDirective};
 use sidedoor_domain::supervision::Supervision;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::usecases::RequestContext;
+use crate::usecases::directives::presence::{StreamPresence, SupervisorKey};
+use crate::usecases::directives::{DirectiveError, DirectiveService};
+use crate::usecases::error::UseCaseError;
 
 /// The most changes that are read at once.
 const PAGE: u32 = 100;

@@ -8,9 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::broadcast;
-
 use sidedoor_domain::ids::{InstanceName, UserId};
+use tokio::sync::broadcast;
 
 /// How long each tab has to act before the next one may.
 const TAKE_OVER: SignedDuration = SignedDuration::from_secs(4);

@@ -5,10 +5,6 @@
 //! Guarantee: an event alone is not enough. Only a DescribeContact that says MONITOR yields a
 //! [`sidedoor_domain::interlock::LegId`].
 
-use crate::usecases::error::UseCaseError;
-use crate::usecases::evidence::EvidenceService;
-use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::retry::Backoff;
 use jiff::Timestamp;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::UserId;
@@ -17,8 +13,12 @@ use sidedoor_domain::ports::store::{SupervisionWrite, UnknownLeg};
 use sidedoor_domain::ports::{
     CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
 };
-use sidedoor_domain::supervision::State;
-use sidedoor_domain::supervision::{Origin, Supervision, Supervisor};
+use sidedoor_domain::supervision::{Origin, State, Supervision, Supervisor};
+
+use crate::usecases::error::UseCaseError;
+use crate::usecases::evidence::EvidenceService;
+use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::retry::Backoff;
 
 /// How often an unknown leg is looked up before it is dropped.
 const MAX_LOOKS: u32 = 6;

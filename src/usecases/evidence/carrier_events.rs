@@ -2,13 +2,7 @@
 //! evidence for that leg, on the carrier's own clock. If the leg is unknown to Connect, it becomes an observed supervision
 //! whose Salesforce record has a key that every writer derives in the same way.
 
-use crate::usecases::error::UseCaseError;
 use jiff::Timestamp;
-
-use crate::usecases::RequestContext;
-use crate::usecases::evidence::EvidenceService;
-use crate::usecases::evidence::contact_events::EventOutcome;
-use crate::usecases::evidence::evaluate::Observation;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
@@ -17,6 +11,12 @@ use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::ports::store::SupervisionWrite;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Supervision, Supervisor};
+
+use crate::usecases::RequestContext;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::evidence::EvidenceService;
+use crate::usecases::evidence::contact_events::EventOutcome;
+use crate::usecases::evidence::evaluate::Observation;
 
 /// An event of a carrier.
 #[derive(Debug, Clone, PartialEq, Eq)]

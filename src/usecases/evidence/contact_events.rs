@@ -3,15 +3,16 @@
 //! An event about a MONITOR contact is evidence for that leg. The end of a customer's contact is only a hint that the legs
 //! on it will end too, so these are polled sooner.
 
-use crate::usecases::RequestContext;
-use crate::usecases::error::UseCaseError;
-use crate::usecases::evidence::EvidenceService;
-use crate::usecases::evidence::evaluate::Observation;
 use sidedoor_domain::agent_event::AgentEvent;
 use sidedoor_domain::contact_event::ContactEvent;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::store::{StoredSupervision, UnknownLeg};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
+
+use crate::usecases::RequestContext;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::evidence::EvidenceService;
+use crate::usecases::evidence::evaluate::Observation;
 
 /// What was done with an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

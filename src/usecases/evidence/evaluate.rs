@@ -5,13 +5,7 @@
 //! names its leg. Either order is safe, because each side writes first and reads afterwards: the join commits its leg and
 //! then evaluates the stored evidence; evidence is stored and then matched with the known legs.
 
-use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
-
-use crate::usecases::clocks::calibrate::{LearntSamples, VendorStamp, clock_id_of};
-use crate::usecases::context::ConflictAttempts;
-use crate::usecases::evidence::EvidenceService;
-use crate::usecases::evidence::contact_events::EventOutcome;
 use sidedoor_domain::agent_event::LegSeen;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::contact_event::ContactEvent;
@@ -23,6 +17,12 @@ use sidedoor_domain::moment::timestamp;
 use sidedoor_domain::ports::store::{LegEvidence, StoredSupervision, SupervisionWrite, UnknownLeg};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{Channel, Joined, Mode, State, Supervision};
+
+use crate::usecases::clocks::calibrate::{LearntSamples, VendorStamp, clock_id_of};
+use crate::usecases::context::ConflictAttempts;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::evidence::EvidenceService;
+use crate::usecases::evidence::contact_events::EventOutcome;
 
 /// What one event or answer says about one leg.
 #[derive(Debug, Clone, Default)]

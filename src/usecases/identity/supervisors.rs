@@ -2,18 +2,17 @@
 //!
 //! Guarantee: a caller learns nothing about users that it may not act as, not even whether a name exists.
 
-use crate::usecases::error::UseCaseError;
-use crate::usecases::identity::IdentityError;
 use std::time::Duration;
 
 use moka::sync::Cache;
-
-use crate::usecases::RequestContext;
-use crate::usecases::identity::IdentityResolver;
-use crate::usecases::monitoring::start::StartRequest;
 use sidedoor_domain::authority::{Claim, ClaimKind, Scope, Unbound};
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::ports::{Operation, VendorError, VendorErrorCode, Verdict};
+
+use crate::usecases::RequestContext;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::identity::{IdentityError, IdentityResolver};
+use crate::usecases::monitoring::start::StartRequest;
 
 /// The most names in the cache.
 const MAX_USERNAMES: u64 = 10_000;

@@ -5,17 +5,16 @@
 //! vendors' rate limits. While a vendor is unavailable, the last known result is used for the length of a shift, so that a
 //! supervisor can still leave.
 
-use crate::usecases::error::UseCaseError;
-use crate::usecases::identity::IdentityError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::{OnceCell, Semaphore};
-
-use crate::usecases::identity::IdentityResolver;
 use sidedoor_domain::authority::{Claim, ClaimKind, Unbound};
 use sidedoor_domain::ids::UserId;
+use tokio::sync::{OnceCell, Semaphore};
+
+use crate::usecases::error::UseCaseError;
+use crate::usecases::identity::{IdentityError, IdentityResolver};
 
 /// The most claims in each cache.
 const MAX_CLAIMS: u64 = 10_000;

@@ -4,13 +4,7 @@
 //! **The alarm** is raised only for a call that ended right after a leg that we ended. A hang-up or a transfer ends the leg
 //! too, but does not raise it.
 
-use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
-
-use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::leaving::LeavingService;
-use crate::usecases::polling::reconcile::log_failed_poll;
-use crate::usecases::retry::Backoff;
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::departure::{AgentAfter, Continuity, Reason};
 use sidedoor_domain::ids::{SupervisionId, UserId};
@@ -18,6 +12,12 @@ use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode, Supervision};
+
+use crate::usecases::error::UseCaseError;
+use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::leaving::LeavingService;
+use crate::usecases::polling::reconcile::log_failed_poll;
+use crate::usecases::retry::Backoff;
 
 /// After this many failed after-checks `customerCallContinued` stays unknown.
 const MAX_CHECKS: u32 = 4;

@@ -6,16 +6,16 @@
 //! confirmed is refused, because an unconfirmed leave may end the call; an operator may override the refusal with a reason.
 //! The browser repeats the check before it acts.
 
-use crate::usecases::leaving::LeavingError;
 use std::time::Duration;
 
-use crate::usecases::RequestContext;
-use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::leaving::LeavingService;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::{MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, State, Supervision};
+
+use crate::usecases::RequestContext;
+use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::leaving::{LeavingError, LeavingService};
 
 impl LeavingService {
     /// Confirms that the supervisor can leave without ending the customer's call. The vendor has half of the answer time to

@@ -3,21 +3,20 @@
 //! Guarantee: a disconnect never expires and is never refused because of the supervision's state. The only refusal is the
 //! barge safety check's, and an operator can override it.
 
-use crate::usecases::error::UseCaseError;
-use crate::usecases::leaving::LeavingError;
 use futures::future::join_all;
-use tokio_util::sync::CancellationToken;
-
-use crate::usecases::context::ConflictAttempts;
-use crate::usecases::idempotency::KeyReplay;
-use crate::usecases::leaving::LeavingService;
-use crate::usecases::{LegEndMethod, RequestContext};
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{Filter, KeyWrite, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Leave, Requester, ServerEnd, State, Supervision};
+use tokio_util::sync::CancellationToken;
+
+use crate::usecases::context::ConflictAttempts;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::idempotency::KeyReplay;
+use crate::usecases::leaving::{LeavingError, LeavingService};
+use crate::usecases::{LegEndMethod, RequestContext};
 
 /// How many of a supervisor's last supervisions are searched for the last one in an instance.
 const RECENT_SUPERVISIONS: u32 = 50;
@@ -130,7 +129,7 @@ impl LeavingService {
                 // that the caller wants it tried again.
                 Leave::Underway if supervision.is_to_be_directed_anew(now) => {
                     let _ = supervision.direct_anew(now, self.ctx.leave_times());
-                    "in progress; the browser is directed again because no evidence confirms that the leg ended"
+                    "in progress; the browser gets a new directive because no evidence confirms that the leg ended"
                 }
                 Leave::Underway | Leave::Kept if supervision == stored.supervision => {
                     let replay = self.idempotency.take_key(request, Some(id)).await?;

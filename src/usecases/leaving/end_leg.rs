@@ -7,17 +7,17 @@
 //! **After a crash.** `ServerEnd::Due` is in the store before the call. A restart repeats the check and the call, which is
 //! harmless because a leg that has ended answers 410.
 
-use crate::usecases::LegEndMethod;
-use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::leaving::LeavingError;
-use crate::usecases::leaving::LeavingService;
-use crate::usecases::retry::Backoff;
 use sidedoor_domain::audit::{AuditAction, AuditedCall, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::{ContactSeen, clear_to_end};
 use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::ports::{CommitOutcome, Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{Channel, ServerEnd, State, Supervision};
+
+use crate::usecases::LegEndMethod;
+use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::leaving::{LeavingError, LeavingService};
+use crate::usecases::retry::Backoff;
 
 /// The most attempts at StopContact before the browser is directed instead.
 const MAX_ATTEMPTS: u32 = 4;

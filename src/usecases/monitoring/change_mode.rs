@@ -4,18 +4,18 @@
 //! The modes of a supervision are granted when it is monitored (`AllowedMonitorCapabilities`). They cannot be extended
 //! later, because Connect has no call for it.
 
-use crate::usecases::RequestContext;
-use crate::usecases::context::ConflictAttempts;
-use crate::usecases::error::UseCaseError;
-use crate::usecases::idempotency::KeyReplay;
-use crate::usecases::monitoring::MonitoringError;
-use crate::usecases::monitoring::MonitoringService;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{KeyWrite, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, Requester, State, Supervision};
+
+use crate::usecases::RequestContext;
+use crate::usecases::context::ConflictAttempts;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::idempotency::KeyReplay;
+use crate::usecases::monitoring::{MonitoringError, MonitoringService};
 
 /// The answer to a request to change the mode.
 #[derive(Debug, Clone)]

@@ -2,16 +2,16 @@
 //!
 //! Guarantee: the answer is decided before every start, stored with the supervision and written to the audit.
 
-use crate::usecases::RequestContext;
-use crate::usecases::error::UseCaseError;
-use crate::usecases::monitoring::ComplianceRules;
-use crate::usecases::monitoring::MonitoringError;
-use crate::usecases::monitoring::start::StartRequest;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::{StoreError, Transaction};
 use sidedoor_domain::rejoin::{Compliance, MOST_PRIOR, RejoinRefused};
+
+use crate::usecases::RequestContext;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::monitoring::start::StartRequest;
+use crate::usecases::monitoring::{ComplianceRules, MonitoringError};
 
 impl ComplianceRules {
     /// Decides for a supervisor who wants to listen. A refusal is audited.

@@ -5,14 +5,8 @@
 //! `join_ttl`. If an earlier attempt may have succeeded (a lost answer, a crash), the vendor is asked whether a leg
 //! exists: an existing leg is adopted, otherwise the join fails with `join_timeout`.
 
-use crate::usecases::monitoring::MonitoringError;
 use std::time::Duration;
 
-use crate::usecases::context::ConflictAttempts;
-use crate::usecases::monitoring::MonitoringService;
-use crate::usecases::monitoring::SupervisorOnCall;
-use crate::usecases::monitoring::switch::JoinTurn;
-use crate::usecases::retry::Backoff;
 use sidedoor_domain::audit::{AuditAction, AuditEntry, AuditedCall, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
@@ -23,6 +17,11 @@ use sidedoor_domain::ports::{
     Admission, CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
 };
 use sidedoor_domain::supervision::{Mode, State, Supervision};
+
+use crate::usecases::context::ConflictAttempts;
+use crate::usecases::monitoring::switch::JoinTurn;
+use crate::usecases::monitoring::{MonitoringError, MonitoringService, SupervisorOnCall};
+use crate::usecases::retry::Backoff;
 
 /// "Two supervisors can monitor the call" (administrator guide). Connect enforces the limit; we use it only to interpret
 /// Connect's refusal, because the code of the refusal is not documented.

@@ -4,22 +4,19 @@
 //! budget, and as JOINING, with its `ClientToken`, before MonitorContact is sent. The answer waits for Connect's as long as
 //! the request's time allows; the work continues without it.
 
-use crate::usecases::error::UseCaseError;
-use crate::usecases::monitoring::MonitoringError;
-use crate::usecases::monitoring::MonitoringService;
-
 use jiff::SignedDuration;
-
-use crate::usecases::RequestContext;
-use crate::usecases::idempotency::KeyReplay;
-use crate::usecases::identity::supervisors::SupervisorRef;
-use crate::usecases::monitoring::compliance;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::join_failure::OwnJoinFailure;
 use sidedoor_domain::ports::store::{KeyWrite, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{Mode, Origin, State, Supervision, Supervisor};
+
+use crate::usecases::RequestContext;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::idempotency::KeyReplay;
+use crate::usecases::identity::supervisors::SupervisorRef;
+use crate::usecases::monitoring::{MonitoringError, MonitoringService, compliance};
 
 /// A request to listen to a contact.
 #[derive(Debug, Clone)]

@@ -5,18 +5,18 @@
 //! place, and it names the supervision that it waits for. If the first leave becomes overdue, or does not end within
 //! `join_ttl`, the join is given up, because a late join is worse than none.
 
-use crate::usecases::leaving::LeavingError;
-use crate::usecases::monitoring::MonitoringError;
 use std::time::Duration;
 
-use crate::usecases::RequestContext;
-use crate::usecases::leaving::disconnect::DisconnectRequest;
-use crate::usecases::monitoring::MonitoringService;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Leave, Requester, Supervision};
+
+use crate::usecases::RequestContext;
+use crate::usecases::leaving::LeavingError;
+use crate::usecases::leaving::disconnect::DisconnectRequest;
+use crate::usecases::monitoring::{MonitoringError, MonitoringService};
 
 /// How often a waiting join checks whether the first leg has ended.
 const TURN_POLL: Duration = Duration::from_millis(50);
@@ -107,7 +107,7 @@ impl MonitoringService {
                     audit: vec![self.ctx.audit_own(
                         AuditAction::DisconnectRequested,
                         first,
-                        "a switch resumed after a restart",
+                        "the switch to another contact resumed after a restart",
                     )],
                     ..Transaction::default()
                 })

@@ -8,21 +8,20 @@
 //! unknown leg whose events were lost is found within some rounds, without further calls (or with one call a round for an
 //! instance without idle supervisions).
 
-use crate::usecases::polling::PollingError;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-
-use crate::usecases::in_flight::InFlightGuard;
-use crate::usecases::monitoring::join::is_live_leg;
-use crate::usecases::polling::PollingService;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::ports::store::{StoredSupervision, UnknownLeg};
 use sidedoor_domain::ports::telephony::UserContact;
 use sidedoor_domain::ports::{Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
+
+use crate::usecases::in_flight::InFlightGuard;
+use crate::usecases::monitoring::join::is_live_leg;
+use crate::usecases::polling::{PollingError, PollingService};
 
 /// The most users that GetCurrentUserData accepts in one call.
 const USERS: usize = 100;

@@ -3,22 +3,21 @@
 //! Guarantee: each supervision has the time of its next poll in the store, so a restart forgets none; the loop sleeps until
 //! the earliest. Every poll moves that time, whether it succeeds or fails.
 
-use crate::usecases::polling::PollingError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Semaphore;
-
-use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::in_flight::InFlight;
-use crate::usecases::polling::PollingService;
-use crate::usecases::polling::batch_poll::{awaits_mode_change, is_idle, split_into_batches};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{Retention, StoredSupervision};
 use sidedoor_domain::ports::{MetricEvent, Priority, VendorError};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
+use tokio::sync::Semaphore;
+
+use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::in_flight::InFlight;
+use crate::usecases::polling::batch_poll::{awaits_mode_change, is_idle, split_into_batches};
+use crate::usecases::polling::{PollingError, PollingService};
 
 /// The most polls in flight.
 const LOOKS_AT_A_TIME: usize = 8;
@@ -168,7 +167,7 @@ impl PollingService {
                 s.next_check_at = Some(self.ctx.now() + self.ctx.settings.join_ttl)
             })
             .await?;
-        // A join may take long, so it does not occupy a place of the polls.
+        // A join may take long, so it runs in a task of its own and keeps no permit of the polls.
         let this = self.clone();
         self.ctx.spawn_for(
             "join",

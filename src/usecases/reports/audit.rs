@@ -3,16 +3,16 @@
 //! An action on a vendor is audited before it is sent (phase `Begun`) and after it was answered. If the process dies in between,
 //! the second entry is missing; the sweep then writes an entry in the phase `Abandoned`, so that every action has an end.
 
-use crate::usecases::error::UseCaseError;
 use jiff::{SignedDuration, Timestamp};
-
-use crate::usecases::RequestContext;
-use crate::usecases::reports::ReportService;
 use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase, SELF};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::ports::Transaction;
 use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
+
+use crate::usecases::RequestContext;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::reports::ReportService;
 
 /// An action on a vendor takes seconds, and a restart resumes it. If it has no end after this long, its end is lost.
 const ABANDONED_AFTER: SignedDuration = SignedDuration::from_hours(1);
@@ -40,7 +40,7 @@ impl ReportService {
     /// Records that a ticket for a supervisor's directive stream is about to be issued.
     ///
     /// # Errors
-    /// The store's.
+    /// [`UseCaseError`] if the store cannot be written.
     pub async fn note_ticket(&self, request: &RequestContext, user: &UserId) -> Result<(), UseCaseError> {
         let line = AuditEntry {
             request_id: request.request_id.clone(),

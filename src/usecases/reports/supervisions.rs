@@ -2,13 +2,14 @@
 //!
 //! Guarantee: a caller that is bound to one supervisor sees only that supervisor's supervisions.
 
-use crate::usecases::RequestContext;
-use crate::usecases::error::UseCaseError;
-use crate::usecases::reports::ReportService;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{Filter, RecordState, StoredSupervision};
 use sidedoor_domain::supervision::State;
+
+use crate::usecases::RequestContext;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::reports::ReportService;
 
 /// The current counts, for the metrics.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,16 +1,16 @@
 //! The history of one supervision in order of time: requests and their callers, the vendor's evidence and when it arrived,
 //! directives and the browser's acknowledgements, and the write to Salesforce.
 
-use crate::usecases::error::UseCaseError;
 use jiff::Timestamp;
-
-use crate::usecases::RequestContext;
-use crate::usecases::reports::ReportService;
 use sidedoor_domain::evidence::{Evidence, Sighting};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::ports::store::RecordSync;
 use sidedoor_domain::supervision::Supervision;
+
+use crate::usecases::RequestContext;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::reports::ReportService;
 
 /// The most audit entries of a timeline.
 const MAX_AUDIT_LINES: u32 = 500;

@@ -3,17 +3,17 @@
 //!
 //! Guarantee: read only. Which of the two is right is for people to judge.
 
-use crate::usecases::error::UseCaseError;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-
-use crate::usecases::salesforce_sync::SalesforceSyncService;
 use sidedoor_domain::departure::Departure;
 use sidedoor_domain::ports::crm::{CALLS_A_QUESTION, ParticipantSeen};
 use sidedoor_domain::ports::store::{Comparison, StoredSupervision};
 use sidedoor_domain::ports::{Crm, MetricEvent, Transaction};
+
+use crate::usecases::error::UseCaseError;
+use crate::usecases::salesforce_sync::SalesforceSyncService;
 
 /// Salesforce writes its own record some time after the call.
 const SETTLED: SignedDuration = SignedDuration::from_mins(10);
@@ -108,7 +108,7 @@ impl SalesforceSyncService {
         let theirs = match crm.supervisors_of(&calls).await {
             Ok(theirs) => theirs,
             Err(e) if UNSUPPORTED_CODES.contains(&e.code.as_str()) => {
-                tracing::info!(code = %e.code, "not comparing departures for a day because this org shows no ConversationParticipant: {e}");
+                tracing::info!(code = %e.code, "this org has no ConversationParticipant records that Sidedoor can read; comparing departures again in a day: {e}");
                 return Ok(PageOutcome::Unsupported);
             }
             Err(e) => {

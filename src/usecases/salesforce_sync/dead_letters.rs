@@ -4,18 +4,17 @@
 //! Guarantee: a replay creates no duplicates. It writes the present version of the record under its external id, so a record
 //! that Salesforce had accepted after all is only written again.
 
-use crate::usecases::RequestContext;
-use crate::usecases::error::UseCaseError;
-use crate::usecases::idempotency::KeyReplay;
-use crate::usecases::salesforce_sync::DeliveryError;
-use crate::usecases::salesforce_sync::DeliveryService;
-use crate::usecases::salesforce_sync::rate::DeliveryPause;
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
-use sidedoor_domain::ports::store::KeyWrite;
-use sidedoor_domain::ports::store::{Delivery, DeliveryFilter};
+use sidedoor_domain::ports::store::{Delivery, DeliveryFilter, KeyWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
+
+use crate::usecases::RequestContext;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::idempotency::KeyReplay;
+use crate::usecases::salesforce_sync::rate::DeliveryPause;
+use crate::usecases::salesforce_sync::{DeliveryError, DeliveryService};
 
 /// The most records that one request delivers again.
 pub const MAX_REPLAYED: u32 = 10_000;

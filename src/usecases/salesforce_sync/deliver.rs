@@ -9,25 +9,25 @@
 //! [`crate::usecases::salesforce_sync::voice_calls`] finds the lookups. Each record of a call has its own result; all
 //! results are stored in one transaction.
 
-use crate::telemetry::spans;
-use crate::usecases::error::UseCaseError;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tracing::{Instrument, Span};
-
-use crate::usecases::polling::reconcile::pause_until;
-use crate::usecases::salesforce_sync::SalesforceSyncService;
-use crate::usecases::salesforce_sync::failure_scope::{self, FailureJudge};
-use crate::usecases::salesforce_sync::rate::{DeliveryRate, LOOKS_APART};
-use crate::usecases::salesforce_sync::voice_calls::VoiceCallLookup;
 use sidedoor_domain::participant::ParticipantRecord;
 use sidedoor_domain::ports::crm::{Lookups, ROWS_A_WRITE};
 use sidedoor_domain::ports::store::{DeliveryOutcome, DeliveryResult, FailureScope, StoredSupervision};
 use sidedoor_domain::ports::{
     Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, MetricEvent, Transaction, WrittenRecord,
 };
+use tracing::{Instrument, Span};
+
+use crate::telemetry::spans;
+use crate::usecases::error::UseCaseError;
+use crate::usecases::polling::reconcile::pause_until;
+use crate::usecases::salesforce_sync::SalesforceSyncService;
+use crate::usecases::salesforce_sync::failure_scope::{self, FailureJudge};
+use crate::usecases::salesforce_sync::rate::{DeliveryRate, LOOKS_APART};
+use crate::usecases::salesforce_sync::voice_calls::VoiceCallLookup;
 
 /// The longest sleep of the loop.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);

@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use sidedoor_domain::ports::store::{DeliveryOutcome, FailureScope, RecordSync};
+use sidedoor_domain::ports::{CrmError, CrmVerdict};
 
 use crate::usecases::retry::Backoff;
 use crate::usecases::salesforce_sync::rate::DeliveryRate;
-use sidedoor_domain::ports::store::{DeliveryOutcome, FailureScope, RecordSync};
-use sidedoor_domain::ports::{CrmError, CrmVerdict};
 
 /// After this many rejections with an error that is usually the org's, while others are accepted, the record is the cause.
 const MAX_REFUSALS: u32 = 3;

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-
 use sidedoor_domain::ports::Usage;
 use sidedoor_domain::ports::crm::ROWS_A_WRITE;
 

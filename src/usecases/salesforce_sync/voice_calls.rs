@@ -6,19 +6,19 @@
 //!
 //! Guarantee: a failed search never delays a record.
 
-use crate::usecases::error::UseCaseError;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use moka::sync::Cache;
-
-use crate::usecases::salesforce_sync::SalesforceSyncService;
 use sidedoor_domain::ids::{ContactId, SupervisionId};
 use sidedoor_domain::ports::crm::CONTACTS_A_SEARCH;
 use sidedoor_domain::ports::store::{DeliveryOutcome, DeliveryResult, StoredSupervision};
 use sidedoor_domain::ports::{Crm, CrmVerdict, Transaction};
 use sidedoor_domain::supervision::Supervision;
+
+use crate::usecases::error::UseCaseError;
+use crate::usecases::salesforce_sync::SalesforceSyncService;
 
 /// The most contacts in the cache, and how long they stay.
 const MAX_REMEMBERED: u64 = 10_000;

@@ -253,8 +253,8 @@ async fn idempotency_stores_answer_that_nothing_was_to_do() {
     app.finish().await;
 }
 
-/// The client disconnects before the answer and repeats with its key: it gets that answer, and not for a day the error that the
-/// first request is still running.
+/// A client that disconnects before the answer and repeats the request with the same key gets that answer. It does not get the error
+/// "the first request is still running" for a day.
 #[tokio::test]
 async fn idempotency_stores_answer_after_client_disconnects() {
     let app = TestApp::start().await;

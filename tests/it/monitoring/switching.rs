@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 use sidedoor::store::sqlite::StoreView;
 use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::SupervisionStore;
-use sidedoor_domain::ports::store::SupervisionWrite;
+use sidedoor_domain::ports::store::{SupervisionStore, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
 use sidedoor_domain::supervision::{State, Supervision};
 

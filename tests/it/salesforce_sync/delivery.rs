@@ -1,7 +1,8 @@
 //! Delivery of single records to Salesforce: each fault is retried, paused or made a dead letter, and no record is lost.
 
 use serde_json::{Value, json};
-use sidedoor_fakes::{Fault, salesforce::Object};
+use sidedoor_fakes::Fault;
+use sidedoor_fakes::salesforce::Object;
 
 use crate::support::app::{TestApp, start};
 use crate::support::sql;

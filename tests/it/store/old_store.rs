@@ -19,9 +19,9 @@ use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::moment::timestamp;
 use sidedoor_domain::ports::Clock;
 use sidedoor_domain::ports::store::{
-    ClockStore, DirectiveStore, EvidenceStore, IdempotencyStore, JobStore, SupervisionStore,
+    ClockStore, DirectiveStore, EvidenceStore, Filter, IdempotencyStore, JobStore, KeyRecord, SupervisionStore,
+    UnknownLeg,
 };
-use sidedoor_domain::ports::store::{Filter, KeyRecord, UnknownLeg};
 use sidedoor_fakes::Fault;
 
 use crate::support::app::{EVENTS, OPERATOR, READER, TestApp};

@@ -7,8 +7,9 @@ use sidedoor::store::sqlite::{OpenError, SqliteStore};
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::join_failure::OwnJoinFailure;
-use sidedoor_domain::ports::store::{Filter, KeyUse, KeyWrite, Retention, SupervisionWrite};
-use sidedoor_domain::ports::store::{IdempotencyStore, JobStore, SupervisionStore};
+use sidedoor_domain::ports::store::{
+    Filter, IdempotencyStore, JobStore, KeyUse, KeyWrite, Retention, SupervisionStore, SupervisionWrite,
+};
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
 use sidedoor_domain::supervision::{Mode, State, Supervision, Supervisor};
 

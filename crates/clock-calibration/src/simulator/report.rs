@@ -17,7 +17,7 @@ pub struct ScenarioResult {
     pub set: u8,
     /// Error of the offset by estimator, in ms: p50 and p95. The calibrator's is the last.
     pub offsets: Vec<(&'static str, f64, f64)>,
-    /// Half-widths of the intervals, p50, in ms: plain, guaranteed, oracle.
+    /// The median half-width, in ms, of the plain intervals, the guaranteed ones and the oracle's.
     pub half_widths: [f64; 3],
     /// Error of a departure's instant by estimator, in ms: p50 and p95.
     pub events: Vec<(&'static str, f64, f64)>,

@@ -260,7 +260,7 @@ pub fn all() -> Vec<Scenario> {
         },
         Scenario {
             name: "2G",
-            description: "2A, 30 % loss, 10 % twice, 5 % late, 3 % wrong",
+            description: "2A with 30 % of samples lost, 10 % duplicated, 5 % late and 3 % wrong",
             loss: 0.3,
             duplicates: 0.1,
             late: 0.05,

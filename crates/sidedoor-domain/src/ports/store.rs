@@ -16,8 +16,6 @@ mod supervisions;
 mod transaction;
 
 use async_trait::async_trait;
-
-use crate::supervision::Supervision;
 pub use audit::{AuditFilter, AuditLine, AuditStore};
 pub use clock_calibration::{Cause, ClockId, Sample};
 pub use clocks::{ClockEpoch, ClockStore, EpochCause};
@@ -31,6 +29,8 @@ pub use idempotency::{IdempotencyStore, KeyRecord, KeyUse, KeyWrite};
 pub use jobs::{JobStore, NextDue, Retention};
 pub use supervisions::{Counts, Filter, SupervisionStore};
 pub use transaction::{CommitOutcome, SupervisionWrite, Transaction};
+
+use crate::supervision::Supervision;
 
 /// A supervision and the revision it was read at.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -251,7 +251,7 @@ impl Supervision {
         }
     }
 
-    /// Sets the progress of the server-side end of the leg.
+    /// Records how far Sidedoor's StopContact for the leg has come.
     ///
     /// # Errors
     /// [`Refused`] unless LEAVING.

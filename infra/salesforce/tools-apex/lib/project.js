@@ -10,7 +10,7 @@ export const REPOSITORY = join(PROJECT, '..', '..');
 export const SOURCES = join(PROJECT, 'force-app', 'main', 'default');
 export const API_VERSION = '68.0';
 
-/** All files below a folder, as relative paths. */
+/** All files below a folder except those in node_modules, as sorted relative paths. */
 export function filesBelow(folder) {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

@@ -9,6 +9,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::stream;
 use serde::Serialize;
+use sidedoor_domain::audit::Phase;
+use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
 
 use crate::http::AppState;
 use crate::http::extract::Authenticated;
@@ -18,9 +21,6 @@ use crate::http::query::Query;
 use crate::http::views::Rfc3339;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::{RequestContext, UseCases};
-use sidedoor_domain::audit::Phase;
-use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
 
 /// Entries that an export reads at a time.
 const CHUNK: u32 = 500;

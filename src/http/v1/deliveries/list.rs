@@ -4,6 +4,8 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::{DeliveryFilter, RecordState};
 
 use crate::http::AppState;
 use crate::http::extract::Authenticated;
@@ -12,9 +14,6 @@ use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::v1::deliveries::DeliveryView;
 use crate::http::views::Rfc3339;
-use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::DeliveryFilter;
-use sidedoor_domain::ports::store::RecordState;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

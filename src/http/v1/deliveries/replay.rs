@@ -4,6 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use sidedoor_domain::ids::DeliveryId;
+use sidedoor_domain::ports::store::{DeliveryFilter, RecordState};
 
 use crate::http::body::{self, Reader};
 use crate::http::extract::{Command, NameInPath};
@@ -13,9 +15,6 @@ use crate::http::{AppState, idempotency};
 use crate::usecases::salesforce_sync::DeliveryError;
 use crate::usecases::salesforce_sync::dead_letters::{ReplayOutcome, ReplaySummary};
 use crate::usecases::{self, UseCases};
-use sidedoor_domain::ids::DeliveryId;
-use sidedoor_domain::ports::store::DeliveryFilter;
-use sidedoor_domain::ports::store::RecordState;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -4,17 +4,16 @@
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-
-use crate::http::AppState;
-use crate::http::body;
-use crate::http::extract::Authenticated;
-use crate::http::problem::{Problem, json};
-use crate::http::v1::events::Receipt;
-use crate::usecases::error::UseCaseError;
-use crate::usecases::evidence::contact_events::EventOutcome;
 use sidedoor_domain::agent_event;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::contact_event::{self, Envelope};
+
+use crate::http::extract::Authenticated;
+use crate::http::problem::{Problem, json};
+use crate::http::v1::events::Receipt;
+use crate::http::{AppState, body};
+use crate::usecases::error::UseCaseError;
+use crate::usecases::evidence::contact_events::EventOutcome;
 
 pub(crate) async fn handle(
     State(app): State<AppState>,

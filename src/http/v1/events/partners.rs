@@ -5,6 +5,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::Value;
+use sidedoor_domain::authority::Scope;
+use sidedoor_domain::evidence::Sighting;
+use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 
 use crate::http::AppState;
 use crate::http::body::{self, Reader, name, text};
@@ -14,9 +17,6 @@ use crate::http::v1::events::Receipt;
 use crate::http::v1::vendors::undecodable_vendor;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::carrier_events::{PartnerEvent, PartnerLeg};
-use sidedoor_domain::authority::Scope;
-use sidedoor_domain::evidence::Sighting;
-use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 
 pub(crate) async fn handle(
     State(app): State<AppState>,

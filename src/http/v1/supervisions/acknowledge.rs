@@ -3,6 +3,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use sidedoor_domain::directive::AckOutcome;
+use sidedoor_domain::ids::DirectiveId;
 
 use crate::http::body::{self, Reader, text};
 use crate::http::extract::{Command, SupervisionInPath};
@@ -10,8 +12,6 @@ use crate::http::problem::Problem;
 use crate::http::views::supervision::SupervisionView;
 use crate::http::{AppState, idempotency};
 use crate::usecases::directives::acknowledge::{AcknowledgeOutcome, DirectiveAnswer};
-use sidedoor_domain::directive::AckOutcome;
-use sidedoor_domain::ids::DirectiveId;
 
 /// The longest detail.
 const DETAIL: usize = 500;

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use sidedoor_domain::supervision::Mode;
 
 use crate::http::body::{self, Reader};
 use crate::http::extract::{Command, SupervisionInPath};
@@ -11,7 +12,6 @@ use crate::http::v1::supervisions::RequestedMode;
 use crate::http::views::supervision::SupervisionView;
 use crate::http::{AppState, idempotency};
 use crate::usecases::monitoring::change_mode::ModeChangeOutcome;
-use sidedoor_domain::supervision::Mode;
 
 pub(crate) async fn handle(
     State(app): State<AppState>,

@@ -3,6 +3,9 @@
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ports::store::Filter;
+use sidedoor_domain::supervision::{Origin, State as SupervisionState};
 
 use crate::http::AppState;
 use crate::http::extract::Authenticated;
@@ -10,9 +13,6 @@ use crate::http::page::{self, Page};
 use crate::http::problem::{Problem, json};
 use crate::http::query::Query;
 use crate::http::views::supervision::SupervisionView;
-use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
-use sidedoor_domain::ports::store::Filter;
-use sidedoor_domain::supervision::{Origin, State as SupervisionState};
 
 pub(crate) async fn handle(
     State(app): State<AppState>,

@@ -3,6 +3,9 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use sidedoor_domain::authority::Caller;
+use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::supervision::{Mode, State as SupervisionState};
 
 use crate::http::body::{self, Reader, name, salesforce_id, text};
 use crate::http::extract::Command;
@@ -14,9 +17,6 @@ use crate::http::{AppState, idempotency};
 use crate::usecases::identity::IdentityError;
 use crate::usecases::identity::supervisors::SupervisorRef;
 use crate::usecases::monitoring::start::{StartOutcome, StartRequest};
-use sidedoor_domain::authority::Caller;
-use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
-use sidedoor_domain::supervision::{Mode, State as SupervisionState};
 
 /// The longest user name in Amazon Connect.
 const USERNAME: usize = 100;

@@ -11,6 +11,8 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, Stream};
 use serde::Serialize;
+use sidedoor_domain::directive::DirectiveStatus;
+use sidedoor_domain::ids::{InstanceName, UserId};
 
 use crate::http::AppState;
 use crate::http::extract::{Authenticated, NameInPath};
@@ -22,8 +24,6 @@ use crate::usecases::UseCases;
 use crate::usecases::directives::DirectiveError;
 use crate::usecases::directives::feed::{DirectiveEvent, DirectiveListener, DirectiveStream};
 use crate::usecases::error::UseCaseError;
-use sidedoor_domain::directive::DirectiveStatus;
-use sidedoor_domain::ids::{InstanceName, UserId};
 
 /// The interval of heartbeats. Browsers and proxies close silent connections, and a heartbeat that cannot be delivered shows
 /// that the browser is gone.

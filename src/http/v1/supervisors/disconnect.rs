@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use sidedoor_domain::ids::InstanceName;
 
 use crate::http::AppState;
 use crate::http::body::{self, Reader, name};
@@ -10,7 +11,6 @@ use crate::http::problem::Problem;
 use crate::http::v1::supervisions::disconnect::{answer, why};
 use crate::http::v1::supervisors::supervisor_in_path;
 use crate::usecases::leaving::disconnect::DisconnectRequest;
-use sidedoor_domain::ids::InstanceName;
 
 pub(crate) async fn handle(
     State(app): State<AppState>,

@@ -14,16 +14,15 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use sidedoor_domain::authority::{Caller, Scope};
+use sidedoor_domain::ids::UserId;
 
-use crate::http::AppState;
-use crate::http::body;
 use crate::http::extract::{Authenticated, NameInPath};
 use crate::http::problem::{Problem, json};
 use crate::http::v1::supervisors::supervisor_in_path;
 use crate::http::views::Rfc3339;
+use crate::http::{AppState, body};
 use crate::usecases::error::UseCaseError;
-use sidedoor_domain::authority::{Caller, Scope};
-use sidedoor_domain::ids::UserId;
 
 /// How long a ticket is valid.
 const GOOD_FOR: Duration = Duration::from_secs(60);

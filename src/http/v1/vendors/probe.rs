@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::{Value, json as value};
+use sidedoor_domain::ids::InstanceName;
 
 use crate::http::body::{self, Reader, name, text};
 use crate::http::extract::{Command, NameInPath};
@@ -12,7 +13,6 @@ use crate::http::problem::{FieldError, Problem};
 use crate::http::v1::vendors::{VendorView, undecodable_vendor};
 use crate::http::{AppState, idempotency};
 use crate::usecases::clocks::vendors::{MAX_PROBES, MeasuredSample, ProbeOutcome, ProbeRequest};
-use sidedoor_domain::ids::InstanceName;
 
 /// The most samples in one request.
 const MOST_SAMPLES: usize = 100;

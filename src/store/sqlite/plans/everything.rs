@@ -1,22 +1,20 @@
 //! Calls every method of the store.
 
 use jiff::SignedDuration;
-
-use super::history::{SAMPLE, main_instance, monitoring, now, requested, times, user};
-use crate::store::documents;
-use crate::store::sqlite::{SqliteStore, StoreView};
 use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{
-    AuditFilter, ClockEpoch, ClockId, Comparison, DeliveryFilter, DeliveryOutcome, DeliveryResult, EpochCause,
-    FailureScope, Filter, KeyUse, KeyWrite, LegEvidence, RecordState, SupervisionWrite, UnknownLeg,
-};
-use sidedoor_domain::ports::store::{
-    AuditStore, ClockStore, DeliveryStore, DirectiveStore, EvidenceStore, IdempotencyStore, JobStore, SupervisionStore,
+    AuditFilter, AuditStore, ClockEpoch, ClockId, ClockStore, Comparison, DeliveryFilter, DeliveryOutcome,
+    DeliveryResult, DeliveryStore, DirectiveStore, EpochCause, EvidenceStore, FailureScope, Filter, IdempotencyStore,
+    JobStore, KeyUse, KeyWrite, LegEvidence, RecordState, SupervisionStore, SupervisionWrite, UnknownLeg,
 };
 use sidedoor_domain::ports::{Store, Transaction, WrittenRecord};
 use sidedoor_domain::supervision::{Mode, Origin, Requester, State};
+
+use super::history::{SAMPLE, main_instance, monitoring, now, requested, times, user};
+use crate::store::documents;
+use crate::store::sqlite::{SqliteStore, StoreView};
 
 /// Writes every kind of transaction.
 pub(super) async fn write_everything(store: &SqliteStore) {

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use jiff::{SignedDuration, Timestamp};
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-
-use crate::store::documents;
 use clock_calibration::Grade;
+use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::departure::{Basis, Continuity, Departure, Reason};
 use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::supervision::{LeaveTimes, Mode, Supervision, Supervisor};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+
+use crate::store::documents;
 
 /// The stored document of a clock sample.
 pub(super) const SAMPLE: &str =

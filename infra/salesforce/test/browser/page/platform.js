@@ -15,7 +15,7 @@ export function apex(method) {
         });
         const text = await answer.text();
         if (!answer.ok) {
-            // AuraHandledException: the message is the problem as JSON.
+            // As with a real AuraHandledException, the message is the problem document of the API, as JSON.
             throw { status: 500, statusText: 'Server Error', body: { exceptionType: 'System.AuraHandledException', message: text } };
         }
         return JSON.parse(text);

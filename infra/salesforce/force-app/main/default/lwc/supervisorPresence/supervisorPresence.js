@@ -64,7 +64,7 @@ export default class SupervisorPresence extends WithViewModel(LightningElement) 
     connected = false;
     focus = { before: false };
 
-    /** The page's record. The contact or the agent is taken from it, unless one of them is set. */
+    /** The page's record. It gives the contact or the agent, unless `contactId` or `agentUserId` is set. */
     @api
     get recordId() {
         return this.record;
