@@ -109,8 +109,8 @@ impl ProblemCode {
         Self::ALL.iter().copied().find(|code| code.as_str() == word)
     }
 
-    /// The code of a failed join, as it is stored. A code of an earlier version is answered as "Connect rejected the
-    /// request", because the caller can do nothing about it either way.
+    /// The code for the stored failure of a join. A code of an earlier version that this version does not know becomes
+    /// "Connect rejected the request", because the caller can do nothing about it.
     pub(super) fn of_stored_failure(word: &str) -> Self {
         match JoinFailure::parse(word) {
             Some(JoinFailure::Vendor(code)) => code.into(),

@@ -100,8 +100,8 @@ proptest! {
         prop_assert_eq!(clock.version(), 1);
     }
 
-    /// The interval is not wider than the samples require: a clock at either end of the plain interval (without the
-    /// guarantee's margin), with some drift within the bound, contradicts no sample.
+    /// The interval is not wider than the samples require: a clock at either end of the plain interval (right if
+    /// every agreeing sample is right), with some drift within the bound, contradicts no sample.
     #[test]
     fn interval_is_not_narrower_than_data_allow(history in history(30)) {
         let clock = all_of(&history.samples);

@@ -11,8 +11,8 @@ use super::fit::{Candidate, Fit, agreement, contradictions};
 use super::polygon::{Cut, Label, Polygon};
 
 /// A step is accepted if it explains this many more samples than the assumption that they are outliers. A few samples
-/// in a hundred are outliers and one in tens of thousands follows a step, so three would be enough if outliers were
-/// independent. But outliers look like a step by chance more often than a step occurs. Chosen by simulation:
+/// in a hundred are outliers and one in tens of thousands follows a step, so three would be enough by these
+/// odds alone. But outliers look like a step by chance more often than a step occurs. Chosen by simulation:
 /// `docs/timing.md` has the figures for three, four and five.
 pub(crate) const DECISIVE: f64 = 5.0;
 /// One sample less is enough if the polygon is tightened by the weight of at least this many samples.
