@@ -12,7 +12,7 @@ pub mod openapi;
 pub mod process;
 pub mod request;
 pub mod stored_states;
-mod supervision_steps;
+pub mod supervision_steps;
 
 use std::path::Path;
 

@@ -1,12 +1,14 @@
 //! Delivery of single records to Salesforce: each fault is retried, paused or made a dead letter, and no record is lost.
 
 use serde_json::{Value, json};
+use sidedoor::usecases::UseCaseIntervals;
 use sidedoor_fakes::Fault;
 use sidedoor_fakes::salesforce::Object;
 
 use crate::support::app::{TestApp, start};
 use crate::support::sql;
 use crate::support::stored_states::{damage_document, make_record_due};
+use crate::support::supervision_steps::fast_intervals;
 
 async fn start_and_leave(app: &TestApp, supervisor: &str) -> (String, String) {
     let call = app.connect().create_call();
@@ -59,7 +61,16 @@ async fn delivery_renews_expired_session_once() {
 
 #[tokio::test]
 async fn delivery_of_short_supervision_takes_one_upsert() {
-    let app = TestApp::start().await;
+    // The waits of production, because a busy machine needs more than the tests' short ones for the steps in between.
+    let app = TestApp::build()
+        .intervals(UseCaseIntervals {
+            join_row: UseCaseIntervals::default().join_row,
+            after_again: UseCaseIntervals::default().after_again,
+            ..fast_intervals()
+        })
+        .set("SUPERVISION__AFTER_CHECK_GRACE_MS", "1000")
+        .start()
+        .await;
     let call = app.connect().create_call();
     let started = app.listen(&call, "supervisor-1").await;
     let action = app.disconnect(&started.id()).await.body["nextAction"].clone();
