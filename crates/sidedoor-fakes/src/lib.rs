@@ -143,3 +143,8 @@ pub async fn shutdown_signal() -> std::io::Result<()> {
     }
     Ok(())
 }
+
+/// The W3C `traceparent` header of a call, if it has one.
+fn trace_parent(headers: &axum::http::HeaderMap) -> Option<String> {
+    headers.get("traceparent")?.to_str().ok().map(ToOwned::to_owned)
+}

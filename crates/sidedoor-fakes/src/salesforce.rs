@@ -108,6 +108,11 @@ impl SalesforceFake {
         self.org().calls
     }
 
+    /// The W3C `traceparent` headers of the API calls that had one, oldest first.
+    pub fn trace_parents(&self) -> Vec<String> {
+        self.org().trace_parents.iter().cloned().collect()
+    }
+
     /// Number of logins so far, rejected ones included.
     pub fn logins(&self) -> u64 {
         self.org().logins

@@ -207,5 +207,18 @@ async fn trace_goes_from_the_request_to_the_salesforce_record() {
             .until(name, async || named(name).contains(&TRACE.to_owned()).then_some(()))
             .await;
     }
+    let is_of_trace = |header: &String| header.contains(TRACE);
+    let ledger = running.fakes.connect().ledger();
+    let joins: Vec<_> = ledger
+        .calls
+        .iter()
+        .filter(|c| c.operation == "MonitorContact")
+        .collect();
+    assert!(
+        joins.iter().all(|c| c.trace_parent.as_ref().is_some_and(is_of_trace)) && !joins.is_empty(),
+        "MonitorContact carries the trace: {joins:?}"
+    );
+    let sent = running.fakes.salesforce().trace_parents();
+    assert!(sent.iter().any(is_of_trace), "no record carries the trace: {sent:?}");
     running.process.kill();
 }

@@ -17,6 +17,9 @@ pub struct CallEntry {
     pub about: String,
     /// `ClientToken` of MonitorContact.
     pub client_token: Option<String>,
+    /// W3C `traceparent` of the call, if it had one.
+    #[serde(rename = "traceparent")]
+    pub trace_parent: Option<String>,
     /// HTTP status of the answer; 0 if the connection was dropped without an answer.
     pub status: u16,
     /// Real time of the call, RFC 3339.

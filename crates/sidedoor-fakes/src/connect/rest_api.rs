@@ -213,6 +213,7 @@ impl ConnectFake {
             operation: operation.into(),
             about,
             client_token,
+            trace_parent: crate::trace_parent(&parts.headers),
             status,
             at: iso(real_now()),
         };

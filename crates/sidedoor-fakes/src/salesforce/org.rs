@@ -11,7 +11,7 @@ use super::objects::{Field, Object};
 use crate::clock::{iso, real_now};
 use crate::faults::FaultScript;
 
-/// Largest length of each list: writes, events and queries. The oldest entry is dropped first.
+/// Largest length of each list: writes, events, queries and trace parents. The oldest entry is dropped first.
 const MAX_ENTRIES: usize = 100_000;
 
 /// An error as Salesforce answers it.
@@ -73,6 +73,8 @@ pub(super) struct Org {
     /// The SOQL queries, oldest first.
     pub(super) queries: VecDeque<String>,
     pub(super) calls: u64,
+    /// The `traceparent` headers of calls, oldest first.
+    pub(super) trace_parents: VecDeque<String>,
     pub(super) logins: u64,
 }
 
@@ -89,6 +91,7 @@ impl Org {
             faults: FaultScript::default(),
             queries: VecDeque::new(),
             calls: 0,
+            trace_parents: VecDeque::new(),
             logins: 0,
         };
         org.put_object(Object::participant("VoiceCallParticipant__c"));
@@ -185,6 +188,14 @@ impl Org {
             .or_default()
             .insert(id.clone(), row);
         id
+    }
+
+    /// Keeps the `traceparent` of a call, for tests.
+    pub(super) fn keep_trace_parent(&mut self, trace_parent: Option<String>) {
+        if self.trace_parents.len() == MAX_ENTRIES {
+            self.trace_parents.pop_front();
+        }
+        self.trace_parents.extend(trace_parent);
     }
 
     pub(super) fn delete_row(&mut self, object: &str, id: &str) -> bool {

@@ -66,6 +66,7 @@ impl SalesforceFake {
         let (fault, used, limit) = {
             let mut org = self.org();
             org.calls += 1;
+            org.keep_trace_parent(crate::trace_parent(&parts.headers));
             let fault = if known {
                 org.faults.take_matching(operation, &about)
             } else {
