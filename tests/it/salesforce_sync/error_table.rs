@@ -1,5 +1,5 @@
-//! Salesforce's error table (docs/errors.md), line by line: what becomes of a row that meets it alone, and of one that meets it
-//! among others in a collection, and that the others never suffer.
+//! Salesforce's error table (docs/errors.md), line by line: what happens to a record that meets the error in its own request, what
+//! happens to it within a collection, and that the other records of the collection are still written.
 
 use serde_json::{Value, json};
 use sidedoor_fakes::Fault;
@@ -8,16 +8,16 @@ use sidedoor_fakes::salesforce::Object;
 
 use crate::support::app::{READER, TestApp};
 
-/// What passes by itself.
-const PASSING: [(u16, &str); 5] = [
+/// Errors that pass without anyone's help.
+const TRANSIENT: [(u16, &str); 5] = [
     (400, "UNABLE_TO_LOCK_ROW"),
     (503, "SERVER_UNAVAILABLE"),
     (500, "UNKNOWN_EXCEPTION"),
     (502, ""),
     (400, "DUPLICATE_VALUE"),
 ];
-/// What needs a person.
-const OF_THE_ROW: [(u16, &str); 4] = [
+/// Errors of the record itself, which a person has to correct.
+const PERMANENT: [(u16, &str); 4] = [
     (300, "MULTIPLE_CHOICES"),
     (400, "REQUIRED_FIELD_MISSING"),
     (400, "FIELD_CUSTOM_VALIDATION_EXCEPTION"),
@@ -32,26 +32,26 @@ async fn app() -> TestApp {
         .await
 }
 
-/// A supervisor listens: their row is on its way. Its supervision and its leg.
-async fn row(app: &TestApp, i: usize) -> (String, String) {
+/// Starts a supervision, whose record is then due for delivery. Returns the IDs of the supervision and of its leg.
+async fn pending_record(app: &TestApp, i: usize) -> (String, String) {
     let supervisor = format!("table-{i}");
     app.connect().set_ccp_open(&supervisor, true);
     let call = app.connect().create_contact(NewContact::default());
     let s = app.joined(&call, &supervisor).await;
-    let text = |name: &str| s[name].as_str().expect("a text").to_owned();
-    (text("id"), text("legContactId"))
+    let field = |name: &str| s[name].as_str().expect("a string").to_owned();
+    (field("id"), field("legContactId"))
 }
 
-async fn ends(app: &TestApp, id: &str, state: &str) -> Value {
-    let recording = |s: &Value| s["salesforceRecord"]["state"] == state;
-    app.until(id, state, recording).await["salesforceRecord"].clone()
+async fn record_in_state(app: &TestApp, id: &str, state: &str) -> Value {
+    let in_state = |s: &Value| s["salesforceRecord"]["state"] == state;
+    app.until(id, state, in_state).await["salesforceRecord"].clone()
 }
 
-async fn paused(app: &TestApp) -> Value {
+async fn paused_deliveries(app: &TestApp) -> Value {
     for _ in 0..500 {
-        let told = app.call("GET", "/v1/deliveries").key(READER).send().await.body;
-        if !told["paused"].is_null() {
-            return told["paused"].clone();
+        let answer = app.call("GET", "/v1/deliveries").key(READER).send().await.body;
+        if !answer["paused"].is_null() {
+            return answer["paused"].clone();
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
@@ -59,13 +59,13 @@ async fn paused(app: &TestApp) -> Value {
 }
 
 #[tokio::test]
-async fn alone_each_line_ends_as_it_must() {
+async fn single_record_meets_each_error_of_the_table() {
     let app = app().await;
     let sf = app.salesforce();
-    for (i, (status, code)) in PASSING.into_iter().enumerate() {
+    for (i, (status, code)) in TRANSIENT.into_iter().enumerate() {
         sf.fault(Fault::error("upsert", status, code));
-        let (id, leg) = row(&app, i).await;
-        ends(&app, &id, "WRITTEN").await;
+        let (id, leg) = pending_record(&app, i).await;
+        record_in_state(&app, &id, "WRITTEN").await;
         app.record(&leg);
     }
     let dropped = Fault {
@@ -78,43 +78,46 @@ async fn alone_each_line_ends_as_it_must() {
         .enumerate()
     {
         sf.fault(fault);
-        let (id, leg) = row(&app, 10 + i).await;
-        ends(&app, &id, "WRITTEN").await;
+        let (id, leg) = pending_record(&app, 10 + i).await;
+        record_in_state(&app, &id, "WRITTEN").await;
         app.record(&leg);
     }
     sf.revoke_tokens();
-    let (id, _) = row(&app, 20).await;
-    ends(&app, &id, "WRITTEN").await;
-    for (i, (status, code)) in OF_THE_ROW.into_iter().enumerate() {
+    let (id, _) = pending_record(&app, 20).await;
+    record_in_state(&app, &id, "WRITTEN").await;
+    for (i, (status, code)) in PERMANENT.into_iter().enumerate() {
         sf.fault(Fault::error("upsert", status, code).times(50));
-        let (id, _) = row(&app, 30 + i).await;
-        let dead = ends(&app, &id, "FAILED").await;
-        assert!(dead["lastError"].as_str().expect("told").contains(code), "{dead}");
+        let (id, _) = pending_record(&app, 30 + i).await;
+        let failed = record_in_state(&app, &id, "FAILED").await;
+        assert!(
+            failed["lastError"].as_str().expect("a string").contains(code),
+            "{failed}"
+        );
         sf.clear_faults();
     }
     app.assert_invariants().await;
 }
 
 #[tokio::test]
-async fn limits_park_the_org_and_kill_no_row() {
+async fn limits_pause_deliveries_and_leave_the_record_pending() {
     for (status, code) in [(403, "REQUEST_LIMIT_EXCEEDED"), (429, "")] {
         let app = app().await;
         app.salesforce().fault(Fault::error("upsert", status, code).times(50));
-        let (id, _) = row(&app, 0).await;
-        let told = paused(&app).await;
-        let until: jiff::Timestamp = told["until"].as_str().expect("a time").parse().expect("a time");
+        let (id, _) = pending_record(&app, 0).await;
+        let pause = paused_deliveries(&app).await;
+        let until: jiff::Timestamp = pause["until"].as_str().expect("a time").parse().expect("a time");
         assert!(
             until > jiff::Timestamp::now() + jiff::SignedDuration::from_secs(200),
-            "{told}"
+            "{pause}"
         );
-        ends(&app, &id, "PENDING").await;
+        record_in_state(&app, &id, "PENDING").await;
         app.assert_invariants().await;
     }
 }
 
-/// The org changed: every row would fail. One look at its description says so and what to do.
+/// The org changed, so that every record would fail. Sidedoor reads the object's description once, and says what to correct.
 #[tokio::test]
-async fn what_ails_the_whole_org_parks_it_and_names_the_remedy() {
+async fn faults_of_the_whole_org_pause_deliveries_and_name_the_remedy() {
     let field = |name: &'static str, how: fn(&mut sidedoor_fakes::salesforce::Field)| {
         let mut object = Object::participant("VoiceCallParticipant__c");
         object.fields.iter_mut().filter(|f| f.name == name).for_each(how);
@@ -134,58 +137,61 @@ async fn what_ails_the_whole_org_parks_it_and_names_the_remedy() {
         ("INSUFFICIENT_ACCESS", Some(closed), "permission set"),
         ("NOT_FOUND", None, "infra/salesforce"),
     ];
-    for (line, object, remedy) in changes {
+    for (code, object, remedy) in changes {
         let app = app().await;
-        // One row stands, so that the service knows the object from before.
-        let (first, _) = row(&app, 0).await;
-        ends(&app, &first, "WRITTEN").await;
+        // One record is written first, so that the service already knows the object.
+        let (first, _) = pending_record(&app, 0).await;
+        record_in_state(&app, &first, "WRITTEN").await;
         match object {
             Some(object) => app.salesforce().put_object(object),
             None => app.salesforce().remove_object("VoiceCallParticipant__c"),
         }
-        let (id, _) = row(&app, 1).await;
-        let told = paused(&app).await;
-        assert!(told["reason"].as_str().expect("why").contains(remedy), "{line}: {told}");
-        ends(&app, &id, "PENDING").await;
+        let (id, _) = pending_record(&app, 1).await;
+        let pause = paused_deliveries(&app).await;
+        assert!(
+            pause["reason"].as_str().expect("a string").contains(remedy),
+            "{code}: {pause}"
+        );
+        record_in_state(&app, &id, "PENDING").await;
         app.assert_invariants().await;
     }
 }
 
 #[tokio::test]
-async fn among_others_each_line_ends_the_same_and_the_others_stand() {
+async fn record_in_a_collection_meets_each_error_and_the_others_are_written() {
     let app = app().await;
     let sf = app.salesforce();
-    // While the org is down the rows gather, so that one call carries them all.
+    // While the org is down, the records wait, so that one request then carries all of them.
     sf.fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(10_000));
-    let mut rows = Vec::new();
+    let mut records = Vec::new();
     for i in 0..16 {
-        rows.push(row(&app, i).await);
+        records.push(pending_record(&app, i).await);
     }
     sf.clear_faults();
-    let passing = PASSING
+    let transient = TRANSIENT
         .into_iter()
         .filter(|(_, code)| !code.is_empty())
         .map(|(_, code)| (code, 1, "WRITTEN"));
-    // 300 is an answer to a URL: a record of a collection has no status of its own.
-    let of_the_row = OF_THE_ROW
+    // 300 answers a request for a URL; a record within a collection has no status of its own.
+    let permanent = PERMANENT
         .into_iter()
         .filter(|(status, _)| *status != 300)
         .map(|(_, code)| (code, 50, "FAILED"));
-    let lines: Vec<_> = passing.chain(of_the_row).collect();
-    for ((code, times, _), (_, leg)) in lines.iter().zip(&rows) {
+    let errors: Vec<_> = transient.chain(permanent).collect();
+    for ((code, times, _), (_, leg)) in errors.iter().zip(&records) {
         for operation in ["item", "upsert"] {
             let mut fault = Fault::error(operation, 400, code).times(*times);
             fault.matching = Some(leg.clone());
             sf.fault(fault);
         }
     }
-    for (i, (id, leg)) in rows.iter().enumerate() {
-        let (code, _, end) = lines.get(i).copied().unwrap_or(("none", 0, "WRITTEN"));
-        let recording = ends(&app, id, end).await;
+    for (i, (id, leg)) in records.iter().enumerate() {
+        let (code, _, end) = errors.get(i).copied().unwrap_or(("none", 0, "WRITTEN"));
+        let record = record_in_state(&app, id, end).await;
         if end == "FAILED" {
             assert!(
-                recording["lastError"].as_str().expect("told").contains(code),
-                "{recording}"
+                record["lastError"].as_str().expect("a string").contains(code),
+                "{record}"
             );
         } else {
             app.record(leg);
@@ -196,9 +202,9 @@ async fn among_others_each_line_ends_the_same_and_the_others_stand() {
     app.assert_invariants().await;
 }
 
-/// A collection that is refused, lost or late as a whole, and a session that ends in the middle.
+/// The whole collection is refused, or its answer is lost or late, or the session expires between two requests.
 #[tokio::test]
-async fn a_whole_collection_that_fails_loses_and_doubles_nothing() {
+async fn failed_collection_loses_no_record_and_writes_none_twice() {
     let app = app().await;
     let sf = app.salesforce();
     let dropped = Fault {
@@ -215,26 +221,26 @@ async fn a_whole_collection_that_fails_loses_and_doubles_nothing() {
     ];
     for (round, fault) in faults.into_iter().enumerate() {
         sf.fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(10_000));
-        let mut rows = Vec::new();
+        let mut records = Vec::new();
         for i in 0..5 {
-            rows.push(row(&app, 100 * (round + 1) + i).await);
+            records.push(pending_record(&app, 100 * (round + 1) + i).await);
         }
         sf.clear_faults();
         match fault {
             Some(fault) => sf.fault(fault),
             None => sf.revoke_tokens(),
         }
-        for (id, leg) in &rows {
-            ends(&app, id, "WRITTEN").await;
+        for (id, leg) in &records {
+            record_in_state(&app, id, "WRITTEN").await;
             app.record(leg);
         }
     }
     app.assert_invariants().await;
 }
 
-/// A lookup that the org refuses is left out, alone and among others.
+/// A lookup that the org refuses is left out, both of a single record and of one within a collection.
 #[tokio::test]
-async fn a_refused_lookup_is_left_out_and_marked_wherever_it_stands() {
+async fn refused_lookup_is_left_out_and_reported() {
     let app = TestApp::build()
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
         .fakes(|f| f.salesforce.strict_lookups = true)
@@ -253,38 +259,38 @@ async fn a_refused_lookup_is_left_out_and_marked_wherever_it_stands() {
         }
     };
     let alone = listen(0).await;
-    let recorded = ends(&app, &alone, "WRITTEN").await;
+    let record = record_in_state(&app, &alone, "WRITTEN").await;
     assert!(
-        recorded["lastError"]
+        record["lastError"]
             .as_str()
-            .expect("marked")
+            .expect("a string")
             .contains("without its VoiceCall"),
-        "{recorded}"
+        "{record}"
     );
     sf.fault(Fault::error("*", 503, "SERVER_UNAVAILABLE").times(10_000));
     let mut ids = Vec::new();
     for i in 1..5 {
         ids.push(listen(i).await);
     }
-    let (other, _) = row(&app, 9).await;
+    let (other, _) = pending_record(&app, 9).await;
     sf.clear_faults();
     for id in &ids {
-        let recorded = ends(&app, id, "WRITTEN").await;
+        let record = record_in_state(&app, id, "WRITTEN").await;
         assert!(
-            recorded["lastError"]
+            record["lastError"]
                 .as_str()
-                .expect("marked")
+                .expect("a string")
                 .contains("without its VoiceCall"),
-            "{recorded}"
+            "{record}"
         );
     }
-    ends(&app, &other, "WRITTEN").await;
+    record_in_state(&app, &other, "WRITTEN").await;
     app.assert_invariants().await;
 }
 
-/// Whatever a lookup is refused with, the row stands, without that lookup and with the other.
+/// Whichever code a lookup is refused with, the record is written without that lookup and with the other one.
 #[tokio::test]
-async fn only_the_refused_lookup_is_left_out() {
+async fn accepted_lookup_is_kept_when_another_is_refused() {
     let app = app().await;
     let sf = app.salesforce();
     let codes = [
@@ -300,23 +306,23 @@ async fn only_the_refused_lookup_is_left_out() {
         app.connect().set_ccp_open(&supervisor, true);
         let call = app.connect().create_call();
         sf.clear_faults();
-        // As long as the row names this User.
+        // Fails as long as the record names this User.
         let mut fault = Fault::error("upsert", 400, code).times(100);
         fault.matching = Some("005000000000001AAA".into());
         fault.fields = vec!["supervisor__C".into()];
         sf.fault(fault);
         let body = json!({"contactId": call, "supervisor": {"connectUserId": supervisor},
             "voiceCallId": "0LQ000000000001AAA", "salesforceUserId": "005000000000001AAA"});
-        let begun = app.call("POST", "/v1/supervisions").json(&body).send().await;
-        let recorded = ends(&app, &begun.id(), "WRITTEN").await;
-        let said = recorded["lastError"].as_str().expect("marked");
+        let started = app.call("POST", "/v1/supervisions").json(&body).send().await;
+        let record = record_in_state(&app, &started.id(), "WRITTEN").await;
+        let error = record["lastError"].as_str().expect("a string");
         assert!(
-            said.contains("without its supervisor's User") && said.contains(code),
-            "{said}"
+            error.contains("without its supervisor's User") && error.contains(code),
+            "{error}"
         );
-        let row = app.record(begun.body["legContactId"].as_str().expect("a leg"));
-        assert_eq!(row["Voice_Call__c"], "0LQ000000000001AAA", "{code}");
-        assert_eq!(row.get("Supervisor__c"), None, "{code}");
+        let participant = app.record(started.body["legContactId"].as_str().expect("a string"));
+        assert_eq!(participant["Voice_Call__c"], "0LQ000000000001AAA", "{code}");
+        assert_eq!(participant.get("Supervisor__c"), None, "{code}");
     }
     app.assert_invariants().await;
 }
