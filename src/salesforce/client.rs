@@ -143,11 +143,11 @@ impl Salesforce {
     }
 
     /// Upserts one record: `PATCH …/sobjects/{Object}/{ExternalIdField}/{value}`.
-    async fn upsert_one(&self, object_name: &str, row: &ParticipantRecord) -> Result<WrittenRecord, CrmError> {
+    async fn upsert_one(&self, object_name: &str, participant: &ParticipantRecord) -> Result<WrittenRecord, CrmError> {
         let fields = &self.settings.fields;
-        let key = utf8_percent_encode(&row.leg_key, NON_ALPHANUMERIC);
+        let key = utf8_percent_encode(&participant.leg_key, NON_ALPHANUMERIC);
         let path = format!("sobjects/{object_name}/{}/{key}", fields.external_id);
-        let body = Value::Object(record::body(row, fields));
+        let body = Value::Object(record::body(participant, fields));
         let (status, text) = self.send(&Method::PATCH, &path, Some(&body)).await?;
         match status {
             StatusCode::OK | StatusCode::CREATED => {
@@ -155,7 +155,7 @@ impl Salesforce {
                 Ok(done.recorded(object_name))
             }
             StatusCode::NO_CONTENT => Ok(Upserted::default().recorded(object_name)),
-            _ => Err(answered(status, &text, self.lookups(row))),
+            _ => Err(answered(status, &text, self.lookups(participant))),
         }
     }
 
@@ -164,14 +164,14 @@ impl Salesforce {
     async fn upsert_collection(
         &self,
         object_name: &str,
-        rows: &[ParticipantRecord],
+        participants: &[ParticipantRecord],
     ) -> Result<Vec<Result<WrittenRecord, CrmError>>, CrmError> {
         let fields = &self.settings.fields;
         let path = format!("composite/sobjects/{object_name}/{}", fields.external_id);
-        let records = rows.iter().map(|row| {
-            let mut record = record::body(row, fields);
+        let records = participants.iter().map(|participant| {
+            let mut record = record::body(participant, fields);
             record.insert("attributes".into(), json!({"type": object_name}));
-            record.insert(fields.external_id.clone(), json!(row.leg_key));
+            record.insert(fields.external_id.clone(), json!(participant.leg_key));
             Value::Object(record)
         });
         let body = json!({"allOrNone": false, "records": records.collect::<Vec<_>>()});
@@ -181,17 +181,17 @@ impl Salesforce {
         }
         let results: Vec<Value> = serde_json::from_str(&text).map_err(|_| unreadable())?;
         // With another number of results it is unknown which record each belongs to.
-        if results.len() != rows.len() {
+        if results.len() != participants.len() {
             return Err(unreadable());
         }
-        let of = |(row, result): (&ParticipantRecord, Value)| {
+        let of = |(participant, result): (&ParticipantRecord, Value)| {
             let taken = result.get("success") == Some(&Value::Bool(true));
             match serde_json::from_value::<Upserted>(result.clone()) {
                 Ok(done) if taken => Ok(done.recorded(object_name)),
-                _ => Err(item_refused(&result, self.lookups(row))),
+                _ => Err(item_refused(&result, self.lookups(participant))),
             }
         };
-        Ok(rows.iter().zip(results).map(of).collect())
+        Ok(participants.iter().zip(results).map(of).collect())
     }
 
     pub(super) fn connect_username_field(&self) -> &str {
@@ -199,25 +199,28 @@ impl Salesforce {
     }
 
     /// The lookup fields that a record sets.
-    fn lookups(&self, row: &ParticipantRecord) -> LookupFields<'_> {
+    fn lookups(&self, participant: &ParticipantRecord) -> LookupFields<'_> {
         let fields = &self.settings.fields;
         let set = |value: &Option<String>, name| value.as_ref().and(Some(name)).filter(|name: &&str| !name.is_empty());
         LookupFields {
-            voice_call: set(&row.voice_call_id, fields.voice_call.as_str()),
-            supervisor: set(&row.supervisor_user_id, fields.supervisor.as_str()),
+            voice_call: set(&participant.voice_call_id, fields.voice_call.as_str()),
+            supervisor: set(&participant.supervisor_user_id, fields.supervisor.as_str()),
         }
     }
 
-    async fn try_upsert(&self, rows: &[ParticipantRecord]) -> Result<Vec<Result<WrittenRecord, CrmError>>, CrmError> {
+    async fn try_upsert(
+        &self,
+        participants: &[ParticipantRecord],
+    ) -> Result<Vec<Result<WrittenRecord, CrmError>>, CrmError> {
         let object_name = self.object.name(self).await?;
-        match rows {
+        match participants {
             [] => Ok(Vec::new()),
             // A failed call with a single record is that record's outcome, unless the error concerns the org or the network.
-            [row] => match self.upsert_one(&object_name, row).await {
+            [participant] => match self.upsert_one(&object_name, participant).await {
                 Err(e) if !concerns_record(&e) => Err(e),
                 done => Ok(vec![done]),
             },
-            rows => self.upsert_collection(&object_name, rows).await,
+            participants => self.upsert_collection(&object_name, participants).await,
         }
     }
 
@@ -269,12 +272,17 @@ impl Describe for Salesforce {
 
 #[async_trait]
 impl Crm for Salesforce {
-    async fn upsert(&self, rows: &[ParticipantRecord]) -> Result<Vec<Result<WrittenRecord, CrmError>>, CrmError> {
-        let done = self.try_upsert(rows).await;
+    async fn upsert(
+        &self,
+        participants: &[ParticipantRecord],
+    ) -> Result<Vec<Result<WrittenRecord, CrmError>>, CrmError> {
+        let done = self.try_upsert(participants).await;
         let org_fault = |e: &CrmError| matches!(e.verdict, CrmVerdict::OrgFault(_));
         let suspect = match &done {
             Err(e) => org_fault(e) && matches!(e.code, CrmErrorCode::Vendor(_)),
-            Ok(outcomes) => outcomes.iter().any(|row| row.as_ref().is_err_and(org_fault)),
+            Ok(outcomes) => outcomes
+                .iter()
+                .any(|participant| participant.as_ref().is_err_and(org_fault)),
         };
         if !suspect {
             return done;
@@ -286,7 +294,7 @@ impl Crm for Salesforce {
         };
         match (self.describe_object().await, done) {
             (Err(why), Err(_)) => Err(why),
-            (Ok(_), Err(e)) if rows.len() == 1 => Ok(vec![Err(cleared(e))]),
+            (Ok(_), Err(e)) if participants.len() == 1 => Ok(vec![Err(cleared(e))]),
             // One of the call's records is at fault. The caller splits the call to find it.
             (Ok(_), Err(e)) => Err(cleared(e)),
             (described, Ok(outcomes)) => {

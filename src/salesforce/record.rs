@@ -8,31 +8,31 @@ use sidedoor_domain::participant::ParticipantRecord;
 use crate::config::FieldNames;
 
 /// The body of an upsert.
-pub(super) fn body(row: &ParticipantRecord, fields: &FieldNames) -> Map<String, Value> {
+pub(super) fn body(participant: &ParticipantRecord, fields: &FieldNames) -> Map<String, Value> {
     let mut body = Map::new();
     let mut put = |name: &str, value: Value| {
         if !name.is_empty() {
             body.insert(name.to_owned(), value);
         }
     };
-    put(&fields.supervision_id, json!(row.supervision_id));
-    put(&fields.origin, json!(row.origin));
-    put(&fields.contact_id, json!(row.contact_id));
+    put(&fields.supervision_id, json!(participant.supervision_id));
+    put(&fields.origin, json!(participant.origin));
+    put(&fields.contact_id, json!(participant.contact_id));
     // An unknown lookup is not sent, because an administrator may have set it by hand.
     for (name, lookup) in [
-        (&fields.voice_call, &row.voice_call_id),
-        (&fields.supervisor, &row.supervisor_user_id),
+        (&fields.voice_call, &participant.voice_call_id),
+        (&fields.supervisor, &participant.supervisor_user_id),
     ] {
         if let Some(id) = lookup {
             put(name, json!(id));
         }
     }
-    put(&fields.connect_user_id, json!(row.connect_user_id));
-    put(&fields.mode, json!(row.mode));
-    put(&fields.rejoin, json!(row.rejoin));
-    put(&fields.joined_at, json!(row.joined_at.map(date_time)));
-    put(&fields.row_version, json!(row.version));
-    if let Some(d) = &row.departure {
+    put(&fields.connect_user_id, json!(participant.connect_user_id));
+    put(&fields.mode, json!(participant.mode));
+    put(&fields.rejoin, json!(participant.rejoin));
+    put(&fields.joined_at, json!(participant.joined_at.map(date_time)));
+    put(&fields.row_version, json!(participant.version));
+    if let Some(d) = &participant.departure {
         put(&fields.disconnected_at, json!(date_time(d.disconnected_at)));
         put(&fields.disconnected_epoch_ms, json!(d.disconnected_at.as_millisecond()));
         put(

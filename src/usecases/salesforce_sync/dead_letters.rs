@@ -23,7 +23,7 @@ pub const MAX_REPLAYED: u32 = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplaySummary {
     /// The number of records.
-    pub rows: usize,
+    pub records: usize,
     /// The first of them, for a preview.
     pub first: Vec<Delivery>,
     /// Whether more records match than one request may replay.
@@ -68,7 +68,7 @@ impl DeliveryService {
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], and the store's.
-    pub async fn rows(
+    pub async fn deliveries(
         &self,
         filter: &DeliveryFilter,
         request: &RequestContext,
@@ -96,13 +96,13 @@ impl DeliveryService {
         if let Some(replay) = self.idempotency.replay(request).await? {
             return Ok(ReplayOutcome::Replay(replay));
         }
-        let row = self
+        let delivery = self
             .ctx
             .store()
             .delivery(id)
             .await?
             .ok_or(DeliveryError::DeliveryNotFound)?;
-        self.send_again(vec![row], false, dry_run, request).await
+        self.send_again(vec![delivery], false, dry_run, request).await
     }
 
     /// Delivers all records again that match a filter.
@@ -123,27 +123,27 @@ impl DeliveryService {
             limit: MAX_REPLAYED + 1,
             ..filter.clone()
         };
-        let mut rows = self.ctx.store().deliveries(&asked).await?;
-        let more = rows.len() > MAX_REPLAYED as usize;
-        rows.truncate(MAX_REPLAYED as usize);
-        self.send_again(rows, more, dry_run, request).await
+        let mut deliveries = self.ctx.store().deliveries(&asked).await?;
+        let more = deliveries.len() > MAX_REPLAYED as usize;
+        deliveries.truncate(MAX_REPLAYED as usize);
+        self.send_again(deliveries, more, dry_run, request).await
     }
 
     async fn send_again(
         &self,
-        rows: Vec<Delivery>,
+        deliveries: Vec<Delivery>,
         more: bool,
         dry_run: bool,
         request: &RequestContext,
     ) -> Result<ReplayOutcome, DeliveryError> {
         let now = self.ctx.now();
         let mut key = request.key.clone().map(|key| KeyWrite::Take(key, None, now));
-        if dry_run || rows.is_empty() {
+        if dry_run || deliveries.is_empty() {
             if let Some(replay) = self.idempotency.take_key(request, None).await? {
                 return Ok(ReplayOutcome::Replay(replay));
             }
         } else {
-            let ids: Vec<SupervisionId> = rows.iter().map(|r| r.stored.supervision.id).collect();
+            let ids: Vec<SupervisionId> = deliveries.iter().map(|r| r.stored.supervision.id).collect();
             // In parts, so that other writers do not wait long.
             for part in ids.chunks(BATCH) {
                 let change = Transaction {
@@ -165,8 +165,8 @@ impl DeliveryService {
             self.ctx.signals.deliver.notify_one();
         }
         Ok(ReplayOutcome::Done(ReplaySummary {
-            rows: rows.len(),
-            first: rows.into_iter().take(SHOWN).collect(),
+            records: deliveries.len(),
+            first: deliveries.into_iter().take(SHOWN).collect(),
             more,
             dry_run,
         }))

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sidedoor_domain::participant::ParticipantRecord;
-use sidedoor_domain::ports::crm::{Lookups, ROWS_A_WRITE};
+use sidedoor_domain::ports::crm::{Lookups, RECORDS_PER_WRITE};
 use sidedoor_domain::ports::store::{DeliveryOutcome, DeliveryResult, FailureScope, StoredSupervision};
 use sidedoor_domain::ports::{
     Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, MetricEvent, Transaction, WrittenRecord,
@@ -39,7 +39,7 @@ const MAX_SPLIT_CALLS: u32 = 32;
 
 /// A record that is about to be written.
 struct OutgoingRecord {
-    row: ParticipantRecord,
+    record: ParticipantRecord,
     stored: StoredSupervision,
     lookup: VoiceCallLookup,
     note: Option<String>,
@@ -53,7 +53,7 @@ impl OutgoingRecord {
             (false, _) => "supervisor's User",
             (true, true) => "lookups",
         };
-        self.row.leave_out(refused.voice_call, refused.supervisor);
+        self.record.leave_out(refused.voice_call, refused.supervisor);
         self.note = Some(format!("written without its {what}: {why}"));
     }
 }
@@ -112,7 +112,7 @@ impl SalesforceSyncService {
                 self.ctx.now(),
             ));
         }
-        let most = u32::try_from(rate.rows(ROWS_A_WRITE)).unwrap_or(1);
+        let most = u32::try_from(rate.records(RECORDS_PER_WRITE)).unwrap_or(1);
         let waiting = self.ctx.store().due_delivery_count(now, most).await?;
         let wait = rate.wait(now, waiting >= most, crm.usage());
         if !wait.is_zero() {
@@ -123,10 +123,10 @@ impl SalesforceSyncService {
             });
         }
         // Read a whole page, because an unreadable record stays first and must not be the only record that is read.
-        let page = u32::try_from(ROWS_A_WRITE).unwrap_or(u32::MAX);
+        let page = u32::try_from(RECORDS_PER_WRITE).unwrap_or(u32::MAX);
         let due = self.ctx.store().due_deliveries(now, page).await?;
         let sendable = due.into_iter().filter_map(outgoing_record);
-        let mut batch: Vec<OutgoingRecord> = sendable.take(rate.rows(ROWS_A_WRITE)).collect();
+        let mut batch: Vec<OutgoingRecord> = sendable.take(rate.records(RECORDS_PER_WRITE)).collect();
         if batch.is_empty() {
             // None of the due records can be read.
             return Ok(LONGEST_SLEEP);
@@ -145,11 +145,11 @@ impl SalesforceSyncService {
 
     async fn find_lookups(&self, crm: &dyn Crm, batch: &mut [OutgoingRecord]) -> Result<(), UseCaseError> {
         let wanting: Vec<&StoredSupervision> = batch.iter().map(|s| &s.stored).collect();
-        let found = self.voice_calls_of_rows(crm, &wanting).await;
+        let found = self.voice_calls_of_records(crm, &wanting).await;
         for (outgoing, lookup) in batch.iter_mut().zip(found) {
             if let VoiceCallLookup::Found(id) = &lookup {
                 self.remember_voice_call(outgoing.stored.supervision.id, id).await?;
-                outgoing.row.voice_call_id = Some(id.clone());
+                outgoing.record.voice_call_id = Some(id.clone());
             }
             outgoing.note = lookup.note();
             outgoing.lookup = lookup;
@@ -159,9 +159,9 @@ impl SalesforceSyncService {
 
     /// Writes the batch: one call, and up to two more for the records that ask for an immediate retry.
     async fn send_rows(&self, crm: &dyn Crm, batch: &mut [OutgoingRecord]) -> Result<Vec<RecordOutcome>, CrmError> {
-        let rows: Vec<ParticipantRecord> = batch.iter().map(|s| s.row.clone()).collect();
+        let records: Vec<ParticipantRecord> = batch.iter().map(|s| s.record.clone()).collect();
         let mut calls = MAX_SPLIT_CALLS;
-        let mut outcomes = self.send_split(crm, &rows, &mut calls).await?;
+        let mut outcomes = self.send_split(crm, &records, &mut calls).await?;
         // An answer may name only one of two bad lookups, so a record that is rejected again is sent without both.
         for refused_before in [false, true] {
             let mut again = Vec::new();
@@ -179,8 +179,8 @@ impl SalesforceSyncService {
             if again.is_empty() {
                 break;
             }
-            let rows: Vec<ParticipantRecord> = again.iter().map(|i| batch[*i].row.clone()).collect();
-            match self.send_split(crm, &rows, &mut calls).await {
+            let records: Vec<ParticipantRecord> = again.iter().map(|i| batch[*i].record.clone()).collect();
+            match self.send_split(crm, &records, &mut calls).await {
                 Ok(second) => {
                     for (i, outcome) in again.into_iter().zip(second) {
                         outcomes[i] = outcome;
@@ -202,14 +202,14 @@ impl SalesforceSyncService {
     async fn send_split(
         &self,
         crm: &dyn Crm,
-        rows: &[ParticipantRecord],
+        records: &[ParticipantRecord],
         calls: &mut u32,
     ) -> Result<Vec<RecordOutcome>, CrmError> {
         *calls = calls.saturating_sub(1);
-        match crm.upsert(rows).await {
-            Err(e) if is_records_fault(&e) && rows.len() > 1 && *calls == 0 => Err(undecided(e)),
-            Err(e) if is_records_fault(&e) && rows.len() > 1 => {
-                let (left, right) = rows.split_at(rows.len() / 2);
+        match crm.upsert(records).await {
+            Err(e) if is_records_fault(&e) && records.len() > 1 && *calls == 0 => Err(undecided(e)),
+            Err(e) if is_records_fault(&e) && records.len() > 1 => {
+                let (left, right) = records.split_at(records.len() / 2);
                 let first = Box::pin(self.send_split(crm, left, calls)).await;
                 let second = if *calls == 0 {
                     Err(undecided(e))
@@ -253,7 +253,7 @@ impl SalesforceSyncService {
                 }
                 Err(error) => {
                     log_refused(outgoing, &error);
-                    judge.judge(&outgoing.row.leg_key, outgoing.stored.record_sync.as_ref(), &error)
+                    judge.judge(&outgoing.record.leg_key, outgoing.stored.record_sync.as_ref(), &error)
                 }
             };
             delivery_results.push(self.result(outgoing, result));
@@ -298,7 +298,7 @@ impl SalesforceSyncService {
         }
         DeliveryResult {
             supervision: outgoing.stored.supervision.id,
-            version: outgoing.row.version,
+            version: outgoing.record.version,
             at: self.ctx.now(),
             result,
         }
@@ -353,14 +353,14 @@ fn batch_span(batch: &[OutgoingRecord]) -> Span {
 }
 
 /// The outcomes of a call's records; for a call that failed, its error for each record.
-fn outcome_for_each(done: Result<Vec<RecordOutcome>, CrmError>, rows: usize) -> Vec<RecordOutcome> {
-    done.unwrap_or_else(|e| vec![Err(e); rows])
+fn outcome_for_each(done: Result<Vec<RecordOutcome>, CrmError>, records: usize) -> Vec<RecordOutcome> {
+    done.unwrap_or_else(|e| vec![Err(e); records])
 }
 
 fn outgoing_record(stored: StoredSupervision) -> Option<OutgoingRecord> {
     let version = stored.record_sync.as_ref()?.version;
     Some(OutgoingRecord {
-        row: ParticipantRecord::of(&stored.supervision, version)?,
+        record: ParticipantRecord::of(&stored.supervision, version)?,
         lookup: VoiceCallLookup::Given,
         note: None,
         stored,

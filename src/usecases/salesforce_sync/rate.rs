@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::ports::Usage;
-use sidedoor_domain::ports::crm::ROWS_A_WRITE;
+use sidedoor_domain::ports::crm::RECORDS_PER_WRITE;
 
 /// A call with this many records shows that more are coming.
 const BUSY_BATCH: usize = 20;
@@ -46,7 +46,7 @@ pub(super) struct DeliveryRate {
     last_look: Option<Timestamp>,
     /// The most records of a call: halved when a call fails as a whole, because its size or one of its records may be the
     /// cause, and doubled when one is answered.
-    rows: usize,
+    records: usize,
     pause: Option<DeliveryPause>,
 }
 
@@ -61,7 +61,7 @@ impl DeliveryRate {
             last_taken: None,
             refused: BTreeSet::new(),
             last_look: None,
-            rows: ROWS_A_WRITE,
+            records: RECORDS_PER_WRITE,
             pause: None,
         }
     }
@@ -99,13 +99,13 @@ impl DeliveryRate {
     }
 
     /// The most records of the next call.
-    pub(crate) fn rows(&self, most: usize) -> usize {
-        self.rows.min(most)
+    pub(crate) fn records(&self, most: usize) -> usize {
+        self.records.min(most)
     }
 
     /// A call was answered. `some_taken` says whether any of its records was accepted.
-    pub(crate) fn answered(&mut self, rows: usize, some_taken: bool, now: Timestamp) {
-        self.rows = (self.rows * 2).min(ROWS_A_WRITE);
+    pub(crate) fn answered(&mut self, records: usize, some_taken: bool, now: Timestamp) {
+        self.records = (self.records * 2).min(RECORDS_PER_WRITE);
         self.pause = None;
         self.last_call = Some(now);
         if some_taken {
@@ -113,7 +113,7 @@ impl DeliveryRate {
             self.last_taken = Some(now);
             self.refused.clear();
         }
-        self.batch_delay = if rows >= BUSY_BATCH {
+        self.batch_delay = if records >= BUSY_BATCH {
             (self.batch_delay * 2)
                 .clamp(SHORTEST_DELAY, self.max_batch_delay.max(SHORTEST_DELAY))
                 .min(self.max_batch_delay)
@@ -154,7 +154,7 @@ impl DeliveryRate {
             .saturating_mul(2_u32.saturating_pow(self.failures.min(16)))
             .min(FAILURE_PAUSE.1);
         self.failures = self.failures.saturating_add(1);
-        self.rows = (self.rows / 2).max(1);
+        self.records = (self.records / 2).max(1);
         // Half is fixed, so that an org that is down is not called at once; half is random, so that services spread out.
         self.pause_for(ceiling / 2 + (ceiling / 2).mul_f64(fastrand::f64()), why, false, now)
     }
@@ -233,21 +233,21 @@ mod tests {
         }
         assert!(pauses[0] <= SignedDuration::from_millis(500) && pauses[0] >= SignedDuration::from_millis(250));
         assert!(pauses[19] >= SignedDuration::from_secs(150) && pauses[19] <= SignedDuration::from_secs(300));
-        assert_eq!(rate.rows(200), 1);
+        assert_eq!(rate.records(200), 1);
         for _ in 0..8 {
             rate.answered(1, true, now);
         }
-        assert_eq!(rate.rows(200), 200, "as many as ever");
+        assert_eq!(rate.records(200), 200, "as many as ever");
     }
 
     /// Ten thousand records and an outage of an hour, on a simulated clock.
     #[test]
     fn an_hours_outage_costs_few_calls_and_ends_without_a_stampede() {
-        let (mut rate, mut now, mut rows) = (rate(), NOW, 10_000_usize);
+        let (mut rate, mut now, mut records) = (rate(), NOW, 10_000_usize);
         let back = NOW + SignedDuration::from_hours(1);
         let (mut while_down, mut largest) = (0, 0);
         while now < back {
-            let tried = rate.rows(200);
+            let tried = rate.records(200);
             largest = if while_down < 8 { largest } else { largest.max(tried) };
             while_down += 1;
             now = rate.failed("down", now);
@@ -259,16 +259,16 @@ mod tests {
             "the end is noticed within five minutes"
         );
         let mut calls = 0;
-        while rows > 0 {
-            let full = rows >= 200;
+        while records > 0 {
+            let full = records >= 200;
             let wait = rate.wait(now, full, None);
             now += SignedDuration::try_from(wait).expect("short");
-            let sent = rate.rows(200).min(rows);
-            rows -= sent;
+            let sent = rate.records(200).min(records);
+            records -= sent;
             calls += 1;
             now += SignedDuration::from_millis(400);
             rate.answered(sent, true, now);
         }
-        assert!(calls <= 60, "{calls} calls for 10,000 rows, one at a time");
+        assert!(calls <= 60, "{calls} calls for 10,000 records, one at a time");
     }
 }

@@ -107,11 +107,16 @@ impl VoiceCallCache {
 impl SalesforceSyncService {
     /// The VoiceCalls of these records, in order. A record that was written without one before is not searched for, because
     /// otherwise each of its versions would cost a search.
-    pub(super) async fn voice_calls_of_rows(&self, crm: &dyn Crm, rows: &[&StoredSupervision]) -> Vec<VoiceCallLookup> {
+    pub(super) async fn voice_calls_of_records(
+        &self,
+        crm: &dyn Crm,
+        supervisions: &[&StoredSupervision],
+    ) -> Vec<VoiceCallLookup> {
         let awaited = |s: &StoredSupervision| s.record_sync.as_ref().is_some_and(|r| r.look_again_at.is_some());
-        let fresh: Vec<&StoredSupervision> = rows.iter().copied().filter(|s| !awaited(s)).collect();
+        let fresh: Vec<&StoredSupervision> = supervisions.iter().copied().filter(|s| !awaited(s)).collect();
         self.find_unknown(crm, &fresh).await;
-        rows.iter()
+        supervisions
+            .iter()
             .map(|s| match self.voice_call_known(s) {
                 VoiceCallLookup::Refused if awaited(s) => VoiceCallLookup::Awaited,
                 known => known,

@@ -303,7 +303,7 @@ async fn dead_letters_replay_has_dry_run_before_sending() {
         "the dry run changed nothing"
     );
     let done = app.call("POST", &path).key(OPERATOR).send().await;
-    assert_eq!((done.status, &done.body["rows"]), (200, &json!(1)));
+    assert_eq!((done.status, &done.body["records"]), (200, &json!(1)));
     let id = first["supervisionId"].as_str().expect("an id");
     until_record(&app, id, "WRITTEN").await;
     app.record(first["externalId"].as_str().expect("a key"));
@@ -320,7 +320,7 @@ async fn dead_letters_replay_has_dry_run_before_sending() {
     };
     let looked = replay(&range).await;
     assert_eq!(
-        (&looked.body["dryRun"], &looked.body["rows"]),
+        (&looked.body["dryRun"], &looked.body["records"]),
         (&json!(true), &json!(2))
     );
     assert_eq!(
@@ -331,7 +331,7 @@ async fn dead_letters_replay_has_dry_run_before_sending() {
         2
     );
     range["dryRun"] = json!(false);
-    assert_eq!(replay(&range).await.body["rows"], 2);
+    assert_eq!(replay(&range).await.body["records"], 2);
     for (id, leg, _) in &crowd {
         until_record(&app, id, "WRITTEN").await;
         app.record(leg);

@@ -11,7 +11,7 @@ use crate::ids::ContactId;
 use crate::participant::ParticipantRecord;
 
 /// The most records in one write, because a collections upsert takes at most 200.
-pub const ROWS_A_WRITE: usize = 200;
+pub const RECORDS_PER_WRITE: usize = 200;
 /// The most contacts in one search for VoiceCalls: as many as a write has records. The URL (53 bytes a contact) stays
 /// within Salesforce's limit of 16 KiB.
 pub const CONTACTS_A_SEARCH: usize = 200;
@@ -169,7 +169,7 @@ pub struct ParticipantSeen {
 /// The CRM. Every method makes **one** attempt, except that an expired token is renewed once on the way.
 #[async_trait]
 pub trait Crm: Send + Sync {
-    /// Writes up to [`ROWS_A_WRITE`] records in one call. Each is created or updated by its external id. Returns one
+    /// Writes up to [`RECORDS_PER_WRITE`] records in one call. Each is created or updated by its external id. Returns one
     /// outcome a record, in order.
     ///
     /// # Errors

@@ -46,14 +46,14 @@ pub(crate) async fn handle(
         limit: page::items_to_read(&mut query),
     };
     query.finish()?;
-    let rows = app.usecases.deliveries.rows(&filter, &by).await?;
+    let deliveries = app.usecases.deliveries.deliveries(&filter, &by).await?;
     let usage = app.usecases.deliveries.crm_usage();
     let page = DeliveryPage {
         page: Page::of(
-            rows,
+            deliveries,
             filter.limit,
             |last| last.stored.supervision.id.to_string(),
-            |row| DeliveryView::of(&row),
+            |delivery| DeliveryView::of(&delivery),
         ),
         paused: app.usecases.deliveries.delivery_pause().map(|held| PausedView {
             until: Rfc3339::of(held.until),

@@ -20,7 +20,7 @@ use crate::usecases::{self, UseCases};
 #[serde(rename_all = "camelCase")]
 struct ReplayView {
     dry_run: bool,
-    rows: usize,
+    records: usize,
     more: bool,
     items: Vec<DeliveryView>,
 }
@@ -29,7 +29,7 @@ impl ReplayView {
     fn of(replayed: &ReplaySummary) -> Self {
         Self {
             dry_run: replayed.dry_run,
-            rows: replayed.rows,
+            records: replayed.records,
             more: replayed.more,
             items: replayed.first.iter().map(DeliveryView::of).collect(),
         }
