@@ -14,7 +14,7 @@ use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::evaluate::Observation;
 
-/// What was done with an event.
+/// Whether an event was processed, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventOutcome {
     /// It was processed.

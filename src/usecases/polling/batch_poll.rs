@@ -193,8 +193,12 @@ impl PollingService {
         self.ctx.settings.instances.keys().filter(over).cloned().collect()
     }
 
-    /// The next supervisors who listened recently, at most `room`.
-    async fn recent_supervisors(&self, instance: &InstanceName, room: usize) -> Result<Vec<UserId>, PollingError> {
+    /// The next supervisors who listened recently, at most `free_places`: the users that the request can still name.
+    async fn recent_supervisors(
+        &self,
+        instance: &InstanceName,
+        free_places: usize,
+    ) -> Result<Vec<UserId>, PollingError> {
         let now = self.ctx.now();
         let after = {
             let mut rounds = self
@@ -208,11 +212,11 @@ impl PollingService {
             round.at = Some(now);
             round.after.clone()
         };
-        if room == 0 {
+        if free_places == 0 {
             // The calls of this instance are full, and recent supervisors must not cause another one.
             return Ok(Vec::new());
         }
-        let most = u32::try_from(room).unwrap_or(u32::MAX);
+        let most = u32::try_from(free_places).unwrap_or(u32::MAX);
         let since = now - RECENTLY;
         let found = self
             .ctx
@@ -227,7 +231,8 @@ impl PollingService {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         // At the end of the list, the next call starts from the beginning.
-        rounds.entry(instance.clone()).or_default().after = found.last().filter(|_| found.len() == room).cloned();
+        rounds.entry(instance.clone()).or_default().after =
+            found.last().filter(|_| found.len() == free_places).cloned();
         drop(rounds);
         Ok(found)
     }

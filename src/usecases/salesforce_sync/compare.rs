@@ -125,7 +125,7 @@ impl SalesforceSyncService {
             ..Transaction::default()
         };
         self.ctx.store().transact(found).await?;
-        // Only after the commit, so that what is counted is also stored.
+        // After the commit, so that no comparison is counted that was not stored.
         for comparison in comparisons {
             if let (Some(at), Some(inside)) = (comparison.left_at, comparison.inside) {
                 let difference = at.duration_since(comparison.ours_at).as_secs_f64();
