@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::connect::AmazonConnect;
 use crate::http::{self, Connections, Credentials, HttpFigures};
 use crate::lifecycle::{Lifecycle, Stopped};
+use crate::random::SystemRandom;
 use crate::salesforce::Salesforce;
 use crate::store::sqlite::{OpenError, SqliteStore};
 use crate::telemetry::metrics::{Metrics, Now};
@@ -91,6 +92,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         crm,
         store: store.clone(),
         clock,
+        random: Arc::new(SystemRandom),
         metrics: metrics.clone(),
         tasks: lifecycle.tasks(),
         stopping: lifecycle.stopping(),

@@ -14,6 +14,7 @@
 //! | `salesforce` | the adapter for Salesforce; only it uses `oauth2` | config, telemetry |
 //! | [`store`] | the adapter for SQLite; only it uses `sqlx` | |
 //! | `clock` | the adapter for the machine's clock | |
+//! | `random` | the process's random numbers | |
 //! | [`http`] | the HTTP API | usecases, telemetry |
 //! | [`config`] | settings; reports every problem of a configuration together | http, telemetry, usecases |
 //! | [`telemetry`] | logs, traces and metrics | |
@@ -46,6 +47,7 @@ pub mod config;
 pub(crate) mod connect;
 pub mod http;
 pub mod lifecycle;
+pub(crate) mod random;
 pub(crate) mod salesforce;
 pub mod store;
 pub mod telemetry;

@@ -38,7 +38,8 @@
 //! | | [`reports::audit`] | the audit is read, and unfinished entries are closed |
 //!
 //! Shared by the areas: [`context`] (ports, signals, optimistic locking), [`idempotency`] (keys and stored answers),
-//! [`retry`] (the only backoff), [`in_flight`] (no work twice at a time), [`resume`] (after a restart), [`settings`] and
+//! [`retry`] (the only backoff), [`in_flight`] (no work twice at a time),
+//! [`expiring_cache`], [`resume`] (after a restart), [`settings`] and
 //! [`error`].
 //!
 //! **Shape of a use case.** Check what the caller may do; replay the answer if its idempotency key was used; read the
@@ -52,6 +53,7 @@ mod context;
 pub mod directives;
 pub mod error;
 pub mod evidence;
+mod expiring_cache;
 pub mod idempotency;
 pub mod identity;
 mod in_flight;

@@ -1,6 +1,6 @@
 //! `[connect]`: the Amazon Connect instances and the rate quotas they share.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sidedoor_domain::ids::InstanceName;
@@ -41,7 +41,7 @@ pub(super) struct ConnectSection {
     /// What the adapter needs.
     pub(super) config: ConnectConfig,
     /// What the use cases need of each instance.
-    pub(super) instances: HashMap<InstanceName, InstanceSettings>,
+    pub(super) instances: BTreeMap<InstanceName, InstanceSettings>,
 }
 
 /// A rate limit with a burst.
@@ -91,7 +91,7 @@ impl ConnectSection {
             let quota = read_quota(r, &name);
             quotas.insert(name, quota);
         }
-        let (mut clients, mut instances) = (BTreeMap::new(), HashMap::new());
+        let (mut clients, mut instances) = (BTreeMap::new(), BTreeMap::new());
         let configured = r.names("connect.instances");
         for name in &configured {
             let setting = format!("connect.instances.{name}");

@@ -31,12 +31,12 @@ impl Telephony for AmazonConnect {
         let client = self.client(instance, Operation::MonitorContact).ok()?;
         client
             .budget(Operation::MonitorContact)?
-            .try_take()
+            .try_take(Priority::Join)
             .then(Admission::granted)
     }
 
     async fn admit_monitor(&self, instance: &InstanceName, patience: Duration) -> Result<Admission, VendorError> {
-        self.client_in_turn(instance, Operation::MonitorContact, Priority::Monitor, patience)
+        self.client_in_turn(instance, Operation::MonitorContact, Priority::Join, patience)
             .await?;
         Ok(Admission::granted())
     }
@@ -96,7 +96,7 @@ impl Telephony for AmazonConnect {
 
     async fn end_leg(&self, instance: &InstanceName, leg: &ClearedLeg) -> Result<(), VendorError> {
         let client = self
-            .client_in_turn(instance, Operation::StopContact, Priority::Disconnect, PATIENCE)
+            .client_in_turn(instance, Operation::StopContact, Priority::Claim, PATIENCE)
             .await?;
         let request = client
             .connect
@@ -164,7 +164,7 @@ impl Telephony for AmazonConnect {
 
     async fn users_named(&self, instance: &InstanceName, name: &str) -> Result<Vec<UserId>, VendorError> {
         let client = self
-            .client_in_turn(instance, Operation::SearchUsers, Priority::Monitor, PATIENCE)
+            .client_in_turn(instance, Operation::SearchUsers, Priority::Join, PATIENCE)
             .await?;
         let condition = StringCondition::builder()
             .field_name("Username")

@@ -2,7 +2,7 @@
 //! answers 201 for a created and 200 for an updated record (or a bare 204 from old API versions). After a 401 the token is
 //! renewed and the call is repeated once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -311,7 +311,7 @@ impl Crm for Salesforce {
         }
     }
 
-    async fn voice_calls(&self, contacts: &[ContactId]) -> Result<HashMap<String, Vec<String>>, CrmError> {
+    async fn voice_calls(&self, contacts: &[ContactId]) -> Result<BTreeMap<String, Vec<String>>, CrmError> {
         // No escaping is needed, because a ContactId contains neither quotes nor backslashes.
         let keys: Vec<String> = contacts.iter().map(|c| format!("'{c}'")).collect();
         let soql = format!(
@@ -324,7 +324,7 @@ impl Crm for Salesforce {
             return Err(answered(status, &text, LookupFields::default()));
         }
         let found: Found = serde_json::from_str(&text).map_err(|_| unreadable())?;
-        let mut by_key: HashMap<String, Vec<String>> = HashMap::new();
+        let mut by_key: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for call in found.records {
             by_key.entry(call.vendor_call_key).or_default().push(call.id);
         }
@@ -344,7 +344,7 @@ impl Crm for Salesforce {
         self.publish(channel_keys).await
     }
 
-    async fn supervisors_of(&self, voice_calls: &[String]) -> Result<HashMap<String, Vec<ParticipantSeen>>, CrmError> {
+    async fn supervisors_of(&self, voice_calls: &[String]) -> Result<BTreeMap<String, Vec<ParticipantSeen>>, CrmError> {
         self.participants(voice_calls).await
     }
 

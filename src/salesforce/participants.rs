@@ -5,7 +5,7 @@
 //! Reference). A participant refers to its Conversation and, in `ParticipantEntityId`, to its User (Object Reference). The
 //! Object Reference that we read does not say how VoiceCall refers to its Conversation, so that field is a setting.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -49,7 +49,7 @@ impl Salesforce {
     pub(super) async fn participants(
         &self,
         voice_calls: &[String],
-    ) -> Result<HashMap<String, Vec<ParticipantSeen>>, CrmError> {
+    ) -> Result<BTreeMap<String, Vec<ParticipantSeen>>, CrmError> {
         let field = self.settings.conversation_field.as_str();
         let soql = format!(
             "SELECT Id, {field} FROM VoiceCall WHERE Id IN ({})",
@@ -58,7 +58,7 @@ impl Salesforce {
         let calls: Vec<Map<String, Value>> = self.query(&soql).await?;
         let text = |row: &Map<String, Value>, name: &str| row.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
         // After a transfer two VoiceCalls share a conversation.
-        let mut of_conversation: HashMap<String, Vec<String>> = HashMap::new();
+        let mut of_conversation: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (conversation, call) in calls
             .iter()
             .filter_map(|row| Some((text(row, field)?, text(row, "Id")?)))
@@ -67,7 +67,7 @@ impl Salesforce {
         }
         let mut conversations: Vec<String> = of_conversation.keys().cloned().collect();
         conversations.sort();
-        let mut found: HashMap<String, Vec<ParticipantSeen>> = HashMap::new();
+        let mut found: BTreeMap<String, Vec<ParticipantSeen>> = BTreeMap::new();
         if conversations.is_empty() {
             return Ok(found);
         }

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,7 +14,9 @@ use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::ids::{InstanceName, SupervisionId};
 use sidedoor_domain::ports::store::{KeyUse, StoredSupervision, SupervisionWrite};
-use sidedoor_domain::ports::{Clock, CommitOutcome, Crm, MetricEvent, MetricsRecorder, Store, Telephony, Transaction};
+use sidedoor_domain::ports::{
+    Clock, CommitOutcome, Crm, MetricEvent, MetricsRecorder, Random, Store, Telephony, Transaction,
+};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, LeaveTimes, State, Supervision};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +39,8 @@ pub struct UseCaseDependencies {
     pub store: Arc<dyn Store>,
     /// The corrected wall clock.
     pub clock: Arc<dyn Clock>,
+    /// Random numbers.
+    pub random: Arc<dyn Random>,
     /// Counts what happens, for the metrics endpoint.
     pub metrics: Arc<dyn MetricsRecorder>,
     /// Tracks background work, so that a shutdown can wait for it.
@@ -65,6 +70,8 @@ pub(crate) struct Signals {
     pub(crate) delivery_pause: std::sync::Mutex<Option<DeliveryPause>>,
     /// Supervisions whose leave is being carried out now, so that no two tasks carry out the same one.
     pub(crate) leaves_in_flight: InFlight<SupervisionId>,
+    /// How many ids this process has generated.
+    ids: AtomicU16,
 }
 
 /// Counts the attempts of one optimistic-locking loop: read a supervision, change it, commit it with the revision that was
@@ -113,6 +120,16 @@ impl UseCaseContext {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.deps.clock.now()
+    }
+
+    pub(crate) fn random(&self) -> &dyn Random {
+        self.deps.random.as_ref()
+    }
+
+    /// A new id. Ids of one process sort by the time of their creation.
+    pub(crate) fn new_id(&self) -> SupervisionId {
+        let serial = self.signals.ids.fetch_add(1, Ordering::Relaxed);
+        SupervisionId::new(self.now(), serial, self.random().bits())
     }
 
     pub(crate) fn store(&self) -> &dyn Store {

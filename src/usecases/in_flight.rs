@@ -1,11 +1,11 @@
 //! The keys that a loop has started work for, so that it starts nothing twice at a time.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A set of keys whose work is in flight. Clones share the set.
 #[derive(Clone)]
-pub(crate) struct InFlight<K>(Arc<Mutex<HashSet<K>>>);
+pub(crate) struct InFlight<K>(Arc<Mutex<BTreeSet<K>>>);
 
 impl<K> Default for InFlight<K> {
     fn default() -> Self {
@@ -13,10 +13,10 @@ impl<K> Default for InFlight<K> {
     }
 }
 
-impl<K: std::hash::Hash + Eq + Clone> InFlight<K> {
+impl<K: Ord + Clone> InFlight<K> {
     /// The keys in flight now. A loop must call this before it reads the due work: a key that was in flight then may have been
     /// read before its work was written, so it must wait for the next read.
-    pub(crate) fn keys(&self) -> HashSet<K> {
+    pub(crate) fn keys(&self) -> BTreeSet<K> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -32,9 +32,9 @@ impl<K: std::hash::Hash + Eq + Clone> InFlight<K> {
 }
 
 /// Removes its key from the set when it drops.
-pub(crate) struct InFlightGuard<K: std::hash::Hash + Eq + Clone>(InFlight<K>, K);
+pub(crate) struct InFlightGuard<K: Ord + Clone>(InFlight<K>, K);
 
-impl<K: std::hash::Hash + Eq + Clone> Drop for InFlightGuard<K> {
+impl<K: Ord + Clone> Drop for InFlightGuard<K> {
     fn drop(&mut self) {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
     }

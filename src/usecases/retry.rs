@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sidedoor_domain::ports::Verdict;
+use sidedoor_domain::ports::{Random, Verdict};
 
 /// How long to wait between attempts: the ceiling starts at `base`, doubles with every attempt and stops at `cap`.
 #[derive(Debug, Clone, Copy)]
@@ -36,40 +36,63 @@ impl Backoff {
     };
 
     /// The wait after attempt `attempt` (the first is 0): random up to `base · 2^attempt`, at most the cap.
-    pub(crate) fn wait(self, attempt: u32) -> Duration {
+    pub(crate) fn wait(self, attempt: u32, random: &dyn Random) -> Duration {
         let ceiling = self
             .base
             .saturating_mul(2_u32.saturating_pow(attempt.min(16)))
             .min(self.cap);
-        ceiling.mul_f64(fastrand::f64())
+        ceiling.mul_f64(random.fraction())
     }
 
     /// The wait that a vendor's verdict asks for; `None` if another attempt cannot succeed.
-    pub(crate) fn after(self, verdict: Verdict, attempt: u32) -> Option<Duration> {
+    pub(crate) fn after(self, verdict: Verdict, attempt: u32, random: &dyn Random) -> Option<Duration> {
         match verdict {
             Verdict::Never => None,
-            Verdict::Retry => Some(self.wait(attempt)),
-            Verdict::RetryAfter(least) => Some(least.min(self.cap) + self.wait(attempt)),
+            Verdict::Retry => Some(self.wait(attempt, random)),
+            Verdict::RetryAfter(least) => Some(least.min(self.cap) + self.wait(attempt, random)),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+
+    /// Random numbers that are the same in every run.
+    pub(in crate::usecases) struct Dice(Mutex<fastrand::Rng>);
+
+    impl Default for Dice {
+        fn default() -> Self {
+            Self(Mutex::new(fastrand::Rng::with_seed(1)))
+        }
+    }
+
+    impl Random for Dice {
+        fn bits(&self) -> u64 {
+            self.0.lock().expect("not poisoned").u64(..)
+        }
+    }
 
     #[test]
     fn waits_spread_from_nothing_to_the_cap() {
-        let waits: Vec<_> = (0..200).map(|_| Backoff::CALL.wait(30)).collect();
+        let dice = Dice::default();
+        let waits: Vec<_> = (0..200).map(|_| Backoff::CALL.wait(30, &dice)).collect();
         assert!(waits.iter().all(|w| *w <= Duration::from_secs(5)));
         assert!(waits.iter().any(|w| *w < Duration::from_secs(1)) && waits.iter().any(|w| *w > Duration::from_secs(4)));
-        assert!((0..200).all(|_| Backoff::CALL.wait(0) <= Duration::from_millis(200)));
+        assert!((0..200).all(|_| Backoff::CALL.wait(0, &dice) <= Duration::from_millis(200)));
     }
 
     #[test]
     fn a_vendors_wish_is_a_floor_and_never_means_never() {
         let least = Duration::from_secs(2);
-        assert!(Backoff::CALL.after(Verdict::RetryAfter(least), 0).expect("again") >= least);
-        assert_eq!(Backoff::CALL.after(Verdict::Never, 0), None);
+        assert!(
+            Backoff::CALL
+                .after(Verdict::RetryAfter(least), 0, &Dice::default())
+                .expect("again")
+                >= least
+        );
+        assert_eq!(Backoff::CALL.after(Verdict::Never, 0, &Dice::default()), None);
     }
 }

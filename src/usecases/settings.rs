@@ -1,7 +1,7 @@
 //! The settings that the use cases consume. `app.rs` builds them from the configuration, so that no use case reads
 //! configuration; docs/configuration.md describes each setting for operators.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -46,7 +46,7 @@ impl InstanceSettings {
 #[derive(Debug, Clone)]
 pub struct UseCaseSettings {
     /// The configured instances, by name.
-    pub instances: HashMap<InstanceName, InstanceSettings>,
+    pub instances: BTreeMap<InstanceName, InstanceSettings>,
     /// The instance of requests that name none.
     pub default_instance: Option<InstanceName>,
     /// How long a request may take before it is answered with "accepted, not finished".

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 /// The root package's modules, each with the other modules that it may import. The crates `sidedoor-domain` and
 /// `clock-calibration` are below all of them. A module that spawns tasks imports `telemetry`, so that a task keeps its span.
-const RULES: [(&str, &[&str]); 12] = [
+const RULES: [(&str, &[&str]); 13] = [
     ("usecases", &["telemetry"]),
     ("store", &[]),
     ("clock", &[]),
+    ("random", &[]),
     // The configuration builds the settings types that these modules own.
     ("config", &["http", "telemetry", "usecases"]),
     // Each adapter reads its own section of the configuration.
@@ -23,6 +24,7 @@ const RULES: [(&str, &[&str]); 12] = [
         "app",
         &[
             "clock",
+            "random",
             "config",
             "connect",
             "http",
@@ -324,6 +326,40 @@ fn interlock_alone_makes_and_clears_legs() {
         }
     }
     assert!(seen, "the interlock is in {}", interlock.display());
+}
+
+/// The simulation repeats a run exactly only if the use cases take time, random numbers and order from what is injected. `moka` has
+/// a clock of its own, so only `expiring_cache.rs` uses it.
+#[test]
+fn usecases_take_time_order_and_chance_from_outside() {
+    let denied = [
+        "HashMap",
+        "HashSet",
+        "RandomState",
+        "fastrand",
+        "Uuid::new_v4",
+        "Uuid::now_v7",
+        "moka::",
+        "std::time::Instant",
+    ];
+    for folder in ["src/usecases", "crates/sidedoor-domain/src"] {
+        for (path, text) in sources(folder) {
+            let text = code(text.split("#[cfg(test)]").next().unwrap_or_default());
+            for word in denied.iter().filter(|word| text.contains(**word)) {
+                let allowed = (*word == "moka::" && path.ends_with("expiring_cache.rs"))
+                    || (*word == "Uuid::new_v4" && path.ends_with("ids.rs"));
+                assert!(allowed, "{} names {word}", path.display());
+            }
+            for (at, _) in text.match_indices("select! {") {
+                let first = text[at + "select! {".len()..].trim_start();
+                assert!(
+                    first.starts_with("biased;"),
+                    "{}: a select! is not biased",
+                    path.display()
+                );
+            }
+        }
+    }
 }
 
 #[test]

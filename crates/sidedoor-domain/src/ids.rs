@@ -95,11 +95,6 @@ macro_rules! uuid_name {
         pub struct $type(Uuid);
 
         impl $type {
-            /// Generates an id. Later ids sort after earlier ones (UUIDv7).
-            pub fn generate() -> Self {
-                Self(Uuid::now_v7())
-            }
-
             /// Parses an id; `None` if the text is not one.
             pub fn parse(raw: &str) -> Option<Self> {
                 // Only the hyphenated form is valid, so that an id has one spelling in URLs and logs.
@@ -120,6 +115,16 @@ uuid_name! {
     SupervisionId
 }
 impl SupervisionId {
+    /// The id of a supervision created at `at` (UUIDv7). Ids of one millisecond sort by `serial`, of which 12 bits are used;
+    /// `random` makes the ids of two processes differ.
+    pub fn new(at: jiff::Timestamp, serial: u16, random: u64) -> Self {
+        let mut rest = [0; 10];
+        rest[..2].copy_from_slice(&(serial & 0x0FFF).to_be_bytes());
+        rest[2..].copy_from_slice(&random.to_be_bytes());
+        let ms = u64::try_from(at.as_millisecond()).unwrap_or(0);
+        Self(uuid::Builder::from_unix_timestamp_millis(ms, &rest).into_uuid())
+    }
+
     /// The lower bound of the ids that are generated at or after the millisecond `at`.
     pub fn least_at(at: jiff::Timestamp) -> Self {
         let ms = u64::try_from(at.as_millisecond()).unwrap_or(0);
@@ -136,15 +141,36 @@ uuid_name! {
     DeliveryId
 }
 
-/// The `ClientToken` of a MonitorContact call (at most 500 characters). MonitorContact is idempotent by it, so it is stored before
-/// the call: the same request, sent again after a crash, yields the same leg.
+impl DirectiveId {
+    /// The id of a directive issued at `at`, after the directive `before` of the same supervision if there is one. It is derived
+    /// (UUIDv5), so that the state machine needs no random numbers.
+    pub fn next(supervision: SupervisionId, before: Option<DirectiveId>, at: jiff::Timestamp) -> Self {
+        let namespace = before.map_or(supervision.0, |before| before.0);
+        Self(Uuid::new_v5(&namespace, at.as_millisecond().to_string().as_bytes()))
+    }
+}
+
+impl DeliveryId {
+    /// The id of a supervision's delivery. A supervision has one.
+    pub fn of(supervision: SupervisionId) -> Self {
+        Self(Uuid::new_v5(&supervision.0, b"delivery"))
+    }
+}
+
+/// The `ClientToken` of a MonitorContact call (at most 500 characters). MonitorContact is idempotent by it: the same request,
+/// sent again after a crash, yields the same leg.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClientToken(String);
 
 impl ClientToken {
-    /// Generates a random token.
-    pub fn generate() -> Self {
+    /// The token of a supervision's join. It is the supervision's id, so that AWS CloudTrail shows which supervision called.
+    pub fn of(supervision: SupervisionId) -> Self {
+        Self(supervision.to_string())
+    }
+
+    /// A token of a call that belongs to no supervision.
+    pub fn unique() -> Self {
         Self(Uuid::new_v4().to_string())
     }
 
@@ -181,9 +207,28 @@ mod tests {
 
     #[test]
     fn id_has_one_spelling() {
-        let id = SupervisionId::generate();
+        let id = SupervisionId::new(jiff::Timestamp::UNIX_EPOCH, 0, 7);
         assert_eq!(SupervisionId::parse(&id.to_string()), Some(id));
         assert_eq!(SupervisionId::parse(&id.to_string().replace('-', "")), None);
         assert_eq!(SupervisionId::parse("nonsense"), None);
+    }
+
+    #[test]
+    fn id_of_supervision_sorts_by_time_then_serial() {
+        let at = |ms| jiff::Timestamp::from_millisecond(1_800_000_000_000_i64 + ms).expect("in range");
+        let ids = [(0, 0, u64::MAX), (0, 1, 0), (1, 0, 9)]
+            .map(|(ms, serial, random)| SupervisionId::new(at(ms), serial, random));
+        assert!(ids.is_sorted() && SupervisionId::least_at(at(1)) <= ids[2] && ids[1] < SupervisionId::least_at(at(1)));
+    }
+
+    #[test]
+    fn id_of_directive_differs_from_every_earlier_one() {
+        let (of, at) = (
+            SupervisionId::new(jiff::Timestamp::UNIX_EPOCH, 0, 7),
+            jiff::Timestamp::UNIX_EPOCH,
+        );
+        let first = DirectiveId::next(of, None, at);
+        let second = DirectiveId::next(of, Some(first), at);
+        assert!(first != second && second != DirectiveId::next(of, Some(second), at));
     }
 }

@@ -26,3 +26,17 @@ pub trait Clock: Send + Sync {
     /// this clock takes over the step and returns its size, by which [`Clock::now`] is later from then on.
     fn follow_step(&self) -> Option<jiff::SignedDuration>;
 }
+
+/// Random numbers. They are injected so that a simulation can repeat a run exactly.
+pub trait Random: Send + Sync {
+    /// 64 random bits.
+    fn bits(&self) -> u64;
+
+    /// A number from 0 (inclusive) to 1 (exclusive).
+    fn fraction(&self) -> f64 {
+        // 53 bits are what an f64 holds exactly.
+        #[allow(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let bits = (self.bits() >> 11) as f64;
+        bits / (1_u64 << 53) as f64
+    }
+}

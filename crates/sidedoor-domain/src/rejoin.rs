@@ -146,6 +146,10 @@ mod tests {
         rejoin_announcement: Announcement::Required,
     };
 
+    fn id(serial: u16) -> SupervisionId {
+        SupervisionId::new(jiff::Timestamp::UNIX_EPOCH, serial, 0)
+    }
+
     #[test]
     fn rejoin_without_rules_needs_review() {
         let nowhere = Policy::default();
@@ -157,7 +161,7 @@ mod tests {
 
     #[test]
     fn rejoin_names_prior_supervisions_and_follows_rules() {
-        let before = vec![SupervisionId::generate()];
+        let before = vec![id(0)];
         assert_eq!(
             STRICT.admit(Some("x"), Vec::new()).expect("first").announcement,
             Announcement::NotRequired
@@ -174,7 +178,7 @@ mod tests {
             ..STRICT
         };
         assert_eq!(asking.of(None, before).announcement, Announcement::Review);
-        let many = (0..50).map(|_| SupervisionId::generate()).collect();
+        let many = (0..50).map(id).collect();
         assert_eq!(lenient.of(None, many).prior.len(), MOST_PRIOR);
     }
 }

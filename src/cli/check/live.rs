@@ -104,10 +104,7 @@ impl<'p> LiveCheck<'p> {
 
 impl LiveCheck<'_> {
     async fn describe(&self, id: &str) -> Result<ContactSeen, VendorError> {
-        self.parts
-            .telephony
-            .describe(&self.instance, id, Priority::Monitor)
-            .await
+        self.parts.telephony.describe(&self.instance, id, Priority::Join).await
     }
 
     async fn contact_is_suitable(&self, report: &mut Report) -> bool {
@@ -149,7 +146,7 @@ impl LiveCheck<'_> {
             contact: self.contact.clone(),
             user: self.user.clone(),
             allowed: Mode::Silent,
-            client_token: ClientToken::generate(),
+            client_token: ClientToken::unique(),
         };
         // A lost answer is requested once more. That makes no second leg, because the token is the same.
         let answer = match self.monitor(&call).await {

@@ -174,11 +174,11 @@ async fn rights(report: &mut Report, parts: &Parts, name: &InstanceName) {
         }
         Ok(()) | Err(_) => {}
     };
-    let described = parts.telephony.describe(name, &unknown, Priority::Poll).await;
+    let described = parts.telephony.describe(name, &unknown, Priority::IdlePoll).await;
     judge(Operation::DescribeContact, described.map(|_| ()));
     let current = parts
         .telephony
-        .current_contacts(name, std::slice::from_ref(&user), Priority::Poll)
+        .current_contacts(name, std::slice::from_ref(&user), Priority::IdlePoll)
         .await;
     judge(Operation::GetCurrentUserData, current.map(|_| ()));
     judge(
@@ -216,7 +216,7 @@ async fn monitor_unknown_contact(
         contact,
         user,
         allowed: Mode::Silent,
-        client_token: ClientToken::generate(),
+        client_token: ClientToken::unique(),
     };
     parts.telephony.monitor(&call, admission).await.map(|_| ())
 }

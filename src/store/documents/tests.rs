@@ -46,6 +46,7 @@ fn full() -> Supervision {
     };
     let instance = InstanceName::parse("main").expect("a name");
     let mut s = Supervision::request(
+        supervision_id(1),
         instance,
         contact.clone(),
         supervisor,
@@ -53,7 +54,6 @@ fn full() -> Supervision {
         at(0),
         jiff::SignedDuration::from_secs(30),
     );
-    s.id = supervision_id(1);
     s.origin = Origin::Api;
     s.channel = Some(Channel::Voice);
     s.leg = Some(LegId::from_monitor_answer("leg-1", &contact).expect("a leg"));

@@ -26,7 +26,7 @@ pub(super) async fn new_version(
            due_at = CASE WHEN state = 'PENDING' AND attempts > 0 THEN due_at ELSE excluded.due_at END",
     )
     .bind(supervision.to_string())
-    .bind(DeliveryId::generate().to_string())
+    .bind(DeliveryId::of(supervision).to_string())
     .bind(millis(due_at));
     run(db, upsert).await.map(|_| ())
 }

@@ -3,7 +3,7 @@
 //! Guarantee: the calibrator is a pure structure in memory. Every sample that it accepts and every epoch is in the store, in
 //! the transaction of the evidence that it comes from, so a restart replays the last samples and knows the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,8 +49,8 @@ pub struct TimingSettings {
 #[derive(Debug, Default)]
 pub(super) struct ClockState {
     calibrator: Mutex<Calibrator>,
-    aims: Mutex<HashMap<InstanceName, Aim>>,
-    last_dates: Mutex<HashMap<InstanceName, Timestamp>>,
+    aims: Mutex<BTreeMap<InstanceName, Aim>>,
+    last_dates: Mutex<BTreeMap<InstanceName, Timestamp>>,
     /// Steps of our own clock in this process: when, on the new scale, and by how much.
     own_steps: Mutex<Vec<(Timestamp, SignedDuration)>>,
     /// Wakes the recalibration, because a new sample may improve an earlier departure or show that it is wrong.
@@ -319,6 +319,7 @@ impl ClockService {
         let mut probes = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
         loop {
             tokio::select! {
+                biased;
                 seen = dates.recv() => match seen {
                     Some(seen) => self.take_date(&seen, true),
                     None => return,

@@ -30,10 +30,12 @@ impl DepartureRecalibrator {
         loop {
             let pause = self.ctx.settings.intervals.recalibrate.unwrap_or(SHORTEST_PAUSE);
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 () = self.ctx.deps.stopping.cancelled() => return,
             }
             tokio::select! {
+                biased;
                 () = self.clocks.state.learnt.notified() => {}
                 () = tokio::time::sleep(LONGEST_PAUSE) => {}
                 () = self.ctx.deps.stopping.cancelled() => return,

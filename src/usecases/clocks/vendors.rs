@@ -151,7 +151,7 @@ impl ClockService {
             ProbeRequest::Ask(count) => format!("{vendor}/{instance}: to be asked {count} times"),
         };
         // Written before the probe, so that every sample has an audit entry even if the process stops.
-        let operation = format!("probe/{}", uuid::Uuid::now_v7());
+        let operation = format!("probe/{}", self.ctx.new_id());
         let line = |phase, outcome| AuditEntry {
             request_id: request.request_id.clone(),
             ..AuditEntry::done(

@@ -55,6 +55,7 @@ impl DirectiveService {
             // Scarce API calls are reserved for records; while the org accepts nothing, events fail too. Browsers poll meanwhile.
             if let Some(wait) = self.announce_pause(crm.as_ref()) {
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(wait) => {}
                     () = self.ctx.deps.stopping.cancelled() => return,
                 }
@@ -78,12 +79,13 @@ impl DirectiveService {
                     failures += 1;
                     match e.verdict {
                         CrmVerdict::Park(wait) | CrmVerdict::OrgFault(wait) => wait,
-                        _ => Backoff::DELIVERY.wait(failures),
+                        _ => Backoff::DELIVERY.wait(failures, self.ctx.random()),
                     }
                 }
             };
             // After a failure new changes do not shorten the pause, because the org would reject them too.
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 _ = news.recv(), if failures == 0 => {}
                 () = self.ctx.deps.stopping.cancelled() => {}

@@ -4,7 +4,7 @@
 //! lost when a browser reloads, the network fails or this process restarts: the browser sends the number of the last change
 //! that it received and gets everything after it. Without a number it gets the open directives.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sidedoor_domain::authority::Scope;
@@ -149,7 +149,7 @@ impl DirectiveService {
             presence,
             cursor: listener.after,
             first: true,
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
         })
     }
 }
@@ -179,7 +179,7 @@ pub struct DirectiveStream {
     cursor: Option<i64>,
     first: bool,
     /// Open directives that another tab was asked to carry out.
-    waiting: HashMap<DirectiveId, DirectiveEvent>,
+    waiting: BTreeMap<DirectiveId, DirectiveEvent>,
 }
 
 impl DirectiveStream {
@@ -203,6 +203,7 @@ impl DirectiveStream {
             tokio::pin!(deadline);
             loop {
                 tokio::select! {
+                    biased;
                     received = self.news.recv() => if concerns(&received, &self.supervisor) { break },
                     received = self.changes.recv() => if concerns(&received, &self.supervisor) { break },
                     () = &mut deadline => break,

@@ -4,7 +4,7 @@
 //! out a directive, the next newest may act a few seconds later, and so on. So one tab acts at a time, and a tab that hangs
 //! does not keep the supervisor on the line.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -34,7 +34,7 @@ pub(super) struct PresenceTracker {
 struct PresenceTable {
     last: u64,
     open: usize,
-    by_supervisor: HashMap<SupervisorKey, SupervisorPresence>,
+    by_supervisor: BTreeMap<SupervisorKey, SupervisorPresence>,
 }
 
 /// The present tabs of one supervisor.

@@ -60,7 +60,7 @@ impl EvidenceService {
         match self
             .ctx
             .telephony()
-            .describe(&leg.instance, &leg.leg, Priority::Poll)
+            .describe(&leg.instance, &leg.leg, Priority::UnknownLeg)
             .await
         {
             Ok(seen) if seen.is_monitor() => self.adopt_described(leg, &seen, asked_at).await,
@@ -111,6 +111,7 @@ impl EvidenceService {
             salesforce_user_id: None,
         };
         let mut new = Supervision::observed(
+            self.ctx.new_id(),
             leg.instance.clone(),
             id,
             contact,
@@ -151,7 +152,7 @@ impl EvidenceService {
             tracing::warn!(leg_contact_id = %leg.leg, code = %error.code, "dropping the unknown leg {} after {} lookups: {}", leg.leg, leg.looks, error.message);
             return Ok(self.forget_leg(leg).await?);
         }
-        let wait = jiff::SignedDuration::try_from(Backoff::LOOK.wait(leg.looks))
+        let wait = jiff::SignedDuration::try_from(Backoff::LOOK.wait(leg.looks, self.ctx.random()))
             .unwrap_or(self.ctx.settings.intervals.unknown_leg);
         let due_at = self.ctx.now() + wait.max(self.ctx.settings.intervals.unknown_leg);
         let again = UnknownLeg {

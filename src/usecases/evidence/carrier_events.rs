@@ -118,6 +118,7 @@ impl EvidenceService {
             salesforce_user_id: None,
         };
         let new = Supervision::of_carrier(
+            self.ctx.new_id(),
             carrier,
             instance.clone(),
             leg.clone(),

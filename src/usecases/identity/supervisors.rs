@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use moka::sync::Cache;
 use sidedoor_domain::authority::{Claim, ClaimKind, Scope, Unbound};
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::ports::{Operation, VendorError, VendorErrorCode, Verdict};
 
 use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
+use crate::usecases::expiring_cache::ExpiringCache;
 use crate::usecases::identity::{IdentityError, IdentityResolver};
 use crate::usecases::monitoring::start::StartRequest;
 
@@ -27,10 +27,10 @@ pub enum SupervisorRef {
 }
 
 /// The Connect users by instance and lower-case user name.
-pub(super) type UsernameCache = Cache<(InstanceName, String), UserId>;
+pub(super) type UsernameCache = ExpiringCache<(InstanceName, String), UserId>;
 
 pub(super) fn username_cache(live: Duration) -> UsernameCache {
-    Cache::builder().max_capacity(MAX_USERNAMES).time_to_live(live).build()
+    ExpiringCache::new(MAX_USERNAMES, live)
 }
 
 impl IdentityResolver {
@@ -124,7 +124,7 @@ impl IdentityResolver {
     /// The Connect user with this user name, from the cache or from Connect.
     pub(super) async fn find_user_by_name(&self, instance: &InstanceName, name: &str) -> Result<UserId, IdentityError> {
         let key = (instance.clone(), name.to_lowercase());
-        if let Some(known) = self.usernames.get(&key) {
+        if let Some(known) = self.usernames.get(&key, self.ctx.now()) {
             return Ok(known);
         }
         let mut found = self
@@ -135,7 +135,7 @@ impl IdentityResolver {
             .map_err(IdentityError::Vendor)?;
         match (found.pop(), found.is_empty()) {
             (Some(user), true) => {
-                self.usernames.insert(key, user.clone());
+                self.usernames.insert(key, user.clone(), self.ctx.now());
                 Ok(user)
             }
             (Some(_), false) => Err(IdentityError::SupervisorAmbiguous(name.to_owned())),

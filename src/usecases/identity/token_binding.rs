@@ -8,12 +8,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::sync::Cache;
 use sidedoor_domain::authority::{Claim, ClaimKind, Unbound};
 use sidedoor_domain::ids::UserId;
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::usecases::error::UseCaseError;
+use crate::usecases::expiring_cache::ExpiringCache;
 use crate::usecases::identity::{IdentityError, IdentityResolver};
 
 /// The most claims in each cache.
@@ -32,29 +32,20 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(4);
 /// The results of lookups, by claim.
 #[derive(Clone)]
 pub(super) struct ClaimCache {
-    resolved: Cache<Claim, Arc<OnceCell<UserId>>>,
-    not_linked: Cache<Claim, ()>,
-    last_known: Cache<Claim, UserId>,
-    unresolved: Cache<Claim, ()>,
+    resolved: ExpiringCache<Claim, Arc<OnceCell<UserId>>>,
+    not_linked: ExpiringCache<Claim, ()>,
+    last_known: ExpiringCache<Claim, UserId>,
+    unresolved: ExpiringCache<Claim, ()>,
     lookups: Arc<Semaphore>,
 }
 
 impl ClaimCache {
     pub(super) fn new(ttl: Duration) -> Self {
         Self {
-            resolved: Cache::builder().max_capacity(MAX_CLAIMS).time_to_live(ttl).build(),
-            not_linked: Cache::builder()
-                .max_capacity(MAX_CLAIMS)
-                .time_to_live(NOT_LINKED_TTL.min(ttl))
-                .build(),
-            last_known: Cache::builder()
-                .max_capacity(MAX_CLAIMS)
-                .time_to_live(FALLBACK_TTL)
-                .build(),
-            unresolved: Cache::builder()
-                .max_capacity(MAX_CLAIMS)
-                .time_to_live(UNRESOLVED_TTL.min(ttl))
-                .build(),
+            resolved: ExpiringCache::new(MAX_CLAIMS, ttl),
+            not_linked: ExpiringCache::new(MAX_CLAIMS, NOT_LINKED_TTL.min(ttl)),
+            last_known: ExpiringCache::new(MAX_CLAIMS, FALLBACK_TTL),
+            unresolved: ExpiringCache::new(MAX_CLAIMS, UNRESOLVED_TTL.min(ttl)),
             lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
         }
     }
@@ -69,10 +60,10 @@ impl IdentityResolver {
         if claim.kind == ClaimKind::ConnectUserId {
             return UserId::parse(claim.value.as_str()).map_err(|_| Unbound::NotLinked);
         }
-        if self.claims.not_linked.contains_key(claim) {
+        if self.claims.not_linked.contains(claim, self.ctx.now()) {
             return Err(Unbound::NotLinked);
         }
-        let found = match self.claims.unresolved.contains_key(claim) {
+        let found = match self.claims.unresolved.contains(claim, self.ctx.now()) {
             // The vendor was unavailable a moment ago.
             true => Err(Unbound::Unresolved),
             false => tokio::time::timeout(LOOKUP_TIMEOUT.min(within), self.resolve_in_own_task(claim))
@@ -84,13 +75,14 @@ impl IdentityResolver {
             Err(Unbound::Unresolved) => {
                 // A request whose time was nearly over proves nothing about the vendor.
                 if within >= LOOKUP_TIMEOUT {
-                    self.claims.unresolved.insert(claim.clone(), ());
+                    self.claims.unresolved.insert(claim.clone(), (), self.ctx.now());
                 }
-                self.claims.last_known.get(claim).ok_or(Unbound::Unresolved)
+                let known = self.claims.last_known.get(claim, self.ctx.now());
+                known.ok_or(Unbound::Unresolved)
             }
             Err(Unbound::NotLinked) => {
-                self.claims.not_linked.insert(claim.clone(), ());
-                self.claims.last_known.invalidate(claim);
+                self.claims.not_linked.insert(claim.clone(), (), self.ctx.now());
+                self.claims.last_known.remove(claim);
                 Err(Unbound::NotLinked)
             }
         }
@@ -98,7 +90,7 @@ impl IdentityResolver {
 
     /// Looks the claim up in a task of its own, so that the result is cached even if the request is dropped.
     async fn resolve_in_own_task(&self, claim: &Claim) -> Result<UserId, Unbound> {
-        let cell = self.claims.resolved.get(claim);
+        let cell = self.claims.resolved.get(claim, self.ctx.now());
         if let Some(user) = cell.as_ref().and_then(|cell| cell.get()) {
             return Ok(user.clone());
         }
@@ -114,9 +106,14 @@ impl IdentityResolver {
     }
 
     async fn resolve_and_remember(&self, claim: &Claim) -> Result<UserId, Unbound> {
-        let cell = self.claims.resolved.get_with_by_ref(claim, Arc::default);
+        let cell = self
+            .claims
+            .resolved
+            .get_or_insert_with(claim, self.ctx.now(), Arc::default);
         let user = cell.get_or_try_init(|| self.look_up(claim)).await?.clone();
-        self.claims.last_known.insert(claim.clone(), user.clone());
+        self.claims
+            .last_known
+            .insert(claim.clone(), user.clone(), self.ctx.now());
         Ok(user)
     }
 

@@ -66,7 +66,8 @@ impl LeavingService {
             return self
                 .ctx
                 .update_and_deliver(s.id, |s| {
-                    let wait = SignedDuration::try_from(Backoff::LOOK.wait(s.checks)).unwrap_or(STAMP_TOLERANCE);
+                    let wait = SignedDuration::try_from(Backoff::LOOK.wait(s.checks, self.ctx.random()))
+                        .unwrap_or(STAMP_TOLERANCE);
                     s.checks = s.checks.saturating_add(1);
                     s.next_check_at = Some(self.ctx.now() + wait.max(STAMP_TOLERANCE));
                 })
@@ -101,7 +102,7 @@ impl LeavingService {
         let seen = self
             .ctx
             .telephony()
-            .describe(&s.instance, contact.as_str(), Priority::Poll)
+            .describe(&s.instance, contact.as_str(), Priority::AfterCheck)
             .await;
         match seen {
             // An event already reported the end, so this answer is outdated.
@@ -112,7 +113,9 @@ impl LeavingService {
                 let mut check = evaluate_contact(s, &seen);
                 check.agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
                 if let (None, Some(agent)) = (seen.disconnected_at, &check.agent) {
-                    let state = self.agent_state(&s.instance, agent, contact, Priority::Poll).await;
+                    let state = self
+                        .agent_state(&s.instance, agent, contact, Priority::AfterCheck)
+                        .await;
                     check.agent_after = state.ok().map(|state| AgentAfter::of(state.as_deref()));
                 }
                 Some(check)
@@ -172,7 +175,7 @@ impl LeavingService {
         if let Ok(seen) = self
             .ctx
             .telephony()
-            .describe(&s.instance, leg.as_str(), Priority::Poll)
+            .describe(&s.instance, leg.as_str(), Priority::AfterCheck)
             .await
         {
             let observation =

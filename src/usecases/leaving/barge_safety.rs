@@ -87,7 +87,7 @@ impl LeavingService {
         let look = self
             .ctx
             .telephony()
-            .describe(&s.instance, leg.as_str(), Priority::Disconnect);
+            .describe(&s.instance, leg.as_str(), Priority::Claim);
         // The other half of the time is for the question about the agent.
         let Ok(Ok(seen)) = tokio::time::timeout(self.ctx.settings.answer_within / 4, look).await else {
             return Ok(true);
@@ -114,7 +114,7 @@ impl LeavingService {
         let seen = self
             .ctx
             .telephony()
-            .describe(&s.instance, contact.as_str(), Priority::Disconnect);
+            .describe(&s.instance, contact.as_str(), Priority::Claim);
         let seen = seen.await.map_err(|_| unavailable)?;
         if seen.disconnected_at.is_some() {
             // The call is already over, so leaving cannot end it.
@@ -122,7 +122,7 @@ impl LeavingService {
         }
         let agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
         let agent = agent.ok_or("Amazon Connect names no agent on the contact")?;
-        let state = self.agent_state(&s.instance, &agent, contact, Priority::Disconnect);
+        let state = self.agent_state(&s.instance, &agent, contact, Priority::Claim);
         match state.await.map_err(|()| unavailable)?.as_deref() {
             Some("CONNECTED" | "CONNECTED_ONHOLD") => Ok(()),
             _ => Err("the agent is no longer on the call, so the supervisor may be one of the last two participants"),

@@ -52,7 +52,7 @@ impl LeavingService {
         let seen = self
             .ctx
             .telephony()
-            .describe(&supervision.instance, leg.as_str(), Priority::Disconnect)
+            .describe(&supervision.instance, leg.as_str(), Priority::Claim)
             .await;
         if let Ok(seen) = &seen {
             let observation =
@@ -113,7 +113,7 @@ impl LeavingService {
                 }
                 Err(ServerEndError::Vendor(error)) => error,
             };
-            let Some(wait) = Backoff::CALL.after(error.verdict, attempt) else {
+            let Some(wait) = Backoff::CALL.after(error.verdict, attempt, self.ctx.random()) else {
                 return self
                     .direct_browser(id, ServerEnd::Refused, &format!("StopContact: {}", error.code))
                     .await;
@@ -131,6 +131,7 @@ impl LeavingService {
                 })
                 .await?;
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(wait) => {}
                 () = self.ctx.deps.stopping.cancelled() => return Ok(()),
             }
@@ -138,7 +139,7 @@ impl LeavingService {
             seen = self
                 .ctx
                 .telephony()
-                .describe(&supervision.instance, leg.as_str(), Priority::Disconnect)
+                .describe(&supervision.instance, leg.as_str(), Priority::Claim)
                 .await;
         }
         self.direct_browser(id, ServerEnd::Refused, "StopContact did not succeed")

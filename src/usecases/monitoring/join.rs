@@ -82,6 +82,7 @@ impl MonitoringService {
                 JoinAttempt::Stopping => return Ok(()),
                 JoinAttempt::Again(wait) => {
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep(wait) => {}
                         () = self.ctx.deps.stopping.cancelled() => return Ok(()),
                     }
@@ -156,6 +157,7 @@ impl MonitoringService {
             if admission.is_none() {
                 let patience = Duration::try_from(left).unwrap_or_default();
                 let place = tokio::select! {
+                    biased;
                     place = self.ctx.telephony().admit_monitor(&supervision.instance, patience) => place,
                     () = self.ctx.deps.stopping.cancelled() => return Ok(None),
                 };
@@ -166,7 +168,7 @@ impl MonitoringService {
                         self.join_failed(id, e.code.into(), &e.message).await?;
                         return Ok(None);
                     }
-                    Err(_) => tokio::time::sleep(Backoff::CALL.wait(2)).await,
+                    Err(_) => tokio::time::sleep(Backoff::CALL.wait(2, self.ctx.random())).await,
                 }
                 // The wait may have been long, so check again whether the supervisor still wants to join.
                 continue;
@@ -231,7 +233,7 @@ impl MonitoringService {
             return JoinAttempt::Stopping;
         }
         let expires_in = Duration::try_from(join.expires_at.duration_since(self.ctx.now())).unwrap_or_default();
-        match Backoff::CALL.after(error.verdict, attempt) {
+        match Backoff::CALL.after(error.verdict, attempt, self.ctx.random()) {
             Some(wait) if wait < expires_in => JoinAttempt::Again(wait),
             Some(_) => give_up(*maybe_sent, OwnJoinFailure::TimedOut.into(), &error),
             None => give_up(*maybe_sent, error.code.into(), &error),
@@ -359,7 +361,7 @@ impl MonitoringService {
         let seen = self
             .ctx
             .telephony()
-            .describe(&s.instance, contact.as_str(), Priority::Monitor);
+            .describe(&s.instance, contact.as_str(), Priority::Join);
         seen.await.is_ok_and(|seen| seen.disconnected_at.is_none())
     }
 
@@ -406,10 +408,11 @@ impl MonitoringService {
                 Ok(None) => break,
                 Err(e) => {
                     tracing::warn!(supervision_id = %id, code = %e.code, attempt, "could not search for the leg of {id}: {}", e.message);
-                    let Some(wait) = Backoff::LOOK.after(e.verdict, attempt) else {
+                    let Some(wait) = Backoff::LOOK.after(e.verdict, attempt, self.ctx.random()) else {
                         break;
                     };
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep(wait) => {}
                         () = self.ctx.deps.stopping.cancelled() => return Ok(()),
                     }
@@ -427,13 +430,13 @@ impl MonitoringService {
         let current = self
             .ctx
             .telephony()
-            .current_contacts(&s.instance, std::slice::from_ref(user), Priority::Monitor)
+            .current_contacts(&s.instance, std::slice::from_ref(user), Priority::Join)
             .await?;
         for candidate in current.iter().filter(|c| is_live_leg(c)) {
             let seen = self
                 .ctx
                 .telephony()
-                .describe(&s.instance, &candidate.contact, Priority::Monitor)
+                .describe(&s.instance, &candidate.contact, Priority::Join)
                 .await?;
             // Which field links a leg to its contact is not documented. A leg that names only other contacts belongs to
             // them. A leg that names none must be ours, because it began after the request.

@@ -121,7 +121,15 @@ impl MonitoringService {
             .join_ttl
             .saturating_sub(waited)
             .max(SignedDuration::ZERO);
-        let mut new = Supervision::request(instance, ask.contact.clone(), supervisor, ask.mode, now, join_ttl);
+        let mut new = Supervision::request(
+            self.ctx.new_id(),
+            instance,
+            ask.contact.clone(),
+            supervisor,
+            ask.mode,
+            now,
+            join_ttl,
+        );
         new.voice_call_id.clone_from(&ask.voice_call_id);
         new.agent.clone_from(&ask.agent);
         new.compliance = compliance;

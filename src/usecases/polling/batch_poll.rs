@@ -8,7 +8,7 @@
 //! unknown leg whose events were lost is found within some rounds, without further calls (or with one call a round for an
 //! instance without idle supervisions).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -50,7 +50,7 @@ const RECENTLY: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// The progress through recent supervisors, by instance.
 #[derive(Default)]
-pub(crate) struct PollRounds(Mutex<HashMap<InstanceName, PollRound>>);
+pub(crate) struct PollRounds(Mutex<BTreeMap<InstanceName, PollRound>>);
 
 /// The progress in one instance.
 #[derive(Default)]
@@ -156,7 +156,7 @@ impl PollingService {
         let refused = match self
             .ctx
             .telephony()
-            .current_contacts(instance, users, Priority::Poll)
+            .current_contacts(instance, users, Priority::IdlePoll)
             .await
         {
             Err(e) if !e.is_retryable() && users.len() > 1 => e,

@@ -42,6 +42,7 @@ impl PollingService {
                 }
             };
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 () = self.ctx.signals.check.notified() => {}
                 () = self.ctx.deps.stopping.cancelled() => {}
@@ -194,7 +195,7 @@ impl PollingService {
         let seen = self
             .ctx
             .telephony()
-            .describe(&s.instance, leg.as_str(), Priority::Poll)
+            .describe(&s.instance, leg.as_str(), Priority::IdlePoll)
             .await;
         match seen {
             Ok(seen) => {
@@ -246,6 +247,7 @@ impl PollingService {
     pub async fn sweep_until_stopped(self) {
         loop {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(self.ctx.settings.intervals.sweep) => {}
                 () = self.ctx.deps.stopping.cancelled() => return,
             }

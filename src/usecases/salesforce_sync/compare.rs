@@ -3,7 +3,7 @@
 //!
 //! Guarantee: read only. Which of the two is right is for people to judge.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -49,6 +49,7 @@ impl SalesforceSyncService {
         let mut pause = every;
         while !self.ctx.is_stopping() {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 () = self.ctx.deps.stopping.cancelled() => return,
             }
@@ -141,7 +142,7 @@ impl SalesforceSyncService {
 fn compare(
     stored: &StoredSupervision,
     on_contact: u32,
-    theirs: &HashMap<String, Vec<ParticipantSeen>>,
+    theirs: &BTreeMap<String, Vec<ParticipantSeen>>,
     now: Timestamp,
 ) -> Option<Comparison> {
     let s = &stored.supervision;

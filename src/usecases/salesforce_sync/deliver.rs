@@ -66,7 +66,11 @@ impl SalesforceSyncService {
     pub async fn deliver_until_stopped(self) {
         let Some(crm) = self.ctx.deps.crm.clone() else { return };
         let settings = self.ctx.settings.delivery;
-        let mut rate = DeliveryRate::new(settings.max_batch_delay, settings.slow_above);
+        let mut rate = DeliveryRate::new(
+            settings.max_batch_delay,
+            settings.slow_above,
+            self.ctx.deps.random.clone(),
+        );
         if let Err(e) = crm.describe_object().await {
             tracing::error!(code = %e.code, "the org is not set up as configured; accepting supervisions, retrying their records: {e}");
         }
@@ -83,6 +87,7 @@ impl SalesforceSyncService {
                 Duration::from_secs(1)
             });
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 () = self.ctx.signals.deliver.notified(), if pause > COUNT_EVERY => {}
                 () = self.ctx.deps.stopping.cancelled() => {}

@@ -85,7 +85,8 @@ impl<'p> FailureJudge<'p> {
     }
 
     fn after(&self, backoff: Backoff, attempts: u32) -> Timestamp {
-        let wait = SignedDuration::try_from(backoff.wait(attempts)).unwrap_or(SignedDuration::from_secs(60));
+        let wait = SignedDuration::try_from(backoff.wait(attempts, self.rate.random()))
+            .unwrap_or(SignedDuration::from_secs(60));
         self.now + wait
     }
 

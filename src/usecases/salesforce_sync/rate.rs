@@ -3,11 +3,12 @@
 //! down or full, delivery pauses and then starts again with a single record.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use sidedoor_domain::ports::Usage;
 use sidedoor_domain::ports::crm::RECORDS_PER_WRITE;
+use sidedoor_domain::ports::{Random, Usage};
 
 /// A call with this many records shows that more are coming.
 const BUSY_BATCH: usize = 20;
@@ -33,8 +34,8 @@ pub struct DeliveryPause {
 }
 
 /// The rate of calls to one org.
-#[derive(Debug)]
 pub(super) struct DeliveryRate {
+    random: Arc<dyn Random>,
     max_batch_delay: Duration,
     slow_above: f64,
     batch_delay: Duration,
@@ -51,8 +52,9 @@ pub(super) struct DeliveryRate {
 }
 
 impl DeliveryRate {
-    pub(crate) fn new(max_batch_delay: Duration, slow_above: f64) -> Self {
+    pub(crate) fn new(max_batch_delay: Duration, slow_above: f64, random: Arc<dyn Random>) -> Self {
         Self {
+            random,
             max_batch_delay,
             slow_above,
             batch_delay: Duration::ZERO,
@@ -64,6 +66,10 @@ impl DeliveryRate {
             records: RECORDS_PER_WRITE,
             pause: None,
         }
+    }
+
+    pub(super) fn random(&self) -> &dyn Random {
+        self.random.as_ref()
     }
 
     /// Why nothing may be sent now; `None` if sending is allowed.
@@ -156,7 +162,12 @@ impl DeliveryRate {
         self.failures = self.failures.saturating_add(1);
         self.records = (self.records / 2).max(1);
         // Half is fixed, so that an org that is down is not called at once; half is random, so that services spread out.
-        self.pause_for(ceiling / 2 + (ceiling / 2).mul_f64(fastrand::f64()), why, false, now)
+        self.pause_for(
+            ceiling / 2 + (ceiling / 2).mul_f64(self.random.fraction()),
+            why,
+            false,
+            now,
+        )
     }
 
     /// Pauses delivery: the org accepts nothing, or no records. Returns the end of the pause.
@@ -179,7 +190,11 @@ mod tests {
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn rate() -> DeliveryRate {
-        DeliveryRate::new(Duration::from_secs(1), 0.8)
+        DeliveryRate::new(
+            Duration::from_secs(1),
+            0.8,
+            Arc::new(crate::usecases::retry::tests::Dice::default()),
+        )
     }
 
     #[test]

@@ -6,11 +6,11 @@
 //!
 //! Guarantee: a failed search never delays a record.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use moka::sync::Cache;
 use sidedoor_domain::ids::{ContactId, SupervisionId};
 use sidedoor_domain::ports::crm::CONTACTS_A_SEARCH;
 use sidedoor_domain::ports::store::{DeliveryOutcome, DeliveryResult, StoredSupervision};
@@ -18,6 +18,7 @@ use sidedoor_domain::ports::{Crm, CrmVerdict, Transaction};
 use sidedoor_domain::supervision::Supervision;
 
 use crate::usecases::error::UseCaseError;
+use crate::usecases::expiring_cache::ExpiringCache;
 use crate::usecases::salesforce_sync::SalesforceSyncService;
 
 /// The most contacts in the cache, and how long they stay.
@@ -88,18 +89,20 @@ impl VoiceCallLookup {
 /// The results of recent searches.
 #[derive(Clone)]
 pub(super) struct VoiceCallCache {
-    known: Cache<String, VoiceCallLookup>,
-    refused: Cache<(), Timestamp>,
+    known: ExpiringCache<String, VoiceCallLookup>,
+    /// Until when no search is made, because the org refused one.
+    refused_until: Arc<Mutex<Option<Timestamp>>>,
 }
 
 impl VoiceCallCache {
+    fn refused_until(&self) -> std::sync::MutexGuard<'_, Option<Timestamp>> {
+        self.refused_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn new() -> Self {
         Self {
-            known: Cache::builder()
-                .max_capacity(MAX_REMEMBERED)
-                .time_to_live(REMEMBERED_FOR)
-                .build(),
-            refused: Cache::builder().max_capacity(1).build(),
+            known: ExpiringCache::new(MAX_REMEMBERED, REMEMBERED_FOR),
+            refused_until: Arc::default(),
         }
     }
 }
@@ -135,7 +138,8 @@ impl SalesforceSyncService {
         let mut unknown: Vec<ContactId> = wanting.iter().filter_map(|s| self.to_find(s)).cloned().collect();
         unknown.sort();
         unknown.dedup();
-        unknown.retain(|contact| self.voice_calls.known.get(contact.as_str()).is_none());
+        let now = self.ctx.now();
+        unknown.retain(|contact| !self.voice_calls.known.contains(&contact.to_string(), now));
         for some in unknown.chunks(CONTACTS_A_SEARCH) {
             self.search(crm, some).await;
         }
@@ -147,7 +151,7 @@ impl SalesforceSyncService {
             Some(contact) => self
                 .voice_calls
                 .known
-                .get(contact.as_str())
+                .get(&contact.to_string(), self.ctx.now())
                 .unwrap_or(VoiceCallLookup::Refused),
         }
     }
@@ -160,7 +164,7 @@ impl SalesforceSyncService {
 
     async fn search(&self, crm: &dyn Crm, contacts: &[ContactId]) {
         let now = self.ctx.now();
-        let refused = self.voice_calls.refused.get(&()).is_some_and(|until| now < until);
+        let refused = self.voice_calls.refused_until().is_some_and(|until| now < until);
         // Scarce API calls are reserved for records.
         let short = crm
             .usage()
@@ -168,14 +172,14 @@ impl SalesforceSyncService {
         if refused || short {
             return;
         }
-        let mut found: HashMap<String, Vec<String>> = match crm.voice_calls(contacts).await {
+        let mut found: BTreeMap<String, Vec<String>> = match crm.voice_calls(contacts).await {
             Ok(found) => found,
             Err(e) => {
                 tracing::warn!(code = %e.code, contacts = contacts.len(), "could not search for VoiceCalls; writing the records without them for now: {e}");
                 // A transient error says nothing about the next search, so the pause is short.
                 let passes = matches!(e.verdict, CrmVerdict::Retry | CrmVerdict::RetryNow);
                 let wait = if passes { TRANSIENT_PAUSE } else { REFUSED_PAUSE };
-                self.voice_calls.refused.insert((), now + wait);
+                *self.voice_calls.refused_until() = Some(now + wait);
                 return;
             }
         };
@@ -186,7 +190,7 @@ impl SalesforceSyncService {
                 (Some(_), false) => VoiceCallLookup::Ambiguous,
                 (None, _) => VoiceCallLookup::Missing,
             };
-            self.voice_calls.known.insert(contact.to_string(), lookup);
+            self.voice_calls.known.insert(contact.to_string(), lookup, now);
         }
     }
 

@@ -39,6 +39,12 @@ fn now() -> Timestamp {
     Timestamp::from_millisecond(1_790_000_000_000).expect("in range")
 }
 
+/// A supervision id that no earlier call returned.
+fn new_id() -> SupervisionId {
+    static SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    SupervisionId::new(now(), 0, SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+}
+
 fn supervision(contact: &str, user: &str) -> Supervision {
     let supervisor = Supervisor {
         connect_user_id: Some(UserId::parse(user).expect("a user")),
@@ -50,6 +56,7 @@ fn supervision(contact: &str, user: &str) -> Supervision {
         ContactId::parse(contact).expect("an id"),
     );
     Supervision::request(
+        new_id(),
         instance,
         contact,
         supervisor,
@@ -249,7 +256,7 @@ async fn sweep_removes_only_finished_rows_past_retention() {
     assert_eq!(store.sweep(&without_a_crm).await.expect("swept"), 1);
     assert!(store.supervision(unsent.id).await.expect("read").is_none());
     assert_eq!(store.in_states(&[State::Requested], 10).await.expect("read").len(), 1);
-    assert_eq!(store.supervision(SupervisionId::generate()).await.expect("read"), None);
+    assert_eq!(store.supervision(new_id()).await.expect("read"), None);
 }
 
 /// A repeated request that fails or comes late neither frees the key of the first request nor stores a response for it.

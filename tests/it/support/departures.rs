@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use sidedoor::store::sqlite::SqliteStore;
 use sidedoor_domain::departure::{Basis, Continuity, Departure, Reason};
 use sidedoor_domain::evidence::Source;
-use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::ports::store::SupervisionWrite;
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
@@ -29,6 +29,7 @@ pub fn departed(i: usize, at: Timestamp) -> Supervision {
         directive_ttl: SignedDuration::from_secs(60),
     };
     let mut s = Supervision::request(
+        SupervisionId::new(at, u16::try_from(i % 4096).unwrap_or(0), i as u64),
         main,
         contact.clone(),
         supervisor,

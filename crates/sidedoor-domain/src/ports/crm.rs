@@ -1,6 +1,6 @@
 //! The port to Salesforce.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -181,7 +181,7 @@ pub trait Crm: Send + Sync {
     ///
     /// # Errors
     /// The CRM's.
-    async fn voice_calls(&self, contacts: &[ContactId]) -> Result<HashMap<String, Vec<String>>, CrmError>;
+    async fn voice_calls(&self, contacts: &[ContactId]) -> Result<BTreeMap<String, Vec<String>>, CrmError>;
 
     /// The Connect user name of an active user of the CRM, or `None` if there is no such user or name.
     ///
@@ -205,7 +205,7 @@ pub trait Crm: Send + Sync {
     ///
     /// # Errors
     /// The CRM's; an org without such records refuses the query.
-    async fn supervisors_of(&self, voice_calls: &[String]) -> Result<HashMap<String, Vec<ParticipantSeen>>, CrmError>;
+    async fn supervisors_of(&self, voice_calls: &[String]) -> Result<BTreeMap<String, Vec<ParticipantSeen>>, CrmError>;
 
     /// The org's use of API calls in its latest answer. `None` if that is more than an hour old, because the count is
     /// that of a rolling day and only another call can update it.

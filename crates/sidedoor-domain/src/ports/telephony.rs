@@ -49,12 +49,27 @@ impl Operation {
 /// The class of a call. When the rate budget of an operation is short, a higher class goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
+    /// Legs that no supervision has.
+    UnknownLeg,
     /// Polls of idle supervisions.
-    Poll,
+    IdlePoll,
+    /// Checks after a departure.
+    AfterCheck,
     /// Joins.
-    Monitor,
-    /// Disconnects, and checks before them.
-    Disconnect,
+    Join,
+    /// Leaves, checks before them, and claims that a leg has ended.
+    Claim,
+}
+
+impl Priority {
+    /// Every class, lowest first.
+    pub const ALL: [Self; 5] = [
+        Self::UnknownLeg,
+        Self::IdlePoll,
+        Self::AfterCheck,
+        Self::Join,
+        Self::Claim,
+    ];
 }
 
 /// Permission for one MonitorContact within the rate budget. Dropping it unused wastes one call of the budget.

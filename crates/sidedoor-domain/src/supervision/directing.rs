@@ -95,8 +95,9 @@ impl Supervision {
             let least = self.directives.iter().position(|d| !d.ended_the_leg()).unwrap_or(0);
             self.directives.remove(least);
         }
+        let before = self.directives.last().map(|d| d.id);
         self.directives.push(Directive {
-            id: DirectiveId::generate(),
+            id: DirectiveId::next(self.id, before, now),
             kind,
             issued_at: now,
             expires_at: now + times.directive_ttl,
@@ -177,7 +178,16 @@ mod tests {
         let instance = InstanceName::parse("main").expect("a name");
         let contact = ContactId::parse("contact-1").expect("an id");
         let leg = crate::interlock::LegId::from_monitor_answer("leg-1", &contact).expect("a leg");
-        let mut s = Supervision::observed(instance, leg, Some(contact), supervisor, Some(Channel::Voice), at(0));
+        let id = crate::ids::SupervisionId::new(at(0), 0, 0);
+        let mut s = Supervision::observed(
+            id,
+            instance,
+            leg,
+            Some(contact),
+            supervisor,
+            Some(Channel::Voice),
+            at(0),
+        );
         assert_eq!(s.ask_to_leave(Requester::Supervisor, at(0), TIMES), Leave::Begun);
         assert_eq!(s.direct_browser(at(0), TIMES), Ok(true));
         s

@@ -49,6 +49,7 @@ pub struct LeaveTimes {
 impl Supervision {
     /// A requested supervision of `contact`, in which the supervisor may do at most `allowed`.
     pub fn request(
+        id: SupervisionId,
         instance: InstanceName,
         contact: ContactId,
         supervisor: Supervisor,
@@ -57,7 +58,7 @@ impl Supervision {
         join_ttl: SignedDuration,
     ) -> Self {
         let join = Join {
-            client_token: ClientToken::generate(),
+            client_token: ClientToken::of(id),
             first_sent_at: None,
             expires_at: now + join_ttl,
         };
@@ -68,12 +69,13 @@ impl Supervision {
             next_check_at: Some(now + join_ttl + join_ttl),
             join: Some(join),
             allowed: Some(allowed),
-            ..Self::blank(Origin::Api, instance, supervisor, State::Requested)
+            ..Self::blank(id, Origin::Api, instance, supervisor, State::Requested)
         }
     }
 
     /// A supervision for a MONITOR leg that was started outside Sidedoor.
     pub fn observed(
+        id: SupervisionId,
         instance: InstanceName,
         leg: LegId,
         contact: Option<ContactId>,
@@ -86,12 +88,13 @@ impl Supervision {
             leg: Some(leg),
             channel,
             next_check_at: Some(first_look),
-            ..Self::blank(Origin::Observed, instance, supervisor, State::Monitoring)
+            ..Self::blank(id, Origin::Observed, instance, supervisor, State::Monitoring)
         }
     }
 
     /// A supervision for a leg that a partner carrier reported. Amazon Connect does not know it.
     pub fn of_carrier(
+        id: SupervisionId,
         vendor: &str,
         instance: InstanceName,
         leg: LegId,
@@ -103,13 +106,13 @@ impl Supervision {
             contact,
             leg: Some(leg),
             channel: Some(Channel::Voice),
-            ..Self::blank(Origin::Observed, instance, supervisor, State::Monitoring)
+            ..Self::blank(id, Origin::Observed, instance, supervisor, State::Monitoring)
         }
     }
 
-    fn blank(origin: Origin, instance: InstanceName, supervisor: Supervisor, state: State) -> Self {
+    fn blank(id: SupervisionId, origin: Origin, instance: InstanceName, supervisor: Supervisor, state: State) -> Self {
         Self {
-            id: SupervisionId::generate(),
+            id,
             origin,
             vendor: super::AMAZON_CONNECT.to_owned(),
             instance,

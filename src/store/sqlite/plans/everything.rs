@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
-use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, UserId};
 use sidedoor_domain::ports::store::{
     AuditFilter, AuditStore, ClockEpoch, ClockId, ClockStore, Comparison, DeliveryFilter, DeliveryOutcome,
     DeliveryResult, DeliveryStore, DirectiveStore, EpochCause, EvidenceStore, FailureScope, Filter, IdempotencyStore,
@@ -12,7 +12,7 @@ use sidedoor_domain::ports::store::{
 use sidedoor_domain::ports::{Store, Transaction, WrittenRecord};
 use sidedoor_domain::supervision::{Mode, Origin, Requester, State};
 
-use super::history::{SAMPLE, main_instance, monitoring, now, requested, times, user};
+use super::history::{SAMPLE, main_instance, monitoring, new_id, now, requested, times, user};
 use crate::store::documents;
 use crate::store::sqlite::{SqliteStore, StoreView};
 
@@ -149,7 +149,7 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         ContactId::parse("c-1").expect("an id"),
         now() - SignedDuration::from_hours(24),
     );
-    let id = SupervisionId::generate();
+    let id = new_id();
     macro_rules! ask {
         ($($question:expr),* $(,)?) => { $( $question.await.expect("answered"); )* };
     }
@@ -165,7 +165,7 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         store.due_deliveries(now(), 10),
         store.due_delivery_count(now(), 10),
         store.due_voice_calls(now(), 10),
-        store.delivery(DeliveryId::generate()),
+        store.delivery(DeliveryId::of(id)),
         store.next_due(),
         store.left_since(since, 10),
         store.clock_epochs(),
@@ -198,7 +198,7 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         |f| f.overdue = Some(false),
         |f| f.since = Some(now()),
         |f| f.until = Some(now()),
-        |f| f.before = Some(SupervisionId::generate()),
+        |f| f.before = Some(new_id()),
     ];
     for one in filters {
         for other in filters {
@@ -227,7 +227,7 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         |_| (),
         |f| f.actor = Some("back-end".into()),
         |f| f.action = Some("leg.asked_for".into()),
-        |f| f.supervision = Some(SupervisionId::generate()),
+        |f| f.supervision = Some(new_id()),
         |f| f.request_id = Some("r-1".into()),
         |f| f.phase = Some(Phase::Done),
         |f| f.phase = Some(Phase::Failed),

@@ -6,7 +6,7 @@ use clock_calibration::Grade;
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::departure::{Basis, Continuity, Departure, Reason};
 use sidedoor_domain::evidence::Source;
-use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::supervision::{LeaveTimes, Mode, Supervision, Supervisor};
 use sqlx::ConnectOptions;
@@ -30,6 +30,12 @@ pub(super) fn user(name: &str) -> UserId {
     UserId::parse(name).expect("an id")
 }
 
+/// A supervision id that no earlier call returned.
+pub(super) fn new_id() -> SupervisionId {
+    static SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    SupervisionId::new(now(), 0, SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+}
+
 pub(super) fn requested(contact: &str, supervisor: &str) -> Supervision {
     let supervisor = Supervisor {
         connect_user_id: Some(user(supervisor)),
@@ -38,7 +44,7 @@ pub(super) fn requested(contact: &str, supervisor: &str) -> Supervision {
     };
     let contact = ContactId::parse(contact).expect("an id");
     let ttl = SignedDuration::from_secs(30);
-    Supervision::request(main_instance(), contact, supervisor, Mode::Silent, now(), ttl)
+    Supervision::request(new_id(), main_instance(), contact, supervisor, Mode::Silent, now(), ttl)
 }
 
 pub(super) fn monitoring(contact: &str, supervisor: &str) -> Supervision {
