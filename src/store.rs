@@ -1,4 +1,7 @@
-//! Implementations of the store ports ([`sidedoor_domain::ports::store`]): one folder for each database.
+//! Implementations of the store ports ([`sidedoor_domain::ports::store`]): one folder for each database, and one in memory for
+//! simulations.
 
 pub(crate) mod documents;
+#[cfg(test)]
+pub(crate) mod memory;
 pub mod sqlite;

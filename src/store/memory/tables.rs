@@ -1,0 +1,180 @@
+//! The tables of a disk, and the application of one transaction to them. Every reason to refuse is checked before the first write, in the
+//! order of `sqlite::apply`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use sidedoor_domain::ids::{DeliveryId, SupervisionId};
+use sidedoor_domain::ports::store::{Comparison, KeyWrite, StoredSupervision, SupervisionWrite};
+use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
+
+use super::audit::AuditTrail;
+use super::clocks::Clocks;
+use super::deliveries::Deliveries;
+use super::directives::Directives;
+use super::evidence::EvidenceTables;
+use super::idempotency::Keys;
+use super::supervisions::Supervisions;
+
+/// Everything that is committed.
+#[derive(Default)]
+pub(super) struct Tables {
+    processes: u64,
+    delivery_ids: u64,
+    pub(super) supervisions: Supervisions,
+    pub(super) deliveries: Deliveries,
+    pub(super) directives: Directives,
+    pub(super) evidence: EvidenceTables,
+    pub(super) keys: Keys,
+    pub(super) cursors: BTreeMap<&'static str, i64>,
+    pub(super) comparisons: BTreeMap<SupervisionId, Comparison>,
+    pub(super) clocks: Clocks,
+    pub(super) audit: AuditTrail,
+}
+
+impl Tables {
+    /// A new process opens the disk. Returns its number.
+    pub(super) fn begin_process(&mut self) -> u64 {
+        self.processes += 1;
+        self.processes
+    }
+
+    /// Whether this process was the last to open the disk.
+    pub(super) fn is_open_in(&self, process: u64) -> bool {
+        self.processes == process
+    }
+
+    /// The supervision with the state of its delivery.
+    pub(super) fn stored(&self, id: SupervisionId) -> Option<StoredSupervision> {
+        let row = self.supervisions.get(id)?;
+        Some(StoredSupervision {
+            supervision: row.supervision.clone(),
+            revision: row.revision,
+            record_sync: self.deliveries.get(id).map(|delivery| delivery.sync.clone()),
+        })
+    }
+
+    /// The supervisions with these ids, in this order, at most `limit`.
+    pub(super) fn all_stored(
+        &self,
+        ids: impl Iterator<Item = SupervisionId>,
+        limit: impl Into<u64>,
+    ) -> Vec<StoredSupervision> {
+        let limit = usize::try_from(limit.into()).unwrap_or(usize::MAX);
+        ids.filter_map(|id| self.stored(id)).take(limit).collect()
+    }
+
+    pub(super) fn apply(&mut self, incarnation: &str, change: &Transaction) -> Result<CommitOutcome, StoreError> {
+        if let Some(refusal) = self.refusal(incarnation, change) {
+            return Ok(refusal);
+        }
+        if let Some(write) = &change.supervision {
+            self.supervisions.write(write)?;
+            self.directives.write(write);
+            let (SupervisionWrite::Insert(new) | SupervisionWrite::Update(new, _)) = write;
+            if let Some(due_at) = change.deliver_at {
+                self.new_version(new.id, due_at);
+            }
+        }
+        for new in &change.evidence {
+            self.evidence.write(new);
+        }
+        for leg in &change.unknown_legs {
+            self.evidence.write_unknown(leg);
+        }
+        for (instance, leg) in &change.adopted_legs {
+            self.evidence.remove_unknown(instance, leg);
+        }
+        if let Some((id, at)) = &change.event {
+            self.evidence.write_event(id, *at);
+        }
+        if let Some((supervision, due_at)) = change.expedite {
+            self.deliveries.expedite(supervision, due_at);
+        }
+        for result in &change.delivery_results {
+            self.deliveries.settle(result);
+        }
+        if let Some((name, seq)) = change.cursor {
+            let newest = self.cursors.entry(name).or_insert(seq);
+            *newest = seq.max(*newest);
+        }
+        for comparison in &change.comparisons {
+            self.write_comparison(comparison);
+        }
+        for (supervision, at) in &change.replayed {
+            self.deliveries.replay(*supervision, *at);
+        }
+        if let Some(key) = &change.key {
+            self.keys.write(incarnation, key);
+        }
+        for (clock, sample) in &change.samples {
+            self.clocks.write_sample(clock, sample);
+        }
+        for epoch in &change.epochs {
+            self.clocks.write_epoch(epoch);
+        }
+        for entry in &change.audit {
+            self.audit.write(entry);
+        }
+        Ok(CommitOutcome::Done)
+    }
+
+    fn refusal(&self, incarnation: &str, change: &Transaction) -> Option<CommitOutcome> {
+        if let Some((id, _)) = &change.event
+            && self.evidence.event_was_seen(id)
+        {
+            return Some(CommitOutcome::Duplicate);
+        }
+        if let Some(KeyWrite::Take(key, ..)) = &change.key
+            && let Some(record) = self.keys.earlier_use(incarnation, key)
+        {
+            return Some(CommitOutcome::KeyUsed(record));
+        }
+        self.supervisions.refusal(change.supervision.as_ref()?)
+    }
+
+    fn new_version(&mut self, supervision: SupervisionId, due_at: Timestamp) {
+        let number = self.delivery_ids + 1;
+        let id = format!("00000000-0000-7000-8000-{number:012x}");
+        let id = DeliveryId::parse(&id).expect("an id");
+        if self.deliveries.new_version(supervision, due_at, id) {
+            self.delivery_ids = number;
+        }
+    }
+
+    fn write_comparison(&mut self, comparison: &Comparison) {
+        // The sweep may have removed the supervision meanwhile.
+        if self.supervisions.get(comparison.supervision).is_some() {
+            let stored = Comparison {
+                looked_at: whole(comparison.looked_at),
+                left_at: comparison.left_at.map(whole),
+                ours_at: whole(comparison.ours_at),
+                ..comparison.clone()
+            };
+            self.comparisons.insert(comparison.supervision, stored);
+        }
+    }
+
+    /// Removes a supervision and everything that refers to it.
+    pub(super) fn remove_supervision(&mut self, id: SupervisionId) {
+        self.supervisions.remove(id);
+        self.deliveries.remove(id);
+        self.directives.remove_of(id);
+        self.comparisons.remove(&id);
+    }
+}
+
+/// Milliseconds since the Unix epoch, by which the store compares and orders.
+pub(super) fn millis(t: Timestamp) -> i64 {
+    t.as_millisecond()
+}
+
+/// The moment of this millisecond.
+pub(super) fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(millis).expect("a moment that was stored")
+}
+
+/// The moment in whole milliseconds, which is how SQLite's columns hold it.
+pub(super) fn whole(t: Timestamp) -> Timestamp {
+    at(millis(t))
+}
