@@ -9,7 +9,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # scripts/bootstrap puts links there to programs that are not on PATH, and to a newer Node.js where the system's is too old.
 export PATH := $(CACHE)/bin:$(PATH)
 
-.PHONY: help demo test test-rust test-clients test-contract test-contract-long test-lightning test-numbers pictures check fmt clippy deny advisories contract lint-openapi external-service fuzz release-contract bench bench-timing
+.PHONY: help demo simulate test test-rust test-clients test-contract test-contract-long test-lightning test-numbers pictures check fmt clippy deny advisories contract lint-openapi external-service fuzz release-contract bench bench-timing
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -26,6 +26,9 @@ test: ## run all tests, then print their number by group (docs/testing.md)
 
 test-rust: ## run the unit, integration, property and kill -9 tests
 	@scripts/test rust
+
+simulate: ## run the simulation for SEEDS worlds (default 2000), beginning with SEED
+	cargo test --lib simulation_keeps_every_promise -- --nocapture
 
 test-clients: ## run boto3, simple-salesforce and jsforce against the fakes and the service
 	@scripts/test clients

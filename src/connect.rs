@@ -13,7 +13,7 @@
 //! Credentials come from the SDK's default chain. The SDK's own retries are off, because the use cases retry and because
 //! otherwise the rate budget would not see every call.
 
-mod budget;
+pub(crate) mod budget;
 mod calls;
 mod client;
 mod contact;

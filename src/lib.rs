@@ -20,6 +20,7 @@
 //! | [`telemetry`] | logs, traces and metrics | |
 //! | [`lifecycle`] | start, readiness, draining and stop of the process | http |
 //! | [`cli`] | `sidedoor check`, `sidedoor timing`, `sidedoor fakes` | clock, config, connect, http, salesforce, store |
+//! | `simulation` | for tests: the use cases in a simulated world | config, connect, store, usecases |
 //! | [`untrusted`] | entry points for fuzz targets | connect, salesforce |
 //! | [`app`] | the composition root | every module except cli and untrusted |
 //!
@@ -49,6 +50,8 @@ pub mod http;
 pub mod lifecycle;
 pub(crate) mod random;
 pub(crate) mod salesforce;
+#[cfg(test)]
+mod simulation;
 pub mod store;
 pub mod telemetry;
 pub mod untrusted;

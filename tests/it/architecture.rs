@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The root package's modules, each with the other modules that it may import. The crates `sidedoor-domain` and
 /// `clock-calibration` are below all of them. A module that spawns tasks imports `telemetry`, so that a task keeps its span.
-const RULES: [(&str, &[&str]); 13] = [
+const RULES: [(&str, &[&str]); 14] = [
     ("usecases", &["telemetry"]),
     ("store", &[]),
     ("clock", &[]),
@@ -37,6 +37,8 @@ const RULES: [(&str, &[&str]); 13] = [
     ),
     // `sidedoor check` tests every adapter by itself; `sidedoor timing` reads the store.
     ("cli", &["clock", "config", "connect", "http", "salesforce", "store"]),
+    // Compiled for tests only. The world around the use cases is simulated, but the rate budget is the real one.
+    ("simulation", &["config", "connect", "store", "usecases"]),
     // For fuzz targets and tests.
     ("untrusted", &["connect", "salesforce"]),
 ];
