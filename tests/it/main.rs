@@ -101,12 +101,12 @@ mod security {
     mod tokens;
 }
 
-/// The store: transactions, unreadable documents, crashes, and random commands against the whole service.
+/// The store: the database's file, unreadable documents, crashes, and random commands against the whole service.
 mod store {
+    mod database_file;
     mod kill;
     mod old_store;
     mod random_commands;
-    mod transactions;
     mod unreadable_documents;
 }
 

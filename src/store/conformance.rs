@@ -1,0 +1,87 @@
+//! The rules of the store's port, tested on every store: one file for each aggregate.
+//!
+//! A case is a function of `&dyn Store`. [`on_every_store`] makes one test of it for each store.
+
+mod audit;
+mod clocks;
+mod comparisons;
+mod deliveries;
+mod directives;
+mod evidence;
+mod idempotency;
+mod jobs;
+mod lists;
+mod places;
+mod restarts;
+mod samples;
+mod supervisions;
+mod sweep;
+mod transactions;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sidedoor_domain::ports::Store;
+
+use super::memory::{MemoryDisk, MemoryStore, NoFaults};
+use super::sqlite::SqliteStore;
+
+/// Where a store keeps its data. Opening it again, after the store was dropped, is a restart of the service.
+#[async_trait]
+trait Disk: Send + Sync {
+    async fn open(&self) -> Box<dyn Store>;
+}
+
+struct SqliteDisk(tempfile::TempDir);
+
+impl SqliteDisk {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+}
+
+#[async_trait]
+impl Disk for SqliteDisk {
+    async fn open(&self) -> Box<dyn Store> {
+        let url = format!("sqlite://{}", self.0.path().join("store.db").display());
+        Box::new(SqliteStore::open(&url).await.expect("opens"))
+    }
+}
+
+#[async_trait]
+impl Disk for MemoryDisk {
+    async fn open(&self) -> Box<dyn Store> {
+        Box::new(MemoryStore::open(self.clone(), Arc::new(NoFaults)))
+    }
+}
+
+/// Makes a test for each store of every case, which takes the `store`, or the `disk` to open it more than once.
+macro_rules! on_every_store {
+    (store: $($case:ident),* $(,)?) => {
+        $crate::store::conformance::on_every_store!(@make |disk, case| { case(&*disk.open().await).await } $($case)*);
+    };
+    (disk: $($case:ident),* $(,)?) => {
+        $crate::store::conformance::on_every_store!(@make |disk, case| { case(&disk).await } $($case)*);
+    };
+    (@make |$disk:ident, $function:ident| $run:block $($case:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $case() {
+                let ($disk, $function) = ($crate::store::conformance::SqliteDisk::new(), super::$case);
+                #[allow(unused_imports, reason = "not every case opens the store itself")]
+                use $crate::store::conformance::Disk as _;
+                $run
+            })*
+        }
+        mod memory {
+            $(#[tokio::test]
+            async fn $case() {
+                let ($disk, $function) = ($crate::store::memory::MemoryDisk::default(), super::$case);
+                #[allow(unused_imports, reason = "not every case opens the store itself")]
+                use $crate::store::conformance::Disk as _;
+                $run
+            })*
+        }
+    };
+}
+use on_every_store;
