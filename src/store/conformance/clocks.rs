@@ -55,14 +55,14 @@ async fn clock_samples_are_the_latest_of_each_clock_oldest_first(store: &dyn Sto
 }
 
 async fn clock_epochs_are_oldest_first(store: &dyn Store) {
-    let epochs = vec![epoch("b", 2, 5), epoch("a", 2, 9), epoch("a", 3, 2), epoch("a", 4, 5)];
+    let epochs = vec![epoch("b", 2, 5), epoch("a", 2, 9), epoch("a", 3, 2), epoch("a", 4, 7)];
     let change = Transaction {
         epochs: epochs.clone(),
         ..Transaction::default()
     };
     done(store, change).await;
     let found = store.clock_epochs().await.expect("read");
-    assert_eq!(found, [2, 3, 0, 1].map(|n: usize| epochs[n].clone()));
+    assert_eq!(found, [2, 0, 3, 1].map(|n: usize| epochs[n].clone()));
 }
 
 async fn clock_epoch_that_is_stored_stays(store: &dyn Store) {

@@ -250,7 +250,7 @@ async fn delivery_expedited_is_due_earlier_unless_it_failed(store: &dyn Store) {
 
 async fn delivery_is_due_longest_first(store: &dyn Store) {
     let mut all = Vec::new();
-    for (n, due) in [30, 10, 10, 99].into_iter().enumerate() {
+    for (n, due) in [30, 10, 20, 99].into_iter().enumerate() {
         let s = monitoring("contact", &format!("user-{n}"), &format!("leg-{n}"));
         done(store, insert_with_record(&s, at(due))).await;
         all.push(s.id);

@@ -89,7 +89,7 @@ async fn unknown_leg_looked_up_gets_the_later_time(store: &dyn Store) {
 }
 
 async fn unknown_legs_are_due_longest_first(store: &dyn Store) {
-    let legs = [unknown("leg-c", 5, 0), unknown("leg-b", 5, 0), unknown("leg-a", 9, 0)];
+    let legs = [unknown("leg-c", 8, 0), unknown("leg-b", 5, 0), unknown("leg-a", 9, 0)];
     write(store, legs.to_vec()).await;
     let due = store.due_unknown_legs(at(9), 10).await.expect("read");
     assert_eq!(due, [legs[1].clone(), legs[0].clone(), legs[2].clone()]);

@@ -4,6 +4,9 @@
 //! idempotency key and its audit entries. When [`Store::transact`] answers [`CommitOutcome::Done`], the transaction is on disk
 //! (fsync). Every update names the revision it was made from; if that is not the newest, it is [`CommitOutcome::Stale`] and writes
 //! nothing, because otherwise it would undo what another request wrote meanwhile.
+//!
+//! The store compares and orders moments in whole milliseconds. Moments inside a supervision, an evidence or a sample are kept as they
+//! are; all others are returned in whole milliseconds.
 
 mod audit;
 mod clocks;

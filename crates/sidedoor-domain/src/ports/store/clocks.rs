@@ -49,7 +49,7 @@ impl EpochCause {
 /// Reads of the vendors' clocks. Every method fails with [`StoreError`] if the store cannot be read.
 #[async_trait]
 pub trait ClockStore: Send + Sync {
-    /// Every epoch of every vendor clock, oldest first.
+    /// The epochs of the vendor clocks, oldest first, at most the latest 10,000.
     async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError>;
 
     /// The samples of every vendor clock taken at or after `since`, oldest first; of each clock at most the latest `limit`.

@@ -178,7 +178,8 @@ pub trait DeliveryStore: Send + Sync {
     /// How many deliveries are pending and due by `now`, counted up to `limit`.
     async fn due_delivery_count(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError>;
 
-    /// Supervisions whose record was written without its VoiceCall and whose next search is due by `now`, at most `limit`.
+    /// Supervisions whose record was written without its VoiceCall and whose next search is due by `now`, longest due
+    /// first, at most `limit`.
     async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError>;
 
     /// A page of deliveries, newest supervision first.
@@ -188,8 +189,8 @@ pub trait DeliveryStore: Send + Sync {
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError>;
 
     /// Written departures on contacts whose VoiceCall is known, ended after `since` and by `until`, at most `limit`: first those that
-    /// were never compared with the org's own record, then those for which the org, last asked by `again`, had none. With each, how
-    /// many supervisions with a leg its contact has had.
+    /// were never compared with the org's own record, earliest end first, then those for which the org, last asked by `again`, had
+    /// none, longest ago first. With each, how many supervisions with a leg its contact has had.
     async fn due_comparisons(
         &self,
         since: Timestamp,

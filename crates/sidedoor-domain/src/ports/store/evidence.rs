@@ -34,7 +34,7 @@ pub struct UnknownLeg {
 /// Reads of evidence and of unknown legs. Every method fails with [`StoreError`] if the store cannot be read.
 #[async_trait]
 pub trait EvidenceStore: Send + Sync {
-    /// The evidence of a leg, oldest first.
+    /// The evidence of a leg in the order in which it was stored, at most the first 200.
     async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError>;
 
     /// Unknown legs to look up by `now`, longest due first, at most `limit`.

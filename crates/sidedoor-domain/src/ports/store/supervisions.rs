@@ -57,10 +57,10 @@ pub trait SupervisionStore: Send + Sync {
     /// A page of supervisions, newest first.
     async fn list(&self, filter: &Filter) -> Result<Vec<StoredSupervision>, StoreError>;
 
-    /// The unfinished supervisions of one supervisor.
+    /// The unfinished supervisions of one supervisor, oldest first, at most 200.
     async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<StoredSupervision>, StoreError>;
 
-    /// The unfinished supervisions of one contact.
+    /// The unfinished supervisions of one contact, oldest first, at most 200.
     async fn active_on(
         &self,
         instance: &InstanceName,

@@ -7,23 +7,29 @@ use crate::audit::AuditEntry;
 use crate::ids::{InstanceName, SupervisionId};
 use crate::supervision::Supervision;
 
-/// How a supervision is written.
+/// How a supervision is written. Refused as [`CommitOutcome::LegTaken`] if another supervision has its leg. Its origin and instance
+/// never change.
 #[derive(Debug, Clone)]
 pub enum SupervisionWrite {
-    /// A new supervision. Refused as [`CommitOutcome::Busy`] if it takes the supervisor's voice place and another has it.
+    /// A new supervision. Refused as [`CommitOutcome::Busy`] if it takes the supervisor's voice place and another has it. It is a
+    /// [`StoreError::Store`](super::StoreError::Store) if its id is stored already.
     Insert(Box<Supervision>),
     /// A changed supervision, and the revision it was read at. Refused as [`CommitOutcome::Stale`] if that is not the newest.
+    /// Refused as [`CommitOutcome::Busy`] if it is REQUESTED, waits no longer, and another has the voice place; for another state that
+    /// is a [`StoreError::Store`](super::StoreError::Store), because only a waiting supervision may take the place.
     Update(Box<Supervision>, i64),
 }
 
-/// Everything that is written together, in one database transaction.
+/// Everything that is written together, in one database transaction. Deliveries and comparisons of a supervision that is not stored are
+/// ignored, because the sweep may have removed it.
 #[derive(Debug, Clone, Default)]
 pub struct Transaction {
     /// A new or changed supervision. Its directives are written with it.
     pub supervision: Option<SupervisionWrite>,
     /// New evidence.
     pub evidence: Vec<LegEvidence>,
-    /// Gives the supervision's record a new version, due to be sent then. Needs `supervision`.
+    /// Gives the supervision's record a new version, due to be sent then. A delivery that waits after a failed attempt keeps its time.
+    /// Needs `supervision`.
     pub deliver_at: Option<Timestamp>,
     /// Makes a pending delivery that has not failed yet due by this moment.
     pub expedite: Option<(SupervisionId, Timestamp)>,
@@ -35,7 +41,7 @@ pub struct Transaction {
     pub comparisons: Vec<Comparison>,
     /// Deliveries to send again at that moment, with no attempts counted.
     pub replayed: Vec<(SupervisionId, Timestamp)>,
-    /// Unknown legs to look up, or to look up again later.
+    /// Unknown legs to look up, or to look up again later. A leg that is stored with at least as many looks keeps the earlier time.
     pub unknown_legs: Vec<UnknownLeg>,
     /// Legs that are unknown no longer.
     pub adopted_legs: Vec<(InstanceName, String)>,
@@ -45,13 +51,14 @@ pub struct Transaction {
     pub key: Option<KeyWrite>,
     /// New samples of vendors' clocks.
     pub samples: Vec<(ClockId, Sample)>,
-    /// New epochs of vendors' clocks.
+    /// New epochs of vendors' clocks. One that is stored already stays as it is.
     pub epochs: Vec<ClockEpoch>,
     /// New lines of the audit.
     pub audit: Vec<AuditEntry>,
 }
 
-/// Whether a transaction was written. Every outcome but `Done` wrote nothing.
+/// Whether a transaction was written. Every outcome but `Done` wrote nothing. If there are several reasons to refuse, the first of
+/// `Duplicate`, `KeyUsed`, `Stale`, `Busy` and `LegTaken` is the outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitOutcome {
     /// It is on disk.
