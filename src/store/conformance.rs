@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sidedoor_domain::ports::Store;
+use tokio::sync::{RwLock, RwLockReadGuard};
 
 use super::memory::{MemoryDisk, MemoryStore, NoFaults};
 use super::sqlite::SqliteStore;
@@ -32,18 +33,28 @@ trait Disk: Send + Sync {
     async fn open(&self) -> Box<dyn Store>;
 }
 
-struct SqliteDisk(tempfile::TempDir);
+/// Held for reading by every test that opens a SQLite store, because the test of the query plans hears the statements of all stores in
+/// the process. It holds the lock for writing.
+pub(super) static SQLITE_STATEMENTS: RwLock<()> = RwLock::const_new(());
+
+struct SqliteDisk {
+    folder: tempfile::TempDir,
+    _statements: RwLockReadGuard<'static, ()>,
+}
 
 impl SqliteDisk {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a folder"))
+    async fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            _statements: SQLITE_STATEMENTS.read().await,
+        }
     }
 }
 
 #[async_trait]
 impl Disk for SqliteDisk {
     async fn open(&self) -> Box<dyn Store> {
-        let url = format!("sqlite://{}", self.0.path().join("store.db").display());
+        let url = format!("sqlite://{}", self.folder.path().join("store.db").display());
         Box::new(SqliteStore::open(&url).await.expect("opens"))
     }
 }
@@ -67,7 +78,7 @@ macro_rules! on_every_store {
         mod sqlite {
             $(#[tokio::test]
             async fn $case() {
-                let ($disk, $function) = ($crate::store::conformance::SqliteDisk::new(), super::$case);
+                let ($disk, $function) = ($crate::store::conformance::SqliteDisk::new().await, super::$case);
                 #[allow(unused_imports, reason = "not every case opens the store itself")]
                 use $crate::store::conformance::Disk as _;
                 $run
