@@ -1,4 +1,5 @@
-//! The rules of the store's port, tested on every store: one file for each aggregate.
+//! The rules of the store's port, tested on every store: one file for each aggregate, and random transactions that compare the stores
+//! with each other.
 //!
 //! A case is a function of `&dyn Store`. [`on_every_store`] makes one test of it for each store.
 
@@ -12,6 +13,7 @@ mod idempotency;
 mod jobs;
 mod lists;
 mod places;
+mod random;
 mod restarts;
 mod samples;
 mod supervisions;
