@@ -26,7 +26,7 @@ async fn write(store: &dyn Store, entries: Vec<AuditEntry>) {
 }
 
 async fn audit_of_a_supervision_is_oldest_first(store: &dyn Store) {
-    let (one, another) = (SupervisionId::generate(), SupervisionId::generate());
+    let (one, another) = (new_id(), new_id());
     let mine = [9, 3, 5].map(|ms| audit(ms).of(one).because(Some("a reason".into())));
     write(store, vec![mine[0].clone(), audit(1), mine[1].clone()]).await;
     write(store, vec![audit(2).of(another), mine[2].clone()]).await;

@@ -82,7 +82,7 @@ async fn delivery_begins_with_version_one(store: &dyn Store) {
     assert_eq!(sync, expected);
     let delivery = store.delivery(sync.id).await.expect("read").expect("there");
     assert_eq!((delivery.stored.supervision.id, delivery.last_answer), (s.id, None));
-    assert_eq!(store.delivery(DeliveryId::generate()).await.expect("read"), None);
+    assert_eq!(store.delivery(DeliveryId::of(new_id())).await.expect("read"), None);
 }
 
 async fn delivery_new_version_keeps_the_time_of_a_retry(store: &dyn Store) {

@@ -1,6 +1,5 @@
 //! Idempotency keys.
 
-use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{KeyUse, KeyWrite};
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
 
@@ -23,7 +22,7 @@ async fn write(store: &dyn Store, key: KeyWrite) -> CommitOutcome {
 }
 
 async fn key_is_taken_once_for_each_caller(store: &dyn Store) {
-    let id = SupervisionId::generate();
+    let id = new_id();
     let take = |of: KeyUse| KeyWrite::Take(of, Some(id), at(0));
     assert_eq!(write(store, take(key("k", "f"))).await, CommitOutcome::Done);
     for fingerprint in ["f", "other"] {

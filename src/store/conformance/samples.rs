@@ -53,6 +53,13 @@ pub(super) fn times() -> LeaveTimes {
     }
 }
 
+/// A supervision id that no earlier call returned.
+pub(super) fn new_id() -> SupervisionId {
+    static SERIAL: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let serial = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    SupervisionId::new(at(0), u16::try_from(serial % 4096).unwrap_or(0), serial)
+}
+
 /// A requested supervision of a contact whose channel is not known, so that it holds the voice place.
 pub(super) fn requested(contact_id: &str, user_id: &str) -> Supervision {
     let supervisor = Supervisor {
@@ -62,6 +69,7 @@ pub(super) fn requested(contact_id: &str, user_id: &str) -> Supervision {
     };
     let ttl = SignedDuration::from_secs(30);
     Supervision::request(
+        new_id(),
         main_instance(),
         contact(contact_id),
         supervisor,

@@ -1,6 +1,5 @@
 //! Supervisions: writes, and reads of one supervision, one supervisor and one contact.
 
-use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError};
 use sidedoor_domain::supervision::{Channel, State};
 
@@ -33,7 +32,7 @@ async fn supervision_is_read_as_it_was_written(store: &dyn Store) {
     done(store, update(&s, 1)).await;
     let stored = store.supervision(s.id).await.expect("read").expect("there");
     assert_eq!((&stored.supervision, stored.revision), (&s, 2));
-    assert_eq!(store.supervision(SupervisionId::generate()).await.expect("read"), None);
+    assert_eq!(store.supervision(new_id()).await.expect("read"), None);
 }
 
 async fn supervision_update_from_old_revision_is_stale(store: &dyn Store) {

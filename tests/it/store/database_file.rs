@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sidedoor::store::sqlite::{OpenError, SqliteStore};
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
-use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::SupervisionWrite;
 use sidedoor_domain::ports::{Store, Transaction};
 use sidedoor_domain::supervision::{Mode, Supervision, Supervisor};
@@ -46,6 +46,7 @@ fn supervision(contact: &str, user: &str) -> Supervision {
         ContactId::parse(contact).expect("an id"),
     );
     Supervision::request(
+        SupervisionId::new(now(), 0, 1),
         instance,
         contact,
         supervisor,

@@ -308,7 +308,7 @@ impl Subjects {
             Change::Observed | Change::Elsewhere => {}
             Change::Nobody => s.supervisor.connect_user_id = None,
             Change::Direct => s.directives.push(Directive {
-                id: DirectiveId::generate(),
+                id: DirectiveId::next(s.id, s.directives.last().map(|d| d.id), at(0)),
                 kind: DirectiveKind::EndLegInCcp,
                 issued_at: at(0),
                 expires_at: at(1000),
