@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::REGION;
-use super::state::{Contact, InstanceState};
+use super::contact::Contact;
+use super::state::InstanceState;
 use crate::clock::{iso, real_now};
 
 impl InstanceState {

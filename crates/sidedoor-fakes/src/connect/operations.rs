@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use super::StopVoiceLeg;
-use super::state::{ApiError, Contact, InstanceState};
+use super::contact::Contact;
+use super::state::{ApiError, InstanceState};
 
 type Answer = Result<Value, ApiError>;
 

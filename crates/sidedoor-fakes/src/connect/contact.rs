@@ -1,0 +1,124 @@
+//! One contact or leg. Times are kept as real times; the vendor's timestamps are computed when they are read, because the
+//! settings of the clock may change.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::real_now;
+
+/// A customer's contact to create.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct NewContact {
+    /// The contact's id; random by default.
+    pub contact_id: Option<String>,
+    /// `VOICE`, `CHAT` or `TASK`.
+    pub channel: String,
+    /// The agent's user id. An unknown user is created.
+    pub agent_id: String,
+}
+
+impl Default for NewContact {
+    fn default() -> Self {
+        Self {
+            contact_id: None,
+            channel: "VOICE".into(),
+            agent_id: "agent-1".into(),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct User {
+    pub(super) username: String,
+    pub(super) ccp_open: bool,
+}
+
+impl User {
+    pub(super) fn new(id: &str) -> Self {
+        Self {
+            username: format!("{id}@example"),
+            ccp_open: true,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Contact {
+    pub(super) id: String,
+    pub(super) channel: String,
+    pub(super) initiation_method: &'static str,
+    pub(super) user: String,
+    pub(super) supervised: Option<String>,
+    pub(super) started_at: Timestamp,
+    pub(super) connected_at: Option<Timestamp>,
+    pub(super) ended: Option<(Timestamp, String)>,
+    /// The agent of this customer's contact has hung up, and a supervisor who has barged in stays.
+    pub(super) agent_gone: bool,
+    /// The agent has put the customer on hold.
+    pub(super) on_hold: bool,
+    /// MonitorContact allowed this leg to barge in.
+    pub(super) may_barge: bool,
+    /// The modes of a leg, oldest first, each with its start.
+    pub(super) modes: Vec<(&'static str, Timestamp)>,
+}
+
+impl Contact {
+    pub(super) fn new(id: String, channel: String, initiation_method: &'static str, user: String) -> Self {
+        Self {
+            id,
+            channel,
+            initiation_method,
+            user,
+            supervised: None,
+            started_at: real_now(),
+            connected_at: None,
+            ended: None,
+            agent_gone: false,
+            on_hold: false,
+            may_barge: false,
+            modes: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_live_leg(&self) -> bool {
+        self.initiation_method == "MONITOR" && self.ended.is_none()
+    }
+
+    /// `SILENT_MONITOR` or `BARGE`; `None` if the leg has never been connected.
+    pub(super) fn mode(&self) -> Option<&'static str> {
+        self.modes.last().map(|(mode, _)| *mode)
+    }
+}
+
+/// A contact or leg as the control API and tests see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContactView {
+    /// The contact's id.
+    pub contact_id: String,
+    /// `INBOUND` for a customer's contact, `MONITOR` for a leg.
+    pub initiation_method: String,
+    /// `VOICE`, `CHAT` or `TASK`.
+    pub channel: String,
+    /// The agent of a customer's contact, or the supervisor of a leg.
+    pub user_id: String,
+    /// The contact that a leg supervises.
+    pub supervised: Option<String>,
+    /// Whether the agent or supervisor is connected now.
+    pub connected: bool,
+    /// The last mode of a leg, `SILENT_MONITOR` or `BARGE`; `None` if it has never been connected.
+    pub mode: Option<String>,
+    /// Whether the agent has hung up and the contact continues with a supervisor who has barged in.
+    pub agent_gone: bool,
+    /// Whether the contact has ended.
+    pub ended: bool,
+    /// Real time at which the contact started.
+    pub true_begun_at: Timestamp,
+    /// Real time at which the contact ended.
+    pub true_disconnect_at: Option<Timestamp>,
+    /// The vendor's timestamp of the end.
+    pub vendor_disconnect_at: Option<Timestamp>,
+    /// The vendor's reason of the end, such as `CUSTOMER_DISCONNECT`.
+    pub disconnect_reason: Option<String>,
+}
