@@ -6,6 +6,7 @@
 //! | [`contact`] | one contact or leg, and what is kept of it |
 //! | [`state`] | contacts, legs and users, and the rules by which they change |
 //! | [`operations`] | the API operations, as rules on that state |
+//! | [`user_data`] | GetCurrentUserData, which may be stale |
 //! | [`rest_api`] | the rest-json protocol: paths, errors, headers |
 //! | [`sigv4`] | verification of AWS signatures |
 //! | [`sts`] | STS GetCallerIdentity |
@@ -25,6 +26,7 @@ mod settings;
 mod sigv4;
 mod state;
 mod sts;
+mod user_data;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -65,7 +67,7 @@ const MAX_TABS: usize = 1000;
 impl ConnectFake {
     pub(super) fn new(settings: ConnectSettings, events: EventSettings, seed: u64, stop: CancellationToken) -> Self {
         Self {
-            state: Arc::new(Mutex::new(InstanceState::new(settings))),
+            state: Arc::new(Mutex::new(InstanceState::new(settings, seed))),
             events: EventPusher::start(events, seed, stop.clone()),
             tabs: Arc::default(),
             stop,
@@ -278,9 +280,12 @@ impl ConnectFake {
         self.state().faults.clear();
     }
 
-    /// Changes the settings; the next call sees them.
+    /// Changes the settings; the next call sees them. A value out of bounds is cut to its bound.
     pub fn change(&self, how: impl FnOnce(&mut ConnectSettings)) {
-        how(&mut self.state().settings);
+        let mut state = self.state();
+        let mut settings = state.settings.clone();
+        how(&mut settings);
+        state.settings = settings.bounded();
     }
 
     /// Changes where and how events are sent.

@@ -61,7 +61,8 @@ pub(crate) trait ControlledFake: Clone + Send + Sync + 'static {
     type Settings: Serialize + DeserializeOwned + Clone + Send;
 
     fn settings(&self) -> Self::Settings;
-    fn replace_settings(&self, settings: Self::Settings);
+    /// Changes nothing and says why if a value is out of bounds.
+    fn replace_settings(&self, settings: Self::Settings) -> Result<(), String>;
     fn with_faults<R>(&self, action: impl FnOnce(&mut FaultScript) -> R) -> R;
 }
 
@@ -93,10 +94,10 @@ async fn change_settings<F: ControlledFake>(
     let mut merged = json!(fake.settings());
     merge(&mut merged, Value::Object(changes));
     match serde_json::from_value::<F::Settings>(merged) {
-        Ok(settings) => {
-            fake.replace_settings(settings.clone());
-            Json(settings).into_response()
-        }
+        Ok(settings) => match fake.replace_settings(settings.clone()) {
+            Ok(()) => Json(settings).into_response(),
+            Err(reason) => message(StatusCode::BAD_REQUEST, &reason),
+        },
         Err(e) => message(StatusCode::BAD_REQUEST, &e.to_string()),
     }
 }

@@ -53,10 +53,10 @@ pub(super) struct Contact {
     pub(super) started_at: Timestamp,
     pub(super) connected_at: Option<Timestamp>,
     pub(super) ended: Option<(Timestamp, String)>,
-    /// The agent of this customer's contact has hung up, and a supervisor who has barged in stays.
-    pub(super) agent_gone: bool,
-    /// The agent has put the customer on hold.
-    pub(super) on_hold: bool,
+    /// When the agent of this customer's contact hung up while a supervisor who has barged in stayed.
+    pub(super) agent_gone: Option<Timestamp>,
+    /// The starts (`true`) and ends (`false`) of the customer's holds, oldest first.
+    pub(super) holds: Vec<(bool, Timestamp)>,
     /// MonitorContact allowed this leg to barge in.
     pub(super) may_barge: bool,
     /// The modes of a leg, oldest first, each with its start.
@@ -74,8 +74,8 @@ impl Contact {
             started_at: real_now(),
             connected_at: None,
             ended: None,
-            agent_gone: false,
-            on_hold: false,
+            agent_gone: None,
+            holds: Vec::new(),
             may_barge: false,
             modes: Vec::new(),
         }
@@ -83,6 +83,30 @@ impl Contact {
 
     pub(super) fn is_live_leg(&self) -> bool {
         self.initiation_method == "MONITOR" && self.ended.is_none()
+    }
+
+    pub(super) fn on_hold(&self) -> bool {
+        self.holds.last().is_some_and(|(on, _)| *on)
+    }
+
+    /// When the contact's user was no longer on it.
+    pub(super) fn left_at(&self) -> Option<Timestamp> {
+        let ended = self.ended.as_ref().map(|(at, _)| *at);
+        self.agent_gone.or(ended)
+    }
+
+    /// The contact as it was at the real time `at`; `None` if it did not exist.
+    pub(super) fn as_of(&self, at: Timestamp) -> Option<Self> {
+        if self.started_at > at {
+            return None;
+        }
+        let mut then = self.clone();
+        then.connected_at = then.connected_at.filter(|t| *t <= at);
+        then.ended = then.ended.filter(|(t, _)| *t <= at);
+        then.agent_gone = then.agent_gone.filter(|t| *t <= at);
+        then.holds.retain(|(_, t)| *t <= at);
+        then.modes.retain(|(_, t)| *t <= at);
+        Some(then)
     }
 
     /// `SILENT_MONITOR` or `BARGE`; `None` if the leg has never been connected.

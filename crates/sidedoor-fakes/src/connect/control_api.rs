@@ -41,8 +41,10 @@ impl ControlledFake for ConnectFake {
         self.state().settings.clone()
     }
 
-    fn replace_settings(&self, settings: ConnectSettings) {
+    fn replace_settings(&self, settings: ConnectSettings) -> Result<(), String> {
+        settings.check()?;
         self.state().settings = settings;
+        Ok(())
     }
 
     fn with_faults<R>(&self, action: impl FnOnce(&mut FaultScript) -> R) -> R {

@@ -12,18 +12,18 @@ use crate::clock::{iso, real_now};
 impl InstanceState {
     /// Adds an agent event to the unsent events: a snapshot of the user's live contacts, and of `just_ended`.
     pub(super) fn emit_agent_event(&mut self, user: &str, just_ended: Option<&str>) {
-        let stamp = |at: Timestamp| json!(iso(self.stamp(at)));
+        let stamp = |at: Timestamp| json!(iso(self.event_stamp(at)));
         let theirs = |c: &&Contact| c.user == user && (c.ended.is_none() || just_ended == Some(c.id.as_str()));
         let contact = |c: &Contact| {
             let (state, since) = match (&c.ended, c.mode(), c.connected_at) {
-                (Some((at, _)), ..) => ("ENDED", *at),
+                (Some((at, _)), ..) => ("ENDED", Some(*at)),
                 // AWS does not show the snapshot of a supervisor who has barged in. This state is its name in other APIs.
-                (None, Some("BARGE"), _) => ("BARGE", c.modes.last().map_or(c.started_at, |(_, at)| *at)),
-                (None, _, Some(at)) => ("CONNECTED", at),
-                (None, _, None) => ("CONNECTING", c.started_at),
+                (None, Some("BARGE"), _) => ("BARGE", c.modes.last().map(|(_, at)| *at)),
+                (None, _, Some(_)) => ("CONNECTED", self.known_connection(c)),
+                (None, _, None) => ("CONNECTING", Some(c.started_at)),
             };
-            json!({"ContactId": c.id, "Channel": c.channel, "InitiationMethod": c.initiation_method, "State": state,
-                "StateStartTimestamp": stamp(since), "ConnectedToAgentTimestamp": c.connected_at.map(stamp),
+            json!({"ContactId": c.id, "Channel": c.channel, "InitiationMethod": self.shown_method(c), "State": state,
+                "StateStartTimestamp": since.map(stamp), "ConnectedToAgentTimestamp": self.known_connection(c).map(stamp),
                 "Queue": null, "QueueTimestamp": null})
         };
         let contacts: Vec<Value> = self.contacts.values().filter(theirs).map(contact).collect();
@@ -39,23 +39,25 @@ impl InstanceState {
     /// Adds a contact event to the unsent events.
     pub(super) fn emit_contact_event(&mut self, id: &str, event_type: &str) {
         let Some(c) = self.contacts.get(id) else { return };
-        let stamp = |at: Timestamp| json!(iso(self.stamp(at)));
+        let stamp = |at: Timestamp| json!(iso(self.event_stamp(at)));
         let account = self.instance_arn();
         let mut detail = json!({
             "eventType": event_type,
             "contactId": c.id,
             "channel": c.channel,
             "instanceArn": account,
-            "initiationMethod": c.initiation_method,
+            "initiationMethod": self.shown_method(c),
             "initiationTimestamp": stamp(c.started_at),
         });
         if let Some((field, supervised)) = self.link(c) {
             detail[field[..1].to_lowercase() + &field[1..]] = json!(supervised);
         }
-        if let Some(at) = c.connected_at {
+        if c.connected_at.is_some() {
+            detail["agentInfo"] = json!({"agentArn": format!("{account}/agent/{}", c.user)});
+        }
+        if let Some(at) = self.known_connection(c) {
             detail["connectedToSystemTimestamp"] = stamp(c.started_at);
-            detail["agentInfo"] =
-                json!({"agentArn": format!("{account}/agent/{}", c.user), "connectedToAgentTimestamp": stamp(at)});
+            detail["agentInfo"]["connectedToAgentTimestamp"] = stamp(at);
         }
         if let Some((at, reason)) = &c.ended {
             detail["disconnectTimestamp"] = stamp(*at);

@@ -1,13 +1,14 @@
 //! Amazon Connect's API operations, as rules on the [`InstanceState`]. Requests and answers have the shapes of botocore's model
 //! of `connect` 2017-08-08.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::StopVoiceLeg;
-use super::contact::Contact;
-use super::state::{ApiError, InstanceState};
+use super::state::{ApiError, InstanceState, UsedToken};
+use crate::clock::real_now;
 
-type Answer = Result<Value, ApiError>;
+pub(super) type Answer = Result<Value, ApiError>;
 
 fn invalid(message: &str) -> ApiError {
     ApiError::new(400, "InvalidRequestException", message)
@@ -56,17 +57,25 @@ pub(super) fn monitor(state: &mut InstanceState, body: &Value) -> Result<(Value,
         let arn = format!("{instance_arn}/contact/{leg}");
         json!({"ContactId": leg, "ContactArn": arn})
     };
-    if let Some((before, leg)) = token.and_then(|t| state.tokens.get(t)) {
-        if *before != used_with {
+    let now = real_now();
+    let ttl = SignedDuration::from_secs(i64::try_from(state.settings.token_ttl_s).unwrap_or(i64::MAX));
+    let remembered = |used: &&UsedToken| now.duration_since(used.at) < ttl;
+    if let Some(used) = token.and_then(|t| state.tokens.get(t)).filter(remembered) {
+        if used.with != used_with {
             let message = "The client token was used with other parameters";
             return Err(ApiError::new(409, "IdempotencyException", message));
         }
-        return Ok((answer(leg), None));
+        return Ok((answer(&used.leg), None));
     }
     let may_barge = capabilities.iter().any(|c| c == "BARGE");
     let leg = state.begin_leg(contact, user, may_barge)?;
     if let Some(token) = token {
-        state.tokens.insert(token.to_owned(), (used_with, leg.clone()));
+        let used = UsedToken {
+            with: used_with,
+            leg: leg.clone(),
+            at: now,
+        };
+        state.tokens.insert(token.to_owned(), used);
     }
     Ok((answer(&leg), Some(leg)))
 }
@@ -101,8 +110,13 @@ pub(super) fn stop(state: &mut InstanceState, body: &Value) -> Answer {
 /// `GET /contacts/{InstanceId}/{ContactId}`.
 pub(super) fn describe(state: &InstanceState, id: &str) -> Answer {
     let not_found = || ApiError::new(404, "ResourceNotFoundException", "Contact not found");
-    let c = state.contacts.get(id).ok_or_else(not_found)?;
-    let stamp = |at| epoch_seconds(state.stamp(at).as_millisecond());
+    let seen_at = before(real_now(), state.settings.describe_lag_ms);
+    let c = &state
+        .contacts
+        .get(id)
+        .and_then(|c| c.as_of(seen_at))
+        .ok_or_else(not_found)?;
+    let stamp = |at| epoch_seconds(state.describe_stamp(at).as_millisecond());
     let mut contact = json!({
         "Arn": format!("{}/contact/{}", state.instance_arn(), c.id),
         "Id": c.id,
@@ -115,7 +129,7 @@ pub(super) fn describe(state: &InstanceState, id: &str) -> Answer {
         contact[field] = json!(supervised);
     }
     let mut agent = json!({"Id": c.user});
-    if let Some(at) = c.connected_at {
+    if let Some(at) = state.known_connection(c) {
         agent["ConnectedToAgentTimestamp"] = stamp(at);
         if c.initiation_method == "MONITOR" {
             let ends = c.modes.iter().skip(1).map(|(_, since)| Some(*since));
@@ -136,68 +150,6 @@ pub(super) fn describe(state: &InstanceState, id: &str) -> Answer {
         contact["DisconnectReason"] = json!(reason);
     }
     Ok(json!({"Contact": contact}))
-}
-
-/// `POST /metrics/userdata/{InstanceId}`.
-pub(super) fn user_data(state: &InstanceState, body: &Value) -> Answer {
-    let agents = body
-        .pointer("/Filters/Agents")
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
-    if agents.is_empty() || agents.len() > 100 {
-        return Err(ApiError::new(
-            400,
-            "InvalidParameterException",
-            "Agents must have 1 to 100 members",
-        ));
-    }
-    let most = body
-        .get("MaxResults")
-        .and_then(Value::as_u64)
-        .unwrap_or(100)
-        .clamp(1, 100);
-    let begin: usize = body
-        .get("NextToken")
-        .and_then(Value::as_str)
-        .map_or(Some(0), |t| t.parse().ok())
-        .ok_or_else(|| ApiError::new(400, "InvalidParameterException", "Invalid NextToken"))?;
-    let most = usize::try_from(most).unwrap_or(100);
-    let list: Vec<Value> = agents
-        .iter()
-        .skip(begin)
-        .take(most)
-        .filter_map(Value::as_str)
-        .map(|user| {
-            let live = |c: &&Contact| c.user == user && c.ended.is_none() && !c.agent_gone;
-            let contacts: Vec<Value> = state
-                .contacts
-                .values()
-                .filter(live)
-                .map(|c| {
-                    let contact_state = match c.connected_at {
-                        Some(_) if c.on_hold => "CONNECTED_ONHOLD",
-                        Some(_) => "CONNECTED",
-                        None => "CONNECTING",
-                    };
-                    let mut contact = json!({"ContactId": c.id, "Channel": c.channel, "InitiationMethod": c.initiation_method,
-                "AgentContactState": contact_state,
-                "StateStartTimestamp": epoch_seconds(state.stamp(c.connected_at.unwrap_or(c.started_at)).as_millisecond())});
-                    if let Some(at) = c.connected_at {
-                        contact["ConnectedToAgentTimestamp"] = epoch_seconds(state.stamp(at).as_millisecond());
-                    }
-                    contact
-                })
-                .collect();
-            json!({"User": {"Id": user, "Arn": format!("{}/agent/{user}", state.instance_arn())},
-            "Contacts": contacts})
-        })
-        .collect();
-    let mut answer = json!({"UserDataList": list, "ApproximateTotalCount": agents.len()});
-    if begin + most < agents.len() {
-        answer["NextToken"] = json!((begin + most).to_string());
-    }
-    Ok(answer)
 }
 
 /// `GET /users/{InstanceId}/{UserId}`.
@@ -265,8 +217,14 @@ pub(super) fn describe_attribute(state: &InstanceState, kind: &str) -> Value {
     json!({"Attribute": {"AttributeType": kind, "Value": on.to_string()}})
 }
 
+/// The moment `ms` milliseconds before `at`.
+pub(super) fn before(at: Timestamp, ms: u64) -> Timestamp {
+    let ago = SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX));
+    at.saturating_sub(ago).unwrap_or(at)
+}
+
 /// A timestamp in rest-json: seconds since 1970 as a number, with a fraction if it is not a whole second.
-fn epoch_seconds(ms: i64) -> Value {
+pub(super) fn epoch_seconds(ms: i64) -> Value {
     #[allow(
         clippy::cast_precision_loss,
         reason = "milliseconds since 1970 are exact in a double"

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::ledger::CallEntry;
 use super::state::ApiError;
-use super::{ConnectFake, control_api, operations, sigv4, sts};
+use super::{ConnectFake, control_api, operations, sigv4, sts, user_data};
 use crate::clock::{iso, real_now};
 use crate::control;
 use crate::faults::{Fault, dropped_connection};
@@ -26,7 +26,7 @@ pub(crate) fn router(fake: ConnectFake) -> Router {
         .route("/contact/monitor", post(monitor))
         .route("/contact/stop", post(stop))
         .route("/contacts/{instance}/{contact}", get(describe))
-        .route("/metrics/userdata/{instance}", post(user_data))
+        .route("/metrics/userdata/{instance}", post(current_user_data))
         .route("/search-users", post(search_users))
         .route("/users/{instance}/{user}", get(describe_user))
         .route("/security-profiles-summary/{instance}", get(security_profiles))
@@ -94,10 +94,14 @@ async fn describe(
     .await
 }
 
-async fn user_data(State(fake): State<ConnectFake>, Path(instance): Path<String>, request: Request) -> Response {
+async fn current_user_data(
+    State(fake): State<ConnectFake>,
+    Path(instance): Path<String>,
+    request: Request,
+) -> Response {
     fake.serve("GetCurrentUserData", request, move |fake, body| {
         operations::instance(&fake.state(), &instance)?;
-        operations::user_data(&fake.state(), body)
+        user_data::user_data(&mut fake.state(), body)
     })
     .await
 }

@@ -5,6 +5,15 @@ use serde::{Deserialize, Serialize};
 use super::INSTANCE;
 use crate::clock::VendorClock;
 
+/// Longest `pollStalenessMs`.
+const MAX_STALENESS_MS: u64 = 5_000;
+/// Longest lag of a source, ms: one hour.
+const MAX_LAG_MS: u64 = 3_600_000;
+/// Longest life of a client token, s: one week.
+const MAX_TOKEN_TTL_S: u64 = 604_800;
+/// Coarsest granularity of a source, ms: one minute.
+const MAX_GRANULARITY_MS: u64 = 60_000;
+
 /// What StopContact does with a MONITOR voice leg. AWS does not document it, so every possible answer can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,7 +39,7 @@ pub enum LinkField {
     None,
 }
 
-/// Settings of the fake Connect.
+/// Settings of the fake Connect. The control API rejects a value out of bounds; a value set in the process is cut to its bound.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ConnectSettings {
@@ -55,6 +64,29 @@ pub struct ConnectSettings {
     pub denied_operations: Vec<String>,
     /// Instance attributes that are off, such as `ENHANCED_CONTACT_MONITORING`.
     pub attributes_off: Vec<String>,
+    /// GetCurrentUserData shows the state as it was at a random moment, at most this long ago, ms, at most 5,000. The moment is
+    /// chosen for each answer, so a later answer may show an older state.
+    pub poll_staleness_ms: u64,
+    /// Time for which GetCurrentUserData lists an ended contact as ENDED, ms, at most one hour.
+    pub ended_lingers_ms: u64,
+    /// GetCurrentUserData lists MONITOR contacts.
+    pub list_monitor_legs: bool,
+    /// GetCurrentUserData leaves out users without a contact.
+    pub omit_idle_users: bool,
+    /// The initiation method of a leg is missing in GetCurrentUserData and null in events, as Streams issue 910 reports.
+    /// DescribeContact still says MONITOR.
+    pub initiation_method_null: bool,
+    /// DescribeContact shows a change only this long after it happened, ms, at most one hour. A younger contact is 404.
+    pub describe_lag_ms: u64,
+    /// Sources say when a leg was connected. With `false` there is no CONNECTED_TO_AGENT event, no ConnectedToAgentTimestamp,
+    /// no StateTransitions and no start of the state CONNECTED of a leg.
+    pub connected_evidence: bool,
+    /// Time for which MonitorContact remembers a ClientToken, s, at most one week. Later the token creates a new leg.
+    pub token_ttl_s: u64,
+    /// Timestamps in events are multiples of this, ms, 1 to 60,000. Without it, the granularity of `clock`.
+    pub event_granularity_ms: Option<u64>,
+    /// Timestamps in DescribeContact are multiples of this, ms, 1 to 60,000. Without it, the granularity of `clock`.
+    pub describe_granularity_ms: Option<u64>,
 }
 
 impl Default for ConnectSettings {
@@ -70,6 +102,48 @@ impl Default for ConnectSettings {
             verify_signatures: true,
             denied_operations: vec!["ListSecurityProfiles".into()],
             attributes_off: Vec::new(),
+            poll_staleness_ms: 0,
+            ended_lingers_ms: 0,
+            list_monitor_legs: true,
+            omit_idle_users: false,
+            initiation_method_null: false,
+            describe_lag_ms: 0,
+            connected_evidence: true,
+            token_ttl_s: 86_400,
+            event_granularity_ms: None,
+            describe_granularity_ms: None,
+        }
+    }
+}
+
+impl ConnectSettings {
+    /// Cuts each value to its bounds, so that no rule needs to check them.
+    pub(super) fn bounded(mut self) -> Self {
+        self.poll_staleness_ms = self.poll_staleness_ms.min(MAX_STALENESS_MS);
+        for lag in [&mut self.ended_lingers_ms, &mut self.describe_lag_ms] {
+            *lag = (*lag).min(MAX_LAG_MS);
+        }
+        self.token_ttl_s = self.token_ttl_s.min(MAX_TOKEN_TTL_S);
+        for granularity in [&mut self.event_granularity_ms, &mut self.describe_granularity_ms] {
+            *granularity = granularity.map(|ms| ms.clamp(1, MAX_GRANULARITY_MS));
+        }
+        self
+    }
+
+    /// Says which value is out of its bounds.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let bounded = self.clone().bounded();
+        let (given, allowed) = (serde_json::json!(self), serde_json::json!(bounded));
+        let members = given.as_object().into_iter().flatten();
+        let outside = members.filter(|(name, value)| allowed[name.as_str()] != **value);
+        match outside
+            .map(|(name, value)| (name, value, &allowed[name.as_str()]))
+            .next()
+        {
+            None => Ok(()),
+            Some((name, value, nearest)) => Err(format!(
+                "{name}: {value} is out of bounds; the nearest allowed value is {nearest}"
+            )),
         }
     }
 }

@@ -29,21 +29,31 @@ impl ApiError {
     }
 }
 
+/// The first use of a client token.
+#[derive(Debug, Clone)]
+pub(super) struct UsedToken {
+    /// The parameters of MonitorContact, which a repeat must not change.
+    pub(super) with: String,
+    pub(super) leg: String,
+    pub(super) at: Timestamp,
+}
+
 /// Everything that the fake knows about its Connect instance.
 pub(super) struct InstanceState {
     pub(super) settings: ConnectSettings,
     pub(super) since: Timestamp,
     pub(super) users: BTreeMap<String, User>,
     pub(super) contacts: HashMap<String, Contact>,
-    /// By client token: the parameters of its first use, and the leg that was created.
-    pub(super) tokens: HashMap<String, (String, String)>,
+    pub(super) tokens: HashMap<String, UsedToken>,
+    /// Chooses by the settings' shares, and the age of polled answers.
+    pub(super) rng: fastrand::Rng,
     pub(super) ledger: Ledger,
     pub(super) faults: FaultScript,
     pub(super) unsent_events: Vec<Value>,
 }
 
 impl InstanceState {
-    pub(super) fn new(settings: ConnectSettings) -> Self {
+    pub(super) fn new(settings: ConnectSettings, seed: u64) -> Self {
         let people = [
             "agent-1",
             "agent-2",
@@ -54,11 +64,12 @@ impl InstanceState {
         ];
         let user = |id: &&str| ((*id).to_owned(), User::new(id));
         Self {
-            settings,
+            settings: settings.bounded(),
             since: real_now(),
             users: people.iter().map(user).collect(),
             contacts: HashMap::new(),
             tokens: HashMap::new(),
+            rng: fastrand::Rng::with_seed(seed),
             ledger: Ledger::default(),
             faults: FaultScript::default(),
             unsent_events: Vec::new(),
@@ -79,6 +90,37 @@ impl InstanceState {
     /// The vendor's timestamp of a real time.
     pub(super) fn stamp(&self, at: Timestamp) -> Timestamp {
         self.settings.clock.stamp(at, self.since)
+    }
+
+    /// The vendor's timestamp of a real time, with the granularity of one source.
+    fn stamp_with(&self, granularity_ms: Option<u64>, at: Timestamp) -> Timestamp {
+        let mut clock = self.settings.clock;
+        if let Some(ms) = granularity_ms.and_then(|ms| i64::try_from(ms).ok()) {
+            clock.granularity_ms = ms;
+        }
+        clock.stamp(at, self.since)
+    }
+
+    /// The timestamp in an event.
+    pub(super) fn event_stamp(&self, at: Timestamp) -> Timestamp {
+        self.stamp_with(self.settings.event_granularity_ms, at)
+    }
+
+    /// The timestamp in DescribeContact.
+    pub(super) fn describe_stamp(&self, at: Timestamp) -> Timestamp {
+        self.stamp_with(self.settings.describe_granularity_ms, at)
+    }
+
+    /// When a leg or contact was connected, if the settings let any source say it.
+    pub(super) fn known_connection(&self, c: &Contact) -> Option<Timestamp> {
+        let hidden = c.initiation_method == "MONITOR" && !self.settings.connected_evidence;
+        c.connected_at.filter(|_| !hidden)
+    }
+
+    /// The initiation method as GetCurrentUserData and events show it.
+    pub(super) fn shown_method(&self, c: &Contact) -> Option<&'static str> {
+        let hidden = c.initiation_method == "MONITOR" && self.settings.initiation_method_null;
+        (!hidden).then_some(c.initiation_method)
     }
 
     /// The user, who is created if the id is unknown.
@@ -160,8 +202,10 @@ impl InstanceState {
             found.connected_at = Some(now);
             found.modes.push(("SILENT_MONITOR", now));
             let user = found.user.clone();
-            self.emit_contact_event(leg, "CONNECTED_TO_AGENT");
-            self.emit_agent_event(&user, None);
+            if self.settings.connected_evidence {
+                self.emit_contact_event(leg, "CONNECTED_TO_AGENT");
+                self.emit_agent_event(&user, None);
+            }
         }
     }
 
@@ -172,7 +216,7 @@ impl InstanceState {
             return Err("not a connected leg of this supervisor".into());
         }
         let supervised = found.supervised.clone().unwrap_or_default();
-        let agent_gone = self.contacts.get(&supervised).is_some_and(|c| c.agent_gone);
+        let agent_gone = self.contacts.get(&supervised).is_some_and(|c| c.agent_gone.is_some());
         let mode = match mode {
             "BARGE" if !found.may_barge => return Err("MonitorContact did not allow this leg to barge in".into()),
             "BARGE" => "BARGE",
@@ -202,13 +246,15 @@ impl InstanceState {
         if !barged {
             return self.hang_up(contact, "AGENT");
         }
-        found.agent_gone = true;
+        found.agent_gone.get_or_insert_with(real_now);
         Ok(())
     }
 
     pub(super) fn hold(&mut self, contact: &str, on_hold: bool) -> Result<(), String> {
         let found = self.contacts.get_mut(contact).ok_or_else(|| unknown_contact(contact))?;
-        found.on_hold = on_hold;
+        if found.on_hold() != on_hold {
+            found.holds.push((on_hold, real_now()));
+        }
         Ok(())
     }
 
@@ -225,7 +271,7 @@ impl InstanceState {
             .filter(|id| *id != leg)
             .filter_map(|id| self.contacts.get(id));
         found.mode() == Some("BARGE")
-            && self.contacts.get(&supervised).is_some_and(|c| c.agent_gone)
+            && self.contacts.get(&supervised).is_some_and(|c| c.agent_gone.is_some())
             && !others.into_iter().any(|leg| leg.mode() == Some("BARGE"))
     }
 
@@ -316,7 +362,7 @@ impl InstanceState {
             supervised: c.supervised.clone(),
             connected: c.connected_at.is_some() && c.ended.is_none(),
             mode: c.mode().map(ToOwned::to_owned),
-            agent_gone: c.agent_gone,
+            agent_gone: c.agent_gone.is_some(),
             ended: c.ended.is_some(),
             true_begun_at: c.started_at,
             true_disconnect_at: c.ended.as_ref().map(|(at, _)| *at),

@@ -32,8 +32,9 @@ impl ControlledFake for SalesforceFake {
         self.org().settings.clone()
     }
 
-    fn replace_settings(&self, settings: SalesforceSettings) {
+    fn replace_settings(&self, settings: SalesforceSettings) -> Result<(), String> {
         self.org().settings = settings;
+        Ok(())
     }
 
     fn with_faults<R>(&self, action: impl FnOnce(&mut FaultScript) -> R) -> R {

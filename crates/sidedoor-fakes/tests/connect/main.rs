@@ -1,0 +1,4 @@
+//! The fake Connect over HTTP, with signed requests: its settings for what AWS does not document, its faults and its events.
+
+mod support;
+mod uncertain_sources;
