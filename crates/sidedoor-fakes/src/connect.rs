@@ -275,6 +275,11 @@ impl ConnectFake {
         self.state().faults.add(fault);
     }
 
+    /// The scripted faults that have not happened yet.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.state().faults.pending()
+    }
+
     /// Removes the faults that have not happened yet.
     pub fn clear_faults(&self) {
         self.state().faults.clear();

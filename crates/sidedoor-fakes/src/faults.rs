@@ -1,14 +1,22 @@
-//! Scripted faults: the next calls of an operation answer an error, answer late, or lose their connection, before or after
-//! they have had their effect.
+//! Scripted faults: the next calls of an operation answer an error, answer late, answer something that is not the vendor's, or
+//! lose their connection, before or after they have had their effect.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::response::Response;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 /// Later faults are ignored, so that a test that only adds faults does not fill the memory.
 const MAX_FAULTS: usize = 10_000;
+
+/// Longest delay of an answer, and longest time without an answer.
+const MAX_DELAY: Duration = Duration::from_secs(60);
+/// Largest answer that is cut, bytes.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
 /// One scripted fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +31,9 @@ pub struct Fault {
     /// The number of calls that fail.
     #[serde(default = "once")]
     pub times: u32,
+    /// The fault is over this long after it was added, ms, even if `times` calls have not failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_ms: Option<u64>,
     /// HTTP status of the error. Without it the call succeeds after `delay_ms`.
     #[serde(default)]
     pub status: Option<u16>,
@@ -44,6 +55,15 @@ pub struct Fault {
     /// Closes the connection without an answer.
     #[serde(default)]
     pub drop_connection: bool,
+    /// The call has its effect and answers 200, but its JSON ends in the middle.
+    #[serde(default)]
+    pub cut_answer: bool,
+    /// Answers 200 with a page of HTML, as a proxy on the way does.
+    #[serde(default)]
+    pub html_page: bool,
+    /// Keeps the connection open without an answer for `delay_ms`, or 60 s if that is 0, then closes it.
+    #[serde(default)]
+    pub hang: bool,
 }
 
 fn once() -> u32 {
@@ -57,6 +77,7 @@ impl Fault {
             operation: operation.into(),
             matching: None,
             times: 1,
+            for_ms: None,
             status: Some(status),
             code: code.into(),
             message: format!("{code} (scripted fault)"),
@@ -64,6 +85,9 @@ impl Fault {
             delay_ms: 0,
             after_effect: false,
             drop_connection: false,
+            cut_answer: false,
+            html_page: false,
+            hang: false,
         }
     }
 
@@ -100,19 +124,115 @@ impl Fault {
         }
     }
 
-    pub(crate) fn delay(&self) -> std::time::Duration {
-        std::time::Duration::from_millis(self.delay_ms.min(60_000))
+    /// The next call of `operation` has its effect and answers 200, but its JSON ends in the middle.
+    pub fn cut_answer(operation: &str) -> Self {
+        Self {
+            cut_answer: true,
+            ..Self::late(operation, 0)
+        }
+    }
+
+    /// The next call of `operation` answers 200 with a page of HTML and has no effect; see [`Self::after_effect`].
+    pub fn html_page(operation: &str) -> Self {
+        Self {
+            html_page: true,
+            ..Self::late(operation, 0)
+        }
+    }
+
+    /// The next call of `operation` gets no answer for `for_ms` (60 s if 0), and has no effect; see [`Self::after_effect`].
+    pub fn hang(operation: &str, for_ms: u64) -> Self {
+        Self {
+            hang: true,
+            ..Self::late(operation, for_ms)
+        }
+    }
+
+    /// For `for_ms` every call of `operation` about this contact answers 404 ResourceNotFoundException.
+    pub fn not_found_for(operation: &str, contact: &str, for_ms: u64) -> Self {
+        Self {
+            matching: Some(contact.into()),
+            times: u32::MAX,
+            for_ms: Some(for_ms),
+            ..Self::error(operation, 404, "ResourceNotFoundException")
+        }
+    }
+
+    /// Only calls that contain this text in their path or their ids fail.
+    #[must_use]
+    pub fn matching(mut self, text: &str) -> Self {
+        self.matching = Some(text.into());
+        self
+    }
+
+    /// The call has its effect before it fails.
+    #[must_use]
+    pub fn after_effect(mut self) -> Self {
+        self.after_effect = true;
+        self
+    }
+
+    /// The delay before the call is handled.
+    pub(crate) fn delay(&self) -> Duration {
+        match self.hang {
+            true => Duration::ZERO,
+            false => Duration::from_millis(self.delay_ms).min(MAX_DELAY),
+        }
+    }
+
+    /// Whether the call must not have its effect.
+    pub(crate) fn prevents_effect(&self) -> bool {
+        !self.after_effect && !self.cut_answer && (self.status.is_some() || self.replaces_answer())
+    }
+
+    /// Whether the client gets no answer at all.
+    pub(crate) fn loses_answer(&self) -> bool {
+        self.drop_connection || self.hang
+    }
+
+    fn replaces_answer(&self) -> bool {
+        self.loses_answer() || self.html_page
+    }
+
+    /// What the client gets instead of `answer`. A hanging call returns after its time.
+    pub(crate) async fn distort(&self, answer: Response) -> Response {
+        if self.hang {
+            let time = match self.delay_ms {
+                0 => MAX_DELAY,
+                ms => Duration::from_millis(ms).min(MAX_DELAY),
+            };
+            tokio::time::sleep(time).await;
+        }
+        if self.loses_answer() {
+            return dropped_connection();
+        }
+        if self.html_page {
+            let page =
+                "<!DOCTYPE html><html><head><title>Maintenance</title></head><body>Try again later.</body></html>";
+            return (StatusCode::OK, [(header::CONTENT_TYPE, "text/html")], page).into_response();
+        }
+        // An error keeps its form, because its cause is another.
+        if self.cut_answer && answer.status().is_success() {
+            let (mut parts, body) = answer.into_parts();
+            let whole = to_bytes(body, MAX_ANSWER).await.unwrap_or_default();
+            parts.headers.remove(header::CONTENT_LENGTH);
+            return Response::from_parts(parts, Body::from(whole.slice(..whole.len() / 2)));
+        }
+        answer
     }
 }
 
-/// The faults that have not happened yet, in the order in which they were added.
+/// The faults that have not happened yet, in the order in which they were added, each with the moment at which it is over.
 #[derive(Debug, Default)]
-pub(crate) struct FaultScript(VecDeque<Fault>);
+pub(crate) struct FaultScript(VecDeque<(Fault, Option<Instant>)>);
 
 impl FaultScript {
     pub(crate) fn add(&mut self, fault: Fault) {
+        self.remove_expired();
         if self.0.len() < MAX_FAULTS && fault.times > 0 {
-            self.0.push_back(fault);
+            let over = fault.for_ms.map(Duration::from_millis);
+            let over = over.and_then(|time| Instant::now().checked_add(time));
+            self.0.push_back((fault, over));
         }
     }
 
@@ -120,18 +240,25 @@ impl FaultScript {
         self.0.clear();
     }
 
-    pub(crate) fn pending(&self) -> Vec<Fault> {
-        self.0.iter().cloned().collect()
+    pub(crate) fn pending(&mut self) -> Vec<Fault> {
+        self.remove_expired();
+        self.0.iter().map(|(fault, _)| fault.clone()).collect()
+    }
+
+    fn remove_expired(&mut self) {
+        let now = Instant::now();
+        self.0.retain(|(_, over)| over.is_none_or(|over| now < over));
     }
 
     /// Finds the fault for a call of `operation` whose path and ids are `about`, and counts the call.
     pub(crate) fn take_matching(&mut self, operation: &str, about: &str) -> Option<Fault> {
-        let index = self.0.iter().position(|f| {
+        self.remove_expired();
+        let index = self.0.iter().position(|(f, _)| {
             (f.operation == operation || f.operation == "*") && f.matching.as_ref().is_none_or(|m| about.contains(m))
         })?;
-        let fault = self.0[index].clone();
-        self.0[index].times -= 1;
-        if self.0[index].times == 0 {
+        let fault = self.0[index].0.clone();
+        self.0[index].0.times -= 1;
+        if self.0[index].0.times == 0 {
             self.0.remove(index);
         }
         Some(fault)
@@ -139,7 +266,7 @@ impl FaultScript {
 }
 
 /// An answer whose body fails at once, so that the client sees a closed connection.
-pub(crate) fn dropped_connection() -> Response {
+fn dropped_connection() -> Response {
     let broken = futures::stream::once(async {
         Err::<Bytes, _>(std::io::Error::other("connection dropped by a scripted fault"))
     });

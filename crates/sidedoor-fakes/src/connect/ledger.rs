@@ -20,7 +20,7 @@ pub struct CallEntry {
     /// W3C `traceparent` of the call, if it had one.
     #[serde(rename = "traceparent")]
     pub trace_parent: Option<String>,
-    /// HTTP status of the answer; 0 if the connection was dropped without an answer.
+    /// HTTP status of the answer; 0 if the call got no answer because of a fault.
     pub status: u16,
     /// Real time of the call, RFC 3339.
     pub at: String,

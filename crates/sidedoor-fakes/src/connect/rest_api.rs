@@ -15,7 +15,7 @@ use super::state::ApiError;
 use super::{ConnectFake, control_api, operations, sigv4, sts, user_data};
 use crate::clock::{iso, real_now};
 use crate::control;
-use crate::faults::{Fault, dropped_connection};
+use crate::faults::Fault;
 
 /// Longest accepted body, bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -191,9 +191,7 @@ impl ConnectFake {
         }
         let outcome = match (&checked, &fault) {
             (Err(e), _) => Err(e.clone()),
-            (Ok(()), Some(fault)) if !fault.after_effect && (fault.status.is_some() || fault.drop_connection) => {
-                Err(scripted_error(fault))
-            }
+            (Ok(()), Some(fault)) if fault.prevents_effect() => Err(scripted_error(fault)),
             _ if !bytes.is_empty() && body.is_null() => {
                 Err(ApiError::new(400, "SerializationException", "The body is not JSON"))
             }
@@ -206,11 +204,10 @@ impl ConnectFake {
             (Ok(_), Some(fault)) if fault.after_effect && fault.status.is_some() => Err(scripted_error(fault)),
             (outcome, _) => outcome,
         };
-        let dropped = fault.as_ref().is_some_and(|f| f.drop_connection);
-        let status = if dropped {
-            0
-        } else {
-            outcome.as_ref().map_or_else(|e| e.status, |_| 200)
+        let status = match &fault {
+            Some(fault) if fault.loses_answer() => 0,
+            Some(fault) if fault.html_page => 200,
+            _ => outcome.as_ref().map_or_else(|e| e.status, |_| 200),
         };
         let client_token = body.get("ClientToken").and_then(Value::as_str).map(ToOwned::to_owned);
         let entry = CallEntry {
@@ -222,9 +219,6 @@ impl ConnectFake {
             at: iso(real_now()),
         };
         self.state().ledger.call(entry);
-        if dropped {
-            return dropped_connection();
-        }
         let mut response = match outcome {
             Ok(answer) => axum::Json(answer).into_response(),
             Err(e) => answer_error(&e),
@@ -234,7 +228,14 @@ impl ConnectFake {
         if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
             headers.insert("x-amzn-requestid", id);
         }
-        response
+        match fault {
+            Some(fault) => tokio::select! {
+                distorted = fault.distort(response) => distorted,
+                // Otherwise a hanging call would delay the fake's end.
+                () = self.stop.cancelled() => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            },
+            None => response,
+        }
     }
 }
 

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 
 use super::SalesforceFake;
 use crate::clock::real_now;
-use crate::faults::dropped_connection;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// The latest accepted `exp`, in seconds from now: three minutes, and one second because some clients round up.
@@ -36,19 +35,26 @@ struct TokenRequest {
 
 async fn token(State(fake): State<SalesforceFake>, headers: HeaderMap, Form(request): Form<TokenRequest>) -> Response {
     let fault = fake.org().faults.take_matching("token", &request.grant_type);
-    if let Some(fault) = fault {
-        tokio::time::sleep(fault.delay()).await;
-        if fault.drop_connection {
-            return dropped_connection();
-        }
-        if let Some(status) = fault.status {
-            return token_error(status, &fault.code, &fault.message);
-        }
-    }
+    let Some(fault) = fault else {
+        return log_in(&fake, &headers, &request);
+    };
+    tokio::time::sleep(fault.delay()).await;
+    let scripted = fault
+        .status
+        .map(|status| token_error(status, &fault.code, &fault.message));
+    let answer = match scripted {
+        Some(error) => error,
+        None if fault.prevents_effect() => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        None => log_in(&fake, &headers, &request),
+    };
+    fault.distort(answer).await
+}
+
+fn log_in(fake: &SalesforceFake, headers: &HeaderMap, request: &TokenRequest) -> Response {
     fake.org().logins += 1;
     let granted = match request.grant_type.as_str() {
-        "client_credentials" => client_credentials(&fake, &headers, &request),
-        JWT_BEARER => jwt_bearer(&fake, request.assertion.as_deref().unwrap_or_default()),
+        "client_credentials" => client_credentials(fake, headers, request),
+        JWT_BEARER => jwt_bearer(fake, request.assertion.as_deref().unwrap_or_default()),
         _ => Err((400, "unsupported_grant_type", "grant type not supported".to_owned())),
     };
     if let Err((status, error, description)) = granted {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::objects::{Field, Object};
 use super::org::SalesforceError;
 use super::{SalesforceFake, platform_events, soql};
-use crate::faults::{Fault, dropped_connection};
+use crate::faults::Fault;
 
 /// Longest accepted body, bytes.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -91,13 +91,11 @@ impl SalesforceFake {
             ))
         } else {
             match &fault {
-                Some(f) if !f.after_effect && f.drop_connection => return dropped_connection(),
-                Some(f) if !f.after_effect && f.status.is_some() => Err(scripted_error(f)),
+                Some(f) if f.prevents_effect() => Err(scripted_error(f)),
                 _ => effect(self, &bytes),
             }
         };
         let mut response = match (outcome, &fault) {
-            (_, Some(f)) if f.drop_connection => return dropped_connection(),
             (Ok(_), Some(f)) if f.after_effect && f.status.is_some() => answer_error(&scripted_error(f)),
             (Ok(response), _) => response,
             (Err(e), _) => answer_error(&e),
@@ -106,7 +104,10 @@ impl SalesforceFake {
         if let Ok(value) = HeaderValue::from_str(&usage) {
             response.headers_mut().insert("sforce-limit-info", value);
         }
-        response
+        match fault {
+            Some(fault) => fault.distort(response).await,
+            None => response,
+        }
     }
 }
 

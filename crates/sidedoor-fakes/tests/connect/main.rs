@@ -1,4 +1,5 @@
 //! The fake Connect over HTTP, with signed requests: its settings for what AWS does not document, its faults and its events.
 
+mod faults;
 mod support;
 mod uncertain_sources;
