@@ -5,20 +5,24 @@
 //! | [`settings`] | the settings: a switch for everything that AWS does not document |
 //! | [`contact`] | one contact or leg, and what is kept of it |
 //! | [`state`] | contacts, legs and users, and the rules by which they change |
+//! | [`endings`] | how contacts and legs end |
 //! | [`operations`] | the API operations, as rules on that state |
 //! | [`user_data`] | GetCurrentUserData, which may be stale |
 //! | [`rest_api`] | the rest-json protocol: paths, errors, headers |
 //! | [`sigv4`] | verification of AWS signatures |
 //! | [`sts`] | STS GetCallerIdentity |
 //! | [`event_payloads`] | the bodies of contact events and agent events |
+//! | [`forged_events`] | events that nothing caused, to test a receiver |
 //! | [`event_delivery`] | sends events to Sidedoor: late, twice, out of order, or not at all |
 //! | [`ledger`] | which operations were called, and which contacts ended, each with its cause |
 //! | [`control_api`] | the `/_fake` API |
 
 mod contact;
 mod control_api;
+mod endings;
 mod event_delivery;
 mod event_payloads;
+mod forged_events;
 mod ledger;
 mod operations;
 mod rest_api;
@@ -34,9 +38,11 @@ use std::time::Duration;
 pub use contact::{ContactView, NewContact};
 use event_delivery::EventPusher;
 pub use event_delivery::EventSettings;
+pub use forged_events::ForgedEvent;
 pub use ledger::{CallEntry, EndEntry, Ledger};
 pub(super) use rest_api::router;
-pub use settings::{ConnectSettings, LinkField, StopVoiceLeg};
+use serde_json::Value;
+pub use settings::{ConnectSettings, DetailType, LinkField, StopVoiceLeg};
 use state::InstanceState;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +53,8 @@ use super::faults::Fault;
 pub const INSTANCE: &str = "11111111-2222-4333-8444-555555555555";
 /// The AWS Region in all ARNs.
 pub const REGION: &str = "us-west-2";
+/// The AWS account in all ARNs and events.
+pub const ACCOUNT: &str = "111122223333";
 /// The only accepted AWS access key id.
 pub const ACCESS_KEY: &str = "fake-access-key";
 /// The secret of [`ACCESS_KEY`].
@@ -78,11 +86,23 @@ impl ConnectFake {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends the events that the last changes of the state have caused.
+    /// Sends the events that the last changes of the state have caused, and lets customers hang up who will.
     pub(super) fn publish(&self) {
-        let events = self.state().take_unsent_events();
+        let (events, hang_ups) = {
+            let mut state = self.state();
+            let hang_ups = std::mem::take(&mut state.planned_hang_ups);
+            (std::mem::take(&mut state.unsent_events), hang_ups)
+        };
         for event in events {
             self.events.push(event);
+        }
+        for (contact, delay_ms) in hang_ups {
+            let fake = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+                // Fails if the call has ended meanwhile, and then there is nothing to do.
+                fake.hang_up(&contact, "CUSTOMER").ok();
+            });
         }
     }
 
@@ -296,6 +316,19 @@ impl ConnectFake {
     /// Changes where and how events are sent.
     pub fn change_events(&self, how: impl FnOnce(&mut EventSettings)) {
         self.events.change(how);
+    }
+
+    /// The contact event that `forged` describes. Nothing is sent, and no contact changes.
+    pub fn forge_event(&self, forged: &ForgedEvent) -> Value {
+        self.state().forged_event(forged)
+    }
+
+    /// Sends a forged contact event at once and exactly once, whatever the settings of events say about delays and losses.
+    /// Without a target nothing is sent. Returns the event.
+    pub fn send_forged_event(&self, forged: &ForgedEvent) -> Value {
+        let event = self.forge_event(forged);
+        self.events.send(event.clone());
+        event
     }
 
     /// Number of events that are delayed or waiting for a retry.

@@ -20,7 +20,7 @@ pub mod salesforce;
 use std::net::SocketAddr;
 
 pub use browser::{Browser, Manners, Tab};
-pub use connect::{ConnectFake, ConnectSettings, EventSettings};
+pub use connect::{ConnectFake, ConnectSettings, EventSettings, ForgedEvent};
 pub use faults::Fault;
 pub use salesforce::{SalesforceFake, SalesforceSettings};
 use tokio::net::TcpListener;

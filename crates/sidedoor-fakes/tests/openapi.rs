@@ -360,6 +360,9 @@ async fn browser_and_event_answers_match_the_schemas() {
         client.call("GET", tabs, "supervisor-1", None).await.1,
         json!({"tabs": []})
     );
+    let forged = json!({"eventType": "COMPLETED", "contactId": "leg-1", "userId": "supervisor-1"});
+    let (status, event) = client.call("POST", "/_fake/events/forged", "", Some(forged)).await;
+    assert_eq!((status, &event["detail"]["eventType"]), (201, &json!("COMPLETED")));
     let events = json!({"target": format!("{nowhere}/v1/events/connect"), "apiKey": "key-of-the-events", "loss": 1.0});
     let (status, changed) = client.call("PATCH", "/_fake/events", "", Some(events)).await;
     assert_eq!(

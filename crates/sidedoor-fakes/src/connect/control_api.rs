@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ConnectFake, ConnectSettings, EventSettings, NewContact};
+use super::{ConnectFake, ConnectSettings, EventSettings, ForgedEvent, NewContact};
 use crate::browser::{Browser, Manners};
 use crate::control::{ControlRoute, ControlledFake, delete, get, message, patch, post, shared_routes};
 use crate::faults::FaultScript;
@@ -16,6 +16,7 @@ pub(super) fn routes() -> Vec<ControlRoute<ConnectFake>> {
     let mut routes = vec![
         get("/_fake/ledger", ledger),
         patch("/_fake/events", change_events),
+        post("/_fake/events/forged", send_forged_event),
         post("/_fake/contacts", create_contact),
         get("/_fake/contacts/{contactId}", contact),
         post("/_fake/contacts/{contactId}/hang-up", hang_up),
@@ -70,6 +71,10 @@ async fn ledger(State(fake): State<ConnectFake>) -> Json<Value> {
 async fn change_events(State(fake): State<ConnectFake>, Json(settings): Json<EventSettings>) -> Json<EventSettings> {
     fake.change_events(|events| *events = settings.clone());
     Json(settings)
+}
+
+async fn send_forged_event(State(fake): State<ConnectFake>, Json(forged): Json<ForgedEvent>) -> Response {
+    (StatusCode::CREATED, Json(fake.send_forged_event(&forged))).into_response()
 }
 
 async fn create_contact(State(fake): State<ConnectFake>, Json(new): Json<NewContact>) -> Response {

@@ -133,13 +133,22 @@ impl EventPusher {
                 .collect()
         };
         for delay in delays {
-            let (events, envelope) = (self.clone(), envelope.clone());
-            self.in_flight.fetch_add(1, Ordering::SeqCst);
-            tokio::spawn(async move {
-                events.deliver(delay, &envelope).await;
-                events.in_flight.fetch_sub(1, Ordering::SeqCst);
-            });
+            self.send_after(delay, envelope.clone());
         }
+    }
+
+    /// Sends an event at once, whatever the settings say about delays, losses and duplicates.
+    pub(super) fn send(&self, envelope: Value) {
+        self.send_after(0, envelope);
+    }
+
+    fn send_after(&self, delay_ms: u64, envelope: Value) {
+        let events = self.clone();
+        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(async move {
+            events.deliver(delay_ms, &envelope).await;
+            events.in_flight.fetch_sub(1, Ordering::SeqCst);
+        });
     }
 
     async fn deliver(&self, delay_ms: u64, envelope: &Value) {

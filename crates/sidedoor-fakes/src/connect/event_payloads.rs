@@ -4,9 +4,9 @@ use base64::Engine;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::REGION;
 use super::contact::Contact;
 use super::state::InstanceState;
+use super::{ACCOUNT, REGION};
 use crate::clock::{iso, real_now};
 
 impl InstanceState {
@@ -28,7 +28,7 @@ impl InstanceState {
         };
         let contacts: Vec<Value> = self.contacts.values().filter(theirs).map(contact).collect();
         let arn = self.instance_arn();
-        let event = json!({"AWSAccountId": "111122223333", "AgentARN": format!("{arn}/agent/{user}"), "InstanceARN": arn,
+        let event = json!({"AWSAccountId": ACCOUNT, "AgentARN": format!("{arn}/agent/{user}"), "InstanceARN": arn,
             "EventId": uuid::Uuid::new_v4().to_string(), "EventType": "STATE_CHANGE", "Version": "2017-10-01",
             "EventTimestamp": stamp(real_now()),
             "CurrentAgentSnapshot": {"AgentStatus": {"Name": "Available"}, "Configuration": {}, "Contacts": contacts},
@@ -63,8 +63,14 @@ impl InstanceState {
             detail["disconnectTimestamp"] = stamp(*at);
             detail["disconnectReason"] = json!(reason);
         }
-        self.unsent_events
-            .push(envelope(&detail, self.settings.clock.read(real_now(), self.since)));
+        let envelope = Envelope {
+            id: uuid::Uuid::new_v4().to_string(),
+            detail_type: self.settings.detail_type.text(),
+            account: ACCOUNT,
+            region: REGION,
+            time: self.settings.clock.read(real_now(), self.since),
+        };
+        self.unsent_events.push(envelope.around(&detail));
     }
 }
 
@@ -75,17 +81,29 @@ pub(super) fn kinesis_batch(event: &Value) -> Value {
         "kinesisSchemaVersion": "1.0", "partitionKey": event["AgentARN"], "sequenceNumber": "1", "data": data}])
 }
 
-/// A contact event as EventBridge sends it. `vendor_now` is its `time`.
-fn envelope(detail: &Value, vendor_now: Timestamp) -> Value {
-    json!({
-        "version": "0",
-        "id": uuid::Uuid::new_v4().to_string(),
-        "detail-type": "Amazon Connect Contact Event",
-        "source": "aws.connect",
-        "account": "111122223333",
-        "time": vendor_now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        "region": REGION,
-        "resources": [],
-        "detail": detail,
-    })
+/// What EventBridge adds to a contact event.
+pub(super) struct Envelope<'e> {
+    pub(super) id: String,
+    pub(super) detail_type: &'static str,
+    pub(super) account: &'e str,
+    pub(super) region: &'e str,
+    pub(super) time: Timestamp,
+}
+
+impl Envelope<'_> {
+    pub(super) fn around(&self, detail: &Value) -> Value {
+        let text = |name: &str| detail[name].as_str().unwrap_or_default();
+        let instance = text("instanceArn");
+        json!({
+            "version": "0",
+            "id": self.id,
+            "detail-type": self.detail_type,
+            "source": "aws.connect",
+            "account": self.account,
+            "time": self.time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "region": self.region,
+            "resources": [instance, format!("{instance}/contact/{}", text("contactId"))],
+            "detail": detail,
+        })
+    }
 }

@@ -103,7 +103,11 @@ pub(super) fn stop(state: &mut InstanceState, body: &Value) -> Answer {
             StopVoiceLeg::AcceptAndIgnore => Ok(json!({})),
         };
     }
-    state.end(&id, "StopContact", "API");
+    if contact.initiation_method == "MONITOR" {
+        state.leave(&id, "StopContact", "API");
+    } else {
+        state.end(&id, "StopContact", "API");
+    }
     Ok(json!({}))
 }
 

@@ -39,6 +39,31 @@ pub enum LinkField {
     None,
 }
 
+/// `detail-type` of contact events. AWS's documents use all three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DetailType {
+    /// The default, from EventBridge's event registry.
+    #[serde(rename = "Amazon Connect Contact Event")]
+    AmazonConnect,
+    /// With the service's new full name.
+    #[serde(rename = "Amazon Connect Customer Contact Event")]
+    AmazonConnectCustomer,
+    /// With the service's new short name.
+    #[serde(rename = "Connect Customer Contact Event")]
+    ConnectCustomer,
+}
+
+impl DetailType {
+    /// The text in the envelope.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::AmazonConnect => "Amazon Connect Contact Event",
+            Self::AmazonConnectCustomer => "Amazon Connect Customer Contact Event",
+            Self::ConnectCustomer => "Connect Customer Contact Event",
+        }
+    }
+}
+
 /// Settings of the fake Connect. The control API rejects a value out of bounds; a value set in the process is cut to its bound.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -87,6 +112,16 @@ pub struct ConnectSettings {
     pub event_granularity_ms: Option<u64>,
     /// Timestamps in DescribeContact are multiples of this, ms, 1 to 60,000. Without it, the granularity of `clock`.
     pub describe_granularity_ms: Option<u64>,
+    /// Share of departures of a silent supervisor after which the vendor wrongly ends the customer's call, at the same instant,
+    /// 0 to 1. The ledger's cause is `SILENT_LEAVE`.
+    pub silent_leave_ends_call: f64,
+    /// Share of departures after which the customer happens to hang up within the next second, 0 to 1.
+    pub hang_up_after_leave: f64,
+    /// Send an event of type COMPLETED with the same data after DISCONNECTED, as AWS does for contacts without after contact
+    /// work.
+    pub completed_events: bool,
+    /// `detail-type` of contact events.
+    pub detail_type: DetailType,
 }
 
 impl Default for ConnectSettings {
@@ -112,6 +147,10 @@ impl Default for ConnectSettings {
             token_ttl_s: 86_400,
             event_granularity_ms: None,
             describe_granularity_ms: None,
+            silent_leave_ends_call: 0.0,
+            hang_up_after_leave: 0.0,
+            completed_events: false,
+            detail_type: DetailType::AmazonConnect,
         }
     }
 }
@@ -126,6 +165,9 @@ impl ConnectSettings {
         self.token_ttl_s = self.token_ttl_s.min(MAX_TOKEN_TTL_S);
         for granularity in [&mut self.event_granularity_ms, &mut self.describe_granularity_ms] {
             *granularity = granularity.map(|ms| ms.clamp(1, MAX_GRANULARITY_MS));
+        }
+        for share in [&mut self.silent_leave_ends_call, &mut self.hang_up_after_leave] {
+            *share = share.clamp(0.0, 1.0);
         }
         self
     }

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::contact::{Contact, ContactView, NewContact, User};
-use super::ledger::{EndEntry, Ledger};
-use super::{ConnectSettings, LinkField, REGION};
-use crate::clock::{iso, real_now};
+use super::ledger::Ledger;
+use super::{ACCOUNT, ConnectSettings, LinkField, REGION};
+use crate::clock::real_now;
 use crate::faults::FaultScript;
 
 /// An error as the vendor answers it.
@@ -50,6 +50,8 @@ pub(super) struct InstanceState {
     pub(super) ledger: Ledger,
     pub(super) faults: FaultScript,
     pub(super) unsent_events: Vec<Value>,
+    /// Customers who will hang up: the contact, and the delay in ms.
+    pub(super) planned_hang_ups: Vec<(String, u64)>,
 }
 
 impl InstanceState {
@@ -73,16 +75,18 @@ impl InstanceState {
             ledger: Ledger::default(),
             faults: FaultScript::default(),
             unsent_events: Vec::new(),
+            planned_hang_ups: Vec::new(),
         }
     }
 
-    pub(super) fn take_unsent_events(&mut self) -> Vec<Value> {
-        std::mem::take(&mut self.unsent_events)
+    /// Whether something happens that happens in this share of cases, 0 to 1.
+    pub(super) fn happens(&mut self, share: f64) -> bool {
+        self.rng.f64() < share
     }
 
     pub(super) fn instance_arn(&self) -> String {
         format!(
-            "arn:aws:connect:{REGION}:111122223333:instance/{}",
+            "arn:aws:connect:{REGION}:{ACCOUNT}:instance/{}",
             self.settings.instance_id
         )
     }
@@ -258,88 +262,6 @@ impl InstanceState {
         Ok(())
     }
 
-    /// Whether the customer's call would end if this leg ended: its supervisor has barged in, the agent has left, and no other
-    /// supervisor has barged in.
-    pub(super) fn is_last_party(&self, leg: &str) -> bool {
-        let Some(found) = self.contacts.get(leg) else {
-            return false;
-        };
-        let supervised = found.supervised.clone().unwrap_or_default();
-        let others = self.live_legs(&supervised);
-        let others = others
-            .iter()
-            .filter(|id| *id != leg)
-            .filter_map(|id| self.contacts.get(id));
-        found.mode() == Some("BARGE")
-            && self.contacts.get(&supervised).is_some_and(|c| c.agent_gone.is_some())
-            && !others.into_iter().any(|leg| leg.mode() == Some("BARGE"))
-    }
-
-    /// Returns the customer's contact if only the customer is left on it now.
-    pub(super) fn end_leg_in_ccp(&mut self, user: &str, leg: &str) -> Result<Option<String>, String> {
-        let found = self.contacts.get(leg).ok_or_else(|| unknown_contact(leg))?;
-        if found.initiation_method != "MONITOR" {
-            return Err("not a MONITOR contact".into());
-        }
-        if found.user != user {
-            return Err("the leg belongs to another supervisor".into());
-        }
-        if found.ended.is_some() {
-            return Err("the leg has already ended".into());
-        }
-        let supervised = found.supervised.clone().unwrap_or_default();
-        let was_last = self.is_last_party(leg);
-        self.end(leg, "CCP", "AGENT_DISCONNECT");
-        // The accident that Sidedoor must prevent: the customer is alone, so the call will end.
-        Ok(was_last.then_some(supervised))
-    }
-
-    pub(super) fn hang_up(&mut self, contact: &str, by: &str) -> Result<(), String> {
-        let found = self.contacts.get(contact).ok_or_else(|| unknown_contact(contact))?;
-        if found.initiation_method == "MONITOR" || found.ended.is_some() {
-            return Err("not a live customer contact".into());
-        }
-        let reason = if by == "AGENT" {
-            "AGENT_DISCONNECT"
-        } else {
-            "CUSTOMER_DISCONNECT"
-        };
-        self.end(contact, by, reason);
-        Ok(())
-    }
-
-    /// Ends a contact. A customer's contact ends every leg on it.
-    pub(super) fn end(&mut self, id: &str, by: &str, reason: &str) {
-        let now = real_now();
-        let legs = self.live_legs(id);
-        let Some(contact) = self.contacts.get_mut(id) else {
-            return;
-        };
-        if contact.ended.is_some() {
-            return;
-        }
-        contact.ended = Some((now, reason.to_owned()));
-        let (is_leg, user) = (contact.initiation_method == "MONITOR", contact.user.clone());
-        let kind = if contact.initiation_method == "MONITOR" {
-            "LEG"
-        } else {
-            "CUSTOMER"
-        };
-        self.ledger.end(EndEntry {
-            contact_id: id.into(),
-            kind: kind.into(),
-            by: by.into(),
-            at: iso(now),
-        });
-        self.emit_contact_event(id, "DISCONNECTED");
-        if is_leg {
-            self.emit_agent_event(&user, Some(id));
-        }
-        for leg in legs {
-            self.end(&leg, "CONTACT_ENDED", reason);
-        }
-    }
-
     pub(super) fn legs(&self, contact: &str) -> Vec<String> {
         let of = |c: &&Contact| c.supervised.as_deref() == Some(contact);
         self.contacts.values().filter(of).map(|c| c.id.clone()).collect()
@@ -383,6 +305,6 @@ impl InstanceState {
     }
 }
 
-fn unknown_contact(id: &str) -> String {
+pub(super) fn unknown_contact(id: &str) -> String {
     format!("unknown contact `{id}`")
 }

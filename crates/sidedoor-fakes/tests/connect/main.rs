@@ -1,5 +1,7 @@
 //! The fake Connect over HTTP, with signed requests: its settings for what AWS does not document, its faults and its events.
 
+mod departures;
+mod events;
 mod faults;
 mod support;
 mod uncertain_sources;
