@@ -6,6 +6,7 @@
 //! | [`contact`] | one contact or leg, and what is kept of it |
 //! | [`state`] | contacts, legs and users, and the rules by which they change |
 //! | [`endings`] | how contacts and legs end |
+//! | [`transfers`] | transfers of a call to another agent |
 //! | [`operations`] | the API operations, as rules on that state |
 //! | [`user_data`] | GetCurrentUserData, which may be stale |
 //! | [`rest_api`] | the rest-json protocol: paths, errors, headers |
@@ -30,6 +31,7 @@ mod settings;
 mod sigv4;
 mod state;
 mod sts;
+mod transfers;
 mod user_data;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +47,7 @@ use serde_json::Value;
 pub use settings::{ConnectSettings, DetailType, LinkField, StopVoiceLeg};
 use state::InstanceState;
 use tokio_util::sync::CancellationToken;
+use transfers::TRANSFER_REASON;
 
 use super::browser::{Heard, Tab};
 use super::faults::Fault;
@@ -211,6 +214,25 @@ impl ConnectFake {
         outcome
     }
 
+    /// The agent transfers the call to another agent, who is connected at once; an unknown user is created. The contact and its
+    /// legs end, and the call continues in a new contact. Returns the new contact's id.
+    ///
+    /// # Errors
+    /// When the contact is unknown, ended, a leg, or without an agent.
+    pub fn transfer(&self, contact: &str, agent: &str) -> Result<String, String> {
+        self.transfer_with_reason(contact, agent, TRANSFER_REASON)
+    }
+
+    /// Like [`Self::transfer`], with another `DisconnectReason` of the first contact, because AWS documents none.
+    ///
+    /// # Errors
+    /// As for [`Self::transfer`].
+    pub fn transfer_with_reason(&self, contact: &str, agent: &str, reason: &str) -> Result<String, String> {
+        let outcome = self.state().transfer(contact, agent, reason);
+        self.publish();
+        outcome
+    }
+
     /// The agent puts the customer on hold, or ends the hold.
     ///
     /// # Errors
@@ -273,10 +295,10 @@ impl ConnectFake {
         self.state().ledger.clone()
     }
 
-    /// Customer contacts that neither the customer nor the agent ended. A test must find this empty, because every entry is a
-    /// customer's call that we ended.
+    /// Customer contacts that neither the customer nor the agent ended, and that were not transferred. A test must find this
+    /// empty, because every entry is a customer's call that we ended.
     pub fn customer_contacts_we_ended(&self) -> Vec<EndEntry> {
-        let ours = |e: &&EndEntry| e.kind == "CUSTOMER" && !matches!(e.by.as_str(), "CUSTOMER" | "AGENT");
+        let ours = |e: &&EndEntry| e.kind == "CUSTOMER" && !matches!(e.by.as_str(), "CUSTOMER" | "AGENT" | "TRANSFER");
         self.state().ledger.ended.iter().filter(ours).cloned().collect()
     }
 

@@ -291,6 +291,18 @@ async fn connect_answers_match_the_schemas() {
             .0,
         404
     );
+    let (_, other) = client.call("POST", "/_fake/contacts", "", Some(json!({}))).await;
+    let other = other["contactId"].as_str().expect("an id");
+    let (transfer, to) = ("/_fake/contacts/{contactId}/transfer", json!({"agentId": "agent-2"}));
+    let (status, next) = client.call("POST", transfer, other, Some(to.clone())).await;
+    assert_eq!(status, 201);
+    let (_, view) = client.call("GET", "/_fake/contacts/{contactId}", other, None).await;
+    assert_eq!(view["nextContactId"], next["contactId"]);
+    assert_eq!(
+        client.call("POST", transfer, other, Some(to)).await.0,
+        409,
+        "it has ended"
+    );
     let hold = json!({"onHold": true});
     assert_eq!(
         client
@@ -299,13 +311,8 @@ async fn connect_answers_match_the_schemas() {
             .0,
         204
     );
-    assert_eq!(
-        client
-            .call("POST", "/_fake/contacts/{contactId}/agent-leaves", call, None)
-            .await
-            .0,
-        204
-    );
+    let agent_leaves = "/_fake/contacts/{contactId}/agent-leaves";
+    assert_eq!(client.call("POST", agent_leaves, call, None).await.0, 204);
     // The supervisor is the last party now, so leaving ends the customer's call.
     let end = json!({"legContactId": leg});
     assert_eq!(

@@ -50,6 +50,12 @@ pub(super) struct Contact {
     pub(super) initiation_method: &'static str,
     pub(super) user: String,
     pub(super) supervised: Option<String>,
+    /// The contact that was transferred to this one.
+    pub(super) previous: Option<String>,
+    /// The first contact of the chain of transfers, if this is not the first.
+    pub(super) initial: Option<String>,
+    /// When this contact was transferred, and the contact with which the call continued.
+    pub(super) successor: Option<(Timestamp, String)>,
     pub(super) started_at: Timestamp,
     pub(super) connected_at: Option<Timestamp>,
     pub(super) ended: Option<(Timestamp, String)>,
@@ -71,6 +77,9 @@ impl Contact {
             initiation_method,
             user,
             supervised: None,
+            previous: None,
+            initial: None,
+            successor: None,
             started_at: real_now(),
             connected_at: None,
             ended: None,
@@ -102,6 +111,7 @@ impl Contact {
         }
         let mut then = self.clone();
         then.connected_at = then.connected_at.filter(|t| *t <= at);
+        then.successor = then.successor.filter(|(t, _)| *t <= at);
         then.ended = then.ended.filter(|(t, _)| *t <= at);
         then.agent_gone = then.agent_gone.filter(|t| *t <= at);
         then.holds.retain(|(_, t)| *t <= at);
@@ -121,7 +131,7 @@ impl Contact {
 pub struct ContactView {
     /// The contact's id.
     pub contact_id: String,
-    /// `INBOUND` for a customer's contact, `MONITOR` for a leg.
+    /// `INBOUND` for a customer's contact, `TRANSFER` if another contact was transferred to it, `MONITOR` for a leg.
     pub initiation_method: String,
     /// `VOICE`, `CHAT` or `TASK`.
     pub channel: String,
@@ -129,6 +139,12 @@ pub struct ContactView {
     pub user_id: String,
     /// The contact that a leg supervises.
     pub supervised: Option<String>,
+    /// The contact that was transferred to this one.
+    pub previous_contact_id: Option<String>,
+    /// The first contact of the chain of transfers, if this is not the first.
+    pub initial_contact_id: Option<String>,
+    /// The contact with which the customer's call continued after a transfer.
+    pub next_contact_id: Option<String>,
     /// Whether the agent or supervisor is connected now.
     pub connected: bool,
     /// The last mode of a leg, `SILENT_MONITOR` or `BARGE`; `None` if it has never been connected.

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::transfers::TRANSFER_REASON;
 use super::{ConnectFake, ConnectSettings, EventSettings, ForgedEvent, NewContact};
 use crate::browser::{Browser, Manners};
 use crate::control::{ControlRoute, ControlledFake, delete, get, message, patch, post, shared_routes};
@@ -22,6 +23,7 @@ pub(super) fn routes() -> Vec<ControlRoute<ConnectFake>> {
         post("/_fake/contacts/{contactId}/hang-up", hang_up),
         post("/_fake/contacts/{contactId}/agent-leaves", agent_leaves),
         post("/_fake/contacts/{contactId}/hold", hold),
+        post("/_fake/contacts/{contactId}/transfer", transfer),
         post("/_fake/users", add_user),
         post("/_fake/legs", begin_leg),
         post("/_fake/ccp/{userId}/end-leg", end_leg),
@@ -110,6 +112,21 @@ struct Hold {
 
 async fn hold(State(fake): State<ConnectFake>, Path(id): Path<String>, Json(body): Json<Hold>) -> Response {
     no_content(fake.hold(&id, body.on_hold))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Transfer {
+    agent_id: String,
+    disconnect_reason: Option<String>,
+}
+
+async fn transfer(State(fake): State<ConnectFake>, Path(id): Path<String>, Json(body): Json<Transfer>) -> Response {
+    let reason = body.disconnect_reason.as_deref().unwrap_or(TRANSFER_REASON);
+    match fake.transfer_with_reason(&id, &body.agent_id, reason) {
+        Ok(next) => (StatusCode::CREATED, Json(json!({"contactId": next}))).into_response(),
+        Err(reason) => message(StatusCode::CONFLICT, &reason),
+    }
 }
 
 #[derive(Deserialize)]

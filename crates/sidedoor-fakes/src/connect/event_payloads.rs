@@ -52,6 +52,11 @@ impl InstanceState {
         if let Some((field, supervised)) = self.link(c) {
             detail[field[..1].to_lowercase() + &field[1..]] = json!(supervised);
         }
+        for (field, id) in [("previousContactId", &c.previous), ("initialContactId", &c.initial)] {
+            if let Some(id) = id {
+                detail[field] = json!(id);
+            }
+        }
         if c.connected_at.is_some() {
             detail["agentInfo"] = json!({"agentArn": format!("{account}/agent/{}", c.user)});
         }

@@ -35,8 +35,9 @@ pub struct EndEntry {
     /// `CUSTOMER` for a customer's contact, `LEG` for a supervisor's leg.
     pub kind: String,
     /// Cause: `StopContact`, `CCP`, `AGENT`, `CUSTOMER`, `CONTACT_ENDED` for a leg that ended with its contact,
-    /// `LAST_PARTY_LEFT` for a contact whose last other party has left, or `SILENT_LEAVE` for a contact that the vendor wrongly
-    /// ended when a silent supervisor left (setting `silent_leave_ends_call`).
+    /// `LAST_PARTY_LEFT` for a contact whose last other party has left, `SILENT_LEAVE` for a contact that the vendor wrongly
+    /// ended when a silent supervisor left (setting `silent_leave_ends_call`), or `TRANSFER` for a contact whose call continued
+    /// with another agent.
     pub by: String,
     /// Real time of the end, RFC 3339.
     pub at: String,

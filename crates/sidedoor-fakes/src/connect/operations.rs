@@ -103,6 +103,8 @@ pub(super) fn stop(state: &mut InstanceState, body: &Value) -> Answer {
             StopVoiceLeg::AcceptAndIgnore => Ok(json!({})),
         };
     }
+    // AWS documents that StopContact does not work for TRANSFER. The fake ends such a call nevertheless, because a test must
+    // notice the attempt.
     if contact.initiation_method == "MONITOR" {
         state.leave(&id, "StopContact", "API");
     } else {
@@ -149,6 +151,14 @@ pub(super) fn describe(state: &InstanceState, id: &str) -> Answer {
         }
     }
     contact["AgentInfo"] = agent;
+    for (field, id) in [("PreviousContactId", &c.previous), ("InitialContactId", &c.initial)] {
+        if let Some(id) = id {
+            contact[field] = json!(id);
+        }
+    }
+    if let Some(next) = state.next_contacts(c) {
+        contact["NextContacts"] = next;
+    }
     if let Some((at, reason)) = &c.ended {
         contact["DisconnectTimestamp"] = stamp(*at);
         contact["DisconnectReason"] = json!(reason);

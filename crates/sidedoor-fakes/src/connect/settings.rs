@@ -103,6 +103,8 @@ pub struct ConnectSettings {
     pub initiation_method_null: bool,
     /// DescribeContact shows a change only this long after it happened, ms, at most one hour. A younger contact is 404.
     pub describe_lag_ms: u64,
+    /// DescribeContact names the successor of a contact (`NextContacts`) only this long after the transfer, ms, at most one hour.
+    pub next_contacts_lag_ms: u64,
     /// Sources say when a leg was connected. With `false` there is no CONNECTED_TO_AGENT event, no ConnectedToAgentTimestamp,
     /// no StateTransitions and no start of the state CONNECTED of a leg.
     pub connected_evidence: bool,
@@ -143,6 +145,7 @@ impl Default for ConnectSettings {
             omit_idle_users: false,
             initiation_method_null: false,
             describe_lag_ms: 0,
+            next_contacts_lag_ms: 0,
             connected_evidence: true,
             token_ttl_s: 86_400,
             event_granularity_ms: None,
@@ -159,7 +162,11 @@ impl ConnectSettings {
     /// Cuts each value to its bounds, so that no rule needs to check them.
     pub(super) fn bounded(mut self) -> Self {
         self.poll_staleness_ms = self.poll_staleness_ms.min(MAX_STALENESS_MS);
-        for lag in [&mut self.ended_lingers_ms, &mut self.describe_lag_ms] {
+        for lag in [
+            &mut self.ended_lingers_ms,
+            &mut self.describe_lag_ms,
+            &mut self.next_contacts_lag_ms,
+        ] {
             *lag = (*lag).min(MAX_LAG_MS);
         }
         self.token_ttl_s = self.token_ttl_s.min(MAX_TOKEN_TTL_S);

@@ -128,7 +128,7 @@ impl InstanceState {
     }
 
     /// The user, who is created if the id is unknown.
-    fn user(&mut self, id: &str) -> &mut User {
+    pub(super) fn user(&mut self, id: &str) -> &mut User {
         self.users.entry(id.to_owned()).or_insert_with(|| User::new(id))
     }
 
@@ -282,6 +282,9 @@ impl InstanceState {
             channel: c.channel.clone(),
             user_id: c.user.clone(),
             supervised: c.supervised.clone(),
+            previous_contact_id: c.previous.clone(),
+            initial_contact_id: c.initial.clone(),
+            next_contact_id: c.successor.as_ref().map(|(_, id)| id.clone()),
             connected: c.connected_at.is_some() && c.ended.is_none(),
             mode: c.mode().map(ToOwned::to_owned),
             agent_gone: c.agent_gone.is_some(),

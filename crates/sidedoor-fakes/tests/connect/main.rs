@@ -4,4 +4,5 @@ mod departures;
 mod events;
 mod faults;
 mod support;
+mod transfers;
 mod uncertain_sources;
