@@ -121,6 +121,80 @@ def test_current_user_data_lists_live_contacts_in_pages(connect, contact):
     assert (kind, status) == ("InvalidParameterException", 400)
 
 
+@pytest.fixture
+def settings(connect_url):
+    """Changes settings of the fake, and restores them after the test."""
+    before = requests.get(f"{connect_url}/_fake/settings", timeout=5).json()
+
+    def change(**changes):
+        requests.patch(f"{connect_url}/_fake/settings", json=changes, timeout=5).raise_for_status()
+
+    yield change
+    change(**before)
+
+
+def test_current_user_data_can_go_back_to_an_older_state(connect, connect_url, contact, settings):
+    leg = monitor(connect, contact())["ContactId"]
+    time.sleep(0.5)
+    end = requests.post(f"{connect_url}/_fake/ccp/supervisor-1/end-leg", json={"legContactId": leg}, timeout=5)
+    assert end.status_code == 204
+    settings(pollStalenessMs=1000)
+
+    def listed():
+        answer = connect.get_current_user_data(InstanceId=INSTANCE, Filters={"Agents": ["supervisor-1"]})
+        return any(c["ContactId"] == leg for c in answer["UserDataList"][0]["Contacts"])
+
+    seen = [listed() for _ in range(40)]
+    assert (False, True) in zip(seen, seen[1:]), "a later answer shows an older state"
+    time.sleep(1)
+    assert not listed()
+
+
+def test_transfer_is_named_by_the_first_contact(connect, connect_url, contact):
+    call = contact()
+    answer = requests.post(f"{connect_url}/_fake/contacts/{call}/transfer", json={"agentId": "agent-2"}, timeout=5)
+    successor = answer.json()["contactId"]
+    try:
+        (entry,) = describe(connect, call)["NextContacts"]
+        data = entry["NextContactMetadata"]["QuickConnectContactData"]
+        assert (entry["Type"], data["ContactId"], data["QuickConnectType"]) == ("QUICK_CONNECT", successor, "USER")
+        assert isinstance(data["InitiationTimestamp"], datetime.datetime)
+        assert "DisconnectTimestamp" in describe(connect, call)
+        seen = describe(connect, successor)
+        assert (seen["InitiationMethod"], seen["PreviousContactId"], seen["InitialContactId"]) == ("TRANSFER", call, call)
+        assert "DisconnectTimestamp" not in seen
+        ledger = requests.get(f"{connect_url}/_fake/ledger", timeout=5).json()
+        assert call not in [e["contactId"] for e in ledger["customerContactsWeEnded"]]
+    finally:
+        requests.post(f"{connect_url}/_fake/contacts/{successor}/hang-up", json={"by": "AGENT"}, timeout=5)
+
+
+def test_search_contacts_finds_ended_legs_in_pages(connect, connect_url, contact):
+    chats = [contact("CHAT") for _ in range(3)]
+    legs = [monitor(connect, chat, user="supervisor-4")["ContactId"] for chat in chats]
+    for leg in legs:
+        stop(connect, leg)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    hour = datetime.timedelta(hours=1)
+    question = {
+        "InstanceId": INSTANCE,
+        "TimeRange": {"Type": "DISCONNECT_TIMESTAMP", "StartTime": now - hour, "EndTime": now + hour},
+        "SearchCriteria": {"InitiationMethods": ["MONITOR"], "AgentIds": ["supervisor-4"], "Channels": ["CHAT"]},
+        "Sort": {"FieldName": "INITIATION_TIMESTAMP", "Order": "DESCENDING"},
+    }
+    pages = list(connect.get_paginator("search_contacts").paginate(**question, PaginationConfig={"PageSize": 2}))
+    assert [len(page["Contacts"]) for page in pages] == [2, 1]
+    assert [page["TotalCount"] for page in pages] == [3, 3]
+    found = [c for page in pages for c in page["Contacts"]]
+    assert {c["Id"] for c in found} == set(legs)
+    for summary in found:
+        assert (summary["InitiationMethod"], summary["AgentInfo"]["Id"]) == ("MONITOR", "supervisor-4")
+        assert isinstance(summary["DisconnectTimestamp"], datetime.datetime)
+    backwards = {"Type": "DISCONNECT_TIMESTAMP", "StartTime": now, "EndTime": now - hour}
+    kind, status = error_of(lambda: connect.search_contacts(InstanceId=INSTANCE, TimeRange=backwards))
+    assert (kind, status) == ("InvalidParameterException", 400)
+
+
 def test_wrong_signature_is_rejected(connect_url, contact):
     kind, status = error_of(lambda: monitor(connect_client(connect_url, secret="wrong"), contact()))
     assert status == 403

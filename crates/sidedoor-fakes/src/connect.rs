@@ -8,6 +8,7 @@
 //! | [`endings`] | how contacts and legs end |
 //! | [`transfers`] | transfers of a call to another agent |
 //! | [`operations`] | the API operations, as rules on that state |
+//! | [`contact_search`] | SearchContacts |
 //! | [`user_data`] | GetCurrentUserData, which may be stale |
 //! | [`rest_api`] | the rest-json protocol: paths, errors, headers |
 //! | [`sigv4`] | verification of AWS signatures |
@@ -19,6 +20,7 @@
 //! | [`control_api`] | the `/_fake` API |
 
 mod contact;
+mod contact_search;
 mod control_api;
 mod endings;
 mod event_delivery;

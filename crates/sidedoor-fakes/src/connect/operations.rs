@@ -10,11 +10,11 @@ use crate::clock::real_now;
 
 pub(super) type Answer = Result<Value, ApiError>;
 
-fn invalid(message: &str) -> ApiError {
+pub(super) fn invalid(message: &str) -> ApiError {
     ApiError::new(400, "InvalidRequestException", message)
 }
 
-fn text<'v>(body: &'v Value, name: &str, longest: usize) -> Result<&'v str, ApiError> {
+pub(super) fn text<'v>(body: &'v Value, name: &str, longest: usize) -> Result<&'v str, ApiError> {
     let bad = || {
         invalid(&format!(
             "1 validation error detected: Value at '{name}' failed to satisfy constraint"

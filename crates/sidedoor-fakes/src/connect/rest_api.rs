@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::ledger::CallEntry;
 use super::state::ApiError;
-use super::{ConnectFake, control_api, operations, sigv4, sts, user_data};
+use super::{ConnectFake, contact_search, control_api, operations, sigv4, sts, user_data};
 use crate::clock::{iso, real_now};
 use crate::control;
 use crate::faults::Fault;
@@ -28,6 +28,7 @@ pub(crate) fn router(fake: ConnectFake) -> Router {
         .route("/contacts/{instance}/{contact}", get(describe))
         .route("/metrics/userdata/{instance}", post(current_user_data))
         .route("/search-users", post(search_users))
+        .route("/search-contacts", post(search_contacts))
         .route("/users/{instance}/{user}", get(describe_user))
         .route("/security-profiles-summary/{instance}", get(security_profiles))
         .route("/instance/{instance}", get(describe_instance))
@@ -113,6 +114,13 @@ async fn search_users(State(fake): State<ConnectFake>, request: Request) -> Resp
             body.get("InstanceId").and_then(Value::as_str).unwrap_or_default(),
         )?;
         operations::search_users(&fake.state(), body)
+    })
+    .await
+}
+
+async fn search_contacts(State(fake): State<ConnectFake>, request: Request) -> Response {
+    fake.serve("SearchContacts", request, |fake, body| {
+        contact_search::search(&fake.state(), body)
     })
     .await
 }

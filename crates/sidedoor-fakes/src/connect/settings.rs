@@ -99,12 +99,14 @@ pub struct ConnectSettings {
     /// GetCurrentUserData leaves out users without a contact.
     pub omit_idle_users: bool,
     /// The initiation method of a leg is missing in GetCurrentUserData and null in events, as Streams issue 910 reports.
-    /// DescribeContact still says MONITOR.
+    /// DescribeContact and SearchContacts still say MONITOR.
     pub initiation_method_null: bool,
     /// DescribeContact shows a change only this long after it happened, ms, at most one hour. A younger contact is 404.
     pub describe_lag_ms: u64,
     /// DescribeContact names the successor of a contact (`NextContacts`) only this long after the transfer, ms, at most one hour.
     pub next_contacts_lag_ms: u64,
+    /// SearchContacts finds a change only this long after it happened, ms, at most one hour.
+    pub search_lag_ms: u64,
     /// Sources say when a leg was connected. With `false` there is no CONNECTED_TO_AGENT event, no ConnectedToAgentTimestamp,
     /// no StateTransitions and no start of the state CONNECTED of a leg.
     pub connected_evidence: bool,
@@ -146,6 +148,7 @@ impl Default for ConnectSettings {
             initiation_method_null: false,
             describe_lag_ms: 0,
             next_contacts_lag_ms: 0,
+            search_lag_ms: 0,
             connected_evidence: true,
             token_ttl_s: 86_400,
             event_granularity_ms: None,
@@ -166,6 +169,7 @@ impl ConnectSettings {
             &mut self.ended_lingers_ms,
             &mut self.describe_lag_ms,
             &mut self.next_contacts_lag_ms,
+            &mut self.search_lag_ms,
         ] {
             *lag = (*lag).min(MAX_LAG_MS);
         }

@@ -3,6 +3,7 @@
 mod departures;
 mod events;
 mod faults;
+mod search;
 mod support;
 mod transfers;
 mod uncertain_sources;
