@@ -121,6 +121,7 @@ fields! {
     disconnect_uncertainty_ms = "Disconnect_Uncertainty_Ms__c", NUMBER, "The uncertainty of the instant, ± ms.";
     vendor_disconnected_at = "Vendor_Disconnected_At__c", TIME, "The vendor's own timestamp, uncorrected.";
     disconnect_source = "Disconnect_Source__c", TEXT, "The evidence that gave the instant.";
+    confirmation = "Confirmation__c", TEXT, "How the end of the leg was confirmed.";
     disconnect_reason = "Disconnect_Reason__c", TEXT, "Why the leg ended.";
     customer_call_continued = "Customer_Call_Continued__c", TEXT, "Whether the customer's call continued.";
     calibration_grade = "Calibration_Grade__c", TEXT, "The grade of the calibration behind the instant.";

@@ -33,6 +33,8 @@ pub(super) fn read(
         idle_poll: r.signed_seconds("supervision.idle_poll_s", 60, 5, 3600),
         after_check_grace: r.signed_millis("supervision.after_check_grace_ms", 400, 0, 10_000),
         poll_staleness: r.signed_millis("supervision.poll_staleness_ms", 2000, 0, 60_000),
+        describe_staleness: r.signed_millis("supervision.describe_staleness_ms", 2000, 0, 60_000),
+        claim_patience: r.signed_seconds("supervision.claim_patience_s", 60, 1, 86_400),
         clock_error_ms: r.number("clock.max_error_ms", 50, 0, 60_000),
         delivery: salesforce.map_or(off, |s| s.delivery),
         announce: salesforce.is_some_and(|s| s.config.directive_event.is_some()),

@@ -121,6 +121,23 @@ impl Budget {
         free && self.take_token(&mut queue, priority, self.least_for(priority), Instant::now())
     }
 
+    /// How many calls of this class would be admitted now without waiting.
+    pub(crate) fn free(&self, priority: Priority) -> usize {
+        let mut queue = self.queue();
+        if queue.waiting.keys().next().is_some_and(|first| first.0.0 >= priority) {
+            return 0;
+        }
+        self.refill(&mut queue, Instant::now());
+        let free = (queue.tokens.left - self.least_for(priority) + 1.0).max(0.0);
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most the burst"
+        )]
+        let free = (free + 1e-6) as usize;
+        free
+    }
+
     /// Waits at most `patience` for one call from the budget.
     pub(crate) async fn take(self: &Arc<Self>, priority: Priority, patience: Duration) -> Result<(), NoBudget> {
         if self.try_take(priority) {

@@ -4,24 +4,28 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_connect::primitives::DateTime;
 use aws_sdk_connect::types::{
-    MonitorCapability, StringComparisonType, StringCondition, UserDataFilters, UserSearchCriteria,
+    ContactInitiationMethod, MonitorCapability, SearchContactsTimeRange, SearchContactsTimeRangeType, SearchCriteria,
+    StringComparisonType, StringCondition, UserDataFilters, UserSearchCriteria,
 };
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
-use sidedoor_domain::ports::telephony::UserContact;
+use sidedoor_domain::ports::telephony::{UserContact, UserDataSeen};
 use sidedoor_domain::ports::{
     Admission, DateSeen, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
 };
 use sidedoor_domain::supervision::Mode;
 
-use super::errors::vendor_error;
+use super::errors::{request_not_built, vendor_error};
 use super::{AmazonConnect, contact, dates};
 
 /// How long a call other than a join waits for the rate budget.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The most users in one GetCurrentUserData call.
 const MAX_USERS: usize = 100;
+/// The most contacts that one SearchContacts returns.
+const MAX_FOUND: i32 = 100;
 /// The most pages of contacts that are read for one list of users.
 const MAX_PAGES: usize = 20;
 
@@ -110,14 +114,20 @@ impl Telephony for AmazonConnect {
             .map_err(|e| vendor_error(Operation::StopContact, &e))
     }
 
+    fn free_calls(&self, instance: &InstanceName, operation: Operation, priority: Priority) -> usize {
+        let client = self.client(instance, operation).ok();
+        let budget = client.and_then(|client| client.budget(operation));
+        budget.map_or(0, |budget| budget.free(priority))
+    }
+
     async fn current_contacts(
         &self,
         instance: &InstanceName,
         users: &[UserId],
         priority: Priority,
-    ) -> Result<Vec<UserContact>, VendorError> {
+    ) -> Result<UserDataSeen, VendorError> {
         let ids: Vec<String> = users.iter().take(MAX_USERS).map(ToString::to_string).collect();
-        let mut found = Vec::new();
+        let mut seen = UserDataSeen::default();
         let mut next: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let client = self
@@ -134,7 +144,8 @@ impl Telephony for AmazonConnect {
                 .map_err(|e| vendor_error(Operation::GetCurrentUserData, &e))?;
             for data in answer.user_data_list() {
                 let user = data.user().and_then(|u| u.id()).unwrap_or_default();
-                found.extend(data.contacts().iter().map(|contact| {
+                seen.users.insert(user.to_owned());
+                seen.contacts.extend(data.contacts().iter().map(|contact| {
                     UserContact {
                         user: user.to_owned(),
                         contact: contact.contact_id().unwrap_or_default().to_owned(),
@@ -151,10 +162,50 @@ impl Telephony for AmazonConnect {
             }
             next = answer.next_token().map(ToOwned::to_owned);
             if next.is_none() {
+                seen.is_complete = true;
                 break;
             }
         }
-        Ok(found)
+        Ok(seen)
+    }
+
+    async fn legs_begun(
+        &self,
+        instance: &InstanceName,
+        users: &[UserId],
+        (from, until): (jiff::Timestamp, jiff::Timestamp),
+        priority: Priority,
+    ) -> Result<Vec<String>, VendorError> {
+        let client = self
+            .client_in_turn(instance, Operation::SearchContacts, priority, PATIENCE)
+            .await?;
+        let moment = |at: jiff::Timestamp| DateTime::from_millis(at.as_millisecond());
+        let range = SearchContactsTimeRange::builder()
+            .r#type(SearchContactsTimeRangeType::InitiationTimestamp)
+            .start_time(moment(from))
+            .end_time(moment(until))
+            .build();
+        let range = range.map_err(|_| request_not_built(Operation::SearchContacts))?;
+        let ids: Vec<String> = users.iter().take(MAX_USERS).map(ToString::to_string).collect();
+        let criteria = SearchCriteria::builder()
+            .set_agent_ids(Some(ids))
+            .initiation_methods(ContactInitiationMethod::Monitor)
+            .build();
+        let answer = client
+            .connect
+            .search_contacts()
+            .instance_id(&client.instance_id)
+            .time_range(range)
+            .search_criteria(criteria)
+            .max_results(MAX_FOUND)
+            .send()
+            .await
+            .map_err(|e| vendor_error(Operation::SearchContacts, &e))?;
+        Ok(answer
+            .contacts()
+            .iter()
+            .filter_map(|c| c.id().map(ToOwned::to_owned))
+            .collect())
     }
 
     async fn ask_date(&self, instance: &InstanceName) -> Result<DateSeen, VendorError> {

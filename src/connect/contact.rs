@@ -79,7 +79,10 @@ fn connected_at(agent: &AgentInfo) -> Option<Timestamp> {
     })
 }
 
-/// Converts the vendor's epoch seconds, which may have a fraction, to whole milliseconds.
+/// Converts the vendor's epoch seconds, which may have a fraction, to whole milliseconds. It rounds, because a JSON number holds a
+/// millisecond only nearly: .073 may be read as .072999.
 fn moment(at: &DateTime) -> Option<Timestamp> {
-    at.to_millis().ok().and_then(|ms| Timestamp::from_millisecond(ms).ok())
+    let fraction = i64::from(at.subsec_nanos().saturating_add(500_000) / 1_000_000);
+    let ms = at.secs().checked_mul(1000)?.checked_add(fraction)?;
+    Timestamp::from_millisecond(ms).ok()
 }

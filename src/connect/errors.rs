@@ -27,6 +27,14 @@ where
         may_have_happened,
     };
     match e {
+        // The SDK reports a body that it cannot decode as a service error without a code (aws-sdk-rust issue 873). With a status of
+        // success the call may have happened.
+        SdkError::ServiceError(answer) if answer.raw().status().is_success() => failed(
+            Code::ResponseInvalid,
+            "Connect's answer could not be read.",
+            Verdict::Retry,
+            true,
+        ),
         SdkError::ServiceError(answer) => {
             let status = answer.raw().status().as_u16();
             let (code, verdict) = answered(answer.err().code(), status, answer.err().message().unwrap_or_default());
@@ -71,12 +79,18 @@ where
             Verdict::Retry,
             true,
         ),
-        _ => failed(
-            Code::RequestRejected,
-            "The SDK could not build the request.",
-            Verdict::Never,
-            false,
-        ),
+        _ => request_not_built(operation),
+    }
+}
+
+/// The error for a request that the SDK could not build.
+pub(super) fn request_not_built(operation: Operation) -> VendorError {
+    VendorError {
+        operation,
+        code: Code::RequestRejected,
+        message: "The SDK could not build the request.".into(),
+        verdict: Verdict::Never,
+        may_have_happened: false,
     }
 }
 

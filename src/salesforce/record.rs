@@ -31,6 +31,7 @@ pub(super) fn body(participant: &ParticipantRecord, fields: &FieldNames) -> Map<
     put(&fields.mode, json!(participant.mode));
     put(&fields.rejoin, json!(participant.rejoin));
     put(&fields.joined_at, json!(participant.joined_at.map(date_time)));
+    put(&fields.confirmation, json!(participant.confirmation));
     put(&fields.row_version, json!(participant.version));
     if let Some(d) = &participant.departure {
         put(&fields.disconnected_at, json!(date_time(d.disconnected_at)));

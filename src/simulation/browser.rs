@@ -10,7 +10,7 @@ use sidedoor_domain::ids::DirectiveId;
 
 use super::plan::BrowserConduct;
 use super::vendor::EndedBy;
-use super::world::{World, supervisor};
+use super::world::{World, lock, supervisor};
 use crate::usecases::RequestContext;
 use crate::usecases::directives::acknowledge::DirectiveAnswer;
 use crate::usecases::directives::feed::{DirectiveEvent, DirectiveListener};
@@ -72,7 +72,10 @@ async fn obey(world: &Arc<World>, i: usize, conduct: BrowserConduct, event: Dire
     let outcome = match conduct {
         BrowserConduct::Vanished => return,
         BrowserConduct::Fails => AckOutcome::Failed,
-        BrowserConduct::Lies => AckOutcome::Done,
+        BrowserConduct::Lies => {
+            lock(&world.lies).insert(event.supervision.id);
+            AckOutcome::Done
+        }
         BrowserConduct::Obeys | BrowserConduct::Silent => match world.vendor.end_leg(world, leg.as_str(), EndedBy::Ccp)
         {
             true => AckOutcome::Done,

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, PoisonError};
 
-use sidedoor_domain::departure::Reason;
+use sidedoor_domain::confirmation::Confirmation;
+use sidedoor_domain::departure::{AliveBy, Reason};
 use sidedoor_domain::ids::ClientToken;
 use sidedoor_domain::participant::ParticipantRecord;
 use sidedoor_domain::ports::Transaction;
@@ -39,7 +40,13 @@ pub(super) fn check_commit(world: &Arc<World>, change: &Transaction) {
             let mut noticed = world.noticed.lock().unwrap_or_else(PoisonError::into_inner);
             let is_new = noticed.insert(s.id, world.truth.ms()).is_none();
             drop(noticed);
-            if is_new && !ended {
+            let two_senders = s
+                .departure
+                .as_ref()
+                .is_some_and(|d| d.confirmation == Confirmation::TwoSenders);
+            // If both senders are false, the question that follows must find it out; see `check_end`.
+            let believed = two_senders && world.was_lied_to(s.id);
+            if is_new && !ended && !believed {
                 world.violated(
                     "false_departure",
                     format!("{} becomes LEFT while its leg is alive", s.id),
@@ -129,6 +136,9 @@ fn check_departure(world: &World, stored: &StoredSupervision, ended: i64) {
             "reason_wrong",
             format!("{} is CONTACT_ENDED, its contact is alive", s.id),
         );
+    }
+    if departure.basis.alive_by == Some(AliveBy::Browser) && world.was_lied_to(s.id) {
+        return;
     }
     let after = departure.earliest.is_none_or(|t| t <= truth);
     if departure.uncertainty_ms.is_some() && !(after && truth <= departure.latest) {

@@ -69,12 +69,11 @@ impl World {
         };
         let usecases = UseCases::new(deps, settings());
         self.note(|| "the process starts");
-        let process = Arc::new(Process {
+        self.process_started(Process {
             usecases: usecases.clone(),
             store,
             generation,
         });
-        self.process.send_replace(Some(process));
         let (world, starting) = (self.clone(), usecases.clone());
         tokio::spawn(async move {
             while let Err(e) = starting.resume().await {
@@ -148,6 +147,8 @@ fn settings() -> UseCaseSettings {
         idle_poll: SignedDuration::from_secs(30),
         after_check_grace: SignedDuration::from_millis(500),
         poll_staleness: SignedDuration::from_secs(2),
+        describe_staleness: SignedDuration::from_secs(2),
+        claim_patience: SignedDuration::from_secs(60),
         clock_error_ms: 50,
         delivery: DeliverySettings {
             max_batch_delay: Duration::from_secs(1),

@@ -1,5 +1,5 @@
 //! Worlds that were found by hand before there was a simulation: accepted disconnects that were lost, and events that nobody at
-//! AWS sent. A test that must panic shows a fault that the service still has.
+//! AWS sent.
 
 use sidedoor_domain::ports::Operation::{self, DescribeContact, GetCurrentUserData, MonitorContact};
 use sidedoor_domain::supervision::Channel;
@@ -54,7 +54,6 @@ fn keeps_every_promise(plan: &Plan) {
 
 /// The vendor makes the leg half a second after our time-out.
 #[test]
-#[should_panic(expected = "violation")]
 fn disconnect_survives_slow_monitor_contact() {
     let acts = [
         (1000, outage(MonitorContact, Outage::Slow(3500), 1000)),
@@ -69,7 +68,6 @@ fn disconnect_survives_slow_monitor_contact() {
 
 /// The answer is lost, and the vendor answers nothing for a minute.
 #[test]
-#[should_panic(expected = "violation")]
 fn disconnect_survives_lost_answer_and_outage() {
     for for_ms in [35_000, 60_000] {
         let acts = [
@@ -86,7 +84,6 @@ fn disconnect_survives_lost_answer_and_outage() {
 
 /// Six hundred disconnects wait for joins without an answer when the process starts again, with the default quotas.
 #[test]
-#[should_panic(expected = "violation")]
 fn disconnects_of_600_lost_joins_survive_restart() {
     let calls = 600;
     let mut acts = vec![Act {
@@ -131,7 +128,6 @@ fn disconnects_of_600_lost_joins_survive_restart() {
 
 /// A supervisor listens to one chat, and the answer of their second join is lost: the search must not take the first leg.
 #[test]
-#[should_panic(expected = "violation")]
 fn disconnect_of_second_chat_finds_its_own_leg() {
     for names_contact in [true, false] {
         let acts = [
@@ -153,7 +149,6 @@ fn disconnect_of_second_chat_finds_its_own_leg() {
 
 /// The answer is cut or an HTML page: the leg lives.
 #[test]
-#[should_panic(expected = "violation")]
 fn disconnect_survives_cut_answer() {
     let acts = [
         (1000, outage(MonitorContact, Outage::AnswerCut, 40_000)),
@@ -179,7 +174,6 @@ fn disconnect_survives_vendor_that_hangs() {
 
 /// An event that AWS never sent says that the leg has ended.
 #[test]
-#[should_panic(expected = "violation")]
 fn forged_end_of_leg_is_not_believed() {
     for (stamp_off_ms, lists_legs) in [(-100, true), (-3000, true), (5000, true), (-100, false)] {
         let forge = Step::Forge {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
-use sidedoor_domain::ports::telephony::UserContact;
+use sidedoor_domain::ports::telephony::UserDataSeen;
 use sidedoor_domain::ports::{
     Admission, DateSeen, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
 };
@@ -98,10 +98,6 @@ impl SimTelephony {
             };
             tokio::time::sleep(Duration::from_millis(fate.after)).await;
             let result = match (result, fate.lost) {
-                // The adapter does not recognise a cut answer yet.
-                (Ok(_), Some(VendorErrorCode::ResponseInvalid)) => {
-                    Err(failed(VendorErrorCode::RequestRejected, Verdict::Never, false))
-                }
                 (Ok(_), Some(code)) => Err(failed(code, Verdict::Retry, true)),
                 (result, _) => result,
             };
@@ -177,17 +173,37 @@ impl Telephony for SimTelephony {
         .await
     }
 
+    fn free_calls(&self, _: &InstanceName, operation: Operation, priority: Priority) -> usize {
+        self.budgets.get(&operation).map_or(0, |budget| budget.free(priority))
+    }
+
     async fn current_contacts(
         &self,
         _: &InstanceName,
         users: &[UserId],
         priority: Priority,
-    ) -> Result<Vec<UserContact>, VendorError> {
+    ) -> Result<UserDataSeen, VendorError> {
         self.admitted(Operation::GetCurrentUserData, priority, PATIENCE).await?;
         let users = users.to_vec();
         let about = format!("{} users", users.len());
         self.call(Operation::GetCurrentUserData, about, move |vendor, _| {
             Ok(vendor.current_contacts(&users))
+        })
+        .await
+    }
+
+    async fn legs_begun(
+        &self,
+        _: &InstanceName,
+        users: &[UserId],
+        (from, until): (Timestamp, Timestamp),
+        priority: Priority,
+    ) -> Result<Vec<String>, VendorError> {
+        self.admitted(Operation::SearchContacts, priority, PATIENCE).await?;
+        let users = users.to_vec();
+        let about = format!("{} users", users.len());
+        self.call(Operation::SearchContacts, about, move |vendor, _| {
+            Ok(vendor.legs_begun(&users, from, until))
         })
         .await
     }

@@ -1,9 +1,8 @@
 //! One simulated world: the vendor, the org, the browsers and the people of a plan, and the service, which may crash at any await
 //! and start again on the same disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::KeyUse;
 use sidedoor_domain::supervision::State;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::crm::SimCrm;
 use super::plan::{Act, BrowserConduct, Plan, Step};
@@ -57,7 +56,8 @@ pub(super) struct World {
     pub(super) crm: Arc<SimCrm>,
     pub(super) random: Arc<SeededRandom>,
     pub(super) disk: MemoryDisk,
-    pub(super) process: watch::Sender<Option<Arc<Process>>>,
+    process: Mutex<Option<Arc<Process>>>,
+    started: Notify,
     restart: Notify,
     down: Mutex<Duration>,
     busy: AtomicBool,
@@ -67,6 +67,8 @@ pub(super) struct World {
     violations: Mutex<Vec<Violation>>,
     pub(super) promises: Mutex<Promises>,
     browsers: Mutex<BTreeMap<usize, BrowserConduct>>,
+    /// Supervisions whose browser said DONE and had done nothing. Their word cannot be checked, so the service may believe it.
+    pub(super) lies: Mutex<BTreeSet<SupervisionId>>,
     /// When a departure was first committed, true ms.
     pub(super) noticed: Mutex<BTreeMap<SupervisionId, i64>>,
     pub(super) this: Weak<World>,
@@ -85,7 +87,8 @@ impl World {
             crm: Arc::new(SimCrm::default()),
             random: Arc::new(SeededRandom::new(plan.seed)),
             disk: MemoryDisk::default(),
-            process: watch::channel(None).0,
+            process: Mutex::default(),
+            started: Notify::new(),
             restart: Notify::new(),
             down: Mutex::new(Duration::ZERO),
             busy: AtomicBool::new(true),
@@ -95,6 +98,7 @@ impl World {
             violations: Mutex::default(),
             promises: Mutex::default(),
             browsers: Mutex::default(),
+            lies: Mutex::default(),
             noticed: Mutex::default(),
             plan,
             truth,
@@ -130,13 +134,18 @@ impl World {
         lock(&self.violations).push(Violation { rule, detail });
     }
 
+    /// Whether the browser of a supervision lied.
+    pub(super) fn was_lied_to(&self, id: SupervisionId) -> bool {
+        lock(&self.lies).contains(&id)
+    }
+
     pub(super) fn violations(&self) -> Vec<Violation> {
         lock(&self.violations).clone()
     }
 
     /// Ends the process, which starts again after `down`.
     pub(super) fn crash(&self, down: Duration) {
-        let Some(process) = self.process.send_replace(None) else {
+        let Some(process) = lock(&self.process).take() else {
             return;
         };
         self.note(|| "the process crashes");
@@ -156,18 +165,20 @@ impl World {
         }
     }
 
-    /// The running process; waits until there is one.
+    /// The running process; waits until there is one. A `watch` would wake its receivers in random order.
     pub(super) async fn process(&self) -> Arc<Process> {
-        let mut changes = self.process.subscribe();
         loop {
-            let current = changes.borrow_and_update().clone();
-            if let Some(process) = current {
+            let started = self.started.notified();
+            if let Some(process) = lock(&self.process).clone() {
                 return process;
             }
-            if changes.changed().await.is_err() {
-                pending::<()>().await;
-            }
+            started.await;
         }
+    }
+
+    pub(super) fn process_started(&self, process: Process) {
+        *lock(&self.process) = Some(Arc::new(process));
+        self.started.notify_waiters();
     }
 
     /// Runs `work` on the running process; `None` if the process crashed before it was done.

@@ -8,6 +8,7 @@
 //! Ids and enumerations (a state, a mode, a source) are stored in the domain's spelling, which is stable because the API uses it too.
 
 mod departure;
+mod leg_watch;
 mod supervision;
 
 use clock_calibration::{Cause, Sample};
@@ -31,6 +32,10 @@ pub(crate) enum DocumentError {
     /// A later version of Sidedoor wrote it.
     #[error("the document has version {0}; this version of Sidedoor reads up to {VERSION}")]
     TooNew(u32),
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 fn version_one() -> u32 {
@@ -86,6 +91,10 @@ struct EvidenceDocument {
     event_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     carrier: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credential: Option<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    authentic: bool,
 }
 
 /// Writes the document of an observation.
@@ -102,6 +111,8 @@ pub(crate) fn write_evidence(e: &Evidence) -> Result<String, DocumentError> {
         disconnect_reason: e.disconnect_reason.clone(),
         event_id: e.event_id.clone(),
         carrier: e.carrier.clone(),
+        credential: e.credential.clone(),
+        authentic: e.authentic,
     };
     Ok(serde_json::to_string(&document)?)
 }
@@ -120,6 +131,8 @@ pub(crate) fn read_evidence(text: &str) -> Result<Evidence, DocumentError> {
         disconnect_reason: document.disconnect_reason,
         event_id: document.event_id,
         carrier: document.carrier,
+        credential: document.credential,
+        authentic: document.authentic,
     })
 }
 

@@ -3,10 +3,15 @@
 //! | metric | meaning |
 //! |---|---|
 //! | `sidedoor_customer_calls_ended_total` | **the alarm**: customer calls that ended right after a departure that our disconnect caused |
+//! | `sidedoor_customer_calls_ended_after_silent_leave_total` | customer calls that ended right after a silent listener had left |
+//! | `sidedoor_customer_calls_expected_after_silent_leave` | how many of them chance explains, in the last 24 hours |
 //! | `sidedoor_leaves_overdue_now` | disconnects past their deadline without evidence of departure, now |
 //! | `sidedoor_leaves_overdue_total` | the same, since the start |
 //! | `sidedoor_leaves_refused_total` | disconnects that the barge safety check refused |
 //! | `sidedoor_agents_looking_wrong_total` | agents on hold, in error or no longer on the contact right after a departure |
+//! | `sidedoor_claims_refuted_total{credential}` | claims that a leg has ended which Amazon Connect refuted |
+//! | `sidedoor_credentials_doubted_total{credential}` | **an alarm**: three refuted claims of one credential within an hour |
+//! | `sidedoor_poll_staleness_seconds` | how long after its confirmed end a poll still listed a leg |
 //! | `sidedoor_supervisions_begun_total{origin}` | supervisions started |
 //! | `sidedoor_supervisions_active{state}` | unfinished supervisions, now |
 //! | `sidedoor_joins_failed_total{code}` | failed joins |
@@ -65,6 +70,11 @@ pub struct Metrics {
     announced: Family<One, Counter>,
     difference: Histogram,
     compared: Family<One, Counter>,
+    silent_ends: Counter,
+    silent_ends_expected: Gauge<f64, AtomicU64>,
+    claims_refuted: Family<One, Counter>,
+    credentials_doubted: Family<One, Counter>,
+    poll_staleness: Histogram,
     overdue: Gauge,
     active: Family<One, Gauge>,
     rows: Family<One, Gauge>,
@@ -128,6 +138,11 @@ impl Default for Metrics {
                 -60.0, -10.0, -5.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0,
             ]),
             compared: Family::default(),
+            silent_ends: Counter::default(),
+            silent_ends_expected: Gauge::default(),
+            claims_refuted: Family::default(),
+            credentials_doubted: Family::default(),
+            poll_staleness: Histogram::new([0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0]),
             overdue: Gauge::default(),
             active: Family::default(),
             rows: Family::default(),
@@ -147,6 +162,11 @@ impl Default for Metrics {
             "customer_calls_ended",
             "Customer calls that ended right after a departure that our disconnect caused; must stay 0",
             &new.customer_calls_ended,
+        );
+        counter(
+            "customer_calls_ended_after_silent_leave",
+            "Customer calls that ended right after a silent listener had left",
+            &new.silent_ends,
         );
         counter(
             "leaves_overdue",
@@ -169,6 +189,26 @@ impl Default for Metrics {
             &new.connections_refused,
         );
         counter("panics", "Panics; each is a bug in Sidedoor", &new.panics);
+        registry.register(
+            "customer_calls_expected_after_silent_leave",
+            "How many ends of calls right after a silent leave chance explains, in the last 24 hours",
+            new.silent_ends_expected.clone(),
+        );
+        registry.register(
+            "claims_refuted",
+            "Claims that a leg has ended which Amazon Connect refuted",
+            new.claims_refuted.clone(),
+        );
+        registry.register(
+            "credentials_doubted",
+            "Credentials of which three claims were refuted within an hour; must stay 0",
+            new.credentials_doubted.clone(),
+        );
+        registry.register(
+            "poll_staleness_seconds",
+            "How long after its confirmed end a poll still listed a leg",
+            new.poll_staleness.clone(),
+        );
         registry.register("supervisions_begun", "Supervisions started", new.begun.clone());
         registry.register("joins_failed", "Failed joins by code", new.joins_failed.clone());
         registry.register("departures", "Departures confirmed by evidence", new.departures.clone());
@@ -298,8 +338,23 @@ impl MetricsRecorder for Metrics {
                 };
                 self.departures.get_or_create(&labels).inc()
             }
+            MetricEvent::ClaimRefuted(credential) => {
+                self.claims_refuted.get_or_create(&one("credential", *credential)).inc()
+            }
+            MetricEvent::CredentialDoubted(credential) => self
+                .credentials_doubted
+                .get_or_create(&one("credential", *credential))
+                .inc(),
+            MetricEvent::PollStaleness(seconds) => {
+                self.poll_staleness.observe(*seconds);
+                0
+            }
             MetricEvent::Overdue => self.overdue_ever.inc(),
             MetricEvent::CustomerCallEnded => self.customer_calls_ended.inc(),
+            MetricEvent::SilentLeave { call_ended, expected } => {
+                self.silent_ends_expected.set(*expected);
+                self.silent_ends.inc_by(u64::from(*call_ended))
+            }
             MetricEvent::AgentLooksWrong => self.agents_wrong.inc(),
             MetricEvent::LeaveRefused => self.leaves_refused.inc(),
             MetricEvent::Directive(directive, status) => {

@@ -4,14 +4,16 @@
 //! Guarantee: [`UseCaseContext::update`] never overwrites another writer's change. It writes with the revision that it
 //! read; if another writer was faster, it reads again and applies the rule to the new state.
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::authority::Caller;
+use sidedoor_domain::confirmation::AnswerAge;
 use sidedoor_domain::ids::{InstanceName, SupervisionId};
 use sidedoor_domain::ports::store::{KeyUse, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{
@@ -25,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use crate::telemetry::spans;
 use crate::usecases::error::{UnknownName, UseCaseError};
 use crate::usecases::in_flight::InFlight;
+use crate::usecases::leaving::silent_leaves::SilentLeaves;
 use crate::usecases::polling::batch_poll::PollRounds;
 use crate::usecases::salesforce_sync::rate::DeliveryPause;
 use crate::usecases::settings::{InstanceSettings, UseCaseSettings};
@@ -70,9 +73,26 @@ pub(crate) struct Signals {
     pub(crate) delivery_pause: std::sync::Mutex<Option<DeliveryPause>>,
     /// Supervisions whose leave is being carried out now, so that no two tasks carry out the same one.
     pub(crate) leaves_in_flight: InFlight<SupervisionId>,
+    /// Joins that a task works on now.
+    pub(crate) joins_in_flight: InFlight<SupervisionId>,
+    /// When claims of each credential were refuted in the last hour.
+    refuted_claims: std::sync::Mutex<BTreeMap<String, Vec<Timestamp>>>,
+    silent_leaves: std::sync::Mutex<SilentLeaves>,
     /// How many ids this process has generated.
     ids: AtomicU16,
 }
+
+impl Signals {
+    pub(crate) fn silent_leaves(&self) -> std::sync::MutexGuard<'_, SilentLeaves> {
+        self.silent_leaves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// So many refuted claims of one credential within this time raise an alarm.
+const REFUTED_ALARM: usize = 3;
+const REFUTED_WINDOW: SignedDuration = SignedDuration::from_hours(1);
+/// The most credentials whose refuted claims are counted for the alarm.
+const MAX_CREDENTIALS: usize = 100;
 
 /// Counts the attempts of one optimistic-locking loop: read a supervision, change it, commit it with the revision that was
 /// read. When another writer was faster, the caller starts the next attempt.
@@ -158,6 +178,44 @@ impl UseCaseContext {
     pub(crate) fn carriers(&self) -> impl Iterator<Item = &str> {
         let vendors = self.settings.timing.vendors.keys().map(String::as_str);
         vendors.filter(|vendor| *vendor != AMAZON_CONNECT)
+    }
+
+    /// How old answers may be, and how wrong our own clock.
+    pub(crate) fn answer_age(&self) -> AnswerAge {
+        AnswerAge {
+            poll: self.settings.poll_staleness,
+            describe: self.settings.describe_staleness,
+            clock_error: SignedDuration::from_millis(self.settings.clock_error_ms),
+        }
+    }
+
+    /// Counts refuted claims by credential. Three in an hour raise an alarm, because the credential may have leaked.
+    pub(crate) fn count_refuted_claims(&self, id: SupervisionId, credentials: &[String]) {
+        let now = self.now();
+        for credential in credentials {
+            self.count(&MetricEvent::ClaimRefuted(credential));
+            tracing::warn!(supervision_id = %id, credential, "a claim of {credential} that the leg of {id} has ended is refuted by Amazon Connect");
+            let mut recent = self
+                .signals
+                .refuted_claims
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if recent.len() >= MAX_CREDENTIALS && !recent.contains_key(credential) {
+                recent.pop_first();
+            }
+            let times = recent.entry(credential.clone()).or_default();
+            times.retain(|at| *at + REFUTED_WINDOW > now);
+            times.push(now);
+            if times.len() == REFUTED_ALARM {
+                self.count(&MetricEvent::CredentialDoubted(credential));
+                tracing::error!(
+                    credential,
+                    "{REFUTED_ALARM} claims of {credential} were refuted within an hour; check who uses that credential"
+                );
+            }
+            // More would not change the alarm.
+            times.truncate(REFUTED_ALARM);
+        }
     }
 
     pub(crate) fn leave_times(&self) -> LeaveTimes {

@@ -3,10 +3,11 @@
 //! Actors: Amazon Connect's events and answers, partner carriers. Guarantee: evidence is stored with what follows from it in
 //! one transaction, in any order of arrival, and an event that arrives twice counts once.
 
-mod adopt_leg;
+pub(crate) mod adopt_leg;
 pub mod carrier_events;
 pub mod contact_events;
 pub(crate) mod evaluate;
+pub(crate) mod observation;
 
 use crate::usecases::clocks::ClockService;
 use crate::usecases::context::UseCaseContext;

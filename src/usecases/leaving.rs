@@ -7,6 +7,7 @@ mod after_check;
 mod barge_safety;
 pub mod disconnect;
 pub(crate) mod end_leg;
+pub(crate) mod silent_leaves;
 
 use sidedoor_domain::ids::SupervisionId;
 

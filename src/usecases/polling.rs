@@ -4,7 +4,9 @@
 //! store.
 
 pub(crate) mod batch_poll;
+mod claims;
 pub(crate) mod reconcile;
+mod searches;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};

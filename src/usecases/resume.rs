@@ -3,7 +3,7 @@
 //! | state in the store | what happens |
 //! |---|---|
 //! | REQUESTED | MonitorContact was never sent: it is sent now, or the join expires if `join_ttl` has passed |
-//! | JOINING | within `join_ttl`: the same call with the same `ClientToken`; later: search for the leg, adopt it or expire |
+//! | JOINING | within `join_ttl`: the same call with the same `ClientToken`; later, or after a disconnect: search for the leg |
 //! | LEAVING, without a directive or StopContact | carried out now, because a disconnect never expires |
 //! | MONITORING, LEAVING, LEFT without its after-check | polled when due, by [`crate::usecases::polling::reconcile`] |
 //! | records to be delivered | sent when due, by [`crate::usecases::salesforce_sync::deliver`] |
@@ -31,6 +31,10 @@ impl UseCases {
             .in_states(&[State::Requested, State::Joining], MAX_RESUMED)
             .await?
         {
+            if supervision.search().is_some() {
+                // Polling continues the search.
+                continue;
+            }
             let (this, id) = (self.clone(), supervision.id);
             let maybe_sent = supervision.state == State::Joining;
             self.ctx.spawn_for("join", &supervision, async move {

@@ -61,8 +61,12 @@ pub struct UseCaseSettings {
     pub idle_poll: SignedDuration,
     /// How long the record of a departure waits for the after-check, so that one write contains both.
     pub after_check_grace: SignedDuration,
-    /// How old the vendor's data may be when it answers a poll.
+    /// How old the data of a GetCurrentUserData may be.
     pub poll_staleness: SignedDuration,
+    /// How old the data of a DescribeContact may be.
+    pub describe_staleness: SignedDuration,
+    /// How long Amazon Connect may not be reachable before a record with the claimed time of a departure is written.
+    pub claim_patience: SignedDuration,
     /// The largest error of our own clock, in ms.
     pub clock_error_ms: i64,
     /// How records are delivered to Salesforce.

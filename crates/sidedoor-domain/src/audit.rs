@@ -67,16 +67,22 @@ pub enum AuditAction {
     LegStopBegun,
     /// StopContact was refused.
     LegStopRefused,
+    /// A claim that a leg has ended was refuted by the vendor.
+    ClaimRefuted,
     /// A caller requested another mode.
     ModeRequested,
     /// A start was refused by a jurisdiction's rules.
     RejoinRefused,
+    /// An operator closed a supervision whose leg the vendor no longer knows.
+    SupervisionClosed,
     /// A start failed.
     SupervisionFailed,
     /// Evidence showed that the supervisor left.
     SupervisionLeft,
     /// A leg that was started outside Sidedoor became a supervision.
     SupervisionObserved,
+    /// The vendor showed the leg of a departed supervision alive, so the supervision was reopened.
+    SupervisionReopened,
     /// A caller requested a supervision.
     SupervisionRequested,
     /// A ticket to a stream of directives was issued.
@@ -87,8 +93,9 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::AgentLooksWrong,
+        Self::ClaimRefuted,
         Self::CustomerCallEnded,
         Self::DeliveryReplayed,
         Self::DepartureReissued,
@@ -103,9 +110,11 @@ impl AuditAction {
         Self::LegStopRefused,
         Self::ModeRequested,
         Self::RejoinRefused,
+        Self::SupervisionClosed,
         Self::SupervisionFailed,
         Self::SupervisionLeft,
         Self::SupervisionObserved,
+        Self::SupervisionReopened,
         Self::SupervisionRequested,
         Self::TicketIssued,
         Self::VendorProbed,
@@ -115,6 +124,7 @@ impl AuditAction {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AgentLooksWrong => "agent.looks_wrong",
+            Self::ClaimRefuted => "claim.refuted",
             Self::CustomerCallEnded => "customer_call.ended",
             Self::DeliveryReplayed => "delivery.replayed",
             Self::DepartureReissued => "departure.reissued",
@@ -129,9 +139,11 @@ impl AuditAction {
             Self::LegStopRefused => "leg.stop_refused",
             Self::ModeRequested => "mode.requested",
             Self::RejoinRefused => "rejoin.refused",
+            Self::SupervisionClosed => "supervision.closed",
             Self::SupervisionFailed => "supervision.failed",
             Self::SupervisionLeft => "supervision.left",
             Self::SupervisionObserved => "supervision.observed",
+            Self::SupervisionReopened => "supervision.reopened",
             Self::SupervisionRequested => "supervision.requested",
             Self::TicketIssued => "ticket.issued",
             Self::VendorProbed => "vendor.probed",

@@ -2,9 +2,10 @@
 //! continued.
 
 use clock_calibration::{ClockId, Grade};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::confirmation::{Confirmation, two_senders};
 use super::evidence::{Evidence, Sighting, Source};
 use super::supervision::{Requester, Supervision};
 
@@ -84,6 +85,8 @@ pub struct Departure {
     pub vendor_timestamp: Option<Timestamp>,
     /// The source of the evidence that first proved the end.
     pub source: Source,
+    /// How the end was confirmed.
+    pub confirmation: Confirmation,
     /// Why the leg ended.
     pub reason: Reason,
     /// Whether the customer's call continued.
@@ -113,6 +116,11 @@ pub struct AgentAfter {
 }
 
 impl AgentAfter {
+    /// Whether the state proves that the agent is on the call.
+    pub fn is_on_the_call(&self) -> bool {
+        matches!(self.state.as_str(), "CONNECTED" | "CONNECTED_ONHOLD")
+    }
+
     /// From the vendor's word; `None` if the agent did not have the contact.
     pub fn of(state: Option<&str>) -> Self {
         let state = state.unwrap_or("GONE").to_owned();
@@ -184,48 +192,73 @@ impl Departure {
     }
 }
 
-/// The causal facts about the end of a leg: the interval on our clock, and the vendors' timestamps.
+/// The causal facts about the confirmed end of a leg: the interval on our clock, and the vendors' timestamps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DropFacts {
+    /// How the end was confirmed.
+    pub confirmation: Confirmation,
     /// The last moment, on our clock, at which the leg was certainly alive, and what showed that.
     pub alive: Option<(Timestamp, AliveBy)>,
-    /// When the first proof of the end was received.
+    /// The first moment, on our clock, at which the leg had certainly ended.
     pub gone_by: Timestamp,
-    /// The source of that proof.
+    /// The source of what shows that.
     pub source: Source,
-    /// The vendors' timestamps of the end, at most one of each source and carrier; Amazon Connect's event first.
+    /// The vendors' timestamps of the end that may be used, at most one of each source and carrier; Amazon Connect's event first.
     pub stamps: Vec<Evidence>,
-    /// The vendor's reason for the end.
+    /// The vendor's reason for the end, from an answer to our own request.
     pub vendor_reason: Option<String>,
 }
 
-/// Collects the causal facts; `None` if no evidence proves that the leg ended.
+/// A stamp may be this much earlier than the join, or later than its notice, and is still used.
+const STAMP_BEFORE_JOIN: SignedDuration = SignedDuration::from_hours(1);
+const STAMP_AFTER_NOTICE: SignedDuration = SignedDuration::from_mins(5);
+
+/// Collects the causal facts; `None` unless the end is confirmed (see [`super::confirmation`]).
 ///
-/// A lower bound is the moment at which a request was sent whose answer showed the leg alive: the first MonitorContact (which
-/// returned the leg), a poll, or the issue of a directive, but **only** if the browser acknowledged it with DONE, because the
-/// browser then saw the leg alive after it. A bound later than the first proof of the end is ignored, because it was stale.
+/// **Lower bound**: the moment at which a request was sent whose answer showed the leg alive, less the age of its data: the first
+/// MonitorContact (which returned the leg), a poll, or the issue of a directive that the browser acknowledged with DONE, because
+/// the browser then saw the leg alive after it.
+///
+/// **Upper bound**: when the vendor's answer that shows the leg gone was received. It is the arrival of an event only if the
+/// event's timestamp matches DescribeContact's, or if two senders agree; then it is the later of their arrivals. An arrival earlier
+/// than the lower bound is not used.
 pub fn drop_facts(supervision: &Supervision, evidence: &[Evidence]) -> Option<DropFacts> {
-    let drops = || evidence.iter().filter(|e| e.sighting == Sighting::Dropped);
-    let first = drops().min_by_key(|e| e.learnt_at)?;
-    let by_browser = supervision
-        .directives
-        .iter()
-        .filter(|d| d.ended_the_leg())
-        .map(|d| (d.issued_at, AliveBy::Browser))
-        .max_by_key(|(at, _)| *at);
-    let by_join = supervision
-        .join
-        .as_ref()
-        .and_then(|j| j.first_sent_at)
-        .map(|t| (t, AliveBy::Join));
-    let by_poll = supervision.alive_at.map(|t| (t, AliveBy::Poll));
-    let alive = [by_join, by_poll, by_browser]
-        .into_iter()
-        .flatten()
-        .filter(|(t, _)| *t <= first.learnt_at)
-        .max_by_key(|(t, _)| *t);
+    // What arrived before the vendor showed the leg alive again is refuted.
+    let refuted = supervision.watch.refuted_before;
+    let counts = |e: &&Evidence| refuted.is_none_or(|refuted| e.learnt_at >= refuted);
+    let drops = || {
+        evidence
+            .iter()
+            .filter(|e| e.sighting == Sighting::Dropped)
+            .filter(counts)
+    };
+    let answers = || drops().filter(|e| e.is_answer());
+    let asked = answers().min_by_key(|e| e.learnt_at).map(|e| (e.learnt_at, e.source));
+    let stated = drops()
+        .filter(|e| e.is_statement_about(supervision))
+        .min_by_key(|e| e.learnt_at);
+    let stated = stated.map(|e| (e.learnt_at, e.source));
+    let two = two_senders(supervision, evidence);
+    let (confirmation, proven) = match (asked, stated, two) {
+        (Some(asked), ..) => (Confirmation::VendorAsked, asked),
+        (None, Some(stated), _) => (Confirmation::VendorStatement, stated),
+        (None, None, Some(two)) => (Confirmation::TwoSenders, two),
+        (None, None, None) => return None,
+    };
+    let usable = |e: &&Evidence| stamp_is_admitted(supervision, e, evidence);
+    let matched = drops().filter(|e| !e.is_answer() && e.carrier.is_none()).filter(usable);
+    let matched = matched.map(|e| (e.learnt_at, e.source));
+    let alive = alive_bound(supervision, proven.0, true);
+    let earlier: Vec<(Timestamp, Source)> = matched.chain(two).filter(|(at, _)| *at < proven.0).collect();
+    let fits = |at: Timestamp| alive.is_none_or(|(alive, _)| alive <= at);
+    // An event that came before the browser saw the leg alive: one of the two is false, and nothing shows which. A forged event can
+    // match DescribeContact's timestamp in whole seconds, and a browser can be wrong about what it did.
+    let by_browser = alive.is_some_and(|(_, by)| by == AliveBy::Browser);
+    let in_doubt = by_browser && earlier.iter().any(|(at, _)| !fits(*at));
+    let consistent = earlier.into_iter().filter(|(at, _)| fits(*at));
+    let (gone_by, source) = consistent.min_by_key(|(at, _)| *at).unwrap_or(proven);
     let mut stamps: Vec<Evidence> = Vec::new();
-    for drop in drops().filter(|e| e.vendor_stamp.is_some()) {
+    for drop in drops().filter(usable) {
         if !stamps
             .iter()
             .any(|s| s.source == drop.source && s.carrier == drop.carrier)
@@ -235,19 +268,57 @@ pub fn drop_facts(supervision: &Supervision, evidence: &[Evidence]) -> Option<Dr
     }
     stamps.sort_by_key(|e| (e.carrier.is_some(), e.source != Source::ContactEvent));
     Some(DropFacts {
-        alive,
-        gone_by: first.learnt_at,
-        source: first.source,
+        confirmation,
+        alive: alive_bound(supervision, gone_by, !in_doubt),
+        gone_by,
+        source,
         stamps,
-        vendor_reason: drops().find_map(|e| e.disconnect_reason.clone()),
+        vendor_reason: answers().find_map(|e| e.disconnect_reason.clone()),
     })
+}
+
+/// The last moment up to `until` at which the leg was certainly alive, by the vendor's answers and perhaps by the browser's.
+fn alive_bound(s: &Supervision, until: Timestamp, with_browser: bool) -> Option<(Timestamp, AliveBy)> {
+    let counts = |at: Timestamp| s.watch.refuted_before.is_none_or(|refuted| at >= refuted);
+    let done = s.directives.iter().filter(|d| d.ended_the_leg());
+    let done = done.filter(|d| d.answer.as_ref().is_some_and(|a| counts(a.received_at)));
+    let done = done.filter(|_| with_browser);
+    let by_browser = done.map(|d| (d.issued_at, AliveBy::Browser)).max_by_key(|(at, _)| *at);
+    let by_join = s
+        .join
+        .as_ref()
+        .and_then(|j| j.first_sent_at)
+        .map(|t| (t, AliveBy::Join));
+    let by_poll = s.alive_at.map(|t| (t, AliveBy::Poll));
+    let bounds = [by_join, by_poll, by_browser].into_iter().flatten();
+    bounds.filter(|(t, _)| *t <= until).max_by_key(|(t, _)| *t)
+}
+
+/// Whether a timestamp may teach its clock and bound the departure: we fetched it, it matches what we fetched, its sender is
+/// authentic, or it is a carrier's, which teaches that carrier's clock only. Otherwise anybody who sends events could move the
+/// vendor's clock.
+pub fn stamp_is_admitted(s: &Supervision, of: &Evidence, evidence: &[Evidence]) -> bool {
+    let Some(stamp) = of.vendor_stamp else { return false };
+    let begun = s.join.as_ref().and_then(|j| j.first_sent_at).or(s.joined.map(|j| j.at));
+    if begun.is_some_and(|begun| stamp < begun - STAMP_BEFORE_JOIN) || stamp > of.learnt_at + STAMP_AFTER_NOTICE {
+        return false;
+    }
+    let fetched = evidence.iter().filter(|e| e.is_answer() && e.sighting == of.sighting);
+    let matches = |e: &Evidence| e.vendor_stamp.is_some_and(|fetched| stamps_match(stamp, fetched));
+    of.is_answer() || of.authentic || of.carrier.is_some() || fetched.into_iter().any(matches)
+}
+
+/// Whether two timestamps are of the same moment on one clock: equal after both are truncated, or both rounded, to the coarser of
+/// their granularities. A timestamp without a fraction may be in whole seconds.
+pub fn stamps_match(a: Timestamp, b: Timestamp) -> bool {
+    let (a, b) = (a.as_millisecond(), b.as_millisecond());
+    let in_seconds = a.rem_euclid(1000) == 0 || b.rem_euclid(1000) == 0;
+    let second = |ms: i64| ms.div_euclid(1000);
+    a == b || (in_seconds && (second(a) == second(b) || second(a + 500) == second(b + 500)))
 }
 
 /// Why the leg ended, from the leg's own evidence. The after-check can later find that the contact ended first.
 pub fn reason(supervision: &Supervision, vendor_reason: Option<&str>) -> Reason {
-    if supervision.contact_ended && !supervision.browser_ended_the_leg() {
-        return Reason::ContactEnded;
-    }
     match &supervision.leave {
         Some(leave) if leave.by == Requester::Operator => return Reason::Operator,
         Some(_) => return Reason::Supervisor,

@@ -94,6 +94,15 @@ impl Directive {
         self.status() == DirectiveStatus::Open && now < self.expires_at
     }
 
+    /// Whether it asked the browser to end the leg and the browser says that the leg is gone.
+    pub(crate) fn says_gone(&self) -> bool {
+        let gone = matches!(
+            self.status(),
+            DirectiveStatus::Answered(AckOutcome::Done | AckOutcome::AlreadyGone)
+        );
+        self.kind == DirectiveKind::EndLegInCcp && gone
+    }
+
     /// Whether it asked the browser to end the leg and the browser acknowledged with DONE.
     pub(crate) fn ended_the_leg(&self) -> bool {
         self.kind == DirectiveKind::EndLegInCcp && self.status() == DirectiveStatus::Answered(AckOutcome::Done)
@@ -111,6 +120,8 @@ pub struct Acknowledgement {
     pub received_at: Timestamp,
     /// A short text for people.
     pub detail: Option<String>,
+    /// The name of the credential that sent it.
+    pub credential: Option<String>,
 }
 
 /// The result of a directive. If several tabs acknowledge it, the greatest result counts.

@@ -19,6 +19,14 @@ pub enum Source {
     PartnerEvent,
     /// The Kinesis agent event stream: a snapshot of the supervisor's contacts, with real milliseconds in AWS's sample.
     AgentEvent,
+    /// A GetCurrentUserData poll.
+    UserData,
+    /// A SearchContacts answer.
+    SearchContacts,
+    /// The supervisor's browser, in an acknowledgement.
+    Browser,
+    /// An operator, who closed the supervision.
+    Operator,
 }
 
 impl Source {
@@ -29,6 +37,10 @@ impl Source {
             Self::DescribeContact => "DESCRIBE_CONTACT",
             Self::PartnerEvent => "PARTNER_EVENT",
             Self::AgentEvent => "AGENT_EVENT",
+            Self::UserData => "USER_DATA",
+            Self::SearchContacts => "SEARCH_CONTACTS",
+            Self::Browser => "BROWSER",
+            Self::Operator => "OPERATOR",
         }
     }
 }
@@ -66,6 +78,10 @@ pub struct Evidence {
     pub event_id: Option<String>,
     /// The partner carrier whose clock gave the timestamp; `None` for Amazon Connect's clock.
     pub carrier: Option<String>,
+    /// The name of the credential that sent it; `None` for an answer to our own request.
+    pub credential: Option<String>,
+    /// Whether its sender is proven to be the vendor, as on a queue whose policy admits only the vendor's rule.
+    pub authentic: bool,
 }
 
 impl Sighting {

@@ -11,6 +11,7 @@
 //! | [`supervision`] | one supervisor's presence on one contact, and its state machine |
 //! | [`directive`] | an instruction to a supervisor's browser, and the browser's acknowledgement |
 //! | [`evidence`] | one observation of a leg |
+//! | [`confirmation`] | when a claim that a leg has ended is believed |
 //! | [`departure`] | when and why a supervisor left, concluded from the evidence |
 //! | [`participant`] | the Salesforce record of a supervision |
 //! | [`rejoin`] | the rules of a jurisdiction: returning to a contact, announcing supervision |
@@ -22,6 +23,7 @@ pub mod agent_event;
 pub mod audit;
 pub mod authority;
 mod codes;
+pub mod confirmation;
 pub mod contact_event;
 pub mod departure;
 pub mod directive;

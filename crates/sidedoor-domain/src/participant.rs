@@ -1,8 +1,10 @@
 //! The Salesforce record of a supervision. It is always written whole: a delivery means "the latest version of this record", so
 //! that a lost or repeated one does no harm.
 
+use clock_calibration::Grade;
 use jiff::Timestamp;
 
+use super::departure::reason;
 use super::supervision::{Mode, Supervision};
 
 /// One VoiceCallParticipant record. The Salesforce adapter maps each field to its configured API name.
@@ -28,7 +30,9 @@ pub struct ParticipantRecord {
     pub rejoin: bool,
     /// When the supervisor was connected.
     pub joined_at: Option<Timestamp>,
-    /// The departure, once there is one.
+    /// How the end of the leg was confirmed; NONE before there is one.
+    pub confirmation: &'static str,
+    /// The departure, once there is one, or the claimed one if Amazon Connect could not be asked.
     pub departure: Option<DepartureFields>,
     /// A number that grows with each version of the record.
     pub version: u32,
@@ -61,6 +65,24 @@ pub struct DepartureFields {
     pub offset_ms: Option<i64>,
 }
 
+/// The departure as it is claimed, if that was reported. Only its arrival bounds it from above.
+fn claimed(s: &Supervision) -> Option<DepartureFields> {
+    let claim = s.watch.claim.filter(|claim| claim.reported)?;
+    Some(DepartureFields {
+        disconnected_at: claim.learnt_at,
+        earliest: None,
+        latest: claim.learnt_at,
+        uncertainty_ms: None,
+        vendor_timestamp: claim.stamp,
+        source: claim.source.as_str(),
+        reason: reason(s, None).as_str(),
+        customer_call_continued: None,
+        grade: Grade::Uncalibrated.as_str(),
+        calibration_version: 0,
+        offset_ms: None,
+    })
+}
+
 impl ParticipantRecord {
     /// The record of a supervision; `None` while its leg is not known.
     pub fn of(supervision: &Supervision, version: u32) -> Option<Self> {
@@ -81,19 +103,24 @@ impl ParticipantRecord {
             .as_str(),
             rejoin: supervision.compliance.rejoin,
             joined_at: supervision.joined.map(|j| j.at),
-            departure: supervision.departure.as_ref().map(|d| DepartureFields {
-                disconnected_at: d.disconnected_at,
-                earliest: d.earliest,
-                latest: d.latest,
-                uncertainty_ms: d.uncertainty_ms,
-                vendor_timestamp: d.vendor_timestamp,
-                source: d.source.as_str(),
-                reason: d.reason.as_str(),
-                customer_call_continued: d.continuity.as_bool(),
-                grade: d.grade.as_str(),
-                calibration_version: d.calibration_version,
-                offset_ms: d.offset_ms,
-            }),
+            confirmation: supervision.confirmation().as_str(),
+            departure: supervision
+                .departure
+                .as_ref()
+                .map(|d| DepartureFields {
+                    disconnected_at: d.disconnected_at,
+                    earliest: d.earliest,
+                    latest: d.latest,
+                    uncertainty_ms: d.uncertainty_ms,
+                    vendor_timestamp: d.vendor_timestamp,
+                    source: d.source.as_str(),
+                    reason: d.reason.as_str(),
+                    customer_call_continued: d.continuity.as_bool(),
+                    grade: d.grade.as_str(),
+                    calibration_version: d.calibration_version,
+                    offset_ms: d.offset_ms,
+                })
+                .or_else(|| claimed(supervision)),
             version,
         })
     }

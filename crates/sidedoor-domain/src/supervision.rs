@@ -13,14 +13,15 @@
 mod directing;
 mod machine;
 
-use jiff::Timestamp;
-pub use machine::{Leave, LeaveTimes, Refused};
+use jiff::{SignedDuration, Timestamp};
+pub use machine::{AliveAgain, Leave, LeaveTimes, Refused};
 use serde::{Deserialize, Serialize};
 
+use super::confirmation::LegWatch;
 use super::departure::Departure;
 use super::directive::{Directive, DirectiveKind};
 use super::ids::{ClientToken, ContactId, DirectiveId, InstanceName, SupervisionId, UserId};
-use super::interlock::LegId;
+use super::interlock::{ContactSeen, LegId};
 use super::rejoin::Compliance;
 use crate::trace_parent::TraceParent;
 
@@ -172,6 +173,44 @@ pub struct Join {
     pub first_sent_at: Option<Timestamp>,
     /// After this MonitorContact is never sent again, because a late join is worse than none.
     pub expires_at: Timestamp,
+    /// The search for a leg that an unanswered MonitorContact may have made. While it is set, MonitorContact is not sent again.
+    pub search: Option<LegSearch>,
+}
+
+/// The search for the leg of a join whose outcome is unknown. It slows down and does not give up before a day is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegSearch {
+    /// When it began.
+    pub since: Timestamp,
+    /// How often the vendor was asked. Our own full rate budget is not a question.
+    pub looks: u32,
+    /// Why the join fails if no leg is found, as a stable code.
+    pub code: String,
+    /// The same for people.
+    pub detail: String,
+    /// Whether a complete answer, long after MonitorContact was sent, showed no leg. The supervisor may then listen elsewhere.
+    pub nothing_found: bool,
+}
+
+/// How long a search goes on.
+const SEARCH_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// The longest wait between two questions of a search.
+const LONGEST_SEARCH_WAIT: SignedDuration = SignedDuration::from_mins(5);
+/// So long after MonitorContact a leg that it made must be listed.
+const LEG_LISTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+/// A leg that began so much earlier than our call, by the vendor's uncalibrated clock, is not its result.
+const BEGUN_BEFORE: SignedDuration = SignedDuration::from_secs(10);
+
+impl LegSearch {
+    /// Whether the search has ended without a leg.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.since + SEARCH_FOR <= now
+    }
+
+    /// When to ask next, after a question at `now`.
+    pub fn next_look(&self, now: Timestamp) -> Timestamp {
+        now + SignedDuration::from_secs(1_i64 << self.looks.min(10)).min(LONGEST_SEARCH_WAIT)
+    }
 }
 
 /// When the supervisor was connected.
@@ -309,8 +348,8 @@ pub struct Supervision {
     pub directives: Vec<Directive>,
     /// The last moment, on our clock, for which a poll showed the leg alive; the poll's staleness is subtracted.
     pub alive_at: Option<Timestamp>,
-    /// Whether an event said that the customer's contact has ended. It only makes Sidedoor ask the vendor sooner.
-    pub contact_ended: bool,
+    /// What is claimed about the leg's end, what is refuted, and what the sources know of the leg.
+    pub watch: LegWatch,
     /// The departure; set at LEFT.
     pub departure: Option<Departure>,
     /// Why it failed; set at FAILED.
@@ -325,6 +364,10 @@ impl Supervision {
     /// Whether it occupies the supervisor's only voice slot: it has not ended, does not wait for another supervision, and may be a
     /// voice contact.
     pub fn holds_voice_place(&self) -> bool {
+        let search = self.join.as_ref().and_then(|join| join.search.as_ref());
+        if self.state == State::Joining && search.is_some_and(|search| search.nothing_found) {
+            return false;
+        }
         !self.state.is_final() && self.waits_for.is_none() && matches!(self.channel, None | Some(Channel::Voice))
     }
 
@@ -359,6 +402,42 @@ impl Supervision {
         let told = |d: &Directive| d.kind == DirectiveKind::ChangeModeInCcp(Mode::Barge);
         let since = |d: &Directive| self.mode_seen_at.is_none_or(|seen| seen < d.issued_at);
         self.mode == Mode::Barge || self.directives.iter().any(|d| told(d) && since(d))
+    }
+
+    /// The search for the leg of this join, if there is one.
+    pub fn search(&self) -> Option<&LegSearch> {
+        let join = self.join.as_ref().filter(|_| self.state == State::Joining)?;
+        join.search.as_ref()
+    }
+
+    /// Whether a described leg is the one that this join searches for. `alone` says that this supervisor has no other search: a leg
+    /// that names no contact is then the only one it can be. A leg that began before our call is not its result.
+    pub fn finds(&self, seen: &ContactSeen, alone: bool) -> bool {
+        let (Some(_), Some(contact), Some(user)) = (self.search(), &self.contact, &self.supervisor.connect_user_id)
+        else {
+            return false;
+        };
+        let sent = self.join.as_ref().and_then(|join| join.first_sent_at);
+        let begun_before = sent
+            .zip(seen.initiated_at)
+            .is_some_and(|(sent, begun)| begun + BEGUN_BEFORE < sent);
+        let names = |id: &String| id.eq_ignore_ascii_case(contact.as_str());
+        let theirs = seen
+            .agent
+            .as_deref()
+            .is_some_and(|agent| agent.eq_ignore_ascii_case(user.as_str()));
+        let listens_here = seen.related.iter().any(names) || (seen.related.is_empty() && alone);
+        seen.is_monitor() && theirs && !begun_before && listens_here
+    }
+
+    /// A complete answer, sent at `sent_at`, listed no leg that can be the one of this join.
+    pub fn note_nothing_found(&mut self, sent_at: Timestamp) {
+        let expires_at = self.join.as_ref().map(|join| join.expires_at);
+        if let Some(search) = self.join.as_mut().and_then(|join| join.search.as_mut()) {
+            let late =
+                sent_at >= search.since + LEG_LISTED_WITHIN && expires_at.is_some_and(|expires| sent_at >= expires);
+            search.nothing_found |= late;
+        }
     }
 
     /// The external id of the Salesforce record, once the leg is known.

@@ -26,6 +26,7 @@ fn acknowledge(s: &mut Supervision) {
         at: None,
         received_at: at(1),
         detail: None,
+        credential: None,
     });
 }
 

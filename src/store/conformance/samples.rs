@@ -102,6 +102,7 @@ pub(super) fn departure(latest: Timestamp) -> Departure {
         latest,
         vendor_timestamp: None,
         source: Source::ContactEvent,
+        confirmation: sidedoor_domain::confirmation::Confirmation::VendorAsked,
         reason: Reason::Supervisor,
         continuity: Continuity::Unknown,
         agent_after: None,
@@ -182,6 +183,8 @@ pub(super) fn evidence(learnt_at: Timestamp) -> Evidence {
         disconnect_reason: None,
         event_id: None,
         carrier: None,
+        credential: None,
+        authentic: false,
     }
 }
 

@@ -3,8 +3,14 @@
 use clock_calibration::{ClockId, Grade};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sidedoor_domain::confirmation::Confirmation;
 use sidedoor_domain::departure::{AgentAfter, AliveBy, Basis, ClockBasis, Continuity, Departure, Reason, StampBasis};
 use sidedoor_domain::evidence::Source;
+
+/// Earlier versions concluded a departure from one piece of evidence. What confirmed it was not stored.
+fn asked() -> Confirmation {
+    Confirmation::None
+}
 
 /// [`Departure`], version 1.
 #[derive(Debug, Serialize, Deserialize)]
@@ -15,6 +21,8 @@ pub(super) struct DepartureDocument {
     latest: Timestamp,
     vendor_timestamp: Option<Timestamp>,
     source: Source,
+    #[serde(default = "asked")]
+    confirmation: Confirmation,
     reason: Reason,
     continuity: Continuity,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,6 +89,7 @@ impl From<Departure> for DepartureDocument {
             latest: from.latest,
             vendor_timestamp: from.vendor_timestamp,
             source: from.source,
+            confirmation: from.confirmation,
             reason: from.reason,
             continuity: from.continuity,
             agent_after: from.agent_after.map(Into::into),
@@ -102,6 +111,7 @@ impl From<DepartureDocument> for Departure {
             latest: from.latest,
             vendor_timestamp: from.vendor_timestamp,
             source: from.source,
+            confirmation: from.confirmation,
             reason: from.reason,
             continuity: from.continuity,
             agent_after: from.agent_after.map(Into::into),

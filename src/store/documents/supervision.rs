@@ -13,13 +13,10 @@ use sidedoor_domain::supervision::{
 use sidedoor_domain::trace_parent::TraceParent;
 
 use super::departure::DepartureDocument;
+use super::leg_watch::{LegSearchDocument, LegWatchDocument};
 
 fn amazon_connect() -> String {
     AMAZON_CONNECT.to_owned()
-}
-
-fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 /// [`Supervision`], version 1. A field with a default was added after the first stores were written.
@@ -65,7 +62,11 @@ pub(super) struct SupervisionDocument {
     #[serde(default)]
     directives: Vec<DirectiveDocument>,
     alive_at: Option<Timestamp>,
+    /// Written by earlier versions, and not used any more.
+    #[serde(default, skip_serializing_if = "super::is_false")]
     contact_ended: bool,
+    #[serde(default, skip_serializing_if = "LegWatchDocument::is_empty")]
+    watch: LegWatchDocument,
     departure: Option<DepartureDocument>,
     failure: Option<FailureDocument>,
     next_check_at: Option<Timestamp>,
@@ -84,6 +85,8 @@ struct JoinDocument {
     client_token: ClientToken,
     first_sent_at: Option<Timestamp>,
     expires_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    search: Option<LegSearchDocument>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,7 +102,7 @@ struct LeaveDocument {
     by: Requester,
     deadline: Option<Timestamp>,
     server_end: ServerEnd,
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     customer_call_may_end: bool,
 }
 
@@ -135,10 +138,10 @@ struct DirectiveDocument {
     kind: DirectiveKind,
     issued_at: Timestamp,
     expires_at: Timestamp,
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     customer_call_may_end: bool,
     answer: Option<AcknowledgementDocument>,
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "super::is_false")]
     withdrawn: bool,
 }
 
@@ -148,6 +151,8 @@ struct AcknowledgementDocument {
     at: Option<Timestamp>,
     received_at: Timestamp,
     detail: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credential: Option<String>,
 }
 
 impl SupervisionDocument {
@@ -187,7 +192,8 @@ impl From<Supervision> for SupervisionDocument {
             leave: from.leave.map(Into::into),
             directives: from.directives.into_iter().map(Into::into).collect(),
             alive_at: from.alive_at,
-            contact_ended: from.contact_ended,
+            contact_ended: false,
+            watch: from.watch.into(),
             departure: from.departure.map(Into::into),
             failure: from.failure.map(Into::into),
             next_check_at: from.next_check_at,
@@ -226,7 +232,7 @@ impl From<SupervisionDocument> for Supervision {
             leave: from.leave.map(Into::into),
             directives: from.directives.into_iter().map(Into::into).collect(),
             alive_at: from.alive_at,
-            contact_ended: from.contact_ended,
+            watch: from.watch.into(),
             departure: from.departure.map(Into::into),
             failure: from.failure.map(Into::into),
             next_check_at: from.next_check_at,
@@ -261,6 +267,7 @@ impl From<Join> for JoinDocument {
             client_token: from.client_token,
             first_sent_at: from.first_sent_at,
             expires_at: from.expires_at,
+            search: from.search.map(Into::into),
         }
     }
 }
@@ -271,6 +278,7 @@ impl From<JoinDocument> for Join {
             client_token: from.client_token,
             first_sent_at: from.first_sent_at,
             expires_at: from.expires_at,
+            search: from.search.map(Into::into),
         }
     }
 }
@@ -422,6 +430,7 @@ impl From<Acknowledgement> for AcknowledgementDocument {
             at: from.at,
             received_at: from.received_at,
             detail: from.detail,
+            credential: from.credential,
         }
     }
 }
@@ -433,6 +442,7 @@ impl From<AcknowledgementDocument> for Acknowledgement {
             at: from.at,
             received_at: from.received_at,
             detail: from.detail,
+            credential: from.credential,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clock_calibration::{Cause, ClockId, Grade, Sample};
 use jiff::Timestamp;
+use sidedoor_domain::confirmation::{Confirmation, LegWatch, PendingClaim};
 use sidedoor_domain::departure::{AgentAfter, AliveBy, Basis, ClockBasis, Continuity, Departure, Reason, StampBasis};
 use sidedoor_domain::directive::{AckOutcome, Acknowledgement, Directive, DirectiveKind};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
@@ -13,8 +14,8 @@ use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::moment::moment;
 use sidedoor_domain::rejoin::{Announcement, Compliance};
 use sidedoor_domain::supervision::{
-    Channel, Failure, Join, Joined, LeaveRequest, Mode, ModeChange, Origin, Requester, ServerEnd, State, Supervision,
-    Supervisor,
+    Channel, Failure, Join, Joined, LeaveRequest, LegSearch, Mode, ModeChange, Origin, Requester, ServerEnd, State,
+    Supervision, Supervisor,
 };
 use sidedoor_domain::trace_parent::TraceParent;
 
@@ -85,6 +86,13 @@ fn full() -> Supervision {
         client_token: serde_json::from_str("\"token-1\"").expect("a token"),
         first_sent_at: Some(at(5)),
         expires_at: at(30_000),
+        search: Some(LegSearch {
+            since: at(25),
+            looks: 6,
+            code: "join_cancelled".into(),
+            detail: "The supervisor left.".into(),
+            nothing_found: true,
+        }),
     });
     s.joined = Some(Joined {
         at: at(6),
@@ -117,11 +125,30 @@ fn full() -> Supervision {
                 at: Some(at(9)),
                 received_at: at(10),
                 detail: Some("ended".into()),
+                credential: Some("browser".into()),
             }),
         ),
     ];
     s.alive_at = Some(at(11));
-    s.contact_ended = true;
+    s.watch = LegWatch {
+        claim: Some(PendingClaim {
+            learnt_at: at(16),
+            newest_at: at(17),
+            stamp: Some(at(1000)),
+            source: Source::ContactEvent,
+            asks: 2,
+            unanswered_since: at(18),
+            contradicted_at: Some(at(19)),
+            reported: true,
+        }),
+        refuted_before: Some(at(20)),
+        listed_at: Some(at(21)),
+        contact_end_claimed_at: Some(at(22)),
+        not_found: Some((at(23), 4)),
+        absences: 5,
+        alive_again_at: Some(at(24)),
+        reopened: true,
+    };
     s.departure = Some(Departure {
         disconnected_at: at(12),
         uncertainty_ms: Some(147),
@@ -129,6 +156,7 @@ fn full() -> Supervision {
         latest: at(150),
         vendor_timestamp: Some(at(1000)),
         source: Source::ContactEvent,
+        confirmation: Confirmation::VendorAsked,
         reason: Reason::Supervisor,
         continuity: Continuity::Continued,
         agent_after: Some(AgentAfter {
@@ -187,7 +215,8 @@ fn empty() -> Supervision {
     (s.state, s.overdue, s.requested_at) = (State::Monitoring, false, None);
     (s.trace_parent, s.waits_for, s.join, s.joined, s.leave) = (None, None, None, None, None);
     s.directives = Vec::new();
-    (s.alive_at, s.contact_ended, s.departure, s.failure) = (None, false, None, None);
+    (s.alive_at, s.departure, s.failure) = (None, None, None);
+    s.watch = LegWatch::default();
     (s.next_check_at, s.checks) = (None, 0);
     s.origin = Origin::Observed;
     s
@@ -202,6 +231,8 @@ fn evidence() -> Evidence {
         disconnect_reason: Some("CUSTOMER_DISCONNECT".into()),
         event_id: Some("event-1".into()),
         carrier: Some("acme-voice".into()),
+        credential: Some("events-bus".into()),
+        authentic: true,
     }
 }
 
@@ -252,6 +283,18 @@ fn document_of_supervision_is_the_golden_one() {
         assert_same_json(&written, &kept, name);
         assert_eq!(read_supervision(&kept).expect("readable"), s, "{name}");
     }
+}
+
+#[test]
+fn document_from_before_claims_is_readable() {
+    let text = std::fs::read_to_string(golden("supervision-1-before-claims.json")).expect("there");
+    let s = read_supervision(&text).expect("readable");
+    assert_eq!((s.state, s.watch), (State::Left, LegWatch::default()));
+    assert_eq!(s.departure.map(|d| d.confirmation), Some(Confirmation::None));
+    assert_eq!(s.join.and_then(|join| join.search), None);
+    let text = std::fs::read_to_string(golden("evidence-1-before-claims.json")).expect("there");
+    let evidence = read_evidence(&text).expect("readable");
+    assert_eq!((evidence.credential, evidence.authentic), (None, false));
 }
 
 #[test]

@@ -134,6 +134,7 @@ mod tests {
             latest: Timestamp::UNIX_EPOCH,
             vendor_timestamp: None,
             source: Source::ContactEvent,
+            confirmation: sidedoor_domain::confirmation::Confirmation::VendorAsked,
             reason: Reason::Unknown,
             continuity: Continuity::Unknown,
             agent_after: None,

@@ -76,6 +76,7 @@ impl DirectiveService {
                 at: answer.at,
                 received_at,
                 detail: answer.detail.clone(),
+                credential: Some(request.caller.name.clone()),
             };
             let is_new = supervision
                 .acknowledge(answer.directive, ack)

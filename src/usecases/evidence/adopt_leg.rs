@@ -6,35 +6,134 @@
 //! [`sidedoor_domain::interlock::LegId`].
 
 use jiff::Timestamp;
-use sidedoor_domain::audit::AuditAction;
-use sidedoor_domain::ids::UserId;
+use sidedoor_domain::audit::{AuditAction, AuditedCall, Phase};
+use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::{ContactSeen, LegId};
-use sidedoor_domain::ports::store::{SupervisionWrite, UnknownLeg};
+use sidedoor_domain::ports::store::{StoredSupervision, SupervisionWrite, UnknownLeg};
 use sidedoor_domain::ports::{
     CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
 };
 use sidedoor_domain::supervision::{Origin, State, Supervision, Supervisor};
 
+use crate::usecases::context::ConflictAttempts;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
-use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::evidence::observation::Observation;
 use crate::usecases::retry::Backoff;
 
 /// How often an unknown leg is looked up before it is dropped.
 const MAX_LOOKS: u32 = 6;
 
+/// What became of a supervision that was given its leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LegGiven {
+    /// It is MONITORING.
+    Monitoring,
+    /// A leave was requested meanwhile, so it is LEAVING.
+    Leaving,
+    /// Another supervision has the leg.
+    Taken(SupervisionId),
+    /// It was no longer JOINING.
+    TooLate,
+}
+
 impl EvidenceService {
+    /// Gives a joining supervision its leg, with what the stored evidence says of it.
+    pub(crate) async fn give_leg(&self, id: SupervisionId, leg: LegId) -> Result<LegGiven, UseCaseError> {
+        let mut attempts = ConflictAttempts::default();
+        loop {
+            attempts.start_next()?;
+            let Some(StoredSupervision {
+                mut supervision,
+                revision,
+                ..
+            }) = self.ctx.store().supervision(id).await?
+            else {
+                return Ok(LegGiven::TooLate);
+            };
+            let now = self.ctx.now();
+            let first_look = now + self.ctx.settings.intervals.first_look;
+            if supervision
+                .leg_given(leg.clone(), now, first_look, self.ctx.leave_times())
+                .is_err()
+            {
+                return Ok(LegGiven::TooLate);
+            }
+            let (instance, state) = (supervision.instance.clone(), supervision.state);
+            if state == State::Leaving {
+                // Polling carries out the leave if nobody does before.
+                supervision.next_check_at = Some(now);
+            }
+            let change = Transaction {
+                adopted_legs: vec![(instance.clone(), leg.to_string())],
+                deliver_at: Some(now + self.ctx.settings.intervals.join_row),
+                audit: vec![
+                    self.ctx
+                        .audit_own(AuditAction::LegGiven, id, format!("leg {leg}"))
+                        .in_phase(Phase::Done, AuditedCall::MonitorContact.operation(id)),
+                ],
+                supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
+                ..Transaction::default()
+            };
+            match self.ctx.store().transact(change).await? {
+                CommitOutcome::Done => {
+                    self.ctx.signals.check.notify_one();
+                    self.ctx.signals.deliver.notify_one();
+                    // Events of this leg may have arrived before this answer.
+                    self.evaluate_stored_evidence(&instance, leg.as_str()).await?;
+                    return Ok(match state {
+                        State::Leaving => LegGiven::Leaving,
+                        _ => LegGiven::Monitoring,
+                    });
+                }
+                CommitOutcome::LegTaken(owner) => return Ok(LegGiven::Taken(owner)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives a described leg to the join of this user that searches for it, if there is one. Returns which.
+    pub(crate) async fn give_to_search(
+        &self,
+        instance: &InstanceName,
+        user: &UserId,
+        seen: &ContactSeen,
+        sent_at: Timestamp,
+    ) -> Result<Option<(SupervisionId, LegGiven)>, UseCaseError> {
+        let active = self.ctx.store().active_of(instance, user).await?;
+        let searching: Vec<&Supervision> = active
+            .iter()
+            .map(|s| &s.supervision)
+            .filter(|s| s.search().is_some())
+            .collect();
+        let alone = searching.len() == 1;
+        let Some(s) = searching.into_iter().find(|s| s.finds(seen, alone)) else {
+            return Ok(None);
+        };
+        let Ok(leg) = LegId::from_description(seen, s.contact.as_ref()) else {
+            return Ok(None);
+        };
+        tracing::info!(supervision_id = %s.id, leg_contact_id = %leg, "found the leg of {} after its join had no answer", s.id);
+        let given = self.give_leg(s.id, leg.clone()).await?;
+        if matches!(given, LegGiven::Monitoring | LegGiven::Leaving) {
+            let observation = Observation::of_description(seen, sent_at, self.ctx.now());
+            self.evaluate(instance, leg.as_str(), observation, None).await?;
+        }
+        Ok(Some((s.id, given)).filter(|_| given != LegGiven::TooLate))
+    }
+
     /// Whether a leg of this user may be the result of one of our joins that has no answer yet.
     async fn join_pending_for(
         &self,
-        instance: &sidedoor_domain::ids::InstanceName,
-        user: &sidedoor_domain::ids::UserId,
+        instance: &InstanceName,
+        user: &UserId,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let active = self.ctx.store().active_of(instance, user).await?;
         Ok(active.iter().any(|s| {
-            let waits = matches!(s.supervision.state, State::Requested | State::Joining);
-            // After its time, including the search that follows, a stuck join can no longer own a new leg.
+            let waits =
+                matches!(s.supervision.state, State::Requested | State::Joining) && s.supervision.search().is_none();
+            // A join that is stuck for so long has no task any more.
             let fresh = s
                 .supervision
                 .join
@@ -80,6 +179,14 @@ impl EvidenceService {
     ) -> Result<(), UseCaseError> {
         let now = self.ctx.now();
         let user = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
+        if let Some(user) = &user
+            && self
+                .give_to_search(&leg.instance, user, seen, asked_at)
+                .await?
+                .is_some()
+        {
+            return Ok(self.forget_leg(leg).await?);
+        }
         if let Some(user) = &user
             && self.join_pending_for(&leg.instance, user, now).await?
         {
@@ -136,7 +243,7 @@ impl EvidenceService {
             CommitOutcome::Done => {
                 self.ctx.count(&MetricEvent::Began(Origin::Observed));
                 self.ctx.signals.deliver.notify_one();
-                let observation = Observation::of_description(seen, asked_at, now, self.ctx.settings.poll_staleness);
+                let observation = Observation::of_description(seen, asked_at, now);
                 self.evaluate(&leg.instance, &leg.leg, observation, None)
                     .await
                     .map(|_| ())

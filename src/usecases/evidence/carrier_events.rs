@@ -16,7 +16,7 @@ use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::EventOutcome;
-use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::evidence::observation::Observation;
 
 /// An event of a carrier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,8 @@ impl EvidenceService {
             disconnect_reason: event.reason.clone(),
             event_id: event.id.clone(),
             carrier: Some(carrier.to_owned()),
+            credential: Some(request.caller.name.clone()),
+            authentic: false,
         };
         let leg = match &event.leg {
             // Connect will be asked about this leg, so its instance must be configured.

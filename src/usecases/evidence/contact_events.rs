@@ -12,7 +12,7 @@ use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
-use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::evidence::observation::Observation;
 
 /// Whether an event was processed, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,8 @@ impl EvidenceService {
                 let Ok(leg) = ContactId::parse(seen.leg.clone()) else {
                     continue;
                 };
-                let observation = Observation::of_agent_event(seen, event.id.as_ref(), learnt_at);
+                let observation =
+                    Observation::of_agent_event(seen, &event.user, event.id.as_ref(), learnt_at, &request.caller.name);
                 if self.evaluate(&instance, leg.as_str(), observation, None).await? == EventOutcome::Accepted {
                     outcome = EventOutcome::Accepted;
                 }
@@ -110,7 +111,7 @@ impl EvidenceService {
             let Ok(leg) = ContactId::parse(event.contact.clone()) else {
                 return Ok(EventOutcome::Ignored);
             };
-            let observation = Observation::of_event(event, learnt_at);
+            let observation = Observation::of_event(event, learnt_at, &request.caller.name);
             return self
                 .evaluate(&instance, leg.as_str(), observation, event.id.clone())
                 .await;
@@ -143,10 +144,10 @@ impl EvidenceService {
         let mut outcome = EventOutcome::Ignored;
         for StoredSupervision { supervision, .. } in listening {
             let committed = self.ctx.update(supervision.id, |s| {
-                if s.state.is_final() || s.contact_ended {
+                if s.state.is_final() || s.watch.contact_end_claimed_at.is_some() {
                     return None;
                 }
-                s.contact_ended = true;
+                s.watch.contact_end_claimed_at = Some(self.ctx.now());
                 s.agent = s.agent.take().or_else(|| agent.clone());
                 // Wait a moment, because the leg's own event is probably in flight and saves the call.
                 let soon = self.ctx.now() + self.ctx.settings.intervals.after_done;

@@ -5,130 +5,23 @@
 //! names its leg. Either order is safe, because each side writes first and reads afterwards: the join commits its leg and
 //! then evaluates the stored evidence; evidence is stored and then matched with the known legs.
 
-use jiff::{SignedDuration, Timestamp};
-use sidedoor_domain::agent_event::LegSeen;
+use jiff::Timestamp;
 use sidedoor_domain::audit::AuditAction;
-use sidedoor_domain::contact_event::ContactEvent;
-use sidedoor_domain::departure::{AliveBy, Continuity, Departure, DropFacts, drop_facts, reason};
+use sidedoor_domain::confirmation::{Confirmation, Finding};
+use sidedoor_domain::departure::{AliveBy, Continuity, Departure, DropFacts, drop_facts, reason, stamp_is_admitted};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source, last_mode};
 use sidedoor_domain::ids::InstanceName;
-use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::moment::timestamp;
 use sidedoor_domain::ports::store::{LegEvidence, StoredSupervision, SupervisionWrite, UnknownLeg};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
-use sidedoor_domain::supervision::{Channel, Joined, Mode, State, Supervision};
+use sidedoor_domain::supervision::{AliveAgain, Joined, Mode, State, Supervision};
 
 use crate::usecases::clocks::calibrate::{LearntSamples, VendorStamp, clock_id_of};
 use crate::usecases::context::ConflictAttempts;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::EventOutcome;
-
-/// What one event or answer says about one leg.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Observation {
-    /// The evidence to store.
-    pub(crate) evidence: Vec<Evidence>,
-    /// A moment at which the leg was certainly alive, with the staleness subtracted.
-    pub(crate) alive_at: Option<Timestamp>,
-    /// The channel of the leg.
-    pub(crate) channel: Option<Channel>,
-    /// The supervisor's mode, and since when on the vendor's clock.
-    pub(crate) mode: Option<(Mode, Option<Timestamp>)>,
-}
-
-impl Observation {
-    /// What a contact event says.
-    pub(super) fn of_event(event: &ContactEvent, learnt_at: Timestamp) -> Self {
-        let sighting = |sighting, vendor_stamp, disconnect_reason| Evidence {
-            source: Source::ContactEvent,
-            sighting,
-            learnt_at,
-            vendor_stamp,
-            disconnect_reason,
-            event_id: event.id.clone(),
-            carrier: None,
-        };
-        let mut evidence = vec![sighting(Sighting::Exists, event.initiated_at, None)];
-        if event.is_connection() {
-            evidence.push(sighting(Sighting::Joined, event.connected_at, None));
-        }
-        if event.is_end() {
-            evidence.push(sighting(
-                Sighting::Dropped,
-                event.disconnected_at,
-                event.disconnect_reason.clone(),
-            ));
-        }
-        Self {
-            evidence,
-            alive_at: None,
-            channel: event.channel,
-            mode: None,
-        }
-    }
-
-    /// What a supervisor's own snapshot says.
-    pub(super) fn of_agent_event(seen: &LegSeen, event_id: Option<&String>, learnt_at: Timestamp) -> Self {
-        let sighting = |(sighting, vendor_stamp): &(Sighting, Option<Timestamp>)| Evidence {
-            source: Source::AgentEvent,
-            sighting: *sighting,
-            learnt_at,
-            vendor_stamp: *vendor_stamp,
-            disconnect_reason: None,
-            event_id: event_id.cloned(),
-            carrier: None,
-        };
-        Self {
-            evidence: seen.sightings.iter().map(sighting).collect(),
-            alive_at: None,
-            channel: seen.channel,
-            mode: seen.sightings.iter().find_map(|(s, since)| Some((s.mode()?, *since))),
-        }
-    }
-
-    /// What a DescribeContact of the leg says. It was sent at `asked_at`; the data of the answer may be `staleness` old.
-    pub(crate) fn of_description(
-        seen: &ContactSeen,
-        asked_at: Timestamp,
-        learnt_at: Timestamp,
-        staleness: SignedDuration,
-    ) -> Self {
-        let sighting = |sighting, vendor_stamp, disconnect_reason| Evidence {
-            source: Source::DescribeContact,
-            sighting,
-            learnt_at,
-            vendor_stamp,
-            disconnect_reason,
-            event_id: None,
-            carrier: None,
-        };
-        let mut evidence = Vec::new();
-        if seen.initiated_at.is_some() {
-            evidence.push(sighting(Sighting::Exists, seen.initiated_at, None));
-        }
-        if seen.connected_at.is_some() {
-            evidence.push(sighting(Sighting::Joined, seen.connected_at, None));
-        }
-        for (mode, since) in &seen.modes {
-            evidence.push(sighting(Sighting::of_mode(*mode), *since, None));
-        }
-        if seen.disconnected_at.is_some() {
-            evidence.push(sighting(
-                Sighting::Dropped,
-                seen.disconnected_at,
-                seen.disconnect_reason.clone(),
-            ));
-        }
-        let alive_at = seen.disconnected_at.is_none().then(|| asked_at - staleness);
-        Self {
-            evidence,
-            alive_at,
-            channel: seen.channel,
-            mode: seen.mode,
-        }
-    }
-}
+use crate::usecases::evidence::observation::Observation;
 
 impl EvidenceService {
     /// Evaluates the stored evidence of a leg.
@@ -169,20 +62,23 @@ impl EvidenceService {
                     done => return Ok(done),
                 }
             };
-            let known = self.ctx.store().evidence(instance, leg).await?;
-            let fresh: Vec<Evidence> = observation
-                .evidence
-                .iter()
-                .filter(|e| !known.iter().any(|k| k.repeats(e)))
-                .cloned()
-                .collect();
-            let all: Vec<Evidence> = known.into_iter().chain(fresh.iter().cloned()).collect();
             let StoredSupervision {
                 mut supervision,
                 revision,
                 ..
             } = stored.clone();
-            let record_due = self.apply_evidence(&mut supervision, &all, &observation, now, &mut learnt);
+            if observation.is_of_another_user(&supervision) {
+                tracing::warn!(supervision_id = %supervision.id, "ignoring an agent event that lists the leg of another user's supervision");
+                return Ok(EventOutcome::Ignored);
+            }
+            let known = self.ctx.store().evidence(instance, leg).await?;
+            let fresh = observation.fresh_evidence(&supervision, &known, self.ctx.answer_age());
+            let all: Vec<Evidence> = known.into_iter().chain(fresh.iter().cloned()).collect();
+            let Applied {
+                record_due,
+                refuted,
+                alive_again,
+            } = self.apply_evidence(&mut supervision, &all, &observation, now, &mut learnt);
             if supervision == stored.supervision && fresh.is_empty() && event.is_none() && learnt.is_empty() {
                 return Ok(EventOutcome::Accepted);
             }
@@ -197,11 +93,23 @@ impl EvidenceService {
                 adopted_legs: vec![(instance.clone(), leg.to_owned())],
                 ..Transaction::default()
             };
-            if before != after {
+            if before != after && after == State::Left {
                 let outcome = supervision.departure.as_ref().map_or_else(String::new, describe);
                 change
                     .audit
                     .push(self.ctx.audit_own(AuditAction::SupervisionLeft, id, outcome));
+            }
+            if alive_again == Some(AliveAgain::Reopened) {
+                let outcome = "Amazon Connect twice showed the leg alive after its departure";
+                change
+                    .audit
+                    .push(self.ctx.audit_own(AuditAction::SupervisionReopened, id, outcome));
+            }
+            for credential in &refuted {
+                let outcome = format!("a claim of {credential} that the leg has ended");
+                change
+                    .audit
+                    .push(self.ctx.audit_own(AuditAction::ClaimRefuted, id, outcome));
             }
             learnt.write_with(&mut change);
             let departed = supervision.departure.clone();
@@ -209,10 +117,14 @@ impl EvidenceService {
             match self.ctx.store().transact(change).await? {
                 CommitOutcome::Done => {
                     self.ctx.signals.check.notify_one();
+                    self.ctx.count_refuted_claims(id, &refuted);
+                    if alive_again == Some(AliveAgain::Reopened) {
+                        tracing::warn!(supervision_id = %id, "reopened {id}, because Amazon Connect twice showed its leg alive after its departure");
+                    }
                     if newly_conflicting {
                         tracing::warn!(supervision_id = %id, "the evidence of {id} contradicts itself; the departure uses only the order of cause and effect");
                     }
-                    if let (false, Some(departure)) = (before == after, &departed) {
+                    if let (true, Some(departure)) = (before != after && after == State::Left, &departed) {
                         self.ctx.count(&MetricEvent::Departed(departure));
                     }
                     if record_due.is_some() {
@@ -259,7 +171,7 @@ impl EvidenceService {
         }
     }
 
-    /// Applies all evidence to a supervision. Returns when its Salesforce record is due, if the record changed.
+    /// Applies an observation and all evidence to a supervision.
     fn apply_evidence(
         &self,
         s: &mut Supervision,
@@ -267,51 +179,91 @@ impl EvidenceService {
         observation: &Observation,
         now: Timestamp,
         learnt: &mut LearntSamples,
-    ) -> Option<Timestamp> {
-        let mut record_due = None;
+    ) -> Applied {
+        let age = self.ctx.answer_age();
+        let mut applied = Applied::default();
         s.channel = s.channel.or(observation.channel);
-        if let Some(alive_at) = observation.alive_at {
-            s.note_alive(alive_at);
+        if let Some(answer) = &observation.answer {
+            applied.refuted = s.note_answer(answer, all, age);
+            if s.state == State::Left && answer.source == Source::DescribeContact && answer.finding == Finding::Alive {
+                applied.alive_again = s.note_alive_again(answer, age, self.ctx.leave_times()).ok();
+                match applied.alive_again {
+                    Some(AliveAgain::AskAgainAt(at)) => s.next_check_at = Some(at),
+                    Some(AliveAgain::Reopened) => s.next_check_at = Some(now),
+                    _ => {}
+                }
+            }
+        }
+        let claimed = s.watch.claim.map(|claim| claim.newest_at);
+        s.note_claims(all, now);
+        if s.watch.claim.map(|claim| claim.newest_at) != claimed {
+            s.next_check_at = s.next_ask(age, now).or(s.next_check_at);
         }
         for (sighting, field) in [(Sighting::Exists, "initiated"), (Sighting::Joined, "connected")] {
-            for evidence in all.iter().filter(|e| e.sighting == sighting) {
+            for evidence in all
+                .iter()
+                .filter(|e| e.sighting == sighting && stamp_is_admitted(s, e, all))
+            {
                 self.clocks.learn_from_join(s, evidence, field, learnt);
             }
         }
+        let record_at_join = now + self.ctx.settings.intervals.join_row;
         if let Some(joined) = self.joined(s, all)
             && s.note_joined(joined)
         {
-            record_due = Some(now + self.ctx.settings.intervals.join_row);
+            applied.record_due = Some(record_at_join);
         }
         let had_barged = s.has_barged;
-        // The newest observation decides the mode; older stored evidence counts only while no mode is known.
-        match observation.mode {
-            Some(mode) => s.note_mode(mode, observation.alive_at, now),
-            None if s.mode_since.is_none() => last_mode(all).into_iter().for_each(|mode| s.note_mode(mode, None, now)),
-            None => {}
-        }
-        s.has_barged |= all.iter().any(|e| e.sighting == Sighting::Barged);
+        self.apply_mode(s, all, observation, now);
         if s.has_barged != had_barged {
-            record_due = record_due.or(Some(now + self.ctx.settings.intervals.join_row));
-        }
-        let Some(facts) = drop_facts(s, all) else {
-            return record_due;
-        };
-        self.clocks.learn_from_drop(s, &facts, learnt);
-        // Only new facts change a departure here; a better calibration is handled by `clocks::recalibrate`.
-        if s.departure.as_ref().is_some_and(|d| rests_on(d, &facts)) {
-            return record_due;
+            applied.record_due = applied.record_due.or(Some(record_at_join));
         }
         let was = s.state;
-        match s.conclude(self.departure_of(s, &facts)) {
-            Ok(true) if was != State::Left => {
+        let departure = match drop_facts(s, all) {
+            Some(facts) => {
+                self.clocks.learn_from_drop(s, &facts, learnt);
+                // Only new facts change a departure here; a better calibration is handled by `clocks::recalibrate`.
+                let known = s.departure.as_ref().is_some_and(|d| rests_on(d, &facts));
+                (!known).then(|| self.departure_of(s, &facts))
+            }
+            None if was != State::Left && s.is_missing(now) => Some(self.departure_of_missing(s, now)),
+            None => None,
+        };
+        match departure.map(|departure| s.conclude(departure)) {
+            Some(Ok(true)) if was != State::Left => {
                 // The after-check is due now; the record waits briefly, so that one write contains both.
                 s.next_check_at = Some(now);
-                Some(now + self.ctx.settings.after_check_grace)
+                applied.record_due = Some(now + self.ctx.settings.after_check_grace);
             }
-            Ok(true) => Some(now),
-            Ok(false) | Err(_) => record_due,
+            Some(Ok(true)) => applied.record_due = Some(now),
+            _ => {}
         }
+        applied
+    }
+
+    /// The newest observation decides the mode; older stored evidence counts only while no mode is known. A claim never shows more
+    /// than what the supervisor was allowed.
+    fn apply_mode(&self, s: &mut Supervision, all: &[Evidence], observation: &Observation, now: Timestamp) {
+        let allowed = s.allowed;
+        let believed = move |mode: Mode, is_answer: bool| is_answer || allowed.is_none_or(|allowed| mode <= allowed);
+        let asked = observation.answer.is_some();
+        let seen_at = observation.alive_at(self.ctx.answer_age());
+        match observation.mode.filter(|(mode, _)| believed(*mode, asked)) {
+            Some(mode) => s.note_mode(mode, seen_at, now),
+            None if s.mode_since.is_none() => {
+                let shown = all
+                    .iter()
+                    .filter(|e| e.sighting.mode().is_some_and(|mode| believed(mode, e.is_answer())));
+                let shown: Vec<Evidence> = shown.cloned().collect();
+                last_mode(&shown)
+                    .into_iter()
+                    .for_each(|mode| s.note_mode(mode, None, now));
+            }
+            None => {}
+        }
+        s.has_barged |= all
+            .iter()
+            .any(|e| e.sighting == Sighting::Barged && believed(Mode::Barge, e.is_answer()));
     }
 
     fn joined(&self, s: &Supervision, all: &[Evidence]) -> Option<Joined> {
@@ -358,6 +310,7 @@ impl EvidenceService {
             latest: timestamp(estimate.latest),
             vendor_timestamp,
             source: facts.source,
+            confirmation: facts.confirmation,
             reason: reason(s, facts.vendor_reason.as_deref()),
             continuity: Continuity::Unknown,
             agent_after: None,
@@ -368,12 +321,38 @@ impl EvidenceService {
             basis,
         }
     }
+
+    /// The departure of a leg that two sources have missed for long: it has ended, and nothing shows when.
+    fn departure_of_missing(&self, s: &Supervision, now: Timestamp) -> Departure {
+        let gone_by = s.watch.not_found.map_or(now, |(since, _)| since);
+        let facts = DropFacts {
+            confirmation: Confirmation::VendorAsked,
+            alive: None,
+            gone_by,
+            source: Source::DescribeContact,
+            stamps: Vec::new(),
+            vendor_reason: None,
+        };
+        self.departure_of(s, &facts)
+    }
+}
+
+/// What follows from an observation.
+#[derive(Default)]
+struct Applied {
+    /// When the Salesforce record is due, if it changed.
+    record_due: Option<Timestamp>,
+    /// The credentials whose claims are refuted.
+    refuted: Vec<String>,
+    /// What follows for a supervision that was LEFT.
+    alive_again: Option<AliveAgain>,
 }
 
 /// Whether a departure was computed from exactly these facts.
 fn rests_on(departure: &Departure, facts: &DropFacts) -> bool {
     let basis = &departure.basis;
-    basis.alive_at == facts.alive.map(|(t, _)| t)
+    departure.confirmation == facts.confirmation
+        && basis.alive_at == facts.alive.map(|(t, _)| t)
         && basis.gone_by == Some(facts.gone_by)
         && basis.stamps.len() == facts.stamps.len()
         && basis

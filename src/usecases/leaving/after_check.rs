@@ -1,143 +1,208 @@
 //! The after-check of every departure: did the customer's call continue, and is the agent still on it? The barge safety
 //! check decides before a leave; this check verifies the result.
 //!
-//! **The alarm** is raised only for a call that ended right after a leg that we ended. A hang-up or a transfer ends the leg
-//! too, but does not raise it.
+//! The vendor is asked when its answer must be newer than the departure. The agent's state CONNECTED or CONNECTED_ONHOLD on that
+//! contact proves that the call continued. Otherwise the contact is described, and only its DisconnectTimestamp without a successor
+//! proves that it ended. What is unknown is asked again for hours.
+//!
+//! **The alarm** is raised for a call that ended right after a leg that we ended, if the supervisor had barged in, or if StopContact
+//! ended the leg and the call's end carries the same second. A caller who hangs up by chance right after a silent listener has left is
+//! recorded and not alarmed; [`super::silent_leaves`] raises it when that happens more often than chance explains.
 
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
-use sidedoor_domain::departure::{AgentAfter, Continuity, Reason};
+use sidedoor_domain::departure::{AgentAfter, Continuity, Departure, Reason};
+use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{SupervisionId, UserId};
 use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Priority, Transaction};
-use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode, Supervision};
+use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode, ServerEnd, State, Supervision};
 
 use crate::usecases::error::UseCaseError;
-use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::evidence::observation::Observation;
 use crate::usecases::leaving::LeavingService;
 use crate::usecases::polling::reconcile::log_failed_poll;
-use crate::usecases::retry::Backoff;
 
-/// After this many failed after-checks `customerCallContinued` stays unknown.
-const MAX_CHECKS: u32 = 4;
+/// For how long after a departure an unknown result is asked for again, and the longest wait between two questions.
+const ASK_FOR: SignedDuration = SignedDuration::from_hours(6);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 /// Two stamps in whole seconds may differ by this much and still mean the same moment.
 const STAMP_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
-
 /// If the contact ends this soon after the leg of a barged-in supervisor, the leave is taken as the cause.
 const BARGED_END_WINDOW: SignedDuration = SignedDuration::from_secs(5);
-/// The staleness of polls that the time of the second check assumes.
-const DEFAULT_STALENESS: SignedDuration = SignedDuration::from_secs(2);
 
 /// The result of one look at the customer's contact.
+#[derive(Clone)]
 struct ContactCheck {
     continuity: Continuity,
     /// Whether the contact ended first and the leg with it.
     contact_ended_first: bool,
     agent: Option<UserId>,
     agent_after: Option<AgentAfter>,
+    /// How old the contact was when the supervisor left, on the vendor's clock.
+    contact_age: Option<SignedDuration>,
 }
 
 impl ContactCheck {
-    fn unknown() -> Self {
+    fn of(continuity: Continuity) -> Self {
         Self {
-            continuity: Continuity::Unknown,
+            continuity,
             contact_ended_first: false,
             agent: None,
             agent_after: None,
+            contact_age: None,
         }
     }
 }
 
 impl LeavingService {
-    /// Checks the customer's contact after a departure: immediately, so that the Salesforce record is complete, and for a
-    /// requested leave once more when the vendor's data must be current. The second result is final.
+    /// Checks the customer's contact after a departure, as soon as the vendor's answers must be newer than the departure.
     pub(crate) async fn check_departed_contact(&self, s: &Supervision) -> Result<(), UseCaseError> {
-        if s.contact.is_none() {
-            return self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await;
-        }
-        self.refresh_leg_modes(s).await?;
-        // The description of the leg may have added a stamp to the departure.
+        self.refresh_leg(s).await?;
+        // The description of the leg may have added a stamp to the departure, or shown the leg alive.
         let Some(StoredSupervision { supervision: s, .. }) = self.ctx.store().supervision(s.id).await? else {
             return Ok(());
         };
-        let check = self.check_contact(&s).await;
-        let Some(check) = check else {
+        let Some(departure) = s.departure.as_ref().filter(|_| s.state == State::Left) else {
+            return Ok(());
+        };
+        if s.watch.alive_again_at.is_some() && !departure.conflicting {
+            // The vendor is asked once more before anything follows from this departure.
+            return Ok(());
+        }
+        if s.contact.is_none() || departure.continuity != Continuity::Unknown {
+            return self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await;
+        }
+        let earliest = self.first_check_at(departure);
+        if self.ctx.now() < earliest {
             return self
                 .ctx
-                .update_and_deliver(s.id, |s| {
-                    let wait = SignedDuration::try_from(Backoff::LOOK.wait(s.checks, self.ctx.random()))
-                        .unwrap_or(STAMP_TOLERANCE);
-                    s.checks = s.checks.saturating_add(1);
-                    s.next_check_at = Some(self.ctx.now() + wait.max(STAMP_TOLERANCE));
-                })
+                .update_and_deliver(s.id, |s| s.next_check_at = Some(earliest))
                 .await;
-        };
-        let second_check_at = self.second_check_at(&s, &check);
+        }
+        let check = self.check_contact(&s).await;
+        if check.continuity == Continuity::Unknown && self.ctx.now() < earliest + ASK_FOR {
+            return self.ask_again_later(&s, &check).await;
+        }
         let change = |s: &mut Supervision| {
             s.agent = s.agent.take().or_else(|| check.agent.clone());
             s.note_after(check.continuity, check.contact_ended_first, check.agent_after.clone())
                 .ok()?;
-            s.next_check_at = second_check_at;
             Some(Transaction {
-                audit: if second_check_at.is_some() {
-                    Vec::new()
-                } else {
-                    self.alarm_entries(s)
-                },
+                audit: self.alarm_entries(s),
                 ..Transaction::default()
             })
         };
         self.update_departed(s.id, change).await?;
-        if second_check_at.is_none()
-            && let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(s.id).await?
-        {
+        if let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(s.id).await? {
             self.raise_alarms(&supervision);
+            self.count_silent_leave(&supervision, check.contact_age);
         }
         Ok(())
     }
 
-    async fn check_contact(&self, s: &Supervision) -> Option<ContactCheck> {
-        let contact = s.contact.as_ref()?;
+    /// When an answer must be newer than the departure.
+    fn first_check_at(&self, departure: &Departure) -> Timestamp {
+        let gone_by = departure.basis.gone_by.unwrap_or(departure.latest);
+        let age = self.ctx.answer_age();
+        gone_by + age.poll.max(age.describe) + age.clock_error + self.ctx.settings.after_check_grace
+    }
+
+    async fn ask_again_later(&self, s: &Supervision, check: &ContactCheck) -> Result<(), UseCaseError> {
+        self.ctx
+            .update_and_deliver(s.id, |s| {
+                let wait = SignedDuration::from_secs(1_i64 << s.checks.min(12)).min(LONGEST_WAIT);
+                s.agent = s.agent.take().or_else(|| check.agent.clone());
+                s.checks = s.checks.saturating_add(1);
+                s.next_check_at = Some(self.ctx.now() + wait);
+            })
+            .await
+    }
+
+    async fn check_contact(&self, s: &Supervision) -> ContactCheck {
+        let mut check = ContactCheck::of(Continuity::Unknown);
+        let Some(contact) = &s.contact else { return check };
+        if let Some(agent) = &s.agent {
+            let state = self
+                .agent_state(&s.instance, agent, contact, Priority::AfterCheck)
+                .await;
+            check.agent_after = state.ok().flatten().map(|state| AgentAfter::of(Some(&state)));
+            if check.agent_after.as_ref().is_some_and(AgentAfter::is_on_the_call) {
+                check.continuity = Continuity::Continued;
+                return check;
+            }
+        }
         let seen = self
             .ctx
             .telephony()
             .describe(&s.instance, contact.as_str(), Priority::AfterCheck)
             .await;
-        match seen {
-            // An event already reported the end, so this answer is outdated.
-            Ok(seen) if seen.disconnected_at.is_none() && s.contact_ended => {
-                (s.checks >= MAX_CHECKS).then(ContactCheck::unknown)
-            }
-            Ok(seen) => {
-                let mut check = evaluate_contact(s, &seen);
-                check.agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
-                if let (None, Some(agent)) = (seen.disconnected_at, &check.agent) {
-                    let state = self
-                        .agent_state(&s.instance, agent, contact, Priority::AfterCheck)
-                        .await;
-                    check.agent_after = state.ok().map(|state| AgentAfter::of(state.as_deref()));
-                }
-                Some(check)
-            }
-            Err(e) if e.is_retryable() && s.checks < MAX_CHECKS => {
-                log_failed_poll(s, &e);
-                None
-            }
+        let seen = match seen {
+            Ok(seen) => seen,
             Err(e) => {
                 log_failed_poll(s, &e);
-                Some(ContactCheck::unknown())
+                return check;
             }
+        };
+        let mut found = self.evaluate_contact(s, &seen);
+        found.agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
+        found.agent_after = check.agent_after;
+        if let (None, Some(agent)) = (seen.disconnected_at, &found.agent)
+            && s.agent.as_ref() != Some(agent)
+        {
+            let state = self
+                .agent_state(&s.instance, agent, contact, Priority::AfterCheck)
+                .await;
+            found.agent_after = state.ok().map(|state| AgentAfter::of(state.as_deref()));
+        } else if seen.disconnected_at.is_none() && found.agent_after.is_none() {
+            found.agent_after = Some(AgentAfter::of(None));
         }
+        found
     }
 
-    /// When to check a second time, because an answer from the moment of the drop may not show its effect yet.
-    fn second_check_at(&self, s: &Supervision, check: &ContactCheck) -> Option<Timestamp> {
-        let gone_by = s.departure.as_ref()?.basis.gone_by?;
-        let staleness = (self.ctx.settings.poll_staleness - DEFAULT_STALENESS).max(SignedDuration::ZERO);
-        let at = gone_by + self.ctx.settings.intervals.after_again + staleness;
-        let open = check.continuity == Continuity::Continued && s.leave.is_some();
-        Some(at).filter(|at| open && self.ctx.now() < *at)
+    /// Whether the call continued, and whether it ended before the leg. Both stamps are from the same vendor clock, so they can
+    /// be compared without knowing its offset.
+    fn evaluate_contact(&self, s: &Supervision, seen: &ContactSeen) -> ContactCheck {
+        let departure = s.departure.as_ref();
+        let leg_end = departure.and_then(|d| d.vendor_timestamp);
+        let age = leg_end
+            .zip(seen.initiated_at)
+            .map(|(end, begun)| end.duration_since(begun));
+        let with = |continuity| ContactCheck {
+            contact_age: age,
+            ..ContactCheck::of(continuity)
+        };
+        let Some(contact_end) = seen.disconnected_at else {
+            return with(Continuity::Continued);
+        };
+        if seen.has_successor {
+            return with(Continuity::Continued);
+        }
+        // A transfer names its successor a moment after the end of the contact.
+        let settled = departure
+            .is_some_and(|d| self.ctx.now() >= self.first_check_at(d) + self.ctx.settings.intervals.after_again);
+        if !settled {
+            return with(Continuity::Unknown);
+        }
+        let Some(leg_end) = leg_end else {
+            return with(Continuity::Ended);
+        };
+        // Only a barged-in supervisor is a participant whose leaving can end the call, and Connect may take a moment to end it.
+        let right_after = if had_barged(s) {
+            BARGED_END_WINDOW
+        } else {
+            STAMP_TOLERANCE
+        };
+        if contact_end > leg_end + right_after {
+            return with(Continuity::Continued);
+        }
+        // The leg ended first if its browser reported that it ended it, or if a leave was requested and the stamps agree.
+        let leg_first = s.browser_ended_the_leg() || (s.leave.is_some() && leg_end < contact_end);
+        ContactCheck {
+            contact_ended_first: !leg_first && !stopped_in_the_same_second(s, contact_end),
+            ..with(Continuity::Ended)
+        }
     }
 
     /// Changes a supervision that is LEFT. Its Salesforce record is written again if the departure changed; otherwise the record
@@ -163,23 +228,24 @@ impl LeavingService {
         Ok(())
     }
 
-    /// Reads the leg's `StateTransitions` if the supervisor may have barged in, because no event may have reported it.
-    async fn refresh_leg_modes(&self, s: &Supervision) -> Result<(), UseCaseError> {
+    /// Describes the leg if its end was not confirmed by DescribeContact, because that gives the vendor's time and is the final word;
+    /// and if the supervisor may have barged in, because no event may have reported it.
+    async fn refresh_leg(&self, s: &Supervision) -> Result<(), UseCaseError> {
         let (Some(leg), true) = (&s.leg, s.vendor == AMAZON_CONNECT) else {
             return Ok(());
         };
-        if s.allowed == Some(Mode::Silent) || s.checks > 0 {
+        let mode_unclear = s.allowed != Some(Mode::Silent) && s.checks == 0;
+        if !mode_unclear && (was_described(s) || s.watch.not_found.is_some()) {
             return Ok(());
         }
         let asked_at = self.ctx.now();
-        if let Ok(seen) = self
+        let seen = self
             .ctx
             .telephony()
             .describe(&s.instance, leg.as_str(), Priority::AfterCheck)
-            .await
-        {
-            let observation =
-                Observation::of_description(&seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
+            .await;
+        if let Ok(seen) = seen {
+            let observation = Observation::of_description(&seen, asked_at, self.ctx.now());
             self.evidence
                 .evaluate(&s.instance, leg.as_str(), observation, None)
                 .await?;
@@ -217,47 +283,69 @@ impl LeavingService {
             tracing::warn!(supervision_id = %s.id, state = agent.state, "the agent is {} on the contact after the departure of {}", agent.state, s.id);
         }
     }
+
+    /// A silent listener was asked to leave: counts whether the call ended right after, by chance or because of it.
+    fn count_silent_leave(&self, s: &Supervision, contact_age: Option<SignedDuration>) {
+        let Some(departure) = s.departure.as_ref().filter(|_| s.leave.is_some() && !had_barged(s)) else {
+            return;
+        };
+        if departure.continuity == Continuity::Unknown || departure.reason == Reason::ContactEnded {
+            return;
+        }
+        let ended = departure.continuity == Continuity::Ended;
+        let now = self.ctx.now();
+        let mut leaves = self.ctx.signals.silent_leaves();
+        leaves.add(now, contact_age, ended);
+        self.ctx.count(&MetricEvent::SilentLeave {
+            call_ended: ended,
+            expected: leaves.expected_ends(),
+        });
+        if ended && leaves.is_more_than_chance() {
+            let (ends, expected) = (leaves.ends(), leaves.expected_ends());
+            self.ctx.count(&MetricEvent::CustomerCallEnded);
+            tracing::error!(
+                ends,
+                expected,
+                "{ends} customers' calls ended right after a silent listener had left, within 24 hours; chance explains {expected:.1}"
+            );
+        }
+    }
 }
 
+fn had_barged(s: &Supervision) -> bool {
+    s.has_barged || s.may_have_barged_in()
+}
+
+/// Whether DescribeContact has shown the end of the leg.
+fn was_described(s: &Supervision) -> bool {
+    let stamps = s.departure.iter().flat_map(|d| &d.basis.stamps);
+    let described = Source::DescribeContact.as_str();
+    stamps.into_iter().any(|stamp| stamp.clock_id.source == described)
+}
+
+/// Whether our StopContact ended the leg, and the contact's end carries the same second.
+fn stopped_in_the_same_second(s: &Supervision, contact_end: Timestamp) -> bool {
+    let stopped = s
+        .leave
+        .as_ref()
+        .is_some_and(|leave| leave.server_end == ServerEnd::Accepted);
+    let leg_end = s.departure.as_ref().and_then(|d| d.vendor_timestamp);
+    stopped && leg_end.is_some_and(|leg_end| leg_end.as_second() == contact_end.as_second())
+}
+
+/// Whether the customer's call ended because we made the supervisor leave.
 fn ended_by_us(s: &Supervision) -> bool {
     let departure = s.departure.as_ref().filter(|_| s.leave.is_some());
-    departure.is_some_and(|d| d.continuity == Continuity::Ended && d.reason != Reason::ContactEnded)
+    let stopped = s
+        .leave
+        .as_ref()
+        .is_some_and(|leave| leave.server_end == ServerEnd::Accepted);
+    departure.is_some_and(|d| {
+        d.continuity == Continuity::Ended && d.reason != Reason::ContactEnded && (had_barged(s) || stopped)
+    })
 }
 
 fn agent_left_behind(s: &Supervision) -> Option<&AgentAfter> {
     let after = s.departure.as_ref()?.agent_after.as_ref();
     after.filter(|agent| agent.looks_wrong)
-}
-
-/// Whether the call continued, and whether it ended before the leg. Both stamps are from the same vendor clock, so they can
-/// be compared without knowing its offset.
-fn evaluate_contact(s: &Supervision, seen: &ContactSeen) -> ContactCheck {
-    let with = |continuity| ContactCheck {
-        continuity,
-        ..ContactCheck::unknown()
-    };
-    let Some(contact_end) = seen.disconnected_at else {
-        return with(Continuity::Continued);
-    };
-    if seen.has_successor {
-        return with(Continuity::Continued);
-    }
-    let Some(leg_end) = s.departure.as_ref().and_then(|d| d.vendor_timestamp) else {
-        return with(Continuity::Unknown);
-    };
-    // Only a barged-in supervisor is a participant whose leaving can end the call, and Connect may take a moment to end it.
-    let right_after = if s.has_barged || s.may_have_barged_in() {
-        BARGED_END_WINDOW
-    } else {
-        STAMP_TOLERANCE
-    };
-    if contact_end > leg_end + right_after {
-        return with(Continuity::Continued);
-    }
-    // The leg ended first if its browser reported that it ended it, or if a leave was requested and the stamps agree.
-    let leg_first = s.browser_ended_the_leg() || (s.leave.is_some() && leg_end < contact_end);
-    ContactCheck {
-        contact_ended_first: !leg_first,
-        ..with(Continuity::Ended)
-    }
 }

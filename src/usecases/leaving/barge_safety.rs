@@ -14,7 +14,7 @@ use sidedoor_domain::ports::{MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Channel, Mode, State, Supervision};
 
 use crate::usecases::RequestContext;
-use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::evidence::observation::Observation;
 use crate::usecases::leaving::{LeavingError, LeavingService};
 
 impl LeavingService {
@@ -92,8 +92,7 @@ impl LeavingService {
         let Ok(Ok(seen)) = tokio::time::timeout(self.ctx.settings.answer_within / 4, look).await else {
             return Ok(true);
         };
-        let observation =
-            Observation::of_description(&seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
+        let observation = Observation::of_description(&seen, asked_at, self.ctx.now());
         self.evidence
             .evaluate(&s.instance, leg.as_str(), observation, None)
             .await?;
@@ -143,6 +142,7 @@ impl LeavingService {
             .current_contacts(instance, std::slice::from_ref(agent), priority);
         let contacts = contacts.await.map_err(|_| ())?;
         let this = contacts
+            .contacts
             .into_iter()
             .find(|c| c.contact.eq_ignore_ascii_case(contact.as_str()));
         Ok(this.map(|c| c.state))

@@ -15,7 +15,7 @@ use sidedoor_domain::ports::{CommitOutcome, Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{Channel, ServerEnd, State, Supervision};
 
 use crate::usecases::LegEndMethod;
-use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::evidence::observation::Observation;
 use crate::usecases::leaving::{LeavingError, LeavingService};
 use crate::usecases::retry::Backoff;
 
@@ -48,6 +48,14 @@ impl LeavingService {
         let Some(leg) = supervision.leg.clone() else {
             return Ok(());
         };
+        let by_browser = |channel| {
+            let instance = self.ctx.instance(&supervision.instance);
+            instance.is_none_or(|i| i.leg_end(channel) == LegEndMethod::Ccp)
+        };
+        if supervision.channel.is_some_and(by_browser) {
+            // The browser finds out itself whether the leg still exists.
+            return self.direct_browser(id, ServerEnd::None, "directed the browser").await;
+        }
         let asked_at = self.ctx.now();
         let seen = self
             .ctx
@@ -55,8 +63,7 @@ impl LeavingService {
             .describe(&supervision.instance, leg.as_str(), Priority::Claim)
             .await;
         if let Ok(seen) = &seen {
-            let observation =
-                Observation::of_description(seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
+            let observation = Observation::of_description(seen, asked_at, self.ctx.now());
             self.evidence
                 .evaluate(&supervision.instance, leg.as_str(), observation, None)
                 .await?;

@@ -2,8 +2,8 @@
 //! outcome.
 //!
 //! **A late join is worse than none**, because the supervisor no longer expects it. The call is never sent after
-//! `join_ttl`. If an earlier attempt may have succeeded (a lost answer, a crash), the vendor is asked whether a leg
-//! exists: an existing leg is adopted, otherwise the join fails with `join_timeout`.
+//! `join_ttl`, nor after a disconnect was requested. If an earlier attempt may have succeeded (its answer was lost, late, cut or
+//! unreadable, or the process crashed), the leg is searched for, and a leg that appears inherits the disconnect.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::join_failure::{JoinFailure, OwnJoinFailure};
 use sidedoor_domain::ports::store::{StoredSupervision, SupervisionWrite};
-use sidedoor_domain::ports::telephony::{MonitorCall, UserContact};
+use sidedoor_domain::ports::telephony::MonitorCall;
 use sidedoor_domain::ports::{
     Admission, CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
 };
 use sidedoor_domain::supervision::{Mode, State, Supervision};
 
-use crate::usecases::context::ConflictAttempts;
+use crate::usecases::evidence::adopt_leg::LegGiven;
 use crate::usecases::monitoring::switch::JoinTurn;
 use crate::usecases::monitoring::{MonitoringError, MonitoringService, SupervisorOnCall};
 use crate::usecases::retry::Backoff;
@@ -26,9 +26,6 @@ use crate::usecases::retry::Backoff;
 /// "Two supervisors can monitor the call" (administrator guide). Connect enforces the limit; we use it only to interpret
 /// Connect's refusal, because the code of the refusal is not documented.
 const SUPERVISORS_PER_CALL: usize = 2;
-
-/// How often we search for a leg that may exist.
-const LEG_SEARCHES: u32 = 8;
 
 /// The result of one attempt to join.
 enum JoinAttempt {
@@ -47,6 +44,10 @@ enum JoinAttempt {
 impl MonitoringService {
     /// Completes a join. `maybe_sent` says that an earlier process may already have sent the call.
     pub(crate) async fn join(&self, id: SupervisionId, admission: Option<Admission>, maybe_sent: bool) {
+        // A join that takes long is due again while its task still works on it.
+        let Some(_in_flight) = self.ctx.signals.joins_in_flight.try_start(id) else {
+            return;
+        };
         if let Err(e) = self.try_join(id, admission, maybe_sent).await {
             // The supervision stays in the store unchanged, so the next start resumes it.
             tracing::error!(supervision_id = %id, error = %e, "could not continue the join of {id}; it resumes at the next start: {e}");
@@ -78,7 +79,7 @@ impl MonitoringService {
                     look: true,
                     code,
                     detail,
-                } => return self.look_for_leg(id, code, &detail).await,
+                } => return self.search_leg(id, code, &detail).await,
                 JoinAttempt::Stopping => return Ok(()),
                 JoinAttempt::Again(wait) => {
                     tokio::select! {
@@ -112,6 +113,9 @@ impl MonitoringService {
             let (State::Requested | State::Joining, Some(join)) = (supervision.state, &supervision.join) else {
                 return Ok(None);
             };
+            if join.search.is_some() {
+                return Ok(None);
+            }
             let left = join.expires_at.duration_since(self.ctx.now());
             if supervision.leave.is_some() || !left.is_positive() {
                 let (code, detail) = if supervision.leave.is_some() {
@@ -131,7 +135,7 @@ impl MonitoringService {
                     )
                 };
                 if maybe_sent {
-                    self.look_for_leg(id, code.into(), detail).await?;
+                    self.search_leg(id, code.into(), detail).await?;
                 } else {
                     self.join_failed(id, code.into(), detail).await?;
                 }
@@ -242,58 +246,13 @@ impl MonitoringService {
 
     /// Connect returned the leg: the supervision becomes MONITORING, or LEAVING if a leave was requested meanwhile.
     async fn leg_given(&self, id: SupervisionId, leg: LegId) -> Result<(), MonitoringError> {
-        let mut attempts = ConflictAttempts::default();
-        loop {
-            attempts.start_next()?;
-            let Some(StoredSupervision {
-                mut supervision,
-                revision,
-                ..
-            }) = self.ctx.store().supervision(id).await?
-            else {
-                return Ok(());
-            };
-            let now = self.ctx.now();
-            if supervision
-                .leg_given(
-                    leg.clone(),
-                    now,
-                    now + self.ctx.settings.intervals.first_look,
-                    self.ctx.leave_times(),
-                )
-                .is_err()
-            {
-                return Ok(());
+        match self.evidence.give_leg(id, leg).await? {
+            LegGiven::Leaving => Ok(self.leaving.carry_out_leave(id).await?),
+            LegGiven::Taken(owner) => {
+                let detail = format!("Connect's leg already belongs to supervision {owner}.");
+                self.join_failed(id, OwnJoinFailure::LegConflict.into(), &detail).await
             }
-            let (instance, state) = (supervision.instance.clone(), supervision.state);
-            let change = Transaction {
-                adopted_legs: vec![(instance.clone(), leg.to_string())],
-                deliver_at: Some(now + self.ctx.settings.intervals.join_row),
-                audit: vec![
-                    self.ctx
-                        .audit_own(AuditAction::LegGiven, id, format!("leg {leg}"))
-                        .in_phase(Phase::Done, AuditedCall::MonitorContact.operation(id)),
-                ],
-                supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
-                ..Transaction::default()
-            };
-            match self.ctx.store().transact(change).await? {
-                CommitOutcome::Done => {
-                    self.ctx.signals.check.notify_one();
-                    self.ctx.signals.deliver.notify_one();
-                    // Events of this leg may have arrived before this answer.
-                    self.evidence.evaluate_stored_evidence(&instance, leg.as_str()).await?;
-                    if state == State::Leaving {
-                        self.leaving.carry_out_leave(id).await?;
-                    }
-                    return Ok(());
-                }
-                CommitOutcome::LegTaken(owner) => {
-                    let detail = format!("Connect's leg already belongs to supervision {owner}.");
-                    return self.join_failed(id, OwnJoinFailure::LegConflict.into(), &detail).await;
-                }
-                _ => {}
-            }
+            LegGiven::Monitoring | LegGiven::TooLate => Ok(()),
         }
     }
 
@@ -366,7 +325,12 @@ impl MonitoringService {
     }
 
     /// Records that the join failed.
-    async fn join_failed(&self, id: SupervisionId, code: JoinFailure, detail: &str) -> Result<(), MonitoringError> {
+    pub(crate) async fn join_failed(
+        &self,
+        id: SupervisionId,
+        code: JoinFailure,
+        detail: &str,
+    ) -> Result<(), MonitoringError> {
         // The more precise code is optional, so an error here must not prevent recording the failure.
         let full = self.describe_full_contact(id, code).await.unwrap_or_else(|e| {
             tracing::warn!(supervision_id = %id, error = %e, "could not read who is on the contact of {id}; keeping the original code: {e}");
@@ -392,67 +356,19 @@ impl MonitoringService {
         Ok(())
     }
 
-    /// No further call is sent, but an earlier one may have created a leg: asks the vendor and adopts the leg if it exists,
-    /// otherwise the join failed. If the vendor gives no answer for a long time, the join failed too; a leg that appears later
-    /// is handled as an observed one.
-    async fn look_for_leg(&self, id: SupervisionId, code: JoinFailure, detail: &str) -> Result<(), MonitoringError> {
-        for attempt in 0..LEG_SEARCHES {
-            let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(id).await? else {
-                return Ok(());
-            };
-            match self.find_leg(&supervision).await {
-                Ok(Some(leg)) => {
-                    tracing::info!(supervision_id = %id, leg_contact_id = %leg, "found the leg of {id} after its join had no answer");
-                    return self.leg_given(id, leg).await;
-                }
-                Ok(None) => break,
-                Err(e) => {
-                    tracing::warn!(supervision_id = %id, code = %e.code, attempt, "could not search for the leg of {id}: {}", e.message);
-                    let Some(wait) = Backoff::LOOK.after(e.verdict, attempt, self.ctx.random()) else {
-                        break;
-                    };
-                    tokio::select! {
-                        biased;
-                        () = tokio::time::sleep(wait) => {}
-                        () = self.ctx.deps.stopping.cancelled() => return Ok(()),
-                    }
-                }
-            }
-        }
-        self.join_failed(id, code, detail).await
-    }
-
-    /// The MONITOR leg that this supervisor has on this contact now, according to the vendor.
-    async fn find_leg(&self, s: &Supervision) -> Result<Option<LegId>, VendorError> {
-        let (Some(user), Some(contact)) = (&s.supervisor.connect_user_id, &s.contact) else {
-            return Ok(None);
-        };
-        let current = self
-            .ctx
-            .telephony()
-            .current_contacts(&s.instance, std::slice::from_ref(user), Priority::Join)
+    /// No further call is sent, but an earlier one may have created a leg: it is searched for by
+    /// [`crate::usecases::polling::searches`]. A repeat could put a supervisor on a call that they cancelled, and the server cannot
+    /// end a voice leg.
+    async fn search_leg(&self, id: SupervisionId, code: JoinFailure, detail: &str) -> Result<(), MonitoringError> {
+        self.ctx
+            .update(id, |s| {
+                s.search_leg(code, detail, self.ctx.now()).ok()?;
+                Some(Transaction::default())
+            })
             .await?;
-        for candidate in current.iter().filter(|c| is_live_leg(c)) {
-            let seen = self
-                .ctx
-                .telephony()
-                .describe(&s.instance, &candidate.contact, Priority::Join)
-                .await?;
-            // Which field links a leg to its contact is not documented. A leg that names only other contacts belongs to
-            // them. A leg that names none must be ours, because it began after the request.
-            let ours = seen.related.is_empty() || seen.related.iter().any(|id| id == contact.as_str());
-            if let (true, Ok(leg)) = (ours, LegId::from_description(&seen, Some(contact))) {
-                return Ok(Some(leg));
-            }
-        }
-        Ok(None)
+        self.ctx.signals.check.notify_one();
+        Ok(())
     }
-}
-
-/// Whether a user's contact is a monitoring leg that has not ended.
-pub(crate) fn is_live_leg(contact: &UserContact) -> bool {
-    contact.initiation_method == "MONITOR"
-        && !matches!(contact.state.as_str(), "ENDED" | "MISSED" | "ERROR" | "REJECTED")
 }
 
 fn give_up(look: bool, code: JoinFailure, error: &VendorError) -> JoinAttempt {

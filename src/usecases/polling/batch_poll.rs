@@ -1,8 +1,8 @@
 //! The batch poll: idle supervisions are polled together, up to a hundred users in one GetCurrentUserData call.
 //!
-//! Idle supervisions are due at the same moments, multiples of `supervision.idle_poll_s`, so that each call is full. A leg
-//! in the answer was alive when the call was sent. A leg that is missing is described by itself, because it has most likely
-//! ended. An unknown MONITOR contact is looked into, so that a leg whose events were lost is found here too.
+//! Idle supervisions are due at the same moments, multiples of `supervision.idle_poll_s`, so that each call is full. The absence of
+//! a leg shows its end only if an earlier answer listed it; otherwise the leg is described by itself. An unknown MONITOR contact is
+//! looked into, so that a leg whose events were lost is found here too.
 //!
 //! The free places of a call are given in turn to supervisors who listened recently and have no idle supervision. So an
 //! unknown leg whose events were lost is found within some rounds, without further calls (or with one call a round for an
@@ -12,31 +12,35 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use sidedoor_domain::confirmation::{Finding, LegAnswer};
+use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::ports::store::{StoredSupervision, UnknownLeg};
-use sidedoor_domain::ports::telephony::UserContact;
-use sidedoor_domain::ports::{Priority, Transaction, VendorError};
+use sidedoor_domain::ports::telephony::{UserContact, UserDataSeen};
+use sidedoor_domain::ports::{MetricEvent, Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
 
+use crate::usecases::evidence::observation::Observation;
 use crate::usecases::in_flight::InFlightGuard;
-use crate::usecases::monitoring::join::is_live_leg;
 use crate::usecases::polling::{PollingError, PollingService};
 
 /// The most users that GetCurrentUserData accepts in one call.
-const USERS: usize = 100;
+pub(super) const USERS: usize = 100;
 
 /// How often a leg is described to confirm a requested mode change.
 const MODE_LOOKS: u32 = 8;
 
-/// Whether no change is expected: the supervisor is known to listen, and nothing was requested of them.
+/// Whether no change is expected: the supervisor has a leg, nothing was requested of them, and nobody claims that it has ended.
 pub(super) fn is_idle(s: &Supervision) -> bool {
     s.state == State::Monitoring
         && s.vendor == AMAZON_CONNECT
-        && s.joined.is_some()
         && s.leg.is_some()
         && s.supervisor.connect_user_id.is_some()
-        && !s.contact_ended
+        && s.checks > 0
+        && s.watch.claim.is_none()
+        && s.watch.contact_end_claimed_at.is_none()
+        && s.watch.not_found.is_none()
         && !awaits_mode_change(s)
 }
 
@@ -117,8 +121,8 @@ impl PollingService {
         }
         let asked_at = self.ctx.now();
         let idle = users.len() - recent;
-        let contacts = match self.current_contacts_of(instance, &users, idle).await {
-            Ok(contacts) => contacts,
+        let seen = match self.user_data_of(instance, &users, idle, Priority::IdlePoll).await {
+            Ok(seen) => seen,
             Err(e) => {
                 tracing::warn!(%instance, code = %e.code, users = users.len(), "the batch poll of {instance} failed; polling again at the next interval: {}", e.message);
                 for (s, _) in batch {
@@ -127,53 +131,96 @@ impl PollingService {
                 return Ok(());
             }
         };
+        let received_at = self.ctx.now();
         for (s, _) in batch {
-            if contacts.iter().any(|c| is_leg_of(c, s)) {
-                self.reschedule_idle(s, Some(asked_at - self.ctx.settings.poll_staleness))
-                    .await?;
-            } else {
-                self.poll_leg(s).await?;
+            match self.finding_of(s, &seen) {
+                Finding::Alive => {
+                    let answer = LegAnswer {
+                        source: Source::UserData,
+                        sent_at: asked_at,
+                        received_at,
+                        finding: Finding::Alive,
+                    };
+                    self.reschedule_idle(s, Some(answer)).await?;
+                }
+                finding => {
+                    self.evaluate_finding(s, finding, asked_at, received_at).await?;
+                    if !self.has_left(s.id).await? {
+                        self.poll_leg(s, Priority::IdlePoll).await?;
+                    }
+                }
             }
         }
-        let unknown_legs = contacts
-            .iter()
-            .filter(|c| is_live_leg(c) && !batch.iter().any(|(s, _)| is_leg_of(c, s)));
-        for unknown in unknown_legs {
-            self.note_unknown_leg(instance, unknown).await?;
+        let known = |c: &UserContact| batch.iter().any(|(s, _)| is_leg_of(c, s));
+        for unknown in seen.contacts.iter().filter(|c| c.may_be_live_leg() && !known(c)) {
+            self.note_unknown_leg(instance, unknown, asked_at).await?;
         }
         Ok(())
     }
 
-    /// The current contacts of these users; the first `idle` of them have idle supervisions. What GetCurrentUserData answers for
-    /// a deleted user is not documented. If it refuses the call, the call is repeated without the recent supervisors and then in
-    /// halves, so that one bad user does not hide the contacts of the others.
-    async fn current_contacts_of(
+    /// What an answer of GetCurrentUserData shows of a supervision's leg.
+    pub(super) fn finding_of(&self, s: &Supervision, seen: &UserDataSeen) -> Finding {
+        match (&s.supervisor.connect_user_id, &s.leg) {
+            (Some(user), Some(leg)) => seen.finding(user, leg.as_str()),
+            _ => Finding::Unknown,
+        }
+    }
+
+    /// Evaluates what an answer of GetCurrentUserData shows of a supervision's leg.
+    pub(super) async fn evaluate_finding(
+        &self,
+        s: &Supervision,
+        finding: Finding,
+        sent_at: Timestamp,
+        received_at: Timestamp,
+    ) -> Result<(), PollingError> {
+        let Some(leg) = &s.leg else { return Ok(()) };
+        let observation = Observation::of_finding(Source::UserData, finding, sent_at, received_at);
+        self.evidence
+            .evaluate(&s.instance, leg.as_str(), observation, None)
+            .await?;
+        Ok(())
+    }
+
+    pub(super) async fn has_left(&self, id: SupervisionId) -> Result<bool, PollingError> {
+        let stored = self.ctx.store().supervision(id).await?;
+        Ok(stored.is_none_or(|s| s.supervision.state.is_final()))
+    }
+
+    /// The current contacts of these users; the first `wanted` of them are needed. What GetCurrentUserData answers for a deleted user
+    /// is not documented. If it refuses the call, the call is repeated without the others and then in halves, so that one bad user
+    /// does not hide the contacts of the others.
+    pub(super) async fn user_data_of(
         &self,
         instance: &InstanceName,
         users: &[UserId],
-        idle: usize,
-    ) -> Result<Vec<UserContact>, VendorError> {
-        let refused = match self
-            .ctx
-            .telephony()
-            .current_contacts(instance, users, Priority::IdlePoll)
-            .await
-        {
+        wanted: usize,
+        priority: Priority,
+    ) -> Result<UserDataSeen, VendorError> {
+        let refused = match self.ctx.telephony().current_contacts(instance, users, priority).await {
             Err(e) if !e.is_retryable() && users.len() > 1 => e,
             other => return other,
         };
-        tracing::warn!(%instance, code = %refused.code, "GetCurrentUserData refused a call for {} users; retrying with fewer: {}", users.len(), refused.message);
-        let parts: Vec<&[UserId]> = if idle < users.len() {
-            vec![&users[..idle]]
+        tracing::warn!(%instance, code = %refused.code, users = users.len(), "GetCurrentUserData refused a call for {} users; retrying with fewer: {}", users.len(), refused.message);
+        let parts: Vec<&[UserId]> = if wanted < users.len() {
+            vec![&users[..wanted]]
         } else {
             users.chunks(users.len().div_ceil(2)).collect()
         };
-        let mut found = Vec::new();
+        let mut found = UserDataSeen {
+            is_complete: true,
+            ..UserDataSeen::default()
+        };
         for part in parts.into_iter().filter(|part| !part.is_empty()) {
-            // A single user that Connect refuses is treated as having no contacts.
-            match Box::pin(self.current_contacts_of(instance, part, part.len())).await {
+            // A single user that Connect refuses is not in the answer, which then shows nothing of their legs.
+            match Box::pin(self.user_data_of(instance, part, part.len(), priority)).await {
                 Err(e) if !e.is_retryable() => {}
-                other => found.extend(other?),
+                other => {
+                    let more = other?;
+                    found.contacts.extend(more.contacts);
+                    found.users.extend(more.users);
+                    found.is_complete &= more.is_complete;
+                }
             }
         }
         Ok(found)
@@ -237,15 +284,18 @@ impl PollingService {
         Ok(found)
     }
 
-    /// Schedules the next poll of an idle supervision, which may have been seen alive.
-    async fn reschedule_idle(&self, seen: &Supervision, alive_at: Option<Timestamp>) -> Result<(), PollingError> {
+    /// Schedules the next poll of an idle supervision, after an answer that shows its leg alive, or none.
+    async fn reschedule_idle(&self, seen: &Supervision, alive: Option<LegAnswer>) -> Result<(), PollingError> {
         let next = self.next_batch_poll(self.ctx.now());
         self.ctx
             .update(seen.id, |s| {
                 if s.state != State::Monitoring {
                     return None;
                 }
-                alive_at.into_iter().for_each(|at| s.note_alive(at));
+                if let Some(answer) = &alive {
+                    // Claims that came meanwhile have a time of their own to be asked about.
+                    s.note_answer(answer, &[], self.ctx.answer_age());
+                }
                 s.checks = s.checks.saturating_add(1);
                 // Keep an earlier poll that was requested while this one was in flight.
                 let wanted = s.next_check_at.filter(|t| Some(*t) != seen.next_check_at);
@@ -256,8 +306,14 @@ impl PollingService {
         Ok(())
     }
 
-    async fn note_unknown_leg(&self, instance: &InstanceName, unknown: &UserContact) -> Result<(), PollingError> {
-        if self.ctx.store().by_leg(instance, &unknown.contact).await?.is_some() {
+    async fn note_unknown_leg(
+        &self,
+        instance: &InstanceName,
+        unknown: &UserContact,
+        asked_at: Timestamp,
+    ) -> Result<(), PollingError> {
+        if let Some(known) = self.ctx.store().by_leg(instance, &unknown.contact).await? {
+            self.measure_staleness(&known.supervision, asked_at);
             return Ok(());
         }
         let leg = UnknownLeg {
@@ -276,13 +332,24 @@ impl PollingService {
         self.ctx.signals.check.notify_one();
         Ok(())
     }
+
+    /// A poll that was sent at `asked_at` lists a leg. If its end is confirmed, the answer is that old.
+    pub(super) fn measure_staleness(&self, s: &Supervision, asked_at: Timestamp) {
+        let ended = s
+            .departure
+            .as_ref()
+            .filter(|_| s.state == State::Left)
+            .map(|d| d.latest);
+        if let Some(stale) = ended
+            .map(|ended| asked_at.duration_since(ended))
+            .filter(|stale| stale.is_positive())
+        {
+            self.ctx.count(&MetricEvent::PollStaleness(stale.as_secs_f64()));
+        }
+    }
 }
 
 fn is_leg_of(contact: &UserContact, s: &Supervision) -> bool {
-    let named = s
-        .leg
-        .as_ref()
-        .map(LegId::as_str)
-        .is_some_and(|leg| leg.eq_ignore_ascii_case(&contact.contact));
-    named && is_live_leg(contact)
+    let leg = s.leg.as_ref().map(LegId::as_str);
+    leg.is_some_and(|leg| leg.eq_ignore_ascii_case(&contact.contact))
 }

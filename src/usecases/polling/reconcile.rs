@@ -8,15 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use sidedoor_domain::confirmation::Finding;
+use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{Retention, StoredSupervision};
-use sidedoor_domain::ports::{MetricEvent, Priority, VendorError};
+use sidedoor_domain::ports::{MetricEvent, Priority, VendorError, VendorErrorCode};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
 use tokio::sync::Semaphore;
 
-use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::evidence::observation::Observation;
 use crate::usecases::in_flight::InFlight;
 use crate::usecases::polling::batch_poll::{awaits_mode_change, is_idle, split_into_batches};
+use crate::usecases::polling::searches::is_search;
 use crate::usecases::polling::{PollingError, PollingService};
 
 /// The most polls in flight.
@@ -25,6 +28,8 @@ const LOOKS_AT_A_TIME: usize = 8;
 const PAGE: u32 = 1024;
 /// The longest sleep of a loop.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// A question about claims carries those that are due within this time.
+const CLAIMS_AHEAD: SignedDuration = SignedDuration::from_secs(5);
 /// The pause of a loop while everything that is due is in flight.
 const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -61,24 +66,61 @@ impl PollingService {
         // One cheap query first, because every event and every answer wakes this loop.
         let next = self.ctx.store().next_due().await?;
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        let mut idle = Vec::new();
-        let mut alone = Vec::new();
+        let (mut idle, mut claimed, mut searching, mut alone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let busy = checks.keys();
         let due = if is_due(next.check) {
-            self.ctx.store().due_checks(now, PAGE).await?
+            self.ctx.store().due_checks(now + CLAIMS_AHEAD, PAGE).await?
         } else {
             Vec::new()
         };
         for stored in due {
             let id = stored.supervision.id;
+            let is_claimed = stored.supervision.watch.claim.is_some();
+            // A question about one claim carries the others that are due soon.
+            if !is_claimed && !is_due(stored.supervision.next_check_at) {
+                continue;
+            }
             if let Some(guard) = checks.try_start(id).filter(|_| !busy.contains(&id)) {
-                let together = if is_idle(&stored.supervision) {
-                    &mut idle
-                } else {
-                    &mut alone
+                if is_search(&stored, now) {
+                    searching.push((stored, guard));
+                    continue;
+                }
+                let together = match (is_claimed, is_idle(&stored.supervision)) {
+                    (true, _) => &mut claimed,
+                    (false, true) => &mut idle,
+                    (false, false) => &mut alone,
                 };
                 together.push((stored, guard));
             }
+        }
+        if !claimed
+            .iter()
+            .any(|(stored, _)| is_due(stored.supervision.next_check_at))
+        {
+            claimed.clear();
+        }
+        for (instance, batch) in split_into_batches(claimed) {
+            // Claims wait for no permit, because they come before everything else.
+            let this = self.clone();
+            self.ctx.spawn(async move {
+                if let Err(e) = this.ask_about_claims(&instance, &batch).await {
+                    tracing::error!(%instance, error = %e, "could not finish asking about claims of {instance}; retrying in 1 s: {e}");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                drop(batch);
+                this.ctx.signals.check.notify_one();
+            });
+        }
+        for (instance, batch) in split_into_batches(searching) {
+            let this = self.clone();
+            self.ctx.spawn(async move {
+                if let Err(e) = this.search_legs(&instance, &batch).await {
+                    tracing::error!(%instance, error = %e, "could not finish the search for legs of {instance}; retrying in 1 s: {e}");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                drop(batch);
+                this.ctx.signals.check.notify_one();
+            });
         }
         let mut batches = split_into_batches(idle);
         for instance in self.overdue_rounds(now) {
@@ -102,15 +144,12 @@ impl PollingService {
             });
         }
         for (stored, guard) in alone {
-            let Ok(permit) = room.clone().acquire_owned().await else {
-                break;
-            };
-            let this = self.clone();
+            let (this, room) = (self.clone(), room.clone());
             let about = stored.supervision.clone();
             self.ctx.spawn_for("poll", &about, async move {
-                let _in_flight = (guard, permit);
+                let _in_flight = guard;
                 let id = stored.supervision.id;
-                if let Err(e) = this.poll_supervision(stored).await {
+                if let Err(e) = this.poll_supervision(stored, &room).await {
                     tracing::error!(supervision_id = %id, error = %e, "could not store the result of the poll of {id}; retrying in 1 s: {e}");
                     // The supervision is still due, so wait before the loop starts it again.
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -148,9 +187,20 @@ impl PollingService {
         Ok(pause_until(due, self.ctx.now()))
     }
 
-    async fn poll_supervision(&self, stored: StoredSupervision) -> Result<(), PollingError> {
+    /// Polls one supervision. What needs no answer of the vendor does not wait for `room`.
+    async fn poll_supervision(&self, stored: StoredSupervision, room: &Arc<Semaphore>) -> Result<(), PollingError> {
+        if matches!(stored.supervision.state, State::Monitoring | State::Leaving) {
+            self.act_before_poll(&stored.supervision).await?;
+        }
+        let Ok(_permit) = room.acquire().await else {
+            return Ok(());
+        };
         match stored.supervision.state {
-            State::Monitoring | State::Leaving => self.poll_leg(&stored.supervision).await,
+            State::Monitoring | State::Leaving => {
+                let leaving = stored.supervision.state == State::Leaving;
+                let priority = if leaving { Priority::Claim } else { Priority::IdlePoll };
+                self.poll_leg(&stored.supervision, priority).await
+            }
             State::Left => Ok(self.leaving.check_departed_contact(&stored.supervision).await?),
             State::Requested | State::Joining => self.resume_join(&stored.supervision).await,
             State::Failed => Ok(self
@@ -178,43 +228,68 @@ impl PollingService {
         Ok(())
     }
 
-    pub(super) async fn poll_leg(&self, s: &Supervision) -> Result<(), PollingError> {
-        let Some(leg) = &s.leg else { return Ok(()) };
-        if s.vendor != AMAZON_CONNECT {
-            // Connect does not know a carrier's leg; the carrier sends its events by itself.
-            return Ok(self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await?);
+    /// Does what is due for a leave before the vendor is asked: it may have become overdue, an earlier attempt may not have finished,
+    /// or its directive may have expired.
+    pub(super) async fn act_before_poll(&self, s: &Supervision) -> Result<(), PollingError> {
+        let newly_overdue = AtomicBool::new(false);
+        if s.clone().note_overdue(self.ctx.now()) {
+            self.ctx
+                .update_and_deliver(s.id, |s| {
+                    newly_overdue.store(s.note_overdue(self.ctx.now()), Ordering::Relaxed);
+                })
+                .await?;
+        }
+        if newly_overdue.into_inner() {
+            self.ctx.count(&MetricEvent::Overdue);
+            tracing::warn!(supervision_id = %s.id, "the leave of {} is overdue because no evidence shows that the leg ended; polling continues", s.id);
         }
         if crate::usecases::leaving::end_leg::is_to_be_carried_out(s) {
-            // An earlier attempt did not finish. A disconnect never expires, so try again.
+            // A disconnect never expires, so try again.
             self.leaving.carry_out_leave(s.id).await?;
         }
         if s.state == State::Leaving && s.end_directive().is_some_and(|d| d.expires_at <= self.ctx.now()) {
             self.leaving.renew_directive(s).await?;
         }
-        let (asked_at, was_due) = (self.ctx.now(), s.next_check_at);
-        let seen = self
-            .ctx
-            .telephony()
-            .describe(&s.instance, leg.as_str(), Priority::IdlePoll)
-            .await;
-        match seen {
-            Ok(seen) => {
-                let observation =
-                    Observation::of_description(&seen, asked_at, self.ctx.now(), self.ctx.settings.poll_staleness);
-                self.evidence
-                    .evaluate(&s.instance, leg.as_str(), observation, None)
-                    .await?;
-            }
-            Err(e) => log_failed_poll(s, &e),
+        Ok(())
+    }
+
+    /// Asks DescribeContact about one leg and schedules the next question.
+    pub(super) async fn poll_leg(&self, s: &Supervision, priority: Priority) -> Result<(), PollingError> {
+        let Some(leg) = &s.leg else { return Ok(()) };
+        if s.vendor != AMAZON_CONNECT {
+            // Connect does not know a carrier's leg; the carrier sends its events by itself.
+            return Ok(self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await?);
         }
-        let newly_overdue = AtomicBool::new(false);
+        let (sent_at, was_due) = (self.ctx.now(), s.next_check_at);
+        let seen = self.ctx.telephony().describe(&s.instance, leg.as_str(), priority).await;
+        let observation = match seen {
+            Ok(seen) => Some(Observation::of_description(&seen, sent_at, self.ctx.now())),
+            Err(e) => {
+                log_failed_poll(s, &e);
+                let unknown = e.code == VendorErrorCode::ResourceNotFound;
+                unknown.then(|| {
+                    Observation::of_finding(Source::DescribeContact, Finding::NotFound, sent_at, self.ctx.now())
+                })
+            }
+        };
+        if let Some(observation) = observation {
+            let is_unknown = observation.answer.is_some_and(|a| a.finding == Finding::NotFound);
+            self.evidence
+                .evaluate(&s.instance, leg.as_str(), observation, None)
+                .await?;
+            if is_unknown {
+                self.ask_second_source(s, priority).await?;
+            }
+        }
+        if s.watch.claim.is_some() {
+            return self.schedule_next_ask(s).await;
+        }
         self.ctx
             .update_and_deliver(s.id, |s| {
-                if s.state.is_final() {
+                if s.state.is_final() || s.watch.claim.is_some() {
                     return;
                 }
                 let now = self.ctx.now();
-                newly_overdue.store(s.note_overdue(now), Ordering::Relaxed);
                 s.checks = s.checks.saturating_add(1);
                 // Keep an earlier poll that was requested while this one was in flight.
                 let wanted = s.next_check_at.filter(|t| Some(*t) != was_due);
@@ -222,17 +297,37 @@ impl PollingService {
                 s.next_check_at = Some(wanted.map_or(next, |t| t.min(next)));
             })
             .await?;
-        if newly_overdue.into_inner() {
-            self.ctx.count(&MetricEvent::Overdue);
-            tracing::warn!(supervision_id = %s.id, "the leave of {} is overdue because no evidence shows that the leg ended; polling continues", s.id);
-        }
         Ok(())
+    }
+
+    /// DescribeContact does not know the leg: asks GetCurrentUserData too, because only two sources show that a leg is gone.
+    async fn ask_second_source(&self, s: &Supervision, priority: Priority) -> Result<(), PollingError> {
+        let Some(user) = &s.supervisor.connect_user_id else {
+            return Ok(());
+        };
+        let sent_at = self.ctx.now();
+        let users = std::slice::from_ref(user);
+        match self
+            .ctx
+            .telephony()
+            .current_contacts(&s.instance, users, priority)
+            .await
+        {
+            Ok(seen) => {
+                let finding = self.finding_of(s, &seen);
+                self.evaluate_finding(s, finding, sent_at, self.ctx.now()).await
+            }
+            Err(e) => {
+                log_failed_poll(s, &e);
+                Ok(())
+            }
+        }
     }
 
     /// When to poll again: a leave soon and then less and less often, but at the latest when it becomes overdue; an idle
     /// supervision with the next batch.
     fn next_poll(&self, s: &Supervision, now: Timestamp) -> Timestamp {
-        if s.state != State::Leaving && !awaits_mode_change(s) {
+        if s.state != State::Leaving && !awaits_mode_change(s) && s.watch.not_found.is_none() {
             return self.next_batch_poll(now);
         }
         let backoff = SignedDuration::from_secs(1_i64 << s.checks.min(5)).min(self.ctx.settings.idle_poll);

@@ -24,7 +24,11 @@ pub async fn depart(app: &TestApp, supervisor: &str) -> (Value, i64) {
     tokio::time::sleep(std::time::Duration::from_millis(fastrand::u64(20..120))).await;
     let action = app.disconnect(&id).await.body["nextAction"].clone();
     app.browser(supervisor).obey(&action).await;
-    let left = app.until_left(&id).await;
+    // The event and the browser agree at once; then the vendor is asked, because only what it answers teaches its clock.
+    let asked = |s: &Value| s["confirmation"] == "VENDOR_ASKED";
+    app.until(&id, "confirmed by the vendor", asked).await;
+    app.events_delivered().await;
+    let left = app.get(&id).await.body;
     let leg = left["legContactId"].as_str().expect("a leg").to_owned();
     let truth = app
         .connect()

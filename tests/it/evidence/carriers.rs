@@ -55,7 +55,8 @@ async fn carrier_stamp_on_connect_leg_is_evidence_with_own_clock() {
         .await;
     let (left, _) = depart(&app, "supervisor-1").await;
     let leg = left["legContactId"].clone();
-    let event = json!({"legContactId": leg, "event": "DISCONNECTED", "at": "2026-11-21T10:00:00.250Z"});
+    let at = jiff::Timestamp::now().to_string();
+    let event = json!({"legContactId": leg, "event": "DISCONNECTED", "at": at});
     assert_eq!(partner(&app, &event).await.body["accepted"], true);
     let of = |vendor: &str| {
         let vendor = vendor.to_owned();

@@ -113,12 +113,9 @@ async fn join_expired_adopts_leg_that_exists() {
     app.connect()
         .fault(Fault::error("MonitorContact", 500, "InternalServiceException").times(1000));
     let started = app.listen(&call, "supervisor-1").await;
-    assert_eq!(
-        (started.status, started.state()),
-        (201, "MONITORING"),
-        "{}",
-        started.text
-    );
+    assert!(matches!(started.status, 201 | 202), "{}", started.text);
+    app.until(&started.id(), "MONITORING", |s| s["state"] == "MONITORING")
+        .await;
     assert!(app.connect().calls("GetCurrentUserData") >= 1);
     app.finish().await;
 }
@@ -159,19 +156,15 @@ async fn join_expired_is_not_retried_after_restart() {
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     let sent = app.connect().calls("MonitorContact");
     app.restart().await;
-    let failed = app.until(&id, "FAILED", |s| s["state"] == "FAILED").await;
-    assert_eq!(failed["failure"]["code"], "join_timeout");
+    let looks = |_: &Value| app.connect().calls("GetCurrentUserData") >= 2;
+    let searching = app.until(&id, "searched for more than once", looks).await;
+    assert_eq!(searching["state"], "JOINING", "the search goes on for a day");
     assert_eq!(
         app.connect().calls("MonitorContact"),
         sent,
         "no join is sent after join_ttl"
     );
-    assert!(
-        app.connect().calls("GetCurrentUserData") >= 1,
-        "the service looked for an existing leg"
-    );
     assert_eq!(app.connect().legs(&call).len(), 0);
-    app.finish().await;
 }
 
 #[tokio::test]

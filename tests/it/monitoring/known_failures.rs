@@ -115,5 +115,8 @@ async fn after_check_without_answer_reports_unknown() {
         Value::Null,
         "a failed check leaves the result unknown"
     );
+    app.connect().clear_faults();
+    let known = |s: &Value| s["departure"]["customerCallContinued"] == true;
+    app.until(text(&s, "id"), "checked", known).await;
     app.finish().await;
 }

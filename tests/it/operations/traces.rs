@@ -118,11 +118,11 @@ async fn log_lines_of_a_failing_start_carry_its_request_id() {
     let running = Running::start(&[("SUPERVISION__JOIN_TTL_S", "1")]).await;
     running.fakes.connect().fault(Fault {
         times: 100,
-        ..Fault::error("MonitorContact", 500, "InternalServiceException")
+        ..Fault::error("MonitorContact", 403, "AccessDeniedException")
     });
     let call = running.fakes.connect().create_call();
     let answer = running.start_supervision(&call, "failing-start-1").await;
-    assert_eq!(answer["code"], "join_timeout", "{answer}");
+    assert_eq!(answer["code"], "connect_access_forbidden", "{answer}");
     let id = answer["supervisionId"].as_str().expect("an id");
 
     let lines = lines_of(&running.log);

@@ -47,6 +47,7 @@ pub fn departed(i: usize, at: Timestamp) -> Supervision {
         latest: at + SignedDuration::from_millis(500),
         vendor_timestamp: None,
         source: Source::ContactEvent,
+        confirmation: sidedoor_domain::confirmation::Confirmation::VendorAsked,
         reason: Reason::Supervisor,
         continuity: Continuity::Unknown,
         agent_after: None,

@@ -14,10 +14,24 @@ pub enum MetricEvent<'a> {
     JoinFailed(JoinFailure),
     /// Evidence confirmed that a supervisor left.
     Departed(&'a Departure),
+    /// A claim of this credential that a leg has ended was refuted.
+    ClaimRefuted(&'a str),
+    /// Three claims of this credential were refuted within an hour.
+    CredentialDoubted(&'a str),
+    /// A poll still listed a leg so long after its confirmed end, s.
+    PollStaleness(f64),
     /// A disconnect passed its deadline without evidence of departure.
     Overdue,
     /// **The alarm**: the customer's call ended right after a departure that our disconnect caused.
     CustomerCallEnded,
+    /// A silent listener left on request, the after-check found whether the customer's call ended right after, and chance gives so
+    /// many such ends in the last 24 hours.
+    SilentLeave {
+        /// Whether the call ended right after.
+        call_ended: bool,
+        /// How many such ends chance gives.
+        expected: f64,
+    },
     /// After a departure, the agent was on hold, in error or no longer on the contact.
     AgentLooksWrong,
     /// The barge safety check refused a disconnect, because it could have ended the customer's call.

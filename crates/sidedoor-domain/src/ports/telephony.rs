@@ -1,10 +1,12 @@
 //! The port to Amazon Connect.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::codes::stable_codes;
+use crate::confirmation::Finding;
 use crate::ids::{ClientToken, ContactId, InstanceName, UserId};
 use crate::interlock::{ClearedLeg, ContactSeen};
 use crate::supervision::Mode;
@@ -20,6 +22,8 @@ stable_codes! {
         DescribeContact = "DescribeContact",
         /// Lists the current contacts of users.
         GetCurrentUserData = "GetCurrentUserData",
+        /// Finds contacts by user, kind and time.
+        SearchContacts = "SearchContacts",
         /// Finds a user by name.
         SearchUsers = "SearchUsers",
         /// Names the owner of the credentials (AWS STS); only `sidedoor check` uses it.
@@ -37,11 +41,12 @@ stable_codes! {
 
 impl Operation {
     /// The operations that the service calls. Each has its own rate budget.
-    pub const BUDGETED: [Self; 5] = [
+    pub const BUDGETED: [Self; 6] = [
         Self::MonitorContact,
         Self::StopContact,
         Self::DescribeContact,
         Self::GetCurrentUserData,
+        Self::SearchContacts,
         Self::SearchUsers,
     ];
 }
@@ -98,6 +103,17 @@ pub struct MonitorCall {
     pub client_token: ClientToken,
 }
 
+/// An answer of GetCurrentUserData.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserDataSeen {
+    /// The current contacts of the users.
+    pub contacts: Vec<UserContact>,
+    /// The users that the answer is about. It is not documented whether users without contacts are listed.
+    pub users: BTreeSet<String>,
+    /// Whether every page was read.
+    pub is_complete: bool,
+}
+
 /// One current contact of a user, as GetCurrentUserData lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserContact {
@@ -105,10 +121,36 @@ pub struct UserContact {
     pub user: String,
     /// The contact's id.
     pub contact: String,
-    /// The contact's InitiationMethod in upper case.
+    /// The contact's InitiationMethod in upper case; empty if there is none, as Amazon Connect answers for some MONITOR contacts.
     pub initiation_method: String,
     /// The contact's AgentContactState in upper case, such as `CONNECTED` or `ENDED`.
     pub state: String,
+}
+
+impl UserContact {
+    /// Whether the user no longer has the contact.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state.as_str(), "ENDED" | "MISSED" | "ERROR" | "REJECTED")
+    }
+
+    /// Whether it is, or may be, a supervisor's leg that has not ended.
+    pub fn may_be_live_leg(&self) -> bool {
+        matches!(self.initiation_method.as_str(), "MONITOR" | "") && !self.is_over()
+    }
+}
+
+impl UserDataSeen {
+    /// What the answer shows of a user's leg.
+    pub fn finding(&self, user: &UserId, leg: &str) -> Finding {
+        // An id that is a leg is that leg, whatever its InitiationMethod says.
+        let listed = self.contacts.iter().find(|c| c.contact.eq_ignore_ascii_case(leg));
+        match listed {
+            Some(contact) if contact.is_over() => Finding::Gone,
+            Some(_) => Finding::Alive,
+            None if self.is_complete && self.users.contains(user.as_str()) => Finding::Absent,
+            None => Finding::Unknown,
+        }
+    }
 }
 
 /// Whether a failed call may be retried.
@@ -236,7 +278,10 @@ pub trait Telephony: Send + Sync {
     /// The vendor's. [`VendorErrorCode::ContactNotFound`] means that the leg has already ended.
     async fn end_leg(&self, instance: &InstanceName, leg: &ClearedLeg) -> Result<(), VendorError>;
 
-    /// Calls GetCurrentUserData for at most 100 users. Returns their current contacts.
+    /// How many calls of an operation the rate budget allows now without waiting, for calls of this class.
+    fn free_calls(&self, instance: &InstanceName, operation: Operation, priority: Priority) -> usize;
+
+    /// Calls GetCurrentUserData for at most 100 users.
     ///
     /// # Errors
     /// The vendor's.
@@ -245,7 +290,20 @@ pub trait Telephony: Send + Sync {
         instance: &InstanceName,
         users: &[UserId],
         priority: Priority,
-    ) -> Result<Vec<UserContact>, VendorError>;
+    ) -> Result<UserDataSeen, VendorError>;
+
+    /// Calls SearchContacts for the MONITOR contacts of at most 100 users that were initiated between two moments. Returns their ids,
+    /// at most 100.
+    ///
+    /// # Errors
+    /// The vendor's.
+    async fn legs_begun(
+        &self,
+        instance: &InstanceName,
+        users: &[UserId],
+        (from, until): (jiff::Timestamp, jiff::Timestamp),
+        priority: Priority,
+    ) -> Result<Vec<String>, VendorError>;
 
     /// Requests the `Date` of the instance's endpoint. This is no operation of Connect, so it does not count against the
     /// rate budget.

@@ -213,6 +213,7 @@ mod tests {
                     at: None,
                     received_at: at(1),
                     detail: None,
+                    credential: None,
                 };
                 assert_eq!(s.acknowledge(first, answered), Ok(true));
             }

@@ -4,8 +4,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Channel, Failure, Join, Joined, LeaveRequest, Mode, Origin, Requester, ServerEnd, State, Supervision, Supervisor,
+    Channel, Failure, Join, Joined, LeaveRequest, LegSearch, Mode, Origin, Requester, ServerEnd, State, Supervision,
+    Supervisor,
 };
+use crate::confirmation::{AnswerAge, LegAnswer, LegWatch};
 use crate::departure::{AgentAfter, Continuity, Departure};
 use crate::ids::{ClientToken, ContactId, InstanceName, SupervisionId};
 use crate::interlock::LegId;
@@ -46,6 +48,19 @@ pub struct LeaveTimes {
     pub directive_ttl: SignedDuration,
 }
 
+/// What follows when DescribeContact shows the leg of a LEFT supervision without an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AliveAgain {
+    /// Nothing: the answer may be older than the departure, or it was known before.
+    TooOld,
+    /// The vendor must be asked again at this moment.
+    AskAgainAt(Timestamp),
+    /// The supervision listens again.
+    Reopened,
+    /// It was reopened before, so people must look.
+    Conflicting,
+}
+
 impl Supervision {
     /// A requested supervision of `contact`, in which the supervisor may do at most `allowed`.
     pub fn request(
@@ -61,6 +76,7 @@ impl Supervision {
             client_token: ClientToken::of(id),
             first_sent_at: None,
             expires_at: now + join_ttl,
+            search: None,
         };
         Self {
             contact: Some(contact),
@@ -139,7 +155,7 @@ impl Supervision {
             leave: None,
             directives: Vec::new(),
             alive_at: None,
-            contact_ended: false,
+            watch: LegWatch::default(),
             departure: None,
             failure: None,
             next_check_at: None,
@@ -160,6 +176,28 @@ impl Supervision {
         Ok(())
     }
 
+    /// MonitorContact may have made a leg and is not sent again: the leg is searched for.
+    ///
+    /// # Errors
+    /// [`Refused`] unless JOINING.
+    pub fn search_leg(&mut self, code: JoinFailure, detail: &str, now: Timestamp) -> Result<(), Refused> {
+        let refused = self.refuse("search for the leg");
+        let join = self
+            .join
+            .as_mut()
+            .filter(|_| self.state == State::Joining)
+            .ok_or(refused)?;
+        join.search.get_or_insert_with(|| LegSearch {
+            since: now,
+            looks: 0,
+            code: code.as_str().to_owned(),
+            detail: detail.to_owned(),
+            nothing_found: false,
+        });
+        self.next_check_at = Some(now);
+        Ok(())
+    }
+
     /// Connect returned the leg. If a disconnect was requested meanwhile, it begins now.
     ///
     /// # Errors
@@ -175,6 +213,7 @@ impl Supervision {
             return Err(self.refuse("leg"));
         }
         self.leg = Some(leg);
+        self.join.iter_mut().for_each(|join| join.search = None);
         self.state = State::Monitoring;
         self.next_check_at = Some(first_look);
         if self.leave.is_some() {
@@ -312,6 +351,63 @@ impl Supervision {
             }
             _ => Err(self.refuse("departure")),
         }
+    }
+
+    /// DescribeContact shows the leg without an end after the supervision was LEFT. Two such answers, at least their staleness apart
+    /// and newer than the departure, reopen it once. After that the departure is marked as conflicting.
+    ///
+    /// # Errors
+    /// [`Refused`] unless LEFT.
+    pub fn note_alive_again(
+        &mut self,
+        answer: &LegAnswer,
+        age: AnswerAge,
+        times: LeaveTimes,
+    ) -> Result<AliveAgain, Refused> {
+        let refused = self.refuse("answer that shows the leg alive");
+        let departure = self
+            .departure
+            .as_mut()
+            .filter(|_| self.state == State::Left)
+            .ok_or(refused)?;
+        let proves = answer.sent_at - age.describe - age.clock_error;
+        if proves <= departure.basis.gone_by.unwrap_or(departure.latest) {
+            return Ok(AliveAgain::TooOld);
+        }
+        let first = *self.watch.alive_again_at.get_or_insert(answer.sent_at);
+        if answer.sent_at < first + age.describe.max(SignedDuration::from_millis(1)) {
+            return Ok(AliveAgain::AskAgainAt(
+                first + age.describe + SignedDuration::from_millis(10),
+            ));
+        }
+        if self.watch.reopened {
+            let newly = !departure.conflicting;
+            departure.conflicting = true;
+            return Ok(if newly {
+                AliveAgain::Conflicting
+            } else {
+                AliveAgain::TooOld
+            });
+        }
+        let watch = std::mem::take(&mut self.watch);
+        self.watch = LegWatch {
+            refuted_before: Some(proves),
+            listed_at: watch.listed_at,
+            reopened: true,
+            ..LegWatch::default()
+        };
+        self.departure = None;
+        self.state = State::Monitoring;
+        self.note_alive(answer.sent_at - age.describe);
+        if self.leave.is_some() {
+            self.begin_leaving(answer.received_at, times);
+            // Neither can fail, because the supervision is LEAVING.
+            let _ = match self.leave.as_ref().map(|leave| leave.server_end) {
+                Some(ServerEnd::Accepted) => self.server_end(ServerEnd::Due),
+                _ => self.direct_anew(answer.received_at, times),
+            };
+        }
+        Ok(AliveAgain::Reopened)
     }
 
     /// Records the result of the after-check of the customer's contact.

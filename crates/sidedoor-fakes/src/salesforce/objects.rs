@@ -78,6 +78,7 @@ impl Object {
             "Contact_Id__c",
             "Connect_User_Id__c",
             "Mode__c",
+            "Confirmation__c",
             "Disconnect_Source__c",
             "Disconnect_Reason__c",
             "Customer_Call_Continued__c",

@@ -323,6 +323,7 @@ impl Subjects {
                         at: None,
                         received_at: at(0),
                         detail: None,
+                        credential: None,
                     });
                 }
             }

@@ -41,6 +41,8 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         disconnect_reason: None,
         event_id: None,
         carrier: None,
+        credential: None,
+        authentic: false,
     };
     let leg = LegEvidence {
         instance: main_instance(),

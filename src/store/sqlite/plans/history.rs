@@ -72,6 +72,7 @@ fn left(contact: &str, supervisor: &str) -> Supervision {
         latest: now(),
         vendor_timestamp: None,
         source: Source::ContactEvent,
+        confirmation: sidedoor_domain::confirmation::Confirmation::VendorAsked,
         reason: Reason::Supervisor,
         continuity: Continuity::Unknown,
         agent_after: None,

@@ -1,0 +1,223 @@
+//! Searches for the legs of joins whose outcome is unknown, a hundred supervisors at a time.
+//!
+//! GetCurrentUserData lists the contacts of the supervisors, and SearchContacts finds legs that it does not list. Each leg that no
+//! supervision has is described, and given to the join that it belongs to.
+//!
+//! Guarantee: a search slows down and goes on for a day. Only an answer of the vendor counts as a look.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use sidedoor_domain::confirmation::Finding;
+use sidedoor_domain::evidence::Source;
+use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::join_failure::{JoinFailure, OwnJoinFailure};
+use sidedoor_domain::ports::store::StoredSupervision;
+use sidedoor_domain::ports::{Priority, Transaction, VendorError, VendorErrorCode};
+use sidedoor_domain::supervision::Supervision;
+
+use crate::usecases::evidence::adopt_leg::LegGiven;
+use crate::usecases::evidence::observation::Observation;
+use crate::usecases::polling::batch_poll::PollBatch;
+use crate::usecases::polling::{PollingError, PollingService};
+
+/// SearchContacts is asked in every so many looks, because its quota is small.
+const SEARCH_EVERY: u32 = 3;
+/// How far the vendor's clock may be from ours when a time range is searched.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(2);
+/// How soon to look again when our own rate budget was full.
+const BUDGET_WAIT: SignedDuration = SignedDuration::from_secs(2);
+
+/// What is known of a leg that may belong to a search.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Examined {
+    /// It was described, or a supervision has it.
+    Clear,
+    /// The vendor did not describe it.
+    Unclear,
+    /// Our own rate budget was full.
+    NotAsked,
+}
+
+impl PollingService {
+    /// Looks for the legs of all joins of a batch.
+    pub(super) async fn search_legs(&self, instance: &InstanceName, batch: &PollBatch) -> Result<(), PollingError> {
+        let mut searching = Vec::new();
+        for (s, _) in batch {
+            if s.search().is_some_and(|search| search.is_over(self.ctx.now())) {
+                self.end_search(s).await?;
+            } else {
+                searching.push(s);
+            }
+        }
+        let mut users: Vec<UserId> = searching
+            .iter()
+            .filter_map(|s| s.supervisor.connect_user_id.clone())
+            .collect();
+        users.sort();
+        users.dedup();
+        if users.is_empty() {
+            return Ok(());
+        }
+        let sent_at = self.ctx.now();
+        let seen = match self.user_data_of(instance, &users, users.len(), Priority::Claim).await {
+            Ok(seen) => seen,
+            Err(e) => return self.look_failed(&searching, &e).await,
+        };
+        let received_at = self.ctx.now();
+        let mut candidates: BTreeSet<String> = seen
+            .contacts
+            .iter()
+            .filter(|c| c.may_be_live_leg())
+            .map(|c| c.contact.clone())
+            .collect();
+        let listed = seen.is_complete && users.iter().all(|user| seen.users.contains(user.as_str()));
+        let searched = self.search_contacts(instance, &searching, &users).await;
+        let complete = listed && searched.is_some();
+        candidates.extend(searched.into_iter().flatten());
+        let (mut unclear, mut short_of_budget) = (false, false);
+        for candidate in candidates {
+            let listed = seen.contacts.iter().any(|c| c.contact == candidate);
+            let listed = Observation::of_finding(
+                Source::UserData,
+                if listed { Finding::Alive } else { Finding::Unknown },
+                sent_at,
+                received_at,
+            );
+            let examined = self.examine(instance, &candidate, listed).await?;
+            unclear |= examined != Examined::Clear;
+            short_of_budget |= examined == Examined::NotAsked;
+        }
+        for s in searching {
+            self.ctx
+                .update(s.id, |s| {
+                    let now = self.ctx.now();
+                    if complete && !unclear {
+                        s.note_nothing_found(sent_at);
+                    }
+                    let search = s.join.as_mut()?.search.as_mut()?;
+                    let next = if short_of_budget {
+                        now + BUDGET_WAIT
+                    } else {
+                        search.next_look(now)
+                    };
+                    if !short_of_budget {
+                        search.looks = search.looks.saturating_add(1);
+                    }
+                    s.next_check_at = Some(next);
+                    Some(Transaction::default())
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// What SearchContacts finds; `None` if it was not asked or gave no answer.
+    async fn search_contacts(
+        &self,
+        instance: &InstanceName,
+        searching: &[&Supervision],
+        users: &[UserId],
+    ) -> Option<Vec<String>> {
+        let wanted = searching.iter().any(|s| {
+            s.search()
+                .is_some_and(|search| search.looks % SEARCH_EVERY == SEARCH_EVERY - 1)
+        });
+        let first_sent = searching.iter().filter_map(|s| s.join.as_ref()?.first_sent_at).min()?;
+        if !wanted {
+            return None;
+        }
+        let range = (first_sent - CLOCK_TOLERANCE, self.ctx.now() + CLOCK_TOLERANCE);
+        match self
+            .ctx
+            .telephony()
+            .legs_begun(instance, users, range, Priority::Claim)
+            .await
+        {
+            Ok(found) => Some(found),
+            Err(e) => {
+                tracing::warn!(%instance, code = %e.code, "could not search for legs whose join had no answer: {}", e.message);
+                None
+            }
+        }
+    }
+
+    /// Describes a leg that may belong to a search, and gives it to that search.
+    async fn examine(
+        &self,
+        instance: &InstanceName,
+        candidate: &str,
+        listed: Observation,
+    ) -> Result<Examined, PollingError> {
+        let Ok(leg) = ContactId::parse(candidate) else {
+            return Ok(Examined::Clear);
+        };
+        if self.ctx.store().by_leg(instance, leg.as_str()).await?.is_some() {
+            return Ok(Examined::Clear);
+        }
+        let sent_at = self.ctx.now();
+        match self
+            .ctx
+            .telephony()
+            .describe(instance, leg.as_str(), Priority::Claim)
+            .await
+        {
+            Ok(seen) => {
+                if let Some(user) = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok()) {
+                    let given = self.evidence.give_to_search(instance, &user, &seen, sent_at).await?;
+                    if given.is_some() {
+                        // From now on a poll that does not list the leg shows that it has ended.
+                        self.evidence.evaluate(instance, leg.as_str(), listed, None).await?;
+                    }
+                    if let Some((id, LegGiven::Leaving)) = given {
+                        self.leaving.carry_out_leave(id).await?;
+                    }
+                }
+                Ok(Examined::Clear)
+            }
+            Err(e) => {
+                tracing::warn!(leg_contact_id = %leg, code = %e.code, "could not describe {leg}, which may be the leg of a join without an answer: {}", e.message);
+                Ok(match e.code {
+                    VendorErrorCode::BudgetLimitReached => Examined::NotAsked,
+                    _ => Examined::Unclear,
+                })
+            }
+        }
+    }
+
+    async fn look_failed(&self, searching: &[&Supervision], error: &VendorError) -> Result<(), PollingError> {
+        tracing::warn!(code = %error.code, joins = searching.len(), "could not look for the legs of {} joins; looking again later: {}", searching.len(), error.message);
+        let own = error.code == VendorErrorCode::BudgetLimitReached;
+        for s in searching {
+            self.ctx
+                .update(s.id, |s| {
+                    let now = self.ctx.now();
+                    let search = s.join.as_mut()?.search.as_mut()?;
+                    let next = if own { now + BUDGET_WAIT } else { search.next_look(now) };
+                    if !own {
+                        search.looks = search.looks.saturating_add(1);
+                    }
+                    s.next_check_at = Some(next);
+                    Some(Transaction::default())
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A day is over without a leg: the join has failed.
+    async fn end_search(&self, s: &Supervision) -> Result<(), PollingError> {
+        let Some(search) = s.search() else { return Ok(()) };
+        let code = JoinFailure::parse(&search.code).unwrap_or(OwnJoinFailure::TimedOut.into());
+        let failed = self.monitoring.join_failed(s.id, code, &search.detail).await;
+        failed.map_err(|e| {
+            tracing::error!(supervision_id = %s.id, error = %e, "could not end the search for the leg of {}: {e}", s.id);
+            crate::usecases::error::UseCaseError::Conflict.into()
+        })
+    }
+}
+
+/// Whether a supervision that is due searches for its leg.
+pub(super) fn is_search(stored: &StoredSupervision, now: Timestamp) -> bool {
+    stored.supervision.search().is_some() && stored.supervision.next_check_at.is_some_and(|at| at <= now)
+}
