@@ -131,6 +131,8 @@ fn settings(fakes: &Fakes, folder: &std::path::Path) -> Vec<(String, String)> {
         ("AUTH__API_KEYS__1__NAME", "events"),
         ("AUTH__API_KEYS__1__SECRET", EVENTS_KEY),
         ("AUTH__API_KEYS__1__SCOPES", "events"),
+        ("AUTH__API_KEYS__1__VENDOR", "amazon-connect"),
+        ("AUTH__API_KEYS__1__INSTANCES", "main"),
         ("HTTP__RATE_PER_CALLER_PER_SECOND", "10000"),
         ("HTTP__RATE_PER_SECOND", "10000"),
     ];

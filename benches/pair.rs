@@ -176,6 +176,8 @@ fn serve(port: u16, store: &std::path::Path, connect: &str, salesforce: &str) ->
         ("AUTH__API_KEYS__1__NAME", "events".into()),
         ("AUTH__API_KEYS__1__SECRET", EVENTS_KEY.into()),
         ("AUTH__API_KEYS__1__SCOPES", "events".into()),
+        ("AUTH__API_KEYS__1__VENDOR", "amazon-connect".into()),
+        ("AUTH__API_KEYS__1__INSTANCES", "main".into()),
         // One key makes all requests, so the limit for each caller must not apply.
         ("HTTP__RATE_PER_CALLER_PER_SECOND", "100000".into()),
         ("HTTP__RATE_PER_SECOND", "100000".into()),

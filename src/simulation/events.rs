@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sidedoor_domain::authority::Scope;
+use sidedoor_domain::authority::{EventSource, Scope};
 use sidedoor_domain::contact_event::{ContactEvent, ContactEventType, InitiationMethod};
 
 use super::plan::Forgery;
@@ -33,7 +33,8 @@ impl World {
         tokio::spawn(async move {
             tokio::time::sleep(late).await;
             for _ in 0..EVENT_ATTEMPTS {
-                let request = Self::request(Self::caller("events", &[Scope::Events]), None);
+                let sender = Self::caller("events", &[Scope::Events]).delivering(Some(EventSource::Any));
+                let request = Self::request(sender, None);
                 let outcome = world
                     .on_process(|usecases| {
                         let event = event.clone();

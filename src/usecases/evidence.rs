@@ -7,6 +7,7 @@ mod adopt_leg;
 pub mod carrier_events;
 pub mod contact_events;
 pub(crate) mod evaluate;
+pub mod event_rights;
 
 use crate::usecases::clocks::ClockService;
 use crate::usecases::context::UseCaseContext;

@@ -20,7 +20,7 @@ ANSWERS = collections.Counter()
 
 
 def bearer(name):
-    """Authentication by the key in an environment variable: events have a key of their own."""
+    """Authentication by the key in an environment variable: each sender of events has a key of its own."""
 
     class Key:
         def get(self, case, context):
@@ -33,7 +33,8 @@ def bearer(name):
     return Key
 
 
-schemathesis.auth().apply_to(path_regex="^/v1/events/")(bearer("CONTRACT_EVENTS_KEY"))
+schemathesis.auth().apply_to(path_regex="^/v1/events/connect")(bearer("CONTRACT_EVENTS_KEY"))
+schemathesis.auth().apply_to(path_regex="^/v1/events/partners/")(bearer("CONTRACT_CARRIER_KEY"))
 schemathesis.auth().skip_for(path_regex="^/v1/events/")(bearer("CONTRACT_KEY"))
 
 

@@ -14,6 +14,7 @@ import requests
 KEY = "key-of-the-contract-test"
 # A separate key, because the configuration refuses a key with `events` and other scopes.
 EVENTS_KEY = "key-of-its-events-bus-1"
+CARRIER_KEY = "key-of-its-carrier-0001"
 INSTANCE = "11111111-2222-4333-8444-555555555555"
 CARRIER = "acme"
 JURISDICTION = "us-ca"
@@ -47,6 +48,13 @@ def settings(port, folder, vendors):
         "AUTH__API_KEYS__1__NAME": "events",
         "AUTH__API_KEYS__1__SECRET": EVENTS_KEY,
         "AUTH__API_KEYS__1__SCOPES": "events",
+        "AUTH__API_KEYS__1__VENDOR": "amazon-connect",
+        "AUTH__API_KEYS__1__INSTANCES": "main",
+        "AUTH__API_KEYS__2__NAME": "carrier",
+        "AUTH__API_KEYS__2__SECRET": CARRIER_KEY,
+        "AUTH__API_KEYS__2__SCOPES": "events",
+        "AUTH__API_KEYS__2__VENDOR": CARRIER,
+        "AUTH__API_KEYS__2__INSTANCES": "main",
         "TELEMETRY__LOG_FILTER": "warn",
     }
 

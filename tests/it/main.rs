@@ -94,6 +94,7 @@ mod security {
     mod audit;
     mod authority_matrix;
     mod authority_routes;
+    mod event_senders;
     mod hostile_input;
     mod log_injection;
     mod security_doc;

@@ -4,7 +4,6 @@
 
 use jiff::Timestamp;
 use sidedoor_domain::audit::AuditAction;
-use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::interlock::LegId;
@@ -17,6 +16,7 @@ use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::EventOutcome;
 use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::evidence::event_rights::{check_instance, check_vendor};
 
 /// An event of a carrier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,9 +60,7 @@ impl EvidenceService {
         request: &RequestContext,
     ) -> Result<EventOutcome, UseCaseError> {
         let learnt_at = self.ctx.now();
-        if !request.caller.has(Scope::Events) {
-            return Err(UseCaseError::Forbidden("this credential may not deliver events"));
-        }
+        check_vendor(&request.caller, carrier)?;
         if !self.ctx.carriers().any(|known| known == carrier) {
             return Err(UseCaseError::vendor_not_found(carrier, self.ctx.carriers()));
         }
@@ -71,6 +69,7 @@ impl EvidenceService {
             .clone()
             .or_else(|| self.ctx.settings.default_instance.clone());
         let instance = named.ok_or_else(|| self.ctx.instance_not_found(None))?;
+        check_instance(&request.caller, carrier, &instance)?;
         let evidence = Evidence {
             source: Source::PartnerEvent,
             sighting: event.sighting,

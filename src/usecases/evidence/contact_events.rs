@@ -8,11 +8,13 @@ use sidedoor_domain::contact_event::ContactEvent;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::store::{StoredSupervision, UnknownLeg};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
+use sidedoor_domain::supervision::AMAZON_CONNECT;
 
 use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::evaluate::Observation;
+use crate::usecases::evidence::event_rights::{check_instance, check_vendor};
 
 /// Whether an event was processed, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,12 +38,18 @@ impl EvidenceService {
         request: &RequestContext,
     ) -> Result<EventOutcome, UseCaseError> {
         let learnt_at = self.ctx.now();
-        if !request.caller.has(sidedoor_domain::authority::Scope::Events) {
-            return Err(UseCaseError::Forbidden("this credential may not deliver events"));
+        check_vendor(&request.caller, AMAZON_CONNECT)?;
+        let instances: Vec<_> = events
+            .iter()
+            .map(|event| self.instance_of(&event.instance_id))
+            .collect();
+        // Before anything is stored, because a refused request must change nothing.
+        for instance in instances.iter().flatten() {
+            check_instance(&request.caller, AMAZON_CONNECT, instance)?;
         }
         let mut outcome = EventOutcome::Ignored;
-        for event in events {
-            let Some(instance) = self.instance_of(&event.instance_id) else {
+        for (event, instance) in events.iter().zip(instances) {
+            let Some(instance) = instance else {
                 continue;
             };
             for seen in &event.legs {
@@ -100,12 +108,11 @@ impl EvidenceService {
     /// [`UseCaseError::Forbidden`], and the store's: the sender should then retry.
     pub async fn observe(&self, event: &ContactEvent, request: &RequestContext) -> Result<EventOutcome, UseCaseError> {
         let learnt_at = self.ctx.now();
-        if !request.caller.has(sidedoor_domain::authority::Scope::Events) {
-            return Err(UseCaseError::Forbidden("this credential may not deliver events"));
-        }
+        check_vendor(&request.caller, AMAZON_CONNECT)?;
         let Some(instance) = self.instance_of(&event.instance_id) else {
             return Ok(EventOutcome::Ignored);
         };
+        check_instance(&request.caller, AMAZON_CONNECT, &instance)?;
         if event.is_monitor() {
             let Ok(leg) = ContactId::parse(event.contact.clone()) else {
                 return Ok(EventOutcome::Ignored);

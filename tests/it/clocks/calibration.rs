@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::evidence::carriers::partner;
-use crate::support::app::{EVENTS, OPERATOR, READER, TestApp};
+use crate::support::app::{CARRIER, EVENTS, OPERATOR, READER, TestApp};
 use crate::support::sql;
 
 fn ms(v: &Value) -> i64 {
@@ -397,9 +397,9 @@ async fn invalid_probes_and_partner_events_are_rejected() {
     };
     let refused = [
         (
-            post("/v1/events/partners/nobody", EVENTS, good.clone()).await,
-            404,
-            "vendor_not_found",
+            post("/v1/events/partners/nobody", CARRIER, good.clone()).await,
+            403,
+            "action_forbidden",
         ),
         (
             post("/v1/events/partners/amazon-connect", EVENTS, good.clone()).await,

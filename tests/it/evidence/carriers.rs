@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::clocks::calibration::{calibration, clock, depart};
-use crate::support::app::{Answer, EVENTS, TestApp};
+use crate::support::app::{Answer, CARRIER, TestApp};
 
 /// Posts an event of the carrier `acme`.
 pub async fn partner(app: &TestApp, body: &Value) -> Answer {
     app.call("POST", "/v1/events/partners/acme")
-        .key(EVENTS)
+        .key(CARRIER)
         .json(body)
         .send()
         .await

@@ -23,6 +23,8 @@ pub use super::request::{Answer, Call};
 /// API keys that the service is configured with.
 pub const BACK_END: &str = "key-of-the-back-end-1";
 pub const EVENTS: &str = "key-for-the-events-bus";
+/// The key of the carrier `acme`, which exists if the carrier is configured.
+pub const CARRIER: &str = "key-of-the-carrier-01";
 pub const OPERATOR: &str = "key-of-an-operator-01";
 pub const READER: &str = "key-that-only-reads-1";
 pub const SUPERVISOR_1: &str = "key-of-supervisor-1-x";
@@ -117,6 +119,14 @@ impl TestAppBuilder {
         }
         let mut settings = defaults(&fakes, folder.path().join("store.db"));
         settings.extend(self.settings);
+        if settings
+            .keys()
+            .any(|key| key.starts_with("SIDEDOOR__TIMING__VENDORS__ACME__"))
+        {
+            for (key, value) in carrier_key() {
+                settings.entry(key).or_insert(value);
+            }
+        }
         settings.retain(|key, _| !self.unset.contains(key));
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))
@@ -164,8 +174,22 @@ fn defaults(fakes: &Fakes, store: PathBuf) -> BTreeMap<String, String> {
         set(&format!("AUTH__API_KEYS__{i}__SECRET"), secret);
         set(&format!("AUTH__API_KEYS__{i}__SCOPES"), scopes);
     }
+    set("AUTH__API_KEYS__1__VENDOR", "amazon-connect");
+    set("AUTH__API_KEYS__1__INSTANCES", "*");
     set("AUTH__API_KEYS__4__SUPERVISOR", "supervisor-1");
     settings
+}
+
+fn carrier_key() -> impl Iterator<Item = (String, String)> {
+    let settings = [
+        ("NAME", "carrier"),
+        ("SECRET", CARRIER),
+        ("SCOPES", "events"),
+        ("VENDOR", "acme"),
+        ("INSTANCES", "*"),
+    ];
+    let key = |(name, value): (&str, &str)| (format!("SIDEDOOR__AUTH__API_KEYS__5__{name}"), value.to_owned());
+    settings.into_iter().map(key)
 }
 
 impl TestApp {

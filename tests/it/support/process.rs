@@ -171,6 +171,8 @@ fn command(
         ("AUTH__API_KEYS__1__NAME", "events".to_owned()),
         ("AUTH__API_KEYS__1__SECRET", EVENTS_KEY.to_owned()),
         ("AUTH__API_KEYS__1__SCOPES", "events".to_owned()),
+        ("AUTH__API_KEYS__1__VENDOR", "amazon-connect".to_owned()),
+        ("AUTH__API_KEYS__1__INSTANCES", "main".to_owned()),
         ("TELEMETRY__LOG_FILTER", "error".to_owned()),
     ];
     for (name, value) in settings {

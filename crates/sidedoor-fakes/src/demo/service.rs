@@ -122,6 +122,8 @@ fn settings(fakes: &Fakes, folder: &Path, port: u16) -> Vec<(String, String)> {
         ("AUTH__API_KEYS__2__NAME", "events"),
         ("AUTH__API_KEYS__2__SECRET", EVENTS_KEY),
         ("AUTH__API_KEYS__2__SCOPES", "events"),
+        ("AUTH__API_KEYS__2__VENDOR", "amazon-connect"),
+        ("AUTH__API_KEYS__2__INSTANCES", "main"),
     ]
     .into_iter()
     .map(|(key, value)| (format!("SIDEDOOR__{key}"), value.to_owned()))

@@ -5,24 +5,22 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use sidedoor_domain::agent_event;
-use sidedoor_domain::authority::Scope;
 use sidedoor_domain::contact_event::{self, Envelope};
+use sidedoor_domain::supervision::AMAZON_CONNECT;
 
 use crate::http::extract::Authenticated;
 use crate::http::problem::{Problem, json};
 use crate::http::v1::events::Receipt;
 use crate::http::{AppState, body};
-use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::contact_events::EventOutcome;
+use crate::usecases::evidence::event_rights;
 
 pub(crate) async fn handle(
     State(app): State<AppState>,
     Authenticated(by): Authenticated,
     request: Request,
 ) -> Result<Response, Problem> {
-    if !by.caller.has(Scope::Events) {
-        return Err(UseCaseError::Forbidden("this credential lacks the scope `events`").into());
-    }
+    event_rights::check_vendor(&by.caller, AMAZON_CONNECT)?;
     let bytes = body::read(request, app.settings.max_body_bytes).await?;
     let delivery = body::parse(&bytes)?;
     let bad = |bad: contact_event::BadEvent| Problem::invalid_one(bad.pointer, bad.problem);

@@ -5,7 +5,6 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::Value;
-use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::Sighting;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 
@@ -15,8 +14,8 @@ use crate::http::extract::{Authenticated, NameInPath};
 use crate::http::problem::{Problem, json};
 use crate::http::v1::events::Receipt;
 use crate::http::v1::vendors::undecodable_vendor;
-use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::carrier_events::{PartnerEvent, PartnerLeg};
+use crate::usecases::evidence::event_rights;
 
 pub(crate) async fn handle(
     State(app): State<AppState>,
@@ -24,9 +23,7 @@ pub(crate) async fn handle(
     NameInPath(vendor): NameInPath,
     request: Request,
 ) -> Result<Response, Problem> {
-    if !by.caller.has(Scope::Events) {
-        return Err(UseCaseError::Forbidden("this credential lacks the scope `events`").into());
-    }
+    event_rights::check_vendor(&by.caller, vendor.as_deref().unwrap_or_default())?;
     let vendor = vendor.ok_or_else(undecodable_vendor)?;
     let bytes = body::read(request, app.settings.max_body_bytes).await?;
     let event = read(&body::parse(&bytes)?)?;
