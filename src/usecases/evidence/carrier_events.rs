@@ -16,7 +16,7 @@ use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::EventOutcome;
 use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::evidence::event_rights::{check_instance, check_vendor};
+use crate::usecases::evidence::event_rights::{check_instance, check_vendor, remembered_id};
 
 /// An event of a carrier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +95,7 @@ impl EvidenceService {
             evidence: vec![evidence],
             ..Observation::default()
         };
-        // Two carriers may use the same id for different events.
-        let id = event.id.as_ref().map(|id| format!("{carrier}/{id}"));
+        let id = remembered_id(carrier, event.id.as_ref());
         self.evaluate(&instance, &leg, observation, id).await
     }
 

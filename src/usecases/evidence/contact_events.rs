@@ -14,7 +14,7 @@ use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::evaluate::Observation;
-use crate::usecases::evidence::event_rights::{check_instance, check_vendor};
+use crate::usecases::evidence::event_rights::{check_instance, check_vendor, remembered_id};
 
 /// Whether an event was processed, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +119,12 @@ impl EvidenceService {
             };
             let observation = Observation::of_event(event, learnt_at);
             return self
-                .evaluate(&instance, leg.as_str(), observation, event.id.clone())
+                .evaluate(
+                    &instance,
+                    leg.as_str(),
+                    observation,
+                    remembered_id(AMAZON_CONNECT, event.id.as_ref()),
+                )
                 .await;
         }
         match ContactId::parse(event.contact.clone()) {

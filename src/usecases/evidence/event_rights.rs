@@ -1,5 +1,5 @@
 //! Which credential may deliver which event: each belongs to one vendor and names instances, so that no sender can speak for
-//! another vendor or about another instance.
+//! another vendor or about another instance, or take the ids of its events.
 
 use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::InstanceName;
@@ -20,6 +20,12 @@ pub fn check_vendor(caller: &Caller, vendor: &str) -> Result<(), UseCaseError> {
         ));
     }
     Ok(())
+}
+
+/// The id under which an event is remembered. It begins with the vendor, because otherwise one sender could take the id of another
+/// vendor's event in advance, and that event would count as a duplicate.
+pub(super) fn remembered_id(vendor: &str, id: Option<&String>) -> Option<String> {
+    id.map(|id| format!("{vendor}/{id}"))
 }
 
 /// Refuses a caller whose events may not be about this instance.

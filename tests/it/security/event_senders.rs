@@ -106,3 +106,20 @@ async fn event_about_an_instance_not_named_is_refused() {
     assert_eq!((named.status, &named.body["accepted"]), (200, &json!(true)));
     app.assert_invariants().await;
 }
+
+#[tokio::test]
+async fn event_id_of_one_vendor_is_free_for_another() {
+    let app = two_instances().start().await;
+    let of_carrier = json!({"legContactId": "leg-1", "event": "DISCONNECTED", "eventId": "e1"});
+    let first = post(&app, "/v1/events/partners/acme", CARRIER, &of_carrier).await;
+    assert_eq!(first.body, json!({"accepted": true, "duplicate": false}));
+    // The ids as they are stored, or would be without Connect's own prefix.
+    for id in ["e1", "acme/e1"] {
+        let event = contact_event(INSTANCE, id);
+        let answer = post(&app, "/v1/events/connect", EVENTS, &event).await;
+        assert_eq!(answer.body, json!({"accepted": true, "duplicate": false}), "{id}");
+        let again = post(&app, "/v1/events/connect", EVENTS, &event).await;
+        assert_eq!(again.body["duplicate"], true, "{id}");
+    }
+    app.assert_invariants().await;
+}
