@@ -164,6 +164,7 @@ fn serve(port: u16, store: &std::path::Path, connect: &str, salesforce: &str) ->
         ("STORE__URL", format!("sqlite://{}", store.display())),
         ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE.into()),
         ("CONNECT__INSTANCES__MAIN__REGION", "us-west-2".into()),
+        ("CONNECT__INSTANCES__MAIN__ACCOUNT_ID", "111122223333".into()),
         ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", connect.into()),
         ("CONNECT__QUOTAS__DEFAULT__DEFAULT__PER_SECOND", "5000".into()),
         ("CONNECT__QUOTAS__DEFAULT__DEFAULT__BURST", "5000".into()),

@@ -452,6 +452,18 @@ fn events_credential_names_its_vendor_and_instances() {
 }
 
 #[test]
+fn instance_account_id_has_twelve_digits() {
+    let with = |id: &str| GOOD.replace("region =", &format!("account_id = \"{id}\"\nregion ="));
+    let config = load_with(&with("011122223333"), &[]).expect("good");
+    let instance = config.usecases.instances.values().next().expect("one");
+    assert_eq!(instance.account_id.as_deref(), Some("011122223333"));
+    for wrong in ["11112222333", "1111-2222-3333", "arn:aws:iam::1"] {
+        let problems = problems(&with(wrong), &[]);
+        assert_eq!(problems[0].setting, "connect.instances.main.account_id", "{wrong}");
+    }
+}
+
+#[test]
 fn config_max_streams_is_below_max_connections() {
     let wrong = problems(GOOD, &[("SIDEDOOR__HTTP__MAX_CONNECTIONS", "1000")]);
     assert_eq!(wrong[0].setting, "http.max_streams");

@@ -8,9 +8,11 @@ pub mod carrier_events;
 pub mod contact_events;
 pub(crate) mod evaluate;
 pub mod event_rights;
+mod unusable_events;
 
 use crate::usecases::clocks::ClockService;
 use crate::usecases::context::UseCaseContext;
+use crate::usecases::evidence::unusable_events::UnusableWarnings;
 use crate::usecases::monitoring::ComplianceRules;
 
 /// Stores and evaluates evidence: a leg joined, is alive, or has ended.
@@ -19,6 +21,7 @@ pub struct EvidenceService {
     ctx: UseCaseContext,
     clocks: ClockService,
     compliance: ComplianceRules,
+    unusable_warnings: UnusableWarnings,
 }
 
 impl EvidenceService {
@@ -27,6 +30,7 @@ impl EvidenceService {
             ctx,
             clocks,
             compliance,
+            unusable_warnings: UnusableWarnings::default(),
         }
     }
 }

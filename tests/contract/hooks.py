@@ -80,7 +80,8 @@ def real_event(body, seed):
         detail = {"contactId": contact, "instanceArn": arn, "initiationMethod": method, "channel": "VOICE"}
         detail["eventType"] = pick(["INITIATED", "CONNECTED_TO_AGENT", "DISCONNECTED"], seed // 1024)
         detail["disconnectTimestamp"] = "2026-08-04T17:43:47.000Z"
-        return {**body, "detail": {**body["detail"], **detail}}
+        origin = {"source": "aws.connect", "account": "111122223333", "region": "us-west-2"}
+        return {**body, **origin, "detail": {**body["detail"], **detail}}
     return body
 
 

@@ -32,6 +32,7 @@ def settings(port, folder, vendors):
         "STORE__URL": f"sqlite://{folder}/journal.db",
         "CONNECT__INSTANCES__MAIN__INSTANCE_ID": INSTANCE,
         "CONNECT__INSTANCES__MAIN__REGION": "us-west-2",
+        "CONNECT__INSTANCES__MAIN__ACCOUNT_ID": "111122223333",
         "CONNECT__INSTANCES__MAIN__ENDPOINT_URL": vendors["connectUrl"],
         # Higher than any real quota, so that requests reach the service's rules and do not wait for rate limits.
         "CONNECT__QUOTAS__DEFAULT__DEFAULT__PER_SECOND": "2000",

@@ -24,6 +24,7 @@ mod directives {
 mod evidence {
     mod agent_events;
     pub mod carriers;
+    mod unusable_events;
 }
 
 /// The HTTP API: contract, idempotency, input validation, deadlines, lists and the External Services document.

@@ -42,6 +42,8 @@ use super::faults::Fault;
 pub const INSTANCE: &str = "11111111-2222-4333-8444-555555555555";
 /// The AWS Region in all ARNs.
 pub const REGION: &str = "us-west-2";
+/// The AWS account of the instance.
+pub const ACCOUNT: &str = "111122223333";
 /// The only accepted AWS access key id.
 pub const ACCESS_KEY: &str = "fake-access-key";
 /// The secret of [`ACCESS_KEY`].

@@ -13,7 +13,7 @@ use sidedoor::app::{self, App, Overrides};
 use sidedoor::config::Config;
 use sidedoor::usecases::UseCaseIntervals;
 use sidedoor_domain::ports::Clock;
-use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
+use sidedoor_fakes::connect::{ACCESS_KEY, ACCOUNT, INSTANCE, REGION, SECRET_KEY};
 use sidedoor_fakes::{Browser, ConnectFake, Fakes, FakesConfig, Manners, SalesforceFake};
 use tokio::runtime::Runtime;
 
@@ -155,6 +155,7 @@ fn defaults(fakes: &Fakes, store: PathBuf) -> BTreeMap<String, String> {
     set("STORE__URL", &format!("sqlite://{}", store.display()));
     set("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE);
     set("CONNECT__INSTANCES__MAIN__REGION", REGION);
+    set("CONNECT__INSTANCES__MAIN__ACCOUNT_ID", ACCOUNT);
     set("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", fakes.connect_url());
     set("CONNECT__QUOTAS__DEFAULT__DEFAULT__PER_SECOND", "2000");
     set("CONNECT__QUOTAS__DEFAULT__DEFAULT__BURST", "500");

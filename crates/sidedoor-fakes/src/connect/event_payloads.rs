@@ -27,7 +27,7 @@ impl InstanceState {
         };
         let contacts: Vec<Value> = self.contacts.values().filter(theirs).map(contact).collect();
         let arn = self.instance_arn();
-        let event = json!({"AWSAccountId": "111122223333", "AgentARN": format!("{arn}/agent/{user}"), "InstanceARN": arn,
+        let event = json!({"AWSAccountId": super::ACCOUNT, "AgentARN": format!("{arn}/agent/{user}"), "InstanceARN": arn,
             "EventId": uuid::Uuid::new_v4().to_string(), "EventType": "STATE_CHANGE", "Version": "2017-10-01",
             "EventTimestamp": stamp(real_now()),
             "CurrentAgentSnapshot": {"AgentStatus": {"Name": "Available"}, "Configuration": {}, "Contacts": contacts},
@@ -79,7 +79,7 @@ fn envelope(detail: &Value, vendor_now: Timestamp) -> Value {
         "id": uuid::Uuid::new_v4().to_string(),
         "detail-type": "Amazon Connect Contact Event",
         "source": "aws.connect",
-        "account": "111122223333",
+        "account": super::ACCOUNT,
         "time": vendor_now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         "region": REGION,
         "resources": [],

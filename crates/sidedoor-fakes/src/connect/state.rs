@@ -189,7 +189,8 @@ impl InstanceState {
 
     pub(super) fn instance_arn(&self) -> String {
         format!(
-            "arn:aws:connect:{REGION}:111122223333:instance/{}",
+            "arn:aws:connect:{REGION}:{}:instance/{}",
+            super::ACCOUNT,
             self.settings.instance_id
         )
     }

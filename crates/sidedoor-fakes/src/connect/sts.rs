@@ -8,10 +8,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 
-use super::{ConnectFake, sigv4};
+use super::{ACCOUNT, ConnectFake, sigv4};
 
 const MAX_BODY: usize = 64 * 1024;
-const ACCOUNT: &str = "111122223333";
 
 /// ARN of the role that the fake's credentials belong to.
 pub(super) fn arn() -> String {

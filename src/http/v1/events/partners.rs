@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sidedoor_domain::evidence::Sighting;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::unusable_event::UnusableEvent;
 
 use crate::http::AppState;
 use crate::http::body::{self, Reader, name, text};
@@ -26,7 +27,8 @@ pub(crate) async fn handle(
     event_rights::check_vendor(&by.caller, vendor.as_deref().unwrap_or_default())?;
     let vendor = vendor.ok_or_else(undecodable_vendor)?;
     let bytes = body::read(request, app.settings.max_body_bytes).await?;
-    let event = read(&body::parse(&bytes)?)?;
+    let read = body::parse(&bytes).and_then(|body| read(&body));
+    let event = read.inspect_err(|_| app.usecases.evidence.note_unusable(UnusableEvent::Unreadable))?;
     let observed = app.usecases.evidence.observe_partner(&vendor, &event, &by).await?;
     Ok(json(StatusCode::OK, &Receipt::of(observed)))
 }

@@ -118,6 +118,7 @@ url = "sqlite://${path.join(this.folder, 'sidedoor.db')}"
 [connect.instances.main]
 instance_id = "${INSTANCE}"
 region = "${AWS.region}"
+account_id = "111122223333"
 endpoint_url = "${this.connectUrl}"
 [connect.quotas.default.default]
 per_second = 100
