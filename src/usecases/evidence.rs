@@ -5,6 +5,7 @@
 
 mod adopt_leg;
 pub mod carrier_events;
+pub mod carrier_limits;
 pub mod contact_events;
 pub(crate) mod evaluate;
 pub mod event_rights;
@@ -12,6 +13,7 @@ mod unusable_events;
 
 use crate::usecases::clocks::ClockService;
 use crate::usecases::context::UseCaseContext;
+use crate::usecases::evidence::carrier_limits::UserCache;
 use crate::usecases::evidence::unusable_events::UnusableWarnings;
 use crate::usecases::monitoring::ComplianceRules;
 
@@ -22,11 +24,13 @@ pub struct EvidenceService {
     clocks: ClockService,
     compliance: ComplianceRules,
     unusable_warnings: UnusableWarnings,
+    carrier_users: UserCache,
 }
 
 impl EvidenceService {
     pub(crate) fn new(ctx: UseCaseContext, clocks: ClockService, compliance: ComplianceRules) -> Self {
         Self {
+            carrier_users: UserCache::new(ctx.settings.username_cache_ttl),
             ctx,
             clocks,
             compliance,

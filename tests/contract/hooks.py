@@ -104,6 +104,8 @@ def map_case(context, case):
         body = dict(body)
         if "contactId" in body:
             body["contactId"] = contact
+        if operation == "receivePartnerEvent" and body.get("connectUserId") is not None:
+            body["connectUserId"] = supervisor
         if isinstance(body.get("supervisor"), dict):
             body["supervisor"] = real_supervisor(body["supervisor"], supervisor)
         for name, real in [("instance", "main"), ("jurisdiction", PEOPLE["jurisdiction"])]:

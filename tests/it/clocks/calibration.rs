@@ -348,27 +348,31 @@ async fn invalid_probes_and_partner_events_are_rejected() {
         .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
         .start()
         .await;
-    let good = json!({"legId": "x", "event": "CONNECTED"});
+    let good = json!({"legId": "x", "event": "CONNECTED", "connectUserId": "supervisor-1"});
     let at = "2026-11-21T10:00:00Z";
     for (body, code) in [
         (json!([]), "request_invalid"),
         (json!({"event": "CONNECTED"}), "request_invalid"),
         (json!({"legId": "x"}), "request_invalid"),
+        (json!({"legId": "x", "event": "CONNECTED"}), "request_invalid"),
         (
             json!({"legId": "x", "legContactId": "y", "event": "CONNECTED"}),
             "request_invalid",
         ),
-        (json!({"legId": "x", "event": "HELD"}), "request_invalid"),
         (
-            json!({"legId": "x", "event": "CONNECTED", "at": "yesterday"}),
+            json!({"legId": "x", "event": "HELD", "connectUserId": "u"}),
             "request_invalid",
         ),
         (
-            json!({"legId": "x", "event": "CONNECTED", "more": 1}),
+            json!({"legId": "x", "event": "CONNECTED", "at": "yesterday", "connectUserId": "u"}),
             "request_invalid",
         ),
         (
-            json!({"legId": "x".repeat(129), "event": "CONNECTED"}),
+            json!({"legId": "x", "event": "CONNECTED", "more": 1, "connectUserId": "u"}),
+            "request_invalid",
+        ),
+        (
+            json!({"legId": "x".repeat(129), "event": "CONNECTED", "connectUserId": "u"}),
             "request_invalid",
         ),
     ] {

@@ -90,7 +90,8 @@ async fn answer_of(app: &TestApp, route: &str) -> (Answer, &'static str) {
             (app.get(&id(&observed)).await, "sidedoor")
         }
         "/v1/events/partners/{vendor}" => {
-            let body = json!({"legId": "leg-1", "event": "CONNECTED", "at": jiff::Timestamp::now().to_string()});
+            let body = json!({"legId": "leg-1", "event": "CONNECTED", "at": jiff::Timestamp::now().to_string(),
+                "connectUserId": "supervisor-1"});
             let path = "/v1/events/partners/acme".to_owned();
             (post(path).key(CARRIER).json(&body).send().await, "sidedoor")
         }

@@ -56,7 +56,10 @@ pub(crate) fn read(body: &Value) -> Result<PartnerEvent, Problem> {
     reader.finish()?;
     let leg = match (of_connect, own) {
         (Some(leg), None) => PartnerLeg::Connect(leg),
-        (None, Some(own)) => PartnerLeg::Own(own),
+        (None, Some(name)) => match supervisor {
+            Some(supervisor) => PartnerLeg::Own { name, supervisor },
+            None => return Err(Problem::invalid_one("/connectUserId", "is required with legId")),
+        },
         (Some(_), Some(_)) => return Err(Problem::invalid_one("/legId", "cannot be given with legContactId")),
         (None, None) => return Err(Problem::invalid_one("/legId", "is required, or legContactId is")),
     };
@@ -71,6 +74,5 @@ pub(crate) fn read(body: &Value) -> Result<PartnerEvent, Problem> {
         stamp,
         reason,
         contact,
-        supervisor,
     })
 }
