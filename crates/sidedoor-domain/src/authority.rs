@@ -84,7 +84,7 @@ pub enum Unbound {
 /// for another vendor or about another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventSource {
-    /// Everybody's. Only a service without authentication has such a caller.
+    /// Every vendor's. Only a service without authentication has such a caller.
     Any,
     /// The events of one vendor.
     Vendor {

@@ -31,7 +31,7 @@ stable_codes! {
 pub struct EventOrigin {
     /// The accounts; `None` where one should be named and is not.
     pub accounts: Vec<Option<String>>,
-    /// The Regions, likewise.
+    /// The Regions; `None` in the same way.
     pub regions: Vec<Option<String>>,
 }
 

@@ -1,4 +1,4 @@
-//! What a carrier's own leg needs before it becomes a supervision: a supervisor whom Connect knows, and room. Connect knows nothing
+//! What a carrier's own leg needs before it becomes a supervision: a supervisor that Connect knows, and room. Connect knows nothing
 //! of such a leg, so without these a carrier's key could fill the store and Salesforce with invented supervisors.
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ const MAX_LEGS: usize = 200;
 const PAGE: u32 = 500;
 /// The most users in each cache.
 const MAX_USERS: u64 = 10_000;
-/// How long a user whom Connect does not know is not looked up again.
+/// How long a user that Connect does not know is not looked up again.
 const UNKNOWN_TTL: Duration = Duration::from_secs(30);
 
 /// Why a carrier's event is refused.
@@ -58,7 +58,7 @@ impl UserCache {
 }
 
 impl EvidenceService {
-    /// Refuses a supervisor whom Connect does not know.
+    /// Refuses a supervisor that Connect does not know.
     ///
     /// # Errors
     /// [`CarrierEventError::SupervisorInvalid`], [`CarrierEventError::SupervisorUnavailable`].
@@ -125,6 +125,6 @@ fn log_failed_lookup(user: &UserId, error: Option<&VendorError>) {
     let message = error.map_or("no answer in time", |e| e.message.as_str());
     tracing::warn!(
         code,
-        "could not look up the supervisor {user} of a carrier's leg: {message}; the carrier is told to retry"
+        "could not look up the supervisor {user} of a carrier's leg: {message}; the carrier should retry"
     );
 }

@@ -88,7 +88,7 @@ async fn supervisions(app: &TestApp) -> usize {
 }
 
 #[tokio::test]
-async fn carrier_leg_needs_a_supervisor_whom_connect_knows() {
+async fn carrier_leg_needs_supervisor_known_to_connect() {
     let app = with_carrier().start().await;
     for _ in 0..2 {
         let unknown = partner(&app, &own("leg-1", "CONNECTED", "no-such-user")).await;
