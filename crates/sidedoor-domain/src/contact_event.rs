@@ -168,22 +168,28 @@ const MAX_ID: usize = 256;
 /// Parses an envelope.
 ///
 /// # Errors
-/// [`BadEvent`] if the envelope is not an object, or is a contact event without a contact, an instance or a type.
+/// [`BadEvent`] if the envelope is not an object, or is by its name a contact event and lacks a contact, an instance or a type.
 pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
     let bad = |pointer, problem| BadEvent { pointer, problem };
     if !envelope.is_object() {
         return Err(bad("", "must be an EventBridge event: a JSON object"));
     }
-    let kind = text(envelope, "detail-type").ok_or_else(|| bad("/detail-type", "must be a string"))?;
+    let name = text(envelope, "detail-type").ok_or_else(|| bad("/detail-type", "must be a string"))?;
     if text(envelope, "source").as_deref() != Some(SOURCE) {
         return Ok(Envelope::Unusable(UnusableEvent::WrongSource));
     }
-    let detail = field(envelope, "detail").filter(|d| d.is_object());
-    let is_contact_event =
-        detail.is_some_and(|d| ["eventType", "contactId"].iter().all(|name| field(d, name).is_some()));
-    if !is_contact_event && !kind.to_ascii_lowercase().ends_with("contact event") {
-        return Ok(Envelope::Unusable(UnusableEvent::OtherKind));
+    let is_named_so = name.to_ascii_lowercase().ends_with("contact event");
+    match contact_event(envelope) {
+        Ok(event) => Ok(Envelope::Contact(Box::new(event))),
+        Err(bad) if is_named_so => Err(bad),
+        // An event of another name need not have these parts, so it is no fault of the sender.
+        Err(_) => Ok(Envelope::Unusable(UnusableEvent::OtherKind)),
     }
+}
+
+fn contact_event(envelope: &Value) -> Result<ContactEvent, BadEvent> {
+    let bad = |pointer, problem| BadEvent { pointer, problem };
+    let detail = field(envelope, "detail").filter(|d| d.is_object());
     let detail = detail.ok_or_else(|| bad("/detail", "must be an object"))?;
     let contact = id(detail, "contactId").ok_or_else(|| bad("/detail/contactId", "must be a contact id"))?;
     let arn = text(detail, "instanceArn").unwrap_or_default();
@@ -195,7 +201,7 @@ pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
         regions: vec![text(envelope, "region")],
     };
     let agent = field(detail, "agentInfo");
-    Ok(Envelope::Contact(Box::new(ContactEvent {
+    Ok(ContactEvent {
         id: id(envelope, "id"),
         event_type: ContactEventType::parse(&event_type),
         contact,
@@ -215,7 +221,7 @@ pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
             related: id(detail, "relatedContactId"),
             initial: id(detail, "initialContactId"),
         },
-    })))
+    })
 }
 
 /// An id of 1 to [`MAX_ID`] characters.
