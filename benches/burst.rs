@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use sidedoor::app::{self, Overrides};
 use sidedoor::config::Config;
-use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
+use sidedoor_fakes::connect::{ACCESS_KEY, ACCOUNT, INSTANCE, REGION, SECRET_KEY};
 use sidedoor_fakes::{Fakes, FakesConfig};
 
 const KEY: &str = "key-of-the-benchmark-1";
@@ -119,6 +119,7 @@ fn settings(fakes: &Fakes, folder: &std::path::Path) -> Vec<(String, String)> {
         ("STORE__URL", store.as_str()),
         ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE),
         ("CONNECT__INSTANCES__MAIN__REGION", REGION),
+        ("CONNECT__INSTANCES__MAIN__ACCOUNT_ID", ACCOUNT),
         ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", fakes.connect_url()),
         ("CONNECT__QUOTAS__DEFAULT__DEFAULT__PER_SECOND", "5000"),
         ("CONNECT__QUOTAS__DEFAULT__DEFAULT__BURST", "1000"),
@@ -131,6 +132,8 @@ fn settings(fakes: &Fakes, folder: &std::path::Path) -> Vec<(String, String)> {
         ("AUTH__API_KEYS__1__NAME", "events"),
         ("AUTH__API_KEYS__1__SECRET", EVENTS_KEY),
         ("AUTH__API_KEYS__1__SCOPES", "events"),
+        ("AUTH__API_KEYS__1__VENDOR", "amazon-connect"),
+        ("AUTH__API_KEYS__1__INSTANCES", "main"),
         ("HTTP__RATE_PER_CALLER_PER_SECOND", "10000"),
         ("HTTP__RATE_PER_SECOND", "10000"),
     ];

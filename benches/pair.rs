@@ -164,6 +164,7 @@ fn serve(port: u16, store: &std::path::Path, connect: &str, salesforce: &str) ->
         ("STORE__URL", format!("sqlite://{}", store.display())),
         ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE.into()),
         ("CONNECT__INSTANCES__MAIN__REGION", "us-west-2".into()),
+        ("CONNECT__INSTANCES__MAIN__ACCOUNT_ID", "111122223333".into()),
         ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", connect.into()),
         ("CONNECT__QUOTAS__DEFAULT__DEFAULT__PER_SECOND", "5000".into()),
         ("CONNECT__QUOTAS__DEFAULT__DEFAULT__BURST", "5000".into()),
@@ -176,6 +177,8 @@ fn serve(port: u16, store: &std::path::Path, connect: &str, salesforce: &str) ->
         ("AUTH__API_KEYS__1__NAME", "events".into()),
         ("AUTH__API_KEYS__1__SECRET", EVENTS_KEY.into()),
         ("AUTH__API_KEYS__1__SCOPES", "events".into()),
+        ("AUTH__API_KEYS__1__VENDOR", "amazon-connect".into()),
+        ("AUTH__API_KEYS__1__INSTANCES", "main".into()),
         // One key makes all requests, so the limit for each caller must not apply.
         ("HTTP__RATE_PER_CALLER_PER_SECOND", "100000".into()),
         ("HTTP__RATE_PER_SECOND", "100000".into()),

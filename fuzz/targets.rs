@@ -51,11 +51,13 @@ fn agent_event(data: &[u8]) {
     };
     let is_delivery = agent_event::is_delivery(&delivery);
     match agent_event::read(&delivery) {
-        Ok(events) => {
-            assert!(is_delivery && (1..=agent_event::MOST).contains(&events.len()));
-            for event in events {
+        Ok(delivery) => {
+            let records = delivery.events.len() + delivery.unusable.len();
+            assert!((1..=agent_event::MOST).contains(&records));
+            assert!(is_delivery || delivery.events.is_empty());
+            for event in delivery.events {
                 assert!(!event.user.is_empty() && !event.instance_id.is_empty());
-                assert!(event.legs.len() <= 100 && event.legs.iter().all(|leg| !leg.leg.is_empty()));
+                assert!(event.legs.len() <= 30 && event.legs.iter().all(|leg| !leg.leg.is_empty()));
             }
         }
         Err(bad) => assert!(!bad.problem.is_empty()),

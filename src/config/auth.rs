@@ -3,8 +3,9 @@
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 use sidedoor_domain::audit::SELF;
-use sidedoor_domain::authority::{Caller, Scope};
-use sidedoor_domain::ids::UserId;
+use sidedoor_domain::authority::{Caller, EventInstances, EventSource, Scope};
+use sidedoor_domain::ids::{InstanceName, UserId};
+use sidedoor_domain::supervision::AMAZON_CONNECT;
 
 use super::{Reader, issuers};
 use crate::http::{ApiKey, IssuerSettings};
@@ -82,6 +83,61 @@ pub(super) fn read_scopes(r: &mut Reader, setting: &str) -> Vec<Scope> {
     scopes
 }
 
+/// Reads whose events a credential with these scopes may deliver: `vendor` and `instances`, which the scope `events` requires.
+pub(super) fn read_event_source(r: &mut Reader, at: &impl Fn(&str) -> String, scopes: &[Scope]) -> Option<EventSource> {
+    let (vendor, instances) = (at("vendor"), at("instances"));
+    if !scopes.contains(&Scope::Events) {
+        for setting in [vendor, instances] {
+            // With invalid scopes it is not known what the credential is for.
+            if r.has(&setting) && !scopes.is_empty() {
+                r.problem(
+                    &setting,
+                    "allowed only with the scope events",
+                    "remove it, or set scopes = [\"events\"]",
+                );
+            }
+            r.pass_over(&setting);
+        }
+        return None;
+    }
+    let mut vendors = r.names("timing.vendors");
+    vendors.push(AMAZON_CONNECT.to_owned());
+    vendors.sort();
+    vendors.dedup();
+    let expected = format!("set the vendor whose events it delivers: {}", vendors.join(", "));
+    let name = r.required(&vendor, &expected, |text| {
+        let known = vendors.iter().any(|known| known == text);
+        known
+            .then(|| text.to_owned())
+            .ok_or_else(|| format!("{expected}; a carrier must be listed under [timing.vendors]"))
+    });
+    let instances = read_event_instances(r, &instances);
+    Some(EventSource::Vendor {
+        name: name?,
+        instances: instances?,
+    })
+}
+
+fn read_event_instances(r: &mut Reader, setting: &str) -> Option<EventInstances> {
+    let configured = r.names("connect.instances");
+    let remedy = format!("list one or more of {}, or set [\"*\"] for all", configured.join(", "));
+    let given = r.list(setting);
+    if given == ["*"] {
+        return Some(EventInstances::All);
+    }
+    if given.is_empty() {
+        r.problem(setting, "required setting is missing or empty", remedy);
+        return None;
+    }
+    if let Some(unknown) = given.iter().find(|name| !configured.contains(name)) {
+        r.problem(setting, format!("no instance {unknown:?} is configured"), remedy);
+        return None;
+    }
+    // An instance whose name is invalid has its own problem already.
+    let names = given.iter().filter_map(|name| InstanceName::parse(name.as_str()).ok());
+    Some(EventInstances::Listed(names.collect()))
+}
+
 fn hashes(key: &ApiKey) -> impl Iterator<Item = [u8; 32]> + use<> {
     [Some(key.sha256), key.previous_sha256].into_iter().flatten()
 }
@@ -115,10 +171,11 @@ fn read_api_key(r: &mut Reader, index: usize) -> Option<ApiKey> {
                       supervise:any without it";
         r.problem(&at("supervisor"), problem, remedy);
     }
+    let event_source = read_event_source(r, &at, &scopes);
     Some(ApiKey {
         sha256: sha256?,
         previous_sha256,
-        caller: Caller::new(name?, scopes).naming(supervisor),
+        caller: Caller::new(name?, scopes).naming(supervisor).delivering(event_source),
     })
 }
 

@@ -173,6 +173,11 @@ fn read_instance(
             }
         },
     );
+    let account_id = r.text_as(&format!("{at}.account_id"), |text| {
+        let shaped = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
+        let remedy = "set the 12 digits of the AWS account, in quotes; `aws sts get-caller-identity` prints them";
+        shaped.then(|| text.to_owned()).ok_or_else(|| remedy.to_owned())
+    });
     let endpoint_url = r.text_as(&format!("{at}.endpoint_url"), base_url);
     let quota = r.text_as(&format!("{at}.quota"), |name| {
         if quotas.contains_key(name) {
@@ -188,6 +193,8 @@ fn read_instance(
     let (instance_id, region) = (instance_id?, region?);
     let instance = InstanceSettings {
         vendor_id: instance_id.clone(),
+        account_id,
+        region: region.clone(),
         voice_leg_end,
         chat_leg_end,
         jurisdiction,

@@ -55,6 +55,7 @@ pub(super) fn read(r: &mut Reader, index: usize) -> Option<IssuerSettings> {
         r.pass_over(&at("scopes"));
         vec![Scope::Supervise]
     };
+    let event_source = auth::read_event_source(r, &at, &scopes);
     let algorithms = read_algorithms(r, &at("algorithms"));
     let leeway = r.seconds(&at("leeway_s"), 30, 0, 300);
     Some(IssuerSettings {
@@ -65,6 +66,7 @@ pub(super) fn read(r: &mut Reader, index: usize) -> Option<IssuerSettings> {
         supervisor_claim_kind: kind,
         instance,
         scopes,
+        event_source,
         algorithms,
         leeway,
     })

@@ -396,6 +396,74 @@ fn api_key_events_scope_and_secrets_are_exclusive() {
 }
 
 #[test]
+fn events_credential_names_its_vendor_and_instances() {
+    use sidedoor_domain::authority::{EventInstances, EventSource};
+    let key = |more: &str| {
+        let scopes = "scopes = [\"events\"]";
+        let carrier = "[timing.vendors.acme]\nwindow_h = 6\n";
+        format!(
+            "{carrier}{GOOD}[[auth.api_keys]]\nname = \"bus\"\nsecret = \"the-secret-of-the-bus\"\n{scopes}\n{more}\n"
+        )
+    };
+    let source = |more: &str| {
+        load_with(&key(more), &[]).expect("good").auth.api_keys[1]
+            .caller
+            .event_source
+            .clone()
+    };
+    let main = sidedoor_domain::ids::InstanceName::parse("main").expect("a name");
+    assert_eq!(
+        source("vendor = \"acme\"\ninstances = [\"main\"]"),
+        Some(EventSource::Vendor {
+            name: "acme".into(),
+            instances: EventInstances::Listed([main].into()),
+        })
+    );
+    assert_eq!(
+        source("vendor = \"amazon-connect\"\ninstances = [\"*\"]"),
+        Some(EventSource::Vendor {
+            name: "amazon-connect".into(),
+            instances: EventInstances::All,
+        })
+    );
+    for (more, setting) in [
+        ("instances = [\"*\"]", "auth.api_keys.1.vendor"),
+        ("vendor = \"nobody\"\ninstances = [\"*\"]", "auth.api_keys.1.vendor"),
+        ("vendor = \"acme\"", "auth.api_keys.1.instances"),
+        ("vendor = \"acme\"\ninstances = []", "auth.api_keys.1.instances"),
+        ("vendor = \"acme\"\ninstances = [\"east\"]", "auth.api_keys.1.instances"),
+        (
+            "vendor = \"acme\"\ninstances = [\"main\", \"*\"]",
+            "auth.api_keys.1.instances",
+        ),
+    ] {
+        let wrong = problems(&key(more), &[]);
+        let named: Vec<&str> = wrong.iter().map(|e| e.setting.as_str()).collect();
+        assert_eq!(named, [setting], "{more}: {wrong:?}");
+    }
+    let other_scope = problems(&format!("{GOOD}vendor = \"amazon-connect\"\n"), &[]);
+    assert!(other_scope[0].problem.contains("scope events"), "{other_scope:?}");
+    let issuer = format!("{GOOD}{ISSUER}scopes = [\"events\"]\n");
+    let named: Vec<String> = problems(&issuer, &[]).into_iter().map(|e| e.setting).collect();
+    assert_eq!(named, ["auth.issuers.0.vendor", "auth.issuers.0.instances"]);
+    let complete = format!("{issuer}vendor = \"amazon-connect\"\ninstances = [\"main\"]\n");
+    let config = load_with(&complete, &[]).expect("good");
+    assert!(config.auth.issuers[0].event_source.is_some());
+}
+
+#[test]
+fn instance_account_id_has_twelve_digits() {
+    let with = |id: &str| GOOD.replace("region =", &format!("account_id = \"{id}\"\nregion ="));
+    let config = load_with(&with("011122223333"), &[]).expect("good");
+    let instance = config.usecases.instances.values().next().expect("one");
+    assert_eq!(instance.account_id.as_deref(), Some("011122223333"));
+    for wrong in ["11112222333", "1111-2222-3333", "arn:aws:iam::1"] {
+        let problems = problems(&with(wrong), &[]);
+        assert_eq!(problems[0].setting, "connect.instances.main.account_id", "{wrong}");
+    }
+}
+
+#[test]
 fn config_max_streams_is_below_max_connections() {
     let wrong = problems(GOOD, &[("SIDEDOOR__HTTP__MAX_CONNECTIONS", "1000")]);
     assert_eq!(wrong[0].setting, "http.max_streams");

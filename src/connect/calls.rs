@@ -235,4 +235,26 @@ impl Telephony for AmazonConnect {
         let users = answer.users().iter().filter(|u| same(u.username()));
         Ok(users.filter_map(|u| UserId::parse(u.id()?).ok()).collect())
     }
+
+    async fn user_exists(&self, instance: &InstanceName, user: &UserId) -> Result<bool, VendorError> {
+        let client = self
+            .client_in_turn(instance, Operation::DescribeUser, Priority::UnknownLeg, PATIENCE)
+            .await?;
+        let request = client
+            .connect
+            .describe_user()
+            .instance_id(&client.instance_id)
+            .user_id(user.as_str());
+        let answer = request.send().await;
+        match answer.map_err(|e| vendor_error(Operation::DescribeUser, &e)) {
+            Ok(answer) => Ok(answer.user().is_some()),
+            // Connect checks the form of the id before it looks, so an id that it calls invalid names no user.
+            Err(e) => match e.code {
+                VendorErrorCode::ResourceNotFound
+                | VendorErrorCode::RequestInvalid
+                | VendorErrorCode::ParameterInvalid => Ok(false),
+                _ => Err(e),
+            },
+        }
+    }
 }

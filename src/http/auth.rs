@@ -28,7 +28,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 pub use key_file::BadKeyFile;
-use sidedoor_domain::authority::{Caller, Claim, ClaimKind, Scope};
+use sidedoor_domain::authority::{Caller, Claim, ClaimKind, EventSource, Scope};
 pub use tokens::{IssuerSettings, KeysFrom};
 use tokens::{Issuers, Verified};
 
@@ -132,7 +132,8 @@ impl AppState {
     /// The caller, and for a token the claim that names its supervisor, which is still to be looked up.
     async fn admit(&self, headers: &HeaderMap) -> Result<(Caller, Option<Claim>), Denied> {
         if self.credentials.anybody() {
-            return Ok((Caller::new("local", Scope::ALL.to_vec()), None));
+            let local = Caller::new("local", Scope::ALL.to_vec()).delivering(Some(EventSource::Any));
+            return Ok((local, None));
         }
         let Some((credential, may_be_token)) = presented(headers) else {
             return Err(Denied::None);
@@ -140,8 +141,13 @@ impl AppState {
         let known = self.credentials.keys.find(credential);
         if may_be_token && known.is_none() && tokens::looks_like_one(credential) {
             let verified = self.credentials.issuers.verify(credential).await?;
-            let Verified { name, scopes, claim } = verified;
-            return Ok((Caller::new(name, scopes), Some(claim)));
+            let Verified {
+                name,
+                scopes,
+                event_source,
+                claim,
+            } = verified;
+            return Ok((Caller::new(name, scopes).delivering(event_source), Some(claim)));
         }
         // A valid key is accepted even if its address has failed too often, because behind a proxy all callers share one address,
         // and a secret of sixteen characters cannot be guessed.

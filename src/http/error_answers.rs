@@ -9,6 +9,7 @@ use super::problem_code::ProblemCode;
 use crate::usecases::clocks::ClockError;
 use crate::usecases::directives::DirectiveError;
 use crate::usecases::error::{UnknownName, UseCaseError};
+use crate::usecases::evidence::carrier_limits::CarrierEventError;
 use crate::usecases::idempotency::IdempotencyError;
 use crate::usecases::identity::IdentityError;
 use crate::usecases::leaving::LeavingError;
@@ -200,6 +201,32 @@ impl From<DirectiveError> for Problem {
             DirectiveError::StreamLimitReached => Self::overloaded("Too many directive streams are open."),
             DirectiveError::Idempotency(e) => e.into(),
             DirectiveError::Common(e) => e.into(),
+        }
+    }
+}
+
+impl From<CarrierEventError> for Problem {
+    fn from(e: CarrierEventError) -> Self {
+        match e {
+            CarrierEventError::SupervisorInvalid(user) => {
+                let detail = format!(
+                    "Invalid connectUserId `{}`; Amazon Connect has no user with this id.",
+                    shortened(user.as_str())
+                );
+                Self::new(ProblemCode::SupervisorInvalid, detail)
+            }
+            CarrierEventError::SupervisorUnavailable(user) => {
+                let detail = format!(
+                    "Could not look up connectUserId `{}` in Amazon Connect. Retry in a moment.",
+                    shortened(user.as_str())
+                );
+                Self::new(ProblemCode::SupervisorLookupUnavailable, detail).retry_after(2)
+            }
+            CarrierEventError::LegLimitReached => Self::rate_limited(
+                "This carrier has too many unfinished legs in this instance. Report which of them have ended.",
+                60,
+            ),
+            CarrierEventError::Common(e) => e.into(),
         }
     }
 }

@@ -72,6 +72,7 @@ problem_codes! {
     BodyTooLarge "body_too_large" PAYLOAD_TOO_LARGE "Body too large";
     UriTooLarge "uri_too_large" URI_TOO_LONG "URL too long";
     MediaTypeUnsupported "media_type_unsupported" UNSUPPORTED_MEDIA_TYPE "Unsupported media type";
+    SupervisorInvalid "supervisor_invalid" UNPROCESSABLE_ENTITY "No such Connect user";
     SupervisorRequired "supervisor_required" UNPROCESSABLE_ENTITY "No supervisor named";
     ModeUnsupported "mode_unsupported" UNPROCESSABLE_ENTITY "Unsupported mode";
     JurisdictionNotFound "jurisdiction_not_found" UNPROCESSABLE_ENTITY "Unknown jurisdiction";

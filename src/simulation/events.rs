@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sidedoor_domain::authority::Scope;
-use sidedoor_domain::contact_event::{ContactEvent, ContactEventType, InitiationMethod};
+use sidedoor_domain::authority::{EventSource, Scope};
+use sidedoor_domain::contact_event::{ContactEvent, ContactEventType, ContactLinks, InitiationMethod};
+use sidedoor_domain::unusable_event::EventOrigin;
 
 use super::plan::Forgery;
-use super::vendor::INSTANCE_ID;
+use super::vendor::{ACCOUNT, INSTANCE_ID, REGION};
 use super::world::{World, contact, supervisor};
 
 /// How often an event is sent again after a failure, and how long the sender waits.
@@ -33,7 +34,8 @@ impl World {
         tokio::spawn(async move {
             tokio::time::sleep(late).await;
             for _ in 0..EVENT_ATTEMPTS {
-                let request = Self::request(Self::caller("events", &[Scope::Events]), None);
+                let sender = Self::caller("events", &[Scope::Events]).delivering(Some(EventSource::Any));
+                let request = Self::request(sender, None);
                 let outcome = world
                     .on_process(|usecases| {
                         let event = event.clone();
@@ -67,6 +69,7 @@ impl World {
             event_type: ContactEventType::Disconnected,
             contact: String::new(),
             instance_id: INSTANCE_ID.into(),
+            origin: EventOrigin::new(ACCOUNT, REGION),
             initiation_method: InitiationMethod::Monitor,
             channel: Some(self.plan.conduct.channel),
             initiated_at: None,
@@ -74,6 +77,7 @@ impl World {
             connected_at: None,
             disconnected_at: Some(stamp),
             disconnect_reason: None,
+            links: ContactLinks::default(),
         };
         let event = match forgery {
             Forgery::LegEnded => leg.map(|contact| ContactEvent { contact, ..blank }),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::telephony::SimTelephony;
-use super::vendor::INSTANCE_ID;
+use super::vendor::{ACCOUNT, INSTANCE_ID, REGION};
 use super::world::{World, main_instance};
 use crate::store::memory::{CommitFate, MemoryStore, StoreFaults};
 use crate::usecases::{
@@ -133,6 +133,8 @@ impl MetricsRecorder for SimMetrics {
 fn settings() -> UseCaseSettings {
     let instance = InstanceSettings {
         vendor_id: INSTANCE_ID.into(),
+        account_id: Some(ACCOUNT.into()),
+        region: REGION.into(),
         voice_leg_end: LegEndMethod::Ccp,
         chat_leg_end: LegEndMethod::StopContactThenCcp,
         jurisdiction: None,

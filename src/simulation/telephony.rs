@@ -226,4 +226,11 @@ impl Telephony for SimTelephony {
     async fn users_named(&self, _: &InstanceName, _: &str) -> Result<Vec<UserId>, VendorError> {
         Ok(Vec::new())
     }
+
+    async fn user_exists(&self, _: &InstanceName, user: &UserId) -> Result<bool, VendorError> {
+        self.admitted(Operation::DescribeUser, Priority::UnknownLeg, PATIENCE)
+            .await?;
+        self.call(Operation::DescribeUser, user.to_string(), |_, _| Ok(true))
+            .await
+    }
 }

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sidedoor_domain::contact_event::{ContactEvent, ContactEventType, InitiationMethod};
+use sidedoor_domain::contact_event::{ContactEvent, ContactEventType, ContactLinks, InitiationMethod};
 use sidedoor_domain::ports::{Operation, VendorErrorCode, Verdict};
 use sidedoor_domain::supervision::Channel;
+use sidedoor_domain::unusable_event::EventOrigin;
 
 use super::plan::{Conduct, Outage};
 use super::time::{SeededRandom, TrueTime, WrongClock};
@@ -16,6 +17,8 @@ use super::world::World;
 
 /// The id by which events name the simulated instance.
 pub(super) const INSTANCE_ID: &str = "instance-1";
+pub(super) const ACCOUNT: &str = "111122223333";
+pub(super) const REGION: &str = "us-west-2";
 
 /// Who ended a contact or a leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,6 +286,7 @@ impl Vendor {
             event_type,
             contact: id.to_owned(),
             instance_id: INSTANCE_ID.into(),
+            origin: EventOrigin::new(ACCOUNT, REGION),
             initiation_method: self.method(),
             channel: Some(self.conduct.channel),
             initiated_at: Some(self.stamp(leg.started)),
@@ -293,6 +297,7 @@ impl Vendor {
                 .map(|t| self.stamp(t)),
             disconnected_at: leg.ended.map(|(t, _)| self.stamp(t)),
             disconnect_reason: leg.ended.map(|_| "AGENT_DISCONNECT".into()),
+            links: ContactLinks::default(),
         }
     }
 
@@ -305,6 +310,7 @@ impl Vendor {
             event_type,
             contact: id.to_owned(),
             instance_id: INSTANCE_ID.into(),
+            origin: EventOrigin::new(ACCOUNT, REGION),
             initiation_method: InitiationMethod::Other("INBOUND".into()),
             channel: Some(self.conduct.channel),
             initiated_at: Some(self.stamp(contact.started)),
@@ -312,6 +318,7 @@ impl Vendor {
             connected_at: Some(self.stamp(contact.started)),
             disconnected_at: contact.ended.map(|(t, _)| self.stamp(t)),
             disconnect_reason: contact.ended.map(|_| "CUSTOMER_DISCONNECT".into()),
+            links: ContactLinks::default(),
         }
     }
 

@@ -16,6 +16,7 @@
 //! | `sidedoor_supervisions_active{state}` | unfinished supervisions, now |
 //! | `sidedoor_joins_failed_total{code}` | failed joins |
 //! | `sidedoor_departures_total{reason,source,grade}` | departures confirmed by evidence |
+//! | `sidedoor_events_unusable_total{kind}` | events of vendors that were not used |
 //! | `sidedoor_directives_total{kind,outcome}` | directives acknowledged by browsers |
 //! | `sidedoor_directive_streams` | open directive streams, now |
 //! | `sidedoor_rows{state}` | pending records and dead letters, now |
@@ -65,6 +66,7 @@ pub struct Metrics {
     joins_failed: Family<One, Counter>,
     departures: Family<DepartureLabels, Counter>,
     directives: Family<One, Counter>,
+    events_unusable: Family<One, Counter>,
     deliveries: Family<One, Counter>,
     to_row: Histogram,
     announced: Family<One, Counter>,
@@ -131,6 +133,7 @@ impl Default for Metrics {
             joins_failed: Family::default(),
             departures: Family::default(),
             directives: Family::default(),
+            events_unusable: Family::default(),
             deliveries: Family::default(),
             to_row: Histogram::new(bounds),
             announced: Family::default(),
@@ -216,6 +219,12 @@ impl Default for Metrics {
             "directives",
             "Directives acknowledged by browsers",
             new.directives.clone(),
+        );
+        let unusable = new.events_unusable.clone();
+        registry.register(
+            "events_unusable",
+            "Events of vendors that were not used, by kind",
+            unusable,
         );
         registry.register(
             "deliveries",
@@ -364,6 +373,7 @@ impl MetricsRecorder for Metrics {
                 ];
                 self.directives.get_or_create(&labels).inc()
             }
+            MetricEvent::EventUnusable(kind) => self.events_unusable.get_or_create(&one("kind", kind.as_str())).inc(),
             MetricEvent::Delivery(outcome) => self.deliveries.get_or_create(&one("outcome", *outcome)).inc(),
             MetricEvent::Announced(outcome, n) => self.announced.get_or_create(&one("outcome", *outcome)).inc_by(*n),
             MetricEvent::Compared(seconds, inside) => {

@@ -5,12 +5,17 @@
 
 pub(crate) mod adopt_leg;
 pub mod carrier_events;
+pub mod carrier_limits;
 pub mod contact_events;
 pub(crate) mod evaluate;
+pub mod event_rights;
 pub(crate) mod observation;
+mod unusable_events;
 
 use crate::usecases::clocks::ClockService;
 use crate::usecases::context::UseCaseContext;
+use crate::usecases::evidence::carrier_limits::UserCache;
+use crate::usecases::evidence::unusable_events::UnusableWarnings;
 use crate::usecases::monitoring::ComplianceRules;
 
 /// Stores and evaluates evidence: a leg joined, is alive, or has ended.
@@ -19,14 +24,18 @@ pub struct EvidenceService {
     ctx: UseCaseContext,
     clocks: ClockService,
     compliance: ComplianceRules,
+    unusable_warnings: UnusableWarnings,
+    carrier_users: UserCache,
 }
 
 impl EvidenceService {
     pub(crate) fn new(ctx: UseCaseContext, clocks: ClockService, compliance: ComplianceRules) -> Self {
         Self {
+            carrier_users: UserCache::new(ctx.settings.username_cache_ttl),
             ctx,
             clocks,
             compliance,
+            unusable_warnings: UnusableWarnings::default(),
         }
     }
 }

@@ -25,6 +25,10 @@ pub enum LegEndMethod {
 pub struct InstanceSettings {
     /// Connect's id of the instance, as events name it.
     pub vendor_id: String,
+    /// The AWS account that events must come from, if it is configured.
+    pub account_id: Option<String>,
+    /// The AWS Region that events must come from.
+    pub region: String,
     /// How voice legs are ended.
     pub voice_leg_end: LegEndMethod,
     /// How chat and task legs are ended.

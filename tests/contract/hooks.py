@@ -20,7 +20,7 @@ ANSWERS = collections.Counter()
 
 
 def bearer(name):
-    """Authentication by the key in an environment variable: events have a key of their own."""
+    """Authentication by the key in an environment variable: each sender of events has a key of its own."""
 
     class Key:
         def get(self, case, context):
@@ -33,7 +33,8 @@ def bearer(name):
     return Key
 
 
-schemathesis.auth().apply_to(path_regex="^/v1/events/")(bearer("CONTRACT_EVENTS_KEY"))
+schemathesis.auth().apply_to(path_regex="^/v1/events/connect")(bearer("CONTRACT_EVENTS_KEY"))
+schemathesis.auth().apply_to(path_regex="^/v1/events/partners/")(bearer("CONTRACT_CARRIER_KEY"))
 schemathesis.auth().skip_for(path_regex="^/v1/events/")(bearer("CONTRACT_KEY"))
 
 
@@ -79,7 +80,8 @@ def real_event(body, seed):
         detail = {"contactId": contact, "instanceArn": arn, "initiationMethod": method, "channel": "VOICE"}
         detail["eventType"] = pick(["INITIATED", "CONNECTED_TO_AGENT", "DISCONNECTED"], seed // 1024)
         detail["disconnectTimestamp"] = "2026-08-04T17:43:47.000Z"
-        return {**body, "detail": {**body["detail"], **detail}}
+        origin = {"source": "aws.connect", "account": "111122223333", "region": "us-west-2"}
+        return {**body, **origin, "detail": {**body["detail"], **detail}}
     return body
 
 
@@ -102,6 +104,8 @@ def map_case(context, case):
         body = dict(body)
         if "contactId" in body:
             body["contactId"] = contact
+        if operation == "receivePartnerEvent" and body.get("connectUserId") is not None:
+            body["connectUserId"] = supervisor
         if isinstance(body.get("supervisor"), dict):
             body["supervisor"] = real_supervisor(body["supervisor"], supervisor)
         for name, real in [("instance", "main"), ("jurisdiction", PEOPLE["jurisdiction"])]:

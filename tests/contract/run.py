@@ -61,6 +61,7 @@ def main():
             "CONTRACT_ANSWERS": str(answers),
             "CONTRACT_KEY": service.KEY,
             "CONTRACT_EVENTS_KEY": service.EVENTS_KEY,
+            "CONTRACT_CARRIER_KEY": service.CARRIER_KEY,
             "PYTHONPATH": str(HERE),
         }
         command = [str(pathlib.Path(sys.executable).with_name("schemathesis"))]

@@ -14,6 +14,7 @@ import requests
 KEY = "key-of-the-contract-test"
 # A separate key, because the configuration refuses a key with `events` and other scopes.
 EVENTS_KEY = "key-of-its-events-bus-1"
+CARRIER_KEY = "key-of-its-carrier-0001"
 INSTANCE = "11111111-2222-4333-8444-555555555555"
 CARRIER = "acme"
 JURISDICTION = "us-ca"
@@ -31,6 +32,7 @@ def settings(port, folder, vendors):
         "STORE__URL": f"sqlite://{folder}/journal.db",
         "CONNECT__INSTANCES__MAIN__INSTANCE_ID": INSTANCE,
         "CONNECT__INSTANCES__MAIN__REGION": "us-west-2",
+        "CONNECT__INSTANCES__MAIN__ACCOUNT_ID": "111122223333",
         "CONNECT__INSTANCES__MAIN__ENDPOINT_URL": vendors["connectUrl"],
         # Higher than any real quota, so that requests reach the service's rules and do not wait for rate limits.
         "CONNECT__QUOTAS__DEFAULT__DEFAULT__PER_SECOND": "2000",
@@ -47,6 +49,13 @@ def settings(port, folder, vendors):
         "AUTH__API_KEYS__1__NAME": "events",
         "AUTH__API_KEYS__1__SECRET": EVENTS_KEY,
         "AUTH__API_KEYS__1__SCOPES": "events",
+        "AUTH__API_KEYS__1__VENDOR": "amazon-connect",
+        "AUTH__API_KEYS__1__INSTANCES": "main",
+        "AUTH__API_KEYS__2__NAME": "carrier",
+        "AUTH__API_KEYS__2__SECRET": CARRIER_KEY,
+        "AUTH__API_KEYS__2__SCOPES": "events",
+        "AUTH__API_KEYS__2__VENDOR": CARRIER,
+        "AUTH__API_KEYS__2__INSTANCES": "main",
         "TELEMETRY__LOG_FILTER": "warn",
     }
 

@@ -24,6 +24,7 @@ mod directives {
 mod evidence {
     mod agent_events;
     pub mod carriers;
+    mod unusable_events;
 }
 
 /// The HTTP API: contract, idempotency, input validation, deadlines, lists and the External Services document.
@@ -94,6 +95,7 @@ mod security {
     mod audit;
     mod authority_matrix;
     mod authority_routes;
+    mod event_senders;
     mod hostile_input;
     mod log_injection;
     mod security_doc;

@@ -7,6 +7,8 @@
 //! An EventBridge Pipe forwards its records unchanged (`data` in base64), or as plain events through an input template, one or
 //! several at a time. All of these forms are accepted.
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -14,22 +16,35 @@ use serde_json::Value;
 use super::contact_event::{BadEvent, InitiationMethod, field, instance_of_arn, moment, text};
 use super::evidence::Sighting;
 use super::supervision::{Channel, Mode};
+use super::unusable_event::{EventOrigin, UnusableEvent};
 
 /// The most records in one delivery, because so many can be stored within the time limit of an answer. A Pipe's batch size must
 /// not be larger.
 pub const MOST: usize = 100;
-/// The most contacts that are read from one snapshot. An agent has at most 10 chats, a call and 10 tasks.
-const CONTACTS: usize = 100;
+/// The most legs in one snapshot. An agent has at most 10 chats, two calls and 10 tasks, so a snapshot with more is no agent's, and
+/// each leg in it would cost a call to Connect.
+const MAX_LEGS: usize = 30;
 
 /// What one event shows of one leg.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegSeen {
     /// The leg.
     pub leg: String,
+    /// Whether the event calls it MONITOR. Otherwise it gives no method, and only a known leg may be meant.
+    pub is_monitor: bool,
     /// The kind of contact.
     pub channel: Option<Channel>,
     /// The sightings, each with the vendor's timestamp.
     pub sightings: Vec<(Sighting, Option<Timestamp>)>,
+}
+
+/// A contact of the previous snapshot that is missing in the current one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VanishedLeg {
+    /// The leg.
+    pub leg: String,
+    /// As [`LegSeen::is_monitor`].
+    pub is_monitor: bool,
 }
 
 /// One agent event.
@@ -39,110 +54,142 @@ pub struct AgentEvent {
     pub id: Option<String>,
     /// The Connect instance's id, from an ARN.
     pub instance_id: String,
+    /// The account and the Region of the ARNs.
+    pub origin: EventOrigin,
     /// The user's id, from `AgentARN`.
     pub user: String,
-    /// The MONITOR contacts in the snapshot.
+    /// The MONITOR contacts in the snapshot, and those without a method.
     pub legs: Vec<LegSeen>,
     /// MONITOR contacts of the previous snapshot that are missing in this one. They have ended; the event does not say when.
-    pub vanished: Vec<String>,
+    pub vanished: Vec<VanishedLeg>,
 }
 
-/// Whether a delivery holds agent events, and not an EventBridge envelope.
+/// What was delivered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentDelivery {
+    /// The agent events.
+    pub events: Vec<AgentEvent>,
+    /// Why each of the other records is not used.
+    pub unusable: Vec<UnusableEvent>,
+}
+
+/// Whether a delivery is of a Kinesis stream, and not an EventBridge envelope.
 pub fn is_delivery(body: &Value) -> bool {
-    body.is_array() || is_record(body) || is_event(body)
+    body.is_array() || is_record(body) || is_event(body) || is_contact_record(body)
 }
 
 fn is_event(one: &Value) -> bool {
     field(one, "AgentARN").is_some()
 }
 
+fn is_contact_record(one: &Value) -> bool {
+    field(one, "AWSContactTraceRecordFormatVersion").is_some()
+}
+
 fn is_record(one: &Value) -> bool {
     field(one, "data").is_some_and(Value::is_string) && field(one, "partitionKey").is_some()
 }
 
-/// Parses a delivery: one event or record, or several.
+/// Parses a delivery: one event or record, or several. The stream may hold other records, and contact records usually share it. None
+/// of them rejects the delivery, even if it holds nothing else, because a Pipe would deliver the same batch again and again.
 ///
 /// # Errors
-/// [`BadEvent`] if the delivery holds too many records, or no agent event.
-pub fn read(body: &Value) -> Result<Vec<AgentEvent>, BadEvent> {
-    let bad = |pointer, problem| BadEvent { pointer, problem };
+/// [`BadEvent`] if the delivery is empty or holds too many records.
+pub fn read(body: &Value) -> Result<AgentDelivery, BadEvent> {
+    let bad = |problem| BadEvent { pointer: "", problem };
     let all: Vec<&Value> = match body {
-        Value::Array(all) if all.is_empty() => return Err(bad("", "holds no event")),
-        Value::Array(all) if all.len() > MOST => return Err(bad("", "has too many records: at most 100")),
+        Value::Array(all) if all.is_empty() => return Err(bad("holds no event")),
+        Value::Array(all) if all.len() > MOST => return Err(bad("has too many records: at most 100")),
         Value::Array(all) => all.iter().collect(),
         one => vec![one],
     };
-    let several = body.is_array();
-    let mut events = Vec::with_capacity(all.len());
-    let mut unreadable = None;
+    let mut delivery = AgentDelivery::default();
     for one in all {
         match read_one(one) {
-            Ok(event) => events.push(event),
-            // The stream may hold other records. One of them must not reject the whole batch, because a Pipe would then
-            // deliver the same batch again and again.
-            Err(bad) => unreadable = Some(bad),
+            Ok(event) => delivery.events.push(event),
+            Err(why) => delivery.unusable.push(why),
         }
     }
-    match unreadable {
-        Some(bad) if !several || events.is_empty() => Err(bad),
-        _ => Ok(events),
-    }
+    Ok(delivery)
 }
 
-fn read_one(one: &Value) -> Result<AgentEvent, BadEvent> {
-    let bad = |pointer, problem| BadEvent { pointer, problem };
+fn read_one(one: &Value) -> Result<AgentEvent, UnusableEvent> {
     if is_event(one) {
         return event(one);
     }
     if !is_record(one) {
-        return Err(bad("", "must be agent events, or Kinesis records of them"));
+        return Err(other(one));
     }
     let data = text(one, "data").unwrap_or_default();
     let bytes = base64::engine::general_purpose::STANDARD.decode(data);
     let plain: Option<Value> = bytes.ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let plain = plain.filter(is_event);
-    event(&plain.ok_or_else(|| bad("/data", "must be an agent event in base64"))?)
+    let plain = plain.ok_or(UnusableEvent::Unreadable)?;
+    if is_event(&plain) {
+        event(&plain)
+    } else {
+        Err(other(&plain))
+    }
 }
 
-fn event(of: &Value) -> Result<AgentEvent, BadEvent> {
-    let bad = |pointer, problem| BadEvent { pointer, problem };
-    let arn = text(of, "AgentARN").unwrap_or_default();
-    let instance = text(of, "InstanceARN").as_deref().and_then(instance_of_arn);
-    let instance_id = instance
-        .or_else(|| instance_of_arn(&arn))
-        .ok_or_else(|| bad("/AgentARN", "must be the ARN of a Connect user"))?;
-    let user = arn
-        .split_once("/agent/")
-        .map(|(_, id)| id.to_owned())
-        .unwrap_or_default();
-    if user.is_empty() {
-        return Err(bad("/AgentARN", "must be the ARN of a Connect user"));
+/// What a record is that is no agent event.
+fn other(one: &Value) -> UnusableEvent {
+    if is_contact_record(one) {
+        UnusableEvent::ContactRecord
+    } else {
+        UnusableEvent::OtherKind
     }
-    let now = monitored(field(of, "CurrentAgentSnapshot"));
-    let before = monitored(field(of, "PreviousAgentSnapshot"));
+}
+
+fn event(of: &Value) -> Result<AgentEvent, UnusableEvent> {
+    let arn = text(of, "AgentARN").unwrap_or_default();
+    let instance_arn = text(of, "InstanceARN");
+    let instance_id = instance_arn
+        .as_deref()
+        .and_then(instance_of_arn)
+        .or_else(|| instance_of_arn(&arn))
+        .ok_or(UnusableEvent::Unreadable)?;
+    let (_, user) = arn.split_once("/agent/").ok_or(UnusableEvent::Unreadable)?;
+    // The user must be of that instance, otherwise the event contradicts itself.
+    if user.is_empty() || instance_of_arn(&arn).as_ref() != Some(&instance_id) {
+        return Err(UnusableEvent::Unreadable);
+    }
+    let mut origin = EventOrigin::default().with_arn(&arn);
+    if let Some(instance_arn) = &instance_arn {
+        origin = origin.with_arn(instance_arn);
+    }
+    if let Some(account) = text(of, "AWSAccountId") {
+        origin.accounts.push(Some(account));
+    }
+    let now = legs(field(of, "CurrentAgentSnapshot"))?;
+    let before = legs(field(of, "PreviousAgentSnapshot"))?;
     let has_now = field(of, "CurrentAgentSnapshot").is_some_and(Value::is_object);
     let vanished = before
         .iter()
         .filter(|b| has_now && !now.iter().any(|n| n.leg == b.leg))
-        .map(|b| b.leg.clone())
+        .map(|b| VanishedLeg {
+            leg: b.leg.clone(),
+            is_monitor: b.is_monitor,
+        })
         .collect();
     Ok(AgentEvent {
         id: text(of, "EventId").filter(|id| (1..=256).contains(&id.len())),
         instance_id,
-        user,
+        origin,
+        user: user.to_owned(),
         legs: now,
         vanished,
     })
 }
 
-/// The MONITOR contacts of a snapshot.
-fn monitored(snapshot: Option<&Value>) -> Vec<LegSeen> {
+/// The contacts of a snapshot that are or may be legs.
+fn legs(snapshot: Option<&Value>) -> Result<Vec<LegSeen>, UnusableEvent> {
     let contacts = snapshot.and_then(|s| field(s, "Contacts")).and_then(Value::as_array);
-    let all = contacts.into_iter().flatten().take(CONTACTS);
-    let method = |contact: &Value| InitiationMethod::parse(&text(contact, "InitiationMethod").unwrap_or_default());
-    all.filter(|contact| method(contact) == InitiationMethod::Monitor)
-        .filter_map(leg)
-        .collect()
+    let found: Vec<LegSeen> = contacts.into_iter().flatten().filter_map(leg).collect();
+    let ids: BTreeSet<&str> = found.iter().map(|l| l.leg.as_str()).collect();
+    if found.len() > MAX_LEGS || ids.len() < found.len() {
+        return Err(UnusableEvent::Impossible);
+    }
+    Ok(found)
 }
 
 /// `State` of a MONITOR contact in a snapshot.
@@ -171,6 +218,11 @@ impl LegState {
 }
 
 fn leg(contact: &Value) -> Option<LegSeen> {
+    let is_monitor = match InitiationMethod::parse(&text(contact, "InitiationMethod").unwrap_or_default()) {
+        InitiationMethod::Monitor => true,
+        InitiationMethod::Unknown => false,
+        InitiationMethod::Other(_) => return None,
+    };
     let leg = text(contact, "ContactId").filter(|id| (1..=256).contains(&id.len()))?;
     let state = LegState::parse(&text(contact, "State").unwrap_or_default());
     let since = moment(contact, "StateStartTimestamp");
@@ -187,6 +239,7 @@ fn leg(contact: &Value) -> Option<LegSeen> {
     }
     Some(LegSeen {
         leg,
+        is_monitor,
         channel: text(contact, "Channel").and_then(|c| Channel::parse(&c)),
         sightings,
     })
@@ -218,12 +271,14 @@ mod tests {
 
     #[test]
     fn agent_event_lists_legs_and_vanished_legs() {
-        let events = read(&sample(&ended())).expect("readable");
-        let [event] = events.as_slice() else {
+        let delivery = read(&sample(&ended())).expect("readable");
+        let [event] = delivery.events.as_slice() else {
             panic!("one event")
         };
         assert_eq!((event.instance_id.as_str(), event.user.as_str()), ("abc-1", "sup-1"));
-        assert_eq!(event.vanished, ["leg-0"]);
+        assert_eq!(event.origin.mismatch(Some("111122223333"), "us-west-2"), None);
+        let vanished: Vec<_> = event.vanished.iter().map(|v| (v.leg.as_str(), v.is_monitor)).collect();
+        assert_eq!(vanished, [("leg-0", true)]);
         let [leg] = event.legs.as_slice() else {
             panic!("one leg")
         };
@@ -242,23 +297,69 @@ mod tests {
             assert!(is_delivery(&delivery));
             assert_eq!(read(&delivery), read(&plain), "{delivery}");
         }
-        let nonsense = json!([{"partitionKey": "x", "data": "!!"}]);
-        assert_eq!(read(&nonsense).expect_err("refused").pointer, "/data");
-        let mixed = json!([{"partitionKey": "x", "data": "!!"}, plain]);
-        assert_eq!(
-            read(&mixed),
-            read(&plain),
-            "an invalid record does not reject the others"
-        );
         assert!(!is_delivery(&json!({"detail-type": "Amazon Connect Contact Event"})));
         assert!(read(&Value::Array(vec![plain; MOST + 1])).is_err());
+    }
+
+    #[test]
+    fn agent_event_delivery_passes_over_other_records() {
+        let record = |of: &Value| {
+            let data = base64::engine::general_purpose::STANDARD.encode(of.to_string());
+            json!({"partitionKey": "p", "sequenceNumber": "1", "data": data})
+        };
+        let contact_record = json!({"AWSContactTraceRecordFormatVersion": "2017-03-10", "ContactId": "c-1",
+            "Agent": {"ARN": "arn:…"}, "InitiationMethod": "MONITOR"});
+        assert!(is_delivery(&contact_record));
+        let (agent, read_of) = (sample(&ended()), |v: &Value| read(v).expect("taken"));
+        for (other, kind) in [
+            (contact_record.clone(), UnusableEvent::ContactRecord),
+            (record(&contact_record), UnusableEvent::ContactRecord),
+            (record(&json!({"of": "another kind"})), UnusableEvent::OtherKind),
+            (json!(1), UnusableEvent::OtherKind),
+            (json!({"partitionKey": "x", "data": "!!"}), UnusableEvent::Unreadable),
+            (json!({"AgentARN": "x"}), UnusableEvent::Unreadable),
+            (
+                json!({"AgentARN": agent["AgentARN"], "InstanceARN": "arn:aws:connect:us-west-2:1:instance/b"}),
+                UnusableEvent::Unreadable,
+            ),
+        ] {
+            let alone = read_of(&json!([other]));
+            assert_eq!((alone.events.len(), alone.unusable), (0, vec![kind]), "{other}");
+            let mixed = read_of(&json!([other, agent]));
+            assert_eq!((mixed.events, mixed.unusable), (read_of(&agent).events, vec![kind]));
+        }
+        assert!(read(&json!([])).is_err());
+    }
+
+    #[test]
+    fn agent_event_snapshot_that_no_agent_can_have_is_impossible() {
+        let contact =
+            |i: usize| json!({"ContactId": format!("leg-{i}"), "InitiationMethod": "MONITOR", "State": "CONNECTED"});
+        let of = |contacts: Vec<Value>| read(&sample(&json!(contacts))).expect("taken");
+        assert_eq!(of((0..MAX_LEGS).map(contact).collect()).events[0].legs.len(), MAX_LEGS);
+        let impossible = vec![UnusableEvent::Impossible];
+        assert_eq!(of((0..=MAX_LEGS).map(contact).collect()).unusable, impossible);
+        assert_eq!(of(vec![contact(1), contact(1)]).unusable, impossible);
+        let mut before = sample(&ended());
+        before["PreviousAgentSnapshot"]["Contacts"] = (0..=MAX_LEGS).map(contact).collect();
+        assert_eq!(read(&before).expect("taken").unusable, impossible);
+    }
+
+    #[test]
+    fn agent_event_keeps_contacts_without_a_method() {
+        let contacts = json!([{"ContactId": "leg-1", "InitiationMethod": null, "State": "ENDED"},
+            {"ContactId": "leg-0", "State": "CONNECTED"}, {"ContactId": "call-2", "InitiationMethod": "INBOUND"}]);
+        let event = read(&sample(&contacts)).expect("readable").events.remove(0);
+        let legs: Vec<_> = event.legs.iter().map(|l| (l.leg.as_str(), l.is_monitor)).collect();
+        assert_eq!(legs, [("leg-1", false), ("leg-0", false)]);
+        assert_eq!(event.vanished, [], "leg-0 is still there");
     }
 
     #[test]
     fn agent_event_state_shows_mode() {
         for (state, mode) in [("SILENT_MONITOR", Mode::Silent), ("barge", Mode::Barge)] {
             let contacts = json!([{"ContactId": "leg-1", "InitiationMethod": "monitor", "State": state}]);
-            let event = read(&sample(&contacts)).expect("readable").remove(0);
+            let event = read(&sample(&contacts)).expect("readable").events.remove(0);
             assert!(event.legs[0].sightings.contains(&(Sighting::of_mode(mode), None)));
         }
     }

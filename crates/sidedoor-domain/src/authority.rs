@@ -1,5 +1,7 @@
 //! Which caller may do what. A caller has scopes, and its credential may name one supervisor.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::{InstanceName, UserId};
@@ -78,6 +80,49 @@ pub enum Unbound {
     Unresolved,
 }
 
+/// Whose events a credential with [`Scope::Events`] may deliver. Each sender has a credential of its own, so that none can speak
+/// for another vendor or about another instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventSource {
+    /// Every vendor's. Only a service without authentication has such a caller.
+    Any,
+    /// The events of one vendor.
+    Vendor {
+        /// The vendor's name, as in `[timing.vendors]`.
+        name: String,
+        /// The instances that the events may be about.
+        instances: EventInstances,
+    },
+}
+
+/// The Connect instances that a credential's events may be about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventInstances {
+    /// Every configured instance.
+    All,
+    /// Only these.
+    Listed(BTreeSet<InstanceName>),
+}
+
+impl EventSource {
+    fn covers_vendor(&self, vendor: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Vendor { name, .. } => name == vendor,
+        }
+    }
+
+    fn covers_instance(&self, instance: &InstanceName) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Vendor { instances, .. } => match instances {
+                EventInstances::All => true,
+                EventInstances::Listed(listed) => listed.contains(instance),
+            },
+        }
+    }
+}
+
 /// The caller of a request: its name in the audit, and its rights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -91,6 +136,8 @@ pub struct Caller {
     pub salesforce_user: Option<String>,
     /// Why the credential is linked to no supervisor although it names one.
     pub unbound: Option<Unbound>,
+    /// Whose events the caller may deliver, for [`Scope::Events`].
+    pub event_source: Option<EventSource>,
 }
 
 impl Caller {
@@ -102,6 +149,7 @@ impl Caller {
             supervisor: None,
             salesforce_user: None,
             unbound: None,
+            event_source: None,
         }
     }
 
@@ -110,6 +158,24 @@ impl Caller {
     pub fn naming(mut self, supervisor: Option<UserId>) -> Self {
         self.supervisor = supervisor;
         self
+    }
+
+    /// Sets whose events the credential may deliver.
+    #[must_use]
+    pub fn delivering(mut self, source: Option<EventSource>) -> Self {
+        self.event_source = source;
+        self
+    }
+
+    /// Whether the caller may deliver events of this vendor, about some instance.
+    pub fn may_deliver_for(&self, vendor: &str) -> bool {
+        self.has(Scope::Events) && self.event_source.as_ref().is_some_and(|s| s.covers_vendor(vendor))
+    }
+
+    /// Whether the caller may deliver events of this vendor about this instance.
+    pub fn may_deliver(&self, vendor: &str, instance: &InstanceName) -> bool {
+        let covers = |s: &EventSource| s.covers_instance(instance);
+        self.may_deliver_for(vendor) && self.event_source.as_ref().is_some_and(covers)
     }
 
     /// Whether the caller may deliver vendors' events and nothing else.
@@ -169,5 +235,32 @@ impl Caller {
         [Scope::Read, Scope::Operate, Scope::SuperviseAny]
             .into_iter()
             .any(|scope| self.has(scope))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_source_covers_its_vendor_and_instances_only() {
+        let [main, east] = ["main", "east"].map(|name| InstanceName::parse(name).expect("a name"));
+        let source = |instances| EventSource::Vendor {
+            name: "acme".into(),
+            instances,
+        };
+        let caller = |source| Caller::new("bus", vec![Scope::Events]).delivering(Some(source));
+        let listed = caller(source(EventInstances::Listed(BTreeSet::from([main.clone()]))));
+        assert!(listed.may_deliver("acme", &main) && !listed.may_deliver("acme", &east));
+        assert!(!listed.may_deliver("amazon-connect", &main) && !listed.may_deliver_for("amazon-connect"));
+        let all = caller(source(EventInstances::All));
+        assert!(all.may_deliver("acme", &east) && !all.may_deliver("other", &east));
+        assert!(caller(EventSource::Any).may_deliver("anything", &east));
+        assert!(
+            !Caller::new("bus", vec![Scope::Events]).may_deliver("acme", &main),
+            "a source is needed"
+        );
+        let other_scope = Caller::new("x", vec![Scope::Operate]).delivering(Some(EventSource::Any));
+        assert!(!other_scope.may_deliver("acme", &main), "the scope is needed");
     }
 }

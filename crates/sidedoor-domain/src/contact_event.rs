@@ -1,4 +1,5 @@
-//! Parses EventBridge's "Amazon Connect Contact Event".
+//! Parses EventBridge's contact events. AWS calls them "Amazon Connect Contact Event" and, in newer documents, "Connect Customer
+//! Contact Event"; so an event is recognised by its source and its content and not by that name.
 //!
 //! AWS's own samples disagree on casing (`agentInfo`/`AgentInfo`, `Voice`/`VOICE`) and ask readers to "ignore newly added
 //! fields". So keys match in any case, unknown keys are ignored, and only the contact, the instance and the type are
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::supervision::Channel;
+use super::unusable_event::{EventOrigin, UnusableEvent};
 
 /// `eventType` of a contact event. Connect adds types, so unknown ones are kept and change nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub enum ContactEventType {
     ConnectedToAgent,
     /// `DISCONNECTED`: the contact has ended.
     Disconnected,
+    /// `COMPLETED`: the work after the contact has ended too. It repeats the time of the disconnect.
+    Completed,
     /// Any other word, in upper case.
     Other(String),
 }
@@ -34,6 +38,7 @@ impl ContactEventType {
             "QUEUED" => Self::Queued,
             "CONNECTED_TO_AGENT" => Self::ConnectedToAgent,
             "DISCONNECTED" => Self::Disconnected,
+            "COMPLETED" => Self::Completed,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -44,7 +49,9 @@ impl ContactEventType {
 pub enum InitiationMethod {
     /// `MONITOR`: the contact is a supervisor's leg.
     Monitor,
-    /// Any other word, in upper case; empty if the event has none.
+    /// Connect does not say. It has left the method of a supervisor's leg empty, so this is no proof that the contact is none.
+    Unknown,
+    /// Any other word, in upper case.
     Other(String),
 }
 
@@ -52,6 +59,7 @@ impl InitiationMethod {
     pub(crate) fn parse(word: &str) -> Self {
         match word.to_ascii_uppercase().as_str() {
             "MONITOR" => Self::Monitor,
+            "" => Self::Unknown,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -68,6 +76,8 @@ pub struct ContactEvent {
     pub contact: String,
     /// The Connect instance's id, from its ARN.
     pub instance_id: String,
+    /// The account and the Region of the envelope and of the instance's ARN.
+    pub origin: EventOrigin,
     /// How the contact began.
     pub initiation_method: InitiationMethod,
     /// The kind of contact.
@@ -82,6 +92,19 @@ pub struct ContactEvent {
     pub disconnected_at: Option<Timestamp>,
     /// `disconnectReason`.
     pub disconnect_reason: Option<String>,
+    /// The contacts that belong to the same conversation.
+    pub links: ContactLinks,
+}
+
+/// Other contacts that a contact event names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContactLinks {
+    /// `previousContactId`: the contact that this one continues, such as after a transfer.
+    pub previous: Option<String>,
+    /// `relatedContactId`.
+    pub related: Option<String>,
+    /// `initialContactId`: the first contact of the conversation.
+    pub initial: Option<String>,
 }
 
 impl ContactEvent {
@@ -98,6 +121,7 @@ impl ContactEvent {
             | ContactEventType::ConnectedToSystem
             | ContactEventType::Queued
             | ContactEventType::Disconnected
+            | ContactEventType::Completed
             | ContactEventType::Other(_) => false,
         };
         by_type || self.connected_at.is_some()
@@ -107,6 +131,7 @@ impl ContactEvent {
     pub fn is_end(&self) -> bool {
         match &self.event_type {
             ContactEventType::Disconnected => true,
+            ContactEventType::Completed => self.disconnected_at.is_some(),
             ContactEventType::Initiated
             | ContactEventType::ConnectedToSystem
             | ContactEventType::Queued
@@ -121,8 +146,8 @@ impl ContactEvent {
 pub enum Envelope {
     /// A contact event.
     Contact(Box<ContactEvent>),
-    /// An event of another kind, which is ignored.
-    Other,
+    /// An event that is not used: of another source or kind.
+    Unusable(UnusableEvent),
 }
 
 /// Why an event is invalid.
@@ -135,38 +160,53 @@ pub struct BadEvent {
     pub problem: &'static str,
 }
 
+/// The `source` of every event of Amazon Connect. Custom events cannot have it: EventBridge keeps `aws.` for AWS.
+const SOURCE: &str = "aws.connect";
 /// The longest id that is kept, in characters, because `openapi.yaml` counts characters.
 const MAX_ID: usize = 256;
 
 /// Parses an envelope.
 ///
 /// # Errors
-/// [`BadEvent`] if the envelope is not an object, or is a contact event without a contact, an instance or a type.
+/// [`BadEvent`] if the envelope is not an object, or is by its name a contact event and lacks a contact, an instance or a type.
 pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
     let bad = |pointer, problem| BadEvent { pointer, problem };
     if !envelope.is_object() {
         return Err(bad("", "must be an EventBridge event: a JSON object"));
     }
-    let kind = text(envelope, "detail-type").ok_or_else(|| bad("/detail-type", "must be a string"))?;
-    if !kind.eq_ignore_ascii_case("Amazon Connect Contact Event") {
-        return Ok(Envelope::Other);
+    let name = text(envelope, "detail-type").ok_or_else(|| bad("/detail-type", "must be a string"))?;
+    if text(envelope, "source").as_deref() != Some(SOURCE) {
+        return Ok(Envelope::Unusable(UnusableEvent::WrongSource));
     }
-    let detail = field(envelope, "detail")
-        .filter(|d| d.is_object())
-        .ok_or_else(|| bad("/detail", "must be an object"))?;
-    let contact = text(detail, "contactId")
-        .filter(|id| !id.is_empty() && id.chars().count() <= MAX_ID)
-        .ok_or_else(|| bad("/detail/contactId", "must be a contact id"))?;
-    let instance_id = text(detail, "instanceArn")
-        .and_then(|arn| instance_of_arn(&arn))
-        .ok_or_else(|| bad("/detail/instanceArn", "must be the ARN of a Connect instance"))?;
+    let is_named_so = name.to_ascii_lowercase().ends_with("contact event");
+    match contact_event(envelope) {
+        Ok(event) => Ok(Envelope::Contact(Box::new(event))),
+        Err(bad) if is_named_so => Err(bad),
+        // An event of another name need not have these parts, so it is no fault of the sender.
+        Err(_) => Ok(Envelope::Unusable(UnusableEvent::OtherKind)),
+    }
+}
+
+fn contact_event(envelope: &Value) -> Result<ContactEvent, BadEvent> {
+    let bad = |pointer, problem| BadEvent { pointer, problem };
+    let detail = field(envelope, "detail").filter(|d| d.is_object());
+    let detail = detail.ok_or_else(|| bad("/detail", "must be an object"))?;
+    let contact = id(detail, "contactId").ok_or_else(|| bad("/detail/contactId", "must be a contact id"))?;
+    let arn = text(detail, "instanceArn").unwrap_or_default();
+    let instance_id =
+        instance_of_arn(&arn).ok_or_else(|| bad("/detail/instanceArn", "must be the ARN of a Connect instance"))?;
     let event_type = text(detail, "eventType").ok_or_else(|| bad("/detail/eventType", "must be a string"))?;
+    let origin = EventOrigin {
+        accounts: vec![text(envelope, "account")],
+        regions: vec![text(envelope, "region")],
+    };
     let agent = field(detail, "agentInfo");
-    Ok(Envelope::Contact(Box::new(ContactEvent {
-        id: text(envelope, "id").filter(|id| !id.is_empty() && id.chars().count() <= MAX_ID),
+    Ok(ContactEvent {
+        id: id(envelope, "id"),
         event_type: ContactEventType::parse(&event_type),
         contact,
         instance_id,
+        origin: origin.with_arn(&arn),
         initiation_method: InitiationMethod::parse(&text(detail, "initiationMethod").unwrap_or_default()),
         channel: text(detail, "channel").and_then(|c| Channel::parse(&c)),
         user: agent
@@ -176,7 +216,17 @@ pub fn read(envelope: &Value) -> Result<Envelope, BadEvent> {
         initiated_at: moment(detail, "initiationTimestamp"),
         disconnected_at: moment(detail, "disconnectTimestamp"),
         disconnect_reason: text(detail, "disconnectReason").map(|r| r.chars().take(64).collect()),
-    })))
+        links: ContactLinks {
+            previous: id(detail, "previousContactId"),
+            related: id(detail, "relatedContactId"),
+            initial: id(detail, "initialContactId"),
+        },
+    })
+}
+
+/// An id of 1 to [`MAX_ID`] characters.
+fn id(of: &Value, name: &str) -> Option<String> {
+    text(of, name).filter(|id| !id.is_empty() && id.chars().count() <= MAX_ID)
 }
 
 /// The instance's id in the ARN of the instance, or of a user or contact in it.
@@ -224,7 +274,7 @@ mod tests {
 
     fn sample() -> Value {
         json!({"version": "0", "id": "b9a1", "detail-type": "Amazon Connect Contact Event", "source": "aws.connect",
-            "detail": {"eventType": "DISCONNECTED", "contactId": "leg-1", "channel": "VOICE",
+            "account": "111122223333", "region": "us-west-2", "detail": {"eventType": "DISCONNECTED", "contactId": "leg-1", "channel": "VOICE",
                 "instanceArn": "arn:aws:connect:us-west-2:111122223333:instance/abc-1",
                 "initiationMethod": "MONITOR", "disconnectTimestamp": "2026-08-04T17:43:47.000Z",
                 "agentInfo": {"agentArn": "arn:…", "connectedToAgentTimestamp": "2026-08-04T17:17:55.000Z"}}})
@@ -233,7 +283,7 @@ mod tests {
     fn contact(v: &Value) -> ContactEvent {
         match read(v).expect("readable") {
             Envelope::Contact(event) => *event,
-            Envelope::Other => panic!("not a contact event"),
+            Envelope::Unusable(kind) => panic!("not a contact event: {kind}"),
         }
     }
 
@@ -276,7 +326,79 @@ mod tests {
             assert_eq!(read(&broken).expect_err("refused").pointer, pointer);
         }
         assert_eq!(read(&json!([])).expect_err("refused").pointer, "");
-        assert_eq!(read(&json!({"detail-type": "Something Else"})), Ok(Envelope::Other));
+        let named_only = json!({"detail-type": "Amazon Connect Contact Event", "source": "aws.connect"});
+        assert_eq!(read(&named_only).expect_err("refused").pointer, "/detail");
+        assert_eq!(read(&json!({})).expect_err("refused").pointer, "/detail-type");
+    }
+
+    #[test]
+    fn contact_event_is_known_by_source_and_content() {
+        for name in [
+            "Amazon Connect Contact Event",
+            "Amazon Connect Customer Contact Event",
+            "Connect Customer Contact Event",
+            "A Later Name",
+        ] {
+            let mut renamed = sample();
+            renamed["detail-type"] = json!(name);
+            assert_eq!(contact(&renamed), contact(&sample()), "{name}");
+        }
+        for source in [json!("aws.partner/acme"), json!("aws.connect.evil"), Value::Null] {
+            let mut foreign = sample();
+            foreign["source"] = source;
+            assert_eq!(read(&foreign), Ok(Envelope::Unusable(UnusableEvent::WrongSource)));
+        }
+        let other = json!({"detail-type": "Contact Lens Realtime Rules Matched", "source": "aws.connect", "detail": {"version": "1"}});
+        assert_eq!(read(&other), Ok(Envelope::Unusable(UnusableEvent::OtherKind)));
+    }
+
+    #[test]
+    fn contact_event_completed_with_disconnect_time_is_an_end() {
+        let mut completed = sample();
+        completed["detail"]["eventType"] = json!("COMPLETED");
+        assert!(contact(&completed).is_end());
+        completed["detail"]
+            .as_object_mut()
+            .expect("object")
+            .remove("disconnectTimestamp");
+        assert!(!contact(&completed).is_end());
+    }
+
+    #[test]
+    fn contact_event_without_initiation_method_is_of_unknown_method() {
+        let mut quiet = sample();
+        for method in [Value::Null, json!("")] {
+            quiet["detail"]["initiationMethod"] = method;
+            let event = contact(&quiet);
+            assert_eq!(event.initiation_method, InitiationMethod::Unknown);
+            assert!(!event.is_monitor());
+        }
+        quiet["detail"]
+            .as_object_mut()
+            .expect("object")
+            .remove("initiationMethod");
+        assert_eq!(contact(&quiet).initiation_method, InitiationMethod::Unknown);
+    }
+
+    #[test]
+    fn contact_event_names_neighbouring_contacts() {
+        let mut linked = sample();
+        for (name, id) in [
+            ("previousContactId", "p"),
+            ("relatedContactId", "r"),
+            ("initialContactId", "i"),
+        ] {
+            linked["detail"][name] = json!(id);
+        }
+        let ContactLinks {
+            previous,
+            related,
+            initial,
+        } = contact(&linked).links;
+        let named = [previous, related, initial];
+        assert_eq!(named.map(Option::unwrap_or_default), ["p", "r", "i"]);
+        linked["detail"]["previousContactId"] = json!("x".repeat(MAX_ID + 1));
+        assert_eq!(contact(&linked).links.previous, None);
     }
 
     #[test]

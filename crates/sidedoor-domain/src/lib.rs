@@ -16,6 +16,7 @@
 //! | [`participant`] | the Salesforce record of a supervision |
 //! | [`rejoin`] | the rules of a jurisdiction: returning to a contact, announcing supervision |
 //! | [`contact_event`], [`agent_event`] | parsers of the vendor's events |
+//! | [`unusable_event`] | why an event is not used, and where it must come from |
 //! | [`authority`] | which caller may do what |
 //! | [`audit`] | who did what, and with which result |
 
@@ -37,3 +38,4 @@ pub mod ports;
 pub mod rejoin;
 pub mod supervision;
 pub mod trace_parent;
+pub mod unusable_event;

@@ -42,6 +42,7 @@ kinds! {
     CLOCK_AWS = "clock", "clock-aws", "this machine's clock agrees with AWS";
     CLOCK_SALESFORCE = "clock", "clock-salesforce", "this machine's clock agrees with Salesforce";
     AWS_IDENTITY = "amazon connect", "aws-identity", "AWS accepts our credentials";
+    CONNECT_ACCOUNT = "amazon connect", "connect-account", "events are accepted from the instance's account only";
     CONNECT_INSTANCE = "amazon connect", "connect-instance", "the instance can be reached and is active";
     CONNECT_MONITORING = "amazon connect", "connect-monitoring", "enhanced monitoring is enabled";
     CONNECT_USERS = "amazon connect", "connect-users", "user names can be resolved";

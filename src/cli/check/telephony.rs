@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sidedoor_domain::ids::{ClientToken, ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::{MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode};
-use sidedoor_domain::supervision::Mode;
+use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode};
 
 use super::Parts;
 use super::report::{self, Report};
@@ -60,12 +60,14 @@ async fn identity(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
     match parts.telephony.identity(name).await {
         Ok(Identity { account, arn }) => {
             report.ok(report::AWS_IDENTITY, about, format!("account {account}, {arn}"));
+            event_account(report, parts, name, Some(&account));
             true
         }
         Err(e) if e.code == VendorErrorCode::CredentialsInvalid => {
             let remedy = "Provide credentials in the AWS SDK's default chain: a role of the task or pod, AWS_PROFILE, or \
                           AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
             report.fail(report::AWS_IDENTITY, about, e.message, remedy);
+            event_account(report, parts, name, None);
             false
         }
         Err(e) => {
@@ -73,7 +75,31 @@ async fn identity(report: &mut Report, parts: &Parts, name: &InstanceName) -> bo
             let remedy = "Ignore this if the network allows only Connect's endpoint and the next lines pass; otherwise allow \
                           this machine to reach AWS STS";
             report.warn(report::AWS_IDENTITY, about, e.message, remedy);
+            event_account(report, parts, name, None);
             true
+        }
+    }
+}
+
+/// Whether events are compared with the instance's account. `ours` is the account of the credentials, which is the instance's,
+/// because Connect's API serves no other.
+fn event_account(report: &mut Report, parts: &Parts, name: &InstanceName, ours: Option<&str>) {
+    let about = Some(name.as_str());
+    let instance = parts.config.usecases.instances.get(name);
+    let configured = instance.and_then(|i| i.account_id.as_deref());
+    let setting = format!("connect.instances.{name}.account_id");
+    match (configured, ours) {
+        (Some(account), Some(ours)) if account != ours => {
+            let remedy = format!("Set {setting} = \"{ours}\", or use credentials of the instance's account");
+            let detail =
+                format!("{setting} is {account}, and the credentials belong to {ours}: no event would be accepted");
+            report.fail(report::CONNECT_ACCOUNT, about, detail, remedy);
+        }
+        (Some(account), _) => report.ok(report::CONNECT_ACCOUNT, about, format!("account {account}")),
+        (None, ours) => {
+            let remedy = format!("Set {setting} = \"{}\"", ours.unwrap_or("<12 digits>"));
+            let detail = format!("{setting} is not set, so an event from any account is accepted");
+            report.warn(report::CONNECT_ACCOUNT, about, detail, remedy);
         }
     }
 }
@@ -183,8 +209,14 @@ async fn rights(report: &mut Report, parts: &Parts, name: &InstanceName) {
     judge(Operation::GetCurrentUserData, current.map(|_| ()));
     judge(
         Operation::MonitorContact,
-        monitor_unknown_contact(parts, name, contact, user).await,
+        monitor_unknown_contact(parts, name, contact, user.clone()).await,
     );
+    // Only legs of partner carriers need it.
+    let mut carriers = parts.config.usecases.timing.vendors.keys();
+    if carriers.any(|vendor| vendor != AMAZON_CONNECT) {
+        let known = parts.telephony.user_exists(name, &user).await;
+        judge(Operation::DescribeUser, known.map(|_| ()));
+    }
     let stop = "StopContact was not tried, because Sidedoor calls it only for a supervisor's own leg";
     if !denied.is_empty() {
         let remedy = format!("Add {} to the role's policy", denied.join(", "));

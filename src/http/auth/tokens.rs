@@ -12,7 +12,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use sidedoor_domain::authority::{Claim, ClaimKind, Scope};
+use sidedoor_domain::authority::{Claim, ClaimKind, EventSource, Scope};
 use sidedoor_domain::ids::InstanceName;
 
 use super::Denied;
@@ -58,6 +58,8 @@ pub struct IssuerSettings {
     pub instance: Option<InstanceName>,
     /// The scopes of its tokens.
     pub scopes: Vec<Scope>,
+    /// Whose events its tokens may deliver, with the scope `events`.
+    pub event_source: Option<EventSource>,
     /// The names of the accepted algorithms.
     pub algorithms: Vec<String>,
     /// The largest accepted difference between its clock and ours.
@@ -88,6 +90,8 @@ pub(super) struct Verified {
     pub(super) name: String,
     /// Its scopes.
     pub(super) scopes: Vec<Scope>,
+    /// Whose events it may deliver.
+    pub(super) event_source: Option<EventSource>,
     /// The claim that names the supervisor.
     pub(super) claim: Claim,
 }
@@ -110,6 +114,7 @@ pub(in crate::http) fn unproven(token: &[u8]) -> Option<String> {
         supervisor_claim_kind: ClaimKind::ConnectUserId,
         instance: None,
         scopes: vec![Scope::Supervise],
+        event_source: None,
         algorithms: Vec::new(),
         leeway: Duration::ZERO,
     };
@@ -260,6 +265,7 @@ impl IssuerSettings {
             // Names of API keys cannot contain '#'.
             name: format!("{issuer}#{value}"),
             scopes: self.scopes.clone(),
+            event_source: self.event_source.clone(),
             claim: Claim {
                 kind: self.supervisor_claim_kind,
                 value: value.to_owned(),

@@ -4,18 +4,20 @@
 
 use jiff::Timestamp;
 use sidedoor_domain::audit::AuditAction;
-use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::ports::store::SupervisionWrite;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Supervision, Supervisor};
+use sidedoor_domain::unusable_event::UnusableEvent;
 
 use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
+use crate::usecases::evidence::carrier_limits::CarrierEventError;
 use crate::usecases::evidence::contact_events::EventOutcome;
+use crate::usecases::evidence::event_rights::{check_instance, check_vendor, remembered_id};
 use crate::usecases::evidence::observation::Observation;
 
 /// An event of a carrier.
@@ -35,8 +37,6 @@ pub struct PartnerEvent {
     pub reason: Option<String>,
     /// The monitored Connect contact, if the carrier knows it.
     pub contact: Option<ContactId>,
-    /// The supervisor, if the carrier knows them.
-    pub supervisor: Option<UserId>,
 }
 
 /// The leg that a carrier's event is about.
@@ -44,33 +44,42 @@ pub struct PartnerEvent {
 pub enum PartnerLeg {
     /// A Connect leg whose audio it transports.
     Connect(ContactId),
-    /// A leg of the carrier's own, by its name.
-    Own(String),
+    /// A leg of the carrier's own.
+    Own {
+        /// The carrier's name of the leg.
+        name: String,
+        /// The supervisor whose leg it is.
+        supervisor: UserId,
+    },
 }
 
 impl EvidenceService {
     /// Processes a carrier's event.
     ///
     /// # Errors
-    /// [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`], [`UseCaseError::InstanceNotFound`], and the store's.
+    /// [`CarrierEventError`]; among the common ones [`UseCaseError::Forbidden`], [`UseCaseError::VendorNotFound`],
+    /// [`UseCaseError::InstanceNotFound`], and the store's.
     pub async fn observe_partner(
         &self,
         carrier: &str,
         event: &PartnerEvent,
         request: &RequestContext,
-    ) -> Result<EventOutcome, UseCaseError> {
+    ) -> Result<EventOutcome, CarrierEventError> {
         let learnt_at = self.ctx.now();
-        if !request.caller.has(Scope::Events) {
-            return Err(UseCaseError::Forbidden("this credential may not deliver events"));
-        }
+        check_vendor(&request.caller, carrier)?;
         if !self.ctx.carriers().any(|known| known == carrier) {
-            return Err(UseCaseError::vendor_not_found(carrier, self.ctx.carriers()));
+            return Err(UseCaseError::vendor_not_found(carrier, self.ctx.carriers()).into());
         }
         let named = event
             .instance
             .clone()
             .or_else(|| self.ctx.settings.default_instance.clone());
         let instance = named.ok_or_else(|| self.ctx.instance_not_found(None))?;
+        check_instance(&request.caller, carrier, &instance)
+            .inspect_err(|_| self.note_unusable(UnusableEvent::InstanceForbidden))?;
+        if self.ctx.instance(&instance).is_none() {
+            return Err(self.ctx.instance_not_found(Some(&instance)).into());
+        }
         let evidence = Evidence {
             source: Source::PartnerEvent,
             sighting: event.sighting,
@@ -83,14 +92,16 @@ impl EvidenceService {
             authentic: false,
         };
         let leg = match &event.leg {
-            // Connect will be asked about this leg, so its instance must be configured.
-            PartnerLeg::Connect(_) if self.ctx.instance(&instance).is_none() => {
-                return Err(self.ctx.instance_not_found(Some(&instance)));
-            }
             PartnerLeg::Connect(leg) => leg.to_string(),
-            PartnerLeg::Own(name) => {
+            PartnerLeg::Own { name, supervisor } => {
                 let leg = LegId::of_carrier(carrier, instance.as_str(), name);
-                self.ensure_carrier_leg(carrier, &instance, &leg, event).await?;
+                // The end of a known leg must not depend on Connect, so only a new leg is checked.
+                if self.ctx.store().by_leg(&instance, leg.as_str()).await?.is_none() {
+                    self.check_supervisor(&instance, supervisor, request).await?;
+                    self.check_room(carrier, &instance).await?;
+                    self.begin_carrier_leg(carrier, &instance, &leg, event.contact.clone(), supervisor)
+                        .await?;
+                }
                 leg.to_string()
             }
         };
@@ -98,24 +109,21 @@ impl EvidenceService {
             evidence: vec![evidence],
             ..Observation::default()
         };
-        // Two carriers may use the same id for different events.
-        let id = event.id.as_ref().map(|id| format!("{carrier}/{id}"));
-        self.evaluate(&instance, &leg, observation, id).await
+        let id = remembered_id(carrier, event.id.as_ref());
+        Ok(self.evaluate(&instance, &leg, observation, id).await?)
     }
 
-    /// Creates the supervision of a carrier's own leg, unless it exists.
-    async fn ensure_carrier_leg(
+    /// Creates the supervision of a carrier's own leg.
+    async fn begin_carrier_leg(
         &self,
         carrier: &str,
         instance: &InstanceName,
         leg: &LegId,
-        event: &PartnerEvent,
+        contact: Option<ContactId>,
+        supervisor: &UserId,
     ) -> Result<(), UseCaseError> {
-        if self.ctx.store().by_leg(instance, leg.as_str()).await?.is_some() {
-            return Ok(());
-        }
         let supervisor = Supervisor {
-            connect_user_id: event.supervisor.clone(),
+            connect_user_id: Some(supervisor.clone()),
             username: None,
             salesforce_user_id: None,
         };
@@ -124,7 +132,7 @@ impl EvidenceService {
             carrier,
             instance.clone(),
             leg.clone(),
-            event.contact.clone(),
+            contact,
             supervisor,
         );
         let id = new.id;

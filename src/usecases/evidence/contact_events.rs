@@ -3,15 +3,19 @@
 //! An event about a MONITOR contact is evidence for that leg. The end of a customer's contact is only a hint that the legs
 //! on it will end too, so these are polled sooner.
 
-use sidedoor_domain::agent_event::AgentEvent;
-use sidedoor_domain::contact_event::ContactEvent;
+use sidedoor_domain::agent_event::{AgentDelivery, AgentEvent, VanishedLeg};
+use sidedoor_domain::authority::Caller;
+use sidedoor_domain::contact_event::{ContactEvent, InitiationMethod};
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::store::{StoredSupervision, UnknownLeg};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
+use sidedoor_domain::supervision::AMAZON_CONNECT;
+use sidedoor_domain::unusable_event::{EventOrigin, UnusableEvent};
 
 use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
+use crate::usecases::evidence::event_rights::{check_instance, check_vendor, remembered_id};
 use crate::usecases::evidence::observation::Observation;
 
 /// Whether an event was processed, and if not, why.
@@ -21,7 +25,7 @@ pub enum EventOutcome {
     Accepted,
     /// It was processed before.
     Duplicate,
-    /// It is irrelevant: from an instance that is not configured, or about a contact without a supervision.
+    /// It is irrelevant (about a contact without a supervision), or cannot be used.
     Ignored,
 }
 
@@ -32,38 +36,93 @@ impl EvidenceService {
     /// [`UseCaseError::Forbidden`], and the store's: the sender should then retry.
     pub async fn observe_agents(
         &self,
-        events: &[AgentEvent],
+        delivery: &AgentDelivery,
         request: &RequestContext,
     ) -> Result<EventOutcome, UseCaseError> {
-        let learnt_at = self.ctx.now();
-        if !request.caller.has(sidedoor_domain::authority::Scope::Events) {
-            return Err(UseCaseError::Forbidden("this credential may not deliver events"));
+        check_vendor(&request.caller, AMAZON_CONNECT)?;
+        // All before any is stored, because a refused request must change nothing.
+        let mut usable = Vec::with_capacity(delivery.events.len());
+        for event in &delivery.events {
+            if let Some(instance) = self.accepted_instance(&event.instance_id, &event.origin, &request.caller)? {
+                usable.push((instance, event));
+            }
+        }
+        for kind in &delivery.unusable {
+            self.note_unusable(*kind);
         }
         let mut outcome = EventOutcome::Ignored;
-        for event in events {
-            let Some(instance) = self.instance_of(&event.instance_id) else {
-                continue;
-            };
-            for seen in &event.legs {
-                let Ok(leg) = ContactId::parse(seen.leg.clone()) else {
-                    continue;
-                };
-                let observation =
-                    Observation::of_agent_event(seen, &event.user, event.id.as_ref(), learnt_at, &request.caller.name);
-                if self.evaluate(&instance, leg.as_str(), observation, None).await? == EventOutcome::Accepted {
-                    outcome = EventOutcome::Accepted;
-                }
-            }
-            for leg in &event.vanished {
-                self.leg_vanished(&instance, leg).await?;
+        for (instance, event) in usable {
+            if self.observe_agent(&instance, event, &request.caller.name).await? == EventOutcome::Accepted {
+                outcome = EventOutcome::Accepted;
             }
         }
         Ok(outcome)
     }
 
+    async fn observe_agent(
+        &self,
+        instance: &InstanceName,
+        event: &AgentEvent,
+        credential: &str,
+    ) -> Result<EventOutcome, UseCaseError> {
+        let learnt_at = self.ctx.now();
+        let mut outcome = EventOutcome::Ignored;
+        for seen in &event.legs {
+            let Ok(leg) = ContactId::parse(seen.leg.clone()) else {
+                continue;
+            };
+            if !seen.is_monitor && !self.is_known_leg(instance, &leg).await? {
+                continue;
+            }
+            let observation = Observation::of_agent_event(seen, &event.user, event.id.as_ref(), learnt_at, credential);
+            if self.evaluate(instance, leg.as_str(), observation, None).await? == EventOutcome::Accepted {
+                outcome = EventOutcome::Accepted;
+            }
+        }
+        for leg in &event.vanished {
+            self.leg_vanished(instance, leg).await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn is_known_leg(&self, instance: &InstanceName, leg: &ContactId) -> Result<bool, UseCaseError> {
+        Ok(self.ctx.store().by_leg(instance, leg.as_str()).await?.is_some())
+    }
+
+    /// The instance that an event of Connect is about; `None`, and counted, if the event cannot be used.
+    ///
+    /// # Errors
+    /// [`UseCaseError::Forbidden`] if the credential does not name the instance.
+    fn accepted_instance(
+        &self,
+        vendor_id: &str,
+        origin: &EventOrigin,
+        caller: &Caller,
+    ) -> Result<Option<InstanceName>, UseCaseError> {
+        let mut instances = self.ctx.settings.instances.iter();
+        let found = instances.find(|(_, i)| i.vendor_id.eq_ignore_ascii_case(vendor_id));
+        let Some((name, settings)) = found else {
+            self.note_unusable(UnusableEvent::UnknownInstance);
+            return Ok(None);
+        };
+        check_instance(caller, AMAZON_CONNECT, name)
+            .inspect_err(|_| self.note_unusable(UnusableEvent::InstanceForbidden))?;
+        match origin.mismatch(settings.account_id.as_deref(), &settings.region) {
+            Some(kind) => {
+                self.note_unusable(kind);
+                Ok(None)
+            }
+            None => Ok(Some(name.clone())),
+        }
+    }
+
     /// Polls a leg that is missing in a newer snapshot, because the snapshot does not say when it ended.
-    async fn leg_vanished(&self, instance: &InstanceName, leg: &str) -> Result<(), UseCaseError> {
+    async fn leg_vanished(&self, instance: &InstanceName, vanished: &VanishedLeg) -> Result<(), UseCaseError> {
+        let leg = vanished.leg.as_str();
         let Some(stored) = self.ctx.store().by_leg(instance, leg).await? else {
+            if !vanished.is_monitor {
+                return Ok(());
+            }
             // No earlier event mentioned the leg; the vendor may still describe it.
             let unknown = UnknownLeg {
                 instance: instance.clone(),
@@ -101,35 +160,34 @@ impl EvidenceService {
     /// [`UseCaseError::Forbidden`], and the store's: the sender should then retry.
     pub async fn observe(&self, event: &ContactEvent, request: &RequestContext) -> Result<EventOutcome, UseCaseError> {
         let learnt_at = self.ctx.now();
-        if !request.caller.has(sidedoor_domain::authority::Scope::Events) {
-            return Err(UseCaseError::Forbidden("this credential may not deliver events"));
-        }
-        let Some(instance) = self.instance_of(&event.instance_id) else {
+        check_vendor(&request.caller, AMAZON_CONNECT)?;
+        let Some(instance) = self.accepted_instance(&event.instance_id, &event.origin, &request.caller)? else {
             return Ok(EventOutcome::Ignored);
         };
-        if event.is_monitor() {
-            let Ok(leg) = ContactId::parse(event.contact.clone()) else {
-                return Ok(EventOutcome::Ignored);
-            };
+        let Ok(contact) = ContactId::parse(event.contact.clone()) else {
+            self.note_unusable(UnusableEvent::Unreadable);
+            return Ok(EventOutcome::Ignored);
+        };
+        let is_leg = match event.initiation_method {
+            InitiationMethod::Monitor => true,
+            InitiationMethod::Unknown => self.is_known_leg(&instance, &contact).await?,
+            InitiationMethod::Other(_) => false,
+        };
+        if is_leg {
             let observation = Observation::of_event(event, learnt_at, &request.caller.name);
             return self
-                .evaluate(&instance, leg.as_str(), observation, event.id.clone())
+                .evaluate(
+                    &instance,
+                    contact.as_str(),
+                    observation,
+                    remembered_id(AMAZON_CONNECT, event.id.as_ref()),
+                )
                 .await;
         }
-        match ContactId::parse(event.contact.clone()) {
-            Ok(contact) if event.is_end() => self.contact_ended(&instance, &contact, event.user.as_deref()).await,
-            _ => Ok(EventOutcome::Ignored),
+        if event.is_end() {
+            return self.contact_ended(&instance, &contact, event.user.as_deref()).await;
         }
-    }
-
-    fn instance_of(&self, vendor_id: &str) -> Option<InstanceName> {
-        let found = self
-            .ctx
-            .settings
-            .instances
-            .iter()
-            .find(|(_, i)| i.vendor_id.eq_ignore_ascii_case(vendor_id));
-        found.map(|(name, _)| name.clone())
+        Ok(EventOutcome::Ignored)
     }
 
     /// The customer's contact has ended: polls the legs on it.

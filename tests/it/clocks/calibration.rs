@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::evidence::carriers::partner;
-use crate::support::app::{EVENTS, OPERATOR, READER, TestApp};
+use crate::support::app::{CARRIER, EVENTS, OPERATOR, READER, TestApp};
 use crate::support::sql;
 
 fn ms(v: &Value) -> i64 {
@@ -352,27 +352,31 @@ async fn invalid_probes_and_partner_events_are_rejected() {
         .set("TIMING__VENDORS__ACME__WINDOW_H", "6")
         .start()
         .await;
-    let good = json!({"legId": "x", "event": "CONNECTED"});
+    let good = json!({"legId": "x", "event": "CONNECTED", "connectUserId": "supervisor-1"});
     let at = "2026-11-21T10:00:00Z";
     for (body, code) in [
         (json!([]), "request_invalid"),
         (json!({"event": "CONNECTED"}), "request_invalid"),
         (json!({"legId": "x"}), "request_invalid"),
+        (json!({"legId": "x", "event": "CONNECTED"}), "request_invalid"),
         (
             json!({"legId": "x", "legContactId": "y", "event": "CONNECTED"}),
             "request_invalid",
         ),
-        (json!({"legId": "x", "event": "HELD"}), "request_invalid"),
         (
-            json!({"legId": "x", "event": "CONNECTED", "at": "yesterday"}),
+            json!({"legId": "x", "event": "HELD", "connectUserId": "u"}),
             "request_invalid",
         ),
         (
-            json!({"legId": "x", "event": "CONNECTED", "more": 1}),
+            json!({"legId": "x", "event": "CONNECTED", "at": "yesterday", "connectUserId": "u"}),
             "request_invalid",
         ),
         (
-            json!({"legId": "x".repeat(129), "event": "CONNECTED"}),
+            json!({"legId": "x", "event": "CONNECTED", "more": 1, "connectUserId": "u"}),
+            "request_invalid",
+        ),
+        (
+            json!({"legId": "x".repeat(129), "event": "CONNECTED", "connectUserId": "u"}),
             "request_invalid",
         ),
     ] {
@@ -401,9 +405,9 @@ async fn invalid_probes_and_partner_events_are_rejected() {
     };
     let refused = [
         (
-            post("/v1/events/partners/nobody", EVENTS, good.clone()).await,
-            404,
-            "vendor_not_found",
+            post("/v1/events/partners/nobody", CARRIER, good.clone()).await,
+            403,
+            "action_forbidden",
         ),
         (
             post("/v1/events/partners/amazon-connect", EVENTS, good.clone()).await,

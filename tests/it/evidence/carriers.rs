@@ -1,14 +1,15 @@
 //! Events from partner carriers: about their own legs, and as additional evidence about Connect's legs.
 
 use serde_json::{Value, json};
+use sidedoor_fakes::Fault;
 
 use crate::clocks::calibration::{calibration, clock, depart};
-use crate::support::app::{Answer, EVENTS, TestApp};
+use crate::support::app::{Answer, CARRIER, READER, TestApp, TestAppBuilder};
 
 /// Posts an event of the carrier `acme`.
 pub async fn partner(app: &TestApp, body: &Value) -> Answer {
     app.call("POST", "/v1/events/partners/acme")
-        .key(EVENTS)
+        .key(CARRIER)
         .json(body)
         .send()
         .await
@@ -71,4 +72,115 @@ async fn carrier_stamp_on_connect_leg_is_evidence_with_own_clock() {
         left["departure"]["source"]
     );
     app.finish().await;
+}
+
+fn with_carrier() -> TestAppBuilder {
+    TestApp::build().set("TIMING__VENDORS__ACME__WINDOW_H", "6")
+}
+
+/// An event about a leg of the carrier's own.
+fn own(leg: &str, event: &str, supervisor: &str) -> Value {
+    json!({"legId": leg, "event": event, "connectUserId": supervisor, "at": "2026-11-21T10:00:00.250Z"})
+}
+
+async fn supervisions(app: &TestApp) -> usize {
+    let list = app.call("GET", "/v1/supervisions").key(READER).send().await.body;
+    list["items"].as_array().expect("a list").len()
+}
+
+#[tokio::test]
+async fn carrier_leg_needs_supervisor_known_to_connect() {
+    let app = with_carrier().start().await;
+    for _ in 0..2 {
+        let unknown = partner(&app, &own("leg-1", "CONNECTED", "no-such-user")).await;
+        assert_eq!(
+            (unknown.status, unknown.code()),
+            (422, "supervisor_invalid"),
+            "{}",
+            unknown.text
+        );
+    }
+    assert_eq!(app.connect().calls("DescribeUser"), 1, "the answer is remembered");
+    // While Connect cannot be asked, nothing is stored and the carrier is told to retry.
+    app.connect()
+        .fault(Fault::error("DescribeUser", 500, "InternalServiceException"));
+    let down = partner(&app, &own("leg-1", "CONNECTED", "supervisor-1")).await;
+    assert_eq!(
+        (down.status, down.code()),
+        (503, "supervisor_lookup_unavailable"),
+        "{}",
+        down.text
+    );
+    assert!(down.headers.contains_key("retry-after"));
+    assert_eq!(supervisions(&app).await, 0);
+    for leg in ["leg-1", "leg-2"] {
+        assert_eq!(partner(&app, &own(leg, "CONNECTED", "supervisor-1")).await.status, 200);
+    }
+    assert_eq!(app.connect().calls("DescribeUser"), 3, "a known user is remembered too");
+    assert_eq!(supervisions(&app).await, 2);
+    app.assert_invariants().await;
+}
+
+#[tokio::test]
+async fn carrier_reports_end_of_its_leg_while_connect_is_down() {
+    let mut app = with_carrier().start().await;
+    assert_eq!(
+        partner(&app, &own("leg-1", "CONNECTED", "supervisor-1")).await.status,
+        200
+    );
+    // The restart forgets the known users.
+    app.crash_and_restart().await;
+    app.connect()
+        .fault(Fault::error("DescribeUser", 500, "InternalServiceException").times(1000));
+    assert_eq!(
+        partner(&app, &own("leg-1", "DISCONNECTED", "supervisor-1"))
+            .await
+            .status,
+        200
+    );
+    let left = app.found("state=LEFT").await;
+    assert_eq!(left["departure"]["source"], "PARTNER_EVENT");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn carrier_leg_in_unknown_instance_is_refused() {
+    let app = with_carrier().start().await;
+    let mut event = own("leg-1", "CONNECTED", "supervisor-1");
+    event["instance"] = json!("nowhere");
+    let refused = partner(&app, &event).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (422, "instance_not_found"),
+        "{}",
+        refused.text
+    );
+    assert_eq!(supervisions(&app).await, 0);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn carrier_unfinished_legs_are_limited() {
+    let app = with_carrier().start().await;
+    let connected = |i: usize| own(&format!("leg-{i}"), "CONNECTED", "supervisor-1");
+    for i in 0..200 {
+        assert_eq!(partner(&app, &connected(i)).await.status, 200, "{i}");
+    }
+    let refused = partner(&app, &connected(200)).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (429, "rate_limit_reached"),
+        "{}",
+        refused.text
+    );
+    // A known leg may still be reported, and one that ends makes room.
+    assert_eq!(partner(&app, &connected(7)).await.status, 200);
+    assert_eq!(
+        partner(&app, &own("leg-7", "DISCONNECTED", "supervisor-1"))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(partner(&app, &connected(200)).await.status, 200);
+    app.assert_invariants().await;
 }

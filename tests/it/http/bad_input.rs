@@ -237,8 +237,8 @@ async fn invalid_acknowledgements_and_events_are_refused() {
     for event in [
         json!([]),
         json!({}),
-        json!({"detail-type": "Amazon Connect Contact Event"}),
-        json!({"detail-type": "Amazon Connect Contact Event", "detail": {"eventType": "DISCONNECTED"}}),
+        json!({"detail-type": "Amazon Connect Contact Event", "source": "aws.connect"}),
+        json!({"detail-type": "Amazon Connect Contact Event", "source": "aws.connect", "detail": {"eventType": "DISCONNECTED"}}),
     ] {
         let answer = app
             .call("POST", "/v1/events/connect")

@@ -150,7 +150,8 @@ async fn list_keeps_two_instances_apart() {
             "CONNECT__INSTANCES__EAST__INSTANCE_ID",
             "22222222-3333-4444-8555-666666666666",
         )
-        .set("CONNECT__INSTANCES__EAST__REGION", "us-east-1")
+        // The fakes know one Region.
+        .set("CONNECT__INSTANCES__EAST__REGION", "us-west-2")
         .set("CONNECT__INSTANCES__EAST__ENDPOINT_URL", east.connect_url())
         .start()
         .await;

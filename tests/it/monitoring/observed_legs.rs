@@ -126,9 +126,10 @@ async fn observed_leg_from_forged_event_is_not_adopted() {
     let call = app.connect().create_call();
     app.events_delivered().await;
     let event = |contact: &str, id: &str| {
-        json!({"id": id, "detail-type": "Amazon Connect Contact Event", "detail": {
+        json!({"id": id, "detail-type": "Amazon Connect Contact Event", "source": "aws.connect", "account": "111122223333",
+            "region": "us-west-2", "detail": {
             "eventType": "DISCONNECTED", "contactId": contact, "initiationMethod": "MONITOR", "channel": "VOICE",
-            "instanceArn": format!("arn:aws:connect:us-west-2:1:instance/{INSTANCE}"),
+            "instanceArn": format!("arn:aws:connect:us-west-2:111122223333:instance/{INSTANCE}"),
             "disconnectTimestamp": "2026-08-04T17:43:47.000Z"}})
     };
     // One forged event calls the customer's own contact a MONITOR leg, the other names a contact that does not exist.
@@ -151,7 +152,7 @@ async fn observed_leg_from_forged_event_is_not_adopted() {
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     let all = app.call("GET", "/v1/supervisions").send().await.body;
     assert_eq!(all["items"], json!([]), "an event alone does not create a supervision");
-    let other = json!({"detail-type": "Amazon Connect Contact Event", "detail": {"eventType": "INITIATED", "contactId": "x",
+    let other = json!({"detail-type": "Amazon Connect Contact Event", "source": "aws.connect", "detail": {"eventType": "INITIATED", "contactId": "x",
         "initiationMethod": "MONITOR", "instanceArn": "arn:aws:connect:x:1:instance/another"}});
     let answer = app
         .call("POST", "/v1/events/connect")

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, NewContact, REGION, SECRET_KEY};
+use sidedoor_fakes::connect::{ACCESS_KEY, ACCOUNT, INSTANCE, NewContact, REGION, SECRET_KEY};
 use sidedoor_fakes::{Fakes, FakesConfig, Fault};
 
 struct Scene {
@@ -30,6 +30,7 @@ impl Scene {
             ("STORE__URL", store.as_str()),
             ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE),
             ("CONNECT__INSTANCES__MAIN__REGION", REGION),
+            ("CONNECT__INSTANCES__MAIN__ACCOUNT_ID", ACCOUNT),
             ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", self.fakes.connect_url()),
             ("SALESFORCE__LOGIN_URL", self.fakes.salesforce_url()),
             ("SALESFORCE__CLIENT_ID", "fake-client-id"),
@@ -418,5 +419,25 @@ async fn check_reports_event_without_field() {
     assert!(
         !success && events.0 == "failed" && events.1.contains("Nope__c"),
         "{events:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_compares_event_account_with_credentials() {
+    let scene = Scene::new().await;
+    let setting = "CONNECT__INSTANCES__MAIN__ACCOUNT_ID";
+    let (lines, success) = scene.lines(&[], &[(setting, "444455556666")]).await;
+    let (mark, _, remedy) = result(&lines, "connect-account");
+    assert!(!success && mark == "failed" && remedy.contains(ACCOUNT), "{lines:#?}");
+    let mut command = scene.command(&["--output", "json"], &[]);
+    command.env_remove(format!("SIDEDOOR__{setting}"));
+    let output = tokio::task::spawn_blocking(move || command.output().expect("it runs"))
+        .await
+        .expect("no panic");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let (mark, _, remedy) = result(report["lines"].as_array().expect("lines"), "connect-account");
+    assert!(
+        output.status.success() && mark == "warning" && remedy.contains(ACCOUNT),
+        "{report:#}"
     );
 }

@@ -12,7 +12,7 @@ use sidedoor_domain::ports::{Store, Transaction};
 use sidedoor_fakes::Fault;
 use sidedoor_fakes::connect::NewContact;
 
-use crate::support::app::{Answer, BACK_END, EVENTS, OPERATOR, READER, TestApp};
+use crate::support::app::{Answer, BACK_END, CARRIER, EVENTS, OPERATOR, READER, TestApp};
 
 async fn entries(app: &TestApp, query: &str) -> Vec<Value> {
     let page = app
@@ -90,9 +90,10 @@ async fn answer_of(app: &TestApp, route: &str) -> (Answer, &'static str) {
             (app.get(&id(&observed)).await, "sidedoor")
         }
         "/v1/events/partners/{vendor}" => {
-            let body = json!({"legId": "leg-1", "event": "CONNECTED", "at": jiff::Timestamp::now().to_string()});
+            let body = json!({"legId": "leg-1", "event": "CONNECTED", "at": jiff::Timestamp::now().to_string(),
+                "connectUserId": "supervisor-1"});
             let path = "/v1/events/partners/acme".to_owned();
-            (post(path).key(EVENTS).json(&body).send().await, "sidedoor")
+            (post(path).key(CARRIER).json(&body).send().await, "sidedoor")
         }
         "/v1/vendors/{vendor}/probes" => {
             let path = "/v1/vendors/amazon-connect/probes".to_owned();

@@ -59,7 +59,7 @@ fn body(route: &Route) -> Option<Value> {
             Some(json!({"directiveId": "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1", "outcome": "DONE"}))
         }
         "receiveConnectEvent" => Some(json!({"detail-type": "Scheduled Event"})),
-        "receivePartnerEvent" => Some(json!({"legId": "leg-1", "event": "CONNECTED"})),
+        "receivePartnerEvent" => Some(json!({"legId": "leg-1", "event": "CONNECTED", "connectUserId": "supervisor-1"})),
         "replayDeliveries" => {
             Some(json!({"begunSince": "2026-01-01T00:00:00Z", "begunBefore": "2026-01-02T00:00:00Z"}))
         }

@@ -105,7 +105,7 @@ fn hostile(signer: &Signer) -> Vec<Vec<u8>> {
     ] {
         let mut detail = json!({"eventType": "DISCONNECTED", "contactId": "leg-1", "initiationMethod": "MONITOR", "channel": "VOICE"});
         detail[member] = json!(FORGED);
-        let event = json!({"id": FORGED, "detail-type": "Amazon Connect Contact Event", "detail": detail});
+        let event = json!({"id": FORGED, "detail-type": "Amazon Connect Contact Event", "source": "aws.connect", "detail": detail});
         all.push(post("/v1/events/connect", EVENTS_KEY, &event));
     }
     // In tokens: signed by the issuer, and not.

@@ -24,7 +24,7 @@ use sidedoor_domain::ports::store::{
 };
 use sidedoor_fakes::Fault;
 
-use crate::support::app::{EVENTS, OPERATOR, READER, TestApp};
+use crate::support::app::{CARRIER, OPERATOR, READER, TestApp};
 use crate::support::everything::{ANSWERED, Asked, OF_NONE, RUNNING, everything};
 use crate::support::{sql, sql_with};
 
@@ -203,7 +203,7 @@ async fn by_the_api(store: &Path, at: Timestamp, kept: &Value) -> Answers {
         "the answered start, repeated".into(),
         json!({"status": again.status, "body": again.body}),
     );
-    let event = app.call("POST", "/v1/events/partners/acme").key(EVENTS);
+    let event = app.call("POST", "/v1/events/partners/acme").key(CARRIER);
     let again = event.json(&kept["seenEvent"]).send().await;
     answers.insert("the seen event, repeated".into(), again.body);
     answers

@@ -13,7 +13,7 @@ use sidedoor::app::{self, App, Overrides};
 use sidedoor::config::Config;
 use sidedoor::usecases::UseCaseIntervals;
 use sidedoor_domain::ports::Clock;
-use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
+use sidedoor_fakes::connect::{ACCESS_KEY, ACCOUNT, INSTANCE, REGION, SECRET_KEY};
 use sidedoor_fakes::{Browser, ConnectFake, Fakes, FakesConfig, Manners, SalesforceFake};
 use tokio::runtime::Runtime;
 
@@ -23,6 +23,8 @@ pub use super::request::{Answer, Call};
 /// API keys that the service is configured with.
 pub const BACK_END: &str = "key-of-the-back-end-1";
 pub const EVENTS: &str = "key-for-the-events-bus";
+/// The key of the carrier `acme`, which exists if the carrier is configured.
+pub const CARRIER: &str = "key-of-the-carrier-01";
 pub const OPERATOR: &str = "key-of-an-operator-01";
 pub const READER: &str = "key-that-only-reads-1";
 pub const SUPERVISOR_1: &str = "key-of-supervisor-1-x";
@@ -117,6 +119,14 @@ impl TestAppBuilder {
         }
         let mut settings = defaults(&fakes, folder.path().join("store.db"));
         settings.extend(self.settings);
+        if settings
+            .keys()
+            .any(|key| key.starts_with("SIDEDOOR__TIMING__VENDORS__ACME__"))
+        {
+            for (key, value) in carrier_key() {
+                settings.entry(key).or_insert(value);
+            }
+        }
         settings.retain(|key, _| !self.unset.contains(key));
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))
@@ -145,6 +155,7 @@ fn defaults(fakes: &Fakes, store: PathBuf) -> BTreeMap<String, String> {
     set("STORE__URL", &format!("sqlite://{}", store.display()));
     set("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE);
     set("CONNECT__INSTANCES__MAIN__REGION", REGION);
+    set("CONNECT__INSTANCES__MAIN__ACCOUNT_ID", ACCOUNT);
     set("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", fakes.connect_url());
     set("CONNECT__QUOTAS__DEFAULT__DEFAULT__PER_SECOND", "2000");
     set("CONNECT__QUOTAS__DEFAULT__DEFAULT__BURST", "500");
@@ -164,8 +175,22 @@ fn defaults(fakes: &Fakes, store: PathBuf) -> BTreeMap<String, String> {
         set(&format!("AUTH__API_KEYS__{i}__SECRET"), secret);
         set(&format!("AUTH__API_KEYS__{i}__SCOPES"), scopes);
     }
+    set("AUTH__API_KEYS__1__VENDOR", "amazon-connect");
+    set("AUTH__API_KEYS__1__INSTANCES", "*");
     set("AUTH__API_KEYS__4__SUPERVISOR", "supervisor-1");
     settings
+}
+
+fn carrier_key() -> impl Iterator<Item = (String, String)> {
+    let settings = [
+        ("NAME", "carrier"),
+        ("SECRET", CARRIER),
+        ("SCOPES", "events"),
+        ("VENDOR", "acme"),
+        ("INSTANCES", "*"),
+    ];
+    let key = |(name, value): (&str, &str)| (format!("SIDEDOOR__AUTH__API_KEYS__5__{name}"), value.to_owned());
+    settings.into_iter().map(key)
 }
 
 impl TestApp {

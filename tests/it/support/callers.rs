@@ -66,6 +66,11 @@ impl Callers {
             ] {
                 built = built.set(&format!("AUTH__ISSUERS__{i}__{key}"), value);
             }
+            if scope == Scope::Events {
+                built = built
+                    .set(&format!("AUTH__ISSUERS__{i}__VENDOR"), "amazon-connect")
+                    .set(&format!("AUTH__ISSUERS__{i}__INSTANCES"), "main");
+            }
         }
         built
     }

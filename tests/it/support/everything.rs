@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sidedoor_fakes::Fault;
 use sidedoor_fakes::connect::NewContact;
 
-use super::app::{EVENTS, OPERATOR, TestApp, start};
+use super::app::{CARRIER, OPERATOR, TestApp, start};
 use super::sql;
 
 /// The key of a start whose answer is in the store.
@@ -186,7 +186,7 @@ async fn carrier_leg(app: &TestApp) -> Value {
     };
     let seen = event(SEEN_EVENT, "CONNECTED");
     for event in [&seen, &event("partner-event-2", "DISCONNECTED")] {
-        let posted = app.call("POST", "/v1/events/partners/acme").key(EVENTS).json(event);
+        let posted = app.call("POST", "/v1/events/partners/acme").key(CARRIER).json(event);
         assert_eq!(posted.send().await.status, 200);
     }
     let left = app.found("connectUserId=supervisor-7").await;

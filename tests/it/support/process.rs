@@ -3,7 +3,7 @@
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use sidedoor_fakes::Fakes;
-use sidedoor_fakes::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
+use sidedoor_fakes::connect::{ACCESS_KEY, ACCOUNT, INSTANCE, REGION, SECRET_KEY};
 
 /// The API keys of the process: for callers and for events.
 pub const KEY: &str = "key-of-the-process-001";
@@ -159,6 +159,7 @@ fn command(
         ("STORE__URL", format!("sqlite://{}", store.display())),
         ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE.to_owned()),
         ("CONNECT__INSTANCES__MAIN__REGION", REGION.to_owned()),
+        ("CONNECT__INSTANCES__MAIN__ACCOUNT_ID", ACCOUNT.to_owned()),
         ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", connect_url.to_owned()),
         ("CONNECT__QUOTAS__DEFAULT__DEFAULT__PER_SECOND", "2000".to_owned()),
         ("CONNECT__QUOTAS__DEFAULT__DEFAULT__BURST", "500".to_owned()),
@@ -171,6 +172,8 @@ fn command(
         ("AUTH__API_KEYS__1__NAME", "events".to_owned()),
         ("AUTH__API_KEYS__1__SECRET", EVENTS_KEY.to_owned()),
         ("AUTH__API_KEYS__1__SCOPES", "events".to_owned()),
+        ("AUTH__API_KEYS__1__VENDOR", "amazon-connect".to_owned()),
+        ("AUTH__API_KEYS__1__INSTANCES", "main".to_owned()),
         ("TELEMETRY__LOG_FILTER", "error".to_owned()),
     ];
     for (name, value) in settings {

@@ -4,6 +4,7 @@ use crate::departure::Departure;
 use crate::directive::{Directive, DirectiveStatus};
 use crate::join_failure::JoinFailure;
 use crate::supervision::Origin;
+use crate::unusable_event::UnusableEvent;
 
 /// An event that is counted or measured.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub enum MetricEvent<'a> {
     Announced(&'static str, u64),
     /// The org's own time of a departure minus ours, s; and whether it lies within our interval.
     Compared(f64, bool),
+    /// An event of a vendor could not be used.
+    EventUnusable(UnusableEvent),
     /// The time from the first proof of a departure until its record was written in the CRM, s.
     Recorded(f64),
 }

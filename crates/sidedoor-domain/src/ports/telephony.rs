@@ -26,6 +26,8 @@ stable_codes! {
         SearchContacts = "SearchContacts",
         /// Finds a user by name.
         SearchUsers = "SearchUsers",
+        /// Describes a user by id.
+        DescribeUser = "DescribeUser",
         /// Names the owner of the credentials (AWS STS); only `sidedoor check` uses it.
         GetCallerIdentity = "GetCallerIdentity",
         /// Describes the instance; only `sidedoor check` uses it.
@@ -41,13 +43,14 @@ stable_codes! {
 
 impl Operation {
     /// The operations that the service calls. Each has its own rate budget.
-    pub const BUDGETED: [Self; 6] = [
+    pub const BUDGETED: [Self; 7] = [
         Self::MonitorContact,
         Self::StopContact,
         Self::DescribeContact,
         Self::GetCurrentUserData,
         Self::SearchContacts,
         Self::SearchUsers,
+        Self::DescribeUser,
     ];
 }
 
@@ -317,4 +320,10 @@ pub trait Telephony: Send + Sync {
     /// # Errors
     /// The vendor's.
     async fn users_named(&self, instance: &InstanceName, name: &str) -> Result<Vec<UserId>, VendorError>;
+
+    /// Calls DescribeUser. Returns whether there is a user with this id.
+    ///
+    /// # Errors
+    /// The vendor's.
+    async fn user_exists(&self, instance: &InstanceName, user: &UserId) -> Result<bool, VendorError>;
 }

@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 
 use super::{Done, EVENTS_KEY, OPERATORS_KEY, SUPERVISORS_KEY};
 use crate::Fakes;
-use crate::connect::{ACCESS_KEY, INSTANCE, REGION, SECRET_KEY};
+use crate::connect::{ACCESS_KEY, ACCOUNT, INSTANCE, REGION, SECRET_KEY};
 
 /// Name of the log file in the demo's folder.
 pub(super) const LOG: &str = "sidedoor.log";
@@ -109,6 +109,7 @@ fn settings(fakes: &Fakes, folder: &Path, port: u16) -> Vec<(String, String)> {
         ("STORE__URL", &store),
         ("CONNECT__INSTANCES__MAIN__INSTANCE_ID", INSTANCE),
         ("CONNECT__INSTANCES__MAIN__REGION", REGION),
+        ("CONNECT__INSTANCES__MAIN__ACCOUNT_ID", ACCOUNT),
         ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", fakes.connect_url()),
         ("SALESFORCE__LOGIN_URL", fakes.salesforce_url()),
         ("SALESFORCE__CLIENT_ID", "fake-client-id"),
@@ -122,6 +123,8 @@ fn settings(fakes: &Fakes, folder: &Path, port: u16) -> Vec<(String, String)> {
         ("AUTH__API_KEYS__2__NAME", "events"),
         ("AUTH__API_KEYS__2__SECRET", EVENTS_KEY),
         ("AUTH__API_KEYS__2__SCOPES", "events"),
+        ("AUTH__API_KEYS__2__VENDOR", "amazon-connect"),
+        ("AUTH__API_KEYS__2__INSTANCES", "main"),
     ]
     .into_iter()
     .map(|(key, value)| (format!("SIDEDOOR__{key}"), value.to_owned()))

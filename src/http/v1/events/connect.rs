@@ -5,35 +5,39 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use sidedoor_domain::agent_event;
-use sidedoor_domain::authority::Scope;
 use sidedoor_domain::contact_event::{self, Envelope};
+use sidedoor_domain::supervision::AMAZON_CONNECT;
+use sidedoor_domain::unusable_event::UnusableEvent;
 
 use crate::http::extract::Authenticated;
 use crate::http::problem::{Problem, json};
 use crate::http::v1::events::Receipt;
 use crate::http::{AppState, body};
-use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::contact_events::EventOutcome;
+use crate::usecases::evidence::event_rights;
 
 pub(crate) async fn handle(
     State(app): State<AppState>,
     Authenticated(by): Authenticated,
     request: Request,
 ) -> Result<Response, Problem> {
-    if !by.caller.has(Scope::Events) {
-        return Err(UseCaseError::Forbidden("this credential lacks the scope `events`").into());
-    }
+    event_rights::check_vendor(&by.caller, AMAZON_CONNECT)?;
     let bytes = body::read(request, app.settings.max_body_bytes).await?;
-    let delivery = body::parse(&bytes)?;
+    let evidence = &app.usecases.evidence;
+    let unreadable = |_: &Problem| evidence.note_unusable(UnusableEvent::Unreadable);
+    let delivery = body::parse(&bytes).inspect_err(unreadable)?;
     let bad = |bad: contact_event::BadEvent| Problem::invalid_one(bad.pointer, bad.problem);
     if agent_event::is_delivery(&delivery) {
-        let events = agent_event::read(&delivery).map_err(bad)?;
-        let observed = app.usecases.evidence.observe_agents(&events, &by).await?;
+        let agents = agent_event::read(&delivery).map_err(bad).inspect_err(unreadable)?;
+        let observed = evidence.observe_agents(&agents, &by).await?;
         return Ok(json(StatusCode::OK, &Receipt::of(observed)));
     }
-    let observed = match contact_event::read(&delivery).map_err(bad)? {
-        Envelope::Contact(event) => app.usecases.evidence.observe(&event, &by).await?,
-        Envelope::Other => EventOutcome::Ignored,
+    let observed = match contact_event::read(&delivery).map_err(bad).inspect_err(unreadable)? {
+        Envelope::Contact(event) => evidence.observe(&event, &by).await?,
+        Envelope::Unusable(kind) => {
+            evidence.note_unusable(kind);
+            EventOutcome::Ignored
+        }
     };
     Ok(json(StatusCode::OK, &Receipt::of(observed)))
 }

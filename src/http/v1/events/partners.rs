@@ -5,9 +5,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 use serde_json::Value;
-use sidedoor_domain::authority::Scope;
 use sidedoor_domain::evidence::Sighting;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::unusable_event::UnusableEvent;
 
 use crate::http::AppState;
 use crate::http::body::{self, Reader, name, text};
@@ -15,8 +15,8 @@ use crate::http::extract::{Authenticated, NameInPath};
 use crate::http::problem::{Problem, json};
 use crate::http::v1::events::Receipt;
 use crate::http::v1::vendors::undecodable_vendor;
-use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::carrier_events::{PartnerEvent, PartnerLeg};
+use crate::usecases::evidence::event_rights;
 
 pub(crate) async fn handle(
     State(app): State<AppState>,
@@ -24,12 +24,11 @@ pub(crate) async fn handle(
     NameInPath(vendor): NameInPath,
     request: Request,
 ) -> Result<Response, Problem> {
-    if !by.caller.has(Scope::Events) {
-        return Err(UseCaseError::Forbidden("this credential lacks the scope `events`").into());
-    }
+    event_rights::check_vendor(&by.caller, vendor.as_deref().unwrap_or_default())?;
     let vendor = vendor.ok_or_else(undecodable_vendor)?;
     let bytes = body::read(request, app.settings.max_body_bytes).await?;
-    let event = read(&body::parse(&bytes)?)?;
+    let read = body::parse(&bytes).and_then(|body| read(&body));
+    let event = read.inspect_err(|_| app.usecases.evidence.note_unusable(UnusableEvent::Unreadable))?;
     let observed = app.usecases.evidence.observe_partner(&vendor, &event, &by).await?;
     Ok(json(StatusCode::OK, &Receipt::of(observed)))
 }
@@ -57,7 +56,10 @@ pub(crate) fn read(body: &Value) -> Result<PartnerEvent, Problem> {
     reader.finish()?;
     let leg = match (of_connect, own) {
         (Some(leg), None) => PartnerLeg::Connect(leg),
-        (None, Some(own)) => PartnerLeg::Own(own),
+        (None, Some(name)) => match supervisor {
+            Some(supervisor) => PartnerLeg::Own { name, supervisor },
+            None => return Err(Problem::invalid_one("/connectUserId", "is required with legId")),
+        },
         (Some(_), Some(_)) => return Err(Problem::invalid_one("/legId", "cannot be given with legContactId")),
         (None, None) => return Err(Problem::invalid_one("/legId", "is required, or legContactId is")),
     };
@@ -72,6 +74,5 @@ pub(crate) fn read(body: &Value) -> Result<PartnerEvent, Problem> {
         stamp,
         reason,
         contact,
-        supervisor,
     })
 }

@@ -102,7 +102,11 @@ export class TestApp {
         this.url = `http://127.0.0.1:${port}`;
         const keys = Object.entries(KEYS).map(([name, secret]) => {
             const scopes = { reader: 'read', operator: 'operate", "read', events: 'events' }[name] || 'supervise';
-            const bound = scopes === 'supervise' ? `supervisor = "${name}"\n` : '';
+            const bindings = {
+                supervise: `supervisor = "${name}"\n`,
+                events: 'vendor = "amazon-connect"\ninstances = ["main"]\n'
+            };
+            const bound = bindings[scopes] || '';
             return `[[auth.api_keys]]\nname = "${name}"\nsecret = "${secret}"\nscopes = ["${scopes}"]\n${bound}`;
         });
         const config = `
@@ -114,6 +118,7 @@ url = "sqlite://${path.join(this.folder, 'sidedoor.db')}"
 [connect.instances.main]
 instance_id = "${INSTANCE}"
 region = "${AWS.region}"
+account_id = "111122223333"
 endpoint_url = "${this.connectUrl}"
 [connect.quotas.default.default]
 per_second = 100

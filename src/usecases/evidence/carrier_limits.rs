@@ -1,0 +1,130 @@
+//! What a carrier's own leg needs before it becomes a supervision: a supervisor that Connect knows, and room. Connect knows nothing
+//! of such a leg, so without these a carrier's key could fill the store and Salesforce with invented supervisors.
+
+use std::time::Duration;
+
+use sidedoor_domain::ids::{InstanceName, UserId};
+use sidedoor_domain::ports::VendorError;
+use sidedoor_domain::ports::store::Filter;
+use sidedoor_domain::supervision::{Origin, State};
+
+use crate::usecases::RequestContext;
+use crate::usecases::error::{UseCaseError, from_store_error};
+use crate::usecases::evidence::EvidenceService;
+use crate::usecases::expiring_cache::ExpiringCache;
+
+/// The most unfinished legs of one carrier in one instance.
+const MAX_LEGS: usize = 200;
+/// How many supervisions are read at a time to count them.
+const PAGE: u32 = 500;
+/// The most users in each cache.
+const MAX_USERS: u64 = 10_000;
+/// How long a user that Connect does not know is not looked up again.
+const UNKNOWN_TTL: Duration = Duration::from_secs(30);
+
+/// Why a carrier's event is refused.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CarrierEventError {
+    /// Connect has no user with this id.
+    #[error("Amazon Connect has no user with the id {0:?}")]
+    SupervisorInvalid(UserId),
+    /// Connect could not be asked whether it has this user.
+    #[error("could not look up the user {0:?} in Amazon Connect")]
+    SupervisorUnavailable(UserId),
+    /// The carrier has too many unfinished legs in this instance.
+    #[error("the carrier has {MAX_LEGS} unfinished legs in this instance")]
+    LegLimitReached,
+    /// A reason that every area shares.
+    #[error(transparent)]
+    Common(#[from] UseCaseError),
+}
+
+from_store_error!(CarrierEventError);
+
+/// The users that Connect was asked about.
+#[derive(Clone)]
+pub(super) struct UserCache {
+    known: ExpiringCache<(InstanceName, UserId), ()>,
+    unknown: ExpiringCache<(InstanceName, UserId), ()>,
+}
+
+impl UserCache {
+    pub(super) fn new(ttl: Duration) -> Self {
+        Self {
+            known: ExpiringCache::new(MAX_USERS, ttl),
+            unknown: ExpiringCache::new(MAX_USERS, UNKNOWN_TTL.min(ttl)),
+        }
+    }
+}
+
+impl EvidenceService {
+    /// Refuses a supervisor that Connect does not know.
+    ///
+    /// # Errors
+    /// [`CarrierEventError::SupervisorInvalid`], [`CarrierEventError::SupervisorUnavailable`].
+    pub(super) async fn check_supervisor(
+        &self,
+        instance: &InstanceName,
+        user: &UserId,
+        request: &RequestContext,
+    ) -> Result<(), CarrierEventError> {
+        let key = (instance.clone(), user.clone());
+        let now = self.ctx.now();
+        if self.carrier_users.known.contains(&key, now) {
+            return Ok(());
+        }
+        if self.carrier_users.unknown.contains(&key, now) {
+            return Err(CarrierEventError::SupervisorInvalid(user.clone()));
+        }
+        let asked = self.ctx.telephony().user_exists(instance, user);
+        match tokio::time::timeout(self.ctx.time_left(request), asked).await {
+            Ok(Ok(true)) => {
+                self.carrier_users.known.insert(key, (), self.ctx.now());
+                Ok(())
+            }
+            Ok(Ok(false)) => {
+                self.carrier_users.unknown.insert(key, (), self.ctx.now());
+                Err(CarrierEventError::SupervisorInvalid(user.clone()))
+            }
+            failed => {
+                log_failed_lookup(user, failed.ok().and_then(Result::err).as_ref());
+                Err(CarrierEventError::SupervisorUnavailable(user.clone()))
+            }
+        }
+    }
+
+    /// Refuses a new leg of a carrier that has too many unfinished ones.
+    ///
+    /// # Errors
+    /// [`CarrierEventError::LegLimitReached`], and the store's.
+    pub(super) async fn check_room(&self, carrier: &str, instance: &InstanceName) -> Result<(), CarrierEventError> {
+        let mut filter = Filter {
+            states: State::ALL.into_iter().filter(|state| !state.is_final()).collect(),
+            instance: Some(instance.clone()),
+            origin: Some(Origin::Observed),
+            limit: PAGE,
+            ..Filter::default()
+        };
+        let mut legs = 0;
+        loop {
+            let page = self.ctx.store().list(&filter).await?;
+            legs += page.iter().filter(|s| s.supervision.vendor == carrier).count();
+            if legs >= MAX_LEGS {
+                return Err(CarrierEventError::LegLimitReached);
+            }
+            match page.last() {
+                Some(last) => filter.before = Some(last.supervision.id),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+fn log_failed_lookup(user: &UserId, error: Option<&VendorError>) {
+    let code = error.map_or("timeout", |e| e.code.as_str());
+    let message = error.map_or("no answer in time", |e| e.message.as_str());
+    tracing::warn!(
+        code,
+        "could not look up the supervisor {user} of a carrier's leg: {message}; the carrier should retry"
+    );
+}
