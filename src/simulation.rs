@@ -46,6 +46,8 @@ const CALM: Duration = Duration::from_secs(8 * 60);
 /// What became of one world.
 struct Outcome {
     violations: Vec<Violation>,
+    /// How long after its true end each departure was committed, ms.
+    noticed_ms: Vec<i64>,
     story: Vec<String>,
 }
 
@@ -59,6 +61,7 @@ fn run(plan: &Plan, tells: bool) -> Outcome {
         let world = World::new(plan.clone(), tells);
         world.live(CALM).await;
         Outcome {
+            noticed_ms: world.times_to_notice(),
             violations: world.violations(),
             story: world.story(),
         }
@@ -101,9 +104,12 @@ const NOT_KEPT_YET: [&str; 0] = [];
 fn simulation_keeps_every_promise() {
     let (first, seeds) = (number("SEED", 1), number("SEEDS", 2000));
     let began = Instant::now();
+    let mut noticed: Vec<i64> = Vec::new();
     let mut broken: BTreeMap<&'static str, Vec<u64>> = BTreeMap::new();
     for seed in first..first + seeds {
-        for violation in run(&Plan::of_seed(seed), false).violations {
+        let outcome = run(&Plan::of_seed(seed), false);
+        noticed.extend(outcome.noticed_ms);
+        for violation in outcome.violations {
             let seeds = broken.entry(violation.rule).or_default();
             if seeds.last() != Some(&seed) {
                 seeds.push(seed);
@@ -114,6 +120,15 @@ fn simulation_keeps_every_promise() {
     #[allow(clippy::cast_precision_loss, reason = "a rate")]
     let rate = seeds as f64 / took.as_secs_f64() * 60.0;
     println!("{seeds} worlds in {:.1} s, {rate:.0} a minute", took.as_secs_f64());
+    noticed.sort_unstable();
+    let percentile = |share: usize| noticed.get((noticed.len() * share / 100).min(noticed.len().saturating_sub(1)));
+    println!(
+        "{} departures, noticed after ms: p50 {:?}, p90 {:?}, p99 {:?}",
+        noticed.len(),
+        percentile(50),
+        percentile(90),
+        percentile(99)
+    );
     for (rule, seeds) in &broken {
         println!(
             "{rule}: {} worlds, such as {:?}",

@@ -9,6 +9,7 @@
 //! | | [`monitoring::switch`] | a supervisor switches from one contact to another |
 //! | | [`monitoring::compliance`] | the rules of a jurisdiction |
 //! | [`leaving`] | [`leaving::disconnect`] | a caller asks a supervisor to leave |
+//! | | [`leaving::close`] | an operator closes a supervision whose leg is unknown |
 //! | | [`leaving::barge_safety`] | the check before a barged-in supervisor leaves |
 //! | | [`leaving::end_leg`] | a leg is ended by a directive, or by StopContact behind the interlock |
 //! | | [`leaving::after_check`] | the customer's call and the agent are checked after a departure |

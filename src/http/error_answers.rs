@@ -113,21 +113,30 @@ impl From<LeavingError> for Problem {
                     ..Self::new(ProblemCode::BargeSafetyConflict, detail)
                 }
             }
+            LeavingError::NotClosable(state, why) => {
+                let detail = format!("The supervision is {} and cannot be closed: {why}.", state.as_str());
+                Self::new(ProblemCode::SupervisionStateConflict, detail)
+            }
             LeavingError::Idempotency(e) => e.into(),
             LeavingError::Common(e) => e.into(),
         }
     }
 }
 
+/// After so long a refused start may succeed, because the supervisor may have left the other contact meanwhile.
+const SUPERVISOR_BUSY_RETRY_MS: u32 = 5000;
+
 impl From<MonitoringError> for Problem {
     fn from(e: MonitoringError) -> Self {
         match e {
-            MonitoringError::SupervisorBusy(first) => {
+            MonitoringError::SupervisorBusy { holder, contact } => {
+                let contact = contact.map_or_else(|| "another contact".into(), |id| format!("contact {id}"));
                 let detail = format!(
-                    "The supervisor is on another contact already (supervision {first}); Connect allows one voice contact at a time."
+                    "The supervisor is on {contact} already (supervision {holder}); Connect allows one voice contact at a time."
                 );
                 Self {
-                    conflicts_with: Some(first.to_string()),
+                    conflicts_with: Some(holder.to_string()),
+                    retry_after_ms: Some(SUPERVISOR_BUSY_RETRY_MS),
                     ..Self::new(ProblemCode::SupervisorConflict, detail)
                 }
             }

@@ -52,6 +52,8 @@ pub struct Problem {
     pub(super) supervision_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) conflicts_with: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) retry_after_ms: Option<u32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) on_call: Vec<OnCallView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -96,6 +98,7 @@ impl Problem {
             request_id: current_request_id(),
             supervision_id: None,
             conflicts_with: None,
+            retry_after_ms: None,
             on_call: Vec::new(),
             prior_supervisions: Vec::new(),
             retry_after_s: None,

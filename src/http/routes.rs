@@ -118,7 +118,7 @@ const OPERATORS: Access = Access::AnyOf(&[Scope::Operate]);
 const EVENT_SOURCES: Access = Access::AnyOf(&[Scope::Events]);
 
 /// Every route.
-pub static ROUTES: [Route; 23] = [
+pub static ROUTES: [Route; 24] = [
     Route::post("/v1/supervisions", "startSupervision", SUPERVISORS, |method| {
         on(method, supervisions::start::handle)
     }),
@@ -133,6 +133,12 @@ pub static ROUTES: [Route; 23] = [
         "disconnectSupervision",
         ENDING,
         |method| on(method, supervisions::disconnect::handle),
+    ),
+    Route::post(
+        "/v1/supervisions/{supervisionId}/close",
+        "closeSupervision",
+        OPERATORS,
+        |method| on(method, supervisions::close::handle),
     ),
     Route::post(
         "/v1/supervisions/{supervisionId}/mode",

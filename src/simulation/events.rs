@@ -3,8 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use sidedoor_domain::agent_event::{AgentDelivery, AgentEvent, LegSeen};
 use sidedoor_domain::authority::{EventSource, Scope};
 use sidedoor_domain::contact_event::{ContactEvent, ContactEventType, ContactLinks, InitiationMethod};
+use sidedoor_domain::evidence::Sighting;
 use sidedoor_domain::unusable_event::EventOrigin;
 
 use super::plan::Forgery;
@@ -16,6 +19,35 @@ const EVENT_ATTEMPTS: u32 = 8;
 const EVENT_WAIT: Duration = Duration::from_millis(700);
 
 impl World {
+    /// Another agent's snapshot says that the supervisor, who may only listen, has barged in.
+    fn forge_barge(&self, leg: String, stamp: Timestamp) {
+        let Some(world) = self.this.upgrade() else { return };
+        let event = AgentEvent {
+            id: Some(format!("forged-{}", self.keys.fetch_add(1, Ordering::Relaxed))),
+            instance_id: INSTANCE_ID.into(),
+            origin: EventOrigin::new(ACCOUNT, REGION),
+            user: "agent-0".into(),
+            legs: vec![LegSeen {
+                leg,
+                is_monitor: true,
+                channel: Some(self.plan.conduct.channel),
+                sightings: vec![(Sighting::Barged, Some(stamp))],
+            }],
+            vanished: Vec::new(),
+        };
+        let delivery = AgentDelivery {
+            events: vec![event],
+            unusable: Vec::new(),
+        };
+        tokio::spawn(async move {
+            let sender = Self::caller("events", &[Scope::Events]).delivering(Some(EventSource::Any));
+            let request = Self::request(sender, None);
+            let observed =
+                world.on_process(|usecases| async move { usecases.evidence.observe_agents(&delivery, &request).await });
+            observed.await;
+        });
+    }
+
     /// Sends an event as EventBridge does: late, perhaps twice, perhaps never, and again after a failure.
     pub(super) fn deliver(&self, event: ContactEvent) {
         let conduct = &self.plan.conduct;
@@ -94,8 +126,12 @@ impl World {
                 disconnected_at: None,
                 ..blank
             }),
-            // Agent events have a form of their own.
-            Forgery::BargedIn => None,
+            Forgery::BargedIn => {
+                if let Some(leg) = leg {
+                    self.forge_barge(leg, stamp);
+                }
+                None
+            }
         };
         if let Some(event) = event {
             self.note(|| format!("forged {:?} of {}", event.event_type, event.contact));

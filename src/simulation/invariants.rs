@@ -12,7 +12,7 @@ use sidedoor_domain::supervision::State;
 
 use super::time::TrueTime;
 use super::vendor::{EndedBy, SimLeg};
-use super::world::{World, listens};
+use super::world::{World, listens, lock};
 use crate::store::memory::{MemoryStore, NoFaults};
 
 /// The most supervisions of a world that are checked.
@@ -93,9 +93,16 @@ fn leg_of(world: &World, stored: &StoredSupervision) -> Option<SimLeg> {
 
 fn check_supervision(world: &World, stored: &StoredSupervision) {
     let s = &stored.supervision;
+    // In these worlds nobody barges in.
+    if s.has_barged {
+        world.violated("mode_wrong", format!("{} has barged in", s.id));
+    }
     let leg = leg_of(world, stored);
     match (s.state, leg.as_ref().map(|l| l.ended)) {
-        (State::Left, Some(Some((ended, _)))) => check_departure(world, stored, ended),
+        (State::Left, Some(Some((ended, _)))) => {
+            lock(&world.ended_legs).insert(s.id, ended);
+            check_departure(world, stored, ended);
+        }
         (State::Left, _) => world.violated("false_departure", format!("{} is LEFT, its leg is alive", s.id)),
         (state, Some(Some((ended, by)))) if listens(state) => {
             world.violated(

@@ -273,7 +273,7 @@ impl Vendor {
     fn method(&self) -> InitiationMethod {
         match self.conduct.says_monitor {
             true => InitiationMethod::Monitor,
-            false => InitiationMethod::Other(String::new()),
+            false => InitiationMethod::Unknown,
         }
     }
 

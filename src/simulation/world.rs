@@ -69,6 +69,8 @@ pub(super) struct World {
     browsers: Mutex<BTreeMap<usize, BrowserConduct>>,
     /// Supervisions whose browser said DONE and had done nothing. Their word cannot be checked, so the service may believe it.
     pub(super) lies: Mutex<BTreeSet<SupervisionId>>,
+    /// When the leg of each departed supervision ended, true ms.
+    pub(super) ended_legs: Mutex<BTreeMap<SupervisionId, i64>>,
     /// When a departure was first committed, true ms.
     pub(super) noticed: Mutex<BTreeMap<SupervisionId, i64>>,
     pub(super) this: Weak<World>,
@@ -99,6 +101,7 @@ impl World {
             promises: Mutex::default(),
             browsers: Mutex::default(),
             lies: Mutex::default(),
+            ended_legs: Mutex::default(),
             noticed: Mutex::default(),
             plan,
             truth,
@@ -132,6 +135,16 @@ impl World {
     pub(super) fn violated(&self, rule: &'static str, detail: String) {
         self.note(|| format!("VIOLATED {rule}: {detail}"));
         lock(&self.violations).push(Violation { rule, detail });
+    }
+
+    /// How long after its true end each departure was first committed, ms.
+    pub(super) fn times_to_notice(&self) -> Vec<i64> {
+        let noticed = lock(&self.noticed);
+        let ended = lock(&self.ended_legs);
+        noticed
+            .iter()
+            .filter_map(|(id, at)| Some(at - ended.get(id)?))
+            .collect()
     }
 
     /// Whether the browser of a supervision lied.

@@ -247,8 +247,13 @@ impl SupervisionStore for SqliteStore {
         supervisions::in_states(&self.readers, states, limit).await
     }
 
-    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
-        supervisions::left_since(&self.readers, since, limit).await
+    async fn left_between(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<StoredSupervision>, StoreError> {
+        supervisions::left_between(&self.readers, since, until, limit).await
     }
 
     async fn over_on(
@@ -280,6 +285,10 @@ impl SupervisionStore for SqliteStore {
 impl EvidenceStore for SqliteStore {
     async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError> {
         evidence::of_leg(&self.readers, instance, leg).await
+    }
+
+    async fn unknown_leg_count(&self, instance: &InstanceName, limit: u32) -> Result<u32, StoreError> {
+        evidence::unknown_leg_count(&self.readers, instance, limit).await
     }
 
     async fn due_unknown_legs(&self, now: Timestamp, limit: u32) -> Result<Vec<UnknownLeg>, StoreError> {

@@ -73,6 +73,8 @@ pub(crate) struct Signals {
     pub(crate) delivery_pause: std::sync::Mutex<Option<DeliveryPause>>,
     /// Supervisions whose leave is being carried out now, so that no two tasks carry out the same one.
     pub(crate) leaves_in_flight: InFlight<SupervisionId>,
+    /// When the vendor was last asked about a departed supervisor whom somebody wanted to leave.
+    pub(crate) departed_asks: RecentAsks,
     /// Joins that a task works on now.
     pub(crate) joins_in_flight: InFlight<SupervisionId>,
     /// When claims of each credential were refuted in the last hour.
@@ -80,6 +82,28 @@ pub(crate) struct Signals {
     silent_leaves: std::sync::Mutex<SilentLeaves>,
     /// How many ids this process has generated.
     ids: AtomicU16,
+}
+
+/// When each supervision was last asked about. Bounded: the least id is forgotten first, and may then be asked about again.
+#[derive(Default)]
+pub(crate) struct RecentAsks(std::sync::Mutex<BTreeMap<SupervisionId, Timestamp>>);
+
+impl RecentAsks {
+    const MOST: usize = 1000;
+    const PAUSE: SignedDuration = SignedDuration::from_secs(5);
+
+    /// Whether a question is due; if so, none is for some seconds.
+    pub(crate) fn is_due(&self, id: SupervisionId, now: Timestamp) -> bool {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.get(&id).is_some_and(|at| now < *at + Self::PAUSE) {
+            return false;
+        }
+        if asked.len() >= Self::MOST {
+            asked.pop_first();
+        }
+        asked.insert(id, now);
+        true
+    }
 }
 
 impl Signals {

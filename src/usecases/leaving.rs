@@ -5,11 +5,13 @@
 
 mod after_check;
 mod barge_safety;
+pub mod close;
 pub mod disconnect;
 pub(crate) mod end_leg;
 pub(crate) mod silent_leaves;
 
 use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::supervision::State;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
@@ -40,6 +42,9 @@ pub enum LeavingError {
     /// The supervisor has barged in, and the agent has left or their presence cannot be confirmed.
     #[error("leaving now could end the customer's call: {1}")]
     CustomerCallAtRisk(SupervisionId, &'static str),
+    /// The supervision cannot be closed in this state.
+    #[error("the supervision is {state} and cannot be closed: {why}", state = .0.as_str(), why = .1)]
+    NotClosable(State, &'static str),
     /// The idempotency key cannot be used.
     #[error(transparent)]
     Idempotency(#[from] IdempotencyError),

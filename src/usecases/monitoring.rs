@@ -9,7 +9,7 @@ pub(crate) mod join;
 pub mod start;
 mod switch;
 
-use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ids::{ContactId, SupervisionId};
 use sidedoor_domain::rejoin::Compliance;
 use sidedoor_domain::supervision::{State, Supervisor};
 
@@ -68,7 +68,12 @@ impl ComplianceRules {
 pub enum MonitoringError {
     /// The supervisor already monitors another contact, in this supervision.
     #[error("the supervisor is on another contact already")]
-    SupervisorBusy(SupervisionId),
+    SupervisorBusy {
+        /// That supervision.
+        holder: SupervisionId,
+        /// Its contact, if it is known.
+        contact: Option<ContactId>,
+    },
     /// Only a supervision that is MONITORING has a mode to change.
     #[error("the supervision is {}, not MONITORING", .0.as_str())]
     NotMonitoring(State),

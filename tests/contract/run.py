@@ -21,6 +21,7 @@ CONTRACT = HERE.parent.parent / "openapi.yaml"
 DEPTH = {
     "acknowledgeDirective": {200, 404},
     "changeMode": {202, 409},
+    "closeSupervision": {409},
     "disconnectSupervision": {200, 202},
     "disconnectSupervisor": {202, 404},
     "getCalibration": {200},

@@ -47,6 +47,7 @@ mod identity {
 /// Disconnecting: one supervision, all of a supervisor's, from the server, and the checks after a departure.
 mod leaving {
     mod after_checks;
+    mod close;
     mod disconnect;
     mod disconnect_all;
     mod stop_contact;
@@ -62,6 +63,7 @@ mod monitoring {
     mod observed_legs;
     mod rejoin_rules;
     mod switching;
+    mod waiting;
 }
 
 /// Running the service: `sidedoor check`, start and stop, and the vendor fakes.

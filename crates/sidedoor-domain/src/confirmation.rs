@@ -120,6 +120,8 @@ pub struct LegWatch {
     /// By when GetCurrentUserData had listed the leg. Its absence in a later answer shows that it ended; otherwise it shows nothing,
     /// because it is not documented whether MONITOR contacts are listed.
     pub listed_at: Option<Timestamp>,
+    /// When the last request was sent whose answer showed the leg alive. Its data may be older.
+    pub alive_sent_at: Option<Timestamp>,
     /// When somebody claimed that the customer's contact has ended, until an answer shows the leg alive later.
     pub contact_end_claimed_at: Option<Timestamp>,
     /// Since when DescribeContact does not know the leg, and how often it was asked since.
@@ -313,6 +315,7 @@ impl Supervision {
             return Vec::new();
         }
         self.note_alive(proves);
+        self.watch.alive_sent_at = self.watch.alive_sent_at.max(Some(answer.sent_at));
         let contradicts = |at: Timestamp| proves - age.clock_error > at;
         if self.watch.contact_end_claimed_at.is_some_and(contradicts) {
             self.watch.contact_end_claimed_at = None;

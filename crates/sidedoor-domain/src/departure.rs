@@ -247,7 +247,12 @@ pub fn drop_facts(supervision: &Supervision, evidence: &[Evidence]) -> Option<Dr
     };
     let usable = |e: &&Evidence| stamp_is_admitted(supervision, e, evidence);
     let matched = drops().filter(|e| !e.is_answer() && e.carrier.is_none()).filter(usable);
-    let matched = matched.map(|e| (e.learnt_at, e.source));
+    // A request that was sent after the event and showed the leg alive: its data may be older than the event, or the event is forged
+    // and its timestamp in whole seconds matches by chance.
+    let alive_later = |at: Timestamp| supervision.watch.alive_sent_at.is_some_and(|sent| sent > at);
+    let matched = matched
+        .map(|e| (e.learnt_at, e.source))
+        .filter(|(at, _)| !alive_later(*at));
     let alive = alive_bound(supervision, proven.0, true);
     let earlier: Vec<(Timestamp, Source)> = matched.chain(two).filter(|(at, _)| *at < proven.0).collect();
     let fits = |at: Timestamp| alive.is_none_or(|(alive, _)| alive <= at);

@@ -338,6 +338,8 @@ pub struct Supervision {
     pub trace_parent: Option<TraceParent>,
     /// After a switch: the supervision that must end before this one joins.
     pub waits_for: Option<SupervisionId>,
+    /// Whether it only waits: the end of the other one was requested or claimed before, so nobody need be asked to leave.
+    pub only_waits: bool,
     /// The join; `None` for observed legs.
     pub join: Option<Join>,
     /// When the supervisor was connected, once evidence shows it.
@@ -402,6 +404,12 @@ impl Supervision {
         let told = |d: &Directive| d.kind == DirectiveKind::ChangeModeInCcp(Mode::Barge);
         let since = |d: &Directive| self.mode_seen_at.is_none_or(|seen| seen < d.issued_at);
         self.mode == Mode::Barge || self.directives.iter().any(|d| told(d) && since(d))
+    }
+
+    /// Whether its end was requested or is claimed, so that its voice place may be free soon.
+    pub fn may_end_soon(&self) -> bool {
+        let listens = !self.state.is_final();
+        listens && (self.leave.is_some() || self.watch.claim.is_some() || self.search().is_some())
     }
 
     /// The search for the leg of this join, if there is one.

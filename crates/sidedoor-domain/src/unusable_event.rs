@@ -23,6 +23,8 @@ stable_codes! {
         Unreadable = "unreadable",
         /// The event says what cannot be, such as an agent with a hundred calls.
         Impossible = "impossible",
+        /// So many unknown legs of this instance wait to be looked up that the event is not kept.
+        TooManyLegs = "too_many_legs",
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod acknowledge;
 pub(crate) mod change_mode;
+pub(crate) mod close;
 pub(crate) mod disconnect;
 pub(crate) mod get;
 pub(crate) mod list;

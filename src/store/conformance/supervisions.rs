@@ -161,7 +161,15 @@ async fn left_supervisions_are_listed_latest_end_first(store: &dyn Store) {
     for s in all.iter().chain([&failed("contact", "user-2", at(8))]) {
         done(store, insert(s)).await;
     }
-    let found = async |since, limit| ids(&store.left_since(at(since), limit).await.expect("read"));
+    let until = async |since, until, limit| ids(&store.left_between(at(since), at(until), limit).await.expect("read"));
+    let found = async |since, limit| until(since, 1000, limit).await;
+    let latest = all
+        .iter()
+        .filter_map(|s| s.departure.as_ref().map(|d| d.latest))
+        .max()
+        .expect("one");
+    let before = latest.as_millisecond() - at(0).as_millisecond() - 1;
+    assert!(!until(0, before, 10).await.contains(&all[1].id), "it ended later");
     assert_eq!(
         found(5, 10).await,
         [all[1].id, all[2].id, all[0].id],

@@ -17,6 +17,8 @@ pub(super) struct LegWatchDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     listed_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    alive_sent_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     contact_end_claimed_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     not_found: Option<(Timestamp, u32)>,
@@ -52,6 +54,7 @@ impl From<LegWatch> for LegWatchDocument {
             claim: from.claim.map(Into::into),
             refuted_before: from.refuted_before,
             listed_at: from.listed_at,
+            alive_sent_at: from.alive_sent_at,
             contact_end_claimed_at: from.contact_end_claimed_at,
             not_found: from.not_found,
             absences: from.absences,
@@ -67,6 +70,7 @@ impl From<LegWatchDocument> for LegWatch {
             claim: from.claim.map(Into::into),
             refuted_before: from.refuted_before,
             listed_at: from.listed_at,
+            alive_sent_at: from.alive_sent_at,
             contact_end_claimed_at: from.contact_end_claimed_at,
             not_found: from.not_found,
             absences: from.absences,

@@ -56,6 +56,8 @@ pub(super) struct SupervisionDocument {
     trace_parent: Option<TraceParent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waits_for: Option<SupervisionId>,
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    only_waits: bool,
     join: Option<JoinDocument>,
     joined: Option<JoinedDocument>,
     leave: Option<LeaveDocument>,
@@ -187,6 +189,7 @@ impl From<Supervision> for SupervisionDocument {
             requested_at: from.requested_at,
             trace_parent: from.trace_parent,
             waits_for: from.waits_for,
+            only_waits: from.only_waits,
             join: from.join.map(Into::into),
             joined: from.joined.map(Into::into),
             leave: from.leave.map(Into::into),
@@ -227,6 +230,7 @@ impl From<SupervisionDocument> for Supervision {
             requested_at: from.requested_at,
             trace_parent: from.trace_parent,
             waits_for: from.waits_for,
+            only_waits: from.only_waits,
             join: from.join.map(Into::into),
             joined: from.joined.map(Into::into),
             leave: from.leave.map(Into::into),

@@ -82,6 +82,7 @@ fn full() -> Supervision {
     s.overdue = true;
     s.trace_parent = TraceParent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     s.waits_for = Some(supervision_id(3));
+    s.only_waits = true;
     s.join = Some(Join {
         client_token: serde_json::from_str("\"token-1\"").expect("a token"),
         first_sent_at: Some(at(5)),
@@ -143,6 +144,7 @@ fn full() -> Supervision {
         }),
         refuted_before: Some(at(20)),
         listed_at: Some(at(21)),
+        alive_sent_at: Some(at(26)),
         contact_end_claimed_at: Some(at(22)),
         not_found: Some((at(23), 4)),
         absences: 5,
@@ -214,6 +216,7 @@ fn empty() -> Supervision {
     s.compliance = Compliance::default();
     (s.state, s.overdue, s.requested_at) = (State::Monitoring, false, None);
     (s.trace_parent, s.waits_for, s.join, s.joined, s.leave) = (None, None, None, None, None);
+    s.only_waits = false;
     s.directives = Vec::new();
     (s.alive_at, s.departure, s.failure) = (None, None, None);
     s.watch = LegWatch::default();

@@ -83,6 +83,14 @@ impl EvidenceStore for MemoryStore {
         .await
     }
 
+    async fn unknown_leg_count(&self, instance: &InstanceName, limit: u32) -> Result<u32, StoreError> {
+        self.read("unknown_leg_count", |t| {
+            let theirs = t.evidence.unknown.keys().filter(|(of, _)| of == instance);
+            u32::try_from(theirs.take(limit as usize).count()).unwrap_or(limit)
+        })
+        .await
+    }
+
     async fn due_unknown_legs(&self, now: Timestamp, limit: u32) -> Result<Vec<UnknownLeg>, StoreError> {
         self.read("due_unknown_legs", |t| {
             let due = t.evidence.unknown_due.iter();

@@ -299,9 +299,15 @@ impl SupervisionStore for MemoryStore {
         .await
     }
 
-    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
-        self.read("left_since", |t| {
+    async fn left_between(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<StoredSupervision>, StoreError> {
+        self.read("left_between", |t| {
             let ends = t.supervisions.ends.iter().rev();
+            let ends = ends.filter(|(ended_at, ..)| *ended_at <= millis(until));
             let recent = ends.take_while(|(ended_at, ..)| *ended_at >= millis(since));
             let left = |id: &SupervisionId| {
                 t.supervisions

@@ -22,6 +22,16 @@ pub(super) async fn of_leg(pool: &SqlitePool, instance: &InstanceName, leg: &str
         .collect()
 }
 
+pub(super) async fn unknown_leg_count(pool: &SqlitePool, instance: &InstanceName, limit: u32) -> Answer<u32> {
+    let row = sqlx::query("SELECT COUNT(*) AS number FROM (SELECT 1 FROM unexplained_legs WHERE instance = ? LIMIT ?)")
+        .bind(instance.as_str())
+        .bind(i64::from(limit))
+        .fetch_one(pool)
+        .await
+        .map_err(failed)?;
+    count(&row, "number")
+}
+
 pub(super) async fn due_unknown_legs(pool: &SqlitePool, now: Timestamp, limit: u32) -> Answer<Vec<UnknownLeg>> {
     let rows = sqlx::query(
         "SELECT instance, leg_id, due_at, looks FROM unexplained_legs WHERE due_at <= ? ORDER BY due_at LIMIT ?",

@@ -213,11 +213,17 @@ pub(super) async fn in_states(pool: &SqlitePool, states: &[State], limit: u32) -
     Ok(readable(&sql.build().fetch_all(pool).await.map_err(failed)?))
 }
 
-pub(super) async fn left_since(pool: &SqlitePool, since: Timestamp, limit: u32) -> Answer<Vec<StoredSupervision>> {
+pub(super) async fn left_between(
+    pool: &SqlitePool,
+    since: Timestamp,
+    until: Timestamp,
+    limit: u32,
+) -> Answer<Vec<StoredSupervision>> {
     let rows = sqlx::query(select_stored!(
-        "WHERE s.ended_at >= ? AND +s.state = 'LEFT' ORDER BY s.ended_at DESC LIMIT ?"
+        "WHERE s.ended_at >= ? AND s.ended_at <= ? AND +s.state = 'LEFT' ORDER BY s.ended_at DESC LIMIT ?"
     ))
     .bind(millis(since))
+    .bind(millis(until))
     .bind(i64::from(limit))
     .fetch_all(pool)
     .await

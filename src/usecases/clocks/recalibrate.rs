@@ -4,11 +4,13 @@
 //!
 //! Guarantee: a reissued Salesforce record has a higher version; the raw evidence does not change.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::departure::{Departure, drop_facts};
+use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::Supervision;
@@ -18,7 +20,7 @@ use crate::usecases::error::UseCaseError;
 
 /// How long after a departure its record may be reissued.
 const REISSUE_WINDOW: SignedDuration = SignedDuration::from_hours(24);
-/// The most departures of a round, newest first.
+/// The most departures that are read at once, newest first.
 const MAX_DEPARTURES: u32 = 512;
 /// The shortest and the longest time between two rounds.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
@@ -56,21 +58,33 @@ impl DepartureRecalibrator {
     }
 
     async fn recalibrate_recent(&self, doubted: Option<Timestamp>) -> Result<(), UseCaseError> {
-        let recent = self
-            .ctx
-            .store()
-            .left_since(self.ctx.now() - REISSUE_WINDOW, MAX_DEPARTURES)
-            .await?;
-        for StoredSupervision { supervision, .. } in recent {
-            let stamped = supervision
-                .departure
-                .as_ref()
-                .is_some_and(|d| !d.basis.stamps.is_empty());
-            if stamped {
-                self.recalibrate(&supervision, doubted).await?;
+        let since = self.ctx.now() - REISSUE_WINDOW;
+        let mut until = Timestamp::MAX;
+        let mut done: BTreeSet<SupervisionId> = BTreeSet::new();
+        loop {
+            let page = self.ctx.store().left_between(since, until, MAX_DEPARTURES).await?;
+            let full = page.len() >= MAX_DEPARTURES as usize;
+            let mut ended_at = None;
+            for StoredSupervision { supervision, .. } in page {
+                let Some(departure) = &supervision.departure else {
+                    continue;
+                };
+                ended_at = Some(departure.latest);
+                // The next page begins with the last moment of this one, because several may have ended then.
+                if done.insert(supervision.id) && !departure.basis.stamps.is_empty() {
+                    self.recalibrate(&supervision, doubted).await?;
+                }
+            }
+            // Without a doubt only the newest can gain from a better calibration. All that a step may have made wrong are estimated
+            // again, however many they are.
+            let reaches = doubted
+                .zip(ended_at)
+                .is_some_and(|(doubted, ended_at)| doubted <= ended_at);
+            match ended_at {
+                Some(ended_at) if full && reaches && ended_at < until => until = ended_at,
+                _ => return Ok(()),
             }
         }
-        Ok(())
     }
 
     async fn recalibrate(&self, s: &Supervision, doubted: Option<Timestamp>) -> Result<(), UseCaseError> {

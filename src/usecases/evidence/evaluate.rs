@@ -15,6 +15,7 @@ use sidedoor_domain::moment::timestamp;
 use sidedoor_domain::ports::store::{LegEvidence, StoredSupervision, SupervisionWrite, UnknownLeg};
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{AliveAgain, Joined, Mode, State, Supervision};
+use sidedoor_domain::unusable_event::UnusableEvent;
 
 use crate::usecases::clocks::calibrate::{LearntSamples, VendorStamp, clock_id_of};
 use crate::usecases::context::ConflictAttempts;
@@ -22,6 +23,9 @@ use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::EventOutcome;
 use crate::usecases::evidence::observation::Observation;
+
+/// The most unknown legs of an instance that are looked up. More have never begun at the same time; a forger may invent more.
+const MAX_UNKNOWN_LEGS: u32 = 1000;
 
 impl EvidenceService {
     /// Evaluates the stored evidence of a leg.
@@ -147,6 +151,11 @@ impl EvidenceService {
         event: Option<String>,
         now: Timestamp,
     ) -> Result<EventOutcome, UseCaseError> {
+        let room = self.ctx.store().unknown_leg_count(instance, MAX_UNKNOWN_LEGS).await? < MAX_UNKNOWN_LEGS;
+        if !room && self.ctx.store().evidence(instance, leg).await?.is_empty() {
+            self.note_unusable(UnusableEvent::TooManyLegs);
+            return Ok(EventOutcome::Ignored);
+        }
         // A heartbeat repeats the same evidence every two minutes, so only new evidence is stored.
         let known = self.ctx.store().evidence(instance, leg).await?;
         let mut fresh = std::mem::take(&mut observation.evidence);
@@ -244,9 +253,15 @@ impl EvidenceService {
     /// The newest observation decides the mode; older stored evidence counts only while no mode is known. A claim never shows more
     /// than what the supervisor was allowed.
     fn apply_mode(&self, s: &mut Supervision, all: &[Evidence], observation: &Observation, now: Timestamp) {
-        let allowed = s.allowed;
-        let believed = move |mode: Mode, is_answer: bool| is_answer || allowed.is_none_or(|allowed| mode <= allowed);
+        // It is not known what a supervisor may do who began to listen elsewhere.
+        let allowed = s.allowed.unwrap_or(Mode::Silent);
+        let believed = move |mode: Mode, is_answer: bool| is_answer || mode <= allowed;
         let asked = observation.answer.is_some();
+        if observation.mode.is_some_and(|(mode, _)| !believed(mode, asked)) && !s.state.is_final() {
+            // DescribeContact shows the mode.
+            s.next_check_at = Some(now);
+            s.checks = 0;
+        }
         let seen_at = observation.alive_at(self.ctx.answer_age());
         match observation.mode.filter(|(mode, _)| believed(*mode, asked)) {
             Some(mode) => s.note_mode(mode, seen_at, now),

@@ -317,7 +317,7 @@ fn had_barged(s: &Supervision) -> bool {
 }
 
 /// Whether DescribeContact has shown the end of the leg.
-fn was_described(s: &Supervision) -> bool {
+pub(super) fn was_described(s: &Supervision) -> bool {
     let stamps = s.departure.iter().flat_map(|d| &d.basis.stamps);
     let described = Source::DescribeContact.as_str();
     stamps.into_iter().any(|stamp| stamp.clock_id.source == described)

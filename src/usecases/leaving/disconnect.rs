@@ -3,21 +3,27 @@
 //! Guarantee: a disconnect never expires and is never refused because of the supervision's state. The only refusal is the
 //! barge safety check's, and an operator can override it.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{Filter, KeyWrite, StoredSupervision, SupervisionWrite};
-use sidedoor_domain::ports::{CommitOutcome, Transaction};
-use sidedoor_domain::supervision::{Leave, Requester, ServerEnd, State, Supervision};
+use sidedoor_domain::ports::{CommitOutcome, Priority, Transaction};
+use sidedoor_domain::supervision::{AMAZON_CONNECT, Leave, Requester, ServerEnd, State, Supervision};
 use tokio_util::sync::CancellationToken;
 
 use crate::usecases::context::ConflictAttempts;
 use crate::usecases::error::UseCaseError;
+use crate::usecases::evidence::observation::Observation;
 use crate::usecases::idempotency::KeyReplay;
+use crate::usecases::leaving::after_check::was_described;
 use crate::usecases::leaving::{LeavingError, LeavingService};
 use crate::usecases::{LegEndMethod, RequestContext};
 
+/// How long a disconnect of a departed supervisor waits for the vendor.
+const ASK_ABOUT_DEPARTED: Duration = Duration::from_secs(2);
 /// How many of a supervisor's last supervisions are searched for the last one in an instance.
 const RECENT_SUPERVISIONS: u32 = 50;
 
@@ -77,11 +83,36 @@ impl LeavingService {
         let (this, ask, request) = (self.clone(), ask.clone(), request.clone());
         self.ctx
             .run_detached(async move {
+                this.ask_about_departed(&seen.supervision).await?;
                 let asked = this.ask_to_leave(&seen.supervision, requester, &ask, &request).await?;
                 this.wait_until_carried_out([&asked], &request).await;
                 this.current_outcome(asked).await
             })
             .await
+    }
+
+    /// The supervision is LEFT, and a caller says that the supervisor still listens. Unless DescribeContact itself has shown the end,
+    /// it is asked, at most once in some seconds a leg and not for long, because the answer waits.
+    async fn ask_about_departed(&self, s: &Supervision) -> Result<(), LeavingError> {
+        let (State::Left, Some(leg)) = (s.state, &s.leg) else {
+            return Ok(());
+        };
+        let now = self.ctx.now();
+        let doubtful = s.vendor == AMAZON_CONNECT && !was_described(s);
+        if !doubtful || !self.ctx.signals.departed_asks.is_due(s.id, now) {
+            return Ok(());
+        }
+        let asked = self
+            .ctx
+            .telephony()
+            .describe(&s.instance, leg.as_str(), Priority::Claim);
+        if let Ok(Ok(seen)) = tokio::time::timeout(ASK_ABOUT_DEPARTED, asked).await {
+            let observation = Observation::of_description(&seen, now, self.ctx.now());
+            self.evidence
+                .evaluate(&s.instance, leg.as_str(), observation, None)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Stores the request and starts the server's part in a task, without waiting for it.

@@ -144,7 +144,11 @@ impl MonitoringService {
             .iter()
             .find(|o| o.supervision.holds_voice_place())
             .map(|o| o.supervision.id);
-        let waits_for = new.waits_for;
+        let ending = self.ending_elsewhere(&new).await?;
+        if let (None, Some(first)) = (new.waits_for, &ending) {
+            (new.waits_for, new.only_waits) = (Some(first.id), true);
+        }
+        let (waits_for, only_waits) = (new.waits_for, new.only_waits);
         let admission = match waits_for {
             Some(_) => None,
             None => self.ctx.telephony().try_admit_monitor(&new.instance),
@@ -178,7 +182,10 @@ impl MonitoringService {
         }
         let this = self.clone();
         let join = async move { this.join(id, admission, false).await };
-        let Some(first) = waits_for else {
+        let Some(first) = waits_for.filter(|_| !only_waits) else {
+            if let Some(first) = waits_for {
+                self.expedite_end(first).await?;
+            }
             self.leave_others(&others, request).await?;
             self.ctx.run_and_wait(self.ctx.time_left(request), join).await;
             return self.start_outcome(id).await;
@@ -193,6 +200,32 @@ impl MonitoringService {
             self.ctx.store().supervision(first).await?,
         );
         Ok(StartOutcome::Waiting(stored(new)?, stored(first)?))
+    }
+
+    /// The supervision that holds the supervisor's voice place, if its end was requested or is claimed: the start then waits for that
+    /// end instead of being refused.
+    async fn ending_elsewhere(&self, new: &Supervision) -> Result<Option<Supervision>, MonitoringError> {
+        let Some(user) = &new.supervisor.connect_user_id else {
+            return Ok(None);
+        };
+        let active = self.ctx.store().active_of(&new.instance, user).await?;
+        let holder = active
+            .into_iter()
+            .map(|s| s.supervision)
+            .find(Supervision::holds_voice_place);
+        Ok(holder.filter(Supervision::may_end_soon))
+    }
+
+    /// Asks at once about a leg whose end another start waits for.
+    async fn expedite_end(&self, id: SupervisionId) -> Result<(), MonitoringError> {
+        self.ctx
+            .update(id, |s| {
+                s.next_check_at = s.next_check_at.map(|at| at.min(self.ctx.now()));
+                Some(Transaction::default())
+            })
+            .await?;
+        self.ctx.signals.check.notify_one();
+        Ok(())
     }
 
     /// The supervisions that the supervisor must leave first, because Connect allows one monitored voice contact at a time.
@@ -272,7 +305,10 @@ impl MonitoringService {
         if stored.supervision.contact.as_ref() == Some(&ask.contact) {
             self.answer_existing(stored, request).await
         } else {
-            Err(MonitoringError::SupervisorBusy(holder))
+            Err(MonitoringError::SupervisorBusy {
+                holder,
+                contact: stored.supervision.contact,
+            })
         }
     }
 }

@@ -64,6 +64,16 @@ impl MonitoringService {
         };
         let first = self.ctx.store().supervision(first).await?.map(|f| f.supervision);
         match first {
+            Some(f) if !f.state.is_final() && s.only_waits => {
+                if !f.may_end_soon() {
+                    // The claim was refuted: the supervisor listens there.
+                    return Ok(JoinTurn::Taken(f.id));
+                }
+                if f.holds_voice_place() {
+                    tokio::time::sleep(TURN_POLL).await;
+                    return Ok(JoinTurn::NotYet);
+                }
+            }
             Some(f) if !f.state.is_final() && f.overdue => return Ok(JoinTurn::Never),
             Some(f) if !f.state.is_final() => {
                 if f.leave.is_none() {

@@ -24,6 +24,8 @@ use crate::usecases::polling::{PollingError, PollingService};
 
 /// The most polls in flight.
 const LOOKS_AT_A_TIME: usize = 8;
+/// The most unknown legs that are looked up at a time.
+const UNKNOWN_LEGS_AT_A_TIME: usize = 4;
 /// The most due supervisions that are read at once.
 const PAGE: u32 = 1024;
 /// The longest sleep of a loop.
@@ -38,8 +40,9 @@ impl PollingService {
     pub async fn reconcile_until_stopped(self) {
         let (checks, legs) = (InFlight::default(), InFlight::default());
         let room = Arc::new(Semaphore::new(LOOKS_AT_A_TIME));
+        let room_for_legs = Arc::new(Semaphore::new(UNKNOWN_LEGS_AT_A_TIME));
         while !self.ctx.is_stopping() {
-            let pause = match self.reconcile_round(&checks, &legs, &room).await {
+            let pause = match self.reconcile_round(&checks, &legs, (&room, &room_for_legs)).await {
                 Ok(pause) => pause,
                 Err(e) => {
                     tracing::error!(error = %e, "could not read the due polls; retrying in 1 s: {e}");
@@ -60,7 +63,7 @@ impl PollingService {
         &self,
         checks: &InFlight<SupervisionId>,
         legs: &InFlight<String>,
-        room: &Arc<Semaphore>,
+        (room, room_for_legs): (&Arc<Semaphore>, &Arc<Semaphore>),
     ) -> Result<Duration, PollingError> {
         let now = self.ctx.now();
         // One cheap query first, because every event and every answer wakes this loop.
@@ -164,17 +167,19 @@ impl PollingService {
             Vec::new()
         };
         for leg in due {
+            // The lowest class never delays the others: without room the leg stays due.
+            let Ok(permit) = room_for_legs.clone().try_acquire_owned() else {
+                break;
+            };
             let name = format!("{}/{}", leg.instance, leg.leg);
             let Some(guard) = legs.try_start(name.clone()).filter(|_| !busy.contains(&name)) else {
                 continue;
             };
-            let Ok(permit) = room.clone().acquire_owned().await else {
-                break;
-            };
             let this = self.clone();
             self.ctx.spawn(async move {
-                let _in_flight = (guard, permit);
+                let in_flight = (guard, permit);
                 this.evidence.adopt_leg(leg).await;
+                drop(in_flight);
                 this.ctx.signals.check.notify_one();
             });
         }

@@ -54,6 +54,15 @@ async fn answer_of(app: &TestApp, route: &str) -> (Answer, &'static str) {
             let path = format!("/v1/supervisions/{}/disconnect", id(&s));
             (post(path).key(OPERATOR).send().await, "operator")
         }
+        "/v1/supervisions/{supervisionId}/close" => {
+            connect.set_ccp_open("closed-supervisor", true);
+            let s = listening("closed-supervisor").await;
+            let leg = s["legContactId"].as_str().expect("a leg");
+            connect.fault(Fault::not_found_for("DescribeContact", leg, 30_000));
+            let path = format!("/v1/supervisions/{}/close", id(&s));
+            let body = json!({"reason": "Connect does not know the leg"});
+            (post(path).key(OPERATOR).json(&body).send().await, "operator")
+        }
         "/v1/supervisions/{supervisionId}/mode" => {
             connect.set_ccp_open("barger", true);
             let call = connect.create_call();

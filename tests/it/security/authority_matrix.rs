@@ -20,6 +20,7 @@ enum Act {
     Acknowledge,
     ChangeMode,
     Disconnect,
+    Close,
     /// Leave whatever the supervisor listens to.
     DisconnectSupervisor,
     Directives,
@@ -37,6 +38,7 @@ fn act(method: &str, route: &str) -> Option<Act> {
         ("POST", "/v1/supervisions/{supervisionId}/acknowledgements") => Act::Acknowledge,
         ("POST", "/v1/supervisions/{supervisionId}/mode") => Act::ChangeMode,
         ("POST", "/v1/supervisions/{supervisionId}/disconnect") => Act::Disconnect,
+        ("POST", "/v1/supervisions/{supervisionId}/close") => Act::Close,
         ("POST", "/v1/supervisors/{connectUserId}/disconnect") => Act::DisconnectSupervisor,
         ("GET", "/v1/supervisors/{connectUserId}/directives") => Act::Directives,
         ("POST", "/v1/supervisors/{connectUserId}/tickets") => Act::Ticket,
@@ -102,7 +104,9 @@ fn expected(role: Role, owner: Owner, state: State, act: Act) -> (u16, bool) {
         // An operator may also ask for SILENT, which changes nothing because the mode is SILENT already.
         Act::ChangeMode if owns || operates => (if state == State::Monitoring { 200 } else { 409 }, false),
         Act::Disconnect if owns || operates => (leave, changes),
-        Act::ChangeMode | Act::Disconnect => (403, false),
+        // Connect knows every leg here, so an operator is refused too while the supervision is not over.
+        Act::Close if operates => (if over { 200 } else { 409 }, false),
+        Act::ChangeMode | Act::Disconnect | Act::Close => (403, false),
     }
 }
 
@@ -133,6 +137,7 @@ async fn ask(app: &TestApp, callers: &Callers, role: Role, about: &Made, act: Ac
         ),
         Act::ChangeMode => ("POST", "/mode", Some(json!({"mode": "SILENT"}))),
         Act::Disconnect | Act::DisconnectSupervisor => ("POST", "/disconnect", None),
+        Act::Close => ("POST", "/close", Some(json!({"reason": "test"}))),
         Act::Directives => ("GET", "/directives", None),
         Act::Ticket => ("POST", "/tickets", None),
         Act::Start => ("POST", "", Some(start(contact, user))),
@@ -170,7 +175,7 @@ async fn make(app: &TestApp, owner: Owner, state: State) -> Made {
         found["id"].as_str().expect("an id").to_owned()
     } else {
         if state == State::Joining {
-            app.connect().fault(Fault::late("MonitorContact", 6000));
+            app.connect().fault(Fault::late("MonitorContact", 8000));
         }
         app.listen(&call, user).await.id()
     };

@@ -47,13 +47,15 @@ fn refusal(route: &Route, role: Role, personal: bool, about: About) -> Option<u1
         return None;
     }
     // A caller that may see the supervision gets 403; any other gets 404, so that the answer does not reveal whether it exists.
-    let sees = scope == Scope::Read || scope == Scope::Operate;
+    let owns = scope == Scope::SuperviseAny || (scope == Scope::Supervise && about == About::Own);
+    let sees = scope == Scope::Read || scope == Scope::Operate || owns;
     Some(if route.names_supervision() && !sees { 404 } else { 403 })
 }
 
 /// A body that the route accepts. The body of a start depends on the supervisor, so the test makes it.
 fn body(route: &Route) -> Option<Value> {
     match route.operation_id {
+        "closeSupervision" => Some(json!({"reason": "test"})),
         "changeMode" => Some(json!({"mode": "SILENT"})),
         "acknowledgeDirective" => {
             Some(json!({"directiveId": "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1", "outcome": "DONE"}))

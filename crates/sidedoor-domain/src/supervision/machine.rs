@@ -150,6 +150,7 @@ impl Supervision {
             requested_at: None,
             trace_parent: None,
             waits_for: None,
+            only_waits: false,
             join: None,
             joined: None,
             leave: None,

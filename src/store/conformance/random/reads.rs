@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::audit::Phase;
 use sidedoor_domain::ids::DeliveryId;
 use sidedoor_domain::ports::Store;
@@ -120,7 +120,13 @@ async fn read_due(store: &dyn Store, now: Timestamp, limit: u32, answers: &mut A
     add("checks", store.due_checks(now, limit).await.expect("read"));
     add("deliveries", store.due_deliveries(now, limit).await.expect("read"));
     add("voice calls", store.due_voice_calls(now, limit).await.expect("read"));
-    add("left", store.left_since(now, limit).await.expect("read"));
+    add(
+        "left",
+        store
+            .left_between(now, now + SignedDuration::from_secs(1), limit)
+            .await
+            .expect("read"),
+    );
     let count = store.due_delivery_count(now, limit).await.expect("read");
     answers.add(("count", now, limit), count);
     let legs = store.due_unknown_legs(now, limit).await.expect("read");

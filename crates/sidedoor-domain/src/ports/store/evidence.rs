@@ -37,6 +37,9 @@ pub trait EvidenceStore: Send + Sync {
     /// The evidence of a leg in the order in which it was stored, at most the first 200.
     async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError>;
 
+    /// How many unknown legs of an instance are to be looked up, counted up to `limit`.
+    async fn unknown_leg_count(&self, instance: &InstanceName, limit: u32) -> Result<u32, StoreError>;
+
     /// Unknown legs to look up by `now`, longest due first, at most `limit`.
     async fn due_unknown_legs(&self, now: Timestamp, limit: u32) -> Result<Vec<UnknownLeg>, StoreError>;
 }

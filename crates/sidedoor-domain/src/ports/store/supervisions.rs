@@ -71,8 +71,13 @@ pub trait SupervisionStore: Send + Sync {
     /// final state finds none.
     async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<StoredSupervision>, StoreError>;
 
-    /// Supervisions that ended at or after `since`, latest end first, at most `limit`.
-    async fn left_since(&self, since: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError>;
+    /// Supervisions that ended at or after `since` and by `until`, latest end first, at most `limit`.
+    async fn left_between(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<StoredSupervision>, StoreError>;
 
     /// The supervisions of one supervisor on one contact that had a leg and have ended, newest first, at most `limit`.
     async fn over_on(
