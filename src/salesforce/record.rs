@@ -33,26 +33,35 @@ pub(super) fn body(participant: &ParticipantRecord, fields: &FieldNames) -> Map<
     put(&fields.joined_at, json!(participant.joined_at.map(date_time)));
     put(&fields.confirmation, json!(participant.confirmation));
     put(&fields.row_version, json!(participant.version));
-    if let Some(d) = &participant.departure {
-        put(&fields.disconnected_at, json!(date_time(d.disconnected_at)));
-        put(&fields.disconnected_epoch_ms, json!(d.disconnected_at.as_millisecond()));
-        put(
-            &fields.earliest_epoch_ms,
-            json!(d.earliest.map(Timestamp::as_millisecond)),
-        );
-        put(&fields.latest_epoch_ms, json!(d.latest.as_millisecond()));
-        put(&fields.disconnect_uncertainty_ms, json!(d.uncertainty_ms));
-        put(&fields.vendor_disconnected_at, json!(d.vendor_timestamp.map(date_time)));
-        put(&fields.disconnect_source, json!(d.source));
-        put(&fields.disconnect_reason, json!(d.reason));
-        put(
-            &fields.customer_call_continued,
-            json!(continued(d.customer_call_continued)),
-        );
-        put(&fields.calibration_grade, json!(d.grade));
-        put(&fields.calibration_version, json!(d.calibration_version));
-        put(&fields.applied_offset_ms, json!(d.offset_ms));
-    }
+    // Without a departure the fields are cleared, because a claimed or a false one may have been written before.
+    let d = participant.departure.as_ref();
+    put(&fields.disconnected_at, json!(d.map(|d| date_time(d.disconnected_at))));
+    put(
+        &fields.disconnected_epoch_ms,
+        json!(d.map(|d| d.disconnected_at.as_millisecond())),
+    );
+    put(
+        &fields.earliest_epoch_ms,
+        json!(d.and_then(|d| d.earliest).map(Timestamp::as_millisecond)),
+    );
+    put(&fields.latest_epoch_ms, json!(d.map(|d| d.latest.as_millisecond())));
+    put(
+        &fields.disconnect_uncertainty_ms,
+        json!(d.and_then(|d| d.uncertainty_ms)),
+    );
+    put(
+        &fields.vendor_disconnected_at,
+        json!(d.and_then(|d| d.vendor_timestamp).map(date_time)),
+    );
+    put(&fields.disconnect_source, json!(d.map(|d| d.source)));
+    put(&fields.disconnect_reason, json!(d.map(|d| d.reason)));
+    put(
+        &fields.customer_call_continued,
+        json!(d.map(|d| continued(d.customer_call_continued))),
+    );
+    put(&fields.calibration_grade, json!(d.map(|d| d.grade)));
+    put(&fields.calibration_version, json!(d.map(|d| d.calibration_version)));
+    put(&fields.applied_offset_ms, json!(d.and_then(|d| d.offset_ms)));
     body
 }
 

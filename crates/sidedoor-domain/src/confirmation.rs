@@ -301,7 +301,11 @@ impl Supervision {
                 self.watch.not_found = Some((since, times.saturating_add(1)));
                 Vec::new()
             }
-            Finding::Gone | Finding::Unknown => Vec::new(),
+            Finding::Gone => {
+                self.watch.alive_again_at = None;
+                Vec::new()
+            }
+            Finding::Unknown => Vec::new(),
         }
     }
 

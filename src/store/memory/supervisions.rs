@@ -104,9 +104,9 @@ impl Supervisions {
     pub(super) fn write(&mut self, write: &SupervisionWrite) -> Result<(), StoreError> {
         let (SupervisionWrite::Insert(new) | SupervisionWrite::Update(new, _)) = write;
         let of_api = |id: &SupervisionId| self.get(*id).is_some_and(|row| row.supervision.origin == Origin::Api);
-        if new.origin == Origin::Api && new.holds_voice_place() && self.holders(new).any(|id| of_api(&id)) {
-            return Err(StoreError::Store("another supervision has the voice place".into()));
-        }
+        // A running supervision takes a free place or none: it is a fact that it runs.
+        let is_free = new.origin != Origin::Api || !self.holders(new).any(|id| of_api(&id));
+        let takes_place = new.holds_voice_place() && is_free;
         let row = match write {
             SupervisionWrite::Insert(_) if self.rows.contains_key(&new.id) => {
                 return Err(StoreError::Store(format!("supervision {} exists already", new.id)));
@@ -128,16 +128,16 @@ impl Supervisions {
                 }
             }
         };
-        self.insert(row);
+        self.insert(row, takes_place);
         Ok(())
     }
 
-    fn insert(&mut self, row: Row) {
+    fn insert(&mut self, row: Row, takes_place: bool) {
         let s = &row.supervision;
         if let Some(key) = leg_key(s) {
             self.legs.insert(key, s.id);
         }
-        if let (true, Some(user)) = (s.holds_voice_place(), &s.supervisor.connect_user_id) {
+        if let (true, Some(user)) = (takes_place, &s.supervisor.connect_user_id) {
             self.voice_places.insert((s.instance.clone(), user.clone(), s.id));
         }
         if !s.state.is_final() {

@@ -90,7 +90,10 @@ const BY_INDEX: [(&str, &str); 13] = [
         "supervisions_by_contact",
     ),
     ("AND s.state IN (?", "supervisions_unfinished"),
-    ("s.ended_at >= ? AND +s.state", "supervisions_by_end"),
+    (
+        "s.ended_at >= ? AND s.ended_at <= ? AND +s.state",
+        "supervisions_by_end",
+    ),
     ("ended_at < ? ORDER BY ended_at", "supervisions_by_end"),
     ("COALESCE(d.state, 'RECORDED')", "supervisions_by_end"),
     ("AND NOT EXISTS (SELECT 1 FROM comparisons", "supervisions_by_end"),

@@ -290,7 +290,24 @@ async fn leg_taken(db: &mut SqliteConnection, new: &Supervision) -> Answer<Optio
     }
 }
 
+/// Whether a supervision takes the supervisor's voice place. A running one takes a free place or none: it is a fact that it runs.
+async fn takes_place(db: &mut SqliteConnection, new: &Supervision) -> Answer<bool> {
+    let (Origin::Api, true, Some(user)) = (new.origin, new.holds_voice_place(), &new.supervisor.connect_user_id) else {
+        return Ok(new.holds_voice_place());
+    };
+    let holder = sqlx::query(
+        "SELECT id FROM supervisions WHERE instance = ? AND connect_user_id = ? AND voice_place = 1 AND origin = 'API'
+         AND id <> ? LIMIT 1",
+    )
+    .bind(new.instance.to_string())
+    .bind(user.to_string())
+    .bind(new.id.to_string());
+    Ok(one(db, holder).await?.is_none())
+}
+
 pub(super) async fn write(db: &mut SqliteConnection, write: &SupervisionWrite) -> Answer<()> {
+    let (SupervisionWrite::Insert(changed) | SupervisionWrite::Update(changed, _)) = write;
+    let takes_place = takes_place(db, changed).await?;
     let (query, new, revision) = match write {
         SupervisionWrite::Insert(new) => (
             "INSERT INTO supervisions (contact_id, leg_id, connect_user_id, agent_id, state, voice_place, overdue,
@@ -313,7 +330,7 @@ pub(super) async fn write(db: &mut SqliteConnection, write: &SupervisionWrite) -
         .bind(new.supervisor.connect_user_id.as_ref().map(ToString::to_string))
         .bind(new.agent.as_ref().map(ToString::to_string))
         .bind(new.state.as_str())
-        .bind(i64::from(new.holds_voice_place()))
+        .bind(i64::from(takes_place))
         .bind(i64::from(new.overdue))
         .bind(new.next_check_at.map(millis))
         .bind(ended_at(new).map(millis))

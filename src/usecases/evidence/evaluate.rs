@@ -193,12 +193,21 @@ impl EvidenceService {
         let mut applied = Applied::default();
         s.channel = s.channel.or(observation.channel);
         if let Some(answer) = &observation.answer {
+            let was_reported = s.watch.claim.is_some_and(|claim| claim.reported);
             applied.refuted = s.note_answer(answer, all, age);
+            if was_reported && s.watch.claim.is_none() {
+                // The record shows the claimed time, which is refuted.
+                applied.record_due = Some(now);
+            }
             if s.state == State::Left && answer.source == Source::DescribeContact && answer.finding == Finding::Alive {
                 applied.alive_again = s.note_alive_again(answer, age, self.ctx.leave_times()).ok();
                 match applied.alive_again {
                     Some(AliveAgain::AskAgainAt(at)) => s.next_check_at = Some(at),
-                    Some(AliveAgain::Reopened) => s.next_check_at = Some(now),
+                    Some(AliveAgain::Reopened) => {
+                        s.next_check_at = Some(now);
+                        applied.record_due = Some(now);
+                    }
+                    Some(AliveAgain::Conflicting) => applied.record_due = Some(now),
                     _ => {}
                 }
             }

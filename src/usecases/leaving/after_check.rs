@@ -11,6 +11,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
+use sidedoor_domain::confirmation::Confirmation;
 use sidedoor_domain::departure::{AgentAfter, Continuity, Departure, Reason};
 use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{SupervisionId, UserId};
@@ -27,6 +28,8 @@ use crate::usecases::polling::reconcile::log_failed_poll;
 /// For how long after a departure an unknown result is asked for again, and the longest wait between two questions.
 const ASK_FOR: SignedDuration = SignedDuration::from_hours(6);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
+/// How soon the vendor is asked again about an end that two senders agree on.
+const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(20);
 /// Two stamps in whole seconds may differ by this much and still mean the same moment.
 const STAMP_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
 /// If the contact ends this soon after the leg of a barged-in supervisor, the leave is taken as the cause.
@@ -72,7 +75,8 @@ impl LeavingService {
             return Ok(());
         }
         if s.contact.is_none() || departure.continuity != Continuity::Unknown {
-            return self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await;
+            let next = self.next_question(&s);
+            return self.ctx.update_and_deliver(s.id, |s| s.next_check_at = next).await;
         }
         let earliest = self.first_check_at(departure);
         if self.ctx.now() < earliest {
@@ -89,6 +93,7 @@ impl LeavingService {
             s.agent = s.agent.take().or_else(|| check.agent.clone());
             s.note_after(check.continuity, check.contact_ended_first, check.agent_after.clone())
                 .ok()?;
+            s.next_check_at = self.next_question(s);
             Some(Transaction {
                 audit: self.alarm_entries(s),
                 ..Transaction::default()
@@ -100,6 +105,15 @@ impl LeavingService {
             self.count_silent_leave(&supervision, check.contact_age);
         }
         Ok(())
+    }
+
+    /// When the vendor is asked about the leg again. What two senders agreed on is confirmed by the vendor within a minute, or as soon
+    /// as it answers.
+    fn next_question(&self, s: &Supervision) -> Option<Timestamp> {
+        let departure = s.departure.as_ref()?;
+        let open = departure.confirmation == Confirmation::TwoSenders;
+        let now = self.ctx.now();
+        (open && now < self.first_check_at(departure) + ASK_FOR).then_some(now + ASK_AGAIN)
     }
 
     /// When an answer must be newer than the departure.

@@ -23,6 +23,8 @@ use crate::usecases::polling::{PollingError, PollingService};
 
 /// SearchContacts is asked in every so many looks, because its quota is small.
 const SEARCH_EVERY: u32 = 3;
+/// SearchContacts returns at most so many legs; more may exist then.
+const MOST_FOUND: usize = 100;
 /// How far the vendor's clock may be from ours when a time range is searched.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(2);
 /// How soon to look again when our own rate budget was full.
@@ -71,9 +73,9 @@ impl PollingService {
             .filter(|c| c.may_be_live_leg())
             .map(|c| c.contact.clone())
             .collect();
-        let listed = seen.is_complete && users.iter().all(|user| seen.users.contains(user.as_str()));
         let searched = self.search_contacts(instance, &searching, &users).await;
-        let complete = listed && searched.is_some();
+        // SearchContacts finds legs that have ended, too, and needs no listed user.
+        let complete = searched.as_ref().is_some_and(|found| found.len() < MOST_FOUND) && seen.is_complete;
         candidates.extend(searched.into_iter().flatten());
         let (mut unclear, mut short_of_budget) = (false, false);
         for candidate in candidates {
