@@ -119,8 +119,8 @@ impl DirectiveService {
                     if let Some(directive) = answered {
                         self.ctx.count(&MetricEvent::Directive(&directive, directive.status()));
                     }
-                    if let (State::Left, Some(leg)) = (state, leg) {
-                        // The answer is late but may still tighten the time of the departure.
+                    if let (State::Monitoring | State::Leaving | State::Left, Some(leg)) = (state, leg) {
+                        // The answer may be a claim that the leg has ended. A late one may still tighten the time of the departure.
                         self.evidence.evaluate_stored_evidence(&instance, leg.as_str()).await?;
                     }
                     let stored = self
