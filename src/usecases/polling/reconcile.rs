@@ -24,6 +24,9 @@ use crate::usecases::polling::{PollingError, PollingService};
 
 /// The most polls in flight.
 const LOOKS_AT_A_TIME: usize = 8;
+/// The most unknown legs that are looked into at a time. They have places of their own, because events can name any number of legs,
+/// and the loop never waits for these places, because claims are due meanwhile.
+const UNKNOWN_LEGS_AT_A_TIME: usize = 4;
 /// The most due supervisions that are read at once.
 const PAGE: u32 = 1024;
 /// The longest sleep of a loop.
@@ -38,8 +41,9 @@ impl PollingService {
     pub async fn reconcile_until_stopped(self) {
         let (checks, legs) = (InFlight::default(), InFlight::default());
         let room = Arc::new(Semaphore::new(LOOKS_AT_A_TIME));
+        let legs_room = Arc::new(Semaphore::new(UNKNOWN_LEGS_AT_A_TIME));
         while !self.ctx.is_stopping() {
-            let pause = match self.reconcile_round(&checks, &legs, &room).await {
+            let pause = match self.reconcile_round(&checks, &legs, &room, &legs_room).await {
                 Ok(pause) => pause,
                 Err(e) => {
                     tracing::error!(error = %e, "could not read the due polls; retrying in 1 s: {e}");
@@ -61,6 +65,7 @@ impl PollingService {
         checks: &InFlight<SupervisionId>,
         legs: &InFlight<String>,
         room: &Arc<Semaphore>,
+        legs_room: &Arc<Semaphore>,
     ) -> Result<Duration, PollingError> {
         let now = self.ctx.now();
         // One cheap query first, because every event and every answer wakes this loop.
@@ -158,7 +163,7 @@ impl PollingService {
             });
         }
         let busy = legs.keys();
-        let due = if is_due(next.unknown_leg) {
+        let due = if is_due(next.unknown_leg) && legs_room.available_permits() > 0 {
             self.ctx.store().due_unknown_legs(now, PAGE).await?
         } else {
             Vec::new()
@@ -168,7 +173,7 @@ impl PollingService {
             let Some(guard) = legs.try_start(name.clone()).filter(|_| !busy.contains(&name)) else {
                 continue;
             };
-            let Ok(permit) = room.clone().acquire_owned().await else {
+            let Ok(permit) = legs_room.clone().try_acquire_owned() else {
                 break;
             };
             let this = self.clone();
