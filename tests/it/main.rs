@@ -24,6 +24,7 @@ mod directives {
 mod evidence {
     mod agent_events;
     pub mod carriers;
+    mod claims;
     mod unusable_events;
 }
 
