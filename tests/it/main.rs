@@ -25,6 +25,7 @@ mod evidence {
     mod agent_events;
     pub mod carriers;
     mod claims;
+    mod lost_joins;
     mod unusable_events;
 }
 
