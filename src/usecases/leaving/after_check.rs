@@ -11,6 +11,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
+use sidedoor_domain::confirmation::Confirmation;
 use sidedoor_domain::departure::{AgentAfter, Continuity, Departure, Reason};
 use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{SupervisionId, UserId};
@@ -71,10 +72,13 @@ impl LeavingService {
             // The vendor is asked once more before anything follows from this departure.
             return Ok(());
         }
+        let earliest = self.first_check_at(departure);
         if s.contact.is_none() || departure.continuity != Continuity::Unknown {
+            if self.is_to_be_confirmed(&s) {
+                return self.ask_again_later(&s, &ContactCheck::of(Continuity::Unknown)).await;
+            }
             return self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await;
         }
-        let earliest = self.first_check_at(departure);
         if self.ctx.now() < earliest {
             return self
                 .ctx
@@ -89,6 +93,9 @@ impl LeavingService {
             s.agent = s.agent.take().or_else(|| check.agent.clone());
             s.note_after(check.continuity, check.contact_ended_first, check.agent_after.clone())
                 .ok()?;
+            if self.is_to_be_confirmed(s) {
+                s.next_check_at = Some(self.next_question(s));
+            }
             Some(Transaction {
                 audit: self.alarm_entries(s),
                 ..Transaction::default()
@@ -109,13 +116,27 @@ impl LeavingService {
         gone_by + age.poll.max(age.describe) + age.clock_error + self.ctx.settings.after_check_grace
     }
 
+    /// Whether only two senders claim the end of a leg, and the vendor is still asked about it.
+    fn is_to_be_confirmed(&self, s: &Supervision) -> bool {
+        let claimed = s
+            .departure
+            .as_ref()
+            .filter(|d| d.confirmation == Confirmation::TwoSenders);
+        let asked_for = claimed.is_some_and(|d| self.ctx.now() < self.first_check_at(d) + ASK_FOR);
+        asked_for && s.vendor == AMAZON_CONNECT
+    }
+
+    /// When to ask next for what is still unknown.
+    fn next_question(&self, s: &Supervision) -> Timestamp {
+        self.ctx.now() + SignedDuration::from_secs(1_i64 << s.checks.min(12)).min(LONGEST_WAIT)
+    }
+
     async fn ask_again_later(&self, s: &Supervision, check: &ContactCheck) -> Result<(), UseCaseError> {
         self.ctx
             .update_and_deliver(s.id, |s| {
-                let wait = SignedDuration::from_secs(1_i64 << s.checks.min(12)).min(LONGEST_WAIT);
+                s.next_check_at = Some(self.next_question(s));
                 s.agent = s.agent.take().or_else(|| check.agent.clone());
                 s.checks = s.checks.saturating_add(1);
-                s.next_check_at = Some(self.ctx.now() + wait);
             })
             .await
     }
@@ -235,7 +256,7 @@ impl LeavingService {
             return Ok(());
         };
         let mode_unclear = s.allowed != Some(Mode::Silent) && s.checks == 0;
-        if !mode_unclear && (was_described(s) || s.watch.not_found.is_some()) {
+        if !mode_unclear && (was_described(s) || is_known_to_be_missing(s)) {
             return Ok(());
         }
         let asked_at = self.ctx.now();
@@ -321,6 +342,12 @@ fn was_described(s: &Supervision) -> bool {
     let stamps = s.departure.iter().flat_map(|d| &d.basis.stamps);
     let described = Source::DescribeContact.as_str();
     stamps.into_iter().any(|stamp| stamp.clock_id.source == described)
+}
+
+/// Whether the vendor's answers have shown the end of a leg that DescribeContact does not know.
+fn is_known_to_be_missing(s: &Supervision) -> bool {
+    let asked = |d: &Departure| d.confirmation == Confirmation::VendorAsked;
+    s.watch.not_found.is_some() && s.departure.as_ref().is_some_and(asked)
 }
 
 /// Whether our StopContact ended the leg, and the contact's end carries the same second.
