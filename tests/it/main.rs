@@ -26,6 +26,7 @@ mod evidence {
     pub mod carriers;
     mod claims;
     mod lost_joins;
+    mod uncertain_sources;
     mod unusable_events;
 }
 
