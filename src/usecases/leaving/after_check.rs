@@ -90,7 +90,8 @@ impl LeavingService {
             return self.ask_again_later(&s, &check).await;
         }
         let change = |s: &mut Supervision| {
-            s.agent = s.agent.take().or_else(|| check.agent.clone());
+            // An event may have named another agent, and is only a claim.
+            s.agent = check.agent.clone().or_else(|| s.agent.take());
             s.note_after(check.continuity, check.contact_ended_first, check.agent_after.clone())
                 .ok()?;
             if self.is_to_be_confirmed(s) {
@@ -135,7 +136,7 @@ impl LeavingService {
         self.ctx
             .update_and_deliver(s.id, |s| {
                 s.next_check_at = Some(self.next_question(s));
-                s.agent = s.agent.take().or_else(|| check.agent.clone());
+                s.agent = check.agent.clone().or_else(|| s.agent.take());
                 s.checks = s.checks.saturating_add(1);
             })
             .await
