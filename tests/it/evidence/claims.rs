@@ -115,10 +115,10 @@ async fn claim_stamps_five_seconds_ahead_do_not_move_the_clock() {
 }
 
 /// The end of the customer's contact, as a false sender of events reports it.
-async fn forge_end_of_call(app: &TestApp, call: &str) {
+async fn forge_end_of_call(app: &TestApp, call: &str, agent: &str) {
     let forged = ForgedEvent {
         initiation_method: Some("INBOUND".into()),
-        user_id: Some("agent-1".into()),
+        user_id: Some(agent.into()),
         disconnect_reason: Some("CUSTOMER_DISCONNECT".into()),
         ..forged_end(call)
     };
@@ -131,7 +131,7 @@ async fn claim_about_customers_contact_does_not_become_the_reason() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let (id, leg) = joined(&app, &call, "supervisor-1").await;
-    forge_end_of_call(&app, &call).await;
+    forge_end_of_call(&app, &call, "agent-1").await;
     app.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
     let left = app.until_confirmed(&id).await;
     let departure = &left["departure"];
@@ -144,13 +144,26 @@ async fn claim_about_customers_contact_does_not_become_the_reason() {
     app.finish().await;
 }
 
+#[tokio::test]
+async fn claim_about_customers_contact_does_not_name_its_agent() {
+    let app = TestApp::start().await;
+    let call = app.connect().create_call();
+    let (id, leg) = joined(&app, &call, "supervisor-1").await;
+    forge_end_of_call(&app, &call, "agent-9").await;
+    app.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
+    let left = app.until_confirmed(&id).await;
+    assert_eq!(left["agentUserId"], "agent-1", "{left:#}");
+    assert_eq!(left["departure"]["customerCallContinued"], true, "{left:#}");
+    app.finish().await;
+}
+
 /// This test ends a customer's call past every check, so it does not assert the invariants.
 #[tokio::test]
 async fn claim_about_customers_contact_does_not_silence_the_alarm() {
     let app = TestApp::start().await;
     let call = app.connect().create_call();
     let (id, leg) = joined_to_barge(&app, &call).await;
-    forge_end_of_call(&app, &call).await;
+    forge_end_of_call(&app, &call, "agent-1").await;
     // Between our check and the browser's, the supervisor barges in and the agent leaves; this browser skips its check.
     let asked = app.disconnect(&id).await;
     let barge = app.connect().change_mode_in_ccp("supervisor-1", &leg, "BARGE");
