@@ -24,6 +24,9 @@ mod directives {
 mod evidence {
     mod agent_events;
     pub mod carriers;
+    mod claims;
+    mod lost_joins;
+    mod uncertain_sources;
     mod unusable_events;
 }
 

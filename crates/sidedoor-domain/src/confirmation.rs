@@ -277,7 +277,8 @@ impl Supervision {
         let acknowledged = self.directives.iter().any(super::directive::Directive::says_gone);
         let directed = self.end_directive().is_some_and(|d| d.answer.is_none() && !d.withdrawn);
         match self.watch.claim.map(|c| c.source) {
-            Some(Source::Browser) => true,
+            // A leg that had gone before the browser looked was left some time ago.
+            Some(Source::Browser) => self.directives.iter().any(super::directive::Directive::ended_the_leg),
             Some(_) => directed && !acknowledged,
             None => false,
         }

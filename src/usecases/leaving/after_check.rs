@@ -28,8 +28,6 @@ use crate::usecases::polling::reconcile::log_failed_poll;
 /// For how long after a departure an unknown result is asked for again, and the longest wait between two questions.
 const ASK_FOR: SignedDuration = SignedDuration::from_hours(6);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
-/// How soon the vendor is asked again about an end that two senders agree on.
-const ASK_AGAIN: SignedDuration = SignedDuration::from_secs(20);
 /// Two stamps in whole seconds may differ by this much and still mean the same moment.
 const STAMP_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
 /// If the contact ends this soon after the leg of a barged-in supervisor, the leave is taken as the cause.
@@ -74,11 +72,13 @@ impl LeavingService {
             // The vendor is asked once more before anything follows from this departure.
             return Ok(());
         }
-        if s.contact.is_none() || departure.continuity != Continuity::Unknown {
-            let next = self.next_question(&s);
-            return self.ctx.update_and_deliver(s.id, |s| s.next_check_at = next).await;
-        }
         let earliest = self.first_check_at(departure);
+        if s.contact.is_none() || departure.continuity != Continuity::Unknown {
+            if self.is_to_be_confirmed(&s) {
+                return self.ask_again_later(&s, &ContactCheck::of(Continuity::Unknown)).await;
+            }
+            return self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await;
+        }
         if self.ctx.now() < earliest {
             return self
                 .ctx
@@ -90,10 +90,13 @@ impl LeavingService {
             return self.ask_again_later(&s, &check).await;
         }
         let change = |s: &mut Supervision| {
-            s.agent = s.agent.take().or_else(|| check.agent.clone());
+            // An event may have named another agent, and is only a claim.
+            s.agent = check.agent.clone().or_else(|| s.agent.take());
             s.note_after(check.continuity, check.contact_ended_first, check.agent_after.clone())
                 .ok()?;
-            s.next_check_at = self.next_question(s);
+            if self.is_to_be_confirmed(s) {
+                s.next_check_at = Some(self.next_question(s));
+            }
             Some(Transaction {
                 audit: self.alarm_entries(s),
                 ..Transaction::default()
@@ -107,15 +110,6 @@ impl LeavingService {
         Ok(())
     }
 
-    /// When the vendor is asked about the leg again. What two senders agreed on is confirmed by the vendor within a minute, or as soon
-    /// as it answers.
-    fn next_question(&self, s: &Supervision) -> Option<Timestamp> {
-        let departure = s.departure.as_ref()?;
-        let open = departure.confirmation == Confirmation::TwoSenders;
-        let now = self.ctx.now();
-        (open && now < self.first_check_at(departure) + ASK_FOR).then_some(now + ASK_AGAIN)
-    }
-
     /// When an answer must be newer than the departure.
     fn first_check_at(&self, departure: &Departure) -> Timestamp {
         let gone_by = departure.basis.gone_by.unwrap_or(departure.latest);
@@ -123,13 +117,27 @@ impl LeavingService {
         gone_by + age.poll.max(age.describe) + age.clock_error + self.ctx.settings.after_check_grace
     }
 
+    /// Whether only two senders claim the end of a leg, and the vendor is still asked about it.
+    fn is_to_be_confirmed(&self, s: &Supervision) -> bool {
+        let claimed = s
+            .departure
+            .as_ref()
+            .filter(|d| d.confirmation == Confirmation::TwoSenders);
+        let asked_for = claimed.is_some_and(|d| self.ctx.now() < self.first_check_at(d) + ASK_FOR);
+        asked_for && s.vendor == AMAZON_CONNECT
+    }
+
+    /// When to ask next for what is still unknown.
+    fn next_question(&self, s: &Supervision) -> Timestamp {
+        self.ctx.now() + SignedDuration::from_secs(1_i64 << s.checks.min(12)).min(LONGEST_WAIT)
+    }
+
     async fn ask_again_later(&self, s: &Supervision, check: &ContactCheck) -> Result<(), UseCaseError> {
         self.ctx
             .update_and_deliver(s.id, |s| {
-                let wait = SignedDuration::from_secs(1_i64 << s.checks.min(12)).min(LONGEST_WAIT);
-                s.agent = s.agent.take().or_else(|| check.agent.clone());
+                s.next_check_at = Some(self.next_question(s));
+                s.agent = check.agent.clone().or_else(|| s.agent.take());
                 s.checks = s.checks.saturating_add(1);
-                s.next_check_at = Some(self.ctx.now() + wait);
             })
             .await
     }
@@ -249,7 +257,7 @@ impl LeavingService {
             return Ok(());
         };
         let mode_unclear = s.allowed != Some(Mode::Silent) && s.checks == 0;
-        if !mode_unclear && (was_described(s) || s.watch.not_found.is_some()) {
+        if !mode_unclear && (was_described(s) || is_known_to_be_missing(s)) {
             return Ok(());
         }
         let asked_at = self.ctx.now();
@@ -335,6 +343,12 @@ pub(super) fn was_described(s: &Supervision) -> bool {
     let stamps = s.departure.iter().flat_map(|d| &d.basis.stamps);
     let described = Source::DescribeContact.as_str();
     stamps.into_iter().any(|stamp| stamp.clock_id.source == described)
+}
+
+/// Whether the vendor's answers have shown the end of a leg that DescribeContact does not know.
+fn is_known_to_be_missing(s: &Supervision) -> bool {
+    let asked = |d: &Departure| d.confirmation == Confirmation::VendorAsked;
+    s.watch.not_found.is_some() && s.departure.as_ref().is_some_and(asked)
 }
 
 /// Whether our StopContact ended the leg, and the contact's end carries the same second.

@@ -161,7 +161,7 @@ impl PollingService {
             });
         }
         let busy = legs.keys();
-        let due = if is_due(next.unknown_leg) {
+        let due = if is_due(next.unknown_leg) && room_for_legs.available_permits() > 0 {
             self.ctx.store().due_unknown_legs(now, PAGE).await?
         } else {
             Vec::new()
