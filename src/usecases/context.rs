@@ -73,7 +73,7 @@ pub(crate) struct Signals {
     pub(crate) delivery_pause: std::sync::Mutex<Option<DeliveryPause>>,
     /// Supervisions whose leave is being carried out now, so that no two tasks carry out the same one.
     pub(crate) leaves_in_flight: InFlight<SupervisionId>,
-    /// When the vendor was last asked about a departed supervisor whom somebody wanted to leave.
+    /// When the vendor was last asked about a departed supervisor after another request to leave.
     pub(crate) departed_asks: RecentAsks,
     /// Joins that a task works on now.
     pub(crate) joins_in_flight: InFlight<SupervisionId>,

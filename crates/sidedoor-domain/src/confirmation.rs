@@ -1,8 +1,8 @@
 //! When a claim that a leg has ended is believed, and when it is refuted.
 //!
-//! What somebody sends us (an event, a browser's acknowledgement) is a **claim**. What the vendor's API answers to our own signed
+//! A message from others (an event, a browser's acknowledgement) is a **claim**. What the vendor's API answers to our own signed
 //! request is **evidence**. A claim only makes us ask. The leg has ended when the vendor's answer says so, when two independent
-//! senders agree, or, for a carrier's own leg, when that carrier says so, because nobody else can be asked.
+//! senders agree, or, for a carrier's own leg, when that carrier says so, because no other source can be asked.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use super::supervision::{AMAZON_CONNECT, State, Supervision};
 pub enum Confirmation {
     /// Not at all: the leg has not ended as far as is known.
     None,
-    /// Somebody claims it, and Amazon Connect could not be asked.
+    /// It is claimed, and Amazon Connect could not be asked.
     Claimed,
     /// Two independent senders claim it: different credentials and different kinds of speaker, one of them the vendor's events.
     TwoSenders,
@@ -110,7 +110,7 @@ pub struct PendingClaim {
     pub reported: bool,
 }
 
-/// What is known about a leg's end besides the evidence: what is claimed, what is refuted, and what the sources know of it.
+/// The claims about the end of a leg, the refutations of them, and which sources know the leg. Evidence is kept apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LegWatch {
     /// The claim that the vendor is asked about.
@@ -122,7 +122,7 @@ pub struct LegWatch {
     pub listed_at: Option<Timestamp>,
     /// When the last request was sent whose answer showed the leg alive. Its data may be older.
     pub alive_sent_at: Option<Timestamp>,
-    /// When somebody claimed that the customer's contact has ended, until an answer shows the leg alive later.
+    /// When it was claimed that the customer's contact has ended, until an answer shows the leg alive later.
     pub contact_end_claimed_at: Option<Timestamp>,
     /// Since when DescribeContact does not know the leg, and how often it was asked since.
     pub not_found: Option<(Timestamp, u32)>,

@@ -338,7 +338,7 @@ pub struct Supervision {
     pub trace_parent: Option<TraceParent>,
     /// After a switch: the supervision that must end before this one joins.
     pub waits_for: Option<SupervisionId>,
-    /// Whether it only waits: the end of the other one was requested or claimed before, so nobody need be asked to leave.
+    /// Whether it only waits: the end of the other one was requested or claimed before, so no request to leave is needed.
     pub only_waits: bool,
     /// The join; `None` for observed legs.
     pub join: Option<Join>,
@@ -350,7 +350,7 @@ pub struct Supervision {
     pub directives: Vec<Directive>,
     /// The last moment, on our clock, for which a poll showed the leg alive; the poll's staleness is subtracted.
     pub alive_at: Option<Timestamp>,
-    /// What is claimed about the leg's end, what is refuted, and what the sources know of the leg.
+    /// The claims about the leg's end, the refutations of them, and which sources know the leg.
     pub watch: LegWatch,
     /// The departure; set at LEFT.
     pub departure: Option<Departure>,

@@ -31,7 +31,7 @@ pub(super) const USERS: usize = 100;
 /// How often a leg is described to confirm a requested mode change.
 const MODE_LOOKS: u32 = 8;
 
-/// Whether no change is expected: the supervisor has a leg, nothing was requested of them, and nobody claims that it has ended.
+/// Whether no change is expected: the supervisor has a leg, nothing was requested of them, and there is no claim that it has ended.
 pub(super) fn is_idle(s: &Supervision) -> bool {
     s.state == State::Monitoring
         && s.vendor == AMAZON_CONNECT

@@ -173,7 +173,7 @@ async fn carrier_unfinished_legs_are_limited() {
         "{}",
         refused.text
     );
-    // A known leg may still be reported, and one that ends makes room.
+    // A known leg may still be reported, and the end of a leg leaves space for another.
     assert_eq!(partner(&app, &connected(7)).await.status, 200);
     assert_eq!(
         partner(&app, &own("leg-7", "DISCONNECTED", "supervisor-1"))

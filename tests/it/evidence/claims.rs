@@ -1,4 +1,4 @@
-//! What somebody sends us is a claim. It makes us ask Amazon Connect at once, and changes nothing by itself.
+//! Whatever others send to Sidedoor is a claim. It makes Sidedoor ask Amazon Connect at once, and changes nothing by itself.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The main job, a leg begun by hand, and a forged end, under every switch of the fake Connect: for each thing that AWS does not
+//! The main job, a leg started by hand, and a forged end, under every switch of the fake Connect: for each thing that AWS does not
 //! document, any of the answers must lead to the same result.
 
 use futures::future::join_all;
@@ -49,7 +49,7 @@ async fn check_row(row: &Row) {
     println!("{}: begun", row.name);
     let honest = async {
         main_job(&app, "supervisor-1").await;
-        // Without an event, a leg begun by hand is found only of a supervisor who listened before.
+        // Without an event, a leg started by hand is found only of a supervisor who listened before.
         observed_leg(&app, "supervisor-1").await;
     };
     tokio::join!(honest, forged_end_is_refuted(&app, "supervisor-2"));

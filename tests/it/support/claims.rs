@@ -1,4 +1,4 @@
-//! What the tests about claims and evidence share: forged events, what was refuted, and the interval of a departure.
+//! Helpers of the tests about claims and evidence: forged events, counts of refutations, and the interval of a departure.
 
 use std::time::{Duration, Instant};
 
