@@ -78,9 +78,8 @@ const EXCEPTIONS: [(&str, &str, &str); 11] = [
 
 /// The index that a statement must use. Another index would be no scan either, but would read every supervision that one supervisor or
 /// contact ever had.
-const BY_INDEX: [(&str, &str); 14] = [
-    ("voice_place = 1 AND id <> ?", "voice_places"),
-    ("voice_place = 1 AND origin = 'API'", "one_voice_place"),
+const BY_INDEX: [(&str, &str); 13] = [
+    ("voice_place = 1", "voice_places"),
     (
         "s.connect_user_id = ?\n         AND s.state IN",
         "supervisions_unfinished_by_user",

@@ -296,7 +296,7 @@ async fn takes_place(db: &mut SqliteConnection, new: &Supervision) -> Answer<boo
         return Ok(new.holds_voice_place());
     };
     let holder = sqlx::query(
-        "SELECT id FROM supervisions WHERE instance = ? AND connect_user_id = ? AND voice_place = 1 AND origin = 'API'
+        "SELECT id FROM supervisions WHERE instance = ? AND connect_user_id = ? AND voice_place = 1 AND +origin = 'API'
          AND id <> ? LIMIT 1",
     )
     .bind(new.instance.to_string())
