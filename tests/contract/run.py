@@ -107,7 +107,10 @@ def broken_promises(url, connect, log):
     ready = requests.get(f"{url}/readyz", timeout=5)
     if ready.status_code != 200:
         faults.append(f"not ready afterwards: {ready.text}")
-    faults += [f"in the log: {line[:300]}" for line in log.read_text().splitlines() if "ERROR" in line or "panicked" in line]
+    # The generated events claim ends that Connect refutes, so this alarm about their credential is right, and the only one expected.
+    expected = "claims of contract were refuted within an hour"
+    lines = [line for line in log.read_text().splitlines() if expected not in line]
+    faults += [f"in the log: {line[:300]}" for line in lines if "ERROR" in line or "panicked" in line]
     return faults
 
 
