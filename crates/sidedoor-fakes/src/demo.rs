@@ -203,7 +203,12 @@ impl Demo<'_> {
             }
             Some(_) => detail("the tab receives it on its stream and executes it"),
         }
-        let left = self.until(id, |s| s["state"] == "LEFT").await?;
+        // An event and a browser may confirm the end together, but only what Connect answers admits the timestamp of the event.
+        let left = self
+            .until(id, |s| {
+                s["state"] == "LEFT" && !s["departure"]["vendorTimestamp"].is_null()
+            })
+            .await?;
         let d = &left["departure"];
         detail(&format!(
             "evidence {}: the vendor's clock showed {}",
