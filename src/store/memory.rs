@@ -157,7 +157,7 @@ impl MemoryStore {
         number
     }
 
-    /// Writes what was handed in up to this number, in that order.
+    /// Writes all transactions up to this number, in their order.
     fn write_until(&self, number: u64) {
         let next = || {
             let mut queue = self.queue();

@@ -14,7 +14,7 @@ use super::tables::{millis, whole};
 /// At most so many epochs are read, the latest ones.
 const MOST_EPOCHS: usize = 10_000;
 
-/// When a sample was learnt (ms), and its number.
+/// The time of a sample (ms), and its number.
 type Place = (i64, u64);
 
 /// Every sample and every epoch.

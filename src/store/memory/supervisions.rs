@@ -168,7 +168,7 @@ impl Supervisions {
         Some(row)
     }
 
-    /// When supervisions are to be checked.
+    /// The due times of the supervisions' checks.
     pub(super) fn checks(&self) -> &Times {
         &self.checks
     }

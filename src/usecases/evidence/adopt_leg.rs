@@ -61,7 +61,7 @@ impl EvidenceService {
             }
             let (instance, state) = (supervision.instance.clone(), supervision.state);
             if state == State::Leaving {
-                // Polling carries out the leave if nobody does before.
+                // Polling carries out the leave unless it is done before.
                 supervision.next_check_at = Some(now);
             }
             let change = Transaction {

@@ -1,5 +1,5 @@
-//! What a carrier's own leg needs before it becomes a supervision: a supervisor that Connect knows, and room. Connect knows nothing
-//! of such a leg, so without these a carrier's key could fill the store and Salesforce with invented supervisors.
+//! A carrier's own leg becomes a supervision only if Connect knows the supervisor and the carrier is below its
+//! limit. Connect knows nothing of such a leg, so without these checks a carrier's key could fill the store and Salesforce with invented supervisors.
 
 use std::time::Duration;
 

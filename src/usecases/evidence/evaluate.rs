@@ -24,7 +24,8 @@ use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::contact_events::EventOutcome;
 use crate::usecases::evidence::observation::Observation;
 
-/// The most unknown legs of an instance that are looked up. More have never begun at the same time; a forger may invent more.
+/// The most unknown legs of an instance that are looked up. No contact centre starts more at the same time,
+/// but a forger may invent more.
 const MAX_UNKNOWN_LEGS: u32 = 1000;
 
 impl EvidenceService {

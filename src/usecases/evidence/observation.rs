@@ -137,7 +137,7 @@ impl Observation {
         }
     }
 
-    /// The evidence that is new beside what is stored. The absence of a leg that GetCurrentUserData had listed is evidence of its end.
+    /// The evidence that is not stored yet. The absence of a leg that GetCurrentUserData had listed is evidence of its end.
     pub(super) fn fresh_evidence(&self, s: &Supervision, known: &[Evidence], age: AnswerAge) -> Vec<Evidence> {
         let is_refuted = |e: &Evidence| s.watch.refuted_before.is_some_and(|refuted| e.learnt_at < refuted);
         // After its refutation a repeat is a new claim.

@@ -3,7 +3,7 @@
 //!
 //! The vendor is asked when its answer must be newer than the departure. The agent's state CONNECTED or CONNECTED_ONHOLD on that
 //! contact proves that the call continued. Otherwise the contact is described, and only its DisconnectTimestamp without a successor
-//! proves that it ended. What is unknown is asked again for hours.
+//! proves that it ended. Unknown answers are asked for again for hours.
 //!
 //! **The alarm** is raised for a call that ended right after a leg that we ended, if the supervisor had barged in, or if StopContact
 //! ended the leg and the call's end carries the same second. A caller who hangs up by chance right after a silent listener has left is
@@ -127,7 +127,7 @@ impl LeavingService {
         asked_for && s.vendor == AMAZON_CONNECT
     }
 
-    /// When to ask next for what is still unknown.
+    /// When to ask next for the answers that are still unknown.
     fn next_question(&self, s: &Supervision) -> Timestamp {
         self.ctx.now() + SignedDuration::from_secs(1_i64 << s.checks.min(12)).min(LONGEST_WAIT)
     }

@@ -167,7 +167,7 @@ impl PollingService {
             Vec::new()
         };
         for leg in due {
-            // The lowest class never delays the others: without room the leg stays due.
+            // The lowest class never delays the others: without a free place the leg stays due.
             let Ok(permit) = room_for_legs.clone().try_acquire_owned() else {
                 break;
             };

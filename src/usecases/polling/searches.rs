@@ -30,7 +30,7 @@ const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(2);
 /// How soon to look again when our own rate budget was full.
 const BUDGET_WAIT: SignedDuration = SignedDuration::from_secs(2);
 
-/// What is known of a leg that may belong to a search.
+/// A leg that may belong to a search.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Examined {
     /// It was described, or a supervision has it.
