@@ -1,5 +1,6 @@
 //! A carrier's own leg becomes a supervision only if Connect knows the supervisor and the carrier is below its
-//! limit. Connect knows nothing of such a leg, so without these checks a carrier's key could fill the store and Salesforce with invented supervisors.
+//! limit. Connect knows nothing of such a leg, so without these checks a carrier's key could fill the
+//! store and Salesforce with invented supervisors.
 
 use std::time::Duration;
 
