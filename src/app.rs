@@ -69,7 +69,7 @@ pub struct App {
 pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) -> Result<App, StartError> {
     let lifecycle = Lifecycle::default();
     let credentials = Credentials::new(config.auth.api_keys, config.auth.issuers)?;
-    let store = Arc::new(SqliteStore::open(&config.store.url).await?);
+    let store = Arc::new(SqliteStore::open(&config.store.url, config.usecases.max_voice_legs).await?);
     let clock = overrides.clock.unwrap_or_else(|| Arc::new(SystemClock::start()));
     // `Date` headers are samples for calibration, so some may be dropped while the use cases are busy.
     let (hand_in, dates) = tokio::sync::mpsc::channel(64);

@@ -21,6 +21,7 @@
 //! Run it with `make simulate SEEDS=10000` (see docs/testing.md). A failing seed prints its smallest plan and its story.
 
 mod browser;
+mod carrier;
 mod crm;
 mod events;
 mod invariants;

@@ -85,9 +85,9 @@ pub(super) fn read_scopes(r: &mut Reader, setting: &str) -> Vec<Scope> {
 
 /// Reads whose events a credential with these scopes may deliver: `vendor` and `instances`, which the scope `events` requires.
 pub(super) fn read_event_source(r: &mut Reader, at: &impl Fn(&str) -> String, scopes: &[Scope]) -> Option<EventSource> {
-    let (vendor, instances) = (at("vendor"), at("instances"));
+    let (vendor, instances, authentic) = (at("vendor"), at("instances"), at("authentic"));
     if !scopes.contains(&Scope::Events) {
-        for setting in [vendor, instances] {
+        for setting in [vendor, instances, authentic] {
             // With invalid scopes it is not known what the credential is for.
             if r.has(&setting) && !scopes.is_empty() {
                 r.problem(
@@ -112,9 +112,11 @@ pub(super) fn read_event_source(r: &mut Reader, at: &impl Fn(&str) -> String, sc
             .ok_or_else(|| format!("{expected}; a carrier must be listed under [timing.vendors]"))
     });
     let instances = read_event_instances(r, &instances);
+    let is_authentic = r.flag(&authentic, false);
     Some(EventSource::Vendor {
         name: name?,
         instances: instances?,
+        is_authentic,
     })
 }
 

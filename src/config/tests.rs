@@ -417,6 +417,7 @@ fn events_credential_names_its_vendor_and_instances() {
         Some(EventSource::Vendor {
             name: "acme".into(),
             instances: EventInstances::Listed([main].into()),
+            is_authentic: false,
         })
     );
     assert_eq!(
@@ -424,8 +425,14 @@ fn events_credential_names_its_vendor_and_instances() {
         Some(EventSource::Vendor {
             name: "amazon-connect".into(),
             instances: EventInstances::All,
+            is_authentic: false,
         })
     );
+    let authentic = source("vendor = \"amazon-connect\"\ninstances = [\"*\"]\nauthentic = true");
+    assert!(matches!(
+        authentic,
+        Some(EventSource::Vendor { is_authentic: true, .. })
+    ));
     for (more, setting) in [
         ("instances = [\"*\"]", "auth.api_keys.1.vendor"),
         ("vendor = \"nobody\"\ninstances = [\"*\"]", "auth.api_keys.1.vendor"),

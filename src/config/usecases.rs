@@ -35,6 +35,7 @@ pub(super) fn read(
         poll_staleness: r.signed_millis("supervision.poll_staleness_ms", 2000, 0, 60_000),
         describe_staleness: r.signed_millis("supervision.describe_staleness_ms", 2000, 0, 60_000),
         claim_patience: r.signed_seconds("supervision.claim_patience_s", 60, 1, 86_400),
+        max_voice_legs: r.number("supervision.max_voice_legs", 1, 1, 8),
         clock_error_ms: r.number("clock.max_error_ms", 50, 0, 60_000),
         delivery: salesforce.map_or(off, |s| s.delivery),
         announce: salesforce.is_some_and(|s| s.config.directive_event.is_some()),

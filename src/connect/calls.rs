@@ -9,9 +9,10 @@ use aws_sdk_connect::types::{
     ContactInitiationMethod, MonitorCapability, SearchContactsTimeRange, SearchContactsTimeRangeType, SearchCriteria,
     StringComparisonType, StringCondition, UserDataFilters, UserSearchCriteria,
 };
+use sidedoor_domain::contact_event::InitiationMethod;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
-use sidedoor_domain::ports::telephony::{UserContact, UserDataSeen};
+use sidedoor_domain::ports::telephony::{LegsFound, UserContact, UserDataSeen};
 use sidedoor_domain::ports::{
     Admission, DateSeen, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
 };
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The most users in one GetCurrentUserData call.
 const MAX_USERS: usize = 100;
 /// The most contacts that one SearchContacts returns.
-const MAX_FOUND: i32 = 100;
+const PAGE_OF_FOUND: i32 = 100;
 /// The most pages of contacts that are read for one list of users.
 const MAX_PAGES: usize = 20;
 
@@ -149,10 +150,9 @@ impl Telephony for AmazonConnect {
                     UserContact {
                         user: user.to_owned(),
                         contact: contact.contact_id().unwrap_or_default().to_owned(),
-                        initiation_method: contact
-                            .initiation_method()
-                            .map(|m| m.as_str().to_ascii_uppercase())
-                            .unwrap_or_default(),
+                        initiation_method: InitiationMethod::parse(
+                            contact.initiation_method().map_or("", |m| m.as_str()),
+                        ),
                         state: contact
                             .agent_contact_state()
                             .map(|s| s.as_str().to_ascii_uppercase())
@@ -175,10 +175,7 @@ impl Telephony for AmazonConnect {
         users: &[UserId],
         (from, until): (jiff::Timestamp, jiff::Timestamp),
         priority: Priority,
-    ) -> Result<Vec<String>, VendorError> {
-        let client = self
-            .client_in_turn(instance, Operation::SearchContacts, priority, PATIENCE)
-            .await?;
+    ) -> Result<LegsFound, VendorError> {
         let moment = |at: jiff::Timestamp| DateTime::from_millis(at.as_millisecond());
         let range = SearchContactsTimeRange::builder()
             .r#type(SearchContactsTimeRangeType::InitiationTimestamp)
@@ -191,21 +188,32 @@ impl Telephony for AmazonConnect {
             .set_agent_ids(Some(ids))
             .initiation_methods(ContactInitiationMethod::Monitor)
             .build();
-        let answer = client
-            .connect
-            .search_contacts()
-            .instance_id(&client.instance_id)
-            .time_range(range)
-            .search_criteria(criteria)
-            .max_results(MAX_FOUND)
-            .send()
-            .await
-            .map_err(|e| vendor_error(Operation::SearchContacts, &e))?;
-        Ok(answer
-            .contacts()
-            .iter()
-            .filter_map(|c| c.id().map(ToOwned::to_owned))
-            .collect())
+        let mut found = LegsFound::default();
+        let mut next: Option<String> = None;
+        for _ in 0..LegsFound::MAX_PAGES {
+            let client = self
+                .client_in_turn(instance, Operation::SearchContacts, priority, PATIENCE)
+                .await?;
+            let answer = client
+                .connect
+                .search_contacts()
+                .instance_id(&client.instance_id)
+                .time_range(range.clone())
+                .search_criteria(criteria.clone())
+                .max_results(PAGE_OF_FOUND)
+                .set_next_token(next.take())
+                .send()
+                .await
+                .map_err(|e| vendor_error(Operation::SearchContacts, &e))?;
+            let ids = answer.contacts().iter().filter_map(|c| c.id().map(ToOwned::to_owned));
+            found.legs.extend(ids);
+            next = answer.next_token().map(ToOwned::to_owned);
+            if next.is_none() {
+                found.is_complete = true;
+                break;
+            }
+        }
+        Ok(found)
     }
 
     async fn ask_date(&self, instance: &InstanceName) -> Result<DateSeen, VendorError> {

@@ -3,6 +3,7 @@
 use aws_sdk_connect::types::{AgentInfo, Contact, StateTransition};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
+use sidedoor_domain::contact_event::InitiationMethod;
 use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::supervision::{Channel, Mode};
 
@@ -25,11 +26,9 @@ pub(super) fn seen(contact: &Contact) -> ContactSeen {
     let agent = contact.agent_info();
     let (modes, mode) = agent.map(modes).unwrap_or_default();
     ContactSeen {
+        previous: contact.previous_contact_id().map(ToOwned::to_owned),
         related,
-        initiation_method: contact
-            .initiation_method()
-            .map(|m| m.as_str().to_ascii_uppercase())
-            .unwrap_or_default(),
+        initiation_method: InitiationMethod::parse(contact.initiation_method().map_or("", |m| m.as_str())),
         channel: contact.channel().and_then(|c| Channel::parse(c.as_str())),
         agent: agent.and_then(AgentInfo::id).map(ToOwned::to_owned),
         initiated_at: contact.initiation_timestamp().and_then(moment),

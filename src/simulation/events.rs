@@ -94,8 +94,9 @@ impl World {
                 .values()
                 .rev()
                 .find(|l| l.user == supervisor(i).as_str() && l.is_live());
-            theirs.map(|l| l.id.clone())
+            theirs.map(|l| (l.id.clone(), l.token.clone()))
         };
+        let (leg, token) = leg.map_or((None, None), |(leg, token)| (Some(leg), token));
         let blank = ContactEvent {
             id: Some(format!("forged-{}", self.keys.fetch_add(1, Ordering::Relaxed))),
             event_type: ContactEventType::Disconnected,
@@ -126,6 +127,12 @@ impl World {
                 disconnected_at: None,
                 ..blank
             }),
+            Forgery::CarrierClaim => {
+                if let Some(leg) = leg {
+                    self.forge_carrier_claim(&leg, token.as_deref());
+                }
+                None
+            }
             Forgery::BargedIn => {
                 if let Some(leg) = leg {
                     self.forge_barge(leg, stamp);

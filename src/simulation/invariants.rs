@@ -8,7 +8,7 @@ use sidedoor_domain::ids::ClientToken;
 use sidedoor_domain::participant::ParticipantRecord;
 use sidedoor_domain::ports::Transaction;
 use sidedoor_domain::ports::store::{Filter, RecordState, StoredSupervision, SupervisionStore as _, SupervisionWrite};
-use sidedoor_domain::supervision::State;
+use sidedoor_domain::supervision::{AMAZON_CONNECT, State};
 
 use super::time::TrueTime;
 use super::vendor::{EndedBy, SimLeg};
@@ -81,6 +81,7 @@ pub(super) async fn check_end(world: &Arc<World>) {
     for stored in &all {
         check_supervision(world, stored);
     }
+    world.check_carrier_legs(&all);
     check_disconnects(world, &all);
     check_legs(world, &all);
 }
@@ -99,6 +100,8 @@ fn check_supervision(world: &World, stored: &StoredSupervision) {
     }
     let leg = leg_of(world, stored);
     match (s.state, leg.as_ref().map(|l| l.ended)) {
+        // See `World::check_carrier_legs`.
+        _ if s.vendor != AMAZON_CONNECT => {}
         (State::Left, Some(Some((ended, _)))) => {
             lock(&world.ended_legs).insert(s.id, ended);
             check_departure(world, stored, ended);
@@ -144,11 +147,13 @@ fn check_departure(world: &World, stored: &StoredSupervision, ended: i64) {
             format!("{} is CONTACT_ENDED, its contact is alive", s.id),
         );
     }
-    if departure.basis.alive_by == Some(AliveBy::Browser) && world.was_lied_to(s.id) {
+    // A false carrier may agree with a forged event, or a false browser move the lower bound. The service cannot know it.
+    let by_browser = departure.basis.alive_by == Some(AliveBy::Browser) && world.was_lied_to(s.id);
+    if by_browser || lock(&world.carrier_lies).contains(&s.id) {
         return;
     }
-    let after = departure.earliest.is_none_or(|t| t <= truth);
-    if departure.uncertainty_ms.is_some() && !(after && truth <= departure.latest) {
+    let contains = |truth| departure.earliest.is_none_or(|t| t <= truth) && truth <= departure.latest;
+    if departure.uncertainty_ms.is_some() && !world.our_readings(truth).any(contains) {
         world.violated(
             "departure_wrong",
             format!(

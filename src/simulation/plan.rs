@@ -181,6 +181,8 @@ pub(super) enum Forgery {
     BargedIn,
     /// A leg that does not exist.
     UnknownLeg,
+    /// The supervisor's leg has ended, by a carrier's word.
+    CarrierClaim,
 }
 
 /// One thing that happens.
@@ -229,6 +231,15 @@ pub(super) enum Step {
     Crash {
         down_ms: u64,
     },
+    /// The supervisor listens through a leg of a carrier's own.
+    CarrierLeg {
+        supervisor: usize,
+        for_ms: u64,
+    },
+    /// Somebody corrects this machine's clock.
+    OwnClockStep {
+        by_ms: i64,
+    },
 }
 
 /// A step and its time, ms after the start.
@@ -258,7 +269,7 @@ impl Plan {
         for _ in 0..count {
             let at_ms = rng.u64(0..BUSY_MS);
             let (supervisor, contact) = (rng.usize(0..SUPERVISORS), rng.usize(0..CONTACTS));
-            match rng.u8(0..20) {
+            match rng.u8(0..23) {
                 0..8 => {
                     // Most stories are a start and an end of the same supervisor.
                     let leave_current = rng.u8(0..6) == 0;
@@ -312,6 +323,7 @@ impl Plan {
                         Forgery::ContactEnded,
                         Forgery::BargedIn,
                         Forgery::UnknownLeg,
+                        Forgery::CarrierClaim,
                     ];
                     let forgery = forgeries[rng.usize(0..forgeries.len())];
                     let stamp_off_ms = rng.i64(-6000..6000);
@@ -333,6 +345,34 @@ impl Plan {
                     at_ms,
                     step: Step::Transfer { contact },
                 }),
+                19 => acts.push(Act {
+                    at_ms,
+                    step: Step::CarrierLeg {
+                        supervisor,
+                        for_ms: rng.u64(500..60_000),
+                    },
+                }),
+                20 => acts.push(Act {
+                    at_ms,
+                    step: Step::OwnClockStep {
+                        by_ms: rng.i64(-1900..1900),
+                    },
+                }),
+                // Longer than `claim_patience_s`, so that a record has the claimed time.
+                21 => {
+                    let for_ms = rng.u64(70_000..160_000);
+                    for operation in [Operation::DescribeContact, Operation::GetCurrentUserData] {
+                        let outage = Outage::Unavailable;
+                        acts.push(Act {
+                            at_ms,
+                            step: Step::Outage {
+                                operation,
+                                outage,
+                                for_ms,
+                            },
+                        });
+                    }
+                }
                 _ => acts.push(Act {
                     at_ms,
                     step: Step::Crash {

@@ -12,10 +12,12 @@ use sidedoor_domain::ports::{MetricEvent, MetricsRecorder, Transaction};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::carrier::CARRIER;
 use super::telephony::SimTelephony;
 use super::vendor::{ACCOUNT, INSTANCE_ID, REGION};
 use super::world::{World, main_instance};
 use crate::store::memory::{CommitFate, MemoryStore, StoreFaults};
+use crate::usecases::clocks::calibrate::TimingSettings;
 use crate::usecases::{
     DeliverySettings, InstanceSettings, LegEndMethod, RetentionPeriods, UseCaseDependencies, UseCaseIntervals,
     UseCaseSettings, UseCases,
@@ -72,7 +74,7 @@ impl World {
         self.process_started(Process {
             usecases: usecases.clone(),
             store,
-            generation,
+            generation: generation.clone(),
         });
         let (world, starting) = (self.clone(), usecases.clone());
         tokio::spawn(async move {
@@ -83,6 +85,17 @@ impl World {
             tokio::spawn(starting.polling.clone().reconcile_until_stopped());
         });
         tokio::spawn(usecases.salesforce_sync.clone().deliver_until_stopped());
+        // Nothing sends `Date`s here, but the sender must live, because the loop ends without it.
+        let (dates, no_dates) = tokio::sync::mpsc::channel(1);
+        let (clocks, ended) = (usecases.clocks.clone(), generation.ended.clone());
+        tokio::spawn(async move {
+            let _sender = dates;
+            tokio::select! {
+                biased;
+                () = ended.cancelled() => {}
+                () = clocks.calibrate_until_stopped(no_dates) => {}
+            }
+        });
         tokio::spawn(usecases.recalibrator.clone().recalibrate_until_stopped());
     }
 }
@@ -140,6 +153,7 @@ fn settings() -> UseCaseSettings {
         jurisdiction: None,
     };
     UseCaseSettings {
+        max_voice_legs: 1,
         instances: BTreeMap::from([(main_instance(), instance)]),
         default_instance: Some(main_instance()),
         answer_within: Duration::from_secs(8),
@@ -165,7 +179,10 @@ fn settings() -> UseCaseSettings {
             supervisions: SignedDuration::from_hours(24),
         },
         username_cache_ttl: Duration::from_secs(60),
-        timing: crate::usecases::clocks::calibrate::TimingSettings::default(),
+        timing: TimingSettings {
+            vendors: BTreeMap::from([(CARRIER.to_owned(), Default::default())]),
+            ..TimingSettings::default()
+        },
         policy: sidedoor_domain::rejoin::Policy::default(),
         streams: 10,
         intervals: UseCaseIntervals::default(),

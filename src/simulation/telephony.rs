@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
-use sidedoor_domain::ports::telephony::UserDataSeen;
+use sidedoor_domain::ports::telephony::{LegsFound, UserDataSeen};
 use sidedoor_domain::ports::{
-    Admission, DateSeen, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
+    Admission, Clock, DateSeen, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
 };
 use sidedoor_domain::supervision::Channel;
 use tokio::sync::oneshot;
@@ -198,7 +198,7 @@ impl Telephony for SimTelephony {
         users: &[UserId],
         (from, until): (Timestamp, Timestamp),
         priority: Priority,
-    ) -> Result<Vec<String>, VendorError> {
+    ) -> Result<LegsFound, VendorError> {
         self.admitted(Operation::SearchContacts, priority, PATIENCE).await?;
         let users = users.to_vec();
         let about = format!("{} users", users.len());
@@ -209,14 +209,14 @@ impl Telephony for SimTelephony {
     }
 
     async fn ask_date(&self, instance: &InstanceName) -> Result<DateSeen, VendorError> {
-        let sent_at = self.world.own_clock().reads(self.world.vendor.truth.ms());
+        let sent_at = self.world.own_clock().now();
         let (instance, world) = (instance.clone(), self.world.clone());
         self.call(Operation::Date, String::new(), move |vendor, _| {
             let date = vendor.clock().reads(vendor.truth.ms()).as_second();
             Ok(DateSeen {
                 instance,
                 sent_at,
-                received_at: world.own_clock().reads(vendor.truth.ms()),
+                received_at: world.own_clock().now(),
                 date: Timestamp::from_second(date).unwrap_or(Timestamp::UNIX_EPOCH),
             })
         })

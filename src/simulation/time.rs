@@ -1,6 +1,7 @@
 //! The clocks and random numbers of a simulated world. Time is tokio's paused time: it passes only when every task waits.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::ports::{Clock, Random};
@@ -45,13 +46,42 @@ impl WrongClock {
     }
 }
 
-impl Clock for WrongClock {
+/// The clock of one process, as [`crate::clock::SystemClock`]: it follows a correction of the machine's clock only when it is told to.
+pub(super) struct ServiceClock {
+    machine: WrongClock,
+    /// All corrections of the machine's clock, ms.
+    steps: Arc<Mutex<Vec<i64>>>,
+    /// Those that this process has followed, ms.
+    followed: AtomicI64,
+}
+
+impl ServiceClock {
+    pub(super) fn start(machine: WrongClock, steps: Arc<Mutex<Vec<i64>>>) -> Self {
+        let clock = Self {
+            machine,
+            steps,
+            followed: AtomicI64::new(0),
+        };
+        clock.followed.store(clock.corrected_by(), Ordering::Relaxed);
+        clock
+    }
+
+    fn corrected_by(&self) -> i64 {
+        let steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        steps.iter().sum()
+    }
+}
+
+impl Clock for ServiceClock {
     fn now(&self) -> Timestamp {
-        self.reads(self.truth.ms())
+        let followed = SignedDuration::from_millis(self.followed.load(Ordering::Relaxed));
+        self.machine.reads(self.machine.truth.ms()) + followed
     }
 
     fn follow_step(&self) -> Option<SignedDuration> {
-        None
+        let all = self.corrected_by();
+        let step = all - self.followed.swap(all, Ordering::Relaxed);
+        (step != 0).then(|| SignedDuration::from_millis(step))
     }
 }
 

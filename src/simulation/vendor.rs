@@ -270,7 +270,7 @@ impl Vendor {
         ended
     }
 
-    fn method(&self) -> InitiationMethod {
+    pub(super) fn method(&self) -> InitiationMethod {
         match self.conduct.says_monitor {
             true => InitiationMethod::Monitor,
             false => InitiationMethod::Unknown,

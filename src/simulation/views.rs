@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use sidedoor_domain::contact_event::InitiationMethod;
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::ports::VendorErrorCode;
-use sidedoor_domain::ports::telephony::{UserContact, UserDataSeen};
+use sidedoor_domain::ports::telephony::{LegsFound, UserContact, UserDataSeen};
 use sidedoor_domain::supervision::Mode;
 
 use super::vendor::{SimLeg, Vendor};
@@ -19,10 +20,11 @@ impl Vendor {
         let conduct = &self.conduct;
         let blank = ContactSeen {
             id: id.to_owned(),
-            initiation_method: "INBOUND".into(),
+            initiation_method: InitiationMethod::parse("INBOUND"),
             channel: Some(conduct.channel),
             agent: None,
             related: Vec::new(),
+            previous: None,
             initiated_at: None,
             connected_at: None,
             disconnected_at: None,
@@ -38,7 +40,7 @@ impl Vendor {
                 .map(|t| self.stamp(t));
             let ended = leg.ended.map(|(t, _)| t).filter(by_then);
             return Ok(ContactSeen {
-                initiation_method: "MONITOR".into(),
+                initiation_method: InitiationMethod::Monitor,
                 agent: Some(leg.user.clone()),
                 related: if conduct.names_contact {
                     vec![leg.contact.clone()]
@@ -68,17 +70,15 @@ impl Vendor {
     }
 
     /// The legs that these users began between two moments of the vendor's clock.
-    pub(super) fn legs_begun(&self, users: &[UserId], from: Timestamp, until: Timestamp) -> Vec<String> {
+    pub(super) fn legs_begun(&self, users: &[UserId], from: Timestamp, until: Timestamp) -> LegsFound {
         let theirs = |leg: &&SimLeg| users.iter().any(|user| user.as_str() == leg.user);
         let begun = |leg: &&SimLeg| (from..=until).contains(&self.stamp(leg.started));
         let state = self.state();
-        state
-            .legs
-            .values()
-            .filter(theirs)
-            .filter(begun)
-            .map(|leg| leg.id.clone())
-            .collect()
+        let legs = state.legs.values().filter(theirs).filter(begun);
+        LegsFound {
+            legs: legs.map(|leg| leg.id.clone()).collect(),
+            is_complete: true,
+        }
     }
 
     pub(super) fn current_contacts(&self, users: &[UserId]) -> UserDataSeen {
@@ -89,7 +89,7 @@ impl Vendor {
         let mut found = Vec::new();
         let mut listed = BTreeSet::new();
         for user in users.iter().map(UserId::as_str) {
-            let method = if self.conduct.says_monitor { "MONITOR" } else { "" };
+            let method = self.method();
             for leg in state
                 .legs
                 .values()
@@ -103,7 +103,7 @@ impl Vendor {
                 found.push(UserContact {
                     user: user.to_owned(),
                     contact: leg.id.clone(),
-                    initiation_method: method.into(),
+                    initiation_method: method.clone(),
                     state: match (ended.is_some(), connected) {
                         (true, _) => "ENDED",
                         (false, true) => "CONNECTED",
@@ -117,7 +117,7 @@ impl Vendor {
                     found.push(UserContact {
                         user: user.to_owned(),
                         contact: id.clone(),
-                        initiation_method: "INBOUND".into(),
+                        initiation_method: InitiationMethod::parse("INBOUND"),
                         state: "CONNECTED".into(),
                     });
                 }

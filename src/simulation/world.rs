@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::authority::{Caller, Scope};
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::KeyUse;
@@ -16,7 +17,7 @@ use tokio::sync::Notify;
 use super::crm::SimCrm;
 use super::plan::{Act, BrowserConduct, Plan, Step};
 use super::process::Process;
-use super::time::{SeededRandom, TrueTime, WrongClock};
+use super::time::{SeededRandom, ServiceClock, TrueTime, WrongClock};
 use super::vendor::{EndedBy, Vendor};
 use crate::store::memory::MemoryDisk;
 use crate::usecases::{RequestContext, UseCases};
@@ -69,10 +70,16 @@ pub(super) struct World {
     browsers: Mutex<BTreeMap<usize, BrowserConduct>>,
     /// Supervisions whose browser said DONE and had done nothing. Their word cannot be checked, so the service may believe it.
     pub(super) lies: Mutex<BTreeSet<SupervisionId>>,
+    /// Supervisions about whose leg a carrier said something false.
+    pub(super) carrier_lies: Mutex<BTreeSet<SupervisionId>>,
     /// When the leg of each departed supervision ended, true ms.
     pub(super) ended_legs: Mutex<BTreeMap<SupervisionId, i64>>,
     /// When a departure was first committed, true ms.
     pub(super) noticed: Mutex<BTreeMap<SupervisionId, i64>>,
+    /// The legs of the carrier's own, and when each ended, true ms.
+    pub(super) carrier_legs: Mutex<BTreeMap<String, Option<i64>>>,
+    /// The corrections of this machine's clock, ms.
+    own_steps: Arc<Mutex<Vec<i64>>>,
     pub(super) this: Weak<World>,
 }
 
@@ -101,8 +108,11 @@ impl World {
             promises: Mutex::default(),
             browsers: Mutex::default(),
             lies: Mutex::default(),
+            carrier_lies: Mutex::default(),
             ended_legs: Mutex::default(),
             noticed: Mutex::default(),
+            carrier_legs: Mutex::default(),
+            own_steps: Arc::default(),
             plan,
             truth,
             this: this.clone(),
@@ -113,12 +123,29 @@ impl World {
         self.busy.load(Ordering::Relaxed)
     }
 
-    pub(super) fn own_clock(&self) -> WrongClock {
+    fn machine_clock(&self) -> WrongClock {
         WrongClock {
             truth: self.truth,
             offset_ms: self.plan.conduct.own_offset_ms,
             drift_ppm: self.plan.conduct.own_drift_ppm,
         }
+    }
+
+    /// The clock of a process that starts now.
+    pub(super) fn own_clock(&self) -> ServiceClock {
+        ServiceClock::start(self.machine_clock(), self.own_steps.clone())
+    }
+
+    /// A true moment on every scale that this machine's clock has had.
+    pub(super) fn our_readings(&self, truth: Timestamp) -> impl Iterator<Item = Timestamp> {
+        let steps = lock(&self.own_steps).clone();
+        let sums = steps.into_iter().scan(0, |sum, step| {
+            *sum += step;
+            Some(*sum)
+        });
+        std::iter::once(0)
+            .chain(sums)
+            .map(move |sum| truth + SignedDuration::from_millis(sum))
     }
 
     /// Adds a line to the story.
@@ -147,9 +174,9 @@ impl World {
             .collect()
     }
 
-    /// Whether the browser of a supervision lied.
+    /// Whether the browser of a supervision or a carrier said something false about its leg.
     pub(super) fn was_lied_to(&self, id: SupervisionId) -> bool {
-        lock(&self.lies).contains(&id)
+        lock(&self.lies).contains(&id) || lock(&self.carrier_lies).contains(&id)
     }
 
     pub(super) fn violations(&self) -> Vec<Violation> {
@@ -267,6 +294,8 @@ impl World {
                 self.forge(forgery, supervisor, contact, stamp_off_ms);
             }
             Step::Crash { down_ms } => self.crash(Duration::from_millis(down_ms)),
+            Step::CarrierLeg { supervisor, for_ms } => self.carrier_leg(supervisor, for_ms).await,
+            Step::OwnClockStep { by_ms } => lock(&self.own_steps).push(by_ms),
         }
     }
 

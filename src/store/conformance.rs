@@ -12,13 +12,13 @@ mod evidence;
 mod idempotency;
 mod jobs;
 mod lists;
-mod places;
 mod random;
 mod restarts;
 mod samples;
 mod supervisions;
 mod sweep;
 mod transactions;
+mod voice_slots;
 
 use std::sync::Arc;
 
@@ -32,7 +32,11 @@ use super::sqlite::SqliteStore;
 /// Where a store keeps its data. Opening it again, after the store was dropped, is a restart of the service.
 #[async_trait]
 trait Disk: Send + Sync {
-    async fn open(&self) -> Box<dyn Store>;
+    async fn open(&self) -> Box<dyn Store> {
+        self.open_with_voice_legs(1).await
+    }
+
+    async fn open_with_voice_legs(&self, most: usize) -> Box<dyn Store>;
 }
 
 /// Held for reading by every test that opens a SQLite store, because the test of the query plans hears the statements of all stores in
@@ -55,16 +59,17 @@ impl SqliteDisk {
 
 #[async_trait]
 impl Disk for SqliteDisk {
-    async fn open(&self) -> Box<dyn Store> {
+    async fn open_with_voice_legs(&self, most: usize) -> Box<dyn Store> {
         let url = format!("sqlite://{}", self.folder.path().join("store.db").display());
-        Box::new(SqliteStore::open(&url).await.expect("opens"))
+        Box::new(SqliteStore::open(&url, most).await.expect("opens"))
     }
 }
 
 #[async_trait]
 impl Disk for MemoryDisk {
-    async fn open(&self) -> Box<dyn Store> {
-        Box::new(MemoryStore::open(self.clone(), Arc::new(NoFaults)))
+    async fn open_with_voice_legs(&self, most: usize) -> Box<dyn Store> {
+        let disk = self.clone().with_voice_legs(most);
+        Box::new(MemoryStore::open(disk, Arc::new(NoFaults)))
     }
 }
 

@@ -41,6 +41,13 @@ const NEWS: usize = 1024;
 pub(crate) struct MemoryDisk(Arc<Mutex<Tables>>);
 
 impl MemoryDisk {
+    /// Lets a supervisor request to listen to so many voice contacts at a time.
+    #[cfg(test)]
+    pub(crate) fn with_voice_legs(self, most: usize) -> Self {
+        self.tables().supervisions.max_voice_legs = most;
+        self
+    }
+
     fn tables(&self) -> MutexGuard<'_, Tables> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

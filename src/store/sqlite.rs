@@ -40,7 +40,8 @@ use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, U
 use sidedoor_domain::ports::store::{
     AuditFilter, AuditLine, AuditStore, ClockEpoch, ClockId, ClockStore, Comparison, Counts, Delivery, DeliveryFilter,
     DeliveryStore, DirectiveChange, DirectiveNews, DirectiveStore, EvidenceStore, Filter, IdempotencyStore, JobStore,
-    KeyRecord, NextDue, OrderedDirective, Retention, Sample, StoredSupervision, SupervisionStore, UnknownLeg,
+    KeyRecord, NextDue, OrderedDirective, PollStaleness, Retention, Sample, StoredSupervision, SupervisionStore,
+    UnknownLeg,
 };
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError, Transaction};
 use sidedoor_domain::supervision::State;
@@ -83,11 +84,12 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens or creates the database at `url` (`sqlite://path`), migrates it and starts the writer.
+    /// Opens or creates the database at `url` (`sqlite://path`), migrates it and starts the writer. A supervisor may request to
+    /// listen to at most `max_voice_legs` voice contacts at a time.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open(url: &str) -> Result<Self, OpenError> {
+    pub async fn open(url: &str, max_voice_legs: usize) -> Result<Self, OpenError> {
         let path = url
             .strip_prefix("sqlite://")
             .filter(|p| !p.is_empty())
@@ -120,7 +122,11 @@ impl SqliteStore {
             .await
             .map_err(|e| OpenError::Store(e.to_string()))?;
         let (news, _) = broadcast::channel(NEWS);
-        let writer = writer::Writer::start(connection, incarnation.clone(), news.clone());
+        let process = apply::Process {
+            incarnation: incarnation.clone(),
+            max_voice_legs,
+        };
+        let writer = writer::Writer::start(connection, process, news.clone());
         Ok(Self {
             readers,
             news,
@@ -195,6 +201,12 @@ impl StoreView {
     /// How many supervisions are active and how many deliveries need work.
     pub async fn counts(&self) -> Result<Counts, StoreError> {
         supervisions::counts(&self.readers).await
+    }
+
+    /// The greatest measured age of GetCurrentUserData's answers in the last days, and when it was measured; `None` if none was older
+    /// than it should be.
+    pub async fn poll_staleness(&self, instance: &InstanceName) -> Result<Option<PollStaleness>, StoreError> {
+        jobs::poll_staleness(&self.readers, instance).await
     }
 
     /// A leg's evidence, oldest first.
@@ -308,6 +320,10 @@ impl JobStore for SqliteStore {
 
     async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError> {
         jobs::cursor(&self.readers, name).await
+    }
+
+    async fn poll_staleness(&self, instance: &InstanceName) -> Result<Option<PollStaleness>, StoreError> {
+        jobs::poll_staleness(&self.readers, instance).await
     }
 
     async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError> {

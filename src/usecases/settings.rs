@@ -71,6 +71,8 @@ pub struct UseCaseSettings {
     pub describe_staleness: SignedDuration,
     /// How long Amazon Connect may not be reachable before a record with the claimed time of a departure is written.
     pub claim_patience: SignedDuration,
+    /// How many voice contacts a supervisor may request to listen to at a time.
+    pub max_voice_legs: usize,
     /// The largest error of our own clock, in ms.
     pub clock_error_ms: i64,
     /// How records are delivered to Salesforce.

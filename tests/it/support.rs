@@ -8,6 +8,7 @@ pub mod compatibility;
 pub mod departures;
 pub mod everything;
 pub mod external_service;
+pub mod fast_clock;
 pub mod issuer;
 pub mod openapi;
 pub mod process;

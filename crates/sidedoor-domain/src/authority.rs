@@ -92,6 +92,9 @@ pub enum EventSource {
         name: String,
         /// The instances that the events may be about.
         instances: EventInstances,
+        /// Whether only the vendor can have sent what this credential delivers, as from a queue whose policy admits only the
+        /// vendor's rule. The vendor's stamps then teach its clock; a single event is still a claim.
+        is_authentic: bool,
     },
 }
 
@@ -158,6 +161,11 @@ impl Caller {
     pub fn naming(mut self, supervisor: Option<UserId>) -> Self {
         self.supervisor = supervisor;
         self
+    }
+
+    /// Whether what the caller delivers is proven to come from the vendor.
+    pub fn is_authentic(&self) -> bool {
+        matches!(self.event_source, Some(EventSource::Vendor { is_authentic: true, .. }))
     }
 
     /// Sets whose events the credential may deliver.
@@ -248,6 +256,7 @@ mod tests {
         let source = |instances| EventSource::Vendor {
             name: "acme".into(),
             instances,
+            is_authentic: false,
         };
         let caller = |source| Caller::new("bus", vec![Scope::Events]).delivering(Some(source));
         let listed = caller(source(EventInstances::Listed(BTreeSet::from([main.clone()]))));

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::directive::{AckOutcome, DirectiveKind, DirectiveStatus};
 use super::evidence::{Evidence, Sighting, Source};
+use super::ids::ContactId;
 use super::supervision::{AMAZON_CONNECT, State, Supervision};
 
 /// How the end of a leg was confirmed.
@@ -70,6 +71,9 @@ pub enum Finding {
     Gone,
     /// The answer is complete, is about this supervisor, and does not list the leg.
     Absent,
+    /// The answer is complete and does not list this supervisor at all. It is not documented whether users without contacts are
+    /// listed, so this shows nothing by itself; it counts only for a leg that DescribeContact does not know.
+    Unlisted,
     /// The vendor does not know the leg (404).
     NotFound,
     /// The answer shows neither.
@@ -128,11 +132,17 @@ pub struct LegWatch {
     pub not_found: Option<(Timestamp, u32)>,
     /// How often GetCurrentUserData did not list the leg while DescribeContact did not know it.
     pub absences: u32,
+    /// The contacts that events called the continuation of the customer's contact, at most [`MAX_SUCCESSORS`]. They are claims:
+    /// DescribeContact of such a contact shows whether it is true.
+    pub successors_claimed: Vec<ContactId>,
     /// After LEFT: when the DescribeContact that first showed the leg alive again was sent.
     pub alive_again_at: Option<Timestamp>,
     /// Whether the supervision was LEFT and reopened. It happens once.
     pub reopened: bool,
 }
+
+/// The most claimed successors of a contact. A transfer has one, and a forger may name more.
+const MAX_SUCCESSORS: usize = 4;
 
 /// How often two sources must miss a leg, and for how long, before it counts as gone.
 const MISSES: u32 = 3;
@@ -262,6 +272,14 @@ impl Supervision {
         self.watch.claim = Some(claim);
     }
 
+    /// An event called `successor` the continuation of the customer's contact. Returns whether that is new.
+    pub fn note_successor_claim(&mut self, successor: &ContactId) -> bool {
+        let known = &mut self.watch.successors_claimed;
+        let is_new = known.len() < MAX_SUCCESSORS && !known.contains(successor);
+        known.extend(is_new.then(|| successor.clone()));
+        is_new
+    }
+
     /// How the end of the leg was confirmed.
     pub fn confirmation(&self) -> Confirmation {
         match &self.departure {
@@ -291,7 +309,7 @@ impl Supervision {
         }
         match answer.finding {
             Finding::Alive => self.note_alive_answer(answer, evidence, age),
-            Finding::Absent => {
+            Finding::Absent | Finding::Unlisted => {
                 if self.watch.not_found.is_some() {
                     self.watch.absences = self.watch.absences.saturating_add(1);
                 }

@@ -56,11 +56,21 @@ pub enum InitiationMethod {
 }
 
 impl InitiationMethod {
-    pub(crate) fn parse(word: &str) -> Self {
+    /// The method with the vendor's word, in any case; an empty word is [`InitiationMethod::Unknown`].
+    pub fn parse(word: &str) -> Self {
         match word.to_ascii_uppercase().as_str() {
             "MONITOR" => Self::Monitor,
             "" => Self::Unknown,
             other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// The vendor's word in upper case; empty if it is unknown.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Monitor => "MONITOR",
+            Self::Unknown => "",
+            Self::Other(word) => word,
         }
     }
 }

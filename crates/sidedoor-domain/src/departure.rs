@@ -246,7 +246,8 @@ pub fn drop_facts(supervision: &Supervision, evidence: &[Evidence]) -> Option<Dr
         (None, None, None) => return None,
     };
     let usable = |e: &&Evidence| stamp_is_admitted(supervision, e, evidence);
-    let matched = drops().filter(|e| !e.is_answer() && e.carrier.is_none()).filter(usable);
+    let matched = drops().filter(|e| !e.is_answer() && e.carrier.is_none());
+    let matched = matched.filter(usable).filter(|e| matches_an_answer(e, evidence));
     // A request that was sent after the event and showed the leg alive: its data may be older than the event, or the event is forged
     // and its timestamp in whole seconds matches by chance.
     let alive_later = |at: Timestamp| supervision.watch.alive_sent_at.is_some_and(|sent| sent > at);
@@ -308,9 +309,17 @@ pub fn stamp_is_admitted(s: &Supervision, of: &Evidence, evidence: &[Evidence]) 
     if begun.is_some_and(|begun| stamp < begun - STAMP_BEFORE_JOIN) || stamp > of.learnt_at + STAMP_AFTER_NOTICE {
         return false;
     }
+    of.is_answer() || of.authentic || of.carrier.is_some() || matches_an_answer(of, evidence)
+}
+
+/// Whether the timestamp matches one of the same kind that we fetched.
+fn matches_an_answer(of: &Evidence, evidence: &[Evidence]) -> bool {
+    let matches = |fetched: &Evidence| {
+        let both = of.vendor_stamp.zip(fetched.vendor_stamp);
+        both.is_some_and(|(stamp, fetched)| stamps_match(stamp, fetched))
+    };
     let fetched = evidence.iter().filter(|e| e.is_answer() && e.sighting == of.sighting);
-    let matches = |e: &Evidence| e.vendor_stamp.is_some_and(|fetched| stamps_match(stamp, fetched));
-    of.is_answer() || of.authentic || of.carrier.is_some() || fetched.into_iter().any(matches)
+    fetched.into_iter().any(matches)
 }
 
 /// Whether two timestamps are of the same moment on one clock: equal after both are truncated, or both rounded, to the coarser of

@@ -13,6 +13,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::contact_event::InitiationMethod;
 use super::ids::{ContactId, UserId};
 use super::supervision::{Channel, Mode};
 
@@ -73,8 +74,8 @@ impl fmt::Display for LegId {
 pub struct ContactSeen {
     /// `Contact.Id`.
     pub id: String,
-    /// `Contact.InitiationMethod`, upper case.
-    pub initiation_method: String,
+    /// `Contact.InitiationMethod`.
+    pub initiation_method: InitiationMethod,
     /// `Contact.Channel`, if it is a known one.
     pub channel: Option<Channel>,
     /// `Contact.AgentInfo.Id`, which is the supervisor for a MONITOR contact.
@@ -82,6 +83,8 @@ pub struct ContactSeen {
     /// Other contacts that the answer names (`RelatedContactId`, `InitialContactId`, `PreviousContactId`), without its own id. It
     /// is not documented which of them links a MONITOR leg to the customer's contact, so all are kept, the most likely first.
     pub related: Vec<String>,
+    /// `Contact.PreviousContactId`: the contact that this one continues, such as after a transfer. It is among `related`, too.
+    pub previous: Option<String>,
     /// `Contact.InitiationTimestamp`, on the vendor's clock.
     pub initiated_at: Option<jiff::Timestamp>,
     /// When the agent or supervisor was connected, on the vendor's clock: `AgentInfo.ConnectedToAgentTimestamp`, otherwise the
@@ -102,7 +105,7 @@ pub struct ContactSeen {
 impl ContactSeen {
     /// Whether the vendor says that this contact is a supervisor's leg.
     pub fn is_monitor(&self) -> bool {
-        self.initiation_method.eq_ignore_ascii_case("MONITOR")
+        self.initiation_method == InitiationMethod::Monitor
     }
 
     /// The customer's contact that this leg listens to, if the answer names one.
@@ -175,10 +178,11 @@ mod tests {
     fn seen() -> ContactSeen {
         ContactSeen {
             id: "leg-1".into(),
-            initiation_method: "MONITOR".into(),
+            initiation_method: InitiationMethod::Monitor,
             channel: Some(Channel::Chat),
             agent: Some("sup-1".into()),
             related: vec!["contact-1".into()],
+            previous: None,
             initiated_at: None,
             connected_at: None,
             disconnected_at: None,
@@ -220,7 +224,7 @@ mod tests {
     #[test]
     fn leg_needs_initiation_method_monitor() {
         let inbound = ContactSeen {
-            initiation_method: "INBOUND".into(),
+            initiation_method: InitiationMethod::parse("INBOUND"),
             ..seen()
         };
         assert_eq!(LegId::from_description(&inbound, None), Err(Refusal::NotMonitor));
@@ -234,7 +238,7 @@ mod tests {
         assert_eq!(ask(&seen()), Ok(()));
         assert_eq!(
             ask(&ContactSeen {
-                initiation_method: "INBOUND".into(),
+                initiation_method: InitiationMethod::parse("INBOUND"),
                 ..seen()
             }),
             Err(Refusal::NotMonitor)

@@ -198,6 +198,8 @@ const SEARCH_FOR: SignedDuration = SignedDuration::from_hours(24);
 const LONGEST_SEARCH_WAIT: SignedDuration = SignedDuration::from_mins(5);
 /// So long after MonitorContact a leg that it made must be listed.
 const LEG_LISTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+/// A join of a chat or a task that the supervisor wants to leave may be repeated for so long.
+const REPEATED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 /// A leg that began so much earlier than our call, by the vendor's uncalibrated clock, is not its result.
 const BEGUN_BEFORE: SignedDuration = SignedDuration::from_secs(10);
 
@@ -365,7 +367,7 @@ pub struct Supervision {
 impl Supervision {
     /// Whether it occupies the supervisor's only voice slot: it has not ended, does not wait for another supervision, and may be a
     /// voice contact.
-    pub fn holds_voice_place(&self) -> bool {
+    pub fn holds_voice_slot(&self) -> bool {
         let search = self.join.as_ref().and_then(|join| join.search.as_ref());
         if self.state == State::Joining && search.is_some_and(|search| search.nothing_found) {
             return false;
@@ -406,7 +408,7 @@ impl Supervision {
         self.mode == Mode::Barge || self.directives.iter().any(|d| told(d) && since(d))
     }
 
-    /// Whether its end was requested or is claimed, so that its voice place may be free soon.
+    /// Whether its end was requested or is claimed, so that its voice slot may be free soon.
     pub fn may_end_soon(&self) -> bool {
         let listens = !self.state.is_final();
         listens && (self.leave.is_some() || self.watch.claim.is_some() || self.search().is_some())
@@ -416,6 +418,15 @@ impl Supervision {
     pub fn search(&self) -> Option<&LegSearch> {
         let join = self.join.as_ref().filter(|_| self.state == State::Joining)?;
         join.search.as_ref()
+    }
+
+    /// Whether MonitorContact may be repeated with its token although its leg is searched for: the supervisor wants to leave a chat or
+    /// a task, and StopContact ends the leg that the repeat names. A voice leg could not be ended by us.
+    pub fn may_repeat_join(&self, now: Timestamp) -> bool {
+        let sent = self.join.as_ref().and_then(|join| join.first_sent_at);
+        let recent = sent.is_some_and(|sent| now < sent + REPEATED_WITHIN);
+        let can_be_ended = matches!(self.channel, Some(Channel::Chat | Channel::Task));
+        self.search().is_some() && self.leave.is_some() && can_be_ended && recent
     }
 
     /// Whether a described leg is the one that this join searches for. `alone` says that this supervisor has no other search: a leg

@@ -128,7 +128,7 @@ impl LiveCheck<'_> {
                 report.ok(
                     report::LIVE_CONTACT,
                     None,
-                    format!("{}, {channel}, in progress", seen.initiation_method),
+                    format!("{}, {channel}, in progress", seen.initiation_method.as_str()),
                 );
                 true
             }

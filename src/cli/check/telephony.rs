@@ -11,10 +11,14 @@ use super::Parts;
 use super::report::{self, Report};
 use super::skew::Ahead;
 use crate::connect::{Attribute, Identity, InstanceSeen};
+use crate::store::sqlite::StoreView;
 
 /// Exchanges for the clock check, and the pause between two, so that they fall on different parts of a second.
 const EXCHANGES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(270);
+
+/// The time range of the search, because a longer one costs Connect more.
+const SEARCHED: jiff::SignedDuration = jiff::SignedDuration::from_mins(1);
 
 /// A refusal by AWS's access control, or by Connect's own.
 const DENIED: VendorErrorCode = VendorErrorCode::AccessForbidden;
@@ -28,6 +32,8 @@ pub(super) async fn check(report: &mut Report, parts: &Parts) {
         monitoring(report, parts, name).await;
         users(report, parts, name).await;
         rights(report, parts, name).await;
+        search(report, parts, name).await;
+        staleness(report, parts, name).await;
         excess(report, parts, name).await;
     }
 }
@@ -251,6 +257,63 @@ async fn monitor_unknown_contact(
         client_token: ClientToken::unique(),
     };
     parts.telephony.monitor(&call, admission).await.map(|_| ())
+}
+
+/// SearchContacts finds the leg of a join whose answer was lost if GetCurrentUserData does not list it.
+async fn search(report: &mut Report, parts: &Parts, name: &InstanceName) {
+    let about = Some(name.as_str());
+    let now = parts.clock.now();
+    let Ok(user) = UserId::parse(uuid::Uuid::new_v4().to_string()) else {
+        return;
+    };
+    let range = (now - SEARCHED, now);
+    let found = parts
+        .telephony
+        .legs_begun(name, std::slice::from_ref(&user), range, Priority::IdlePoll);
+    match found.await {
+        Ok(_) => report.ok(report::CONNECT_SEARCH, about, "SearchContacts is allowed"),
+        Err(e) => {
+            let remedy = "Allow connect:SearchContacts; until then a leg is not found if the answer to its join was lost and \
+                          GetCurrentUserData does not list it";
+            report.warn(report::CONNECT_SEARCH, about, e.message, remedy);
+        }
+    }
+}
+
+/// Whether the running service measured answers that were older than configured. Such an answer can show a leg alive that has ended.
+async fn staleness(report: &mut Report, parts: &Parts, name: &InstanceName) {
+    let about = Some(name.as_str());
+    let allowed = parts.config.usecases.poll_staleness;
+    let Ok(view) = StoreView::open(&parts.config.store.url).await else {
+        // The lines about the store say why.
+        return report.ok(
+            report::CONNECT_STALENESS,
+            about,
+            "no store yet, so nothing was measured",
+        );
+    };
+    match view.poll_staleness(name).await {
+        Ok(Some(measured)) if measured.age > allowed => {
+            let (age, at) = (measured.age.as_millis(), measured.measured_at);
+            let detail = format!(
+                "GetCurrentUserData showed a leg {age} ms after its end (measured {at}); supervision.poll_staleness_ms is {}",
+                allowed.as_millis()
+            );
+            let remedy = format!("Set supervision.poll_staleness_ms to at least {age}");
+            report.warn(report::CONNECT_STALENESS, about, detail, remedy);
+        }
+        Ok(_) => report.ok(
+            report::CONNECT_STALENESS,
+            about,
+            format!("no answer older than {} ms was measured", allowed.as_millis()),
+        ),
+        Err(e) => report.warn(
+            report::CONNECT_STALENESS,
+            about,
+            format!("the store cannot be read: {e}"),
+            "If an older version wrote the store, start the service once: it migrates the store",
+        ),
+    }
 }
 
 async fn excess(report: &mut Report, parts: &Parts, name: &InstanceName) {

@@ -69,6 +69,7 @@ async fn delivery_begins_with_version_one(store: &dyn Store) {
         state: RecordState::Pending,
         version: 1,
         written_version: 0,
+        departure_written: false,
         object_name: None,
         record_id: None,
         written_at: None,
@@ -115,6 +116,7 @@ async fn delivery_written_has_that_version(store: &dyn Store) {
     assert_eq!(after.written_at, Some(at(7)));
     assert_eq!((after.attempts, after.refusals, after.refused_at), (0, 0, None));
     assert_eq!((after.last_error, after.look_again_at), (None, None));
+    assert!(!after.departure_written);
     new_version(store, &s, 70).await;
     let without_id = DeliveryOutcome::Written {
         recorded: WrittenRecord {
@@ -122,6 +124,7 @@ async fn delivery_written_has_that_version(store: &dyn Store) {
             record_id: None,
             created: false,
         },
+        has_departure: true,
         note: Some("a note".into()),
         look_again_at: None,
     };
@@ -134,6 +137,10 @@ async fn delivery_written_has_that_version(store: &dyn Store) {
         "an answer without an id keeps it"
     );
     assert_eq!(after.last_error.as_deref(), Some("a note"));
+    assert!(after.departure_written);
+    new_version(store, &s, 80).await;
+    done(store, result(&s, 3, written(None))).await;
+    assert!(sync(store, &s).await.departure_written, "it is never forgotten");
 }
 
 async fn delivery_written_late_leaves_the_newer_version_pending(store: &dyn Store) {

@@ -1,7 +1,7 @@
 //! Due times and cursors.
 
-use jiff::Timestamp;
-use sidedoor_domain::ports::store::{NextDue, UnknownLeg};
+use jiff::{SignedDuration, Timestamp};
+use sidedoor_domain::ports::store::{NextDue, PollStaleness, UnknownLeg};
 use sidedoor_domain::ports::{Store, Transaction};
 use sidedoor_domain::supervision::Supervision;
 
@@ -13,6 +13,32 @@ on_every_store! { store:
     check_is_due_longest_first,
     check_is_due_in_the_whole_millisecond,
     cursor_never_goes_back,
+    staleness_keeps_the_greatest_of_the_last_days,
+}
+
+async fn staleness_keeps_the_greatest_of_the_last_days(store: &dyn Store) {
+    let measured = |day: i64, age: i64| PollStaleness {
+        instance: main_instance(),
+        measured_at: at(day * 86_400_000),
+        age: SignedDuration::from_millis(age),
+    };
+    let read = async || store.poll_staleness(&main_instance()).await.expect("read");
+    assert_eq!(read().await, None);
+    for (new, kept) in [
+        (measured(0, 3000), measured(0, 3000)),
+        (measured(1, 2500), measured(0, 3000)),
+        (measured(2, 3001), measured(2, 3001)),
+        (measured(9, 100), measured(2, 3001)),
+        (measured(10, 200), measured(10, 200)),
+    ] {
+        let change = Transaction {
+            poll_staleness: Some(new),
+            ..Transaction::default()
+        };
+        done(store, change).await;
+        assert_eq!(read().await, Some(kept));
+    }
+    assert_eq!(store.poll_staleness(&other_instance()).await.expect("read"), None);
 }
 
 fn with_check(user: &str, next_check_at: Option<Timestamp>) -> Supervision {

@@ -60,7 +60,7 @@ pub(super) fn new_id() -> SupervisionId {
     SupervisionId::new(at(0), u16::try_from(serial % 4096).unwrap_or(0), serial)
 }
 
-/// A requested supervision of a contact whose channel is not known, so that it holds the voice place.
+/// A requested supervision of a contact whose channel is not known, so that it holds the voice slot.
 pub(super) fn requested(contact_id: &str, user_id: &str) -> Supervision {
     let supervisor = Supervisor {
         connect_user_id: Some(user(user_id)),
@@ -169,6 +169,7 @@ pub(super) fn written(look_again_at: Option<Timestamp>) -> DeliveryOutcome {
             record_id: Some("record-1".into()),
             created: true,
         },
+        has_departure: false,
         note: look_again_at.map(|_| "without its VoiceCall".into()),
         look_again_at,
     }

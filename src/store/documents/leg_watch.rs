@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sidedoor_domain::confirmation::{LegWatch, PendingClaim};
 use sidedoor_domain::evidence::Source;
+use sidedoor_domain::ids::ContactId;
 use sidedoor_domain::supervision::LegSearch;
 
 /// [`LegWatch`], version 1.
@@ -23,6 +24,8 @@ pub(super) struct LegWatchDocument {
     #[serde(skip_serializing_if = "Option::is_none")]
     not_found: Option<(Timestamp, u32)>,
     absences: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    successors_claimed: Vec<ContactId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     alive_again_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "super::is_false")]
@@ -58,6 +61,7 @@ impl From<LegWatch> for LegWatchDocument {
             contact_end_claimed_at: from.contact_end_claimed_at,
             not_found: from.not_found,
             absences: from.absences,
+            successors_claimed: from.successors_claimed,
             alive_again_at: from.alive_again_at,
             reopened: from.reopened,
         }
@@ -74,6 +78,7 @@ impl From<LegWatchDocument> for LegWatch {
             contact_end_claimed_at: from.contact_end_claimed_at,
             not_found: from.not_found,
             absences: from.absences,
+            successors_claimed: from.successors_claimed,
             alive_again_at: from.alive_again_at,
             reopened: from.reopened,
         }

@@ -132,6 +132,7 @@ fn full() -> Supervision {
     ];
     s.alive_at = Some(at(11));
     s.watch = LegWatch {
+        successors_claimed: vec![ContactId::parse("contact-2").expect("an id")],
         claim: Some(PendingClaim {
             learnt_at: at(16),
             newest_at: at(17),
@@ -286,6 +287,14 @@ fn document_of_supervision_is_the_golden_one() {
         assert_same_json(&written, &kept, name);
         assert_eq!(read_supervision(&kept).expect("readable"), s, "{name}");
     }
+}
+
+#[test]
+fn document_from_before_successors_is_readable() {
+    let text = std::fs::read_to_string(golden("supervision-1-before-successors.json")).expect("there");
+    let mut expected = full();
+    expected.watch.successors_claimed.clear();
+    assert_eq!(read_supervision(&text).expect("readable"), expected);
 }
 
 #[test]

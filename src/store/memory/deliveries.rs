@@ -78,6 +78,7 @@ impl Deliveries {
                 state: RecordState::Pending,
                 version: 1,
                 written_version: 0,
+                departure_written: false,
                 object_name: None,
                 record_id: None,
                 written_at: None,
@@ -101,10 +102,12 @@ impl Deliveries {
             match &result.result {
                 DeliveryOutcome::Written {
                     recorded,
+                    has_departure,
                     note,
                     look_again_at,
                 } => {
                     sync.written_version = sync.written_version.max(version);
+                    sync.departure_written |= has_departure;
                     sync.object_name = Some(recorded.object_name.clone());
                     sync.record_id = recorded.record_id.clone().or_else(|| sync.record_id.take());
                     sync.written_at = Some(at);

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sidedoor_domain::ports::store::{JobStore, NextDue, Retention, StoredSupervision};
+use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::ports::store::{JobStore, NextDue, PollStaleness, Retention, StoredSupervision};
 use sidedoor_domain::ports::{StoreError, Transaction};
 
 use super::supervisions::Times;
@@ -40,6 +41,11 @@ impl JobStore for MemoryStore {
 
     async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError> {
         self.read("cursor", |t| t.cursors.get(name).copied()).await
+    }
+
+    async fn poll_staleness(&self, instance: &InstanceName) -> Result<Option<PollStaleness>, StoreError> {
+        self.read("poll_staleness", |t| t.poll_staleness.get(instance).cloned())
+            .await
     }
 
     async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError> {

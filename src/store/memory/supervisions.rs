@@ -35,7 +35,10 @@ pub(super) struct Supervisions {
     rows: BTreeMap<SupervisionId, Row>,
     last_place: u64,
     legs: BTreeMap<(InstanceName, String), SupervisionId>,
-    voice_places: BTreeSet<(InstanceName, UserId, SupervisionId)>,
+    /// The supervisions that occupy a voice slot. The number of the slot does not matter here.
+    voice_slots: BTreeSet<(InstanceName, UserId, SupervisionId)>,
+    /// The most voice slots that requests may take; 0 stands for 1.
+    pub(super) max_voice_legs: usize,
     unfinished: BTreeSet<SupervisionId>,
     checks: Times,
     ends: Times,
@@ -59,27 +62,28 @@ impl Supervisions {
     /// Why a supervision must not be written, if there is a reason.
     pub(super) fn refusal(&self, write: &SupervisionWrite) -> Option<CommitOutcome> {
         match write {
-            SupervisionWrite::Insert(new) => self.place_taken(new).or_else(|| self.leg_taken(new)),
+            SupervisionWrite::Insert(new) => self.slots_taken(new).or_else(|| self.leg_taken(new)),
             SupervisionWrite::Update(new, revision) => {
                 if self.get(new.id).map(|row| row.revision) != Some(*revision) {
                     return Some(CommitOutcome::Stale);
                 }
-                // An update takes the voice place only of a supervision that waited for it, which is REQUESTED.
-                let taken = (new.state == State::Requested).then(|| self.place_taken(new)).flatten();
+                // Only a supervision that waited for a voice slot can be refused, and it is REQUESTED.
+                let taken = (new.state == State::Requested).then(|| self.slots_taken(new)).flatten();
                 taken.or_else(|| self.leg_taken(new))
             }
         }
     }
 
-    fn place_taken(&self, new: &Supervision) -> Option<CommitOutcome> {
-        let (Origin::Api, true) = (new.origin, new.holds_voice_place()) else {
+    fn slots_taken(&self, new: &Supervision) -> Option<CommitOutcome> {
+        if new.origin != Origin::Api || !new.holds_voice_slot() {
             return None;
-        };
-        let mut holders = self.holders(new);
-        holders.next().map(CommitOutcome::Busy)
+        }
+        let others: Vec<SupervisionId> = self.holders(new).collect();
+        let is_full = others.len() >= self.max_voice_legs.max(1);
+        others.first().filter(|_| is_full).map(|id| CommitOutcome::Busy(*id))
     }
 
-    /// The other supervisions that occupy the supervisor's voice place, by id.
+    /// The other supervisions that occupy the supervisor's voice slots, by id.
     fn holders(&self, new: &Supervision) -> impl Iterator<Item = SupervisionId> {
         let user = new.supervisor.connect_user_id.clone();
         let key = user.map(|user| (new.instance.clone(), user));
@@ -90,7 +94,7 @@ impl Supervisions {
                 SupervisionId::least_at(Timestamp::UNIX_EPOCH),
             );
             let same = move |(i, u, _): &&(InstanceName, UserId, SupervisionId)| *i == instance && *u == user;
-            self.voice_places.range(first..).take_while(same).map(|(_, _, id)| *id)
+            self.voice_slots.range(first..).take_while(same).map(|(_, _, id)| *id)
         });
         found.into_iter().flatten().filter(|id| *id != new.id)
     }
@@ -103,10 +107,6 @@ impl Supervisions {
     /// Writes a supervision that [`Supervisions::refusal`] does not refuse. It fails where a constraint of the database would.
     pub(super) fn write(&mut self, write: &SupervisionWrite) -> Result<(), StoreError> {
         let (SupervisionWrite::Insert(new) | SupervisionWrite::Update(new, _)) = write;
-        let of_api = |id: &SupervisionId| self.get(*id).is_some_and(|row| row.supervision.origin == Origin::Api);
-        // A running supervision takes a free place or none: it is a fact that it runs.
-        let is_free = new.origin != Origin::Api || !self.holders(new).any(|id| of_api(&id));
-        let takes_place = new.holds_voice_place() && is_free;
         let row = match write {
             SupervisionWrite::Insert(_) if self.rows.contains_key(&new.id) => {
                 return Err(StoreError::Store(format!("supervision {} exists already", new.id)));
@@ -128,17 +128,17 @@ impl Supervisions {
                 }
             }
         };
-        self.insert(row, takes_place);
+        self.insert(row);
         Ok(())
     }
 
-    fn insert(&mut self, row: Row, takes_place: bool) {
+    fn insert(&mut self, row: Row) {
         let s = &row.supervision;
         if let Some(key) = leg_key(s) {
             self.legs.insert(key, s.id);
         }
-        if let (true, Some(user)) = (takes_place, &s.supervisor.connect_user_id) {
-            self.voice_places.insert((s.instance.clone(), user.clone(), s.id));
+        if let (true, Some(user)) = (s.holds_voice_slot(), &s.supervisor.connect_user_id) {
+            self.voice_slots.insert((s.instance.clone(), user.clone(), s.id));
         }
         if !s.state.is_final() {
             self.unfinished.insert(s.id);
@@ -156,7 +156,7 @@ impl Supervisions {
             self.legs.remove(&key);
         }
         if let Some(user) = &s.supervisor.connect_user_id {
-            self.voice_places.remove(&(s.instance.clone(), user.clone(), id));
+            self.voice_slots.remove(&(s.instance.clone(), user.clone(), id));
         }
         self.unfinished.remove(&id);
         if let Some(at) = s.next_check_at {

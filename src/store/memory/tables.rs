@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sidedoor_domain::ids::{DeliveryId, SupervisionId};
-use sidedoor_domain::ports::store::{Comparison, KeyWrite, StoredSupervision, SupervisionWrite};
+use sidedoor_domain::ids::{DeliveryId, InstanceName, SupervisionId};
+use sidedoor_domain::ports::store::{Comparison, KeyWrite, PollStaleness, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
 
 use super::audit::AuditTrail;
@@ -27,6 +27,7 @@ pub(super) struct Tables {
     pub(super) evidence: EvidenceTables,
     pub(super) keys: Keys,
     pub(super) cursors: BTreeMap<&'static str, i64>,
+    pub(super) poll_staleness: BTreeMap<InstanceName, PollStaleness>,
     pub(super) comparisons: BTreeMap<SupervisionId, Comparison>,
     pub(super) clocks: Clocks,
     pub(super) audit: AuditTrail,
@@ -101,6 +102,9 @@ impl Tables {
         for comparison in &change.comparisons {
             self.write_comparison(comparison);
         }
+        if let Some(measured) = &change.poll_staleness {
+            self.note_staleness(measured);
+        }
         for (supervision, at) in &change.replayed {
             self.deliveries.replay(*supervision, *at);
         }
@@ -131,6 +135,22 @@ impl Tables {
             return Some(CommitOutcome::KeyUsed(record));
         }
         self.supervisions.refusal(change.supervision.as_ref()?)
+    }
+
+    fn note_staleness(&mut self, measured: &PollStaleness) {
+        let (measured_at, oldest) = (
+            whole(measured.measured_at),
+            measured.measured_at - PollStaleness::KEPT_FOR,
+        );
+        let known = self.poll_staleness.get(&measured.instance);
+        let is_replaced = known.is_none_or(|k| k.age <= measured.age || millis(k.measured_at) < millis(oldest));
+        if is_replaced {
+            let new = PollStaleness {
+                measured_at,
+                ..measured.clone()
+            };
+            self.poll_staleness.insert(measured.instance.clone(), new);
+        }
     }
 
     fn new_version(&mut self, supervision: SupervisionId, due_at: Timestamp) {

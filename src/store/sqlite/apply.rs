@@ -9,8 +9,17 @@ use sqlx::sqlite::SqliteConnection;
 use super::rows::Answer;
 use super::{audit, clocks, comparisons, deliveries, directives, evidence, idempotency, jobs, supervisions};
 
-pub(super) async fn apply(db: &mut SqliteConnection, incarnation: &str, change: &Transaction) -> Answer<CommitOutcome> {
-    if let Some(refusal) = refusal(db, incarnation, change).await? {
+/// What a writer knows besides the transactions.
+#[derive(Debug, Clone)]
+pub(super) struct Process {
+    /// The process: idempotency keys that an earlier one took are never answered.
+    pub(super) incarnation: String,
+    /// The most voice contacts that a supervisor may request to listen to at a time.
+    pub(super) max_voice_legs: usize,
+}
+
+pub(super) async fn apply(db: &mut SqliteConnection, process: &Process, change: &Transaction) -> Answer<CommitOutcome> {
+    if let Some(refusal) = refusal(db, process, change).await? {
         return Ok(refusal);
     }
     if let Some(write) = &change.supervision {
@@ -44,7 +53,7 @@ pub(super) async fn apply(db: &mut SqliteConnection, incarnation: &str, change: 
         deliveries::replay(db, *supervision, *at).await?;
     }
     if let Some(key) = &change.key {
-        idempotency::write(db, incarnation, key).await?;
+        idempotency::write(db, &process.incarnation, key).await?;
     }
     for (clock, sample) in &change.samples {
         clocks::write_sample(db, clock, sample).await?;
@@ -52,26 +61,29 @@ pub(super) async fn apply(db: &mut SqliteConnection, incarnation: &str, change: 
     for epoch in &change.epochs {
         clocks::write_epoch(db, epoch).await?;
     }
+    if let Some(measured) = &change.poll_staleness {
+        jobs::note_staleness(db, measured).await?;
+    }
     for entry in &change.audit {
         audit::write(db, entry).await?;
     }
     Ok(CommitOutcome::Done)
 }
 
-async fn refusal(db: &mut SqliteConnection, incarnation: &str, change: &Transaction) -> Answer<Option<CommitOutcome>> {
+async fn refusal(db: &mut SqliteConnection, process: &Process, change: &Transaction) -> Answer<Option<CommitOutcome>> {
     if let Some((id, _)) = &change.event
         && evidence::event_was_seen(db, id).await?
     {
         return Ok(Some(CommitOutcome::Duplicate));
     }
     if let Some(KeyWrite::Take(key, ..)) = &change.key
-        && let Some(record) = idempotency::earlier_use(db, incarnation, key).await?
+        && let Some(record) = idempotency::earlier_use(db, &process.incarnation, key).await?
     {
         return Ok(Some(CommitOutcome::KeyUsed(record)));
     }
     match &change.supervision {
         None => Ok(None),
-        Some(write) => supervisions::refusal(db, write).await,
+        Some(write) => supervisions::refusal(db, write, process.max_voice_legs).await,
     }
 }
 

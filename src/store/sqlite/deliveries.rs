@@ -20,7 +20,8 @@ pub(super) async fn new_version(
     due_at: Timestamp,
 ) -> Answer<()> {
     let upsert = sqlx::query(
-        "INSERT INTO deliveries (supervision_id, id, state, version, due_at) VALUES (?, ?, 'PENDING', 1, ?)
+        "INSERT INTO deliveries (supervision_id, id, state, version, departure_written, due_at)
+         VALUES (?, ?, 'PENDING', 1, 0, ?)
          ON CONFLICT (supervision_id) DO UPDATE SET
            version = version + 1, state = 'PENDING',
            due_at = CASE WHEN state = 'PENDING' AND attempts > 0 THEN due_at ELSE excluded.due_at END",
@@ -38,13 +39,15 @@ pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -
     let update = match &result.result {
         DeliveryOutcome::Written {
             recorded,
+            has_departure,
             note,
             look_again_at,
         } => sqlx::query(
             "UPDATE deliveries SET recorded_version = MAX(recorded_version, ?1), object_name = ?2,
                record_id = COALESCE(?3, record_id), recorded_at = ?4, attempts = 0, refusals = 0, refused_at = NULL,
                last_error = ?5, last_answer = NULL,
-               state = CASE WHEN version <= ?1 THEN 'RECORDED' ELSE state END, look_again_at = ?7
+               state = CASE WHEN version <= ?1 THEN 'RECORDED' ELSE state END, look_again_at = ?7,
+               departure_written = MAX(departure_written, ?8)
              WHERE supervision_id = ?6",
         )
         .bind(version)
@@ -53,7 +56,8 @@ pub(super) async fn settle(db: &mut SqliteConnection, result: &DeliveryResult) -
         .bind(millis(result.at))
         .bind(note.clone())
         .bind(id)
-        .bind(look_again_at.map(millis)),
+        .bind(look_again_at.map(millis))
+        .bind(i64::from(*has_departure)),
         DeliveryOutcome::Again { due_at, error, blame } => sqlx::query(
             "UPDATE deliveries SET attempts = attempts + 1, due_at = ?, last_error = ?, refusals = refusals + ?,
                refused_at = COALESCE(?, refused_at)

@@ -1,7 +1,8 @@
 //! Background jobs: due times, and the cursors of the followers of changes.
 
-use jiff::Timestamp;
-use sidedoor_domain::ports::store::{NextDue, StoredSupervision};
+use jiff::{SignedDuration, Timestamp};
+use sidedoor_domain::ids::InstanceName;
+use sidedoor_domain::ports::store::{NextDue, PollStaleness, StoredSupervision};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::failed;
@@ -44,6 +45,38 @@ pub(super) async fn cursor(pool: &SqlitePool, name: &'static str) -> Answer<Opti
         .await
         .map_err(failed)?;
     row.map(|row| get(&row, "seq")).transpose()
+}
+
+pub(super) async fn note_staleness(db: &mut SqliteConnection, measured: &PollStaleness) -> Answer<()> {
+    let upsert = sqlx::query(
+        "INSERT INTO poll_staleness (instance, measured_at, age_ms) VALUES (?1, ?2, ?3)
+         ON CONFLICT (instance) DO UPDATE SET measured_at = ?2, age_ms = ?3 WHERE age_ms <= ?3 OR measured_at < ?4",
+    )
+    .bind(measured.instance.to_string())
+    .bind(millis(measured.measured_at))
+    .bind(whole_ms(measured.age))
+    .bind(millis(measured.measured_at - PollStaleness::KEPT_FOR));
+    run(db, upsert).await.map(|_| ())
+}
+
+pub(super) async fn poll_staleness(pool: &SqlitePool, instance: &InstanceName) -> Answer<Option<PollStaleness>> {
+    let row = sqlx::query("SELECT measured_at, age_ms FROM poll_staleness WHERE instance = ?")
+        .bind(instance.to_string())
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?;
+    let Some(row) = row else { return Ok(None) };
+    let measured_at = optional_moment(&row, "measured_at")?;
+    let age = SignedDuration::from_millis(get(&row, "age_ms")?);
+    Ok(measured_at.map(|measured_at| PollStaleness {
+        instance: instance.clone(),
+        measured_at,
+        age,
+    }))
+}
+
+fn whole_ms(age: SignedDuration) -> i64 {
+    i64::try_from(age.as_millis()).unwrap_or(i64::MAX)
 }
 
 pub(super) async fn move_cursor(db: &mut SqliteConnection, name: &'static str, seq: i64) -> Answer<()> {

@@ -18,6 +18,7 @@ pub(super) fn all() -> Migrator {
         step(7, "refusals", include_str!("migrations/0007_refusals.sql")),
         step(8, "keys", include_str!("migrations/0008_keys.sql")),
         step(9, "indexes", include_str!("migrations/0009_indexes.sql")),
+        step(10, "voice slots", include_str!("migrations/0010_voice_slots.sql")),
     ])
 }
 

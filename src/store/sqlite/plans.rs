@@ -79,7 +79,7 @@ const EXCEPTIONS: [(&str, &str, &str); 11] = [
 /// The index that a statement must use. Another index would be no scan either, but would read every supervision that one supervisor or
 /// contact ever had.
 const BY_INDEX: [(&str, &str); 13] = [
-    ("voice_place = 1", "voice_places"),
+    ("voice_slot > 0", "voice_slots"),
     (
         "s.connect_user_id = ?\n         AND s.state IN",
         "supervisions_unfinished_by_user",
@@ -163,7 +163,7 @@ async fn no_statement_reads_or_sorts_the_whole_history() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("store.db");
     let url = format!("sqlite://{}", path.display());
-    let store = SqliteStore::open(&url).await.expect("opens");
+    let store = SqliteStore::open(&url, 1).await.expect("opens");
     let history = std::env::var("SIDEDOOR_HISTORY")
         .ok()
         .and_then(|n| n.parse().ok())
@@ -173,7 +173,7 @@ async fn no_statement_reads_or_sorts_the_whole_history() {
     store.close().await;
     drop(store);
     forget();
-    let store = SqliteStore::open(&url).await.expect("opens");
+    let store = SqliteStore::open(&url, 1).await.expect("opens");
     write_everything(&store).await;
     let view = StoreView::open(&url).await.expect("opens");
     ask_everything(&store, &view).await;

@@ -35,7 +35,7 @@ macro_rules! select_stored {
     ($rest:literal, $more:literal, $from:literal) => {
         concat!(
             "SELECT s.id AS supervision_id, s.doc AS doc, s.revision AS revision, d.id AS delivery_id, d.state AS record_state, ",
-            "d.version AS version, d.recorded_version AS recorded_version, d.object_name AS object_name, ",
+            "d.version AS version, d.recorded_version AS recorded_version, d.departure_written AS departure_written, d.object_name AS object_name, ",
             "d.record_id AS record_id, d.recorded_at AS recorded_at, d.attempts AS attempts, d.last_error AS last_error, ",
             "d.due_at AS due_at, d.refusals AS refusals, d.refused_at AS refused_at, d.look_again_at AS look_again_at",
             $more,
@@ -131,6 +131,7 @@ fn record_sync(row: &SqliteRow) -> Answer<Option<RecordSync>> {
         state: record_state(get(row, "record_state")?)?,
         version: count(row, "version")?,
         written_version: count(row, "recorded_version")?,
+        departure_written: get::<i64>(row, "departure_written")? != 0,
         object_name: get(row, "object_name")?,
         record_id: get(row, "record_id")?,
         written_at: optional_moment(row, "recorded_at")?,

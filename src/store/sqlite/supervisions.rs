@@ -1,5 +1,7 @@
 //! Supervisions: the questions to the readers, and the writes of the one writer.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::CommitOutcome;
@@ -232,9 +234,13 @@ pub(super) async fn left_between(
 }
 
 /// Why a supervision must not be written, if there is a reason.
-pub(super) async fn refusal(db: &mut SqliteConnection, write: &SupervisionWrite) -> Answer<Option<CommitOutcome>> {
+pub(super) async fn refusal(
+    db: &mut SqliteConnection,
+    write: &SupervisionWrite,
+    max_voice_legs: usize,
+) -> Answer<Option<CommitOutcome>> {
     match write {
-        SupervisionWrite::Insert(new) => match place_taken(db, new).await? {
+        SupervisionWrite::Insert(new) => match slots_taken(db, new, max_voice_legs).await? {
             Some(refusal) => Ok(Some(refusal)),
             None => leg_taken(db, new).await,
         },
@@ -245,9 +251,9 @@ pub(super) async fn refusal(db: &mut SqliteConnection, write: &SupervisionWrite)
             if newest != Some(*revision) {
                 return Ok(Some(CommitOutcome::Stale));
             }
-            // An update takes the voice place only of a supervision that waited for it, which is REQUESTED.
+            // Only a supervision that waited for a voice slot can be refused, and it is REQUESTED.
             if new.state == State::Requested
-                && let Some(refusal) = place_taken(db, new).await?
+                && let Some(refusal) = slots_taken(db, new, max_voice_legs).await?
             {
                 return Ok(Some(refusal));
             }
@@ -260,22 +266,40 @@ async fn one(db: &mut SqliteConnection, query: Query) -> Answer<Option<SqliteRow
     query.fetch_optional(&mut *db).await.map_err(failed)
 }
 
-/// Whether another supervision has the voice place that this one would take.
-async fn place_taken(db: &mut SqliteConnection, new: &Supervision) -> Answer<Option<CommitOutcome>> {
-    let (Origin::Api, true, Some(user)) = (new.origin, new.holds_voice_place(), &new.supervisor.connect_user_id) else {
-        return Ok(None);
+/// The voice slots that other supervisions of this supervisor occupy, the oldest supervision first.
+async fn other_slots(db: &mut SqliteConnection, new: &Supervision) -> Answer<Vec<(SupervisionId, i64)>> {
+    let Some(user) = &new.supervisor.connect_user_id else {
+        return Ok(Vec::new());
     };
-    let holder = sqlx::query(
-        "SELECT id FROM supervisions WHERE instance = ? AND connect_user_id = ? AND voice_place = 1 AND id <> ?
-         ORDER BY id LIMIT 1",
+    let rows = sqlx::query(
+        "SELECT id, voice_slot FROM supervisions WHERE instance = ? AND connect_user_id = ? AND voice_slot > 0",
     )
     .bind(new.instance.to_string())
     .bind(user.to_string())
-    .bind(new.id.to_string());
-    match one(db, holder).await? {
-        Some(row) => Ok(Some(CommitOutcome::Busy(supervision_id(&row, "id")?))),
-        None => Ok(None),
+    .fetch_all(&mut *db)
+    .await
+    .map_err(failed)?;
+    let mut slots = Vec::with_capacity(rows.len());
+    for row in &rows {
+        slots.push((supervision_id(row, "id")?, get(row, "voice_slot")?));
     }
+    slots.retain(|(id, _)| *id != new.id);
+    slots.sort_unstable();
+    Ok(slots)
+}
+
+/// Whether other supervisions have all voice slots that a request may take.
+async fn slots_taken(
+    db: &mut SqliteConnection,
+    new: &Supervision,
+    max_voice_legs: usize,
+) -> Answer<Option<CommitOutcome>> {
+    if new.origin != Origin::Api || !new.holds_voice_slot() {
+        return Ok(None);
+    }
+    let others = other_slots(db, new).await?;
+    let holder = others.first().filter(|_| others.len() >= max_voice_legs);
+    Ok(holder.map(|(id, _)| CommitOutcome::Busy(*id)))
 }
 
 async fn leg_taken(db: &mut SqliteConnection, new: &Supervision) -> Answer<Option<CommitOutcome>> {
@@ -290,27 +314,22 @@ async fn leg_taken(db: &mut SqliteConnection, new: &Supervision) -> Answer<Optio
     }
 }
 
-/// Whether a supervision takes the supervisor's voice place. A running one takes a free place or none: it is a fact that it runs.
-async fn takes_place(db: &mut SqliteConnection, new: &Supervision) -> Answer<bool> {
-    let (Origin::Api, true, Some(user)) = (new.origin, new.holds_voice_place(), &new.supervisor.connect_user_id) else {
-        return Ok(new.holds_voice_place());
-    };
-    let holder = sqlx::query(
-        "SELECT id FROM supervisions WHERE instance = ? AND connect_user_id = ? AND voice_place = 1 AND +origin = 'API'
-         AND id <> ? LIMIT 1",
-    )
-    .bind(new.instance.to_string())
-    .bind(user.to_string())
-    .bind(new.id.to_string());
-    Ok(one(db, holder).await?.is_none())
+/// The lowest free voice slot, if the supervision occupies one; otherwise 0. A running leg is a fact, so it takes one above the limit
+/// of requests, too.
+async fn voice_slot(db: &mut SqliteConnection, new: &Supervision) -> Answer<i64> {
+    if !new.holds_voice_slot() {
+        return Ok(0);
+    }
+    let taken: BTreeSet<i64> = other_slots(db, new).await?.into_iter().map(|(_, slot)| slot).collect();
+    Ok((1..).find(|slot| !taken.contains(slot)).unwrap_or(0))
 }
 
 pub(super) async fn write(db: &mut SqliteConnection, write: &SupervisionWrite) -> Answer<()> {
     let (SupervisionWrite::Insert(changed) | SupervisionWrite::Update(changed, _)) = write;
-    let takes_place = takes_place(db, changed).await?;
+    let voice_slot = voice_slot(db, changed).await?;
     let (query, new, revision) = match write {
         SupervisionWrite::Insert(new) => (
-            "INSERT INTO supervisions (contact_id, leg_id, connect_user_id, agent_id, state, voice_place, overdue,
+            "INSERT INTO supervisions (contact_id, leg_id, connect_user_id, agent_id, state, voice_slot, overdue,
              next_check_at, ended_at, voice_call_id, doc, revision, id, origin, instance)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             new,
@@ -318,7 +337,7 @@ pub(super) async fn write(db: &mut SqliteConnection, write: &SupervisionWrite) -
         ),
         SupervisionWrite::Update(new, revision) => (
             "UPDATE supervisions SET contact_id = ?, leg_id = ?, connect_user_id = ?, agent_id = ?, state = ?,
-             voice_place = ?, overdue = ?, next_check_at = ?, ended_at = ?, voice_call_id = ?, doc = ?, revision = ?
+             voice_slot = ?, overdue = ?, next_check_at = ?, ended_at = ?, voice_call_id = ?, doc = ?, revision = ?
              WHERE id = ?",
             new,
             *revision,
@@ -330,7 +349,7 @@ pub(super) async fn write(db: &mut SqliteConnection, write: &SupervisionWrite) -
         .bind(new.supervisor.connect_user_id.as_ref().map(ToString::to_string))
         .bind(new.agent.as_ref().map(ToString::to_string))
         .bind(new.state.as_str())
-        .bind(i64::from(takes_place))
+        .bind(voice_slot)
         .bind(i64::from(new.overdue))
         .bind(new.next_check_at.map(millis))
         .bind(ended_at(new).map(millis))

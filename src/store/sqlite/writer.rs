@@ -36,12 +36,12 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         connection: SqliteConnection,
-        incarnation: String,
+        process: apply::Process,
         news: broadcast::Sender<DirectiveNews>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(WAITING);
         // The task is not tracked: it ends on `Work::Close`, or when the last handle is dropped.
-        tokio::spawn(run(connection, incarnation, news, waiting));
+        tokio::spawn(run(connection, process, news, waiting));
         Self { queue }
     }
 
@@ -80,7 +80,7 @@ impl Writer {
 
 async fn run(
     mut connection: SqliteConnection,
-    incarnation: String,
+    process: apply::Process,
     news: broadcast::Sender<DirectiveNews>,
     mut waiting: mpsc::Receiver<Work>,
 ) {
@@ -102,7 +102,7 @@ async fn run(
                 None
             };
         }
-        commit_group(&mut connection, &incarnation, &news, &mut group).await;
+        commit_group(&mut connection, &process, &news, &mut group).await;
         match after {
             Some(Work::Remove(removal, reply)) => {
                 let _ = reply.send(sweep::remove(&mut connection, &removal).await);
@@ -122,7 +122,7 @@ async fn run(
 
 async fn commit_group(
     connection: &mut SqliteConnection,
-    incarnation: &str,
+    process: &apply::Process,
     news: &broadcast::Sender<DirectiveNews>,
     group: &mut Vec<(Box<Transaction>, Option<Reply<CommitOutcome>>)>,
 ) {
@@ -130,13 +130,13 @@ async fn commit_group(
         return;
     }
     let changes: Vec<&Transaction> = group.iter().map(|(change, _)| change.as_ref()).collect();
-    let mut results = match transaction(connection, incarnation, &changes).await {
+    let mut results = match transaction(connection, process, &changes).await {
         Ok(done) => done.into_iter().map(Ok).collect(),
         Err(e) if changes.len() == 1 => vec![Err(e)],
         Err(_) => {
             let mut alone = Vec::with_capacity(changes.len());
             for change in &changes {
-                let one = transaction(connection, incarnation, &[*change]).await;
+                let one = transaction(connection, process, &[*change]).await;
                 alone.push(one.map(|mut done| done.remove(0)));
             }
             alone
@@ -162,14 +162,14 @@ async fn commit_group(
 
 async fn transaction(
     connection: &mut SqliteConnection,
-    incarnation: &str,
+    process: &apply::Process,
     changes: &[&Transaction],
 ) -> Result<Vec<CommitOutcome>, StoreError> {
     connection.execute("BEGIN IMMEDIATE").await.map_err(failed)?;
     let mut done = Vec::with_capacity(changes.len());
     let mut outcome = Ok(());
     for change in changes {
-        match apply::apply(connection, incarnation, change).await {
+        match apply::apply(connection, process, change).await {
             Ok(committed) => done.push(committed),
             Err(e) => {
                 outcome = Err(e);

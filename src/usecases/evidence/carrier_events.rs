@@ -15,7 +15,7 @@ use sidedoor_domain::unusable_event::UnusableEvent;
 use crate::usecases::RequestContext;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
-use crate::usecases::evidence::carrier_limits::CarrierEventError;
+use crate::usecases::evidence::carrier_limits::{CarrierEventError, LEG_TTL};
 use crate::usecases::evidence::contact_events::EventOutcome;
 use crate::usecases::evidence::event_rights::{check_instance, check_vendor, remembered_id};
 use crate::usecases::evidence::observation::Observation;
@@ -127,7 +127,7 @@ impl EvidenceService {
             username: None,
             salesforce_user_id: None,
         };
-        let new = Supervision::of_carrier(
+        let mut new = Supervision::of_carrier(
             self.ctx.new_id(),
             carrier,
             instance.clone(),
@@ -136,6 +136,7 @@ impl EvidenceService {
             supervisor,
         );
         let id = new.id;
+        new.next_check_at = Some(self.ctx.now() + LEG_TTL);
         let change = Transaction {
             supervision: Some(SupervisionWrite::Insert(Box::new(new))),
             deliver_at: Some(self.ctx.now() + self.ctx.settings.intervals.join_row),

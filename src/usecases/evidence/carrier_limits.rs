@@ -1,19 +1,26 @@
 //! A carrier's own leg becomes a supervision only if Connect knows the supervisor and the carrier is below its
-//! limit. Connect knows nothing of such a leg, so without these checks a carrier's key could fill the
+//! limit, and it ends when the carrier says nothing more of it for a day. Connect knows nothing of such a leg, so without these checks a carrier's key could fill the
 //! store and Salesforce with invented supervisors.
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+use sidedoor_domain::audit::AuditAction;
+use sidedoor_domain::confirmation::Confirmation;
+use sidedoor_domain::departure::DropFacts;
+use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{InstanceName, UserId};
-use sidedoor_domain::ports::VendorError;
 use sidedoor_domain::ports::store::Filter;
-use sidedoor_domain::supervision::{Origin, State};
+use sidedoor_domain::ports::{CommitOutcome, Transaction, VendorError};
+use sidedoor_domain::supervision::{Origin, State, Supervision};
 
 use crate::usecases::RequestContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::expiring_cache::ExpiringCache;
 
+/// How long after the carrier's last word a leg of its own counts as gone. Nobody else can be asked, and no call lasts that long.
+pub(super) const LEG_TTL: SignedDuration = SignedDuration::from_hours(24);
 /// The most unfinished legs of one carrier in one instance.
 const MAX_LEGS: usize = 200;
 /// How many supervisions are read at a time to count them.
@@ -118,6 +125,44 @@ impl EvidenceService {
                 None => return Ok(()),
             }
         }
+    }
+}
+
+impl EvidenceService {
+    /// Ends the supervision of a carrier's own leg of which the carrier has said nothing for [`LEG_TTL`]: nothing shows when the leg
+    /// ended. Returns when to look again.
+    pub(crate) async fn expire_carrier_leg(&self, s: &Supervision) -> Result<Option<Timestamp>, UseCaseError> {
+        let Some(leg) = &s.leg else { return Ok(None) };
+        let now = self.ctx.now();
+        let evidence = self.ctx.store().evidence(&s.instance, leg.as_str()).await?;
+        let expires_at = evidence.iter().map(|e| e.learnt_at + LEG_TTL).max();
+        if let Some(later) = expires_at.filter(|at| now < *at) {
+            return Ok(Some(later));
+        }
+        let committed = self.ctx.update(s.id, |s| {
+            let facts = DropFacts {
+                confirmation: Confirmation::None,
+                alive: None,
+                gone_by: now,
+                source: Source::PartnerEvent,
+                stamps: Vec::new(),
+                vendor_reason: None,
+            };
+            let departure = self.departure_of(s, &facts);
+            s.conclude(departure).ok()?;
+            s.next_check_at = None;
+            let outcome = format!("{} said nothing about the leg for 24 hours", s.vendor);
+            Some(Transaction {
+                audit: vec![self.ctx.audit_own(AuditAction::SupervisionLeft, s.id, outcome)],
+                deliver_at: Some(now),
+                ..Transaction::default()
+            })
+        });
+        if committed.await? == CommitOutcome::Done {
+            tracing::warn!(supervision_id = %s.id, vendor = s.vendor, "ended {}, because {} said nothing about its leg for 24 hours", s.id, s.vendor);
+            self.ctx.signals.deliver.notify_one();
+        }
+        Ok(None)
     }
 }
 

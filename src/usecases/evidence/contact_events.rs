@@ -6,10 +6,11 @@
 use sidedoor_domain::agent_event::{AgentDelivery, AgentEvent, VanishedLeg};
 use sidedoor_domain::authority::Caller;
 use sidedoor_domain::contact_event::{ContactEvent, InitiationMethod};
+use sidedoor_domain::departure::Continuity;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
-use sidedoor_domain::ports::store::{StoredSupervision, UnknownLeg};
+use sidedoor_domain::ports::store::{Filter, StoredSupervision, UnknownLeg};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
-use sidedoor_domain::supervision::AMAZON_CONNECT;
+use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
 use sidedoor_domain::unusable_event::{EventOrigin, UnusableEvent};
 
 use crate::usecases::RequestContext;
@@ -17,6 +18,9 @@ use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::evidence::event_rights::{check_instance, check_vendor, remembered_id};
 use crate::usecases::evidence::observation::Observation;
+
+/// The most supervisions of one contact to which a claimed successor is noted, the newest first.
+const LEGS_OF_CONTACT: u32 = 20;
 
 /// Whether an event was processed, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +56,7 @@ impl EvidenceService {
         }
         let mut outcome = EventOutcome::Ignored;
         for (instance, event) in usable {
-            if self.observe_agent(&instance, event, &request.caller.name).await? == EventOutcome::Accepted {
+            if self.observe_agent(&instance, event, &request.caller).await? == EventOutcome::Accepted {
                 outcome = EventOutcome::Accepted;
             }
         }
@@ -63,7 +67,7 @@ impl EvidenceService {
         &self,
         instance: &InstanceName,
         event: &AgentEvent,
-        credential: &str,
+        sender: &Caller,
     ) -> Result<EventOutcome, UseCaseError> {
         let learnt_at = self.ctx.now();
         let mut outcome = EventOutcome::Ignored;
@@ -74,7 +78,7 @@ impl EvidenceService {
             if !seen.is_monitor && !self.is_known_leg(instance, &leg).await? {
                 continue;
             }
-            let observation = Observation::of_agent_event(seen, &event.user, event.id.as_ref(), learnt_at, credential);
+            let observation = Observation::of_agent_event(seen, &event.user, event.id.as_ref(), learnt_at, sender);
             if self.evaluate(instance, leg.as_str(), observation, None).await? == EventOutcome::Accepted {
                 outcome = EventOutcome::Accepted;
             }
@@ -170,11 +174,13 @@ impl EvidenceService {
         };
         let is_leg = match event.initiation_method {
             InitiationMethod::Monitor => true,
-            InitiationMethod::Unknown => self.is_known_leg(&instance, &contact).await?,
+            // Connect has left the method of legs empty, and never that of customers' contacts as far as is known. A leg that a
+            // supervisor started elsewhere would otherwise not be seen; DescribeContact decides, in the lowest class.
+            InitiationMethod::Unknown => event.user.is_some() || self.is_known_leg(&instance, &contact).await?,
             InitiationMethod::Other(_) => false,
         };
         if is_leg {
-            let observation = Observation::of_event(event, learnt_at, &request.caller.name);
+            let observation = Observation::of_event(event, learnt_at, &request.caller);
             return self
                 .evaluate(
                     &instance,
@@ -184,10 +190,41 @@ impl EvidenceService {
                 )
                 .await;
         }
+        if let Some(previous) = &event.links.previous {
+            self.note_successor_claim(&instance, previous, &contact).await?;
+        }
         if event.is_end() {
             return self.contact_ended(&instance, &contact, event.user.as_deref()).await;
         }
         Ok(EventOutcome::Ignored)
+    }
+
+    /// An event says that `successor` continues the contact `previous`, such as after a transfer. The after-checks of that contact
+    /// ask the vendor whether it is so.
+    async fn note_successor_claim(
+        &self,
+        instance: &InstanceName,
+        previous: &str,
+        successor: &ContactId,
+    ) -> Result<(), UseCaseError> {
+        let Ok(previous) = ContactId::parse(previous) else {
+            return Ok(());
+        };
+        let filter = Filter {
+            instance: Some(instance.clone()),
+            contact: Some(previous),
+            limit: LEGS_OF_CONTACT,
+            ..Filter::default()
+        };
+        for StoredSupervision { supervision, .. } in self.ctx.store().list(&filter).await? {
+            let change = |s: &mut Supervision| {
+                let known = s.departure.as_ref().map(|d| d.continuity);
+                let is_open = known.is_none_or(|known| known == Continuity::Unknown) && s.state != State::Failed;
+                (is_open && s.note_successor_claim(successor)).then(Transaction::default)
+            };
+            self.ctx.update(supervision.id, change).await?;
+        }
+        Ok(())
     }
 
     /// The customer's contact has ended: polls the legs on it.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use sidedoor_domain::agent_event::LegSeen;
+use sidedoor_domain::authority::Caller;
 use sidedoor_domain::confirmation::{AnswerAge, Finding, LegAnswer};
 use sidedoor_domain::contact_event::ContactEvent;
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
@@ -41,8 +42,8 @@ fn sighted(source: Source, learnt_at: Timestamp, (sighting, vendor_stamp): (Sigh
 }
 
 impl Observation {
-    /// What a contact event says that `credential` sent.
-    pub(super) fn of_event(event: &ContactEvent, learnt_at: Timestamp, credential: &str) -> Self {
+    /// What a contact event says that `sender` delivered.
+    pub(super) fn of_event(event: &ContactEvent, learnt_at: Timestamp, sender: &Caller) -> Self {
         let mut shown = vec![(Sighting::Exists, event.initiated_at)];
         if event.is_connection() {
             shown.push((Sighting::Joined, event.connected_at));
@@ -53,7 +54,8 @@ impl Observation {
         let evidence = shown.into_iter().map(|shown| Evidence {
             disconnect_reason: event.disconnect_reason.clone().filter(|_| shown.0 == Sighting::Dropped),
             event_id: event.id.clone(),
-            credential: Some(credential.to_owned()),
+            credential: Some(sender.name.clone()),
+            authentic: sender.is_authentic(),
             ..sighted(Source::ContactEvent, learnt_at, shown)
         });
         Self {
@@ -63,17 +65,18 @@ impl Observation {
         }
     }
 
-    /// What a snapshot of `user` says that `credential` sent.
+    /// What a snapshot of `user` says that `sender` delivered.
     pub(super) fn of_agent_event(
         seen: &LegSeen,
         user: &str,
         event_id: Option<&String>,
         learnt_at: Timestamp,
-        credential: &str,
+        sender: &Caller,
     ) -> Self {
         let evidence = seen.sightings.iter().map(|shown| Evidence {
             event_id: event_id.cloned(),
-            credential: Some(credential.to_owned()),
+            credential: Some(sender.name.clone()),
+            authentic: sender.is_authentic(),
             ..sighted(Source::AgentEvent, learnt_at, *shown)
         });
         Self {

@@ -14,7 +14,7 @@ use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::confirmation::Confirmation;
 use sidedoor_domain::departure::{AgentAfter, Continuity, Departure, Reason};
 use sidedoor_domain::evidence::Source;
-use sidedoor_domain::ids::{SupervisionId, UserId};
+use sidedoor_domain::ids::{ContactId, SupervisionId, UserId};
 use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Priority, Transaction};
@@ -43,6 +43,8 @@ struct ContactCheck {
     agent_after: Option<AgentAfter>,
     /// How old the contact was when the supervisor left, on the vendor's clock.
     contact_age: Option<SignedDuration>,
+    /// Whether our StopContact ended the leg, and the contact's end carries the same second.
+    stopped_in_the_same_second: bool,
 }
 
 impl ContactCheck {
@@ -53,6 +55,7 @@ impl ContactCheck {
             agent: None,
             agent_after: None,
             contact_age: None,
+            stopped_in_the_same_second: false,
         }
     }
 }
@@ -98,13 +101,13 @@ impl LeavingService {
                 s.next_check_at = Some(self.next_question(s));
             }
             Some(Transaction {
-                audit: self.alarm_entries(s),
+                audit: self.alarm_entries(s, &check),
                 ..Transaction::default()
             })
         };
         self.update_departed(s.id, change).await?;
         if let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(s.id).await? {
-            self.raise_alarms(&supervision);
+            self.raise_alarms(&supervision, &check);
             self.count_silent_leave(&supervision, check.contact_age);
         }
         Ok(())
@@ -160,13 +163,16 @@ impl LeavingService {
             .telephony()
             .describe(&s.instance, contact.as_str(), Priority::AfterCheck)
             .await;
-        let seen = match seen {
+        let mut seen = match seen {
             Ok(seen) => seen,
             Err(e) => {
                 log_failed_poll(s, &e);
                 return check;
             }
         };
+        if seen.disconnected_at.is_some() && !seen.has_successor {
+            seen.has_successor = self.is_continued(s, contact).await;
+        }
         let mut found = self.evaluate_contact(s, &seen);
         found.agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
         found.agent_after = check.agent_after;
@@ -181,6 +187,22 @@ impl LeavingService {
             found.agent_after = Some(AgentAfter::of(None));
         }
         found
+    }
+
+    /// Whether the vendor confirms that a claimed successor continues the contact.
+    async fn is_continued(&self, s: &Supervision, contact: &ContactId) -> bool {
+        for claimed in &s.watch.successors_claimed {
+            let asked = self
+                .ctx
+                .telephony()
+                .describe(&s.instance, claimed.as_str(), Priority::AfterCheck);
+            let seen = asked.await.inspect_err(|e| log_failed_poll(s, e));
+            let names = |id: &String| id.eq_ignore_ascii_case(contact.as_str());
+            if seen.is_ok_and(|seen| !seen.is_monitor() && seen.previous.as_ref().is_some_and(names)) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether the call continued, and whether it ended before the leg. Both stamps are from the same vendor clock, so they can
@@ -221,8 +243,10 @@ impl LeavingService {
         }
         // The leg ended first if its browser reported that it ended it, or if a leave was requested and the stamps agree.
         let leg_first = s.browser_ended_the_leg() || (s.leave.is_some() && leg_end < contact_end);
+        let stopped = stopped_in_the_same_second(s, contact_end);
         ContactCheck {
-            contact_ended_first: !leg_first && !stopped_in_the_same_second(s, contact_end),
+            contact_ended_first: !leg_first && !stopped,
+            stopped_in_the_same_second: stopped,
             ..with(Continuity::Ended)
         }
     }
@@ -276,9 +300,9 @@ impl LeavingService {
     }
 
     /// The alarms as audit entries, written in the same transaction as the result.
-    fn alarm_entries(&self, s: &Supervision) -> Vec<AuditEntry> {
+    fn alarm_entries(&self, s: &Supervision, check: &ContactCheck) -> Vec<AuditEntry> {
         let mut audit = Vec::new();
-        if ended_by_us(s) {
+        if ended_by_us(s, check) {
             audit.push(self.ctx.audit_own(
                 AuditAction::CustomerCallEnded,
                 s.id,
@@ -295,8 +319,8 @@ impl LeavingService {
     }
 
     /// Logs and counts the alarms.
-    fn raise_alarms(&self, s: &Supervision) {
-        if ended_by_us(s) {
+    fn raise_alarms(&self, s: &Supervision, check: &ContactCheck) {
+        if ended_by_us(s, check) {
             self.ctx.count(&MetricEvent::CustomerCallEnded);
             tracing::error!(supervision_id = %s.id, contact_id = s.contact.as_ref().map(tracing::field::display), "the customer's call ended right after the supervisor of {} left", s.id);
         }
@@ -362,15 +386,10 @@ fn stopped_in_the_same_second(s: &Supervision, contact_end: Timestamp) -> bool {
 }
 
 /// Whether the customer's call ended because we made the supervisor leave.
-fn ended_by_us(s: &Supervision) -> bool {
+fn ended_by_us(s: &Supervision, check: &ContactCheck) -> bool {
     let departure = s.departure.as_ref().filter(|_| s.leave.is_some());
-    let stopped = s
-        .leave
-        .as_ref()
-        .is_some_and(|leave| leave.server_end == ServerEnd::Accepted);
-    departure.is_some_and(|d| {
-        d.continuity == Continuity::Ended && d.reason != Reason::ContactEnded && (had_barged(s) || stopped)
-    })
+    let is_cause = had_barged(s) || check.stopped_in_the_same_second;
+    departure.is_some_and(|d| d.continuity == Continuity::Ended && d.reason != Reason::ContactEnded && is_cause)
 }
 
 fn agent_left_behind(s: &Supervision) -> Option<&AgentAfter> {

@@ -244,6 +244,18 @@ impl MonitoringService {
         }
     }
 
+    /// Sends the MonitorContact of a search once more, with the same token, if the rate budget has a place now. Returns whether it
+    /// gave the leg.
+    pub(crate) async fn repeat_join(&self, s: &Supervision) -> Result<bool, MonitoringError> {
+        let Some(place) = self.ctx.telephony().try_admit_monitor(&s.instance) else {
+            return Ok(false);
+        };
+        match self.send(s, place, 0, &mut true).await {
+            JoinAttempt::Leg(leg) => self.leg_given(s.id, leg).await.map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
     /// Connect returned the leg: the supervision becomes MONITORING, or LEAVING if a leave was requested meanwhile.
     async fn leg_given(&self, id: SupervisionId, leg: LegId) -> Result<(), MonitoringError> {
         match self.evidence.give_leg(id, leg).await? {

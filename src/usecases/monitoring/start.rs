@@ -142,7 +142,7 @@ impl MonitoringService {
         }
         new.waits_for = others
             .iter()
-            .find(|o| o.supervision.holds_voice_place())
+            .find(|o| o.supervision.holds_voice_slot())
             .map(|o| o.supervision.id);
         let ending = self.ending_elsewhere(&new).await?;
         if let (None, Some(first)) = (new.waits_for, &ending) {
@@ -202,18 +202,17 @@ impl MonitoringService {
         Ok(StartOutcome::Waiting(stored(new)?, stored(first)?))
     }
 
-    /// The supervision that holds the supervisor's voice place, if its end was requested or is claimed: the start then waits for that
-    /// end instead of being refused.
+    /// If the supervisor has no free voice slot, the supervision in one of them whose end was requested or is claimed: the start then
+    /// waits for that end instead of being refused.
     async fn ending_elsewhere(&self, new: &Supervision) -> Result<Option<Supervision>, MonitoringError> {
         let Some(user) = &new.supervisor.connect_user_id else {
             return Ok(None);
         };
         let active = self.ctx.store().active_of(&new.instance, user).await?;
-        let holder = active
-            .into_iter()
-            .map(|s| s.supervision)
-            .find(Supervision::holds_voice_place);
-        Ok(holder.filter(Supervision::may_end_soon))
+        let mut holders: Vec<Supervision> = active.into_iter().map(|s| s.supervision).collect();
+        holders.retain(Supervision::holds_voice_slot);
+        let has_room = holders.len() < self.ctx.settings.max_voice_legs;
+        Ok(holders.into_iter().find(|s| !has_room && s.may_end_soon()))
     }
 
     /// Asks at once about a leg whose end another start waits for.
@@ -238,7 +237,7 @@ impl MonitoringService {
             return Ok(Vec::new());
         };
         let mut active = self.ctx.store().active_of(&new.instance, user).await?;
-        active.retain(|s| s.supervision.holds_voice_place() || s.supervision.waits_for.is_some());
+        active.retain(|s| s.supervision.holds_voice_slot() || s.supervision.waits_for.is_some());
         Ok(active)
     }
 
@@ -289,7 +288,7 @@ impl MonitoringService {
         Ok(replay.map_or(StartOutcome::Already(Box::new(stored)), StartOutcome::Replay))
     }
 
-    /// The supervisor's voice place is taken: by an equal request that was faster, or by another contact.
+    /// The supervisor's voice slot is taken: by an equal request that was faster, or by another contact.
     async fn answer_busy(
         &self,
         holder: SupervisionId,

@@ -29,7 +29,7 @@ pub(super) enum JoinTurn {
     NotYet,
     /// Never, because the first leg does not end.
     Never,
-    /// Another supervision has taken the supervisor's voice place.
+    /// Another supervision has taken the supervisor's voice slot.
     Taken(SupervisionId),
 }
 
@@ -57,7 +57,7 @@ impl MonitoringService {
         Ok(())
     }
 
-    /// Whether this supervision may join now. If it had to wait, it takes the supervisor's voice place.
+    /// Whether this supervision may join now. If it had to wait, it takes the supervisor's voice slot.
     pub(super) async fn check_turn(&self, s: &mut Supervision, revision: i64) -> Result<JoinTurn, MonitoringError> {
         let Some(first) = s.waits_for else {
             return Ok(JoinTurn::Now);
@@ -69,7 +69,7 @@ impl MonitoringService {
                     // The claim was refuted: the supervisor listens there.
                     return Ok(JoinTurn::Taken(f.id));
                 }
-                if f.holds_voice_place() {
+                if f.holds_voice_slot() {
                     tokio::time::sleep(TURN_POLL).await;
                     return Ok(JoinTurn::NotYet);
                 }

@@ -16,7 +16,7 @@ use sidedoor_domain::confirmation::{Finding, LegAnswer};
 use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
-use sidedoor_domain::ports::store::{StoredSupervision, UnknownLeg};
+use sidedoor_domain::ports::store::{PollStaleness, StoredSupervision, UnknownLeg};
 use sidedoor_domain::ports::telephony::{UserContact, UserDataSeen};
 use sidedoor_domain::ports::{MetricEvent, Priority, Transaction, VendorError};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
@@ -345,6 +345,17 @@ impl PollingService {
             .filter(|stale| stale.is_positive())
         {
             self.ctx.count(&MetricEvent::PollStaleness(stale.as_secs_f64()));
+            if stale > self.ctx.settings.poll_staleness {
+                let measured = PollStaleness {
+                    instance: s.instance.clone(),
+                    measured_at: self.ctx.now(),
+                    age: stale,
+                };
+                self.ctx.store().transact_later(Transaction {
+                    poll_staleness: Some(measured),
+                    ..Transaction::default()
+                });
+            }
         }
     }
 }

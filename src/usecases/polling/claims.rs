@@ -83,7 +83,8 @@ impl PollingService {
         for s in claimed.iter().copied() {
             let finding = self.finding_of(s, &seen);
             self.evaluate_finding(s, finding, sent_at, received_at).await?;
-            if matches!(finding, Finding::Unknown | Finding::Absent) && !self.has_left(s.id).await? {
+            if matches!(finding, Finding::Unknown | Finding::Unlisted | Finding::Absent) && !self.has_left(s.id).await?
+            {
                 unclear.push(s);
             } else {
                 self.schedule_next_ask(s).await?;

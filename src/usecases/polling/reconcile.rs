@@ -262,8 +262,7 @@ impl PollingService {
     pub(super) async fn poll_leg(&self, s: &Supervision, priority: Priority) -> Result<(), PollingError> {
         let Some(leg) = &s.leg else { return Ok(()) };
         if s.vendor != AMAZON_CONNECT {
-            // Connect does not know a carrier's leg; the carrier sends its events by itself.
-            return Ok(self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await?);
+            return self.look_at_carrier_leg(s).await;
         }
         let (sent_at, was_due) = (self.ctx.now(), s.next_check_at);
         let seen = self.ctx.telephony().describe(&s.instance, leg.as_str(), priority).await;
@@ -300,6 +299,25 @@ impl PollingService {
                 let wanted = s.next_check_at.filter(|t| Some(*t) != was_due);
                 let next = self.next_poll(s, now);
                 s.next_check_at = Some(wanted.map_or(next, |t| t.min(next)));
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Connect does not know a carrier's leg; the carrier sends its events by itself.
+    async fn look_at_carrier_leg(&self, s: &Supervision) -> Result<(), PollingError> {
+        let expires_at = self.evidence.expire_carrier_leg(s).await?;
+        self.ctx
+            .update_and_deliver(s.id, |s| {
+                if s.state.is_final() {
+                    return;
+                }
+                s.checks = s.checks.saturating_add(1);
+                s.next_check_at = match s.state {
+                    // The leave becomes overdue, and its directive is renewed.
+                    State::Leaving => Some(self.next_poll(s, self.ctx.now())),
+                    _ => expires_at,
+                };
             })
             .await?;
         Ok(())

@@ -13,7 +13,8 @@ use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::join_failure::{JoinFailure, OwnJoinFailure};
 use sidedoor_domain::ports::store::StoredSupervision;
-use sidedoor_domain::ports::{Priority, Transaction, VendorError, VendorErrorCode};
+use sidedoor_domain::ports::telephony::LegsFound;
+use sidedoor_domain::ports::{Operation, Priority, Transaction, VendorError, VendorErrorCode};
 use sidedoor_domain::supervision::Supervision;
 
 use crate::usecases::evidence::adopt_leg::LegGiven;
@@ -23,8 +24,6 @@ use crate::usecases::polling::{PollingError, PollingService};
 
 /// SearchContacts is asked in every so many looks, because its quota is small.
 const SEARCH_EVERY: u32 = 3;
-/// SearchContacts returns at most so many legs; more may exist then.
-const MOST_FOUND: usize = 100;
 /// How far the vendor's clock may be from ours when a time range is searched.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(2);
 /// How soon to look again when our own rate budget was full.
@@ -48,7 +47,7 @@ impl PollingService {
         for (s, _) in batch {
             if s.search().is_some_and(|search| search.is_over(self.ctx.now())) {
                 self.end_search(s).await?;
-            } else {
+            } else if !self.repeat_join(s).await? {
                 searching.push(s);
             }
         }
@@ -75,8 +74,8 @@ impl PollingService {
             .collect();
         let searched = self.search_contacts(instance, &searching, &users).await;
         // SearchContacts finds legs that have ended, too, and needs no listed user.
-        let complete = searched.as_ref().is_some_and(|found| found.len() < MOST_FOUND) && seen.is_complete;
-        candidates.extend(searched.into_iter().flatten());
+        let complete = searched.as_ref().is_some_and(|found| found.is_complete) && seen.is_complete;
+        candidates.extend(searched.into_iter().flat_map(|found| found.legs));
         let (mut unclear, mut short_of_budget) = (false, false);
         for candidate in candidates {
             let listed = seen.contacts.iter().any(|c| c.contact == candidate);
@@ -114,13 +113,44 @@ impl PollingService {
         Ok(())
     }
 
+    /// Learns the kind of contact, which decides whether the join may be repeated and whether it takes the supervisor's voice slot,
+    /// and repeats the join if that is allowed. Returns whether it gave the leg.
+    async fn repeat_join(&self, s: &Supervision) -> Result<bool, PollingError> {
+        let mut s = s.clone();
+        // Only with calls that are free, because at a restart hundreds of searches may begin. The next look tries again.
+        let free = self
+            .ctx
+            .telephony()
+            .free_calls(&s.instance, Operation::DescribeContact, Priority::AfterCheck);
+        if let (None, Some(contact), true) = (s.channel, &s.contact, free > 0) {
+            let asked = self
+                .ctx
+                .telephony()
+                .describe(&s.instance, contact.as_str(), Priority::Claim);
+            let channel = asked.await.ok().and_then(|seen| seen.channel);
+            if channel.is_some() {
+                self.ctx
+                    .update_and_deliver(s.id, |s| s.channel = s.channel.or(channel))
+                    .await?;
+                s.channel = channel;
+            }
+        }
+        if !s.may_repeat_join(self.ctx.now()) {
+            return Ok(false);
+        }
+        self.monitoring.repeat_join(&s).await.or_else(|e| {
+            tracing::error!(supervision_id = %s.id, error = %e, "could not store the leg that a repeated join of {} gave; searching for it: {e}", s.id);
+            Ok(false)
+        })
+    }
+
     /// What SearchContacts finds; `None` if it was not asked or gave no answer.
     async fn search_contacts(
         &self,
         instance: &InstanceName,
         searching: &[&Supervision],
         users: &[UserId],
-    ) -> Option<Vec<String>> {
+    ) -> Option<LegsFound> {
         let wanted = searching.iter().any(|s| {
             s.search()
                 .is_some_and(|search| search.looks % SEARCH_EVERY == SEARCH_EVERY - 1)

@@ -252,6 +252,7 @@ impl SalesforceSyncService {
                     self.count_recorded(outgoing);
                     DeliveryOutcome::Written {
                         recorded,
+                        has_departure: outgoing.stored.supervision.departure.is_some(),
                         note: outgoing.note.clone(),
                         look_again_at: outgoing.lookup.look_again_at(&outgoing.stored.supervision, now),
                     }
@@ -320,17 +321,15 @@ impl SalesforceSyncService {
         Ok(())
     }
 
+    /// Counts how long the first record with the departure took.
     fn count_recorded(&self, outgoing: &OutgoingRecord) {
-        let record_sync = outgoing.stored.record_sync.as_ref();
-        let proof = outgoing
+        let is_known = outgoing
             .stored
-            .supervision
-            .departure
+            .record_sync
             .as_ref()
-            .and_then(|d| d.basis.gone_by);
-        if let Some(proof) = proof
-            && record_sync.is_none_or(|r| r.written_at.is_none_or(|t| t < proof))
-        {
+            .is_some_and(|r| r.departure_written);
+        let departure = outgoing.stored.supervision.departure.as_ref();
+        if let Some(proof) = departure.filter(|_| !is_known).and_then(|d| d.basis.gone_by) {
             let since = self.ctx.now().duration_since(proof);
             self.ctx.count(&MetricEvent::Recorded(since.as_secs_f64().max(0.0)));
         }

@@ -5,6 +5,7 @@ use sidedoor_fakes::Fault;
 
 use crate::clocks::calibration::{calibration, clock, depart};
 use crate::support::app::{Answer, CARRIER, READER, TestApp, TestAppBuilder};
+use crate::support::fast_clock::FastClock;
 
 /// Posts an event of the carrier `acme`.
 pub async fn partner(app: &TestApp, body: &Value) -> Answer {
@@ -183,4 +184,26 @@ async fn carrier_unfinished_legs_are_limited() {
     );
     assert_eq!(partner(&app, &connected(200)).await.status, 200);
     app.assert_invariants().await;
+}
+
+/// The carrier's last event was lost. Its legs are bounded and must not occupy the supervisor's voice slot for ever.
+#[tokio::test]
+async fn carrier_leg_ends_unbounded_a_day_after_the_last_word() {
+    let clock = FastClock::new(20_000);
+    let app = with_carrier().clock(clock).start().await;
+    for event in ["CONNECTED", "CONNECTED"] {
+        assert_eq!(partner(&app, &own("leg-1", event, "supervisor-1")).await.status, 200);
+    }
+    let one = app.found("state=MONITORING").await;
+    let id = one["id"].as_str().expect("an id");
+    let left = app.until_left(id).await;
+    assert_eq!(
+        (
+            &left["confirmation"],
+            &left["departure"]["uncertaintyMs"],
+            &left["departure"]["source"]
+        ),
+        (&json!("NONE"), &Value::Null, &json!("PARTNER_EVENT")),
+        "{left:#}"
+    );
 }

@@ -436,3 +436,44 @@ async fn leg_unknown_to_describe_contact_but_listed_stays_monitoring() {
     app.assert_contains_truth(&left);
     app.finish().await;
 }
+
+/// The vendor names the successor an hour late, but the event of the new contact names the one before.
+#[tokio::test]
+async fn transfer_is_confirmed_by_the_successor_that_an_event_names() {
+    let app = TestApp::build()
+        .fakes(|f| f.connect.next_contacts_lag_ms = 3_600_000)
+        .after_again(1500)
+        .start()
+        .await;
+    let call = app.connect().create_call();
+    let (id, _) = joined(&app, &call, "supervisor-1").await;
+    app.leave(&id, "supervisor-1").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    app.connect().transfer(&call, "agent-2").expect("transferred");
+    let left = app.until_confirmed(&id).await;
+    assert_eq!(left["departure"]["customerCallContinued"], true, "{left:#}");
+    assert_eq!(app.metric(ALARM).await, 0);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn forged_successor_does_not_hide_the_end_of_the_call() {
+    let app = TestApp::build().after_again(1500).start().await;
+    let (call, other) = (app.connect().create_call(), app.connect().create_call());
+    let (id, _) = joined(&app, &call, "supervisor-1").await;
+    // A live contact that is no successor, and contacts that do not exist, more than are kept.
+    for successor in [other.as_str(), "made-up-1", "made-up-2", "made-up-3", "made-up-4"] {
+        let forged = ForgedEvent {
+            event_type: "INITIATED".into(),
+            initiation_method: Some("TRANSFER".into()),
+            previous_contact_id: Some(call.clone()),
+            ..forged_end(successor)
+        };
+        app.send_event(&app.connect().forge_event(&forged)).await;
+    }
+    app.leave(&id, "supervisor-1").await;
+    app.connect().hang_up(&call, "CUSTOMER").expect("hung up");
+    let left = app.until_confirmed(&id).await;
+    assert_eq!(left["departure"]["customerCallContinued"], false, "{left:#}");
+    app.finish().await;
+}

@@ -190,3 +190,50 @@ async fn two_chats(when: Disconnect) {
     assert_one_outcome(&app, "chats", &[&first, &second]).await;
     app.finish().await;
 }
+
+/// No source shows the leg of this chat, but the vendor gives it again for the same token, and StopContact ends it.
+#[tokio::test]
+async fn lost_join_of_a_chat_repeats_its_token_to_end_the_leg() {
+    let hidden = |f: &mut sidedoor_fakes::FakesConfig| {
+        (f.connect.list_monitor_legs, f.connect.search_lag_ms) = (false, 3_600_000);
+        f.events.loss = 1.0;
+    };
+    let app = impatient().fakes(hidden).start().await;
+    let chat = app.connect().create_contact(NewContact {
+        channel: "CHAT".into(),
+        ..NewContact::default()
+    });
+    app.connect().fault(slow());
+    let started = app.listen(&chat, "supervisor-1").await;
+    assert_eq!(started.status, 202, "{}", started.text);
+    let id = started.id();
+    assert_eq!(app.disconnect(&id).await.status, 202);
+    let left = app.until_confirmed(&id).await;
+    app.assert_contains_truth(&left);
+    assert_eq!(app.connect().calls("MonitorContact"), 2);
+    assert_one_outcome(&app, "hidden chat", &[&chat]).await;
+    app.finish().await;
+}
+
+/// The kind of contact is learnt when the search begins, so a chat does not occupy the voice slot for up to a day.
+#[tokio::test]
+async fn lost_join_of_a_chat_does_not_refuse_another_chat() {
+    let app = impatient().start().await;
+    let chat = || NewContact {
+        channel: "CHAT".into(),
+        ..NewContact::default()
+    };
+    let (first, second) = (
+        app.connect().create_contact(chat()),
+        app.connect().create_contact(chat()),
+    );
+    // Neither the call nor its repeat is answered, and none makes a leg.
+    app.connect().fault(Fault::hang("MonitorContact", 0).times(2));
+    let first_id = app.listen(&first, "supervisor-1").await.id();
+    assert_eq!(app.disconnect(&first_id).await.status, 202);
+    app.until(&first_id, "known as a chat", |s| s["channel"] == "CHAT")
+        .await;
+    let started = app.listen(&second, "supervisor-1").await;
+    assert!(matches!(started.status, 201 | 202), "{}", started.text);
+    app.until_connected(&started.id()).await;
+}

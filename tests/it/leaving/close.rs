@@ -38,7 +38,7 @@ async fn close_is_refused_while_connect_knows_the_leg() {
     );
     app.until_written(id).await;
     assert_eq!(app.record(leg)["Confirmation__c"], "NONE");
-    // The voice place is free.
+    // The voice slot is free.
     let other = app.connect().create_call();
     assert_eq!(close(&app, id).await.status, 200, "closing twice changes nothing");
     app.connect().end_leg_in_ccp("supervisor-1", leg).expect("it lives");

@@ -167,3 +167,21 @@ async fn observed_leg_from_forged_event_is_not_adopted() {
     // The service keeps looking for the unknown contact for a while; all other work is finished.
     app.assert_invariants().await;
 }
+
+/// Connect names no method in the leg's events, and GetCurrentUserData does not list the leg.
+#[tokio::test]
+async fn observed_leg_is_found_by_an_event_without_method() {
+    let app = TestApp::build()
+        .fakes(|f| (f.connect.initiation_method_null, f.connect.list_monitor_legs) = (true, false))
+        .start()
+        .await;
+    let call = app.connect().create_call();
+    let leg = app.connect().begin_leg_by_hand(&call, "supervisor-1").expect("a leg");
+    let found = observed(&app).await;
+    assert_eq!(found["legContactId"], json!(leg));
+    let id = found["id"].as_str().expect("an id");
+    app.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
+    app.until_left(id).await;
+    app.until_written(id).await;
+    app.finish().await;
+}

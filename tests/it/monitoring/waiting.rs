@@ -55,3 +55,23 @@ async fn start_that_waits_can_be_cancelled() {
     assert_eq!(cancelled.body["failure"]["code"], json!("join_cancelled"));
     assert_eq!(app.connect().legs(&second).len(), 0);
 }
+
+#[tokio::test]
+async fn start_takes_as_many_voice_legs_as_configured() {
+    let app = TestApp::build()
+        .set("SUPERVISION__MAX_VOICE_LEGS", "2")
+        .fakes(|f| f.connect.voice_legs_per_user = 2)
+        .start()
+        .await;
+    let calls: Vec<String> = (0..4).map(|_| app.connect().create_call()).collect();
+    let first = app.listen(&calls[0], "supervisor-1").await;
+    let second = app.listen(&calls[1], "supervisor-1").await;
+    assert_eq!((first.status, second.status), (201, 201), "{}", second.text);
+    let third = app.listen(&calls[2], "supervisor-1").await;
+    assert_eq!((third.status, third.code()), (409, "supervisor_conflict"));
+    assert_eq!(third.body["conflictsWith"], first.body["id"], "the oldest");
+    app.leave(&second.id(), "supervisor-1").await;
+    app.until_left(&second.id()).await;
+    assert_eq!(app.listen(&calls[2], "supervisor-1").await.status, 201);
+    assert_eq!(app.listen(&calls[3], "supervisor-1").await.status, 409);
+}

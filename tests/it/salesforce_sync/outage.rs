@@ -3,49 +3,25 @@
 //! times as fast as this machine's, so that the hour takes half a minute. The service is restarted in the middle.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use sidedoor_domain::ports::Clock;
 use sidedoor_fakes::Fault;
 
 use crate::support::app::TestApp;
 use crate::support::departures::{departed, seed};
+use crate::support::fast_clock::FastClock;
 use crate::support::sql;
 use crate::support::stored_states::damage_document;
 
 const ROWS: usize = 10_000;
-const FASTER: i64 = 120;
+const FASTER: u32 = 120;
 const OUTAGE: SignedDuration = SignedDuration::from_hours(1);
-
-struct FastClock {
-    from: Timestamp,
-    since: Instant,
-}
-
-impl Clock for FastClock {
-    fn now(&self) -> Timestamp {
-        let gone = i64::try_from(self.since.elapsed().as_micros()).expect("a while") * FASTER / 1000;
-        self.from + SignedDuration::from_millis(gone)
-    }
-
-    fn follow_step(&self) -> Option<SignedDuration> {
-        None
-    }
-}
-
-/// How long the service's clock takes for `served`, by this machine's clock.
-fn here(served: SignedDuration) -> Duration {
-    Duration::try_from(served / i32::try_from(FASTER).expect("small")).expect("positive")
-}
 
 #[tokio::test]
 async fn outage_of_an_hour_loses_no_record() {
-    let clock = Arc::new(FastClock {
-        from: Timestamp::now(),
-        since: Instant::now(),
-    });
+    let clock = FastClock::new(FASTER);
     let mut app = TestApp::build()
         .clock(clock.clone())
         .set("SALESFORCE__FIND_VOICE_CALLS", "false")
@@ -70,9 +46,9 @@ async fn outage_of_an_hour_loses_no_record() {
     }
     let before = app.salesforce().api_calls();
     app.restart().await;
-    tokio::time::sleep(here(OUTAGE / 2)).await;
+    tokio::time::sleep(clock.here(OUTAGE / 2)).await;
     app.crash_and_restart().await;
-    tokio::time::sleep(here(OUTAGE / 2)).await;
+    tokio::time::sleep(clock.here(OUTAGE / 2)).await;
     let in_vain = app.salesforce().api_calls() - before;
     assert!((5..=80).contains(&in_vain), "{in_vain} calls in an hour");
 

@@ -234,7 +234,7 @@ async fn audit_marks_lost_vendor_call_abandoned_once() {
     let old = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
     let open = || async {
         for _ in 0..200 {
-            if let Ok(store) = SqliteStore::open(&format!("sqlite://{}", app.store_path().display())).await {
+            if let Ok(store) = SqliteStore::open(&format!("sqlite://{}", app.store_path().display()), 1).await {
                 return store;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -27,7 +27,7 @@ impl Desk {
     }
 
     async fn open(&self) -> SqliteStore {
-        SqliteStore::open(&self.url()).await.expect("opens")
+        SqliteStore::open(&self.url(), 1).await.expect("opens")
     }
 }
 
@@ -69,7 +69,10 @@ fn insert(s: &Supervision) -> Transaction {
 async fn store_is_locked_against_a_second_process() {
     let desk = Desk::new();
     let store = desk.open().await;
-    assert!(matches!(SqliteStore::open(&desk.url()).await, Err(OpenError::InUse(_))));
+    assert!(matches!(
+        SqliteStore::open(&desk.url(), 1).await,
+        Err(OpenError::InUse(_))
+    ));
     store.close().await;
     drop(store);
     desk.open().await;

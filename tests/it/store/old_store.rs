@@ -253,7 +253,7 @@ async fn by_the_port(store: &Path) -> Answers {
     let copy = folder.path().join("store.db");
     std::fs::copy(store, &copy).expect("copied");
     let url = format!("sqlite://{}", copy.display());
-    let store = SqliteStore::open(&url).await.expect("opens");
+    let store = SqliteStore::open(&url, 1).await.expect("opens");
     let main = InstanceName::parse("main").expect("a name");
     let mut answers = Answers::new();
     let mut told = |question: &str, answer: Value| answers.insert(question.into(), answer);

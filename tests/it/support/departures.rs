@@ -67,7 +67,7 @@ pub async fn open_after_crash(path: &Path) -> SqliteStore {
     let url = format!("sqlite://{}", path.display());
     let mut tries = 0;
     loop {
-        match SqliteStore::open(&url).await {
+        match SqliteStore::open(&url, 1).await {
             Ok(store) => return store,
             Err(e) => assert!(tries < 200, "{e}"),
         }

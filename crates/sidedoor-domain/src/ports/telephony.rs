@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use crate::codes::stable_codes;
 use crate::confirmation::Finding;
+use crate::contact_event::InitiationMethod;
 use crate::ids::{ClientToken, ContactId, InstanceName, UserId};
 use crate::interlock::{ClearedLeg, ContactSeen};
 use crate::supervision::Mode;
@@ -124,8 +125,8 @@ pub struct UserContact {
     pub user: String,
     /// The contact's id.
     pub contact: String,
-    /// The contact's InitiationMethod in upper case; empty if there is none, as Amazon Connect answers for some MONITOR contacts.
-    pub initiation_method: String,
+    /// The contact's InitiationMethod; Amazon Connect names none for some MONITOR contacts.
+    pub initiation_method: InitiationMethod,
     /// The contact's AgentContactState in upper case, such as `CONNECTED` or `ENDED`.
     pub state: String,
 }
@@ -138,7 +139,7 @@ impl UserContact {
 
     /// Whether it is, or may be, a supervisor's leg that has not ended.
     pub fn may_be_live_leg(&self) -> bool {
-        matches!(self.initiation_method.as_str(), "MONITOR" | "") && !self.is_over()
+        !matches!(self.initiation_method, InitiationMethod::Other(_)) && !self.is_over()
     }
 }
 
@@ -151,9 +152,24 @@ impl UserDataSeen {
             Some(contact) if contact.is_over() => Finding::Gone,
             Some(_) => Finding::Alive,
             None if self.is_complete && self.users.contains(user.as_str()) => Finding::Absent,
+            None if self.is_complete => Finding::Unlisted,
             None => Finding::Unknown,
         }
     }
+}
+
+/// What SearchContacts found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LegsFound {
+    /// The ids of the legs.
+    pub legs: Vec<String>,
+    /// Whether every page was read.
+    pub is_complete: bool,
+}
+
+impl LegsFound {
+    /// The most pages that are read, because the quota of SearchContacts is small.
+    pub const MAX_PAGES: usize = 5;
 }
 
 /// Whether a failed call may be retried.
@@ -295,8 +311,8 @@ pub trait Telephony: Send + Sync {
         priority: Priority,
     ) -> Result<UserDataSeen, VendorError>;
 
-    /// Calls SearchContacts for the MONITOR contacts of at most 100 users that were initiated between two moments. Returns their ids,
-    /// at most 100.
+    /// Calls SearchContacts for the MONITOR contacts of at most 100 users that were initiated between two moments: at most
+    /// [`LegsFound::MAX_PAGES`] pages of 100, each a call of its own within the rate budget.
     ///
     /// # Errors
     /// The vendor's.
@@ -306,7 +322,7 @@ pub trait Telephony: Send + Sync {
         users: &[UserId],
         (from, until): (jiff::Timestamp, jiff::Timestamp),
         priority: Priority,
-    ) -> Result<Vec<String>, VendorError>;
+    ) -> Result<LegsFound, VendorError>;
 
     /// Requests the `Date` of the instance's endpoint. This is no operation of Connect, so it does not count against the
     /// rate budget.

@@ -34,6 +34,8 @@ pub struct ForgedEvent {
     pub user_id: Option<String>,
     /// `relatedContactId`: the contact that a leg supervises.
     pub related_contact_id: Option<String>,
+    /// `previousContactId`: the contact that this one continues.
+    pub previous_contact_id: Option<String>,
     /// `initiationTimestamp`.
     pub initiated_at: Option<Timestamp>,
     /// `agentInfo.connectedToAgentTimestamp`.
@@ -59,6 +61,7 @@ impl Default for ForgedEvent {
             channel: "VOICE".into(),
             user_id: None,
             related_contact_id: None,
+            previous_contact_id: None,
             initiated_at: None,
             connected_at: None,
             disconnected_at: None,
@@ -87,6 +90,7 @@ impl InstanceState {
         }
         let optional = [
             ("relatedContactId", forged.related_contact_id.clone()),
+            ("previousContactId", forged.previous_contact_id.clone()),
             ("initiationTimestamp", forged.initiated_at.map(iso)),
             ("disconnectTimestamp", forged.disconnected_at.map(iso)),
             ("disconnectReason", forged.disconnect_reason.clone()),

@@ -80,6 +80,8 @@ pub struct ConnectSettings {
     pub link_field: LinkField,
     /// The most supervisors on one voice call; one more gets 402 ServiceQuotaExceededException.
     pub supervisors_per_call: usize,
+    /// The most voice contacts that a supervisor can monitor at a time. AWS: one.
+    pub voice_legs_per_user: usize,
     /// Time until a customer's call ends after its last other party has left, ms. AWS does not document it.
     pub last_party_delay_ms: u64,
     /// Verify AWS signatures. With `false`, the header must be there but any signature is accepted.
@@ -137,6 +139,7 @@ impl Default for ConnectSettings {
             stop_voice_leg: StopVoiceLeg::Refuse400,
             link_field: LinkField::RelatedContactId,
             supervisors_per_call: 2,
+            voice_legs_per_user: 1,
             last_party_delay_ms: 0,
             verify_signatures: true,
             denied_operations: vec!["ListSecurityProfiles".into()],

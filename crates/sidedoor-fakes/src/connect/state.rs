@@ -166,12 +166,9 @@ impl InstanceState {
         }
         let live = |c: &&Contact| c.is_live_leg();
         if supervised.channel == "VOICE" {
-            if self
-                .contacts
-                .values()
-                .filter(live)
-                .any(|c| c.user == user && c.channel == "VOICE")
-            {
+            let theirs = self.contacts.values().filter(live);
+            let theirs = theirs.filter(|c| c.user == user && c.channel == "VOICE");
+            if theirs.count() >= self.settings.voice_legs_per_user {
                 return Err(invalid("The user is already monitoring a voice contact"));
             }
             let on_it = self

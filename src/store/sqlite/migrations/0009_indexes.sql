@@ -13,7 +13,7 @@ CREATE INDEX supervisions_unfinished ON supervisions (state, id)
     WHERE state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING');
 CREATE INDEX supervisions_unfinished_by_user ON supervisions (connect_user_id, id)
     WHERE state IN ('REQUESTED', 'JOINING', 'MONITORING', 'LEAVING');
--- Observed legs occupy the voice place too, and the unique index does not contain them.
+-- Observed legs occupy the voice slot too, and the unique index does not contain them.
 CREATE INDEX voice_places ON supervisions (instance, connect_user_id, id) WHERE voice_place = 1;
 CREATE INDEX supervisions_by_user ON supervisions (connect_user_id, id);
 CREATE INDEX supervisions_by_contact ON supervisions (contact_id, id);

@@ -7,7 +7,8 @@ use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, UserId};
 use sidedoor_domain::ports::store::{
     AuditFilter, AuditStore, ClockEpoch, ClockId, ClockStore, Comparison, DeliveryFilter, DeliveryOutcome,
     DeliveryResult, DeliveryStore, DirectiveStore, EpochCause, EvidenceStore, FailureScope, Filter, IdempotencyStore,
-    JobStore, KeyUse, KeyWrite, LegEvidence, RecordState, SupervisionStore, SupervisionWrite, UnknownLeg,
+    JobStore, KeyUse, KeyWrite, LegEvidence, PollStaleness, RecordState, SupervisionStore, SupervisionWrite,
+    UnknownLeg,
 };
 use sidedoor_domain::ports::{Store, Transaction, WrittenRecord};
 use sidedoor_domain::supervision::{Mode, Origin, Requester, State};
@@ -78,6 +79,11 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         adopted_legs: vec![(main_instance(), unknown_leg.leg.clone())],
         event: Some(("e".into(), now())),
         cursor: Some(("directives announced", 1)),
+        poll_staleness: Some(PollStaleness {
+            instance: main_instance(),
+            measured_at: now(),
+            age: SignedDuration::from_secs(3),
+        }),
         comparisons: vec![comparison],
         key: Some(KeyWrite::Take(key.clone(), Some(first.id), now())),
         samples: vec![(stream, sample)],
@@ -124,6 +130,7 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         DeliveryOutcome::LookAgain { at: Some(now()) },
         DeliveryOutcome::Written {
             recorded,
+            has_departure: true,
             note: None,
             look_again_at: None,
         },
@@ -179,6 +186,7 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         store.directive_changes(1, 10),
         store.before_open_directives(),
         store.cursor("directives announced"),
+        store.poll_staleness(&main),
         store.due_comparisons(since, now(), since, 10),
         store.over_on(&main, &contact, &user("user-1"), 10),
         store.counts(),

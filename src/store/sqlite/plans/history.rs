@@ -94,7 +94,7 @@ const FILL: [&str; 9] = [
                  (?3 - 7776000000 + i * 7776000000 / ?1) % 65536, i) AS id,
                  ?3 - 7776000000 + i * 7776000000 / ?1 AS at FROM n)
      INSERT INTO supervisions (id, revision, origin, instance, contact_id, leg_id, connect_user_id, agent_id, state,
-       voice_place, ended_at, voice_call_id, doc)
+       voice_slot, ended_at, voice_call_id, doc)
      SELECT id, 5, CASE WHEN i % 10 THEN 'API' ELSE 'OBSERVED' END, 'main', 'c-' || i / 2, 'l-' || i, 'user-' || i % 50,
        'agent-' || i % 300, CASE WHEN i % 100 THEN 'LEFT' ELSE 'FAILED' END, 0, at + 60000, '0LQ' || i, ?2 FROM one",
     "INSERT INTO deliveries (supervision_id, id, state, version, recorded_version, due_at)

@@ -20,6 +20,8 @@ pub struct RecordSync {
     pub version: u32,
     /// The version that Salesforce has; 0 for none.
     pub written_version: u32,
+    /// Whether Salesforce has a version with the departure.
+    pub departure_written: bool,
     /// The Salesforce object that holds the record, once known.
     pub object_name: Option<String>,
     /// The record's Salesforce id, once known.
@@ -124,6 +126,8 @@ pub enum DeliveryOutcome {
     Written {
         /// The record in Salesforce.
         recorded: WrittenRecord,
+        /// Whether that version has the departure.
+        has_departure: bool,
         /// The reference that the record was written without, if any.
         note: Option<String>,
         /// When to look again for that reference.

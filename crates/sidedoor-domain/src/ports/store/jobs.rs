@@ -1,9 +1,10 @@
 //! Background jobs in the store: due times, cursors and retention.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{StoreError, StoredSupervision};
+use crate::ids::InstanceName;
 
 /// When the next job of each kind is due; `None` if there is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,6 +32,22 @@ pub struct Retention {
     pub unsent_too: bool,
 }
 
+/// A measured age of an answer of GetCurrentUserData: it still listed a leg that had ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PollStaleness {
+    /// The instance that answered.
+    pub instance: InstanceName,
+    /// When it was measured.
+    pub measured_at: Timestamp,
+    /// The age, in whole ms.
+    pub age: SignedDuration,
+}
+
+impl PollStaleness {
+    /// A measurement is replaced by a smaller one after this time.
+    pub const KEPT_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+}
+
 /// Reads and upkeep for background jobs. Every method fails with [`StoreError`] if the store cannot be read or written.
 #[async_trait]
 pub trait JobStore: Send + Sync {
@@ -42,6 +59,9 @@ pub trait JobStore: Send + Sync {
 
     /// The last change that the follower with this name has handled; `None` if it never ran.
     async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError>;
+
+    /// The greatest measured age of an instance's answers, not replaced by a smaller one within [`PollStaleness::KEPT_FOR`].
+    async fn poll_staleness(&self, instance: &InstanceName) -> Result<Option<PollStaleness>, StoreError>;
 
     /// Removes data that is past its retention, at most a bounded number of rows in one call. Returns how many.
     async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError>;

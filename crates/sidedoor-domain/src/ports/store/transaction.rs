@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{ClockEpoch, ClockId, Comparison, DeliveryResult, KeyRecord, KeyWrite, LegEvidence, Sample, UnknownLeg};
+use super::{
+    ClockEpoch, ClockId, Comparison, DeliveryResult, KeyRecord, KeyWrite, LegEvidence, PollStaleness, Sample,
+    UnknownLeg,
+};
 use crate::audit::AuditEntry;
 use crate::ids::{InstanceName, SupervisionId};
 use crate::supervision::Supervision;
@@ -11,12 +14,13 @@ use crate::supervision::Supervision;
 /// never change.
 #[derive(Debug, Clone)]
 pub enum SupervisionWrite {
-    /// A new supervision. Refused as [`CommitOutcome::Busy`] if it takes the supervisor's voice place and another has it. It is a
+    /// A new supervision. Refused as [`CommitOutcome::Busy`] if it needs a voice slot and others have all that a supervisor may
+    /// request. A leg that was observed is a fact, and takes the lowest free slot even above that number. It is a
     /// [`StoreError::Store`](super::StoreError::Store) if its id is stored already.
     Insert(Box<Supervision>),
     /// A changed supervision, and the revision it was read at. Refused as [`CommitOutcome::Stale`] if that is not the newest.
-    /// Refused as [`CommitOutcome::Busy`] if it is REQUESTED, waits no longer, and another has the voice place; for another state that
-    /// is a [`StoreError::Store`](super::StoreError::Store), because only a waiting supervision may take the place.
+    /// Refused as [`CommitOutcome::Busy`] if it is REQUESTED, waits no longer, and others have all voice slots. In another state it
+    /// runs, and takes the lowest free slot.
     Update(Box<Supervision>, i64),
 }
 
@@ -37,6 +41,8 @@ pub struct Transaction {
     pub delivery_results: Vec<DeliveryResult>,
     /// The last change that a follower has handled, by the follower's name. It never goes back.
     pub cursor: Option<(&'static str, i64)>,
+    /// A measured age of an answer of GetCurrentUserData. A greater one that is not too old is kept instead.
+    pub poll_staleness: Option<PollStaleness>,
     /// Departures that were compared with the org's own records.
     pub comparisons: Vec<Comparison>,
     /// Deliveries to send again at that moment, with no attempts counted.
@@ -65,7 +71,7 @@ pub enum CommitOutcome {
     Done,
     /// The supervision changed since it was read. The caller reads it again.
     Stale,
-    /// This other supervision has the supervisor's voice place.
+    /// The oldest of the supervisions that have the supervisor's voice slots.
     Busy(SupervisionId),
     /// This other supervision has the leg.
     LegTaken(SupervisionId),
