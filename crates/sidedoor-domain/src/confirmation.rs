@@ -385,3 +385,6 @@ impl Supervision {
 
 /// How long the first question waits for the second sender.
 const SECOND_SENDER: SignedDuration = SignedDuration::from_millis(1500);
+
+#[cfg(test)]
+mod tests;

@@ -453,3 +453,6 @@ impl Supervision {
         self.leg.as_ref().map(LegId::as_str)
     }
 }
+
+#[cfg(test)]
+mod tests;

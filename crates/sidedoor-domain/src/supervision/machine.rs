@@ -459,3 +459,6 @@ impl Supervision {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
