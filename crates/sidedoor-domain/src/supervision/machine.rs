@@ -268,6 +268,7 @@ impl Supervision {
                     at: now,
                 });
                 self.state = State::Failed;
+                self.next_check_at = None;
                 Leave::Withdrawn
             }
             State::Joining => Leave::Kept,

@@ -203,7 +203,11 @@ fn disconnect_before_the_join_cancels_the_start() {
     let mut s = requested();
     assert_eq!(s.ask_to_leave(Requester::Supervisor, at(1), TIMES), Leave::Withdrawn);
     assert_eq!(s.failure.as_ref().expect("a failure").code, "join_cancelled");
-    assert_eq!(s.state, State::Failed);
+    assert_eq!(
+        (s.state, s.next_check_at),
+        (State::Failed, None),
+        "nothing is left to do"
+    );
     assert_eq!(s.ask_to_leave(Requester::Supervisor, at(2), TIMES), Leave::AlreadyOver);
 }
 
