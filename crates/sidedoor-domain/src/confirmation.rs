@@ -250,8 +250,16 @@ impl Supervision {
             reported: false,
         };
         let claim = match self.watch.claim {
+            Some(known) if (known.learnt_at, known.newest_at) == (first.learnt_at, newest_at) => {
+                PendingClaim { stamp, ..known }
+            }
+            // The older claims are refuted. What contradicts them says nothing about the others, and only theirs was reported.
+            Some(known) if known.newest_at == newest_at => PendingClaim {
+                asks: known.asks,
+                unanswered_since: known.unanswered_since,
+                ..new
+            },
             // A new claim is asked about as soon as the first one was.
-            Some(known) if known.newest_at == newest_at => PendingClaim { stamp, ..known },
             Some(known) => PendingClaim {
                 unanswered_since: known.unanswered_since,
                 reported: known.reported,

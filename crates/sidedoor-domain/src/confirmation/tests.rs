@@ -324,6 +324,18 @@ fn describe_refutes_a_claim_only_with_data_newer_than_it() {
 }
 
 #[test]
+fn refutation_spares_claims_that_came_after_the_proof() {
+    let (mut s, mut evidence) = claimed();
+    evidence[0].credential = None;
+    evidence.push(dropped(Source::AgentEvent, at(26)));
+    s.note_claims(&evidence, at(26));
+    let alive = answer(Source::DescribeContact, Finding::Alive, at_ms(29_100));
+    assert_eq!(s.note_answer(&alive, &evidence, AGE), ["unknown"]);
+    let claim = s.watch.claim.expect("the newer claim");
+    assert_eq!((claim.learnt_at, s.watch.refuted_before), (at(26), Some(at(26))));
+}
+
+#[test]
 fn polls_refute_a_claim_when_two_a_second_apart_agree() {
     let poll = |ms| answer(Source::UserData, Finding::Alive, at_ms(ms));
     let (mut s, evidence) = claimed();
@@ -333,6 +345,42 @@ fn polls_refute_a_claim_when_two_a_second_apart_agree() {
     assert!(refuted_by(23_599).is_empty(), "two within a second are not enough");
     assert_eq!(refuted_by(23_600), ["bus"]);
     assert_eq!(s.watch.refuted_before, Some(at_ms(20_500)), "the first poll's data");
+    assert_eq!(s.watch.claim, None);
+}
+
+#[test]
+fn polls_refute_a_newer_claim_after_the_older_one() {
+    let (mut s, mut evidence) = claimed();
+    evidence.push(Evidence {
+        credential: Some("agents".into()),
+        ..dropped(Source::AgentEvent, at(22))
+    });
+    s.note_claims(&evidence, at(22));
+    asked(&mut s, 2);
+    s.watch.claim.as_mut().expect("a claim").reported = true;
+    let refuted_by = |s: &mut Supervision, ms| {
+        let poll = answer(Source::UserData, Finding::Alive, at_ms(ms));
+        s.note_answer(&poll, &evidence, AGE)
+    };
+    assert!(refuted_by(&mut s, 23_000).is_empty());
+    assert_eq!(
+        refuted_by(&mut s, 24_000),
+        ["bus"],
+        "the first poll may be older than the second claim"
+    );
+    let newer = PendingClaim {
+        learnt_at: at(22),
+        newest_at: at(22),
+        stamp: None,
+        source: Source::AgentEvent,
+        asks: 2,
+        unanswered_since: at_ms(24_050),
+        contradicted_at: None,
+        reported: false,
+    };
+    assert_eq!(s.watch.claim, Some(newer));
+    assert!(refuted_by(&mut s, 25_000).is_empty());
+    assert_eq!(refuted_by(&mut s, 26_000), ["agents"]);
     assert_eq!(s.watch.claim, None);
 }
 
