@@ -253,10 +253,9 @@ impl Supervision {
             Some(known) if (known.learnt_at, known.newest_at) == (first.learnt_at, newest_at) => {
                 PendingClaim { stamp, ..known }
             }
-            // The older claims are refuted. What contradicts them says nothing about the others, and only theirs was reported.
+            // An answer has refuted the older claims. It says nothing about the others, and only the older ones were reported.
             Some(known) if known.newest_at == newest_at => PendingClaim {
                 asks: known.asks,
-                unanswered_since: known.unanswered_since,
                 ..new
             },
             // A new claim is asked about as soon as the first one was.

@@ -177,6 +177,19 @@ fn claim_takes_the_vendors_stamp_and_not_a_carriers() {
 }
 
 #[test]
+fn claim_takes_the_stamp_of_an_event_of_the_same_moment() {
+    let (mut s, mut evidence) = claimed();
+    asked(&mut s, 1);
+    evidence.push(Evidence {
+        vendor_stamp: Some(at(19)),
+        ..dropped(Source::ContactEvent, at(20))
+    });
+    s.note_claims(&evidence, at(20));
+    let claim = s.watch.claim.expect("a claim");
+    assert_eq!((claim.stamp, claim.asks), (Some(at(19)), 1));
+}
+
+#[test]
 fn claim_is_asked_about_anew_only_when_a_newer_one_comes() {
     let (mut s, mut evidence) = claimed();
     let claim = s.watch.claim.as_mut().expect("a claim");
