@@ -164,13 +164,15 @@ fn departure_is_bounded_by_an_event_that_the_vendor_confirms() {
 }
 
 #[test]
-fn departure_is_not_bounded_by_a_confirmed_event_after_the_answer() {
-    let evidence = [
-        stamped(event(at(31)), at(19)),
-        stamped(described(at(30)), at_ms(19_400)),
-    ];
-    let facts = facts(&monitoring(), &evidence);
-    assert_eq!((facts.gone_by, facts.source), (at(30), Source::DescribeContact));
+fn departure_is_bounded_by_a_confirmed_event_only_before_the_answer() {
+    for learnt_at in [at(30), at(31)] {
+        let evidence = [
+            stamped(event(learnt_at), at(19)),
+            stamped(described(at(30)), at_ms(19_400)),
+        ];
+        let facts = facts(&monitoring(), &evidence);
+        assert_eq!((facts.gone_by, facts.source), (at(30), Source::DescribeContact));
+    }
 }
 
 #[test]
