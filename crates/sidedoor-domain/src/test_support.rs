@@ -1,8 +1,10 @@
 //! Moments, supervisions and evidence for the tests of this crate.
 
+use clock_calibration::Grade;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::confirmation::{AnswerAge, Finding, LegAnswer};
+use crate::confirmation::{AnswerAge, Confirmation, Finding, LegAnswer};
+use crate::departure::{Basis, Continuity, Departure, Reason};
 use crate::directive::{AckOutcome, Acknowledgement};
 use crate::evidence::{Evidence, Sighting, Source};
 use crate::ids::{ContactId, InstanceName, SupervisionId, UserId};
@@ -89,6 +91,37 @@ pub(crate) fn leaving() -> Supervision {
     let mut s = monitoring();
     assert_eq!(s.ask_to_leave(Requester::Supervisor, at(10), TIMES), Leave::Begun);
     assert_eq!(s.direct_browser(at(10), TIMES), Ok(true));
+    s
+}
+
+/// A departure whose leg had ended by second 20.
+pub(crate) fn departure() -> Departure {
+    Departure {
+        disconnected_at: at(19),
+        uncertainty_ms: None,
+        earliest: None,
+        latest: at(20),
+        vendor_timestamp: None,
+        source: Source::DescribeContact,
+        confirmation: Confirmation::VendorAsked,
+        reason: Reason::Unknown,
+        continuity: Continuity::Unknown,
+        agent_after: None,
+        grade: Grade::Uncalibrated,
+        offset_ms: None,
+        calibration_version: 0,
+        conflicting: false,
+        basis: Basis {
+            gone_by: Some(at(20)),
+            ..Basis::default()
+        },
+    }
+}
+
+/// A supervision with this [`departure`], whose end was not requested.
+pub(crate) fn left() -> Supervision {
+    let mut s = monitoring();
+    assert_eq!(s.conclude(departure()), Ok(true));
     s
 }
 

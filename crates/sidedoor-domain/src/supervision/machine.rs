@@ -346,6 +346,9 @@ impl Supervision {
                     departure.continuity = old.continuity;
                     departure.agent_after.clone_from(&old.agent_after);
                     departure.reason = departure.reason.or_known(old.reason);
+                    // A better estimate does not refute the answers that show the leg alive.
+                    let alive_again = self.watch.reopened && self.watch.alive_again_at.is_some();
+                    departure.conflicting |= alive_again && old.conflicting;
                 }
                 let changed = self.departure.as_ref() != Some(&departure);
                 self.departure = Some(departure);
@@ -461,5 +464,7 @@ impl Supervision {
     }
 }
 
+#[cfg(test)]
+mod reopening_tests;
 #[cfg(test)]
 mod tests;

@@ -1,43 +1,11 @@
 //! The transitions: what each does, and in which states it is refused.
 
-use clock_calibration::Grade;
-
 use super::*;
-use crate::confirmation::{Confirmation, Finding};
-use crate::departure::{Basis, Reason};
-use crate::directive::{AckOutcome, DirectiveStatus};
+use crate::confirmation::Finding;
+use crate::departure::Reason;
+use crate::directive::DirectiveStatus;
 use crate::evidence::Source;
 use crate::test_support::*;
-
-/// A departure whose leg had ended by second 20.
-fn departure() -> Departure {
-    Departure {
-        disconnected_at: at(19),
-        uncertainty_ms: None,
-        earliest: None,
-        latest: at(20),
-        vendor_timestamp: None,
-        source: Source::DescribeContact,
-        confirmation: Confirmation::VendorAsked,
-        reason: Reason::Unknown,
-        continuity: Continuity::Unknown,
-        agent_after: None,
-        grade: Grade::Uncalibrated,
-        offset_ms: None,
-        calibration_version: 0,
-        conflicting: false,
-        basis: Basis {
-            gone_by: Some(at(20)),
-            ..Basis::default()
-        },
-    }
-}
-
-fn left() -> Supervision {
-    let mut s = monitoring();
-    assert_eq!(s.conclude(departure()), Ok(true));
-    s
-}
 
 fn failed() -> Supervision {
     let mut s = joining();
@@ -64,10 +32,6 @@ fn accepted_in<T>(what: impl Fn(&mut Supervision) -> Result<T, Refused>) -> Vec<
         }
     }
     accepted
-}
-
-fn alive_at(sent_at: Timestamp) -> LegAnswer {
-    answer(Source::DescribeContact, Finding::Alive, sent_at)
 }
 
 #[test]
@@ -370,94 +334,8 @@ fn disconnect_is_overdue_from_its_deadline_on() {
 }
 
 #[test]
-fn alive_answer_of_a_left_leg_may_be_too_old() {
-    let alive = |s: &mut Supervision, ms| s.note_alive_again(&alive_at(at_ms(ms)), AGE, TIMES);
-    assert_eq!(accepted_in(|s| alive(s, 60_000)), [State::Left]);
-    let mut s = left();
-    // The leg had ended by second 20. The data may be 3 s old, and our clock 100 ms wrong.
-    assert_eq!(alive(&mut s, 23_100), Ok(AliveAgain::TooOld));
-    assert_eq!(s.watch.alive_again_at, None);
-    assert_eq!(alive(&mut s, 23_101), Ok(AliveAgain::AskAgainAt(at_ms(26_111))));
-    let mut s = left();
-    s.departure.as_mut().expect("left").basis.gone_by = None;
-    s.departure.as_mut().expect("left").latest = at(25);
-    assert_eq!(alive(&mut s, 28_100), Ok(AliveAgain::TooOld));
-}
-
-#[test]
-fn supervision_is_reopened_by_two_answers_a_staleness_apart() {
-    let mut s = left();
-    s.watch.listed_at = Some(at(5));
-    s.watch.absences = 2;
-    let mut alive = |ms| s.note_alive_again(&alive_at(at_ms(ms)), AGE, TIMES);
-    assert_eq!(alive(24_000), Ok(AliveAgain::AskAgainAt(at_ms(27_010))));
-    assert_eq!(alive(26_999), Ok(AliveAgain::AskAgainAt(at_ms(27_010))));
-    assert_eq!(alive(27_000), Ok(AliveAgain::Reopened));
-    assert_eq!((s.state, &s.departure), (State::Monitoring, &None));
-    assert_eq!(s.alive_at, Some(at(24)));
-    let watch = LegWatch {
-        refuted_before: Some(at_ms(23_900)),
-        listed_at: Some(at(5)),
-        reopened: true,
-        ..LegWatch::default()
-    };
-    assert_eq!(s.watch, watch);
-}
-
-#[test]
-fn supervision_is_reopened_by_one_answer_only_if_nothing_is_stale() {
-    let fresh = AnswerAge {
-        describe: SignedDuration::ZERO,
-        ..AGE
-    };
-    let mut s = left();
-    let mut alive = |ms| s.note_alive_again(&alive_at(at_ms(ms)), fresh, TIMES);
-    assert_eq!(
-        alive(24_000),
-        Ok(AliveAgain::AskAgainAt(at_ms(24_010))),
-        "two answers are needed"
-    );
-    assert_eq!(alive(24_001), Ok(AliveAgain::Reopened));
-}
-
-#[test]
-fn supervision_reopened_before_is_conflicting() {
-    let mut s = left();
-    s.watch.reopened = true;
-    let mut alive = |ms| s.note_alive_again(&alive_at(at_ms(ms)), AGE, TIMES);
-    assert!(matches!(alive(24_000), Ok(AliveAgain::AskAgainAt(_))));
-    assert_eq!(alive(27_000), Ok(AliveAgain::Conflicting));
-    assert_eq!(alive(28_000), Ok(AliveAgain::TooOld), "it is reported once");
-    assert!(s.state == State::Left && s.departure.expect("left").conflicting);
-}
-
-#[test]
-fn supervision_reopened_continues_its_disconnect() {
-    let reopened = |mut s: Supervision| {
-        s.conclude(departure()).expect("leaving");
-        for second in [24, 27] {
-            s.note_alive_again(&alive_at(at(second)), AGE, TIMES).expect("left");
-        }
-        assert_eq!(s.state, State::Leaving);
-        assert_eq!(s.leave.as_ref().and_then(|l| l.deadline), Some(at_ms(42_050)));
-        s
-    };
-    let mut by_browser = leaving();
-    acknowledge(&mut by_browser, AckOutcome::Done, at(12));
-    let s = reopened(by_browser);
-    assert_eq!(s.directives.len(), 2);
-    assert!(s.end_directive().expect("issued").is_open(at(28)));
-    for (progress, repeated) in [
-        (ServerEnd::Accepted, ServerEnd::Due),
-        (ServerEnd::Refused, ServerEnd::Refused),
-    ] {
-        let mut by_server = monitoring();
-        by_server.ask_to_leave(Requester::Supervisor, at(10), TIMES);
-        by_server.server_end(progress).expect("leaving");
-        let s = reopened(by_server);
-        assert_eq!(
-            (s.leave.expect("requested").server_end, s.directives.len()),
-            (repeated, 0)
-        );
-    }
+fn alive_answer_contradicts_a_departure_only() {
+    let alive = answer(Source::DescribeContact, Finding::Alive, at(60));
+    let accepted = accepted_in(|s| s.note_alive_again(&alive, AGE, TIMES));
+    assert_eq!(accepted, [State::Left]);
 }
