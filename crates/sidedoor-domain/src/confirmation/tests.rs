@@ -398,7 +398,7 @@ fn polls_refute_a_newer_claim_after_the_older_one() {
 }
 
 #[test]
-fn claimed_end_of_the_contact_is_forgotten_when_the_leg_is_alive_later() {
+fn claimed_end_of_contact_is_dropped_if_the_leg_is_alive_later() {
     let mut s = monitoring();
     s.watch.contact_end_claimed_at = Some(at(20));
     s.note_answer(
@@ -436,7 +436,7 @@ fn claim_is_asked_about_at_once_or_after_the_second_sender() {
 }
 
 #[test]
-fn claim_is_asked_about_when_an_answer_can_prove_something_then_slower() {
+fn claim_is_asked_about_when_provable_then_ever_slower() {
     let (mut s, _) = claimed();
     let mut next = |asks, now| {
         asked(&mut s, asks);

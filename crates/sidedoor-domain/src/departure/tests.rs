@@ -176,7 +176,7 @@ fn departure_is_bounded_by_a_confirmed_event_only_before_the_answer() {
 }
 
 #[test]
-fn departure_doubts_the_browser_if_the_event_came_before_its_directive() {
+fn departure_doubts_a_browser_if_the_event_came_earlier() {
     let mut s = leaving();
     acknowledge(&mut s, AckOutcome::Done, at(12));
     let evidence = [stamped(event(at(9)), at(8)), stamped(described(at(30)), at(8))];
@@ -285,14 +285,14 @@ fn departure_takes_the_reason_from_an_answer_only() {
 }
 
 #[test]
-fn stamp_is_admitted_if_its_sender_or_a_fetched_one_vouches() {
+fn stamp_is_admitted_from_a_trusted_sender_or_if_fetched_too() {
     let s = monitoring();
     let admitted = |of: &Evidence, others: &[Evidence]| stamp_is_admitted(&s, of, others);
     let claim = stamped(event(at(20)), at(19));
     assert!(!admitted(&claim, &[]), "a claim alone");
     assert!(
         !admitted(&claim, std::slice::from_ref(&claim)),
-        "it does not vouch for itself"
+        "a claim does not confirm itself"
     );
     assert!(admitted(&claim, &[stamped(described(at(30)), at_ms(19_400))]));
     assert!(!admitted(&claim, &[stamped(described(at(30)), at(20))]), "another time");
