@@ -85,8 +85,8 @@ fuzz: ## fuzz the parsers of untrusted input, FUZZ_SECONDS (10) each
 	@scripts/bootstrap fuzz
 	fuzz/run.sh
 
-mutants: $(CARGO_MUTANTS) ## mutation tests of the domain crate, about 40 minutes; MUTANTS_FILE=interlock.rs tests one file
-	$(CARGO_MUTANTS) mutants --package sidedoor-domain $(if $(MUTANTS_FILE),--file '$(MUTANTS_FILE)') --output $(TARGET_DIR) -- --lib
+mutants: $(CARGO_MUTANTS) ## mutation tests of the domain crate, about 30 minutes; MUTANTS_FILE=interlock.rs tests one file
+	$(CARGO_MUTANTS) mutants --package sidedoor-domain --cargo-arg=--lib --output $(TARGET_DIR) $(if $(MUTANTS_FILE),--file '$(MUTANTS_FILE)')
 
 $(CARGO_MUTANTS):
 	cargo install --locked --root $(TOOLS) cargo-mutants@27.1.0
