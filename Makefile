@@ -4,12 +4,13 @@
 CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sidedoor
 TOOLS ?= $(or $(SIDEDOOR_TOOLS),$(CACHE)/tools)
 CARGO_DENY = $(TOOLS)/bin/cargo-deny
+CARGO_MUTANTS = $(TOOLS)/bin/cargo-mutants
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 
 # scripts/bootstrap puts links there to programs that are not on PATH, and to a newer Node.js where the system's is too old.
 export PATH := $(CACHE)/bin:$(PATH)
 
-.PHONY: help demo simulate test test-rust test-clients test-contract test-contract-long test-lightning test-numbers pictures check fmt clippy deny advisories contract lint-openapi external-service fuzz release-contract bench bench-timing
+.PHONY: help demo simulate test test-rust test-clients test-contract test-contract-long test-lightning test-numbers pictures check fmt clippy deny advisories contract lint-openapi external-service fuzz mutants release-contract bench bench-timing
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -83,6 +84,12 @@ external-service: ## generate what Salesforce External Services imports from ope
 fuzz: ## fuzz the parsers of untrusted input, FUZZ_SECONDS (10) each
 	@scripts/bootstrap fuzz
 	fuzz/run.sh
+
+mutants: $(CARGO_MUTANTS) ## mutation tests of the domain crate, about 30 minutes; MUTANTS_FILE=interlock.rs tests one file
+	$(CARGO_MUTANTS) mutants --package sidedoor-domain --cargo-arg=--lib --output $(TARGET_DIR) $(if $(MUTANTS_FILE),--file '$(MUTANTS_FILE)')
+
+$(CARGO_MUTANTS):
+	cargo install --locked --root $(TOOLS) cargo-mutants@27.1.0
 
 release-contract: ## keep openapi.yaml as the contract of its version, which later ones must not break (docs/contract.md)
 	cp openapi.yaml tests/contract/released/openapi-$$(sed -n 's/^  version: "\(.*\)"$$/\1/p' openapi.yaml).yaml

@@ -243,3 +243,37 @@ impl AuditEntry {
 
 /// The actor of actions that the service does by itself.
 pub const SELF: &str = "sidedoor";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audit_words_are_distinct_and_parse_back() {
+        for action in AuditAction::ALL {
+            assert_eq!(AuditAction::parse(action.as_str()), Some(action));
+        }
+        for phase in Phase::ALL {
+            assert_eq!(Phase::parse(phase.as_str()), Some(phase));
+        }
+        assert_eq!((AuditAction::parse("leg"), Phase::parse("done")), (None, None));
+    }
+
+    #[test]
+    fn audit_action_about_a_directive_is_its_issue_or_acknowledgement() {
+        let about: Vec<&str> = AuditAction::ALL
+            .into_iter()
+            .filter(|action| action.is_about_a_directive())
+            .map(AuditAction::as_str)
+            .collect();
+        assert_eq!(about, ["directive.acknowledged", "directive.issued"]);
+    }
+
+    #[test]
+    fn audit_operation_names_call_and_supervision() {
+        let id = crate::test_support::id(1);
+        let operation = AuditedCall::MonitorContact.operation(id);
+        assert_eq!(operation, format!("monitor_contact/{id}"));
+        assert_eq!(AuditedCall::StopContact.operation(id), format!("stop_contact/{id}"));
+    }
+}

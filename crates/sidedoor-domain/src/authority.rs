@@ -194,12 +194,11 @@ impl Caller {
     /// Whether the caller may set this Salesforce User on a record without a look-up in the CRM: it may act as any supervisor, or
     /// its credential names this User. Ids of 15 and of 18 characters mean the same User.
     pub fn may_record_as(&self, salesforce_user: &str) -> bool {
-        let short = |id: &str| id.get(..15).map(ToOwned::to_owned);
-        self.has(Scope::SuperviseAny)
-            || self
-                .salesforce_user
-                .as_deref()
-                .is_some_and(|own| short(own) == short(salesforce_user))
+        fn short(id: &str) -> &str {
+            id.get(..15).unwrap_or(id)
+        }
+        let own = self.salesforce_user.as_deref();
+        self.has(Scope::SuperviseAny) || own.is_some_and(|own| short(own) == short(salesforce_user))
     }
 
     /// Whether the caller has a scope.
@@ -249,6 +248,99 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::*;
+
+    /// A caller with one scope, whose credential names a supervisor.
+    fn caller(scope: Scope, supervisor: &str) -> Caller {
+        Caller::new("caller", vec![scope]).naming(Some(user(supervisor)))
+    }
+
+    #[test]
+    fn scope_words_parse_back() {
+        for scope in Scope::ALL {
+            assert_eq!(Scope::parse(scope.as_str()), Some(scope));
+        }
+        assert_eq!(Scope::SuperviseAny.as_str(), "supervise:any");
+        assert_eq!(Scope::parse("Read"), None);
+    }
+
+    #[test]
+    fn caller_acts_as_its_own_supervisor_or_as_any() {
+        let may_act = |caller: Caller| caller.may_act_as(&user("supervisor-1"));
+        assert!(may_act(caller(Scope::Supervise, "supervisor-1")));
+        assert!(!may_act(caller(Scope::Supervise, "supervisor-2")));
+        assert!(!may_act(Caller::new("nobody", vec![Scope::Supervise])));
+        assert!(may_act(Caller::new("back end", vec![Scope::SuperviseAny])));
+        assert!(!may_act(caller(Scope::Read, "supervisor-1")), "the scope is needed");
+    }
+
+    #[test]
+    fn caller_ends_a_supervision_as_supervisor_or_operator() {
+        let s = monitoring();
+        let own = caller(Scope::Supervise, "supervisor-1");
+        let any = Caller::new("back end", vec![Scope::SuperviseAny, Scope::Operate]);
+        let operator = caller(Scope::Operate, "supervisor-1");
+        assert_eq!(own.may_end(&s), Some(Requester::Supervisor));
+        assert_eq!(any.may_end(&s), Some(Requester::Supervisor));
+        assert_eq!(operator.may_end(&s), Some(Requester::Operator));
+        for (scope, supervisor) in [
+            (Scope::Supervise, "supervisor-2"),
+            (Scope::Read, "supervisor-1"),
+            (Scope::Events, "supervisor-1"),
+        ] {
+            assert_eq!(caller(scope, supervisor).may_end(&s), None, "{scope:?}");
+        }
+        let mut of_nobody = monitoring();
+        of_nobody.supervisor.connect_user_id = None;
+        assert_eq!(own.may_end(&of_nobody), None);
+        assert_eq!(any.may_end(&of_nobody), Some(Requester::Supervisor));
+    }
+
+    #[test]
+    fn caller_sees_its_own_supervisions_or_all() {
+        let s = monitoring();
+        for (scope, supervisor, sees_this, sees_all) in [
+            (Scope::Supervise, "supervisor-1", true, false),
+            (Scope::Supervise, "supervisor-2", false, false),
+            (Scope::Events, "supervisor-1", false, false),
+            (Scope::Read, "supervisor-2", true, true),
+            (Scope::Operate, "supervisor-2", true, true),
+            (Scope::SuperviseAny, "supervisor-2", true, true),
+        ] {
+            let caller = caller(scope, supervisor);
+            assert_eq!(
+                (caller.may_see(&s), caller.sees_all()),
+                (sees_this, sees_all),
+                "{scope:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn caller_records_as_the_salesforce_user_it_names() {
+        let naming = |id: Option<&str>| Caller {
+            salesforce_user: id.map(ToOwned::to_owned),
+            ..caller(Scope::Supervise, "supervisor-1")
+        };
+        let own = naming(Some("005000000000001AAA"));
+        assert!(own.may_record_as("005000000000001AAA"));
+        assert!(own.may_record_as("005000000000001"), "15 and 18 characters are one id");
+        assert!(!own.may_record_as("005000000000002AAA") && !own.may_record_as("005"));
+        assert!(!naming(None).may_record_as("005000000000001AAA"));
+        assert!(
+            !naming(Some("short")).may_record_as("other"),
+            "ids that are too short differ"
+        );
+        assert!(caller(Scope::SuperviseAny, "supervisor-1").may_record_as("005000000000002AAA"));
+    }
+
+    #[test]
+    fn caller_delivers_events_only_with_no_other_scope() {
+        let caller = |scopes: &[Scope]| Caller::new("bus", scopes.to_vec());
+        assert!(caller(&[Scope::Events]).delivers_events());
+        assert!(!caller(&[Scope::Events, Scope::Read]).delivers_events());
+        assert!(!caller(&[Scope::Read]).delivers_events() && !caller(&[]).delivers_events());
+    }
 
     #[test]
     fn event_source_covers_its_vendor_and_instances_only() {

@@ -260,8 +260,15 @@ impl Supervision {
             reported: false,
         };
         let claim = match self.watch.claim {
+            Some(known) if (known.learnt_at, known.newest_at) == (first.learnt_at, newest_at) => {
+                PendingClaim { stamp, ..known }
+            }
+            // An answer has refuted the older claims. It says nothing about the others, and only the older ones were reported.
+            Some(known) if known.newest_at == newest_at => PendingClaim {
+                asks: known.asks,
+                ..new
+            },
             // A new claim is asked about as soon as the first one was.
-            Some(known) if known.newest_at == newest_at => PendingClaim { stamp, ..known },
             Some(known) => PendingClaim {
                 unanswered_since: known.unanswered_since,
                 reported: known.reported,
@@ -403,3 +410,6 @@ impl Supervision {
 
 /// How long the first question waits for the second sender.
 const SECOND_SENDER: SignedDuration = SignedDuration::from_millis(1500);
+
+#[cfg(test)]
+mod tests;

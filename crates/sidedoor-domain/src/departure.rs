@@ -346,3 +346,6 @@ pub fn reason(supervision: &Supervision, vendor_reason: Option<&str>) -> Reason 
         _ => Reason::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,3 +149,61 @@ impl AckOutcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::*;
+
+    #[test]
+    fn directive_words_are_those_of_the_api() {
+        let barge = DirectiveKind::ChangeModeInCcp(Mode::Barge);
+        assert_eq!(DirectiveKind::EndLegInCcp.as_str(), "END_LEG_IN_CCP");
+        assert_eq!(barge.as_str(), "CHANGE_MODE_IN_CCP");
+        assert_eq!(
+            (DirectiveKind::EndLegInCcp.mode(), barge.mode()),
+            (None, Some(Mode::Barge))
+        );
+        for (outcome, word) in [
+            (AckOutcome::Done, "DONE"),
+            (AckOutcome::AlreadyGone, "ALREADY_GONE"),
+            (AckOutcome::Refused, "REFUSED"),
+            (AckOutcome::Failed, "FAILED"),
+        ] {
+            assert_eq!(serde_json::to_value(outcome).expect("a word"), word);
+            assert_eq!(DirectiveStatus::Answered(outcome).as_str(), word);
+        }
+        assert_eq!(DirectiveStatus::Open.as_str(), "OPEN");
+        assert_eq!(DirectiveStatus::Withdrawn.as_str(), "WITHDRAWN");
+    }
+
+    #[test]
+    fn directive_is_open_until_it_expires_or_is_withdrawn() {
+        let mut directive = leaving().directives.remove(0);
+        assert!(directive.is_open(at_ms(69_999)) && !directive.is_open(at(70)));
+        directive.withdrawn = true;
+        assert_eq!(directive.status(), DirectiveStatus::Withdrawn);
+        assert!(!directive.is_open(at(11)));
+    }
+
+    #[test]
+    fn directive_that_is_acknowledged_stays_so() {
+        for (outcome, says_gone, ended) in [
+            (AckOutcome::Done, true, true),
+            (AckOutcome::AlreadyGone, true, false),
+            (AckOutcome::Refused, false, false),
+            (AckOutcome::Failed, false, false),
+        ] {
+            let mut directive = leaving().directives.remove(0);
+            assert!(!directive.says_gone() && !directive.ended_the_leg(), "it is open");
+            directive.answer = Some(acknowledgement(outcome, at(11)));
+            directive.withdrawn = true;
+            assert_eq!(directive.status(), DirectiveStatus::Answered(outcome));
+            assert!(!directive.is_open(at(12)));
+            assert_eq!((directive.says_gone(), directive.ended_the_leg()), (says_gone, ended));
+            // DONE about a mode says nothing about the end of the leg.
+            directive.kind = DirectiveKind::ChangeModeInCcp(Mode::Silent);
+            assert!(!directive.says_gone() && !directive.ended_the_leg());
+        }
+    }
+}

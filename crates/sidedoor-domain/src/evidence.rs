@@ -118,3 +118,77 @@ impl Evidence {
         same(self) == same(other)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::*;
+
+    fn seen(sighting: Sighting, stamp: Option<i64>, learnt_at: i64) -> Evidence {
+        Evidence {
+            sighting,
+            vendor_stamp: stamp.map(at),
+            ..dropped(Source::AgentEvent, at(learnt_at))
+        }
+    }
+
+    #[test]
+    fn evidence_source_words_are_those_of_the_store() {
+        for source in [
+            Source::ContactEvent,
+            Source::DescribeContact,
+            Source::PartnerEvent,
+            Source::AgentEvent,
+            Source::UserData,
+            Source::SearchContacts,
+            Source::Browser,
+            Source::Operator,
+        ] {
+            assert_eq!(serde_json::to_value(source).expect("a word"), source.as_str());
+        }
+    }
+
+    #[test]
+    fn evidence_shows_a_mode_by_its_sighting() {
+        for mode in [Mode::Silent, Mode::Barge] {
+            assert_eq!(Sighting::of_mode(mode).mode(), Some(mode));
+        }
+        for sighting in [Sighting::Exists, Sighting::Joined, Sighting::Dropped] {
+            assert_eq!(sighting.mode(), None);
+        }
+    }
+
+    #[test]
+    fn evidence_last_mode_is_the_latest_by_the_vendors_clock() {
+        let evidence = [
+            seen(Sighting::Silent, None, 9),
+            seen(Sighting::Barged, Some(4), 5),
+            seen(Sighting::Silent, Some(3), 6),
+            seen(Sighting::Dropped, Some(8), 8),
+        ];
+        assert_eq!(last_mode(&evidence), Some((Mode::Barge, Some(at(4)))));
+        let same_stamp = [seen(Sighting::Silent, Some(4), 6), seen(Sighting::Barged, Some(4), 5)];
+        assert_eq!(last_mode(&same_stamp), Some((Mode::Silent, Some(at(4)))));
+        assert_eq!(last_mode(&evidence[3..]), None);
+    }
+
+    #[test]
+    fn evidence_repeats_what_was_seen_at_the_same_vendor_time() {
+        let first = seen(Sighting::Silent, Some(3), 5);
+        assert!(seen(Sighting::Silent, Some(3), 6).repeats(&first));
+        for other in [
+            seen(Sighting::Barged, Some(3), 5),
+            seen(Sighting::Silent, Some(4), 5),
+            Evidence {
+                source: Source::ContactEvent,
+                ..first.clone()
+            },
+            Evidence {
+                carrier: Some("acme".into()),
+                ..first.clone()
+            },
+        ] {
+            assert!(!other.repeats(&first), "{other:?}");
+        }
+    }
+}

@@ -231,4 +231,36 @@ mod tests {
         let second = DirectiveId::next(of, Some(first), at);
         assert!(first != second && second != DirectiveId::next(of, Some(second), at));
     }
+
+    #[test]
+    fn id_needs_a_letter_or_digit() {
+        for good in ["._:-1", "._:-Z", "z"] {
+            assert!(ContactId::parse(good).is_ok(), "{good:?}");
+        }
+        assert!(ContactId::parse("._:-").is_err());
+        assert!(InstanceName::parse("x".repeat(64)).is_ok() && InstanceName::parse("x".repeat(65)).is_err());
+    }
+
+    #[test]
+    fn id_error_names_field_and_limit() {
+        let error = InstanceName::parse("").expect_err("empty");
+        assert_eq!(
+            error.to_string(),
+            "instance must be 1 to 64 characters of A-Z a-z 0-9 . _ : -"
+        );
+    }
+
+    #[test]
+    fn client_token_is_the_supervision_or_unique() {
+        let of = SupervisionId::new(jiff::Timestamp::UNIX_EPOCH, 0, 7);
+        assert_eq!(ClientToken::of(of).as_str(), of.to_string());
+        assert_ne!(ClientToken::unique(), ClientToken::unique());
+    }
+
+    #[test]
+    fn delivery_id_belongs_to_one_supervision() {
+        let [one, other] = [0, 1].map(|serial| SupervisionId::new(jiff::Timestamp::UNIX_EPOCH, serial, 7));
+        assert_eq!(DeliveryId::of(one), DeliveryId::of(one));
+        assert_ne!(DeliveryId::of(one), DeliveryId::of(other));
+    }
 }

@@ -262,4 +262,62 @@ mod tests {
             Err(Refusal::OtherSupervisor)
         );
     }
+
+    #[test]
+    fn leg_id_keeps_the_vendors_spelling_and_must_be_valid() {
+        let leg = LegId::from_monitor_answer("Leg-1", &contact()).expect("a leg");
+        assert_eq!((leg.as_str(), leg.to_string().as_str()), ("Leg-1", "Leg-1"));
+        for invalid in ["", "..", "leg/1"] {
+            let refused = LegId::from_monitor_answer(invalid, &contact());
+            assert_eq!(refused, Err(Refusal::Unreadable), "{invalid:?}");
+        }
+    }
+
+    #[test]
+    fn leg_id_of_a_carrier_is_the_same_in_every_process() {
+        let leg = LegId::of_carrier("acme", "main", "leg-1");
+        assert_eq!(leg.as_str(), "1d9a66ba-6e5a-5b08-a7d8-ff417141fbb7");
+        for other in [
+            LegId::of_carrier("other", "main", "leg-1"),
+            LegId::of_carrier("acme", "east", "leg-1"),
+            LegId::of_carrier("acme", "main", "leg-2"),
+            LegId::of_carrier("acmemain", "", "leg-1"),
+        ] {
+            assert_ne!(other, leg);
+        }
+    }
+
+    #[test]
+    fn contact_supervised_is_the_first_valid_related_one() {
+        let related = |ids: &[&str]| ContactSeen {
+            related: ids.iter().map(|id| (*id).to_owned()).collect(),
+            ..seen()
+        };
+        assert_eq!(related(&["", "contact-1", "contact-2"]).supervised(), Some(contact()));
+        assert_eq!(related(&[""]).supervised(), None);
+    }
+
+    #[test]
+    fn clearing_ignores_case_and_keeps_the_stored_leg() {
+        let leg = LegId::from_monitor_answer("Leg-1", &contact()).expect("a leg");
+        let lower_case = ContactSeen {
+            initiation_method: "monitor".into(),
+            ..seen()
+        };
+        let cleared = clear_to_end(&leg, &lower_case, &supervisor(), None).expect("cleared");
+        assert_eq!(cleared.id(), &leg);
+    }
+
+    #[test]
+    fn clearing_refuses_the_supervised_contact_as_leg() {
+        // The leg was adopted before the vendor named its contact.
+        let same = ContactSeen {
+            id: "Contact-1".into(),
+            related: Vec::new(),
+            ..seen()
+        };
+        let leg = LegId::from_description(&same, None).expect("a leg");
+        let cleared = clear_to_end(&leg, &same, &supervisor(), Some(&contact())).map(|_| ());
+        assert_eq!(cleared, Err(Refusal::IsTheContact));
+    }
 }

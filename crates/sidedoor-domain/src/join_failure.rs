@@ -76,4 +76,10 @@ mod tests {
         }
         assert_eq!(JoinFailure::parse("something_else"), None);
     }
+
+    #[test]
+    fn join_failure_is_made_of_either_kind_of_code() {
+        assert_eq!(JoinFailure::from(VendorErrorCode::Timeout).as_str(), "connect_timeout");
+        assert_eq!(JoinFailure::from(OwnJoinFailure::TimedOut).as_str(), "join_timeout");
+    }
 }

@@ -37,5 +37,7 @@ pub mod participant;
 pub mod ports;
 pub mod rejoin;
 pub mod supervision;
+#[cfg(test)]
+mod test_support;
 pub mod trace_parent;
 pub mod unusable_event;

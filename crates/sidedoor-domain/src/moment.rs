@@ -6,7 +6,7 @@ use jiff::Timestamp;
 /// A time as a moment. Times outside the years 1678 to 2262 become the nearest moment.
 pub fn moment(t: Timestamp) -> Moment {
     let nanos = t.as_nanosecond();
-    let nearest = if nanos < 0 { i64::MIN } else { i64::MAX };
+    let nearest = if nanos.is_negative() { i64::MIN } else { i64::MAX };
     Moment::from_nanos(i64::try_from(nanos).unwrap_or(nearest))
 }
 

@@ -135,3 +135,82 @@ impl ParticipantRecord {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::confirmation::PendingClaim;
+    use crate::evidence::Source;
+    use crate::test_support::*;
+
+    /// The record of a supervision whose end an event, received at second 20, claims.
+    fn claimed_record(reported: bool) -> ParticipantRecord {
+        let mut s = leaving();
+        s.watch.claim = Some(PendingClaim {
+            learnt_at: at(20),
+            newest_at: at(21),
+            stamp: Some(at(19)),
+            source: Source::ContactEvent,
+            asks: 0,
+            unanswered_since: at(20),
+            contradicted_at: None,
+            reported,
+        });
+        ParticipantRecord::of(&s, 2).expect("a leg")
+    }
+
+    #[test]
+    fn record_begins_with_the_leg() {
+        assert_eq!(ParticipantRecord::of(&joining(), 1), None);
+        let mut s = monitoring();
+        let record = ParticipantRecord::of(&s, 1).expect("a leg");
+        assert_eq!((record.leg_key.as_str(), record.version), ("leg-1", 1));
+        assert_eq!(record.contact_id.as_deref(), Some("contact-1"));
+        assert_eq!(record.connect_user_id.as_deref(), Some("supervisor-1"));
+        assert_eq!(
+            (record.origin, record.mode, record.confirmation),
+            ("API", "SILENT", "NONE")
+        );
+        assert_eq!(record.departure, None);
+        s.has_barged = true;
+        assert_eq!(s.mode, Mode::Silent);
+        let record = ParticipantRecord::of(&s, 1).expect("a leg");
+        assert_eq!(record.mode, "BARGE", "it is the most that the supervisor did");
+    }
+
+    #[test]
+    fn record_of_a_claim_is_written_once_reported() {
+        let record = claimed_record(false);
+        assert_eq!((record.confirmation, record.departure), ("NONE", None));
+        let record = claimed_record(true);
+        let claimed = DepartureFields {
+            disconnected_at: at(20),
+            earliest: None,
+            latest: at(20),
+            uncertainty_ms: None,
+            vendor_timestamp: Some(at(19)),
+            source: "CONTACT_EVENT",
+            reason: "SUPERVISOR",
+            customer_call_continued: None,
+            grade: "UNCALIBRATED",
+            calibration_version: 0,
+            offset_ms: None,
+        };
+        assert_eq!((record.confirmation, record.departure), ("CLAIMED", Some(claimed)));
+    }
+
+    #[test]
+    fn record_leaves_out_only_refused_lookups() {
+        let with_lookups = ParticipantRecord {
+            voice_call_id: Some("call".into()),
+            supervisor_user_id: Some("user".into()),
+            ..claimed_record(false)
+        };
+        for (voice_call, supervisor) in [(true, false), (false, true), (false, false)] {
+            let mut record = with_lookups.clone();
+            record.leave_out(voice_call, supervisor);
+            let kept = (record.voice_call_id.is_some(), record.supervisor_user_id.is_some());
+            assert_eq!(kept, (!voice_call, !supervisor));
+        }
+    }
+}

@@ -40,3 +40,26 @@ pub trait Random: Send + Sync {
         bits / (1_u64 << 53) as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Always the same bits.
+    struct Bits(u64);
+
+    impl Random for Bits {
+        fn bits(&self) -> u64 {
+            self.0
+        }
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp, reason = "these fractions are exact")]
+    fn random_fraction_is_from_0_to_below_1() {
+        for (bits, fraction) in [(0, 0.0), (1 << 63, 0.5), (3 << 62, 0.75)] {
+            assert_eq!(Bits(bits).fraction(), fraction);
+        }
+        assert!(Bits(u64::MAX).fraction() < 1.0);
+    }
+}

@@ -181,4 +181,26 @@ mod tests {
         let many = (0..50).map(id).collect();
         assert_eq!(lenient.of(None, many).prior.len(), MOST_PRIOR);
     }
+
+    #[test]
+    fn rejoin_announcement_words_are_those_of_the_store() {
+        for announcement in [Announcement::NotRequired, Announcement::Required, Announcement::Review] {
+            let word = serde_json::to_value(announcement).expect("a word");
+            assert_eq!(word, announcement.as_str());
+        }
+    }
+
+    #[test]
+    fn rejoin_rules_are_those_of_the_named_jurisdiction() {
+        let policy = Policy {
+            jurisdictions: BTreeMap::from([("x".to_owned(), STRICT)]),
+        };
+        assert_eq!(policy.rules(Some("x")), Some(STRICT));
+        assert_eq!(policy.rules(None), Some(Rules::default()));
+        let compliance = STRICT.of(Some("x"), Vec::new());
+        assert_eq!(
+            (compliance.jurisdiction.as_deref(), compliance.prior),
+            (Some("x"), Vec::new())
+        );
+    }
 }

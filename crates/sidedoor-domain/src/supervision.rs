@@ -464,3 +464,6 @@ impl Supervision {
         self.leg.as_ref().map(LegId::as_str)
     }
 }
+
+#[cfg(test)]
+mod tests;

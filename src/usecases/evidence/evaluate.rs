@@ -194,9 +194,10 @@ impl EvidenceService {
         let mut applied = Applied::default();
         s.channel = s.channel.or(observation.channel);
         if let Some(answer) = &observation.answer {
-            let was_reported = s.watch.claim.is_some_and(|claim| claim.reported);
+            let is_reported = |s: &Supervision| s.watch.claim.is_some_and(|claim| claim.reported);
+            let was_reported = is_reported(s);
             applied.refuted = s.note_answer(answer, all, age);
-            if was_reported && s.watch.claim.is_none() {
+            if was_reported && !is_reported(s) {
                 // The record shows the claimed time, which is refuted.
                 applied.record_due = Some(now);
             }

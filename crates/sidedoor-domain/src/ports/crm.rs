@@ -211,3 +211,26 @@ pub trait Crm: Send + Sync {
     /// that of a rolling day and only another call can update it.
     fn usage(&self) -> Option<Usage>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crm_error_shows_our_code_or_the_vendors() {
+        for (code, text) in [
+            (CrmErrorCode::Own(CrmFault::Timeout), "salesforce_timeout"),
+            (CrmErrorCode::Vendor("UNABLE_TO_LOCK_ROW".into()), "UNABLE_TO_LOCK_ROW"),
+        ] {
+            assert_eq!((code.as_str(), code.to_string().as_str()), (text, text));
+        }
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp, reason = "these shares are exact")]
+    fn crm_usage_is_a_share_of_the_limit() {
+        for (used, limit, share) in [(1, 4, 0.25), (4, 4, 1.0), (6, 4, 1.5), (5, 0, 0.0)] {
+            assert_eq!(Usage { used, limit }.share(), share, "{used} of {limit}");
+        }
+    }
+}

@@ -343,3 +343,78 @@ pub trait Telephony: Send + Sync {
     /// The vendor's.
     async fn user_exists(&self, instance: &InstanceName, user: &UserId) -> Result<bool, VendorError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::user;
+
+    fn listed(initiation_method: &str, state: &str) -> UserContact {
+        UserContact {
+            user: "supervisor-1".into(),
+            contact: "Leg-1".into(),
+            initiation_method: initiation_method.into(),
+            state: state.into(),
+        }
+    }
+
+    #[test]
+    fn user_contact_is_over_in_each_final_state() {
+        for state in ["ENDED", "MISSED", "ERROR", "REJECTED"] {
+            assert!(listed("MONITOR", state).is_over(), "{state}");
+        }
+        for state in ["CONNECTED", "CONNECTED_ONHOLD", ""] {
+            assert!(!listed("MONITOR", state).is_over(), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn user_contact_without_a_method_may_be_a_leg() {
+        for (method, state, may_be) in [
+            ("MONITOR", "CONNECTED", true),
+            ("", "CONNECTED", true),
+            ("INBOUND", "CONNECTED", false),
+            ("MONITOR", "ENDED", false),
+            ("INBOUND", "ENDED", false),
+        ] {
+            assert_eq!(listed(method, state).may_be_live_leg(), may_be, "{method} {state}");
+        }
+    }
+
+    #[test]
+    fn user_data_shows_absence_only_if_complete_and_about_the_user() {
+        let answer = |contacts: Vec<UserContact>, is_complete, about: &str| UserDataSeen {
+            contacts,
+            users: BTreeSet::from([about.to_owned()]),
+            is_complete,
+        };
+        let finding = |answer: UserDataSeen| answer.finding(&user("supervisor-1"), "leg-1");
+        let of = |state| answer(vec![listed("INBOUND", state)], false, "other");
+        assert_eq!(finding(of("CONNECTED")), Finding::Alive);
+        assert_eq!(finding(of("ENDED")), Finding::Gone);
+        assert_eq!(finding(answer(Vec::new(), true, "supervisor-1")), Finding::Absent);
+        assert_eq!(finding(answer(Vec::new(), false, "supervisor-1")), Finding::Unknown);
+        assert_eq!(finding(answer(Vec::new(), true, "other")), Finding::Unknown);
+        let mut another = listed("MONITOR", "CONNECTED");
+        another.contact = "leg-2".into();
+        assert_eq!(finding(answer(vec![another], true, "supervisor-1")), Finding::Absent);
+    }
+
+    #[test]
+    fn vendor_error_is_retryable_unless_it_would_fail_again() {
+        for (verdict, retryable) in [
+            (Verdict::Retry, true),
+            (Verdict::RetryAfter(Duration::from_secs(1)), true),
+            (Verdict::Never, false),
+        ] {
+            let error = VendorError {
+                operation: Operation::MonitorContact,
+                code: VendorErrorCode::Timeout,
+                message: String::new(),
+                verdict,
+                may_have_happened: false,
+            };
+            assert_eq!(error.is_retryable(), retryable, "{verdict:?}");
+        }
+    }
+}

@@ -268,6 +268,7 @@ impl Supervision {
                     at: now,
                 });
                 self.state = State::Failed;
+                self.next_check_at = None;
                 Leave::Withdrawn
             }
             State::Joining => Leave::Kept,
@@ -345,6 +346,9 @@ impl Supervision {
                     departure.continuity = old.continuity;
                     departure.agent_after.clone_from(&old.agent_after);
                     departure.reason = departure.reason.or_known(old.reason);
+                    // A better estimate does not refute the answers that show the leg alive.
+                    let alive_again = self.watch.reopened && self.watch.alive_again_at.is_some();
+                    departure.conflicting |= alive_again && old.conflicting;
                 }
                 let changed = self.departure.as_ref() != Some(&departure);
                 self.departure = Some(departure);
@@ -459,3 +463,8 @@ impl Supervision {
         }
     }
 }
+
+#[cfg(test)]
+mod reopening_tests;
+#[cfg(test)]
+mod tests;

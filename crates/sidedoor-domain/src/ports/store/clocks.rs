@@ -55,3 +55,19 @@ pub trait ClockStore: Send + Sync {
     /// The samples of every vendor clock taken at or after `since`, oldest first; of each clock at most the latest `limit`.
     async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epoch_cause_words_parse_back() {
+        for (cause, word) in [
+            (EpochCause::VendorStep, "VENDOR_STEP"),
+            (EpochCause::OwnStep, "OWN_STEP"),
+        ] {
+            assert_eq!((cause.as_str(), EpochCause::parse(word)), (word, Some(cause)));
+        }
+        assert_eq!(EpochCause::parse(""), None);
+    }
+}

@@ -203,3 +203,20 @@ pub trait DeliveryStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(StoredSupervision, u32)>, StoreError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record_state_words_parse_back() {
+        for (state, word) in [
+            (RecordState::Pending, "PENDING"),
+            (RecordState::Written, "WRITTEN"),
+            (RecordState::Failed, "FAILED"),
+        ] {
+            assert_eq!((state.as_str(), RecordState::parse(word)), (word, Some(state)));
+        }
+        assert_eq!(RecordState::parse("RECORDED"), None);
+    }
+}

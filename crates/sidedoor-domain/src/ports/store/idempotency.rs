@@ -67,3 +67,31 @@ pub trait IdempotencyStore: Send + Sync {
     /// The name of this process in the store, generated at every start.
     fn incarnation(&self) -> &str;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idempotency_key_is_lost_if_its_process_crashed_without_effect() {
+        let taken = KeyRecord {
+            fingerprint: "request".into(),
+            supervision: None,
+            taken_by: "before".into(),
+            answer: None,
+        };
+        assert!(taken.is_lost("request", "now"));
+        assert!(!taken.is_lost("another", "now"), "another request");
+        assert!(!taken.is_lost("request", "before"), "that process may still answer");
+        let about_one = KeyRecord {
+            supervision: Some(crate::test_support::id(1)),
+            ..taken.clone()
+        };
+        assert!(!about_one.is_lost("request", "now"), "the supervision has the answer");
+        let answered = KeyRecord {
+            answer: Some((201, "{}".into())),
+            ..taken
+        };
+        assert!(!answered.is_lost("request", "now"));
+    }
+}
