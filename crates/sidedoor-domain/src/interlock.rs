@@ -301,7 +301,7 @@ mod tests {
     fn clearing_ignores_case_and_keeps_the_stored_leg() {
         let leg = LegId::from_monitor_answer("Leg-1", &contact()).expect("a leg");
         let lower_case = ContactSeen {
-            initiation_method: "monitor".into(),
+            initiation_method: InitiationMethod::parse("monitor"),
             ..seen()
         };
         let cleared = clear_to_end(&leg, &lower_case, &supervisor(), None).expect("cleared");

@@ -372,3 +372,17 @@ fn reason_is_the_request_or_else_the_vendors() {
         assert_eq!(reason(&s, Some("CUSTOMER_DISCONNECT")), expected);
     }
 }
+
+/// The upper bound is the arrival of an event only if its stamp matches what we fetched.
+#[test]
+fn departure_is_not_bounded_by_an_authentic_event_that_matches_nothing() {
+    let event_at = |stamp| Evidence {
+        authentic: true,
+        ..stamped(event(at(20)), stamp)
+    };
+    let answer = stamped(described(at(22)), at(19));
+    let other = facts(&monitoring(), &[event_at(at(15)), answer.clone()]);
+    assert_eq!((other.gone_by, other.source), (at(22), Source::DescribeContact));
+    let same = facts(&monitoring(), &[event_at(at(19)), answer]);
+    assert_eq!((same.gone_by, same.source), (at(20), Source::ContactEvent));
+}

@@ -353,7 +353,7 @@ mod tests {
         UserContact {
             user: "supervisor-1".into(),
             contact: "Leg-1".into(),
-            initiation_method: initiation_method.into(),
+            initiation_method: InitiationMethod::parse(initiation_method),
             state: state.into(),
         }
     }
@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(finding(of("ENDED")), Finding::Gone);
         assert_eq!(finding(answer(Vec::new(), true, "supervisor-1")), Finding::Absent);
         assert_eq!(finding(answer(Vec::new(), false, "supervisor-1")), Finding::Unknown);
-        assert_eq!(finding(answer(Vec::new(), true, "other")), Finding::Unknown);
+        assert_eq!(finding(answer(Vec::new(), true, "other")), Finding::Unlisted);
         let mut another = listed("MONITOR", "CONNECTED");
         another.contact = "leg-2".into();
         assert_eq!(finding(answer(vec![another], true, "supervisor-1")), Finding::Absent);

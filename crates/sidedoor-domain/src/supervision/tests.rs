@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::confirmation::PendingClaim;
+use crate::contact_event::InitiationMethod;
 use crate::evidence::Source;
 use crate::test_support::*;
 
@@ -20,10 +21,11 @@ fn searching() -> Supervision {
 fn described_leg() -> ContactSeen {
     ContactSeen {
         id: "leg-1".into(),
-        initiation_method: "MONITOR".into(),
+        initiation_method: InitiationMethod::Monitor,
         channel: Some(Channel::Voice),
         agent: Some("Supervisor-1".into()),
         related: vec!["other".into(), "Contact-1".into()],
+        previous: None,
         initiated_at: Some(at(1)),
         connected_at: None,
         disconnected_at: None,
@@ -92,9 +94,9 @@ fn search_slows_down_to_5_min_and_ends_after_a_day() {
 }
 
 #[test]
-fn voice_place_is_held_while_there_may_be_a_voice_leg() {
+fn voice_slot_is_held_while_there_may_be_a_voice_leg() {
     for state in State::ALL {
-        assert_eq!(with_state(state).holds_voice_place(), !state.is_final(), "{state:?}");
+        assert_eq!(with_state(state).holds_voice_slot(), !state.is_final(), "{state:?}");
     }
     for (channel, holds) in [
         (None, true),
@@ -104,22 +106,22 @@ fn voice_place_is_held_while_there_may_be_a_voice_leg() {
     ] {
         let mut s = monitoring();
         s.channel = channel;
-        assert_eq!(s.holds_voice_place(), holds, "{channel:?}");
+        assert_eq!(s.holds_voice_slot(), holds, "{channel:?}");
     }
     let mut waiting = requested();
     waiting.waits_for = Some(id(1));
-    assert!(!waiting.holds_voice_place());
+    assert!(!waiting.holds_voice_slot());
 }
 
 #[test]
-fn voice_place_is_free_when_a_search_found_nothing() {
+fn voice_slot_is_free_when_a_search_found_nothing() {
     let mut s = searching();
-    assert!(s.holds_voice_place());
+    assert!(s.holds_voice_slot());
     let search = s.join.as_mut().and_then(|join| join.search.as_mut());
     search.expect("a search").nothing_found = true;
-    assert!(!s.holds_voice_place());
+    assert!(!s.holds_voice_slot());
     s.state = State::Monitoring;
-    assert!(s.holds_voice_place(), "the leg appeared");
+    assert!(s.holds_voice_slot(), "the leg appeared");
 }
 
 #[test]
@@ -196,7 +198,9 @@ fn search_finds_the_supervisors_leg_on_the_contact() {
     assert!(searching().finds(&described_leg(), false));
     assert!(!joining().finds(&described_leg(), true), "it does not search");
     let changes: [(&str, Change); 5] = [
-        ("no leg", |seen| seen.initiation_method = "INBOUND".into()),
+        ("no leg", |seen| {
+            seen.initiation_method = InitiationMethod::parse("INBOUND")
+        }),
         ("another user", |seen| seen.agent = Some("supervisor-2".into())),
         ("no user", |seen| seen.agent = None),
         ("another contact", |seen| seen.related = vec!["other".into()]),
@@ -248,4 +252,27 @@ fn search_found_nothing_once_a_leg_must_be_listed() {
 fn record_key_is_the_leg() {
     assert_eq!(monitoring().record_key(), Some("leg-1"));
     assert_eq!(joining().record_key(), None);
+}
+
+#[test]
+fn join_is_repeated_only_to_end_a_chat_or_task_within_60_s() {
+    let asked = |channel| {
+        let mut s = searching();
+        s.channel = channel;
+        s.ask_to_leave(Requester::Supervisor, at(6), TIMES);
+        s
+    };
+    for channel in [Channel::Chat, Channel::Task] {
+        let s = asked(Some(channel));
+        assert!(s.may_repeat_join(at(60)) && !s.may_repeat_join(at(61)), "{channel:?}");
+    }
+    assert!(!asked(Some(Channel::Voice)).may_repeat_join(at(7)));
+    assert!(!asked(None).may_repeat_join(at(7)), "it may be a voice contact");
+    let mut wanted = searching();
+    wanted.channel = Some(Channel::Chat);
+    assert!(!wanted.may_repeat_join(at(7)), "a late join is worse than none");
+    let mut not_searching = joining();
+    not_searching.channel = Some(Channel::Chat);
+    not_searching.ask_to_leave(Requester::Supervisor, at(6), TIMES);
+    assert!(!not_searching.may_repeat_join(at(7)));
 }
