@@ -162,7 +162,8 @@ pub fn clear_to_end(
     if !seen.id.eq_ignore_ascii_case(leg.as_str()) {
         return Err(Refusal::OtherContact);
     }
-    if seen.agent.as_deref() != Some(supervisor.as_str()) {
+    let is_theirs = |agent: &String| agent.eq_ignore_ascii_case(supervisor.as_str());
+    if !seen.agent.as_ref().is_some_and(is_theirs) {
         return Err(Refusal::OtherSupervisor);
     }
     if supervised.is_some_and(|contact| contact.as_str().eq_ignore_ascii_case(leg.as_str())) {
@@ -236,6 +237,11 @@ mod tests {
         let leg = LegId::from_monitor_answer("leg-1", &contact()).expect("a leg");
         let ask = |seen: &ContactSeen| clear_to_end(&leg, seen, &supervisor(), Some(&contact())).map(|_| ());
         assert_eq!(ask(&seen()), Ok(()));
+        let spelled_otherwise = ContactSeen {
+            agent: Some("SUP-1".into()),
+            ..seen()
+        };
+        assert_eq!(ask(&spelled_otherwise), Ok(()), "ids are UUIDs, whose case does not matter");
         assert_eq!(
             ask(&ContactSeen {
                 initiation_method: InitiationMethod::parse("INBOUND"),
