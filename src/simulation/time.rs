@@ -50,7 +50,7 @@ impl Clock for WrongClock {
         self.reads(self.truth.ms())
     }
 
-    fn follow_step(&self) -> Option<SignedDuration> {
+    fn follow_step(&self, _: SignedDuration) -> Option<SignedDuration> {
         None
     }
 }

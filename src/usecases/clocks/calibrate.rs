@@ -415,7 +415,8 @@ impl ClockService {
 
     /// Handles a step of our own clock: earlier samples do not apply to the new scale.
     fn follow_own_step(&self) {
-        let Some(step) = self.ctx.deps.clock.follow_step() else {
+        let max_error = SignedDuration::from_millis(self.ctx.settings.clock_error_ms);
+        let Some(step) = self.ctx.deps.clock.follow_step(max_error) else {
             return;
         };
         let now = self.ctx.now();
