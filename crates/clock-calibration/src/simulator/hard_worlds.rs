@@ -13,26 +13,33 @@
 //! | `service` | the only part that calls the estimator, in the way in which the service does |
 //! | `playback`, `steps` | plays a history through the service and compares every claim with the truth |
 //! | `comparison` | six simple estimators and an oracle on the same samples |
-//! | `measured`, `targets`, `table` | the measurements of a world, the targets, and the table |
+//! | `detection` | how soon a step could be noticed at all |
+//! | `measured`, `targets` | the measurements of a world, and the targets |
+//! | `table`, `plot` | the table and the picture |
 
 mod clock;
 mod comparison;
+mod detection;
 mod history;
 mod measured;
 mod our_clock;
 mod playback;
+mod plot;
 mod random;
 mod random_world;
 mod service;
 mod steps;
 mod table;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub use measured::{Quantiles, WorldResult};
+pub use measured::{Counts, Quantiles, StepResult, WorldResult};
+pub use plot::svg;
 pub use table::markdown;
 pub use targets::{MissedTarget, Target, check};
 pub use world::{Assumption, HardWorld};

@@ -141,13 +141,9 @@ impl Oracle {
         }
     }
 
-    /// Learns that the offset is between `low` below and `high` above the true one. A sample that excludes the truth is
-    /// wrong, and the oracle knows that.
+    /// Learns from a sample that allows offsets from `low` to `high`, both relative to the true one. The oracle knows
+    /// that zero is right; a sample that excludes it was read on two scales of ours or by two hosts.
     pub(crate) fn learn(&mut self, at: f64, low: f64, high: f64) {
-        const TOLERANCE: f64 = 0.01;
-        if low > TOLERANCE || high < -TOLERANCE {
-            return;
-        }
         self.window.push_back(Residue {
             at,
             low: low.min(0.0),

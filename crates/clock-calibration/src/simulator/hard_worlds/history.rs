@@ -14,6 +14,10 @@ pub(crate) struct Departure {
     /// use it for the point; the bound needs `not_before`.
     #[allow(dead_code, reason = "the estimator does not use it yet")]
     pub asked: Option<f64>,
+    /// The host that read it.
+    pub asked_by: usize,
+    /// The host that read the times of arrival.
+    pub heard_by: usize,
     /// The same less the declared age of a poll's data.
     pub not_before: Option<f64>,
     /// Our clock when the end was first proven.
@@ -28,14 +32,12 @@ pub(crate) struct Departure {
     pub commanded: bool,
     /// The vendor's machine that stamped it.
     pub machine: usize,
-    /// Whether the stamp is of another moment.
-    pub is_wrong: bool,
     /// Whether the evidence of this departure is true as declared: the stamp is of the departure, the leg was alive at
     /// the lower end, and our clock is not worse than declared. No estimator can do without that.
     pub is_sound: bool,
     /// Whether this is a duplicate of an earlier notice.
     pub again: bool,
-    /// The error of our clock at the departure, in ms, converted like the bracket.
+    /// The error of our clock at the departure, in ms, on the host that heard of it.
     pub our_error: f64,
 }
 
@@ -61,8 +63,8 @@ pub(crate) enum Arrival {
     Probe,
     /// The service stops and starts again.
     Restart,
-    /// The service follows a correction of our own clock.
-    OwnStep,
+    /// The service follows a correction of a host's clock: the host, and by how many ms.
+    OwnStep(usize, f64),
 }
 
 /// The history of a world: all arrivals, each with its true time, in ms after the start.
@@ -121,8 +123,10 @@ impl<'w> History<'w> {
             }
         }
         all.extend(world.restarts.iter().map(|t| (*t, Arrival::Restart)));
-        let followed = self.scales.iter().flat_map(|s| &s.jumps).filter(|j| j.followed);
-        all.extend(followed.map(|j| (j.at, Arrival::OwnStep)));
+        for (host, scale) in self.scales.iter().enumerate() {
+            let followed = scale.jumps.iter().filter(|j| j.followed);
+            all.extend(followed.map(|j| (j.at, Arrival::OwnStep(host, j.by))));
+        }
         all.retain(|(t, _)| *t < end);
         all.sort_by(|a, b| a.0.total_cmp(&b.0));
         all
@@ -134,58 +138,49 @@ impl<'w> History<'w> {
 
     fn departure(&mut self, t: f64, commanded: bool, all: &mut Vec<(f64, Arrival)>) {
         let world = self.world;
-        let host = if self.scales.len() > 1 {
-            usize::from(self.random.share() < 0.5)
-        } else {
-            0
-        };
-        let (truth, asked) = if commanded {
+        let (asked_by, heard_by) = (self.host(), self.host());
+        let (truth, asked_at) = if commanded {
             self.commanded(t)
         } else {
             (t, self.last_alive(t))
         };
         let machine = self.machine();
         let (stamped, is_wrong) = self.stamped(truth);
-        let clock = &world.machines[machine].clock;
-        let (stamp, quantum) = self.stamp(stamped + clock.offset_at(stamped));
+        let (stamp, quantum) = self.stamp(stamped + world.machines[machine].clock.offset_at(stamped));
         let arrives = self.arrives(truth);
-        let gone = self.proven(truth, arrives);
-        let now = arrives;
+        let proven = self.proven(truth, arrives);
         let lost = self.random.chance(world.notices.lost);
         let twice = self.random.chance(world.notices.twice);
-        let (later, other) = (
-            arrives + self.random.delay(world.notices.delay),
-            self.random.share() < 0.5,
-        );
-        // The notice may arrive at the other host.
-        let receiver = if self.scales.len() > 1 && other { 1 - host } else { host };
-        let (asks, hears) = (&self.scales[host], &self.scales[receiver]);
+        let later = arrives + self.random.delay(world.notices.delay);
+        let (asks, hears) = (&self.scales[asked_by], &self.scales[heard_by]);
         let age = if commanded { 0.0 } else { world.polling.declared_age };
-        let learnt = hears.reading(arrives);
-        let asked = asked.map(|t| asks.reading_on_todays_scale(t, now));
-        let not_before = asked.map(|t| t - age).filter(|t| *t <= learnt);
-        let our_error = hears.reading_on_todays_scale(truth, now) - truth;
+        let (learnt, asked) = (hears.reading(arrives), asked_at.map(|t| asks.reading(t)));
         let declared = world.declared.clock_error_ms as f64;
+        let our_errors = [
+            hears.error_at(truth),
+            hears.error_at(arrives),
+            asked_at.map_or(0.0, |t| asks.error_at(t)),
+        ];
         let departure = Departure {
             truth,
             asked,
-            not_before,
-            gone_by: hears.reading_on_todays_scale(gone, now).min(learnt),
+            asked_by,
+            heard_by,
+            not_before: asked.map(|t| t - age),
+            gone_by: hears.reading(proven).min(learnt),
             learnt,
             stamp,
             quantum,
             commanded,
             machine,
-            is_wrong,
             is_sound: !is_wrong
-                && not_before.is_none_or(|t| t <= truth + declared)
-                && our_error.abs() <= declared
-                && hears.error_at(arrives).abs() <= declared,
+                && asked_at.is_none_or(|t| t - age <= truth)
+                && our_errors.iter().all(|e| e.abs() <= declared),
             again: false,
-            our_error,
+            our_error: our_errors[0],
         };
-        let is_admitted = stamp <= learnt + 5.0 * 60_000.0 && stamp >= truth - 1.2 * HOUR;
-        if !is_admitted {
+        // The service does not use a stamp from long before the join or from the future.
+        if stamp > learnt + 5.0 * 60_000.0 || stamp < truth - 1.2 * HOUR {
             return;
         }
         if !lost {
@@ -193,14 +188,22 @@ impl<'w> History<'w> {
         }
         if twice {
             let learnt = hears.reading(later);
-            let again = Departure {
-                learnt,
-                gone_by: departure.gone_by.min(learnt),
-                again: !lost,
-                ..departure
-            };
-            all.push((later, Arrival::Departure(again)));
+            let gone_by = departure.gone_by.min(learnt);
+            all.push((
+                later,
+                Arrival::Departure(Departure {
+                    learnt,
+                    gone_by,
+                    again: !lost,
+                    ..departure
+                }),
+            ));
         }
+    }
+
+    fn host(&mut self) -> usize {
+        let other = self.random.chance(0.5);
+        usize::from(other && self.scales.len() > 1)
     }
 
     /// When a commanded departure happened and when its command was sent.
@@ -322,7 +325,7 @@ impl<'w> History<'w> {
         let stamp = ((truth + dates.clock.offset_at(truth)) / 1000.0).floor() * 1000.0;
         Some(Exchange {
             truth,
-            sent: scale.reading_on_todays_scale(sent, back),
+            sent: scale.reading(sent),
             received: scale.reading(back),
             stamp,
         })

@@ -31,6 +31,17 @@ impl Quantiles {
     }
 }
 
+/// What followed a step of at least 100 ms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepResult {
+    /// The size of the step, in ms.
+    pub by: f64,
+    /// Departures after it whose guaranteed interval misses the truth.
+    pub uncovered: usize,
+    /// The least number of departures until it can be noticed with one false alarm in 30 days.
+    pub least_delay: f64,
+}
+
 /// What was counted in a world.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -57,6 +68,8 @@ pub struct Counts {
     pub calibrated: usize,
     /// Of these, those that miss the truth outside a latent window.
     pub lied: usize,
+    /// Claims of the grade UNCALIBRATED whose interval is narrower than the bracket.
+    pub narrow_uncalibrated: usize,
     /// Claims that announce a doubt.
     pub announced: usize,
     /// New epochs without a disturbance.
@@ -102,8 +115,8 @@ pub struct WorldResult {
     pub days: f64,
     /// The counts.
     pub counts: Counts,
-    /// Uncovered departures after each step of at least 100 ms: the step in ms, and the number.
-    pub steps: Vec<(f64, usize)>,
+    /// Each step of at least 100 ms that departures followed.
+    pub steps: Vec<StepResult>,
     /// Error of the point, in ms.
     pub point: Quantiles,
     /// Error of each simple estimator, in ms, in the order of the table.
@@ -177,7 +190,7 @@ impl WorldResult {
 
     /// The most uncovered departures after one step.
     pub fn most_uncovered(&self) -> Option<usize> {
-        self.steps.iter().map(|(_, n)| *n).max()
+        self.steps.iter().map(|s| s.uncovered).max()
     }
 
     /// The median half-width as a multiple of the least possible one: everywhere, and more than an hour after an

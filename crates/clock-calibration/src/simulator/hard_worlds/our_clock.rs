@@ -77,12 +77,6 @@ impl Scale {
         t + self.error_at(t)
     }
 
-    /// What the service read at `t`, converted at `now` by the steps that it has followed since.
-    pub(crate) fn reading_on_todays_scale(&self, t: f64, now: f64) -> f64 {
-        let since = self.jumps.iter().filter(|j| j.followed && t < j.at && j.at <= now);
-        self.reading(t) + since.map(|j| j.by).sum::<f64>()
-    }
-
     /// The greatest error up to `end`, in ms.
     pub(crate) fn greatest_error(&self, end: f64) -> f64 {
         let just_around = self.jumps.iter().flat_map(|j| [j.at - 1.0, j.at]);

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use super::comparison::{Baselines, Oracle};
+use super::detection::Residues;
 use super::history::{Arrival, Departure, History};
 use super::measured::{Counts, Series, WorldResult};
 use super::random::Random;
@@ -42,6 +43,7 @@ pub(crate) fn play(world: &HardWorld, clock_us: Option<fn() -> f64>) -> WorldRes
         last_doubt: f64::NEG_INFINITY,
         counts: Counts::default(),
         measured: Series::default(),
+        residues: Residues::default(),
         clock_us,
         memory: 0,
         history,
@@ -73,6 +75,7 @@ struct Playback<'w> {
     last_doubt: f64,
     counts: Counts,
     measured: Series,
+    residues: Residues,
     clock_us: Option<fn() -> f64>,
     memory: usize,
 }
@@ -88,8 +91,9 @@ impl Playback<'_> {
                 self.service.restart(self.history.scale(0).reading(now));
                 self.epochs = self.epochs_now();
             }
-            Arrival::OwnStep => {
-                self.service.own_clock_stepped(self.history.scale(0).reading(now));
+            Arrival::OwnStep(host, by) => {
+                let reading = self.history.scale(*host).reading(now);
+                self.service.own_clock_stepped(*host, reading, *by);
                 self.series.clear();
                 self.epochs = self.epochs_now();
                 self.last_doubt = now;
@@ -166,9 +170,11 @@ impl Playback<'_> {
             return;
         }
         others.baselines.learn(d);
-        if !d.is_wrong {
-            let low = d.stamp - d.learnt - offset;
-            let high = d.not_before.map_or(f64::INFINITY, |t| d.stamp + d.quantum - t - offset);
+        let low = d.stamp - d.learnt - offset;
+        let above = |t: f64| d.stamp + d.quantum - t - offset;
+        let high = d.not_before.map_or(f64::INFINITY, above);
+        self.residues.add(low, high);
+        if d.is_sound {
             others.oracle.learn(d.learnt, low, high);
         }
         let claim = self.service.claim(d);
@@ -197,6 +203,12 @@ impl Playback<'_> {
         let is_calibrated = claim.grade >= Grade::Calibrated;
         counts.calibrated += usize::from(is_calibrated);
         counts.lied += usize::from(is_calibrated && is_missed);
+        let bracket = d.not_before.map(|t| (d.gone_by - t) / 2.0 - 0.01);
+        let is_narrower = claim
+            .half_width
+            .zip(bracket)
+            .is_some_and(|(ours, bracket)| ours < bracket);
+        counts.narrow_uncalibrated += usize::from(claim.grade == Grade::Uncalibrated && is_narrower);
         if let Some((from, to)) = claim.modelled {
             counts.modelled += 1;
             counts.modelled_right += usize::from(from <= d.truth && d.truth <= to);
@@ -245,7 +257,7 @@ impl Playback<'_> {
             let (d, old, is_silent) = &self.claims[index];
             let new = self.service.claim(d);
             let says_so = new.announced || new.version != old.version;
-            let reissued = self.service.is_worth_reissuing(old, &new);
+            let reissued = self.service.is_worth_reissuing(d, old, &new);
             let is_corrected = says_so || (reissued && new.contains(d.truth));
             if *is_silent && is_corrected {
                 self.counts.never_announced -= 1;
@@ -264,8 +276,9 @@ impl Playback<'_> {
         self.counts.false_steps = self.disturbances.false_steps;
         let world = self.world;
         let named = (world.seed, world.days, world.description.clone());
+        let samples = self.counts.departures as f64 / world.days * 30.0;
         WorldResult {
-            steps: self.disturbances.uncovered_by_step(),
+            steps: self.disturbances.results(&self.residues, samples),
             memory: self.memory,
             ..WorldResult::new(named, world.broken(), self.counts, &self.measured)
         }

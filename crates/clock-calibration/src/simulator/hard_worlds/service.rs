@@ -1,6 +1,7 @@
 //! Uses the estimator as the service does: `src/usecases/clocks` and `src/usecases/evidence` of the service. Nothing else
 //! in this folder calls the estimator, so a change of its API needs a change only here.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::history::{Departure, Exchange};
@@ -65,6 +66,11 @@ pub(crate) struct Service<'w> {
     thresholds: Thresholds,
     stored_samples: Vec<(ClockId, Sample)>,
     stored_epochs: Vec<(ClockId, u32, Moment)>,
+    /// For each epoch that a step began: its clock's epoch number, and when the last sample was received that supports the
+    /// one before. Departures since then are doubtful.
+    doubts: Vec<(u32, Moment)>,
+    /// Steps of each host's clock that this process has followed: when, on the new scale, and by how many ms.
+    own_steps: BTreeMap<usize, Vec<(f64, f64)>>,
 }
 
 impl<'w> Service<'w> {
@@ -76,6 +82,8 @@ impl<'w> Service<'w> {
             thresholds: Thresholds::default(),
             stored_samples: Vec::new(),
             stored_epochs: Vec::new(),
+            doubts: Vec::new(),
+            own_steps: BTreeMap::new(),
         }
     }
 
@@ -100,9 +108,11 @@ impl<'w> Service<'w> {
 
     /// Learns from the stamp of a departure.
     pub(crate) fn learn(&mut self, d: &Departure) {
+        let not_after = self.not_after(d.heard_by, d.learnt);
+        let not_before = self.not_before(d).filter(|t| *t <= not_after);
         let sample = Sample {
-            not_before: d.not_before.map(moment),
-            not_after: moment(d.learnt),
+            not_before: not_before.map(moment),
+            not_after: moment(not_after),
             stamp: moment(d.stamp),
             cause: if d.commanded {
                 Cause::Command
@@ -111,6 +121,26 @@ impl<'w> Service<'w> {
             },
         };
         self.add(self.clock_of(d), sample);
+    }
+
+    /// The lower end of a bracket, read from a host's clock, on that clock's present scale.
+    fn not_before(&self, d: &Departure) -> Option<f64> {
+        d.not_before.map(|t| self.on_todays_scale(d.asked_by, t, f64::min))
+    }
+
+    /// The same for an upper end.
+    fn not_after(&self, host: usize, t: f64) -> f64 {
+        self.on_todays_scale(host, t, f64::max)
+    }
+
+    /// After a step back a clock shows some moments twice; `safe` chooses the one that does not tighten a bracket.
+    fn on_todays_scale(&self, host: usize, t: f64, safe: impl Fn(f64, f64) -> f64) -> f64 {
+        let steps = self.own_steps.get(&host).into_iter().flatten();
+        steps.fold(t, |t, (at, by)| match (t < at - by, t >= *at) {
+            (true, true) => safe(t, t + by),
+            (true, false) => t + by,
+            _ => t,
+        })
     }
 
     /// Learns from a `Date` exchange.
@@ -130,17 +160,21 @@ impl<'w> Service<'w> {
             self.stored_samples.push((clock, sample));
         }
         for outcome in outcomes {
-            if matches!(outcome.outcome, SampleOutcome::Stepped { .. }) {
-                self.store_epoch(outcome.clock);
+            if let SampleOutcome::Stepped { corroborated } = outcome.outcome {
+                let version = self.store_epoch(outcome.clock);
+                self.doubts.push((version, corroborated));
             }
         }
     }
 
-    fn store_epoch(&mut self, clock: ClockId) {
+    /// Stores the epoch of a clock and returns its number.
+    fn store_epoch(&mut self, clock: ClockId) -> u32 {
         let series = self.calibrator.clock(&clock).map(|t| &t.series);
-        if let Some((version, since)) = series.and_then(|s| Some((s.version(), s.since()?))) {
-            self.stored_epochs.push((clock, version, since));
-        }
+        let Some((version, since)) = series.and_then(|s| Some((s.version(), s.since()?))) else {
+            return 0;
+        };
+        self.stored_epochs.push((clock, version, since));
+        version
     }
 
     /// How long to wait before a probe is sent, in ms.
@@ -154,24 +188,28 @@ impl<'w> Service<'w> {
         wait.as_secs_f64() * 1000.0
     }
 
-    /// The service follows a correction of our own clock at `now`.
-    pub(crate) fn own_clock_stepped(&mut self, now: f64) {
+    /// The service follows a correction of a host's clock. `now` is on the new scale.
+    pub(crate) fn own_clock_stepped(&mut self, host: usize, now: f64, by: f64) {
+        self.own_steps.entry(host).or_default().push((now, by));
         self.calibrator.own_clock_stepped(moment(now));
         let clocks: Vec<ClockId> = self.calibrator.clocks().map(|(id, _)| id.clone()).collect();
-        clocks.into_iter().for_each(|clock| self.store_epoch(clock));
+        for clock in clocks {
+            self.store_epoch(clock);
+        }
     }
 
     /// The process stops, and a new one replays what is stored.
     pub(crate) fn restart(&mut self, now: f64) {
         self.calibrator = Self::calibrator(self.world);
         self.aim = Aim::default();
+        self.own_steps.clear();
         for (clock, version, since) in &self.stored_epochs {
             self.calibrator.start_epoch(clock, *version, *since);
         }
         let since = moment(now - REPLAY_WINDOW);
         self.stored_samples.retain(|(_, s)| s.not_after >= since);
         self.stored_samples.sort_by_key(|(_, s)| s.not_after);
-        let mut left: std::collections::BTreeMap<&ClockId, usize> = std::collections::BTreeMap::new();
+        let mut left: BTreeMap<&ClockId, usize> = BTreeMap::new();
         for (clock, _) in &self.stored_samples {
             *left.entry(clock).or_default() += 1;
         }
@@ -187,8 +225,8 @@ impl<'w> Service<'w> {
     /// The claim about a departure, with what is known now.
     pub(crate) fn claim(&self, d: &Departure) -> Claim {
         let bracket = Bracket {
-            not_before: d.not_before.map(moment),
-            not_after: moment(d.gone_by),
+            not_before: self.not_before(d).map(moment),
+            not_after: moment(self.not_after(d.heard_by, d.gone_by)),
             commanded: d.commanded,
         };
         let stamps = [Stamp {
@@ -209,14 +247,20 @@ impl<'w> Service<'w> {
         claim_of(&got, got.conflicting || is_suspect)
     }
 
-    /// Whether the service writes a claim again: its uncertainty is halved, or its clock was stepped since.
-    pub(crate) fn is_worth_reissuing(&self, old: &Claim, new: &Claim) -> bool {
+    /// Whether the service writes a claim again: its uncertainty is halved, or its clock was stepped before the departure.
+    pub(crate) fn is_worth_reissuing(&self, d: &Departure, old: &Claim, new: &Claim) -> bool {
         let halved = match (old.half_width, new.half_width) {
             (Some(old), Some(new)) => new * 2.0 <= old,
             (None, Some(_)) => true,
             _ => false,
         };
-        halved || (old.version != 0 && old.version != new.version)
+        let gone_by = moment(d.gone_by);
+        let doubtful = || {
+            self.doubts
+                .iter()
+                .any(|(version, since)| *version > old.version && gone_by >= *since)
+        };
+        halved || (old.version != 0 && old.version != new.version && doubtful())
     }
 
     /// The epoch of each clock of event stamps.

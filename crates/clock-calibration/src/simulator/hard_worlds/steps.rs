@@ -1,6 +1,8 @@
 //! Which departures follow a disturbance, and which new epochs have a cause.
 
+use super::detection::Residues;
 use super::history::{Departure, History};
+use super::measured::StepResult;
 use super::world::{HOUR, HardWorld};
 
 /// A latent window ends after this many departures, whether or not one of them contradicts the old offset.
@@ -115,12 +117,18 @@ impl Disturbances {
         is_latent
     }
 
-    /// Uncovered departures after each notable step of the vendor's clocks that at least one departure followed.
-    pub(crate) fn uncovered_by_step(&self) -> Vec<(f64, usize)> {
+    /// What followed each notable step of the vendor's clocks, if any departure did. A false alarm is allowed once in
+    /// `samples`.
+    pub(crate) fn results(&self, residues: &Residues, samples: f64) -> Vec<StepResult> {
         let steps = self.all[..self.begun]
             .iter()
             .filter(|d| d.is_step && d.machine.is_some());
         let notable = steps.filter(|d| d.by.abs() >= NOTABLE && d.departures > 0);
-        notable.map(|d| (d.by, d.uncovered)).collect()
+        let of = |d: &Disturbance| StepResult {
+            by: d.by,
+            uncovered: d.uncovered,
+            least_delay: residues.least_delay(d.by, samples),
+        };
+        notable.map(of).collect()
     }
 }

@@ -12,6 +12,7 @@ pub fn markdown(results: &[WorldResult], missed: &[MissedTarget], command: &str)
     summary(&mut out, results);
     promises(&mut out, results);
     errors(&mut out, results);
+    out_of_reach(&mut out, results);
     targets(&mut out, missed);
     out
 }
@@ -64,7 +65,11 @@ fn summary(out: &mut String, results: &[WorldResult]) {
     row("false steps", &|g| sum(g, &|r| r.counts.false_steps).to_string());
     row("steps ≥ 100 ms with > 10 uncovered", &|g| {
         let steps = || g.iter().flat_map(|r| &r.steps);
-        format!("{} of {}", steps().filter(|s| s.1 > 10).count(), steps().count())
+        format!(
+            "{} of {}",
+            steps().filter(|s| s.uncovered > 10).count(),
+            steps().count()
+        )
     });
     row("later estimates not inside the first", &|g| {
         format!(
@@ -172,6 +177,30 @@ fn errors(out: &mut String, results: &[WorldResult]) {
             others.join(" | "),
             shown(&r.oracle)
         );
+    }
+}
+
+/// Steps that no detector could have noticed within the target, with the computation.
+fn out_of_reach(out: &mut String, results: &[WorldResult]) {
+    let mut rows = String::new();
+    for r in results {
+        let alarms = r.counts.departures as f64 / r.days * 30.0;
+        for s in r.steps.iter().filter(|s| s.least_delay > 10.0 && s.uncovered > 10) {
+            let information = alarms.ln() / s.least_delay;
+            let (seed, by, uncovered, least) = (r.seed, s.by, s.uncovered, s.least_delay);
+            let _ = writeln!(
+                rows,
+                "| {seed} | {by:+.0} | {uncovered} | {least:.0} = ln({alarms:.0}) ÷ {information:.3} |"
+            );
+        }
+    }
+    if !rows.is_empty() {
+        out.push_str("\n### Steps that cannot be noticed within 10 departures\n\n");
+        out.push_str(
+            "The least delay is ln(samples between false alarms) ÷ information of a sample about the step.\n\n",
+        );
+        out.push_str("| seed | step, ms | uncovered | least delay, departures |\n|---|---|---|---|\n");
+        out.push_str(&rows);
     }
 }
 

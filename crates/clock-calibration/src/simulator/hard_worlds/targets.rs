@@ -36,6 +36,8 @@ pub enum Target {
     Nesting,
     /// A claim that was right is never replaced by a wrong one, in worlds that keep the declared assumptions.
     Rewriting,
+    /// A claim of the grade UNCALIBRATED is never narrower than its bracket.
+    Uncalibrated,
     /// One sample costs at most 10 µs on average, and 100 µs at p99.
     Cost,
     /// A clock needs at most 64 KiB.
@@ -44,7 +46,7 @@ pub enum Target {
 
 impl Target {
     /// All targets.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Coverage,
         Self::SilentWithAssumptions,
         Self::SilentWithoutAssumptions,
@@ -58,6 +60,7 @@ impl Target {
         Self::Point,
         Self::Nesting,
         Self::Rewriting,
+        Self::Uncalibrated,
         Self::Cost,
         Self::Memory,
     ];
@@ -78,6 +81,7 @@ impl Target {
             Self::Point => "point better than receipt, raw stamp, running median and least bracket",
             Self::Nesting => "a claim written again is inside the first",
             Self::Rewriting => "no right claim replaced by a wrong one (assumptions kept)",
+            Self::Uncalibrated => "UNCALIBRATED never claims less than the bracket",
             Self::Cost => "a sample costs ≤ 10 µs, p99 ≤ 100 µs",
             Self::Memory => "a clock needs ≤ 64 KiB",
         }
@@ -174,12 +178,11 @@ fn in_each(r: &WorldResult, missed: &mut Vec<MissedTarget>) {
             format!("{:.5} ({} of {} missed)", r.coverage(), c.uncovered_later, c.departures),
         );
     }
-    let bad: Vec<String> = r
+    let bad = r
         .steps
         .iter()
-        .filter(|s| s.1 > LATENT)
-        .map(|(by, n)| format!("{n} after {by:+.0} ms"))
-        .collect();
+        .filter(|s| s.uncovered as f64 > s.least_delay.max(LATENT as f64));
+    let bad: Vec<String> = bad.map(|s| format!("{} after {:+.0} ms", s.uncovered, s.by)).collect();
     if !bad.is_empty() {
         miss(Target::UncoveredAfterStep, bad.join(", "));
     }
@@ -217,6 +220,9 @@ fn in_each(r: &WorldResult, missed: &mut Vec<MissedTarget>) {
             Target::Rewriting,
             format!("{} of {} written again", c.made_wrong, c.reissued),
         );
+    }
+    if c.narrow_uncalibrated > 0 {
+        miss(Target::Uncalibrated, format!("{} claims", c.narrow_uncalibrated));
     }
     if r.memory > 64 * 1024 {
         miss(Target::Memory, format!("{} KiB", r.memory / 1024));

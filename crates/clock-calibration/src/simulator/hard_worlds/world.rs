@@ -27,6 +27,17 @@ pub enum Assumption {
 }
 
 impl Assumption {
+    /// All assumptions.
+    pub const ALL: [Self; 7] = [
+        Self::DriftBound,
+        Self::StraightLine,
+        Self::CouplingBound,
+        Self::OneClock,
+        Self::FewWrongStamps,
+        Self::OurClock,
+        Self::Causality,
+    ];
+
     /// The word in the table.
     pub fn as_str(self) -> &'static str {
         match self {
