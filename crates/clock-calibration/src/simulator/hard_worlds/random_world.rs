@@ -24,7 +24,7 @@ impl HardWorld {
         let clock = draw.clock();
         let machines = draw.machines(clock);
         let names_machines = machines.len() > 1 && !draw.breaks(Assumption::OneClock);
-        let dates = draw.dates(&machines[0].clock, traffic.commanded > 0.0);
+        let dates = draw.dates(&machines, traffic.commanded > 0.0);
         let wrong = draw.wrong_stamps();
         let declared = draw.declared(&machines, dates.as_ref(), stamps, &traffic);
         let hosts = draw.hosts(declared.clock_error_ms as f64);

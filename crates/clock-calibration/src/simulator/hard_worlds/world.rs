@@ -258,19 +258,11 @@ impl HardWorld {
     }
 
     fn coupling_is_wrong(&self) -> bool {
-        let Some((dates, bound)) = self.dates.as_ref().and_then(|d| Some((d, d.declared_bound?))) else {
-            return false;
-        };
-        let regular = (0..2000).map(|i| self.end() * f64::from(i) / 2000.0);
-        let steps: Vec<f64> = self.clocks().flat_map(|c| c.steps().map(|(at, _)| at + 1.0)).collect();
-        let apart = |t: f64| {
-            let each = self
-                .machines
-                .iter()
-                .map(|m| (m.clock.offset_at(t) - dates.clock.offset_at(t)).abs());
-            each.fold(0.0, f64::max)
-        };
-        regular.chain(steps).any(|t| apart(t) > bound + 1e-6)
+        let dates = self.dates.as_ref();
+        dates.is_some_and(|dates| {
+            let apart = greatest_distance(&self.machines, &dates.clock, self.end());
+            dates.declared_bound.is_some_and(|bound| apart > bound + 1e-6)
+        })
     }
 
     fn machines_look_like_one(&self) -> bool {
@@ -294,4 +286,21 @@ impl HardWorld {
         let most = self.declared.clock_error_ms as f64;
         self.scales().iter().any(|s| s.greatest_error(self.end()) > most)
     }
+}
+
+/// The greatest distance between a clock and those of the machines up to `end`, in ms.
+pub(crate) fn greatest_distance(machines: &[Machine], clock: &VendorClock, end: f64) -> f64 {
+    let apart = |t: f64| {
+        let each = machines
+            .iter()
+            .map(|m| (m.clock.offset_at(t) - clock.offset_at(t)).abs());
+        each.fold(0.0, f64::max)
+    };
+    let clocks = machines.iter().map(|m| &m.clock).chain([clock]);
+    let around = clocks
+        .flat_map(|c| &c.changes)
+        .flat_map(|c| [c.at - 1.0, c.at + c.over + 1.0]);
+    let regular = (0..=2000).map(|i| end * f64::from(i) / 2000.0);
+    let moments = regular.chain(around).filter(|t| (0.0..=end).contains(t));
+    moments.map(apart).fold(0.0, f64::max)
 }

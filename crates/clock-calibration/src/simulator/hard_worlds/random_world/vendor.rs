@@ -1,7 +1,9 @@
 //! The vendor's side: stamps, clocks, machines, `Date` headers and wrong stamps.
 
 use super::super::clock::{Change, VendorClock};
-use super::super::world::{Assumption, Dates, HOUR, Machine, RandomDelay, StampFormat, Tail, WrongStamps};
+use super::super::world::{
+    Assumption, Dates, HOUR, Machine, RandomDelay, StampFormat, Tail, WrongStamps, greatest_distance,
+};
 use super::{DAY, Draw};
 use crate::Rounding;
 
@@ -59,6 +61,8 @@ impl Draw {
         self.say(format!("{:+.0} ms {:+.0} ppm", clock.offset, clock.drift_ppm));
         if self.breaks(Assumption::StraightLine) {
             self.bend(&mut clock);
+        } else if self.random.chance(0.12) {
+            self.slew(&mut clock, (5.0, 60.0));
         }
         if self.random.chance(0.2) {
             self.set_daily(&mut clock);
@@ -78,17 +82,24 @@ impl Draw {
             self.say(format!("wanders by {ppm:.0} ppm in {period:.0} h"));
             return;
         }
+        self.slew(clock, (40.0, 600.0));
+    }
+
+    /// A few slews of this many ms each.
+    fn slew(&mut self, clock: &mut VendorClock, (least, most): (f64, f64)) {
+        let r = &mut self.random;
         let count = r.between(1.0, 6.0).round();
         for _ in 0..count as usize {
-            let (by, rate) = (r.log_between(40.0, 600.0), r.log_between(20.0, 190.0));
+            let (by, rate) = (r.log_between(least, most), r.log_between(20.0, 190.0));
             clock.changes.push(Change {
                 at: r.between(0.05, 0.9) * self.end,
                 over: by / rate * 1e6,
                 by: by * r.sign(),
             });
         }
-        clock.drift_ppm = clock.drift_ppm.clamp(-10.0, 10.0);
-        self.say(format!("{count:.0} slews"));
+        // The slews and the drift together stay within the drift bound.
+        clock.drift_ppm = clock.drift_ppm.clamp(-5.0, 5.0);
+        self.say(format!("{count:.0} slews of {least:.0} to {most:.0} ms"));
     }
 
     /// A clock that SNTP sets once a day, give or take its own error.
@@ -154,35 +165,27 @@ impl Draw {
         machines
     }
 
-    pub(super) fn dates(&mut self, events: &VendorClock, has_commands: bool) -> Option<Dates> {
+    pub(super) fn dates(&mut self, machines: &[Machine], has_commands: bool) -> Option<Dates> {
         let breaks = self.breaks(Assumption::CouplingBound);
-        let r = &mut self.random;
         // Without commands `Date` headers are the only narrow samples.
-        if !breaks && !r.chance(if has_commands { 0.4 } else { 0.6 }) {
+        if !breaks && !self.random.chance(if has_commands { 0.4 } else { 0.6 }) {
             return None;
         }
-        let mut clock = events.clone();
-        let apart = r.one_of(&[0.0, 0.0, 5.0, 50.0, 300.0]);
-        clock.offset += apart * r.between(-1.0, 1.0);
+        let mut clock = machines[0].clock.clone();
+        clock.offset += self.random.one_of(&[0.0, 0.0, 5.0, 50.0, 300.0]) * self.random.between(-1.0, 1.0);
+        if self.random.chance(if breaks { 0.6 } else { 0.25 }) {
+            self.set_only_one(&mut clock);
+        }
+        let apart = greatest_distance(machines, &clock, self.end);
+        let r = &mut self.random;
         let mut declared = (apart * r.between(1.0, 2.0)).ceil();
         if breaks {
-            let steps: f64 = clock.changes.iter().map(|c| c.by.abs()).sum();
-            if r.chance(0.6) && steps > 0.0 && steps < 6000.0 {
-                clock.changes.clear();
-                self.said.push("only the event clock is set".into());
-            } else {
-                clock.offset = events.offset + (declared + r.log_between(20.0, 800.0)) * r.sign();
-            }
-        } else if r.chance(0.25) && clock.changes.iter().all(|c| c.over <= 0.0) && !clock.changes.is_empty() {
-            // Only one of the two clocks is set, and the declared distance allows for it.
-            let steps: f64 = clock.changes.iter().map(|c| c.by.abs()).sum();
-            if steps < 3000.0 {
-                clock.changes.clear();
-                declared += steps.ceil();
-                self.said.push("only the event clock is set, as declared".into());
+            // At least 20 ms too small.
+            declared = (apart * r.between(0.0, 0.9) - 20.0).max(0.0).ceil();
+            if apart <= 20.0 {
+                clock.offset += (40.0 + r.log_between(20.0, 800.0)) * r.sign();
             }
         }
-        let r = &mut self.random;
         let coupled = breaks || r.chance(0.85);
         let (per_hour, declared_bound) = (r.log_between(2.0, 60.0), coupled.then_some(declared));
         let way = RandomDelay {
@@ -197,6 +200,22 @@ impl Draw {
             clock,
             declared_bound,
         })
+    }
+
+    /// Only one of the two clocks, of events and of `Date` headers, is set.
+    fn set_only_one(&mut self, dates: &mut VendorClock) {
+        let r = &mut self.random;
+        let steps: f64 = dates.steps().map(|(_, by)| by.abs()).sum();
+        if steps <= 0.0 {
+            let by = r.log_between(50.0, 3000.0) * r.sign();
+            let at = r.between(0.1, 0.9) * self.end;
+            dates.changes.push(Change { at, over: 0.0, by });
+            dates.changes.sort_by(|a, b| a.at.total_cmp(&b.at));
+            self.say(format!("only the Date clock is set, by {by:+.0} ms"));
+        } else if steps < 6000.0 {
+            dates.changes.retain(|c| c.over > 0.0);
+            self.say("only the event clock is set");
+        }
     }
 
     pub(super) fn wrong_stamps(&mut self) -> WrongStamps {
