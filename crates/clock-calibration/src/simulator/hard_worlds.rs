@@ -1,6 +1,6 @@
 //! Hard worlds: generated from a seed over ranges, so that an estimator cannot be tuned to a list of them.
 //!
-//! A [`HardWorld`] combines troubles that real vendors and real operations cause: departures that nobody commanded,
+//! A [`HardWorld`] combines troubles that real vendors and real operations cause: departures without a command,
 //! notices that arrive hours late, steps of the clock, clocks that are set once a day, several machines behind one
 //! name, wrong stamps, restarts, corrections of our own clock, and others. Each world knows which of the declared
 //! assumptions it breaks ([`HardWorld::broken`]).

@@ -86,7 +86,7 @@ pub struct Counts {
     pub made_wrong: usize,
 }
 
-/// What is measured for each departure, in ms.
+/// The measurements of each departure, in ms.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Series {
     pub point: Vec<f32>,

@@ -244,7 +244,7 @@ impl Playback<'_> {
         }
     }
 
-    /// Estimates earlier departures again that are due, as the service does after it has learnt more.
+    /// Estimates earlier departures again that are due, as the service does after new samples.
     fn estimate_again(&mut self, now: f64) {
         while self
             .pending

@@ -133,7 +133,7 @@ impl<'w> Service<'w> {
         self.on_todays_scale(host, t, f64::max)
     }
 
-    /// After a step back a clock shows some moments twice; `safe` chooses the one that does not tighten a bracket.
+    /// After a step back a clock shows some moments twice; `safe` chooses the moment that does not tighten a bracket.
     fn on_todays_scale(&self, host: usize, t: f64, safe: impl Fn(f64, f64) -> f64) -> f64 {
         let steps = self.own_steps.get(&host).into_iter().flatten();
         steps.fold(t, |t, (at, by)| match (t < at - by, t >= *at) {
@@ -198,7 +198,7 @@ impl<'w> Service<'w> {
         }
     }
 
-    /// The process stops, and a new one replays what is stored.
+    /// The process stops, and a new one replays the stored samples.
     pub(crate) fn restart(&mut self, now: f64) {
         self.calibrator = Self::calibrator(self.world);
         self.aim = Aim::default();
@@ -222,7 +222,7 @@ impl<'w> Service<'w> {
         }
     }
 
-    /// The claim about a departure, with what is known now.
+    /// The claim about a departure, with the present calibration.
     pub(crate) fn claim(&self, d: &Departure) -> Claim {
         let bracket = Bracket {
             not_before: self.not_before(d).map(moment),

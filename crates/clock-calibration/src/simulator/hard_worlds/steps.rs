@@ -38,7 +38,7 @@ struct Disturbance {
 pub(crate) struct Disturbances {
     /// In the order of time.
     all: Vec<Disturbance>,
-    /// How many of them have begun.
+    /// The number of disturbances that already began.
     begun: usize,
     /// New epochs without a cause.
     pub(crate) false_steps: usize,

@@ -229,7 +229,8 @@ fn in_each(r: &WorldResult, missed: &mut Vec<MissedTarget>) {
     }
 }
 
-/// The simple estimators that are better than the point. One that is hardly worse than the oracle cannot be beaten.
+/// The simple estimators that are better than the point. An estimator that is hardly worse than the oracle
+/// cannot be beaten.
 fn worse_than(r: &WorldResult) -> Vec<String> {
     let mut worse = Vec::new();
     for (name, other) in NAMES.iter().zip(&r.baselines).take(4) {

@@ -62,7 +62,7 @@ fn hard_worlds_contain_every_trouble() {
         let count = worlds.iter().filter(|w| has(w)).count();
         assert!(count >= 4, "{name}: only in {count} of 200 worlds");
     };
-    share("nobody commands", &|w| w.traffic.commanded <= 0.0);
+    share("no commands", &|w| w.traffic.commanded <= 0.0);
     share("stale answers", &|w| w.polling.age > 0.0);
     share("backlogs", &|w| !w.notices.backlogs.is_empty());
     share("late notices", &|w| w.notices.late.0 > 0.0);
@@ -116,7 +116,7 @@ fn sound_departures_have_true_evidence() {
     }
 }
 
-/// A perfect estimator knows more than one that must learn the offset, and its interval contains the truth.
+/// Knowing the offset is worth more than learning it, and the oracle's interval contains the truth.
 #[test]
 fn oracle_is_never_wider_than_the_least_half_width() {
     for seed in 0..10 {

@@ -18,7 +18,7 @@ pub enum Assumption {
     CouplingBound,
     /// One name of a clock stands for one clock.
     OneClock,
-    /// At most 3 % of the stamps are of another moment, and nobody chooses them.
+    /// At most 3 % of the stamps are of another moment, and no adversary chooses them.
     FewWrongStamps,
     /// Our own clock is wrong by at most the declared error.
     OurClock,
@@ -63,12 +63,12 @@ pub(crate) enum Tail {
     TwoPaths(f64, f64, f64),
 }
 
-/// A delay: its least value in ms, and what is added to it.
+/// A delay: its least value in ms, and the distribution of the rest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RandomDelay {
     /// The least delay, in ms.
     pub floor: f64,
-    /// What is added.
+    /// The distribution above the least delay.
     pub tail: Tail,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct RandomDelay {
 pub(crate) struct Traffic {
     /// Departures that a command of ours causes.
     pub commanded: f64,
-    /// Departures that nobody commands, for example legs left in the CCP.
+    /// Departures without a command, for example legs left in the CCP.
     pub unprompted: f64,
     /// Whether there is little traffic at night.
     pub office_hours: bool,
@@ -145,7 +145,7 @@ pub(crate) enum WrongStamps {
     Random(f64, (f64, f64), f64),
     /// A share of the stamps is wrong by exactly this many ms, as with a time zone.
     Constant(f64, f64),
-    /// From the first to the second time, in ms after the start, somebody confirms real departures with stamps that are
+    /// From the first to the second time, in ms after the start, an adversary confirms real departures with stamps that are
     /// wrong by the third number of ms. The fourth is the share of departures.
     Adversary(f64, f64, f64, f64),
 }

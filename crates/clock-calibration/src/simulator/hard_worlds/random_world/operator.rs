@@ -1,4 +1,4 @@
-//! The operator's side: what is declared, our own clocks, and restarts.
+//! The operator's side: the declared bounds, our own clocks, and restarts.
 
 use super::super::our_clock::HostClock;
 use super::super::world::{Assumption, Dates, Declared, HOUR, Machine, StampFormat, Traffic};
@@ -6,7 +6,7 @@ use super::{DAY, Draw};
 use crate::Limits;
 
 impl Draw {
-    /// Declares bounds that hold, unless the world is to break them.
+    /// Declares bounds that hold, unless the world breaks them on purpose.
     pub(super) fn declared(
         &mut self,
         machines: &[Machine],
