@@ -3,6 +3,8 @@
 //! ```text
 //! cargo run --release -p clock-calibration --features simulator --example hard_worlds -- --worlds 40 --days 5 --seed 1
 //! ```
+//!
+//! `--threads 2` uses two threads. `--misses 1` describes the first silent misses of each world.
 
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -35,5 +37,11 @@ fn main() {
     let missed = check(&results, &Target::ALL);
     let command = format!("`--worlds {worlds} --days {days} --seed {seed}`.");
     print!("{}", markdown(&results, &missed, &command));
+    if option("--misses", 0.0) > 0.0 {
+        for result in &results {
+            let misses = result.first_misses.iter();
+            misses.for_each(|miss| println!("seed {}: {miss}", result.seed));
+        }
+    }
     eprintln!("{:.1} s", (clock_us() - started) / 1e6);
 }

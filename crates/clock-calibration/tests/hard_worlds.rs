@@ -19,7 +19,7 @@ fn setting(name: &str, default: f64) -> f64 {
 fn hard_worlds_meet_targets() {
     let plan = Plan {
         worlds: setting("HARD_WORLDS", 20.0) as usize,
-        days: setting("HARD_DAYS", 3.0),
+        days: setting("HARD_DAYS", 2.0),
         seed: setting("HARD_SEED", 1.0) as u64,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         clock_us: None,

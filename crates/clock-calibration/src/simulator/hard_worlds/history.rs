@@ -110,6 +110,10 @@ impl<'w> History<'w> {
             while t < end {
                 if !self.is_night(t) || self.random.chance(0.04) {
                     self.departure(t, commanded, &mut all);
+                    for _ in 0..self.companions() {
+                        let t = t + self.random.between(0.0, 2000.0);
+                        self.departure(t, commanded, &mut all);
+                    }
                 }
                 t += self.random.gap(rate / HOUR);
             }
@@ -134,6 +138,13 @@ impl<'w> History<'w> {
 
     fn is_night(&self, t: f64) -> bool {
         self.world.traffic.office_hours && (t / HOUR).rem_euclid(24.0) > 11.0
+    }
+
+    /// How many other departures follow within two seconds, for example because a conference ends.
+    fn companions(&mut self) -> usize {
+        let (share, most) = self.world.traffic.bursts;
+        let count = self.random.between(0.0, most as f64) as usize;
+        if self.random.chance(share) { count } else { 0 }
     }
 
     fn departure(&mut self, t: f64, commanded: bool, all: &mut Vec<(f64, Arrival)>) {
@@ -289,7 +300,11 @@ impl<'w> History<'w> {
     /// When the notice of a departure arrives.
     fn arrives(&mut self, truth: f64) -> f64 {
         let notices = &self.world.notices;
-        let mut at = truth + self.random.delay(notices.delay);
+        let slow = notices
+            .slow
+            .iter()
+            .find(|(from, until, _)| *from <= truth && truth < *until);
+        let mut at = truth + self.random.delay(notices.delay) * slow.map_or(1.0, |s| s.2);
         if self.random.chance(notices.late.0) {
             at += notices.late.1 * self.random.share();
         }

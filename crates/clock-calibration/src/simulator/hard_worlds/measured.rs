@@ -115,6 +115,8 @@ pub struct WorldResult {
     pub days: f64,
     /// The counts.
     pub counts: Counts,
+    /// The first silent misses, described for a person.
+    pub first_misses: Vec<String>,
     /// Each step of at least 100 ms that departures followed.
     pub steps: Vec<StepResult>,
     /// Error of the point, in ms.
@@ -154,6 +156,7 @@ impl WorldResult {
             broken,
             days,
             counts,
+            first_misses: Vec::new(),
             steps: Vec::new(),
             point: Quantiles::of(&series.point),
             baselines: std::array::from_fn(|i| Quantiles::of(&series.baselines[i])),

@@ -22,6 +22,9 @@ const WARM_UP: usize = 40;
 /// After an announced doubt a wide interval is expected for this long, in ms.
 const DOUBTFUL: f64 = HOUR;
 
+/// So many silent misses of a world are described.
+const DESCRIBED_MISSES: usize = 10;
+
 /// Plays a world.
 pub(crate) fn play(world: &HardWorld, clock_us: Option<fn() -> f64>) -> WorldResult {
     let mut history = History::new(world);
@@ -44,6 +47,7 @@ pub(crate) fn play(world: &HardWorld, clock_us: Option<fn() -> f64>) -> WorldRes
         counts: Counts::default(),
         measured: Series::default(),
         residues: Residues::default(),
+        first_misses: Vec::new(),
         clock_us,
         memory: 0,
         history,
@@ -76,6 +80,7 @@ struct Playback<'w> {
     counts: Counts,
     measured: Series,
     residues: Residues,
+    first_misses: Vec<String>,
     clock_us: Option<fn() -> f64>,
     memory: usize,
 }
@@ -216,6 +221,9 @@ impl Playback<'_> {
         if counts.departures > WARM_UP {
             self.measure(now, d, claim, offset);
         }
+        if is_silent && self.first_misses.len() < DESCRIBED_MISSES {
+            self.first_misses.push(describe(now, d, claim, offset));
+        }
         if is_silent || self.random.chance(self.again_share) {
             let index = self.claims.len();
             self.claims.push((*d, claim.clone(), is_silent));
@@ -280,7 +288,30 @@ impl Playback<'_> {
         WorldResult {
             steps: self.disturbances.results(&self.residues, samples),
             memory: self.memory,
+            first_misses: self.first_misses,
             ..WorldResult::new(named, world.broken(), self.counts, &self.measured)
         }
     }
+}
+
+/// A missed departure in one line: hours after the start, then ms after the true instant.
+fn describe(now: f64, d: &Departure, claim: &Claim, offset: f64) -> String {
+    let after = |t: Option<f64>| t.map_or_else(|| "—".into(), |t| format!("{:.0}", t - d.truth));
+    format!(
+        "{:.3} h: claim {} to {:.0}, bracket {} to {:.0}, heard at {:.0}; stamp − clock {:.0}, quantum {:.0}, our error {:.0}, machine {}, \
+         epoch {}, {}{}",
+        now / HOUR,
+        after(claim.earliest),
+        claim.latest - d.truth,
+        after(d.not_before),
+        d.gone_by - d.truth,
+        d.learnt - d.truth,
+        d.stamp - d.truth - offset - d.our_error,
+        d.quantum,
+        d.our_error,
+        d.machine,
+        claim.version,
+        claim.grade.as_str(),
+        if d.commanded { ", commanded" } else { "" },
+    )
 }

@@ -93,16 +93,26 @@ impl Draw {
         let (commanded, unprompted) = match r.share() {
             s if s < 0.25 => (0.0, r.log_between(2.0, 60.0)),
             s if s < 0.45 => (r.log_between(2.0, 60.0), 0.0),
+            s if s < 0.48 => (r.log_between(60.0, 250.0), r.log_between(60.0, 250.0)),
             _ => (r.log_between(2.0, 40.0), r.log_between(2.0, 40.0)),
         };
         let office_hours = r.chance(0.4);
         let first_heard_late = if r.chance(0.2) { r.between(0.0, 0.1) } else { 0.0 };
+        let bursts = if r.chance(0.25) {
+            (r.log_between(0.01, 0.2), r.between(2.0, 12.0) as usize)
+        } else {
+            (0.0, 0)
+        };
         self.say(format!("{commanded:.0} + {unprompted:.0} an hour"));
+        if bursts.1 > 0 {
+            self.say(format!("bursts of up to {}", bursts.1));
+        }
         Traffic {
             commanded,
             unprompted,
             office_hours,
             first_heard_late,
+            bursts,
         }
     }
 
@@ -169,6 +179,11 @@ impl Draw {
             (0.0, 0.0)
         };
         let backlogs = if r.chance(0.3) { self.backlogs() } else { Vec::new() };
+        let slow = if self.random.chance(0.25) {
+            self.slow_hours()
+        } else {
+            Vec::new()
+        };
         if late.0 > 0.0 {
             self.say(format!(
                 "{:.0} % up to {:.0} min late",
@@ -187,8 +202,25 @@ impl Draw {
             twice,
             late,
             backlogs,
+            slow,
             polled_first,
         }
+    }
+
+    fn slow_hours(&mut self) -> Vec<(f64, f64, f64)> {
+        let (every, factor) = (
+            self.random.log_between(DAY, 6.0 * DAY),
+            self.random.log_between(2.0, 15.0),
+        );
+        let mut slow = Vec::new();
+        let mut t = self.random.gap(1.0 / every);
+        while t < self.end {
+            let until = t + self.random.log_between(0.3 * HOUR, 12.0 * HOUR);
+            slow.push((t, until, factor));
+            t = until + self.random.gap(1.0 / every);
+        }
+        self.say(format!("{} times {factor:.0} times slower", slow.len()));
+        slow
     }
 
     fn backlogs(&mut self) -> Vec<(f64, f64)> {

@@ -83,6 +83,8 @@ pub(crate) struct Traffic {
     pub office_hours: bool,
     /// Share of unprompted departures without any proof that the leg was alive.
     pub first_heard_late: f64,
+    /// Share of departures that several others accompany within two seconds, and how many at most.
+    pub bursts: (f64, usize),
 }
 
 /// How the service polls legs.
@@ -111,6 +113,8 @@ pub(crate) struct Notices {
     pub late: (f64, f64),
     /// Intervals in ms after the start in which nothing is delivered; all of it arrives at their end.
     pub backlogs: Vec<(f64, f64)>,
+    /// Slow hours: from, until, and how many times longer each notice takes then.
+    pub slow: Vec<(f64, f64, f64)>,
     /// Share of departures that a poll has confirmed before a late notice arrives.
     pub polled_first: f64,
 }
