@@ -165,13 +165,15 @@ proptest! {
         }
     }
 
-    /// The order of the samples does not change the interval, as long as they fit into the window.
+    /// The order of the samples does not change the interval, as long as they fit into the window and no step is suspected.
     #[test]
     fn sample_order_does_not_matter(history in history(40), seed: u64) {
         let mut shuffled = history.samples.clone();
         fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
         let at = history.samples.iter().map(|s| s.not_after).max().expect("some");
         let (one, other) = (all_of(&history.samples), all_of(&shuffled));
+        // In another order the samples may look like those after a step. Then the interval is wider, and the doubt is announced.
+        prop_assume!(!one.suspects_step() && !other.suspects_step());
         match (one.offset(at), other.offset(at)) {
             (Some(a), Some(b)) => {
                 for (x, y) in [(a.plain.0, b.plain.0), (a.plain.1, b.plain.1), (a.guaranteed.0, b.guaranteed.0), (a.guaranteed.1, b.guaranteed.1)] {
@@ -182,7 +184,7 @@ proptest! {
         }
     }
 
-    /// Another sample never widens the interval at a fixed moment.
+    /// Another sample never widens the interval at a fixed moment, except while a step is suspected.
     #[test]
     fn another_sample_never_widens_the_interval(history in history(40)) {
         // The granularity is configured; otherwise learning it would narrow or widen what earlier samples say.
@@ -192,7 +194,7 @@ proptest! {
         let mut before: Option<(f64, f64)> = None;
         for sample in &history.samples {
             clock.add(*sample);
-            let now = clock.offset(at).map(|o| o.guaranteed);
+            let now = clock.offset(at).map(|o| o.guaranteed).filter(|_| !clock.suspects_step());
             if let (Some(b), Some(n)) = (before, now) {
                 prop_assert!(b.0 <= n.0 + 1e-3 && n.1 <= b.1 + 1e-3, "{b:?} {n:?}");
             }
