@@ -10,7 +10,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # scripts/bootstrap puts links there to programs that are not on PATH, and to a newer Node.js where the system's is too old.
 export PATH := $(CACHE)/bin:$(PATH)
 
-.PHONY: help demo simulate test test-rust test-clients test-contract test-contract-long test-lightning test-numbers pictures check fmt clippy deny advisories contract lint-openapi external-service fuzz mutants release-contract bench bench-timing
+.PHONY: help demo simulate test test-all test-rust test-clients test-contract test-contract-long test-lightning test-numbers pictures check fmt clippy deny advisories contract lint-openapi external-service fuzz mutants release-contract bench bench-timing
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -24,6 +24,9 @@ demo: ## run the main job end to end against fakes of both vendors
 test: ## run all tests, then print their number by group (docs/testing.md)
 	@scripts/bootstrap test || [ "$$SIDEDOOR_NO_SKIP" != 1 ]
 	@scripts/test
+
+test-all: test ## run all tests, then 200 hard worlds of 30 days for the clock calibration (docs/timing.md), several minutes
+	HARD_WORLDS=200 HARD_DAYS=30 cargo test --release -p clock-calibration --features simulator --test hard_worlds -- --nocapture
 
 test-rust: ## run the unit, integration, property and kill -9 tests
 	@scripts/test rust
@@ -94,7 +97,7 @@ $(CARGO_MUTANTS):
 release-contract: ## keep openapi.yaml as the contract of its version, which later ones must not break (docs/contract.md)
 	cp openapi.yaml tests/contract/released/openapi-$$(sed -n 's/^  version: "\(.*\)"$$/\1/p' openapi.yaml).yaml
 
-bench-timing: ## measure the clock calibration in simulations; fails below a target of docs/timing.md
+bench-timing: ## measure the clock calibration in fixed scenarios and hard worlds; fails below a target of docs/timing.md
 	cargo run --release -- timing simulate --check --folder $(TARGET_DIR)/timing
 	cargo bench -p clock-calibration --features simulator --bench feasible_set
 

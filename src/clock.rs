@@ -7,8 +7,8 @@ use std::time::Instant;
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::ports::Clock;
 
-/// The difference from the wall clock, ms, above which the wall clock was stepped and not slewed.
-const STEP_MS: i64 = 250;
+/// Smaller differences from the wall clock, ms, are errors of reading two clocks one after the other, whatever error is declared.
+const LEAST_STEP_MS: i64 = 10;
 
 /// The machine's clock.
 #[derive(Debug)]
@@ -30,9 +30,9 @@ impl SystemClock {
         }
     }
 
-    fn apart_from(&self, wall: Timestamp) -> Option<SignedDuration> {
+    fn apart_from(&self, wall: Timestamp, max_error: SignedDuration) -> Option<SignedDuration> {
         let step = wall.as_millisecond() - self.now().as_millisecond();
-        if step.abs() < STEP_MS {
+        if i128::from(step.abs()) <= max_error.as_millis().max(i128::from(LEAST_STEP_MS)) {
             return None;
         }
         self.followed_ms.fetch_add(step, Ordering::Relaxed);
@@ -51,8 +51,8 @@ impl Clock for SystemClock {
     }
 
     #[allow(clippy::disallowed_methods, reason = "the only place that reads the time")]
-    fn follow_step(&self) -> Option<SignedDuration> {
-        self.apart_from(Timestamp::now())
+    fn follow_step(&self, max_error: SignedDuration) -> Option<SignedDuration> {
+        self.apart_from(Timestamp::now(), max_error)
     }
 }
 
@@ -60,16 +60,25 @@ impl Clock for SystemClock {
 mod tests {
     use super::*;
 
+    const MAX_ERROR: SignedDuration = SignedDuration::from_millis(50);
+
     #[test]
-    fn clock_follows_step_once_and_ignores_slew() {
+    fn clock_follows_step_once() {
         let clock = SystemClock::start();
         let before = clock.now();
-        assert_eq!(clock.apart_from(before + SignedDuration::from_millis(100)), None);
         let step = clock
-            .apart_from(before + SignedDuration::from_secs(90))
+            .apart_from(before + SignedDuration::from_secs(90), MAX_ERROR)
             .expect("a step");
         assert!((89_000..=90_000).contains(&step.as_millis()), "{step:?}");
         assert!(clock.now() >= before + SignedDuration::from_secs(89));
-        assert_eq!(clock.apart_from(clock.now()), None);
+        assert_eq!(clock.apart_from(clock.now(), MAX_ERROR), None);
+    }
+
+    #[test]
+    fn clock_follows_corrections_above_its_declared_error() {
+        let clock = SystemClock::start();
+        let later = |ms| clock.now() + SignedDuration::from_millis(ms);
+        assert_eq!(clock.apart_from(later(40), MAX_ERROR), None);
+        assert!(clock.apart_from(later(100), MAX_ERROR).is_some());
     }
 }

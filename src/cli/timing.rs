@@ -1,12 +1,14 @@
 //! `sidedoor timing`: simulate, explain, replay. It only reads a store and never takes the store's lock, so it can run
 //! while the service runs.
 
+mod simulate;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Subcommand;
-use clock_calibration::simulator::{plot, report, run, scenario};
+use clock_calibration::simulator::run::quantile;
 use clock_calibration::{ClockId, ClockSeries, Limits, SampleOutcome};
 use jiff::Timestamp;
 use sidedoor_domain::departure::{AliveBy, Departure};
@@ -17,11 +19,10 @@ use sidedoor_domain::supervision::Supervision;
 use crate::config::Config;
 use crate::store::sqlite::StoreView;
 
+pub use simulate::SimulateOptions;
+
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
-/// Number of worlds whose samples are added to measure the cost of a sample, and number of measurements.
-const COST_SEEDS: u64 = 8;
-const COST_ROUNDS: usize = 3;
 /// Greatest number of samples of each clock that a replay reads.
 const REPLAYED: u32 = 200_000;
 
@@ -29,23 +30,7 @@ const REPLAYED: u32 = 200_000;
 #[derive(Debug, Subcommand)]
 pub enum Timing {
     /// Play simulated worlds in which the truth is known, and compare with simpler estimators and an oracle.
-    Simulate {
-        /// Folder for the table (timing.md) and the plot (timing.svg).
-        #[arg(long, default_value = "target/timing")]
-        folder: PathBuf,
-        /// Days to simulate in each world; one seed is a day, or about eight hours in the first set of scenarios.
-        #[arg(long, default_value_t = 30)]
-        days: u64,
-        /// The first seed.
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// Play only the scenario of this name, for example 2G.
-        #[arg(long)]
-        only: Option<String>,
-        /// Exit with an error if a target is missed.
-        #[arg(long)]
-        check: bool,
-    },
+    Simulate(SimulateOptions),
     /// Explain why a departure has its instant and its uncertainty.
     Explain {
         /// The supervision's id.
@@ -69,13 +54,7 @@ pub enum Timing {
 /// missed target.
 pub async fn run(what: Timing) -> Done {
     match what {
-        Timing::Simulate {
-            folder,
-            days,
-            seed,
-            only,
-            check,
-        } => simulate(&folder, days, seed, only.as_deref(), check),
+        Timing::Simulate(options) => simulate::run(&options),
         Timing::Explain { supervision, config } => {
             let view = StoreView::open(&store(config)?).await?;
             let id = SupervisionId::parse(&supervision)
@@ -99,59 +78,6 @@ pub async fn run(what: Timing) -> Done {
 fn store(config: Option<PathBuf>) -> Done<String> {
     let path = config.or_else(|| Some(PathBuf::from("sidedoor.toml")).filter(|p| p.exists()));
     Ok(Config::load(path.as_deref(), std::env::vars())?.store.url)
-}
-
-#[allow(clippy::disallowed_methods, reason = "the cost of a sample is measured in real time")]
-fn simulate(folder: &Path, days: u64, seed: u64, only: Option<&str>, check: bool) -> Done {
-    std::fs::create_dir_all(folder)?;
-    let mut results = Vec::new();
-    for world in scenario::all().into_iter().filter(|s| only.is_none_or(|o| o == s.name)) {
-        #[allow(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "days"
-        )]
-        let seeds = ((days as f64 * 24.0 / world.hours).ceil() as u64).max(1);
-        let measured = run::run(&world, seed..seed + seeds);
-        let worlds: Vec<_> = (seed..seed + COST_SEEDS)
-            .map(|seed| run::samples_of(&world, seed))
-            .collect();
-        // Take the fastest measurement, because other work on the machine can only slow one down.
-        let taking = (0..COST_ROUNDS).map(|_| {
-            let started = std::time::Instant::now();
-            let taken: u32 = worlds.iter().map(|samples| run::take_all(samples)).sum();
-            started.elapsed().as_secs_f64() * 1e6 / f64::from(taken.max(1))
-        });
-        let taking = taking.fold(f64::INFINITY, f64::min);
-        let result = report::summarize(&world, measured).with_cost(taking);
-        eprintln!(
-            "{} {}: {} targets missed",
-            result.name,
-            result.description,
-            result.missed.len()
-        );
-        results.push(result);
-    }
-    if results.is_empty() {
-        let known: Vec<&str> = scenario::all().iter().map(|s| s.name).collect();
-        return Err(format!(
-            "unknown scenario `{}`; expected one of {}",
-            only.unwrap_or_default(),
-            known.join(", ")
-        )
-        .into());
-    }
-    let command = format!("`sidedoor timing simulate --days {days} --seed {seed}`: {days} days of each world.");
-    let table = report::markdown(&results, &command);
-    std::fs::write(folder.join("timing.md"), &table)?;
-    std::fs::write(folder.join("timing.svg"), plot::svg(&results))?;
-    println!("{table}");
-    println!("Written to {}.", folder.display());
-    if check && results.iter().any(|r| !r.missed.is_empty()) {
-        return Err("a target was missed; see the end of the table".into());
-    }
-    Ok(())
 }
 
 /// Explains in words why a departure has its instant and its uncertainty.
@@ -318,9 +244,9 @@ fn replay(samples: Vec<(ClockId, clock_calibration::Sample)>) -> String {
                 .granularity()
                 .typical_ms()
                 .map_or_else(|| "?".into(), |q| q.to_string()),
-            run::quantile(&mut brackets, 0.5),
-            run::quantile(&mut plain, 0.5),
-            run::quantile(&mut guaranteed, 0.5),
+            quantile(&mut brackets, 0.5),
+            quantile(&mut plain, 0.5),
+            quantile(&mut guaranteed, 0.5),
         );
         if let Some(offset) = samples.last().and_then(|s| clock.offset(s.not_after)) {
             let (low, high) = clock.drift_ppm();

@@ -78,10 +78,14 @@ impl Clock for ServiceClock {
         self.machine.reads(self.machine.truth.ms()) + followed
     }
 
-    fn follow_step(&self) -> Option<SignedDuration> {
+    fn follow_step(&self, max_error: SignedDuration) -> Option<SignedDuration> {
         let all = self.corrected_by();
-        let step = all - self.followed.swap(all, Ordering::Relaxed);
-        (step != 0).then(|| SignedDuration::from_millis(step))
+        let step = SignedDuration::from_millis(all - self.followed.load(Ordering::Relaxed));
+        if step.abs() <= max_error {
+            return None;
+        }
+        self.followed.store(all, Ordering::Relaxed);
+        Some(step)
     }
 }
 

@@ -142,6 +142,8 @@ struct SampleDocument {
     #[serde(default = "version_one")]
     v: u32,
     not_before: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked: Option<Timestamp>,
     not_after: Timestamp,
     stamp: Timestamp,
     cause: Cause,
@@ -155,6 +157,7 @@ pub(crate) fn write_sample(s: &Sample) -> Result<String, DocumentError> {
     let document = SampleDocument {
         v: VERSION,
         not_before: s.not_before.map(timestamp),
+        asked: s.asked.map(timestamp),
         not_after: timestamp(s.not_after),
         stamp: timestamp(s.stamp),
         cause: s.cause,
@@ -170,6 +173,7 @@ pub(crate) fn read_sample(text: &str) -> Result<Sample, DocumentError> {
     let document = parse(text, |d: &SampleDocument| d.v)?;
     Ok(Sample {
         not_before: document.not_before.map(moment),
+        asked: document.asked.map(moment),
         not_after: moment(document.not_after),
         stamp: moment(document.stamp),
         cause: document.cause,

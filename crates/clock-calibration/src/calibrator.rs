@@ -4,16 +4,13 @@
 //! clocks. They are coupled only if a setting declares how far apart the two may be (`date_bound_ms`). Then every
 //! `Date` sample also bounds the vendor's event clocks, widened by that distance.
 //!
-//! Whether stamps are truncated or rounded matters only for this coupling. A stamp rounded to the nearest second
-//! equals a stamp truncated by a clock half a second ahead (`round(v) = floor(v + q/2)`), so a clock's own offset
-//! absorbs the difference. A `Date` is always truncated, so it must be shifted by half a quantum before it is applied
-//! to a clock that rounds. The calibrator learns which of the two applies as soon as the clock's own samples and the
-//! `Date` samples agree under only one of them.
+//! Whether stamps are truncated or rounded matters only for this coupling: see [`super::coupling`].
 
 use std::collections::BTreeMap;
 
 use super::clock_id::ClockId;
 use super::clock_series::ClockSeries;
+use super::coupling::{Coupling, choose};
 use super::estimate::ClockReading;
 use super::limits::{Limits, SampleOutcome};
 use super::moment::Moment;
@@ -57,6 +54,8 @@ pub struct TrackedClock {
     pub series: ClockSeries,
     /// Whether its stamps are truncated or rounded; `None` until it is known.
     pub rounding: Option<Rounding>,
+    /// How the vendor's `Date` samples are applied to it.
+    pub coupling: Coupling,
 }
 
 /// What a sample did to one clock.
@@ -93,9 +92,13 @@ impl Calibrator {
         let Some(tracked) = self.clock_mut(id) else {
             return Vec::new();
         };
+        let outcome = tracked.series.add(sample);
+        if tracked.series.has_uncoupled() {
+            tracked.coupling = Coupling::Broken;
+        }
         let mut outcomes = vec![ClockOutcome {
             clock: id.clone(),
-            outcome: tracked.series.add(sample),
+            outcome,
         }];
         if id.is_http_date() {
             let coupled: Vec<ClockId> = self.clocks.keys().filter(|s| s.belongs_to(id)).cloned().collect();
@@ -112,6 +115,7 @@ impl Calibrator {
     pub fn start_epoch(&mut self, id: &ClockId, version: u32, since: Moment) {
         if let Some(tracked) = self.clock_mut(id) {
             tracked.series.start_epoch(version, since);
+            tracked.coupling = Coupling::None;
         }
     }
 
@@ -121,6 +125,7 @@ impl Calibrator {
         for tracked in self.clocks.values_mut() {
             let version = tracked.series.version() + 1;
             tracked.series.start_epoch(version, at);
+            tracked.coupling = Coupling::None;
         }
     }
 
@@ -147,67 +152,70 @@ impl Calibrator {
         self.clocks.iter()
     }
 
-    fn settings(&self, vendor: &str) -> VendorSettings {
-        self.vendors.get(vendor).cloned().unwrap_or_default()
-    }
-
     fn clock_mut(&mut self, id: &ClockId) -> Option<&mut TrackedClock> {
         if !self.clocks.contains_key(id) {
             if self.clocks.len() >= MAX_CLOCKS {
                 return None;
             }
-            let VendorSettings { limits, rounding, .. } = self.settings(&id.vendor);
+            let VendorSettings { limits, rounding, .. } = self.vendors.get(&id.vendor).cloned().unwrap_or_default();
             self.clocks.insert(
                 id.clone(),
                 TrackedClock {
                     series: ClockSeries::new(limits),
                     rounding,
+                    coupling: Coupling::None,
                 },
             );
         }
         self.clocks.get_mut(id)
     }
 
-    /// Applies the `Date` samples to the clock `id`: only the newest, or all of them when it becomes known how the
-    /// clock's stamps are rounded.
+    /// Applies the `Date` samples to the clock `id`: only the newest, or all of them if the way to apply them changed.
     fn couple(&mut self, id: &ClockId, date: &ClockId, newest: Option<Sample>) -> Option<ClockOutcome> {
-        let bound = self.settings(&id.vendor).date_bound_ms?;
         let known = self.clocks.get(id)?;
+        // The way changes only when a `Date` comes, except that the first sample of a clock couples it.
+        let waits = known.coupling == Coupling::None;
+        // What broke once is not coupled again in this epoch, because the declared bound has proved wrong.
+        if known.coupling == Coupling::Broken || (newest.is_none() && !waits) {
+            return None;
+        }
+        let bound = self.vendors.get(&id.vendor)?.date_bound_ms?;
         let dates = &self.clocks.get(date)?.series;
         #[allow(clippy::cast_precision_loss, reason = "at most a minute")]
         let quantum = known.series.granularity().typical_ms()? as f64;
-        let (rounding, samples): (Rounding, Vec<Sample>) = match (known.rounding, newest) {
-            (Some(rounding), Some(sample)) if known.series.is_coupled() => (rounding, vec![sample]),
-            (Some(_), None) if known.series.is_coupled() => return None,
-            (Some(rounding), _) => (rounding, dates.samples().map(|(s, _)| s).collect()),
-            (None, _) => {
-                // A wrong guess is hard to undo, so wait while a step is suspected: outliers could have caused it.
-                let at = known.series.newest().filter(|_| !known.series.suspects_step())?;
-                let own = known.series.offset(at)?.guaranteed;
-                let front = dates.offset(at)?.guaranteed;
-                let fits = |shift: f64| own.0 <= front.1 + shift + bound && front.0 + shift - bound <= own.1;
-                let rounding = match (fits(0.0), fits(quantum / 2.0)) {
-                    (true, false) => Rounding::Truncated,
-                    (false, true) => Rounding::Rounded,
-                    _ => return None,
-                };
-                (rounding, dates.samples().map(|(s, _)| s).collect())
-            }
-        };
-        let shift = if rounding == Rounding::Rounded {
-            quantum / 2.0
-        } else {
-            0.0
+        let at = known.series.newest()?;
+        // While a step is suspected, its outliers could make a wrong guess, which is hard to undo.
+        let clear = !known.series.suspects_step() && !dates.suspects_step();
+        let own = known.series.own_range(at).filter(|_| clear);
+        let front = dates.offset(at).map(|o| o.guaranteed);
+        let how = choose(own, front, quantum, bound, known.rounding);
+        let changed = how.coupling != known.coupling;
+        let samples: Vec<Sample> = match newest {
+            Some(sample) if !changed => vec![sample],
+            _ => dates.samples().map(|(s, _)| s).collect(),
         };
         let tracked = self.clocks.get_mut(id)?;
-        tracked.rounding = Some(rounding);
+        (tracked.coupling, tracked.rounding) = (how.coupling, how.rounding);
+        if changed && !waits {
+            tracked.series.uncouple(how.coupling == Coupling::Broken);
+        }
+        if how.coupling == Coupling::Broken {
+            return Some(ClockOutcome {
+                clock: id.clone(),
+                outcome: SampleOutcome::Contradicts,
+            });
+        }
         let mut last = None;
         for sample in samples {
-            let outcome = tracked.series.add_coupled(sample, shift, bound);
+            let outcome = tracked.series.add_coupled(sample, how.shift_ms, how.slack_ms);
             // Of several outcomes report the step, because callers must act on it.
             if !matches!(last, Some(SampleOutcome::Stepped { .. })) {
                 last = Some(outcome);
             }
+        }
+        // A step of one of the two clocks only: the series dropped the other's samples itself.
+        if tracked.series.has_uncoupled() {
+            tracked.coupling = Coupling::Broken;
         }
         last.map(|outcome| ClockOutcome {
             clock: id.clone(),
@@ -242,6 +250,7 @@ mod tests {
             let shift = if rounding == Rounding::Rounded { 500 } else { 0 };
             let departure = Sample {
                 not_before: Some(at(t - random.i64(20..200))),
+                asked: None,
                 not_after: at(t + random.i64(20..200)),
                 stamp: seconds(t + 300, shift),
                 cause: Cause::Command,
@@ -250,6 +259,7 @@ mod tests {
             let t = t + 10_000 + random.i64(0..1000);
             let exchange = Sample {
                 not_before: Some(at(t - 10)),
+                asked: None,
                 not_after: at(t + 10),
                 stamp: seconds(t + 300, 0),
                 cause: Cause::Exchange,

@@ -1,87 +1,103 @@
 //! One vendor clock as seen through one field of one source: its window of samples, its epochs and its offset
 //! interval.
 //!
-//! The samples that agree form the fit; see [`super::fit`]. A sample that contradicts them is an outlier or the first
-//! one after a step of the clock; see [`super::step_hypothesis`]. A step starts a new epoch with a new version and
-//! drops the samples from before it. This file adds samples; `queries.rs` answers questions about the clock.
+//! The samples that agree form the fit; see [`super::fit`]. Every new sample is tested against the older ones; see
+//! [`super::shift_test`]. A step starts a new epoch with a new version and drops the samples from before it. This file
+//! adds samples; `window.rs` keeps the fit up to date with them; `queries.rs` answers questions about the clock.
 
 mod queries;
+mod window;
 
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::fit::{Candidate, Fit, Forgotten, MAX_DEVIATION, Strip, share_deviating};
+use super::fit::{Candidate, Fit, Outlier};
 use super::granularity::Granularity;
 use super::latency::Latency;
 use super::limits::{Limits, SampleOutcome};
 use super::line::{Line, Point};
+use super::marzullo::outside_largest_agreement;
 use super::moment::Moment;
-use super::packed_sample::{NONE, PackedSample};
+use super::packed_sample::{Bounds, NONE, PackedSample};
 use super::point_estimate::likely_offset;
-use super::polygon::{Cut, Label};
+use super::polygon::{Label, Polygon};
 use super::posterior::{PosteriorInput, posterior};
 use super::sample::{Cause, Sample};
-use super::step_hypothesis::StepHypothesis;
+use super::shift_test::{ShiftTest, Verdict, is_before};
 
-/// With fewer samples than this, none is treated as deviating.
-const MIN_FOR_DEVIATION: usize = 12;
-/// If more than this share of the samples deviates from the line, the line is wrong and not the samples.
-const MANY_DEVIATING: f64 = 0.1;
-/// If more than one sample in this many is an outlier, the guaranteed interval must allow for more than one undetected
-/// outlier.
-const MANY_OUTLIERS: usize = 150;
-/// If even more than one in this many is an outlier, it must also allow for outliers in what remains without the
-/// support.
-const VERY_MANY_OUTLIERS: usize = 70;
-/// The centre line is fitted again after this many samples.
-const LINE_REFIT_EVERY: u32 = 64;
+/// The centre line is fitted, and a mixture looked for, after this many samples, and while there are few.
+const LINE_REFIT_EVERY: u32 = 48;
+const FEW: usize = 12;
 /// Error of the learned delays as a share of the typical delay. Without it the line through a long window would look
 /// too certain.
 const BIAS: f64 = 0.12;
+/// A step is certain if this many samples more contradict the older ones than each other.
+const CERTAIN: usize = 3;
+/// Without contradictions the older samples are given up only after this many newer ones.
+const REPLACED_BY: usize = 40;
+/// Over how many samples the share of outliers is learned.
+const SHARE_MEMORY: f64 = 1000.0;
+/// The zero of the hours is moved when the newest sample is this far from it, in hours.
+const ZERO_AGE: f64 = 0.4;
 
 /// The samples of one clock and what they say about its offset.
 #[derive(Debug, Clone)]
 pub struct ClockSeries {
     limits: Limits,
+    /// Greatest drift, in ms per hour: the declared one, or twice that after the samples showed that it is exceeded.
+    max_drift: f64,
     samples: VecDeque<PackedSample>,
     next: Label,
-    /// Where the hours of `fit`, `line` and `step_hypotheses` start, as a moment of our clock.
+    /// Where the hours of the bounds, of `fit`, `line` and `shift` start, as a moment of our clock.
     zero: Moment,
     fit: Fit,
-    step_hypotheses: Vec<StepHypothesis>,
+    /// See [`Fit::cautious`]; computed when it is asked for after a new sample.
+    cautious: OnceLock<Vec<Polygon>>,
+    /// The supports of the last such polygons, from which the next ones are found faster.
+    likely_support: Vec<Label>,
+    /// The shares of samples that were outliers by little and by much, over about the last thousand samples.
+    near_share: f64,
+    far_share: f64,
+    shift: ShiftTest,
     line: Option<Line>,
-    /// Whether the line may mark samples as deviating: only if samples in the window contradict each other or the
-    /// clock was stepped before. Otherwise the polygon depends on the samples alone and not on their order.
-    screens_samples: bool,
-    /// Whether the line fits well enough for that.
-    line_is_trusted: bool,
     since_line_fit: u32,
     granularity: Granularity,
     command: Latency,
     notice: Latency,
     version: u32,
     since: Option<Moment>,
+    /// Whether the samples seem to come from several clocks.
+    mixed: bool,
+    /// When the samples of a coupled clock were dropped because they contradict this one's.
+    uncoupled: Option<Moment>,
 }
 
 impl ClockSeries {
     /// A clock without samples.
     pub fn new(limits: Limits) -> Self {
+        let max_drift = limits.drift();
         Self {
-            fit: Fit::empty(limits.drift()),
+            max_drift,
+            fit: Fit::empty(max_drift),
+            cautious: OnceLock::new(),
+            likely_support: Vec::new(),
+            near_share: 0.0,
+            far_share: 0.0,
+            shift: ShiftTest::new(max_drift),
             granularity: Granularity::new(limits.quantum_ms),
             // One more than the limit, so that the buffer never grows.
             samples: VecDeque::with_capacity(limits.max_samples.min(4096) + 1),
             next: 0,
             zero: Moment::from_nanos(0),
-            step_hypotheses: Vec::new(),
             line: None,
-            screens_samples: false,
-            line_is_trusted: false,
             since_line_fit: 0,
             command: Latency::guess(300.0),
             notice: Latency::guess(500.0),
             version: 1,
             since: None,
+            mixed: false,
+            uncoupled: None,
             limits,
         }
     }
@@ -99,61 +115,96 @@ impl ClockSeries {
             return SampleOutcome::Ignored;
         }
         let relearnt = sample.cause != Cause::Exchange && self.granularity.learn(sample.stamp);
-        let packed = PackedSample {
+        let depended = self.forget(sample.not_after) | self.supersede(&sample);
+        self.follow_zero(sample.not_after, relearnt);
+        let (likely_ms, variance) = self.likely(&sample);
+        let mut packed = PackedSample {
             not_before: sample.not_before.unwrap_or(NONE),
+            asked: sample.asked.unwrap_or(NONE),
             not_after: sample.not_after,
             stamp: sample.stamp,
-            likely: self.likely(&sample, shift_ms),
+            bounds: Bounds::default(),
+            likely_ms: likely_ms as f32,
+            variance: variance as f32,
             label: self.next,
             shift_ms: shift_ms as f32,
             slack_ms: slack_ms as f32,
             cause: sample.cause,
         };
+        packed.bounds = self.bounds(&packed);
         self.next = self.next.wrapping_add(1);
-        let forgotten = self.forget(packed.not_after).max(self.supersede(&sample));
-        let place = self
-            .samples
-            .iter()
-            .rposition(|k| k.not_after <= packed.not_after)
-            .map_or(0, |i| i + 1);
+        let newer = |k: &PackedSample| k.not_after <= packed.not_after;
+        let place = self.samples.iter().rposition(newer).map_or(0, |i| i + 1);
         let in_order = place == self.samples.len();
         self.samples.insert(place, packed);
-        let whole = forgotten == Forgotten::Whole || relearnt || !in_order || place == 0;
-        if forgotten == Forgotten::Part && !whole {
-            self.rebuild_stale(packed.label);
+        let rebuild = depended || relearnt || !in_order || place == 0;
+        let cautious = self.cautious.take();
+        if let Some(polygons) = &cautious {
+            self.likely_support = polygons.iter().flat_map(Polygon::support).collect();
         }
+        let outcome = self.judge(&packed, rebuild, cautious.as_ref());
         self.since_line_fit += 1;
-        if self.since_line_fit >= LINE_REFIT_EVERY || self.samples.len() <= MIN_FOR_DEVIATION {
+        if self.since_line_fit >= LINE_REFIT_EVERY || self.samples.len() <= FEW {
             self.fit_line();
+            self.mixed = self.is_mixed();
         }
-        let candidate = self.candidate(
-            &packed,
-            self.line
-                .as_ref()
-                .filter(|_| self.screens_samples && self.line_is_trusted),
-        );
-        let agrees = if whole { self.refit() } else { self.fit.add(&candidate) };
-        if agrees {
-            self.step_hypotheses.retain_mut(|c| c.add(&candidate));
-            self.learn(&packed);
-            return SampleOutcome::Agrees;
-        }
-        if let Some(corroborated) = self.search() {
+        outcome
+    }
+
+    /// Adds the sample to the fit and tests it.
+    fn judge(&mut self, packed: &PackedSample, rebuild: bool, cautious: Option<&Vec<Polygon>>) -> SampleOutcome {
+        let candidate = candidate(packed);
+        let contradicts = if rebuild {
+            let before = self.fit.polygon().clone();
+            if !self.refit() {
+                self.search();
+            }
+            // Test it against the fit before it, as far as that is still known.
+            let is_outlier = self.fit.is_outlier(packed.label);
+            is_outlier
+                .then(|| {
+                    candidate
+                        .strip
+                        .contradicts(&before)
+                        .or_else(|| candidate.strip.contradicts(self.fit.polygon()))
+                })
+                .flatten()
+        } else {
+            let contradicts = self.fit.add(&candidate);
+            // If the tightest samples may be wrong instead, look for a larger agreement.
+            if contradicts.is_some() && self.agrees_without_tightest(&candidate, cautious) {
+                self.search();
+            }
+            contradicts
+        };
+        self.count_outliers(packed.label);
+        let verdict = Verdict {
+            middle: self.fit.middle(),
+            contradicts: contradicts.map(|half| half.above),
+            outliers: self.fit.outliers().len(),
+        };
+        self.shift.add(&self.samples, packed, verdict);
+        if let Some(corroborated) = self.decide() {
             return SampleOutcome::Stepped { corroborated };
         }
+        self.widen_drift();
         if self.fit.is_outlier(packed.label) {
             return SampleOutcome::Contradicts;
         }
-        self.learn(&packed);
+        self.learn(packed);
         SampleOutcome::Agrees
     }
 
     /// Starts epoch `version` at `since`. Drops all samples and keeps only the learned delays and the granularity.
     pub fn start_epoch(&mut self, version: u32, since: Moment) {
         self.samples.clear();
-        self.step_hypotheses.clear();
-        self.fit = Fit::empty(self.limits.drift());
+        self.max_drift = self.limits.drift();
+        self.fit = Fit::empty(self.max_drift);
+        self.cautious.take();
+        self.shift = ShiftTest::new(self.max_drift);
         self.line = None;
+        self.uncoupled = None;
+        self.mixed = false;
         (self.version, self.since) = (version, Some(since));
     }
 
@@ -165,155 +216,81 @@ impl ClockSeries {
         sample.is_causal() && !too_old && !self.samples.iter().any(known)
     }
 
-    /// Removes an older sample of the same event, because the new one has a tighter bracket and two samples of one
-    /// event would confirm each other. Returns how much of the fit depended on the removed sample.
-    fn supersede(&mut self, sample: &Sample) -> Forgotten {
-        let Some(place) = self.samples.iter().position(|k| k.is_of_the_event_of(sample)) else {
-            return Forgotten::Nothing;
-        };
-        let old = self.samples.remove(place);
-        old.map_or(Forgotten::Nothing, |old| self.fit.forget(old.label))
+    /// Learns how many of the samples are outliers.
+    fn count_outliers(&mut self, newest: Label) {
+        let outlier = self.fit.outliers().iter().find(|o| o.label == newest);
+        let share = |old: f64, is: bool| old + (f64::from(u8::from(is)) - old) / SHARE_MEMORY;
+        self.near_share = share(self.near_share, outlier.is_some_and(|o| self.is_near(o, 1.0)));
+        self.far_share = share(self.far_share, outlier.is_some_and(|o| !self.is_near(o, 1.0)));
     }
 
-    /// Drops samples that are too old or too many before a sample that was received at `incoming` is added. Returns
-    /// how much of the fit depended on them.
-    fn forget(&mut self, incoming: Moment) -> Forgotten {
-        let Some(newest) = self.samples.back().map(|k| k.not_after.max(incoming)) else {
-            return Forgotten::Nothing;
-        };
-        let (window, sparse) = (nanos(self.limits.window), nanos(self.limits.sparse_window));
-        let mut forgotten = Forgotten::Nothing;
-        while let Some(oldest) = self.samples.front() {
-            let enough = self.samples.len() >= self.limits.enough_samples;
-            let old = newest.nanos_since(oldest.not_after) > if enough { window } else { sparse };
-            if !old && self.samples.len() < self.limits.max_samples {
-                break;
-            }
-            forgotten = forgotten.max(self.fit.forget(oldest.label));
-            self.samples.pop_front();
+    /// Whether an outlier misses the agreeing samples by little, `times` the usual delays: others that are as wrong are then hidden by the delays.
+    fn is_near(&self, outlier: &Outlier, times: f64) -> bool {
+        let delays = self.command.median_ms() + self.notice.median_ms();
+        f64::from(outlier.excess_ms) <= times * delays
+    }
+
+    /// Decides a strong suspicion. If the newer samples contradict the older ones and not each other, the clock was
+    /// stepped: a new epoch starts, and the time of the last sample that supports the old one is returned. If they are
+    /// only conspicuous for long, the older samples are dropped without a new epoch, which is always safe.
+    fn decide(&mut self) -> Option<Moment> {
+        let strong = [&self.shift.forward, &self.shift.back]
+            .into_iter()
+            .filter(|s| s.is_strong());
+        // Of two directions the later one, because an outlier shortly before a step looks like its beginning.
+        let suspicion = strong.min_by_key(|s| s.count())?;
+        let (first, count) = (suspicion.first()?, suspicion.count());
+        let from = self.samples.iter().position(|k| !is_before(k.label, first))?;
+        let window = self.candidates();
+        let (older, newer) = window.split_at(from);
+        if self.is_coupled() && self.steps_alone(newer) {
+            self.uncouple(true);
+            return None;
         }
-        forgotten
-    }
-
-    /// Recomputes the leave-one-out polygons that depended on dropped samples. The newest sample is not part of the
-    /// fit yet.
-    fn rebuild_stale(&mut self, newest: Label) {
-        let mut window = self.scored(0);
-        window.retain(|c| c.label != newest);
-        if !self.screens_samples {
-            window.iter_mut().for_each(|c| c.cuts = true);
+        let outside = outside_largest_agreement(newer, &[self.fit.middle().1, 0.0], self.max_drift);
+        let outliers = self.fit.outliers().iter().map(|o| o.label);
+        let old = Fit::without(older, outliers.collect(), &[], self.max_drift).0;
+        let contradicting = newer.iter().filter(|c| c.strip.contradicts(old.polygon()).is_some());
+        let contradicting = contradicting.count();
+        let stepped = contradicting >= outside.len() + CERTAIN;
+        if !stepped && count < REPLACED_BY {
+            return None;
         }
-        self.fit.rebuild_stale(&window, self.limits.drift());
-    }
-
-    /// Fits the window again with the same outliers. Returns whether all other samples agree.
-    fn refit(&mut self) -> bool {
-        let Some(newest) = self.samples.back() else {
-            return true;
-        };
-        let moved = newest.not_after.hours_since(self.zero);
-        self.zero = newest.not_after;
-        self.line.iter_mut().for_each(|line| line.move_zero(moved));
-        self.step_hypotheses.iter_mut().for_each(|c| c.polygon.move_zero(moved));
-        let window = if self.screens_samples {
-            self.scored(0)
-        } else {
-            self.samples.iter().map(|k| self.candidate(k, None)).collect()
-        };
-        let excluded: Vec<Label> = self.fit.outliers().iter().map(|o| o.label).collect();
-        let (fit, all_agree) = Fit::without(&window, &excluded, self.limits.drift());
-        self.fit = fit;
-        all_agree
-    }
-
-    /// Fits the window again, searches for the explanation with the fewest outliers, and tests the step hypotheses. If
-    /// one of them is accepted, starts a new epoch and returns the time of the last sample that supports the old one.
-    fn search(&mut self) -> Option<Moment> {
-        let newest = self.samples.back()?;
-        self.zero = newest.not_after;
-        self.fit_line();
-        self.screens_samples = true;
-        self.step_hypotheses.clear();
-        let window = self.scored(0);
-        self.fit = Fit::of(&window, self.limits.drift());
-        self.screens_samples = self.version > 1 || !self.fit.outliers().is_empty();
-        self.step_hypotheses = StepHypothesis::all(&window, &self.fit, self.limits.drift(), |from| self.scored(from));
-        let decided = StepHypothesis::decided(&self.step_hypotheses)?.clone();
-        let from = window.iter().position(|c| c.label == decided.first)?;
-        let speaks_for_old =
-            |c: &&Candidate| c.strip.cut_into(&mut decided.polygon.clone(), c.label) == Cut::Contradiction;
-        let last = window[..from]
-            .iter()
-            .rev()
-            .find(speaks_for_old)
-            .unwrap_or(&window[0])
-            .label;
-        let corroborated = self.samples.iter().find(|k| k.label == last)?.sample().not_after;
-        self.since = Some(self.samples[from].sample().not_after);
+        let new = Fit::without(newer, outside, &[], self.max_drift).0;
+        let speaks_for_old = |c: &&Candidate| c.strip.contradicts(new.polygon()).is_some();
+        let last = older.iter().rev().find(speaks_for_old).or(older.first())?.label;
+        let corroborated = self.samples.iter().find(|k| k.label == last)?.not_after;
+        self.since = Some(self.samples[from].not_after);
         self.samples.drain(..from);
-        self.version += 1;
-        self.search();
-        Some(corroborated)
+        self.fit = new;
+        self.cautious.take();
+        self.shift = ShiftTest::new(self.max_drift);
+        self.fit_line();
+        self.version += u32::from(stepped);
+        stepped.then_some(corroborated)
     }
 
-    /// The samples from index `from` on, with each one's deviation from a line through these samples only.
-    fn scored(&self, from: usize) -> Vec<Candidate> {
-        let part = || self.samples.range(from..);
-        let enough = self.samples.len() - from >= MIN_FOR_DEVIATION;
-        let line = if from == 0 {
-            self.line
-        } else {
-            enough.then(|| self.line_through(part())).flatten()
-        };
-        let line = line.filter(|_| enough);
-        let mut part: Vec<Candidate> = part().map(|k| self.candidate(k, line.as_ref())).collect();
-        // If many samples deviate, the line is wrong, so let all of them cut.
-        if share_deviating(part.iter().map(|c| c.deviation)) > MANY_DEVIATING {
-            part.iter_mut().for_each(|c| c.cuts = true);
-        }
-        part
-    }
-
-    fn candidate(&self, packed: &PackedSample, line: Option<&Line>) -> Candidate {
-        let deviation = line.map_or(0.0, |l| l.deviation(&self.point(packed)));
-        Candidate {
-            label: packed.label,
-            strip: self.strip(packed),
-            deviation,
-            cuts: deviation <= MAX_DEVIATION,
-        }
-    }
-
-    fn strip(&self, packed: &PackedSample) -> Strip {
-        let slack = |at: f64| self.limits.model_error_ms + f64::from(packed.slack_ms) + self.limits.stray(at);
-        let sample = packed.sample();
-        sample.strip(self.zero, self.quantum(&sample), f64::from(packed.shift_ms), slack)
-    }
-
-    fn hours(&self, t: Moment) -> f64 {
-        t.hours_since(self.zero)
-    }
-
-    fn quantum(&self, sample: &Sample) -> f64 {
-        #[allow(clippy::cast_precision_loss, reason = "at most a minute")]
+    /// From and to how many ms after the stamp the clock read.
+    fn read_within(&self, sample: &Sample) -> (f64, f64) {
         match sample.cause {
             // RFC 9110 gives an HTTP `Date` whole seconds.
-            Cause::Exchange => 1000.0,
-            _ => self.granularity.quantum_ms(sample.stamp) as f64,
+            Cause::Exchange => (0.0, 1000.0),
+            _ => self.granularity.read_within(sample.stamp),
         }
     }
 
-    /// Mean and variance of the offset according to one sample and the learned delays.
-    fn likely(&self, sample: &Sample, shift_ms: f64) -> (f64, f64) {
-        let quantum = self.quantum(sample);
-        let (mean, variance) = likely_offset(sample, quantum, &self.command, &self.notice);
+    /// Where in its bracket the event likely was according to one sample and the learned delays, in ms before its end,
+    /// and the variance of the offset that follows.
+    fn likely(&self, sample: &Sample) -> (f64, f64) {
+        let (below, above) = self.read_within(sample);
+        let (before_end, variance) = likely_offset(sample, above - below, &self.command, &self.notice);
         // However tight its bracket, a sample is no more certain than the learned delays.
         let bias = if sample.cause == Cause::Exchange {
             0.0
         } else {
             self.bias()
         };
-        (mean + shift_ms, variance + bias * bias)
+        (before_end, variance + bias * bias)
     }
 
     /// How far the learned delays may be wrong, in ms.
@@ -327,16 +304,16 @@ impl ClockSeries {
         if sample.cause == Cause::Exchange {
             return;
         }
-        if !self.fit.polygon().is_bounded() {
+        if !self.fit.likely_polygon().is_bounded() {
             return;
         }
-        let stamp = sample.stamp.ms_since(sample.not_after);
-        let quantum = self.quantum(sample);
-        let sent = sample.not_before.map(|t| t.ms_since(sample.not_after));
+        let (below, above) = self.read_within(sample);
+        let (stamp, quantum) = (sample.stamp.ms_since(sample.not_after) + below, above - below);
+        let sent = sample.likely_not_before().map(|t| t.ms_since(sample.not_after));
         // Use the polygon's middle and not the point estimate; otherwise the learned delays would confirm themselves.
         let at = packed.at(self.zero);
         let (o, d) = self.fit.middle();
-        let (plain_low, plain_high) = self.fit.polygon().range(at);
+        let (plain_low, plain_high) = self.fit.likely_polygon().range(at);
         let (middle, sigma) = (d.mul_add(at, o), (plain_high - plain_low) / 24.0_f64.sqrt());
         let spread = (middle - sigma, middle + sigma);
         let low = sent.map_or(stamp - spread.1, |t| t.max(stamp - spread.1));
@@ -359,29 +336,13 @@ impl ClockSeries {
             self.notice.learn(log, square);
         }
     }
+}
 
-    fn point(&self, packed: &PackedSample) -> Point {
-        let (mean, variance) = packed.likely;
-        Point {
-            t: packed.at(self.zero),
-            mean,
-            variance,
-        }
-    }
-
-    fn line_through<'k>(&self, packed: impl Iterator<Item = &'k PackedSample> + Clone) -> Option<Line> {
-        Line::through(packed.map(|k| self.point(k)), self.limits.drift() / 2.0)
-    }
-
-    fn fit_line(&mut self) {
-        self.line = self.line_through(self.samples.iter());
-        self.since_line_fit = 0;
-        let line = self.line.as_ref();
-        let deviation = self
-            .samples
-            .iter()
-            .map(|k| line.map_or(0.0, |l| l.deviation(&self.point(k))));
-        self.line_is_trusted = self.samples.len() >= MIN_FOR_DEVIATION && share_deviating(deviation) <= MANY_DEVIATING;
+pub(super) fn candidate(packed: &PackedSample) -> Candidate {
+    Candidate {
+        label: packed.label,
+        strip: packed.bounds.strip(),
+        asked: packed.asked_bound(),
     }
 }
 

@@ -1,28 +1,21 @@
 //! From a window of samples to the set of (offset, drift) that they allow, and to the few samples that contradict the
 //! rest.
 //!
-//! Samples are intersected one after another. A sample that would leave nothing contradicts those before it. Then
-//! either it is an outlier or one of the samples that hold the polygon in place is. The explanation with fewer
-//! outliers is taken, which is Marzullo's algorithm in two dimensions. Two orders are tried: oldest first, and least
-//! deviating first. By Helly's theorem three half-planes are enough to prove that no point satisfies all of them; they
-//! are kept as the *witness* of a rejection.
+//! Samples are intersected one after another. A sample that would leave nothing contradicts those before it, and the
+//! largest agreeing set is kept: see [`super::marzullo`]. By Helly's theorem three half-planes are enough to prove that no
+//! point satisfies all of them; they are kept as the *witness* of a rejection.
 //!
-//! A sample that deviates from what the learned delays make likely may contradict but never cuts the polygon. Leaving a
-//! sample out is always safe, because that can only widen the result, and a deviating honest sample is a late one,
-//! which bounds little.
+//! Besides the polygon of all agreeing samples there are *cautious* polygons, which allow for agreeing samples that are
+//! wrong, because a small error hides in the delays:
 //!
-//! Besides the polygon of all agreeing samples there is one polygon for each sample of its *support* (the samples
-//! whose cuts are its edges), computed without that sample. The hull of their ranges is the *leave-one-out* interval:
-//! it contains the truth even if any one agreeing sample is wrong, by however little. Leaving out a sample that is not
-//! in the support changes nothing, so it is enough to try the support.
+//! - In a small window, one polygon for each sample of the *support* (the samples whose cuts are edges), computed without
+//!   that sample. The hull contains the truth even if any one agreeing sample is wrong, by however little.
+//! - In a large window, one polygon from which the support was removed, layer by layer: a relaxed intersection that
+//!   leaves out some of the tightest samples on each side. It has as many layers as the outliers found so far make
+//!   necessary; where these are many, so many of the tightest bounds are left out at once.
 
+use super::marzullo::outside_largest_agreement;
 use super::polygon::{BOX, Cut, HalfPlane, Label, Polygon};
-
-/// How many times a fit searches for a better explanation.
-const ROUNDS: usize = 6;
-
-/// A sample that deviates by more standard deviations than this never cuts.
-pub(crate) const MAX_DEVIATION: f64 = 2.5;
 
 /// What one sample says: at most one lower and one upper bound. The lower bound is never above the upper one.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -40,7 +33,7 @@ impl Strip {
 
     /// The side that would leave nothing of `polygon`, if one does. The sides need not be tested together: a polygon
     /// that reaches above the lower line and below the upper line is connected, so it also has a point between them.
-    fn contradicts(&self, polygon: &Polygon) -> Option<HalfPlane> {
+    pub(crate) fn contradicts(&self, polygon: &Polygon) -> Option<HalfPlane> {
         self.sides().find(|half| polygon.against(half) == Cut::Contradiction)
     }
 
@@ -62,6 +55,17 @@ impl Strip {
     }
 }
 
+/// How many agreeing samples may be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Allowance {
+    /// Any one.
+    One,
+    /// So many layers of the support.
+    Layers(usize),
+    /// So many of the tightest bounds on each side.
+    Tightest(usize),
+}
+
 /// A sample of the window, ready to cut the polygon.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Candidate {
@@ -69,27 +73,8 @@ pub(crate) struct Candidate {
     pub label: Label,
     /// What the sample says.
     pub strip: Strip,
-    /// Distance from the likely offset, in standard deviations.
-    pub deviation: f64,
-    /// Whether the sample may cut; a deviating one may only contradict.
-    pub cuts: bool,
-}
-
-impl Candidate {
-    fn would_cut(&self, polygon: &Polygon) -> bool {
-        self.cuts && self.strip.sides().any(|half| polygon.against(&half) == Cut::Smaller)
-    }
-
-    fn cut_into(&self, polygon: &mut Polygon) -> Cut {
-        if self.cuts {
-            return self.strip.cut_into(polygon, self.label);
-        }
-        if self.strip.contradicts(polygon).is_some() {
-            Cut::Contradiction
-        } else {
-            Cut::Nothing
-        }
-    }
+    /// The upper bound if the answer was as fresh as it looks, only for the point.
+    pub asked: Option<HalfPlane>,
 }
 
 /// A sample that contradicts the agreeing ones.
@@ -99,27 +84,20 @@ pub struct Outlier {
     pub label: Label,
     /// The two samples with which it excludes every possible clock; `u32::MAX` stands for the bound on the drift.
     pub witness: [Label; 2],
+    /// By how many ms it misses the agreeing samples. For each that misses them by little, others are hidden by the delays.
+    pub(crate) excess_ms: u32,
 }
 
-/// The agreeing samples' polygons, and the outliers.
+/// The agreeing samples' polygon, and the outliers.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fit {
     whole: Polygon,
-    without: Vec<(Label, Polygon)>,
     outliers: Vec<Outlier>,
-    /// Indexes in `without` of polygons that depend on a dropped sample.
-    stale: Vec<usize>,
-}
-
-/// How much of the fit depended on a dropped sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Forgotten {
-    /// Nothing: the fit is unchanged.
-    Nothing,
-    /// Only leave-one-out polygons; see [`Fit::rebuild_stale`].
-    Part,
-    /// The main polygon, so that the window must be fitted again.
-    Whole,
+    /// The polygon with the bounds by requests; only for the point.
+    asked: Polygon,
+    /// Whether any such bound is in it, and how many contradict it.
+    has_asked: bool,
+    asked_conflicts: usize,
 }
 
 impl Fit {
@@ -127,96 +105,92 @@ impl Fit {
     pub(crate) fn empty(max_drift: f64) -> Self {
         Self {
             whole: Polygon::unbounded(max_drift),
-            without: Vec::new(),
             outliers: Vec::new(),
-            stale: Vec::new(),
+            asked: Polygon::unbounded(max_drift),
+            has_asked: false,
+            asked_conflicts: 0,
         }
     }
 
-    /// Fits a window, given oldest first.
-    pub(crate) fn of(window: &[Candidate], max_drift: f64) -> Self {
-        let (_, excluded) = agreement(window, max_drift);
-        // Every contradicting sample is excluded already. A deviating sample may come before the one it contradicts,
-        // but it cuts nothing.
-        Self::without(window, &excluded, max_drift).0
+    /// Fits a window, given oldest first. `drift` is a guess, in ms per hour.
+    pub(crate) fn of(window: &[Candidate], drift: f64, max_drift: f64) -> Self {
+        let excluded = outside_largest_agreement(window, &[drift, 0.0], max_drift);
+        Self::without(window, excluded, &[], max_drift).0
     }
 
-    /// Fits a window without the excluded samples. The second value says whether all others agree.
-    pub(crate) fn without(window: &[Candidate], excluded: &[Label], max_drift: f64) -> (Self, bool) {
-        let agree: Vec<&Candidate> = window.iter().filter(|c| !excluded.contains(&c.label)).collect();
-        let mut whole = Polygon::unbounded(max_drift);
-        let mut all_agree = true;
-        for candidate in &agree {
-            all_agree &= candidate.cut_into(&mut whole) != Cut::Contradiction;
+    /// Fits a window without the excluded samples. The second value says whether all others agree. The samples in `likely`
+    /// are used first, so that most others have nothing left to cut; the order does not change the result.
+    pub(crate) fn without(
+        window: &[Candidate],
+        mut excluded: Vec<Label>,
+        likely: &[Label],
+        max_drift: f64,
+    ) -> (Self, bool) {
+        excluded.sort_unstable();
+        let is_excluded = |c: &&Candidate| excluded.binary_search(&c.label).is_ok();
+        let agree: Vec<&Candidate> = window.iter().filter(|c| !is_excluded(c)).collect();
+        let mut fit = Self::empty(max_drift);
+        let (whole, all_agree) = all_but(&agree, &[], likely, max_drift);
+        fit.whole = whole;
+        let disagree = window.iter().filter(is_excluded);
+        fit.outliers = disagree.map(|c| outlier(&fit.whole, c)).collect();
+        fit.build_asked(&agree);
+        (fit, all_agree)
+    }
+
+    /// Builds the polygon for the point. Bounds by requests that contradict the certain ones came from old answers. For
+    /// each of these, some other old answers do not contradict, so the tightest are left out too.
+    fn build_asked(&mut self, agree: &[&Candidate]) {
+        self.asked = self.whole.clone();
+        self.has_asked = false;
+        let mut bounds: Vec<HalfPlane> = agree.iter().filter_map(|c| c.asked).collect();
+        if bounds.is_empty() {
+            return;
         }
-        let support = whole.support();
-        let disagree = window.iter().filter(|c| excluded.contains(&c.label));
-        let outliers = disagree.map(|c| outlier(&whole, c)).collect();
-        let one_less = |label: &Label| (*label, all_but(&agree, &[*label], &support, max_drift));
-        let without = if all_agree {
-            support.iter().map(one_less).collect()
-        } else {
-            Vec::new()
-        };
-        (
-            Self {
-                without,
-                whole,
-                outliers,
-                stale: Vec::new(),
-            },
-            all_agree,
-        )
-    }
-
-    /// Recomputes the leave-one-out polygons that [`Fit::forget`] marked as stale.
-    pub(crate) fn rebuild_stale(&mut self, window: &[Candidate], max_drift: f64) {
-        let agree: Vec<&Candidate> = window.iter().filter(|c| !self.is_outlier(c.label)).collect();
-        for place in std::mem::take(&mut self.stale) {
-            if let Some((label, polygon)) = self.without.get_mut(place) {
-                *polygon = all_but(&agree, &[*label], &polygon.support(), max_drift);
-            }
+        let against = |h: &&HalfPlane| self.whole.against(h) == Cut::Contradiction;
+        self.asked_conflicts = bounds.iter().filter(against).count();
+        if self.asked_conflicts > 0 {
+            let (_, o, d) = self.whole.mass();
+            let slack = |h: &HalfPlane| h.bound - (d * h.t + o);
+            let left_out = (2 * self.asked_conflicts + 2).min(bounds.len() - 1);
+            bounds.select_nth_unstable_by(left_out, |a, b| slack(a).total_cmp(&slack(b)));
+            bounds.drain(..left_out);
+        }
+        for half in &bounds {
+            self.cut_asked(half);
         }
     }
 
-    /// Adds a sample that is newer than all others. Returns `false` if it contradicts them; then it is only recorded
-    /// as an outlier.
-    pub(crate) fn add(&mut self, candidate: &Candidate) -> bool {
-        if candidate.strip.contradicts(&self.whole).is_some() {
+    fn cut_asked(&mut self, half: &HalfPlane) {
+        self.has_asked = true;
+        match self.asked.against(half) {
+            Cut::Smaller => self.asked.cut(half, BOX),
+            Cut::Contradiction => self.asked_conflicts += 1,
+            Cut::Nothing => {}
+        }
+    }
+
+    /// Adds a sample that is newer than all others. Returns the side that contradicts them, if one does; then the sample
+    /// is only recorded as an outlier.
+    pub(crate) fn add(&mut self, candidate: &Candidate) -> Option<HalfPlane> {
+        if let Some(half) = candidate.strip.contradicts(&self.whole) {
             self.outliers.push(outlier(&self.whole, candidate));
-            return false;
+            return Some(half);
         }
-        for (_, polygon) in &mut self.without {
-            candidate.cut_into(polygon);
+        candidate.strip.cut_into(&mut self.whole, candidate.label);
+        candidate.strip.cut_into(&mut self.asked, BOX);
+        if let Some(half) = candidate.asked
+            && self.asked_conflicts == 0
+        {
+            self.cut_asked(&half);
         }
-        if candidate.would_cut(&self.whole) {
-            let before = self.whole.clone();
-            candidate.cut_into(&mut self.whole);
-            // The new support consists of old edges and the new one. The old polygon is now the polygon without the
-            // new sample.
-            self.without.retain(|(l, _)| self.whole.rests_on(*l));
-            if self.whole.rests_on(candidate.label) {
-                self.without.push((candidate.label, before));
-            }
-        }
-        true
+        None
     }
 
-    /// Drops a sample.
-    pub(crate) fn forget(&mut self, label: Label) -> Forgotten {
+    /// Drops a sample. Returns whether the polygon depended on it, so that the window must be fitted again.
+    pub(crate) fn forget(&mut self, label: Label) -> bool {
         self.outliers.retain(|o| o.label != label);
-        if self.whole.rests_on(label) {
-            return Forgotten::Whole;
-        }
-        let held = (0..self.without.len()).filter(|i| self.without[*i].1.rests_on(label));
-        let mut stale: Vec<usize> = held.collect();
-        stale.retain(|place| !self.stale.contains(place));
-        self.stale.extend(stale);
-        if self.stale.is_empty() {
-            Forgotten::Nothing
-        } else {
-            Forgotten::Part
-        }
+        self.whole.rests_on(label)
     }
 
     /// Whether this sample is an outlier.
@@ -229,9 +203,15 @@ impl Fit {
         &self.whole
     }
 
+    /// Moves the zero of the hours by `by` hours.
+    pub(crate) fn move_zero(&mut self, by: f64) {
+        self.whole.move_zero(by);
+        self.asked.move_zero(by);
+    }
+
     /// Heap memory used, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        let polygons = std::iter::once(&self.whole).chain(self.without.iter().map(|(_, p)| p));
+        let polygons = [&self.whole, &self.asked].into_iter();
         polygons.map(Polygon::memory).sum::<usize>() + self.outliers.capacity() * size_of::<Outlier>()
     }
 
@@ -240,178 +220,101 @@ impl Fit {
         &self.outliers
     }
 
-    /// The guaranteed offset interval at `t`, in ms; `None` while a single outlier could move it anywhere.
-    pub(crate) fn guaranteed(&self, t: f64) -> Option<(f64, f64)> {
-        let bounded = !self.without.is_empty() && self.without.iter().all(|(_, p)| p.is_bounded());
-        let all = self.without.iter().map(|(_, p)| p.range(t));
-        bounded.then(|| all.fold(self.whole.range(t), |(low, high), (l, h)| (low.min(l), high.max(h))))
-    }
-
-    /// A wider interval for windows with many outliers, several of which may hold the polygon: it leaves out the whole
-    /// support and, if `very`, also the support of what then remains.
-    pub(crate) fn cautious(&self, window: &[Candidate], max_drift: f64, t: f64, very: bool) -> Option<(f64, f64)> {
-        let (low, high) = self.guaranteed(t)?;
-        let agree: Vec<&Candidate> = window.iter().filter(|c| !self.is_outlier(c.label)).collect();
-        let mut support = self.whole.support();
-        let mut bare = all_but(&agree, &support, &[], max_drift);
-        if very {
-            support.extend(bare.support());
-            bare = all_but(&agree, &support, &[], max_drift);
+    /// The polygons that allow for agreeing samples that are wrong: see the head of this file. `likely` as in
+    /// [`Fit::without`].
+    pub(crate) fn cautious(
+        &self,
+        window: &[Candidate],
+        allowance: Allowance,
+        likely: &[Label],
+        max_drift: f64,
+    ) -> Vec<Polygon> {
+        let mut outliers: Vec<Label> = self.outliers.iter().map(|o| o.label).collect();
+        outliers.sort_unstable();
+        let agrees = |c: &&Candidate| outliers.binary_search(&c.label).is_err();
+        let agree: Vec<&Candidate> = window.iter().filter(agrees).collect();
+        let mut left_out = self.whole.support();
+        match allowance {
+            Allowance::One => {
+                let without = |label: &Label| all_but(&agree, &[*label], &left_out, max_drift).0;
+                left_out.iter().map(without).collect()
+            }
+            Allowance::Layers(layers) => {
+                let mut polygon = all_but(&agree, &left_out, likely, max_drift).0;
+                for _ in 1..layers {
+                    left_out.extend(polygon.support());
+                    polygon = all_but(&agree, &left_out, likely, max_drift).0;
+                }
+                vec![polygon]
+            }
+            Allowance::Tightest(q) => vec![self.relaxed(&agree, q, max_drift)],
         }
-        let (l, h) = bare.is_bounded().then(|| bare.range(t))?;
-        Some((low.min(l), high.max(h)))
     }
 
-    /// The mean (offset, drift) over the polygon, weighted by area. The leave-one-out polygons count a little, by
-    /// their size, because an undetected outlier that cuts deep leaves only a small polygon.
-    pub(crate) fn middle(&self) -> (f64, f64) {
-        const DOUBT: f64 = 0.3;
-        let (area, o, d) = self.whole.mass();
-        let first = (area.max(1e-9), o * area.max(1e-9), d * area.max(1e-9));
-        let others = self
-            .without
-            .iter()
-            .filter(|(_, p)| p.is_bounded())
-            .map(|(_, p)| p.mass());
-        let (area, o, d) = others.fold(first, |sum, (area, o, d)| {
-            let weight = DOUBT * area;
-            (sum.0 + weight, sum.1 + weight * o, sum.2 + weight * d)
-        });
-        (o / area, d / area)
-    }
-}
-
-/// Intersects all samples except those left out. The order does not change the result. Samples that likely hold it
-/// come first, so that most others have nothing left to cut.
-fn all_but(agree: &[&Candidate], left_out: &[Label], likely: &[Label], max_drift: f64) -> Polygon {
-    let mut polygon = Polygon::unbounded(max_drift);
-    let (first, rest): (Vec<&Candidate>, Vec<&Candidate>) = agree
-        .iter()
-        .copied()
-        .filter(|c| !left_out.contains(&c.label))
-        .partition(|c| likely.contains(&c.label));
-    for candidate in first.into_iter().chain(rest) {
-        candidate.cut_into(&mut polygon);
-    }
-    polygon
-}
-
-/// The largest agreement found: its polygon, and the samples that are not part of it.
-pub(crate) fn agreement(window: &[Candidate], max_drift: f64) -> (Polygon, Vec<Label>) {
-    let by_time = greedy(window, max_drift);
-    if by_time.1.is_empty() {
-        return by_time;
-    }
-    let mut least_deviating_first = window.to_vec();
-    least_deviating_first.sort_by(|a, b| a.deviation.total_cmp(&b.deviation));
-    let by_deviation = greedy(&least_deviating_first, max_drift);
-    if by_deviation.1.len() < by_time.1.len() {
-        by_deviation
-    } else {
-        by_time
-    }
-}
-
-/// The samples that contradict those before them, oldest first.
-pub(crate) fn contradictions(window: &[Candidate], max_drift: f64) -> Vec<Label> {
-    cut_all(window, &[], max_drift).1
-}
-
-fn greedy(window: &[Candidate], max_drift: f64) -> (Polygon, Vec<Label>) {
-    let mut left_out: Vec<Label> = Vec::new();
-    let (mut whole, mut against) = cut_all(window, &left_out, max_drift);
-    for _ in 0..ROUNDS {
-        if against.len() < 2 {
-            break;
-        }
-        let Some(removed) = better_explanation(window, &left_out, &whole, &against, max_drift) else {
-            break;
+    /// The polygon without the `q` tightest lower and the `q` tightest upper bounds: those nearest to the polygon at their
+    /// moment.
+    fn relaxed(&self, agree: &[&Candidate], q: usize, max_drift: f64) -> Polygon {
+        let gap = |h: &HalfPlane| {
+            let (low, high) = self.whole.range(h.t);
+            if h.above { h.bound - high } else { low - h.bound }
         };
-        left_out.extend(removed);
-        (whole, against) = cut_all(window, &left_out, max_drift);
+        let mut polygon = Polygon::unbounded(max_drift);
+        let sides: [fn(&Candidate) -> Option<HalfPlane>; 2] = [|c| c.strip.lower, |c| c.strip.upper];
+        for side in sides {
+            let halves = agree.iter().filter_map(|c| side(c));
+            let mut halves: Vec<(f64, HalfPlane)> = halves.map(|h| (gap(&h), h)).collect();
+            if q >= halves.len() {
+                continue;
+            }
+            halves.select_nth_unstable_by(q, |a, b| a.0.total_cmp(&b.0));
+            for (_, half) in &halves[q..] {
+                if polygon.against(half) == Cut::Smaller {
+                    polygon.cut(half, BOX);
+                }
+            }
+        }
+        polygon
     }
-    left_out.extend(against);
-    (whole, left_out)
+
+    /// The set in which the clock most likely is: with the bounds by requests, if there are any.
+    pub(crate) fn likely_polygon(&self) -> &Polygon {
+        if self.has_asked { &self.asked } else { &self.whole }
+    }
+
+    /// The mean (offset, drift) over that set, weighted by area.
+    pub(crate) fn middle(&self) -> (f64, f64) {
+        let (_, o, d) = self.likely_polygon().mass();
+        (o, d)
+    }
 }
 
-/// Cuts with all samples except `left_out`, in the given order. Returns the polygon and the samples that contradict
-/// it.
-fn cut_all(window: &[Candidate], left_out: &[Label], max_drift: f64) -> (Polygon, Vec<Label>) {
+/// Intersects all samples except those left out; the order does not change the result, but the cost. The second value says
+/// whether all of them agree.
+fn all_but(agree: &[&Candidate], left_out: &[Label], likely: &[Label], max_drift: f64) -> (Polygon, bool) {
     let mut polygon = Polygon::unbounded(max_drift);
-    let mut against = Vec::new();
-    for candidate in window.iter().filter(|c| !left_out.contains(&c.label)) {
-        if candidate.cut_into(&mut polygon) == Cut::Contradiction {
-            against.push(candidate.label);
+    let mut all_agree = true;
+    for first in [true, false] {
+        for candidate in agree.iter().filter(|c| likely.contains(&c.label) == first) {
+            if !left_out.contains(&candidate.label) {
+                all_agree &= candidate.strip.cut_into(&mut polygon, candidate.label) != Cut::Contradiction;
+            }
         }
     }
-    // A deviating sample may come before the one it contradicts, so test it again at the end.
-    let silent = window
-        .iter()
-        .filter(|c| !c.cuts && !left_out.contains(&c.label) && !against.contains(&c.label));
-    let odd: Vec<Label> = silent
-        .filter(|c| c.strip.contradicts(&polygon).is_some())
-        .map(|c| c.label)
-        .collect();
-    against.extend(odd);
-    (polygon, against)
-}
-
-/// One or two support samples without which more samples agree than are left out.
-fn better_explanation(
-    window: &[Candidate],
-    left_out: &[Label],
-    whole: &Polygon,
-    against: &[Label],
-    max_drift: f64,
-) -> Option<Vec<Label>> {
-    let gain = |removed: &[Label]| {
-        let out: Vec<Label> = left_out.iter().chain(removed).copied().collect();
-        let (_, still) = cut_all(window, &out, max_drift);
-        against.len().saturating_sub(still.len())
-    };
-    let support = whole.support();
-    // If leaving out the whole support gains little, no part of it can gain more. This settles most cases.
-    let most = gain(&support);
-    if most < 2 {
-        return None;
-    }
-    let best = |candidates: &mut dyn Iterator<Item = Vec<Label>>| {
-        candidates
-            .map(|removed| (gain(&removed), removed))
-            .max_by_key(|(gain, _)| *gain)
-    };
-    if let Some((gain, removed)) = best(&mut support.iter().map(|l| vec![*l]))
-        && gain >= 2
-    {
-        return Some(removed);
-    }
-    if most < 3 {
-        return None;
-    }
-    let mut pairs = support
-        .iter()
-        .enumerate()
-        .flat_map(|(i, a)| support[i + 1..].iter().map(|b| vec![*a, *b]));
-    best(&mut pairs)
-        .filter(|(gain, _)| *gain >= 3)
-        .map(|(_, removed)| removed)
+    (polygon, all_agree)
 }
 
 fn outlier(whole: &Polygon, candidate: &Candidate) -> Outlier {
-    let witness = candidate
-        .strip
-        .contradicts(whole)
-        .map_or([BOX; 2], |half| whole.nearest_edges(&half));
+    let Some(half) = candidate.strip.contradicts(whole) else {
+        return Outlier {
+            label: candidate.label,
+            witness: [BOX; 2],
+            excess_ms: 0,
+        };
+    };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
     Outlier {
         label: candidate.label,
-        witness,
+        witness: whole.nearest_edges(&half),
+        excess_ms: whole.excess(&half) as u32,
     }
-}
-
-/// The share of samples that deviate.
-pub(crate) fn share_deviating(deviation: impl Iterator<Item = f64>) -> f64 {
-    let (odd, all) = deviation.fold((0_u32, 0_u32), |(odd, all), z| {
-        (odd + u32::from(z > MAX_DEVIATION), all + 1)
-    });
-    f64::from(odd) / f64::from(all.max(1))
 }

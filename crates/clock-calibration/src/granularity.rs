@@ -1,26 +1,36 @@
 //! The quantum of a vendor's stamps, learned from the stamps themselves.
 //!
-//! A stamp that is a whole second was reduced to seconds, or its milliseconds happened to be zero (one in a thousand).
-//! It counts as reduced to seconds, which is safe in both cases, until enough stamps with a fraction show that this
-//! clock keeps fractions. Clocks that keep tenths or hundredths are recognised because every fraction is a multiple of
-//! them.
+//! Each stamp is a multiple of some step: 1, 10 or 100 ms, a second or a minute. One stamp in ten is a multiple of the next
+//! coarser step by chance (one in sixty of a minute), so the quantum is the finest step of which
+//! clearly more stamps are a multiple than of a coarser one.
+//!
+//! A stamp may also be coarser than the others of its clock, because some systems behind one field keep whole seconds. It
+//! looks like one of the few that are a multiple by chance. If more of them come than chance explains, or if chance would
+//! make less than one in a thousand, each counts as reduced to the coarse step. Whether it was truncated or rounded then matters, because the clock's offset does not absorb
+//! it, and is not known: the clock read from half a step before it to a step after it.
 
 use std::collections::VecDeque;
 
 use super::moment::Moment;
 
-/// After this many stamps with a fraction and hardly a whole second among them, a whole second is chance.
-const MANY: usize = 200;
 /// Number of stamps remembered.
 const MEMORY: usize = 512;
+/// The steps, in ms. Every step divides the next.
+const STEPS: [i64; 5] = [1, 10, 100, 1000, 60_000];
+/// A second: until stamps show more, a coarser stamp counts as this, because nearly every system keeps seconds.
+const SECOND: usize = 3;
+/// After this many stamps a step coarser than a second is believed.
+const ENOUGH_FOR_COARSE: usize = 4;
+/// With fewer finer stamps than this, no coarser one is put down to chance.
+const FEW_STAMPS: f64 = 8.0;
 
 /// The quantum, as learned from the last stamps or configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Granularity {
-    /// The decimal exponents of the last stamps' steps in ms: 0 to 3.
+    /// The coarsest step of each of the last stamps, as an index of [`STEPS`].
     steps: VecDeque<u8>,
-    /// The number of stamps with each exponent.
-    counts: [usize; 4],
+    /// The number of stamps with each.
+    counts: [usize; STEPS.len()],
     configured: Option<i64>,
 }
 
@@ -28,9 +38,8 @@ impl Granularity {
     /// Learns the quantum, unless `configured_ms` gives it.
     pub fn new(configured_ms: Option<i64>) -> Self {
         Self {
-            steps: VecDeque::new(),
-            counts: [0; 4],
             configured: configured_ms,
+            ..Self::default()
         }
     }
 
@@ -40,14 +49,16 @@ impl Granularity {
         if self.configured.is_some() {
             return false;
         }
-        let before = (self.fine(), self.whole_seconds_are_chance());
+        let before = (self.steps_of_all(), self.typical_ms());
         if self.steps.len() == MEMORY {
             let oldest = self.steps.pop_front();
-            oldest.into_iter().for_each(|e| self.counts[usize::from(e)] -= 1);
+            oldest.into_iter().for_each(|step| self.counts[usize::from(step)] -= 1);
         }
-        self.steps.push_back(exponent(stamp));
-        self.counts[usize::from(exponent(stamp))] += 1;
-        before != (self.fine(), self.whole_seconds_are_chance())
+        let step = step_of(stamp);
+        #[allow(clippy::cast_possible_truncation, reason = "five steps")]
+        self.steps.push_back(step as u8);
+        self.counts[step] += 1;
+        before != (self.steps_of_all(), self.typical_ms())
     }
 
     /// Heap memory used, in bytes.
@@ -57,56 +68,124 @@ impl Granularity {
 
     /// The quantum of a stamp, in ms: the clock read at least the stamp and less than stamp + quantum.
     pub fn quantum_ms(&self, stamp: Moment) -> i64 {
-        if let Some(q) = self.configured {
-            return q;
-        }
-        let own = 10_i64.pow(u32::from(exponent(stamp)));
-        if own >= 1000 {
-            return if self.whole_seconds_are_chance() {
-                self.fine()
-            } else {
-                own.min(1000)
-            };
-        }
-        self.fine().min(own).max(1)
+        self.configured.unwrap_or_else(|| STEPS[self.step_for(step_of(stamp))])
+    }
+
+    /// From and to how many ms after the stamp the clock read. The first is negative if the stamp is coarser than the
+    /// clock's others and may have been rounded up.
+    #[allow(clippy::cast_precision_loss, reason = "at most a minute")]
+    pub(super) fn read_within(&self, stamp: Moment) -> (f64, f64) {
+        let quantum = self.quantum_ms(stamp) as f64;
+        let coarser = self.typical_ms().is_some_and(|typical| (typical as f64) < quantum);
+        (if coarser { -quantum / 2.0 } else { 0.0 }, quantum)
     }
 
     /// The quantum of most stamps of the clock, in ms; `None` if it is not known yet.
     pub fn typical_ms(&self) -> Option<i64> {
-        let whole = self.counts[usize::from(WHOLE)];
-        match self.configured {
-            Some(q) => Some(q),
-            None if self.steps.is_empty() => None,
-            None => Some(if whole * 2 > self.steps.len() {
-                1000
-            } else {
-                self.fine()
-            }),
+        let known = self.configured.is_some() || !self.steps.is_empty();
+        known.then(|| {
+            let most = self.most();
+            self.configured.unwrap_or(STEPS[self.step_for(most)])
+        })
+    }
+
+    /// The coarsest step of which most stamps are a multiple.
+    fn most(&self) -> usize {
+        let mut coarser = self.steps.len();
+        for (step, count) in self.counts.iter().enumerate() {
+            coarser -= count;
+            // Chance makes one in ten or sixty a multiple of the next step.
+            if coarser * 2 < self.steps.len() {
+                return step;
+            }
+        }
+        STEPS.len() - 1
+    }
+
+    /// The step to which stamps that are multiples of each step were reduced.
+    fn steps_of_all(&self) -> [usize; STEPS.len()] {
+        std::array::from_fn(|step| self.step_for(step))
+    }
+
+    /// The step to which a stamp was reduced that is a multiple of `step`. A step that is too coarse only widens the
+    /// result, so a finer one is used only after stamps show it.
+    fn step_for(&self, step: usize) -> usize {
+        let finest = self
+            .counts
+            .iter()
+            .position(|count| *count > 0)
+            .unwrap_or(step)
+            .min(step);
+        let coarse = (finest + 1..=step).rev().find(|s| self.is_in_use(*s, finest));
+        let step = coarse.unwrap_or(finest);
+        if self.steps.len() < ENOUGH_FOR_COARSE {
+            step.min(SECOND)
+        } else {
+            step
         }
     }
 
-    /// The coarsest step that divides all stamps with a fraction, in ms. A step that is too coarse only widens the
-    /// result, so a finer one is used only after stamps show it.
-    fn fine(&self) -> i64 {
-        let least = (0..WHOLE).find(|e| self.counts[usize::from(*e)] > 0);
-        least.map_or(1, |exponent| 10_i64.pow(u32::from(exponent)))
-    }
-
-    fn whole_seconds_are_chance(&self) -> bool {
-        let whole = self.counts[usize::from(WHOLE)];
-        let fractional = self.steps.len() - whole;
-        fractional >= MANY && whole * 100 <= fractional
+    /// Whether some stamps were reduced to `step`, because more are a multiple of it than chance makes of the finer ones: the
+    /// mean and three standard deviations. What happens to one stamp in a thousand is not left to chance, because to take
+    /// such a stamp as coarse costs little. Steps above a second are in use only if most stamps are a multiple.
+    #[allow(clippy::cast_precision_loss, reason = "a few hundred")]
+    fn is_in_use(&self, step: usize, finest: usize) -> bool {
+        let multiples = self.counts[step..].iter().sum::<usize>();
+        if step > SECOND {
+            return multiples * 2 > self.steps.len();
+        }
+        let ratio = (STEPS[step] / STEPS[finest]) as f64;
+        let finer = self.counts[..step].iter().sum::<usize>() as f64;
+        let expected = finer / (ratio - 1.0);
+        ratio >= 1000.0 || finer < FEW_STAMPS || multiples as f64 > expected + 3.0 * expected.sqrt() + 0.5
     }
 }
 
-/// The exponent of a whole second.
-const WHOLE: u8 = 3;
+/// The coarsest step of which a stamp is a multiple.
+fn step_of(stamp: Moment) -> usize {
+    let ms = stamp.as_nanos().div_euclid(1_000_000);
+    let multiple = |step: &usize| ms.rem_euclid(STEPS[*step]) == 0;
+    (1..STEPS.len()).rev().find(multiple).unwrap_or(0)
+}
 
-/// The exponent of the largest power of ten, up to a second, that divides a stamp in ms.
-fn exponent(stamp: Moment) -> u8 {
-    let ms = stamp.as_nanos() / 1_000_000;
-    (1..=WHOLE)
-        .rev()
-        .find(|e| ms.rem_euclid(10_i64.pow(u32::from(*e))) == 0)
-        .unwrap_or(0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learnt(quantum: i64, count: i64) -> Granularity {
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut granularity = Granularity::new(None);
+        for i in 0..count {
+            let ms = 1_790_000_000_000 + i * 31_000 + random.i64(0..60_000);
+            granularity.learn(Moment::from_millis(ms - ms.rem_euclid(quantum)));
+        }
+        granularity
+    }
+
+    #[test]
+    fn quantum_is_recognised_from_ms_to_minutes() {
+        for quantum in [1, 10, 100, 1000, 60_000] {
+            let granularity = learnt(quantum, 60);
+            assert_eq!(granularity.typical_ms(), Some(quantum));
+            // A whole minute is a multiple of everything. Chance makes one stamp of milliseconds in a thousand a whole
+            // second, and that one is not believed.
+            let minute = Moment::from_millis(1_790_000_040_000);
+            assert_eq!(
+                granularity.quantum_ms(minute),
+                if quantum == 1 { 1000 } else { quantum }
+            );
+        }
+    }
+
+    #[test]
+    fn few_coarse_stamps_among_fine_ones_are_not_believed() {
+        let mut granularity = learnt(1, 300);
+        for i in 0..3 {
+            granularity.learn(Moment::from_millis(1_790_000_007_000 + i * 17_000));
+        }
+        let second = Moment::from_millis(1_790_000_007_000);
+        assert_eq!(granularity.quantum_ms(second), 1000);
+        assert_eq!(granularity.read_within(second), (-500.0, 1000.0));
+        assert_eq!(granularity.typical_ms(), Some(1));
+    }
 }

@@ -20,9 +20,11 @@
 //!
 //! **Guarantees.** The interval contains the truth if causality holds, the drift is below its bound
 //! ([`Limits::max_drift_ppm`]), the clock deviates from a straight line by less than [`Limits::model_error_ms`] within the
-//! window, and at most one of the agreeing samples is wrong. Nothing is assumed about delays. **No guarantee covers**
-//! the point inside the interval and the modelled 95 % interval, because they depend on learned delays; and the interval
-//! between a step of the remote clock and the first sample that contradicts the old offset.
+//! window, and few of the agreeing samples are wrong: any one in a small window, the tightest on each side in a large one,
+//! more where outliers were found. Nothing is assumed about delays. If an assumption breaks, the clock is doubted as soon as
+//! samples show it ([`ClockSeries::suspects_step`]), and the interval is widened. **No guarantee covers** the point inside
+//! the interval, because it depends on learned delays; and the interval between a step of the remote clock and the first
+//! samples that show it.
 //!
 //! ```
 //! use clock_calibration::{
@@ -34,6 +36,7 @@
 //! let start = 1_790_000_000_007;
 //! let sample = |minute: i64| Sample {
 //!     not_before: Some(Moment::from_millis(start + minute * 60_000)),
+//!     asked: None,
 //!     not_after: Moment::from_millis(start + minute * 60_000 + 250),
 //!     stamp: Moment::from_millis(start + minute * 60_000 + 100 + 1_370),
 //!     cause: Cause::Command,
@@ -48,6 +51,7 @@
 //! let event = sample(30);
 //! let bracket = Bracket {
 //!     not_before: event.not_before,
+//!     asked: None,
 //!     not_after: event.not_after,
 //!     commanded: true,
 //! };
@@ -70,23 +74,33 @@
 //! |---|---|
 //! | `estimate`, `posterior` | from a bracket and stamps to an instant, its ends and its grade |
 //! | `calibrator` | all clocks, and how `Date` headers narrow other clocks |
+//! | `coupling` | how `Date` samples are applied while it is unknown how stamps are rounded |
 //! | `clock_series`, `packed_sample` | one clock: window of samples, epochs, offset interval |
 //! | `fit`, `polygon` | the largest set of agreeing samples, its polygon, and the leave-one-out hull |
-//! | `step_hypothesis` | decides whether contradicting samples are outliers or follow a step of the clock |
+//! | `marzullo` | the largest agreeing set of a window in which some samples contradict each other |
+//! | `shift_test` | whether the clock moved: ranks of the new samples among the older ones |
+//! | `mixture` | whether several machines answer behind one name |
+//! | `claim` | whether an estimate may replace an earlier one of the same event |
 //! | `granularity`, `latency` | further properties learned: the quantum of the stamps and typical delays |
 //! | `point_estimate`, `line` | where in the interval the offset most likely is |
 //! | `probing` | when to send the next probe |
 //! | `simulator` (feature) | simulated worlds in which the truth is known, with baselines and a report |
 
 mod calibrator;
+mod claim;
 mod clock_id;
 mod clock_series;
+mod coupling;
 mod estimate;
 mod fit;
 mod granularity;
+#[cfg(test)]
+mod kinds;
 mod latency;
 mod limits;
 mod line;
+mod marzullo;
+mod mixture;
 mod moment;
 mod packed_sample;
 mod point_estimate;
@@ -100,13 +114,15 @@ mod probing;
 #[cfg(test)]
 mod properties;
 mod sample;
+mod shift_test;
 #[cfg(feature = "simulator")]
 pub mod simulator;
-mod step_hypothesis;
 
 pub use calibrator::{Calibrator, ClockOutcome, Rounding, TrackedClock, VendorSettings};
+pub use claim::{Claim, Revision};
 pub use clock_id::ClockId;
 pub use clock_series::ClockSeries;
+pub use coupling::Coupling;
 pub use estimate::{Bracket, ClockReading, Estimate, Stamp, estimate};
 pub use fit::Outlier;
 pub use granularity::Granularity;

@@ -43,18 +43,19 @@ pub(crate) fn point_estimate(
     ((middle * by_middle + centre * by_line) / sum, sum.recip().sqrt())
 }
 
-/// Mean (ms) and variance (ms²) of the offset according to one sample alone: where in its bracket the event likely
-/// was, and where in its quantum the clock.
+/// Where in its bracket the event likely was according to one sample alone, in ms before the bracket's end, and the
+/// variance (ms²) of the offset that follows, with the place of the clock in its quantum.
 pub(crate) fn likely_offset(sample: &Sample, quantum: f64, command: &Latency, notice: &Latency) -> (f64, f64) {
     /// Bound for a departure without a known lower end, so that only the notice's delay matters.
     const LONG: f64 = 60_000.0;
-    let sent = sample.not_before.map_or(-LONG, |t| t.ms_since(sample.not_after));
+    let sent = sample
+        .likely_not_before()
+        .map_or(-LONG, |t| t.ms_since(sample.not_after));
     let posterior = posterior(&PosteriorInput {
         within: (sent.min(-1e-3), 0.0),
         command: (sample.cause == Cause::Command).then_some((sent, command)),
         notice: (sample.cause != Cause::Exchange).then_some((0.0, notice)),
         stamp: None,
     });
-    let mean = sample.stamp.ms_since(sample.not_after) + quantum / 2.0 - posterior.mean;
-    (mean, posterior.variance + quantum * quantum / 12.0)
+    (-posterior.mean, posterior.variance + quantum * quantum / 12.0)
 }

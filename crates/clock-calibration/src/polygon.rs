@@ -187,6 +187,12 @@ impl Polygon {
         [self.vertices[(nearest + n - 1) % n].edge, self.vertices[nearest].edge]
     }
 
+    /// How far the polygon is from `half`, in ms; not positive if they have a point in common.
+    pub fn excess(&self, half: &HalfPlane) -> f64 {
+        let outside = self.vertices.iter().map(|v| half.outside(v.o, v.d));
+        outside.fold(f64::INFINITY, f64::min)
+    }
+
     /// Moves the zero of the hours by `by` hours.
     pub fn move_zero(&mut self, by: f64) {
         for v in &mut self.vertices {

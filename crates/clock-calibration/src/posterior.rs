@@ -27,8 +27,6 @@ pub(crate) struct PosteriorInput<'l> {
 pub(crate) struct Posterior {
     /// The median, in ms.
     pub median: f64,
-    /// The central 95 % interval if the learned delays are right, in ms.
-    pub modelled: (f64, f64),
     /// The mean, in ms.
     pub mean: f64,
     /// The variance, in ms².
@@ -92,7 +90,6 @@ pub(crate) fn posterior(known: &PosteriorInput<'_>) -> Posterior {
         mean,
         variance,
         median: quantile(0.5),
-        modelled: (quantile(0.025), quantile(0.975)),
         command_log: known.command.map(|(sent, _)| moments(&|x| x - sent)),
         notice_log: known.notice.map(|(learned, _)| moments(&|x| learned - x)),
     }

@@ -57,6 +57,7 @@ fn history(most: usize) -> impl Strategy<Value = History> {
                 let not_before = (kind != 9).then(|| micros(t - command));
                 history.samples.push(Sample {
                     not_before,
+                    asked: None,
                     not_after: micros(t + notice),
                     stamp: micros(stamp),
                     cause,
@@ -111,19 +112,19 @@ proptest! {
         let allowed = |value: f64, ppm: f64| clock.samples().all(|(s, _)| {
             let offset_at = |t: Moment| value + ppm * 1e-6 * t.ms_since(at);
             let ms = |a: Moment, b: Moment| b.ms_since(a);
-            #[allow(clippy::cast_precision_loss, reason = "at most a second")]
-            let quantum = granularity.quantum_ms(s.stamp) as f64;
+            let (below, above) = granularity.read_within(s.stamp);
             let slack = 0.1 + 1e-3;
-            ms(s.not_after, s.stamp) - slack <= offset_at(s.not_after)
-                && s.not_before.is_none_or(|t| offset_at(t) <= ms(t, s.stamp) + quantum + slack)
+            ms(s.not_after, s.stamp) + below - slack <= offset_at(s.not_after)
+                && s.not_before.is_none_or(|t| offset_at(t) <= ms(t, s.stamp) + above + slack)
         });
         // The drift that belongs to an end is somewhere in the drift's range.
         let (low, high) = clock.drift_ppm();
-        for end in [offset.plain.0, offset.plain.1] {
+        // The answer allows for the model error once more, because the clock may deviate from the line.
+        for (end, inward) in [(offset.plain.0 + 0.1, 1.0), (offset.plain.1 - 0.1, -1.0)] {
             let some = (0..=400).any(|i| allowed(end, low + (high - low) * f64::from(i) / 400.0));
             // The exact drift may lie between two tested ones, so where the polygon ends in a sharp corner test a
             // point slightly inside too.
-            let inward = if end == offset.plain.0 { 1.0 } else { -1.0 } * (0.02 * (offset.plain.1 - offset.plain.0) + 0.05);
+            let inward = inward * (0.02 * (offset.plain.1 - offset.plain.0) + 0.05);
             let near = some || (0..=400).any(|i| allowed(end + inward, low + (high - low) * f64::from(i) / 400.0));
             prop_assert!(near, "{end} of {offset:?}");
         }
@@ -139,7 +140,10 @@ proptest! {
         }
         let at = history.samples.iter().map(|s| s.not_after).max().expect("some");
         let Some(offset) = clock.offset(at) else { return Ok(()) };
-        for (direction, end) in [(OptimizationDirection::Minimize, offset.plain.0), (OptimizationDirection::Maximize, offset.plain.1)] {
+        for (direction, end) in [
+            (OptimizationDirection::Minimize, offset.plain.0 + 0.1),
+            (OptimizationDirection::Maximize, offset.plain.1 - 0.1),
+        ] {
             let mut problem = Problem::new(direction);
             let value = problem.add_var(1.0, (-1e8, 1e8));
             // 200 ppm, in ms per hour.
@@ -161,13 +165,15 @@ proptest! {
         }
     }
 
-    /// The order of the samples does not change the interval, as long as they fit into the window.
+    /// The order of the samples does not change the interval, as long as they fit into the window and no step is suspected.
     #[test]
     fn sample_order_does_not_matter(history in history(40), seed: u64) {
         let mut shuffled = history.samples.clone();
         fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
         let at = history.samples.iter().map(|s| s.not_after).max().expect("some");
         let (one, other) = (all_of(&history.samples), all_of(&shuffled));
+        // In another order the samples may look like those after a step. Then the interval is wider, and the doubt is announced.
+        prop_assume!(!one.suspects_step() && !other.suspects_step());
         match (one.offset(at), other.offset(at)) {
             (Some(a), Some(b)) => {
                 for (x, y) in [(a.plain.0, b.plain.0), (a.plain.1, b.plain.1), (a.guaranteed.0, b.guaranteed.0), (a.guaranteed.1, b.guaranteed.1)] {
@@ -178,7 +184,7 @@ proptest! {
         }
     }
 
-    /// Another sample never widens the interval at a fixed moment.
+    /// Another sample never widens the interval at a fixed moment, except while a step is suspected.
     #[test]
     fn another_sample_never_widens_the_interval(history in history(40)) {
         // The granularity is configured; otherwise learning it would narrow or widen what earlier samples say.
@@ -188,7 +194,7 @@ proptest! {
         let mut before: Option<(f64, f64)> = None;
         for sample in &history.samples {
             clock.add(*sample);
-            let now = clock.offset(at).map(|o| o.guaranteed);
+            let now = clock.offset(at).map(|o| o.guaranteed).filter(|_| !clock.suspects_step());
             if let (Some(b), Some(n)) = (before, now) {
                 prop_assert!(b.0 <= n.0 + 1e-3 && n.1 <= b.1 + 1e-3, "{b:?} {n:?}");
             }
@@ -222,6 +228,7 @@ proptest! {
         for (before, after, stamp) in raw {
             let sample = Sample {
                 not_before: before.map(moment),
+                asked: None,
                 not_after: moment(after),
                 stamp: moment(stamp),
                 cause: Cause::Command,
@@ -246,6 +253,7 @@ fn granularity_is_learnt_from_stamps() {
             let stamp = Moment::from_millis(ms - ms.rem_euclid(quantum));
             let sample = Sample {
                 not_before: Some(Moment::from_millis(ms - 200)),
+                asked: None,
                 not_after: Moment::from_millis(ms + 200),
                 stamp,
                 cause: Cause::Command,
@@ -262,6 +270,7 @@ fn witness_of_three_samples_proves_rejection() {
     let at = |ms: i64| Moment::from_millis(1_790_000_000_000 + ms);
     let sample = |t: i64, off: i64| Sample {
         not_before: Some(at(t - 100)),
+        asked: None,
         not_after: at(t + 100),
         stamp: at(t + off + 1),
         cause: Cause::Command,

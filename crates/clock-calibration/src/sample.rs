@@ -40,6 +40,10 @@ impl Cause {
 pub struct Sample {
     /// Our clock: the stamped moment had certainly not come yet. `None` if nothing shows that.
     pub not_before: Option<Moment>,
+    /// Our clock: when the request was sent whose answer showed that the moment had not come yet, if that answer may have
+    /// been older than the request. `not_before` is then this moment less the greatest age. Only the point estimate and
+    /// the learned delays use it, because the age may be real. `None`: `not_before` has no such allowance.
+    pub asked: Option<Moment>,
     /// Our clock: the stamped moment had certainly passed.
     pub not_after: Moment,
     /// The vendor's clock at that moment, reduced to its quantum.
@@ -54,22 +58,28 @@ impl Sample {
         self.not_before.is_none_or(|t| t <= self.not_after)
     }
 
+    /// The lower end without the allowance for old answers: the best guess, but not certain.
+    pub(super) fn likely_not_before(&self) -> Option<Moment> {
+        let asked = self.asked.map(|t| t.min(self.not_after));
+        self.not_before.max(asked)
+    }
+
     /// The bounds on the clock, with times in hours from `zero`. The lower bound holds at `not_after`, because by then
     /// the clock had passed the stamp. The upper bound holds at `not_before`, because until then it had not passed
-    /// stamp + quantum. Both are exact for any clock that does not run backwards. `shift_ms` is added to the stamp,
-    /// `slack` widens both sides.
-    pub(super) fn strip(&self, zero: Moment, quantum_ms: f64, shift_ms: f64, slack: impl Fn(f64) -> f64) -> Strip {
+    /// stamp + quantum. Both are exact for any clock that does not run backwards. The clock read from `below` to `above` ms
+    /// after the stamp; `slack` widens both sides.
+    pub(super) fn strip(&self, zero: Moment, (below, above): (f64, f64), slack: impl Fn(f64) -> f64) -> Strip {
         let lower_t = self.not_after.hours_since(zero);
         let lower = HalfPlane {
             t: lower_t,
-            bound: self.stamp.ms_since(self.not_after) + shift_ms - slack(lower_t),
+            bound: self.stamp.ms_since(self.not_after) + below - slack(lower_t),
             above: false,
         };
         let upper = self.not_before.map(|t0| {
             let t = t0.hours_since(zero);
             HalfPlane {
                 t,
-                bound: self.stamp.ms_since(t0) + quantum_ms + shift_ms + slack(t),
+                bound: self.stamp.ms_since(t0) + above + slack(t),
                 above: true,
             }
         });

@@ -8,8 +8,10 @@
 //! | [`run`] | plays a world through the real calibrator and [`crate::estimate`] |
 //! | `baselines` | other estimators on the same samples |
 //! | [`report`], [`plot`] | the table with its targets, and the picture |
+//! | [`hard_worlds`] | worlds with many troubles, generated from a seed over ranges |
 
 mod baselines;
+pub mod hard_worlds;
 pub mod plot;
 pub mod report;
 pub mod run;

@@ -140,7 +140,8 @@ pub struct Basis {
     pub alive_by: Option<AliveBy>,
     /// The first moment, on our clock, at which the leg had certainly ended.
     pub gone_by: Option<Timestamp>,
-    /// The interval that contains the end with a probability of 95 %, if the learned delays are right.
+    /// Only in departures that an earlier version computed: an interval of 95 % if its learned delays were right. It is no longer
+    /// computed, because no test can show that it holds 95 %.
     pub modelled: Option<(Timestamp, Timestamp)>,
     /// Every vendor timestamp of the end.
     pub stamps: Vec<StampBasis>,
@@ -199,6 +200,9 @@ pub struct DropFacts {
     pub confirmation: Confirmation,
     /// The last moment, on our clock, at which the leg was certainly alive, and what showed that.
     pub alive: Option<(Timestamp, AliveBy)>,
+    /// When the last request was sent whose answer showed the leg alive, if that is later than `alive` because the answer may have
+    /// been older than the request. It is no bound; it only helps to place the instant inside the bounds.
+    pub asked: Option<Timestamp>,
     /// The first moment, on our clock, at which the leg had certainly ended.
     pub gone_by: Timestamp,
     /// The source of what shows that.
@@ -273,9 +277,11 @@ pub fn drop_facts(supervision: &Supervision, evidence: &[Evidence]) -> Option<Dr
         }
     }
     stamps.sort_by_key(|e| (e.carrier.is_some(), e.source != Source::ContactEvent));
+    let alive = alive_bound(supervision, gone_by, !in_doubt);
     Some(DropFacts {
         confirmation,
-        alive: alive_bound(supervision, gone_by, !in_doubt),
+        asked: asked_alive(supervision, alive, gone_by),
+        alive,
         gone_by,
         source,
         stamps,
@@ -298,6 +304,14 @@ fn alive_bound(s: &Supervision, until: Timestamp, with_browser: bool) -> Option<
     let by_poll = s.alive_at.map(|t| (t, AliveBy::Poll));
     let bounds = [by_join, by_poll, by_browser].into_iter().flatten();
     bounds.filter(|(t, _)| *t <= until).max_by_key(|(t, _)| *t)
+}
+
+/// When the request was sent whose answer showed the leg alive last, if it was sent after `alive` and up to `gone_by`. The
+/// browser's acknowledgement needs no allowance for old answers, so after it there is none.
+fn asked_alive(s: &Supervision, alive: Option<(Timestamp, AliveBy)>, gone_by: Timestamp) -> Option<Timestamp> {
+    let (at, by) = alive?;
+    let sent = s.watch.alive_sent_at.filter(|sent| at < *sent && *sent <= gone_by);
+    sent.filter(|_| by != AliveBy::Browser)
 }
 
 /// Whether a timestamp may teach its clock and bound the departure: we fetched it, it matches what we fetched, its sender is

@@ -22,9 +22,10 @@ pub trait Clock: Send + Sync {
     /// wall clock cannot fall between the two ends of an interval.
     fn now(&self) -> Timestamp;
 
-    /// Compares this clock with the machine's wall clock. If the wall clock was stepped, that is, moved by more than slewing can,
-    /// this clock takes over the step and returns its size, by which [`Clock::now`] is later from then on.
-    fn follow_step(&self) -> Option<jiff::SignedDuration>;
+    /// Compares this clock with the machine's wall clock. If the two are apart by more than `max_error`, the declared greatest error
+    /// of this clock, the wall clock was corrected: this clock takes over the correction and returns its size, by which
+    /// [`Clock::now`] is later from then on. Smaller corrections are within the error by which every bound is widened.
+    fn follow_step(&self, max_error: jiff::SignedDuration) -> Option<jiff::SignedDuration>;
 }
 
 /// Random numbers. They are injected so that a simulation can repeat a run exactly.

@@ -21,6 +21,7 @@ fn clock(source: &str) -> ClockId {
 fn sample(ms: i64) -> Sample {
     Sample {
         not_before: Some(moment(at(ms - 10))),
+        asked: None,
         not_after: moment(at(ms)),
         stamp: moment(at(1000)),
         cause: Cause::Command,

@@ -52,6 +52,7 @@ async fn sweep_removes_evidence_samples_and_events(store: &dyn Store) {
         let moment = sidedoor_domain::moment::moment(at(ms));
         let sample = Sample {
             not_before: None,
+            asked: None,
             not_after: moment,
             stamp: moment,
             cause: clock_calibration::Cause::Command,

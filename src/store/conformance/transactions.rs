@@ -44,6 +44,7 @@ fn everything() -> Transaction {
             clock.clone(),
             Sample {
                 not_before: None,
+                asked: None,
                 not_after: moment(at(0)),
                 stamp: moment(at(0)),
                 cause: Cause::Command,

@@ -243,6 +243,7 @@ fn evidence() -> Evidence {
 fn sample() -> Sample {
     Sample {
         not_before: Some(moment(at(8))),
+        asked: None,
         not_after: moment(at(150)),
         stamp: moment(at(1000)),
         cause: Cause::Command,

@@ -150,6 +150,17 @@ impl VendorStamp {
     }
 }
 
+/// What our own clock shows about an event: the last moment before it, with what shows that, and the first moment after it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EventBounds {
+    /// The last moment at which the event had certainly not happened, and what shows that.
+    pub(crate) alive: Option<(Timestamp, AliveBy)>,
+    /// As in [`DropFacts::asked`].
+    pub(crate) asked: Option<Timestamp>,
+    /// The first moment at which it had certainly happened.
+    pub(crate) gone_by: Timestamp,
+}
+
 /// The clock that stamped a piece of evidence.
 pub(crate) fn clock_id_of(s: &Supervision, evidence: &Evidence, field: &str) -> ClockId {
     let vendor = evidence.carrier.as_deref().unwrap_or(AMAZON_CONNECT);
@@ -198,6 +209,7 @@ impl ClockService {
                 .alive
                 .map(|(t, by)| (self.state.not_before(t), by))
                 .filter(|(t, _)| *t <= not_after);
+            let asked = facts.asked.map(|t| self.state.not_before(t));
             let cause = if alive.is_some_and(|(_, by)| by == AliveBy::Browser) {
                 Cause::Command
             } else {
@@ -205,6 +217,7 @@ impl ClockService {
             };
             let sample = Sample {
                 not_before: alive.map(|(t, _)| moment(t)),
+                asked: asked.filter(|t| alive.is_some() && *t <= not_after).map(moment),
                 not_after: moment(not_after),
                 stamp: moment(stamp),
                 cause,
@@ -228,6 +241,7 @@ impl ClockService {
         let not_after = self.state.not_after(evidence.learnt_at);
         let sample = Sample {
             not_before: Some(sent).filter(|t| *t <= not_after).map(moment),
+            asked: None,
             not_after: moment(not_after),
             stamp: moment(stamp),
             cause: Cause::Command,
@@ -239,15 +253,15 @@ impl ClockService {
     /// that proves that our command caused the event.
     pub(crate) fn estimate_instant(
         &self,
-        alive: Option<(Timestamp, AliveBy)>,
-        gone_by: Timestamp,
+        bounds: EventBounds,
         stamps: &[VendorStamp],
         command: AliveBy,
     ) -> (Estimate, Basis) {
-        let alive = alive.map(|(t, by)| (self.state.not_before(t), by));
-        let gone_by = self.state.not_after(gone_by);
+        let alive = bounds.alive.map(|(t, by)| (self.state.not_before(t), by));
+        let gone_by = self.state.not_after(bounds.gone_by);
         let bracket = Bracket {
             not_before: alive.map(|(t, _)| moment(t)),
+            asked: bounds.asked.map(|t| moment(self.state.not_before(t))),
             not_after: moment(gone_by),
             commanded: alive.is_some_and(|(_, by)| by == command),
         };
@@ -278,7 +292,7 @@ impl ClockService {
             alive_at: alive.map(|(t, _)| t),
             alive_by: alive.map(|(_, by)| by),
             gone_by: Some(gone_by),
-            modelled: estimate.modelled.map(|(from, to)| (timestamp(from), timestamp(to))),
+            modelled: None,
             stamps: stamps.iter().map(of).collect(),
         };
         (estimate, basis)
@@ -344,6 +358,7 @@ impl ClockService {
         let key = ClockId::http_date(AMAZON_CONNECT, seen.instance.as_str());
         let sample = Sample {
             not_before: Some(moment(seen.sent_at)),
+            asked: None,
             not_after: moment(seen.received_at),
             stamp: moment(seen.date),
             cause: Cause::Exchange,
@@ -400,7 +415,8 @@ impl ClockService {
 
     /// Handles a step of our own clock: earlier samples do not apply to the new scale.
     fn follow_own_step(&self) {
-        let Some(step) = self.ctx.deps.clock.follow_step() else {
+        let max_error = SignedDuration::from_millis(self.ctx.settings.clock_error_ms);
+        let Some(step) = self.ctx.deps.clock.follow_step(max_error) else {
             return;
         };
         let now = self.ctx.now();

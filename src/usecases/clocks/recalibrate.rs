@@ -1,16 +1,19 @@
 //! Recalibrates departures. A departure is estimated when its evidence arrives; later its clock may be known better, or turn
-//! out to have been stepped. The departure is then estimated again, and is reissued if that halves its uncertainty or if its
-//! old estimate used a clock that no longer applied.
+//! out to have been stepped. The departure is then estimated again, and is reissued if that halves its uncertainty inside the
+//! old bounds, or if its old estimate used a clock that no longer applied. If the new bounds lie mostly outside the old ones, an
+//! assumption behind one of them broke: the departure is reissued with the hull of both and is marked as conflicting.
 //!
 //! Guarantee: a reissued Salesforce record has a higher version; the raw evidence does not change.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use clock_calibration::{Claim, Grade, Revision};
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::departure::{Departure, drop_facts};
 use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::moment::{moment, timestamp};
 use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::Supervision;
@@ -95,12 +98,17 @@ impl DepartureRecalibrator {
         };
         let new = self.evidence.departure_of(s, &facts);
         let doubtful = doubted.is_some_and(|since| facts.gone_by >= since);
-        let worth_reissuing = |old: &Departure| is_worth_reissuing(old, &new, doubtful);
-        if !s.departure.as_ref().is_some_and(worth_reissuing) {
+        let revised = |old: &Departure| revised(old, &new, doubtful);
+        let Some(reissue) = s.departure.as_ref().and_then(revised) else {
             return Ok(());
+        };
+        if reissue.conflicting {
+            let id = s.id;
+            tracing::warn!(supervision_id = %id, "two calibrations of the departure of {id} contradict each other; reissuing it with the bounds of both");
         }
         let committed = self.ctx.update(s.id, |s| {
-            let old = s.departure.clone().filter(worth_reissuing)?;
+            let old = s.departure.clone()?;
+            let new = revised(&old)?;
             let now = self.ctx.now();
             s.conclude(new.clone()).ok().filter(|changed| *changed)?;
             let describe = |d: &Departure| {
@@ -121,16 +129,50 @@ impl DepartureRecalibrator {
     }
 }
 
-/// Whether to reissue a departure: its uncertainty is halved, or it used a clock that may have been stepped before it
-/// (`doubtful`) and that the new estimate does not use.
-fn is_worth_reissuing(old: &Departure, new: &Departure, doubtful: bool) -> bool {
+/// The departure to reissue instead of `old`, if there is reason to: `new`, if it halves the uncertainty inside the old bounds or
+/// if `old` used a clock that may have been stepped before it (`doubtful`) and that `new` does not use; or the hull of both, if
+/// they contradict each other. A conflicting departure stays as it is, because nothing shows which estimate was wrong.
+fn revised(old: &Departure, new: &Departure, doubtful: bool) -> Option<Departure> {
+    let rested_on_a_clock = old.calibration_version != 0;
+    if doubtful && rested_on_a_clock && old.calibration_version != new.calibration_version {
+        return Some(new.clone());
+    }
+    if old.conflicting {
+        return None;
+    }
     let halved = match (old.uncertainty_ms, new.uncertainty_ms) {
         (Some(old_ms), Some(new_ms)) => new_ms * 2 <= old_ms,
         (None, Some(_)) => true,
         _ => false,
     };
-    let rested_on_a_clock = old.calibration_version != 0;
-    halved || (doubtful && rested_on_a_clock && old.calibration_version != new.calibration_version)
+    match claim(old).revised_by(claim(new)) {
+        Revision::Replace => halved.then(|| new.clone()),
+        Revision::Keep => None,
+        Revision::Widen(hull) => Some(widened(old, hull)),
+    }
+}
+
+fn claim(d: &Departure) -> Claim {
+    Claim {
+        earliest: d.earliest.map(moment),
+        latest: moment(d.latest),
+    }
+}
+
+/// The old departure within wider bounds. Its grade is taken back, because its bounds or those of the later estimate were wrong.
+fn widened(old: &Departure, hull: Claim) -> Departure {
+    let (earliest, latest) = (hull.earliest.map(timestamp), timestamp(hull.latest));
+    let apart = |a: Timestamp, b: Timestamp| a.duration_since(b).as_millis().unsigned_abs();
+    let farthest = |t: Timestamp| apart(old.disconnected_at, t).max(apart(latest, old.disconnected_at));
+    Departure {
+        earliest,
+        latest,
+        // The duration in whole ms is rounded down.
+        uncertainty_ms: earliest.map(|t| i64::try_from(farthest(t)).unwrap_or(i64::MAX).saturating_add(1)),
+        grade: old.grade.min(Grade::Bounded),
+        conflicting: true,
+        ..old.clone()
+    }
 }
 
 #[cfg(test)]
@@ -160,25 +202,54 @@ mod tests {
         }
     }
 
-    #[test]
-    fn only_a_halved_uncertainty_or_a_clock_that_was_no_more_is_worth_a_new_row() {
-        for (old, new, doubtful, worth) in [
-            ((Some(400), 1), (Some(200), 1), false, true),
-            ((Some(400), 1), (Some(201), 1), false, false),
-            ((None, 0), (Some(9000), 1), false, true),
-            ((Some(400), 1), (None, 0), false, false),
-            // After a step, an estimate on the old clock is given up, even for a wider bracket, but only once.
-            ((Some(400), 1), (Some(900), 0), true, true),
-            ((Some(400), 1), (Some(900), 0), false, false),
-            ((Some(900), 0), (Some(900), 0), true, false),
-            ((Some(400), 2), (Some(400), 2), true, false),
-        ] {
-            let (before, after) = (departure(old.0, old.1), departure(new.0, new.1));
-            assert_eq!(
-                is_worth_reissuing(&before, &after, doubtful),
-                worth,
-                "{old:?} {new:?} {doubtful}"
-            );
+    /// A departure at `at` ms that is known to ± `uncertainty_ms`, by epoch `version`.
+    fn around(at: i64, uncertainty_ms: i64, version: u32) -> Departure {
+        let ms = |t: i64| Timestamp::from_millisecond(t).expect("in range");
+        Departure {
+            disconnected_at: ms(at),
+            earliest: Some(ms(at - uncertainty_ms)),
+            latest: ms(at + uncertainty_ms),
+            ..departure(Some(uncertainty_ms), version)
         }
+    }
+
+    #[test]
+    fn halved_uncertainty_or_a_stepped_clock_is_reissued() {
+        for (old, new, doubtful, worth) in [
+            ((400, 1), (200, 1), false, true),
+            ((400, 1), (201, 1), false, false),
+            ((400, 1), (900, 0), false, false),
+            // After a step, an estimate on the old clock is given up, even for a wider bracket, but only once.
+            ((400, 1), (900, 0), true, true),
+            ((900, 0), (900, 0), true, false),
+            ((400, 2), (400, 2), true, false),
+        ] {
+            let (before, after) = (around(5000, old.0, old.1), around(5000, new.0, new.1));
+            let got = revised(&before, &after, doubtful);
+            assert_eq!(got.is_some(), worth, "{old:?} {new:?} {doubtful}");
+        }
+        let open = departure(None, 0);
+        let bounded = Departure {
+            latest: open.latest,
+            ..around(-9000, 9000, 1)
+        };
+        assert!(revised(&open, &bounded, false).is_some());
+    }
+
+    #[test]
+    fn contradicting_calibrations_leave_the_hull() {
+        let (old, new) = (around(5000, 40, 1), around(5300, 10, 1));
+        let got = revised(&old, &new, false).expect("reissued");
+        assert!(got.conflicting);
+        assert_eq!((got.earliest, got.latest), (old.earliest, new.latest));
+        assert_eq!((got.uncertainty_ms, got.grade), (Some(311), Grade::Bounded));
+        // Not again, and not back.
+        assert_eq!(revised(&got, &new, false), None);
+    }
+
+    #[test]
+    fn narrower_estimate_outside_the_bounds_is_not_reissued() {
+        let (old, new) = (around(5000, 400, 1), around(5350, 100, 1));
+        assert_eq!(revised(&old, &new, false), None);
     }
 }

@@ -176,6 +176,7 @@ impl ClockService {
                     let key = ClockId::new(vendor, instance.as_str(), &m.source, &m.field);
                     let sample = Sample {
                         not_before: Some(moment(m.sent_at)),
+                        asked: None,
                         not_after: moment(m.received_at),
                         stamp: moment(m.stamp),
                         cause: Cause::Spontaneous,

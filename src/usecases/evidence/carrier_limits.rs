@@ -141,6 +141,7 @@ impl EvidenceService {
         }
         let committed = self.ctx.update(s.id, |s| {
             let facts = DropFacts {
+                asked: None,
                 confirmation: Confirmation::None,
                 alive: None,
                 gone_by: now,

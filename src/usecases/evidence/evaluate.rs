@@ -17,7 +17,7 @@ use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Transaction};
 use sidedoor_domain::supervision::{AliveAgain, Joined, Mode, State, Supervision};
 use sidedoor_domain::unusable_event::UnusableEvent;
 
-use crate::usecases::clocks::calibrate::{LearntSamples, VendorStamp, clock_id_of};
+use crate::usecases::clocks::calibrate::{EventBounds, LearntSamples, VendorStamp, clock_id_of};
 use crate::usecases::context::ConflictAttempts;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::EvidenceService;
@@ -307,9 +307,12 @@ impl EvidenceService {
             .map(|at| stamp(s, first, at, "connected"))
             .into_iter()
             .collect();
-        let (estimate, _) = self
-            .clocks
-            .estimate_instant(sent, first.learnt_at, &stamps, AliveBy::Join);
+        let bounds = EventBounds {
+            alive: sent,
+            asked: None,
+            gone_by: first.learnt_at,
+        };
+        let (estimate, _) = self.clocks.estimate_instant(bounds, &stamps, AliveBy::Join);
         Some(Joined {
             at: timestamp(estimate.point),
             uncertainty_ms: estimate.uncertainty_ms,
@@ -326,9 +329,12 @@ impl EvidenceService {
             .collect();
         let vendor_timestamp = stamps.first().map(|s| s.at);
         // Only the browser's DONE proves that the drop followed our command.
-        let (estimate, basis) = self
-            .clocks
-            .estimate_instant(facts.alive, facts.gone_by, &stamps, AliveBy::Browser);
+        let bounds = EventBounds {
+            alive: facts.alive,
+            asked: facts.asked,
+            gone_by: facts.gone_by,
+        };
+        let (estimate, basis) = self.clocks.estimate_instant(bounds, &stamps, AliveBy::Browser);
         Departure {
             disconnected_at: timestamp(estimate.point),
             uncertainty_ms: estimate.uncertainty_ms,
@@ -352,6 +358,7 @@ impl EvidenceService {
     fn departure_of_missing(&self, s: &Supervision, now: Timestamp) -> Departure {
         let gone_by = s.watch.not_found.map_or(now, |(since, _)| since);
         let facts = DropFacts {
+            asked: None,
             confirmation: Confirmation::VendorAsked,
             alive: None,
             gone_by,

@@ -63,6 +63,7 @@ impl LeavingService {
                     return None;
                 }
                 let facts = DropFacts {
+                    asked: None,
                     confirmation: Confirmation::None,
                     alive: None,
                     gone_by: now,

@@ -43,7 +43,7 @@ impl Clock for Still {
         self.0
     }
 
-    fn follow_step(&self) -> Option<SignedDuration> {
+    fn follow_step(&self, _: SignedDuration) -> Option<SignedDuration> {
         None
     }
 }

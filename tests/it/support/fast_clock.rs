@@ -34,7 +34,7 @@ impl Clock for FastClock {
         self.from + SignedDuration::from_millis(gone)
     }
 
-    fn follow_step(&self) -> Option<SignedDuration> {
+    fn follow_step(&self, _: SignedDuration) -> Option<SignedDuration> {
         None
     }
 }

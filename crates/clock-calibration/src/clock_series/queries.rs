@@ -1,15 +1,31 @@
 //! What a clock's samples say: offset, drift, suspected steps and memory use.
 
-use super::{ClockSeries, MANY_OUTLIERS, VERY_MANY_OUTLIERS};
-use crate::fit::Outlier;
+use super::ClockSeries;
+use crate::fit::{Allowance, Outlier};
 use crate::granularity::Granularity;
 use crate::latency::Latency;
 use crate::limits::{MS_PER_HOUR_PER_PPM, Offset};
 use crate::moment::Moment;
 use crate::packed_sample::PackedSample;
 use crate::point_estimate::point_estimate;
+use crate::polygon::Polygon;
 use crate::probing::ProbeTarget;
 use crate::sample::{Cause, Sample};
+
+/// In smaller windows than this, each sample of the support is left out in turn; in larger ones, the whole support.
+const LAYERED: usize = 64;
+/// A window of this many samples gets one layer more, for the few wrong samples that every vendor sends.
+const SAMPLES_A_LAYER: f64 = 500.0;
+/// An outlier that misses by little stands for this many wrong samples that agree, on each side.
+const HIDDEN_BY_NEAR: f64 = 2.0;
+/// The same for one that misses by much.
+const HIDDEN_BY_FAR: f64 = 0.05;
+/// A layer of the support holds about this many samples of each side.
+const LAYER: f64 = 3.0;
+/// More layers than this are left out at once.
+const MOST_LAYERS: usize = 3;
+/// Offsets beyond this, in ms, mean that a side is not bounded.
+const FAR: f64 = 50.0 * 86_400_000.0;
 
 impl ClockSeries {
     /// When the newest sample was received.
@@ -33,10 +49,11 @@ impl ClockSeries {
             return None;
         }
         let at = self.hours(t);
-        let stray = self.limits.stray(at);
+        // The samples bound a straight line; the clock itself may deviate from it.
+        let stray = self.limits.model_error_ms + self.limits.stray(at);
         let (low, high) = self.hull(at)?;
         let plain = self.fit.polygon().range(at);
-        let (best, sigma) = self.point_estimate(at, plain);
+        let (best, sigma) = self.point_estimate(at, self.fit.likely_polygon().range(at));
         Some(Offset {
             guaranteed: (low - stray, high + stray),
             plain: (plain.0 - stray, plain.1 + stray),
@@ -50,10 +67,11 @@ impl ClockSeries {
     pub fn probe_target(&self, t: Moment) -> Option<ProbeTarget> {
         const NOTABLY: f64 = 60.0;
         let at = self.hours(t);
-        let current = self.fit.guaranteed(at)?;
-        let ranges = || self.step_hypotheses.iter().map(|c| c.polygon.range(at));
-        let below = ranges().any(|(low, _)| low < current.0 - NOTABLY);
-        let above = ranges().any(|(_, high)| high > current.1 + NOTABLY);
+        let current = self.guaranteed(at)?;
+        let low = |p: &Polygon| p.range(at).0 < current.0 - NOTABLY;
+        let high = |p: &Polygon| p.range(at).1 > current.1 + NOTABLY;
+        let below = self.shift.back.is_active() && low(&self.shift.back.polygon);
+        let above = self.shift.forward.is_active() && high(&self.shift.forward.polygon);
         Some(ProbeTarget {
             guaranteed: current,
             suspected_below: below,
@@ -67,9 +85,14 @@ impl ClockSeries {
         (low / MS_PER_HOUR_PER_PPM, high / MS_PER_HOUR_PER_PPM)
     }
 
-    /// Whether a step of the clock is suspected but not yet decided.
+    /// Whether a step of the clock is suspected but not yet decided, the clock drifts faster than declared, its samples seem
+    /// to come from several clocks, or a coupled clock turned out to contradict it less than an hour ago.
     pub fn suspects_step(&self) -> bool {
-        !self.step_hypotheses.is_empty()
+        let uncoupled = self.uncoupled.zip(self.newest());
+        self.shift.active().next().is_some()
+            || self.exceeds_drift()
+            || self.mixed
+            || uncoupled.is_some_and(|(then, newest)| newest.hours_since(then) < 1.0)
     }
 
     /// The epoch's number: 1 at first, one more after each step.
@@ -118,23 +141,59 @@ impl ClockSeries {
         )
     }
 
-    /// The union of all offsets that are possible if one agreeing sample is an outlier or a suspected step is real.
+    /// The union of all offsets that are possible if some agreeing samples are outliers or a suspected step is real.
     fn hull(&self, at: f64) -> Option<(f64, f64)> {
-        let one_in = |n: usize| self.fit.outliers().len() * n > self.samples.len();
-        // After a step the window may hold samples from before it, or outliers that imitated it. The drift is not
-        // known well enough yet to tell them apart.
-        let young = self.version > 1 && self.samples.len() < self.limits.enough_samples;
-        let current = if one_in(MANY_OUTLIERS) || young {
+        let (mut low, mut high) = self.guaranteed(at)?;
+        // After a step forward the lower bounds before it still hold, so only the upper end is in doubt.
+        if self.shift.forward.is_active() {
+            high = high.max(self.shift.forward.polygon.range(at).1);
+        }
+        if self.shift.back.is_active() {
+            low = low.min(self.shift.back.polygon.range(at).0);
+        }
+        (low.abs().max(high.abs()) < FAR).then_some((low, high))
+    }
+
+    /// The interval without a step.
+    fn guaranteed(&self, at: f64) -> Option<(f64, f64)> {
+        let polygons = self.cautious.get_or_init(|| {
+            let mut likely = self.likely_support.clone();
+            likely.extend(self.fit.polygon().support());
             self.fit
-                .cautious(&self.scored(0), self.limits.drift(), at, one_in(VERY_MANY_OUTLIERS))?
+                .cautious(&self.candidates(), self.allowance(), &likely, self.max_drift)
+        });
+        let bounded = !polygons.is_empty() && polygons.iter().all(Polygon::is_bounded);
+        let ranges = polygons.iter().map(|p| p.range(at));
+        bounded.then(|| {
+            ranges.fold(self.fit.polygon().range(at), |(low, high), (l, h)| {
+                (low.min(l), high.max(h))
+            })
+        })
+    }
+
+    /// How many agreeing samples may be wrong. Outliers that miss the rest by little are few of many, because the delays
+    /// hide the others; those that miss it by much are nearly all found.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a window"
+    )]
+    fn allowance(&self) -> Allowance {
+        let n = self.samples.len();
+        if n < LAYERED {
+            return Allowance::One;
+        }
+        if self.mixed {
+            // Up to half of the samples are of the other clock, and some of them show it.
+            return Allowance::Tightest(n / 3);
+        }
+        let hidden = n as f64 * (HIDDEN_BY_NEAR * self.near_share + HIDDEN_BY_FAR * self.far_share);
+        let layers = 1.0 + n as f64 / SAMPLES_A_LAYER + hidden / LAYER;
+        if layers < MOST_LAYERS as f64 + 1.0 {
+            Allowance::Layers(layers as usize)
         } else {
-            self.fit.guaranteed(at)?
-        };
-        let step_hypotheses = self.step_hypotheses.iter().filter(|c| c.polygon.is_bounded());
-        Some(
-            step_hypotheses
-                .map(|c| c.polygon.range(at))
-                .fold(current, |(low, high), (l, h)| (low.min(l), high.max(h))),
-        )
+            Allowance::Tightest(((layers * LAYER) as usize).min(n / 2))
+        }
     }
 }

@@ -243,6 +243,7 @@ impl<'s> Playback<'s> {
         let s = self.scenario;
         let bracket = Bracket {
             not_before: d.sample.not_before,
+            asked: None,
             not_after: d.sample.not_after,
             commanded: d.sample.cause == Cause::Command,
         };

@@ -101,6 +101,7 @@ impl<'s> World<'s> {
         let twice = self.random.f64() < s.duplicates;
         let sample = |learned: f64, world: &Self| Sample {
             not_before: Some(world.own(sent)),
+            asked: None,
             not_after: world.own(learned),
             stamp: moment(stamp),
             cause,
@@ -143,6 +144,7 @@ impl<'s> World<'s> {
         let stamp = ((read + s.offset_at(read)) / 1000.0).floor() * 1000.0;
         Some(Sample {
             not_before: Some(self.own(sent)),
+            asked: None,
             not_after: self.own(back),
             stamp: moment(stamp),
             cause: Cause::Exchange,

@@ -253,6 +253,7 @@ impl Subjects {
             Part::Sampled(n, at) => {
                 let sample = Sample {
                     not_before: None,
+                    asked: None,
                     not_after: moment(micros(*at)),
                     stamp: moment(micros(*at / 3)),
                     cause: Cause::Spontaneous,

@@ -1,0 +1,218 @@
+//! Keeps the fit of a clock series up to date with its window of samples.
+
+use super::{
+    Candidate, ClockSeries, Fit, Line, PackedSample, Point, ShiftTest, ZERO_AGE, candidate, nanos,
+    outside_largest_agreement,
+};
+use crate::fit::Allowance;
+use crate::mixture;
+use crate::moment::Moment;
+use crate::packed_sample::Bounds;
+use crate::polygon::{Label, Polygon};
+use crate::sample::{Cause, Sample};
+
+/// If the drift of all agreeing samples lies beyond this share of its bound, the bound is exceeded.
+const AT_THE_BOUND: f64 = 0.9;
+
+impl ClockSeries {
+    /// Removes an older sample of the same event, because the new one has a tighter bracket and two samples of one
+    /// event would confirm each other. Returns whether the fit depended on the removed sample.
+    pub(super) fn supersede(&mut self, sample: &Sample) -> bool {
+        let Some(place) = self.samples.iter().position(|k| k.is_of_the_event_of(sample)) else {
+            return false;
+        };
+        let old = self.samples.remove(place);
+        old.is_some_and(|old| self.fit.forget(old.label))
+    }
+
+    /// Drops samples that are too old or too many before a sample that was received at `incoming` is added. Returns
+    /// whether the fit depended on them.
+    pub(super) fn forget(&mut self, incoming: Moment) -> bool {
+        let Some(newest) = self.samples.back().map(|k| k.not_after.max(incoming)) else {
+            return false;
+        };
+        let (window, sparse) = (nanos(self.limits.window), nanos(self.limits.sparse_window));
+        let mut depended = false;
+        while let Some(oldest) = self.samples.front() {
+            let enough = self.samples.len() >= self.limits.enough_samples;
+            let old = newest.nanos_since(oldest.not_after) > if enough { window } else { sparse };
+            if !old && self.samples.len() < self.limits.max_samples {
+                break;
+            }
+            depended |= self.fit.forget(oldest.label);
+            self.samples.pop_front();
+        }
+        depended
+    }
+
+    /// Fits the window again with the same outliers. Returns whether all other samples agree.
+    pub(super) fn refit(&mut self) -> bool {
+        let window = self.candidates();
+        let excluded: Vec<Label> = self.fit.outliers().iter().map(|o| o.label).collect();
+        let likely = self.fit.polygon().support();
+        let (fit, all_agree) = Fit::without(&window, excluded, &likely, self.max_drift);
+        self.fit = fit;
+        all_agree
+    }
+
+    /// Fits the window again and looks for the largest agreement.
+    pub(super) fn search(&mut self) {
+        let drift = self.fit.middle().1;
+        self.fit = Fit::of(&self.candidates(), drift, self.max_drift);
+    }
+
+    /// Whether the sample would agree if the tightest ones were wrong: `cautious` is what the window without it allowed
+    /// then. If not, the sample is certainly the outlier.
+    pub(super) fn agrees_without_tightest(&self, candidate: &Candidate, cautious: Option<&Vec<Polygon>>) -> bool {
+        let agrees = |polygon: &Polygon| candidate.strip.contradicts(polygon).is_none();
+        cautious.is_none_or(|polygons| polygons.iter().any(agrees))
+    }
+
+    pub(super) fn candidates(&self) -> Vec<Candidate> {
+        self.samples.iter().map(candidate).collect()
+    }
+
+    /// Moves the zero of the hours towards the newest sample. `anew`: the bounds must be computed again anyway.
+    pub(super) fn follow_zero(&mut self, newest: Moment, anew: bool) {
+        let moved = newest.hours_since(self.zero);
+        let far = moved > ZERO_AGE || (self.samples.is_empty() && moved.abs() > ZERO_AGE);
+        if far {
+            self.zero = newest;
+            self.fit.move_zero(moved);
+            self.shift.move_zero(moved);
+            self.line.iter_mut().for_each(|line| line.move_zero(moved));
+        }
+        if far || anew {
+            for place in 0..self.samples.len() {
+                self.samples[place].bounds = self.bounds(&self.samples[place]);
+            }
+        }
+    }
+
+    pub(super) fn bounds(&self, packed: &PackedSample) -> Bounds {
+        let slack = |at: f64| self.limits.model_error_ms + f64::from(packed.slack_ms) + self.limits.stray(at);
+        let sample = packed.sample();
+        let shift = f64::from(packed.shift_ms);
+        let (below, above) = self.read_within(&sample);
+        Bounds::of(&sample.strip(self.zero, (below + shift, above + shift), slack))
+    }
+
+    /// Drops the samples of another clock. `in_doubt`: because they contradict this one's, so that it is doubted for an
+    /// hour.
+    pub(crate) fn uncouple(&mut self, in_doubt: bool) {
+        self.samples.retain(|k| k.cause != Cause::Exchange);
+        self.cautious.take();
+        self.shift = ShiftTest::new(self.max_drift);
+        self.fit = Fit::empty(self.max_drift);
+        self.search();
+        if in_doubt {
+            self.uncoupled = self.newest();
+        }
+    }
+
+    /// Whether the samples of another clock were dropped because they contradict this one's.
+    pub(crate) fn has_uncoupled(&self) -> bool {
+        self.uncoupled.is_some()
+    }
+
+    /// The interval by this clock's own samples, without those of a coupled one. `None` if they do not bound it
+    /// even without their tightest ones, because one wrong sample would then decide.
+    pub(crate) fn own_range(&self, t: Moment) -> Option<(f64, f64)> {
+        let own = |k: &&PackedSample| k.cause != Cause::Exchange;
+        let window: Vec<Candidate> = self.samples.iter().filter(own).map(candidate).collect();
+        // The outliers of the fit are those that contradict the coupled samples too, so start anew.
+        let fit = Fit::of(&window, self.fit.middle().1, self.max_drift);
+        let polygons = fit.cautious(&window, Allowance::Layers(1), &[], self.max_drift);
+        let polygon = polygons.first().filter(|p| p.is_bounded())?;
+        Some(polygon.range(self.hours(t)))
+    }
+
+    /// Whether the newer samples of a coupled clock contradict this clock's own newer ones: then only one of the two was
+    /// stepped.
+    pub(super) fn steps_alone(&self, newer: &[Candidate]) -> bool {
+        let exchange = |c: &&Candidate| {
+            let packed = self.samples.iter().find(|k| k.label == c.label);
+            packed.is_some_and(|k| k.cause == Cause::Exchange)
+        };
+        let (dates, own): (Vec<Candidate>, Vec<Candidate>) = newer.iter().partition(exchange);
+        let excluded = outside_largest_agreement(&own, &[self.fit.middle().1, 0.0], self.max_drift);
+        let polygon = Fit::without(&own, excluded, &[], self.max_drift).0;
+        let against = dates
+            .iter()
+            .filter(|c| c.strip.contradicts(polygon.polygon()).is_some());
+        own.len() >= 3 && against.count() * 2 > dates.len().max(1)
+    }
+
+    /// If the samples force the drift against its bound, the bound is exceeded: then no clock within it explains them,
+    /// and the interval would exclude the truth. So the bound is doubled, once, and the clock is doubted.
+    pub(super) fn widen_drift(&mut self) {
+        let declared = self.limits.drift();
+        if self.max_drift > declared || !self.fit.polygon().is_bounded() {
+            return;
+        }
+        let (low, high) = self.fit.polygon().drift();
+        let (least, most) = if high.abs() > low.abs() {
+            (low, high)
+        } else {
+            (-high, -low)
+        };
+        if least > AT_THE_BOUND * declared && most >= declared * (1.0 - 1e-9) {
+            self.max_drift = 2.0 * declared;
+            self.search();
+        }
+    }
+
+    /// Whether the samples seem to come from several clocks: see [`crate::mixture`].
+    pub(super) fn is_mixed(&self) -> bool {
+        /// Coarser stamps, in ms, correlate the slacks of one clock.
+        const FINE: i64 = 10;
+        if self.granularity.typical_ms().is_none_or(|q| q > FINE) {
+            return false;
+        }
+        let (o, d) = self.fit.middle();
+        let far: Vec<Label> = self
+            .fit
+            .outliers()
+            .iter()
+            .filter(|o| !self.is_near(o, 3.0))
+            .map(|o| o.label)
+            .collect();
+        // The slack of a command varies least, so it shows most.
+        let commanded = self.samples.iter().filter(|k| k.cause == Cause::Command).count();
+        let is_own =
+            |cause: Cause| cause == Cause::Command || (commanded < mixture::ENOUGH && cause != Cause::Exchange);
+        let own = |k: &&PackedSample| is_own(k.cause) && k.bounds.upper.is_finite() && !far.contains(&k.label);
+        let slacks = |k: &PackedSample| {
+            let b = &k.bounds;
+            (o + d * b.lower_t - b.lower, b.upper - (o + d * b.upper_t))
+        };
+        let slacks: Vec<(f64, f64)> = self.samples.iter().filter(own).map(slacks).collect();
+        mixture::is_mixed(&slacks, self.mixed)
+    }
+
+    /// Whether the samples showed that the clock drifts faster than declared.
+    pub(super) fn exceeds_drift(&self) -> bool {
+        self.max_drift > self.limits.drift()
+    }
+
+    pub(super) fn fit_line(&mut self) {
+        let point = |k: &PackedSample| Point {
+            t: k.at(self.zero),
+            mean: self.likely_offset_of(k),
+            variance: f64::from(k.variance),
+        };
+        self.line = Line::through(self.samples.iter().map(point), self.max_drift / 2.0);
+        self.since_line_fit = 0;
+    }
+
+    /// The likely offset according to one sample, in ms.
+    fn likely_offset_of(&self, packed: &PackedSample) -> f64 {
+        let (below, above) = self.read_within(&packed.sample());
+        let to_end = packed.stamp.ms_since(packed.not_after);
+        to_end + f64::midpoint(below, above) + f64::from(packed.likely_ms) + f64::from(packed.shift_ms)
+    }
+
+    pub(super) fn hours(&self, t: Moment) -> f64 {
+        t.hours_since(self.zero)
+    }
+}

@@ -1,0 +1,59 @@
+//! Do several machines answer behind one name? Their clocks differ, so no single offset is right.
+//!
+//! A sample's two slacks are how far its lower bound lies below the clock and its upper bound above it: the delay of the
+//! notice and that of the command. For one clock they are independent, or grow together when the network is slow. If some
+//! samples come from a clock that is ahead, their lower slack is smaller *and* their upper slack is larger, so the slacks are
+//! negatively correlated. The rank correlation (Spearman) of `n` samples has a standard deviation of `1/√(n − 1)` for any
+//! delays. A stamp's quantum has the same effect, so this says nothing about coarse stamps.
+
+/// Fewer samples than this say too little.
+pub(crate) const ENOUGH: usize = 100;
+/// Standard deviations below zero from which the samples count as mixed. Chance reaches it in one of 300,000 tests.
+const CERTAIN: f64 = 4.5;
+/// The same for samples that counted as mixed before.
+const STILL: f64 = 2.0;
+
+/// Whether samples with these slacks (lower, upper) come from several clocks. `before` is the last answer.
+#[allow(clippy::cast_precision_loss, reason = "a window")]
+pub(crate) fn is_mixed(slacks: &[(f64, f64)], before: bool) -> bool {
+    if slacks.len() < ENOUGH {
+        return false;
+    }
+    let (lower, upper) = (ranks(slacks, |s| s.0), ranks(slacks, |s| s.1));
+    let n = slacks.len() as f64;
+    let mean = (n - 1.0) / 2.0;
+    let covariance: f64 = lower.iter().zip(&upper).map(|(a, b)| (a - mean) * (b - mean)).sum();
+    let variance = (n * n - 1.0) / 12.0 * n;
+    covariance / variance * (n - 1.0).sqrt() < if before { -STILL } else { -CERTAIN }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a window")]
+fn ranks(slacks: &[(f64, f64)], side: impl Fn(&(f64, f64)) -> f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..slacks.len()).collect();
+    order.sort_unstable_by(|a, b| side(&slacks[*a]).total_cmp(&side(&slacks[*b])));
+    let mut ranks = vec![0.0; slacks.len()];
+    for (rank, place) in order.into_iter().enumerate() {
+        ranks[place] = rank as f64;
+    }
+    ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slacks(apart: f64) -> Vec<(f64, f64)> {
+        let mut random = fastrand::Rng::with_seed(4);
+        let mut delay = move |typical: f64| typical * (2.0 * random.f64() - 1.0).exp();
+        let ahead = |i: i32| if i % 2 == 0 { apart } else { 0.0 };
+        (0..400)
+            .map(|i| (delay(400.0) - ahead(i), delay(200.0) + ahead(i)))
+            .collect()
+    }
+
+    #[test]
+    fn two_clocks_are_told_from_one() {
+        assert!(!is_mixed(&slacks(0.0), false));
+        assert!(is_mixed(&slacks(300.0), false));
+    }
+}
