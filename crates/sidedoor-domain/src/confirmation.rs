@@ -412,4 +412,6 @@ impl Supervision {
 const SECOND_SENDER: SignedDuration = SignedDuration::from_millis(1500);
 
 #[cfg(test)]
+mod absence_tests;
+#[cfg(test)]
 mod tests;

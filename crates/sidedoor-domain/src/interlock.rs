@@ -241,7 +241,11 @@ mod tests {
             agent: Some("SUP-1".into()),
             ..seen()
         };
-        assert_eq!(ask(&spelled_otherwise), Ok(()), "ids are UUIDs, whose case does not matter");
+        assert_eq!(
+            ask(&spelled_otherwise),
+            Ok(()),
+            "ids are UUIDs, whose case does not matter"
+        );
         assert_eq!(
             ask(&ContactSeen {
                 initiation_method: InitiationMethod::parse("INBOUND"),

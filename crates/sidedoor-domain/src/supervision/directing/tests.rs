@@ -204,7 +204,7 @@ fn mode_change_to_the_same_mode_needs_newer_evidence() {
 }
 
 #[test]
-fn mode_confirmation_withdraws_only_its_own_directive() {
+fn mode_confirmation_takes_back_only_its_own_directive() {
     let mut s = leaving();
     let directive = s.directives[0].id;
     s.mode_change = Some(ModeChange {

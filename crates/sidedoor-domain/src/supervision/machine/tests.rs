@@ -254,7 +254,7 @@ fn alive_moment_only_moves_forward_and_not_after_the_end() {
 }
 
 #[test]
-fn departure_ends_a_leg_and_withdraws_its_directives() {
+fn departure_ends_a_leg_and_takes_back_its_directives() {
     let accepted = accepted_in(|s| s.conclude(departure()));
     assert_eq!(accepted, [State::Monitoring, State::Leaving, State::Left]);
     let mut s = leaving();
