@@ -1,18 +1,18 @@
 //! `sidedoor timing`: simulate, explain, replay. It only reads a store and never takes the store's lock, so it can run
 //! while the service runs.
 
+mod replay;
 mod simulate;
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use clock_calibration::simulator::run::quantile;
-use clock_calibration::{ClockId, ClockSeries, Limits, SampleOutcome};
-use jiff::Timestamp;
+use clock_calibration::{ClockId, Sample};
+use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::departure::{AliveBy, Departure};
 use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::moment::timestamp;
 use sidedoor_domain::ports::store::Comparison;
 use sidedoor_domain::supervision::Supervision;
 
@@ -64,12 +64,13 @@ pub async fn run(what: Timing) -> Done {
                 .await?
                 .ok_or_else(|| format!("unknown supervision `{supervision}`"))?;
             let beside = view.comparison(id).await?;
-            print!("{}{}", explain(&stored.supervision), compared(beside.as_ref()));
+            let doubts = doubts(&stored.supervision, &view.clock_samples(REPLAYED).await?);
+            print!("{}{doubts}{}", explain(&stored.supervision), compared(beside.as_ref()));
             Ok(())
         }
         Timing::Replay { config } => {
             let view = StoreView::open(&store(config)?).await?;
-            print!("{}", replay(view.clock_samples(REPLAYED).await?));
+            print!("{}", replay::report(view.clock_samples(REPLAYED).await?));
             Ok(())
         }
     }
@@ -180,6 +181,30 @@ fn conclusion(out: &mut String, d: &Departure) {
     let _ = writeln!(out, "Grade {}.", d.grade.as_str());
 }
 
+/// When and why the clocks of a departure were doubted within a day of it.
+fn doubts(s: &Supervision, samples: &[(ClockId, Sample)]) -> String {
+    let mut out = String::new();
+    let Some(d) = &s.departure else { return out };
+    let near = SignedDuration::from_hours(24);
+    for stamp in &d.basis.stamps {
+        let own = samples.iter().filter(|(clock, _)| *clock == stamp.clock_id);
+        for period in replay::doubts_of(own.map(|(_, sample)| *sample)) {
+            let (from, until) = (timestamp(period.from), timestamp(period.until));
+            if from <= d.latest + near && until >= d.latest - near {
+                let _ = writeln!(
+                    out,
+                    "The clock {} was doubted from {} to {}: {}.",
+                    stamp.clock_id,
+                    shown(from),
+                    shown(until),
+                    replay::reason(period.why)
+                );
+            }
+        }
+    }
+    out
+}
+
 /// The comparison with Salesforce's own record of the departure, if there was one.
 fn compared(beside: Option<&Comparison>) -> String {
     let Some(c) = beside else {
@@ -204,68 +229,4 @@ fn compared(beside: Option<&Comparison>) -> String {
 
 fn shown(t: Timestamp) -> String {
     t.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
-}
-
-/// Plays the samples of a store through the calibrator and describes the result for each clock.
-fn replay(samples: Vec<(ClockId, clock_calibration::Sample)>) -> String {
-    let mut by_clock: BTreeMap<ClockId, Vec<clock_calibration::Sample>> = BTreeMap::new();
-    for (key, sample) in samples {
-        by_clock.entry(key).or_default().push(sample);
-    }
-    let mut out =
-        String::from("In milliseconds unless a unit is given. Each clock starts with its oldest stored sample.\n");
-    for (key, samples) in &by_clock {
-        let mut clock = ClockSeries::new(Limits::default());
-        let (mut against, mut steps, mut plain, mut guaranteed, mut brackets) =
-            (0, 0, Vec::new(), Vec::new(), Vec::new());
-        for sample in samples {
-            match clock.add(*sample) {
-                SampleOutcome::Contradicts => against += 1,
-                SampleOutcome::Stepped { .. } => steps += 1,
-                SampleOutcome::Agrees | SampleOutcome::Ignored => {}
-            }
-            if let Some(offset) = clock.offset(sample.not_after) {
-                plain.push((offset.plain.1 - offset.plain.0) / 2.0);
-                guaranteed.push((offset.guaranteed.1 - offset.guaranteed.0) / 2.0);
-            }
-            #[allow(clippy::cast_precision_loss, reason = "a bracket in nanoseconds")]
-            let width = sample.not_before.map(|t| sample.not_after.nanos_since(t) as f64 / 1e6);
-            brackets.extend(width);
-        }
-        let _ = writeln!(
-            out,
-            "\n{key}: {} samples, {against} contradicted the others, {steps} steps",
-            samples.len()
-        );
-        let _ = writeln!(
-            out,
-            "  stamps are multiples of {}, brackets p50 {:.0}; half-width p50: plain {:.0}, guaranteed {:.0}",
-            clock
-                .granularity()
-                .typical_ms()
-                .map_or_else(|| "?".into(), |q| q.to_string()),
-            quantile(&mut brackets, 0.5),
-            quantile(&mut plain, 0.5),
-            quantile(&mut guaranteed, 0.5),
-        );
-        if let Some(offset) = samples.last().and_then(|s| clock.offset(s.not_after)) {
-            let (low, high) = clock.drift_ppm();
-            let _ = writeln!(
-                out,
-                "  offset at the end: {:.0} ({:.0} to {:.0}), drift {low:.1} to {high:.1} ppm",
-                offset.best, offset.guaranteed.0, offset.guaranteed.1
-            );
-        }
-        let (command, notice) = clock.latencies();
-        let _ = writeln!(
-            out,
-            "  learned delays, median: command {:.0}, notice {:.0}",
-            command.median_ms(),
-            notice.median_ms()
-        );
-    }
-    if by_clock.is_empty() {
-        out.push_str("\nThe store has no clock samples yet.\n");
-    }
-    out
 }

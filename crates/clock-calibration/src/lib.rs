@@ -127,7 +127,7 @@ pub use estimate::{Bracket, ClockReading, Estimate, Stamp, estimate};
 pub use fit::Outlier;
 pub use granularity::Granularity;
 pub use latency::Latency;
-pub use limits::{Limits, Offset, SampleOutcome};
+pub use limits::{Doubt, Limits, Offset, SampleOutcome};
 pub use moment::Moment;
 pub use probing::{Aim, ProbeTarget};
 pub use sample::{Cause, Sample};

@@ -73,6 +73,19 @@ pub enum SampleOutcome {
     Ignored,
 }
 
+/// Which assumption about a clock its samples put in doubt. Meanwhile its intervals are wider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// The clock may have been stepped, which is not decided yet.
+    Step,
+    /// The clock drifts faster than declared.
+    Drift,
+    /// The samples seem to come from several clocks.
+    SeveralClocks,
+    /// A coupled clock (`Date` headers) contradicted the clock's own samples less than an hour ago.
+    Coupling,
+}
+
 /// The offset of a vendor's clock at one moment, in ms: vendor − ours.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Offset {

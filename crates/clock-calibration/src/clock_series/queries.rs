@@ -4,7 +4,7 @@ use super::ClockSeries;
 use crate::fit::{Allowance, Outlier};
 use crate::granularity::Granularity;
 use crate::latency::Latency;
-use crate::limits::{MS_PER_HOUR_PER_PPM, Offset};
+use crate::limits::{Doubt, MS_PER_HOUR_PER_PPM, Offset};
 use crate::moment::Moment;
 use crate::packed_sample::PackedSample;
 use crate::point_estimate::point_estimate;
@@ -85,14 +85,22 @@ impl ClockSeries {
         (low / MS_PER_HOUR_PER_PPM, high / MS_PER_HOUR_PER_PPM)
     }
 
-    /// Whether a step of the clock is suspected but not yet decided, the clock drifts faster than declared, its samples seem
-    /// to come from several clocks, or a coupled clock turned out to contradict it less than an hour ago.
+    /// Whether any assumption is in doubt; see [`ClockSeries::doubt`].
     pub fn suspects_step(&self) -> bool {
+        self.doubt().is_some()
+    }
+
+    /// The assumption that the samples put in doubt now, the most likely first.
+    pub fn doubt(&self) -> Option<Doubt> {
         let uncoupled = self.uncoupled.zip(self.newest());
-        self.shift.active().next().is_some()
-            || self.exceeds_drift()
-            || self.mixed
-            || uncoupled.is_some_and(|(then, newest)| newest.hours_since(then) < 1.0)
+        let contradicted = || uncoupled.is_some_and(|(then, newest)| newest.hours_since(then) < 1.0);
+        match () {
+            () if self.shift.active().next().is_some() => Some(Doubt::Step),
+            () if self.exceeds_drift() => Some(Doubt::Drift),
+            () if self.mixed => Some(Doubt::SeveralClocks),
+            () if contradicted() => Some(Doubt::Coupling),
+            () => None,
+        }
     }
 
     /// The epoch's number: 1 at first, one more after each step.
