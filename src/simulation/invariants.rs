@@ -63,7 +63,7 @@ pub(super) fn check_commit(world: &Arc<World>, change: &Transaction) {
     }
 }
 
-/// The alarm says that we ended a customer's call. In these worlds nobody ends one by leaving.
+/// The alarm says that we ended a customer's call. In these worlds no leave ends a call.
 pub(super) fn check_alarm(world: &Arc<World>) {
     world.note(|| "the alarm: a customer's call ended");
 }
@@ -94,7 +94,7 @@ fn leg_of(world: &World, stored: &StoredSupervision) -> Option<SimLeg> {
 
 fn check_supervision(world: &World, stored: &StoredSupervision) {
     let s = &stored.supervision;
-    // In these worlds nobody barges in.
+    // No supervisor barges in in these worlds.
     if s.has_barged {
         world.violated("mode_wrong", format!("{} has barged in", s.id));
     }

@@ -141,7 +141,7 @@ pub(super) enum BrowserConduct {
     Obeys,
     /// It answers FAILED.
     Fails,
-    /// It is closed, or nobody hears it.
+    /// It is closed.
     Vanished,
     /// It answers DONE and has done nothing.
     Lies,
@@ -170,7 +170,7 @@ pub(super) enum Outage {
     NotFound,
 }
 
-/// What an event that nobody at AWS sent says.
+/// The content of a forged event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Forgery {
     /// The supervisor's leg has ended.
@@ -236,7 +236,7 @@ pub(super) enum Step {
         supervisor: usize,
         for_ms: u64,
     },
-    /// Somebody corrects this machine's clock.
+    /// This machine's clock is corrected.
     OwnClockStep {
         by_ms: i64,
     },

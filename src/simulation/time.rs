@@ -46,7 +46,7 @@ impl WrongClock {
     }
 }
 
-/// The clock of one process, as [`crate::clock::SystemClock`]: it follows a correction of the machine's clock only when it is told to.
+/// The clock of one process, as [`crate::clock::SystemClock`]: it follows a correction of the machine's clock only in `follow_step`.
 pub(super) struct ServiceClock {
     machine: WrongClock,
     /// All corrections of the machine's clock, ms.

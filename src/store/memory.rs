@@ -36,7 +36,7 @@ use tokio::sync::{broadcast, oneshot};
 /// Changes of directives that a receiver may lag behind, as in the store of the service.
 const NEWS: usize = 1024;
 
-/// What was committed. Clones are the same disk.
+/// The committed data. Clones are the same disk.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryDisk(Arc<Mutex<Tables>>);
 
@@ -122,7 +122,7 @@ impl MemoryStore {
         }
     }
 
-    /// Answers a read from what is committed.
+    /// Answers a read from committed data.
     async fn read<T: Send>(
         &self,
         call: &'static str,

@@ -82,7 +82,7 @@ pub(crate) struct Candidate {
 pub struct Outlier {
     /// The sample's number in its clock series.
     pub label: Label,
-    /// The two samples with which it excludes every possible clock; `u32::MAX` stands for the bound on the drift.
+    /// The two samples with which it excludes every possible clock; `u32::MAX` is the bound on the drift.
     pub witness: [Label; 2],
     /// By how many ms it misses the agreeing samples. For each that misses them by little, others are hidden by the delays.
     pub(crate) excess_ms: u32,

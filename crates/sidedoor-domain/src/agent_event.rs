@@ -64,7 +64,7 @@ pub struct AgentEvent {
     pub vanished: Vec<VanishedLeg>,
 }
 
-/// What was delivered.
+/// The content of a delivery.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AgentDelivery {
     /// The agent events.

@@ -147,7 +147,7 @@ pub struct Basis {
     pub stamps: Vec<StampBasis>,
 }
 
-/// A vendor timestamp, and what was known about its clock.
+/// A vendor timestamp, with the calibration of its clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StampBasis {
     /// The clock that gave the timestamp.
@@ -156,11 +156,11 @@ pub struct StampBasis {
     pub at: Timestamp,
     /// When it was received, on our clock.
     pub learnt_at: Timestamp,
-    /// What was known about the clock at that time; `None` if nothing.
+    /// The calibration of the clock at that time; `None` if there was none.
     pub clock: Option<ClockBasis>,
 }
 
-/// What was known about a clock when a departure was evaluated.
+/// The calibration of a clock when a departure was evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockBasis {
     /// The granularity of its timestamps, ms.

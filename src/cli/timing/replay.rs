@@ -85,7 +85,7 @@ impl Playback {
         outcome
     }
 
-    /// Compares what is claimed now of earlier moments with what was claimed of them then.
+    /// Compares the present claims about earlier moments with the claims of that time.
     fn compare_claims(&mut self, now: Moment) {
         let epoch = self.clock.version();
         self.claims.retain(|(version, ..)| *version == epoch);

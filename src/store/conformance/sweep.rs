@@ -1,4 +1,4 @@
-//! The sweep: what is removed when its retention is over, and what stays.
+//! The sweep removes data whose retention is over, and no other.
 
 use sidedoor_domain::ports::store::{ClockId, Comparison, DeliveryOutcome, KeyWrite, Retention, Sample};
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};

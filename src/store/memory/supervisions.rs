@@ -37,7 +37,7 @@ pub(super) struct Supervisions {
     legs: BTreeMap<(InstanceName, String), SupervisionId>,
     /// The supervisions that occupy a voice slot. The number of the slot does not matter here.
     voice_slots: BTreeSet<(InstanceName, UserId, SupervisionId)>,
-    /// The most voice slots that requests may take; 0 stands for 1.
+    /// The most voice slots that requests may take; 0 means 1.
     pub(super) max_voice_legs: usize,
     unfinished: BTreeSet<SupervisionId>,
     checks: Times,

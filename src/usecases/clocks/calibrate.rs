@@ -91,7 +91,7 @@ impl ClockState {
         self.on_todays_scale(t, Timestamp::min)
     }
 
-    /// An upper bound, likewise.
+    /// The same for an upper bound.
     fn not_after(&self, t: Timestamp) -> Timestamp {
         self.on_todays_scale(t, Timestamp::max)
     }

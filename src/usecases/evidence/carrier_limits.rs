@@ -19,7 +19,7 @@ use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::evidence::EvidenceService;
 use crate::usecases::expiring_cache::ExpiringCache;
 
-/// How long after the carrier's last word a leg of its own counts as gone. Nobody else can be asked, and no call lasts that long.
+/// How long after the carrier's last word a leg of its own counts as gone. No other source can be asked, and no call lasts that long.
 pub(super) const LEG_TTL: SignedDuration = SignedDuration::from_hours(24);
 /// The most unfinished legs of one carrier in one instance.
 const MAX_LEGS: usize = 200;

@@ -192,7 +192,7 @@ impl PollingService {
         Ok(pause_until(due, self.ctx.now()))
     }
 
-    /// Polls one supervision. What needs no answer of the vendor does not wait for `room`.
+    /// Polls one supervision. Work without an answer of the vendor does not wait for `room`.
     async fn poll_supervision(&self, stored: StoredSupervision, room: &Arc<Semaphore>) -> Result<(), PollingError> {
         if matches!(stored.supervision.state, State::Monitoring | State::Leaving) {
             self.act_before_poll(&stored.supervision).await?;
@@ -233,7 +233,7 @@ impl PollingService {
         Ok(())
     }
 
-    /// Does what is due for a leave before the vendor is asked: it may have become overdue, an earlier attempt may not have finished,
+    /// Does the work of a leave that needs no answer of the vendor: it may have become overdue, an earlier attempt may not have finished,
     /// or its directive may have expired.
     pub(super) async fn act_before_poll(&self, s: &Supervision) -> Result<(), PollingError> {
         let newly_overdue = AtomicBool::new(false);

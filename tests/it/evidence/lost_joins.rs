@@ -10,7 +10,7 @@ use sidedoor_fakes::connect::NewContact;
 use crate::support::app::{TestApp, TestAppBuilder};
 use crate::support::claims::text;
 
-/// A call fails after 1.5 s without an answer, and a request is answered after 100 ms with what is known by then.
+/// A call fails after 1.5 s without an answer, and a request is answered after 100 ms, finished or not.
 fn impatient() -> TestAppBuilder {
     TestApp::build()
         .set("CONNECT__INSTANCES__MAIN__CALL_TIMEOUT_MS", "1500")
@@ -215,7 +215,7 @@ async fn lost_join_of_a_chat_repeats_its_token_to_end_the_leg() {
     app.finish().await;
 }
 
-/// The kind of contact is learnt when the search begins, so a chat does not occupy the voice slot for up to a day.
+/// The search asks for the kind of contact first, so a chat does not occupy the voice slot for up to a day.
 #[tokio::test]
 async fn lost_join_of_a_chat_does_not_refuse_another_chat() {
     let app = impatient().start().await;

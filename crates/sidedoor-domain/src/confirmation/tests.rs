@@ -4,7 +4,7 @@ use super::*;
 use crate::supervision::Mode;
 use crate::test_support::*;
 
-/// Makes a pair of claims that agree into one that does not.
+/// Changes a pair of claims that agree so that they no longer do.
 type Change = fn(&mut Supervision, &mut Evidence);
 
 /// A disconnect that the browser acknowledged at second 12, and the vendor's event of the end at second 14.

@@ -1,4 +1,4 @@
-//! The port to the metrics: what is counted, but not how.
+//! The port to the metrics. It names the counted events and not the way of counting.
 
 use crate::departure::Departure;
 use crate::directive::{Directive, DirectiveStatus};
