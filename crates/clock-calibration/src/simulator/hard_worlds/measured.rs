@@ -38,7 +38,7 @@ pub struct StepResult {
     pub by: f64,
     /// Departures after it whose guaranteed interval misses the truth.
     pub uncovered: usize,
-    /// The least number of departures until it can be noticed with one false alarm in 30 days.
+    /// The least number of departures until it can be noticed with one false alarm in 30 days; 0: not computed.
     pub least_delay: f64,
 }
 

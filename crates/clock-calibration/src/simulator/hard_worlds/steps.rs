@@ -40,6 +40,8 @@ pub(crate) struct Disturbances {
     all: Vec<Disturbance>,
     /// The number of disturbances that already began.
     begun: usize,
+    /// Whether `Date`s bound the clock of the event stamps.
+    is_coupled: bool,
     /// New epochs without a cause.
     pub(crate) false_steps: usize,
 }
@@ -77,6 +79,7 @@ impl Disturbances {
         Self {
             all,
             begun: 0,
+            is_coupled: world.dates.iter().any(|d| d.declared_bound.is_some()),
             false_steps: 0,
         }
     }
@@ -118,7 +121,7 @@ impl Disturbances {
     }
 
     /// What followed each notable step of the vendor's clocks, if any departure did. A false alarm is allowed once in
-    /// `samples`.
+    /// `samples`. Coupled `Date`s also show a step, so then no least delay is claimed.
     pub(crate) fn results(&self, residues: &Residues, samples: f64) -> Vec<StepResult> {
         let steps = self.all[..self.begun]
             .iter()
@@ -127,7 +130,11 @@ impl Disturbances {
         let of = |d: &Disturbance| StepResult {
             by: d.by,
             uncovered: d.uncovered,
-            least_delay: residues.least_delay(d.by, samples),
+            least_delay: if self.is_coupled {
+                0.0
+            } else {
+                residues.least_delay(d.by, samples)
+            },
         };
         notable.map(of).collect()
     }

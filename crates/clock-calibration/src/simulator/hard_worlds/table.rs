@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::comparison::NAMES;
 use super::measured::{Quantiles, WorldResult, share};
-use super::targets::{MissedTarget, Target};
+use super::targets::{MissedTarget, Target, is_checked};
 
 /// The table. `command` says how to produce it again.
 pub fn markdown(results: &[WorldResult], missed: &[MissedTarget], command: &str) -> String {
@@ -13,7 +13,7 @@ pub fn markdown(results: &[WorldResult], missed: &[MissedTarget], command: &str)
     promises(&mut out, results);
     errors(&mut out, results);
     out_of_reach(&mut out, results);
-    targets(&mut out, missed);
+    targets(&mut out, results, missed);
     out
 }
 
@@ -204,11 +204,12 @@ fn out_of_reach(out: &mut String, results: &[WorldResult]) {
     }
 }
 
-fn targets(out: &mut String, missed: &[MissedTarget]) {
+fn targets(out: &mut String, results: &[WorldResult], missed: &[MissedTarget]) {
     out.push_str("\n### Targets\n\n| target | missed by | figures |\n|---|---|---|\n");
     for target in Target::ALL {
         let of: Vec<&MissedTarget> = missed.iter().filter(|m| m.target == target).collect();
         let by = match of.as_slice() {
+            [] if !is_checked(target, results) => "not checked".to_owned(),
             [] => "met".to_owned(),
             [one] if one.seed.is_none() => "all worlds together".to_owned(),
             many => format!("{} worlds", many.len()),
