@@ -56,6 +56,8 @@ pub struct TrackedClock {
     pub rounding: Option<Rounding>,
     /// How the vendor's `Date` samples are applied to it.
     pub coupling: Coupling,
+    /// The quantum of its stamps, in ms, with which they are applied; `None` before.
+    pub coupled_quantum_ms: Option<i64>,
 }
 
 /// What a sample did to one clock.
@@ -164,14 +166,28 @@ impl Calibrator {
                     series: ClockSeries::new(limits),
                     rounding,
                     coupling: Coupling::None,
+                    coupled_quantum_ms: None,
                 },
             );
         }
         self.clocks.get_mut(id)
     }
 
+    /// Forgets how `Date` samples are applied to a clock if its stamps turned out to have another quantum, because what was
+    /// learned about the rounding was wrong then.
+    fn start_anew_with_other_quantum(&mut self, id: &ClockId) {
+        let configured = self.vendors.get(&id.vendor).and_then(|v| v.rounding);
+        let Some(tracked) = self.clocks.get_mut(id) else { return };
+        let quantum = tracked.series.granularity().typical_ms();
+        if tracked.coupling != Coupling::None && tracked.coupled_quantum_ms != quantum {
+            (tracked.coupling, tracked.rounding) = (Coupling::None, configured);
+            tracked.series.uncouple(false);
+        }
+    }
+
     /// Applies the `Date` samples to the clock `id`: only the newest, or all of them if the way to apply them changed.
     fn couple(&mut self, id: &ClockId, date: &ClockId, newest: Option<Sample>) -> Option<ClockOutcome> {
+        self.start_anew_with_other_quantum(id);
         let known = self.clocks.get(id)?;
         // The way changes only when a `Date` comes, except that the first sample of a clock couples it.
         let waits = known.coupling == Coupling::None;
@@ -195,6 +211,7 @@ impl Calibrator {
             _ => dates.samples().map(|(s, _)| s).collect(),
         };
         let tracked = self.clocks.get_mut(id)?;
+        tracked.coupled_quantum_ms = tracked.series.granularity().typical_ms();
         (tracked.coupling, tracked.rounding) = (how.coupling, how.rounding);
         if changed && !waits {
             tracked.series.uncouple(how.coupling == Coupling::Broken);

@@ -17,10 +17,8 @@ use super::moment::Moment;
 const MEMORY: usize = 512;
 /// The steps, in ms. Every step divides the next.
 const STEPS: [i64; 5] = [1, 10, 100, 1000, 60_000];
-/// A second: until stamps show more, a coarser stamp counts as this, because nearly every system keeps seconds.
+/// A second.
 const SECOND: usize = 3;
-/// After this many stamps a step coarser than a second is believed.
-const ENOUGH_FOR_COARSE: usize = 4;
 /// With fewer finer stamps than this, no coarser one is put down to chance.
 const FEW_STAMPS: f64 = 8.0;
 
@@ -117,12 +115,7 @@ impl Granularity {
             .unwrap_or(step)
             .min(step);
         let coarse = (finest + 1..=step).rev().find(|s| self.is_in_use(*s, finest));
-        let step = coarse.unwrap_or(finest);
-        if self.steps.len() < ENOUGH_FOR_COARSE {
-            step.min(SECOND)
-        } else {
-            step
-        }
+        coarse.unwrap_or(finest)
     }
 
     /// Whether some stamps were reduced to `step`, because more are a multiple of it than chance makes of the finer ones: the

@@ -105,9 +105,7 @@ impl ClockSeries {
         self.shift = ShiftTest::new(self.max_drift);
         self.fit = Fit::empty(self.max_drift);
         self.search();
-        if in_doubt {
-            self.uncoupled = self.newest();
-        }
+        self.uncoupled = self.newest().filter(|_| in_doubt);
     }
 
     /// Whether the samples of another clock were dropped because they contradict this one's.
