@@ -43,6 +43,8 @@ const NEARLY: f64 = 3.0;
 const LONGEST: usize = 256;
 /// The reference line is not kept longer than this many samples.
 const LONGEST_FREEZE: u32 = 256;
+/// Distances that differ by at most this, in ms, are equal: less than stamps and brackets can show.
+pub(crate) const EQUAL: f64 = 0.05;
 /// Before any outlier was seen, one sample in twice this many is assumed to be one.
 const PRIOR: f64 = 50.0;
 
@@ -210,23 +212,29 @@ pub(crate) fn is_before(label: Label, other: Label) -> bool {
     apart < 0
 }
 
-/// How many of the distances are smaller than this one, and how many there are. Commands, polls and exchanges have other
+/// How many of the distances are smaller than this one, and how many there are. An equal one counts half, because a clock without
+/// noise has equal distances, which say nothing. Commands, polls and exchanges have other
 /// delays, so only samples of the same cause count, if there are enough of them.
-fn rank(older: impl Iterator<Item = (Cause, f64)>, (cause, distance): (Cause, f64)) -> (usize, usize) {
-    let (mut of_all, mut of_cause) = ((0, 0), (0, 0));
+fn rank(older: impl Iterator<Item = (Cause, f64)>, (cause, distance): (Cause, f64)) -> (f64, usize) {
+    let (mut of_all, mut of_cause) = ((0.0, 0), (0.0, 0));
     for (other, x) in older {
-        let is_fewer = usize::from(x < distance);
-        let same = usize::from(other == cause);
-        of_all = (of_all.0 + is_fewer, of_all.1 + 1);
-        of_cause = (of_cause.0 + is_fewer * same, of_cause.1 + same);
+        let fewer = match x - distance {
+            apart if apart.abs() <= EQUAL => 0.5,
+            apart if apart < 0.0 => 1.0,
+            _ => 0.0,
+        };
+        of_all = (of_all.0 + fewer, of_all.1 + 1);
+        if other == cause {
+            of_cause = (of_cause.0 + fewer, of_cause.1 + 1);
+        }
     }
     if of_cause.1 >= ENOUGH { of_cause } else { of_all }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "at most a window")]
-fn surprise(fewer: usize, all: usize, contradicts: bool, outliers: usize) -> f64 {
+fn surprise(fewer: f64, all: usize, contradicts: bool, outliers: usize) -> f64 {
     let by_rank = if all >= ENOUGH {
-        ((all as f64 + 1.0) / (fewer as f64 + 0.5)).ln()
+        ((all as f64 + 1.0) / (fewer + 0.5)).ln()
     } else {
         0.0
     };
@@ -244,11 +252,19 @@ mod tests {
 
     #[test]
     fn surprise_has_mean_one_without_a_step() {
-        let all = 500;
-        let sum: f64 = (0..=all).map(|fewer| surprise(fewer, all, false, 0)).sum();
-        #[allow(clippy::cast_precision_loss, reason = "a few hundred")]
-        let mean = sum / (all + 1) as f64;
+        let all = 500_u16;
+        let sum: f64 = (0..=all)
+            .map(|fewer| surprise(f64::from(fewer), usize::from(all), false, 0))
+            .sum();
+        let mean = sum / f64::from(all + 1);
         assert!((mean - 1.0).abs() < 0.02, "{mean}");
+    }
+
+    #[test]
+    fn equal_distances_are_no_surprise() {
+        let equal = (0..100).map(|i| (Cause::Command, 50.0 + f64::from(i) * 1e-6));
+        let (fewer, all) = rank(equal, (Cause::Command, 50.0));
+        assert!((fewer, all) == (50.0, 100) && surprise(fewer, all, false, 0) < ALLOWANCE);
     }
 
     #[test]
