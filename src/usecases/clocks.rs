@@ -4,6 +4,7 @@
 
 pub mod calibrate;
 mod recalibrate;
+mod state;
 pub mod vendors;
 
 use sidedoor_domain::ports::VendorError;
@@ -18,13 +19,13 @@ use crate::usecases::idempotency::{IdempotencyError, IdempotencyService};
 pub struct ClockService {
     ctx: UseCaseContext,
     idempotency: IdempotencyService,
-    state: std::sync::Arc<calibrate::ClockState>,
+    state: std::sync::Arc<state::ClockState>,
 }
 
 impl ClockService {
     pub(crate) fn new(ctx: UseCaseContext, idempotency: IdempotencyService) -> Self {
         Self {
-            state: std::sync::Arc::new(calibrate::ClockState::new(&ctx.settings.timing.vendors)),
+            state: std::sync::Arc::new(state::ClockState::new(&ctx.settings.timing.vendors)),
             ctx,
             idempotency,
         }

@@ -24,7 +24,7 @@ use super::point_estimate::likely_offset;
 use super::polygon::{Label, Polygon};
 use super::posterior::{PosteriorInput, posterior};
 use super::sample::{Cause, Sample};
-use super::shift_test::{ShiftTest, Verdict, is_before};
+use super::shift_test::{ENOUGH, ShiftTest, Suspicion, Verdict, is_before};
 
 /// The centre line is fitted, and a mixture looked for, after this many samples, and while there are few.
 const LINE_REFIT_EVERY: u32 = 48;
@@ -34,6 +34,8 @@ const FEW: usize = 12;
 const BIAS: f64 = 0.12;
 /// A step is certain if this many samples more contradict the older ones than each other.
 const CERTAIN: usize = 3;
+/// The same while there are too few older samples to rank the newer ones among.
+const CERTAIN_OF_FEW: usize = 5;
 /// Without contradictions the older samples are given up only after this many newer ones.
 const REPLACED_BY: usize = 40;
 /// Over how many samples the share of outliers is learned.
@@ -234,9 +236,17 @@ impl ClockSeries {
     /// stepped: a new epoch starts, and the time of the last sample that supports the old one is returned. If they are
     /// only conspicuous for long, the older samples are dropped without a new epoch, which is always safe.
     fn decide(&mut self) -> Option<Moment> {
+        // Few older samples have no ranks, and the newer ones soon outnumber them, so that only contradictions can decide.
+        let few_older = |s: &Suspicion| {
+            let first = s.first().filter(|_| s.is_active());
+            first.is_some_and(|first| {
+                let older = self.samples.iter().take(ENOUGH).filter(|k| is_before(k.label, first));
+                older.count() < ENOUGH
+            })
+        };
         let strong = [&self.shift.forward, &self.shift.back]
             .into_iter()
-            .filter(|s| s.is_strong());
+            .filter(|s| s.is_strong() || few_older(s));
         // Of two directions the later one, because an outlier shortly before a step looks like its beginning.
         let suspicion = strong.min_by_key(|s| s.count())?;
         let (first, count) = (suspicion.first()?, suspicion.count());
@@ -248,12 +258,17 @@ impl ClockSeries {
             return None;
         }
         let outside = outside_largest_agreement(newer, &[self.fit.middle().1, 0.0], self.max_drift);
-        let outliers = self.fit.outliers().iter().map(|o| o.label);
-        let old = Fit::without(older, outliers.collect(), &[], self.max_drift).0;
+        let outliers = if few_older(suspicion) {
+            outside_largest_agreement(older, &[self.fit.middle().1, 0.0], self.max_drift)
+        } else {
+            self.fit.outliers().iter().map(|o| o.label).collect()
+        };
+        let old = Fit::without(older, outliers, &[], self.max_drift).0;
         let contradicting = newer.iter().filter(|c| c.strip.contradicts(old.polygon()).is_some());
         let contradicting = contradicting.count();
-        let stepped = contradicting >= outside.len() + CERTAIN;
-        if !stepped && count < REPLACED_BY {
+        let certain = if suspicion.is_strong() { CERTAIN } else { CERTAIN_OF_FEW };
+        let stepped = contradicting >= outside.len() + certain;
+        if !stepped && (count < REPLACED_BY || !suspicion.is_strong()) {
             return None;
         }
         let new = Fit::without(newer, outside, &[], self.max_drift).0;

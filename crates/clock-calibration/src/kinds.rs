@@ -223,3 +223,36 @@ fn kind_12_answer_allows_for_the_model_error() {
     // Each bound is widened once for the sample and once for the answer.
     assert!(width(54.0) - width(4.0) > 199.0);
 }
+
+/// Kind 4 with few samples: the newer ones soon outnumber the older ones, which then count as the outliers.
+#[test]
+fn step_after_few_samples_starts_an_epoch() {
+    let mut delays = Delays::new(5);
+    let mut clock = ClockSeries::new(Limits::default());
+    for i in 0..6 {
+        let t = delays.minute(i);
+        clock.add(delays.commanded(t, 800.0));
+    }
+    for i in 6..14 {
+        let t = delays.minute(i);
+        clock.add(delays.commanded(t, 3800.0));
+    }
+    assert_eq!((clock.version(), clock.outliers().len()), (2, 0));
+    let offset = clock.offset(at(14.0 * MINUTE)).expect("bounded").guaranteed;
+    assert!(
+        offset.0 <= 3800.0 && 3800.0 <= offset.1 && offset.0 > 3000.0,
+        "{offset:?}"
+    );
+}
+
+#[test]
+fn few_wrong_samples_start_no_epoch() {
+    let mut delays = Delays::new(6);
+    let mut clock = ClockSeries::new(Limits::default());
+    for i in 0..14 {
+        let t = delays.minute(i);
+        let wrong = if i % 4 == 3 { 2000.0 + f64::from(i) * 300.0 } else { 0.0 };
+        clock.add(delays.commanded(t, 800.0 + wrong));
+    }
+    assert_eq!(clock.version(), 1);
+}

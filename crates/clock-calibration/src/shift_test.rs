@@ -36,7 +36,7 @@ pub(crate) const DECIDE: f64 = 16.0;
 /// The sum stops here, so that it can also fall again.
 const MOST: f64 = 24.0;
 /// Ranks among fewer samples than this say too little; then only contradictions count.
-const ENOUGH: usize = 16;
+pub(crate) const ENOUGH: usize = 16;
 /// A time of the step is nearly as likely as the most likely one if it adds this much less.
 const NEARLY: f64 = 3.0;
 /// At most so many samples count as after the step.

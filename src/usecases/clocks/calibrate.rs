@@ -4,12 +4,10 @@
 //! the transaction of the evidence that it comes from, so a restart replays the last samples and knows the same.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clock_calibration::{
-    Aim, Bracket, Calibrator, Cause, ClockId, ClockOutcome, Estimate, Sample, SampleOutcome, Stamp, Thresholds,
-    VendorSettings, estimate,
+    Bracket, Cause, ClockId, ClockOutcome, Estimate, Sample, SampleOutcome, Stamp, Thresholds, VendorSettings, estimate,
 };
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::departure::{AliveBy, Basis, ClockBasis, DropFacts, StampBasis};
@@ -22,6 +20,7 @@ use sidedoor_domain::supervision::{AMAZON_CONNECT, Supervision};
 use tokio::sync::mpsc;
 
 use crate::usecases::clocks::ClockService;
+use crate::usecases::clocks::state::lock;
 use crate::usecases::error::UseCaseError;
 
 /// How far back samples are replayed at a start, and how many of each clock.
@@ -43,72 +42,6 @@ pub struct TimingSettings {
     pub thresholds: Thresholds,
     /// How often to request a `Date` from a vendor whose `Date`s bound its other stamps; `None` for never.
     pub probe_every: Option<Duration>,
-}
-
-/// The calibration state, shared by the services of one process.
-#[derive(Debug, Default)]
-pub(super) struct ClockState {
-    calibrator: Mutex<Calibrator>,
-    aims: Mutex<BTreeMap<InstanceName, Aim>>,
-    last_dates: Mutex<BTreeMap<InstanceName, Timestamp>>,
-    /// Steps of our own clock in this process: when, on the new scale, and by how much.
-    own_steps: Mutex<Vec<(Timestamp, SignedDuration)>>,
-    /// Wakes the recalibration, because a new sample may improve an earlier departure or show that it is wrong.
-    pub(crate) learnt: tokio::sync::Notify,
-    /// The earliest departure that a clock step may have made wrong.
-    doubted_since: Mutex<Option<Timestamp>>,
-}
-
-fn lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl ClockState {
-    pub(crate) fn new(vendors: &BTreeMap<String, VendorSettings>) -> Self {
-        Self {
-            calibrator: Mutex::new(Calibrator::new(vendors.clone())),
-            ..Self::default()
-        }
-    }
-
-    pub(crate) fn calibrator(&self) -> MutexGuard<'_, Calibrator> {
-        lock(&self.calibrator)
-    }
-
-    /// Departures since `since` may rest on a clock that was stepped, so they must be recalibrated.
-    pub(super) fn doubt_since(&self, since: Timestamp) {
-        let mut doubted = lock(&self.doubted_since);
-        *doubted = Some(doubted.map_or(since, |t| t.min(since)));
-    }
-
-    /// Takes the start of the doubtful time, for recalibrating since then.
-    pub(super) fn take_doubt(&self) -> Option<Timestamp> {
-        lock(&self.doubted_since).take()
-    }
-
-    /// A lower bound read from our clock, perhaps before it was stepped, on the present scale.
-    fn not_before(&self, t: Timestamp) -> Timestamp {
-        self.on_todays_scale(t, Timestamp::min)
-    }
-
-    /// The same for an upper bound.
-    fn not_after(&self, t: Timestamp) -> Timestamp {
-        self.on_todays_scale(t, Timestamp::max)
-    }
-
-    /// After a step back our clock shows some moments twice. The moment alone does not show which one is meant, so `safe`
-    /// chooses the moment that does not tighten the bracket.
-    fn on_todays_scale(&self, t: Timestamp, safe: impl Fn(Timestamp, Timestamp) -> Timestamp) -> Timestamp {
-        let steps = lock(&self.own_steps);
-        steps.iter().fold(t, |t, (at, step)| {
-            let (before, after) = (t < *at - *step, t >= *at);
-            match (before, after) {
-                (true, true) => safe(t, t + *step),
-                (true, false) => t + *step,
-                _ => t,
-            }
-        })
-    }
 }
 
 /// Samples and epochs of one evaluation, to be written in its transaction.
@@ -447,49 +380,5 @@ impl ClockService {
             epochs,
             ..Transaction::default()
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(s: i64) -> Timestamp {
-        Timestamp::from_second(1_790_000_000 + s).expect("in range")
-    }
-
-    fn stepped(now: i64, by: i64) -> ClockState {
-        let clocks = ClockState::default();
-        lock(&clocks.own_steps).push((at(now), SignedDuration::from_secs(by)));
-        clocks
-    }
-
-    #[test]
-    fn a_step_forward_moves_what_was_shown_before_it() {
-        // At 100 the clock was set to 150.
-        let clocks = stepped(150, 50);
-        assert_eq!(
-            (clocks.not_before(at(90)), clocks.not_after(at(90))),
-            (at(140), at(140))
-        );
-        assert_eq!(
-            (clocks.not_before(at(160)), clocks.not_after(at(160))),
-            (at(160), at(160))
-        );
-    }
-
-    #[test]
-    fn after_a_step_back_a_moment_shown_twice_never_tightens_a_bracket() {
-        // At 150 the clock was set to 100: everything from 100 to 150 is shown twice.
-        let clocks = stepped(100, -50);
-        assert_eq!((clocks.not_before(at(90)), clocks.not_after(at(90))), (at(40), at(40)));
-        assert_eq!(
-            (clocks.not_before(at(120)), clocks.not_after(at(120))),
-            (at(70), at(120))
-        );
-        assert_eq!(
-            (clocks.not_before(at(160)), clocks.not_after(at(160))),
-            (at(160), at(160))
-        );
     }
 }

@@ -73,7 +73,8 @@ async fn clock_learned_from_departures_survives_a_crash() {
     assert_ne!(d["calibration"]["grade"], "UNCALIBRATED", "{d:#}");
     let applied = d["calibration"]["offsetMs"].as_i64().expect("applied");
     assert!((applied - 1370).abs() < 150, "{d:#}");
-    assert!(ms(&d["calibration"]["modelledEarliest"]) >= ms(&d["earliest"]));
+    // It is no longer published, because no test can show that it holds 95 %.
+    assert!(d["calibration"]["modelledEarliest"].is_null());
 
     let before = calibration(&app, "amazon-connect").await;
     let drop_clock = clock(&before, "CONTACT_EVENT", "disconnected");
@@ -321,7 +322,6 @@ async fn timing_explain_and_replay_print_their_results() {
         "the directive was sent to the browser then",
         "CONTACT_EVENT/disconnected",
         "that is guaranteed",
-        "modelled",
         "Grade",
     ] {
         assert!(
@@ -339,6 +339,7 @@ async fn timing_explain_and_replay_print_their_results() {
         .lines()
         .find_map(|l| l.strip_prefix(clock)?.split(' ').next()?.parse().ok());
     assert!(samples.is_some_and(|n: u32| (4..=12).contains(&n)), "{words}");
+    assert!(words.contains("candidates for silent misses"), "{words}");
     let unknown = ask(vec!["explain".into(), "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1".into()])
         .await
         .expect("done");
