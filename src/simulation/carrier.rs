@@ -58,7 +58,7 @@ impl World {
     /// The carrier says that a live leg of Connect has ended, which we asked for.
     pub(super) fn forge_carrier_claim(&self, leg: &str, token: Option<&str>) {
         // With a forged event of Connect's it is one of two false senders, and the service may believe it.
-        let Some(id) = token.and_then(|token| SupervisionId::parse(token)) else {
+        let Some(id) = token.and_then(SupervisionId::parse) else {
             return;
         };
         lock(&self.carrier_lies).insert(id);

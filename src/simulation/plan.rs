@@ -237,7 +237,7 @@ pub(super) enum Step {
         for_ms: u64,
     },
     /// This machine's clock is corrected.
-    OwnClockStep {
+    CorrectOwnClock {
         by_ms: i64,
     },
 }
@@ -354,7 +354,7 @@ impl Plan {
                 }),
                 20 => acts.push(Act {
                     at_ms,
-                    step: Step::OwnClockStep {
+                    step: Step::CorrectOwnClock {
                         by_ms: rng.i64(-1900..1900),
                     },
                 }),

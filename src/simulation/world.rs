@@ -295,7 +295,7 @@ impl World {
             }
             Step::Crash { down_ms } => self.crash(Duration::from_millis(down_ms)),
             Step::CarrierLeg { supervisor, for_ms } => self.carrier_leg(supervisor, for_ms).await,
-            Step::OwnClockStep { by_ms } => lock(&self.own_steps).push(by_ms),
+            Step::CorrectOwnClock { by_ms } => lock(&self.own_steps).push(by_ms),
         }
     }
 
