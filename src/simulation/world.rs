@@ -136,16 +136,22 @@ impl World {
         ServiceClock::start(self.machine_clock(), self.own_steps.clone())
     }
 
-    /// A true moment on every scale that this machine's clock has had.
+    /// A true moment on every scale on which the service may state it: shifted by corrections of this machine's clock that followed
+    /// each other. A process converts what it stored by the corrections that it noticed. It cannot notice one from before its start,
+    /// which the machine's clock brings along.
     pub(super) fn our_readings(&self, truth: Timestamp) -> impl Iterator<Item = Timestamp> {
         let steps = lock(&self.own_steps).clone();
-        let sums = steps.into_iter().scan(0, |sum, step| {
-            *sum += step;
-            Some(*sum)
-        });
-        std::iter::once(0)
-            .chain(sums)
-            .map(move |sum| truth + SignedDuration::from_millis(sum))
+        let mut shifts = vec![0];
+        for from in 0..steps.len() {
+            let mut sum = 0;
+            shifts.extend(steps[from..].iter().map(|step| {
+                sum += step;
+                sum
+            }));
+        }
+        shifts
+            .into_iter()
+            .map(move |ms| truth + SignedDuration::from_millis(ms))
     }
 
     /// Adds a line to the story.

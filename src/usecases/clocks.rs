@@ -25,7 +25,10 @@ pub struct ClockService {
 impl ClockService {
     pub(crate) fn new(ctx: UseCaseContext, idempotency: IdempotencyService) -> Self {
         Self {
-            state: std::sync::Arc::new(state::ClockState::new(&ctx.settings.timing.vendors)),
+            state: std::sync::Arc::new(state::ClockState::new(
+                &ctx.settings.timing.vendors,
+                ctx.settings.poll_staleness.max(ctx.settings.describe_staleness),
+            )),
             ctx,
             idempotency,
         }

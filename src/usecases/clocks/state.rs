@@ -17,6 +17,8 @@ pub(super) struct ClockState {
     pub(super) own_steps: Mutex<Vec<(Timestamp, SignedDuration)>>,
     /// Wakes the recalibration, because a new sample may improve an earlier departure or show that it is wrong.
     pub(crate) learnt: tokio::sync::Notify,
+    /// How much earlier than our clock's reading a bound may be: the age of a vendor's answer.
+    answer_age: SignedDuration,
     /// The earliest departure that a clock step may have made wrong.
     doubted_since: Mutex<Option<Timestamp>>,
 }
@@ -26,8 +28,9 @@ pub(super) fn lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl ClockState {
-    pub(crate) fn new(vendors: &BTreeMap<String, VendorSettings>) -> Self {
+    pub(crate) fn new(vendors: &BTreeMap<String, VendorSettings>, answer_age: SignedDuration) -> Self {
         Self {
+            answer_age,
             calibrator: Mutex::new(Calibrator::new(vendors.clone())),
             ..Self::default()
         }
@@ -63,10 +66,11 @@ impl ClockState {
     fn on_todays_scale(&self, t: Timestamp, safe: impl Fn(Timestamp, Timestamp) -> Timestamp) -> Timestamp {
         let steps = lock(&self.own_steps);
         steps.iter().fold(t, |t, (at, step)| {
-            let (before, after) = (t < *at - *step, t >= *at);
-            match (before, after) {
-                (true, true) => safe(t, t + *step),
-                (true, false) => t + *step,
+            // A bound shortly before the step may have been computed from a reading after it.
+            let (may_be_before, is_before) = (t < *at - *step, t < *at - *step - self.answer_age);
+            match (may_be_before, is_before, t >= *at) {
+                (_, true, false) => t + *step,
+                (true, ..) => safe(t, t + *step),
                 _ => t,
             }
         })
@@ -113,6 +117,22 @@ mod tests {
         assert_eq!(
             (clocks.not_before(at(160)), clocks.not_after(at(160))),
             (at(160), at(160))
+        );
+    }
+
+    #[test]
+    fn bound_computed_from_a_reading_after_the_step_never_tightens_a_bracket() {
+        // At 100 the clock was set to 150. A request sent at 151 of the new scale shows 149 to 151, less the age of the answer.
+        let mut clocks = stepped(150, 50);
+        clocks.answer_age = SignedDuration::from_secs(2);
+        assert_eq!((clocks.not_before(at(99)), clocks.not_after(at(99))), (at(99), at(149)));
+        assert_eq!(
+            (clocks.not_before(at(97)), clocks.not_after(at(97))),
+            (at(147), at(147))
+        );
+        assert_eq!(
+            (clocks.not_before(at(149)), clocks.not_after(at(149))),
+            (at(149), at(149))
         );
     }
 }
