@@ -1,8 +1,8 @@
 //! Whether an estimate may replace an earlier one of the same event.
 //!
-//! Both were published as guaranteed, so the truth lies in both. A later estimate that lies inside the earlier one is
-//! better. One that reaches outside a little has only lost old samples, so the earlier one stays. One that lies mostly
-//! outside shows that an assumption behind one of them broke; which one is unknown, so only the hull is safe.
+//! Both were published as guaranteed, so the truth lies in both. A later estimate inside the earlier one is better. If the
+//! later estimate reaches outside a little, it has only lost old samples, so the earlier one stays. If it lies mostly
+//! outside, an assumption behind one of the two broke. It is unknown which, so only the hull is safe.
 
 use super::Moment;
 
