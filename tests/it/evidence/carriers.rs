@@ -1,10 +1,13 @@
 //! Events from partner carriers: about their own legs, and as additional evidence about Connect's legs.
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
+use sidedoor_domain::ports::Clock;
 use sidedoor_fakes::Fault;
 
 use crate::clocks::calibration::{calibration, clock, depart};
 use crate::support::app::{Answer, CARRIER, READER, TestApp, TestAppBuilder};
+use crate::support::claims::instant;
 use crate::support::fast_clock::FastClock;
 
 /// Posts an event of the carrier `acme`.
@@ -189,13 +192,29 @@ async fn carrier_unfinished_legs_are_limited() {
 /// The carrier's last event was lost. Its legs are bounded and must not occupy the supervisor's voice slot for ever.
 #[tokio::test]
 async fn carrier_leg_ends_unbounded_a_day_after_the_last_word() {
-    let clock = FastClock::new(20_000);
-    let app = with_carrier().clock(clock).start().await;
+    assert_carrier_leg_expires(false).await;
+}
+
+/// The day counts from the stored evidence, so a restart does not begin it again.
+#[tokio::test]
+async fn carrier_leg_ends_unbounded_although_the_service_restarts() {
+    assert_carrier_leg_expires(true).await;
+}
+
+async fn assert_carrier_leg_expires(restarts: bool) {
+    const FASTER: u32 = 8_000;
+    let clock = FastClock::new(FASTER);
+    let mut app = with_carrier().clock(clock.clone()).start().await;
+    let last_word = clock.now();
     for event in ["CONNECTED", "CONNECTED"] {
         assert_eq!(partner(&app, &own("leg-1", event, "supervisor-1")).await.status, 200);
     }
     let one = app.found("state=MONITORING").await;
     let id = one["id"].as_str().expect("an id");
+    if restarts {
+        tokio::time::sleep(clock.here(SignedDuration::from_hours(18))).await;
+        app.crash_and_restart().await;
+    }
     let left = app.until_left(id).await;
     assert_eq!(
         (
@@ -205,5 +224,12 @@ async fn carrier_leg_ends_unbounded_a_day_after_the_last_word() {
         ),
         (&json!("NONE"), &Value::Null, &json!("PARTNER_EVENT")),
         "{left:#}"
+    );
+    let after = instant(&left["departure"]["latest"]).duration_since(last_word);
+    let day = SignedDuration::from_hours(24);
+    // The machine may be busy for a second, which is more than five hours of this clock.
+    assert!(
+        (day..day + SignedDuration::from_hours(10)).contains(&after),
+        "after {after:#}"
     );
 }

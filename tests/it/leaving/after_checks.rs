@@ -1,10 +1,15 @@
 //! After a departure the service checks whether the customer's call continued and what state the agent is in.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use sidedoor_fakes::connect::NewContact;
 
 use crate::support::app::{READER, TestApp};
+use crate::support::claims::text;
 use crate::support::sql;
+use crate::support::supervision_steps::fast_intervals;
 
 async fn leave(app: &TestApp, id: &str) -> Value {
     app.leave(id, "supervisor-1").await;
@@ -22,7 +27,7 @@ async fn until_metric(app: &TestApp, name: &str, wanted: &str) {
         if metric(app, name).await == wanted {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("{name} never became {wanted}");
 }
@@ -82,7 +87,7 @@ async fn after_check_finds_barge_without_events() {
         if app.record(leg)["Mode__c"] == "BARGE" {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(app.record(leg)["Mode__c"], "BARGE");
     app.finish().await;
@@ -179,5 +184,78 @@ async fn metrics_require_read_scope() {
     ] {
         assert!(text.contains(line), "{line} is missing:\n{text}");
     }
+    app.finish().await;
+}
+
+/// The record is written when the supervisor joins, when they leave, and when the after-check is done.
+#[tokio::test]
+async fn departure_is_counted_with_its_first_record_only() {
+    let app = TestApp::build().intervals(fast_intervals()).start().await;
+    let count = "sidedoor_departure_to_row_seconds_count";
+    for written in ["1", "2"] {
+        let id = app.listen(&app.connect().create_call(), "supervisor-1").await.id();
+        app.until_written(&id).await;
+        let before = if written == "1" { "0" } else { "1" };
+        assert_eq!(
+            metric(&app, count).await,
+            before,
+            "the record of a supervisor who listens"
+        );
+        app.leave(&id, "supervisor-1").await;
+        app.until_confirmed(&id).await;
+        assert_eq!(metric(&app, count).await, written);
+    }
+    app.finish().await;
+}
+
+/// Ends a chat by its customer after StopContact ended the supervisor's leg: in the same second by the vendor's clock, or in the next.
+/// Returns the departure.
+async fn customer_leaves_chat_after_stop_contact(app: &TestApp, in_the_same_second: bool) -> Value {
+    let until_second_begins = || async {
+        let past = Timestamp::now().subsec_millisecond();
+        tokio::time::sleep(Duration::from_millis(1000 - u64::from(past.unsigned_abs()))).await;
+    };
+    for _ in 0..10 {
+        let chat = app.connect().create_contact(NewContact {
+            channel: "CHAT".into(),
+            ..NewContact::default()
+        });
+        let id = app.listen(&chat, "supervisor-1").await.id();
+        let joined = app.until_connected(&id).await;
+        until_second_begins().await;
+        app.disconnect(&id).await;
+        let leg = text(&joined, "legContactId");
+        while !app.connect().contact(&leg).expect("a leg").ended {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if !in_the_same_second {
+            until_second_begins().await;
+        }
+        app.connect().hang_up(&chat, "CUSTOMER").expect("hung up");
+        let left = app
+            .until(&id, "checked", |s| !s["departure"]["customerCallContinued"].is_null())
+            .await;
+        let second = |id: &str| app.connect().contact(id)?.vendor_disconnect_at.map(|at| at.as_second());
+        if (second(&leg) == second(&chat)) == in_the_same_second {
+            return left["departure"].clone();
+        }
+    }
+    panic!("this machine is too slow to do it in one second");
+}
+
+/// Stamps of whole seconds cannot show which of the two ended first.
+#[tokio::test]
+async fn after_check_alarm_fires_when_chat_ends_in_the_second_of_stop_contact() {
+    let app = TestApp::build().after_again(100).start().await;
+    let alarm = "sidedoor_customer_calls_ended_total";
+    customer_leaves_chat_after_stop_contact(&app, false).await;
+    assert_eq!(metric(&app, alarm).await, "0");
+
+    let departure = customer_leaves_chat_after_stop_contact(&app, true).await;
+    assert_eq!(
+        (&departure["customerCallContinued"], &departure["reason"]),
+        (&json!(false), &json!("SUPERVISOR"))
+    );
+    until_metric(&app, alarm, "1").await;
     app.finish().await;
 }

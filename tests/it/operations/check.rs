@@ -8,6 +8,9 @@ use serde_json::Value;
 use sidedoor_fakes::connect::{ACCESS_KEY, ACCOUNT, INSTANCE, NewContact, REGION, SECRET_KEY};
 use sidedoor_fakes::{Fakes, FakesConfig, Fault};
 
+use crate::support::app::TestApp;
+use crate::support::claims::text;
+
 struct Scene {
     fakes: Fakes,
     folder: tempfile::TempDir,
@@ -104,8 +107,8 @@ async fn check_passes_and_changes_nothing() {
     assert!(scene.fakes.salesforce().written().is_empty());
     let left: Vec<_> = std::fs::read_dir(scene.folder.path()).expect("a folder").collect();
     assert!(left.is_empty(), "{left:?}");
-    let text = scene.run(&[], &[]).await;
-    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    let output = scene.run(&[], &[]).await;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         text.contains("✓ the instance can be reached and is active [main]"),
         "{text}"
@@ -129,7 +132,7 @@ async fn check_lines_match_runbook_headings() {
 async fn check_names_each_problem_with_remedy() {
     let scene = Scene::new().await;
     scene.fakes.connect().change(|s| {
-        s.denied_operations = vec!["MonitorContact".into(), "SearchUsers".into()];
+        s.denied_operations = vec!["MonitorContact".into(), "SearchUsers".into(), "SearchContacts".into()];
         s.attributes_off = vec!["ENHANCED_CONTACT_MONITORING".into()];
         s.clock.skew_ms = 200_000;
     });
@@ -147,6 +150,9 @@ async fn check_names_each_problem_with_remedy() {
     );
     assert_eq!(result(&lines, "connect-excess").0, "warning");
     assert_eq!(result(&lines, "connect-users").0, "warning");
+    let search = result(&lines, "connect-search");
+    assert_eq!(search.0, "warning");
+    assert!(search.2.contains("Allow connect:SearchContacts"), "{search:?}");
     assert!(
         result(&lines, "connect-monitoring")
             .1
@@ -159,6 +165,45 @@ async fn check_names_each_problem_with_remedy() {
     for line in lines.iter().filter(|l| l["result"] != "ok") {
         assert!(line["remedy"].is_string() && line["runbook"].is_string(), "{line}");
     }
+}
+
+/// A running service finds that GetCurrentUserData still lists a leg long after its end; the warning names a value that suffices.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_warns_about_answers_older_than_configured() {
+    let app = TestApp::build()
+        .set("SUPERVISION__IDLE_POLL_S", "5")
+        .set("SUPERVISION__POLL_STALENESS_MS", "500")
+        .fakes(|f| f.connect.poll_staleness_ms = 5000)
+        .start()
+        .await;
+    // The second supervision keeps the polls of the instance going.
+    for supervisor in ["supervisor-1", "supervisor-2"] {
+        let id = app.listen(&app.connect().create_call(), supervisor).await.id();
+        let joined = app.until_connected(&id).await;
+        if supervisor == "supervisor-1" {
+            let leg = text(&joined, "legContactId");
+            app.connect().end_leg_in_ccp(supervisor, &leg).expect("ended");
+            app.until_left(&id).await;
+        }
+    }
+    let scene = Scene::new().await;
+    let store = format!("sqlite://{}", app.store_path().display());
+    let settings = [
+        ("STORE__URL", store.as_str()),
+        ("SUPERVISION__POLL_STALENESS_MS", "500"),
+    ];
+    for _ in 0..60 {
+        let (lines, _) = scene.lines(&[], &settings).await;
+        let (result, detail, remedy) = result(&lines, "connect-staleness");
+        if result == "warning" {
+            let least = remedy.rsplit(' ').next().and_then(|ms| ms.parse::<i64>().ok());
+            assert!(least.is_some_and(|ms| (501..=5000).contains(&ms)), "{detail} {remedy}");
+            return;
+        }
+        assert_eq!((result, detail), ("ok", "no answer older than 500 ms was measured"));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the service measured no old answer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
