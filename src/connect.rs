@@ -20,8 +20,6 @@ mod contact;
 mod dates;
 mod describe;
 mod errors;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use self::client::AmazonConnect;
 pub(crate) use self::describe::{Attribute, Identity, InstanceSeen, LegDescription};

@@ -237,3 +237,26 @@ async fn lost_join_of_a_chat_does_not_refuse_another_chat() {
     assert!(matches!(started.status, 201 | 202), "{}", started.text);
     app.until_connected(&started.id()).await;
 }
+
+/// Only SearchContacts finds this leg, on its second page, because it has ended and the supervisor has begun a hundred others since.
+#[tokio::test]
+async fn lost_join_is_found_on_a_later_page_of_search_contacts() {
+    let app = impatient().fakes(|f| f.events.loss = 1.0).start().await;
+    let call = app.connect().create_call();
+    app.connect().fault(slow());
+    let id = app.listen(&call, "supervisor-1").await.id();
+    assert_eq!(app.disconnect(&id).await.status, 202);
+    assert_eq!(app.connect().legs(&call).len(), 1);
+    app.connect().hang_up(&call, "CUSTOMER").expect("hung up");
+    let other = app.connect().create_call();
+    for _ in 0..120 {
+        let leg = app.connect().begin_leg_by_hand(&other, "supervisor-1");
+        let leg = leg.expect("a leg");
+        app.connect().end_leg_in_ccp("supervisor-1", &leg).expect("ended");
+    }
+    let left = app.until_confirmed(&id).await;
+    app.assert_contains_truth(&left);
+    assert_eq!(app.connect().calls("SearchContacts"), 2, "one look, two pages");
+    assert_one_outcome(&app, "pages", &[&call]).await;
+    app.finish().await;
+}
