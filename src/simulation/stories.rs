@@ -66,6 +66,30 @@ fn disconnect_survives_slow_monitor_contact() {
     keeps_every_promise(&plan(Conduct::calm(), &acts));
 }
 
+/// The supervisor listened to the chat by hand already, and Connect's answer about the second leg cannot be read. The disconnect ends
+/// the second leg: of the first we heard before the request, or it began farther from it.
+#[test]
+fn disconnect_of_a_lost_join_does_not_end_the_leg_begun_before() {
+    let by_hand = Step::BeginByHand {
+        supervisor: 0,
+        contact: 0,
+    };
+    let acts = [
+        (1000, outage(MonitorContact, Outage::AnswerCut, 60_000)),
+        (1100, by_hand),
+        (3000, start(0)),
+        (14_000, disconnect(0)),
+    ];
+    for event_ms in [100..400, 5000..8000] {
+        let conduct = Conduct {
+            channel: Channel::Chat,
+            event_ms,
+            ..Conduct::calm()
+        };
+        keeps_every_promise(&plan(conduct, &acts));
+    }
+}
+
 /// The answer is lost, and the vendor answers nothing for a minute.
 #[test]
 fn disconnect_survives_lost_answer_and_outage() {

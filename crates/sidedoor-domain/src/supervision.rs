@@ -11,9 +11,11 @@
 //! The fields are here, the transitions in [`machine`].
 
 mod directing;
+mod leg_search;
 mod machine;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+pub use leg_search::LegSearch;
 pub use machine::{AliveAgain, Leave, LeaveTimes, Refused};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +23,7 @@ use super::confirmation::LegWatch;
 use super::departure::Departure;
 use super::directive::{Directive, DirectiveKind};
 use super::ids::{ClientToken, ContactId, DirectiveId, InstanceName, SupervisionId, UserId};
-use super::interlock::{ContactSeen, LegId};
+use super::interlock::LegId;
 use super::rejoin::Compliance;
 use crate::trace_parent::TraceParent;
 
@@ -173,46 +175,9 @@ pub struct Join {
     pub first_sent_at: Option<Timestamp>,
     /// After this MonitorContact is never sent again, because a late join is worse than none.
     pub expires_at: Timestamp,
-    /// The search for a leg that an unanswered MonitorContact may have made. While it is set, MonitorContact is not sent again.
+    /// The search for a leg that an unanswered MonitorContact may have made. While it goes on, MonitorContact is not sent again.
+    /// It is kept when a leg was found, because another may appear.
     pub search: Option<LegSearch>,
-}
-
-/// The search for the leg of a join whose outcome is unknown. It slows down and does not give up before a day is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LegSearch {
-    /// When it began.
-    pub since: Timestamp,
-    /// How often the vendor was asked. Our own full rate budget is not a question.
-    pub looks: u32,
-    /// Why the join fails if no leg is found, as a stable code.
-    pub code: String,
-    /// The same for people.
-    pub detail: String,
-    /// Whether a complete answer, long after MonitorContact was sent, showed no leg. The supervisor may then listen elsewhere.
-    pub nothing_found: bool,
-}
-
-/// How long a search goes on.
-const SEARCH_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// The longest wait between two questions of a search.
-const LONGEST_SEARCH_WAIT: SignedDuration = SignedDuration::from_mins(5);
-/// So long after MonitorContact a leg that it made must be listed.
-const LEG_LISTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
-/// A join of a chat or a task that the supervisor wants to leave may be repeated for so long.
-const REPEATED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
-/// A leg that began so much earlier than our call, by the vendor's uncalibrated clock, is not its result.
-const BEGUN_BEFORE: SignedDuration = SignedDuration::from_secs(10);
-
-impl LegSearch {
-    /// Whether the search has ended without a leg.
-    pub fn is_over(&self, now: Timestamp) -> bool {
-        self.since + SEARCH_FOR <= now
-    }
-
-    /// When to ask next, after a question at `now`.
-    pub fn next_look(&self, now: Timestamp) -> Timestamp {
-        now + SignedDuration::from_secs(1_i64 << self.looks.min(10)).min(LONGEST_SEARCH_WAIT)
-    }
 }
 
 /// When the supervisor was connected.
@@ -412,51 +377,6 @@ impl Supervision {
     pub fn may_end_soon(&self) -> bool {
         let listens = !self.state.is_final();
         listens && (self.leave.is_some() || self.watch.claim.is_some() || self.search().is_some())
-    }
-
-    /// The search for the leg of this join, if there is one.
-    pub fn search(&self) -> Option<&LegSearch> {
-        let join = self.join.as_ref().filter(|_| self.state == State::Joining)?;
-        join.search.as_ref()
-    }
-
-    /// Whether MonitorContact may be repeated with its token although its leg is searched for: the supervisor wants to leave a chat or
-    /// a task, and StopContact ends the leg that the repeat names. A voice leg could not be ended by us.
-    pub fn may_repeat_join(&self, now: Timestamp) -> bool {
-        let sent = self.join.as_ref().and_then(|join| join.first_sent_at);
-        let recent = sent.is_some_and(|sent| now < sent + REPEATED_WITHIN);
-        let can_be_ended = matches!(self.channel, Some(Channel::Chat | Channel::Task));
-        self.search().is_some() && self.leave.is_some() && can_be_ended && recent
-    }
-
-    /// Whether a described leg is the one that this join searches for. `alone` says that this supervisor has no other search: a leg
-    /// that names no contact is then the only one it can be. A leg that began before our call is not its result.
-    pub fn finds(&self, seen: &ContactSeen, alone: bool) -> bool {
-        let (Some(_), Some(contact), Some(user)) = (self.search(), &self.contact, &self.supervisor.connect_user_id)
-        else {
-            return false;
-        };
-        let sent = self.join.as_ref().and_then(|join| join.first_sent_at);
-        let begun_before = sent
-            .zip(seen.initiated_at)
-            .is_some_and(|(sent, begun)| begun + BEGUN_BEFORE < sent);
-        let names = |id: &String| id.eq_ignore_ascii_case(contact.as_str());
-        let theirs = seen
-            .agent
-            .as_deref()
-            .is_some_and(|agent| agent.eq_ignore_ascii_case(user.as_str()));
-        let listens_here = seen.related.iter().any(names) || (seen.related.is_empty() && alone);
-        seen.is_monitor() && theirs && !begun_before && listens_here
-    }
-
-    /// A complete answer, sent at `sent_at`, listed no leg that can be the one of this join.
-    pub fn note_nothing_found(&mut self, sent_at: Timestamp) {
-        let expires_at = self.join.as_ref().map(|join| join.expires_at);
-        if let Some(search) = self.join.as_mut().and_then(|join| join.search.as_mut()) {
-            let late =
-                sent_at >= search.since + LEG_LISTED_WITHIN && expires_at.is_some_and(|expires| sent_at >= expires);
-            search.nothing_found |= late;
-        }
     }
 
     /// The external id of the Salesforce record, once the leg is known.

@@ -13,7 +13,7 @@ use sidedoor_domain::ports::store::{StoredSupervision, SupervisionWrite, Unknown
 use sidedoor_domain::ports::{
     CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
 };
-use sidedoor_domain::supervision::{Origin, State, Supervision, Supervisor};
+use sidedoor_domain::supervision::{Origin, Requester, State, Supervision, Supervisor};
 
 use crate::usecases::context::ConflictAttempts;
 use crate::usecases::error::UseCaseError;
@@ -107,7 +107,12 @@ impl EvidenceService {
             .filter(|s| s.search().is_some())
             .collect();
         let alone = searching.len() == 1;
-        let Some(s) = searching.into_iter().find(|s| s.finds(seen, alone)) else {
+        if searching.is_empty() {
+            return Ok(None);
+        }
+        let heard = self.ctx.store().evidence(instance, &seen.id).await?;
+        let heard_at = heard.iter().map(|e| e.learnt_at).min();
+        let Some(s) = searching.into_iter().find(|s| s.finds(seen, alone, heard_at)) else {
             return Ok(None);
         };
         let Ok(leg) = LegId::from_description(seen, s.contact.as_ref()) else {
@@ -227,6 +232,11 @@ impl EvidenceService {
             now + self.ctx.settings.intervals.first_look,
         );
         new.compliance = compliance;
+        if let Some(by) = self.disconnect_of_lost_join(&new, seen).await? {
+            new.ask_to_leave(by, now, self.ctx.leave_times());
+            // Polling carries out the leave.
+            new.next_check_at = Some(now);
+        }
         let supervision_id = new.id;
         let change = Transaction {
             supervision: Some(SupervisionWrite::Insert(Box::new(new))),
@@ -243,6 +253,7 @@ impl EvidenceService {
             CommitOutcome::Done => {
                 self.ctx.count(&MetricEvent::Began(Origin::Observed));
                 self.ctx.signals.deliver.notify_one();
+                self.ctx.signals.check.notify_one();
                 let observation = Observation::of_description(seen, asked_at, now);
                 self.evaluate(&leg.instance, &leg.leg, observation, None)
                     .await
@@ -251,6 +262,31 @@ impl EvidenceService {
             // Another task has assigned the leg meanwhile.
             _ => Ok(self.forget_leg(leg).await?),
         }
+    }
+
+    /// Who asked for a disconnect of a join that searched for its leg and was given another one than this.
+    async fn disconnect_of_lost_join(
+        &self,
+        new: &Supervision,
+        seen: &ContactSeen,
+    ) -> Result<Option<Requester>, StoreError> {
+        /// Earlier supervisions of this supervisor on this contact that are considered.
+        const MOST: u32 = 8;
+        let (Some(contact), Some(user)) = (&new.contact, &new.supervisor.connect_user_id) else {
+            return Ok(None);
+        };
+        let store = self.ctx.store();
+        let active = store.active_on(&new.instance, contact).await?;
+        if let Some(by) = active.iter().find_map(|s| s.supervision.disconnects_too(seen)) {
+            return Ok(Some(by));
+        }
+        for id in store.over_on(&new.instance, contact, user, MOST).await? {
+            let over = store.supervision(id).await?;
+            if let Some(by) = over.and_then(|s| s.supervision.disconnects_too(seen)) {
+                return Ok(Some(by));
+            }
+        }
+        Ok(None)
     }
 
     async fn retry_later(&self, leg: &UnknownLeg, error: &VendorError) -> Result<(), UseCaseError> {

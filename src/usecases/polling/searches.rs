@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::confirmation::Finding;
 use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::join_failure::{JoinFailure, OwnJoinFailure};
 use sidedoor_domain::ports::store::StoredSupervision;
 use sidedoor_domain::ports::telephony::LegsFound;
@@ -30,14 +31,38 @@ const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(2);
 const BUDGET_WAIT: SignedDuration = SignedDuration::from_secs(2);
 
 /// A leg that may belong to a search.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Examined {
-    /// It was described, or a supervision has it.
-    Clear,
+    /// A supervision has it.
+    Known,
+    /// It was described.
+    Described(Box<Candidate>),
     /// The vendor did not describe it.
     Unclear,
     /// Our own rate budget was full.
     NotAsked,
+}
+
+/// A leg that no supervision has, as it was described.
+struct Candidate {
+    seen: ContactSeen,
+    asked_at: Timestamp,
+    /// What GetCurrentUserData said of it.
+    listed: Observation,
+}
+
+impl Candidate {
+    /// How far from our call it began. The vendor's clock may not be calibrated, so this is used only to choose among several.
+    fn distance(&self, searching: &[&Supervision]) -> SignedDuration {
+        let theirs =
+            |s: &&&Supervision| s.supervisor.connect_user_id.as_ref().map(UserId::as_str) == self.seen.agent.as_deref();
+        let sent = searching
+            .iter()
+            .filter(theirs)
+            .filter_map(|s| s.join.as_ref()?.first_sent_at);
+        let begun = self.seen.initiated_at;
+        let distances = sent.filter_map(|sent| Some(begun?.duration_since(sent).abs()));
+        distances.min().unwrap_or(SignedDuration::MAX)
+    }
 }
 
 impl PollingService {
@@ -77,6 +102,7 @@ impl PollingService {
         let complete = searched.as_ref().is_some_and(|found| found.is_complete) && seen.is_complete;
         candidates.extend(searched.into_iter().flat_map(|found| found.legs));
         let (mut unclear, mut short_of_budget) = (false, false);
+        let mut described = Vec::new();
         for candidate in candidates {
             let listed = seen.contacts.iter().any(|c| c.contact == candidate);
             let listed = Observation::of_finding(
@@ -85,9 +111,17 @@ impl PollingService {
                 sent_at,
                 received_at,
             );
-            let examined = self.examine(instance, &candidate, listed).await?;
-            unclear |= examined != Examined::Clear;
-            short_of_budget |= examined == Examined::NotAsked;
+            match self.examine(instance, &candidate, listed).await? {
+                Examined::Known => {}
+                Examined::Described(candidate) => described.push(candidate),
+                Examined::Unclear => unclear = true,
+                Examined::NotAsked => (unclear, short_of_budget) = (true, true),
+            }
+        }
+        // The supervisor may have begun another leg on the same contact by hand.
+        described.sort_by_key(|candidate| candidate.distance(&searching));
+        for candidate in &described {
+            self.give(instance, candidate).await?;
         }
         for s in searching {
             self.ctx
@@ -174,7 +208,7 @@ impl PollingService {
         }
     }
 
-    /// Describes a leg that may belong to a search, and gives it to that search.
+    /// Describes a leg that may belong to a search.
     async fn examine(
         &self,
         instance: &InstanceName,
@@ -182,31 +216,19 @@ impl PollingService {
         listed: Observation,
     ) -> Result<Examined, PollingError> {
         let Ok(leg) = ContactId::parse(candidate) else {
-            return Ok(Examined::Clear);
+            return Ok(Examined::Known);
         };
         if self.ctx.store().by_leg(instance, leg.as_str()).await?.is_some() {
-            return Ok(Examined::Clear);
+            return Ok(Examined::Known);
         }
-        let sent_at = self.ctx.now();
+        let asked_at = self.ctx.now();
         match self
             .ctx
             .telephony()
             .describe(instance, leg.as_str(), Priority::Claim)
             .await
         {
-            Ok(seen) => {
-                if let Some(user) = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok()) {
-                    let given = self.evidence.give_to_search(instance, &user, &seen, sent_at).await?;
-                    if given.is_some() {
-                        // From now on a poll that does not list the leg shows that it has ended.
-                        self.evidence.evaluate(instance, leg.as_str(), listed, None).await?;
-                    }
-                    if let Some((id, LegGiven::Leaving)) = given {
-                        self.leaving.carry_out_leave(id).await?;
-                    }
-                }
-                Ok(Examined::Clear)
-            }
+            Ok(seen) => Ok(Examined::Described(Box::new(Candidate { seen, asked_at, listed }))),
             Err(e) => {
                 tracing::warn!(leg_contact_id = %leg, code = %e.code, "could not describe {leg}, which may be the leg of a join without an answer: {}", e.message);
                 Ok(match e.code {
@@ -215,6 +237,23 @@ impl PollingService {
                 })
             }
         }
+    }
+
+    /// Gives a leg to the search that it belongs to, if there is one.
+    async fn give(&self, instance: &InstanceName, candidate: &Candidate) -> Result<(), PollingError> {
+        let Candidate { seen, asked_at, listed } = candidate;
+        let Some(user) = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok()) else {
+            return Ok(());
+        };
+        let given = self.evidence.give_to_search(instance, &user, seen, *asked_at).await?;
+        if given.is_some() {
+            // From now on a poll that does not list the leg shows that it has ended.
+            self.evidence.evaluate(instance, &seen.id, listed.clone(), None).await?;
+        }
+        if let Some((id, LegGiven::Leaving)) = given {
+            self.leaving.carry_out_leave(id).await?;
+        }
+        Ok(())
     }
 
     async fn look_failed(&self, searching: &[&Supervision], error: &VendorError) -> Result<(), PollingError> {

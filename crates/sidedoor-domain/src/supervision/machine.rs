@@ -214,7 +214,6 @@ impl Supervision {
             return Err(self.refuse("leg"));
         }
         self.leg = Some(leg);
-        self.join.iter_mut().for_each(|join| join.search = None);
         self.state = State::Monitoring;
         self.next_check_at = Some(first_look);
         if self.leave.is_some() {

@@ -1,9 +1,12 @@
 //! What a supervision says about itself.
 
+use jiff::SignedDuration;
+
 use super::*;
 use crate::confirmation::PendingClaim;
 use crate::contact_event::InitiationMethod;
 use crate::evidence::Source;
+use crate::interlock::ContactSeen;
 use crate::test_support::*;
 
 /// Makes a description of the leg that is searched for into another one.
@@ -195,8 +198,8 @@ fn search_is_over_once_the_supervision_has_left_joining() {
 
 #[test]
 fn search_finds_the_supervisors_leg_on_the_contact() {
-    assert!(searching().finds(&described_leg(), false));
-    assert!(!joining().finds(&described_leg(), true), "it does not search");
+    assert!(searching().finds(&described_leg(), false, None));
+    assert!(!joining().finds(&described_leg(), true, None), "it does not search");
     let changes: [(&str, Change); 5] = [
         ("no leg", |seen| {
             seen.initiation_method = InitiationMethod::parse("INBOUND")
@@ -209,14 +212,63 @@ fn search_finds_the_supervisors_leg_on_the_contact() {
     for (name, change) in changes {
         let mut seen = described_leg();
         change(&mut seen);
-        assert!(!searching().finds(&seen, true), "{name}");
+        assert!(!searching().finds(&seen, true, None), "{name}");
     }
     // The vendor's clock may be up to 10 s behind ours.
     let mut seen = described_leg();
     for begun in [Some(at(-9)), None] {
         seen.initiated_at = begun;
-        assert!(searching().finds(&seen, false), "{begun:?}");
+        assert!(searching().finds(&seen, false, None), "{begun:?}");
     }
+}
+
+/// The vendor's clock may be behind ours, but an event cannot arrive before the leg began.
+#[test]
+fn search_does_not_find_a_leg_heard_of_before_our_call() {
+    let sent = searching().join.and_then(|join| join.first_sent_at).expect("sent");
+    for (heard, found) in [(sent - SignedDuration::from_millis(1), false), (sent, true)] {
+        assert_eq!(searching().finds(&described_leg(), true, Some(heard)), found, "{heard}");
+    }
+}
+
+/// Nobody can tell which of two legs our call made, so the disconnect ends both.
+#[test]
+fn disconnect_of_a_search_holds_for_another_leg_that_may_be_its_own() {
+    let left_while_searching = || {
+        let mut s = searching();
+        s.ask_to_leave(Requester::Operator, at(6), TIMES);
+        s.leg_given(leg(), at(7), at(8), TIMES).expect("joining");
+        s
+    };
+    let other = || ContactSeen {
+        id: "another-leg".into(),
+        ..described_leg()
+    };
+    assert_eq!(
+        left_while_searching().disconnects_too(&other()),
+        Some(Requester::Operator)
+    );
+    assert_eq!(searching().disconnects_too(&other()), None, "no leg yet");
+    let mut its_own = other();
+    its_own.id = leg().to_string();
+    assert_eq!(left_while_searching().disconnects_too(&its_own), None);
+    let mut after = other();
+    after.initiated_at = Some(at(16));
+    assert_eq!(
+        left_while_searching().disconnects_too(&after),
+        None,
+        "begun after the disconnect"
+    );
+    let mut elsewhere = other();
+    elsewhere.related = vec!["other".into()];
+    assert_eq!(left_while_searching().disconnects_too(&elsewhere), None);
+    let mut without_search = joining();
+    without_search.ask_to_leave(Requester::Operator, at(6), TIMES);
+    without_search.leg_given(leg(), at(7), at(8), TIMES).expect("joining");
+    assert_eq!(without_search.disconnects_too(&other()), None);
+    let mut stays = searching();
+    stays.leg_given(leg(), at(7), at(8), TIMES).expect("joining");
+    assert_eq!(stays.disconnects_too(&other()), None, "no disconnect");
 }
 
 #[test]
@@ -225,8 +277,8 @@ fn search_finds_a_leg_without_contact_only_if_it_is_alone() {
         related: Vec::new(),
         ..described_leg()
     };
-    assert!(searching().finds(&unnamed, true));
-    assert!(!searching().finds(&unnamed, false));
+    assert!(searching().finds(&unnamed, true, None));
+    assert!(!searching().finds(&unnamed, false, None));
 }
 
 #[test]

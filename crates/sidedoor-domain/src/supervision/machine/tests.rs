@@ -125,10 +125,10 @@ fn leg_begins_monitoring_and_ends_the_search() {
         .expect("joining");
     assert_eq!(s.leg_given(leg(), at(6), at(7), TIMES), Ok(()));
     assert_eq!(
-        (s.state, s.leg, s.next_check_at),
+        (s.state, s.leg.clone(), s.next_check_at),
         (State::Monitoring, Some(leg()), Some(at(7)))
     );
-    assert_eq!((s.join.expect("a join").search, s.leave), (None, None));
+    assert_eq!((s.search(), &s.leave), (None, &None));
 }
 
 #[test]
