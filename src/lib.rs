@@ -12,7 +12,7 @@
 //! | [`usecases`] | the use cases, one service an area | telemetry |
 //! | `connect` | the adapter for Amazon Connect; only it uses `aws_*` | config, telemetry |
 //! | `salesforce` | the adapter for Salesforce; only it uses `oauth2` | config, telemetry |
-//! | [`store`] | the adapter for SQLite; only it uses `sqlx` | |
+//! | [`store`] | the adapter for SQLite; only it uses `rusqlite` | |
 //! | `clock` | the adapter for the machine's clock | |
 //! | `random` | the process's random numbers | |
 //! | [`http`] | the HTTP API | usecases, telemetry |

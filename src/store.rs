@@ -6,4 +6,5 @@ mod conformance;
 pub(crate) mod documents;
 #[cfg(test)]
 pub(crate) mod memory;
+mod migrations;
 pub mod sqlite;

@@ -1,10 +1,10 @@
-//! The store: SQLite behind [`sidedoor_domain::ports::Store`]. The only module that uses `sqlx`; one file for each aggregate.
+//! The store: SQLite behind [`sidedoor_domain::ports::Store`]. The only module that uses `rusqlite`; one file for each aggregate.
 //!
 //! **Guarantee.** When [`sidedoor_domain::ports::Store::transact`] answers, the transaction is on disk, because WAL with
 //! `synchronous = FULL` syncs the log at every commit. A transaction is written as a whole; a refused one writes nothing.
 //!
-//! **One writer, group commit.** All writes go through one task ([`writer`]), which puts all waiting writes (bounded) into one
-//! database transaction and syncs once for all of them. Reads use a small pool of read-only connections and see all committed data.
+//! **One writer, group commit.** All writes go through one thread ([`writer`]), which puts all waiting writes (bounded) into one
+//! database transaction and syncs once for all of them. A few threads read ([`readers`]) and see all committed data.
 //!
 //! **Crash safety.** The process may be killed at any instruction. A transaction with a result is in the store; a transaction without one
 //! is there as a whole or not at all. A lock file keeps a second process from opening the same database. The kernel releases the lock
@@ -14,6 +14,7 @@ mod apply;
 mod audit;
 mod clocks;
 mod comparisons;
+mod connection;
 mod deliveries;
 mod directives;
 mod evidence;
@@ -23,14 +24,16 @@ mod jobs;
 mod migrations;
 #[cfg(test)]
 mod plans;
+mod readers;
 mod rows;
 mod supervisions;
 mod sweep;
+mod view;
 mod writer;
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -38,19 +41,20 @@ use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{
-    AuditFilter, AuditLine, AuditStore, ClockEpoch, ClockId, ClockStore, Comparison, Counts, Delivery, DeliveryFilter,
+    AuditFilter, AuditLine, AuditStore, ClockEpoch, ClockId, ClockStore, Counts, Delivery, DeliveryFilter,
     DeliveryStore, DirectiveChange, DirectiveNews, DirectiveStore, EvidenceStore, Filter, IdempotencyStore, JobStore,
     KeyRecord, NextDue, OrderedDirective, PollStaleness, Retention, Sample, StoredSupervision, SupervisionStore,
     UnknownLeg,
 };
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError, Transaction};
 use sidedoor_domain::supervision::State;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
 use tokio::sync::broadcast;
 
-/// Connections for reading. More would not help, because reads are short and share the same cores.
-const READERS: u32 = 4;
+use self::readers::Readers;
+pub use self::view::StoreView;
+
+/// Threads for reading. More would not help, because reads are short and share the same cores.
+const READERS: usize = 4;
 /// Changes of directives that a receiver may lag behind before it misses some and must read the store.
 const NEWS: usize = 1024;
 
@@ -66,15 +70,24 @@ pub enum OpenError {
     /// The lock file cannot be created or locked.
     #[error("cannot lock {0}: {1}")]
     Lock(PathBuf, std::io::Error),
+    /// The copy that is kept before an upgrade cannot be written.
+    #[error("cannot keep a copy of the store in {0} before its upgrade: {1}; make room there, or move the store")]
+    Copy(PathBuf, String),
     /// The database cannot be opened or migrated.
     #[error("cannot open the store: {0}")]
     Store(String),
 }
 
+impl OpenError {
+    fn store(e: impl std::fmt::Display) -> Self {
+        Self::Store(e.to_string())
+    }
+}
+
 /// A store in a SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
-    readers: SqlitePool,
+    readers: Readers,
     writer: writer::Writer,
     incarnation: String,
     salt: String,
@@ -90,37 +103,21 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`].
     pub async fn open(url: &str, max_voice_legs: usize) -> Result<Self, OpenError> {
-        let path = url
-            .strip_prefix("sqlite://")
-            .filter(|p| !p.is_empty())
-            .ok_or(OpenError::Url)?;
-        let lock = lock(Path::new(path))?;
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|_| OpenError::Url)?
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(std::time::Duration::from_secs(5));
-        let store = |e: sqlx::Error| OpenError::Store(e.to_string());
-        let mut connection = options.connect().await.map_err(store)?;
-        migrations::all()
-            .run_direct(None, &mut connection, false)
-            .await
-            .map_err(|e| OpenError::Store(e.to_string()))?;
-        connection.ping().await.map_err(store)?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            // A connection to a local file does not go stale, and a ping would double the cost of every read.
-            .test_before_acquire(false)
-            .acquire_timeout(std::time::Duration::from_secs(5))
-            .connect_with(options.read_only(true).create_if_missing(false))
-            .await
-            .map_err(store)?;
+        let path = connection::path_of(url).ok_or(OpenError::Url)?;
+        // Migrating may take long.
+        let opened = tokio::task::spawn_blocking(move || Self::open_file(&path, max_voice_legs));
+        opened.await.map_err(OpenError::store)?
+    }
+
+    fn open_file(path: &Path, max_voice_legs: usize) -> Result<Self, OpenError> {
+        let path = canonical(path).map_err(|e| OpenError::Lock(path.to_owned(), e))?;
+        let lock = lock(&path)?;
+        create(&path).map_err(OpenError::store)?;
+        let mut connection = connection::open_to_write(&path).map_err(OpenError::store)?;
+        migrations::migrate(&mut connection, &path)?;
+        let salt = directives::salt(&connection).map_err(OpenError::store)?;
+        let readers = Readers::start(&path, READERS).map_err(OpenError::store)?;
         let incarnation = uuid::Uuid::new_v4().to_string();
-        let salt = directives::salt(&readers)
-            .await
-            .map_err(|e| OpenError::Store(e.to_string()))?;
         let (news, _) = broadcast::channel(NEWS);
         let process = apply::Process {
             incarnation: incarnation.clone(),
@@ -139,19 +136,39 @@ impl SqliteStore {
 
     /// Writes all waiting transactions, checkpoints the write-ahead log into the database and closes it.
     pub async fn close(&self) {
-        self.writer.close().await;
+        // The readers first, because only the last connection that closes removes the write-ahead log.
         self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// The path without symbolic links, so that two names of one database have one lock.
+fn canonical(database: &Path) -> std::io::Result<PathBuf> {
+    match database.canonicalize() {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).canonicalize()?;
+            Ok(database.file_name().map_or(folder.clone(), |name| folder.join(name)))
+        }
+        found => found,
+    }
+}
+
+/// Creates a database that is not there, for its owner only. SQLite gives its other files the same permissions.
+fn create(database: &Path) -> std::io::Result<()> {
+    match File::options().create_new(true).write(true).mode(0o600).open(database) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
     }
 }
 
 fn lock(database: &Path) -> Result<File, OpenError> {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".lock");
-    let path = PathBuf::from(name);
+    let path = migrations::beside(database, ".lock");
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(&path)
         .map_err(|e| OpenError::Lock(path.clone(), e))?;
     match file.try_lock() {
@@ -161,90 +178,33 @@ fn lock(database: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// A store opened for reading only, with or without a running service. It takes no lock and writes nothing.
-#[derive(Debug)]
-pub struct StoreView {
-    readers: SqlitePool,
-}
-
-impl StoreView {
-    /// Opens the database at `url` (`sqlite://path`) for reading.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub async fn open(url: &str) -> Result<Self, OpenError> {
-        let store = |e: sqlx::Error| OpenError::Store(e.to_string());
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|_| OpenError::Url)?
-            .read_only(true);
-        let readers = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options)
-            .await
-            .map_err(store)?;
-        Ok(Self { readers })
-    }
-
-    /// One supervision.
-    ///
-    /// # Errors
-    /// [`StoreError`], here and below.
-    pub async fn supervision(&self, id: SupervisionId) -> Result<Option<StoredSupervision>, StoreError> {
-        supervisions::by_id(&self.readers, id).await
-    }
-
-    /// The comparison of a departure with the org's own record, if it was made.
-    pub async fn comparison(&self, id: SupervisionId) -> Result<Option<Comparison>, StoreError> {
-        comparisons::of(&self.readers, id).await
-    }
-
-    /// How many supervisions are active and how many deliveries need work.
-    pub async fn counts(&self) -> Result<Counts, StoreError> {
-        supervisions::counts(&self.readers).await
-    }
-
-    /// The greatest measured age of GetCurrentUserData's answers in the last days, and when it was measured; `None` if none was older
-    /// than it should be.
-    pub async fn poll_staleness(&self, instance: &InstanceName) -> Result<Option<PollStaleness>, StoreError> {
-        jobs::poll_staleness(&self.readers, instance).await
-    }
-
-    /// A leg's evidence, oldest first.
-    pub async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError> {
-        evidence::of_leg(&self.readers, instance, leg).await
-    }
-
-    /// Every epoch of every vendor clock, oldest first.
-    pub async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError> {
-        clocks::epochs(&self.readers).await
-    }
-
-    /// The samples of every vendor clock, oldest first, of each clock at most the latest `limit`.
-    pub async fn clock_samples(&self, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError> {
-        clocks::samples(&self.readers, Timestamp::UNIX_EPOCH, limit).await
-    }
-}
-
-fn failed(e: sqlx::Error) -> StoreError {
+fn failed(e: rusqlite::Error) -> StoreError {
     StoreError::Store(e.to_string())
 }
 
 #[async_trait]
 impl SupervisionStore for SqliteStore {
     async fn supervision(&self, id: SupervisionId) -> Result<Option<StoredSupervision>, StoreError> {
-        supervisions::by_id(&self.readers, id).await
+        self.readers.read(move |db| supervisions::by_id(db, id)).await
     }
 
     async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<StoredSupervision>, StoreError> {
-        supervisions::by_leg(&self.readers, instance, leg).await
+        let (instance, leg) = (instance.clone(), leg.to_owned());
+        self.readers
+            .read(move |db| supervisions::by_leg(db, &instance, &leg))
+            .await
     }
 
     async fn list(&self, filter: &Filter) -> Result<Vec<StoredSupervision>, StoreError> {
-        supervisions::list(&self.readers, filter).await
+        let filter = filter.clone();
+        self.readers.read(move |db| supervisions::list(db, &filter)).await
     }
 
     async fn active_of(&self, instance: &InstanceName, user: &UserId) -> Result<Vec<StoredSupervision>, StoreError> {
-        supervisions::active_of(&self.readers, instance, user).await
+        let (instance, user) = (instance.clone(), user.clone());
+        self.readers
+            .read(move |db| supervisions::active_of(db, &instance, &user))
+            .await
     }
 
     async fn active_on(
@@ -252,11 +212,17 @@ impl SupervisionStore for SqliteStore {
         instance: &InstanceName,
         contact: &ContactId,
     ) -> Result<Vec<StoredSupervision>, StoreError> {
-        supervisions::active_on(&self.readers, instance, contact).await
+        let (instance, contact) = (instance.clone(), contact.clone());
+        self.readers
+            .read(move |db| supervisions::active_on(db, &instance, &contact))
+            .await
     }
 
     async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
-        supervisions::in_states(&self.readers, states, limit).await
+        let states = states.to_vec();
+        self.readers
+            .read(move |db| supervisions::in_states(db, &states, limit))
+            .await
     }
 
     async fn left_between(
@@ -265,7 +231,9 @@ impl SupervisionStore for SqliteStore {
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<StoredSupervision>, StoreError> {
-        supervisions::left_between(&self.readers, since, until, limit).await
+        self.readers
+            .read(move |db| supervisions::left_between(db, since, until, limit))
+            .await
     }
 
     async fn over_on(
@@ -275,7 +243,10 @@ impl SupervisionStore for SqliteStore {
         user: &UserId,
         limit: u32,
     ) -> Result<Vec<SupervisionId>, StoreError> {
-        supervisions::over_on(&self.readers, instance, contact, user, limit).await
+        let (instance, contact, user) = (instance.clone(), contact.clone(), user.clone());
+        self.readers
+            .read(move |db| supervisions::over_on(db, &instance, &contact, &user, limit))
+            .await
     }
 
     async fn supervisors_since(
@@ -285,45 +256,55 @@ impl SupervisionStore for SqliteStore {
         after: Option<&UserId>,
         limit: u32,
     ) -> Result<Vec<UserId>, StoreError> {
-        supervisions::supervisors_since(&self.readers, instance, since, after, limit).await
+        let (instance, after) = (instance.clone(), after.cloned());
+        self.readers
+            .read(move |db| supervisions::supervisors_since(db, &instance, since, after.as_ref(), limit))
+            .await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        supervisions::counts(&self.readers).await
+        self.readers.read(move |db| supervisions::counts(db)).await
     }
 }
 
 #[async_trait]
 impl EvidenceStore for SqliteStore {
     async fn evidence(&self, instance: &InstanceName, leg: &str) -> Result<Vec<Evidence>, StoreError> {
-        evidence::of_leg(&self.readers, instance, leg).await
+        let (instance, leg) = (instance.clone(), leg.to_owned());
+        self.readers.read(move |db| evidence::of_leg(db, &instance, &leg)).await
     }
 
     async fn unknown_leg_count(&self, instance: &InstanceName, limit: u32) -> Result<u32, StoreError> {
-        evidence::unknown_leg_count(&self.readers, instance, limit).await
+        let instance = instance.clone();
+        self.readers
+            .read(move |db| evidence::unknown_leg_count(db, &instance, limit))
+            .await
     }
 
     async fn due_unknown_legs(&self, now: Timestamp, limit: u32) -> Result<Vec<UnknownLeg>, StoreError> {
-        evidence::due_unknown_legs(&self.readers, now, limit).await
+        self.readers
+            .read(move |db| evidence::due_unknown_legs(db, now, limit))
+            .await
     }
 }
 
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn next_due(&self) -> Result<NextDue, StoreError> {
-        jobs::next_due(&self.readers).await
+        self.readers.read(move |db| jobs::next_due(db)).await
     }
 
     async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
-        jobs::due_checks(&self.readers, now, limit).await
+        self.readers.read(move |db| jobs::due_checks(db, now, limit)).await
     }
 
     async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError> {
-        jobs::cursor(&self.readers, name).await
+        self.readers.read(move |db| jobs::cursor(db, name)).await
     }
 
     async fn poll_staleness(&self, instance: &InstanceName) -> Result<Option<PollStaleness>, StoreError> {
-        jobs::poll_staleness(&self.readers, instance).await
+        let instance = instance.clone();
+        self.readers.read(move |db| jobs::poll_staleness(db, &instance)).await
     }
 
     async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError> {
@@ -334,23 +315,30 @@ impl JobStore for SqliteStore {
 #[async_trait]
 impl DeliveryStore for SqliteStore {
     async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
-        deliveries::due_deliveries(&self.readers, now, limit).await
+        self.readers
+            .read(move |db| deliveries::due_deliveries(db, now, limit))
+            .await
     }
 
     async fn due_delivery_count(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
-        deliveries::due_delivery_count(&self.readers, now, limit).await
+        self.readers
+            .read(move |db| deliveries::due_delivery_count(db, now, limit))
+            .await
     }
 
     async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
-        deliveries::due_voice_calls(&self.readers, now, limit).await
+        self.readers
+            .read(move |db| deliveries::due_voice_calls(db, now, limit))
+            .await
     }
 
     async fn deliveries(&self, filter: &DeliveryFilter) -> Result<Vec<Delivery>, StoreError> {
-        deliveries::list(&self.readers, filter).await
+        let filter = filter.clone();
+        self.readers.read(move |db| deliveries::list(db, &filter)).await
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
-        deliveries::by_id(&self.readers, id).await
+        self.readers.read(move |db| deliveries::by_id(db, id)).await
     }
 
     async fn due_comparisons(
@@ -360,7 +348,9 @@ impl DeliveryStore for SqliteStore {
         again: Timestamp,
         limit: u32,
     ) -> Result<Vec<(StoredSupervision, u32)>, StoreError> {
-        comparisons::due(&self.readers, since, until, again, limit).await
+        self.readers
+            .read(move |db| comparisons::due(db, since, until, again, limit))
+            .await
     }
 }
 
@@ -373,19 +363,24 @@ impl DirectiveStore for SqliteStore {
         after: Option<i64>,
         limit: u32,
     ) -> Result<Vec<OrderedDirective>, StoreError> {
-        directives::of(&self.readers, instance, user, after, limit).await
+        let (instance, user) = (instance.clone(), user.clone());
+        self.readers
+            .read(move |db| directives::of(db, &instance, &user, after, limit))
+            .await
     }
 
     async fn last_directive_change(&self) -> Result<i64, StoreError> {
-        directives::last_change(&self.readers).await
+        self.readers.read(move |db| directives::last_change(db)).await
     }
 
     async fn directive_changes(&self, after: i64, limit: u32) -> Result<Vec<DirectiveChange>, StoreError> {
-        directives::changes_after(&self.readers, after, limit).await
+        self.readers
+            .read(move |db| directives::changes_after(db, after, limit))
+            .await
     }
 
     async fn before_open_directives(&self) -> Result<i64, StoreError> {
-        directives::before_open(&self.readers).await
+        self.readers.read(move |db| directives::before_open(db)).await
     }
 
     fn directive_news(&self) -> broadcast::Receiver<DirectiveNews> {
@@ -400,22 +395,23 @@ impl DirectiveStore for SqliteStore {
 #[async_trait]
 impl ClockStore for SqliteStore {
     async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError> {
-        clocks::epochs(&self.readers).await
+        self.readers.read(move |db| clocks::epochs(db)).await
     }
 
     async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError> {
-        clocks::samples(&self.readers, since, limit).await
+        self.readers.read(move |db| clocks::samples(db, since, limit)).await
     }
 }
 
 #[async_trait]
 impl AuditStore for SqliteStore {
     async fn audit_of(&self, id: SupervisionId, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        audit::of(&self.readers, id, limit).await
+        self.readers.read(move |db| audit::of(db, id, limit)).await
     }
 
     async fn audit_lines(&self, filter: &AuditFilter) -> Result<Vec<AuditLine>, StoreError> {
-        audit::lines(&self.readers, filter).await
+        let filter = filter.clone();
+        self.readers.read(move |db| audit::lines(db, &filter)).await
     }
 
     async fn unfinished_acts(
@@ -424,14 +420,17 @@ impl AuditStore for SqliteStore {
         until: Timestamp,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        audit::unfinished(&self.readers, since, until, limit).await
+        self.readers
+            .read(move |db| audit::unfinished(db, since, until, limit))
+            .await
     }
 }
 
 #[async_trait]
 impl IdempotencyStore for SqliteStore {
     async fn key(&self, caller: &str, key: &str) -> Result<Option<KeyRecord>, StoreError> {
-        idempotency::key(&self.readers, caller, key).await
+        let (caller, key) = (caller.to_owned(), key.to_owned());
+        self.readers.read(move |db| idempotency::key(db, &caller, &key)).await
     }
 
     fn incarnation(&self) -> &str {

@@ -18,24 +18,34 @@ pub mod supervision_steps;
 
 use std::path::Path;
 
-use sqlx::{ConnectOptions, Row};
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 
 /// Runs SQL directly on the store's database, as an operator with a shell could. Returns every column as text.
-pub async fn sql(store: &Path, sql: &'static str) -> Result<Vec<Vec<String>>, sqlx::Error> {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store);
-    let mut connection = options.connect().await?;
-    let rows = sqlx::query(sql).fetch_all(&mut connection).await?;
-    let text = |row: &sqlx::sqlite::SqliteRow| {
-        (0..row.len())
-            .map(|i| row.try_get_unchecked(i).unwrap_or_default())
-            .collect()
-    };
-    Ok(rows.iter().map(text).collect())
+pub async fn sql(store: &Path, sql: &'static str) -> rusqlite::Result<Vec<Vec<String>>> {
+    let connection = connect(store)?;
+    let mut statement = connection.prepare(sql)?;
+    let columns = statement.column_count();
+    let rows = statement.query_map([], |row| (0..columns).map(|i| Ok(text(row.get_ref(i)?))).collect())?;
+    rows.collect()
 }
 
 /// Runs SQL with one parameter directly on the store's database.
-pub async fn sql_with(store: &Path, sql: &'static str, text: &str) -> Result<(), sqlx::Error> {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(store);
-    let mut connection = options.connect().await?;
-    sqlx::query(sql).bind(text).execute(&mut connection).await.map(|_| ())
+pub async fn sql_with(store: &Path, sql: &'static str, text: &str) -> rusqlite::Result<()> {
+    connect(store)?.execute(sql, [text]).map(|_| ())
+}
+
+fn connect(store: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(store)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+fn text(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    }
 }

@@ -2,9 +2,9 @@
 //! write, so that a refused transaction has written nothing and those that share the database transaction are not affected.
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 use sidedoor_domain::ports::store::{KeyWrite, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
-use sqlx::sqlite::SqliteConnection;
 
 use super::rows::Answer;
 use super::{audit, clocks, comparisons, deliveries, directives, evidence, idempotency, jobs, supervisions};
@@ -18,85 +18,81 @@ pub(super) struct Process {
     pub(super) max_voice_legs: usize,
 }
 
-pub(super) async fn apply(db: &mut SqliteConnection, process: &Process, change: &Transaction) -> Answer<CommitOutcome> {
-    if let Some(refusal) = refusal(db, process, change).await? {
+pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) -> Answer<CommitOutcome> {
+    if let Some(refusal) = refusal(db, process, change)? {
         return Ok(refusal);
     }
     if let Some(write) = &change.supervision {
-        write_supervision(db, write, change.deliver_at).await?;
+        write_supervision(db, write, change.deliver_at)?;
     }
     for new in &change.evidence {
-        evidence::write(db, new).await?;
+        evidence::write(db, new)?;
     }
     for leg in &change.unknown_legs {
-        evidence::write_unknown(db, leg).await?;
+        evidence::write_unknown(db, leg)?;
     }
     for (instance, leg) in &change.adopted_legs {
-        evidence::remove_unknown(db, instance, leg).await?;
+        evidence::remove_unknown(db, instance, leg)?;
     }
     if let Some((id, at)) = &change.event {
-        evidence::write_event(db, id, *at).await?;
+        evidence::write_event(db, id, *at)?;
     }
     if let Some((supervision, due_at)) = &change.expedite {
-        deliveries::expedite(db, *supervision, *due_at).await?;
+        deliveries::expedite(db, *supervision, *due_at)?;
     }
     for result in &change.delivery_results {
-        deliveries::settle(db, result).await?;
+        deliveries::settle(db, result)?;
     }
     if let Some((name, seq)) = change.cursor {
-        jobs::move_cursor(db, name, seq).await?;
+        jobs::move_cursor(db, name, seq)?;
     }
     for comparison in &change.comparisons {
-        comparisons::write(db, comparison).await?;
+        comparisons::write(db, comparison)?;
     }
     for (supervision, at) in &change.replayed {
-        deliveries::replay(db, *supervision, *at).await?;
+        deliveries::replay(db, *supervision, *at)?;
     }
     if let Some(key) = &change.key {
-        idempotency::write(db, &process.incarnation, key).await?;
+        idempotency::write(db, &process.incarnation, key)?;
     }
     for (clock, sample) in &change.samples {
-        clocks::write_sample(db, clock, sample).await?;
+        clocks::write_sample(db, clock, sample)?;
     }
     for epoch in &change.epochs {
-        clocks::write_epoch(db, epoch).await?;
+        clocks::write_epoch(db, epoch)?;
     }
     if let Some(measured) = &change.poll_staleness {
-        jobs::note_staleness(db, measured).await?;
+        jobs::note_staleness(db, measured)?;
     }
     for entry in &change.audit {
-        audit::write(db, entry).await?;
+        audit::write(db, entry)?;
     }
     Ok(CommitOutcome::Done)
 }
 
-async fn refusal(db: &mut SqliteConnection, process: &Process, change: &Transaction) -> Answer<Option<CommitOutcome>> {
+fn refusal(db: &Connection, process: &Process, change: &Transaction) -> Answer<Option<CommitOutcome>> {
     if let Some((id, _)) = &change.event
-        && evidence::event_was_seen(db, id).await?
+        && evidence::event_was_seen(db, id)?
     {
         return Ok(Some(CommitOutcome::Duplicate));
     }
     if let Some(KeyWrite::Take(key, ..)) = &change.key
-        && let Some(record) = idempotency::earlier_use(db, &process.incarnation, key).await?
+        && let Some(record) = idempotency::earlier_use(db, &process.incarnation, key)?
     {
         return Ok(Some(CommitOutcome::KeyUsed(record)));
     }
     match &change.supervision {
         None => Ok(None),
-        Some(write) => supervisions::refusal(db, write, process.max_voice_legs).await,
+        Some(write) => supervisions::refusal(db, write, process.max_voice_legs),
     }
 }
 
-async fn write_supervision(
-    db: &mut SqliteConnection,
-    write: &SupervisionWrite,
-    deliver_at: Option<Timestamp>,
-) -> Answer<()> {
-    supervisions::write(db, write).await?;
-    directives::write(db, write).await?;
+fn write_supervision(db: &Connection, write: &SupervisionWrite, deliver_at: Option<Timestamp>) -> Answer<()> {
+    supervisions::write(db, write)?;
+    directives::write(db, write)?;
     let (SupervisionWrite::Insert(supervision) | SupervisionWrite::Update(supervision, _)) = write;
     match deliver_at {
-        Some(due_at) => deliveries::new_version(db, supervision.id, due_at).await,
+        Some(due_at) => deliveries::new_version(db, supervision.id, due_at),
         None => Ok(()),
     }
 }

@@ -1,63 +1,63 @@
 //! The audit. A line is written in the same transaction as the change that it reports; triggers of the database refuse to change or remove one.
 
 use jiff::Timestamp;
+use rusqlite::{Connection, Row, params};
 use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{AuditFilter, AuditLine};
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
-use sqlx::{QueryBuilder, Sqlite};
 
-use super::failed;
-use super::filters::Conditions;
-use super::rows::{Answer, get, millis, moment, run, supervision_id, unreadable};
+use super::filters::{Conditions, Statement};
+use super::rows::{Answer, get, millis, moment, optional_text, run, supervision_id, text, unreadable};
 
 const COLUMNS: &str =
     "SELECT seq, at, actor, action, supervision_id, outcome, request_id, phase, operation, why FROM audit a ";
 
-pub(super) async fn write(db: &mut SqliteConnection, entry: &AuditEntry) -> Answer<()> {
-    let insert = sqlx::query(
+pub(super) fn write(db: &Connection, entry: &AuditEntry) -> Answer<()> {
+    run(
+        db,
         "INSERT INTO audit (at, actor, action, supervision_id, outcome, request_id, phase, operation, why)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            millis(entry.at),
+            entry.actor,
+            entry.action.as_str(),
+            entry.supervision.map(|id| id.to_string()),
+            entry.outcome,
+            entry.request_id,
+            entry.phase.as_str(),
+            entry.operation,
+            entry.why
+        ],
     )
-    .bind(millis(entry.at))
-    .bind(entry.actor.clone())
-    .bind(entry.action.as_str())
-    .bind(entry.supervision.map(|id| id.to_string()))
-    .bind(entry.outcome.clone())
-    .bind(entry.request_id.clone())
-    .bind(entry.phase.as_str())
-    .bind(entry.operation.clone())
-    .bind(entry.why.clone());
-    run(db, insert).await.map(|_| ())
+    .map(|_| ())
 }
 
-fn line(row: &SqliteRow) -> Answer<AuditLine> {
-    let about_one = get::<Option<&str>>(row, "supervision_id")?.is_some();
+fn line(row: &Row<'_>) -> Answer<AuditLine> {
+    let about_one = optional_text(row, "supervision_id")?.is_some();
     Ok(AuditLine {
         seq: get(row, "seq")?,
         entry: AuditEntry {
             at: moment(row, "at")?,
             actor: get(row, "actor")?,
-            action: AuditAction::parse(get(row, "action")?).ok_or_else(|| unreadable(&"an audit action"))?,
+            action: AuditAction::parse(text(row, "action")?).ok_or_else(|| unreadable(&"an audit action"))?,
             supervision: about_one.then(|| supervision_id(row, "supervision_id")).transpose()?,
             outcome: get(row, "outcome")?,
             request_id: get(row, "request_id")?,
-            phase: Phase::parse(get(row, "phase")?).ok_or_else(|| unreadable(&"a phase"))?,
+            phase: Phase::parse(text(row, "phase")?).ok_or_else(|| unreadable(&"a phase"))?,
             operation: get(row, "operation")?,
             why: get(row, "why")?,
         },
     })
 }
 
-pub(super) async fn of(pool: &SqlitePool, id: SupervisionId, limit: u32) -> Answer<Vec<AuditEntry>> {
-    let mut sql = QueryBuilder::<Sqlite>::new(COLUMNS);
-    sql.push("WHERE supervision_id = ").push_bind(id.to_string());
-    sql.push(" ORDER BY seq LIMIT ").push_bind(i64::from(limit));
-    let rows = sql.build().fetch_all(pool).await.map_err(failed)?;
-    rows.iter().map(|row| line(row).map(|l| l.entry)).collect()
+pub(super) fn of(db: &Connection, id: SupervisionId, limit: u32) -> Answer<Vec<AuditEntry>> {
+    let mut sql = Statement::of(COLUMNS);
+    sql.push("WHERE supervision_id = ").bind(id.to_string());
+    sql.push(" ORDER BY seq LIMIT ").bind(limit);
+    sql.all(db, |row| line(row).map(|l| l.entry))
 }
 
-pub(super) async fn lines(pool: &SqlitePool, filter: &AuditFilter) -> Answer<Vec<AuditLine>> {
+pub(super) fn lines(db: &Connection, filter: &AuditFilter) -> Answer<Vec<AuditLine>> {
     let mut conditions = Conditions::of(format!("{COLUMNS}WHERE 1 = 1"));
     let supervision = filter.supervision.map(|id| id.to_string());
     conditions.equal("supervision_id", supervision.as_deref());
@@ -85,26 +85,18 @@ pub(super) async fn lines(pool: &SqlitePool, filter: &AuditFilter) -> Answer<Vec
     conditions.compare("seq <", filter.before);
     conditions.compare("seq >", filter.after);
     let order = if filter.oldest_first { "seq" } else { "seq DESC" };
-    let mut sql = conditions.ordered(order, i64::from(filter.limit));
-    let rows = sql.build().fetch_all(pool).await.map_err(failed)?;
-    rows.iter().map(line).collect()
+    conditions.ordered(order, i64::from(filter.limit)).all(db, line)
 }
 
 /// Vendor requests that started between `since` and `until` and have no line that says how they ended.
-pub(super) async fn unfinished(
-    pool: &SqlitePool,
-    since: Timestamp,
-    until: Timestamp,
-    limit: u32,
-) -> Answer<Vec<AuditEntry>> {
-    let mut sql = QueryBuilder::<Sqlite>::new(COLUMNS);
-    sql.push("WHERE phase = 'BEGUN' AND at >= ").push_bind(millis(since));
-    sql.push(" AND at < ").push_bind(millis(until));
+pub(super) fn unfinished(db: &Connection, since: Timestamp, until: Timestamp, limit: u32) -> Answer<Vec<AuditEntry>> {
+    let mut sql = Statement::of(COLUMNS);
+    sql.push("WHERE phase = 'BEGUN' AND at >= ").bind(millis(since));
+    sql.push(" AND at < ").bind(millis(until));
     sql.push(
         " AND NOT EXISTS (SELECT 1 FROM audit b WHERE b.operation = a.operation AND b.seq > a.seq AND b.phase <> 'BEGUN')
           ORDER BY seq LIMIT ",
     )
-    .push_bind(i64::from(limit));
-    let rows = sql.build().fetch_all(pool).await.map_err(failed)?;
-    rows.iter().map(|row| line(row).map(|l| l.entry)).collect()
+    .bind(limit);
+    sql.all(db, |row| line(row).map(|l| l.entry))
 }

@@ -1,127 +1,120 @@
 //! Samples and epochs of the vendors' clocks, written in the transaction of the evidence they come from.
 
 use jiff::Timestamp;
+use rusqlite::{Connection, Row, params};
 use sidedoor_domain::moment;
 use sidedoor_domain::ports::store::{ClockEpoch, ClockId, EpochCause, Sample};
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::failed;
-use super::rows::{Answer, count, get, millis, moment, unreadable};
+use super::rows::{Answer, all, count, first, get, millis, moment, run, text, unreadable};
 use crate::store::documents;
 
 /// At most so many epochs are read, the latest ones, because only these matter to a clock that is stepped so often.
 const MOST_EPOCHS: i64 = 10_000;
 
-pub(super) async fn write_sample(db: &mut SqliteConnection, key: &ClockId, sample: &Sample) -> Answer<()> {
-    let doc = documents::write_sample(sample).map_err(|e| unreadable(&e))?;
-    sqlx::query("INSERT INTO clock_samples (vendor, instance, source, field, learnt_at, doc) VALUES (?, ?, ?, ?, ?, ?)")
-        .bind(key.vendor.clone())
-        .bind(key.instance.clone())
-        .bind(key.source.clone())
-        .bind(key.field.clone())
-        .bind(millis(moment::timestamp(sample.not_after)))
-        .bind(doc)
-        .execute(&mut *db)
-        .await
-        .map(|_| ())
-        .map_err(failed)
+pub(super) fn write_sample(db: &Connection, key: &ClockId, sample: &Sample) -> Answer<()> {
+    run(
+        db,
+        "INSERT INTO clock_samples (vendor, instance, source, field, learnt_at, doc) VALUES (?, ?, ?, ?, ?, ?)",
+        params![
+            key.vendor,
+            key.instance,
+            key.source,
+            key.field,
+            millis(moment::timestamp(sample.not_after)),
+            documents::write_sample(sample).map_err(|e| unreadable(&e))?
+        ],
+    )
+    .map(|_| ())
 }
 
 /// Leaves an epoch that is stored already as it is, because two transactions may carry the same one.
-pub(super) async fn write_epoch(db: &mut SqliteConnection, epoch: &ClockEpoch) -> Answer<()> {
-    sqlx::query(
+pub(super) fn write_epoch(db: &Connection, epoch: &ClockEpoch) -> Answer<()> {
+    run(
+        db,
         "INSERT OR IGNORE INTO clock_epochs (vendor, instance, source, field, version, since, corroborated, cause)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            epoch.stream.vendor,
+            epoch.stream.instance,
+            epoch.stream.source,
+            epoch.stream.field,
+            epoch.version,
+            millis(epoch.since),
+            millis(epoch.corroborated),
+            epoch.cause.as_str()
+        ],
     )
-    .bind(epoch.stream.vendor.clone())
-    .bind(epoch.stream.instance.clone())
-    .bind(epoch.stream.source.clone())
-    .bind(epoch.stream.field.clone())
-    .bind(i64::from(epoch.version))
-    .bind(millis(epoch.since))
-    .bind(millis(epoch.corroborated))
-    .bind(epoch.cause.as_str())
-    .execute(&mut *db)
-    .await
     .map(|_| ())
-    .map_err(failed)
 }
 
-pub(super) async fn epochs(pool: &SqlitePool) -> Answer<Vec<ClockEpoch>> {
-    let rows = sqlx::query(
+pub(super) fn epochs(db: &Connection) -> Answer<Vec<ClockEpoch>> {
+    let mut found = all(
+        db,
         "SELECT vendor, instance, source, field, version, since, corroborated, cause FROM clock_epochs
          ORDER BY since DESC LIMIT ?",
-    )
-    .bind(MOST_EPOCHS)
-    .fetch_all(pool)
-    .await
-    .map_err(failed)?;
-    let one = |row: &SqliteRow| {
-        Ok(ClockEpoch {
-            stream: key(row)?,
-            version: count(row, "version")?,
-            since: moment(row, "since")?,
-            corroborated: moment(row, "corroborated")?,
-            cause: EpochCause::parse(get(row, "cause")?).ok_or_else(|| unreadable(&"an epoch's cause"))?,
-        })
-    };
-    rows.iter().rev().map(one).collect()
+        [MOST_EPOCHS],
+        |row| {
+            Ok(ClockEpoch {
+                stream: key(row)?,
+                version: count(row, "version")?,
+                since: moment(row, "since")?,
+                corroborated: moment(row, "corroborated")?,
+                cause: EpochCause::parse(text(row, "cause")?).ok_or_else(|| unreadable(&"an epoch's cause"))?,
+            })
+        },
+    )?;
+    found.reverse();
+    Ok(found)
 }
 
-pub(super) async fn samples(pool: &SqlitePool, since: Timestamp, limit: u32) -> Answer<Vec<(ClockId, Sample)>> {
-    let mut snapshot = pool.begin().await.map_err(failed)?;
+pub(super) fn samples(db: &Connection, since: Timestamp, limit: u32) -> Answer<Vec<(ClockId, Sample)>> {
+    let snapshot = db.unchecked_transaction().map_err(failed)?;
     let mut found = Vec::new();
-    let mut clock = next_clock(&mut snapshot, None).await?;
+    let mut clock = next_clock(&snapshot, None)?;
     while let Some(key) = clock {
-        let rows = sqlx::query(
+        found.extend(all(
+            &snapshot,
             "SELECT learnt_at, seq, doc FROM clock_samples
              WHERE vendor = ? AND instance = ? AND source = ? AND field = ? AND learnt_at >= ?
              ORDER BY learnt_at DESC, seq DESC LIMIT ?",
-        )
-        .bind(key.vendor.clone())
-        .bind(key.instance.clone())
-        .bind(key.source.clone())
-        .bind(key.field.clone())
-        .bind(millis(since))
-        .bind(i64::from(limit))
-        .fetch_all(&mut *snapshot)
-        .await
-        .map_err(failed)?;
-        for row in &rows {
-            let sample = documents::read_sample(get(row, "doc")?).map_err(|e| unreadable(&e))?;
-            let place: (i64, i64) = (get(row, "learnt_at")?, get(row, "seq")?);
-            found.push((place, (key.clone(), sample)));
-        }
-        clock = next_clock(&mut snapshot, Some(&key)).await?;
+            params![key.vendor, key.instance, key.source, key.field, millis(since), limit],
+            |row| {
+                let sample = documents::read_sample(text(row, "doc")?).map_err(|e| unreadable(&e))?;
+                let place: (i64, i64) = (get(row, "learnt_at")?, get(row, "seq")?);
+                Ok((place, (key.clone(), sample)))
+            },
+        )?);
+        clock = next_clock(&snapshot, Some(&key))?;
     }
-    snapshot.commit().await.map_err(failed)?;
+    snapshot.commit().map_err(failed)?;
     found.sort_unstable_by_key(|(place, _)| *place);
     Ok(found.into_iter().map(|(_, sample)| sample).collect())
 }
 
 /// The clock after this one in the index, or the first. So the clocks are listed without reading their samples.
-async fn next_clock(db: &mut SqliteConnection, after: Option<&ClockId>) -> Answer<Option<ClockId>> {
+fn next_clock(db: &Connection, after: Option<&ClockId>) -> Answer<Option<ClockId>> {
     let part = |of: fn(&ClockId) -> &String| after.map(of).cloned().unwrap_or_default();
-    let row = sqlx::query(
+    first(
+        db,
         "SELECT vendor, instance, source, field FROM clock_samples
          WHERE (vendor, instance, source, field) > (?, ?, ?, ?)
          ORDER BY vendor, instance, source, field LIMIT 1",
+        params![
+            part(|key| &key.vendor),
+            part(|key| &key.instance),
+            part(|key| &key.source),
+            part(|key| &key.field)
+        ],
+        key,
     )
-    .bind(part(|key| &key.vendor))
-    .bind(part(|key| &key.instance))
-    .bind(part(|key| &key.source))
-    .bind(part(|key| &key.field))
-    .fetch_optional(&mut *db)
-    .await
-    .map_err(failed)?;
-    row.as_ref().map(self::key).transpose()
 }
 
-fn key(row: &SqliteRow) -> Answer<ClockId> {
+fn key(row: &Row<'_>) -> Answer<ClockId> {
     Ok(ClockId::new(
-        get(row, "vendor")?,
-        get(row, "instance")?,
-        get(row, "source")?,
-        get(row, "field")?,
+        text(row, "vendor")?,
+        text(row, "instance")?,
+        text(row, "source")?,
+        text(row, "field")?,
     ))
 }

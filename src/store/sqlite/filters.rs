@@ -1,17 +1,51 @@
 //! The conditions and pages of lists.
 
-use jiff::Timestamp;
-use sidedoor_domain::ids::SupervisionId;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::{QueryBuilder, Sqlite};
+use std::fmt::Write as _;
 
-use super::failed;
-use super::rows::{Answer, get, skip_unreadable};
+use jiff::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
+use sidedoor_domain::ids::SupervisionId;
+
+use super::rows::{Answer, all, get, skip_unreadable};
+
+/// A statement that is built at run time, and the values of its parameters.
+pub(super) struct Statement {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Statement {
+    pub(super) fn of(sql: impl Into<String>) -> Self {
+        Self {
+            sql: sql.into(),
+            values: Vec::new(),
+        }
+    }
+
+    /// Adds SQL.
+    pub(super) fn push(&mut self, sql: &str) -> &mut Self {
+        self.sql.push_str(sql);
+        self
+    }
+
+    /// Adds a parameter with its value.
+    pub(super) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
+        self.values.push(value.into());
+        let _ = write!(self.sql, "?{}", self.values.len());
+        self
+    }
+
+    /// What `one` reads from every row.
+    pub(super) fn all<T>(self, db: &Connection, one: impl FnMut(&Row<'_>) -> Answer<T>) -> Answer<Vec<T>> {
+        all(db, &self.sql, params_from_iter(self.values), one)
+    }
+}
 
 /// The conditions of a list. The first one chooses the index; every later one has a `+` before its column, which keeps it from choosing
 /// another.
 pub(super) struct Conditions {
-    sql: QueryBuilder<Sqlite>,
+    sql: Statement,
     index_chosen: bool,
 }
 
@@ -19,7 +53,7 @@ impl Conditions {
     /// Adds conditions to a statement that ends with one.
     pub(super) fn of(select: impl Into<String>) -> Self {
         Self {
-            sql: QueryBuilder::new(select),
+            sql: Statement::of(select),
             index_chosen: false,
         }
     }
@@ -29,8 +63,8 @@ impl Conditions {
         if let Some(wanted) = wanted {
             let plus = if self.index_chosen { "+" } else { "" };
             self.sql
-                .push(format_args!(" AND {plus}{column} = "))
-                .push_bind(wanted.to_owned());
+                .push(&format!(" AND {plus}{column} = "))
+                .bind(wanted.to_owned());
             self.index_chosen = true;
         }
     }
@@ -51,9 +85,7 @@ impl Conditions {
     /// The column compares so with this number; no condition for `None`.
     pub(super) fn compare(&mut self, column_and_operator: &str, wanted: Option<i64>) {
         if let Some(wanted) = wanted {
-            self.sql
-                .push(format_args!(" AND {column_and_operator} "))
-                .push_bind(wanted);
+            self.sql.push(&format!(" AND {column_and_operator} ")).bind(wanted);
         }
     }
 
@@ -62,13 +94,13 @@ impl Conditions {
     }
 
     /// Orders and limits the list.
-    pub(super) fn ordered(mut self, order: &str, limit: i64) -> QueryBuilder<Sqlite> {
-        self.sql.push(format_args!(" ORDER BY {order} LIMIT ")).push_bind(limit);
+    pub(super) fn ordered(mut self, order: &str, limit: i64) -> Statement {
+        self.sql.push(&format!(" ORDER BY {order} LIMIT ")).bind(limit);
         self.sql
     }
 
     /// The supervisions of `page`, newest first, by the column that holds their ids.
-    pub(super) fn newest_first(mut self, id: &str, page: &Page) -> QueryBuilder<Sqlite> {
+    pub(super) fn newest_first(mut self, id: &str, page: &Page) -> Statement {
         // An id begins with the moment it was generated at (UUIDv7).
         let least_at = |at: Timestamp| SupervisionId::least_at(at).to_string();
         let bounds = [
@@ -78,7 +110,7 @@ impl Conditions {
         ];
         for (operator, bound) in bounds {
             if let Some(bound) = bound {
-                self.sql.push(format_args!(" AND {id} {operator} ")).push_bind(bound);
+                self.sql.push(&format!(" AND {id} {operator} ")).bind(bound);
             }
         }
         let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
@@ -116,24 +148,27 @@ impl Page {
 
     /// Reads a page of rows that [`select_stored`](super::rows::select_stored) selects. Rows that cannot be read are skipped and
     /// replaced by those after them, because a short page would end the caller's paging.
-    pub(super) async fn read<T>(
+    pub(super) fn read<T>(
         mut self,
-        db: &mut SqliteConnection,
-        select: impl Fn(Page) -> QueryBuilder<Sqlite>,
-        one: fn(&SqliteRow) -> Answer<T>,
+        db: &Connection,
+        select: impl Fn(Page) -> Statement,
+        one: fn(&Row<'_>) -> Answer<T>,
     ) -> Answer<Vec<T>> {
         let size = self.limit;
-        let mut all = Vec::new();
+        let mut found = Vec::new();
         loop {
-            self.limit = size.saturating_sub(all.len());
-            let rows = select(self.clone()).build().fetch_all(&mut *db).await.map_err(failed)?;
-            all.extend(rows.iter().filter_map(|row| skip_unreadable(row, one(row))));
-            match rows.last() {
-                Some(last) if rows.len() == self.limit && all.len() < size => {
-                    self.before = Some(get(last, "supervision_id")?);
-                }
-                _ => return Ok(all),
+            self.limit = size.saturating_sub(found.len());
+            let (mut rows, mut last) = (0, None);
+            let page = select(self.clone()).all(db, |row| {
+                rows += 1;
+                last = Some(get(row, "supervision_id")?);
+                Ok(skip_unreadable(row, one(row)))
+            })?;
+            found.extend(page.into_iter().flatten());
+            if rows < self.limit || found.len() >= size {
+                return Ok(found);
             }
+            self.before = last;
         }
     }
 }

@@ -1,28 +1,137 @@
-//! The migrations of the schema. A released migration is never edited, because every store holds its checksum and a service refuses
-//! to open a store whose checksum differs.
+//! The migrations of the schema, and how they are applied. Each is a transaction of its own, so that an upgrade that was interrupted goes
+//! on where it ended. Before the first, a copy of the store is kept beside it.
 
-use std::borrow::Cow;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
-use sqlx::SqlStr;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::OpenError;
+use crate::store::migrations::{Applied, Migration, pending};
 
 /// All migrations, oldest first.
-pub(super) fn all() -> Migrator {
-    Migrator::with_migrations(vec![
-        step(1, "store", include_str!("migrations/0001_journal.sql")),
-        step(2, "clocks", include_str!("migrations/0002_clocks.sql")),
-        step(3, "directives", include_str!("migrations/0003_directives.sql")),
-        step(4, "deliveries", include_str!("migrations/0004_deliveries.sql")),
-        step(5, "org", include_str!("migrations/0005_org.sql")),
-        step(6, "audit", include_str!("migrations/0006_audit.sql")),
-        step(7, "refusals", include_str!("migrations/0007_refusals.sql")),
-        step(8, "keys", include_str!("migrations/0008_keys.sql")),
-        step(9, "indexes", include_str!("migrations/0009_indexes.sql")),
-        step(10, "voice slots", include_str!("migrations/0010_voice_slots.sql")),
-    ])
+const ALL: [Migration; 10] = [
+    step(1, "store", include_str!("migrations/0001_journal.sql")),
+    step(2, "clocks", include_str!("migrations/0002_clocks.sql")),
+    step(3, "directives", include_str!("migrations/0003_directives.sql")),
+    step(4, "deliveries", include_str!("migrations/0004_deliveries.sql")),
+    step(5, "org", include_str!("migrations/0005_org.sql")),
+    step(6, "audit", include_str!("migrations/0006_audit.sql")),
+    step(7, "refusals", include_str!("migrations/0007_refusals.sql")),
+    step(8, "keys", include_str!("migrations/0008_keys.sql")),
+    step(9, "indexes", include_str!("migrations/0009_indexes.sql")),
+    step(10, "voice slots", include_str!("migrations/0010_voice_slots.sql")),
+];
+
+const fn step(version: i64, name: &'static str, sql: &'static str) -> Migration {
+    Migration { version, name, sql }
 }
 
-fn step(version: i64, description: &'static str, sql: &'static str) -> Migration {
-    let sql = SqlStr::from_static(sql);
-    Migration::new(version, Cow::Borrowed(description), MigrationType::Simple, sql, false)
+/// Brings the database to this version.
+pub(super) fn migrate(db: &mut Connection, database: &Path) -> Result<(), OpenError> {
+    let applied = applied(db).map_err(OpenError::store)?;
+    let pending = pending(&ALL, &applied).map_err(|e| OpenError::Store(e.to_string()))?;
+    if let (Some(newest), false) = (applied.last(), pending.is_empty()) {
+        keep_copy(db, database, newest.version)?;
+    }
+    take_over(db).map_err(OpenError::store)?;
+    for migration in pending {
+        apply(db, migration).map_err(OpenError::store)?;
+    }
+    Ok(())
+}
+
+/// Earlier versions used a library, which recorded the migrations in a table of its own.
+const EARLIER_RECORD: &str = "_sqlx_migrations";
+
+fn has_table(db: &Connection, name: &str) -> rusqlite::Result<bool> {
+    db.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?)",
+        [name],
+        |row| row.get(0),
+    )
+}
+
+fn applied(db: &Connection) -> rusqlite::Result<Vec<Applied>> {
+    let table = match (has_table(db, "migrations")?, has_table(db, EARLIER_RECORD)?) {
+        (true, _) => "migrations",
+        (false, true) => EARLIER_RECORD,
+        (false, false) => return Ok(Vec::new()),
+    };
+    let mut statement = db.prepare(&format!("SELECT version, checksum FROM {table} ORDER BY version"))?;
+    let rows = statement.query_map([], |row| {
+        Ok(Applied {
+            version: row.get(0)?,
+            checksum: row.get(1)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// Creates the record of migrations, from that of an earlier version if there is one.
+fn take_over(db: &mut Connection) -> rusqlite::Result<()> {
+    let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    change.execute_batch(
+        "CREATE TABLE IF NOT EXISTS migrations (
+           version    INTEGER PRIMARY KEY,
+           name       TEXT    NOT NULL,
+           checksum   BLOB    NOT NULL,    -- SHA-384 of the SQL
+           applied_at INTEGER NOT NULL     -- epoch seconds, by the clock of the database
+         ) STRICT",
+    )?;
+    if has_table(&change, EARLIER_RECORD)? {
+        change.execute_batch(
+            "INSERT INTO migrations (version, name, checksum, applied_at)
+             SELECT version, description, checksum, unixepoch(installed_on) FROM _sqlx_migrations;
+             DROP TABLE _sqlx_migrations;",
+        )?;
+    }
+    change.commit()
+}
+
+fn apply(db: &mut Connection, migration: &Migration) -> rusqlite::Result<()> {
+    let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    change.execute_batch(migration.sql)?;
+    change.execute(
+        "INSERT INTO migrations (version, name, checksum, applied_at) VALUES (?, ?, ?, unixepoch())",
+        params![migration.version, migration.name, migration.checksum()],
+    )?;
+    change.commit()
+}
+
+/// Keeps a copy of the store as `<store>.version-<n>`, so that the earlier version of Sidedoor can be used again. A copy that is there
+/// is whole, because it gets its name last.
+fn keep_copy(db: &Connection, database: &Path, version: i64) -> Result<(), OpenError> {
+    let copy = beside(database, &format!(".version-{version}"));
+    if copy.exists() {
+        return Ok(());
+    }
+    let unfinished = beside(database, ".copying");
+    let failed = |e: std::io::Error| OpenError::Copy(copy.clone(), e.to_string());
+    match std::fs::remove_file(&unfinished) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+        _ => {}
+    }
+    // An empty file gives the copy its permissions.
+    File::options()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(&unfinished)
+        .map_err(failed)?;
+    tracing::info!(version, copy = %copy.display(), "upgrading the store; keeping a copy of version {version} in {}", copy.display());
+    db.execute("VACUUM INTO ?", [unfinished.to_string_lossy()])
+        .map_err(|e| OpenError::Copy(copy.clone(), e.to_string()))?;
+    let written = File::open(&unfinished).and_then(|file| file.sync_all());
+    written
+        .and_then(|()| std::fs::rename(&unfinished, &copy))
+        .map_err(failed)
+}
+
+/// The path of a file beside the database.
+pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }

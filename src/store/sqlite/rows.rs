@@ -1,20 +1,17 @@
 //! Conversions between the database's columns and the port's types.
 
 use jiff::Timestamp;
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, Params, Row};
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{RecordState, RecordSync, StoredSupervision};
-use sqlx::Row;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 
 use super::failed;
 use crate::store::documents;
 
 /// The result of a read.
 pub(super) type Answer<T> = Result<T, StoreError>;
-
-/// A statement of the writer.
-pub(super) type Query = sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments>;
 
 /// The columns of a [`StoredSupervision`], from `supervisions s LEFT JOIN deliveries d` or from the tables given as the last argument. The second
 /// argument adds columns.
@@ -49,8 +46,47 @@ macro_rules! select_stored {
 pub(super) use select_stored;
 
 /// Runs a statement of the writer and returns how many rows it changed.
-pub(super) async fn run(db: &mut SqliteConnection, query: Query) -> Answer<u64> {
-    Ok(query.execute(&mut *db).await.map_err(failed)?.rows_affected())
+pub(super) fn run(db: &Connection, sql: &str, parameters: impl Params) -> Answer<usize> {
+    let mut statement = db.prepare_cached(sql).map_err(failed)?;
+    statement.execute(parameters).map_err(failed)
+}
+
+/// What `one` reads from every row of a statement.
+pub(super) fn all<T>(
+    db: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    mut one: impl FnMut(&Row<'_>) -> Answer<T>,
+) -> Answer<Vec<T>> {
+    let mut statement = db.prepare_cached(sql).map_err(failed)?;
+    let mut rows = statement.query(parameters).map_err(failed)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        found.push(one(row)?);
+    }
+    Ok(found)
+}
+
+/// What `one` reads from the first row of a statement, if there is a row.
+pub(super) fn first<T>(
+    db: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    one: impl FnOnce(&Row<'_>) -> Answer<T>,
+) -> Answer<Option<T>> {
+    let mut statement = db.prepare_cached(sql).map_err(failed)?;
+    let mut rows = statement.query(parameters).map_err(failed)?;
+    rows.next().map_err(failed)?.map(one).transpose()
+}
+
+/// What `one` reads from the row of a statement that always has one.
+pub(super) fn only<T>(
+    db: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    one: impl FnOnce(&Row<'_>) -> Answer<T>,
+) -> Answer<T> {
+    first(db, sql, parameters, one)?.ok_or_else(|| failed(rusqlite::Error::QueryReturnedNoRows))
 }
 
 /// Milliseconds since the Unix epoch, which is how the store holds every moment.
@@ -67,31 +103,40 @@ pub(super) fn unreadable(e: &dyn std::fmt::Display) -> StoreError {
 }
 
 /// A column by its name, or why it cannot be read.
-pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Answer<T>
-where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-{
-    row.try_get(column).map_err(|e| unreadable(&e))
+pub(super) fn get<T: FromSql>(row: &Row<'_>, column: &str) -> Answer<T> {
+    row.get(column).map_err(|e| unreadable(&e))
+}
+
+/// A column that holds a text, without copying it.
+pub(super) fn text<'r>(row: &'r Row<'_>, column: &str) -> Answer<&'r str> {
+    let value = row.get_ref(column).map_err(|e| unreadable(&e))?;
+    value.as_str().map_err(|e| unreadable(&e))
+}
+
+/// A column that holds a text or NULL, without copying it.
+pub(super) fn optional_text<'r>(row: &'r Row<'_>, column: &str) -> Answer<Option<&'r str>> {
+    let value = row.get_ref(column).map_err(|e| unreadable(&e))?;
+    value.as_str_or_null().map_err(|e| unreadable(&e))
 }
 
 /// A column that holds a moment.
-pub(super) fn moment(row: &SqliteRow, column: &str) -> Answer<Timestamp> {
+pub(super) fn moment(row: &Row<'_>, column: &str) -> Answer<Timestamp> {
     timestamp(get(row, column)?)
 }
 
 /// A column that holds a moment or NULL.
-pub(super) fn optional_moment(row: &SqliteRow, column: &str) -> Answer<Option<Timestamp>> {
+pub(super) fn optional_moment(row: &Row<'_>, column: &str) -> Answer<Option<Timestamp>> {
     get::<Option<i64>>(row, column)?.map(timestamp).transpose()
 }
 
 /// A column that holds a number of things.
-pub(super) fn count(row: &SqliteRow, column: &str) -> Answer<u32> {
+pub(super) fn count(row: &Row<'_>, column: &str) -> Answer<u32> {
     Ok(u32::try_from(get::<i64>(row, column)?).unwrap_or(u32::MAX))
 }
 
 /// A column that holds a supervision's id.
-pub(super) fn supervision_id(row: &SqliteRow, column: &str) -> Answer<SupervisionId> {
-    SupervisionId::parse(get(row, column)?).ok_or_else(|| unreadable(&"a supervision's id"))
+pub(super) fn supervision_id(row: &Row<'_>, column: &str) -> Answer<SupervisionId> {
+    SupervisionId::parse(text(row, column)?).ok_or_else(|| unreadable(&"a supervision's id"))
 }
 
 /// The word stored for a record's state. Stored words are older than the API's and never change, because existing stores
@@ -112,8 +157,8 @@ pub(super) fn record_state(word: &str) -> Answer<RecordState> {
 }
 
 /// The supervision of a row that [`select_stored`] selected.
-pub(super) fn stored(row: &SqliteRow) -> Answer<StoredSupervision> {
-    let supervision = documents::read_supervision(get(row, "doc")?).map_err(|e| unreadable(&e))?;
+pub(super) fn stored(row: &Row<'_>) -> Answer<StoredSupervision> {
+    let supervision = documents::read_supervision(text(row, "doc")?).map_err(|e| unreadable(&e))?;
     Ok(StoredSupervision {
         supervision,
         revision: get(row, "revision")?,
@@ -121,14 +166,14 @@ pub(super) fn stored(row: &SqliteRow) -> Answer<StoredSupervision> {
     })
 }
 
-fn record_sync(row: &SqliteRow) -> Answer<Option<RecordSync>> {
-    let Some(id) = get::<Option<&str>>(row, "delivery_id")? else {
+fn record_sync(row: &Row<'_>) -> Answer<Option<RecordSync>> {
+    let Some(id) = optional_text(row, "delivery_id")? else {
         return Ok(None);
     };
     Ok(Some(RecordSync {
         id: DeliveryId::parse(id).ok_or_else(|| unreadable(&"a delivery's id"))?,
         supervision: supervision_id(row, "supervision_id")?,
-        state: record_state(get(row, "record_state")?)?,
+        state: record_state(text(row, "record_state")?)?,
         version: count(row, "version")?,
         written_version: count(row, "recorded_version")?,
         departure_written: get::<i64>(row, "departure_written")? != 0,
@@ -146,17 +191,16 @@ fn record_sync(row: &SqliteRow) -> Answer<Option<RecordSync>> {
 
 /// The supervisions that can be read, for background jobs: one damaged document, or one of a later version, must not stop the job for
 /// the others.
-pub(super) fn readable(rows: &[SqliteRow]) -> Vec<StoredSupervision> {
-    rows.iter()
-        .filter_map(|row| skip_unreadable(row, stored(row)))
-        .collect()
+pub(super) fn readable(db: &Connection, sql: &str, parameters: impl Params) -> Answer<Vec<StoredSupervision>> {
+    let found = all(db, sql, parameters, |row| Ok(skip_unreadable(row, stored(row))))?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// The value read from a row of [`select_stored`]; logs an error and returns `None` if it could not be read.
-pub(super) fn skip_unreadable<T>(row: &SqliteRow, read: Answer<T>) -> Option<T> {
+pub(super) fn skip_unreadable<T>(row: &Row<'_>, read: Answer<T>) -> Option<T> {
     read.inspect_err(|e| {
-        let supervision_id = get::<&str>(row, "supervision_id").unwrap_or_default();
-        let beginning: String = get::<&str>(row, "doc").unwrap_or_default().chars().take(60).collect();
+        let supervision_id = text(row, "supervision_id").unwrap_or_default();
+        let beginning: String = text(row, "doc").unwrap_or_default().chars().take(60).collect();
         tracing::error!(error = %e, supervision_id, beginning, "a stored supervision cannot be read; skipping it: {e}");
     })
     .ok()

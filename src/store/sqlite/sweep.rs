@@ -2,12 +2,12 @@
 //! so that a write never waits longer than for one slice.
 
 use jiff::Timestamp;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use sidedoor_domain::ports::store::Retention;
-use sqlx::Executor;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::failed;
-use super::rows::{Answer, get, millis, run};
+use super::readers::Readers;
+use super::rows::{Answer, all, get, millis, run};
 use super::writer::Writer;
 
 /// How many rows of a kind one sweep removes at most.
@@ -48,72 +48,63 @@ const OLDER: [(&str, Before); 4] = [
     ),
 ];
 
-pub(super) async fn sweep(pool: &SqlitePool, writer: &Writer, retention: &Retention) -> Answer<u64> {
+pub(super) async fn sweep(readers: &Readers, writer: &Writer, retention: &Retention) -> Answer<u64> {
     let mut removed = 0;
     for (sql, before) in OLDER {
         for _ in 0..SWEEP_ROWS / SLICE {
             let rows = writer.remove(Removal::Older(sql, before(retention))).await?;
-            removed += rows;
-            if rows < SLICE as u64 {
+            removed += rows as u64;
+            if rows < SLICE {
                 break;
             }
         }
     }
-    for ids in finished(pool, retention).await?.chunks(SLICE) {
-        let (ids, unsent_too) = (ids.to_vec(), retention.unsent_too);
-        removed += writer.remove(Removal::Supervisions { ids, unsent_too }).await?;
+    let (before, unsent_too) = (retention.supervisions_before, retention.unsent_too);
+    let finished = readers.read(move |db| finished(db, before, unsent_too)).await?;
+    for ids in finished.chunks(SLICE) {
+        let ids = ids.to_vec();
+        removed += writer.remove(Removal::Supervisions { ids, unsent_too }).await? as u64;
     }
     Ok(removed)
 }
 
 /// The supervisions that are past their retention, those that ended first. Only a finished one has an end.
-async fn finished(pool: &SqlitePool, retention: &Retention) -> Answer<Vec<String>> {
+fn finished(db: &Connection, before: Timestamp, unsent_too: bool) -> Answer<Vec<String>> {
     // Without Salesforce, records are kept until it is configured, but not beyond the retention.
-    let sql = if retention.unsent_too {
+    let sql = if unsent_too {
         "SELECT id FROM supervisions WHERE ended_at < ? ORDER BY ended_at LIMIT ?"
     } else {
         "SELECT s.id FROM supervisions s LEFT JOIN deliveries d ON d.supervision_id = s.id
          WHERE s.ended_at < ? AND COALESCE(d.state, 'RECORDED') = 'RECORDED' ORDER BY s.ended_at LIMIT ?"
     };
-    let rows = sqlx::query(sql)
-        .bind(millis(retention.supervisions_before))
-        .bind(SWEEP_ROWS as i64)
-        .fetch_all(pool)
-        .await
-        .map_err(failed)?;
-    rows.iter().map(|row| get(row, "id")).collect()
+    all(db, sql, params![millis(before), SWEEP_ROWS as i64], |row| {
+        get(row, "id")
+    })
 }
 
 /// Removes one slice, in the writer.
-pub(super) async fn remove(db: &mut SqliteConnection, removal: &Removal) -> Answer<u64> {
-    db.execute("BEGIN IMMEDIATE").await.map_err(failed)?;
-    let done = match removal {
-        Removal::Older(sql, before) => {
-            let delete = sqlx::query(*sql).bind(millis(*before)).bind(SLICE as i64);
-            run(db, delete).await
-        }
-        Removal::Supervisions { ids, unsent_too } => remove_supervisions(db, ids, *unsent_too).await,
+pub(super) fn remove(db: &mut Connection, removal: &Removal) -> Answer<usize> {
+    let transaction = db
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let rows = match removal {
+        Removal::Older(sql, before) => run(&transaction, sql, params![millis(*before), SLICE as i64])?,
+        Removal::Supervisions { ids, unsent_too } => remove_supervisions(&transaction, ids, *unsent_too)?,
     };
-    match done {
-        Ok(rows) => db.execute("COMMIT").await.map(|_| rows).map_err(failed),
-        Err(e) => {
-            let _ = db.execute("ROLLBACK").await;
-            Err(e)
-        }
-    }
+    transaction.commit().map_err(failed)?;
+    Ok(rows)
 }
 
-async fn remove_supervisions(db: &mut SqliteConnection, ids: &[String], unsent_too: bool) -> Answer<u64> {
+fn remove_supervisions(db: &Transaction<'_>, ids: &[String], unsent_too: bool) -> Answer<usize> {
     let mut removed = 0;
     for id in ids {
-        // Checked again here, because a delivery may have become pending since the reader found the supervision.
-        let delete = sqlx::query(
+        removed += run(
+            db,
+            // Checked again here, because a delivery may have become pending since the reader found the supervision.
             "DELETE FROM supervisions WHERE id = ? AND +state IN ('LEFT', 'FAILED') AND (? OR NOT EXISTS
              (SELECT 1 FROM deliveries d WHERE d.supervision_id = supervisions.id AND +d.state <> 'RECORDED'))",
-        )
-        .bind(id.clone())
-        .bind(unsent_too);
-        removed += run(db, delete).await?;
+            params![id, unsent_too],
+        )?;
     }
     Ok(removed)
 }

@@ -1,13 +1,14 @@
-//! The one writer task. It puts all waiting transactions of the port, up to a bound, into one database transaction and answers them
+//! The one writer thread. It puts all waiting transactions of the port, up to a bound, into one database transaction and answers them
 //! after its one fsync. So the cost of an fsync is shared under load, and an idle store commits at once.
 //!
 //! If a group fails (disk full, constraint violated), it is rolled back and each of its transactions is tried alone, because otherwise
 //! a single invalid one would fail the others.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rusqlite::{Connection, TransactionBehavior};
 use sidedoor_domain::ports::store::DirectiveNews;
 use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Executor};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::sweep::Removal;
@@ -23,11 +24,11 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum Work {
     Commit(Box<Transaction>, Option<Reply<CommitOutcome>>),
-    Remove(Removal, Reply<u64>),
+    Remove(Removal, Reply<usize>),
     Close(oneshot::Sender<()>),
 }
 
-/// A handle to the writer task.
+/// A handle to the writer thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Work>,
@@ -35,13 +36,13 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(
-        connection: SqliteConnection,
+        connection: Connection,
         process: apply::Process,
         news: broadcast::Sender<DirectiveNews>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(WAITING);
-        // The task is not tracked: it ends on `Work::Close`, or when the last handle is dropped.
-        tokio::spawn(run(connection, process, news, waiting));
+        // The thread is not joined: it ends on `Work::Close`, or when the last handle is dropped.
+        std::thread::spawn(move || run(connection, &process, &news, waiting));
         Self { queue }
     }
 
@@ -57,7 +58,7 @@ impl Writer {
         }
     }
 
-    pub(super) async fn remove(&self, removal: Removal) -> Result<u64, StoreError> {
+    pub(super) async fn remove(&self, removal: Removal) -> Result<usize, StoreError> {
         let (reply, answer) = oneshot::channel();
         self.hand_in(Work::Remove(removal, reply))?;
         answer.await.map_err(|_| StoreError::Closed)?
@@ -78,14 +79,14 @@ impl Writer {
     }
 }
 
-async fn run(
-    mut connection: SqliteConnection,
-    process: apply::Process,
-    news: broadcast::Sender<DirectiveNews>,
+fn run(
+    mut connection: Connection,
+    process: &apply::Process,
+    news: &broadcast::Sender<DirectiveNews>,
     mut waiting: mpsc::Receiver<Work>,
 ) {
     let mut group = Vec::new();
-    while let Some(work) = waiting.recv().await {
+    while let Some(work) = waiting.blocking_recv() {
         let mut next = Some(work);
         let mut after = None;
         while let Some(work) = next {
@@ -102,14 +103,14 @@ async fn run(
                 None
             };
         }
-        commit_group(&mut connection, &process, &news, &mut group).await;
+        commit_group(&mut connection, process, news, &mut group);
         match after {
             Some(Work::Remove(removal, reply)) => {
-                let _ = reply.send(sweep::remove(&mut connection, &removal).await);
+                let _ = reply.send(sweep::remove(&mut connection, &removal));
             }
             Some(Work::Close(done)) => {
                 waiting.close();
-                if let Err(e) = connection.close().await {
+                if let Err((_, e)) = connection.close() {
                     tracing::warn!(error = %e, "could not close the database; the next start recovers from its write-ahead log: {e}");
                 }
                 let _ = done.send(());
@@ -120,8 +121,8 @@ async fn run(
     }
 }
 
-async fn commit_group(
-    connection: &mut SqliteConnection,
+fn commit_group(
+    connection: &mut Connection,
     process: &apply::Process,
     news: &broadcast::Sender<DirectiveNews>,
     group: &mut Vec<(Box<Transaction>, Option<Reply<CommitOutcome>>)>,
@@ -130,13 +131,13 @@ async fn commit_group(
         return;
     }
     let changes: Vec<&Transaction> = group.iter().map(|(change, _)| change.as_ref()).collect();
-    let mut results = match transaction(connection, process, &changes).await {
+    let mut results = match transaction(connection, process, &changes) {
         Ok(done) => done.into_iter().map(Ok).collect(),
         Err(e) if changes.len() == 1 => vec![Err(e)],
         Err(_) => {
             let mut alone = Vec::with_capacity(changes.len());
             for change in &changes {
-                let one = transaction(connection, process, &[*change]).await;
+                let one = transaction(connection, process, &[*change]);
                 alone.push(one.map(|mut done| done.remove(0)));
             }
             alone
@@ -160,31 +161,30 @@ async fn commit_group(
     }
 }
 
-async fn transaction(
-    connection: &mut SqliteConnection,
+/// Writes a group as a whole, or nothing of it. A panic is an error of this group only, because without the thread nothing could be
+/// written any more.
+fn transaction(
+    connection: &mut Connection,
     process: &apply::Process,
     changes: &[&Transaction],
 ) -> Result<Vec<CommitOutcome>, StoreError> {
-    connection.execute("BEGIN IMMEDIATE").await.map_err(failed)?;
+    let written = catch_unwind(AssertUnwindSafe(|| write_group(connection, process, changes)));
+    written.unwrap_or_else(|_| Err(StoreError::Store("a write to the database panicked".into())))
+}
+
+fn write_group(
+    connection: &mut Connection,
+    process: &apply::Process,
+    changes: &[&Transaction],
+) -> Result<Vec<CommitOutcome>, StoreError> {
+    // Rolled back when it is dropped without a commit.
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
     let mut done = Vec::with_capacity(changes.len());
-    let mut outcome = Ok(());
     for change in changes {
-        match apply::apply(connection, process, change).await {
-            Ok(committed) => done.push(committed),
-            Err(e) => {
-                outcome = Err(e);
-                break;
-            }
-        }
+        done.push(apply::apply(&transaction, process, change)?);
     }
-    let outcome = match outcome {
-        Ok(()) => connection.execute("COMMIT").await.map(|_| ()).map_err(failed),
-        Err(e) => Err(e),
-    };
-    if let Err(e) = outcome {
-        // SQLite may have rolled back a failed COMMIT already. Then this fails, which changes nothing.
-        let _ = connection.execute("ROLLBACK").await;
-        return Err(e);
-    }
+    transaction.commit().map_err(failed)?;
     Ok(done)
 }

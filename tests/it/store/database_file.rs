@@ -1,11 +1,14 @@
-//! What only the SQLite store has: a lock of its file, and triggers that protect the audit. `src/store/conformance.rs` tests the rules
-//! of the port.
+//! What only the SQLite store has: a lock of its file, its permissions, upgrades, and triggers that protect the audit.
+//! `src/store/conformance.rs` tests the rules of the port.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use sidedoor::store::sqlite::{OpenError, SqliteStore};
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
-use sidedoor_domain::ports::store::SupervisionWrite;
+use sidedoor_domain::ports::store::{SupervisionStore, SupervisionWrite};
 use sidedoor_domain::ports::{Store, Transaction};
 use sidedoor_domain::supervision::{Mode, Supervision, Supervisor};
 
@@ -95,4 +98,97 @@ async fn audit_cannot_be_changed_by_sql() {
         let refused = sql(&path, tried).await.expect_err("refused");
         assert!(refused.to_string().contains("append-only"), "{refused}");
     }
+}
+
+/// Two names of one file are one store.
+#[tokio::test]
+async fn store_is_locked_under_every_name_of_its_file() {
+    let desk = Desk::new();
+    let store = desk.open().await;
+    let other = desk.folder.path().join("other.db");
+    std::os::unix::fs::symlink(desk.folder.path().join("store.db"), &other).expect("linked");
+    let second = SqliteStore::open(&format!("sqlite://{}", other.display()), 1).await;
+    assert!(matches!(second, Err(OpenError::InUse(_))), "{second:?}");
+    store.close().await;
+}
+
+/// Names of the files in the store's folder, and their permissions.
+fn files(desk: &Desk) -> Vec<(String, u32)> {
+    let entries = std::fs::read_dir(desk.folder.path()).expect("a folder");
+    let mut files: Vec<_> = entries
+        .map(|entry| {
+            let entry = entry.expect("readable");
+            let mode = entry.metadata().expect("readable").permissions().mode() & 0o777;
+            (entry.file_name().to_string_lossy().into_owned(), mode)
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
+async fn store_is_for_its_owner_and_one_file_after_a_clean_stop() {
+    let desk = Desk::new();
+    let store = desk.open().await;
+    let new = supervision("contact", "user");
+    store.transact(insert(&new)).await.expect("done");
+    store.supervision(new.id).await.expect("read").expect("there");
+    let files_of = |suffixes: &[&str]| -> Vec<(String, u32)> {
+        suffixes
+            .iter()
+            .map(|suffix| (format!("store.db{suffix}"), 0o600))
+            .collect()
+    };
+    assert_eq!(files(&desk), files_of(&["", "-shm", "-wal", ".lock"]));
+    store.close().await;
+    assert_eq!(files(&desk), files_of(&["", ".lock"]));
+}
+
+fn old_store() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store-0008.db")
+}
+
+/// The newest migration that a store has, by the record that its version keeps.
+async fn version(path: &Path, record: &'static str) -> String {
+    sql(path, record).await.expect("read").remove(0).remove(0)
+}
+
+/// The upgrade is tried again after it was interrupted: a half-written copy is written anew.
+#[tokio::test]
+async fn upgrade_keeps_a_copy_of_the_old_store() {
+    let desk = Desk::new();
+    let path = desk.folder.path().join("store.db");
+    std::fs::copy(old_store(), &path).expect("copied");
+    std::fs::write(desk.folder.path().join("store.db.copying"), "half").expect("written");
+    desk.open().await.close().await;
+    let copy = desk.folder.path().join("store.db.version-8");
+    assert_eq!(version(&copy, "SELECT MAX(version) FROM _sqlx_migrations").await, "8");
+    assert_eq!(version(&path, "SELECT MAX(version) FROM migrations").await, "10");
+    let old = version(&copy, "SELECT COUNT(*) FROM supervisions").await;
+    assert_eq!(version(&path, "SELECT COUNT(*) FROM supervisions").await, old);
+    assert!(files(&desk).contains(&("store.db.version-8".into(), 0o600)));
+
+    // A store that needs no upgrade is not copied, and the copy stays as it is.
+    let written = std::fs::metadata(&copy).expect("there").modified().expect("a time");
+    desk.open().await.close().await;
+    assert_eq!(
+        std::fs::metadata(&copy).expect("there").modified().expect("a time"),
+        written
+    );
+    let names: Vec<String> = files(&desk).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["store.db", "store.db.lock", "store.db.version-8"]);
+}
+
+/// A store that this version cannot read is left as it is.
+#[tokio::test]
+async fn store_of_a_later_version_is_refused() {
+    let desk = Desk::new();
+    desk.open().await.close().await;
+    let path = desk.folder.path().join("store.db");
+    let later = "INSERT INTO migrations (version, name, checksum, applied_at) VALUES (99, 'later', x'00', 0)";
+    sql(&path, later).await.expect("written");
+    let refused = SqliteStore::open(&desk.url(), 1).await.expect_err("refused");
+    assert!(refused.to_string().contains("a later version of Sidedoor"), "{refused}");
+    let files: Vec<String> = files(&desk).into_iter().map(|(name, _)| name).collect();
+    assert!(!files.iter().any(|name| name.contains("version")), "{files:?}");
 }

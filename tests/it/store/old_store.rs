@@ -132,7 +132,7 @@ async fn old_store_of_this_version_is_kept_when_asked() {
 }
 
 async fn keep(store: PathBuf, asked: Asked) {
-    let newest = "SELECT printf('%04d', MAX(version)) FROM _sqlx_migrations";
+    let newest = "SELECT printf('%04d', MAX(version)) FROM migrations";
     let number = sql(&store, newest).await.expect("read")[0][0].clone();
     let (db, text) = (file(&number, "db"), file(&number, "json"));
     assert!(

@@ -4,13 +4,12 @@ use std::path::Path;
 
 use clock_calibration::Grade;
 use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, params};
 use sidedoor_domain::departure::{Basis, Continuity, Departure, Reason};
 use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::supervision::{LeaveTimes, Mode, Supervision, Supervisor};
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use crate::store::documents;
 
@@ -116,28 +115,20 @@ const FILL: [&str; 9] = [
      FROM supervisions",
 ];
 
-pub(super) async fn connect(path: &Path) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(path).disable_statement_logging();
-    options.connect().await.expect("opens")
+pub(super) fn connect(path: &Path) -> Connection {
+    Connection::open(path).expect("opens")
 }
 
-pub(super) async fn fill(path: &Path, history: i64) {
-    let mut db = connect(path).await;
+pub(super) fn fill(path: &Path, history: i64) {
+    let mut db = connect(path);
     let doc = documents::write_supervision(&left("c", "user-1")).expect("a document");
-    sqlx::query("BEGIN").execute(&mut db).await.expect("begun");
+    let all = db.transaction().expect("begun");
     let [supervisions, rest @ .., samples] = FILL;
-    let bulk = sqlx::query(supervisions)
-        .bind(history)
-        .bind(doc)
-        .bind(now().as_millisecond());
-    bulk.execute(&mut db).await.expect("filled");
-    for sql in rest {
-        sqlx::query(sql).execute(&mut db).await.expect("filled");
-    }
-    sqlx::query(samples)
-        .bind(SAMPLE)
-        .execute(&mut db)
-        .await
+    all.execute(supervisions, params![history, doc, now().as_millisecond()])
         .expect("filled");
-    sqlx::query("COMMIT").execute(&mut db).await.expect("filled");
+    for sql in rest {
+        all.execute(sql, []).expect("filled");
+    }
+    all.execute(samples, [SAMPLE]).expect("filled");
+    all.commit().expect("filled");
 }
