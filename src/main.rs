@@ -27,6 +27,10 @@ enum Command {
     Fakes(cli::fakes::FakesArgs),
     /// Check configuration and dependencies, with a fix for each problem.
     Check(cli::check::CheckArgs),
+    /// Copy the store into a new file, consistently, while the service runs or not.
+    Backup(cli::backup::BackupArgs),
+    /// Put a copy in the place of the store, which is kept under another name. The service must not run.
+    Restore(cli::backup::BackupArgs),
     /// Analyse the calibration of the vendors' clocks: simulate, explain, replay.
     #[command(subcommand)]
     Timing(cli::timing::Timing),
@@ -41,6 +45,8 @@ async fn main() -> ExitCode {
         Command::Fakes(args) => cli::fakes::serve(&args),
         Command::Demo(args) => cli::fakes::demo(&args),
         Command::Check(args) => cli::check::run(args).await,
+        Command::Backup(args) => cli::backup::back_up(args).await,
+        Command::Restore(args) => cli::backup::restore(args).await,
         Command::Timing(what) => cli::timing::run(what).await,
     };
     match done {

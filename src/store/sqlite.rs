@@ -12,9 +12,11 @@
 
 mod apply;
 mod audit;
+pub mod backup;
 mod clocks;
 mod comparisons;
 mod connection;
+mod copies;
 mod deliveries;
 mod directives;
 mod evidence;
@@ -163,7 +165,7 @@ fn create(database: &Path) -> std::io::Result<()> {
 }
 
 fn lock(database: &Path) -> Result<File, OpenError> {
-    let path = migrations::beside(database, ".lock");
+    let path = copies::beside(database, ".lock");
     let file = File::options()
         .create(true)
         .truncate(false)

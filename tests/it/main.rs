@@ -71,6 +71,7 @@ mod monitoring {
 
 /// Running the service: `sidedoor check`, start and stop, and the vendor fakes.
 mod operations {
+    mod backups;
     mod check;
     mod fakes;
     mod start_and_stop;

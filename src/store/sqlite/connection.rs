@@ -28,6 +28,14 @@ pub(super) fn open_to_write(database: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// A connection to a database that exists, to copy it. It may write, because SQLite opens the copy with the same rights.
+pub(super) fn open_to_copy(database: &Path) -> rusqlite::Result<Connection> {
+    open(
+        database,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+}
+
 /// A connection that cannot write.
 pub(super) fn open_to_read(database: &Path) -> rusqlite::Result<Connection> {
     open(

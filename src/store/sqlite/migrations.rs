@@ -1,13 +1,12 @@
 //! The migrations of the schema, and how they are applied. Each is a transaction of its own, so that an upgrade that was interrupted goes
 //! on where it ended. Before the first, a copy of the store is kept beside it.
 
-use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::OpenError;
+use super::copies::beside;
+use super::{OpenError, copies};
 use crate::store::migrations::{Applied, Migration, pending};
 
 /// All migrations, oldest first.
@@ -40,6 +39,12 @@ pub(super) fn migrate(db: &mut Connection, database: &Path) -> Result<(), OpenEr
         apply(db, migration).map_err(OpenError::store)?;
     }
     Ok(())
+}
+
+/// Checks that this version can open the database.
+pub(super) fn check(db: &Connection) -> Result<(), String> {
+    let applied = applied(db).map_err(|e| e.to_string())?;
+    pending(&ALL, &applied).map(|_| ()).map_err(|e| e.to_string())
 }
 
 /// Earlier versions used a library, which recorded the migrations in a table of its own.
@@ -107,31 +112,8 @@ fn keep_copy(db: &Connection, database: &Path, version: i64) -> Result<(), OpenE
     if copy.exists() {
         return Ok(());
     }
-    let unfinished = beside(database, ".copying");
-    let failed = |e: std::io::Error| OpenError::Copy(copy.clone(), e.to_string());
-    match std::fs::remove_file(&unfinished) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
-        _ => {}
-    }
-    // An empty file gives the copy its permissions.
-    File::options()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(&unfinished)
-        .map_err(failed)?;
     tracing::info!(version, copy = %copy.display(), "upgrading the store; keeping a copy of version {version} in {}", copy.display());
-    db.execute("VACUUM INTO ?", [unfinished.to_string_lossy()])
-        .map_err(|e| OpenError::Copy(copy.clone(), e.to_string()))?;
-    let written = File::open(&unfinished).and_then(|file| file.sync_all());
-    written
-        .and_then(|()| std::fs::rename(&unfinished, &copy))
-        .map_err(failed)
-}
-
-/// The path of a file beside the database.
-pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
+    let failed = |e: String| OpenError::Copy(copy.clone(), e);
+    let written = copies::copy(db, &copy).map_err(|e| failed(e.to_string()))?;
+    copies::publish(&written, &copy).map_err(|e| failed(e.to_string()))
 }

@@ -159,7 +159,7 @@ async fn upgrade_keeps_a_copy_of_the_old_store() {
     let desk = Desk::new();
     let path = desk.folder.path().join("store.db");
     std::fs::copy(old_store(), &path).expect("copied");
-    std::fs::write(desk.folder.path().join("store.db.copying"), "half").expect("written");
+    std::fs::write(desk.folder.path().join("store.db.version-8.unfinished"), "half").expect("written");
     desk.open().await.close().await;
     let copy = desk.folder.path().join("store.db.version-8");
     assert_eq!(version(&copy, "SELECT MAX(version) FROM _sqlx_migrations").await, "8");

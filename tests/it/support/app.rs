@@ -267,6 +267,14 @@ impl TestApp {
         self.open().await;
     }
 
+    /// Runs a command of `sidedoor` with the service's settings, as an operator would.
+    pub async fn command(&self, arguments: &[&str]) -> std::process::Output {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sidedoor"));
+        command.args(arguments).envs(&self.settings);
+        let ran = tokio::task::spawn_blocking(move || command.output().expect("it runs"));
+        ran.await.expect("no panic")
+    }
+
     /// Changes a setting from the next start on.
     pub fn change_setting(&mut self, key: &str, value: &str) {
         self.settings.insert(format!("SIDEDOOR__{key}"), value.to_owned());
