@@ -28,6 +28,7 @@ mod migrations;
 mod plans;
 mod readers;
 mod rows;
+mod supervision_writes;
 mod supervisions;
 mod sweep;
 mod view;

@@ -7,7 +7,8 @@ use sidedoor_domain::ports::store::{KeyWrite, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
 use super::rows::Answer;
-use super::{audit, clocks, comparisons, deliveries, directives, evidence, idempotency, jobs, supervisions};
+use super::supervision_writes::{Before, Verdict};
+use super::{audit, clocks, comparisons, deliveries, directives, evidence, idempotency, jobs, supervision_writes};
 
 /// What a writer knows besides the transactions.
 #[derive(Debug, Clone)]
@@ -23,7 +24,10 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
         return Ok(refusal);
     }
     if let Some(write) = &change.supervision {
-        write_supervision(db, write, change.deliver_at)?;
+        match supervision_writes::check(db, write, process.max_voice_legs)? {
+            Verdict::Refused(refusal) => return Ok(refusal),
+            Verdict::Accepted(before) => write_supervision(db, write, &before, change.deliver_at)?,
+        }
     }
     for new in &change.evidence {
         evidence::write(db, new)?;
@@ -81,14 +85,16 @@ fn refusal(db: &Connection, process: &Process, change: &Transaction) -> Answer<O
     {
         return Ok(Some(CommitOutcome::KeyUsed(record)));
     }
-    match &change.supervision {
-        None => Ok(None),
-        Some(write) => supervisions::refusal(db, write, process.max_voice_legs),
-    }
+    Ok(None)
 }
 
-fn write_supervision(db: &Connection, write: &SupervisionWrite, deliver_at: Option<Timestamp>) -> Answer<()> {
-    supervisions::write(db, write)?;
+fn write_supervision(
+    db: &Connection,
+    write: &SupervisionWrite,
+    before: &Before,
+    deliver_at: Option<Timestamp>,
+) -> Answer<()> {
+    supervision_writes::write(db, write, before)?;
     directives::write(db, write)?;
     let (SupervisionWrite::Insert(supervision) | SupervisionWrite::Update(supervision, _)) = write;
     match deliver_at {

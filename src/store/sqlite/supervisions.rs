@@ -1,22 +1,17 @@
-//! Supervisions: the questions to the readers, and the writes of the one writer.
-
-use std::collections::BTreeSet;
+//! The questions about supervisions. [`super::supervision_writes`] writes them.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
-use sidedoor_domain::interlock::LegId;
-use sidedoor_domain::ports::CommitOutcome;
-use sidedoor_domain::ports::store::{Counts, Filter, StoredSupervision, SupervisionWrite};
-use sidedoor_domain::supervision::{Origin, State, Supervision};
+use sidedoor_domain::ports::store::{Counts, Filter, StoredSupervision};
+use sidedoor_domain::supervision::{Origin, State};
 
 use super::failed;
 use super::filters::{Conditions, Page, Statement};
 use super::rows::{
-    Answer, all, first, get, millis, readable, record_state, run, select_stored, skip_unreadable, stored,
-    supervision_id, text, unreadable,
+    Answer, all, first, get, millis, readable, record_state, select_stored, skip_unreadable, stored, supervision_id,
+    text, unreadable,
 };
-use crate::store::documents;
 
 pub(super) fn by_id(db: &Connection, id: SupervisionId) -> Answer<Option<StoredSupervision>> {
     first(db, select_stored!("WHERE s.id = ?"), [id.to_string()], stored)
@@ -191,129 +186,4 @@ pub(super) fn left_between(
         "WHERE s.ended_at >= ? AND s.ended_at <= ? AND +s.state = 'LEFT' ORDER BY s.ended_at DESC LIMIT ?"
     );
     readable(db, sql, params![millis(since), millis(until), limit])
-}
-
-/// Why a supervision must not be written, if there is a reason.
-pub(super) fn refusal(
-    db: &Connection,
-    write: &SupervisionWrite,
-    max_voice_legs: usize,
-) -> Answer<Option<CommitOutcome>> {
-    match write {
-        SupervisionWrite::Insert(new) => match slots_taken(db, new, max_voice_legs)? {
-            Some(refusal) => Ok(Some(refusal)),
-            None => leg_taken(db, new),
-        },
-        SupervisionWrite::Update(new, revision) => {
-            let sql = "SELECT revision FROM supervisions WHERE id = ?";
-            let newest = first(db, sql, [new.id.to_string()], |row| get::<i64>(row, "revision"))?;
-            if newest != Some(*revision) {
-                return Ok(Some(CommitOutcome::Stale));
-            }
-            // Only a supervision that waited for a voice slot can be refused, and it is REQUESTED.
-            if new.state == State::Requested
-                && let Some(refusal) = slots_taken(db, new, max_voice_legs)?
-            {
-                return Ok(Some(refusal));
-            }
-            leg_taken(db, new)
-        }
-    }
-}
-
-/// The voice slots that other supervisions of this supervisor occupy, the oldest supervision first.
-fn other_slots(db: &Connection, new: &Supervision) -> Answer<Vec<(SupervisionId, i64)>> {
-    let Some(user) = &new.supervisor.connect_user_id else {
-        return Ok(Vec::new());
-    };
-    let mut slots = all(
-        db,
-        "SELECT id, voice_slot FROM supervisions WHERE instance = ? AND connect_user_id = ? AND voice_slot > 0",
-        params![new.instance.as_str(), user.as_str()],
-        |row| Ok((supervision_id(row, "id")?, get(row, "voice_slot")?)),
-    )?;
-    slots.retain(|(id, _)| *id != new.id);
-    slots.sort_unstable();
-    Ok(slots)
-}
-
-/// Whether other supervisions have all voice slots that a request may take.
-fn slots_taken(db: &Connection, new: &Supervision, max_voice_legs: usize) -> Answer<Option<CommitOutcome>> {
-    if new.origin != Origin::Api || !new.holds_voice_slot() {
-        return Ok(None);
-    }
-    let others = other_slots(db, new)?;
-    let holder = others.first().filter(|_| others.len() >= max_voice_legs);
-    Ok(holder.map(|(id, _)| CommitOutcome::Busy(*id)))
-}
-
-fn leg_taken(db: &Connection, new: &Supervision) -> Answer<Option<CommitOutcome>> {
-    let Some(leg) = &new.leg else { return Ok(None) };
-    let other = first(
-        db,
-        "SELECT id FROM supervisions WHERE instance = ? AND leg_id = ? AND id <> ?",
-        params![new.instance.as_str(), leg.as_str(), new.id.to_string()],
-        |row| supervision_id(row, "id"),
-    )?;
-    Ok(other.map(CommitOutcome::LegTaken))
-}
-
-/// The lowest free voice slot, if the supervision occupies one; otherwise 0. A running leg is a fact, so it takes one above the limit
-/// of requests, too.
-fn voice_slot(db: &Connection, new: &Supervision) -> Answer<i64> {
-    if !new.holds_voice_slot() {
-        return Ok(0);
-    }
-    let taken: BTreeSet<i64> = other_slots(db, new)?.into_iter().map(|(_, slot)| slot).collect();
-    Ok((1..).find(|slot| !taken.contains(slot)).unwrap_or(0))
-}
-
-pub(super) fn write(db: &Connection, write: &SupervisionWrite) -> Answer<()> {
-    let (SupervisionWrite::Insert(changed) | SupervisionWrite::Update(changed, _)) = write;
-    let voice_slot = voice_slot(db, changed)?;
-    let revision = match write {
-        SupervisionWrite::Insert(_) => 1,
-        SupervisionWrite::Update(_, revision) => revision + 1,
-    };
-    let id = changed.id.to_string();
-    let values = params![
-        changed.contact.as_ref().map(ContactId::as_str),
-        changed.leg.as_ref().map(LegId::as_str),
-        changed.supervisor.connect_user_id.as_ref().map(UserId::as_str),
-        changed.agent.as_ref().map(UserId::as_str),
-        changed.state.as_str(),
-        voice_slot,
-        changed.overdue,
-        changed.next_check_at.map(millis),
-        ended_at(changed).map(millis),
-        changed.voice_call_id,
-        documents::write_supervision(changed).map_err(|e| unreadable(&e))?,
-        revision,
-        id,
-    ];
-    match write {
-        SupervisionWrite::Insert(new) => {
-            let more = params![new.origin.as_str(), new.instance.as_str()];
-            run(
-                db,
-                "INSERT INTO supervisions (contact_id, leg_id, connect_user_id, agent_id, state, voice_slot, overdue,
-                 next_check_at, ended_at, voice_call_id, doc, revision, id, origin, instance)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [values, more].concat().as_slice(),
-            )
-        }
-        SupervisionWrite::Update(..) => run(
-            db,
-            "UPDATE supervisions SET contact_id = ?, leg_id = ?, connect_user_id = ?, agent_id = ?, state = ?,
-             voice_slot = ?, overdue = ?, next_check_at = ?, ended_at = ?, voice_call_id = ?, doc = ?, revision = ?
-             WHERE id = ?",
-            values,
-        ),
-    }?;
-    Ok(())
-}
-
-fn ended_at(supervision: &Supervision) -> Option<Timestamp> {
-    let left = supervision.departure.as_ref().map(|d| d.latest);
-    left.or_else(|| supervision.failure.as_ref().map(|f| f.at))
 }

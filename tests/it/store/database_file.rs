@@ -9,7 +9,7 @@ use sidedoor::store::sqlite::{OpenError, SqliteStore};
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::ids::{ContactId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{SupervisionStore, SupervisionWrite};
-use sidedoor_domain::ports::{Store, Transaction};
+use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
 use sidedoor_domain::supervision::{Mode, Supervision, Supervisor};
 
 use crate::support::sql;
@@ -191,4 +191,28 @@ async fn store_of_a_later_version_is_refused() {
     assert!(refused.to_string().contains("a later version of Sidedoor"), "{refused}");
     let files: Vec<String> = files(&desk).into_iter().map(|(name, _)| name).collect();
     assert!(!files.iter().any(|name| name.contains("version")), "{files:?}");
+}
+
+/// A write costs pages of the write-ahead log, and each is synced to the disk: the row, and the indexes of the columns that changed.
+#[tokio::test]
+async fn update_writes_only_the_indexes_of_changed_columns() {
+    const UPDATES: i64 = 50;
+    let desk = Desk::new();
+    let store = desk.open().await;
+    let mut one = supervision("contact", "user");
+    store.transact(insert(&one)).await.expect("done");
+    let log = desk.folder.path().join("store.db-wal");
+    let pages = || std::fs::metadata(&log).expect("there").len() / (4096 + 24);
+    let before = pages();
+    for i in 1..=UPDATES {
+        one.next_check_at = Some(now() + SignedDuration::from_secs(i));
+        let update = Transaction {
+            supervision: Some(SupervisionWrite::Update(Box::new(one.clone()), i)),
+            ..Transaction::default()
+        };
+        assert_eq!(store.transact(update).await.expect("answered"), CommitOutcome::Done);
+    }
+    let each = (pages() - before) / u64::try_from(UPDATES).expect("positive");
+    assert!(each <= 2, "an update of the next poll wrote {each} pages");
+    store.close().await;
 }
