@@ -35,12 +35,16 @@ impl From<UseCaseError> for Problem {
             UseCaseError::Store(StoreError::Closed) | UseCaseError::Stopping => {
                 Self::overloaded("The service is stopping.")
             }
-            UseCaseError::Store(e @ (StoreError::Store(_) | StoreError::Unreadable(_))) => {
-                // The store's words are for the log, because they may name paths.
+            // The store's words are for the log, because they may name paths.
+            UseCaseError::Store(e @ StoreError::Store(_)) => {
+                tracing::error!(error = %e, "a request failed: {e}");
+                Self::overloaded("The database failed; do not assume that the request was accepted. Retry in a moment.")
+            }
+            UseCaseError::Store(e @ StoreError::Unreadable(_)) => {
                 tracing::error!(error = %e, "a request failed: {e}");
                 Self::new(
                     ProblemCode::Internal,
-                    "The database failed; do not assume that the request was accepted.",
+                    "Something in the database cannot be read; the log has the details.",
                 )
             }
             UseCaseError::Unexpected(_) | UseCaseError::Panicked => {

@@ -33,6 +33,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
             caller: caller.clone(),
             request_id: Some(id.0.clone()),
             key: None,
+            only_with_key: None,
             arrived: *arrived,
         }))
     }
@@ -54,6 +55,7 @@ impl FromRequest<AppState> for Command {
         let (method, path, headers) = (parts.method.clone(), parts.uri.path().to_owned(), parts.headers.clone());
         let body = body::read(Request::from_parts(parts, content), app.settings.max_body_bytes).await?;
         by.key = idempotency::key(&headers, &by.caller, method.as_str(), &path, &body)?;
+        by.only_with_key = by.key.as_ref().and_then(|key| app.usecases.idempotency.only_with(key));
         Ok(Self { by, body })
     }
 }

@@ -247,6 +247,7 @@ impl World {
             caller,
             request_id: None,
             key,
+            only_with_key: None,
             arrived: tokio::time::Instant::now(),
         }
     }

@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::telemetry::spans;
 use crate::usecases::error::{UnknownName, UseCaseError};
+use crate::usecases::idempotency::OnlyWithKey;
 use crate::usecases::in_flight::InFlight;
 use crate::usecases::leaving::silent_leaves::SilentLeaves;
 use crate::usecases::polling::batch_poll::PollRounds;
@@ -77,6 +78,8 @@ pub(crate) struct Signals {
     pub(crate) departed_asks: RecentAsks,
     /// Joins that a task works on now.
     pub(crate) joins_in_flight: InFlight<SupervisionId>,
+    /// Idempotency keys of requests that are running, with their callers.
+    pub(crate) keys_in_flight: InFlight<(String, String)>,
     /// When claims of each credential were refuted in the last hour.
     refuted_claims: std::sync::Mutex<BTreeMap<String, Vec<Timestamp>>>,
     silent_leaves: std::sync::Mutex<SilentLeaves>,
@@ -149,6 +152,8 @@ pub struct RequestContext {
     pub request_id: Option<String>,
     /// The idempotency key, if the request has one.
     pub key: Option<KeyUse>,
+    /// Set while no other request with this key is running.
+    pub only_with_key: Option<OnlyWithKey>,
     /// When the request arrived. The time limit for the answer counts from here.
     pub arrived: tokio::time::Instant,
 }

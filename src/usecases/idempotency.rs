@@ -3,8 +3,11 @@
 //!
 //! A key is taken in the same transaction as the work it starts, so neither exists without the other. The answer is stored
 //! when it is given. If the process dies in between, the key has no answer; the next process sees that another process took
-//! it, and answers with the current state of the supervision. Only the request that took a key stores its answer or frees
-//! it, so a failed repeat does not change it.
+//! it, and answers with the current state of the supervision. The same holds if the request ended without an answer in this process,
+//! because its client went away or the store failed. Only the request that took a key stores its answer or frees it, so a failed
+//! repeat does not change it.
+
+use std::sync::Arc;
 
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{KeyRecord, KeyUse, KeyWrite};
@@ -13,6 +16,7 @@ use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use crate::usecases::RequestContext;
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::UseCaseError;
+use crate::usecases::in_flight::InFlightGuard;
 
 /// The answer to a request whose key was used before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +43,18 @@ pub enum IdempotencyError {
 
 crate::usecases::error::from_store_error!(IdempotencyError);
 
+/// Held by the only running request with its key until it has stored its answer.
+#[derive(Clone)]
+pub struct OnlyWithKey(
+    #[allow(dead_code, reason = "frees the key when it drops")] Arc<InFlightGuard<(String, String)>>,
+);
+
+impl std::fmt::Debug for OnlyWithKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnlyWithKey")
+    }
+}
+
 /// Takes idempotency keys, stores answers and replays them.
 #[derive(Clone)]
 pub struct IdempotencyService {
@@ -50,6 +66,13 @@ impl IdempotencyService {
         Self { ctx }
     }
 
+    /// For a request that begins; `None` if another one with its key is running.
+    pub fn only_with(&self, key: &KeyUse) -> Option<OnlyWithKey> {
+        let name = (key.caller.clone(), key.key.clone());
+        let guard = self.ctx.signals.keys_in_flight.try_start(name)?;
+        Some(OnlyWithKey(Arc::new(guard)))
+    }
+
     /// The answer to replay, if the request's key was used before.
     ///
     /// # Errors
@@ -58,7 +81,7 @@ impl IdempotencyService {
         let Some(key) = &request.key else { return Ok(None) };
         match self.ctx.store().key(&key.caller, &key.key).await? {
             None => Ok(None),
-            Some(record) => self.known_key(key, record).await,
+            Some(record) => self.known_key(request, key, record).await,
         }
     }
 
@@ -71,11 +94,18 @@ impl IdempotencyService {
         let key = request.key.as_ref().ok_or(UseCaseError::Unexpected(
             "the store reported a used key for a request that has none",
         ))?;
-        self.known_key(key, record).await?.ok_or(IdempotencyError::KeyRunning)
+        self.known_key(request, key, record)
+            .await?
+            .ok_or(IdempotencyError::KeyRunning)
     }
 
     /// The answer to replay for a used key; `None` if a 5xx answer has freed the key meanwhile.
-    async fn known_key(&self, key: &KeyUse, mut record: KeyRecord) -> Result<Option<KeyReplay>, IdempotencyError> {
+    async fn known_key(
+        &self,
+        request: &RequestContext,
+        key: &KeyUse,
+        mut record: KeyRecord,
+    ) -> Result<Option<KeyReplay>, IdempotencyError> {
         if record.fingerprint != key.fingerprint {
             return Err(IdempotencyError::KeyReused);
         }
@@ -87,9 +117,10 @@ impl IdempotencyService {
                 None => return Ok(None),
             }
         }
+        let is_running = record.taken_by == self.ctx.store().incarnation() && request.only_with_key.is_none();
         match record.answer {
             Some((status, body)) => Ok(Some(KeyReplay::Answer(status, body))),
-            None if record.taken_by == self.ctx.store().incarnation() => Err(IdempotencyError::KeyRunning),
+            None if is_running => Err(IdempotencyError::KeyRunning),
             // Without a supervision, the store does not know what the first request did, so it is done again.
             None => Ok(record.supervision.map(KeyReplay::State)),
         }

@@ -113,6 +113,7 @@ mod security {
 mod store {
     mod database_file;
     mod kill;
+    mod locked;
     mod old_store;
     mod random_commands;
     mod unreadable_documents;
