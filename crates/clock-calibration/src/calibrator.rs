@@ -189,10 +189,11 @@ impl Calibrator {
     fn couple(&mut self, id: &ClockId, date: &ClockId, newest: Option<Sample>) -> Option<ClockOutcome> {
         self.start_anew_with_other_quantum(id);
         let known = self.clocks.get(id)?;
+        let (coupling, rounding) = (known.coupling, known.rounding);
         // The way changes only when a `Date` comes, except that the first sample of a clock couples it.
-        let waits = known.coupling == Coupling::None;
+        let waits = coupling == Coupling::None;
         // What broke once is not coupled again in this epoch, because the declared bound has proved wrong.
-        if known.coupling == Coupling::Broken || (newest.is_none() && !waits) {
+        if coupling == Coupling::Broken || (newest.is_none() && !waits) {
             return None;
         }
         let bound = self.vendors.get(&id.vendor)?.date_bound_ms?;
@@ -202,13 +203,14 @@ impl Calibrator {
         let at = known.series.newest()?;
         // While a step is suspected, its outliers could make a wrong guess, which is hard to undo.
         let clear = !known.series.suspects_step() && !dates.suspects_step();
-        let own = known.series.own_range(at).filter(|_| clear);
-        let front = dates.offset(at).map(|o| o.guaranteed);
-        let how = choose(own, front, quantum, bound, known.rounding);
-        let changed = how.coupling != known.coupling;
+        let front = dates.offset(at).filter(|_| clear).map(|o| o.guaranteed);
+        let tracked = self.clocks.get_mut(id)?;
+        let own = front.and_then(|_| tracked.series.own_range(at));
+        let how = choose(own, front, quantum, bound, rounding);
+        let changed = how.coupling != coupling;
         let samples: Vec<Sample> = match newest {
             Some(sample) if !changed => vec![sample],
-            _ => dates.samples().map(|(s, _)| s).collect(),
+            _ => self.clocks.get(date)?.series.samples().map(|(s, _)| s).collect(),
         };
         let tracked = self.clocks.get_mut(id)?;
         tracked.coupled_quantum_ms = tracked.series.granularity().typical_ms();

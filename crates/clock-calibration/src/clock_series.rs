@@ -5,6 +5,7 @@
 //! [`super::shift_test`]. A step starts a new epoch with a new version and drops the samples from before it. This file
 //! adds samples; `window.rs` keeps the fit up to date with them; `queries.rs` answers questions about the clock.
 
+mod own_fit;
 mod queries;
 mod window;
 
@@ -12,7 +13,9 @@ use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::fit::{Candidate, Fit, Outlier};
+use self::own_fit::OwnFit;
+use super::cautious::Cautious;
+use super::fit::{Addition, Fit, Outlier};
 use super::granularity::Granularity;
 use super::latency::Latency;
 use super::limits::{Limits, SampleOutcome};
@@ -21,7 +24,7 @@ use super::marzullo::outside_largest_agreement;
 use super::moment::Moment;
 use super::packed_sample::{Bounds, NONE, PackedSample};
 use super::point_estimate::likely_offset;
-use super::polygon::{Label, Polygon};
+use super::polygon::Label;
 use super::posterior::{PosteriorInput, posterior};
 use super::sample::{Cause, Sample};
 use super::shift_test::{ENOUGH, ShiftTest, Suspicion, Verdict, is_before};
@@ -54,10 +57,10 @@ pub struct ClockSeries {
     /// Where the hours of the bounds, of `fit`, `line` and `shift` start, as a moment of our clock.
     zero: Moment,
     fit: Fit,
-    /// See [`Fit::cautious`]; computed when it is asked for after a new sample.
-    cautious: OnceLock<Vec<Polygon>>,
-    /// The supports of the last such polygons, from which the next ones are found faster.
-    likely_support: Vec<Label>,
+    /// See [`super::cautious`]; completed when it is asked for after a new sample.
+    cautious: OnceLock<Cautious>,
+    /// What of it is still right after a new sample.
+    still_cautious: Cautious,
     /// The shares of samples that were outliers by little and by much, over about the last thousand samples.
     near_share: f64,
     far_share: f64,
@@ -73,6 +76,8 @@ pub struct ClockSeries {
     mixed: bool,
     /// When the samples of a coupled clock were dropped because they contradict this one's.
     uncoupled: Option<Moment>,
+    /// See [`ClockSeries::own_range`].
+    own: OwnFit,
 }
 
 impl ClockSeries {
@@ -83,7 +88,7 @@ impl ClockSeries {
             max_drift,
             fit: Fit::empty(max_drift),
             cautious: OnceLock::new(),
-            likely_support: Vec::new(),
+            still_cautious: Cautious::default(),
             near_share: 0.0,
             far_share: 0.0,
             shift: ShiftTest::new(max_drift),
@@ -100,6 +105,7 @@ impl ClockSeries {
             since: None,
             mixed: false,
             uncoupled: None,
+            own: OwnFit::default(),
             limits,
         }
     }
@@ -117,6 +123,7 @@ impl ClockSeries {
             return SampleOutcome::Ignored;
         }
         let relearnt = sample.cause != Cause::Exchange && self.granularity.learn(sample.stamp);
+        self.take_cautious();
         let depended = self.forget(sample.not_after) | self.supersede(&sample);
         self.follow_zero(sample.not_after, relearnt);
         let (likely_ms, variance) = self.likely(&sample);
@@ -135,27 +142,28 @@ impl ClockSeries {
         };
         packed.bounds = self.bounds(&packed);
         self.next = self.next.wrapping_add(1);
-        let newer = |k: &PackedSample| k.not_after <= packed.not_after;
-        let place = self.samples.iter().rposition(newer).map_or(0, |i| i + 1);
+        let place = self.samples.partition_point(|k| k.not_after <= packed.not_after);
         let in_order = place == self.samples.len();
         self.samples.insert(place, packed);
         let rebuild = depended || relearnt || !in_order || place == 0;
-        let cautious = self.cautious.take();
-        if let Some(polygons) = &cautious {
-            self.likely_support = polygons.iter().flat_map(Polygon::support).collect();
+        if relearnt {
+            self.own.clear();
         }
-        let outcome = self.judge(&packed, rebuild, cautious.as_ref());
+        if packed.cause != Cause::Exchange {
+            self.own.add(&packed);
+        }
+        let outcome = self.judge(&packed, rebuild);
         self.since_line_fit += 1;
         if self.since_line_fit >= LINE_REFIT_EVERY || self.samples.len() <= FEW {
             self.fit_line();
+        } else if self.since_line_fit == LINE_REFIT_EVERY / 2 {
             self.mixed = self.is_mixed();
         }
         outcome
     }
 
     /// Adds the sample to the fit and tests it.
-    fn judge(&mut self, packed: &PackedSample, rebuild: bool, cautious: Option<&Vec<Polygon>>) -> SampleOutcome {
-        let candidate = candidate(packed);
+    fn judge(&mut self, packed: &PackedSample, rebuild: bool) -> SampleOutcome {
         let contradicts = if rebuild {
             let before = self.fit.polygon().clone();
             if !self.refit() {
@@ -165,19 +173,30 @@ impl ClockSeries {
             let is_outlier = self.fit.is_outlier(packed.label);
             is_outlier
                 .then(|| {
-                    candidate
-                        .strip
+                    let bounds = &packed.bounds;
+                    bounds
                         .contradicts(&before)
-                        .or_else(|| candidate.strip.contradicts(self.fit.polygon()))
+                        .or_else(|| bounds.contradicts(self.fit.polygon()))
                 })
                 .flatten()
         } else {
-            let contradicts = self.fit.add(&candidate);
-            // If the tightest samples may be wrong instead, look for a larger agreement.
-            if contradicts.is_some() && self.agrees_without_tightest(&candidate, cautious) {
-                self.search();
+            match self.fit.add(packed) {
+                Addition::Agrees => {
+                    self.still_cautious.add(packed);
+                    None
+                }
+                Addition::Cuts => {
+                    self.give_up_cautious();
+                    None
+                }
+                Addition::Contradicts(half) => {
+                    // If the tightest samples may be wrong instead, look for a larger agreement.
+                    if self.still_cautious.agrees_with(&packed.bounds) {
+                        self.search();
+                    }
+                    Some(half)
+                }
             }
-            contradicts
         };
         self.count_outliers(packed.label);
         let verdict = Verdict {
@@ -202,7 +221,8 @@ impl ClockSeries {
         self.samples.clear();
         self.max_drift = self.limits.drift();
         self.fit = Fit::empty(self.max_drift);
-        self.cautious.take();
+        self.give_up_cautious();
+        self.own.clear();
         self.shift = ShiftTest::new(self.max_drift);
         self.line = None;
         self.uncoupled = None;
@@ -215,7 +235,7 @@ impl ClockSeries {
         let horizon = newest.map(|t| t.max(sample.not_after).plus_nanos(-nanos(self.limits.sparse_window)));
         let too_old = horizon.is_some_and(|h| sample.not_after < h) || self.since.is_some_and(|s| sample.not_after < s);
         let known = |k: &PackedSample| k.is_of_the_event_of(sample) && k.says_as_much_as(sample);
-        sample.is_causal() && !too_old && !self.samples.iter().any(known)
+        sample.is_causal() && !too_old && !self.samples.range(self.heard_at(sample.not_after)).any(known)
     }
 
     /// Learns how many of the samples are outliers.
@@ -238,11 +258,11 @@ impl ClockSeries {
     fn decide(&mut self) -> Option<Moment> {
         // Few older samples have no ranks, and the newer ones soon outnumber them, so that only contradictions can decide.
         let few_older = |s: &Suspicion| {
-            let first = s.first().filter(|_| s.is_active());
-            first.is_some_and(|first| {
-                let older = self.samples.iter().take(ENOUGH).filter(|k| is_before(k.label, first));
-                older.count() < ENOUGH
-            })
+            s.is_active()
+                && s.first().is_some_and(|first| {
+                    let older = self.samples.iter().take(ENOUGH).filter(|k| is_before(k.label, first));
+                    older.count() < ENOUGH
+                })
         };
         let strong = [&self.shift.forward, &self.shift.back]
             .into_iter()
@@ -251,34 +271,34 @@ impl ClockSeries {
         let suspicion = strong.min_by_key(|s| s.count())?;
         let (first, count) = (suspicion.first()?, suspicion.count());
         let from = self.samples.iter().position(|k| !is_before(k.label, first))?;
-        let window = self.candidates();
-        let (older, newer) = window.split_at(from);
-        if self.is_coupled() && self.steps_alone(newer) {
+        let (older, newer) = (self.samples.range(..from), self.samples.range(from..));
+        if self.is_coupled() && self.steps_alone(&newer) {
             self.uncouple(true);
             return None;
         }
-        let outside = outside_largest_agreement(newer, &[self.fit.middle().1, 0.0], self.max_drift);
+        let outside = outside_largest_agreement(&newer, &[self.fit.middle().1, 0.0], self.max_drift);
         let outliers = if few_older(suspicion) {
-            outside_largest_agreement(older, &[self.fit.middle().1, 0.0], self.max_drift)
+            outside_largest_agreement(&older, &[self.fit.middle().1, 0.0], self.max_drift)
         } else {
             self.fit.outliers().iter().map(|o| o.label).collect()
         };
-        let old = Fit::without(older, outliers, &[], self.max_drift).0;
-        let contradicting = newer.iter().filter(|c| c.strip.contradicts(old.polygon()).is_some());
+        let old = Fit::without(&older, outliers, &[], self.max_drift).0;
+        let contradicting = newer.clone().filter(|k| k.bounds.contradicts(old.polygon()).is_some());
         let contradicting = contradicting.count();
         let certain = if suspicion.is_strong() { CERTAIN } else { CERTAIN_OF_FEW };
         let stepped = contradicting >= outside.len() + certain;
         if !stepped && (count < REPLACED_BY || !suspicion.is_strong()) {
             return None;
         }
-        let new = Fit::without(newer, outside, &[], self.max_drift).0;
-        let speaks_for_old = |c: &&Candidate| c.strip.contradicts(new.polygon()).is_some();
-        let last = older.iter().rev().find(speaks_for_old).or(older.first())?.label;
-        let corroborated = self.samples.iter().find(|k| k.label == last)?.not_after;
+        let new = Fit::without(&newer, outside, &[], self.max_drift).0;
+        let speaks_for_old = |k: &&PackedSample| k.bounds.contradicts(new.polygon()).is_some();
+        let last = older.clone().rev().find(speaks_for_old);
+        let corroborated = last.or(self.samples.front().filter(|_| from > 0))?.not_after;
         self.since = Some(self.samples[from].not_after);
         self.samples.drain(..from);
         self.fit = new;
-        self.cautious.take();
+        self.give_up_cautious();
+        self.own.clear();
         self.shift = ShiftTest::new(self.max_drift);
         self.fit_line();
         self.version += u32::from(stepped);
@@ -350,14 +370,6 @@ impl ClockSeries {
         if let Some((log, square)) = posterior.notice_log {
             self.notice.learn(log, square);
         }
-    }
-}
-
-pub(super) fn candidate(packed: &PackedSample) -> Candidate {
-    Candidate {
-        label: packed.label,
-        strip: packed.bounds.strip(),
-        asked: packed.asked_bound(),
     }
 }
 

@@ -4,77 +4,26 @@
 //! Samples are intersected one after another. A sample that would leave nothing contradicts those before it, and the
 //! largest agreeing set is kept: see [`super::marzullo`]. By Helly's theorem three half-planes are enough to prove that no
 //! point satisfies all of them; they are kept as the *witness* of a rejection.
-//!
-//! Besides the polygon of all agreeing samples there are *cautious* polygons, which allow for agreeing samples that are
-//! wrong, because a small error hides in the delays:
-//!
-//! - In a small window, one polygon for each sample of the *support* (the samples whose cuts are edges), computed without
-//!   that sample. The hull contains the truth even if any one agreeing sample is wrong, by however little.
-//! - In a large window, one polygon from which the support was removed, layer by layer: a relaxed intersection that
-//!   leaves out some of the tightest samples on each side. It has as many layers as the outliers found so far make
-//!   necessary; where these are many, so many of the tightest bounds are left out at once.
 
+use super::label_set::LabelSet;
 use super::marzullo::outside_largest_agreement;
+use super::packed_sample::PackedSample;
 use super::polygon::{BOX, Cut, HalfPlane, Label, Polygon};
 
-/// What one sample says: at most one lower and one upper bound. The lower bound is never above the upper one.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct Strip {
-    /// `offset(t) ≥ bound`.
-    pub lower: Option<HalfPlane>,
-    /// `offset(t) ≤ bound`.
-    pub upper: Option<HalfPlane>,
-}
+/// Samples, oldest first. It is cloned to go through them again.
+pub(crate) trait Window<'w>: Iterator<Item = &'w PackedSample> + Clone {}
 
-impl Strip {
-    fn sides(&self) -> impl Iterator<Item = HalfPlane> {
-        self.lower.into_iter().chain(self.upper)
-    }
+impl<'w, I: Iterator<Item = &'w PackedSample> + Clone> Window<'w> for I {}
 
-    /// The side that would leave nothing of `polygon`, if one does. The sides need not be tested together: a polygon
-    /// that reaches above the lower line and below the upper line is connected, so it also has a point between them.
-    pub(crate) fn contradicts(&self, polygon: &Polygon) -> Option<HalfPlane> {
-        self.sides().find(|half| polygon.against(half) == Cut::Contradiction)
-    }
-
-    /// Cuts `polygon` with both sides, or with neither if one of them contradicts it.
-    pub(crate) fn cut_into(&self, polygon: &mut Polygon, label: Label) -> Cut {
-        let how = |side: Option<HalfPlane>, p: &Polygon| side.map_or(Cut::Nothing, |half| p.against(&half));
-        let (lower, upper) = (how(self.lower, polygon), how(self.upper, polygon));
-        if lower == Cut::Contradiction || upper == Cut::Contradiction {
-            return Cut::Contradiction;
-        }
-        let mut done = Cut::Nothing;
-        for (side, cuts) in [(self.lower, lower), (self.upper, upper)] {
-            if let (Some(half), Cut::Smaller) = (side, cuts) {
-                polygon.cut(&half, label);
-                done = Cut::Smaller;
-            }
-        }
-        done
-    }
-}
-
-/// How many agreeing samples may be wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Allowance {
-    /// Any one.
-    One,
-    /// So many layers of the support.
-    Layers(usize),
-    /// So many of the tightest bounds on each side.
-    Tightest(usize),
-}
-
-/// A sample of the window, ready to cut the polygon.
+/// What a new sample does to a fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Candidate {
-    /// The sample's number.
-    pub label: Label,
-    /// What the sample says.
-    pub strip: Strip,
-    /// The upper bound if the answer was as fresh as it looks, only for the point.
-    pub asked: Option<HalfPlane>,
+pub(crate) enum Addition {
+    /// It says less than is known.
+    Agrees,
+    /// It makes the polygon smaller.
+    Cuts,
+    /// This side of it contradicts the others.
+    Contradicts(HalfPlane),
 }
 
 /// A sample that contradicts the agreeing ones.
@@ -113,37 +62,50 @@ impl Fit {
     }
 
     /// Fits a window, given oldest first. `drift` is a guess, in ms per hour.
-    pub(crate) fn of(window: &[Candidate], drift: f64, max_drift: f64) -> Self {
+    pub(crate) fn of<'w>(window: &impl Window<'w>, drift: f64, max_drift: f64) -> Self {
         let excluded = outside_largest_agreement(window, &[drift, 0.0], max_drift);
         Self::without(window, excluded, &[], max_drift).0
     }
 
     /// Fits a window without the excluded samples. The second value says whether all others agree. The samples in `likely`
     /// are used first, so that most others have nothing left to cut; the order does not change the result.
-    pub(crate) fn without(
-        window: &[Candidate],
-        mut excluded: Vec<Label>,
+    pub(crate) fn without<'w>(
+        window: &impl Window<'w>,
+        excluded: Vec<Label>,
         likely: &[Label],
         max_drift: f64,
     ) -> (Self, bool) {
-        excluded.sort_unstable();
-        let is_excluded = |c: &&Candidate| excluded.binary_search(&c.label).is_ok();
-        let agree: Vec<&Candidate> = window.iter().filter(|c| !is_excluded(c)).collect();
+        let (mut fit, all_agree) = Self::bounded_by(window, excluded, likely, max_drift);
+        fit.build_asked(window);
+        (fit, all_agree)
+    }
+
+    /// The same without the polygon for the point.
+    pub(crate) fn bounded_by<'w>(
+        window: &impl Window<'w>,
+        excluded: Vec<Label>,
+        likely: &[Label],
+        max_drift: f64,
+    ) -> (Self, bool) {
+        let excluded = LabelSet::of(excluded);
         let mut fit = Self::empty(max_drift);
-        let (whole, all_agree) = all_but(&agree, &[], likely, max_drift);
+        let (whole, all_agree) = all_but(window, &[&excluded], likely, max_drift);
         fit.whole = whole;
-        let disagree = window.iter().filter(is_excluded);
-        fit.outliers = disagree.map(|c| outlier(&fit.whole, c)).collect();
-        fit.build_asked(&agree);
+        if !excluded.is_empty() {
+            let disagree = window.clone().filter(|k| excluded.contains(k.label));
+            fit.outliers = disagree.map(|k| outlier(&fit.whole, k)).collect();
+        }
         (fit, all_agree)
     }
 
     /// Builds the polygon for the point. Bounds by requests that contradict the certain ones came from old answers. For
     /// each of these, some other old answers do not contradict, so the tightest are left out too.
-    fn build_asked(&mut self, agree: &[&Candidate]) {
+    fn build_asked<'w>(&mut self, window: &impl Window<'w>) {
         self.asked = self.whole.clone();
         self.has_asked = false;
-        let mut bounds: Vec<HalfPlane> = agree.iter().filter_map(|c| c.asked).collect();
+        let outliers = LabelSet::of(self.outliers.iter().map(|o| o.label));
+        let agree = window.clone().filter(|k| !outliers.contains(k.label));
+        let mut bounds: Vec<HalfPlane> = agree.filter_map(PackedSample::asked_bound).collect();
         if bounds.is_empty() {
             return;
         }
@@ -170,21 +132,24 @@ impl Fit {
         }
     }
 
-    /// Adds a sample that is newer than all others. Returns the side that contradicts them, if one does; then the sample
-    /// is only recorded as an outlier.
-    pub(crate) fn add(&mut self, candidate: &Candidate) -> Option<HalfPlane> {
-        if let Some(half) = candidate.strip.contradicts(&self.whole) {
-            self.outliers.push(outlier(&self.whole, candidate));
-            return Some(half);
+    /// Adds a sample. One that contradicts the others is only recorded as an outlier.
+    pub(crate) fn add(&mut self, packed: &PackedSample) -> Addition {
+        if let Some(half) = packed.bounds.contradicts(&self.whole) {
+            self.outliers.push(outlier(&self.whole, packed));
+            return Addition::Contradicts(half);
         }
-        candidate.strip.cut_into(&mut self.whole, candidate.label);
-        candidate.strip.cut_into(&mut self.asked, BOX);
-        if let Some(half) = candidate.asked
-            && self.asked_conflicts == 0
+        let cut = packed.bounds.cut_into(&mut self.whole, packed.label);
+        packed.bounds.cut_into(&mut self.asked, BOX);
+        if self.asked_conflicts == 0
+            && let Some(half) = packed.asked_bound()
         {
             self.cut_asked(&half);
         }
-        None
+        if cut == Cut::Nothing {
+            Addition::Agrees
+        } else {
+            Addition::Cuts
+        }
     }
 
     /// Drops a sample. Returns whether the polygon depended on it, so that the window must be fitted again.
@@ -220,62 +185,6 @@ impl Fit {
         &self.outliers
     }
 
-    /// The polygons that allow for agreeing samples that are wrong: see the head of this file. `likely` as in
-    /// [`Fit::without`].
-    pub(crate) fn cautious(
-        &self,
-        window: &[Candidate],
-        allowance: Allowance,
-        likely: &[Label],
-        max_drift: f64,
-    ) -> Vec<Polygon> {
-        let mut outliers: Vec<Label> = self.outliers.iter().map(|o| o.label).collect();
-        outliers.sort_unstable();
-        let agrees = |c: &&Candidate| outliers.binary_search(&c.label).is_err();
-        let agree: Vec<&Candidate> = window.iter().filter(agrees).collect();
-        let mut left_out = self.whole.support();
-        match allowance {
-            Allowance::One => {
-                let without = |label: &Label| all_but(&agree, &[*label], &left_out, max_drift).0;
-                left_out.iter().map(without).collect()
-            }
-            Allowance::Layers(layers) => {
-                let mut polygon = all_but(&agree, &left_out, likely, max_drift).0;
-                for _ in 1..layers {
-                    left_out.extend(polygon.support());
-                    polygon = all_but(&agree, &left_out, likely, max_drift).0;
-                }
-                vec![polygon]
-            }
-            Allowance::Tightest(q) => vec![self.relaxed(&agree, q, max_drift)],
-        }
-    }
-
-    /// The polygon without the `q` tightest lower and the `q` tightest upper bounds: those nearest to the polygon at their
-    /// moment.
-    fn relaxed(&self, agree: &[&Candidate], q: usize, max_drift: f64) -> Polygon {
-        let gap = |h: &HalfPlane| {
-            let (low, high) = self.whole.range(h.t);
-            if h.above { h.bound - high } else { low - h.bound }
-        };
-        let mut polygon = Polygon::unbounded(max_drift);
-        let sides: [fn(&Candidate) -> Option<HalfPlane>; 2] = [|c| c.strip.lower, |c| c.strip.upper];
-        for side in sides {
-            let halves = agree.iter().filter_map(|c| side(c));
-            let mut halves: Vec<(f64, HalfPlane)> = halves.map(|h| (gap(&h), h)).collect();
-            if q >= halves.len() {
-                continue;
-            }
-            halves.select_nth_unstable_by(q, |a, b| a.0.total_cmp(&b.0));
-            for (_, half) in &halves[q..] {
-                if polygon.against(half) == Cut::Smaller {
-                    polygon.cut(half, BOX);
-                }
-            }
-        }
-        polygon
-    }
-
     /// The set in which the clock most likely is: with the bounds by requests, if there are any.
     pub(crate) fn likely_polygon(&self) -> &Polygon {
         if self.has_asked { &self.asked } else { &self.whole }
@@ -290,30 +199,44 @@ impl Fit {
 
 /// Intersects all samples except those left out; the order does not change the result, but the cost. The second value says
 /// whether all of them agree.
-fn all_but(agree: &[&Candidate], left_out: &[Label], likely: &[Label], max_drift: f64) -> (Polygon, bool) {
+pub(crate) fn all_but<'w>(
+    window: &impl Window<'w>,
+    left_out: &[&LabelSet],
+    likely: &[Label],
+    max_drift: f64,
+) -> (Polygon, bool) {
+    let likely = LabelSet::of(likely.iter().copied());
     let mut polygon = Polygon::unbounded(max_drift);
     let mut all_agree = true;
     for first in [true, false] {
-        for candidate in agree.iter().filter(|c| likely.contains(&c.label) == first) {
-            if !left_out.contains(&candidate.label) {
-                all_agree &= candidate.strip.cut_into(&mut polygon, candidate.label) != Cut::Contradiction;
+        if first && likely.is_empty() {
+            continue;
+        }
+        for k in window.clone() {
+            // The cheapest test comes first, because nearly all samples say less than is known already.
+            if (first || !k.bounds.are_known(&polygon))
+                && likely.contains(k.label) == first
+                && !left_out.iter().any(|set| set.contains(k.label))
+            {
+                all_agree &= k.bounds.cut_into(&mut polygon, k.label) != Cut::Contradiction;
             }
         }
     }
     (polygon, all_agree)
 }
 
-fn outlier(whole: &Polygon, candidate: &Candidate) -> Outlier {
-    let Some(half) = candidate.strip.contradicts(whole) else {
+fn outlier(whole: &Polygon, packed: &PackedSample) -> Outlier {
+    let label = packed.label;
+    let Some(half) = packed.bounds.contradicts(whole) else {
         return Outlier {
-            label: candidate.label,
+            label,
             witness: [BOX; 2],
             excess_ms: 0,
         };
     };
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
     Outlier {
-        label: candidate.label,
+        label,
         witness: whole.nearest_edges(&half),
         excess_ms: whole.excess(&half) as u32,
     }

@@ -72,10 +72,14 @@ pub struct Density {
 }
 
 impl Density {
-    /// The logarithm of the density at a delay, up to a constant.
-    pub fn log(&self, delay_ms: f64) -> f64 {
-        let log = delay_ms.max(LEAST).ln();
+    /// The logarithm of the density at a delay with this logarithm, up to a constant.
+    pub(crate) fn of_log(&self, log: f64) -> f64 {
         let z = (log - self.mean) * self.precision;
         -0.5 * z * z - log
     }
+}
+
+/// The logarithm of a delay in ms.
+pub(crate) fn log_delay(delay_ms: f64) -> f64 {
+    delay_ms.max(LEAST).ln()
 }

@@ -76,8 +76,10 @@
 //! | `calibrator` | all clocks, and how `Date` headers narrow other clocks |
 //! | `coupling` | how `Date` samples are applied while it is unknown how stamps are rounded |
 //! | `clock_series`, `packed_sample` | one clock: window of samples, epochs, offset interval |
-//! | `fit`, `polygon` | the largest set of agreeing samples, its polygon, and the leave-one-out hull |
+//! | `fit`, `polygon` | the largest set of agreeing samples, and its polygon |
+//! | `cautious` | the same without the tightest samples, because a few may be wrong |
 //! | `marzullo` | the largest agreeing set of a window in which some samples contradict each other |
+//! | `label_set` | a set of samples that is asked about every sample of a window |
 //! | `shift_test` | whether the clock moved: ranks of the new samples among the older ones |
 //! | `mixture` | whether several machines answer behind one name |
 //! | `claim` | whether an estimate may replace an earlier one of the same event |
@@ -87,6 +89,7 @@
 //! | `simulator` (feature) | simulated worlds in which the truth is known, with baselines and a report |
 
 mod calibrator;
+mod cautious;
 mod claim;
 mod clock_id;
 mod clock_series;
@@ -96,6 +99,7 @@ mod fit;
 mod granularity;
 #[cfg(test)]
 mod kinds;
+mod label_set;
 mod latency;
 mod limits;
 mod line;

@@ -33,9 +33,9 @@ const FAR: f64 = 3.0;
 impl Line {
     /// Fits a line to `points`. `drift` is the standard deviation of the drifts to expect, in ms per hour; it
     /// stabilises a line through few points. `None` without points.
-    pub(crate) fn through(points: impl Iterator<Item = Point> + Clone, drift: f64) -> Option<Self> {
+    pub(crate) fn through(points: &[Point], drift: f64) -> Option<Self> {
         // Start from the median, because outliers hardly move it.
-        let mut means: Vec<f64> = points.clone().map(|p| p.mean).collect();
+        let mut means: Vec<f64> = points.iter().map(|p| p.mean).collect();
         if means.is_empty() {
             return None;
         }
@@ -57,8 +57,8 @@ impl Line {
                 robust / p.variance
             };
             let (mut s0, mut s1, mut s2, mut y0, mut y1) = (0.0, 0.0, 1.0 / (drift * drift), 0.0, 0.0);
-            for p in points.clone() {
-                let w = weight(&p);
+            for p in points {
+                let w = weight(p);
                 s0 += w;
                 s1 += w * p.t;
                 s2 += w * p.t * p.t;

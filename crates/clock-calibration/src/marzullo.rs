@@ -4,12 +4,14 @@
 //! sweep over their ends. The drift is known well enough for that: a wrong drift only leaves out more samples, and to
 //! leave out an honest sample is always safe, because it widens the result.
 
-use super::fit::Candidate;
+use super::fit::Window;
+use super::label_set::LabelSet;
+use super::packed_sample::Bounds;
 use super::polygon::{Cut, Label, Polygon};
 
 /// The samples outside the largest agreement. Of the given drifts (ms per hour) the one with the fewest is taken; the
 /// samples in their order of arrival are one more attempt.
-pub(crate) fn outside_largest_agreement(window: &[Candidate], drifts: &[f64], max_drift: f64) -> Vec<Label> {
+pub(crate) fn outside_largest_agreement<'w>(window: &impl Window<'w>, drifts: &[f64], max_drift: f64) -> Vec<Label> {
     let by_order = contradictions(window, &[], max_drift);
     if by_order.is_empty() {
         return by_order;
@@ -28,22 +30,27 @@ pub(crate) fn outside_largest_agreement(window: &[Candidate], drifts: &[f64], ma
 }
 
 /// The samples that contradict those before them, without those in `left_out`.
-pub(crate) fn contradictions(window: &[Candidate], left_out: &[Label], max_drift: f64) -> Vec<Label> {
+pub(crate) fn contradictions<'w>(window: &impl Window<'w>, left_out: &[Label], max_drift: f64) -> Vec<Label> {
+    let left_out = LabelSet::of(left_out.iter().copied());
     let mut polygon = Polygon::unbounded(max_drift);
-    let against =
-        |c: &&Candidate| !left_out.contains(&c.label) && c.strip.cut_into(&mut polygon, c.label) == Cut::Contradiction;
-    window.iter().filter(against).map(|c| c.label).collect()
+    let mut against = Vec::new();
+    for k in window.clone() {
+        if !k.bounds.are_known(&polygon)
+            && !left_out.contains(k.label)
+            && k.bounds.cut_into(&mut polygon, k.label) == Cut::Contradiction
+        {
+            against.push(k.label);
+        }
+    }
+    against
 }
 
 /// The samples whose interval does not contain the offset that lies in most intervals.
-fn outside_best_offset(window: &[Candidate], drift: f64) -> Vec<Label> {
-    let interval = |c: &Candidate| {
-        let low = c.strip.lower.map_or(f64::NEG_INFINITY, |h| h.bound - drift * h.t);
-        let high = c.strip.upper.map_or(f64::INFINITY, |h| h.bound - drift * h.t);
-        (low, high)
-    };
-    let mut lows: Vec<f64> = window.iter().map(|c| interval(c).0).collect();
-    let mut highs: Vec<f64> = window.iter().map(|c| interval(c).1).collect();
+fn outside_best_offset<'w>(window: &impl Window<'w>, drift: f64) -> Vec<Label> {
+    // A bound that a sample does not have is infinite.
+    let interval = |b: &Bounds| (b.lower - drift * b.lower_t, b.upper - drift * b.upper_t);
+    let intervals = window.clone().map(|k| interval(&k.bounds));
+    let (mut lows, mut highs): (Vec<f64>, Vec<f64>) = intervals.unzip();
     lows.sort_unstable_by(f64::total_cmp);
     highs.sort_unstable_by(f64::total_cmp);
     // At the n-th lower end, n intervals have begun and those with a smaller upper end have ended.
@@ -58,9 +65,6 @@ fn outside_best_offset(window: &[Candidate], drift: f64) -> Vec<Label> {
         }
     }
     let inside = |(low, high): (f64, f64)| low <= best.0 && best.0 <= high || low <= best.1 && best.1 <= high;
-    window
-        .iter()
-        .filter(|c| !inside(interval(c)))
-        .map(|c| c.label)
-        .collect()
+    let outside = window.clone().filter(|k| !inside(interval(&k.bounds)));
+    outside.map(|k| k.label).collect()
 }

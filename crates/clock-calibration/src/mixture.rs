@@ -32,15 +32,14 @@ pub(crate) fn is_mixed(slacks: &[(f64, f64)], before: bool) -> bool {
 /// The rank of each sample. Equal ones share the middle of their ranks, because the order of their rounding errors says nothing.
 #[allow(clippy::cast_precision_loss, reason = "a window")]
 fn ranks(slacks: &[(f64, f64)], side: impl Fn(&(f64, f64)) -> f64) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..slacks.len()).collect();
-    order.sort_unstable_by(|a, b| side(&slacks[*a]).total_cmp(&side(&slacks[*b])));
+    let mut sorted: Vec<(f64, usize)> = slacks.iter().map(side).zip(0..).collect();
+    sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let mut ranks = vec![0.0; slacks.len()];
     let mut begin = 0;
-    while let Some(first) = order.get(begin) {
-        let least = side(&slacks[*first]);
-        let equal = order[begin..].partition_point(|place| side(&slacks[*place]) <= least + EQUAL);
+    while let Some((least, _)) = sorted.get(begin) {
+        let equal = sorted[begin..].partition_point(|(slack, _)| *slack <= least + EQUAL);
         let middle = begin as f64 + (equal as f64 - 1.0) / 2.0;
-        for place in &order[begin..begin + equal] {
+        for (_, place) in &sorted[begin..begin + equal] {
             ranks[*place] = middle;
         }
         begin += equal.max(1);

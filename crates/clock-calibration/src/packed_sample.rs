@@ -1,42 +1,80 @@
 //! A sample as stored in the window. It is packed, because a full window must stay small.
 
-use super::fit::Strip;
 use super::moment::Moment;
-use super::polygon::{HalfPlane, Label};
+use super::polygon::{Cut, HalfPlane, Label, Polygon};
 use super::sample::{Cause, Sample};
 
 /// The value of a moment that is not known.
 pub(super) const NONE: Moment = Moment::from_nanos(i64::MIN);
 
 /// The bounds that a sample sets, in hours and ms, relative to the series' zero. Kept, because most questions are about
-/// all of them.
-#[derive(Debug, Clone, Copy, Default)]
+/// all of them. The lower bound is never above the upper one.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Bounds {
+    /// `offset(lower_t) ≥ lower`.
     pub(super) lower_t: f64,
     pub(super) lower: f64,
+    /// `offset(upper_t) ≤ upper`; infinite if nothing bounds the event from below.
     pub(super) upper_t: f64,
-    /// Infinite if nothing bounds the event from below.
     pub(super) upper: f64,
 }
 
-impl Bounds {
-    pub(super) fn of(strip: &Strip) -> Self {
-        let (lower_t, lower) = strip.lower.map_or((0.0, f64::NEG_INFINITY), |h| (h.t, h.bound));
-        let (upper_t, upper) = strip.upper.map_or((0.0, f64::INFINITY), |h| (h.t, h.bound));
+impl Default for Bounds {
+    fn default() -> Self {
         Self {
-            lower_t,
-            lower,
-            upper_t,
-            upper,
+            lower_t: 0.0,
+            lower: f64::NEG_INFINITY,
+            upper_t: 0.0,
+            upper: f64::INFINITY,
+        }
+    }
+}
+
+impl Bounds {
+    pub(super) fn lower(&self) -> HalfPlane {
+        HalfPlane {
+            t: self.lower_t,
+            bound: self.lower,
+            above: false,
         }
     }
 
-    pub(super) fn strip(&self) -> Strip {
-        let half = |t, bound: f64, above| bound.is_finite().then_some(HalfPlane { t, bound, above });
-        Strip {
-            lower: half(self.lower_t, self.lower, false),
-            upper: half(self.upper_t, self.upper, true),
+    pub(super) fn upper(&self) -> HalfPlane {
+        HalfPlane {
+            t: self.upper_t,
+            bound: self.upper,
+            above: true,
         }
+    }
+
+    /// A cheap test that is sufficient for both bounds to have no effect on `polygon`.
+    pub(super) fn are_known(&self, polygon: &Polygon) -> bool {
+        polygon.is_surely_inside(&self.lower()) && polygon.is_surely_inside(&self.upper())
+    }
+
+    /// The side that would leave nothing of `polygon`, if one does. The sides need not be tested together: a polygon
+    /// that reaches above the lower line and below the upper line is connected, so it also has a point between them.
+    pub(super) fn contradicts(&self, polygon: &Polygon) -> Option<HalfPlane> {
+        let sides = [self.lower(), self.upper()].into_iter();
+        let mut against = sides.filter(|half| polygon.against(half) == Cut::Contradiction);
+        against.next()
+    }
+
+    /// Cuts `polygon` with both sides, or with neither if one of them contradicts it.
+    pub(super) fn cut_into(&self, polygon: &mut Polygon, label: Label) -> Cut {
+        let sides = [self.lower(), self.upper()];
+        let cuts = sides.map(|half| polygon.against(&half));
+        if cuts.contains(&Cut::Contradiction) {
+            return Cut::Contradiction;
+        }
+        let mut done = Cut::Nothing;
+        for (half, cuts) in sides.iter().zip(cuts) {
+            if cuts == Cut::Smaller {
+                polygon.cut(half, label);
+                done = Cut::Smaller;
+            }
+        }
+        done
     }
 
     /// The upper bound if the event was not before `asked` either, which is `later` ms after the certain lower end.

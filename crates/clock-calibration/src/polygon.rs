@@ -74,34 +74,34 @@ pub struct Polygon {
 /// Most samples of a window say less than is known already, and this test skips them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct ChordTest {
-    low: (f64, f64),
-    high: (f64, f64),
+    low: [f64; 3],
+    high: [f64; 3],
 }
 
-/// The ends of the chord, in hours from the polygon's zero: the usual window. Outside it every vertex is tested.
-const FROM: f64 = -6.5;
-const TO: f64 = 0.5;
+/// The ends of two chords, in hours from the polygon's zero: the longest window and the usual one. Outside them every
+/// vertex is tested.
+const ENDS: [f64; 3] = [-24.5, -6.5, 0.5];
 
 impl ChordTest {
     fn of(vertices: &[Vertex]) -> Self {
-        let at = |t: f64| range(vertices, |v| v.o + v.d * t);
-        let ((low_from, high_from), (low_to, high_to)) = (at(FROM), at(TO));
+        let ranges = ENDS.map(|t| range(vertices, |v| v.o + v.d * t));
         Self {
-            low: (low_from, low_to),
-            high: (high_from, high_to),
+            low: ranges.map(|r| r.0),
+            high: ranges.map(|r| r.1),
         }
     }
 
     fn is_inside(&self, half: &HalfPlane) -> bool {
-        if half.t < FROM || half.t > TO {
+        if !(half.t >= ENDS[0] && half.t <= ENDS[2]) {
             return false;
         }
-        let share = (half.t - FROM) / (TO - FROM);
-        let chord = |(from, to): (f64, f64)| from + (to - from) * share;
+        let i = usize::from(half.t >= ENDS[1]);
+        let share = (half.t - ENDS[i]) / (ENDS[i + 1] - ENDS[i]);
+        let chord = |at: &[f64; 3]| at[i] + (at[i + 1] - at[i]) * share;
         if half.above {
-            chord(self.high) <= half.bound
+            chord(&self.high) <= half.bound
         } else {
-            chord(self.low) >= half.bound
+            chord(&self.low) >= half.bound
         }
     }
 }
@@ -118,16 +118,23 @@ impl Polygon {
     /// All offsets, and every drift up to `max_drift` ms per hour in either direction.
     pub fn unbounded(max_drift: f64) -> Self {
         let corner = |o, d| Vertex { o, d, edge: BOX };
-        let vertices = vec![
+        // Enough for the vertices of most polygons and their successors while they are cut.
+        let mut vertices = Vec::with_capacity(32);
+        vertices.extend([
             corner(-FAR, -max_drift),
             corner(FAR, -max_drift),
             corner(FAR, max_drift),
             corner(-FAR, max_drift),
-        ];
+        ]);
         Self {
             chord_test: ChordTest::of(&vertices),
             vertices,
         }
+    }
+
+    /// A cheap test that is sufficient for `half` to have no effect.
+    pub fn is_surely_inside(&self, half: &HalfPlane) -> bool {
+        self.chord_test.is_inside(half)
     }
 
     /// The effect that `half` would have: none, a cut, or a contradiction.
@@ -154,29 +161,29 @@ impl Polygon {
     pub fn cut(&mut self, half: &HalfPlane, label: Label) {
         let n = self.vertices.len();
         let distance = |v: &Vertex| half.outside(v.o, v.d);
-        let mut kept = Vec::with_capacity(n + 1);
+        // The new vertices are appended to the old ones, which are removed at the end: this needs no memory.
+        let mut b = distance(&self.vertices[0]);
         for i in 0..n {
-            let (here, next) = (self.vertices[i], self.vertices[(i + 1) % n]);
-            let (a, b) = (distance(&here), distance(&next));
+            let (here, next) = (self.vertices[i], self.vertices[if i + 1 == n { 0 } else { i + 1 }]);
+            let a = std::mem::replace(&mut b, distance(&next));
             let (in_here, in_next) = (a <= TOLERANCE, b <= TOLERANCE);
             if in_here {
-                kept.push(here);
+                self.vertices.push(here);
             }
             if in_here != in_next {
                 // The crossing. A point within the tolerance of the line is itself the crossing.
                 let share = (a / (a - b)).clamp(0.0, 1.0);
-                let crossing = Vertex {
+                self.vertices.push(Vertex {
                     o: here.o + (next.o - here.o) * share,
                     d: here.d + (next.d - here.d) * share,
                     // Going out, the next edge is the cut; coming in, the current edge continues.
                     edge: if in_here { label } else { here.edge },
-                };
-                kept.push(crossing);
+                });
             }
         }
-        merge_close(&mut kept);
-        self.chord_test = ChordTest::of(&kept);
-        self.vertices = kept;
+        self.vertices.drain(..n);
+        merge_close(&mut self.vertices);
+        self.chord_test = ChordTest::of(&self.vertices);
     }
 
     /// The edges at the vertex nearest to `half`. Together with `half` they prove a contradiction.

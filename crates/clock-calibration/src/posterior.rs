@@ -4,7 +4,7 @@
 //! the command and long before the notice may be more or less likely than the middle. The stamp adds a weight too,
 //! with the offset spread evenly over its possible values.
 
-use super::latency::Latency;
+use super::latency::{Density, Latency, log_delay};
 
 /// The interval is divided into this many cells.
 const CELLS: usize = 32;
@@ -45,13 +45,15 @@ pub(crate) fn posterior(known: &PosteriorInput<'_>) -> Posterior {
     let at = |i: usize| low + width * (i as f64 + 0.5) / CELLS as f64;
     let mut weights = [0.0_f64; CELLS];
     let mut most = f64::NEG_INFINITY;
-    let command = known.command.map(|(sent, l)| (sent, l.density()));
-    let notice = known.notice.map(|(learned, l)| (learned, l.density()));
+    // The logarithms of the delays are needed twice and cost most of this function.
+    let delays = |path: Option<(f64, &Latency)>, sign: f64| {
+        path.map(|(end, l)| (l.density(), std::array::from_fn(|i| log_delay(sign * (at(i) - end)))))
+    };
+    let command: Option<(Density, [f64; CELLS])> = delays(known.command, 1.0);
+    let notice: Option<(Density, [f64; CELLS])> = delays(known.notice, -1.0);
     for (i, w) in weights.iter_mut().enumerate() {
-        let x = at(i);
-        let command = command.map_or(0.0, |(sent, d)| d.log(x - sent));
-        let notice = notice.map_or(0.0, |(learned, d)| d.log(learned - x));
-        *w = command + notice + known.stamp.map_or(0.0, |s| stamp_weight(x, s).ln());
+        let weight = |path: &Option<(Density, [f64; CELLS])>| path.as_ref().map_or(0.0, |(d, logs)| d.of_log(logs[i]));
+        *w = weight(&command) + weight(&notice) + known.stamp.map_or(0.0, |s| stamp_weight(at(i), s).ln());
         most = most.max(*w);
     }
     let mut sum = 0.0;
@@ -70,10 +72,9 @@ pub(crate) fn posterior(known: &PosteriorInput<'_>) -> Posterior {
         }
         high
     };
-    let moments = |delay: &dyn Fn(f64) -> f64| {
+    let moments = |(_, logs): (Density, [f64; CELLS])| {
         let (mut log, mut square) = (0.0, 0.0);
-        for (i, w) in weights.iter().enumerate() {
-            let l = delay(at(i)).max(1.0).ln();
+        for (w, l) in weights.iter().zip(logs) {
             log += w * l;
             square += w * l * l;
         }
@@ -90,8 +91,8 @@ pub(crate) fn posterior(known: &PosteriorInput<'_>) -> Posterior {
         mean,
         variance,
         median: quantile(0.5),
-        command_log: known.command.map(|(sent, _)| moments(&|x| x - sent)),
-        notice_log: known.notice.map(|(learned, _)| moments(&|x| learned - x)),
+        command_log: command.map(moments),
+        notice_log: notice.map(moments),
     }
 }
 

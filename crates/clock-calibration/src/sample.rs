@@ -1,8 +1,7 @@
 //! One sample of a vendor's clock: a stamp, and two moments of our own clock around the moment at which it was read.
 
-use super::fit::Strip;
 use super::moment::Moment;
-use super::polygon::HalfPlane;
+use super::packed_sample::Bounds;
 
 /// Why the two moments lie around the stamp. It decides which delays a sample teaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,24 +67,20 @@ impl Sample {
     /// the clock had passed the stamp. The upper bound holds at `not_before`, because until then it had not passed
     /// stamp + quantum. Both are exact for any clock that does not run backwards. The clock read from `below` to `above` ms
     /// after the stamp; `slack` widens both sides.
-    pub(super) fn strip(&self, zero: Moment, (below, above): (f64, f64), slack: impl Fn(f64) -> f64) -> Strip {
+    pub(super) fn bounds(&self, zero: Moment, (below, above): (f64, f64), slack: impl Fn(f64) -> f64) -> Bounds {
         let lower_t = self.not_after.hours_since(zero);
-        let lower = HalfPlane {
-            t: lower_t,
-            bound: self.stamp.ms_since(self.not_after) + below - slack(lower_t),
-            above: false,
+        let lower = Bounds {
+            lower_t,
+            lower: self.stamp.ms_since(self.not_after) + below - slack(lower_t),
+            ..Bounds::default()
         };
-        let upper = self.not_before.map(|t0| {
-            let t = t0.hours_since(zero);
-            HalfPlane {
-                t,
-                bound: self.stamp.ms_since(t0) + above + slack(t),
-                above: true,
+        self.not_before.map_or(lower, |t0| {
+            let upper_t = t0.hours_since(zero);
+            Bounds {
+                upper_t,
+                upper: self.stamp.ms_since(t0) + above + slack(upper_t),
+                ..lower
             }
-        });
-        Strip {
-            lower: Some(lower),
-            upper,
-        }
+        })
     }
 }

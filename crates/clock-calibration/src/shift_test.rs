@@ -23,7 +23,6 @@ use std::collections::VecDeque;
 
 use super::packed_sample::PackedSample;
 use super::polygon::{Label, Polygon};
-use super::sample::Cause;
 
 /// Subtracted from each surprise.
 const ALLOWANCE: f64 = 1.5;
@@ -60,6 +59,7 @@ pub(crate) struct Suspicion {
     contradicting: u32,
     /// What the samples since the step allow: see [`Suspicion::first`].
     pub polygon: Polygon,
+    has_cut: bool,
 }
 
 impl Suspicion {
@@ -70,6 +70,7 @@ impl Suspicion {
             total: 0.0,
             contradicting: 0,
             polygon: Polygon::unbounded(max_drift),
+            has_cut: false,
         }
     }
 
@@ -121,12 +122,16 @@ impl Suspicion {
 
     /// Computes the polygon of the samples since the step.
     fn cut(&mut self, window: &VecDeque<PackedSample>, max_drift: f64) {
-        self.polygon = Polygon::unbounded(max_drift);
-        let Some(first) = self.first().filter(|_| self.is_active()) else {
+        let active = self.is_active();
+        if active || self.has_cut {
+            self.polygon = Polygon::unbounded(max_drift);
+        }
+        self.has_cut = active;
+        let Some(first) = active.then(|| self.first()).flatten() else {
             return;
         };
         for k in window.iter().rev().take(LONGEST).filter(|k| !is_before(k.label, first)) {
-            k.bounds.strip().cut_into(&mut self.polygon, k.label);
+            k.bounds.cut_into(&mut self.polygon, k.label);
         }
     }
 }
@@ -180,17 +185,19 @@ impl ShiftTest {
             self.kept = 0;
         }
         let (o, d) = self.reference;
-        let lower = move |k: &PackedSample| o + d * k.bounds.lower_t - k.bounds.lower;
-        let upper = move |k: &PackedSample| k.bounds.upper - (o + d * k.bounds.upper_t);
-        for (side, is_upper) in [(&mut self.forward, false), (&mut self.back, true)] {
+        let lower = |k: &PackedSample| o + d * k.bounds.lower_t - k.bounds.lower;
+        let upper = |k: &PackedSample| k.bounds.upper - (o + d * k.bounds.upper_t);
+        let first = |side: &Suspicion| side.oldest().unwrap_or(newest.label);
+        let (first_forward, first_back) = (first(&self.forward), first(&self.back));
+        let (mut forward, mut back) = (Rank::of(lower(newest)), Rank::of(upper(newest)));
+        for k in window {
+            let same = k.cause == newest.cause;
+            forward.add(lower(k), is_before(k.label, first_forward), same);
+            back.add(upper(k), is_before(k.label, first_back), same);
+        }
+        for (side, rank, is_upper) in [(&mut self.forward, forward, false), (&mut self.back, back, true)] {
             let contradicts = verdict.contradicts == Some(is_upper);
-            let first = side.oldest().unwrap_or(newest.label);
-            let older = || window.iter().filter(|k| is_before(k.label, first));
-            let (fewer, all) = if is_upper {
-                rank(older().map(|k| (k.cause, upper(k))), (newest.cause, upper(newest)))
-            } else {
-                rank(older().map(|k| (k.cause, lower(k))), (newest.cause, lower(newest)))
-            };
+            let (fewer, all) = rank.result();
             let surprise = surprise(fewer, all, contradicts, verdict.outliers);
             side.add(surprise, newest.label, contradicts);
             side.cut(window, self.max_drift);
@@ -212,23 +219,45 @@ pub(crate) fn is_before(label: Label, other: Label) -> bool {
     apart < 0
 }
 
-/// How many of the distances are smaller than this one, and how many there are. An equal one counts half, because a clock without
-/// noise has equal distances, which say nothing. Commands, polls and exchanges have other
-/// delays, so only samples of the same cause count, if there are enough of them.
-fn rank(older: impl Iterator<Item = (Cause, f64)>, (cause, distance): (Cause, f64)) -> (f64, usize) {
-    let (mut of_all, mut of_cause) = ((0.0, 0), (0.0, 0));
-    for (other, x) in older {
-        let fewer = match x - distance {
-            apart if apart.abs() <= EQUAL => 0.5,
-            apart if apart < 0.0 => 1.0,
-            _ => 0.0,
-        };
-        of_all = (of_all.0 + fewer, of_all.1 + 1);
-        if other == cause {
-            of_cause = (of_cause.0 + fewer, of_cause.1 + 1);
+/// How many of the distances are smaller than one of them, and how many there are. An equal one counts half, because a clock
+/// without noise has equal distances, which say nothing. Commands, polls and exchanges have other delays, so only samples of
+/// the same cause count, if there are enough of them.
+#[derive(Debug, Clone, Copy)]
+struct Rank {
+    distance: f64,
+    /// Twice the number of smaller ones, and the number of all: of any cause, and of the same one.
+    of_all: (usize, usize),
+    of_cause: (usize, usize),
+}
+
+impl Rank {
+    fn of(distance: f64) -> Self {
+        Self {
+            distance,
+            of_all: (0, 0),
+            of_cause: (0, 0),
         }
     }
-    if of_cause.1 >= ENOUGH { of_cause } else { of_all }
+
+    /// Adds a distance if it `counts`; without branches, because this is done for the whole window.
+    fn add(&mut self, distance: f64, counts: bool, same_cause: bool) {
+        let apart = distance - self.distance;
+        let one = usize::from(counts);
+        let twice = (usize::from(apart < -EQUAL) + usize::from(apart <= EQUAL)) * one;
+        let same = usize::from(same_cause);
+        self.of_all = (self.of_all.0 + twice, self.of_all.1 + one);
+        self.of_cause = (self.of_cause.0 + twice * same, self.of_cause.1 + one * same);
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "at most a window")]
+    fn result(&self) -> (f64, usize) {
+        let (twice, all) = if self.of_cause.1 >= ENOUGH {
+            self.of_cause
+        } else {
+            self.of_all
+        };
+        (twice as f64 / 2.0, all)
+    }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "at most a window")]
@@ -262,8 +291,9 @@ mod tests {
 
     #[test]
     fn equal_distances_are_no_surprise() {
-        let equal = (0..100).map(|i| (Cause::Command, 50.0 + f64::from(i) * 1e-6));
-        let (fewer, all) = rank(equal, (Cause::Command, 50.0));
+        let mut rank = Rank::of(50.0);
+        (0..100).for_each(|i| rank.add(50.0 + f64::from(i) * 1e-6, true, true));
+        let (fewer, all) = rank.result();
         assert!((fewer, all) == (50.0, 100) && surprise(fewer, all, false, 0) < ALLOWANCE);
     }
 

@@ -1,7 +1,8 @@
 //! What a clock's samples say: offset, drift, suspected steps and memory use.
 
 use super::ClockSeries;
-use crate::fit::{Allowance, Outlier};
+use crate::cautious::{Allowance, Cautious};
+use crate::fit::Outlier;
 use crate::granularity::Granularity;
 use crate::latency::Latency;
 use crate::limits::{Doubt, MS_PER_HOUR_PER_PPM, Offset};
@@ -134,6 +135,9 @@ impl ClockSeries {
             + self.samples.capacity() * size_of::<PackedSample>()
             + self.granularity.memory()
             + self.fit.memory()
+            + self.own.memory()
+            + self.cautious.get().map_or(0, Cautious::memory)
+            + self.still_cautious.memory()
     }
 
     fn point_estimate(&self, at: f64, plain: (f64, f64)) -> (f64, f64) {
@@ -164,19 +168,16 @@ impl ClockSeries {
 
     /// The interval without a step.
     fn guaranteed(&self, at: f64) -> Option<(f64, f64)> {
-        let polygons = self.cautious.get_or_init(|| {
-            let mut likely = self.likely_support.clone();
+        let cautious = self.cautious.get_or_init(|| {
+            let mut likely = self.still_cautious.support().to_vec();
             likely.extend(self.fit.polygon().support());
-            self.fit
-                .cautious(&self.candidates(), self.allowance(), &likely, self.max_drift)
+            let allowance = self.allowance();
+            self.still_cautious
+                .completed(&self.fit, &self.samples.iter(), allowance, &likely, self.max_drift)
         });
-        let bounded = !polygons.is_empty() && polygons.iter().all(Polygon::is_bounded);
-        let ranges = polygons.iter().map(|p| p.range(at));
-        bounded.then(|| {
-            ranges.fold(self.fit.polygon().range(at), |(low, high), (l, h)| {
-                (low.min(l), high.max(h))
-            })
-        })
+        let (low, high) = cautious.range(at)?;
+        let (plain_low, plain_high) = self.fit.polygon().range(at);
+        Some((low.min(plain_low), high.max(plain_high)))
     }
 
     /// How many agreeing samples may be wrong. Outliers that miss the rest by little are few of many, because the delays

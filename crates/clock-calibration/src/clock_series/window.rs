@@ -1,28 +1,34 @@
 //! Keeps the fit of a clock series up to date with its window of samples.
 
-use super::{
-    Candidate, ClockSeries, Fit, Line, PackedSample, Point, ShiftTest, ZERO_AGE, candidate, nanos,
-    outside_largest_agreement,
-};
-use crate::fit::Allowance;
+use super::{ClockSeries, Fit, Line, PackedSample, Point, ShiftTest, ZERO_AGE, nanos, outside_largest_agreement};
+use crate::fit::Window;
 use crate::mixture;
 use crate::moment::Moment;
 use crate::packed_sample::Bounds;
-use crate::polygon::{Label, Polygon};
+use crate::polygon::Label;
 use crate::sample::{Cause, Sample};
 
 /// If the drift of all agreeing samples lies beyond this share of its bound, the bound is exceeded.
 const AT_THE_BOUND: f64 = 0.9;
 
 impl ClockSeries {
+    /// The places of the samples that were received at `t`. The window is in the order of receipt.
+    pub(super) fn heard_at(&self, t: Moment) -> std::ops::Range<usize> {
+        let first = self.samples.partition_point(|k| k.not_after < t);
+        let with = self.samples.range(first..).take_while(|k| k.not_after == t);
+        first..first + with.count()
+    }
+
     /// Removes an older sample of the same event, because the new one has a tighter bracket and two samples of one
     /// event would confirm each other. Returns whether the fit depended on the removed sample.
     pub(super) fn supersede(&mut self, sample: &Sample) -> bool {
-        let Some(place) = self.samples.iter().position(|k| k.is_of_the_event_of(sample)) else {
+        let heard_then = self.heard_at(sample.not_after);
+        let mut places = heard_then.filter(|place| self.samples[*place].is_of_the_event_of(sample));
+        let Some(place) = places.next() else {
             return false;
         };
         let old = self.samples.remove(place);
-        old.is_some_and(|old| self.fit.forget(old.label))
+        old.is_some_and(|old| self.forget_sample(old.label))
     }
 
     /// Drops samples that are too old or too many before a sample that was received at `incoming` is added. Returns
@@ -39,37 +45,47 @@ impl ClockSeries {
             if !old && self.samples.len() < self.limits.max_samples {
                 break;
             }
-            depended |= self.fit.forget(oldest.label);
+            depended |= self.forget_sample(oldest.label);
             self.samples.pop_front();
         }
         depended
     }
 
+    /// Drops a sample from what is known. Returns whether the fit depended on it.
+    fn forget_sample(&mut self, label: Label) -> bool {
+        self.own.forget(label);
+        self.still_cautious.forget(label);
+        self.fit.forget(label)
+    }
+
+    /// Makes the cautious polygons ready for a change.
+    pub(super) fn take_cautious(&mut self) {
+        if let Some(cautious) = self.cautious.take() {
+            self.still_cautious = cautious;
+        }
+    }
+
+    /// Lets the cautious polygons be computed again, because the fit changed.
+    pub(super) fn give_up_cautious(&mut self) {
+        self.take_cautious();
+        self.still_cautious.clear();
+    }
+
     /// Fits the window again with the same outliers. Returns whether all other samples agree.
     pub(super) fn refit(&mut self) -> bool {
-        let window = self.candidates();
         let excluded: Vec<Label> = self.fit.outliers().iter().map(|o| o.label).collect();
         let likely = self.fit.polygon().support();
-        let (fit, all_agree) = Fit::without(&window, excluded, &likely, self.max_drift);
+        let (fit, all_agree) = Fit::without(&self.samples.iter(), excluded, &likely, self.max_drift);
         self.fit = fit;
+        self.give_up_cautious();
         all_agree
     }
 
     /// Fits the window again and looks for the largest agreement.
     pub(super) fn search(&mut self) {
         let drift = self.fit.middle().1;
-        self.fit = Fit::of(&self.candidates(), drift, self.max_drift);
-    }
-
-    /// Whether the sample would agree if the tightest ones were wrong: `cautious` is what the window without it allowed
-    /// then. If not, the sample is certainly the outlier.
-    pub(super) fn agrees_without_tightest(&self, candidate: &Candidate, cautious: Option<&Vec<Polygon>>) -> bool {
-        let agrees = |polygon: &Polygon| candidate.strip.contradicts(polygon).is_none();
-        cautious.is_none_or(|polygons| polygons.iter().any(agrees))
-    }
-
-    pub(super) fn candidates(&self) -> Vec<Candidate> {
-        self.samples.iter().map(candidate).collect()
+        self.fit = Fit::of(&self.samples.iter(), drift, self.max_drift);
+        self.give_up_cautious();
     }
 
     /// Moves the zero of the hours towards the newest sample. `anew`: the bounds must be computed again anyway.
@@ -79,6 +95,8 @@ impl ClockSeries {
         if far {
             self.zero = newest;
             self.fit.move_zero(moved);
+            self.still_cautious.move_zero(moved);
+            self.own.move_zero(moved);
             self.shift.move_zero(moved);
             self.line.iter_mut().for_each(|line| line.move_zero(moved));
         }
@@ -94,14 +112,14 @@ impl ClockSeries {
         let sample = packed.sample();
         let shift = f64::from(packed.shift_ms);
         let (below, above) = self.read_within(&sample);
-        Bounds::of(&sample.strip(self.zero, (below + shift, above + shift), slack))
+        sample.bounds(self.zero, (below + shift, above + shift), slack)
     }
 
     /// Drops the samples of another clock. `in_doubt`: because they contradict this one's, so that it is doubted for an
     /// hour.
     pub(crate) fn uncouple(&mut self, in_doubt: bool) {
         self.samples.retain(|k| k.cause != Cause::Exchange);
-        self.cautious.take();
+        self.own.clear();
         self.shift = ShiftTest::new(self.max_drift);
         self.fit = Fit::empty(self.max_drift);
         self.search();
@@ -113,32 +131,22 @@ impl ClockSeries {
         self.uncoupled.is_some()
     }
 
-    /// The interval by this clock's own samples, without those of a coupled one. `None` if they do not bound it
-    /// even without their tightest ones, because one wrong sample would then decide.
-    pub(crate) fn own_range(&self, t: Moment) -> Option<(f64, f64)> {
-        let own = |k: &&PackedSample| k.cause != Cause::Exchange;
-        let window: Vec<Candidate> = self.samples.iter().filter(own).map(candidate).collect();
-        // The outliers of the fit are those that contradict the coupled samples too, so start anew.
-        let fit = Fit::of(&window, self.fit.middle().1, self.max_drift);
-        let polygons = fit.cautious(&window, Allowance::Layers(1), &[], self.max_drift);
-        let polygon = polygons.first().filter(|p| p.is_bounded())?;
-        Some(polygon.range(self.hours(t)))
+    /// The interval by this clock's own samples, without those of a coupled one; see [`super::own_fit`].
+    pub(crate) fn own_range(&mut self, t: Moment) -> Option<(f64, f64)> {
+        let (drift, at) = (self.fit.middle().1, self.hours(t));
+        let own = self.samples.iter().filter(|k| k.cause != Cause::Exchange);
+        self.own.range(&own, drift, self.max_drift, at)
     }
 
     /// Whether the newer samples of a coupled clock contradict this clock's own newer ones: then only one of the two was
     /// stepped.
-    pub(super) fn steps_alone(&self, newer: &[Candidate]) -> bool {
-        let exchange = |c: &&Candidate| {
-            let packed = self.samples.iter().find(|k| k.label == c.label);
-            packed.is_some_and(|k| k.cause == Cause::Exchange)
-        };
-        let (dates, own): (Vec<Candidate>, Vec<Candidate>) = newer.iter().partition(exchange);
+    pub(super) fn steps_alone<'w>(&self, newer: &impl Window<'w>) -> bool {
+        let dates = newer.clone().filter(|k| k.cause == Cause::Exchange);
+        let own = newer.clone().filter(|k| k.cause != Cause::Exchange);
         let excluded = outside_largest_agreement(&own, &[self.fit.middle().1, 0.0], self.max_drift);
-        let polygon = Fit::without(&own, excluded, &[], self.max_drift).0;
-        let against = dates
-            .iter()
-            .filter(|c| c.strip.contradicts(polygon.polygon()).is_some());
-        own.len() >= 3 && against.count() * 2 > dates.len().max(1)
+        let fit = Fit::without(&own, excluded, &[], self.max_drift).0;
+        let against = dates.clone().filter(|k| k.bounds.contradicts(fit.polygon()).is_some());
+        own.count() >= 3 && against.count() * 2 > dates.count().max(1)
     }
 
     /// If the samples force the drift against its bound, the bound is exceeded: then no clock within it explains them,
@@ -156,6 +164,7 @@ impl ClockSeries {
         };
         if least > AT_THE_BOUND * declared && most >= declared * (1.0 - 1e-9) {
             self.max_drift = 2.0 * declared;
+            self.own.clear();
             self.search();
         }
     }
@@ -199,7 +208,8 @@ impl ClockSeries {
             mean: self.likely_offset_of(k),
             variance: f64::from(k.variance),
         };
-        self.line = Line::through(self.samples.iter().map(point), self.max_drift / 2.0);
+        let points: Vec<Point> = self.samples.iter().map(point).collect();
+        self.line = Line::through(&points, self.max_drift / 2.0);
         self.since_line_fit = 0;
     }
 
