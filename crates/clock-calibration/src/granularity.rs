@@ -2,7 +2,8 @@
 //!
 //! Each stamp is a multiple of some step: 1, 10 or 100 ms, a second or a minute. One stamp in ten is a multiple of the next
 //! coarser step by chance (one in sixty of a minute), so the quantum is the finest step of which
-//! clearly more stamps are a multiple than of a coarser one.
+//! clearly more stamps are a multiple than of a coarser one. A minute may begin at any second, because a vendor may cut its
+//! stamps on a scale that is a few seconds apart from that of the epoch: the same remainder in most stamps shows it.
 //!
 //! A stamp may also be coarser than the others of its clock, because some systems behind one field keep whole seconds. It
 //! looks like one of the few that are a multiple by chance. If more of them come than chance explains, or if chance would
@@ -17,28 +18,50 @@ use super::moment::Moment;
 const MEMORY: usize = 512;
 /// The steps, in ms. Every step divides the next.
 const STEPS: [i64; 5] = [1, 10, 100, 1000, 60_000];
-/// A second.
+/// A second, and a minute.
 const SECOND: usize = 3;
+const MINUTE: usize = 4;
+/// A remainder must be met so many times more often than missed before minutes begin there. Stamps of seconds, which have
+/// sixty remainders, never do that by chance.
+const ENOUGH_VOTES: u32 = 4;
+const MOST_VOTES: u32 = 16;
 /// With fewer finer stamps than this, no coarser one is put down to chance.
 const FEW_STAMPS: f64 = 8.0;
 
 /// The quantum, as learned from the last stamps or configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Granularity {
-    /// The coarsest step of each of the last stamps, as an index of [`STEPS`].
-    steps: VecDeque<u8>,
-    /// The number of stamps with each.
+    /// What remains of each of the last stamps after whole minutes, in ms.
+    remainders: VecDeque<u16>,
+    /// The number of stamps with each coarsest step.
     counts: [usize; STEPS.len()],
+    /// The remainder at which minutes begin, in ms.
+    minute: u16,
+    /// The remainder of most stamps, if there is one, and by how many more it was met than missed (Boyer and Moore).
+    frequent: (u16, u32),
     configured: Option<i64>,
+    /// What follows from the counts, kept because it is asked for much more often than it changes.
+    known: Known,
+}
+
+/// What the counts say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Known {
+    /// The step to which stamps that are multiples of each step were reduced.
+    steps: [usize; STEPS.len()],
+    /// The quantum of most stamps, in ms; `None` if it is not known yet.
+    typical_ms: Option<i64>,
 }
 
 impl Granularity {
     /// Learns the quantum, unless `configured_ms` gives it.
     pub fn new(configured_ms: Option<i64>) -> Self {
-        Self {
+        let mut granularity = Self {
             configured: configured_ms,
             ..Self::default()
-        }
+        };
+        granularity.known = granularity.evaluated();
+        granularity
     }
 
     /// Adds a stamp. Returns `true` if the quantum of earlier stamps changed by it, so that their samples must be
@@ -47,26 +70,48 @@ impl Granularity {
         if self.configured.is_some() {
             return false;
         }
-        let before = (self.steps_of_all(), self.typical_ms());
-        if self.steps.len() == MEMORY {
-            let oldest = self.steps.pop_front();
-            oldest.into_iter().for_each(|step| self.counts[usize::from(step)] -= 1);
+        if self.remainders.len() == MEMORY
+            && let Some(oldest) = self.remainders.pop_front()
+        {
+            self.counts[self.step_of(oldest)] -= 1;
         }
-        let step = step_of(stamp);
-        #[allow(clippy::cast_possible_truncation, reason = "five steps")]
-        self.steps.push_back(step as u8);
-        self.counts[step] += 1;
-        before != (self.steps_of_all(), self.typical_ms())
+        let remainder = remainder(stamp);
+        self.remainders.push_back(remainder);
+        self.counts[self.step_of(remainder)] += 1;
+        self.frequent = match self.frequent {
+            (_, 0) => (remainder, 1),
+            (frequent, more) if frequent == remainder => (frequent, (more + 1).min(MOST_VOTES)),
+            (frequent, more) => (frequent, more - 1),
+        };
+        let (frequent, more) = self.frequent;
+        if more >= ENOUGH_VOTES && frequent % 1000 == 0 && frequent != self.minute {
+            self.minute = frequent;
+            self.counts = [0; STEPS.len()];
+            for place in 0..self.remainders.len() {
+                self.counts[self.step_of(self.remainders[place])] += 1;
+            }
+        }
+        let known = self.evaluated();
+        std::mem::replace(&mut self.known, known) != known
+    }
+
+    fn evaluated(&self) -> Known {
+        let any = self.configured.is_some() || !self.remainders.is_empty();
+        Known {
+            steps: std::array::from_fn(|step| self.step_for(step)),
+            typical_ms: any.then(|| self.configured.unwrap_or_else(|| STEPS[self.step_for(self.most())])),
+        }
     }
 
     /// Heap memory used, in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.steps.capacity()
+        self.remainders.capacity() * size_of::<u16>()
     }
 
     /// The quantum of a stamp, in ms: the clock read at least the stamp and less than stamp + quantum.
     pub fn quantum_ms(&self, stamp: Moment) -> i64 {
-        self.configured.unwrap_or_else(|| STEPS[self.step_for(step_of(stamp))])
+        self.configured
+            .unwrap_or_else(|| STEPS[self.known.steps[self.step_of(remainder(stamp))]])
     }
 
     /// From and to how many ms after the stamp the clock read. The first is negative if the stamp is coarser than the
@@ -80,29 +125,29 @@ impl Granularity {
 
     /// The quantum of most stamps of the clock, in ms; `None` if it is not known yet.
     pub fn typical_ms(&self) -> Option<i64> {
-        let known = self.configured.is_some() || !self.steps.is_empty();
-        known.then(|| {
-            let most = self.most();
-            self.configured.unwrap_or(STEPS[self.step_for(most)])
-        })
+        self.known.typical_ms
     }
 
     /// The coarsest step of which most stamps are a multiple.
     fn most(&self) -> usize {
-        let mut coarser = self.steps.len();
+        let mut coarser = self.remainders.len();
         for (step, count) in self.counts.iter().enumerate() {
             coarser -= count;
             // Chance makes one in ten or sixty a multiple of the next step.
-            if coarser * 2 < self.steps.len() {
+            if coarser * 2 < self.remainders.len() {
                 return step;
             }
         }
         STEPS.len() - 1
     }
 
-    /// The step to which stamps that are multiples of each step were reduced.
-    fn steps_of_all(&self) -> [usize; STEPS.len()] {
-        std::array::from_fn(|step| self.step_for(step))
+    /// The coarsest step of which a stamp is a multiple.
+    fn step_of(&self, remainder: u16) -> usize {
+        if remainder == self.minute {
+            return MINUTE;
+        }
+        let multiple = |step: &usize| i64::from(remainder) % STEPS[*step] == 0;
+        (1..MINUTE).rev().find(multiple).unwrap_or(0)
     }
 
     /// The step to which a stamp was reduced that is a multiple of `step`. A step that is too coarse only widens the
@@ -125,7 +170,7 @@ impl Granularity {
     fn is_in_use(&self, step: usize, finest: usize) -> bool {
         let multiples = self.counts[step..].iter().sum::<usize>();
         if step > SECOND {
-            return multiples * 2 > self.steps.len();
+            return multiples * 2 > self.remainders.len();
         }
         let ratio = (STEPS[step] / STEPS[finest]) as f64;
         let finer = self.counts[..step].iter().sum::<usize>() as f64;
@@ -134,11 +179,10 @@ impl Granularity {
     }
 }
 
-/// The coarsest step of which a stamp is a multiple.
-fn step_of(stamp: Moment) -> usize {
-    let ms = stamp.as_nanos().div_euclid(1_000_000);
-    let multiple = |step: &usize| ms.rem_euclid(STEPS[*step]) == 0;
-    (1..STEPS.len()).rev().find(multiple).unwrap_or(0)
+/// What remains of a stamp after whole minutes, in ms.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 60,000")]
+fn remainder(stamp: Moment) -> u16 {
+    stamp.as_nanos().div_euclid(1_000_000).rem_euclid(STEPS[MINUTE]) as u16
 }
 
 #[cfg(test)]
@@ -167,6 +211,16 @@ mod tests {
                 granularity.quantum_ms(minute),
                 if quantum == 1 { 1000 } else { quantum }
             );
+        }
+    }
+
+    #[test]
+    fn minutes_may_begin_at_any_second() {
+        let mut granularity = Granularity::new(None);
+        for minute in 0..20 {
+            let stamp = Moment::from_millis(1_790_000_000_000 + minute * 7 * 60_000);
+            granularity.learn(stamp);
+            assert_eq!(granularity.quantum_ms(stamp), if minute < 3 { 1000 } else { 60_000 });
         }
     }
 
