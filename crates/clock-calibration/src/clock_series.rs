@@ -5,6 +5,7 @@
 //! [`super::shift_test`]. A step starts a new epoch with a new version and drops the samples from before it. This file
 //! adds samples; `window.rs` keeps the fit up to date with them; `queries.rs` answers questions about the clock.
 
+mod decision;
 mod own_fit;
 mod queries;
 mod window;
@@ -27,7 +28,7 @@ use super::point_estimate::likely_offset;
 use super::polygon::Label;
 use super::posterior::{PosteriorInput, posterior};
 use super::sample::{Cause, Sample};
-use super::shift_test::{ENOUGH, ShiftTest, Suspicion, Verdict, is_before};
+use super::shift_test::{ShiftTest, Verdict};
 
 /// The centre line is fitted, and a mixture looked for, after this many samples, and while there are few.
 const LINE_REFIT_EVERY: u32 = 48;
@@ -35,12 +36,6 @@ const FEW: usize = 12;
 /// Error of the learned delays as a share of the typical delay. Without it the line through a long window would look
 /// too certain.
 const BIAS: f64 = 0.12;
-/// A step is certain if this many samples more contradict the older ones than each other.
-const CERTAIN: usize = 3;
-/// The same while there are too few older samples to rank the newer ones among.
-const CERTAIN_OF_FEW: usize = 5;
-/// Without contradictions the older samples are given up only after this many newer ones.
-const REPLACED_BY: usize = 40;
 /// Over how many samples the share of outliers is learned.
 const SHARE_MEMORY: f64 = 1000.0;
 /// The zero of the hours is moved when the newest sample is this far from it, in hours.
@@ -250,59 +245,6 @@ impl ClockSeries {
     fn is_near(&self, outlier: &Outlier, times: f64) -> bool {
         let delays = self.command.median_ms() + self.notice.median_ms();
         f64::from(outlier.excess_ms) <= times * delays
-    }
-
-    /// Decides a strong suspicion. If the newer samples contradict the older ones and not each other, the clock was
-    /// stepped: a new epoch starts, and the time of the last sample that supports the old one is returned. If they are
-    /// only conspicuous for long, the older samples are dropped without a new epoch, which is always safe.
-    fn decide(&mut self) -> Option<Moment> {
-        // Few older samples have no ranks, and the newer ones soon outnumber them, so that only contradictions can decide.
-        let few_older = |s: &Suspicion| {
-            s.is_active()
-                && s.first().is_some_and(|first| {
-                    let older = self.samples.iter().take(ENOUGH).filter(|k| is_before(k.label, first));
-                    older.count() < ENOUGH
-                })
-        };
-        let strong = [&self.shift.forward, &self.shift.back]
-            .into_iter()
-            .filter(|s| s.is_strong() || few_older(s));
-        // Of two directions the later one, because an outlier shortly before a step looks like its beginning.
-        let suspicion = strong.min_by_key(|s| s.count())?;
-        let (first, count) = (suspicion.first()?, suspicion.count());
-        let from = self.samples.iter().position(|k| !is_before(k.label, first))?;
-        let (older, newer) = (self.samples.range(..from), self.samples.range(from..));
-        if self.is_coupled() && self.steps_alone(&newer) {
-            self.uncouple(true);
-            return None;
-        }
-        let outside = outside_largest_agreement(&newer, &[self.fit.middle().1, 0.0], self.max_drift);
-        let outliers = if few_older(suspicion) {
-            outside_largest_agreement(&older, &[self.fit.middle().1, 0.0], self.max_drift)
-        } else {
-            self.fit.outliers().iter().map(|o| o.label).collect()
-        };
-        let old = Fit::without(&older, outliers, &[], self.max_drift).0;
-        let contradicting = newer.clone().filter(|k| k.bounds.contradicts(old.polygon()).is_some());
-        let contradicting = contradicting.count();
-        let certain = if suspicion.is_strong() { CERTAIN } else { CERTAIN_OF_FEW };
-        let stepped = contradicting >= outside.len() + certain;
-        if !stepped && (count < REPLACED_BY || !suspicion.is_strong()) {
-            return None;
-        }
-        let new = Fit::without(&newer, outside, &[], self.max_drift).0;
-        let speaks_for_old = |k: &&PackedSample| k.bounds.contradicts(new.polygon()).is_some();
-        let last = older.clone().rev().find(speaks_for_old);
-        let corroborated = last.or(self.samples.front().filter(|_| from > 0))?.not_after;
-        self.since = Some(self.samples[from].not_after);
-        self.samples.drain(..from);
-        self.fit = new;
-        self.give_up_cautious();
-        self.own.clear();
-        self.shift = ShiftTest::new(self.max_drift);
-        self.fit_line();
-        self.version += u32::from(stepped);
-        stepped.then_some(corroborated)
     }
 
     /// From and to how many ms after the stamp the clock read.

@@ -47,13 +47,22 @@ pub(crate) const EQUAL: f64 = 0.05;
 /// Before any outlier was seen, one sample in twice this many is assumed to be one.
 const PRIOR: f64 = 50.0;
 
+/// A sample that may be after the step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Suspect {
+    label: Label,
+    /// The sum of what those before it add.
+    before: f64,
+    contradicts: bool,
+}
+
 /// A direction in which the clock may have moved.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Suspicion {
     /// The cumulative sum; 0 without a suspicion.
     sum: f64,
-    /// The samples since it was last zero, each with the sum of what those before it add.
-    samples: Vec<(Label, f64)>,
+    /// The samples since it was last zero.
+    samples: Vec<Suspect>,
     /// What all of them add, without the limit [`MOST`].
     total: f64,
     contradicting: u32,
@@ -87,21 +96,27 @@ impl Suspicion {
     /// The first sample after the step. The most likely one is where the sum was least. Some before the step may be among
     /// those after it then, and would bound the stepped clock wrongly. So it is the latest sample that is nearly as likely.
     pub(crate) fn first(&self) -> Option<Label> {
-        let least = self.samples.iter().map(|s| s.1).fold(f64::INFINITY, f64::min);
-        let likely = self.samples.iter().rev().find(|s| s.1 <= least + NEARLY);
-        likely.map(|s| s.0)
+        let least = self.samples.iter().map(|s| s.before).fold(f64::INFINITY, f64::min);
+        let likely = self.samples.iter().rev().find(|s| s.before <= least + NEARLY);
+        likely.map(|s| s.label)
+    }
+
+    /// Samples that contradict the older ones, newest first. A suspicion that began by chance hides when a step comes
+    /// during it, but the first sample after the step often contradicts those before it.
+    pub(crate) fn contradicting(&self) -> impl Iterator<Item = Label> {
+        self.samples.iter().rev().filter(|s| s.contradicts).map(|s| s.label)
     }
 
     /// How many samples there are from the first one on.
     pub(crate) fn count(&self) -> usize {
         let first = self.first();
-        let place = self.samples.iter().position(|s| Some(s.0) == first);
+        let place = self.samples.iter().position(|s| Some(s.label) == first);
         place.map_or(0, |place| self.samples.len() - place)
     }
 
     /// The oldest sample that may be after the step.
     fn oldest(&self) -> Option<Label> {
-        self.samples.first().map(|s| s.0)
+        self.samples.first().map(|s| s.label)
     }
 
     fn add(&mut self, surprise: f64, label: Label, contradicts: bool) {
@@ -114,7 +129,11 @@ impl Suspicion {
         if self.samples.len() >= LONGEST {
             self.samples.remove(0);
         }
-        self.samples.push((label, self.total));
+        self.samples.push(Suspect {
+            label,
+            before: self.total,
+            contradicts,
+        });
         self.sum = sum;
         self.total += surprise - ALLOWANCE;
         self.contradicting += u32::from(contradicts);

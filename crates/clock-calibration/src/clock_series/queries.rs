@@ -25,6 +25,8 @@ const HIDDEN_BY_FAR: f64 = 0.05;
 const LAYER: f64 = 3.0;
 /// More layers than this are left out at once.
 const MOST_LAYERS: usize = 3;
+/// The share of wrong stamps up to which the intervals are guaranteed.
+const DECLARED_WRONG: f64 = 0.03;
 /// Offsets beyond this, in ms, mean that a side is not bounded.
 const FAR: f64 = 50.0 * 86_400_000.0;
 
@@ -96,12 +98,20 @@ impl ClockSeries {
         let uncoupled = self.uncoupled.zip(self.newest());
         let contradicted = || uncoupled.is_some_and(|(then, newest)| newest.hours_since(then) < 1.0);
         match () {
-            () if self.shift.active().next().is_some() => Some(Doubt::Step),
+            () if self.shift.active().next().is_some() || self.has_many_outliers() => Some(Doubt::Step),
             () if self.exceeds_drift() => Some(Doubt::Drift),
             () if self.mixed => Some(Doubt::SeveralClocks),
             () if contradicted() => Some(Doubt::Coupling),
             () => None,
         }
+    }
+
+    /// Whether more samples contradict the rest than the declared share of wrong ones explains: the mean and three standard
+    /// deviations.
+    #[allow(clippy::cast_precision_loss, reason = "a window")]
+    fn has_many_outliers(&self) -> bool {
+        let expected = DECLARED_WRONG * self.samples.len() as f64;
+        self.fit.outliers().len() as f64 > expected + 3.0 * expected.sqrt() + 1.0
     }
 
     /// The epoch's number: 1 at first, one more after each step.
