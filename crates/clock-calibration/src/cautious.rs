@@ -25,6 +25,12 @@ pub(crate) enum Allowance {
     Tightest(usize),
 }
 
+/// A layer holds about three samples of each side. If one sample is far outside, it is alone, and a second wrong one behind
+/// it would bound the layer. So the last layer must be below at least this many of each side; up to so many more are added
+/// for that.
+const LEAST_OF_A_SIDE: usize = 3;
+const MOST_EXTRA: usize = 2;
+
 /// The cautious polygons of a fit. Of layers each contains the one before it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cautious {
@@ -48,31 +54,45 @@ impl Cautious {
         max_drift: f64,
     ) -> Self {
         let outliers = LabelSet::of(fit.outliers().iter().map(|o| o.label));
-        let mut support = fit.polygon().support();
+        let support = fit.polygon().support();
         let without = |left_out: &[Label], likely: &[Label]| {
             let left_out = LabelSet::of(left_out.iter().copied());
             all_but(window, &[&outliers, &left_out], likely, max_drift).0
         };
-        let right = |most: usize| self.polygons[..self.valid.min(most)].to_vec();
-        let polygons = match (allowance, self.allowance) {
-            (Allowance::One, Some(Allowance::One)) if self.valid > 0 => right(usize::MAX),
+        let right = || self.polygons[..self.valid].to_vec();
+        let mut polygons = match (allowance, self.allowance) {
+            (Allowance::One, Some(Allowance::One)) if self.valid > 0 => right(),
             (Allowance::One, _) => support.iter().map(|label| without(&[*label], &support)).collect(),
             (Allowance::Layers(most), before) => {
-                let is_layered = matches!(before, Some(Allowance::Layers(_)));
-                let mut layers = if is_layered { right(most) } else { Vec::new() };
-                support.extend(layers.iter().flat_map(Polygon::support));
-                while layers.len() < most {
-                    let layer = without(&support, likely);
-                    support.extend(layer.support());
+                let is_same = before == Some(allowance);
+                let mut known = if is_same { right() } else { Vec::new() }.into_iter();
+                let mut layers: Vec<Polygon> = Vec::new();
+                let [mut lower, mut upper] = fit.polygon().sides();
+                loop {
+                    let left_out = [lower.as_slice(), upper.as_slice()].concat();
+                    let few = |side: &[Label]| side.len() < LEAST_OF_A_SIDE && layers.len() < most + MOST_EXTRA;
+                    let (few_lower, few_upper) = (few(&lower), few(&upper));
+                    let layer = known.next().unwrap_or_else(|| without(&left_out, likely));
+                    let [next_lower, next_upper] = layer.sides();
                     layers.push(layer);
+                    let more = layers.len() < most;
+                    if !more && !few_lower && !few_upper {
+                        break layers;
+                    }
+                    if more || few_lower {
+                        lower.extend(next_lower);
+                    }
+                    if more || few_upper {
+                        upper.extend(next_upper);
+                    }
                 }
-                layers
             }
             (Allowance::Tightest(q), _) => {
                 let agree = window.clone().filter(|k| !outliers.contains(k.label));
                 vec![relaxed(fit.polygon(), &agree, q, max_drift)]
             }
         };
+        polygons.iter_mut().for_each(Polygon::shrink);
         Self {
             support: polygons.iter().flat_map(Polygon::support).collect(),
             valid: polygons.len(),

@@ -9,9 +9,10 @@
 use crate::shift_test::EQUAL;
 
 /// Fewer samples than this say too little.
-pub(crate) const ENOUGH: usize = 100;
-/// Standard deviations below zero from which the samples count as mixed. Chance reaches it in one of 300,000 tests.
-const CERTAIN: f64 = 4.5;
+pub(crate) const ENOUGH: usize = 64;
+/// Standard deviations below zero from which the samples count as mixed. Chance reaches it in one of 740 tests, and the clock is then
+/// doubted for some hours. Where machines really are mixed, every hour without a doubt is one of wrong intervals.
+const CERTAIN: f64 = 3.0;
 /// The same for samples that counted as mixed before.
 const STILL: f64 = 2.0;
 

@@ -252,6 +252,23 @@ impl Polygon {
         labels
     }
 
+    /// The samples whose lower bounds are edges, and those whose upper bounds are. The vertices go round anticlockwise with
+    /// the offset to the right and the drift upwards, so an edge of a lower bound goes down.
+    pub fn sides(&self) -> [Vec<Label>; 2] {
+        let n = self.vertices.len();
+        let mut sides = [Vec::new(), Vec::new()];
+        for (i, v) in self.vertices.iter().enumerate().filter(|(_, v)| v.edge != BOX) {
+            let next = &self.vertices[(i + 1) % n];
+            sides[usize::from(next.d > v.d)].push(v.edge);
+        }
+        sides
+    }
+
+    /// Gives back the memory that was needed while it was cut.
+    pub fn shrink(&mut self) {
+        self.vertices.shrink_to_fit();
+    }
+
     /// Memory used, in bytes.
     pub fn memory(&self) -> usize {
         size_of::<Self>() + self.vertices.capacity() * size_of::<Vertex>()

@@ -27,7 +27,7 @@ use super::polygon::{Label, Polygon};
 /// Subtracted from each surprise.
 const ALLOWANCE: f64 = 1.5;
 /// From this sum on the clock is suspected of a step.
-pub(crate) const SUSPECT: f64 = 4.0;
+pub(crate) const SUSPECT: f64 = 5.0;
 /// The same if a sample contradicts the older ones.
 const SUSPECT_CONTRADICTION: f64 = 2.0;
 /// From this sum on the older samples are no longer used.

@@ -16,7 +16,7 @@ use crate::sample::{Cause, Sample};
 /// In smaller windows than this, each sample of the support is left out in turn; in larger ones, the whole support.
 const LAYERED: usize = 64;
 /// A window of this many samples gets one layer more, for the few wrong samples that every vendor sends.
-const SAMPLES_A_LAYER: f64 = 500.0;
+const SAMPLES_A_LAYER: f64 = 1000.0;
 /// An outlier that misses by little stands for this many wrong samples that agree, on each side.
 const HIDDEN_BY_NEAR: f64 = 2.0;
 /// The same for one that misses by much.
@@ -205,7 +205,7 @@ impl ClockSeries {
         }
         if self.mixed {
             // Up to half of the samples are of the other clock, and some of them show it.
-            return Allowance::Tightest(n / 3);
+            return Allowance::Tightest(n / 2);
         }
         let hidden = n as f64 * (HIDDEN_BY_NEAR * self.near_share + HIDDEN_BY_FAR * self.far_share);
         let layers = 1.0 + n as f64 / SAMPLES_A_LAYER + hidden / LAYER;
