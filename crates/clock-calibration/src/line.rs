@@ -46,19 +46,21 @@ impl Line {
             d: 0.0,
             covariance: [0.0; 3],
         };
+        // Divisions and roots cost most, so they are not repeated in each round.
+        let precision: Vec<f64> = points.iter().map(|p| p.variance.sqrt().recip()).collect();
         for round in 0..ABSOLUTE + TRIMMED {
-            let weight = |p: &Point| {
-                let z = line.deviation(p);
+            let weight = |p: &Point, precision: f64| {
+                let z = (p.mean - (line.o + line.d * p.t)).abs() * precision;
                 let robust = if round < ABSOLUTE {
-                    1.0 / z.max(0.5)
+                    z.max(0.5).recip()
                 } else {
                     f64::from(u8::from(z <= FAR))
                 };
-                robust / p.variance
+                robust * precision * precision
             };
             let (mut s0, mut s1, mut s2, mut y0, mut y1) = (0.0, 0.0, 1.0 / (drift * drift), 0.0, 0.0);
-            for p in points {
-                let w = weight(p);
+            for (p, precision) in points.iter().zip(&precision) {
+                let w = weight(p, *precision);
                 s0 += w;
                 s1 += w * p.t;
                 s2 += w * p.t * p.t;
@@ -89,10 +91,5 @@ impl Line {
         let [o, both, d] = self.covariance;
         self.o += self.d * by;
         self.covariance = [o + 2.0 * by * both + by * by * d, both + by * d, d];
-    }
-
-    /// Distance of a point from the line, in the point's standard deviations.
-    pub(crate) fn deviation(&self, p: &Point) -> f64 {
-        (p.mean - (self.o + self.d * p.t)).abs() / p.variance.sqrt()
     }
 }

@@ -6,7 +6,17 @@ use clock_calibration::simulator::hard_worlds::{Plan, Target, check, markdown, r
 
 /// The targets that this test checks. `sidedoor timing simulate --check` checks all of them. Add a target here as soon
 /// as the estimator meets it.
-const MET: &[Target] = &[Target::Width, Target::CalmWidth, Target::Uncalibrated, Target::Memory];
+const MET: &[Target] = &[
+    Target::Width,
+    Target::CalmWidth,
+    Target::Nesting,
+    Target::Uncalibrated,
+    Target::Memory,
+];
+
+/// Targets that are met, but are shares so small that only many worlds show them.
+const MET_IN_MANY_WORLDS: &[Target] = &[Target::SilentWithAssumptions];
+const MANY_WORLDS: usize = 200;
 
 fn setting(name: &str, default: f64) -> f64 {
     let given = std::env::var(name).ok();
@@ -31,6 +41,11 @@ fn hard_worlds_meet_targets() {
         "{}",
         markdown(&results, &check(&results, &Target::ALL), &format!("{plan:?}."))
     );
-    let missed = check(&results, MET);
+    let many: &[Target] = if plan.worlds >= MANY_WORLDS {
+        MET_IN_MANY_WORLDS
+    } else {
+        &[]
+    };
+    let missed = check(&results, &[MET, many].concat());
     assert!(missed.is_empty(), "missed targets: {missed:#?}");
 }

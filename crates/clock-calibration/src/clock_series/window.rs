@@ -171,11 +171,9 @@ impl ClockSeries {
 
     /// Whether the samples seem to come from several clocks: see [`crate::mixture`].
     pub(super) fn is_mixed(&self) -> bool {
-        /// Coarser stamps, in ms, correlate the slacks of one clock.
-        const FINE: i64 = 10;
-        if self.granularity.typical_ms().is_none_or(|q| q > FINE) {
+        let Some(quantum) = self.granularity.typical_ms() else {
             return false;
-        }
+        };
         let (o, d) = self.fit.middle();
         let far: Vec<Label> = self
             .fit
@@ -194,7 +192,8 @@ impl ClockSeries {
             (o + d * b.lower_t - b.lower, b.upper - (o + d * b.upper_t))
         };
         let slacks: Vec<(f64, f64)> = self.samples.iter().filter(own).map(slacks).collect();
-        mixture::is_mixed(&slacks, self.mixed)
+        #[allow(clippy::cast_precision_loss, reason = "at most a minute")]
+        mixture::is_mixed(&slacks, quantum as f64, self.mixed)
     }
 
     /// Whether the samples showed that the clock drifts faster than declared.
