@@ -143,6 +143,7 @@ impl ClockSeries {
         let rebuild = depended || relearnt || !in_order || place == 0;
         if relearnt {
             self.own.clear();
+            self.shift.bounds_changed();
         }
         if packed.cause != Cause::Exchange {
             self.own.add(&packed);

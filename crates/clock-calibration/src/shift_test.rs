@@ -22,7 +22,7 @@
 use std::collections::VecDeque;
 
 use super::packed_sample::PackedSample;
-use super::polygon::{Label, Polygon};
+use super::polygon::{Cut, Label, Polygon};
 
 /// Subtracted from each surprise.
 const ALLOWANCE: f64 = 1.5;
@@ -68,7 +68,8 @@ pub(crate) struct Suspicion {
     contradicting: u32,
     /// What the samples since the step allow: see [`Suspicion::first`].
     pub polygon: Polygon,
-    has_cut: bool,
+    /// The first sample in it.
+    cut_from: Option<Label>,
 }
 
 impl Suspicion {
@@ -79,7 +80,7 @@ impl Suspicion {
             total: 0.0,
             contradicting: 0,
             polygon: Polygon::unbounded(max_drift),
-            has_cut: false,
+            cut_from: None,
         }
     }
 
@@ -139,19 +140,27 @@ impl Suspicion {
         self.contradicting += u32::from(contradicts);
     }
 
-    /// Computes the polygon of the samples since the step.
-    fn cut(&mut self, window: &VecDeque<PackedSample>, max_drift: f64) {
-        let active = self.is_active();
-        if active || self.has_cut {
+    /// Computes the polygon of the samples since the step, or adds the newest one to it. A contradiction is decided anew
+    /// in favour of the newest samples.
+    fn cut(&mut self, window: &VecDeque<PackedSample>, newest: &PackedSample, max_drift: f64) {
+        let first = self.first().filter(|_| self.is_active());
+        let is_same = first.is_some() && first == self.cut_from;
+        if is_same && newest.bounds.cut_into(&mut self.polygon, newest.label) != Cut::Contradiction {
+            return;
+        }
+        if first.is_some() || self.cut_from.is_some() {
             self.polygon = Polygon::unbounded(max_drift);
         }
-        self.has_cut = active;
-        let Some(first) = active.then(|| self.first()).flatten() else {
-            return;
-        };
+        self.cut_from = first;
+        let Some(first) = first else { return };
         for k in window.iter().rev().take(LONGEST).filter(|k| !is_before(k.label, first)) {
             k.bounds.cut_into(&mut self.polygon, k.label);
         }
+    }
+
+    /// Lets the polygon be computed again, because the bounds of the samples changed.
+    fn forget_polygon(&mut self, max_drift: f64) {
+        (self.cut_from, self.polygon) = (None, Polygon::unbounded(max_drift));
     }
 }
 
@@ -219,8 +228,14 @@ impl ShiftTest {
             let (fewer, all) = rank.result();
             let surprise = surprise(fewer, all, contradicts, verdict.outliers);
             side.add(surprise, newest.label, contradicts);
-            side.cut(window, self.max_drift);
+            side.cut(window, newest, self.max_drift);
         }
+    }
+
+    /// To be called when the bounds of the samples changed.
+    pub(crate) fn bounds_changed(&mut self) {
+        self.forward.forget_polygon(self.max_drift);
+        self.back.forget_polygon(self.max_drift);
     }
 
     /// Moves the zero of the hours by `by` hours.
