@@ -55,26 +55,31 @@ impl Bounds {
     /// The side that would leave nothing of `polygon`, if one does. The sides need not be tested together: a polygon
     /// that reaches above the lower line and below the upper line is connected, so it also has a point between them.
     pub(super) fn contradicts(&self, polygon: &Polygon) -> Option<HalfPlane> {
-        let sides = [self.lower(), self.upper()].into_iter();
-        let mut against = sides.filter(|half| polygon.against(half) == Cut::Contradiction);
-        against.next()
+        let (lower, upper) = (self.lower(), self.upper());
+        if polygon.against(&lower) == Cut::Contradiction {
+            return Some(lower);
+        }
+        (polygon.against(&upper) == Cut::Contradiction).then_some(upper)
     }
 
     /// Cuts `polygon` with both sides, or with neither if one of them contradicts it.
     pub(super) fn cut_into(&self, polygon: &mut Polygon, label: Label) -> Cut {
-        let sides = [self.lower(), self.upper()];
-        let cuts = sides.map(|half| polygon.against(&half));
-        if cuts.contains(&Cut::Contradiction) {
+        let (lower, upper) = (self.lower(), self.upper());
+        let cuts = (polygon.against(&lower), polygon.against(&upper));
+        if cuts.0 == Cut::Contradiction || cuts.1 == Cut::Contradiction {
             return Cut::Contradiction;
         }
-        let mut done = Cut::Nothing;
-        for (half, cuts) in sides.iter().zip(cuts) {
-            if cuts == Cut::Smaller {
-                polygon.cut(half, label);
-                done = Cut::Smaller;
-            }
+        if cuts.0 == Cut::Smaller {
+            polygon.cut(&lower, label);
         }
-        done
+        if cuts.1 == Cut::Smaller {
+            polygon.cut(&upper, label);
+        }
+        if cuts == (Cut::Nothing, Cut::Nothing) {
+            Cut::Nothing
+        } else {
+            Cut::Smaller
+        }
     }
 
     /// The upper bound if the event was not before `asked` either, which is `later` ms after the certain lower end.

@@ -91,6 +91,7 @@ impl ChordTest {
         }
     }
 
+    #[inline]
     fn is_inside(&self, half: &HalfPlane) -> bool {
         if !(half.t >= ENDS[0] && half.t <= ENDS[2]) {
             return false;
@@ -142,12 +143,13 @@ impl Polygon {
         if self.chord_test.is_inside(half) {
             return Cut::Nothing;
         }
-        let (mut best, mut worst) = (f64::INFINITY, f64::NEG_INFINITY);
-        for v in &self.vertices {
-            let outside = half.outside(v.o, v.d);
-            best = best.min(outside);
-            worst = worst.max(outside);
-        }
+        // How far each vertex is outside: `offset − bound`, or the other way round for a lower bound.
+        let (low, high) = self.range(half.t);
+        let (best, worst) = if half.above {
+            (low - half.bound, high - half.bound)
+        } else {
+            (half.bound - high, half.bound - low)
+        };
         if worst <= TOLERANCE {
             Cut::Nothing
         } else if best <= TOLERANCE {
