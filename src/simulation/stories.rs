@@ -67,9 +67,9 @@ fn disconnect_survives_slow_monitor_contact() {
 }
 
 /// The supervisor listened to the chat by hand already, and Connect's answer about the second leg cannot be read. The disconnect ends
-/// the second leg: of the first we heard before the request, or it began farther from it.
+/// the second leg, which began nearer to the request. If the first was taken for it, both end, because nobody can tell which is which.
 #[test]
-fn disconnect_of_a_lost_join_does_not_end_the_leg_begun_before() {
+fn disconnect_of_a_lost_join_ends_its_leg_beside_one_begun_by_hand() {
     let by_hand = Step::BeginByHand {
         supervisor: 0,
         contact: 0,

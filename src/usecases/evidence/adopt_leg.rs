@@ -107,12 +107,7 @@ impl EvidenceService {
             .filter(|s| s.search().is_some())
             .collect();
         let alone = searching.len() == 1;
-        if searching.is_empty() {
-            return Ok(None);
-        }
-        let heard = self.ctx.store().evidence(instance, &seen.id).await?;
-        let heard_at = heard.iter().map(|e| e.learnt_at).min();
-        let Some(s) = searching.into_iter().find(|s| s.finds(seen, alone, heard_at)) else {
+        let Some(s) = searching.into_iter().find(|s| s.finds(seen, alone)) else {
             return Ok(None);
         };
         let Ok(leg) = LegId::from_description(seen, s.contact.as_ref()) else {

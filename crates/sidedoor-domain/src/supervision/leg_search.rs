@@ -60,13 +60,10 @@ impl Supervision {
     }
 
     /// Whether a described leg is the one that this join searches for. `alone` says that this supervisor has no other search: a leg
-    /// that names no contact is then the only one it can be. A leg that began before our call is not its result; `heard_at`, when we
-    /// first heard of the leg, shows this without the vendor's clock.
-    pub fn finds(&self, seen: &ContactSeen, alone: bool, heard_at: Option<Timestamp>) -> bool {
-        let sent = self.join.as_ref().and_then(|join| join.first_sent_at);
-        let heard_before = sent.zip(heard_at).is_some_and(|(sent, heard)| heard < sent);
+    /// that names no contact is then the only one it can be. A leg that began before our call is not its result.
+    pub fn finds(&self, seen: &ContactSeen, alone: bool) -> bool {
         let unnamed = seen.related.is_empty() && alone;
-        self.search().is_some() && !heard_before && self.may_have_made(seen, unnamed)
+        self.search().is_some() && self.may_have_made(seen, unnamed)
     }
 
     /// Whether a leg that no supervision has may be the one that this join made, although it searched for its leg and was given

@@ -1,7 +1,5 @@
 //! What a supervision says about itself.
 
-use jiff::SignedDuration;
-
 use super::*;
 use crate::confirmation::PendingClaim;
 use crate::contact_event::InitiationMethod;
@@ -198,8 +196,8 @@ fn search_is_over_once_the_supervision_has_left_joining() {
 
 #[test]
 fn search_finds_the_supervisors_leg_on_the_contact() {
-    assert!(searching().finds(&described_leg(), false, None));
-    assert!(!joining().finds(&described_leg(), true, None), "it does not search");
+    assert!(searching().finds(&described_leg(), false));
+    assert!(!joining().finds(&described_leg(), true), "it does not search");
     let changes: [(&str, Change); 5] = [
         ("no leg", |seen| {
             seen.initiation_method = InitiationMethod::parse("INBOUND")
@@ -212,22 +210,13 @@ fn search_finds_the_supervisors_leg_on_the_contact() {
     for (name, change) in changes {
         let mut seen = described_leg();
         change(&mut seen);
-        assert!(!searching().finds(&seen, true, None), "{name}");
+        assert!(!searching().finds(&seen, true), "{name}");
     }
     // The vendor's clock may be up to 10 s behind ours.
     let mut seen = described_leg();
     for begun in [Some(at(-9)), None] {
         seen.initiated_at = begun;
-        assert!(searching().finds(&seen, false, None), "{begun:?}");
-    }
-}
-
-/// The vendor's clock may be behind ours, but an event cannot arrive before the leg began.
-#[test]
-fn search_does_not_find_a_leg_heard_of_before_our_call() {
-    let sent = searching().join.and_then(|join| join.first_sent_at).expect("sent");
-    for (heard, found) in [(sent - SignedDuration::from_millis(1), false), (sent, true)] {
-        assert_eq!(searching().finds(&described_leg(), true, Some(heard)), found, "{heard}");
+        assert!(searching().finds(&seen, false), "{begun:?}");
     }
 }
 
@@ -277,8 +266,8 @@ fn search_finds_a_leg_without_contact_only_if_it_is_alone() {
         related: Vec::new(),
         ..described_leg()
     };
-    assert!(searching().finds(&unnamed, true, None));
-    assert!(!searching().finds(&unnamed, false, None));
+    assert!(searching().finds(&unnamed, true));
+    assert!(!searching().finds(&unnamed, false));
 }
 
 #[test]
