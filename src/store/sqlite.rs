@@ -266,7 +266,7 @@ impl SupervisionStore for SqliteStore {
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        self.readers.read(move |db| supervisions::counts(db)).await
+        self.readers.read(supervisions::counts).await
     }
 }
 
@@ -294,7 +294,7 @@ impl EvidenceStore for SqliteStore {
 #[async_trait]
 impl JobStore for SqliteStore {
     async fn next_due(&self) -> Result<NextDue, StoreError> {
-        self.readers.read(move |db| jobs::next_due(db)).await
+        self.readers.read(jobs::next_due).await
     }
 
     async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
@@ -373,7 +373,7 @@ impl DirectiveStore for SqliteStore {
     }
 
     async fn last_directive_change(&self) -> Result<i64, StoreError> {
-        self.readers.read(move |db| directives::last_change(db)).await
+        self.readers.read(directives::last_change).await
     }
 
     async fn directive_changes(&self, after: i64, limit: u32) -> Result<Vec<DirectiveChange>, StoreError> {
@@ -383,7 +383,7 @@ impl DirectiveStore for SqliteStore {
     }
 
     async fn before_open_directives(&self) -> Result<i64, StoreError> {
-        self.readers.read(move |db| directives::before_open(db)).await
+        self.readers.read(directives::before_open).await
     }
 
     fn directive_news(&self) -> broadcast::Receiver<DirectiveNews> {
@@ -398,7 +398,7 @@ impl DirectiveStore for SqliteStore {
 #[async_trait]
 impl ClockStore for SqliteStore {
     async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError> {
-        self.readers.read(move |db| clocks::epochs(db)).await
+        self.readers.read(clocks::epochs).await
     }
 
     async fn clock_samples(&self, since: Timestamp, limit: u32) -> Result<Vec<(ClockId, Sample)>, StoreError> {

@@ -37,7 +37,7 @@ const VOICE_SLOT: usize = 5;
 type Columns = [Value; COLUMNS.len()];
 
 /// What is stored of a supervision before it is written.
-pub(super) struct Before(Option<Columns>);
+pub(super) struct Before(Option<Box<Columns>>);
 
 /// Whether a supervision may be written.
 pub(super) enum Verdict {
@@ -64,7 +64,7 @@ pub(super) fn check(db: &Connection, write: &SupervisionWrite, max_voice_legs: u
     if !has_it && let Some(refusal) = leg_taken(db, new)? {
         return Ok(Verdict::Refused(refusal));
     }
-    Ok(Verdict::Accepted(Before(before)))
+    Ok(Verdict::Accepted(Before(before.map(Box::new))))
 }
 
 /// The revision and the columns of a stored supervision.
@@ -162,7 +162,7 @@ fn columns(new: &Supervision, voice_slot: i64) -> Columns {
 /// Writes a supervision that [`check`] has accepted.
 pub(super) fn write(db: &Connection, write: &SupervisionWrite, before: &Before) -> Answer<()> {
     let (SupervisionWrite::Insert(new) | SupervisionWrite::Update(new, _)) = write;
-    let columns = columns(new, voice_slot(db, new, before.0.as_ref())?);
+    let columns = columns(new, voice_slot(db, new, before.0.as_deref())?);
     let document = Value::Text(documents::write_supervision(new).map_err(|e| unreadable(&e))?);
     let id = Value::Text(new.id.to_string());
     let written = match write {

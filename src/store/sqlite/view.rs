@@ -43,7 +43,7 @@ impl StoreView {
 
     /// How many supervisions are active and how many deliveries need work.
     pub async fn counts(&self) -> Result<Counts, StoreError> {
-        self.readers.read(move |db| supervisions::counts(db)).await
+        self.readers.read(supervisions::counts).await
     }
 
     /// The greatest measured age of GetCurrentUserData's answers in the last days, and when it was measured; `None` if none was older
@@ -61,7 +61,7 @@ impl StoreView {
 
     /// Every epoch of every vendor clock, oldest first.
     pub async fn clock_epochs(&self) -> Result<Vec<ClockEpoch>, StoreError> {
-        self.readers.read(move |db| clocks::epochs(db)).await
+        self.readers.read(clocks::epochs).await
     }
 
     /// The samples of every vendor clock, oldest first, of each clock at most the latest `limit`.
