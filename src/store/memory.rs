@@ -101,7 +101,7 @@ impl MemoryStore {
         self.queue().waiting.clear();
     }
 
-    /// Writes everything that waits, as the writer task of the service does in the background.
+    /// Writes everything that waits, as the writer thread of the service does in the background.
     pub(crate) fn drain(&self) {
         self.write_until(u64::MAX);
     }
