@@ -2,8 +2,7 @@
 //!
 //! Each stamp is a multiple of some step: 1, 10 or 100 ms, a second or a minute. One stamp in ten is a multiple of the next
 //! coarser step by chance (one in sixty of a minute), so the quantum is the finest step of which
-//! clearly more stamps are a multiple than of a coarser one. A minute may begin at any second, because a vendor may cut its
-//! stamps on a scale that is a few seconds apart from that of the epoch: the same remainder in most stamps shows it.
+//! clearly more stamps are a multiple than of a coarser one.
 //!
 //! A stamp may also be coarser than the others of its clock, because some systems behind one field keep whole seconds. It
 //! looks like one of the few that are a multiple by chance. If more of them come than chance explains, or if chance would
@@ -18,27 +17,18 @@ use super::moment::Moment;
 const MEMORY: usize = 512;
 /// The steps, in ms. Every step divides the next.
 const STEPS: [i64; 5] = [1, 10, 100, 1000, 60_000];
-/// A second, and a minute.
+/// A second.
 const SECOND: usize = 3;
-const MINUTE: usize = 4;
-/// A remainder must be met so many times more often than missed before minutes begin there. Stamps of seconds, which have
-/// sixty remainders, never do that by chance.
-const ENOUGH_VOTES: u32 = 4;
-const MOST_VOTES: u32 = 16;
 /// With fewer finer stamps than this, no coarser one is put down to chance.
 const FEW_STAMPS: f64 = 8.0;
 
 /// The quantum, as learned from the last stamps or configured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Granularity {
-    /// What remains of each of the last stamps after whole minutes, in ms.
-    remainders: VecDeque<u16>,
-    /// The number of stamps with each coarsest step.
+    /// The coarsest step of each of the last stamps, as an index of [`STEPS`].
+    steps: VecDeque<u8>,
+    /// The number of stamps with each.
     counts: [usize; STEPS.len()],
-    /// The remainder at which minutes begin, in ms.
-    minute: u16,
-    /// The remainder of most stamps, if there is one, and by how many more it was met than missed (Boyer and Moore).
-    frequent: (u16, u32),
     configured: Option<i64>,
     /// What follows from the counts, kept because it is asked for much more often than it changes.
     known: Known,
@@ -70,33 +60,20 @@ impl Granularity {
         if self.configured.is_some() {
             return false;
         }
-        if self.remainders.len() == MEMORY
-            && let Some(oldest) = self.remainders.pop_front()
-        {
-            self.counts[self.step_of(oldest)] -= 1;
+        if self.steps.len() == MEMORY {
+            let oldest = self.steps.pop_front();
+            oldest.into_iter().for_each(|step| self.counts[usize::from(step)] -= 1);
         }
-        let remainder = remainder(stamp);
-        self.remainders.push_back(remainder);
-        self.counts[self.step_of(remainder)] += 1;
-        self.frequent = match self.frequent {
-            (_, 0) => (remainder, 1),
-            (frequent, more) if frequent == remainder => (frequent, (more + 1).min(MOST_VOTES)),
-            (frequent, more) => (frequent, more - 1),
-        };
-        let (frequent, more) = self.frequent;
-        if more >= ENOUGH_VOTES && frequent % 1000 == 0 && frequent != self.minute {
-            self.minute = frequent;
-            self.counts = [0; STEPS.len()];
-            for place in 0..self.remainders.len() {
-                self.counts[self.step_of(self.remainders[place])] += 1;
-            }
-        }
+        let step = step_of(stamp);
+        #[allow(clippy::cast_possible_truncation, reason = "five steps")]
+        self.steps.push_back(step as u8);
+        self.counts[step] += 1;
         let known = self.evaluated();
         std::mem::replace(&mut self.known, known) != known
     }
 
     fn evaluated(&self) -> Known {
-        let any = self.configured.is_some() || !self.remainders.is_empty();
+        let any = self.configured.is_some() || !self.steps.is_empty();
         Known {
             steps: std::array::from_fn(|step| self.step_for(step)),
             typical_ms: any.then(|| self.configured.unwrap_or_else(|| STEPS[self.step_for(self.most())])),
@@ -105,13 +82,13 @@ impl Granularity {
 
     /// Heap memory used, in bytes.
     pub(super) fn memory(&self) -> usize {
-        self.remainders.capacity() * size_of::<u16>()
+        self.steps.capacity()
     }
 
     /// The quantum of a stamp, in ms: the clock read at least the stamp and less than stamp + quantum.
     pub fn quantum_ms(&self, stamp: Moment) -> i64 {
         self.configured
-            .unwrap_or_else(|| STEPS[self.known.steps[self.step_of(remainder(stamp))]])
+            .unwrap_or_else(|| STEPS[self.known.steps[step_of(stamp)]])
     }
 
     /// From and to how many ms after the stamp the clock read. The first is negative if the stamp is coarser than the
@@ -130,24 +107,15 @@ impl Granularity {
 
     /// The coarsest step of which most stamps are a multiple.
     fn most(&self) -> usize {
-        let mut coarser = self.remainders.len();
+        let mut coarser = self.steps.len();
         for (step, count) in self.counts.iter().enumerate() {
             coarser -= count;
             // Chance makes one in ten or sixty a multiple of the next step.
-            if coarser * 2 < self.remainders.len() {
+            if coarser * 2 < self.steps.len() {
                 return step;
             }
         }
         STEPS.len() - 1
-    }
-
-    /// The coarsest step of which a stamp is a multiple.
-    fn step_of(&self, remainder: u16) -> usize {
-        if remainder == self.minute {
-            return MINUTE;
-        }
-        let multiple = |step: &usize| i64::from(remainder) % STEPS[*step] == 0;
-        (1..MINUTE).rev().find(multiple).unwrap_or(0)
     }
 
     /// The step to which a stamp was reduced that is a multiple of `step`. A step that is too coarse only widens the
@@ -170,7 +138,7 @@ impl Granularity {
     fn is_in_use(&self, step: usize, finest: usize) -> bool {
         let multiples = self.counts[step..].iter().sum::<usize>();
         if step > SECOND {
-            return multiples * 2 > self.remainders.len();
+            return multiples * 2 > self.steps.len();
         }
         let ratio = (STEPS[step] / STEPS[finest]) as f64;
         let finer = self.counts[..step].iter().sum::<usize>() as f64;
@@ -179,10 +147,11 @@ impl Granularity {
     }
 }
 
-/// What remains of a stamp after whole minutes, in ms.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 60,000")]
-fn remainder(stamp: Moment) -> u16 {
-    stamp.as_nanos().div_euclid(1_000_000).rem_euclid(STEPS[MINUTE]) as u16
+/// The coarsest step of which a stamp is a multiple.
+fn step_of(stamp: Moment) -> usize {
+    let ms = stamp.as_nanos().div_euclid(1_000_000);
+    let multiple = |step: &usize| ms.rem_euclid(STEPS[*step]) == 0;
+    (1..STEPS.len()).rev().find(multiple).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -211,16 +180,6 @@ mod tests {
                 granularity.quantum_ms(minute),
                 if quantum == 1 { 1000 } else { quantum }
             );
-        }
-    }
-
-    #[test]
-    fn minutes_may_begin_at_any_second() {
-        let mut granularity = Granularity::new(None);
-        for minute in 0..20 {
-            let stamp = Moment::from_millis(1_790_000_000_000 + minute * 7 * 60_000);
-            granularity.learn(stamp);
-            assert_eq!(granularity.quantum_ms(stamp), if minute < 3 { 1000 } else { 60_000 });
         }
     }
 

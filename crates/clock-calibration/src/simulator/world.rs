@@ -4,8 +4,9 @@ use super::scenario::{Delay, Scenario};
 use crate::Moment;
 use crate::sample::{Cause, Sample};
 
-/// The start of simulated time, in seconds since the Unix epoch.
-const START: i64 = 1_790_000_000;
+/// The start of simulated time, in seconds since the Unix epoch: a whole hour, because vendors cut stamps to whole minutes
+/// of UTC.
+const START: i64 = 1_789_999_200;
 
 /// One departure, as we received it.
 #[derive(Debug, Clone, Copy)]
