@@ -76,9 +76,10 @@ pub enum SampleOutcome {
 /// Which assumption about a clock its samples put in doubt. Meanwhile its intervals are wider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
-    /// The clock may have been stepped, which is not decided yet: its newest samples are conspicuous, or more samples
-    /// contradict the others than a share of 3 % wrong ones explains.
+    /// The clock may have been stepped, which is not decided yet: its newest samples are conspicuous.
     Step,
+    /// More samples contradict the others than a share of 3 % wrong ones explains.
+    ManyOutliers,
     /// The clock drifts faster than declared.
     Drift,
     /// The samples seem to come from several clocks.

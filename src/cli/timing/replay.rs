@@ -27,6 +27,7 @@ pub(super) struct DoubtPeriod {
 pub(super) fn reason(why: Doubt) -> &'static str {
     match why {
         Doubt::Step => "its samples looked as if it had been set",
+        Doubt::ManyOutliers => "more than 3 % of its samples contradicted the others",
         Doubt::Drift => "it drifted faster than timing.vendors.<name>.max_drift_ppm",
         Doubt::SeveralClocks => "its samples looked as if several machines had answered",
         Doubt::Coupling => "the Date headers contradicted its own stamps",

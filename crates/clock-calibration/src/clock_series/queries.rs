@@ -98,7 +98,8 @@ impl ClockSeries {
         let uncoupled = self.uncoupled.zip(self.newest());
         let contradicted = || uncoupled.is_some_and(|(then, newest)| newest.hours_since(then) < 1.0);
         match () {
-            () if self.shift.active().next().is_some() || self.has_many_outliers() => Some(Doubt::Step),
+            () if self.shift.active().next().is_some() => Some(Doubt::Step),
+            () if self.has_many_outliers() => Some(Doubt::ManyOutliers),
             () if self.exceeds_drift() => Some(Doubt::Drift),
             () if self.mixed => Some(Doubt::SeveralClocks),
             () if contradicted() => Some(Doubt::Coupling),
