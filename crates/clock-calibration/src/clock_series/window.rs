@@ -5,8 +5,9 @@ use crate::fit::Window;
 use crate::mixture;
 use crate::moment::Moment;
 use crate::packed_sample::Bounds;
-use crate::polygon::Label;
+use crate::polygon::{Label, Polygon};
 use crate::sample::{Cause, Sample};
+use crate::shift_test::is_before;
 
 /// If the drift of all agreeing samples lies beyond this share of its bound, the bound is exceeded.
 const AT_THE_BOUND: f64 = 0.9;
@@ -140,13 +141,34 @@ impl ClockSeries {
 
     /// Whether the newer samples of a coupled clock contradict this clock's own newer ones: then only one of the two was
     /// stepped.
-    pub(super) fn steps_alone<'w>(&self, newer: &impl Window<'w>) -> bool {
+    pub(super) fn steps_alone<'w>(
+        &self,
+        newer: &(impl Window<'w> + DoubleEndedIterator<Item = &'w PackedSample>),
+    ) -> bool {
         let dates = newer.clone().filter(|k| k.cause == Cause::Exchange);
         let own = newer.clone().filter(|k| k.cause != Cause::Exchange);
         let excluded = outside_largest_agreement(&own, &[self.fit.middle().1, 0.0], self.max_drift);
-        let fit = Fit::without(&own, excluded, &[], self.max_drift).0;
-        let against = dates.clone().filter(|k| k.bounds.contradicts(fit.polygon()).is_some());
-        own.count() >= 3 && against.count() * 2 > dates.count().max(1)
+        let fit = Fit::bounded_by(&own, excluded.clone(), &[], self.max_drift).0;
+        // If both clocks were stepped, a coupled sample from before the step contradicts own ones after it. So only coupled
+        // samples count that came after such an own one.
+        let mut coupled = Polygon::unbounded(self.max_drift);
+        for k in dates.clone().rev() {
+            k.bounds.cut_into(&mut coupled, k.label);
+        }
+        let contradicts = |k: &&PackedSample| !fit.is_outlier(k.label) && k.bounds.contradicts(&coupled).is_some();
+        let first = own.clone().find(contradicts).map(|k| k.label);
+        let dates = dates.filter(|k| first.is_none_or(|first| is_before(first, k.label)));
+        let contradict = |polygon: &Polygon| {
+            let against = dates.clone().filter(|k| k.bounds.contradicts(polygon).is_some());
+            against.count() * 2 > dates.clone().count()
+        };
+        // One wrong own sample must not decide.
+        own.clone().count() >= 3
+            && contradict(fit.polygon())
+            && fit.polygon().support().into_iter().all(|label| {
+                let excluded = [excluded.as_slice(), &[label]].concat();
+                contradict(Fit::bounded_by(&own, excluded, &[], self.max_drift).0.polygon())
+            })
     }
 
     /// If the samples force the drift against its bound, the bound is exceeded: then no clock within it explains them,
