@@ -94,7 +94,13 @@ impl Calibrator {
         let Some(tracked) = self.clock_mut(id) else {
             return Vec::new();
         };
+        let before = Some(&tracked.series)
+            .filter(|_| id.is_http_date())
+            .and_then(|s| s.middle(sample.not_after));
         let outcome = tracked.series.add(sample);
+        let stepped = matches!(outcome, SampleOutcome::Stepped { .. });
+        let after = tracked.series.middle(sample.not_after).filter(|_| stepped);
+        let step_ms = before.zip(after).map(|(before, after)| (after - before).abs());
         if tracked.series.has_uncoupled() {
             tracked.coupling = Coupling::Broken;
         }
@@ -105,6 +111,9 @@ impl Calibrator {
         if id.is_http_date() {
             let coupled: Vec<ClockId> = self.clocks.keys().filter(|s| s.belongs_to(id)).cloned().collect();
             for clock in coupled {
+                if let Some(step_ms) = step_ms {
+                    self.doubt_coupling(&clock, step_ms);
+                }
                 outcomes.extend(self.couple(&clock, id, Some(sample)));
             }
         } else if let Some(date) = self.clocks.keys().find(|d| id.belongs_to(d)).cloned() {
@@ -173,6 +182,24 @@ impl Calibrator {
         self.clocks.get_mut(id)
     }
 
+    /// Gives up the coupling of a clock after the `Date` clock was stepped by more than the declared bound, unless the other
+    /// clock must have been stepped too. If it was not, the distance before and after leaves only a part of the bound, and
+    /// nothing if the bound is too small. A coupling within a bound that is narrower than what the clock's own samples say is
+    /// kept, because its loss costs more.
+    fn doubt_coupling(&mut self, id: &ClockId, step_ms: f64) {
+        let bound = self.vendors.get(&id.vendor).and_then(|v| v.date_bound_ms);
+        let Some((bound, tracked)) = bound.zip(self.clocks.get_mut(id)) else {
+            return;
+        };
+        let may_be_alone = bound < step_ms && step_ms <= 2.0 * bound && tracked.series.is_coupled();
+        let at = tracked.series.newest().filter(|_| may_be_alone);
+        let own = at.and_then(|at| tracked.series.own_range(at));
+        if own.is_some_and(|(low, high)| high - low < 2.0 * bound) {
+            tracked.series.uncouple(true);
+            tracked.coupling = Coupling::Broken;
+        }
+    }
+
     /// Forgets how `Date` samples are applied to a clock if its stamps turned out to have another quantum, because what was
     /// learned about the rounding was wrong then.
     fn start_anew_with_other_quantum(&mut self, id: &ClockId) {
@@ -206,7 +233,17 @@ impl Calibrator {
         let front = dates.offset(at).filter(|_| clear).map(|o| o.guaranteed);
         let tracked = self.clocks.get_mut(id)?;
         let own = front.and_then(|_| tracked.series.own_range(at));
-        let how = choose(own, front, quantum, bound, rounding);
+        let mut how = choose(own, front, quantum, bound, rounding);
+        if rounding.is_none() && how.rounding.is_some() {
+            // The rounding is learned once, so the wrong stamps that every vendor sends must not decide.
+            how = choose(
+                tracked.series.own_range_without_tightest(at),
+                front,
+                quantum,
+                bound,
+                None,
+            );
+        }
         let changed = how.coupling != coupling;
         let samples: Vec<Sample> = match newest {
             Some(sample) if !changed => vec![sample],
@@ -309,6 +346,65 @@ mod tests {
             );
             assert!(width(&coupled) < width(&played(rounding, None)) * 0.8, "{rounding:?}");
         }
+    }
+
+    /// Departures every minute on a clock 300 ms ahead, and a `Date` every two minutes. The `Date` clock moves by `by` ms
+    /// halfway. Every `wrong`th stamp is 700 ms too late.
+    fn coupled_to_stepping(by: i64, date_bound_ms: f64, wrong: i64) -> Calibrator {
+        let settings = VendorSettings {
+            date_bound_ms: Some(date_bound_ms),
+            ..VendorSettings::default()
+        };
+        let mut calibrator = Calibrator::new([("v".to_owned(), settings)].into());
+        let mut random = fastrand::Rng::with_seed(6);
+        for i in 0..240 {
+            let t = i * 60_000 + random.i64(0..1000);
+            let late = if i % wrong == wrong - 1 { 700 } else { 0 };
+            let departure = Sample {
+                not_before: Some(at(t - random.i64(200..600))),
+                asked: None,
+                not_after: at(t + random.i64(200..600)),
+                stamp: at((t + 300 + late).div_euclid(1000) * 1000),
+                cause: Cause::Command,
+            };
+            calibrator.add(&events(), departure);
+            if i % 2 == 0 {
+                let t = t + 10_000 + random.i64(0..1000);
+                let ahead = if i < 120 { 300 } else { 300 + by };
+                let exchange = Sample {
+                    not_before: Some(at(t - 10)),
+                    asked: None,
+                    not_after: at(t + 10),
+                    stamp: at((t + ahead).div_euclid(1000) * 1000),
+                    cause: Cause::Exchange,
+                };
+                calibrator.add(&ClockId::http_date("v", "i"), exchange);
+            }
+        }
+        calibrator
+    }
+
+    #[test]
+    fn date_clock_that_may_be_stepped_alone_is_uncoupled() {
+        let coupling = |by, bound| {
+            coupled_to_stepping(by, bound, 1000)
+                .clock(&events())
+                .expect("there")
+                .coupling
+        };
+        assert_ne!(coupling(0, 1000.0), Coupling::Broken);
+        assert_eq!(coupling(-1500, 1000.0), Coupling::Broken);
+        // The declared bound allows for this step.
+        assert_ne!(coupling(-500, 1000.0), Coupling::Broken);
+    }
+
+    #[test]
+    fn late_stamps_do_not_decide_the_rounding() {
+        let calibrator = coupled_to_stepping(0, 10.0, 15);
+        assert_ne!(
+            calibrator.clock(&events()).expect("there").rounding,
+            Some(Rounding::Rounded)
+        );
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl Cautious {
 }
 
 /// The polygon without the `q` tightest lower and the `q` tightest upper bounds: those nearest to `whole` at their moment.
-fn relaxed<'w>(whole: &Polygon, agree: &impl Window<'w>, q: usize, max_drift: f64) -> Polygon {
+pub(crate) fn relaxed<'w>(whole: &Polygon, agree: &impl Window<'w>, q: usize, max_drift: f64) -> Polygon {
     let gap = |h: &HalfPlane| {
         let (low, high) = whole.range(h.t);
         if h.above { h.bound - high } else { low - h.bound }

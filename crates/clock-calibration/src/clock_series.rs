@@ -38,6 +38,8 @@ const FEW: usize = 12;
 const BIAS: f64 = 0.12;
 /// Over how many samples the share of outliers is learned.
 const SHARE_MEMORY: f64 = 1000.0;
+/// The share of wrong stamps up to which the intervals are guaranteed.
+const DECLARED_WRONG: f64 = 0.03;
 /// The zero of the hours is moved when the newest sample is this far from it, in hours.
 const ZERO_AGE: f64 = 0.4;
 
@@ -314,6 +316,18 @@ impl ClockSeries {
             self.notice.learn(log, square);
         }
     }
+}
+
+/// The most wrong ones among `n` samples that the declared share explains: the mean and three standard deviations.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a window"
+)]
+fn most_wrong(n: usize) -> usize {
+    let expected = DECLARED_WRONG * n as f64;
+    (expected + 3.0 * expected.sqrt() + 1.0) as usize
 }
 
 /// A duration of [`Limits`] in nanoseconds; saturates.

@@ -1,6 +1,6 @@
 //! What a coupled clock's own samples say, without those of the other clock.
 
-use crate::cautious::{Allowance, Cautious};
+use crate::cautious::{Allowance, Cautious, relaxed};
 use crate::fit::{Addition, Fit, Window};
 use crate::packed_sample::PackedSample;
 use crate::polygon::Label;
@@ -39,6 +39,21 @@ impl OwnFit {
         self.support.extend(self.cautious.support());
         self.fit = Some(fit);
         self.cautious.range(at)
+    }
+
+    /// The interval of the last fit without the `q` tightest bounds of each side, outliers included.
+    pub(super) fn range_without_tightest<'w>(
+        &self,
+        window: &impl Window<'w>,
+        q: usize,
+        max_drift: f64,
+        at: f64,
+    ) -> Option<(f64, f64)> {
+        let fit = self.fit.as_ref()?;
+        let agree = window.clone().filter(|k| !fit.is_outlier(k.label));
+        let q = q.saturating_sub(fit.outliers().len()).max(1);
+        let polygon = relaxed(fit.polygon(), &agree, q, max_drift);
+        polygon.is_bounded().then(|| polygon.range(at))
     }
 
     fn fitted<'w>(&mut self, window: &impl Window<'w>, drift: f64, max_drift: f64) -> Fit {

@@ -1,6 +1,6 @@
 //! What a clock's samples say: offset, drift, suspected steps and memory use.
 
-use super::ClockSeries;
+use super::{ClockSeries, most_wrong};
 use crate::cautious::{Allowance, Cautious};
 use crate::fit::Outlier;
 use crate::granularity::Granularity;
@@ -25,8 +25,6 @@ const HIDDEN_BY_FAR: f64 = 0.05;
 const LAYER: f64 = 3.0;
 /// More layers than this are left out at once.
 const MOST_LAYERS: usize = 3;
-/// The share of wrong stamps up to which the intervals are guaranteed.
-const DECLARED_WRONG: f64 = 0.03;
 /// Offsets beyond this, in ms, mean that a side is not bounded.
 const FAR: f64 = 50.0 * 86_400_000.0;
 
@@ -63,6 +61,12 @@ impl ClockSeries {
             best: best.clamp(low, high),
             sigma,
         })
+    }
+
+    /// The middle of the offsets that the agreeing samples allow; `None` if they bound only one side.
+    pub(crate) fn middle(&self, t: Moment) -> Option<f64> {
+        let (o, d) = self.fit.polygon().is_bounded().then(|| self.fit.middle())?;
+        Some(d.mul_add(self.hours(t), o))
     }
 
     /// What the next probe should find out: the guaranteed interval without a step, and whether a step hypothesis
@@ -109,10 +113,8 @@ impl ClockSeries {
 
     /// Whether more samples contradict the rest than the declared share of wrong ones explains: the mean and three standard
     /// deviations.
-    #[allow(clippy::cast_precision_loss, reason = "a window")]
     fn has_many_outliers(&self) -> bool {
-        let expected = DECLARED_WRONG * self.samples.len() as f64;
-        self.fit.outliers().len() as f64 > expected + 3.0 * expected.sqrt() + 1.0
+        self.fit.outliers().len() > most_wrong(self.samples.len())
     }
 
     /// The epoch's number: 1 at first, one more after each step.

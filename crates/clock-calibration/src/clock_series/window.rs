@@ -1,6 +1,8 @@
 //! Keeps the fit of a clock series up to date with its window of samples.
 
-use super::{ClockSeries, Fit, Line, PackedSample, Point, ShiftTest, ZERO_AGE, nanos, outside_largest_agreement};
+use super::{
+    ClockSeries, Fit, Line, PackedSample, Point, ShiftTest, ZERO_AGE, most_wrong, nanos, outside_largest_agreement,
+};
 use crate::fit::Window;
 use crate::mixture;
 use crate::moment::Moment;
@@ -137,6 +139,13 @@ impl ClockSeries {
         let (drift, at) = (self.fit.middle().1, self.hours(t));
         let own = self.samples.iter().filter(|k| k.cause != Cause::Exchange);
         self.own.range(&own, drift, self.max_drift, at)
+    }
+
+    /// The same without as many of the tightest bounds on each side as the declared share of wrong stamps explains.
+    pub(crate) fn own_range_without_tightest(&self, t: Moment) -> Option<(f64, f64)> {
+        let own = self.samples.iter().filter(|k| k.cause != Cause::Exchange);
+        self.own
+            .range_without_tightest(&own, most_wrong(own.clone().count()), self.max_drift, self.hours(t))
     }
 
     /// Whether the newer samples of a coupled clock contradict this clock's own newer ones: then only one of the two was
