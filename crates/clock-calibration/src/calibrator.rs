@@ -349,7 +349,7 @@ mod tests {
     }
 
     /// Departures every minute on a clock 300 ms ahead, and a `Date` every two minutes. The `Date` clock moves by `by` ms
-    /// halfway. Every `wrong`th stamp is 700 ms too late.
+    /// halfway. Every `wrong`th stamp is 450 ms too late.
     fn coupled_to_stepping(by: i64, date_bound_ms: f64, wrong: i64) -> Calibrator {
         let settings = VendorSettings {
             date_bound_ms: Some(date_bound_ms),
@@ -359,11 +359,11 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(6);
         for i in 0..240 {
             let t = i * 60_000 + random.i64(0..1000);
-            let late = if i % wrong == wrong - 1 { 700 } else { 0 };
+            let late = if i % wrong == wrong - 1 { 450 } else { 0 };
             let departure = Sample {
-                not_before: Some(at(t - random.i64(200..600))),
+                not_before: Some(at(t - random.i64(520..1100))),
                 asked: None,
-                not_after: at(t + random.i64(200..600)),
+                not_after: at(t + random.i64(20..50)),
                 stamp: at((t + 300 + late).div_euclid(1000) * 1000),
                 cause: Cause::Command,
             };
@@ -400,7 +400,7 @@ mod tests {
 
     #[test]
     fn late_stamps_do_not_decide_the_rounding() {
-        let calibrator = coupled_to_stepping(0, 10.0, 15);
+        let calibrator = coupled_to_stepping(0, 10.0, 10);
         assert_ne!(
             calibrator.clock(&events()).expect("there").rounding,
             Some(Rounding::Rounded)
