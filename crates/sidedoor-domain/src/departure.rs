@@ -296,11 +296,7 @@ fn alive_bound(s: &Supervision, until: Timestamp, with_browser: bool) -> Option<
     let done = done.filter(|d| d.answer.as_ref().is_some_and(|a| counts(a.received_at)));
     let done = done.filter(|_| with_browser);
     let by_browser = done.map(|d| (d.issued_at, AliveBy::Browser)).max_by_key(|(at, _)| *at);
-    let by_join = s
-        .join
-        .as_ref()
-        .and_then(|j| j.first_sent_at)
-        .map(|t| (t, AliveBy::Join));
+    let by_join = s.leg_begun_after().map(|t| (t, AliveBy::Join));
     let by_poll = s.alive_at.map(|t| (t, AliveBy::Poll));
     let bounds = [by_join, by_poll, by_browser].into_iter().flatten();
     bounds.filter(|(t, _)| *t <= until).max_by_key(|(t, _)| *t)
@@ -319,7 +315,7 @@ fn asked_alive(s: &Supervision, alive: Option<(Timestamp, AliveBy)>, gone_by: Ti
 /// vendor's clock.
 pub fn stamp_is_admitted(s: &Supervision, of: &Evidence, evidence: &[Evidence]) -> bool {
     let Some(stamp) = of.vendor_stamp else { return false };
-    let begun = s.join.as_ref().and_then(|j| j.first_sent_at).or(s.joined.map(|j| j.at));
+    let begun = s.leg_begun_after().or(s.joined.map(|j| j.at));
     if begun.is_some_and(|begun| stamp < begun - STAMP_BEFORE_JOIN) || stamp > of.learnt_at + STAMP_AFTER_NOTICE {
         return false;
     }

@@ -340,6 +340,13 @@ impl Supervision {
         !self.state.is_final() && self.waits_for.is_none() && matches!(self.channel, None | Some(Channel::Voice))
     }
 
+    /// When the leg had not begun yet: right before MonitorContact, if its answer gave the leg. A leg that was found by a search may have
+    /// been begun by hand, and may have ended before.
+    pub fn leg_begun_after(&self) -> Option<Timestamp> {
+        let join = self.join.as_ref().filter(|join| join.search.is_none())?;
+        join.first_sent_at
+    }
+
     /// The last directive to end the leg.
     pub fn end_directive(&self) -> Option<&Directive> {
         self.directives

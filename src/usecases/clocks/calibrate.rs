@@ -167,7 +167,7 @@ impl ClockService {
         field: &str,
         learnt: &mut LearntSamples,
     ) {
-        let (Some(stamp), Some(sent)) = (evidence.vendor_stamp, s.join.as_ref().and_then(|j| j.first_sent_at)) else {
+        let (Some(stamp), Some(sent)) = (evidence.vendor_stamp, s.leg_begun_after()) else {
             return;
         };
         let sent = self.state.not_before(sent);

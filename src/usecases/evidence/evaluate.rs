@@ -297,11 +297,7 @@ impl EvidenceService {
             .iter()
             .filter(|e| e.sighting == Sighting::Joined)
             .min_by_key(|e| e.learnt_at)?;
-        let sent = s
-            .join
-            .as_ref()
-            .and_then(|j| j.first_sent_at)
-            .map(|t| (t, AliveBy::Join));
+        let sent = s.leg_begun_after().map(|t| (t, AliveBy::Join));
         let stamps: Vec<VendorStamp> = first
             .vendor_stamp
             .map(|at| stamp(s, first, at, "connected"))

@@ -129,6 +129,13 @@ fn leg_begins_monitoring_and_ends_the_search() {
         (State::Monitoring, Some(leg()), Some(at(7)))
     );
     assert_eq!((s.search(), &s.leave), (None, &None));
+    assert_eq!(s.leg_begun_after(), None, "it may be another leg of this supervisor");
+    let mut answered = joining();
+    answered.leg_given(leg(), at(6), at(7), TIMES).expect("joining");
+    assert_eq!(
+        answered.leg_begun_after(),
+        answered.join.and_then(|join| join.first_sent_at)
+    );
 }
 
 #[test]
