@@ -67,7 +67,7 @@ fn disconnect_survives_slow_monitor_contact() {
 }
 
 /// The supervisor listened to the chat by hand already, and Connect's answer about the second leg cannot be read. The disconnect ends
-/// the second leg, which began nearer to the request. If the first was taken for it, both end, because nobody can tell which is which.
+/// the second leg, which began nearer to the request. If the service took the first one for it, it ends both.
 #[test]
 fn disconnect_of_a_lost_join_ends_its_leg_beside_one_begun_by_hand() {
     let by_hand = Step::BeginByHand {

@@ -23,7 +23,7 @@ pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The name of a copy that is not whole yet. One that was left behind is written anew.
+/// The name of a copy that is not whole yet. One that is there already was interrupted, and is replaced.
 pub(super) fn unfinished(target: &Path) -> PathBuf {
     beside(target, ".unfinished")
 }

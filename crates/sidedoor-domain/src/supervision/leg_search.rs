@@ -67,7 +67,7 @@ impl Supervision {
     }
 
     /// Whether a leg that no supervision has may be the one that this join made, although it searched for its leg and was given
-    /// another. Its disconnect then holds for both, because nobody can tell which is which. Returns who requested it.
+    /// another. Its disconnect then holds for both, because it is unknown which one our call made. Returns who requested it.
     pub fn disconnects_too(&self, seen: &ContactSeen) -> Option<Requester> {
         self.join.as_ref()?.search.as_ref()?;
         let leave = self.leave.as_ref()?;

@@ -220,7 +220,7 @@ fn search_finds_the_supervisors_leg_on_the_contact() {
     }
 }
 
-/// Nobody can tell which of two legs our call made, so the disconnect ends both.
+/// It is unknown which of two legs our call made, so the disconnect ends both.
 #[test]
 fn disconnect_of_a_search_holds_for_another_leg_that_may_be_its_own() {
     let left_while_searching = || {
