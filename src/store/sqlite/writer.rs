@@ -133,12 +133,14 @@ fn commit_group(
     let changes: Vec<&Transaction> = group.iter().map(|(change, _)| change.as_ref()).collect();
     let mut results = match transaction(connection, process, &changes) {
         Ok(done) => done.into_iter().map(Ok).collect(),
-        Err(e) if changes.len() == 1 => vec![Err(e)],
-        Err(_) => {
+        // None of them is at fault, and each would wait as long for a database that another program has locked.
+        Err(Failed::ToBegin(e)) => vec![Err(e); changes.len()],
+        Err(Failed::ToWrite(e)) if changes.len() == 1 => vec![Err(e)],
+        Err(Failed::ToWrite(_)) => {
             let mut alone = Vec::with_capacity(changes.len());
             for change in &changes {
                 let one = transaction(connection, process, &[*change]);
-                alone.push(one.map(|mut done| done.remove(0)));
+                alone.push(one.map(|mut done| done.remove(0)).map_err(Failed::into_error));
             }
             alone
         }
@@ -161,30 +163,50 @@ fn commit_group(
     }
 }
 
+/// Why a group was not written.
+enum Failed {
+    /// The database could not be locked.
+    ToBegin(StoreError),
+    /// One of its transactions failed, or the commit.
+    ToWrite(StoreError),
+}
+
+impl Failed {
+    fn into_error(self) -> StoreError {
+        match self {
+            Self::ToBegin(e) | Self::ToWrite(e) => e,
+        }
+    }
+}
+
 /// Writes a group as a whole, or nothing of it. A panic is an error of this group only, because without the thread nothing could be
 /// written any more.
 fn transaction(
     connection: &mut Connection,
     process: &apply::Process,
     changes: &[&Transaction],
-) -> Result<Vec<CommitOutcome>, StoreError> {
+) -> Result<Vec<CommitOutcome>, Failed> {
     let written = catch_unwind(AssertUnwindSafe(|| write_group(connection, process, changes)));
-    written.unwrap_or_else(|_| Err(StoreError::Store("a write to the database panicked".into())))
+    written.unwrap_or_else(|_| {
+        Err(Failed::ToWrite(StoreError::Store(
+            "a write to the database panicked".into(),
+        )))
+    })
 }
 
 fn write_group(
     connection: &mut Connection,
     process: &apply::Process,
     changes: &[&Transaction],
-) -> Result<Vec<CommitOutcome>, StoreError> {
+) -> Result<Vec<CommitOutcome>, Failed> {
     // Rolled back when it is dropped without a commit.
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(failed)?;
+        .map_err(|e| Failed::ToBegin(failed(e)))?;
     let mut done = Vec::with_capacity(changes.len());
     for change in changes {
-        done.push(apply::apply(&transaction, process, change)?);
+        done.push(apply::apply(&transaction, process, change).map_err(Failed::ToWrite)?);
     }
-    transaction.commit().map_err(failed)?;
+    transaction.commit().map_err(|e| Failed::ToWrite(failed(e)))?;
     Ok(done)
 }

@@ -28,8 +28,8 @@ async fn locked_store_answers_503_and_neither_leg_nor_key_is_lost() {
         let program = Connection::open(app.store_path()).expect("opens");
         program.execute_batch("BEGIN IMMEDIATE").expect("locked");
         let refused = app.listen(&other, "supervisor-2").await;
-        // The answer of the first request fails to be stored, too.
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        // The leg and the answer of the first request wait for as long, together, and are not stored either.
+        tokio::time::sleep(Duration::from_millis(5500)).await;
         program.execute_batch("ROLLBACK").expect("unlocked");
         refused
     });
