@@ -238,7 +238,7 @@ async fn lost_join_of_a_chat_does_not_refuse_another_chat() {
     app.until_connected(&started.id()).await;
 }
 
-/// Only SearchContacts finds this leg, on its second page, because it has ended and the supervisor has begun a hundred others since.
+/// Only SearchContacts finds this leg, on its second page: the leg has ended, and the supervisor started more than 100 legs afterwards.
 #[tokio::test]
 async fn lost_join_is_found_on_a_later_page_of_search_contacts() {
     let app = impatient().fakes(|f| f.events.loss = 1.0).start().await;

@@ -153,7 +153,7 @@ async fn version(path: &Path, record: &'static str) -> String {
     sql(path, record).await.expect("read").remove(0).remove(0)
 }
 
-/// The upgrade is tried again after it was interrupted: a half-written copy is written anew.
+/// An earlier upgrade was interrupted, so an incomplete copy is there. It is replaced.
 #[tokio::test]
 async fn upgrade_keeps_a_copy_of_the_old_store() {
     let desk = Desk::new();

@@ -48,7 +48,7 @@ async fn locked_store_answers_503_and_neither_leg_nor_key_is_lost() {
     assert_eq!(again.headers["idempotent-replayed"], "true");
     app.until_connected(&first.id()).await;
     assert_eq!(app.connect().legs(&call).len(), 1);
-    // What was refused was not done.
+    // The refused request has changed nothing.
     assert_eq!(app.connect().legs(&other), Vec::<String>::new());
     assert_eq!(app.listen(&other, "supervisor-2").await.status, 201);
     app.leave(&first.id(), "supervisor-1").await;

@@ -222,7 +222,7 @@ async fn run_steps(steps: Vec<Step>, chances: (f64, f64, f64), agent_events: boo
     app.finish().await;
 }
 
-/// Waits for the final state of a supervision. `None` for a join whose outcome nobody knows: MonitorContact may have made a leg, the
+/// Waits for the final state of a supervision. `None` for a join whose outcome is unknown: MonitorContact may have made a leg, the
 /// vendor has none, and so it is searched for until a day is over.
 async fn until_outcome(app: &TestApp, id: &str) -> Option<Value> {
     /// The search asks SearchContacts, which finds ended legs, at its third look, 7 s after it began.
@@ -240,8 +240,8 @@ async fn until_outcome(app: &TestApp, id: &str) -> Option<Value> {
     (outcome["state"] != "JOINING").then_some(outcome)
 }
 
-/// Whether the vendor has a leg that a supervision without one may have made: of its supervisor, on its contact, begun since, and of
-/// no other supervision.
+/// Whether the vendor has a leg that may belong to a supervision without one: its supervisor and contact are the same, it began after
+/// the request, and no other supervision has it.
 fn may_have_leg(app: &TestApp, supervision: &Value, requested: Timestamp) -> bool {
     let contact = text(supervision, "contactId");
     let legs = app.connect().legs(&contact);
