@@ -48,7 +48,7 @@ pub fn back_up(url: &str, target: &Path) -> Result<Copied, BackupError> {
     }
     let db = connection::open_to_copy(&database).map_err(OpenError::store)?;
     let copy = copies::copy(&db, target).map_err(|e| BackupError::Unusable(target.to_owned(), e.to_string()))?;
-    let copied = examine(&copy).inspect_err(|_| {
+    let copied = examine(&copy, target).inspect_err(|_| {
         let _ = std::fs::remove_file(&copy);
     })?;
     copies::publish(&copy, target).map_err(|e| BackupError::File(target.to_owned(), e))?;
@@ -83,7 +83,7 @@ pub fn restore(url: &str, copy: &Path) -> Result<(Copied, Option<PathBuf>), Back
     std::fs::copy(copy, &new)
         .and_then(|_| File::open(&new)?.sync_all())
         .map_err(failed)?;
-    let copied = examine(&new).inspect_err(|_| {
+    let copied = examine(&new, copy).inspect_err(|_| {
         let _ = std::fs::remove_file(&new);
     })?;
     let kept = database.exists().then_some(kept);
@@ -103,9 +103,9 @@ fn existing(url: &str) -> Result<PathBuf, BackupError> {
     }
 }
 
-/// Reads a copy as a whole, and checks that this version can open it.
-fn examine(copy: &Path) -> Result<Copied, BackupError> {
-    let unusable = |e: String| BackupError::Unusable(copy.to_owned(), e);
+/// Reads a copy as a whole, and checks that this version can open it. An error calls it by the name that the caller knows.
+fn examine(copy: &Path, name: &Path) -> Result<Copied, BackupError> {
+    let unusable = |e: String| BackupError::Unusable(name.to_owned(), e);
     let read = || -> rusqlite::Result<(String, u64)> {
         let db = connection::open_to_copy(copy)?;
         let state = db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;

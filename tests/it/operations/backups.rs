@@ -138,7 +138,7 @@ async fn restore_of_a_damaged_copy_changes_nothing() {
         let file = copies.path().join(name);
         let refused = until_unlocked(&app, file.to_str().expect("a path")).await;
         assert!(
-            !refused.status.success() && said(&refused).contains("no usable copy"),
+            !refused.status.success() && said(&refused).contains(&format!("{name} is no usable copy")),
             "{name}: {}",
             said(&refused)
         );
