@@ -102,7 +102,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
     if resumed > 0 {
         tracing::info!(resumed, "resumed {resumed} unfinished supervisions");
     }
-    lifecycle.run("reconciling", usecases.polling.clone().reconcile_until_stopped());
+    lifecycle.run("reconciling", usecases.polling.clone().dispatch_until_stopped());
     if config.salesforce.is_some() {
         lifecycle.run("delivery", usecases.salesforce_sync.clone().deliver_until_stopped());
     }

@@ -2,7 +2,7 @@
 //! cannot fall between two readings that bound one exchange.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::ports::Clock;
@@ -48,6 +48,10 @@ impl Clock for SystemClock {
             .as_millisecond()
             .saturating_add(self.followed_ms.load(Ordering::Relaxed));
         Timestamp::from_millisecond(ms).unwrap_or(now)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.since.elapsed()
     }
 
     #[allow(clippy::disallowed_methods, reason = "the only place that reads the time")]

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod conformance;
 pub(crate) mod documents;
+mod image;
 #[cfg(test)]
 pub(crate) mod memory;
 mod migrations;

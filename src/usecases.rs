@@ -21,8 +21,8 @@
 //! | | [`evidence::carrier_events`] | an event of a partner carrier arrives |
 //! | | [`evidence::evaluate`] | evidence is evaluated: joined, alive, ended |
 //! | | [`evidence::adopt_leg`] | an unknown MONITOR leg becomes a supervision |
-//! | [`polling`] | [`polling::reconcile`] | supervisions are polled when no event arrives |
-//! | | [`polling::batch_poll`] | idle supervisions are polled a hundred at a time |
+//! | [`polling`] | [`polling::dispatch`] | what is due is started |
+//! | | [`polling::idle_round`] | idle supervisions are polled a hundred at a time |
 //! | [`clocks`] | [`clocks::calibrate`] | the vendors' clocks are learned |
 //! | | [`clocks::recalibrate`] | departures are estimated again when a clock is known better |
 //! | | [`clocks::vendors`] | clocks are reported and probed on request |
@@ -38,8 +38,8 @@
 //! | | [`reports::timeline`] | the history of one supervision |
 //! | | [`reports::audit`] | the audit is read, and unfinished entries are closed |
 //!
-//! Shared by the areas: [`context`] (ports, signals, optimistic locking), [`idempotency`] (keys and stored answers),
-//! [`retry`] (the only backoff), [`in_flight`] (no work twice at a time),
+//! Shared by the areas: [`context`] (ports, optimistic locking), [`signals`] (state in memory), [`idempotency`] (keys and stored answers),
+//! [`retry`] (the only backoff), [`in_flight`] (no work twice at a time), [`job_queue`] (what is to be done next),
 //! [`expiring_cache`], [`resume`] (after a restart), [`settings`] and
 //! [`error`].
 //!
@@ -58,6 +58,7 @@ mod expiring_cache;
 pub mod idempotency;
 pub mod identity;
 mod in_flight;
+mod job_queue;
 pub mod leaving;
 pub mod monitoring;
 pub mod polling;
@@ -66,6 +67,7 @@ mod resume;
 mod retry;
 pub mod salesforce_sync;
 mod settings;
+mod signals;
 
 use clocks::{ClockService, DepartureRecalibrator};
 use context::UseCaseContext;

@@ -82,7 +82,7 @@ impl World {
                 world.note(|| format!("resuming failed: {e}"));
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            tokio::spawn(starting.polling.clone().reconcile_until_stopped());
+            tokio::spawn(starting.polling.clone().dispatch_until_stopped());
         });
         tokio::spawn(usecases.salesforce_sync.clone().deliver_until_stopped());
         // Nothing sends `Date`s here, but the sender must live, because the loop ends without it.

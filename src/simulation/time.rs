@@ -78,6 +78,10 @@ impl Clock for ServiceClock {
         self.machine.reads(self.machine.truth.ms()) + followed
     }
 
+    fn elapsed(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(u64::try_from(self.machine.truth.ms()).unwrap_or(0))
+    }
+
     fn follow_step(&self, max_error: SignedDuration) -> Option<SignedDuration> {
         let all = self.corrected_by();
         let step = SignedDuration::from_millis(all - self.followed.load(Ordering::Relaxed));

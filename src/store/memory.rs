@@ -198,7 +198,8 @@ impl MemoryStore {
         if let Some(lost) = fate.error_after_write() {
             return Some(Err(lost));
         }
-        if let (Ok(CommitOutcome::Done), Some(whose)) = (&result, directives::concerns(change.supervision.as_ref())) {
+        if let (Ok(CommitOutcome::Done(_)), Some(whose)) = (&result, directives::concerns(change.supervision.as_ref()))
+        {
             let _ = self.news.send(whose);
         }
         Some(result)

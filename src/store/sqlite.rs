@@ -37,6 +37,7 @@ mod writer;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -45,9 +46,9 @@ use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{
     AuditFilter, AuditLine, AuditStore, ClockEpoch, ClockId, ClockStore, Counts, Delivery, DeliveryFilter,
-    DeliveryStore, DirectiveChange, DirectiveNews, DirectiveStore, EvidenceStore, Filter, IdempotencyStore, JobStore,
-    KeyRecord, NextDue, OrderedDirective, PollStaleness, Retention, Sample, StoredSupervision, SupervisionStore,
-    UnknownLeg,
+    DeliveryStore, DirectiveChange, DirectiveNews, DirectiveStore, EvidenceStore, Filter, IdempotencyStore, IdleLeg,
+    Job, JobStore, KeyRecord, NextDue, OrderedDirective, PollStaleness, Retention, Sample, StoredSupervision,
+    SupervisionStore, UnknownLeg,
 };
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError, Transaction};
 use sidedoor_domain::supervision::State;
@@ -55,6 +56,7 @@ use tokio::sync::broadcast;
 
 use self::readers::Readers;
 pub use self::view::StoreView;
+use super::image::Image;
 
 /// Threads for reading. More would not help, because reads are short and share the same cores.
 const READERS: usize = 4;
@@ -92,6 +94,7 @@ impl OpenError {
 pub struct SqliteStore {
     readers: Readers,
     writer: writer::Writer,
+    image: Arc<Image>,
     incarnation: String,
     salt: String,
     news: broadcast::Sender<DirectiveNews>,
@@ -126,9 +129,11 @@ impl SqliteStore {
             incarnation: incarnation.clone(),
             max_voice_legs,
         };
-        let writer = writer::Writer::start(connection, process, news.clone());
+        let image = Arc::new(Image::default());
+        let writer = writer::Writer::start(connection, process, news.clone(), image.clone());
         Ok(Self {
             readers,
+            image,
             news,
             writer,
             incarnation,
@@ -188,10 +193,16 @@ fn failed(e: rusqlite::Error) -> StoreError {
 #[async_trait]
 impl SupervisionStore for SqliteStore {
     async fn supervision(&self, id: SupervisionId) -> Result<Option<StoredSupervision>, StoreError> {
-        self.readers.read(move |db| supervisions::by_id(db, id)).await
+        match self.image.get(id) {
+            Some(stored) => Ok(Some(stored)),
+            None => self.readers.read(move |db| supervisions::by_id(db, id)).await,
+        }
     }
 
     async fn by_leg(&self, instance: &InstanceName, leg: &str) -> Result<Option<StoredSupervision>, StoreError> {
+        if let Some(stored) = self.image.by_leg(instance, leg) {
+            return Ok(Some(stored));
+        }
         let (instance, leg) = (instance.clone(), leg.to_owned());
         self.readers
             .read(move |db| supervisions::by_leg(db, &instance, &leg))
@@ -297,8 +308,16 @@ impl JobStore for SqliteStore {
         self.readers.read(jobs::next_due).await
     }
 
-    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
-        self.readers.read(move |db| jobs::due_checks(db, now, limit)).await
+    async fn jobs(&self, after: Option<SupervisionId>, limit: u32) -> Result<Vec<Job>, StoreError> {
+        self.readers.read(move |db| jobs::all_of(db, after, limit)).await
+    }
+
+    async fn idle_legs(&self, after: Option<SupervisionId>, limit: u32) -> Result<Vec<IdleLeg>, StoreError> {
+        self.readers.read(move |db| jobs::idle_legs(db, after, limit)).await
+    }
+
+    async fn newest_moment(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.readers.read(jobs::newest_moment).await
     }
 
     async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError> {

@@ -12,6 +12,7 @@
 //! | `sidedoor_claims_refuted_total{credential}` | claims that a leg has ended which Amazon Connect refuted |
 //! | `sidedoor_credentials_doubted_total{credential}` | **an alarm**: three refuted claims of one credential within an hour |
 //! | `sidedoor_poll_staleness_seconds` | how long after its confirmed end a poll still listed a leg |
+//! | `sidedoor_poll_round_seconds` | how long a polling round of the idle supervisions of an instance took |
 //! | `sidedoor_supervisions_begun_total{origin}` | supervisions started |
 //! | `sidedoor_supervisions_active{state}` | unfinished supervisions, now |
 //! | `sidedoor_joins_failed_total{code}` | failed joins |
@@ -77,6 +78,7 @@ pub struct Metrics {
     claims_refuted: Family<One, Counter>,
     credentials_doubted: Family<One, Counter>,
     poll_staleness: Histogram,
+    poll_rounds: Histogram,
     overdue: Gauge,
     active: Family<One, Gauge>,
     rows: Family<One, Gauge>,
@@ -145,6 +147,7 @@ impl Default for Metrics {
             silent_ends_expected: Gauge::default(),
             claims_refuted: Family::default(),
             credentials_doubted: Family::default(),
+            poll_rounds: Histogram::new([0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0]),
             poll_staleness: Histogram::new([0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0]),
             overdue: Gauge::default(),
             active: Family::default(),
@@ -211,6 +214,11 @@ impl Default for Metrics {
             "poll_staleness_seconds",
             "How long after its confirmed end a poll still listed a leg",
             new.poll_staleness.clone(),
+        );
+        registry.register(
+            "poll_round_seconds",
+            "How long a polling round of the idle supervisions of an instance took",
+            new.poll_rounds.clone(),
         );
         registry.register("supervisions_begun", "Supervisions started", new.begun.clone());
         registry.register("joins_failed", "Failed joins by code", new.joins_failed.clone());
@@ -356,6 +364,10 @@ impl MetricsRecorder for Metrics {
                 .inc(),
             MetricEvent::PollStaleness(seconds) => {
                 self.poll_staleness.observe(*seconds);
+                0
+            }
+            MetricEvent::PollRound(seconds) => {
+                self.poll_rounds.observe(*seconds);
                 0
             }
             MetricEvent::Overdue => self.overdue_ever.inc(),

@@ -1,12 +1,9 @@
-//! What every service of the use cases shares: the ports, the settings, the signals that wake the background loops, the
-//! helpers that start tasks and write audit entries, and the one optimistic-locking loop.
+//! What every service of the use cases shares: the ports, the settings, the state in memory, the helpers that start tasks and write audit entries, and the one optimistic-locking loop.
 //!
 //! Guarantee: [`UseCaseContext::update`] never overwrites another writer's change. It writes with the revision that it
 //! read; if another writer was faster, it reads again and applies the rule to the new state.
 
-use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -17,21 +14,17 @@ use sidedoor_domain::confirmation::AnswerAge;
 use sidedoor_domain::ids::{InstanceName, SupervisionId};
 use sidedoor_domain::ports::store::{KeyUse, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{
-    Clock, CommitOutcome, Crm, MetricEvent, MetricsRecorder, Random, Store, Telephony, Transaction,
+    Clock, CommitOutcome, Crm, MetricEvent, MetricsRecorder, Random, Store, StoreError, Telephony, Transaction,
 };
 use sidedoor_domain::supervision::{AMAZON_CONNECT, LeaveTimes, State, Supervision};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::telemetry::spans;
 use crate::usecases::error::{UnknownName, UseCaseError};
 use crate::usecases::idempotency::OnlyWithKey;
-use crate::usecases::in_flight::InFlight;
-use crate::usecases::leaving::silent_leaves::SilentLeaves;
-use crate::usecases::polling::batch_poll::PollRounds;
-use crate::usecases::salesforce_sync::rate::DeliveryPause;
 use crate::usecases::settings::{InstanceSettings, UseCaseSettings};
+use crate::usecases::signals::Signals;
 
 /// The ports and process-wide handles that the use cases are built on.
 pub struct UseCaseDependencies {
@@ -59,60 +52,6 @@ pub(crate) struct UseCaseContext {
     pub(crate) deps: Arc<UseCaseDependencies>,
     pub(crate) settings: Arc<UseCaseSettings>,
     pub(crate) signals: Arc<Signals>,
-}
-
-/// In-memory state of one process that is not in the store.
-#[derive(Default)]
-pub(crate) struct Signals {
-    /// Wakes the polling loop, because a check may have become due earlier than it sleeps.
-    pub(crate) check: Notify,
-    /// Wakes the delivery loop, because a Salesforce record may have become due.
-    pub(crate) deliver: Notify,
-    /// Progress of the batch polls through supervisors who listened recently.
-    pub(crate) poll_rounds: PollRounds,
-    /// Why nothing is sent to Salesforce at the moment; `None` while delivery runs.
-    pub(crate) delivery_pause: std::sync::Mutex<Option<DeliveryPause>>,
-    /// Supervisions whose leave is being carried out now, so that no two tasks carry out the same one.
-    pub(crate) leaves_in_flight: InFlight<SupervisionId>,
-    /// When the vendor was last asked about a departed supervisor after another request to leave.
-    pub(crate) departed_asks: RecentAsks,
-    /// Joins that a task works on now.
-    pub(crate) joins_in_flight: InFlight<SupervisionId>,
-    /// Idempotency keys of requests that are running, with their callers.
-    pub(crate) keys_in_flight: InFlight<(String, String)>,
-    /// When claims of each credential were refuted in the last hour.
-    refuted_claims: std::sync::Mutex<BTreeMap<String, Vec<Timestamp>>>,
-    silent_leaves: std::sync::Mutex<SilentLeaves>,
-    /// How many ids this process has generated.
-    ids: AtomicU16,
-}
-
-/// When each supervision was last asked about. Bounded: the least id is forgotten first, and may then be asked about again.
-#[derive(Default)]
-pub(crate) struct RecentAsks(std::sync::Mutex<BTreeMap<SupervisionId, Timestamp>>);
-
-impl RecentAsks {
-    const MOST: usize = 1000;
-    const PAUSE: SignedDuration = SignedDuration::from_secs(5);
-
-    /// Whether a question is due; if so, none is for some seconds.
-    pub(crate) fn is_due(&self, id: SupervisionId, now: Timestamp) -> bool {
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.get(&id).is_some_and(|at| now < *at + Self::PAUSE) {
-            return false;
-        }
-        if asked.len() >= Self::MOST {
-            asked.pop_first();
-        }
-        asked.insert(id, now);
-        true
-    }
-}
-
-impl Signals {
-    pub(crate) fn silent_leaves(&self) -> std::sync::MutexGuard<'_, SilentLeaves> {
-        self.silent_leaves.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// So many refuted claims of one credential within this time raise an alarm.
@@ -160,15 +99,26 @@ pub struct RequestContext {
 
 impl UseCaseContext {
     pub(crate) fn new(deps: UseCaseDependencies, settings: UseCaseSettings) -> Self {
+        let signals = Arc::new(Signals::new(deps.clock.clone()));
         Self {
             deps: Arc::new(deps),
             settings: Arc::new(settings),
-            signals: Arc::default(),
+            signals,
         }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         self.deps.clock.now()
+    }
+
+    /// How long our clock runs, whatever the wall clock does.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.deps.clock.elapsed()
+    }
+
+    /// A moment of the past that was read from our clock, perhaps before it was set to another time, on the present scale.
+    pub(crate) fn on_present_scale(&self, read: Timestamp) -> Timestamp {
+        self.signals.clock_steps.on_present_scale(read, self.now())
     }
 
     pub(crate) fn random(&self) -> &dyn Random {
@@ -177,7 +127,7 @@ impl UseCaseContext {
 
     /// A new id. Ids of one process sort by the time of their creation.
     pub(crate) fn new_id(&self) -> SupervisionId {
-        let serial = self.signals.ids.fetch_add(1, Ordering::Relaxed);
+        let serial = self.signals.next_serial();
         SupervisionId::new(self.now(), serial, self.random().bits())
     }
 
@@ -271,6 +221,48 @@ impl UseCaseContext {
         self.deps.stopping.is_cancelled()
     }
 
+    /// Commits a transaction, and notes what is to be done next for its supervision.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn transact(&self, change: Transaction) -> Result<CommitOutcome, StoreError> {
+        let unknown_leg = change.unknown_legs.iter().map(|leg| leg.due_at).min();
+        let doubtful = change
+            .supervision
+            .as_ref()
+            .map(|write| (write.id(), write.instance().clone()));
+        let committed = self.store().transact(change).await;
+        match &committed {
+            Ok(CommitOutcome::Done(written)) => {
+                if let Some(written) = written {
+                    self.signals.jobs.note(written);
+                }
+                if let Some(due_at) = unknown_leg {
+                    self.signals.jobs.note_unknown_leg(due_at);
+                }
+            }
+            Ok(_) => {}
+            Err(_) => {
+                // It may have been written all the same.
+                if let Some((id, instance)) = doubtful {
+                    self.signals.jobs.doubt(id, instance);
+                }
+                if unknown_leg.is_some() {
+                    self.signals.jobs.note_unknown_leg(self.now());
+                }
+            }
+        }
+        committed
+    }
+
+    /// A supervision as it was read, with the newest poll that showed its leg alive. Such polls are written only with a change.
+    pub(crate) fn with_newest_poll(&self, mut stored: StoredSupervision) -> StoredSupervision {
+        if let Some(answer) = self.signals.jobs.newest_poll(stored.supervision.id) {
+            stored.supervision.note_polled(&answer, self.answer_age());
+        }
+        stored
+    }
+
     /// Changes a supervision by `rule` and commits it; retries when another writer was faster. `rule` returns what to write in
     /// the same transaction, or `None` if nothing is to change.
     ///
@@ -286,16 +278,20 @@ impl UseCaseContext {
             let Some(stored) = self.store().supervision(id).await? else {
                 return Ok(CommitOutcome::Stale);
             };
-            let mut updated = stored.supervision.clone();
+            let StoredSupervision {
+                supervision: mut updated,
+                revision,
+                ..
+            } = self.with_newest_poll(stored);
             let Some(beside) = rule(&mut updated) else {
                 return Ok(CommitOutcome::Stale);
             };
-            let write = SupervisionWrite::Update(Box::new(updated), stored.revision);
+            let write = SupervisionWrite::Update(Box::new(updated), revision);
             let change = Transaction {
                 supervision: Some(write),
                 ..beside
             };
-            match self.store().transact(change).await? {
+            match self.transact(change).await? {
                 CommitOutcome::Stale => {}
                 committed => return Ok(committed),
             }
@@ -413,7 +409,7 @@ impl UseCaseContext {
                 ..Transaction::default()
             })
         });
-        if committed.await? == CommitOutcome::Done {
+        if committed.await?.is_done() {
             self.signals.deliver.notify_one();
         }
         Ok(())

@@ -140,7 +140,7 @@ impl IdempotencyService {
             key: Some(KeyWrite::Take(key, of, self.ctx.now())),
             ..Transaction::default()
         };
-        match self.ctx.store().transact(change).await? {
+        match self.ctx.transact(change).await? {
             CommitOutcome::KeyUsed(record) => self.replay_of(request, record).await.map(Some),
             _ => Ok(None),
         }

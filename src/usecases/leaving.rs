@@ -3,7 +3,7 @@
 //! Actors: a caller of the API, the supervisor's browser, Amazon Connect. Guarantee: a stored disconnect is tried until
 //! evidence shows that the leg ended, and no leg is ended by StopContact without the interlock's clearance.
 
-mod after_check;
+pub(crate) mod after_check;
 mod barge_safety;
 pub mod close;
 pub mod disconnect;

@@ -1,12 +1,24 @@
-//! Polls Amazon Connect when no event arrives.
+//! Asks Amazon Connect when no event arrives, and does what is due.
 //!
-//! Guarantee: every unfinished supervision is polled again, after a restart too, because the time of its next poll is in the
-//! store.
+//! | file | |
+//! |---|---|
+//! | [`dispatch`] | starts the jobs that are due, the highest class first |
+//! | [`leaves`] | requested leaves, and claims that legs have ended |
+//! | [`departures`] | checks after departures |
+//! | [`searches`] | legs of joins whose outcome is unknown |
+//! | [`one_leg`] | first looks, mode changes, and other legs by themselves |
+//! | [`idle_round`] | all idle supervisions, a hundred in one call |
+//! | [`clock_steps`] | what follows when our own clock was set to another time |
+//! | [`sweep`] | deletes what is past its retention |
 
-pub(crate) mod batch_poll;
-mod claims;
-pub(crate) mod reconcile;
+pub(crate) mod clock_steps;
+mod departures;
+mod dispatch;
+pub(crate) mod idle_round;
+mod leaves;
+pub(crate) mod one_leg;
 mod searches;
+mod sweep;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};

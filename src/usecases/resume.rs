@@ -5,7 +5,7 @@
 //! | REQUESTED | MonitorContact was never sent: it is sent now, or the join expires if `join_ttl` has passed |
 //! | JOINING | within `join_ttl`: the same call with the same `ClientToken`; later, or after a disconnect: search for the leg |
 //! | LEAVING, without a directive or StopContact | carried out now, because a disconnect never expires |
-//! | MONITORING, LEAVING, LEFT without its after-check | polled when due, by [`crate::usecases::polling::reconcile`] |
+//! | MONITORING, LEAVING, LEFT without its after-check | polled when due, by [`crate::usecases::polling::dispatch`] |
 //! | records to be delivered | sent when due, by [`crate::usecases::salesforce_sync::deliver`] |
 
 use sidedoor_domain::ports::store::StoredSupervision;
@@ -24,6 +24,8 @@ impl UseCases {
     /// The store's.
     pub async fn resume(&self) -> Result<usize, UseCaseError> {
         self.clocks.recall_clocks().await?;
+        self.polling.compare_clock_with_store().await?;
+        self.polling.load_jobs().await?;
         let mut taken_up = 0;
         for StoredSupervision { supervision, .. } in self
             .ctx

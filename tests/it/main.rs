@@ -81,6 +81,8 @@ mod operations {
 /// Asking Amazon Connect about legs in batches.
 mod polling {
     mod batch_poll;
+    mod clock_jumps;
+    mod job_classes;
 }
 
 /// Writing departures to Salesforce: single records, collections, faults, dead letters and comparisons.

@@ -10,6 +10,7 @@ pub mod everything;
 pub mod external_service;
 pub mod fast_clock;
 pub mod issuer;
+pub mod jumping_clock;
 pub mod openapi;
 pub mod process;
 pub mod request;

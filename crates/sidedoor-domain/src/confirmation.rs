@@ -400,14 +400,20 @@ impl Supervision {
         let provable = age.poll.max(age.describe) + age.clock_error + SignedDuration::from_millis(10);
         let fixed = [first, SignedDuration::from_millis(500), provable].map(|after| claim.newest_at + after);
         if claim.asks == 0 {
-            return Some(fixed[0].max(now));
+            return Some(fixed[0].max(now).min(now + first));
         }
-        let planned = fixed.into_iter().filter(|at| *at > now).min();
+        // After our clock was set back, the claim is from the future, and no moment after it is a plan.
+        let planned = fixed
+            .into_iter()
+            .filter(|at| *at > now && *at <= now + LONGEST_ASK_WAIT)
+            .min();
         let doubling = SignedDuration::from_secs(1_i64 << claim.asks.saturating_sub(2).min(6));
-        Some(planned.unwrap_or(now + doubling.min(SignedDuration::from_secs(60))))
+        Some(planned.unwrap_or(now + doubling.min(LONGEST_ASK_WAIT)))
     }
 }
 
+/// The longest wait between two questions about a claim.
+const LONGEST_ASK_WAIT: SignedDuration = SignedDuration::from_secs(60);
 /// How long the first question waits for the second sender.
 const SECOND_SENDER: SignedDuration = SignedDuration::from_millis(1500);
 

@@ -22,6 +22,9 @@ pub trait Clock: Send + Sync {
     /// wall clock cannot fall between the two ends of an interval.
     fn now(&self) -> Timestamp;
 
+    /// How long this clock runs. It is monotonic: no step of the wall clock changes it, so that jobs are due by it.
+    fn elapsed(&self) -> std::time::Duration;
+
     /// Compares this clock with the machine's wall clock. If the two are apart by more than `max_error`, the declared greatest error
     /// of this clock, the wall clock was corrected: this clock takes over the correction and returns its size, by which
     /// [`Clock::now`] is later from then on. Smaller corrections are within the error by which every bound is widened.

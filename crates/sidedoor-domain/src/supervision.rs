@@ -13,10 +13,12 @@
 mod directing;
 mod leg_search;
 mod machine;
+mod next_step;
 
 use jiff::Timestamp;
 pub use leg_search::LegSearch;
 pub use machine::{AliveAgain, Leave, LeaveTimes, Refused};
+pub use next_step::NextStep;
 use serde::{Deserialize, Serialize};
 
 use super::confirmation::LegWatch;

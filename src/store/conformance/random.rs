@@ -24,6 +24,7 @@ fn cases() -> u32 {
 fn comparable(outcome: Result<CommitOutcome, StoreError>, store: &dyn Store) -> String {
     match outcome {
         Ok(CommitOutcome::KeyUsed(record)) => format!("KeyUsed({})", comparable_key(record, store)),
+        Ok(CommitOutcome::Done(Some(written))) => format!("{:?}", reads::without_id(*written)),
         Ok(outcome) => format!("{outcome:?}"),
         Err(StoreError::Store(_)) => "an error".into(),
         Err(other) => format!("{other:?}"),

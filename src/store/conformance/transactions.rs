@@ -113,10 +113,9 @@ async fn transaction_refused_writes_nothing_of_any_kind(store: &dyn Store) {
         update_of(extra(), insert(&first)),
     ] {
         let answer = store.transact(refused).await;
-        assert!(!matches!(answer, Ok(CommitOutcome::Done)), "{answer:?}");
+        assert!(!matches!(answer, Ok(CommitOutcome::Done(_))), "{answer:?}");
         assert_eq!(store.supervision(first.id).await.expect("read"), before, "{answer:?}");
         let due = NextDue {
-            check: Some(at(0)),
             unknown_leg: Some(unknown_leg.due_at),
             delivery: Some(at(50)),
             voice_call: None,

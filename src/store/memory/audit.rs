@@ -21,6 +21,11 @@ pub(super) struct AuditTrail {
 }
 
 impl AuditTrail {
+    /// The moment of the last line.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        self.lines.last().map(|line| line.entry.at)
+    }
+
     pub(super) fn write(&mut self, entry: &AuditEntry) {
         let seq = i64::try_from(self.lines.len()).unwrap_or(i64::MAX).saturating_add(1);
         if let (Some(operation), true) = (&entry.operation, entry.phase != Phase::Begun) {

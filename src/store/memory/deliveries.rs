@@ -93,6 +93,19 @@ impl Deliveries {
         true
     }
 
+    /// Makes all pending deliveries and searches due by `by`.
+    pub(super) fn expedite_all(&mut self, by: Timestamp) {
+        let by = whole(by);
+        for id in self.rows.keys().copied().collect::<Vec<_>>() {
+            self.change(id, |row| {
+                if row.sync.state == RecordState::Pending {
+                    row.sync.due_at = row.sync.due_at.min(by);
+                }
+                row.sync.look_again_at = row.sync.look_again_at.map(|at| at.min(by));
+            });
+        }
+    }
+
     /// Stores how an attempt ended.
     pub(super) fn settle(&mut self, result: &DeliveryResult) {
         let (version, at) = (result.version, whole(result.at));

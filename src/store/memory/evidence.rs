@@ -10,7 +10,7 @@ use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{EvidenceStore, LegEvidence, UnknownLeg};
 
 use super::MemoryStore;
-use super::tables::{at, millis};
+use super::tables::{at, millis, whole};
 
 /// The most evidence of one leg that is read.
 const EVIDENCE: usize = 200;
@@ -29,6 +29,12 @@ pub(super) struct EvidenceTables {
 }
 
 impl EvidenceTables {
+    /// When the newest evidence arrived.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        let all = self.by_leg.values().flat_map(BTreeMap::values);
+        all.map(|evidence| whole(evidence.learnt_at)).max()
+    }
+
     pub(super) fn write(&mut self, new: &LegEvidence) {
         self.last += 1;
         let of_leg = self.by_leg.entry((new.instance.clone(), new.leg.clone())).or_default();
@@ -56,6 +62,19 @@ impl EvidenceTables {
         if let Some((due_at, _)) = self.unknown.remove(&key) {
             self.unknown_due.remove(&(due_at, key));
         }
+    }
+
+    /// Makes all unknown legs due by `by`.
+    pub(super) fn expedite_unknown(&mut self, by: Timestamp) {
+        let by = millis(by);
+        self.unknown
+            .values_mut()
+            .for_each(|(due_at, _)| *due_at = by.min(*due_at));
+        self.unknown_due = self
+            .unknown
+            .iter()
+            .map(|(key, (due_at, _))| (*due_at, key.clone()))
+            .collect();
     }
 
     /// When the next unknown leg is due.

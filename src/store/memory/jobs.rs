@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sidedoor_domain::ids::InstanceName;
-use sidedoor_domain::ports::store::{JobStore, NextDue, PollStaleness, Retention, StoredSupervision};
+use sidedoor_domain::ids::{InstanceName, SupervisionId};
+use sidedoor_domain::ports::store::{IdleLeg, Job, JobStore, NextDue, PollStaleness, Retention, StoredSupervision};
 use sidedoor_domain::ports::{StoreError, Transaction};
+use sidedoor_domain::supervision::{NextStep, State};
 
-use super::supervisions::Times;
-use super::tables::{Tables, at, millis};
+use super::supervisions::{Row, Times};
+use super::tables::{Tables, at, millis, whole};
 use super::{MemoryStore, yield_once};
 
 impl Tables {
@@ -26,7 +27,6 @@ fn first(times: &Times) -> Option<Timestamp> {
 impl JobStore for MemoryStore {
     async fn next_due(&self) -> Result<NextDue, StoreError> {
         self.read("next_due", |t| NextDue {
-            check: first(t.supervisions.checks()),
             unknown_leg: t.evidence.next_unknown(),
             delivery: first(t.deliveries.due()),
             voice_call: first(t.deliveries.looking()),
@@ -34,8 +34,52 @@ impl JobStore for MemoryStore {
         .await
     }
 
-    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
-        self.read("due_checks", |t| t.due_by(t.supervisions.checks(), now, limit))
+    async fn jobs(&self, after: Option<SupervisionId>, limit: u32) -> Result<Vec<Job>, StoreError> {
+        self.read("jobs", |t| {
+            let job = |row: &Row| {
+                let step = row.supervision.next_step()?;
+                let due_at = whole(step.due_at);
+                Some(Job {
+                    supervision: row.supervision.id,
+                    revision: row.revision,
+                    instance: row.supervision.instance.clone(),
+                    step: NextStep { due_at, ..step },
+                })
+            };
+            t.supervisions
+                .rows_after(after)
+                .filter_map(job)
+                .take(limit as usize)
+                .collect()
+        })
+        .await
+    }
+
+    async fn idle_legs(&self, after: Option<SupervisionId>, limit: u32) -> Result<Vec<IdleLeg>, StoreError> {
+        self.read("idle_legs", |t| {
+            let idle = |row: &Row| {
+                let s = &row.supervision;
+                let idles = s.state == State::Monitoring && s.next_step().is_none();
+                let leg = s.leg.as_ref().filter(|_| idles)?;
+                Some(IdleLeg {
+                    supervision: s.id,
+                    revision: row.revision,
+                    instance: s.instance.clone(),
+                    user: s.supervisor.connect_user_id.clone()?,
+                    leg: leg.as_str().to_owned(),
+                })
+            };
+            t.supervisions
+                .rows_after(after)
+                .filter_map(idle)
+                .take(limit as usize)
+                .collect()
+        })
+        .await
+    }
+
+    async fn newest_moment(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read("newest_moment", |t| t.audit.newest().max(t.evidence.newest()))
             .await
     }
 

@@ -1,6 +1,7 @@
 //! Supervisions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -40,7 +41,6 @@ pub(super) struct Supervisions {
     /// The most voice slots that requests may take; 0 means 1.
     pub(super) max_voice_legs: usize,
     unfinished: BTreeSet<SupervisionId>,
-    checks: Times,
     ends: Times,
 }
 
@@ -143,8 +143,6 @@ impl Supervisions {
         if !s.state.is_final() {
             self.unfinished.insert(s.id);
         }
-        self.checks
-            .extend(s.next_check_at.map(|at| (millis(at), row.place, s.id)));
         self.ends.extend(ended_at(s).map(|at| (millis(at), row.place, s.id)));
         self.rows.insert(s.id, row);
     }
@@ -159,18 +157,16 @@ impl Supervisions {
             self.voice_slots.remove(&(s.instance.clone(), user.clone(), id));
         }
         self.unfinished.remove(&id);
-        if let Some(at) = s.next_check_at {
-            self.checks.remove(&(millis(at), row.place, id));
-        }
         if let Some(at) = ended_at(s) {
             self.ends.remove(&(millis(at), row.place, id));
         }
         Some(row)
     }
 
-    /// The due times of the supervisions' checks.
-    pub(super) fn checks(&self) -> &Times {
-        &self.checks
+    /// The rows after an id, in the order of ids.
+    pub(super) fn rows_after(&self, after: Option<SupervisionId>) -> impl Iterator<Item = &Row> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.rows.range((from, Bound::Unbounded)).map(|(_, row)| row)
     }
 
     /// When supervisions ended.

@@ -102,6 +102,10 @@ impl Tables {
         for comparison in &change.comparisons {
             self.write_comparison(comparison);
         }
+        if let Some(by) = change.due_by {
+            self.deliveries.expedite_all(by);
+            self.evidence.expedite_unknown(by);
+        }
         if let Some(measured) = &change.poll_staleness {
             self.note_staleness(measured);
         }
@@ -120,7 +124,8 @@ impl Tables {
         for entry in &change.audit {
             self.audit.write(entry);
         }
-        Ok(CommitOutcome::Done)
+        let written = change.supervision.as_ref().and_then(|write| self.stored(write.id()));
+        Ok(CommitOutcome::Done(written.map(Box::new)))
     }
 
     fn refusal(&self, incarnation: &str, change: &Transaction) -> Option<CommitOutcome> {

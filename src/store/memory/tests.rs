@@ -100,7 +100,7 @@ async fn memory_disk_opened_again_stops_the_process_before() {
     let first = MemoryStore::open(disk.clone(), Arc::new(NoFaults));
     let second = MemoryStore::open(disk.clone(), Arc::new(NoFaults));
     assert!(poll!(std::pin::pin!(first.cursor("follower"))).is_pending());
-    assert_eq!(second.transact(cursor(1)).await.expect("done"), CommitOutcome::Done);
+    assert!(second.transact(cursor(1)).await.expect("done").is_done());
     assert_ne!(first.incarnation(), second.incarnation());
 }
 

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use rusqlite::Connection;
-use sidedoor_domain::ports::store::{KeyWrite, SupervisionWrite};
+use sidedoor_domain::ports::store::{KeyWrite, RecordSync, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
 use super::rows::Answer;
@@ -19,13 +19,21 @@ pub(super) struct Process {
     pub(super) max_voice_legs: usize,
 }
 
-pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) -> Answer<CommitOutcome> {
+/// What became of a transaction.
+pub(super) enum Applied {
+    /// It is written once the database transaction is committed. Holds the delivery of its supervision.
+    Done(Option<RecordSync>),
+    /// It was refused, and nothing was written.
+    Refused(CommitOutcome),
+}
+
+pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) -> Answer<Applied> {
     if let Some(refusal) = refusal(db, process, change)? {
-        return Ok(refusal);
+        return Ok(Applied::Refused(refusal));
     }
     if let Some(write) = &change.supervision {
         match supervision_writes::check(db, write, process.max_voice_legs)? {
-            Verdict::Refused(refusal) => return Ok(refusal),
+            Verdict::Refused(refusal) => return Ok(Applied::Refused(refusal)),
             Verdict::Accepted(before) => write_supervision(db, write, &before, change.deliver_at)?,
         }
     }
@@ -65,13 +73,22 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
     for epoch in &change.epochs {
         clocks::write_epoch(db, epoch)?;
     }
+    if let Some(by) = change.due_by {
+        jobs::expedite_all(db, by)?;
+    }
     if let Some(measured) = &change.poll_staleness {
         jobs::note_staleness(db, measured)?;
     }
     for entry in &change.audit {
         audit::write(db, entry)?;
     }
-    Ok(CommitOutcome::Done)
+    match &change.supervision {
+        Some(SupervisionWrite::Insert(_)) if change.deliver_at.is_none() => Ok(Applied::Done(None)),
+        Some(SupervisionWrite::Insert(s) | SupervisionWrite::Update(s, _)) => {
+            Ok(Applied::Done(deliveries::of_supervision(db, s.id)?))
+        }
+        None => Ok(Applied::Done(None)),
+    }
 }
 
 fn refusal(db: &Connection, process: &Process, change: &Transaction) -> Answer<Option<CommitOutcome>> {

@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::store::{
-    Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, FailureScope, StoredSupervision,
+    Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, FailureScope, RecordSync, StoredSupervision,
 };
 
 use super::filters::{Conditions, Page, Statement};
-use super::rows::{Answer, count, first, get, millis, only, readable, record_state_word, run, select_stored, stored};
+use super::rows::{
+    Answer, count, first, get, millis, only, readable, record_state_word, record_sync, run, select_stored, stored,
+};
 
 /// Gives the record a new version. A delivery that waits after a failed attempt keeps its time, because otherwise every new version
 /// would retry at once while Salesforce is unavailable.
@@ -106,6 +108,19 @@ pub(super) fn expedite(db: &Connection, supervision: SupervisionId, due_at: Time
         params![millis(due_at), supervision.to_string()],
     )
     .map(|_| ())
+}
+
+/// The delivery of a supervision's record, if there is one.
+pub(super) fn of_supervision(db: &Connection, supervision: SupervisionId) -> Answer<Option<RecordSync>> {
+    let found = first(
+        db,
+        "SELECT supervision_id, id AS delivery_id, state AS record_state, version, recorded_version, departure_written,
+           object_name, record_id, recorded_at, attempts, last_error, due_at, refusals, refused_at, look_again_at
+         FROM deliveries WHERE supervision_id = ?",
+        [supervision.to_string()],
+        record_sync,
+    )?;
+    Ok(found.flatten())
 }
 
 pub(super) fn due_deliveries(db: &Connection, now: Timestamp, limit: u32) -> Answer<Vec<StoredSupervision>> {

@@ -1,23 +1,26 @@
 //! Background jobs: due times, and the cursors of the followers of changes.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, params};
-use sidedoor_domain::ids::InstanceName;
-use sidedoor_domain::ports::store::{NextDue, PollStaleness, StoredSupervision};
+use rusqlite::{Connection, Row, params};
+use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
+use sidedoor_domain::ports::Priority;
+use sidedoor_domain::ports::store::{IdleLeg, Job, NextDue, PollStaleness};
+use sidedoor_domain::supervision::{NextStep, Supervision};
 
-use super::rows::{Answer, first, get, millis, moment, only, optional_moment, readable, run, select_stored};
+use super::rows::{
+    Answer, all, first, get, millis, moment, only, optional_moment, optional_text, run, supervision_id, text,
+    unreadable,
+};
 
 pub(super) fn next_due(db: &Connection) -> Answer<NextDue> {
     only(
         db,
-        "SELECT (SELECT MIN(next_check_at) FROM supervisions WHERE next_check_at IS NOT NULL) AS next_check,
-                (SELECT MIN(due_at) FROM unexplained_legs) AS unknown_leg,
+        "SELECT (SELECT MIN(due_at) FROM unexplained_legs) AS unknown_leg,
                 (SELECT MIN(due_at) FROM deliveries WHERE state = 'PENDING') AS delivery,
                 (SELECT MIN(look_again_at) FROM deliveries WHERE look_again_at IS NOT NULL) AS voice_call",
         [],
         |row| {
             Ok(NextDue {
-                check: optional_moment(row, "next_check")?,
                 unknown_leg: optional_moment(row, "unknown_leg")?,
                 delivery: optional_moment(row, "delivery")?,
                 voice_call: optional_moment(row, "voice_call")?,
@@ -26,9 +29,97 @@ pub(super) fn next_due(db: &Connection) -> Answer<NextDue> {
     )
 }
 
-pub(super) fn due_checks(db: &Connection, now: Timestamp, limit: u32) -> Answer<Vec<StoredSupervision>> {
-    let sql = select_stored!("WHERE s.next_check_at <= ? ORDER BY s.next_check_at LIMIT ?");
-    readable(db, sql, params![millis(now), limit])
+/// Writes a supervision's job, if it is another than before.
+pub(super) fn write(db: &Connection, new: &Supervision, before: Option<NextStep>) -> Answer<()> {
+    let step = new.next_step();
+    let is_same = |(a, b): (NextStep, NextStep)| a.class == b.class && millis(a.due_at) == millis(b.due_at);
+    match (step, before) {
+        (None, None) => Ok(()),
+        (Some(step), before) if before.is_some_and(|before| is_same((step, before))) => Ok(()),
+        (Some(step), _) => run(
+            db,
+            "INSERT INTO jobs (supervision_id, class, due_at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (supervision_id) DO UPDATE SET class = ?2, due_at = ?3",
+            params![new.id.to_string(), step.class.as_str(), millis(step.due_at)],
+        )
+        .map(|_| ()),
+        (None, Some(_)) => run(db, "DELETE FROM jobs WHERE supervision_id = ?", [new.id.to_string()]).map(|_| ()),
+    }
+}
+
+/// The columns `class` and `due_at` of a job, if there is one.
+pub(super) fn step(row: &Row<'_>) -> Answer<Option<NextStep>> {
+    let Some(word) = optional_text(row, "class")? else {
+        return Ok(None);
+    };
+    let class = Priority::parse(word).ok_or_else(|| unreadable(&"a job's class"))?;
+    let due_at = moment(row, "due_at")?;
+    Ok(Some(NextStep { class, due_at }))
+}
+
+pub(super) fn all_of(db: &Connection, after: Option<SupervisionId>, limit: u32) -> Answer<Vec<Job>> {
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    let found = all(
+        db,
+        "SELECT j.supervision_id AS id, s.revision AS revision, s.instance AS instance, j.class AS class, j.due_at AS due_at
+         FROM jobs j CROSS JOIN supervisions s ON s.id = j.supervision_id WHERE j.supervision_id > ?
+         ORDER BY j.supervision_id LIMIT ?",
+        params![after, limit],
+        |row| {
+            let (supervision, revision) = (supervision_id(row, "id")?, get(row, "revision")?);
+            let instance = InstanceName::parse(text(row, "instance")?).map_err(|e| unreadable(&e))?;
+            Ok(step(row)?.map(|step| Job {
+                supervision,
+                revision,
+                instance,
+                step,
+            }))
+        },
+    )?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+pub(super) fn idle_legs(db: &Connection, after: Option<SupervisionId>, limit: u32) -> Answer<Vec<IdleLeg>> {
+    let after = after.map(|id| id.to_string()).unwrap_or_default();
+    all(
+        db,
+        "SELECT id, revision, instance, connect_user_id, leg_id FROM supervisions
+         WHERE state = 'MONITORING' AND id > ? AND +leg_id IS NOT NULL AND +connect_user_id IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM jobs WHERE supervision_id = supervisions.id)
+         ORDER BY id LIMIT ?",
+        params![after, limit],
+        |row| {
+            Ok(IdleLeg {
+                supervision: supervision_id(row, "id")?,
+                revision: get(row, "revision")?,
+                instance: InstanceName::parse(text(row, "instance")?).map_err(|e| unreadable(&e))?,
+                user: UserId::parse(text(row, "connect_user_id")?).map_err(|e| unreadable(&e))?,
+                leg: get(row, "leg_id")?,
+            })
+        },
+    )
+}
+
+pub(super) fn newest_moment(db: &Connection) -> Answer<Option<Timestamp>> {
+    only(
+        db,
+        "SELECT MAX(COALESCE((SELECT at FROM audit WHERE seq = (SELECT MAX(seq) FROM audit)), 0),
+                    COALESCE((SELECT MAX(learnt_at) FROM evidence), 0)) AS newest",
+        [],
+        |row| Ok(optional_moment(row, "newest")?.filter(|at| *at > Timestamp::UNIX_EPOCH)),
+    )
+}
+
+/// Makes all jobs that belong to no supervision due by `by`.
+pub(super) fn expedite_all(db: &Connection, by: Timestamp) -> Answer<()> {
+    for sql in [
+        "UPDATE deliveries SET due_at = ?1 WHERE state = 'PENDING' AND due_at > ?1",
+        "UPDATE deliveries SET look_again_at = ?1 WHERE look_again_at > ?1",
+        "UPDATE unexplained_legs SET due_at = ?1 WHERE due_at > ?1",
+    ] {
+        run(db, sql, [millis(by)])?;
+    }
+    Ok(())
 }
 
 pub(super) fn cursor(db: &Connection, name: &'static str) -> Answer<Option<i64>> {

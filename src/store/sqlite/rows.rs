@@ -166,7 +166,8 @@ pub(super) fn stored(row: &Row<'_>) -> Answer<StoredSupervision> {
     })
 }
 
-fn record_sync(row: &Row<'_>) -> Answer<Option<RecordSync>> {
+/// The delivery of a row, if it has one.
+pub(super) fn record_sync(row: &Row<'_>) -> Answer<Option<RecordSync>> {
     let Some(id) = optional_text(row, "delivery_id")? else {
         return Ok(None);
     };

@@ -10,13 +10,14 @@ use sidedoor_domain::ids::{ContactId, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::ports::CommitOutcome;
 use sidedoor_domain::ports::store::SupervisionWrite;
-use sidedoor_domain::supervision::{Origin, State, Supervision};
+use sidedoor_domain::supervision::{NextStep, Origin, State, Supervision};
 
+use super::jobs;
 use super::rows::{Answer, all, first, get, millis, run, supervision_id, unreadable};
 use crate::store::documents;
 
 /// The columns beside the document that may change.
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 9] = [
     "contact_id",
     "leg_id",
     "connect_user_id",
@@ -24,7 +25,6 @@ const COLUMNS: [&str; 10] = [
     "state",
     "voice_slot",
     "overdue",
-    "next_check_at",
     "ended_at",
     "voice_call_id",
 ];
@@ -37,7 +37,13 @@ const VOICE_SLOT: usize = 5;
 type Columns = [Value; COLUMNS.len()];
 
 /// What is stored of a supervision before it is written.
-pub(super) struct Before(Option<Box<Columns>>);
+pub(super) struct Before {
+    columns: Option<Box<Columns>>,
+    step: Option<NextStep>,
+}
+
+/// What is stored of a supervision: its revision, its columns and its job.
+type Stored = (i64, Columns, Option<NextStep>);
 
 /// Whether a supervision may be written.
 pub(super) enum Verdict {
@@ -47,10 +53,10 @@ pub(super) enum Verdict {
 
 /// Finds the reason why a supervision must not be written, if there is one.
 pub(super) fn check(db: &Connection, write: &SupervisionWrite, max_voice_legs: usize) -> Answer<Verdict> {
-    let (new, before) = match write {
-        SupervisionWrite::Insert(new) => (new, None),
+    let (new, before, step) = match write {
+        SupervisionWrite::Insert(new) => (new, None, None),
         SupervisionWrite::Update(new, revision) => match stored(db, new.id)? {
-            Some((newest, before)) if newest == *revision => (new, Some(before)),
+            Some((newest, before, step)) if newest == *revision => (new, Some(before), step),
             _ => return Ok(Verdict::Refused(CommitOutcome::Stale)),
         },
     };
@@ -64,22 +70,23 @@ pub(super) fn check(db: &Connection, write: &SupervisionWrite, max_voice_legs: u
     if !has_it && let Some(refusal) = leg_taken(db, new)? {
         return Ok(Verdict::Refused(refusal));
     }
-    Ok(Verdict::Accepted(Before(before.map(Box::new))))
+    let columns = before.map(Box::new);
+    Ok(Verdict::Accepted(Before { columns, step }))
 }
 
-/// The revision and the columns of a stored supervision.
-fn stored(db: &Connection, id: SupervisionId) -> Answer<Option<(i64, Columns)>> {
+fn stored(db: &Connection, id: SupervisionId) -> Answer<Option<Stored>> {
     first(
         db,
-        "SELECT revision, contact_id, leg_id, connect_user_id, agent_id, state, voice_slot, overdue, next_check_at,
-           ended_at, voice_call_id FROM supervisions WHERE id = ?",
+        "SELECT revision, contact_id, leg_id, connect_user_id, agent_id, state, voice_slot, overdue, ended_at, voice_call_id,
+           j.class AS class, j.due_at AS due_at
+         FROM supervisions LEFT JOIN jobs j ON j.supervision_id = id WHERE id = ?",
         [id.to_string()],
         |row| {
             let mut columns: Columns = [const { Value::Null }; COLUMNS.len()];
             for (column, name) in columns.iter_mut().zip(COLUMNS) {
                 *column = get(row, name)?;
             }
-            Ok((get(row, "revision")?, columns))
+            Ok((get(row, "revision")?, columns, jobs::step(row)?))
         },
     )
 }
@@ -153,7 +160,6 @@ fn columns(new: &Supervision, voice_slot: i64) -> Columns {
         text(Some(new.state.as_str())),
         Value::Integer(voice_slot),
         Value::Integer(i64::from(new.overdue)),
-        number(new.next_check_at.map(millis)),
         number(ended_at(new).map(millis)),
         text(new.voice_call_id.as_deref()),
     ]
@@ -162,7 +168,7 @@ fn columns(new: &Supervision, voice_slot: i64) -> Columns {
 /// Writes a supervision that [`check`] has accepted.
 pub(super) fn write(db: &Connection, write: &SupervisionWrite, before: &Before) -> Answer<()> {
     let (SupervisionWrite::Insert(new) | SupervisionWrite::Update(new, _)) = write;
-    let columns = columns(new, voice_slot(db, new, before.0.as_deref())?);
+    let columns = columns(new, voice_slot(db, new, before.columns.as_deref())?);
     let document = Value::Text(documents::write_supervision(new).map_err(|e| unreadable(&e))?);
     let id = Value::Text(new.id.to_string());
     let written = match write {
@@ -176,8 +182,8 @@ pub(super) fn write(db: &Connection, write: &SupervisionWrite, before: &Before) 
             run(
                 db,
                 "INSERT INTO supervisions (contact_id, leg_id, connect_user_id, agent_id, state, voice_slot, overdue,
-                 next_check_at, ended_at, voice_call_id, origin, instance, doc, id, revision)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+                 ended_at, voice_call_id, origin, instance, doc, id, revision)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
                 params_from_iter(columns.into_iter().chain(others)),
             )
         }
@@ -185,7 +191,7 @@ pub(super) fn write(db: &Connection, write: &SupervisionWrite, before: &Before) 
             let mut sql = "UPDATE supervisions SET doc = ?1, revision = ?2".to_owned();
             let mut values = vec![document, Value::Integer(revision + 1), id];
             for (i, (name, value)) in COLUMNS.into_iter().zip(columns).enumerate() {
-                if before.0.as_ref().is_none_or(|before| before[i] != value) {
+                if before.columns.as_ref().is_none_or(|before| before[i] != value) {
                     values.push(value);
                     let _ = write!(sql, ", {name} = ?{}", values.len());
                 }
@@ -194,7 +200,8 @@ pub(super) fn write(db: &Connection, write: &SupervisionWrite, before: &Before) 
             run(db, &sql, params_from_iter(values))
         }
     };
-    written.map(|_| ())
+    written?;
+    jobs::write(db, new, before.step)
 }
 
 fn ended_at(supervision: &Supervision) -> Option<Timestamp> {

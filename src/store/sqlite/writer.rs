@@ -4,15 +4,20 @@
 //! If a group fails (disk full, constraint violated), it is rolled back and each of its transactions is tried alone, because otherwise
 //! a single invalid one would fail the others.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior};
-use sidedoor_domain::ports::store::DirectiveNews;
+use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::store::{DirectiveNews, RecordSync, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::apply::Applied;
 use super::sweep::Removal;
-use super::{apply, directives, failed, sweep};
+use super::{apply, deliveries, directives, failed, sweep};
+use crate::store::image::Image;
 
 /// Transactions that may wait. More fail at once, because a caller that gets `service_unavailable` can retry, and a caller that
 /// waits cannot.
@@ -39,10 +44,17 @@ impl Writer {
         connection: Connection,
         process: apply::Process,
         news: broadcast::Sender<DirectiveNews>,
+        image: Arc<Image>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(WAITING);
+        let thread = Thread {
+            connection,
+            process,
+            news,
+            image,
+        };
         // The thread is not joined: it ends on `Work::Close`, or when the last handle is dropped.
-        std::thread::spawn(move || run(connection, &process, &news, waiting));
+        std::thread::spawn(move || thread.run(waiting));
         Self { queue }
     }
 
@@ -79,88 +91,187 @@ impl Writer {
     }
 }
 
-fn run(
-    mut connection: Connection,
-    process: &apply::Process,
-    news: &broadcast::Sender<DirectiveNews>,
-    mut waiting: mpsc::Receiver<Work>,
-) {
-    let mut group = Vec::new();
-    while let Some(work) = waiting.blocking_recv() {
-        let mut next = Some(work);
-        let mut after = None;
-        while let Some(work) = next {
-            match work {
-                Work::Commit(change, reply) => group.push((change, reply)),
-                other => {
-                    after = Some(other);
-                    break;
+/// A transaction that waits, and who waits for it.
+type Waiting = (Box<Transaction>, Option<Reply<CommitOutcome>>);
+
+/// The delivery of a supervision, as it is stored now.
+type Changed = (SupervisionId, Option<RecordSync>);
+
+/// What was written of a group that is committed.
+struct Committed {
+    applied: Vec<Applied>,
+    /// The deliveries that changed beside their supervisions.
+    deliveries: Vec<Changed>,
+}
+
+/// What the writer thread owns.
+struct Thread {
+    connection: Connection,
+    process: apply::Process,
+    news: broadcast::Sender<DirectiveNews>,
+    image: Arc<Image>,
+}
+
+impl Thread {
+    fn run(mut self, mut waiting: mpsc::Receiver<Work>) {
+        let mut group = Vec::new();
+        while let Some(work) = waiting.blocking_recv() {
+            let mut next = Some(work);
+            let mut after = None;
+            while let Some(work) = next {
+                match work {
+                    Work::Commit(change, reply) => group.push((change, reply)),
+                    other => {
+                        after = Some(other);
+                        break;
+                    }
                 }
+                next = if group.len() < GROUP {
+                    waiting.try_recv().ok()
+                } else {
+                    None
+                };
             }
-            next = if group.len() < GROUP {
-                waiting.try_recv().ok()
-            } else {
-                None
-            };
-        }
-        commit_group(&mut connection, process, news, &mut group);
-        match after {
-            Some(Work::Remove(removal, reply)) => {
-                let _ = reply.send(sweep::remove(&mut connection, &removal));
-            }
-            Some(Work::Close(done)) => {
-                waiting.close();
-                if let Err((_, e)) = connection.close() {
-                    tracing::warn!(error = %e, "could not close the database; the next start recovers from its write-ahead log: {e}");
+            self.commit_group(std::mem::take(&mut group));
+            match after {
+                Some(Work::Remove(removal, reply)) => {
+                    if let Removal::Supervisions { ids, .. } = &removal {
+                        self.image.forget(ids.iter().filter_map(|id| SupervisionId::parse(id)));
+                    }
+                    let _ = reply.send(sweep::remove(&mut self.connection, &removal));
                 }
-                let _ = done.send(());
-                return;
+                Some(Work::Close(done)) => {
+                    waiting.close();
+                    if let Err((_, e)) = self.connection.close() {
+                        tracing::warn!(error = %e, "could not close the database; the next start recovers from its write-ahead log: {e}");
+                    }
+                    let _ = done.send(());
+                    return;
+                }
+                Some(Work::Commit(..)) | None => {}
             }
-            Some(Work::Commit(..)) | None => {}
         }
+    }
+
+    fn commit_group(&mut self, group: Vec<Waiting>) {
+        if group.is_empty() {
+            return;
+        }
+        let changes: Vec<&Transaction> = group.iter().map(|(change, _)| change.as_ref()).collect();
+        let mut deliveries = Vec::new();
+        let results: Vec<Result<Applied, StoreError>> = match self.transaction(&changes, &mut deliveries) {
+            Ok(applied) => applied.into_iter().map(Ok).collect(),
+            // None of them is at fault, and each would wait as long for a database that another program has locked.
+            Err(Failed::ToBegin(e)) => changes.iter().map(|_| Err(e.clone())).collect(),
+            Err(Failed::ToWrite(e)) if changes.len() == 1 => vec![Err(e)],
+            Err(Failed::ToWrite(_)) => {
+                let alone = changes
+                    .iter()
+                    .map(|change| self.transaction(&[*change], &mut deliveries));
+                alone
+                    .map(|done| done.map(|mut applied| applied.remove(0)).map_err(Failed::into_error))
+                    .collect()
+            }
+        };
+        let clears = changes.iter().any(|change| change.due_by.is_some());
+        let outcomes = group.into_iter().zip(results);
+        let outcomes: Vec<_> = outcomes
+            .map(|((change, reply), result)| (reply, self.outcome(*change, result)))
+            .collect();
+        // What a later transaction of the group changed is newer than what an earlier one wrote.
+        for (id, sync) in deliveries {
+            self.image.delivery_changed(id, sync);
+        }
+        if clears {
+            self.image.clear();
+        }
+        // Who gets an answer may read at once, so the image comes first.
+        for answer in outcomes {
+            match answer {
+                (Some(reply), result) => drop(reply.send(result)),
+                (None, Err(e)) => tracing::warn!(error = %e, "dropped a best-effort write: {e}"),
+                (None, Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Tells the image and the open streams what became of a transaction.
+    fn outcome(&self, change: Transaction, result: Result<Applied, StoreError>) -> Result<CommitOutcome, StoreError> {
+        let news = directives::concerns(change.supervision.as_ref());
+        let id = change.supervision.as_ref().map(SupervisionWrite::id);
+        match result {
+            Err(e) => {
+                // It may have been written all the same.
+                self.image.forget(id);
+                Err(e)
+            }
+            Ok(Applied::Refused(refusal)) => {
+                if refusal == CommitOutcome::Stale {
+                    self.image.forget(id);
+                }
+                Ok(refusal)
+            }
+            Ok(Applied::Done(record_sync)) => {
+                let written = change.supervision.map(|write| StoredSupervision {
+                    revision: write.next_revision(),
+                    supervision: *write.into_supervision(),
+                    record_sync,
+                });
+                if let Some(written) = &written {
+                    self.image.written(written.clone());
+                }
+                if let Some(whose) = news {
+                    // It fails if no stream is open, and then no browser needs the news.
+                    let _ = self.news.send(whose);
+                }
+                Ok(CommitOutcome::Done(written.map(Box::new)))
+            }
+        }
+    }
+
+    /// Writes a group as a whole, or nothing of it. A panic is an error of this group only, because without the thread nothing could be
+    /// written any more.
+    /// Adds the deliveries that changed to `deliveries`.
+    fn transaction(&mut self, changes: &[&Transaction], deliveries: &mut Vec<Changed>) -> Result<Vec<Applied>, Failed> {
+        let written = catch_unwind(AssertUnwindSafe(|| self.write_group(changes)));
+        let committed = written.unwrap_or_else(|_| {
+            Err(Failed::ToWrite(StoreError::Store(
+                "a write to the database panicked".into(),
+            )))
+        })?;
+        deliveries.extend(committed.deliveries);
+        Ok(committed.applied)
+    }
+
+    fn write_group(&mut self, changes: &[&Transaction]) -> Result<Committed, Failed> {
+        // Rolled back when it is dropped without a commit.
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|e| Failed::ToBegin(failed(e)))?;
+        let mut applied = Vec::with_capacity(changes.len());
+        for change in changes {
+            applied.push(apply::apply(&transaction, &self.process, change).map_err(Failed::ToWrite)?);
+        }
+        let mut deliveries = Vec::new();
+        for id in changed_deliveries(changes) {
+            let sync = deliveries::of_supervision(&transaction, id).map_err(Failed::ToWrite)?;
+            deliveries.push((id, sync));
+        }
+        transaction.commit().map_err(|e| Failed::ToWrite(failed(e)))?;
+        Ok(Committed { applied, deliveries })
     }
 }
 
-fn commit_group(
-    connection: &mut Connection,
-    process: &apply::Process,
-    news: &broadcast::Sender<DirectiveNews>,
-    group: &mut Vec<(Box<Transaction>, Option<Reply<CommitOutcome>>)>,
-) {
-    if group.is_empty() {
-        return;
-    }
-    let changes: Vec<&Transaction> = group.iter().map(|(change, _)| change.as_ref()).collect();
-    let mut results = match transaction(connection, process, &changes) {
-        Ok(done) => done.into_iter().map(Ok).collect(),
-        // None of them is at fault, and each would wait as long for a database that another program has locked.
-        Err(Failed::ToBegin(e)) => vec![Err(e); changes.len()],
-        Err(Failed::ToWrite(e)) if changes.len() == 1 => vec![Err(e)],
-        Err(Failed::ToWrite(_)) => {
-            let mut alone = Vec::with_capacity(changes.len());
-            for change in &changes {
-                let one = transaction(connection, process, &[*change]);
-                alone.push(one.map(|mut done| done.remove(0)).map_err(Failed::into_error));
-            }
-            alone
-        }
+/// The supervisions whose deliveries change beside them.
+fn changed_deliveries(changes: &[&Transaction]) -> BTreeSet<SupervisionId> {
+    let of = |change: &&Transaction| {
+        let results = change.delivery_results.iter().map(|result| result.supervision);
+        let replayed = change.replayed.iter().map(|(id, _)| *id);
+        let expedited = change.expedite.iter().map(|(id, _)| *id);
+        results.chain(replayed).chain(expedited).collect::<Vec<_>>()
     };
-    for ((change, reply), result) in group.drain(..).zip(results.drain(..)) {
-        if let (Ok(CommitOutcome::Done), Some(whose)) = (&result, directives::concerns(change.supervision.as_ref())) {
-            // It fails if no stream is open, and then no browser needs the news.
-            let _ = news.send(whose);
-        }
-        match reply {
-            Some(reply) => {
-                let _ = reply.send(result);
-            }
-            None => {
-                if let Err(e) = result {
-                    tracing::warn!(error = %e, "dropped a best-effort write: {e}");
-                }
-            }
-        }
-    }
+    changes.iter().flat_map(of).collect()
 }
 
 /// Why a group was not written.
@@ -177,36 +288,4 @@ impl Failed {
             Self::ToBegin(e) | Self::ToWrite(e) => e,
         }
     }
-}
-
-/// Writes a group as a whole, or nothing of it. A panic is an error of this group only, because without the thread nothing could be
-/// written any more.
-fn transaction(
-    connection: &mut Connection,
-    process: &apply::Process,
-    changes: &[&Transaction],
-) -> Result<Vec<CommitOutcome>, Failed> {
-    let written = catch_unwind(AssertUnwindSafe(|| write_group(connection, process, changes)));
-    written.unwrap_or_else(|_| {
-        Err(Failed::ToWrite(StoreError::Store(
-            "a write to the database panicked".into(),
-        )))
-    })
-}
-
-fn write_group(
-    connection: &mut Connection,
-    process: &apply::Process,
-    changes: &[&Transaction],
-) -> Result<Vec<CommitOutcome>, Failed> {
-    // Rolled back when it is dropped without a commit.
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(|e| Failed::ToBegin(failed(e)))?;
-    let mut done = Vec::with_capacity(changes.len());
-    for change in changes {
-        done.push(apply::apply(&transaction, process, change).map_err(Failed::ToWrite)?);
-    }
-    transaction.commit().map_err(|e| Failed::ToWrite(failed(e)))?;
-    Ok(done)
 }

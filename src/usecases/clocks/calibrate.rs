@@ -27,7 +27,7 @@ use crate::usecases::error::UseCaseError;
 const REPLAY_WINDOW: SignedDuration = SignedDuration::from_hours(24);
 const REPLAYED_SAMPLES: u32 = 512;
 /// How often our own clock is compared with the machine's.
-const OWN_CLOCK_INTERVAL: Duration = Duration::from_secs(10);
+const OWN_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// The least time between two stored `Date` samples of ordinary calls, by instance, because every call has a `Date`.
 const DATE_INTERVAL: SignedDuration = SignedDuration::from_secs(60);
 /// The assumed round trip to a vendor's endpoint, in ms, until one was measured.
@@ -353,6 +353,8 @@ impl ClockService {
             return;
         };
         let now = self.ctx.now();
+        self.ctx.signals.clock_steps.note(step, now, self.ctx.elapsed());
+        self.ctx.signals.jobs.wake();
         tracing::warn!(
             step_ms = step.as_millis(),
             "this machine's clock was stepped by {} ms; every vendor clock starts a new epoch",

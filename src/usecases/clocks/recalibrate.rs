@@ -14,8 +14,8 @@ use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::departure::{Departure, drop_facts};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::moment::{moment, timestamp};
+use sidedoor_domain::ports::Transaction;
 use sidedoor_domain::ports::store::StoredSupervision;
-use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::Supervision;
 
 use crate::usecases::clocks::DepartureRecalibrator;
@@ -122,7 +122,7 @@ impl DepartureRecalibrator {
                 ..Transaction::default()
             })
         });
-        if committed.await? == CommitOutcome::Done {
+        if committed.await?.is_done() {
             self.ctx.signals.deliver.notify_one();
         }
         Ok(())

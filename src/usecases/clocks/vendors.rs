@@ -167,7 +167,7 @@ impl ClockService {
             audit: vec![line(Phase::Begun, to_do.clone())],
             ..Transaction::default()
         };
-        if let CommitOutcome::KeyUsed(record) = self.ctx.store().transact(ahead).await? {
+        if let CommitOutcome::KeyUsed(record) = self.ctx.transact(ahead).await? {
             return Ok(ProbeOutcome::Replay(self.idempotency.replay_of(request, record).await?));
         }
         let (phase, outcome, done) = match probe {
@@ -196,7 +196,6 @@ impl ClockService {
         };
         // The samples are queued before this commit, so its completion means that they are durable too.
         self.ctx
-            .store()
             .transact(Transaction {
                 audit: vec![line(phase, outcome)],
                 ..Transaction::default()

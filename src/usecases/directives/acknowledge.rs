@@ -113,9 +113,8 @@ impl DirectiveService {
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
             };
-            match self.ctx.store().transact(change).await? {
-                CommitOutcome::Done => {
-                    self.ctx.signals.check.notify_one();
+            match self.ctx.transact(change).await? {
+                CommitOutcome::Done(_) => {
                     if let Some(directive) = answered {
                         self.ctx.count(&MetricEvent::Directive(&directive, directive.status()));
                     }

@@ -142,7 +142,7 @@ impl DirectiveService {
             cursor: Some((CURSOR, last.seq)),
             ..Transaction::default()
         };
-        self.ctx.store().transact(moved).await.map_err(store_error)?;
+        self.ctx.transact(moved).await.map_err(store_error)?;
         Ok(changes.len() == PAGE as usize)
     }
 }

@@ -75,9 +75,8 @@ impl EvidenceService {
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
             };
-            match self.ctx.store().transact(change).await? {
-                CommitOutcome::Done => {
-                    self.ctx.signals.check.notify_one();
+            match self.ctx.transact(change).await? {
+                CommitOutcome::Done(_) => {
                     self.ctx.signals.deliver.notify_one();
                     // Events of this leg may have arrived before this answer.
                     self.evaluate_stored_evidence(&instance, leg.as_str()).await?;
@@ -196,7 +195,6 @@ impl EvidenceService {
                 ..leg.clone()
             };
             self.ctx
-                .store()
                 .transact(Transaction {
                     unknown_legs: vec![again],
                     ..Transaction::default()
@@ -244,11 +242,10 @@ impl EvidenceService {
             )],
             ..Transaction::default()
         };
-        match self.ctx.store().transact(change).await? {
-            CommitOutcome::Done => {
+        match self.ctx.transact(change).await? {
+            CommitOutcome::Done(_) => {
                 self.ctx.count(&MetricEvent::Began(Origin::Observed));
                 self.ctx.signals.deliver.notify_one();
-                self.ctx.signals.check.notify_one();
                 let observation = Observation::of_description(seen, asked_at, now);
                 self.evaluate(&leg.instance, &leg.leg, observation, None)
                     .await
@@ -299,7 +296,6 @@ impl EvidenceService {
             ..leg.clone()
         };
         self.ctx
-            .store()
             .transact(Transaction {
                 unknown_legs: vec![again],
                 ..Transaction::default()
@@ -311,7 +307,6 @@ impl EvidenceService {
     async fn forget_leg(&self, leg: &UnknownLeg) -> Result<(), StoreError> {
         let adopted_legs = vec![(leg.instance.clone(), leg.leg.clone())];
         self.ctx
-            .store()
             .transact(Transaction {
                 adopted_legs,
                 ..Transaction::default()

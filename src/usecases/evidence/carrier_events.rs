@@ -7,8 +7,8 @@ use sidedoor_domain::audit::AuditAction;
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
 use sidedoor_domain::interlock::LegId;
+use sidedoor_domain::ports::Transaction;
 use sidedoor_domain::ports::store::SupervisionWrite;
-use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{Supervision, Supervisor};
 use sidedoor_domain::unusable_event::UnusableEvent;
 
@@ -147,7 +147,7 @@ impl EvidenceService {
             ..Transaction::default()
         };
         // If the commit is refused, another event of this leg has created the supervision, which is just as good.
-        if self.ctx.store().transact(change).await? == CommitOutcome::Done {
+        if self.ctx.transact(change).await?.is_done() {
             self.ctx.signals.deliver.notify_one();
         }
         Ok(())

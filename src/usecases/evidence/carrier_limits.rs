@@ -11,7 +11,7 @@ use sidedoor_domain::departure::DropFacts;
 use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::ports::store::Filter;
-use sidedoor_domain::ports::{CommitOutcome, Transaction, VendorError};
+use sidedoor_domain::ports::{Transaction, VendorError};
 use sidedoor_domain::supervision::{Origin, State, Supervision};
 
 use crate::usecases::RequestContext;
@@ -159,7 +159,7 @@ impl EvidenceService {
                 ..Transaction::default()
             })
         });
-        if committed.await? == CommitOutcome::Done {
+        if committed.await?.is_done() {
             tracing::warn!(supervision_id = %s.id, vendor = s.vendor, "ended {}, because {} said nothing about its leg for 24 hours", s.id, s.vendor);
             self.ctx.signals.deliver.notify_one();
         }

@@ -8,8 +8,8 @@ use sidedoor_domain::authority::Caller;
 use sidedoor_domain::contact_event::{ContactEvent, InitiationMethod};
 use sidedoor_domain::departure::Continuity;
 use sidedoor_domain::ids::{ContactId, InstanceName, UserId};
+use sidedoor_domain::ports::Transaction;
 use sidedoor_domain::ports::store::{Filter, StoredSupervision, UnknownLeg};
-use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
 use sidedoor_domain::unusable_event::{EventOrigin, UnusableEvent};
 
@@ -138,8 +138,7 @@ impl EvidenceService {
                 unknown_legs: vec![unknown],
                 ..Transaction::default()
             };
-            self.ctx.store().transact(change).await?;
-            self.ctx.signals.check.notify_one();
+            self.ctx.transact(change).await?;
             return Ok(());
         };
         let committed = self.ctx.update(stored.supervision.id, |s| {
@@ -152,9 +151,7 @@ impl EvidenceService {
             s.next_check_at = Some(soon);
             Some(Transaction::default())
         });
-        if committed.await? == CommitOutcome::Done {
-            self.ctx.signals.check.notify_one();
-        }
+        committed.await?;
         Ok(())
     }
 
@@ -249,8 +246,7 @@ impl EvidenceService {
                 s.next_check_at = s.leg.as_ref().map(|_| s.next_check_at.map_or(soon, |t| t.min(soon)));
                 Some(Transaction::default())
             });
-            if committed.await? == CommitOutcome::Done {
-                self.ctx.signals.check.notify_one();
+            if committed.await?.is_done() {
                 outcome = EventOutcome::Accepted;
             }
         }

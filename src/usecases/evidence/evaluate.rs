@@ -67,6 +67,7 @@ impl EvidenceService {
                     done => return Ok(done),
                 }
             };
+            let stored = self.ctx.with_newest_poll(stored);
             let StoredSupervision {
                 mut supervision,
                 revision,
@@ -119,9 +120,8 @@ impl EvidenceService {
             learnt.write_with(&mut change);
             let departed = supervision.departure.clone();
             change.supervision = Some(SupervisionWrite::Update(Box::new(supervision), revision));
-            match self.ctx.store().transact(change).await? {
-                CommitOutcome::Done => {
-                    self.ctx.signals.check.notify_one();
+            match self.ctx.transact(change).await? {
+                CommitOutcome::Done(_) => {
                     self.ctx.count_refuted_claims(id, &refuted);
                     if alive_again == Some(AliveAgain::Reopened) {
                         tracing::warn!(supervision_id = %id, "reopened {id}, because Amazon Connect twice showed its leg alive after its departure");
@@ -172,12 +172,9 @@ impl EvidenceService {
             event: event.map(|id| (id, now)),
             ..Transaction::default()
         };
-        match self.ctx.store().transact(change).await? {
+        match self.ctx.transact(change).await? {
             CommitOutcome::Duplicate => Ok(EventOutcome::Duplicate),
-            _ => {
-                self.ctx.signals.check.notify_one();
-                Ok(EventOutcome::Accepted)
-            }
+            _ => Ok(EventOutcome::Accepted),
         }
     }
 

@@ -9,6 +9,9 @@
 //! ended the leg and the call's end carries the same second. A caller who hangs up by chance right after a silent listener has left is
 //! recorded and not alarmed; [`super::silent_leaves`] raises it when that happens more often than chance explains.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::audit::{AuditAction, AuditEntry};
 use sidedoor_domain::confirmation::Confirmation;
@@ -17,13 +20,14 @@ use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{ContactId, SupervisionId, UserId};
 use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::ports::store::StoredSupervision;
+use sidedoor_domain::ports::telephony::UserDataSeen;
 use sidedoor_domain::ports::{CommitOutcome, MetricEvent, Priority, Transaction};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode, ServerEnd, State, Supervision};
 
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::observation::Observation;
 use crate::usecases::leaving::LeavingService;
-use crate::usecases::polling::reconcile::log_failed_poll;
+use crate::usecases::polling::one_leg::log_failed_poll;
 
 /// For how long after a departure an unknown result is asked for again, and the longest wait between two questions.
 const ASK_FOR: SignedDuration = SignedDuration::from_hours(6);
@@ -32,6 +36,23 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 const STAMP_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
 /// If the contact ends this soon after the leg of a barged-in supervisor, the leave is taken as the cause.
 const BARGED_END_WINDOW: SignedDuration = SignedDuration::from_secs(5);
+
+/// How soon a check that found no place in the rate budget is repeated.
+const NO_PLACE: Duration = Duration::from_secs(1);
+
+/// How many DescribeContact calls a batch of checks may still make, so that it takes only what others leave of the rate budget.
+pub(crate) struct DescribePlaces(AtomicUsize);
+
+impl DescribePlaces {
+    pub(crate) fn new(places: usize) -> Self {
+        Self(AtomicUsize::new(places))
+    }
+
+    fn take(&self) -> bool {
+        let less = |left: usize| left.checked_sub(1);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+    }
+}
 
 /// The result of one look at the customer's contact.
 #[derive(Clone)]
@@ -61,43 +82,69 @@ impl ContactCheck {
 }
 
 impl LeavingService {
-    /// Checks the customer's contact after a departure, as soon as the vendor's answers must be newer than the departure.
-    pub(crate) async fn check_departed_contact(&self, s: &Supervision) -> Result<(), UseCaseError> {
-        self.refresh_leg(s).await?;
-        // The description of the leg may have added a stamp to the departure, or shown the leg alive.
-        let Some(StoredSupervision { supervision: s, .. }) = self.ctx.store().supervision(s.id).await? else {
-            return Ok(());
-        };
+    /// Checks the customer's contact after a departure, as soon as the vendor's answers must be newer than the departure. `agents` is
+    /// what GetCurrentUserData answered about the agents of several departures, if it was asked. DescribeContact is called as far as there
+    /// are `places`. Returns how long to wait for more of them.
+    pub(crate) async fn check_departed_contact(
+        &self,
+        s: &Supervision,
+        agents: Option<&UserDataSeen>,
+        places: &DescribePlaces,
+    ) -> Result<Option<Duration>, UseCaseError> {
+        let mut s = s.clone();
+        let mut waits_for_leg = false;
+        if leg_is_to_be_described(&s) {
+            waits_for_leg = !places.take();
+            if !waits_for_leg {
+                self.refresh_leg(&s).await?;
+                // The description of the leg may have added a stamp to the departure, or shown the leg alive.
+                let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(s.id).await? else {
+                    return Ok(None);
+                };
+                s = supervision;
+            }
+        }
         let Some(departure) = s.departure.as_ref().filter(|_| s.state == State::Left) else {
-            return Ok(());
+            return Ok(None);
         };
+        let waits = waits_for_leg.then_some(NO_PLACE);
         if s.watch.alive_again_at.is_some() && !departure.conflicting {
             // The vendor is asked once more before anything follows from this departure.
-            return Ok(());
+            return Ok(waits);
         }
         let earliest = self.first_check_at(departure);
         if s.contact.is_none() || departure.continuity != Continuity::Unknown {
-            if self.is_to_be_confirmed(&s) {
-                return self.ask_again_later(&s, &ContactCheck::of(Continuity::Unknown)).await;
+            if waits_for_leg {
+                return Ok(waits);
             }
-            return self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await;
+            if self.is_to_be_confirmed(&s) {
+                self.ask_again_later(&s, &ContactCheck::of(Continuity::Unknown)).await?;
+            } else {
+                self.ctx.update_and_deliver(s.id, |s| s.next_check_at = None).await?;
+            }
+            return Ok(None);
         }
         if self.ctx.now() < earliest {
-            return self
-                .ctx
+            self.ctx
                 .update_and_deliver(s.id, |s| s.next_check_at = Some(earliest))
-                .await;
+                .await?;
+            return Ok(None);
         }
-        let check = self.check_contact(&s).await;
+        let Some(check) = self.check_contact(&s, agents, places).await else {
+            return Ok(Some(NO_PLACE));
+        };
         if check.continuity == Continuity::Unknown && self.ctx.now() < earliest + ASK_FOR {
-            return self.ask_again_later(&s, &check).await;
+            self.ask_again_later(&s, &check).await?;
+            return Ok(None);
         }
         let change = |s: &mut Supervision| {
             // An event may have named another agent, and is only a claim.
             s.agent = check.agent.clone().or_else(|| s.agent.take());
             s.note_after(check.continuity, check.contact_ended_first, check.agent_after.clone())
                 .ok()?;
-            if self.is_to_be_confirmed(s) {
+            if waits_for_leg {
+                s.next_check_at = Some(self.ctx.now() + SignedDuration::from_secs(1));
+            } else if self.is_to_be_confirmed(s) {
                 s.next_check_at = Some(self.next_question(s));
             }
             Some(Transaction {
@@ -105,17 +152,24 @@ impl LeavingService {
                 ..Transaction::default()
             })
         };
-        self.update_departed(s.id, change).await?;
-        if let Some(StoredSupervision { supervision, .. }) = self.ctx.store().supervision(s.id).await? {
-            self.raise_alarms(&supervision, &check);
-            self.count_silent_leave(&supervision, check.contact_age);
+        if let Some(written) = self.update_departed(s.id, change).await? {
+            self.raise_alarms(&written, &check);
+            self.count_silent_leave(&written, check.contact_age);
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Whether the vendor's answers about the customer's contact are newer than the departure now.
+    pub(crate) fn may_be_checked(&self, s: &Supervision) -> bool {
+        let departure = s.departure.as_ref();
+        departure.is_some_and(|d| d.continuity == Continuity::Unknown && self.ctx.now() >= self.first_check_at(d))
     }
 
     /// When an answer must be newer than the departure.
     fn first_check_at(&self, departure: &Departure) -> Timestamp {
-        let gone_by = departure.basis.gone_by.unwrap_or(departure.latest);
+        let gone_by = self
+            .ctx
+            .on_present_scale(departure.basis.gone_by.unwrap_or(departure.latest));
         let age = self.ctx.answer_age();
         gone_by + age.poll.max(age.describe) + age.clock_error + self.ctx.settings.after_check_grace
     }
@@ -145,18 +199,28 @@ impl LeavingService {
             .await
     }
 
-    async fn check_contact(&self, s: &Supervision) -> ContactCheck {
+    /// Looks at the customer's contact; `None` if that needs a DescribeContact and there is no place for it.
+    async fn check_contact(
+        &self,
+        s: &Supervision,
+        agents: Option<&UserDataSeen>,
+        places: &DescribePlaces,
+    ) -> Option<ContactCheck> {
         let mut check = ContactCheck::of(Continuity::Unknown);
-        let Some(contact) = &s.contact else { return check };
-        if let Some(agent) = &s.agent {
-            let state = self
-                .agent_state(&s.instance, agent, contact, Priority::AfterCheck)
-                .await;
-            check.agent_after = state.ok().flatten().map(|state| AgentAfter::of(Some(&state)));
+        let Some(contact) = &s.contact else { return Some(check) };
+        if let (Some(_), Some(seen)) = (&s.agent, agents) {
+            let listed = seen
+                .contacts
+                .iter()
+                .find(|c| c.contact.eq_ignore_ascii_case(contact.as_str()));
+            check.agent_after = listed.map(|c| AgentAfter::of(Some(&c.state)));
             if check.agent_after.as_ref().is_some_and(AgentAfter::is_on_the_call) {
                 check.continuity = Continuity::Continued;
-                return check;
+                return Some(check);
             }
+        }
+        if !places.take() {
+            return None;
         }
         let seen = self
             .ctx
@@ -167,7 +231,7 @@ impl LeavingService {
             Ok(seen) => seen,
             Err(e) => {
                 log_failed_poll(s, &e);
-                return check;
+                return Some(check);
             }
         };
         if seen.disconnected_at.is_some() && !seen.has_successor {
@@ -186,7 +250,7 @@ impl LeavingService {
         } else if seen.disconnected_at.is_none() && found.agent_after.is_none() {
             found.agent_after = Some(AgentAfter::of(None));
         }
-        found
+        Some(found)
     }
 
     /// Whether the vendor confirms that a claimed successor continues the contact.
@@ -252,12 +316,12 @@ impl LeavingService {
     }
 
     /// Changes a supervision that is LEFT. Its Salesforce record is written again if the departure changed; otherwise the record
-    /// is delivered now rather than after the check.
+    /// is delivered now rather than after the check. Returns what was written.
     async fn update_departed(
         &self,
         id: SupervisionId,
         rule: impl Fn(&mut Supervision) -> Option<Transaction>,
-    ) -> Result<(), UseCaseError> {
+    ) -> Result<Option<Supervision>, UseCaseError> {
         let committed = self.ctx.update(id, |s| {
             let before = s.departure.clone();
             let change = rule(s)?;
@@ -268,22 +332,15 @@ impl LeavingService {
                 ..change
             })
         });
-        if committed.await? == CommitOutcome::Done {
-            self.ctx.signals.deliver.notify_one();
-        }
-        Ok(())
+        let CommitOutcome::Done(written) = committed.await? else {
+            return Ok(None);
+        };
+        self.ctx.signals.deliver.notify_one();
+        Ok(written.map(|stored| stored.supervision))
     }
 
-    /// Describes the leg if its end was not confirmed by DescribeContact, because that gives the vendor's time and is the final word;
-    /// and if the supervisor may have barged in, because no event may have reported it.
     async fn refresh_leg(&self, s: &Supervision) -> Result<(), UseCaseError> {
-        let (Some(leg), true) = (&s.leg, s.vendor == AMAZON_CONNECT) else {
-            return Ok(());
-        };
-        let mode_unclear = s.allowed != Some(Mode::Silent) && s.checks == 0;
-        if !mode_unclear && (was_described(s) || is_known_to_be_missing(s)) {
-            return Ok(());
-        }
+        let Some(leg) = &s.leg else { return Ok(()) };
         let asked_at = self.ctx.now();
         let seen = self
             .ctx
@@ -356,6 +413,14 @@ impl LeavingService {
             );
         }
     }
+}
+
+/// Whether the leg is to be described: its end was not confirmed by DescribeContact, which gives the vendor's time and is the final word;
+/// or the supervisor may have barged in, and no event may have reported it.
+fn leg_is_to_be_described(s: &Supervision) -> bool {
+    let mode_unclear = s.allowed != Some(Mode::Silent) && s.checks == 0;
+    let is_known = was_described(s) || is_known_to_be_missing(s);
+    s.leg.is_some() && s.vendor == AMAZON_CONNECT && (mode_unclear || !is_known)
 }
 
 fn had_barged(s: &Supervision) -> bool {

@@ -53,7 +53,6 @@ impl LeavingService {
                 .audit(request, AuditAction::DisconnectRefused, s.id, refused.to_string()),
         ];
         self.ctx
-            .store()
             .transact(Transaction {
                 audit,
                 ..Transaction::default()

@@ -87,9 +87,8 @@ impl LeavingService {
             })
             .await?;
         match committed {
-            CommitOutcome::Done => {
+            CommitOutcome::Done(_) => {
                 self.ctx.signals.deliver.notify_one();
-                self.ctx.signals.check.notify_one();
             }
             CommitOutcome::KeyUsed(record) => {
                 return Ok(CloseOutcome::Replay(self.idempotency.replay_of(request, record).await?));

@@ -99,7 +99,7 @@ impl LeavingService {
         };
         let now = self.ctx.now();
         let doubtful = s.vendor == AMAZON_CONNECT && !was_described(s);
-        if !doubtful || !self.ctx.signals.departed_asks.is_due(s.id, now) {
+        if !doubtful || !self.ctx.signals.departed_asks.is_due(s.id, self.ctx.elapsed()) {
             return Ok(());
         }
         let asked = self
@@ -193,9 +193,8 @@ impl LeavingService {
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), revision)),
                 ..Transaction::default()
             };
-            match self.ctx.store().transact(change).await? {
-                CommitOutcome::Done => {
-                    self.ctx.signals.check.notify_one();
+            match self.ctx.transact(change).await? {
+                CommitOutcome::Done(_) => {
                     let done = CancellationToken::new();
                     // Dropped when the task ends, also if it panics, so that no request waits for it longer.
                     let guard = done.clone().drop_guard();

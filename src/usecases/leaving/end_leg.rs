@@ -131,7 +131,6 @@ impl LeavingService {
                 .audit_own(AuditAction::LegStopRefused, id, format!("StopContact: {}", error.code))
                 .in_phase(Phase::Failed, AuditedCall::StopContact.operation(id));
             self.ctx
-                .store()
                 .transact(Transaction {
                     audit: vec![failed],
                     ..Transaction::default()
@@ -160,7 +159,7 @@ impl LeavingService {
             audit: vec![begun.in_phase(Phase::Begun, AuditedCall::StopContact.operation(id))],
             ..Transaction::default()
         };
-        self.ctx.store().transact(ahead).await?;
+        self.ctx.transact(ahead).await?;
         Ok(())
     }
 
@@ -264,7 +263,7 @@ impl LeavingService {
             })
         });
         match (committed.await?, ended) {
-            (CommitOutcome::Done, _) => self.ctx.signals.check.notify_one(),
+            (CommitOutcome::Done(_), _) => {}
             // Evidence has already ended the supervision; the action still needs its end in the audit.
             (_, Some(phase)) => {
                 let over = Transaction {
@@ -275,7 +274,7 @@ impl LeavingService {
                     ],
                     ..Transaction::default()
                 };
-                self.ctx.store().transact(over).await?;
+                self.ctx.transact(over).await?;
             }
             (_, None) => {}
         }

@@ -77,8 +77,8 @@ impl MonitoringService {
                 supervision: Some(SupervisionWrite::Update(Box::new(supervision), stored.revision)),
                 ..Transaction::default()
             };
-            match self.ctx.store().transact(change).await? {
-                CommitOutcome::Done => {
+            match self.ctx.transact(change).await? {
+                CommitOutcome::Done(_) => {
                     let stored = self
                         .ctx
                         .store()

@@ -42,7 +42,6 @@ impl ComplianceRules {
                     let outcome = format!("contact {}, {}", ask.contact, describe(&compliance));
                     let audit = vec![self.ctx.audit(request, AuditAction::RejoinRefused, *last, outcome)];
                     self.ctx
-                        .store()
                         .transact(Transaction {
                             audit,
                             ..Transaction::default()

@@ -13,9 +13,7 @@ use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::join_failure::{JoinFailure, OwnJoinFailure};
 use sidedoor_domain::ports::store::{StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::telephony::MonitorCall;
-use sidedoor_domain::ports::{
-    Admission, CommitOutcome, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode,
-};
+use sidedoor_domain::ports::{Admission, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode};
 use sidedoor_domain::supervision::{Mode, State, Supervision};
 
 use crate::usecases::evidence::adopt_leg::LegGiven;
@@ -188,7 +186,7 @@ impl MonitoringService {
                 audit: vec![self.join_begun_entry(id)],
                 ..Transaction::default()
             };
-            if self.ctx.store().transact(change).await? == CommitOutcome::Done {
+            if self.ctx.transact(change).await?.is_done() {
                 return Ok(Some(supervision));
             }
         }
@@ -313,7 +311,6 @@ impl MonitoringService {
                 })
                 .await?;
         }
-        self.ctx.signals.check.notify_one();
         let names = others.iter().map(|o| {
             let id = o.supervisor.connect_user_id.as_ref().map(ToString::to_string);
             let name = o.supervisor.username.clone().or(id);
@@ -378,7 +375,6 @@ impl MonitoringService {
                 Some(Transaction::default())
             })
             .await?;
-        self.ctx.signals.check.notify_one();
         Ok(())
     }
 }

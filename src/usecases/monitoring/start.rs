@@ -167,8 +167,8 @@ impl MonitoringService {
             supervision: Some(SupervisionWrite::Insert(Box::new(new))),
             ..Transaction::default()
         };
-        match self.ctx.store().transact(change).await? {
-            CommitOutcome::Done => self.ctx.count(&MetricEvent::Began(Origin::Api)),
+        match self.ctx.transact(change).await? {
+            CommitOutcome::Done(_) => self.ctx.count(&MetricEvent::Began(Origin::Api)),
             CommitOutcome::KeyUsed(record) => {
                 return Ok(StartOutcome::Replay(self.idempotency.replay_of(request, record).await?));
             }
@@ -223,7 +223,6 @@ impl MonitoringService {
                 Some(Transaction::default())
             })
             .await?;
-        self.ctx.signals.check.notify_one();
         Ok(())
     }
 

@@ -96,7 +96,7 @@ impl MonitoringService {
             supervision: Some(SupervisionWrite::Update(Box::new(freed), revision)),
             ..Transaction::default()
         };
-        Ok(match self.ctx.store().transact(change).await? {
+        Ok(match self.ctx.transact(change).await? {
             CommitOutcome::Busy(holder) => JoinTurn::Taken(holder),
             // Written or overtaken by another writer: read again in both cases.
             _ => JoinTurn::NotYet,
@@ -123,7 +123,6 @@ impl MonitoringService {
                 })
             })
             .await?;
-        self.ctx.signals.check.notify_one();
         Ok(self.leaving.carry_out_leave(first).await?)
     }
 }

@@ -20,7 +20,7 @@ use sidedoor_domain::supervision::Supervision;
 
 use crate::usecases::evidence::adopt_leg::LegGiven;
 use crate::usecases::evidence::observation::Observation;
-use crate::usecases::polling::batch_poll::PollBatch;
+use crate::usecases::polling::dispatch::Work;
 use crate::usecases::polling::{PollingError, PollingService};
 
 /// SearchContacts is asked in every so many looks, because its quota is small.
@@ -67,9 +67,9 @@ impl Candidate {
 
 impl PollingService {
     /// Looks for the legs of all joins of a batch.
-    pub(super) async fn search_legs(&self, instance: &InstanceName, batch: &PollBatch) -> Result<(), PollingError> {
+    pub(super) async fn search_legs(&self, instance: &InstanceName, batch: Vec<Work>) -> Result<(), PollingError> {
         let mut searching = Vec::new();
-        for (s, _) in batch {
+        for (StoredSupervision { supervision: s, .. }, _) in &batch {
             if s.search().is_some_and(|search| search.is_over(self.ctx.now())) {
                 self.end_search(s).await?;
             } else if !self.repeat_join(s).await? {
@@ -286,9 +286,4 @@ impl PollingService {
             crate::usecases::error::UseCaseError::Conflict.into()
         })
     }
-}
-
-/// Whether a supervision that is due searches for its leg.
-pub(super) fn is_search(stored: &StoredSupervision, now: Timestamp) -> bool {
-    stored.supervision.search().is_some() && stored.supervision.next_check_at.is_some_and(|at| at <= now)
 }

@@ -55,7 +55,7 @@ impl ReportService {
             audit: vec![line],
             ..Transaction::default()
         };
-        self.ctx.store().transact(change).await?;
+        self.ctx.transact(change).await?;
         Ok(())
     }
 
@@ -91,14 +91,14 @@ impl ReportService {
                 audit: vec![abandoned],
                 ..Transaction::default()
             };
-            self.ctx.store().transact(change).await?;
+            self.ctx.transact(change).await?;
         }
         if all {
             let moved = Transaction {
                 cursor: Some((CURSOR, until.as_millisecond())),
                 ..Transaction::default()
             };
-            self.ctx.store().transact(moved).await?;
+            self.ctx.transact(moved).await?;
         }
         Ok(())
     }

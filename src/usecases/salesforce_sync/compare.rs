@@ -125,7 +125,7 @@ impl SalesforceSyncService {
             comparisons: comparisons.clone(),
             ..Transaction::default()
         };
-        self.ctx.store().transact(found).await?;
+        self.ctx.transact(found).await?;
         // After the commit, so that no comparison is counted that was not stored.
         for comparison in comparisons {
             if let (Some(at), Some(inside)) = (comparison.left_at, comparison.inside) {

@@ -156,7 +156,7 @@ impl DeliveryService {
                         .collect(),
                     ..Transaction::default()
                 };
-                if let CommitOutcome::KeyUsed(record) = self.ctx.store().transact(change).await? {
+                if let CommitOutcome::KeyUsed(record) = self.ctx.transact(change).await? {
                     return Ok(ReplayOutcome::Replay(
                         self.idempotency.replay_of(request, record).await?,
                     ));

@@ -23,13 +23,14 @@ use tracing::{Instrument, Span};
 
 use crate::telemetry::spans;
 use crate::usecases::error::UseCaseError;
-use crate::usecases::polling::reconcile::pause_until;
 use crate::usecases::salesforce_sync::SalesforceSyncService;
 use crate::usecases::salesforce_sync::failure_scope::{self, FailureJudge};
 use crate::usecases::salesforce_sync::rate::{DeliveryRate, LOOKS_APART};
 use crate::usecases::salesforce_sync::voice_calls::VoiceCallLookup;
 
 /// The longest sleep of the loop.
+/// The pause of the loop while everything that is due is in flight.
+const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// How often due records are counted while a call waits for more of them.
 const COUNT_EVERY: Duration = Duration::from_millis(25);
@@ -312,7 +313,6 @@ impl SalesforceSyncService {
 
     async fn commit_results(&self, delivery_results: Vec<DeliveryResult>) -> Result<(), UseCaseError> {
         self.ctx
-            .store()
             .transact(Transaction {
                 delivery_results,
                 ..Transaction::default()
@@ -403,4 +403,17 @@ fn log_refused(outgoing: &OutgoingRecord, error: &CrmError) {
         .map_or_else(String::new, |r| r.id.to_string());
     tracing::warn!(supervision_id = %outgoing.stored.supervision.id, delivery_id = %id, code = %error.code,
         "Salesforce rejected the record of delivery {id}: {error}");
+}
+
+/// How long the loop sleeps when the next record is due at `due`. Work that is already due is in flight and wakes the loop when it
+/// finishes; the minimum pause only keeps the loop from spinning until then.
+fn pause_until(due: Option<Timestamp>, now: Timestamp) -> Duration {
+    let left = due.map_or(LONGEST_SLEEP, |t| {
+        Duration::try_from(t.duration_since(now)).unwrap_or_default()
+    });
+    if left.is_zero() {
+        IN_FLIGHT_PAUSE
+    } else {
+        left.min(LONGEST_SLEEP)
+    }
 }

@@ -243,7 +243,6 @@ impl SalesforceSyncService {
                 result: DeliveryOutcome::LookAgain { at },
             };
             self.ctx
-                .store()
                 .transact(Transaction {
                     delivery_results: vec![looked],
                     ..Transaction::default()

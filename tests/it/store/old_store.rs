@@ -43,6 +43,10 @@ impl Clock for Still {
         self.0
     }
 
+    fn elapsed(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+
     fn follow_step(&self, _: SignedDuration) -> Option<SignedDuration> {
         None
     }
@@ -287,7 +291,9 @@ async fn by_the_port(store: &Path) -> Answers {
         .collect();
     told("the directives of supervisor-14", directives);
     let next = store.next_due().await.expect("read");
-    let times = [next.check, next.unknown_leg, next.delivery, next.voice_call];
+    let jobs = store.jobs(None, 1000).await.expect("read");
+    let next_job = jobs.iter().map(|job| job.step.due_at).min();
+    let times = [next_job, next.unknown_leg, next.delivery, next.voice_call];
     told("due next", json!(times.map(|t| t.map(|t| t.to_string()))));
     let counts = store.counts().await.expect("read");
     let active: Vec<_> = counts.active.iter().map(|(s, n)| (s.as_str(), n)).collect();

@@ -386,7 +386,7 @@ impl TestApp {
     async fn pending(&self) -> Vec<Vec<String>> {
         let sql = "SELECT 'supervision', id, state FROM supervisions WHERE state IN ('REQUESTED', 'LEAVING')
                      OR (state = 'JOINING' AND json_extract(doc, '$.join.search') IS NULL)
-                     OR (state = 'LEFT' AND next_check_at IS NOT NULL)
+                     OR (state = 'LEFT' AND id IN (SELECT supervision_id FROM jobs))
                    UNION ALL SELECT 'delivery', supervision_id, state FROM deliveries WHERE state = 'PENDING'
                    UNION ALL SELECT 'leg', leg_id, CAST(looks AS TEXT) FROM unexplained_legs";
         super::sql(&self.store_path(), sql).await.expect("read")

@@ -21,6 +21,8 @@ pub enum MetricEvent<'a> {
     CredentialDoubted(&'a str),
     /// A poll still listed a leg so long after its confirmed end, s.
     PollStaleness(f64),
+    /// A polling round of the idle supervisions of an instance took so long, s.
+    PollRound(f64),
     /// A disconnect passed its deadline without evidence of departure.
     Overdue,
     /// **The alarm**: the customer's call ended right after a departure that our disconnect caused.

@@ -29,7 +29,7 @@ pub use deliveries::{
 pub use directives::{DirectiveChange, DirectiveNews, DirectiveStore, OrderedDirective};
 pub use evidence::{EvidenceStore, LegEvidence, UnknownLeg};
 pub use idempotency::{IdempotencyStore, KeyRecord, KeyUse, KeyWrite};
-pub use jobs::{JobStore, NextDue, PollStaleness, Retention};
+pub use jobs::{IdleLeg, Job, JobStore, NextDue, PollStaleness, Retention};
 pub use supervisions::{Counts, Filter, SupervisionStore};
 pub use transaction::{CommitOutcome, SupervisionWrite, Transaction};
 

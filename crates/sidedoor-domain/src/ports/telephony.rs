@@ -55,7 +55,7 @@ impl Operation {
     ];
 }
 
-/// The class of a call. When the rate budget of an operation is short, a higher class goes first.
+/// The class of a call, and of the job that makes it. A higher class goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// Legs that no supervision has.
@@ -79,6 +79,22 @@ impl Priority {
         Self::Join,
         Self::Claim,
     ];
+
+    /// The word in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownLeg => "UNKNOWN_LEG",
+            Self::IdlePoll => "IDLE_POLL",
+            Self::AfterCheck => "AFTER_CHECK",
+            Self::Join => "JOIN",
+            Self::Claim => "CLAIM",
+        }
+    }
+
+    /// The class with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == word)
+    }
 }
 
 /// Permission for one MonitorContact within the rate budget. Dropping it unused wastes one call of the budget.

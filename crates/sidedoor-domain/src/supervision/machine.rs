@@ -335,6 +335,7 @@ impl Supervision {
                 self.state = State::Left;
                 self.overdue = false;
                 self.checks = 0;
+                self.watch.claim = None;
                 self.withdraw_directives();
                 self.departure = Some(departure);
                 Ok(true)

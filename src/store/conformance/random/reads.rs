@@ -31,7 +31,7 @@ impl Answers {
 }
 
 /// The stores make the ids of deliveries themselves.
-fn without_id(mut stored: StoredSupervision) -> StoredSupervision {
+pub(super) fn without_id(mut stored: StoredSupervision) -> StoredSupervision {
     if let Some(sync) = &mut stored.record_sync {
         sync.id = DeliveryId::parse("00000000-0000-0000-0000-000000000000").expect("an id");
     }
@@ -56,6 +56,7 @@ pub(super) async fn read_everything(store: &dyn Store, subjects: &Subjects) -> V
     for limit in LIMITS {
         for ms in MOMENTS {
             read_due(store, at(ms), limit, &mut answers).await;
+            read_jobs(store, limit, &mut answers).await;
         }
         read_lists(store, limit, subjects, &mut answers).await;
         read_audit(store, limit, subjects, &mut answers).await;
@@ -115,9 +116,20 @@ async fn read_aggregates(store: &dyn Store, answers: &mut Answers) {
     }
 }
 
+async fn read_jobs(store: &dyn Store, limit: u32, answers: &mut Answers) {
+    answers.add(("jobs", limit), store.jobs(None, limit).await.expect("read"));
+    let idle = store.idle_legs(None, limit).await.expect("read");
+    answers.add(("idle", limit), &idle);
+    let after = idle.first().map(|leg| leg.supervision);
+    answers.add(
+        ("idle after", limit),
+        store.idle_legs(after, limit).await.expect("read"),
+    );
+    answers.add("newest", store.newest_moment().await.expect("read"));
+}
+
 async fn read_due(store: &dyn Store, now: Timestamp, limit: u32, answers: &mut Answers) {
     let mut add = |what: &str, found| answers.add((what, now, limit), without_ids(found));
-    add("checks", store.due_checks(now, limit).await.expect("read"));
     add("deliveries", store.due_deliveries(now, limit).await.expect("read"));
     add("voice calls", store.due_voice_calls(now, limit).await.expect("read"));
     add(

@@ -88,6 +88,7 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         key: Some(KeyWrite::Take(key.clone(), Some(first.id), now())),
         samples: vec![(stream, sample)],
         epochs: vec![epoch],
+        due_by: Some(now()),
         audit: vec![AuditEntry::done(now(), "test", AuditAction::SupervisionRequested, "ok").of(first.id)],
         ..change(SupervisionWrite::Insert(Box::new(first.clone())))
     };
@@ -102,7 +103,12 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         .expect("written");
     second.start_joining(now()).expect("fits");
     store
-        .transact(change(SupervisionWrite::Update(Box::new(second), 1)))
+        .transact(change(SupervisionWrite::Update(Box::new(second.clone()), 1)))
+        .await
+        .expect("written");
+    second.next_check_at = None;
+    store
+        .transact(change(SupervisionWrite::Update(Box::new(second), 2)))
         .await
         .expect("written");
     for write in [KeyWrite::Answer(key.clone(), 201, "{}".into()), KeyWrite::Forget(key)] {
@@ -168,7 +174,9 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         store.active_of(&main, &user("user-1")),
         store.active_on(&main, &contact),
         store.in_states(&[State::Requested, State::Joining], 10),
-        store.due_checks(now(), 10),
+        store.jobs(None, 10),
+        store.idle_legs(None, 10),
+        store.newest_moment(),
         store.evidence(&main, "l-x"),
         store.due_unknown_legs(now(), 10),
         store.due_deliveries(now(), 10),

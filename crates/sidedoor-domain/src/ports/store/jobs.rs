@@ -3,14 +3,41 @@
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{StoreError, StoredSupervision};
-use crate::ids::InstanceName;
+use super::StoreError;
+use crate::ids::{InstanceName, SupervisionId, UserId};
+use crate::supervision::NextStep;
 
-/// When the next job of each kind is due; `None` if there is none.
+/// The next step of a supervision, as it is stored beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The supervision.
+    pub supervision: SupervisionId,
+    /// The revision of the supervision that it belongs to.
+    pub revision: i64,
+    /// The instance of the supervision.
+    pub instance: InstanceName,
+    /// The step.
+    pub step: NextStep,
+}
+
+/// A leg without a job, which only the polling round of idle supervisions asks about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdleLeg {
+    /// The supervision.
+    pub supervision: SupervisionId,
+    /// The revision of the supervision.
+    pub revision: i64,
+    /// The instance of the leg.
+    pub instance: InstanceName,
+    /// The supervisor.
+    pub user: UserId,
+    /// The leg.
+    pub leg: String,
+}
+
+/// When the next job that belongs to no supervision is due, by kind; `None` if there is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NextDue {
-    /// A check of a supervision.
-    pub check: Option<Timestamp>,
     /// A look-up of an unknown leg.
     pub unknown_leg: Option<Timestamp>,
     /// A delivery to Salesforce.
@@ -51,11 +78,17 @@ impl PollStaleness {
 /// Reads and upkeep for background jobs. Every method fails with [`StoreError`] if the store cannot be read or written.
 #[async_trait]
 pub trait JobStore: Send + Sync {
-    /// When the next job of each kind is due.
+    /// When the next of the other jobs is due.
     async fn next_due(&self) -> Result<NextDue, StoreError>;
 
-    /// Supervisions to check by `now`, longest due first, at most `limit`.
-    async fn due_checks(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError>;
+    /// The jobs of supervisions, by the supervision's id, from the first after `after`, at most `limit`.
+    async fn jobs(&self, after: Option<SupervisionId>, limit: u32) -> Result<Vec<Job>, StoreError>;
+
+    /// The legs of the polling round, by the supervision's id, from the first after `after`, at most `limit`.
+    async fn idle_legs(&self, after: Option<SupervisionId>, limit: u32) -> Result<Vec<IdleLeg>, StoreError>;
+
+    /// The newest moment that is stored, of the last audit entry or evidence. It tells whether our own clock can be right.
+    async fn newest_moment(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// The last change that the follower with this name has handled; `None` if it never ran.
     async fn cursor(&self, name: &'static str) -> Result<Option<i64>, StoreError>;

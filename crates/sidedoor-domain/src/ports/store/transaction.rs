@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     ClockEpoch, ClockId, Comparison, DeliveryResult, KeyRecord, KeyWrite, LegEvidence, PollStaleness, Sample,
-    UnknownLeg,
+    StoredSupervision, UnknownLeg,
 };
 use crate::audit::AuditEntry;
 use crate::ids::{InstanceName, SupervisionId};
@@ -22,6 +22,34 @@ pub enum SupervisionWrite {
     /// Refused as [`CommitOutcome::Busy`] if it is REQUESTED, waits no longer, and others have all voice slots. In another state it
     /// runs, and takes the lowest free slot.
     Update(Box<Supervision>, i64),
+}
+
+impl SupervisionWrite {
+    /// The id of the supervision.
+    pub fn id(&self) -> SupervisionId {
+        let (Self::Insert(s) | Self::Update(s, _)) = self;
+        s.id
+    }
+
+    /// The instance of the supervision.
+    pub fn instance(&self) -> &InstanceName {
+        let (Self::Insert(s) | Self::Update(s, _)) = self;
+        &s.instance
+    }
+
+    /// The revision that the supervision has once it is written.
+    pub fn next_revision(&self) -> i64 {
+        match self {
+            Self::Insert(_) => 1,
+            Self::Update(_, read) => read + 1,
+        }
+    }
+
+    /// The supervision as it is written.
+    pub fn into_supervision(self) -> Box<Supervision> {
+        let (Self::Insert(s) | Self::Update(s, _)) = self;
+        s
+    }
 }
 
 /// Everything that is written together, in one database transaction. Deliveries and comparisons of a supervision that is not stored are
@@ -47,6 +75,8 @@ pub struct Transaction {
     pub comparisons: Vec<Comparison>,
     /// Deliveries to send again at that moment, with no attempts counted.
     pub replayed: Vec<(SupervisionId, Timestamp)>,
+    /// All jobs that belong to no supervision are due by this moment: our own clock was set back, and their times are too late.
+    pub due_by: Option<Timestamp>,
     /// Unknown legs to look up, or to look up again later. A leg that is stored with at least as many looks keeps the earlier time.
     pub unknown_legs: Vec<UnknownLeg>,
     /// Legs that are unknown no longer.
@@ -67,8 +97,8 @@ pub struct Transaction {
 /// `Duplicate`, `KeyUsed`, `Stale`, `Busy` and `LegTaken` is the outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitOutcome {
-    /// It is on disk.
-    Done,
+    /// It is on disk. Holds the supervision as it was written, if the transaction has one.
+    Done(Option<Box<StoredSupervision>>),
     /// The supervision changed since it was read. The caller reads it again.
     Stale,
     /// The oldest of the supervisions that have the supervisor's voice slots.
@@ -79,4 +109,11 @@ pub enum CommitOutcome {
     KeyUsed(KeyRecord),
     /// The event was seen before.
     Duplicate,
+}
+
+impl CommitOutcome {
+    /// Whether the transaction was written.
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Done(_))
+    }
 }

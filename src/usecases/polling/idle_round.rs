@@ -1,139 +1,160 @@
-//! The batch poll: idle supervisions are polled together, up to a hundred users in one GetCurrentUserData call.
+//! The polling round: all idle supervisions are asked about together, up to a hundred users in one GetCurrentUserData call.
 //!
-//! Idle supervisions are due at the same moments, multiples of `supervision.idle_poll_s`, so that each call is full. The absence of
-//! a leg shows its end only if an earlier answer listed it; otherwise the leg is described by itself. An unknown MONITOR contact is
-//! looked into, so that a leg whose events were lost is found here too.
+//! A round begins at each multiple of `supervision.idle_poll_s`, and a round that takes longer delays the next. Idle supervisions have no
+//! job, so that a round writes nothing for the legs that it lists. The absence of a leg shows its end only if an earlier answer listed it;
+//! otherwise the leg is described by itself. An unknown MONITOR contact is looked into, so that a leg whose events were lost is found here
+//! too.
 //!
-//! The free places of a call are given in turn to supervisors who listened recently and have no idle supervision. So an
-//! unknown leg whose events were lost is found within some rounds, without further calls (or with one call a round for an
-//! instance without idle supervisions).
+//! The free places of a round's last call are given in turn to supervisors who listened recently and have no idle supervision. So an
+//! unknown leg whose events were lost is found within some rounds, without further calls (or with one call a round for an instance
+//! without idle supervisions).
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::confirmation::{Finding, LegAnswer};
 use sidedoor_domain::evidence::Source;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
-use sidedoor_domain::interlock::LegId;
-use sidedoor_domain::ports::store::{PollStaleness, StoredSupervision, UnknownLeg};
+use sidedoor_domain::ports::store::{IdleLeg, PollStaleness, UnknownLeg};
 use sidedoor_domain::ports::telephony::{UserContact, UserDataSeen};
 use sidedoor_domain::ports::{MetricEvent, Priority, Transaction, VendorError};
-use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
+use sidedoor_domain::supervision::{State, Supervision};
 
 use crate::usecases::evidence::observation::Observation;
-use crate::usecases::in_flight::InFlightGuard;
+use crate::usecases::polling::dispatch::BATCH;
 use crate::usecases::polling::{PollingError, PollingService};
-
-/// The most users that GetCurrentUserData accepts in one call.
-pub(super) const USERS: usize = 100;
-
-/// How often a leg is described to confirm a requested mode change.
-const MODE_LOOKS: u32 = 8;
-
-/// Whether no change is expected: the supervisor has a leg, nothing was requested of them, and there is no claim that it has ended.
-pub(super) fn is_idle(s: &Supervision) -> bool {
-    s.state == State::Monitoring
-        && s.vendor == AMAZON_CONNECT
-        && s.leg.is_some()
-        && s.supervisor.connect_user_id.is_some()
-        && s.checks > 0
-        && s.watch.claim.is_none()
-        && s.watch.contact_end_claimed_at.is_none()
-        && s.watch.not_found.is_none()
-        && !awaits_mode_change(s)
-}
-
-/// Whether a requested mode change may be confirmed soon; only a description of the leg shows modes.
-pub(super) fn awaits_mode_change(s: &Supervision) -> bool {
-    s.checks < MODE_LOOKS && s.mode_change.as_ref().is_some_and(|c| c.confirmed_at.is_none())
-}
 
 /// Supervisors who listened within this time fill the free places of a batch poll.
 const RECENTLY: SignedDuration = SignedDuration::from_hours(24 * 7);
 
-/// The progress through recent supervisors, by instance.
+/// The progress of the rounds, by instance.
 #[derive(Default)]
 pub(crate) struct PollRounds(Mutex<BTreeMap<InstanceName, PollRound>>);
 
 /// The progress in one instance.
 #[derive(Default)]
 struct PollRound {
-    /// When the last call was made.
-    at: Option<Timestamp>,
-    /// The last supervisor that was included.
+    /// When the next round begins, by [`Clock::elapsed`](sidedoor_domain::ports::Clock::elapsed).
+    next: Option<Duration>,
+    is_running: bool,
+    /// The last recent supervisor that was included.
     after: Option<UserId>,
 }
 
-/// The supervisions of one call, in flight until it is done.
-pub(super) type PollBatch = Vec<(Supervision, InFlightGuard<SupervisionId>)>;
+impl PollRounds {
+    fn rounds(&self) -> MutexGuard<'_, BTreeMap<InstanceName, PollRound>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
-/// Splits idle supervisions into calls, by instance.
-pub(super) fn split_into_batches(
-    idle: Vec<(StoredSupervision, InFlightGuard<SupervisionId>)>,
-) -> Vec<(InstanceName, PollBatch)> {
-    let mut by_instance: BTreeMap<InstanceName, PollBatch> = BTreeMap::new();
-    for (stored, guard) in idle {
-        let instance = stored.supervision.instance.clone();
-        by_instance
-            .entry(instance)
-            .or_default()
-            .push((stored.supervision, guard));
-    }
-    let mut batches = Vec::new();
-    for (instance, mut batch) in by_instance {
-        while batch.len() > USERS {
-            let rest = batch.split_off(USERS);
-            batches.push((instance.clone(), std::mem::replace(&mut batch, rest)));
+/// Ends a round when it drops.
+struct RunningRound(PollingService, InstanceName);
+
+impl Drop for RunningRound {
+    fn drop(&mut self) {
+        let mut rounds = self.0.ctx.signals.poll_rounds.rounds();
+        if let Some(round) = rounds.get_mut(&self.1) {
+            round.is_running = false;
         }
-        batches.push((instance, batch));
+        drop(rounds);
+        self.0.ctx.signals.jobs.wake();
     }
-    batches
 }
 
 impl PollingService {
-    /// When an idle supervision is polled next: the next multiple of the interval that is at least half an interval away.
-    pub(super) fn next_batch_poll(&self, now: Timestamp) -> Timestamp {
+    /// How long until the next round begins: at the next multiple of the interval that is at least half an interval away.
+    fn round_after(&self, now: Timestamp) -> Duration {
         let every = i64::try_from(self.ctx.settings.idle_poll.as_millis())
             .unwrap_or(i64::MAX)
             .max(1);
         let earliest = now.as_millisecond().saturating_add(every / 2);
         let next = earliest.div_euclid(every).saturating_add(1).saturating_mul(every);
-        Timestamp::from_millisecond(next).unwrap_or(now + self.ctx.settings.idle_poll)
+        let wait = next.saturating_sub(now.as_millisecond());
+        Duration::from_millis(u64::try_from(wait).unwrap_or(0))
     }
 
-    /// Polls all supervisions of a batch in one call.
-    pub(super) async fn run_batch_poll(&self, instance: &InstanceName, batch: &PollBatch) -> Result<(), PollingError> {
-        let mut users: Vec<UserId> = batch
-            .iter()
-            .filter_map(|(s, _)| s.supervisor.connect_user_id.clone())
-            .collect();
+    /// How long until a round begins.
+    pub(super) fn next_round_in(&self) -> Option<Duration> {
+        let rounds = self.ctx.signals.poll_rounds.rounds();
+        let next = rounds
+            .values()
+            .filter(|round| !round.is_running)
+            .filter_map(|round| round.next);
+        next.min().map(|at| at.saturating_sub(self.ctx.elapsed()))
+    }
+
+    /// Starts the rounds that are due.
+    pub(super) fn start_due_rounds(&self) {
+        let now = self.ctx.elapsed();
+        let mut due = Vec::new();
+        let mut rounds = self.ctx.signals.poll_rounds.rounds();
+        for instance in self.ctx.settings.instances.keys() {
+            let round = rounds.entry(instance.clone()).or_default();
+            if round.next.is_some_and(|next| next > now) || round.is_running {
+                continue;
+            }
+            // After a start the first round is soon, because events may have been lost meanwhile.
+            round.is_running = true;
+            round.next = Some(now + self.round_after(self.ctx.now()));
+            due.push(instance.clone());
+        }
+        drop(rounds);
+        for instance in due {
+            let running = RunningRound(self.clone(), instance.clone());
+            let this = self.clone();
+            self.ctx.spawn(async move {
+                let begun = this.ctx.elapsed();
+                if let Err(e) = this.poll_idle(&instance).await {
+                    tracing::error!(%instance, error = %e, "could not finish the polling round of {instance}; the next round asks again: {e}");
+                }
+                let took = this.ctx.elapsed().saturating_sub(begun);
+                this.ctx.count(&MetricEvent::PollRound(took.as_secs_f64()));
+                drop(running);
+            });
+        }
+    }
+
+    /// Asks about all idle supervisions of an instance.
+    async fn poll_idle(&self, instance: &InstanceName) -> Result<(), PollingError> {
+        let idle = self.ctx.signals.jobs.idle_legs(instance);
+        let mut calls = idle.chunks(BATCH).peekable();
+        if calls.peek().is_none() {
+            return self.poll_together(instance, &[]).await;
+        }
+        for legs in calls {
+            self.poll_together(instance, legs).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks about these legs, at most a hundred, in one call.
+    async fn poll_together(&self, instance: &InstanceName, legs: &[IdleLeg]) -> Result<(), PollingError> {
+        let mut users: Vec<UserId> = legs.iter().map(|leg| leg.user.clone()).collect();
         users.sort();
         users.dedup();
         let mut filler = self
-            .recent_supervisors(instance, USERS - users.len().min(USERS))
+            .recent_supervisors(instance, BATCH - users.len().min(BATCH))
             .await?;
         filler.retain(|user| users.binary_search(user).is_err());
-        let recent = filler.len();
+        let idle = users.len();
         users.extend(filler);
         if users.is_empty() {
             return Ok(());
         }
         let asked_at = self.ctx.now();
-        let idle = users.len() - recent;
         let seen = match self.user_data_of(instance, &users, idle, Priority::IdlePoll).await {
             Ok(seen) => seen,
             Err(e) => {
                 tracing::warn!(%instance, code = %e.code, users = users.len(), "the batch poll of {instance} failed; polling again at the next interval: {}", e.message);
-                for (s, _) in batch {
-                    self.reschedule_idle(s, None).await?;
-                }
                 return Ok(());
             }
         };
         let received_at = self.ctx.now();
-        for (s, _) in batch {
-            match self.finding_of(s, &seen) {
+        let mut lost = Vec::new();
+        for leg in legs {
+            match seen.finding(&leg.user, &leg.leg) {
                 Finding::Alive => {
                     let answer = LegAnswer {
                         source: Source::UserData,
@@ -141,19 +162,54 @@ impl PollingService {
                         received_at,
                         finding: Finding::Alive,
                     };
-                    self.reschedule_idle(s, Some(answer)).await?;
+                    self.note_alive(leg, answer).await?;
                 }
-                finding => {
-                    self.evaluate_finding(s, finding, asked_at, received_at).await?;
-                    if !self.has_left(s.id).await? {
-                        self.poll_leg(s, Priority::IdlePoll).await?;
-                    }
-                }
+                finding => lost.push((leg, finding)),
             }
         }
-        let known = |c: &UserContact| batch.iter().any(|(s, _)| is_leg_of(c, s));
+        for (leg, finding) in lost {
+            self.look_into_unlisted(leg, finding, asked_at, received_at).await?;
+        }
+        let known = |c: &UserContact| legs.iter().any(|leg| leg.leg.eq_ignore_ascii_case(&c.contact));
         for unknown in seen.contacts.iter().filter(|c| c.may_be_live_leg() && !known(c)) {
             self.note_unknown_leg(instance, unknown, asked_at).await?;
+        }
+        Ok(())
+    }
+
+    /// The poll listed the leg. Only the first such answer is written at once, because the absence of the leg shows its end from then on.
+    async fn note_alive(&self, leg: &IdleLeg, answer: LegAnswer) -> Result<(), PollingError> {
+        if !self.ctx.signals.jobs.note_polled(leg.supervision, answer) {
+            return Ok(());
+        }
+        let stored = self.ctx.store().supervision(leg.supervision).await?;
+        if stored.is_some_and(|stored| stored.supervision.watch.listed_at.is_none()) {
+            self.ctx
+                .update(leg.supervision, |_| Some(Transaction::default()))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The poll did not list the leg, or listed it as ended.
+    async fn look_into_unlisted(
+        &self,
+        leg: &IdleLeg,
+        finding: Finding,
+        asked_at: Timestamp,
+        received_at: Timestamp,
+    ) -> Result<(), PollingError> {
+        let Some(stored) = self.ctx.store().supervision(leg.supervision).await? else {
+            return Ok(());
+        };
+        let s = self.ctx.with_newest_poll(stored).supervision;
+        // A claim or a request came meanwhile, and has a job of its own.
+        if !s.is_idle() {
+            return Ok(());
+        }
+        self.evaluate_finding(&s, finding, asked_at, received_at).await?;
+        if !self.has_left(s.id).await? {
+            self.poll_leg(&s, Priority::IdlePoll).await?;
         }
         Ok(())
     }
@@ -226,20 +282,6 @@ impl PollingService {
         Ok(found)
     }
 
-    /// Instances whose interval is over without a call, because they have no idle supervisions.
-    pub(super) fn overdue_rounds(&self, now: Timestamp) -> Vec<InstanceName> {
-        let rounds = self
-            .ctx
-            .signals
-            .poll_rounds
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let every = self.ctx.settings.idle_poll;
-        let over = |name: &&InstanceName| rounds.get(*name).and_then(|r| r.at).is_none_or(|at| at + every <= now);
-        self.ctx.settings.instances.keys().filter(over).cloned().collect()
-    }
-
     /// The next supervisors who listened recently, at most `free_places`: the users that the request can still name.
     async fn recent_supervisors(
         &self,
@@ -247,18 +289,13 @@ impl PollingService {
         free_places: usize,
     ) -> Result<Vec<UserId>, PollingError> {
         let now = self.ctx.now();
-        let after = {
-            let mut rounds = self
-                .ctx
-                .signals
-                .poll_rounds
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let round = rounds.entry(instance.clone()).or_default();
-            round.at = Some(now);
-            round.after.clone()
-        };
+        let after = self
+            .ctx
+            .signals
+            .poll_rounds
+            .rounds()
+            .get(instance)
+            .and_then(|round| round.after.clone());
         if free_places == 0 {
             // The calls of this instance are full, and recent supervisors must not cause another one.
             return Ok(Vec::new());
@@ -270,40 +307,12 @@ impl PollingService {
             .store()
             .supervisors_since(instance, since, after.as_ref(), most)
             .await?;
-        let mut rounds = self
-            .ctx
-            .signals
-            .poll_rounds
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut rounds = self.ctx.signals.poll_rounds.rounds();
         // At the end of the list, the next call starts from the beginning.
         rounds.entry(instance.clone()).or_default().after =
             found.last().filter(|_| found.len() == free_places).cloned();
         drop(rounds);
         Ok(found)
-    }
-
-    /// Schedules the next poll of an idle supervision, after an answer that shows its leg alive, or none.
-    async fn reschedule_idle(&self, seen: &Supervision, alive: Option<LegAnswer>) -> Result<(), PollingError> {
-        let next = self.next_batch_poll(self.ctx.now());
-        self.ctx
-            .update(seen.id, |s| {
-                if s.state != State::Monitoring {
-                    return None;
-                }
-                if let Some(answer) = &alive {
-                    // Claims that came meanwhile have a time of their own to be asked about.
-                    s.note_answer(answer, &[], self.ctx.answer_age());
-                }
-                s.checks = s.checks.saturating_add(1);
-                // Keep an earlier poll that was requested while this one was in flight.
-                let wanted = s.next_check_at.filter(|t| Some(*t) != seen.next_check_at);
-                s.next_check_at = Some(wanted.map_or(next, |t| t.min(next)));
-                Some(Transaction::default())
-            })
-            .await?;
-        Ok(())
     }
 
     async fn note_unknown_leg(
@@ -323,13 +332,11 @@ impl PollingService {
             looks: 0,
         };
         self.ctx
-            .store()
             .transact(Transaction {
                 unknown_legs: vec![leg],
                 ..Transaction::default()
             })
             .await?;
-        self.ctx.signals.check.notify_one();
         Ok(())
     }
 
@@ -358,9 +365,4 @@ impl PollingService {
             }
         }
     }
-}
-
-fn is_leg_of(contact: &UserContact, s: &Supervision) -> bool {
-    let leg = s.leg.as_ref().map(LegId::as_str);
-    leg.is_some_and(|leg| leg.eq_ignore_ascii_case(&contact.contact))
 }

@@ -1,0 +1,41 @@
+//! Deletes data that is past its retention.
+
+use sidedoor_domain::ports::store::Retention;
+
+use crate::usecases::polling::PollingService;
+
+impl PollingService {
+    /// Deletes expired data until the process stops.
+    pub async fn sweep_until_stopped(self) {
+        loop {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(self.ctx.settings.intervals.sweep) => {}
+                () = self.ctx.deps.stopping.cancelled() => return,
+            }
+            let (now, keep) = (self.ctx.now(), self.ctx.settings.retention);
+            let retention = Retention {
+                keys_before: now - keep.keys,
+                evidence_before: now - keep.evidence,
+                supervisions_before: now - keep.supervisions,
+                unsent_too: self.ctx.deps.crm.is_none(),
+            };
+            if let Err(e) = self.reports.sweep_audit().await {
+                tracing::error!(error = %e, "could not close unfinished audit entries; retrying at the next sweep: {e}");
+            }
+            match self.may_delete_by_age().await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(e) => {
+                    tracing::error!(error = %e, "could not read whether the clock can be right; deleting nothing until the next sweep: {e}");
+                    continue;
+                }
+            }
+            match self.ctx.store().sweep(&retention).await {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(rows, "deleted {rows} expired rows"),
+                Err(e) => tracing::error!(error = %e, "could not delete expired data; retrying at the next sweep: {e}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! In-memory state of one process that is not in the store: what wakes the background loops, and what runs now.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::Clock;
+use tokio::sync::Notify;
+
+use crate::usecases::in_flight::InFlight;
+use crate::usecases::job_queue::JobQueue;
+use crate::usecases::leaving::silent_leaves::SilentLeaves;
+use crate::usecases::polling::clock_steps::ClockSteps;
+use crate::usecases::polling::idle_round::PollRounds;
+use crate::usecases::salesforce_sync::rate::DeliveryPause;
+
+/// The state. It is built once, for all services.
+pub(crate) struct Signals {
+    /// What is to be done next for each supervision.
+    pub(crate) jobs: JobQueue,
+    /// How our own clock was set to another time, until the plans of all supervisions are adapted.
+    pub(crate) clock_steps: ClockSteps,
+    /// Wakes the delivery loop, because a Salesforce record may have become due.
+    pub(crate) deliver: Notify,
+    /// Progress of the batch polls through supervisors who listened recently.
+    pub(crate) poll_rounds: PollRounds,
+    /// Why nothing is sent to Salesforce at the moment; `None` while delivery runs.
+    pub(crate) delivery_pause: Mutex<Option<DeliveryPause>>,
+    /// Supervisions whose leave is being carried out now, so that no two tasks carry out the same one.
+    pub(crate) leaves_in_flight: InFlight<SupervisionId>,
+    /// When the vendor was last asked about a departed supervisor after another request to leave.
+    pub(crate) departed_asks: RecentAsks,
+    /// Joins that a task works on now.
+    pub(crate) joins_in_flight: InFlight<SupervisionId>,
+    /// Idempotency keys of requests that are running, with their callers.
+    pub(crate) keys_in_flight: InFlight<(String, String)>,
+    /// When claims of each credential were refuted in the last hour.
+    pub(super) refuted_claims: Mutex<BTreeMap<String, Vec<Timestamp>>>,
+    silent_leaves: Mutex<SilentLeaves>,
+    /// How many ids this process has generated.
+    ids: AtomicU16,
+}
+
+/// When each supervision was last asked about. Bounded: the least id is forgotten first, and may then be asked about again.
+#[derive(Default)]
+pub(crate) struct RecentAsks(Mutex<BTreeMap<SupervisionId, Duration>>);
+
+impl RecentAsks {
+    const MOST: usize = 1000;
+    const PAUSE: Duration = Duration::from_secs(5);
+
+    /// Whether a question is due at `now` by [`Clock::elapsed`]; if so, none is for some seconds.
+    pub(crate) fn is_due(&self, id: SupervisionId, now: Duration) -> bool {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.get(&id).is_some_and(|at| now < *at + Self::PAUSE) {
+            return false;
+        }
+        if asked.len() >= Self::MOST {
+            asked.pop_first();
+        }
+        asked.insert(id, now);
+        true
+    }
+}
+
+impl Signals {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            jobs: JobQueue::new(clock),
+            clock_steps: ClockSteps::default(),
+            deliver: Notify::new(),
+            poll_rounds: PollRounds::default(),
+            delivery_pause: Mutex::default(),
+            leaves_in_flight: InFlight::default(),
+            departed_asks: RecentAsks::default(),
+            joins_in_flight: InFlight::default(),
+            keys_in_flight: InFlight::default(),
+            refuted_claims: Mutex::default(),
+            silent_leaves: Mutex::default(),
+            ids: AtomicU16::default(),
+        }
+    }
+
+    pub(crate) fn silent_leaves(&self) -> MutexGuard<'_, SilentLeaves> {
+        self.silent_leaves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The serial number of the next id that this process generates.
+    pub(super) fn next_serial(&self) -> u16 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+}
