@@ -9,14 +9,13 @@
 
 mod departure;
 mod leg_watch;
+pub(crate) mod packed;
 mod supervision;
 
-use clock_calibration::{Cause, Sample};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
-use sidedoor_domain::moment::{moment, timestamp};
 use sidedoor_domain::supervision::Supervision;
 use supervision::SupervisionDocument;
 
@@ -86,8 +85,11 @@ struct EvidenceDocument {
     source: Source,
     sighting: Sighting,
     learnt_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     vendor_stamp: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     disconnect_reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     carrier: Option<String>,
@@ -133,50 +135,6 @@ pub(crate) fn read_evidence(text: &str) -> Result<Evidence, DocumentError> {
         carrier: document.carrier,
         credential: document.credential,
         authentic: document.authentic,
-    })
-}
-
-/// One sample of a vendor's clock.
-#[derive(Debug, Serialize, Deserialize)]
-struct SampleDocument {
-    #[serde(default = "version_one")]
-    v: u32,
-    not_before: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    asked: Option<Timestamp>,
-    not_after: Timestamp,
-    stamp: Timestamp,
-    cause: Cause,
-}
-
-/// Writes the document of a clock sample.
-///
-/// # Errors
-/// Never in practice: every field has a JSON form.
-pub(crate) fn write_sample(s: &Sample) -> Result<String, DocumentError> {
-    let document = SampleDocument {
-        v: VERSION,
-        not_before: s.not_before.map(timestamp),
-        asked: s.asked.map(timestamp),
-        not_after: timestamp(s.not_after),
-        stamp: timestamp(s.stamp),
-        cause: s.cause,
-    };
-    Ok(serde_json::to_string(&document)?)
-}
-
-/// Reads the document of a clock sample.
-///
-/// # Errors
-/// [`DocumentError`] if the document is damaged or of a later version.
-pub(crate) fn read_sample(text: &str) -> Result<Sample, DocumentError> {
-    let document = parse(text, |d: &SampleDocument| d.v)?;
-    Ok(Sample {
-        not_before: document.not_before.map(moment),
-        asked: document.asked.map(moment),
-        not_after: moment(document.not_after),
-        stamp: moment(document.stamp),
-        cause: document.cause,
     })
 }
 

@@ -114,6 +114,7 @@ mod security {
 /// The store: the database's file, unreadable documents, crashes, and random commands against the whole service.
 mod store {
     mod database_file;
+    mod growth;
     mod kill;
     mod locked;
     mod old_store;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clock_calibration::{Cause, ClockId, Grade, Sample};
+use clock_calibration::{ClockId, Grade};
 use jiff::Timestamp;
 use sidedoor_domain::confirmation::{Confirmation, LegWatch, PendingClaim};
 use sidedoor_domain::departure::{AgentAfter, AliveBy, Basis, ClockBasis, Continuity, Departure, Reason, StampBasis};
@@ -11,7 +11,6 @@ use sidedoor_domain::directive::{AckOutcome, Acknowledgement, Directive, Directi
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, DirectiveId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
-use sidedoor_domain::moment::moment;
 use sidedoor_domain::rejoin::{Announcement, Compliance};
 use sidedoor_domain::supervision::{
     Channel, Failure, Join, Joined, LeaveRequest, LegSearch, Mode, ModeChange, Origin, Requester, ServerEnd, State,
@@ -240,16 +239,6 @@ fn evidence() -> Evidence {
     }
 }
 
-fn sample() -> Sample {
-    Sample {
-        not_before: Some(moment(at(8))),
-        asked: None,
-        not_after: moment(at(150)),
-        stamp: moment(at(1000)),
-        cause: Cause::Command,
-    }
-}
-
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("src/store/documents/golden")
@@ -326,16 +315,11 @@ fn document_without_a_version_is_of_version_one() {
 }
 
 #[test]
-fn documents_of_evidence_and_samples_are_the_golden_ones() {
+fn document_of_evidence_is_the_golden_one() {
     let written = write_evidence(&evidence()).expect("written");
     let kept = golden_text("evidence-1.json", &written);
     assert_same_json(&written, &kept, "evidence");
     assert_eq!(read_evidence(&kept).expect("readable"), evidence());
-
-    let written = write_sample(&sample()).expect("written");
-    let kept = golden_text("sample-1.json", &written);
-    assert_same_json(&written, &kept, "sample");
-    assert_eq!(read_sample(&kept).expect("readable"), sample());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Samples and epochs of the vendors' clocks, written in the transaction of the evidence they come from.
 
+use clock_calibration::{Cause, Moment};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use sidedoor_domain::moment;
@@ -7,25 +8,38 @@ use sidedoor_domain::ports::store::{ClockEpoch, ClockId, EpochCause, Sample};
 
 use super::failed;
 use super::rows::{Answer, all, count, first, get, millis, moment, run, text, unreadable};
-use crate::store::documents;
 
 /// At most so many epochs are read, the latest ones, because only these matter to a clock that is stepped so often.
 const MOST_EPOCHS: i64 = 10_000;
 
-pub(super) fn write_sample(db: &Connection, key: &ClockId, sample: &Sample) -> Answer<()> {
+pub(super) fn write_sample(db: &Connection, clock: &ClockId, sample: &Sample) -> Answer<()> {
     run(
         db,
-        "INSERT INTO clock_samples (vendor, instance, source, field, learnt_at, doc) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO clock_samples (clock, learnt_at, not_before, asked, not_after, stamp, cause)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
         params![
-            key.vendor,
-            key.instance,
-            key.source,
-            key.field,
+            number(db, clock)?,
             millis(moment::timestamp(sample.not_after)),
-            documents::write_sample(sample).map_err(|e| unreadable(&e))?
+            sample.not_before.map(Moment::as_nanos),
+            sample.asked.map(Moment::as_nanos),
+            sample.not_after.as_nanos(),
+            sample.stamp.as_nanos(),
+            sample.cause.as_str()
         ],
     )
     .map(|_| ())
+}
+
+/// The number of a clock, which it gets with its first sample.
+fn number(db: &Connection, clock: &ClockId) -> Answer<i64> {
+    let names = params![clock.vendor, clock.instance, clock.source, clock.field];
+    let known = "SELECT id FROM clocks WHERE vendor = ? AND instance = ? AND source = ? AND field = ?";
+    if let Some(number) = first(db, known, names, |row| get(row, "id"))? {
+        return Ok(number);
+    }
+    let new = "INSERT INTO clocks (vendor, instance, source, field) VALUES (?, ?, ?, ?)";
+    run(db, new, names)?;
+    Ok(db.last_insert_rowid())
 }
 
 /// Leaves an epoch that is stored already as it is, because two transactions may carry the same one.
@@ -71,43 +85,39 @@ pub(super) fn epochs(db: &Connection) -> Answer<Vec<ClockEpoch>> {
 pub(super) fn samples(db: &Connection, since: Timestamp, limit: u32) -> Answer<Vec<(ClockId, Sample)>> {
     let snapshot = db.unchecked_transaction().map_err(failed)?;
     let mut found = Vec::new();
-    let mut clock = next_clock(&snapshot, None)?;
-    while let Some(key) = clock {
+    let clocks = all(
+        &snapshot,
+        "SELECT id, vendor, instance, source, field FROM clocks",
+        [],
+        |row| Ok((get::<i64>(row, "id")?, key(row)?)),
+    )?;
+    for (number, clock) in clocks {
         found.extend(all(
             &snapshot,
-            "SELECT learnt_at, seq, doc FROM clock_samples
-             WHERE vendor = ? AND instance = ? AND source = ? AND field = ? AND learnt_at >= ?
-             ORDER BY learnt_at DESC, seq DESC LIMIT ?",
-            params![key.vendor, key.instance, key.source, key.field, millis(since), limit],
+            "SELECT learnt_at, seq, not_before, asked, not_after, stamp, cause FROM clock_samples
+             WHERE clock = ? AND learnt_at >= ? ORDER BY learnt_at DESC, seq DESC LIMIT ?",
+            params![number, millis(since), limit],
             |row| {
-                let sample = documents::read_sample(text(row, "doc")?).map_err(|e| unreadable(&e))?;
                 let place: (i64, i64) = (get(row, "learnt_at")?, get(row, "seq")?);
-                Ok((place, (key.clone(), sample)))
+                Ok((place, (clock.clone(), sample(row)?)))
             },
         )?);
-        clock = next_clock(&snapshot, Some(&key))?;
     }
     snapshot.commit().map_err(failed)?;
     found.sort_unstable_by_key(|(place, _)| *place);
     Ok(found.into_iter().map(|(_, sample)| sample).collect())
 }
 
-/// The clock after this one in the index, or the first. So the clocks are listed without reading their samples.
-fn next_clock(db: &Connection, after: Option<&ClockId>) -> Answer<Option<ClockId>> {
-    let part = |of: fn(&ClockId) -> &String| after.map(of).cloned().unwrap_or_default();
-    first(
-        db,
-        "SELECT vendor, instance, source, field FROM clock_samples
-         WHERE (vendor, instance, source, field) > (?, ?, ?, ?)
-         ORDER BY vendor, instance, source, field LIMIT 1",
-        params![
-            part(|key| &key.vendor),
-            part(|key| &key.instance),
-            part(|key| &key.source),
-            part(|key| &key.field)
-        ],
-        key,
-    )
+fn sample(row: &Row<'_>) -> Answer<Sample> {
+    let moment = |column: &str| get(row, column).map(Moment::from_nanos);
+    let optional = |column: &str| get::<Option<i64>>(row, column).map(|nanos| nanos.map(Moment::from_nanos));
+    Ok(Sample {
+        not_before: optional("not_before")?,
+        asked: optional("asked")?,
+        not_after: moment("not_after")?,
+        stamp: moment("stamp")?,
+        cause: Cause::parse(text(row, "cause")?).ok_or_else(|| unreadable(&"a sample's cause"))?,
+    })
 }
 
 fn key(row: &Row<'_>) -> Answer<ClockId> {

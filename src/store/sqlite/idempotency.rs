@@ -3,11 +3,11 @@
 use rusqlite::{Connection, Row, params};
 use sidedoor_domain::ports::store::{KeyRecord, KeyUse, KeyWrite};
 
-use super::rows::{Answer, first, get, millis, optional_text, run, supervision_id};
+use super::rows::{Answer, first, get, millis, optional_text, run, supervision_id, unpacked, unreadable};
+use crate::store::documents;
 
 /// A caller's key. The readers and the writer select it.
-const SELECT_KEY: &str =
-    "SELECT fingerprint, supervision_id, taken_by, status, body FROM idempotency_keys WHERE caller = ? AND key = ?";
+const SELECT_KEY: &str = "SELECT fingerprint, supervision_id, taken_by, status, body, packed FROM idempotency_keys WHERE caller = ? AND key = ?";
 
 pub(super) fn key(db: &Connection, caller: &str, key: &str) -> Answer<Option<KeyRecord>> {
     first(db, SELECT_KEY, [caller, key], record)
@@ -21,7 +21,10 @@ pub(super) fn earlier_use(db: &Connection, incarnation: &str, key: &KeyUse) -> A
 
 fn record(row: &Row<'_>) -> Answer<KeyRecord> {
     let status = get::<Option<i64>>(row, "status")?.and_then(|s| u16::try_from(s).ok());
-    let body = get::<Option<String>>(row, "body")?;
+    let body = match unpacked(row)? {
+        Some(body) => Some(body),
+        None => get::<Option<String>>(row, "body")?,
+    };
     let about_one = optional_text(row, "supervision_id")?.is_some();
     Ok(KeyRecord {
         fingerprint: get(row, "fingerprint")?,
@@ -49,8 +52,14 @@ pub(super) fn write(db: &Connection, incarnation: &str, write: &KeyWrite) -> Ans
         ),
         KeyWrite::Answer(key, status, body) => run(
             db,
-            "UPDATE idempotency_keys SET status = ?, body = ? WHERE caller = ? AND key = ? AND claim = ? AND status IS NULL",
-            params![status, body, key.caller, key.key, key.claim],
+            "UPDATE idempotency_keys SET status = ?, packed = ? WHERE caller = ? AND key = ? AND claim = ? AND status IS NULL",
+            params![
+                status,
+                documents::packed::pack(body).map_err(|e| unreadable(&e))?,
+                key.caller,
+                key.key,
+                key.claim
+            ],
         ),
         KeyWrite::Forget(key) => run(
             db,

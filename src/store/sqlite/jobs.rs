@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::Priority;
 use sidedoor_domain::ports::store::{IdleLeg, Job, NextDue, PollStaleness};
-use sidedoor_domain::supervision::{NextStep, Supervision};
+use sidedoor_domain::supervision::NextStep;
 
 use super::rows::{
     Answer, all, first, get, millis, moment, only, optional_moment, optional_text, run, supervision_id, text,
@@ -29,26 +29,8 @@ pub(super) fn next_due(db: &Connection) -> Answer<NextDue> {
     )
 }
 
-/// Writes a supervision's job, if it is another than before.
-pub(super) fn write(db: &Connection, new: &Supervision, before: Option<NextStep>) -> Answer<()> {
-    let step = new.next_step();
-    let is_same = |(a, b): (NextStep, NextStep)| a.class == b.class && millis(a.due_at) == millis(b.due_at);
-    match (step, before) {
-        (None, None) => Ok(()),
-        (Some(step), before) if before.is_some_and(|before| is_same((step, before))) => Ok(()),
-        (Some(step), _) => run(
-            db,
-            "INSERT INTO jobs (supervision_id, class, due_at) VALUES (?1, ?2, ?3)
-             ON CONFLICT (supervision_id) DO UPDATE SET class = ?2, due_at = ?3",
-            params![new.id.to_string(), step.class.as_str(), millis(step.due_at)],
-        )
-        .map(|_| ()),
-        (None, Some(_)) => run(db, "DELETE FROM jobs WHERE supervision_id = ?", [new.id.to_string()]).map(|_| ()),
-    }
-}
-
 /// The columns `class` and `due_at` of a job, if there is one.
-pub(super) fn step(row: &Row<'_>) -> Answer<Option<NextStep>> {
+fn step(row: &Row<'_>) -> Answer<Option<NextStep>> {
     let Some(word) = optional_text(row, "class")? else {
         return Ok(None);
     };
@@ -61,9 +43,9 @@ pub(super) fn all_of(db: &Connection, after: Option<SupervisionId>, limit: u32) 
     let after = after.map(|id| id.to_string()).unwrap_or_default();
     let found = all(
         db,
-        "SELECT j.supervision_id AS id, s.revision AS revision, s.instance AS instance, j.class AS class, j.due_at AS due_at
-         FROM jobs j CROSS JOIN supervisions s ON s.id = j.supervision_id WHERE j.supervision_id > ?
-         ORDER BY j.supervision_id LIMIT ?",
+        "SELECT u.supervision_id AS id, u.revision AS revision, s.instance AS instance, u.class AS class, u.due_at AS due_at
+         FROM unfinished u INDEXED BY unfinished_by_supervision CROSS JOIN supervisions s ON s.id = u.supervision_id
+         WHERE u.supervision_id > ? AND u.class IS NOT NULL ORDER BY u.supervision_id LIMIT ?",
         params![after, limit],
         |row| {
             let (supervision, revision) = (supervision_id(row, "id")?, get(row, "revision")?);
@@ -83,10 +65,12 @@ pub(super) fn idle_legs(db: &Connection, after: Option<SupervisionId>, limit: u3
     let after = after.map(|id| id.to_string()).unwrap_or_default();
     all(
         db,
-        "SELECT id, revision, instance, connect_user_id, leg_id FROM supervisions
-         WHERE state = 'MONITORING' AND id > ? AND +leg_id IS NOT NULL AND +connect_user_id IS NOT NULL
-           AND NOT EXISTS (SELECT 1 FROM jobs WHERE supervision_id = supervisions.id)
-         ORDER BY id LIMIT ?",
+        "SELECT s.id AS id, u.revision AS revision, s.instance AS instance, s.connect_user_id AS connect_user_id,
+           s.leg_id AS leg_id
+         FROM unfinished u INDEXED BY unfinished_by_supervision CROSS JOIN supervisions s ON s.id = u.supervision_id
+         WHERE u.supervision_id > ? AND u.class IS NULL AND +s.state = 'MONITORING' AND +s.leg_id IS NOT NULL
+           AND +s.connect_user_id IS NOT NULL
+         ORDER BY u.supervision_id LIMIT ?",
         params![after, limit],
         |row| {
             Ok(IdleLeg {

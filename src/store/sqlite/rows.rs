@@ -16,6 +16,7 @@ pub(super) type Answer<T> = Result<T, StoreError>;
 /// The columns of a [`StoredSupervision`], from `supervisions s LEFT JOIN deliveries d` or from the tables given as the last argument. The second
 /// argument adds columns.
 ///
+/// `INDEXED BY` is needed because with the statistics of a quiet moment SQLite's planner takes `unfinished` for a table of a few rows.
 /// A `+` before a column keeps that condition from choosing the index. Without statistics, SQLite's planner considers every column that
 /// is compared with a parameter selective, and would read the whole history by it.
 macro_rules! select_stored {
@@ -31,7 +32,7 @@ macro_rules! select_stored {
     };
     ($rest:literal, $more:literal, $from:literal) => {
         concat!(
-            "SELECT s.id AS supervision_id, s.doc AS doc, s.revision AS revision, d.id AS delivery_id, d.state AS record_state, ",
+            "SELECT s.id AS supervision_id, u.doc AS unfinished, s.packed AS packed, s.doc AS doc, COALESCE(u.revision, s.revision) AS revision, d.id AS delivery_id, d.state AS record_state, ",
             "d.version AS version, d.recorded_version AS recorded_version, d.departure_written AS departure_written, d.object_name AS object_name, ",
             "d.record_id AS record_id, d.recorded_at AS recorded_at, d.attempts AS attempts, d.last_error AS last_error, ",
             "d.due_at AS due_at, d.refusals AS refusals, d.refused_at AS refused_at, d.look_again_at AS look_again_at",
@@ -39,6 +40,7 @@ macro_rules! select_stored {
             " ",
             "FROM ",
             $from,
+            "LEFT JOIN unfinished u INDEXED BY unfinished_by_supervision ON u.supervision_id = s.id ",
             $rest
         )
     };
@@ -158,12 +160,27 @@ pub(super) fn record_state(word: &str) -> Answer<RecordState> {
 
 /// The supervision of a row that [`select_stored`] selected.
 pub(super) fn stored(row: &Row<'_>) -> Answer<StoredSupervision> {
-    let supervision = documents::read_supervision(text(row, "doc")?).map_err(|e| unreadable(&e))?;
+    let supervision = match (optional_text(row, "unfinished")?, unpacked(row)?) {
+        (Some(text), _) => documents::read_supervision(text),
+        (None, Some(text)) => documents::read_supervision(&text),
+        // A supervision that was finished before documents were packed.
+        (None, None) => documents::read_supervision(text(row, "doc")?),
+    };
+    let supervision = supervision.map_err(|e| unreadable(&e))?;
     Ok(StoredSupervision {
         supervision,
         revision: get(row, "revision")?,
         record_sync: record_sync(row)?,
     })
+}
+
+/// The column `packed` of a row, if something is packed in it.
+pub(super) fn unpacked(row: &Row<'_>) -> Answer<Option<String>> {
+    let packed = row.get_ref("packed").map_err(|e| unreadable(&e))?;
+    let packed = packed.as_blob_or_null().map_err(|e| unreadable(&e))?;
+    packed
+        .map(|bytes| documents::packed::unpack(bytes).map_err(|e| unreadable(&e)))
+        .transpose()
 }
 
 /// The delivery of a row, if it has one.

@@ -1,4 +1,5 @@
-//! Writes supervisions. Only columns that changed are named in an UPDATE, because SQLite rewrites every index whose column is named.
+//! Writes supervisions: the document and the next step in `unfinished` while something is left to be done, and the columns that are
+//! searched in `supervisions`. Only columns that changed are named in an UPDATE, because SQLite rewrites every index whose column is named.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,9 +11,8 @@ use sidedoor_domain::ids::{ContactId, SupervisionId, UserId};
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::ports::CommitOutcome;
 use sidedoor_domain::ports::store::SupervisionWrite;
-use sidedoor_domain::supervision::{NextStep, Origin, State, Supervision};
+use sidedoor_domain::supervision::{Origin, State, Supervision};
 
-use super::jobs;
 use super::rows::{Answer, all, first, get, millis, run, supervision_id, unreadable};
 use crate::store::documents;
 
@@ -39,11 +39,11 @@ type Columns = [Value; COLUMNS.len()];
 /// What is stored of a supervision before it is written.
 pub(super) struct Before {
     columns: Option<Box<Columns>>,
-    step: Option<NextStep>,
+    is_unfinished: bool,
 }
 
-/// What is stored of a supervision: its revision, its columns and its job.
-type Stored = (i64, Columns, Option<NextStep>);
+/// What is stored of a supervision: its revision, its columns, and whether something is left to be done for it.
+type Stored = (i64, Columns, bool);
 
 /// Whether a supervision may be written.
 pub(super) enum Verdict {
@@ -53,10 +53,10 @@ pub(super) enum Verdict {
 
 /// Finds the reason why a supervision must not be written, if there is one.
 pub(super) fn check(db: &Connection, write: &SupervisionWrite, max_voice_legs: usize) -> Answer<Verdict> {
-    let (new, before, step) = match write {
-        SupervisionWrite::Insert(new) => (new, None, None),
+    let (new, before, is_unfinished) = match write {
+        SupervisionWrite::Insert(new) => (new, None, false),
         SupervisionWrite::Update(new, revision) => match stored(db, new.id)? {
-            Some((newest, before, step)) if newest == *revision => (new, Some(before), step),
+            Some((newest, before, is_unfinished)) if newest == *revision => (new, Some(before), is_unfinished),
             _ => return Ok(Verdict::Refused(CommitOutcome::Stale)),
         },
     };
@@ -71,22 +71,23 @@ pub(super) fn check(db: &Connection, write: &SupervisionWrite, max_voice_legs: u
         return Ok(Verdict::Refused(refusal));
     }
     let columns = before.map(Box::new);
-    Ok(Verdict::Accepted(Before { columns, step }))
+    Ok(Verdict::Accepted(Before { columns, is_unfinished }))
 }
 
 fn stored(db: &Connection, id: SupervisionId) -> Answer<Option<Stored>> {
     first(
         db,
-        "SELECT revision, contact_id, leg_id, connect_user_id, agent_id, state, voice_slot, overdue, ended_at, voice_call_id,
-           j.class AS class, j.due_at AS due_at
-         FROM supervisions LEFT JOIN jobs j ON j.supervision_id = id WHERE id = ?",
+        "SELECT COALESCE(u.revision, s.revision) AS revision, contact_id, leg_id, connect_user_id, agent_id, state, voice_slot,
+           overdue, ended_at, voice_call_id, u.revision IS NOT NULL AS is_unfinished
+         FROM supervisions s LEFT JOIN unfinished u INDEXED BY unfinished_by_supervision ON u.supervision_id = s.id
+         WHERE s.id = ?",
         [id.to_string()],
         |row| {
             let mut columns: Columns = [const { Value::Null }; COLUMNS.len()];
             for (column, name) in columns.iter_mut().zip(COLUMNS) {
                 *column = get(row, name)?;
             }
-            Ok((get(row, "revision")?, columns, jobs::step(row)?))
+            Ok((get(row, "revision")?, columns, get(row, "is_unfinished")?))
         },
     )
 }
@@ -169,39 +170,85 @@ fn columns(new: &Supervision, voice_slot: i64) -> Columns {
 pub(super) fn write(db: &Connection, write: &SupervisionWrite, before: &Before) -> Answer<()> {
     let (SupervisionWrite::Insert(new) | SupervisionWrite::Update(new, _)) = write;
     let columns = columns(new, voice_slot(db, new, before.columns.as_deref())?);
-    let document = Value::Text(documents::write_supervision(new).map_err(|e| unreadable(&e))?);
-    let id = Value::Text(new.id.to_string());
-    let written = match write {
-        SupervisionWrite::Insert(_) => {
-            let others = [
-                text(Some(new.origin.as_str())),
-                text(Some(new.instance.as_str())),
-                document,
-                id,
-            ];
-            run(
-                db,
-                "INSERT INTO supervisions (contact_id, leg_id, connect_user_id, agent_id, state, voice_slot, overdue,
-                 ended_at, voice_call_id, origin, instance, doc, id, revision)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-                params_from_iter(columns.into_iter().chain(others)),
-            )
-        }
-        SupervisionWrite::Update(_, revision) => {
-            let mut sql = "UPDATE supervisions SET doc = ?1, revision = ?2".to_owned();
-            let mut values = vec![document, Value::Integer(revision + 1), id];
-            for (i, (name, value)) in COLUMNS.into_iter().zip(columns).enumerate() {
-                if before.columns.as_ref().is_none_or(|before| before[i] != value) {
-                    values.push(value);
-                    let _ = write!(sql, ", {name} = ?{}", values.len());
-                }
-            }
-            sql.push_str(" WHERE id = ?3");
-            run(db, &sql, params_from_iter(values))
-        }
+    let text = documents::write_supervision(new).map_err(|e| unreadable(&e))?;
+    let finished = new.state.is_final() && new.next_step().is_none();
+    let packed = match finished {
+        true => Value::Blob(documents::packed::pack(&text).map_err(|e| unreadable(&e))?),
+        false => Value::Null,
     };
-    written?;
-    jobs::write(db, new, before.step)
+    match write {
+        SupervisionWrite::Insert(_) => insert(db, new, columns, packed)?,
+        SupervisionWrite::Update(..) => {
+            let mut changed = changed_columns(before, columns);
+            if finished || !before.is_unfinished {
+                changed.push(("packed", packed));
+                changed.push(("revision", Value::Integer(write.next_revision())));
+            }
+            update(db, new, changed)?;
+        }
+    }
+    let id = new.id.to_string();
+    if !finished {
+        return write_unfinished(db, new, write.next_revision(), &text, before.is_unfinished);
+    }
+    if before.is_unfinished {
+        run(db, "DELETE FROM unfinished WHERE supervision_id = ?", [id])?;
+    }
+    Ok(())
+}
+
+fn insert(db: &Connection, new: &Supervision, columns: Columns, packed: Value) -> Answer<()> {
+    let others = [
+        text(Some(new.origin.as_str())),
+        text(Some(new.instance.as_str())),
+        packed,
+        Value::Text(new.id.to_string()),
+    ];
+    run(
+        db,
+        "INSERT INTO supervisions (contact_id, leg_id, connect_user_id, agent_id, state, voice_slot, overdue,
+         ended_at, voice_call_id, origin, instance, packed, id, revision, doc)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, '')",
+        params_from_iter(columns.into_iter().chain(others)),
+    )
+    .map(|_| ())
+}
+
+fn changed_columns(before: &Before, columns: Columns) -> Vec<(&'static str, Value)> {
+    let named = COLUMNS.into_iter().zip(columns).enumerate();
+    let is_changed = |i: usize, value: &Value| before.columns.as_ref().is_none_or(|before| before[i] != *value);
+    named
+        .filter(|(i, (_, value))| is_changed(*i, value))
+        .map(|(_, column)| column)
+        .collect()
+}
+
+fn update(db: &Connection, new: &Supervision, changed: Vec<(&'static str, Value)>) -> Answer<()> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let mut sql = "UPDATE supervisions SET ".to_owned();
+    let mut values = vec![Value::Text(new.id.to_string())];
+    for (i, (name, value)) in changed.into_iter().enumerate() {
+        let separator = if i == 0 { "" } else { ", " };
+        values.push(value);
+        let _ = write!(sql, "{separator}{name} = ?{}", values.len());
+    }
+    sql.push_str(" WHERE id = ?1");
+    run(db, &sql, params_from_iter(values)).map(|_| ())
+}
+
+/// Writes the row of a supervision for which something is left to be done.
+fn write_unfinished(db: &Connection, new: &Supervision, revision: i64, doc: &str, is_there: bool) -> Answer<()> {
+    let step = new.next_step();
+    let sql = if is_there {
+        "UPDATE unfinished SET revision = ?2, class = ?3, due_at = ?4, doc = ?5 WHERE supervision_id = ?1"
+    } else {
+        "INSERT INTO unfinished (supervision_id, revision, class, due_at, doc) VALUES (?1, ?2, ?3, ?4, ?5)"
+    };
+    let class = step.map(|step| step.class.as_str());
+    let due_at = step.map(|step| millis(step.due_at));
+    run(db, sql, params![new.id.to_string(), revision, class, due_at, doc]).map(|_| ())
 }
 
 fn ended_at(supervision: &Supervision) -> Option<Timestamp> {

@@ -454,7 +454,7 @@ async fn invalid_probes_and_partner_events_are_rejected() {
     }
     let taught = sql(
         &app.store_path(),
-        "SELECT vendor FROM clock_samples UNION ALL SELECT id FROM supervisions",
+        "SELECT cause FROM clock_samples UNION ALL SELECT id FROM supervisions",
     )
     .await;
     assert_eq!(taught.expect("read"), Vec::<Vec<String>>::new());

@@ -24,7 +24,7 @@ async fn start_supervisions(app: &TestApp, supervisors: usize) -> Vec<String> {
 
 /// Waits until every supervision has joined, so that all of them are polled as idle ones.
 async fn until_idle(app: &TestApp, supervisors: usize) {
-    let joined = "SELECT CAST(COUNT(*) AS TEXT) FROM supervisions WHERE doc LIKE '%\"joined\":{%'";
+    let joined = "SELECT CAST(COUNT(*) AS TEXT) FROM unfinished WHERE doc LIKE '%\"joined\":{%'";
     for _ in 0..600 {
         let count = sql(&app.store_path(), joined).await.expect("read");
         if count == [[supervisors.to_string()]] {

@@ -56,7 +56,7 @@ async fn all_sent(app: &TestApp) {
 async fn all_settled(app: &TestApp) {
     let pending = "SELECT CAST(COUNT(*) AS TEXT) FROM deliveries WHERE state = 'PENDING'
                    UNION ALL SELECT CAST(COUNT(*) AS TEXT) FROM supervisions
-                   WHERE state <> 'FAILED' AND (state <> 'LEFT' OR id IN (SELECT supervision_id FROM jobs))";
+                   WHERE state <> 'FAILED' AND (state <> 'LEFT' OR id IN (SELECT supervision_id FROM unfinished))";
     for _ in 0..6000 {
         if sql(&app.store_path(), pending).await.expect("read") == [["0"], ["0"]] {
             return;
@@ -89,7 +89,7 @@ async fn bulk_delivery_of_thousand_departures_takes_ten_calls() {
     for (_, _, call) in &crowd {
         app.connect().hang_up(call, "AGENT").expect("over");
     }
-    let open = "SELECT CAST(COUNT(*) AS TEXT) FROM supervisions WHERE state <> 'LEFT' OR id IN (SELECT supervision_id FROM jobs)";
+    let open = "SELECT CAST(COUNT(*) AS TEXT) FROM supervisions WHERE state <> 'LEFT' OR id IN (SELECT supervision_id FROM unfinished)";
     for _ in 0..3000 {
         if sql(&app.store_path(), open).await.expect("read") == [["0"]] {
             break;

@@ -262,8 +262,7 @@ async fn comparison_round_covers_all_due_departures_in_pages() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // By SQL, because this is a damaged store: an unreadable document that was written with a VoiceCall.
-    let spoilt =
-        "UPDATE supervisions SET doc = json_object('voice_call_id', 'x') WHERE id = (SELECT MIN(id) FROM supervisions)";
+    let spoilt = "UPDATE supervisions SET doc = json_object('voice_call_id', 'x'), packed = NULL WHERE id = (SELECT MIN(id) FROM supervisions)";
     sql(&app.store_path(), spoilt).await.expect("spoilt");
     let compared = "SELECT CAST(COUNT(*) AS TEXT) FROM comparisons WHERE left_at IS NOT NULL";
     for _ in 0..500 {

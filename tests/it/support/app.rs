@@ -385,8 +385,9 @@ impl TestApp {
     /// A join whose leg is searched for does not count, because the search goes on for a day.
     async fn pending(&self) -> Vec<Vec<String>> {
         let sql = "SELECT 'supervision', id, state FROM supervisions WHERE state IN ('REQUESTED', 'LEAVING')
-                     OR (state = 'JOINING' AND json_extract(doc, '$.join.search') IS NULL)
-                     OR (state = 'LEFT' AND id IN (SELECT supervision_id FROM jobs))
+                     OR (state = 'JOINING' AND id IN (SELECT supervision_id FROM unfinished
+                                                   WHERE json_extract(doc, '$.join.search') IS NULL))
+                     OR (state = 'LEFT' AND id IN (SELECT supervision_id FROM unfinished))
                    UNION ALL SELECT 'delivery', supervision_id, state FROM deliveries WHERE state = 'PENDING'
                    UNION ALL SELECT 'leg', leg_id, CAST(looks AS TEXT) FROM unexplained_legs";
         super::sql(&self.store_path(), sql).await.expect("read")

@@ -81,7 +81,10 @@ async fn settle(path: &Path, wanted: impl Fn(&RecordSync) -> bool, result: impl 
 /// Replaces a supervision's document by an unreadable one, like a fault of the disk or a document of a later version.
 pub async fn damage_document(path: &Path, id: &str) {
     open_after_crash(path).await.close().await;
-    sql_with(path, "UPDATE supervisions SET doc = '{}' WHERE id = ?", id)
-        .await
-        .expect("damaged");
+    for damage in [
+        "UPDATE supervisions SET doc = '{}', packed = NULL WHERE id = ?",
+        "UPDATE unfinished SET doc = '{}' WHERE supervision_id = ?",
+    ] {
+        sql_with(path, damage, id).await.expect("damaged");
+    }
 }

@@ -4,17 +4,18 @@ use jiff::SignedDuration;
 use sidedoor_domain::audit::{AuditAction, AuditEntry, Phase};
 use sidedoor_domain::evidence::{Evidence, Sighting, Source};
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, UserId};
+use sidedoor_domain::join_failure::OwnJoinFailure;
+use sidedoor_domain::moment::moment;
 use sidedoor_domain::ports::store::{
-    AuditFilter, AuditStore, ClockEpoch, ClockId, ClockStore, Comparison, DeliveryFilter, DeliveryOutcome,
+    AuditFilter, AuditStore, Cause, ClockEpoch, ClockId, ClockStore, Comparison, DeliveryFilter, DeliveryOutcome,
     DeliveryResult, DeliveryStore, DirectiveStore, EpochCause, EvidenceStore, FailureScope, Filter, IdempotencyStore,
-    JobStore, KeyUse, KeyWrite, LegEvidence, PollStaleness, RecordState, SupervisionStore, SupervisionWrite,
+    JobStore, KeyUse, KeyWrite, LegEvidence, PollStaleness, RecordState, Sample, SupervisionStore, SupervisionWrite,
     UnknownLeg,
 };
 use sidedoor_domain::ports::{Store, Transaction, WrittenRecord};
 use sidedoor_domain::supervision::{Mode, Origin, Requester, State};
 
-use super::history::{SAMPLE, main_instance, monitoring, new_id, now, requested, times, user};
-use crate::store::documents;
+use super::history::{main_instance, monitoring, new_id, now, requested, times, user};
 use crate::store::sqlite::{SqliteStore, StoreView};
 
 /// Writes every kind of transaction.
@@ -57,7 +58,13 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         looks: 0,
     };
     let stream = ClockId::new("acme", "main", "S", "released");
-    let sample = documents::read_sample(SAMPLE).expect("a sample");
+    let sample = Sample {
+        not_before: None,
+        asked: None,
+        not_after: moment(now()),
+        stamp: moment(now()),
+        cause: Cause::Command,
+    };
     let epoch = ClockEpoch {
         stream: stream.clone(),
         version: 2,
@@ -106,7 +113,9 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         .transact(change(SupervisionWrite::Update(Box::new(second.clone()), 1)))
         .await
         .expect("written");
-    second.next_check_at = None;
+    second
+        .fail(OwnJoinFailure::TimedOut.into(), "no answer", now())
+        .expect("fits");
     store
         .transact(change(SupervisionWrite::Update(Box::new(second), 2)))
         .await

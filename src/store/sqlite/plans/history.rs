@@ -13,10 +13,6 @@ use sidedoor_domain::supervision::{LeaveTimes, Mode, Supervision, Supervisor};
 
 use crate::store::documents;
 
-/// The stored document of a clock sample.
-pub(super) const SAMPLE: &str =
-    r#"{"not_before":null,"not_after":"2026-01-01T00:00:00Z","stamp":"2026-01-01T00:00:00Z","cause":"COMMAND"}"#;
-
 pub(super) fn now() -> Timestamp {
     Timestamp::from_millisecond(1_790_000_000_000).expect("in range")
 }
@@ -87,15 +83,15 @@ fn left(contact: &str, supervisor: &str) -> Supervision {
 
 /// A history: `?1` supervisions of fifty supervisors within ninety days, one in a hundred failed, each with its delivery, directive,
 /// audit and other rows.
-const FILL: [&str; 9] = [
+const FILL: [&str; 10] = [
     "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1),
        one AS (SELECT i, printf('%08x-%04x-7000-8000-%012x', (?3 - 7776000000 + i * 7776000000 / ?1) / 65536,
                  (?3 - 7776000000 + i * 7776000000 / ?1) % 65536, i) AS id,
                  ?3 - 7776000000 + i * 7776000000 / ?1 AS at FROM n)
      INSERT INTO supervisions (id, revision, origin, instance, contact_id, leg_id, connect_user_id, agent_id, state,
-       voice_slot, ended_at, voice_call_id, doc)
+       voice_slot, ended_at, voice_call_id, packed, doc)
      SELECT id, 5, CASE WHEN i % 10 THEN 'API' ELSE 'OBSERVED' END, 'main', 'c-' || i / 2, 'l-' || i, 'user-' || i % 50,
-       'agent-' || i % 300, CASE WHEN i % 100 THEN 'LEFT' ELSE 'FAILED' END, 0, at + 60000, '0LQ' || i, ?2 FROM one",
+       'agent-' || i % 300, CASE WHEN i % 100 THEN 'LEFT' ELSE 'FAILED' END, 0, at + 60000, '0LQ' || i, ?2, '' FROM one",
     "INSERT INTO deliveries (supervision_id, id, state, version, recorded_version, due_at)
      SELECT id, id, CASE WHEN random() % 1000 THEN 'RECORDED' ELSE 'DEAD' END, 3, 3, ended_at FROM supervisions",
     "INSERT INTO directives (id, supervision_id, instance, connect_user_id, status)
@@ -109,10 +105,10 @@ const FILL: [&str; 9] = [
      SELECT 'back-end', 'k-' || id, 'f', 'a process', ended_at FROM supervisions",
     "INSERT INTO comparisons (supervision_id, looked_at, left_at, ours_at, inside)
      SELECT id, ended_at + 1000, CASE WHEN random() % 2 THEN ended_at END, ended_at, 1 FROM supervisions",
-    "INSERT INTO clock_samples (vendor, instance, source, field, learnt_at, doc)
-     SELECT 'amazon-connect', 'main', 'S-' || (rowid % 5), 'disconnected', ended_at,
-       ?
-     FROM supervisions",
+    "INSERT INTO clocks (vendor, instance, source, field)
+     SELECT 'amazon-connect', 'main', 'S-' || value, 'disconnected' FROM json_each('[0, 1, 2, 3, 4]')",
+    "INSERT INTO clock_samples (clock, learnt_at, not_after, stamp, cause)
+     SELECT 1 + rowid % 5, ended_at, ended_at * 1000000, ended_at * 1000000, 'COMMAND' FROM supervisions",
 ];
 
 pub(super) fn connect(path: &Path) -> Connection {
@@ -122,13 +118,13 @@ pub(super) fn connect(path: &Path) -> Connection {
 pub(super) fn fill(path: &Path, history: i64) {
     let mut db = connect(path);
     let doc = documents::write_supervision(&left("c", "user-1")).expect("a document");
+    let doc = documents::packed::pack(&doc).expect("packed");
     let all = db.transaction().expect("begun");
-    let [supervisions, rest @ .., samples] = FILL;
+    let [supervisions, rest @ ..] = FILL;
     all.execute(supervisions, params![history, doc, now().as_millisecond()])
         .expect("filled");
     for sql in rest {
         all.execute(sql, []).expect("filled");
     }
-    all.execute(samples, [SAMPLE]).expect("filled");
     all.commit().expect("filled");
 }

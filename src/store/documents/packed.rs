@@ -1,0 +1,106 @@
+//! Texts in few bytes, for what a store keeps for months and seldom reads: documents of finished supervisions, and bodies of answers.
+//!
+//! They are Zstandard frames, compressed with a dictionary that holds the names and words of such texts. The first byte says which
+//! dictionary. A dictionary is never edited, because stores hold what was compressed with it: add the next one, and keep reading the old.
+
+use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
+
+/// The dictionary that this build writes with, and its number.
+const DICTIONARY: &[u8] = include_bytes!("dictionary-1.txt");
+const NUMBER: u8 = 1;
+/// Zstandard's own default level.
+const LEVEL: i32 = 3;
+/// No text in the store is longer. A longer one is damaged, and must not fill the memory.
+const LONGEST: usize = 4 << 20;
+
+thread_local! {
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// The text in few bytes.
+///
+/// # Errors
+/// If memory is short.
+pub(crate) fn pack(text: &str) -> std::io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            None => kept.insert(Compressor::with_dictionary(LEVEL, DICTIONARY)?),
+        };
+        let mut packed = vec![NUMBER];
+        packed.append(&mut compressor.compress(text.as_bytes())?);
+        Ok(packed)
+    })
+}
+
+/// The text that was packed.
+///
+/// # Errors
+/// If the bytes are damaged, or a later version of Sidedoor wrote them.
+pub(crate) fn unpack(packed: &[u8]) -> std::io::Result<String> {
+    let (number, frame) = packed
+        .split_first()
+        .ok_or_else(|| std::io::Error::other("nothing is packed"))?;
+    if *number != NUMBER {
+        return Err(std::io::Error::other(format!(
+            "dictionary {number} is of a later version of Sidedoor"
+        )));
+    }
+    DECOMPRESSOR.with_borrow_mut(|kept| {
+        let decompressor = match kept {
+            Some(decompressor) => decompressor,
+            None => kept.insert(Decompressor::with_dictionary(DICTIONARY)?),
+        };
+        let bytes = decompressor.decompress(frame, LONGEST)?;
+        String::from_utf8(bytes).map_err(std::io::Error::other)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_text_is_small_and_is_read_as_it_was() {
+        let text = std::fs::read_to_string("src/store/documents/golden/supervision-1-full.json").expect("there");
+        let packed = pack(&text).expect("packed");
+        assert!(
+            packed.len() * 3 < text.len(),
+            "{} of {} bytes",
+            packed.len(),
+            text.len()
+        );
+        assert_eq!(unpack(&packed).expect("readable"), text);
+        assert_eq!(unpack(&pack("").expect("packed")).expect("readable"), "");
+    }
+
+    /// Bytes that the first version packed. They must be readable for ever. With `SIDEDOOR_MAKE` set, a missing file is written.
+    #[test]
+    fn packed_text_of_the_first_version_is_readable() {
+        let (path, text) = (
+            "src/store/documents/golden/packed-1.bin",
+            r#"{"state":"LEFT","leg":"a leg"}"#,
+        );
+        if std::env::var_os("SIDEDOOR_MAKE").is_some() && !std::path::Path::new(path).exists() {
+            std::fs::write(path, pack(text).expect("packed")).expect("written");
+        }
+        assert_eq!(unpack(&std::fs::read(path).expect("there")).expect("readable"), text);
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error() {
+        let mut packed = pack("a text that is long enough to be compressed").expect("packed");
+        packed.truncate(packed.len() / 2);
+        assert!(unpack(&packed).is_err());
+        assert!(unpack(&[]).is_err());
+        assert!(
+            unpack(&[9, 1, 2])
+                .expect_err("later")
+                .to_string()
+                .contains("later version")
+        );
+    }
+}
