@@ -149,7 +149,7 @@ async fn lose_events(program: Program) -> Outcome<(usize, usize, Histogram<u64>)
                 let contact = fakes.create_call(&user).await?;
                 let accepted = driver.start(&contact, &user).await?;
                 sleep(LISTENING * 3).await;
-                if n / AT_A_TIME % 2 == 0 {
+                if (n / AT_A_TIME).is_multiple_of(2) {
                     let directive = driver.disconnect(&accepted).await?;
                     driver.obey(fakes, &accepted, &directive).await?;
                 } else {
