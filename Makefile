@@ -10,7 +10,7 @@ TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
 # scripts/bootstrap puts links there to programs that are not on PATH, and to a newer Node.js where the system's is too old.
 export PATH := $(CACHE)/bin:$(PATH)
 
-.PHONY: help demo simulate test test-all test-rust test-clients test-contract test-contract-long test-lightning test-numbers pictures check fmt clippy deny advisories contract lint-openapi external-service fuzz mutants release-contract bench bench-timing
+.PHONY: help demo simulate test test-all test-rust test-clients test-contract test-contract-long test-lightning test-numbers pictures check fmt clippy deny advisories contract lint-openapi external-service fuzz mutants release-contract bench bench-build bench-growth bench-timing
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -101,7 +101,17 @@ bench-timing: ## measure the clock calibration in fixed scenarios and hard world
 	cargo run --release -- timing simulate --check --folder $(TARGET_DIR)/timing
 	cargo bench -p clock-calibration --features simulator --bench feasible_set
 
-bench: ## measure a monitor and disconnect pair against bare vendor calls, and the Salesforce calls of a burst
-	cargo build --release --workspace --bins
-	cargo bench --bench pair
-	cargo bench --bench burst
+# The same selection of packages in both commands, because cargo would otherwise compile the dependencies twice.
+BENCH = cargo bench --workspace --bench load --
+
+bench-build:
+	cargo build --release --workspace --bins --bench load --bench burst
+	benches/peer/run.sh install
+
+bench: bench-build ## measure Sidedoor beside the durable floor, bare vendor calls, and services in Python and Node.js (docs/performance.md)
+	$(BENCH) pairs
+	$(BENCH) beyond
+	cargo bench --workspace --bench burst
+
+bench-growth: bench-build ## measure a pair on large stores, and idle supervisions; BENCH_HISTORY and BENCH_ACTIVE are the largest sizes
+	$(BENCH) growth

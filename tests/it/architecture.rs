@@ -366,7 +366,7 @@ fn usecases_take_time_order_and_chance_from_outside() {
 
 #[test]
 fn files_are_short_and_begin_with_a_description() {
-    for folder in ["src", "crates", "tests"] {
+    for folder in ["src", "crates", "tests", "benches"] {
         for (path, text) in sources(folder) {
             let lines = text.lines().count();
             assert!(lines <= 480, "{} has {lines} lines: one feature a file", path.display());

@@ -36,6 +36,7 @@ mod sts;
 mod transfers;
 mod user_data;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -295,6 +296,11 @@ impl ConnectFake {
     /// The API calls and the ended contacts.
     pub fn ledger(&self) -> Ledger {
         self.state().ledger.clone()
+    }
+
+    /// Number of API calls since the start, by operation.
+    pub fn call_totals(&self) -> BTreeMap<String, u64> {
+        self.state().ledger.totals.clone()
     }
 
     /// Customer contacts that neither the customer nor the agent ended, and that were not transferred. A test must find this

@@ -1,6 +1,6 @@
 //! The ledger: which operations were called, and which contacts ended, each with its cause.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
@@ -50,10 +50,13 @@ pub struct Ledger {
     pub calls: VecDeque<CallEntry>,
     /// The ends, oldest first.
     pub ended: VecDeque<EndEntry>,
+    /// Number of calls since the start by operation, those without an answer included.
+    pub totals: BTreeMap<String, u64>,
 }
 
 impl Ledger {
     pub(super) fn call(&mut self, entry: CallEntry) {
+        *self.totals.entry(entry.operation.clone()).or_default() += 1;
         if self.calls.len() == MAX_ENTRIES {
             self.calls.pop_front();
         }
