@@ -16,7 +16,7 @@ use crate::http::{self, Connections, Credentials, HttpFigures};
 use crate::lifecycle::{Lifecycle, Stopped};
 use crate::random::SystemRandom;
 use crate::salesforce::Salesforce;
-use crate::store::sqlite::{OpenError, SqliteStore};
+use crate::store::sqlite::{OpenError, SqliteStore, StoreFault};
 use crate::telemetry::metrics::{Metrics, Now};
 use crate::usecases::reports::supervisions::ServiceCounts;
 use crate::usecases::{self, UseCaseIntervals, UseCases};
@@ -102,6 +102,11 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
     if resumed > 0 {
         tracing::info!(resumed, "resumed {resumed} unfinished supervisions");
     }
+    let (watched, stopping, readiness) = (store.clone(), lifecycle.stopping(), lifecycle.clone());
+    lifecycle.run("store", async move {
+        let report = |fault: Option<StoreFault>| readiness.set("store", fault.map_or(Ok(()), |f| Err(f.to_string())));
+        watched.watch(stopping, report).await;
+    });
     lifecycle.run("reconciling", usecases.polling.clone().dispatch_until_stopped());
     if config.salesforce.is_some() {
         lifecycle.run("delivery", usecases.salesforce_sync.clone().deliver_until_stopped());

@@ -14,6 +14,9 @@
 //! | [`events`] | its events on their way, and forged ones |
 //! | [`browser`] | the supervisors' browsers |
 //! | [`crm`] | the Salesforce org |
+//! | [`deliveries`] | records on their way to an org that is slow or does not answer |
+//! | [`slow_org`] | the org of those deliveries |
+//! | [`streams`] | many open streams of directives |
 //! | [`stories`] | worlds that were found by hand |
 //! | [`time`] | clocks and random numbers |
 //! | [`invariants`] | what must hold in every world |
@@ -23,12 +26,15 @@
 mod browser;
 mod carrier;
 mod crm;
+mod deliveries;
 mod events;
 mod invariants;
 mod people;
 mod plan;
 mod process;
+mod slow_org;
 mod stories;
+mod streams;
 mod telephony;
 mod time;
 mod vendor;

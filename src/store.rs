@@ -8,4 +8,5 @@ mod image;
 #[cfg(test)]
 pub(crate) mod memory;
 mod migrations;
+mod news;
 pub mod sqlite;

@@ -143,7 +143,7 @@ impl MetricsRecorder for SimMetrics {
     }
 }
 
-fn settings() -> UseCaseSettings {
+pub(super) fn settings() -> UseCaseSettings {
     let instance = InstanceSettings {
         vendor_id: INSTANCE_ID.into(),
         account_id: Some(ACCOUNT.into()),

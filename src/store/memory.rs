@@ -28,13 +28,11 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 pub(crate) use faults::{CommitFate, NoFaults, StoreFaults};
-use sidedoor_domain::ports::store::DirectiveNews;
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError, Transaction};
 use tables::Tables;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::oneshot;
 
-/// Changes of directives that a receiver may lag behind, as in the store of the service.
-const NEWS: usize = 1024;
+use super::news::NewsOfDirectives;
 
 /// The committed data. Clones are the same disk.
 #[derive(Clone, Default)]
@@ -76,7 +74,7 @@ pub(crate) struct MemoryStore {
     salt: String,
     crashed: AtomicBool,
     queue: Mutex<Queue>,
-    news: broadcast::Sender<DirectiveNews>,
+    news: NewsOfDirectives,
 }
 
 impl MemoryStore {
@@ -90,7 +88,7 @@ impl MemoryStore {
             salt: format!("{:064x}", 1),
             crashed: AtomicBool::new(false),
             queue: Mutex::default(),
-            news: broadcast::channel(NEWS).0,
+            news: NewsOfDirectives::default(),
             disk,
         }
     }
@@ -200,7 +198,7 @@ impl MemoryStore {
         }
         if let (Ok(CommitOutcome::Done(_)), Some(whose)) = (&result, directives::concerns(change.supervision.as_ref()))
         {
-            let _ = self.news.send(whose);
+            self.news.publish(whose);
         }
         Some(result)
     }

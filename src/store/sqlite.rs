@@ -20,7 +20,9 @@ mod copies;
 mod deliveries;
 mod directives;
 mod evidence;
+mod file;
 mod filters;
+mod health;
 mod idempotency;
 mod jobs;
 mod migrations;
@@ -31,37 +33,43 @@ mod rows;
 mod supervision_writes;
 mod supervisions;
 mod sweep;
+mod unreadable;
+#[cfg(test)]
+mod upkeep_tests;
 mod view;
+mod voice_calls;
+mod wal;
 mod writer;
 
 use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use rusqlite::Connection;
 use sidedoor_domain::audit::AuditEntry;
 use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::store::{
     AuditFilter, AuditLine, AuditStore, ClockEpoch, ClockId, ClockStore, Counts, Delivery, DeliveryFilter,
     DeliveryStore, DirectiveChange, DirectiveNews, DirectiveStore, EvidenceStore, Filter, IdempotencyStore, IdleLeg,
-    Job, JobStore, KeyRecord, NextDue, OrderedDirective, PollStaleness, Retention, Sample, StoredSupervision,
+    Job, JobStore, KeyRecord, News, NextDue, OrderedDirective, PollStaleness, Retention, Sample, StoredSupervision,
     SupervisionStore, UnknownLeg,
 };
 use sidedoor_domain::ports::{CommitOutcome, Store, StoreError, Transaction};
 use sidedoor_domain::supervision::State;
 use tokio::sync::broadcast;
 
+pub use self::health::StoreFault;
+use self::health::StoreHealth;
 use self::readers::Readers;
 pub use self::view::StoreView;
 use super::image::Image;
+use super::news::NewsOfDirectives;
 
 /// Threads for reading. More would not help, because reads are short and share the same cores.
 const READERS: usize = 4;
-/// Changes of directives that a receiver may lag behind before it misses some and must read the store.
-const NEWS: usize = 1024;
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -95,9 +103,10 @@ pub struct SqliteStore {
     readers: Readers,
     writer: writer::Writer,
     image: Arc<Image>,
+    health: StoreHealth,
     incarnation: String,
     salt: String,
-    news: broadcast::Sender<DirectiveNews>,
+    news: NewsOfDirectives,
     // Kept open because the kernel releases the lock when the file is closed.
     _lock: File,
 }
@@ -116,30 +125,52 @@ impl SqliteStore {
     }
 
     fn open_file(path: &Path, max_voice_legs: usize) -> Result<Self, OpenError> {
-        let path = canonical(path).map_err(|e| OpenError::Lock(path.to_owned(), e))?;
-        let lock = lock(&path)?;
-        create(&path).map_err(OpenError::store)?;
+        let path = file::canonical(path).map_err(|e| OpenError::Lock(path.to_owned(), e))?;
+        let lock = file::lock(&path)?;
+        file::create(&path).map_err(OpenError::store)?;
         let mut connection = connection::open_to_write(&path).map_err(OpenError::store)?;
         migrations::migrate(&mut connection, &path)?;
         let salt = directives::salt(&connection).map_err(OpenError::store)?;
-        let readers = Readers::start(&path, READERS).map_err(OpenError::store)?;
+        unreadable::recheck(&connection).map_err(OpenError::store)?;
+        let health = StoreHealth::default();
+        let readers = Readers::start(&path, READERS, health.clone()).map_err(OpenError::store)?;
         let incarnation = uuid::Uuid::new_v4().to_string();
-        let (news, _) = broadcast::channel(NEWS);
+        let news = NewsOfDirectives::default();
         let process = apply::Process {
             incarnation: incarnation.clone(),
             max_voice_legs,
         };
         let image = Arc::new(Image::default());
-        let writer = writer::Writer::start(connection, process, news.clone(), image.clone());
+        let writer = writer::Writer::start(connection, process, news.clone(), health.clone(), image.clone())
+            .map_err(OpenError::store)?;
         Ok(Self {
             readers,
             image,
             news,
             writer,
+            health,
             incarnation,
             salt,
             _lock: lock,
         })
+    }
+
+    /// Asks for supervisions whose work is due. Those that cannot be read are put off, and if there is no other, the next ones are read.
+    async fn due(
+        &self,
+        now: Timestamp,
+        question: impl Fn(&Connection) -> Result<Vec<StoredSupervision>, StoreError> + Clone + Send + 'static,
+    ) -> Result<Vec<StoredSupervision>, StoreError> {
+        loop {
+            let (found, unreadable) = self.readers.read_with_unreadable(question.clone()).await?;
+            if unreadable.is_empty() {
+                return Ok(found);
+            }
+            self.writer.park(unreadable, now).await?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
     }
 
     /// Writes all waiting transactions, checkpoints the write-ahead log into the database and closes it.
@@ -147,42 +178,6 @@ impl SqliteStore {
         // The readers first, because only the last connection that closes removes the write-ahead log.
         self.readers.close().await;
         self.writer.close().await;
-    }
-}
-
-/// The path without symbolic links, so that two names of one database have one lock.
-fn canonical(database: &Path) -> std::io::Result<PathBuf> {
-    match database.canonicalize() {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let folder = folder.unwrap_or(Path::new(".")).canonicalize()?;
-            Ok(database.file_name().map_or(folder.clone(), |name| folder.join(name)))
-        }
-        found => found,
-    }
-}
-
-/// Creates a database that is not there, for its owner only. SQLite gives its other files the same permissions.
-fn create(database: &Path) -> std::io::Result<()> {
-    match File::options().create_new(true).write(true).mode(0o600).open(database) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
-        _ => Ok(()),
-    }
-}
-
-fn lock(database: &Path) -> Result<File, OpenError> {
-    let path = copies::beside(database, ".lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|e| OpenError::Lock(path.clone(), e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(database.to_owned())),
-        Err(std::fs::TryLockError::Error(e)) => Err(OpenError::Lock(path, e)),
     }
 }
 
@@ -337,8 +332,7 @@ impl JobStore for SqliteStore {
 #[async_trait]
 impl DeliveryStore for SqliteStore {
     async fn due_deliveries(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
-        self.readers
-            .read(move |db| deliveries::due_deliveries(db, now, limit))
+        self.due(now, move |db| deliveries::due_deliveries(db, now, limit))
             .await
     }
 
@@ -349,8 +343,7 @@ impl DeliveryStore for SqliteStore {
     }
 
     async fn due_voice_calls(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredSupervision>, StoreError> {
-        self.readers
-            .read(move |db| deliveries::due_voice_calls(db, now, limit))
+        self.due(now, move |db| deliveries::due_voice_calls(db, now, limit))
             .await
     }
 
@@ -406,7 +399,11 @@ impl DirectiveStore for SqliteStore {
     }
 
     fn directive_news(&self) -> broadcast::Receiver<DirectiveNews> {
-        self.news.subscribe()
+        self.news.of_all.subscribe()
+    }
+
+    fn directive_news_of(&self, whose: DirectiveNews) -> News<DirectiveNews> {
+        self.news.of_each.follow(whose)
     }
 
     fn channel_salt(&self) -> &str {

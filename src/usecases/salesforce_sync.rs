@@ -3,11 +3,13 @@
 //! Actors: the store's due deliveries, the Salesforce org. Guarantee: every change of a departure is written at least once,
 //! under an external id that makes repeats harmless; a record that Salesforce rejects waits for a person as a dead letter.
 
+mod calls;
 mod compare;
 pub mod dead_letters;
 mod deliver;
 mod failure_scope;
 pub(crate) mod rate;
+mod send;
 mod voice_calls;
 
 use crate::usecases::context::UseCaseContext;

@@ -56,7 +56,10 @@ const CRATES: [(&str, &[&str]); 10] = [
     ("hyper", &["http"]),
     ("clap::", &["main", "cli"]),
     ("opentelemetry", &["telemetry"]),
-    ("clock_calibration", &["cli", "config", "store", "usecases"]),
+    (
+        "clock_calibration",
+        &["cli", "config", "simulation", "store", "usecases"],
+    ),
     ("sidedoor_fakes", &[]),
 ];
 

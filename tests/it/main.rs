@@ -88,6 +88,7 @@ mod polling {
 /// Writing departures to Salesforce: single records, collections, faults, dead letters and comparisons.
 mod salesforce_sync {
     mod bulk_delivery;
+    mod calls_in_flight;
     mod comparisons;
     mod dead_letters;
     mod delivery;
@@ -114,6 +115,7 @@ mod security {
 /// The store: the database's file, unreadable documents, crashes, and random commands against the whole service.
 mod store {
     mod database_file;
+    mod failures;
     mod growth;
     mod kill;
     mod locked;

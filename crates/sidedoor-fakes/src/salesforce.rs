@@ -8,8 +8,10 @@
 //! | [`rest_api`] | the REST API: describe, upsert by external id, collections, query, limits, errors |
 //! | [`soql`] | the part of SOQL that Sidedoor and tests use |
 //! | [`platform_events`] | publishing of Platform Events |
+//! | [`calls_in_flight`] | calls that write the same record at the same time |
 //! | [`control_api`] | the `/_fake` API |
 
+mod calls_in_flight;
 mod control_api;
 mod login;
 mod objects;

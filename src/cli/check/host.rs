@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+use jiff::Timestamp;
 use sidedoor_domain::ports::store::RecordState;
 
 use super::Parts;
@@ -13,6 +14,8 @@ use crate::store::sqlite::StoreView;
 
 /// How many synced writes are timed.
 const SYNCS: usize = 25;
+/// The most ids of a list that are shown.
+const IDS_SHOWN: usize = 10;
 /// The median time of a synced write above which the check warns, µs: each disconnect waits for one.
 const SLOW_SYNC_US: u128 = 20_000;
 
@@ -121,6 +124,25 @@ fn sync_times(folder: &Path) -> std::io::Result<Vec<u128>> {
     removed.map(|()| took)
 }
 
+/// Reports the supervisions that the service could not read when their work was due.
+fn readable(report: &mut Report, unreadable: &[(String, Timestamp)]) {
+    let Some((_, latest)) = unreadable.first() else {
+        return report.ok(report::STORE_READABLE, None, "none was found to be unreadable");
+    };
+    let mut ids: Vec<&str> = unreadable.iter().take(IDS_SHOWN).map(|(id, _)| id.as_str()).collect();
+    if unreadable.len() > IDS_SHOWN {
+        ids.push("…");
+    }
+    let detail = format!(
+        "{} supervisions cannot be read, so their records are not written (latest found {latest:.0}): {}",
+        unreadable.len(),
+        ids.join(", ")
+    );
+    let remedy = "If a later version of Sidedoor wrote them, run that version; if the file is damaged, restore a backup \
+                  (`sidedoor restore`)";
+    report.warn(report::STORE_READABLE, None, detail, remedy);
+}
+
 /// Checks whether dead letters or overdue disconnects in the store need a person.
 async fn contents(report: &mut Report, url: &str, path: &Path) {
     if !path.exists() {
@@ -130,12 +152,15 @@ async fn contents(report: &mut Report, url: &str, path: &Path) {
             "no store yet: the service creates it at its first start",
         );
     }
-    let counts = match StoreView::open(url).await {
-        Ok(view) => view.counts().await.map_err(|e| e.to_string()),
+    let read = match StoreView::open(url).await {
+        Ok(view) => match (view.counts().await, view.unreadable().await) {
+            (Ok(counts), Ok(unreadable)) => Ok((counts, unreadable)),
+            (Err(e), _) | (_, Err(e)) => Err(e.to_string()),
+        },
         Err(e) => Err(e.to_string()),
     };
-    let counts = match counts {
-        Ok(counts) => counts,
+    let (counts, unreadable) = match read {
+        Ok(read) => read,
         Err(e) => {
             let remedy = "If an older version wrote the store, start the service once: it migrates the store";
             return report.warn(
@@ -146,6 +171,7 @@ async fn contents(report: &mut Report, url: &str, path: &Path) {
             );
         }
     };
+    readable(report, &unreadable);
     let rows = |state| counts.rows.iter().find(|(s, _)| *s == state).map_or(0, |(_, n)| *n);
     let (pending, dead) = (rows(RecordState::Pending), rows(RecordState::Failed));
     let active: u64 = counts.active.iter().map(|(_, n)| n).sum();

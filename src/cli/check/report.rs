@@ -37,6 +37,7 @@ kinds! {
     ISSUERS = "configuration", "issuers", "the issuers' keys can be read";
     STORE_WRITABLE = "store", "store-writable", "the store can be written";
     STORE_SYNC = "store", "store-sync", "the disk syncs writes quickly";
+    STORE_READABLE = "store", "store-readable", "every supervision in the store can be read";
     STORE_CONTENTS = "store", "store-contents", "nothing in the store needs a person";
     CLOCK_SYNCHRONISED = "clock", "clock-synchronised", "this machine's clock is synchronised";
     CLOCK_AWS = "clock", "clock-aws", "this machine's clock agrees with AWS";

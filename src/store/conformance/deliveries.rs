@@ -1,7 +1,9 @@
 //! Deliveries of records to Salesforce.
 
 use sidedoor_domain::ids::DeliveryId;
-use sidedoor_domain::ports::store::{DeliveryFilter, DeliveryOutcome, FailureScope, RecordState, RecordSync};
+use sidedoor_domain::ports::store::{
+    DeliveryFilter, DeliveryOutcome, FailureScope, FoundVoiceCall, RecordState, RecordSync,
+};
 use sidedoor_domain::ports::{Store, Transaction, WrittenRecord};
 use sidedoor_domain::supervision::Supervision;
 
@@ -21,6 +23,7 @@ on_every_store! { store:
     delivery_expedited_is_due_earlier_unless_it_failed,
     delivery_is_due_longest_first,
     delivery_of_an_unknown_supervision_changes_nothing,
+    voice_calls_found_are_written_together,
     deliveries_are_listed_newest_first_by_filter,
 }
 
@@ -321,4 +324,54 @@ async fn deliveries_are_listed_newest_first_by_filter(store: &dyn Store) {
     assert_eq!(list(|f| f.since = Some(at(2)), 10).await, [3, 2]);
     assert_eq!(list(|f| f.until = Some(at(2)), 10).await, [1, 0]);
     assert_eq!(list(|f| f.before = Some(id_at(1, 0)), 10).await, [0]);
+}
+
+/// One transaction writes a page of them. One that has a VoiceCall, or that is not stored, stays as it is.
+async fn voice_calls_found_are_written_together(store: &dyn Store) {
+    let waiting = [1, 2].map(|n| left("contact", &format!("user-{n}"), &format!("leg-{n}"), at(4)));
+    let mut given = left("contact", "user-3", "leg-3", at(4));
+    given.voice_call_id = Some("0LQgiven".into());
+    for s in waiting.iter().chain([&given]) {
+        done(store, insert_with_record(s, at(0))).await;
+        done(store, result(s, 1, written(Some(at(5))))).await;
+    }
+    let found = |s: &Supervision, deliver_at: Option<i64>| FoundVoiceCall {
+        supervision: s.id,
+        voice_call_id: format!("0LQ{}", s.id),
+        deliver_at: deliver_at.map(at),
+    };
+    let change = Transaction {
+        voice_calls: vec![
+            found(&waiting[0], Some(9)),
+            found(&waiting[1], None),
+            found(&given, Some(9)),
+            found(&requested("contact", "user-4"), Some(9)),
+        ],
+        ..Transaction::default()
+    };
+    done(store, change).await;
+    let state = async |s: &Supervision| {
+        let stored = store.supervision(s.id).await.expect("read").expect("there");
+        let sync = stored.record_sync.expect("a delivery");
+        (
+            stored.revision,
+            stored.supervision.voice_call_id,
+            sync.state,
+            sync.version,
+        )
+    };
+    let id = |s: &Supervision| Some(format!("0LQ{}", s.id));
+    assert_eq!(state(&waiting[0]).await, (2, id(&waiting[0]), RecordState::Pending, 2));
+    assert_eq!(state(&waiting[1]).await, (2, id(&waiting[1]), RecordState::Written, 1));
+    assert_eq!(
+        state(&given).await,
+        (1, Some("0LQgiven".into()), RecordState::Written, 1)
+    );
+    let due = store.due_deliveries(at(9), 10).await.expect("read");
+    assert_eq!(ids(&due), [waiting[0].id]);
+    assert_eq!(
+        outcome(store, update(&waiting[0], 1)).await,
+        sidedoor_domain::ports::CommitOutcome::Stale,
+        "the revision grew"
+    );
 }

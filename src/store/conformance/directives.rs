@@ -16,6 +16,7 @@ on_every_store! { store:
     directive_changes_leave_out_acknowledgements,
     directive_before_the_first_open_one,
     directive_news_name_the_supervisor,
+    directive_news_of_a_supervisor_leave_out_others,
     directive_of_an_unknown_user_is_not_ordered,
 }
 
@@ -160,4 +161,20 @@ async fn directive_of_an_unknown_user_is_not_ordered(store: &dyn Store) {
     s.supervisor.connect_user_id = None;
     done(store, insert(&s)).await;
     assert_eq!(store.last_directive_change().await.expect("read"), 0);
+}
+
+async fn directive_news_of_a_supervisor_leave_out_others(store: &dyn Store) {
+    let mut mine = store.directive_news_of((main_instance(), user("user")));
+    let elsewhere = store.directive_news_of((other_instance(), user("user")));
+    let mut other = monitoring("contact-2", "user-2", "leg-2");
+    direct(&mut other);
+    done(store, insert(&other)).await;
+    assert!(!mine.has_changed());
+    let mut first = monitoring("contact-1", "user", "leg-1");
+    direct(&mut first);
+    done(store, insert(&first)).await;
+    mine.changed().await;
+    assert!(!mine.has_changed() && !elsewhere.has_changed());
+    assert_eq!(outcome(store, update(&first, 7)).await, CommitOutcome::Stale);
+    assert!(!mine.has_changed(), "nothing was written");
 }

@@ -1,6 +1,8 @@
 //! The sweep removes data whose retention is over, and no other.
 
-use sidedoor_domain::ports::store::{ClockId, Comparison, DeliveryOutcome, KeyWrite, Retention, Sample};
+use sidedoor_domain::ports::store::{
+    ClockEpoch, ClockId, Comparison, DeliveryOutcome, EpochCause, KeyWrite, Retention, Sample, UnknownLeg,
+};
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
 
 use super::on_every_store;
@@ -12,7 +14,9 @@ on_every_store! { store:
     sweep_keeps_unfinished_and_unsent_supervisions,
     sweep_without_salesforce_removes_unsent_ones_too,
     sweep_removes_what_belongs_to_a_supervision,
-    sweep_removes_a_bounded_number,
+    sweep_runs_until_nothing_is_left,
+    sweep_keeps_the_epoch_that_counts,
+    sweep_removes_unknown_legs_that_nobody_looks_for,
 }
 
 /// Keeps everything.
@@ -186,12 +190,56 @@ async fn sweep_removes_what_belongs_to_a_supervision(store: &dyn Store) {
     done(store, insert(&s)).await;
 }
 
-async fn sweep_removes_a_bounded_number(store: &dyn Store) {
+async fn sweep_runs_until_nothing_is_left(store: &dyn Store) {
     let change = Transaction {
-        evidence: (0..1100).map(|_| evidence_of("leg", at(0))).collect(),
+        evidence: (0..4500).map(|_| evidence_of("leg", at(0))).collect(),
         ..Transaction::default()
     };
     done(store, change).await;
-    assert_eq!(sweep(store, retention(at(1))).await, 1000);
-    assert_eq!(sweep(store, retention(at(1))).await, 100);
+    assert_eq!(sweep(store, retention(at(1))).await, 4500);
+    assert_eq!(sweep(store, retention(at(1))).await, 0);
+}
+
+async fn sweep_keeps_the_epoch_that_counts(store: &dyn Store) {
+    let clock = |name: &str| ClockId::new("acme", "main", name, "released");
+    let epoch = |name: &str, version, since| ClockEpoch {
+        stream: clock(name),
+        version,
+        since: at(since),
+        corroborated: at(since),
+        cause: EpochCause::VendorStep,
+    };
+    let change = Transaction {
+        epochs: vec![
+            epoch("S", 2, 1),
+            epoch("S", 3, 3),
+            epoch("S", 4, 9),
+            epoch("T", 2, 0),
+            epoch("U", 2, 20),
+        ],
+        ..Transaction::default()
+    };
+    done(store, change).await;
+    assert_eq!(sweep(store, retention(at(10))).await, 2);
+    let left = store.clock_epochs().await.expect("read");
+    let left: Vec<_> = left.into_iter().map(|e| (e.stream.source, e.version)).collect();
+    assert_eq!(left, [("T".into(), 2), ("S".into(), 4), ("U".into(), 2)]);
+    assert_eq!(sweep(store, retention(at(10))).await, 0);
+}
+
+async fn sweep_removes_unknown_legs_that_nobody_looks_for(store: &dyn Store) {
+    let leg = |name: &str, due_at| UnknownLeg {
+        instance: main_instance(),
+        leg: name.into(),
+        due_at: at(due_at),
+        looks: 3,
+    };
+    let change = Transaction {
+        unknown_legs: vec![leg("old", 4), leg("new", 5)],
+        ..Transaction::default()
+    };
+    done(store, change).await;
+    assert_eq!(sweep(store, retention(at(5))).await, 1);
+    let left = store.due_unknown_legs(at(100), 10).await.expect("read");
+    assert_eq!(left, [leg("new", 5)]);
 }

@@ -22,7 +22,7 @@ type Place = (i64, u64);
 pub(super) struct Clocks {
     last: u64,
     pub(super) samples: BTreeMap<ClockId, BTreeMap<Place, Sample>>,
-    epochs: BTreeMap<(ClockId, u32), ClockEpoch>,
+    pub(super) epochs: BTreeMap<(ClockId, u32), ClockEpoch>,
 }
 
 impl Clocks {

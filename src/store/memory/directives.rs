@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sidedoor_domain::ids::{DirectiveId, InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{
-    DirectiveChange, DirectiveNews, DirectiveStore, OrderedDirective, SupervisionWrite,
+    DirectiveChange, DirectiveNews, DirectiveStore, News, OrderedDirective, SupervisionWrite,
 };
 use tokio::sync::broadcast;
 
@@ -141,7 +141,11 @@ impl DirectiveStore for MemoryStore {
     }
 
     fn directive_news(&self) -> broadcast::Receiver<DirectiveNews> {
-        self.news.subscribe()
+        self.news.of_all.subscribe()
+    }
+
+    fn directive_news_of(&self, whose: DirectiveNews) -> News<DirectiveNews> {
+        self.news.of_each.follow(whose)
     }
 
     fn channel_salt(&self) -> &str {

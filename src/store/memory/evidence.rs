@@ -23,7 +23,7 @@ pub(super) struct EvidenceTables {
     last: u64,
     pub(super) by_leg: BTreeMap<Leg, BTreeMap<u64, Evidence>>,
     unknown: BTreeMap<Leg, (i64, u32)>,
-    unknown_due: BTreeSet<(i64, Leg)>,
+    pub(super) unknown_due: BTreeSet<(i64, Leg)>,
     /// When each event was seen.
     pub(super) events: BTreeMap<String, i64>,
 }

@@ -132,6 +132,18 @@ impl Supervisions {
         Ok(())
     }
 
+    /// Writes a VoiceCall into its supervision. Returns whether that had none.
+    pub(super) fn set_voice_call(&mut self, id: SupervisionId, voice_call_id: &str) -> bool {
+        match self.rows.get_mut(&id) {
+            Some(row) if row.supervision.voice_call_id.is_none() => {
+                row.supervision.voice_call_id = Some(voice_call_id.to_owned());
+                row.revision += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn insert(&mut self, row: Row) {
         let s = &row.supervision;
         if let Some(key) = leg_key(s) {

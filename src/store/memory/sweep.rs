@@ -1,19 +1,18 @@
-//! Removes rows that are past their retention: of each kind at most [`ROWS`] in one sweep, the oldest first.
+//! Removes the rows that are past their retention.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::{RecordState, Retention};
+use sidedoor_domain::ports::store::{ClockEpoch, ClockId, RecordState, Retention};
 
 use super::tables::{Tables, millis};
 
-/// How many rows of a kind one sweep removes at most, as in SQLite.
-const ROWS: usize = 1000;
-
-/// The first of the rows that are older than `before`, by their time.
-fn oldest<K: Ord>(rows: impl Iterator<Item = (i64, K)>, before: Timestamp) -> Vec<K> {
-    let mut old: Vec<_> = rows.filter(|(at, _)| *at < millis(before)).collect();
-    old.sort();
-    old.into_iter().take(ROWS).map(|(_, key)| key).collect()
+/// The rows that are older than `before`.
+fn oldest<K>(rows: impl Iterator<Item = (i64, K)>, before: Timestamp) -> Vec<K> {
+    rows.filter(|(at, _)| *at < millis(before))
+        .map(|(_, key)| key)
+        .collect()
 }
 
 impl Tables {
@@ -21,7 +20,9 @@ impl Tables {
         let removed = self.sweep_keys(retention.keys_before)
             + self.sweep_evidence(retention.evidence_before)
             + self.sweep_samples(retention.evidence_before)
+            + self.sweep_epochs(retention.evidence_before)
             + self.sweep_events(retention.evidence_before)
+            + self.sweep_unknown_legs(retention.evidence_before)
             + self.sweep_supervisions(retention);
         removed as u64
     }
@@ -64,6 +65,30 @@ impl Tables {
         old.len()
     }
 
+    /// Keeps the newest of the old epochs of each clock, because it counts until the next one.
+    fn sweep_epochs(&mut self, before: Timestamp) -> usize {
+        let epochs = &mut self.clocks.epochs;
+        let is_old = |epoch: &ClockEpoch| millis(epoch.since) < millis(before);
+        let mut newest: BTreeMap<ClockId, u32> = BTreeMap::new();
+        for ((clock, version), epoch) in epochs.iter() {
+            if is_old(epoch) {
+                newest.insert(clock.clone(), *version);
+            }
+        }
+        let all = epochs.len();
+        epochs.retain(|(clock, version), epoch| !is_old(epoch) || newest.get(clock) == Some(version));
+        all - epochs.len()
+    }
+
+    fn sweep_unknown_legs(&mut self, before: Timestamp) -> usize {
+        let due = self.evidence.unknown_due.iter();
+        let old: Vec<_> = due.take_while(|(at, _)| *at < millis(before)).cloned().collect();
+        for (_, (instance, leg)) in &old {
+            self.evidence.remove_unknown(instance, leg);
+        }
+        old.len()
+    }
+
     fn sweep_events(&mut self, before: Timestamp) -> usize {
         let events = self.evidence.events.iter().map(|(id, at)| (*at, id.clone()));
         let old = oldest(events, before);
@@ -86,7 +111,7 @@ impl Tables {
             let row = self.supervisions.get(*id);
             row.is_some_and(|row| row.supervision.state.is_final())
         };
-        let ids: Vec<SupervisionId> = ids.take(ROWS).filter(final_ones).collect();
+        let ids: Vec<SupervisionId> = ids.filter(final_ones).collect();
         for id in &ids {
             self.remove_supervision(*id);
         }

@@ -92,6 +92,14 @@ impl Tables {
         if let Some((supervision, due_at)) = change.expedite {
             self.deliveries.expedite(supervision, due_at);
         }
+        for found in &change.voice_calls {
+            let is_new = self
+                .supervisions
+                .set_voice_call(found.supervision, &found.voice_call_id);
+            if let Some(due_at) = found.deliver_at.filter(|_| is_new) {
+                self.new_version(found.supervision, due_at);
+            }
+        }
         for result in &change.delivery_results {
             self.deliveries.settle(result);
         }
@@ -124,7 +132,11 @@ impl Tables {
         for entry in &change.audit {
             self.audit.write(entry);
         }
-        let written = change.supervision.as_ref().and_then(|write| self.stored(write.id()));
+        let written = change.supervision.clone().map(|write| StoredSupervision {
+            revision: write.next_revision(),
+            record_sync: self.deliveries.get(write.id()).map(|delivery| delivery.sync.clone()),
+            supervision: *write.into_supervision(),
+        });
         Ok(CommitOutcome::Done(written.map(Box::new)))
     }
 

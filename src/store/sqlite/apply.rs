@@ -8,7 +8,9 @@ use sidedoor_domain::ports::{CommitOutcome, Transaction};
 
 use super::rows::Answer;
 use super::supervision_writes::{Before, Verdict};
-use super::{audit, clocks, comparisons, deliveries, directives, evidence, idempotency, jobs, supervision_writes};
+use super::{
+    audit, clocks, comparisons, deliveries, directives, evidence, idempotency, jobs, supervision_writes, voice_calls,
+};
 
 /// What a writer knows besides the transactions.
 #[derive(Debug, Clone)]
@@ -51,6 +53,9 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
     }
     if let Some((supervision, due_at)) = &change.expedite {
         deliveries::expedite(db, *supervision, *due_at)?;
+    }
+    for found in &change.voice_calls {
+        voice_calls::write(db, found, process.max_voice_legs)?;
     }
     for result in &change.delivery_results {
         deliveries::settle(db, result)?;

@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::{OpenError, canonical, connection, copies, lock, migrations};
+use super::file::{canonical, lock};
+use super::{OpenError, connection, copies, migrations};
 
 /// Why a store was not copied or put back. The store is as it was before.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 /// How long a statement waits while another program has locked the database.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Prepared statements that a connection keeps. There are about a hundred different ones.
 const STATEMENTS: usize = 256;
 
@@ -25,6 +25,7 @@ pub(super) fn open_to_write(database: &Path) -> rusqlite::Result<Connection> {
     // Syncs the log at every commit.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "journal_size_limit", super::wal::MAX_BYTES)?;
     Ok(connection)
 }
 

@@ -10,7 +10,7 @@ use super::{OpenError, copies};
 use crate::store::migrations::{Applied, Migration, pending};
 
 /// All migrations, oldest first.
-const ALL: [Migration; 12] = [
+const ALL: [Migration; 13] = [
     step(1, "store", include_str!("migrations/0001_journal.sql")),
     step(2, "clocks", include_str!("migrations/0002_clocks.sql")),
     step(3, "directives", include_str!("migrations/0003_directives.sql")),
@@ -23,6 +23,7 @@ const ALL: [Migration; 12] = [
     step(10, "voice slots", include_str!("migrations/0010_voice_slots.sql")),
     step(11, "unfinished", include_str!("migrations/0011_unfinished.sql")),
     step(12, "packed", include_str!("migrations/0012_packed.sql")),
+    step(13, "unreadable", include_str!("migrations/0013_unreadable.sql")),
 ];
 
 const fn step(version: i64, name: &'static str, sql: &'static str) -> Migration {

@@ -11,7 +11,9 @@ use sidedoor_domain::ports::StoreError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connection;
+use super::health::StoreHealth;
 use super::rows::Answer;
+use super::unreadable::{self, Logged, UnreadableRow};
 
 /// Questions that may wait for a thread.
 const WAITING: usize = 1024;
@@ -24,20 +26,25 @@ type Question = Box<dyn FnOnce(&Connection) + Send>;
 #[derive(Debug)]
 pub(super) struct Readers {
     queue: Mutex<Option<mpsc::Sender<Question>>>,
+    health: StoreHealth,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Readers {
-    pub(super) fn start(database: &Path, threads: usize) -> rusqlite::Result<Self> {
+    pub(super) fn start(database: &Path, threads: usize, health: StoreHealth) -> rusqlite::Result<Self> {
         let (queue, waiting) = mpsc::channel::<Question>(WAITING);
         let waiting = Arc::new(Mutex::new(waiting));
+        let logged = Arc::new(Logged::default());
         let mut running = Vec::with_capacity(threads);
         for _ in 0..threads {
-            let (connection, waiting) = (connection::open_to_read(database)?, waiting.clone());
-            running.push(std::thread::spawn(move || answer_until_closed(&connection, &waiting)));
+            let (connection, waiting, logged) = (connection::open_to_read(database)?, waiting.clone(), logged.clone());
+            running.push(std::thread::spawn(move || {
+                answer_until_closed(&connection, &waiting, &logged);
+            }));
         }
         Ok(Self {
             queue: Mutex::new(Some(queue)),
+            health,
             threads: Mutex::new(running),
         })
     }
@@ -67,9 +74,25 @@ impl Readers {
                 Err(mpsc::error::SendTimeoutError::Closed(_)) => return Err(StoreError::Closed),
             },
         }
-        answer
+        let answer = answer
             .await
-            .map_err(|_| StoreError::Store("a read of the database panicked".into()))?
+            .map_err(|_| StoreError::Store("a read of the database panicked".into()))?;
+        answer.inspect_err(|e| self.health.read_failed(e))
+    }
+
+    /// Asks a question, and returns the rows that could not be read beside its answer.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) async fn read_with_unreadable<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Answer<T> + Send + 'static,
+    ) -> Answer<(T, Vec<UnreadableRow>)> {
+        self.read(move |db| {
+            let answer = question(db)?;
+            Ok((answer, unreadable::found()))
+        })
+        .await
     }
 
     /// Answers what waits, and closes the connections.
@@ -83,11 +106,12 @@ impl Readers {
     }
 }
 
-fn answer_until_closed(connection: &Connection, waiting: &Mutex<mpsc::Receiver<Question>>) {
+fn answer_until_closed(connection: &Connection, waiting: &Mutex<mpsc::Receiver<Question>>, logged: &Logged) {
     loop {
         let question = waiting.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
         let Some(question) = question else { return };
         // The caller learns of a panic, because the reply is dropped. The thread goes on, because the connection only reads.
         let _ = std::panic::catch_unwind(AssertUnwindSafe(|| question(connection)));
+        logged.log(&unreadable::take());
     }
 }

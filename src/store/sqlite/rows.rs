@@ -6,8 +6,9 @@ use rusqlite::{Connection, Params, Row};
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{RecordState, RecordSync, StoredSupervision};
+use sidedoor_domain::supervision::Supervision;
 
-use super::failed;
+use super::{failed, unreadable};
 use crate::store::documents;
 
 /// The result of a read.
@@ -160,18 +161,22 @@ pub(super) fn record_state(word: &str) -> Answer<RecordState> {
 
 /// The supervision of a row that [`select_stored`] selected.
 pub(super) fn stored(row: &Row<'_>) -> Answer<StoredSupervision> {
+    Ok(StoredSupervision {
+        supervision: document(row)?,
+        revision: get(row, "revision")?,
+        record_sync: record_sync(row)?,
+    })
+}
+
+/// The supervision in the columns `unfinished`, `packed` and `doc`.
+pub(super) fn document(row: &Row<'_>) -> Answer<Supervision> {
     let supervision = match (optional_text(row, "unfinished")?, unpacked(row)?) {
         (Some(text), _) => documents::read_supervision(text),
         (None, Some(text)) => documents::read_supervision(&text),
         // A supervision that was finished before documents were packed.
         (None, None) => documents::read_supervision(text(row, "doc")?),
     };
-    let supervision = supervision.map_err(|e| unreadable(&e))?;
-    Ok(StoredSupervision {
-        supervision,
-        revision: get(row, "revision")?,
-        record_sync: record_sync(row)?,
-    })
+    supervision.map_err(|e| unreadable(&e))
 }
 
 /// The column `packed` of a row, if something is packed in it.
@@ -214,12 +219,7 @@ pub(super) fn readable(db: &Connection, sql: &str, parameters: impl Params) -> A
     Ok(found.into_iter().flatten().collect())
 }
 
-/// The value read from a row of [`select_stored`]; logs an error and returns `None` if it could not be read.
+/// The value read from a row of [`select_stored`]; `None` if it could not be read, which is noted.
 pub(super) fn skip_unreadable<T>(row: &Row<'_>, read: Answer<T>) -> Option<T> {
-    read.inspect_err(|e| {
-        let supervision_id = text(row, "supervision_id").unwrap_or_default();
-        let beginning: String = text(row, "doc").unwrap_or_default().chars().take(60).collect();
-        tracing::error!(error = %e, supervision_id, beginning, "a stored supervision cannot be read; skipping it: {e}");
-    })
-    .ok()
+    read.inspect_err(|e| unreadable::note(row, e)).ok()
 }

@@ -8,8 +8,9 @@ use sidedoor_domain::ports::store::{
     ClockEpoch, ClockId, Comparison, Counts, PollStaleness, Sample, StoredSupervision,
 };
 
+use super::health::StoreHealth;
 use super::readers::Readers;
-use super::{OpenError, clocks, comparisons, connection, evidence, jobs, supervisions};
+use super::{OpenError, clocks, comparisons, connection, evidence, jobs, supervisions, unreadable};
 
 /// A store opened for reading only, with or without a running service. It takes no lock and writes nothing.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ impl StoreView {
     /// [`OpenError`].
     pub async fn open(url: &str) -> Result<Self, OpenError> {
         let path = connection::path_of(url).ok_or(OpenError::Url)?;
-        let readers = Readers::start(&path, 1).map_err(OpenError::store)?;
+        let readers = Readers::start(&path, 1, StoreHealth::default()).map_err(OpenError::store)?;
         Ok(Self { readers })
     }
 
@@ -44,6 +45,11 @@ impl StoreView {
     /// How many supervisions are active and how many deliveries need work.
     pub async fn counts(&self) -> Result<Counts, StoreError> {
         self.readers.read(supervisions::counts).await
+    }
+
+    /// The ids of supervisions that cannot be read, as a service found when their work was due, and when it first did; the latest first.
+    pub async fn unreadable(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        self.readers.read(unreadable::list).await
     }
 
     /// The greatest measured age of GetCurrentUserData's answers in the last days, and when it was measured; `None` if none was older

@@ -3,21 +3,29 @@
 //!
 //! If a group fails (disk full, constraint violated), it is rolled back and each of its transactions is tried alone, because otherwise
 //! a single invalid one would fail the others.
+//!
+//! A panic fails only the work that caused it. The thread goes on, because without it nothing could be written any more.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 use sidedoor_domain::ids::SupervisionId;
-use sidedoor_domain::ports::store::{DirectiveNews, RecordSync, StoredSupervision, SupervisionWrite};
+use sidedoor_domain::ports::store::{RecordSync, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::apply::Applied;
-use super::sweep::Removal;
-use super::{apply, deliveries, directives, failed, sweep};
+use super::health::StoreHealth;
+use super::rows::{Answer, run as run_sql};
+use super::sweep::{Removal, Removed};
+use super::unreadable::UnreadableRow;
+use super::wal::WriteAheadLog;
+use super::{apply, deliveries, directives, failed, sweep, unreadable};
 use crate::store::image::Image;
+use crate::store::news::NewsOfDirectives;
 
 /// Transactions that may wait. More fail at once, because a caller that gets `service_unavailable` can retry, and a caller that
 /// waits cannot.
@@ -27,9 +35,21 @@ const GROUP: usize = 256;
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
+/// A transaction that waits, and who waits for it.
+type Waiting = (Box<Transaction>, Option<Reply<CommitOutcome>>);
+/// The delivery of a supervision, as it is stored now.
+type Changed = (SupervisionId, Option<RecordSync>);
+
 enum Work {
     Commit(Box<Transaction>, Option<Reply<CommitOutcome>>),
-    Remove(Removal, Reply<usize>),
+    Remove(Removal, Reply<Removed>),
+    Park(Vec<UnreadableRow>, Timestamp, Reply<()>),
+    /// Writes something, to see whether that is possible.
+    Probe(Reply<()>),
+    /// There is time for upkeep.
+    Rest(Reply<()>),
+    #[cfg(test)]
+    Run(Box<dyn FnOnce(&Connection) + Send>, Reply<()>),
     Close(oneshot::Sender<()>),
 }
 
@@ -37,31 +57,47 @@ enum Work {
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Work>,
+    /// The slices of sweeps.
+    #[cfg(test)]
+    pub(super) slices: std::sync::Mutex<Vec<Removed>>,
+}
+
+/// What the writer thread has beside its connection.
+struct WriterState {
+    process: apply::Process,
+    news: NewsOfDirectives,
+    health: StoreHealth,
+    log: WriteAheadLog,
+    image: Arc<Image>,
 }
 
 impl Writer {
     pub(super) fn start(
-        connection: Connection,
+        mut connection: Connection,
         process: apply::Process,
-        news: broadcast::Sender<DirectiveNews>,
+        news: NewsOfDirectives,
+        health: StoreHealth,
         image: Arc<Image>,
-    ) -> Self {
+    ) -> rusqlite::Result<Self> {
         let (queue, waiting) = mpsc::channel(WAITING);
-        let thread = Thread {
-            connection,
+        let state = WriterState {
             process,
             news,
+            health,
+            log: WriteAheadLog::watch(&mut connection)?,
             image,
         };
         // The thread is not joined: it ends on `Work::Close`, or when the last handle is dropped.
-        std::thread::spawn(move || thread.run(waiting));
-        Self { queue }
+        std::thread::spawn(move || run(connection, state, waiting));
+        Ok(Self {
+            queue,
+            #[cfg(test)]
+            slices: std::sync::Mutex::default(),
+        })
     }
 
     pub(super) async fn commit(&self, change: Transaction) -> Result<CommitOutcome, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.hand_in(Work::Commit(Box::new(change), Some(reply)))?;
-        answer.await.map_err(|_| StoreError::Closed)?
+        self.ask(|reply| Work::Commit(Box::new(change), Some(reply))).await
     }
 
     pub(super) fn commit_later(&self, change: Transaction) {
@@ -70,9 +106,36 @@ impl Writer {
         }
     }
 
-    pub(super) async fn remove(&self, removal: Removal) -> Result<usize, StoreError> {
+    pub(super) async fn remove(&self, removal: Removal) -> Result<Removed, StoreError> {
+        let removed = self.ask(|reply| Work::Remove(removal, reply)).await?;
+        #[cfg(test)]
+        self.slices.lock().expect("not poisoned").push(removed);
+        Ok(removed)
+    }
+
+    /// Puts off the work of supervisions that cannot be read.
+    pub(super) async fn park(&self, found: Vec<UnreadableRow>, now: Timestamp) -> Result<(), StoreError> {
+        self.ask(|reply| Work::Park(found, now, reply)).await
+    }
+
+    pub(super) async fn probe(&self) -> Result<(), StoreError> {
+        self.ask(Work::Probe).await
+    }
+
+    /// Lets the writer do upkeep that waits for writes otherwise.
+    pub(super) async fn rest(&self) -> Result<(), StoreError> {
+        self.ask(Work::Rest).await
+    }
+
+    /// Runs something on the writer's connection, such as a PRAGMA that makes writes fail.
+    #[cfg(test)]
+    pub(super) async fn run(&self, work: impl FnOnce(&Connection) + Send + 'static) -> Result<(), StoreError> {
+        self.ask(|reply| Work::Run(Box::new(work), reply)).await
+    }
+
+    async fn ask<T>(&self, work: impl FnOnce(Reply<T>) -> Work) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.hand_in(Work::Remove(removal, reply))?;
+        self.hand_in(work(reply))?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -91,187 +154,214 @@ impl Writer {
     }
 }
 
-/// A transaction that waits, and who waits for it.
-type Waiting = (Box<Transaction>, Option<Reply<CommitOutcome>>);
-
-/// The delivery of a supervision, as it is stored now.
-type Changed = (SupervisionId, Option<RecordSync>);
-
-/// What was written of a group that is committed.
-struct Committed {
-    applied: Vec<Applied>,
-    /// The deliveries that changed beside their supervisions.
-    deliveries: Vec<Changed>,
-}
-
-/// What the writer thread owns.
-struct Thread {
-    connection: Connection,
-    process: apply::Process,
-    news: broadcast::Sender<DirectiveNews>,
-    image: Arc<Image>,
-}
-
-impl Thread {
-    fn run(mut self, mut waiting: mpsc::Receiver<Work>) {
-        let mut group = Vec::new();
-        while let Some(work) = waiting.blocking_recv() {
-            let mut next = Some(work);
-            let mut after = None;
-            while let Some(work) = next {
-                match work {
-                    Work::Commit(change, reply) => group.push((change, reply)),
-                    other => {
-                        after = Some(other);
-                        break;
-                    }
+fn run(mut connection: Connection, mut state: WriterState, mut waiting: mpsc::Receiver<Work>) {
+    let mut group = Vec::new();
+    while let Some(work) = waiting.blocking_recv() {
+        let mut next = Some(work);
+        let mut after = None;
+        while let Some(work) = next {
+            match work {
+                Work::Commit(change, reply) => group.push((change, reply)),
+                other => {
+                    after = Some(other);
+                    break;
                 }
-                next = if group.len() < GROUP {
-                    waiting.try_recv().ok()
-                } else {
-                    None
-                };
             }
-            self.commit_group(std::mem::take(&mut group));
-            match after {
-                Some(Work::Remove(removal, reply)) => {
-                    if let Removal::Supervisions { ids, .. } = &removal {
-                        self.image.forget(ids.iter().filter_map(|id| SupervisionId::parse(id)));
-                    }
-                    let _ = reply.send(sweep::remove(&mut self.connection, &removal));
+            next = if group.len() < GROUP {
+                waiting.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        commit_group(&mut connection, &state, std::mem::take(&mut group));
+        match after {
+            Some(Work::Close(done)) => {
+                waiting.close();
+                if let Err((_, e)) = connection.close() {
+                    tracing::warn!(error = %e, "could not close the database; the next start recovers from its write-ahead log: {e}");
                 }
-                Some(Work::Close(done)) => {
-                    waiting.close();
-                    if let Err((_, e)) = self.connection.close() {
-                        tracing::warn!(error = %e, "could not close the database; the next start recovers from its write-ahead log: {e}");
-                    }
-                    let _ = done.send(());
-                    return;
-                }
-                Some(Work::Commit(..)) | None => {}
+                let _ = done.send(());
+                return;
             }
+            Some(work) => do_beside(&mut connection, &mut state, work),
+            None => {}
         }
-    }
-
-    fn commit_group(&mut self, group: Vec<Waiting>) {
-        if group.is_empty() {
-            return;
-        }
-        let changes: Vec<&Transaction> = group.iter().map(|(change, _)| change.as_ref()).collect();
-        let mut deliveries = Vec::new();
-        let results: Vec<Result<Applied, StoreError>> = match self.transaction(&changes, &mut deliveries) {
-            Ok(applied) => applied.into_iter().map(Ok).collect(),
-            // None of them is at fault, and each would wait as long for a database that another program has locked.
-            Err(Failed::ToBegin(e)) => changes.iter().map(|_| Err(e.clone())).collect(),
-            Err(Failed::ToWrite(e)) if changes.len() == 1 => vec![Err(e)],
-            Err(Failed::ToWrite(_)) => {
-                let alone = changes
-                    .iter()
-                    .map(|change| self.transaction(&[*change], &mut deliveries));
-                alone
-                    .map(|done| done.map(|mut applied| applied.remove(0)).map_err(Failed::into_error))
-                    .collect()
-            }
-        };
-        let clears = changes.iter().any(|change| change.due_by.is_some());
-        let outcomes = group.into_iter().zip(results);
-        let outcomes: Vec<_> = outcomes
-            .map(|((change, reply), result)| (reply, self.outcome(*change, result)))
-            .collect();
-        // What a later transaction of the group changed is newer than what an earlier one wrote.
-        for (id, sync) in deliveries {
-            self.image.delivery_changed(id, sync);
-        }
-        if clears {
-            self.image.clear();
-        }
-        // Who gets an answer may read at once, so the image comes first.
-        for answer in outcomes {
-            match answer {
-                (Some(reply), result) => drop(reply.send(result)),
-                (None, Err(e)) => tracing::warn!(error = %e, "dropped a best-effort write: {e}"),
-                (None, Ok(_)) => {}
-            }
-        }
-    }
-
-    /// Tells the image and the open streams what became of a transaction.
-    fn outcome(&self, change: Transaction, result: Result<Applied, StoreError>) -> Result<CommitOutcome, StoreError> {
-        let news = directives::concerns(change.supervision.as_ref());
-        let id = change.supervision.as_ref().map(SupervisionWrite::id);
-        match result {
-            Err(e) => {
-                // It may have been written all the same.
-                self.image.forget(id);
-                Err(e)
-            }
-            Ok(Applied::Refused(refusal)) => {
-                if refusal == CommitOutcome::Stale {
-                    self.image.forget(id);
-                }
-                Ok(refusal)
-            }
-            Ok(Applied::Done(record_sync)) => {
-                let written = change.supervision.map(|write| StoredSupervision {
-                    revision: write.next_revision(),
-                    supervision: *write.into_supervision(),
-                    record_sync,
-                });
-                if let Some(written) = &written {
-                    self.image.written(written.clone());
-                }
-                if let Some(whose) = news {
-                    // It fails if no stream is open, and then no browser needs the news.
-                    let _ = self.news.send(whose);
-                }
-                Ok(CommitOutcome::Done(written.map(Box::new)))
-            }
-        }
-    }
-
-    /// Writes a group as a whole, or nothing of it. A panic is an error of this group only, because without the thread nothing could be
-    /// written any more.
-    /// Adds the deliveries that changed to `deliveries`.
-    fn transaction(&mut self, changes: &[&Transaction], deliveries: &mut Vec<Changed>) -> Result<Vec<Applied>, Failed> {
-        let written = catch_unwind(AssertUnwindSafe(|| self.write_group(changes)));
-        let committed = written.unwrap_or_else(|_| {
-            Err(Failed::ToWrite(StoreError::Store(
-                "a write to the database panicked".into(),
-            )))
-        })?;
-        deliveries.extend(committed.deliveries);
-        Ok(committed.applied)
-    }
-
-    fn write_group(&mut self, changes: &[&Transaction]) -> Result<Committed, Failed> {
-        // Rolled back when it is dropped without a commit.
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|e| Failed::ToBegin(failed(e)))?;
-        let mut applied = Vec::with_capacity(changes.len());
-        for change in changes {
-            applied.push(apply::apply(&transaction, &self.process, change).map_err(Failed::ToWrite)?);
-        }
-        let mut deliveries = Vec::new();
-        for id in changed_deliveries(changes) {
-            let sync = deliveries::of_supervision(&transaction, id).map_err(Failed::ToWrite)?;
-            deliveries.push((id, sync));
-        }
-        transaction.commit().map_err(|e| Failed::ToWrite(failed(e)))?;
-        Ok(Committed { applied, deliveries })
+        let WriterState { log, .. } = &mut state;
+        let _ = guarded(|| {
+            log.keep_small(&connection);
+            Ok(())
+        });
     }
 }
 
-/// The supervisions whose deliveries change beside them.
-fn changed_deliveries(changes: &[&Transaction]) -> BTreeSet<SupervisionId> {
-    let of = |change: &&Transaction| {
-        let results = change.delivery_results.iter().map(|result| result.supervision);
-        let replayed = change.replayed.iter().map(|(id, _)| *id);
-        let expedited = change.expedite.iter().map(|(id, _)| *id);
-        results.chain(replayed).chain(expedited).collect::<Vec<_>>()
+/// Does what is no transaction of the port.
+fn do_beside(connection: &mut Connection, state: &mut WriterState, work: Work) {
+    let (health, log) = (&state.health, &mut state.log);
+    match work {
+        Work::Remove(removal, reply) => {
+            state.image.forget(removal.supervisions());
+            let removed = guarded(|| sweep::remove(connection, &removal));
+            note_result(health, &removed);
+            let _ = reply.send(removed);
+        }
+        Work::Park(found, now, reply) => {
+            let parked = guarded(|| in_transaction(connection, |db| unreadable::park(db, &found, now)));
+            let _ = reply.send(parked);
+        }
+        Work::Probe(reply) => {
+            let tried = guarded(|| probe(connection));
+            note_result(health, &tried);
+            let _ = reply.send(tried);
+        }
+        Work::Rest(reply) => {
+            let rested = guarded(|| {
+                log.keep_small_at_rest(connection);
+                Ok(())
+            });
+            let _ = reply.send(rested);
+        }
+        #[cfg(test)]
+        Work::Run(work, reply) => {
+            let ran = guarded(|| {
+                work(connection);
+                Ok(())
+            });
+            if let Err(e) = &ran {
+                health.write_failed(e);
+            }
+            let _ = reply.send(ran);
+        }
+        Work::Commit(..) | Work::Close(_) => {}
+    }
+}
+
+fn in_transaction(connection: &mut Connection, work: impl FnOnce(&Connection) -> Answer<()>) -> Answer<()> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    work(&transaction)?;
+    transaction.commit().map_err(failed)
+}
+
+/// Writes and removes as much as a few requests do, because a full disk may still have room for a page.
+fn probe(connection: &mut Connection) -> Answer<()> {
+    in_transaction(connection, |db| {
+        run_sql(
+            db,
+            "INSERT OR REPLACE INTO once (name, value) VALUES ('probe', hex(zeroblob(32768)))",
+            [],
+        )
+        .map(|_| ())
+    })?;
+    in_transaction(connection, |db| {
+        run_sql(db, "DELETE FROM once WHERE name = 'probe'", []).map(|_| ())
+    })
+}
+
+fn note_result<T>(health: &StoreHealth, result: &Answer<T>) {
+    match result {
+        Ok(_) => health.written(),
+        Err(e) => health.write_failed(e),
+    }
+}
+
+/// Turns a panic into an error. What it left unfinished in the database is rolled back.
+fn guarded<T>(work: impl FnOnce() -> Answer<T>) -> Answer<T> {
+    let done = catch_unwind(AssertUnwindSafe(work));
+    done.unwrap_or_else(|_| Err(StoreError::Store("a write to the database panicked".into())))
+}
+
+fn commit_group(connection: &mut Connection, state: &WriterState, group: Vec<Waiting>) {
+    if group.is_empty() {
+        return;
+    }
+    let WriterState {
+        process, health, image, ..
+    } = state;
+    let written_before = connection.total_changes();
+    let changes: Vec<&Transaction> = group.iter().map(|(change, _)| change.as_ref()).collect();
+    let mut deliveries = Vec::new();
+    let results: Vec<Result<Applied, StoreError>> = match transaction(connection, process, &changes, &mut deliveries) {
+        Ok(applied) => applied.into_iter().map(Ok).collect(),
+        // None of them is at fault, and each would wait as long for a database that another program has locked.
+        Err(Failed::ToBegin(e)) => changes.iter().map(|_| Err(e.clone())).collect(),
+        Err(Failed::ToWrite(e)) if changes.len() == 1 => vec![Err(e)],
+        Err(Failed::ToWrite(_)) => changes
+            .iter()
+            .map(|change| {
+                let one = transaction(connection, process, &[*change], &mut deliveries);
+                one.map(|mut applied| applied.remove(0)).map_err(Failed::into_error)
+            })
+            .collect(),
     };
-    changes.iter().flat_map(of).collect()
+    if let Some(Err(e)) = results.iter().find(|result| result.is_err()) {
+        health.write_failed(e);
+    } else if connection.total_changes() != written_before {
+        // A group that was refused, or that was empty, has written nothing and says nothing about the disk.
+        health.written();
+    }
+    let clears = changes.iter().any(|change| change.due_by.is_some());
+    let with_voice_calls: Vec<SupervisionId> = changes
+        .iter()
+        .flat_map(|change| change.voice_calls.iter().map(|found| found.supervision))
+        .collect();
+    let outcomes = group.into_iter().zip(results);
+    let outcomes: Vec<_> = outcomes
+        .map(|((change, reply), result)| (reply, outcome(state, *change, result)))
+        .collect();
+    // What a later transaction of the group changed is newer than what an earlier one wrote.
+    for (id, sync) in deliveries {
+        image.delivery_changed(id, sync);
+    }
+    image.forget(with_voice_calls);
+    if clears {
+        image.clear();
+    }
+    // Who gets an answer may read at once, so the image comes first.
+    for answer in outcomes {
+        match answer {
+            (Some(reply), result) => drop(reply.send(result)),
+            (None, Err(e)) => tracing::warn!(error = %e, "dropped a best-effort write: {e}"),
+            (None, Ok(_)) => {}
+        }
+    }
+}
+
+/// Tells the image and the open streams what became of a transaction.
+fn outcome(
+    state: &WriterState,
+    change: Transaction,
+    result: Result<Applied, StoreError>,
+) -> Result<CommitOutcome, StoreError> {
+    let news = directives::concerns(change.supervision.as_ref());
+    let id = change.supervision.as_ref().map(SupervisionWrite::id);
+    match result {
+        Err(e) => {
+            // It may have been written all the same.
+            state.image.forget(id);
+            Err(e)
+        }
+        Ok(Applied::Refused(refusal)) => {
+            if refusal == CommitOutcome::Stale {
+                state.image.forget(id);
+            }
+            Ok(refusal)
+        }
+        Ok(Applied::Done(record_sync)) => {
+            let written = change.supervision.map(|write| StoredSupervision {
+                revision: write.next_revision(),
+                supervision: *write.into_supervision(),
+                record_sync,
+            });
+            if let Some(written) = &written {
+                state.image.written(written.clone());
+            }
+            if let Some(whose) = news {
+                state.news.publish(whose);
+            }
+            Ok(CommitOutcome::Done(written.map(Box::new)))
+        }
+    }
 }
 
 /// Why a group was not written.
@@ -288,4 +378,50 @@ impl Failed {
             Self::ToBegin(e) | Self::ToWrite(e) => e,
         }
     }
+}
+
+/// Writes a group as a whole, or nothing of it. Adds the deliveries that changed to `deliveries`.
+fn transaction(
+    connection: &mut Connection,
+    process: &apply::Process,
+    changes: &[&Transaction],
+    deliveries: &mut Vec<Changed>,
+) -> Result<Vec<Applied>, Failed> {
+    let written = guarded(|| Ok(write_group(connection, process, changes)));
+    let (applied, changed) = written.unwrap_or_else(|panicked| Err(Failed::ToWrite(panicked)))?;
+    deliveries.extend(changed);
+    Ok(applied)
+}
+
+fn write_group(
+    connection: &mut Connection,
+    process: &apply::Process,
+    changes: &[&Transaction],
+) -> Result<(Vec<Applied>, Vec<Changed>), Failed> {
+    // Rolled back when it is dropped without a commit.
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(|e| Failed::ToBegin(failed(e)))?;
+    let mut applied = Vec::with_capacity(changes.len());
+    for change in changes {
+        applied.push(apply::apply(&transaction, process, change).map_err(Failed::ToWrite)?);
+    }
+    let mut changed = Vec::new();
+    for id in changed_deliveries(changes) {
+        let sync = deliveries::of_supervision(&transaction, id).map_err(Failed::ToWrite)?;
+        changed.push((id, sync));
+    }
+    transaction.commit().map_err(|e| Failed::ToWrite(failed(e)))?;
+    Ok((applied, changed))
+}
+
+/// The supervisions whose deliveries change beside them.
+fn changed_deliveries(changes: &[&Transaction]) -> BTreeSet<SupervisionId> {
+    let of = |change: &&Transaction| {
+        let results = change.delivery_results.iter().map(|result| result.supervision);
+        let replayed = change.replayed.iter().map(|(id, _)| *id);
+        let expedited = change.expedite.iter().map(|(id, _)| *id);
+        results.chain(replayed).chain(expedited).collect::<Vec<_>>()
+    };
+    changes.iter().flat_map(of).collect()
 }

@@ -3,6 +3,8 @@
 //! Guarantee: directives are in the store, in the order of their changes, before any browser receives them. So nothing is
 //! lost when a browser reloads, the network fails or this process restarts: the browser sends the number of the last change
 //! that it received and gets everything after it. Without a number it gets the open directives.
+//!
+//! A stream wakes only for changes of its own supervisor, so that a directive costs the same with one open stream and with thousands.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +12,8 @@ use jiff::Timestamp;
 use sidedoor_domain::authority::Scope;
 use sidedoor_domain::directive::Directive;
 use sidedoor_domain::ids::{DirectiveId, InstanceName, UserId};
-use sidedoor_domain::ports::store::{DirectiveNews, OrderedDirective};
+use sidedoor_domain::ports::store::{News, OrderedDirective};
 use sidedoor_domain::supervision::Supervision;
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
 
 use crate::usecases::RequestContext;
 use crate::usecases::directives::presence::{StreamPresence, SupervisorKey};
@@ -142,7 +142,7 @@ impl DirectiveService {
         let presence = self.presence.attach(&supervisor, listener.acts);
         let presence = presence.ok_or(DirectiveError::StreamLimitReached)?;
         Ok(DirectiveStream {
-            news: self.ctx.store().directive_news(),
+            news: self.ctx.store().directive_news_of(supervisor.clone()),
             changes: presence.changes(),
             service: self.clone(),
             supervisor,
@@ -174,8 +174,8 @@ pub struct DirectiveStream {
     service: DirectiveService,
     supervisor: SupervisorKey,
     presence: StreamPresence,
-    news: broadcast::Receiver<DirectiveNews>,
-    changes: broadcast::Receiver<SupervisorKey>,
+    news: News<SupervisorKey>,
+    changes: News<SupervisorKey>,
     cursor: Option<i64>,
     first: bool,
     /// Open directives that another tab was asked to carry out.
@@ -200,15 +200,12 @@ impl DirectiveStream {
                 TAKE_OVER_POLL
             };
             let deadline = tokio::time::sleep(patience);
-            tokio::pin!(deadline);
-            loop {
-                tokio::select! {
-                    biased;
-                    received = self.news.recv() => if concerns(&received, &self.supervisor) { break },
-                    received = self.changes.recv() => if concerns(&received, &self.supervisor) { break },
-                    () = &mut deadline => break,
-                    () = self.service.ctx.deps.stopping.cancelled() => return Ok(None),
-                }
+            tokio::select! {
+                biased;
+                () = self.news.changed() => {}
+                () = self.changes.changed() => {}
+                () = deadline => {}
+                () = self.service.ctx.deps.stopping.cancelled() => return Ok(None),
             }
         }
     }
@@ -275,13 +272,5 @@ impl DirectiveStream {
             .collect();
         let taken = mine.iter().filter_map(|id| self.waiting.remove(id));
         taken.map(|event| DirectiveEvent { act: true, ..event }).collect()
-    }
-}
-
-/// Whether a notification is about this supervisor, or so many were missed that it may be.
-fn concerns(received: &Result<SupervisorKey, RecvError>, supervisor: &SupervisorKey) -> bool {
-    match received {
-        Ok(theirs) => theirs == supervisor,
-        Err(RecvError::Lagged(_) | RecvError::Closed) => true,
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::ids::{InstanceName, UserId};
-use tokio::sync::broadcast;
+use sidedoor_domain::ports::store::{News, NewsBoard};
 
 /// How long each tab has to act before the next one may.
 const TAKE_OVER: SignedDuration = SignedDuration::from_secs(4);
@@ -25,7 +25,7 @@ pub(super) type SupervisorKey = (InstanceName, UserId);
 #[derive(Clone)]
 pub(super) struct PresenceTracker {
     table: Arc<Mutex<PresenceTable>>,
-    changes: broadcast::Sender<SupervisorKey>,
+    changes: NewsBoard<SupervisorKey>,
     max_streams: usize,
 }
 
@@ -75,10 +75,9 @@ impl SupervisorPresence {
 impl PresenceTracker {
     /// Allows at most `max_streams` streams in total.
     pub(super) fn new(max_streams: usize) -> Self {
-        let (changes, _) = broadcast::channel(256);
         Self {
             table: Arc::default(),
-            changes,
+            changes: NewsBoard::default(),
             max_streams,
         }
     }
@@ -107,7 +106,7 @@ impl PresenceTracker {
             presence.watching += 1;
         }
         drop(table);
-        let _ = self.changes.send(supervisor.clone());
+        self.changes.publish(supervisor);
         Some(StreamPresence {
             tracker: self.clone(),
             supervisor: supervisor.clone(),
@@ -197,9 +196,9 @@ impl StreamPresence {
         self.acts
     }
 
-    /// Notifies of supervisors whose tabs changed.
-    pub(super) fn changes(&self) -> broadcast::Receiver<SupervisorKey> {
-        self.tracker.changes.subscribe()
+    /// Wakes when the tabs of this supervisor change.
+    pub(super) fn changes(&self) -> News<SupervisorKey> {
+        self.tracker.changes.follow(self.supervisor.clone())
     }
 }
 
@@ -215,7 +214,7 @@ impl Drop for StreamPresence {
             }
         }
         drop(table);
-        let _ = self.tracker.changes.send(self.supervisor.clone());
+        self.tracker.changes.publish(&self.supervisor);
     }
 }
 

@@ -129,16 +129,17 @@ impl EvidenceService {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let active = self.ctx.store().active_of(instance, user).await?;
+        let in_flight = self.ctx.signals.joins_in_flight.keys();
         Ok(active.iter().any(|s| {
             let waits =
                 matches!(s.supervision.state, State::Requested | State::Joining) && s.supervision.search().is_none();
-            // A join that is stuck for so long has no task any more.
+            // A join that is stuck for so long may have no task any more. If it has one, that may wait for the store with the leg.
             let fresh = s
                 .supervision
                 .join
                 .as_ref()
                 .is_some_and(|j| now < j.expires_at + self.ctx.settings.join_ttl);
-            waits && fresh
+            waits && (fresh || in_flight.contains(&s.supervision.id))
         }))
     }
 

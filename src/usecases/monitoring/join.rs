@@ -16,6 +16,7 @@ use sidedoor_domain::ports::telephony::MonitorCall;
 use sidedoor_domain::ports::{Admission, MetricEvent, Priority, StoreError, Transaction, VendorError, VendorErrorCode};
 use sidedoor_domain::supervision::{Mode, State, Supervision};
 
+use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::adopt_leg::LegGiven;
 use crate::usecases::monitoring::switch::JoinTurn;
 use crate::usecases::monitoring::{MonitoringError, MonitoringService, SupervisorOnCall};
@@ -24,6 +25,9 @@ use crate::usecases::retry::Backoff;
 /// "Two supervisors can monitor the call" (administrator guide). Connect enforces the limit; we use it only to interpret
 /// Connect's refusal, because the code of the refusal is not documented.
 const SUPERVISORS_PER_CALL: usize = 2;
+/// How long the write of an answer waits after the store failed, at first and at most. It begins short, because an event of the leg
+/// may be stored as soon as the store works again, and the leg would then pass for one that nobody asked for.
+const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// The result of one attempt to join.
 enum JoinAttempt {
@@ -256,7 +260,10 @@ impl MonitoringService {
 
     /// Connect returned the leg: the supervision becomes MONITORING, or LEAVING if a leave was requested meanwhile.
     async fn leg_given(&self, id: SupervisionId, leg: LegId) -> Result<(), MonitoringError> {
-        match self.evidence.give_leg(id, leg).await? {
+        match self
+            .until_stored(id, || self.evidence.give_leg(id, leg.clone()))
+            .await?
+        {
             LegGiven::Leaving => Ok(self.leaving.carry_out_leave(id).await?),
             LegGiven::Taken(owner) => {
                 let detail = format!("Connect's leg already belongs to supervision {owner}.");
@@ -349,8 +356,8 @@ impl MonitoringService {
             (OwnJoinFailure::ContactLimitReached.into(), full)
         });
         self.ctx.count(&MetricEvent::JoinFailed(code));
-        self.ctx
-            .update(id, |s| {
+        self.until_stored(id, || {
+            self.ctx.update(id, |s| {
                 s.fail(code, detail, self.ctx.now()).ok()?;
                 Some(Transaction {
                     audit: vec![
@@ -361,7 +368,8 @@ impl MonitoringService {
                     ..Transaction::default()
                 })
             })
-            .await?;
+        })
+        .await?;
         Ok(())
     }
 
@@ -369,13 +377,39 @@ impl MonitoringService {
     /// [`crate::usecases::polling::searches`]. A repeat could put a supervisor on a call that they cancelled, and the server cannot
     /// end a voice leg.
     async fn search_leg(&self, id: SupervisionId, code: JoinFailure, detail: &str) -> Result<(), MonitoringError> {
-        self.ctx
-            .update(id, |s| {
+        self.until_stored(id, || {
+            self.ctx.update(id, |s| {
                 s.search_leg(code, detail, self.ctx.now()).ok()?;
                 Some(Transaction::default())
             })
-            .await?;
+        })
+        .await?;
         Ok(())
+    }
+
+    /// Writes what Connect answered, and repeats that while the store fails, because the answer is nowhere else. A repeat of a write
+    /// that had succeeded after all changes nothing.
+    async fn until_stored<T, F>(&self, id: SupervisionId, write: impl Fn() -> F) -> Result<T, UseCaseError>
+    where
+        F: Future<Output = Result<T, UseCaseError>>,
+    {
+        let mut wait = STORE_RETRY.0;
+        loop {
+            match write().await {
+                Err(UseCaseError::Store(e @ (StoreError::Store(_) | StoreError::Overloaded)))
+                    if !self.ctx.is_stopping() =>
+                {
+                    tracing::error!(supervision_id = %id, error = %e, "could not store Connect's answer to MonitorContact for {id}; retrying: {e}");
+                }
+                done => return done,
+            }
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(wait) => {}
+                () = self.ctx.deps.stopping.cancelled() => {}
+            }
+            wait = (wait * 2).min(STORE_RETRY.1);
+        }
     }
 }
 

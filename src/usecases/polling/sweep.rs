@@ -31,7 +31,13 @@ impl PollingService {
                     continue;
                 }
             }
-            match self.ctx.store().sweep(&retention).await {
+            // A sweep runs until nothing is left, which may be long.
+            let swept = tokio::select! {
+                biased;
+                swept = self.ctx.store().sweep(&retention) => swept,
+                () = self.ctx.deps.stopping.cancelled() => return,
+            };
+            match swept {
                 Ok(0) => {}
                 Ok(rows) => tracing::info!(rows, "deleted {rows} expired rows"),
                 Err(e) => tracing::error!(error = %e, "could not delete expired data; retrying at the next sweep: {e}"),

@@ -4,29 +4,28 @@
 //! whatever was lost, repeated or reordered, the next attempt writes the present state. An attempt without an answer is
 //! repeated, which is harmless because of the external id.
 //!
-//! Guarantee: one call at a time, so no record is in flight twice; while a call is in flight, the next one fills, so that a
-//! burst costs few calls. [`crate::usecases::salesforce_sync::rate`] decides when to call and
-//! [`crate::usecases::salesforce_sync::voice_calls`] finds the lookups. Each record of a call has its own result; all
-//! results are stored in one transaction.
+//! Guarantee: two calls at a time, and no record in both, so that one call that hangs delays no other record and no older version
+//! lands after a newer one ([`crate::usecases::salesforce_sync::calls`]). While a call is answered in time, the next one fills, so
+//! that a burst costs few calls. [`crate::usecases::salesforce_sync::rate`] decides when to call,
+//! [`crate::usecases::salesforce_sync::send`] makes the call, and [`crate::usecases::salesforce_sync::voice_calls`] finds the
+//! lookups. Each record of a call has its own result; all results are stored in one transaction.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sidedoor_domain::participant::ParticipantRecord;
-use sidedoor_domain::ports::crm::{Lookups, RECORDS_PER_WRITE};
-use sidedoor_domain::ports::store::{DeliveryOutcome, DeliveryResult, FailureScope, StoredSupervision};
-use sidedoor_domain::ports::{
-    Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, MetricEvent, Transaction, WrittenRecord,
-};
-use tracing::{Instrument, Span};
+use sidedoor_domain::ports::crm::RECORDS_PER_WRITE;
+use sidedoor_domain::ports::store::{DeliveryOutcome, DeliveryResult, FailureScope};
+use sidedoor_domain::ports::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, MetricEvent, Transaction};
+use tracing::Instrument;
 
-use crate::telemetry::spans;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::salesforce_sync::SalesforceSyncService;
+use crate::usecases::salesforce_sync::calls::{CallKind, CallResult, CallsInFlight};
 use crate::usecases::salesforce_sync::failure_scope::{self, FailureJudge};
 use crate::usecases::salesforce_sync::rate::{DeliveryRate, LOOKS_APART};
-use crate::usecases::salesforce_sync::voice_calls::VoiceCallLookup;
+use crate::usecases::salesforce_sync::send::{OutgoingRecord, RecordOutcome, batch_span, outgoing_record};
+use crate::usecases::salesforce_sync::voice_calls::PAGE;
 
 /// The longest sleep of the loop.
 /// The pause of the loop while everything that is due is in flight.
@@ -34,33 +33,33 @@ const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// How often due records are counted while a call waits for more of them.
 const COUNT_EVERY: Duration = Duration::from_millis(25);
-/// The most calls for one batch that is rejected because of some record: twice as many as isolating one record among two
-/// hundred takes.
-const MAX_SPLIT_CALLS: u32 = 32;
+/// How often the loop looks for other due records while every record that it found is in a call.
+const OTHERS_EVERY: Duration = Duration::from_millis(250);
+/// How long a write of results waits after the store failed.
+const STORE_RETRY: Duration = Duration::from_secs(1);
 
-/// A record that is about to be written.
-struct OutgoingRecord {
-    record: ParticipantRecord,
-    stored: StoredSupervision,
-    lookup: VoiceCallLookup,
-    note: Option<String>,
+/// How long the loop sleeps unless a call ends, and whether a new record ends the sleep.
+struct Sleep {
+    time: Duration,
+    until_news: bool,
 }
 
-impl OutgoingRecord {
-    /// Removes rejected lookups from the record and notes that on it.
-    fn leave_out(&mut self, refused: Lookups, why: &CrmError) {
-        let what = match (refused.voice_call, refused.supervisor) {
-            (true, false) => "VoiceCall",
-            (false, _) => "supervisor's User",
-            (true, true) => "lookups",
-        };
-        self.record.leave_out(refused.voice_call, refused.supervisor);
-        self.note = Some(format!("written without its {what}: {why}"));
+impl Sleep {
+    /// A new record ends a long sleep. While a call waits for more records, it does not.
+    fn new(time: Duration) -> Self {
+        Self {
+            time,
+            until_news: time > COUNT_EVERY,
+        }
+    }
+
+    fn undisturbed(time: Duration) -> Self {
+        Self {
+            time,
+            until_news: false,
+        }
     }
 }
-
-/// The result of writing one record.
-type RecordOutcome = Result<WrittenRecord, CrmError>;
 
 impl SalesforceSyncService {
     /// Delivers due records until the process stops. Returns immediately when delivery is switched off.
@@ -75,175 +74,168 @@ impl SalesforceSyncService {
         if let Err(e) = crm.describe_object().await {
             tracing::error!(code = %e.code, "the org is not set up as configured; accepting supervisions, retrying their records: {e}");
         }
+        let mut calls = CallsInFlight::default();
         while !self.ctx.is_stopping() {
-            let round = self.run_delivery_round(&crm, &mut rate).await;
+            let round = self.begin_call(&crm, &mut rate, &mut calls).await;
             *self
                 .ctx
                 .signals
                 .delivery_pause
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner) = rate.current_pause(self.ctx.now()).cloned();
-            let pause = round.unwrap_or_else(|e| {
-                tracing::error!(error = %e, "could not read or settle deliveries in the store; retrying in 1 s: {e}");
-                Duration::from_secs(1)
+            let sleep = round.unwrap_or_else(|e| {
+                tracing::error!(error = %e, "could not read deliveries in the store; retrying in 1 s: {e}");
+                Sleep::new(STORE_RETRY)
             });
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(pause) => {}
-                () = self.ctx.signals.deliver.notified(), if pause > COUNT_EVERY => {}
+                Some((number, result)) = calls.finished() => {
+                    self.settle(result, &mut rate).await;
+                    calls.remove(number);
+                }
+                () = tokio::time::sleep(sleep.time) => {}
+                () = self.ctx.signals.deliver.notified(), if sleep.until_news => {}
                 () = self.ctx.deps.stopping.cancelled() => {}
             }
         }
+        while let Some((_, result)) = calls.finished().await {
+            self.settle(result, &mut rate).await;
+        }
     }
 
-    /// Writes due records if a call is allowed now. Returns how long to sleep.
-    async fn run_delivery_round(&self, crm: &Arc<dyn Crm>, rate: &mut DeliveryRate) -> Result<Duration, UseCaseError> {
+    /// Begins a call if one is due and allowed now. Returns how long to sleep.
+    async fn begin_call(
+        &self,
+        crm: &Arc<dyn Crm>,
+        rate: &mut DeliveryRate,
+        calls: &mut CallsInFlight,
+    ) -> Result<Sleep, UseCaseError> {
         let now = self.ctx.now();
         if let Some(pause) = rate.current_pause(now) {
             let left = Duration::try_from(pause.until.duration_since(now)).unwrap_or_default();
-            return Ok(left.min(LONGEST_SLEEP).max(COUNT_EVERY));
+            return Ok(Sleep::new(left.min(LONGEST_SLEEP).max(COUNT_EVERY)));
+        }
+        if calls.are_full() {
+            return Ok(Sleep::undisturbed(LONGEST_SLEEP));
         }
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        let mut next = self.ctx.store().next_due().await?;
+        let next = self.ctx.store().next_due().await?;
         // Look for VoiceCalls even if records are always due, because one may be unreadable or more keep arriving.
-        if is_due(next.voice_call) && rate.time_to_look(now) {
-            self.look_for_voice_calls(crm.as_ref()).await?;
-            next = self.ctx.store().next_due().await?;
+        if is_due(next.voice_call) && !calls.is_searching() && rate.time_to_look(now) {
+            self.begin_search(crm, calls, now).await?;
+            if calls.are_full() {
+                return Ok(Sleep::undisturbed(LONGEST_SLEEP));
+            }
         }
         if !is_due(next.delivery) {
             // Not sooner than the next look is allowed, so that an unresolved VoiceCall does not make the loop spin.
             let looking = next.voice_call.map(|at| at.max(now + LOOKS_APART));
-            return Ok(pause_until(
+            return Ok(Sleep::new(pause_until(
                 [next.delivery, looking].into_iter().flatten().min(),
                 self.ctx.now(),
-            ));
+            )));
         }
+        let in_flight = calls.records();
+        let busy = u32::try_from(in_flight.len()).unwrap_or(u32::MAX);
         let most = u32::try_from(rate.records(RECORDS_PER_WRITE)).unwrap_or(1);
-        let waiting = self.ctx.store().due_delivery_count(now, most).await?;
-        let wait = rate.wait(now, waiting >= most, crm.usage());
+        let counted = self
+            .ctx
+            .store()
+            .due_delivery_count(now, most.saturating_add(busy))
+            .await?;
+        let is_full = counted.saturating_sub(busy) >= most;
+        let wait = calls.wait_for_answer();
+        let needs_no_answer = is_full && rate.is_accepted();
+        if !wait.is_zero() && !needs_no_answer {
+            return Ok(Sleep::undisturbed(wait));
+        }
+        let wait = rate.wait(now, is_full, crm.usage());
         if !wait.is_zero() {
-            return Ok(if waiting >= most {
+            return Ok(Sleep::new(if is_full {
                 wait.min(LONGEST_SLEEP)
             } else {
                 wait.min(COUNT_EVERY)
-            });
+            }));
         }
         // Read a whole page, because an unreadable record stays first and must not be the only record that is read.
-        let page = u32::try_from(RECORDS_PER_WRITE).unwrap_or(u32::MAX);
+        let page = u32::try_from(RECORDS_PER_WRITE)
+            .unwrap_or(u32::MAX)
+            .saturating_add(busy);
         let due = self.ctx.store().due_deliveries(now, page).await?;
-        let sendable = due.into_iter().filter_map(outgoing_record);
-        let mut batch: Vec<OutgoingRecord> = sendable.take(rate.records(RECORDS_PER_WRITE)).collect();
+        let free = due.into_iter().filter(|s| !in_flight.contains(&s.supervision.id));
+        let sendable = free.filter_map(outgoing_record);
+        let batch: Vec<OutgoingRecord> = sendable.take(rate.records(RECORDS_PER_WRITE)).collect();
         if batch.is_empty() {
-            // None of the due records can be read.
-            return Ok(LONGEST_SLEEP);
+            // None of the due records can be read, or all are in a call.
+            return Ok(Sleep::new(if calls.is_empty() { LONGEST_SLEEP } else { OTHERS_EVERY }));
         }
-        self.find_lookups(crm.as_ref(), &mut batch).await?;
-        let span = batch_span(&batch);
-        match self.send_rows(crm.as_ref(), &mut batch).instrument(span).await {
-            Ok(outcomes) => {
-                rate.answered(batch.len(), outcomes.iter().any(Result::is_ok), self.ctx.now());
-                self.settle(&batch, outcomes, rate).await?;
-            }
-            Err(error) => self.settle_failed_call(&batch, &error, rate).await?,
-        }
-        Ok(Duration::ZERO)
+        self.begin_upsert(crm, calls, batch);
+        Ok(Sleep::new(Duration::ZERO))
     }
 
-    async fn find_lookups(&self, crm: &dyn Crm, batch: &mut [OutgoingRecord]) -> Result<(), UseCaseError> {
-        let wanting: Vec<&StoredSupervision> = batch.iter().map(|s| &s.stored).collect();
-        let found = self.voice_calls_of_records(crm, &wanting).await;
-        for (outgoing, lookup) in batch.iter_mut().zip(found) {
-            if let VoiceCallLookup::Found(id) = &lookup {
-                self.remember_voice_call(outgoing.stored.supervision.id, id).await?;
-                outgoing.record.voice_call_id = Some(id.clone());
+    fn begin_upsert(&self, crm: &Arc<dyn Crm>, calls: &mut CallsInFlight, mut batch: Vec<OutgoingRecord>) {
+        let records = batch.iter().map(|outgoing| outgoing.stored.supervision.id).collect();
+        let (this, crm, span) = (self.clone(), crm.clone(), batch_span(&batch));
+        calls.begin(CallKind::Upsert, records, async move {
+            if let Err(e) = this.find_lookups(crm.as_ref(), &mut batch).await {
+                return CallResult::NotSent(e);
             }
-            outgoing.note = lookup.note();
-            outgoing.lookup = lookup;
+            let begun = this.ctx.now();
+            let outcome = this.send_rows(crm.as_ref(), &mut batch).instrument(span).await;
+            CallResult::Sent { batch, begun, outcome }
+        });
+    }
+
+    async fn begin_search(
+        &self,
+        crm: &Arc<dyn Crm>,
+        calls: &mut CallsInFlight,
+        now: Timestamp,
+    ) -> Result<(), UseCaseError> {
+        let in_flight = calls.records();
+        let busy = u32::try_from(in_flight.len()).unwrap_or(u32::MAX);
+        let mut due = self.ctx.store().due_voice_calls(now, PAGE.saturating_add(busy)).await?;
+        due.retain(|s| !in_flight.contains(&s.supervision.id));
+        due.truncate(PAGE as usize);
+        if !due.is_empty() {
+            let records = due.iter().map(|s| s.supervision.id).collect();
+            let (this, crm) = (self.clone(), crm.clone());
+            calls.begin(CallKind::Search, records, async move {
+                CallResult::Searched(this.look_for_voice_calls(crm.as_ref(), &due).await)
+            });
         }
         Ok(())
     }
 
-    /// Writes the batch: one call, and up to two more for the records that ask for an immediate retry.
-    async fn send_rows(&self, crm: &dyn Crm, batch: &mut [OutgoingRecord]) -> Result<Vec<RecordOutcome>, CrmError> {
-        let records: Vec<ParticipantRecord> = batch.iter().map(|s| s.record.clone()).collect();
-        let mut calls = MAX_SPLIT_CALLS;
-        let mut outcomes = self.send_split(crm, &records, &mut calls).await?;
-        // An answer may name only one of two bad lookups, so a record that is rejected again is sent without both.
-        for refused_before in [false, true] {
-            let mut again = Vec::new();
-            for (i, outcome) in outcomes.iter().enumerate() {
-                let Err(e) = outcome else { continue };
-                match e.verdict {
-                    CrmVerdict::RetryNow if !refused_before => {}
-                    CrmVerdict::WithoutLookups(refused) => {
-                        batch[i].leave_out(if refused_before { Lookups::ALL } else { refused }, e);
+    /// Stores how a call ended.
+    async fn settle(&self, result: CallResult, rate: &mut DeliveryRate) {
+        match result {
+            CallResult::Sent { batch, begun, outcome } => {
+                let results = match outcome {
+                    Ok(outcomes) => {
+                        let some_taken = outcomes.iter().any(Result::is_ok);
+                        rate.answered(batch.len(), some_taken, begun, self.ctx.now());
+                        self.results_of_answer(&batch, outcomes, rate)
                     }
-                    _ => continue,
-                }
-                again.push(i);
-            }
-            if again.is_empty() {
-                break;
-            }
-            let records: Vec<ParticipantRecord> = again.iter().map(|i| batch[*i].record.clone()).collect();
-            match self.send_split(crm, &records, &mut calls).await {
-                Ok(second) => {
-                    for (i, outcome) in again.into_iter().zip(second) {
-                        outcomes[i] = outcome;
-                    }
-                }
-                // Salesforce did not decide about these, so they stay due; a fault of the org will fail the next call too.
-                Err(e) => {
-                    for i in again {
-                        outcomes[i] = Err(undecided(e.clone()));
-                    }
-                }
-            }
-        }
-        Ok(outcomes)
-    }
-
-    /// One call. If it is rejected as a whole because of a record, the batch is split until the bad records are isolated or
-    /// `calls` is used up; records without a decision are retried later.
-    async fn send_split(
-        &self,
-        crm: &dyn Crm,
-        records: &[ParticipantRecord],
-        calls: &mut u32,
-    ) -> Result<Vec<RecordOutcome>, CrmError> {
-        *calls = calls.saturating_sub(1);
-        match crm.upsert(records).await {
-            Err(e) if is_records_fault(&e) && records.len() > 1 && *calls == 0 => Err(undecided(e)),
-            Err(e) if is_records_fault(&e) && records.len() > 1 => {
-                let (left, right) = records.split_at(records.len() / 2);
-                let first = Box::pin(self.send_split(crm, left, calls)).await;
-                let second = if *calls == 0 {
-                    Err(undecided(e))
-                } else {
-                    Box::pin(self.send_split(crm, right, calls)).await
+                    Err(error) => self.results_of_failure(&batch, &error, begun, rate),
                 };
-                match (first, second) {
-                    (Err(e), Err(_)) => Err(e),
-                    // The results of one half are final even if the other half failed.
-                    (first, second) => Ok([
-                        outcome_for_each(first, left.len()),
-                        outcome_for_each(second, right.len()),
-                    ]
-                    .concat()),
-                }
+                self.store_results(results).await;
             }
-            Err(e) if is_records_fault(&e) => Ok(vec![Err(e)]),
-            other => other,
+            CallResult::NotSent(e) | CallResult::Searched(Err(e)) => {
+                tracing::error!(error = %e, "could not store the VoiceCalls that were found; searching again in 1 s: {e}");
+                self.wait_for_store().await;
+            }
+            CallResult::Searched(Ok(())) => {}
         }
     }
 
-    /// Stores the results of a call that was answered.
-    async fn settle(
+    /// The results of a call that was answered.
+    fn results_of_answer(
         &self,
         batch: &[OutgoingRecord],
         outcomes: Vec<RecordOutcome>,
         rate: &mut DeliveryRate,
-    ) -> Result<(), UseCaseError> {
+    ) -> Vec<DeliveryResult> {
         let now = self.ctx.now();
         let mut judge = FailureJudge::of_call(rate, outcomes.iter().any(Result::is_ok), now);
         let mut delivery_results = Vec::with_capacity(batch.len());
@@ -265,21 +257,25 @@ impl SalesforceSyncService {
             };
             delivery_results.push(self.result(outgoing, result));
         }
-        self.commit_results(delivery_results).await
+        delivery_results
     }
 
-    /// Stores the results of a call that failed as a whole: all its records wait until the pause is over.
-    async fn settle_failed_call(
+    /// The results of a call that failed as a whole: all its records wait until the pause is over.
+    fn results_of_failure(
         &self,
         batch: &[OutgoingRecord],
         error: &CrmError,
+        begun: Timestamp,
         rate: &mut DeliveryRate,
-    ) -> Result<(), UseCaseError> {
+    ) -> Vec<DeliveryResult> {
         let now = self.ctx.now();
         let due_at = match error.verdict {
             CrmVerdict::Park(wait) => rate.pause_for(wait, &error.to_string(), false, now),
             CrmVerdict::OrgFault(wait) => rate.pause_for(wait, &error.to_string(), is_object_fault(error), now),
-            _ => rate.failed(&error.to_string(), now),
+            // Two calls that fail at the same time are one failure of the org.
+            _ => rate
+                .paused_since(begun, now)
+                .unwrap_or_else(|| rate.failed(&error.to_string(), now)),
         };
         tracing::warn!(code = %error.code, records = batch.len(), until = %due_at, "Salesforce accepted no record of the call; pausing until {due_at}: {error}");
         let result = |s: &OutgoingRecord| {
@@ -292,8 +288,7 @@ impl SalesforceSyncService {
                 blame: FailureScope::Crm,
             }
         };
-        self.commit_results(batch.iter().map(|s| self.result(s, result(s))).collect())
-            .await
+        batch.iter().map(|s| self.result(s, result(s))).collect()
     }
 
     fn result(&self, outgoing: &OutgoingRecord, result: DeliveryOutcome) -> DeliveryResult {
@@ -311,14 +306,32 @@ impl SalesforceSyncService {
         }
     }
 
-    async fn commit_results(&self, delivery_results: Vec<DeliveryResult>) -> Result<(), UseCaseError> {
-        self.ctx
-            .transact(Transaction {
-                delivery_results,
+    /// Stores the results of a call, and tries until it succeeds: what Salesforce answered must not be lost, and records whose
+    /// results are not stored would be sent again.
+    async fn store_results(&self, delivery_results: Vec<DeliveryResult>) {
+        loop {
+            let change = Transaction {
+                delivery_results: delivery_results.clone(),
                 ..Transaction::default()
-            })
-            .await?;
-        Ok(())
+            };
+            let Err(e) = self.ctx.transact(change).await else {
+                return;
+            };
+            tracing::error!(error = %e, records = delivery_results.len(), "could not store the results of a call to Salesforce; retrying in 1 s: {e}");
+            if self.ctx.is_stopping() {
+                // The records stay due, and the next process sends them again.
+                return;
+            }
+            self.wait_for_store().await;
+        }
+    }
+
+    async fn wait_for_store(&self) {
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep(STORE_RETRY) => {}
+            () = self.ctx.deps.stopping.cancelled() => {}
+        }
     }
 
     /// Counts how long the first record with the departure took.
@@ -336,63 +349,12 @@ impl SalesforceSyncService {
     }
 }
 
-/// The span of one call: it continues the trace of its first supervision and links the traces of the others.
-fn batch_span(batch: &[OutgoingRecord]) -> Span {
-    let mut all = batch.iter().map(|s| &s.stored.supervision);
-    let only = batch.first().filter(|_| batch.len() == 1);
-    let span = tracing::info_span!(
-        "salesforce_records",
-        records = batch.len(),
-        supervision_id = only.map(|s| tracing::field::display(s.stored.supervision.id)),
-        contact_id = only
-            .and_then(|s| s.stored.supervision.contact.as_ref())
-            .map(tracing::field::display),
-    );
-    if let Some(first) = all.next() {
-        spans::continue_trace(&span, first);
-    }
-    all.filter_map(|s| s.trace_parent.as_ref())
-        .for_each(|trace| spans::link(&span, trace));
-    span
-}
-
-/// The outcomes of a call's records; for a call that failed, its error for each record.
-fn outcome_for_each(done: Result<Vec<RecordOutcome>, CrmError>, records: usize) -> Vec<RecordOutcome> {
-    done.unwrap_or_else(|e| vec![Err(e); records])
-}
-
-fn outgoing_record(stored: StoredSupervision) -> Option<OutgoingRecord> {
-    let version = stored.record_sync.as_ref()?.version;
-    Some(OutgoingRecord {
-        record: ParticipantRecord::of(&stored.supervision, version)?,
-        lookup: VoiceCallLookup::Given,
-        note: None,
-        stored,
-    })
-}
-
-/// Whether the error of a call is caused by its records rather than by the org.
-fn is_records_fault(e: &CrmError) -> bool {
-    matches!(
-        e.verdict,
-        CrmVerdict::DeadLetter | CrmVerdict::OwnFault | CrmVerdict::WithoutLookups(_) | CrmVerdict::RetryNow
-    )
-}
-
 /// Whether only the records' object is invalid, so that the org accepts other calls.
 fn is_object_fault(e: &CrmError) -> bool {
     matches!(
         e.code,
         CrmErrorCode::Own(CrmFault::MappingInvalid | CrmFault::ObjectNotFound)
     )
-}
-
-/// The error of another record as a retryable one, for a record without a decision.
-fn undecided(e: CrmError) -> CrmError {
-    CrmError {
-        verdict: CrmVerdict::Retry,
-        ..e
-    }
 }
 
 fn log_refused(outgoing: &OutgoingRecord, error: &CrmError) {

@@ -49,6 +49,8 @@ pub(super) struct DeliveryRate {
     /// cause, and doubled when one is answered.
     records: usize,
     pause: Option<DeliveryPause>,
+    /// When the latest pause began.
+    paused_at: Option<Timestamp>,
 }
 
 impl DeliveryRate {
@@ -65,6 +67,7 @@ impl DeliveryRate {
             last_look: None,
             records: RECORDS_PER_WRITE,
             pause: None,
+            paused_at: None,
         }
     }
 
@@ -109,10 +112,24 @@ impl DeliveryRate {
         self.records.min(most)
     }
 
-    /// A call was answered. `some_taken` says whether any of its records was accepted.
-    pub(crate) fn answered(&mut self, records: usize, some_taken: bool, now: Timestamp) {
+    /// Whether the last call that ended was accepted, so that further full calls need not wait for its answer.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.failures == 0
+    }
+
+    /// The end of the pause that began while a call was in flight; `None` if there is none.
+    pub(super) fn paused_since(&self, begun: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        let since = self.paused_at.is_some_and(|at| begun < at);
+        self.current_pause(now).filter(|_| since).map(|pause| pause.until)
+    }
+
+    /// A call that began at `begun` was answered. `some_taken` says whether any of its records was accepted.
+    pub(crate) fn answered(&mut self, records: usize, some_taken: bool, begun: Timestamp, now: Timestamp) {
         self.records = (self.records * 2).min(RECORDS_PER_WRITE);
-        self.pause = None;
+        // A call that began before the pause says nothing about it.
+        if self.paused_at.is_none_or(|at| begun >= at) {
+            self.pause = None;
+        }
         self.last_call = Some(now);
         if some_taken {
             self.failures = 0;
@@ -174,6 +191,7 @@ impl DeliveryRate {
     pub(super) fn pause_for(&mut self, wait: Duration, why: &str, records_only: bool, now: Timestamp) -> Timestamp {
         let until = now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
         self.last_call = Some(now);
+        self.paused_at = Some(now);
         self.pause = Some(DeliveryPause {
             until,
             why: why.to_owned(),
@@ -201,7 +219,7 @@ mod tests {
     fn an_idle_service_calls_at_once_and_a_busy_one_waits_a_little_more_each_time() {
         let mut rate = rate();
         assert_eq!(rate.wait(NOW, false, None), Duration::ZERO);
-        rate.answered(1, true, NOW);
+        rate.answered(1, true, NOW, NOW);
         assert_eq!(
             rate.wait(NOW, false, None),
             Duration::ZERO,
@@ -209,7 +227,7 @@ mod tests {
         );
         let mut waits = Vec::new();
         for _ in 0..8 {
-            rate.answered(50, true, NOW);
+            rate.answered(50, true, NOW, NOW);
             waits.push(rate.wait(NOW, false, None));
         }
         assert!(
@@ -218,7 +236,7 @@ mod tests {
         );
         assert_eq!(rate.wait(NOW, true, None), Duration::ZERO, "a full call does not wait");
         for _ in 0..8 {
-            rate.answered(1, true, NOW);
+            rate.answered(1, true, NOW, NOW);
         }
         assert_eq!(rate.wait(NOW, false, None), Duration::ZERO, "idle again");
     }
@@ -226,7 +244,7 @@ mod tests {
     #[test]
     fn much_of_the_days_calls_stretches_the_interval() {
         let mut rate = rate();
-        rate.answered(1, true, NOW);
+        rate.answered(1, true, NOW, NOW);
         let at = |used| rate.wait(NOW, true, Some(Usage { used, limit: 1000 }));
         assert_eq!(at(799), Duration::ZERO);
         assert_eq!(at(800), Duration::from_secs(1));
@@ -250,7 +268,7 @@ mod tests {
         assert!(pauses[19] >= SignedDuration::from_secs(150) && pauses[19] <= SignedDuration::from_secs(300));
         assert_eq!(rate.records(200), 1);
         for _ in 0..8 {
-            rate.answered(1, true, now);
+            rate.answered(1, true, now, now);
         }
         assert_eq!(rate.records(200), 200, "as many as ever");
     }
@@ -282,7 +300,7 @@ mod tests {
             records -= sent;
             calls += 1;
             now += SignedDuration::from_millis(400);
-            rate.answered(sent, true, now);
+            rate.answered(sent, true, now, now);
         }
         assert!(calls <= 60, "{calls} calls for 10,000 records, one at a time");
     }

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use sidedoor_domain::ids::{ContactId, SupervisionId};
+use sidedoor_domain::ids::ContactId;
 use sidedoor_domain::ports::crm::CONTACTS_A_SEARCH;
-use sidedoor_domain::ports::store::{DeliveryOutcome, DeliveryResult, StoredSupervision};
+use sidedoor_domain::ports::store::{DeliveryOutcome, DeliveryResult, FoundVoiceCall, StoredSupervision};
 use sidedoor_domain::ports::{Crm, CrmVerdict, Transaction};
 use sidedoor_domain::supervision::Supervision;
 
@@ -33,7 +33,7 @@ const EARLY_PERIOD: SignedDuration = SignedDuration::from_mins(30);
 const LATE_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
 /// How many are looked for in one search.
-const PAGE: u32 = CONTACTS_A_SEARCH as u32;
+pub(super) const PAGE: u32 = CONTACTS_A_SEARCH as u32;
 
 /// The result of looking for a record's VoiceCall.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,40 +194,24 @@ impl SalesforceSyncService {
         }
     }
 
-    /// Stores the VoiceCall that was found with the supervision.
-    pub(super) async fn remember_voice_call(&self, id: SupervisionId, voice_call: &str) -> Result<(), UseCaseError> {
-        self.ctx
-            .update(id, |s| {
-                if s.voice_call_id.is_some() {
-                    return None;
-                }
-                s.voice_call_id = Some(voice_call.to_owned());
-                Some(Transaction::default())
-            })
-            .await
-            .map(|_| ())
-    }
-
-    /// Looks again for missing VoiceCalls. A record whose VoiceCall now exists gets a new version.
-    pub(super) async fn look_for_voice_calls(&self, crm: &dyn Crm) -> Result<(), UseCaseError> {
-        let now = self.ctx.now();
-        let due = self.ctx.store().due_voice_calls(now, PAGE).await?;
-        if due.is_empty() {
-            return Ok(());
-        }
+    /// Looks again for missing VoiceCalls. A record whose VoiceCall now exists gets a new version. All results are stored in one
+    /// transaction, because a missing VoiceCall is looked for 29 times in a day.
+    pub(super) async fn look_for_voice_calls(
+        &self,
+        crm: &dyn Crm,
+        due: &[StoredSupervision],
+    ) -> Result<(), UseCaseError> {
         let lookups = self.voice_calls_of(crm, &due.iter().collect::<Vec<_>>()).await;
+        let now = self.ctx.now();
+        let mut change = Transaction::default();
         for (stored, lookup) in due.iter().zip(lookups) {
-            let id = stored.supervision.id;
+            let supervision = stored.supervision.id;
             if let VoiceCallLookup::Found(voice_call) = &lookup {
-                self.ctx
-                    .update(id, |s| {
-                        s.voice_call_id = Some(voice_call.clone());
-                        Some(Transaction {
-                            deliver_at: Some(now),
-                            ..Transaction::default()
-                        })
-                    })
-                    .await?;
+                change.voice_calls.push(FoundVoiceCall {
+                    supervision,
+                    voice_call_id: voice_call.clone(),
+                    deliver_at: Some(now),
+                });
             }
             // A failed search is repeated later, like a missing VoiceCall.
             let ask = if lookup == VoiceCallLookup::Refused {
@@ -236,19 +220,14 @@ impl SalesforceSyncService {
                 lookup
             };
             let at = ask.look_again_at(&stored.supervision, now);
-            let looked = DeliveryResult {
-                supervision: id,
+            change.delivery_results.push(DeliveryResult {
+                supervision,
                 version: stored.record_sync.as_ref().map_or(0, |r| r.version),
                 at: now,
                 result: DeliveryOutcome::LookAgain { at },
-            };
-            self.ctx
-                .transact(Transaction {
-                    delivery_results: vec![looked],
-                    ..Transaction::default()
-                })
-                .await?;
+            });
         }
+        self.ctx.transact(change).await?;
         Ok(())
     }
 }

@@ -5,7 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use sidedoor_fakes::FakesConfig;
+
 use crate::support::app::{READER, TestApp};
+use crate::support::departures::{departed, open_after_crash, seed};
+use crate::support::process::{free_port, spawn_logging};
+use crate::support::sql;
 use crate::support::stored_states::{damage_document, make_record_due, make_voice_call_searches_due};
 
 #[tokio::test]
@@ -64,4 +69,72 @@ async fn unreadable_document_does_not_block_others() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(app.record(&started[0].1)["Voice_Call__c"], record.as_str());
+}
+
+/// The record of the damaged one is due. It is logged once, not in every round, its record waits, and `sidedoor check` names it.
+#[tokio::test]
+async fn unreadable_document_is_logged_once_and_listed_by_check() {
+    const ROWS: usize = 30;
+    let fakes = sidedoor_fakes::start(FakesConfig::default())
+        .await
+        .expect("the fakes start");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, log) = (folder.path().join("store.db"), folder.path().join("log"));
+    let now = jiff::Timestamp::from_second(1_790_000_000).expect("in range");
+    open_after_crash(&store).await.close().await;
+    let departures: Vec<_> = (0..ROWS).map(|i| departed(i, now)).collect();
+    let damaged = departures[0].id.to_string();
+    seed(&store, departures.into_iter(), now).await;
+    damage_document(&store, &damaged).await;
+    let quiet = [
+        ("SALESFORCE__FIND_VOICE_CALLS", "false"),
+        ("SALESFORCE__COMPARE_PARTICIPANTS", "false"),
+    ];
+    let service = spawn_logging(&fakes, free_port(), &store, &log, &quiet);
+    let written = || {
+        let rows = fakes.salesforce().rows("VoiceCallParticipant__c");
+        rows.len()
+    };
+    for _ in 0..1000 {
+        if written() == ROWS - 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(written(), ROWS - 1, "the others are written");
+    // Several rounds of every loop.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let lines = std::fs::read_to_string(&log).expect("a log");
+    let about: Vec<&str> = lines.lines().filter(|line| line.contains(&damaged)).collect();
+    assert_eq!(about.len(), 1, "{about:#?}");
+    let due = "SELECT CAST(due_at > unixepoch() * 1000 AS TEXT) FROM deliveries WHERE state = 'PENDING'";
+    assert_eq!(
+        sql(&store, due).await.expect("read"),
+        [["1"]],
+        "it is tried again later"
+    );
+    service.kill();
+
+    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_sidedoor"));
+    check
+        .args(["check", "--output", "json"])
+        .env("SIDEDOOR__STORE__URL", format!("sqlite://{}", store.display()));
+    for (name, value) in [
+        (
+            "CONNECT__INSTANCES__MAIN__INSTANCE_ID",
+            sidedoor_fakes::connect::INSTANCE,
+        ),
+        ("CONNECT__INSTANCES__MAIN__REGION", sidedoor_fakes::connect::REGION),
+        ("CONNECT__INSTANCES__MAIN__ENDPOINT_URL", fakes.connect_url()),
+        ("SALESFORCE__ENABLED", "false"),
+    ] {
+        check.env(format!("SIDEDOOR__{name}"), value);
+    }
+    let ran = tokio::task::spawn_blocking(move || check.output().expect("it runs"))
+        .await
+        .expect("no panic");
+    let printed = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let report: Value = serde_json::from_str(&printed).unwrap_or_else(|e| panic!("{e}: {printed}"));
+    let line = report.to_string();
+    assert!(line.contains("store-readable") && line.contains(&damaged), "{report:#}");
 }

@@ -393,7 +393,7 @@ impl TestApp {
         super::sql(&self.store_path(), sql).await.expect("read")
     }
 
-    /// Asserts that the service ended no customer's call and that no leg has two records.
+    /// Asserts that the service ended no customer's call, that no leg has two records, and that no two calls wrote one record.
     pub async fn assert_invariants(&self) {
         assert_eq!(
             self.connect().customer_contacts_we_ended(),
@@ -406,6 +406,16 @@ impl TestApp {
         keys.sort();
         keys.dedup();
         assert_eq!(keys.len(), before, "a leg has two records");
+        let overlapping = self.salesforce().overlapping_writes();
+        assert_eq!(
+            overlapping,
+            Vec::<String>::new(),
+            "two calls wrote a record at the same time"
+        );
+        assert!(
+            self.salesforce().most_writes_at_once() <= 2,
+            "more than two calls at a time"
+        );
     }
 }
 

@@ -22,6 +22,11 @@ impl Drop for Process {
 }
 
 impl Process {
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.0.as_ref().expect("runs").id()
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         let pid = self.0.as_ref().expect("runs").id().to_string();
@@ -144,6 +149,21 @@ pub fn spawn_logging(
     let mut command = command(fakes.connect_url(), fakes.salesforce_url(), port, store, more);
     let command = command.env("NO_COLOR", "1").stderr(file);
     Process(Some(command.spawn().expect("the service starts")))
+}
+
+/// Starts the service so that a write beyond a limit of the size of files is an error, as on a disk that fails, and does not kill it.
+pub fn spawn_limited(fakes: &Fakes, port: u16, store: &std::path::Path) -> Process {
+    let service = command(fakes.connect_url(), fakes.salesforce_url(), port, store, &[]);
+    let mut shell = Command::new("sh");
+    // A signal that is ignored stays so in the program that replaces the shell.
+    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+    shell.arg(service.get_program()).args(service.get_args());
+    for (name, value) in service.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    // Its log may go to a file, which the limit would concern too.
+    shell.stdout(Stdio::null()).stderr(Stdio::null());
+    Process(Some(shell.spawn().expect("the service starts")))
 }
 
 fn command(

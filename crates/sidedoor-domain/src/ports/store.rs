@@ -15,6 +15,7 @@ mod directives;
 mod evidence;
 mod idempotency;
 mod jobs;
+mod news;
 mod supervisions;
 mod transaction;
 
@@ -23,13 +24,14 @@ pub use audit::{AuditFilter, AuditLine, AuditStore};
 pub use clock_calibration::{Cause, ClockId, Sample};
 pub use clocks::{ClockEpoch, ClockStore, EpochCause};
 pub use deliveries::{
-    Comparison, Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, DeliveryStore, FailureScope, RecordState,
-    RecordSync,
+    Comparison, Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, DeliveryStore, FailureScope, FoundVoiceCall,
+    RecordState, RecordSync,
 };
 pub use directives::{DirectiveChange, DirectiveNews, DirectiveStore, OrderedDirective};
 pub use evidence::{EvidenceStore, LegEvidence, UnknownLeg};
 pub use idempotency::{IdempotencyStore, KeyRecord, KeyUse, KeyWrite};
 pub use jobs::{IdleLeg, Job, JobStore, NextDue, PollStaleness, Retention};
+pub use news::{News, NewsBoard};
 pub use supervisions::{Counts, Filter, SupervisionStore};
 pub use transaction::{CommitOutcome, SupervisionWrite, Transaction};
 

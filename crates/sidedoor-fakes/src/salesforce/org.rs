@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::SalesforceSettings;
+use super::calls_in_flight::WritesInFlight;
 use super::objects::{Field, Object};
 use crate::clock::{iso, real_now};
 use crate::faults::FaultScript;
@@ -76,6 +77,7 @@ pub(super) struct Org {
     /// The `traceparent` headers of calls, oldest first.
     pub(super) trace_parents: VecDeque<String>,
     pub(super) logins: u64,
+    pub(super) writes: WritesInFlight,
 }
 
 impl Org {
@@ -93,6 +95,7 @@ impl Org {
             calls: 0,
             trace_parents: VecDeque::new(),
             logins: 0,
+            writes: WritesInFlight::default(),
         };
         org.put_object(Object::participant("VoiceCallParticipant__c"));
         org.put_object(Object::read_only(

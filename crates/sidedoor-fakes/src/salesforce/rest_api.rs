@@ -9,6 +9,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::calls_in_flight::WriteInFlight;
 use super::objects::{Field, Object};
 use super::org::SalesforceError;
 use super::{SalesforceFake, platform_events, soql};
@@ -74,6 +75,7 @@ impl SalesforceFake {
             };
             (fault, org.calls, org.settings.daily_limit)
         };
+        let _write = WriteInFlight::begin(self, operation, &path, &bytes);
         if let Some(fault) = &fault {
             tokio::time::sleep(fault.delay()).await;
         }

@@ -8,8 +8,8 @@ use sidedoor_domain::directive::{AckOutcome, Acknowledgement, Directive, Directi
 use sidedoor_domain::ids::{DirectiveId, InstanceName, SupervisionId};
 use sidedoor_domain::moment::moment;
 use sidedoor_domain::ports::store::{
-    ClockEpoch, ClockId, Comparison, DeliveryOutcome, DeliveryResult, EpochCause, FailureScope, KeyUse, KeyWrite,
-    LegEvidence, Retention, Sample, SupervisionWrite, UnknownLeg,
+    ClockEpoch, ClockId, Comparison, DeliveryOutcome, DeliveryResult, EpochCause, FailureScope, FoundVoiceCall, KeyUse,
+    KeyWrite, LegEvidence, Retention, Sample, SupervisionWrite, UnknownLeg,
 };
 use sidedoor_domain::ports::{Store, Transaction};
 use sidedoor_domain::supervision::{Channel, Failure, Origin, State, Supervision};
@@ -37,6 +37,7 @@ pub(super) enum Part {
     Delivered(usize, u32, usize, i64),
     Cursor(i64),
     Compared(usize, i64, bool),
+    VoiceCallFound(usize, Option<i64>),
     Replay(usize, i64),
     Unknown(usize, i64, u32),
     Adopt(usize),
@@ -112,6 +113,7 @@ fn part() -> impl Strategy<Value = Part> {
         8 => (of(), 1..4_u32, 0..7_usize, time()).prop_map(|(n, v, how, at)| Part::Delivered(n, v, how, at)),
         1 => (0..9_i64).prop_map(Part::Cursor),
         3 => (of(), time(), any::<bool>()).prop_map(|(n, at, found)| Part::Compared(n, at, found)),
+        2 => (of(), prop::option::of(time())).prop_map(|(n, at)| Part::VoiceCallFound(n, at)),
         2 => (of(), time()).prop_map(|(n, at)| Part::Replay(n, at)),
         2 => (0..5_usize, time(), 0..3_u32).prop_map(|(leg, at, looks)| Part::Unknown(leg, at, looks)),
         1 => (0..5_usize).prop_map(Part::Adopt),
@@ -232,6 +234,11 @@ impl Subjects {
                 left_at: found.then(|| micros(*at)),
                 ours_at: micros(*at),
                 inside: found.then_some(true),
+            }),
+            Part::VoiceCallFound(n, at) => change.voice_calls.push(FoundVoiceCall {
+                supervision: self.get(*n),
+                voice_call_id: "0LQfound".into(),
+                deliver_at: at.map(micros),
             }),
             Part::Replay(n, at) => change.replayed.push((self.get(*n), micros(*at))),
             Part::Unknown(leg, at, looks) => change.unknown_legs.push(UnknownLeg {

@@ -8,9 +8,9 @@ use sidedoor_domain::join_failure::OwnJoinFailure;
 use sidedoor_domain::moment::moment;
 use sidedoor_domain::ports::store::{
     AuditFilter, AuditStore, Cause, ClockEpoch, ClockId, ClockStore, Comparison, DeliveryFilter, DeliveryOutcome,
-    DeliveryResult, DeliveryStore, DirectiveStore, EpochCause, EvidenceStore, FailureScope, Filter, IdempotencyStore,
-    JobStore, KeyUse, KeyWrite, LegEvidence, PollStaleness, RecordState, Sample, SupervisionStore, SupervisionWrite,
-    UnknownLeg,
+    DeliveryResult, DeliveryStore, DirectiveStore, EpochCause, EvidenceStore, FailureScope, Filter, FoundVoiceCall,
+    IdempotencyStore, JobStore, KeyUse, KeyWrite, LegEvidence, PollStaleness, RecordState, Sample, SupervisionStore,
+    SupervisionWrite, UnknownLeg,
 };
 use sidedoor_domain::ports::{Store, Transaction, WrittenRecord};
 use sidedoor_domain::supervision::{Mode, Origin, Requester, State};
@@ -91,6 +91,11 @@ pub(super) async fn write_everything(store: &SqliteStore) {
             measured_at: now(),
             age: SignedDuration::from_secs(3),
         }),
+        voice_calls: vec![FoundVoiceCall {
+            supervision: first.id,
+            voice_call_id: "0LQ".into(),
+            deliver_at: Some(now()),
+        }],
         comparisons: vec![comparison],
         key: Some(KeyWrite::Take(key.clone(), Some(first.id), now())),
         samples: vec![(stream, sample)],
@@ -105,7 +110,7 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         .await
         .expect("written");
     store
-        .transact(change(SupervisionWrite::Update(Box::new(leaving), 1)))
+        .transact(change(SupervisionWrite::Update(Box::new(leaving), 2)))
         .await
         .expect("written");
     second.start_joining(now()).expect("fits");

@@ -31,7 +31,7 @@ pub(super) fn new_id() -> SupervisionId {
     SupervisionId::new(now(), 0, SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
 }
 
-pub(super) fn requested(contact: &str, supervisor: &str) -> Supervision {
+pub(in crate::store::sqlite) fn requested(contact: &str, supervisor: &str) -> Supervision {
     let supervisor = Supervisor {
         connect_user_id: Some(user(supervisor)),
         username: None,

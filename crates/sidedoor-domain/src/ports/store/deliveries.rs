@@ -156,6 +156,17 @@ pub enum DeliveryOutcome {
     },
 }
 
+/// The VoiceCall of a supervision that had none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundVoiceCall {
+    /// The supervision. Its revision grows.
+    pub supervision: SupervisionId,
+    /// The VoiceCall's Salesforce id.
+    pub voice_call_id: String,
+    /// Gives the record a new version, due to be sent then. `None` if the record is being sent with the VoiceCall.
+    pub deliver_at: Option<Timestamp>,
+}
+
 /// A departure beside the org's own record of it (ConversationParticipant).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
-use super::{StoreError, StoredSupervision};
+use super::{News, StoreError, StoredSupervision};
 use crate::ids::{DirectiveId, InstanceName, UserId};
 
 /// A directive and its place in the order of changes.
@@ -54,6 +54,9 @@ pub trait DirectiveStore: Send + Sync {
     /// Sends the supervisor of every directive that changes, after the change is on disk, and sometimes of one that did not change. A
     /// receiver that lags misses some, and must read [`DirectiveStore::directives_of`].
     fn directive_news(&self) -> broadcast::Receiver<DirectiveNews>;
+
+    /// The same for one supervisor only, so that a directive does not wake everybody who waits for others.
+    fn directive_news_of(&self, whose: DirectiveNews) -> News<DirectiveNews>;
 
     /// A secret of this store, generated once: the salt of the keys by which Salesforce knows the channels of directives.
     fn channel_salt(&self) -> &str;

@@ -51,7 +51,8 @@ pub struct NextDue {
 pub struct Retention {
     /// Idempotency keys.
     pub keys_before: Timestamp,
-    /// Evidence, clock samples and ids of seen events.
+    /// Evidence, clock samples and epochs, ids of seen events, and unknown legs that nobody looks for. The newest epoch of a clock that
+    /// began before this is kept, because it counts until the next.
     pub evidence_before: Timestamp,
     /// Finished supervisions whose record was written, or that have none.
     pub supervisions_before: Timestamp,
@@ -96,6 +97,7 @@ pub trait JobStore: Send + Sync {
     /// The greatest measured age of an instance's answers, not replaced by a smaller one within [`PollStaleness::KEPT_FOR`].
     async fn poll_staleness(&self, instance: &InstanceName) -> Result<Option<PollStaleness>, StoreError>;
 
-    /// Removes data that is past its retention, at most a bounded number of rows in one call. Returns how many.
+    /// Removes all data that is past its retention, in slices between which other writes get through. Returns the number of rows,
+    /// without those that belonged to a supervision. Dropping the call ends it after a slice.
     async fn sweep(&self, retention: &Retention) -> Result<u64, StoreError>;
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    ClockEpoch, ClockId, Comparison, DeliveryResult, KeyRecord, KeyWrite, LegEvidence, PollStaleness, Sample,
-    StoredSupervision, UnknownLeg,
+    ClockEpoch, ClockId, Comparison, DeliveryResult, FoundVoiceCall, KeyRecord, KeyWrite, LegEvidence, PollStaleness,
+    Sample, StoredSupervision, UnknownLeg,
 };
 use crate::audit::AuditEntry;
 use crate::ids::{InstanceName, SupervisionId};
@@ -65,6 +65,8 @@ pub struct Transaction {
     pub deliver_at: Option<Timestamp>,
     /// Makes a pending delivery that has not failed yet due by this moment.
     pub expedite: Option<(SupervisionId, Timestamp)>,
+    /// VoiceCalls that were found, of any number of supervisions. One that has a VoiceCall, or that is not stored, stays as it is.
+    pub voice_calls: Vec<FoundVoiceCall>,
     /// Delivery attempts that ended.
     pub delivery_results: Vec<DeliveryResult>,
     /// The last change that a follower has handled, by the follower's name. It never goes back.

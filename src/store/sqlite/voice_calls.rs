@@ -1,0 +1,29 @@
+//! VoiceCalls that were found for supervisions without one.
+
+use rusqlite::Connection;
+use sidedoor_domain::ports::StoreError;
+use sidedoor_domain::ports::store::{FoundVoiceCall, SupervisionWrite};
+
+use super::rows::Answer;
+use super::supervision_writes::Verdict;
+use super::{deliveries, supervision_writes, supervisions};
+
+/// Writes a VoiceCall into its supervision, unless that has one or cannot be read.
+pub(super) fn write(db: &Connection, found: &FoundVoiceCall, max_voice_legs: usize) -> Answer<()> {
+    let stored = match supervisions::by_id(db, found.supervision) {
+        Ok(Some(stored)) if stored.supervision.voice_call_id.is_none() => stored,
+        Ok(_) | Err(StoreError::Unreadable(_)) => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let mut supervision = stored.supervision;
+    supervision.voice_call_id = Some(found.voice_call_id.clone());
+    let write = SupervisionWrite::Update(Box::new(supervision), stored.revision);
+    let Verdict::Accepted(before) = supervision_writes::check(db, &write, max_voice_legs)? else {
+        return Ok(());
+    };
+    supervision_writes::write(db, &write, &before)?;
+    match found.deliver_at {
+        Some(due_at) => deliveries::new_version(db, found.supervision, due_at),
+        None => Ok(()),
+    }
+}
