@@ -63,6 +63,13 @@ impl ClockSeries {
         })
     }
 
+    /// An interval that the guaranteed one of [`ClockSeries::offset`] contains, and that costs less. `None` if `t` is before
+    /// the current epoch.
+    pub(crate) fn least_range(&self, t: Moment) -> Option<(f64, f64)> {
+        let is_known = self.since.is_none_or(|since| since <= t);
+        is_known.then(|| self.fit.polygon().range(self.hours(t)))
+    }
+
     /// The middle of the offsets that the agreeing samples allow; `None` if they bound only one side.
     pub(crate) fn middle(&self, t: Moment) -> Option<f64> {
         let (o, d) = self.fit.polygon().is_bounded().then(|| self.fit.middle())?;
