@@ -25,6 +25,8 @@ const HIDDEN_BY_FAR: f64 = 0.05;
 const LAYER: f64 = 3.0;
 /// More layers than this are left out at once.
 const MOST_LAYERS: usize = 3;
+/// So many commands bound the polygon above.
+const ENOUGH_COMMANDS: usize = 10;
 /// Offsets beyond this, in ms, mean that a side is not bounded.
 const FAR: f64 = 50.0 * 86_400_000.0;
 
@@ -162,6 +164,7 @@ impl ClockSeries {
 
     fn point_estimate(&self, at: f64, plain: (f64, f64)) -> (f64, f64) {
         let exchanges = self.samples.iter().any(|k| k.cause == Cause::Exchange);
+        let commands = self.samples.iter().filter(|k| k.cause == Cause::Command).count();
         let delays = (self.command.median_ms(), self.notice.median_ms());
         point_estimate(
             self.fit.middle(),
@@ -170,6 +173,7 @@ impl ClockSeries {
             at,
             (!exchanges).then_some(delays),
             self.bias(),
+            commands >= ENOUGH_COMMANDS,
         )
     }
 
