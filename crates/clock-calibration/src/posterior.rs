@@ -28,6 +28,8 @@ pub(crate) struct PosteriorInput<'l> {
 pub(crate) struct Posterior {
     /// The median, in ms.
     pub median: f64,
+    /// The lower and the upper quartile, in ms.
+    pub quartiles: (f64, f64),
     /// The mean, in ms.
     pub mean: f64,
     /// The variance, in ms².
@@ -102,6 +104,7 @@ pub(crate) fn posterior(known: &PosteriorInput<'_>) -> Posterior {
         mean,
         variance,
         median: quantile(0.5),
+        quartiles: (quantile(0.25), quantile(0.75)),
         command_log: command.map(moments),
         notice_log: notice.map(moments),
     }
