@@ -6,7 +6,7 @@
 //!
 //! The delays are learned from the middle. If it is wrong by `b`, the learned command delays are too long by `b` and the
 //! notice delays too short by `b`, so the line has up to twice that error. It confirms the middle, but says little more. Only
-//! if no commands bound the polygon above, and the age of polled answers does, the middle is so far off that the line through
+//! if no commands bound the polygon above, and the age of polled answers does, or if it is bounded by `Date`s whose rounding is not known, the middle is so far off that the line through
 //! the notices is the better of the two.
 
 use super::latency::Latency;

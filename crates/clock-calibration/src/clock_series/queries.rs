@@ -173,7 +173,7 @@ impl ClockSeries {
             at,
             (!exchanges).then_some(delays),
             self.bias(),
-            commands >= ENOUGH_COMMANDS,
+            !exchanges && commands >= ENOUGH_COMMANDS,
         )
     }
 
