@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::clock_id::ClockId;
 use super::clock_series::ClockSeries;
-use super::coupling::{Coupling, choose};
+use super::coupling::{Application, Coupling, choose};
 use super::estimate::ClockReading;
 use super::limits::{Limits, SampleOutcome};
 use super::moment::Moment;
@@ -212,6 +212,26 @@ impl Calibrator {
         }
     }
 
+    /// Chooses how to apply `Date` samples to the clock `id` so that a few wrong samples do not decide.
+    fn choose_carefully(
+        &mut self,
+        id: &ClockId,
+        date: &ClockId,
+        at: Moment,
+        (quantum, bound, rounding): (f64, f64, Option<Rounding>),
+    ) -> Option<Application> {
+        let front = self.clocks.get(date)?.series.offset(at).map(|o| o.guaranteed);
+        let series = &mut self.clocks.get_mut(id)?.series;
+        let own = front.and_then(|_| series.own_range(at));
+        let how = choose(own, front, quantum, bound, rounding);
+        if rounding.is_some() || how.rounding.is_none() {
+            return Some(how);
+        }
+        // The rounding is learned once, so the wrong stamps that every vendor sends must not decide.
+        let own = series.own_range_without_tightest(at);
+        Some(choose(own, front, quantum, bound, None))
+    }
+
     /// Applies the `Date` samples to the clock `id`: only the newest, or all of them if the way to apply them changed.
     fn couple(&mut self, id: &ClockId, date: &ClockId, newest: Option<Sample>) -> Option<ClockOutcome> {
         self.start_anew_with_other_quantum(id);
@@ -230,19 +250,14 @@ impl Calibrator {
         let at = known.series.newest()?;
         // While a step is suspected, its outliers could make a wrong guess, which is hard to undo.
         let clear = !known.series.suspects_step() && !dates.suspects_step();
-        let front = dates.offset(at).filter(|_| clear).map(|o| o.guaranteed);
+        let front = dates.least_range(at).filter(|_| clear);
         let tracked = self.clocks.get_mut(id)?;
-        let own = front.and_then(|_| tracked.series.own_range(at));
+        let own = front.map(|_| tracked.series.least_own_range(at));
         let mut how = choose(own, front, quantum, bound, rounding);
-        if rounding.is_none() && how.rounding.is_some() {
-            // The rounding is learned once, so the wrong stamps that every vendor sends must not decide.
-            how = choose(
-                tracked.series.own_range_without_tightest(at),
-                front,
-                quantum,
-                bound,
-                None,
-            );
+        // The intervals that count contain these, so what fits these fits them too.
+        let is_certain = how.coupling == Coupling::Either || (how.coupling == Coupling::Known && rounding.is_some());
+        if !is_certain {
+            how = self.choose_carefully(id, date, at, (quantum, bound, rounding))?;
         }
         let changed = how.coupling != coupling;
         let samples: Vec<Sample> = match newest {

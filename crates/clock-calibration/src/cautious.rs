@@ -60,7 +60,7 @@ impl Cautious {
             all_but(window, &[&outliers, &left_out], likely, max_drift).0
         };
         let right = || self.polygons[..self.valid].to_vec();
-        let mut polygons = match (allowance, self.allowance) {
+        let polygons = match (allowance, self.allowance) {
             (Allowance::One, Some(Allowance::One)) if self.valid > 0 => right(),
             (Allowance::One, _) => support.iter().map(|label| without(&[*label], &support)).collect(),
             (Allowance::Layers(most), before) => {
@@ -92,7 +92,6 @@ impl Cautious {
                 vec![relaxed(fit.polygon(), &agree, q, max_drift)]
             }
         };
-        polygons.iter_mut().for_each(Polygon::shrink);
         Self {
             support: polygons.iter().flat_map(Polygon::support).collect(),
             valid: polygons.len(),

@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn revision_replaces_only_inside_the_earlier_claim() {
+    fn kind_05_revision_replaces_only_inside_the_earlier_claim() {
         let old = claim(0, 1000);
         assert_eq!(old.revised_by(claim(200, 800)), Revision::Replace);
         assert_eq!(old.revised_by(claim(-10, 990)), Revision::Keep);

@@ -163,8 +163,8 @@ impl ClockSeries {
     /// Adds the sample to the fit and tests it.
     fn judge(&mut self, packed: &PackedSample, rebuild: bool) -> SampleOutcome {
         let contradicts = if rebuild {
-            let before = self.fit.polygon().clone();
-            if !self.refit() {
+            let (before, all_agree) = self.refit();
+            if !all_agree {
                 self.search();
             }
             // Test it against the fit before it, as far as that is still known.
@@ -173,7 +173,7 @@ impl ClockSeries {
                 .then(|| {
                     let bounds = &packed.bounds;
                     bounds
-                        .contradicts(&before)
+                        .contradicts(before.polygon())
                         .or_else(|| bounds.contradicts(self.fit.polygon()))
                 })
                 .flatten()

@@ -160,7 +160,9 @@ pub fn estimate<'c>(
         stamp: Some((best.read.0, best.read.1, (offset - sigma, offset + sigma))),
     });
     let (earliest, latest) = (down(zero, low - own), up(zero, high + own));
-    let point = later(zero, posterior.median).clamp(earliest, latest);
+    let (median, from, to) = (posterior.median, posterior.quartiles.0, posterior.quartiles.1);
+    let [point, from, to] = [median, from, to].map(|t| later(zero, t).clamp(earliest, latest));
+    let point = with_best_grade(point, (from, to), (earliest, latest), clock_error_ms, thresholds);
     let uncertainty = distance(point, earliest).max(distance(latest, point));
     #[allow(clippy::cast_possible_truncation, reason = "an offset in ms")]
     Estimate {
@@ -191,6 +193,28 @@ fn bracket_only(zero: Moment, sent: Option<f64>, own: f64, conflicting: bool) ->
         clock: None,
         conflicting,
     }
+}
+
+/// The instant between the quartiles whose bound earns the best grade, as near to `point` as that allows. Inside the quartiles
+/// all instants are nearly as likely, and how likely depends on learned delays, but the bound is certain.
+fn with_best_grade(
+    point: Moment,
+    (from, to): (Moment, Moment),
+    (earliest, latest): (Moment, Moment),
+    clock_error_ms: i64,
+    thresholds: &Thresholds,
+) -> Moment {
+    let grade = |t: Moment| thresholds.grade(distance(t, earliest).max(distance(latest, t)), clock_error_ms);
+    let mut best = point;
+    for within_ms in [thresholds.exact_ms, thresholds.calibrated_ms] {
+        let reach = within_ms.saturating_mul(1_000_000);
+        let (first, last) = (latest.plus_nanos(-reach).max(from), earliest.plus_nanos(reach).min(to));
+        let nearest = if first <= last { point.clamp(first, last) } else { point };
+        if grade(nearest) > grade(best) {
+            best = nearest;
+        }
+    }
+    best
 }
 
 fn width((low, high): (f64, f64)) -> f64 {

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn quantum_is_recognised_from_ms_to_minutes() {
+    fn kind_09_quantum_is_recognised_from_ms_to_minutes() {
         for quantum in [1, 10, 100, 1000, 60_000] {
             let granularity = learnt(quantum, 60);
             assert_eq!(granularity.typical_ms(), Some(quantum));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn few_coarse_stamps_among_fine_ones_are_not_believed() {
+    fn kind_09_few_coarse_stamps_among_fine_ones_are_not_believed() {
         let mut granularity = learnt(1, 300);
         for i in 0..3 {
             granularity.learn(Moment::from_millis(1_790_000_007_000 + i * 17_000));

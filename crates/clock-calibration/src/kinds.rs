@@ -1,6 +1,6 @@
 //! One test for each kind of failure that an independent simulator found, as small as possible. The numbers are those of
-//! the list in the issue. Kind 3 is tested in `estimate`, 5 in `claim`, 9 in `granularity`; 6 has no test, because a
-//! modelled interval is no longer published; 10 is about the service's own clock.
+//! the list in `docs/timing.md`. The tests of the kinds 3, 5, 6 and 9 are in `estimate`, `claim`, `simulator::hard_worlds`
+//! and `granularity`, and one more of kind 7 in `clock_id`. Each is named after its kind.
 
 use super::{Calibrator, Cause, ClockId, ClockSeries, Coupling, Limits, Moment, Sample, VendorSettings};
 
@@ -170,6 +170,72 @@ fn kind_08_step_of_one_coupled_clock_ends_the_coupling() {
     }
     assert!(silent <= 10, "{silent}");
     assert_eq!(calibrator.clock(&events()).expect("known").coupling, Coupling::Broken);
+}
+
+/// A departure and two `Date`s a minute. After four hours the event clock is set by `events` ms and the clock of the `Date`s
+/// by `dates` ms. Returns the calibrator and the number of departures until the coupling was given up.
+fn coupled_clocks_set_by(events_by: f64, dates_by: f64) -> (Calibrator, Option<i32>) {
+    let settings = VendorSettings {
+        date_bound_ms: Some(0.0),
+        ..VendorSettings::default()
+    };
+    let mut calibrator = Calibrator::new([("v".to_owned(), settings)].into());
+    let (mut delays, mut uncoupled) = (Delays::new(9), None);
+    for i in 0..300 {
+        let (t, since) = (delays.minute(i), i - 240);
+        let by = |step: f64| 500.0 + if since >= 0 { step } else { 0.0 };
+        calibrator.add(&events(), delays.commanded(t, by(events_by)));
+        for later in [15_000.0, 35_000.0] {
+            let t = t + later + f64::from(i * 377 % 1000);
+            calibrator.add(&ClockId::http_date("v", "i"), delays.exchange(t, by(dates_by)));
+        }
+        if uncoupled.is_none() && calibrator.clock(&events()).expect("known").coupling == Coupling::Broken {
+            uncoupled = Some(since);
+        }
+    }
+    (calibrator, uncoupled)
+}
+
+/// The `Date`s are more than the departures, so the largest agreement is theirs, and only the comparison of the two kinds
+/// shows that the event clock was set.
+#[test]
+fn kind_08_coupling_ends_soon_after_one_clock_was_set() {
+    for by in [-1400.0, 1400.0] {
+        let (_, uncoupled) = coupled_clocks_set_by(by, 0.0);
+        assert!(
+            uncoupled.is_some_and(|since| (0..=12).contains(&since)),
+            "{by}: {uncoupled:?}"
+        );
+    }
+}
+
+#[test]
+fn kind_08_coupling_stays_when_both_clocks_were_set() {
+    for by in [-900.0, 900.0] {
+        let (calibrator, uncoupled) = coupled_clocks_set_by(by, by);
+        let version = calibrator.clock(&events()).expect("known").series.version();
+        assert_eq!((uncoupled, version), (None, 2), "{by}");
+    }
+}
+
+/// The service follows its machine's clock when that is corrected, by however little.
+#[test]
+fn kind_10_corrected_own_clock_starts_an_epoch() {
+    let (mut delays, mut calibrator) = (Delays::new(10), Calibrator::default());
+    for i in 0..200 {
+        let t = delays.minute(i);
+        // Our clock is set back by 200 ms, so the vendor's is ahead by as much more.
+        let offset = if i < 100 { 500.0 } else { 700.0 };
+        if i == 100 {
+            calibrator.own_clock_stepped(at(t - 30_000.0));
+            let old = calibrator.clock(&events()).expect("known").series.offset(at(t));
+            assert_eq!(old, None);
+        }
+        calibrator.add(&events(), delays.commanded(t, offset));
+        let clock = &calibrator.clock(&events()).expect("known").series;
+        assert!(!is_silent_miss(clock, t, offset), "{i}");
+        assert_eq!(clock.version(), if i < 100 { 1 } else { 2 });
+    }
 }
 
 #[test]

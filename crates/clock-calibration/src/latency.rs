@@ -79,7 +79,7 @@ impl Density {
     }
 }
 
-/// The logarithm of a delay in ms.
-pub(crate) fn log_delay(delay_ms: f64) -> f64 {
-    delay_ms.max(LEAST).ln()
+/// A delay in ms as it counts: its logarithm must be finite.
+pub(crate) fn least_delay(delay_ms: f64) -> f64 {
+    delay_ms.max(LEAST)
 }

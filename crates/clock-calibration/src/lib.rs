@@ -94,6 +94,7 @@ mod claim;
 mod clock_id;
 mod clock_series;
 mod coupling;
+mod elementary;
 mod estimate;
 mod fit;
 mod granularity;

@@ -13,9 +13,9 @@ pub(super) const NONE: Moment = Moment::from_nanos(i64::MIN);
 pub(super) struct Bounds {
     /// `offset(lower_t) ≥ lower`.
     pub(super) lower_t: f64,
-    pub(super) lower: f64,
     /// `offset(upper_t) ≤ upper`; infinite if nothing bounds the event from below.
     pub(super) upper_t: f64,
+    pub(super) lower: f64,
     pub(super) upper: f64,
 }
 
@@ -136,6 +136,14 @@ impl PackedSample {
     /// When the sample was received, in hours from `zero`.
     pub(super) fn at(&self, zero: Moment) -> f64 {
         self.not_after.hours_since(zero)
+    }
+
+    /// Counts the hours of the bounds from another zero.
+    pub(super) fn follow(&mut self, zero: Moment) {
+        self.bounds.lower_t = self.not_after.hours_since(zero);
+        if self.not_before != NONE {
+            self.bounds.upper_t = self.not_before.hours_since(zero);
+        }
     }
 
     /// The upper bound by the request instead of the certain lower end; `None` if there is no difference.

@@ -3,6 +3,11 @@
 //! Two values are averaged, weighted by their certainty: the polygon's middle, which knows only what is impossible,
 //! and the line through what the learned delays make likely. A middle far from the line was probably moved by an
 //! outlier, so it counts less.
+//!
+//! The delays are learned from the middle. If it is wrong by `b`, the learned command delays are too long by `b` and the
+//! notice delays too short by `b`, so the line has up to twice that error. It confirms the middle, but says little more. Only
+//! if no commands bound the polygon above, and the age of polled answers does, or if it is bounded by `Date`s whose rounding is not known, the middle is so far off that the line through
+//! the notices is the better of the two.
 
 use super::latency::Latency;
 use super::line::Line;
@@ -13,9 +18,12 @@ use super::sample::{Cause, Sample};
 /// least delay, so the middle is biased. This share of the bias that the typical delays suggest is corrected.
 const SKEW: f64 = 0.2;
 
+/// The line's error as a multiple of the middle's, from which its delays were learned.
+const LINE_ERROR: f64 = 2.0;
+
 /// The offset at `at` hours and its standard error, in ms. `middle` is the mean (offset, drift) of the polygon and
 /// `plain` its range at that moment. `delays` are the typical delays of command and notice, if only these bound the
-/// polygon. `bias` is the error of the learned delays.
+/// polygon. `bias` is the error of the learned delays, and `has_commands` tells whether commands bound the polygon above.
 pub(crate) fn point_estimate(
     middle: (f64, f64),
     plain: (f64, f64),
@@ -23,6 +31,7 @@ pub(crate) fn point_estimate(
     at: f64,
     delays: Option<(f64, f64)>,
     bias: f64,
+    has_commands: bool,
 ) -> (f64, f64) {
     let width = plain.1 - plain.0;
     let skew = delays.map_or(0.0, |(command, notice)| {
@@ -35,7 +44,12 @@ pub(crate) fn point_estimate(
         return (middle, spread.sqrt());
     };
     let (centre, variance) = line.at(at);
-    let variance = variance + bias * bias;
+    let inherited = if has_commands {
+        LINE_ERROR * LINE_ERROR * spread
+    } else {
+        0.0
+    };
+    let variance = variance + bias * bias + inherited;
     let apart = (middle - centre).abs() / (variance + spread).sqrt();
     let by_middle = 1.0 / (spread * 2.0_f64.mul_add((apart - 1.5).max(0.0).powi(2), 1.0)).max(1e-6);
     let by_line = 1.0 / variance.max(1e-6);

@@ -63,10 +63,24 @@ pub enum Cut {
 }
 
 /// All (offset, drift) that no sample has excluded. Never empty.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Polygon {
     vertices: Vec<Vertex>,
     chord_test: ChordTest,
+}
+
+/// Room for the vertices of most polygons, so that a cut rarely needs memory.
+const ROOM: usize = 16;
+
+impl Clone for Polygon {
+    fn clone(&self) -> Self {
+        let mut vertices = Vec::with_capacity(ROOM.max(self.vertices.len() + 2));
+        vertices.extend_from_slice(&self.vertices);
+        Self {
+            vertices,
+            chord_test: self.chord_test,
+        }
+    }
 }
 
 /// A cheap sufficient test for "the polygon lies inside". The greatest offset over the polygon is a convex function of
@@ -74,8 +88,15 @@ pub struct Polygon {
 /// Most samples of a window say less than is known already, and this test skips them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct ChordTest {
-    low: [f64; 3],
-    high: [f64; 3],
+    low: [Chord; 2],
+    high: [Chord; 2],
+}
+
+/// A chord over one of the two spans between [`ENDS`]: `start + slope · t`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Chord {
+    start: f64,
+    slope: f64,
 }
 
 /// The ends of two chords, in hours from the polygon's zero: the longest window and the usual one. Outside them every
@@ -84,10 +105,24 @@ const ENDS: [f64; 3] = [-24.5, -6.5, 0.5];
 
 impl ChordTest {
     fn of(vertices: &[Vertex]) -> Self {
-        let ranges = ENDS.map(|t| range(vertices, |v| v.o + v.d * t));
+        let mut ranges = [(f64::INFINITY, f64::NEG_INFINITY); 3];
+        for v in vertices {
+            for (range, t) in ranges.iter_mut().zip(ENDS) {
+                let offset = v.o + v.d * t;
+                *range = (range.0.min(offset), range.1.max(offset));
+            }
+        }
+        // The slope is computed here, so that a test needs no division.
+        let chords = |at: [f64; 3]| {
+            [0, 1].map(|i| {
+                let slope = (at[i + 1] - at[i]) / (ENDS[i + 1] - ENDS[i]);
+                let start = at[i] - slope * ENDS[i];
+                Chord { start, slope }
+            })
+        };
         Self {
-            low: ranges.map(|r| r.0),
-            high: ranges.map(|r| r.1),
+            low: chords(ranges.map(|r| r.0)),
+            high: chords(ranges.map(|r| r.1)),
         }
     }
 
@@ -96,13 +131,12 @@ impl ChordTest {
         if !(half.t >= ENDS[0] && half.t <= ENDS[2]) {
             return false;
         }
-        let i = usize::from(half.t >= ENDS[1]);
-        let share = (half.t - ENDS[i]) / (ENDS[i + 1] - ENDS[i]);
-        let chord = |at: &[f64; 3]| at[i] + (at[i + 1] - at[i]) * share;
+        let span = usize::from(half.t >= ENDS[1]);
+        let at = |chords: &[Chord; 2]| chords[span].start + chords[span].slope * half.t;
         if half.above {
-            chord(&self.high) <= half.bound
+            at(&self.high) <= half.bound
         } else {
-            chord(&self.low) >= half.bound
+            at(&self.low) >= half.bound
         }
     }
 }
@@ -119,8 +153,7 @@ impl Polygon {
     /// All offsets, and every drift up to `max_drift` ms per hour in either direction.
     pub fn unbounded(max_drift: f64) -> Self {
         let corner = |o, d| Vertex { o, d, edge: BOX };
-        // Enough for the vertices of most polygons and their successors while they are cut.
-        let mut vertices = Vec::with_capacity(32);
+        let mut vertices = Vec::with_capacity(ROOM);
         vertices.extend([
             corner(-FAR, -max_drift),
             corner(FAR, -max_drift),
@@ -162,30 +195,63 @@ impl Polygon {
     /// Keeps the part inside `half`, which must cut the polygon.
     pub fn cut(&mut self, half: &HalfPlane, label: Label) {
         let n = self.vertices.len();
-        let distance = |v: &Vertex| half.outside(v.o, v.d);
-        // The new vertices are appended to the old ones, which are removed at the end: this needs no memory.
-        let mut b = distance(&self.vertices[0]);
-        for i in 0..n {
-            let (here, next) = (self.vertices[i], self.vertices[if i + 1 == n { 0 } else { i + 1 }]);
-            let a = std::mem::replace(&mut b, distance(&next));
-            let (in_here, in_next) = (a <= TOLERANCE, b <= TOLERANCE);
-            if in_here {
-                self.vertices.push(here);
+        let is_in = |v: &Vertex| half.outside(v.o, v.d) <= TOLERANCE;
+        let (mut leaves, mut returns, mut turns) = (0, 0, 0);
+        let mut before = is_in(&self.vertices[n - 1]);
+        for (i, v) in self.vertices.iter().enumerate() {
+            let now = is_in(v);
+            if before != now {
+                let last = if i == 0 { n - 1 } else { i - 1 };
+                *(if before { &mut leaves } else { &mut returns }) = last;
+                turns += 1;
             }
-            if in_here != in_next {
-                // The crossing. A point within the tolerance of the line is itself the crossing.
-                let share = (a / (a - b)).clamp(0.0, 1.0);
-                self.vertices.push(Vertex {
-                    o: here.o + (next.o - here.o) * share,
-                    d: here.d + (next.d - here.d) * share,
-                    // Going out, the next edge is the cut; coming in, the current edge continues.
-                    edge: if in_here { label } else { here.edge },
-                });
+            before = now;
+        }
+        if turns != 2 {
+            self.cut_uneven(half, label);
+        } else {
+            // What is cut off is one row of vertices, and the two crossings replace it.
+            let (out, back) = (self.crossing(leaves, half, label), self.crossing(returns, half, label));
+            if leaves < returns {
+                self.vertices.splice(leaves + 1..=returns, [out, back]);
+            } else {
+                // The row goes over the end of the list.
+                self.vertices.truncate(leaves + 1);
+                self.vertices.push(out);
+                self.vertices[returns] = back;
+                self.vertices.drain(..returns);
             }
         }
-        self.vertices.drain(..n);
         merge_close(&mut self.vertices);
         self.chord_test = ChordTest::of(&self.vertices);
+    }
+
+    /// Where the border of `half` crosses the edge that begins at vertex `i`.
+    fn crossing(&self, i: usize, half: &HalfPlane, label: Label) -> Vertex {
+        let n = self.vertices.len();
+        let (here, next) = (self.vertices[i], self.vertices[if i + 1 == n { 0 } else { i + 1 }]);
+        let (a, b) = (half.outside(here.o, here.d), half.outside(next.o, next.d));
+        // A point within the tolerance of the line is itself the crossing.
+        let share = (a / (a - b)).clamp(0.0, 1.0);
+        Vertex {
+            o: here.o + (next.o - here.o) * share,
+            d: here.d + (next.d - here.d) * share,
+            // Going out, the next edge is the cut; coming in, the current edge continues.
+            edge: if a <= TOLERANCE { label } else { here.edge },
+        }
+    }
+
+    /// The same if floating-point errors made the border cross a nearly straight row of vertices more than twice.
+    fn cut_uneven(&mut self, half: &HalfPlane, label: Label) {
+        let n = self.vertices.len();
+        let is_in = |v: &Vertex| half.outside(v.o, v.d) <= TOLERANCE;
+        let mut kept = Vec::with_capacity(n + 2);
+        for (i, here) in self.vertices.iter().enumerate() {
+            kept.extend(is_in(here).then_some(*here));
+            let crosses = is_in(here) != is_in(&self.vertices[(i + 1) % n]);
+            kept.extend(crosses.then(|| self.crossing(i, half, label)));
+        }
+        self.vertices = kept;
     }
 
     /// The edges at the vertex nearest to `half`. Together with `half` they prove a contradiction.
@@ -264,11 +330,6 @@ impl Polygon {
             sides[usize::from(next.d > v.d)].push(v.edge);
         }
         sides
-    }
-
-    /// Gives back the memory that was needed while it was cut.
-    pub fn shrink(&mut self) {
-        self.vertices.shrink_to_fit();
     }
 
     /// Memory used, in bytes.

@@ -4,7 +4,8 @@
 //! the command and long before the notice may be more or less likely than the middle. The stamp adds a weight too,
 //! with the offset spread evenly over its possible values.
 
-use super::latency::{Density, Latency, log_delay};
+use super::elementary::{exponentials, logarithms};
+use super::latency::{Density, Latency, least_delay};
 
 /// The interval is divided into this many cells.
 const CELLS: usize = 32;
@@ -27,6 +28,8 @@ pub(crate) struct PosteriorInput<'l> {
 pub(crate) struct Posterior {
     /// The median, in ms.
     pub median: f64,
+    /// The lower and the upper quartile, in ms.
+    pub quartiles: (f64, f64),
     /// The mean, in ms.
     pub mean: f64,
     /// The variance, in ms².
@@ -43,24 +46,34 @@ pub(crate) fn posterior(known: &PosteriorInput<'_>) -> Posterior {
     let (low, high) = known.within;
     let width = (high - low).max(1e-6);
     let at = |i: usize| low + width * (i as f64 + 0.5) / CELLS as f64;
-    let mut weights = [0.0_f64; CELLS];
-    let mut most = f64::NEG_INFINITY;
     // The logarithms of the delays are needed twice and cost most of this function.
     let delays = |path: Option<(f64, &Latency)>, sign: f64| {
-        path.map(|(end, l)| (l.density(), std::array::from_fn(|i| log_delay(sign * (at(i) - end)))))
+        path.map(|(end, l)| {
+            let delays: [f64; CELLS] = std::array::from_fn(|i| least_delay(sign * (at(i) - end)));
+            (l.density(), logarithms(&delays))
+        })
     };
     let command: Option<(Density, [f64; CELLS])> = delays(known.command, 1.0);
     let notice: Option<(Density, [f64; CELLS])> = delays(known.notice, -1.0);
-    for (i, w) in weights.iter_mut().enumerate() {
-        let weight = |path: &Option<(Density, [f64; CELLS])>| path.as_ref().map_or(0.0, |(d, logs)| d.of_log(logs[i]));
-        *w = weight(&command) + weight(&notice) + known.stamp.map_or(0.0, |s| stamp_weight(at(i), s).ln());
-        most = most.max(*w);
+    let mut weights = [0.0_f64; CELLS];
+    for (density, logs) in [&command, &notice].into_iter().flatten() {
+        weights
+            .iter_mut()
+            .zip(logs)
+            .for_each(|(w, log)| *w += density.of_log(*log));
     }
-    let mut sum = 0.0;
-    for w in &mut weights {
-        *w = if most.is_finite() { (*w - most).exp() } else { 1.0 };
-        sum += *w;
+    if let Some(stamp) = known.stamp {
+        let shares: [f64; CELLS] = std::array::from_fn(|i| stamp_weight(at(i), stamp));
+        let logs = logarithms(&shares);
+        weights.iter_mut().zip(logs).for_each(|(w, log)| *w += log);
     }
+    let most = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if most.is_finite() {
+        weights = exponentials(&weights.map(|w| w - most));
+    } else {
+        weights = [1.0; CELLS];
+    }
+    let sum: f64 = weights.iter().sum();
     let quantile = |share: f64| {
         let mut left = share * sum;
         for (i, w) in weights.iter().enumerate() {
@@ -91,6 +104,7 @@ pub(crate) fn posterior(known: &PosteriorInput<'_>) -> Posterior {
         mean,
         variance,
         median: quantile(0.5),
+        quartiles: (quantile(0.25), quantile(0.75)),
         command_log: command.map(moments),
         notice_log: notice.map(moments),
     }

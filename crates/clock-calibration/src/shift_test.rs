@@ -212,20 +212,12 @@ impl ShiftTest {
             self.reference = verdict.middle;
             self.kept = 0;
         }
-        let (o, d) = self.reference;
-        let lower = |k: &PackedSample| o + d * k.bounds.lower_t - k.bounds.lower;
-        let upper = |k: &PackedSample| k.bounds.upper - (o + d * k.bounds.upper_t);
         let first = |side: &Suspicion| side.oldest().unwrap_or(newest.label);
-        let (first_forward, first_back) = (first(&self.forward), first(&self.back));
-        let (mut forward, mut back) = (Rank::of(lower(newest)), Rank::of(upper(newest)));
-        for k in window {
-            let same = k.cause == newest.cause;
-            forward.add(lower(k), is_before(k.label, first_forward), same);
-            back.add(upper(k), is_before(k.label, first_back), same);
-        }
+        let first = [first(&self.forward), first(&self.back)];
+        let [forward, back] = ranks(window, self.reference, newest, first);
         for (side, rank, is_upper) in [(&mut self.forward, forward, false), (&mut self.back, back, true)] {
             let contradicts = verdict.contradicts == Some(is_upper);
-            let (fewer, all) = rank.result();
+            let (fewer, all) = rank;
             let surprise = surprise(fewer, all, contradicts, verdict.outliers);
             side.add(surprise, newest.label, contradicts);
             side.cut(window, newest, self.max_drift);
@@ -253,45 +245,60 @@ pub(crate) fn is_before(label: Label, other: Label) -> bool {
     apart < 0
 }
 
-/// How many of the distances are smaller than one of them, and how many there are. An equal one counts half, because a clock
-/// without noise has equal distances, which say nothing. Commands, polls and exchanges have other delays, so only samples of
-/// the same cause count, if there are enough of them.
-#[derive(Debug, Clone, Copy)]
-struct Rank {
-    distance: f64,
-    /// Twice the number of smaller ones, and the number of all: of any cause, and of the same one.
-    of_all: (usize, usize),
-    of_cause: (usize, usize),
-}
-
-impl Rank {
-    fn of(distance: f64) -> Self {
-        Self {
-            distance,
-            of_all: (0, 0),
-            of_cause: (0, 0),
+/// How many of the distances from the reference line are smaller than those of the newest sample, and how many there are,
+/// for its lower and for its upper bound. An equal one counts half, because a clock without noise has equal distances, which
+/// say nothing. Commands, polls and exchanges have other delays, so only samples of the same cause count, if there are enough
+/// of them.
+///
+/// Only samples before `first` count. The loop has no branches, because it goes through the whole window for each sample.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "at most a window"
+)]
+fn ranks(
+    window: &VecDeque<PackedSample>,
+    reference: (f64, f64),
+    newest: &PackedSample,
+    first: [Label; 2],
+) -> [(f64, usize); 2] {
+    /// One sum counts both the distances, times this, and twice the smaller ones.
+    const ONE: f64 = 1_048_576.0;
+    let line = above(reference, newest);
+    let (mut of_all, mut of_cause) = ([0.0; 2], [0.0; 2]);
+    let (older, newer) = window.as_slices();
+    for part in [older, newer] {
+        for k in part {
+            let here = above(reference, k);
+            let same_cause = if k.cause == newest.cause { 1.0 } else { 0.0 };
+            // A lower bound is nearer to the line the higher it is, an upper bound the lower it is.
+            let nearer = [here[0] - line[0], line[1] - here[1]];
+            for side in 0..2 {
+                let smaller = if nearer[side] > EQUAL { 1.0 } else { 0.0 };
+                let not_larger = if nearer[side] >= -EQUAL { 1.0 } else { 0.0 };
+                let one = if is_before(k.label, first[side]) { 1.0 } else { 0.0 };
+                let counted = (ONE + smaller + not_larger) * one;
+                of_all[side] += counted;
+                of_cause[side] += counted * same_cause;
+            }
         }
     }
-
-    /// Adds a distance if it `counts`; without branches, because this is done for the whole window.
-    fn add(&mut self, distance: f64, counts: bool, same_cause: bool) {
-        let apart = distance - self.distance;
-        let one = usize::from(counts);
-        let twice = (usize::from(apart < -EQUAL) + usize::from(apart <= EQUAL)) * one;
-        let same = usize::from(same_cause);
-        self.of_all = (self.of_all.0 + twice, self.of_all.1 + one);
-        self.of_cause = (self.of_cause.0 + twice * same, self.of_cause.1 + one * same);
-    }
-
-    #[allow(clippy::cast_precision_loss, reason = "at most a window")]
-    fn result(&self) -> (f64, usize) {
-        let (twice, all) = if self.of_cause.1 >= ENOUGH {
-            self.of_cause
+    let parts = |sum: f64| (sum % ONE / 2.0, (sum / ONE) as usize);
+    [0, 1].map(|side| {
+        let of_cause = parts(of_cause[side]);
+        if of_cause.1 >= ENOUGH {
+            of_cause
         } else {
-            self.of_all
-        };
-        (twice as f64 / 2.0, all)
-    }
+            parts(of_all[side])
+        }
+    })
+}
+
+/// How far the lower and the upper bound of a sample lie above a line, in ms.
+#[inline]
+fn above((o, d): (f64, f64), k: &PackedSample) -> [f64; 2] {
+    let b = &k.bounds;
+    [b.lower - (o + d * b.lower_t), b.upper - (o + d * b.upper_t)]
 }
 
 #[allow(clippy::cast_precision_loss, reason = "at most a window")]
@@ -312,6 +319,8 @@ fn surprise(fewer: f64, all: usize, contradicts: bool, outliers: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packed_sample::{Bounds, NONE};
+    use crate::sample::Cause;
 
     #[test]
     fn surprise_has_mean_one_without_a_step() {
@@ -325,10 +334,35 @@ mod tests {
 
     #[test]
     fn equal_distances_are_no_surprise() {
-        let mut rank = Rank::of(50.0);
-        (0..100).for_each(|i| rank.add(50.0 + f64::from(i) * 1e-6, true, true));
-        let (fewer, all) = rank.result();
-        assert!((fewer, all) == (50.0, 100) && surprise(fewer, all, false, 0) < ALLOWANCE);
+        let sample = |error: f64, label| PackedSample {
+            bounds: Bounds {
+                lower: -50.0 - error,
+                upper: 50.0 + error,
+                ..Bounds::default()
+            },
+            ..packed(label)
+        };
+        let window = (0..100).map(|i| sample(f64::from(i) * 1e-6, i)).collect();
+        for (fewer, all) in ranks(&window, (0.0, 0.0), &sample(0.0, 100), [100; 2]) {
+            assert!((fewer, all) == (50.0, 100) && surprise(fewer, all, false, 0) < ALLOWANCE);
+        }
+    }
+
+    /// A command without bounds.
+    fn packed(label: Label) -> PackedSample {
+        PackedSample {
+            not_before: NONE,
+            asked: NONE,
+            not_after: NONE,
+            stamp: NONE,
+            bounds: Bounds::default(),
+            likely_ms: 0.0,
+            variance: 0.0,
+            label,
+            shift_ms: 0.0,
+            slack_ms: 0.0,
+            cause: Cause::Command,
+        }
     }
 
     #[test]

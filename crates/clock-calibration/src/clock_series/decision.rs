@@ -72,15 +72,19 @@ impl ClockSeries {
     fn step_at(&mut self, from: usize, certain: usize, few_older: bool) -> Option<Moment> {
         let (older, newer) = (self.samples.range(..from), self.samples.range(from..));
         let drifts = [self.fit.middle().1, 0.0];
-        let outside = outside_largest_agreement(&newer, &drifts, self.max_drift);
         let outliers = if few_older {
             outside_largest_agreement(&older, &drifts, self.max_drift)
         } else {
             self.fit.outliers().iter().map(|o| o.label).collect()
         };
-        let old = Fit::without(&older, outliers, &[], self.max_drift).0;
+        let old = Fit::bounded_by(&older, outliers, &[], self.max_drift).0;
         let contradicting = newer.clone().filter(|k| k.bounds.contradicts(old.polygon()).is_some());
-        if contradicting.count() < outside.len() + certain {
+        let contradicting = contradicting.count();
+        if contradicting < certain {
+            return None;
+        }
+        let outside = outside_largest_agreement(&newer, &drifts, self.max_drift);
+        if contradicting < outside.len() + certain {
             return None;
         }
         let new = Fit::without(&newer, outside, &[], self.max_drift).0;

@@ -28,10 +28,7 @@ impl OwnFit {
         max_drift: f64,
         at: f64,
     ) -> Option<(f64, f64)> {
-        let fit = match self.fit.take() {
-            Some(fit) => fit,
-            None => self.fitted(window, drift, max_drift),
-        };
+        let fit = self.take_fit(window, drift, max_drift);
         self.cautious = self
             .cautious
             .completed(&fit, window, Allowance::Layers(1), &self.support, max_drift);
@@ -39,6 +36,26 @@ impl OwnFit {
         self.support.extend(self.cautious.support());
         self.fit = Some(fit);
         self.cautious.range(at)
+    }
+
+    /// Least and greatest offset at `at` hours if every agreeing sample is right. [`OwnFit::range`] is never narrower, and
+    /// costs more.
+    pub(super) fn least_range<'w>(
+        &mut self,
+        window: &impl Window<'w>,
+        drift: f64,
+        max_drift: f64,
+        at: f64,
+    ) -> (f64, f64) {
+        let fit = self.take_fit(window, drift, max_drift);
+        let range = fit.polygon().range(at);
+        self.fit = Some(fit);
+        range
+    }
+
+    fn take_fit<'w>(&mut self, window: &impl Window<'w>, drift: f64, max_drift: f64) -> Fit {
+        let kept = self.fit.take();
+        kept.unwrap_or_else(|| self.fitted(window, drift, max_drift))
     }
 
     /// The interval of the last fit without the `q` tightest bounds of each side, outliers included.

@@ -25,6 +25,8 @@ const HIDDEN_BY_FAR: f64 = 0.05;
 const LAYER: f64 = 3.0;
 /// More layers than this are left out at once.
 const MOST_LAYERS: usize = 3;
+/// So many commands bound the polygon above.
+const ENOUGH_COMMANDS: usize = 10;
 /// Offsets beyond this, in ms, mean that a side is not bounded.
 const FAR: f64 = 50.0 * 86_400_000.0;
 
@@ -61,6 +63,13 @@ impl ClockSeries {
             best: best.clamp(low, high),
             sigma,
         })
+    }
+
+    /// An interval that the guaranteed one of [`ClockSeries::offset`] contains, and that costs less. `None` if `t` is before
+    /// the current epoch.
+    pub(crate) fn least_range(&self, t: Moment) -> Option<(f64, f64)> {
+        let is_known = self.since.is_none_or(|since| since <= t);
+        is_known.then(|| self.fit.polygon().range(self.hours(t)))
     }
 
     /// The middle of the offsets that the agreeing samples allow; `None` if they bound only one side.
@@ -155,6 +164,7 @@ impl ClockSeries {
 
     fn point_estimate(&self, at: f64, plain: (f64, f64)) -> (f64, f64) {
         let exchanges = self.samples.iter().any(|k| k.cause == Cause::Exchange);
+        let commands = self.samples.iter().filter(|k| k.cause == Cause::Command).count();
         let delays = (self.command.median_ms(), self.notice.median_ms());
         point_estimate(
             self.fit.middle(),
@@ -163,6 +173,7 @@ impl ClockSeries {
             at,
             (!exchanges).then_some(delays),
             self.bias(),
+            !exchanges && commands >= ENOUGH_COMMANDS,
         )
     }
 

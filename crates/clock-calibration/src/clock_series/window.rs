@@ -74,14 +74,14 @@ impl ClockSeries {
         self.still_cautious.clear();
     }
 
-    /// Fits the window again with the same outliers. Returns whether all other samples agree.
-    pub(super) fn refit(&mut self) -> bool {
+    /// Fits the window again with the same outliers. Returns the fit before, and whether all other samples agree.
+    pub(super) fn refit(&mut self) -> (Fit, bool) {
         let excluded: Vec<Label> = self.fit.outliers().iter().map(|o| o.label).collect();
         let likely = self.fit.polygon().support();
         let (fit, all_agree) = Fit::without(&self.samples.iter(), excluded, &likely, self.max_drift);
-        self.fit = fit;
+        let before = std::mem::replace(&mut self.fit, fit);
         self.give_up_cautious();
-        all_agree
+        (before, all_agree)
     }
 
     /// Fits the window again and looks for the largest agreement.
@@ -103,10 +103,14 @@ impl ClockSeries {
             self.shift.move_zero(moved);
             self.line.iter_mut().for_each(|line| line.move_zero(moved));
         }
-        if far || anew {
+        // If the drift is constant, the bounds stay the same, and only their moments are counted from the new zero.
+        if anew || (far && self.limits.wander_ppm_per_hour != 0.0) {
             for place in 0..self.samples.len() {
                 self.samples[place].bounds = self.bounds(&self.samples[place]);
             }
+        } else if far {
+            let zero = self.zero;
+            self.samples.iter_mut().for_each(|k| k.follow(zero));
         }
     }
 
@@ -141,7 +145,14 @@ impl ClockSeries {
         self.own.range(&own, drift, self.max_drift, at)
     }
 
-    /// The same without as many of the tightest bounds on each side as the declared share of wrong stamps explains.
+    /// An interval that [`ClockSeries::own_range`] contains, and that costs less.
+    pub(crate) fn least_own_range(&mut self, t: Moment) -> (f64, f64) {
+        let (drift, at) = (self.fit.middle().1, self.hours(t));
+        let own = self.samples.iter().filter(|k| k.cause != Cause::Exchange);
+        self.own.least_range(&own, drift, self.max_drift, at)
+    }
+
+    /// The same as [`ClockSeries::own_range`] without as many of the tightest bounds on each side as the declared share of wrong stamps explains.
     pub(crate) fn own_range_without_tightest(&self, t: Moment) -> Option<(f64, f64)> {
         let own = self.samples.iter().filter(|k| k.cause != Cause::Exchange);
         self.own
@@ -156,6 +167,10 @@ impl ClockSeries {
     ) -> bool {
         let dates = newer.clone().filter(|k| k.cause == Cause::Exchange);
         let own = newer.clone().filter(|k| k.cause != Cause::Exchange);
+        // One wrong own sample must not decide.
+        if own.clone().count() < 3 || dates.clone().next().is_none() {
+            return false;
+        }
         let excluded = outside_largest_agreement(&own, &[self.fit.middle().1, 0.0], self.max_drift);
         let fit = Fit::bounded_by(&own, excluded.clone(), &[], self.max_drift).0;
         // If both clocks were stepped, a coupled sample from before the step contradicts own ones after it. So only coupled
@@ -171,9 +186,7 @@ impl ClockSeries {
             let against = dates.clone().filter(|k| k.bounds.contradicts(polygon).is_some());
             against.count() * 2 > dates.clone().count()
         };
-        // One wrong own sample must not decide.
-        own.clone().count() >= 3
-            && contradict(fit.polygon())
+        contradict(fit.polygon())
             && fit.polygon().support().into_iter().all(|label| {
                 let excluded = [excluded.as_slice(), &[label]].concat();
                 contradict(Fit::bounded_by(&own, excluded, &[], self.max_drift).0.polygon())

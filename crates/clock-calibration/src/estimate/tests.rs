@@ -140,7 +140,7 @@ fn reading<'c>(offset: f64, granularity: &'c Granularity, latency: &'c Latency) 
 }
 
 #[test]
-fn late_notice_reads_the_offset_at_the_event() {
+fn kind_03_late_notice_reads_the_offset_at_the_event() {
     // The clock drifts by 200 ppm and is right at time zero; the notice comes half an hour after the event.
     let (granularity, latency) = (Granularity::new(Some(1)), Latency::guess(300.0));
     let half_hour = 1_800_000;
@@ -173,6 +173,28 @@ fn point_uses_the_request_and_bound_allows_for_old_answers() {
     let got = estimate(asked, &stamps, known, 0, &Thresholds::default());
     assert!(near(got.earliest.expect("bounded"), ms(-10)), "{got:?}");
     assert!(ms(900) <= got.point && got.point <= got.latest, "{got:?}");
+}
+
+/// The event is bounded to 480 ms, and the delay of notices is `notice_ms`.
+fn with_notice_delay(notice_ms: f64) -> Estimate {
+    let (granularity, latency) = (Granularity::new(Some(1000)), Latency::exact(notice_ms, 1.0));
+    let known = |_: &ClockId, _| Some(reading(0.0, &granularity, &latency));
+    let spontaneous = Bracket {
+        commanded: false,
+        ..bracket(Some(100), 580)
+    };
+    estimate(spontaneous, &[stamp(ms(0), ms(580))], known, 0, &Thresholds::default())
+}
+
+#[test]
+fn point_moves_between_the_quartiles_for_a_better_grade() {
+    let got = with_notice_delay(250.0);
+    assert_eq!((got.grade, got.uncertainty_ms), (Grade::Calibrated, Some(250)));
+    assert!(near(got.point, ms(350)), "{got:?}");
+    // Here the middle lies outside the quartiles, so the point stays where it is likely.
+    let got = with_notice_delay(30.0);
+    assert_eq!(got.grade, Grade::Bounded);
+    assert!(got.point > ms(450), "{got:?}");
 }
 
 #[test]

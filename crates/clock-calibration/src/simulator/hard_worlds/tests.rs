@@ -130,3 +130,19 @@ fn oracle_is_never_wider_than_the_least_half_width() {
         assert!(result.oracle.p50 <= known.p50, "seed {seed}");
     }
 }
+
+#[test]
+fn kind_06_no_modelled_interval_is_published() {
+    let results = run(&Plan {
+        worlds: 2,
+        days: 0.5,
+        seed: 11,
+        threads: 1,
+        clock_us: None,
+    });
+    assert!(
+        results
+            .iter()
+            .all(|r| r.counts.departures > 0 && r.counts.modelled == 0)
+    );
+}
