@@ -406,6 +406,7 @@ impl UseCaseContext {
                 deliver_at: departure_changed.then(|| self.now()),
                 // The record has nothing new to wait for, so it is delivered now rather than after the check.
                 expedite: (!departure_changed && before.state == State::Left).then(|| (id, self.now())),
+                rides_along: !departure_changed,
                 ..Transaction::default()
             })
         });

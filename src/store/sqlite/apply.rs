@@ -55,7 +55,7 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
         deliveries::expedite(db, *supervision, *due_at)?;
     }
     for found in &change.voice_calls {
-        voice_calls::write(db, found, process.max_voice_legs)?;
+        voice_calls::write(db, found)?;
     }
     for result in &change.delivery_results {
         deliveries::settle(db, result)?;
@@ -88,7 +88,9 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
         audit::write(db, entry)?;
     }
     match &change.supervision {
-        Some(SupervisionWrite::Insert(_)) if change.deliver_at.is_none() => Ok(Applied::Done(None)),
+        Some(SupervisionWrite::Insert(_)) if change.deliver_at.is_none() && change.voice_calls.is_empty() => {
+            Ok(Applied::Done(None))
+        }
         Some(SupervisionWrite::Insert(s) | SupervisionWrite::Update(s, _)) => {
             Ok(Applied::Done(deliveries::of_supervision(db, s.id)?))
         }

@@ -369,3 +369,30 @@ async fn unreadable_supervisions_do_not_hide_others() {
     assert_eq!(store.due_delivery_count(later, 1000).await.expect("read"), 301);
     store.close().await;
 }
+
+/// What nobody waits for costs no fsync of its own if something else is written in time.
+#[tokio::test]
+async fn transaction_that_nobody_waits_for_is_written_with_the_next() {
+    let desk = Desk::new().await;
+    let store = desk.open().await;
+    let lines = async || {
+        let filter = AuditFilter {
+            limit: 10,
+            ..AuditFilter::default()
+        };
+        store.audit_lines(&filter).await.expect("read").len()
+    };
+    store.transact_later(line("first"));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(lines().await, 0, "it waits for another");
+    store.transact(line("second")).await.expect("written");
+    assert_eq!(lines().await, 2);
+    store.transact_later(line("third"));
+    for _ in 0..100 {
+        if lines().await == 3 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it is never written");
+}

@@ -5,11 +5,10 @@ use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{FoundVoiceCall, SupervisionWrite};
 
 use super::rows::Answer;
-use super::supervision_writes::Verdict;
 use super::{deliveries, supervision_writes, supervisions};
 
 /// Writes a VoiceCall into its supervision, unless that has one or cannot be read.
-pub(super) fn write(db: &Connection, found: &FoundVoiceCall, max_voice_legs: usize) -> Answer<()> {
+pub(super) fn write(db: &Connection, found: &FoundVoiceCall) -> Answer<()> {
     let stored = match supervisions::by_id(db, found.supervision) {
         Ok(Some(stored)) if stored.supervision.voice_call_id.is_none() => stored,
         Ok(_) | Err(StoreError::Unreadable(_)) => return Ok(()),
@@ -18,7 +17,7 @@ pub(super) fn write(db: &Connection, found: &FoundVoiceCall, max_voice_legs: usi
     let mut supervision = stored.supervision;
     supervision.voice_call_id = Some(found.voice_call_id.clone());
     let write = SupervisionWrite::Update(Box::new(supervision), stored.revision);
-    let Verdict::Accepted(before) = supervision_writes::check(db, &write, max_voice_legs)? else {
+    let Some(before) = supervision_writes::before(db, found.supervision)? else {
         return Ok(());
     };
     supervision_writes::write(db, &write, &before)?;

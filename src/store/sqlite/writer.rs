@@ -1,5 +1,6 @@
 //! The one writer thread. It puts all waiting transactions of the port, up to a bound, into one database transaction and answers them
-//! after its one fsync. So the cost of an fsync is shared under load, and an idle store commits at once.
+//! after its one fsync. So the cost of an fsync is shared under load, and an idle store commits at once. A transaction that nobody waits for
+//! is written with the next one that somebody waits for, or a moment later.
 //!
 //! If a group fails (disk full, constraint violated), it is rolled back and each of its transactions is tried alone, because otherwise
 //! a single invalid one would fail the others.
@@ -8,14 +9,15 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{RecordSync, StoredSupervision, SupervisionWrite};
 use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::apply::Applied;
 use super::health::StoreHealth;
@@ -32,6 +34,9 @@ use crate::store::news::NewsOfDirectives;
 const WAITING: usize = 4096;
 /// Transactions that share one database transaction.
 const GROUP: usize = 256;
+
+/// How long a transaction that nobody waits for may wait for one that somebody waits for.
+const RIDE: Duration = Duration::from_millis(100);
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -56,7 +61,7 @@ enum Work {
 /// A handle to the writer thread.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: mpsc::Sender<Work>,
+    queue: mpsc::SyncSender<Work>,
     /// The slices of sweeps.
     #[cfg(test)]
     pub(super) slices: std::sync::Mutex<Vec<Removed>>,
@@ -79,7 +84,7 @@ impl Writer {
         health: StoreHealth,
         image: Arc<Image>,
     ) -> rusqlite::Result<Self> {
-        let (queue, waiting) = mpsc::channel(WAITING);
+        let (queue, waiting) = mpsc::sync_channel(WAITING);
         let state = WriterState {
             process,
             news,
@@ -88,7 +93,7 @@ impl Writer {
             image,
         };
         // The thread is not joined: it ends on `Work::Close`, or when the last handle is dropped.
-        std::thread::spawn(move || run(connection, state, waiting));
+        std::thread::spawn(move || run(connection, state, &waiting));
         Ok(Self {
             queue,
             #[cfg(test)]
@@ -100,7 +105,8 @@ impl Writer {
         self.ask(|reply| Work::Commit(Box::new(change), Some(reply))).await
     }
 
-    pub(super) fn commit_later(&self, change: Transaction) {
+    pub(super) fn commit_later(&self, mut change: Transaction) {
+        change.rides_along = true;
         if let Err(e) = self.hand_in(Work::Commit(Box::new(change), None)) {
             tracing::warn!(error = %e, "dropped a best-effort write: {e}");
         }
@@ -141,23 +147,43 @@ impl Writer {
 
     pub(super) async fn close(&self) {
         let (done, closed) = oneshot::channel();
-        if self.queue.send(Work::Close(done)).await.is_ok() {
-            let _ = closed.await;
+        let mut close = Work::Close(done);
+        loop {
+            match self.queue.try_send(close) {
+                Ok(()) => {
+                    let _ = closed.await;
+                    return;
+                }
+                Err(mpsc::TrySendError::Full(again)) => close = again,
+                Err(mpsc::TrySendError::Disconnected(_)) => return,
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
     fn hand_in(&self, work: Work) -> Result<(), StoreError> {
         self.queue.try_send(work).map_err(|e| match e {
-            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+            mpsc::TrySendError::Full(_) => StoreError::Overloaded,
+            mpsc::TrySendError::Disconnected(_) => StoreError::Closed,
         })
     }
 }
 
-fn run(mut connection: Connection, mut state: WriterState, mut waiting: mpsc::Receiver<Work>) {
+#[allow(clippy::disallowed_methods, reason = "a wait of a thread, which no simulation runs")]
+fn run(mut connection: Connection, mut state: WriterState, waiting: &mpsc::Receiver<Work>) {
     let mut group = Vec::new();
-    while let Some(work) = waiting.blocking_recv() {
-        let mut next = Some(work);
+    // When the first of a group began to wait, in which nobody waits for any.
+    let mut riding_since: Option<Instant> = None;
+    loop {
+        let mut next = match riding_since.map(|since| RIDE.saturating_sub(since.elapsed())) {
+            None => match waiting.recv() {
+                Ok(work) => Some(work),
+                Err(_) => return,
+            },
+            // Without news in time, or without handles, the group is written.
+            Some(left) => waiting.recv_timeout(left).ok(),
+        };
+        let time_is_up = next.is_none();
         let mut after = None;
         while let Some(work) = next {
             match work {
@@ -173,10 +199,15 @@ fn run(mut connection: Connection, mut state: WriterState, mut waiting: mpsc::Re
                 None
             };
         }
+        let rides = |(change, _): &Waiting| change.rides_along;
+        if !time_is_up && after.is_none() && group.len() < GROUP && group.iter().all(rides) {
+            riding_since.get_or_insert_with(Instant::now);
+            continue;
+        }
+        riding_since = None;
         commit_group(&mut connection, &state, std::mem::take(&mut group));
         match after {
             Some(Work::Close(done)) => {
-                waiting.close();
                 if let Err((_, e)) = connection.close() {
                     tracing::warn!(error = %e, "could not close the database; the next start recovers from its write-ahead log: {e}");
                 }

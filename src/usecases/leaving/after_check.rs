@@ -329,6 +329,7 @@ impl LeavingService {
             Some(Transaction {
                 deliver_at: changed.then(|| self.ctx.now()),
                 expedite: (!changed).then(|| (id, self.ctx.now())),
+                rides_along: !changed,
                 ..change
             })
         });

@@ -184,9 +184,11 @@ impl PollingService {
         }
         let stored = self.ctx.store().supervision(leg.supervision).await?;
         if stored.is_some_and(|stored| stored.supervision.watch.listed_at.is_none()) {
-            self.ctx
-                .update(leg.supervision, |_| Some(Transaction::default()))
-                .await?;
+            let alone = || Transaction {
+                rides_along: true,
+                ..Transaction::default()
+            };
+            self.ctx.update(leg.supervision, |_| Some(alone())).await?;
         }
         Ok(())
     }

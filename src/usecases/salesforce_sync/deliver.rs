@@ -312,6 +312,7 @@ impl SalesforceSyncService {
         loop {
             let change = Transaction {
                 delivery_results: delivery_results.clone(),
+                rides_along: true,
                 ..Transaction::default()
             };
             let Err(e) = self.ctx.transact(change).await else {

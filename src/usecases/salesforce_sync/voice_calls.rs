@@ -203,7 +203,10 @@ impl SalesforceSyncService {
     ) -> Result<(), UseCaseError> {
         let lookups = self.voice_calls_of(crm, &due.iter().collect::<Vec<_>>()).await;
         let now = self.ctx.now();
-        let mut change = Transaction::default();
+        let mut change = Transaction {
+            rides_along: true,
+            ..Transaction::default()
+        };
         for (stored, lookup) in due.iter().zip(lookups) {
             let supervision = stored.supervision.id;
             if let VoiceCallLookup::Found(voice_call) = &lookup {

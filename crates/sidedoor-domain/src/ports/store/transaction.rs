@@ -93,6 +93,9 @@ pub struct Transaction {
     pub epochs: Vec<ClockEpoch>,
     /// New lines of the audit.
     pub audit: Vec<AuditEntry>,
+    /// Nobody waits for it, because it is found again after a crash. It may be written a moment later, together with a transaction that
+    /// somebody waits for, so that it costs no fsync of its own.
+    pub rides_along: bool,
 }
 
 /// Whether a transaction was written. Every outcome but `Done` wrote nothing. If there are several reasons to refuse, the first of
