@@ -77,10 +77,10 @@ pub struct Settings {
 /// What the handlers share.
 #[derive(Clone)]
 pub(crate) struct AppState {
-    usecases: UseCases,
+    usecases: Arc<UseCases>,
     credentials: Arc<Credentials>,
     readiness: Arc<dyn Readiness>,
-    settings: Settings,
+    settings: Arc<Settings>,
     permits: Arc<Semaphore>,
     event_permits: Arc<Semaphore>,
     limits: Arc<limits::Limits>,
@@ -100,14 +100,14 @@ pub fn router(
 ) -> Router {
     let cross_origin = cross_origin(&settings.cors_allowed_origins);
     let app = AppState {
-        usecases,
+        usecases: Arc::new(usecases),
         credentials: Arc::new(credentials),
         readiness,
         permits: Arc::new(Semaphore::new(settings.max_in_flight)),
         event_permits: Arc::new(Semaphore::new(settings.max_in_flight.div_ceil(4))),
         limits: Arc::new(limits::Limits::new(settings.rates)),
         connections,
-        settings,
+        settings: Arc::new(settings),
         tickets: v1::supervisors::tickets::Tickets::new(),
         exposition,
     };

@@ -4,8 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 use sidedoor::config::Config;
 use sidedoor::{app, cli, lifecycle, telemetry};
+
+/// The service allocates a lot of small, short-lived values on several threads.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Let contact-centre supervisors join and leave live Amazon Connect contacts, and record in Salesforce when they left.
 #[derive(Parser)]

@@ -71,6 +71,8 @@ pub mod salesforce_sync;
 mod settings;
 mod signals;
 
+use std::sync::Arc;
+
 use clocks::{ClockService, DepartureRecalibrator};
 use context::UseCaseContext;
 pub use context::{RequestContext, UseCaseDependencies};
@@ -93,11 +95,11 @@ pub use settings::{
 pub struct UseCases {
     ctx: UseCaseContext,
     /// Starts supervisions, changes their modes, switches contacts.
-    pub monitoring: MonitoringService,
+    pub monitoring: Arc<MonitoringService>,
     /// Ends supervisions, with the checks before and after.
-    pub leaving: LeavingService,
+    pub leaving: Arc<LeavingService>,
     /// Processes what vendors, carriers and agents report.
-    pub evidence: EvidenceService,
+    pub evidence: Arc<EvidenceService>,
     /// Polls the vendor when no event arrives.
     pub polling: PollingService,
     /// Sends directives to browsers and stores their acknowledgements.
@@ -107,15 +109,15 @@ pub struct UseCases {
     /// Shows and replays Salesforce records.
     pub deliveries: DeliveryService,
     /// Learns the vendors' clocks.
-    pub clocks: ClockService,
+    pub clocks: Arc<ClockService>,
     /// Recalibrates departures when a clock is known better.
     pub recalibrator: DepartureRecalibrator,
     /// Resolves supervisors from names and tokens.
-    pub identity: IdentityResolver,
+    pub identity: Arc<IdentityResolver>,
     /// Stores and replays answers by idempotency key.
     pub idempotency: IdempotencyService,
     /// Reads supervisions, timelines, the audit and counts.
-    pub reports: ReportService,
+    pub reports: Arc<ReportService>,
 }
 
 impl UseCases {
@@ -123,24 +125,24 @@ impl UseCases {
     pub fn new(deps: UseCaseDependencies, settings: UseCaseSettings) -> Self {
         let ctx = UseCaseContext::new(deps, settings);
         let idempotency = IdempotencyService::new(ctx.clone());
-        let identity = IdentityResolver::new(ctx.clone());
-        let compliance = ComplianceRules::new(ctx.clone());
-        let clocks = ClockService::new(ctx.clone(), idempotency.clone());
-        let evidence = EvidenceService::new(ctx.clone(), clocks.clone(), compliance.clone());
+        let identity = Arc::new(IdentityResolver::new(ctx.clone()));
+        let compliance = Arc::new(ComplianceRules::new(ctx.clone()));
+        let clocks = Arc::new(ClockService::new(ctx.clone(), idempotency.clone()));
+        let evidence = Arc::new(EvidenceService::new(ctx.clone(), clocks.clone(), compliance.clone()));
         let recalibrator = DepartureRecalibrator::new(ctx.clone(), clocks.clone(), evidence.clone());
-        let leaving = LeavingService::new(ctx.clone(), evidence.clone(), idempotency.clone());
-        let monitoring = MonitoringService::new(
+        let leaving = Arc::new(LeavingService::new(ctx.clone(), evidence.clone(), idempotency.clone()));
+        let monitoring = Arc::new(MonitoringService::new(
             ctx.clone(),
             compliance,
             evidence.clone(),
             identity.clone(),
             idempotency.clone(),
             leaving.clone(),
-        );
+        ));
         let deliveries = DeliveryService::new(ctx.clone(), idempotency.clone());
         let directives = DirectiveService::new(ctx.clone(), deliveries.clone(), evidence.clone(), idempotency.clone());
         let salesforce_sync = SalesforceSyncService::new(ctx.clone());
-        let reports = ReportService::new(ctx.clone(), deliveries.clone(), directives.clone());
+        let reports = Arc::new(ReportService::new(ctx.clone(), deliveries.clone(), directives.clone()));
         let polling = PollingService::new(
             ctx.clone(),
             evidence.clone(),

@@ -87,7 +87,7 @@ impl World {
         tokio::spawn(usecases.salesforce_sync.clone().deliver_until_stopped());
         // Nothing sends `Date`s here, but the sender must live, because the loop ends without it.
         let (dates, no_dates) = tokio::sync::mpsc::channel(1);
-        let (clocks, ended) = (usecases.clocks.clone(), generation.ended.clone());
+        let (clocks, ended) = ((*usecases.clocks).clone(), generation.ended.clone());
         tokio::spawn(async move {
             let _sender = dates;
             tokio::select! {

@@ -7,6 +7,8 @@ mod recalibrate;
 mod state;
 pub mod vendors;
 
+use std::sync::Arc;
+
 use sidedoor_domain::ports::VendorError;
 
 use crate::usecases::context::UseCaseContext;
@@ -39,12 +41,12 @@ impl ClockService {
 #[derive(Clone)]
 pub struct DepartureRecalibrator {
     ctx: UseCaseContext,
-    clocks: ClockService,
-    evidence: EvidenceService,
+    clocks: Arc<ClockService>,
+    evidence: Arc<EvidenceService>,
 }
 
 impl DepartureRecalibrator {
-    pub(crate) fn new(ctx: UseCaseContext, clocks: ClockService, evidence: EvidenceService) -> Self {
+    pub(crate) fn new(ctx: UseCaseContext, clocks: Arc<ClockService>, evidence: Arc<EvidenceService>) -> Self {
         Self { ctx, clocks, evidence }
     }
 }

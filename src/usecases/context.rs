@@ -4,6 +4,7 @@
 //! read; if another writer was faster, it reads again and applies the rule to the new state.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -48,10 +49,21 @@ pub struct UseCaseDependencies {
 
 /// The context that every service of one process shares. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct UseCaseContext {
-    pub(crate) deps: Arc<UseCaseDependencies>,
-    pub(crate) settings: Arc<UseCaseSettings>,
-    pub(crate) signals: Arc<Signals>,
+pub(crate) struct UseCaseContext(Arc<Shared>);
+
+/// What the clones of a context share.
+pub(crate) struct Shared {
+    pub(crate) deps: UseCaseDependencies,
+    pub(crate) settings: UseCaseSettings,
+    pub(crate) signals: Signals,
+}
+
+impl Deref for UseCaseContext {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 /// So many refuted claims of one credential within this time raise an alarm.
@@ -99,12 +111,12 @@ pub struct RequestContext {
 
 impl UseCaseContext {
     pub(crate) fn new(deps: UseCaseDependencies, settings: UseCaseSettings) -> Self {
-        let signals = Arc::new(Signals::new(deps.clock.clone()));
-        Self {
-            deps: Arc::new(deps),
-            settings: Arc::new(settings),
+        let signals = Signals::new(deps.clock.clone());
+        Self(Arc::new(Shared {
+            deps,
+            settings,
             signals,
-        }
+        }))
     }
 
     pub(crate) fn now(&self) -> Timestamp {

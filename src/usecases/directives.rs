@@ -8,6 +8,8 @@ mod announce;
 pub mod feed;
 mod presence;
 
+use std::sync::Arc;
+
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::evidence::EvidenceService;
@@ -19,7 +21,7 @@ use crate::usecases::salesforce_sync::DeliveryService;
 pub struct DirectiveService {
     ctx: UseCaseContext,
     deliveries: DeliveryService,
-    evidence: EvidenceService,
+    evidence: Arc<EvidenceService>,
     idempotency: IdempotencyService,
     presence: presence::PresenceTracker,
 }
@@ -28,7 +30,7 @@ impl DirectiveService {
     pub(crate) fn new(
         ctx: UseCaseContext,
         deliveries: DeliveryService,
-        evidence: EvidenceService,
+        evidence: Arc<EvidenceService>,
         idempotency: IdempotencyService,
     ) -> Self {
         Self {

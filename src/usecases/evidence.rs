@@ -12,6 +12,8 @@ pub mod event_rights;
 pub(crate) mod observation;
 mod unusable_events;
 
+use std::sync::Arc;
+
 use crate::usecases::clocks::ClockService;
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::evidence::carrier_limits::UserCache;
@@ -22,14 +24,14 @@ use crate::usecases::monitoring::ComplianceRules;
 #[derive(Clone)]
 pub struct EvidenceService {
     ctx: UseCaseContext,
-    clocks: ClockService,
-    compliance: ComplianceRules,
+    clocks: Arc<ClockService>,
+    compliance: Arc<ComplianceRules>,
     unusable_warnings: UnusableWarnings,
     carrier_users: UserCache,
 }
 
 impl EvidenceService {
-    pub(crate) fn new(ctx: UseCaseContext, clocks: ClockService, compliance: ComplianceRules) -> Self {
+    pub(crate) fn new(ctx: UseCaseContext, clocks: Arc<ClockService>, compliance: Arc<ComplianceRules>) -> Self {
         Self {
             carrier_users: UserCache::new(ctx.settings.username_cache_ttl),
             ctx,

@@ -10,6 +10,8 @@ pub mod disconnect;
 pub(crate) mod end_leg;
 pub(crate) mod silent_leaves;
 
+use std::sync::Arc;
+
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::supervision::State;
 
@@ -22,12 +24,12 @@ use crate::usecases::idempotency::{IdempotencyError, IdempotencyService};
 #[derive(Clone)]
 pub struct LeavingService {
     ctx: UseCaseContext,
-    evidence: EvidenceService,
+    evidence: Arc<EvidenceService>,
     idempotency: IdempotencyService,
 }
 
 impl LeavingService {
-    pub(crate) fn new(ctx: UseCaseContext, evidence: EvidenceService, idempotency: IdempotencyService) -> Self {
+    pub(crate) fn new(ctx: UseCaseContext, evidence: Arc<EvidenceService>, idempotency: IdempotencyService) -> Self {
         Self {
             ctx,
             evidence,

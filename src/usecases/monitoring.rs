@@ -9,6 +9,8 @@ pub(crate) mod join;
 pub mod start;
 mod switch;
 
+use std::sync::Arc;
+
 use sidedoor_domain::ids::{ContactId, SupervisionId};
 use sidedoor_domain::rejoin::Compliance;
 use sidedoor_domain::supervision::{State, Supervisor};
@@ -24,21 +26,21 @@ use crate::usecases::leaving::{LeavingError, LeavingService};
 #[derive(Clone)]
 pub struct MonitoringService {
     ctx: UseCaseContext,
-    compliance: ComplianceRules,
-    evidence: EvidenceService,
-    identity: IdentityResolver,
+    compliance: Arc<ComplianceRules>,
+    evidence: Arc<EvidenceService>,
+    identity: Arc<IdentityResolver>,
     idempotency: IdempotencyService,
-    leaving: LeavingService,
+    leaving: Arc<LeavingService>,
 }
 
 impl MonitoringService {
     pub(crate) fn new(
         ctx: UseCaseContext,
-        compliance: ComplianceRules,
-        evidence: EvidenceService,
-        identity: IdentityResolver,
+        compliance: Arc<ComplianceRules>,
+        evidence: Arc<EvidenceService>,
+        identity: Arc<IdentityResolver>,
         idempotency: IdempotencyService,
-        leaving: LeavingService,
+        leaving: Arc<LeavingService>,
     ) -> Self {
         Self {
             ctx,

@@ -20,6 +20,8 @@ pub(crate) mod one_leg;
 mod searches;
 mod sweep;
 
+use std::sync::Arc;
+
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
 use crate::usecases::evidence::EvidenceService;
@@ -31,19 +33,19 @@ use crate::usecases::reports::ReportService;
 #[derive(Clone)]
 pub struct PollingService {
     ctx: UseCaseContext,
-    evidence: EvidenceService,
-    leaving: LeavingService,
-    monitoring: MonitoringService,
-    reports: ReportService,
+    evidence: Arc<EvidenceService>,
+    leaving: Arc<LeavingService>,
+    monitoring: Arc<MonitoringService>,
+    reports: Arc<ReportService>,
 }
 
 impl PollingService {
     pub(crate) fn new(
         ctx: UseCaseContext,
-        evidence: EvidenceService,
-        leaving: LeavingService,
-        monitoring: MonitoringService,
-        reports: ReportService,
+        evidence: Arc<EvidenceService>,
+        leaving: Arc<LeavingService>,
+        monitoring: Arc<MonitoringService>,
+        reports: Arc<ReportService>,
     ) -> Self {
         Self {
             ctx,

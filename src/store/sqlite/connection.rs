@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 /// How long a statement waits while another program has locked the database.
@@ -49,6 +50,8 @@ fn open(database: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     #[cfg_attr(not(test), allow(unused_mut, reason = "only tests listen to statements"))]
     let mut connection = Connection::open_with_flags(database, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    // Otherwise SQLite prepares a statement again whenever other values are bound to it, to look for a better plan with its statistics.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     #[cfg(test)]
     super::plans::listen(&mut connection);

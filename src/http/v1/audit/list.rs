@@ -1,6 +1,8 @@
 //! `GET /v1/audit`: who did what, when, why, and with which result. A page at a time, newest first; with
 //! `Accept: application/x-ndjson` an export of all entries, oldest first, one a line.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
@@ -100,7 +102,7 @@ fn read(raw: Option<&str>) -> Result<AuditFilter, Problem> {
 
 /// All entries up to now, read in chunks as fast as the client takes them. An error aborts the body, so that the client cannot take
 /// a part for the whole.
-async fn export(usecases: UseCases, filter: AuditFilter, by: RequestContext) -> Result<Response, Problem> {
+async fn export(usecases: Arc<UseCases>, filter: AuditFilter, by: RequestContext) -> Result<Response, Problem> {
     let newest = AuditFilter {
         limit: 1,
         ..AuditFilter::default()

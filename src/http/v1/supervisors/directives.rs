@@ -1,6 +1,8 @@
 //! `GET /v1/supervisors/{connectUserId}/directives`: the directives for that supervisor's browser; as server-sent
 //! events (`Accept: text/event-stream`), otherwise as JSON.
 
+use std::sync::Arc;
+
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -132,7 +134,7 @@ pub(crate) fn read(
 }
 
 /// The stream: event `directive` for an open directive, `settled` when it is acknowledged or withdrawn.
-fn events(usecases: UseCases, following: DirectiveStream) -> impl Stream<Item = Result<Event, Infallible>> {
+fn events(usecases: Arc<UseCases>, following: DirectiveStream) -> impl Stream<Item = Result<Event, Infallible>> {
     let begin = Event::default()
         .retry(COME_BACK)
         .comment("directives of one supervisor");
