@@ -7,13 +7,15 @@ use crate::growth::Growth;
 use crate::pairs::Measured;
 use crate::svg::{Plot, Series};
 
-/// `docs/images`, or the folder that `BENCH_PLOTS` names.
-pub(crate) fn folder() -> PathBuf {
+/// `docs/images`, or the folder that `BENCH_PLOTS` names. It is created if it is missing.
+pub(crate) fn folder() -> Outcome<PathBuf> {
     let named = std::env::var("BENCH_PLOTS").ok();
-    named.map_or_else(
+    let folder = named.map_or_else(
         || concat!(env!("CARGO_MANIFEST_DIR"), "/docs/images").into(),
         PathBuf::from,
-    )
+    );
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
 }
 
 /// Writes CPU and latencies of a pair by program and pace.
@@ -45,7 +47,7 @@ pub(crate) fn write_pairs(all: &[Measured]) -> Outcome<()> {
             groups: &groups,
             series: &series,
         };
-        plot.write_bars(&folder().join(name))
+        plot.write_bars(&folder()?.join(name))
     };
     write("bench-cpu.svg", "CPU of a pair, ms, by pairs at a time", |m| m.cpu_ms)?;
     write(
@@ -82,5 +84,5 @@ pub(crate) fn write_growth(growth: &Growth) -> Outcome<()> {
         groups: &groups,
         series: &series,
     };
-    plot.write_lines(&folder().join("bench-growth.svg"))
+    plot.write_lines(&folder()?.join("bench-growth.svg"))
 }

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::confirmation::{Finding, LegAnswer};
 use sidedoor_domain::evidence::Source;
@@ -152,7 +153,7 @@ impl PollingService {
             }
         };
         let received_at = self.ctx.now();
-        let mut lost = Vec::new();
+        let (mut lost, mut listed) = (Vec::new(), Vec::new());
         for leg in legs {
             match seen.finding(&leg.user, &leg.leg) {
                 Finding::Alive => {
@@ -162,10 +163,14 @@ impl PollingService {
                         received_at,
                         finding: Finding::Alive,
                     };
-                    self.note_alive(leg, answer).await?;
+                    listed.push(self.note_alive(leg, answer));
                 }
                 finding => lost.push((leg, finding)),
             }
+        }
+        // Together, so that their writes are one group.
+        for noted in join_all(listed).await {
+            noted?;
         }
         for (leg, finding) in lost {
             self.look_into_unlisted(leg, finding, asked_at, received_at).await?;
