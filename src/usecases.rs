@@ -41,7 +41,7 @@
 //! | | [`reports::audit`] | the audit is read, and unfinished entries are closed |
 //!
 //! Shared by the areas: [`context`] (ports, optimistic locking), [`signals`] (state in memory), [`idempotency`] (keys and stored answers),
-//! [`retry`] (the only backoff), [`in_flight`] (no work twice at a time), [`job_queue`] (what is to be done next),
+//! [`retry`] (the only backoff), [`in_flight`] (no work twice at a time), [`job_queue`] (the next steps),
 //! [`expiring_cache`], [`resume`] (after a restart), [`settings`] and
 //! [`error`].
 //!

@@ -16,7 +16,7 @@ struct Step {
     id: String,
     name: &'static str,
     doc: String,
-    /// `None` for a step that nobody waits for: it rides with the next one that is waited for.
+    /// `None` for a step without a waiting caller: it rides with the next one that is waited for.
     done: Option<oneshot::Sender<()>>,
 }
 

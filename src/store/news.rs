@@ -24,7 +24,7 @@ impl Default for NewsOfDirectives {
 impl NewsOfDirectives {
     pub(super) fn publish(&self, whose: DirectiveNews) {
         self.of_each.publish(&whose);
-        // It fails if nobody announces directives, and then nobody needs the news.
+        // It fails if there is no announcer, and then the news is not needed.
         let _ = self.of_all.send(whose);
     }
 }

@@ -1,4 +1,5 @@
-//! What every service of the use cases shares: the ports, the settings, the state in memory, the helpers that start tasks and write audit entries, and the one optimistic-locking loop.
+//! What every service of the use cases shares: the ports, the settings, the state in memory, the helpers that start tasks and write
+//! audit entries, and the one optimistic-locking loop.
 //!
 //! Guarantee: [`UseCaseContext::update`] never overwrites another writer's change. It writes with the revision that it
 //! read; if another writer was faster, it reads again and applies the rule to the new state.
@@ -233,7 +234,7 @@ impl UseCaseContext {
         self.deps.stopping.is_cancelled()
     }
 
-    /// Commits a transaction, and notes what is to be done next for its supervision.
+    /// Commits a transaction, and notes the next step of its supervision.
     ///
     /// # Errors
     /// The store's.
@@ -255,7 +256,7 @@ impl UseCaseContext {
             }
             Ok(_) => {}
             Err(_) => {
-                // It may have been written all the same.
+                // It may have been written nevertheless.
                 if let Some((id, instance)) = doubtful {
                     self.signals.jobs.doubt(id, instance);
                 }

@@ -1,8 +1,8 @@
-//! What is to be done next for each supervision, in memory: an index of the jobs in the store. It is built at the start, and every commit
+//! The next step of each supervision, in memory: an index of the jobs in the store. It is built at the start, and every commit
 //! changes it; see [`UseCaseContext::transact`](super::context::UseCaseContext::transact).
 //!
 //! Due times in memory are monotonic, so that a jump of the wall clock moves none of them. Higher classes come first. Within a class
-//! the supervisions whose end somebody requested come first, and then the longest due.
+//! the supervisions whose end was requested come first, and then the longest due.
 //!
 //! Idle supervisions have no job. Their list is kept here for the polling round, with the newest answer that showed each leg alive: it is
 //! written with the next real change, so that polling writes nothing. After a crash the bracket of a departure is wider, and still true.
@@ -37,7 +37,7 @@ struct Shared {
 /// A moment by [`Clock::elapsed`].
 type Elapsed = Duration;
 
-/// The place of a job among the others of its class: whether nobody requested it, when it is due, and its supervision.
+/// The place of a job among the others of its class: whether its end was not requested, when it is due, and its supervision.
 type Place = (bool, Elapsed, SupervisionId);
 
 struct Entry {

@@ -19,7 +19,7 @@ use crate::usecases::salesforce_sync::rate::DeliveryPause;
 
 /// The state. It is built once, for all services.
 pub(crate) struct Signals {
-    /// What is to be done next for each supervision.
+    /// The next step of each supervision.
     pub(crate) jobs: JobQueue,
     /// How our own clock was set to another time, until the plans of all supervisions are adapted.
     pub(crate) clock_steps: ClockSteps,

@@ -140,7 +140,7 @@ impl Suspicion {
         self.contradicting += u32::from(contradicts);
     }
 
-    /// Computes the polygon of the samples since the step, or adds the newest one to it. A contradiction is decided anew
+    /// Computes the polygon of the samples since the step, or adds the newest one to it. A contradiction is decided again
     /// in favour of the newest samples.
     fn cut(&mut self, window: &VecDeque<PackedSample>, newest: &PackedSample, max_drift: f64) {
         let first = self.first().filter(|_| self.is_active());

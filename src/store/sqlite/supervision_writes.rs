@@ -74,7 +74,7 @@ pub(super) fn check(db: &Connection, write: &SupervisionWrite, max_voice_legs: u
     Ok(Verdict::Accepted(Before { columns, is_unfinished }))
 }
 
-/// What is stored of a supervision, for a change that no other supervision can stand in the way of.
+/// What is stored of a supervision, for a change that no other supervision can prevent.
 pub(super) fn before(db: &Connection, id: SupervisionId) -> Answer<Option<Before>> {
     let found = stored(db, id)?;
     Ok(found.map(|(_, columns, is_unfinished)| Before {

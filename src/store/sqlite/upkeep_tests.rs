@@ -184,7 +184,7 @@ async fn sweep_keeps_a_row_that_was_written_again() {
     store.close().await;
 }
 
-/// SQLite cannot begin the log anew while a reader holds an old snapshot. When the reader is gone, the file shrinks.
+/// SQLite cannot restart the log while a reader holds an old snapshot. When the reader is gone, the file shrinks.
 #[tokio::test]
 async fn log_shrinks_after_a_long_reader() {
     let desk = Desk::new().await;
@@ -220,7 +220,7 @@ async fn log_shrinks_after_a_long_reader() {
     store.close().await;
 }
 
-/// Short readers that overlap all the time keep SQLite from beginning the log anew, too.
+/// Short readers that overlap all the time keep SQLite from restarting the log, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn log_stays_bounded_while_readers_are_busy() {
     let desk = Desk::new().await;
@@ -370,7 +370,7 @@ async fn unreadable_supervisions_do_not_hide_others() {
     store.close().await;
 }
 
-/// What nobody waits for costs no fsync of its own if something else is written in time.
+/// A write without a waiting caller costs no fsync of its own if something else is written in time.
 #[tokio::test]
 async fn transaction_that_nobody_waits_for_is_written_with_the_next() {
     let desk = Desk::new().await;

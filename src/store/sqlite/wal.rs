@@ -1,7 +1,7 @@
 //! Keeps the write-ahead log small. The writer checkpoints after it has answered, so that no caller waits for the copying of pages
 //! that others wrote.
 //!
-//! A reader that holds an old snapshot keeps SQLite from beginning the log anew, and many short ones that overlap do too. So when the
+//! A reader that holds an old snapshot keeps SQLite from restarting the log, and many short ones that overlap do too. So when the
 //! log is larger than its bound, a checkpoint waits a moment for the readers and then empties the file.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::connection::PATIENCE;
 const CHECKPOINT_EVERY: u64 = 1000;
 /// The log is emptied when it has so many pages (of 4 KiB).
 const MAX_PAGES: u64 = 4000;
-/// SQLite cuts the file to this size when it begins the log anew, bytes.
+/// SQLite cuts the file to this size when it restarts the log, bytes.
 pub(super) const MAX_BYTES: i64 = 16 * 1024 * 1024;
 /// How long a checkpoint that empties the log waits for readers. Writes wait as long.
 const WAIT_FOR_READERS: Duration = Duration::from_millis(20);
@@ -44,7 +44,7 @@ impl WriteAheadLog {
     pub(super) fn keep_small(&mut self, db: &Connection) {
         let pages = self.pages.load(Ordering::Relaxed);
         if pages < self.checkpointed {
-            // The log has begun anew.
+            // The log has restarted.
             self.checkpointed = 0;
         }
         if pages >= self.checkpointed + CHECKPOINT_EVERY {

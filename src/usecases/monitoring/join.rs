@@ -26,7 +26,7 @@ use crate::usecases::retry::Backoff;
 /// Connect's refusal, because the code of the refusal is not documented.
 const SUPERVISORS_PER_CALL: usize = 2;
 /// How long the write of an answer waits after the store failed, at first and at most. It begins short, because an event of the leg
-/// may be stored as soon as the store works again, and the leg would then pass for one that nobody asked for.
+/// may be stored as soon as the store works again, and the leg would then pass for one without a request.
 const STORE_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// The result of one attempt to join.

@@ -3,7 +3,7 @@
 //! Guarantee: every unfinished supervision is asked about again, after a restart too, because its next step is in the store. A job that is
 //! done moves that step, whether the vendor answered or not.
 //!
-//! The classes have places of their own, so that no lower one delays a higher one: work that nobody waits for may take all of its places,
+//! The classes have places of their own, so that no lower one delays a higher one: work without a waiting caller may take all of its places,
 //! and a requested leave still starts at once. The rate budget of each vendor call orders the calls in the same way.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ use crate::usecases::polling::{PollingError, PollingService};
 
 /// The most supervisions that one call asks about.
 pub(super) const BATCH: usize = 100;
-/// The most looks at single legs in flight that nobody waits for.
+/// The most looks at single legs in flight without a waiting caller.
 const LOOKS_AT_A_TIME: usize = 8;
 /// The most batches of a class and an instance in flight.
 const BATCHES_AT_A_TIME: usize = 2;

@@ -1,8 +1,8 @@
-//! Asks Amazon Connect about legs that somebody wants to leave, and about claims that legs have ended, a hundred at a time.
+//! Asks Amazon Connect about legs whose supervisors want to leave, and about claims that legs have ended, a hundred at a time.
 //!
 //! DescribeContact answers best, because it also gives the time, so it is used while the rate budget has free calls. The others are
 //! asked about together by one GetCurrentUserData. Where that source cannot show the end, DescribeContact waits for its turn: a few such
-//! calls wait at a time, so that a leave that somebody requested is never behind many claims.
+//! calls wait at a time, so that a leave that was requested is never behind many claims.
 //!
 //! Guarantee: a leg is asked about until the vendor has confirmed or refuted the claim, or the supervisor has left.
 

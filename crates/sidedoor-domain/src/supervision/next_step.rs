@@ -1,4 +1,4 @@
-//! What is to be done next for a supervision, and when. The store keeps it beside the supervision, in the same transaction.
+//! The next step of a supervision, and when. The store keeps it beside the supervision, in the same transaction.
 
 use jiff::{SignedDuration, Timestamp};
 

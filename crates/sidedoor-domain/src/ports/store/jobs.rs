@@ -51,7 +51,7 @@ pub struct NextDue {
 pub struct Retention {
     /// Idempotency keys.
     pub keys_before: Timestamp,
-    /// Evidence, clock samples and epochs, ids of seen events, and unknown legs that nobody looks for. The newest epoch of a clock that
+    /// Evidence, clock samples and epochs, ids of seen events, and unknown legs without look-ups. The newest epoch of a clock that
     /// began before this is kept, because it counts until the next.
     pub evidence_before: Timestamp,
     /// Finished supervisions whose record was written, or that have none.

@@ -47,12 +47,12 @@ impl<K: Ord + Clone> NewsBoard<K> {
         }
     }
 
-    /// The number of keys that somebody waits for.
+    /// The number of keys with a waiting caller.
     pub fn len(&self) -> usize {
         self.waiting().len()
     }
 
-    /// Whether nobody waits.
+    /// Whether there is no waiter.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -70,7 +70,7 @@ impl<K: Ord + Clone> News<K> {
     /// Waits for news since the last call, or since [`NewsBoard::follow`]. News that come together wake once.
     pub async fn changed(&mut self) {
         if self.receiver.changed().await.is_err() {
-            // The board keeps the sender for as long as somebody follows the key.
+            // The board keeps the sender while there are followers of the key.
             std::future::pending::<()>().await;
         }
     }

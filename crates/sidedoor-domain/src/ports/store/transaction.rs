@@ -93,8 +93,8 @@ pub struct Transaction {
     pub epochs: Vec<ClockEpoch>,
     /// New lines of the audit.
     pub audit: Vec<AuditEntry>,
-    /// Nobody waits for it, because it is found again after a crash. It may be written a moment later, together with a transaction that
-    /// somebody waits for, so that it costs no fsync of its own.
+    /// No caller waits for it, because it is found again after a crash. It may be written a moment later, together with a transaction that
+    /// a caller waits for, so that it costs no fsync of its own.
     pub rides_along: bool,
 }
 
