@@ -22,7 +22,7 @@ use super::{SqliteStore, StoreView};
 use crate::store::conformance::SQLITE_STATEMENTS;
 
 /// The number of finished supervisions in the store. The environment variable SIDEDOOR_HISTORY overrides it.
-const HISTORY: i64 = 20_000;
+const HISTORY: i64 = 200_000;
 
 /// Plan steps that are allowed although they look like reading or sorting the history: part of the statement, the step, and why it is
 /// bounded.
