@@ -1,5 +1,5 @@
 //! An image in memory of the supervisions that this process wrote and that are not done with, so that a use case need not ask the
-//! database for what was just written.
+//! database for its own recent writes.
 //!
 //! It is a cache and not the truth: every update names the revision that it was made from, so an entry that is too old can only end in
 //! [`CommitOutcome::Stale`](sidedoor_domain::ports::CommitOutcome::Stale), and never in a wrong write. Only the writer fills it, because
@@ -104,7 +104,7 @@ impl Image {
         *self.held() = Held::default();
     }
 
-    /// Supervisions were removed, or it is not known what was committed.
+    /// Supervisions were removed, or the outcome of a commit is unknown.
     pub(super) fn forget(&self, ids: impl IntoIterator<Item = SupervisionId>) {
         let mut held = self.held();
         for id in ids {

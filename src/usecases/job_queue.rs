@@ -198,7 +198,7 @@ impl JobQueue {
         }
     }
 
-    /// It is not known what was committed of a supervision: it is read again soon.
+    /// The outcome of a commit is unknown: its supervision is read again soon.
     pub(crate) fn doubt(&self, id: SupervisionId, instance: InstanceName) {
         let mut jobs = self.jobs();
         let known = jobs.remove(id);

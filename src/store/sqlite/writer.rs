@@ -1,6 +1,6 @@
 //! The one writer thread. It puts all waiting transactions of the port, up to a bound, into one database transaction and answers them
-//! after its one fsync. So the cost of an fsync is shared under load, and an idle store commits at once. A transaction without a waiting caller
-//! is written with the next one with a waiting caller, or a moment later.
+//! after its one fsync. So the cost of an fsync is shared under load, and an idle store commits at once. A transaction whose
+//! caller does not wait is written with the next one that has a waiting caller, or a moment later.
 //!
 //! If a group fails (disk full, constraint violated), it is rolled back and each of its transactions is tried alone, because otherwise
 //! a single invalid one would fail the others.
@@ -35,7 +35,7 @@ const WAITING: usize = 4096;
 /// Transactions that share one database transaction.
 const GROUP: usize = 256;
 
-/// How long a transaction without a waiting caller may wait for one with a waiting caller.
+/// The longest delay of a transaction whose caller does not wait.
 const RIDE: Duration = Duration::from_millis(100);
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -172,7 +172,7 @@ impl Writer {
 #[allow(clippy::disallowed_methods, reason = "a wait of a thread, which no simulation runs")]
 fn run(mut connection: Connection, mut state: WriterState, waiting: &mpsc::Receiver<Work>) {
     let mut group = Vec::new();
-    // When the first of a group began to wait, whose callers do not wait.
+    // When the oldest transaction of the group was queued, while no caller of the group waits.
     let mut riding_since: Option<Instant> = None;
     loop {
         let mut next = match riding_since.map(|since| RIDE.saturating_sub(since.elapsed())) {

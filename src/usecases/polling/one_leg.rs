@@ -14,7 +14,7 @@ use sidedoor_domain::supervision::{AMAZON_CONNECT, State, Supervision};
 use crate::usecases::evidence::observation::Observation;
 use crate::usecases::polling::{PollingError, PollingService};
 
-/// How soon an unreadable supervision is read again, and one that the store could not read.
+/// How soon an unreadable supervision is read again, and how soon after a failure of the store.
 const UNREADABLE: Duration = Duration::from_secs(3600);
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -36,7 +36,7 @@ impl PollingService {
         Ok(self.ctx.update_and_deliver(id, |s| s.next_check_at = None).await?)
     }
 
-    /// A supervision could not be read. Returns when to try again. One that is damaged is logged once, and the others go on.
+    /// A supervision could not be read. Returns when to try again. A damaged one is logged once, and the others go on.
     pub(super) fn after_failed_read(&self, id: SupervisionId, error: &StoreError) -> Duration {
         if !matches!(error, StoreError::Unreadable(_)) {
             tracing::error!(supervision_id = %id, error = %error, "could not read {id}; retrying in 1 s: {error}");

@@ -1,4 +1,4 @@
-//! The calls to Salesforce that are in flight: two at most, so that one that hangs stops nothing else, and never two with the
+//! The calls to Salesforce that are in flight: two at most, so that a hung call stops nothing else, and never two with the
 //! same record, so that an older version cannot land after a newer one.
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Two calls to Salesforce at a time: one that hangs stops nothing else, and no two carry the same record.
+//! Two calls to Salesforce at a time: a hung call stops nothing else, and no two carry the same record.
 
 use std::time::{Duration, Instant};
 

@@ -213,7 +213,7 @@ async fn damaged_page_is_reported_and_other_reads_go_on() {
     assert_eq!(list.status, 200, "{}", list.text);
 }
 
-/// No event tells of the leg, so only Connect's answer has its id.
+/// There is no event of the leg, so only Connect's answer has its id.
 #[tokio::test]
 async fn store_locked_for_20_s_loses_no_leg() {
     let app = TestApp::build().set("HTTP__ANSWER_WITHIN_MS", "1000").start().await;
