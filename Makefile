@@ -25,7 +25,8 @@ test: ## run all tests, then print their number by group (docs/testing.md)
 	@scripts/bootstrap test || [ "$$SIDEDOOR_NO_SKIP" != 1 ]
 	@scripts/test
 
-test-all: test ## run all tests, then 200 hard worlds of 30 days for the clock calibration (docs/timing.md), several minutes
+test-all: test ## run all tests, then 200 kills of the process, and 200 hard worlds of 30 days for the clock calibration
+	KILL_ROUNDS=200 cargo test --test it kills_lose_and_duplicate_nothing -- --nocapture
 	HARD_WORLDS=200 HARD_DAYS=30 cargo test --release -p clock-calibration --features simulator --test hard_worlds -- --nocapture
 
 test-rust: ## run the unit, integration, property and kill -9 tests

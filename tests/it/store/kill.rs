@@ -1,5 +1,8 @@
-//! Kills a real process under load with SIGKILL at random moments, many times on one store: nothing accepted is lost, and
-//! no request makes a second leg. The clients behave as documented: they repeat a request with its key until it is answered.
+//! Kills a real process under mixed load with SIGKILL, at random moments and at named points, many times on one store: nothing
+//! accepted is lost, and no request makes a second leg. The clients behave as documented: they repeat a request with its key until it
+//! is answered.
+//!
+//! A point lies between a vendor's call and its answer, where a crash leaves the most open. `KILL_ROUNDS` is the number of kills.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,12 +10,75 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidedoor_fakes::{Browser, Fakes, FakesConfig, Manners};
+use sidedoor_fakes::connect::NewContact;
+use sidedoor_fakes::{Browser, Fakes, FakesConfig, Fault, Manners};
 
 use crate::support::process::{EVENTS_KEY, KEY, free_port, spawn};
 
+/// Kills in `make test`. `make test-all` asks for more.
 const ROUNDS: usize = 60;
 const CLIENTS: usize = 6;
+/// How long the vendors hold back the answer at a named point, and the longest wait for that point, ms. A process that does not come by
+/// is killed as well.
+const HELD_BACK_MS: u64 = 2000;
+
+/// Where a process is killed: after the vendor has carried out this call, and before its answer arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum CrashPoint {
+    MonitorContact,
+    DescribeContact,
+    StopContact,
+    SalesforceLogin,
+    RecordWritten,
+}
+
+impl CrashPoint {
+    const ALL: [Self; 5] = [
+        Self::MonitorContact,
+        Self::DescribeContact,
+        Self::StopContact,
+        Self::SalesforceLogin,
+        Self::RecordWritten,
+    ];
+
+    /// How often the vendor has carried out such a call.
+    fn passed(self, fakes: &Fakes) -> usize {
+        match self {
+            Self::MonitorContact => fakes.connect().calls("MonitorContact"),
+            Self::DescribeContact => fakes.connect().calls("DescribeContact"),
+            Self::StopContact => fakes.connect().calls("StopContact"),
+            Self::SalesforceLogin => usize::try_from(fakes.salesforce().logins()).expect("fits"),
+            Self::RecordWritten => fakes.salesforce().written().len(),
+        }
+    }
+
+    /// Makes the vendor hold back the next answer to such a call.
+    fn hold_back(self, fakes: &Fakes) {
+        let held = |operation| Fault::hang(operation, HELD_BACK_MS).after_effect();
+        match self {
+            Self::MonitorContact => fakes.connect().fault(held("MonitorContact")),
+            Self::DescribeContact => fakes.connect().fault(held("DescribeContact")),
+            Self::StopContact => fakes.connect().fault(held("StopContact")),
+            Self::SalesforceLogin => fakes.salesforce().fault(held("token")),
+            Self::RecordWritten => {
+                for operation in ["upsert", "collections"] {
+                    fakes.salesforce().fault(held(operation));
+                }
+            }
+        }
+    }
+
+    /// Waits until the call was carried out and says whether it was.
+    async fn reached(self, fakes: &Fakes, passed: usize) -> bool {
+        for _ in 0..HELD_BACK_MS {
+            if self.passed(fakes) > passed {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        false
+    }
+}
 
 struct Environment {
     fakes: Fakes,
@@ -73,7 +139,11 @@ impl Environment {
             let n = self.serial.fetch_add(1, Ordering::SeqCst);
             let supervisor = format!("load-{n}");
             self.fakes.connect().set_ccp_open(&supervisor, true);
-            let call = self.fakes.connect().create_call();
+            let channel = if n % 3 == 2 { "CHAT" } else { "VOICE" };
+            let call = self.fakes.connect().create_contact(NewContact {
+                channel: channel.into(),
+                ..NewContact::default()
+            });
             let body = json!({"contactId": call, "supervisor": {"connectUserId": supervisor}});
             let (status, started) = self
                 .repeat_until_answered("/v1/supervisions", &format!("start-{n}"), &body)
@@ -103,7 +173,7 @@ impl Environment {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kill_at_random_moments_loses_and_duplicates_nothing() {
+async fn kills_lose_and_duplicate_nothing() {
     let mut config = FakesConfig::default();
     config.connect.connect_delay_ms = 5;
     (
@@ -140,11 +210,34 @@ async fn kill_at_random_moments_loses_and_duplicates_nothing() {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| tokio::spawn(stage.clone().client(stop.clone())))
         .collect();
-    for _ in 0..ROUNDS {
+    let rounds = std::env::var("KILL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number"));
+    let mut points: BTreeMap<CrashPoint, usize> = BTreeMap::new();
+    for round in 0..rounds {
+        // Every other kill is at a named point.
+        let point = (round % 2 == 0).then(|| CrashPoint::ALL[round / 2 % CrashPoint::ALL.len()]);
+        let passed = point.map(|point| point.passed(&stage.fakes));
+        if let Some(point) = point {
+            point.hold_back(&stage.fakes);
+        }
         let process = spawn(&stage.fakes, port, &store);
         stage.ready().await;
-        tokio::time::sleep(Duration::from_millis(chance.u64(1..150))).await;
+        if let (Some(point), Some(passed)) = (point, passed) {
+            if point.reached(&stage.fakes, passed).await {
+                *points.entry(point).or_default() += 1;
+            }
+        } else {
+            tokio::time::sleep(Duration::from_millis(chance.u64(1..150))).await;
+        }
         process.kill();
+        stage.fakes.connect().clear_faults();
+        stage.fakes.salesforce().clear_faults();
+    }
+    for point in CrashPoint::ALL {
+        let killed = points.get(&point).copied().unwrap_or_default();
+        assert!(
+            killed * 20 >= rounds,
+            "only {killed} of {rounds} kills were at {point:?}"
+        );
     }
     let process = spawn(&stage.fakes, port, &store);
     stage.ready().await;
@@ -154,11 +247,11 @@ async fn kill_at_random_moments_loses_and_duplicates_nothing() {
         accepted.extend(client.await.expect("no client failed"));
     }
     assert!(
-        accepted.len() > ROUNDS / 2,
+        accepted.len() > rounds / 2,
         "too few supervisions were accepted: {}",
         accepted.len()
     );
-    println!("{} supervisions through {ROUNDS} kills", accepted.len());
+    println!("{} supervisions through {rounds} kills, {points:?}", accepted.len());
 
     // Every accepted supervision reaches exactly one final state.
     let mut states: BTreeMap<String, usize> = BTreeMap::new();
