@@ -118,6 +118,10 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
         lifecycle.run("comparing", usecases.salesforce_sync.clone().compare_until_stopped());
     }
     lifecycle.run("sweeping", usecases.polling.clone().sweep_until_stopped());
+    lifecycle.run(
+        "checking completeness",
+        usecases.polling.clone().find_missed_legs_until_stopped(),
+    );
     lifecycle.run("calibrating", (*usecases.clocks).clone().calibrate_until_stopped(dates));
     lifecycle.run(
         "recalibrating",

@@ -20,6 +20,7 @@ mod contact;
 mod dates;
 mod describe;
 mod errors;
+mod search;
 
 pub(crate) use self::client::AmazonConnect;
 pub(crate) use self::describe::{Attribute, Identity, InstanceSeen, LegDescription};

@@ -12,11 +12,13 @@
 //! | [`skew`] | our clock compared with a vendor's `Date` header |
 //! | [`telephony`] | Amazon Connect |
 //! | [`org`] | Salesforce |
+//! | [`measured`] | what a running service has measured of Amazon Connect |
 //! | [`live`] | `--live` |
 
 mod host;
 mod issuers;
 mod live;
+mod measured;
 mod org;
 pub mod report;
 mod skew;

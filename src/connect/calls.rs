@@ -4,29 +4,25 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_connect::primitives::DateTime;
 use aws_sdk_connect::types::{
-    ContactInitiationMethod, MonitorCapability, SearchContactsTimeRange, SearchContactsTimeRangeType, SearchCriteria,
-    StringComparisonType, StringCondition, UserDataFilters, UserSearchCriteria,
+    MonitorCapability, StringComparisonType, StringCondition, UserDataFilters, UserSearchCriteria,
 };
 use sidedoor_domain::contact_event::InitiationMethod;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
-use sidedoor_domain::ports::telephony::{LegsFound, UserContact, UserDataSeen};
+use sidedoor_domain::ports::telephony::{EndedLegs, LegsFound, UserContact, UserDataSeen};
 use sidedoor_domain::ports::{
     Admission, DateSeen, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
 };
 use sidedoor_domain::supervision::Mode;
 
-use super::errors::{request_not_built, vendor_error};
+use super::errors::vendor_error;
 use super::{AmazonConnect, contact, dates};
 
 /// How long a call other than a join waits for the rate budget.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// The most users in one GetCurrentUserData call.
 const MAX_USERS: usize = 100;
-/// The most contacts that one SearchContacts returns.
-const PAGE_OF_FOUND: i32 = 100;
 /// The most pages of contacts that are read for one list of users.
 const MAX_PAGES: usize = 20;
 
@@ -173,47 +169,20 @@ impl Telephony for AmazonConnect {
         &self,
         instance: &InstanceName,
         users: &[UserId],
-        (from, until): (jiff::Timestamp, jiff::Timestamp),
+        range: (jiff::Timestamp, jiff::Timestamp),
         priority: Priority,
     ) -> Result<LegsFound, VendorError> {
-        let moment = |at: jiff::Timestamp| DateTime::from_millis(at.as_millisecond());
-        let range = SearchContactsTimeRange::builder()
-            .r#type(SearchContactsTimeRangeType::InitiationTimestamp)
-            .start_time(moment(from))
-            .end_time(moment(until))
-            .build();
-        let range = range.map_err(|_| request_not_built(Operation::SearchContacts))?;
-        let ids: Vec<String> = users.iter().take(MAX_USERS).map(ToString::to_string).collect();
-        let criteria = SearchCriteria::builder()
-            .set_agent_ids(Some(ids))
-            .initiation_methods(ContactInitiationMethod::Monitor)
-            .build();
-        let mut found = LegsFound::default();
-        let mut next: Option<String> = None;
-        for _ in 0..LegsFound::MAX_PAGES {
-            let client = self
-                .client_in_turn(instance, Operation::SearchContacts, priority, PATIENCE)
-                .await?;
-            let answer = client
-                .connect
-                .search_contacts()
-                .instance_id(&client.instance_id)
-                .time_range(range.clone())
-                .search_criteria(criteria.clone())
-                .max_results(PAGE_OF_FOUND)
-                .set_next_token(next.take())
-                .send()
-                .await
-                .map_err(|e| vendor_error(Operation::SearchContacts, &e))?;
-            let ids = answer.contacts().iter().filter_map(|c| c.id().map(ToOwned::to_owned));
-            found.legs.extend(ids);
-            next = answer.next_token().map(ToOwned::to_owned);
-            if next.is_none() {
-                found.is_complete = true;
-                break;
-            }
-        }
-        Ok(found)
+        let users = users.get(..MAX_USERS).unwrap_or(users);
+        self.search_legs_begun(instance, users, range, priority).await
+    }
+
+    async fn legs_ended(
+        &self,
+        instance: &InstanceName,
+        range: (jiff::Timestamp, jiff::Timestamp),
+        priority: Priority,
+    ) -> Result<EndedLegs, VendorError> {
+        self.search_legs_ended(instance, range, priority).await
     }
 
     async fn ask_date(&self, instance: &InstanceName) -> Result<DateSeen, VendorError> {

@@ -161,6 +161,7 @@ pub(super) fn settings() -> UseCaseSettings {
         leave_deadline: SignedDuration::from_secs(15),
         directive_ttl: SignedDuration::from_secs(60),
         idle_poll: SignedDuration::from_secs(30),
+        completeness_every: None,
         after_check_grace: SignedDuration::from_millis(500),
         poll_staleness: SignedDuration::from_secs(2),
         describe_staleness: SignedDuration::from_secs(2),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sidedoor_domain::ids::{InstanceName, UserId};
 use sidedoor_domain::interlock::{ClearedLeg, ContactSeen};
-use sidedoor_domain::ports::telephony::{LegsFound, UserDataSeen};
+use sidedoor_domain::ports::telephony::{EndedLegs, LegsFound, UserDataSeen};
 use sidedoor_domain::ports::{
     Admission, Clock, DateSeen, MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode, Verdict,
 };
@@ -204,6 +204,19 @@ impl Telephony for SimTelephony {
         let about = format!("{} users", users.len());
         self.call(Operation::SearchContacts, about, move |vendor, _| {
             Ok(vendor.legs_begun(&users, from, until))
+        })
+        .await
+    }
+
+    async fn legs_ended(
+        &self,
+        _: &InstanceName,
+        (from, until): (Timestamp, Timestamp),
+        priority: Priority,
+    ) -> Result<EndedLegs, VendorError> {
+        self.admitted(Operation::SearchContacts, priority, PATIENCE).await?;
+        self.call(Operation::SearchContacts, "ended".into(), move |vendor, _| {
+            Ok(vendor.legs_ended(from, until))
         })
         .await
     }

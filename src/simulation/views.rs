@@ -7,7 +7,7 @@ use sidedoor_domain::contact_event::InitiationMethod;
 use sidedoor_domain::ids::UserId;
 use sidedoor_domain::interlock::ContactSeen;
 use sidedoor_domain::ports::VendorErrorCode;
-use sidedoor_domain::ports::telephony::{LegsFound, UserContact, UserDataSeen};
+use sidedoor_domain::ports::telephony::{EndedLeg, EndedLegs, LegsFound, UserContact, UserDataSeen};
 use sidedoor_domain::supervision::Mode;
 
 use super::vendor::{SimLeg, Vendor};
@@ -77,6 +77,24 @@ impl Vendor {
         let legs = state.legs.values().filter(theirs).filter(begun);
         LegsFound {
             legs: legs.map(|leg| leg.id.clone()).collect(),
+            is_complete: true,
+        }
+    }
+
+    /// The legs that ended between two moments of the vendor's clock.
+    pub(super) fn legs_ended(&self, from: Timestamp, until: Timestamp) -> EndedLegs {
+        let state = self.state();
+        let ended = state.legs.values().filter_map(|leg| {
+            let at = self.stamp(leg.ended?.0);
+            (from..=until).contains(&at).then(|| EndedLeg {
+                leg: leg.id.clone(),
+                disconnected_at: at,
+            })
+        });
+        let mut legs: Vec<EndedLeg> = ended.collect();
+        legs.sort_by_key(|leg| leg.disconnected_at);
+        EndedLegs {
+            legs,
             is_complete: true,
         }
     }

@@ -9,6 +9,7 @@
 
 mod audit;
 mod clocks;
+mod completeness;
 mod deliveries;
 mod directives;
 mod evidence;

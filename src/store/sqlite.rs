@@ -15,6 +15,7 @@ mod audit;
 pub mod backup;
 mod clocks;
 mod comparisons;
+mod completeness;
 mod connection;
 mod copies;
 mod deliveries;

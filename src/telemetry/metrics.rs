@@ -13,6 +13,8 @@
 //! | `sidedoor_credentials_doubted_total{credential}` | **an alarm**: three refuted claims of one credential within an hour |
 //! | `sidedoor_poll_staleness_seconds` | how long after its confirmed end a poll still listed a leg |
 //! | `sidedoor_poll_round_seconds` | how long a polling round of the idle supervisions of an instance took |
+//! | `sidedoor_legs_checked_total` | legs that ended, as SearchContacts lists them |
+//! | `sidedoor_legs_missed_total` | how many of them neither an event nor a poll had named |
 //! | `sidedoor_supervisions_begun_total{origin}` | supervisions started |
 //! | `sidedoor_supervisions_active{state}` | unfinished supervisions, now |
 //! | `sidedoor_joins_failed_total{code}` | failed joins |
@@ -79,6 +81,8 @@ pub struct Metrics {
     credentials_doubted: Family<One, Counter>,
     poll_staleness: Histogram,
     poll_rounds: Histogram,
+    legs_checked: Counter,
+    legs_missed: Counter,
     overdue: Gauge,
     active: Family<One, Gauge>,
     rows: Family<One, Gauge>,
@@ -147,6 +151,8 @@ impl Default for Metrics {
             silent_ends_expected: Gauge::default(),
             claims_refuted: Family::default(),
             credentials_doubted: Family::default(),
+            legs_checked: Counter::default(),
+            legs_missed: Counter::default(),
             poll_rounds: Histogram::new([0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0]),
             poll_staleness: Histogram::new([0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0]),
             overdue: Gauge::default(),
@@ -193,6 +199,16 @@ impl Default for Metrics {
             "connections_refused",
             "Connections refused because http.max_connections was reached",
             &new.connections_refused,
+        );
+        counter(
+            "legs_checked",
+            "Legs that ended, as SearchContacts lists them",
+            &new.legs_checked,
+        );
+        counter(
+            "legs_missed",
+            "How many of these legs neither an event nor a poll had named",
+            &new.legs_missed,
         );
         counter("panics", "Panics; each is a bug in Sidedoor", &new.panics);
         registry.register(
@@ -369,6 +385,10 @@ impl MetricsRecorder for Metrics {
             MetricEvent::PollRound(seconds) => {
                 self.poll_rounds.observe(*seconds);
                 0
+            }
+            MetricEvent::LegsChecked { ended, missed } => {
+                self.legs_checked.inc_by(*ended);
+                self.legs_missed.inc_by(*missed)
             }
             MetricEvent::Overdue => self.overdue_ever.inc(),
             MetricEvent::CustomerCallEnded => self.customer_calls_ended.inc(),

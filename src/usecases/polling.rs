@@ -8,10 +8,12 @@
 //! | [`searches`] | legs of joins whose outcome is unknown |
 //! | [`one_leg`] | first looks, mode changes, and other legs by themselves |
 //! | [`idle_round`] | all idle supervisions, a hundred in one call |
+//! | [`completeness`] | legs that neither an event nor a poll has named |
 //! | [`clock_steps`] | what follows when our own clock was set to another time |
 //! | [`sweep`] | deletes what is past its retention |
 
 pub(crate) mod clock_steps;
+mod completeness;
 mod departures;
 mod dispatch;
 pub(crate) mod idle_round;

@@ -63,6 +63,8 @@ pub struct UseCaseSettings {
     pub directive_ttl: SignedDuration,
     /// How often an idle supervision is polled.
     pub idle_poll: SignedDuration,
+    /// How often the vendor is asked which legs ended, to find those that were missed; `None` for never.
+    pub completeness_every: Option<Duration>,
     /// How long the record of a departure waits for the after-check, so that one write contains both.
     pub after_check_grace: SignedDuration,
     /// How old the data of a GetCurrentUserData may be.
@@ -106,6 +108,8 @@ pub struct UseCaseIntervals {
     pub after_done: SignedDuration,
     /// How long to wait before looking into an unknown leg, because the join answer that names it may still be in flight.
     pub unknown_leg: SignedDuration,
+    /// How long after its end a leg is missed if no event or poll has named it. The vendor's search lists it by then, too.
+    pub legs_settle: SignedDuration,
     /// How long the record of a join waits for the news that the supervisor was connected, so that one write contains both.
     pub join_row: SignedDuration,
     /// How long after a requested departure the customer's contact is checked again.
@@ -128,6 +132,7 @@ impl Default for UseCaseIntervals {
             leaving_first_look: SignedDuration::from_secs(3),
             after_done: SignedDuration::from_millis(1500),
             unknown_leg: SignedDuration::from_secs(2),
+            legs_settle: SignedDuration::from_mins(5),
             join_row: SignedDuration::from_secs(1),
             after_again: SignedDuration::from_secs(5),
             recalibrate: None,

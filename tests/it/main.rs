@@ -73,6 +73,7 @@ mod monitoring {
 mod operations {
     mod backups;
     mod check;
+    mod check_measured;
     mod fakes;
     mod start_and_stop;
     mod traces;
@@ -82,6 +83,7 @@ mod operations {
 mod polling {
     mod batch_poll;
     mod clock_jumps;
+    mod completeness;
     mod job_classes;
 }
 

@@ -50,6 +50,7 @@ kinds! {
     CONNECT_RIGHTS = "amazon connect", "connect-rights", "the role has the permissions that Sidedoor needs";
     CONNECT_SEARCH = "amazon connect", "connect-search", "legs can be searched for";
     CONNECT_STALENESS = "amazon connect", "connect-staleness", "Connect's answers are as fresh as configured";
+    CONNECT_COMPLETENESS = "amazon connect", "connect-completeness", "no leg of a supervisor was missed";
     CONNECT_EXCESS = "amazon connect", "connect-excess", "the role has no permissions that Sidedoor does not need";
     SALESFORCE_LOGIN = "salesforce", "salesforce-login", "Salesforce accepts the login";
     SALESFORCE_OBJECT = "salesforce", "salesforce-object", "the object and its fields can be written";

@@ -7,11 +7,10 @@ use sidedoor_domain::ids::{ClientToken, ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::{MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode};
 use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode};
 
-use super::Parts;
 use super::report::{self, Report};
 use super::skew::Ahead;
+use super::{Parts, measured};
 use crate::connect::{Attribute, Identity, InstanceSeen};
-use crate::store::sqlite::StoreView;
 
 /// Exchanges for the clock check, and the pause between two, so that they fall on different parts of a second.
 const EXCHANGES: u32 = 4;
@@ -33,7 +32,8 @@ pub(super) async fn check(report: &mut Report, parts: &Parts) {
         users(report, parts, name).await;
         rights(report, parts, name).await;
         search(report, parts, name).await;
-        staleness(report, parts, name).await;
+        measured::staleness(report, parts, name).await;
+        measured::completeness(report, parts, name).await;
         excess(report, parts, name).await;
     }
 }
@@ -277,42 +277,6 @@ async fn search(report: &mut Report, parts: &Parts, name: &InstanceName) {
                           GetCurrentUserData does not list it";
             report.warn(report::CONNECT_SEARCH, about, e.message, remedy);
         }
-    }
-}
-
-/// Whether the running service measured answers that were older than configured. Such an answer can show a leg alive that has ended.
-async fn staleness(report: &mut Report, parts: &Parts, name: &InstanceName) {
-    let about = Some(name.as_str());
-    let allowed = parts.config.usecases.poll_staleness;
-    let Ok(view) = StoreView::open(&parts.config.store.url).await else {
-        // The lines about the store say why.
-        return report.ok(
-            report::CONNECT_STALENESS,
-            about,
-            "no store yet, so nothing was measured",
-        );
-    };
-    match view.poll_staleness(name).await {
-        Ok(Some(measured)) if measured.age > allowed => {
-            let (age, at) = (measured.age.as_millis(), measured.measured_at);
-            let detail = format!(
-                "GetCurrentUserData showed a leg {age} ms after its end (measured {at}); supervision.poll_staleness_ms is {}",
-                allowed.as_millis()
-            );
-            let remedy = format!("Set supervision.poll_staleness_ms to at least {age}");
-            report.warn(report::CONNECT_STALENESS, about, detail, remedy);
-        }
-        Ok(_) => report.ok(
-            report::CONNECT_STALENESS,
-            about,
-            format!("no answer older than {} ms was measured", allowed.as_millis()),
-        ),
-        Err(e) => report.warn(
-            report::CONNECT_STALENESS,
-            about,
-            format!("the store cannot be read: {e}"),
-            "If an older version wrote the store, start the service once: it migrates the store",
-        ),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Evidence, unknown legs and events.
 
-use sidedoor_domain::ports::store::UnknownLeg;
+use sidedoor_domain::ports::store::{Completeness, UnknownLeg};
 use sidedoor_domain::ports::{CommitOutcome, Store, Transaction};
 
 use super::on_every_store;
@@ -14,6 +14,38 @@ on_every_store! { store:
     unknown_leg_looked_up_gets_the_later_time,
     unknown_legs_are_due_longest_first,
     unknown_leg_that_was_adopted_is_not_due,
+    leg_is_unheard_of_until_it_is_a_supervisions_or_to_be_looked_up,
+    completeness_is_kept_by_instance,
+}
+
+async fn leg_is_unheard_of_until_it_is_a_supervisions_or_to_be_looked_up(store: &dyn Store) {
+    let legs = ["leg-1", "leg-2", "leg-3"].map(String::from);
+    let unheard_of = async |instance| store.unheard_of(&instance, &legs).await.expect("read");
+    assert_eq!(unheard_of(main_instance()).await, legs);
+    write(store, vec![unknown("leg-2", 5, 0)]).await;
+    done(store, insert(&monitoring("contact", "user-1", "leg-3"))).await;
+    assert_eq!(unheard_of(main_instance()).await, ["leg-1"]);
+    assert_eq!(unheard_of(other_instance()).await, legs);
+}
+
+async fn completeness_is_kept_by_instance(store: &dyn Store) {
+    assert_eq!(store.completeness(&main_instance()).await.expect("read"), None);
+    for (until, legs, missed) in [(5, 1, 1), (9, u64::from(u32::MAX) + 1, 2)] {
+        let covered = Completeness {
+            instance: main_instance(),
+            since: at(0),
+            until: at(until),
+            legs,
+            missed,
+        };
+        let change = Transaction {
+            completeness: Some(covered.clone()),
+            ..Transaction::default()
+        };
+        done(store, change).await;
+        assert_eq!(store.completeness(&main_instance()).await.expect("read"), Some(covered));
+    }
+    assert_eq!(store.completeness(&other_instance()).await.expect("read"), None);
 }
 
 async fn evidence_is_read_in_the_order_it_was_written(store: &dyn Store) {

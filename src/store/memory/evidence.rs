@@ -22,7 +22,7 @@ type Leg = (InstanceName, String);
 pub(super) struct EvidenceTables {
     last: u64,
     pub(super) by_leg: BTreeMap<Leg, BTreeMap<u64, Evidence>>,
-    unknown: BTreeMap<Leg, (i64, u32)>,
+    pub(super) unknown: BTreeMap<Leg, (i64, u32)>,
     pub(super) unknown_due: BTreeSet<(i64, Leg)>,
     /// When each event was seen.
     pub(super) events: BTreeMap<String, i64>,

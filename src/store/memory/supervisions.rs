@@ -35,7 +35,7 @@ pub(super) type Times = BTreeSet<(i64, u64, SupervisionId)>;
 pub(super) struct Supervisions {
     rows: BTreeMap<SupervisionId, Row>,
     last_place: u64,
-    legs: BTreeMap<(InstanceName, String), SupervisionId>,
+    pub(super) legs: BTreeMap<(InstanceName, String), SupervisionId>,
     /// The supervisions that occupy a voice slot. The number of the slot does not matter here.
     voice_slots: BTreeSet<(InstanceName, UserId, SupervisionId)>,
     /// The most voice slots that requests may take; 0 means 1.

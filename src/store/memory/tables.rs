@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sidedoor_domain::ids::{DeliveryId, InstanceName, SupervisionId};
-use sidedoor_domain::ports::store::{Comparison, KeyWrite, PollStaleness, StoredSupervision, SupervisionWrite};
+use sidedoor_domain::ports::store::{
+    Comparison, Completeness, KeyWrite, PollStaleness, StoredSupervision, SupervisionWrite,
+};
 use sidedoor_domain::ports::{CommitOutcome, StoreError, Transaction};
 
 use super::audit::AuditTrail;
@@ -28,6 +30,7 @@ pub(super) struct Tables {
     pub(super) keys: Keys,
     pub(super) cursors: BTreeMap<&'static str, i64>,
     pub(super) poll_staleness: BTreeMap<InstanceName, PollStaleness>,
+    pub(super) completeness: BTreeMap<InstanceName, Completeness>,
     pub(super) comparisons: BTreeMap<SupervisionId, Comparison>,
     pub(super) clocks: Clocks,
     pub(super) audit: AuditTrail,
@@ -106,6 +109,14 @@ impl Tables {
         if let Some((name, seq)) = change.cursor {
             let newest = self.cursors.entry(name).or_insert(seq);
             *newest = seq.max(*newest);
+        }
+        if let Some(covered) = &change.completeness {
+            let stored = Completeness {
+                since: whole(covered.since),
+                until: whole(covered.until),
+                ..covered.clone()
+            };
+            self.completeness.insert(covered.instance.clone(), stored);
         }
         for comparison in &change.comparisons {
             self.write_comparison(comparison);

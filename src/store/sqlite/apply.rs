@@ -9,7 +9,8 @@ use sidedoor_domain::ports::{CommitOutcome, Transaction};
 use super::rows::Answer;
 use super::supervision_writes::{Before, Verdict};
 use super::{
-    audit, clocks, comparisons, deliveries, directives, evidence, idempotency, jobs, supervision_writes, voice_calls,
+    audit, clocks, comparisons, completeness, deliveries, directives, evidence, idempotency, jobs, supervision_writes,
+    voice_calls,
 };
 
 /// What a writer knows besides the transactions.
@@ -62,6 +63,9 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
     }
     if let Some((name, seq)) = change.cursor {
         jobs::move_cursor(db, name, seq)?;
+    }
+    if let Some(covered) = &change.completeness {
+        completeness::write(db, covered)?;
     }
     for comparison in &change.comparisons {
         comparisons::write(db, comparison)?;

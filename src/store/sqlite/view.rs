@@ -5,12 +5,12 @@ use sidedoor_domain::evidence::Evidence;
 use sidedoor_domain::ids::{InstanceName, SupervisionId};
 use sidedoor_domain::ports::StoreError;
 use sidedoor_domain::ports::store::{
-    ClockEpoch, ClockId, Comparison, Counts, PollStaleness, Sample, StoredSupervision,
+    ClockEpoch, ClockId, Comparison, Completeness, Counts, PollStaleness, Sample, StoredSupervision,
 };
 
 use super::health::StoreHealth;
 use super::readers::Readers;
-use super::{OpenError, clocks, comparisons, connection, evidence, jobs, supervisions, unreadable};
+use super::{OpenError, clocks, comparisons, completeness, connection, evidence, jobs, supervisions, unreadable};
 
 /// A store opened for reading only, with or without a running service. It takes no lock and writes nothing.
 #[derive(Debug)]
@@ -57,6 +57,12 @@ impl StoreView {
     pub async fn poll_staleness(&self, instance: &InstanceName) -> Result<Option<PollStaleness>, StoreError> {
         let instance = instance.clone();
         self.readers.read(move |db| jobs::poll_staleness(db, &instance)).await
+    }
+
+    /// What the service's checks of an instance for missed legs have covered; `None` before the first.
+    pub async fn completeness(&self, instance: &InstanceName) -> Result<Option<Completeness>, StoreError> {
+        let instance = instance.clone();
+        self.readers.read(move |db| completeness::of(db, &instance)).await
     }
 
     /// A leg's evidence, oldest first.

@@ -26,7 +26,7 @@ use crate::usecases::evidence::observation::Observation;
 
 /// The most unknown legs of an instance that are looked up. No contact centre starts more at the same time,
 /// but a forger may invent more.
-const MAX_UNKNOWN_LEGS: u32 = 1000;
+pub(crate) const MAX_UNKNOWN_LEGS: u32 = 1000;
 
 impl EvidenceService {
     /// Evaluates the stored evidence of a leg.

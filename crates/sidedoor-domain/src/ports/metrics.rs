@@ -23,6 +23,13 @@ pub enum MetricEvent<'a> {
     PollStaleness(f64),
     /// A polling round of the idle supervisions of an instance took so long, s.
     PollRound(f64),
+    /// A check for missed legs found that so many legs ended, and that neither an event nor a poll had named so many of them.
+    LegsChecked {
+        /// Legs that ended.
+        ended: u64,
+        /// How many of them were missed.
+        missed: u64,
+    },
     /// A disconnect passed its deadline without evidence of departure.
     Overdue,
     /// **The alarm**: the customer's call ended right after a departure that our disconnect caused.

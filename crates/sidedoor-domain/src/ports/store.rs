@@ -10,6 +10,7 @@
 
 mod audit;
 mod clocks;
+mod completeness;
 mod deliveries;
 mod directives;
 mod evidence;
@@ -23,6 +24,7 @@ use async_trait::async_trait;
 pub use audit::{AuditFilter, AuditLine, AuditStore};
 pub use clock_calibration::{Cause, ClockId, Sample};
 pub use clocks::{ClockEpoch, ClockStore, EpochCause};
+pub use completeness::{Completeness, CompletenessStore};
 pub use deliveries::{
     Comparison, Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, DeliveryStore, FailureScope, FoundVoiceCall,
     RecordState, RecordSync,
@@ -76,6 +78,7 @@ pub trait Store:
     + ClockStore
     + AuditStore
     + IdempotencyStore
+    + CompletenessStore
 {
     /// Writes one transaction and waits until it is on disk.
     ///

@@ -183,6 +183,24 @@ pub struct LegsFound {
     pub is_complete: bool,
 }
 
+/// A leg that has ended, as SearchContacts lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedLeg {
+    /// The leg's id.
+    pub leg: String,
+    /// When it ended, by the vendor's clock.
+    pub disconnected_at: jiff::Timestamp,
+}
+
+/// The legs that ended in a time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndedLegs {
+    /// The legs; the first to end comes first.
+    pub legs: Vec<EndedLeg>,
+    /// Whether every page was read. Otherwise later legs are missing.
+    pub is_complete: bool,
+}
+
 impl LegsFound {
     /// The most pages that are read, because the quota of SearchContacts is small.
     pub const MAX_PAGES: usize = 5;
@@ -339,6 +357,18 @@ pub trait Telephony: Send + Sync {
         (from, until): (jiff::Timestamp, jiff::Timestamp),
         priority: Priority,
     ) -> Result<LegsFound, VendorError>;
+
+    /// Calls SearchContacts for the MONITOR contacts of anyone that ended between two moments of the vendor's clock, both included: at most
+    /// [`LegsFound::MAX_PAGES`] pages of 100, each a call of its own within the rate budget.
+    ///
+    /// # Errors
+    /// The vendor's.
+    async fn legs_ended(
+        &self,
+        instance: &InstanceName,
+        range: (jiff::Timestamp, jiff::Timestamp),
+        priority: Priority,
+    ) -> Result<EndedLegs, VendorError>;
 
     /// Requests the `Date` of the instance's endpoint. This is no operation of Connect, so it does not count against the
     /// rate budget.

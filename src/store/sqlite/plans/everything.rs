@@ -7,10 +7,10 @@ use sidedoor_domain::ids::{ContactId, DeliveryId, InstanceName, UserId};
 use sidedoor_domain::join_failure::OwnJoinFailure;
 use sidedoor_domain::moment::moment;
 use sidedoor_domain::ports::store::{
-    AuditFilter, AuditStore, Cause, ClockEpoch, ClockId, ClockStore, Comparison, DeliveryFilter, DeliveryOutcome,
-    DeliveryResult, DeliveryStore, DirectiveStore, EpochCause, EvidenceStore, FailureScope, Filter, FoundVoiceCall,
-    IdempotencyStore, JobStore, KeyUse, KeyWrite, LegEvidence, PollStaleness, RecordState, Sample, SupervisionStore,
-    SupervisionWrite, UnknownLeg,
+    AuditFilter, AuditStore, Cause, ClockEpoch, ClockId, ClockStore, Comparison, Completeness, CompletenessStore,
+    DeliveryFilter, DeliveryOutcome, DeliveryResult, DeliveryStore, DirectiveStore, EpochCause, EvidenceStore,
+    FailureScope, Filter, FoundVoiceCall, IdempotencyStore, JobStore, KeyUse, KeyWrite, LegEvidence, PollStaleness,
+    RecordState, Sample, SupervisionStore, SupervisionWrite, UnknownLeg,
 };
 use sidedoor_domain::ports::{Store, Transaction, WrittenRecord};
 use sidedoor_domain::supervision::{Mode, Origin, Requester, State};
@@ -90,6 +90,13 @@ pub(super) async fn write_everything(store: &SqliteStore) {
             instance: main_instance(),
             measured_at: now(),
             age: SignedDuration::from_secs(3),
+        }),
+        completeness: Some(Completeness {
+            instance: main_instance(),
+            since: now(),
+            until: now(),
+            legs: 1,
+            missed: 0,
         }),
         voice_calls: vec![FoundVoiceCall {
             supervision: first.id,
@@ -173,6 +180,7 @@ pub(super) async fn write_everything(store: &SqliteStore) {
 
 /// Calls every reading method, with each filter alone and with every pair of filters.
 pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
+    let legs = [String::from("l-x"), "l-y".into()];
     let (main, contact, since) = (
         main_instance(),
         ContactId::parse("c-1").expect("an id"),
@@ -209,6 +217,8 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         store.before_open_directives(),
         store.cursor("directives announced"),
         store.poll_staleness(&main),
+        store.completeness(&main),
+        store.unheard_of(&main, &legs),
         store.due_comparisons(since, now(), since, 10),
         store.over_on(&main, &contact, &user("user-1"), 10),
         store.counts(),

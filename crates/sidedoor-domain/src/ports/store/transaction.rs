@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    ClockEpoch, ClockId, Comparison, DeliveryResult, FoundVoiceCall, KeyRecord, KeyWrite, LegEvidence, PollStaleness,
-    Sample, StoredSupervision, UnknownLeg,
+    ClockEpoch, ClockId, Comparison, Completeness, DeliveryResult, FoundVoiceCall, KeyRecord, KeyWrite, LegEvidence,
+    PollStaleness, Sample, StoredSupervision, UnknownLeg,
 };
 use crate::audit::AuditEntry;
 use crate::ids::{InstanceName, SupervisionId};
@@ -73,6 +73,8 @@ pub struct Transaction {
     pub cursor: Option<(&'static str, i64)>,
     /// A measured age of an answer of GetCurrentUserData. A greater one that is not too old is kept instead.
     pub poll_staleness: Option<PollStaleness>,
+    /// What the checks of an instance for missed legs have covered now.
+    pub completeness: Option<Completeness>,
     /// Departures that were compared with the org's own records.
     pub comparisons: Vec<Comparison>,
     /// Deliveries to send again at that moment, with no attempts counted.
