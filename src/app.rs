@@ -117,6 +117,7 @@ pub async fn start(config: Config, listener: TcpListener, overrides: Overrides) 
     if compares {
         lifecycle.run("comparing", usecases.salesforce_sync.clone().compare_until_stopped());
     }
+    lifecycle.run("learning names", usecases.names.clone().learn_until_stopped());
     lifecycle.run("sweeping", usecases.polling.clone().sweep_until_stopped());
     lifecycle.run(
         "checking completeness",

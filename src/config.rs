@@ -20,7 +20,7 @@ use std::path::Path;
 pub use auth::AuthConfig;
 pub use connect::{ConnectConfig, InstanceConfig, QuotaConfig, Rate};
 pub use reader::Reader;
-pub use salesforce::{FieldNames, Grant, SalesforceConfig};
+pub use salesforce::{FieldNames, Grant, SalesforceConfig, UserLookup};
 pub use sections::{HttpConfig, StoreConfig};
 
 use self::connect::ConnectSection;

@@ -17,6 +17,7 @@ pub fn salesforce_errors(status: StatusCode, body: &str) -> Vec<CrmError> {
     let lookups = LookupFields {
         voice_call: Some("Voice_Call__c"),
         supervisor: Some("Supervisor__c"),
+        agent: Some("Agent__c"),
     };
     let mut errors = vec![crate::salesforce::answered(status, body, lookups)];
     if let Ok(item) = serde_json::from_str::<Value>(body) {

@@ -36,6 +36,7 @@
 //! | | [`salesforce_sync::compare`] | departures are compared with the org's own records |
 //! | [`identity`] | [`identity::supervisors`] | a supervisor is resolved from an id or a user name |
 //! | | [`identity::token_binding`] | the supervisor of a token is resolved |
+//! | | [`identity::names`] | the names of the people and the queue are learnt |
 //! | [`reports`] | [`reports::supervisions`] | supervisions are read and counted |
 //! | | [`reports::timeline`] | the history of one supervision |
 //! | | [`reports::audit`] | the audit is read, and unfinished entries are closed |
@@ -81,6 +82,7 @@ pub use error::UseCaseError;
 use evidence::EvidenceService;
 use idempotency::IdempotencyService;
 use identity::IdentityResolver;
+use identity::names::NameService;
 use leaving::LeavingService;
 use monitoring::{ComplianceRules, MonitoringService};
 use polling::PollingService;
@@ -114,6 +116,8 @@ pub struct UseCases {
     pub recalibrator: DepartureRecalibrator,
     /// Resolves supervisors from names and tokens.
     pub identity: Arc<IdentityResolver>,
+    /// Learns the names of the people and the queue of each supervision.
+    pub names: NameService,
     /// Stores and replays answers by idempotency key.
     pub idempotency: IdempotencyService,
     /// Reads supervisions, timelines, the audit and counts.
@@ -126,6 +130,7 @@ impl UseCases {
         let ctx = UseCaseContext::new(deps, settings);
         let idempotency = IdempotencyService::new(ctx.clone());
         let identity = Arc::new(IdentityResolver::new(ctx.clone()));
+        let names = NameService::new(ctx.clone());
         let compliance = Arc::new(ComplianceRules::new(ctx.clone()));
         let clocks = Arc::new(ClockService::new(ctx.clone(), idempotency.clone()));
         let evidence = Arc::new(EvidenceService::new(ctx.clone(), clocks.clone(), compliance.clone()));
@@ -162,6 +167,7 @@ impl UseCases {
             clocks,
             recalibrator,
             identity,
+            names,
             idempotency,
             reports,
         }

@@ -32,6 +32,8 @@ pub struct SalesforceConfig {
     pub conversation_field: String,
     /// The field of the User record that holds the Connect user name.
     pub connect_username_field: String,
+    /// Where the Salesforce User of a Connect user is looked up.
+    pub user_lookup: UserLookup,
     /// The API names of the record's fields.
     pub fields: FieldNames,
 }
@@ -44,6 +46,17 @@ pub(super) struct SalesforceSection {
     pub(super) delivery: DeliverySettings,
     /// Whether the use cases compare departures with the org's own ConversationParticipant records.
     pub(super) compare: bool,
+}
+
+/// Where the Salesforce User of a Connect user is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserLookup {
+    /// By the field of the User that holds the Connect user name.
+    UserField,
+    /// By `CallCenterRoutingMap.ExternalId`, "the user in the telephony system", which orgs with Salesforce Voice have.
+    CallCenterRoutingMap,
+    /// Not at all.
+    Off,
 }
 
 /// How Sidedoor logs in.
@@ -111,6 +124,11 @@ fields! {
     voice_call = "Voice_Call__c", LOOKUP, "Lookup to VoiceCall.";
     supervisor = "Supervisor__c", LOOKUP, "Lookup to User.";
     connect_user_id = "Connect_User_Id__c", TEXT, "The supervisor's Connect user id.";
+    supervisor_username = "Supervisor_Username__c", TEXT, "The supervisor's Connect user name.";
+    agent = "Agent__c", LOOKUP, "Lookup to the agent's User.";
+    agent_username = "Agent_Username__c", TEXT, "The agent's Connect user name.";
+    channel = "Channel__c", TEXT, "VOICE, CHAT or TASK.";
+    queue = "Queue__c", TEXT, "The contact's queue.";
     mode = "Mode__c", TEXT, "SILENT or BARGE.";
     rejoin = "Rejoin__c", CHECKBOX, "Whether this supervisor had listened to this contact before.";
     joined_at = "Joined_At__c", TIME, "When the supervisor was connected.";
@@ -154,6 +172,7 @@ impl SalesforceSection {
                 "api_version",
                 "request_timeout_ms",
                 "connect_username_field",
+                "user_lookup",
                 "fields",
             ] {
                 r.pass_over(&format!("salesforce.{setting}"));
@@ -210,6 +229,12 @@ impl SalesforceSection {
         let compare = r.flag("salesforce.compare_participants", true);
         let conversation_field = r.text_as("salesforce.conversation_field", api_name);
         let connect_username_field = r.text_as("salesforce.connect_username_field", api_name);
+        let words = [
+            ("user_field", UserLookup::UserField),
+            ("call_center_routing_map", UserLookup::CallCenterRoutingMap),
+            ("off", UserLookup::Off),
+        ];
+        let user_lookup = r.word("salesforce.user_lookup", &words, UserLookup::UserField);
         let config = SalesforceConfig {
             login_url: login_url?,
             client_id: client_id?,
@@ -221,6 +246,7 @@ impl SalesforceSection {
             directive_event_field: directive_event_field.unwrap_or_else(|| "Stream_Key__c".into()),
             conversation_field: conversation_field.unwrap_or_else(|| "ConversationId".into()),
             connect_username_field: connect_username_field.unwrap_or_else(|| "FederationIdentifier".into()),
+            user_lookup,
             fields,
         };
         let delivery = DeliverySettings {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::connect::ConnectSection;
-use super::salesforce::SalesforceSection;
+use super::salesforce::{SalesforceSection, UserLookup};
 use super::{HttpConfig, Reader, compliance, timing};
 use crate::usecases::{DeliverySettings, RetentionPeriods, UseCaseIntervals, UseCaseSettings};
 
@@ -48,6 +48,7 @@ pub(super) fn read(
             supervisions: days(r.number("retention.supervisions_days", 400, 1, 36_500)),
         },
         username_cache_ttl: r.seconds("supervision.usernames_s", 300, 1, 86_400),
+        salesforce_users: salesforce.is_some_and(|s| s.config.user_lookup != UserLookup::Off),
         timing: timing::read(r),
         policy: compliance::read(r, connect),
         streams: http.max_streams,

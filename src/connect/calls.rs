@@ -153,6 +153,7 @@ impl Telephony for AmazonConnect {
                             .agent_contact_state()
                             .map(|s| s.as_str().to_ascii_uppercase())
                             .unwrap_or_default(),
+                        queue: contact.queue().and_then(|q| q.id()).map(ToOwned::to_owned),
                     }
                 }));
             }
@@ -213,7 +214,7 @@ impl Telephony for AmazonConnect {
         Ok(users.filter_map(|u| UserId::parse(u.id()?).ok()).collect())
     }
 
-    async fn user_exists(&self, instance: &InstanceName, user: &UserId) -> Result<bool, VendorError> {
+    async fn username_of(&self, instance: &InstanceName, user: &UserId) -> Result<Option<String>, VendorError> {
         let client = self
             .client_in_turn(instance, Operation::DescribeUser, Priority::UnknownLeg, PATIENCE)
             .await?;
@@ -223,15 +224,35 @@ impl Telephony for AmazonConnect {
             .instance_id(&client.instance_id)
             .user_id(user.as_str());
         let answer = request.send().await;
-        match answer.map_err(|e| vendor_error(Operation::DescribeUser, &e)) {
-            Ok(answer) => Ok(answer.user().is_some()),
-            // Connect checks the form of the id before it looks, so an id that it calls invalid names no user.
-            Err(e) => match e.code {
-                VendorErrorCode::ResourceNotFound
-                | VendorErrorCode::RequestInvalid
-                | VendorErrorCode::ParameterInvalid => Ok(false),
-                _ => Err(e),
-            },
-        }
+        let answer = answer.map_err(|e| vendor_error(Operation::DescribeUser, &e));
+        let user = none_if_unknown(answer)?.and_then(|answer| answer.user);
+        Ok(user.map(|user| user.username.unwrap_or_default()))
+    }
+
+    async fn queue_name(&self, instance: &InstanceName, queue: &str) -> Result<Option<String>, VendorError> {
+        let client = self
+            .client_in_turn(instance, Operation::DescribeQueue, Priority::UnknownLeg, PATIENCE)
+            .await?;
+        let request = client
+            .connect
+            .describe_queue()
+            .instance_id(&client.instance_id)
+            .queue_id(queue);
+        let answer = request.send().await;
+        let answer = answer.map_err(|e| vendor_error(Operation::DescribeQueue, &e));
+        Ok(none_if_unknown(answer)?.and_then(|answer| answer.queue?.name))
+    }
+}
+
+/// Connect checks the form of an id before it looks, so an id that it calls invalid names nothing.
+fn none_if_unknown<T>(answer: Result<T, VendorError>) -> Result<Option<T>, VendorError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(e) => match e.code {
+            VendorErrorCode::ResourceNotFound | VendorErrorCode::RequestInvalid | VendorErrorCode::ParameterInvalid => {
+                Ok(None)
+            }
+            _ => Err(e),
+        },
     }
 }

@@ -1,6 +1,6 @@
 //! The wire shape of DescribeContact, translated to a [`ContactSeen`].
 
-use aws_sdk_connect::types::{AgentInfo, Contact, StateTransition};
+use aws_sdk_connect::types::{AgentInfo, Contact, QueueInfo, StateTransition};
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 use sidedoor_domain::contact_event::InitiationMethod;
@@ -30,6 +30,7 @@ pub(super) fn seen(contact: &Contact) -> ContactSeen {
         related,
         initiation_method: InitiationMethod::parse(contact.initiation_method().map_or("", |m| m.as_str())),
         channel: contact.channel().and_then(|c| Channel::parse(c.as_str())),
+        queue: contact.queue_info().and_then(QueueInfo::id).map(ToOwned::to_owned),
         agent: agent.and_then(AgentInfo::id).map(ToOwned::to_owned),
         initiated_at: contact.initiation_timestamp().and_then(moment),
         connected_at: agent.and_then(connected_at),

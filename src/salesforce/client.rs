@@ -205,6 +205,7 @@ impl Salesforce {
         LookupFields {
             voice_call: set(&participant.voice_call_id, fields.voice_call.as_str()),
             supervisor: set(&participant.supervisor_user_id, fields.supervisor.as_str()),
+            agent: set(&participant.agent_user_id, fields.agent.as_str()),
         }
     }
 
@@ -329,6 +330,10 @@ impl Crm for Salesforce {
             by_key.entry(call.vendor_call_key).or_default().push(call.id);
         }
         Ok(by_key)
+    }
+
+    async fn users_named(&self, usernames: &[String]) -> Result<BTreeMap<String, Vec<String>>, CrmError> {
+        self.users_by_username(usernames).await
     }
 
     async fn connect_username(&self, user: &str) -> Result<Option<String>, CrmError> {

@@ -26,6 +26,8 @@ pub(crate) struct LookupFields<'n> {
     pub voice_call: Option<&'n str>,
     /// The lookup to the supervisor's User.
     pub supervisor: Option<&'n str>,
+    /// The lookup to the agent's User.
+    pub agent: Option<&'n str>,
 }
 
 /// Translates an error answer.
@@ -124,8 +126,9 @@ fn refused_lookups(fields: &[&str], lookups: LookupFields<'_>) -> Option<Lookups
     let found = Lookups {
         voice_call: refused(lookups.voice_call),
         supervisor: refused(lookups.supervisor),
+        agent: refused(lookups.agent),
     };
-    (found.voice_call || found.supervisor).then_some(found)
+    (found.voice_call || found.supervisor || found.agent).then_some(found)
 }
 
 /// The error of a call without an answer. A retry is safe, because the external id is unique.
@@ -194,6 +197,7 @@ mod tests {
         let lookups = LookupFields {
             voice_call: Some("Voice_Call__c"),
             supervisor: Some("Supervisor__c"),
+            agent: Some("Agent__c"),
         };
         answered(status, body, lookups).verdict
     }
@@ -266,9 +270,16 @@ mod tests {
     #[test]
     fn reference_error_refuses_only_named_lookup_in_any_case() {
         let body = |field: &str| format!(r#"[{{"message":"m","errorCode":"MALFORMED_ID","fields":["{field}"]}}]"#);
-        let refused = |voice_call, supervisor| CrmVerdict::WithoutLookups(Lookups { voice_call, supervisor });
-        assert_eq!(of(400, &body("voice_call__c")), refused(true, false));
-        assert_eq!(of(400, &body("Supervisor__c")), refused(false, true));
+        let refused = |voice_call, supervisor, agent| {
+            CrmVerdict::WithoutLookups(Lookups {
+                voice_call,
+                supervisor,
+                agent,
+            })
+        };
+        assert_eq!(of(400, &body("voice_call__c")), refused(true, false, false));
+        assert_eq!(of(400, &body("Supervisor__c")), refused(false, true, false));
+        assert_eq!(of(400, &body("agent__C")), refused(false, false, true));
     }
 
     #[test]

@@ -22,12 +22,17 @@ pub(super) fn body(participant: &ParticipantRecord, fields: &FieldNames) -> Map<
     for (name, lookup) in [
         (&fields.voice_call, &participant.voice_call_id),
         (&fields.supervisor, &participant.supervisor_user_id),
+        (&fields.agent, &participant.agent_user_id),
     ] {
         if let Some(id) = lookup {
             put(name, json!(id));
         }
     }
     put(&fields.connect_user_id, json!(participant.connect_user_id));
+    put(&fields.supervisor_username, json!(participant.supervisor_username));
+    put(&fields.agent_username, json!(participant.agent_username));
+    put(&fields.channel, json!(participant.channel));
+    put(&fields.queue, json!(participant.queue));
     put(&fields.mode, json!(participant.mode));
     put(&fields.rejoin, json!(participant.rejoin));
     put(&fields.joined_at, json!(participant.joined_at.map(date_time)));

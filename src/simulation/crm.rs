@@ -38,6 +38,10 @@ impl Crm for SimCrm {
         Ok(BTreeMap::new())
     }
 
+    async fn users_named(&self, _: &[String]) -> Result<BTreeMap<String, Vec<String>>, CrmError> {
+        Ok(BTreeMap::new())
+    }
+
     async fn connect_username(&self, _: &str) -> Result<Option<String>, CrmError> {
         Ok(None)
     }

@@ -125,6 +125,10 @@ impl Crm for Org {
             .collect())
     }
 
+    async fn users_named(&self, _: &[String]) -> Result<BTreeMap<String, Vec<String>>, CrmError> {
+        Ok(BTreeMap::new())
+    }
+
     async fn connect_username(&self, _: &str) -> Result<Option<String>, CrmError> {
         Ok(None)
     }

@@ -240,10 +240,15 @@ impl Telephony for SimTelephony {
         Ok(Vec::new())
     }
 
-    async fn user_exists(&self, _: &InstanceName, user: &UserId) -> Result<bool, VendorError> {
+    async fn username_of(&self, _: &InstanceName, user: &UserId) -> Result<Option<String>, VendorError> {
         self.admitted(Operation::DescribeUser, Priority::UnknownLeg, PATIENCE)
             .await?;
-        self.call(Operation::DescribeUser, user.to_string(), |_, _| Ok(true))
+        let name = format!("{user}@example");
+        self.call(Operation::DescribeUser, user.to_string(), |_, _| Ok(Some(name)))
             .await
+    }
+
+    async fn queue_name(&self, _: &InstanceName, _: &str) -> Result<Option<String>, VendorError> {
+        Ok(None)
     }
 }

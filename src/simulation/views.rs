@@ -32,6 +32,7 @@ impl Vendor {
             modes: Vec::new(),
             mode: None,
             has_successor: false,
+            queue: None,
         };
         if let Some(leg) = state.legs.get(id).filter(|l| by_then(&l.started)) {
             let connected = leg
@@ -128,6 +129,7 @@ impl Vendor {
                         (false, false) => "CONNECTING",
                     }
                     .into(),
+                    queue: None,
                 });
             }
             for (id, contact) in state.contacts.iter().filter(|(_, c)| c.agent == user) {
@@ -137,6 +139,7 @@ impl Vendor {
                         contact: id.clone(),
                         initiation_method: InitiationMethod::parse("INBOUND"),
                         state: "CONNECTED".into(),
+                        queue: None,
                     });
                 }
             }

@@ -9,6 +9,7 @@
 
 mod departure;
 mod leg_watch;
+mod names;
 pub(crate) mod packed;
 mod supervision;
 

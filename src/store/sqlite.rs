@@ -246,6 +246,12 @@ impl SupervisionStore for SqliteStore {
             .await
     }
 
+    async fn unnamed(&self, after: Option<SupervisionId>, limit: u32) -> Result<Vec<SupervisionId>, StoreError> {
+        self.readers
+            .read(move |db| supervisions::unnamed(db, after, limit))
+            .await
+    }
+
     async fn over_on(
         &self,
         instance: &InstanceName,

@@ -249,6 +249,9 @@ impl UseCaseContext {
             Ok(CommitOutcome::Done(written)) => {
                 if let Some(written) = written {
                     self.signals.jobs.note(written);
+                    if written.supervision.lacks_names() {
+                        self.signals.unnamed.note(written.supervision.id);
+                    }
                 }
                 if let Some(due_at) = unknown_leg {
                     self.signals.jobs.note_unknown_leg(due_at);

@@ -87,6 +87,8 @@ pub struct UseCaseSettings {
     pub retention: RetentionPeriods,
     /// How long a user name is mapped to the same user without asking the vendor again.
     pub username_cache_ttl: Duration,
+    /// Whether the Salesforce Users of supervisors and agents are looked up.
+    pub salesforce_users: bool,
     /// How the vendors' clocks are calibrated.
     pub timing: clocks::calibrate::TimingSettings,
     /// The rules of each jurisdiction.
@@ -116,6 +118,10 @@ pub struct UseCaseIntervals {
     pub after_again: SignedDuration,
     /// The least time between two recalibrations of recent departures; `None` for the default.
     pub recalibrate: Option<Duration>,
+    /// How often all supervisions with missing names are looked at again.
+    pub names_again: Duration,
+    /// How long a name that was not found is not looked up again.
+    pub name_unknown: Duration,
     /// How often expired data is deleted.
     pub sweep: Duration,
     /// How often departures are compared with the org's own record.
@@ -136,6 +142,8 @@ impl Default for UseCaseIntervals {
             join_row: SignedDuration::from_secs(1),
             after_again: SignedDuration::from_secs(5),
             recalibrate: None,
+            names_again: Duration::from_mins(5),
+            name_unknown: Duration::from_mins(10),
             sweep: Duration::from_secs(60),
             compare: Duration::from_secs(3600),
             compare_after: None,

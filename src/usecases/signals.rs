@@ -1,6 +1,6 @@
 //! In-memory state of one process that is not in the store: what wakes the background loops, and what runs now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub(crate) struct Signals {
     pub(crate) keys_in_flight: InFlight<(String, String)>,
     /// When claims of each credential were refuted in the last hour.
     pub(super) refuted_claims: Mutex<BTreeMap<String, Vec<Timestamp>>>,
+    /// Supervisions whose names may have to be looked up.
+    pub(crate) unnamed: Unnamed,
     silent_leaves: Mutex<SilentLeaves>,
     /// How many ids this process has generated.
     ids: AtomicU16,
@@ -66,6 +68,33 @@ impl RecentAsks {
     }
 }
 
+/// Supervisions that were just written without all of their names. Bounded: what does not fit is found in the store later.
+#[derive(Default)]
+pub(crate) struct Unnamed {
+    ids: Mutex<BTreeSet<SupervisionId>>,
+    news: Notify,
+}
+
+impl Unnamed {
+    const MOST: usize = 10_000;
+
+    pub(crate) fn note(&self, id: SupervisionId) {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if ids.len() < Self::MOST && ids.insert(id) {
+            self.news.notify_one();
+        }
+    }
+
+    pub(crate) fn take(&self) -> Vec<SupervisionId> {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *ids).into_iter().collect()
+    }
+
+    pub(crate) async fn changed(&self) {
+        self.news.notified().await;
+    }
+}
+
 impl Signals {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -79,6 +108,7 @@ impl Signals {
             joins_in_flight: InFlight::default(),
             keys_in_flight: InFlight::default(),
             refuted_claims: Mutex::default(),
+            unnamed: Unnamed::default(),
             silent_leaves: Mutex::default(),
             ids: AtomicU16::default(),
         }

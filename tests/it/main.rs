@@ -43,6 +43,7 @@ mod http {
 
 /// Which supervisor a request means: by user name, or by the user that a token names.
 mod identity {
+    mod names;
     mod token_supervisors;
     mod user_names;
 }

@@ -80,6 +80,8 @@ pub struct ContactSeen {
     pub channel: Option<Channel>,
     /// `Contact.AgentInfo.Id`, which is the supervisor for a MONITOR contact.
     pub agent: Option<String>,
+    /// `Contact.QueueInfo.Id`: the queue through which the contact reached the agent.
+    pub queue: Option<String>,
     /// Other contacts that the answer names (`RelatedContactId`, `InitialContactId`, `PreviousContactId`), without its own id. It
     /// is not documented which of them links a MONITOR leg to the customer's contact, so all are kept, the most likely first.
     pub related: Vec<String>,
@@ -191,6 +193,7 @@ mod tests {
             modes: Vec::new(),
             mode: None,
             has_successor: false,
+            queue: None,
         }
     }
 

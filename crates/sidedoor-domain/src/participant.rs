@@ -5,7 +5,8 @@ use clock_calibration::Grade;
 use jiff::Timestamp;
 
 use super::departure::reason;
-use super::supervision::{Mode, Supervision};
+use super::ports::crm::Lookups;
+use super::supervision::{Channel, Mode, Supervision};
 
 /// One VoiceCallParticipant record. The Salesforce adapter maps each field to its configured API name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,16 @@ pub struct ParticipantRecord {
     pub supervisor_user_id: Option<String>,
     /// The supervisor's Connect user id.
     pub connect_user_id: Option<String>,
+    /// The supervisor's Connect user name.
+    pub supervisor_username: Option<String>,
+    /// The id of the agent's User (a lookup).
+    pub agent_user_id: Option<String>,
+    /// The agent's Connect user name.
+    pub agent_username: Option<String>,
+    /// `VOICE`, `CHAT` or `TASK`.
+    pub channel: Option<&'static str>,
+    /// The name of the contact's queue, or its id while the name is not known.
+    pub queue: Option<String>,
     /// `SILENT`, or `BARGE` if the supervisor barged in at any time.
     pub mode: &'static str,
     /// Whether this supervisor had listened to this contact before.
@@ -94,6 +105,16 @@ impl ParticipantRecord {
             voice_call_id: supervision.voice_call_id.clone(),
             supervisor_user_id: supervision.supervisor.salesforce_user_id.clone(),
             connect_user_id: supervision.supervisor.connect_user_id.as_ref().map(ToString::to_string),
+            supervisor_username: supervision.supervisor.username.clone(),
+            agent_user_id: supervision.names.agent_salesforce_user_id.clone(),
+            agent_username: supervision.names.agent_username.clone(),
+            channel: supervision.channel.map(Channel::as_str),
+            queue: supervision
+                .names
+                .queue
+                .as_ref()
+                .or(supervision.names.queue_id.as_ref())
+                .cloned(),
             // The most that the supervisor did: it remains BARGE if they are silent again later.
             mode: (if supervision.has_barged {
                 Mode::Barge
@@ -126,12 +147,15 @@ impl ParticipantRecord {
     }
 
     /// Removes lookups that the org refuses, because a record without lookups is better than no record.
-    pub fn leave_out(&mut self, voice_call: bool, supervisor: bool) {
-        if voice_call {
-            self.voice_call_id = None;
-        }
-        if supervisor {
-            self.supervisor_user_id = None;
+    pub fn leave_out(&mut self, refused: Lookups) {
+        for (is_refused, lookup) in [
+            (refused.voice_call, &mut self.voice_call_id),
+            (refused.supervisor, &mut self.supervisor_user_id),
+            (refused.agent, &mut self.agent_user_id),
+        ] {
+            if is_refused {
+                *lookup = None;
+            }
         }
     }
 }
@@ -204,13 +228,23 @@ mod tests {
         let with_lookups = ParticipantRecord {
             voice_call_id: Some("call".into()),
             supervisor_user_id: Some("user".into()),
+            agent_user_id: Some("agent".into()),
             ..claimed_record(false)
         };
-        for (voice_call, supervisor) in [(true, false), (false, true), (false, false)] {
+        for bits in 0..8 {
+            let refused = Lookups {
+                voice_call: bits & 1 != 0,
+                supervisor: bits & 2 != 0,
+                agent: bits & 4 != 0,
+            };
             let mut record = with_lookups.clone();
-            record.leave_out(voice_call, supervisor);
-            let kept = (record.voice_call_id.is_some(), record.supervisor_user_id.is_some());
-            assert_eq!(kept, (!voice_call, !supervisor));
+            record.leave_out(refused);
+            let left_out = Lookups {
+                voice_call: record.voice_call_id.is_none(),
+                supervisor: record.supervisor_user_id.is_none(),
+                agent: record.agent_user_id.is_none(),
+            };
+            assert_eq!(left_out, refused);
         }
     }
 }

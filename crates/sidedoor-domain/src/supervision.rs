@@ -13,11 +13,13 @@
 mod directing;
 mod leg_search;
 mod machine;
+mod names;
 mod next_step;
 
 use jiff::Timestamp;
 pub use leg_search::LegSearch;
 pub use machine::{AliveAgain, Leave, LeaveTimes, Refused};
+pub use names::{KnownNames, MissingNames, Names};
 pub use next_step::NextStep;
 use serde::{Deserialize, Serialize};
 
@@ -283,6 +285,8 @@ pub struct Supervision {
     pub voice_call_id: Option<String>,
     /// The agent on the contact, once known.
     pub agent: Option<UserId>,
+    /// The names of the people and the queue.
+    pub names: Names,
     /// The most that the supervisor may do; `None` for observed legs.
     pub allowed: Option<Mode>,
     /// The mode that the evidence shows.

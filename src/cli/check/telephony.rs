@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sidedoor_domain::ids::{ClientToken, ContactId, InstanceName, UserId};
 use sidedoor_domain::ports::{MonitorCall, Operation, Priority, Telephony, VendorError, VendorErrorCode};
-use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode};
+use sidedoor_domain::supervision::Mode;
 
 use super::report::{self, Report};
 use super::skew::Ahead;
@@ -217,12 +217,10 @@ async fn rights(report: &mut Report, parts: &Parts, name: &InstanceName) {
         Operation::MonitorContact,
         monitor_unknown_contact(parts, name, contact, user.clone()).await,
     );
-    // Only legs of partner carriers need it.
-    let mut carriers = parts.config.usecases.timing.vendors.keys();
-    if carriers.any(|vendor| vendor != AMAZON_CONNECT) {
-        let known = parts.telephony.user_exists(name, &user).await;
-        judge(Operation::DescribeUser, known.map(|_| ()));
-    }
+    let named = parts.telephony.username_of(name, &user).await;
+    judge(Operation::DescribeUser, named.map(|_| ()));
+    let named = parts.telephony.queue_name(name, user.as_str()).await;
+    judge(Operation::DescribeQueue, named.map(|_| ()));
     let stop = "StopContact was not tried, because Sidedoor calls it only for a supervisor's own leg";
     if !denied.is_empty() {
         let remedy = format!("Add {} to the role's policy", denied.join(", "));

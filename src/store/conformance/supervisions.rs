@@ -7,6 +7,7 @@ use super::on_every_store;
 use super::samples::*;
 
 on_every_store! { store:
+    supervisions_without_names_are_listed_by_id,
     supervision_is_read_as_it_was_written,
     supervision_update_from_old_revision_is_stale,
     supervision_inserted_twice_is_an_error,
@@ -245,4 +246,27 @@ async fn counts_are_by_state(store: &dyn Store) {
     assert_eq!(counts.overdue, 1);
     let rows: Vec<_> = counts.rows.iter().map(|(state, n)| (state.as_str(), *n)).collect();
     assert_eq!(rows, [("PENDING", 4), ("FAILED", 0)]);
+}
+
+async fn supervisions_without_names_are_listed_by_id(store: &dyn Store) {
+    let unnamed = async |after| store.unnamed(after, 10).await.expect("read");
+    let (first, second) = (
+        monitoring("c-1", "user-1", "leg-1"),
+        monitoring("c-2", "user-2", "leg-2"),
+    );
+    for s in [&requested("c-3", "user-3"), &first, &second] {
+        done(store, insert(s)).await;
+    }
+    let mut all = vec![first.id, second.id];
+    all.sort();
+    assert_eq!(unnamed(None).await, all);
+    assert_eq!(unnamed(Some(all[0])).await, all[1..]);
+    assert_eq!(store.unnamed(None, 1).await.expect("read"), all[..1]);
+    let mut named = first.clone();
+    named.names.is_complete = true;
+    done(store, update(&named, 1)).await;
+    assert_eq!(unnamed(None).await, [second.id]);
+    named.set_agent(Some(user("agent-1")));
+    done(store, update(&named, 2)).await;
+    assert_eq!(unnamed(None).await, all);
 }

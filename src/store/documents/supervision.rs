@@ -14,6 +14,7 @@ use sidedoor_domain::trace_parent::TraceParent;
 
 use super::departure::DepartureDocument;
 use super::leg_watch::{LegSearchDocument, LegWatchDocument};
+use super::names::NamesDocument;
 
 fn amazon_connect() -> String {
     AMAZON_CONNECT.to_owned()
@@ -36,6 +37,8 @@ pub(super) struct SupervisionDocument {
     voice_call_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     agent: Option<UserId>,
+    #[serde(default, skip_serializing_if = "NamesDocument::is_old")]
+    names: NamesDocument,
     #[serde(default)]
     allowed: Option<Mode>,
     mode: Mode,
@@ -177,6 +180,7 @@ impl From<Supervision> for SupervisionDocument {
             supervisor: from.supervisor.into(),
             voice_call_id: from.voice_call_id,
             agent: from.agent,
+            names: from.names.into(),
             allowed: from.allowed,
             mode: from.mode,
             mode_since: from.mode_since,
@@ -218,6 +222,7 @@ impl From<SupervisionDocument> for Supervision {
             supervisor: from.supervisor.into(),
             voice_call_id: from.voice_call_id,
             agent: from.agent,
+            names: from.names.into(),
             allowed: from.allowed,
             mode: from.mode,
             mode_since: from.mode_since,

@@ -327,6 +327,15 @@ impl SupervisionStore for MemoryStore {
         .await
     }
 
+    async fn unnamed(&self, after: Option<SupervisionId>, limit: u32) -> Result<Vec<SupervisionId>, StoreError> {
+        self.read("unnamed", |t| {
+            let unnamed = t.supervisions.all().filter(|s| s.lacks_names()).map(|s| s.id);
+            let rest = unnamed.filter(|id| after.is_none_or(|after| *id > after));
+            rest.take(limit as usize).collect()
+        })
+        .await
+    }
+
     async fn over_on(
         &self,
         instance: &InstanceName,

@@ -39,11 +39,18 @@ type Columns = [Value; COLUMNS.len()];
 /// What is stored of a supervision before it is written.
 pub(super) struct Before {
     columns: Option<Box<Columns>>,
-    is_unfinished: bool,
+    rows: Rows,
 }
 
-/// What is stored of a supervision: its revision, its columns, and whether something is left to be done for it.
-type Stored = (i64, Columns, bool);
+/// Which other tables have a row of the supervision.
+#[derive(Clone, Copy, Default)]
+struct Rows {
+    unfinished: bool,
+    unnamed: bool,
+}
+
+/// What is stored of a supervision: its revision, its columns, and its rows in other tables.
+type Stored = (i64, Columns, Rows);
 
 /// Whether a supervision may be written.
 pub(super) enum Verdict {
@@ -53,10 +60,10 @@ pub(super) enum Verdict {
 
 /// Finds the reason why a supervision must not be written, if there is one.
 pub(super) fn check(db: &Connection, write: &SupervisionWrite, max_voice_legs: usize) -> Answer<Verdict> {
-    let (new, before, is_unfinished) = match write {
-        SupervisionWrite::Insert(new) => (new, None, false),
+    let (new, before, rows) = match write {
+        SupervisionWrite::Insert(new) => (new, None, Rows::default()),
         SupervisionWrite::Update(new, revision) => match stored(db, new.id)? {
-            Some((newest, before, is_unfinished)) if newest == *revision => (new, Some(before), is_unfinished),
+            Some((newest, before, rows)) if newest == *revision => (new, Some(before), rows),
             _ => return Ok(Verdict::Refused(CommitOutcome::Stale)),
         },
     };
@@ -71,15 +78,15 @@ pub(super) fn check(db: &Connection, write: &SupervisionWrite, max_voice_legs: u
         return Ok(Verdict::Refused(refusal));
     }
     let columns = before.map(Box::new);
-    Ok(Verdict::Accepted(Before { columns, is_unfinished }))
+    Ok(Verdict::Accepted(Before { columns, rows }))
 }
 
 /// What is stored of a supervision, for a change that no other supervision can prevent.
 pub(super) fn before(db: &Connection, id: SupervisionId) -> Answer<Option<Before>> {
     let found = stored(db, id)?;
-    Ok(found.map(|(_, columns, is_unfinished)| Before {
+    Ok(found.map(|(_, columns, rows)| Before {
         columns: Some(Box::new(columns)),
-        is_unfinished,
+        rows,
     }))
 }
 
@@ -87,7 +94,8 @@ fn stored(db: &Connection, id: SupervisionId) -> Answer<Option<Stored>> {
     first(
         db,
         "SELECT COALESCE(u.revision, s.revision) AS revision, contact_id, leg_id, connect_user_id, agent_id, state, voice_slot,
-           overdue, ended_at, voice_call_id, u.revision IS NOT NULL AS is_unfinished
+           overdue, ended_at, voice_call_id, u.revision IS NOT NULL AS is_unfinished,
+           EXISTS (SELECT 1 FROM unnamed WHERE supervision_id = s.id) AS is_unnamed
          FROM supervisions s LEFT JOIN unfinished u INDEXED BY unfinished_by_supervision ON u.supervision_id = s.id
          WHERE s.id = ?",
         [id.to_string()],
@@ -96,7 +104,11 @@ fn stored(db: &Connection, id: SupervisionId) -> Answer<Option<Stored>> {
             for (column, name) in columns.iter_mut().zip(COLUMNS) {
                 *column = get(row, name)?;
             }
-            Ok((get(row, "revision")?, columns, get(row, "is_unfinished")?))
+            let rows = Rows {
+                unfinished: get(row, "is_unfinished")?,
+                unnamed: get(row, "is_unnamed")?,
+            };
+            Ok((get(row, "revision")?, columns, rows))
         },
     )
 }
@@ -189,7 +201,7 @@ pub(super) fn write(db: &Connection, write: &SupervisionWrite, before: &Before) 
         SupervisionWrite::Insert(_) => insert(db, new, columns, packed)?,
         SupervisionWrite::Update(..) => {
             let mut changed = changed_columns(before, columns);
-            if finished || !before.is_unfinished {
+            if finished || !before.rows.unfinished {
                 changed.push(("packed", packed));
                 changed.push(("revision", Value::Integer(write.next_revision())));
             }
@@ -197,10 +209,18 @@ pub(super) fn write(db: &Connection, write: &SupervisionWrite, before: &Before) 
         }
     }
     let id = new.id.to_string();
-    if !finished {
-        return write_unfinished(db, new, write.next_revision(), &text, before.is_unfinished);
+    if new.lacks_names() != before.rows.unnamed {
+        let sql = if before.rows.unnamed {
+            "DELETE FROM unnamed WHERE supervision_id = ?"
+        } else {
+            "INSERT INTO unnamed (supervision_id) VALUES (?)"
+        };
+        run(db, sql, [&id])?;
     }
-    if before.is_unfinished {
+    if !finished {
+        return write_unfinished(db, new, write.next_revision(), &text, before.rows.unfinished);
+    }
+    if before.rows.unfinished {
         run(db, "DELETE FROM unfinished WHERE supervision_id = ?", [id])?;
     }
     Ok(())

@@ -93,6 +93,17 @@ fn select_page(filter: &Filter, state: Option<State>, page: &Page) -> Statement 
     conditions.newest_first("s.id", page)
 }
 
+/// The supervisions whose names are still looked up, by id.
+pub(super) fn unnamed(db: &Connection, after: Option<SupervisionId>, limit: u32) -> Answer<Vec<SupervisionId>> {
+    let after = after.map_or_else(String::new, |id| id.to_string());
+    all(
+        db,
+        "SELECT supervision_id FROM unnamed WHERE supervision_id > ? ORDER BY supervision_id LIMIT ?",
+        params![after, limit],
+        |row| supervision_id(row, "supervision_id"),
+    )
+}
+
 pub(super) fn over_on(
     db: &Connection,
     instance: &InstanceName,

@@ -84,13 +84,13 @@ impl EvidenceService {
         if self.carrier_users.unknown.contains(&key, now) {
             return Err(CarrierEventError::SupervisorInvalid(user.clone()));
         }
-        let asked = self.ctx.telephony().user_exists(instance, user);
+        let asked = self.ctx.telephony().username_of(instance, user);
         match tokio::time::timeout(self.ctx.time_left(request), asked).await {
-            Ok(Ok(true)) => {
+            Ok(Ok(Some(_))) => {
                 self.carrier_users.known.insert(key, (), self.ctx.now());
                 Ok(())
             }
-            Ok(Ok(false)) => {
+            Ok(Ok(None)) => {
                 self.carrier_users.unknown.insert(key, (), self.ctx.now());
                 Err(CarrierEventError::SupervisorInvalid(user.clone()))
             }

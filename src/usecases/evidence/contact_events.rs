@@ -240,7 +240,9 @@ impl EvidenceService {
                     return None;
                 }
                 s.watch.contact_end_claimed_at = Some(self.ctx.now());
-                s.agent = s.agent.take().or_else(|| agent.clone());
+                if s.agent.is_none() {
+                    s.set_agent(agent.clone());
+                }
                 // Wait a moment, because the leg's own event is probably in flight and saves the call.
                 let soon = self.ctx.now() + self.ctx.settings.intervals.after_done;
                 s.next_check_at = s.leg.as_ref().map(|_| s.next_check_at.map_or(soon, |t| t.min(soon)));

@@ -61,6 +61,7 @@ struct ContactCheck {
     /// Whether the contact ended first and the leg with it.
     contact_ended_first: bool,
     agent: Option<UserId>,
+    queue: Option<String>,
     agent_after: Option<AgentAfter>,
     /// How old the contact was when the supervisor left, on the vendor's clock.
     contact_age: Option<SignedDuration>,
@@ -74,6 +75,7 @@ impl ContactCheck {
             continuity,
             contact_ended_first: false,
             agent: None,
+            queue: None,
             agent_after: None,
             contact_age: None,
             stopped_in_the_same_second: false,
@@ -139,7 +141,8 @@ impl LeavingService {
         }
         let change = |s: &mut Supervision| {
             // An event may have named another agent, and is only a claim.
-            s.agent = check.agent.clone().or_else(|| s.agent.take());
+            s.set_agent(check.agent.clone());
+            s.set_queue(check.queue.clone());
             s.note_after(check.continuity, check.contact_ended_first, check.agent_after.clone())
                 .ok()?;
             if waits_for_leg {
@@ -193,7 +196,8 @@ impl LeavingService {
         self.ctx
             .update_and_deliver(s.id, |s| {
                 s.next_check_at = Some(self.next_question(s));
-                s.agent = check.agent.clone().or_else(|| s.agent.take());
+                s.set_agent(check.agent.clone());
+                s.set_queue(check.queue.clone());
                 s.checks = s.checks.saturating_add(1);
             })
             .await
@@ -214,6 +218,7 @@ impl LeavingService {
                 .iter()
                 .find(|c| c.contact.eq_ignore_ascii_case(contact.as_str()));
             check.agent_after = listed.map(|c| AgentAfter::of(Some(&c.state)));
+            check.queue = listed.and_then(|c| c.queue.clone());
             if check.agent_after.as_ref().is_some_and(AgentAfter::is_on_the_call) {
                 check.continuity = Continuity::Continued;
                 return Some(check);
@@ -239,6 +244,7 @@ impl LeavingService {
         }
         let mut found = self.evaluate_contact(s, &seen);
         found.agent = seen.agent.as_deref().and_then(|id| UserId::parse(id).ok());
+        found.queue = seen.queue.clone().or(check.queue);
         found.agent_after = check.agent_after;
         if let (None, Some(agent)) = (seen.disconnected_at, &found.agent)
             && s.agent.as_ref() != Some(agent)

@@ -27,12 +27,13 @@ pub(super) struct OutgoingRecord {
 impl OutgoingRecord {
     /// Removes rejected lookups from the record and notes that on it.
     fn leave_out(&mut self, refused: Lookups, why: &CrmError) {
-        let what = match (refused.voice_call, refused.supervisor) {
-            (true, false) => "VoiceCall",
-            (false, _) => "supervisor's User",
-            (true, true) => "lookups",
+        let what = match (refused.voice_call, refused.supervisor, refused.agent) {
+            (true, false, false) => "VoiceCall",
+            (false, true, false) => "supervisor's User",
+            (false, false, true) => "agent's User",
+            _ => "lookups",
         };
-        self.record.leave_out(refused.voice_call, refused.supervisor);
+        self.record.leave_out(refused);
         self.note = Some(format!("written without its {what}: {why}"));
     }
 }

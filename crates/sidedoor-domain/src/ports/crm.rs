@@ -54,13 +54,16 @@ pub struct Lookups {
     pub voice_call: bool,
     /// The lookup to the supervisor's User.
     pub supervisor: bool,
+    /// The lookup to the agent's User.
+    pub agent: bool,
 }
 
 impl Lookups {
-    /// Both lookups.
+    /// All lookups.
     pub const ALL: Self = Self {
         voice_call: true,
         supervisor: true,
+        agent: true,
     };
 }
 
@@ -155,6 +158,9 @@ pub const EVENTS_A_CALL: usize = 25;
 /// The most VoiceCalls in one query for their supervisors.
 pub const CALLS_A_QUESTION: usize = 100;
 
+/// The most user names in one query for users. With the longest names the URL stays within Salesforce's limit of 16 KiB.
+pub const NAMES_A_QUESTION: usize = 100;
+
 /// A supervisor's presence on a call in the CRM's own records (ConversationParticipant with the role Supervisor).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParticipantSeen {
@@ -188,6 +194,13 @@ pub trait Crm: Send + Sync {
     /// # Errors
     /// The CRM's.
     async fn connect_username(&self, user: &str) -> Result<Option<String>, CrmError>;
+
+    /// The active users of the CRM that have these Connect user names, at most [`NAMES_A_QUESTION`], by name in lower case. A name may have
+    /// none or several.
+    ///
+    /// # Errors
+    /// The CRM's.
+    async fn users_named(&self, usernames: &[String]) -> Result<BTreeMap<String, Vec<String>>, CrmError>;
 
     /// Checks the object and all configured fields against the org's description. Returns the object's name.
     ///

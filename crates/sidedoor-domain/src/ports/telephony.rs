@@ -29,6 +29,8 @@ stable_codes! {
         SearchUsers = "SearchUsers",
         /// Describes a user by id.
         DescribeUser = "DescribeUser",
+        /// Describes a queue by id.
+        DescribeQueue = "DescribeQueue",
         /// Names the owner of the credentials (AWS STS); only `sidedoor check` uses it.
         GetCallerIdentity = "GetCallerIdentity",
         /// Describes the instance; only `sidedoor check` uses it.
@@ -44,7 +46,7 @@ stable_codes! {
 
 impl Operation {
     /// The operations that the service calls. Each has its own rate budget.
-    pub const BUDGETED: [Self; 7] = [
+    pub const BUDGETED: [Self; 8] = [
         Self::MonitorContact,
         Self::StopContact,
         Self::DescribeContact,
@@ -52,6 +54,7 @@ impl Operation {
         Self::SearchContacts,
         Self::SearchUsers,
         Self::DescribeUser,
+        Self::DescribeQueue,
     ];
 }
 
@@ -145,6 +148,8 @@ pub struct UserContact {
     pub initiation_method: InitiationMethod,
     /// The contact's AgentContactState in upper case, such as `CONNECTED` or `ENDED`.
     pub state: String,
+    /// The id of the contact's queue.
+    pub queue: Option<String>,
 }
 
 impl UserContact {
@@ -383,11 +388,17 @@ pub trait Telephony: Send + Sync {
     /// The vendor's.
     async fn users_named(&self, instance: &InstanceName, name: &str) -> Result<Vec<UserId>, VendorError>;
 
-    /// Calls DescribeUser. Returns whether there is a user with this id.
+    /// Calls DescribeUser. Returns the user's name, or `None` if there is no user with this id.
     ///
     /// # Errors
     /// The vendor's.
-    async fn user_exists(&self, instance: &InstanceName, user: &UserId) -> Result<bool, VendorError>;
+    async fn username_of(&self, instance: &InstanceName, user: &UserId) -> Result<Option<String>, VendorError>;
+
+    /// Calls DescribeQueue. Returns the queue's name, or `None` if there is no queue with this id.
+    ///
+    /// # Errors
+    /// The vendor's.
+    async fn queue_name(&self, instance: &InstanceName, queue: &str) -> Result<Option<String>, VendorError>;
 }
 
 #[cfg(test)]
@@ -401,6 +412,7 @@ mod tests {
             contact: "Leg-1".into(),
             initiation_method: InitiationMethod::parse(initiation_method),
             state: state.into(),
+            queue: None,
         }
     }
 

@@ -138,6 +138,7 @@ impl Supervision {
             supervisor,
             voice_call_id: None,
             agent: None,
+            names: super::Names::default(),
             allowed: None,
             mode: Mode::Silent,
             mode_since: None,

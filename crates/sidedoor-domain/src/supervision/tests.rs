@@ -34,6 +34,7 @@ fn described_leg() -> ContactSeen {
         modes: Vec::new(),
         mode: None,
         has_successor: false,
+        queue: None,
     }
 }
 

@@ -16,6 +16,8 @@ pub struct NewContact {
     pub channel: String,
     /// The agent's user id. An unknown user is created.
     pub agent_id: String,
+    /// The id of the queue that the contact came through; none by default.
+    pub queue_id: Option<String>,
 }
 
 impl Default for NewContact {
@@ -24,6 +26,7 @@ impl Default for NewContact {
             contact_id: None,
             channel: "VOICE".into(),
             agent_id: "agent-1".into(),
+            queue_id: None,
         }
     }
 }
@@ -50,6 +53,8 @@ pub(super) struct Contact {
     pub(super) initiation_method: &'static str,
     pub(super) user: String,
     pub(super) supervised: Option<String>,
+    /// The id of the queue that it came through.
+    pub(super) queue: Option<String>,
     /// The contact that was transferred to this one.
     pub(super) previous: Option<String>,
     /// The first contact of the chain of transfers, if this is not the first.
@@ -77,6 +82,7 @@ impl Contact {
             initiation_method,
             user,
             supervised: None,
+            queue: None,
             previous: None,
             initial: None,
             successor: None,

@@ -120,8 +120,9 @@ impl<'v> Criteria<'v> {
 
     fn accept(&self, c: &Contact) -> bool {
         let has = |list: &Option<Vec<&str>>, word: &str| list.as_ref().is_none_or(|list| list.contains(&word));
-        // The fake's contacts have no queue.
-        self.queues.is_none()
+        self.queues
+            .as_ref()
+            .is_none_or(|ids| c.queue.as_deref().is_some_and(|queue| ids.contains(&queue)))
             && has(&self.agents, &c.user)
             && has(&self.channels, &c.channel)
             && has(&self.methods, c.initiation_method)

@@ -151,6 +151,9 @@ pub(super) fn describe(state: &InstanceState, id: &str) -> Answer {
         }
     }
     contact["AgentInfo"] = agent;
+    if let Some(queue) = &c.queue {
+        contact["QueueInfo"] = json!({"Id": queue, "EnqueueTimestamp": stamp(c.started_at)});
+    }
     for (field, id) in [("PreviousContactId", &c.previous), ("InitialContactId", &c.initial)] {
         if let Some(id) = id {
             contact[field] = json!(id);
@@ -173,6 +176,15 @@ pub(super) fn describe_user(state: &InstanceState, id: &str) -> Answer {
         .get(id)
         .ok_or_else(|| ApiError::new(404, "ResourceNotFoundException", "User not found"))?;
     Ok(json!({"User": {"Id": id, "Username": user.username}}))
+}
+
+/// `GET /queues/{InstanceId}/{QueueId}`. A queue exists if a contact came through it.
+pub(super) fn describe_queue(state: &InstanceState, id: &str) -> Answer {
+    if !state.contacts.values().any(|c| c.queue.as_deref() == Some(id)) {
+        return Err(ApiError::new(404, "ResourceNotFoundException", "Queue not found"));
+    }
+    let arn = format!("{}/queue/{id}", state.instance_arn());
+    Ok(json!({"Queue": {"QueueId": id, "QueueArn": arn, "Name": format!("Queue {id}"), "Status": "ENABLED"}}))
 }
 
 /// `POST /search-users` with one string condition, an exact user name. Sidedoor uses nothing else of it.

@@ -30,6 +30,7 @@ pub(crate) fn router(fake: ConnectFake) -> Router {
         .route("/search-users", post(search_users))
         .route("/search-contacts", post(search_contacts))
         .route("/users/{instance}/{user}", get(describe_user))
+        .route("/queues/{instance}/{queue}", get(describe_queue))
         .route("/security-profiles-summary/{instance}", get(security_profiles))
         .route("/instance/{instance}", get(describe_instance))
         .route("/instance/{instance}/attribute/{kind}", get(describe_attribute))
@@ -133,6 +134,18 @@ async fn describe_user(
     fake.serve("DescribeUser", request, move |fake, _| {
         operations::instance(&fake.state(), &instance)?;
         operations::describe_user(&fake.state(), &user)
+    })
+    .await
+}
+
+async fn describe_queue(
+    State(fake): State<ConnectFake>,
+    Path((instance, queue)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    fake.serve("DescribeQueue", request, move |fake, _| {
+        operations::instance(&fake.state(), &instance)?;
+        operations::describe_queue(&fake.state(), &queue)
     })
     .await
 }

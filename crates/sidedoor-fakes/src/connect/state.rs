@@ -145,6 +145,7 @@ impl InstanceState {
         self.user(&new.agent_id);
         let mut contact = Contact::new(id.clone(), new.channel, "INBOUND", new.agent_id);
         contact.connected_at = Some(contact.started_at);
+        contact.queue = new.queue_id;
         self.contacts.insert(id.clone(), contact);
         self.emit_contact_event(&id, "INITIATED");
         self.emit_contact_event(&id, "CONNECTED_TO_AGENT");

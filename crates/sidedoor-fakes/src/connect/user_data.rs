@@ -75,6 +75,12 @@ fn contact_entry(state: &InstanceState, c: &Contact) -> Value {
     let mut entry = json!({"ContactId": c.id, "Channel": c.channel, "AgentContactState": name});
     let optional = [
         ("InitiationMethod", state.shown_method(c).map(|method| json!(method))),
+        (
+            "Queue",
+            c.queue
+                .as_ref()
+                .map(|id| json!({"Id": id, "Arn": format!("{}/queue/{id}", state.instance_arn())})),
+        ),
         ("StateStartTimestamp", since.map(stamp)),
         ("ConnectedToAgentTimestamp", connected.map(stamp)),
     ];

@@ -77,6 +77,10 @@ impl Object {
             "Origin__c",
             "Contact_Id__c",
             "Connect_User_Id__c",
+            "Supervisor_Username__c",
+            "Agent_Username__c",
+            "Channel__c",
+            "Queue__c",
             "Mode__c",
             "Confirmation__c",
             "Disconnect_Source__c",
@@ -108,6 +112,7 @@ impl Object {
         let lookups = vec![
             Field::pointing_to("Voice_Call__c", "VoiceCall"),
             Field::pointing_to("Supervisor__c", "User"),
+            Field::pointing_to("Agent__c", "User"),
         ];
         let fields = [
             vec![id, key],

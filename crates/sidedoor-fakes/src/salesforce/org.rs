@@ -113,6 +113,13 @@ impl Org {
             ("IsActive", "boolean"),
         ];
         org.put_object(Object::read_only("User", &user));
+        let routing_map = [
+            ("Id", "id"),
+            ("UserId", "reference"),
+            ("ExternalId", "string"),
+            ("CallCenterId", "reference"),
+        ];
+        org.put_object(Object::read_only("CallCenterRoutingMap", &routing_map));
         let participant = [
             ("Id", "id"),
             ("ConversationId", "reference"),

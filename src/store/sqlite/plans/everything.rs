@@ -218,6 +218,7 @@ pub(super) async fn ask_everything(store: &SqliteStore, view: &StoreView) {
         store.cursor("directives announced"),
         store.poll_staleness(&main),
         store.completeness(&main),
+        store.unnamed(Some(id), 10),
         store.unheard_of(&main, &legs),
         store.due_comparisons(since, now(), since, 10),
         store.over_on(&main, &contact, &user("user-1"), 10),

@@ -71,6 +71,9 @@ pub trait SupervisionStore: Send + Sync {
     /// final state finds none.
     async fn in_states(&self, states: &[State], limit: u32) -> Result<Vec<StoredSupervision>, StoreError>;
 
+    /// Supervisions whose names are still looked up, by id, from the first after `after`, at most `limit`.
+    async fn unnamed(&self, after: Option<SupervisionId>, limit: u32) -> Result<Vec<SupervisionId>, StoreError>;
+
     /// Supervisions that ended at or after `since` and by `until`, latest end first, at most `limit`.
     async fn left_between(
         &self,

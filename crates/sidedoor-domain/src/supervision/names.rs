@@ -1,0 +1,177 @@
+//! The names of the people and the queue of a supervision. Vendors name them by ids; a quality manager needs names.
+
+use super::{State, Supervision};
+use crate::ids::{InstanceName, UserId};
+
+/// The names that are learnt beside the supervision. Those of the supervisor stand in [`Supervisor`](super::Supervisor).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The agent's Connect user name.
+    pub agent_username: Option<String>,
+    /// The id of the agent's Salesforce User.
+    pub agent_salesforce_user_id: Option<String>,
+    /// The id of the contact's queue.
+    pub queue_id: Option<String>,
+    /// The queue's name.
+    pub queue: Option<String>,
+    /// Whether everything that can be learnt is known, so that nothing is looked up any more.
+    pub is_complete: bool,
+}
+
+/// What can be looked up, and is not known of a supervision.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MissingNames {
+    /// Users of the vendor without a user name.
+    pub usernames: Vec<UserId>,
+    /// People without a Salesforce User, by their user names, and by their ids where these are known.
+    pub salesforce_users: Vec<(String, Option<UserId>)>,
+    /// A queue without a name.
+    pub queue: Option<String>,
+}
+
+/// Names by what they belong to. `None` if there is no such name, or not exactly one.
+pub trait KnownNames {
+    /// The user name of a user.
+    fn username(&self, instance: &InstanceName, user: &UserId) -> Option<String>;
+    /// The Salesforce User of the person with this Connect user name and id.
+    fn salesforce_user(&self, username: &str, user: Option<&UserId>) -> Option<String>;
+    /// The name of a queue.
+    fn queue(&self, instance: &InstanceName, queue: &str) -> Option<String>;
+}
+
+impl Supervision {
+    /// Whether names may have to be looked up.
+    pub fn lacks_names(&self) -> bool {
+        self.leg.is_some() && self.state != State::Failed && !self.names.is_complete
+    }
+
+    /// The agent of the contact by the vendor's own word.
+    pub fn set_agent(&mut self, agent: Option<UserId>) {
+        if let Some(agent) = agent.filter(|agent| self.agent.as_ref() != Some(agent)) {
+            self.agent = Some(agent);
+            self.names.agent_username = None;
+            self.names.agent_salesforce_user_id = None;
+            self.names.is_complete = false;
+        }
+    }
+
+    /// The queue of the contact by the vendor's own word.
+    pub fn set_queue(&mut self, queue: Option<String>) {
+        if let Some(queue) = queue.filter(|queue| self.names.queue_id.as_ref() != Some(queue)) {
+            self.names.queue_id = Some(queue);
+            self.names.queue = None;
+            self.names.is_complete = false;
+        }
+    }
+
+    /// The names that are not known.
+    pub fn missing_names(&self) -> MissingNames {
+        let supervisor = (
+            &self.supervisor.connect_user_id,
+            &self.supervisor.username,
+            &self.supervisor.salesforce_user_id,
+        );
+        let agent = (
+            &self.agent,
+            &self.names.agent_username,
+            &self.names.agent_salesforce_user_id,
+        );
+        let mut missing = MissingNames::default();
+        for (id, username, salesforce_user) in [supervisor, agent] {
+            match (id, username) {
+                (Some(id), None) => missing.usernames.push(id.clone()),
+                (id, Some(name)) if salesforce_user.is_none() => {
+                    missing.salesforce_users.push((name.clone(), id.clone()))
+                }
+                _ => {}
+            }
+        }
+        missing.queue = self.names.queue_id.clone().filter(|_| self.names.queue.is_none());
+        missing
+    }
+
+    /// Takes over what is known. What is set already stays, because the request gave it.
+    pub fn learn_names(&mut self, known: &dyn KnownNames) {
+        let username = |id: &Option<UserId>| id.as_ref().and_then(|id| known.username(&self.instance, id));
+        let supervisor = self.supervisor.username.take();
+        self.supervisor.username = supervisor.or_else(|| username(&self.supervisor.connect_user_id));
+        let agent = self.names.agent_username.take();
+        self.names.agent_username = agent.or_else(|| username(&self.agent));
+        let user = |name: &Option<String>, id: &Option<UserId>| known.salesforce_user(name.as_ref()?, id.as_ref());
+        let supervisor = self.supervisor.salesforce_user_id.take();
+        self.supervisor.salesforce_user_id =
+            supervisor.or_else(|| user(&self.supervisor.username, &self.supervisor.connect_user_id));
+        let agent = self.names.agent_salesforce_user_id.take();
+        self.names.agent_salesforce_user_id = agent.or_else(|| user(&self.names.agent_username, &self.agent));
+        if let (None, Some(queue)) = (&self.names.queue, &self.names.queue_id) {
+            self.names.queue = known.queue(&self.instance, queue);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_support::*;
+
+    struct Directory;
+
+    impl KnownNames for Directory {
+        fn username(&self, _: &InstanceName, user: &UserId) -> Option<String> {
+            (user.as_str() != "stranger").then(|| format!("{user}@example"))
+        }
+
+        fn salesforce_user(&self, username: &str, _: Option<&UserId>) -> Option<String> {
+            Some(format!("005-{username}"))
+        }
+
+        fn queue(&self, _: &InstanceName, queue: &str) -> Option<String> {
+            Some(format!("Queue {queue}"))
+        }
+    }
+
+    #[test]
+    fn names_are_learnt_of_everyone_who_is_known() {
+        let mut s = monitoring();
+        s.supervisor.username = None;
+        assert!(s.lacks_names());
+        s.set_agent(Some(user("agent-1")));
+        s.set_queue(Some("q-1".into()));
+        assert_eq!(s.missing_names().usernames, [user("supervisor-1"), user("agent-1")]);
+        assert_eq!(s.missing_names().queue.as_deref(), Some("q-1"));
+        s.learn_names(&Directory);
+        assert_eq!(s.missing_names(), MissingNames::default());
+        assert_eq!(s.supervisor.username.as_deref(), Some("supervisor-1@example"));
+        assert_eq!(s.names.agent_salesforce_user_id.as_deref(), Some("005-agent-1@example"));
+        assert_eq!(s.names.queue.as_deref(), Some("Queue q-1"));
+    }
+
+    #[test]
+    fn another_agent_has_other_names() {
+        let mut s = monitoring();
+        s.set_agent(Some(user("agent-1")));
+        s.learn_names(&Directory);
+        s.names.is_complete = true;
+        s.set_agent(Some(user("agent-1")));
+        s.set_agent(None);
+        assert!(!s.lacks_names());
+        s.set_agent(Some(user("stranger")));
+        assert!(s.lacks_names());
+        assert_eq!(
+            (&s.names.agent_username, &s.names.agent_salesforce_user_id),
+            (&None, &None)
+        );
+        s.learn_names(&Directory);
+        assert_eq!(s.names.agent_username, None);
+    }
+
+    #[test]
+    fn names_of_the_request_are_kept() {
+        let mut s = monitoring();
+        s.supervisor.username = Some("given".into());
+        s.supervisor.salesforce_user_id = Some("005given".into());
+        s.learn_names(&Directory);
+        assert_eq!(s.supervisor.username.as_deref(), Some("given"));
+        assert_eq!(s.supervisor.salesforce_user_id.as_deref(), Some("005given"));
+    }
+}
