@@ -6,7 +6,7 @@ use serde_json::Value;
 use sidedoor_domain::ports::CrmError;
 
 use super::Salesforce;
-use super::errors::{LookupFields, answered, unreadable};
+use super::errors::{LookupFields, answered, read, unreadable};
 
 /// The longest user name that Connect accepts, characters.
 const MAX_USERNAME: usize = 100;
@@ -25,8 +25,11 @@ impl Salesforce {
         if status != StatusCode::OK {
             return Err(answered(status, &text, LookupFields::default()));
         }
-        let found: Value = serde_json::from_str(&text).map_err(|_| unreadable())?;
-        let records = found.get("records").and_then(Value::as_array).ok_or_else(unreadable)?;
+        let found: Value = read(&text)?;
+        let records = found
+            .get("records")
+            .and_then(Value::as_array)
+            .ok_or_else(|| unreadable(&text))?;
         let name = records.first().and_then(|user| user.get(field)?.as_str());
         let usable = |name: &&str| {
             !name.is_empty() && name.chars().count() <= MAX_USERNAME && !name.chars().any(char::is_control)

@@ -73,6 +73,7 @@ mod monitoring {
 mod operations {
     mod backups;
     mod check;
+    mod check_org;
     mod fakes;
     mod start_and_stop;
     mod traces;
@@ -93,6 +94,8 @@ mod salesforce_sync {
     mod dead_letters;
     mod delivery;
     mod error_table;
+    mod late_commits;
+    mod moved_org;
     mod org;
     mod outage;
 }

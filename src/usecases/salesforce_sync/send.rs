@@ -83,7 +83,8 @@ impl SalesforceSyncService {
             for (i, outcome) in outcomes.iter().enumerate() {
                 let Err(e) = outcome else { continue };
                 match e.verdict {
-                    CrmVerdict::RetryNow if !refused_before => {}
+                    CrmVerdict::RetryNow | CrmVerdict::RetryThenWithout(_) if !refused_before => {}
+                    CrmVerdict::RetryThenWithout(refused) => batch[i].leave_out(refused, e),
                     CrmVerdict::WithoutLookups(refused) => {
                         batch[i].leave_out(if refused_before { Lookups::ALL } else { refused }, e);
                     }
@@ -132,7 +133,10 @@ impl SalesforceSyncService {
                     Box::pin(self.send_split(crm, right, calls)).await
                 };
                 match (first, second) {
-                    (Err(e), Err(_)) => Err(e),
+                    (Err(e), Err(other)) => Err(CrmError {
+                        may_commit_late: e.may_commit_late || other.may_commit_late,
+                        ..e
+                    }),
                     // The results of one half are final even if the other half failed.
                     (first, second) => Ok([
                         outcome_for_each(first, left.len()),
@@ -186,7 +190,11 @@ pub(super) fn outgoing_record(stored: StoredSupervision) -> Option<OutgoingRecor
 fn is_records_fault(e: &CrmError) -> bool {
     matches!(
         e.verdict,
-        CrmVerdict::DeadLetter | CrmVerdict::OwnFault | CrmVerdict::WithoutLookups(_) | CrmVerdict::RetryNow
+        CrmVerdict::DeadLetter
+            | CrmVerdict::Unproven
+            | CrmVerdict::WithoutLookups(_)
+            | CrmVerdict::RetryThenWithout(_)
+            | CrmVerdict::RetryNow
     )
 }
 

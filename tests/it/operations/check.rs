@@ -12,13 +12,13 @@ use crate::support::app::TestApp;
 use crate::support::claims::text;
 use crate::support::sql;
 
-struct Scene {
-    fakes: Fakes,
+pub struct Scene {
+    pub fakes: Fakes,
     folder: tempfile::TempDir,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self {
             fakes: sidedoor_fakes::start(FakesConfig::default())
                 .await
@@ -65,7 +65,7 @@ impl Scene {
     }
 
     /// The lines of `--output json`, and whether it succeeded.
-    async fn lines(&self, arguments: &[&str], changes: &[(&str, &str)]) -> (Vec<Value>, bool) {
+    pub async fn lines(&self, arguments: &[&str], changes: &[(&str, &str)]) -> (Vec<Value>, bool) {
         let output = self.run(&[arguments, &["--output", "json"]].concat(), changes).await;
         let said = String::from_utf8_lossy(&output.stdout);
         let report: Value = serde_json::from_str(&said).unwrap_or_else(|e| {
@@ -79,7 +79,7 @@ impl Scene {
     }
 }
 
-fn result<'l>(lines: &'l [Value], id: &str) -> (&'l str, &'l str, &'l str) {
+pub fn result<'l>(lines: &'l [Value], id: &str) -> (&'l str, &'l str, &'l str) {
     let line = lines
         .iter()
         .find(|l| l["id"] == id)

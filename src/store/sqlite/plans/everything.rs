@@ -136,6 +136,7 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         object_name: "VoiceCallParticipant__c".into(),
         record_id: Some("a".into()),
         created: true,
+        newer_kept: false,
     };
     for result in [
         DeliveryOutcome::Again {
