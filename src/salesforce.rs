@@ -6,7 +6,9 @@
 //! | [`client`] | the upserts and queries; renews an expired token once |
 //! | [`token`] | the access token: cached, one renewal at a time |
 //! | [`record`] | the wire shape of a participant record, with the configured field names |
+//! | [`stale_access`] | answers that ask for a new login |
 //! | [`errors`] | what to do about every error |
+//! | [`remedies`] | what a person can do about it |
 //! | [`object`] | which object the records go to, found by describe |
 //! | [`users`] | the Connect user name of a Salesforce User |
 //! | [`events`] | Platform Events that announce directives |
@@ -20,6 +22,8 @@ mod events;
 mod object;
 mod participants;
 mod record;
+mod remedies;
+mod stale_access;
 mod token;
 mod users;
 

@@ -89,7 +89,7 @@ use polling::PollingService;
 use reports::ReportService;
 use salesforce_sync::{DeliveryService, SalesforceSyncService};
 pub use settings::{
-    DeliverySettings, InstanceSettings, LegEndMethod, RetentionPeriods, UseCaseIntervals, UseCaseSettings,
+    DeliverySettings, InstanceSettings, LegEndMethod, RetentionPeriods, UseCaseIntervals, UseCaseSettings, UserKeys,
 };
 
 /// Every use case, by area. Cheap to clone.

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::connect::ConnectSection;
 use super::salesforce::{SalesforceSection, UserLookup};
 use super::{HttpConfig, Reader, compliance, timing};
-use crate::usecases::{DeliverySettings, RetentionPeriods, UseCaseIntervals, UseCaseSettings};
+use crate::usecases::{DeliverySettings, RetentionPeriods, UseCaseIntervals, UseCaseSettings, UserKeys};
 
 /// The settings of the use cases.
 pub(super) fn read(
@@ -48,7 +48,11 @@ pub(super) fn read(
             supervisions: days(r.number("retention.supervisions_days", 400, 1, 36_500)),
         },
         username_cache_ttl: r.seconds("supervision.usernames_s", 300, 1, 86_400),
-        salesforce_users: salesforce.is_some_and(|s| s.config.user_lookup != UserLookup::Off),
+        salesforce_users: salesforce.and_then(|s| match s.config.user_lookup {
+            UserLookup::UserField => Some(UserKeys::Username),
+            UserLookup::CallCenterRoutingMap => Some(UserKeys::UsernameOrId),
+            UserLookup::Off => None,
+        }),
         timing: timing::read(r),
         policy: compliance::read(r, connect),
         streams: http.max_streams,

@@ -1,6 +1,6 @@
 //! The calls of the REST API: upserts of one record or a collection by external id, queries and describes. An upsert
 //! answers 201 for a created and 200 for an updated record (or a bare 204 from old API versions). After a 401 the token is
-//! renewed and the call is repeated once.
+//! renewed and the call is repeated once; so it is if the org has moved to another host.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,11 +15,15 @@ use serde_json::{Value, json};
 use sidedoor_domain::ids::ContactId;
 use sidedoor_domain::participant::ParticipantRecord;
 use sidedoor_domain::ports::crm::ParticipantSeen;
-use sidedoor_domain::ports::{Clock, Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict, Usage, WrittenRecord};
+use sidedoor_domain::ports::{Clock, Crm, CrmError, CrmErrorCode, CrmVerdict, Usage, WrittenRecord};
 
-use super::errors::{LookupFields, answered, item_refused, not_of_a_record, org_fault, unanswered, unreadable};
+use super::errors::{
+    LookupFields, answered, concerns_record, is_newer_kept, item_refused, not_of_a_record, of_collection, read,
+    unanswered, unreadable,
+};
 use super::object::{Describe, Described, Object};
 use super::record;
+use super::stale_access::ApiAnswer;
 use super::token::{Access, Tokens};
 use crate::config::SalesforceConfig;
 use crate::telemetry::spans;
@@ -53,6 +57,7 @@ impl Upserted {
             object_name: object_name.to_owned(),
             record_id: self.id,
             created: self.created,
+            newer_kept: false,
         }
     }
 }
@@ -82,7 +87,8 @@ impl Salesforce {
         })
     }
 
-    /// Sends a request with the current token. If Salesforce refuses the token, repeats the request with a new one.
+    /// Sends a request with the current token. If Salesforce refuses the token, or the org has moved, logs in again and repeats
+    /// the request once.
     pub(super) async fn send(
         &self,
         method: &Method,
@@ -90,21 +96,18 @@ impl Salesforce {
         body: Option<&Value>,
     ) -> Result<(StatusCode, String), CrmError> {
         let access = self.tokens.get().await?;
-        let (status, text) = self.send_with(&access, method, path, body).await?;
-        if status != StatusCode::UNAUTHORIZED {
-            return Ok((status, text));
+        let answer = self.send_with(&access, method, path, body).await?;
+        if answer.stale_access().is_none() {
+            return Ok((answer.status, answer.text));
         }
         self.tokens.refused(&access).await;
         let renewed = self.tokens.get().await?;
-        let (status, text) = self.send_with(&renewed, method, path, body).await?;
-        if status == StatusCode::UNAUTHORIZED {
-            self.tokens.refused(&renewed).await;
-            return Err(org_fault(
-                CrmFault::TokenRejected,
-                "Salesforce refused a token that it had just issued",
-            ));
-        }
-        Ok((status, text))
+        let answer = self.send_with(&renewed, method, path, body).await?;
+        let Some(stale) = answer.stale_access() else {
+            return Ok((answer.status, answer.text));
+        };
+        self.tokens.refused(&renewed).await;
+        Err(stale.error(&answer, &renewed))
     }
 
     async fn send_with(
@@ -113,7 +116,7 @@ impl Salesforce {
         method: &Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<(StatusCode, String), CrmError> {
+    ) -> Result<ApiAnswer, CrmError> {
         let url = format!(
             "{}/services/data/{}/{path}",
             access.instance_url, self.settings.api_version
@@ -129,17 +132,43 @@ impl Salesforce {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let mut answer = request.send().await.map_err(|e| unanswered(&e))?;
+        match self.read_answer(request).await {
+            Ok(answer) => Ok(answer),
+            Err(failed) => {
+                // The host may be an old one of an org that has moved. A slow org is not.
+                if failed.as_ref().is_some_and(|e| e.is_connect() || !e.is_timeout()) {
+                    self.tokens.unreachable(access).await;
+                }
+                Err(failed.map_or_else(
+                    || unreadable(""),
+                    |e| CrmError {
+                        may_commit_late: *method == Method::PATCH && !e.is_connect(),
+                        ..unanswered(&e)
+                    },
+                ))
+            }
+        }
+    }
+
+    /// Sends and reads the answer. The error is `None` if the answer is too long.
+    async fn read_answer(&self, request: reqwest::RequestBuilder) -> Result<ApiAnswer, Option<reqwest::Error>> {
+        let mut answer = request.send().await.map_err(Some)?;
         let status = answer.status();
         self.note_usage(answer.headers());
+        let location = answer.headers().get("location").and_then(|v| v.to_str().ok());
+        let location = location.map(ToOwned::to_owned);
         let mut text = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|e| unanswered(&e))? {
+        while let Some(chunk) = answer.chunk().await.map_err(Some)? {
             if text.len() + chunk.len() > MAX_ANSWER {
-                return Err(unreadable());
+                return Err(None);
             }
             text.extend_from_slice(&chunk);
         }
-        Ok((status, String::from_utf8_lossy(&text).into_owned()))
+        Ok(ApiAnswer {
+            status,
+            location,
+            text: String::from_utf8_lossy(&text).into_owned(),
+        })
     }
 
     /// Upserts one record: `PATCH …/sobjects/{Object}/{ExternalIdField}/{value}`.
@@ -151,11 +180,11 @@ impl Salesforce {
         let (status, text) = self.send(&Method::PATCH, &path, Some(&body)).await?;
         match status {
             StatusCode::OK | StatusCode::CREATED => {
-                let done: Upserted = serde_json::from_str(&text).map_err(|_| unreadable())?;
+                let done: Upserted = read(&text)?;
                 Ok(done.recorded(object_name))
             }
             StatusCode::NO_CONTENT => Ok(Upserted::default().recorded(object_name)),
-            _ => Err(answered(status, &text, self.lookups(participant))),
+            _ => newer_is_written(object_name, answered(status, &text, self.lookups(participant))),
         }
     }
 
@@ -177,18 +206,18 @@ impl Salesforce {
         let body = json!({"allOrNone": false, "records": records.collect::<Vec<_>>()});
         let (status, text) = self.send(&Method::PATCH, &path, Some(&body)).await?;
         if status != StatusCode::OK {
-            return Err(answered(status, &text, LookupFields::default()));
+            return Err(of_collection(answered(status, &text, LookupFields::default())));
         }
-        let results: Vec<Value> = serde_json::from_str(&text).map_err(|_| unreadable())?;
+        let results: Vec<Value> = read(&text)?;
         // With another number of results it is unknown which record each belongs to.
         if results.len() != participants.len() {
-            return Err(unreadable());
+            return Err(unreadable(""));
         }
         let of = |(participant, result): (&ParticipantRecord, Value)| {
             let taken = result.get("success") == Some(&Value::Bool(true));
             match serde_json::from_value::<Upserted>(result.clone()) {
                 Ok(done) if taken => Ok(done.recorded(object_name)),
-                _ => Err(item_refused(&result, self.lookups(participant))),
+                _ => newer_is_written(object_name, item_refused(&result, self.lookups(participant))),
             }
         };
         Ok(participants.iter().zip(results).map(of).collect())
@@ -225,7 +254,7 @@ impl Salesforce {
         }
     }
 
-    /// Remembers how many of its daily API calls the org has used: `Sforce-Limit-Info: api-usage=18/5000`.
+    /// Remembers how many of its daily API calls the org has used: `Sforce-Limit-Info: api-usage=18/5000; api-bursts=1/750`.
     fn note_usage(&self, headers: &reqwest::header::HeaderMap) {
         let header = headers.get("sforce-limit-info").and_then(|v| v.to_str().ok());
         if let Some(usage) = header.and_then(parse_usage) {
@@ -234,12 +263,16 @@ impl Salesforce {
     }
 }
 
-/// Whether an error concerns the record, not the org or the network.
-fn concerns_record(e: &CrmError) -> bool {
-    matches!(
-        e.verdict,
-        CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups(_) | CrmVerdict::RetryNow
-    ) || e.code.as_str() == "UNABLE_TO_LOCK_ROW"
+/// A refusal of an older version because the org has a newer one leaves nothing to do.
+fn newer_is_written(object_name: &str, e: CrmError) -> Result<WrittenRecord, CrmError> {
+    if is_newer_kept(&e) {
+        Ok(WrittenRecord {
+            newer_kept: true,
+            ..Upserted::default().recorded(object_name)
+        })
+    } else {
+        Err(e)
+    }
 }
 
 /// The usage that an answer reported at `at`, unless it is out of date.
@@ -247,9 +280,10 @@ fn current_usage((usage, at): (Usage, Timestamp), now: Timestamp) -> Option<Usag
     (now.duration_since(at) < USAGE_TTL).then_some(usage)
 }
 
+/// Salesforce separates the figures by semicolons. A proxy that joins headers separates them by commas.
 fn parse_usage(header: &str) -> Option<Usage> {
     let numbers = header
-        .split(',')
+        .split([';', ','])
         .find_map(|part| part.trim().strip_prefix("api-usage="))?;
     let (used, limit) = numbers.split_once('/')?;
     Some(Usage {
@@ -260,6 +294,23 @@ fn parse_usage(header: &str) -> Option<Usage> {
 
 #[async_trait]
 impl Describe for Salesforce {
+    async fn newest_version(&self) -> Result<Option<u32>, CrmError> {
+        let access = self.tokens.get().await?;
+        // The list of versions needs no session and counts as no call.
+        let request = self.http.get(format!("{}/services/data/", access.instance_url));
+        let answer = self.read_answer(request).await;
+        let answer = answer.map_err(|failed| failed.map_or_else(|| unreadable(""), |e| unanswered(&e)))?;
+        if answer.status != StatusCode::OK {
+            return Err(not_of_a_record(answered(
+                answer.status,
+                &answer.text,
+                LookupFields::default(),
+            )));
+        }
+        let versions: Vec<ApiVersion> = read(&answer.text)?;
+        Ok(versions.iter().filter_map(ApiVersion::number).max())
+    }
+
     async fn describe(&self, object: &str) -> Result<Described, CrmError> {
         let (status, text) = self
             .send(&Method::GET, &format!("sobjects/{object}/describe"), None)
@@ -267,7 +318,7 @@ impl Describe for Salesforce {
         if status != StatusCode::OK {
             return Err(not_of_a_record(answered(status, &text, LookupFields::default())));
         }
-        serde_json::from_str(&text).map_err(|_| unreadable())
+        read(&text)
     }
 }
 
@@ -290,7 +341,7 @@ impl Crm for Salesforce {
         }
         // The org may not be at fault. Its own description shows that, and names the fix better than a refusal does.
         let cleared = |e: CrmError| CrmError {
-            verdict: CrmVerdict::OwnFault,
+            verdict: CrmVerdict::Unproven,
             ..e
         };
         match (self.describe_object().await, done) {
@@ -324,7 +375,7 @@ impl Crm for Salesforce {
         if status != StatusCode::OK {
             return Err(answered(status, &text, LookupFields::default()));
         }
-        let found: Found = serde_json::from_str(&text).map_err(|_| unreadable())?;
+        let found: Found = read(&text)?;
         let mut by_key: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for call in found.records {
             by_key.entry(call.vendor_call_key).or_default().push(call.id);
@@ -341,8 +392,7 @@ impl Crm for Salesforce {
     }
 
     async fn describe_object(&self) -> Result<String, CrmError> {
-        self.object.forget().await;
-        self.object.name(self).await
+        self.object.ask_again(self).await
     }
 
     async fn announce(&self, channel_keys: &[String]) -> Result<(), CrmError> {
@@ -356,6 +406,18 @@ impl Crm for Salesforce {
     fn usage(&self) -> Option<Usage> {
         let reported = *self.usage.lock().unwrap_or_else(PoisonError::into_inner);
         reported.and_then(|reported| current_usage(reported, self.clock.now()))
+    }
+}
+
+/// A version of the REST API, such as `68.0`.
+#[derive(Deserialize)]
+struct ApiVersion {
+    version: String,
+}
+
+impl ApiVersion {
+    fn number(&self) -> Option<u32> {
+        self.version.split('.').next()?.parse().ok()
     }
 }
 
@@ -387,10 +449,14 @@ mod tests {
     fn usage_is_parsed_from_limit_header() {
         let usage = |used, limit| Some(Usage { used, limit });
         assert_eq!(parse_usage("api-usage=18/5000"), usage(18, 5000));
-        assert_eq!(
-            parse_usage("api-usage=25/5000, per-app-api-usage=17/250(appName=x)"),
-            usage(25, 5000)
-        );
+        for header in [
+            "api-usage=25/5000; per-app-api-usage=17/250(appName=x)",
+            "per-app-api-usage=17/250(appName=x); api-usage=25/5000",
+            "api-usage=25/5000; api-bursts=1/750",
+            "api-usage=25/5000, per-app-api-usage=17/250(appName=x)",
+        ] {
+            assert_eq!(parse_usage(header), usage(25, 5000), "{header}");
+        }
         for odd in ["", "api-usage=", "api-usage=x/y", "api-usage=1"] {
             assert_eq!(parse_usage(odd), None, "{odd}");
         }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use sidedoor_domain::ports::{Clock, CrmError, Usage};
 
 use super::client::Salesforce;
-use super::errors::{LookupFields, answered, unanswered, unreadable};
+use super::errors::{LookupFields, answered, read, unanswered};
 use super::object::Describe;
 
 /// A `Date` header of Salesforce, with readings of our clock before and after.
@@ -48,7 +48,7 @@ impl Salesforce {
         if status != StatusCode::OK {
             return Err(answered(status, &text, LookupFields::default()));
         }
-        let limits: Limits = serde_json::from_str(&text).map_err(|_| unreadable())?;
+        let limits: Limits = read(&text)?;
         let Daily { max, remaining } = limits.daily_api_requests;
         Ok(Usage {
             used: max.saturating_sub(remaining),

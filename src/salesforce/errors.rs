@@ -3,21 +3,33 @@
 //! Salesforce has three shapes of error body: `[{"message","errorCode","fields"}]`, the same as a bare object (some 404s),
 //! and that of a collection's record, which has `statusCode` instead of `errorCode`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sidedoor_domain::ports::crm::Lookups;
 use sidedoor_domain::ports::{CrmError, CrmErrorCode, CrmFault, CrmVerdict};
 
+use super::remedies;
+
 /// The pause after an error that concerns the whole org.
 const PARK: Duration = Duration::from_secs(60);
-/// The pause after a limit was reached. Limits count a rolling day, so an earlier attempt would only use up a call.
+/// The pause after a limit of a day was reached. It counts a rolling day, so an earlier attempt would only use up a call.
 const LIMIT: Duration = Duration::from_secs(300);
+/// The pause after a limit of concurrent requests was reached, because such requests end in seconds.
+const CONCURRENCY: Duration = Duration::from_secs(5);
 /// The most bytes of an answer that a dead letter keeps.
 const MAX_KEPT_ANSWER: usize = 4096;
 /// The most characters of a vendor's message that are shown to people.
 const MAX_MESSAGE: usize = 300;
+/// The most characters of a web page's title that are shown to people.
+const MAX_TITLE: usize = 80;
+/// The error of a record that waits for a lock. A flow or trigger that waited in vain has it in its message.
+const LOCK: &str = "UNABLE_TO_LOCK_ROW";
+/// The text of the validation rule that keeps the newer version of a record (`Newer_Version_Is_Kept` in `infra/salesforce`).
+const NEWER_KEPT: &str = "newer version of this record";
 
 /// The names of the lookup fields that a record sets.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,15 +62,46 @@ pub(crate) fn answered(status: StatusCode, body: &str, lookups: LookupFields<'_>
         None if status == StatusCode::MULTIPLE_CHOICES => "MULTIPLE_CHOICES".to_owned(),
         None => format!("HTTP_{}", status.as_u16()),
     };
-    let verdict = verdict(&code, status, &fields, lookups);
-    let message = text("message").map_or_else(|| format!("Salesforce answered {status}"), clean);
-    let answer = Some(cut(body));
+    let page = page_title(body);
+    let message = match (text("message"), &page) {
+        (Some(message), _) => clean(message),
+        (None, Some(title)) => format!("a web page{title} answered with {status} instead of Salesforce"),
+        (None, None) => format!("Salesforce answered {status}"),
+    };
+    let remedy = match &page {
+        Some(title) => Some(remedies::of_page(title)),
+        None => remedies::of_code(&code, &message),
+    };
     CrmError {
+        verdict: verdict(&code, &message, status, &fields, lookups),
+        remedy: remedy.map(Cow::Borrowed),
+        // A gateway on the way may have given up waiting while the org goes on.
+        may_commit_late: status.is_server_error() && code.starts_with("HTTP_"),
         code: CrmErrorCode::Vendor(code),
         message,
-        answer,
-        verdict,
+        answer: Some(cut(body)),
     }
+}
+
+/// The title of a web page in quotation marks, empty if the page has none; `None` if the body is no web page.
+fn page_title(body: &str) -> Option<String> {
+    let body = body.trim_start();
+    if !body.starts_with('<') {
+        return None;
+    }
+    let lower = body.to_ascii_lowercase();
+    let title = lower.find("<title").and_then(|at| {
+        let begin = at + lower.get(at..)?.find('>')? + 1;
+        let end = begin + lower.get(begin..)?.find("</title")?;
+        body.get(begin..end)
+    });
+    let words: Vec<&str> = title.unwrap_or_default().split_whitespace().collect();
+    let title: String = clean(&words.join(" ")).chars().take(MAX_TITLE).collect();
+    Some(if title.is_empty() {
+        String::new()
+    } else {
+        format!(" titled \"{title}\"")
+    })
 }
 
 /// Translates the result of a refused record of a collection:
@@ -67,7 +110,7 @@ pub(crate) fn item_refused(result: &Value, lookups: LookupFields<'_>) -> CrmErro
     let errors = result.get("errors").cloned().unwrap_or(Value::Null);
     let e = answered(StatusCode::OK, &errors.to_string(), lookups);
     if e.code.as_str() == "HTTP_200" {
-        return unreadable();
+        return unreadable("");
     }
     // A record of a collection has no status of its own. The same errors of a single record are 4xx.
     let verdict = match e.code.as_str() {
@@ -81,39 +124,98 @@ pub(crate) fn item_refused(result: &Value, lookups: LookupFields<'_>) -> CrmErro
     }
 }
 
-fn verdict(code: &str, status: StatusCode, fields: &[&str], lookups: LookupFields<'_>) -> CrmVerdict {
+/// Only codes that are certainly about the record's own data are dead letters. A code that is not listed says nothing about whose
+/// fault it is.
+fn verdict(code: &str, message: &str, status: StatusCode, fields: &[&str], lookups: LookupFields<'_>) -> CrmVerdict {
     match code {
+        _ if code == LOCK || message.contains(LOCK) => CrmVerdict::Retry,
         // UNKNOWN_EXCEPTION is "The system encountered an internal error". It is listed here because a record of a
         // collection has no status 500.
-        "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "INVALID_SESSION_ID" | "UNKNOWN_EXCEPTION" => CrmVerdict::Retry,
+        "SERVER_UNAVAILABLE"
+        | "INVALID_SESSION_ID"
+        | "UNKNOWN_EXCEPTION"
+        | "QUERY_TIMEOUT"
+        | "REQUEST_RUNNING_TOO_LONG" => CrmVerdict::Retry,
         "DUPLICATE_VALUE" => CrmVerdict::RetryNow,
+        "REQUEST_LIMIT_EXCEEDED" if remedies::is_concurrency(message) => CrmVerdict::Park(CONCURRENCY),
+        "TOO_MANY_APEX_REQUESTS" => CrmVerdict::Park(CONCURRENCY),
         // The org is full, or the owner of new records is inactive. Such an org may still accept updates, so it is not this
         // record's fault even if others are accepted.
         "REQUEST_LIMIT_EXCEEDED" | "STORAGE_LIMIT_EXCEEDED" | "EXCEEDED_QUOTA" | "INACTIVE_OWNER_OR_USER" => {
             CrmVerdict::Park(LIMIT)
         }
+        // About the org, the integration user or the app, whatever the record.
+        "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE"
+        | "ORG_LOCKED"
+        | "TRIAL_EXPIRED"
+        | "INVALID_OPERATION_WITH_EXPIRED_PASSWORD"
+        | "CLIENT_NOT_ACCESSIBLE_FOR_USER"
+        | "URL_NOT_RESET" => CrmVerdict::Park(PARK),
         "INVALID_FIELD"
         | "INSUFFICIENT_ACCESS"
         | "INVALID_TYPE"
         | "INVALID_FIELD_FOR_INSERT_UPDATE"
         | "API_DISABLED_FOR_ORG"
         | "API_CURRENTLY_DISABLED"
+        | "UNSUPPORTED_API_VERSION"
         | "INSUFFICIENT_ACCESS_OR_READONLY"
         | "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY" => CrmVerdict::OrgFault(PARK),
         "NOT_FOUND" if status == StatusCode::NOT_FOUND => CrmVerdict::OrgFault(PARK),
-        "INVALID_CROSS_REFERENCE_KEY"
-        | "MALFORMED_ID"
-        | "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"
-        | "FIELD_INTEGRITY_EXCEPTION"
-        | "FIELD_FILTER_VALIDATION_EXCEPTION"
-        | "ENTITY_IS_DELETED" => {
+        // Without a field it may be the record itself, which an upsert then creates.
+        "ENTITY_IS_DELETED" if fields.is_empty() => {
+            refused_lookups(fields, lookups).map_or(CrmVerdict::RetryNow, CrmVerdict::RetryThenWithout)
+        }
+        // Without a lookup of ours, the record type, the owner or a trigger refers to something.
+        "INVALID_CROSS_REFERENCE_KEY" | "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY" | "ENTITY_IS_DELETED" => {
+            refused_lookups(fields, lookups).map_or(CrmVerdict::Unproven, CrmVerdict::WithoutLookups)
+        }
+        "MALFORMED_ID" | "FIELD_INTEGRITY_EXCEPTION" | "FIELD_FILTER_VALIDATION_EXCEPTION" => {
             refused_lookups(fields, lookups).map_or(CrmVerdict::DeadLetter, CrmVerdict::WithoutLookups)
         }
+        "MULTIPLE_CHOICES"
+        | "REQUIRED_FIELD_MISSING"
+        | "FIELD_CUSTOM_VALIDATION_EXCEPTION"
+        | "STRING_TOO_LONG"
+        | "NUMBER_OUTSIDE_VALID_RANGE"
+        | "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"
+        | "DUPLICATE_EXTERNAL_ID"
+        | "DUPLICATES_DETECTED"
+        | "JSON_PARSER_ERROR" => CrmVerdict::DeadLetter,
         _ if status == StatusCode::TOO_MANY_REQUESTS => CrmVerdict::Park(LIMIT),
         _ if status.is_server_error() => CrmVerdict::Retry,
         // An answer without a code of Salesforce's comes from a proxy, a login page or a redirect. No record is at fault.
         _ if code.starts_with("HTTP_") => CrmVerdict::Retry,
-        _ => CrmVerdict::DeadLetter,
+        _ => CrmVerdict::Unproven,
+    }
+}
+
+/// Whether an error concerns the record, not the org or the network.
+pub(super) fn concerns_record(e: &CrmError) -> bool {
+    match e.verdict {
+        CrmVerdict::DeadLetter
+        | CrmVerdict::WithoutLookups(_)
+        | CrmVerdict::RetryThenWithout(_)
+        | CrmVerdict::RetryNow
+        | CrmVerdict::Unproven => true,
+        CrmVerdict::Retry => e.code.as_str() == LOCK || e.message.contains(LOCK),
+        CrmVerdict::Park(_) | CrmVerdict::OrgFault(_) => false,
+    }
+}
+
+/// Whether the org refused an older version of a record because it has a newer one.
+pub(super) fn is_newer_kept(e: &CrmError) -> bool {
+    e.code.as_str() == "FIELD_CUSTOM_VALIDATION_EXCEPTION" && e.message.contains(NEWER_KEPT)
+}
+
+/// The error of a call with several records. If it does not show whose fault it is, the call is repeated with fewer records, down to
+/// one, because the org would refuse each half of a split call alike.
+pub(super) fn of_collection(e: CrmError) -> CrmError {
+    match e.verdict {
+        CrmVerdict::Unproven => CrmError {
+            verdict: CrmVerdict::Retry,
+            ..e
+        },
+        _ => e,
     }
 }
 
@@ -141,13 +243,26 @@ pub(super) fn unanswered(e: &reqwest::Error) -> CrmError {
     own(fault, message, CrmVerdict::Retry)
 }
 
-/// The error of an answer that cannot be read.
-pub(super) fn unreadable() -> CrmError {
-    own(
+/// The error of an answer that cannot be read: its body.
+pub(super) fn unreadable(body: &str) -> CrmError {
+    let e = own(
         CrmFault::ResponseInvalid,
         "Salesforce's answer could not be read",
         CrmVerdict::Retry,
-    )
+    );
+    match page_title(body) {
+        Some(title) => CrmError {
+            message: format!("a web page{title} answered instead of Salesforce"),
+            remedy: Some(Cow::Borrowed(remedies::of_page(&title))),
+            ..e
+        },
+        None => e,
+    }
+}
+
+/// Reads an answer's JSON.
+pub(super) fn read<T: DeserializeOwned>(body: &str) -> Result<T, CrmError> {
+    serde_json::from_str(body).map_err(|_| unreadable(body))
 }
 
 /// An error that concerns the whole org.
@@ -155,23 +270,39 @@ pub(super) fn org_fault(fault: CrmFault, message: impl Into<String>) -> CrmError
     own(fault, message, CrmVerdict::OrgFault(PARK))
 }
 
+/// An error that concerns the whole org, with what a person can do about it.
+pub(super) fn org_fault_with(
+    fault: CrmFault,
+    message: impl Into<String>,
+    remedy: impl Into<Cow<'static, str>>,
+) -> CrmError {
+    CrmError {
+        remedy: Some(remedy.into()),
+        ..org_fault(fault, message)
+    }
+}
+
 /// Blames the org instead of a record, because the refused call was about no record.
 pub(super) fn not_of_a_record(e: CrmError) -> CrmError {
-    match e.verdict {
-        CrmVerdict::DeadLetter | CrmVerdict::WithoutLookups(_) | CrmVerdict::RetryNow => CrmError {
-            verdict: CrmVerdict::OrgFault(PARK),
-            ..e
-        },
-        _ => e,
-    }
+    let verdict = match e.verdict {
+        CrmVerdict::DeadLetter
+        | CrmVerdict::WithoutLookups(_)
+        | CrmVerdict::RetryThenWithout(_)
+        | CrmVerdict::RetryNow => CrmVerdict::OrgFault(PARK),
+        CrmVerdict::Unproven => CrmVerdict::Retry,
+        other => other,
+    };
+    CrmError { verdict, ..e }
 }
 
 fn own(fault: CrmFault, message: impl Into<String>, verdict: CrmVerdict) -> CrmError {
     CrmError {
         code: CrmErrorCode::Own(fault),
         message: message.into(),
+        remedy: None,
         answer: None,
         verdict,
+        may_commit_late: false,
     }
 }
 
@@ -189,108 +320,4 @@ fn cut(body: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(status: u16, body: &str) -> CrmVerdict {
-        let status = StatusCode::from_u16(status).expect("a status");
-        let lookups = LookupFields {
-            voice_call: Some("Voice_Call__c"),
-            supervisor: Some("Supervisor__c"),
-            agent: Some("Agent__c"),
-        };
-        answered(status, body, lookups).verdict
-    }
-
-    #[test]
-    fn errors_documentation_lists_every_salesforce_code() {
-        let documented = include_str!("../../docs/errors.md");
-        for fault in CrmFault::ALL {
-            assert!(
-                documented.contains(&format!("`{fault}`")),
-                "{fault} is not in docs/errors.md"
-            );
-        }
-    }
-
-    #[test]
-    fn salesforce_errors_have_the_verdicts_of_the_table() {
-        let error = |code: &str| format!(r#"[{{"message":"m","errorCode":"{code}"}}]"#);
-        let table = [
-            (400, "UNABLE_TO_LOCK_ROW", CrmVerdict::Retry),
-            (503, "SERVER_UNAVAILABLE", CrmVerdict::Retry),
-            (500, "UNKNOWN_EXCEPTION", CrmVerdict::Retry),
-            (400, "DUPLICATE_VALUE", CrmVerdict::RetryNow),
-            (403, "REQUEST_LIMIT_EXCEEDED", CrmVerdict::Park(LIMIT)),
-            (400, "INVALID_FIELD", CrmVerdict::OrgFault(PARK)),
-            (403, "INSUFFICIENT_ACCESS", CrmVerdict::OrgFault(PARK)),
-            (404, "NOT_FOUND", CrmVerdict::OrgFault(PARK)),
-            (400, "REQUIRED_FIELD_MISSING", CrmVerdict::DeadLetter),
-            (400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", CrmVerdict::DeadLetter),
-            (
-                400,
-                "INVALID_CROSS_REFERENCE_KEY",
-                CrmVerdict::WithoutLookups(Lookups::ALL),
-            ),
-            (
-                400,
-                "FIELD_FILTER_VALIDATION_EXCEPTION",
-                CrmVerdict::WithoutLookups(Lookups::ALL),
-            ),
-            (400, "ENTITY_IS_DELETED", CrmVerdict::WithoutLookups(Lookups::ALL)),
-            (400, "STORAGE_LIMIT_EXCEEDED", CrmVerdict::Park(LIMIT)),
-            (400, "EXCEEDED_QUOTA", CrmVerdict::Park(LIMIT)),
-        ];
-        for (status, code, verdict) in table {
-            assert_eq!(of(status, &error(code)), verdict, "{code}");
-        }
-        assert_eq!(of(429, ""), CrmVerdict::Park(LIMIT));
-        assert_eq!(of(300, r#"["/a","/b"]"#), CrmVerdict::DeadLetter);
-        assert_eq!(of(502, "<html>bad gateway</html>"), CrmVerdict::Retry);
-        assert_eq!(
-            of(404, r#"{"message":"m","errorCode":"NOT_FOUND"}"#),
-            CrmVerdict::OrgFault(PARK),
-            "a bare object"
-        );
-        let item = r#"{"success":false,"errors":[],"statusCode":"REQUIRED_FIELD_MISSING","message":"m"}"#;
-        assert_eq!(of(200, item), CrmVerdict::DeadLetter, "a collection's item");
-    }
-
-    #[test]
-    fn reference_error_without_lookup_is_dead_letter() {
-        let body = r#"[{"message":"m","errorCode":"MALFORMED_ID","fields":["Other__c"]}]"#;
-        assert_eq!(of(400, body), CrmVerdict::DeadLetter);
-        let bare = r#"[{"message":"m","errorCode":"MALFORMED_ID"}]"#;
-        assert_eq!(
-            answered(StatusCode::BAD_REQUEST, bare, LookupFields::default()).verdict,
-            CrmVerdict::DeadLetter
-        );
-    }
-
-    #[test]
-    fn reference_error_refuses_only_named_lookup_in_any_case() {
-        let body = |field: &str| format!(r#"[{{"message":"m","errorCode":"MALFORMED_ID","fields":["{field}"]}}]"#);
-        let refused = |voice_call, supervisor, agent| {
-            CrmVerdict::WithoutLookups(Lookups {
-                voice_call,
-                supervisor,
-                agent,
-            })
-        };
-        assert_eq!(of(400, &body("voice_call__c")), refused(true, false, false));
-        assert_eq!(of(400, &body("Supervisor__c")), refused(false, true, false));
-        assert_eq!(of(400, &body("agent__C")), refused(false, false, true));
-    }
-
-    #[test]
-    fn kept_answer_is_bounded() {
-        let long = "é".repeat(5000);
-        assert!(
-            answered(StatusCode::BAD_REQUEST, &long, LookupFields::default())
-                .answer
-                .expect("kept")
-                .len()
-                <= MAX_KEPT_ANSWER
-        );
-    }
-}
+mod tests;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sidedoor_domain::ports::{CrmError, CrmFault};
 
 use super::client::Salesforce;
-use super::errors::{LookupFields, answered, org_fault, unreadable};
+use super::errors::{LookupFields, answered, org_fault, read, unreadable};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,14 +54,14 @@ impl Salesforce {
                 if status != StatusCode::OK {
                     return Err(answered(status, &text, LookupFields::default()));
                 }
-                let answers: Composite = serde_json::from_str(&text).map_err(|_| unreadable())?;
+                let answers: Composite = read(&text)?;
                 if answers.composite_response.len() != keys.len() {
-                    return Err(unreadable());
+                    return Err(unreadable(""));
                 }
                 // If one was refused, the caller publishes all again. That is harmless, because an event only says
                 // "fetch your directives".
                 answers.composite_response.iter().try_for_each(|sub| {
-                    let status = StatusCode::from_u16(sub.http_status_code).map_err(|_| unreadable())?;
+                    let status = StatusCode::from_u16(sub.http_status_code).map_err(|_| unreadable(""))?;
                     published(status, &sub.body.to_string())
                 })
             }
@@ -73,7 +73,7 @@ fn published(status: StatusCode, text: &str) -> Result<(), CrmError> {
     if status != StatusCode::CREATED {
         return Err(answered(status, text, LookupFields::default()));
     }
-    let answer: Value = serde_json::from_str(text).map_err(|_| unreadable())?;
+    let answer: Value = read(text)?;
     if answer.get("success") == Some(&Value::Bool(true)) {
         Ok(())
     } else {

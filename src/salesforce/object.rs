@@ -2,12 +2,14 @@
 //! it if it exists in the org, is writable and has the external-id field; otherwise it uses `VoiceCallParticipant__c`, which
 //! Sidedoor ships as metadata.
 
+use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
+
 use async_trait::async_trait;
 use serde::Deserialize;
 use sidedoor_domain::ports::{CrmError, CrmFault};
 use tokio::sync::Mutex;
 
-use super::errors::org_fault;
+use super::errors::{org_fault, org_fault_with};
 use crate::config::{FieldNames, SalesforceConfig};
 
 /// The objects that `auto` tries, in this order.
@@ -57,30 +59,61 @@ struct DescribedField {
 pub(super) trait Describe: Sync {
     /// Describes one object.
     async fn describe(&self, object: &str) -> Result<Described, CrmError>;
+
+    /// The number of the newest version of the REST API that the org has, such as 68; `None` if it lists none.
+    async fn newest_version(&self) -> Result<Option<u32>, CrmError>;
 }
 
 /// The object that records go to, which is found once and then cached.
 pub(super) struct Object {
     configured: String,
+    api_version: String,
     fields: FieldNames,
-    found: Mutex<Option<String>>,
+    found: StdMutex<Option<String>>,
+    /// Held while the org is asked, so that only one caller at a time asks. The others do not wait if the name is known.
+    asking: Mutex<()>,
 }
 
 impl Object {
     pub(super) fn new(settings: &SalesforceConfig) -> Self {
         Self {
             configured: settings.object.clone(),
+            api_version: settings.api_version.clone(),
             fields: settings.fields.clone(),
-            found: Mutex::default(),
+            found: StdMutex::default(),
+            asking: Mutex::default(),
         }
     }
 
-    /// The object's name. Only one caller at a time asks the org.
+    fn found(&self) -> MutexGuard<'_, Option<String>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The object's name; asks the org if it is not known.
     pub(super) async fn name(&self, org: &impl Describe) -> Result<String, CrmError> {
-        let mut found = self.found.lock().await;
-        if let Some(name) = &*found {
-            return Ok(name.clone());
+        let known = self.found().clone();
+        if let Some(name) = known {
+            return Ok(name);
         }
+        let _asking = self.asking.lock().await;
+        let known = self.found().clone();
+        match known {
+            Some(name) => Ok(name),
+            None => self.ask(org).await,
+        }
+    }
+
+    /// Asks the org again, because it may have changed. Meanwhile other callers use the name that was found before.
+    pub(super) async fn ask_again(&self, org: &impl Describe) -> Result<String, CrmError> {
+        let _asking = self.asking.lock().await;
+        let asked = self.ask(org).await;
+        if asked.is_err() {
+            *self.found() = None;
+        }
+        asked
+    }
+
+    async fn ask(&self, org: &impl Describe) -> Result<String, CrmError> {
         let candidates: Vec<&str> = match self.configured.as_str() {
             "auto" => CANDIDATES.to_vec(),
             configured => vec![configured],
@@ -90,7 +123,7 @@ impl Object {
             match org.describe(candidate).await {
                 Ok(described) => match self.fitness(candidate, &described) {
                     Fitness::Fits => {
-                        *found = Some(candidate.to_owned());
+                        *self.found() = Some(candidate.to_owned());
                         return Ok(candidate.to_owned());
                     }
                     // It is the intended object, so the next candidate would be wrong.
@@ -104,16 +137,27 @@ impl Object {
                 Err(e) => return Err(e),
             }
         }
+        // With a version of the API that the org does not have, every path is unknown to it.
+        let configured = self
+            .api_version
+            .trim_start_matches('v')
+            .trim_end_matches(".0")
+            .parse::<u32>()
+            .ok();
+        if let (Ok(Some(newest)), Some(configured)) = (org.newest_version().await, configured)
+            && configured > newest
+        {
+            return Err(org_fault_with(
+                CrmFault::ApiVersionInvalid,
+                format!(
+                    "the org has no version {} of the API; its newest is v{newest}.0",
+                    self.api_version
+                ),
+                format!("set salesforce.api_version to v{newest}.0"),
+            ));
+        }
         let remedy = "deploy the object that Sidedoor ships (infra/salesforce), give the integration user access to it, or set salesforce.object";
-        Err(org_fault(
-            CrmFault::ObjectNotFound,
-            format!("{}; {remedy}", why.join(", ")),
-        ))
-    }
-
-    /// Discards the cached name, because the org may have changed.
-    pub(super) async fn forget(&self) {
-        *self.found.lock().await = None;
+        Err(org_fault_with(CrmFault::ObjectNotFound, why.join(", "), remedy))
     }
 
     fn fitness(&self, object: &str, d: &Described) -> Fitness {

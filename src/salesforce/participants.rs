@@ -17,7 +17,7 @@ use sidedoor_domain::ports::CrmError;
 use sidedoor_domain::ports::crm::ParticipantSeen;
 
 use super::client::Salesforce;
-use super::errors::{LookupFields, answered, unreadable};
+use super::errors::{LookupFields, answered, read};
 
 #[derive(Deserialize)]
 struct Found<T> {
@@ -41,7 +41,7 @@ impl Salesforce {
         if status != StatusCode::OK {
             return Err(answered(status, &text, LookupFields::default()));
         }
-        let found: Found<T> = serde_json::from_str(&text).map_err(|_| unreadable())?;
+        let found: Found<T> = read(&text)?;
         Ok(found.records)
     }
 

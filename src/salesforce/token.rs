@@ -7,6 +7,8 @@
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use oauth2::basic::{BasicErrorResponse, BasicTokenType};
@@ -17,15 +19,18 @@ use oauth2::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use sidedoor_domain::ports::{Clock, CrmError, CrmFault};
+use sidedoor_domain::ports::{Clock, CrmError, CrmFault, CrmVerdict};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::errors::{LookupFields, answered, clean, org_fault, unanswered, unreadable};
+use super::errors::{LookupFields, answered, clean, org_fault_with, read, unanswered, unreadable};
+use super::remedies;
 use crate::config::{Grant, SalesforceConfig};
 
 /// The largest token answer that is read, bytes.
 const MAX_ANSWER: usize = 64 * 1024;
+/// A token is not discarded before this age because its host cannot be reached, so that an outage of the network causes few logins.
+const UNREACHABLE_AFTER: Duration = Duration::from_secs(60);
 
 /// An access token and the host that accepts it.
 #[derive(Clone)]
@@ -34,7 +39,21 @@ pub(super) struct Access {
     pub(super) token: SecretString,
     /// The org's instance URL, without a slash at the end.
     pub(super) instance_url: String,
+    /// The scopes, separated by spaces. `None` if Salesforce did not list them.
+    scopes: Option<String>,
     generation: u64,
+    /// When the login ended, by [`Clock::elapsed`].
+    since: Duration,
+}
+
+impl Access {
+    /// Whether the token is known to lack the scope that the REST API needs.
+    pub(super) fn lacks_api_scope(&self) -> bool {
+        let allows = |scope: &str| matches!(scope, "api" | "full");
+        self.scopes
+            .as_ref()
+            .is_some_and(|scopes| !scopes.split_whitespace().any(allows))
+    }
 }
 
 /// The member of Salesforce's token answer that is not in the OAuth standard.
@@ -66,7 +85,16 @@ pub(super) struct Tokens {
     client_id: String,
     grant: Grant,
     clock: Arc<dyn Clock>,
-    current: Mutex<(u64, Option<Access>)>,
+    current: Mutex<Current>,
+    /// How many logins have ended.
+    ended: AtomicU64,
+}
+
+/// The current token, and the last login that failed.
+#[derive(Default)]
+struct Current {
+    access: Option<Access>,
+    failed: Option<(u64, CrmError)>,
 }
 
 impl Tokens {
@@ -78,34 +106,62 @@ impl Tokens {
             grant: settings.grant.clone(),
             clock,
             current: Mutex::default(),
+            ended: AtomicU64::default(),
         }
     }
 
     /// The current token; logs in if there is none. The lock is held during the login, so that concurrent callers wait for
-    /// its result instead of logging in too.
+    /// its result, also a failure, instead of logging in too. Otherwise a login that hangs would hold up one caller after another.
     pub(super) async fn get(&self) -> Result<Access, CrmError> {
+        let ended_before = self.ended.load(Ordering::SeqCst);
         let mut current = self.current.lock().await;
-        if let Some(access) = &current.1 {
+        if let Some(access) = &current.access {
             return Ok(access.clone());
         }
-        let generation = current.0 + 1;
-        let access = Access {
-            generation,
-            ..self.mint().await?
-        };
-        *current = (generation, Some(access.clone()));
-        Ok(access)
+        if let Some((number, failed)) = &current.failed
+            && *number > ended_before
+        {
+            return Err(failed.clone());
+        }
+        let minted = self.mint().await;
+        let number = self.ended.fetch_add(1, Ordering::SeqCst) + 1;
+        match minted {
+            Ok(access) => {
+                let access = Access {
+                    generation: number,
+                    since: self.clock.elapsed(),
+                    ..access
+                };
+                *current = Current {
+                    access: Some(access.clone()),
+                    failed: None,
+                };
+                Ok(access)
+            }
+            Err(e) => {
+                current.failed = Some((number, e.clone()));
+                Err(e)
+            }
+        }
     }
 
     /// Discards a token that Salesforce refused, unless another caller has already replaced it.
     pub(super) async fn refused(&self, access: &Access) {
         let mut current = self.current.lock().await;
         if current
-            .1
+            .access
             .as_ref()
             .is_some_and(|now| now.generation == access.generation)
         {
-            current.1 = None;
+            current.access = None;
+        }
+    }
+
+    /// Discards a token whose host cannot be reached, unless the login was a moment ago: the org may have moved, and only a new login
+    /// says where to.
+    pub(super) async fn unreachable(&self, access: &Access) {
+        if self.clock.elapsed().saturating_sub(access.since) >= UNREACHABLE_AFTER {
+            self.refused(access).await;
         }
     }
 
@@ -118,16 +174,23 @@ impl Tokens {
                 audience,
             } => self.by_assertion(username, key_file, audience).await,
         };
-        let Granted { token, instance_url } = granted?;
+        let Granted {
+            token,
+            instance_url,
+            scopes,
+        } = granted?;
         let instance_url = instance_url.trim_end_matches('/').to_owned();
         if !is_salesforce(&instance_url, &self.login_url) {
             let message = "the login's instance_url is not a Salesforce host, so the token is not sent to it";
-            return Err(org_fault(CrmFault::HostInvalid, message));
+            let remedy = "set salesforce.login_url to the org's My Domain, and check for a proxy that changes answers";
+            return Err(org_fault_with(CrmFault::HostInvalid, message, remedy));
         }
         Ok(Access {
             token,
             instance_url,
+            scopes,
             generation: 0,
+            since: Duration::ZERO,
         })
     }
 
@@ -136,8 +199,8 @@ impl Tokens {
     }
 
     async fn by_client_credentials(&self, secret: &SecretString) -> Result<Granted, CrmError> {
-        let hint = "check salesforce.client_id, salesforce.client_secret and the External Client App's run-as user";
-        let token_url = TokenUrl::new(self.token_endpoint()).map_err(|e| refused(&e.to_string(), hint))?;
+        let token_url =
+            TokenUrl::new(self.token_endpoint()).map_err(|e| self.login_refused("invalid_request", &e.to_string()))?;
         let client: OAuth<oauth2::EndpointSet> = OAuth::new(ClientId::new(self.client_id.clone()))
             .set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()))
             .set_auth_type(AuthType::BasicAuth)
@@ -150,26 +213,32 @@ impl Tokens {
             .map_err(|e| match e {
                 RequestTokenError::ServerResponse(answer) => {
                     let description = answer.error_description().map(String::as_str).unwrap_or_default();
-                    refused(&format!("{} {description}", answer.error()), hint)
+                    self.login_refused(answer.error().as_ref(), description)
                 }
-                RequestTokenError::Request(Sending::Http(e)) => unanswered(&e),
-                RequestTokenError::Request(Sending::Status(status)) => answered(status, "", LookupFields::default()),
-                _ => unreadable(),
+                RequestTokenError::Request(sending) => sending.error(),
+                RequestTokenError::Parse(_, body) => unreadable(&String::from_utf8_lossy(&body)),
+                RequestTokenError::Other(_) => unreadable(""),
             })?;
+        let scopes = answer.scopes().map(|scopes| {
+            let scopes: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+            scopes.join(" ")
+        });
         Ok(Granted {
             token: SecretString::from(answer.access_token().secret().clone()),
             instance_url: answer.extra_fields().instance_url.clone(),
+            scopes,
         })
     }
 
     /// Logs in with an assertion signed with RS256, in a form (RFC 7523). The key is read at each login, so that it can be
     /// rotated without a restart.
     async fn by_assertion(&self, username: &str, key_file: &Path, audience: &str) -> Result<Granted, CrmError> {
-        let hint = "check client_id, username, private_key_file and audience under [salesforce], and the External Client App's certificate";
         let unusable = |why: &str| {
             // The message contains the path, but never the key.
             let message = format!("the file {} (salesforce.private_key_file) {why}", key_file.display());
-            org_fault(CrmFault::KeyInvalid, message)
+            let remedy =
+                "set salesforce.private_key_file to a file with the RSA private key in PEM that this process may read";
+            org_fault_with(CrmFault::KeyInvalid, message, remedy)
         };
         let pem = tokio::fs::read(key_file)
             .await
@@ -186,30 +255,33 @@ impl Tokens {
             .map_err(|_| unusable("has a key that cannot sign"))?;
         let form = [("grant_type", JWT_BEARER), ("assertion", assertion.as_str())];
         let request = self.http.post(self.token_endpoint()).form(&form);
-        let answer = bounded(request.send().await.map_err(|e| unanswered(&e))?).await;
-        let (status, body) = answer.map_err(|e| match e {
-            Sending::Http(e) => unanswered(&e),
-            Sending::TooLong | Sending::Status(_) => unreadable(),
-        })?;
-        if status.is_server_error() {
-            return Err(answered(
-                status,
-                &String::from_utf8_lossy(&body),
-                LookupFields::default(),
-            ));
-        }
+        let answer = request.send().await.map_err(|e| unanswered(&e))?;
+        let (status, body) = login_answer(answer).await.map_err(|e| e.error())?;
+        let text = String::from_utf8_lossy(&body);
         if !status.is_success() {
-            let refusal: Refused = serde_json::from_slice(&body).map_err(|_| unreadable())?;
-            return Err(refused(
-                &format!("{} {}", refusal.error, refusal.error_description),
-                hint,
-            ));
+            let refusal: Refused = read(&text)?;
+            return Err(self.login_refused(&refusal.error, &refusal.error_description));
         }
-        let granted: JwtAnswer = serde_json::from_slice(&body).map_err(|_| unreadable())?;
+        let granted: JwtAnswer = read(&text)?;
         Ok(Granted {
             token: SecretString::from(granted.access_token),
             instance_url: granted.instance_url,
+            scopes: granted.scope,
         })
+    }
+
+    fn login_refused(&self, error: &str, description: &str) -> CrmError {
+        let sentence = clean(format!("{error} {description}").trim());
+        let remedy = remedies::of_login(error, description, &self.grant);
+        let message = format!("Salesforce refused the login: {sentence}");
+        let refused = org_fault_with(CrmFault::LoginRejected, message, remedy);
+        if remedies::passes(error, description) {
+            return CrmError {
+                verdict: CrmVerdict::Retry,
+                ..refused
+            };
+        }
+        refused
     }
 }
 
@@ -221,6 +293,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 struct Granted {
     token: SecretString,
     instance_url: String,
+    scopes: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -235,6 +308,7 @@ struct Claims<'c> {
 struct JwtAnswer {
     access_token: String,
     instance_url: String,
+    scope: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -242,13 +316,6 @@ struct Refused {
     error: String,
     #[serde(default)]
     error_description: String,
-}
-
-fn refused(reason: &str, hint: &str) -> CrmError {
-    org_fault(
-        CrmFault::LoginRejected,
-        format!("Salesforce refused the login: {}; {hint}", clean(reason)),
-    )
 }
 
 /// Lets the `oauth2` crate send with our HTTP client, so that timeouts, redirects and sizes are limited.
@@ -267,15 +334,27 @@ async fn send(http: &reqwest::Client, request: HttpRequest) -> Result<HttpRespon
     let request = reqwest::Request::try_from(request)?;
     let answer = http.execute(request).await?;
     let headers = answer.headers().clone();
-    let (status, body) = bounded(answer).await?;
-    if status.is_server_error() {
-        // A server error is temporary, whatever its body says. It is not a refused login.
-        return Err(Sending::Status(status));
-    }
+    let (status, body) = login_answer(answer).await?;
     let mut response = HttpResponse::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     Ok(response)
+}
+
+/// Reads the answer to a login. A server error is temporary, whatever its body says, and a redirect or a web page is no answer of the
+/// token endpoint. None of them is a refused login.
+async fn login_answer(answer: reqwest::Response) -> Result<(reqwest::StatusCode, Vec<u8>), Sending> {
+    let location = answer.headers().get("location").and_then(|v| v.to_str().ok());
+    let to = location.and_then(|to| Url::parse(to).ok());
+    let (status, body) = bounded(answer).await?;
+    if status.is_redirection() {
+        return Err(Sending::Moved(status, to.and_then(|to| to.host_str().map(clean))));
+    }
+    let is_page = body.trim_ascii_start().starts_with(b"<");
+    if status.is_server_error() || is_page {
+        return Err(Sending::Status(status, String::from_utf8_lossy(&body).into_owned()));
+    }
+    Ok((status, body))
 }
 
 /// Reads an answer's status and body, up to the size limit.
@@ -297,8 +376,39 @@ enum Sending {
     #[error("the token answer is too long")]
     TooLong,
     #[error("the token endpoint answered {0}")]
-    Status(reqwest::StatusCode),
+    Status(reqwest::StatusCode, String),
+    #[error("the login host answered {0}")]
+    Moved(reqwest::StatusCode, Option<String>),
 }
+
+impl Sending {
+    fn error(self) -> CrmError {
+        match self {
+            Self::Http(e) => unanswered(&e),
+            Self::TooLong => unreadable(""),
+            Self::Status(status, body) if status.is_success() => unreadable(&body),
+            Self::Status(status, body) => CrmError {
+                // Nothing was written by a login.
+                may_commit_late: false,
+                ..answered(status, &body, LookupFields::default())
+            },
+            Self::Moved(status, to) => {
+                let to = to.map_or_else(String::new, |host| format!(" to {host}"));
+                let message = format!("the host in salesforce.login_url answers a login with {status}{to}");
+                org_fault_with(CrmFault::OrgMoved, message, remedies::MOVED)
+            }
+        }
+    }
+}
+
+/// The domains of Salesforce's hosts: the public cloud, Government Cloud, China, and old My Domains.
+const HOSTS: [&str; 5] = [
+    ".salesforce.com",
+    ".force.com",
+    ".salesforce.mil",
+    ".sfcrmproducts.cn",
+    ".cloudforce.com",
+];
 
 /// Whether a token may be sent to `instance_url`: to the login host itself, or over https to a host of Salesforce's.
 fn is_salesforce(instance_url: &str, login_url: &str) -> bool {
@@ -309,9 +419,7 @@ fn is_salesforce(instance_url: &str, login_url: &str) -> bool {
         && instance.host_str() == login.host_str()
         && instance.port_or_known_default() == login.port_or_known_default();
     let host = instance.host_str().unwrap_or_default();
-    let theirs = [".salesforce.com", ".force.com"]
-        .iter()
-        .any(|domain| host.ends_with(domain));
+    let theirs = HOSTS.iter().any(|domain| host.ends_with(domain));
     same || (instance.scheme() == "https" && theirs)
 }
 
@@ -322,13 +430,22 @@ mod tests {
     #[test]
     fn token_is_sent_only_to_salesforce_hosts() {
         let login = "https://acme.my.salesforce.com";
-        for good in [login, "https://acme.my.salesforce.com/", "https://eu1.salesforce.com"] {
+        for good in [
+            login,
+            "https://acme.my.salesforce.com/",
+            "https://eu1.salesforce.com",
+            "https://acme.my.salesforce.mil",
+            "https://acme.my.sfcrmproducts.cn",
+            "https://acme.cloudforce.com",
+        ] {
             assert!(is_salesforce(good, login), "{good}");
         }
         for bad in [
             "http://acme.my.salesforce.com",
             "https://evil.example",
             "https://salesforce.com.evil.example",
+            "https://evilsalesforce.mil",
+            "https://cloudforce.com.evil.example",
             "x",
         ] {
             assert!(!is_salesforce(bad, login), "{bad}");

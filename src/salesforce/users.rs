@@ -10,7 +10,7 @@ use sidedoor_domain::ports::CrmError;
 use sidedoor_domain::ports::crm::NAMES_A_QUESTION;
 
 use super::Salesforce;
-use super::errors::{LookupFields, answered, unreadable};
+use super::errors::{LookupFields, answered, read, unreadable};
 use crate::config::UserLookup;
 
 /// The longest user name that Connect accepts, characters.
@@ -30,8 +30,11 @@ impl Salesforce {
         if status != StatusCode::OK {
             return Err(answered(status, &text, LookupFields::default()));
         }
-        let found: Value = serde_json::from_str(&text).map_err(|_| unreadable())?;
-        let records = found.get("records").and_then(Value::as_array).ok_or_else(unreadable)?;
+        let found: Value = read(&text)?;
+        let records = found
+            .get("records")
+            .and_then(Value::as_array)
+            .ok_or_else(|| unreadable(&text))?;
         let name = records.first().and_then(|user| user.get(field)?.as_str());
         let usable = |name: &&str| {
             !name.is_empty() && name.chars().count() <= MAX_USERNAME && !name.chars().any(char::is_control)
@@ -67,8 +70,11 @@ impl Salesforce {
         if status != StatusCode::OK {
             return Err(answered(status, &text, LookupFields::default()));
         }
-        let found: Value = serde_json::from_str(&text).map_err(|_| unreadable())?;
-        let records = found.get("records").and_then(Value::as_array).ok_or_else(unreadable)?;
+        let found: Value = read(&text)?;
+        let records = found
+            .get("records")
+            .and_then(Value::as_array)
+            .ok_or_else(|| unreadable(&text))?;
         let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for record in records {
             let text = |field: &str| record.get(field).and_then(Value::as_str);

@@ -29,6 +29,7 @@ impl Crm for SimCrm {
                 object_name: "VoiceCallParticipant__c".into(),
                 record_id: Some(row.leg_key.clone()),
                 created,
+                newer_kept: false,
             })
         });
         Ok(written.collect())

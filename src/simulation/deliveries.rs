@@ -344,6 +344,7 @@ fn voice_call_searches_commit_a_page_at_once() {
                     object_name: "VoiceCallParticipant__c".into(),
                     record_id: None,
                     created: true,
+                    newer_kept: false,
                 },
                 has_departure: true,
                 note: None,

@@ -180,7 +180,7 @@ pub(super) fn settings() -> UseCaseSettings {
             supervisions: SignedDuration::from_hours(24),
         },
         username_cache_ttl: Duration::from_secs(60),
-        salesforce_users: false,
+        salesforce_users: None,
         timing: TimingSettings {
             vendors: BTreeMap::from([(CARRIER.to_owned(), Default::default())]),
             ..TimingSettings::default()

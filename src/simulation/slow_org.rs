@@ -68,8 +68,10 @@ impl Org {
             .map_err(|_| CrmError {
                 code: CrmErrorCode::Own(CrmFault::Timeout),
                 message: "simulated".into(),
+                remedy: None,
                 answer: None,
                 verdict: CrmVerdict::Retry,
+                may_commit_late: true,
             })
     }
 
@@ -108,6 +110,7 @@ impl Crm for Org {
                 object_name: "VoiceCallParticipant__c".into(),
                 record_id: Some(row.leg_key.clone()),
                 created: false,
+                newer_kept: false,
             })
         });
         Ok(written.collect())

@@ -112,7 +112,7 @@ pub struct RequestContext {
 
 impl UseCaseContext {
     pub(crate) fn new(deps: UseCaseDependencies, settings: UseCaseSettings) -> Self {
-        let signals = Signals::new(deps.clock.clone());
+        let signals = Signals::new(deps.clock.clone(), settings.intervals.name_unknown);
         Self(Arc::new(Shared {
             deps,
             settings,
@@ -234,11 +234,31 @@ impl UseCaseContext {
         self.deps.stopping.is_cancelled()
     }
 
-    /// Commits a transaction, and notes the next step of its supervision.
+    /// Whether the Salesforce Users of supervisors and agents are looked up.
+    pub(crate) fn wants_salesforce_users(&self) -> bool {
+        self.deps.crm.is_some() && self.settings.salesforce_users.is_some()
+    }
+
+    /// Writes the names that are known into a supervision.
+    pub(crate) fn fill_in_names(&self, s: &mut Supervision) {
+        s.learn_names(&self.signals.names.at(self.now()));
+        let missing = s.missing_names();
+        s.names.is_complete = missing.usernames.is_empty()
+            && missing.queue.is_none()
+            && (missing.salesforce_users.is_empty() || !self.wants_salesforce_users());
+    }
+
+    /// Commits a transaction, and notes the next step of its supervision. If its record is to be sent, it gets the names that are known.
     ///
     /// # Errors
     /// The store's.
-    pub(crate) async fn transact(&self, change: Transaction) -> Result<CommitOutcome, StoreError> {
+    pub(crate) async fn transact(&self, mut change: Transaction) -> Result<CommitOutcome, StoreError> {
+        if let (Some(_), Some(SupervisionWrite::Insert(s) | SupervisionWrite::Update(s, _))) =
+            (change.deliver_at, &mut change.supervision)
+            && s.lacks_names()
+        {
+            self.fill_in_names(s);
+        }
         let unknown_leg = change.unknown_legs.iter().map(|leg| leg.due_at).min();
         let doubtful = change
             .supervision

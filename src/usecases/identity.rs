@@ -3,6 +3,7 @@
 //! Actors: Amazon Connect's user search, Salesforce's User records. Guarantee: a reference to none or several users is
 //! refused, so that no caller acts as another person.
 
+pub(crate) mod name_cache;
 pub mod names;
 pub mod supervisors;
 mod token_binding;

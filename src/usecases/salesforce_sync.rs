@@ -8,6 +8,7 @@ mod compare;
 pub mod dead_letters;
 mod deliver;
 mod failure_scope;
+mod late_commits;
 pub(crate) mod rate;
 mod send;
 mod voice_calls;

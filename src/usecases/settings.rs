@@ -87,8 +87,8 @@ pub struct UseCaseSettings {
     pub retention: RetentionPeriods,
     /// How long a user name is mapped to the same user without asking the vendor again.
     pub username_cache_ttl: Duration,
-    /// Whether the Salesforce Users of supervisors and agents are looked up.
-    pub salesforce_users: bool,
+    /// How the Salesforce Users of supervisors and agents are looked up; `None` for not at all.
+    pub salesforce_users: Option<UserKeys>,
     /// How the vendors' clocks are calibrated.
     pub timing: clocks::calibrate::TimingSettings,
     /// The rules of each jurisdiction.
@@ -97,6 +97,15 @@ pub struct UseCaseSettings {
     pub streams: usize,
     /// Waits that no operator needs to set.
     pub intervals: UseCaseIntervals,
+}
+
+/// By what the Salesforce User of a Connect user is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserKeys {
+    /// The user name.
+    Username,
+    /// The user name or the user's id.
+    UsernameOrId,
 }
 
 /// Waits that are not configurable. [`UseCaseIntervals::default`] is used in production; tests use shorter ones.

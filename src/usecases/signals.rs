@@ -10,6 +10,7 @@ use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::Clock;
 use tokio::sync::Notify;
 
+use crate::usecases::identity::name_cache::NameCache;
 use crate::usecases::in_flight::InFlight;
 use crate::usecases::job_queue::JobQueue;
 use crate::usecases::leaving::silent_leaves::SilentLeaves;
@@ -39,6 +40,8 @@ pub(crate) struct Signals {
     pub(crate) keys_in_flight: InFlight<(String, String)>,
     /// When claims of each credential were refuted in the last hour.
     pub(super) refuted_claims: Mutex<BTreeMap<String, Vec<Timestamp>>>,
+    /// The names that were learnt.
+    pub(crate) names: NameCache,
     /// Supervisions whose names may have to be looked up.
     pub(crate) unnamed: Unnamed,
     silent_leaves: Mutex<SilentLeaves>,
@@ -96,7 +99,8 @@ impl Unnamed {
 }
 
 impl Signals {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    /// `name_unknown` is how long a name that was not found is not looked up again.
+    pub(super) fn new(clock: Arc<dyn Clock>, name_unknown: Duration) -> Self {
         Self {
             jobs: JobQueue::new(clock),
             clock_steps: ClockSteps::default(),
@@ -108,10 +112,19 @@ impl Signals {
             joins_in_flight: InFlight::default(),
             keys_in_flight: InFlight::default(),
             refuted_claims: Mutex::default(),
+            names: NameCache::new(name_unknown),
             unnamed: Unnamed::default(),
             silent_leaves: Mutex::default(),
             ids: AtomicU16::default(),
         }
+    }
+
+    /// Whether nothing is sent to Salesforce at the moment.
+    pub(crate) fn delivery_is_paused(&self) -> bool {
+        self.delivery_pause
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
     }
 
     pub(crate) fn silent_leaves(&self) -> MutexGuard<'_, SilentLeaves> {

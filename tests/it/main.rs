@@ -75,6 +75,7 @@ mod operations {
     mod backups;
     mod check;
     mod check_measured;
+    mod check_org;
     mod fakes;
     mod start_and_stop;
     mod traces;
@@ -96,6 +97,8 @@ mod salesforce_sync {
     mod dead_letters;
     mod delivery;
     mod error_table;
+    mod late_commits;
+    mod moved_org;
     mod org;
     mod outage;
 }

@@ -146,6 +146,22 @@ impl ParticipantRecord {
         })
     }
 
+    /// Takes over the names that are known now.
+    pub fn name_people(&mut self, supervision: &Supervision) {
+        self.supervisor_user_id
+            .clone_from(&supervision.supervisor.salesforce_user_id);
+        self.supervisor_username.clone_from(&supervision.supervisor.username);
+        self.agent_user_id
+            .clone_from(&supervision.names.agent_salesforce_user_id);
+        self.agent_username.clone_from(&supervision.names.agent_username);
+        self.queue = supervision
+            .names
+            .queue
+            .as_ref()
+            .or(supervision.names.queue_id.as_ref())
+            .cloned();
+    }
+
     /// Removes lookups that the org refuses, because a record without lookups is better than no record.
     pub fn leave_out(&mut self, refused: Lookups) {
         for (is_refused, lookup) in [

@@ -333,6 +333,8 @@ pub struct Supervision {
     pub next_check_at: Option<Timestamp>,
     /// How often the vendor was asked since the last change.
     pub checks: u32,
+    /// When a write of the Salesforce record last got no answer. Salesforce may commit it minutes later, over a newer version.
+    pub record_unanswered_at: Option<Timestamp>,
 }
 
 impl Supervision {

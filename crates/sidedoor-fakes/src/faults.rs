@@ -64,6 +64,10 @@ pub struct Fault {
     /// Keeps the connection open without an answer for `delay_ms`, or 60 s if that is 0, then closes it.
     #[serde(default)]
     pub hang: bool,
+    /// The call has its effect this long after it arrived, ms, at most 60,000, whatever its client gets: an org that commits a write
+    /// although its answer was no longer waited for. Only in the fake Salesforce.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit_after_ms: Option<u64>,
 }
 
 fn once() -> u32 {
@@ -88,6 +92,7 @@ impl Fault {
             cut_answer: false,
             html_page: false,
             hang: false,
+            commit_after_ms: None,
         }
     }
 
@@ -148,6 +153,14 @@ impl Fault {
         }
     }
 
+    /// The next call of `operation` gets no answer, and has its effect after `commit_after_ms`.
+    pub fn late_commit(operation: &str, commit_after_ms: u64) -> Self {
+        Self {
+            commit_after_ms: Some(commit_after_ms),
+            ..Self::hang(operation, 0)
+        }
+    }
+
     /// For `for_ms` every call of `operation` about this contact answers 404 ResourceNotFoundException.
     pub fn not_found_for(operation: &str, contact: &str, for_ms: u64) -> Self {
         Self {
@@ -180,9 +193,15 @@ impl Fault {
         }
     }
 
-    /// Whether the call must not have its effect.
+    /// When the call has its effect, if its client does not wait for it.
+    pub(crate) fn late_effect(&self) -> Option<Duration> {
+        self.commit_after_ms.map(|ms| Duration::from_millis(ms).min(MAX_DELAY))
+    }
+
+    /// Whether the call must not have its effect, or not yet.
     pub(crate) fn prevents_effect(&self) -> bool {
-        !self.after_effect && !self.cut_answer && (self.status.is_some() || self.replaces_answer())
+        self.commit_after_ms.is_some()
+            || !self.after_effect && !self.cut_answer && (self.status.is_some() || self.replaces_answer())
     }
 
     /// Whether the client gets no answer at all.
@@ -266,7 +285,7 @@ impl FaultScript {
 }
 
 /// An answer whose body fails at once, so that the client sees a closed connection.
-fn dropped_connection() -> Response {
+pub(crate) fn dropped_connection() -> Response {
     let broken = futures::stream::once(async {
         Err::<Bytes, _>(std::io::Error::other("connection dropped by a scripted fault"))
     });

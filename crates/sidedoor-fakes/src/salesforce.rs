@@ -6,6 +6,7 @@
 //! | [`objects`] | objects and their fields |
 //! | [`org`] | the records, and the rules for writing them |
 //! | [`rest_api`] | the REST API: describe, upsert by external id, collections, query, limits, errors |
+//! | [`hosts`] | the org's old and new host, and the versions of the API |
 //! | [`soql`] | the part of SOQL that Sidedoor and tests use |
 //! | [`platform_events`] | publishing of Platform Events |
 //! | [`calls_in_flight`] | calls that write the same record at the same time |
@@ -13,6 +14,7 @@
 
 mod calls_in_flight;
 mod control_api;
+mod hosts;
 mod login;
 mod objects;
 mod org;
@@ -46,6 +48,31 @@ pub struct SalesforceSettings {
     pub daily_limit: u64,
     /// A lookup field must hold the id of an existing record; otherwise the write gets INVALID_CROSS_REFERENCE_KEY.
     pub strict_lookups: bool,
+    /// A write with a lower `Row_Version__c` than the record's is refused, as by the validation rule that Sidedoor ships.
+    pub keep_newer_versions: bool,
+    /// The newest version of the REST API, such as 68; paths with a newer one answer 404 NOT_FOUND.
+    pub newest_api_version: u32,
+    /// The scopes of new tokens. Without `api` and `full`, the REST API answers 401.
+    pub token_scopes: String,
+    /// What the org's host answers since the org has moved; a login then returns the new host.
+    pub moved: Moved,
+}
+
+/// Whether the org has moved to another host, and what its old host answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Moved {
+    /// The org has not moved.
+    #[default]
+    No,
+    /// 301 with the new address.
+    Permanently,
+    /// 307 with the new address.
+    Temporarily,
+    /// The connection closes without an answer.
+    Reset,
+    /// 404 URL_NOT_RESET.
+    UrlNotReset,
 }
 
 impl Default for SalesforceSettings {
@@ -56,6 +83,10 @@ impl Default for SalesforceSettings {
             jwt_public_key: None,
             daily_limit: 100_000,
             strict_lookups: false,
+            keep_newer_versions: true,
+            newest_api_version: 68,
+            token_scopes: "api".into(),
+            moved: Moved::No,
         }
     }
 }
@@ -79,9 +110,17 @@ impl SalesforceFake {
         self.org.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fake's own URL, which a login answers as `instance_url`.
+    /// The fake's own URL, which is also the login host.
     pub(super) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The `instance_url` of a login. The new host of an org that has moved is a folder of the same host.
+    pub(super) fn instance_url(&self) -> String {
+        match self.org().settings.moved {
+            Moved::No => self.url.to_string(),
+            _ => format!("{}{}", self.url, hosts::NEW_HOST),
+        }
     }
 
     /// All records of an object.

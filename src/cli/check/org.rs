@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sidedoor_domain::authority::ClaimKind;
 use sidedoor_domain::ids::ContactId;
-use sidedoor_domain::ports::{Crm, CrmErrorCode, CrmFault, CrmVerdict};
+use sidedoor_domain::ports::{Crm, CrmError, CrmErrorCode, CrmFault, CrmVerdict};
 
 use super::Parts;
 use super::report::{self, Report};
@@ -32,7 +32,7 @@ pub(super) async fn check(report: &mut Report, parts: &Parts) {
         Err(e) => {
             let remedy = "Check salesforce.login_url, the consumer key and secret, and the External Client App's policies \
                           (run-as user for client credentials; certificate and pre-authorised profile for JWT bearer)";
-            return report.fail(report::SALESFORCE_LOGIN, None, e.to_string(), remedy);
+            return report.fail(report::SALESFORCE_LOGIN, None, said(&e), remedy_of(&e, remedy));
         }
     }
     limits(report, parts, org).await;
@@ -46,7 +46,12 @@ pub(super) async fn check(report: &mut Report, parts: &Parts) {
                     let remedy = "Remove Delete and Modify All from its permission set";
                     report.warn(report::SALESFORCE_EXCESS, None, detail, remedy);
                 }
-                Err(e) => report.warn(report::SALESFORCE_EXCESS, None, e.to_string(), "Run the check again"),
+                Err(e) => report.warn(
+                    report::SALESFORCE_EXCESS,
+                    None,
+                    said(&e),
+                    remedy_of(&e, "Run the check again"),
+                ),
             }
         }
         // One line for each field, because each has its own remedy.
@@ -61,17 +66,29 @@ pub(super) async fn check(report: &mut Report, parts: &Parts) {
         // The object is not at fault, because the org did not answer the question about it.
         Err(e) if !matches!(e.verdict, CrmVerdict::OrgFault(_)) => {
             let remedy = "Fix the problems in the other lines about this org, and run the check again";
-            report.fail(report::SALESFORCE_OBJECT, None, e.to_string(), remedy);
+            report.fail(report::SALESFORCE_OBJECT, None, said(&e), remedy_of(&e, remedy));
         }
         Err(e) => {
             let remedy =
                 "Deploy infra/salesforce, assign the permission set to the integration user, or set salesforce.object";
-            report.fail(report::SALESFORCE_OBJECT, None, e.to_string(), remedy);
+            report.fail(report::SALESFORCE_OBJECT, None, said(&e), remedy_of(&e, remedy));
         }
     }
     voice_calls(report, parts, org).await;
     users(report, parts, org).await;
     events(report, parts, org).await;
+}
+
+/// What Salesforce said; the remedy has its own place in the report.
+fn said(e: &CrmError) -> String {
+    format!("{}: {}", e.code, e.message)
+}
+
+/// The remedy for this error; `otherwise` if the error has none.
+fn remedy_of(e: &CrmError, otherwise: &str) -> String {
+    e.remedy
+        .as_deref()
+        .map_or_else(|| otherwise.to_owned(), report::sentence)
 }
 
 async fn users(report: &mut Report, parts: &Parts, org: &Salesforce) {
@@ -91,7 +108,7 @@ async fn users(report: &mut Report, parts: &Parts, org: &Salesforce) {
         Err(e) => {
             let remedy = "Grant the integration user Read on User and on the field in salesforce.connect_username_field, or \
                           correct that setting";
-            report.fail(report::SALESFORCE_USERS, None, e.to_string(), remedy);
+            report.fail(report::SALESFORCE_USERS, None, said(&e), remedy_of(&e, remedy));
         }
     }
 }
@@ -110,7 +127,7 @@ async fn events(report: &mut Report, parts: &Parts, org: &Salesforce) {
     match org.event_fault().await {
         Ok(None) => report.ok(report::SALESFORCE_EVENTS, None, event),
         Ok(Some(fault)) => report.fail(report::SALESFORCE_EVENTS, None, fault, remedy),
-        Err(e) => report.fail(report::SALESFORCE_EVENTS, None, e.to_string(), remedy),
+        Err(e) => report.fail(report::SALESFORCE_EVENTS, None, said(&e), remedy_of(&e, remedy)),
     }
 }
 
@@ -128,7 +145,7 @@ async fn date(report: &mut Report, parts: &Parts, org: &Salesforce) {
             Ok(None) => {}
             Err(e) => {
                 let remedy = "Allow this machine to reach salesforce.login_url (network, proxy, DNS)";
-                return report.fail(report::CLOCK_SALESFORCE, None, e.to_string(), remedy);
+                return report.fail(report::CLOCK_SALESFORCE, None, said(&e), remedy_of(&e, remedy));
             }
         }
     }
@@ -148,11 +165,11 @@ async fn limits(report: &mut Report, parts: &Parts, org: &Salesforce) {
     let usage = match org.calls_of_the_day().await {
         Ok(usage) => usage,
         Err(e) if matches!(e.verdict, CrmVerdict::Park(_)) => {
-            return report.fail(report::SALESFORCE_LIMITS, None, e.to_string(), CALLS_USED_UP);
+            return report.fail(report::SALESFORCE_LIMITS, None, said(&e), remedy_of(&e, CALLS_USED_UP));
         }
         Err(e) => {
             let remedy = "Check the org's API usage (Setup, Company Information); if its daily calls are used up, deliveries wait";
-            return report.warn(report::SALESFORCE_LIMITS, None, e.to_string(), remedy);
+            return report.warn(report::SALESFORCE_LIMITS, None, said(&e), remedy_of(&e, remedy));
         }
     };
     let slow_above = parts.config.usecases.delivery.slow_above;
@@ -180,7 +197,7 @@ async fn voice_calls(report: &mut Report, parts: &Parts, org: &Salesforce) {
         Err(e) => {
             let remedy = "Grant the integration user Read on VoiceCall and its field VendorCallKey, or set \
                           salesforce.find_voice_calls = false; until then records are written without the lookup";
-            report.warn(report::SALESFORCE_VOICE_CALLS, None, e.to_string(), remedy);
+            report.warn(report::SALESFORCE_VOICE_CALLS, None, said(&e), remedy_of(&e, remedy));
         }
     }
 }

@@ -126,6 +126,7 @@ async fn delivery_written_has_that_version(store: &dyn Store) {
             object_name: "Another__c".into(),
             record_id: None,
             created: false,
+            newer_kept: false,
         },
         has_departure: true,
         note: Some("a note".into()),

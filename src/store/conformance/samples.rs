@@ -168,6 +168,7 @@ pub(super) fn written(look_again_at: Option<Timestamp>) -> DeliveryOutcome {
             object_name: "VoiceCallParticipant__c".into(),
             record_id: Some("record-1".into()),
             created: true,
+            newer_kept: false,
         },
         has_departure: false,
         note: look_again_at.map(|_| "without its VoiceCall".into()),

@@ -15,6 +15,10 @@ pub(super) struct NamesDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     queue: Option<String>,
     #[serde(default, skip_serializing_if = "super::is_false")]
+    supervisor_asked: bool,
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    agent_asked: bool,
+    #[serde(default, skip_serializing_if = "super::is_false")]
     is_complete: bool,
 }
 
@@ -25,6 +29,8 @@ impl Default for NamesDocument {
             agent_salesforce_user_id: None,
             queue_id: None,
             queue: None,
+            supervisor_asked: false,
+            agent_asked: false,
             is_complete: true,
         }
     }
@@ -43,6 +49,8 @@ impl From<Names> for NamesDocument {
             agent_salesforce_user_id: from.agent_salesforce_user_id,
             queue_id: from.queue_id,
             queue: from.queue,
+            supervisor_asked: from.supervisor_asked,
+            agent_asked: from.agent_asked,
             is_complete: from.is_complete,
         }
     }
@@ -55,6 +63,8 @@ impl From<NamesDocument> for Names {
             agent_salesforce_user_id: from.agent_salesforce_user_id,
             queue_id: from.queue_id,
             queue: from.queue,
+            supervisor_asked: from.supervisor_asked,
+            agent_asked: from.agent_asked,
             is_complete: from.is_complete,
         }
     }

@@ -76,6 +76,8 @@ pub(super) struct SupervisionDocument {
     failure: Option<FailureDocument>,
     next_check_at: Option<Timestamp>,
     checks: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    record_unanswered_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -205,6 +207,7 @@ impl From<Supervision> for SupervisionDocument {
             failure: from.failure.map(Into::into),
             next_check_at: from.next_check_at,
             checks: from.checks,
+            record_unanswered_at: from.record_unanswered_at,
         }
     }
 }
@@ -246,6 +249,7 @@ impl From<SupervisionDocument> for Supervision {
             failure: from.failure.map(Into::into),
             next_check_at: from.next_check_at,
             checks: from.checks,
+            record_unanswered_at: from.record_unanswered_at,
         }
     }
 }

@@ -13,8 +13,8 @@ use sidedoor_domain::ids::{ContactId, DirectiveId, InstanceName, SupervisionId, 
 use sidedoor_domain::interlock::LegId;
 use sidedoor_domain::rejoin::{Announcement, Compliance};
 use sidedoor_domain::supervision::{
-    Channel, Failure, Join, Joined, LeaveRequest, LegSearch, Mode, ModeChange, Origin, Requester, ServerEnd, State,
-    Supervision, Supervisor,
+    Channel, Failure, Join, Joined, LeaveRequest, LegSearch, Mode, ModeChange, Names, Origin, Requester, ServerEnd,
+    State, Supervision, Supervisor,
 };
 use sidedoor_domain::trace_parent::TraceParent;
 
@@ -59,6 +59,15 @@ fn full() -> Supervision {
     s.leg = Some(LegId::from_monitor_answer("leg-1", &contact).expect("a leg"));
     s.voice_call_id = Some("0LQ000000000001AAA".into());
     s.agent = Some(user("agent-1"));
+    s.names = Names {
+        agent_username: Some("bob@example".into()),
+        agent_salesforce_user_id: Some("005000000000002AAA".into()),
+        queue_id: Some("queue-1".into()),
+        queue: Some("Claims".into()),
+        supervisor_asked: true,
+        agent_asked: true,
+        is_complete: true,
+    };
     s.mode = Mode::Barge;
     s.mode_since = Some(at(1));
     s.mode_seen_at = Some(at(2));
@@ -210,6 +219,7 @@ fn empty() -> Supervision {
     };
     s.voice_call_id = None;
     s.agent = None;
+    s.names = Names::default();
     s.allowed = None;
     (s.mode, s.mode_since, s.mode_seen_at) = (Mode::Silent, None, None);
     (s.has_barged, s.mode_change) = (false, None);
@@ -279,10 +289,26 @@ fn document_of_supervision_is_the_golden_one() {
     }
 }
 
+/// Nothing is looked up any more for a supervision from before names were stored.
+fn without_names() -> Supervision {
+    let mut s = full();
+    s.names = Names {
+        is_complete: true,
+        ..Names::default()
+    };
+    s
+}
+
+#[test]
+fn document_from_before_names_is_readable() {
+    let text = std::fs::read_to_string(golden("supervision-1-before-names.json")).expect("there");
+    assert_eq!(read_supervision(&text).expect("readable"), without_names());
+}
+
 #[test]
 fn document_from_before_successors_is_readable() {
     let text = std::fs::read_to_string(golden("supervision-1-before-successors.json")).expect("there");
-    let mut expected = full();
+    let mut expected = without_names();
     expected.watch.successors_claimed.clear();
     assert_eq!(read_supervision(&text).expect("readable"), expected);
 }

@@ -88,6 +88,9 @@ impl EvidenceService {
             if supervision == stored.supervision && fresh.is_empty() && event.is_none() && learnt.is_empty() {
                 return Ok(EventOutcome::Accepted);
             }
+            // The record has the channel.
+            let channel_learnt = supervision.channel != stored.supervision.channel;
+            let record_due = record_due.or_else(|| channel_learnt.then(|| now + self.ctx.settings.intervals.join_row));
             let id = supervision.id;
             let (before, after) = (stored.supervision.state, supervision.state);
             let conflicts = |s: &Supervision| s.departure.as_ref().is_some_and(|d| d.conflicting);

@@ -10,101 +10,42 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::future::join_all;
 use sidedoor_domain::ids::{InstanceName, SupervisionId, UserId};
 use sidedoor_domain::ports::crm::NAMES_A_QUESTION;
-use sidedoor_domain::ports::{Transaction, VendorError};
-use sidedoor_domain::supervision::{KnownNames, MissingNames};
+use sidedoor_domain::ports::store::RecordState;
+use sidedoor_domain::ports::{Operation, Priority, Transaction, VendorError};
+use sidedoor_domain::supervision::{MissingNames, Names, Supervision};
 
+use crate::usecases::UserKeys;
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::UseCaseError;
-use crate::usecases::expiring_cache::ExpiringCache;
+use crate::usecases::identity::name_cache::NameCache;
 
-/// How long a name is remembered.
-const KNOWN_FOR: Duration = Duration::from_hours(24);
-/// The most entries of each cache.
-const MAX_NAMES: u64 = 10_000;
+/// How long a record waits for the names of an agent whom no supervision had before.
+const BEFORE_RECORD: Duration = Duration::from_millis(300);
 /// How many supervisions are read at a time.
 const PAGE: u32 = 100;
 /// How long to wait for more supervisions before the names of new ones are looked up.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// Answers of one kind, and that there was none.
-#[derive(Clone)]
-struct Remembered<K, V> {
-    known: ExpiringCache<K, V>,
-    unknown: ExpiringCache<K, ()>,
-}
-
-impl<K, V> Remembered<K, V>
-where
-    K: std::hash::Hash + Eq + Clone + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    fn new(unknown_for: Duration) -> Self {
-        Self {
-            known: ExpiringCache::new(MAX_NAMES, KNOWN_FOR),
-            unknown: ExpiringCache::new(MAX_NAMES, unknown_for),
-        }
-    }
-
-    fn is_to_be_asked(&self, key: &K, now: jiff::Timestamp) -> bool {
-        !self.known.contains(key, now) && !self.unknown.contains(key, now)
-    }
-
-    fn insert(&self, key: K, answer: Option<V>, now: jiff::Timestamp) {
-        match answer {
-            Some(value) => self.known.insert(key, value, now),
-            None => self.unknown.insert(key, (), now),
-        }
-    }
-}
+/// A person by their Connect user name, and by their id if that is known.
+type Person = (String, Option<UserId>);
 
 /// Learns the names of supervisions.
 #[derive(Clone)]
 pub struct NameService {
     ctx: UseCaseContext,
-    usernames: Remembered<(InstanceName, UserId), String>,
-    queues: Remembered<(InstanceName, String), String>,
-    /// By user name or user id, in lower case.
-    salesforce_users: Remembered<String, String>,
-}
-
-/// The names that are known now.
-struct Now<'s>(&'s NameService, jiff::Timestamp);
-
-impl KnownNames for Now<'_> {
-    fn username(&self, instance: &InstanceName, user: &UserId) -> Option<String> {
-        self.0.usernames.known.get(&(instance.clone(), user.clone()), self.1)
-    }
-
-    fn salesforce_user(&self, username: &str, user: Option<&UserId>) -> Option<String> {
-        let of = |name: &str| self.0.salesforce_users.known.get(&name.to_lowercase(), self.1);
-        of(username).or_else(|| of(user?.as_str()))
-    }
-
-    fn queue(&self, instance: &InstanceName, queue: &str) -> Option<String> {
-        self.0.queues.known.get(&(instance.clone(), queue.to_owned()), self.1)
-    }
 }
 
 impl NameService {
     pub(crate) fn new(ctx: UseCaseContext) -> Self {
-        let unknown_for = ctx.settings.intervals.name_unknown;
-        Self {
-            ctx,
-            usernames: Remembered::new(unknown_for),
-            queues: Remembered::new(unknown_for),
-            salesforce_users: Remembered::new(unknown_for),
-        }
+        Self { ctx }
     }
 
     /// Learns names until the process stops.
     pub async fn learn_until_stopped(self) {
         loop {
-            // After a start, and after each pause, all are looked at. Between them only new ones.
-            if let Err(e) = self.look_at_all().await {
-                tracing::error!(error = %e, "could not read which supervisions lack names; retrying later: {e}");
-            }
             let pause = tokio::time::sleep(self.ctx.settings.intervals.names_again);
             tokio::pin!(pause);
             loop {
@@ -117,19 +58,29 @@ impl NameService {
                 tokio::time::sleep(GATHER).await;
                 let new = self.ctx.signals.unnamed.take();
                 for ids in new.chunks(PAGE as usize) {
-                    if let Err(e) = self.learn(ids).await {
+                    if let Err(e) = self.learn(ids, false).await {
                         tracing::error!(error = %e, "could not store names of supervisions; they are looked up again: {e}");
                     }
                 }
             }
+            if let Err(e) = self.look_at_all().await {
+                tracing::error!(error = %e, "could not read which supervisions lack names; retrying later: {e}");
+            }
         }
+    }
+
+    fn names(&self) -> &NameCache {
+        &self.ctx.signals.names
     }
 
     async fn look_at_all(&self) -> Result<(), UseCaseError> {
         let mut after = None;
         while !self.ctx.is_stopping() {
+            if self.ctx.signals.delivery_is_paused() {
+                return Ok(());
+            }
             let ids = self.ctx.store().unnamed(after, PAGE).await?;
-            self.learn(&ids).await?;
+            self.learn(&ids, true).await?;
             after = ids.last().copied();
             if ids.len() < PAGE as usize {
                 break;
@@ -138,8 +89,9 @@ impl NameService {
         Ok(())
     }
 
-    /// Learns the names of these supervisions, as far as the vendors answer.
-    async fn learn(&self, ids: &[SupervisionId]) -> Result<(), UseCaseError> {
+    /// Learns the names of these supervisions, as far as the vendors answer. Salesforce is asked only `again`: for the first time it is
+    /// asked when the record is sent.
+    async fn learn(&self, ids: &[SupervisionId], again: bool) -> Result<(), UseCaseError> {
         let mut supervisions = Vec::with_capacity(ids.len());
         for id in ids {
             let stored = self.ctx.store().supervision(*id).await?;
@@ -150,16 +102,15 @@ impl NameService {
             .map(|s| (s.instance.clone(), s.missing_names()))
             .collect();
         self.ask_connect(&missing).await;
-        // The user names that were just learnt have Salesforce Users, too.
-        let now = self.ctx.now();
-        let with_usernames = supervisions.iter().map(|s| {
-            let mut s = s.clone();
-            s.learn_names(&Now(self, now));
-            s.missing_names()
-        });
-        let people: Vec<(String, Option<UserId>)> =
-            with_usernames.flat_map(|missing| missing.salesforce_users).collect();
-        self.ask_salesforce(&people).await;
+        if again {
+            let now = self.ctx.now();
+            let people = supervisions.iter().flat_map(|s| {
+                let mut s = s.clone();
+                s.learn_names(&self.names().at(now));
+                s.missing_names().salesforce_users
+            });
+            self.ask_salesforce(&people.collect::<Vec<_>>()).await;
+        }
         for s in &supervisions {
             self.store_names(s.id).await?;
         }
@@ -174,43 +125,49 @@ impl NameService {
             users.extend(missing.usernames.iter().map(|user| (instance.clone(), user.clone())));
             queues.extend(missing.queue.iter().map(|queue| (instance.clone(), queue.clone())));
         }
-        users.retain(|key| self.usernames.is_to_be_asked(key, now));
-        queues.retain(|key| self.queues.is_to_be_asked(key, now));
+        users.retain(|key| self.names().usernames.is_to_be_asked(key, now));
+        queues.retain(|key| self.names().queues.is_to_be_asked(key, now));
         for key in users {
             let answer = self.ctx.telephony().username_of(&key.0, &key.1).await;
             let answer = answer.unwrap_or_else(|e| not_answered(&e));
-            self.usernames
+            self.names()
+                .usernames
                 .insert(key, answer.filter(|name| !name.is_empty()), self.ctx.now());
         }
         for key in queues {
             let answer = self.ctx.telephony().queue_name(&key.0, &key.1).await;
             let answer = answer.unwrap_or_else(|e| not_answered(&e));
-            self.queues
+            self.names()
+                .queues
                 .insert(key, answer.filter(|name| !name.is_empty()), self.ctx.now());
         }
     }
 
-    /// Asks which Salesforce Users these people are.
-    async fn ask_salesforce(&self, people: &[(String, Option<UserId>)]) {
-        let (Some(crm), true) = (&self.ctx.deps.crm, self.ctx.settings.salesforce_users) else {
-            return;
+    /// Asks which Salesforce Users these people are, unless Salesforce has just refused that. Returns whether all are answered.
+    async fn ask_salesforce(&self, people: &[Person]) -> bool {
+        let (Some(crm), Some(keys)) = (&self.ctx.deps.crm, self.ctx.settings.salesforce_users) else {
+            return false;
         };
-        let now = self.ctx.now();
-        let names = people
-            .iter()
-            .flat_map(|(name, id)| [Some(name.as_str()), id.as_ref().map(UserId::as_str)]);
-        let names: BTreeMap<String, String> = names.flatten().map(|n| (n.to_lowercase(), n.to_owned())).collect();
-        let asked: Vec<String> = names
-            .into_iter()
-            .filter(|(key, _)| self.salesforce_users.is_to_be_asked(key, now))
-            .map(|(_, name)| name)
-            .collect();
+        let (now, cache) = (self.ctx.now(), self.names());
+        let mut asked: BTreeMap<String, String> = BTreeMap::new();
+        for (name, id) in people {
+            let id = id.as_ref().filter(|_| keys == UserKeys::UsernameOrId);
+            for name in [Some(name.as_str()), id.map(UserId::as_str)].into_iter().flatten() {
+                asked.insert(name.to_lowercase(), name.to_owned());
+            }
+        }
+        asked.retain(|key, _| cache.salesforce_users.is_to_be_asked(key, now));
+        let asked: Vec<String> = asked.into_values().collect();
         for names in asked.chunks(NAMES_A_QUESTION) {
+            if cache.salesforce_refused.contains(&(), now) {
+                return false;
+            }
             let found = match crm.users_named(names).await {
                 Ok(found) => found,
                 Err(e) => {
+                    cache.salesforce_refused.insert((), (), self.ctx.now());
                     tracing::warn!(code = %e.code, "could not look up which Salesforce Users take part; retrying later: {e}");
-                    BTreeMap::new()
+                    return false;
                 }
             };
             for name in names {
@@ -226,24 +183,99 @@ impl NameService {
                     }
                     _ => None,
                 };
-                self.salesforce_users.insert(key, user, self.ctx.now());
+                cache.salesforce_users.insert(key, user, self.ctx.now());
             }
         }
+        true
+    }
+
+    /// Learns the names of an agent and a queue before they are written with a departure, so that one write of the record has them. Does not
+    /// wait for the rate budget, and not long for an answer.
+    pub(crate) async fn learn_before_record(
+        &self,
+        instance: &InstanceName,
+        agent: Option<&UserId>,
+        queue: Option<&str>,
+    ) {
+        let free = |operation| {
+            self.ctx
+                .telephony()
+                .free_calls(instance, operation, Priority::UnknownLeg)
+                > 0
+        };
+        let missing = MissingNames {
+            usernames: agent
+                .cloned()
+                .filter(|_| free(Operation::DescribeUser))
+                .into_iter()
+                .collect(),
+            queue: queue.map(ToOwned::to_owned).filter(|_| free(Operation::DescribeQueue)),
+            ..MissingNames::default()
+        };
+        let missing = [(instance.clone(), missing)];
+        // What is not answered in time completes the record later.
+        let _ = tokio::time::timeout(BEFORE_RECORD, self.ask_connect(&missing)).await;
+    }
+
+    /// Asks which Salesforce Users take part in supervisions whose records are about to be sent, in one question for all. Returns the
+    /// people that it asked about, by supervision.
+    pub(crate) async fn ask_for_records(&self, supervisions: &[&Supervision]) -> Vec<(SupervisionId, Vec<Person>)> {
+        if !self.ctx.wants_salesforce_users() {
+            return Vec::new();
+        }
+        let lacking = supervisions.iter().filter(|s| s.lacks_names());
+        let about: Vec<(SupervisionId, Vec<Person>)> = lacking
+            .map(|s| (s.id, s.people_to_ask_about()))
+            .filter(|(_, people)| !people.is_empty())
+            .collect();
+        let people: Vec<Person> = about.iter().flat_map(|(_, people)| people.clone()).collect();
+        if people.is_empty() || !self.ask_salesforce(&people).await {
+            return Vec::new();
+        }
+        about
+    }
+
+    /// Stores what was learnt for records that are sent. A crash before this costs another question, and no name.
+    pub(crate) fn note_asked(&self, about: Vec<(SupervisionId, Vec<Person>)>) {
+        let this = self.clone();
+        self.ctx.spawn(async move {
+            let noted = about.iter().map(|(id, people)| {
+                this.ctx.update(*id, |s| {
+                    s.note_asked_about(people);
+                    this.ctx.fill_in_names(s);
+                    Some(Transaction {
+                        rides_along: true,
+                        ..Transaction::default()
+                    })
+                })
+            });
+            for noted in join_all(noted).await {
+                if let Err(e) = noted {
+                    tracing::error!(error = %e, "could not store the Salesforce Users of a supervision; they are looked up again: {e}");
+                }
+            }
+        });
     }
 
     /// Writes what is known into a supervision, and sends its record again if that changes it.
     async fn store_names(&self, id: SupervisionId) -> Result<(), UseCaseError> {
-        let wants_users = self.ctx.deps.crm.is_some() && self.ctx.settings.salesforce_users;
+        let Some(stored) = self.ctx.store().supervision(id).await? else {
+            return Ok(());
+        };
+        // A version that waits already is not delayed.
+        let waits = stored.record_sync.filter(|sync| sync.state == RecordState::Pending);
+        let soon = self.ctx.now() + self.ctx.settings.intervals.join_row;
+        let due_at = waits.map_or(soon, |sync| sync.due_at.min(soon));
         let committed = self.ctx.update(id, |s| {
             let before = s.clone();
-            s.learn_names(&Now(self, self.ctx.now()));
-            let learnt = *s != before;
-            let missing = s.missing_names();
-            s.names.is_complete = missing.usernames.is_empty()
-                && missing.queue.is_none()
-                && (missing.salesforce_users.is_empty() || !wants_users);
+            self.ctx.fill_in_names(s);
+            let learnt = Names {
+                is_complete: before.names.is_complete,
+                ..s.names.clone()
+            } != before.names
+                || s.supervisor != before.supervisor;
             (*s != before).then(|| Transaction {
-                deliver_at: learnt.then(|| self.ctx.now() + self.ctx.settings.intervals.join_row),
+                deliver_at: learnt.then_some(due_at),
                 rides_along: true,
                 ..Transaction::default()
             })

@@ -26,6 +26,7 @@ use sidedoor_domain::supervision::{AMAZON_CONNECT, Mode, ServerEnd, State, Super
 
 use crate::usecases::error::UseCaseError;
 use crate::usecases::evidence::observation::Observation;
+use crate::usecases::identity::names::NameService;
 use crate::usecases::leaving::LeavingService;
 use crate::usecases::polling::one_leg::log_failed_poll;
 
@@ -139,6 +140,13 @@ impl LeavingService {
             self.ask_again_later(&s, &check).await?;
             return Ok(None);
         }
+        NameService::new(self.ctx.clone())
+            .learn_before_record(
+                &s.instance,
+                check.agent.as_ref().or(s.agent.as_ref()),
+                check.queue.as_deref(),
+            )
+            .await;
         let change = |s: &mut Supervision| {
             // An event may have named another agent, and is only a claim.
             s.set_agent(check.agent.clone());

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use jiff::Timestamp;
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::CrmError;
 use tokio::time::Instant;
 
 use crate::usecases::error::UseCaseError;
+use crate::usecases::salesforce_sync::rate::ClockReading;
 use crate::usecases::salesforce_sync::send::{OutgoingRecord, RecordOutcome};
 
 /// The most calls at a time.
@@ -35,7 +35,7 @@ pub(super) enum CallResult {
     /// The records were sent, and Salesforce answered or did not.
     Sent {
         batch: Vec<OutgoingRecord>,
-        begun: Timestamp,
+        begun: ClockReading,
         outcome: Result<Vec<RecordOutcome>, CrmError>,
     },
     /// The store failed before the records were sent.

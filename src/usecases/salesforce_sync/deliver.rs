@@ -23,7 +23,8 @@ use crate::usecases::error::UseCaseError;
 use crate::usecases::salesforce_sync::SalesforceSyncService;
 use crate::usecases::salesforce_sync::calls::{CallKind, CallResult, CallsInFlight};
 use crate::usecases::salesforce_sync::failure_scope::{self, FailureJudge};
-use crate::usecases::salesforce_sync::rate::{DeliveryRate, LOOKS_APART};
+use crate::usecases::salesforce_sync::late_commits;
+use crate::usecases::salesforce_sync::rate::{ClockReading, DeliveryRate, LOOKS_APART};
 use crate::usecases::salesforce_sync::send::{OutgoingRecord, RecordOutcome, batch_span, outgoing_record};
 use crate::usecases::salesforce_sync::voice_calls::PAGE;
 
@@ -37,6 +38,9 @@ const COUNT_EVERY: Duration = Duration::from_millis(25);
 const OTHERS_EVERY: Duration = Duration::from_millis(250);
 /// How long a write of results waits after the store failed.
 const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// The note on a record whose older version Salesforce refused.
+const NEWER_KEPT: &str = "not overwritten: Salesforce has a newer version of this record";
 
 /// How long the loop sleeps unless a call ends, and whether a new record ends the sleep.
 struct Sleep {
@@ -82,7 +86,7 @@ impl SalesforceSyncService {
                 .signals
                 .delivery_pause
                 .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner) = rate.current_pause(self.ctx.now()).cloned();
+                .unwrap_or_else(std::sync::PoisonError::into_inner) = rate.current_pause(self.reading()).cloned();
             let sleep = round.unwrap_or_else(|e| {
                 tracing::error!(error = %e, "could not read deliveries in the store; retrying in 1 s: {e}");
                 Sleep::new(STORE_RETRY)
@@ -110,9 +114,10 @@ impl SalesforceSyncService {
         rate: &mut DeliveryRate,
         calls: &mut CallsInFlight,
     ) -> Result<Sleep, UseCaseError> {
-        let now = self.ctx.now();
-        if let Some(pause) = rate.current_pause(now) {
-            let left = Duration::try_from(pause.until.duration_since(now)).unwrap_or_default();
+        let reading = self.reading();
+        let now = reading.at;
+        let left = rate.pause_left(reading);
+        if !left.is_zero() {
             return Ok(Sleep::new(left.min(LONGEST_SLEEP).max(COUNT_EVERY)));
         }
         if calls.are_full() {
@@ -121,7 +126,7 @@ impl SalesforceSyncService {
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         let next = self.ctx.store().next_due().await?;
         // Look for VoiceCalls even if records are always due, because one may be unreadable or more keep arriving.
-        if is_due(next.voice_call) && !calls.is_searching() && rate.time_to_look(now) {
+        if is_due(next.voice_call) && !calls.is_searching() && rate.time_to_look(reading) {
             self.begin_search(crm, calls, now).await?;
             if calls.are_full() {
                 return Ok(Sleep::undisturbed(LONGEST_SLEEP));
@@ -149,7 +154,7 @@ impl SalesforceSyncService {
         if !wait.is_zero() && !needs_no_answer {
             return Ok(Sleep::undisturbed(wait));
         }
-        let wait = rate.wait(now, is_full, crm.usage());
+        let wait = rate.wait(reading, is_full, crm.usage());
         if !wait.is_zero() {
             return Ok(Sleep::new(if is_full {
                 wait.min(LONGEST_SLEEP)
@@ -173,6 +178,10 @@ impl SalesforceSyncService {
         Ok(Sleep::new(Duration::ZERO))
     }
 
+    fn reading(&self) -> ClockReading {
+        ClockReading::of(self.ctx.deps.clock.as_ref())
+    }
+
     fn begin_upsert(&self, crm: &Arc<dyn Crm>, calls: &mut CallsInFlight, mut batch: Vec<OutgoingRecord>) {
         let records = batch.iter().map(|outgoing| outgoing.stored.supervision.id).collect();
         let (this, crm, span) = (self.clone(), crm.clone(), batch_span(&batch));
@@ -180,7 +189,7 @@ impl SalesforceSyncService {
             if let Err(e) = this.find_lookups(crm.as_ref(), &mut batch).await {
                 return CallResult::NotSent(e);
             }
-            let begun = this.ctx.now();
+            let begun = this.reading();
             let outcome = this.send_rows(crm.as_ref(), &mut batch).instrument(span).await;
             CallResult::Sent { batch, begun, outcome }
         });
@@ -201,7 +210,7 @@ impl SalesforceSyncService {
             let records = due.iter().map(|s| s.supervision.id).collect();
             let (this, crm) = (self.clone(), crm.clone());
             calls.begin(CallKind::Search, records, async move {
-                CallResult::Searched(this.look_for_voice_calls(crm.as_ref(), &due).await)
+                CallResult::Searched(this.look_at_written(crm.as_ref(), due).await)
             });
         }
         Ok(())
@@ -211,10 +220,11 @@ impl SalesforceSyncService {
     async fn settle(&self, result: CallResult, rate: &mut DeliveryRate) {
         match result {
             CallResult::Sent { batch, begun, outcome } => {
+                self.note_unanswered(late_commits::unanswered(&batch, &outcome)).await;
                 let results = match outcome {
                     Ok(outcomes) => {
                         let some_taken = outcomes.iter().any(Result::is_ok);
-                        rate.answered(batch.len(), some_taken, begun, self.ctx.now());
+                        rate.answered(batch.len(), some_taken, begun, self.reading());
                         self.results_of_answer(&batch, outcomes, rate)
                     }
                     Err(error) => self.results_of_failure(&batch, &error, begun, rate),
@@ -236,18 +246,23 @@ impl SalesforceSyncService {
         outcomes: Vec<RecordOutcome>,
         rate: &mut DeliveryRate,
     ) -> Vec<DeliveryResult> {
-        let now = self.ctx.now();
-        let mut judge = FailureJudge::of_call(rate, outcomes.iter().any(Result::is_ok), now);
+        let reading = self.reading();
+        let now = reading.at;
+        let mut judge = FailureJudge::of_call(rate, outcomes.iter().any(Result::is_ok), reading);
         let mut delivery_results = Vec::with_capacity(batch.len());
         for (outgoing, outcome) in batch.iter().zip(outcomes) {
             let result = match outcome {
                 Ok(recorded) => {
                     self.count_recorded(outgoing);
+                    let note = recorded.newer_kept.then(|| NEWER_KEPT.to_owned());
                     DeliveryOutcome::Written {
                         recorded,
                         has_departure: outgoing.stored.supervision.departure.is_some(),
-                        note: outgoing.note.clone(),
-                        look_again_at: outgoing.lookup.look_again_at(&outgoing.stored.supervision, now),
+                        note: note.or_else(|| outgoing.note.clone()),
+                        look_again_at: late_commits::look_again_at(
+                            outgoing.lookup.look_again_at(&outgoing.stored.supervision, now),
+                            &outgoing.stored.supervision,
+                        ),
                     }
                 }
                 Err(error) => {
@@ -265,10 +280,10 @@ impl SalesforceSyncService {
         &self,
         batch: &[OutgoingRecord],
         error: &CrmError,
-        begun: Timestamp,
+        begun: ClockReading,
         rate: &mut DeliveryRate,
     ) -> Vec<DeliveryResult> {
-        let now = self.ctx.now();
+        let now = self.reading();
         let due_at = match error.verdict {
             CrmVerdict::Park(wait) => rate.pause_for(wait, &error.to_string(), false, now),
             CrmVerdict::OrgFault(wait) => rate.pause_for(wait, &error.to_string(), is_object_fault(error), now),
@@ -327,7 +342,7 @@ impl SalesforceSyncService {
         }
     }
 
-    async fn wait_for_store(&self) {
+    pub(super) async fn wait_for_store(&self) {
         tokio::select! {
             biased;
             () = tokio::time::sleep(STORE_RETRY) => {}

@@ -1,8 +1,9 @@
 //! Decides what happens to a record that Salesforce rejected in an answered call: retry later, or give up (a dead letter).
 //!
-//! Guarantee: a record is given up only for a fault of its own. If the error leaves this open, other records decide: a record
-//! that is rejected while others are accepted has a fault of its own; if none is accepted, the org may be the cause, and no
-//! record is given up however long that lasts.
+//! Guarantee: a record is given up only for a fault of its own. If the error leaves this open, other records and time decide: a
+//! record that is rejected again and again for half an hour, while others are accepted, has a fault of its own. Many attempts in a
+//! short time prove nothing, because a lock, a deployment or a maintenance takes minutes. If no record is accepted, the org may be
+//! the cause, and no record is given up however long that lasts.
 
 use std::time::Duration;
 
@@ -11,10 +12,13 @@ use sidedoor_domain::ports::store::{DeliveryOutcome, FailureScope, RecordSync};
 use sidedoor_domain::ports::{CrmError, CrmVerdict};
 
 use crate::usecases::retry::Backoff;
-use crate::usecases::salesforce_sync::rate::DeliveryRate;
+use crate::usecases::salesforce_sync::rate::{ClockReading, DeliveryRate};
 
-/// After this many rejections with an error that is usually the org's, while others are accepted, the record is the cause.
+/// After this many counted rejections with an error that does not show whose fault it is, the next one shows that the record is the
+/// cause.
 const MAX_REFUSALS: u32 = 3;
+/// A rejection counts only if the counted one before it is at least this long ago.
+const COUNTED_APART: SignedDuration = SignedDuration::from_mins(10);
 /// After this many rejections with a transient error, while others are accepted, the record needs a person: half an hour of
 /// retries.
 const MAX_TRANSIENT_REFUSALS: u32 = 40;
@@ -23,13 +27,13 @@ const MAX_TRANSIENT_REFUSALS: u32 = 40;
 pub(super) struct FailureJudge<'p> {
     rate: &'p mut DeliveryRate,
     some_taken: bool,
-    now: Timestamp,
+    now: ClockReading,
     /// The end of the pause that this call has caused, if it did.
     rest: Option<Timestamp>,
 }
 
 impl<'p> FailureJudge<'p> {
-    pub(super) fn of_call(rate: &'p mut DeliveryRate, some_taken: bool, now: Timestamp) -> Self {
+    pub(super) fn of_call(rate: &'p mut DeliveryRate, some_taken: bool, now: ClockReading) -> Self {
         Self {
             rate,
             some_taken,
@@ -41,8 +45,15 @@ impl<'p> FailureJudge<'p> {
     /// Decides about one record.
     pub(super) fn judge(&mut self, key: &str, record_sync: Option<&RecordSync>, error: &CrmError) -> DeliveryOutcome {
         let (attempts, refusals) = record_sync.map_or((0, 0), |r| (r.attempts, r.refusals));
-        let scope = self.scope(record_sync);
-        let own = scope == FailureScope::Row;
+        let others_taken = self.others_taken(record_sync);
+        let counts = self.is_apart(record_sync);
+        let proven = others_taken && counts && refusals >= MAX_REFUSALS;
+        // Rejections that come too early count neither for nor against the record.
+        let slow_scope = match (others_taken, counts) {
+            (false, _) => FailureScope::Open,
+            (true, true) => FailureScope::Row,
+            (true, false) => FailureScope::Crm,
+        };
         let dead = || DeliveryOutcome::Dead {
             error: error.to_string(),
             answer: error.answer.clone(),
@@ -54,40 +65,41 @@ impl<'p> FailureJudge<'p> {
         };
         match error.verdict {
             CrmVerdict::DeadLetter => dead(),
-            // A race happens once; a record that loses it four times conflicts with itself.
-            CrmVerdict::RetryNow if refusals >= MAX_REFUSALS => dead(),
-            CrmVerdict::RetryNow => again(self.after(Backoff::DELIVERY, attempts), FailureScope::Row),
-            // Others were accepted while this record was rejected, so the fault is its own.
-            CrmVerdict::OwnFault if refusals >= MAX_REFUSALS => dead(),
-            CrmVerdict::OwnFault if refusals > 0 => again(self.after(Backoff::DELIVERY, attempts), FailureScope::Row),
-            CrmVerdict::OrgFault(_) if own && refusals >= MAX_REFUSALS => dead(),
-            CrmVerdict::Retry if own && refusals >= MAX_TRANSIENT_REFUSALS => dead(),
+            // Another record cannot cause a race, so this one is about the record even if no other was accepted.
+            CrmVerdict::RetryNow if counts && refusals >= MAX_REFUSALS => dead(),
+            CrmVerdict::RetryNow if counts => again(self.after(Backoff::DELIVERY, attempts), FailureScope::Row),
+            CrmVerdict::RetryNow => again(self.after(Backoff::DELIVERY, attempts), FailureScope::Crm),
+            CrmVerdict::Unproven | CrmVerdict::OrgFault(_) | CrmVerdict::RetryThenWithout(_) if proven => dead(),
+            CrmVerdict::Retry if others_taken && refusals >= MAX_TRANSIENT_REFUSALS => dead(),
             CrmVerdict::OrgFault(wait) if !self.some_taken => again(self.pause(wait, error, true), FailureScope::Open),
             CrmVerdict::Park(wait) if !self.some_taken => again(self.pause(wait, error, false), FailureScope::Crm),
             CrmVerdict::Park(_) => again(self.after(Backoff::DELIVERY, attempts), FailureScope::Crm),
-            CrmVerdict::OwnFault if !self.some_taken && self.rate.refused_like_others(key) => {
+            CrmVerdict::Unproven if !self.some_taken && self.rate.refused_like_others(key) => {
                 again(self.rest(error), FailureScope::Open)
             }
             // A single bad record must not delay those after it, nor cost a call every few seconds.
-            CrmVerdict::OwnFault if !own => again(self.after(Backoff::OPEN, attempts), FailureScope::Open),
-            _ => again(self.after(Backoff::DELIVERY, attempts), scope),
+            CrmVerdict::Unproven if !others_taken => again(self.after(Backoff::OPEN, attempts), FailureScope::Open),
+            CrmVerdict::Retry if others_taken => again(self.after(Backoff::DELIVERY, attempts), FailureScope::Row),
+            _ => again(self.after(Backoff::DELIVERY, attempts), slow_scope),
         }
     }
 
-    /// The cause of a rejection: the record, if others were accepted in the same call or since its last rejection.
-    fn scope(&self, record_sync: Option<&RecordSync>) -> FailureScope {
+    /// Whether others were accepted in the same call or since the record's last counted rejection.
+    fn others_taken(&self, record_sync: Option<&RecordSync>) -> bool {
         let refused_at = record_sync.and_then(|r| r.refused_at);
-        if self.some_taken || refused_at.is_some_and(|at| self.rate.took_rows_since(at)) {
-            FailureScope::Row
-        } else {
-            FailureScope::Open
-        }
+        self.some_taken || refused_at.is_some_and(|at| self.rate.took_rows_since(at))
+    }
+
+    /// Whether the record's last counted rejection is long enough ago, so that this one counts too.
+    fn is_apart(&self, record_sync: Option<&RecordSync>) -> bool {
+        let refused_at = record_sync.and_then(|r| r.refused_at);
+        refused_at.is_none_or(|at| self.now.at >= at + COUNTED_APART)
     }
 
     fn after(&self, backoff: Backoff, attempts: u32) -> Timestamp {
         let wait = SignedDuration::try_from(backoff.wait(attempts, self.rate.random()))
             .unwrap_or(SignedDuration::from_secs(60));
-        self.now + wait
+        self.now.at + wait
     }
 
     fn pause(&mut self, wait: Duration, error: &CrmError, records_only: bool) -> Timestamp {

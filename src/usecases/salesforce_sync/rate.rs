@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::ports::crm::RECORDS_PER_WRITE;
-use sidedoor_domain::ports::{Random, Usage};
+use sidedoor_domain::ports::{Clock, Random, Usage};
 
 /// A call with this many records shows that more are coming.
 const BUSY_BATCH: usize = 20;
@@ -20,7 +20,7 @@ const FAILURE_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duratio
 const LONGEST_STRETCH: Duration = Duration::from_secs(60);
 
 /// The least time between two searches for VoiceCalls.
-pub(super) const LOOKS_APART: SignedDuration = SignedDuration::from_secs(2);
+pub(super) const LOOKS_APART: Duration = Duration::from_secs(2);
 
 /// Why and until when nothing is delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,24 +33,43 @@ pub struct DeliveryPause {
     pub records_only: bool,
 }
 
-/// The rate of calls to one org.
+/// A reading of our clock. Waits are measured by `elapsed`, because a wall clock that is set back would prolong them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClockReading {
+    /// The time, for people and for the store.
+    pub(crate) at: Timestamp,
+    /// How long the clock runs.
+    pub(crate) elapsed: Duration,
+}
+
+impl ClockReading {
+    pub(super) fn of(clock: &dyn Clock) -> Self {
+        Self {
+            at: clock.now(),
+            elapsed: clock.elapsed(),
+        }
+    }
+}
+
+/// The rate of calls to one org. Its moments without a name of their own are those of [`ClockReading::elapsed`].
 pub(super) struct DeliveryRate {
     random: Arc<dyn Random>,
     max_batch_delay: Duration,
     slow_above: f64,
     batch_delay: Duration,
-    last_call: Option<Timestamp>,
+    last_call: Option<Duration>,
     failures: u32,
     last_taken: Option<Timestamp>,
     /// The rejected records since one was accepted; at most two are kept, because two already point to the org.
     refused: BTreeSet<String>,
-    last_look: Option<Timestamp>,
+    last_look: Option<Duration>,
     /// The most records of a call: halved when a call fails as a whole, because its size or one of its records may be the
     /// cause, and doubled when one is answered.
     records: usize,
-    pause: Option<DeliveryPause>,
+    /// The latest pause, and its end.
+    pause: Option<(DeliveryPause, Duration)>,
     /// When the latest pause began.
-    paused_at: Option<Timestamp>,
+    paused_at: Option<Duration>,
 }
 
 impl DeliveryRate {
@@ -76,12 +95,20 @@ impl DeliveryRate {
     }
 
     /// Why nothing may be sent now; `None` if sending is allowed.
-    pub(super) fn current_pause(&self, now: Timestamp) -> Option<&DeliveryPause> {
-        self.pause.as_ref().filter(|pause| now < pause.until)
+    pub(super) fn current_pause(&self, now: ClockReading) -> Option<&DeliveryPause> {
+        let current = self.pause.as_ref().filter(|(_, end)| now.elapsed < *end);
+        current.map(|(pause, _)| pause)
+    }
+
+    /// How much of the current pause is left; zero if there is none.
+    pub(super) fn pause_left(&self, now: ClockReading) -> Duration {
+        self.pause
+            .as_ref()
+            .map_or(Duration::ZERO, |(_, end)| end.saturating_sub(now.elapsed))
     }
 
     /// How long the next call waits for more records or because of the daily API calls. A full call waits only for the latter.
-    pub(crate) fn wait(&self, now: Timestamp, full: bool, usage: Option<Usage>) -> Duration {
+    pub(crate) fn wait(&self, now: ClockReading, full: bool, usage: Option<Usage>) -> Duration {
         let Some(last) = self.last_call else {
             return Duration::ZERO;
         };
@@ -91,8 +118,7 @@ impl DeliveryRate {
         } else {
             stretched.max(self.batch_delay)
         };
-        let since = Duration::try_from(now.duration_since(last)).unwrap_or_default();
-        wanted.saturating_sub(since)
+        wanted.saturating_sub(now.elapsed.saturating_sub(last))
     }
 
     /// The interval that the org's own count of API calls asks for: it doubles with every 2 % of the daily limit above
@@ -118,22 +144,22 @@ impl DeliveryRate {
     }
 
     /// The end of the pause that began while a call was in flight; `None` if there is none.
-    pub(super) fn paused_since(&self, begun: Timestamp, now: Timestamp) -> Option<Timestamp> {
-        let since = self.paused_at.is_some_and(|at| begun < at);
+    pub(super) fn paused_since(&self, begun: ClockReading, now: ClockReading) -> Option<Timestamp> {
+        let since = self.paused_at.is_some_and(|at| begun.elapsed < at);
         self.current_pause(now).filter(|_| since).map(|pause| pause.until)
     }
 
     /// A call that began at `begun` was answered. `some_taken` says whether any of its records was accepted.
-    pub(crate) fn answered(&mut self, records: usize, some_taken: bool, begun: Timestamp, now: Timestamp) {
+    pub(crate) fn answered(&mut self, records: usize, some_taken: bool, begun: ClockReading, now: ClockReading) {
         self.records = (self.records * 2).min(RECORDS_PER_WRITE);
         // A call that began before the pause says nothing about it.
-        if self.paused_at.is_none_or(|at| begun >= at) {
+        if self.paused_at.is_none_or(|at| begun.elapsed >= at) {
             self.pause = None;
         }
-        self.last_call = Some(now);
+        self.last_call = Some(now.elapsed);
         if some_taken {
             self.failures = 0;
-            self.last_taken = Some(now);
+            self.last_taken = Some(now.at);
             self.refused.clear();
         }
         self.batch_delay = if records >= BUSY_BATCH {
@@ -162,16 +188,16 @@ impl DeliveryRate {
     }
 
     /// Whether a search for VoiceCalls is due even though records are waiting.
-    pub(super) fn time_to_look(&mut self, now: Timestamp) -> bool {
-        let due = self.last_look.is_none_or(|at| now >= at + LOOKS_APART);
+    pub(super) fn time_to_look(&mut self, now: ClockReading) -> bool {
+        let due = self.last_look.is_none_or(|at| now.elapsed >= at + LOOKS_APART);
         if due {
-            self.last_look = Some(now);
+            self.last_look = Some(now.elapsed);
         }
         due
     }
 
     /// A call failed as a whole and may succeed later. Returns the end of the pause.
-    pub(crate) fn failed(&mut self, why: &str, now: Timestamp) -> Timestamp {
+    pub(crate) fn failed(&mut self, why: &str, now: ClockReading) -> Timestamp {
         let ceiling = FAILURE_PAUSE
             .0
             .saturating_mul(2_u32.saturating_pow(self.failures.min(16)))
@@ -188,15 +214,16 @@ impl DeliveryRate {
     }
 
     /// Pauses delivery: the org accepts nothing, or no records. Returns the end of the pause.
-    pub(super) fn pause_for(&mut self, wait: Duration, why: &str, records_only: bool, now: Timestamp) -> Timestamp {
-        let until = now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
-        self.last_call = Some(now);
-        self.paused_at = Some(now);
-        self.pause = Some(DeliveryPause {
+    pub(super) fn pause_for(&mut self, wait: Duration, why: &str, records_only: bool, now: ClockReading) -> Timestamp {
+        let until = now.at + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
+        self.last_call = Some(now.elapsed);
+        self.paused_at = Some(now.elapsed);
+        let pause = DeliveryPause {
             until,
             why: why.to_owned(),
             records_only,
-        });
+        };
+        self.pause = Some((pause, now.elapsed + wait));
         until
     }
 }
@@ -205,7 +232,36 @@ impl DeliveryRate {
 mod tests {
     use super::*;
 
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    const NOW: ClockReading = ClockReading {
+        at: Timestamp::UNIX_EPOCH,
+        elapsed: Duration::ZERO,
+    };
+
+    fn after(now: ClockReading, wait: SignedDuration) -> ClockReading {
+        ClockReading {
+            at: now.at + wait,
+            elapsed: now.elapsed + Duration::try_from(wait).expect("not back"),
+        }
+    }
+
+    fn until(now: ClockReading, at: Timestamp) -> ClockReading {
+        after(now, at.duration_since(now.at))
+    }
+
+    #[test]
+    fn delivery_pause_ends_in_time_though_clock_is_set_back() {
+        let mut rate = rate();
+        rate.pause_for(Duration::from_secs(60), "limit", false, NOW);
+        let back = |elapsed| ClockReading {
+            at: NOW.at - SignedDuration::from_hours(1),
+            elapsed: Duration::from_secs(elapsed),
+        };
+        assert!(rate.current_pause(back(59)).is_some());
+        assert_eq!(rate.pause_left(back(59)), Duration::from_secs(1));
+        assert!(rate.current_pause(back(60)).is_none());
+        assert_eq!(rate.pause_left(back(61)), Duration::ZERO);
+        assert!(rate.time_to_look(back(60)) && !rate.time_to_look(back(61)) && rate.time_to_look(back(62)));
+    }
 
     fn rate() -> DeliveryRate {
         DeliveryRate::new(
@@ -258,10 +314,10 @@ mod tests {
         let mut now = NOW;
         let mut pauses = Vec::new();
         for _ in 0..20 {
-            let until = rate.failed("down", now);
-            assert_eq!(rate.current_pause(now).map(|h| h.until), Some(until));
-            pauses.push(until.duration_since(now));
-            now = until;
+            let end = rate.failed("down", now);
+            assert_eq!(rate.current_pause(now).map(|h| h.until), Some(end));
+            pauses.push(end.duration_since(now.at));
+            now = until(now, end);
             assert!(rate.current_pause(now).is_none());
         }
         assert!(pauses[0] <= SignedDuration::from_millis(500) && pauses[0] >= SignedDuration::from_millis(250));
@@ -277,29 +333,30 @@ mod tests {
     #[test]
     fn an_hours_outage_costs_few_calls_and_ends_without_a_stampede() {
         let (mut rate, mut now, mut records) = (rate(), NOW, 10_000_usize);
-        let back = NOW + SignedDuration::from_hours(1);
+        let back = NOW.at + SignedDuration::from_hours(1);
         let (mut while_down, mut largest) = (0, 0);
-        while now < back {
+        while now.at < back {
             let tried = rate.records(200);
             largest = if while_down < 8 { largest } else { largest.max(tried) };
             while_down += 1;
-            now = rate.failed("down", now);
+            let end = rate.failed("down", now);
+            now = until(now, end);
         }
         assert!(while_down <= 40, "{while_down} calls in an hour");
         assert_eq!(largest, 1, "one record in each call, after the first few");
         assert!(
-            now < back + SignedDuration::from_secs(300),
+            now.at < back + SignedDuration::from_secs(300),
             "the end is noticed within five minutes"
         );
         let mut calls = 0;
         while records > 0 {
             let full = records >= 200;
             let wait = rate.wait(now, full, None);
-            now += SignedDuration::try_from(wait).expect("short");
+            now = after(now, SignedDuration::try_from(wait).expect("short"));
             let sent = rate.records(200).min(records);
             records -= sent;
             calls += 1;
-            now += SignedDuration::from_millis(400);
+            now = after(now, SignedDuration::from_millis(400));
             rate.answered(sent, true, now, now);
         }
         assert!(calls <= 60, "{calls} calls for 10,000 records, one at a time");

@@ -5,10 +5,12 @@ use sidedoor_domain::participant::ParticipantRecord;
 use sidedoor_domain::ports::crm::Lookups;
 use sidedoor_domain::ports::store::{FoundVoiceCall, StoredSupervision};
 use sidedoor_domain::ports::{Crm, CrmError, CrmVerdict, Transaction, WrittenRecord};
+use sidedoor_domain::supervision::Supervision;
 use tracing::Span;
 
 use crate::telemetry::spans;
 use crate::usecases::error::UseCaseError;
+use crate::usecases::identity::names::NameService;
 use crate::usecases::salesforce_sync::SalesforceSyncService;
 use crate::usecases::salesforce_sync::voice_calls::VoiceCallLookup;
 
@@ -42,10 +44,22 @@ impl OutgoingRecord {
 pub(super) type RecordOutcome = Result<WrittenRecord, CrmError>;
 
 impl SalesforceSyncService {
-    /// Finds the VoiceCalls of the records and stores them, all in one transaction.
+    /// Finds the VoiceCalls of the records and stores them, all in one transaction; and the Salesforce Users of the people.
     pub(super) async fn find_lookups(&self, crm: &dyn Crm, batch: &mut [OutgoingRecord]) -> Result<(), UseCaseError> {
         let wanting: Vec<&StoredSupervision> = batch.iter().map(|s| &s.stored).collect();
-        let lookups = self.voice_calls_of_records(crm, &wanting).await;
+        let supervisions: Vec<&Supervision> = batch.iter().map(|s| &s.stored.supervision).collect();
+        let names = NameService::new(self.ctx.clone());
+        let (lookups, asked) = tokio::join!(
+            self.voice_calls_of_records(crm, &wanting),
+            names.ask_for_records(&supervisions)
+        );
+        for outgoing in batch.iter_mut().filter(|o| o.stored.supervision.lacks_names()) {
+            self.ctx.fill_in_names(&mut outgoing.stored.supervision);
+            outgoing.record.name_people(&outgoing.stored.supervision);
+        }
+        if !asked.is_empty() {
+            names.note_asked(asked);
+        }
         let mut found = Vec::new();
         for (outgoing, lookup) in batch.iter_mut().zip(lookups) {
             if let VoiceCallLookup::Found(id) = &lookup {
@@ -84,7 +98,8 @@ impl SalesforceSyncService {
             for (i, outcome) in outcomes.iter().enumerate() {
                 let Err(e) = outcome else { continue };
                 match e.verdict {
-                    CrmVerdict::RetryNow if !refused_before => {}
+                    CrmVerdict::RetryNow | CrmVerdict::RetryThenWithout(_) if !refused_before => {}
+                    CrmVerdict::RetryThenWithout(refused) => batch[i].leave_out(refused, e),
                     CrmVerdict::WithoutLookups(refused) => {
                         batch[i].leave_out(if refused_before { Lookups::ALL } else { refused }, e);
                     }
@@ -133,7 +148,10 @@ impl SalesforceSyncService {
                     Box::pin(self.send_split(crm, right, calls)).await
                 };
                 match (first, second) {
-                    (Err(e), Err(_)) => Err(e),
+                    (Err(e), Err(other)) => Err(CrmError {
+                        may_commit_late: e.may_commit_late || other.may_commit_late,
+                        ..e
+                    }),
                     // The results of one half are final even if the other half failed.
                     (first, second) => Ok([
                         outcome_for_each(first, left.len()),
@@ -187,7 +205,11 @@ pub(super) fn outgoing_record(stored: StoredSupervision) -> Option<OutgoingRecor
 fn is_records_fault(e: &CrmError) -> bool {
     matches!(
         e.verdict,
-        CrmVerdict::DeadLetter | CrmVerdict::OwnFault | CrmVerdict::WithoutLookups(_) | CrmVerdict::RetryNow
+        CrmVerdict::DeadLetter
+            | CrmVerdict::Unproven
+            | CrmVerdict::WithoutLookups(_)
+            | CrmVerdict::RetryThenWithout(_)
+            | CrmVerdict::RetryNow
     )
 }
 

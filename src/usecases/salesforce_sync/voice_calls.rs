@@ -20,6 +20,7 @@ use sidedoor_domain::supervision::Supervision;
 use crate::usecases::error::UseCaseError;
 use crate::usecases::expiring_cache::ExpiringCache;
 use crate::usecases::salesforce_sync::SalesforceSyncService;
+use crate::usecases::salesforce_sync::late_commits;
 
 /// The most contacts in the cache, and how long they stay.
 const MAX_REMEMBERED: u64 = 10_000;
@@ -194,13 +195,19 @@ impl SalesforceSyncService {
         }
     }
 
+    /// Looks at written records again: sends those once more of which a write got no answer, and searches for the VoiceCalls of the
+    /// others.
+    pub(super) async fn look_at_written(&self, crm: &dyn Crm, due: Vec<StoredSupervision>) -> Result<(), UseCaseError> {
+        let others = self.send_due_again(due).await?;
+        self.look_for_voice_calls(crm, &others).await
+    }
+
     /// Looks again for missing VoiceCalls. A record whose VoiceCall now exists gets a new version. All results are stored in one
     /// transaction, because a missing VoiceCall is looked for 29 times in a day.
-    pub(super) async fn look_for_voice_calls(
-        &self,
-        crm: &dyn Crm,
-        due: &[StoredSupervision],
-    ) -> Result<(), UseCaseError> {
+    async fn look_for_voice_calls(&self, crm: &dyn Crm, due: &[StoredSupervision]) -> Result<(), UseCaseError> {
+        if due.is_empty() {
+            return Ok(());
+        }
         let lookups = self.voice_calls_of(crm, &due.iter().collect::<Vec<_>>()).await;
         let now = self.ctx.now();
         let mut change = Transaction {
@@ -222,7 +229,7 @@ impl SalesforceSyncService {
             } else {
                 lookup
             };
-            let at = ask.look_again_at(&stored.supervision, now);
+            let at = late_commits::look_again_at(ask.look_again_at(&stored.supervision, now), &stored.supervision);
             change.delivery_results.push(DeliveryResult {
                 supervision,
                 version: stored.record_sync.as_ref().map_or(0, |r| r.version),

@@ -9,7 +9,7 @@ use sidedoor_fakes::connect::{ACCESS_KEY, ACCOUNT, INSTANCE, NewContact, REGION,
 use sidedoor_fakes::{Fakes, FakesConfig, Fault};
 
 pub struct Scene {
-    fakes: Fakes,
+    pub fakes: Fakes,
     folder: tempfile::TempDir,
 }
 

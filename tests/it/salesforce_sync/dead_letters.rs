@@ -9,6 +9,7 @@ use sidedoor_fakes::connect::NewContact;
 
 use crate::support::app::{READER, TestApp};
 use crate::support::sql;
+use crate::support::stored_states::pass_ten_minutes;
 
 async fn app() -> TestApp {
     TestApp::build()
@@ -220,17 +221,122 @@ async fn refused_record_alone_does_not_delay_others() {
     }
     let paused = app.call("GET", "/v1/deliveries").key(READER).send().await.body["paused"].clone();
     assert!(paused.is_null(), "{paused}");
-    // Other records are accepted beside it, which shows that the fault is its own.
-    for i in 0..6 {
-        let (id, _) = pending_record(&app, &format!("good-{i}")).await;
-        until_record(&app, &id, "accepted", |r| r["state"] == "WRITTEN").await;
-        make_all_due(&app).await;
-        let record = app.get(&bad).await.body["salesforceRecord"].clone();
-        if record["state"] == "FAILED" {
-            break;
+    // Other records are accepted beside it for half an hour, which shows that the fault is its own.
+    until_dead_in_half_an_hour(&app, &bad).await;
+    app.assert_invariants().await;
+}
+
+/// Lets other records be accepted and ten minutes pass, again and again, until the record is a dead letter.
+async fn until_dead_in_half_an_hour(app: &TestApp, bad: &str) {
+    // An attempt that began before the ten minutes passed does not count, so there may be more rounds than four.
+    for i in 0..10 {
+        let (id, _) = pending_record(app, &format!("good-{i}")).await;
+        until_record(app, &id, "accepted", |r| r["state"] == "WRITTEN").await;
+        if app.get(bad).await.body["salesforceRecord"]["state"] == "FAILED" {
+            assert!(i >= 3, "half an hour has not passed: {i}");
+            return;
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let attempts = app.get(bad).await.body["salesforceRecord"]["attempts"].as_u64();
+        pass_ten_minutes(&app.store_path()).await;
+        until_record(app, bad, "tried", |r| {
+            r["state"] == "FAILED" || r["attempts"].as_u64() > attempts
+        })
+        .await;
     }
-    until_record(&app, &bad, "a dead letter", |r| r["state"] == "FAILED").await;
+    panic!("no dead letter: {:#}", app.get(bad).await.body["salesforceRecord"]);
+}
+
+/// Codes that say nothing against a record: while others are accepted, many attempts in a short time do not make it a dead letter.
+#[tokio::test]
+async fn dead_letter_needs_other_records_and_time() {
+    let codes = [
+        "SOME_CODE_OF_NEXT_YEAR",
+        "CANNOT_EXECUTE_FLOW_TRIGGER",
+        "APEX_ERROR",
+        "LIMIT_EXCEEDED",
+        "FUNCTIONALITY_NOT_ENABLED",
+        "QUERY_TIMEOUT",
+        "REQUEST_RUNNING_TOO_LONG",
+        "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+    ];
+    let app = app().await;
+    reject_every_call(&app);
+    let mut refused = Vec::new();
+    for code in codes {
+        let (id, leg) = pending_record(&app, code).await;
+        refused.push((id, leg, code));
+    }
+    let (good, _) = pending_record(&app, "good").await;
+    app.salesforce().clear_faults();
+    for (_, leg, code) in &refused {
+        for operation in ["upsert", "item"] {
+            let fault = Fault::error(operation, 400, code).saying("Salesforce's own sentence");
+            app.salesforce().fault(fault.times(1000).matching(leg));
+        }
+    }
+    until_record(&app, &good, "accepted", |r| r["state"] == "WRITTEN").await;
+    for round in 0..6 {
+        let (id, _) = pending_record(&app, &format!("more-{round}")).await;
+        make_all_due(&app).await;
+        until_record(&app, &id, "accepted", |r| r["state"] == "WRITTEN").await;
+    }
+    for (id, _, code) in &refused {
+        let record = until_record(&app, id, "tried", |r| r["attempts"].as_u64() >= Some(4)).await;
+        assert_eq!(record["state"], "PENDING", "{code}: {record}");
+        let error = record["lastError"].as_str().expect("why");
+        assert!(
+            error.contains(code) && error.contains("Salesforce's own sentence"),
+            "{error}"
+        );
+    }
+    // The org is repaired.
+    app.salesforce().clear_faults();
+    make_all_due(&app).await;
+    for (id, leg, _) in &refused {
+        until_record(&app, id, "accepted", |r| r["state"] == "WRITTEN").await;
+        app.record(leg);
+    }
+    app.assert_invariants().await;
+}
+
+/// Codes about the whole org, its user or its app: deliveries pause, the reason has Salesforce's sentence and a remedy, and no record is
+/// given up.
+#[tokio::test]
+async fn dead_letter_is_not_made_by_code_about_the_org() {
+    for code in [
+        "TOO_MANY_APEX_REQUESTS",
+        "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE",
+        "ORG_LOCKED",
+        "TRIAL_EXPIRED",
+        "INVALID_OPERATION_WITH_EXPIRED_PASSWORD",
+        "CLIENT_NOT_ACCESSIBLE_FOR_USER",
+    ] {
+        let app = app().await;
+        let fault = Fault::error("upsert", 403, code).saying("Salesforce's own sentence");
+        app.salesforce().fault(fault.times(1000));
+        let (id, _) = pending_record(&app, "waits").await;
+        let record = until_record(&app, &id, "tried", |r| !r["lastError"].is_null()).await;
+        assert_eq!(record["state"], "PENDING", "{code}: {record}");
+        let error = record["lastError"].as_str().expect("why");
+        let begin = format!("{code}: Salesforce's own sentence; ");
+        assert!(error.starts_with(&begin) && error.len() > begin.len(), "{error}");
+        app.assert_invariants().await;
+    }
+}
+
+/// A flow that waits for a lock in vain for as long as a nightly job takes.
+#[tokio::test]
+async fn lost_lock_of_a_flow_is_retried() {
+    let app = app().await;
+    let lost = "The record couldn't be saved because it failed to trigger a flow. UNABLE_TO_LOCK_ROW: unable to obtain exclusive access";
+    for operation in ["upsert", "item"] {
+        let mut fault = Fault::error(operation, 400, "CANNOT_EXECUTE_FLOW_TRIGGER").times(1000);
+        fault.for_ms = Some(7_000);
+        app.salesforce().fault(fault.saying(lost));
+    }
+    let (id, leg) = pending_record(&app, "locked").await;
+    until_record(&app, &id, "tried", |r| r["attempts"].as_u64() >= Some(5)).await;
+    until_record(&app, &id, "accepted", |r| r["state"] == "WRITTEN").await;
+    app.record(&leg);
     app.assert_invariants().await;
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::ids::SupervisionId;
 use sidedoor_domain::ports::store::{
     Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, DeliveryStore, FailureScope, RecordState, RecordSync,
@@ -12,7 +12,7 @@ use sidedoor_domain::ports::store::{
 use sidedoor_domain::ports::{Store, Transaction};
 
 use super::departures::open_after_crash;
-use super::sql_with;
+use super::{sql, sql_with};
 
 /// Gives a supervision's record a new version that is due to be sent.
 pub async fn make_record_due(path: &Path, id: &str) {
@@ -40,6 +40,38 @@ pub async fn make_pending_records_due(path: &Path) {
         blame: FailureScope::Crm,
     })
     .await;
+}
+
+/// Simulates that ten minutes passed since the last refusal of each pending delivery, and makes it due. By SQL, because the store of a
+/// running service cannot be opened a second time.
+pub async fn pass_ten_minutes(path: &Path) {
+    let passed = "UPDATE deliveries SET due_at = 0, refused_at = refused_at - 600000 WHERE state = 'PENDING'";
+    sql(path, passed).await.expect("aged");
+}
+
+/// Simulates that unanswered writes of records are `earlier` ago than they were, and makes the next look at each written record due.
+pub async fn age_unanswered_writes(path: &Path, id: &str, earlier: SignedDuration) {
+    let store = open_after_crash(path).await;
+    let id = SupervisionId::parse(id).expect("an id");
+    let mut stored = store.supervision(id).await.expect("read").expect("there");
+    let noted = stored.supervision.record_unanswered_at.expect("noted");
+    stored.supervision.record_unanswered_at = Some(noted - earlier);
+    let sync = stored.record_sync.expect("a delivery");
+    assert!(sync.look_again_at.is_some_and(|at| at > noted), "it is looked at again");
+    let change = Transaction {
+        supervision: Some(SupervisionWrite::Update(Box::new(stored.supervision), stored.revision)),
+        delivery_results: vec![DeliveryResult {
+            supervision: id,
+            version: sync.version,
+            at: Timestamp::now(),
+            result: DeliveryOutcome::LookAgain {
+                at: Some(Timestamp::UNIX_EPOCH),
+            },
+        }],
+        ..Transaction::default()
+    };
+    assert!(store.transact(change).await.expect("written").is_done());
+    store.close().await;
 }
 
 /// Makes every search for a VoiceCall due.

@@ -1,5 +1,6 @@
 //! The port to Salesforce.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub struct WrittenRecord {
     pub record_id: Option<String>,
     /// Whether this write created the record.
     pub created: bool,
+    /// Whether the CRM has a newer version of the record and kept that instead.
+    pub newer_kept: bool,
 }
 
 /// What to do after an error of the CRM.
@@ -39,10 +42,14 @@ pub enum CrmVerdict {
     /// The whole org changed (a field, permission or object is missing), so every record would fail. Send nothing for
     /// this long and describe the org again; do not dead-letter thousands of records for one missing permission.
     OrgFault(Duration),
-    /// The error sounds like the org's, but the org's own description shows no fault. Most likely it is this record's.
-    OwnFault,
+    /// The error does not show whose fault it is: its code is not known, or it sounds like the org's while the org's own description
+    /// shows no fault. Other records, and time, decide whether it is this record's.
+    Unproven,
     /// A lookup was refused: retry once without these lookups.
     WithoutLookups(Lookups),
+    /// The record, or a record that it refers to, was deleted a moment ago: retry at once, and if that fails too, without these
+    /// lookups.
+    RetryThenWithout(Lookups),
     /// The record will not be accepted: a person must decide.
     DeadLetter,
 }
@@ -82,6 +89,10 @@ stable_codes! {
         TokenRejected = "salesforce_token_rejected",
         /// The private key for the JWT bearer grant cannot be used.
         KeyInvalid = "salesforce_key_invalid",
+        /// The org's host redirects to another host, and a new login returned the same host.
+        OrgMoved = "salesforce_org_moved",
+        /// The org does not have the configured version of the API.
+        ApiVersionInvalid = "salesforce_api_version_invalid",
         /// The login's `instance_url` is not a Salesforce host.
         HostInvalid = "salesforce_host_invalid",
         /// The object exists, but fields are missing or do not fit.
@@ -118,18 +129,22 @@ impl fmt::Display for CrmErrorCode {
     }
 }
 
-/// A failed call to the CRM.
+/// A failed call to the CRM. Its text has the code, the CRM's own sentence, and the remedy.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{code}: {message}")]
+#[error("{code}: {message}{}", .remedy.as_deref().map(|remedy| format!("; {remedy}")).unwrap_or_default())]
 pub struct CrmError {
     /// Why it failed.
     pub code: CrmErrorCode,
-    /// A description for people.
+    /// What the CRM said, in its own words where it said anything.
     pub message: String,
+    /// What a person can do about it, in the imperative; names the setting or the place in Setup. `None` if nothing is known.
+    pub remedy: Option<Cow<'static, str>>,
     /// The CRM's answer, cut to 4 KiB, which is kept with a dead letter.
     pub answer: Option<String>,
     /// What to do next.
     pub verdict: CrmVerdict,
+    /// Whether the CRM may still be working on a write that was not answered, and may commit it later.
+    pub may_commit_late: bool,
 }
 
 /// How many of its daily API calls the org has used.

@@ -162,6 +162,7 @@ impl Supervision {
             failure: None,
             next_check_at: None,
             checks: 0,
+            record_unanswered_at: None,
         }
     }
 

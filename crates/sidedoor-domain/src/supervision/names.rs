@@ -14,6 +14,10 @@ pub struct Names {
     pub queue_id: Option<String>,
     /// The queue's name.
     pub queue: Option<String>,
+    /// Whether Salesforce was asked who the supervisor is. It is asked again, but not for each version of the record.
+    pub supervisor_asked: bool,
+    /// The same for the agent.
+    pub agent_asked: bool,
     /// Whether everything that can be learnt is known, so that nothing is looked up any more.
     pub is_complete: bool,
 }
@@ -51,6 +55,7 @@ impl Supervision {
             self.agent = Some(agent);
             self.names.agent_username = None;
             self.names.agent_salesforce_user_id = None;
+            self.names.agent_asked = false;
             self.names.is_complete = false;
         }
     }
@@ -62,6 +67,35 @@ impl Supervision {
             self.names.queue = None;
             self.names.is_complete = false;
         }
+    }
+
+    /// The people whose Salesforce Users are not known, and about whom Salesforce was not asked.
+    pub fn people_to_ask_about(&self) -> Vec<(String, Option<UserId>)> {
+        let names = &self.names;
+        let supervisor = &self.supervisor;
+        [
+            (
+                names.supervisor_asked || supervisor.salesforce_user_id.is_some(),
+                &supervisor.username,
+                &supervisor.connect_user_id,
+            ),
+            (
+                names.agent_asked || names.agent_salesforce_user_id.is_some(),
+                &names.agent_username,
+                &self.agent,
+            ),
+        ]
+        .into_iter()
+        .filter(|(is_done, ..)| !is_done)
+        .filter_map(|(_, name, id)| Some((name.clone()?, id.clone())))
+        .collect()
+    }
+
+    /// Salesforce was asked about these people.
+    pub fn note_asked_about(&mut self, people: &[(String, Option<UserId>)]) {
+        let asked = |username: &Option<String>| people.iter().any(|(name, _)| Some(name) == username.as_ref());
+        self.names.supervisor_asked |= asked(&self.supervisor.username);
+        self.names.agent_asked |= asked(&self.names.agent_username);
     }
 
     /// The names that are not known.
@@ -163,6 +197,26 @@ mod tests {
         );
         s.learn_names(&Directory);
         assert_eq!(s.names.agent_username, None);
+    }
+
+    #[test]
+    fn salesforce_is_asked_about_each_person_once() {
+        let mut s = monitoring();
+        s.supervisor.username = Some("ann".into());
+        s.supervisor.salesforce_user_id = None;
+        let ann = [("ann".to_owned(), Some(user("supervisor-1")))];
+        assert_eq!(s.people_to_ask_about(), ann);
+        s.note_asked_about(&ann);
+        assert_eq!(s.people_to_ask_about(), []);
+        s.set_agent(Some(user("agent-1")));
+        assert_eq!(s.people_to_ask_about(), [], "no user name yet");
+        s.names.agent_username = Some("bob".into());
+        let bob = [("bob".to_owned(), Some(user("agent-1")))];
+        assert_eq!(s.people_to_ask_about(), bob);
+        s.note_asked_about(&bob);
+        s.set_agent(Some(user("agent-2")));
+        s.names.agent_username = Some("cid".into());
+        assert_eq!(s.people_to_ask_about(), [("cid".to_owned(), Some(user("agent-2")))]);
     }
 
     #[test]

@@ -61,9 +61,10 @@ fn log_in(fake: &SalesforceFake, headers: &HeaderMap, request: &TokenRequest) ->
         return token_error(status, error, &description);
     }
     let token = format!("00Dfake!{}", uuid::Uuid::new_v4().simple());
+    let scopes = fake.org().settings.token_scopes.clone();
     fake.org().tokens.insert(token.clone());
     Json(
-        json!({"access_token": token, "instance_url": fake.url(), "token_type": "Bearer", "scope": "api",
+        json!({"access_token": token, "instance_url": fake.instance_url(), "token_type": "Bearer", "scope": scopes,
         "id": format!("{}/id/00Dfake/005fake", fake.url()), "issued_at": real_now().as_millisecond().to_string(),
         "signature": "fake"}),
     )

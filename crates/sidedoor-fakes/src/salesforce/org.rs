@@ -15,6 +15,14 @@ use crate::faults::FaultScript;
 /// Largest length of each list: writes, events, queries and trace parents. The oldest entry is dropped first.
 const MAX_ENTRIES: usize = 100_000;
 
+/// The field with a record's version, which the shipped validation rule compares.
+const ROW_VERSION: &str = "Row_Version__c";
+
+/// A record's version. The rule applies only if both the write and the record have one.
+fn version_of(record: &Map<String, Value>) -> Option<f64> {
+    record.get(ROW_VERSION).and_then(Value::as_f64)
+}
+
 /// An error as Salesforce answers it.
 #[derive(Debug, Clone)]
 pub(super) struct SalesforceError {
@@ -299,6 +307,12 @@ impl Org {
             kept.insert(stored, value);
         }
         let mut row = found.into_iter().next().unwrap_or_default();
+        let (sent, stored) = (version_of(&kept), version_of(&row));
+        let is_older = sent.zip(stored).is_some_and(|(sent, stored)| sent < stored);
+        if self.settings.keep_newer_versions && is_older {
+            let message = "Salesforce has a newer version of this record (Row_Version__c).";
+            return Err(SalesforceError::new(400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", message).on(ROW_VERSION));
+        }
         row.insert(field.name.clone(), json!(key));
         row.append(&mut kept);
         let id = self.put_row(&name, row);

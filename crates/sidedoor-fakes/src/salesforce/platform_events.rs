@@ -22,7 +22,7 @@ pub(super) async fn publish(
         .into_iter()
         .find(|(name, _)| name == "object")
         .map(|(_, value)| value);
-    fake.serve("publish", request, |fake, bytes| {
+    fake.serve("publish", request, move |fake, bytes| {
         let answer = published(&mut fake.org(), object.as_deref().unwrap_or_default(), &parsed(bytes)?)?;
         Ok((StatusCode::CREATED, Json(answer)).into_response())
     })
@@ -38,7 +38,7 @@ fn published(org: &mut Org, object: &str, body: &Map<String, Value>) -> Result<V
 }
 
 pub(super) async fn composite(State(fake): State<SalesforceFake>, request: Request) -> Response {
-    fake.serve("composite", request, |fake, bytes| {
+    fake.serve("composite", request, move |fake, bytes| {
         let body = parsed(bytes)?;
         let subs = body
             .get("compositeRequest")

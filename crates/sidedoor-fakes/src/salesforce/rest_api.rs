@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::calls_in_flight::WriteInFlight;
 use super::objects::{Field, Object};
 use super::org::SalesforceError;
-use super::{SalesforceFake, platform_events, soql};
+use super::{SalesforceFake, hosts, platform_events, soql};
 use crate::faults::Fault;
 
 /// Longest accepted body, bytes.
@@ -36,10 +36,12 @@ pub(super) fn router(fake: SalesforceFake) -> Router {
         .route("/sobjects/{object}/", post(platform_events::publish))
         .route("/sobjects/{object}", post(platform_events::publish))
         .route("/composite/sobjects/{object}/{field}", patch(collection));
-    Router::new()
+    let api = Router::new()
+        .route("/services/data", get(versions))
         .route("/services/data/", get(versions))
         .nest("/services/data/{version}", versioned)
-        .with_state(fake)
+        .with_state(fake.clone());
+    hosts::at_hosts(&fake, &api)
 }
 
 pub(super) type Outcome = Result<Response, SalesforceError>;
@@ -50,7 +52,7 @@ impl SalesforceFake {
         &self,
         operation: &str,
         request: Request,
-        effect: impl FnOnce(&Self, &Bytes) -> Outcome,
+        effect: impl FnOnce(&Self, &Bytes) -> Outcome + Send + 'static,
     ) -> Response {
         let (parts, body) = request.into_parts();
         let Ok(bytes) = to_bytes(body, MAX_BODY).await else {
@@ -64,7 +66,7 @@ impl SalesforceFake {
         // Decoded, so that a fault's `matching` finds the same external id in a path and in a body.
         let path = percent_encoding::percent_decode_str(parts.uri.path()).decode_utf8_lossy();
         let about = format!("{path} {}", String::from_utf8_lossy(&bytes));
-        let (fault, used, limit) = {
+        let (fault, used, limit, allowed) = {
             let mut org = self.org();
             org.calls += 1;
             org.keep_trace_parent(crate::trace_parent(&parts.headers));
@@ -73,7 +75,9 @@ impl SalesforceFake {
             } else {
                 None
             };
-            (fault, org.calls, org.settings.daily_limit)
+            let mut scopes = org.settings.token_scopes.split_whitespace();
+            let allowed = scopes.any(|scope| matches!(scope, "api" | "full"));
+            (fault, org.calls, org.settings.daily_limit, allowed)
         };
         let _write = WriteInFlight::begin(self, operation, &path, &bytes);
         if let Some(fault) = &fault {
@@ -85,6 +89,12 @@ impl SalesforceFake {
                 "INVALID_SESSION_ID",
                 "Session expired or invalid",
             ))
+        } else if !allowed {
+            Err(SalesforceError::new(
+                401,
+                "INVALID_SESSION_ID",
+                "This session is not valid for use with the REST API",
+            ))
         } else if used > limit {
             Err(SalesforceError::new(
                 403,
@@ -93,6 +103,10 @@ impl SalesforceFake {
             ))
         } else {
             match &fault {
+                Some(f) if f.late_effect().is_some() => {
+                    self.have_effect_later(f.late_effect().unwrap_or_default(), bytes, effect);
+                    Err(scripted_error(f))
+                }
                 Some(f) if f.prevents_effect() => Err(scripted_error(f)),
                 _ => effect(self, &bytes),
             }
@@ -102,7 +116,7 @@ impl SalesforceFake {
             (Ok(response), _) => response,
             (Err(e), _) => answer_error(&e),
         };
-        let usage = format!("api-usage={}/{limit}", used.min(limit));
+        let usage = format!("api-usage={}/{limit}; api-bursts=0/750", used.min(limit));
         if let Ok(value) = HeaderValue::from_str(&usage) {
             response.headers_mut().insert("sforce-limit-info", value);
         }
@@ -113,13 +127,30 @@ impl SalesforceFake {
     }
 }
 
+impl SalesforceFake {
+    /// Runs the effect of a call whose client may be gone by then.
+    fn have_effect_later(
+        &self,
+        after: std::time::Duration,
+        bytes: Bytes,
+        effect: impl FnOnce(&Self, &Bytes) -> Outcome + Send + 'static,
+    ) {
+        let fake = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            // Whether it succeeded is seen in the records.
+            drop(effect(&fake, &bytes));
+        });
+    }
+}
+
 fn scripted_error(f: &Fault) -> SalesforceError {
     let mut e = SalesforceError::new(f.status.unwrap_or(500), &f.code, f.message.clone());
     e.fields.clone_from(&f.fields);
     e
 }
 
-fn answer_error(e: &SalesforceError) -> Response {
+pub(super) fn answer_error(e: &SalesforceError) -> Response {
     let status = StatusCode::from_u16(e.status).unwrap_or(StatusCode::BAD_REQUEST);
     let body = match e.status {
         // Several records match: Salesforce answers only their URLs.
@@ -130,8 +161,14 @@ fn answer_error(e: &SalesforceError) -> Response {
     (status, Json(body)).into_response()
 }
 
-async fn versions() -> Json<Value> {
-    Json(json!([{"label": "Winter '27", "url": "/services/data/v68.0", "version": "68.0"}]))
+async fn versions(State(fake): State<SalesforceFake>) -> Json<Value> {
+    let newest = fake.org().settings.newest_api_version;
+    let older = newest.saturating_sub(2)..=newest;
+    Json(
+        older
+            .map(|v| json!({"label": format!("Release {v}"), "url": format!("/services/data/v{v}.0"), "version": format!("{v}.0")}))
+            .collect(),
+    )
 }
 
 async fn resources(Path(version): Path<String>) -> Json<Value> {
@@ -142,7 +179,7 @@ async fn resources(Path(version): Path<String>) -> Json<Value> {
 }
 
 async fn limits(State(fake): State<SalesforceFake>, request: Request) -> Response {
-    fake.serve("limits", request, |fake, _| {
+    fake.serve("limits", request, move |fake, _| {
         let org = fake.org();
         let left = org.settings.daily_limit.saturating_sub(org.calls);
         Ok(Json(json!({"DailyApiRequests": {"Max": org.settings.daily_limit, "Remaining": left}})).into_response())
@@ -160,7 +197,7 @@ async fn query(
     Query(parameters): Query<QueryParameters>,
     request: Request,
 ) -> Response {
-    fake.serve("query", request, |fake, _| {
+    fake.serve("query", request, move |fake, _| {
         let mut org = fake.org();
         org.remember_query(&parameters.q);
         Ok(Json(soql::query(&org, &parameters.q)?).into_response())
@@ -169,7 +206,7 @@ async fn query(
 }
 
 async fn list_objects(State(fake): State<SalesforceFake>, request: Request) -> Response {
-    fake.serve("sobjects", request, |fake, _| {
+    fake.serve("sobjects", request, move |fake, _| {
         let org = fake.org();
         let list: Vec<Value> = org.objects().map(|o| object_description(o, false)).collect();
         Ok(Json(json!({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": list})).into_response())
@@ -182,7 +219,7 @@ async fn describe(
     Path((_, object)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    fake.serve("describe", request, |fake, _| {
+    fake.serve("describe", request, move |fake, _| {
         Ok(Json(object_description(fake.org().object(&object)?, true)).into_response())
     })
     .await
@@ -208,7 +245,7 @@ async fn by_id(
     Path((_, object, id)): Path<(String, String, String)>,
     request: Request,
 ) -> Response {
-    fake.serve("get", request, |fake, _| one(fake, &object, "Id", &id))
+    fake.serve("get", request, move |fake, _| one(fake, &object, "Id", &id))
         .await
 }
 
@@ -217,7 +254,7 @@ async fn by_external_id(
     Path((_, object, field, value)): Path<(String, String, String, String)>,
     request: Request,
 ) -> Response {
-    fake.serve("get", request, |fake, _| one(fake, &object, &field, &value))
+    fake.serve("get", request, move |fake, _| one(fake, &object, &field, &value))
         .await
 }
 
@@ -245,7 +282,7 @@ async fn delete(
     Path((_, object, id)): Path<(String, String, String)>,
     request: Request,
 ) -> Response {
-    fake.serve("delete", request, |fake, _| {
+    fake.serve("delete", request, move |fake, _| {
         if !fake.org().object(&object)?.deletable {
             return Err(SalesforceError::new(
                 403,
@@ -272,7 +309,7 @@ async fn upsert(
     Path((_, object, field, value)): Path<(String, String, String, String)>,
     request: Request,
 ) -> Response {
-    fake.serve("upsert", request, |fake, bytes| {
+    fake.serve("upsert", request, move |fake, bytes| {
         let (id, created) = fake.org().upsert(&object, &field, &value, &parsed(bytes)?)?;
         let status = if created { StatusCode::CREATED } else { StatusCode::OK };
         Ok((
@@ -290,7 +327,7 @@ async fn collection(
     Path((_, object, field)): Path<(String, String, String)>,
     request: Request,
 ) -> Response {
-    fake.serve("collections", request, |fake, bytes| {
+    fake.serve("collections", request, move |fake, bytes| {
         let body = parsed(bytes)?;
         let records = body
             .get("records")

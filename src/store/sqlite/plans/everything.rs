@@ -132,6 +132,12 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         .transact(change(SupervisionWrite::Update(Box::new(second), 2)))
         .await
         .expect("written");
+    let mut named = first.clone();
+    named.names.is_complete = true;
+    store
+        .transact(change(SupervisionWrite::Update(Box::new(named), 3)))
+        .await
+        .expect("written");
     for write in [KeyWrite::Answer(key.clone(), 201, "{}".into()), KeyWrite::Forget(key)] {
         let change = Transaction {
             key: Some(write),
@@ -143,6 +149,7 @@ pub(super) async fn write_everything(store: &SqliteStore) {
         object_name: "VoiceCallParticipant__c".into(),
         record_id: Some("a".into()),
         created: true,
+        newer_kept: false,
     };
     for result in [
         DeliveryOutcome::Again {

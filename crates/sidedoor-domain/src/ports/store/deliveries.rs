@@ -38,7 +38,8 @@ pub struct RecordSync {
     pub refusals: u32,
     /// When Salesforce last rejected this record, since the last success.
     pub refused_at: Option<Timestamp>,
-    /// When to look for the record's VoiceCall again, because the record was written without one.
+    /// When to look at the written record again: to search for its VoiceCall, because it was written without one, or to send it once
+    /// more, because an earlier write got no answer ([`crate::supervision::Supervision::record_unanswered_at`]).
     pub look_again_at: Option<Timestamp>,
 }
 
@@ -130,7 +131,7 @@ pub enum DeliveryOutcome {
         has_departure: bool,
         /// The reference that the record was written without, if any.
         note: Option<String>,
-        /// When to look again for that reference.
+        /// When to look at the record again; see [`RecordSync::look_again_at`].
         look_again_at: Option<Timestamp>,
     },
     /// The attempt failed and is repeated.
@@ -144,7 +145,7 @@ pub enum DeliveryOutcome {
     },
     /// Nothing was sent.
     LookAgain {
-        /// When to look again for the reference that the record was written without; `None` to give up.
+        /// When to look at the record again; `None` for never.
         at: Option<Timestamp>,
     },
     /// The record becomes a dead letter.
