@@ -1,3 +1,5 @@
+//! What each error of Salesforce means, and what is shown of it.
+
 use super::*;
 
 fn of(status: u16, body: &str) -> CrmVerdict {
