@@ -1,4 +1,4 @@
-//! What each error of Salesforce means, and what is shown of it.
+//! Tests of the verdict, the text and the remedy of each error.
 
 use super::*;
 

@@ -12,7 +12,7 @@ use super::rows::{
     Answer, count, first, get, millis, only, readable, record_state_word, record_sync, run, select_stored, stored,
 };
 
-/// What tells the two meanings of RECORDED apart.
+/// The conditions that distinguish the two meanings of RECORDED.
 const IS_WRITTEN: &str = "+d.recorded_version >= +d.version";
 const IS_DISCARDED: &str = "+d.recorded_version < +d.version";
 

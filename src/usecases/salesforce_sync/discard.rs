@@ -23,7 +23,7 @@ pub enum DiscardOutcome {
 }
 
 impl DeliveryService {
-    /// Discards a dead letter for an operator, who gives a reason. One that is discarded already stays as it is.
+    /// Discards a dead letter for an operator, who gives a reason. A delivery that is discarded already stays as it is.
     ///
     /// # Errors
     /// [`UseCaseError::Forbidden`], [`DeliveryError::DeliveryNotFound`], [`DeliveryError::NotFailed`], those of idempotency keys, and

@@ -101,7 +101,7 @@ async fn newer_version_in_the_org_is_no_dead_letter() {
     app.salesforce().put_row("VoiceCallParticipant__c", record);
     app.leave(&id, "supervisor-1").await;
     let after = app
-        .until(&id, "told of the newer version", |s| {
+        .until(&id, "an error about the newer version", |s| {
             let error = s["salesforceRecord"]["lastError"].as_str();
             error.is_some_and(|e| e.contains("newer version"))
         })
