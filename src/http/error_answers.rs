@@ -248,6 +248,13 @@ impl From<DeliveryError> for Problem {
     fn from(e: DeliveryError) -> Self {
         match e {
             DeliveryError::DeliveryNotFound => Self::new(ProblemCode::DeliveryNotFound, "There is no such delivery."),
+            DeliveryError::NotFailed(state) => Self::new(
+                ProblemCode::DeliveryStateConflict,
+                format!(
+                    "The delivery is {}. Only a FAILED delivery can be discarded.",
+                    state.as_str()
+                ),
+            ),
             DeliveryError::Idempotency(e) => e.into(),
             DeliveryError::Common(e) => e.into(),
         }

@@ -60,6 +60,7 @@ problem_codes! {
     IdempotencyKeyConflict "idempotency_key_conflict" CONFLICT "First request with this key still running";
     LeaveTimeout "leave_timeout" CONFLICT "Supervisor did not leave the first contact in time";
     SupervisionStateConflict "supervision_state_conflict" CONFLICT "Not possible in this state";
+    DeliveryStateConflict "delivery_state_conflict" CONFLICT "Not possible in this state of the delivery";
     ModeForbidden "mode_forbidden" CONFLICT "Mode not granted at the start";
     BargeSafetyConflict "barge_safety_conflict" CONFLICT "Leaving could end the customer's call";
     ContactLimitReached "contact_limit_reached" CONFLICT "Contact admits no further supervisor";

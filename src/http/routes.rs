@@ -118,7 +118,7 @@ const OPERATORS: Access = Access::AnyOf(&[Scope::Operate]);
 const EVENT_SOURCES: Access = Access::AnyOf(&[Scope::Events]);
 
 /// Every route.
-pub static ROUTES: [Route; 24] = [
+pub static ROUTES: [Route; 25] = [
     Route::post("/v1/supervisions", "startSupervision", SUPERVISORS, |method| {
         on(method, supervisions::start::handle)
     }),
@@ -202,6 +202,12 @@ pub static ROUTES: [Route; 24] = [
         "replayDelivery",
         OPERATORS,
         |method| on(method, deliveries::replay::one),
+    ),
+    Route::post(
+        "/v1/deliveries/{deliveryId}/discard",
+        "discardDelivery",
+        OPERATORS,
+        |method| on(method, deliveries::discard::handle),
     ),
     Route::get("/v1/audit", "listAudit", OPERATIONS, |method| {
         on(method, audit::list::handle)

@@ -7,11 +7,14 @@ mod calls;
 mod compare;
 pub mod dead_letters;
 mod deliver;
+pub mod discard;
 mod failure_scope;
 mod late_commits;
 pub(crate) mod rate;
 mod send;
 mod voice_calls;
+
+use sidedoor_domain::ports::store::RecordState;
 
 use crate::usecases::context::UseCaseContext;
 use crate::usecases::error::{UseCaseError, from_store_error};
@@ -33,7 +36,7 @@ impl SalesforceSyncService {
     }
 }
 
-/// Shows deliveries and replays them.
+/// Shows deliveries, replays them, and discards dead letters.
 #[derive(Clone)]
 pub struct DeliveryService {
     ctx: UseCaseContext,
@@ -46,12 +49,15 @@ impl DeliveryService {
     }
 }
 
-/// Why deliveries cannot be read or replayed.
+/// Why deliveries cannot be read, replayed or discarded.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DeliveryError {
     /// The delivery does not exist.
     #[error("there is no such delivery")]
     DeliveryNotFound,
+    /// The delivery is no dead letter, so it cannot be discarded.
+    #[error("the delivery is {}, not FAILED", .0.as_str())]
+    NotFailed(RecordState),
     /// The idempotency key cannot be used.
     #[error(transparent)]
     Idempotency(#[from] IdempotencyError),

@@ -138,3 +138,5 @@ def test_jsforce_reads_the_record_of_the_service(departed, salesforce_url):
     assert_same(seen["row"], departed)
     assert seen["row"]["Id"] == departed["salesforceRecord"]["recordId"]
     assert (seen["again"]["success"], seen["again"]["created"], seen["again"]["id"]) == (True, False, seen["row"]["Id"])
+    assert (seen["refused"]["success"], seen["refused"]["errors"][0]["statusCode"]) == (False, "FIELD_CUSTOM_VALIDATION_EXCEPTION")
+    assert seen["usage"]["used"] > 0 and seen["usage"]["limit"] == 100000

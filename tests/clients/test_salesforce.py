@@ -120,6 +120,8 @@ def test_collections_answer_200_even_if_records_fail(org):
         "PATCH", f"{org.base_url}composite/sobjects/{OBJECT}/Leg_Key__c", json={"allOrNone": False, "records": records}
     )
     assert done.headers["Sforce-Limit-Info"].startswith("api-usage=")
+    # simple-salesforce parses the header itself, which has further figures after a semicolon.
+    assert org.api_usage["api-usage"].total == 100000 and org.api_usage["api-usage"].used > 0
     first, second = done.json()
     assert first["success"] and first["created"]
     assert not second["success"] and second["errors"][0]["statusCode"] == "INVALID_FIELD"
@@ -180,3 +182,72 @@ def test_simple_salesforce_logs_in_with_its_own_code_for_both_grants(carried, sa
     assert session_id
     with pytest.raises(SalesforceAuthenticationFailed):
         SalesforceLogin(consumer_key="fake-client-id", consumer_secret="wrong", domain="acme.my", session=carried)
+
+
+def change(url, **settings):
+    requests.patch(f"{url}/_fake/settings", json=settings, timeout=5).raise_for_status()
+
+
+def test_older_version_is_refused_as_by_the_shipped_rule(org, salesforce_url):
+    rows, key = participant(org), str(uuid.uuid4())
+    assert rows.upsert(f"Leg_Key__c/{key}", {"Row_Version__c": 2, "Mode__c": "BARGE"}) == 201
+    assert rows.upsert(f"Leg_Key__c/{key}", {"Row_Version__c": 2, "Mode__c": "BARGE"}) == 200, "the same version passes"
+    with pytest.raises(SalesforceMalformedRequest) as caught:
+        rows.upsert(f"Leg_Key__c/{key}", {"Row_Version__c": 1, "Mode__c": "SILENT"})
+    refused = caught.value.content[0]
+    assert refused["errorCode"] == "FIELD_CUSTOM_VALIDATION_EXCEPTION" and refused["fields"] == ["Row_Version__c"]
+    assert rows.get_by_custom_id("Leg_Key__c", key)["Mode__c"] == "BARGE"
+    change(salesforce_url, keepNewerVersions=False)
+    assert rows.upsert(f"Leg_Key__c/{key}", {"Row_Version__c": 1, "Mode__c": "SILENT"}) == 200
+    change(salesforce_url, keepNewerVersions=True)
+
+
+def test_write_without_an_answer_is_committed_late(org, salesforce_url):
+    rows, key = participant(org), str(uuid.uuid4())
+    fault = {"operation": "upsert", "hang": True, "delayMs": 200, "commitAfterMs": 800}
+    requests.post(f"{salesforce_url}/_fake/faults", json=fault, timeout=5).raise_for_status()
+    with pytest.raises(requests.exceptions.RequestException):
+        rows.upsert(f"Leg_Key__c/{key}", {"Mode__c": "SILENT"})
+    with pytest.raises(SalesforceResourceNotFound):
+        rows.get_by_custom_id("Leg_Key__c", key)
+    time.sleep(1.5)
+    assert rows.get_by_custom_id("Leg_Key__c", key)["Mode__c"] == "SILENT"
+
+
+def test_moved_org_redirects_and_a_new_login_names_the_new_host(salesforce_url):
+    old = by_client_credentials(salesforce_url)
+    path = "/services/data/v68.0/limits"
+    headers = {"Authorization": f"Bearer {old['access_token']}"}
+    try:
+        for moved, status in [("permanently", 301), ("temporarily", 307), ("urlNotReset", 404)]:
+            change(salesforce_url, moved=moved)
+            answer = requests.get(old["instance_url"] + path, headers=headers, allow_redirects=False, timeout=5)
+            assert answer.status_code == status
+        assert answer.json()[0]["errorCode"] == "URL_NOT_RESET"
+        change(salesforce_url, moved="reset")
+        with pytest.raises(requests.exceptions.RequestException):
+            requests.get(old["instance_url"] + path, headers=headers, timeout=5)
+        new = by_client_credentials(salesforce_url)
+        assert new["instance_url"] != old["instance_url"]
+        headers = {"Authorization": f"Bearer {new['access_token']}"}
+        assert requests.get(new["instance_url"] + path, headers=headers, timeout=5).status_code == 200
+    finally:
+        change(salesforce_url, moved="no")
+
+
+def test_newer_api_version_and_missing_scope_are_refused(salesforce_url):
+    granted = by_client_credentials(salesforce_url)
+    headers = {"Authorization": f"Bearer {granted['access_token']}"}
+    newest = requests.get(f"{granted['instance_url']}/services/data/", timeout=5).json()[-1]["version"]
+    assert newest == "68.0"
+    answer = requests.get(f"{granted['instance_url']}/services/data/v69.0/limits", headers=headers, timeout=5)
+    assert (answer.status_code, answer.json()[0]["errorCode"]) == (404, "NOT_FOUND")
+    change(salesforce_url, tokenScopes="web id")
+    try:
+        granted = by_client_credentials(salesforce_url)
+        assert granted["scope"] == "web id"
+        headers = {"Authorization": f"Bearer {granted['access_token']}"}
+        answer = requests.get(f"{granted['instance_url']}/services/data/v68.0/limits", headers=headers, timeout=5)
+        assert (answer.status_code, answer.json()[0]["errorCode"]) == (401, "INVALID_SESSION_ID")
+    finally:
+        change(salesforce_url, tokenScopes="api")

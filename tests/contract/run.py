@@ -27,6 +27,7 @@ DEPTH = {
     "getCalibration": {200},
     "getContract": {200},
     "getDirectives": {200},
+    "discardDelivery": {404, 409},
     "getHealth": {200},
     "getMetrics": {200},
     "getReadiness": {200},

@@ -45,6 +45,8 @@ pub enum AuditAction {
     AgentLooksWrong,
     /// The customer's call ended right after a leg that Sidedoor had ended.
     CustomerCallEnded,
+    /// An operator discarded a dead letter.
+    DeliveryDiscarded,
     /// An operator replayed a delivery.
     DeliveryReplayed,
     /// A departure was evaluated again and its record written again.
@@ -93,10 +95,11 @@ pub enum AuditAction {
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AgentLooksWrong,
         Self::ClaimRefuted,
         Self::CustomerCallEnded,
+        Self::DeliveryDiscarded,
         Self::DeliveryReplayed,
         Self::DepartureReissued,
         Self::DirectiveAcknowledged,
@@ -126,6 +129,7 @@ impl AuditAction {
             Self::AgentLooksWrong => "agent.looks_wrong",
             Self::ClaimRefuted => "claim.refuted",
             Self::CustomerCallEnded => "customer_call.ended",
+            Self::DeliveryDiscarded => "delivery.discarded",
             Self::DeliveryReplayed => "delivery.replayed",
             Self::DepartureReissued => "departure.reissued",
             Self::DirectiveAcknowledged => "directive.acknowledged",

@@ -1,5 +1,6 @@
 //! `/v1/deliveries`: records on their way to Salesforce.
 
+pub(crate) mod discard;
 pub(crate) mod list;
 pub(crate) mod replay;
 

@@ -1,3 +1,5 @@
+//! Tests of the verdict, the text and the remedy of each error.
+
 use super::*;
 
 fn of(status: u16, body: &str) -> CrmVerdict {

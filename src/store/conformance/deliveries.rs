@@ -20,6 +20,7 @@ on_every_store! { store:
     delivery_dead_late_leaves_the_newer_version_pending,
     delivery_looks_for_its_voice_call_again,
     delivery_replayed_counts_no_attempts,
+    delivery_discarded_is_not_sent_until_it_is_replayed,
     delivery_expedited_is_due_earlier_unless_it_failed,
     delivery_is_due_longest_first,
     delivery_of_an_unknown_supervision_changes_nothing,
@@ -239,6 +240,50 @@ async fn delivery_replayed_counts_no_attempts(store: &dyn Store) {
         (RecordState::Pending, 1, at(70))
     );
     assert_eq!((after.attempts, after.refusals, after.refused_at), (0, 0, None));
+}
+
+async fn delivery_discarded_is_not_sent_until_it_is_replayed(store: &dyn Store) {
+    let s = pending(store).await;
+    let discard = async || {
+        let change = Transaction {
+            discarded: vec![s.id],
+            ..Transaction::default()
+        };
+        done(store, change).await;
+        sync(store, &s).await.state
+    };
+    assert_eq!(discard().await, RecordState::Pending, "only a dead letter is discarded");
+    done(store, result(&s, 1, dead())).await;
+    assert_eq!(discard().await, RecordState::Discarded);
+    let listed = async |state| {
+        let filter = DeliveryFilter {
+            state: Some(state),
+            limit: 10,
+            ..DeliveryFilter::default()
+        };
+        store.deliveries(&filter).await.expect("read").len()
+    };
+    assert_eq!(
+        (listed(RecordState::Written).await, listed(RecordState::Failed).await),
+        (0, 0)
+    );
+    assert_eq!(listed(RecordState::Discarded).await, 1);
+    new_version(store, &s, 60).await;
+    let after = sync(store, &s).await;
+    assert_eq!(
+        (after.state, after.version),
+        (RecordState::Discarded, 2),
+        "also not with a newer version"
+    );
+    assert_eq!(store.due_deliveries(at(1000), 10).await.expect("read"), []);
+    let replay = Transaction {
+        replayed: vec![(s.id, at(70))],
+        ..Transaction::default()
+    };
+    done(store, replay).await;
+    done(store, result(&s, 2, written(None))).await;
+    assert_eq!(sync(store, &s).await.state, RecordState::Written);
+    assert_eq!(listed(RecordState::Written).await, 1);
 }
 
 async fn delivery_expedited_is_due_earlier_unless_it_failed(store: &dyn Store) {

@@ -63,7 +63,9 @@ impl Deliveries {
                     row.sync.due_at = due_at;
                 }
                 row.sync.version += 1;
-                row.sync.state = RecordState::Pending;
+                if row.sync.state != RecordState::Discarded {
+                    row.sync.state = RecordState::Pending;
+                }
             });
             return false;
         }
@@ -162,6 +164,19 @@ impl Deliveries {
         });
     }
 
+    pub(super) fn discard(&mut self, supervision: SupervisionId) {
+        self.change(supervision, |row| {
+            if row.sync.state == RecordState::Failed {
+                row.sync.look_again_at = None;
+                row.sync.state = if row.sync.written_version < row.sync.version {
+                    RecordState::Discarded
+                } else {
+                    RecordState::Written
+                };
+            }
+        });
+    }
+
     pub(super) fn expedite(&mut self, supervision: SupervisionId, due_at: Timestamp) {
         self.change(supervision, |row| {
             if row.sync.state == RecordState::Pending && row.sync.attempts == 0 {
@@ -217,7 +232,7 @@ impl Tables {
             let found = self.supervisions.get(*id).map(|row| &row.supervision);
             let left = found.is_some_and(|s| s.state == State::Left && s.voice_call_id.is_some());
             let record = self.deliveries.get(*id).map(|row| row.sync.state);
-            left && record == Some(RecordState::Written)
+            left && matches!(record, Some(RecordState::Written | RecordState::Discarded))
         };
         let ended = self.supervisions.ends().iter().filter(|(at, ..)| in_time(*at));
         let ended: Vec<SupervisionId> = ended.map(|(_, _, id)| *id).filter(written).collect();

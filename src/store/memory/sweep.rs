@@ -102,7 +102,7 @@ impl Tables {
     fn sweep_supervisions(&mut self, retention: &Retention) -> usize {
         let sent = |id: &SupervisionId| {
             let state = self.deliveries.get(*id).map(|row| row.sync.state);
-            state.is_none_or(|state| state == RecordState::Written)
+            state.is_none_or(|state| matches!(state, RecordState::Written | RecordState::Discarded))
         };
         let ended = self.supervisions.ends().iter();
         let old = ended.take_while(|(at, ..)| *at < millis(retention.supervisions_before));

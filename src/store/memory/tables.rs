@@ -131,6 +131,9 @@ impl Tables {
         for (supervision, at) in &change.replayed {
             self.deliveries.replay(*supervision, *at);
         }
+        for supervision in &change.discarded {
+            self.deliveries.discard(*supervision);
+        }
         if let Some(key) = &change.key {
             self.keys.write(incarnation, key);
         }

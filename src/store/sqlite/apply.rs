@@ -73,6 +73,9 @@ pub(super) fn apply(db: &Connection, process: &Process, change: &Transaction) ->
     for (supervision, at) in &change.replayed {
         deliveries::replay(db, *supervision, *at)?;
     }
+    for supervision in &change.discarded {
+        deliveries::discard(db, *supervision)?;
+    }
     if let Some(key) = &change.key {
         idempotency::write(db, &process.incarnation, key)?;
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use sidedoor_domain::ids::{DeliveryId, SupervisionId};
 use sidedoor_domain::ports::store::{
-    Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, FailureScope, RecordSync, StoredSupervision,
+    Delivery, DeliveryFilter, DeliveryOutcome, DeliveryResult, FailureScope, RecordState, RecordSync, StoredSupervision,
 };
 
 use super::filters::{Conditions, Page, Statement};
@@ -12,7 +12,11 @@ use super::rows::{
     Answer, count, first, get, millis, only, readable, record_state_word, record_sync, run, select_stored, stored,
 };
 
-/// Gives the record a new version. A delivery that waits after a failed attempt keeps its time, because otherwise every new version
+/// The conditions that distinguish the two meanings of RECORDED.
+const IS_WRITTEN: &str = "+d.recorded_version >= +d.version";
+const IS_DISCARDED: &str = "+d.recorded_version < +d.version";
+
+/// Gives the record a new version. A discarded delivery stays discarded. A delivery that waits after a failed attempt keeps its time, because otherwise every new version
 /// would retry at once while Salesforce is unavailable.
 pub(super) fn new_version(db: &Connection, supervision: SupervisionId, due_at: Timestamp) -> Answer<()> {
     run(
@@ -20,7 +24,8 @@ pub(super) fn new_version(db: &Connection, supervision: SupervisionId, due_at: T
         "INSERT INTO deliveries (supervision_id, id, state, version, departure_written, due_at)
          VALUES (?, ?, 'PENDING', 1, 0, ?)
          ON CONFLICT (supervision_id) DO UPDATE SET
-           version = version + 1, state = 'PENDING',
+           version = version + 1,
+           state = CASE WHEN state = 'RECORDED' AND recorded_version < version THEN state ELSE 'PENDING' END,
            due_at = CASE WHEN state = 'PENDING' AND attempts > 0 THEN due_at ELSE excluded.due_at END",
         params![
             supervision.to_string(),
@@ -100,6 +105,16 @@ pub(super) fn replay(db: &Connection, supervision: SupervisionId, at: Timestamp)
     .map(|_| ())
 }
 
+/// Discards a dead letter: nothing more is sent, so it is stored as RECORDED with a version that Salesforce does not have.
+pub(super) fn discard(db: &Connection, supervision: SupervisionId) -> Answer<()> {
+    run(
+        db,
+        "UPDATE deliveries SET state = 'RECORDED', look_again_at = NULL WHERE supervision_id = ? AND state = 'DEAD'",
+        [supervision.to_string()],
+    )
+    .map(|_| ())
+}
+
 /// Makes a pending delivery that has not failed yet due by `due_at`.
 pub(super) fn expedite(db: &Connection, supervision: SupervisionId, due_at: Timestamp) -> Answer<()> {
     run(
@@ -162,6 +177,11 @@ fn select_page(filter: &DeliveryFilter, page: &Page) -> Statement {
         "deliveries d JOIN supervisions s ON s.id = d.supervision_id "
     ));
     conditions.equal("d.state", filter.state.map(record_state_word));
+    match filter.state {
+        Some(RecordState::Written) => conditions.also(IS_WRITTEN),
+        Some(RecordState::Discarded) => conditions.also(IS_DISCARDED),
+        _ => {}
+    }
     conditions.newest_first("d.supervision_id", page)
 }
 

@@ -147,7 +147,8 @@ pub(super) fn supervision_id(row: &Row<'_>, column: &str) -> Answer<SupervisionI
 pub(super) fn record_state_word(state: RecordState) -> &'static str {
     match state {
         RecordState::Pending => "PENDING",
-        RecordState::Written => "RECORDED",
+        // Nothing more is sent in both states. A discarded delivery has a version that Salesforce does not have.
+        RecordState::Written | RecordState::Discarded => "RECORDED",
         RecordState::Failed => "DEAD",
     }
 }
@@ -193,12 +194,17 @@ pub(super) fn record_sync(row: &Row<'_>) -> Answer<Option<RecordSync>> {
     let Some(id) = optional_text(row, "delivery_id")? else {
         return Ok(None);
     };
+    let (version, written_version) = (count(row, "version")?, count(row, "recorded_version")?);
+    let state = match record_state(text(row, "record_state")?)? {
+        RecordState::Written if written_version < version => RecordState::Discarded,
+        state => state,
+    };
     Ok(Some(RecordSync {
         id: DeliveryId::parse(id).ok_or_else(|| unreadable(&"a delivery's id"))?,
         supervision: supervision_id(row, "supervision_id")?,
-        state: record_state(text(row, "record_state")?)?,
-        version: count(row, "version")?,
-        written_version: count(row, "recorded_version")?,
+        state,
+        version,
+        written_version,
         departure_written: get::<i64>(row, "departure_written")? != 0,
         object_name: get(row, "object_name")?,
         record_id: get(row, "record_id")?,

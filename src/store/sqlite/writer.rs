@@ -452,7 +452,12 @@ fn changed_deliveries(changes: &[&Transaction]) -> BTreeSet<SupervisionId> {
         let results = change.delivery_results.iter().map(|result| result.supervision);
         let replayed = change.replayed.iter().map(|(id, _)| *id);
         let expedited = change.expedite.iter().map(|(id, _)| *id);
-        results.chain(replayed).chain(expedited).collect::<Vec<_>>()
+        let discarded = change.discarded.iter().copied();
+        results
+            .chain(replayed)
+            .chain(discarded)
+            .chain(expedited)
+            .collect::<Vec<_>>()
     };
     changes.iter().flat_map(of).collect()
 }

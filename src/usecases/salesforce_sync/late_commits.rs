@@ -9,6 +9,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use jiff::{SignedDuration, Timestamp};
 use sidedoor_domain::ids::SupervisionId;
+use sidedoor_domain::ports::crm::RECORDS_PER_WRITE;
 use sidedoor_domain::ports::store::{DeliveryOutcome, DeliveryResult, RecordState, StoredSupervision};
 use sidedoor_domain::ports::{CrmError, Transaction};
 use sidedoor_domain::supervision::Supervision;
@@ -22,8 +23,8 @@ use crate::usecases::salesforce_sync::send::{OutgoingRecord, RecordOutcome};
 const SEND_AFTER: SignedDuration = SignedDuration::from_mins(12);
 /// A further unanswered write within this time is not noted, so that an org that hangs costs few writes of our own.
 const NOTED_APART: SignedDuration = SignedDuration::from_mins(1);
-/// How many supervisions are changed at the same time.
-const AT_ONCE: usize = 16;
+/// How many supervisions are changed at the same time: all of a call, because they are stored together.
+const AT_ONCE: usize = RECORDS_PER_WRITE;
 
 /// When to send the record once more; `None` if every write was answered.
 pub(super) fn send_again_at(s: &Supervision) -> Option<Timestamp> {
@@ -102,10 +103,8 @@ impl SalesforceSyncService {
         for stored in again {
             let id = stored.supervision.id;
             // A dead letter waits for a person, and is looked at again after it was replayed and written.
-            let is_dead = stored
-                .record_sync
-                .as_ref()
-                .is_some_and(|r| r.state == RecordState::Failed);
+            let state = stored.record_sync.as_ref().map(|r| r.state);
+            let is_dead = matches!(state, Some(RecordState::Failed | RecordState::Discarded));
             let version = stored.record_sync.as_ref().map_or(0, |r| r.version);
             let looked = DeliveryResult {
                 supervision: id,

@@ -178,8 +178,12 @@ impl SalesforceSyncService {
             Err(e) => {
                 tracing::warn!(code = %e.code, contacts = contacts.len(), "could not search for VoiceCalls; writing the records without them for now: {e}");
                 // A transient error says nothing about the next search, so the pause is short.
-                let passes = matches!(e.verdict, CrmVerdict::Retry | CrmVerdict::RetryNow);
-                let wait = if passes { TRANSIENT_PAUSE } else { REFUSED_PAUSE };
+                let wait = match e.verdict {
+                    CrmVerdict::Retry | CrmVerdict::RetryNow => TRANSIENT_PAUSE,
+                    // A limit of concurrent requests passes in seconds.
+                    CrmVerdict::Park(wait) => SignedDuration::try_from(wait).unwrap_or(REFUSED_PAUSE),
+                    _ => REFUSED_PAUSE,
+                };
                 *self.voice_calls.refused_until() = Some(now + wait);
                 return;
             }

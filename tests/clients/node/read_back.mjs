@@ -20,6 +20,9 @@ const row = await connection.sobject(OBJECT).retrieve(found.records[0].Id);
 const described = await connection.sobject(OBJECT).describe();
 // The same upsert as the service makes, but by an independent client. It updates, because the record exists.
 const [again] = await connection.sobject(OBJECT).upsert([{ Leg_Key__c: legKey, Mode__c: row.Mode__c }], 'Leg_Key__c');
+// An older version is refused, as by the validation rule that the shipped object has.
+const older = { Leg_Key__c: legKey, Row_Version__c: row.Row_Version__c - 1 };
+const [refused] = await connection.sobject(OBJECT).upsert([older], 'Leg_Key__c');
 
 console.log(
   JSON.stringify({
@@ -27,5 +30,8 @@ console.log(
     row,
     externalId: described.fields.find((field) => field.externalId).name,
     again,
+    refused,
+    // jsforce parses the limit header itself, which has further figures after a semicolon.
+    usage: connection.limitInfo.apiUsage,
   }),
 );

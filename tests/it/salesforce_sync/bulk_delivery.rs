@@ -392,3 +392,70 @@ async fn dead_letters_replay_has_dry_run_before_sending() {
     assert_eq!((missing.status, missing.code()), (404, "delivery_not_found"));
     app.assert_invariants().await;
 }
+
+#[tokio::test]
+async fn dead_letter_can_be_discarded_with_a_reason() {
+    let app = TestApp::build()
+        .set("SALESFORCE__FIND_VOICE_CALLS", "false")
+        .start()
+        .await;
+    app.salesforce()
+        .fault(Fault::error("upsert", 400, "REQUIRED_FIELD_MISSING").times(1000));
+    let call = app.connect().create_call();
+    let s = app.joined(&call, "supervisor-1").await;
+    let id = s["id"].as_str().expect("an id");
+    until_record(&app, id, "FAILED").await;
+    let dead = deliveries(&app, "state=FAILED").await["items"][0].clone();
+    let path = format!("/v1/deliveries/{}/discard", dead["deliveryId"].as_str().expect("an id"));
+    let reason = json!({"reason": "the call was a test"});
+    for (key, body, status) in [
+        (READER, &reason, 403),
+        (BACK_END, &reason, 403),
+        (OPERATOR, &json!({}), 400),
+        (OPERATOR, &json!({"reason": ""}), 400),
+    ] {
+        let answer = app.call("POST", &path).key(key).json(body).send().await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+    }
+    assert_eq!(
+        app.get(id).await.body["salesforceRecord"]["state"],
+        "FAILED",
+        "nothing changed"
+    );
+    for _ in 0..2 {
+        let answer = app.call("POST", &path).key(OPERATOR).json(&reason).send().await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!(answer.body["salesforceRecord"]["state"], "DISCARDED");
+    }
+    for state in ["FAILED", "WRITTEN", "PENDING"] {
+        assert_eq!(
+            deliveries(&app, &format!("state={state}")).await["items"],
+            json!([]),
+            "{state}"
+        );
+    }
+    let all = deliveries(&app, "pageSize=1").await;
+    assert_eq!(all["items"][0]["salesforceRecord"]["state"], "DISCARDED");
+    let audit = "SELECT actor, why FROM audit WHERE action = 'delivery.discarded'";
+    let lines = sql(&app.store_path(), audit).await.expect("read");
+    assert_eq!(lines, [["operator", "the call was a test"]], "once");
+    let metrics = app.call("GET", "/metrics").key(READER).send().await.text;
+    assert!(!metrics.contains("sidedoor_rows{state=\"FAILED\"} 1"), "{metrics}");
+
+    // The supervisor leaves. The newer version is not sent.
+    app.leave(id, "supervisor-1").await;
+    app.until_left(id).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let record = app.get(id).await.body["salesforceRecord"].clone();
+    assert_eq!(record["state"], "DISCARDED", "{record}");
+    assert_eq!(app.salesforce().written().len(), 0);
+
+    app.salesforce().clear_faults();
+    let replay = path.replace("/discard", "/replay");
+    let replayed = app.call("POST", &replay).key(OPERATOR).send().await;
+    assert_eq!(replayed.status, 200, "{}", replayed.text);
+    until_record(&app, id, "WRITTEN").await;
+    let refused = app.call("POST", &path).key(OPERATOR).json(&reason).send().await;
+    assert_eq!((refused.status, refused.code()), (409, "delivery_state_conflict"));
+    app.finish().await;
+}

@@ -1,6 +1,6 @@
 //! A write that timed out here and is committed minutes later there, after a newer version was written.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use sidedoor_fakes::Fault;
 use crate::support::app::TestApp;
 use crate::support::stored_states::age_unanswered_writes;
 
-const COMMITTED_AFTER: Duration = Duration::from_millis(3_000);
+const COMMITTED_AFTER: Duration = Duration::from_secs(12);
 
 /// The first version of a record times out and is committed late, after the supervisor has left. Returns the supervision's id and leg.
 async fn late_commit(app: &TestApp) -> (String, String) {
@@ -22,10 +22,12 @@ async fn late_commit(app: &TestApp) -> (String, String) {
     while app.salesforce().faults().iter().any(|f| f.commit_after_ms.is_some()) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    let sent = Instant::now();
     app.leave(&id, "supervisor-1").await;
     app.until_written(&id).await;
     assert!(app.record(&leg)["Disconnected_At__c"].is_string());
-    tokio::time::sleep(COMMITTED_AFTER).await;
+    assert!(sent.elapsed() < COMMITTED_AFTER, "the newer version is written before");
+    tokio::time::sleep(COMMITTED_AFTER.saturating_sub(sent.elapsed()) + Duration::from_secs(1)).await;
     (id, leg)
 }
 
@@ -99,7 +101,7 @@ async fn newer_version_in_the_org_is_no_dead_letter() {
     app.salesforce().put_row("VoiceCallParticipant__c", record);
     app.leave(&id, "supervisor-1").await;
     let after = app
-        .until(&id, "told of the newer version", |s| {
+        .until(&id, "an error about the newer version", |s| {
             let error = s["salesforceRecord"]["lastError"].as_str();
             error.is_some_and(|e| e.contains("newer version"))
         })

@@ -1,4 +1,4 @@
-//! An org that moved to another host, and what stands on the way to it: tokens that may not be used, pages, versions of the API.
+//! An org that moved to another host, and other reasons why no call succeeds: refused logins and tokens, web pages, API versions.
 
 use serde_json::Value;
 use sidedoor_fakes::Fault;

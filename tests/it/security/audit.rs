@@ -125,6 +125,23 @@ async fn answer_of(app: &TestApp, route: &str) -> (Answer, &'static str) {
                 json!({"begunSince": "2020-01-01T00:00:00Z", "begunBefore": "2100-01-01T00:00:00Z", "dryRun": false});
             (post(route.into()).key(OPERATOR).json(&body).send().await, "operator")
         }
+        "/v1/deliveries/{deliveryId}/discard" => {
+            let fault = Fault::error("upsert", 400, "REQUIRED_FIELD_MISSING").times(1000);
+            app.salesforce().fault(fault);
+            connect.set_ccp_open("discarded", true);
+            listening("discarded").await;
+            let dead = loop {
+                let page = app.call("GET", "/v1/deliveries?state=FAILED").key(READER).send().await;
+                if let Some(id) = page.body["items"][0]["deliveryId"].as_str() {
+                    break id.to_owned();
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            };
+            app.salesforce().clear_faults();
+            let path = format!("/v1/deliveries/{dead}/discard");
+            let body = json!({"reason": "the call was a test"});
+            (post(path).key(OPERATOR).json(&body).send().await, "operator")
+        }
         "/v1/deliveries/{deliveryId}/replay" => {
             app.salesforce()
                 .fault(Fault::error("*", 400, "REQUIRED_FIELD_MISSING").times(1000));

@@ -55,7 +55,7 @@ fn refusal(route: &Route, role: Role, personal: bool, about: About) -> Option<u1
 /// A body that the route accepts. The body of a start depends on the supervisor, so the test makes it.
 fn body(route: &Route) -> Option<Value> {
     match route.operation_id {
-        "closeSupervision" => Some(json!({"reason": "test"})),
+        "closeSupervision" | "discardDelivery" => Some(json!({"reason": "test"})),
         "changeMode" => Some(json!({"mode": "SILENT"})),
         "acknowledgeDirective" => {
             Some(json!({"directiveId": "0197f0aa-5d1e-7c3a-8a44-3a52b2a4c7f1", "outcome": "DONE"}))

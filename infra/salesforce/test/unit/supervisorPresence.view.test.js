@@ -43,6 +43,12 @@ describe('accepted, confirmed and written', () => {
             "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
         ],
         [
+            'discarded by an operator',
+            left({ salesforceRecord: { ...supervision().salesforceRecord, state: 'DISCARDED', lastError: 'REQUIRED_FIELD_MISSING' } }),
+            [['accepted', 'done'], ['confirmed', 'done'], ['written', 'problem']],
+            "You left at 17:43:47.120 ± 180 ms (CALIBRATED). The customer's call goes on."
+        ],
+        [
             'ended without anybody asking',
             left({ disconnectRequestedAt: null, departure: departure({ reason: 'CONTACT_ENDED', customerCallContinued: false }) }),
             [['accepted', 'none'], ['confirmed', 'done'], ['written', 'done']],

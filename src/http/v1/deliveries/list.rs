@@ -39,7 +39,9 @@ pub(crate) async fn handle(
 ) -> Result<Response, Problem> {
     let mut query = Query::new(query.as_deref());
     let filter = DeliveryFilter {
-        state: query.take("state", "must be PENDING, WRITTEN or FAILED", RecordState::parse),
+        state: query.take("state", "must be PENDING, WRITTEN or FAILED", |word| {
+            RecordState::parse(word).filter(|state| *state != RecordState::Discarded)
+        }),
         since: query.moment("begunSince"),
         until: query.moment("begunBefore"),
         before: page::cursor(&mut query, SupervisionId::parse),

@@ -179,6 +179,7 @@ pub(super) async fn write_everything(store: &SqliteStore) {
             delivery_results: vec![result],
             expedite: Some((first.id, now())),
             replayed: vec![(first.id, now())],
+            discarded: vec![first.id],
             ..Transaction::default()
         };
         store.transact(change).await.expect("written");

@@ -52,6 +52,8 @@ pub enum RecordState {
     Written,
     /// A dead letter: a person must act, and Salesforce's answer is kept for them.
     Failed,
+    /// An operator discarded the dead letter. It is not sent, also not with a newer version, until an operator replays it.
+    Discarded,
 }
 
 impl RecordState {
@@ -61,12 +63,13 @@ impl RecordState {
             Self::Pending => "PENDING",
             Self::Written => "WRITTEN",
             Self::Failed => "FAILED",
+            Self::Discarded => "DISCARDED",
         }
     }
 
     /// The state that a word of the API names.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Pending, Self::Written, Self::Failed]
+        [Self::Pending, Self::Written, Self::Failed, Self::Discarded]
             .into_iter()
             .find(|s| s.as_str() == word)
     }
@@ -75,7 +78,7 @@ impl RecordState {
 /// Which deliveries to list, newest supervision first. A field that is `None` excludes nothing.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryFilter {
-    /// In this state.
+    /// In this state. Discarded deliveries cannot be listed; the audit has them.
     pub state: Option<RecordState>,
     /// Of supervisions created at or after this moment.
     pub since: Option<Timestamp>,
@@ -226,6 +229,7 @@ mod tests {
             (RecordState::Pending, "PENDING"),
             (RecordState::Written, "WRITTEN"),
             (RecordState::Failed, "FAILED"),
+            (RecordState::Discarded, "DISCARDED"),
         ] {
             assert_eq!((state.as_str(), RecordState::parse(word)), (word, Some(state)));
         }

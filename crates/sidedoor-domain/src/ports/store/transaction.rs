@@ -79,6 +79,8 @@ pub struct Transaction {
     pub comparisons: Vec<Comparison>,
     /// Deliveries to send again at that moment, with no attempts counted.
     pub replayed: Vec<(SupervisionId, Timestamp)>,
+    /// Dead letters that are not to be sent any more. A delivery in another state stays as it is.
+    pub discarded: Vec<SupervisionId>,
     /// All jobs that belong to no supervision are due by this moment: our own clock was set back, and their times are too late.
     pub due_by: Option<Timestamp>,
     /// Unknown legs to look up, or to look up again later. A leg that is stored with at least as many looks keeps the earlier time.

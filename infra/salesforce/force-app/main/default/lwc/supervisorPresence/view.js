@@ -158,6 +158,9 @@ function recordStep(s, zone) {
     if (record.state === 'FAILED') {
         return { key: 'written', label, status: 'problem', detail: record.lastError || 'Salesforce rejected the record' };
     }
+    if (record.state === 'DISCARDED') {
+        return { key: 'written', label, status: 'problem', detail: 'an operator discarded this record, so it is not written' };
+    }
     // Only the newest version counts, because the version written after the join does not hold the departure.
     const newest = record.state === 'WRITTEN' && record.writtenVersion === record.version;
     if (newest && s.state !== 'LEAVING') {
